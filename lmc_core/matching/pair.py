@@ -1,0 +1,141 @@
+"""Align two models: canonical rewrite of both, a matcher, the function check."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from lmc_core.errors import Incompatible, UnknownName
+from lmc_core.matching.weight import Settings, Trace, match_weights
+from lmc_core.models.model import Model
+from lmc_core.symmetry.alignment import Alignment
+from lmc_core.symmetry.canonical import rewrite_blocks
+from lmc_core.symmetry.check import function_error, require_same_function
+from lmc_core.symmetry.spaces import Classes, SymmetryClass, choose_classes
+
+
+@dataclass(frozen=True)
+class AlignedPair:
+    """Two models in one frame.
+
+    Attributes:
+        a: the first model in canonical form.
+        b: the second, moved onto the first.
+        alignment: what moved it, after its own canonical rewrite.
+        trace: of the matcher's objective.
+        function_error: largest relative difference of the outputs of either model before and after, in float32.
+        seconds: what the alignment took, without the check.
+    """
+
+    a: Model
+    b: Model
+    alignment: Alignment
+    trace: Trace
+    function_error: float
+    seconds: float
+
+
+def require_compatible(a: Model, b: Model) -> None:
+    """Raise `Incompatible`, naming the first difference, unless both models have the same layout."""
+    if a.family.name != b.family.name:
+        raise Incompatible(f"{a.name} is a {a.family.name} and {b.name} a {b.family.name}; choose two models of one family.")
+    left, right = a.family.sizes(a.config), b.family.sizes(b.config)
+    for key, value in left.items():
+        if right[key] != value:
+            raise Incompatible(
+                f"{a.name} has {key} {value} and {b.name} has {key} {right[key]}; choose two models of the same sizes."
+            )
+    left, right = ({n: tuple(t.shape) for n, t in untied(m).state.items()} for m in (a, b))
+    for name in left.keys() ^ right.keys():
+        raise Incompatible(f"Only one of {a.name} and {b.name} has the parameter {name!r}; choose two of one architecture.")
+
+
+def untied(model: Model) -> Model:
+    """The same model with a head of its own where it shared the token table; otherwise the model itself."""
+    rewrite = model.family.rewrite(model.config)
+    if rewrite.tied is None:
+        return model
+    head, table = rewrite.tied
+    return replace(
+        model,
+        config={**model.config, **dict(rewrite.untied_config)},
+        state={**model.state, head: model.state[table].clone()},
+    )
+
+
+def common_form(a: Model, b: Model) -> tuple[Model, Model]:
+    """Both models, untied if either is, so that they have the same parameters.
+
+    Raises:
+        Incompatible: if they have no common layout.
+    """
+    require_compatible(a, b)
+    return (a, b) if a.state.keys() == b.state.keys() else (untied(a), untied(b))
+
+
+def canonical(model: Model, classes: Classes) -> Model:
+    """Rewrite a model into canonical form for the chosen classes; computed and returned in float64.
+
+    With nothing but permutations asked for, the parameters stay as they are.
+    """
+    if classes["residual"] >= SymmetryClass.ORTHOGONAL:
+        model = untied(model)
+    state = {name: tensor.double() for name, tensor in model.state.items()}
+    rewrite = model.family.rewrite(model.config)
+    return model.with_state(model.layout.write(state, rewrite_blocks(model.layout, rewrite, model.layout.read(state), classes)))
+
+
+def in_float32(model: Model) -> Model:
+    """The same model with parameters in float32."""
+    return model.with_state({name: tensor.float() for name, tensor in model.state.items()})
+
+
+def align_pair(
+    a: Model,
+    b: Model,
+    inputs: Tensor,
+    classes: Mapping[str, str | SymmetryClass] | None = None,
+    method: str = "weight",
+    settings: Settings | None = None,
+    masks: Mapping[str, Tensor] | None = None,
+    progress: Callable[[float], None] = lambda share: None,
+) -> AlignedPair:
+    """Move `b` into the coordinates of `a`.
+
+    Args:
+        a: stays, up to its canonical rewrite.
+        b: moves.
+        inputs: a few real examples for the function check.
+        classes: kind of space -> class; what is left out gets the largest admissible one.
+        method: a name in `METHODS`.
+        settings: of the matcher.
+        masks: by parameter, the rows that count.
+        progress: called with the share done; may raise to stop.
+
+    Returns:
+        Both models in one frame, in float32, with the measured function error.
+
+    Raises:
+        Incompatible: if the models have no common layout.
+        Inadmissible: if a class is larger than a space admits.
+        FunctionChanged: if either model's outputs moved by more than rounding.
+    """
+    if method not in METHODS:
+        raise UnknownName.of("method", method, METHODS)
+    begin = time.perf_counter()
+    a, b = common_form(a, b)
+    chosen = choose_classes(a.layout.spaces, classes)
+    left, right = canonical(a, chosen), canonical(b, chosen)
+    alignment, trace = METHODS[method](left.layout, left.state, right.state, chosen, settings, masks, progress)
+    moved = right.with_state(alignment.apply(right.layout, right.state))
+    left, moved = in_float32(left), in_float32(moved)
+    seconds = time.perf_counter() - begin
+    error = max(function_error(a, left, inputs), function_error(b, moved, inputs))
+    require_same_function(error, b.name)
+    return AlignedPair(left, moved, alignment, trace, error, seconds)
+
+
+METHODS: dict[str, Callable[..., tuple[Alignment, Trace]]] = {"weight": match_weights}

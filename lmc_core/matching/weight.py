@@ -1,0 +1,216 @@
+"""Weight matching: move model B so that its parameters lie along those of model A; no data is used.
+
+    maximise   sum_p  w_p <a_p, (g b)_p>     over one group element g_s per space s,
+
+a_p and b_p the blocks of both models, w_p = 1 / (|a_p| |b_p|) by default, so that every block counts alike whatever its size
+(w_p = 1 is the least-squares distance of the parameters). The spaces are visited in turn: with all others held, the objective
+is linear in g_s and its exact maximiser is known (an assignment, or a Procrustes map), so the objective never falls. Heads and
+the planes inside them are solved together: heads are assigned by the best value that a plane map can reach for each pair.
+
+The cycle has many local optima. The first visit of the residual stream decides most, so several starts are tried that differ
+in which blocks that first visit sees; the best by the objective alone is returned.
+
+Ainsworth, Hayase, Srinivasa 2022 (arXiv 2209.04836, section 3.2) for permutations; Theus et al. 2025 (arXiv 2506.22712) for
+orthogonal maps of the residual stream of transformers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lmc_core.matching.solvers import assignment, best_value, procrustes
+from lmc_core.symmetry.alignment import Alignment, act_on_block
+from lmc_core.symmetry.elements import Element, Orthogonal, Permutation, identity, random_element
+from lmc_core.symmetry.layout import Block, Layout, State
+from lmc_core.symmetry.spaces import Classes, Space, SymmetryClass
+
+EDGES = "edges"
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How weight matching searches.
+
+    Attributes:
+        block_weights: ``unit`` (w_p = 1 / (|a_p| |b_p|)) or ``none`` (w_p = 1).
+        starts: what the first visit of the residual stream sees: ``edges`` (blocks that only the residual touches: tables,
+            positions, head), ``all`` (every block), or a number (a random rotation drawn with that seed).
+        max_rounds: visits of every space before giving up on convergence.
+        tolerance: stop when a round adds less than this share of the largest possible objective.
+    """
+
+    block_weights: str = "unit"
+    starts: tuple[str | int, ...] = (EDGES, ALL)
+    max_rounds: int = 100
+    tolerance: float = 1e-6
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a matcher did.
+
+    Attributes:
+        objective: value after every visit of a space, as a share of the largest possible; the first is that of the start.
+        before: value with nothing moved.
+        start: which start won.
+        starts: final objective of every start.
+        rounds: rounds until convergence of the winner.
+    """
+
+    objective: tuple[float, ...]
+    before: float
+    start: str
+    starts: Mapping[str, float]
+    rounds: int
+
+
+class _Problem:
+    """Both models as weighted blocks, and the linear functional of each space."""
+
+    def __init__(self, layout: Layout, a: State, b: State, classes: Classes, settings: Settings, masks: Mapping[str, Tensor]):
+        self.layout, self.classes = layout, classes
+        self.blocks: list[Block] = []
+        self.a: dict[str, Tensor] = {}
+        self.b: dict[str, Tensor] = {}
+        for block in layout.blocks:
+            if all(axis.space is None for axis in block.axes()):
+                continue
+            x, y = layout.view(a, block).double(), layout.view(b, block).double()
+            if block.ignores_mean_over is not None:
+                x, y = (t - t.mean(block.ignores_mean_over, keepdim=True) for t in (x, y))
+            if block.parameter in masks:
+                keep = masks[block.parameter]
+                x, y = x[keep], y[keep]
+            scale = float(x.norm() * y.norm())
+            if scale == 0.0:
+                continue  # a bias that the canonical rewrite emptied
+            self.blocks.append(block)
+            self.a[block.name] = x / scale if settings.block_weights == "unit" else x
+            self.b[block.name] = y
+        self.bound = sum(float(self.a[n].norm() * self.b[n].norm()) for n in self.a)
+        self.roots = [space for space in layout.spaces.values() if space.within is None]
+        self.children = {root.name: [s for s in layout.spaces.values() if s.within == root.name] for root in self.roots}
+        self.touching = {
+            name: [block for block in self.blocks if any(axis.space == name for axis in block.axes())]
+            for name in layout.spaces
+        }
+
+    def objective(self, b: Mapping[str, Tensor]) -> float:
+        return sum(float((self.a[n] * b[n]).sum()) for n in self.a) / self.bound
+
+    def gram(self, block: Block, b: Mapping[str, Tensor], *spaces: str) -> Tensor:
+        """sum over the other axes of a b^T: `[n, n]`, or for heads and a plane `[heads, heads, n, n]`."""
+        x = self.layout.rows(self.a[block.name], block, *spaces)
+        y = self.layout.rows(b[block.name], block, *spaces)
+        if len(spaces) == 1:
+            return x @ y.mT
+        return torch.einsum("hik,gjk->hgij", x, y)
+
+    def solve(self, root: Space, b: Mapping[str, Tensor], blocks: Sequence[Block] | None = None) -> dict[str, Element]:
+        """The exact maximiser for one space and those within it, given everything else."""
+        chosen = self.classes[root.kind]
+        children = self.children[root.name]
+        inner_names = {child.name for child in children}
+        own = torch.zeros(root.size, root.size, dtype=torch.float64)
+        grams = {c.name: torch.zeros(root.size, root.size, c.size, c.size, dtype=torch.float64) for c in children}
+        for block in self.touching[root.name] if blocks is None else blocks:
+            plane = next((axis.space for axis in block.axes() if axis.space in inner_names), None)
+            if plane is None:
+                own += self.gram(block, b, root.name)
+            else:
+                grams[plane] += self.gram(block, b, root.name, plane)
+        if chosen >= SymmetryClass.ORTHOGONAL:
+            return {root.name: Orthogonal(procrustes(own, root.fixes_ones))}
+        for child in children:
+            if chosen is SymmetryClass.NONE:
+                diagonal = grams[child.name][torch.arange(root.size), torch.arange(root.size)]
+                own += torch.diag(best_value(diagonal, self.classes[child.kind]))
+            else:
+                own += best_value(grams[child.name], self.classes[child.kind])
+        outer = identity(root) if chosen is SymmetryClass.NONE else Permutation(assignment(own))
+        found: dict[str, Element] = {root.name: outer}
+        for child in children:
+            matched = grams[child.name][torch.arange(root.size), outer.indices]
+            kind = self.classes[child.kind]
+            if kind is SymmetryClass.PERMUTATION:
+                found[child.name] = Permutation(torch.stack([assignment(m) for m in matched]))
+            elif kind >= SymmetryClass.ORTHOGONAL:
+                found[child.name] = Orthogonal(procrustes(matched, child.fixes_ones))
+        return found
+
+    def move(self, b: dict[str, Tensor], elements: Mapping[str, Element]) -> dict[str, Tensor]:
+        """Apply elements to the blocks they touch."""
+        touched = {block.name: block for name in elements for block in self.touching[name]}
+        moved = {n: act_on_block(self.layout, block, b[n], elements) for n, block in touched.items()}
+        return b | moved
+
+
+def _first_visit(problem: _Problem, start: str | int) -> dict[str, Element]:
+    """The element of the residual stream (and of other roots) with which a start begins."""
+    (residual,) = (space for space in problem.roots if space.kind == "residual")
+    if problem.classes["residual"] is SymmetryClass.NONE:
+        return {}
+    if isinstance(start, int):
+        generator = torch.Generator().manual_seed(start)
+        return {residual.name: random_element(residual, problem.classes["residual"], generator)}
+    blocks = problem.touching[residual.name]
+    if start == EDGES:
+        blocks = [block for block in blocks if {axis.space for axis in block.axes()} == {residual.name, None}]
+    return problem.solve(residual, problem.b, blocks)
+
+
+def match_weights(
+    layout: Layout,
+    a: State,
+    b: State,
+    classes: Classes,
+    settings: Settings | None = None,
+    masks: Mapping[str, Tensor] | None = None,
+    progress: Callable[[float], None] = lambda share: None,
+) -> tuple[Alignment, Trace]:
+    """Find the alignment that moves `b` onto `a`.
+
+    Args:
+        layout: of both models.
+        a: parameters of the model that stays, in canonical form.
+        b: parameters of the model that moves, in canonical form.
+        classes: chosen class of each kind of space.
+        settings: how to search.
+        masks: by parameter, which rows count (bool `[rows]`): tokens never seen in training carry no information.
+        progress: called with the share done, in [0, 1]; may raise to stop.
+
+    Returns:
+        The alignment, and the trace of its objective.
+    """
+    settings = settings or Settings()
+    problem = _Problem(layout, a, b, classes, settings, masks or {})
+    results = []
+    starts = settings.starts if classes["residual"] is not SymmetryClass.NONE else settings.starts[:1]
+    for number, start in enumerate(starts):
+        found = Alignment.of(layout.spaces)
+        first = _first_visit(problem, start)
+        blocks = problem.move(problem.b, first)
+        found = Alignment.of(layout.spaces, first).compose(found)
+        values = [problem.objective(blocks)]
+        others = [root for root in problem.roots if root.kind != "residual"]
+        residual = [root for root in problem.roots if root.kind == "residual"]
+        rounds = 0
+        for rounds in range(1, settings.max_rounds + 1):
+            before = values[-1]
+            for root in others + residual:
+                step = problem.solve(root, blocks)
+                blocks = problem.move(blocks, step)
+                found = Alignment.of(layout.spaces, step).compose(found)
+                values.append(problem.objective(blocks))
+            progress((number + min(1.0, rounds / 20)) / len(starts))
+            if values[-1] - before < settings.tolerance:
+                break
+        results.append((values, str(start), rounds, found))
+    progress(1.0)
+    values, start, rounds, found = max(results, key=lambda item: item[0][-1])
+    return found, Trace(tuple(values), problem.objective(problem.b), start, {s: v[-1] for v, s, _, _ in results}, rounds)

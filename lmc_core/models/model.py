@@ -1,0 +1,103 @@
+"""A model in memory: its family, configuration and parameters, with what is known about it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lmc_core.errors import BadCheckpoint
+from lmc_core.models.family import Config, Family
+from lmc_core.symmetry.layout import Layout
+
+
+@dataclass(frozen=True)
+class Model:
+    """Parameters of one network, apart from any module.
+
+    Attributes:
+        name: how it is shown ("vit-fashion-s0").
+        family: its family.
+        config: its configuration, as in its `config.json`.
+        state: parameters by their names in memory; a tied head is left out.
+        card: what is known about it (task, seed, scores), possibly empty.
+    """
+
+    name: str
+    family: Family
+    config: Config
+    state: Mapping[str, Tensor]
+    card: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Its spaces and blocks."""
+        return self.family.layout(self.config)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over family, configuration and parameters in float32, as 64 hexadecimal digits."""
+        digest = hashlib.sha256(json.dumps([self.family.name, dict(self.config)], sort_keys=True).encode())
+        for name in sorted(self.state):
+            digest.update(name.encode())
+            digest.update(self.state[name].detach().cpu().float().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters, a shared table counted once."""
+        return sum(tensor.numel() for tensor in self.state.values())
+
+    def check(self) -> Model:
+        """Return the model itself after checking names, shapes and that all values are finite.
+
+        Raises:
+            BadCheckpoint: naming the first parameter that does not fit.
+        """
+        self.layout.check(self.state)
+        for name, tensor in self.state.items():
+            if not bool(torch.isfinite(tensor).all()):
+                raise BadCheckpoint(f"The parameter {name!r} of {self.name} holds values that are not finite numbers.")
+        return self
+
+    def module(self, dtype: torch.dtype = torch.float32) -> nn.Module:
+        """Build a module of the ordinary class with these parameters, in evaluation mode."""
+        module = self.family.build(self.config).to(dtype)
+        missing = [name for name in module.load_state_dict(dict(self.state), strict=False).missing_keys]
+        tied = {name for name, _ in named_ties(module)}
+        if set(missing) - tied:
+            raise BadCheckpoint(f"The parameter {sorted(set(missing) - tied)[0]!r} of {self.name} is missing.")
+        return module.eval().requires_grad_(False)
+
+    def with_state(self, state: Mapping[str, Tensor], **changes: Any) -> Model:
+        """The same kind of model with other parameters."""
+        return replace(self, state=state, **changes)
+
+    def save(self, folder: Path) -> None:
+        """Write an ordinary checkpoint of the model's own class into `folder`."""
+        self.family.save(self.module(), self.config, Path(folder))
+
+
+def named_ties(module: nn.Module) -> list[tuple[str, str]]:
+    """Pairs (name, first name) of parameters that are the same tensor as an earlier one."""
+    seen: dict[int, str] = {}
+    ties = []
+    for name, parameter in module.named_parameters(remove_duplicate=False):
+        if id(parameter) in seen:
+            ties.append((name, seen[id(parameter)]))
+        else:
+            seen[id(parameter)] = name
+    return ties
+
+
+def untied_state(module: nn.Module) -> dict[str, Tensor]:
+    """The parameters of a module in memory, each once: names that repeat an earlier tensor are left out."""
+    ties = {name for name, _ in named_ties(module)}
+    return {name: tensor.detach().clone() for name, tensor in module.state_dict().items() if name not in ties}

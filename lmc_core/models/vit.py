@@ -1,0 +1,222 @@
+"""Vision Transformer (Dosovitskiy et al. 2020, arXiv 2010.11929), as timm's `VisionTransformer`.
+
+Queries, keys and values are fused in `attn.qkv`. Class token, register tokens, positions and patches write to the stream. The
+head reads it after the last norm; pooling before or after that norm is the same for a map of the stream.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from lmc_core.errors import BadCheckpoint
+from lmc_core.models.family import Config, Family
+from lmc_core.symmetry.canonical import Attention, LayerScale, Norm, Rewrite
+from lmc_core.symmetry.layout import Block, Layout
+from lmc_core.symmetry.spaces import Space, SymmetryClass
+
+REFUSED = {
+    "pre_norm": "a norm before the first block",
+    "qk_norm": "norms on queries and keys",
+    "final_norm": "no last norm",
+    "no_embed_class": "positions without a place for the class token",
+    "dynamic_img_size": "images of varying size",
+}
+
+
+def build(config: Config) -> nn.Module:
+    """A timm `VisionTransformer`, randomly initialised, in float32."""
+    import timm
+
+    return timm.create_model(config["architecture"], num_classes=config["num_classes"], **config.get("model_args", {}))
+
+
+def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
+    """Logits `[n, classes]` of images `[n, channels, height, width]`."""
+    return module(inputs)
+
+
+def save(module: nn.Module, config: Config, folder: Path) -> None:
+    """Write timm's `config.json` and `model.safetensors`, which `timm.create_model("local-dir:FOLDER")` reads."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    sizes = {"num_features": module.num_features, "global_pool": module.global_pool}
+    args = config.get("model_args", {})
+    edge, channels = args.get("img_size", 224), args.get("in_chans", 3)
+    pretrained = {"input_size": [channels, edge, edge], "num_classes": config["num_classes"]}
+    content: dict[str, Any] = {**config, **sizes, "pretrained_cfg": {**config.get("pretrained_cfg", {}), **pretrained}}
+    (folder / "config.json").write_text(json.dumps(content, indent=2) + "\n")
+    save_file({k: v.contiguous() for k, v in module.state_dict().items()}, folder / "model.safetensors", {"format": "pt"})
+
+
+def _facts(config: Config) -> dict[str, Any]:
+    """Sizes and switches: what the configuration says, else timm's defaults for `VisionTransformer`."""
+    args = {
+        "embed_dim": 192,
+        "depth": 12,
+        "num_heads": 3,
+        "mlp_ratio": 4,
+        "img_size": 224,
+        "patch_size": 16,
+        "in_chans": 3,
+        "class_token": True,
+        "reg_tokens": 0,
+        "init_values": None,
+        "qkv_bias": True,
+        "global_pool": "token",
+        "fc_norm": None,
+    } | dict(config.get("model_args", {}))
+    for key, what in REFUSED.items():
+        if args.get(key, key == "final_norm") != (key == "final_norm"):
+            raise BadCheckpoint(f"Vision Transformers with {what} ({key}={args[key]}) are not supported.")
+    if not args["qkv_bias"]:
+        raise BadCheckpoint("Vision Transformers without biases on queries, keys and values are not supported.")
+    args["hidden"] = int(args["embed_dim"] * args["mlp_ratio"])
+    pooled = args["global_pool"] in ("avg", "avgmax", "max")
+    args["last_norm"] = "fc_norm" if (pooled if args["fc_norm"] is None else args["fc_norm"]) else "norm"
+    if args["global_pool"] not in ("token", "avg"):
+        raise BadCheckpoint(
+            f"Pooling {args['global_pool']!r} is not supported: only the class token ('token') and the mean ('avg') "
+            "commute with a rotation of the stream."
+        )
+    return args
+
+
+def layout(config: Config) -> Layout:
+    """The spaces and blocks of a Vision Transformer of that configuration."""
+    f = _facts(config)
+    width, depth, heads, hidden = f["embed_dim"], f["depth"], f["num_heads"], f["hidden"]
+    head_dim, patch, classes = width // heads, f["patch_size"], config["num_classes"]
+    tokens = (f["img_size"] // patch) ** 2 + int(f["class_token"]) + f["reg_tokens"]
+    spaces = [
+        Space(
+            "residual",
+            "residual",
+            width,
+            SymmetryClass.ORTHOGONAL,
+            "LayerNorm divides by the length of the stream, which only rotations keep",
+            fixes_ones=True,
+        )
+    ]
+    parameters: dict[str, tuple[tuple[int, ...], list[tuple[str, str]]]] = {}
+    if f["class_token"]:
+        parameters["cls_token"] = ((1, 1, width), [("class.token", "* +residual")])
+    if f["reg_tokens"]:
+        parameters["reg_token"] = ((1, f["reg_tokens"], width), [("register.tokens", "* +residual")])
+    parameters |= {
+        "pos_embed": ((1, tokens, width), [("position.table", "* +residual")]),
+        "patch_embed.proj.weight": ((width, f["in_chans"], patch, patch), [("patch.weight", "+residual *")]),
+        "patch_embed.proj.bias": ((width,), [("patch.bias", "+residual")]),
+    }
+    for i in range(depth):
+        u, h, qk, vo = f"units.{i}", f"heads.{i}", f"query-key.{i}", f"value-output.{i}"
+        on, at = f"blocks.{i}", f"blocks.{i}"
+        spaces += [
+            Space(h, "heads", heads, SymmetryClass.PERMUTATION, "each head has a softmax of its own"),
+            Space(
+                qk,
+                "query-key",
+                head_dim,
+                SymmetryClass.INVERTIBLE,
+                "only the product of query and key is seen",
+                within=h,
+                copies=heads,
+            ),
+            Space(
+                vo,
+                "value-output",
+                head_dim,
+                SymmetryClass.INVERTIBLE,
+                "only the product of value and output is seen",
+                within=h,
+                copies=heads,
+            ),
+            Space(u, "units", hidden, SymmetryClass.PERMUTATION, "GELU acts on each unit by itself"),
+        ]
+        parameters |= {
+            f"{at}.norm1.weight": ((width,), [(f"{on}.norm1.gain", "=residual")]),
+            f"{at}.norm1.bias": ((width,), [(f"{on}.norm1.offset", "+residual")]),
+            f"{at}.attn.qkv.weight": (
+                (3 * width, width),
+                [
+                    (f"{on}.query.weight", f"0/3 +{h} +{qk} -residual"),
+                    (f"{on}.key.weight", f"1/3 +{h} -{qk} -residual"),
+                    (f"{on}.value.weight", f"2/3 +{h} +{vo} -residual"),
+                ],
+            ),
+            f"{at}.attn.qkv.bias": (
+                (3 * width,),
+                [
+                    (f"{on}.query.bias", f"0/3 +{h} +{qk}"),
+                    (f"{on}.key.bias", f"1/3 +{h} -{qk}"),
+                    (f"{on}.value.bias", f"2/3 +{h} +{vo}"),
+                ],
+            ),
+            f"{at}.attn.proj.weight": ((width, width), [(f"{on}.output.weight", f"+residual -{h} -{vo}")]),
+            f"{at}.attn.proj.bias": ((width,), [(f"{on}.output.bias", "+residual")]),
+            f"{at}.norm2.weight": ((width,), [(f"{on}.norm2.gain", "=residual")]),
+            f"{at}.norm2.bias": ((width,), [(f"{on}.norm2.offset", "+residual")]),
+            f"{at}.mlp.fc1.weight": ((hidden, width), [(f"{on}.up.weight", f"+{u} -residual")]),
+            f"{at}.mlp.fc1.bias": ((hidden,), [(f"{on}.up.bias", f"+{u}")]),
+            f"{at}.mlp.fc2.weight": ((width, hidden), [(f"{on}.down.weight", f"+residual -{u}")]),
+            f"{at}.mlp.fc2.bias": ((width,), [(f"{on}.down.bias", "+residual")]),
+        }
+        if f["init_values"]:
+            parameters[f"{at}.ls1.gamma"] = ((width,), [(f"{on}.scale1", "=residual")])
+            parameters[f"{at}.ls2.gamma"] = ((width,), [(f"{on}.scale2", "=residual")])
+    parameters |= {
+        f"{f['last_norm']}.weight": ((width,), [("norm.gain", "=residual")]),
+        f"{f['last_norm']}.bias": ((width,), [("norm.offset", "+residual")]),
+        "head.weight": ((classes, width), [("head.weight", "* -residual")]),
+        "head.bias": ((classes,), [("head.bias", "*")]),
+    }
+    blocks = [
+        Block(part, name, pattern, ignores_mean_over=0 if part.startswith("head.") else None)
+        for name, (_, parts) in parameters.items()
+        for part, pattern in parts
+    ]
+    shapes = {name: shape for name, (shape, _) in parameters.items()}
+    return Layout("vit", {space.name: space for space in spaces}, tuple(blocks), shapes)
+
+
+def rewrite(config: Config) -> Rewrite:
+    """What the canonical rewrite works on."""
+    f = _facts(config)
+    norms, attentions, scales = [], [], []
+    for i in range(f["depth"]):
+        on = f"blocks.{i}"
+        read = tuple((f"{on}.{part}.weight", f"{on}.{part}.bias") for part in ("query", "key", "value"))
+        norms.append(Norm(f"{on}.norm1.gain", f"{on}.norm1.offset", read))
+        norms.append(Norm(f"{on}.norm2.gain", f"{on}.norm2.offset", ((f"{on}.up.weight", f"{on}.up.bias"),)))
+        pairs = [(f"{on}.{part}.weight", f"{on}.{part}.bias") for part in ("query", "key", "value", "output")]
+        attentions.append(Attention(*pairs, f"heads.{i}", f"query-key.{i}", f"value-output.{i}"))
+        if f["init_values"]:
+            scales.append(LayerScale(f"{on}.scale1", (f"{on}.output.weight", f"{on}.output.bias")))
+            scales.append(LayerScale(f"{on}.scale2", (f"{on}.down.weight", f"{on}.down.bias")))
+    norms.append(Norm("norm.gain", "norm.offset", (("head.weight", "head.bias"),)))
+    return Rewrite("residual", tuple(norms), tuple(attentions), tuple(scales))
+
+
+VIT = Family(
+    name="vit",
+    sentence="Image classifier on patches, LayerNorm before each layer, GELU units.",
+    reference="Dosovitskiy et al., An Image is Worth 16x16 Words, 2020, arXiv 2010.11929",
+    takes="images",
+    recognises=lambda config: str(config.get("architecture", "")).startswith("vit_"),
+    build=build,
+    outputs=outputs,
+    sizes=lambda c: {
+        "width": _facts(c)["embed_dim"],
+        "depth": _facts(c)["depth"],
+        "heads": _facts(c)["num_heads"],
+        "units": _facts(c)["hidden"],
+        "classes": c["num_classes"],
+    },
+    layout=layout,
+    rewrite=rewrite,
+    save=save,
+)

@@ -1,0 +1,167 @@
+"""An alignment: one group element per space, moving model B into the coordinates of model A.
+
+Planes live within heads: element number h of a plane acts on the head that stands at place h *after* the heads were moved.
+So with heads p and planes A, the pair (A, p) sends head x to A[h] x[p[h]], and
+
+    (A2, p2)(A1, p1) = (A2[h] A1[p2[h]], p1[p2[h]]),    (A, p)^-1 = (A[p^-1[h]]^-1, p^-1),
+
+the wreath product (Rotman, An Introduction to the Theory of Groups, 1995, ch. 7).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lmc_core.errors import BadCheckpoint, Inadmissible, Incompatible
+from lmc_core.symmetry.elements import Element, Invertible, Orthogonal, Permutation, compose, identity, random_element
+from lmc_core.symmetry.layout import Block, Layout, State
+from lmc_core.symmetry.spaces import Classes, Space, SymmetryClass
+
+
+def act_on_block(layout: Layout, block: Block, tensor: Tensor, elements: Mapping[str, Element]) -> Tensor:
+    """Apply one element per space to one block; spaces without an element stay as they are.
+
+    Args:
+        layout: where the block belongs.
+        block: which one.
+        tensor: its values, float64.
+        elements: by name of space.
+
+    Raises:
+        Inadmissible: if a gain that is not constant would have to be rotated.
+    """
+    inner = [axis for axis in block.axes() if axis.space and layout.spaces[axis.space].within]
+    outer = [axis for axis in block.axes() if axis.space and not layout.spaces[axis.space].within]
+    for axis in outer + inner:  # heads first, then the planes of the heads where they stand now
+        assert axis.space is not None
+        element = elements.get(axis.space)
+        if element is None:
+            continue
+        within = layout.spaces[axis.space].within
+        first = (axis.space,) if within is None else (within, axis.space)
+        if axis.role == "scales" and not isinstance(element, Permutation):
+            if not torch.equal(tensor, tensor.flatten()[:1].expand_as(tensor)):
+                raise Inadmissible(
+                    f"{block.parameter!r} scales the coordinates of {axis.space!r} one by one; fold it into its readers "
+                    "(the canonical rewrite) before a map that mixes coordinates."
+                )
+            continue
+        moved = element.act(layout.rows(tensor, block, *first), axis.role)
+        tensor = layout.unrows(moved, block, tuple(tensor.shape), *first)
+    return tensor
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """One group element per space.
+
+    Attributes:
+        elements: by name of space.
+        within: for spaces that live within another, its name.
+    """
+
+    elements: Mapping[str, Element]
+    within: Mapping[str, str]
+
+    @classmethod
+    def of(cls, spaces: Mapping[str, Space], elements: Mapping[str, Element] | None = None) -> Alignment:
+        """An alignment with the given elements, and the identity on all other spaces."""
+        given = elements or {}
+        return cls(
+            {name: given.get(name, identity(space)) for name, space in spaces.items()},
+            {name: space.within for name, space in spaces.items() if space.within is not None},
+        )
+
+    @classmethod
+    def random(cls, spaces: Mapping[str, Space], classes: Classes, generator: torch.Generator) -> Alignment:
+        """Draw an element of the chosen class for each space."""
+        return cls.of(spaces, {n: random_element(s, classes[s.kind], generator) for n, s in spaces.items()})
+
+    def apply(self, layout: Layout, state: State) -> dict[str, Tensor]:
+        """Move the parameters of a model; computed in float64, returned in the precision of `state`.
+
+        Raises:
+            Incompatible: if the alignment was made for other spaces.
+            Inadmissible: if a gain that is not constant would have to be rotated.
+        """
+        if set(self.elements) != set(layout.spaces):
+            raise Incompatible("This alignment was made for a model with other spaces; make one for this pair.")
+        result = {}
+        for block in layout.blocks:
+            tensor = layout.view(state, block)
+            result[block.name] = act_on_block(layout, block, tensor.double(), self.elements).to(tensor.dtype)
+        return layout.write(state, result)
+
+    def _places(self, name: str) -> Tensor | None:
+        outer = self.within.get(name)
+        if outer is None:
+            return None
+        element = self.elements[outer]
+        assert isinstance(element, Permutation), "only permutations can move whole copies of a space"
+        return element.indices
+
+    def inverse(self) -> Alignment:
+        """The alignment that undoes this one."""
+        elements = {}
+        for name, element in self.elements.items():
+            places = self._places(name)
+            elements[name] = (element if places is None else element.select(places.argsort())).inverse()
+        return Alignment(elements, self.within)
+
+    def compose(self, first: Alignment) -> Alignment:
+        """The alignment that acts like `first`, then like this one."""
+        elements = {}
+        for name, second in self.elements.items():
+            places = self._places(name)
+            earlier = first.elements[name]
+            elements[name] = compose(second, earlier if places is None else earlier.select(places))
+        return Alignment(elements, self.within)
+
+    def distance(self, other: Alignment) -> float:
+        """Largest absolute difference of the matrices of two alignments, over all spaces."""
+        return max(
+            float((self.elements[name].matrix() - other.elements[name].matrix()).abs().max()) for name in self.elements
+        )
+
+    def save(self, path: Path) -> None:
+        """Write to one safetensors file."""
+        tensors = {
+            f"{name}/{key}": tensor.contiguous()
+            for name, element in self.elements.items()
+            for key, tensor in element.tensors().items()
+        }
+        kinds = {name: element.kind.value for name, element in self.elements.items()}
+        save_file(tensors, path, {"format": "lmc-alignment-1", "kinds": json.dumps(kinds), "within": json.dumps(dict(self.within))})
+
+    @classmethod
+    def load(cls, path: Path) -> Alignment:
+        """Read what `save` wrote.
+
+        Raises:
+            BadCheckpoint: if the file is missing, damaged or something else.
+        """
+        makers = {
+            SymmetryClass.PERMUTATION.value: Permutation,
+            SymmetryClass.ORTHOGONAL.value: Orthogonal,
+            SymmetryClass.INVERTIBLE.value: Invertible,
+        }
+        try:
+            with safe_open(path, framework="pt") as file:
+                header = file.metadata() or {}
+                if header.get("format") != "lmc-alignment-1":
+                    raise BadCheckpoint(f"{Path(path).name} is not an alignment written by this program.")
+                elements: dict[str, Element] = {}
+                for name, kind in json.loads(header["kinds"]).items():
+                    keys = [key for key in file.keys() if key.rpartition("/")[0] == name]  # noqa: SIM118
+                    elements[name] = makers[kind](**{key.rpartition("/")[2]: file.get_tensor(key) for key in keys})
+                return cls(elements, json.loads(header["within"]))
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise BadCheckpoint(f"{Path(path).name} is not a readable alignment ({type(error).__name__}).") from error

@@ -1,0 +1,92 @@
+"""From a recipe to a folder of the zoo: train, round to half precision, measure, write the card."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lmc_core.models.families import get_family
+from lmc_core.models.model import Model, untied_state
+from lmc_core.places import home
+from lmc_core.tasks import Examples, get_task
+from lmc_core.tasks.fashion_mnist import full_set
+from lmc_core.training.recipes import Recipe
+from lmc_core.training.trainer import score, train
+
+
+def _scores(model: Model, device: str, length: int) -> dict[str, Any]:
+    """Loss and accuracy or perplexity on the validation and test splits, of the weights as they are shipped."""
+    task = get_task(model.card["task"])
+    module = model.module().to(device)
+    sets: dict[str, Examples] = {split: task.examples(split, length=length) for split in ("validation", "test")}
+    if task.name == "fashion-mnist" and not model.card["data"]["subset"]:
+        sets["test_all_10000"] = full_set("test")
+    result = {}
+    for name, examples in sets.items():
+        on_device = Examples(examples.inputs.to(device), examples.targets.to(device))
+        loss, accuracy = score(module, model.family.outputs, on_device)
+        result[name] = {"loss": round(loss, 5), "accuracy": round(accuracy, 5), "examples": len(examples)}
+        if task.kind == "text":
+            result[name]["perplexity"] = round(math.exp(loss), 4)
+    return result
+
+
+def produce(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    device: str = "cpu",
+    subset: bool = False,
+    report: Callable[[str], None] = lambda line: None,
+) -> Model:
+    """Train the model of a recipe and write it to `folder` as an ordinary half-precision checkpoint with a `card.json`.
+
+    Args:
+        recipe: the settings.
+        folder: created; existing files of the same names are replaced.
+        device: where to train ("cpu", "cuda", "mps").
+        subset: train images on the shipped subset alone.
+        report: called with lines of progress.
+
+    Returns:
+        The model as it will be loaded again: half-precision values in float32.
+    """
+    family = get_family(recipe.family)
+    torch.manual_seed(recipe.seed)
+    module = family.build(recipe.config).to(device)
+    state_file = home() / "training" / f"{recipe.name}.pt"
+    story = train(recipe, module, family.outputs, state_file=state_file, subset=subset, report=report)
+    state = {name: tensor.cpu().half().float() for name, tensor in untied_state(module).items()}
+    data = {"task": recipe.task, "split": "train", "subset": subset, "examples_seen": story["examples"]}
+    model = Model(recipe.name, family, recipe.config, state, {"task": recipe.task, "data": data}).check()
+    card = {
+        "name": recipe.name,
+        "family": recipe.family,
+        "task": recipe.task,
+        "seed": recipe.seed,
+        "parameters": model.parameters,
+        "settings": recipe.settings(),
+        "data": data,
+        "scores": _scores(model, device, recipe.length),
+        "curve": {"columns": ["step", "train_loss", "validation_loss"], "rows": story["curve"]},
+        "trained": {
+            "date": date.today().isoformat(),
+            "seconds": story["seconds"],
+            "device": device,
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+        },
+        "licence": "MIT",
+        "digest": model.digest,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    family.save(model.module(torch.float16), recipe.config, folder)
+    (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n")
+    report(f"{recipe.name} test {card['scores']['test']}")  # type: ignore[index]
+    return Model(model.name, family, recipe.config, state, card)

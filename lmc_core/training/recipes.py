@@ -1,0 +1,110 @@
+"""The settings each zoo model was trained with, as data. `lmc train NAME` reads them; the model's card repeats them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from lmc_core.errors import UnknownName
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one model is trained.
+
+    Attributes:
+        name: of the model that results, e.g. ``vit-fashion-s0``.
+        family: which family's `build` makes the network.
+        task: what it learns.
+        config: what the family builds from.
+        seed: of the initialisation; data order and augmentation use a generator of their own, seeded by `seed` + 10,000.
+        steps: optimiser steps; the rate rises over `warmup` of them, then falls linearly to zero.
+        batch: examples a step.
+        learning_rate: the peak rate.
+        weight_decay: AdamW's, on matrices only.
+        clip: largest norm of the gradient.
+        length: window of a text task, in tokens.
+        shift: images are moved by up to this many pixels, and mirrored; None for neither.
+        label_smoothing: share of the target spread over all classes.
+        optimizer: ``adamw``, or ``muon`` (hidden matrices by orthogonalised momentum, Jordan et al. 2024; the rest by AdamW).
+        muon_rate: Muon's peak rate.
+    """
+
+    name: str
+    family: str
+    task: str
+    config: dict[str, Any]
+    seed: int = 0
+    steps: int = 2000
+    batch: int = 128
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05
+    warmup: int = 100
+    clip: float = 1.0
+    length: int = 128
+    shift: int | None = None
+    label_smoothing: float = 0.0
+    optimizer: str = "adamw"
+    muon_rate: float = 0.02
+    betas: tuple[float, float] = field(default=(0.9, 0.98))
+
+    def settings(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        return asdict(self) | {"betas": list(self.betas)}
+
+
+def _vit(name: str, seed: int, width: int, heads: int) -> Recipe:
+    config = {
+        "architecture": "vit_tiny_patch16_224",
+        "num_classes": 10,
+        "model_args": {
+            "img_size": 28,
+            "patch_size": 7,
+            "in_chans": 1,
+            "embed_dim": width,
+            "depth": 4,
+            "num_heads": heads,
+            "mlp_ratio": 4,
+        },
+    }
+    return Recipe(
+        name, "vit", "fashion-mnist", config, seed=seed, steps=4000, batch=128, shift=2, warmup=200, optimizer="muon"
+    )
+
+
+def _gpt2(name: str, seed: int, width: int, heads: int) -> Recipe:
+    config = {
+        "vocab_size": 81,
+        "n_positions": 128,
+        "n_embd": width,
+        "n_layer": 4,
+        "n_head": heads,
+        "activation_function": "gelu_pytorch_tanh",
+        "bos_token_id": None,
+        "eos_token_id": None,
+    }
+    return Recipe(name, "gpt2", "plays", config, seed=seed, steps=1200, batch=32, learning_rate=3e-3, optimizer="muon")
+
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in [
+        *[_vit(f"vit-fashion-s{seed}", seed, 96, 4) for seed in range(4)],
+        _vit("vit-fashion-narrow-s0", 0, 48, 4),
+        _vit("vit-fashion-wide-s0", 0, 144, 4),
+        *[_gpt2(f"gpt2-plays-s{seed}", seed, 128, 4) for seed in range(4)],
+        _gpt2("gpt2-plays-narrow-s0", 0, 64, 4),
+        _gpt2("gpt2-plays-wide-s0", 0, 192, 4),
+    ]
+}
+
+
+def get_recipe(name: str, **changes: Any) -> Recipe:
+    """Return the recipe of that name, with some settings changed.
+
+    Raises:
+        UnknownName: if there is none.
+    """
+    if name not in RECIPES:
+        raise UnknownName.of("recipe", name, RECIPES)
+    return replace(RECIPES[name], **changes)

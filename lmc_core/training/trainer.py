@@ -1,0 +1,181 @@
+"""Train one model by its recipe. Selection uses the validation split; the test split is read once, at the end.
+
+A killed run goes on from its last checkpoint when it is started again with the same recipe.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lmc_core.tasks import Examples, get_task, losses
+from lmc_core.tasks.fashion_mnist import full_set
+from lmc_core.tasks.plays import tokens
+from lmc_core.training.recipes import Recipe
+
+Outputs = Callable[[nn.Module, Tensor], Tensor]
+
+
+def image_batches(images: Examples, recipe: Recipe, generator: torch.Generator) -> Iterator[Examples]:
+    """Yield batches without end: a new order each epoch; shifted by up to `recipe.shift` pixels and mirrored."""
+    while True:
+        for rows in torch.randperm(len(images), generator=generator).split(recipe.batch):
+            x = images.inputs[rows]
+            if recipe.shift is not None:
+                mirrored = torch.rand(len(x), generator=generator) < 0.5
+                x = torch.where(mirrored[:, None, None, None], x.flip(-1), x)
+                by = torch.randint(-recipe.shift, recipe.shift + 1, (2,), generator=generator).tolist()
+                edge = F.pad(x, [recipe.shift] * 4, value=float(x.min()))
+                top, left = recipe.shift + by[0], recipe.shift + by[1]
+                x = edge[:, :, top : top + x.shape[2], left : left + x.shape[3]]
+            yield Examples(x, images.targets[rows])
+
+
+def text_batches(stream: Tensor, recipe: Recipe, generator: torch.Generator) -> Iterator[Examples]:
+    """Yield batches without end: windows that begin anywhere in the training text."""
+    span = torch.arange(recipe.length)
+    while True:
+        start = torch.randint(len(stream) - recipe.length, (recipe.batch, 1), generator=generator)
+        yield Examples(stream[start + span], stream[start + span + 1])
+
+
+def rate(step: int, recipe: Recipe) -> float:
+    """Share of the peak rate at a step: linear rise, then linear fall to zero."""
+    return min((step + 1) / recipe.warmup, max(0.0, (recipe.steps - step) / (recipe.steps - recipe.warmup)))
+
+
+def optimizers(module: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    """Decay on matrices, none on biases, norms and tables; hidden matrices by Muon where the recipe says so."""
+    tables = ("wte", "wpe", "pos_embed", "cls_token", "patch_embed", "head", "lm_head")
+    hidden, table, plain = [], [], []
+    for name, parameter in module.named_parameters():
+        if parameter.ndim < 2:
+            plain.append(parameter)
+        else:
+            (table if any(part in name.split(".") for part in tables) else hidden).append(parameter)
+    groups = [{"params": plain, "weight_decay": 0.0}, {"params": table, "weight_decay": 0.0}]
+    if recipe.optimizer == "muon":
+        return [
+            torch.optim.Muon(hidden, lr=recipe.muon_rate, weight_decay=recipe.weight_decay, momentum=0.95),
+            torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=recipe.betas),
+        ]
+    groups.append({"params": hidden, "weight_decay": recipe.weight_decay})
+    return [torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=recipe.betas)]
+
+
+@torch.no_grad()
+def score(module: nn.Module, outputs: Outputs, examples: Examples) -> tuple[float, float]:
+    """Mean loss in nats, and share of correct predictions, over all examples."""
+    was = module.training
+    module.eval()
+    parts = [losses(outputs(module, part.inputs), part.targets) for part in examples.batches(500)]
+    module.train(was)
+    return float(torch.cat([p[0] for p in parts]).mean()), float(torch.cat([p[1] for p in parts]).mean())
+
+
+def train(
+    recipe: Recipe,
+    module: nn.Module,
+    outputs: Outputs,
+    *,
+    state_file: Path | None = None,
+    subset: bool = False,
+    report: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """Train `module` in place and return what its card should say.
+
+    Args:
+        recipe: the settings; `module` was built from `recipe.config` under `recipe.seed`.
+        module: the network, on its device.
+        outputs: how the family computes logits.
+        state_file: where the run is saved every 500 steps, and resumed from.
+        subset: train images on the shipped 8,000 instead of the full set.
+        report: called with one line of text every 100 steps.
+
+    Returns:
+        `curve` (a list of step, training loss, validation loss), `seconds`, `examples` (training examples seen).
+    """
+    task = get_task(recipe.task)
+    device = next(module.parameters()).device
+    generator = torch.Generator().manual_seed(recipe.seed + 10_000)
+    if task.kind == "images":
+        images = task.examples("train") if subset else full_set("train")
+        batches = image_batches(images, recipe, generator)
+    else:
+        batches = text_batches(tokens("train"), recipe, generator)
+    validation = task.examples("validation", length=recipe.length)
+    validation = Examples(validation.inputs.to(device), validation.targets.to(device))
+    solvers = optimizers(module, recipe)
+    peaks = [[group["lr"] for group in solver.param_groups] for solver in solvers]
+    first, curve, spent = 0, [], 0.0
+    if state_file is not None and state_file.exists():
+        saved = torch.load(state_file, weights_only=True)
+        if saved["recipe"] == json.dumps(recipe.settings()):
+            module.load_state_dict(saved["module"])
+            for solver, state in zip(solvers, saved["solvers"], strict=True):
+                solver.load_state_dict(state)
+            first, curve, spent = saved["step"], saved["curve"], saved["seconds"]
+            for _ in range(first):  # the same data order as an uninterrupted run
+                next(batches)
+    begin = time.perf_counter() - spent
+    module.train()
+    running: list[float] = []
+    for step in range(first, recipe.steps):
+        share = rate(step, recipe)
+        for solver, peak in zip(solvers, peaks, strict=True):
+            for group, value in zip(solver.param_groups, peak, strict=True):
+                group["lr"] = value * share
+        batch = next(batches)
+        logits = outputs(module, batch.inputs.to(device))
+        loss = F.cross_entropy(
+            logits.flatten(0, -2), batch.targets.to(device).flatten(), label_smoothing=recipe.label_smoothing
+        )
+        if not math.isfinite(loss.item()):
+            raise FloatingPointError(f"The training loss of {recipe.name} is not finite at step {step}.")
+        for solver in solvers:
+            solver.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(module.parameters(), recipe.clip)
+        for solver in solvers:
+            solver.step()
+        running.append(loss.item())
+        done = step + 1
+        if done % 250 == 0 or done == recipe.steps:
+            measured, _ = score(module, outputs, validation)
+            curve.append([done, sum(running) / len(running), measured])
+            running = []
+            report(f"{recipe.name} {done}/{recipe.steps} train {curve[-1][1]:.4f} validation {measured:.4f} nats "
+                   f"{time.perf_counter() - begin:.0f} s")  # fmt: skip
+        if state_file is not None and done % 500 == 0 and done < recipe.steps:
+            _save(state_file, recipe, module, solvers, done, curve, time.perf_counter() - begin)
+    module.eval()
+    if state_file is not None:
+        state_file.unlink(missing_ok=True)
+    return {
+        "curve": curve,
+        "seconds": round(time.perf_counter() - begin, 1),
+        "examples": recipe.steps * recipe.batch,
+    }
+
+
+def _save(path: Path, recipe: Recipe, module: nn.Module, solvers: list, step: int, curve: list, spent: float) -> None:
+    state = {
+        "recipe": json.dumps(recipe.settings()),
+        "module": module.state_dict(),
+        "solvers": [solver.state_dict() for solver in solvers],
+        "step": step,
+        "curve": curve,
+        "seconds": spent,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".part")
+    torch.save(state, temporary)
+    temporary.replace(path)
