@@ -1,0 +1,81 @@
+"""LMC Explorer's library: the loss landscape between transformers, and what their symmetries do to it.
+
+    >>> import lmc_core
+    >>> a, b = lmc_core.load("zoo:vit-fashion-s0"), lmc_core.load("zoo:vit-fashion-s1")    # doctest: +SKIP
+    >>> examples = lmc_core.get_task("fashion-mnist").examples("test", 500)                # doctest: +SKIP
+    >>> pair = lmc_core.align_pair(a, b, examples.inputs[:16])                             # doctest: +SKIP
+    >>> lmc_core.curve(lmc_core.Line(pair.a, pair.b), examples).barrier                    # doctest: +SKIP
+
+Model A stays, model B moves. Losses are in nats. A barrier above zero means that the path climbs above the chord between the
+end losses. Names are imported when first used, so that `import lmc_core` is quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    # models
+    "Family": "lmc_core.models.family",
+    "FAMILIES": "lmc_core.models.families",
+    "Model": "lmc_core.models.model",
+    "load": "lmc_core.models.load",
+    "zoo": "lmc_core.models.load",
+    # symmetry
+    "Alignment": "lmc_core.symmetry.alignment",
+    "Block": "lmc_core.symmetry.layout",
+    "Invertible": "lmc_core.symmetry.elements",
+    "Layout": "lmc_core.symmetry.layout",
+    "Orthogonal": "lmc_core.symmetry.elements",
+    "Permutation": "lmc_core.symmetry.elements",
+    "Space": "lmc_core.symmetry.spaces",
+    "SymmetryClass": "lmc_core.symmetry.spaces",
+    "choose_classes": "lmc_core.symmetry.spaces",
+    "permutations_only": "lmc_core.symmetry.spaces",
+    "function_error": "lmc_core.symmetry.check",
+    # matching
+    "AlignedPair": "lmc_core.matching.pair",
+    "Settings": "lmc_core.matching.weight",
+    "align_pair": "lmc_core.matching.pair",
+    "canonical": "lmc_core.matching.pair",
+    "match_weights": "lmc_core.matching.weight",
+    # paths
+    "Barrier": "lmc_core.paths.barrier",
+    "Curve": "lmc_core.paths.curve",
+    "Line": "lmc_core.paths.line",
+    "barrier": "lmc_core.paths.barrier",
+    "curve": "lmc_core.paths.curve",
+    # tasks
+    "TASKS": "lmc_core.tasks",
+    "get_task": "lmc_core.tasks",
+    # runs
+    "BarrierRequest": "lmc_core.runs.request",
+    "make_request": "lmc_core.runs.barrier",
+    # errors
+    "BadInput": "lmc_core.errors",
+    "LmcError": "lmc_core.errors",
+}
+
+__all__ = ["__version__", *_HOME]
+
+if TYPE_CHECKING:
+    from lmc_core.matching.pair import align_pair, canonical
+    from lmc_core.models.load import load, zoo
+    from lmc_core.paths.curve import curve
+    from lmc_core.paths.line import Line
+    from lmc_core.tasks import get_task
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'lmc_core' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

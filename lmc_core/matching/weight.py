@@ -96,15 +96,14 @@ class _Problem:
         self.roots = [space for space in layout.spaces.values() if space.within is None]
         self.children = {root.name: [s for s in layout.spaces.values() if s.within == root.name] for root in self.roots}
         self.touching = {
-            name: [block for block in self.blocks if any(axis.space == name for axis in block.axes())]
-            for name in layout.spaces
+            name: [block for block in self.blocks if any(axis.space == name for axis in block.axes())] for name in layout.spaces
         }
 
     def objective(self, b: Mapping[str, Tensor]) -> float:
         return sum(float((self.a[n] * b[n]).sum()) for n in self.a) / self.bound
 
     def gram(self, block: Block, b: Mapping[str, Tensor], *spaces: str) -> Tensor:
-        """sum over the other axes of a b^T: `[n, n]`, or for heads and a plane `[heads, heads, n, n]`."""
+        """Sum over the other axes of a b^T: `[n, n]`, or for heads and a plane `[heads, heads, n, n]`."""
         x = self.layout.rows(self.a[block.name], block, *spaces)
         y = self.layout.rows(b[block.name], block, *spaces)
         if len(spaces) == 1:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from lmc_core.errors import BadCheckpoint
 from lmc_core.symmetry.canonical import Rewrite
 from lmc_core.symmetry.layout import Layout
 
@@ -31,7 +32,8 @@ class Family:
         layout: configuration -> its layout.
         rewrite: configuration -> what the canonical rewrite works on.
         save: (module, configuration, folder) writes an ordinary checkpoint.
-        rename: (name on disk, configuration) -> name in memory, for checkpoints that store another one.
+        config: the content of a `config.json` -> what the function depends on, defaults filled in.
+        from_disk: (tensors by their names on disk, configuration) -> tensors by their names in memory.
     """
 
     name: str
@@ -45,4 +47,19 @@ class Family:
     layout: Callable[[Config], Layout]
     rewrite: Callable[[Config], Rewrite]
     save: Callable[[nn.Module, Config, Path], None]
-    rename: Callable[[str, Config], str] = lambda name, config: name
+    config: Callable[[Config], dict[str, Any]]
+    from_disk: Callable[[dict[str, Tensor], Config], dict[str, Tensor]]
+
+
+def positive_sizes(config: Config, *names: str) -> None:
+    """Raise `BadCheckpoint` unless each of the names is a positive integer of the configuration."""
+    for name in names:
+        value = config.get(name)
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**24:
+            raise BadCheckpoint(f"The configuration should give {name!r} as a positive integer; it gives {value!r}.")
+
+
+def divides(config: Config, part: str, whole: str) -> None:
+    """Raise `BadCheckpoint` unless `part` divides `whole`."""
+    if config[whole] % config[part]:
+        raise BadCheckpoint(f"{part} = {config[part]} should divide {whole} = {config[whole]}.")

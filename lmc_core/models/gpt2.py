@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models.family import Config, Family
+from lmc_core.models.family import Config, Family, divides, positive_sizes
 from lmc_core.symmetry.canonical import Attention, Norm, Rewrite
 from lmc_core.symmetry.layout import Block, Layout
 from lmc_core.symmetry.spaces import Space, SymmetryClass
@@ -29,14 +29,54 @@ def _tied(config: Config) -> bool:
     return bool(config.get("tie_word_embeddings", True))
 
 
+# What the function depends on, with transformers' defaults.
+DEFAULTS: dict[str, Any] = {
+    "vocab_size": 50257,
+    "n_positions": 1024,
+    "n_embd": 768,
+    "n_layer": 12,
+    "n_head": 12,
+    "n_inner": None,
+    "activation_function": "gelu_new",
+    "layer_norm_epsilon": 1e-5,
+    "scale_attn_weights": True,
+    "scale_attn_by_inverse_layer_idx": False,
+    "reorder_and_upcast_attn": False,
+    "add_cross_attention": False,
+    "tie_word_embeddings": True,
+    "bos_token_id": None,
+    "eos_token_id": None,
+}
+
+
+def config(raw: Config) -> dict[str, Any]:
+    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    chosen = {key: raw.get(key, default) for key, default in DEFAULTS.items()}
+    positive_sizes(chosen, "vocab_size", "n_positions", "n_embd", "n_layer", "n_head")
+    if chosen["n_inner"] is not None:
+        positive_sizes(chosen, "n_inner")
+    divides(chosen, "n_head", "n_embd")
+    if not chosen["scale_attn_weights"]:
+        raise BadCheckpoint("GPT-2 models with scale_attn_weights=false are not supported.")
+    return chosen
+
+
+def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
+    """Add the prefix that old checkpoints lack; drop constant masks and the copy of a tied table."""
+    renamed = {}
+    for name, tensor in tensors.items():
+        if name.endswith((".attn.bias", ".attn.masked_bias")) or (name == HEAD and _tied(config)):
+            continue
+        renamed[name if name.startswith(("transformer.", "lm_head.")) else f"transformer.{name}"] = tensor
+    return renamed
+
+
 def build(config: Config) -> nn.Module:
     """A `GPT2LMHeadModel`, randomly initialised, in float32."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
     dropless = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
-    skip = ("architectures", "dtype", "torch_dtype", "transformers_version", "model_type")
-    settings: dict[str, Any] = dropless | {key: value for key, value in config.items() if key not in skip}
-    return GPT2LMHeadModel(GPT2Config(**settings, dtype="float32"))
+    return GPT2LMHeadModel(GPT2Config(**dropless, **{**DEFAULTS, **config}, dtype="float32"))
 
 
 def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
@@ -51,6 +91,7 @@ def save(module: nn.Module, config: Config, folder: Path) -> None:
 
 def layout(config: Config) -> Layout:
     """The spaces and blocks of a GPT-2 of that configuration."""
+    config = {**DEFAULTS, **config}
     for key in ("scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn", "add_cross_attention"):
         if config.get(key):
             raise BadCheckpoint(f"GPT-2 models with {key}=true are not supported; set it to false or use another model.")
@@ -180,4 +221,6 @@ GPT2 = Family(
     layout=layout,
     rewrite=rewrite,
     save=save,
+    config=config,
+    from_disk=from_disk,
 )

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models.family import Config, Family
+from lmc_core.models.family import Config, Family, divides, positive_sizes
 from lmc_core.symmetry.canonical import Attention, LayerScale, Norm, Rewrite
 from lmc_core.symmetry.layout import Block, Layout
 from lmc_core.symmetry.spaces import Space, SymmetryClass
@@ -25,6 +25,55 @@ REFUSED = {
     "no_embed_class": "positions without a place for the class token",
     "dynamic_img_size": "images of varying size",
 }
+
+
+DEFAULTS: dict[str, Any] = {  # of timm's `vit_tiny_patch16_224`
+    "embed_dim": 192,
+    "depth": 12,
+    "num_heads": 3,
+    "mlp_ratio": 4,
+    "img_size": 224,
+    "patch_size": 16,
+    "in_chans": 3,
+    "class_token": True,
+    "reg_tokens": 0,
+    "init_values": None,
+    "qkv_bias": True,
+    "global_pool": "token",
+    "fc_norm": None,
+}
+BASE = "vit_tiny_patch16_224"
+
+
+def config(raw: Config) -> dict[str, Any]:
+    """The entries of a `config.json` that the function depends on.
+
+    Raises:
+        BadCheckpoint: for sizes that make no network, or an architecture whose sizes are not in the file.
+    """
+    args = dict(raw.get("model_args") or {})
+    if raw.get("architecture") != BASE:
+        raise BadCheckpoint(
+            f"timm's architecture {raw.get('architecture')!r} is not supported here; Vision Transformers are expected as "
+            f"{BASE!r} with their sizes under 'model_args'."
+        )
+    if "global_pool" in raw:
+        args.setdefault("global_pool", raw["global_pool"])
+    chosen = {"architecture": BASE, "num_classes": raw.get("num_classes", 1000), "model_args": args}
+    positive_sizes(chosen, "num_classes")
+    facts = DEFAULTS | args
+    positive_sizes(facts, "embed_dim", "depth", "num_heads", "img_size", "patch_size", "in_chans")
+    divides(facts, "num_heads", "embed_dim")
+    divides(facts, "patch_size", "img_size")
+    if not isinstance(facts["mlp_ratio"], int | float) or not 0 < facts["mlp_ratio"] < 1024:
+        raise BadCheckpoint(f"The configuration should give 'mlp_ratio' as a positive number; it gives {facts['mlp_ratio']!r}.")
+    _facts(chosen)
+    return chosen
+
+
+def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
+    """Timm's names on disk are those in memory."""
+    return tensors
 
 
 def build(config: Config) -> nn.Module:
@@ -55,21 +104,7 @@ def save(module: nn.Module, config: Config, folder: Path) -> None:
 
 def _facts(config: Config) -> dict[str, Any]:
     """Sizes and switches: what the configuration says, else timm's defaults for `VisionTransformer`."""
-    args = {
-        "embed_dim": 192,
-        "depth": 12,
-        "num_heads": 3,
-        "mlp_ratio": 4,
-        "img_size": 224,
-        "patch_size": 16,
-        "in_chans": 3,
-        "class_token": True,
-        "reg_tokens": 0,
-        "init_values": None,
-        "qkv_bias": True,
-        "global_pool": "token",
-        "fc_norm": None,
-    } | dict(config.get("model_args", {}))
+    args = DEFAULTS | dict(config.get("model_args", {}))
     for key, what in REFUSED.items():
         if args.get(key, key == "final_norm") != (key == "final_norm"):
             raise BadCheckpoint(f"Vision Transformers with {what} ({key}={args[key]}) are not supported.")
@@ -219,4 +254,6 @@ VIT = Family(
     layout=layout,
     rewrite=rewrite,
     save=save,
+    config=config,
+    from_disk=from_disk,
 )

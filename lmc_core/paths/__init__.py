@@ -1,0 +1,1 @@
+"""Lines between models, the loss along them, and its barrier."""

@@ -127,9 +127,7 @@ class Alignment:
 
     def distance(self, other: Alignment) -> float:
         """Largest absolute difference of the matrices of two alignments, over all spaces."""
-        return max(
-            float((self.elements[name].matrix() - other.elements[name].matrix()).abs().max()) for name in self.elements
-        )
+        return max(float((self.elements[name].matrix() - other.elements[name].matrix()).abs().max()) for name in self.elements)
 
     def save(self, path: Path) -> None:
         """Write to one safetensors file."""
@@ -139,7 +137,11 @@ class Alignment:
             for key, tensor in element.tensors().items()
         }
         kinds = {name: element.kind.value for name, element in self.elements.items()}
-        save_file(tensors, path, {"format": "lmc-alignment-1", "kinds": json.dumps(kinds), "within": json.dumps(dict(self.within))})
+        save_file(
+            tensors,
+            path,
+            {"format": "lmc-alignment-1", "kinds": json.dumps(kinds), "within": json.dumps(dict(self.within))},
+        )
 
     @classmethod
     def load(cls, path: Path) -> Alignment:

@@ -64,7 +64,8 @@ def produce(
     story = train(recipe, module, family.outputs, state_file=state_file, subset=subset, report=report)
     state = {name: tensor.cpu().half().float() for name, tensor in untied_state(module).items()}
     data = {"task": recipe.task, "split": "train", "subset": subset, "examples_seen": story["examples"]}
-    model = Model(recipe.name, family, recipe.config, state, {"task": recipe.task, "data": data}).check()
+    config = family.config(recipe.config)
+    model = Model(recipe.name, family, config, state, {"task": recipe.task, "data": data}).check()
     card = {
         "name": recipe.name,
         "family": recipe.family,
@@ -89,4 +90,4 @@ def produce(
     family.save(model.module(torch.float16), recipe.config, folder)
     (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n")
     report(f"{recipe.name} test {card['scores']['test']}")  # type: ignore[index]
-    return Model(model.name, family, recipe.config, state, card)
+    return Model(model.name, family, config, state, card)

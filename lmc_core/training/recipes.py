@@ -67,9 +67,7 @@ def _vit(name: str, seed: int, width: int, heads: int) -> Recipe:
             "mlp_ratio": 4,
         },
     }
-    return Recipe(
-        name, "vit", "fashion-mnist", config, seed=seed, steps=4000, batch=128, shift=2, warmup=200, optimizer="muon"
-    )
+    return Recipe(name, "vit", "fashion-mnist", config, seed=seed, steps=4000, batch=128, shift=2, warmup=200, optimizer="muon")
 
 
 def _gpt2(name: str, seed: int, width: int, heads: int) -> Recipe:

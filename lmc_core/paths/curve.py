@@ -1,0 +1,156 @@
+"""What a task's loss does along a path, at many points, in one pass over the data.
+
+Each batch is loaded once and run at every point. The points share one module, whose parameters are swapped by
+`torch.func.functional_call`. (Stacking the points under `vmap` was 2 to 3.5 times slower on CPUs, where batched attention has
+no fused kernel; see docs/LOG.md.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from lmc_core.errors import BadInput
+from lmc_core.models.model import Model
+from lmc_core.paths.barrier import Barrier, barrier, excess
+from lmc_core.paths.line import Line
+from lmc_core.tasks import Examples, losses
+
+State = Mapping[str, Tensor]
+BATCH = 128  # examples; large enough to fill the cores, small enough to stay in their caches
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Losses along a path.
+
+    Attributes:
+        lam: the points, increasing from 0 to 1, float64 `[points]`.
+        losses: loss of each example at each point in nats, float32 `[points, examples]`.
+        correct: share predicted correctly, same shape.
+    """
+
+    lam: Tensor
+    losses: Tensor
+    correct: Tensor
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean loss at each point in nats, float64 `[points]`."""
+        return self.losses.double().mean(1)
+
+    @property
+    def stderr(self) -> Tensor:
+        """Standard error of the mean loss over examples in nats, float64 `[points]`."""
+        return self.losses.double().std(1) / self.losses.shape[1] ** 0.5
+
+    @property
+    def barrier(self) -> Barrier:
+        """The barrier of the curve."""
+        return barrier(self.lam, self.losses)
+
+    def merged(self, other: Curve) -> Curve:
+        """Both curves' points, in order."""
+        lam = torch.cat([self.lam, other.lam])
+        order = lam.argsort()
+        return Curve(
+            lam[order],
+            torch.cat([self.losses, other.losses])[order],
+            torch.cat([self.correct, other.correct])[order],
+        )
+
+
+class _Forward(nn.Module):
+    """Lets `functional_call` reach a family's `outputs`."""
+
+    def __init__(self, model: Model):
+        super().__init__()
+        self.inner = model.module()
+        self.outputs = model.family.outputs
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.outputs(self.inner, inputs)
+
+
+@torch.no_grad()
+def evaluate(
+    model: Model,
+    states: Sequence[State],
+    examples: Examples,
+    device: str = "cpu",
+    progress: Callable[[float], None] = lambda share: None,
+) -> tuple[Tensor, Tensor]:
+    """Loss and correctness of every example under every set of parameters.
+
+    Args:
+        model: whose class and configuration the parameters belong to.
+        states: the sets of parameters.
+        examples: what to measure on.
+        device: where to run.
+        progress: called after every forward pass with the share done; may raise to stop.
+
+    Returns:
+        Two float32 tensors `[states, examples]`: loss in nats, share correct.
+    """
+    forward = _Forward(model).to(device)
+    placed = [{f"inner.{name}": tensor.to(device) for name, tensor in state.items()} for state in states]
+    rows = []
+    for number, batch in enumerate(examples.batches(BATCH)):
+        inputs, targets = batch.inputs.to(device), batch.targets.to(device)
+        found = []
+        for index, state in enumerate(placed):
+            found.append(torch.stack(losses(functional_call(forward, state, (inputs,)), targets)).cpu())
+            progress(min(1.0, (number * BATCH + len(batch) * (index + 1) / len(placed)) / len(examples)))
+        rows.append(torch.stack(found))  # [states, 2, batch]
+    result = torch.cat(rows, 2)
+    return result[:, 0], result[:, 1]
+
+
+def curve(
+    line: Line,
+    examples: Examples,
+    points: int = 25,
+    refine: int = 4,
+    device: str = "cpu",
+    progress: Callable[[float], None] = lambda share: None,
+) -> Curve:
+    """Measure the loss along a line.
+
+    A uniform grid is measured in one pass over the data; a second pass measures `refine` more points between the two
+    neighbours of the largest excess over the chord.
+
+    Args:
+        line: between two models.
+        examples: what to measure on.
+        points: of the grid, both ends included.
+        refine: further points around the maximum; 0 for none.
+        device: where to run.
+        progress: called with the share done; may raise to stop.
+
+    Raises:
+        BadInput: for fewer than three points.
+    """
+    if points < 3:
+        raise BadInput(f"At least 3 points are needed, both ends included; {points} came.")
+    if refine < 0:
+        raise BadInput(f"The number of refining points should be 0 or more; {refine} came.")
+    total = points + refine
+    lam = torch.linspace(0, 1, points, dtype=torch.float64)
+
+    def measured(at: Tensor, done: int) -> Curve:
+        states = [line.state(float(x)) for x in at]
+        part = evaluate(line.a, states, examples, device, lambda share: progress((done + share * len(at)) / total))
+        return Curve(at, *part)
+
+    found = measured(lam, 0)
+    if refine:
+        top = int(excess(found.lam, found.losses).mean(1)[1:-1].argmax()) + 1
+        left, right = refine // 2, refine - refine // 2
+        low = torch.linspace(float(lam[top - 1]), float(lam[top]), left + 2, dtype=torch.float64)[1:-1]
+        high = torch.linspace(float(lam[top]), float(lam[top + 1]), right + 2, dtype=torch.float64)[1:-1]
+        found = found.merged(measured(torch.cat([low, high]), points))
+    return found

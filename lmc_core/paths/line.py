@@ -1,0 +1,36 @@
+"""The straight line between two models: theta(lam) = (1 - lam) theta_A + lam theta_B."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lmc_core.errors import Incompatible
+from lmc_core.models.model import Model
+
+
+@dataclass(frozen=True)
+class Line:
+    """The line from model `a` (lam = 0) to model `b` (lam = 1), both with the same parameters.
+
+    Raises:
+        Incompatible: if their parameters differ in name or shape.
+    """
+
+    a: Model
+    b: Model
+
+    def __post_init__(self) -> None:
+        if {n: t.shape for n, t in self.a.state.items()} != {n: t.shape for n, t in self.b.state.items()}:
+            raise Incompatible(f"{self.a.name} and {self.b.name} have different parameters; align them first.")
+
+    def state(self, lam: float) -> Mapping[str, Tensor]:
+        """The parameters at `lam`; the end models' own tensors, bit for bit, at 0 and 1."""
+        if lam == 0.0:
+            return self.a.state
+        if lam == 1.0:
+            return self.b.state
+        return {name: torch.lerp(tensor, self.b.state[name], lam) for name, tensor in self.a.state.items()}

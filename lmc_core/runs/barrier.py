@@ -1,0 +1,284 @@
+"""Compute a `BarrierRequest`: load, align, measure the curve, gather everything that is shown."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from lmc_core.errors import BadInput, UnknownName
+from lmc_core.runs.request import BarrierRequest
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from lmc_core.models.model import Model
+    from lmc_core.paths.curve import Curve
+    from lmc_core.tasks import Task
+
+Report = Callable[[float, str], None]
+CHECKED = 16  # examples the function check runs on
+DEVICES = ("cpu", "cuda", "mps")
+
+
+@lru_cache(maxsize=8)
+def _load(reference: str) -> Model:
+    """Models stay warm in a worker; equal references are one load."""
+    from lmc_core.models.load import load
+
+    return load(reference)
+
+
+def find_device(wanted: str | None = None) -> str:
+    """Return the device to use: the wanted one, else CUDA if there, else MPS, else CPU.
+
+    Raises:
+        UnknownName: for a device that no one knows.
+        BadInput: for a device this machine does not have.
+    """
+    import torch
+
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if wanted in (None, "auto"):
+        return next(name for name in ("cuda", "mps", "cpu") if there[name])
+    if wanted not in there:
+        raise UnknownName.of("device", str(wanted), DEVICES)
+    if not there[wanted]:
+        raise BadInput(f"The device {wanted!r} is not available on this machine; use --device cpu.")
+    return str(wanted)
+
+
+def _task_of(a: Model, b: Model, name: str | None) -> Task:
+    from lmc_core.tasks import TASKS, get_task
+
+    if name is None:
+        known = [model.card.get("task") for model in (a, b)]
+        if known[0] is None or known[0] != known[1]:
+            raise BadInput(f"Which task to measure on is not clear from the models; name one of: {', '.join(TASKS)}.")
+        name = str(known[0])
+    task = get_task(name)
+    for model in (a, b):
+        if model.family.takes != task.kind:
+            raise BadInput(f"{model.name} takes {model.family.takes}; the task {task.name!r} gives {task.kind}.")
+        sizes = model.family.sizes(model.config)
+        outputs = sizes.get("tokens", sizes.get("classes", task.classes))
+        if outputs < task.classes:
+            raise BadInput(
+                f"{model.name} has {outputs} outputs and the task {task.name!r} has {task.classes} "
+                "labels; choose a task the model was made for."
+            )
+    return task
+
+
+def _length(model: Model) -> int:
+    """The window of a text model, in tokens: its context, at most 128."""
+    return min(128, model.family.sizes(model.config).get("context", 128))
+
+
+def make_request(
+    a: str,
+    b: str,
+    *,
+    task: str | None = None,
+    split: str = "test",
+    examples: int | None = None,
+    seed: int = 0,
+    method: str = "weight",
+    classes: Mapping[str, str] | None = None,
+    points: int = 25,
+    refine: int = 4,
+    settings: Mapping[str, Any] | None = None,
+    device: str | None = None,
+) -> BarrierRequest:
+    """Turn what a person asked for into a request, after checking everything that is cheap to check.
+
+    Args:
+        a: reference of the first model, which stays.
+        b: reference of the second, which moves.
+        task: name of the task; by default the one both models were trained on.
+        split: of its data.
+        examples: how many; None for all of the split.
+        seed: of the draw of examples.
+        method: ``none`` or a matcher.
+        classes: kind of space -> class; what is left out gets the largest admissible one.
+        points: of the uniform grid.
+        refine: further points around the maximum.
+        settings: of the matcher, by name.
+        device: ``cpu``, ``cuda``, ``mps``, or None for the best there is.
+
+    Raises:
+        BadInput: (or one of its kinds) when the request cannot be done as asked.
+    """
+    from lmc_core.matching.pair import METHODS, common_form
+    from lmc_core.matching.weight import Settings
+    from lmc_core.symmetry.spaces import choose_classes
+    from lmc_core.tasks import SPLITS
+
+    if method not in ("none", *METHODS):
+        raise UnknownName.of("method", method, ("none", *METHODS))
+    if split not in SPLITS:
+        raise UnknownName.of("split", split, SPLITS)
+    if points < 3:
+        raise BadInput(f"At least 3 points are needed, both ends included; {points} came.")
+    if refine < 0:
+        raise BadInput(f"The number of refining points should be 0 or more; {refine} came.")
+    if examples is not None and examples < 2:
+        raise BadInput(f"At least 2 examples are needed for a standard error; {examples} came.")
+    try:
+        Settings(**(settings or {}))
+    except TypeError:
+        raise UnknownName.of("setting", ", ".join(settings or {}), Settings.__dataclass_fields__) from None
+    where = find_device(device)
+    models = _load(str(a)), _load(str(b))
+    common_form(*models)
+    chosen_task = _task_of(*models, task)
+    chosen = choose_classes(models[0].layout.spaces, classes)
+    all_there = len(chosen_task.examples(split, length=_length(models[0])))
+    return BarrierRequest(
+        models=(str(a), str(b)),
+        names=(models[0].name, models[1].name),
+        digests=(models[0].digest, models[1].digest),
+        task=chosen_task.name,
+        split=split,
+        examples=None if examples is None or examples >= all_there else examples,
+        seed=seed,
+        method=method,
+        classes=() if method == "none" else tuple(sorted((kind, value.value) for kind, value in chosen.items())),
+        points=points,
+        refine=refine,
+        settings=() if method == "none" else tuple(sorted((settings or {}).items())),
+        device=where,
+    )
+
+
+def compute(
+    request: BarrierRequest, report: Report = lambda share, words: None
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Compute the barrier of a request.
+
+    Args:
+        request: what to do.
+        report: called with the share done and a few words; may raise `Cancelled`.
+
+    Returns:
+        The result as plain JSON values, and the arrays ``losses`` (nats, `[points, examples]`) and ``correct``.
+
+    Raises:
+        BadInput: if the models are no longer those of the request.
+        FunctionChanged: if an alignment moved the outputs by more than rounding.
+    """
+    from lmc_core.matching.pair import align_pair, common_form
+    from lmc_core.matching.weight import Settings
+    from lmc_core.paths.curve import curve
+    from lmc_core.paths.line import Line
+    from lmc_core.tasks import get_task
+
+    report(0.0, "loading the models")
+    a, b = (_load(reference) for reference in request.models)
+    for model, digest in zip((a, b), request.digests, strict=True):
+        if model.digest != digest:
+            raise BadInput(f"The files of {model.name} have changed since the request was made; ask again.")
+    task = get_task(request.task)
+    examples = task.examples(request.split, request.examples, request.seed, _length(a))
+    aligned: dict[str, Any] = {"function_error": None, "objective": [], "objective_before": None, "start": None}
+    align_seconds = 0.0
+    first = 0.0 if request.method == "none" else 0.2
+    if request.method == "none":
+        line = Line(*common_form(a, b))
+    else:
+        pair = align_pair(
+            a,
+            b,
+            examples.inputs[:CHECKED],
+            dict(request.classes),
+            request.method,
+            Settings(**dict(request.settings)),
+            masks=unseen_rows(a, task),
+            progress=lambda share: report(0.02 + 0.18 * share, "matching the weights"),
+        )
+        line = Line(pair.a, pair.b)
+        align_seconds = pair.seconds
+        aligned = {
+            "function_error": pair.function_error,
+            "objective": list(pair.trace.objective),
+            "objective_before": pair.trace.before,
+            "start": pair.trace.start,
+        }
+    begin = perf_counter()
+    found = curve(
+        line,
+        examples,
+        request.points,
+        request.refine,
+        request.device,
+        lambda share: report(first + (1 - first) * share, f"measuring the loss on {len(examples)} examples"),
+    )
+    seconds = {"align": align_seconds, "evaluate": perf_counter() - begin}
+    arrays = {"losses": found.losses.numpy(), "correct": found.correct.numpy()}
+    return _result(request, task, found, seconds) | aligned | {"parameters": a.parameters}, arrays
+
+
+def unseen_rows(model: Model, task: Task) -> dict[str, Any]:
+    """For text models: which rows of the token tables were seen in training, by parameter; others carry no information."""
+    import torch
+
+    if task.kind != "text":
+        return {}
+    tokens = model.family.sizes(model.config)["tokens"]
+    seen = torch.zeros(tokens, dtype=torch.bool)
+    seen[task.examples("train").inputs.unique()] = True
+    return {block.parameter: seen for block in model.layout.blocks if model.layout.shapes[block.parameter][0] == tokens} | {
+        "lm_head.weight": seen
+    }
+
+
+def _result(request: BarrierRequest, task: Task, found: Curve, seconds: dict[str, float]) -> dict[str, Any]:
+    import torch
+
+    from lmc_core import __version__
+    from lmc_core.paths.barrier import excess
+
+    mean, lam = found.mean, found.lam
+    above = excess(lam, found.losses)
+    top = found.barrier
+    chord = (1 - lam) * mean[0] + lam * mean[-1]
+    if task.score == "accuracy":
+        score = found.correct.double().mean(1).tolist()
+    else:
+        score = [math.exp(min(value, 700.0)) for value in mean.tolist()]
+    middle = int((lam - 0.5).abs().argmin())
+    return {
+        "key": request.key,
+        "models": list(request.names),
+        "references": list(request.models),
+        "digests": list(request.digests),
+        "task": task.name,
+        "unit": task.unit,
+        "split": request.split,
+        "examples": found.losses.shape[1],
+        "method": request.method,
+        "classes": dict(request.classes),
+        "seed": request.seed,
+        "lam": lam.tolist(),
+        "loss": mean.tolist(),
+        "loss_stderr": found.stderr.tolist(),
+        "chord": chord.tolist(),
+        "excess": above.mean(1).tolist(),
+        "excess_stderr": (above.std(1) / above.shape[1] ** 0.5).tolist(),
+        "score": task.score,
+        task.score: score,
+        "barrier": top.value,
+        "barrier_stderr": top.stderr,
+        "barrier_lam": top.lam,
+        "midpoint_loss": float(mean[middle]),
+        "seconds": seconds,
+        "versions": {"lmc": __version__, "torch": torch.__version__, "python": platform.python_version()},
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "precision": request.precision,
+        "device": request.device,
+        "cached": False,
+    }
