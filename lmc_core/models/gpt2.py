@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.family import Config, Family, divides, positive_sizes
-from lmc_core.symmetry.canonical import Attention, Norm, Rewrite
+from lmc_core.models.prenorm import block_attention, block_norms, block_spaces, residual_space
+from lmc_core.symmetry.canonical import Norm, Rewrite
 from lmc_core.symmetry.layout import Block, Layout
-from lmc_core.symmetry.spaces import Space, SymmetryClass
 
 HEAD, TABLE = "lm_head.weight", "transformer.wte.weight"
 POINTWISE = {"gelu", "gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu_python", "quick_gelu", "silu", "swish", "tanh"}
@@ -100,16 +100,7 @@ def layout(config: Config) -> Layout:
         raise BadCheckpoint(f"GPT-2 with activation {act!r} is not supported; known: {', '.join(sorted(POINTWISE))}.")
     width, depth, heads, hidden = config["n_embd"], config["n_layer"], config["n_head"], _hidden(config)
     head_dim, vocabulary, positions = width // heads, config["vocab_size"], config["n_positions"]
-    spaces = [
-        Space(
-            "residual",
-            "residual",
-            width,
-            SymmetryClass.ORTHOGONAL,
-            "LayerNorm divides by the length of the stream, which only rotations keep",
-            fixes_ones=True,
-        )
-    ]
+    spaces = [residual_space(width)]
     blocks = [
         Block("token.table", TABLE, "* +residual"),
         Block("position.table", "transformer.wpe.weight", "* +residual"),
@@ -117,28 +108,7 @@ def layout(config: Config) -> Layout:
     shapes = {TABLE: (vocabulary, width), "transformer.wpe.weight": (positions, width)}
     for i in range(depth):
         u, h, qk, vo = f"units.{i}", f"heads.{i}", f"query-key.{i}", f"value-output.{i}"
-        spaces += [
-            Space(h, "heads", heads, SymmetryClass.PERMUTATION, "each head has a softmax of its own"),
-            Space(
-                qk,
-                "query-key",
-                head_dim,
-                SymmetryClass.INVERTIBLE,
-                "only the product of query and key is seen",
-                within=h,
-                copies=heads,
-            ),
-            Space(
-                vo,
-                "value-output",
-                head_dim,
-                SymmetryClass.INVERTIBLE,
-                "only the product of value and output is seen",
-                within=h,
-                copies=heads,
-            ),
-            Space(u, "units", hidden, SymmetryClass.PERMUTATION, f"{act} acts on each unit by itself"),
-        ]
+        spaces += block_spaces(i, heads, head_dim, hidden, act)
         on, at = f"blocks.{i}", f"transformer.h.{i}"
         parameters = {
             f"{at}.ln_1.weight": ((width,), [(f"{on}.norm1.gain", "=residual")]),
@@ -184,19 +154,12 @@ def layout(config: Config) -> Layout:
 
 def rewrite(config: Config) -> Rewrite:
     """What the canonical rewrite works on; it needs the head untied."""
-    norms, attentions = [], []
-    for i in range(config["n_layer"]):
-        on = f"blocks.{i}"
-        read = tuple((f"{on}.{part}.weight", f"{on}.{part}.bias") for part in ("query", "key", "value"))
-        norms.append(Norm(f"{on}.norm1.gain", f"{on}.norm1.offset", read))
-        norms.append(Norm(f"{on}.norm2.gain", f"{on}.norm2.offset", ((f"{on}.up.weight", f"{on}.up.bias"),)))
-        pairs = [(f"{on}.{part}.weight", f"{on}.{part}.bias") for part in ("query", "key", "value", "output")]
-        attentions.append(Attention(*pairs, f"heads.{i}", f"query-key.{i}", f"value-output.{i}"))
+    norms = [norm for i in range(config["n_layer"]) for norm in block_norms(i)]
     norms.append(Norm("norm.gain", "norm.offset", (("head.weight", None),)))
     return Rewrite(
         residual="residual",
         norms=tuple(norms),
-        attentions=tuple(attentions),
+        attentions=tuple(block_attention(i) for i in range(config["n_layer"])),
         tied=(HEAD, TABLE) if _tied(config) else None,
         untied_config=(("tie_word_embeddings", False),),
     )

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.family import Config, Family, divides, positive_sizes
-from lmc_core.symmetry.canonical import Attention, LayerScale, Norm, Rewrite
+from lmc_core.models.prenorm import block_attention, block_norms, block_spaces, residual_space
+from lmc_core.symmetry.canonical import LayerScale, Norm, Rewrite
 from lmc_core.symmetry.layout import Block, Layout
-from lmc_core.symmetry.spaces import Space, SymmetryClass
 
 REFUSED = {
     "pre_norm": "a norm before the first block",
@@ -127,16 +127,7 @@ def layout(config: Config) -> Layout:
     width, depth, heads, hidden = f["embed_dim"], f["depth"], f["num_heads"], f["hidden"]
     head_dim, patch, classes = width // heads, f["patch_size"], config["num_classes"]
     tokens = (f["img_size"] // patch) ** 2 + int(f["class_token"]) + f["reg_tokens"]
-    spaces = [
-        Space(
-            "residual",
-            "residual",
-            width,
-            SymmetryClass.ORTHOGONAL,
-            "LayerNorm divides by the length of the stream, which only rotations keep",
-            fixes_ones=True,
-        )
-    ]
+    spaces = [residual_space(width)]
     parameters: dict[str, tuple[tuple[int, ...], list[tuple[str, str]]]] = {}
     if f["class_token"]:
         parameters["cls_token"] = ((1, 1, width), [("class.token", "* +residual")])
@@ -150,28 +141,7 @@ def layout(config: Config) -> Layout:
     for i in range(depth):
         u, h, qk, vo = f"units.{i}", f"heads.{i}", f"query-key.{i}", f"value-output.{i}"
         on, at = f"blocks.{i}", f"blocks.{i}"
-        spaces += [
-            Space(h, "heads", heads, SymmetryClass.PERMUTATION, "each head has a softmax of its own"),
-            Space(
-                qk,
-                "query-key",
-                head_dim,
-                SymmetryClass.INVERTIBLE,
-                "only the product of query and key is seen",
-                within=h,
-                copies=heads,
-            ),
-            Space(
-                vo,
-                "value-output",
-                head_dim,
-                SymmetryClass.INVERTIBLE,
-                "only the product of value and output is seen",
-                within=h,
-                copies=heads,
-            ),
-            Space(u, "units", hidden, SymmetryClass.PERMUTATION, "GELU acts on each unit by itself"),
-        ]
+        spaces += block_spaces(i, heads, head_dim, hidden, "GELU")
         parameters |= {
             f"{at}.norm1.weight": ((width,), [(f"{on}.norm1.gain", "=residual")]),
             f"{at}.norm1.bias": ((width,), [(f"{on}.norm1.offset", "+residual")]),
@@ -221,14 +191,11 @@ def layout(config: Config) -> Layout:
 def rewrite(config: Config) -> Rewrite:
     """What the canonical rewrite works on."""
     f = _facts(config)
-    norms, attentions, scales = [], [], []
+    norms = [norm for i in range(f["depth"]) for norm in block_norms(i)]
+    attentions = [block_attention(i) for i in range(f["depth"])]
+    scales = []
     for i in range(f["depth"]):
         on = f"blocks.{i}"
-        read = tuple((f"{on}.{part}.weight", f"{on}.{part}.bias") for part in ("query", "key", "value"))
-        norms.append(Norm(f"{on}.norm1.gain", f"{on}.norm1.offset", read))
-        norms.append(Norm(f"{on}.norm2.gain", f"{on}.norm2.offset", ((f"{on}.up.weight", f"{on}.up.bias"),)))
-        pairs = [(f"{on}.{part}.weight", f"{on}.{part}.bias") for part in ("query", "key", "value", "output")]
-        attentions.append(Attention(*pairs, f"heads.{i}", f"query-key.{i}", f"value-output.{i}"))
         if f["init_values"]:
             scales.append(LayerScale(f"{on}.scale1", (f"{on}.output.weight", f"{on}.output.bias")))
             scales.append(LayerScale(f"{on}.scale2", (f"{on}.down.weight", f"{on}.down.bias")))

@@ -47,7 +47,6 @@ class Block:
         pattern: see the module's docstring.
         ignores_mean_over: index of an axis of the block over whose mean the loss does not care (the classes of a head,
             since cross-entropy ignores a vector added to every row); the mean is removed for matching alone.
-        use: "match", or "skip" for blocks that carry no information for matching.
     """
 
     name: str
