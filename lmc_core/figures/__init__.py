@@ -1,0 +1,1 @@
+"""Results -> Plotly figures; nothing here knows of Streamlit."""

@@ -1,0 +1,329 @@
+"""The curve of the loss between two models, with its barrier; the score below; the trace of the matcher's objective.
+
+Conventions: `lam` is the weight of model B, so the left end is model A and the right end model B. The bracket of a barrier runs
+from the chord to the curve where the excess is largest; below the chord it points down and its number is negative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from lmc_core.figures.layout import fresh, padded, spread, stacked
+from lmc_core.figures.numbers import number, percent
+from lmc_core.figures.style import BODY, GROUNDS, SMALL, Stroke, Theme, faint, strokes, template
+from lmc_core.figures.words import Result, barrier_caption, barrier_words, labels_of
+
+HEIGHT = 640  # pixels
+TOP, BOTTOM, GAP = 40, 84, 56  # pixels: room for the panels' headings and for the models' names
+SHARE = 0.66  # of the panels' height that the loss gets
+DIRECT = 5  # up to so many lines are labelled at the line, more get a legend
+LABEL = 40  # pixels between the centres of two labels of two lines each
+TICK = 0.009  # half the width of a bracket's ends, in units of lam
+
+
+def barrier_figure(
+    results: Sequence[Result],
+    theme: Theme = "light",
+    labels: Sequence[str] | None = None,
+    height: int = HEIGHT,
+) -> go.Figure:
+    """Draw loss and score of any number of results over one axis of lambda.
+
+    Args:
+        results: result dictionaries as `lmc_core.runs.barrier.compute` returns them.
+        theme: ``light``, ``dark`` or ``paper``.
+        labels: of the lines, in the order of the results.
+        height: of the figure, in pixels; labels are placed for it.
+    """
+    figure = go.Figure(layout={"template": template(theme), "height": height})
+    names = list(labels or labels_of(results))
+    foot = BOTTOM if len(results) <= DIRECT else BOTTOM + 24 * (1 + len(results) // 3)
+    inner = height - TOP - foot
+    upper, lower = SHARE * (inner - GAP), (1 - SHARE) * (inner - GAP)
+    _axes(figure, results, theme, (1 - upper / inner, 1.0), (0.0, lower / inner), foot)
+    if not results:
+        return figure
+    drawn = strokes(list(results), theme)
+    low, high = _loss_range(results, upper)
+    figure.update_yaxes(range=[low, high], selector={"anchor": "x"})
+    _chords(figure, results, theme)
+    for result, stroke in zip(results, drawn, strict=True):
+        _band(figure, result, stroke)
+    for result, stroke, name in zip(results, drawn, names, strict=True):
+        _line(figure, result, result["loss"], stroke, name, "y", result.get("unit", "nats"), len(results) > DIRECT)
+        values = _score(result)
+        if values is not None:
+            _line(figure, result, values, stroke, name, "y2", str(result.get("score")), False)
+    _ends(figure, results, theme)
+    _barriers(figure, results, drawn, names, theme, (low, high), upper)
+    return figure
+
+
+def _score(result: Result) -> list[float] | None:
+    return result.get(str(result.get("score")))
+
+
+def _array(values: Sequence[float | None]) -> np.ndarray:
+    return np.array([np.nan if value is None else value for value in values], dtype=float)
+
+
+def _loss_range(results: Sequence[Result], pixels: float) -> tuple[float, float]:
+    """Range of the loss axis that leaves room for the labels above the highest line, and below the lowest."""
+    values = np.concatenate([_array(r["loss"]) for r in results] + [_array(r["chord"]) for r in results])
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return 0.0, 1.0
+    bottom, top = float(values.min()), float(values.max())
+    limits = padded(bottom, top, 28 / pixels, 28 / pixels)
+    if len(results) > DIRECT:
+        return limits
+    for _ in range(3):  # less room for the lines makes larger groups of labels, which need more room
+        _, _, levels, scale = _levels(results, limits, pixels)
+        above = max([28, *(level - scale * (top - limits[0]) + 22 for level in levels)])
+        below = max([28, *(scale * (bottom - limits[0]) - level + 22 for level in levels)])
+        room = max(pixels - above - below, 0.3 * pixels)
+        limits = padded(bottom, top, below / room, above / room)
+    return limits
+
+
+def _levels(
+    results: Sequence[Result], limits: tuple[float, float], pixels: float
+) -> tuple[list[int], list[tuple[float, float, float]], list[float], float]:
+    """Which results have a barrier to show, where each is, the wanted heights of their labels, and pixels per nat."""
+    places = {i: place for i, result in enumerate(results) if (place := _top(result)) is not None}
+    scale = pixels / (limits[1] - limits[0])
+    gap, clear = _label_sizes(len(results))
+    levels = dict.fromkeys(places, 0.0)
+    for sign in (1, -1):
+        side = [i for i, (_, chord, loss) in places.items() if (loss >= chord) == (sign > 0)]
+        heights = [sign * scale * (places[i][2] - limits[0]) for i in side]
+        levels |= {i: sign * level for i, level in zip(side, stacked(heights, gap, clear), strict=True)}
+    return list(places), list(places.values()), list(levels.values()), scale
+
+
+def _label_sizes(count: int) -> tuple[int, int]:
+    """Distance of two labels' centres, and of one from its line: two lines of type for up to three labels, then one."""
+    return (LABEL, LABEL // 2 + 3) if count <= 3 else (LABEL // 2 + 2, LABEL // 4 + 6)
+
+
+def _axes(
+    figure: go.Figure,
+    results: Sequence[Result],
+    theme: Theme,
+    upper: tuple[float, float],
+    lower: tuple[float, float],
+    foot: int,
+) -> None:
+    ground = GROUNDS[theme]
+    first = results[0] if results else {}
+    unit, score, split = first.get("unit", "nats"), str(first.get("score", "accuracy")), first.get("split", "test")
+    pairs = {tuple(r["models"]) for r in results}
+    ends = next(iter(pairs)) if len(pairs) == 1 else ("model A", "model B")
+    ticks = [f"0<br><b>{ends[0]}</b>", "0.25", "0.5<br>\u03bb", "0.75", f"1<br><b>{ends[1]}</b>"]
+    common = {"range": [-0.02, 1.02], "fixedrange": True}
+    figure.update_layout(
+        margin={"l": 72, "r": 72, "t": TOP, "b": foot},
+        hovermode="x unified",
+        xaxis={**common, "anchor": "y", "showticklabels": False, "tickvals": [0, 0.25, 0.5, 0.75, 1]},
+        xaxis2={
+            **common,
+            "anchor": "y2",
+            "matches": "x",
+            "tickvals": [0, 0.25, 0.5, 0.75, 1],
+            "ticktext": ticks,
+            "tickangle": 0,
+            "tickfont": {"size": BODY, "color": ground.ink},
+            "hoverformat": ".3f",
+        },
+        yaxis={"domain": list(upper), "anchor": "x", "fixedrange": True, "nticks": 6, "exponentformat": "power"},
+        yaxis2={
+            "domain": list(lower),
+            "anchor": "x2",
+            "fixedrange": True,
+            "nticks": 6,
+            "exponentformat": "power",
+            "tickformat": ".0%" if score == "accuracy" else None,
+        },
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -0.14, "yanchor": "top"},
+        showlegend=len(results) > DIRECT,
+    )
+    for heading, top in ((f"<b>Loss</b> ({split}, {unit})", upper[1]), (f"<b>{score.capitalize()}</b>", lower[1])):
+        figure.add_annotation(
+            text=heading, x=0, xref="paper", xanchor="left", xshift=-48, y=top, yref="paper", yanchor="bottom", yshift=10,
+            showarrow=False, align="left", font={"size": BODY, "color": ground.ink}, name="heading",
+        )  # fmt: skip
+    scores = [values for r in results if (values := _score(r)) is not None]
+    if scores:
+        flat = np.concatenate([_array(values) for values in scores])
+        flat = flat[np.isfinite(flat)]
+        if len(flat):
+            figure.update_yaxes(range=padded(float(flat.min()), float(flat.max()), 0.2, 0.2), selector={"anchor": "x2"})
+
+
+def _chords(figure: go.Figure, results: Sequence[Result], theme: Theme) -> None:
+    """The chords, each once: alignment does not change the end models, so they nearly always coincide."""
+    seen: list[tuple[float, float]] = []
+    for result in results:
+        ends = (float(_array(result["chord"])[0]), float(_array(result["chord"])[-1]))
+        if any(np.allclose(ends, other, rtol=1e-3, atol=1e-6, equal_nan=True) for other in seen):
+            continue
+        seen.append(ends)
+        figure.add_scatter(
+            x=[0, 1], y=list(ends), mode="lines", name="chord", hoverinfo="skip", showlegend=False, xaxis="x", yaxis="y",
+            line={"color": GROUNDS[theme].muted, "width": 1.5, "dash": "dash"},
+        )  # fmt: skip
+
+
+def _band(figure: go.Figure, result: Result, stroke: Stroke) -> None:
+    if not result.get("loss_stderr"):
+        return
+    lam, loss, error = _array(result["lam"]), _array(result["loss"]), _array(result["loss_stderr"])
+    good = np.isfinite(loss) & np.isfinite(error)
+    lam, loss, error = lam[good], loss[good], error[good]
+    figure.add_scatter(
+        x=np.concatenate([lam, lam[::-1]]), y=np.concatenate([loss + error, (loss - error)[::-1]]),
+        mode="lines", line={"width": 0}, fill="toself", fillcolor=faint(stroke.colour, 0.16),
+        hoverinfo="skip", showlegend=False, name="one standard error", xaxis="x", yaxis="y",
+    )  # fmt: skip
+
+
+def _line(
+    figure: go.Figure,
+    result: Result,
+    values: Sequence[float],
+    stroke: Stroke,
+    name: str,
+    axis: str,
+    unit: str,
+    legend: bool,
+) -> None:
+    lam = list(result["lam"])
+    is_share = unit == "accuracy"
+    shown = [percent(v) if is_share else number(v, "" if axis == "y2" else unit) for v in _array(values)]
+    every = max(1, len(lam) // 8)  # markers tell lines apart in print; one at each point would hide the line
+    sizes = [7 if i % every == 0 or i == len(lam) - 1 else 0 for i in range(len(lam))]
+    figure.add_scatter(
+        x=lam, y=_array(values), mode="lines+markers", name=name, customdata=shown, xaxis="x" if axis == "y" else "x2",
+        yaxis=axis, legendgroup=name, showlegend=legend, hovertemplate="%{customdata}<extra>" + name + "</extra>",
+        line={"color": stroke.colour, "width": 2.5, "dash": stroke.dash},
+        marker={"color": stroke.colour, "symbol": stroke.marker, "size": sizes},
+        meta={"key": result.get("key"), "panel": "loss" if axis == "y" else "score"},
+    )  # fmt: skip
+
+
+def _ends(figure: go.Figure, results: Sequence[Result], theme: Theme) -> None:
+    """The losses of the end models, as numbers beside them."""
+    if len({tuple(r["models"]) for r in results}) > 1:
+        return
+    ground, result = GROUNDS[theme], results[0]
+    for index, side in ((0, "left"), (-1, "right")):
+        for axis, values in (("y", result["loss"]), ("y2", _score(result))):
+            if values is None or not np.isfinite(_array(values)[index]):
+                continue
+            value = float(_array(values)[index])
+            middle = [_array(r["loss"] if axis == "y" else _score(r) or [value])[len(r["lam"]) // 2] for r in results]
+            above = float(np.nanmean(middle)) < value  # the side that the lines leave free
+            text = percent(value) if axis == "y2" and result.get("score") == "accuracy" else number(value)
+            figure.add_annotation(
+                x=0 if side == "left" else 1, y=value, xref="x" if axis == "y" else "x2", yref=axis, text=text,
+                showarrow=False, xanchor="left" if side == "left" else "right", xshift=-4 if side == "left" else 4,
+                yanchor="bottom" if above else "top", yshift=7 if above else -7,
+                font={"size": SMALL, "color": ground.ink}, bgcolor=faint(ground.paper, 0.75), borderpad=1, name="end",
+            )  # fmt: skip
+
+
+def _barriers(
+    figure: go.Figure,
+    results: Sequence[Result],
+    drawn: Sequence[Stroke],
+    names: Sequence[str],
+    theme: Theme,
+    limits: tuple[float, float],
+    pixels: float,
+) -> None:
+    """Brackets from the chord to the curve, the highest at its own place and lower ones beside it; labels at the lines."""
+    known, places, wanted, scale = _levels(results, limits, pixels)
+    if not known:
+        return
+    gap, clear = _label_sizes(len(results))
+    levels = spread(wanted, gap, gap / 2, pixels - gap / 2)
+    order = sorted(range(len(known)), key=lambda k: -abs(places[k][2] - places[k][1]))
+    leftward = -1.0 if places[order[0]][0] <= 0.6 else 1.0  # brackets go to one side, labels to the other
+    taken: list[float] = []
+    for k in order:
+        i, (lam, chord, loss), level = known[k], places[k], levels[k]
+        spot = fresh(lam, taken, 2.6 * TICK, leftward)
+        taken.append(spot)
+        colour = drawn[i].colour
+        figure.add_scatter(
+            x=[spot - TICK, spot + TICK, None, spot, spot, None, spot - TICK, spot + TICK],
+            y=[chord, chord, None, chord, loss, None, loss, loss],
+            mode="lines", line={"color": colour, "width": 2}, hoverinfo="skip", showlegend=False, name="barrier",
+            xaxis="x", yaxis="y", meta={"key": results[i].get("key"), "panel": "bracket"},
+        )  # fmt: skip
+        if len(results) > DIRECT:
+            continue
+        at = scale * (loss - limits[0])
+        moved = abs(abs(level - at) - clear) > 8
+        figure.add_annotation(
+            x=lam, y=loss, xref="x", yref="y",
+            text=f"<b>{names[i]}</b>{'<br>' if gap == LABEL else '  '}{barrier_words(results[i], short=True)}",
+            ax=-leftward * (30 if moved else 12), ay=at - level, xanchor="left" if leftward < 0 else "right", align="left",
+            showarrow=True, arrowhead=0, arrowwidth=1.2, arrowcolor=colour if moved else "rgba(0,0,0,0)",
+            font={"size": BODY, "color": colour}, bgcolor=faint(GROUNDS[theme].paper, 0.7), borderpad=0, name="label",
+        )  # fmt: skip
+
+
+def _top(result: Result) -> tuple[float, float, float] | None:
+    """Where the barrier is: lambda, the chord there, the loss there; None where any is not a finite number."""
+    lam = result.get("barrier_lam")
+    if lam is None or result.get("barrier") is None:
+        return None
+    grid = _array(result["lam"])
+    index = int(np.abs(grid - lam).argmin())
+    values = float(grid[index]), float(_array(result["chord"])[index]), float(_array(result["loss"])[index])
+    return values if all(np.isfinite(values)) else None
+
+
+def objective_figure(result: Result, theme: Theme = "light", height: int = 260) -> go.Figure:
+    """Draw the matcher's objective after every visit of a space, as a share of the largest possible.
+
+    Args:
+        result: of a method other than ``none``.
+        theme: ``light``, ``dark`` or ``paper``.
+        height: of the figure, in pixels.
+    """
+    ground, stroke = GROUNDS[theme], strokes([result], theme)[0]
+    figure = go.Figure(layout={"template": template(theme), "height": height})
+    trace = list(result.get("objective") or [])
+    before: Any = result.get("objective_before")
+    figure.add_scatter(
+        x=list(range(len(trace))), y=trace, mode="lines+markers", line={"color": stroke.colour, "width": 2.5},
+        marker={"size": 5}, name="objective", hovertemplate="after %{x} visits: %{y:.4f}<extra></extra>",
+    )  # fmt: skip
+    if before is not None and trace:
+        figure.add_hline(y=before, line={"color": ground.muted, "width": 1.5, "dash": "dash"})
+        figure.add_annotation(
+            x=1, xref="paper", xanchor="right", y=before, yanchor="bottom", text=f"nothing moved: {number(before)}",
+            showarrow=False, font={"size": SMALL, "color": ground.muted},
+        )  # fmt: skip
+        figure.add_annotation(
+            x=len(trace) - 1, y=trace[-1], text=f"<b>{number(trace[-1])}</b>", showarrow=False, yanchor="bottom", yshift=4,
+            xanchor="right", font={"size": BODY, "color": stroke.colour},
+        )  # fmt: skip
+        figure.update_yaxes(range=padded(min([before, *trace]), max(trace), 0.08, 0.2))
+    figure.update_xaxes(title={"text": "visits of a space", "standoff": 8}, tickformat="d", fixedrange=True)
+    figure.update_yaxes(fixedrange=True, nticks=5)
+    figure.add_annotation(
+        text="<b>Objective</b> (share of the largest possible)", x=0, xref="paper", xanchor="left", xshift=-48, y=1,
+        yref="paper", yanchor="bottom", yshift=6, showarrow=False, font={"size": BODY}, name="heading",
+    )  # fmt: skip
+    figure.update_layout(margin={"l": 72, "r": 40, "t": 36, "b": 52}, showlegend=False)
+    return figure
+
+
+__all__ = ["barrier_caption", "barrier_figure", "objective_figure"]

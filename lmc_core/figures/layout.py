@@ -1,0 +1,71 @@
+"""Where labels go: apart from each other, and as near as possible to what they name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Return positions at least `gap` apart, in the order of `wanted`, with the least sum of squared moves.
+
+    Groups that would overlap are pooled around their common mean (pool adjacent violators), then the whole is kept in
+    [low, high] as far as it fits.
+
+    Args:
+        wanted: positions, e.g. in pixels, in any order.
+        gap: least distance of two positions.
+        low: smallest position.
+        high: largest position.
+    """
+    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
+    pools: list[list[float]] = []  # sum of (wanted - rank * gap), count
+    for rank, index in enumerate(order):
+        pools.append([wanted[index] - rank * gap, 1])
+        while len(pools) > 1 and pools[-2][0] / pools[-2][1] >= pools[-1][0] / pools[-1][1]:
+            total, count = pools.pop()
+            pools[-1] = [pools[-1][0] + total, pools[-1][1] + count]
+    bases = [total / count for total, count in pools for _ in range(int(count))]
+    top = high - (len(order) - 1) * gap
+    result = [0.0] * len(order)
+    for rank, index in enumerate(order):
+        result[index] = max(min(bases[rank], top), low) + rank * gap
+    return result
+
+
+def stacked(heights: Sequence[float], gap: float, clear: float) -> list[float]:
+    """Return label positions above lines: near each line, or, where lines are closer than labels, above the highest of them.
+
+    Args:
+        heights: of the lines, in pixels upwards.
+        gap: least distance of two label centres.
+        clear: least distance of a label's centre from the highest line of its group.
+    """
+    order = sorted(range(len(heights)), key=lambda i: heights[i])
+    groups: list[list[int]] = []
+    for index in order:
+        near = groups and heights[index] - heights[groups[-1][-1]] < clear + gap / 2
+        if near:
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+    result = [0.0] * len(heights)
+    for group in groups:
+        for rank, index in enumerate(group):
+            result[index] = heights[group[-1]] + clear + rank * gap
+    return result
+
+
+def fresh(position: float, taken: Sequence[float], gap: float, direction: float) -> float:
+    """Return the position nearest to `position`, going in `direction`, that is at least `gap` from all those taken."""
+    while any(abs(position - other) < gap * 0.999 for other in taken):
+        position += direction * gap
+    return position
+
+
+def padded(low: float, high: float, below: float, above: float) -> tuple[float, float]:
+    """Return a range with shares of its extent added at both ends; a single value gets a range around it."""
+    extent = high - low
+    if extent <= 1e-9 * max(abs(low), abs(high), 1e-3):
+        extent = max(abs(high), 1.0) * 0.1
+        low, high = low - extent / 2, high + extent / 2
+    return low - below * extent, high + above * extent

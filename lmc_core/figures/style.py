@@ -1,0 +1,163 @@
+"""The look of every figure: colours by meaning, type sizes, and the Plotly templates for screen and paper.
+
+One meaning has one colour everywhere, and its own dash and marker, so that nothing depends on colour alone. The hues are those
+of Okabe and Ito (2008), darkened for a light ground and lightened for a dark one until every line has at least three times
+(WCAG 2.2, 1.4.11), and every label at least four and a half times (1.4.3), the contrast of its ground.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import plotly.graph_objects as go
+
+Theme = Literal["light", "dark", "paper"]
+
+FONT = "IBM Plex Sans"
+FAMILY = f"'{FONT}', 'Source Sans 3', 'Helvetica Neue', Arial, sans-serif"
+SMALL, BODY, LARGE = 12, 14, 17  # pixels; one scale, each step about 1.2
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """How one meaning is drawn.
+
+    Attributes:
+        name: what it stands for, for people.
+        light: colour on a light ground and on paper.
+        dark: colour on a dark ground.
+        dash: of its lines, a name of Plotly.
+        marker: of its points, a name of Plotly.
+    """
+
+    name: str
+    light: str
+    dark: str
+    dash: str
+    marker: str
+
+    def colour(self, theme: Theme) -> str:
+        """The colour on the ground of a theme."""
+        return self.dark if theme == "dark" else self.light
+
+
+MEANINGS: dict[str, Meaning] = {
+    "plain": Meaning("plain average", "#666666", "#b3bac2", "5px,3px", "circle"),
+    "permutation": Meaning("permutations", "#996600", "#f0b840", "11px,4px", "square"),
+    "orthogonal": Meaning("weight matching, larger classes", "#0066a6", "#56b4e9", "solid", "diamond"),
+    "activation": Meaning("activation matching", "#007a5c", "#2fc79c", "12px,3px,3px,3px", "triangle-up"),
+    "learned": Meaning("learned, one side", "#b84a00", "#ff955c", "16px,4px", "cross"),
+    "dual": Meaning("learned, both sides", "#9c3f78", "#e8a3cc", "9px,3px,3px,3px,3px,3px", "star"),
+}
+EXTRA_DASHES = ("3px,3px", "14px,3px,4px,3px", "20px,5px", "7px,2px")  # for several settings of one meaning
+EXTRA_MARKERS = ("pentagon", "hexagon", "x", "triangle-down")
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Colours of everything that is not data.
+
+    Attributes:
+        paper: the ground.
+        ink: text.
+        muted: secondary text, at least 4.5 times the contrast of the ground.
+        grid: grid lines, meant to be faint.
+    """
+
+    paper: str
+    ink: str
+    muted: str
+    grid: str
+
+
+GROUNDS: dict[Theme, Ground] = {
+    "light": Ground("#ffffff", "#1a2229", "#58636d", "#e3e7eb"),
+    "dark": Ground("#11171d", "#e8edf1", "#a3afb9", "#2b353e"),
+    "paper": Ground("#ffffff", "#000000", "#444444", "#dddddd"),
+}
+
+
+def meaning_of(result: Mapping[str, Any]) -> str:
+    """Return the key in `MEANINGS` of a result: its method, and for weight matching its largest class."""
+    method = str(result.get("method", "none"))
+    if method == "none":
+        return "plain"
+    if method in MEANINGS:
+        return method
+    classes = set((result.get("classes") or {}).values())
+    return "permutation" if classes <= {"none", "permutation"} else "orthogonal"
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """How one line of a figure is drawn."""
+
+    colour: str
+    dash: str
+    marker: str
+
+
+def strokes(results: list[Mapping[str, Any]], theme: Theme) -> list[Stroke]:
+    """Return how to draw each result; several of one meaning share the colour and differ in dash and marker."""
+    seen: dict[str, int] = {}
+    drawn = []
+    for result in results:
+        key = meaning_of(result)
+        meaning, repeat = MEANINGS[key], seen.get(key, 0)
+        seen[key] = repeat + 1
+        dash = EXTRA_DASHES[(repeat - 1) % len(EXTRA_DASHES)] if repeat else meaning.dash
+        marker = EXTRA_MARKERS[(repeat - 1) % len(EXTRA_MARKERS)] if repeat else meaning.marker
+        drawn.append(Stroke(meaning.colour(theme), dash, marker))
+    return drawn
+
+
+def faint(colour: str, share: float) -> str:
+    """Return a hexadecimal colour as `rgba` with that opacity."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{share})"
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the WCAG contrast ratio of two hexadecimal colours, from 1 to 21."""
+
+    def luminance(colour: str) -> float:
+        channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def template(theme: Theme) -> go.layout.Template:
+    """Return the Plotly template of a theme: open axes, faint horizontal grid, one family of type."""
+    ground = GROUNDS[theme]
+    axis = {
+        "showline": False,
+        "zeroline": False,
+        "ticks": "",
+        "gridcolor": ground.grid,
+        "gridwidth": 1,
+        "tickfont": {"size": SMALL, "color": ground.muted},
+        "title": {"font": {"size": BODY, "color": ground.ink}},
+        "automargin": False,
+    }
+    return go.layout.Template(
+        layout={
+            "font": {"family": FAMILY, "size": BODY, "color": ground.ink},
+            "paper_bgcolor": ground.paper,
+            "plot_bgcolor": ground.paper,
+            "colorway": [meaning.colour(theme) for meaning in MEANINGS.values()],
+            "xaxis": {**axis, "showgrid": False},
+            "yaxis": axis,
+            "hoverlabel": {
+                "bgcolor": ground.paper,
+                "bordercolor": ground.muted,
+                "font": {"family": FAMILY, "size": SMALL, "color": ground.ink},
+            },
+            "legend": {"font": {"size": SMALL}},
+            "margin": {"l": 64, "r": 56, "t": 16, "b": 76},
+        }
+    )

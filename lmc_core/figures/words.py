@@ -1,0 +1,112 @@
+"""What results are called: the label of a setting, a caption that would stand in a paper."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lmc_core.figures.numbers import estimate, number
+
+Result = Mapping[str, Any]
+
+PERMUTED = ("heads", "residual", "units")
+LARGEST = {
+    "heads": "permutation",
+    "query-key": "invertible",
+    "residual": "orthogonal",
+    "units": "permutation",
+    "value-output": "invertible",
+}
+MATCHERS = {"weight": "weight matching", "activation": "activation matching"}
+ADJECTIVES = {"permutation": "permuted", "orthogonal": "orthogonal", "invertible": "invertible"}
+
+
+def setting_label(method: str, classes: Mapping[str, str] | None) -> str:
+    """Return a short name of a setting: "Plain average", "Permutations only", "All classes", or the classes themselves."""
+    classes = dict(classes or {})
+    if method == "none":
+        return "Plain average"
+    active = {kind: value for kind, value in classes.items() if value != "none"}
+    if not active:
+        return "Nothing may move"
+    if classes == LARGEST:
+        name = "All classes"
+    elif set(active.values()) == {"permutation"} and set(active) == set(PERMUTED):
+        name = "Permutations only"
+    else:
+        groups = [(word, [kind for kind, v in sorted(active.items()) if v == value]) for value, word in ADJECTIVES.items()]
+        name = "; ".join(f"{word} {', '.join(kinds)}" for word, kinds in groups if kinds)
+        name = name[0].upper() + name[1:]
+    return name if method == "weight" else f"{name}, {MATCHERS.get(method, method)}"
+
+
+def labels_of(results: Sequence[Result]) -> list[str]:
+    """Return a label for each result, with what else differs between them where settings alone do not tell them apart."""
+    names = [setting_label(str(r.get("method", "none")), r.get("classes")) for r in results]
+    pairs = [" \u2192 ".join(r["models"]) for r in results]
+    if len(set(pairs)) > 1:
+        names = [f"{name}, {pair}" for name, pair in zip(names, pairs, strict=True)]
+    for field in ("examples", "split", "seed"):
+        values = {str(r.get(field)) for r in results}
+        if len(set(names)) < len(names) and len(values) > 1:
+            names = [f"{name}, {field} {r.get(field)}" for name, r in zip(names, results, strict=True)]
+    return names
+
+
+def classes_sentence(classes: Mapping[str, str] | None) -> str:
+    """Return the classes by group: "residual: orthogonal; heads, units: permutation"."""
+    groups: dict[str, list[str]] = {}
+    for kind, value in sorted((classes or {}).items()):
+        groups.setdefault(value, []).append(kind)
+    return "; ".join(f"{', '.join(kinds)}: {value}" for value, kinds in groups.items())
+
+
+def barrier_words(result: Result, short: bool = False) -> str:
+    """Return the barrier with its error and unit: "0.42 ± 0.01 nats"; `short` leaves out what the nats are counted per."""
+    unit = str(result.get("unit", "nats"))
+    return estimate(result.get("barrier"), result.get("barrier_stderr"), unit.split(" per ")[0] if short else unit)
+
+
+def barrier_caption(results: Sequence[Result], labels: Sequence[str] | None = None) -> str:
+    """Return a caption for the curves that would stand in a paper, in plain text.
+
+    Args:
+        results: in the order of the figure.
+        labels: of the lines; by default those of `labels_of`.
+    """
+    if not results:
+        return "No result yet."
+    names = list(labels or labels_of(results))
+    first = results[0]
+    pairs = list(dict.fromkeys(tuple(r["models"]) for r in results))
+    between = " and ".join(f"from {a} to {b}" for a, b in pairs)
+    points = sorted({len(r["lam"]) for r in results})
+    counts = sorted({int(r["examples"]) for r in results})
+    data = sorted({f"{r['split']} split of {r['task']}" for r in results})
+    size = f" ({first['parameters']:,} parameters each)" if first.get("parameters") else ""
+    sentences = [
+        f"Loss and {first.get('score', 'score')} along the straight line {between}{size}, on the {', '.join(data)} "
+        f"({' or '.join(f'{count:,}' for count in counts)} examples; "
+        f"{' or '.join(str(count) for count in points)} values of \u03bb, the weight of the second model).",
+        "The barrier is the largest excess of the loss over the chord between the end losses (dashed), "
+        "\u00b1 one standard error over examples; bands show one standard error.",
+    ]
+    for name, result in zip(names, results, strict=True):
+        how = "no alignment"
+        if result.get("method", "none") != "none":
+            method = MATCHERS.get(str(result["method"]), str(result["method"]))
+            how = f"{method}; {classes_sentence(result.get('classes'))}"
+        where = number(result.get("barrier_lam"), digits=3)
+        sentences.append(f"{name} ({how}): {barrier_words(result)} at \u03bb = {where}.")
+    errors = [r["function_error"] for r in results if r.get("function_error") is not None]
+    if errors:
+        sentences.append(
+            "Before interpolation the aligned models give the same outputs as the originals: "
+            f"largest relative difference {number(max(errors), digits=2)}."
+        )
+    versions = first.get("versions") or {}
+    if versions:
+        sentences.append(
+            f"LMC Explorer {versions.get('lmc', '')}, torch {versions.get('torch', '')}, {str(first.get('date', ''))[:10]}."
+        )
+    return " ".join(sentences)

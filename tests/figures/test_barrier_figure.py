@@ -1,0 +1,166 @@
+import copy
+import math
+
+import numpy as np
+import pytest
+
+from lmc_core.figures.barrier import DIRECT, GAP, HEIGHT, SHARE, barrier_figure, objective_figure
+from lmc_core.figures.style import MEANINGS
+from lmc_core.figures.words import barrier_caption, labels_of, setting_label
+
+
+def scaled(result: dict, factor: float) -> dict:
+    """The same result with its excess over the chord multiplied."""
+    changed = copy.deepcopy(result)
+    changed["loss"] = [c + factor * (v - c) for c, v in zip(result["chord"], result["loss"], strict=True)]
+    changed["barrier"] *= factor
+    changed["barrier_stderr"] *= abs(factor)
+    return changed
+
+
+def named(figure, name: str) -> list:
+    return [annotation for annotation in figure.layout.annotations if annotation.name == name]
+
+
+def panel(figure, which: str) -> list:
+    return [trace for trace in figure.data if isinstance(trace.meta, dict) and trace.meta["panel"] == which]
+
+
+def label_heights(figure) -> list[float]:
+    """Centres of the labels in pixels above the bottom of the loss panel."""
+    low, high = figure.layout.yaxis.range
+    inner = HEIGHT - figure.layout.margin.t - figure.layout.margin.b
+    pixels = inner * (figure.layout.yaxis.domain[1] - figure.layout.yaxis.domain[0])
+    return [pixels * (label.y - low) / (high - low) - label.ay for label in named(figure, "label")]
+
+
+def test_the_bracket_runs_from_chord_to_curve_at_the_maximum(vit):
+    bracket = panel(barrier_figure(vit[:1]), "bracket")[0]
+    heights = [value for value in bracket.y if value is not None]
+    assert max(heights) - min(heights) == pytest.approx(vit[0]["barrier"], abs=1e-4)
+    assert bracket.x[3] == pytest.approx(vit[0]["barrier_lam"])
+
+
+def test_labels_name_the_setting_and_give_value_error_and_unit(vit):
+    texts = [label.text for label in named(barrier_figure(vit), "label")]
+    assert "<b>Plain average</b><br>1.83 ± 0.02 nats" in texts
+    assert any("All classes" in text and "0.171 ± 0.009 nats" in text for text in texts)
+
+
+def test_colours_by_meaning(vit):
+    lines = panel(barrier_figure(vit), "loss")
+    assert [line.line.color for line in lines] == [MEANINGS[m].light for m in ("plain", "permutation", "orthogonal")]
+    lines = panel(barrier_figure(vit, "dark"), "loss")
+    assert [line.line.color for line in lines] == [MEANINGS[m].dark for m in ("plain", "permutation", "orthogonal")]
+
+
+def test_ends_carry_the_names_and_losses_of_the_models(vit):
+    figure = barrier_figure(vit)
+    ticks = figure.layout.xaxis2.ticktext
+    assert "vit-fashion-s0" in ticks[0] and "vit-fashion-s1" in ticks[-1]
+    assert {"0.301", "0.295", "89.3%", "89.7%"} == {end.text for end in named(figure, "end")}
+
+
+def test_the_chord_is_dashed_and_drawn_once(vit):
+    chords = [trace for trace in barrier_figure(vit).data if trace.name == "chord"]
+    assert len(chords) == 1 and chords[0].line.dash == "dash"
+
+
+def test_units_of_text_models(gpt2):
+    figure = barrier_figure(gpt2)
+    headings = [heading.text for heading in named(figure, "heading")]
+    assert headings == ["<b>Loss</b> (test, nats per character)", "<b>Perplexity</b>"]
+    assert len(panel(figure, "score")) == 3
+
+
+@pytest.mark.parametrize("factors", [(1, 0.5, 0.1), (1, 0.99, 0.98), (1, 1, 1, 1, 1), (1, 0.9, 0.3, 0.28, 0.25), (-1, -0.9, 1)])
+def test_labels_do_not_overlap(vit, factors):
+    heights = sorted(label_heights(barrier_figure([scaled(vit[0], factor) for factor in factors])))
+    gap = 40 if len(factors) <= 3 else 22
+    assert all(other - one >= gap - 1e-6 for one, other in zip(heights, heights[1:], strict=False))
+    inner = SHARE * (HEIGHT - 40 - 84 - GAP)
+    assert heights[0] >= gap / 2 - 1e-6 and heights[-1] <= inner - gap / 2 + 1e-6
+
+
+def test_brackets_stand_beside_each_other(vit):
+    places = sorted(bracket.x[3] for bracket in panel(barrier_figure(vit), "bracket"))
+    assert all(other - one > 0.02 for one, other in zip(places, places[1:], strict=False))
+
+
+def test_a_path_below_the_chord(vit):
+    figure = barrier_figure([scaled(vit[2], -1)])
+    label = named(figure, "label")[0]
+    assert "−0.171 ± 0.009 nats" in label.text
+    assert label.ay > 0  # below the curve
+    low, high = figure.layout.yaxis.range
+    assert low < min(scaled(vit[2], -1)["loss"]) and high > 0.3012
+
+
+def test_equal_values_give_a_range(vit):
+    flat = copy.deepcopy(vit[0])
+    n = len(flat["lam"])
+    flat |= {"loss": [0.3] * n, "chord": [0.3] * n, "accuracy": [0.9] * n, "loss_stderr": [0.0] * n}
+    flat |= {"barrier": 0.0, "barrier_stderr": 0.0}
+    figure = barrier_figure([flat])
+    low, high = figure.layout.yaxis.range
+    assert low < 0.3 < high and math.isfinite(low) and math.isfinite(high)
+
+
+def test_very_large_and_infinite_losses(vit):
+    large = scaled(vit[0], 1e8)
+    assert "× 10⁸ nats" in named(barrier_figure([large]), "label")[0].text
+    broken = copy.deepcopy(vit[0])
+    broken["loss"][14] = math.inf
+    broken["loss"][15] = None
+    figure = barrier_figure([broken, vit[2]])
+    assert np.isfinite(figure.layout.yaxis.range).all()
+
+
+def test_more_than_five_lines_get_a_legend(vit):
+    many = [scaled(vit[0], 1 - 0.1 * i) for i in range(DIRECT + 1)]
+    figure = barrier_figure(many)
+    assert figure.layout.showlegend and not named(figure, "label")
+    assert sum(bool(trace.showlegend) for trace in figure.data) == DIRECT + 1
+
+
+def test_no_result_gives_empty_axes():
+    figure = barrier_figure([])
+    assert not figure.data and figure.layout.height == HEIGHT
+
+
+def test_objective(vit):
+    figure = objective_figure(vit[2])
+    assert list(figure.data[0].y) == vit[2]["objective"]
+    assert any("nothing moved: 0.0213" in annotation.text for annotation in figure.layout.annotations)
+    objective_figure({**vit[0]})  # nothing to show is no error
+
+
+def test_labels():
+    assert setting_label("none", {}) == "Plain average"
+    assert setting_label("weight", {"units": "permutation", "residual": "orthogonal", "heads": "none"}) == (
+        "Permuted units; orthogonal residual"
+    )
+    assert setting_label("weight", {"units": "none"}) == "Nothing may move"
+
+
+def test_labels_tell_equal_settings_apart(vit):
+    other = {**vit[0], "examples": 50}
+    assert labels_of([vit[0], other]) == ["Plain average, examples 2000", "Plain average, examples 50"]
+
+
+def test_caption_says_what_a_paper_must(vit):
+    caption = barrier_caption(vit)
+    for part in (
+        "from vit-fashion-s0 to vit-fashion-s1",
+        "462,346 parameters",
+        "test split of fashion-mnist",
+        "2,000 examples",
+        "29 values of λ",
+        "one standard error over examples",
+        "Plain average (no alignment): 1.83 ± 0.02 nats",
+        "residual: orthogonal",
+        "weight matching",
+        "largest relative difference 2.4 × 10⁻⁷",
+        "LMC Explorer 0.1.0",
+    ):
+        assert part in caption, part

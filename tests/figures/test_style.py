@@ -1,0 +1,50 @@
+import itertools
+
+import pytest
+
+from lmc_core.figures.style import GROUNDS, MEANINGS, contrast, faint, meaning_of, strokes, template
+
+
+@pytest.mark.parametrize("theme", ["light", "dark", "paper"])
+@pytest.mark.parametrize("name", MEANINGS)
+def test_lines_and_labels_stand_out_from_their_ground(name, theme):
+    assert contrast(MEANINGS[name].colour(theme), GROUNDS[theme].paper) >= 4.5  # lines need 3, labels in their colour 4.5
+
+
+@pytest.mark.parametrize("theme", ["light", "dark", "paper"])
+def test_text_stands_out(theme):
+    assert contrast(GROUNDS[theme].ink, GROUNDS[theme].paper) >= 7
+    assert contrast(GROUNDS[theme].muted, GROUNDS[theme].paper) >= 4.5
+
+
+def test_contrast_of_black_and_white_is_21():
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#0072b2", "#ffffff") == pytest.approx(5.19, abs=0.01)
+
+
+def test_every_meaning_has_its_own_colour_dash_and_marker():
+    for field in ("light", "dark", "dash", "marker"):
+        values = [getattr(meaning, field) for meaning in MEANINGS.values()]
+        assert len(set(values)) == len(values), field
+
+
+def test_meaning_follows_method_and_classes(vit):
+    assert [meaning_of(result) for result in vit] == ["plain", "permutation", "orthogonal"]
+    assert meaning_of({"method": "activation", "classes": {"units": "permutation"}}) == "activation"
+    assert meaning_of({"method": "something new", "classes": {"residual": "orthogonal"}}) == "orthogonal"
+
+
+def test_settings_of_one_meaning_share_the_colour_and_differ_otherwise(vit):
+    drawn = strokes([vit[2]] * 4, "light")
+    assert len({stroke.colour for stroke in drawn}) == 1
+    for one, other in itertools.combinations(drawn, 2):
+        assert one.dash != other.dash and one.marker != other.marker
+
+
+def test_templates_have_their_ground():
+    assert template("dark").layout.paper_bgcolor == GROUNDS["dark"].paper
+    assert "IBM Plex Sans" in template("paper").layout.font.family
+
+
+def test_faint():
+    assert faint("#0066a6", 0.5) == "rgba(0,102,166,0.5)"
