@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lmc_core.errors import UnknownName
 from lmc_core.matching.solvers import assignment, best_value, procrustes
 from lmc_core.symmetry.alignment import Alignment, act_on_block
 from lmc_core.symmetry.elements import Element, Orthogonal, Permutation, identity, random_element
@@ -48,6 +49,13 @@ class Settings:
     starts: tuple[str | int, ...] = (EDGES, ALL)
     max_rounds: int = 100
     tolerance: float = 1e-6
+
+    def __post_init__(self) -> None:
+        if self.block_weights not in ("unit", "none"):
+            raise UnknownName.of("kind of block_weights", self.block_weights, ("unit", "none"))
+        for start in self.starts:
+            if not (start in (EDGES, ALL) or isinstance(start, int)):
+                raise UnknownName.of("start", str(start), (EDGES, ALL, "a number"))
 
 
 @dataclass(frozen=True)
@@ -84,14 +92,14 @@ class _Problem:
             if block.ignores_mean_over is not None:
                 x, y = (t - t.mean(block.ignores_mean_over, keepdim=True) for t in (x, y))
             if block.parameter in masks:
-                keep = masks[block.parameter]
-                x, y = x[keep], y[keep]
-            scale = float(x.norm() * y.norm())
-            if scale == 0.0:
-                continue  # a bias that the canonical rewrite emptied
+                x, y = x[masks[block.parameter]], y[masks[block.parameter]]
             self.blocks.append(block)
-            self.a[block.name] = x / scale if settings.block_weights == "unit" else x
-            self.b[block.name] = y
+            self.a[block.name], self.b[block.name] = x, y
+        if settings.block_weights == "unit":
+            for names in _layers(self.blocks).values():
+                norms = [sum(float(side[n].square().sum()) for n in names) ** 0.5 for side in (self.a, self.b)]
+                for name in names:
+                    self.a[name] = self.a[name] / max(norms[0] * norms[1], 1e-300)
         self.bound = sum(float(self.a[n].norm() * self.b[n].norm()) for n in self.a)
         self.roots = [space for space in layout.spaces.values() if space.within is None]
         self.children = {root.name: [s for s in layout.spaces.values() if s.within == root.name] for root in self.roots}
@@ -147,6 +155,17 @@ class _Problem:
         touched = {block.name: block for name in elements for block in self.touching[name]}
         moved = {n: act_on_block(self.layout, block, b[n], elements) for n, block in touched.items()}
         return b | moved
+
+
+def _layers(blocks: Sequence[Block]) -> dict[str, list[str]]:
+    """Names of blocks by layer: a weight and its bias count as one matrix [W b].
+
+    A bias on its own, at unit weight, would decide everything: any vector can be rotated onto any other.
+    """
+    layers: dict[str, list[str]] = {}
+    for block in blocks:
+        layers.setdefault(block.name.rpartition(".")[0], []).append(block.name)
+    return layers
 
 
 def _first_visit(problem: _Problem, start: str | int) -> dict[str, Element]:

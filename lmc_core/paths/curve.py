@@ -16,7 +16,7 @@ from torch.func import functional_call
 
 from lmc_core.errors import BadInput
 from lmc_core.models.model import Model
-from lmc_core.paths.barrier import Barrier, barrier, excess
+from lmc_core.paths.barrier import Barrier, barrier
 from lmc_core.paths.line import Line
 from lmc_core.tasks import Examples, losses
 
@@ -121,7 +121,7 @@ def curve(
     """Measure the loss along a line.
 
     A uniform grid is measured in one pass over the data; a second pass measures `refine` more points between the two
-    neighbours of the largest excess over the chord.
+    neighbours of the point where the barrier is.
 
     Args:
         line: between two models.
@@ -148,7 +148,7 @@ def curve(
 
     found = measured(lam, 0)
     if refine:
-        top = int(excess(found.lam, found.losses).mean(1)[1:-1].argmax()) + 1
+        top = found.barrier.index
         left, right = refine // 2, refine - refine // 2
         low = torch.linspace(float(lam[top - 1]), float(lam[top]), left + 2, dtype=torch.float64)[1:-1]
         high = torch.linspace(float(lam[top]), float(lam[top + 1]), right + 2, dtype=torch.float64)[1:-1]

@@ -26,6 +26,7 @@ class Recipe:
         length: window of a text task, in tokens.
         shift: images are moved by up to this many pixels, and mirrored; None for neither.
         label_smoothing: share of the target spread over all classes.
+        dropout: share of the stream's updates that is dropped in training; attention weights are never dropped.
         optimizer: ``adamw``, or ``muon`` (hidden matrices by orthogonalised momentum, Jordan et al. 2024; the rest by AdamW).
         muon_rate: Muon's peak rate.
     """
@@ -44,6 +45,7 @@ class Recipe:
     length: int = 128
     shift: int | None = None
     label_smoothing: float = 0.0
+    dropout: float = 0.0
     optimizer: str = "adamw"
     muon_rate: float = 0.02
     betas: tuple[float, float] = field(default=(0.9, 0.98))

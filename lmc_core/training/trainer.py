@@ -71,6 +71,13 @@ def optimizers(module: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]
     return [torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=recipe.betas)]
 
 
+def set_dropout(module: nn.Module, share: float) -> None:
+    """Set the rate of every dropout layer but those of attention weights, which have no fast kernel on CPUs."""
+    for name, part in module.named_modules():
+        if isinstance(part, nn.Dropout) and "attn_drop" not in name:
+            part.p = share
+
+
 @torch.no_grad()
 def score(module: nn.Module, outputs: Outputs, examples: Examples) -> tuple[float, float]:
     """Mean loss in nats, and share of correct predictions, over all examples."""
@@ -113,6 +120,7 @@ def train(
         batches = text_batches(tokens("train"), recipe, generator)
     validation = task.examples("validation", length=recipe.length)
     validation = Examples(validation.inputs.to(device), validation.targets.to(device))
+    set_dropout(module, recipe.dropout)
     solvers = optimizers(module, recipe)
     peaks = [[group["lr"] for group in solver.param_groups] for solver in solvers]
     first, curve, spent = 0, [], 0.0

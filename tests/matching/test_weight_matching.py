@@ -1,0 +1,181 @@
+"""Weight matching: planted elements come back, the objective never falls, heads and planes match brute force."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lmc_core.errors import BadInput, FunctionChanged, Incompatible, UnknownName
+from lmc_core.matching.pair import align_pair, canonical, common_form
+from lmc_core.matching.weight import Settings, match_weights
+from lmc_core.models.model import Model
+from lmc_core.symmetry.alignment import Alignment
+from lmc_core.symmetry.check import function_error, require_same_function
+from lmc_core.symmetry.spaces import choose_classes, permutations_only
+from tests.networks import CONFIGURATIONS, random_inputs, random_model
+
+
+def moved_copy(model: Model, classes: dict, seed: int) -> tuple[Model, Alignment]:
+    rewritten = canonical(model, classes)
+    alignment = Alignment.random(rewritten.layout.spaces, classes, torch.Generator().manual_seed(seed))
+    return rewritten.with_state(alignment.apply(rewritten.layout, rewritten.state)), alignment
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+@settings(max_examples=4, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**16))
+def test_a_moved_copy_is_aligned_back(name: str, seed: int) -> None:
+    model = random_model(name, seed)
+    for chosen in (choose_classes(model.layout.spaces), permutations_only(model.layout.spaces)):
+        copy, _ = moved_copy(model, chosen, seed)
+        pair = align_pair(model, copy, random_inputs(model), chosen)
+        assert max(float((pair.a.state[n] - pair.b.state[n]).abs().max()) for n in pair.a.state) < 1e-5
+        assert pair.trace.objective[-1] == pytest.approx(1.0, abs=1e-9)
+        assert pair.function_error < 1e-5
+
+
+@pytest.mark.parametrize("name", ["gpt2", "vit"])
+def test_the_planted_permutation_itself_is_found(name: str) -> None:
+    model = random_model(name)
+    classes = permutations_only(model.layout.spaces)
+    copy, planted = moved_copy(model, classes, 11)
+    found, _ = match_weights(model.layout, model.state, copy.state, classes)
+    assert found.compose(planted).distance(Alignment.of(model.layout.spaces)) == 0
+
+
+@pytest.mark.parametrize("name", ["gpt2", "vit"])
+@pytest.mark.parametrize("weights", ["unit", "none"])
+def test_the_objective_never_falls(name: str, weights: str) -> None:
+    a, b = random_model(name, 0), random_model(name, 1)
+    for chosen in (choose_classes(a.layout.spaces), permutations_only(a.layout.spaces)):
+        left, right = canonical(a, chosen), canonical(b, chosen)
+        found, trace = match_weights(left.layout, left.state, right.state, chosen, Settings(weights, ("edges", "all", 3)))
+        steps = torch.tensor(trace.objective).diff()
+        assert float(steps.min()) > -1e-12 and trace.objective[-1] > trace.objective[0] + 0.01
+        assert trace.objective[-1] == max(trace.starts.values())
+        # the trace is the truth: the objective of the returned alignment, computed apart from the matcher, is its last value
+        moved = right.with_state(found.apply(right.layout, right.state))
+        again, check = match_weights(
+            left.layout, left.state, moved.state, chosen | {k: type(v).NONE for k, v in chosen.items()}
+            , Settings(weights, ("edges",), max_rounds=1)
+        )  # fmt: skip
+        assert check.before == pytest.approx(trace.objective[-1], abs=1e-9)
+        assert again.distance(Alignment.of(left.layout.spaces)) == 0
+
+
+def test_heads_are_matched_as_well_as_all_orders_allow() -> None:
+    """With everything else held, the head step equals the best of all 3! orders, each with its own Procrustes planes."""
+    a, b = random_model("vit", 0), random_model("vit", 1)
+    classes = choose_classes(a.layout.spaces, {"residual": "none", "units": "none"})
+    left, right = canonical(a, classes), canonical(b, classes)
+    _, trace = match_weights(left.layout, left.state, right.state, classes, Settings("none", ("edges",)))
+    blocks = {"query-key": ["query.weight", "query.bias", "key.weight"], "value-output": ["value.weight", "output.weight"]}
+    x, y = left.layout.read(left.state), right.layout.read(right.state)
+    by_name = {block.name: block for block in left.layout.blocks}
+    gain = 0.0
+    for layer in range(2):
+        best = []
+        for order in permutations(range(3)):
+            total = 0.0
+            for plane, names in blocks.items():
+                for head, other in enumerate(order):
+                    gram = torch.zeros(8, 8, dtype=torch.float64)
+                    for name in names:
+                        full = f"blocks.{layer}.{name}"
+                        spaces = (f"heads.{layer}", f"{plane}.{layer}")
+                        p = left.layout.rows(x[full], by_name[full], *spaces)[head]
+                        q = left.layout.rows(y[full], by_name[full], *spaces)[other]
+                        gram += p @ q.mT
+                    total += float(torch.linalg.svdvals(gram).sum())
+            best.append(total)
+        gain += max(best)
+    touched = {f"blocks.{i}.{n}" for i in range(2) for names in blocks.values() for n in names}
+    rest = sum(
+        float((x[b.name] * y[b.name]).sum())
+        for b in left.layout.blocks
+        if b.name not in touched and any(axis.space for axis in b.axes()) and b.name != "head.weight"
+    )
+    head = [t["head.weight"] - t["head.weight"].mean(0) for t in (x, y)]
+    rest += float((head[0] * head[1]).sum())
+    bound = sum(
+        float(_centred(x, b).norm() * _centred(y, b).norm()) for b in left.layout.blocks if any(a.space for a in b.axes())
+    )
+    assert trace.objective[-1] == pytest.approx((gain + rest) / bound, rel=1e-10)
+
+
+def _centred(blocks: dict, block) -> torch.Tensor:  # type: ignore[no-untyped-def]
+    value = blocks[block.name]
+    return value if block.ignores_mean_over is None else value - value.mean(block.ignores_mean_over, keepdim=True)
+
+
+def test_rows_that_are_masked_have_no_say() -> None:
+    a = random_model("gpt2-untied", 0)
+    classes = permutations_only(a.layout.spaces)
+    copy, planted = moved_copy(a, classes, 2)
+    state = dict(copy.state)
+    for name in ("transformer.wte.weight", "lm_head.weight"):
+        state[name] = state[name].clone()
+        state[name][10:] = 1e3 * torch.randn(21, 24, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    seen = torch.arange(31) < 10
+    masks = {"transformer.wte.weight": seen, "lm_head.weight": seen}
+    found, _ = match_weights(a.layout, a.state, state, classes, masks=masks)
+    assert found.compose(planted).distance(Alignment.of(a.layout.spaces)) == 0
+    misled, _ = match_weights(a.layout, a.state, state, classes, Settings(block_weights="none"))
+    assert misled.compose(planted).distance(Alignment.of(a.layout.spaces)) > 0
+
+
+def test_matching_can_be_stopped() -> None:
+    a, b = random_model("vit", 0), random_model("vit", 1)
+
+    def stop(share: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        align_pair(a, b, random_inputs(a), progress=stop)
+
+
+def test_equal_calls_give_equal_results() -> None:
+    a, b = random_model("gpt2", 0), random_model("gpt2", 1)
+    one, two = (align_pair(a, b, random_inputs(a)) for _ in range(2))
+    assert all(torch.equal(one.b.state[n], two.b.state[n]) for n in one.b.state)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "words"),
+    [
+        ("gpt2", "vit", "is a gpt2 and"),
+        ("gpt2", "gpt2-one-head", "has depth 2 and"),
+        ("vit", "vit-mean-no-class-token", "Only one of"),
+    ],
+)
+def test_models_without_a_common_layout_are_refused(left: str, right: str, words: str) -> None:
+    a, b = random_model(left), random_model(right)
+    with pytest.raises(Incompatible, match=words):
+        align_pair(a, b, random_inputs(a))
+
+
+def test_a_tied_and_an_untied_model_meet_untied() -> None:
+    tied = random_model("gpt2")
+    untied = canonical(tied, choose_classes(tied.layout.spaces))
+    a, b = common_form(tied, untied)
+    assert a.state.keys() == b.state.keys() and function_error(tied, a, random_inputs(tied), torch.float64) < 1e-12
+
+
+def test_unknown_method_and_weights_are_refused() -> None:
+    a = random_model("vit")
+    with pytest.raises(UnknownName, match="method"):
+        align_pair(a, a, random_inputs(a), method="magic")
+    with pytest.raises(BadInput, match="block_weights"):
+        Settings(block_weights="heavy")
+
+
+def test_a_changed_function_is_refused() -> None:
+    a, b = random_model("vit", 0), random_model("vit", 1)
+    with pytest.raises(FunctionChanged, match="changed its outputs"):
+        require_same_function(function_error(a, b, random_inputs(a)), "b")
+    broken = a.with_state({n: t * float("nan") if n == "head.bias" else t for n, t in a.state.items()})
+    assert function_error(a, broken, random_inputs(a)) == float("inf")

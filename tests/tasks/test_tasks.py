@@ -1,0 +1,80 @@
+"""The shipped data: sizes, splits that do not overlap, hashes, and the loss."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from lmc_core.errors import BadInput, UnknownName
+from lmc_core.places import assets
+from lmc_core.tasks import TASKS, get_task, losses
+from lmc_core.tasks.plays import alphabet, plays, tokens
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_data_is_what_its_hashes_say() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "build_assets.py"), "--check"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
+    assert len(json.loads((assets() / "data" / "hashes.json").read_text())) == done.stdout.count("ok ")
+
+
+def test_fashion_mnist_is_stratified_and_its_splits_do_not_overlap() -> None:
+    with np.load(assets() / "data" / "fashion-mnist.npz") as arrays:
+        for split, size in [("train", 8000), ("validation", 2000), ("test", 2000)]:
+            labels = arrays[f"{split}_labels"]
+            assert len(labels) == size and set(np.bincount(labels)) == {size // 10}
+        assert not np.intersect1d(arrays["train_index"], arrays["validation_index"]).size
+    pixels = get_task("fashion-mnist").examples("train").inputs
+    assert pixels.shape == (8000, 1, 28, 28) and abs(float(pixels.mean())) < 0.02 and abs(float(pixels.std()) - 1) < 0.02
+
+
+def test_plays_are_split_by_position_without_overlap() -> None:
+    assert len(plays()) == 8 and len(alphabet()) == TASKS["plays"].classes == 81
+    lengths = [len(tokens(split)) for split in ("train", "validation", "test")]
+    assert sum(lengths) == sum(len(play) for play in plays())
+    assert lengths[0] / sum(lengths) == pytest.approx(0.8, abs=1e-4)
+    last = "".join(alphabet()[i] for i in tokens("test")[-200:])
+    assert plays()[-1].endswith(last)
+
+
+def test_targets_are_the_next_characters() -> None:
+    examples = get_task("plays").examples("test", length=32)
+    flat_inputs, flat_targets = examples.inputs.flatten(), examples.targets.flatten()
+    assert torch.equal(flat_inputs[1:], flat_targets[:-1])
+
+
+def test_losses_against_a_loop() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(3, 4, 7, generator=generator)
+    targets = torch.randint(7, (3, 4), generator=generator)
+    found, correct = losses(logits, targets)
+    for i in range(3):
+        each = [float(F.cross_entropy(logits[i, j], targets[i, j])) for j in range(4)]
+        assert float(found[i]) == pytest.approx(sum(each) / 4, rel=1e-6)
+        assert float(correct[i]) == pytest.approx(sum(int(logits[i, j].argmax() == targets[i, j]) for j in range(4)) / 4)
+
+
+def test_draws_depend_on_the_seed_alone() -> None:
+    task = get_task("fashion-mnist")
+    one, two, other = task.examples("test", 50, 1), task.examples("test", 50, 1), task.examples("test", 50, 2)
+    assert torch.equal(one.inputs, two.inputs) and not torch.equal(one.inputs, other.inputs)
+    assert len(task.examples("test", 10**9)) == 2000
+
+
+def test_bad_requests() -> None:
+    with pytest.raises(UnknownName, match="Did you mean 'plays'"):
+        get_task("play")
+    with pytest.raises(UnknownName, match="split"):
+        get_task("plays").examples("tests")
+    with pytest.raises(BadInput, match="2 examples"):
+        get_task("plays").examples("test", 1)
