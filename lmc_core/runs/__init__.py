@@ -1,0 +1,20 @@
+"""Requests, stored results, jobs, and the executors that turn the first into the second."""
+
+from lmc_core.runs.executors import EXECUTORS, Executor, Inline, Local, get_executor
+from lmc_core.runs.jobs import Job, Jobs
+from lmc_core.runs.request import BarrierRequest
+from lmc_core.runs.store import Result, Store, StoreWarning
+
+__all__ = [
+    "EXECUTORS",
+    "BarrierRequest",
+    "Executor",
+    "Inline",
+    "Job",
+    "Jobs",
+    "Local",
+    "Result",
+    "Store",
+    "StoreWarning",
+    "get_executor",
+]

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lmc_core.errors import BadInput, StoreError
+from lmc_core.runs.jobs import Job, Jobs, lock_path
+from lmc_core.runs.locks import FileLock
+from tests.runs.fakes import FakeRequest
+
+Ask = Callable[..., FakeRequest]
+
+
+@pytest.fixture
+def jobs(home: Path) -> Jobs:
+    return Jobs(home / "jobs.sqlite")
+
+
+def state(jobs: Jobs, request: FakeRequest) -> str:
+    job = jobs.get(request.key)
+    assert job is not None
+    return job.state
+
+
+def claimed(jobs: Jobs, request: FakeRequest, worker: str = "cpu:w") -> Job:
+    jobs.submit(request)
+    job = jobs.claim(worker, "cpu", 1)
+    assert job is not None and job.key == request.key
+    return job
+
+
+def test_life_of_a_job(jobs: Jobs, ask: Ask) -> None:
+    request = ask()
+    job = jobs.submit(request)
+    assert (job.state, job.progress, job.active) == ("queued", 0.0, True)
+    assert FakeRequest.from_json(job.request) == request
+    job = jobs.claim("cpu:w", "cpu", 7)
+    assert job is not None and (job.state, job.worker, job.pid) == ("running", "cpu:w", 7)
+    assert jobs.claim("cpu:v", "cpu", 8) is None
+    assert not jobs.report(request.key, "cpu:w", 0.5, "half")
+    job = jobs.get(request.key)
+    assert job is not None and (job.progress, job.message) == (0.5, "half")
+    jobs.finish(request.key, "cpu:w")
+    job = jobs.get(request.key)
+    assert job is not None and (job.state, job.progress, job.active) == ("done", 1.0, False)
+    assert job.finished is not None and job.started is not None and job.finished >= job.started >= job.created
+    assert jobs.active() == []
+    assert [entry.key for entry in jobs.recent()] == [request.key]
+
+
+def test_equal_requests_are_one_job(jobs: Jobs, ask: Ask) -> None:
+    first = jobs.submit(ask())
+    assert jobs.submit(ask()) == first
+    claimed(jobs, ask())
+    assert jobs.submit(ask()).state == "running"
+    assert len(jobs.active()) == 1
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled", "done"])
+def test_an_ended_job_can_be_asked_for_again(jobs: Jobs, ask: Ask, end: str) -> None:
+    request = ask()
+    claimed(jobs, request)
+    jobs.report(request.key, "cpu:w", 0.5, "half")
+    if end == "failed":
+        jobs.fail(request.key, "cpu:w", BadInput("no"))
+    elif end == "cancelled":
+        jobs.cancel(request.key)
+        jobs.stopped(request.key, "cpu:w")
+    else:
+        jobs.finish(request.key, "cpu:w")
+    assert state(jobs, request) == end
+    job = jobs.submit(request)
+    assert (job.state, job.progress, job.message, job.error, job.cancel) == ("queued", 0.0, "", "", False)
+    assert (job.worker, job.started, job.finished) == ("", None, None)
+
+
+def test_the_queue_is_in_order_and_per_device(jobs: Jobs, ask: Ask) -> None:
+    for name in "abc":
+        jobs.submit(ask(name))
+    jobs.submit(ask("g", device="cuda"))
+    assert [jobs.position(ask(name).key) for name in "abc"] == [0, 1, 2]
+    assert jobs.position(ask("g", device="cuda").key) == 0
+    job = jobs.claim("cpu:w", "cpu", 1)
+    assert job is not None and job.key == ask("a").key
+    assert [jobs.position(ask(name).key) for name in "abc"] == [None, 1, 2]
+    assert [job.request["name"] for job in jobs.active()] == ["a", "b", "c", "g"]
+    job = jobs.claim("cuda:w", "cuda", 2)
+    assert job is not None and job.request["name"] == "g"
+    assert jobs.position("0" * 64) is None
+
+
+def test_a_waiting_job_is_cancelled_at_once(jobs: Jobs, ask: Ask) -> None:
+    jobs.submit(ask())
+    jobs.cancel(ask().key)
+    assert state(jobs, ask()) == "cancelled"
+    assert jobs.claim("cpu:w", "cpu", 1) is None
+
+
+def test_a_running_job_hears_of_its_cancellation(jobs: Jobs, ask: Ask) -> None:
+    claimed(jobs, ask())
+    jobs.cancel(ask().key)
+    assert state(jobs, ask()) == "running"
+    assert jobs.report(ask().key, "cpu:w", 0.1, "")
+    assert jobs.beat(ask().key, "cpu:w")
+
+
+def test_asking_again_during_a_cancellation_keeps_the_job(jobs: Jobs, ask: Ask) -> None:
+    claimed(jobs, ask())
+    jobs.cancel(ask().key)
+    jobs.submit(ask())
+    jobs.stopped(ask().key, "cpu:w")  # the worker had heard of it already
+    assert state(jobs, ask()) == "queued"
+
+
+def test_a_worker_that_lost_its_job_changes_nothing(jobs: Jobs, ask: Ask) -> None:
+    claimed(jobs, ask())
+    for act in (
+        lambda: jobs.finish(ask().key, "cpu:other"),
+        lambda: jobs.fail(ask().key, "cpu:other", BadInput("no")),
+        lambda: jobs.stopped(ask().key, "cpu:other"),
+    ):
+        act()
+        assert state(jobs, ask()) == "running"
+    assert jobs.report(ask().key, "cpu:other", 0.9, "mine")  # and is told to stop
+    job = jobs.get(ask().key)
+    assert job is not None and job.progress == 0
+
+
+def test_fresh_is_kept_for_a_waiting_job(jobs: Jobs, ask: Ask) -> None:
+    assert not jobs.submit(ask()).fresh
+    assert jobs.submit(ask(), fresh=True).fresh
+    assert jobs.submit(ask()).fresh
+
+
+def test_sweep_finds_a_worker_without_lock(jobs: Jobs, ask: Ask, home: Path) -> None:
+    claimed(jobs, ask())
+    with FileLock(lock_path("cpu", home), note="cpu:w"):
+        assert jobs.sweep() == []
+    assert [job.key for job in jobs.sweep()] == [ask().key]
+    job = jobs.get(ask().key)
+    assert job is not None and job.state == "failed"
+    assert "killed" in job.error and "Start the run again" in job.error
+
+
+def test_sweep_is_not_fooled_by_the_next_worker(jobs: Jobs, ask: Ask, home: Path) -> None:
+    claimed(jobs, ask(), worker="cpu:dead")
+    with FileLock(lock_path("cpu", home), note="cpu:alive"):
+        assert len(jobs.sweep()) == 1
+
+
+def test_sweep_finds_a_silent_worker(jobs: Jobs, ask: Ask, home: Path) -> None:
+    claimed(jobs, ask())
+    with FileLock(lock_path("cpu", home), note="cpu:w"):
+        time.sleep(0.3)
+        assert jobs.sweep(limit=60) == []
+        jobs.beat(ask().key, "cpu:w")
+        assert jobs.sweep(limit=0.25) == []
+        time.sleep(0.3)
+        assert "no sign of life" in jobs.sweep(limit=0.25)[0].error
+
+
+def test_a_cancelled_job_of_a_dead_worker_is_cancelled(jobs: Jobs, ask: Ask) -> None:
+    claimed(jobs, ask())
+    jobs.cancel(ask().key)
+    jobs.sweep()
+    assert state(jobs, ask()) == "cancelled"
+
+
+def test_many_at_once(jobs: Jobs, ask: Ask) -> None:
+    """Submitters and workers in threads that all begin with no file: every job is claimed exactly once."""
+    names = [str(number) for number in range(12)]
+    start, taken, errors = threading.Barrier(8), [], []
+
+    def act(number: int) -> None:
+        start.wait()
+        try:
+            for name in names:
+                jobs.submit(ask(name))
+            while (job := jobs.claim(f"cpu:{number}", "cpu", number)) is not None:
+                taken.append(job.key)
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=act, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert sorted(taken) == sorted(ask(name).key for name in names)
+
+
+def test_a_busy_file_is_waited_for(jobs: Jobs, ask: Ask) -> None:
+    jobs.submit(ask())
+    other = sqlite3.connect(jobs.path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    timer = threading.Timer(1.5, lambda: other.execute("ROLLBACK"))
+    timer.start()
+    jobs.cancel(ask().key)  # longer than the timeout of one try
+    timer.join()
+    other.close()
+    assert state(jobs, ask()) == "cancelled"
+
+
+def test_write_ahead_log(jobs: Jobs, ask: Ask) -> None:
+    jobs.submit(ask())
+    connection = sqlite3.connect(jobs.path)
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+
+
+def test_unusable_files_are_clear_errors(tmp_path: Path, ask: Ask) -> None:
+    (tmp_path / "file").write_text("not a table of jobs, but long enough to be looked at as a file of SQLite" * 20)
+    for path in (tmp_path / "file", tmp_path / "file" / "jobs.sqlite"):
+        with pytest.raises(StoreError, match="table of jobs"):
+            Jobs(path).submit(ask())
+    newer = sqlite3.connect(tmp_path / "newer.sqlite")
+    newer.execute("PRAGMA user_version = 99")
+    newer.close()
+    with pytest.raises(StoreError, match="another version"):
+        Jobs(tmp_path / "newer.sqlite").active()
