@@ -74,7 +74,7 @@ def _task_of(a: Model, b: Model, name: str | None) -> Task:
     return task
 
 
-def _length(model: Model) -> int:
+def window(model: Model) -> int:
     """The window of a text model, in tokens: its context, at most 128."""
     return min(128, model.family.sizes(model.config).get("context", 128))
 
@@ -137,7 +137,7 @@ def make_request(
     common_form(*models)
     chosen_task = _task_of(*models, task)
     chosen = choose_classes(models[0].layout.spaces, classes)
-    all_there = len(chosen_task.examples(split, length=_length(models[0])))
+    all_there = len(chosen_task.examples(split, length=window(models[0])))
     return BarrierRequest(
         models=(str(a), str(b)),
         names=(models[0].name, models[1].name),
@@ -183,7 +183,7 @@ def compute(
         if model.digest != digest:
             raise BadInput(f"The files of {model.name} have changed since the request was made; ask again.")
     task = get_task(request.task)
-    examples = task.examples(request.split, request.examples, request.seed, _length(a))
+    examples = task.examples(request.split, request.examples, request.seed, window(a))
     aligned: dict[str, Any] = {"function_error": None, "objective": [], "objective_before": None, "start": None}
     align_seconds = 0.0
     first = 0.0 if request.method == "none" else 0.2

@@ -1,0 +1,94 @@
+"""The command `lmc`. Nothing heavy is imported before a command needs it, so `lmc --help` answers at once.
+
+Exit codes: 0 done, 1 an error while computing, 2 bad input, 130 stopped with Ctrl-C. Results go to standard output, everything
+else to standard error; an error is one or two lines that begin with "lmc:". `LMC_DEBUG=1` shows the traceback of an error that
+nobody expected.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+
+from lmc_core.cli.arguments import parse
+from lmc_core.errors import BadInput, LmcError
+
+# argument of `lmc` -> the module with its `run(arguments)`
+COMMANDS = {
+    "app": "lmc_core.cli.app",
+    "models": "lmc_core.cli.models",
+    "show": "lmc_core.cli.models",
+    "align": "lmc_core.cli.align",
+    "barrier": "lmc_core.cli.barrier",
+    "results": "lmc_core.cli.results",
+    "train": "lmc_core.cli.train",
+    "worker": "lmc_core.cli.worker",
+}
+# advice of the libraries for those who program with them, not for those who type `lmc`
+QUIET = {"TRANSFORMERS_VERBOSITY": "error", "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+
+
+def say(message: str) -> None:
+    """Print an error to standard error, on one line for each of its lines that is not empty."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()] or ["stopped for no given reason."]
+    print("lmc: " + "\n".join(lines[:2]), file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _plain_output() -> Iterator[None]:
+    """Say warnings of the store like errors, keep those of libraries quiet, and print on terminals of any encoding."""
+
+    def show(message: Warning | str, category: type[Warning], *rest: object, **more: object) -> None:
+        if category.__name__ == "StoreWarning" or os.environ.get("LMC_DEBUG"):
+            say(str(message))
+
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")
+    with warnings.catch_warnings():
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: the arguments after `lmc`; those of the process for None.
+
+    Returns:
+        The exit code, as in the module's docstring.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        arguments = parse(sys.argv[1:] if argv is None else argv)
+        with _plain_output():
+            code = import_module(COMMANDS[arguments.command]).run(arguments)
+            sys.stdout.flush()
+        return code or 0
+    except SystemExit as stop:  # argparse, after --help or --version
+        return int(stop.code or 0)
+    except KeyboardInterrupt:
+        say("stopped.")
+        return 130
+    except BadInput as error:
+        say(str(error))
+        return 2
+    except LmcError as error:
+        say(str(error))
+        return 1
+    except BrokenPipeError:  # `lmc models | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        say(f"{error.strerror or error}: {error.filename or 'a file'}.")
+        return 1
+    except Exception as error:
+        if os.environ.get("LMC_DEBUG"):
+            raise
+        say(f"something unexpected went wrong ({type(error).__name__}: {str(error)[:200]}).\nLMC_DEBUG=1 shows where.")
+        return 1

@@ -1,0 +1,130 @@
+"""`lmc align A B --out DIR`: write B in the coordinates of A as an ordinary checkpoint.
+
+DIR/config.json, model.safetensors   the moved B, a model of its own class
+    card.json                        what it is
+    alignment.safetensors            the group element of every space
+    report.json                      classes, objective, function error, seconds
+    reference/                       A in the same frame, so that the line between the two can be drawn
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lmc_core.cli.output import facts, print_json
+from lmc_core.cli.pair import absolute, chosen_classes
+from lmc_core.cli.progress import Progress
+from lmc_core.errors import BadInput
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Align, write, and say what the function check measured."""
+    out: Path = arguments.out.absolute()
+    check_folder(out, arguments.force)
+    a, b = absolute(arguments.a), absolute(arguments.b)
+    inside = [model for model in (a, b) if Path(model.removeprefix("path:")).resolve().is_relative_to(out.resolve())]
+    if inside:
+        raise BadInput(f"--out {str(arguments.out)!r} would replace a model that is read; choose another folder.")
+    with Progress() as progress:
+        pair, report = align(a, b, arguments.task, chosen_classes(a, arguments.classes), progress)
+        write(pair, report, out)
+    if arguments.json:
+        return print_json({**report, "out": str(out)})
+    from lmc_core.figures.numbers import number, seconds
+    from lmc_core.figures.words import classes_sentence
+
+    print(
+        facts(
+            [
+                ("moved", f"{report['models'][1]} onto {report['models'][0]}"),
+                ("classes", classes_sentence(report["classes"])),
+                ("function", f"outputs changed by {number(report['function_error'], digits=2)} (relative, at most)"),
+                ("objective", f"{report['objective_before']:.4f} before, {report['objective'][-1]:.4f} after (at most 1)"),
+                ("time", f"{seconds(report['seconds'])} to align"),
+                ("written", str(out)),
+            ]
+        )
+    )
+
+
+def check_folder(out: Path, force: bool) -> None:
+    """Raise `BadInput` unless `out` can be written: absent or empty, or `force` and a folder that this command wrote."""
+    if out.exists() and not out.is_dir():
+        raise BadInput(f"--out expects a folder; {str(out)!r} is a file.")
+    if out.is_dir() and any(out.iterdir()):
+        if not force:
+            raise BadInput(f"The folder {str(out)!r} is not empty; choose another, or replace it with --force.")
+        if not (out / "alignment.safetensors").is_file():
+            raise BadInput(f"--force replaces only what `lmc align` wrote, and {str(out)!r} holds something else.")
+    above = next(parent for parent in out.parents if parent.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise BadInput(f"--out {str(out)!r} cannot be made, because {str(above)!r} is not a folder that can be written.")
+
+
+def align(a: str, b: str, task: str | None, classes: dict[str, str], progress: Progress) -> tuple[Any, dict[str, Any]]:
+    """Align two models as `lmc barrier` does; returns the pair and the report as plain values."""
+    from lmc_core import __version__
+    from lmc_core.matching.pair import align_pair
+    from lmc_core.models.load import load
+    from lmc_core.runs.barrier import CHECKED, make_request, unseen_rows, window
+    from lmc_core.tasks import get_task
+
+    request = make_request(a, b, task=task, classes=classes, device="cpu")
+    progress.report(0.0, "loading the models")
+    models = load(a), load(b)
+    data = get_task(request.task)
+    pair = align_pair(
+        *models,
+        data.examples("test", CHECKED, length=window(models[0])).inputs,
+        dict(request.classes),
+        masks=unseen_rows(models[0], data),
+        progress=lambda share: progress.report(share, "matching the weights"),
+    )
+    report = {
+        "models": list(request.names),
+        "references": [a, b],
+        "digests": list(request.digests),
+        "task": request.task,
+        "method": request.method,
+        "classes": dict(request.classes),
+        "objective": list(pair.trace.objective),
+        "objective_before": pair.trace.before,
+        "start": pair.trace.start,
+        "function_error": pair.function_error,
+        "seconds": pair.seconds,
+        "versions": {"lmc": __version__},
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    return pair, report
+
+
+def write(pair: Any, report: dict[str, Any], out: Path) -> None:
+    """Write everything into a folder beside `out` and rename it, so that `out` is whole or as it was."""
+    a, b = report["models"]
+    draft = out.with_name(f".{out.name}-{secrets.token_hex(4)}")
+    aside = draft.with_name(draft.name + "-old")
+    try:
+        draft.mkdir(parents=True)
+        for model, folder, name in ((pair.b, draft, f"{b} onto {a}"), (pair.a, draft / "reference", f"{a} (reference)")):
+            model.save(folder)
+            card = {"name": name, "family": model.family.name, "task": report["task"], "parameters": model.parameters}
+            (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+        pair.alignment.save(draft / "alignment.safetensors")
+        (draft / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        if out.exists():
+            out.rename(aside)
+        draft.rename(out)
+    except BaseException:
+        if aside.exists() and not out.exists():
+            aside.rename(out)
+        raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)

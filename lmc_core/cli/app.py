@@ -1,0 +1,12 @@
+"""`lmc app`, or `lmc` alone: open the app."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve the app on 127.0.0.1 until Ctrl-C; returns the exit code."""
+    from lmc_core.ui.launch import launch
+
+    return launch(port=arguments.port, browser=not arguments.no_browser)

@@ -1,0 +1,125 @@
+"""What can be typed after `lmc`: the parser, built from the standard library alone."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import NoReturn
+
+from lmc_core.errors import BadInput
+
+MODEL = "zoo:NAME, a zoo name (see `lmc models`), or a folder with config.json and model.safetensors"
+CLASS = (
+    "class of one kind of space: residual, units, heads, query-key or value-output = none, permutation, orthogonal or "
+    "invertible; repeatable. all=CLASS lowers every space to at most CLASS. What is left out gets its largest class"
+)
+EXAMPLES = """examples:
+  lmc                                             open the app
+  lmc barrier vit-fashion-s0 vit-fashion-s1       align, then measure the loss along the line
+  lmc barrier gpt2-plays-s0 gpt2-plays-s1 --class all=permutation --json
+  lmc align vit-fashion-s0 vit-fashion-s1 --out aligned
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are ordinary ones."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise `BadInput` in place of printing the usage and leaving."""
+        raise BadInput(f"{message}.\nSee `{self.prog} --help`.")
+
+
+def class_choice(text: str) -> tuple[str, str]:
+    """Split SPACE=CLASS."""
+    space, equals, chosen = text.partition("=")
+    if not (space and equals and chosen):
+        raise argparse.ArgumentTypeError(f"expected SPACE=CLASS, such as residual=orthogonal; {text!r} came")
+    return space.strip(), chosen.strip()
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Turn arguments into a namespace whose `command` is set; no arguments mean `app`.
+
+    Raises:
+        BadInput: for arguments that make no sense.
+        SystemExit: after --help and --version.
+    """
+    parser = Parser(
+        prog="lmc",
+        description="See the loss landscape between two transformers, and what their symmetries do to it.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"lmc {version('lmc-explorer')}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+
+    def command(name: str, sentence: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=sentence, description=sentence, allow_abbrev=False)
+
+    app = command("app", "Open the app in the browser (what `lmc` alone does).")
+    app.add_argument("--port", type=int, help="port on 127.0.0.1; the first free one from 8501 when left out")
+    app.add_argument("--no-browser", action="store_true", help="print the address only")
+
+    models = command("models", "List the shipped models.")
+    models.add_argument("--json", action="store_true", help="print a list of objects")
+
+    show = command("show", "Say what a model is, and which symmetries it admits.")
+    show.add_argument("model", metavar="MODEL", help=MODEL)
+    show.add_argument("--json", action="store_true", help="print one object")
+
+    align = command("align", "Move model B into the coordinates of A and write it as an ordinary checkpoint.")
+    _pair(align)
+    align.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write; A goes into DIR/reference")
+    align.add_argument("--force", action="store_true", help="replace DIR if it is not empty")
+    align.add_argument("--json", action="store_true", help="print the report as one object")
+
+    barrier = command("barrier", "Measure the loss along the line between two models, after aligning them.")
+    _pair(barrier)
+    barrier.add_argument("--method", default="weight", help="how to align: weight, or none (default: weight)")
+    barrier.add_argument("--split", default="test", help="train, validation or test (default: test)")
+    barrier.add_argument("--examples", type=int, metavar="N", help="how many examples (default: all)")
+    barrier.add_argument("--points", type=int, default=25, metavar="N", help="of the grid, ends included (default: 25)")
+    barrier.add_argument("--refine", type=int, default=4, metavar="N", help="more points around the maximum (default: 4)")
+    barrier.add_argument("--seed", type=int, default=0, help="of the draw of examples (default: 0)")
+    barrier.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
+    barrier.add_argument("--executor", default="inline", help="inline, or local: in a worker process (default: inline)")
+    barrier.add_argument("--json", action="store_true", help="print one object")
+    barrier.add_argument("--csv", type=Path, metavar="FILE", help="write the curve as a table")
+    barrier.add_argument("--html", type=Path, metavar="FILE", help="write the figure as a page that needs nothing else")
+
+    results = command("results", "List what has been computed.")
+    results.add_argument("--json", action="store_true", help="print a list of objects")
+    results.add_argument("--delete", metavar="KEY", help="delete one result; the first digits of its key are enough")
+
+    train = command("train", "Train a model of the zoo again from its recipe.")
+    train.add_argument("name", nargs="?", metavar="NAME", help="of the recipe; see --list")
+    train.add_argument("--all", action="store_true", help="train every model of the zoo")
+    train.add_argument("--list", action="store_true", help="list the recipes")
+    train.add_argument("--out", type=Path, metavar="DIR", help="folder of the checkpoint (in a checkout: assets/zoo/NAME)")
+    train.add_argument("--subset", action="store_true", help="train images on the shipped subset alone")
+    train.add_argument("--device", default="cpu", help="cpu, cuda or mps (default: cpu)")
+    train.add_argument("--steps", type=int, metavar="N", help="optimiser steps, in place of the recipe's")
+    train.add_argument("--seed", type=int, help="in place of the recipe's")
+    train.add_argument("--threads", type=int, metavar="N", help="of the processor (default: all cores)")
+
+    worker = command("worker", "Compute what is waiting in the job table; the app starts this by itself.")
+    worker.add_argument("--device", default="cpu", help="cpu, cuda or mps (default: cpu)")
+    worker.add_argument("--idle", type=float, default=600.0, metavar="SECONDS", help="end after so long without a job")
+
+    arguments = parser.parse_args(list(argv) or ["app"])
+    if arguments.command is None:
+        parser.error("a command is missing")
+    return arguments
+
+
+def _pair(parser: argparse.ArgumentParser) -> None:
+    """Arguments that every command about two models has."""
+    parser.add_argument("a", metavar="A", help=MODEL)
+    parser.add_argument("b", metavar="B", help="the model that is moved; named like A")
+    parser.add_argument("--task", help="what to measure on: fashion-mnist or plays (default: what A was trained on)")
+    parser.add_argument(
+        "--class", dest="classes", type=class_choice, action="append", default=[], metavar="SPACE=CLASS", help=CLASS
+    )

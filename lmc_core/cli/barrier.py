@@ -1,0 +1,103 @@
+"""`lmc barrier A B`: the loss along the line between two models."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from lmc_core.cli.output import check_target, facts, print_json, table
+from lmc_core.cli.pair import absolute, chosen_classes
+from lmc_core.cli.progress import Progress
+from lmc_core.errors import BadInput
+
+SHOWN = 9  # evenly spaced points in the table for people; --csv and --json have all
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Compute, or read from the store; then print and write what was asked for."""
+    check_target(arguments.csv, "--csv")
+    check_target(arguments.html, "--html")
+    if arguments.method == "none" and arguments.classes:
+        raise BadInput("--class has no effect with --method none; leave one of them out.")
+    from lmc_core.runs import Local, get_executor
+    from lmc_core.runs.barrier import make_request
+
+    executor = get_executor(arguments.executor)
+    if isinstance(executor, Local):
+        executor.cancel_on_interrupt = True
+    with Progress() as progress:
+        a, b = absolute(arguments.a), absolute(arguments.b)
+        request = make_request(
+            a,
+            b,
+            task=arguments.task,
+            split=arguments.split,
+            examples=arguments.examples,
+            seed=arguments.seed,
+            method=arguments.method,
+            classes=chosen_classes(a, arguments.classes),
+            points=arguments.points,
+            refine=arguments.refine,
+            device=arguments.device,
+        )
+        result = executor.run(request, progress.report).result
+    if arguments.csv is not None or arguments.html is not None:
+        _write(arguments, result)
+    if arguments.json:
+        print_json(result)
+    else:
+        print(summary(result))
+
+
+def _write(arguments: argparse.Namespace, result: Mapping[str, Any]) -> None:
+    from lmc_core.figures.barrier import barrier_figure
+    from lmc_core.figures.export import results_csv, standalone_html
+    from lmc_core.figures.words import barrier_caption, labels_of
+
+    if arguments.csv is not None:
+        arguments.csv.write_text(results_csv([result], labels_of([result])), encoding="utf-8")
+    if arguments.html is not None:
+        page = standalone_html(barrier_figure([result]), barrier_caption([result]), [result])
+        arguments.html.write_text(page, encoding="utf-8")
+
+
+def summary(result: Mapping[str, Any]) -> str:
+    """The result in words with units, and a few points of the curve."""
+    from lmc_core.figures.numbers import number, seconds
+    from lmc_core.figures.words import barrier_words, classes_sentence, setting_label
+
+    setting = setting_label(result["method"], result["classes"])
+    chosen = classes_sentence(result["classes"])
+    aligned = result["function_error"] is not None
+    pairs = [
+        ("models", " → ".join(result["models"])),
+        ("task", f"{result['task']}, {result['split']} split, {result['examples']:,} examples"),
+        ("alignment", f"{setting} ({chosen})" if chosen else setting),
+        ("barrier", f"{barrier_words(result)} at lam {number(result['barrier_lam'])}"),
+        ("midpoint", f"loss {number(result['midpoint_loss'], result['unit'])}"),
+    ]
+    if aligned:
+        pairs.append(("function", f"outputs changed by {number(result['function_error'], digits=2)} (relative, at most)"))
+    spent = result["seconds"]
+    took = f"{seconds(spent['align'])} to align, {seconds(spent['evaluate'])} to evaluate"
+    pairs.append(("time", took + (" (computed earlier)" if result["cached"] else "")))
+    pairs.append(("key", result["key"]))
+    return facts(pairs) + "\n\n" + _points(result)
+
+
+def _points(result: Mapping[str, Any]) -> str:
+    lam, score = result["lam"], result["score"]
+    grid = [step / (SHOWN - 1) for step in range(SHOWN)]
+    top = lam.index(result["barrier_lam"])
+    rows = sorted({min(range(len(lam)), key=lambda i, at=at: abs(lam[i] - at)) for at in grid} | {top})
+    lines = [
+        (
+            "barrier" if row == top else "",
+            f"{lam[row]:.3f}",
+            *(f"{result[name][row]:.4f}" for name in ("loss", "chord", "excess")),
+            f"{100 * result[score][row]:.2f} %" if score == "accuracy" else f"{result[score][row]:.3f}",
+        )
+        for row in rows
+    ]
+    return table(("", "lam", "loss", "chord", "excess", score), lines) + f"\nLoss, chord and excess in {result['unit']}."

@@ -1,0 +1,37 @@
+"""What `lmc align` and `lmc barrier` share: references and classes as they are typed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def absolute(reference: str) -> str:
+    """Make the path in a reference absolute, since a worker runs elsewhere; names of the zoo stay as they are."""
+    from lmc_core.models.load import zoo
+
+    if reference.startswith("zoo:") or (reference in zoo() and "/" not in reference):
+        return reference
+    path = Path(reference.removeprefix("path:")).expanduser()
+    typed = reference.startswith(("path:", ".", "~")) or "/" in reference or path.exists()
+    return f"path:{path.absolute()}" if typed else reference
+
+
+def chosen_classes(reference: str, choices: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Turn repeated SPACE=CLASS into kind of space -> class.
+
+    `all` lowers every space to at most its class; a space that is named wins over it, and the last choice over earlier ones.
+
+    Args:
+        reference: of a model whose spaces are meant.
+        choices: as they were typed.
+    """
+    from lmc_core.models.load import load
+    from lmc_core.symmetry.spaces import SymmetryClass, choose_classes
+
+    named = {space: chosen for space, chosen in choices if space != "all"}
+    lowered = [SymmetryClass.parse(chosen) for space, chosen in choices if space == "all"]
+    if not lowered:
+        return named
+    largest = choose_classes(load(reference).layout.spaces)
+    return {kind: min(lowered[-1], value).value for kind, value in largest.items()} | named

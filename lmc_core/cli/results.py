@@ -1,0 +1,60 @@
+"""`lmc results`: what has been computed, and how to be rid of it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from lmc_core.cli.output import print_json, table
+from lmc_core.errors import BadInput
+
+KEPT = ("models", "references", "task", "split", "examples", "method", "classes", "seed", "barrier", "barrier_stderr", "date")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """List the store, or delete one result."""
+    from lmc_core.runs.store import Store
+
+    store = Store()
+    if arguments.delete is not None:
+        return delete(store, arguments.delete)
+    found = store.list()
+    if arguments.json:
+        return print_json([_entry(result) for result in found])
+    if not found:
+        return print(f"Nothing has been computed yet; results will lie in {store.root}.")
+    from lmc_core.figures.words import barrier_words, setting_label
+
+    rows = [
+        (
+            entry.key[:12],
+            " → ".join(entry.result["models"]),
+            setting_label(entry.result["method"], entry.result["classes"]),
+            str(entry.result["examples"]),
+            barrier_words(entry.result),
+            entry.result["date"][:16].replace("T", " "),
+        )
+        for entry in found
+    ]
+    print(table(("key", "models", "setting", "examples", "barrier", "computed (UTC)"), rows, left=3))
+
+
+def delete(store: Any, text: str) -> None:
+    """Delete the one result whose key begins with `text`.
+
+    Raises:
+        BadInput: if there is none, more than one, or it came with the app.
+    """
+    matching = [entry for entry in store.list() if text and entry.key.startswith(text.lower())]
+    if len(matching) != 1:
+        raise BadInput(f"{len(matching) or 'No'} results have a key that begins with {text!r}; `lmc results` lists the keys.")
+    if matching[0].shipped:
+        raise BadInput(f"The result {matching[0].key[:12]} came with the app and stays; only your own can be deleted.")
+    if not store.delete(matching[0].key):
+        raise BadInput(f"The result {matching[0].key[:12]} could not be deleted; check the permissions of {store.root}.")
+    print(f"Deleted {matching[0].key}.")
+
+
+def _entry(found: Any) -> dict[str, Any]:
+    chosen = {name: found.result.get(name) for name in KEPT}
+    return {"key": found.key, **chosen, "shipped": found.shipped, "folder": str(found.folder)}

@@ -1,0 +1,35 @@
+"""Fixtures of all tests: a home of their own, and tiny models as folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests import tiny
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for results that is this test's own, so that no test touches those of a person."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("LMC_HOME", str(folder))
+    return folder
+
+
+def _pair(factory: pytest.TempPathFactory, family: str) -> tuple[Path, Path]:
+    root = factory.mktemp(family)
+    first, second = (tiny.write(root / f"s{seed}", tiny.tiny(family, seed)) for seed in (0, 1))
+    return first, second
+
+
+@pytest.fixture(scope="session")
+def tiny_gpt2_pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Folders of two tiny random GPT-2 models for `plays`; read them, do not change them."""
+    return _pair(tmp_path_factory, "gpt2")
+
+
+@pytest.fixture(scope="session")
+def tiny_vit_pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Folders of two tiny random Vision Transformers for `fashion-mnist`; read them, do not change them."""
+    return _pair(tmp_path_factory, "vit")
