@@ -18,7 +18,7 @@ from lmc_core.figures.style import BODY, GROUNDS, SMALL, Stroke, Theme, faint, s
 from lmc_core.figures.words import Result, barrier_caption, barrier_words, labels_of
 
 HEIGHT = 640  # pixels
-TOP, BOTTOM, GAP = 40, 84, 56  # pixels: room for the panels' headings and for the models' names
+TOP, BOTTOM, GAP, SIDE = 36, 64, 52, 56  # pixels: room for the panels' headings and for the models' names
 SHARE = 0.66  # of the panels' height that the loss gets
 DIRECT = 5  # up to so many lines are labelled at the line, more get a legend
 LABEL = 40  # pixels between the centres of two labels of two lines each
@@ -126,7 +126,7 @@ def _axes(
     ticks = [f"0<br><b>{ends[0]}</b>", "0.25", "0.5<br>\u03bb", "0.75", f"1<br><b>{ends[1]}</b>"]
     common = {"range": [-0.02, 1.02], "fixedrange": True}
     figure.update_layout(
-        margin={"l": 72, "r": 72, "t": TOP, "b": foot},
+        margin={"l": SIDE, "r": SIDE, "t": TOP, "b": foot},
         hovermode="x unified",
         xaxis={**common, "anchor": "y", "showticklabels": False, "tickvals": [0, 0.25, 0.5, 0.75, 1]},
         xaxis2={
@@ -153,7 +153,7 @@ def _axes(
     )
     for heading, top in ((f"<b>Loss</b> ({split}, {unit})", upper[1]), (f"<b>{score.capitalize()}</b>", lower[1])):
         figure.add_annotation(
-            text=heading, x=0, xref="paper", xanchor="left", xshift=-48, y=top, yref="paper", yanchor="bottom", yshift=10,
+            text=heading, x=0, xref="paper", xanchor="left", xshift=-SIDE, y=top, yref="paper", yanchor="bottom", yshift=10,
             showarrow=False, align="left", font={"size": BODY, "color": ground.ink}, name="heading",
         )  # fmt: skip
     scores = [values for r in results if (values := _score(r)) is not None]
@@ -319,10 +319,10 @@ def objective_figure(result: Result, theme: Theme = "light", height: int = 260) 
     figure.update_xaxes(title={"text": "visits of a space", "standoff": 8}, tickformat="d", fixedrange=True)
     figure.update_yaxes(fixedrange=True, nticks=5)
     figure.add_annotation(
-        text="<b>Objective</b> (share of the largest possible)", x=0, xref="paper", xanchor="left", xshift=-48, y=1,
+        text="<b>Objective</b> (share of the largest possible)", x=0, xref="paper", xanchor="left", xshift=-SIDE, y=1,
         yref="paper", yanchor="bottom", yshift=6, showarrow=False, font={"size": BODY}, name="heading",
     )  # fmt: skip
-    figure.update_layout(margin={"l": 72, "r": 40, "t": 36, "b": 52}, showlegend=False)
+    figure.update_layout(margin={"l": SIDE, "r": 40, "t": 36, "b": 52}, showlegend=False)
     return figure
 
 

@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 
-from lmc_core.figures.barrier import DIRECT, GAP, HEIGHT, SHARE, barrier_figure, objective_figure
+from lmc_core.figures.barrier import BOTTOM, DIRECT, GAP, HEIGHT, SHARE, TOP, barrier_figure, objective_figure
 from lmc_core.figures.style import MEANINGS
 from lmc_core.figures.words import barrier_caption, labels_of, setting_label
 
@@ -78,7 +78,7 @@ def test_labels_do_not_overlap(vit, factors):
     heights = sorted(label_heights(barrier_figure([scaled(vit[0], factor) for factor in factors])))
     gap = 40 if len(factors) <= 3 else 22
     assert all(other - one >= gap - 1e-6 for one, other in zip(heights, heights[1:], strict=False))
-    inner = SHARE * (HEIGHT - 40 - 84 - GAP)
+    inner = SHARE * (HEIGHT - TOP - BOTTOM - GAP)
     assert heights[0] >= gap / 2 - 1e-6 and heights[-1] <= inner - gap / 2 + 1e-6
 
 

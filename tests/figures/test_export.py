@@ -16,7 +16,7 @@ def test_the_page_holds_figure_caption_and_data(vit):
     assert "a &lt; b" in page
     found = re.search(r'<script type="application/json" id="results">(.*?)</script>', page, re.DOTALL)
     assert found and json.loads(found[1])[0]["note"] == "</script><b>"
-    assert '"showSendToCloud": false' in page and '"plotlyServerURL": ""' in page
+    assert '"showSendToCloud": false' in page
     assert "default-src 'none'" in page
     assert not re.search(r'<(script|link|img)[^>]+(src|href)="http', page)
 

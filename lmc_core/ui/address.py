@@ -1,0 +1,37 @@
+"""The state of a page lives in its address: opened fresh, it shows the same selection.
+
+A widget's value comes from the session once it was touched, before that from the address, and before that from its default.
+What an address holds that is not among the options is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+import streamlit as st
+
+T = TypeVar("T")
+
+
+def prepare(key: str, name: str, options: Sequence[T], default: T) -> None:
+    """Give the widget `key` its first value, or a legal one when its options have changed.
+
+    Args:
+        key: of the widget, carries the page's name.
+        name: of the query parameter.
+        options: what it can be; compared with the address by `str`.
+        default: used when neither session nor address hold an option.
+    """
+    if key in st.session_state and st.session_state[key] in options:
+        return
+    wanted = st.query_params.get(name) if key not in st.session_state else None
+    st.session_state[key] = next((option for option in options if str(option) == wanted), default)
+
+
+def write(values: Mapping[str, str | list[str] | None]) -> None:
+    """Put the state into the address; None leaves a parameter out."""
+    fresh = {name: value for name, value in values.items() if value is not None}
+    current = {name: st.query_params.get_all(name) for name in st.query_params}
+    if current != {name: value if isinstance(value, list) else [value] for name, value in fresh.items()}:
+        st.query_params.from_dict(fresh)

@@ -1,0 +1,143 @@
+"""The controls of the barrier's page, in the order of thought: which models, which symmetries, how exact, what else to show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from lmc_core.errors import BadInput
+from lmc_core.symmetry.spaces import KINDS
+from lmc_core.ui import address, catalogue
+from lmc_core.ui.setting import PLAIN, Setting, all_classes, only_permutations
+
+Row = Mapping[str, Any]
+
+EXAMPLES = (50, 200, 500, 1000, None)
+POINTS = (5, 11, 25, 51)
+SPLITS = ("test", "validation")
+METHODS = {"weight": "Weight matching", "none": "None"}
+
+
+def choose_pair(known: Mapping[str, dict[str, Any]], key: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Two select boxes for the two models."""
+    names = list(known)
+    first = next((n for n in names if n == "vit-fashion-s0"), names[0])
+    st.subheader("Models", anchor=False)
+
+    def label(name: str) -> str:
+        return catalogue.model_label(known[name])
+
+    address.prepare(f"{key}_a", "a", names, first)
+    a = st.selectbox("Model A, at \u03bb = 0", names, key=f"{key}_a", format_func=label, help="It stays where it is.")
+    kin = [n for n in names if known[n]["family"] == known[a]["family"] and n != a] or [n for n in names if n != a]
+    address.prepare(f"{key}_b", "b", names, kin[0])
+    if known[st.session_state[f"{key}_b"]]["family"] != known[a]["family"] and st.session_state.get(f"{key}_was") not in (
+        None,
+        a,
+    ):
+        st.session_state[f"{key}_b"] = kin[0]  # the person went to another family: follow with a partner of that family
+    st.session_state[f"{key}_was"] = a
+    b = st.selectbox(
+        "Model B, at \u03bb = 1", names, key=f"{key}_b", format_func=label, help="It is moved into the coordinates of A."
+    )
+    return known[a], known[b]
+
+
+def choose_classes(pair: Sequence[Row], key: str) -> tuple[Setting, dict[str, str]]:
+    """One group of buttons for the classes of every kind of space; returns the setting and the largest classes."""
+    spaces = catalogue.spaces(pair[0])
+    kinds = [kind for kind in KINDS if kind in spaces]
+    largest = {kind: spaces[kind]["largest"] for kind in kinds}
+    st.subheader("Symmetries that may be used", anchor=False)
+    address.prepare(f"{key}_method", "method", list(METHODS), "weight")
+    for kind in kinds:
+        address.prepare(f"{key}_{kind}", kind, catalogue.admissible(largest[kind]), largest[kind])
+
+    for kind in kinds:
+        st.segmented_control(
+            kind.capitalize(), catalogue.admissible(largest[kind]), key=f"{key}_{kind}", required=True, width="stretch",
+            disabled=st.session_state[f"{key}_method"] == "none", help=_help(spaces[kind]),
+        )  # fmt: skip
+    method = st.segmented_control(
+        "Method", list(METHODS), key=f"{key}_method", required=True, format_func=METHODS.__getitem__,
+        help="Weight matching moves B so that its weights correlate most with those of A; it needs no data.",
+    )  # fmt: skip
+    return Setting.of(str(method), {kind: st.session_state[f"{key}_{kind}"] for kind in kinds}), largest
+
+
+def _help(space: Row) -> str:
+    what = space["what"][0].upper() + space["what"][1:]
+    return f"{what}; at most {space['largest']}, because {space['reason']}."
+
+
+def choose_accuracy(key: str) -> tuple[str, int | None, int]:
+    """Which data, how much of it, and how many points; returns split, examples (None for all) and points."""
+    st.subheader("How exact", anchor=False)
+    address.prepare(f"{key}_examples", "examples", [str(n or "all") for n in EXAMPLES], "all")
+    address.prepare(f"{key}_points", "points", list(POINTS), 25)
+    address.prepare(f"{key}_split", "split", list(SPLITS), "test")
+    examples = st.select_slider(
+        "Examples", [str(n or "all") for n in EXAMPLES], key=f"{key}_examples",
+        help="The standard error falls with the square root of their number.",
+    )  # fmt: skip
+    points = st.select_slider(
+        "Points on the line", list(POINTS), key=f"{key}_points", help="Four more are added around the maximum."
+    )
+    split = st.segmented_control("Split", list(SPLITS), key=f"{key}_split", required=True, help="Neither was seen in training.")
+    return str(split), None if examples == "all" else int(examples), int(points)
+
+
+def choose_kept(setting: Setting, largest: Mapping[str, str], key: str) -> list[Setting]:
+    """The other settings that stay in the figure, with a way to add and to remove each."""
+    name = f"{key}_with"
+    if name not in st.session_state:
+        st.session_state[name] = _from_address(largest)
+    kept: list[Setting] = st.session_state[name]
+
+    def add(other: Setting) -> None:
+        if other != PLAIN and other not in st.session_state[name]:
+            st.session_state[name] = [*st.session_state[name], other]
+
+    def remove(other: Setting) -> None:
+        st.session_state[name] = [each for each in st.session_state[name] if each != other]
+
+    st.subheader("In the figure", anchor=False)
+    st.markdown("Plain average, always")
+    for index, other in enumerate(kept):
+        label, button = st.columns([5, 1], vertical_alignment="center")
+        label.markdown(other.label)
+        button.button(
+            "", icon=":material/close:", key=f"{key}_remove_{index}", on_click=remove, args=(other,),
+            help=f"Remove {other.label} from the figure.", type="tertiary",
+        )  # fmt: skip
+    if setting not in (PLAIN, *kept):
+        st.markdown(f"{setting.label} (chosen above)")
+    with st.container(horizontal=True):
+        for name_of, words, other in (
+            ("keep", "Keep the chosen", setting),
+            ("add_permutations", "Permutations only", only_permutations(largest)),
+            ("add_all", "All classes", all_classes(largest)),
+        ):
+            st.button(
+                words, icon=":material/add:", key=f"{key}_{name_of}", on_click=add, args=(other,),
+                disabled=other in (PLAIN, *kept), help="Stays in the figure beside what is chosen above.",
+            )  # fmt: skip
+    return kept
+
+
+def _from_address(largest: Mapping[str, str]) -> list[Setting]:
+    """The settings that the address names; those that are not admissible here are dropped."""
+    texts = st.query_params.get_all("with")
+    if not texts:
+        return [only_permutations(largest)]
+    found = []
+    for text in texts:
+        try:
+            setting = Setting.parse(text)
+        except BadInput:
+            continue
+        if setting != PLAIN and all(v in catalogue.admissible(largest.get(k, "none")) for k, v in setting.classes):
+            found.append(setting)
+    return list(dict.fromkeys(found))

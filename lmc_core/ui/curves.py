@@ -1,0 +1,135 @@
+"""Results on a page: the figure with its caption, the table of numbers, the function check, the files to take away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from lmc_core.figures.barrier import barrier_figure, objective_figure
+from lmc_core.figures.export import CONFIG, can_draw_svg, results_csv, results_json, standalone_html, svg
+from lmc_core.figures.numbers import estimate, number, percent, seconds
+from lmc_core.figures.style import Theme
+from lmc_core.figures.words import barrier_caption, barrier_words, classes_sentence
+
+Result = Mapping[str, Any]
+ROUNDING = 1e-5  # relative difference of the outputs that float32 arithmetic explains
+
+
+def theme() -> Theme:
+    """The theme that the reader looks at."""
+    return "dark" if st.context.theme.type == "dark" else "light"
+
+
+def show_figure(results: Sequence[Result], labels: Sequence[str], key: str, height: int = 520) -> None:
+    """Draw the curves with an accessible name; without results the axes keep the place."""
+    spoken = "; ".join(f"{label}: {barrier_words(result)}" for label, result in zip(labels, results, strict=True))
+    st.plotly_chart(
+        barrier_figure(results, theme(), labels, height),
+        theme=None,
+        config=CONFIG,
+        key=key,
+        alt=f"Loss and score between two models. Barriers: {spoken}." if results else "Empty axes of loss and score.",
+    )
+
+
+def _unit(result: Result) -> str:
+    return str(result["unit"]).split(" per ")[0]
+
+
+def show_table(results: Sequence[Result], labels: Sequence[str]) -> None:
+    """Show the numbers of every curve."""
+    plain = next((r["barrier"] for r in results if r["method"] == "none"), None)
+    rows = []
+    for label, result in zip(labels, results, strict=True):
+        unit = _unit(result)
+        middle = len(result["lam"]) // 2
+        score = result[result["score"]][middle]
+        left = result["barrier"] / plain if plain and plain > 0 and result["method"] != "none" else None
+        rows.append(
+            {
+                "Setting": label,
+                f"Barrier ({unit})": estimate(result["barrier"], result["barrier_stderr"]),
+                "Of plain": percent(left, 0),
+                "at \u03bb": number(result["barrier_lam"]),
+                f"Midpoint loss ({unit})": number(result["midpoint_loss"]),
+                f"Midpoint {result['score']}": percent(score) if result["score"] == "accuracy" else number(score),
+                "Function check": "\u2013" if result["function_error"] is None else number(result["function_error"], digits=2),
+                "Align": seconds(result["seconds"]["align"]) if result["method"] != "none" else "\u2013",
+                "Evaluate": seconds(result["seconds"]["evaluate"]),
+            }
+        )
+    whole = [{name: text if name == "Setting" else text.replace(" ", "\u00a0") for name, text in row.items()} for row in rows]
+    st.table(pd.DataFrame(whole).set_index("Setting"), border="horizontal")
+
+
+def show_facts(results: Sequence[Result], labels: Sequence[str]) -> None:
+    """Show what matters most as numbers with a sentence: what is left of the barrier, and that no function changed."""
+    left, check = st.columns(2)
+    plain = next((r for r in results if r["method"] == "none"), None)
+    aligned = [(r["barrier"], label, r) for r, label in zip(results, labels, strict=True) if r["method"] != "none"]
+    if plain is not None and aligned:
+        lowest, label, result = min(aligned, key=lambda entry: entry[0])
+        left.metric(f"Lowest barrier ({_unit(result)})", estimate(result["barrier"], result["barrier_stderr"]), border=True)
+        share = f", {percent(lowest / plain['barrier'], 0)} of that of the plain average" if plain["barrier"] > 0 else ""
+        left.caption(f"{label}{share}.")
+    else:
+        first = results[0]
+        left.metric(f"Barrier ({_unit(first)})", estimate(first["barrier"], first["barrier_stderr"]), border=True)
+        left.caption(f"{labels[0]}.")
+    errors = [r["function_error"] for r in results if r["function_error"] is not None]
+    worst = max(errors, default=None)
+    check.metric("Function check", number(worst, digits=2), border=True)
+    if worst is None:
+        check.caption("Nothing was aligned, so there is nothing to check.")
+        return
+    verdict = "rounding level, so these are the same functions" if worst < ROUNDING else "more than rounding explains"
+    check.caption(f"Largest relative difference of the models' outputs before and after alignment: {verdict}.")
+
+
+def show_objectives(results: Sequence[Result], labels: Sequence[str], key: str) -> None:
+    """Show what the matcher maximised, one trace for every aligned curve."""
+    traced = [(result, label) for result, label in zip(results, labels, strict=True) if result["objective"]]
+    if not traced:
+        st.write("There is no objective without an alignment.")
+    for result, label in traced:
+        st.markdown(f"**{label}** \u00b7 {classes_sentence(result['classes'])}")
+        alt = f"Objective of {label}, from {number(result['objective'][0])} to {number(result['objective'][-1])}."
+        name = f"{key}_{result['key'][:12]}"
+        st.plotly_chart(objective_figure(result, theme()), theme=None, config=CONFIG, key=name, alt=alt)
+
+
+def show_downloads(results: Sequence[Result], labels: Sequence[str], key: str) -> None:
+    """Offer the curves as CSV, JSON, a page that opens offline, and SVG where a browser can draw it."""
+    current, caption = theme(), barrier_caption(results, labels)
+
+    def page() -> str:
+        return standalone_html(barrier_figure(results, current, labels), caption, list(results), current)
+
+    def image() -> bytes:
+        return svg(barrier_figure(results, "paper", labels))
+
+    files: list[tuple[str, str, str, Any]] = [
+        ("CSV", "csv", "text/csv", lambda: results_csv(results, labels)),
+        ("JSON", "json", "application/json", lambda: results_json(list(results))),
+        ("HTML", "html", "text/html", page),
+    ]
+    if can_draw_svg():
+        files.append(("SVG", "svg", "image/svg+xml", image))
+    name = f"barrier-{'-'.join(results[0]['models'])}" if results else "barrier"
+    with st.container(horizontal=True):
+        for label, ending, mime, make in files:
+            st.download_button(
+                label, make, f"{name}.{ending}", mime, on_click="ignore", key=f"{key}_{ending}",
+                icon=":material/download:", disabled=not results, help=HELP[ending],
+            )  # fmt: skip
+
+
+HELP = {
+    "csv": "One row for every point of every curve.",
+    "json": "Everything that is known about these results.",
+    "html": "One file with figure, caption and data that opens in any browser, offline.",
+    "svg": "The figure for a paper.",
+}

@@ -1,0 +1,125 @@
+"""Start the app's server, however the project is installed and wherever it is started from."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+import webbrowser
+
+from lmc_core.errors import BadInput, LmcError
+from lmc_core.places import app_folder
+
+ADDRESS = "127.0.0.1"
+FIRST_PORT = 8501
+PATIENCE = 60.0  # seconds until the server must answer
+
+# What keeps the app private must hold whatever a person's own Streamlit settings say; the look comes from the
+# `.streamlit/config.toml` beside app.py, which Streamlit reads from any working directory.
+OPTIONS = {
+    "server.address": ADDRESS,
+    "server.headless": "true",
+    "server.enableCORS": "true",
+    "server.enableXsrfProtection": "true",
+    "browser.gatherUsageStats": "false",
+    "browser.serverAddress": ADDRESS,
+    "global.developmentMode": "false",
+}
+
+
+def free_port(first: int = FIRST_PORT, tries: int = 50) -> int:
+    """Return the first port from `first` on that nobody uses on this machine.
+
+    Raises:
+        LmcError: all of them are taken.
+    """
+    for port in range(first, first + tries):
+        with socket.socket() as probe:
+            if os.name != "nt":
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((ADDRESS, port))
+                return port
+            except OSError:
+                continue
+    raise LmcError(f"No free port between {first} and {first + tries - 1}; name one with --port.")
+
+
+def command(port: int) -> list[str]:
+    """Return the command line of the server."""
+    flags = [f"--{name}={value}" for name, value in {**OPTIONS, "server.port": port}.items()]
+    return [sys.executable, "-m", "streamlit", "run", str(app_folder() / "app.py"), *flags]
+
+
+def launch(port: int | None = None, browser: bool = True) -> int:
+    """Start the server, print its address, open a browser, and wait until it ends.
+
+    Args:
+        port: to listen on; by default the first free one from 8501.
+        browser: whether to open one.
+
+    Returns:
+        The exit code: 0 also after Ctrl-C.
+
+    Raises:
+        BadInput: the port is taken or out of range.
+    """
+    if port is not None and not 1 <= port <= 65535:
+        raise BadInput(f"A port is a number from 1 to 65535; {port} came.")
+    chosen = free_port() if port is None else port
+    if port is not None and _taken(port):
+        raise BadInput(f"The port {port} is taken; leave --port out to get a free one.")
+    # Streamlit prints an address of its own before the server answers; ours comes when it does.
+    server = subprocess.Popen(command(chosen), stdout=subprocess.DEVNULL)
+    address = f"http://{ADDRESS}:{chosen}"
+    threading.Thread(target=_announce, args=(server, address, browser), daemon=True).start()
+    previous = signal.signal(signal.SIGTERM, lambda *_: server.terminate())
+    try:
+        return _code(server.wait())
+    except KeyboardInterrupt:
+        try:
+            server.wait(timeout=10)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            server.kill()
+            server.wait()
+        return 0
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def answers(address: str) -> bool:
+    """Whether the server at an address is ready."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy cannot know this machine's own address
+    try:
+        with direct.open(f"{address}/_stcore/health", timeout=1) as reply:
+            return reply.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _announce(server: subprocess.Popen[bytes], address: str, browser: bool) -> None:
+    pause, waited = threading.Event(), 0.0
+    while waited < PATIENCE and server.poll() is None:
+        if answers(address):
+            print(f"LMC Explorer is at {address}  (stop with Ctrl-C)", flush=True)
+            if browser:
+                webbrowser.open(address)
+            return
+        pause.wait(0.2)
+        waited += 0.2
+
+
+def _taken(port: int) -> bool:
+    try:
+        return free_port(port, 1) != port
+    except LmcError:
+        return True
+
+
+def _code(code: int) -> int:
+    return 0 if code in (0, -signal.SIGTERM, -signal.SIGINT) else max(code, 1)

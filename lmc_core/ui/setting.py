@@ -1,0 +1,68 @@
+"""A setting is what one curve of the figure is: a method and the classes it may use. It fits into an address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lmc_core.errors import BadInput
+from lmc_core.figures.words import setting_label
+from lmc_core.symmetry.spaces import KINDS, SymmetryClass
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A method with its classes.
+
+    Attributes:
+        method: ``none`` or a matcher.
+        classes: (kind of space, class) in the order of `KINDS`; empty for ``none``.
+    """
+
+    method: str
+    classes: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, method: str, classes: Mapping[str, str]) -> Setting:
+        """Build one from a mapping; the method ``none`` has no classes."""
+        if method == "none":
+            return PLAIN
+        return cls(method, tuple((kind, classes[kind]) for kind in KINDS if kind in classes))
+
+    @classmethod
+    def parse(cls, text: str) -> Setting:
+        """The inverse of `text`.
+
+        Raises:
+            BadInput: for a text that is not a setting.
+        """
+        method, *parts = text.split(".")
+        pairs: list[tuple[str, str]] = [(kind, value) for kind, _, value in (part.rpartition("-") for part in parts)]
+        known = {value.value for value in SymmetryClass}
+        if not method.isidentifier() or any(kind not in KINDS or value not in known for kind, value in pairs):
+            raise BadInput(f"The address holds {text!r}, which is no setting; expected e.g. 'weight.units-permutation'.")
+        return cls.of(method, dict(pairs))
+
+    @property
+    def text(self) -> str:
+        """How it is written in an address: "weight.residual-orthogonal.units-permutation"."""
+        return ".".join([self.method, *(f"{kind}-{value}" for kind, value in self.classes)])
+
+    @property
+    def label(self) -> str:
+        """How it is called in the figure."""
+        return setting_label(self.method, dict(self.classes))
+
+
+PLAIN = Setting("none")
+
+
+def all_classes(largest: Mapping[str, str]) -> Setting:
+    """Weight matching with the largest class of every kind of space."""
+    return Setting.of("weight", largest)
+
+
+def only_permutations(largest: Mapping[str, str]) -> Setting:
+    """Weight matching with permutations of residual, units and heads; the planes inside heads stay as they are."""
+    planes = ("query-key", "value-output")
+    return Setting.of("weight", {kind: "none" if kind in planes else "permutation" for kind in largest})

@@ -1,0 +1,73 @@
+"""The one place where pages meet requests, the store and the jobs; tests put something else in its place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import streamlit as st
+
+from lmc_core.runs.executors import Local
+from lmc_core.runs.jobs import Job
+from lmc_core.runs.request import BarrierRequest
+from lmc_core.runs.store import Store
+from lmc_core.ui.setting import Setting
+
+
+@st.cache_data(max_entries=512, show_spinner="Reading the models")
+def _request(a: str, b: str, setting: str, split: str, examples: int | None, points: int, digests: tuple[str, str]) -> str:
+    from lmc_core.runs.barrier import make_request
+
+    chosen = Setting.parse(setting)
+    request = make_request(
+        a, b, split=split, examples=examples, points=points, method=chosen.method, classes=dict(chosen.classes) or None
+    )
+    return json.dumps(request.to_json())
+
+
+def request_of(
+    pair: Sequence[dict[str, Any]], setting: Setting, split: str, examples: int | None, points: int
+) -> BarrierRequest:
+    """Return the request of a pair of catalogue rows and a setting.
+
+    Raises:
+        BadInput: with the reason, when these cannot be compared.
+    """
+    a, b = pair
+    text = _request(a["reference"], b["reference"], setting.text, split, examples, points, (a["digest"], b["digest"]))
+    return BarrierRequest.from_json(json.loads(text))
+
+
+def stored(key: str) -> dict[str, Any] | None:
+    """Return a result from the store, or None."""
+    found = Store().get(key)
+    return found.result if found else None
+
+
+def shipped() -> list[dict[str, Any]]:
+    """Return the results that came with the app, each replaced by a newer computation of this person's own."""
+    store = Store()
+    keys = {entry.key for entry in Store(store.shipped, store.shipped).list()}
+    return [entry.result for entry in store.list() if entry.key in keys]
+
+
+def jobs(keys: Iterable[str]) -> dict[str, Job]:
+    """Return the jobs of these keys, after a look after the worker."""
+    local = Local()
+    local.tend()
+    return {key: job for key in keys if (job := local.jobs.get(key)) is not None}
+
+
+def submit(requests: Iterable[BarrierRequest], fresh: bool = False) -> None:
+    """Ask for results; nothing is done for those that exist, unless `fresh`."""
+    local = Local()
+    for request in requests:
+        local.submit(request, fresh=fresh)
+
+
+def cancel(keys: Iterable[str]) -> None:
+    """Ask for jobs to stop."""
+    local = Local()
+    for key in keys:
+        local.cancel(key)

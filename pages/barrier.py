@@ -1,0 +1,64 @@
+"""Barrier: pick two models and the symmetries that may be used, and see what is left between them."""
+
+import streamlit as st
+
+from lmc_core.errors import LmcError
+from lmc_core.figures.words import barrier_caption, labels_of
+from lmc_core.ui import address, catalogue, curves, status, work
+from lmc_core.ui.controls import choose_accuracy, choose_classes, choose_kept, choose_pair
+from lmc_core.ui.setting import PLAIN
+
+KEY = "barrier"
+
+known = catalogue.models()
+st.title("Loss barrier", anchor=False)
+if len(known) < 2:
+    st.info("This installation ships no models; `lmc train --list` names the recipes that make them.")
+    st.stop()
+
+with st.sidebar:
+    pair = choose_pair(known, KEY)
+    try:
+        setting, largest = choose_classes(pair, KEY)
+    except LmcError as error:
+        st.error(str(error), icon=":material/error:")
+        st.stop()
+    split, examples, points = choose_accuracy(KEY)
+    kept = choose_kept(setting, largest, KEY)
+
+address.write(
+    {
+        "a": pair[0]["name"],
+        "b": pair[1]["name"],
+        "method": setting.method,
+        **dict(setting.classes),
+        "split": split,
+        "examples": str(examples or "all"),
+        "points": str(points),
+        "with": [other.text for other in kept] or "none",
+    }
+)
+
+try:
+    wanted = list(dict.fromkeys([PLAIN, *kept, setting]))
+    requests = [work.request_of(pair, each, split, examples, points) for each in wanted]
+    lines = [
+        status.Curve(each.label, request, work.stored(request.key)) for each, request in zip(wanted, requests, strict=True)
+    ]
+    status.show_status(lines, KEY)
+except LmcError as error:
+    st.error(str(error), icon=":material/error:")
+    st.stop()
+
+results = [line.result for line in lines if line.result is not None]
+labels = labels_of(results)
+curves.show_figure(results, labels, f"{KEY}_figure")
+if not results:
+    st.caption("Nothing is computed yet for these models. **Run** measures the loss along the straight line between them.")
+    st.stop()
+st.caption(barrier_caption(results, labels))
+curves.show_facts(results, labels)
+curves.show_table(results, labels)
+curves.show_downloads(results, labels, KEY)
+with st.expander("What the matching maximised"):
+    curves.show_objectives(results, labels, f"{KEY}_objective")
