@@ -3,7 +3,8 @@
 from lmc_core.runs.executors import EXECUTORS, Executor, Inline, Local, get_executor
 from lmc_core.runs.jobs import Job, Jobs
 from lmc_core.runs.request import BarrierRequest
-from lmc_core.runs.store import Result, Store, StoreWarning
+from lmc_core.runs.result import Request, Result
+from lmc_core.runs.store import Store, StoreWarning
 
 __all__ = [
     "EXECUTORS",
@@ -13,6 +14,7 @@ __all__ = [
     "Job",
     "Jobs",
     "Local",
+    "Request",
     "Result",
     "Store",
     "StoreWarning",

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from lmc_core.errors import UnknownName
-from lmc_core.runs.store import Request, Result, Store
+from lmc_core.runs.result import Request, Result
+from lmc_core.runs.store import Store
 
 Report = Callable[[float, str], None]  # share done in [0, 1] and a few words; may raise Cancelled
 Compute = Callable[[Any, Report], tuple[dict[str, Any], dict[str, np.ndarray]]]

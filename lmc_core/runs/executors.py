@@ -19,7 +19,8 @@ from lmc_core.errors import Cancelled, LmcError, StoreError, UnknownName
 from lmc_core.runs.computations import Report, obtain
 from lmc_core.runs.jobs import Job, Jobs, lock_path
 from lmc_core.runs.locks import holder
-from lmc_core.runs.store import Request, Result, Store
+from lmc_core.runs.result import Request, Result
+from lmc_core.runs.store import Store
 
 POLL = 0.1  # seconds between two looks at a job
 TEND = 1.0  # seconds between two looks after the worker

@@ -18,7 +18,7 @@ from typing import Any
 from lmc_core import places
 from lmc_core.errors import LmcError, StoreError
 from lmc_core.runs.locks import holder
-from lmc_core.runs.store import Request
+from lmc_core.runs.result import Request
 
 VERSION = 1
 HEARTBEAT_LIMIT = 60.0  # seconds without a sign of life after which a running job counts as dead

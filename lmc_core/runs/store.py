@@ -1,114 +1,37 @@
 """Results on disk, found by the key of their request.
 
-    <root>/<key>/request.json     what was asked for
-                 result.json      the numbers
-                 arrays.npz       the larger arrays
-                 log.txt          what the computation said
-                 manifest.json    key, time of writing, SHA-256 of each file
-
-A result is written to a temporary folder beside its place and renamed, so a folder with a key's name is always whole; if its
-files no longer match the manifest it is taken away and computed again. Results that ship with the app are looked up second
-and only read.
+A result is a folder named by its key (see `result.py`). It is written to a temporary folder beside its place and renamed, so a
+folder with a key's name is always whole; if its files no longer match the manifest it is taken away and computed again.
+Results that ship with the app are looked up second and only read.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
-import io
 import json
 import os
-import re
 import secrets
 import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from lmc_core import places
 from lmc_core.errors import StoreError
 from lmc_core.runs.locks import FileLock
+from lmc_core.runs.result import Damaged, Request, Result, digest, encode, is_key, read, to_bytes
 
-FILES = ("request.json", "result.json", "arrays.npz", "log.txt")
 LEFTOVER_AGE = 24 * 3600.0  # seconds after which a temporary folder cannot belong to a living writer
 
 
 class StoreWarning(UserWarning):
     """A stored result is damaged and will be computed again."""
-
-
-class Request(Protocol):
-    """What the store and the executors need of a request."""
-
-    @property
-    def key(self) -> str:
-        """Name of the result."""
-        ...
-
-    @property
-    def what(self) -> str:
-        """Which computation, a key of `computations.COMPUTE`."""
-        ...
-
-    @property
-    def device(self) -> str:
-        """Kind of device it runs on."""
-        ...
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        ...
-
-
-@dataclass(frozen=True)
-class Result:
-    """A stored result.
-
-    Attributes:
-        key: of its request.
-        request: the request as JSON values.
-        result: the numbers; ``cached`` says whether they were read rather than just computed.
-        folder: where it lies.
-        written: time of writing, ISO 8601 in UTC.
-        shipped: whether it came with the app.
-    """
-
-    key: str
-    request: dict[str, Any] = field(repr=False)
-    result: dict[str, Any] = field(repr=False)
-    folder: Path
-    written: str
-    shipped: bool = False
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Read the arrays.
-
-        Raises:
-            StoreError: the result was deleted or damaged meanwhile.
-        """
-        try:
-            with np.load(self.folder / "arrays.npz", allow_pickle=False) as content:
-                return {name: content[name] for name in content.files}
-        except Exception as error:  # zipfile, zlib, ValueError, OSError: all mean the same to a person
-            raise StoreError(f"The arrays of the result in {self.folder} cannot be read; run it again.") from error
-
-    def log(self) -> str:
-        """Read what the computation said; empty when that is gone."""
-        try:
-            return (self.folder / "log.txt").read_text(encoding="utf-8")
-        except OSError:
-            return ""
-
-
-class _Damaged(Exception):
-    """A folder whose content is not what was written."""
 
 
 class Store:
@@ -131,12 +54,12 @@ class Store:
         Raises:
             StoreError: the folder is there but may not be read.
         """
-        if not _is_key(key):
+        if not is_key(key):
             return None
         for folder, shipped in ((self.root / key, False), (self.shipped / key, True)):
             try:
-                found = _read(folder, shipped, check=True)
-            except _Damaged as damage:
+                found = read(folder, shipped, check=True)
+            except Damaged as damage:
                 warnings.warn(
                     f"The stored result {key[:12]} in {folder.parent} is damaged ({damage}); it will be computed again.",
                     StoreWarning,
@@ -174,12 +97,12 @@ class Store:
             StoreError: the disk is full or the folder cannot be written; nothing half-written is left.
         """
         key = request.key
-        if not _is_key(key):
+        if not is_key(key):
             raise ValueError(f"not a key: {key!r}")
         written = datetime.now(UTC).isoformat(timespec="microseconds")
-        files = _encode(request.to_json(), result, arrays, log)
-        manifest = {"key": key, "written": written, "files": {name: _digest(data) for name, data in files.items()}}
-        files["manifest.json"] = _json(manifest)
+        files = encode(request.to_json(), result, arrays, log)
+        manifest = {"key": key, "written": written, "files": {name: digest(data) for name, data in files.items()}}
+        files["manifest.json"] = to_bytes(manifest)
         draft = self.root / f".tmp-{key[:16]}-{secrets.token_hex(6)}"
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -210,15 +133,15 @@ class Store:
         found: dict[str, Result] = {}
         for parent, shipped in ((self.root, False), (self.shipped, True)):
             for folder in _folders(parent):
-                with contextlib.suppress(_Damaged, StoreError):
-                    entry = _read(folder, shipped, check=False)
+                with contextlib.suppress(Damaged, StoreError):
+                    entry = read(folder, shipped, check=False)
                     if entry is not None:
                         found.setdefault(entry.key, entry)
         return sorted(found.values(), key=lambda entry: entry.written, reverse=True)[:limit]
 
     def delete(self, key: str) -> bool:
         """Remove a result; False when there is none of this person's own (shipped ones stay)."""
-        return _is_key(key) and (self.root / key).is_dir() and self._discard(self.root / key)
+        return is_key(key) and (self.root / key).is_dir() and self._discard(self.root / key)
 
     @contextlib.contextmanager
     def lock(self, key: str, waiting: Callable[[], None] | None = None) -> Iterator[None]:
@@ -271,81 +194,19 @@ class Store:
         except OSError:
             return False
         if damaged_only:  # a writer may have replaced the damaged result between the look and the move
-            with contextlib.suppress(_Damaged, StoreError, OSError):
-                _read(aside, False, check=True, key=folder.name)
+            with contextlib.suppress(Damaged, StoreError, OSError):
+                read(aside, False, check=True, key=folder.name)
                 os.rename(aside, folder)
                 return False
         shutil.rmtree(aside, ignore_errors=True)
         return True
 
 
-def _is_key(key: str) -> bool:
-    """Whether a text can be the name of a result; keeps paths out, because keys also come from addresses."""
-    return re.fullmatch(r"[0-9a-f]{8,64}", key) is not None
-
-
 def _folders(parent: Path) -> list[Path]:
     try:
-        return [folder for folder in parent.iterdir() if _is_key(folder.name)]
+        return [folder for folder in parent.iterdir() if is_key(folder.name)]
     except OSError:
         return []
-
-
-def _read(folder: Path, shipped: bool, check: bool, key: str = "") -> Result | None:
-    """Read a folder; None when it does not exist, _Damaged when it is not what was written."""
-    if not folder.is_dir():
-        return None
-    key = key or folder.name
-    names = FILES if check else ("request.json", "result.json")
-    try:
-        manifest = json.loads((folder / "manifest.json").read_bytes())
-        written, recorded = manifest["written"], manifest["files"]
-        if manifest["key"] != key:
-            raise _Damaged("its manifest names another key")
-        data = {name: (folder / name).read_bytes() for name in names}
-        for name in names if check else ():
-            if _digest(data[name]) != recorded[name]:
-                raise _Damaged(f"{name} is not what was written")
-        request, result = json.loads(data["request.json"]), json.loads(data["result.json"])
-        return Result(key, request, {**result, "cached": True}, folder, str(written), shipped)
-    except FileNotFoundError as error:
-        if not folder.is_dir():  # deleted while it was read
-            return None
-        raise _Damaged(f"{Path(error.filename).name} is missing") from error
-    except OSError as error:
-        raise StoreError(
-            f"The result in {folder} cannot be read ({error.strerror or error}); check the permissions of that folder."
-        ) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise _Damaged("a file is not readable JSON, or incomplete") from error
-
-
-def _encode(request: dict[str, Any], result: Mapping[str, Any], arrays: Mapping[str, np.ndarray], log: str) -> dict[str, bytes]:
-    plain = {name: np.asarray(array) for name, array in arrays.items()}
-    for name, array in plain.items():
-        if array.dtype.hasobject:
-            raise TypeError(f"array {name!r} holds objects")
-    packed = io.BytesIO()
-    np.savez(packed, **plain)  # type: ignore[arg-type]
-    return {
-        "request.json": _json(request),
-        "result.json": _json(dict(result)),
-        "arrays.npz": packed.getvalue(),
-        "log.txt": log.encode(),
-    }
-
-
-def _json(content: Any) -> bytes:
-    def plain(value: Any) -> Any:
-        if isinstance(value, np.ndarray | np.generic):
-            return value.tolist()
-        raise TypeError(f"{type(value).__name__} is not a JSON value")
-
-    return (json.dumps(content, indent=1, default=plain) + "\n").encode()
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -15,7 +15,8 @@ import pytest
 from lmc_core.errors import StoreError
 from lmc_core.runs import store as module
 from lmc_core.runs.executors import Inline
-from lmc_core.runs.store import FILES, Result, Store, StoreWarning
+from lmc_core.runs.result import FILES, Result
+from lmc_core.runs.store import Store, StoreWarning
 from tests.runs.fakes import FakeRequest
 
 Ask = Callable[..., FakeRequest]
@@ -123,7 +124,8 @@ def test_a_half_written_folder_is_never_read(store: Store, ask: Ask, monkeypatch
 def test_old_leftovers_are_removed_and_young_ones_kept(store: Store, ask: Ask) -> None:
     for name, age in ((".tmp-old", 2 * 86400), (".tmp-young", 60)):
         (store.root / name).mkdir(parents=True)
-        os.utime(store.root / name, (time.time() - age,) * 2)
+        changed = time.time() - age
+        os.utime(store.root / name, (changed, changed))
     put(store, ask())
     assert content(store) == [".tmp-young", ask().key]
     assert [entry.key for entry in store.list()] == [ask().key]

@@ -215,3 +215,12 @@ def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS")
     use_threads()
     assert 1 <= int(os.environ["OMP_NUM_THREADS"]) <= 8
+
+
+def test_a_worker_without_a_job_ends_at_once_when_stopped(local: Local, ask: Ask, home: Path) -> None:
+    local.run(ask())
+    process = executors._STARTED[lock_path("cpu", home)]
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+    assert holder(lock_path("cpu", home)) is None
+    assert state(local, ask()) == "done"

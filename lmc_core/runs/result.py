@@ -1,0 +1,164 @@
+"""One result: what it holds, and how it lies in a folder.
+
+    <key>/request.json     what was asked for
+          result.json      the numbers
+          arrays.npz       the larger arrays
+          log.txt          what the computation said
+          manifest.json    key, time of writing, SHA-256 of each file
+
+Nothing here writes; `store.py` does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from lmc_core.errors import StoreError
+
+FILES = ("request.json", "result.json", "arrays.npz", "log.txt")
+
+
+class Request(Protocol):
+    """What the store and the executors need of a request."""
+
+    @property
+    def key(self) -> str:
+        """Name of the result."""
+        ...
+
+    @property
+    def what(self) -> str:
+        """Which computation, a key of `computations.COMPUTE`."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """Kind of device it runs on."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        ...
+
+
+@dataclass(frozen=True)
+class Result:
+    """A stored result.
+
+    Attributes:
+        key: of its request.
+        request: the request as JSON values.
+        result: the numbers; ``cached`` says whether they were read rather than just computed.
+        folder: where it lies.
+        written: time of writing, ISO 8601 in UTC.
+        shipped: whether it came with the app.
+    """
+
+    key: str
+    request: dict[str, Any] = field(repr=False)
+    result: dict[str, Any] = field(repr=False)
+    folder: Path
+    written: str
+    shipped: bool = False
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Read the arrays.
+
+        Raises:
+            StoreError: the result was deleted or damaged meanwhile.
+        """
+        try:
+            with np.load(self.folder / "arrays.npz", allow_pickle=False) as content:
+                return {name: content[name] for name in content.files}
+        except Exception as error:  # zipfile, zlib, ValueError, OSError: all mean the same to a person
+            raise StoreError(f"The arrays of the result in {self.folder} cannot be read; run it again.") from error
+
+    def log(self) -> str:
+        """Read what the computation said; empty when that is gone."""
+        try:
+            return (self.folder / "log.txt").read_text(encoding="utf-8")
+        except OSError:
+            return ""
+
+
+class Damaged(Exception):
+    """A folder whose content is not what was written."""
+
+
+def is_key(key: str) -> bool:
+    """Whether a text can be the name of a result; keeps paths out, because keys also come from addresses."""
+    return re.fullmatch(r"[0-9a-f]{8,64}", key) is not None
+
+
+def read(folder: Path, shipped: bool, check: bool, key: str = "") -> Result | None:
+    """Read a folder; None when it does not exist, Damaged when it is not what was written."""
+    if not folder.is_dir():
+        return None
+    key = key or folder.name
+    names = FILES if check else ("request.json", "result.json")
+    try:
+        manifest = json.loads((folder / "manifest.json").read_bytes())
+        written, recorded = manifest["written"], manifest["files"]
+        if manifest["key"] != key:
+            raise Damaged("its manifest names another key")
+        data = {name: (folder / name).read_bytes() for name in names}
+        for name in names if check else ():
+            if digest(data[name]) != recorded[name]:
+                raise Damaged(f"{name} is not what was written")
+        request, result = json.loads(data["request.json"]), json.loads(data["result.json"])
+        return Result(key, request, {**result, "cached": True}, folder, str(written), shipped)
+    except FileNotFoundError as error:
+        if not folder.is_dir():  # deleted while it was read
+            return None
+        raise Damaged(f"{Path(error.filename).name} is missing") from error
+    except OSError as error:
+        raise StoreError(
+            f"The result in {folder} cannot be read ({error.strerror or error}); check the permissions of that folder."
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise Damaged("a file is not readable JSON, or incomplete") from error
+
+
+def encode(request: dict[str, Any], result: Mapping[str, Any], arrays: Mapping[str, np.ndarray], log: str) -> dict[str, bytes]:
+    """Return the content of every file but the manifest.
+
+    Raises:
+        TypeError: something is neither a plain value nor of numpy.
+    """
+    plain = {name: np.asarray(array) for name, array in arrays.items()}
+    for name, array in plain.items():
+        if array.dtype.hasobject:
+            raise TypeError(f"array {name!r} holds objects")
+    packed = io.BytesIO()
+    np.savez(packed, **plain)  # type: ignore[arg-type]
+    return {
+        "request.json": to_bytes(request),
+        "result.json": to_bytes(dict(result)),
+        "arrays.npz": packed.getvalue(),
+        "log.txt": log.encode(),
+    }
+
+
+def to_bytes(content: Any) -> bytes:
+    """Return JSON text; scalars and arrays of numpy become numbers and lists."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.ndarray | np.generic):
+            return value.tolist()
+        raise TypeError(f"{type(value).__name__} is not a JSON value")
+
+    return (json.dumps(content, indent=1, default=plain) + "\n").encode()
+
+
+def digest(data: bytes) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
