@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from tests import tiny
+
+os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # as the command does, before transformers is imported
 
 
 @pytest.fixture(autouse=True)

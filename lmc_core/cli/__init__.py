@@ -8,6 +8,7 @@ nobody expected.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 import warnings
@@ -46,7 +47,7 @@ def _plain_output() -> Iterator[None]:
         if category.__name__ == "StoreWarning" or os.environ.get("LMC_DEBUG"):
             say(str(message))
 
-    if hasattr(sys.stdout, "reconfigure"):
+    if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     with warnings.catch_warnings():
         warnings.showwarning = show  # type: ignore[assignment]
