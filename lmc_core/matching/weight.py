@@ -92,7 +92,8 @@ class _Problem:
             if block.ignores_mean_over is not None:
                 x, y = (t - t.mean(block.ignores_mean_over, keepdim=True) for t in (x, y))
             if block.parameter in masks:
-                x, y = x[masks[block.parameter]], y[masks[block.parameter]]
+                weight = masks[block.parameter].double().sqrt()[:, None]  # the product of both sides gets the weight once
+                x, y = x * weight, y * weight
             self.blocks.append(block)
             self.a[block.name], self.b[block.name] = x, y
         if settings.block_weights == "unit":

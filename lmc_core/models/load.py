@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -48,24 +47,35 @@ def load(reference: str | Path) -> Model:
         UnknownName: if the zoo has no such model, or no family fits.
         BadCheckpoint: if files are missing, damaged, foreign or hold values that are not finite.
     """
+    return load_folder(folder_of(reference))
+
+
+def folder_of(reference: str | Path) -> Path:
+    """Return the folder a reference means; one given as a path need not exist.
+
+    Raises:
+        UnknownName: if it is a name and the zoo has no such model.
+    """
     text = str(reference)
-    if text.startswith("zoo:"):
-        return load_zoo(text.removeprefix("zoo:"))
     if text.startswith("path:"):
-        return load_folder(Path(text.removeprefix("path:")))
-    if (zoo_folder() / text / "card.json").is_file() and "/" not in text:
-        return load_zoo(text)
+        return Path(text.removeprefix("path:")).expanduser()
+    name = text.removeprefix("zoo:")
+    if "/" not in name and (zoo_folder() / name / "card.json").is_file():
+        return zoo_folder() / name
     folder = Path(text).expanduser()
-    if folder.exists() or "/" in text or text.startswith("."):
-        return load_folder(folder)
-    raise UnknownName.of("model", text, zoo())
+    if not text.startswith("zoo:") and text and (folder.exists() or "/" in text or text.startswith(".")):
+        return folder
+    raise UnknownName.of("model", name, zoo())
 
 
-def load_zoo(name: str) -> Model:
-    """Load a shipped model by name."""
-    if name not in zoo():
-        raise UnknownName.of("model", name, zoo())
-    return load_folder(zoo_folder() / name)
+def full_reference(reference: str | Path) -> str:
+    """The same reference in a form that means the same in any working folder: ``zoo:NAME``, or ``path:`` and an absolute path.
+
+    Raises:
+        UnknownName: if it is a name and the zoo has no such model.
+    """
+    folder = folder_of(reference).absolute()
+    return f"zoo:{folder.name}" if folder.parent == zoo_folder() else f"path:{folder}"
 
 
 def load_folder(folder: Path) -> Model:
@@ -122,7 +132,4 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         raise BadCheckpoint(
             f"{path.parent.name}/{path.name} is truncated or no safetensors file ({str(error)[:120]}); fetch it again."
         ) from error
-    for name, tensor in tensors.items():
-        if not tensor.is_floating_point() and tensor.dtype not in (torch.bool, torch.uint8, torch.int64):
-            raise BadCheckpoint(f"The parameter {name!r} has type {tensor.dtype}; floating-point numbers are expected.")
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}

@@ -25,12 +25,30 @@ CHECKED = 16  # examples the function check runs on
 DEVICES = ("cpu", "cuda", "mps")
 
 
-@lru_cache(maxsize=8)
 def _load(reference: str) -> Model:
-    """Models stay warm in a worker; equal references are one load."""
+    """Load a model, or return the one in memory while its files are the same: models stay warm in a worker."""
+    from lmc_core.models.load import folder_of
+
+    folder = folder_of(reference).absolute()
+    files = (folder / name for name in ("config.json", "model.safetensors", "card.json"))
+    stamps = tuple((stat.st_mtime_ns, stat.st_size) for stat in (file.stat() for file in files if file.is_file()))
+    return _load_once(str(folder), stamps)
+
+
+@lru_cache(maxsize=8)
+def _load_once(reference: str, stamp: tuple[tuple[int, int], ...]) -> Model:
     from lmc_core.models.load import load
 
     return load(reference)
+
+
+def _load(reference: str) -> Model:
+    """Load a model, or take the one kept warm if its files have not been written since."""
+    from lmc_core.models.load import folder_of
+
+    files = [folder_of(reference) / name for name in ("config.json", "model.safetensors", "card.json")]
+    stats = [path.stat() for path in files if path.is_file()]
+    return _load_once(reference, tuple((stat.st_mtime_ns, stat.st_size) for stat in stats))
 
 
 def find_device(wanted: str | None = None) -> str:
@@ -71,6 +89,11 @@ def _task_of(a: Model, b: Model, name: str | None) -> Task:
                 f"{model.name} has {outputs} outputs and the task {task.name!r} has {task.classes} "
                 "labels; choose a task the model was made for."
             )
+        if task.kind == "images":
+            takes = [sizes[name] for name in ("channels", "image", "image")]
+            gives = list(task.examples("test").inputs.shape[1:])
+            if takes != gives:
+                raise BadInput(f"{model.name} takes images {takes} and the task {task.name!r} gives {gives} (channels, edges).")
     return task
 
 
@@ -115,6 +138,7 @@ def make_request(
     """
     from lmc_core.matching.pair import METHODS, common_form
     from lmc_core.matching.weight import Settings
+    from lmc_core.models.load import full_reference
     from lmc_core.symmetry.spaces import choose_classes
     from lmc_core.tasks import SPLITS
 
@@ -133,13 +157,14 @@ def make_request(
     except TypeError:
         raise UnknownName.of("setting", ", ".join(settings or {}), Settings.__dataclass_fields__) from None
     where = find_device(device)
-    models = _load(str(a)), _load(str(b))
+    references = full_reference(a), full_reference(b)
+    models = _load(references[0]), _load(references[1])
     common_form(*models)
     chosen_task = _task_of(*models, task)
     chosen = choose_classes(models[0].layout.spaces, classes)
     all_there = len(chosen_task.examples(split, length=window(models[0])))
     return BarrierRequest(
-        models=(str(a), str(b)),
+        models=references,
         names=(models[0].name, models[1].name),
         digests=(models[0].digest, models[1].digest),
         task=chosen_task.name,
