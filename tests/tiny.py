@@ -16,7 +16,15 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "vit": {
         "architecture": "vit_tiny_patch16_224",
         "num_classes": 10,
-        "model_args": {"img_size": 28, "patch_size": 14, "in_chans": 1, "embed_dim": 16, "depth": 2, "num_heads": 2},
+        "model_args": {
+            "img_size": 28,
+            "patch_size": 14,
+            "in_chans": 1,
+            "embed_dim": 16,
+            "depth": 2,
+            "num_heads": 2,
+            "mlp_ratio": 4,
+        },
     },
 }
 TASKS = {"gpt2": "plays", "vit": "fashion-mnist"}

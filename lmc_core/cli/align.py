@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lmc_core.cli.output import facts, print_json
-from lmc_core.cli.pair import absolute, chosen_classes
+from lmc_core.cli.pair import chosen_classes
 from lmc_core.cli.progress import Progress
 from lmc_core.errors import BadInput
 
@@ -28,9 +28,10 @@ def run(arguments: argparse.Namespace) -> None:
     """Align, write, and say what the function check measured."""
     out: Path = arguments.out.absolute()
     check_folder(out, arguments.force)
-    a, b = absolute(arguments.a), absolute(arguments.b)
-    inside = [model for model in (a, b) if Path(model.removeprefix("path:")).resolve().is_relative_to(out.resolve())]
-    if inside:
+    from lmc_core.models.load import folder_of
+
+    a, b = arguments.a, arguments.b
+    if any(folder_of(model).resolve().is_relative_to(out.resolve()) for model in (a, b)):
         raise BadInput(f"--out {str(arguments.out)!r} would replace a model that is read; choose another folder.")
     with Progress() as progress:
         pair, report = align(a, b, arguments.task, chosen_classes(a, arguments.classes), progress)
@@ -89,7 +90,7 @@ def align(a: str, b: str, task: str | None, classes: dict[str, str], progress: P
     )
     report = {
         "models": list(request.names),
-        "references": [a, b],
+        "references": list(request.models),
         "digests": list(request.digests),
         "task": request.task,
         "method": request.method,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmc_core.cli.output import check_target, facts, print_json, table
-from lmc_core.cli.pair import absolute, chosen_classes
+from lmc_core.cli.pair import chosen_classes
 from lmc_core.cli.progress import Progress
 from lmc_core.errors import BadInput
 
@@ -27,16 +27,15 @@ def run(arguments: argparse.Namespace) -> None:
     if isinstance(executor, Local):
         executor.cancel_on_interrupt = True
     with Progress() as progress:
-        a, b = absolute(arguments.a), absolute(arguments.b)
         request = make_request(
-            a,
-            b,
+            arguments.a,
+            arguments.b,
             task=arguments.task,
             split=arguments.split,
             examples=arguments.examples,
             seed=arguments.seed,
             method=arguments.method,
-            classes=chosen_classes(a, arguments.classes),
+            classes=chosen_classes(arguments.a, arguments.classes),
             points=arguments.points,
             refine=arguments.refine,
             device=arguments.device,

@@ -1,20 +1,8 @@
-"""What `lmc align` and `lmc barrier` share: references and classes as they are typed."""
+"""What `lmc align` and `lmc barrier` share: classes as they are typed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-
-
-def absolute(reference: str) -> str:
-    """Make the path in a reference absolute, since a worker runs elsewhere; names of the zoo stay as they are."""
-    from lmc_core.models.load import zoo
-
-    if reference.startswith("zoo:") or (reference in zoo() and "/" not in reference):
-        return reference
-    path = Path(reference.removeprefix("path:")).expanduser()
-    typed = reference.startswith(("path:", ".", "~")) or "/" in reference or path.exists()
-    return f"path:{path.absolute()}" if typed else reference
 
 
 def chosen_classes(reference: str, choices: Sequence[tuple[str, str]]) -> dict[str, str]:

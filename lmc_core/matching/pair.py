@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import Tensor
 
@@ -39,7 +40,7 @@ class AlignedPair:
 
 
 def require_compatible(a: Model, b: Model) -> None:
-    """Raise `Incompatible`, naming the first difference, unless both models have the same layout."""
+    """Raise `Incompatible`, naming the first difference, unless both models have the same layout and compute alike."""
     if a.family.name != b.family.name:
         raise Incompatible(f"{a.name} is a {a.family.name} and {b.name} a {b.family.name}; choose two models of one family.")
     left, right = a.family.sizes(a.config), b.family.sizes(b.config)
@@ -49,8 +50,25 @@ def require_compatible(a: Model, b: Model) -> None:
                 f"{a.name} has {key} {value} and {b.name} has {key} {right[key]}; choose two models of the same sizes."
             )
     left, right = ({n: tuple(t.shape) for n, t in untied(m).state.items()} for m in (a, b))
-    for name in left.keys() ^ right.keys():
+    for name in sorted(left.keys() ^ right.keys()):
         raise Incompatible(f"Only one of {a.name} and {b.name} has the parameter {name!r}; choose two of one architecture.")
+    for name, shape in left.items():
+        if right[name] != shape:
+            raise Incompatible(
+                f"{name!r} has shape {list(shape)} in {a.name} and {list(right[name])} in {b.name}; choose two alike."
+            )
+    for key, value, other in _settings_of_both(a.config, b.config):
+        if value != other:
+            raise Incompatible(f"{a.name} has {key}={value} and {b.name} has {key}={other}; choose two that compute alike.")
+
+
+def _settings_of_both(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Entries that both configurations have, with both values; a tied head and names of special tokens may differ."""
+    for key in a.keys() & b.keys() - {"tie_word_embeddings", "bos_token_id", "eos_token_id"}:
+        if isinstance(a[key], Mapping) and isinstance(b[key], Mapping):
+            yield from _settings_of_both(a[key], b[key])
+        else:
+            yield key, a[key], b[key]
 
 
 def untied(model: Model) -> Model:

@@ -25,6 +25,16 @@ REFUSED = {
     "no_embed_class": "positions without a place for the class token",
     "dynamic_img_size": "images of varying size",
 }
+# settings that matter in training alone
+TRAINING = {
+    "drop_rate",
+    "pos_drop_rate",
+    "patch_drop_rate",
+    "proj_drop_rate",
+    "attn_drop_rate",
+    "drop_path_rate",
+    "weight_init",
+}
 
 
 DEFAULTS: dict[str, Any] = {  # of timm's `vit_tiny_patch16_224`
@@ -51,7 +61,13 @@ def config(raw: Config) -> dict[str, Any]:
     Raises:
         BadCheckpoint: for sizes that make no network, or an architecture whose sizes are not in the file.
     """
-    args = dict(raw.get("model_args") or {})
+    given = raw.get("model_args") or {}
+    if not isinstance(given, dict):
+        raise BadCheckpoint(f"The configuration should give 'model_args' as an object; it gives {given!r}.")
+    args = dict(given)
+    for key in args:
+        if key not in DEFAULTS and key not in REFUSED and key not in TRAINING:
+            raise BadCheckpoint(f"Vision Transformers with {key!r} under 'model_args' are not supported.")
     if raw.get("architecture") != BASE:
         raise BadCheckpoint(
             f"timm's architecture {raw.get('architecture')!r} is not supported here; Vision Transformers are expected as "
@@ -217,6 +233,9 @@ VIT = Family(
         "heads": _facts(c)["num_heads"],
         "units": _facts(c)["hidden"],
         "classes": c["num_classes"],
+        "patch": _facts(c)["patch_size"],
+        "image": _facts(c)["img_size"],
+        "channels": _facts(c)["in_chans"],
     },
     layout=layout,
     rewrite=rewrite,

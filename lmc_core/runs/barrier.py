@@ -25,16 +25,6 @@ CHECKED = 16  # examples the function check runs on
 DEVICES = ("cpu", "cuda", "mps")
 
 
-def _load(reference: str) -> Model:
-    """Load a model, or return the one in memory while its files are the same: models stay warm in a worker."""
-    from lmc_core.models.load import folder_of
-
-    folder = folder_of(reference).absolute()
-    files = (folder / name for name in ("config.json", "model.safetensors", "card.json"))
-    stamps = tuple((stat.st_mtime_ns, stat.st_size) for stat in (file.stat() for file in files if file.is_file()))
-    return _load_once(str(folder), stamps)
-
-
 @lru_cache(maxsize=8)
 def _load_once(reference: str, stamp: tuple[tuple[int, int], ...]) -> Model:
     from lmc_core.models.load import load

@@ -90,13 +90,17 @@ class Layout:
     shapes: Mapping[str, tuple[int, ...]]
 
     def check(self, state: State) -> None:
-        """Raise `BadCheckpoint` naming the first parameter that is missing, too many, or of the wrong shape."""
+        """Raise `BadCheckpoint` naming the first parameter that is missing, too many, or of the wrong shape or type."""
         for name, shape in self.shapes.items():
             if name not in state:
                 raise BadCheckpoint(f"The parameter {name!r} of a {self.family} model is missing.")
             if tuple(state[name].shape) != shape:
                 raise BadCheckpoint(
                     f"The parameter {name!r} was expected with shape {list(shape)}; it has {list(state[name].shape)}."
+                )
+            if not state[name].is_floating_point():
+                raise BadCheckpoint(
+                    f"The parameter {name!r} has type {state[name].dtype}; floating-point numbers are expected."
                 )
         for name in state:
             if name not in self.shapes:
