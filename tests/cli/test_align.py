@@ -38,6 +38,7 @@ assert not any(name.startswith("lmc_core") for name in sys.modules)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fixture", "script"), [("tiny_gpt2_pair", TRANSFORMERS), ("tiny_vit_pair", TIMM)])
 def test_the_checkpoint_loads_in_its_own_library(
     fixture: str, script: str, request: pytest.FixtureRequest, lmc: Run, tmp_path: Path

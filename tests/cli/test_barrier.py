@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lmc_core.models.load import zoo
+from lmc_core.runs import executors
 from lmc_core.runs.store import Store
 from tests.cli.conftest import Run
 
@@ -143,7 +145,18 @@ def test_relative_folders_work_in_a_worker(tiny_gpt2_pair: Pair, lmc: Run, monke
     assert [Path(reference.removeprefix("path:")).is_absolute() for reference in inline["references"]] == [True, True]
 
 
+@pytest.fixture
+def workers() -> Iterator[None]:
+    """End the workers that a test started."""
+    yield
+    for process in executors._STARTED.values():
+        process.terminate()
+        process.wait(30)
+    executors._STARTED.clear()
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("workers")
 def test_local_executor_gives_the_same_numbers(tiny_gpt2_pair: Pair, lmc: Run, home: Path, monkeypatch: pytest.MonkeyPatch):
     local = lmc("barrier", *tiny_gpt2_pair, *QUICK, "--executor", "local", "--json")
     assert local.code == 0, local.err
@@ -153,6 +166,7 @@ def test_local_executor_gives_the_same_numbers(tiny_gpt2_pair: Pair, lmc: Run, h
     assert local.json["loss"] == pytest.approx(inline["loss"], rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not {"vit-fashion-s0", "vit-fashion-s1"} <= set(zoo()), reason="the zoo is not there")
 def test_a_pair_of_the_zoo(lmc: Run):
     """Aligning two trained models lowers their barrier."""
