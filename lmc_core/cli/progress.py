@@ -36,9 +36,10 @@ class Progress:
                 print(f"{100 * share:3.0f} % {words}", file=sys.stderr, flush=True)
             return
         if self.bar is None:
-            form = "{percentage:3.0f} % |{bar:30}| {desc} {elapsed}"
-            self.bar = tqdm(total=1.0, file=sys.stderr, bar_format=form, leave=False)
-        self.bar.set_description_str(words, refresh=False)
+            form = "{percentage:3.0f} % |{bar:30}| {desc}{elapsed}"
+            self.bar = tqdm(desc=words, total=1.0, file=sys.stderr, bar_format=form, leave=False)
+            self.bar.start_t -= now - self.begin
+        self.bar.set_description(words, refresh=False)
         self.bar.update(max(0.0, share - self.bar.n))
 
     def __enter__(self) -> Progress:
