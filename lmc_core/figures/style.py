@@ -73,7 +73,7 @@ class Ground:
 
 
 GROUNDS: dict[Theme, Ground] = {
-    "light": Ground("#ffffff", "#1a2229", "#58636d", "#e3e7eb"),
+    "light": Ground("#ffffff", "#0f161c", "#58636d", "#e3e7eb"),
     "dark": Ground("#11171d", "#e8edf1", "#a3afb9", "#2b353e"),
     "paper": Ground("#ffffff", "#000000", "#444444", "#dddddd"),
 }

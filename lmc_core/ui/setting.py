@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lmc_core.errors import BadInput
-from lmc_core.figures.words import setting_label
+from lmc_core.figures.words import MATCHERS, setting_label
 from lmc_core.symmetry.spaces import KINDS, SymmetryClass
 
 
@@ -39,7 +39,7 @@ class Setting:
         method, *parts = text.split(".")
         pairs: list[tuple[str, str]] = [(kind, value) for kind, _, value in (part.rpartition("-") for part in parts)]
         known = {value.value for value in SymmetryClass}
-        if not method.isidentifier() or any(kind not in KINDS or value not in known for kind, value in pairs):
+        if method not in ("none", *MATCHERS) or any(kind not in KINDS or value not in known for kind, value in pairs):
             raise BadInput(f"The address holds {text!r}, which is no setting; expected e.g. 'weight.units-permutation'.")
         return cls.of(method, dict(pairs))
 

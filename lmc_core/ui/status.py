@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import streamlit as st
 
@@ -43,13 +44,16 @@ def show_status(curves: list[Curve], key: str) -> None:
         curves: those that the figure should hold.
         key: prefix of the widgets' keys.
     """
+    refused = st.session_state.pop(f"{key}_refused", None)
+    if refused:
+        st.error(refused, icon=":material/error:")
     keys = [curve.key for curve in curves]
     active = [k for k, job in work.jobs(keys).items() if job.active]
 
     @st.fragment(run_every=POLL if active else None)
     def line() -> None:
         jobs = work.jobs(keys)
-        if {k for k, job in jobs.items() if job.active} != set(active):
+        if {k for k, job in jobs.items() if job.active} != set(active) or f"{key}_refused" in st.session_state:
             st.rerun()
         _line(curves, jobs, key)
 
@@ -70,8 +74,7 @@ def _line(curves: list[Curve], jobs: Mapping[str, Job], key: str) -> None:
         if running:
             done = len(curves) - len(running) + sum(jobs[curve.key].progress for curve in running)
             words.progress(min(done / len(curves), 1.0), text=_progress_words(running, jobs))
-            if st.button("Cancel", key=f"{key}_cancel"):
-                _act(lambda: work.cancel(curve.key for curve in running))
+            st.button("Cancel", key=f"{key}_cancel", on_click=_act, args=(key, work.cancel, [curve.key for curve in running]))
             return
         if failed:
             words.error(f"{failed[0].label} was not computed. {jobs[failed[0].key].error}", icon=":material/error:")
@@ -83,9 +86,11 @@ def _line(curves: list[Curve], jobs: Mapping[str, Job], key: str) -> None:
             newest = max(str(curve.result["date"]) for curve in curves if curve.result)
             words.markdown(f"{_count(len(curves))} stored; the newest was computed on {newest[:10]}.")
         label = "Run again" if failed or not missing else "Run"
-        if st.button(label, key=f"{key}_run", type="primary" if missing else "secondary"):
-            todo = missing or curves
-            _act(lambda: work.submit([curve.request for curve in todo], fresh=not missing))
+        todo = [curve.request for curve in missing or curves]
+        st.button(
+            label, key=f"{key}_run", type="primary" if missing else "secondary", on_click=_act,
+            args=(key, work.submit, todo, not missing),
+        )  # fmt: skip
 
 
 def _progress_words(running: list[Curve], jobs: Mapping[str, Job]) -> str:
@@ -99,11 +104,9 @@ def _count(number: int) -> str:
     return "The curve is" if number == 1 else f"All {number} curves are"
 
 
-def _act(action: Callable[[], None]) -> None:
-    """Do something with jobs and rerun the page; a refusal becomes a sentence."""
+def _act(key: str, action: Callable[..., None], *arguments: Any) -> None:
+    """Do something with jobs; a refusal is said above the line. As a callback it comes before anything that reruns the page."""
     try:
-        action()
+        action(*arguments)
     except LmcError as error:
-        st.error(str(error), icon=":material/error:")
-        return
-    st.rerun()
+        st.session_state[f"{key}_refused"] = str(error)

@@ -1,0 +1,131 @@
+"""A real server and a real browser, with guards: nothing leaves the machine, nothing is written to the console as an error.
+
+Without chromium these tests are skipped; where CI is set they fail instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+from lmc_core.ui.launch import ADDRESS, answers, command, free_port
+
+CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+START_LIMIT = 60.0  # seconds
+PAGE_LIMIT = 90_000  # milliseconds until a page has run; the first one imports torch
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict) -> dict:
+    if CHROMIUM is None:
+        if os.environ.get("CI"):
+            pytest.fail("Chromium is missing; browser tests are not skipped in continuous integration.")
+        pytest.skip("chromium is not installed")
+    return {**browser_type_launch_args, "executable_path": CHROMIUM, "args": FLAGS}
+
+
+@pytest.fixture(scope="session")
+def base_url() -> None:
+    """Every server has an address of its own; the plugin's fixture of this name is deprecated by pytest 9, a warning."""
+
+
+@contextlib.contextmanager
+def serving(home: Path) -> Iterator[str]:
+    """A fresh server with a home of its own on a free port; yields its address and ends it with its worker."""
+    home.mkdir(parents=True, exist_ok=True)
+    port = free_port(20000 + os.getpid() % 20000)
+    environment = {**os.environ, "LMC_HOME": str(home), "OMP_NUM_THREADS": "1"}
+    with open(home / "server.log", "wb") as log:
+        server = subprocess.Popen(command(port), cwd=home, env=environment, stdout=log, stderr=log)
+    address = f"http://{ADDRESS}:{port}"
+    try:
+        end = time.monotonic() + START_LIMIT
+        while not answers(address):
+            assert server.poll() is None and time.monotonic() < end, (home / "server.log").read_text()
+            time.sleep(0.1)
+        yield address
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+        stop_workers(home)
+
+
+def stop_workers(home: Path) -> None:
+    """End the detached workers of a home."""
+    from lmc_core.runs.locks import holder
+
+    for lock in home.glob("workers/*.lock"):
+        note = holder(lock)  # "<device>:<process>-<unique>"
+        if note:
+            with contextlib.suppress(ProcessLookupError, ValueError, IndexError):
+                os.kill(int(note.split(":")[1].split("-")[0]), signal.SIGTERM)
+
+
+@pytest.fixture
+def fresh_server(tmp_path: Path) -> Iterator[str]:
+    """A server nobody has talked to yet."""
+    with serving(tmp_path / "fresh") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One server for the tests of a module, which share its results."""
+    with serving(tmp_path_factory.mktemp("shared")) as address:
+        yield address
+
+
+@pytest.fixture
+def guarded(page: Page) -> Iterator[Page]:
+    """A page that may only talk to its own server and must not complain."""
+    strangers, complaints = [], []
+
+    def asked(request) -> None:
+        if not request.url.startswith((f"http://{ADDRESS}:", f"ws://{ADDRESS}:", "data:", "blob:")):
+            strangers.append(request.url)
+
+    def said(message) -> None:
+        # On a deep link Streamlit's front end looks for its server below the page's address first, which is answered with 404.
+        looking = message.location.get("url", "").endswith(("/_stcore/health", "/_stcore/host-config"))
+        if message.type == "error" and not looking:
+            complaints.append(message.text)
+
+    page.on("request", asked)
+    page.on("console", said)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.set_default_timeout(PAGE_LIMIT)
+    yield page
+    assert not strangers
+    assert not complaints
+
+
+@pytest.fixture
+def visit(guarded: Page) -> Callable[[str], Page]:
+    """Open an address and wait until its script has run and everything is drawn."""
+
+    def open_page(address: str) -> Page:
+        guarded.goto(address)
+        settle(guarded)
+        return guarded
+
+    return open_page
+
+
+def settle(page: Page) -> None:
+    """Wait until Streamlit's script has run and nothing is a placeholder any more."""
+    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=PAGE_LIMIT)
+    page.wait_for_selector("h1", timeout=PAGE_LIMIT)
+    page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')", timeout=PAGE_LIMIT)

@@ -1,0 +1,136 @@
+import json
+import re
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from lmc_core.models.load import zoo
+from tests.browser.conftest import settle
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(not {"vit-fashion-s0", "vit-fashion-s1"} <= zoo().keys(), reason="the zoo's models are not trained yet"),
+]
+
+SMALL = "/barrier?a=vit-fashion-s0&b=vit-fashion-s1&examples=50&points=5"
+LARGE = "/barrier?a=vit-fashion-s0&b=vit-fashion-s1&examples=all&points=51&split=validation&with=none"
+PAGES = {"/": "How far apart are two trained transformers?", "/barrier": "Loss barrier"}
+
+
+def violations(page: Page) -> list[str]:
+    found = Axe().run(page).response["violations"]
+    return [f"{each['id']}: {[node['html'][:120] for node in each['nodes']][:3]}" for each in found]
+
+
+def run(page: Page) -> None:
+    page.get_by_role("button", name="Run", exact=True).click()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_opens_by_a_deep_link_on_a_fresh_server(path, fresh_server, visit):
+    page = visit(fresh_server + path)
+    expect(page.get_by_role("heading", level=1)).to_contain_text(PAGES[path])
+    expect(page.get_by_role("link", name="Barrier", exact=True)).to_be_visible()
+    fonts = page.evaluate("document.fonts.ready.then(() => document.fonts.check('16px \"IBM Plex Sans\"'))")
+    assert fonts
+
+
+def test_run_reload_and_take_away(server, visit, tmp_path):
+    page = visit(server + SMALL)
+    expect(page.get_by_text("Not computed yet")).to_be_visible()
+    run(page)
+    expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+    page.reload()  # the run goes on, and its progress is there again
+    settle(page)
+    expect(
+        page.get_by_text(re.compile("more to go|All 3 curves are stored|Permutations only: |All classes: ")).first
+    ).to_be_visible()
+    expect(page.get_by_text("All 3 curves are stored")).to_be_visible(timeout=120_000)
+    settle(page)
+    chart = page.get_by_role("figure", name=re.compile("Loss and score between two models. Barriers: Plain average"))
+    expect(chart.first).to_be_visible()
+    expect(page.get_by_text("Function check", exact=True).first).to_be_visible()
+
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="CSV").click()
+    waiting.value.save_as(tmp_path / "curves.csv")
+    assert (tmp_path / "curves.csv").read_text().startswith("setting,model_a")
+
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="HTML").click()
+    waiting.value.save_as(tmp_path / "barrier.html")
+    opens_offline(page, tmp_path / "barrier.html")
+
+
+def opens_offline(page: Page, file: Path) -> None:
+    """The file shows its figure with the network off, asks nobody, and holds its data."""
+    alone = page.context.browser.new_context(offline=True)
+    sheet = alone.new_page()
+    asked: list[str] = []
+    sheet.on("request", lambda request: asked.append(request.url))
+    sheet.goto(file.as_uri())
+    expect(sheet.locator(".main-svg").first).to_be_visible()
+    expect(sheet.get_by_text("Plain average").first).to_be_visible()
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert len(json.loads(sheet.locator("#results").text_content() or "")) == 3
+    titles = sheet.locator(".modebar-btn").evaluate_all("all => all.map(each => each.dataset.title || '')")
+    assert titles and not [title for title in titles if re.search("share|cloud|edit", title, re.IGNORECASE)]
+    alone.close()
+
+
+def test_results_in_the_store_appear_at_once_and_the_address_holds_the_state(server, visit):
+    page = visit(server + SMALL)
+    expect(page.get_by_text("All 3 curves are stored")).to_be_visible()
+    page.get_by_role("button", name="Remove Permutations only from the figure.").or_(
+        page.locator("[data-testid=stSidebar] [data-testid=stBaseButton-tertiary]")
+    ).first.click()
+    expect(page.get_by_text("All 2 curves are stored")).to_be_visible()
+    page.wait_for_url(re.compile("with=none"))
+    settle(visit(page.url))
+    expect(page.get_by_text("All 2 curves are stored")).to_be_visible()
+
+
+def test_cancel(server, visit):
+    page = visit(server + LARGE)
+    run(page)
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("Cancelled. Still to compute")).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("button", name="Run", exact=True)).to_be_visible()
+
+
+def test_nothing_jumps_while_running(server, visit):
+    page = visit(server + SMALL.replace("points=5", "points=11"))
+    figure = page.locator("[data-testid=stPlotlyChart]").first
+    before = figure.bounding_box()
+    run(page)
+    expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+    during = figure.bounding_box()
+    expect(page.get_by_text("All 3 curves are stored")).to_be_visible(timeout=120_000)
+    settle(page)
+    after = figure.bounding_box()
+    assert before and during and after
+    assert before["y"] == during["y"] == after["y"] and before["height"] == after["height"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["/", SMALL])
+def test_accessibility(path, scheme, server, guarded, visit):
+    guarded.emulate_media(color_scheme=scheme)
+    page = visit(server + path)
+    if path == SMALL:
+        expect(page.get_by_text("All 3 curves are stored")).to_be_visible()
+        page.get_by_text("What the matching maximised").click()
+        expect(page.get_by_role("figure", name=re.compile("^Objective of All classes")).first).to_be_visible()
+    ground = page.locator("[data-testid=stApp]").evaluate("each => getComputedStyle(each).backgroundColor")
+    assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(17, 23, 29)"}[scheme]
+    assert violations(page) == []
+
+
+def test_a_phone(server, guarded, visit):
+    guarded.set_viewport_size({"width": 390, "height": 800})
+    page = visit(server + SMALL)
+    expect(page.get_by_text("All 3 curves are stored")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

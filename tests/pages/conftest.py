@@ -1,0 +1,95 @@
+"""A job layer in memory, in the place of the real one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from lmc_core.errors import Incompatible
+from lmc_core.ui import catalogue, work
+
+RESULTS = json.loads((Path(__file__).parents[1] / "fixtures" / "results.json").read_text())
+LARGEST = {
+    "residual": "orthogonal",
+    "units": "permutation",
+    "heads": "permutation",
+    "query-key": "invertible",
+    "value-output": "invertible",
+}
+
+
+def row(name: str, family: str, seed: int) -> dict:
+    score = {"accuracy": 0.893, "loss": 0.3} if family == "vit" else {"perplexity": 4.12, "loss": 1.4}
+    return {
+        "name": name, "reference": f"zoo:{name}", "family": family, "task": "t", "seed": seed, "width": 96,
+        "parameters": 1, "digest": name, "scores": {"test": score},
+    }  # fmt: skip
+
+
+@dataclass
+class Layer:
+    """What `lmc_core.ui.work` offers, on dictionaries."""
+
+    results: dict[str, dict] = field(default_factory=dict)
+    table: dict[str, SimpleNamespace] = field(default_factory=dict)
+    submitted: list[tuple[str, bool]] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
+    requests: list[tuple] = field(default_factory=list)
+
+    def key(self, setting: str, a: str = "vit-fashion-s0", b: str = "vit-fashion-s1") -> str:
+        return f"{a}|{b}|{setting}"
+
+    def request_of(self, pair, setting, split, examples, points):
+        if pair[0]["family"] != pair[1]["family"]:
+            raise Incompatible("vit-fashion-s0 is a vit and gpt2-plays-s0 a gpt2; choose two models of one family.")
+        self.requests.append((setting.text, split, examples, points))
+        return SimpleNamespace(key=self.key(setting.label, pair[0]["name"], pair[1]["name"]))
+
+    def stored(self, key):
+        return self.results.get(key)
+
+    def shipped(self):
+        return list(self.results.values())
+
+    def jobs(self, keys):
+        return {key: self.table[key] for key in keys if key in self.table}
+
+    def submit(self, requests, fresh=False):
+        for request in requests:
+            self.submitted.append((request.key, fresh))
+            self.job(request.key, "queued")
+
+    def cancel(self, keys):
+        for key in keys:
+            self.cancelled.append(key)
+            self.job(key, "cancelled")
+
+    def job(self, key: str, state: str, progress: float = 0.0, message: str = "", error: str = "") -> None:
+        active = state in ("queued", "running")
+        self.table[key] = SimpleNamespace(key=key, state=state, progress=progress, message=message, error=error, active=active)
+
+    def fill(self) -> None:
+        """Store plain, permutations and all classes of the first pair."""
+        for label, result in zip(("Plain average", "Permutations only", "All classes"), RESULTS["vit"], strict=True):
+            self.results[self.key(label)] = result
+
+
+@pytest.fixture
+def layer(monkeypatch: pytest.MonkeyPatch) -> Layer:
+    fake = Layer()
+    for name in ("request_of", "stored", "shipped", "jobs", "submit", "cancel"):
+        monkeypatch.setattr(work, name, getattr(fake, name))
+    names = [("gpt2-plays-s0", "gpt2", 0), ("gpt2-plays-s1", "gpt2", 1)]
+    names += [(f"vit-fashion-s{seed}", "vit", seed) for seed in range(3)]
+    known = {name: row(name, family, seed) for name, family, seed in names}
+    spaces = {
+        kind: {"kind": kind, "what": f"the {kind}", "largest": largest, "reason": "so it is", "spaces": 1, "size": 2}
+        for kind, largest in LARGEST.items()
+    }
+    monkeypatch.setattr(catalogue, "models", lambda: known)
+    monkeypatch.setattr(catalogue, "spaces", lambda row: spaces)
+    return fake

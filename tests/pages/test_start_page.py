@@ -1,0 +1,48 @@
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lmc_core.ui import welcome
+from lmc_core.ui.server import ROUTER
+from tests.pages.conftest import RESULTS
+
+
+@pytest.fixture
+def at(layer, monkeypatch) -> AppTest:
+    monkeypatch.setattr(welcome, "device_sentence", lambda: "On this machine: **2 CPU cores**.")
+    return AppTest.from_file(str(ROUTER), default_timeout=30)
+
+
+def test_empty(at):
+    at.run()
+    assert not at.exception
+    assert "ships no result yet" in at.info[0].value
+    assert not at.get("plotly_chart")
+
+
+def test_the_picture_is_there_at_once(at, layer):
+    layer.fill()
+    at.run()
+    assert not at.exception
+    assert len(at.get("plotly_chart")) == 1
+    assert "from **1.83 ± 0.02 nats** to **0.171 ± 0.009 nats**" in at.markdown[0].value
+    links = [link.proto.label for link in at.get("page_link")]
+    assert "Computed on 2026-11-20 (CPU). Open or compute again" in links
+    assert len(links) == 4
+
+
+def test_one_pair_in_order():
+    mixed = [*RESULTS["gpt2"][:2], *reversed(RESULTS["vit"])]
+    assert [result["key"] for result in welcome.one_pair(mixed)] == [result["key"] for result in RESULTS["vit"]]
+    assert welcome.one_pair([]) == []
+
+
+def test_the_link_leads_to_the_same_numbers():
+    address = welcome.address_of(RESULTS["vit"])
+    assert address["a"] == "vit-fashion-s0" and address["residual"] == "orthogonal"
+    assert address["with"] == [
+        "weight.residual-permutation.units-permutation.heads-permutation.query-key-none.value-output-none"
+    ]
+
+
+def test_device():
+    assert "CPU cores" in welcome.device_sentence()
