@@ -64,7 +64,7 @@ def require_compatible(a: Model, b: Model) -> None:
 
 def _settings_of_both(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """Entries that both configurations have, with both values; a tied head and names of special tokens may differ."""
-    for key in a.keys() & b.keys() - {"tie_word_embeddings", "bos_token_id", "eos_token_id"}:
+    for key in sorted(a.keys() & b.keys() - {"tie_word_embeddings", "bos_token_id", "eos_token_id"}):
         if isinstance(a[key], Mapping) and isinstance(b[key], Mapping):
             yield from _settings_of_both(a[key], b[key])
         else:

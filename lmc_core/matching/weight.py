@@ -2,13 +2,13 @@
 
     maximise   sum_p  w_p <a_p, (g b)_p>     over one group element g_s per space s,
 
-a_p and b_p the blocks of both models, w_p = 1 / (|a_p| |b_p|) by default, so that every block counts alike whatever its size
-(w_p = 1 is the least-squares distance of the parameters). The spaces are visited in turn: with all others held, the objective
+a_p and b_p the blocks of both models; by default w_p = 1 / (|a_l| |b_l|) with l the layer of p (a weight and its bias count as
+one matrix [W b]), so that every layer counts alike whatever its size (w_p = 1 is the least-squares distance of the parameters). The spaces are visited in turn: with all others held, the objective
 is linear in g_s and its exact maximiser is known (an assignment, or a Procrustes map), so the objective never falls. Heads and
 the planes inside them are solved together: heads are assigned by the best value that a plane map can reach for each pair.
 
 The cycle has many local optima. The first visit of the residual stream decides most, so several starts are tried that differ
-in which blocks that first visit sees; the best by the objective alone is returned.
+in which blocks that first visit sees. After a few rounds of each, the best by the objective alone goes on to its end.
 
 Ainsworth, Hayase, Srinivasa 2022 (arXiv 2209.04836, section 3.2) for permutations; Theus et al. 2025 (arXiv 2506.22712) for
 orthogonal maps of the residual stream of transformers.
@@ -31,6 +31,7 @@ from lmc_core.symmetry.spaces import Classes, Space, SymmetryClass
 
 EDGES = "edges"
 ALL = "all"
+USUAL_ROUNDS = 25  # until convergence, for the progress shown
 
 
 @dataclass(frozen=True)
@@ -38,17 +39,19 @@ class Settings:
     """How weight matching searches.
 
     Attributes:
-        block_weights: ``unit`` (w_p = 1 / (|a_p| |b_p|)) or ``none`` (w_p = 1).
+        block_weights: ``unit`` (w_p = 1 / (|a_l| |b_l|)) or ``none`` (w_p = 1).
         starts: what the first visit of the residual stream sees: ``edges`` (blocks that only the residual touches: tables,
             positions, head), ``all`` (every block), or a number (a random rotation drawn with that seed).
+        scout_rounds: rounds every start is given; only the one with the best objective then goes on.
         max_rounds: visits of every space before giving up on convergence.
         tolerance: stop when a round adds less than this share of the largest possible objective.
     """
 
     block_weights: str = "unit"
     starts: tuple[str | int, ...] = (EDGES, ALL)
+    scout_rounds: int = 4
     max_rounds: int = 100
-    tolerance: float = 1e-6
+    tolerance: float = 1e-4
 
     def __post_init__(self) -> None:
         if self.block_weights not in ("unit", "none"):
@@ -66,7 +69,7 @@ class Trace:
         objective: value after every visit of a space, as a share of the largest possible; the first is that of the start.
         before: value with nothing moved.
         start: which start won.
-        starts: final objective of every start.
+        starts: the last objective of every start.
         rounds: rounds until convergence of the winner.
     """
 
@@ -200,7 +203,7 @@ def match_weights(
         b: parameters of the model that moves, in canonical form.
         classes: chosen class of each kind of space.
         settings: how to search.
-        masks: by parameter, which rows count (bool `[rows]`): tokens never seen in training carry no information.
+        masks: by parameter, the weight of each row (bool or float `[rows]`): tokens never seen in training carry no information.
         progress: called with the share done, in [0, 1]; may raise to stop.
 
     Returns:
@@ -208,28 +211,46 @@ def match_weights(
     """
     settings = settings or Settings()
     problem = _Problem(layout, a, b, classes, settings, masks or {})
-    results = []
     starts = settings.starts if classes["residual"] is not SymmetryClass.NONE else settings.starts[:1]
-    for number, start in enumerate(starts):
-        found = Alignment.of(layout.spaces)
-        first = _first_visit(problem, start)
-        blocks = problem.move(problem.b, first)
-        found = Alignment.of(layout.spaces, first).compose(found)
-        values = [problem.objective(blocks)]
-        others = [root for root in problem.roots if root.kind != "residual"]
-        residual = [root for root in problem.roots if root.kind == "residual"]
-        rounds = 0
-        for rounds in range(1, settings.max_rounds + 1):
-            before = values[-1]
-            for root in others + residual:
-                step = problem.solve(root, blocks)
-                blocks = problem.move(blocks, step)
-                found = Alignment.of(layout.spaces, step).compose(found)
-                values.append(problem.objective(blocks))
-            progress((number + min(1.0, rounds / 20)) / len(starts))
-            if values[-1] - before < settings.tolerance:
-                break
-        results.append((values, str(start), rounds, found))
+    searches = [_Search(problem, start) for start in starts]
+    scouting = settings.scout_rounds * (len(searches) - 1)
+    for number, search in enumerate(searches):  # a few rounds tell which start is worth following to its end
+        for done in range(settings.scout_rounds if len(searches) > 1 else 0):
+            search.round()
+            progress((number * settings.scout_rounds + done) / (scouting + settings.scout_rounds + USUAL_ROUNDS))
+    best = max(searches, key=lambda search: search.values[-1])
+    while len(best.gains) < settings.max_rounds and (not best.gains or best.gains[-1] >= settings.tolerance):
+        best.round()
+        progress(min(1.0, (scouting + len(best.gains)) / (scouting + USUAL_ROUNDS)))
     progress(1.0)
-    values, start, rounds, found = max(results, key=lambda item: item[0][-1])
-    return found, Trace(tuple(values), problem.objective(problem.b), start, {s: v[-1] for v, s, _, _ in results}, rounds)
+    return best.found, Trace(
+        objective=tuple(best.values),
+        before=problem.objective(problem.b),
+        start=str(best.start),
+        starts={str(search.start): search.values[-1] for search in searches},
+        rounds=len(best.gains),
+    )
+
+
+class _Search:
+    """One start of the cycle, and how far it has come."""
+
+    def __init__(self, problem: _Problem, start: str | int):
+        self.problem, self.start = problem, start
+        self.found = Alignment.of(problem.layout.spaces)
+        self.blocks = problem.b
+        self.gains: list[float] = []
+        self.values: list[float] = []
+        self._take(_first_visit(problem, start))
+
+    def _take(self, step: Mapping[str, Element]) -> None:
+        self.blocks = self.problem.move(self.blocks, step)
+        self.found = Alignment.of(self.problem.layout.spaces, step).compose(self.found)
+        self.values.append(self.problem.objective(self.blocks))
+
+    def round(self) -> None:
+        """Visit every space once, the residual stream last."""
+        before = self.values[-1]
+        for root in sorted(self.problem.roots, key=lambda space: space.kind == "residual"):
+            self._take(self.problem.solve(root, self.blocks))
+        self.gains.append(self.values[-1] - before)

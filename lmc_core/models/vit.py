@@ -35,8 +35,6 @@ TRAINING = {
     "drop_path_rate",
     "weight_init",
 }
-
-
 DEFAULTS: dict[str, Any] = {  # of timm's `vit_tiny_patch16_224`
     "embed_dim": 192,
     "depth": 12,
@@ -64,25 +62,24 @@ def config(raw: Config) -> dict[str, Any]:
     given = raw.get("model_args") or {}
     if not isinstance(given, dict):
         raise BadCheckpoint(f"The configuration should give 'model_args' as an object; it gives {given!r}.")
-    args = dict(given)
-    for key in args:
+    for key in given:
         if key not in DEFAULTS and key not in REFUSED and key not in TRAINING:
             raise BadCheckpoint(f"Vision Transformers with {key!r} under 'model_args' are not supported.")
+    args = DEFAULTS | {key: value for key, value in given.items() if key not in TRAINING}
     if raw.get("architecture") != BASE:
         raise BadCheckpoint(
             f"timm's architecture {raw.get('architecture')!r} is not supported here; Vision Transformers are expected as "
             f"{BASE!r} with their sizes under 'model_args'."
         )
-    if "global_pool" in raw:
-        args.setdefault("global_pool", raw["global_pool"])
+    if "global_pool" in raw and "global_pool" not in given:
+        args["global_pool"] = raw["global_pool"]
     chosen = {"architecture": BASE, "num_classes": raw.get("num_classes", 1000), "model_args": args}
     positive_sizes(chosen, "num_classes")
-    facts = DEFAULTS | args
-    positive_sizes(facts, "embed_dim", "depth", "num_heads", "img_size", "patch_size", "in_chans")
-    divides(facts, "num_heads", "embed_dim")
-    divides(facts, "patch_size", "img_size")
-    if not isinstance(facts["mlp_ratio"], int | float) or not 0 < facts["mlp_ratio"] < 1024:
-        raise BadCheckpoint(f"The configuration should give 'mlp_ratio' as a positive number; it gives {facts['mlp_ratio']!r}.")
+    positive_sizes(args, "embed_dim", "depth", "num_heads", "img_size", "patch_size", "in_chans")
+    divides(args, "num_heads", "embed_dim")
+    divides(args, "patch_size", "img_size")
+    if not isinstance(args["mlp_ratio"], int | float) or not 0 < args["mlp_ratio"] < 1024:
+        raise BadCheckpoint(f"The configuration should give 'mlp_ratio' as a positive number; it gives {args['mlp_ratio']!r}.")
     _facts(chosen)
     return chosen
 
