@@ -40,6 +40,8 @@ class Curve:
 def show_status(curves: list[Curve], key: str) -> None:
     """Show one line on the state of all curves with the button that fits, and rerun the page when one has arrived.
 
+    The button belongs to the page and only the words are polled: a click on a button that is being redrawn would be lost.
+
     Args:
         curves: those that the figure should hold.
         key: prefix of the widgets' keys.
@@ -48,60 +50,57 @@ def show_status(curves: list[Curve], key: str) -> None:
     if refused:
         st.error(refused, icon=":material/error:")
     keys = [curve.key for curve in curves]
-    active = [k for k, job in work.jobs(keys).items() if job.active]
-
-    @st.fragment(run_every=POLL if active else None)
-    def line() -> None:
-        jobs = work.jobs(keys)
-        if {k for k, job in jobs.items() if job.active} != set(active) or f"{key}_refused" in st.session_state:
-            st.rerun()
-        _line(curves, jobs, key)
-
-    line()
-
-
-def _line(curves: list[Curve], jobs: Mapping[str, Job], key: str) -> None:
+    jobs = work.jobs(keys)
+    active = [k for k, job in jobs.items() if job.active]
     missing = [curve for curve in curves if curve.result is None]
+    failed = [curve for curve in missing if curve.key in jobs and jobs[curve.key].state == "failed"]
 
-    def those(*states: str) -> list[Curve]:
-        return [curve for curve in curves if curve.key in jobs and jobs[curve.key].state in states]
+    @st.fragment(run_every=POLL)
+    def poll() -> None:
+        now = work.jobs(keys)
+        if [k for k, job in now.items() if job.active] != active:
+            st.rerun()
+        _progress(curves, [now[k] for k in active])
 
-    failed = [curve for curve in those("failed") if curve in missing]
-    running = those("running") + those("queued")
-    height = "content" if failed and not running else HEIGHT
+    height = "content" if failed and not active else HEIGHT
     with st.container(horizontal=True, vertical_alignment="center", height=height, border=False):
-        words = st.container(width="stretch")
-        if running:
-            done = len(curves) - len(running) + sum(jobs[curve.key].progress for curve in running)
-            words.progress(min(done / len(curves), 1.0), text=_progress_words(running, jobs))
-            st.button("Cancel", key=f"{key}_cancel", on_click=_act, args=(key, work.cancel, [curve.key for curve in running]))
+        with st.container(width="stretch"):
+            if active:
+                poll()
+            elif failed:
+                reason = jobs[failed[0].key].error
+                st.error(f"{failed[0].label} was not computed. {reason}", icon=":material/error:")
+            else:
+                st.markdown(_rest(curves, missing, jobs))
+        if active:
+            st.button("Cancel", key=f"{key}_cancel", on_click=_act, args=(key, work.cancel, active))
             return
-        if failed:
-            words.error(f"{failed[0].label} was not computed. {jobs[failed[0].key].error}", icon=":material/error:")
-        elif missing:
-            names = ", ".join(curve.label for curve in missing)
-            stopped = [curve for curve in those("cancelled") if curve in missing]
-            words.markdown(f"{'Cancelled. Still to compute' if stopped else 'Not computed yet'}: {names}.")
-        else:
-            newest = max(str(curve.result["date"]) for curve in curves if curve.result)
-            words.markdown(f"{_count(len(curves))} stored; the newest was computed on {newest[:10]}.")
-        label = "Run again" if failed or not missing else "Run"
         todo = [curve.request for curve in missing or curves]
-        st.button(
-            label, key=f"{key}_run", type="primary" if missing else "secondary", on_click=_act,
-            args=(key, work.submit, todo, not missing),
-        )  # fmt: skip
+        label = "Run again" if failed or not missing else "Run"
+        kind = "primary" if missing else "secondary"
+        st.button(label, key=f"{key}_run", type=kind, on_click=_act, args=(key, work.submit, todo, not missing))
 
 
-def _progress_words(running: list[Curve], jobs: Mapping[str, Job]) -> str:
-    job = jobs[running[0].key]
-    said = (job.message or "waiting for the worker").rstrip(".")
-    more = f"; {len(running) - 1} more to go" if len(running) > 1 else ""
-    return f"{running[0].label}: {said[0].lower()}{said[1:]}, {job.progress:.0%}{more}"
+def _progress(curves: list[Curve], jobs: list[Job]) -> None:
+    """The progress of all curves together, with words on the one that is being computed."""
+    job = next((job for job in jobs if job.state == "running"), jobs[0])
+    label = next(curve.label for curve in curves if curve.key == job.key)
+    said = "stopping" if job.cancel else (job.message or "waiting for the worker").rstrip(".")
+    more = f"; {len(jobs) - 1} more to go" if len(jobs) > 1 else ""
+    done = len(curves) - len(jobs) + sum(job.progress for job in jobs)
+    text = f"{label}: {said[0].lower()}{said[1:]}, {job.progress:.0%}{more}"
+    st.progress(min(done / len(curves), 1.0), text=text)
 
 
-def _count(number: int) -> str:
-    return "The curve is" if number == 1 else f"All {number} curves are"
+def _rest(curves: list[Curve], missing: list[Curve], jobs: Mapping[str, Job]) -> str:
+    """What there is to say while nothing runs."""
+    if not missing:
+        newest = max(str(curve.result["date"]) for curve in curves if curve.result)
+        stored = "The curve is" if len(curves) == 1 else f"All {len(curves)} curves are"
+        return f"{stored} stored; the newest was computed on {newest[:10]}."
+    names = ", ".join(curve.label for curve in missing)
+    stopped = any(curve.key in jobs and jobs[curve.key].state == "cancelled" for curve in missing)
+    return f"{'Cancelled. Still to compute' if stopped else 'Not computed yet'}: {names}."
 
 
 def _act(key: str, action: Callable[..., None], *arguments: Any) -> None:

@@ -26,7 +26,10 @@ def violations(page: Page) -> list[str]:
 
 
 def run(page: Page) -> None:
+    """Press Run and wait until the page that shows the run is drawn: nobody clicks on it while it is being drawn."""
     page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.get_by_role("progressbar")).to_be_visible()
+    settle(page)
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -70,7 +70,9 @@ class Layer:
 
     def job(self, key: str, state: str, progress: float = 0.0, message: str = "", error: str = "") -> None:
         active = state in ("queued", "running")
-        self.table[key] = SimpleNamespace(key=key, state=state, progress=progress, message=message, error=error, active=active)
+        self.table[key] = SimpleNamespace(
+            key=key, state=state, progress=progress, message=message, error=error, active=active, cancel=False
+        )
 
     def fill(self) -> None:
         """Store plain, permutations and all classes of the first pair."""

@@ -1,0 +1,77 @@
+"""Take pictures of every page at two sizes, in light and dark, and on a phone, into docs/screenshots.
+
+    python scripts/screenshots.py [--out DIR] [--only NAME]
+
+Needs the extra `test` and a chromium. Shipped results are shown; nothing is computed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from lmc_core.ui.launch import ADDRESS, answers, command, free_port
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = {"start": "/", "barrier": "/barrier"}
+SIZES = {"1280": (1280, 800), "1920": (1920, 1080), "phone": (390, 844)}
+LIMIT = 120_000  # milliseconds until a page is drawn
+
+
+def main() -> int:
+    """Start a server, take the pictures, end the server."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "screenshots")
+    parser.add_argument("--only", choices=PAGES)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    port = free_port(8700)
+    with tempfile.TemporaryDirectory() as home:
+        environment = {**os.environ, "LMC_HOME": os.environ.get("LMC_HOME", home)}
+        server = subprocess.Popen(command(port), env=environment, stdout=subprocess.DEVNULL)
+        try:
+            while not answers(f"http://{ADDRESS}:{port}"):
+                if server.poll() is not None:
+                    print("The server ended before it answered.", file=sys.stderr)
+                    return 1
+                time.sleep(0.2)
+            take(f"http://{ADDRESS}:{port}", options.out, options.only)
+        finally:
+            server.terminate()
+            server.wait()
+    return 0
+
+
+def take(address: str, folder: Path, only: str | None) -> None:
+    """Visit every page in every size and colour scheme."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        path = shutil.which("chromium")
+        arguments = ["--headless", "--no-sandbox", "--disable-gpu"]
+        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        for name, page_path in PAGES.items():
+            if only not in (None, name):
+                continue
+            for size, (width, height) in SIZES.items():
+                for scheme in ("light", "dark"):
+                    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+                    page = context.new_page()
+                    page.goto(address + page_path)
+                    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=LIMIT)
+                    page.wait_for_selector("h1", timeout=LIMIT)
+                    page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')", timeout=LIMIT)
+                    page.wait_for_function("document.fonts.ready.then(() => true)")
+                    page.screenshot(path=folder / f"{name}-{size}-{scheme}.png")
+                    context.close()
+        browser.close()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
