@@ -83,7 +83,7 @@ def _gpt2(name: str, seed: int, width: int, heads: int) -> Recipe:
         "bos_token_id": None,
         "eos_token_id": None,
     }
-    return Recipe(name, "gpt2", "plays", config, seed=seed, steps=450, batch=32, learning_rate=3e-3, warmup=50, optimizer="muon")
+    return Recipe(name, "gpt2", "plays", config, seed=seed, steps=2400, batch=16, learning_rate=3e-3, weight_decay=0.1)
 
 
 RECIPES: dict[str, Recipe] = {

@@ -22,6 +22,8 @@ from lmc_core.tasks.plays import tokens
 from lmc_core.training.recipes import Recipe
 
 Outputs = Callable[[nn.Module, Tensor], Tensor]
+CHECKPOINT_EVERY = 500  # steps
+REPORT_EVERY = 250  # steps
 
 
 def image_batches(images: Examples, recipe: Recipe, generator: torch.Generator) -> Iterator[Examples]:
@@ -103,9 +105,9 @@ def train(
         recipe: the settings; `module` was built from `recipe.config` under `recipe.seed`.
         module: the network, on its device.
         outputs: how the family computes logits.
-        state_file: where the run is saved every 500 steps, and resumed from.
+        state_file: where the run is saved every `CHECKPOINT_EVERY` steps, and resumed from.
         subset: train images on the shipped 8,000 instead of the full set.
-        report: called with one line of text every 100 steps.
+        report: called with one line of text every `REPORT_EVERY` steps.
 
     Returns:
         `curve` (a list of step, training loss, validation loss), `seconds`, `examples` (training examples seen).
@@ -126,7 +128,7 @@ def train(
     first, curve, spent = 0, [], 0.0
     if state_file is not None and state_file.exists():
         saved = torch.load(state_file, weights_only=True)
-        if saved["recipe"] == json.dumps(recipe.settings()):
+        if saved.get("recipe") == json.dumps(recipe.settings()):
             module.load_state_dict(saved["module"])
             for solver, state in zip(solvers, saved["solvers"], strict=True):
                 solver.load_state_dict(state)
@@ -156,13 +158,13 @@ def train(
             solver.step()
         running.append(loss.item())
         done = step + 1
-        if done % 250 == 0 or done == recipe.steps:
+        if done % REPORT_EVERY == 0 or done == recipe.steps:
             measured, _ = score(module, outputs, validation)
             curve.append([done, sum(running) / len(running), measured])
             running = []
             report(f"{recipe.name} {done}/{recipe.steps} train {curve[-1][1]:.4f} validation {measured:.4f} nats "
                    f"{time.perf_counter() - begin:.0f} s")  # fmt: skip
-        if state_file is not None and done % 500 == 0 and done < recipe.steps:
+        if state_file is not None and done % CHECKPOINT_EVERY == 0 and done < recipe.steps:
             _save(state_file, recipe, module, solvers, done, curve, time.perf_counter() - begin)
     module.eval()
     if state_file is not None:

@@ -1,0 +1,90 @@
+"""The shipped models: all there, as their cards say, good enough, independently trained, within the size that was set."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import lmc_core
+from lmc_core.places import assets
+from lmc_core.tasks import losses
+from lmc_core.training.recipes import RECIPES
+
+NAMES = sorted(RECIPES)
+SEEDS = {"vit": [f"vit-fashion-s{i}" for i in range(4)], "gpt2": [f"gpt2-plays-s{i}" for i in range(4)]}
+
+
+def test_every_recipe_has_its_model_and_the_other_way_round() -> None:
+    assert sorted(lmc_core.zoo()) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_card_tells_the_truth(name: str) -> None:
+    model = lmc_core.load(f"zoo:{name}")
+    card = model.card
+    assert card["digest"] == model.digest and card["parameters"] == model.parameters
+    assert card["name"] == name and card["family"] == model.family.name and card["task"] == RECIPES[name].task
+    assert card["settings"] == json.loads(json.dumps(RECIPES[name].settings())), "the recipe has changed since training"
+    assert card["seed"] == RECIPES[name].seed and card["trained"]["date"] and len(card["curve"]["rows"]) > 5
+    limit = {"vit": ("accuracy", 0.88), "gpt2": ("loss", 1.65)}[model.family.name]
+    measured = card["scores"]["test"][limit[0]]
+    assert measured >= limit[1] if limit[0] == "accuracy" else measured <= limit[1]
+
+
+@pytest.mark.parametrize("name", ["vit-fashion-s0", "gpt2-plays-s0"])
+def test_the_scores_of_the_card_can_be_measured_again(name: str) -> None:
+    model = lmc_core.load(f"zoo:{name}")
+    examples = lmc_core.get_task(model.card["task"]).examples("test")
+    with torch.no_grad():
+        parts = [losses(model.family.outputs(model.module(), b.inputs), b.targets) for b in examples.batches(500)]
+    recorded = model.card["scores"]["test"]
+    assert float(torch.cat([p[0] for p in parts]).mean()) == pytest.approx(recorded["loss"], abs=1e-4)
+    assert float(torch.cat([p[1] for p in parts]).mean()) == pytest.approx(recorded["accuracy"], abs=1e-3)
+
+
+@pytest.mark.parametrize("family", SEEDS)
+def test_seeds_are_independent(family: str) -> None:
+    """No two models share an initialisation: their first matrices are not correlated beyond chance."""
+    states = [lmc_core.load(name).state for name in SEEDS[family]]
+    name = next(n for n in states[0] if "qkv.weight" in n or "c_attn.weight" in n)
+    for i, one in enumerate(states):
+        for other in states[i + 1 :]:
+            cosine = torch.nn.functional.cosine_similarity(one[name].flatten(), other[name].flatten(), 0)
+            assert abs(float(cosine)) < 0.05
+
+
+def test_stored_in_half_precision() -> None:
+    from safetensors import safe_open
+
+    for name in NAMES:
+        with safe_open(assets() / "zoo" / name / "model.safetensors", framework="pt") as file:
+            assert {file.get_tensor(key).dtype for key in file.keys()} == {torch.float16}  # noqa: SIM118
+
+
+def test_assets_stay_small() -> None:
+    assert sum(path.stat().st_size for path in assets().rglob("*") if path.is_file()) < 40e6
+
+
+@pytest.mark.slow
+def test_ordinary_checkpoints_without_this_package() -> None:
+    code = f"""
+import torch, timm, transformers, sys
+gpt2 = transformers.GPT2LMHeadModel.from_pretrained({str(assets() / "zoo" / "gpt2-plays-s0")!r}, dtype=torch.float32)
+vit = timm.create_model("local-dir:" + {str(assets() / "zoo" / "vit-fashion-s0")!r}, pretrained=True)
+assert "lmc_core" not in sys.modules
+print(float(gpt2.eval()(torch.arange(20)[None]).logits.double().sum()))
+print(float(vit.eval()(torch.ones(1, 1, 28, 28)).double().sum()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = [float(line) for line in done.stdout.split()]
+    with torch.no_grad():
+        own = [
+            lmc_core.load("gpt2-plays-s0").module()(torch.arange(20)[None]).logits.double().sum(),
+            lmc_core.load("vit-fashion-s0").module()(torch.ones(1, 1, 28, 28)).double().sum(),
+        ]
+    assert found == pytest.approx([float(value) for value in own], rel=1e-4, abs=1e-3)
