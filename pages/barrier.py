@@ -52,7 +52,7 @@ except LmcError as error:
 
 results = [line.result for line in lines if line.result is not None]
 labels = labels_of(results)
-curves.show_figure(results, labels, f"{KEY}_figure")
+curves.show_figure(results, labels, f"{KEY}_figure", height=520 if len(lines) <= 3 else 600)
 if not results:
     st.caption("Nothing is computed yet for these models. **Run** measures the loss along the straight line between them.")
     st.stop()

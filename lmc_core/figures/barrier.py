@@ -274,7 +274,7 @@ def _barriers(
             text=f"<b>{names[i]}</b>{'<br>' if gap == LABEL else '  '}{barrier_words(results[i], short=True)}",
             ax=-leftward * (30 if moved else 12), ay=at - level, xanchor="left" if leftward < 0 else "right", align="left",
             showarrow=True, arrowhead=0, arrowwidth=1.2, arrowcolor=colour if moved else "rgba(0,0,0,0)",
-            font={"size": BODY, "color": colour}, bgcolor=faint(GROUNDS[theme].paper, 0.7), borderpad=0, name="label",
+            font={"size": BODY, "color": colour}, bgcolor=faint(GROUNDS[theme].paper, 0.85), borderpad=0, name="label",
         )  # fmt: skip
 
 

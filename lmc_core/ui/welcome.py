@@ -38,8 +38,9 @@ class Way:
     address: dict[str, str | list[str]] = field(default_factory=dict)
 
 
-def _permuted(*kinds: str) -> str:
-    classes = {kind: "permutation" if kind in kinds else "none" for kind in CLASSES}
+def _classes(residual: str) -> str:
+    """Units and heads permuted, the planes inside heads left alone, the residual stream as said; as in an address."""
+    classes = dict.fromkeys(CLASSES, "none") | {"units": "permutation", "heads": "permutation", "residual": residual}
     return Setting.of("weight", classes).text
 
 
@@ -52,11 +53,11 @@ WAYS = (
     ),
     Way(
         "Teach",
-        "See the barrier fall as symmetries are switched on one at a time: units, then heads, then the residual stream, "
-        "then all classes.",
+        "See what each class of symmetries does to the barrier, switched on one at a time: units and heads permuted, then "
+        "the residual stream permuted, then rotated, then all classes.",
         "Switch them on one at a time",
         ":material/school:",
-        {"with": [_permuted("units"), _permuted("units", "heads"), _permuted("units", "heads", "residual")]},
+        {"with": [_classes("none"), _classes("permutation"), _classes("orthogonal")]},
     ),
     Way(
         "Present",

@@ -96,6 +96,15 @@ def test_results_in_the_store_appear_at_once_and_the_address_holds_the_state(ser
     expect(page.get_by_text("All 2 curves are stored")).to_be_visible()
 
 
+def test_a_link_of_the_start_page_wins_over_what_was_chosen_before(server, visit):
+    page = visit(server + SMALL)
+    page.get_by_role("link", name="Start", exact=True).click()
+    page.get_by_role("link", name="Switch them on one at a time").click()
+    page.wait_for_url(re.compile("/barrier.*with=weight.residual-none"))
+    settle(page)
+    expect(page.get_by_text("Permuted heads, units; orthogonal residual", exact=True)).to_be_visible()
+
+
 def test_cancel(server, visit):
     page = visit(server + LARGE)
     run(page)
