@@ -82,6 +82,7 @@ def launch(port: int | None = None, browser: bool = True) -> int:
     try:
         return _code(server.wait())
     except KeyboardInterrupt:
+        server.terminate()  # at a terminal Ctrl-C reached it already
         try:
             server.wait(timeout=10)
         except (subprocess.TimeoutExpired, KeyboardInterrupt):

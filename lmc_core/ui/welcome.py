@@ -10,12 +10,11 @@ from typing import Any
 
 import streamlit as st
 
-from lmc_core.figures.style import meaning_of
-from lmc_core.figures.words import barrier_words
+from lmc_core.figures.words import barrier_words, setting_label
 from lmc_core.ui.setting import Setting
 
 Result = Mapping[str, Any]
-MEANINGS = ("plain", "permutation", "orthogonal")  # what the first picture shows, one line each
+SETTINGS = ("Plain average", "Permutations only", "All classes")  # what the first picture shows
 CLASSES = ("residual", "units", "heads", "query-key", "value-output")
 
 
@@ -70,12 +69,16 @@ WAYS = (
 
 
 def one_pair(results: Sequence[Result]) -> list[Result]:
-    """Return the results of one pair of models with the most settings: plain, permutations, all classes, in this order."""
+    """Return the results of one pair of models that make the first picture, in the order of `SETTINGS`."""
     groups: dict[tuple[str, ...], dict[str, Result]] = {}
-    for result in sorted(results, key=lambda r: tuple(r["models"]), reverse=True):
-        groups.setdefault(tuple(result["models"]), {}).setdefault(meaning_of(result), result)
-    best = max(groups.values(), key=lambda group: sum(meaning in group for meaning in MEANINGS), default={})
-    return [best[meaning] for meaning in MEANINGS if meaning in best]
+    for result in sorted(results, key=lambda r: (tuple(r["models"]), -r["examples"])):
+        label = setting_label(result["method"], result["classes"])
+        groups.setdefault(tuple(result["models"]), {}).setdefault(label, result)
+    best: dict[str, Result] = {}
+    for group in groups.values():  # among equally complete pairs the last in the alphabet, which is one of images
+        if sum(label in group for label in SETTINGS) >= sum(label in best for label in SETTINGS):
+            best = group
+    return [best[label] for label in SETTINGS if label in best]
 
 
 def lead(results: Sequence[Result]) -> str:

@@ -36,6 +36,13 @@ def test_one_pair_in_order():
     assert welcome.one_pair([]) == []
 
 
+def test_other_settings_are_not_in_the_first_picture():
+    other = {**RESULTS["vit"][2], "classes": {**RESULTS["vit"][2]["classes"], "query-key": "none"}, "barrier": 1.0}
+    fewer = {**RESULTS["vit"][0], "examples": 50}
+    found = welcome.one_pair([other, fewer, *RESULTS["vit"]])
+    assert found == RESULTS["vit"]
+
+
 def test_the_link_leads_to_the_same_numbers():
     address = welcome.address_of(RESULTS["vit"])
     assert address["a"] == "vit-fashion-s0" and address["residual"] == "orthogonal"
