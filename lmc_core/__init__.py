@@ -59,7 +59,7 @@ _HOME = {
     "LmcError": "lmc_core.errors",
 }
 
-__all__ = ["__version__", *_HOME]
+__all__ = ["__version__", *_HOME]  # pyright: ignore[reportUnsupportedDunderAll]  (one list, not two)
 
 if TYPE_CHECKING:
     from lmc_core.matching.pair import align_pair, canonical

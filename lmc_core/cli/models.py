@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +13,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Print the zoo, or one model."""
     if arguments.command == "show":
         return show(arguments.model, arguments.json)
+    from lmc_core.models.describe import listing
+
     rows = listing()
     if arguments.json:
         return print_json(rows)
@@ -32,21 +33,6 @@ def run(arguments: argparse.Namespace) -> None:
     print(table(header, lines, left=3))
 
 
-def listing() -> list[dict[str, Any]]:
-    """One object per model of the zoo, in alphabetical order."""
-    from lmc_core.models.families import get_family
-    from lmc_core.models.load import zoo, zoo_folder
-
-    rows = []
-    for name, card in zoo().items():
-        family = get_family(card["family"])
-        sizes = family.sizes(family.config(json.loads((zoo_folder() / name / "config.json").read_text())))
-        row = {"name": name, "reference": f"zoo:{name}", "family": family.name, "task": card["task"], "seed": card["seed"]}
-        row |= {"parameters": card["parameters"], "width": sizes["width"], "sizes": sizes, "scores": card["scores"]}
-        rows.append(row)
-    return rows
-
-
 def score_words(score: Mapping[str, Any]) -> str:
     """A measured loss with its accuracy or perplexity, in words with units."""
     if not score:
@@ -56,35 +42,10 @@ def score_words(score: Mapping[str, Any]) -> str:
     return f"{score['loss']:.3f} nats, {100 * score['accuracy']:.1f} % right"
 
 
-def describe(reference: str) -> dict[str, Any]:
-    """Load a model and return what `lmc show` prints, as plain values."""
-    from lmc_core.models.load import load
-    from lmc_core.symmetry.spaces import KINDS
-
-    model = load(reference)
-    kinds: dict[str, dict[str, Any]] = {}
-    for space in model.layout.spaces.values():
-        largest = {"largest": space.largest.value, "reason": space.reason, "size": space.size}
-        kind = kinds.setdefault(space.kind, {"kind": space.kind, "what": KINDS[space.kind], "spaces": 0, **largest})
-        kind["spaces"] += space.copies
-    return {
-        "name": model.name,
-        "reference": reference,
-        "family": model.family.name,
-        "sentence": model.family.sentence,
-        "paper": model.family.reference,
-        "sizes": model.family.sizes(model.config),
-        "parameters": model.parameters,
-        "task": model.card.get("task"),
-        "seed": model.card.get("seed"),
-        "scores": model.card.get("scores", {}),
-        "digest": model.digest,
-        "spaces": list(kinds.values()),
-    }
-
-
 def show(reference: str, as_json: bool) -> None:
     """Print one model."""
+    from lmc_core.models.describe import describe
+
     content = describe(reference)
     if as_json:
         return print_json(content)

@@ -3,9 +3,10 @@
     maximise   sum_p  w_p <a_p, (g b)_p>     over one group element g_s per space s,
 
 a_p and b_p the blocks of both models; by default w_p = 1 / (|a_l| |b_l|) with l the layer of p (a weight and its bias count as
-one matrix [W b]), so that every layer counts alike whatever its size (w_p = 1 is the least-squares distance of the parameters). The spaces are visited in turn: with all others held, the objective
-is linear in g_s and its exact maximiser is known (an assignment, or a Procrustes map), so the objective never falls. Heads and
-the planes inside them are solved together: heads are assigned by the best value that a plane map can reach for each pair.
+one matrix [W b]), so that every layer counts alike whatever its size. w_p = 1 is the least-squares distance of the parameters.
+The spaces are visited in turn: with all others held, the objective is linear in g_s and its exact maximiser is known (an
+assignment, or a Procrustes map), so the objective never falls. Heads and the planes inside them are solved together: heads are
+assigned by the best value that a plane map can reach for each pair.
 
 The cycle has many local optima. The first visit of the residual stream decides most, so several starts are tried that differ
 in which blocks that first visit sees. After a few rounds of each, the best by the objective alone goes on to its end.
@@ -203,7 +204,7 @@ def match_weights(
         b: parameters of the model that moves, in canonical form.
         classes: chosen class of each kind of space.
         settings: how to search.
-        masks: by parameter, the weight of each row (bool or float `[rows]`): tokens never seen in training carry no information.
+        masks: by parameter, the weight of each row (bool or float `[rows]`); tokens never seen carry no information.
         progress: called with the share done, in [0, 1]; may raise to stop.
 
     Returns:

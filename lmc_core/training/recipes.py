@@ -55,7 +55,7 @@ class Recipe:
         return asdict(self) | {"betas": list(self.betas)}
 
 
-def _vit(name: str, seed: int, width: int, heads: int) -> Recipe:
+def _vit(name: str, seed: int, width: int, heads: int, steps: int = 4000) -> Recipe:
     config = {
         "architecture": "vit_tiny_patch16_224",
         "num_classes": 10,
@@ -69,10 +69,12 @@ def _vit(name: str, seed: int, width: int, heads: int) -> Recipe:
             "mlp_ratio": 4,
         },
     }
-    return Recipe(name, "vit", "fashion-mnist", config, seed=seed, steps=4000, batch=128, shift=2, warmup=200, optimizer="muon")
+    return Recipe(
+        name, "vit", "fashion-mnist", config, seed=seed, steps=steps, batch=128, shift=2, warmup=200, optimizer="muon"
+    )
 
 
-def _gpt2(name: str, seed: int, width: int, heads: int) -> Recipe:
+def _gpt2(name: str, seed: int, width: int, heads: int, steps: int = 2400) -> Recipe:
     config = {
         "vocab_size": 81,
         "n_positions": 128,
@@ -83,7 +85,7 @@ def _gpt2(name: str, seed: int, width: int, heads: int) -> Recipe:
         "bos_token_id": None,
         "eos_token_id": None,
     }
-    return Recipe(name, "gpt2", "plays", config, seed=seed, steps=2400, batch=16, learning_rate=3e-3, weight_decay=0.1)
+    return Recipe(name, "gpt2", "plays", config, seed=seed, steps=steps, batch=16, learning_rate=3e-3, weight_decay=0.1)
 
 
 RECIPES: dict[str, Recipe] = {
@@ -91,10 +93,10 @@ RECIPES: dict[str, Recipe] = {
     for recipe in [
         *[_vit(f"vit-fashion-s{seed}", seed, 96, 4) for seed in range(4)],
         _vit("vit-fashion-narrow-s0", 0, 48, 4),
-        _vit("vit-fashion-wide-s0", 0, 144, 4),
+        _vit("vit-fashion-wide-s0", 0, 144, 4, steps=2500),
         *[_gpt2(f"gpt2-plays-s{seed}", seed, 128, 4) for seed in range(4)],
-        _gpt2("gpt2-plays-narrow-s0", 0, 64, 4),
-        _gpt2("gpt2-plays-wide-s0", 0, 192, 4),
+        _gpt2("gpt2-plays-narrow-s0", 0, 64, 4, steps=4000),
+        _gpt2("gpt2-plays-wide-s0", 0, 192, 4, steps=1200),
     ]
 }
 

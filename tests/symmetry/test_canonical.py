@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from lmc_core.matching.pair import canonical
+from lmc_core.symmetry.check import function_error
 from lmc_core.symmetry.spaces import choose_classes, permutations_only
-from tests.networks import CONFIGURATIONS, random_model
+from tests.networks import CONFIGURATIONS, random_inputs, random_model
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
@@ -54,6 +55,18 @@ def test_rewriting_twice_changes_nothing_that_is_seen() -> None:
     twice = canonical(once, classes)
     for name in ("transformer.wte.weight", "transformer.h.0.mlp.c_fc.weight", "lm_head.weight", "transformer.ln_f.bias"):
         torch.testing.assert_close(once.state[name], twice.state[name], atol=1e-12, rtol=0)
+
+
+def test_gains_that_are_zero_are_folded_too() -> None:
+    """The constant of a head without bias goes into the all-ones direction, so that nothing is divided by a gain."""
+    model = random_model("gpt2")
+    state = dict(model.state)
+    for name in ("transformer.ln_f.weight", "transformer.h.0.ln_1.weight"):
+        state[name] = state[name].clone()
+        state[name][::3] = 0.0
+    model = model.with_state(state)
+    done = canonical(model, choose_classes(model.layout.spaces))
+    assert function_error(model, done, random_inputs(model), torch.float64) < 1e-12
 
 
 def test_the_head_is_untied_only_when_it_must_be() -> None:
