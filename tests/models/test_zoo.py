@@ -29,7 +29,7 @@ def test_the_card_tells_the_truth(name: str) -> None:
     assert card["digest"] == model.digest and card["parameters"] == model.parameters
     assert card["name"] == name and card["family"] == model.family.name and card["task"] == RECIPES[name].task
     assert card["settings"] == json.loads(json.dumps(RECIPES[name].settings())), "the recipe has changed since training"
-    assert card["seed"] == RECIPES[name].seed and card["trained"]["date"] and len(card["curve"]["rows"]) > 5
+    assert card["seed"] == RECIPES[name].seed and card["trained"]["date"] and len(card["curve"]["rows"]) >= 5
     limit = {"vit": ("accuracy", 0.88), "gpt2": ("loss", 1.65)}[model.family.name]
     measured = card["scores"]["test"][limit[0]]
     assert measured >= limit[1] if limit[0] == "accuracy" else measured <= limit[1]
