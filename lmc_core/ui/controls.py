@@ -31,18 +31,21 @@ def choose_pair(known: Mapping[str, dict[str, Any]], key: str) -> tuple[dict[str
 
     address.prepare(f"{key}_a", "a", names, first)
     a = st.selectbox("Model A, at \u03bb = 0", names, key=f"{key}_a", format_func=label, help="It stays where it is.")
-    kin = [n for n in names if known[n]["family"] == known[a]["family"] and n != a] or [n for n in names if n != a]
+    kin = [n for n in names if n != a and _comparable(known[n], known[a])] or [n for n in names if n != a]
     address.prepare(f"{key}_b", "b", names, kin[0])
-    if known[st.session_state[f"{key}_b"]]["family"] != known[a]["family"] and st.session_state.get(f"{key}_was") not in (
-        None,
-        a,
-    ):
-        st.session_state[f"{key}_b"] = kin[0]  # the person went to another family: follow with a partner of that family
+    changed = st.session_state.get(f"{key}_was") not in (None, a)
+    if changed and not _comparable(known[st.session_state[f"{key}_b"]], known[a]):
+        st.session_state[f"{key}_b"] = kin[0]  # the person went to another family or size: follow with a partner that fits
     st.session_state[f"{key}_was"] = a
     b = st.selectbox(
         "Model B, at \u03bb = 1", names, key=f"{key}_b", format_func=label, help="It is moved into the coordinates of A."
     )
     return known[a], known[b]
+
+
+def _comparable(one: Row, other: Row) -> bool:
+    """Whether a line between two models exists: one family, the same sizes."""
+    return one["family"] == other["family"] and one["sizes"] == other["sizes"]
 
 
 def choose_classes(pair: Sequence[Row], key: str) -> tuple[Setting, dict[str, str]]:

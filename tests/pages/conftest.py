@@ -22,10 +22,11 @@ LARGEST = {
 }
 
 
-def row(name: str, family: str, seed: int) -> dict:
+def row(name: str, family: str, seed: int, width: int = 96) -> dict:
     score = {"accuracy": 0.893, "loss": 0.3} if family == "vit" else {"perplexity": 4.12, "loss": 1.4}
+    sizes = {"width": width}
     return {
-        "name": name, "reference": f"zoo:{name}", "family": family, "task": "t", "seed": seed, "width": 96,
+        "name": name, "reference": f"zoo:{name}", "family": family, "task": "t", "seed": seed, "width": width, "sizes": sizes,
         "parameters": 1, "digest": name, "scores": {"test": score},
     }  # fmt: skip
 
@@ -87,7 +88,8 @@ def layer(monkeypatch: pytest.MonkeyPatch) -> Layer:
         monkeypatch.setattr(work, name, getattr(fake, name))
     names = [("gpt2-plays-s0", "gpt2", 0), ("gpt2-plays-s1", "gpt2", 1)]
     names += [(f"vit-fashion-s{seed}", "vit", seed) for seed in range(3)]
-    known = {name: row(name, family, seed) for name, family, seed in names}
+    known = {"vit-fashion-narrow-s0": row("vit-fashion-narrow-s0", "vit", 0, 48)}
+    known |= {name: row(name, family, seed) for name, family, seed in names}
     spaces = {
         kind: {"kind": kind, "what": f"the {kind}", "largest": largest, "reason": "so it is", "spaces": 1, "size": 2}
         for kind, largest in LARGEST.items()

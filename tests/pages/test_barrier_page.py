@@ -170,3 +170,12 @@ def test_a_refusal_is_one_sentence(at, layer, monkeypatch):
     at.run()
     button(at, "Run").click().run()
     assert [error.value for error in at.error] == ["The table of jobs cannot be used; make its folder writable."]
+
+
+def test_the_first_partner_has_the_same_sizes(at, layer):
+    """A narrow model comes earlier in the alphabet, and there is no line to it."""
+    at.run()
+    assert "vit-fashion-narrow-s0 · seed 0 · width 48 · 89.3%" in at.selectbox[1].options
+    assert [box.value for box in at.selectbox] == ["vit-fashion-s0", "vit-fashion-s1"]
+    at.selectbox[0].set_value("gpt2-plays-s0").run()
+    assert at.selectbox[1].value == "gpt2-plays-s1"
