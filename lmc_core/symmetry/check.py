@@ -7,11 +7,15 @@ both maxima over all outputs of one example. At rounding level this is below 1e-
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from lmc_core.errors import FunctionChanged
-from lmc_core.models.model import Model
+
+if TYPE_CHECKING:
+    from lmc_core.models.model import Model
 
 LIMIT = {torch.float32: 1e-5, torch.float64: 1e-10}
 

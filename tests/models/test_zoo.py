@@ -57,6 +57,18 @@ def test_seeds_are_independent(family: str) -> None:
             assert abs(float(cosine)) < 0.05
 
 
+@pytest.mark.parametrize("family", SEEDS)
+def test_aligning_keeps_the_function_in_float32_and_float64(family: str) -> None:
+    a, b = (lmc_core.load(name) for name in SEEDS[family][:2])
+    inputs = lmc_core.get_task(a.card["task"]).examples("test", 16).inputs
+    pair = lmc_core.align_pair(a, b, inputs, settings=lmc_core.Settings(max_rounds=3))
+    assert 0 < pair.function_error < 1e-5 and pair.trace.objective[-1] > pair.trace.before + 0.3
+    classes = lmc_core.choose_classes(b.layout.spaces)
+    right = lmc_core.canonical(b, classes)
+    moved = right.with_state(pair.alignment.apply(right.layout, right.state))
+    assert lmc_core.function_error(b, moved, inputs, torch.float64) < 1e-10
+
+
 def test_stored_in_half_precision() -> None:
     from safetensors import safe_open
 
