@@ -32,6 +32,9 @@ from lmc_core.symmetry.spaces import Classes, Space, SymmetryClass
 
 EDGES = "edges"
 ALL = "all"
+# What the other blocks count in a first visit of the edges. Few tokens or classes leave directions of the stream open, and an
+# SVD would fill them with rounding errors, differently for every number of threads.
+FAINT = 1e-6
 USUAL_ROUNDS = 25  # until convergence, for the progress shown
 
 
@@ -123,19 +126,23 @@ class _Problem:
             return x @ y.mT
         return torch.einsum("hik,gjk->hgij", x, y)
 
-    def solve(self, root: Space, b: Mapping[str, Tensor], blocks: Sequence[Block] | None = None) -> dict[str, Element]:
-        """The exact maximiser for one space and those within it, given everything else."""
+    def solve(self, root: Space, b: Mapping[str, Tensor], shares: Mapping[str, float] | None = None) -> dict[str, Element]:
+        """The exact maximiser for one space and those within it, given everything else.
+
+        `shares` multiplies the weights of blocks, by name; blocks that it leaves out count fully.
+        """
         chosen = self.classes[root.kind]
         children = self.children[root.name]
         inner_names = {child.name for child in children}
         own = torch.zeros(root.size, root.size, dtype=torch.float64)
         grams = {c.name: torch.zeros(root.size, root.size, c.size, c.size, dtype=torch.float64) for c in children}
-        for block in self.touching[root.name] if blocks is None else blocks:
+        for block in self.touching[root.name]:
+            share = (shares or {}).get(block.name, 1.0)
             plane = next((axis.space for axis in block.axes() if axis.space in inner_names), None)
             if plane is None:
-                own += self.gram(block, b, root.name)
+                own += share * self.gram(block, b, root.name)
             else:
-                grams[plane] += self.gram(block, b, root.name, plane)
+                grams[plane] += share * self.gram(block, b, root.name, plane)
         if chosen >= SymmetryClass.ORTHOGONAL:
             return {root.name: Orthogonal(procrustes(own, root.fixes_ones))}
         for child in children:
@@ -181,10 +188,8 @@ def _first_visit(problem: _Problem, start: str | int) -> dict[str, Element]:
     if isinstance(start, int):
         generator = torch.Generator().manual_seed(start)
         return {residual.name: random_element(residual, problem.classes["residual"], generator)}
-    blocks = problem.touching[residual.name]
-    if start == EDGES:
-        blocks = [block for block in blocks if {axis.space for axis in block.axes()} == {residual.name, None}]
-    return problem.solve(residual, problem.b, blocks)
+    inner = [b.name for b in problem.touching[residual.name] if {axis.space for axis in b.axes()} != {residual.name, None}]
+    return problem.solve(residual, problem.b, dict.fromkeys(inner, FAINT) if start == EDGES else None)
 
 
 def match_weights(

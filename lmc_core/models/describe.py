@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from lmc_core.models.families import get_family
-from lmc_core.models.load import load, zoo, zoo_folder
+from lmc_core.models.load import folder_of, load, zoo
 from lmc_core.symmetry.spaces import KINDS
 
 
@@ -15,7 +15,7 @@ def listing() -> list[dict[str, Any]]:
     rows = []
     for name, card in zoo().items():
         family = get_family(card["family"])
-        sizes = family.sizes(family.config(json.loads((zoo_folder() / name / "config.json").read_text())))
+        sizes = family.sizes(family.config(json.loads((folder_of(f"zoo:{name}") / "config.json").read_text())))
         row = {"name": name, "reference": f"zoo:{name}", "family": family.name, "task": card["task"], "seed": card["seed"]}
         row |= {"parameters": card["parameters"], "width": sizes["width"], "sizes": sizes, "scores": card["scores"]}
         rows.append(row)
