@@ -21,6 +21,7 @@ VIT = {
 CONFIGURATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "gpt2": ("gpt2", GPT2),
     "gpt2-untied": ("gpt2", GPT2 | {"tie_word_embeddings": False, "n_inner": 40, "activation_function": "gelu_pytorch_tanh"}),
+    "gpt2-few-tokens": ("gpt2", GPT2 | {"vocab_size": 5, "n_positions": 4}),
     "gpt2-one-head": ("gpt2", GPT2 | {"n_head": 1, "n_layer": 1}),
     "vit": ("vit", VIT),
     "vit-layerscale-mean": (

@@ -145,8 +145,8 @@ def test_equal_calls_give_equal_results() -> None:
 
 
 def test_rounding_does_not_decide() -> None:
-    """Few patches and classes leave the first visit directions it knows nothing of; noise must not fill them."""
-    a, b = random_model("vit", 0), random_model("vit", 1)
+    """Few tokens and positions leave the first visit directions it knows nothing of; noise must not fill them."""
+    a, b = random_model("gpt2-few-tokens", 0), random_model("gpt2-few-tokens", 1)
     generator = torch.Generator().manual_seed(0)
     noisy = {n: t * (1 + 1e-15 * torch.randn(t.shape, generator=generator, dtype=t.dtype)) for n, t in b.state.items()}
     settings = Settings(starts=("edges",))
