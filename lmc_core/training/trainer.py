@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from lmc_core.tasks import Examples, get_task, losses
 from lmc_core.tasks.fashion_mnist import full_set
-from lmc_core.tasks.plays import tokens
 from lmc_core.training.recipes import Recipe
 
 Outputs = Callable[[nn.Module, Tensor], Tensor]
@@ -115,11 +114,11 @@ def train(
     task = get_task(recipe.task)
     device = next(module.parameters()).device
     generator = torch.Generator().manual_seed(recipe.seed + 10_000)
-    if task.kind == "images":
+    if task.stream is None:
         images = task.examples("train") if subset else full_set("train")
         batches = image_batches(images, recipe, generator)
     else:
-        batches = text_batches(tokens("train"), recipe, generator)
+        batches = text_batches(task.stream("train"), recipe, generator)
     validation = task.examples("validation", length=recipe.length)
     validation = Examples(validation.inputs.to(device), validation.targets.to(device))
     set_dropout(module, recipe.dropout)

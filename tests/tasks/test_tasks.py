@@ -14,7 +14,7 @@ import torch.nn.functional as F
 
 from lmc_core.errors import BadInput, UnknownName
 from lmc_core.places import assets
-from lmc_core.tasks import TASKS, get_task, losses
+from lmc_core.tasks import TASKS, austen, characters, get_task, losses
 from lmc_core.tasks.plays import alphabet, plays, tokens
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,6 +45,27 @@ def test_plays_are_split_by_position_without_overlap() -> None:
     assert lengths[0] / sum(lengths) == pytest.approx(0.8, abs=1e-4)
     last = "".join(alphabet()[i] for i in tokens("test")[-200:])
     assert plays()[-1].endswith(last)
+
+
+def test_austen_is_written_in_the_alphabet_of_the_plays() -> None:
+    task = get_task("austen")
+    assert task.stream is not None and task.classes == TASKS["plays"].classes
+    streams = [task.stream(split) for split in ("train", "validation", "test")]
+    novels = austen.novels()
+    assert [novel[1:20] for novel in novels] == ["PRIDE AND PREJUDICE", "Persuasion\n\n\nby\n\nJa"[:19]]
+    for novel in novels:  # the parts of a novel, one after another, are the novel
+        assert "".join(characters.part(novel, split) for split in ("train", "validation", "test")) == novel
+    assert 0.9 < sum(map(len, streams)) / sum(map(len, plays())) < 1.1
+    opening = "".join(alphabet()[i] for i in streams[0][:200])
+    assert "It is a truth universally acknowledged" in opening
+    assert int((streams[0] == alphabet().index("\f")).sum()) == 2
+    assert "died 18OO" in novels[1]
+
+
+def test_a_character_that_the_alphabet_lacks_is_named() -> None:
+    assert characters.encode("ac", "abc").tolist() == [0, 2]
+    with pytest.raises(BadInput, match=r"lacks '€' \(U\+20AC\), 'd' \(U\+0064\), first at character 2"):
+        characters.encode("a€d", "abc")
 
 
 def test_targets_are_the_next_characters() -> None:

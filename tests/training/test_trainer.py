@@ -53,7 +53,7 @@ def _small_validation(monkeypatch: pytest.MonkeyPatch) -> None:
     class Small:
         def __init__(self, name: str):
             self.task = original(name)
-            self.kind = self.task.kind
+            self.stream = self.task.stream
 
         def examples(self, split: str, **options: int) -> Examples:
             assert split != "test", "training must not look at the test split"
