@@ -97,7 +97,7 @@ def load_folder(folder: Path) -> Model:
     state = family.from_disk(_read_tensors(weights), config)
     layout.check(state)
     card = _read_json(folder / "card.json") if (folder / "card.json").is_file() else {}
-    return Model(str(card.get("name", folder.name)), family, config, state, card).check()
+    return Model(str(card.get("name", folder.name)), family, config, state, card, folder.absolute()).check()
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -28,6 +28,7 @@ class Model:
         config: its configuration, as in its `config.json`.
         state: parameters by their names in memory; a tied head is left out.
         card: what is known about it (task, seed, scores), possibly empty.
+        folder: it was read from, where its tokenizer or its preparation of images lies; None for a model made in memory.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Model:
     config: Config
     state: Mapping[str, Tensor]
     card: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
 
     @cached_property
     def layout(self) -> Layout:
