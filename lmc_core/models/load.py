@@ -1,26 +1,40 @@
-"""Where weights come from: `zoo:NAME`, a plain zoo name, `path:FOLDER`, or a plain path.
+"""Load a model: reference -> folder -> files -> family -> tensors, each step with its own clear refusal.
 
-A folder holds `config.json` and `model.safetensors`, as transformers' `save_pretrained` or timm write them. Only safetensors
-are read, so nothing in a file is ever executed. Half precision is upcast to float32.
+References are those of `references.py`, files those of `checkpoint_files.py`. Parameters stay in the precision they are stored
+in; modules are built in float32 from any. Nothing in a folder is ever executed: weights are safetensors, or pickles where a
+person allows them, and a repository's own code is never run.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+import torch
 from torch import Tensor
 
-from lmc_core.errors import BadCheckpoint, UnknownName
+from lmc_core.errors import BadCheckpoint, LmcError
+from lmc_core.models.checkpoint_files import Weights, find_weights, read_json
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.family import Family
 from lmc_core.models.model import Model
+from lmc_core.models.old_configs import completed
+from lmc_core.models.references import Reference, clip, parse
+from lmc_core.models.safetensors_file import quantised
 from lmc_core.places import assets
+from lmc_core.symmetry.layout import Layout
 
-OTHER_FORMATS = ("pytorch_model.bin", "model.safetensors.index.json", "tf_model.h5", "flax_model.msgpack")
+PRECISIONS = (torch.float32, torch.bfloat16, torch.float16)
+LONGEST = 380  # characters of a message
+COUNTS = re.compile(r"layer|depth|expert|head|group")
+MOST = 2**16  # layers, heads or experts of a configuration that is believed
+NOT_SUPPORTED = {
+    "albert": "all of its layers share one set of weights, so no layer can be moved by itself",
+    "distilbert": "there is no layout for it yet",
+}
 
 
 def zoo_folder() -> Path:
@@ -30,106 +44,225 @@ def zoo_folder() -> Path:
 
 def zoo() -> dict[str, Mapping[str, Any]]:
     """Name -> card of every shipped model, in alphabetical order."""
-    cards = sorted(zoo_folder().glob("*/card.json"))
-    return {path.parent.name: json.loads(path.read_text()) for path in cards}
+    return {path.parent.name: read_json(path) for path in sorted(zoo_folder().glob("*/card.json"))}
 
 
-def load(reference: str | Path) -> Model:
-    """Load a model, e.g. ``load("zoo:vit-fashion-s0")``.
+def load(reference: str | Path, allow_pickle: bool = False) -> Model:
+    """Load a model, e.g. ``load("zoo:vit-fashion-s0")`` or ``load("hf:openai-community/gpt2")``.
 
     Args:
-        reference: ``zoo:NAME``, a zoo name, ``path:FOLDER`` or a path.
+        reference: ``zoo:NAME``, ``hf:ORG/NAME[@REVISION]``, ``timm:NAME[.TAG]``, ``path:FOLDER``, a zoo name or a path.
+        allow_pickle: whether weights may be read from `.bin`, `.pt` and `.pth` files where there are no safetensors.
 
     Returns:
-        The model in float32, checked against the layout of its family.
+        The model in the precision it is stored in, checked against the layout of its family.
 
     Raises:
-        UnknownName: if the zoo has no such model, or no family fits.
+        UnknownName: if the zoo, the hub or timm has no such model.
         BadCheckpoint: if files are missing, damaged, foreign or hold values that are not finite.
+        BadInput: for a model of the hub that is not in the local cache while there is no connection.
     """
-    return load_folder(folder_of(reference))
+    found = _parsed(reference, allow_pickle)
+    return load_folder(_folder(found), found.label, found.allow_pickle)
 
 
 def folder_of(reference: str | Path) -> Path:
-    """Return the folder a reference means; one given as a path need not exist.
+    """Return the folder a reference means, fetched if it is one of the hub's; one given as a path need not exist.
 
     Raises:
-        UnknownName: if it is a name and the zoo has no such model.
+        UnknownName: if the zoo, the hub or timm has no such model.
+        BadInput: for a model of the hub that is not in the local cache while there is no connection.
     """
-    text = str(reference)
-    if text.startswith("path:"):
-        return Path(text.removeprefix("path:")).expanduser()
-    name = text.removeprefix("zoo:")
-    if "/" not in name and (zoo_folder() / name / "card.json").is_file():
-        return zoo_folder() / name
-    folder = Path(text).expanduser()
-    if not text.startswith("zoo:") and text and (folder.exists() or "/" in text or text.startswith(".")):
-        return folder
-    raise UnknownName.of("model", name, zoo())
+    return _folder(_parsed(reference))
 
 
 def full_reference(reference: str | Path) -> str:
-    """The same reference in a form that means the same in any working folder: ``zoo:NAME``, or ``path:`` and an absolute path.
+    """The same reference in a form that means the same in any working folder; paths become absolute.
 
     Raises:
         UnknownName: if it is a name and the zoo has no such model.
     """
-    folder = folder_of(reference).absolute()
-    return f"zoo:{folder.name}" if folder.parent == zoo_folder() else f"path:{folder}"
+    found = _parsed(reference)
+    if found.kind != "path":
+        return str(found)
+    folder = Path(found.name).absolute()
+    if folder.parent == zoo_folder() and not found.allow_pickle:
+        return f"zoo:{folder.name}"
+    return str(Reference("path", str(folder), None, found.allow_pickle))
 
 
-def load_folder(folder: Path) -> Model:
-    """Load a checkpoint from a folder."""
+def files_of(reference: str | Path) -> list[Path]:
+    """The files a model is read from, as far as they are there: configuration, card, index, weights."""
+    found = _parsed(reference)
+    folder = _folder(found)
+    files = [folder / "config.json", folder / "card.json"]
+    try:
+        weights = find_weights(folder, found.allow_pickle)
+        files += [*weights.files, *([weights.index] if weights.index else [])]
+    except (BadCheckpoint, OSError):
+        pass
+    return [path for path in files if path.is_file()]
+
+
+def load_folder(folder: Path, name: str | None = None, allow_pickle: bool = False) -> Model:
+    """Load a checkpoint from a folder.
+
+    Args:
+        folder: with config.json and weights.
+        name: of the model where no card.json gives one; the folder's by default.
+        allow_pickle: whether `.bin`, `.pt` and `.pth` files may be read.
+    """
     folder = Path(folder).expanduser()
     if folder.is_file():
         raise BadCheckpoint(f"A folder with config.json and model.safetensors is expected; {folder.name} is a file.")
     if not folder.is_dir():
-        raise BadCheckpoint(f"There is no folder {str(folder)!r}; give a folder with config.json and model.safetensors.")
-    raw = _read_json(folder / "config.json")
-    family = _recognise(raw, folder)
-    config = family.config(raw)
-    weights = folder / "model.safetensors"
-    if not weights.is_file():
-        other = next((name for name in OTHER_FORMATS if (folder / name).exists()), None)
-        found = f" (found {other}, which is not supported: save it again with safetensors in one file)" if other else ""
-        raise BadCheckpoint(f"The file model.safetensors is missing from {folder.name}{found}.")
-    layout = family.layout(config)
-    state = family.from_disk(_read_tensors(weights), config)
-    layout.check(state)
-    card = _read_json(folder / "card.json") if (folder / "card.json").is_file() else {}
-    return Model(str(card.get("name", folder.name)), family, config, state, card, folder.absolute()).check()
+        raise BadCheckpoint(
+            f"There is no folder {clip(str(folder))}; give one with config.json and model.safetensors.{_hub_hint(folder)}"
+        )
+    name = name or folder.name or folder.resolve().name
+    with _blame(name):
+        raw = read_json(folder / "config.json")
+        _require_plausible(raw)
+        try:
+            weights = find_weights(folder, allow_pickle)
+        except BadCheckpoint:
+            _recognise(raw, name, ())  # a model that is not supported is the better reason
+            raise
+        names = weights.names()
+        raw = completed(raw, names)
+        family = _recognise(raw, name, names)
+        config = family.config(raw)
+        layout = _layout(family, config, len(names))
+        card = _card(folder)
+        model = Model(card.get("name") or name, family, config, _read(weights, family, config, layout), card, folder.absolute())
+        return model.check()
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def supported() -> str:
+    """Names of the families, for sentences."""
+    return ", ".join(FAMILIES)
+
+
+def _parsed(reference: str | Path, allow_pickle: bool = False) -> Reference:
+    found = parse(reference, _zoo_names())
+    return Reference(found.kind, found.name, found.revision, found.allow_pickle or allow_pickle)
+
+
+def _zoo_names() -> list[str]:
+    return sorted(path.parent.name for path in zoo_folder().glob("*/card.json"))
+
+
+def _folder(found: Reference) -> Path:
+    if found.kind == "zoo":
+        return zoo_folder() / found.name
+    if found.kind == "path":
+        return Path(found.name)
+    from lmc_core.models.hub import folder_in_cache
+
+    return folder_in_cache(found, lambda raw: _recognise(raw, found.label, ()))
+
+
+def _hub_hint(folder: Path) -> str:
+    """Where the name may be meant as one of the hub's."""
+    return f" A model of the hub is written hf:{folder}." if len(folder.parts) == 2 and not folder.is_absolute() else ""
+
+
+@contextmanager
+def _blame(name: str) -> Iterator[None]:
+    """Turn whatever damaged content makes a family stumble over into one error that names the checkpoint."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BadCheckpoint(f"The file {path.name} is missing from {path.parent.name}.") from None
-    except (OSError, ValueError) as error:
-        raise BadCheckpoint(f"{path.parent.name}/{path.name} is not readable JSON ({type(error).__name__}).") from error
-    if not isinstance(content, dict):
-        raise BadCheckpoint(f"{path.parent.name}/{path.name} should hold a JSON object; it holds a {type(content).__name__}.")
-    return content
+        yield
+    except LmcError as error:
+        text = " ".join(str(error).split())
+        if text == str(error) and len(text) <= LONGEST:
+            raise
+        half = LONGEST // 2
+        raise type(error)(text if len(text) <= LONGEST else f"{text[:half]} ... {text[-half:]}") from error
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError) as error:
+        raise _damaged(name, error) from error
+    except (OSError, RuntimeError, TypeError, ValueError) as error:  # RecursionError is a RuntimeError
+        raise _damaged(name, error) from error
 
 
-def _recognise(config: Mapping[str, Any], folder: Path) -> Family:
+def _damaged(name: str, error: Exception) -> BadCheckpoint:
+    reason = " ".join(str(error).split())[:120]
+    return BadCheckpoint(
+        f"The files of {clip(name)} do not make sense together ({type(error).__name__}: {reason}); check its config.json, or "
+        "fetch the checkpoint again."
+    )
+
+
+def _require_plausible(config: Mapping[str, Any]) -> None:
+    """Refuse counts for which describing the model alone would take all memory, and weights that are no ordinary numbers."""
+    todo: list[tuple[str, Any]] = list(config.items())
+    while todo:
+        key, value = todo.pop()
+        if isinstance(value, dict):
+            todo += value.items()
+        elif isinstance(value, int) and value > MOST and COUNTS.search(key):
+            raise BadCheckpoint(f"The configuration gives {clip(key)} as {value:.3g}; at most {MOST:,} is expected there.")
+    quantisation = config.get("quantization_config")
+    if quantisation:
+        method = quantisation.get("quant_method") if isinstance(quantisation, dict) else None
+        raise BadCheckpoint(
+            f"The configuration says that the weights are quantised ({clip(str(method))}); use the model's float32, bfloat16 "
+            "or float16 checkpoint."
+        )
+
+
+def _recognise(config: Mapping[str, Any], name: str, names: Iterable[str]) -> Family:
+    """The family of a configuration; `names` are those of the parameters, for the refusal."""
     for family in FAMILIES.values():
         if family.recognises(config):
             return family
     kind = config.get("model_type") or config.get("architecture") or "nothing that names a family"
-    raise BadCheckpoint(
-        f"{folder.name}/config.json says {kind!r}; supported families: "
-        + "; ".join(f"{family.name} ({family.sentence.rstrip('.')})" for family in FAMILIES.values())
-        + "."
-    )
+    first = next(iter(names), None)
+    words = f"{name[:80]}/config.json says {clip(str(kind))}"
+    if isinstance(kind, str) and kind in NOT_SUPPORTED:
+        words += f", which is not supported because {NOT_SUPPORTED[kind]}"
+    elif config.get("auto_map"):
+        words += ", a model with code of its own, which is never run"
+    elif first:
+        words += f", and its first parameter, {clip(first, 60)}, has no place in any layout"
+    raise BadCheckpoint(f"{words}; supported: {supported()}.")
 
 
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
+def _layout(family: Family, config: Mapping[str, Any], tensors: int) -> Layout:
+    """The layout, built only if its depth can be that of so many tensors."""
+    depth = family.sizes(config).get("depth", 0)
+    if depth > tensors:
         raise BadCheckpoint(
-            f"{path.parent.name}/{path.name} is truncated or no safetensors file ({str(error)[:120]}); fetch it again."
-        ) from error
-    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+            f"The configuration gives a depth of {depth:,} layers, and the weights are only {tensors:,} tensors."
+        )
+    return family.layout(config)
+
+
+def _read(weights: Weights, family: Family, config: Mapping[str, Any], layout: Layout) -> dict[str, Tensor]:
+    state = family.from_disk(weights.read(), config)
+    try:
+        layout.check(state)
+    except BadCheckpoint as error:
+        raise BadCheckpoint(f"{error} Supported: {supported()}.") from error
+    for name, tensor in state.items():
+        if tensor.dtype not in PRECISIONS:
+            raise quantised(name, str(tensor.dtype).removeprefix("torch."))
+    return state
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    """What `card.json` says, if there is one; its entries that are shown must be what they should be."""
+    if not (folder / "card.json").is_file():
+        return {}
+    card = read_json(folder / "card.json")
+    for key in ("name", "family", "task"):
+        value = card.get(key, "")
+        if value is not None and not (isinstance(value, str) and value.isprintable() and len(value) <= 200):
+            raise BadCheckpoint(f"{folder.name}/card.json should give {key!r} in a few words; remove the file, or mend it.")
+    scores = card.get("scores", {})
+    if not isinstance(scores, dict) or not all(isinstance(s, dict) and _numbers(s) for s in scores.values()):
+        raise BadCheckpoint(f"{folder.name}/card.json should give 'scores' as numbers by split; remove the file, or mend it.")
+    return {key: value for key, value in card.items() if value is not None}
+
+
+def _numbers(values: Mapping[str, Any]) -> bool:
+    return all(isinstance(value, int | float) or value is None for value in values.values())

@@ -17,7 +17,7 @@ from torch.func import functional_call
 from lmc_core.errors import BadInput
 from lmc_core.models.model import Model
 from lmc_core.paths.barrier import Barrier, barrier
-from lmc_core.paths.line import Line
+from lmc_core.paths.line import Line, in_single
 from lmc_core.tasks import Examples, losses
 
 State = Mapping[str, Tensor]
@@ -97,7 +97,7 @@ def evaluate(
         Two float32 tensors `[states, examples]`: loss in nats, share correct.
     """
     forward = _Forward(model).to(device)
-    placed = [{f"inner.{name}": tensor.to(device) for name, tensor in state.items()} for state in states]
+    placed = [{f"inner.{name}": in_single(tensor.to(device)) for name, tensor in state.items()} for state in states]
     rows = []
     for number, batch in enumerate(examples.batches(BATCH)):
         inputs, targets = batch.inputs.to(device), batch.targets.to(device)

@@ -28,9 +28,15 @@ class Line:
             raise Incompatible(f"{self.a.name} and {self.b.name} have different parameters; align them first.")
 
     def state(self, lam: float) -> Mapping[str, Tensor]:
-        """The parameters at `lam`; the end models' own tensors, bit for bit, at 0 and 1."""
+        """The parameters at `lam`: at 0 and 1 the end models' own tensors, bit for bit; between them at least in float32."""
         if lam == 0.0:
             return self.a.state
         if lam == 1.0:
             return self.b.state
-        return {name: torch.lerp(tensor, self.b.state[name], lam) for name, tensor in self.a.state.items()}
+        other = self.b.state
+        return {name: torch.lerp(in_single(tensor), in_single(other[name]), lam) for name, tensor in self.a.state.items()}
+
+
+def in_single(tensor: Tensor) -> Tensor:
+    """The tensor itself, or its float32 copy where it is stored in half precision, which is too coarse to compute in."""
+    return tensor.float() if tensor.element_size() < 4 else tensor

@@ -1,0 +1,191 @@
+"""Models of the Hugging Face hub and of timm: the local cache first, then, where there is a connection, a download into it.
+
+The cache has the hub's own format (`models--ORG--NAME` with `refs`, `snapshots` and `blobs`), so what `hf download` or
+`from_pretrained` fetched is found, and what is fetched here is found by them. Only data is fetched: configuration, weights and
+tokenizer; code that a repository may hold is neither fetched nor run.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from lmc_core.errors import BadCheckpoint, BadInput, UnknownName
+from lmc_core.models.checkpoint_files import INDEX, PICKLE_INDEX, PICKLE_SINGLE, SINGLE, find_weights, read_json
+from lmc_core.models.references import Reference, unknown
+
+CONFIG = "config.json"
+PATIENCE = 0.6  # seconds that finding out whether there is a connection may take
+COMPANIONS = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
+    "vocab.txt", "tokenizer.model", "spiece.model", "preprocessor_config.json", "generation_config.json", "card.json",
+)  # fmt: skip
+YES = {"1", "ON", "YES", "TRUE"}
+Accept = Callable[[Mapping[str, Any]], object]
+
+
+def folder_in_cache(reference: Reference, accept: Accept = lambda config: None) -> Path:
+    """Return the snapshot of a ``hf`` or ``timm`` reference in the local cache, fetched if it was not there.
+
+    Args:
+        reference: what is wanted.
+        accept: called with the configuration before the weights are fetched; raises for a model that cannot be used.
+
+    Raises:
+        UnknownName: if the hub or timm has no such model.
+        BadInput: without a connection, within a second, if the cache lacks the model.
+        BadCheckpoint: if the repository holds no weights that may be read.
+    """
+    repository = timm_repository(reference.name) if reference.kind == "timm" else reference.name
+    snapshot = _snapshot(repository, reference.revision)
+    missing = None
+    if snapshot is not None:
+        try:
+            find_weights(snapshot, reference.allow_pickle)
+            return snapshot
+        except BadCheckpoint as error:
+            missing = error
+    reason = no_connection()
+    if reason is None:
+        return _fetch(reference, repository, accept)
+    if missing is not None and "--allow-pickle" in str(missing):
+        raise missing
+    command = f"hf download {repository}" + (f" --revision {reference.revision}" if reference.revision else "")
+    raise BadInput(
+        f"{reference} is not in the local cache {str(cache())!r}, and {reason}: run `{command}` where there is a connection "
+        "and copy that cache here, or give a folder."
+    )
+
+
+def cache() -> Path:
+    """The hub's local cache, from the hub's own environment variables."""
+    chosen = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
+    if not chosen:
+        above = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        chosen = os.path.join(os.environ.get("HF_HOME") or os.path.join(above, "huggingface"), "hub")
+    return Path(os.path.expandvars(os.path.expanduser(chosen)))
+
+
+def timm_repository(name: str) -> str:
+    """The hub's repository of timm's weights ``NAME[.TAG]``; without a tag, that of timm's default.
+
+    Raises:
+        UnknownName: if timm has no such weights.
+    """
+    import timm
+    from timm.models import get_pretrained_cfg
+
+    try:
+        found = get_pretrained_cfg(name)
+    except RuntimeError:  # a known architecture, an unknown tag
+        found = None
+    if found is None or not found.hf_hub_id:
+        raise unknown("pretrained timm model", name, timm.list_pretrained())
+    return str(found.hf_hub_id)
+
+
+def no_connection() -> str | None:
+    """Why the hub cannot be reached, in words, or None; takes at most `PATIENCE` seconds."""
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        if os.environ.get(name, "").upper() in YES:
+            return f"{name} forbids fetching it"
+    url = urlsplit(endpoint())
+    proxy = urllib.request.getproxies().get(url.scheme)
+    if proxy and not urllib.request.proxy_bypass(url.hostname or ""):
+        url = urlsplit(proxy if "//" in proxy else f"http://{proxy}")
+    address = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
+    reached = threading.Event()
+
+    def knock() -> None:
+        try:
+            socket.create_connection(address, timeout=PATIENCE).close()
+            reached.set()
+        except OSError:
+            pass
+
+    # in a thread, because looking up a name can take longer than any timeout of the connection
+    thread = threading.Thread(target=knock, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    return None if reached.is_set() else f"{address[0]} cannot be reached"
+
+
+def endpoint() -> str:
+    """Address of the hub."""
+    return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+
+
+def _snapshot(repository: str, revision: str | None) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    try:
+        found = try_to_load_from_cache(repository, CONFIG, cache_dir=cache(), revision=revision)
+    except (OSError, ValueError):  # a damaged cache
+        return None
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def _fetch(reference: Reference, repository: str, accept: Accept) -> Path:
+    from huggingface_hub import HfApi, errors, hf_hub_download
+    from tqdm import tqdm
+
+    class Bar(tqdm):
+        """A bar on a terminal, nothing elsewhere."""
+
+        def __init__(self, *args: Any, **kwargs: Any):
+            kwargs.pop("name", None)
+            super().__init__(*args, **kwargs | {"disable": None})
+
+    def get(name: str, revision: str | None) -> Path:
+        options: dict[str, Any] = {"cache_dir": cache(), "endpoint": endpoint(), "tqdm_class": Bar}
+        return Path(hf_hub_download(repository, name, revision=revision, **options))
+
+    try:
+        config = get(CONFIG, reference.revision)
+        accept(read_json(config))
+        commit = config.parent.name
+        names = HfApi(endpoint=endpoint()).list_repo_files(repository, revision=commit)
+        for name in COMPANIONS:
+            if name in names:
+                get(name, commit)
+        for name in _weights(reference, names, lambda name: get(name, commit)):
+            get(name, commit)
+        return config.parent
+    except errors.GatedRepoError as error:
+        raise BadInput(f"{reference} asks for consent: accept its terms on the hub, then run `hf auth login`.") from error
+    except errors.RevisionNotFoundError as error:
+        raise UnknownName(f"{repository!r} has no branch, tag or commit {reference.revision!r}; leave @ out.") from error
+    except errors.RepositoryNotFoundError as error:
+        raise UnknownName(
+            f"The hub has no repository {repository!r}, or keeps it private: check the spelling, or run `hf auth login`."
+        ) from error
+    except errors.EntryNotFoundError as error:
+        raise BadCheckpoint(f"{reference} has no {CONFIG}, so it is no model that can be loaded.") from error
+    except BadInput:
+        raise
+    except Exception as error:  # whatever a connection can come to
+        raise BadInput(
+            f"{reference} could not be fetched ({type(error).__name__}); try again, or run `hf download {repository}`."
+        ) from error
+
+
+def _weights(reference: Reference, names: list[str], get: Callable[[str], Path]) -> list[str]:
+    """Names of the files that hold the weights, out of those of a repository."""
+    for single, index in ((SINGLE, INDEX), (PICKLE_SINGLE, PICKLE_INDEX)):
+        if single == PICKLE_SINGLE and not reference.allow_pickle:
+            continue
+        if single in names:
+            return [single]
+        if index in names:
+            placed = read_json(get(index)).get("weight_map")
+            shards = sorted({str(file) for file in placed.values()}) if isinstance(placed, dict) else []
+            return [shard for shard in shards if shard in names]
+    others = [name for name in names if name in (PICKLE_SINGLE, PICKLE_INDEX)]
+    hint = f"; it has {others[0]}, which is read only with --allow-pickle" if others else ""
+    raise BadCheckpoint(f"{reference} has no {SINGLE}{hint}.")

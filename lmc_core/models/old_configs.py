@@ -1,0 +1,53 @@
+"""Configurations of encoders from 2018 to 2020, which do not say what they belong to.
+
+Before transformers 3, `config.json` lacked `model_type`, and often `architectures`. The parameters' names say both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+# beginning of a parameter's name -> kind of model; the last one is of models saved without their head
+BEGINNINGS = (
+    ("bert.", "bert"),
+    ("roberta.", "roberta"),
+    ("albert.", "albert"),
+    ("distilbert.", "distilbert"),
+    ("encoder.layer.", "bert"),
+)
+# part of a parameter's name -> class, by kind; the first that is found
+HEADS: dict[str, tuple[tuple[str, str], ...]] = {
+    "bert": (
+        ("cls.seq_relationship.", "BertForPreTraining"),
+        ("cls.predictions.", "BertForMaskedLM"),
+        ("classifier.", "BertForSequenceClassification"),
+        ("encoder.", "BertModel"),
+    ),
+    "roberta": (
+        ("lm_head.", "RobertaForMaskedLM"),
+        ("classifier.", "RobertaForSequenceClassification"),
+        ("encoder.", "RobertaModel"),
+    ),
+}
+
+
+def completed(config: Mapping[str, Any], names: Collection[str]) -> Mapping[str, Any]:
+    """The configuration with `model_type` and `architectures` filled in from the names of the parameters, where it lacks them.
+
+    Args:
+        config: content of a `config.json`.
+        names: of the parameters on disk.
+    """
+    if "architecture" in config or (config.get("model_type") and config.get("architectures")):
+        return config  # timm's, or a complete one
+    if "model_type" in config and not isinstance(config["model_type"], str):
+        return config
+    kind = config.get("model_type") or next(
+        (kind for beginning, kind in BEGINNINGS if any(name.startswith(beginning) for name in names)), None
+    )
+    found: dict[str, Any] = {"model_type": kind} if kind else {}
+    head = next((cls for part, cls in HEADS.get(kind or "", ()) if any(part in name for name in names)), None)
+    if head and not config.get("architectures"):
+        found["architectures"] = [head]
+    return {**config, **found}

@@ -1,0 +1,131 @@
+"""How models are named: `zoo:NAME`, `hf:ORG/NAME[@REVISION]`, `timm:NAME[.TAG]`, `path:FOLDER`, or plain words.
+
+A plain word is a model of the zoo; anything with a slash, and any folder that exists, is a path. `pickle:` before any of them
+says that weights may also be read from `.bin`, `.pt` and `.pth` files, which is what `--allow-pickle` writes there, so that
+the permission travels with the reference to whoever loads it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from lmc_core.errors import BadInput, UnknownName
+
+Kind = Literal["zoo", "hf", "timm", "path"]
+PICKLE = "pickle:"
+FORMS = "zoo:NAME, hf:ORG/NAME[@REVISION], timm:NAME[.TAG], path:FOLDER, a zoo name, or a folder"
+REPOSITORY = re.compile(r"(?!.*(\.\.|--))\w[\w.-]{0,95}(/\w[\w.-]{0,95})?(?<![.-])", re.ASCII)
+REVISION = re.compile(r"(?!.*\.\.)\w[\w./-]{0,199}(?<![./])", re.ASCII)
+TIMM = re.compile(r"\w[\w-]{0,95}(\.\w[\w-]{0,95})?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A model, by name.
+
+    Attributes:
+        kind: where it comes from.
+        name: of the zoo's model, ``ORG/NAME`` of the hub's repository, ``NAME[.TAG]`` of timm's weights, or the folder.
+        revision: branch, tag or commit of the hub's repository; None for ``main``.
+        allow_pickle: whether `.bin`, `.pt` and `.pth` files may be read.
+    """
+
+    kind: Kind
+    name: str
+    revision: str | None = None
+    allow_pickle: bool = False
+
+    def __str__(self) -> str:
+        """The reference as it is typed."""
+        revision = f"@{self.revision}" if self.revision else ""
+        return f"{PICKLE if self.allow_pickle else ''}{self.kind}:{self.name}{revision}"
+
+    @property
+    def label(self) -> str:
+        """A short name to show."""
+        if self.kind == "path":
+            folder = Path(self.name)
+            return folder.name or folder.resolve().name or self.name
+        revision = f"@{self.revision}" if self.revision else ""
+        return self.name.rpartition("/")[2] + revision
+
+
+def allowing_pickle(reference: str) -> str:
+    """The same reference with permission to read pickles."""
+    return reference if reference.startswith(PICKLE) else PICKLE + reference
+
+
+def parse(text: str | Path, zoo: Iterable[str] = ()) -> Reference:
+    """Read a reference.
+
+    Args:
+        text: what was typed.
+        zoo: names of the zoo's models, which plain words are looked up in.
+
+    Raises:
+        UnknownName: for a name that the zoo does not have.
+        BadInput: for a name that neither the hub nor timm can have.
+    """
+    words = str(text)
+    if words.startswith(PICKLE):
+        return replace(parse(words.removeprefix(PICKLE), zoo), allow_pickle=True)
+    kind, colon, name = words.partition(":")
+    if colon and kind == "path":
+        return Reference("path", str(_home(name)))
+    if colon and kind == "hf":
+        return _hub(name)
+    if colon and kind == "timm":
+        if not TIMM.fullmatch(name):
+            raise BadInput(f"timm:NAME[.TAG] is expected, such as timm:vit_small_patch16_224.augreg_in1k; {clip(words)} came.")
+        return Reference("timm", name)
+    name = name if colon and kind == "zoo" else words
+    if name in zoo:
+        return Reference("zoo", name)
+    if kind != "zoo" or not colon:
+        folder = _home(words)
+        if words and (_exists(folder) or "/" in words or words.startswith(".")):
+            return Reference("path", str(folder))
+    raise unknown("model", name, zoo)
+
+
+def unknown(kind: str, name: str, known: Iterable[str], shown: int = 20) -> UnknownName:
+    """The error for a name that is not there; long lists are cut to the nearest names."""
+    options = sorted(known)
+    if len(options) > shown:
+        options = difflib.get_close_matches(name, options, n=3, cutoff=0.3) or options[:3]
+        return UnknownName(f"There is no {kind} {clip(name)}; the nearest names are {', '.join(options)}.")
+    return UnknownName.of(kind, name if len(name) <= 100 else name[:97] + "...", options)
+
+
+def clip(text: str, length: int = 100) -> str:
+    """A text in quotes, its middle left out where it is longer than `length`."""
+    half = length // 2
+    return repr(text if len(text) <= length else f"{text[:half]}...{text[-half:]}")
+
+
+def _hub(name: str) -> Reference:
+    repository, at, revision = name.partition("@")
+    if not REPOSITORY.fullmatch(repository):
+        raise BadInput(f"hf:ORG/NAME[@REVISION] is expected, such as hf:openai-community/gpt2; {clip('hf:' + name)} came.")
+    if at and not REVISION.fullmatch(revision):
+        raise BadInput(f"A branch, tag or commit is expected after @ in {clip('hf:' + name)}; leave @ out for the newest one.")
+    return Reference("hf", repository, revision or None)
+
+
+def _home(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # ~somebody who does not exist
+        return Path(text)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name too long for the file system, or with a null character
+        return False
