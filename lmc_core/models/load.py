@@ -22,7 +22,7 @@ from lmc_core.models.families import FAMILIES
 from lmc_core.models.family import Family
 from lmc_core.models.model import Model
 from lmc_core.models.old_configs import completed
-from lmc_core.models.references import Reference, clip, parse
+from lmc_core.models.references import REPOSITORY, Reference, clip, parse
 from lmc_core.models.safetensors_file import quantised
 from lmc_core.places import assets
 from lmc_core.symmetry.layout import Layout
@@ -112,14 +112,8 @@ def load_folder(folder: Path, name: str | None = None, allow_pickle: bool = Fals
         name: of the model where no card.json gives one; the folder's by default.
         allow_pickle: whether `.bin`, `.pt` and `.pth` files may be read.
     """
-    folder = Path(folder).expanduser()
-    if folder.is_file():
-        raise BadCheckpoint(f"A folder with config.json and model.safetensors is expected; {folder.name} is a file.")
-    if not folder.is_dir():
-        raise BadCheckpoint(
-            f"There is no folder {clip(str(folder))}; give one with config.json and model.safetensors.{_hub_hint(folder)}"
-        )
-    name = name or folder.name or folder.resolve().name
+    folder = _present(Path(folder).expanduser())
+    name = name or folder.name
     with _blame(name):
         raw = read_json(folder / "config.json")
         _require_plausible(raw)
@@ -134,8 +128,8 @@ def load_folder(folder: Path, name: str | None = None, allow_pickle: bool = Fals
         config = family.config(raw)
         layout = _layout(family, config, len(names))
         card = _card(folder)
-        model = Model(card.get("name") or name, family, config, _read(weights, family, config, layout), card, folder.absolute())
-        return model.check()
+        state = _read(weights, family, config, layout)
+        return Model(card.get("name") or name, family, config, state, card, folder).check()
 
 
 def supported() -> str:
@@ -162,9 +156,17 @@ def _folder(found: Reference) -> Path:
     return folder_in_cache(found, lambda raw: _recognise(raw, found.label, ()))
 
 
-def _hub_hint(folder: Path) -> str:
-    """Where the name may be meant as one of the hub's."""
-    return f" A model of the hub is written hf:{folder}." if len(folder.parts) == 2 and not folder.is_absolute() else ""
+def _present(folder: Path) -> Path:
+    """The folder's absolute path, if it is there."""
+    try:
+        if folder.is_dir():
+            return folder.absolute()
+        if folder.is_file():
+            raise BadCheckpoint(f"A folder with config.json and model.safetensors is expected; {folder.name} is a file.")
+    except OSError:  # a name too long for the file system
+        pass
+    hint = f" A model of the hub is written hf:{folder}." if REPOSITORY.fullmatch(str(folder)) else ""
+    raise BadCheckpoint(f"There is no folder {clip(str(folder))}; give one with config.json and model.safetensors.{hint}")
 
 
 @contextmanager

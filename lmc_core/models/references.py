@@ -76,6 +76,8 @@ def parse(text: str | Path, zoo: Iterable[str] = ()) -> Reference:
         return replace(parse(words.removeprefix(PICKLE), zoo), allow_pickle=True)
     kind, colon, name = words.partition(":")
     if colon and kind == "path":
+        if not name:
+            raise BadInput("path:FOLDER is expected, such as path:./model; no folder came.")
         return Reference("path", str(_home(name)))
     if colon and kind == "hf":
         return _hub(name)
@@ -90,6 +92,8 @@ def parse(text: str | Path, zoo: Iterable[str] = ()) -> Reference:
         folder = _home(words)
         if words and (_exists(folder) or "/" in words or words.startswith(".")):
             return Reference("path", str(folder))
+    if colon and kind != "zoo":
+        raise UnknownName(f"There is no model {clip(words)}; expected one of {FORMS}.")
     raise unknown("model", name, zoo)
 
 
