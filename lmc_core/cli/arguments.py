@@ -9,8 +9,13 @@ from pathlib import Path
 from typing import NoReturn
 
 from lmc_core.errors import BadInput
+from lmc_core.models.references import allowing_pickle
 
-MODEL = "zoo:NAME, a zoo name (see `lmc models`), or a folder with config.json and model.safetensors"
+MODEL = (
+    "a zoo name (see `lmc models`), hf:ORG/NAME[@REVISION], timm:NAME[.TAG], or a folder with config.json and "
+    "model.safetensors, also as path:FOLDER"
+)
+PICKLE = "read weights from .bin, .pt and .pth files where there are no safetensors; for sources you trust"
 CLASS = (
     "class of one kind of space: residual, units, heads, query-key or value-output = none, permutation, orthogonal or "
     "invertible; repeatable. all=CLASS lowers every space to at most CLASS. What is left out gets its largest class"
@@ -63,11 +68,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     app.add_argument("--port", type=int, help="port on 127.0.0.1; the first free one from 8501 when left out")
     app.add_argument("--no-browser", action="store_true", help="print the address only")
 
-    models = command("models", "List the shipped models.")
+    models = command("models", "List the shipped models, or public ones to fetch.")
+    models.add_argument("--public", action="store_true", help="list public families of independently trained models")
     models.add_argument("--json", action="store_true", help="print a list of objects")
 
     show = command("show", "Say what a model is, and which symmetries it admits.")
     show.add_argument("model", metavar="MODEL", help=MODEL)
+    show.add_argument("--allow-pickle", action="store_true", help=PICKLE)
     show.add_argument("--json", action="store_true", help="print one object")
 
     align = command("align", "Move model B into the coordinates of A and write it as an ordinary checkpoint.")
@@ -112,6 +119,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     arguments = parser.parse_args(list(argv) or ["app"])
     if arguments.command is None:
         parser.error("a command is missing")
+    if getattr(arguments, "allow_pickle", False):
+        for name in {"model", "a", "b"} & vars(arguments).keys():
+            setattr(arguments, name, allowing_pickle(getattr(arguments, name)))
     return arguments
 
 
@@ -119,6 +129,7 @@ def _pair(parser: argparse.ArgumentParser) -> None:
     """Arguments that every command about two models has."""
     parser.add_argument("a", metavar="A", help=MODEL)
     parser.add_argument("b", metavar="B", help="the model that is moved; named like A")
+    parser.add_argument("--allow-pickle", action="store_true", help=PICKLE)
     parser.add_argument("--task", help="what to measure on: fashion-mnist or plays (default: what A was trained on)")
     parser.add_argument(
         "--class", dest="classes", type=class_choice, action="append", default=[], metavar="SPACE=CLASS", help=CLASS

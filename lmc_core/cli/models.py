@@ -1,4 +1,4 @@
-"""`lmc models` and `lmc show MODEL`: what there is, and which symmetries it admits."""
+"""`lmc models [--public]` and `lmc show MODEL`: what there is, and which symmetries it admits."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from lmc_core.cli.output import facts, print_json, table
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Print the zoo, or one model."""
+    """Print the zoo, public families, or one model."""
     if arguments.command == "show":
         return show(arguments.model, arguments.json)
+    if arguments.public:
+        return show_public(arguments.json)
     from lmc_core.models.describe import listing
 
     rows = listing()
@@ -33,13 +35,48 @@ def run(arguments: argparse.Namespace) -> None:
     print(table(header, lines, left=3))
 
 
+FORMATS = {True: "needs --allow-pickle", False: "safetensors", None: "may need --allow-pickle"}
+
+
+def show_public(as_json: bool) -> None:
+    """Print the public families of independently trained models."""
+    from lmc_core.figures.numbers import size
+    from lmc_core.models.public import public_rows
+
+    rows = public_rows()
+    if as_json:
+        return print_json(rows)
+    header = ("name", "family", "format", "models", "parameters", "download of each", "memory for a pair")
+    lines = [
+        [
+            row["name"],
+            row["family"] or "not supported",
+            FORMATS[row["pickle"]],
+            str(row["models"]),
+            f"{row['parameters']:,}",
+            size(row["bytes"]),
+            size(row["memory"]),
+        ]
+        for row in rows
+    ]
+    print(table(header, lines, left=3))
+    for row in rows:
+        first, last = row["references"][:3], row["references"][3:]
+        print(
+            f"\n{row['name']}: {row['sentence']}\n  {', '.join(first)}{', ... ' + last[-1] if last else ''}\n  {row['source']}"
+        )
+    print("\nA download is about the weights in float32, or half of that; each model is fetched once, into the hub's own cache.")
+
+
 def score_words(score: Mapping[str, Any]) -> str:
     """A measured loss with its accuracy or perplexity, in words with units."""
     if not score:
         return "not measured"
-    if "perplexity" in score:
-        return f"{score['loss']:.3f} nats per character, perplexity {score['perplexity']:.2f}"
-    return f"{score['loss']:.3f} nats, {100 * score['accuracy']:.1f} % right"
+    loss, perplexity, accuracy = (score.get(name) for name in ("loss", "perplexity", "accuracy"))
+    words = "loss not measured" if loss is None else f"{loss:.3f} nats"
+    if perplexity is not None:
+        return f"{words} per character, perplexity {perplexity:.2f}"
+    return words if accuracy is None else f"{words}, {100 * accuracy:.1f} % right"
 
 
 def show(reference: str, as_json: bool) -> None:

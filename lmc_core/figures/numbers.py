@@ -64,3 +64,9 @@ def seconds(value: float | None) -> str:
     if value < 60:
         return number(value, "s", 2)
     return f"{int(value) // 60} min {int(value) % 60} s"
+
+
+def size(value: float) -> str:
+    """Return a number of bytes: "56.3 MB", "1.42 GB"."""
+    power = next(p for p in (3, 2, 1, 0) if value >= 1000**p or p == 0)
+    return number(value / 1000**power, ("B", "kB", "MB", "GB")[power])

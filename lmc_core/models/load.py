@@ -120,7 +120,8 @@ def load_folder(folder: Path, name: str | None = None, allow_pickle: bool = Fals
         try:
             weights = find_weights(folder, allow_pickle)
         except BadCheckpoint:
-            _recognise(raw, name, ())  # a model that is not supported is the better reason
+            if raw.get("model_type") or raw.get("architecture"):
+                _recognise(raw, name, ())  # a model that is not supported is the better reason
             raise
         names = weights.names()
         raw = completed(raw, names)
@@ -217,9 +218,9 @@ def _recognise(config: Mapping[str, Any], name: str, names: Iterable[str]) -> Fa
     for family in FAMILIES.values():
         if family.recognises(config):
             return family
-    kind = config.get("model_type") or config.get("architecture") or "nothing that names a family"
+    kind = config.get("model_type") or config.get("architecture")
     first = next(iter(names), None)
-    words = f"{name[:80]}/config.json says {clip(str(kind))}"
+    words = f"{name[:80]}/config.json says {clip(str(kind))}" if kind else f"{name[:80]}/config.json names no kind of model"
     if isinstance(kind, str) and kind in NOT_SUPPORTED:
         words += f", which is not supported because {NOT_SUPPORTED[kind]}"
     elif config.get("auto_map"):

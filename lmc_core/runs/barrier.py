@@ -34,10 +34,9 @@ def _load_once(reference: str, stamp: tuple[tuple[int, int], ...]) -> Model:
 
 def _load(reference: str) -> Model:
     """Load a model, or take the one kept warm if its files have not been written since."""
-    from lmc_core.models.load import folder_of
+    from lmc_core.models.load import files_of
 
-    files = [folder_of(reference) / name for name in ("config.json", "model.safetensors", "card.json")]
-    stats = [path.stat() for path in files if path.is_file()]
+    stats = [path.stat() for path in files_of(reference)]
     return _load_once(reference, tuple((stat.st_mtime_ns, stat.st_size) for stat in stats))
 
 
