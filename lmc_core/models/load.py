@@ -30,6 +30,7 @@ from lmc_core.symmetry.layout import Layout
 PRECISIONS = (torch.float32, torch.bfloat16, torch.float16)
 LONGEST = 380  # characters of a message
 COUNTS = re.compile(r"layer|depth|expert|head|group")
+DEEP = 500  # layers that are described in no time; deeper models must have a tensor for each
 MOST = 2**16  # layers, heads or experts of a configuration that is believed
 NOT_SUPPORTED = {
     "albert": "all of its layers share one set of weights, so no layer can be moved by itself",
@@ -231,9 +232,9 @@ def _recognise(config: Mapping[str, Any], name: str, names: Iterable[str]) -> Fa
 
 
 def _layout(family: Family, config: Mapping[str, Any], tensors: int) -> Layout:
-    """The layout, built only if its depth can be that of so many tensors."""
+    """The layout, built only if its depth is small or can be that of so many tensors."""
     depth = family.sizes(config).get("depth", 0)
-    if depth > tensors:
+    if depth > max(tensors, DEEP):
         raise BadCheckpoint(
             f"The configuration gives a depth of {depth:,} layers, and the weights are only {tensors:,} tensors."
         )
