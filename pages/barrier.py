@@ -19,12 +19,12 @@ if len(known) < 2:
 with st.sidebar:
     pair = choose_pair(known, KEY)
     try:
-        setting, largest = choose_classes(pair, KEY)
+        setting, spaces = choose_classes(pair, KEY)
     except LmcError as error:
         st.error(str(error), icon=":material/error:")
         st.stop()
     split, examples, points = choose_accuracy(KEY)
-    kept = choose_kept(setting, largest, KEY)
+    kept = choose_kept(setting, spaces, KEY)
 
 address.write(
     {
@@ -40,10 +40,12 @@ address.write(
 )
 
 try:
+    largest = {kind: space["largest"] for kind, space in spaces.items()}
     wanted = list(dict.fromkeys([PLAIN, *kept, setting]))
     requests = [work.request_of(pair, each, split, examples, points) for each in wanted]
     lines = [
-        status.Curve(each.label, request, work.stored(request.key)) for each, request in zip(wanted, requests, strict=True)
+        status.Curve(each.label(largest), request, work.stored(request.key))
+        for each, request in zip(wanted, requests, strict=True)
     ]
     status.show_status(lines, KEY)
 except LmcError as error:

@@ -15,11 +15,11 @@ def chosen_classes(reference: str, choices: Sequence[tuple[str, str]]) -> dict[s
         choices: as they were typed.
     """
     from lmc_core.models.load import load
-    from lmc_core.symmetry.spaces import SymmetryClass, choose_classes
+    from lmc_core.symmetry.spaces import SymmetryClass, at_most
 
     named = {space: chosen for space, chosen in choices if space != "all"}
     lowered = [SymmetryClass.parse(chosen) for space, chosen in choices if space == "all"]
     if not lowered:
         return named
-    largest = choose_classes(load(reference).layout.spaces)
-    return {kind: min(lowered[-1], value).value for kind, value in largest.items()} | named
+    classes = at_most(load(reference).layout.spaces, lowered[-1])
+    return {kind: value.value for kind, value in classes.items()} | named

@@ -87,7 +87,7 @@ def meaning_of(result: Mapping[str, Any]) -> str:
     if method in MEANINGS:
         return method
     classes = set((result.get("classes") or {}).values())
-    return "permutation" if classes <= {"none", "permutation"} else "orthogonal"
+    return "permutation" if classes <= {"none", "permutation", "signs", "turns", "signed", "scales", "scaled"} else "orthogonal"
 
 
 @dataclass(frozen=True)

@@ -6,32 +6,43 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmc_core.figures.numbers import estimate, number
+from lmc_core.symmetry.spaces import PLANES
 
 Result = Mapping[str, Any]
 
-PERMUTED = ("heads", "residual", "units")
-LARGEST = {
-    "heads": "permutation",
-    "query-key": "invertible",
-    "residual": "orthogonal",
-    "units": "permutation",
-    "value-output": "invertible",
-}
 MATCHERS = {"weight": "weight matching", "activation": "activation matching"}
-ADJECTIVES = {"permutation": "permuted", "orthogonal": "orthogonal", "invertible": "invertible"}
+ADJECTIVES = {
+    "permutation": "permuted",
+    "signs": "signs of",
+    "turns": "quarter turns of",
+    "signed": "permuted and signed",
+    "scales": "scales of",
+    "scaled": "permuted and scaled",
+    "rotation": "rotated pairs of",
+    "rotary": "rotated and scaled pairs of",
+    "orthogonal": "orthogonal",
+    "invertible": "invertible",
+}
 
 
-def setting_label(method: str, classes: Mapping[str, str] | None) -> str:
-    """Return a short name of a setting: "Plain average", "Permutations only", "All classes", or the classes themselves."""
+def setting_label(method: str, classes: Mapping[str, str] | None, largest: Mapping[str, str] | None = None) -> str:
+    """Return a short name of a setting: "Plain average", "Permutations only", "All classes", or the classes themselves.
+
+    Args:
+        method: ``none`` or a matcher.
+        classes: kind of space -> chosen class.
+        largest: kind of space -> the largest class that these models admit.
+    """
     classes = dict(classes or {})
     if method == "none":
         return "Plain average"
     active = {kind: value for kind, value in classes.items() if value != "none"}
     if not active:
         return "Nothing may move"
-    if classes == LARGEST:
+    still = {kind for kind, value in (largest or {}).items() if value != "none" and kind not in PLANES} - set(active)
+    if classes == dict(largest or {}):
         name = "All classes"
-    elif set(active.values()) == {"permutation"} and set(active) == set(PERMUTED):
+    elif set(active.values()) == {"permutation"} and "units" in active and not still and not set(active) & set(PLANES):
         name = "Permutations only"
     else:
         groups = [(word, [kind for kind, v in sorted(active.items()) if v == value]) for value, word in ADJECTIVES.items()]
@@ -42,7 +53,7 @@ def setting_label(method: str, classes: Mapping[str, str] | None) -> str:
 
 def labels_of(results: Sequence[Result]) -> list[str]:
     """Return a label for each result, with what else differs between them where settings alone do not tell them apart."""
-    names = [setting_label(str(r.get("method", "none")), r.get("classes")) for r in results]
+    names = [setting_label(str(r.get("method", "none")), r.get("classes"), r.get("largest")) for r in results]
     pairs = [" \u2192 ".join(r["models"]) for r in results]
     if len(set(pairs)) > 1:
         names = [f"{name}, {pair}" for name, pair in zip(names, pairs, strict=True)]

@@ -7,15 +7,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from lmc_core.errors import Incompatible, UnknownName
 from lmc_core.matching.weight import Settings, Trace, match_weights
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
-from lmc_core.symmetry.canonical import rewrite_blocks
-from lmc_core.symmetry.check import function_error, require_same_function
-from lmc_core.symmetry.spaces import Classes, SymmetryClass, choose_classes
+from lmc_core.symmetry.canonical import rewrite_in_place
+from lmc_core.symmetry.check import few_enough, relative_difference, require_same_function, run
+from lmc_core.symmetry.spaces import Classes, SymmetryClass, choose_classes, class_of
 
 
 @dataclass(frozen=True)
@@ -73,14 +74,13 @@ def _settings_of_both(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[tu
 
 def untied(model: Model) -> Model:
     """The same model with a head of its own where it shared the token table; otherwise the model itself."""
-    rewrite = model.family.rewrite(model.config)
-    if rewrite.tied is None:
+    tied = model.family.rewrite(model.config).tied
+    if tied is None:
         return model
-    head, table = rewrite.tied
     return replace(
         model,
-        config={**model.config, **dict(rewrite.untied_config)},
-        state={**model.state, head: model.state[table].clone()},
+        config={**model.config, **dict(tied.config)},
+        state={**model.state, tied.head: model.state[tied.table] * tied.scale},
     )
 
 
@@ -94,21 +94,30 @@ def common_form(a: Model, b: Model) -> tuple[Model, Model]:
     return (a, b) if a.state.keys() == b.state.keys() else (untied(a), untied(b))
 
 
-def canonical(model: Model, classes: Classes) -> Model:
-    """Rewrite a model into canonical form for the chosen classes; computed and returned in float64.
+def canonical(model: Model, classes: Classes, in_place: bool = False) -> Model:
+    """Rewrite a model into canonical form for the chosen classes.
 
     With nothing but permutations asked for, the parameters stay as they are.
+
+    Args:
+        model: to rewrite.
+        classes: chosen class of each kind of space.
+        in_place: write into the model's own tensors, in their own precision (float32 at least), so that it is not held twice.
+
+    Returns:
+        The rewritten model, in float64 unless `in_place`.
     """
-    if classes["residual"] >= SymmetryClass.ORTHOGONAL:
+    if any(class_of(space, classes).mixes for space in model.layout.spaces.values() if space.kind == "residual"):
         model = untied(model)
-    state = {name: tensor.double() for name, tensor in model.state.items()}
-    rewrite = model.family.rewrite(model.config)
-    return model.with_state(model.layout.write(state, rewrite_blocks(model.layout, rewrite, model.layout.read(state), classes)))
+    state = {name: _working(tensor, in_place) for name, tensor in model.state.items()}
+    rewrite_in_place(model.layout, model.family.rewrite(model.config), state, classes)
+    return model.with_state(state)
 
 
-def in_float32(model: Model) -> Model:
-    """The same model with parameters in float32."""
-    return model.with_state({name: tensor.float() for name, tensor in model.state.items()})
+def _working(tensor: Tensor, in_place: bool) -> Tensor:
+    if not in_place:
+        return tensor.to(torch.float64, copy=True, memory_format=torch.contiguous_format)
+    return (tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()).contiguous()
 
 
 def align_pair(
@@ -120,6 +129,7 @@ def align_pair(
     settings: Settings | None = None,
     masks: Mapping[str, Tensor] | None = None,
     progress: Callable[[float], None] = lambda share: None,
+    in_place: bool = False,
 ) -> AlignedPair:
     """Move `b` into the coordinates of `a`.
 
@@ -132,6 +142,8 @@ def align_pair(
         settings: of the matcher.
         masks: by parameter, the rows that count.
         progress: called with the share done; may raise to stop.
+        in_place: write into the tensors of `a` and `b`, which then hold the aligned models; for models so large that there is no
+            room for copies. They are of no use afterwards if this fails or is stopped.
 
     Returns:
         Both models in one frame, in float32, with the measured function error.
@@ -146,14 +158,22 @@ def align_pair(
     begin = time.perf_counter()
     a, b = common_form(a, b)
     chosen = choose_classes(a.layout.spaces, classes)
-    left, right = canonical(a, chosen), canonical(b, chosen)
+    checked = few_enough(inputs, a)
+    before = [run(model, checked) for model in (a, b)]
+    checking = time.perf_counter() - begin
+    left, right = canonical(a, chosen, in_place), canonical(b, chosen, in_place)
     alignment, trace = METHODS[method](left.layout, left.state, right.state, chosen, settings, masks, progress)
-    moved = right.with_state(alignment.apply(right.layout, right.state))
+    moved = right.with_state(alignment.apply(right.layout, right.state, in_place=True))
     left, moved = in_float32(left), in_float32(moved)
-    seconds = time.perf_counter() - begin
-    error = max(function_error(a, left, inputs), function_error(b, moved, inputs))
+    seconds = time.perf_counter() - begin - checking
+    error = max(relative_difference(was, run(model, checked)) for was, model in zip(before, (left, moved), strict=True))
     require_same_function(error, b.name)
     return AlignedPair(left, moved, alignment, trace, error, seconds)
+
+
+def in_float32(model: Model) -> Model:
+    """The same model with parameters in float32."""
+    return model.with_state({name: tensor.float() for name, tensor in model.state.items()})
 
 
 METHODS: dict[str, Callable[..., tuple[Alignment, Trace]]] = {"weight": match_weights}

@@ -10,8 +10,17 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from lmc_core.symmetry.elements import ones_complement
-from lmc_core.symmetry.spaces import SymmetryClass
+from lmc_core.symmetry.elements import (
+    Element,
+    Monomial,
+    Orthogonal,
+    Permutation,
+    ones_complement,
+    pair_signs,
+    quarter_turns,
+    rotary_matrix,
+)
+from lmc_core.symmetry.spaces import Pairs, Space, SymmetryClass
 
 
 def assignment(similarity: Tensor) -> Tensor:
@@ -19,10 +28,10 @@ def assignment(similarity: Tensor) -> Tensor:
 
     Ties fall to the identity: a pull far below rounding of the entries is added to the diagonal.
     """
-    values = similarity.numpy()
-    scale = float(np.abs(values).max()) if values.size else 0.0
-    pulled = values + np.eye(len(values)) * scale * 1e-14
-    return torch.from_numpy(linear_sum_assignment(pulled, maximize=True)[1].astype(np.int64))
+    cost = -similarity.numpy()  # a copy; SciPy would make one more to maximise
+    if cost.size:
+        np.fill_diagonal(cost, cost.diagonal() - float(np.abs(cost).max()) * 1e-14)
+    return torch.from_numpy(linear_sum_assignment(cost)[1].astype(np.int64))
 
 
 def procrustes(similarity: Tensor, fixes_ones: bool = False) -> Tensor:
@@ -39,15 +48,71 @@ def procrustes(similarity: Tensor, fixes_ones: bool = False) -> Tensor:
     return basis @ inner @ basis.mT + 1 / size
 
 
-def best_value(similarity: Tensor, chosen: SymmetryClass) -> Tensor:
-    """The maximum of <M, T> over the class, for a batch `[..., n, n]` -> `[...]`.
+def rotations(similarity: Tensor, pairs: Pairs) -> tuple[Tensor, Tensor]:
+    """Maximise <M, T> over rotations of the rotary pairs and orthogonal maps of the other coordinates.
 
-    The trace for none, an assignment for permutation, the nuclear norm for orthogonal and above.
+    With M read on one pair as (a, b; c, d), <M, rotation by phi> = (a + d) cos phi + (c - b) sin phi, so phi = arg((a + d) + i (c - b))
+    and the maximum is its modulus.
+
+    Returns:
+        T, float64 `[..., n, n]`, and the maximum `[...]`.
     """
-    if chosen is SymmetryClass.NONE:
-        return similarity.diagonal(dim1=-2, dim2=-1).sum(-1)
-    if chosen is SymmetryClass.PERMUTATION:
-        flat = similarity.flatten(0, -3)
-        values = torch.stack([m[torch.arange(len(m)), assignment(m)].sum() for m in flat])
-        return values.view(similarity.shape[:-2])
-    return torch.linalg.matrix_norm(similarity, "nuc")
+    first, second = (torch.tensor(side) for side in pairs.indices())
+    even = similarity[..., first, first] + similarity[..., second, second]
+    odd = similarity[..., second, first] - similarity[..., first, second]
+    modulus = torch.hypot(even, odd)
+    scale = torch.where(modulus > 0, modulus, 1.0)
+    factors = torch.complex(torch.where(modulus > 0, even / scale, 1.0), odd / scale)
+    rest = similarity[..., pairs.rotated :, pairs.rotated :]
+    value = modulus.sum(-1) + (torch.linalg.matrix_norm(rest, "nuc") if rest.shape[-1] else 0.0)
+    return rotary_matrix(pairs, factors, procrustes(rest) if rest.shape[-1] else rest), value
+
+
+def maximise(space: Space, chosen: SymmetryClass, similarity: Tensor, order: Tensor | None = None) -> tuple[Element, Tensor]:
+    """The element of a class that fits best, and how well: argmax and max of <M, T> (+ <M', |T|>).
+
+    Scales are balanced before matching, so that of the classes that stretch only signs and rotations are left to find.
+
+    Args:
+        space: where.
+        chosen: one of its classes.
+        similarity: M, float64 `[n, n]`, or `[copies, n, n]` for a space within another.
+        order: M', what counts whatever the signs are (gains, gates), same shape.
+
+    Returns:
+        The element, and the maximum, `[]` or `[copies]`.
+    """
+    diagonal = similarity.diagonal(dim1=-2, dim2=-1)
+    extra = torch.zeros_like(similarity) if order is None else order
+    if chosen in (SymmetryClass.ORTHOGONAL, SymmetryClass.INVERTIBLE):
+        found = procrustes(similarity, space.fixes_ones)
+        return Orthogonal(found), (found * similarity).sum((-2, -1)) + extra.diagonal(dim1=-2, dim2=-1).sum(-1)
+    if chosen in (SymmetryClass.ROTATION, SymmetryClass.ROTARY):
+        assert space.pairs is not None
+        values, best = rotations(similarity, space.pairs)
+        return Orthogonal(values), best
+    indices = torch.arange(space.size).expand(diagonal.shape)
+    if chosen in (SymmetryClass.NONE, SymmetryClass.SCALES):
+        return Permutation(indices), (diagonal + extra.diagonal(dim1=-2, dim2=-1)).sum(-1)
+    if chosen is SymmetryClass.SIGNS:
+        each = diagonal
+        if space.pairs is not None:
+            first, second = (torch.tensor(side) for side in space.pairs.indices())
+            each = pair_signs(space, diagonal[..., first] + diagonal[..., second])
+        signs = torch.where(each < 0, -1.0, 1.0).double()
+        return Monomial(indices, signs), (signs * diagonal + extra.diagonal(dim1=-2, dim2=-1)).sum(-1)
+    if chosen is SymmetryClass.TURNS:
+        assert space.pairs is not None
+        first, second = (torch.tensor(side) for side in space.pairs.indices())
+        even = diagonal[..., first] + diagonal[..., second]
+        odd = similarity[..., second, first] - similarity[..., first, second]
+        best, turns = torch.stack([even, odd, -even, -odd], -1).max(-1)
+        return quarter_turns(space, turns), best.sum(-1) + diagonal[..., space.pairs.rotated :].sum(-1)
+    free = chosen is not SymmetryClass.PERMUTATION and not space.positive
+    value = (similarity.abs() if free else similarity) + extra
+    indices = assignment(value) if value.ndim == 2 else torch.stack([assignment(m) for m in value])
+    best = value.gather(-1, indices[..., None])[..., 0].sum(-1)
+    if not free:
+        return Permutation(indices), best
+    signs = torch.where(similarity.gather(-1, indices[..., None])[..., 0] < 0, -1.0, 1.0).double()
+    return Monomial(indices, signs), best

@@ -7,7 +7,10 @@ from typing import Any
 
 from lmc_core.models.families import get_family
 from lmc_core.models.load import folder_of, load, zoo
-from lmc_core.symmetry.spaces import KINDS
+from lmc_core.models.model import Model
+from lmc_core.symmetry.dimension import symmetry_dimension
+from lmc_core.symmetry.layout import Layout
+from lmc_core.symmetry.spaces import KINDS, kinds_of
 
 
 def listing() -> list[dict[str, Any]]:
@@ -22,14 +25,10 @@ def listing() -> list[dict[str, Any]]:
     return rows
 
 
-def describe(reference: str) -> dict[str, Any]:
-    """Load a model and return its sizes, scores, and the largest class of each kind of space with its reason."""
-    model = load(reference)
-    kinds: dict[str, dict[str, Any]] = {}
-    for space in model.layout.spaces.values():
-        largest = {"largest": space.largest.value, "reason": space.reason, "size": space.size}
-        kind = kinds.setdefault(space.kind, {"kind": space.kind, "what": KINDS[space.kind], "spaces": 0, **largest})
-        kind["spaces"] += space.copies
+def describe(reference: str, **loading: Any) -> dict[str, Any]:
+    """Load a model and say what it is: sizes, scores, the symmetries it admits with their reasons, and their dimension."""
+    model = load(reference, **loading)
+    counts = dimension(model)
     return {
         "name": model.name,
         "reference": reference,
@@ -42,5 +41,44 @@ def describe(reference: str) -> dict[str, Any]:
         "seed": model.card.get("seed"),
         "scores": model.card.get("scores", {}),
         "digest": model.digest,
-        "spaces": list(kinds.values()),
+        "spaces": spaces(model.layout),
+        "kinds": kinds(model.layout),
+        "dimension": {"total": sum(counts.values()), "of": counts},
     }
+
+
+def dimension(model: Model) -> dict[str, int]:
+    """Directions of the model's parameters that no output sees, by where they come from; a tied head counts as its own."""
+    from lmc_core.matching.pair import untied
+
+    own = untied(model)
+    return symmetry_dimension(own.layout, own.family.rewrite(own.config))
+
+
+def spaces(layout: Layout) -> list[dict[str, Any]]:
+    """One object for all spaces of one kind that are alike: how many, of what size, which classes and why."""
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for space in layout.spaces.values():
+        alike = (space.kind, space.size, space.classes, space.reason)
+        new = {
+            "kind": space.kind,
+            "what": KINDS[space.kind],
+            "spaces": 0,
+            "size": space.size,
+            "classes": [value.value for value in space.classes],
+            "largest": space.largest.value,
+            "reason": space.reason,
+        }
+        rows.setdefault(alike, new)["spaces"] += space.copies
+    order = list(KINDS)
+    return sorted(rows.values(), key=lambda row: order.index(row["kind"]))
+
+
+def kinds(layout: Layout) -> dict[str, dict[str, Any]]:
+    """Kind of space -> what it is, the classes that can be chosen for it, and why there are no more."""
+    found = {}
+    for kind, classes in sorted(kinds_of(layout.spaces).items(), key=lambda each: list(KINDS).index(each[0])):
+        reasons = dict.fromkeys(space.reason for space in layout.spaces.values() if space.kind == kind)
+        values = [value.value for value in classes]
+        found[kind] = {"what": KINDS[kind], "classes": values, "largest": values[-1], "reason": "; elsewhere ".join(reasons)}
+    return found

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from lmc_core.errors import UnknownName
+from lmc_core.models.bert import BERT
 from lmc_core.models.family import Family
 from lmc_core.models.gpt2 import GPT2
+from lmc_core.models.gpt_neox import GPT_NEOX
+from lmc_core.models.llama import LLAMA
+from lmc_core.models.mixtral import MIXTRAL
+from lmc_core.models.qwen2_moe import QWEN2_MOE
+from lmc_core.models.roberta import ROBERTA
 from lmc_core.models.vit import VIT
+from lmc_core.models.vit_hf import VIT_HF
 
-FAMILIES: dict[str, Family] = {family.name: family for family in (GPT2, VIT)}
+FAMILIES: dict[str, Family] = {family.name: family for family in (BERT, GPT2, GPT_NEOX, LLAMA, MIXTRAL, QWEN2_MOE, VIT, VIT_HF)}
 
 
 def get_family(name: str) -> Family:

@@ -10,10 +10,19 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.symmetry.canonical import Rewrite
+from lmc_core.models.structure import Structure
 from lmc_core.symmetry.layout import Layout
+from lmc_core.symmetry.rewrite import Rewrite
 
 Config = Mapping[str, Any]
+
+PREDICTIONS = {
+    "label": "one of several labels for each input",
+    "next": "the next token at every position",
+    "masked": "the tokens that were masked",
+    "continuation": "the second half of a window from its first half",
+    "features": "nothing: the outputs are features",
+}
 
 
 @dataclass(frozen=True)
@@ -29,11 +38,13 @@ class Family:
         build: configuration -> a module of the ordinary class, randomly initialised.
         outputs: (module, inputs) -> logits.
         sizes: configuration -> width, depth, heads and the like, for people.
-        layout: configuration -> its layout.
-        rewrite: configuration -> what the canonical rewrite works on.
+        structure: configuration -> its layout and what the canonical rewrite works on.
+        predicts: configuration -> what the outputs predict, a key of `PREDICTIONS`.
         save: (module, configuration, folder) writes an ordinary checkpoint.
         config: the content of a `config.json` -> what the function depends on, defaults filled in.
         from_disk: (tensors by their names on disk, configuration) -> tensors by their names in memory.
+        examples: name -> small configurations that take every branch, as in a `config.json`; tests and docs/families.md go
+            through them all.
     """
 
     name: str
@@ -44,11 +55,20 @@ class Family:
     build: Callable[[Config], nn.Module]
     outputs: Callable[[nn.Module, Tensor], Tensor]
     sizes: Callable[[Config], dict[str, int]]
-    layout: Callable[[Config], Layout]
-    rewrite: Callable[[Config], Rewrite]
+    structure: Callable[[Config], Structure]
+    predicts: Callable[[Config], str]
     save: Callable[[nn.Module, Config, Path], None]
     config: Callable[[Config], dict[str, Any]]
     from_disk: Callable[[dict[str, Tensor], Config], dict[str, Tensor]]
+    examples: Mapping[str, Config]
+
+    def layout(self, config: Config) -> Layout:
+        """The spaces and blocks of a model of that configuration."""
+        return self.structure(config).layout
+
+    def rewrite(self, config: Config) -> Rewrite:
+        """What the canonical rewrite of a model of that configuration works on."""
+        return self.structure(config).rewrite
 
 
 def positive_sizes(config: Config, *names: str) -> None:

@@ -13,12 +13,11 @@ from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.family import Config, Family, divides, positive_sizes
-from lmc_core.models.prenorm import block_attention, block_norms, block_spaces, residual_space
-from lmc_core.symmetry.canonical import Norm, Rewrite
-from lmc_core.symmetry.layout import Block, Layout
+from lmc_core.models.parts import POINTWISE, attention, attention_products, layer_norm_stream, units, units_product
+from lmc_core.models.structure import Structure
+from lmc_core.symmetry.rewrite import Tied
 
 HEAD, TABLE = "lm_head.weight", "transformer.wte.weight"
-POINTWISE = {"gelu", "gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu_python", "quick_gelu", "silu", "swish", "tanh"}
 
 
 def _hidden(config: Config) -> int:
@@ -89,7 +88,7 @@ def save(module: nn.Module, config: Config, folder: Path) -> None:
     module.save_pretrained(folder)  # type: ignore[operator]
 
 
-def layout(config: Config) -> Layout:
+def structure(config: Config) -> Structure:
     """The spaces and blocks of a GPT-2 of that configuration."""
     config = {**DEFAULTS, **config}
     for key in ("scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn", "add_cross_attention"):
@@ -98,72 +97,43 @@ def layout(config: Config) -> Layout:
     act = config.get("activation_function", "gelu_new")
     if act not in POINTWISE:
         raise BadCheckpoint(f"GPT-2 with activation {act!r} is not supported; known: {', '.join(sorted(POINTWISE))}.")
-    width, depth, heads, hidden = config["n_embd"], config["n_layer"], config["n_head"], _hidden(config)
-    head_dim, vocabulary, positions = width // heads, config["vocab_size"], config["n_positions"]
-    spaces = [residual_space(width)]
-    blocks = [
-        Block("token.table", TABLE, "* +residual"),
-        Block("position.table", "transformer.wpe.weight", "* +residual"),
-    ]
-    shapes = {TABLE: (vocabulary, width), "transformer.wpe.weight": (positions, width)}
-    for i in range(depth):
-        u, h, qk, vo = f"units.{i}", f"heads.{i}", f"query-key.{i}", f"value-output.{i}"
-        spaces += block_spaces(i, heads, head_dim, hidden, act)
+    width, heads, vocabulary, positions = config["n_embd"], config["n_head"], config["vocab_size"], config["n_positions"]
+    s = Structure("gpt2")
+    layer_norm_stream(s, width)
+    s.parameter("token.table", TABLE, "* +residual", (vocabulary, width))
+    s.parameter("position.table", "transformer.wpe.weight", "* +residual", (positions, width))
+    s.add("sums", ("token.table", "position.table"))
+    for i in range(config["n_layer"]):
         on, at = f"blocks.{i}", f"transformer.h.{i}"
-        parameters = {
-            f"{at}.ln_1.weight": ((width,), [(f"{on}.norm1.gain", "=residual")]),
-            f"{at}.ln_1.bias": ((width,), [(f"{on}.norm1.offset", "+residual")]),
-            f"{at}.attn.c_attn.weight": (
-                (width, 3 * width),
-                [
-                    (f"{on}.query.weight", f"-residual 0/3 +{h} +{qk}"),
-                    (f"{on}.key.weight", f"-residual 1/3 +{h} -{qk}"),
-                    (f"{on}.value.weight", f"-residual 2/3 +{h} +{vo}"),
-                ],
-            ),
-            f"{at}.attn.c_attn.bias": (
-                (3 * width,),
-                [
-                    (f"{on}.query.bias", f"0/3 +{h} +{qk}"),
-                    (f"{on}.key.bias", f"1/3 +{h} -{qk}"),
-                    (f"{on}.value.bias", f"2/3 +{h} +{vo}"),
-                ],
-            ),
-            f"{at}.attn.c_proj.weight": ((width, width), [(f"{on}.output.weight", f"-{h} -{vo} +residual")]),
-            f"{at}.attn.c_proj.bias": ((width,), [(f"{on}.output.bias", "+residual")]),
-            f"{at}.ln_2.weight": ((width,), [(f"{on}.norm2.gain", "=residual")]),
-            f"{at}.ln_2.bias": ((width,), [(f"{on}.norm2.offset", "+residual")]),
-            f"{at}.mlp.c_fc.weight": ((width, hidden), [(f"{on}.up.weight", f"-residual +{u}")]),
-            f"{at}.mlp.c_fc.bias": ((hidden,), [(f"{on}.up.bias", f"+{u}")]),
-            f"{at}.mlp.c_proj.weight": ((hidden, width), [(f"{on}.down.weight", f"-{u} +residual")]),
-            f"{at}.mlp.c_proj.bias": ((width,), [(f"{on}.down.bias", "+residual")]),
-        }
-        for name, (shape, parts) in parameters.items():
-            shapes[name] = shape
-            blocks += [Block(part, name, pattern) for part, pattern in parts]
-    shapes |= {"transformer.ln_f.weight": (width,), "transformer.ln_f.bias": (width,)}
-    blocks += [
-        Block("norm.gain", "transformer.ln_f.weight", "=residual"),
-        Block("norm.offset", "transformer.ln_f.bias", "+residual"),
-    ]
-    if not _tied(config):
-        shapes[HEAD] = (vocabulary, width)
-        blocks.append(Block("head.weight", HEAD, "* -residual", ignores_mean_over=0))
-    return Layout("gpt2", {space.name: space for space in spaces}, tuple(blocks), shapes)
+        a = attention(s, str(i), heads, width // heads)
+        parts = list(zip(("query", "key", "value"), (a.query, a.key, a.value), strict=True))
+        s.fused(
+            f"{at}.attn.c_attn.weight",
+            (width, 3 * width),
+            [(f"{on}.{part}.weight", f"-residual {j}/3 {pattern}") for j, (part, pattern) in enumerate(parts)],
+        )
+        s.fused(
+            f"{at}.attn.c_attn.bias",
+            (3 * width,),
+            [(f"{on}.{part}.bias", f"{j}/3 {pattern}") for j, (part, pattern) in enumerate(parts)],
+        )
+        s.norm(f"{on}.norm1", f"{at}.ln_1", [(f"{on}.{part}.weight", f"{on}.{part}.bias") for part, _ in parts])
+        s.linear(f"{on}.output", f"{at}.attn.c_proj", "+residual", a.output, transposed=True)
+        attention_products(s, a, on, True, True, True, True)
+        u = units(s, str(i), _hidden(config), act)
+        up = s.linear(f"{on}.up", f"{at}.mlp.c_fc", f"+{u}", "-residual", transposed=True)
+        s.linear(f"{on}.down", f"{at}.mlp.c_proj", "+residual", f"-{u}", transposed=True)
+        units_product(s, u, on, bias=True)
+        s.norm(f"{on}.norm2", f"{at}.ln_2", [up])
+    s.norm("norm", "transformer.ln_f", [("head.weight", None)])
+    if _tied(config):
+        s.tie(Tied(HEAD, TABLE))
+    else:
+        s.parameter("head.weight", HEAD, "* -residual", (vocabulary, width), ignores_mean_over=0)
+    return s
 
 
-def rewrite(config: Config) -> Rewrite:
-    """What the canonical rewrite works on; it needs the head untied."""
-    norms = [norm for i in range(config["n_layer"]) for norm in block_norms(i)]
-    norms.append(Norm("norm.gain", "norm.offset", (("head.weight", None),)))
-    return Rewrite(
-        residual="residual",
-        norms=tuple(norms),
-        attentions=tuple(block_attention(i) for i in range(config["n_layer"])),
-        tied=(HEAD, TABLE) if _tied(config) else None,
-        untied_config=(("tie_word_embeddings", False),),
-    )
-
+SMALL = {"model_type": "gpt2", "vocab_size": 31, "n_positions": 12, "n_embd": 24, "n_layer": 2, "n_head": 3}
 
 GPT2 = Family(
     name="gpt2",
@@ -181,9 +151,16 @@ GPT2 = Family(
         "tokens": c["vocab_size"],
         "context": c["n_positions"],
     },
-    layout=layout,
-    rewrite=rewrite,
+    structure=structure,
+    predicts=lambda config: "next",
     save=save,
     config=config,
     from_disk=from_disk,
+    examples={
+        "gpt2": SMALL,
+        "gpt2-untied": SMALL | {"tie_word_embeddings": False, "n_inner": 40, "activation_function": "gelu_pytorch_tanh"},
+        "gpt2-relu": SMALL | {"tie_word_embeddings": False, "activation_function": "relu"},
+        "gpt2-few-tokens": SMALL | {"vocab_size": 5, "n_positions": 4},
+        "gpt2-one-head": SMALL | {"n_head": 1, "n_layer": 1},
+    },
 )

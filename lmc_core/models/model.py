@@ -12,8 +12,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from lmc_core.errors import BadCheckpoint
+from lmc_core.models.blame import blame
 from lmc_core.models.family import Config, Family
 from lmc_core.symmetry.layout import Layout
 
@@ -70,13 +72,21 @@ class Model:
         return self
 
     def module(self, dtype: torch.dtype = torch.float32) -> nn.Module:
-        """Build a module of the ordinary class with these parameters, in evaluation mode."""
-        module = self.family.build(self.config).to(dtype)
-        missing = [name for name in module.load_state_dict(dict(self.state), strict=False).missing_keys]
-        tied = {name for name, _ in named_ties(module)}
-        if set(missing) - tied:
-            raise BadCheckpoint(f"The parameter {sorted(set(missing) - tied)[0]!r} of {self.name} is missing.")
-        return module.eval().requires_grad_(False)
+        """Build a module of the ordinary class with these parameters, in evaluation mode.
+
+        Parameters that have this precision already are shared with the module, not copied; nothing is initialised first.
+        """
+        with Uninitialised(), blame(self.name):
+            module = self.family.build(self.config)
+        ties = named_ties(module)
+        state = {name: tensor.to(dtype) for name, tensor in self.state.items()}
+        missing = set(module.load_state_dict(state, strict=False, assign=True).missing_keys) - {name for name, _ in ties}
+        if missing:
+            raise BadCheckpoint(f"The parameter {sorted(missing)[0]!r} of {self.name} is missing.")
+        for name, first in ties:
+            owner, _, leaf = name.rpartition(".")
+            setattr(module.get_submodule(owner), leaf, module.get_parameter(first))
+        return module.to(dtype).eval().requires_grad_(False)
 
     def with_state(self, state: Mapping[str, Tensor], **changes: Any) -> Model:
         """The same kind of model with other parameters."""
@@ -85,6 +95,18 @@ class Model:
     def save(self, folder: Path) -> None:
         """Write an ordinary checkpoint of the model's own class into `folder`."""
         self.family.save(self.module(), self.config, Path(folder))
+
+
+class Uninitialised(TorchFunctionMode):
+    """Leaves the parameters of modules that are built as they were allocated: no time, no random numbers, no memory touched."""
+
+    FILLS = {"normal_", "uniform_", "trunc_normal_", "zero_", "fill_", "erfinv_", "mul_", "add_", "clamp_", "copy_"}
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        """Skip what fills a parameter; everything else runs, buffers included."""
+        if args and isinstance(args[0], nn.Parameter) and getattr(func, "__name__", "") in self.FILLS:
+            return args[0]
+        return func(*args, **(kwargs or {}))
 
 
 def named_ties(module: nn.Module) -> list[tuple[str, str]]:

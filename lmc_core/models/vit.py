@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.family import Config, Family, divides, positive_sizes
-from lmc_core.models.prenorm import block_attention, block_norms, block_spaces, residual_space
-from lmc_core.symmetry.canonical import LayerScale, Norm, Rewrite
-from lmc_core.symmetry.layout import Block, Layout
+from lmc_core.models.parts import attention, attention_products, layer_norm_stream, units
+from lmc_core.models.structure import Structure
+from lmc_core.symmetry.rewrite import LayerScale
 
 REFUSED = {
     "pre_norm": "a norm before the first block",
@@ -134,86 +134,59 @@ def _facts(config: Config) -> dict[str, Any]:
     return args
 
 
-def layout(config: Config) -> Layout:
+def structure(config: Config) -> Structure:
     """The spaces and blocks of a Vision Transformer of that configuration."""
     f = _facts(config)
-    width, depth, heads, hidden = f["embed_dim"], f["depth"], f["num_heads"], f["hidden"]
-    head_dim, patch, classes = width // heads, f["patch_size"], config["num_classes"]
+    width, heads, patch, classes = f["embed_dim"], f["num_heads"], f["patch_size"], config["num_classes"]
     tokens = (f["img_size"] // patch) ** 2 + int(f["class_token"]) + f["reg_tokens"]
-    spaces = [residual_space(width)]
-    parameters: dict[str, tuple[tuple[int, ...], list[tuple[str, str]]]] = {}
+    s = Structure("vit")
+    layer_norm_stream(s, width)
+    constants = []
     if f["class_token"]:
-        parameters["cls_token"] = ((1, 1, width), [("class.token", "* +residual")])
+        s.parameter("class.token", "cls_token", "* +residual", (1, 1, width))
+        constants.append("class.token")
     if f["reg_tokens"]:
-        parameters["reg_token"] = ((1, f["reg_tokens"], width), [("register.tokens", "* +residual")])
-    parameters |= {
-        "pos_embed": ((1, tokens, width), [("position.table", "* +residual")]),
-        "patch_embed.proj.weight": ((width, f["in_chans"], patch, patch), [("patch.weight", "+residual *")]),
-        "patch_embed.proj.bias": ((width,), [("patch.bias", "+residual")]),
-    }
-    for i in range(depth):
-        u, h, qk, vo = f"units.{i}", f"heads.{i}", f"query-key.{i}", f"value-output.{i}"
-        on, at = f"blocks.{i}", f"blocks.{i}"
-        spaces += block_spaces(i, heads, head_dim, hidden, "GELU")
-        parameters |= {
-            f"{at}.norm1.weight": ((width,), [(f"{on}.norm1.gain", "=residual")]),
-            f"{at}.norm1.bias": ((width,), [(f"{on}.norm1.offset", "+residual")]),
-            f"{at}.attn.qkv.weight": (
-                (3 * width, width),
-                [
-                    (f"{on}.query.weight", f"0/3 +{h} +{qk} -residual"),
-                    (f"{on}.key.weight", f"1/3 +{h} -{qk} -residual"),
-                    (f"{on}.value.weight", f"2/3 +{h} +{vo} -residual"),
-                ],
-            ),
-            f"{at}.attn.qkv.bias": (
-                (3 * width,),
-                [
-                    (f"{on}.query.bias", f"0/3 +{h} +{qk}"),
-                    (f"{on}.key.bias", f"1/3 +{h} -{qk}"),
-                    (f"{on}.value.bias", f"2/3 +{h} +{vo}"),
-                ],
-            ),
-            f"{at}.attn.proj.weight": ((width, width), [(f"{on}.output.weight", f"+residual -{h} -{vo}")]),
-            f"{at}.attn.proj.bias": ((width,), [(f"{on}.output.bias", "+residual")]),
-            f"{at}.norm2.weight": ((width,), [(f"{on}.norm2.gain", "=residual")]),
-            f"{at}.norm2.bias": ((width,), [(f"{on}.norm2.offset", "+residual")]),
-            f"{at}.mlp.fc1.weight": ((hidden, width), [(f"{on}.up.weight", f"+{u} -residual")]),
-            f"{at}.mlp.fc1.bias": ((hidden,), [(f"{on}.up.bias", f"+{u}")]),
-            f"{at}.mlp.fc2.weight": ((width, hidden), [(f"{on}.down.weight", f"+residual -{u}")]),
-            f"{at}.mlp.fc2.bias": ((width,), [(f"{on}.down.bias", "+residual")]),
-        }
-        if f["init_values"]:
-            parameters[f"{at}.ls1.gamma"] = ((width,), [(f"{on}.scale1", "=residual")])
-            parameters[f"{at}.ls2.gamma"] = ((width,), [(f"{on}.scale2", "=residual")])
-    parameters |= {
-        f"{f['last_norm']}.weight": ((width,), [("norm.gain", "=residual")]),
-        f"{f['last_norm']}.bias": ((width,), [("norm.offset", "+residual")]),
-        "head.weight": ((classes, width), [("head.weight", "* -residual")]),
-        "head.bias": ((classes,), [("head.bias", "*")]),
-    }
-    blocks = [
-        Block(part, name, pattern, ignores_mean_over=0 if part.startswith("head.") else None)
-        for name, (_, parts) in parameters.items()
-        for part, pattern in parts
-    ]
-    shapes = {name: shape for name, (shape, _) in parameters.items()}
-    return Layout("vit", {space.name: space for space in spaces}, tuple(blocks), shapes)
-
-
-def rewrite(config: Config) -> Rewrite:
-    """What the canonical rewrite works on."""
-    f = _facts(config)
-    norms = [norm for i in range(f["depth"]) for norm in block_norms(i)]
-    attentions = [block_attention(i) for i in range(f["depth"])]
-    scales = []
+        s.parameter("register.tokens", "reg_token", "* +residual", (1, f["reg_tokens"], width))
+    s.parameter("position.table", "pos_embed", "* +residual", (1, tokens, width))
+    s.parameter("patch.weight", "patch_embed.proj.weight", "+residual *", (width, f["in_chans"], patch, patch))
+    s.parameter("patch.bias", "patch_embed.proj.bias", "+residual", (width,))
+    for name in (*constants, "patch.bias"):
+        s.add("sums", (name, "position.table"))
     for i in range(f["depth"]):
-        on = f"blocks.{i}"
+        on, at = f"blocks.{i}", f"blocks.{i}"
+        a = attention(s, str(i), heads, width // heads)
+        parts = list(zip(("query", "key", "value"), (a.query, a.key, a.value), strict=True))
+        s.fused(
+            f"{at}.attn.qkv.weight",
+            (3 * width, width),
+            [(f"{on}.{part}.weight", f"{j}/3 {pattern} -residual") for j, (part, pattern) in enumerate(parts)],
+        )
+        s.fused(
+            f"{at}.attn.qkv.bias",
+            (3 * width,),
+            [(f"{on}.{part}.bias", f"{j}/3 {pattern}") for j, (part, pattern) in enumerate(parts)],
+        )
+        s.norm(f"{on}.norm1", f"{at}.norm1", [(f"{on}.{part}.weight", f"{on}.{part}.bias") for part, _ in parts])
+        output = s.linear(f"{on}.output", f"{at}.attn.proj", "+residual", a.output)
+        attention_products(s, a, on, True, True, True, True)
+        u = units(s, str(i), f["hidden"], "GELU")
+        up = s.linear(f"{on}.up", f"{at}.mlp.fc1", f"+{u}", "-residual")
+        down = s.linear(f"{on}.down", f"{at}.mlp.fc2", "+residual", f"-{u}")
+        s.norm(f"{on}.norm2", f"{at}.norm2", [up])
         if f["init_values"]:
-            scales.append(LayerScale(f"{on}.scale1", (f"{on}.output.weight", f"{on}.output.bias")))
-            scales.append(LayerScale(f"{on}.scale2", (f"{on}.down.weight", f"{on}.down.bias")))
-    norms.append(Norm("norm.gain", "norm.offset", (("head.weight", "head.bias"),)))
-    return Rewrite("residual", tuple(norms), tuple(attentions), tuple(scales))
+            for number, writers in ((1, output), (2, down)):
+                s.parameter(f"{on}.scale{number}", f"{at}.ls{number}.gamma", "=residual", (width,))
+                s.add("layer_scales", LayerScale(f"{on}.scale{number}", writers))
+    head = s.linear("head", "head", "*", "-residual", rows=classes, ignores_mean_over=0)
+    s.norm("norm", f["last_norm"], [head])
+    return s
+
+
+SMALL = {"img_size": 14, "patch_size": 7, "in_chans": 1, "embed_dim": 24, "depth": 2, "num_heads": 3}
+
+
+def _small(**args: Any) -> dict[str, Any]:
+    return {"architecture": BASE, "num_classes": 5, "model_args": SMALL | args}
 
 
 VIT = Family(
@@ -234,9 +207,14 @@ VIT = Family(
         "image": _facts(c)["img_size"],
         "channels": _facts(c)["in_chans"],
     },
-    layout=layout,
-    rewrite=rewrite,
+    structure=structure,
+    predicts=lambda config: "label",
     save=save,
     config=config,
     from_disk=from_disk,
+    examples={
+        "vit": _small(),
+        "vit-layerscale-mean": _small(init_values=0.1, global_pool="avg", reg_tokens=2),
+        "vit-mean-no-class-token": _small(global_pool="avg", class_token=False, fc_norm=False),
+    },
 )

@@ -22,6 +22,8 @@ from lmc_core.tasks import Examples, losses
 
 State = Mapping[str, Tensor]
 BATCH = 128  # examples; large enough to fill the cores, small enough to stay in their caches
+OUTPUTS = 2**26  # numbers that a batch may give: 256 MB
+HELD = 2**28  # parameters of all points that are held at once: 1 GB
 
 
 @dataclass(frozen=True)
@@ -99,15 +101,23 @@ def evaluate(
     forward = _Forward(model).to(device)
     placed = [{f"inner.{name}": in_single(tensor.to(device)) for name, tensor in state.items()} for state in states]
     rows = []
-    for number, batch in enumerate(examples.batches(BATCH)):
+    size = batch_size(model, examples)
+    for number, batch in enumerate(examples.batches(size)):
         inputs, targets = batch.inputs.to(device), batch.targets.to(device)
         found = []
         for index, state in enumerate(placed):
             found.append(torch.stack(losses(functional_call(forward, state, (inputs,)), targets)).cpu())
-            progress(min(1.0, (number * BATCH + len(batch) * (index + 1) / len(placed)) / len(examples)))
+            progress(min(1.0, (number * size + len(batch) * (index + 1) / len(placed)) / len(examples)))
         rows.append(torch.stack(found))  # [states, 2, batch]
     result = torch.cat(rows, 2)
     return result[:, 0], result[:, 1]
+
+
+def batch_size(model: Model, examples: Examples) -> int:
+    """How many examples are run at once: `BATCH`, or fewer where their outputs are large."""
+    sizes = model.family.sizes(model.config)
+    each = examples.inputs.shape[1] * sizes["tokens"] if "tokens" in sizes else sizes.get("classes", 1)
+    return max(1, min(BATCH, OUTPUTS // max(1, each)))
 
 
 def curve(
@@ -141,10 +151,19 @@ def curve(
     total = points + refine
     lam = torch.linspace(0, 1, points, dtype=torch.float64)
 
+    together = max(1, HELD // max(1, line.a.parameters))  # points of large models are measured a few at a time
+
     def measured(at: Tensor, done: int) -> Curve:
-        states = [line.state(float(x)) for x in at]
-        part = evaluate(line.a, states, examples, device, lambda share: progress((done + share * len(at)) / total))
-        return Curve(at, *part)
+        parts = []
+        for start in range(0, len(at), together):
+            states = [line.state(float(x)) for x in at[start : start + together]]
+            begun = done + start
+
+            def tell(share: float, begun: int = begun, count: int = len(states)) -> None:
+                progress((begun + share * count) / total)
+
+            parts.append(evaluate(line.a, states, examples, device, tell))
+        return Curve(at, *(torch.cat(each) for each in zip(*parts, strict=True)))
 
     found = measured(lam, 0)
     if refine:

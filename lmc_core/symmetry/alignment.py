@@ -5,13 +5,14 @@ So with heads p and planes A, the pair (A, p) sends head x to A[h] x[p[h]], and
 
     (A2, p2)(A1, p1) = (A2[h] A1[p2[h]], p1[p2[h]]),    (A, p)^-1 = (A[p^-1[h]]^-1, p^-1),
 
-the wreath product (Rotman, An Introduction to the Theory of Groups, 1995, ch. 7).
+the wreath product (Rotman, An Introduction to the Theory of Groups, 1995, ch. 7). Units live within experts, experts may live
+within groups of experts: the same, level by level.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,9 +22,18 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lmc_core.errors import BadCheckpoint, Inadmissible, Incompatible
-from lmc_core.symmetry.elements import Element, Invertible, Orthogonal, Permutation, compose, identity, random_element
-from lmc_core.symmetry.layout import Block, Layout, State
-from lmc_core.symmetry.spaces import Classes, Space, SymmetryClass
+from lmc_core.symmetry.elements import (
+    Element,
+    Invertible,
+    Monomial,
+    Orthogonal,
+    Permutation,
+    compose,
+    identity,
+    random_element,
+)
+from lmc_core.symmetry.layout import Block, Layout, State, rows, unrows
+from lmc_core.symmetry.spaces import Classes, Space, SymmetryClass, class_of
 
 
 def act_on_block(layout: Layout, block: Block, tensor: Tensor, elements: Mapping[str, Element]) -> Tensor:
@@ -38,25 +48,40 @@ def act_on_block(layout: Layout, block: Block, tensor: Tensor, elements: Mapping
     Raises:
         Inadmissible: if a gain that is not constant would have to be rotated.
     """
-    inner = [axis for axis in block.axes() if axis.space and layout.spaces[axis.space].within]
-    outer = [axis for axis in block.axes() if axis.space and not layout.spaces[axis.space].within]
-    for axis in outer + inner:  # heads first, then the planes of the heads where they stand now
+    moving = [(len(layout.path(a.space)), i, a) for i, a in enumerate(block.axes) if a.space and a.space in elements]
+    for _, position, axis in sorted(moving, key=lambda each: each[0]):  # heads first, then their planes where they stand now
         assert axis.space is not None
-        element = elements.get(axis.space)
-        if element is None:
-            continue
-        within = layout.spaces[axis.space].within
-        first = (axis.space,) if within is None else (within, axis.space)
-        if axis.role == "scales" and not isinstance(element, Permutation):
+        element = elements[axis.space]
+        if axis.role == "order" and not isinstance(element, Permutation | Monomial):
             if not torch.equal(tensor, tensor.flatten()[:1].expand_as(tensor)):
                 raise Inadmissible(
                     f"{block.parameter!r} scales the coordinates of {axis.space!r} one by one; fold it into its readers "
                     "(the canonical rewrite) before a map that mixes coordinates."
                 )
             continue
-        moved = element.act(layout.rows(tensor, block, *first), axis.role)
-        tensor = layout.unrows(moved, block, tuple(tensor.shape), *first)
+        first = [*(block.axis(outer) for outer in layout.path(axis.space)), position]
+        found = rows(tensor, first)
+        flat = found.flatten(0, -3) if found.ndim > 2 else found
+        tensor = unrows(element.act(flat, axis.role), first, tuple(tensor.shape))
     return tensor
+
+
+CHUNK = 2**22  # numbers of a large block that are held in float64 at once: 32 MB
+
+
+def chunks(tensor: Tensor, block: Block, spaces: Container[str] | None = None) -> Iterator[Tensor]:
+    """Cut a large view of a block along an axis that no space (of `spaces`) lives in, so that little is in float64 at a time."""
+    free = [i for i, axis in enumerate(block.axes) if axis.space is None or (spaces is not None and axis.space not in spaces)]
+    if tensor.numel() <= CHUNK or not free:
+        return iter((tensor,))
+    longest = max(free, key=lambda i: tensor.shape[i])
+    return iter(tensor.split(max(1, tensor.shape[longest] * CHUNK // tensor.numel()), longest))
+
+
+def _is_identity(element: Element) -> bool:
+    if not isinstance(element, Permutation):
+        return False
+    return torch.equal(element.indices, torch.arange(element.indices.shape[-1]).expand_as(element.indices))
 
 
 @dataclass(frozen=True)
@@ -83,10 +108,15 @@ class Alignment:
     @classmethod
     def random(cls, spaces: Mapping[str, Space], classes: Classes, generator: torch.Generator) -> Alignment:
         """Draw an element of the chosen class for each space."""
-        return cls.of(spaces, {n: random_element(s, classes[s.kind], generator) for n, s in spaces.items()})
+        return cls.of(spaces, {n: random_element(s, class_of(s, classes), generator) for n, s in spaces.items()})
 
-    def apply(self, layout: Layout, state: State) -> dict[str, Tensor]:
-        """Move the parameters of a model; computed in float64, returned in the precision of `state`.
+    def apply(self, layout: Layout, state: State, in_place: bool = False) -> dict[str, Tensor]:
+        """Move the parameters of a model, one at a time; computed in float64, returned in the precision of `state`.
+
+        Args:
+            layout: of the model.
+            state: its parameters.
+            in_place: write into the tensors of `state`, so that nothing is held twice.
 
         Raises:
             Incompatible: if the alignment was made for other spaces.
@@ -94,19 +124,32 @@ class Alignment:
         """
         if set(self.elements) != set(layout.spaces):
             raise Incompatible("This alignment was made for a model with other spaces; make one for this pair.")
-        result = {}
+        moving = {n: e for n, e in self.elements.items() if not _is_identity(e)}
+        result = {name: tensor if in_place else tensor.clone().contiguous() for name, tensor in state.items()}
         for block in layout.blocks:
-            tensor = layout.view(state, block)
-            result[block.name] = act_on_block(layout, block, tensor.double(), self.elements).to(tensor.dtype)
-        return layout.write(state, result)
+            if not any(axis.space in moving for axis in block.axes):
+                continue
+            tensor = layout.view(result, block)
+            for part in chunks(tensor, block, moving):
+                part.copy_(act_on_block(layout, block, part.double(), moving))
+        return result
 
     def _places(self, name: str) -> Tensor | None:
-        outer = self.within.get(name)
-        if outer is None:
-            return None
-        element = self.elements[outer]
-        assert isinstance(element, Permutation), "only permutations can move whole copies of a space"
-        return element.indices
+        """For every copy of a space, flat, the number of the copy that stands there after the outer spaces have moved."""
+        path = []
+        while (outer := self.within.get(path[-1] if path else name)) is not None:
+            path.append(outer)
+        places = None
+        for outer in reversed(path):
+            element = self.elements[outer]
+            assert isinstance(element, Permutation), "only permutations can move whole copies of a space"
+            indices = element.indices
+            if places is None:
+                places = indices
+            else:
+                inner = torch.arange(len(places))[:, None] * indices.shape[1] + torch.arange(indices.shape[1])
+                places = inner[places].gather(1, indices).flatten()
+        return places
 
     def inverse(self) -> Alignment:
         """The alignment that undoes this one."""
@@ -152,6 +195,7 @@ class Alignment:
         """
         makers = {
             SymmetryClass.PERMUTATION.value: Permutation,
+            SymmetryClass.SCALED.value: Monomial,
             SymmetryClass.ORTHOGONAL.value: Orthogonal,
             SymmetryClass.INVERTIBLE.value: Invertible,
         }

@@ -1,122 +1,104 @@
 """The canonical rewrite: remove what a model's own architecture leaves open, function unchanged, before two are compared.
 
 Column vectors, y = W x + b; J = 11^T / d, C = I - J. Each step is done only when the chosen classes ask for it, so that
-"permutations only" compares the weights as they are.
+"permutations only" compares the weights as they are. One block at a time is in float64; results are written in place.
 
-With the residual stream *orthogonal* (LayerNorm models):
+With a space whose class mixes coordinates (orthogonal):
 
 - fold gains: a reader W of a norm with gain g and offset o becomes W diag(g), its bias b + W o; then g = 1, o = 0.
-- a head without bias has nowhere to put W o. It goes into the all-ones direction, which LayerNorm leaves free: with offset
+- a reader without bias has nowhere to put W o. It goes into the all-ones direction, which LayerNorm leaves free: with offset
   o' = 1 and W' = W diag(g) C + (W o) 1^T / d we get W'(LN(x) + 1) = W diag(g) LN(x) + W o exactly, because LN(x) has mean zero.
-  No gain is divided by, and any map that keeps the ones vector keeps o'.
-- centre: writers W -> C W, b -> C b, readers W -> W C. LayerNorm never sees the mean.
-- untie: a head that shares the token table gets a matrix of its own.
+  No gain is divided by, and any map that keeps the ones vector keeps o'. Readers of the same norm with a bias have W' 1 = 0.
+- centre, LayerNorm alone: writers W -> C W, b -> C b, readers W -> W C. LayerNorm never sees the mean; RMSNorm does.
+- fold LayerScale into the writer before it.
 
-With the value/output plane at least orthogonal: b_o -> b_o + W_o b_v, b_v = 0, since attention rows sum to one.
-With the query/key plane at least orthogonal: b_k = 0, since it adds one constant to all scores of a query.
-With a plane *invertible*: only the product of its two sides is seen, so both get the singular values' square root
-([W_q b_q]^T W_k = U S V^T; query S^1/2 U^T, key S^1/2 V^T). What is then left free is orthogonal, so Procrustes is exact.
+With a plane that mixes: b_o -> b_o + W_o b_v, b_v = 0, since attention rows sum to one; and b_k = 0 on coordinates that are not
+rotated, since it adds one constant to all scores of a query.
+
+With a space that *stretches* only the product of its two sides is seen, so both sides get equal shares:
+
+- invertible: L^T R = U S V^T gives L = S^1/2 U^T, R = S^1/2 V^T (query and key, value and output; of all queries of a group).
+- rotary: every pair gets sides of equal norm; coordinates that are not rotated are invertible.
+- scaled: every unit's row of the one side and column of the other get equal norms; scales: the same for gains.
+
+What is then left free is orthogonal, a rotation, or a sign, so that matching solves it exactly.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, MutableMapping
 
 import torch
 from torch import Tensor
 
-from lmc_core.symmetry.layout import Block, Layout
-from lmc_core.symmetry.spaces import Classes, SymmetryClass
+from lmc_core.symmetry.elements import rotary_matrix
+from lmc_core.symmetry.layout import Layout
+from lmc_core.symmetry.rewrite import LayerScale, Norm, Product, Rewrite
+from lmc_core.symmetry.spaces import Classes, Space, SymmetryClass, class_of
 
 
-@dataclass(frozen=True)
-class Norm:
-    """A LayerNorm and what reads it, by names of blocks; `readers` pairs each weight with its bias or None."""
+class Blocks(MutableMapping[str, Tensor]):
+    """The blocks of a state dict: read in float64, written into the state's own tensors."""
 
-    gain: str
-    offset: str
-    readers: tuple[tuple[str, str | None], ...]
+    def __init__(self, layout: Layout, state: MutableMapping[str, Tensor]):
+        self.layout, self.state = layout, state
 
+    def __getitem__(self, name: str) -> Tensor:
+        return self.layout.view(self.state, self.layout.by_name[name]).double()
 
-@dataclass(frozen=True)
-class Attention:
-    """One attention layer, by names of blocks, and of its three spaces."""
+    def __setitem__(self, name: str, value: Tensor) -> None:
+        self.layout.view(self.state, self.layout.by_name[name]).copy_(value)
 
-    query: tuple[str, str]
-    key: tuple[str, str]
-    value: tuple[str, str]
-    output: tuple[str, str]
-    heads: str
-    query_key: str
-    value_output: str
+    def __delitem__(self, name: str) -> None:
+        raise TypeError("A block cannot be taken out of its parameter.")
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.layout.by_name)
 
-@dataclass(frozen=True)
-class LayerScale:
-    """A vector that scales what a layer writes, and the layer's weight and bias."""
-
-    scale: str
-    writers: tuple[str, str]
+    def __len__(self) -> int:
+        return len(self.layout.by_name)
 
 
-@dataclass(frozen=True)
-class Rewrite:
-    """What the canonical rewrite of a family works on.
-
-    Attributes:
-        residual: name of the residual space.
-        norms: every LayerNorm that reads the residual stream.
-        attentions: every attention layer.
-        layer_scales: every LayerScale.
-        tied: (parameter of the head, parameter of the token table) when they are one, else None.
-        untied_config: what the configuration says once they are two.
-    """
-
-    residual: str
-    norms: tuple[Norm, ...]
-    attentions: tuple[Attention, ...]
-    layer_scales: tuple[LayerScale, ...] = ()
-    tied: tuple[str, str] | None = None
-    untied_config: tuple[tuple[str, Any], ...] = ()
-
-
-def rewrite_blocks(layout: Layout, rewrite: Rewrite, blocks: dict[str, Tensor], classes: Classes) -> dict[str, Tensor]:
-    """Return the blocks in canonical form for the chosen classes.
+def rewrite_in_place(layout: Layout, rewrite: Rewrite, state: MutableMapping[str, Tensor], classes: Classes) -> None:
+    """Bring the parameters into canonical form for the chosen classes; the model computes the same function.
 
     Args:
         layout: of the (untied) model.
         rewrite: what to work on.
-        blocks: all blocks, float64.
+        state: parameters, contiguous; changed in place.
         classes: chosen class of each kind of space.
-
-    Returns:
-        All blocks, float64; the model they make computes the same function.
     """
-    blocks = dict(blocks)
-    by_name = {block.name: block for block in layout.blocks}
-    if classes["residual"] >= SymmetryClass.ORTHOGONAL:
-        for layer_scale in rewrite.layer_scales:
-            _fold_layer_scale(layer_scale, blocks, by_name, rewrite.residual)
-        _centre(layout, rewrite, blocks)
-        for norm in rewrite.norms:
-            _fold_norm(norm, blocks, by_name, rewrite.residual)
-    for attention in rewrite.attentions:
-        if classes["value-output"] >= SymmetryClass.ORTHOGONAL:
-            _fold_value_bias(layout, attention, blocks, by_name)
-        if classes["query-key"] >= SymmetryClass.ORTHOGONAL:
-            blocks[attention.key[1]] = torch.zeros_like(blocks[attention.key[1]])
-        if classes["query-key"] is SymmetryClass.INVERTIBLE:
-            _balance(layout, attention.heads, attention.query_key, attention.query, attention.key[:1], blocks, by_name)
-        if classes["value-output"] is SymmetryClass.INVERTIBLE:
-            spaces = (attention.heads, attention.value_output)
-            _balance(layout, *spaces, attention.value[:1], attention.output[:1], blocks, by_name)
-    return blocks
+    blocks = Blocks(layout, state)
+
+    def mixes(space: str) -> bool:
+        return class_of(layout.spaces[space], classes).mixes
+
+    for layer_scale in rewrite.layer_scales:
+        if mixes(layer_scale.space):
+            _fold_layer_scale(layout, layer_scale, blocks)
+    for space in rewrite.centred:
+        if mixes(space):
+            for name in writers(layout, rewrite, space):
+                value = blocks[name]
+                blocks[name] = value - value.mean(layout.by_name[name].axis(space), keepdim=True)
+    for norm in rewrite.norms:
+        if mixes(norm.space):
+            _fold_norm(layout, norm, blocks)
+    for product in rewrite.products:
+        space = layout.spaces[product.space]
+        if mixes(product.space):
+            _drop_biases(layout, product, blocks)
+        _balance(layout, product, space, class_of(space, classes), blocks)
 
 
-def _axis(block: Block, space: str) -> int:
-    return [axis.space for axis in block.axes()].index(space)
+def writers(layout: Layout, rewrite: Rewrite, space: str) -> list[str]:
+    """Names of the blocks that write to a space. Offsets of its norms are not among them: they are added after the norm."""
+    offsets = {norm.offset for norm in rewrite.norms}
+    return [
+        block.name
+        for block in layout.blocks
+        if block.name not in offsets and any(axis.space == space and axis.role == "writes" for axis in block.axes)
+    ]
 
 
 def _along(vector: Tensor, tensor: Tensor, axis: int) -> Tensor:
@@ -124,76 +106,116 @@ def _along(vector: Tensor, tensor: Tensor, axis: int) -> Tensor:
     return vector.view([-1 if i == axis else 1 for i in range(tensor.ndim)])
 
 
-def _fold_layer_scale(part: LayerScale, blocks: dict[str, Tensor], by_name: Mapping[str, Block], residual: str) -> None:
-    scale = blocks[part.scale]
+def _fold_layer_scale(layout: Layout, part: LayerScale, blocks: Blocks) -> None:
+    scale = blocks[part.scale].flatten()
     for name in part.writers:
-        blocks[name] = blocks[name] * _along(scale, blocks[name], _axis(by_name[name], residual))
-    blocks[part.scale] = torch.ones_like(scale)
+        if name is not None:
+            value = blocks[name]
+            blocks[name] = value * _along(scale, value, layout.by_name[name].axis(part.space))
+    blocks[part.scale] = torch.ones_like(blocks[part.scale])
 
 
-def _centre(layout: Layout, rewrite: Rewrite, blocks: dict[str, Tensor]) -> None:
-    """Writers lose their mean along the residual axis. Offsets of norms are no writers of the stream."""
-    offsets = {norm.offset for norm in rewrite.norms}
-    for block in layout.blocks:
-        for position, axis in enumerate(block.axes()):
-            if axis.space == rewrite.residual and axis.role == "writes" and block.name not in offsets:
-                blocks[block.name] = blocks[block.name] - blocks[block.name].mean(position, keepdim=True)
-
-
-def _fold_norm(norm: Norm, blocks: dict[str, Tensor], by_name: Mapping[str, Block], residual: str) -> None:
-    gain, offset = blocks[norm.gain], blocks[norm.offset]
-    without_bias = [bias is None for _, bias in norm.readers]
-    assert all(without_bias) or not any(without_bias), "readers of one norm either all have a bias or none has"
+def _fold_norm(layout: Layout, norm: Norm, blocks: Blocks) -> None:
+    size = layout.spaces[norm.space].size
+    gain = torch.ones(size, dtype=torch.float64) if norm.gain is None else blocks[norm.gain] + (1 - norm.unit)
+    offset = None if norm.offset is None else blocks[norm.offset]
     for weight, bias in norm.readers:
-        axis = _axis(by_name[weight], residual)
+        axis = layout.by_name[weight].axis(norm.space)
         original = blocks[weight]
-        constant = (original * _along(offset, original, axis)).sum(axis)
         folded = original * _along(gain, original, axis)
-        folded = folded - folded.mean(axis, keepdim=True)
-        if bias is None:
-            folded = folded + constant.unsqueeze(axis) / len(gain)
-        else:
-            blocks[bias] = blocks[bias] + constant
+        if norm.centred:
+            folded -= folded.mean(axis, keepdim=True)
+        if offset is not None:
+            constant = (original * _along(offset, original, axis)).sum(axis)
+            if bias is None:
+                folded += constant.unsqueeze(axis) / size
+            else:
+                blocks[bias] = blocks[bias] + constant
         blocks[weight] = folded
-    blocks[norm.gain] = torch.ones_like(gain)
-    blocks[norm.offset] = torch.ones_like(offset) if all(without_bias) else torch.zeros_like(offset)
+    if norm.gain is not None:
+        blocks[norm.gain] = torch.full((size,), norm.unit, dtype=torch.float64)
+    if norm.offset is not None:
+        needed = any(bias is None for _, bias in norm.readers)
+        blocks[norm.offset] = torch.full((size,), float(needed), dtype=torch.float64)
 
 
-def _fold_value_bias(layout: Layout, part: Attention, blocks: dict[str, Tensor], by_name: Mapping[str, Block]) -> None:
-    spaces = (part.heads, part.value_output)
-    bias = layout.rows(blocks[part.value[1]], by_name[part.value[1]], *spaces)  # [heads, head_dim, 1]
-    output = layout.rows(blocks[part.output[0]], by_name[part.output[0]], *spaces)  # [heads, head_dim, width]
-    blocks[part.output[1]] = blocks[part.output[1]] + (bias * output).sum((0, 1))
-    blocks[part.value[1]] = torch.zeros_like(blocks[part.value[1]])
+def _drop_biases(layout: Layout, product: Product, blocks: Blocks) -> None:
+    space = layout.spaces[product.space]
+    if product.invisible is not None:
+        block = layout.by_name[product.invisible]
+        value = blocks[product.invisible]
+        rotated = space.pairs.rotated if space.pairs else 0
+        keep = _along((torch.arange(space.size) < rotated).double(), value, block.axis(product.space))
+        blocks[product.invisible] = value * keep
+    if product.constant is not None:
+        left, right, target = product.constant
+        path = (*layout.path(product.space), product.space)
+        bias, output = blocks[left], blocks[right]
+        outer = layout.by_name[right]
+        # axes of the output that the bias lacks (queries of a group) share the bias, so they are summed over
+        names = [axis.space for axis in outer.axes]
+        first = layout.rows(output, outer, *path)  # [..., n, rest]
+        rest = [i for i, name in enumerate(names) if name not in path]
+        shape = [output.shape[i] for i in rest]
+        constant = (layout.rows(bias, layout.by_name[left], *path) * first).flatten(0, -2).sum(0).view(shape)
+        into = {axis.space for axis in layout.by_name[target].axes}
+        summed = [i for i, axis in enumerate(rest) if names[axis] not in into]
+        blocks[target] = blocks[target] + (constant.sum(summed) if summed else constant)
+        blocks[left] = torch.zeros_like(bias)
 
 
-def _balance(
-    layout: Layout,
-    heads: str,
-    plane: str,
-    left: tuple[str, ...],
-    right: tuple[str, ...],
-    blocks: dict[str, Tensor],
-    by_name: Mapping[str, Block],
-) -> None:
-    """Give both sides of a plane the square root of the singular values of their product, head by head.
+def _balance(layout: Layout, product: Product, space: Space, chosen: SymmetryClass, blocks: Blocks) -> None:
+    """Give both sides equal shares of their product, copy by copy of the space.
 
-    With L^T = Q_l R_l and R^T = Q_r R_r (thin QR), L^T R = Q_l (R_l R_r^T) Q_r^T, so only a head_dim x head_dim
-    matrix is decomposed and no product of full width is formed.
+    Invertible: with L^T = Q_l R_l and R^T = Q_r R_r (thin QR), L^T R = Q_l (R_l R_r^T) Q_r^T, so only an n x n matrix is
+    decomposed and no product of full width is formed.
     """
-    sides = []
-    for names in (left, right):
-        parts = [layout.rows(blocks[name], by_name[name], heads, plane) for name in names]
-        sides.append((parts, torch.cat(parts, -1)))
-    ql, rl = torch.linalg.qr(sides[0][1].mT)
-    qr, rr = torch.linalg.qr(sides[1][1].mT)
-    u, s, vt = torch.linalg.svd(rl @ rr.mT)
-    root = s.sqrt()[:, :, None]
-    for names, (parts, _), value in [
-        (left, sides[0], root * (ql @ u).mT),
-        (right, sides[1], root * (qr @ vt.mT).mT),
-    ]:
-        sizes = [part.shape[-1] for part in parts]
-        for name, piece in zip(names, value.split(sizes, -1), strict=True):
-            shape = tuple(blocks[name].shape)
-            blocks[name] = layout.unrows(piece, by_name[name], shape, heads, plane)
+    if not chosen.stretches:
+        return
+    sides = [
+        [layout.copies(blocks[name], layout.by_name[name], space.name) for name in names]
+        for names in (product.left, product.right)
+    ]
+    left, right = (torch.cat(parts, -1) for parts in sides)
+    if chosen in (SymmetryClass.SCALES, SymmetryClass.SCALED):
+        ratio = _ratio(left.square().sum(-1), right.square().sum(-1))[..., None]
+        moved = left * ratio, right / ratio
+    elif chosen is SymmetryClass.ROTARY:
+        assert space.pairs is not None
+        first, second = space.pairs.indices()
+        power = [side.square().sum(-1) for side in (left, right)]
+        ratio = _ratio(*(each[..., first] + each[..., second] for each in power))
+        pieces = [side[..., space.pairs.rotated :, :] for side in (left, right)]
+        eye = torch.zeros(*ratio.shape[:-1], 0, 0, dtype=torch.float64)
+        scale = torch.diagonal(rotary_matrix(space.pairs, torch.complex(ratio, torch.zeros_like(ratio)), eye), 0, -2, -1)
+        rest = _equal_shares(*pieces)
+        moved = tuple(
+            torch.cat([side[..., : space.pairs.rotated, :] * by[..., None], other], -2)
+            for side, by, other in zip((left, right), (scale, 1 / scale), rest, strict=True)
+        )
+    else:
+        moved = _equal_shares(left, right)
+    for names, parts, value in zip((product.left, product.right), sides, moved, strict=True):
+        for name, piece in zip(names, value.split([part.shape[-1] for part in parts], -1), strict=True):
+            block = layout.by_name[name]
+            shape = tuple(layout.view(blocks.state, block).shape)
+            blocks[name] = layout.uncopies(piece, block, shape, space.name)
+
+
+def _ratio(left: Tensor, right: Tensor) -> Tensor:
+    """The factor (|right| / |left|)^1/2 that makes squared norms equal; 1 where one of them is zero."""
+    return torch.where((left > 0) & (right > 0), (right / left) ** 0.25, 1.0)
+
+
+def _equal_shares(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    if left.shape[-2] == 0:
+        return left, right
+    ql, rl = torch.linalg.qr(left.mT)
+    qr, rr = torch.linalg.qr(right.mT)
+    u, s, vt = torch.linalg.svd(rl @ rr.mT, full_matrices=False)
+    n, k = left.shape[-2], s.shape[-1]
+    root = s.sqrt()[..., None]
+    moved = root * (ql @ u).mT, root * (qr @ vt.mT).mT
+    if k < n:  # a side of fewer columns than the plane has dimensions: the rest of the plane is not used
+        moved = tuple(torch.nn.functional.pad(side, (0, 0, 0, n - k)) for side in moved)
+    return moved

@@ -7,10 +7,11 @@ both maxima over all outputs of one example. At rounding level this is below 1e-
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from lmc_core.errors import FunctionChanged
 
@@ -40,9 +41,47 @@ def function_error(original: Model, moved: Model, inputs: Tensor, dtype: torch.d
     Returns:
         The error as defined above; no unit.
     """
+    return relative_difference(*(run(model, inputs, dtype) for model in (original, moved)))
+
+
+OUTPUTS = 2**24  # numbers that are kept of a model before it is moved: 64 MB in float32
+
+
+def few_enough(inputs: Tensor, model: Model) -> Tensor:
+    """The first of some inputs, so few that all their outputs are at most `OUTPUTS` numbers; one at least."""
+    sizes = model.family.sizes(model.config)
+    each = inputs.shape[1] * sizes["tokens"] if "tokens" in sizes else sizes.get("classes", 1)
+    return inputs[: max(1, OUTPUTS // max(1, each))]
+
+
+@torch.no_grad()
+def run(model: Model, inputs: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """The outputs of a model in a precision; in float64 nothing inside falls back to float32."""
     x = inputs.to(dtype) if inputs.is_floating_point() else inputs
-    outputs = [model.family.outputs(model.module(dtype), x) for model in (original, moved)]
-    return relative_difference(*outputs)
+    module = model.module(dtype)
+    if dtype is not torch.float64:
+        return model.family.outputs(module, x)
+    with Double():
+        return model.family.outputs(module, x)
+
+
+class Double(TorchFunctionMode):
+    """Keeps float64 where a module asks for float32: norms and routers of many transformers upcast half precision that way."""
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        """Run `func`, but leave float64 tensors in float64."""
+        kwargs = dict(kwargs or {})
+        name = getattr(func, "__name__", "")
+        if args and isinstance(args[0], Tensor) and args[0].dtype is torch.float64:
+            if name == "float":
+                return args[0]
+            if name in ("to", "type"):
+                args = tuple(torch.float64 if arg is torch.float32 else arg for arg in args)
+            if kwargs.get("dtype") is torch.float32:
+                kwargs["dtype"] = torch.float64
+        if name == "zeros" and kwargs.get("dtype") is torch.float32:
+            kwargs["dtype"] = torch.float64
+        return func(*args, **kwargs)
 
 
 def require_same_function(error: float, name: str, dtype: torch.dtype = torch.float32) -> float:

@@ -1,8 +1,9 @@
-"""Group elements: permutations, orthogonal and invertible maps, one for a space or one for each of its copies.
+"""Group elements: maps of a space, one for a space or one for each of its copies.
 
 Conventions. An element T of size n acts on column vectors. Along an axis that *writes* to the space a tensor is multiplied by
-T, along an axis that *reads* from it by T^-T, so that reader times writer is unchanged: (W T^-1)(T V) = W V. A permutation is
-stored as indices p with (T x)[i] = x[p[i]]. A leading batch dimension holds one element per copy of the space.
+T, along an axis that *reads* from it by T^-T, so that reader times writer is unchanged: (W T^-1)(T V) = W V. Along an axis that
+only keeps *order* (the gain of a norm, the gate of a gated unit) just the reordering of T counts. A permutation is stored as
+indices p with (T x)[i] = x[p[i]]. The elements of a space within another have one leading axis, of all its copies in order.
 """
 
 from __future__ import annotations
@@ -14,9 +15,15 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput
-from lmc_core.symmetry.spaces import Space, SymmetryClass
+from lmc_core.symmetry.spaces import Pairs, Space, SymmetryClass
 
-Role = Literal["writes", "reads", "scales"]
+Role = Literal["writes", "reads", "order"]
+
+
+def _reorder(x: Tensor, indices: Tensor) -> Tensor:
+    if indices.ndim == 1:
+        return x[indices]
+    return torch.take_along_dim(x, indices[..., None].expand(*indices.shape, x.shape[-1]), -2)
 
 
 @dataclass(frozen=True)
@@ -36,9 +43,7 @@ class Permutation:
 
     def act(self, x: Tensor, role: Role) -> Tensor:
         """Act on `[n, k]`, or on `[copies, n, k]` copy by copy. T^-T = T for a permutation."""
-        if self.indices.ndim == 1:
-            return x[self.indices]
-        return torch.take_along_dim(x, self.indices[..., None].expand(*self.indices.shape, x.shape[-1]), 1)
+        return _reorder(x, self.indices)
 
     def inverse(self) -> Permutation:
         """T^-1."""
@@ -51,6 +56,44 @@ class Permutation:
     def tensors(self) -> dict[str, Tensor]:
         """What is stored."""
         return {"indices": self.indices}
+
+
+@dataclass(frozen=True)
+class Monomial:
+    """Reordering with a factor for every coordinate, a sign or a scale: (T x)[i] = scales[i] x[indices[i]].
+
+    Attributes:
+        indices: int64 `[n]`, or `[copies, n]`.
+        scales: float64 of the same shape, none of them zero.
+    """
+
+    indices: Tensor
+    scales: Tensor
+    kind = SymmetryClass.SCALED
+
+    def matrix(self) -> Tensor:
+        """T."""
+        return self.scales[..., None] * Permutation(self.indices).matrix()
+
+    def act(self, x: Tensor, role: Role) -> Tensor:
+        """Act on `[n, k]`, or on `[copies, n, k]` copy by copy; an axis that reads is divided by the factors."""
+        moved = _reorder(x, self.indices)
+        if role == "order":
+            return moved
+        return moved * (1 / self.scales if role == "reads" else self.scales)[..., None]
+
+    def inverse(self) -> Monomial:
+        """T^-1."""
+        back = self.indices.argsort(-1)
+        return Monomial(back, 1 / self.scales.gather(-1, back))
+
+    def select(self, copies: Tensor) -> Monomial:
+        """Reorder the copies."""
+        return Monomial(self.indices[copies], self.scales[copies])
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What is stored."""
+        return {"indices": self.indices, "scales": self.scales}
 
 
 @dataclass(frozen=True)
@@ -87,7 +130,7 @@ class Orthogonal:
 
 @dataclass(frozen=True)
 class Invertible:
-    """Any invertible map, kept together with its inverse.
+    """Any invertible map, kept together with its inverse; the maps that rotary positions leave are of this kind too.
 
     Attributes:
         values: float64 `[n, n]`, or `[copies, n, n]`.
@@ -126,7 +169,7 @@ class Invertible:
         return {"values": self.values, "inverse_values": self.inverse_values}
 
 
-Element = Permutation | Orthogonal | Invertible
+Element = Permutation | Monomial | Orthogonal | Invertible
 
 
 def identity(space: Space) -> Permutation:
@@ -139,10 +182,17 @@ def compose(second: Element, first: Element) -> Element:
     """The element that acts like `first`, then `second`: T = T2 T1. Its class is the larger of the two."""
     if isinstance(first, Permutation) and isinstance(second, Permutation):
         return Permutation(first.indices.gather(-1, second.indices))
+    if isinstance(first, Permutation | Monomial) and isinstance(second, Permutation | Monomial):
+        scales = torch.ones(second.indices.shape, dtype=torch.float64)
+        if isinstance(second, Monomial):
+            scales = scales * second.scales
+        if isinstance(first, Monomial):
+            scales = scales * first.scales.gather(-1, second.indices)
+        return Monomial(first.indices.gather(-1, second.indices), scales)
     values = second.matrix() @ first.matrix()
-    if isinstance(first, Invertible) or isinstance(second, Invertible):
-        return Invertible(values, first.inverse().matrix() @ second.inverse().matrix())
-    return Orthogonal(values)
+    if isinstance(first, Orthogonal | Permutation) and isinstance(second, Orthogonal | Permutation):
+        return Orthogonal(values)
+    return Invertible(values, first.inverse().matrix() @ second.inverse().matrix())
 
 
 def ones_complement(size: int) -> Tensor:
@@ -153,30 +203,109 @@ def ones_complement(size: int) -> Tensor:
     return (basis / (rows * (rows + 1)).sqrt()[:, None]).mT
 
 
+def rotary_matrix(pairs: Pairs, factors: Tensor, rest: Tensor) -> Tensor:
+    """The matrix that multiplies each rotary pair, read as a complex number, by a factor, and the other coordinates by `rest`.
+
+    A rotary position encoding multiplies pair j of every query and key by exp(i m theta_j); complex numbers commute, so this is
+    all that passes through it (reflections and exchanges of pairs do not).
+
+    Args:
+        pairs: which coordinates are pairs.
+        factors: complex128 `[..., rotated / 2]`.
+        rest: float64 `[..., n - rotated, n - rotated]`.
+
+    Returns:
+        float64 `[..., n, n]`.
+    """
+    size = pairs.rotated + rest.shape[-1]
+    first, second = (torch.tensor(side) for side in pairs.indices())
+    matrix = torch.zeros(*factors.shape[:-1], size, size, dtype=torch.float64)
+    matrix[..., first, first] = factors.real
+    matrix[..., second, second] = factors.real
+    matrix[..., second, first] = factors.imag
+    matrix[..., first, second] = -factors.imag
+    matrix[..., pairs.rotated :, pairs.rotated :] = rest
+    return matrix
+
+
+def pair_signs(space: Space, signs: Tensor) -> Tensor:
+    """One sign per rotary pair `[..., rotated / 2]`, spread over all coordinates of the space `[..., n]`; others keep 1."""
+    assert space.pairs is not None
+    first, second = (torch.tensor(side) for side in space.pairs.indices())
+    result = torch.ones(*signs.shape[:-1], space.size, dtype=torch.float64)
+    result[..., first] = signs
+    result[..., second] = signs
+    return result
+
+
+def quarter_turns(space: Space, turns: Tensor) -> Monomial:
+    """Turn every rotary pair by a number of right angles, int64 `[..., rotated / 2]`; other coordinates stay."""
+    assert space.pairs is not None
+    first, second = (torch.tensor(side) for side in space.pairs.indices())
+    indices = torch.arange(space.size).repeat(*turns.shape[:-1], 1)
+    scales = torch.ones(indices.shape, dtype=torch.float64)
+    odd = turns % 2 == 1
+    indices[..., first] = torch.where(odd, second, first)
+    indices[..., second] = torch.where(odd, first, second)
+    scales[..., first] = torch.tensor([1.0, -1.0, -1.0, 1.0], dtype=torch.float64)[turns]  # cosine, or minus the sine
+    scales[..., second] = torch.tensor([1.0, 1.0, -1.0, -1.0], dtype=torch.float64)[turns]  # cosine, or the sine
+    return Monomial(indices, scales)
+
+
 def random_element(space: Space, chosen: SymmetryClass, generator: torch.Generator) -> Element:
-    """Draw an element: uniform permutations, Haar orthogonal maps, invertible maps of condition number at most 9.
+    """Draw an element: uniform permutations and signs, scales in [1/3, 3], Haar orthogonal maps, condition number at most 9.
 
     Orthogonal maps of a space that `fixes_ones` are Haar on the complement of the all-ones vector.
 
     Raises:
-        Inadmissible: if the class is too large for the space.
+        Inadmissible: if the space does not admit the class.
     """
     space.require(chosen)
     shape = () if space.within is None else (space.copies,)
-    if chosen is SymmetryClass.NONE:
-        return identity(space)
-    if chosen is SymmetryClass.PERMUTATION:
-        return Permutation(torch.rand(*shape, space.size, generator=generator).argsort(-1))
+    n = space.size
 
-    def haar(n: int) -> Tensor:
-        q, r = torch.linalg.qr(torch.randn(*shape, n, n, generator=generator, dtype=torch.float64))
+    def haar(size: int) -> Tensor:
+        q, r = torch.linalg.qr(torch.randn(*shape, size, size, generator=generator, dtype=torch.float64))
         return q * r.diagonal(dim1=-2, dim2=-1).sign()[..., None, :]
 
+    def spread(size: int) -> Tensor:
+        return 3 ** (2 * torch.rand(*shape, size, generator=generator, dtype=torch.float64) - 1)
+
+    def signs(size: int) -> Tensor:
+        return torch.randint(2, (*shape, size), generator=generator).double() * 2 - 1
+
+    def linear(size: int) -> tuple[Tensor, Tensor]:
+        scales, left, right = spread(size), haar(size), haar(size)
+        return (left * scales[..., None, :]) @ right, right.mT @ (left / scales[..., None, :]).mT
+
+    if chosen is SymmetryClass.NONE:
+        return identity(space)
+    if chosen is SymmetryClass.SIGNS:
+        factors = signs(n) if space.pairs is None else pair_signs(space, signs(space.pairs.rotated // 2))
+        return Monomial(identity(space).indices, factors)
+    if chosen is SymmetryClass.TURNS:
+        assert space.pairs is not None
+        return quarter_turns(space, torch.randint(4, (*shape, space.pairs.rotated // 2), generator=generator))
+    if chosen is SymmetryClass.SCALES:
+        return Monomial(identity(space).indices, spread(n))
+    if chosen in (SymmetryClass.PERMUTATION, SymmetryClass.SIGNED, SymmetryClass.SCALED):
+        indices = torch.rand(*shape, n, generator=generator).argsort(-1)
+        if chosen is SymmetryClass.PERMUTATION:
+            return Permutation(indices)
+        scales = spread(n) if chosen is SymmetryClass.SCALED else torch.ones(indices.shape, dtype=torch.float64)
+        return Monomial(indices, scales if space.positive else scales * signs(n))
+    if chosen in (SymmetryClass.ROTATION, SymmetryClass.ROTARY):
+        assert space.pairs is not None
+        half, others = space.pairs.rotated // 2, n - space.pairs.rotated
+        turn = torch.polar(torch.ones(*shape, half, dtype=torch.float64), 6.283 * torch.rand(*shape, half, generator=generator).double())
+        if chosen is SymmetryClass.ROTATION:
+            return Orthogonal(rotary_matrix(space.pairs, turn, haar(others)))
+        factors = turn * spread(half)
+        values, inverse = linear(others)
+        return Invertible(rotary_matrix(space.pairs, factors, values), rotary_matrix(space.pairs, 1 / factors, inverse))
     if chosen is SymmetryClass.ORTHOGONAL:
         if not space.fixes_ones:
-            return Orthogonal(haar(space.size))
-        basis = ones_complement(space.size)
-        return Orthogonal(basis @ haar(space.size - 1) @ basis.mT + 1 / space.size)
-    scales = 3 ** (2 * torch.rand(*shape, space.size, generator=generator, dtype=torch.float64) - 1)
-    left, right = haar(space.size), haar(space.size)
-    return Invertible((left * scales[..., None, :]) @ right, right.mT @ (left / scales[..., None, :]).mT)
+            return Orthogonal(haar(n))
+        basis = ones_complement(n)
+        return Orthogonal(basis @ haar(n - 1) @ basis.mT + 1 / n)
+    return Invertible(*linear(n))

@@ -3,12 +3,13 @@
 A parameter is cut into *blocks*, tensors whose every axis lives in one space. The cut is written as a pattern, one word per
 axis of the parameter once it is reshaped:
 
-    +residual        the axis writes to the space `residual`
-    -residual        the axis reads from it
-    =residual        the axis scales its coordinates one by one (the gain of a norm); permutations move it, and under any
-                     larger class it must be constant
-    1/3              the axis has length 3 and this block is its slice number 1 (fused tensors)
-    *                an axis that no symmetry touches, of whatever length is left (tokens, positions, pixels)
+    +residual          the axis writes to the space `residual`
+    -residual          the axis reads from it
+    =residual          the axis keeps its order alone: permutations move it, signs and scales do not, and under a map that mixes
+                       coordinates it must be constant (the gain of a norm, the gate of a gated unit)
+    0:16/24+query-key  an axis of length 24 whose first 16 places live in the space; the block is those 16
+    1/3                the axis has length 3 and this block is its slice number 1 (fused tensors)
+    *                  an axis that no symmetry touches, of whatever length is left (tokens, positions, pixels)
 
 GPT-2's fused `c_attn.weight` `[width, 3 width]` gives three blocks; the keys are "-residual 1/3 +heads.0 -query-key.0".
 """
@@ -16,8 +17,10 @@ GPT-2's fused `c_attn.weight` `[width, 3 width]` gives three blocks; the keys ar
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import Tensor
 
@@ -25,7 +28,8 @@ from lmc_core.errors import BadCheckpoint
 from lmc_core.symmetry.elements import Role
 from lmc_core.symmetry.spaces import Space
 
-ROLES: dict[str, Role] = {"+": "writes", "-": "reads", "=": "scales"}
+ROLES: dict[str, Role] = {"+": "writes", "-": "reads", "=": "order"}
+_WORD = re.compile(r"(?:(\d+):(\d+)/(\d+))?([+=-])(\S+)|(\d+)/(\d+)|\*")
 State = Mapping[str, Tensor]
 
 
@@ -46,31 +50,50 @@ class Block:
         parameter: the name in the state dict (in memory, not on disk).
         pattern: see the module's docstring.
         ignores_mean_over: index of an axis of the block over whose mean the loss does not care (the classes of a head,
-            since cross-entropy ignores a vector added to every row); the mean is removed for matching alone.
+            since cross-entropy ignores a vector added to every row), or of several over whose common mean it does not; the
+            mean is removed for matching alone.
     """
 
     name: str
     parameter: str
     pattern: str
-    ignores_mean_over: int | None = None
+    ignores_mean_over: int | tuple[int, ...] | None = None
 
+    @cached_property
+    def _words(self) -> list[re.Match[str]]:
+        found = [(_WORD.fullmatch(word), word) for word in self.pattern.split()]
+        for match, word in found:
+            if match is None:
+                raise ValueError(f"{word!r} in the pattern of {self.name!r} is no word of a pattern.")
+        return [match for match, _ in found if match is not None]
+
+    @cached_property
     def axes(self) -> tuple[Axis, ...]:
         """The axes of the block, without those that only slice the parameter."""
-        words = [word for word in self.pattern.split() if "/" not in word]
-        return tuple(Axis(None) if word == "*" else Axis(word[1:], ROLES[word[0]]) for word in words)
+        return tuple(Axis(w[5], ROLES[w[4]]) if w[5] else Axis(None) for w in self._words if not w[7])
 
     def view_shape(self, spaces: Mapping[str, Space], elements: int) -> tuple[int, ...]:
         """The shape the whole parameter takes before slices are cut."""
-        sizes = [
-            -1 if word == "*" else int(word.split("/")[1]) if "/" in word else spaces[word[1:]].size
-            for word in self.pattern.split()
-        ]
+        sizes = [int(w[3] or w[7] or (spaces[w[5]].size if w[5] else -1)) for w in self._words]
         known = math.prod(size for size in sizes if size > 0)
         return tuple(elements // known if size < 0 else size for size in sizes)
 
+    @cached_property
     def slices(self) -> tuple[int | slice, ...]:
         """The index that cuts the block out of the reshaped parameter."""
-        return tuple(int(word.split("/")[0]) if "/" in word else slice(None) for word in self.pattern.split())
+        return tuple(
+            int(w[6]) if w[7] else slice(int(w[1]), int(w[2])) if w[3] else slice(None) for w in self._words
+        )
+
+    def axis(self, space: str) -> int:
+        """Number of the first axis that lives in the space."""
+        return [axis.space for axis in self.axes].index(space)
+
+    @cached_property
+    def twice(self) -> bool:
+        """Whether two of its axes live in one space, so that it is not linear in that space's element."""
+        names = [axis.space for axis in self.axes if axis.space]
+        return len(set(names)) < len(names)
 
 
 @dataclass(frozen=True)
@@ -105,39 +128,53 @@ class Layout:
         for name in state:
             if name not in self.shapes:
                 raise BadCheckpoint(
-                    f"The parameter {name!r} fits no place in a {self.family} model; supported families are listed by "
-                    "`lmc models`."
+                    f"The parameter {name!r} fits no place in a {self.family} model of this configuration."
                 )
+
+    @cached_property
+    def by_name(self) -> dict[str, Block]:
+        """The blocks by their names."""
+        return {block.name: block for block in self.blocks}
+
+    def path(self, space: str) -> tuple[str, ...]:
+        """The spaces that this one lives within, outermost first."""
+        outer = self.spaces[space].within
+        return () if outer is None else (*self.path(outer), outer)
 
     def view(self, state: State, block: Block) -> Tensor:
         """The block as a view into its parameter, one axis per space."""
         parameter = state[block.parameter]
-        return parameter.view(block.view_shape(self.spaces, parameter.numel()))[block.slices()]
+        return parameter.view(block.view_shape(self.spaces, parameter.numel()))[block.slices]
 
     def read(self, state: State) -> dict[str, Tensor]:
         """All blocks by name, as views."""
         return {block.name: self.view(state, block) for block in self.blocks}
 
-    def write(self, state: State, blocks: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """A new state dict: that of `state` with the blocks put in their places."""
-        result = {name: tensor.clone().contiguous() for name, tensor in state.items()}
-        by_name = {block.name: block for block in self.blocks}
-        for name, tensor in blocks.items():
-            self.view(result, by_name[name]).copy_(tensor)
-        return result
-
     def rows(self, tensor: Tensor, block: Block, *first: str) -> Tensor:
         """Put the axes of the named spaces first, in that order, and flatten the rest: `[n, ..., k]`."""
-        names = [axis.space for axis in block.axes()]
-        order = [names.index(name) for name in first]
-        order += [i for i in range(tensor.ndim) if i not in order]
-        moved = tensor.permute(order)
-        return moved.reshape(*moved.shape[: len(first)], -1)
+        return rows(tensor, [block.axis(name) for name in first])
 
-    def unrows(self, rows: Tensor, block: Block, shape: tuple[int, ...], *first: str) -> Tensor:
+    def unrows(self, values: Tensor, block: Block, shape: tuple[int, ...], *first: str) -> Tensor:
         """The inverse of `rows`, for a block of that shape."""
-        names = [axis.space for axis in block.axes()]
-        order = [names.index(name) for name in first]
-        order += [i for i in range(len(shape)) if i not in order]
-        back = [order.index(i) for i in range(len(shape))]
-        return rows.reshape([shape[i] for i in order]).permute(back)
+        return unrows(values, [block.axis(name) for name in first], shape)
+
+    def copies(self, tensor: Tensor, block: Block, space: str) -> Tensor:
+        """A block copy by copy of a space: `[copies, n, k]`, or `[n, k]` where the space is within no other."""
+        found = self.rows(tensor, block, *self.path(space), space)
+        return found.flatten(0, -3) if found.ndim > 2 else found
+
+    def uncopies(self, values: Tensor, block: Block, shape: tuple[int, ...], space: str) -> Tensor:
+        """The inverse of `copies`, for a block of that shape."""
+        return self.unrows(values, block, shape, *self.path(space), space)
+
+
+def rows(tensor: Tensor, first: Sequence[int]) -> Tensor:
+    """Put the numbered axes first, in that order, and flatten the rest: `[n, ..., k]`."""
+    moved = tensor.permute([*first, *(i for i in range(tensor.ndim) if i not in first)])
+    return moved.reshape(*moved.shape[: len(first)], -1)
+
+
+def unrows(values: Tensor, first: Sequence[int], shape: tuple[int, ...]) -> Tensor:
+    """The inverse of `rows`, for a tensor of that shape."""
+    order = [*first, *(i for i in range(len(shape)) if i not in first)]
+    return values.reshape([shape[i] for i in order]).permute([order.index(i) for i in range(len(shape))])

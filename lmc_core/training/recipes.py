@@ -29,6 +29,7 @@ class Recipe:
         dropout: share of the stream's updates that is dropped in training; attention weights are never dropped.
         optimizer: ``adamw``, or ``muon`` (hidden matrices by orthogonalised momentum, Jordan et al. 2024; the rest by AdamW).
         muon_rate: Muon's peak rate.
+        balance: weight of the load-balancing loss of mixtures of experts (Fedus, Zoph, Shazeer 2021), 0 for none.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Recipe:
     dropout: float = 0.0
     optimizer: str = "adamw"
     muon_rate: float = 0.02
+    balance: float = 0.0
     betas: tuple[float, float] = field(default=(0.9, 0.98))
 
     def settings(self) -> dict[str, Any]:
@@ -74,7 +76,12 @@ def _vit(name: str, seed: int, width: int, heads: int, steps: int = 4000) -> Rec
     )
 
 
-def _gpt2(name: str, seed: int, width: int, heads: int, steps: int = 2400) -> Recipe:
+def _text(name: str, family: str, config: dict[str, Any], seed: int, steps: int = 2400, **changes: Any) -> Recipe:
+    changes = {"task": "plays", "batch": 16, "learning_rate": 3e-3, "weight_decay": 0.1} | changes
+    return Recipe(name=name, family=family, config=config, seed=seed, steps=steps, **changes)
+
+
+def _gpt2(name: str, seed: int, width: int, heads: int, steps: int = 2400, task: str = "plays") -> Recipe:
     config = {
         "vocab_size": 81,
         "n_positions": 128,
@@ -85,7 +92,69 @@ def _gpt2(name: str, seed: int, width: int, heads: int, steps: int = 2400) -> Re
         "bos_token_id": None,
         "eos_token_id": None,
     }
-    return Recipe(name, "gpt2", "plays", config, seed=seed, steps=steps, batch=16, learning_rate=3e-3, weight_decay=0.1)
+    return _text(name, "gpt2", config, seed, steps, task=task)
+
+
+# What the models with rotary positions have in common.
+_ROTARY = {
+    "vocab_size": 81,
+    "max_position_embeddings": 128,
+    "hidden_size": 128,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "bos_token_id": None,
+    "eos_token_id": None,
+    "tie_word_embeddings": False,
+}
+
+
+def _llama(seed: int) -> Recipe:
+    config = {"model_type": "llama", **_ROTARY, "num_key_value_heads": 2, "intermediate_size": 344}
+    return _text(f"llama-plays-s{seed}", "llama", config, seed)
+
+
+def _neox(seed: int) -> Recipe:
+    rope = {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.25}
+    config = {"model_type": "gpt_neox", **_ROTARY, "intermediate_size": 512, "rope_parameters": rope}
+    return _text(f"neox-plays-s{seed}", "gpt_neox", config, seed)
+
+
+def _mixtral(seed: int) -> Recipe:
+    experts = {"num_local_experts": 4, "num_experts_per_tok": 2, "intermediate_size": 192}
+    config = {"model_type": "mixtral", **_ROTARY, "num_key_value_heads": 2, **experts}
+    return _text(f"mixtral-plays-s{seed}", "mixtral", config, seed, steps=2000, balance=0.01)
+
+
+def _qwen_moe(seed: int) -> Recipe:
+    experts = {
+        "num_experts": 4,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 128,
+        "shared_expert_intermediate_size": 128,
+        "decoder_sparse_step": 1,
+        "mlp_only_layers": [],
+    }
+    config = {"model_type": "qwen2_moe", **_ROTARY, "num_key_value_heads": 2, "intermediate_size": 256, **experts}
+    return _text(f"qwen-moe-plays-s{seed}", "qwen2_moe", config, seed, steps=2000, balance=0.01)
+
+
+def _vit_hf(seed: int) -> Recipe:
+    config = {
+        "model_type": "vit",
+        "architectures": ["ViTForImageClassification"],
+        "image_size": 28,
+        "patch_size": 7,
+        "num_channels": 1,
+        "hidden_size": 96,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "intermediate_size": 384,
+        "num_labels": 10,
+    }
+    return Recipe(
+        f"vit-hf-fashion-s{seed}", "vit_hf", "fashion-mnist", config, seed=seed, steps=4000, batch=128, shift=2, warmup=200,
+        optimizer="muon",
+    )  # fmt: skip
 
 
 RECIPES: dict[str, Recipe] = {
@@ -97,6 +166,12 @@ RECIPES: dict[str, Recipe] = {
         *[_gpt2(f"gpt2-plays-s{seed}", seed, 128, 4) for seed in range(4)],
         _gpt2("gpt2-plays-narrow-s0", 0, 64, 4, steps=4000),
         _gpt2("gpt2-plays-wide-s0", 0, 192, 4, steps=1200),
+        *[_gpt2(f"gpt2-austen-s{seed}", seed, 128, 4, task="austen") for seed in range(2)],
+        *[_llama(seed) for seed in range(3)],
+        *[_neox(seed) for seed in range(3)],
+        *[_mixtral(seed) for seed in range(3)],
+        *[_qwen_moe(seed) for seed in range(3)],
+        *[_vit_hf(seed) for seed in range(2)],
     ]
 }
 

@@ -55,7 +55,10 @@ def rate(step: int, recipe: Recipe) -> float:
 
 def optimizers(module: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
     """Decay on matrices, none on biases, norms and tables; hidden matrices by Muon where the recipe says so."""
-    tables = ("wte", "wpe", "pos_embed", "cls_token", "patch_embed", "head", "lm_head")
+    tables = (
+        *("wte", "wpe", "pos_embed", "cls_token", "patch_embed", "head", "lm_head"),
+        *("embed_tokens", "embed_in", "embed_out", "embeddings", "classifier"),
+    )
     hidden, table, plain = [], [], []
     for name, parameter in module.named_parameters():
         if parameter.ndim < 2:
@@ -77,6 +80,32 @@ def set_dropout(module: nn.Module, share: float) -> None:
     for name, part in module.named_modules():
         if isinstance(part, nn.Dropout) and "attn_drop" not in name:
             part.p = share
+
+
+class Balance:
+    """The load-balancing loss of mixtures of experts, E sum_e f_e p_e averaged over layers.
+
+    f_e is the share of choices that fall on expert e, p_e the mean probability the router gives it; 1 when all are used alike
+    (Fedus, Zoph, Shazeer 2021, arXiv 2101.03961, section 2.2).
+    """
+
+    def __init__(self, module: nn.Module):
+        self.parts: list[Tensor] = []
+        for part in module.modules():
+            if type(part).__name__.endswith("TopKRouter"):
+                part.register_forward_hook(self._hear)
+
+    def _hear(self, part: nn.Module, inputs: Any, outputs: Any) -> None:
+        logits = F.linear(inputs[0].flatten(0, -2), part.weight)  # type: ignore[arg-type]  (a router has one matrix)
+        share = logits.softmax(-1)
+        chosen = logits.topk(part.top_k, -1).indices  # type: ignore[arg-type]
+        used = F.one_hot(chosen, logits.shape[-1]).float().sum(1).mean(0) / chosen.shape[-1]
+        self.parts.append(logits.shape[-1] * (used * share.mean(0)).sum())
+
+    def loss(self) -> Tensor:
+        """Return the mean over the layers that have run since the last call."""
+        parts, self.parts = self.parts, []
+        return torch.stack(parts).mean()
 
 
 @torch.no_grad()
@@ -137,25 +166,30 @@ def train(
     begin = time.perf_counter() - spent
     module.train()
     running: list[float] = []
+    balance = Balance(module) if recipe.balance else None
     for step in range(first, recipe.steps):
         share = rate(step, recipe)
         for solver, peak in zip(solvers, peaks, strict=True):
             for group, value in zip(solver.param_groups, peak, strict=True):
                 group["lr"] = value * share
         batch = next(batches)
+        if balance is not None:
+            balance.parts.clear()
         logits = outputs(module, batch.inputs.to(device))
         loss = F.cross_entropy(
             logits.flatten(0, -2), batch.targets.to(device).flatten(), label_smoothing=recipe.label_smoothing
         )
-        if not math.isfinite(loss.item()):
+        running.append(loss.item())
+        if not math.isfinite(running[-1]):
             raise FloatingPointError(f"The training loss of {recipe.name} is not finite at step {step}.")
+        if balance is not None:
+            loss = loss + recipe.balance * balance.loss()
         for solver in solvers:
             solver.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(module.parameters(), recipe.clip)
         for solver in solvers:
             solver.step()
-        running.append(loss.item())
         done = step + 1
         if done % REPORT_EVERY == 0 or done == recipe.steps:
             measured, _ = score(module, outputs, validation)

@@ -10,7 +10,6 @@ import streamlit as st
 from lmc_core.figures.numbers import number, percent
 from lmc_core.models.describe import describe, listing
 from lmc_core.models.load import zoo
-from lmc_core.symmetry.spaces import SymmetryClass
 
 
 def models() -> dict[str, dict[str, Any]]:
@@ -27,15 +26,10 @@ def model_label(row: Mapping[str, Any]) -> str:
 
 
 @st.cache_data(max_entries=64, show_spinner="Reading the model")
-def _spaces(reference: str, digest: str) -> list[dict[str, Any]]:
-    return describe(reference)["spaces"]
+def _spaces(reference: str, digest: str) -> dict[str, dict[str, Any]]:
+    return describe(reference)["kinds"]
 
 
 def spaces(row: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Kind -> what `describe` says of its spaces: what it is, its largest class and why."""
-    return {space["kind"]: space for space in _spaces(row["reference"], row["digest"])}
-
-
-def admissible(largest: str) -> list[str]:
-    """The classes from none up to the largest."""
-    return [value.value for value in SymmetryClass if value <= SymmetryClass.parse(largest)]
+    """Kind -> what `describe` says of its spaces: what it is, its classes and why there are no more."""
+    return _spaces(row["reference"], row["digest"])

@@ -48,31 +48,31 @@ def _comparable(one: Row, other: Row) -> bool:
     return one["family"] == other["family"] and one["sizes"] == other["sizes"]
 
 
-def choose_classes(pair: Sequence[Row], key: str) -> tuple[Setting, dict[str, str]]:
-    """One group of buttons for the classes of every kind of space; returns the setting and the largest classes."""
+def choose_classes(pair: Sequence[Row], key: str) -> tuple[Setting, dict[str, dict[str, Any]]]:
+    """One group of buttons for the classes of every kind of space; returns the setting and what is known of each kind."""
     spaces = catalogue.spaces(pair[0])
     kinds = [kind for kind in KINDS if kind in spaces]
     largest = {kind: spaces[kind]["largest"] for kind in kinds}
     st.subheader("Symmetries that may be used", anchor=False)
     address.prepare(f"{key}_method", "method", list(METHODS), "weight")
     for kind in kinds:
-        address.prepare(f"{key}_{kind}", kind, catalogue.admissible(largest[kind]), largest[kind])
+        address.prepare(f"{key}_{kind}", kind, spaces[kind]["classes"], largest[kind])
 
     for kind in kinds:
         st.segmented_control(
-            kind.capitalize(), catalogue.admissible(largest[kind]), key=f"{key}_{kind}", required=True, width="stretch",
+            kind.capitalize(), spaces[kind]["classes"], key=f"{key}_{kind}", required=True, width="stretch",
             disabled=st.session_state[f"{key}_method"] == "none", help=_help(spaces[kind]),
         )  # fmt: skip
     method = st.segmented_control(
         "Method", list(METHODS), key=f"{key}_method", required=True, format_func=METHODS.__getitem__,
         help="Weight matching moves B so that its weights correlate most with those of A; it needs no data.",
     )  # fmt: skip
-    return Setting.of(str(method), {kind: st.session_state[f"{key}_{kind}"] for kind in kinds}), largest
+    return Setting.of(str(method), {kind: st.session_state[f"{key}_{kind}"] for kind in kinds}), {kind: spaces[kind] for kind in kinds}
 
 
 def _help(space: Row) -> str:
     what = space["what"][0].upper() + space["what"][1:]
-    return f"{what}; at most {space['largest']}, because {space['reason']}."
+    return f"{what}; at most {space['largest']}: {space['reason']}."
 
 
 def choose_accuracy(key: str) -> tuple[str, int | None, int]:
@@ -92,11 +92,12 @@ def choose_accuracy(key: str) -> tuple[str, int | None, int]:
     return str(split), None if examples == "all" else int(examples), int(points)
 
 
-def choose_kept(setting: Setting, largest: Mapping[str, str], key: str) -> list[Setting]:
+def choose_kept(setting: Setting, spaces: Mapping[str, Row], key: str) -> list[Setting]:
     """The other settings that stay in the figure, with a way to add and to remove each."""
     name = f"{key}_with"
+    largest = {kind: space["largest"] for kind, space in spaces.items()}
     if name not in st.session_state:
-        st.session_state[name] = _from_address(largest)
+        st.session_state[name] = _from_address(spaces)
     kept: list[Setting] = st.session_state[name]
 
     def add(other: Setting) -> None:
@@ -110,13 +111,14 @@ def choose_kept(setting: Setting, largest: Mapping[str, str], key: str) -> list[
     st.markdown("Plain average, always")
     for index, other in enumerate(kept):
         label, button = st.columns([5, 1], vertical_alignment="center")
-        label.markdown(other.label)
+        words = other.label(largest)
+        label.markdown(words)
         button.button(
             "", icon=":material/close:", key=f"{key}_remove_{index}", on_click=remove, args=(other,),
-            help=f"Remove {other.label} from the figure.", type="tertiary",
+            help=f"Remove {words} from the figure.", type="tertiary",
         )  # fmt: skip
     if setting not in (PLAIN, *kept):
-        st.markdown(f"{setting.label} (chosen above)")
+        st.markdown(f"{setting.label(largest)} (chosen above)")
     with st.container(horizontal=True):
         for name_of, words, other in (
             ("keep", "Keep the chosen", setting),
@@ -130,17 +132,17 @@ def choose_kept(setting: Setting, largest: Mapping[str, str], key: str) -> list[
     return kept
 
 
-def _from_address(largest: Mapping[str, str]) -> list[Setting]:
+def _from_address(spaces: Mapping[str, Row]) -> list[Setting]:
     """The settings that the address names; those that are not admissible here are dropped."""
     texts = st.query_params.get_all("with")
     if not texts:
-        return [only_permutations(largest)]
+        return [only_permutations({kind: space["largest"] for kind, space in spaces.items()})]
     found = []
     for text in texts:
         try:
             setting = Setting.parse(text)
         except BadInput:
             continue
-        if setting != PLAIN and all(v in catalogue.admissible(largest.get(k, "none")) for k, v in setting.classes):
+        if setting != PLAIN and all(k in spaces and v in spaces[k]["classes"] for k, v in setting.classes):
             found.append(setting)
     return list(dict.fromkeys(found))

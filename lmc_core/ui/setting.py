@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lmc_core.errors import BadInput
 from lmc_core.figures.words import MATCHERS, setting_label
-from lmc_core.symmetry.spaces import KINDS, SymmetryClass
+from lmc_core.symmetry.spaces import KINDS, PLANES, SymmetryClass
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,9 @@ class Setting:
         """How it is written in an address: "weight.residual-orthogonal.units-permutation"."""
         return ".".join([self.method, *(f"{kind}-{value}" for kind, value in self.classes)])
 
-    @property
-    def label(self) -> str:
-        """How it is called in the figure."""
-        return setting_label(self.method, dict(self.classes))
+    def label(self, largest: Mapping[str, str]) -> str:
+        """How it is called in the figure, where `largest` are the largest classes that the models admit."""
+        return setting_label(self.method, dict(self.classes), largest)
 
 
 PLAIN = Setting("none")
@@ -63,6 +62,6 @@ def all_classes(largest: Mapping[str, str]) -> Setting:
 
 
 def only_permutations(largest: Mapping[str, str]) -> Setting:
-    """Weight matching with permutations of residual, units and heads; the planes inside heads stay as they are."""
-    planes = ("query-key", "value-output")
-    return Setting.of("weight", {kind: "none" if kind in planes else "permutation" for kind in largest})
+    """Weight matching with permutations of all that can be reordered; the planes inside heads stay as they are."""
+    still = {kind for kind, value in largest.items() if value in ("none", "signs")} | set(PLANES)
+    return Setting.of("weight", {kind: "none" if kind in still else "permutation" for kind in largest})

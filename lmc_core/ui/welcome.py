@@ -72,7 +72,7 @@ def one_pair(results: Sequence[Result]) -> list[Result]:
     """Return the results of one pair of models that make the first picture, in the order of `SETTINGS`."""
     groups: dict[tuple[str, ...], dict[str, Result]] = {}
     for result in sorted(results, key=lambda r: (tuple(r["models"]), -r["examples"])):
-        label = setting_label(result["method"], result["classes"])
+        label = setting_label(result["method"], result["classes"], result.get("largest"))
         groups.setdefault(tuple(result["models"]), {}).setdefault(label, result)
     best: dict[str, Result] = {}
     for group in groups.values():  # among equally complete pairs the last in the alphabet, which is one of images

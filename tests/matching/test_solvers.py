@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from itertools import permutations
+from itertools import permutations, product
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmc_core.matching.solvers import assignment, best_value, procrustes
-from lmc_core.symmetry.spaces import SymmetryClass
+from lmc_core.matching.solvers import assignment, maximise, procrustes
+from lmc_core.symmetry.elements import Permutation, random_element
+from lmc_core.symmetry.spaces import LINEAR, PAIR_SIGNS, ROTARY, ROTATIONS, SIGNED_AND_SCALED, Pairs, Space, SymmetryClass
 
 seeds = st.integers(0, 2**20)
 
 
 def matrix(size: int, seed: int) -> torch.Tensor:
     return torch.randn(size, size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def value(space: Space, chosen: SymmetryClass, m: torch.Tensor, order: torch.Tensor | None = None) -> float:
+    """The maximum that is claimed, after checking that the element reaches it."""
+    element, claimed = maximise(space, chosen, m, order)
+    reached = float((element.matrix() * m).sum())
+    if order is not None:
+        reached += float((element.matrix().abs() * order).sum())
+    assert reached == pytest.approx(float(claimed), rel=1e-11, abs=1e-11)
+    return float(claimed)
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)
@@ -28,7 +39,15 @@ def test_assignment_is_the_best_of_all_permutations(size: int, seed: int) -> Non
     found = assignment(m)
     assert sorted(found.tolist()) == list(range(size))
     assert float(m[rows, found].sum()) == pytest.approx(best, abs=1e-12)
-    assert float(best_value(m[None], SymmetryClass.PERMUTATION)) == pytest.approx(best, abs=1e-12)
+    space = Space("s", "units", size, LINEAR, "")
+    assert value(space, SymmetryClass.PERMUTATION, m) == pytest.approx(best, abs=1e-12)
+
+
+def test_assignment_leaves_its_argument_alone() -> None:
+    m = matrix(5, 0)
+    before = m.clone()
+    assignment(m)
+    assert torch.equal(m, before)
 
 
 def test_ties_fall_to_the_identity() -> None:
@@ -46,22 +65,20 @@ def test_procrustes_is_the_best_rotation_or_reflection_of_the_plane(seed: int) -
     best = float((torch.cat([turns, flips]) * m).sum((1, 2)).max())
     found = procrustes(m)
     assert float((found * m).sum()) == pytest.approx(best, rel=1e-6)
-    assert float(best_value(m[None], SymmetryClass.ORTHOGONAL)) == pytest.approx(float((found * m).sum()), rel=1e-12)
+    space = Space("r", "residual", 2, ROTATIONS, "")
+    assert value(space, SymmetryClass.ORTHOGONAL, m) == pytest.approx(best, rel=1e-6)
     torch.testing.assert_close(found.mT @ found, torch.eye(2, dtype=torch.float64), atol=1e-12, rtol=0)
 
 
 @settings(max_examples=10, deadline=None, derandomize=True)
 @given(st.integers(3, 8), seeds)
 def test_procrustes_that_fixes_ones_beats_random_maps_that_do(size: int, seed: int) -> None:
-    from lmc_core.symmetry.elements import random_element
-    from lmc_core.symmetry.spaces import Space
-
     m = matrix(size, seed)
     found = procrustes(m, fixes_ones=True)
     ones = torch.ones(size, 1, dtype=torch.float64)
     torch.testing.assert_close(found @ ones, ones, atol=1e-12, rtol=0)
     torch.testing.assert_close(found.mT @ found, torch.eye(size, dtype=torch.float64), atol=1e-12, rtol=0)
-    space = Space("r", "residual", size, SymmetryClass.ORTHOGONAL, "", fixes_ones=True)
+    space = Space("r", "residual", size, ROTATIONS, "", fixes_ones=True)
     generator = torch.Generator().manual_seed(seed)
     others = [random_element(space, SymmetryClass.ORTHOGONAL, generator).matrix() for _ in range(200)]
     assert float((found * m).sum()) >= max(float((other * m).sum()) for other in others) - 1e-12
@@ -74,6 +91,66 @@ def test_procrustes_that_fixes_ones_beats_random_maps_that_do(size: int, seed: i
         assert float((turned * m).sum()) <= float((found * m).sum()) + 1e-12
 
 
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(st.integers(1, 4), seeds)
+def test_signed_permutations_are_the_best_of_all(size: int, seed: int) -> None:
+    m, order = matrix(size, seed), matrix(size, seed + 1)
+    rows = torch.arange(size)
+    best = max(
+        float((torch.tensor(signs) * m[rows, torch.tensor(p)]).sum() + order[rows, torch.tensor(p)].sum())
+        for p in permutations(range(size))
+        for signs in product((-1.0, 1.0), repeat=size)
+    )
+    space = Space("u", "units", size, SIGNED_AND_SCALED, "")
+    for chosen in (SymmetryClass.SIGNED, SymmetryClass.SCALED):
+        assert value(space, chosen, m, order) == pytest.approx(best, abs=1e-12)
+    positive = Space("u", "units", size, SIGNED_AND_SCALED, "", positive=True)
+    element, _ = maximise(positive, SymmetryClass.SCALED, m, order)
+    assert isinstance(element, Permutation)  # after balancing there is no scale left, and no sign is allowed
+    assert value(positive, SymmetryClass.SCALED, m, order) == pytest.approx(
+        max(float((m + order)[rows, torch.tensor(p)].sum()) for p in permutations(range(size))), abs=1e-12
+    )
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(seeds, st.booleans())
+def test_rotations_of_pairs_are_the_best_of_a_grid(seed: int, interleaved: bool) -> None:
+    m = matrix(7, seed)
+    space = Space("p", "query-key", 7, ROTARY, "", pairs=Pairs(4, interleaved))
+    angles = torch.linspace(0, 2 * torch.pi, 40_001, dtype=torch.float64)
+    best = float(torch.linalg.svdvals(m[4:, 4:]).sum())
+    for i, j in ((0, 1), (2, 3)) if interleaved else ((0, 2), (1, 3)):
+        best += float(((m[i, i] + m[j, j]) * angles.cos() + (m[j, i] - m[i, j]) * angles.sin()).max())
+    for chosen in (SymmetryClass.ROTATION, SymmetryClass.ROTARY):
+        assert value(space, chosen, m) == pytest.approx(best, rel=1e-6)
+    element, _ = maximise(space, SymmetryClass.ROTATION, m)
+    random = random_element(space, SymmetryClass.ROTATION, torch.Generator().manual_seed(seed)).matrix()
+    blocks = element.matrix()
+    assert torch.equal(blocks != 0, (random != 0) & (blocks != 0)) and float(torch.linalg.det(blocks[:4, :4])) == pytest.approx(1)
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(seeds)
+def test_signs_of_pairs_are_the_best_of_all(seed: int) -> None:
+    m = matrix(6, seed)
+    pairs = Space("p", "query-key", 6, PAIR_SIGNS, "", pairs=Pairs(6))
+    each = m.diagonal()
+    best = max(sum(s * float(each[i] + each[i + 3]) for i, s in enumerate(signs)) for signs in product((-1, 1), repeat=3))
+    assert value(pairs, SymmetryClass.SIGNS, m) == pytest.approx(best)
+    alone = Space("p", "query-key", 6, PAIR_SIGNS, "")
+    assert value(alone, SymmetryClass.SIGNS, m) == pytest.approx(float(each.abs().sum()))
+
+
 def test_none_keeps_the_diagonal() -> None:
     m = matrix(4, 1)
-    assert float(best_value(m[None], SymmetryClass.NONE)) == pytest.approx(float(m.trace()))
+    assert value(Space("s", "units", 4, LINEAR, ""), SymmetryClass.NONE, m) == pytest.approx(float(m.trace()))
+
+
+def test_copies_are_solved_one_by_one() -> None:
+    m = torch.stack([matrix(4, seed) for seed in range(3)])
+    for chosen in (SymmetryClass.PERMUTATION, SymmetryClass.SIGNED, SymmetryClass.ORTHOGONAL):
+        space = Space("s", "units", 4, (*SIGNED_AND_SCALED, SymmetryClass.ORTHOGONAL), "", "heads", 3)
+        element, values = maximise(space, chosen, m)
+        for i in range(3):
+            one, best = maximise(space, chosen, m[i])
+            assert torch.equal(element.matrix()[i], one.matrix()) and float(values[i]) == pytest.approx(float(best))

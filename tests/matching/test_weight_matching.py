@@ -6,7 +6,7 @@ from itertools import permutations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lmc_core.errors import BadInput, FunctionChanged, Incompatible, UnknownName
@@ -27,7 +27,7 @@ def moved_copy(model: Model, classes: dict, seed: int) -> tuple[Model, Alignment
 
 # With five tokens the first visit sees a third of the stream, and the cycle may end in a local optimum even for a moved copy.
 @pytest.mark.parametrize("name", [name for name in CONFIGURATIONS if name != "gpt2-few-tokens"])
-@settings(max_examples=4, deadline=None, derandomize=True)
+@settings(max_examples=2, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.integers(0, 2**16))
 def test_a_moved_copy_is_aligned_back(name: str, seed: int) -> None:
     model = random_model(name, seed)
@@ -98,12 +98,12 @@ def test_heads_are_matched_as_well_as_all_orders_allow() -> None:
     rest = sum(
         float((x[b.name] * y[b.name]).sum())
         for b in left.layout.blocks
-        if b.name not in touched and any(axis.space for axis in b.axes()) and b.name != "head.weight"
+        if b.name not in touched and any(axis.space for axis in b.axes) and b.name != "head.weight"
     )
     head = [t["head.weight"] - t["head.weight"].mean(0) for t in (x, y)]
     rest += float((head[0] * head[1]).sum())
     bound = sum(
-        float(_centred(x, b).norm() * _centred(y, b).norm()) for b in left.layout.blocks if any(a.space for a in b.axes())
+        float(_centred(x, b).norm() * _centred(y, b).norm()) for b in left.layout.blocks if any(a.space for a in b.axes)
     )
     assert trace.objective[-1] == pytest.approx((gain + rest) / bound, rel=1e-10)
 

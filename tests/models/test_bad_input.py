@@ -234,7 +234,7 @@ def test_models_of_different_families(tiny_gpt2_pair: Pair, tiny_vit_pair: Pair,
 @pytest.mark.parametrize(("option", "keywords", "kind", "words"), [
     (["--task", "imagenet"], {"task": "imagenet"}, UnknownName, ("task", "imagenet", "fashion-mnist")),
     (["--task", "fashion-mnist"], {"task": "fashion-mnist"}, BadInput, ("text", "images")),
-    (["--class", "units=rotation"], {"classes": {"units": "rotation"}}, UnknownName, ("rotation", "orthogonal")),
+    (["--class", "units=spin"], {"classes": {"units": "spin"}}, UnknownName, ("spin", "orthogonal")),
     (["--class", "unit=none"], {"classes": {"unit": "none"}}, UnknownName, ("'unit'", "'units'")),
     (["--class", "units=orthogonal"], {"classes": {"units": "orthogonal"}}, Inadmissible, ("units", "permutation", "because")),
     (["--class", "residual=invertible"], {"classes": {"residual": "invertible"}}, Inadmissible, ("orthogonal", "LayerNorm")),
@@ -268,7 +268,7 @@ def test_bad_request(
 
 @pytest.mark.parametrize(("option", "words"), [
     (["--class", "units"], ("SPACE=CLASS", "units")),
-    (["--class", "all=rotation"], ("rotation",)),
+    (["--class", "all=spin"], ("spin",)),
     (["--class", "units=none", "--method", "none"], ("--class", "--method none")),
     (["--executor", "cloud"], ("executor", "cloud", "inline")),
     (["--examples", "many"], ("--examples", "many")),

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from lmc_core.errors import Incompatible
+from lmc_core.symmetry.spaces import LINEAR, PERMUTATIONS, ROTATIONS
 from lmc_core.ui import catalogue, work
 
 RESULTS = json.loads((Path(__file__).parents[1] / "fixtures" / "results.json").read_text())
@@ -20,6 +21,9 @@ LARGEST = {
     "query-key": "invertible",
     "value-output": "invertible",
 }
+CLASSES = {kind: [c.value for c in classes] for kind, classes in {
+    "residual": ROTATIONS, "units": PERMUTATIONS, "heads": PERMUTATIONS, "query-key": LINEAR, "value-output": LINEAR
+}.items()}  # fmt: skip
 
 
 def row(name: str, family: str, seed: int, width: int = 96) -> dict:
@@ -48,7 +52,7 @@ class Layer:
         if pair[0]["family"] != pair[1]["family"]:
             raise Incompatible("vit-fashion-s0 is a vit and gpt2-plays-s0 a gpt2; choose two models of one family.")
         self.requests.append((setting.text, split, examples, points))
-        return SimpleNamespace(key=self.key(setting.label, pair[0]["name"], pair[1]["name"]))
+        return SimpleNamespace(key=self.key(setting.label(LARGEST), pair[0]["name"], pair[1]["name"]))
 
     def stored(self, key):
         return self.results.get(key)
@@ -91,7 +95,7 @@ def layer(monkeypatch: pytest.MonkeyPatch) -> Layer:
     known = {"vit-fashion-narrow-s0": row("vit-fashion-narrow-s0", "vit", 0, 48)}
     known |= {name: row(name, family, seed) for name, family, seed in names}
     spaces = {
-        kind: {"kind": kind, "what": f"the {kind}", "largest": largest, "reason": "so it is", "spaces": 1, "size": 2}
+        kind: {"what": f"the {kind}", "classes": CLASSES[kind], "largest": largest, "reason": "so it is"}
         for kind, largest in LARGEST.items()
     }
     monkeypatch.setattr(catalogue, "models", lambda: known)

@@ -12,7 +12,7 @@ def test_text_round_trip(setting):
 
 
 def test_labels():
-    assert [each.label for each in (PLAIN, all_classes(LARGEST), only_permutations(LARGEST))] == [
+    assert [each.label(LARGEST) for each in (PLAIN, all_classes(LARGEST), only_permutations(LARGEST))] == [
         "Plain average",
         "All classes",
         "Permutations only",

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from lmc_core.matching.pair import canonical
+from lmc_core.symmetry.canonical import writers
 from lmc_core.symmetry.check import function_error
-from lmc_core.symmetry.spaces import choose_classes, permutations_only
+from lmc_core.symmetry.spaces import SymmetryClass, choose_classes, class_of, permutations_only
 from tests.networks import CONFIGURATIONS, random_inputs, random_model
 
 
@@ -22,30 +23,43 @@ def test_permutations_leave_the_weights_as_they_are(name: str) -> None:
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_canonical_form(name: str) -> None:
     model = random_model(name)
-    done = canonical(model, choose_classes(model.layout.spaces))
-    blocks = done.layout.read(done.state)
-    rewrite = done.family.rewrite(done.config)
+    classes = choose_classes(model.layout.spaces)
+    done = canonical(model, classes)
+    layout, rewrite = done.layout, done.family.rewrite(done.config)
+    blocks = layout.read(done.state)
+
+    def chosen(space: str) -> SymmetryClass:
+        return class_of(layout.spaces[space], classes)
+
     for norm in rewrite.norms:
-        assert torch.equal(blocks[norm.gain], torch.ones_like(blocks[norm.gain]))
-        constant = 1.0 if norm.readers[0][1] is None else 0.0
-        assert torch.equal(blocks[norm.offset], torch.full_like(blocks[norm.offset], constant))
-    offsets = {norm.offset for norm in rewrite.norms}
-    for block in done.layout.blocks:
-        for position, axis in enumerate(block.axes()):
-            if axis.space == "residual" and axis.role == "writes" and block.name not in offsets:
-                assert float(blocks[block.name].mean(position).abs().max()) < 1e-12
-    for attention in rewrite.attentions:
-        assert not blocks[attention.key[1]].any() and not blocks[attention.value[1]].any()
-        by_name = {block.name: block for block in done.layout.blocks}
-        for plane, one, two in [
-            (attention.query_key, attention.query, attention.key[:1]),
-            (attention.value_output, attention.value[:1], attention.output[:1]),
-        ]:
-            grams = []
-            for names in (one, two):
-                rows = torch.cat([done.layout.rows(blocks[n], by_name[n], attention.heads, plane) for n in names], -1)
-                grams.append(rows @ rows.mT)
-            torch.testing.assert_close(grams[0], grams[1], atol=1e-10, rtol=1e-9)  # both sides carry sqrt(S)
+        if not chosen(norm.space).mixes:
+            continue
+        if norm.gain:
+            assert torch.equal(blocks[norm.gain], torch.full_like(blocks[norm.gain], norm.unit))
+        if norm.offset:
+            constant = float(any(bias is None for _, bias in norm.readers))
+            assert torch.equal(blocks[norm.offset], torch.full_like(blocks[norm.offset], constant))
+    for space in rewrite.centred:
+        if chosen(space).mixes:
+            for writer in writers(layout, rewrite, space):
+                assert float(blocks[writer].mean(layout.by_name[writer].axis(space)).abs().max()) < 1e-12
+    for product in rewrite.products:
+        if chosen(product.space).mixes and product.constant:
+            assert not blocks[product.constant[0]].any()
+        if not chosen(product.space).stretches:
+            continue
+        grams = []
+        for names in (product.left, product.right):
+            rows = torch.cat([layout.copies(blocks[n], layout.by_name[n], product.space) for n in names], -1)
+            grams.append(rows @ rows.mT)
+        pairs = layout.spaces[product.space].pairs
+        if chosen(product.space) is SymmetryClass.ROTARY and pairs:  # every pair has sides of equal norm
+            power = [gram.diagonal(dim1=-2, dim2=-1) for gram in grams]
+            first, second = pairs.indices()
+            grams = [p[..., first] + p[..., second] for p in power]
+        elif chosen(product.space) is SymmetryClass.SCALED:
+            grams = [gram.diagonal(dim1=-2, dim2=-1) for gram in grams]
+        torch.testing.assert_close(grams[0], grams[1], atol=1e-10, rtol=1e-9)  # both sides carry sqrt(S)
 
 
 def test_rewriting_twice_changes_nothing_that_is_seen() -> None:

@@ -1,0 +1,250 @@
+"""Decoders with rotary positions and a norm before each layer, behind it, or both: Llama and its kin.
+
+A family says what its configuration says: where norms stand, which layers have biases, norms on queries and keys, and how the
+feed-forward part of a block is written down (`gated`, or the mixture of its own).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from lmc_core.errors import BadCheckpoint
+from lmc_core.models import hf
+from lmc_core.models.family import Config, divides, positive_sizes
+from lmc_core.models.parts import (
+    POINTWISE,
+    Attention,
+    attention,
+    gated_units,
+    layer_norm_stream,
+    post_norm_stream,
+    rms_norm_stream,
+    separate_attention,
+    units_product,
+)
+from lmc_core.models.structure import Structure
+from lmc_core.symmetry.rewrite import Tied
+from lmc_core.symmetry.spaces import SCALES, Pairs
+
+Readers = list[tuple[str, str | None]]
+FeedForward = Callable[[Structure, Config, int], Readers]  # writes block i's feed-forward part down; returns what reads its norm
+
+HEAD, TABLE = "lm_head.weight", "model.embed_tokens.weight"
+WINDOWS = ("full_attention", "sliding_attention")
+
+
+@dataclass(frozen=True)
+class Norms:
+    """Where the norms of a decoder's blocks stand, and what they have.
+
+    Attributes:
+        before: names of the norms through which the attention and the feed-forward layer read the stream; None where these
+            read the stream itself.
+        behind: names of the norms of what both layers write; None where there are none.
+        unit: the stored gain that means 1.
+        plain: LayerNorm without parameters, instead of RMSNorm with gains.
+    """
+
+    before: tuple[str, str] | None = ("input_layernorm", "post_attention_layernorm")
+    behind: tuple[str, str] | None = None
+    unit: float = 1.0
+    plain: bool = False
+
+
+def head_dim(config: Config) -> int:
+    """Size of one head."""
+    return int(config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"])
+
+
+def configuration(raw: Config, defaults: Mapping[str, Any], theta: float = 10000.0, even: bool = False) -> dict[str, Any]:
+    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults.
+
+    Args:
+        raw: the content of the file.
+        defaults: of the family, with transformers' names of sizes.
+        theta: the family's default base of rotary positions.
+        even: whether the number of heads has to divide the width even where the size of a head is given.
+
+    Raises:
+        BadCheckpoint: for what is no size, no number, no switch, or does not fit together.
+    """
+    found = hf.chosen(raw, defaults) | {"rope_parameters": hf.rope(raw, theta)}
+    found["num_key_value_heads"] = found["num_key_value_heads"] or found["num_attention_heads"]
+    positive_sizes(found, "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+    positive_sizes(found, "num_key_value_heads", "max_position_embeddings")
+    if even or found.get("head_dim") is None:
+        divides(found, "num_attention_heads", "hidden_size")
+    divides(found, "num_key_value_heads", "num_attention_heads")
+    if "head_dim" in found:
+        found["head_dim"] = head_dim(found)
+        positive_sizes(found, "head_dim")
+    if head_dim(found) % 2:
+        raise BadCheckpoint(f"Rotary positions need heads of even size; the configuration gives {head_dim(found)}.")
+    hf.switches(found, "tie_word_embeddings", "attention_bias", "mlp_bias", "use_sliding_window")
+    hf.numbers(found, "rms_norm_eps")
+    hf.special_tokens(found)
+    return found
+
+
+def windows(found: dict[str, Any]) -> None:
+    """Write out which layers attend to a sliding window, in a configuration that may say so for each layer.
+
+    Raises:
+        BadCheckpoint: where it does not say it for each of them, or gives no window.
+    """
+    kinds = found["layer_types"]
+    if kinds is not None and (
+        not isinstance(kinds, list) or len(kinds) != found["num_hidden_layers"] or any(kind not in WINDOWS for kind in kinds)
+    ):
+        raise BadCheckpoint(f"The configuration should give 'layer_types' as one of {', '.join(WINDOWS)} for each layer.")
+    if kinds is None or WINDOWS[1] in kinds:
+        positive_sizes(found, "sliding_window")
+
+
+def gated(s: Structure, config: Config, i: int, size: int | None = None) -> Readers:
+    """The gated feed-forward layer of a block."""
+    size, bias = size or config["intermediate_size"], bool(config.get("mlp_bias"))
+    return gated_layer(s, f"blocks.{i}", f"model.layers.{i}.mlp", str(i), size, config["hidden_act"], bias)
+
+
+def gated_layer(s: Structure, on: str, at: str, tag: str, size: int, activation: str, bias: bool = False) -> Readers:
+    """A gated feed-forward layer: down(act(gate x) * up x).
+
+    Args:
+        s: what is being written down.
+        on: its blocks are called `on.gate.weight` and so on.
+        at: its name in the state dict.
+        tag: its units are called `units.tag`.
+        size: number of units.
+        activation: of the gate.
+        bias: whether its three maps have one.
+    """
+    u = gated_units(s, tag, size, activation)
+    readers = [
+        s.linear(f"{on}.gate", f"{at}.gate_proj", f"={u}", "-residual", bias),
+        s.linear(f"{on}.up", f"{at}.up_proj", f"+{u}", "-residual", bias),
+    ]
+    s.linear(f"{on}.down", f"{at}.down_proj", "+residual", f"-{u}", bias)
+    units_product(s, u, on, bias)
+    return readers
+
+
+def rms_decoder(
+    family: str,
+    config: Config,
+    feed_forward: FeedForward = gated,
+    biases: tuple[bool, bool, bool, bool] = (False, False, False, False),
+    normed: bool | Literal["whole"] = False,
+    clipped: bool = False,
+    interleaved: bool = False,
+    norms: Norms | None = None,
+    capped: bool = False,
+) -> Structure:
+    """The structure of such a decoder.
+
+    Args:
+        family: its name.
+        config: with transformers' names of sizes.
+        feed_forward: writes the second half of a block down.
+        biases: of query, key, value and output.
+        normed: an RMSNorm over each head's queries and keys, before the rotation; "whole" for one over all heads together.
+        clipped: queries, keys and values are clipped, behind their norms if they have any.
+        interleaved: rotary pairs are neighbours.
+        norms: where norms stand; by default an RMSNorm before each layer.
+        capped: the head's outputs pass through a function one by one, so that a number common to all of them is seen.
+    """
+    norms = norms or Norms()
+    width, heads, vocabulary = config["hidden_size"], config["num_attention_heads"], config["vocab_size"]
+    groups, size, tied = config["num_key_value_heads"], head_dim(config), bool(config.get("tie_word_embeddings"))
+    s = Structure(family)
+    if norms.behind:
+        post_norm_stream(s, width, rms=True)
+    elif norms.plain:
+        layer_norm_stream(s, width, scaled=not tied)
+    else:
+        rms_norm_stream(s, width)
+
+    def norm(block: str, name: str, readers: Readers | None) -> None:
+        s.norm(
+            block, name, readers, gain=not norms.plain, offset=False, centred=norms.plain, unit=norms.unit
+        )  # fmt: skip
+
+    s.parameter("token.table", TABLE, "* +residual", (vocabulary, width))
+    for i in range(config["num_hidden_layers"]):
+        on, at = f"blocks.{i}", f"model.layers.{i}"
+        a = attention(
+            s, str(i), heads, size, groups, pairs=Pairs(size, interleaved), normed="rms" if normed else None, clipped=clipped
+        )
+        names = tuple(f"{at}.self_attn.{part}_proj" for part in "qkvo")
+        readers = separate_attention(s, a, on, names, biases)  # type: ignore[arg-type]  (four names)
+        if normed:
+            _query_key_norms(s, i, a, heads, groups, size, normed == "whole", clipped, interleaved)
+        both = readers, feed_forward(s, config, i)
+        for number in (0, 1):
+            if norms.before:
+                norm(f"{on}.norm{number + 1}", f"{at}.{norms.before[number]}", both[number])
+            if norms.behind:
+                norm(f"{on}.{('attended', 'fed')[number]}", f"{at}.{norms.behind[number]}", None)
+                s.add("scales", "what a layer writes")
+    if not tied:
+        s.parameter("head.weight", HEAD, "* -residual", (vocabulary, width), None if capped else 0)
+        norm("norm", "model.norm", [("head.weight", None)])
+    elif norms.plain:  # nothing to fold: whatever moves the table moves the head as it should
+        s.tie(Tied(HEAD, TABLE, stays=True))
+    else:
+        s.tie(Tied(HEAD, TABLE))
+        norm("norm", "model.norm", None if norms.behind else [("head.weight", None)])
+    return s
+
+
+def _query_key_norms(
+    s: Structure, i: int, a: Attention, heads: int, groups: int, size: int, whole: bool, clipped: bool, interleaved: bool
+) -> None:
+    """RMSNorms on queries and keys, whose gains scale against each other, rotary pair by pair, unless they are clipped behind."""
+    space = None
+    if not clipped:
+        reason = "of the gains of queries and keys only the product is seen, one factor for each rotary pair"
+        space = s.space(f"gains.{i}", "gains", size // 2, SCALES, reason, f"heads.{i}" if whole else None)
+    for part, letter, pattern, role, count in (("query", "q", a.query, "+", heads), ("key", "k", a.key, "-", groups)):
+        outer = pattern.split()[:-1] if whole else []
+        pair = ["*"] if space is None else [f"{role}{space}", "*"] if interleaved else ["*", f"{role}{space}"]
+        shape = (count * size if whole else size,)
+        name = f"model.layers.{i}.self_attn.{letter}_norm.weight"
+        s.parameter(f"blocks.{i}.{part}.norm", name, " ".join([*outer, *pair]), shape)
+        s.add("scales", *[f"{part} of a head"] * (1 if whole else count))
+    if space is not None:
+        s.add("products", Product(space, (f"blocks.{i}.query.norm",), (f"blocks.{i}.key.norm",)))
+
+
+def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
+    """Names in memory: with the prefix that a checkpoint of the body alone lacks, without constant buffers and a tied head.
+
+    Raises:
+        BadCheckpoint: if a head that should be the token table is another matrix.
+    """
+    bare = not any(name.startswith("model.") for name in tensors)
+    found = {
+        f"model.{name}" if bare and name != HEAD else name: tensor
+        for name, tensor in tensors.items()
+        if not name.endswith("rotary_emb.inv_freq")
+    }
+    return hf.without_tied_head(found, config, HEAD, TABLE)
+
+
+def sizes(config: Config) -> dict[str, int]:
+    """Sizes for people."""
+    found = {
+        "width": config["hidden_size"],
+        "depth": config["num_hidden_layers"],
+        "heads": config["num_attention_heads"],
+        "key heads": config["num_key_value_heads"],
+        "units": config["intermediate_size"],
+        "tokens": config["vocab_size"],
+        "context": config["max_position_embeddings"],
+    }
+    return found

@@ -1,0 +1,147 @@
+"""GPT-NeoX and Pythia (Black et al. 2022, Biderman et al. 2023), as transformers' `GPTNeoXForCausalLM`.
+
+LayerNorm before each layer, rotary positions on a part of each head in half-split order, attention and units in parallel or one
+after the other. `query_key_value` holds query, key and value head by head. The head is `lm_head` in memory, `embed_out` on disk.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from lmc_core.errors import BadCheckpoint
+from lmc_core.models import hf
+from lmc_core.models.family import Config, Family, divides, positive_sizes
+from lmc_core.models.parts import POINTWISE, attention, attention_products, layer_norm_stream, units, units_product
+from lmc_core.models.structure import Structure
+from lmc_core.symmetry.rewrite import Tied
+from lmc_core.symmetry.spaces import Pairs
+
+HEAD, TABLE = "lm_head.weight", "gpt_neox.embed_in.weight"
+# constants that older checkpoints hold
+BUFFERS = (".attention.bias", ".attention.masked_bias", "rotary_emb.inv_freq")
+
+# What the function depends on, with transformers' defaults.
+DEFAULTS: dict[str, Any] = {
+    "model_type": "gpt_neox",
+    "vocab_size": 50432,
+    "hidden_size": 6144,
+    "num_hidden_layers": 44,
+    "num_attention_heads": 64,
+    "intermediate_size": 24576,
+    "hidden_act": "gelu",
+    "max_position_embeddings": 2048,
+    "layer_norm_eps": 1e-5,
+    "tie_word_embeddings": False,
+    "use_parallel_residual": True,
+    "attention_bias": True,
+    "pad_token_id": None,
+    "bos_token_id": 0,
+    "eos_token_id": 2,
+}
+
+
+def _rotated(config: Config) -> int:
+    """How many coordinates of each head are rotated."""
+    size = config["hidden_size"] // config["num_attention_heads"]
+    return int(size * config["rope_parameters"]["partial_rotary_factor"])
+
+
+def config(raw: Config) -> dict[str, Any]:
+    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    found = hf.chosen(raw, DEFAULTS) | {"rope_parameters": hf.rope(raw, partial=0.25)}
+    names = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+    positive_sizes(found, *names, "max_position_embeddings")
+    divides(found, "num_attention_heads", "hidden_size")
+    hf.activation(found, "hidden_act", POINTWISE, "GPT-NeoX")
+    rotated, size = _rotated(found), found["hidden_size"] // found["num_attention_heads"]
+    if rotated % 2 or not 0 < rotated <= size:
+        raise BadCheckpoint(
+            f"Rotary positions turn an even number of a head's {size} coordinates; the configuration asks for {rotated}."
+        )
+    return found
+
+
+def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
+    """The head's name in memory; constants and the copy of a tied table are dropped."""
+    kept = {name: tensor for name, tensor in tensors.items() if not name.endswith(BUFFERS)}
+    return hf.as_on_disk({name.replace("embed_out.", "lm_head."): tensor for name, tensor in kept.items()}, config)
+
+
+def structure(config: Config) -> Structure:
+    """The spaces and blocks of a GPT-NeoX of that configuration."""
+    width, heads, bias = config["hidden_size"], config["num_attention_heads"], bool(config["attention_bias"])
+    s = Structure("gpt_neox")
+    layer_norm_stream(s, width)
+    s.parameter("token.table", TABLE, "* +residual", (config["vocab_size"], width))
+    for i in range(config["num_hidden_layers"]):
+        on, at = f"blocks.{i}", f"gpt_neox.layers.{i}"
+        a = attention(s, str(i), heads, width // heads, pairs=Pairs(_rotated(config)))
+        parts = []
+        for j, (part, pattern) in enumerate((("query", a.query), ("key", a.key), ("value", a.value))):
+            head, plane = pattern.split()
+            parts.append((f"{on}.{part}", f"{head} {j}/3 {plane}"))
+        name = f"{at}.attention.query_key_value"
+        s.fused(f"{name}.weight", (3 * width, width), [(f"{part}.weight", f"{p} -residual") for part, p in parts])
+        if bias:
+            s.fused(f"{name}.bias", (3 * width,), [(f"{part}.bias", p) for part, p in parts])
+        readers = [(f"{part}.weight", f"{part}.bias" if bias else None) for part, _ in parts]
+        s.norm(f"{on}.norm1", f"{at}.input_layernorm", readers)
+        s.linear(f"{on}.output", f"{at}.attention.dense", "+residual", a.output, bias)
+        attention_products(s, a, on, bias, bias, bias, bias)
+        u = units(s, str(i), config["intermediate_size"], config["hidden_act"])
+        up = s.linear(f"{on}.up", f"{at}.mlp.dense_h_to_4h", f"+{u}", "-residual")
+        s.linear(f"{on}.down", f"{at}.mlp.dense_4h_to_h", "+residual", f"-{u}")
+        units_product(s, u, on, bias=True)
+        s.norm(f"{on}.norm2", f"{at}.post_attention_layernorm", [up])
+        if bias and config["use_parallel_residual"]:
+            s.add("sums", (f"{on}.output.bias", f"{on}.down.bias"))
+    s.norm("norm", "gpt_neox.final_layer_norm", [("head.weight", None)])
+    if config["tie_word_embeddings"]:
+        s.tie(Tied(HEAD, TABLE))
+    else:
+        s.parameter("head.weight", HEAD, "* -residual", (config["vocab_size"], width), ignores_mean_over=0)
+    return s
+
+
+SMALL: dict[str, Any] = {
+    "model_type": "gpt_neox",
+    "vocab_size": 37,
+    "hidden_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 20,
+    "max_position_embeddings": 12,
+    "rotary_pct": 0.34,
+}
+
+GPT_NEOX = Family(
+    name="gpt_neox",
+    sentence="Decoder with partial rotary positions, LayerNorm before parallel attention and GELU units (Pythia).",
+    reference="Black et al., GPT-NeoX-20B, 2022, arXiv 2204.06745; Biderman et al., Pythia, 2023, arXiv 2304.01373",
+    takes="text",
+    recognises=lambda config: config.get("model_type") == "gpt_neox",
+    build=lambda config: hf.build(
+        config, "GPTNeoXConfig", "GPTNeoXForCausalLM", attention_dropout=0.0, hidden_dropout=0.0
+    ),
+    outputs=hf.logits,
+    sizes=lambda c: {
+        "width": c["hidden_size"],
+        "depth": c["num_hidden_layers"],
+        "heads": c["num_attention_heads"],
+        "units": c["intermediate_size"],
+        "tokens": c["vocab_size"],
+        "context": c["max_position_embeddings"],
+    },
+    structure=structure,
+    predicts=lambda config: "next",
+    save=hf.save,
+    config=config,
+    from_disk=from_disk,
+    examples={
+        "gpt_neox": SMALL,
+        "gpt_neox-sequential-tied": SMALL | {"use_parallel_residual": False, "tie_word_embeddings": True},
+        "gpt_neox-all-rotated-no-biases": SMALL | {"rotary_pct": 1.0, "attention_bias": False, "num_hidden_layers": 1},
+    },
+)

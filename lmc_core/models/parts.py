@@ -1,0 +1,219 @@
+"""Parts that transformers share: the residual stream, attention with its planes, feed-forward units. Reasons in words.
+
+Everything follows from what a configuration says (rotary fraction, grouped queries, norms on queries and keys, activation, norms
+before or after a layer), never from a family's name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lmc_core.models.structure import Structure
+from lmc_core.symmetry.rewrite import Product
+from lmc_core.symmetry.spaces import (
+    LINEAR,
+    PAIR_SIGNS,
+    PERMUTATIONS,
+    ROTARY,
+    ROTATIONS,
+    SCALED,
+    SIGNED,
+    SIGNED_AND_SCALED,
+    TURNS,
+    Pairs,
+)
+
+# act on each unit by itself; of these only relu commutes with positive scales
+POINTWISE = {
+    *("gelu", "gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu_python", "gelu_10", "quick_gelu", "gelu_accurate"),
+    *("silu", "swish", "tanh", "mish", "relu", "relu2", "relu6", "leaky_relu", "sigmoid", "laplace"),
+}
+
+
+def layer_norm_stream(s: Structure, width: int, scaled: bool = True) -> str:
+    """A residual stream that is read through LayerNorms alone; `scaled` where its length is seen nowhere else."""
+    s.add("centred", "residual")
+    if scaled:
+        s.add("scales", "residual stream")
+    reason = "LayerNorm divides by the length of the stream, which rotations that keep the all-ones vector leave alone"
+    return s.space("residual", "residual", width, ROTATIONS, reason, fixes_ones=True)
+
+
+def rms_norm_stream(s: Structure, width: int) -> str:
+    """A residual stream that is read through RMSNorms alone."""
+    s.add("scales", "residual stream")
+    return s.space("residual", "residual", width, ROTATIONS, "RMSNorm divides by the length of the stream, which rotations keep")
+
+
+def post_norm_stream(s: Structure, width: int, rms: bool) -> str:
+    """A residual stream that norms write to: their gains act inside it, coordinate by coordinate."""
+    if rms:
+        s.add("scales", "residual stream")
+        return s.space(
+            "residual", "residual", width, SIGNED, "gains of the norms after each layer act on its coordinates one by one"
+        )
+    reason = "gains and offsets of the norms after each layer act on its coordinates one by one, and LayerNorm sees their signs"
+    return s.space("residual", "residual", width, PERMUTATIONS, reason)
+
+
+@dataclass(frozen=True)
+class Attention:
+    """The patterns of one attention layer's four maps, on the side of its heads."""
+
+    query: str
+    key: str
+    value: str
+    output: str
+    product_name: str  # of the query/key plane
+    value_name: str  # of the value/output plane
+
+
+def attention(
+    s: Structure,
+    tag: str,
+    heads: int,
+    head_dim: int,
+    groups: int | None = None,
+    value_dim: int | None = None,
+    pairs: Pairs | None = None,
+    normed: str | None = None,
+    clipped: bool = False,
+    shared_heads: str | None = None,
+) -> Attention:
+    """Add the spaces of one attention layer.
+
+    Args:
+        s: what is being written down.
+        tag: distinguishes the layer, e.g. "3" or "decoder.3".
+        heads: number of query heads.
+        head_dim: size of the query/key plane.
+        groups: number of key and value heads where queries share them; None for one each.
+        value_dim: size of the value/output plane, if another.
+        pairs: of a rotary position encoding.
+        normed: norms on queries and keys: "rms" (RMSNorm over one head or all), "layer" (LayerNorm over one head), or None.
+        clipped: queries, keys and values are clipped to [-c, c], coordinate by coordinate.
+        shared_heads: a space of heads that exists already and orders these too (relative position tables).
+    """
+    groups = groups or heads
+    outer = shared_heads or f"heads.{tag}"
+    if shared_heads is None:
+        what = "each head has a softmax of its own"
+        if groups < heads:
+            what = f"each of the {groups} key and value heads serves {heads // groups} queries, which move with it"
+        s.space(outer, "heads", groups, PERMUTATIONS, what)
+    plus, minus = f"+{outer}", f"-{outer}"
+    if groups < heads:
+        inner = s.space(
+            f"queries.{tag}", "queries", heads // groups, PERMUTATIONS,
+            "queries that share one key head can change places, never across key heads", outer,
+        )  # fmt: skip
+        plus_q, minus_q = f"{plus} +{inner}", f"{minus} -{inner}"
+    else:
+        plus_q, minus_q = plus, minus
+    plane = f"query-key.{tag}"
+    if clipped and not normed:
+        reason = "queries and keys are clipped to a symmetric range coordinate by coordinate: "
+        reason += "only quarter turns of rotary pairs keep it" if pairs else "only signs and exchanges keep it"
+        s.space(plane, "query-key", head_dim, TURNS if pairs else SIGNED, reason, outer, pairs=pairs)
+    elif normed == "rms" and pairs:
+        reason = "rotary positions turn pairs of coordinates and norms on queries and keys scale them one by one: one sign per pair"
+        s.space(plane, "query-key", head_dim, PAIR_SIGNS, reason, outer, pairs=pairs)
+    elif normed:
+        reason = "norms on queries and keys have one gain per coordinate, common to all heads"
+        s.space(plane, "query-key", head_dim, PERMUTATIONS if normed == "layer" else SIGNED, reason)
+    elif pairs and pairs.rotated:
+        reason = "rotary positions leave one scaled rotation per frequency pair"
+        if pairs.rotated < head_dim:
+            reason += f", and any invertible map of the {head_dim - pairs.rotated} coordinates that are not rotated"
+        s.space(plane, "query-key", head_dim, ROTARY, reason, outer, pairs=pairs)
+    else:
+        s.space(plane, "query-key", head_dim, LINEAR, "only the product of query and key is seen", outer)
+    values = f"value-output.{tag}"
+    if clipped:
+        reason = "values are clipped to a symmetric range coordinate by coordinate: only signs and exchanges keep it"
+        s.space(values, "value-output", value_dim or head_dim, SIGNED, reason, outer)
+    else:
+        reason = "only the product of value and output is seen"
+        s.space(values, "value-output", value_dim or head_dim, LINEAR, reason, outer)
+    return Attention(
+        f"{plus_q} +{plane}", f"{plus} -{plane}", f"{plus} +{values}", f"{minus_q} -{values}", plane, values
+    )
+
+
+def attention_products(
+    s: Structure,
+    at: Attention,
+    on: str,
+    query_bias: bool,
+    key_bias: bool,
+    value_bias: bool,
+    output_bias: bool,
+) -> None:
+    """Add the two products of an attention layer whose blocks are called `on.query.weight` and so on."""
+    left = (f"{on}.query.weight", *([f"{on}.query.bias"] if query_bias else []))
+    plane = s.spaces[at.product_name]
+    whole = plane.pairs is not None and plane.pairs.rotated == plane.size
+    seen = key_bias and plane.pairs is not None
+    s.add(
+        "products",
+        Product(
+            at.product_name,
+            left,
+            (f"{on}.key.weight", *([f"{on}.key.bias"] if seen else [])),
+            f"{on}.key.bias" if key_bias and not whole and plane.largest.mixes else None,
+        ),
+    )
+    constant = None
+    if value_bias and output_bias and s.spaces[at.value_name].largest.mixes:
+        constant = (f"{on}.value.bias", f"{on}.output.weight", f"{on}.output.bias")
+    kept = value_bias and constant is None
+    value = (f"{on}.value.weight", *([f"{on}.value.bias"] if kept else []))
+    s.add("products", Product(at.value_name, value, (f"{on}.output.weight",), None, constant))
+
+
+def separate_attention(
+    s: Structure, at: Attention, on: str, names: tuple[str, str, str, str], biases: tuple[bool, bool, bool, bool],
+    reads: str = "-residual", key_reads: str | None = None, writes: str = "+residual",
+) -> list[tuple[str, str | None]]:  # fmt: skip
+    """Add four linear layers for query, key, value and output, and their products; returns the readers of the norm before.
+
+    Args:
+        s: what is being written down.
+        at: patterns of the heads' side.
+        on: the blocks are called `on.query.weight` and so on.
+        names: of the layers in the state dict.
+        biases: whether each has one.
+        reads: what queries read.
+        key_reads: what keys and values read, if another (cross-attention).
+        writes: what the output writes to.
+    """
+    others = key_reads or reads
+    readers = [
+        s.linear(f"{on}.query", names[0], at.query, reads, biases[0]),
+        s.linear(f"{on}.key", names[1], at.key, others, biases[1]),
+        s.linear(f"{on}.value", names[2], at.value, others, biases[2]),
+    ]
+    s.linear(f"{on}.output", names[3], writes, at.output, biases[3])
+    attention_products(s, at, on, *biases)
+    return readers
+
+
+def units(s: Structure, tag: str, size: int, activation: str, within: str | None = None) -> str:
+    """Add the hidden units of a feed-forward layer without a gate."""
+    if activation == "relu":
+        reason = "ReLU acts on each unit by itself and commutes with positive scales"
+        return s.space(f"units.{tag}", "units", size, SCALED, reason, within, positive=True)
+    reason = f"the activation ({activation}) acts on each unit by itself and is not homogeneous"
+    return s.space(f"units.{tag}", "units", size, PERMUTATIONS, reason, within)
+
+
+def gated_units(s: Structure, tag: str, size: int, activation: str, within: str | None = None) -> str:
+    """Add the hidden units of a gated feed-forward layer: act(gate) * up."""
+    reason = f"the gate ({activation}) acts on each unit by itself; `up` is linear, so it may be scaled against `down`"
+    return s.space(f"units.{tag}", "units", size, SIGNED_AND_SCALED, reason, within)
+
+
+def units_product(s: Structure, space: str, on: str, bias: bool = False) -> None:
+    """Add the product of `on.up` and `on.down` where the units can be scaled."""
+    if s.spaces[space].largest.stretches:
+        s.add("products", Product(space, (f"{on}.up.weight", *([f"{on}.up.bias"] if bias else [])), (f"{on}.down.weight",)))

@@ -1,0 +1,147 @@
+"""How a family writes its layout and its canonical rewrite down: spaces, parameters and norms in the order of the network.
+
+    s = Structure("gpt2")
+    s.space("residual", "residual", 768, ROTATIONS, "LayerNorm divides by the length of the stream", fixes_ones=True)
+    s.parameter("token.table", "transformer.wte.weight", "* +residual", (50257, 768))
+    s.linear("blocks.0.up", "transformer.h.0.mlp.fc", "+units.0", "-residual")
+
+Blocks of parameters are named alike in every family: `blocks.3.query.weight`, `blocks.3.norm1.gain`, `blocks.3.up.bias`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from lmc_core.symmetry.layout import Block, Layout
+from lmc_core.symmetry.rewrite import LayerScale, Norm, Product, Rewrite, Tied
+from lmc_core.symmetry.spaces import Space, SymmetryClass
+
+Parts = Iterable[tuple[str, str]]  # (name of a block, its pattern)
+
+
+class Structure:
+    """The spaces, blocks, norms and products of one network, as they are written down."""
+
+    def __init__(self, family: str):
+        self.family = family
+        self.spaces: dict[str, Space] = {}
+        self.blocks: list[Block] = []
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self._rewrite = Rewrite()
+
+    def space(
+        self,
+        name: str,
+        kind: str,
+        size: int,
+        classes: tuple[SymmetryClass, ...],
+        reason: str,
+        within: str | None = None,
+        **further: Any,
+    ) -> str:
+        """Add a space and return its name; the number of its copies follows from the space it is within."""
+        outer = self.spaces[within] if within else None
+        copies = outer.copies * outer.size if outer else 1
+        self.spaces[name] = Space(name, kind, size, classes, reason, within, copies, **further)
+        return name
+
+    def size(self, pattern: str) -> int:
+        """Number of places that the words of a pattern span; it must have no `*`."""
+        words = Block("", "", pattern).view_shape(self.spaces, 0)
+        return math.prod(words)
+
+    def parameter(
+        self, block: str, name: str, pattern: str, shape: tuple[int, ...], ignores_mean_over: int | tuple[int, ...] | None = None
+    ) -> None:
+        """Add a parameter that is one block."""
+        self.fused(name, shape, [(block, pattern)], ignores_mean_over)
+
+    def fused(self, name: str, shape: tuple[int, ...], parts: Parts, ignores_mean_over: int | tuple[int, ...] | None = None) -> None:
+        """Add a parameter that holds several blocks."""
+        self.shapes[name] = tuple(shape)
+        self.blocks += [Block(block, name, pattern, ignores_mean_over) for block, pattern in parts]
+
+    def linear(
+        self,
+        block: str,
+        name: str,
+        writes: str,
+        reads: str,
+        bias: bool = True,
+        transposed: bool = False,
+        rows: int | None = None,
+        ignores_mean_over: int | tuple[int, ...] | None = None,
+    ) -> tuple[str, str | None]:
+        """Add a linear layer `name.weight` `[out, in]` and `name.bias`; returns the names of both blocks.
+
+        Args:
+            block: its blocks are called `block.weight` and `block.bias`.
+            name: of the layer in the state dict.
+            writes: pattern of the outgoing axis; "*" with `rows` for one that no symmetry touches.
+            reads: pattern of the incoming axis.
+            bias: whether it has one.
+            transposed: stored `[in, out]`, as `Conv1D` does.
+            rows: length of an outgoing axis "*".
+            ignores_mean_over: see `Block`.
+        """
+        out = rows if rows is not None else self.size(writes)
+        shape, pattern = (out, self.size(reads)), f"{writes} {reads}"
+        if transposed:
+            shape, pattern = shape[::-1], f"{reads} {writes}"
+        self.parameter(f"{block}.weight", f"{name}.weight", pattern, shape, ignores_mean_over)
+        if bias:
+            self.parameter(f"{block}.bias", f"{name}.bias", writes, (out,), ignores_mean_over)
+        return f"{block}.weight", f"{block}.bias" if bias else None
+
+    def norm(
+        self,
+        block: str,
+        name: str,
+        readers: Iterable[tuple[str, str | None]] | None,
+        space: str = "residual",
+        offset: bool = True,
+        gain: bool = True,
+        centred: bool = True,
+        unit: float = 1.0,
+    ) -> None:
+        """Add a norm `name.weight`, `name.bias`, and what reads it; `readers` is None where others see its output too.
+
+        Args:
+            block: its blocks are called `block.gain` and `block.offset`.
+            name: of the norm in the state dict.
+            readers: every reader's weight and bias, by names of blocks.
+            space: what it normalises.
+            offset: whether it has one.
+            gain: whether it has one.
+            centred: LayerNorm; RMSNorm is not.
+            unit: the stored gain that means 1.
+        """
+        size = (self.spaces[space].size,)
+        if gain:
+            self.parameter(f"{block}.gain", f"{name}.weight", f"={space}", size)
+        if offset:
+            self.parameter(f"{block}.offset", f"{name}.bias", f"+{space}", size)
+        if readers is not None:
+            found = f"{block}.gain" if gain else None, f"{block}.offset" if offset else None
+            self.add("norms", Norm(*found, tuple(readers), space, centred, unit))
+
+    def add(self, field: str, *items: Norm | Product | LayerScale | str | tuple[Any, ...]) -> None:
+        """Append to one of the tuples of the `Rewrite`: norms, products, layer_scales, centred, sums, scales, further."""
+        self._rewrite = replace(self._rewrite, **{field: (*getattr(self._rewrite, field), *items)})
+
+    def tie(self, tied: Tied) -> None:
+        """Say that the head shares the token table."""
+        self._rewrite = replace(self._rewrite, tied=tied)
+
+    @property
+    def layout(self) -> Layout:
+        """The spaces and blocks."""
+        return Layout(self.family, dict(self.spaces), tuple(self.blocks), dict(self.shapes))
+
+    @property
+    def rewrite(self) -> Rewrite:
+        """What the canonical rewrite works on."""
+        return self._rewrite
