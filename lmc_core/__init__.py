@@ -51,6 +51,7 @@ _HOME = {
     # tasks
     "TASKS": "lmc_core.tasks",
     "get_task": "lmc_core.tasks",
+    "task_for": "lmc_core.tasks",
     # runs
     "BarrierRequest": "lmc_core.runs.request",
     "make_request": "lmc_core.runs.barrier",
@@ -66,7 +67,7 @@ if TYPE_CHECKING:
     from lmc_core.models.load import load, zoo
     from lmc_core.paths.curve import curve
     from lmc_core.paths.line import Line
-    from lmc_core.tasks import get_task
+    from lmc_core.tasks import get_task, task_for
 
 
 def __getattr__(name: str) -> Any:

@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> None:
     if any(folder_of(model).resolve().is_relative_to(out.resolve()) for model in (a, b)):
         raise BadInput(f"--out {str(arguments.out)!r} would replace a model that is read; choose another folder.")
     with Progress() as progress:
-        pair, report = align(a, b, arguments.task, chosen_classes(a, arguments.classes), progress)
+        pair, report = align(a, b, arguments.task, arguments.length, chosen_classes(a, arguments.classes), progress)
         write(pair, report, out)
     if arguments.json:
         return print_json({**report, "out": str(out)})
@@ -69,30 +69,33 @@ def check_folder(out: Path, force: bool) -> None:
         raise BadInput(f"--out {str(out)!r} cannot be made, because {str(above)!r} is not a folder that can be written.")
 
 
-def align(a: str, b: str, task: str | None, classes: dict[str, str], progress: Progress) -> tuple[Any, dict[str, Any]]:
+def align(
+    a: str, b: str, task: str | None, length: int | None, classes: dict[str, str], progress: Progress
+) -> tuple[Any, dict[str, Any]]:
     """Align two models as `lmc barrier` does; returns the pair and the report as plain values."""
     from lmc_core import __version__
     from lmc_core.matching.pair import align_pair
     from lmc_core.models.load import load
-    from lmc_core.runs.barrier import CHECKED, make_request, unseen_rows, window
-    from lmc_core.tasks import get_task
+    from lmc_core.runs.barrier import CHECKED, make_request, seen_rows, task_and_examples
 
-    request = make_request(a, b, task=task, classes=classes, device="cpu")
+    # the examples are for the function check alone, so that models without a head can be aligned too
+    chosen = {"task": task, "length": length, "classes": classes, "examples": CHECKED}
+    request = make_request(a, b, **chosen, device="cpu", measured=False)
     progress.report(0.0, "loading the models")
     models = load(a), load(b)
-    data = get_task(request.task)
+    data, examples = task_and_examples(request, models)
     pair = align_pair(
         *models,
-        data.examples("test", CHECKED, length=window(models[0])).inputs,
+        examples.inputs,
         dict(request.classes),
-        masks=unseen_rows(models[0], data),
+        masks=seen_rows(*models),
         progress=lambda share: progress.report(share, "matching the weights"),
     )
     report = {
         "models": list(request.names),
         "references": list(request.models),
         "digests": list(request.digests),
-        "task": request.task,
+        "task": data.name,
         "method": request.method,
         "classes": dict(request.classes),
         "objective": list(pair.trace.objective),
@@ -108,6 +111,8 @@ def align(a: str, b: str, task: str | None, classes: dict[str, str], progress: P
 
 def write(pair: Any, report: dict[str, Any], out: Path) -> None:
     """Write everything into a folder beside `out` and rename it, so that `out` is whole or as it was."""
+    from lmc_core.models.companions import carry_over
+
     a, b = report["models"]
     draft = out.with_name(f".{out.name}-{secrets.token_hex(4)}")
     aside = draft.with_name(draft.name + "-old")
@@ -115,7 +120,10 @@ def write(pair: Any, report: dict[str, Any], out: Path) -> None:
         draft.mkdir(parents=True)
         for model, folder, name in ((pair.b, draft, f"{b} onto {a}"), (pair.a, draft / "reference", f"{a} (reference)")):
             model.save(folder)
-            card = {"name": name, "family": model.family.name, "task": report["task"], "parameters": model.parameters}
+            carry_over(model.folder, folder)
+            card = {"name": name, "family": model.family.name, "parameters": model.parameters}
+            if trained := model.card.get("task"):
+                card["task"] = trained
             (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
         pair.alignment.save(draft / "alignment.safetensors")
         (draft / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

@@ -16,6 +16,10 @@ MODEL = (
     "model.safetensors, also as path:FOLDER"
 )
 PICKLE = "read weights from .bin, .pt and .pth files where there are no safetensors; for sources you trust"
+TASK = (
+    "what to measure on: austen, fashion-mnist, plays, text:FILE, images:FOLDER (one folder per class) or "
+    "hf-dataset:NAME[:SPLIT] (default: what both were trained on)"
+)
 CLASS = (
     "class of one kind of space: residual, units, heads, query-key or value-output = none, permutation, orthogonal or "
     "invertible; repeatable. all=CLASS lowers every space to at most CLASS. What is left out gets its largest class"
@@ -24,6 +28,7 @@ EXAMPLES = """examples:
   lmc                                             open the app
   lmc barrier vit-fashion-s0 vit-fashion-s1       align, then measure the loss along the line
   lmc barrier gpt2-plays-s0 gpt2-plays-s1 --class all=permutation --json
+  lmc barrier ./gpt2-a ./gpt2-b --task text:letters.txt --length 256 --examples 64 --seed 1
   lmc align vit-fashion-s0 vit-fashion-s1 --out aligned
 """
 
@@ -86,11 +91,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     barrier = command("barrier", "Measure the loss along the line between two models, after aligning them.")
     _pair(barrier)
     barrier.add_argument("--method", default="weight", help="how to align: weight, or none (default: weight)")
-    barrier.add_argument("--split", default="test", help="train, validation or test (default: test)")
+    barrier.add_argument("--split", help="train, validation or test (default: test)")
     barrier.add_argument("--examples", type=int, metavar="N", help="how many examples (default: all)")
     barrier.add_argument("--points", type=int, default=25, metavar="N", help="of the grid, ends included (default: 25)")
     barrier.add_argument("--refine", type=int, default=4, metavar="N", help="more points around the maximum (default: 4)")
-    barrier.add_argument("--seed", type=int, default=0, help="of the draw of examples (default: 0)")
+    barrier.add_argument("--seed", type=int, default=0, help="of the draw of examples and of masked positions (default: 0)")
     barrier.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
     barrier.add_argument("--executor", default="inline", help="inline, or local: in a worker process (default: inline)")
     barrier.add_argument("--json", action="store_true", help="print one object")
@@ -130,7 +135,10 @@ def _pair(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("a", metavar="A", help=MODEL)
     parser.add_argument("b", metavar="B", help="the model that is moved; named like A")
     parser.add_argument("--allow-pickle", action="store_true", help=PICKLE)
-    parser.add_argument("--task", help="what to measure on: fashion-mnist or plays (default: what A was trained on)")
+    parser.add_argument("--task", metavar="TASK", help=TASK)
+    parser.add_argument(
+        "--length", type=int, metavar="N", help="window of text, in tokens (default: the models' context, at most 128)"
+    )
     parser.add_argument(
         "--class", dest="classes", type=class_choice, action="append", default=[], metavar="SPACE=CLASS", help=CLASS
     )

@@ -34,6 +34,7 @@ def run(arguments: argparse.Namespace) -> None:
             split=arguments.split,
             examples=arguments.examples,
             seed=arguments.seed,
+            length=arguments.length,
             method=arguments.method,
             classes=chosen_classes(arguments.a, arguments.classes),
             points=arguments.points,
@@ -69,9 +70,11 @@ def summary(result: Mapping[str, Any]) -> str:
     setting = setting_label(result["method"], result["classes"])
     chosen = classes_sentence(result["classes"])
     aligned = result["function_error"] is not None
+    windows = f" of {result['length']} tokens" if result.get("length") else ""
     pairs = [
         ("models", " → ".join(result["models"])),
-        ("task", f"{result['task']}, {result['split']} split, {result['examples']:,} examples"),
+        ("task", f"{result['task']}, {result['split']} split, {result['examples']:,} examples{windows}"),
+        *([("data", result["about"])] if result.get("data") else []),
         ("alignment", f"{setting} ({chosen})" if chosen else setting),
         ("barrier", f"{barrier_words(result)} at lam {number(result['barrier_lam'])}"),
         ("midpoint", f"loss {number(result['midpoint_loss'], result['unit'])}"),

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
     from lmc_core.models.model import Model
     from lmc_core.paths.curve import Curve
-    from lmc_core.tasks import Task
+    from lmc_core.tasks import Examples, Task
 
 Report = Callable[[float, str], None]
 CHECKED = 16  # examples the function check runs on
+WINDOW = 128  # tokens of a window when nothing else is asked for
 DEVICES = ("cpu", "cuda", "mps")
 
 
@@ -60,17 +61,15 @@ def find_device(wanted: str | None = None) -> str:
 
 
 def _task_of(a: Model, b: Model, name: str | None) -> Task:
-    from lmc_core.tasks import TASKS, get_task
+    from lmc_core.tasks import FORMS, task_for
 
     if name is None:
         known = [model.card.get("task") for model in (a, b)]
         if known[0] is None or known[0] != known[1]:
-            raise BadInput(f"Which task to measure on is not clear from the models; name one of: {', '.join(TASKS)}.")
+            raise BadInput(f"Which task to measure on is not clear from the models; name one of: {FORMS}.")
         name = str(known[0])
-    task = get_task(name)
+    task = task_for(name, a, b)
     for model in (a, b):
-        if model.family.takes != task.kind:
-            raise BadInput(f"{model.name} takes {model.family.takes}; the task {task.name!r} gives {task.kind}.")
         sizes = model.family.sizes(model.config)
         outputs = sizes.get("tokens", sizes.get("classes", task.classes))
         if outputs < task.classes:
@@ -78,17 +77,38 @@ def _task_of(a: Model, b: Model, name: str | None) -> Task:
                 f"{model.name} has {outputs} outputs and the task {task.name!r} has {task.classes} "
                 "labels; choose a task the model was made for."
             )
-        if task.kind == "images":
+        if task.kind == "images" and not task.reference:  # one's own are prepared as the model takes them
             takes = [sizes[name] for name in ("channels", "image", "image")]
-            gives = list(task.examples("test").inputs.shape[1:])
+            gives = list(task.examples("test").first(1).inputs.shape[1:])
             if takes != gives:
                 raise BadInput(f"{model.name} takes images {takes} and the task {task.name!r} gives {gives} (channels, edges).")
     return task
 
 
-def window(model: Model) -> int:
-    """The window of a text model, in tokens: its context, at most 128."""
-    return min(128, model.family.sizes(model.config).get("context", 128))
+def _window(task: Task, models: tuple[Model, Model], length: int | None) -> int | None:
+    """Tokens of a window: as asked for, else the models' context, at most `WINDOW`; None for images."""
+    if task.kind == "images":
+        if length is not None:
+            raise BadInput(f"A length is for text; the task {task.name} gives images, so leave it out.")
+        return None
+    contexts = [(model.family.sizes(model.config).get("context"), model.name) for model in models]
+    context, name = min(((size, name) for size, name in contexts if size), default=(None, ""))
+    if length is None:
+        return min(WINDOW, context or WINDOW)
+    if length < 2:
+        raise BadInput(f"A window should have 2 tokens or more; a length of {length} came.")
+    if context is not None and length > context:
+        raise BadInput(f"{name} reads at most {context} tokens at once; a length of {length} came.")
+    return length
+
+
+def _split(task: Task, split: str | None) -> str:
+    """The split asked for, else the only one there is, else the test split."""
+    if split is None:
+        split = task.splits[0] if len(task.splits) == 1 else "test"
+    if split not in task.splits:
+        raise UnknownName.of("split", split, task.splits)
+    return split
 
 
 def make_request(
@@ -96,31 +116,36 @@ def make_request(
     b: str,
     *,
     task: str | None = None,
-    split: str = "test",
+    split: str | None = None,
     examples: int | None = None,
     seed: int = 0,
+    length: int | None = None,
     method: str = "weight",
     classes: Mapping[str, str] | None = None,
     points: int = 25,
     refine: int = 4,
     settings: Mapping[str, Any] | None = None,
     device: str | None = None,
+    measured: bool = True,
 ) -> BarrierRequest:
     """Turn what a person asked for into a request, after checking everything that is cheap to check.
 
     Args:
         a: reference of the first model, which stays.
         b: reference of the second, which moves.
-        task: name of the task; by default the one both models were trained on.
-        split: of its data.
+        task: name of a shipped task, ``text:FILE``, ``images:FOLDER`` or ``hf-dataset:NAME[:SPLIT]``; by default the task that
+            both models were trained on.
+        split: of its data; by default the test split, or the only one there is.
         examples: how many; None for all of the split.
         seed: of the draw of examples.
+        length: of a window of text, in tokens; by default the models' context, at most 128.
         method: ``none`` or a matcher.
         classes: kind of space -> class; what is left out gets the largest admissible one.
         points: of the uniform grid.
         refine: further points around the maximum.
         settings: of the matcher, by name.
         device: ``cpu``, ``cuda``, ``mps``, or None for the best there is.
+        measured: a loss will be measured, which models without a head do not have.
 
     Raises:
         BadInput: (or one of its kinds) when the request cannot be done as asked.
@@ -129,12 +154,10 @@ def make_request(
     from lmc_core.matching.weight import Settings
     from lmc_core.models.load import full_reference
     from lmc_core.symmetry.spaces import choose_classes
-    from lmc_core.tasks import SPLITS
+    from lmc_core.tasks.prediction import require_loss
 
     if method not in ("none", *METHODS):
         raise UnknownName.of("method", method, ("none", *METHODS))
-    if split not in SPLITS:
-        raise UnknownName.of("split", split, SPLITS)
     if points < 3:
         raise BadInput(f"At least 3 points are needed, both ends included; {points} came.")
     if refine < 0:
@@ -150,16 +173,22 @@ def make_request(
     models = _load(references[0]), _load(references[1])
     common_form(*models)
     chosen_task = _task_of(*models, task)
+    if measured:
+        require_loss(models)
+    split, length = _split(chosen_task, split), _window(chosen_task, models, length)
     chosen = choose_classes(models[0].layout.spaces, classes)
-    all_there = len(chosen_task.examples(split, length=window(models[0])))
+    all_there = len(chosen_task.source(split, length or WINDOW))
+    examples = None if examples is None or examples >= all_there else examples
     return BarrierRequest(
         models=references,
         names=(models[0].name, models[1].name),
         digests=(models[0].digest, models[1].digest),
-        task=chosen_task.name,
+        task=chosen_task.reference or chosen_task.name,
         split=split,
-        examples=None if examples is None or examples >= all_there else examples,
+        examples=examples,
         seed=seed,
+        length=length,
+        data=chosen_task.digest(split, examples, seed, length or WINDOW),
         method=method,
         classes=() if method == "none" else tuple(sorted((kind, value.value) for kind, value in chosen.items())),
         points=points,
@@ -189,15 +218,14 @@ def compute(
     from lmc_core.matching.weight import Settings
     from lmc_core.paths.curve import curve
     from lmc_core.paths.line import Line
-    from lmc_core.tasks import get_task
+    from lmc_core.symmetry.spaces import choose_classes
 
     report(0.0, "loading the models")
     a, b = (_load(reference) for reference in request.models)
     for model, digest in zip((a, b), request.digests, strict=True):
         if model.digest != digest:
             raise BadInput(f"The files of {model.name} have changed since the request was made; ask again.")
-    task = get_task(request.task)
-    examples = task.examples(request.split, request.examples, request.seed, window(a))
+    task, examples = task_and_examples(request, (a, b))
     aligned: dict[str, Any] = {"function_error": None, "objective": [], "objective_before": None, "start": None}
     align_seconds = 0.0
     first = 0.0 if request.method == "none" else 0.2
@@ -207,11 +235,11 @@ def compute(
         pair = align_pair(
             a,
             b,
-            examples.inputs[:CHECKED],
+            examples.first(CHECKED).inputs,
             dict(request.classes),
             request.method,
             Settings(**dict(request.settings)),
-            masks=unseen_rows(a, task),
+            masks=seen_rows(a, b),
             progress=lambda share: report(0.02 + 0.18 * share, "matching the weights"),
         )
         line = Line(pair.a, pair.b)
@@ -232,22 +260,47 @@ def compute(
         lambda share: report(first + (1 - first) * share, f"measuring the loss on {len(examples)} examples"),
     )
     seconds = {"align": align_seconds, "evaluate": perf_counter() - begin}
+    largest = {kind: value.value for kind, value in choose_classes(a.layout.spaces).items()}
     arrays = {"losses": found.losses.numpy(), "correct": found.correct.numpy()}
-    return _result(request, task, found, seconds) | aligned | {"parameters": a.parameters}, arrays
+    return _result(request, task, found, seconds) | aligned | {"parameters": a.parameters, "largest": largest}, arrays
 
 
-def unseen_rows(model: Model, task: Task) -> dict[str, Any]:
-    """For text models: which rows of the token tables were seen in training, by parameter; others carry no information."""
+def task_and_examples(request: BarrierRequest, models: tuple[Model, Model]) -> tuple[Task, Examples]:
+    """The task of a request as its models see it, and its examples.
+
+    Raises:
+        BadInput: if a person's own data is no longer that of the request.
+    """
+    from lmc_core.tasks import task_for
+
+    task = task_for(request.task, *models)
+    chosen = request.split, request.examples, request.seed, request.length or WINDOW
+    if task.digest(*chosen) != request.data:
+        raise BadInput(f"The data of {task.name} has changed since the request was made; ask again.")
+    return task, task.examples(*chosen)
+
+
+def seen_rows(a: Model, b: Model) -> dict[str, Any]:
+    """Which rows of the token tables and heads both models saw in training, by parameter; others carry no information.
+
+    Known only for models whose cards name a shipped text task; empty for others.
+    """
     import torch
 
-    if task.kind != "text":
+    from lmc_core.matching.pair import untied
+    from lmc_core.tasks import TASKS
+
+    trained = [TASKS.get(str(model.card.get("task"))) for model in (a, b)]
+    streams = [task.stream for task in trained if task is not None and task.stream is not None]
+    if len(streams) < 2:
         return {}
-    tokens = model.family.sizes(model.config)["tokens"]
-    seen = torch.zeros(tokens, dtype=torch.bool)
-    seen[task.examples("train").inputs.unique()] = True
-    return {block.parameter: seen for block in model.layout.blocks if model.layout.shapes[block.parameter][0] == tokens} | {
-        "lm_head.weight": seen
-    }
+    tokens = a.family.sizes(a.config)["tokens"]
+    seen = torch.ones(tokens, dtype=torch.bool)
+    for stream in streams:
+        seen &= torch.zeros(tokens, dtype=torch.bool).index_fill_(0, stream("train").unique(), True)
+    layout = untied(a).layout
+    tables = [block.parameter for block in layout.blocks if block.name in ("token.table", "head.weight", "head.bias")]
+    return {name: seen for name in tables if layout.shapes[name][0] == tokens}
 
 
 def _result(request: BarrierRequest, task: Task, found: Curve, seconds: dict[str, float]) -> dict[str, Any]:
@@ -271,6 +324,9 @@ def _result(request: BarrierRequest, task: Task, found: Curve, seconds: dict[str
         "references": list(request.models),
         "digests": list(request.digests),
         "task": task.name,
+        "about": task.sentence,
+        "data": request.data,
+        "length": request.length,
         "unit": task.unit,
         "split": request.split,
         "examples": found.losses.shape[1],

@@ -1,8 +1,8 @@
 """What is asked for, as a frozen value; equal requests have equal keys and are one computation.
 
 The key is the SHA-256 of the request's canonical JSON (sorted keys, no spaces). It holds everything the numbers depend on: the
-models by digest, the task, the classes, the method with its settings, and the version of the algorithm; the models' references
-are only for people and are left out.
+models and a person's own data by digest, the task, the classes, the method with its settings, and the version of the
+algorithm; references to models and files are only for finding them and are left out.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ class BarrierRequest:
         models: references of the two models, as given by the person ("zoo:vit-fashion-s0").
         names: their names, for display.
         digests: their content digests.
-        task: name of the task.
+        task: name of a shipped task, or a reference to data of one's own ("text:/home/me/letters.txt").
         split: of its data.
         examples: how many of them; None for all.
-        seed: of the draw of examples and of the matcher's random starts.
+        seed: of the draw of examples, of masked positions, and of the matcher's random starts.
+        length: of a window of text, in tokens; None for images.
+        data: digest of the examples of one's own data; "" for a shipped task.
         method: ``none`` (plain average) or a matcher ("weight").
         classes: (kind of space, class) for every kind, in alphabetical order; empty for ``none``.
         points: of the uniform grid on [0, 1].
@@ -44,6 +46,8 @@ class BarrierRequest:
     split: str = "test"
     examples: int | None = None
     seed: int = 0
+    length: int | None = None
+    data: str = ""
     method: str = "weight"
     classes: tuple[tuple[str, str], ...] = ()
     points: int = 25
@@ -71,5 +75,7 @@ class BarrierRequest:
     def key(self) -> str:
         """64 hexadecimal digits that name the result."""
         content = {k: v for k, v in self.to_json().items() if k not in ("models", "names")}
+        if self.data:  # the same data under another name
+            content["task"] = self.task.partition(":")[0]
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

@@ -2,8 +2,7 @@
 
 Models of both tasks so have one vocabulary and can be compared; the texts are about as long (1.15 and 1.07 million
 characters). The plays' alphabet lacks the digit zero, for which the capital letter O stands, as on old typewriters (15
-places); underscores of emphasis and rows of asterisks are left out, as are blanks at the end of lines. Splits and windows:
-`characters.py`.
+places); underscores of emphasis and rows of asterisks are left out, as are blanks at the end of lines. Splits: `characters.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +13,8 @@ from torch import Tensor
 
 from lmc_core.tasks import characters
 from lmc_core.tasks.plays import alphabet
-from lmc_core.tasks.task import Examples, Task
+from lmc_core.tasks.task import Task
+from lmc_core.tasks.windows import Windows
 
 
 def novels() -> tuple[str, ...]:
@@ -28,11 +28,6 @@ def tokens(split: str) -> Tensor:
     return characters.stream(novels(), split, alphabet())
 
 
-@lru_cache(maxsize=8)
-def _read(split: str, length: int) -> Examples:
-    return characters.windows(tokens(split), length)
-
-
 TASK = Task(
     name="austen",
     sentence="Next character in two novels by Jane Austen, in the alphabet of the plays; the last tenth of each is tested.",
@@ -40,6 +35,7 @@ TASK = Task(
     unit="nats per character",
     classes=81,
     licence="public domain; Debian package r-cran-janeaustenr (MIT)",
-    read=_read,
+    read=lambda split, length: Windows(tokens(split), length),
     stream=tokens,
+    alphabet=alphabet,
 )

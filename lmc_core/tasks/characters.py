@@ -1,8 +1,7 @@
-"""Text predicted character by character: alphabet, split by position, windows.
+"""Text predicted character by character: works, their alphabet, their split by position.
 
-Works that are shipped lie in one gzipped file, a form feed between them. Each work is split by position: its first 80 %
-train, the next 10 % validate, the last 10 % test. A window is `length` inputs and the token after each of them; windows do
-not overlap.
+Works that are shipped lie in one gzipped file, a form feed between them. Each work is split by position: its first 80 % train,
+the next 10 % validate, the last 10 % test.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from torch import Tensor
 
 from lmc_core.errors import BadInput
 from lmc_core.places import assets
-from lmc_core.tasks.task import Examples
 
 PARTS = {"train": (0.0, 0.8), "validation": (0.8, 0.9), "test": (0.9, 1.0)}
 SHOWN = 5  # unknown characters that an error names
@@ -65,9 +63,3 @@ def encode(text: str, alphabet: str) -> Tensor:
 def stream(texts: Sequence[str], split: str, alphabet: str) -> Tensor:
     """All tokens `[n]` of a split, work after work."""
     return torch.cat([encode(part(text, split), alphabet) for text in texts])
-
-
-def windows(tokens: Tensor, length: int) -> Examples:
-    """Cut a stream `[n]` into inputs and next tokens `[rows, length]`; what does not fill a window is left out."""
-    rows = max(0, (len(tokens) - 1) // length)
-    return Examples(tokens[: rows * length].view(rows, length), tokens[1 : rows * length + 1].view(rows, length))

@@ -15,7 +15,8 @@ import torch
 
 from lmc_core.errors import BadInput
 from lmc_core.places import assets
-from lmc_core.tasks.task import Examples, Task
+from lmc_core.tasks.preparation import Preparation
+from lmc_core.tasks.task import Examples, InMemory, Task
 
 MEAN, STD = 0.2860, 0.3530
 LABELS = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
@@ -28,9 +29,9 @@ def _examples(images: np.ndarray, labels: np.ndarray) -> Examples:
 
 
 @lru_cache(maxsize=3)
-def _read(split: str, length: int) -> Examples:
+def _read(split: str, length: int) -> InMemory:
     with np.load(assets() / "data" / "fashion-mnist.npz") as arrays:
-        return _examples(arrays[f"{split}_images"], arrays[f"{split}_labels"])
+        return InMemory(_examples(arrays[f"{split}_images"], arrays[f"{split}_labels"]))
 
 
 def _idx(path: Path) -> np.ndarray:
@@ -69,4 +70,6 @@ TASK = Task(
     classes=10,
     licence="MIT (Zalando SE)",
     read=_read,
+    labels=LABELS,
+    preparation=Preparation(1, 28, (28, 28), "bilinear", False, 1 / 255, (MEAN,), (STD,)),
 )

@@ -1,6 +1,6 @@
 """Eight plays by Shakespeare, predicted character by character.
 
-The alphabet is the 81 characters that occur; a form feed begins each play's part. Splits and windows: `characters.py`.
+The alphabet is the 81 characters that occur; a form feed begins each play's part. Splits: `characters.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from functools import lru_cache
 from torch import Tensor
 
 from lmc_core.tasks import characters
-from lmc_core.tasks.task import Examples, Task
+from lmc_core.tasks.task import Task
+from lmc_core.tasks.windows import Windows
 
 
 def plays() -> tuple[str, ...]:
@@ -30,11 +31,6 @@ def tokens(split: str) -> Tensor:
     return characters.stream(plays(), split, alphabet())
 
 
-@lru_cache(maxsize=8)
-def _read(split: str, length: int) -> Examples:
-    return characters.windows(tokens(split), length)
-
-
 TASK = Task(
     name="plays",
     sentence="Next character in eight of Shakespeare's plays; the last tenth of each play is the test split.",
@@ -42,6 +38,7 @@ TASK = Task(
     unit="nats per character",
     classes=81,
     licence="public domain; Python package shakespeare 0.6 (CC BY 2.5)",
-    read=_read,
+    read=lambda split, length: Windows(tokens(split), length),
     stream=tokens,
+    alphabet=alphabet,
 )

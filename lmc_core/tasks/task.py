@@ -1,32 +1,34 @@
 """What a task is: data in three splits, and the loss of each example.
 
-Conventions: a loss is a cross-entropy in nats. One *example* is one image, or one window of characters; the loss of a
-window is the mean over its characters, so that averages over examples are nats per character. Examples are what standard
-errors are taken over.
+Conventions: a loss is a cross-entropy in nats. One *example* is one image, or one window of tokens; the loss of a window is
+the mean over its targets, so that averages over examples are nats per token. Examples are what standard errors are taken over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from lmc_core.errors import BadInput, UnknownName
+from lmc_core.tasks.preparation import Preparation
 
 SPLITS = ("train", "validation", "test")
+IGNORED = -100  # a target that no loss is taken of
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Inputs and targets of one split, row by row.
+    """Inputs and targets, row by row.
 
     Attributes:
         inputs: images `[n, channels, height, width]` in float32, or token numbers `[n, length]`.
-        targets: class numbers `[n]`, or the next tokens `[n, length]`.
+        targets: class numbers `[n]`, or tokens `[n, length]`; `IGNORED` where there is nothing to predict.
     """
 
     inputs: Tensor
@@ -35,19 +37,66 @@ class Examples:
     def __len__(self) -> int:
         return len(self.targets)
 
-    def take(self, count: int | None, seed: int = 0) -> Examples:
-        """Return `count` rows drawn without replacement, in their original order (all of them for None or too many)."""
-        if count is None or count >= len(self):
-            return self
-        if count < 2:
-            raise BadInput(f"At least 2 examples are needed for a standard error; {count} came.")
-        chosen = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))[:count].sort().values
-        return Examples(self.inputs[chosen], self.targets[chosen])
+    def rows(self, start: int, stop: int) -> Examples:
+        """The rows from `start` up to `stop`, in memory."""
+        return Examples(self.inputs[start:stop], self.targets[start:stop])
+
+    def first(self, count: int) -> Examples:
+        """The first `count` rows, in memory."""
+        return self.rows(0, min(count, len(self)))
 
     def batches(self, size: int) -> Iterator[Examples]:
         """Yield the rows in order, `size` at a time."""
         for start in range(0, len(self), size):
-            yield Examples(self.inputs[start : start + size], self.targets[start : start + size])
+            yield self.rows(start, min(start + size, len(self)))
+
+
+class Source(Protocol):
+    """All examples of one split, of which only those that are asked for are read."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+        ...
+
+    def take(self, indices: Tensor, seed: int) -> Examples:
+        """Return the examples at `indices` `[n]`; the seed is for what is random about them."""
+        ...
+
+    def digest(self, indices: Tensor) -> str:
+        """SHA-256 of the content of the examples at `indices`, as 64 hexadecimal digits."""
+        ...
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """A source whose examples lie in memory."""
+
+    examples: Examples
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def take(self, indices: Tensor, seed: int) -> Examples:
+        """Return the examples at `indices`."""
+        return Examples(self.examples.inputs[indices], self.examples.targets[indices])
+
+    def digest(self, indices: Tensor) -> str:
+        """SHA-256 of the numbers."""
+        part = self.take(indices, 0)
+        return hashlib.sha256(part.inputs.numpy().tobytes() + part.targets.numpy().tobytes()).hexdigest()
+
+
+def drawn(there: int, count: int | None, seed: int) -> Tensor:
+    """Draw `count` of `there` indices without replacement, in increasing order; all of them for None or too many.
+
+    Raises:
+        BadInput: if there would be fewer than two.
+    """
+    if count is not None and count < 2:
+        raise BadInput(f"At least 2 examples are needed for a standard error; {count} came.")
+    if count is None or count >= there:
+        return torch.arange(there)
+    return torch.randperm(there, generator=torch.Generator().manual_seed(seed))[:count].sort().values
 
 
 @dataclass(frozen=True)
@@ -55,14 +104,19 @@ class Task:
     """A data set together with the loss and the score measured on it.
 
     Attributes:
-        name: how it is asked for, e.g. ``plays``.
+        name: how it is shown, e.g. ``plays`` or ``text:letters.txt``.
         sentence: what it is, for lists in the app.
-        kind: ``images`` (one label each) or ``text`` (next token at every position).
-        unit: what the loss counts, "nats" or "nats per character".
+        kind: ``images`` (one label each) or ``text`` (tokens in windows).
+        unit: what the loss counts: "nats", "nats per character", "nats per token" or "nats per masked token".
         classes: number of labels or of distinct tokens.
         licence: under which the data is shipped.
-        read: returns the examples of a split; `length` is the window of text tasks, in tokens.
+        read: returns the source of a split; `length` is the window of text tasks, in tokens.
         stream: of a text task, returns all tokens `[n]` of a split, which training cuts windows from; None for images.
+        alphabet: of a shipped text task, returns the characters that its tokens are; None for other tasks.
+        labels: of a shipped image task, the names of the classes.
+        preparation: of a shipped image task, how its images were prepared.
+        splits: that can be asked for.
+        reference: what names the data anywhere on this machine, with whole paths; empty for shipped tasks.
     """
 
     name: str
@@ -71,30 +125,61 @@ class Task:
     unit: str
     classes: int
     licence: str
-    read: Callable[[str, int], Examples]
+    read: Callable[[str, int], Source]
     stream: Callable[[str], Tensor] | None = None
+    alphabet: Callable[[], str] | None = None
+    labels: Sequence[str] = ()
+    preparation: Preparation | None = None
+    splits: tuple[str, ...] = SPLITS
+    reference: str = ""
 
     @property
     def score(self) -> Literal["accuracy", "perplexity"]:
         """The second number shown beside the loss."""
         return "accuracy" if self.kind == "images" else "perplexity"
 
+    def source(self, split: str = "test", length: int = 128) -> Source:
+        """Return what the examples of a split are taken from.
+
+        Raises:
+            UnknownName: if the split does not exist.
+            BadInput: if it has fewer than two examples, or the data cannot be read.
+        """
+        if split not in self.splits:
+            raise UnknownName.of("split", split, self.splits)
+        if self.kind == "text" and length < 2:
+            raise BadInput(f"A window should have 2 tokens or more; a length of {length} came.")
+        source = self.read(split, length)
+        if len(source) < 2:
+            what = f"windows of {length} tokens" if self.kind == "text" else "images"
+            raise BadInput(
+                f"At least 2 {what} are needed and the {split} split of {self.name} has {len(source)}; "
+                f"give more data{' or a shorter length' if self.kind == 'text' else ''}."
+            )
+        return source
+
     def examples(self, split: str = "test", count: int | None = None, seed: int = 0, length: int = 128) -> Examples:
         """Return `count` examples of a split.
 
         Args:
-            split: train, validation or test.
+            split: one of `splits`.
             count: how many, drawn by `seed` without replacement; None for all.
-            seed: of the draw.
+            seed: of the draw, and of the positions that are masked.
             length: the window of a text task, in tokens; no effect on images.
 
         Raises:
             UnknownName: if the split does not exist.
-            BadInput: if fewer than two examples are asked for.
+            BadInput: if there are fewer than two examples, or the data cannot be read.
         """
-        if split not in SPLITS:
-            raise UnknownName.of("split", split, SPLITS)
-        return self.read(split, length).take(count, seed)
+        source = self.source(split, length)
+        return source.take(drawn(len(source), count, seed), seed)
+
+    def digest(self, split: str = "test", count: int | None = None, seed: int = 0, length: int = 128) -> str:
+        """SHA-256 of the content of the examples that the same arguments give; "" for shipped data, which does not change."""
+        if not self.reference:
+            return ""
+        source = self.source(split, length)
+        return source.digest(drawn(len(source), count, seed))
 
 
 def losses(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -102,11 +187,12 @@ def losses(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
 
     Args:
         logits: `[n, classes]` or `[n, length, classes]`.
-        targets: `[n]` or `[n, length]`.
+        targets: `[n]` or `[n, length]`; where they are `IGNORED`, nothing is counted.
 
     Returns:
-        Two float tensors `[n]`: the loss in nats (mean over the positions of a window), and the share predicted correctly.
+        Two float tensors `[n]`: the loss in nats (mean over the targets of a window), and the share predicted correctly.
     """
-    flat = F.cross_entropy(logits.flatten(0, -2).float(), targets.flatten(), reduction="none").view(targets.shape)
-    correct = (logits.argmax(-1) == targets).float()
-    return flat.reshape(len(targets), -1).mean(1), correct.reshape(len(targets), -1).mean(1)
+    each = F.cross_entropy(logits.flatten(0, -2).float(), targets.flatten(), ignore_index=IGNORED, reduction="none")
+    correct = (logits.argmax(-1) == targets).float()  # no class is IGNORED
+    counted = (targets != IGNORED).reshape(len(targets), -1).sum(1)
+    return each.view(len(targets), -1).sum(1) / counted, correct.reshape(len(targets), -1).sum(1) / counted

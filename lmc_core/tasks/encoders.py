@@ -1,0 +1,175 @@
+"""Text into tokens, as a model's own tokenizer does it.
+
+A model whose card names a shipped text task reads that task's characters. For every other the tokenizer lies in the folder that
+its weights were read from: `tokenizer.json`, else the older files that transformers reads. Nothing is fetched, and no code from
+the folder is run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lmc_core.errors import BadInput, Incompatible
+from lmc_core.models.model import Model
+from lmc_core.tasks import characters
+from lmc_core.tasks.windows import Marks
+
+OLDER = ("vocab.txt", "vocab.json", "spiece.model", "tokenizer.model", "sentencepiece.bpe.model")
+# what the marks are called in files that do not say
+USUAL = {"mask_token": ("[MASK]", "<mask>"), "cls_token": ("[CLS]", "<s>"), "sep_token": ("[SEP]", "</s>")}
+COMPARED = 20_000  # characters on which two tokenizers are compared
+
+
+@dataclass(frozen=True, eq=False)
+class Encoder:
+    """How text becomes tokens.
+
+    Attributes:
+        encode: text -> token numbers `[n]`, without marks at the ends.
+        unit: of a loss per token.
+        unknown: number of the token that stands for what the tokenizer does not know; None without one.
+        marks: of masked windows; None for a tokenizer without a mask.
+        name: for messages.
+    """
+
+    encode: Callable[[str], Tensor]
+    unit: str
+    unknown: int | None
+    marks: Marks | None
+    name: str
+
+
+def encoder_of(model: Model) -> Encoder:
+    """Return the model's own encoder.
+
+    Raises:
+        BadInput: if it has no tokenizer, or one that cannot be read.
+    """
+    from lmc_core.tasks import TASKS
+
+    shipped = TASKS.get(str(model.card.get("task")))
+    if shipped is not None and shipped.alphabet is not None:
+        return _characters(shipped.alphabet())
+    if model.folder is None:
+        raise BadInput(f"{model.name} was not read from a folder, so its tokenizer is not known; save it beside its tokenizer.")
+    files = sorted(path for name in ("tokenizer*", "special_tokens_map.json", *OLDER) for path in model.folder.glob(name))
+    if not any(path.name in ("tokenizer.json", *OLDER) for path in files):
+        raise BadInput(
+            f"{model.name} has no tokenizer: {model.folder.name} should hold tokenizer.json; "
+            "copy it there from where the model comes from."
+        )
+    return _read(model.folder, tuple((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in files))
+
+
+def common_encoder(models: Sequence[Model], text: str) -> Encoder:
+    """Return the encoder of all the models, of which at least one must have one.
+
+    Args:
+        models: that will see the same tokens.
+        text: that their tokenizers must agree on.
+
+    Raises:
+        BadInput: if none has a tokenizer.
+        Incompatible: if two of them encode the text differently.
+    """
+    found: list[tuple[Model, Encoder]] = []
+    missing: list[BadInput] = []
+    for model in models:
+        try:
+            found.append((model, encoder_of(model)))
+        except BadInput as error:
+            missing.append(error)
+    if not found:
+        raise missing[0]
+    model, encoder = found[0]
+    expected = encoder.encode(text[:COMPARED])
+    for other, its in found[1:]:
+        if its is not encoder and not torch.equal(its.encode(text[:COMPARED]), expected):
+            raise Incompatible(
+                f"{model.name} and {other.name} have different tokenizers, so that their tokens do not mean the same; "
+                "choose two models with one tokenizer."
+            )
+    return encoder
+
+
+@lru_cache(maxsize=4)
+def _characters(alphabet: str) -> Encoder:
+    return Encoder(lambda text: characters.encode(text, alphabet), "nats per character", None, None, "characters")
+
+
+@lru_cache(maxsize=4)
+def _read(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> Encoder:
+    with _readable(folder):
+        return _fast(folder) if (folder / "tokenizer.json").is_file() else _older(folder)
+
+
+@contextmanager
+def _readable(folder: Path) -> Any:
+    """Turn whatever a damaged tokenizer raises into one sentence."""
+    try:
+        yield
+    except BadInput:
+        raise
+    except Exception as error:  # the tokenizers package raises plain Exception
+        words = " ".join(str(error).split())[:120]
+        raise BadInput(f"The tokenizer in {folder.name} cannot be read ({words}); fetch it again.") from error
+
+
+def _fast(folder: Path) -> Encoder:
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_truncation()  # files of sentence encoders cut and pad to their window
+    tokenizer.no_padding()
+    named: dict[str, Any] = {}
+    for name in ("special_tokens_map.json", "tokenizer_config.json"):
+        if (folder / name).is_file():
+            content = json.loads((folder / name).read_text(encoding="utf-8"))
+            named |= content if isinstance(content, dict) else {}
+
+    def number(kind: str) -> int | None:
+        given = named.get(kind)
+        given = given.get("content") if isinstance(given, dict) else given
+        options = [given] if isinstance(given, str) else USUAL.get(kind, ())
+        return next((found for name in options if (found := tokenizer.token_to_id(name)) is not None), None)
+
+    unknown = getattr(tokenizer.model, "unk_token", None)
+    return _encoder(
+        lambda text: tokenizer.encode(text, add_special_tokens=False).ids,
+        tokenizer.get_vocab_size(),
+        {kind: number(kind) for kind in USUAL},
+        tokenizer.token_to_id(unknown) if unknown else None,
+        folder.name,
+    )
+
+
+def _older(folder: Path) -> Encoder:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    return _encoder(
+        lambda text: tokenizer.encode(text, add_special_tokens=False, verbose=False),
+        len(tokenizer),
+        {kind: getattr(tokenizer, f"{kind}_id", None) for kind in USUAL},
+        tokenizer.unk_token_id,
+        folder.name,
+    )
+
+
+def _encoder(
+    encode: Callable[[str], list[int]], size: int, numbers: dict[str, int | None], unknown: int | None, name: str
+) -> Encoder:
+    if not size:
+        raise BadInput(f"The tokenizer in {name} knows no tokens; fetch it again.")
+    masked = numbers["mask_token"]
+    marks = None if masked is None else Marks(masked, numbers["cls_token"], numbers["sep_token"], size)
+    return Encoder(lambda text: torch.tensor(encode(text), dtype=torch.int64), "nats per token", unknown, marks, name)

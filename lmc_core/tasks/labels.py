@@ -1,0 +1,93 @@
+"""Names of classes into the class numbers of a model."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from lmc_core.errors import BadInput
+from lmc_core.models.model import Model
+
+
+def class_numbers(names: Sequence[str], model: Model, what: str = "folder") -> tuple[dict[str, int], str]:
+    """Map names of classes to the numbers that the model's outputs have.
+
+    Args:
+        names: of all classes, distinct.
+        model: that should know them.
+        what: the names belong to, for messages.
+
+    Returns:
+        Name -> number, and in words how it was found: whole numbers are taken as they are; else names that the model's
+        configuration has are looked up there; else the alphabetical order counts.
+
+    Raises:
+        BadInput: if a name has no class, two have the same, or there are not as many names as classes.
+    """
+    classes = model.family.sizes(model.config)["classes"]
+    known = model_labels(model)
+    if all(re.fullmatch(r"\d{1,9}", name, re.ASCII) for name in names):
+        found = {name: int(name) for name in names}
+        how = f"class numbers as the {what}s are named"
+    elif any(_plain(name) in known for name in names):
+        for name in names:
+            if _plain(name) not in known:
+                raise BadInput(
+                    f"The {what} {name!r} is none of the labels of {model.name}, and others are; "
+                    f"name every {what} after a label, or by its number."
+                )
+        found = {name: known[_plain(name)] for name in names}
+        how = "classes by the labels of the model"
+    else:
+        if len(names) != classes:
+            raise BadInput(
+                f"{model.name} has {classes} classes, and there {'is' if len(names) == 1 else 'are'} {len(names)} {what}"
+                f"{'' if len(names) == 1 else 's'} ({_few(names)}); give one for each class, or name them by number or label."
+            )
+        found = {name: number for number, name in enumerate(sorted(names))}
+        how = f"classes in the alphabetical order of the {what}s"
+    for name, number in found.items():
+        if number >= classes:
+            raise BadInput(f"The {what} {name!r} names class {number}; {model.name} has the classes 0 to {classes - 1}.")
+    twice = next((number for number, times in Counter(found.values()).items() if times > 1), None)
+    if twice is not None:
+        same = [name for name, number in found.items() if number == twice]
+        raise BadInput(f"The {what}s {_few(same)} name the same class, {twice}; keep one of them.")
+    return found, how
+
+
+def model_labels(model: Model) -> dict[str, int]:
+    """Every name by which the model's configuration calls a class, in small letters -> its number."""
+    from lmc_core.tasks import TASKS
+
+    shipped = TASKS.get(str(model.card.get("task")))
+    if shipped is not None and shipped.labels:
+        return {_plain(name): number for number, name in enumerate(shipped.labels)}
+    raw: object = {}
+    if model.folder is not None and (model.folder / "config.json").is_file():
+        raw = json.loads((model.folder / "config.json").read_text(encoding="utf-8"))
+    if not isinstance(raw, Mapping):
+        return {}
+    named: dict[str, int] = {}
+    by_number = raw.get("id2label")
+    if isinstance(by_number, Mapping):
+        named = {str(name): int(number) for number, name in by_number.items() if str(number).isdecimal()}
+    elif isinstance(raw.get("label2id"), Mapping):
+        named = {str(name): number for name, number in raw["label2id"].items() if isinstance(number, int)}
+    elif isinstance(raw.get("label_names"), list):  # timm
+        named = {str(name): number for number, name in enumerate(raw["label_names"])}
+    # ImageNet's labels list synonyms; one that two classes share means neither
+    parts = Counter(_plain(part) for name in named for part in name.split(","))
+    known = {_plain(part): n for name, n in named.items() for part in name.split(",") if parts[_plain(part)] == 1}
+    return known | {_plain(name): number for name, number in named.items()}
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_-]+", " ", name).strip().casefold()
+
+
+def _few(names: Sequence[str], shown: int = 3) -> str:
+    words = ", ".join(repr(name) for name in sorted(names)[:shown])
+    return words + (f" and {len(names) - shown} more" if len(names) > shown else "")

@@ -1,0 +1,219 @@
+"""How a model wants its images: resized, cropped, scaled and normalised as its own files say.
+
+`preprocessor_config.json` is what transformers writes, `pretrained_cfg` in `config.json` what timm writes. A model of a shipped
+image task is prepared for as that task's images are. Images are read with Pillow; their orientation tag is not looked at.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lmc_core.errors import BadInput, Incompatible
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from lmc_core.models.model import Model
+
+RESAMPLING = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")  # in the order of Pillow's numbers
+REFUSED = ("do_pad", "do_flip_channel_order", "do_split_image", "do_grayscale")
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What is done to an image, in this order.
+
+    Attributes:
+        channels: 3 for colour, 1 for grey.
+        edge: height and width at the end, in pixels.
+        resize: (height, width), or the length that the shorter edge gets, or None to leave the size.
+        resampling: how, a name in `RESAMPLING`.
+        crop: whether the middle of `edge` x `edge` pixels is cut out.
+        scale: what the pixels, 0 to 255, are multiplied by.
+        mean: subtracted then, by channel.
+        std: divided by then, by channel.
+        rounded: an odd margin of the crop is rounded (torchvision, timm), not cut (transformers).
+    """
+
+    channels: int
+    edge: int
+    resize: tuple[int, int] | int | None
+    resampling: str
+    crop: bool
+    scale: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    rounded: bool = True
+
+    def __call__(self, image: Image, name: str) -> Tensor:
+        """Prepare one image.
+
+        Args:
+            image: as Pillow opens it.
+            name: for messages.
+
+        Returns:
+            Float32 `[channels, edge, edge]`.
+
+        Raises:
+            BadInput: if it does not come out in the right size, or has more than 8 bits a channel.
+        """
+        from PIL import Image as Pillow
+
+        if image.mode.startswith(("I", "F")):
+            raise BadInput(f"{name} has pixels of type {image.mode!r}; images with 8 bits a channel are expected.")
+        image = image.convert("L" if self.channels == 1 else "RGB")
+        size = self._size(*image.size)
+        if size != image.size:
+            image = image.resize(size, Pillow.Resampling[self.resampling.upper()])
+        if self.crop:
+            width, height = image.size
+            left, top = self._margin(width), self._margin(height)
+            image = image.crop((left, top, left + self.edge, top + self.edge))  # what lies outside is black
+        if image.size != (self.edge, self.edge):
+            raise BadInput(
+                f"{name} has {image.width} x {image.height} pixels after the model's own preparation, and the model takes "
+                f"{self.edge} x {self.edge}; let the preparation resize, or resize the images."
+            )
+        pixels = torch.from_numpy(np.array(image, np.float32)).view(self.edge, self.edge, self.channels).permute(2, 0, 1)
+        mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (self.mean, self.std))
+        return ((pixels * self.scale - mean) / std).contiguous()
+
+    def _size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height after resizing; of the longer edge the fraction of a pixel is cut."""
+        if self.resize is None:
+            return width, height
+        if isinstance(self.resize, tuple):
+            return self.resize[1], self.resize[0]
+        if width <= height:
+            return self.resize, max(1, int(self.resize * height / width))
+        return max(1, int(self.resize * width / height)), self.resize
+
+    def _margin(self, length: int) -> int:
+        half = (length - self.edge) / 2
+        return round(half) if self.rounded else math.floor(half)
+
+
+def common_preparation(models: Sequence[Model]) -> Preparation:
+    """Return the preparation of the first model, which the others must agree with in size and normalisation.
+
+    Raises:
+        BadInput: if a model's files do not say how to prepare images.
+        Incompatible: if two models differ.
+    """
+    found = [preparation_of(model) for model in models]
+    for model, other in zip(models[1:], found[1:], strict=True):
+        for what in ("channels", "edge", "scale", "mean", "std"):
+            left, right = getattr(found[0], what), getattr(other, what)
+            if left != right:
+                raise Incompatible(
+                    f"{models[0].name} and {model.name} prepare images differently ({what} {left} and {right}); "
+                    "choose two models that see the same pixels."
+                )
+    return found[0]
+
+
+def preparation_of(model: Model) -> Preparation:
+    """Return how a model's own files say that images are prepared.
+
+    Raises:
+        BadInput: if they do not say, or say something that is not supported.
+    """
+    from lmc_core.tasks import TASKS
+
+    shipped = TASKS.get(str(model.card.get("task")))
+    if shipped is not None and shipped.preparation is not None:
+        return shipped.preparation
+    sizes = model.family.sizes(model.config)
+    channels, edge = sizes["channels"], sizes["image"]
+    if model.folder is not None:
+        where = f"{model.folder.name}/preprocessor_config.json"
+        if (model.folder / "preprocessor_config.json").is_file():
+            return _from(where, _transformers, _read(model.folder / "preprocessor_config.json"), channels, edge)
+        raw = _read(model.folder / "config.json")
+        if "architecture" in raw or "pretrained_cfg" in raw:
+            return _from(f"{model.folder.name}/config.json", _timm, raw.get("pretrained_cfg") or raw, channels, edge)
+    raise BadInput(
+        f"How {model.name} wants its images prepared is not known; put the preprocessor_config.json that belongs to it "
+        "beside its weights."
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path.parent.name}/{path.name} cannot be read ({type(error).__name__}); fetch it again.") from error
+    return content if isinstance(content, dict) else {}
+
+
+def _from(where: str, read: Any, content: dict[str, Any], channels: int, edge: int) -> Preparation:
+    """Read the content of a file; what it lacks is named."""
+    try:
+        return read(content, channels, edge)
+    except KeyError as error:
+        raise BadInput(f"{where} does not say {error.args[0]!r}, which preparing images needs; add it.") from None
+    except (TypeError, ValueError, IndexError) as error:
+        raise BadInput(f"{where} says how to prepare images in a way that is not supported ({str(error)[:100]}).") from error
+
+
+def _transformers(given: dict[str, Any], channels: int, edge: int) -> Preparation:
+    for name in REFUSED:
+        if given.get(name):
+            raise ValueError(f"{name} is true")
+    resize: tuple[int, int] | int | None = None
+    if given.get("do_resize", True):
+        size = given["size"]
+        if isinstance(size, dict) and "shortest_edge" in size and "longest_edge" not in size:
+            resize = int(size["shortest_edge"])
+        elif isinstance(size, dict) and {"height", "width"} <= size.keys():
+            resize = (int(size["height"]), int(size["width"]))
+        elif isinstance(size, int):
+            resize = (size, size)
+        else:
+            raise ValueError(f"size is {size!r}")
+    crop = bool(given.get("do_center_crop", given.get("crop_size")))
+    if crop:
+        size = given["crop_size"]
+        if size not in (edge, {"height": edge, "width": edge}):
+            raise ValueError(f"crop_size is {size!r} and the model takes {edge}")
+    scale = float(given.get("rescale_factor", 1 / 255)) if given.get("do_rescale", True) else 1.0
+    normalised = given.get("do_normalize", True)
+    mean, std = (given["image_mean"], given["image_std"]) if normalised else (0.0, 1.0)
+    resampling = RESAMPLING[int(given["resample"])] if resize is not None else "bilinear"
+    return Preparation(
+        channels, edge, resize, resampling, crop, scale, _by_channel(mean, channels), _by_channel(std, channels), False
+    )
+
+
+def _timm(given: dict[str, Any], channels: int, edge: int) -> Preparation:
+    share = float(given.get("crop_pct") or 0.875)  # timm's own default
+    mode = given.get("crop_mode") or "center"
+    if mode not in ("center", "squash"):
+        raise ValueError(f"crop_mode is {mode!r}")
+    larger = math.floor(edge / share)
+    resampling = given.get("interpolation") or "bicubic"
+    if resampling not in RESAMPLING:
+        raise ValueError(f"interpolation is {resampling!r}")
+    resize = larger if mode == "center" else (larger, larger)
+    mean, std = _by_channel(given["mean"], channels), _by_channel(given["std"], channels)
+    return Preparation(channels, edge, resize, resampling, True, 1 / 255, mean, std)
+
+
+def _by_channel(values: Any, channels: int) -> tuple[float, ...]:
+    """One number for each channel; a single one, or equal ones, serve any number of channels."""
+    numbers = [float(value) for value in (values if isinstance(values, list | tuple) else [values])]
+    if len(numbers) != channels:
+        if len(set(numbers)) != 1:
+            raise ValueError(f"{numbers} are not {channels} numbers")
+        numbers = numbers[:1] * channels
+    return tuple(numbers)
