@@ -7,31 +7,26 @@ person allows them, and a repository's own code is never run.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lmc_core.errors import BadCheckpoint, LmcError
+from lmc_core.errors import BadCheckpoint
+from lmc_core.models.blame import blame
 from lmc_core.models.checkpoint_files import Weights, find_weights, read_json
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.family import Family
 from lmc_core.models.model import Model
 from lmc_core.models.old_configs import completed
+from lmc_core.models.plausible import require_depth, require_plausible, require_types
 from lmc_core.models.references import REPOSITORY, Reference, clip, parse
 from lmc_core.models.safetensors_file import quantised
 from lmc_core.places import assets
-from lmc_core.symmetry.layout import Layout
 
 PRECISIONS = (torch.float32, torch.bfloat16, torch.float16)
-LONGEST = 380  # characters of a message
-COUNTS = re.compile(r"layer|depth|expert|head|group")
-DEEP = 500  # layers that are described in no time; deeper models must have a tensor for each
-MOST = 2**16  # layers, heads or experts of a configuration that is believed
 NOT_SUPPORTED = {
     "albert": "all of its layers share one set of weights, so no layer can be moved by itself",
     "distilbert": "there is no layout for it yet",
@@ -115,9 +110,9 @@ def load_folder(folder: Path, name: str | None = None, allow_pickle: bool = Fals
     """
     folder = _present(Path(folder).expanduser())
     name = name or folder.name
-    with _blame(name):
+    with blame(name):
         raw = read_json(folder / "config.json")
-        _require_plausible(raw)
+        require_plausible(raw)
         try:
             weights = find_weights(folder, allow_pickle)
         except BadCheckpoint:
@@ -128,9 +123,10 @@ def load_folder(folder: Path, name: str | None = None, allow_pickle: bool = Fals
         raw = completed(raw, names)
         family = _recognise(raw, name, names)
         config = family.config(raw)
-        layout = _layout(family, config, len(names))
+        require_types(family, raw, config)
+        require_depth(family, config, len(names))
         card = _card(folder)
-        state = _read(weights, family, config, layout)
+        state = _read(weights, family, config)
         return Model(card.get("name") or name, family, config, state, card, folder).check()
 
 
@@ -171,49 +167,6 @@ def _present(folder: Path) -> Path:
     raise BadCheckpoint(f"There is no folder {clip(str(folder))}; give one with config.json and model.safetensors.{hint}")
 
 
-@contextmanager
-def _blame(name: str) -> Iterator[None]:
-    """Turn whatever damaged content makes a family stumble over into one error that names the checkpoint."""
-    try:
-        yield
-    except LmcError as error:
-        text = " ".join(str(error).split())
-        if text == str(error) and len(text) <= LONGEST:
-            raise
-        half = LONGEST // 2
-        raise type(error)(text if len(text) <= LONGEST else f"{text[:half]} ... {text[-half:]}") from error
-    except (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError) as error:
-        raise _damaged(name, error) from error
-    except (OSError, RuntimeError, TypeError, ValueError) as error:  # RecursionError is a RuntimeError
-        raise _damaged(name, error) from error
-
-
-def _damaged(name: str, error: Exception) -> BadCheckpoint:
-    reason = " ".join(str(error).split())[:120]
-    return BadCheckpoint(
-        f"The files of {clip(name)} do not make sense together ({type(error).__name__}: {reason}); check its config.json, or "
-        "fetch the checkpoint again."
-    )
-
-
-def _require_plausible(config: Mapping[str, Any]) -> None:
-    """Refuse counts for which describing the model alone would take all memory, and weights that are no ordinary numbers."""
-    todo: list[tuple[str, Any]] = list(config.items())
-    while todo:
-        key, value = todo.pop()
-        if isinstance(value, dict):
-            todo += value.items()
-        elif isinstance(value, int) and value > MOST and COUNTS.search(key):
-            raise BadCheckpoint(f"The configuration gives {clip(key)} as {value:.3g}; at most {MOST:,} is expected there.")
-    quantisation = config.get("quantization_config")
-    if quantisation:
-        method = quantisation.get("quant_method") if isinstance(quantisation, dict) else None
-        raise BadCheckpoint(
-            f"The configuration says that the weights are quantised ({clip(str(method))}); use the model's float32, bfloat16 "
-            "or float16 checkpoint."
-        )
-
-
 def _recognise(config: Mapping[str, Any], name: str, names: Iterable[str]) -> Family:
     """The family of a configuration; `names` are those of the parameters, for the refusal."""
     for family in FAMILIES.values():
@@ -231,17 +184,8 @@ def _recognise(config: Mapping[str, Any], name: str, names: Iterable[str]) -> Fa
     raise BadCheckpoint(f"{words}; supported: {supported()}.")
 
 
-def _layout(family: Family, config: Mapping[str, Any], tensors: int) -> Layout:
-    """The layout, built only if its depth is small or can be that of so many tensors."""
-    depth = family.sizes(config).get("depth", 0)
-    if depth > max(tensors, DEEP):
-        raise BadCheckpoint(
-            f"The configuration gives a depth of {depth:,} layers, and the weights are only {tensors:,} tensors."
-        )
-    return family.layout(config)
-
-
-def _read(weights: Weights, family: Family, config: Mapping[str, Any], layout: Layout) -> dict[str, Tensor]:
+def _read(weights: Weights, family: Family, config: Mapping[str, Any]) -> dict[str, Tensor]:
+    layout = family.layout(config)  # before the weights: a configuration that is refused costs no time
     state = family.from_disk(weights.read(), config)
     try:
         layout.check(state)
