@@ -97,15 +97,16 @@ def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
     for name, tensor in tensors.items():
         if UNUSED.match(name):
             continue
-        beginning, layer, rest = re.match(r"(.*?)(\.encoder\.layer\.\d+\.)?([^/]*)$", name).groups()  # type: ignore[union-attr]
-        if layer is None:
+        place = re.match(r"(.*)\.encoder\.layer(\.\d+\.)(.*)$", name)
+        if place is None:
             renamed[name] = tensor
             continue
+        beginning, number, rest = place.groups()
         for pattern, replacement in NAMES:
             rest, found = re.subn(f"^{pattern}", replacement, rest)
             if found:
                 break
-        renamed[beginning + layer.replace(".encoder.layer.", ".layers.") + rest] = tensor
+        renamed[f"{beginning}.layers{number}{rest}"] = tensor
     return renamed
 
 
