@@ -1,0 +1,186 @@
+"""Mixtures of experts: a router scores the experts for each token, and the outputs of the best few are added up by weight.
+
+Experts change places together with their rows of the router; the units of each expert live within it. Where a router chooses
+among groups of experts first, experts change places within their group, and groups as a whole. In memory the experts of a
+layer are stacked: `experts.gate_up_proj` `[experts, 2 units, width]`, rows of the gate first, and `experts.down_proj`
+`[experts, width, units]`. Checkpoints on disk have one matrix for each expert.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lmc_core.errors import BadCheckpoint
+from lmc_core.models import decoder, hf
+from lmc_core.models.decoder import Readers, head_dim
+from lmc_core.models.family import Config, divides, positive_sizes
+from lmc_core.models.parts import POINTWISE, gated_units, units_product
+from lmc_core.models.structure import Structure
+from lmc_core.symmetry.spaces import PERMUTATIONS
+
+
+@dataclass(frozen=True)
+class Routing:
+    """How a router chooses.
+
+    Attributes:
+        experts: how many there are.
+        active: how many each token visits.
+        relative: whether the weights of the chosen experts are divided by their sum.
+        softmax: whether scores are a softmax, which does not see a number added to all; otherwise each has a sigmoid.
+        groups: of experts, among which the router chooses first; 1 where it does not.
+        correction: whether a buffer is added to the scores for the choice alone.
+    """
+
+    experts: int
+    active: int
+    relative: bool
+    softmax: bool = True
+    groups: int = 1
+    correction: bool = False
+
+
+def configuration(raw: Config, defaults: Mapping[str, Any], theta: float, *names: str) -> dict[str, Any]:
+    """The entries of a `config.json` of a decoder with rotary positions and experts; missing ones get the defaults.
+
+    Args:
+        raw: the content of the file.
+        defaults: of the family.
+        theta: its default base of rotary positions.
+        names: of sizes, beside those of every decoder.
+    """
+    found = hf.chosen(raw, defaults) | {"rope_parameters": hf.rope(raw, theta)}
+    found["num_key_value_heads"] = found["num_key_value_heads"] or found["num_attention_heads"]
+    positive_sizes(found, "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+    positive_sizes(found, "num_key_value_heads", "max_position_embeddings", *names)
+    divides(found, "num_key_value_heads", "num_attention_heads")
+    if "head_dim" in found:
+        if found["head_dim"] is None:
+            divides(found, "num_attention_heads", "hidden_size")
+        found["head_dim"] = head_dim(found)
+        positive_sizes(found, "head_dim")
+        if found["head_dim"] % 2:
+            raise BadCheckpoint(f"Rotary positions need an even head_dim; the configuration gives {found['head_dim']}.")
+    if not found.get("use_sliding_window", True):
+        found["sliding_window"] = None
+    if found.get("sliding_window") is not None:
+        positive_sizes(found, "sliding_window")
+    hf.activation(found, "hidden_act", POINTWISE, str(found["model_type"]))
+    return found
+
+
+def require_enough(config: Config, active: str, experts: str) -> None:
+    """Raise `BadCheckpoint` if more experts are active than there are."""
+    if config[active] > config[experts]:
+        raise BadCheckpoint(f"{active} = {config[active]} should be at most {experts} = {config[experts]}.")
+
+
+def sizes(config: Config, experts: str, units: str) -> dict[str, int]:
+    """Sizes for people; `experts` and `units` are names in the configuration."""
+    return decoder.sizes(config) | {"experts": config[experts], "units": config[units]}
+
+
+def build(config: Config, config_class: str, model_class: str) -> nn.Module:
+    """A module of transformers' own class, whose experts run one after the other."""
+    return hf.build(config, config_class, model_class, attention_dropout=0.0, experts_implementation="eager")
+
+
+def sparse_layers(config: Config) -> list[bool]:
+    """Which blocks have a mixture, by Qwen's `decoder_sparse_step` and `mlp_only_layers`; the others are dense."""
+    step, dense = config["decoder_sparse_step"], config["mlp_only_layers"]
+    return [i not in dense and (i + 1) % step == 0 for i in range(config["num_hidden_layers"])]
+
+
+def with_sparse_layers(found: dict[str, Any]) -> dict[str, Any]:
+    """The configuration with `mlp_only_layers` as a list, which is checked."""
+    dense = found["mlp_only_layers"] or []
+    if not isinstance(dense, list) or not all(isinstance(i, int) and not isinstance(i, bool) for i in dense):
+        raise BadCheckpoint(f"The configuration should give 'mlp_only_layers' as a list of numbers; it gives {dense!r}.")
+    return found | {"mlp_only_layers": dense}
+
+
+def mixture(s: Structure, i: int, routing: Routing, units: int, activation: str) -> Readers:
+    """Write the router and the experts of block i down; returns what reads the norm before them.
+
+    Args:
+        s: what is being written down.
+        i: number of the block.
+        routing: how its router chooses.
+        units: of each expert.
+        activation: of their gates.
+    """
+    on, at, width = f"blocks.{i}", f"model.layers.{i}.mlp", s.spaces["residual"].size
+    experts, places, levels = f"experts.{i}", routing.experts, ""
+    outer = None
+    if routing.groups > 1:
+        outer = f"expert-groups.{i}"
+        places //= routing.groups
+        levels = f"+{outer} "
+        reason = "the router scores a group by its best experts, so groups change places as a whole"
+        s.space(outer, "expert-groups", routing.groups, PERMUTATIONS, reason)
+    reason = "each expert moves with its row of the router"
+    if outer:
+        reason += ", within its group, since the router chooses groups first"
+    s.space(experts, "experts", places, PERMUTATIONS, reason, outer)
+    levels += f"+{experts}"
+    over = ((0,) if outer is None else (0, 1)) if routing.softmax else None
+    s.parameter(f"{on}.router.weight", f"{at}.gate.weight", f"{levels} -residual", (routing.experts, width), over)
+    if routing.correction:  # the choice does not see a number added to all of them, and no output changes until the choice does
+        over = (0,) if outer is None else (0, 1)
+        s.parameter(f"{on}.router.correction", f"{at}.gate.e_score_correction_bias", levels, (routing.experts,), over)
+        s.add("further", ("corrections of the choice of experts", routing.experts - 1))
+    if routing.relative and routing.active == 1:  # one weight, always 1
+        s.add("further", ("routers that only choose", (routing.experts - int(routing.softmax)) * width))
+    u = gated_units(s, str(i), units, activation, experts)
+    s.fused(
+        f"{at}.experts.gate_up_proj",
+        (routing.experts, 2 * units, width),
+        [
+            (f"{on}.gate.weight", f"{levels} 0/2 ={u} -residual"),
+            (f"{on}.up.weight", f"{levels} 1/2 +{u} -residual"),
+        ],
+    )
+    s.parameter(f"{on}.down.weight", f"{at}.experts.down_proj", f"{levels} +residual -{u}", (routing.experts, width, units))
+    units_product(s, u, on)
+    return [(f"{on}.{part}.weight", None) for part in ("router", "gate", "up")]
+
+
+_EXPERT = re.compile(r"(model\.layers\.\d+\.mlp\.experts)\.(\d+)\.(gate_proj|up_proj|down_proj|w[123])\.weight")
+_PLACES = {"gate_proj": "gate", "up_proj": "up", "down_proj": "down", "w1": "gate", "w3": "up", "w2": "down"}
+
+
+def stacked(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Stack the matrices that a checkpoint has for each expert; those that are stacked already stay."""
+    found: dict[str, Tensor] = {}
+    apart: dict[str, dict[tuple[str, int], Tensor]] = defaultdict(dict)
+    for name, tensor in tensors.items():
+        name = name.replace(".block_sparse_moe.", ".mlp.")
+        match = _EXPERT.fullmatch(name)
+        if match is None:
+            found[name] = tensor
+        else:
+            apart[match[1]][_PLACES[match[3]], int(match[2])] = tensor
+    for layer, matrices in apart.items():
+        count = 1 + max(number for _, number in matrices)
+        for part in ("gate", "up", "down"):
+            for number in range(count):
+                if (part, number) not in matrices:
+                    raise BadCheckpoint(f"{layer}.{number} lacks its {part} matrix; fetch the checkpoint again.")
+        down = [matrices.pop(("down", number)) for number in range(count)]
+        found[f"{layer}.down_proj"] = torch.stack(down)
+        both = [torch.cat([matrices.pop((part, number)) for part in ("gate", "up")]) for number in range(count)]
+        found[f"{layer}.gate_up_proj"] = torch.stack(both)
+    return found
+
+
+def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
+    """Stack experts; drop the copy of a tied head and the frequencies that old checkpoints hold."""
+    kept = {name: tensor for name, tensor in tensors.items() if not name.endswith("rotary_emb.inv_freq")}
+    return hf.as_on_disk(stacked(kept), config)
