@@ -131,8 +131,8 @@ def load_folder(folder: Path, name: str | None = None, allow_pickle: bool = Fals
 
 
 def supported() -> str:
-    """Names of the families, for sentences."""
-    return ", ".join(FAMILIES)
+    """Names of the families in alphabetical order, for sentences."""
+    return ", ".join(sorted(FAMILIES))
 
 
 def _parsed(reference: str | Path, allow_pickle: bool = False) -> Reference:

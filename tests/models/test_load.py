@@ -17,6 +17,9 @@ from transformers import GPT2LMHeadModel
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.load import files_of, load, supported
 from lmc_core.models.old_configs import completed
+from lmc_core.paths.curve import curve
+from lmc_core.paths.line import Line
+from lmc_core.tasks import get_task
 from tests import tiny
 
 Pair = tuple[Path, Path]
@@ -75,6 +78,19 @@ def test_half_precision_stays_and_computes_as_transformers_does(folder: Path, dt
     other = GPT2LMHeadModel.from_pretrained(folder, dtype=torch.float32).eval()
     with torch.no_grad():
         assert torch.equal(model.module()(tokens).logits, other(tokens).logits)
+
+
+def test_half_precision_is_averaged_in_float32(tiny_gpt2_pair: Pair, tmp_path: Path) -> None:
+    halves = []
+    for source in tiny_gpt2_pair:
+        halves.append(shutil.copytree(source, tmp_path / source.name))
+        rewrite(halves[-1], lambda tensors: {name: tensor.bfloat16() for name, tensor in tensors.items()})
+    a, b = (load(folder) for folder in halves)
+    wide = [model.with_state({n: t.float() for n, t in model.state.items()}) for model in (a, b)]
+    examples = get_task("plays").examples("test", 4, length=16)
+    found = curve(Line(a, b), examples, points=3, refine=0)
+    assert torch.equal(found.losses, curve(Line(*wide), examples, points=3, refine=0).losses)
+    assert not torch.equal(found.losses[0], found.losses[1])
 
 
 def test_double_precision_is_rounded(folder: Path) -> None:
