@@ -150,7 +150,7 @@ def structure(config: Config) -> Structure:
     s.parameter("position.table", "pos_embed", "* +residual", (1, tokens, width))
     s.parameter("patch.weight", "patch_embed.proj.weight", "+residual *", (width, f["in_chans"], patch, patch))
     s.parameter("patch.bias", "patch_embed.proj.bias", "+residual", (width,))
-    for name in (*constants, "patch.bias"):
+    for name in (*constants, *["register.tokens"] * f["reg_tokens"], "patch.bias"):  # one for every row that meets a position
         s.add("sums", (name, "position.table"))
     for i in range(f["depth"]):
         on, at = f"blocks.{i}", f"blocks.{i}"

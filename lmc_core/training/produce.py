@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from lmc_core.models.families import get_family
 from lmc_core.models.model import Model, untied_state
@@ -62,6 +63,21 @@ def produce(
     module = family.build(recipe.config).to(device)
     state_file = home() / "training" / f"{recipe.name}.pt"
     story = train(recipe, module, family.outputs, state_file=state_file, subset=subset, report=report)
+    return write(recipe, module, story, folder, device=device, subset=subset, report=report)
+
+
+def write(
+    recipe: Recipe,
+    module: nn.Module,
+    story: dict[str, Any],
+    folder: Path,
+    *,
+    device: str = "cpu",
+    subset: bool = False,
+    report: Callable[[str], None] = lambda line: None,
+) -> Model:
+    """Write a trained module of a recipe to `folder`; `story` is what `train` returned. Arguments and result as of `produce`."""
+    family = get_family(recipe.family)
     state = {name: tensor.cpu().half().float() for name, tensor in untied_state(module).items()}
     data = {"task": recipe.task, "split": "train", "subset": subset, "examples_seen": story["examples"]}
     config = family.config(recipe.config)
