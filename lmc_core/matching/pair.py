@@ -107,7 +107,9 @@ def canonical(model: Model, classes: Classes, in_place: bool = False) -> Model:
     Returns:
         The rewritten model, in float64 unless `in_place`.
     """
-    if any(class_of(space, classes).mixes for space in model.layout.spaces.values() if space.kind == "residual"):
+    rewrite = model.family.rewrite(model.config)
+    mixes = any(class_of(space, classes).mixes for space in model.layout.spaces.values() if space.kind == "residual")
+    if mixes and rewrite.tied and not rewrite.tied.stays:
         model = untied(model)
     state = {name: _working(tensor, in_place) for name, tensor in model.state.items()}
     rewrite_in_place(model.layout, model.family.rewrite(model.config), state, classes)

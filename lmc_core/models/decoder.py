@@ -6,18 +6,12 @@ feed-forward part of a block is written down (`gated`, or the mixture of its own
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-import torch
-from torch import Tensor
-
-from lmc_core.errors import BadCheckpoint
-from lmc_core.models import hf
-from lmc_core.models.family import Config, divides, positive_sizes
+from lmc_core.models.family import Config
 from lmc_core.models.parts import (
-    POINTWISE,
     Attention,
     attention,
     gated_units,
@@ -28,14 +22,14 @@ from lmc_core.models.parts import (
     units_product,
 )
 from lmc_core.models.structure import Structure
-from lmc_core.symmetry.rewrite import Tied
+from lmc_core.symmetry.rewrite import Product, Tied
 from lmc_core.symmetry.spaces import SCALES, Pairs
 
 Readers = list[tuple[str, str | None]]
-FeedForward = Callable[[Structure, Config, int], Readers]  # writes block i's feed-forward part down; returns what reads its norm
+# writes the feed-forward layer of block i down; returns what reads the norm before it
+FeedForward = Callable[[Structure, Config, int], Readers]
 
 HEAD, TABLE = "lm_head.weight", "model.embed_tokens.weight"
-WINDOWS = ("full_attention", "sliding_attention")
 
 
 @dataclass(frozen=True)
@@ -61,55 +55,10 @@ def head_dim(config: Config) -> int:
     return int(config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"])
 
 
-def configuration(raw: Config, defaults: Mapping[str, Any], theta: float = 10000.0, even: bool = False) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults.
-
-    Args:
-        raw: the content of the file.
-        defaults: of the family, with transformers' names of sizes.
-        theta: the family's default base of rotary positions.
-        even: whether the number of heads has to divide the width even where the size of a head is given.
-
-    Raises:
-        BadCheckpoint: for what is no size, no number, no switch, or does not fit together.
-    """
-    found = hf.chosen(raw, defaults) | {"rope_parameters": hf.rope(raw, theta)}
-    found["num_key_value_heads"] = found["num_key_value_heads"] or found["num_attention_heads"]
-    positive_sizes(found, "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
-    positive_sizes(found, "num_key_value_heads", "max_position_embeddings")
-    if even or found.get("head_dim") is None:
-        divides(found, "num_attention_heads", "hidden_size")
-    divides(found, "num_key_value_heads", "num_attention_heads")
-    if "head_dim" in found:
-        found["head_dim"] = head_dim(found)
-        positive_sizes(found, "head_dim")
-    if head_dim(found) % 2:
-        raise BadCheckpoint(f"Rotary positions need heads of even size; the configuration gives {head_dim(found)}.")
-    hf.switches(found, "tie_word_embeddings", "attention_bias", "mlp_bias", "use_sliding_window")
-    hf.numbers(found, "rms_norm_eps")
-    hf.special_tokens(found)
-    return found
-
-
-def windows(found: dict[str, Any]) -> None:
-    """Write out which layers attend to a sliding window, in a configuration that may say so for each layer.
-
-    Raises:
-        BadCheckpoint: where it does not say it for each of them, or gives no window.
-    """
-    kinds = found["layer_types"]
-    if kinds is not None and (
-        not isinstance(kinds, list) or len(kinds) != found["num_hidden_layers"] or any(kind not in WINDOWS for kind in kinds)
-    ):
-        raise BadCheckpoint(f"The configuration should give 'layer_types' as one of {', '.join(WINDOWS)} for each layer.")
-    if kinds is None or WINDOWS[1] in kinds:
-        positive_sizes(found, "sliding_window")
-
-
 def gated(s: Structure, config: Config, i: int, size: int | None = None) -> Readers:
     """The gated feed-forward layer of a block."""
-    size, bias = size or config["intermediate_size"], bool(config.get("mlp_bias"))
-    return gated_layer(s, f"blocks.{i}", f"model.layers.{i}.mlp", str(i), size, config["hidden_act"], bias)
+    units, bias = int(size or config["intermediate_size"]), bool(config.get("mlp_bias"))
+    return gated_layer(s, f"blocks.{i}", f"model.layers.{i}.mlp", str(i), units, config["hidden_act"], bias)
 
 
 def gated_layer(s: Structure, on: str, at: str, tag: str, size: int, activation: str, bias: bool = False) -> Readers:
@@ -138,7 +87,7 @@ def rms_decoder(
     family: str,
     config: Config,
     feed_forward: FeedForward = gated,
-    biases: tuple[bool, bool, bool, bool] = (False, False, False, False),
+    biases: tuple[bool, bool, bool, bool] | bool = False,
     normed: bool | Literal["whole"] = False,
     clipped: bool = False,
     interleaved: bool = False,
@@ -151,7 +100,7 @@ def rms_decoder(
         family: its name.
         config: with transformers' names of sizes.
         feed_forward: writes the second half of a block down.
-        biases: of query, key, value and output.
+        biases: whether query, key, value and output have one, each or all.
         normed: an RMSNorm over each head's queries and keys, before the rotation; "whole" for one over all heads together.
         clipped: queries, keys and values are clipped, behind their norms if they have any.
         interleaved: rotary pairs are neighbours.
@@ -159,6 +108,7 @@ def rms_decoder(
         capped: the head's outputs pass through a function one by one, so that a number common to all of them is seen.
     """
     norms = norms or Norms()
+    biases = biases if isinstance(biases, tuple) else (biases, biases, biases, biases)
     width, heads, vocabulary = config["hidden_size"], config["num_attention_heads"], config["vocab_size"]
     groups, size, tied = config["num_key_value_heads"], head_dim(config), bool(config.get("tie_word_embeddings"))
     s = Structure(family)
@@ -170,9 +120,7 @@ def rms_decoder(
         rms_norm_stream(s, width)
 
     def norm(block: str, name: str, readers: Readers | None) -> None:
-        s.norm(
-            block, name, readers, gain=not norms.plain, offset=False, centred=norms.plain, unit=norms.unit
-        )  # fmt: skip
+        s.norm(block, name, readers, offset=False, gain=not norms.plain, centred=norms.plain, unit=norms.unit)
 
     s.parameter("token.table", TABLE, "* +residual", (vocabulary, width))
     for i in range(config["num_hidden_layers"]):
@@ -205,7 +153,7 @@ def rms_decoder(
 def _query_key_norms(
     s: Structure, i: int, a: Attention, heads: int, groups: int, size: int, whole: bool, clipped: bool, interleaved: bool
 ) -> None:
-    """RMSNorms on queries and keys, whose gains scale against each other, rotary pair by pair, unless they are clipped behind."""
+    """RMSNorms on queries and keys; their gains scale against each other, rotary pair by pair, unless clipped behind."""
     space = None
     if not clipped:
         reason = "of the gains of queries and keys only the product is seen, one factor for each rotary pair"
@@ -219,21 +167,6 @@ def _query_key_norms(
         s.add("scales", *[f"{part} of a head"] * (1 if whole else count))
     if space is not None:
         s.add("products", Product(space, (f"blocks.{i}.query.norm",), (f"blocks.{i}.key.norm",)))
-
-
-def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
-    """Names in memory: with the prefix that a checkpoint of the body alone lacks, without constant buffers and a tied head.
-
-    Raises:
-        BadCheckpoint: if a head that should be the token table is another matrix.
-    """
-    bare = not any(name.startswith("model.") for name in tensors)
-    found = {
-        f"model.{name}" if bare and name != HEAD else name: tensor
-        for name, tensor in tensors.items()
-        if not name.endswith("rotary_emb.inv_freq")
-    }
-    return hf.without_tied_head(found, config, HEAD, TABLE)
 
 
 def sizes(config: Config) -> dict[str, int]:

@@ -84,6 +84,42 @@ def positive_numbers(config: Config, *names: str) -> None:
             raise BadCheckpoint(f"The configuration should give {name!r} as a positive number; it gives {value!r}.")
 
 
+def switches(config: Config, *names: str) -> None:
+    """Raise `BadCheckpoint` unless each of the names that the configuration has is true or false."""
+    for name in names:
+        if name in config and not isinstance(config[name], bool):
+            raise BadCheckpoint(f"The configuration should give {name!r} as true or false; it gives {config[name]!r}.")
+
+
+def special_tokens(config: Config) -> None:
+    """Raise `BadCheckpoint` unless the numbers of special tokens are tokens, lists of them, or left out."""
+    for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
+        value = config.get(name)
+        values = value if isinstance(value, list) and name == "eos_token_id" else [] if value is None else [value]
+        if not all(isinstance(token, int) and not isinstance(token, bool) for token in values):
+            raise BadCheckpoint(f"The configuration should give {name!r} as the number of a token; it gives {value!r}.")
+    pad, tokens = config.get("pad_token_id"), config["vocab_size"]
+    if pad is not None and not -tokens <= pad < tokens:
+        raise BadCheckpoint(f"The configuration gives 'pad_token_id' as {pad}, and there are {tokens} tokens.")
+
+
+# kinds of rotary positions, and what each needs to be told
+ROPE_NEEDS: dict[str, tuple[str, ...]] = {
+    "default": (),
+    "linear": ("factor",),
+    "dynamic": ("factor",),
+    "yarn": ("factor",),
+    "longrope": ("short_factor", "long_factor"),
+    "llama3": ("factor", "low_freq_factor", "high_freq_factor"),
+}
+
+ROPE_NUMBERS = (
+    *("rope_theta", "partial_rotary_factor", "factor", "original_max_position_embeddings", "attention_factor"),
+    *("beta_fast", "beta_slow", "short_factor", "long_factor", "low_freq_factor", "high_freq_factor"),
+    *("mscale", "mscale_all_dim"),
+)
+
+
 def rope(raw: Config, theta: float = 10000.0, partial: float | None = None) -> dict[str, Any]:
     """The settings of rotary positions, from `rope_parameters` or from the older `rope_theta` and `rope_scaling`.
 
@@ -92,19 +128,32 @@ def rope(raw: Config, theta: float = 10000.0, partial: float | None = None) -> d
         theta: the family's default base.
         partial: the family's default share of each head that is rotated; None where it cannot be chosen.
     """
-    given = raw.get("rope_parameters") or raw.get("rope_scaling") or {}
+    given = raw.get("rope_scaling") or raw.get("rope_parameters") or {}
     if not isinstance(given, Mapping):
         raise BadCheckpoint(f"The configuration should give 'rope_parameters' as an object; it gives {given!r}.")
-    found = dict(given)
-    found["rope_type"] = found.pop("type", None) or found.get("rope_type") or "default"
+    if any(isinstance(value, Mapping) for value in given.values()):
+        raise BadCheckpoint("Rotary positions that differ by the type of layer are not supported here.")
+    found = {key: given[key] for key in ("rope_type", "truncate", *ROPE_NUMBERS) if given.get(key) is not None}
+    kind = found["rope_type"] = found.get("rope_type") or given.get("type") or "default"
     found.setdefault("rope_theta", raw.get("rope_theta") or raw.get("rotary_emb_base") or theta)
-    if partial is not None:
-        share = raw.get("partial_rotary_factor", raw.get("rotary_pct", partial))
-        found.setdefault("partial_rotary_factor", share)
-    numbers = {key: found.get(key) for key in ("rope_theta", "partial_rotary_factor") if found.get(key) is not None}
-    for key, value in numbers.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e12:
-            raise BadCheckpoint(f"The configuration should give {key!r} as a positive number; it gives {value!r}.")
+    shares = [share for share in (raw.get("partial_rotary_factor"), raw.get("rotary_pct"), partial) if share is not None]
+    if shares:
+        found.setdefault("partial_rotary_factor", shares[0])
+    if not isinstance(kind, str) or kind not in ROPE_NEEDS:
+        raise BadCheckpoint(f"Rotary positions of the type {kind!r} are not supported; known: {', '.join(ROPE_NEEDS)}.")
+    for key in ROPE_NEEDS[kind]:
+        if key not in found:
+            raise BadCheckpoint(f"Rotary positions of the type {kind!r} need {key!r} in 'rope_parameters'.")
+    switches(found, "truncate")
+    for key in [key for key in ROPE_NUMBERS if key in found]:
+        values = found[key] if isinstance(found[key], list) and key in ("short_factor", "long_factor") else [found[key]]
+        low = -1 if key.startswith("mscale") else 0
+        if not all(isinstance(x, int | float) and not isinstance(x, bool) and low < x < 1e12 for x in values):
+            raise BadCheckpoint(f"The configuration should give {key!r} as a positive number; it gives {found[key]!r}.")
+    if kind == "llama3" and not found["low_freq_factor"] < found["high_freq_factor"]:
+        raise BadCheckpoint("Rotary positions of the type 'llama3' need a low_freq_factor below their high_freq_factor.")
+    if partial is None and found.pop("partial_rotary_factor", 1.0) != 1.0:
+        raise BadCheckpoint("This kind of model rotates whole heads; 'partial_rotary_factor' should be 1 or left out.")
     return found
 
 

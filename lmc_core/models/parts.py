@@ -116,7 +116,7 @@ def attention(
         reason += "only quarter turns of rotary pairs keep it" if pairs else "only signs and exchanges keep it"
         s.space(plane, "query-key", head_dim, TURNS if pairs else SIGNED, reason, outer, pairs=pairs)
     elif normed == "rms" and pairs:
-        reason = "rotary positions turn pairs of coordinates and norms on queries and keys scale them one by one: one sign per pair"
+        reason = "rotary positions turn pairs, and norms on queries and keys scale coordinates one by one: one sign per pair"
         s.space(plane, "query-key", head_dim, PAIR_SIGNS, reason, outer, pairs=pairs)
     elif normed:
         reason = "norms on queries and keys have one gain per coordinate, common to all heads"
@@ -169,6 +169,22 @@ def attention_products(
     kept = value_bias and constant is None
     value = (f"{on}.value.weight", *([f"{on}.value.bias"] if kept else []))
     s.add("products", Product(at.value_name, value, (f"{on}.output.weight",), None, constant))
+
+
+def offsets_without_biases(s: Structure, at: Attention, output_bias: bool) -> None:
+    """Count what stays open where keys and values without biases read a norm that has an offset o.
+
+    W o is a constant then, like a bias. The key's is not seen on coordinates that are not rotated; the value's reaches the
+    output as a constant, which a bias behind it takes.
+
+    Args:
+        s: what is being written down.
+        at: patterns of the heads' side.
+        output_bias: whether a bias is added to the stream where the heads' outputs are.
+    """
+    plane, values = s.spaces[at.product_name], s.spaces[at.value_name]
+    hidden = plane.size - (plane.pairs.rotated if plane.pairs else 0)
+    s.add("further", ("constants that no output sees", plane.copies * hidden + values.copies * values.size * output_bias))
 
 
 def separate_attention(

@@ -61,12 +61,16 @@ class LayerScale:
 
 @dataclass(frozen=True)
 class Tied:
-    """A head that shares the token table, head = scale * table, and what the configuration says once they are two."""
+    """A head that shares the token table, head = scale * table, and what the configuration says once they are two.
+
+    It `stays` shared where whatever moves the table moves the head as it should: no gain stands between them.
+    """
 
     head: str
     table: str
     config: tuple[tuple[str, Any], ...] = (("tie_word_embeddings", False),)
     scale: float = 1.0
+    stays: bool = False
 
 
 @dataclass(frozen=True)

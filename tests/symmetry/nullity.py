@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.model import Model, untied_state
@@ -22,15 +23,34 @@ def without_epsilon(module: nn.Module) -> nn.Module:
     return module
 
 
+class NoEpsilon(TorchFunctionMode):
+    """Sets the epsilon of LayerNorms to zero where a class has it in its code."""
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if func is nn.functional.layer_norm and "eps" in kwargs:
+            kwargs["eps"] = 0.0
+        return func(*args, **kwargs)
+
+
 def jacobian(model: Model, inputs: Tensor, chunk: int = 256) -> Tensor:
-    """All derivatives `[outputs, parameters]` in float64, at epsilon 0."""
+    """Derivatives `[rows, parameters]` in float64, at epsilon 0, of all outputs or of as many random sums of them as needed.
+
+    With n parameters, n + 64 sums with normal weights have the rank of all outputs.
+    """
     module = without_epsilon(model.module(torch.float64))
     parameters = [p.requires_grad_(True) for n, p in module.named_parameters()]
-    with Double():
+    with Double(), NoEpsilon():
         outputs = model.family.outputs(module, inputs).flatten()
-    rows = []
-    for start in range(0, len(outputs), chunk):
-        picks = torch.eye(len(outputs), dtype=torch.float64)[start : start + chunk]
+    total, rows = sum(p.numel() for p in parameters), []
+    generator = torch.Generator().manual_seed(0)
+    few = len(outputs) <= total + 64
+    for start in range(0, len(outputs) if few else total + 64, chunk):
+        if few:
+            picks = torch.eye(len(outputs), dtype=torch.float64)[start : start + chunk]
+        else:
+            size = min(chunk, total + 64 - start), len(outputs)
+            picks = torch.randn(size, generator=generator, dtype=torch.float64) / len(outputs) ** 0.5
         found = torch.autograd.grad(
             outputs, parameters, picks, retain_graph=True, is_grads_batched=True, allow_unused=True, materialize_grads=True
         )

@@ -1,0 +1,168 @@
+"""Configurations, files and classes that transformers' decoders with rotary positions have in common: Llama and its kin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from lmc_core.errors import BadCheckpoint
+from lmc_core.models import hf
+from lmc_core.models.decoder import HEAD, TABLE, head_dim, sizes
+from lmc_core.models.family import Config, Family, divides, positive_sizes
+from lmc_core.models.parts import POINTWISE
+from lmc_core.models.structure import Structure
+
+WINDOWS = ("full_attention", "sliding_attention")
+
+# Transformers' defaults of most of these families; each gives what differs.
+DEFAULTS: dict[str, Any] = {
+    "vocab_size": 32000,
+    "hidden_size": 4096,
+    "intermediate_size": 11008,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": None,
+    "head_dim": None,
+    "hidden_act": "silu",
+    "max_position_embeddings": 2048,
+    "rms_norm_eps": 1e-6,
+    "tie_word_embeddings": False,
+    "pad_token_id": None,
+    "bos_token_id": None,
+    "eos_token_id": None,
+}
+
+SMALL: dict[str, Any] = {
+    "vocab_size": 37,
+    "hidden_size": 24,
+    "intermediate_size": 20,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 12,
+}
+
+
+def configuration(
+    raw: Config, defaults: Mapping[str, Any], even: bool = False, act: str = "hidden_act", theta: float = 10000.0
+) -> dict[str, Any]:
+    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults.
+
+    Args:
+        raw: the content of the file.
+        defaults: of the family, with names of sizes; without "head_dim" where the size of a head follows from them.
+        even: whether the number of heads has to divide the width even where the size of a head is given.
+        act: name of the setting for the activation of gates.
+        theta: the family's default base of rotary positions.
+
+    Raises:
+        BadCheckpoint: for what is no size, no number, no switch, or does not fit together.
+    """
+    found: dict[str, Any] = hf.chosen(raw, defaults) | {"rope_parameters": hf.rope(raw, theta)}
+    found["num_key_value_heads"] = found["num_key_value_heads"] or found["num_attention_heads"]
+    positive_sizes(found, "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+    positive_sizes(found, "num_key_value_heads", "max_position_embeddings")
+    if even or found.get("head_dim") is None:
+        divides(found, "num_attention_heads", "hidden_size")
+    divides(found, "num_key_value_heads", "num_attention_heads")
+    if "head_dim" in found:
+        found["head_dim"] = found["head_dim"] or head_dim(found)
+        positive_sizes(found, "head_dim")
+    half, odd = divmod(head_dim(found), 2)
+    if odd:
+        raise BadCheckpoint(f"Rotary positions need heads of even size; the configuration gives {head_dim(found)}.")
+    factors = [found["rope_parameters"].get(key) for key in ("short_factor", "long_factor")]
+    if any(factor is not None and (not isinstance(factor, list) or len(factor) != half) for factor in factors):
+        raise BadCheckpoint(f"Rotary positions of the type 'longrope' need lists of {half} factors here, one for each pair.")
+    hf.switches(found, "tie_word_embeddings", "attention_bias", "mlp_bias", "use_sliding_window")
+    if "rms_norm_eps" in found:
+        hf.positive_numbers(found, "rms_norm_eps")
+        found["rms_norm_eps"] = float(found["rms_norm_eps"])
+    hf.special_tokens(found)
+    hf.activation(found, act, POINTWISE, str(defaults["model_type"]))
+    return found
+
+
+def windows(found: dict[str, Any], always: bool = False) -> dict[str, Any]:
+    """Check which layers attend to a sliding window, in a configuration that may say so for each layer; returns it.
+
+    Args:
+        found: the configuration.
+        always: whether every second layer has a window unless it says otherwise; else only where "use_sliding_window" is true.
+
+    Raises:
+        BadCheckpoint: where it does not say it for each of them, or gives no window.
+    """
+    kinds, depth = found["layer_types"], found["num_hidden_layers"]
+    if kinds is not None and (not isinstance(kinds, list) or len(kinds) != depth or any(kind not in WINDOWS for kind in kinds)):
+        raise BadCheckpoint(f"The configuration should give 'layer_types' as one of {', '.join(WINDOWS)} for each layer.")
+    used = always or found["use_sliding_window"]
+    if kinds is not None and WINDOWS[1] in kinds and not used:
+        raise BadCheckpoint("The configuration gives layers of the type 'sliding_attention', and use_sliding_window=false.")
+    if used:
+        positive_sizes(found, "sliding_window")
+        first = found.get("max_window_layers", 0)
+        if not isinstance(first, int) or isinstance(first, bool) or first < 0:
+            raise BadCheckpoint(f"The configuration should give 'max_window_layers' as a number of layers; it gives {first!r}.")
+    return found
+
+
+def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
+    """Names in memory: with the prefix that a checkpoint of the body alone lacks, without constant buffers and a tied head.
+
+    Raises:
+        BadCheckpoint: if a head that should be the token table is another matrix.
+    """
+    bare = not any(name.startswith("model.") for name in tensors)
+    found = {
+        f"model.{name}" if bare and name != HEAD else name: tensor
+        for name, tensor in tensors.items()
+        if not name.endswith("rotary_emb.inv_freq")
+    }
+    if config.get("tie_word_embeddings"):
+        if TABLE not in found and HEAD in found:
+            found[TABLE] = found.pop(HEAD)
+        hf.drop_copy(found, HEAD, TABLE)
+    return found
+
+
+def family(
+    name: str,
+    classes: str,
+    sentence: str,
+    reference: str,
+    config: Callable[[Config], dict[str, Any]],
+    structure: Callable[[Config], Structure],
+    examples: Mapping[str, Config],
+    **further: Any,
+) -> Family:
+    """A family of transformers' decoders whose `ForCausalLM` class predicts the next token.
+
+    Args:
+        name: of the family, and of its kind in a `config.json`.
+        classes: what the names of its classes begin with, e.g. "Llama".
+        sentence: see `Family`, as what follows.
+        reference: its paper.
+        config: reads a `config.json`.
+        structure: writes its layout down.
+        examples: small configurations, without their kind.
+        further: settings for building, of speed or training alone.
+    """
+    return Family(
+        name=name,
+        sentence=sentence,
+        reference=reference,
+        takes="text",
+        recognises=lambda raw: raw.get("model_type") == name,
+        build=lambda config: hf.build(config, f"{classes}Config", f"{classes}ForCausalLM", attention_dropout=0.0, **further),
+        outputs=hf.logits,
+        sizes=sizes,
+        structure=structure,
+        predicts=lambda config: "next",
+        save=hf.save,
+        config=config,
+        from_disk=from_disk,
+        examples={key: {"model_type": name} | dict(raw) for key, raw in examples.items()},
+    )
