@@ -17,8 +17,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from lmc_core.errors import BadCheckpoint, BadInput, UnknownName
-from lmc_core.models.checkpoint_files import INDEX, PICKLE_INDEX, PICKLE_SINGLE, SINGLE, find_weights, read_json
-from lmc_core.models.references import Reference, unknown
+from lmc_core.models.checkpoint_files import INDEX, INDEX_BYTES, PICKLE_INDEX, PICKLE_SINGLE, SINGLE, find_weights, read_json
+from lmc_core.models.references import Reference, clip, unknown
 
 CONFIG = "config.json"
 PATIENCE = 0.6  # seconds that finding out whether there is a connection may take
@@ -95,11 +95,10 @@ def no_connection() -> str | None:
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         if os.environ.get(name, "").upper() in YES:
             return f"{name} forbids fetching it"
-    url = urlsplit(endpoint())
-    proxy = urllib.request.getproxies().get(url.scheme)
-    if proxy and not urllib.request.proxy_bypass(url.hostname or ""):
-        url = urlsplit(proxy if "//" in proxy else f"http://{proxy}")
-    address = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
+    try:
+        address = _address(endpoint())
+    except ValueError:
+        return f"{clip(endpoint())} is no address of a hub"
     reached = threading.Event()
 
     def knock() -> None:
@@ -114,6 +113,15 @@ def no_connection() -> str | None:
     thread.start()
     thread.join(PATIENCE)
     return None if reached.is_set() else f"{address[0]} cannot be reached"
+
+
+def _address(text: str) -> tuple[str, int]:
+    """Host and port that a connection to an address is made to: its own, or those of the proxy before it."""
+    url = urlsplit(text)
+    proxy = urllib.request.getproxies().get(url.scheme)
+    if proxy and not urllib.request.proxy_bypass(url.hostname or ""):
+        url = urlsplit(proxy if "//" in proxy else f"http://{proxy}")
+    return url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
 
 
 def endpoint() -> str:
@@ -183,7 +191,7 @@ def _weights(reference: Reference, names: list[str], get: Callable[[str], Path])
         if single in names:
             return [single]
         if index in names:
-            placed = read_json(get(index)).get("weight_map")
+            placed = read_json(get(index), INDEX_BYTES).get("weight_map")
             shards = sorted({str(file) for file in placed.values()}) if isinstance(placed, dict) else []
             return [shard for shard in shards if shard in names]
     others = [name for name in names if name in (PICKLE_SINGLE, PICKLE_INDEX)]

@@ -190,6 +190,7 @@ def test_where_the_cache_is(variables: dict[str, str], place: str, monkeypatch: 
     {"HF_ENDPOINT": CLOSED},
     {"HF_ENDPOINT": "http://192.0.2.1"},  # reserved for documentation: nothing answers, not even with a refusal
     {"HF_ENDPOINT": "https://hub.invalid"},
+    {"HF_ENDPOINT": "https://hub.invalid:many"},
     {"HF_HUB_OFFLINE": "1"},
     {"TRANSFORMERS_OFFLINE": "yes"},
     {"HTTP_PROXY": CLOSED, "HF_ENDPOINT": "http://hub.invalid"},
