@@ -86,26 +86,33 @@ def configuration(
 
 
 def windows(found: dict[str, Any], always: bool = False) -> dict[str, Any]:
-    """Check which layers attend to a sliding window, in a configuration that may say so for each layer; returns it.
+    """Write out which layers attend to a sliding window, in a configuration that may say so in several ways; returns it.
 
     Args:
         found: the configuration.
-        always: whether every second layer has a window unless it says otherwise; else only where "use_sliding_window" is true.
+        always: whether every second layer has a window unless it says otherwise; else those from "max_window_layers" on where
+            "use_sliding_window" is true.
 
     Raises:
-        BadCheckpoint: where it does not say it for each of them, or gives no window.
+        BadCheckpoint: where it does not say it for each layer, or gives no window.
     """
     kinds, depth = found["layer_types"], found["num_hidden_layers"]
     if kinds is not None and (not isinstance(kinds, list) or len(kinds) != depth or any(kind not in WINDOWS for kind in kinds)):
         raise BadCheckpoint(f"The configuration should give 'layer_types' as one of {', '.join(WINDOWS)} for each layer.")
-    used = always or found["use_sliding_window"]
-    if kinds is not None and WINDOWS[1] in kinds and not used:
+    first = found.pop("max_window_layers", 0)
+    if not isinstance(first, int) or isinstance(first, bool) or first < 0:
+        raise BadCheckpoint(f"The configuration should give 'max_window_layers' as a number of layers; it gives {first!r}.")
+    used = always or (found["use_sliding_window"] and found["sliding_window"] is not None)
+    if kinds is None:
+        found["layer_types"] = [WINDOWS[(i + 1) % 2 if always else used and i >= first] for i in range(depth)]
+    elif WINDOWS[1] in kinds and not used:
         raise BadCheckpoint("The configuration gives layers of the type 'sliding_attention', and use_sliding_window=false.")
+    if not always:
+        used = found["use_sliding_window"] = WINDOWS[1] in found["layer_types"]
     if used:
         positive_sizes(found, "sliding_window")
-        first = found.get("max_window_layers", 0)
-        if not isinstance(first, int) or isinstance(first, bool) or first < 0:
-            raise BadCheckpoint(f"The configuration should give 'max_window_layers' as a number of layers; it gives {first!r}.")
+    else:
+        found["sliding_window"] = None
     return found
 
 

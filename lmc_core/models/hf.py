@@ -136,6 +136,9 @@ def rope(raw: Config, theta: float = 10000.0, partial: float | None = None) -> d
     found = {key: given[key] for key in ("rope_type", "truncate", *ROPE_NUMBERS) if given.get(key) is not None}
     kind = found["rope_type"] = found.get("rope_type") or given.get("type") or "default"
     found.setdefault("rope_theta", raw.get("rope_theta") or raw.get("rotary_emb_base") or theta)
+    length = raw.get("original_max_position_embeddings")
+    if length is not None and kind in ("longrope", "yarn", "llama3"):
+        found["original_max_position_embeddings"] = length
     shares = [share for share in (raw.get("partial_rotary_factor"), raw.get("rotary_pct"), partial) if share is not None]
     if shares:
         found.setdefault("partial_rotary_factor", shares[0])
