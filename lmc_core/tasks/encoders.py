@@ -121,7 +121,9 @@ def _readable(folder: Path) -> Any:
         raise
     except Exception as error:  # the tokenizers package raises plain Exception
         words = " ".join(str(error).split())[:120]
-        raise BadInput(f"The tokenizer in {folder.name} cannot be read ({words}); fetch it again.") from error
+        raise BadInput(
+            f"The tokenizer in {folder.name} cannot be read ({words}); fetch it again, or put its tokenizer.json there."
+        ) from error
 
 
 def _fast(folder: Path) -> Encoder:
@@ -130,11 +132,7 @@ def _fast(folder: Path) -> Encoder:
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_truncation()  # files of sentence encoders cut and pad to their window
     tokenizer.no_padding()
-    named: dict[str, Any] = {}
-    for name in ("special_tokens_map.json", "tokenizer_config.json"):
-        if (folder / name).is_file():
-            content = json.loads((folder / name).read_text(encoding="utf-8"))
-            named |= content if isinstance(content, dict) else {}
+    named = _read_json(folder / "special_tokens_map.json") | _read_json(folder / "tokenizer_config.json")
 
     def number(kind: str) -> int | None:
         given = named.get(kind)
@@ -153,9 +151,13 @@ def _fast(folder: Path) -> Encoder:
 
 
 def _older(folder: Path) -> Encoder:
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer, BertTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    says = [_read_json(folder / name) for name in ("config.json", "tokenizer_config.json")]
+    # files from before 2020 do not say of what kind they are; a list of words in vocab.txt was BERT's
+    unsaid = "model_type" not in says[0] and "tokenizer_class" not in says[1] and (folder / "vocab.txt").is_file()
+    tokenizer = (BertTokenizer if unsaid else AutoTokenizer).from_pretrained(str(folder), **options)
     return _encoder(
         lambda text: tokenizer.encode(text, add_special_tokens=False, verbose=False),
         len(tokenizer),
@@ -163,6 +165,11 @@ def _older(folder: Path) -> Encoder:
         tokenizer.unk_token_id,
         folder.name,
     )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _encoder(

@@ -47,7 +47,7 @@ def word_tokenizer(folder: Path, words: list[str] | None = None, cut: bool = Fal
     tokenizer.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
     if cut:
         tokenizer.enable_truncation(6)
-        tokenizer.enable_padding(length=6)
+        tokenizer.enable_padding(length=5000)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(json.dumps({"mask_token": {"content": "[MASK]"}, "cls_token": "[CLS]"}))

@@ -50,7 +50,7 @@ def test_gzip_and_a_byte_order_mark_do_not_matter(file: Path, folder: Path, tmp_
     packed, marked = tmp_path / "letters.gz", tmp_path / "marked.txt"
     packed.write_bytes(gzip.compress(file.read_bytes()))
     marked.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
-    digests = {task_for(f"text:{path}", model(folder=folder)).digest(count=5, length=8) for path in (file, packed, marked)}
+    digests = {task_for(f"text:{path}", model(folder=folder)).digest("train", length=8) for path in (file, packed, marked)}
     assert len(digests) == 1 and len(next(iter(digests))) == 64
 
 
@@ -104,10 +104,11 @@ def test_models_of_a_shipped_text_read_its_characters(tmp_path: Path) -> None:
         task_for(f"text:{tmp_path / 'b.txt'}", model(card={"task": "austen"})).examples("test", length=4)
 
 
-def test_older_tokenizer_files_are_read(file: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("config", [{"model_type": "bert"}, {"hidden_size": 256}])
+def test_older_tokenizer_files_are_read(config: dict[str, object], file: Path, tmp_path: Path) -> None:
     folder = tmp_path / "old"
     folder.mkdir()
-    (folder / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    (folder / "config.json").write_text(json.dumps(config))
     (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *dict.fromkeys(WORDS)]))
     old = encoder_of(model(folder=folder))
     word_tokenizer(tmp_path / "new")
