@@ -12,9 +12,11 @@ from lmc_core.models.mistral import MISTRAL
 from lmc_core.models.mixtral import MIXTRAL
 from lmc_core.models.olmo import OLMO
 from lmc_core.models.olmo2 import OLMO2
+from lmc_core.models.olmoe import OLMOE
 from lmc_core.models.qwen2 import QWEN2
 from lmc_core.models.qwen2_moe import QWEN2_MOE
 from lmc_core.models.qwen3 import QWEN3
+from lmc_core.models.qwen3_moe import QWEN3_MOE
 from lmc_core.models.vit import VIT
 from lmc_core.models.vit_hf import VIT_HF
 
@@ -29,9 +31,11 @@ FAMILIES: dict[str, Family] = {
         MIXTRAL,
         OLMO,
         OLMO2,
+        OLMOE,
         QWEN2,
         QWEN2_MOE,
         QWEN3,
+        QWEN3_MOE,
         VIT,
         VIT_HF,
     )

@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models import decoder, hf
-from lmc_core.models.decoder import Readers, head_dim
-from lmc_core.models.family import Config, divides, positive_sizes
-from lmc_core.models.parts import POINTWISE, gated_units, units_product
+from lmc_core.models import decoder_family, hf
+from lmc_core.models.decoder import Readers, sizes
+from lmc_core.models.family import Config, Family, positive_sizes
+from lmc_core.models.parts import gated_units, units_product
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import PERMUTATIONS
 
@@ -47,63 +47,35 @@ class Routing:
     correction: bool = False
 
 
-def configuration(raw: Config, defaults: Mapping[str, Any], theta: float, *names: str) -> dict[str, Any]:
-    """The entries of a `config.json` of a decoder with rotary positions and experts; missing ones get the defaults.
-
-    Args:
-        raw: the content of the file.
-        defaults: of the family.
-        theta: its default base of rotary positions.
-        names: of sizes, beside those of every decoder.
-    """
-    found = hf.chosen(raw, defaults) | {"rope_parameters": hf.rope(raw, theta)}
-    found["num_key_value_heads"] = found["num_key_value_heads"] or found["num_attention_heads"]
-    positive_sizes(found, "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
-    positive_sizes(found, "num_key_value_heads", "max_position_embeddings", *names)
-    divides(found, "num_key_value_heads", "num_attention_heads")
-    if "head_dim" in found:
-        if found["head_dim"] is None:
-            divides(found, "num_attention_heads", "hidden_size")
-        found["head_dim"] = head_dim(found)
-        positive_sizes(found, "head_dim")
-        if found["head_dim"] % 2:
-            raise BadCheckpoint(f"Rotary positions need an even head_dim; the configuration gives {found['head_dim']}.")
-    if not found.get("use_sliding_window", True):
-        found["sliding_window"] = None
-    if found.get("sliding_window") is not None:
-        positive_sizes(found, "sliding_window")
-    hf.activation(found, "hidden_act", POINTWISE, str(found["model_type"]))
-    return found
+COUNTS = ("num_local_experts", "num_experts", "n_routed_experts")
 
 
-def require_enough(config: Config, active: str, experts: str) -> None:
-    """Raise `BadCheckpoint` if more experts are active than there are."""
-    if config[active] > config[experts]:
-        raise BadCheckpoint(f"{active} = {config[active]} should be at most {experts} = {config[experts]}.")
+def counted(raw: Config, name: str) -> Config:
+    """A configuration that gives the number of experts under one name; the classes of transformers know several."""
+    given = next((raw[other] for other in (name, *COUNTS) if other in raw), None)
+    return raw if given is None else {**raw, name: given}
 
 
-def sizes(config: Config, experts: str, units: str) -> dict[str, int]:
-    """Sizes for people; `experts` and `units` are names in the configuration."""
-    return decoder.sizes(config) | {"experts": config[experts], "units": config[units]}
+def check_sizes(found: Config, experts: str, *names: str, active: str = "num_experts_per_tok") -> None:
+    """Raise `BadCheckpoint` unless the named settings are sizes, and no more experts are active than there are."""
+    positive_sizes(found, experts, active, *names)
+    if found[active] > found[experts]:
+        raise BadCheckpoint(f"{active} = {found[active]} should be at most {experts} = {found[experts]}.")
 
 
-def build(config: Config, config_class: str, model_class: str) -> nn.Module:
-    """A module of transformers' own class, whose experts run one after the other."""
-    return hf.build(config, config_class, model_class, attention_dropout=0.0, experts_implementation="eager")
+def check_layers(found: dict[str, Any]) -> None:
+    """Check which layers Qwen's mixtures leave dense, and their switches."""
+    positive_sizes(found, "decoder_sparse_step")
+    dense = found["mlp_only_layers"] = found["mlp_only_layers"] or []
+    if not isinstance(dense, list) or not all(isinstance(i, int) and not isinstance(i, bool) for i in dense):
+        raise BadCheckpoint(f"The configuration should give 'mlp_only_layers' as a list of numbers; it gives {dense!r}.")
+    hf.switches(found, "norm_topk_prob", "qkv_bias")
 
 
 def sparse_layers(config: Config) -> list[bool]:
     """Which blocks have a mixture, by Qwen's `decoder_sparse_step` and `mlp_only_layers`; the others are dense."""
     step, dense = config["decoder_sparse_step"], config["mlp_only_layers"]
     return [i not in dense and (i + 1) % step == 0 for i in range(config["num_hidden_layers"])]
-
-
-def with_sparse_layers(found: dict[str, Any]) -> dict[str, Any]:
-    """The configuration with `mlp_only_layers` as a list, which is checked."""
-    dense = found["mlp_only_layers"] or []
-    if not isinstance(dense, list) or not all(isinstance(i, int) and not isinstance(i, bool) for i in dense):
-        raise BadCheckpoint(f"The configuration should give 'mlp_only_layers' as a list of numbers; it gives {dense!r}.")
-    return found | {"mlp_only_layers": dense}
 
 
 def mixture(s: Structure, i: int, routing: Routing, units: int, activation: str) -> Readers:
@@ -148,11 +120,11 @@ def mixture(s: Structure, i: int, routing: Routing, units: int, activation: str)
         ],
     )
     s.parameter(f"{on}.down.weight", f"{at}.experts.down_proj", f"{levels} +residual -{u}", (routing.experts, width, units))
-    units_product(s, u, on)
+    units_product(s, u, on, gate=activation)
     return [(f"{on}.{part}.weight", None) for part in ("router", "gate", "up")]
 
 
-_EXPERT = re.compile(r"(model\.layers\.\d+\.mlp\.experts)\.(\d+)\.(gate_proj|up_proj|down_proj|w[123])\.weight")
+_EXPERT = re.compile(r"((?:model\.)?layers\.\d+\.mlp\.experts)\.(\d+)\.(gate_proj|up_proj|down_proj|w[123])\.weight")
 _PLACES = {"gate_proj": "gate", "up_proj": "up", "down_proj": "down", "w1": "gate", "w3": "up", "w2": "down"}
 
 
@@ -181,6 +153,28 @@ def stacked(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
-    """Stack experts; drop the copy of a tied head and the frequencies that old checkpoints hold."""
-    kept = {name: tensor for name, tensor in tensors.items() if not name.endswith("rotary_emb.inv_freq")}
-    return hf.as_on_disk(stacked(kept), config)
+    """Names in memory, experts stacked."""
+    return decoder_family.from_disk(stacked(tensors), config)
+
+
+def family(
+    name: str,
+    classes: str,
+    sentence: str,
+    reference: str,
+    config: Callable[[Config], dict[str, Any]],
+    structure: Callable[[Config], Structure],
+    examples: Mapping[str, Config],
+    experts: str,
+    units: str,
+) -> Family:
+    """A family of decoders with mixtures; `experts` and `units` are the names of these sizes in the configuration.
+
+    Experts run one after the other, not as one grouped product, which not every device has for every size.
+    """
+    found = decoder_family.family(
+        name, classes, sentence, reference, config, structure, examples, experts_implementation="eager"
+    )
+    return replace(
+        found, from_disk=from_disk, sizes=lambda config: sizes(config) | {"experts": config[experts], "units": config[units]}
+    )

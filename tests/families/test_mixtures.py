@@ -17,19 +17,34 @@ from lmc_core.symmetry.spaces import choose_classes
 from tests.families.mixtures import TINY, Edit, decided, error_after, nullity_and_dimension, rolled, round_trip, scaled
 from tests.networks import CONFIGURATIONS, random_model
 
-EXAMPLES = [name for name, (family, _) in CONFIGURATIONS.items() if family in ("mixtral", "qwen2_moe")]
+MIXTURES = ("mixtral", "qwen2_moe", "qwen3_moe", "olmoe")
+EXAMPLES = [name for name, (family, _) in CONFIGURATIONS.items() if family in MIXTURES]
 QWEN = TINY | {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 3, "shared_expert_intermediate_size": 4}
-COUNTED: dict[str, tuple[str, dict[str, Any]]] = {
-    "mixtral": ("mixtral", TINY | {"num_local_experts": 4, "intermediate_size": 3}),
-    "one active": ("mixtral", TINY | {"num_local_experts": 3, "intermediate_size": 3, "num_experts_per_tok": 1}),
-    "qwen2_moe": ("qwen2_moe", QWEN),
-    "some dense": ("qwen2_moe", QWEN | {"num_hidden_layers": 2, "decoder_sparse_step": 2, "norm_topk_prob": True}),
+OLMOE = TINY | {"head_dim": None, "num_attention_heads": 2, "num_experts": 4, "num_experts_per_tok": 2, "eos_token_id": None}
+COUNTED: dict[str, tuple[str, dict[str, Any], int]] = {
+    "mixtral": ("mixtral", TINY | {"num_local_experts": 4, "intermediate_size": 3}, 0),
+    "one active": ("mixtral", TINY | {"num_local_experts": 3, "intermediate_size": 3, "num_experts_per_tok": 1}, 0),
+    "qwen2_moe": ("qwen2_moe", QWEN, 0),
+    "some dense": (
+        "qwen2_moe",
+        QWEN | {"num_hidden_layers": 2, "decoder_sparse_step": 2, "norm_topk_prob": True, "qkv_bias": False},
+        0,
+    ),
+    "qwen3_moe": ("qwen3_moe", QWEN | {"attention_bias": True}, 1),
+    "olmoe": ("olmoe", OLMOE | {"intermediate_size": 3, "attention_bias": True}, 0),
+    # with few tokens some values are always clipped, and their weights are not seen
+    "olmoe clipped": (
+        "olmoe",
+        OLMOE | {"intermediate_size": 2, "vocab_size": 37, "num_key_value_heads": 1, "clip_qkv": 0.8},
+        0,
+    ),
 }
 
 
 @pytest.mark.parametrize("name", COUNTED)
 def test_the_dimension_is_the_nullity_of_the_jacobian(name: str) -> None:
-    found, expected = nullity_and_dimension(*COUNTED[name], count=30)
+    family, raw, seed = COUNTED[name]
+    found, expected = nullity_and_dimension(family, raw, 40, seed)
     assert found == expected
 
 
@@ -47,8 +62,20 @@ def gate_for_up(blocks: Blocks) -> None:
     blocks["blocks.0.gate.weight"], blocks["blocks.0.up.weight"] = up, gate
 
 
+def heads(blocks: Blocks) -> None:
+    """Reorder the heads of a layer without the gains of the norms on queries and keys."""
+    rolled(*(f"blocks.0.{part}.weight" for part in ("query", "key", "value")))(blocks)
+    rolled("blocks.0.output.weight", axis=1)(blocks)
+
+
+def heads_with_gains(blocks: Blocks) -> None:
+    heads(blocks)
+    rolled(*GAINS)(blocks)
+
+
 EXPERTS = tuple(f"blocks.0.{part}.weight" for part in ("gate", "up", "down"))
 SHARED = tuple(f"blocks.0.shared.{part}.weight" for part in ("router", "gate", "up", "down"))
+GAINS = ("blocks.0.query.norm", "blocks.0.key.norm")
 WRONG: dict[str, tuple[str, Edit]] = {
     "experts without rows of the router": ("mixtral", rolled(*EXPERTS)),
     "rows of the router without experts": ("mixtral", rolled("blocks.0.router.weight")),
@@ -59,6 +86,9 @@ WRONG: dict[str, tuple[str, Edit]] = {
     "a scaled router": ("mixtral", scaled("blocks.0.router.weight")),
     "a scaled router of the shared expert": ("qwen2_moe", scaled(SHARED[0], SHARED[3])),
     "units of the shared expert without its gates": ("qwen2_moe", rolled(SHARED[2])),
+    "heads without the gains over all of them": ("olmoe", heads),
+    "gains of queries without those of keys": ("olmoe", scaled("blocks.0.query.norm")),
+    "gains against each other that clipping sees": ("olmoe-clipped", scaled(*GAINS)),
     "half of a rotary pair": ("mixtral", rolled("blocks.0.query.weight", "blocks.0.key.weight", axis=-2)),
 }
 
@@ -71,6 +101,8 @@ def test_wrong_moves_change_the_function(wrong: str) -> None:
 
 RIGHT: dict[str, tuple[str, Edit]] = {
     "experts with rows of the router": ("mixtral", rolled("blocks.0.router.weight", *EXPERTS)),
+    "heads with the gains over all of them": ("olmoe", heads_with_gains),
+    "gains of queries against those of keys": ("olmoe", scaled(*GAINS)),
     "up against down": ("mixtral", scaled(EXPERTS[1], EXPERTS[2])),
     "up against down of the shared expert": ("qwen2_moe", scaled(SHARED[2], SHARED[3])),
 }
@@ -125,6 +157,13 @@ def test_experts_are_read_stacked_or_apart_in_any_order(tmp_path: Path) -> None:
         load_folder(tmp_path)
 
 
+def test_the_number_of_experts_is_known_by_several_names() -> None:
+    raw = dict(FAMILIES["qwen3_moe"].examples["qwen3_moe"])
+    count = raw.pop("num_experts")
+    assert FAMILIES["qwen3_moe"].config(raw | {"num_local_experts": count})["num_experts"] == count
+    assert FAMILIES["qwen3_moe"].config(raw)["num_experts"] == 128
+
+
 def test_an_expert_of_another_size_is_refused(tmp_path: Path) -> None:
     model = random_model("qwen2_moe", 0, torch.float32)
     model.save(tmp_path)
@@ -143,10 +182,12 @@ REFUSED = [
     ("mixtral", {"num_local_experts": 10**9}, "'num_local_experts' as a positive integer"),
     ("mixtral", {"sliding_window": "wide"}, "'sliding_window' as a positive integer"),
     ("mixtral", {"hidden_act": "softmax"}, "activation 'softmax' is not supported"),
-    ("mixtral", {"head_dim": 5}, "even head_dim"),
+    ("mixtral", {"head_dim": 5}, "heads of even size"),
     ("qwen2_moe", {"mlp_only_layers": "0"}, "'mlp_only_layers' as a list of numbers"),
     ("qwen2_moe", {"decoder_sparse_step": 0}, "'decoder_sparse_step' as a positive integer"),
-    ("qwen2_moe", {"layer_types": ["full_attention"]}, "'layer_types' as 2 of"),
+    ("qwen3_moe", {"norm_topk_prob": "yes"}, "'norm_topk_prob' as true or false"),
+    ("olmoe", {"clip_qkv": -1}, "'clip_qkv' as a positive number"),
+    ("qwen2_moe", {"layer_types": ["full_attention"]}, "'layer_types' as one of"),
 ]
 
 
