@@ -13,6 +13,7 @@ from lmc_core.models.mixtral import MIXTRAL
 from lmc_core.models.olmo import OLMO
 from lmc_core.models.olmo2 import OLMO2
 from lmc_core.models.olmoe import OLMOE
+from lmc_core.models.opt import OPT
 from lmc_core.models.qwen2 import QWEN2
 from lmc_core.models.qwen2_moe import QWEN2_MOE
 from lmc_core.models.qwen3 import QWEN3
@@ -32,6 +33,7 @@ FAMILIES: dict[str, Family] = {
         OLMO,
         OLMO2,
         OLMOE,
+        OPT,
         QWEN2,
         QWEN2_MOE,
         QWEN3,

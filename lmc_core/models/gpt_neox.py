@@ -1,7 +1,7 @@
 """GPT-NeoX and Pythia (Black et al. 2022, Biderman et al. 2023), as transformers' `GPTNeoXForCausalLM`.
 
 LayerNorm before each layer, rotary positions on a part of each head in half-split order, attention and units in parallel or one
-after the other. `query_key_value` holds query, key and value head by head. The head is `lm_head` in memory, `embed_out` on disk.
+after the other. `query_key_value` holds query, key and value head by head. The head is `embed_out` on disk.
 """
 
 from __future__ import annotations
@@ -13,7 +13,15 @@ from torch import Tensor
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models import hf
 from lmc_core.models.family import Config, Family, divides, positive_sizes
-from lmc_core.models.parts import POINTWISE, attention, attention_products, layer_norm_stream, units, units_product
+from lmc_core.models.parts import (
+    POINTWISE,
+    attention,
+    attention_products,
+    layer_norm_stream,
+    offsets_without_biases,
+    units,
+    units_product,
+)
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.rewrite import Tied
 from lmc_core.symmetry.spaces import Pairs
@@ -50,11 +58,17 @@ def _rotated(config: Config) -> int:
 
 def config(raw: Config) -> dict[str, Any]:
     """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
-    found = hf.chosen(raw, DEFAULTS) | {"rope_parameters": hf.rope(raw, partial=0.25)}
+    found: dict[str, Any] = hf.chosen(raw, DEFAULTS)
+    # this family's own names are rotary_emb_base and rotary_pct; transformers does not look at the others
+    own = {key: value for key, value in raw.items() if key not in ("rope_theta", "partial_rotary_factor")}
+    found["rope_parameters"] = hf.rope(own, partial=0.25)
     names = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
     positive_sizes(found, *names, "max_position_embeddings")
     divides(found, "num_attention_heads", "hidden_size")
     hf.activation(found, "hidden_act", POINTWISE, "GPT-NeoX")
+    hf.switches(found, "tie_word_embeddings", "use_parallel_residual", "attention_bias")
+    hf.positive_numbers(found, "layer_norm_eps")
+    hf.special_tokens(found)
     rotated, size = _rotated(found), found["hidden_size"] // found["num_attention_heads"]
     if rotated % 2 or not 0 < rotated <= size:
         raise BadCheckpoint(
@@ -66,7 +80,10 @@ def config(raw: Config) -> dict[str, Any]:
 def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
     """The head's name in memory; constants and the copy of a tied table are dropped."""
     kept = {name: tensor for name, tensor in tensors.items() if not name.endswith(BUFFERS)}
-    return hf.as_on_disk({name.replace("embed_out.", "lm_head."): tensor for name, tensor in kept.items()}, config)
+    renamed = {HEAD if name == "embed_out.weight" else name: tensor for name, tensor in kept.items()}
+    if config["tie_word_embeddings"]:
+        hf.drop_copy(renamed, HEAD, TABLE)
+    return renamed
 
 
 def structure(config: Config) -> Structure:
@@ -90,6 +107,8 @@ def structure(config: Config) -> Structure:
         s.norm(f"{on}.norm1", f"{at}.input_layernorm", readers)
         s.linear(f"{on}.output", f"{at}.attention.dense", "+residual", a.output, bias)
         attention_products(s, a, on, bias, bias, bias, bias)
+        if not bias:
+            offsets_without_biases(s, a, config["use_parallel_residual"])
         u = units(s, str(i), config["intermediate_size"], config["hidden_act"])
         up = s.linear(f"{on}.up", f"{at}.mlp.dense_h_to_4h", f"+{u}", "-residual")
         s.linear(f"{on}.down", f"{at}.mlp.dense_4h_to_h", "+residual", f"-{u}")
@@ -122,9 +141,7 @@ GPT_NEOX = Family(
     reference="Black et al., GPT-NeoX-20B, 2022, arXiv 2204.06745; Biderman et al., Pythia, 2023, arXiv 2304.01373",
     takes="text",
     recognises=lambda config: config.get("model_type") == "gpt_neox",
-    build=lambda config: hf.build(
-        config, "GPTNeoXConfig", "GPTNeoXForCausalLM", attention_dropout=0.0, hidden_dropout=0.0
-    ),
+    build=lambda config: hf.build(config, "GPTNeoXConfig", "GPTNeoXForCausalLM", attention_dropout=0.0, hidden_dropout=0.0),
     outputs=hf.logits,
     sizes=lambda c: {
         "width": c["hidden_size"],

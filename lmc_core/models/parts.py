@@ -175,7 +175,7 @@ def offsets_without_biases(s: Structure, at: Attention, output_bias: bool) -> No
     """Count what stays open where keys and values without biases read a norm that has an offset o.
 
     W o is a constant then, like a bias. The key's is not seen on coordinates that are not rotated; the value's reaches the
-    output as a constant, which a bias behind it takes.
+    output as a constant, which a bias behind it takes. Without such a bias the constants remain that become a mean, or nothing.
 
     Args:
         s: what is being written down.
@@ -183,8 +183,10 @@ def offsets_without_biases(s: Structure, at: Attention, output_bias: bool) -> No
         output_bias: whether a bias is added to the stream where the heads' outputs are.
     """
     plane, values = s.spaces[at.product_name], s.spaces[at.value_name]
-    hidden = plane.size - (plane.pairs.rotated if plane.pairs else 0)
-    s.add("further", ("constants that no output sees", plane.copies * hidden + values.copies * values.size * output_bias))
+    keys = plane.copies * (plane.size - (plane.pairs.rotated if plane.pairs else 0))
+    constants = values.copies * values.size
+    unseen = constants if output_bias else max(0, constants - s.spaces["residual"].size + 1)
+    s.add("further", ("constants that no output sees", keys + unseen))
 
 
 def separate_attention(

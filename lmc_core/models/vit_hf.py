@@ -14,7 +14,15 @@ from torch import Tensor, nn
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models import hf
 from lmc_core.models.family import Config, Family, divides, positive_sizes
-from lmc_core.models.parts import POINTWISE, attention, layer_norm_stream, separate_attention, units, units_product
+from lmc_core.models.parts import (
+    POINTWISE,
+    attention,
+    layer_norm_stream,
+    offsets_without_biases,
+    separate_attention,
+    units,
+    units_product,
+)
 from lmc_core.models.structure import Structure
 
 # What the function depends on, with transformers' defaults.
@@ -62,17 +70,10 @@ def _edge(raw: Config, key: str) -> Any:
     return value
 
 
-def _labels(raw: Config) -> Any:
-    named = raw.get("id2label")
-    if raw.get("num_labels") is not None or not isinstance(named, dict):
-        return raw.get("num_labels", 2)
-    return len(named)
-
-
 def config(raw: Config) -> dict[str, Any]:
     """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
     found = hf.chosen(raw, DEFAULTS) | {key: _edge(raw, key) for key in ("image_size", "patch_size")}
-    found["num_labels"] = _labels(raw)
+    found["num_labels"] = hf.labels(raw)
     kind = found["model_type"]
     fitting = [name for name, (model_type, _) in CLASSES.items() if model_type == kind]
     given = raw.get("architectures") or fitting[:1]
@@ -86,6 +87,8 @@ def config(raw: Config) -> dict[str, Any]:
     divides(found, "num_attention_heads", "hidden_size")
     divides(found, "patch_size", "image_size")
     hf.activation(found, "hidden_act", POINTWISE, kind)
+    hf.switches(found, "qkv_bias")
+    hf.positive_numbers(found, "layer_norm_eps")
     if raw.get("head_dim") not in (None, found["hidden_size"] // found["num_attention_heads"]):
         raise BadCheckpoint(f"A head_dim of its own ({raw['head_dim']!r}) is not supported; heads share the width evenly.")
     return found
@@ -113,7 +116,7 @@ def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
 def build(config: Config) -> nn.Module:
     """A classifier of the class that the configuration names, randomly initialised, in float32."""
     configuration = {"vit": "ViTConfig", "deit": "DeiTConfig"}[config["model_type"]]
-    dropless = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    dropless: dict[str, Any] = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     return hf.build(config, configuration, config["architectures"][0], **dropless)
 
 
@@ -140,15 +143,15 @@ def structure(config: Config) -> Structure:
         a = attention(s, str(i), heads, width // heads)
         names = tuple(f"{layer}.attention.{part}_proj" for part in "qkvo")
         readers = separate_attention(s, a, on, names, (bias, bias, bias, True))  # type: ignore[arg-type]  (four names)
+        if not bias:
+            offsets_without_biases(s, a, True)
         s.norm(f"{on}.norm1", f"{layer}.layernorm_before", readers)
         u = units(s, str(i), config["intermediate_size"], config["hidden_act"])
         up = s.linear(f"{on}.up", f"{layer}.mlp.fc1", f"+{u}", "-residual")
         s.linear(f"{on}.down", f"{layer}.mlp.fc2", "+residual", f"-{u}")
         units_product(s, u, on, bias=True)
         s.norm(f"{on}.norm2", f"{layer}.layernorm_after", [up])
-    found = [
-        s.linear(block, name, "*", "-residual", rows=classes, ignores_mean_over=0) for name, block in heads_of.items()
-    ]
+    found = [s.linear(block, name, "*", "-residual", rows=classes, ignores_mean_over=0) for name, block in heads_of.items()]
     s.norm("norm", f"{at}.layernorm", found)
     if len(found) > 1:  # the outputs are the mean of both heads
         s.add("further", ("sums of constants", classes))
@@ -172,7 +175,7 @@ _DEIT = SMALL | {"model_type": "deit", "num_hidden_layers": 1}
 VIT_HF = Family(
     name="vit_hf",
     sentence="Image classifier on patches, ViT or DeiT, LayerNorm before each layer, GELU units.",
-    reference="Dosovitskiy et al., An Image is Worth 16x16 Words, 2020, arXiv 2010.11929; Touvron et al. 2020, arXiv 2012.12877",
+    reference="Dosovitskiy et al., An Image is Worth 16x16 Words, 2020, arXiv 2010.11929; DeiT: arXiv 2012.12877",
     takes="images",
     recognises=lambda config: config.get("model_type") in ("vit", "deit"),
     build=build,

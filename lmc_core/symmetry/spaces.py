@@ -107,7 +107,7 @@ KINDS: dict[str, str] = {
     "rotary-key": "the plane of the rotary part of queries and keys, where it is apart from the rest",
     "gains": "the gains of norms on queries and keys, of which only the product is seen",
     "value-output": "the plane through which one head passes values to its output",
-    "latent": "the compressed stream from which queries, or keys and values, are made",
+    "latent": "a stream of smaller width: of token embeddings, or from which queries, or keys and values, are made",
     "experts": "the order of the experts of each mixture",
     "expert-groups": "the order of the groups of experts that a router chooses between",
     "pooled": "the pooled state that a classifier reads",
