@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lmc_core.errors import UnknownName
+from lmc_core.models.bert import BERT
 from lmc_core.models.family import Family
 from lmc_core.models.gemma2 import GEMMA2
 from lmc_core.models.gpt2 import GPT2
@@ -18,12 +19,15 @@ from lmc_core.models.qwen2 import QWEN2
 from lmc_core.models.qwen2_moe import QWEN2_MOE
 from lmc_core.models.qwen3 import QWEN3
 from lmc_core.models.qwen3_moe import QWEN3_MOE
+from lmc_core.models.roberta import ROBERTA
+from lmc_core.models.t5 import T5
 from lmc_core.models.vit import VIT
 from lmc_core.models.vit_hf import VIT_HF
 
 FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
+        BERT,
         GEMMA2,
         GPT2,
         GPT_NEOX,
@@ -38,6 +42,8 @@ FAMILIES: dict[str, Family] = {
         QWEN2_MOE,
         QWEN3,
         QWEN3_MOE,
+        ROBERTA,
+        T5,
         VIT,
         VIT_HF,
     )

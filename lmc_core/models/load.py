@@ -20,7 +20,7 @@ from lmc_core.models.checkpoint_files import Weights, find_weights, read_json
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.family import Family
 from lmc_core.models.model import Model
-from lmc_core.models.old_configs import completed
+from lmc_core.models.old_configs import completed, without_pooler
 from lmc_core.models.plausible import require_depth, require_plausible, require_types
 from lmc_core.models.references import REPOSITORY, Reference, clip, parse
 from lmc_core.models.safetensors_file import quantised
@@ -111,23 +111,36 @@ def load_folder(folder: Path, name: str | None = None, allow_pickle: bool = Fals
     folder = _present(Path(folder).expanduser())
     name = name or folder.name
     with blame(name):
-        raw = read_json(folder / "config.json")
-        require_plausible(raw)
-        try:
-            weights = find_weights(folder, allow_pickle)
-        except BadCheckpoint:
-            if raw.get("model_type") or raw.get("architecture"):
-                _recognise(raw, name, ())  # a model that is not supported is the better reason
-            raise
-        names = weights.names()
-        raw = completed(raw, names)
-        family = _recognise(raw, name, names)
-        config = family.config(raw)
-        require_types(family, raw, config)
-        require_depth(family, config, len(names))
+        weights, family, config = _described(folder, name, allow_pickle)
         card = _card(folder)
         state = _read(weights, family, config)
         return Model(card.get("name") or name, family, config, state, card, folder).check()
+
+
+def configuration(reference: str | Path, allow_pickle: bool = False) -> tuple[Family, dict[str, Any]]:
+    """The family and configuration of a model, without reading its weights."""
+    found = _parsed(reference, allow_pickle)
+    folder = _present(_folder(found))
+    with blame(folder.name):
+        return _described(folder, folder.name, found.allow_pickle)[1:]
+
+
+def _described(folder: Path, name: str, allow_pickle: bool) -> tuple[Weights, Family, dict[str, Any]]:
+    raw = read_json(folder / "config.json")
+    require_plausible(raw)
+    try:
+        weights = find_weights(folder, allow_pickle)
+    except BadCheckpoint:
+        if raw.get("model_type") or raw.get("architecture"):
+            _recognise(raw, name, ())  # a model that is not supported is the better reason
+        raise
+    names = weights.names()
+    raw = without_pooler(completed(raw, names), names)
+    family = _recognise(raw, name, names)
+    config = family.config(raw)
+    require_types(family, raw, config)
+    require_depth(family, config, len(names))
+    return weights, family, config
 
 
 def supported() -> str:

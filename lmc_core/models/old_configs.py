@@ -51,3 +51,18 @@ def completed(config: Mapping[str, Any], names: Collection[str]) -> Mapping[str,
     if head and not config.get("architectures"):
         found["architectures"] = [head]
     return {**config, **found}
+
+
+def without_pooler(config: Mapping[str, Any], names: Collection[str]) -> Mapping[str, Any]:
+    """The configuration, with `add_pooling_layer` false for an encoder without a head whose parameters hold no pooler.
+
+    Transformers has this as an argument of the class, so that no `config.json` says it.
+
+    Args:
+        config: content of a `config.json`.
+        names: of the parameters on disk.
+    """
+    encoders = [[HEADS[kind][-1][1]] for kind in HEADS]
+    if config.get("architectures") not in encoders or any("pooler." in name for name in names):
+        return config
+    return {**config, "add_pooling_layer": False}
