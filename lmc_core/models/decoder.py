@@ -27,7 +27,8 @@ from lmc_core.symmetry.spaces import SCALES, Pairs
 
 Readers = list[tuple[str, str | None]]
 # writes the feed-forward layer of block i down; returns what reads the norm before it
-FeedForward = Callable[[Structure, Config, int], Readers]
+# writes one of the two layers of block i down; returns what reads the norm before it
+BlockPart = Callable[[Structure, Config, int], Readers]
 
 HEAD, TABLE = "lm_head.weight", "model.embed_tokens.weight"
 
@@ -79,20 +80,21 @@ def gated_layer(s: Structure, on: str, at: str, tag: str, size: int, activation:
         s.linear(f"{on}.up", f"{at}.up_proj", f"+{u}", "-residual", bias),
     ]
     s.linear(f"{on}.down", f"{at}.down_proj", "+residual", f"-{u}", bias)
-    units_product(s, u, on, bias)
+    units_product(s, u, on, bias, activation)
     return readers
 
 
 def rms_decoder(
     family: str,
     config: Config,
-    feed_forward: FeedForward = gated,
+    feed_forward: BlockPart = gated,
     biases: tuple[bool, bool, bool, bool] | bool = False,
     normed: bool | Literal["whole"] = False,
     clipped: bool = False,
     interleaved: bool = False,
     norms: Norms | None = None,
     capped: bool = False,
+    attend: BlockPart | None = None,
 ) -> Structure:
     """The structure of such a decoder.
 
@@ -105,6 +107,7 @@ def rms_decoder(
         clipped: queries, keys and values are clipped, behind their norms if they have any.
         interleaved: rotary pairs are neighbours.
         norms: where norms stand; by default an RMSNorm before each layer.
+        attend: writes the attention of a block down instead, where it is of another kind.
         capped: the head's outputs pass through a function one by one, so that a number common to all of them is seen.
     """
     norms = norms or Norms()
@@ -125,13 +128,16 @@ def rms_decoder(
     s.parameter("token.table", TABLE, "* +residual", (vocabulary, width))
     for i in range(config["num_hidden_layers"]):
         on, at = f"blocks.{i}", f"model.layers.{i}"
-        a = attention(
-            s, str(i), heads, size, groups, pairs=Pairs(size, interleaved), normed="rms" if normed else None, clipped=clipped
-        )
-        names = tuple(f"{at}.self_attn.{part}_proj" for part in "qkvo")
-        readers = separate_attention(s, a, on, names, biases)  # type: ignore[arg-type]  (four names)
-        if normed:
-            _query_key_norms(s, i, a, heads, groups, size, normed == "whole", clipped, interleaved)
+        if attend is not None:
+            readers = attend(s, config, i)
+        else:
+            a = attention(
+                s, str(i), heads, size, groups, pairs=Pairs(size, interleaved), normed="rms" if normed else None, clipped=clipped
+            )
+            names = tuple(f"{at}.self_attn.{part}_proj" for part in "qkvo")
+            readers = separate_attention(s, a, on, names, biases)  # type: ignore[arg-type]  (four names)
+            if normed:
+                _query_key_norms(s, i, a, heads, groups, size, normed == "whole", clipped, interleaved)
         both = readers, feed_forward(s, config, i)
         for number in (0, 1):
             if norms.before:

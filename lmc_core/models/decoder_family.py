@@ -61,14 +61,16 @@ def configuration(
         BadCheckpoint: for what is no size, no number, no switch, or does not fit together.
     """
     found: dict[str, Any] = hf.chosen(raw, defaults) | {"rope_parameters": hf.rope(raw, theta)}
-    found["num_key_value_heads"] = found["num_key_value_heads"] or found["num_attention_heads"]
+    if found["num_key_value_heads"] is None:
+        found["num_key_value_heads"] = found["num_attention_heads"]
     positive_sizes(found, "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
     positive_sizes(found, "num_key_value_heads", "max_position_embeddings")
     if even or found.get("head_dim") is None:
         divides(found, "num_attention_heads", "hidden_size")
     divides(found, "num_key_value_heads", "num_attention_heads")
     if "head_dim" in found:
-        found["head_dim"] = found["head_dim"] or head_dim(found)
+        if found["head_dim"] is None:
+            found["head_dim"] = head_dim(found)
         positive_sizes(found, "head_dim")
     half, odd = divmod(head_dim(found), 2)
     if odd:

@@ -167,7 +167,7 @@ def activation(config: Config, key: str, known: set[str], family: str) -> str:
         BadCheckpoint: for one that is not known to act on each unit by itself.
     """
     value = config.get(key)
-    if value not in known:
+    if not isinstance(value, str) or value not in known:
         raise BadCheckpoint(f"{family} with activation {value!r} is not supported; known: {', '.join(sorted(known))}.")
     return str(value)
 

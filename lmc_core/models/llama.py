@@ -37,6 +37,7 @@ LLAMA = decoder_family.family(
     {
         "llama": SMALL | {"head_dim": 6},
         "llama-biases-tied": SMALL | {"attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True},
-        "llama-all-heads": SMALL | {"num_key_value_heads": 4, "num_hidden_layers": 1, "rope_theta": 500.0},
+        "llama-all-heads-relu": SMALL
+        | {"num_key_value_heads": 4, "num_hidden_layers": 1, "rope_theta": 500.0, "hidden_act": "relu", "mlp_bias": True},
     },
 )

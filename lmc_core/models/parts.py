@@ -23,11 +23,12 @@ from lmc_core.symmetry.spaces import (
     Pairs,
 )
 
-# act on each unit by itself; of these only relu commutes with positive scales
+# act on each unit by itself; of these only the homogeneous commute with positive scales
 POINTWISE = {
     *("gelu", "gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu_python", "gelu_10", "quick_gelu", "gelu_accurate"),
-    *("silu", "swish", "tanh", "mish", "relu", "relu2", "relu6", "leaky_relu", "sigmoid", "laplace"),
+    *("silu", "swish", "tanh", "mish", "relu", "relu6", "leaky_relu", "sigmoid", "laplace"),
 }
+HOMOGENEOUS = {"relu", "leaky_relu"}
 
 
 def layer_norm_stream(s: Structure, width: int, scaled: bool = True) -> str:
@@ -218,7 +219,7 @@ def separate_attention(
 
 def units(s: Structure, tag: str, size: int, activation: str, within: str | None = None) -> str:
     """Add the hidden units of a feed-forward layer without a gate."""
-    if activation == "relu":
+    if activation in HOMOGENEOUS:
         reason = "ReLU acts on each unit by itself and commutes with positive scales"
         return s.space(f"units.{tag}", "units", size, SCALED, reason, within, positive=True)
     reason = f"the activation ({activation}) acts on each unit by itself and is not homogeneous"
@@ -231,7 +232,10 @@ def gated_units(s: Structure, tag: str, size: int, activation: str, within: str 
     return s.space(f"units.{tag}", "units", size, SIGNED_AND_SCALED, reason, within)
 
 
-def units_product(s: Structure, space: str, on: str, bias: bool = False) -> None:
-    """Add the product of `on.up` and `on.down` where the units can be scaled."""
-    if s.spaces[space].largest.stretches:
-        s.add("products", Product(space, (f"{on}.up.weight", *([f"{on}.up.bias"] if bias else [])), (f"{on}.down.weight",)))
+def units_product(s: Structure, space: str, on: str, bias: bool = False, gate: str | None = None) -> None:
+    """Add the product of `on.up` and `on.down` where units can be scaled, and `on.gate` where its activation lets scales pass."""
+    if not s.spaces[space].largest.stretches:
+        return
+    parts = ("weight", "bias") if bias else ("weight",)
+    left, gates = (tuple(f"{on}.{side}.{part}" for part in parts) for side in ("up", "gate"))
+    s.add("products", Product(space, left, (f"{on}.down.weight",), gate=gates if gate in HOMOGENEOUS else ()))

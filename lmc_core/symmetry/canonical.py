@@ -19,7 +19,8 @@ With a space that *stretches* only the product of its two sides is seen, so both
 
 - invertible: L^T R = U S V^T gives L = S^1/2 U^T, R = S^1/2 V^T (query and key, value and output; of all queries of a group).
 - rotary: every pair gets sides of equal norm; coordinates that are not rotated are invertible.
-- scaled: every unit's row of the one side and column of the other get equal norms; scales: the same for gains.
+- scaled: every unit's row of the one side and column of the other get equal norms, and that of its gate where a factor passes
+  through the gate; scales: the same for gains.
 
 What is then left free is orthogonal, a rotation, or a sign, so that matching solves it exactly.
 """
@@ -31,6 +32,7 @@ from collections.abc import Iterator, MutableMapping
 import torch
 from torch import Tensor
 
+from lmc_core.symmetry.alignment import chunks
 from lmc_core.symmetry.elements import rotary_matrix
 from lmc_core.symmetry.layout import Layout
 from lmc_core.symmetry.rewrite import LayerScale, Norm, Product, Rewrite
@@ -44,10 +46,18 @@ class Blocks(MutableMapping[str, Tensor]):
         self.layout, self.state = layout, state
 
     def __getitem__(self, name: str) -> Tensor:
-        return self.layout.view(self.state, self.layout.by_name[name]).double()
+        return self.view(name).double()
 
     def __setitem__(self, name: str, value: Tensor) -> None:
-        self.layout.view(self.state, self.layout.by_name[name]).copy_(value)
+        self.view(name).copy_(value)
+
+    def view(self, name: str) -> Tensor:
+        """A block in its parameter, in its own precision; what is written into it is written into the model."""
+        return self.layout.view(self.state, self.layout.by_name[name])
+
+    def pieces(self, name: str) -> Iterator[Tensor]:
+        """The same, in pieces if it is large."""
+        return chunks(self.view(name), self.layout.by_name[name])
 
     def __delitem__(self, name: str) -> None:
         raise TypeError("A block cannot be taken out of its parameter.")
@@ -79,8 +89,9 @@ def rewrite_in_place(layout: Layout, rewrite: Rewrite, state: MutableMapping[str
     for space in rewrite.centred:
         if mixes(space):
             for name in writers(layout, rewrite, space):
-                value = blocks[name]
-                blocks[name] = value - value.mean(layout.by_name[name].axis(space), keepdim=True)
+                for part in blocks.pieces(name):
+                    value = part.double()
+                    part.copy_(value - value.mean(layout.by_name[name].axis(space), keepdim=True))
     for norm in rewrite.norms:
         if mixes(norm.space):
             _fold_norm(layout, norm, blocks)
@@ -121,17 +132,18 @@ def _fold_norm(layout: Layout, norm: Norm, blocks: Blocks) -> None:
     offset = None if norm.offset is None else blocks[norm.offset]
     for weight, bias in norm.readers:
         axis = layout.by_name[weight].axis(norm.space)
-        original = blocks[weight]
-        folded = original * _along(gain, original, axis)
-        if norm.centred:
-            folded -= folded.mean(axis, keepdim=True)
-        if offset is not None:
-            constant = (original * _along(offset, original, axis)).sum(axis)
-            if bias is None:
-                folded += constant.unsqueeze(axis) / size
-            else:
-                blocks[bias] = blocks[bias] + constant
-        blocks[weight] = folded
+        for part in blocks.pieces(weight) if bias is None else (blocks.view(weight),):
+            original = part.double()
+            folded = original * _along(gain, original, axis)
+            if norm.centred:
+                folded -= folded.mean(axis, keepdim=True)
+            if offset is not None:
+                constant = (original * _along(offset, original, axis)).sum(axis)
+                if bias is None:
+                    folded += constant.unsqueeze(axis) / size
+                else:
+                    blocks[bias] = blocks[bias] + constant
+            part.copy_(folded)
     if norm.gain is not None:
         blocks[norm.gain] = torch.full((size,), norm.unit, dtype=torch.float64)
     if norm.offset is not None:
@@ -172,12 +184,13 @@ def _balance(layout: Layout, product: Product, space: Space, chosen: SymmetryCla
     """
     if not chosen.stretches:
         return
-    sides = [
-        [layout.copies(blocks[name], layout.by_name[name], space.name) for name in names]
-        for names in (product.left, product.right)
-    ]
-    left, right = (torch.cat(parts, -1) for parts in sides)
-    if chosen in (SymmetryClass.SCALES, SymmetryClass.SCALED):
+    groups = [names for names in (product.left, product.right, product.gate) if names]
+    sides = [[layout.copies(blocks[name], layout.by_name[name], space.name) for name in names] for names in groups]
+    left, right, *gate = (torch.cat(parts, -1) for parts in sides)
+    moved: tuple[Tensor, ...]
+    if chosen in (SymmetryClass.SCALES, SymmetryClass.SCALED) and gate:
+        moved = _equal_norms(left, right, *gate)
+    elif chosen in (SymmetryClass.SCALES, SymmetryClass.SCALED):
         ratio = _ratio(left.square().sum(-1), right.square().sum(-1))[..., None]
         moved = left * ratio, right / ratio
     elif chosen is SymmetryClass.ROTARY:
@@ -195,7 +208,7 @@ def _balance(layout: Layout, product: Product, space: Space, chosen: SymmetryCla
         )
     else:
         moved = _equal_shares(left, right)
-    for names, parts, value in zip((product.left, product.right), sides, moved, strict=True):
+    for names, parts, value in zip(groups, sides, moved, strict=True):
         for name, piece in zip(names, value.split([part.shape[-1] for part in parts], -1), strict=True):
             block = layout.by_name[name]
             shape = tuple(layout.view(blocks.state, block).shape)
@@ -205,6 +218,13 @@ def _balance(layout: Layout, product: Product, space: Space, chosen: SymmetryCla
 def _ratio(left: Tensor, right: Tensor) -> Tensor:
     """The factor (|right| / |left|)^1/2 that makes squared norms equal; 1 where one of them is zero."""
     return torch.where((left > 0) & (right > 0), (right / left) ** 0.25, 1.0)
+
+
+def _equal_norms(*sides: Tensor) -> tuple[Tensor, ...]:
+    """Scale the rows of all sides to their geometric mean, unless one of them is zero."""
+    norms = torch.stack([side.norm(dim=-1) for side in sides])
+    factors = torch.where((norms > 0).all(0), norms.clamp_min(1e-300).log().mean(0).exp() / norms, 1.0)
+    return tuple(side * factor[..., None] for side, factor in zip(sides, factors, strict=True))
 
 
 def _equal_shares(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:

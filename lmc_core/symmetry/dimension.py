@@ -61,6 +61,8 @@ def symmetry_dimension(layout: Layout, rewrite: Rewrite) -> Counts:
         if product.invisible:
             rotated = space.pairs.rotated if space.pairs else 0
             add("biases that no output sees", numel(product.invisible) * (space.size - rotated) // space.size)
+        if product.gate:
+            add("scales of gates", space.size * space.copies)
         if product.constant:
             add("biases that no output sees", numel(product.constant[0]))
     for part in rewrite.layer_scales:
@@ -75,7 +77,7 @@ def symmetry_dimension(layout: Layout, rewrite: Rewrite) -> Counts:
         axes = () if over is None else (over,) if isinstance(over, int) else over
         if axes and block.axes[axes[0]].space is not None:
             shape = _shape(layout, block.name)
-            add("shifts of softmax routers", numel(block.name) // math.prod(shape[axis] for axis in axes))
+            add("shifts common to all experts", numel(block.name) // math.prod(shape[axis] for axis in axes))
     add("scales that norms undo", len(rewrite.scales))
     for what, number in rewrite.further:
         add(what, number)

@@ -41,6 +41,7 @@ class Product:
             the coordinates that are not rotated by a position encoding.
         constant: (bias on the left, weight on the right, bias that the right side adds to) where the left bias reaches the
             output as a constant: b_o -> b_o + W_o b_v, as attention rows sum to one.
+        gate: blocks of a third side, where a positive factor passes through a gate too (ReLU): all three get equal norms.
     """
 
     space: str
@@ -48,6 +49,7 @@ class Product:
     right: tuple[str, ...]
     invisible: str | None = None
     constant: tuple[str, str, str] | None = None
+    gate: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

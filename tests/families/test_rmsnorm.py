@@ -45,6 +45,7 @@ WINDOW = {"use_sliding_window": True, "sliding_window": 3, "max_window_layers": 
 COUNTED: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("llama", TINY | HEADS | {"head_dim": 4}),
     "llama, biases": ("llama", TINY | BIASES | {"mlp_bias": True}),
+    "llama, relu": ("llama", TINY | {"hidden_act": "relu", "mlp_bias": True, "vocab_size": 17}),
     "mistral": ("mistral", TINY | {"sliding_window": 3}),
     "qwen2": ("qwen2", TINY | WINDOW),
     "qwen3": ("qwen3", TINY | HEADS | {"head_dim": 4}),
@@ -307,6 +308,30 @@ def test_gains_of_queries_and_keys_are_balanced(name: str) -> None:
     extra = tuple(range(1, query.ndim - key.ndim + 1))  # queries of a group
     power = query.square().sum((*extra, -2))
     torch.testing.assert_close(power, key.square().sum(-2))
+
+
+def test_gates_that_let_a_factor_pass_are_balanced_too() -> None:
+    """relu(s g) u d / s: the norms of a unit's gate, `up` and `down` become one number, whatever they were shared out as."""
+    model = random_model("llama-all-heads-relu")
+    state = {name: tensor.clone() for name, tensor in model.state.items()}
+    blocks = Blocks(model.layout, state)
+    factor = torch.linspace(0.3, 3, 20, dtype=torch.float64)
+    for part, axis in (("weight", factor[:, None]), ("bias", factor)):
+        blocks[f"blocks.0.gate.{part}"] = blocks[f"blocks.0.gate.{part}"] * axis
+        blocks[f"blocks.0.up.{part}"] = blocks[f"blocks.0.up.{part}"] / axis
+    other = model.with_state(state)
+    assert function_error(model, other, random_inputs(model), torch.float64) < 1e-12
+    classes = choose_classes(model.layout.spaces)
+    left, right = canonical(model, classes), canonical(other, classes)
+    for name in left.state:
+        torch.testing.assert_close(left.state[name], right.state[name])
+    found = left.layout.read(left.state)
+    joined = [
+        torch.cat([found[f"blocks.0.{side}.weight"], found[f"blocks.0.{side}.bias"][:, None]], 1) for side in ("gate", "up")
+    ]
+    for side in joined:
+        torch.testing.assert_close(side.norm(dim=1), found["blocks.0.down.weight"].norm(dim=0))
+    assert error_after(random_model("llama"), scaled("blocks.0.gate.weight", "blocks.0.up.weight")) > 1e-3  # SiLU
 
 
 def test_signs_of_rotary_pairs_pass_through_norms() -> None:

@@ -158,6 +158,8 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("llama", {"num_key_value_heads": 3}, "should divide num_attention_heads"),
     ("mistral", {"head_dim": 7}, "heads of even size"),
     ("olmo", {"num_attention_heads": 8, "num_key_value_heads": 8}, "heads of even size"),
+    ("qwen2", {"head_dim": 0}, "'head_dim' as a positive integer"),
+    ("qwen2", {"num_key_value_heads": 0}, "'num_key_value_heads' as a positive integer"),
     ("qwen2", {"head_dim": -4}, "'head_dim' as a positive integer"),
     ("llama", {"hidden_act": "softmax"}, "activation 'softmax' is not supported"),
     ("llama", {"attention_bias": "false"}, "'attention_bias' as true or false"),

@@ -10,8 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmc_core.matching.solvers import assignment, maximise, procrustes
-from lmc_core.symmetry.elements import Permutation, random_element
-from lmc_core.symmetry.spaces import LINEAR, PAIR_SIGNS, ROTARY, ROTATIONS, SIGNED_AND_SCALED, Pairs, Space, SymmetryClass
+from lmc_core.symmetry.elements import Permutation, random_element, rotary_matrix
+from lmc_core.symmetry.spaces import (
+    LINEAR,
+    PAIR_SIGNS,
+    ROTARY,
+    ROTATIONS,
+    SCALES,
+    SIGNED_AND_SCALED,
+    TURNS,
+    Pairs,
+    Space,
+    SymmetryClass,
+)
 
 seeds = st.integers(0, 2**20)
 
@@ -126,7 +137,9 @@ def test_rotations_of_pairs_are_the_best_of_a_grid(seed: int, interleaved: bool)
     element, _ = maximise(space, SymmetryClass.ROTATION, m)
     random = random_element(space, SymmetryClass.ROTATION, torch.Generator().manual_seed(seed)).matrix()
     blocks = element.matrix()
-    assert torch.equal(blocks != 0, (random != 0) & (blocks != 0)) and float(torch.linalg.det(blocks[:4, :4])) == pytest.approx(1)
+    assert torch.equal(blocks != 0, (random != 0) & (blocks != 0)) and float(torch.linalg.det(blocks[:4, :4])) == pytest.approx(
+        1
+    )
 
 
 @settings(max_examples=15, deadline=None, derandomize=True)
@@ -139,6 +152,27 @@ def test_signs_of_pairs_are_the_best_of_all(seed: int) -> None:
     assert value(pairs, SymmetryClass.SIGNS, m) == pytest.approx(best)
     alone = Space("p", "query-key", 6, PAIR_SIGNS, "")
     assert value(alone, SymmetryClass.SIGNS, m) == pytest.approx(float(each.abs().sum()))
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(seeds, st.booleans())
+def test_quarter_turns_of_pairs_are_the_best_of_all(seed: int, interleaved: bool) -> None:
+    m = matrix(5, seed)
+    space = Space("p", "query-key", 5, TURNS, "", pairs=Pairs(4, interleaved))
+    angles = torch.pi / 2 * torch.tensor(list(product(range(4), repeat=2)), dtype=torch.float64)
+    turns = torch.polar(torch.ones_like(angles), angles)
+    every = rotary_matrix(Pairs(4, interleaved), turns, torch.ones(16, 1, 1, dtype=torch.float64))
+    assert value(space, SymmetryClass.TURNS, m) == pytest.approx(float((every * m).sum((1, 2)).max()))
+    random = random_element(space, SymmetryClass.TURNS, torch.Generator().manual_seed(seed)).matrix()
+    assert float((every - random).abs().amax((1, 2)).min()) < 1e-12
+
+
+def test_scales_are_balanced_already() -> None:
+    m = matrix(4, 1)
+    space = Space("g", "gains", 4, SCALES, "")
+    assert value(space, SymmetryClass.SCALES, m) == pytest.approx(float(m.trace()))
+    random = random_element(space, SymmetryClass.SCALES, torch.Generator().manual_seed(1)).matrix()
+    assert torch.equal(random, random.diagonal().diag()) and bool((random.diagonal() > 0).all())
 
 
 def test_none_keeps_the_diagonal() -> None:
