@@ -23,12 +23,15 @@ _HOME = {
     "FAMILIES": "lmc_core.models.families",
     "Model": "lmc_core.models.model",
     "load": "lmc_core.models.load",
+    "own_model": "lmc_core.models.own",
+    "Structure": "lmc_core.models.structure",
     "zoo": "lmc_core.models.load",
     # symmetry
     "Alignment": "lmc_core.symmetry.alignment",
     "Block": "lmc_core.symmetry.layout",
     "Invertible": "lmc_core.symmetry.elements",
     "Layout": "lmc_core.symmetry.layout",
+    "Monomial": "lmc_core.symmetry.elements",
     "Orthogonal": "lmc_core.symmetry.elements",
     "Permutation": "lmc_core.symmetry.elements",
     "Space": "lmc_core.symmetry.spaces",
@@ -40,6 +43,8 @@ _HOME = {
     "AlignedPair": "lmc_core.matching.pair",
     "Settings": "lmc_core.matching.weight",
     "align_pair": "lmc_core.matching.pair",
+    "Audit": "lmc_core.matching.audit",
+    "audit": "lmc_core.matching.audit",
     "canonical": "lmc_core.matching.pair",
     "match_weights": "lmc_core.matching.weight",
     # paths
@@ -51,6 +56,7 @@ _HOME = {
     # tasks
     "TASKS": "lmc_core.tasks",
     "get_task": "lmc_core.tasks",
+    "Examples": "lmc_core.tasks",
     "task_for": "lmc_core.tasks",
     # runs
     "BarrierRequest": "lmc_core.runs.request",

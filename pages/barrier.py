@@ -47,7 +47,7 @@ try:
         status.Curve(each.label(largest), request, work.stored(request.key))
         for each, request in zip(wanted, requests, strict=True)
     ]
-    status.show_status(lines, KEY)
+    status.show_status(lines, KEY, work.memory_note(pair[0]["reference"], points))
 except LmcError as error:
     st.error(str(error), icon=":material/error:")
     st.stop()

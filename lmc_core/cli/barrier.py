@@ -20,8 +20,9 @@ def run(arguments: argparse.Namespace) -> None:
     check_target(arguments.html, "--html")
     if arguments.method == "none" and arguments.classes:
         raise BadInput("--class has no effect with --method none; leave one of them out.")
+    from lmc_core.figures.numbers import size
     from lmc_core.runs import Local, get_executor
-    from lmc_core.runs.barrier import make_request
+    from lmc_core.runs.barrier import make_request, memory_of
 
     executor = get_executor(arguments.executor)
     if isinstance(executor, Local):
@@ -41,6 +42,8 @@ def run(arguments: argparse.Namespace) -> None:
             refine=arguments.refine,
             device=arguments.device,
         )
+        memory = memory_of(request.models[0], request.points, request.method != "none").peak
+        progress.report(0.0, f"about {size(memory)} of memory are needed")
         result = executor.run(request, progress.report).result
     if arguments.csv is not None or arguments.html is not None:
         _write(arguments, result)
@@ -64,10 +67,10 @@ def _write(arguments: argparse.Namespace, result: Mapping[str, Any]) -> None:
 
 def summary(result: Mapping[str, Any]) -> str:
     """The result in words with units, and a few points of the curve."""
-    from lmc_core.figures.numbers import number, seconds
+    from lmc_core.figures.numbers import number, seconds, size
     from lmc_core.figures.words import barrier_words, classes_sentence, setting_label
 
-    setting = setting_label(result["method"], result["classes"])
+    setting = setting_label(result["method"], result["classes"], result.get("largest"))
     chosen = classes_sentence(result["classes"])
     aligned = result["function_error"] is not None
     windows = f" of {result['length']} tokens" if result.get("length") else ""
@@ -81,6 +84,8 @@ def summary(result: Mapping[str, Any]) -> str:
     ]
     if aligned:
         pairs.append(("function", f"outputs changed by {number(result['function_error'], digits=2)} (relative, at most)"))
+    if result.get("memory"):
+        pairs.append(("memory", f"about {size(result['memory'])} at the most"))
     spent = result["seconds"]
     took = f"{seconds(spent['align'])} to align, {seconds(spent['evaluate'])} to evaluate"
     pairs.append(("time", took + (" (computed earlier)" if result["cached"] else "")))

@@ -65,7 +65,9 @@ def show_public(as_json: bool) -> None:
         print(
             f"\n{row['name']}: {row['sentence']}\n  {', '.join(first)}{', ... ' + last[-1] if last else ''}\n  {row['source']}"
         )
-    print("\nA download is about the weights in float32, or half of that; each model is fetched once, into the hub's own cache.")
+    print(
+        "\nA download is about the weights in float32, or half of that; each model is fetched once, into the hub's own cache."
+    )
 
 
 def score_words(score: Mapping[str, Any]) -> str:
@@ -97,5 +99,10 @@ def show(reference: str, as_json: bool) -> None:
         ("digest", content["digest"]),
     ]
     print(facts(pairs))
-    rows = [(s["kind"], s["largest"], s["reason"], str(s["spaces"]), str(s["size"])) for s in content["spaces"]]
-    print("\n" + table(("space", "largest class", "because", "number", "size"), rows, left=3))
+    print()
+    for space in content["spaces"]:
+        number = f"{space['spaces']} of size {space['size']}" if space["spaces"] > 1 else f"size {space['size']}"
+        print(f"{space['kind']}: {space['largest']} ({number}), because {space['reason']}.")
+    total = content["dimension"]["total"]
+    print(f"\nDirections of the parameters that no output sees: {total:,} of {content['parameters']:,}.")
+    print(table(("from", "dimension"), [(what, f"{number:,}") for what, number in content["dimension"]["of"].items()], left=1))

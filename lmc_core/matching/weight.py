@@ -9,7 +9,8 @@ assignment, or a Procrustes map), so the objective never falls. Spaces within an
 the best value that their planes can reach for each pair, experts by that of their units (`steps`).
 
 The cycle has many local optima. The first visit of the residual stream decides most, so several starts are tried that differ
-in which blocks that first visit sees. After a few rounds of each, the best by the objective alone goes on to its end.
+in which blocks that first visit sees. After a few rounds of each, the best by the objective alone goes on to its end. Latent
+streams, which are made from the residual stream, are visited next, by what makes them alone: heads are not aligned yet.
 
 Ainsworth, Hayase, Srinivasa 2022 (arXiv 2209.04836, section 3.2) for permutations; Theus et al. 2025 (arXiv 2506.22712) for
 orthogonal maps of the residual stream of transformers.
@@ -141,21 +142,25 @@ class _Search:
         self.before = self.moved.objective
         self.gains: list[float] = []
         self.values: list[float] = []
-        streams = [root for root in problem.roots if root.kind == "residual"]
-        for stream in streams:
-            self._take(self._first_visit(stream))
-        if not streams:
-            self._take({})
+        for kind in ("residual", "latent"):  # what a latent stream is made from stands still when it is visited first
+            for stream in problem.roots:
+                if stream.kind == kind:
+                    self.moved.take(self._first_visit(stream))
+        self.values.append(self.moved.objective)
 
     def _first_visit(self, stream: Space) -> dict[str, Element]:
         problem = self.moved.problem
         chosen = problem.chosen(stream)
         if chosen is SymmetryClass.NONE:
             return {}
-        if isinstance(self.start, int):
+        edges = self.start == EDGES
+        known = {stream.name, None}
+        if stream.kind == "latent":
+            edges, known = True, known | {root.name for root in problem.roots if root.kind == "residual"}
+        elif isinstance(self.start, int):
             return {stream.name: random_element(stream, chosen, torch.Generator().manual_seed(self.start))}
-        inner = [b.name for b in problem.touching[stream.name] if {axis.space for axis in b.axes} - {stream.name, None}]
-        return solve(self.moved, stream, dict.fromkeys(inner, FAINT) if self.start == EDGES else None)
+        inner = [b.name for b in problem.touching[stream.name] if {axis.space for axis in b.axes} - known]
+        return solve(self.moved, stream, dict.fromkeys(inner, FAINT) if edges else None)
 
     def _take(self, step: Mapping[str, Element]) -> None:
         self.moved.take(step)

@@ -54,12 +54,19 @@ class Structure:
         return math.prod(words)
 
     def parameter(
-        self, block: str, name: str, pattern: str, shape: tuple[int, ...], ignores_mean_over: int | tuple[int, ...] | None = None
+        self,
+        block: str,
+        name: str,
+        pattern: str,
+        shape: tuple[int, ...],
+        ignores_mean_over: int | tuple[int, ...] | None = None,
     ) -> None:
         """Add a parameter that is one block."""
         self.fused(name, shape, [(block, pattern)], ignores_mean_over)
 
-    def fused(self, name: str, shape: tuple[int, ...], parts: Parts, ignores_mean_over: int | tuple[int, ...] | None = None) -> None:
+    def fused(
+        self, name: str, shape: tuple[int, ...], parts: Parts, ignores_mean_over: int | tuple[int, ...] | None = None
+    ) -> None:
         """Add a parameter that holds several blocks."""
         self.shapes[name] = tuple(shape)
         self.blocks += [Block(block, name, pattern, ignores_mean_over) for block, pattern in parts]

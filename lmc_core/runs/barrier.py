@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
     from lmc_core.models.model import Model
     from lmc_core.paths.curve import Curve
+    from lmc_core.runs.memory import Memory
     from lmc_core.tasks import Examples, Task
 
 Report = Callable[[float, str], None]
 CHECKED = 16  # examples the function check runs on
+WARM = 200_000_000  # bytes of a model's files up to which it is kept in memory between runs
 WINDOW = 128  # tokens of a window when nothing else is asked for
 DEVICES = ("cpu", "cuda", "mps")
 
@@ -34,11 +36,21 @@ def _load_once(reference: str, stamp: tuple[tuple[int, int], ...]) -> Model:
 
 
 def _load(reference: str) -> Model:
-    """Load a model, or take the one kept warm if its files have not been written since."""
-    from lmc_core.models.load import files_of
+    """Load a model, or take the one kept warm if its files have not been written since; large ones are not kept."""
+    from lmc_core.models.load import files_of, load
 
+    if sum(path.stat().st_size for path in files_of(reference)) > WARM:
+        return load(reference)
     stats = [path.stat() for path in files_of(reference)]
     return _load_once(reference, tuple((stat.st_mtime_ns, stat.st_size) for stat in stats))
+
+
+def memory_of(reference: str, points: int = 25, aligned: bool = True) -> Memory:
+    """The memory that a run on two models like this one takes, before anything of their weights is read."""
+    from lmc_core.models.load import configuration
+    from lmc_core.runs.memory import estimate
+
+    return estimate(*configuration(reference), points, aligned)
 
 
 def find_device(wanted: str | None = None) -> str:
@@ -153,6 +165,7 @@ def make_request(
     from lmc_core.matching.pair import METHODS, common_form
     from lmc_core.matching.weight import Settings
     from lmc_core.models.load import full_reference
+    from lmc_core.runs.memory import require_room
     from lmc_core.symmetry.spaces import choose_classes
     from lmc_core.tasks.prediction import require_loss
 
@@ -170,6 +183,7 @@ def make_request(
         raise UnknownName.of("setting", ", ".join(settings or {}), Settings.__dataclass_fields__) from None
     where = find_device(device)
     references = full_reference(a), full_reference(b)
+    require_room(memory_of(references[0], points, method != "none").peak, f"Measuring between {a} and {b}")
     models = _load(references[0]), _load(references[1])
     common_form(*models)
     chosen_task = _task_of(*models, task)
@@ -215,6 +229,7 @@ def compute(
         FunctionChanged: if an alignment moved the outputs by more than rounding.
     """
     from lmc_core.matching.pair import align_pair, common_form
+    from lmc_core.matching.problem import HELD
     from lmc_core.matching.weight import Settings
     from lmc_core.paths.curve import curve
     from lmc_core.paths.line import Line
@@ -241,6 +256,7 @@ def compute(
             Settings(**dict(request.settings)),
             masks=seen_rows(a, b),
             progress=lambda share: report(0.02 + 0.18 * share, "matching the weights"),
+            in_place=a.parameters > HELD,
         )
         line = Line(pair.a, pair.b)
         align_seconds = pair.seconds
@@ -261,8 +277,10 @@ def compute(
     )
     seconds = {"align": align_seconds, "evaluate": perf_counter() - begin}
     largest = {kind: value.value for kind, value in choose_classes(a.layout.spaces).items()}
+    memory = memory_of(request.models[0], request.points, request.method != "none").peak
+    about = {"parameters": a.parameters, "largest": largest, "memory": memory}
     arrays = {"losses": found.losses.numpy(), "correct": found.correct.numpy()}
-    return _result(request, task, found, seconds) | aligned | {"parameters": a.parameters, "largest": largest}, arrays
+    return _result(request, task, found, seconds) | aligned | about, arrays
 
 
 def task_and_examples(request: BarrierRequest, models: tuple[Model, Model]) -> tuple[Task, Examples]:

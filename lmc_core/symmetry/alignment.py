@@ -66,7 +66,7 @@ def act_on_block(layout: Layout, block: Block, tensor: Tensor, elements: Mapping
     return tensor
 
 
-CHUNK = 2**22  # numbers of a large block that are held in float64 at once: 32 MB
+CHUNK = 2**20  # numbers of a large block that are held in float64 at once: 8 MB
 
 
 def chunks(tensor: Tensor, block: Block, spaces: Container[str] | None = None) -> Iterator[Tensor]:

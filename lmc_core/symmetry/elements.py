@@ -297,7 +297,9 @@ def random_element(space: Space, chosen: SymmetryClass, generator: torch.Generat
     if chosen in (SymmetryClass.ROTATION, SymmetryClass.ROTARY):
         assert space.pairs is not None
         half, others = space.pairs.rotated // 2, n - space.pairs.rotated
-        turn = torch.polar(torch.ones(*shape, half, dtype=torch.float64), 6.283 * torch.rand(*shape, half, generator=generator).double())
+        turn = torch.polar(
+            torch.ones(*shape, half, dtype=torch.float64), 6.283 * torch.rand(*shape, half, generator=generator).double()
+        )
         if chosen is SymmetryClass.ROTATION:
             return Orthogonal(rotary_matrix(space.pairs, turn, haar(others)))
         factors = turn * spread(half)

@@ -67,7 +67,9 @@ def choose_classes(pair: Sequence[Row], key: str) -> tuple[Setting, dict[str, di
         "Method", list(METHODS), key=f"{key}_method", required=True, format_func=METHODS.__getitem__,
         help="Weight matching moves B so that its weights correlate most with those of A; it needs no data.",
     )  # fmt: skip
-    return Setting.of(str(method), {kind: st.session_state[f"{key}_{kind}"] for kind in kinds}), {kind: spaces[kind] for kind in kinds}
+    return Setting.of(str(method), {kind: st.session_state[f"{key}_{kind}"] for kind in kinds}), {
+        kind: spaces[kind] for kind in kinds
+    }
 
 
 def _help(space: Row) -> str:

@@ -37,7 +37,7 @@ class Curve:
         return self.request.key
 
 
-def show_status(curves: list[Curve], key: str) -> None:
+def show_status(curves: list[Curve], key: str, note: str = "") -> None:
     """Show one line on the state of all curves with the button that fits, and rerun the page when one has arrived.
 
     The button belongs to the page and only the words are polled: a click on a button that is being redrawn would be lost.
@@ -45,6 +45,7 @@ def show_status(curves: list[Curve], key: str) -> None:
     Args:
         curves: those that the figure should hold.
         key: prefix of the widgets' keys.
+        note: what is said besides while something is not computed yet.
     """
     refused = st.session_state.pop(f"{key}_refused", None)
     if refused:
@@ -71,7 +72,7 @@ def show_status(curves: list[Curve], key: str) -> None:
                 reason = jobs[failed[0].key].error
                 st.error(f"{failed[0].label} was not computed. {reason}", icon=":material/error:")
             else:
-                st.markdown(_rest(curves, missing, jobs))
+                st.markdown(_rest(curves, missing, jobs) + (f" {note}" if missing and note else ""))
         if active:
             st.button("Cancel", key=f"{key}_cancel", on_click=_act, args=(key, work.cancel, active))
             return

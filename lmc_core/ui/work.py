@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+from lmc_core.figures.numbers import size
 from lmc_core.runs.executors import Local
 from lmc_core.runs.jobs import Job
 from lmc_core.runs.request import BarrierRequest
@@ -37,6 +38,14 @@ def request_of(
     a, b = pair
     text = _request(a["reference"], b["reference"], setting.text, split, examples, points, (a["digest"], b["digest"]))
     return BarrierRequest.from_json(json.loads(text))
+
+
+@st.cache_data(max_entries=128)
+def memory_note(reference: str, points: int) -> str:
+    """Say how much memory a run on two models like this one takes."""
+    from lmc_core.runs.barrier import memory_of
+
+    return f"This takes about {size(memory_of(reference, points).peak)} of memory."
 
 
 def stored(key: str) -> dict[str, Any] | None:

@@ -98,6 +98,7 @@ def layer(monkeypatch: pytest.MonkeyPatch) -> Layer:
         kind: {"what": f"the {kind}", "classes": CLASSES[kind], "largest": largest, "reason": "so it is"}
         for kind, largest in LARGEST.items()
     }
+    monkeypatch.setattr(work, "memory_note", lambda reference, points: "This takes about 345 MB of memory.")
     monkeypatch.setattr(catalogue, "models", lambda: known)
     monkeypatch.setattr(catalogue, "spaces", lambda row: spaces)
     return fake

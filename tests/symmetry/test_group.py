@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from lmc_core.errors import BadCheckpoint, BadInput, Inadmissible, Incompatible, UnknownName
 from lmc_core.matching.pair import canonical
-from lmc_core.symmetry.alignment import Alignment
 from lmc_core.models.model import Model
+from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.elements import Invertible, compose, ones_complement, random_element, rotary_matrix
 from lmc_core.symmetry.spaces import LINEAR, Pairs, Space, SymmetryClass, choose_classes, permutations_only
 from tests.networks import random_model

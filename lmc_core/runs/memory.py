@@ -1,0 +1,116 @@
+"""How much memory a run will take, and whether there is that much: said before it begins.
+
+Aligning holds the weights of both models, with a head of its own where it shared the token table, and one layer in float64 with
+what is compared of it; for small models copies of both in float64. The curve holds the parameters of one more point at least.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from lmc_core.errors import BadInput
+
+if TYPE_CHECKING:
+    from lmc_core.models.family import Config, Family
+    from lmc_core.symmetry.layout import Layout
+
+SINGLE, DOUBLE = 4, 8  # bytes of a number
+SCRATCH = 300_000_000  # bytes that forward passes and temporaries take beside the outputs
+CGROUPS = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a run takes, in bytes.
+
+    Attributes:
+        weights: of both models as they are held.
+        align: at the most while they are aligned.
+        measure: at the most while the loss is measured.
+    """
+
+    weights: int
+    align: int
+    measure: int
+
+    @property
+    def peak(self) -> int:
+        """The larger of both."""
+        return max(self.align, self.measure)
+
+
+def estimate(family: Family, config: Config, points: int = 25, aligned: bool = True) -> Memory:
+    """Estimate the memory that a run on two models of a configuration takes, their weights in float32.
+
+    Args:
+        family: of both models.
+        config: of both models.
+        points: of the curve.
+        aligned: whether they are aligned first.
+    """
+    from lmc_core.matching.problem import HELD
+    from lmc_core.paths import curve
+
+    structure = family.structure(config)
+    shapes, tied = structure.layout.shapes, structure.rewrite.tied
+    parameters = sum(math.prod(shape) for shape in shapes.values())
+    each = parameters + (math.prod(shapes[tied.table]) if tied and aligned else 0)
+    held = 2 * SINGLE * each
+    align = held + largest_layer(structure.layout) + SCRATCH
+    if parameters <= HELD:
+        align += 2 * SINGLE * each + 4 * DOUBLE * each  # the originals stay; working copies, and what matching holds of them
+    together = min(points, max(1, curve.HELD // max(1, parameters)))
+    sizes = family.sizes(config)
+    outputs = curve.BATCH * (sizes["tokens"] * min(sizes["context"], 128) if "tokens" in sizes else sizes.get("classes", 1))
+    measure = held + together * SINGLE * each + SINGLE * min(outputs, curve.OUTPUTS) + SCRATCH
+    return Memory(held, align if aligned else 0, measure)
+
+
+def largest_layer(layout: Layout) -> int:
+    """Bytes of the largest block in float64 with its Gram matrices, as one step of matching holds them."""
+    from lmc_core.symmetry.alignment import CHUNK
+
+    most = 0
+    for block in layout.blocks:
+        size = math.prod(layout.shapes[block.parameter])
+        free = any(axis.space is None for axis in block.axes)
+        spaces = [layout.spaces[axis.space].size for axis in block.axes if axis.space]
+        most = max(most, DOUBLE * (3 * (min(size, CHUNK) if free else size) + 2 * max(spaces, default=0) ** 2))
+    return most
+
+
+def available() -> int:
+    """Bytes that a new process can still have: of the machine, or of the container it runs in if that is less."""
+    found = psutil.virtual_memory().available
+    for limit, used in CGROUPS:
+        try:
+            most, now = Path(limit).read_text().strip(), Path(used).read_text().strip()
+        except OSError:
+            continue
+        if most.isdigit() and now.isdigit():
+            found = min(found, max(0, int(most) - int(now)))
+    return found
+
+
+def require_room(needed: int, what: str) -> None:
+    """Refuse what does not fit.
+
+    Raises:
+        BadInput: when there is less memory than is needed.
+    """
+    from lmc_core.figures.numbers import size
+
+    there = available()
+    if needed > there:
+        raise BadInput(
+            f"{what} takes about {size(needed)} of memory and {size(there)} are free; "
+            "close other programs, choose smaller models, or use a machine with more memory."
+        )

@@ -1,0 +1,51 @@
+"""What a run is said to take, and the refusal of what does not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lmc_core.errors import BadInput
+from lmc_core.models.gpt2 import GPT2
+from lmc_core.runs import memory
+from lmc_core.runs.barrier import make_request, memory_of
+
+MEDIUM = GPT2.config({"model_type": "gpt2", "n_embd": 1024, "n_layer": 24, "n_head": 16})
+
+
+def test_large_models_are_held_once() -> None:
+    """Weights of both in float32, heads of their own, a layer in float64; no copies."""
+    weights = 2 * 4 * 354_823_168
+    heads = 2 * 4 * 50257 * 1024
+    found = memory.estimate(GPT2, MEDIUM)
+    assert found.weights == weights + heads
+    assert found.weights < found.align < 1.4 * weights
+    assert memory.estimate(GPT2, MEDIUM, aligned=False).align == 0
+    assert found.peak == max(found.align, found.measure)
+
+
+def test_points_of_large_models_are_not_held_together() -> None:
+    few, many = (memory.estimate(GPT2, MEDIUM, points).measure for points in (3, 51))
+    assert few == many
+
+
+def test_a_run_that_does_not_fit_is_refused_before_weights_are_read(
+    tiny_gpt2_pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = map(str, tiny_gpt2_pair)
+    assert memory_of(a).peak > 2 * 4 * 10_000
+    monkeypatch.setattr(memory, "available", lambda: 1_000_000)
+    monkeypatch.setattr("lmc_core.runs.barrier._load", lambda reference: pytest.fail("weights were read"))
+    with pytest.raises(BadInput, match="takes about .* MB of memory and 1.00 MB are free"):
+        make_request(a, b, task="plays", device="cpu")
+
+
+def test_the_limit_of_a_container_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    most, used = tmp_path / "max", tmp_path / "current"
+    most.write_text("3000000\n")
+    used.write_text("1000000\n")
+    monkeypatch.setattr(memory, "CGROUPS", ((str(most), str(used)),))
+    assert memory.available() == 2_000_000
+    most.write_text("max\n")
+    assert memory.available() > 2_000_000
