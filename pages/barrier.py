@@ -5,7 +5,7 @@ import streamlit as st
 from lmc_core.errors import LmcError
 from lmc_core.figures.words import barrier_caption, labels_of
 from lmc_core.ui import address, catalogue, curves, status, work
-from lmc_core.ui.controls import choose_accuracy, choose_classes, choose_kept, choose_pair
+from lmc_core.ui.controls import choose_accuracy, choose_classes, choose_kept, choose_pair, choose_task
 from lmc_core.ui.setting import PLAIN
 
 KEY = "barrier"
@@ -23,6 +23,7 @@ with st.sidebar:
     except LmcError as error:
         st.error(str(error), icon=":material/error:")
         st.stop()
+    task = choose_task(pair, known, KEY)
     split, examples, points = choose_accuracy(KEY)
     kept = choose_kept(setting, spaces, KEY)
 
@@ -32,6 +33,7 @@ address.write(
         "b": pair[1]["name"],
         "method": setting.method,
         **dict(setting.classes),
+        "task": task,
         "split": split,
         "examples": str(examples or "all"),
         "points": str(points),
@@ -42,7 +44,7 @@ address.write(
 try:
     largest = {kind: space["largest"] for kind, space in spaces.items()}
     wanted = list(dict.fromkeys([PLAIN, *kept, setting]))
-    requests = [work.request_of(pair, each, split, examples, points) for each in wanted]
+    requests = [work.request_of(pair, each, split, examples, points, task) for each in wanted]
     lines = [
         status.Curve(each.label(largest), request, work.stored(request.key))
         for each, request in zip(wanted, requests, strict=True)

@@ -20,6 +20,7 @@ def listing() -> list[dict[str, Any]]:
         family = get_family(card["family"])
         sizes = family.sizes(family.config(json.loads((folder_of(f"zoo:{name}") / "config.json").read_text())))
         row = {"name": name, "reference": f"zoo:{name}", "family": family.name, "task": card["task"], "seed": card["seed"]}
+        row |= {"takes": family.takes}
         row |= {"parameters": card["parameters"], "width": sizes["width"], "sizes": sizes, "scores": card["scores"]}
         rows.append(row)
     return rows

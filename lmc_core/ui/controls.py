@@ -77,8 +77,22 @@ def _help(space: Row) -> str:
     return f"{what}; at most {space['largest']}: {space['reason']}."
 
 
+def choose_task(pair: Sequence[Row], known: Mapping[str, Row], key: str) -> str:
+    """What the loss is measured on: the task of model A, or another that gives the same kind of input."""
+    tasks = list(dict.fromkeys([pair[0]["task"], pair[1]["task"]]))
+    tasks += [
+        t for t in dict.fromkeys(row["task"] for row in known.values() if row["takes"] == pair[0]["takes"]) if t not in tasks
+    ]
+    name = f"{key}_task"
+    address.prepare(name, "task", tasks, tasks[0])
+    if st.session_state[name] not in tasks or st.session_state.get(f"{key}_task_of") not in (None, pair[0]["task"]):
+        st.session_state[name] = tasks[0]  # the person went to a model of another task
+    st.session_state[f"{key}_task_of"] = pair[0]["task"]
+    return str(st.selectbox("Measured on", tasks, key=name, help="Models of different tasks can be compared on either."))
+
+
 def choose_accuracy(key: str) -> tuple[str, int | None, int]:
-    """Which data, how much of it, and how many points; returns split, examples (None for all) and points."""
+    """How much of the data, and how many points; returns split, examples (None for all) and points."""
     st.subheader("How exact", anchor=False)
     address.prepare(f"{key}_examples", "examples", [str(n or "all") for n in EXAMPLES], "all")
     address.prepare(f"{key}_points", "points", list(POINTS), 25)

@@ -2,13 +2,14 @@
 
 import streamlit as st
 
-from lmc_core.ui.server import BARRIER, ICON, START
+from lmc_core.ui.server import BARRIER, ICON, MODELS, START
 
 st.set_page_config(page_title="LMC Explorer", page_icon=str(ICON), layout="wide", initial_sidebar_state=430)
 page = st.navigation(
     [
         st.Page(START, title="Start", default=True),
         st.Page(BARRIER, title="Barrier", url_path="barrier"),
+        st.Page(MODELS, title="Models", url_path="models"),
     ],
     position="top",
 )

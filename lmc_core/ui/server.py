@@ -16,6 +16,7 @@ ICON = Path(__file__).with_name("icon.svg")
 ROUTER = Path(__file__).with_name("router.py")
 START = app_folder() / "pages" / "start.py"
 BARRIER = app_folder() / "pages" / "barrier.py"
+MODELS = app_folder() / "pages" / "models.py"
 
 
 def routes() -> list[Mount]:

@@ -17,18 +17,27 @@ from lmc_core.ui.setting import Setting
 
 
 @st.cache_data(max_entries=512, show_spinner="Reading the models")
-def _request(a: str, b: str, setting: str, split: str, examples: int | None, points: int, digests: tuple[str, str]) -> str:
+def _request(
+    a: str, b: str, setting: str, split: str, examples: int | None, points: int, task: str, digests: tuple[str, str]
+) -> str:
     from lmc_core.runs.barrier import make_request
 
     chosen = Setting.parse(setting)
     request = make_request(
-        a, b, split=split, examples=examples, points=points, method=chosen.method, classes=dict(chosen.classes) or None
+        a,
+        b,
+        task=task,
+        split=split,
+        examples=examples,
+        points=points,
+        method=chosen.method,
+        classes=dict(chosen.classes) or None,
     )
     return json.dumps(request.to_json())
 
 
 def request_of(
-    pair: Sequence[dict[str, Any]], setting: Setting, split: str, examples: int | None, points: int
+    pair: Sequence[dict[str, Any]], setting: Setting, split: str, examples: int | None, points: int, task: str
 ) -> BarrierRequest:
     """Return the request of a pair of catalogue rows and a setting.
 
@@ -36,7 +45,7 @@ def request_of(
         BadInput: with the reason, when these cannot be compared.
     """
     a, b = pair
-    text = _request(a["reference"], b["reference"], setting.text, split, examples, points, (a["digest"], b["digest"]))
+    text = _request(a["reference"], b["reference"], setting.text, split, examples, points, task, (a["digest"], b["digest"]))
     return BarrierRequest.from_json(json.loads(text))
 
 

@@ -17,7 +17,7 @@ pytestmark = [
 
 SMALL = "/barrier?a=vit-fashion-s0&b=vit-fashion-s1&examples=50&points=5"
 LARGE = "/barrier?a=vit-fashion-s0&b=vit-fashion-s1&examples=all&points=51&split=validation&with=none"
-PAGES = {"/": "How far apart are two trained transformers?", "/barrier": "Loss barrier"}
+PAGES = {"/": "How far apart are two trained transformers?", "/barrier": "Loss barrier", "/models": "Models"}
 
 
 def violations(page: Page) -> list[str]:

@@ -14,6 +14,7 @@ from lmc_core.symmetry.spaces import LINEAR, PERMUTATIONS, ROTATIONS
 from lmc_core.ui import catalogue, work
 
 RESULTS = json.loads((Path(__file__).parents[1] / "fixtures" / "results.json").read_text())
+TASKS = {"vit": "fashion-mnist", "gpt2": "plays"}
 LARGEST = {
     "residual": "orthogonal",
     "units": "permutation",
@@ -29,9 +30,10 @@ CLASSES = {kind: [c.value for c in classes] for kind, classes in {
 def row(name: str, family: str, seed: int, width: int = 96) -> dict:
     score = {"accuracy": 0.893, "loss": 0.3} if family == "vit" else {"perplexity": 4.12, "loss": 1.4}
     sizes = {"width": width}
+    task = "austen" if "austen" in name else TASKS[family]
     return {
-        "name": name, "reference": f"zoo:{name}", "family": family, "task": "t", "seed": seed, "width": width, "sizes": sizes,
-        "parameters": 1, "digest": name, "scores": {"test": score},
+        "name": name, "reference": f"zoo:{name}", "family": family, "task": task, "takes": family, "seed": seed, "width": width,
+        "sizes": sizes, "parameters": 1, "digest": name, "scores": {"test": score},
     }  # fmt: skip
 
 
@@ -48,7 +50,7 @@ class Layer:
     def key(self, setting: str, a: str = "vit-fashion-s0", b: str = "vit-fashion-s1") -> str:
         return f"{a}|{b}|{setting}"
 
-    def request_of(self, pair, setting, split, examples, points):
+    def request_of(self, pair, setting, split, examples, points, task):
         if pair[0]["family"] != pair[1]["family"]:
             raise Incompatible("vit-fashion-s0 is a vit and gpt2-plays-s0 a gpt2; choose two models of one family.")
         self.requests.append((setting.text, split, examples, points))
@@ -90,7 +92,7 @@ def layer(monkeypatch: pytest.MonkeyPatch) -> Layer:
     fake = Layer()
     for name in ("request_of", "stored", "shipped", "jobs", "submit", "cancel"):
         monkeypatch.setattr(work, name, getattr(fake, name))
-    names = [("gpt2-plays-s0", "gpt2", 0), ("gpt2-plays-s1", "gpt2", 1)]
+    names = [("gpt2-plays-s0", "gpt2", 0), ("gpt2-plays-s1", "gpt2", 1), ("gpt2-austen-s0", "gpt2", 0)]
     names += [(f"vit-fashion-s{seed}", "vit", seed) for seed in range(3)]
     known = {"vit-fashion-narrow-s0": row("vit-fashion-narrow-s0", "vit", 0, 48)}
     known |= {name: row(name, family, seed) for name, family, seed in names}

@@ -106,7 +106,16 @@ def test_incompatible_models_are_one_sentence(at):
 def test_another_family_brings_its_own_partner(at):
     at.run()
     at.selectbox[0].set_value("gpt2-plays-s0").run()
-    assert at.selectbox[1].value == "gpt2-plays-s1"
+    assert [box.value for box in at.selectbox[1:]] == ["gpt2-plays-s1", "plays"]
+
+
+def test_models_can_be_measured_on_another_task_of_their_kind(at, layer):
+    at.query_params.update({"a": "gpt2-plays-s0", "task": "austen"})
+    at.run()
+    assert at.selectbox[2].options == ["plays", "austen"] and at.selectbox[2].value == "austen"
+    assert parameter(at, "task") == ["austen"]
+    at.selectbox[0].set_value("vit-fashion-s0").run()
+    assert at.selectbox[2].options == ["fashion-mnist"] and at.selectbox[2].value == "fashion-mnist"
     assert not at.error
 
 
@@ -118,7 +127,7 @@ def test_the_address_restores_everything(at, layer):
         }
     )  # fmt: skip
     at.run()
-    assert [box.value for box in at.selectbox] == ["vit-fashion-s2", "vit-fashion-s0"]
+    assert [box.value for box in at.selectbox] == ["vit-fashion-s2", "vit-fashion-s0", "fashion-mnist"]
     chosen = "weight.residual-permutation.units-permutation.heads-permutation.query-key-none.value-output-invertible"
     assert layer.requests == [(text, "validation", 200, 11) for text in ("none", PERMUTATIONS, chosen)]
 
@@ -176,6 +185,6 @@ def test_the_first_partner_has_the_same_sizes(at, layer):
     """A narrow model comes earlier in the alphabet, and there is no line to it."""
     at.run()
     assert "vit-fashion-narrow-s0 · seed 0 · width 48 · 89.3%" in at.selectbox[1].options
-    assert [box.value for box in at.selectbox] == ["vit-fashion-s0", "vit-fashion-s1"]
+    assert [box.value for box in at.selectbox] == ["vit-fashion-s0", "vit-fashion-s1", "fashion-mnist"]
     at.selectbox[0].set_value("gpt2-plays-s0").run()
     assert at.selectbox[1].value == "gpt2-plays-s1"
