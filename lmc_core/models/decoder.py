@@ -131,9 +131,8 @@ def rms_decoder(
         if attend is not None:
             readers = attend(s, config, i)
         else:
-            a = attention(
-                s, str(i), heads, size, groups, pairs=Pairs(size, interleaved), normed="rms" if normed else None, clipped=clipped
-            )
+            kind, pairs = "rms" if normed else None, Pairs(size, interleaved)
+            a = attention(s, str(i), heads, size, groups, pairs=pairs, normed=kind, clipped=clipped)
             names = tuple(f"{at}.self_attn.{part}_proj" for part in "qkvo")
             readers = separate_attention(s, a, on, names, biases)  # type: ignore[arg-type]  (four names)
             if normed:

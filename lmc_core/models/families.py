@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from lmc_core.errors import UnknownName
 from lmc_core.models.bert import BERT
+from lmc_core.models.deepseek_v2 import DEEPSEEK_V2
+from lmc_core.models.deepseek_v3 import DEEPSEEK_V3
 from lmc_core.models.family import Family
 from lmc_core.models.gemma2 import GEMMA2
 from lmc_core.models.gpt2 import GPT2
@@ -28,6 +30,8 @@ FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
         BERT,
+        DEEPSEEK_V2,
+        DEEPSEEK_V3,
         GEMMA2,
         GPT2,
         GPT_NEOX,
