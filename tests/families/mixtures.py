@@ -96,9 +96,9 @@ def routing_margin(model: Model, inputs: Tensor) -> float:
     return min(margins)
 
 
-def round_trip(model: Model, folder: Path) -> None:
+def round_trip(model: Model, folder: Path, auto: str = "AutoModelForCausalLM", **arguments: Any) -> None:
     """Save a model, as it is, rewritten and moved; both transformers and this project must read back what was written."""
-    from transformers import AutoModelForCausalLM
+    import transformers
 
     inputs = random_inputs(model)
     classes = choose_classes(model.layout.spaces)
@@ -111,10 +111,10 @@ def round_trip(model: Model, folder: Path) -> None:
         assert again.config == each.config
         assert again.state.keys() == each.state.keys()
         assert all(torch.equal(again.state[n], t) for n, t in each.state.items())
-        loaded: Any = AutoModelForCausalLM.from_pretrained(folder / name, output_loading_info=True)
+        loaded: Any = getattr(transformers, auto).from_pretrained(folder / name, output_loading_info=True, **arguments)
         module, report = loaded
         assert not any(report.values()), report
         assert module.config.architectures == [type(module).__name__]
         with torch.no_grad():
-            outputs = module.eval()(inputs).logits
+            outputs = model.family.outputs(module.eval(), inputs)
         assert relative_difference(model.family.outputs(model.module(), inputs), outputs) < 1e-5
