@@ -21,12 +21,11 @@ from torch import Tensor, nn
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models import hf
 from lmc_core.models.family import Config, divides, positive_sizes
-from lmc_core.models.parts import POINTWISE, attention, post_norm_stream, separate_attention, units, units_product
+from lmc_core.models.parts import HOMOGENEOUS, POINTWISE, attention, post_norm_stream, separate_attention, units, units_product
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.rewrite import Tied
 from lmc_core.symmetry.spaces import NONE, PERMUTATIONS, SIGNED
 
-HOMOGENEOUS = {"relu", "leaky_relu", "relu2"}  # a positive factor passes through, perhaps squared
 # setting -> its usual value, what any other means
 REFUSED = {
     "is_decoder": (False, "with causal attention"),
@@ -88,8 +87,9 @@ def config(raw: Config, defaults: Mapping[str, Any], classes: Mapping[str, Kind]
 def build(config: Config, config_class: str) -> nn.Module:
     """A module of the class that the configuration names, randomly initialised, in float32."""
     dropless = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "classifier_dropout": 0.0}
-    further = {"add_pooling_layer": config["add_pooling_layer"]} if "add_pooling_layer" in config else {}
-    return hf.build(config, config_class, config["architectures"][0], further, **dropless)
+    settings = dict(config)  # whether there is a pooler is an argument of the class; a file says it by its parameters
+    arguments = {key: settings.pop(key) for key in ("add_pooling_layer",) if key in settings}
+    return hf.build(settings, config_class, config["architectures"][0], arguments, **dropless)
 
 
 def from_disk(tensors: Mapping[str, Tensor], base: str, dropped: tuple[str, ...]) -> dict[str, Tensor]:
