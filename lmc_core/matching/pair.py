@@ -144,8 +144,8 @@ def align_pair(
         settings: of the matcher.
         masks: by parameter, the rows that count.
         progress: called with the share done; may raise to stop.
-        in_place: write into the tensors of `a` and `b`, which then hold the aligned models; for models so large that there is no
-            room for copies. They are of no use afterwards if this fails or is stopped.
+        in_place: write into the tensors of `a` and `b`, which then hold the aligned models; for models so large that there
+            is no room for copies. They are of no use afterwards if this fails or is stopped.
 
     Returns:
         Both models in one frame, in float32, with the measured function error.

@@ -51,8 +51,8 @@ def procrustes(similarity: Tensor, fixes_ones: bool = False) -> Tensor:
 def rotations(similarity: Tensor, pairs: Pairs) -> tuple[Tensor, Tensor]:
     """Maximise <M, T> over rotations of the rotary pairs and orthogonal maps of the other coordinates.
 
-    With M read on one pair as (a, b; c, d), <M, rotation by phi> = (a + d) cos phi + (c - b) sin phi, so phi = arg((a + d) + i (c - b))
-    and the maximum is its modulus.
+    With M read on one pair as (a, b; c, d), <M, rotation by phi> = (a + d) cos phi + (c - b) sin phi, so
+    phi = arg((a + d) + i (c - b)) and the maximum is its modulus.
 
     Returns:
         T, float64 `[..., n, n]`, and the maximum `[...]`.

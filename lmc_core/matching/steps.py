@@ -1,14 +1,16 @@
 """One step of weight matching: the best element of one space and of all within it, everything else held.
 
-Plain spaces are solved exactly. So are heads with their planes, and experts with their units: every pair of copies gets the best
-value that the spaces within can reach, an assignment picks the copies, and the spaces within follow. Heads that share keys
+Plain spaces are solved exactly. So are heads with their planes, and experts with their units: every pair of copies gets the
+best value that the spaces within can reach, an assignment picks the copies, and the spaces within follow. Heads that share keys
 (grouped queries) couple their queries with the plane: for each pair of groups queries are assigned by values that no plane map
-can change, then the plane is solved; where it stands now is a candidate too, so the objective never falls.
+can change, then the plane is solved; where it stands now is a candidate too, so the objective never falls. Of many large experts
+the pairs are compared by products that no order of units can change, and the present order is kept where it is better.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -21,6 +23,7 @@ from lmc_core.symmetry.spaces import Space, SymmetryClass
 
 Shares = Mapping[str, float]
 EXACT = 2**21  # pairs of experts times units; above it pairs of experts are compared by products that no order of units changes
+SKETCH = 64  # random directions through which those products are seen
 
 
 def solve(moved: Moved, root: Space, shares: Shares | None = None) -> dict[str, Element]:
@@ -195,6 +198,7 @@ def _solve_experts(moved: Moved, root: Space, inner: list[Space]) -> dict[str, E
 
     chosen = problem.chosen(units)
 
+    @cache
     def best(i: int, j: int) -> tuple[Element, float]:
         element, value = maximise(units, chosen, *grams(i, j))
         return element, float(value)
@@ -204,10 +208,10 @@ def _solve_experts(moved: Moved, root: Space, inner: list[Space]) -> dict[str, E
     if free:
         here = sum(float(own[i, i]) + best(i, i)[1] for i in range(count))
         exact = count * count * units.size <= EXACT
-        value = own + torch.tensor(
-            [[best(i, j)[1] if exact else sum(p.invariant(i, j) for p in inside) for j in range(count)] for i in range(count)],
-            dtype=torch.float64,
-        )
+        if exact:
+            value = own + torch.tensor([[best(i, j)[1] for j in range(count)] for i in range(count)], dtype=torch.float64)
+        else:
+            value = sum((part.invariants() for part in inside), own)
         order = _order_of(problem, root, experts, value)
         if exact or sum(float(own[i, j]) + best(i, int(j))[1] for i, j in enumerate(order)) >= here:
             places = order
@@ -225,23 +229,34 @@ def _whole(moved: Moved, block: Block) -> tuple[Tensor, Tensor]:
 
 
 class _Experts:
-    """One block of both models, expert by expert."""
+    """One block of both models, expert by expert; of large models in float32."""
 
     def __init__(self, moved: Moved, block: Block, units: Space):
         layout = moved.problem.layout
+        precision = torch.float64 if moved.problem.held else torch.float32
         self.weight = moved.problem.weights[block.name]
         self.order = block.axes[block.axis(units.name)].role == "order"
-        self.sides = [layout.copies(t, block, units.name) for t in _whole(moved, block)]
+        self.sides = [layout.copies(t.to(precision), block, units.name) for t in _whole(moved, block)]
 
     def gram(self, i: int, j: int) -> Tensor:
-        """a_i b_j^T over units, `[n, n]`."""
-        return self.weight * (self.sides[0][i] @ self.sides[1][j].mT)
+        """a_i b_j^T over units, float64 `[n, n]`."""
+        return self.weight * (self.sides[0][i].double() @ self.sides[1][j].double().mT)
 
-    def invariant(self, i: int, j: int) -> float:
-        """<a_i^T a_i, b_j^T b_j> / (|a_i| |b_j|), which no order, sign or rotation of units changes."""
-        a, b = self.sides[0][i], self.sides[1][j]
-        size = float(a.norm() * b.norm())
-        return self.weight * float((a @ b.mT).square().sum()) / size if size else 0.0
+    def invariants(self) -> Tensor:
+        """<a_i^T a_i, b_j^T b_j> / (|a_i| |b_j|) for all pairs, which no order or sign of units changes, `[count, count]`.
+
+        Products of more than `SKETCH` rows are seen through random directions, X -> G^T X H, which keeps <X, Y> on average.
+        """
+        width = self.sides[0].shape[-1]
+        left = right = torch.eye(width, dtype=self.sides[0].dtype)
+        if width > SKETCH:
+            generator = torch.Generator().manual_seed(0)
+            left, right = (torch.randn(width, SKETCH, generator=generator).to(left) / SKETCH**0.5 for _ in range(2))
+        seen = []
+        for side in self.sides:
+            products = torch.stack([(each @ left).mT @ (each @ right) for each in side]).flatten(1).double()
+            seen.append(products / side.flatten(1).norm(dim=1).double().clamp_min(1e-300)[:, None])
+        return self.weight * (seen[0] @ seen[1].mT)
 
 
 def _order_of(problem: Problem, root: Space, experts: Space, value: Tensor) -> Tensor:

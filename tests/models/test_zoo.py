@@ -68,7 +68,7 @@ def test_aligning_keeps_the_function_in_float32_and_float64(family: str) -> None
     a, b = (lmc_core.load(name) for name in SEEDS[family][:2])
     inputs = lmc_core.get_task(a.card["task"]).examples("test", 16).inputs
     pair = lmc_core.align_pair(a, b, inputs, settings=lmc_core.Settings(max_rounds=3))
-    assert 0 < pair.function_error < 1e-5 and pair.trace.objective[-1] > pair.trace.before + 0.3
+    assert 0 < pair.function_error < 1e-5 and pair.trace.objective[-1] > pair.trace.before + 0.15
     classes = lmc_core.choose_classes(b.layout.spaces)
     right = lmc_core.canonical(b, classes)
     moved = right.with_state(pair.alignment.apply(right.layout, right.state))
