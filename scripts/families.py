@@ -27,7 +27,7 @@ Written by `python scripts/families.py`; every number was measured by it. Each c
 - **recovered**: largest relative difference of the parameters after weight matching has brought a moved copy back.
 - **control**: the same difference of the outputs in float64 when one reader is left behind, the smallest over all kinds of
   spaces; a layout that forgets a block shows here. The tests of each family have further controls, just outside each class.
-- **dimension**: of the continuous symmetry group, counted from the layout; the tests compare it with the nullity of the Jacobian.
+- **dimension**: of the continuous symmetry group, counted from the layout; the tests compare it with a numerical nullity.
 
 What is admissible follows from the configuration; `lmc show MODEL` says it with reasons for any model.
 """
@@ -62,7 +62,7 @@ def section(family: Family) -> str:
         numbers = f"{found.double:.0e} | {found.single:.0e} | {found.recovered:.0e} | {found.control:.0e} | {found.dimension:,}"
         rows.append(f"| {name} | {classes} | {numbers} |")
         print(rows[-1], flush=True)
-    head = "| configuration | largest classes | float64 | float32 | recovered | control | dimension |\n|---|---|---|---|---|---|---|"
+    head = "| configuration | largest classes | float64 | float32 | recovered | control | dimension |\n" + "|---" * 7 + "|"
     return f"\n## {family.name}\n\n{family.sentence} {family.reference}.\n\n{head}\n" + "\n".join(rows) + "\n"
 
 

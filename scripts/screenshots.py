@@ -19,7 +19,7 @@ from pathlib import Path
 from lmc_core.ui.launch import ADDRESS, answers, command, free_port
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = {"start": "/", "barrier": "/barrier"}
+PAGES = {"start": "/", "barrier": "/barrier", "models": "/models"}
 SIZES = {"1280": (1280, 800), "1920": (1920, 1080), "phone": (390, 844)}
 LIMIT = 120_000  # milliseconds until a page is drawn
 

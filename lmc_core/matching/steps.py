@@ -3,8 +3,8 @@
 Plain spaces are solved exactly. So are heads with their planes, and experts with their units: every pair of copies gets the
 best value that the spaces within can reach, an assignment picks the copies, and the spaces within follow. Heads that share keys
 (grouped queries) couple their queries with the plane: for each pair of groups queries are assigned by values that no plane map
-can change, then the plane is solved; where it stands now is a candidate too, so the objective never falls. Of many large experts
-the pairs are compared by products that no order of units can change, and the present order is kept where it is better.
+can change, then the plane is solved; where it stands now is a candidate too, so the objective never falls. Of many large
+experts pairs are compared by products that no order of units can change; the present order is kept where it is better.
 """
 
 from __future__ import annotations

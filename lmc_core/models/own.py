@@ -32,8 +32,8 @@ def own_model(
         takes: what its inputs are.
 
     Returns:
-        The model. Two of them can be aligned when their classes and shapes are the same. `save` writes `model.safetensors`, to be
-        read with `load_state_dict`.
+        The model. Two of them can be aligned when their classes and shapes are the same. `save` writes `model.safetensors`, to
+        be read with `load_state_dict`.
 
     Raises:
         BadCheckpoint: naming the first parameter that the structure does not cover, or that is not there.

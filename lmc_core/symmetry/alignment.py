@@ -70,7 +70,7 @@ CHUNK = 2**20  # numbers of a large block that are held in float64 at once: 8 MB
 
 
 def chunks(tensor: Tensor, block: Block, spaces: Container[str] | None = None) -> Iterator[Tensor]:
-    """Cut a large view of a block along an axis that no space (of `spaces`) lives in, so that little is in float64 at a time."""
+    """Cut a large view of a block along an axis that no space (of `spaces`) lives in: little is in float64 at a time."""
     free = [i for i, axis in enumerate(block.axes) if axis.space is None or (spaces is not None and axis.space not in spaces)]
     if tensor.numel() <= CHUNK or not free:
         return iter((tensor,))

@@ -237,5 +237,6 @@ def _equal_shares(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     root = s.sqrt()[..., None]
     moved = root * (ql @ u).mT, root * (qr @ vt.mT).mT
     if k < n:  # a side of fewer columns than the plane has dimensions: the rest of the plane is not used
-        moved = tuple(torch.nn.functional.pad(side, (0, 0, 0, n - k)) for side in moved)
+        pad = (0, 0, 0, n - k)
+        return torch.nn.functional.pad(moved[0], pad), torch.nn.functional.pad(moved[1], pad)
     return moved

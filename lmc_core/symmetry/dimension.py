@@ -6,8 +6,8 @@ Counted from the layout and the rewrite, at parameters in general position:
 - a norm's gain and offset can be moved into its readers: d each. The mean of a reader's row is not seen behind a LayerNorm: one
   for each output of a reader that has a bias, or whose norm has no offset;
 - a writer's mean is not seen by a LayerNorm: one for each column;
-- biases that reach no output or only as a constant, sums of which only the total is seen, shifts common to all rows of a softmax
-  router, LayerScale, and positive numbers that a norm undoes.
+- biases that reach no output or only as a constant, sums of which only the total is seen, shifts common to all rows of a
+  softmax router, LayerScale, and positive numbers that a norm undoes.
 
 For a Llama of L layers and width d with G key/value heads of size d_h and F units this is
 d (d - 1) / 2 + 1 + (2 L + 1) d + L G (d_h + d_h^2) + L F. The number equals the nullity of the Jacobian of all outputs with

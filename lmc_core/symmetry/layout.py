@@ -81,9 +81,7 @@ class Block:
     @cached_property
     def slices(self) -> tuple[int | slice, ...]:
         """The index that cuts the block out of the reshaped parameter."""
-        return tuple(
-            int(w[6]) if w[7] else slice(int(w[1]), int(w[2])) if w[3] else slice(None) for w in self._words
-        )
+        return tuple(int(w[6]) if w[7] else slice(int(w[1]), int(w[2])) if w[3] else slice(None) for w in self._words)
 
     def axis(self, space: str) -> int:
         """Number of the first axis that lives in the space."""
@@ -127,9 +125,7 @@ class Layout:
                 )
         for name in state:
             if name not in self.shapes:
-                raise BadCheckpoint(
-                    f"The parameter {name!r} fits no place in a {self.family} model of this configuration."
-                )
+                raise BadCheckpoint(f"The parameter {name!r} fits no place in a {self.family} model of this configuration.")
 
     @cached_property
     def by_name(self) -> dict[str, Block]:

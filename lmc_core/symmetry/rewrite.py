@@ -37,8 +37,8 @@ class Product:
         space: the space between them.
         left: blocks of one side, weights and biases.
         right: blocks of the other.
-        invisible: a bias on the right that adds one number to all scores of a query, which a softmax does not see: the key's, on
-            the coordinates that are not rotated by a position encoding.
+        invisible: a bias on the right that adds one number to all scores of a query, which a softmax does not see: the key's,
+            on the coordinates that are not rotated by a position encoding.
         constant: (bias on the left, weight on the right, bias that the right side adds to) where the left bias reaches the
             output as a constant: b_o -> b_o + W_o b_v, as attention rows sum to one.
         gate: blocks of a third side, where a positive factor passes through a gate too (ReLU): all three get equal norms.

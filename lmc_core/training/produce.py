@@ -76,7 +76,7 @@ def write(
     subset: bool = False,
     report: Callable[[str], None] = lambda line: None,
 ) -> Model:
-    """Write a trained module of a recipe to `folder`; `story` is what `train` returned. Arguments and result as of `produce`."""
+    """Write a trained module of a recipe to `folder`; `story` is what `train` returned; the rest as of `produce`."""
     family = get_family(recipe.family)
     state = {name: tensor.cpu().half().float() for name, tensor in untied_state(module).items()}
     data = {"task": recipe.task, "split": "train", "subset": subset, "examples_seen": story["examples"]}

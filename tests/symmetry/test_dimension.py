@@ -1,4 +1,4 @@
-"""The dimension that a layout predicts is the nullity of the Jacobian of all outputs; the tests of each family add their own."""
+"""The dimension that a layout predicts is the nullity of the Jacobian of all outputs; each family's tests add their own."""
 
 from __future__ import annotations
 
