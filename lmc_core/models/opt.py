@@ -128,6 +128,8 @@ def structure(config: Config) -> Structure:
     if not before:
         # the first attention alone sees the mean of the embeddings: x -> x + 1 (a^T x) for any a, undone in its three maps
         s.add("further", (MEANS, width), (OFFSETS, width * bias))
+        if affine and config["num_hidden_layers"] == 1:  # gains of a single norm into the stream, see `vit`
+            s.add("further", ("gains against a rotation", 1))
     return s
 
 

@@ -184,7 +184,7 @@ def offsets_without_biases(s: Structure, at: Attention, output_bias: bool) -> No
         output_bias: whether a bias is added to the stream where the heads' outputs are.
     """
     plane, values = s.spaces[at.product_name], s.spaces[at.value_name]
-    keys = plane.copies * (plane.size - (plane.pairs.rotated if plane.pairs else 0))
+    keys = plane.copies * (plane.size - (plane.pairs.rotated if plane.pairs else 0)) if plane.largest.mixes else 0
     constants = values.copies * values.size
     unseen = constants if output_bias else max(0, constants - s.spaces["residual"].size + 1)
     s.add("further", ("constants that no output sees", keys + unseen))
