@@ -73,9 +73,8 @@ def config(raw: Config, defaults: Mapping[str, Any], classes: Mapping[str, Kind]
     for key, (usual, what) in REFUSED.items():
         if (raw.get(key) or usual) != usual:
             raise BadCheckpoint(f"A {name} {what} ({key}={raw[key]!r}) is not supported.")
-    pad = found["pad_token_id"]
-    if pad is not None and not (isinstance(pad, int) and 0 <= pad < found["vocab_size"]):
-        raise BadCheckpoint(f"The configuration should give 'pad_token_id' as one of the tokens; it gives {pad!r}.")
+    hf.switches(found, "tie_word_embeddings")
+    hf.special_tokens(found)
     if kind.predicts == "features":
         found["add_pooling_layer"] = raw.get("add_pooling_layer", True) is not False
     if kind.predicts == "label":

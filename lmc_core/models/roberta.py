@@ -40,7 +40,7 @@ def config(raw: Config) -> dict[str, Any]:
     """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
     found = postnorm.config(raw, DEFAULTS, CLASSES, "RoBERTa")
     pad, positions = found["pad_token_id"], found["max_position_embeddings"]
-    if pad is None or pad + 1 >= positions:
+    if pad is None or not 0 <= pad < positions - 1:
         raise BadCheckpoint(f"Positions come after that of pad_token_id, which is {pad!r}; there are {positions} in all.")
     return found
 

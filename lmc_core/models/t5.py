@@ -76,11 +76,13 @@ def config(raw: Config) -> dict[str, Any]:
             "Positions need at least 4 buckets and a largest distance beyond half their number; the configuration gives "
             f"{buckets} and {farthest}."
         )
+    hf.switches(raw, "tie_word_embeddings", "scale_decoder_outputs")
     # transformers 5 writes tie_word_embeddings as true whatever the head is, and says by the scale which version it is
     tied = raw.get("scale_decoder_outputs", found["tie_word_embeddings"]) is not False
     if tied and found["tie_word_embeddings"] is False:
         raise BadCheckpoint("A T5 whose head has a matrix of its own and reads scaled outputs is not supported.")
     found["tie_word_embeddings"] = tied
+    hf.special_tokens(found)
     if found["decoder_start_token_id"] is None:
         found["decoder_start_token_id"] = found["pad_token_id"]
     for key in ("pad_token_id", "decoder_start_token_id"):

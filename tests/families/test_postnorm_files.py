@@ -140,8 +140,9 @@ def test_a_table_that_is_said_to_be_shared_and_is_not(head: str, second: str, tm
         ({"vocab_size": 10**12}, "positive integer"),
         ({"type_vocab_size": None}, "positive integer"),
         ({"layer_norm_eps": "small"}, "positive number"),
-        ({"pad_token_id": 37}, "one of the tokens"),
-        ({"pad_token_id": "0"}, "one of the tokens"),
+        ({"pad_token_id": 37}, "there are 37 tokens"),
+        ({"pad_token_id": True}, "number of a token"),
+        ({"tie_word_embeddings": None}, "true or false"),
     ],
 )
 def test_refused_configurations(family: str, changes: dict[str, Any], words: str) -> None:

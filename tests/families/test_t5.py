@@ -322,6 +322,8 @@ def test_another_start_token_is_kept(tmp_path: Path) -> None:
         ({"layer_norm_epsilon": None}, "positive number"),
         ({"decoder_start_token_id": 37}, "one of the tokens"),
         ({"pad_token_id": None}, "one of the tokens"),
+        ({"eos_token_id": "</s>"}, "number of a token"),
+        ({"tie_word_embeddings": "no"}, "true or false"),
     ],
 )
 def test_refused_configurations(changes: dict[str, Any], words: str) -> None:
