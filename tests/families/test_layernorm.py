@@ -186,9 +186,13 @@ def test_a_stream_that_norms_write_to_does_not_rotate() -> None:
         Alignment.of(model.layout.spaces, rotation).apply(model.layout, model.state)
 
 
-def parameter(name: str, change: Callable[[Tensor], None]) -> Edit:
+def parameter(name: str, change: Callable[[Tensor], object]) -> Edit:
     """Change a parameter of the state dict in place."""
-    return lambda blocks: change(blocks.state[name])
+
+    def edit(blocks: Blocks) -> None:
+        change(blocks.state[name])
+
+    return edit
 
 
 def heads_as_thirds(value: Tensor) -> None:
@@ -209,7 +213,7 @@ def all_of(*edits: Edit) -> Edit:
     return edit
 
 
-def of_heads(change: Callable[[Tensor], None]) -> Edit:
+def of_heads(change: Callable[[Tensor], object]) -> Edit:
     """Exchange the heads of GPT-NeoX: rows of the fused map, columns of the output."""
     at = "gpt_neox.layers.0.attention"
     fused = [parameter(f"{at}.query_key_value.{part}", change) for part in ("weight", "bias")]
@@ -224,7 +228,7 @@ def exchange(first: str, second: str) -> Edit:
     return edit
 
 
-def rows(start: int, stop: int) -> Callable[[Tensor], None]:
+def rows(start: int, stop: int) -> Callable[[Tensor], object]:
     return lambda value: value[start:stop].add_(1.0 + torch.arange(value.shape[1]) % 3)
 
 
