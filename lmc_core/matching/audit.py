@@ -86,11 +86,14 @@ def _control(form: Model, before: Tensor, inputs: Tensor, seed: int) -> float:
         only, wrong = (
             replace(layout, blocks=tuple(b for b in layout.blocks if (b is behind) == kept)) for kept in (True, False)
         )
-        for draw in range(seed, seed + 50):  # small permutations are often the identity
+        errors: list[float] = []
+        for draw in range(seed, seed + 50):  # small permutations are often the identity, and some experts are never asked
             element = Alignment.random(layout.spaces, alone, torch.Generator().manual_seed(draw))
             there = behind.parameter
             if not torch.allclose(element.apply(only, form.state)[there], form.state[there], atol=1e-3):
                 outputs = run(form.with_state(element.apply(wrong, form.state)), inputs, torch.float64)
-                smallest = min(smallest, relative_difference(before, outputs))
+                errors.append(relative_difference(before, outputs))
+            if len(errors) == 3:
                 break
+        smallest = min(smallest, max(errors, default=float("inf")))
     return smallest
