@@ -74,14 +74,16 @@ def align(
 ) -> tuple[Any, dict[str, Any]]:
     """Align two models as `lmc barrier` does; returns the pair and the report as plain values."""
     from lmc_core import __version__
+    from lmc_core.figures.numbers import size
     from lmc_core.matching.pair import align_pair
+    from lmc_core.matching.problem import HELD
     from lmc_core.models.load import load
-    from lmc_core.runs.barrier import CHECKED, make_request, seen_rows, task_and_examples
+    from lmc_core.runs.barrier import CHECKED, make_request, memory_of, seen_rows, task_and_examples
 
     # the examples are for the function check alone, so that models without a head can be aligned too
     chosen = {"task": task, "length": length, "classes": classes, "examples": CHECKED}
     request = make_request(a, b, **chosen, device="cpu", measured=False)
-    progress.report(0.0, "loading the models")
+    progress.report(0.0, f"about {size(memory_of(request.models[0]).align)} of memory are needed")
     models = load(a), load(b)
     data, examples = task_and_examples(request, models)
     pair = align_pair(
@@ -90,6 +92,7 @@ def align(
         dict(request.classes),
         masks=seen_rows(*models),
         progress=lambda share: progress.report(share, "matching the weights"),
+        in_place=models[0].parameters > HELD,
     )
     report = {
         "models": list(request.names),

@@ -39,10 +39,17 @@ def _load(reference: str) -> Model:
     """Load a model, or take the one kept warm if its files have not been written since; large ones are not kept."""
     from lmc_core.models.load import files_of, load
 
-    if sum(path.stat().st_size for path in files_of(reference)) > WARM:
+    if not _warm(reference):
         return load(reference)
     stats = [path.stat() for path in files_of(reference)]
     return _load_once(reference, tuple((stat.st_mtime_ns, stat.st_size) for stat in stats))
+
+
+def _warm(reference: str) -> bool:
+    """Whether a model is small enough to be kept between runs; others are this run's own, and are aligned in place."""
+    from lmc_core.models.load import files_of
+
+    return sum(path.stat().st_size for path in files_of(reference)) <= WARM
 
 
 def memory_of(reference: str, points: int = 25, aligned: bool = True) -> Memory:
@@ -229,7 +236,6 @@ def compute(
         FunctionChanged: if an alignment moved the outputs by more than rounding.
     """
     from lmc_core.matching.pair import align_pair, common_form
-    from lmc_core.matching.problem import HELD
     from lmc_core.matching.weight import Settings
     from lmc_core.paths.curve import curve
     from lmc_core.paths.line import Line
@@ -256,7 +262,7 @@ def compute(
             Settings(**dict(request.settings)),
             masks=seen_rows(a, b),
             progress=lambda share: report(0.02 + 0.18 * share, "matching the weights"),
-            in_place=a.parameters > HELD,
+            in_place=not any(_warm(reference) for reference in request.models),
         )
         line = Line(pair.a, pair.b)
         align_seconds = pair.seconds

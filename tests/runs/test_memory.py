@@ -49,3 +49,24 @@ def test_the_limit_of_a_container_counts(tmp_path: Path, monkeypatch: pytest.Mon
     assert memory.available() == 2_000_000
     most.write_text("max\n")
     assert memory.available() > 2_000_000
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_large_models_are_aligned_in_place_and_never_kept(
+    tiny_gpt2_pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, warm: bool
+) -> None:
+    """A model that is kept between runs must never be written into: the same request twice gives the same."""
+    from lmc_core.matching import pair
+    from lmc_core.runs import barrier
+
+    seen = []
+    monkeypatch.setattr(barrier, "WARM", 10**9 if warm else 0)
+    original = pair.align_pair
+    monkeypatch.setattr(
+        pair, "align_pair", lambda *given, **named: (seen.append(named["in_place"]), original(*given, **named))[1]
+    )
+    a, b = map(str, tiny_gpt2_pair)
+    request = make_request(a, b, task="plays", examples=4, points=3, refine=0, device="cpu")
+    one, two = (barrier.compute(request)[0] for _ in range(2))
+    assert seen == [not warm] * 2
+    assert one["loss"] == pytest.approx(two["loss"], abs=1e-7)
