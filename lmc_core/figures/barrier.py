@@ -226,7 +226,8 @@ def _ends(figure: go.Figure, results: Sequence[Result], theme: Theme) -> None:
                 continue
             value = float(_array(values)[index])
             middle = [_array(r["loss"] if axis == "y" else _score(r) or [value])[len(r["lam"]) // 2] for r in results]
-            above = float(np.nanmean(middle)) < value  # the side that the lines leave free
+            # the side that the lines leave free; never below in the lower panel, where the ticks of lambda are
+            above = axis == "y2" or float(np.nanmean(middle)) < value
             text = percent(value) if axis == "y2" and result.get("score") == "accuracy" else number(value)
             figure.add_annotation(
                 x=0 if side == "left" else 1, y=value, xref="x" if axis == "y" else "x2", yref=axis, text=text,
