@@ -10,7 +10,6 @@ experts pairs are compared by products that no order of units can change; the pr
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cache
 
 import torch
 from torch import Tensor
@@ -22,8 +21,8 @@ from lmc_core.symmetry.layout import Block
 from lmc_core.symmetry.spaces import Space, SymmetryClass
 
 Shares = Mapping[str, float]
-EXACT = 2**21  # pairs of experts times units; above it pairs of experts are compared by products that no order of units changes
-SKETCH = 64  # random directions through which those products are seen
+EXACT = 2**34  # multiplications to compare all pairs of experts unit by unit; above it they are compared by products
+SKETCH = 64  # random directions through which these products are seen
 
 
 def solve(moved: Moved, root: Space, shares: Shares | None = None) -> dict[str, Element]:
@@ -198,25 +197,29 @@ def _solve_experts(moved: Moved, root: Space, inner: list[Space]) -> dict[str, E
 
     chosen = problem.chosen(units)
 
-    @cache
     def best(i: int, j: int) -> tuple[Element, float]:
         element, value = maximise(units, chosen, *grams(i, j))
         return element, float(value)
 
-    free = any(problem.chosen(space) is not SymmetryClass.NONE for space in (root, experts))
+    def reached(order: Tensor) -> tuple[list[Element], float]:
+        """The units' elements once experts are in that order, and the value."""
+        pairs = [best(i, int(j)) for i, j in enumerate(order)]
+        return [element for element, _ in pairs], sum(value for _, value in pairs) + float(
+            own[torch.arange(count), order].sum()
+        )
+
     places = torch.arange(count)
-    if free:
-        here = sum(float(own[i, i]) + best(i, i)[1] for i in range(count))
-        exact = count * count * units.size <= EXACT
-        if exact:
+    elements, here = reached(places)
+    if any(problem.chosen(space) is not SymmetryClass.NONE for space in (root, experts)):
+        if sum((count * units.size) ** 2 * part.width for part in inside) <= EXACT:
             value = own + torch.tensor([[best(i, j)[1] for j in range(count)] for i in range(count)], dtype=torch.float64)
         else:
             value = sum((part.invariants() for part in inside), own)
         order = _order_of(problem, root, experts, value)
-        if exact or sum(float(own[i, j]) + best(i, int(j))[1] for i, j in enumerate(order)) >= here:
-            places = order
+        others, there = reached(order)
+        if there > here:
+            places, elements = order, others
     found = _split(root, experts, places)
-    elements = [best(i, int(j))[0] for i, j in enumerate(places)]
     indices = torch.stack([element.indices for element in elements if isinstance(element, Permutation | Monomial)])
     scales = [element.scales for element in elements if isinstance(element, Monomial)]
     found[units.name] = Monomial(indices, torch.stack(scales)) if scales else Permutation(indices)
@@ -238,6 +241,11 @@ class _Experts:
         self.order = block.axes[block.axis(units.name)].role == "order"
         self.sides = [layout.copies(t.to(precision), block, units.name) for t in _whole(moved, block)]
 
+    @property
+    def width(self) -> int:
+        """Number of columns of each expert's matrix, one row for each unit."""
+        return self.sides[0].shape[-1]
+
     def gram(self, i: int, j: int) -> Tensor:
         """a_i b_j^T over units, float64 `[n, n]`."""
         return self.weight * (self.sides[0][i].double() @ self.sides[1][j].double().mT)
@@ -247,11 +255,10 @@ class _Experts:
 
         Products of more than `SKETCH` rows are seen through random directions, X -> G^T X H, which keeps <X, Y> on average.
         """
-        width = self.sides[0].shape[-1]
-        left = right = torch.eye(width, dtype=self.sides[0].dtype)
-        if width > SKETCH:
+        left = right = torch.eye(self.width, dtype=self.sides[0].dtype)
+        if self.width > SKETCH:
             generator = torch.Generator().manual_seed(0)
-            left, right = (torch.randn(width, SKETCH, generator=generator).to(left) / SKETCH**0.5 for _ in range(2))
+            left, right = (torch.randn(self.width, SKETCH, generator=generator).to(left) / SKETCH**0.5 for _ in range(2))
         seen = []
         for side in self.sides:
             products = torch.stack([(each @ left).mT @ (each @ right) for each in side]).flatten(1).double()

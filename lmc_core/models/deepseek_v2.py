@@ -104,6 +104,8 @@ def config(raw: Config) -> dict[str, Any]:
         raise BadCheckpoint("deepseek_v2 with norm_topk_prob=true is not supported: transformers does not divide by the sum.")
     if found["topk_method"] == METHODS[1]:
         check_groups(found)
+    else:
+        found["n_group"] = found["topk_group"] = None
     return found
 
 

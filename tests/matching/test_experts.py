@@ -57,9 +57,27 @@ def test_experts_keep_their_groups() -> None:
         assert (trace.objective[-1] == pytest.approx(1.0, abs=1e-12)) if undone else (trace.objective[-1] < 0.99)
 
 
+@pytest.mark.parametrize("name", LEVELS)
+@pytest.mark.parametrize("sketch", [8, 64])
+def test_products_find_the_order_of_noisy_copies(name: str, sketch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What many experts are compared by, through few random directions (8 of 24) or all of them."""
+    monkeypatch.setattr(steps, "EXACT", 0)
+    monkeypatch.setattr(steps, "SKETCH", sketch)
+    model = random_model(name)
+    copy, planted = moved_copy(model, of_experts(model), 5)
+    generator = torch.Generator().manual_seed(0)
+    noisy = {n: t + 0.3 * t.std() * torch.randn(t.shape, generator=generator, dtype=t.dtype) for n, t in copy.state.items()}
+    found, _ = match_weights(model.layout, model.state, noisy, of_experts(model))
+    back = found.compose(planted)
+    for space in model.layout.spaces.values():
+        if space.kind.startswith("expert"):
+            indices = back.elements[space.name].tensors()["indices"]
+            assert torch.equal(indices, torch.arange(space.size).expand_as(indices))
+
+
 def test_an_order_that_products_favour_is_not_taken_where_it_is_worse(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steps, "EXACT", 0)
-    monkeypatch.setattr(steps._Experts, "invariant", lambda self, i, j: 1000.0 * ((i - j) % 4 == 1))
+    monkeypatch.setattr(steps._Experts, "invariants", lambda self: 1000.0 * torch.eye(4, dtype=torch.float64).roll(1, 0))
     model = random_model("mixtral")
     found, trace = match_weights(model.layout, model.state, model.state, of_experts(model))
     assert trace.objective[-1] == pytest.approx(1.0, abs=1e-12)
