@@ -126,7 +126,9 @@ def _address(text: str) -> tuple[str, int]:
 
 def endpoint() -> str:
     """Address of the hub."""
-    return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+    from huggingface_hub import constants
+
+    return (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
 
 
 def _snapshot(repository: str, revision: str | None) -> Path | None:

@@ -1,7 +1,7 @@
 """Parts that transformers share: the residual stream, attention with its planes, feed-forward units. Reasons in words.
 
-Everything follows from what a configuration says (rotary fraction, grouped queries, norms on queries and keys, activation, norms
-before or after a layer), never from a family's name.
+Everything follows from what a configuration says (rotary fraction, grouped queries, norms on queries and keys, activation,
+norms before or after a layer), never from a family's name.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def layer_norm_stream(s: Structure, width: int, scaled: bool = True) -> str:
 def rms_norm_stream(s: Structure, width: int) -> str:
     """A residual stream that is read through RMSNorms alone."""
     s.add("scales", "residual stream")
-    return s.space("residual", "residual", width, ROTATIONS, "RMSNorm divides by the length of the stream, which rotations keep")
+    reason = "RMSNorm divides by the length of the stream, which rotations keep"
+    return s.space("residual", "residual", width, ROTATIONS, reason)
 
 
 def post_norm_stream(s: Structure, width: int, rms: bool) -> str:
@@ -136,9 +137,7 @@ def attention(
     else:
         reason = "only the product of value and output is seen"
         s.space(values, "value-output", value_dim or head_dim, LINEAR, reason, outer)
-    return Attention(
-        f"{plus_q} +{plane}", f"{plus} -{plane}", f"{plus} +{values}", f"{minus_q} -{values}", plane, values
-    )
+    return Attention(f"{plus_q} +{plane}", f"{plus} -{plane}", f"{plus} +{values}", f"{minus_q} -{values}", plane, values)
 
 
 def attention_products(
@@ -233,7 +232,7 @@ def gated_units(s: Structure, tag: str, size: int, activation: str, within: str 
 
 
 def units_product(s: Structure, space: str, on: str, bias: bool = False, gate: str | None = None) -> None:
-    """Add the product of `on.up` and `on.down` where units can be scaled, and `on.gate` where its activation lets scales pass."""
+    """Add the product of `on.up` and `on.down` where units can be scaled, and `on.gate` where scales pass through it."""
     if not s.spaces[space].largest.stretches:
         return
     parts = ("weight", "bias") if bias else ("weight",)
