@@ -2,14 +2,16 @@
 
 Plain spaces are solved exactly. So are heads with their planes, and experts with their units: every pair of copies gets the
 best value that the spaces within can reach, an assignment picks the copies, and the spaces within follow. Heads that share keys
-(grouped queries) couple their queries with the plane: for each pair of groups queries are assigned by values that no plane map
-can change, then the plane is solved; where it stands now is a candidate too, so the objective never falls. Of many large
-experts pairs are compared by products that no order of units can change; the present order is kept where it is better.
+(grouped queries) couple their queries with the plane: for each pair of groups all orders of the queries are tried, each with
+the best planes for it; if they are many, the one assigned by values that no plane map can change, and the present one. Of many
+large experts pairs are compared by products that no order of units can change; the present order is kept where it is better.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
+from itertools import permutations
 
 import torch
 from torch import Tensor
@@ -22,6 +24,7 @@ from lmc_core.symmetry.spaces import Space, SymmetryClass
 
 Shares = Mapping[str, float]
 EXACT = 2**34  # multiplications to compare all pairs of experts unit by unit; above it they are compared by products
+ORDERS = 2**26  # multiplications to try all orders of the queries of every pair of groups
 SKETCH = 64  # random directions through which these products are seen
 
 
@@ -149,13 +152,18 @@ def _solve_groups(moved: Moved, root: Space, inner: list[Space]) -> dict[str, El
             value = value + maximise(plane, problem.chosen(plane), grams[plane.name].flatten(0, 1))[1].view(n, n)
         return value, grams
 
-    orders = _identity(q, n, n)
-    value, grams = planes_given(orders)
+    candidates = [_identity(q, n, n)]
     if problem.chosen(queries) is not SymmetryClass.NONE:
-        score = apart.clone()
-        for plane in planes:
-            score += maximise(plane, problem.chosen(plane), each[plane.name].flatten(0, 3))[1].view(n, n, q, q)
-        other = torch.stack([assignment(m) for m in score.flatten(0, 1)]).view(n, n, q)
+        if n * n * math.factorial(q) * sum(plane.size**3 for plane in planes) <= ORDERS:
+            candidates = [torch.tensor(order).expand(n, n, q) for order in permutations(range(q))]
+        else:
+            score = apart.clone()
+            for plane in planes:
+                score += maximise(plane, problem.chosen(plane), each[plane.name].flatten(0, 3))[1].view(n, n, q, q)
+            candidates.append(torch.stack([assignment(m) for m in score.flatten(0, 1)]).view(n, n, q))
+    orders = candidates[0]
+    value, grams = planes_given(orders)
+    for other in candidates[1:]:
         other_value, other_grams = planes_given(other)
         better = other_value > value
         orders = torch.where(better[..., None], other, orders)
