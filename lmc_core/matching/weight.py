@@ -154,12 +154,13 @@ class _Search:
         if chosen is SymmetryClass.NONE:
             return {}
         edges = self.start == EDGES
-        known = {stream.name, None}
+        # tables and heads; not the biases and gains, of which any can be turned onto any other
+        seen = [{stream.name, None}]
         if stream.kind == "latent":
-            edges, known = True, known | {root.name for root in problem.roots if root.kind == "residual"}
+            edges, seen = True, [*seen, *({stream.name, root.name} for root in problem.roots if root.kind == "residual")]
         elif isinstance(self.start, int):
             return {stream.name: random_element(stream, chosen, torch.Generator().manual_seed(self.start))}
-        inner = [b.name for b in problem.touching[stream.name] if {axis.space for axis in b.axes} - known]
+        inner = [b.name for b in problem.touching[stream.name] if {axis.space for axis in b.axes} not in seen]
         return solve(self.moved, stream, dict.fromkeys(inner, FAINT) if edges else None)
 
     def _take(self, step: Mapping[str, Element]) -> None:
