@@ -50,7 +50,7 @@ def _plain_output() -> Iterator[None]:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     with warnings.catch_warnings():
-        warnings.showwarning = show  # type: ignore[assignment]
+        warnings.showwarning = show  # type: ignore[assignment]  (fewer arguments are used)
         yield
 
 

@@ -6,12 +6,12 @@ the token table unless the configuration says otherwise; it has no bias.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
+from lmc_core.models import hf
 from lmc_core.models.family import Config, Family, divides, positive_sizes
 from lmc_core.models.parts import POINTWISE, attention, attention_products, layer_norm_stream, units, units_product
 from lmc_core.models.structure import Structure
@@ -78,16 +78,6 @@ def build(config: Config) -> nn.Module:
     return GPT2LMHeadModel(GPT2Config(**dropless, **{**DEFAULTS, **config}, dtype="float32"))
 
 
-def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
-    """Logits `[n, length, vocabulary]` of tokens `[n, length]`."""
-    return module(inputs, use_cache=False).logits
-
-
-def save(module: nn.Module, config: Config, folder: Path) -> None:
-    """Write `config.json` and `model.safetensors` as transformers does."""
-    module.save_pretrained(folder)  # type: ignore[operator]
-
-
 def structure(config: Config) -> Structure:
     """The spaces and blocks of a GPT-2 of that configuration."""
     config = {**DEFAULTS, **config}
@@ -142,7 +132,7 @@ GPT2 = Family(
     takes="text",
     recognises=lambda config: config.get("model_type") == "gpt2",
     build=build,
-    outputs=outputs,
+    outputs=hf.logits,
     sizes=lambda c: {
         "width": c["n_embd"],
         "depth": c["n_layer"],
@@ -153,7 +143,7 @@ GPT2 = Family(
     },
     structure=structure,
     predicts=lambda config: "next",
-    save=save,
+    save=hf.save,
     config=config,
     from_disk=from_disk,
     examples={

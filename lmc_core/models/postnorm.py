@@ -239,7 +239,7 @@ def pooled(s: Structure, config: Config, dense: str, heads: Mapping[str, tuple[s
 
 def share_bias(module: nn.Module, head: str, owner: str) -> nn.Module:
     """Let both names of the head's bias be one parameter, as they are where the table is shared."""
-    module.get_submodule(owner).bias = module.get_submodule(head).bias  # type: ignore[assignment]
+    module.get_submodule(owner).bias = module.get_submodule(head).bias  # type: ignore[assignment]  (a module's name)
     return module
 
 

@@ -122,7 +122,7 @@ def build(config: Config) -> nn.Module:
     """A `T5ForConditionalGeneration`, randomly initialised, in float32."""
     module = hf.build(config, "T5Config", CLASSES[0], dropout_rate=0.0)
     if not config["tie_word_embeddings"]:  # the class ties it whatever its configuration says
-        module.lm_head.weight = nn.Parameter(torch.empty_like(module.shared.weight).normal_())  # type: ignore[union-attr]
+        module.lm_head.weight = nn.Parameter(torch.empty_like(module.shared.weight).normal_())  # type: ignore  (a linear layer)
     return module
 
 
@@ -132,7 +132,7 @@ def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
     The encoder reads the first half; the decoder reads the second one moved right by one place, behind its start token.
     """
     half = inputs.shape[1] // 2
-    start = torch.full_like(inputs[:, :1], module.config.decoder_start_token_id)  # type: ignore[union-attr]
+    start = torch.full_like(inputs[:, :1], module.config.decoder_start_token_id)  # type: ignore[union-attr]  (a config)
     shifted = torch.cat([start, inputs[:, half:-1]], 1)
     return module(input_ids=inputs[:, :half], decoder_input_ids=shifted, use_cache=False).logits
 

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 Report = Callable[[float, str], None]
 CHECKED = 16  # examples the function check runs on
-WARM = 200_000_000  # bytes of a model's files up to which it is kept in memory between runs
+# Bytes of a model's files up to which it is kept in memory between runs. Every model that is aligned in place is larger, even
+# in half precision (2 bytes x matching.problem.HELD), so that no model that is kept is ever written into.
+WARM = 2 * 2**24
 WINDOW = 128  # tokens of a window when nothing else is asked for
 DEVICES = ("cpu", "cuda", "mps")
 
@@ -46,7 +48,7 @@ def _load(reference: str) -> Model:
 
 
 def _warm(reference: str) -> bool:
-    """Whether a model is small enough to be kept between runs; others are this run's own, and are aligned in place."""
+    """Whether a model is small enough to be kept between runs; others are this run's own."""
     from lmc_core.models.load import files_of
 
     return sum(path.stat().st_size for path in files_of(reference)) <= WARM
@@ -236,6 +238,7 @@ def compute(
         FunctionChanged: if an alignment moved the outputs by more than rounding.
     """
     from lmc_core.matching.pair import align_pair, common_form
+    from lmc_core.matching.problem import HELD
     from lmc_core.matching.weight import Settings
     from lmc_core.paths.curve import curve
     from lmc_core.paths.line import Line
@@ -262,7 +265,7 @@ def compute(
             Settings(**dict(request.settings)),
             masks=seen_rows(a, b),
             progress=lambda share: report(0.02 + 0.18 * share, "matching the weights"),
-            in_place=not any(_warm(reference) for reference in request.models),
+            in_place=a.parameters > HELD and not any(_warm(reference) for reference in request.models),
         )
         line = Line(pair.a, pair.b)
         align_seconds = pair.seconds

@@ -61,6 +61,7 @@ def test_large_models_are_aligned_in_place_and_never_kept(
 
     seen = []
     monkeypatch.setattr(barrier, "WARM", 10**9 if warm else 0)
+    monkeypatch.setattr("lmc_core.matching.problem.HELD", 0)
     original = pair.align_pair
     monkeypatch.setattr(
         pair, "align_pair", lambda *given, **named: (seen.append(named["in_place"]), original(*given, **named))[1]
@@ -70,3 +71,11 @@ def test_large_models_are_aligned_in_place_and_never_kept(
     one, two = (barrier.compute(request)[0] for _ in range(2))
     assert seen == [not warm] * 2
     assert one["loss"] == pytest.approx(two["loss"], abs=1e-7)
+
+
+def test_what_the_estimate_takes_to_be_in_place_is_never_kept() -> None:
+    """Above HELD parameters the estimate counts no copies: such files are larger than WARM at two bytes a number."""
+    from lmc_core.matching.problem import HELD
+    from lmc_core.runs.barrier import WARM
+
+    assert WARM <= 2 * HELD
