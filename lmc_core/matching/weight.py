@@ -27,6 +27,7 @@ from torch import Tensor
 from lmc_core.errors import UnknownName
 from lmc_core.matching.problem import Moved, Problem
 from lmc_core.matching.steps import solve
+from lmc_core.matching.trace import Trace
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.elements import Element, random_element
 from lmc_core.symmetry.layout import Layout, State
@@ -65,25 +66,6 @@ class Settings:
         for start in self.starts:
             if not (start in (EDGES, ALL) or isinstance(start, int)):
                 raise UnknownName.of("start", str(start), (EDGES, ALL, "a number"))
-
-
-@dataclass(frozen=True)
-class Trace:
-    """What a matcher did.
-
-    Attributes:
-        objective: value after every visit of a space, as a share of the largest possible; the first is that of the start.
-        before: value with nothing moved.
-        start: which start won.
-        starts: the last objective of every start.
-        rounds: rounds until convergence of the winner.
-    """
-
-    objective: tuple[float, ...]
-    before: float
-    start: str
-    starts: Mapping[str, float]
-    rounds: int
 
 
 def match_weights(

@@ -1,0 +1,50 @@
+"""What every matcher of two models is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import Tensor
+
+from lmc_core.models.model import Model
+from lmc_core.symmetry.layout import Layout
+from lmc_core.symmetry.spaces import Classes
+from lmc_core.tasks.task import Examples
+
+Report = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class Given:
+    """Two models in canonical form, what may move, and what may be learned from.
+
+    Attributes:
+        a: stays.
+        b: moves; the same layout.
+        classes: chosen class of each kind of space.
+        masks: by parameter, the rows that count; tokens never seen carry no information.
+        train: examples of the training split to learn from, for methods that need data.
+        held_out: other examples of the training split, to choose and to stop by.
+        device: where models run.
+        progress: called with the share done in [0, 1] and a few words; may raise to stop.
+        checkpoint: file that an interrupted run goes on from; None to keep nothing.
+        seed: of everything that is drawn.
+    """
+
+    a: Model
+    b: Model
+    classes: Classes
+    masks: Mapping[str, Tensor] = field(default_factory=dict)
+    train: Examples | None = None
+    held_out: Examples | None = None
+    device: str = "cpu"
+    progress: Report = lambda share, words: None
+    checkpoint: Path | None = None
+    seed: int = 0
+
+    @property
+    def layout(self) -> Layout:
+        """Of both models."""
+        return self.a.layout

@@ -1,0 +1,29 @@
+"""What a matcher did, in numbers that can be stored and drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a matcher did.
+
+    Attributes:
+        objective: of matching without gradients, after every visit of a space, as a share of the largest possible; the first is
+            that of the start.
+        before: its value with nothing moved.
+        start: which start won.
+        starts: the last objective of every start.
+        rounds: rounds until convergence of the winner.
+        about: what else the method has to say, as plain JSON values.
+    """
+
+    objective: tuple[float, ...]
+    before: float
+    start: str
+    starts: Mapping[str, float]
+    rounds: int
+    about: Mapping[str, Any] = field(default_factory=dict)
