@@ -71,7 +71,8 @@ def main() -> int:
     import torch
 
     from lmc_core import __version__, zoo
-    from lmc_core.runs.barrier import compute, make_request
+    from lmc_core.runs.ask import make_request
+    from lmc_core.runs.barrier import compute
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)

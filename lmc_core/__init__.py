@@ -60,7 +60,7 @@ _HOME = {
     "task_for": "lmc_core.tasks",
     # runs
     "BarrierRequest": "lmc_core.runs.request",
-    "make_request": "lmc_core.runs.barrier",
+    "make_request": "lmc_core.runs.ask",
     # errors
     "BadInput": "lmc_core.errors",
     "LmcError": "lmc_core.errors",

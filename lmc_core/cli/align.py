@@ -78,7 +78,8 @@ def align(
     from lmc_core.matching.pair import align_pair
     from lmc_core.matching.problem import HELD
     from lmc_core.models.load import load
-    from lmc_core.runs.barrier import CHECKED, make_request, memory_of, seen_rows, task_and_examples
+    from lmc_core.runs.ask import make_request, memory_of
+    from lmc_core.runs.barrier import CHECKED, seen_rows, task_and_examples
 
     # the examples are for the function check alone, so that models without a head can be aligned too
     chosen = {"task": task, "length": length, "classes": classes, "examples": CHECKED}
@@ -91,7 +92,7 @@ def align(
         examples.inputs,
         dict(request.classes),
         masks=seen_rows(*models),
-        progress=lambda share: progress.report(share, "matching the weights"),
+        progress=progress.report,
         in_place=models[0].parameters > HELD,
     )
     report = {

@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise BadInput("--class has no effect with --method none; leave one of them out.")
     from lmc_core.figures.numbers import size
     from lmc_core.runs import Local, get_executor
-    from lmc_core.runs.barrier import make_request, memory_of
+    from lmc_core.runs.ask import make_request, memory_of
 
     executor = get_executor(arguments.executor)
     if isinstance(executor, Local):

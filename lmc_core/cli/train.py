@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     import torch
 
-    from lmc_core.runs.barrier import find_device
+    from lmc_core.runs.ask import find_device
     from lmc_core.training.produce import produce
 
     device = find_device(arguments.device)

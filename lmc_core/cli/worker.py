@@ -9,7 +9,7 @@ from lmc_core.errors import BadInput, UnknownName
 
 def run(arguments: argparse.Namespace) -> int:
     """Work until nothing came for a while; returns the exit code."""
-    from lmc_core.runs.barrier import DEVICES
+    from lmc_core.runs.ask import DEVICES
     from lmc_core.runs.worker import main
 
     if arguments.device not in DEVICES:

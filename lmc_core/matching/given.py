@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -13,7 +13,26 @@ from lmc_core.symmetry.layout import Layout
 from lmc_core.symmetry.spaces import Classes
 from lmc_core.tasks.task import Examples
 
-Report = Callable[[float, str], None]
+Report = Callable[[float, str], None]  # share done in [0, 1], and a few words; may raise to stop
+
+
+@dataclass(frozen=True)
+class Learning:
+    """What a method that uses data learns from, and where.
+
+    Attributes:
+        train: examples of the training split to learn from.
+        held_out: other examples of the training split, to choose and to stop by.
+        device: where models run.
+        checkpoint: file that an interrupted run goes on from; None to keep nothing.
+        seed: of everything that is drawn.
+    """
+
+    train: Examples
+    held_out: Examples
+    device: str = "cpu"
+    checkpoint: Path | None = None
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,3 +67,7 @@ class Given:
     def layout(self) -> Layout:
         """Of both models."""
         return self.a.layout
+
+    def within(self, low: float, high: float) -> Given:
+        """The same, for a part of the work whose progress runs from `low` to `high`."""
+        return replace(self, progress=lambda share, words: self.progress(low + (high - low) * share, words))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lmc_core.errors import Incompatible, UnknownName
-from lmc_core.matching.weight import Settings, Trace, match_weights
+from lmc_core.errors import BadInput, Incompatible
+from lmc_core.matching.given import Given, Learning, Report
+from lmc_core.matching.methods import get_method
+from lmc_core.matching.trace import Trace
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.canonical import rewrite_in_place
@@ -128,10 +130,11 @@ def align_pair(
     inputs: Tensor,
     classes: Mapping[str, str | SymmetryClass] | None = None,
     method: str = "weight",
-    settings: Settings | None = None,
+    settings: Any = None,
     masks: Mapping[str, Tensor] | None = None,
-    progress: Callable[[float], None] = lambda share: None,
+    progress: Report = lambda share, words: None,
     in_place: bool = False,
+    learning: Learning | None = None,
 ) -> AlignedPair:
     """Move `b` into the coordinates of `a`.
 
@@ -140,12 +143,13 @@ def align_pair(
         b: moves.
         inputs: a few real examples for the function check.
         classes: kind of space -> class; what is left out gets the largest admissible one.
-        method: a name in `METHODS`.
-        settings: of the matcher.
+        method: a name in `methods.METHODS`.
+        settings: of the method, an instance of its `settings`; None for its defaults.
         masks: by parameter, the rows that count.
-        progress: called with the share done; may raise to stop.
+        progress: called with the share done and a few words; may raise to stop.
         in_place: write into the tensors of `a` and `b`, which then hold the aligned models; for models so large that there
             is no room for copies. They are of no use afterwards if this fails or is stopped.
+        learning: examples of the training split, for methods that use data.
 
     Returns:
         Both models in one frame, in float32, with the measured function error.
@@ -155,8 +159,9 @@ def align_pair(
         Inadmissible: if a class is larger than a space admits.
         FunctionChanged: if either model's outputs moved by more than rounding.
     """
-    if method not in METHODS:
-        raise UnknownName.of("method", method, METHODS)
+    chosen_method = get_method(method)
+    if chosen_method.uses_data and learning is None:
+        raise BadInput(f"The method {method} learns from data; give examples of a training split.")
     begin = time.perf_counter()
     a, b = common_form(a, b)
     chosen = choose_classes(a.layout.spaces, classes)
@@ -164,7 +169,10 @@ def align_pair(
     before = [run(model, checked) for model in (a, b)]
     checking = time.perf_counter() - begin
     left, right = canonical(a, chosen, in_place), canonical(b, chosen, in_place)
-    alignment, trace = METHODS[method](left.layout, left.state, right.state, chosen, settings, masks, progress)
+    given = Given(left, right, chosen, masks or {}, progress=progress)
+    if learning is not None:
+        given = replace(given, **vars(learning))
+    alignment, trace = chosen_method.match(given, settings if settings is not None else chosen_method.settings())
     moved = right.with_state(alignment.apply(right.layout, right.state, in_place=True))
     left, moved = in_float32(left), in_float32(moved)
     seconds = time.perf_counter() - begin - checking
@@ -176,6 +184,3 @@ def align_pair(
 def in_float32(model: Model) -> Model:
     """The same model with parameters in float32."""
     return model.with_state({name: tensor.float() for name, tensor in model.state.items()})
-
-
-METHODS: dict[str, Callable[..., tuple[Alignment, Trace]]] = {"weight": match_weights}

@@ -66,7 +66,7 @@ class Curve:
         )
 
 
-class _Forward(nn.Module):
+class Forward(nn.Module):
     """Lets `functional_call` reach a family's `outputs`."""
 
     def __init__(self, model: Model):
@@ -98,7 +98,7 @@ def evaluate(
     Returns:
         Two float32 tensors `[states, examples]`: loss in nats, share correct.
     """
-    forward = _Forward(model).to(device)
+    forward = Forward(model).to(device)
     placed = [{f"inner.{name}": in_single(tensor.to(device)) for name, tensor in state.items()} for state in states]
     rows = []
     size = batch_size(model, examples)

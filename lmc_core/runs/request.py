@@ -36,6 +36,8 @@ class BarrierRequest:
         settings: of the matcher, (name, value) in alphabetical order.
         precision: of the evaluation.
         device: kind of device, ``cpu``, ``cuda`` or ``mps``.
+        learn: how many training examples the method learns from; None for methods that use no data.
+        learn_data: digest of these, if they are one's own.
         algorithm: version of the computation.
     """
 
@@ -55,6 +57,8 @@ class BarrierRequest:
     settings: tuple[tuple[str, Any], ...] = field(default=())
     precision: str = "float32"
     device: str = "cpu"
+    learn: int | None = None
+    learn_data: str = ""
     algorithm: int = ALGORITHM
     what: str = "barrier"
 

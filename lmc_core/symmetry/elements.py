@@ -211,15 +211,15 @@ def rotary_matrix(pairs: Pairs, factors: Tensor, rest: Tensor) -> Tensor:
 
     Args:
         pairs: which coordinates are pairs.
-        factors: complex128 `[..., rotated / 2]`.
-        rest: float64 `[..., n - rotated, n - rotated]`.
+        factors: complex `[..., rotated / 2]`.
+        rest: `[..., n - rotated, n - rotated]`.
 
     Returns:
-        float64 `[..., n, n]`.
+        `[..., n, n]`, in the precision of `rest`.
     """
     size = pairs.rotated + rest.shape[-1]
     first, second = (torch.tensor(side) for side in pairs.indices())
-    matrix = torch.zeros(*factors.shape[:-1], size, size, dtype=torch.float64)
+    matrix = rest.new_zeros(*factors.shape[:-1], size, size)
     matrix[..., first, first] = factors.real
     matrix[..., second, second] = factors.real
     matrix[..., second, first] = factors.imag

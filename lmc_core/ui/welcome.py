@@ -112,7 +112,7 @@ def device_sentence() -> str:
     """Say which device this machine offers."""
     import torch
 
-    from lmc_core.runs.barrier import find_device
+    from lmc_core.runs.ask import find_device
 
     device = find_device()
     cores = f"{os.cpu_count() or 1} CPU cores"

@@ -20,7 +20,7 @@ from lmc_core.ui.setting import Setting
 def _request(
     a: str, b: str, setting: str, split: str, examples: int | None, points: int, task: str, digests: tuple[str, str]
 ) -> str:
-    from lmc_core.runs.barrier import make_request
+    from lmc_core.runs.ask import make_request
 
     chosen = Setting.parse(setting)
     request = make_request(
@@ -52,7 +52,7 @@ def request_of(
 @st.cache_data(max_entries=128)
 def memory_note(reference: str, points: int) -> str:
     """Say how much memory a run on two models like this one takes."""
-    from lmc_core.runs.barrier import memory_of
+    from lmc_core.runs.ask import memory_of
 
     return f"This takes about {size(memory_of(reference, points).peak)} of memory."
 

@@ -132,7 +132,7 @@ def test_rows_that_are_masked_have_no_say() -> None:
 def test_matching_can_be_stopped() -> None:
     a, b = random_model("vit", 0), random_model("vit", 1)
 
-    def stop(share: float) -> None:
+    def stop(share: float, words: str) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -9,7 +9,7 @@ import pytest
 from lmc_core.errors import BadInput
 from lmc_core.models.gpt2 import GPT2
 from lmc_core.runs import memory
-from lmc_core.runs.barrier import make_request, memory_of
+from lmc_core.runs.ask import make_request, memory_of
 
 MEDIUM = GPT2.config({"model_type": "gpt2", "n_embd": 1024, "n_layer": 24, "n_head": 16})
 
@@ -36,7 +36,7 @@ def test_a_run_that_does_not_fit_is_refused_before_weights_are_read(
     a, b = map(str, tiny_gpt2_pair)
     assert memory_of(a).peak > 2 * 4 * 10_000
     monkeypatch.setattr(memory, "available", lambda: 1_000_000)
-    monkeypatch.setattr("lmc_core.runs.barrier._load", lambda reference: pytest.fail("weights were read"))
+    monkeypatch.setattr("lmc_core.runs.ask.load_warm", lambda reference: pytest.fail("weights were read"))
     with pytest.raises(BadInput, match="takes about .* MB of memory and 1.00 MB are free"):
         make_request(a, b, task="plays", device="cpu")
 
@@ -58,9 +58,10 @@ def test_large_models_are_aligned_in_place_and_never_kept(
     """A model that is kept between runs must never be written into: the same request twice gives the same."""
     from lmc_core.matching import pair
     from lmc_core.runs import barrier
+    from lmc_core.runs import warm as warm_models
 
     seen = []
-    monkeypatch.setattr(barrier, "WARM", 10**9 if warm else 0)
+    monkeypatch.setattr(warm_models, "WARM", 10**9 if warm else 0)
     monkeypatch.setattr("lmc_core.matching.problem.HELD", 0)
     original = pair.align_pair
     monkeypatch.setattr(
@@ -76,6 +77,6 @@ def test_large_models_are_aligned_in_place_and_never_kept(
 def test_what_the_estimate_takes_to_be_in_place_is_never_kept() -> None:
     """Above HELD parameters the estimate counts no copies: such files are larger than WARM at two bytes a number."""
     from lmc_core.matching.problem import HELD
-    from lmc_core.runs.barrier import WARM
+    from lmc_core.runs.warm import WARM
 
     assert WARM <= 2 * HELD

@@ -1,0 +1,115 @@
+"""The methods of matching two models, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from lmc_core.errors import BadInput, UnknownName
+from lmc_core.matching.given import Given
+from lmc_core.matching.learned import LearnedSettings, learn
+from lmc_core.matching.trace import Trace
+from lmc_core.matching.weight import Settings, match_weights
+from lmc_core.symmetry.alignment import Alignment
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to find an alignment.
+
+    Attributes:
+        name: how it is asked for.
+        title: how it is called in figures.
+        sentence: what it does.
+        source: author, year, arXiv number.
+        settings: a frozen dataclass with a default for everything.
+        uses_data: whether it needs examples of a training split.
+        match: finds the alignment that moves B onto A.
+    """
+
+    name: str
+    title: str
+    sentence: str
+    source: str
+    settings: type
+    uses_data: bool
+    match: Callable[[Given, Any], tuple[Alignment, Trace]]
+
+    def configured(self, settings: Mapping[str, Any] | None) -> Any:
+        """The settings with some values changed.
+
+        Raises:
+            UnknownName: for a name that it does not have.
+            BadInput: for a value that makes no sense.
+        """
+        known = {field.name: field for field in fields(self.settings)}
+        for name in settings or {}:
+            if name not in known:
+                raise UnknownName.of(f"setting of the method {self.name}", name, known)
+        try:
+            return self.settings(**(settings or {}))
+        except TypeError as error:
+            raise BadInput(f"A setting of the method {self.name} is of the wrong type ({error}).") from error
+
+
+def _weight(given: Given, settings: Settings) -> tuple[Alignment, Trace]:
+    def tell(share: float) -> None:
+        given.progress(share, "matching the weights")
+
+    return match_weights(given.layout, given.a.state, given.b.state, given.classes, settings, given.masks, tell)
+
+
+def _learned(given: Given, settings: LearnedSettings, both: bool = False) -> tuple[Alignment, Trace]:
+    start, trace = _weight(given.within(0.0, 0.05), Settings())
+    return learn(given.within(0.05, 1.0), start, trace, settings, both)
+
+
+def _dual(given: Given, settings: LearnedSettings) -> tuple[Alignment, Trace]:
+    return _learned(given, settings, both=True)
+
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method(
+            "weight",
+            "weight matching",
+            "Moves B so that its weights correlate most with those of A; it needs no data.",
+            "Ainsworth, Hayase, Srinivasa 2022, arXiv 2209.04836; Theus et al. 2025, arXiv 2506.22712",
+            Settings,
+            False,
+            _weight,
+        ),
+        Method(
+            "learned",
+            "learned",
+            "Goes on from weight matching by the gradient of the loss on the line, on training examples; B alone moves.",
+            "Theus et al. 2025, arXiv 2506.22712",
+            LearnedSettings,
+            True,
+            _learned,
+        ),
+        Method(
+            "dual",
+            "learned at both ends",
+            "Like learned, but both ends move towards a common line; the path has an exact one-sided twin, which is shown.",
+            "arXiv 2606.23607, 2026",
+            LearnedSettings,
+            True,
+            _dual,
+        ),
+    )
+}
+"""Every method, in the order in which they are listed."""
+
+
+def get_method(name: str) -> Method:
+    """Return the method of that name.
+
+    Raises:
+        UnknownName: if there is none.
+    """
+    if name not in METHODS:
+        raise UnknownName.of("method", name, METHODS)
+    return METHODS[name]

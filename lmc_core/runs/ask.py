@@ -1,0 +1,206 @@
+"""What a person asked for becomes a `BarrierRequest`, after checking everything that is cheap to check."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from lmc_core.errors import BadInput, UnknownName
+from lmc_core.runs.request import BarrierRequest
+from lmc_core.runs.warm import load_warm
+
+if TYPE_CHECKING:
+    from lmc_core.models.model import Model
+    from lmc_core.runs.memory import Memory
+    from lmc_core.tasks import Task
+
+WINDOW = 128  # tokens of a window when nothing else is asked for
+LEARN = {"images": 8000, "text": 1500}  # training examples that a method learns from when nothing else is asked for
+DEVICES = ("cpu", "cuda", "mps")
+
+
+def memory_of(reference: str, points: int = 25, aligned: bool = True) -> Memory:
+    """The memory that a run on two models like this one takes, before anything of their weights is read."""
+    from lmc_core.models.load import configuration
+    from lmc_core.runs.memory import estimate
+
+    return estimate(*configuration(reference), points, aligned)
+
+
+def find_device(wanted: str | None = None) -> str:
+    """Return the device to use: the wanted one, else CUDA if there, else MPS, else CPU.
+
+    Raises:
+        UnknownName: for a device that no one knows.
+        BadInput: for a device this machine does not have.
+    """
+    import torch
+
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if wanted in (None, "auto"):
+        return next(name for name in ("cuda", "mps", "cpu") if there[name])
+    if wanted not in there:
+        raise UnknownName.of("device", str(wanted), DEVICES)
+    if not there[wanted]:
+        raise BadInput(f"The device {wanted!r} is not available on this machine; use --device cpu.")
+    return str(wanted)
+
+
+def _task_of(a: Model, b: Model, name: str | None) -> Task:
+    from lmc_core.tasks import FORMS, task_for
+
+    if name is None:
+        known = [model.card.get("task") for model in (a, b)]
+        if known[0] is None or known[0] != known[1]:
+            raise BadInput(f"Which task to measure on is not clear from the models; name one of: {FORMS}.")
+        name = str(known[0])
+    task = task_for(name, a, b)
+    for model in (a, b):
+        sizes = model.family.sizes(model.config)
+        outputs = sizes.get("tokens", sizes.get("classes", task.classes))
+        if outputs < task.classes:
+            raise BadInput(
+                f"{model.name} has {outputs} outputs and the task {task.name!r} has {task.classes} "
+                "labels; choose a task the model was made for."
+            )
+        if task.kind == "images" and not task.reference:  # one's own are prepared as the model takes them
+            takes = [sizes[name] for name in ("channels", "image", "image")]
+            gives = list(task.examples("test").first(1).inputs.shape[1:])
+            if takes != gives:
+                raise BadInput(f"{model.name} takes images {takes} and the task {task.name!r} gives {gives} (channels, edges).")
+    return task
+
+
+def _window(task: Task, models: tuple[Model, Model], length: int | None) -> int | None:
+    """Tokens of a window: as asked for, else the models' context, at most `WINDOW`; None for images."""
+    if task.kind == "images":
+        if length is not None:
+            raise BadInput(f"A length is for text; the task {task.name} gives images, so leave it out.")
+        return None
+    contexts = [(model.family.sizes(model.config).get("context"), model.name) for model in models]
+    context, name = min(((size, name) for size, name in contexts if size), default=(None, ""))
+    if length is None:
+        return min(WINDOW, context or WINDOW)
+    if length < 2:
+        raise BadInput(f"A window should have 2 tokens or more; a length of {length} came.")
+    if context is not None and length > context:
+        raise BadInput(f"{name} reads at most {context} tokens at once; a length of {length} came.")
+    return length
+
+
+def _split(task: Task, split: str | None) -> str:
+    """The split asked for, else the only one there is, else the test split."""
+    if split is None:
+        split = task.splits[0] if len(task.splits) == 1 else "test"
+    if split not in task.splits:
+        raise UnknownName.of("split", split, task.splits)
+    return split
+
+
+def make_request(
+    a: str,
+    b: str,
+    *,
+    task: str | None = None,
+    split: str | None = None,
+    examples: int | None = None,
+    seed: int = 0,
+    length: int | None = None,
+    method: str = "weight",
+    classes: Mapping[str, str] | None = None,
+    points: int = 25,
+    refine: int = 4,
+    settings: Mapping[str, Any] | None = None,
+    device: str | None = None,
+    learn: int | None = None,
+    measured: bool = True,
+) -> BarrierRequest:
+    """Turn what a person asked for into a request, after checking everything that is cheap to check.
+
+    Args:
+        a: reference of the first model, which stays.
+        b: reference of the second, which moves.
+        task: name of a shipped task, ``text:FILE``, ``images:FOLDER`` or ``hf-dataset:NAME[:SPLIT]``; by default the task that
+            both models were trained on.
+        split: of its data; by default the test split, or the only one there is.
+        examples: how many; None for all of the split.
+        seed: of the draw of examples.
+        length: of a window of text, in tokens; by default the models' context, at most 128.
+        method: ``none``, or a name in `matching.methods.METHODS`.
+        classes: kind of space -> class; what is left out gets the largest admissible one.
+        points: of the uniform grid.
+        refine: further points around the maximum.
+        settings: of the method, by name.
+        device: ``cpu``, ``cuda``, ``mps``, or None for the best there is.
+        learn: training examples for methods that use data; by default at most 8,000 images or 1,500 windows.
+        measured: a loss will be measured, which models without a head do not have.
+
+    Raises:
+        BadInput: (or one of its kinds) when the request cannot be done as asked.
+    """
+    from lmc_core.matching.methods import get_method
+    from lmc_core.matching.pair import common_form
+    from lmc_core.models.load import full_reference
+    from lmc_core.runs.memory import require_room
+    from lmc_core.symmetry.spaces import choose_classes
+    from lmc_core.tasks.prediction import require_loss
+
+    chosen_method = None if method == "none" else get_method(method)
+    if chosen_method is not None:
+        chosen_method.configured(settings)
+    _require_counts(points, refine, examples)
+    where = find_device(device)
+    references = full_reference(a), full_reference(b)
+    require_room(memory_of(references[0], points, method != "none").peak, f"Measuring between {a} and {b}")
+    models = load_warm(references[0]), load_warm(references[1])
+    common_form(*models)
+    chosen_task = _task_of(*models, task)
+    if measured:
+        require_loss(models)
+    split, length = _split(chosen_task, split), _window(chosen_task, models, length)
+    chosen = choose_classes(models[0].layout.spaces, classes)
+    all_there = len(chosen_task.source(split, length or WINDOW))
+    examples = None if examples is None or examples >= all_there else examples
+    learning = _learning(chosen_task, method, learn, seed, length) if chosen_method and chosen_method.uses_data else (None, "")
+    return BarrierRequest(
+        models=references,
+        names=(models[0].name, models[1].name),
+        digests=(models[0].digest, models[1].digest),
+        task=chosen_task.reference or chosen_task.name,
+        split=split,
+        examples=examples,
+        seed=seed,
+        length=length,
+        data=chosen_task.digest(split, examples, seed, length or WINDOW),
+        method=method,
+        classes=() if method == "none" else tuple(sorted((kind, value.value) for kind, value in chosen.items())),
+        points=points,
+        refine=refine,
+        settings=() if method == "none" else tuple(sorted((settings or {}).items())),
+        device=where,
+        learn=learning[0],
+        learn_data=learning[1],
+    )
+
+
+def _require_counts(points: int, refine: int, examples: int | None) -> None:
+    if points < 3:
+        raise BadInput(f"At least 3 points are needed, both ends included; {points} came.")
+    if refine < 0:
+        raise BadInput(f"The number of refining points should be 0 or more; {refine} came.")
+    if examples is not None and examples < 2:
+        raise BadInput(f"At least 2 examples are needed for a standard error; {examples} came.")
+
+
+def _learning(task: Task, method: str, learn: int | None, seed: int, length: int | None) -> tuple[int, str]:
+    """How many training examples a method learns from, and their digest if they are a person's own."""
+    if "train" not in task.splits:
+        raise BadInput(
+            f"The method {method} learns from a training split and the task {task.name} has none; "
+            "use the method weight, or data with a training split."
+        )
+    wanted = LEARN[task.kind] if learn is None else learn
+    if wanted < 4:
+        raise BadInput(f"At least 4 training examples are needed, some of them to stop by; {wanted} came.")
+    count = min(wanted, len(task.source("train", length or WINDOW)))
+    return count, task.digest("train", count, seed, length or WINDOW)
