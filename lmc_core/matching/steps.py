@@ -3,8 +3,8 @@
 Plain spaces are solved exactly. So are heads with their planes, and experts with their units: every pair of copies gets the
 best value that the spaces within can reach, an assignment picks the copies, and the spaces within follow. Heads that share keys
 (grouped queries) couple their queries with the plane: for each pair of groups all orders of the queries are tried, each with
-the best planes for it; if they are many, the one assigned by values that no plane map can change, and the present one. Of many
-large experts pairs are compared by products that no order of units can change; the present order is kept where it is better.
+the best planes for it; if they are many, the one assigned by values that no plane map can change, and the present one. Experts
+have a file of their own (`experts`).
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
-from lmc_core.matching.problem import Moved, Problem
+from lmc_core.matching.experts import solve_experts
+from lmc_core.matching.problem import Moved
 from lmc_core.matching.solvers import assignment, maximise
-from lmc_core.symmetry.elements import Element, Monomial, Permutation
+from lmc_core.symmetry.elements import Element, Permutation
 from lmc_core.symmetry.layout import Block
 from lmc_core.symmetry.spaces import Space, SymmetryClass
 
 Shares = Mapping[str, float]
-EXACT = 2**34  # multiplications to compare all pairs of experts unit by unit; above it they are compared by products
 ORDERS = 2**26  # multiplications to try all orders of the queries of every pair of groups
-SKETCH = 64  # random directions through which these products are seen
 
 
-def solve(moved: Moved, root: Space, shares: Shares | None = None) -> dict[str, Element]:
+def solve(moved: Moved, root: Space, shares: Shares | None = None, experts: str = "exact") -> dict[str, Element]:
     """The best element of a root space and of those within it.
 
     Args:
         moved: both models as they stand.
         root: a space that is within no other.
         shares: by name of block, what multiplies its weight; blocks that are left out count fully.
+        experts: how those of a mixture are ordered, one of `experts.ORDERS`.
     """
     problem = moved.problem
     tree = problem.tree(root)
@@ -44,7 +44,7 @@ def solve(moved: Moved, root: Space, shares: Shares | None = None) -> dict[str, 
     if not inner:
         return {root.name: maximise(root, problem.chosen(root), *_own(moved, root, shares or {}))[0]}
     if any(space.kind == "units" for space in inner):
-        return _solve_experts(moved, root, inner)
+        return solve_experts(moved, root, experts)
     if any(space.kind == "queries" for space in inner):
         return _solve_groups(moved, root, inner)
     return _solve_heads(moved, root, inner)
@@ -176,122 +176,3 @@ def _solve_groups(moved: Moved, root: Space, inner: list[Space]) -> dict[str, El
     for plane in planes:
         found[plane.name] = maximise(plane, problem.chosen(plane), grams[plane.name][places, order])[0]
     return found
-
-
-def _solve_experts(moved: Moved, root: Space, inner: list[Space]) -> dict[str, Element]:
-    """Experts with their units, and groups of experts where a router has them."""
-    problem = moved.problem
-    units = next(space for space in inner if space.kind == "units")
-    experts = next((space for space in inner if space.kind == "experts"), root)
-    path = (*problem.layout.path(experts.name), experts.name)
-    count = units.copies
-    own = torch.zeros(count, count, dtype=torch.float64)
-    inside = []
-    for block in problem.touching[experts.name]:
-        if _inner_of(block, [units]):
-            inside.append(_Experts(moved, block, units))
-        else:
-            flat = [problem.layout.rows(t, block, *path).flatten(0, -2) for t in _whole(moved, block)]
-            own += problem.weights[block.name] * (flat[0] @ flat[1].mT)
-
-    def grams(i: int, j: int) -> tuple[Tensor, Tensor | None]:
-        """Gram matrices of the units of expert i of A and j of B."""
-        found: dict[bool, Tensor] = {}
-        for part in inside:
-            gram = part.gram(i, j)
-            found[part.order] = gram if part.order not in found else found[part.order] + gram
-        first = found.get(False)
-        return (torch.zeros_like(found[True]) if first is None else first), found.get(True)
-
-    chosen = problem.chosen(units)
-
-    def best(i: int, j: int) -> tuple[Element, float]:
-        element, value = maximise(units, chosen, *grams(i, j))
-        return element, float(value)
-
-    def reached(order: Tensor) -> tuple[list[Element], float]:
-        """The units' elements once experts are in that order, and the value."""
-        pairs = [best(i, int(j)) for i, j in enumerate(order)]
-        return [element for element, _ in pairs], sum(value for _, value in pairs) + float(
-            own[torch.arange(count), order].sum()
-        )
-
-    places = torch.arange(count)
-    elements, here = reached(places)
-    if any(problem.chosen(space) is not SymmetryClass.NONE for space in (root, experts)):
-        if sum((count * units.size) ** 2 * part.width for part in inside) <= EXACT:
-            value = own + torch.tensor([[best(i, j)[1] for j in range(count)] for i in range(count)], dtype=torch.float64)
-        else:
-            value = sum((part.invariants() for part in inside), own)
-        order = _order_of(problem, root, experts, value)
-        others, there = reached(order)
-        if there > here:
-            places, elements = order, others
-    found = _split(root, experts, places)
-    indices = torch.stack([element.indices for element in elements if isinstance(element, Permutation | Monomial)])
-    scales = [element.scales for element in elements if isinstance(element, Monomial)]
-    found[units.name] = Monomial(indices, torch.stack(scales)) if scales else Permutation(indices)
-    return found
-
-
-def _whole(moved: Moved, block: Block) -> tuple[Tensor, Tensor]:
-    (pair,) = moved.pairs(block)  # blocks of experts have no axis to cut along
-    return pair
-
-
-class _Experts:
-    """One block of both models, expert by expert; of large models in float32."""
-
-    def __init__(self, moved: Moved, block: Block, units: Space):
-        layout = moved.problem.layout
-        precision = torch.float64 if moved.problem.held else torch.float32
-        self.weight = moved.problem.weights[block.name]
-        self.order = block.axes[block.axis(units.name)].role == "order"
-        self.sides = [layout.copies(t.to(precision), block, units.name) for t in _whole(moved, block)]
-
-    @property
-    def width(self) -> int:
-        """Number of columns of each expert's matrix, one row for each unit."""
-        return self.sides[0].shape[-1]
-
-    def gram(self, i: int, j: int) -> Tensor:
-        """a_i b_j^T over units, float64 `[n, n]`."""
-        return self.weight * (self.sides[0][i].double() @ self.sides[1][j].double().mT)
-
-    def invariants(self) -> Tensor:
-        """<a_i^T a_i, b_j^T b_j> / (|a_i| |b_j|) for all pairs, which no order or sign of units changes, `[count, count]`.
-
-        Products of more than `SKETCH` rows are seen through random directions, X -> G^T X H, which keeps <X, Y> on average.
-        """
-        left = right = torch.eye(self.width, dtype=self.sides[0].dtype)
-        if self.width > SKETCH:
-            generator = torch.Generator().manual_seed(0)
-            left, right = (torch.randn(self.width, SKETCH, generator=generator).to(left) / SKETCH**0.5 for _ in range(2))
-        seen = []
-        for side in self.sides:
-            products = torch.stack([(each @ left).mT @ (each @ right) for each in side]).flatten(1).double()
-            seen.append(products / side.flatten(1).norm(dim=1).double().clamp_min(1e-300)[:, None])
-        return self.weight * (seen[0] @ seen[1].mT)
-
-
-def _order_of(problem: Problem, root: Space, experts: Space, value: Tensor) -> Tensor:
-    """The best order of all experts, flat; across groups only whole groups change places."""
-    if experts is root:
-        return assignment(value)
-    groups, each = root.size, experts.size
-    blocks = value.view(groups, each, groups, each).permute(0, 2, 1, 3)
-    if problem.chosen(experts) is SymmetryClass.NONE:
-        inside = _identity(each, groups, groups)
-    else:
-        inside = torch.stack([assignment(m) for m in blocks.flatten(0, 1)]).view(groups, groups, each)
-    best = blocks.gather(3, inside[..., None])[..., 0].sum(-1)
-    outer = torch.arange(groups) if problem.chosen(root) is SymmetryClass.NONE else assignment(best)
-    return (outer[:, None] * each + inside[torch.arange(groups), outer]).flatten()
-
-
-def _split(root: Space, experts: Space, places: Tensor) -> dict[str, Element]:
-    """A flat order of all experts as elements of the groups and of the experts within."""
-    if experts is root:
-        return {root.name: Permutation(places)}
-    table = places.view(root.size, experts.size)
-    return {root.name: Permutation(table[:, 0] // experts.size), experts.name: Permutation(table % experts.size)}

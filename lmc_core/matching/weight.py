@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import UnknownName
+from lmc_core.matching.experts import ORDERS
 from lmc_core.matching.problem import Moved, Problem
 from lmc_core.matching.steps import solve
 from lmc_core.matching.trace import Trace
@@ -52,6 +53,7 @@ class Settings:
         scout_rounds: rounds every start is given; only the one with the best objective then goes on.
         max_rounds: visits of every space before giving up on convergence.
         tolerance: stop when a round adds less than this share of the largest possible objective.
+        experts: how the experts of a mixture are ordered: ``exact``, ``router``, ``gram`` or ``none`` (see `experts`).
     """
 
     block_weights: str = "unit"
@@ -59,10 +61,13 @@ class Settings:
     scout_rounds: int = 4
     max_rounds: int = 100
     tolerance: float = 1e-4
+    experts: str = "exact"
 
     def __post_init__(self) -> None:
         if self.block_weights not in ("unit", "none"):
             raise UnknownName.of("kind of block_weights", self.block_weights, ("unit", "none"))
+        if self.experts not in ORDERS:
+            raise UnknownName.of("order of experts", self.experts, ORDERS)
         for start in self.starts:
             if not (start in (EDGES, ALL) or isinstance(start, int)):
                 raise UnknownName.of("start", str(start), (EDGES, ALL, "a number"))
@@ -95,7 +100,7 @@ def match_weights(
     problem = Problem(layout, a, b, classes, settings.block_weights == "unit", masks)
     streams = [root for root in problem.roots if root.kind == "residual"]
     moving = any(problem.chosen(stream) is not SymmetryClass.NONE for stream in streams)
-    searches = [_Search(problem, start) for start in (settings.starts if moving else settings.starts[:1])]
+    searches = [_Search(problem, start, settings.experts) for start in (settings.starts if moving else settings.starts[:1])]
     scouting = settings.scout_rounds * (len(searches) - 1)
     for number, search in enumerate(searches):  # a few rounds tell which start is worth following to its end
         for done in range(settings.scout_rounds if len(searches) > 1 else 0):
@@ -118,8 +123,8 @@ def match_weights(
 class _Search:
     """One start of the cycle, and how far it has come."""
 
-    def __init__(self, problem: Problem, start: str | int):
-        self.start = start
+    def __init__(self, problem: Problem, start: str | int, experts: str):
+        self.start, self.experts = start, experts
         self.moved = Moved(problem)
         self.before = self.moved.objective
         self.gains: list[float] = []
@@ -153,5 +158,5 @@ class _Search:
         """Visit every space once, the residual stream last."""
         before = self.values[-1]
         for root in sorted(self.moved.problem.roots, key=lambda space: space.kind == "residual"):
-            self._take(solve(self.moved, root))
+            self._take(solve(self.moved, root, experts=self.experts))
         self.gains.append(self.values[-1] - before)

@@ -9,7 +9,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from lmc_core.matching import steps
+from lmc_core.matching import experts
 from lmc_core.matching.pair import canonical
 from lmc_core.matching.weight import Settings, match_weights
 from lmc_core.models.model import Model
@@ -37,7 +37,7 @@ def moved_copy(model: Model, classes: Classes, seed: int) -> tuple[Model, Alignm
 @pytest.mark.parametrize("name", [*LEVELS, "qwen2_moe", "deepseek_v3"])
 def test_the_planted_order_itself_is_found(name: str, exact: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not exact:
-        monkeypatch.setattr(steps, "EXACT", 0)
+        monkeypatch.setattr(experts, "EXACT", 0)
     model = random_model(name)
     for classes in (permutations_only(model.layout.spaces), of_experts(model)):
         copy, planted = moved_copy(model, classes, 11)
@@ -61,8 +61,8 @@ def test_experts_keep_their_groups() -> None:
 @pytest.mark.parametrize("sketch", [8, 64])
 def test_products_find_the_order_of_noisy_copies(name: str, sketch: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """What many experts are compared by, through few random directions (8 of 24) or all of them."""
-    monkeypatch.setattr(steps, "EXACT", 0)
-    monkeypatch.setattr(steps, "SKETCH", sketch)
+    monkeypatch.setattr(experts, "EXACT", 0)
+    monkeypatch.setattr(experts, "SKETCH", sketch)
     model = random_model(name)
     copy, planted = moved_copy(model, of_experts(model), 5)
     generator = torch.Generator().manual_seed(0)
@@ -76,8 +76,9 @@ def test_products_find_the_order_of_noisy_copies(name: str, sketch: int, monkeyp
 
 
 def test_an_order_that_products_favour_is_not_taken_where_it_is_worse(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steps, "EXACT", 0)
-    monkeypatch.setattr(steps._Experts, "invariants", lambda self: 1000.0 * torch.eye(4, dtype=torch.float64).roll(1, 0))
+    monkeypatch.setattr(experts, "EXACT", 0)
+    wrong = 1000.0 * torch.eye(4, dtype=torch.float64).roll(1, 0)
+    monkeypatch.setattr(experts.Mixture, "products", lambda self: wrong)
     model = random_model("mixtral")
     found, trace = match_weights(model.layout, model.state, model.state, of_experts(model))
     assert trace.objective[-1] == pytest.approx(1.0, abs=1e-12)
@@ -145,7 +146,7 @@ def test_experts_are_matched_as_well_as_all_orders_allow(name: str, groups: int,
 @pytest.mark.parametrize("name", ["mixtral", "qwen2_moe-some-dense", "deepseek_v2-groups", "deepseek_v3"])
 def test_the_objective_never_falls(name: str, exact: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not exact:
-        monkeypatch.setattr(steps, "EXACT", 0)
+        monkeypatch.setattr(experts, "EXACT", 0)
     a, b = random_model(name, 0), random_model(name, 1)
     for chosen in (choose_classes(a.layout.spaces), permutations_only(a.layout.spaces)):
         left, right = canonical(a, chosen), canonical(b, chosen)
