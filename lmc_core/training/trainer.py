@@ -16,6 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lmc_core.models.families import get_family
+from lmc_core.models.routers import router_modules
+from lmc_core.symmetry.layout import Layout
 from lmc_core.tasks import Examples, get_task, losses
 from lmc_core.tasks.fashion_mnist import full_set
 from lmc_core.training.recipes import Recipe
@@ -89,11 +92,10 @@ class Balance:
     (Fedus, Zoph, Shazeer 2021, arXiv 2101.03961, section 2.2).
     """
 
-    def __init__(self, module: nn.Module):
+    def __init__(self, module: nn.Module, layout: Layout):
         self.parts: list[Tensor] = []
-        for part in module.modules():
-            if type(part).__name__.endswith("TopKRouter"):
-                part.register_forward_hook(self._hear)
+        for part in router_modules(module, layout).values():
+            part.register_forward_hook(self._hear)
 
     def _hear(self, part: nn.Module, inputs: Any, outputs: Any) -> None:
         logits = F.linear(inputs[0].flatten(0, -2), part.weight)  # type: ignore[arg-type]  (a router has one matrix)
@@ -166,7 +168,8 @@ def train(
     begin = time.perf_counter() - spent
     module.train()
     running: list[float] = []
-    balance = Balance(module) if recipe.balance else None
+    family = get_family(recipe.family)
+    balance = Balance(module, family.layout(family.config(recipe.config))) if recipe.balance else None
     for step in range(first, recipe.steps):
         share = rate(step, recipe)
         for solver, peak in zip(solvers, peaks, strict=True):

@@ -1,0 +1,60 @@
+"""All orders of the experts: the planted one has no excess, each keeps B's function, groups hold their experts."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import pytest
+import torch
+
+from lmc_core.errors import BadInput
+from lmc_core.matching.weight import match_weights
+from lmc_core.paths.orders import ALL, all_orders, every_order, order_of
+from lmc_core.symmetry.alignment import Alignment
+from lmc_core.symmetry.elements import Permutation
+from lmc_core.symmetry.spaces import permutations_only
+from lmc_core.tasks import Examples
+from tests.families.mixtures import decided
+from tests.networks import random_inputs, random_model
+
+
+def test_orders_of_four_experts_and_of_groups() -> None:
+    plain = all_orders(random_model("mixtral").layout, "experts.0")
+    assert plain.tolist() == [list(order) for order in permutations(range(4))]
+    with pytest.raises(BadInput, match="48 orders"):  # three groups of two
+        all_orders(random_model("deepseek_v2-groups").layout, "expert-groups.0")
+
+
+def test_a_planted_order_has_no_excess_and_the_others_have() -> None:
+    model = decided("mixtral")
+    layout, classes = model.layout, permutations_only(model.layout.spaces)
+    order = torch.tensor([1, 3, 0, 2])
+    units = torch.stack([torch.randperm(12, generator=torch.Generator().manual_seed(i)) for i in range(4)])
+    elements = {"experts.0": Permutation(order), "units.0": Permutation(units)}
+    moved = model.with_state(Alignment.of(layout.spaces, elements).apply(layout, model.state))
+    inputs = random_inputs(model, 8)
+    examples = Examples(inputs, inputs.roll(1, 1))
+    stays = every_order(model, moved, Alignment.of(layout.spaces), classes, examples)
+    assert [each.mixture for each in stays] == ["experts.0", "experts.1", ALL]
+    first, second, common = stays
+    best = first.excess.abs().argmin()
+    assert first.orders[best].tolist() == order.argsort().tolist()
+    assert float(first.excess[best].abs()) < 1e-5 < 100e-5 < float(first.excess.abs().sort().values[1])
+    assert first.naive == first.found == second.naive == 0 and common.found == 0
+    assert float(first.excess[0]) == pytest.approx(float(common.excess[0]), abs=1e-6)  # the units of both are matched anew
+    assert float(first.excess[0]) < float(second.excess[0])  # those of the first mixture are not
+
+    found, _ = match_weights(layout, model.state, moved.state, classes)
+    aligned = moved.with_state(found.apply(layout, moved.state))
+    first, second, common = every_order(model, aligned, found, classes, examples)
+    assert first.found == best and first.naive == 0 and second.found == 0 and common.found is None
+    assert first.orders[first.found].tolist() == order_of(layout, found, "experts.0").tolist()
+    assert abs(float(first.excess[best])) < 1e-5 and float(first.excess[0].abs()) > 1e-3
+    assert first.losses.shape == (24, 8) and first.ends.shape == (8,)
+
+
+def test_networks_without_experts_are_refused() -> None:
+    model = random_model("llama", 0, torch.float32)
+    inputs = random_inputs(model)
+    with pytest.raises(BadInput, match="no experts"):
+        every_order(model, model, Alignment.of(model.layout.spaces), {}, Examples(inputs, inputs))
