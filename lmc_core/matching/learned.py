@@ -28,16 +28,21 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput
+from lmc_core.matching.charts import SMOOTH
 from lmc_core.matching.given import Given
 from lmc_core.matching.learner import Learner
 from lmc_core.matching.trace import Trace
 from lmc_core.symmetry.alignment import Alignment
+from lmc_core.symmetry.spaces import class_of
 from lmc_core.tasks.task import Examples
 
 SOFT = 2**27  # numbers of the ends' predictions that are held: 512 MB; with more the labels are the targets
 WARM = 10  # steps until the full rate
 CALIBRATION = 8  # steps that tell how long one takes
 SAVE_EVERY = 20.0  # seconds
+ROWS_ALONE, ROWS_BESIDE = 0.05, 0.003  # rates of permutations without and with smooth maps beside them
+ROWS_UNTIL = 0.6  # share of the steps in which permutations move; afterwards smooth maps settle around them
+ROWS_EVERY = 2  # steps between two moves
 EVALUATED = 128  # examples at once without gradients
 
 
@@ -50,7 +55,8 @@ class LearnedSettings:
         seconds: in place of `steps`, a budget for everything after the start; how many steps fit is measured first.
         batch: examples a step; 0 for 64 images, or as many windows as make 1,024 tokens.
         rate: how far a vector turns in one step at the full rate, in radians.
-        rows_rate: how far the latents of permutations move in one step, in units of a cosine; 0 keeps the permutations.
+        rows_rate: how far the latents of permutations move in one step, in units of a cosine; 0 keeps the permutations. By
+            default 0.003 beside smooth maps, and 0.05 where permutations are all there is.
         spread: s; lam is drawn from U(1/2 - s, 1/2 + s).
         targets: ``ends`` (what the end models predict) or ``labels``.
         checks: how often the held-out loss is measured; the best is kept.
@@ -60,8 +66,8 @@ class LearnedSettings:
     steps: int = 600
     seconds: float | None = None
     batch: int = 0
-    rate: float = 0.1
-    rows_rate: float = 0.0
+    rate: float = 0.05
+    rows_rate: float | None = None
     spread: float = 0.1
     targets: str = "ends"
     checks: int = 12
@@ -73,7 +79,7 @@ class LearnedSettings:
                 raise BadInput(f"{name} should be {low} or more; {getattr(self, name)} came.")
         if self.seconds is not None and self.seconds <= 0:
             raise BadInput(f"seconds should be above 0; {self.seconds} came.")
-        if not (self.rate > 0 and self.rows_rate >= 0):
+        if not (self.rate > 0 and (self.rows_rate is None or self.rows_rate >= 0)):
             raise BadInput(f"Rates should be positive; rate {self.rate} and rows_rate {self.rows_rate} came.")
         if not 0 <= self.spread <= 0.5:
             raise BadInput(f"spread should lie between 0 and 0.5; {self.spread} came.")
@@ -115,7 +121,11 @@ class _Run:
         a = given.a.with_state({name: tensor.float() for name, tensor in given.a.state.items()})
         moved = start.apply(given.layout, given.b.state)
         b = given.b.with_state({name: tensor.float() for name, tensor in moved.items()})
-        self.learner = Learner(a, b, given.classes, both, settings.rate, settings.rows_rate, given.device)
+        rows_rate = settings.rows_rate
+        if rows_rate is None:
+            smooth = any(class_of(space, given.classes) in SMOOTH for space in given.layout.spaces.values())
+            rows_rate = ROWS_BESIDE if smooth else ROWS_ALONE
+        self.learner = Learner(a, b, given.classes, both, settings.rate, rows_rate, given.device)
         length = 1 if self.train.inputs.is_floating_point() else self.train.inputs.shape[1]
         self.batch = settings.batch or (64 if self.train.inputs.is_floating_point() else max(1, 1024 // length))
         self.done, self.spent, self.steps = 0, 0.0, settings.steps
@@ -189,7 +199,9 @@ class _Run:
         soft = None if self.soft is None else (self.soft[0][rows], self.soft[1][rows])
         share = min((self.done + 1) / WARM, 1.0) * (1 - self.done / self.steps)
         batch = Examples(self.train.inputs[rows], self.train.targets[rows])
-        self.running.append(self.learner.step(batch, soft, lam, share, self.settings.rows_rate > 0))
+        alone = self.learner.optimiser is None
+        rows_move = alone or (self.done < ROWS_UNTIL * self.steps and self.done % ROWS_EVERY == 0)
+        self.running.append(self.learner.step(batch, soft, lam, share, rows_move))
         self.done += 1
         words = f"step {self.done} of {self.steps}, loss {self.running[-1]:.3f} nats on the line"
         self.given.progress(self.done / self.steps, words)

@@ -9,8 +9,8 @@ The loss sees P through the matrix that it is; its derivative for every entry,
     dL / dP[i, j] = sum over blocks of <dL / d(T x)[i], x[j]>,
 
 tells what the loss would gain, to first order, if coordinate i had what stands at j. Z follows it by Adam's normalised steps
-and P is assigned anew. (Dual averaging over the permutation matrices; with latents that begin at the identity and a rate of 3e-4,
-as published, no row moves within hundreds of steps.)
+and P is assigned anew. (Dual averaging over the permutation matrices; with latents that begin at the identity and a rate of
+3e-4, as published, no row moves within hundreds of steps.)
 """
 
 from __future__ import annotations

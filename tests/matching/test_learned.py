@@ -1,0 +1,205 @@
+"""Learning goes on from what is there: it finds what was planted, never ends worse, stops and goes on where it was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from lmc_core import Alignment, Line, align_pair, choose_classes, curve, get_task, load, permutations_only
+from lmc_core.errors import BadInput, UnknownName
+from lmc_core.matching.charts import Charts
+from lmc_core.matching.given import Given, Learning
+from lmc_core.matching.learned import LearnedSettings, learn
+from lmc_core.matching.learner import Learner
+from lmc_core.matching.methods import get_method
+from lmc_core.matching.pair import canonical
+from lmc_core.matching.trace import Trace
+from lmc_core.matching.weight import match_weights
+from lmc_core.models.model import Model
+from lmc_core.symmetry.check import run
+from lmc_core.symmetry.elements import Element, Permutation
+from lmc_core.symmetry.spaces import Classes
+
+NOTHING = Trace((), 0.0, "", {}, 0)
+DATA = get_task("fashion-mnist")
+SHORT = LearnedSettings(steps=12, batch=16, checks=3)
+
+
+def given_of(a: Model, b: Model, classes: Classes, count: int = 256) -> Given:
+    examples = DATA.examples("train", count, 0)
+    return Given(a, b, classes, train=examples.first(count - 64), held_out=examples.rows(count - 64, count))
+
+
+@pytest.fixture(scope="module")
+def narrow() -> tuple[Model, Classes]:
+    model = load("zoo:vit-fashion-narrow-s0")
+    classes = choose_classes(model.layout.spaces)
+    return canonical(model, classes), classes
+
+
+def near(model: Model, classes: Classes, size: float) -> dict[str, Element]:
+    """A random element close to the identity for every smooth space."""
+    charts = Charts(model.layout.spaces, classes, torch.float64)
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in charts.parameters():
+            parameter.copy_(size * torch.randn(parameter.shape, generator=generator) / parameter.shape[-1] ** 0.5)
+        return charts.elements()
+
+
+def middle(a: Model, b: Model) -> float:
+    """Mean loss half way, on training images that nothing learned from."""
+    return float(curve(Line(a, b), DATA.examples("train", 200, 1), 3, 0).mean[1])
+
+
+def single(model: Model) -> Model:
+    return model.with_state({name: tensor.float() for name, tensor in model.state.items()})
+
+
+def test_a_planted_map_is_found_again(narrow: tuple[Model, Classes]) -> None:
+    a, classes = narrow
+    planted = Alignment.of(a.layout.spaces, near(a, classes, 1.2))
+    b = a.with_state(planted.apply(a.layout, a.state))
+    own, apart = middle(single(a), single(a)), middle(single(a), single(b))
+    settings = LearnedSettings(steps=100, batch=32, checks=4)
+    for both in (False, True):
+        found, trace = learn(given_of(a, b, classes, 1024), Alignment.of(a.layout.spaces), NOTHING, settings, both)
+        back = a.with_state(found.apply(a.layout, b.state))
+        assert middle(single(a), single(back)) - own < 0.2 * (apart - own)
+        assert trace.about["history"][0][2] > trace.about["history"][-1][2]
+
+
+def test_permuted_units_are_found_again(narrow: tuple[Model, Classes]) -> None:
+    """Every latent begins at a cosine, so a shuffle far from the start comes back by gradient alone."""
+    a, _ = narrow
+    classes = permutations_only(a.layout.spaces) | {"residual": a.layout.spaces["residual"].classes[0]}
+    generator = torch.Generator().manual_seed(1)
+    planted = {
+        name: Permutation(torch.randperm(space.size, generator=generator))
+        for name, space in a.layout.spaces.items()
+        if space.kind == "units"
+    }
+    b = a.with_state(Alignment.of(a.layout.spaces, planted).apply(a.layout, a.state))
+    found, trace = learn(given_of(a, b, classes), Alignment.of(a.layout.spaces), NOTHING, SHORT)
+    assert found.compose(Alignment.of(a.layout.spaces, planted)).distance(Alignment.of(a.layout.spaces)) == 0
+    assert trace.about["rows_moved"] > 0.9 * sum(len(e.indices) for e in planted.values())
+
+
+def test_a_dual_path_has_an_exact_one_sided_twin(narrow: tuple[Model, Classes]) -> None:
+    """(1 - lam) g_A A + lam g_B B computes what (1 - lam) A + lam g_A^-1 g_B B computes, at every lam."""
+    a, classes = narrow
+    spaces = a.layout.spaces
+    generator = torch.Generator().manual_seed(5)
+    other = load("zoo:vit-fashion-narrow-s0")
+    noisy = {n: t + 0.05 * torch.randn(t.shape, generator=generator) for n, t in other.state.items()}
+    b = canonical(other.with_state(noisy), classes)
+    of_a, of_b = (Alignment.of(spaces, near(a, classes, size)) for size in (0.5, 0.3))
+    ends = a.with_state(of_a.apply(a.layout, a.state)), a.with_state(of_b.apply(a.layout, b.state))
+    twin = a, a.with_state(of_a.inverse().compose(of_b).apply(a.layout, b.state))
+    alone = a, a.with_state(of_b.apply(a.layout, b.state))  # B moved and A not: another path
+    inputs = DATA.examples("train", 8, 0).inputs
+    for lam in (0.0, 0.3, 0.5, 1.0):
+        outputs = [run(a.with_state(_between(*pair, lam)), inputs, torch.float64) for pair in (ends, twin, alone)]
+        assert torch.allclose(outputs[0], outputs[1], atol=1e-10)
+        assert torch.allclose(outputs[0], outputs[2], atol=1e-2) == (lam in (0.0, 1.0))
+
+
+def _between(a: Model, b: Model, lam: float) -> dict[str, torch.Tensor]:
+    return {name: torch.lerp(tensor, b.state[name], lam) for name, tensor in a.state.items()}
+
+
+def test_learning_never_ends_worse_than_it_began() -> None:
+    a, b = load("zoo:vit-fashion-s0"), load("zoo:vit-fashion-s1")
+    classes = choose_classes(a.layout.spaces)
+    left, right = canonical(a, classes), canonical(b, classes)
+    start, trace = match_weights(left.layout, left.state, right.state, classes)
+    given = given_of(left, right, classes)
+    wild = LearnedSettings(steps=6, batch=8, rate=5.0, checks=3, patience=9)  # a rate that can only do harm
+    found, after = learn(given, start, trace, wild)
+    assert after.about["best_step"] == 0
+    assert found.distance(start) < 1e-12
+    assert min(held for _, _, held in after.about["history"]) == after.about["history"][0][2]
+
+
+def test_an_interrupted_run_goes_on_to_the_same_end(narrow: tuple[Model, Classes], tmp_path: Path) -> None:
+    a, classes = narrow
+    b = a.with_state(Alignment.of(a.layout.spaces, near(a, classes, 0.3)).apply(a.layout, a.state))
+    given, start = given_of(a, b, classes), Alignment.of(a.layout.spaces)
+    whole, _ = learn(given, start, NOTHING, SHORT)
+    again, _ = learn(given, start, NOTHING, SHORT)
+    assert whole.distance(again) == 0
+    other, _ = learn(replace(given, seed=1), start, NOTHING, SHORT)
+    assert whole.distance(other) > 0
+
+    def interrupt(share: float, words: str) -> None:
+        if share >= 0.55:
+            raise KeyboardInterrupt
+
+    checkpoint = tmp_path / "half.pt"
+    with pytest.raises(KeyboardInterrupt):
+        learn(replace(given, checkpoint=checkpoint, progress=interrupt), start, NOTHING, SHORT)
+    assert checkpoint.is_file()
+    steps: list[str] = []
+    resumed, trace = learn(
+        replace(given, checkpoint=checkpoint, progress=lambda share, words: steps.append(words)), start, NOTHING, SHORT
+    )
+    assert sum(words.startswith("step") for words in steps) < SHORT.steps and trace.about["steps"] == SHORT.steps
+    assert resumed.distance(whole) == 0
+    assert not checkpoint.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 half of one"])
+def test_a_damaged_checkpoint_is_as_good_as_none(narrow: tuple[Model, Classes], tmp_path: Path, content: bytes) -> None:
+    a, classes = narrow
+    path = tmp_path / "run.pt"
+    path.write_bytes(content)
+    given = replace(given_of(a, a, classes), checkpoint=path)
+    _, trace = learn(given, Alignment.of(a.layout.spaces), NOTHING, LearnedSettings(steps=2, batch=4))
+    assert trace.about["steps"] == 2
+
+
+def test_a_budget_in_seconds_is_kept(narrow: tuple[Model, Classes]) -> None:
+    a, classes = narrow
+    settings = LearnedSettings(seconds=3.0, batch=8, checks=2)
+    _, trace = learn(given_of(a, a, classes), Alignment.of(a.layout.spaces), NOTHING, settings)
+    assert trace.about["steps"] > 8 and trace.about["learn_seconds"] < 30
+
+
+def test_moved_and_assembled_parameters_are_those_of_the_alignment(narrow: tuple[Model, Classes]) -> None:
+    """The differentiable path and `Alignment.apply` are two implementations of one thing."""
+    a, classes = narrow
+    learner = Learner(single(a), single(a), classes, both=False, rows_rate=0.1)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in learner.charts[0].parameters():
+            parameter.copy_(0.2 * torch.randn(parameter.shape, generator=generator) / parameter.shape[-1] ** 0.5)
+    for name, indices in learner.rows.indices.items():
+        learner.rows.indices[name] = torch.randperm(indices.shape[-1], generator=generator).expand(indices.shape)
+    _, moved = learner.states(probed=True)
+    exact = learner.alignments()[1].apply(a.layout, a.state)
+    assert all(torch.allclose(moved[name].double(), tensor, atol=1e-5) for name, tensor in exact.items())
+    moved[next(iter(learner.layout.shapes))].sum().backward()
+
+
+def test_learning_through_align_pair_keeps_the_function() -> None:
+    a, b = load("zoo:vit-fashion-narrow-s0"), load("zoo:vit-fashion-narrow-s0")
+    examples = DATA.examples("train", 128, 0)
+    learning = Learning(examples.first(96), examples.rows(96, 128))
+    for method in ("learned", "dual"):
+        pair = align_pair(a, b, examples.inputs[:8], method=method, settings=SHORT, learning=learning)
+        assert 0 < pair.function_error < 1e-5
+    with pytest.raises(BadInput, match="learns from data"):
+        align_pair(a, b, examples.inputs[:8], method="learned")
+
+
+def test_bad_settings_are_named() -> None:
+    with pytest.raises(UnknownName, match="setting of the method learned"):
+        get_method("learned").configured({"stepps": 3})
+    for wrong in ({"steps": 0}, {"rate": -1.0}, {"spread": 0.7}, {"targets": "teacher"}, {"seconds": -2.0}, {"steps": "many"}):
+        with pytest.raises(BadInput):
+            get_method("learned").configured(wrong)
+    with pytest.raises(UnknownName, match="method"):
+        get_method("magic")
