@@ -32,6 +32,7 @@ address.write(
         "a": pair[0]["name"],
         "b": pair[1]["name"],
         "method": setting.method,
+        **({"steps": str(setting.steps)} if setting.steps else {}),
         **dict(setting.classes),
         "task": task,
         "split": split,

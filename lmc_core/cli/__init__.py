@@ -27,6 +27,7 @@ COMMANDS = {
     "barrier": "lmc_core.cli.barrier",
     "results": "lmc_core.cli.results",
     "train": "lmc_core.cli.train",
+    "methods": "lmc_core.cli.methods",
     "worker": "lmc_core.cli.worker",
 }
 # advice of the libraries for those who program with them, not for those who type `lmc`

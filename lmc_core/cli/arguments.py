@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from lmc_core.errors import BadInput
 from lmc_core.models.references import allowing_pickle
@@ -27,6 +27,7 @@ CLASS = (
 EXAMPLES = """examples:
   lmc                                             open the app
   lmc barrier vit-fashion-s0 vit-fashion-s1       align, then measure the loss along the line
+  lmc barrier vit-fashion-s0 vit-fashion-s1 --method learned --set seconds=60
   lmc barrier gpt2-plays-s0 gpt2-plays-s1 --class all=permutation --json
   lmc barrier ./gpt2-a ./gpt2-b --task text:letters.txt --length 256 --examples 64 --seed 1
   lmc align vit-fashion-s0 vit-fashion-s1 --out aligned
@@ -77,6 +78,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     models.add_argument("--public", action="store_true", help="list public families of independently trained models")
     models.add_argument("--json", action="store_true", help="print a list of objects")
 
+    methods = command("methods", "List the ways to match models, with their settings.")
+    methods.add_argument("--json", action="store_true", help="print a list of objects")
+
     show = command("show", "Say what a model is, and which symmetries it admits.")
     show.add_argument("model", metavar="MODEL", help=MODEL)
     show.add_argument("--allow-pickle", action="store_true", help=PICKLE)
@@ -90,12 +94,14 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
     barrier = command("barrier", "Measure the loss along the line between two models, after aligning them.")
     _pair(barrier)
-    barrier.add_argument("--method", default="weight", help="how to align: weight, or none (default: weight)")
+    _method(barrier)
     barrier.add_argument("--split", help="train, validation or test (default: test)")
     barrier.add_argument("--examples", type=int, metavar="N", help="how many examples (default: all)")
     barrier.add_argument("--points", type=int, default=25, metavar="N", help="of the grid, ends included (default: 25)")
     barrier.add_argument("--refine", type=int, default=4, metavar="N", help="more points around the maximum (default: 4)")
-    barrier.add_argument("--seed", type=int, default=0, help="of the draw of examples and of masked positions (default: 0)")
+    barrier.add_argument(
+        "--seed", type=int, default=0, help="of the draw of examples, of masked positions and of learning (default: 0)"
+    )
     barrier.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
     barrier.add_argument("--executor", default="inline", help="inline, or local: in a worker process (default: inline)")
     barrier.add_argument("--json", action="store_true", help="print one object")
@@ -128,6 +134,31 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         for name in {"model", "a", "b"} & vars(arguments).keys():
             setattr(arguments, name, allowing_pickle(getattr(arguments, name)))
     return arguments
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """Split NAME=VALUE; numbers become numbers."""
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, such as steps=300; {text!r} came")
+    for kind in (int, float):
+        try:
+            return name.strip(), kind(value)
+        except ValueError:
+            continue
+    return name.strip(), value.strip()
+
+
+def _method(parser: argparse.ArgumentParser) -> None:
+    """Arguments that say how models are aligned."""
+    parser.add_argument("--method", default="weight", help="how to align, or none; `lmc methods` lists all (default: weight)")
+    parser.add_argument(
+        "--set", dest="settings", type=setting, action="append", default=[], metavar="NAME=VALUE",
+        help="a setting of the method, such as steps=300 or seconds=120; `lmc methods` lists them; repeatable",
+    )  # fmt: skip
+    parser.add_argument(
+        "--learn", type=int, metavar="N", help="training examples to learn from (default: 8,000 images or 1,500 windows)"
+    )
 
 
 def _pair(parser: argparse.ArgumentParser) -> None:

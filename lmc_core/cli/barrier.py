@@ -18,8 +18,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Compute, or read from the store; then print and write what was asked for."""
     check_target(arguments.csv, "--csv")
     check_target(arguments.html, "--html")
-    if arguments.method == "none" and arguments.classes:
-        raise BadInput("--class has no effect with --method none; leave one of them out.")
+    if arguments.method == "none" and (arguments.classes or arguments.settings):
+        raise BadInput("--class and --set have no effect with --method none; leave one of them out.")
     from lmc_core.figures.numbers import size
     from lmc_core.runs import Local, get_executor
     from lmc_core.runs.ask import make_request, memory_of
@@ -41,8 +41,10 @@ def run(arguments: argparse.Namespace) -> None:
             points=arguments.points,
             refine=arguments.refine,
             device=arguments.device,
+            settings=dict(arguments.settings),
+            learn=arguments.learn,
         )
-        memory = memory_of(request.models[0], request.points, request.method != "none").peak
+        memory = memory_of(request.models, request.points, request.method != "none").peak
         progress.report(0.0, f"about {size(memory)} of memory are needed")
         result = executor.run(request, progress.report).result
     if arguments.csv is not None or arguments.html is not None:
@@ -84,6 +86,8 @@ def summary(result: Mapping[str, Any]) -> str:
     ]
     if aligned:
         pairs.append(("function", f"outputs changed by {number(result['function_error'], digits=2)} (relative, at most)"))
+    if learned := _learned(result.get("found") or {}):
+        pairs.append(("learned", learned))
     if result.get("memory"):
         pairs.append(("memory", f"about {size(result['memory'])} at the most"))
     spent = result["seconds"]
@@ -91,6 +95,18 @@ def summary(result: Mapping[str, Any]) -> str:
     pairs.append(("time", took + (" (computed earlier)" if result["cached"] else "")))
     pairs.append(("key", result["key"]))
     return facts(pairs) + "\n\n" + _points(result)
+
+
+def _learned(found: Mapping[str, Any]) -> str:
+    """What a method that learns did, in words."""
+    if not found.get("history"):
+        return ""
+    first, last = found["history"][0][2], min(row[2] for row in found["history"])
+    moved = f"; {found['rows_moved']:,} of {found['rows']:,} permuted rows moved" if found.get("rows") else ""
+    return (
+        f"{found['steps']:,} steps of {found['batch']} examples out of {found['examples']:,}; loss half way on "
+        f"{found['held_out']:,} held-out training examples {first:.3f} -> {last:.3f}{moved}"
+    )
 
 
 def _points(result: Mapping[str, Any]) -> str:

@@ -8,8 +8,11 @@ from types import TracebackType
 
 from tqdm import tqdm
 
+from lmc_core.figures.numbers import seconds
+
 PATIENCE = 1.0  # seconds before anything is shown
 INTERVAL = 10.0  # seconds between lines where standard error is no terminal
+EARLY, SURE = 0.1, 5.0  # share done, and seconds, before which the time left is anyone's guess
 
 
 class Progress:
@@ -30,6 +33,8 @@ class Progress:
         now = time.monotonic()
         if now - self.begin < PATIENCE:
             return
+        if share > EARLY and now - self.begin > SURE:
+            words = f"{words}, about {seconds((now - self.begin) * (1 - share) / share)} left"
         if not self.terminal:
             if now - self.last >= INTERVAL:
                 self.last = now

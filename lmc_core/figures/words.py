@@ -10,7 +10,13 @@ from lmc_core.symmetry.spaces import PLANES
 
 Result = Mapping[str, Any]
 
-MATCHERS = {"weight": "weight matching", "activation": "activation matching"}
+MATCHERS = {
+    "weight": "weight matching",
+    "activation": "activation matching",
+    "learned": "learned",
+    "dual": "learned at both ends",
+    "soft": "soft matching",
+}
 ADJECTIVES = {
     "permutation": "permuted",
     "signs": "signs of",
@@ -57,6 +63,9 @@ def labels_of(results: Sequence[Result]) -> list[str]:
     pairs = [" \u2192 ".join(r["models"]) for r in results]
     if len(set(pairs)) > 1:
         names = [f"{name}, {pair}" for name, pair in zip(names, pairs, strict=True)]
+    if len(set(names)) < len(names):  # one method, learned for longer
+        steps = [(r.get("found") or {}).get("steps") for r in results]
+        names = [f"{name}, {count:,} steps" if count else name for name, count in zip(names, steps, strict=True)]
     for field in ("examples", "split", "seed"):
         values = {str(r.get(field)) for r in results}
         if len(set(names)) < len(names) and len(values) > 1:

@@ -152,7 +152,8 @@ def cosines(layout: Layout, a: State, b: State, names: list[str]) -> dict[str, T
         scale = {block.name: 1.0 for block in blocks}
         for members in layers(blocks).values():
             norm = sum(float(layout.view(a, layout.by_name[each]).double().square().sum()) for each in members) ** 0.5
-            scale |= dict.fromkeys(members, 1 / max(norm, 1e-300))
+            for each in members:
+                scale[each] = 1 / max(norm, 1e-300)
         sides = [
             torch.cat([scale[block.name] * layout.copies(layout.view(s, block).double(), block, name) for block in blocks], -1)
             for s in (a, b)

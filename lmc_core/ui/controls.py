@@ -17,7 +17,14 @@ Row = Mapping[str, Any]
 EXAMPLES = (50, 200, 500, 1000, None)
 POINTS = (5, 11, 25, 51)
 SPLITS = ("test", "validation")
-METHODS = {"weight": "Weight matching", "none": "None"}
+METHODS = {"weight": "Weights", "activation": "Activations", "learned": "Learned", "dual": "Both ends", "none": "None"}
+LEARNING = ("learned", "dual")
+STEPS = (100, 300, 600, 1500)
+EXPLAINED = """How B is brought into the coordinates of A.
+**Weights** correlate most; no data, seconds.
+**Activations** correlate most on training examples.
+**Learned** goes on from weights by the gradient of the loss half way, on training examples; a minute or two.
+**Both ends** learns with both models moving. **None** is the plain average."""
 
 
 def choose_pair(known: Mapping[str, dict[str, Any]], key: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -65,11 +72,18 @@ def choose_classes(pair: Sequence[Row], key: str) -> tuple[Setting, dict[str, di
         )  # fmt: skip
     method = st.segmented_control(
         "Method", list(METHODS), key=f"{key}_method", required=True, format_func=METHODS.__getitem__,
-        help="Weight matching moves B so that its weights correlate most with those of A; it needs no data.",
+        help=EXPLAINED,
     )  # fmt: skip
-    return Setting.of(str(method), {kind: st.session_state[f"{key}_{kind}"] for kind in kinds}), {
-        kind: spaces[kind] for kind in kinds
-    }
+    steps = None
+    if method in LEARNING:
+        address.prepare(f"{key}_steps", "steps", list(STEPS), 300)
+        steps = int(st.select_slider(
+            "Steps", list(STEPS), key=f"{key}_steps",
+            help="Of the gradient, on training examples. A hundred take about ten seconds for a model of the zoo; "
+            "a cancelled run goes on where it was.",
+        ))  # fmt: skip
+    chosen = {kind: st.session_state[f"{key}_{kind}"] for kind in kinds}
+    return Setting.of(str(method), chosen, steps), {kind: spaces[kind] for kind in kinds}
 
 
 def _help(space: Row) -> str:

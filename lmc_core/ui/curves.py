@@ -10,6 +10,7 @@ import streamlit as st
 
 from lmc_core.figures.barrier import barrier_figure, objective_figure
 from lmc_core.figures.export import CONFIG, can_draw_svg, results_csv, results_json, standalone_html, svg
+from lmc_core.figures.learning import learning_figure
 from lmc_core.figures.numbers import estimate, number, percent, seconds
 from lmc_core.figures.style import Theme
 from lmc_core.figures.words import barrier_caption, barrier_words, classes_sentence
@@ -99,6 +100,16 @@ def show_objectives(results: Sequence[Result], labels: Sequence[str], key: str) 
         alt = f"Objective of {label}, from {number(result['objective'][0])} to {number(result['objective'][-1])}."
         name = f"{key}_{result['key'][:12]}"
         st.plotly_chart(objective_figure(result, theme()), theme=None, config=CONFIG, key=name, alt=alt)
+        found = result.get("found") or {}
+        if found.get("history"):
+            first, last = found["history"][0][2], min(row[2] for row in found["history"])
+            alt = f"Loss half way while learning, from {number(first)} to {number(last)} nats."
+            st.plotly_chart(learning_figure(result, theme()), theme=None, config=CONFIG, key=f"{name}_learned", alt=alt)
+            moved = f"; {found['rows_moved']:,} of {found['rows']:,} permuted rows moved" if found.get("rows") else ""
+            st.caption(
+                f"{found['steps']:,} steps of {found['batch']} examples out of {found['examples']:,} of the training split "
+                f"in {seconds(found['learn_seconds'])}{moved}. {found['held_out']:,} further examples of it chose what is kept."
+            )
 
 
 def show_downloads(results: Sequence[Result], labels: Sequence[str], key: str) -> None:

@@ -9,6 +9,8 @@ from lmc_core.errors import BadInput
 from lmc_core.figures.words import MATCHERS, setting_label
 from lmc_core.symmetry.spaces import KINDS, PLANES, SymmetryClass
 
+MOST_STEPS = 100_000  # that an address may ask for
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -17,17 +19,19 @@ class Setting:
     Attributes:
         method: ``none`` or a matcher.
         classes: (kind of space, class) in the order of `KINDS`; empty for ``none``.
+        steps: of methods that learn; None for others.
     """
 
     method: str
     classes: tuple[tuple[str, str], ...] = ()
+    steps: int | None = None
 
     @classmethod
-    def of(cls, method: str, classes: Mapping[str, str]) -> Setting:
+    def of(cls, method: str, classes: Mapping[str, str], steps: int | None = None) -> Setting:
         """Build one from a mapping; the method ``none`` has no classes."""
         if method == "none":
             return PLAIN
-        return cls(method, tuple((kind, classes[kind]) for kind in KINDS if kind in classes))
+        return cls(method, tuple((kind, classes[kind]) for kind in KINDS if kind in classes), steps)
 
     @classmethod
     def parse(cls, text: str) -> Setting:
@@ -36,21 +40,29 @@ class Setting:
         Raises:
             BadInput: for a text that is not a setting.
         """
-        method, *parts = text.split(".")
+        first, *parts = text.split(".")
+        method, tilde, steps = first.partition("~")
         pairs: list[tuple[str, str]] = [(kind, value) for kind, _, value in (part.rpartition("-") for part in parts)]
         known = {value.value for value in SymmetryClass}
-        if method not in ("none", *MATCHERS) or any(kind not in KINDS or value not in known for kind, value in pairs):
+        unknown = method not in ("none", *MATCHERS) or any(kind not in KINDS or value not in known for kind, value in pairs)
+        if unknown or (tilde and not (steps.isdigit() and 0 < int(steps) <= MOST_STEPS)):
             raise BadInput(f"The address holds {text!r}, which is no setting; expected e.g. 'weight.units-permutation'.")
-        return cls.of(method, dict(pairs))
+        return cls.of(method, dict(pairs), int(steps) if tilde else None)
 
     @property
     def text(self) -> str:
-        """How it is written in an address: "weight.residual-orthogonal.units-permutation"."""
-        return ".".join([self.method, *(f"{kind}-{value}" for kind, value in self.classes)])
+        """How it is written in an address: "learned~300.residual-orthogonal.units-permutation"."""
+        first = self.method if self.steps is None else f"{self.method}~{self.steps}"
+        return ".".join([first, *(f"{kind}-{value}" for kind, value in self.classes)])
 
     def label(self, largest: Mapping[str, str]) -> str:
         """How it is called in the figure, where `largest` are the largest classes that the models admit."""
         return setting_label(self.method, dict(self.classes), largest)
+
+    @property
+    def settings(self) -> dict[str, int]:
+        """Of the method, as a request wants them."""
+        return {} if self.steps is None else {"steps": self.steps}
 
 
 PLAIN = Setting("none")

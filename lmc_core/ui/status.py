@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from lmc_core.errors import LmcError
+from lmc_core.figures.numbers import seconds
 from lmc_core.runs.jobs import Job
 from lmc_core.runs.request import BarrierRequest
 from lmc_core.ui import work
@@ -89,8 +91,16 @@ def _progress(curves: list[Curve], jobs: list[Job]) -> None:
     said = "stopping" if job.cancel else (job.message or "waiting for the worker").rstrip(".")
     more = f"; {len(jobs) - 1} more to go" if len(jobs) > 1 else ""
     done = len(curves) - len(jobs) + sum(job.progress for job in jobs)
-    text = f"{label}: {said[0].lower()}{said[1:]}, {job.progress:.0%}{more}"
+    text = f"{label}: {said[0].lower()}{said[1:]}, {job.progress:.0%}{_left(job)}{more}"
     st.progress(min(done / len(curves), 1.0), text=text)
+
+
+def _left(job: Job) -> str:
+    """How long a job still takes, once enough of it is done to tell."""
+    spent = time.time() - job.started if job.started else 0.0
+    if job.cancel or job.progress < 0.1 or spent < 5:
+        return ""
+    return f", about {seconds(spent * (1 - job.progress) / job.progress)} left"
 
 
 def _rest(curves: list[Curve], missing: list[Curve], jobs: Mapping[str, Job]) -> str:

@@ -32,6 +32,7 @@ def _request(
         points=points,
         method=chosen.method,
         classes=dict(chosen.classes) or None,
+        settings=chosen.settings,
     )
     return json.dumps(request.to_json())
 

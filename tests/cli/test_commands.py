@@ -191,7 +191,7 @@ def test_progress_waits_for_a_second(capsys: pytest.CaptureFixture[str], monkeyp
         now[0] = INTERVAL
         progress.report(0.5, "halfway")
         progress.report(0.6, "too soon after the last line")
-    assert capsys.readouterr().err == " 50 % halfway\n"
+    assert capsys.readouterr().err == " 50 % halfway, about 10 s left\n"
 
 
 def test_progress_is_a_bar_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):

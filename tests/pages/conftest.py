@@ -78,7 +78,14 @@ class Layer:
     def job(self, key: str, state: str, progress: float = 0.0, message: str = "", error: str = "") -> None:
         active = state in ("queued", "running")
         self.table[key] = SimpleNamespace(
-            key=key, state=state, progress=progress, message=message, error=error, active=active, cancel=False
+            key=key,
+            state=state,
+            progress=progress,
+            message=message,
+            error=error,
+            active=active,
+            cancel=False,
+            started=None,
         )
 
     def fill(self) -> None:

@@ -1,0 +1,62 @@
+"""`lmc methods`: the ways to match models, with their settings."""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from dataclasses import fields
+from typing import Any
+
+from lmc_core.cli.output import print_json
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print every method."""
+    rows = methods()
+    if arguments.json:
+        return print_json(rows)
+    for row in rows:
+        print(f"{row['name']}: {row['title']}")
+        lines = [row["sentence"], f"Source: {row['source']}."]
+        if row["uses_data"]:
+            lines.append("Learns from examples of the training split; never sees the split that is measured on.")
+        for line in lines:
+            print(textwrap.fill(line, 100, initial_indent="    ", subsequent_indent="    "))
+        for setting in row["settings"]:
+            words = f"{setting['name']} = {setting['default']}: {setting['help']}"
+            print(textwrap.fill(words, 100, initial_indent="      ", subsequent_indent="          "))
+
+
+def methods() -> list[dict[str, Any]]:
+    """Every method as plain values."""
+    from lmc_core.matching.methods import METHODS
+
+    return [
+        {
+            "name": method.name,
+            "title": method.title,
+            "sentence": method.sentence,
+            "source": method.source,
+            "uses_data": method.uses_data,
+            "settings": [
+                {"name": field.name, "default": field.default, "help": explained(method.settings)[field.name]}
+                for field in fields(method.settings)
+            ],
+        }
+        for method in METHODS.values()
+    ]
+
+
+def explained(settings: type) -> dict[str, str]:
+    """Setting -> what its class's docstring says of it."""
+    found: dict[str, str] = {}
+    for part in reversed(settings.__mro__):  # what a class inherits is explained where it comes from
+        name = ""
+        for line in textwrap.dedent((part.__doc__ or "").partition("Attributes:")[2].strip("\n")).splitlines():
+            head, colon, rest = line.partition(":")
+            if colon and not line.startswith(" "):
+                name = head.strip()
+                found[name] = rest.strip()
+            elif name:
+                found[name] += f" {line.strip()}"
+    return {field.name: found.get(field.name, "").replace("``", "") for field in fields(settings)}

@@ -1,0 +1,53 @@
+"""`lmc methods` and the settings of methods as they are typed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import fields
+
+import pytest
+
+from lmc_core.cli import main
+from lmc_core.cli.arguments import setting
+from lmc_core.figures.words import MATCHERS
+from lmc_core.matching.methods import METHODS
+
+
+def test_every_method_is_listed_with_what_each_setting_means(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["methods", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert list(rows) == list(METHODS)
+    for name, method in METHODS.items():
+        assert [s["name"] for s in rows[name]["settings"]] == [field.name for field in fields(method.settings)]
+        assert all(s["help"] for s in rows[name]["settings"]), name
+    assert main(["methods"]) == 0
+    out = capsys.readouterr().out
+    assert "learned: learned" in out and "steps = 600" in out and "``" not in out
+
+
+def test_figures_have_a_name_for_every_method() -> None:
+    assert {name: method.title for name, method in METHODS.items()}.items() <= MATCHERS.items()
+
+
+def test_settings_are_typed_as_name_and_value() -> None:
+    assert [setting(text) for text in ("steps=3", "rate=0.5", "targets=labels")] == [
+        ("steps", 3), ("rate", 0.5), ("targets", "labels"),
+    ]  # fmt: skip
+    with pytest.raises(argparse.ArgumentTypeError, match="NAME=VALUE"):
+        setting("steps")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--method", "learned", "--set", "stepps=3"], "setting of the method learned"),
+        (["--method", "learned", "--set", "steps=0"], "steps should be 1 or more; 0 came"),
+        (["--method", "learned", "--learn", "3"], "At least 4 training examples are needed"),
+        (["--method", "none", "--set", "steps=3"], "no effect with --method none"),
+        (["--method", "magic"], "method"),
+    ],
+)
+def test_what_makes_no_sense_is_said_at_once(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["barrier", "vit-fashion-narrow-s0", "vit-fashion-narrow-s0", *words]) == 2
+    assert sentence in capsys.readouterr().err
