@@ -171,13 +171,13 @@ def test_a_budget_in_seconds_is_kept(narrow: tuple[Model, Classes]) -> None:
 def test_moved_and_assembled_parameters_are_those_of_the_alignment(narrow: tuple[Model, Classes]) -> None:
     """The differentiable path and `Alignment.apply` are two implementations of one thing."""
     a, classes = narrow
-    learner = Learner(single(a), single(a), classes, both=False, rows_rate=0.1)
+    learner = Learner([single(a), single(a)], classes, moves=[1], rows_rate=0.1)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for parameter in learner.charts[0].parameters():
+        for parameter in learner.charts[1].parameters():
             parameter.copy_(0.2 * torch.randn(parameter.shape, generator=generator) / parameter.shape[-1] ** 0.5)
-    for name, indices in learner.rows.indices.items():
-        learner.rows.indices[name] = torch.randperm(indices.shape[-1], generator=generator).expand(indices.shape)
+    for name, indices in learner.rows[1].indices.items():
+        learner.rows[1].indices[name] = torch.randperm(indices.shape[-1], generator=generator).expand(indices.shape)
     _, moved = learner.states(probed=True)
     exact = learner.alignments()[1].apply(a.layout, a.state)
     assert all(torch.allclose(moved[name].double(), tensor, atol=1e-5) for name, tensor in exact.items())

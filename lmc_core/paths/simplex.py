@@ -1,0 +1,203 @@
+"""The loss over the simplex of three models: theta(w) = w_1 theta_1 + w_2 theta_2 + w_3 theta_3, w >= 0, sum w = 1.
+
+    excess(w) = L(w) - sum_k w_k L(e_k)         the loss above the plane through the losses of the corners
+
+At a corner the excess is 0 by definition. On an edge it is that of the line between two models. Several models whose pairs are
+connected need not be connected at their centre, so the largest excess over the triangle is the barrier of three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lmc_core.errors import BadInput, Incompatible
+from lmc_core.models.model import Model
+from lmc_core.paths.curve import HELD, evaluate
+from lmc_core.paths.line import in_single
+from lmc_core.tasks import Examples
+
+
+def weighted(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """sum_k w_k x_k for weights that sum to 1, as a running mean; of one weight 1 the tensor itself, bit for bit."""
+    result, total = tensors[0], weights[0]
+    for tensor, weight in zip(tensors[1:], weights[1:], strict=True):
+        if weight:
+            total += weight
+            result = torch.lerp(result, tensor, weight / total)
+    return result
+
+
+def mixed(models: Sequence[Model], weights: Sequence[float]) -> Mapping[str, Tensor]:
+    """The parameters sum_k w_k theta_k, in float32 at least; where one weight is 1, that model's own tensors."""
+    if 1.0 in weights:
+        return models[list(weights).index(1.0)].state
+    return {name: weighted([in_single(m.state[name]) for m in models], weights) for name in models[0].state}
+
+
+def centre(models: Sequence[Model], name: str | None = None) -> Model:
+    """The mean of several models that have the same parameters, as a model of their class.
+
+    Args:
+        models: at least one; aligned before, or the mean is of no use.
+        name: of the mean; by default the names of the models, joined.
+
+    Raises:
+        Incompatible: if their parameters differ in name or shape.
+    """
+    require_alike(models)
+    state = mixed(models, [1 / len(models)] * len(models))
+    return models[0].with_state(dict(state), name=name or " + ".join(m.name for m in models), card=_shared(models))
+
+
+def _shared(models: Sequence[Model]) -> dict[str, str]:
+    """What is true of the mean as well: the task, if all were trained on the same."""
+    tasks = {model.card.get("task") for model in models}
+    task = tasks.pop() if len(tasks) == 1 else None
+    return {} if task is None else {"task": str(task)}
+
+
+def require_alike(models: Sequence[Model]) -> None:
+    """Raise `Incompatible` unless all models have parameters of the same names and shapes."""
+    for model in models[1:]:
+        if {n: t.shape for n, t in model.state.items()} != {n: t.shape for n, t in models[0].state.items()}:
+            raise Incompatible(f"{models[0].name} and {model.name} have different parameters; align them first.")
+
+
+def grid(resolution: int) -> Tensor:
+    """Points of a triangular grid, (i, j, k) / resolution with i + j + k = resolution, and the centre where it is not one.
+
+    Returns:
+        Barycentric weights, float64 `[points, 3]`; (n + 1)(n + 2) / 2 points, one more unless n is a multiple of three.
+
+    Raises:
+        BadInput: for a resolution below 2.
+    """
+    if resolution < 2:
+        raise BadInput(f"The resolution of the simplex should be 2 or more; {resolution} came.")
+    n = resolution
+    rows = [[i / n, j / n, (n - i - j) / n] for i in range(n, -1, -1) for j in range(n - i, -1, -1)]
+    if n % 3:
+        rows.append([1 / 3] * 3)
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+@dataclass(frozen=True)
+class Simplex:
+    """Losses over the triangle of three models.
+
+    Attributes:
+        weights: barycentric, float64 `[points, 3]`; corners and centre are among them.
+        losses: loss of each example at each point in nats, float32 `[points, examples]`.
+        correct: share predicted correctly, same shape.
+    """
+
+    weights: Tensor
+    losses: Tensor
+    correct: Tensor
+
+    @property
+    def corners(self) -> Tensor:
+        """Which points are the three models, int64 `[3]`."""
+        return (self.weights == 1).double().argmax(0)
+
+    @property
+    def centre(self) -> int:
+        """Which point has equal weights."""
+        return int((self.weights - 1 / 3).abs().sum(1).argmin())
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean loss at each point in nats, float64 `[points]`."""
+        return self.losses.double().mean(1)
+
+    @property
+    def excess(self) -> Tensor:
+        """Loss of each example above the barycentric combination of those at the corners, float64 `[points, examples]`."""
+        losses = self.losses.double()
+        return losses - self.weights @ losses[self.corners]
+
+    @property
+    def stderr(self) -> Tensor:
+        """Standard error of the mean excess over examples in nats, float64 `[points]`."""
+        return self.excess.std(1) / self.losses.shape[1] ** 0.5
+
+    @property
+    def top(self) -> int:
+        """Where the excess is largest; corners do not count, and where all lie below the plane it is the deepest point.
+
+        The second is the convention of `barrier`: else it would only tell how close to a corner the first point is.
+        """
+        mean = self.excess.mean(1)
+        mean[self.corners] = float("-inf")
+        if float(mean.max()) > 0:
+            return int(mean.argmax())
+        mean[self.corners] = float("inf")
+        return int(mean.argmin())
+
+    @property
+    def maximum(self) -> float:
+        """The excess there in nats: the barrier of three models."""
+        return float(self.excess[self.top].mean())
+
+
+def measure_simplex(
+    models: Sequence[Model],
+    examples: Examples,
+    resolution: int = 6,
+    device: str = "cpu",
+    progress: Callable[[float], None] = lambda share: None,
+) -> Simplex:
+    """Measure the loss over the triangle of three models in one pass over the data, of large models a few points at a time.
+
+    Args:
+        models: three, aligned before.
+        examples: what to measure on.
+        resolution: of the grid; 8 gives 45 points and the centre.
+        device: where to run.
+        progress: called with the share done; may raise to stop.
+
+    Raises:
+        BadInput: for another number of models, or a resolution below 2.
+        Incompatible: if their parameters differ.
+    """
+    if len(models) != 3:
+        raise BadInput(f"A simplex is drawn for three models; {len(models)} came.")
+    weights = grid(resolution)
+    require_alike(models)
+    return Simplex(weights, *losses_at(models, weights, examples, device, progress))
+
+
+def losses_at(
+    models: Sequence[Model],
+    weights: Tensor,
+    examples: Examples,
+    device: str = "cpu",
+    progress: Callable[[float], None] = lambda share: None,
+) -> tuple[Tensor, Tensor]:
+    """Loss and correctness of every example at some mixtures of models.
+
+    Args:
+        models: any number, with the same parameters.
+        weights: of the mixtures, `[points, models]`.
+        examples: what to measure on.
+        device: where to run.
+        progress: called with the share done; may raise to stop.
+
+    Returns:
+        Two float32 tensors `[points, examples]`: loss in nats, share correct.
+    """
+    together = max(1, HELD // max(1, models[0].parameters))
+    parts = []
+    for start in range(0, len(weights), together):
+        states = [mixed(models, row) for row in weights[start : start + together].tolist()]
+
+        def tell(share: float, start: int = start, count: int = len(states)) -> None:
+            progress((start + share * count) / len(weights))
+
+        parts.append(evaluate(models[0], states, examples, device, tell))
+    losses, correct = zip(*parts, strict=True)
+    return torch.cat(losses), torch.cat(correct)
