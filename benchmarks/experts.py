@@ -142,17 +142,16 @@ def main() -> int:
                     flush=True,
                 )
         print(f"\n{family}: {len(pairs)} pairs, {arguments.split} split, {len(examples)} examples")
-        print(
-            f"{'order':14} {'barrier, nats':>15} {'of plain':>15} {'ends agree':>11} {'middle':>7} {'load':>12} {'align, s':>12}"
-        )
+        columns = f"{'order':14} {'barrier, nats':>15} {'of plain':>14} {'ends agree':>10} {'middle':>7}"
+        print(f"{columns} {'load, middle':>12} {'align, s':>12}")
         for name in found[0]:
             each = [rows[name] for rows in found]
             shares = [rows[name]["barrier"] / rows["plain"]["barrier"] for rows in found]
             seconds = with_error([row["seconds"] for row in each], 1) if "seconds" in each[0] else ""
             load_ends, load_middle = (mean(row[key] for row in each) for key in ("load", "middle load"))
             print(
-                f"{name:14} {with_error([row['barrier'] for row in each]):>15} {with_error(shares):>15} "
-                f"{mean(row['ends'] for row in each):>11.3f} {mean(row['middle'] for row in each):>7.3f} "
+                f"{name:14} {with_error([row['barrier'] for row in each]):>15} {with_error(shares):>14} "
+                f"{mean(row['ends'] for row in each):>10.3f} {mean(row['middle'] for row in each):>7.3f} "
                 f"{load_ends:>5.3f} {load_middle:>6.3f} {seconds:>12}",
                 flush=True,
             )
