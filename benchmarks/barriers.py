@@ -3,6 +3,7 @@
     python benchmarks/barriers.py                                   # everything; resumes from the store of results (LMC_HOME)
     python benchmarks/barriers.py --family vit --setting plain --setting learned --set steps=300
     python benchmarks/barriers.py --examples 500 --points 11 --json results.json --markdown table.md
+    python benchmarks/barriers.py --model broad/s0 --model broad/s1 --setting learned --set seconds=900
 
 Prints, for each family and setting, mean and standard error over the pairs of the barrier (nats, test split), its share of
 the plain barrier, the barrier in accuracy (largest drop below the chord of the end accuracies, in points) or the largest
@@ -98,6 +99,7 @@ def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--family", choices=FAMILIES, action="append", help="only this family (repeatable)")
+    parser.add_argument("--model", action="append", help="in place of the families: a model by any reference (repeatable)")
     parser.add_argument("--setting", choices=SETTINGS, action="append", help="only this setting (repeatable)")
     parser.add_argument("--set", type=setting_of, action="append", default=[], metavar="NAME=VALUE", help="for what learns")
     parser.add_argument("--pairs", type=int, help="at most so many pairs of a family; all by default")
@@ -122,16 +124,16 @@ def main() -> int:
     executor = get_executor("inline")
     everything: dict[str, Any] = {}
     rows: list[dict[str, str]] = []
-    for family in arguments.family or FAMILIES:
-        names = [name for name in zoo() if name.startswith(FAMILIES[family]) and name[-1].isdigit()]
+    for family in ["models"] if arguments.model else arguments.family or FAMILIES:
+        names = arguments.model or [f"zoo:{name}" for name in zoo() if name.startswith(FAMILIES[family])]
         pairs = list(combinations(names, 2))[: arguments.pairs]
         plain: list[float] = []
         for setting in dict.fromkeys(["plain", *(arguments.setting or SETTINGS)]):
             options, results = options_of(setting, names[0], dict(arguments.set)), []
             for a, b in pairs:
                 request = make_request(
-                    f"zoo:{a}",
-                    f"zoo:{b}",
+                    a,
+                    b,
                     split=arguments.split,
                     examples=arguments.examples,
                     points=arguments.points,

@@ -13,10 +13,10 @@ from lmc_core.places import app_folder, assets
 
 def run(arguments: argparse.Namespace) -> None:
     """Train one model or all, or list the recipes."""
-    from lmc_core.training.recipes import RECIPES, get_recipe
+    from lmc_core.training.recipes import FURTHER, RECIPES, get_recipe
 
     if arguments.list:
-        rows = [(r.name, r.family, r.task, str(r.seed), f"{r.steps:,}", str(r.batch)) for r in RECIPES.values()]
+        rows = [(r.name, r.family, r.task, str(r.seed), f"{r.steps:,}", str(r.batch)) for r in (RECIPES | FURTHER).values()]
         return print(table(("recipe", "family", "task", "seed", "steps", "batch"), rows, left=3))
     if (arguments.name is None) == (not arguments.all):
         raise BadInput("Name one recipe, or give --all; `lmc train --list` names them.")
