@@ -27,6 +27,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise BadInput(f"--steps expects at least 2; {arguments.steps} came.")
     if arguments.threads is not None and arguments.threads < 1:
         raise BadInput(f"--threads expects at least 1; {arguments.threads} came.")
+    if arguments.name in FURTHER and arguments.out is None:
+        raise BadInput(f"{arguments.name} is not shipped; say with --out where it goes.")
     recipes = []
     for name in RECIPES if arguments.all else [arguments.name]:
         changes = {} if arguments.seed is None else {"seed": arguments.seed}
