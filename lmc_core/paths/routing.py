@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import comb
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -52,6 +53,11 @@ class Routing:
         n, k = self.load.shape[-1], self.active
         ways = [(both, comb(k, both) * comb(n - k, k - both)) for both in range(max(0, 2 * k - n), k + 1)]
         return sum(both / (2 * k - both) * count for both, count in ways) / comb(n, k)
+
+    def listed(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        tensors = {name: getattr(self, name).tolist() for name in ("lam", "with_a", "with_b", "load")}
+        return {"mixtures": list(self.mixtures), "active": self.active, "chance": self.chance, **tensors}
 
 
 @torch.no_grad()

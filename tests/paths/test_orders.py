@@ -15,7 +15,7 @@ from lmc_core.symmetry.elements import Permutation
 from lmc_core.symmetry.spaces import permutations_only
 from lmc_core.tasks import Examples
 from tests.families.mixtures import decided
-from tests.networks import random_inputs, random_model
+from tests.networks import CONFIGURATIONS, random_inputs, random_model
 
 
 def test_orders_of_four_experts_and_of_groups() -> None:
@@ -51,6 +51,28 @@ def test_a_planted_order_has_no_excess_and_the_others_have() -> None:
     assert first.orders[first.found].tolist() == order_of(layout, found, "experts.0").tolist()
     assert abs(float(first.excess[best])) < 1e-5 and float(first.excess[0].abs()) > 1e-3
     assert first.losses.shape == (24, 8) and first.ends.shape == (8,)
+
+
+def test_experts_stay_in_their_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two groups of two: 8 of the 24 orders, each of which keeps the function."""
+    family, raw = CONFIGURATIONS["deepseek_v2-groups"]
+    few = {"n_routed_experts": 4, "n_group": 2, "topk_group": 1, "num_experts_per_tok": 2}
+    monkeypatch.setitem(CONFIGURATIONS, "pairs of experts", (family, raw | few))
+    model = decided("pairs of experts")
+    layout, classes = model.layout, permutations_only(model.layout.spaces)
+    orders = all_orders(layout, "expert-groups.0")
+    assert len(orders) == 8 and all({*order[:2]} in ({0, 1}, {2, 3}) for order in orders.tolist())
+    planted = Alignment.random(layout.spaces, classes, torch.Generator().manual_seed(1))
+    moved = model.with_state(planted.apply(layout, model.state))
+    found, _ = match_weights(layout, model.state, moved.state, classes)
+    aligned = moved.with_state(found.apply(layout, moved.state))
+    inputs = random_inputs(model)
+    tried = every_order(model, aligned, found, classes, Examples(inputs, inputs.roll(1, 1)))
+    for each in tried[:-1]:
+        assert each.mixture.startswith("experts.") and each.found is not None
+        assert each.found == int(each.excess.abs().argmin()) and abs(float(each.excess[each.found])) < 1e-4
+        assert float(each.excess.abs().max()) > 1e-3
+    assert {each.found for each in tried[:-1]} != {0}  # something had to be undone
 
 
 def test_networks_without_experts_are_refused() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import fields
 from itertools import combinations, product
 from typing import Any
 
@@ -38,6 +40,9 @@ def test_agreement_is_one_at_the_own_end_and_loads_sum_to_one(name: str) -> None
     assert torch.allclose(found.load.sum(-1), torch.ones(found.load.shape[:2], dtype=torch.float64))
     assert found.load.shape == (3, len(found.mixtures), a.family.sizes(a.config)["experts"])
     assert found.active == a.config["num_experts_per_tok"]
+    listed = json.loads(json.dumps(found.listed()))
+    assert listed["load"] == found.load.tolist() and listed["mixtures"] == list(found.mixtures)
+    assert listed.keys() == {field.name for field in fields(Routing)} | {"chance"}
 
 
 def test_a_moved_copy_agrees_once_it_is_aligned() -> None:
