@@ -17,7 +17,7 @@ from torch.func import functional_call
 from lmc_core.errors import BadInput
 from lmc_core.models.model import Model
 from lmc_core.paths.barrier import Barrier, barrier
-from lmc_core.paths.line import Line, in_single
+from lmc_core.paths.line import Path, in_single
 from lmc_core.tasks import Examples, losses
 
 State = Mapping[str, Tensor]
@@ -75,6 +75,7 @@ class Forward(nn.Module):
         self.outputs = model.family.outputs
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """The outputs of the model."""
         return self.outputs(self.inner, inputs)
 
 
@@ -85,6 +86,7 @@ def evaluate(
     examples: Examples,
     device: str = "cpu",
     progress: Callable[[float], None] = lambda share: None,
+    temperatures: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Loss and correctness of every example under every set of parameters.
 
@@ -94,6 +96,7 @@ def evaluate(
         examples: what to measure on.
         device: where to run.
         progress: called after every forward pass with the share done; may raise to stop.
+        temperatures: what logits are divided by before the softmax, `[states]`; 1 by default.
 
     Returns:
         Two float32 tensors `[states, examples]`: loss in nats, share correct.
@@ -106,7 +109,10 @@ def evaluate(
         inputs, targets = batch.inputs.to(device), batch.targets.to(device)
         found = []
         for index, state in enumerate(placed):
-            found.append(torch.stack(losses(functional_call(forward, state, (inputs,)), targets)).cpu())
+            logits = functional_call(forward, state, (inputs,))
+            if temperatures is not None:
+                logits = logits / float(temperatures[index])
+            found.append(torch.stack(losses(logits, targets)).cpu())
             progress(min(1.0, (number * size + len(batch) * (index + 1) / len(placed)) / len(examples)))
         rows.append(torch.stack(found))  # [states, 2, batch]
     result = torch.cat(rows, 2)
@@ -120,8 +126,39 @@ def batch_size(model: Model, examples: Examples) -> int:
     return max(1, min(BATCH, OUTPUTS // max(1, each)))
 
 
+def measure(
+    path: Path,
+    lam: Tensor,
+    examples: Examples,
+    device: str = "cpu",
+    progress: Callable[[float], None] = lambda share: None,
+    temperatures: Tensor | None = None,
+) -> Curve:
+    """Measure the loss at some points of a path, of large models a few at a time.
+
+    Args:
+        path: between two models.
+        lam: the points, increasing.
+        examples: what to measure on.
+        device: where to run.
+        progress: called with the share done; may raise to stop.
+        temperatures: what logits are divided by at each point; 1 by default.
+    """
+    together = max(1, HELD // max(1, path.a.parameters))
+    parts = []
+    for start in range(0, len(lam), together):
+        states = [path.state(float(x)) for x in lam[start : start + together]]
+
+        def tell(share: float, start: int = start, count: int = len(states)) -> None:
+            progress((start + share * count) / len(lam))
+
+        chosen = None if temperatures is None else temperatures[start : start + together]
+        parts.append(evaluate(path.a, states, examples, device, tell, chosen))
+    return Curve(lam, *(torch.cat(each) for each in zip(*parts, strict=True)))
+
+
 def curve(
-    line: Line,
+    line: Path,
     examples: Examples,
     points: int = 25,
     refine: int = 4,
@@ -134,7 +171,7 @@ def curve(
     neighbours of the point where the barrier is.
 
     Args:
-        line: between two models.
+        line: a path between two models.
         examples: what to measure on.
         points: of the grid, both ends included.
         refine: further points around the maximum; 0 for none.
@@ -150,26 +187,14 @@ def curve(
         raise BadInput(f"The number of refining points should be 0 or more; {refine} came.")
     total = points + refine
     lam = torch.linspace(0, 1, points, dtype=torch.float64)
-
-    together = max(1, HELD // max(1, line.a.parameters))  # points of large models are measured a few at a time
-
-    def measured(at: Tensor, done: int) -> Curve:
-        parts = []
-        for start in range(0, len(at), together):
-            states = [line.state(float(x)) for x in at[start : start + together]]
-            begun = done + start
-
-            def tell(share: float, begun: int = begun, count: int = len(states)) -> None:
-                progress((begun + share * count) / total)
-
-            parts.append(evaluate(line.a, states, examples, device, tell))
-        return Curve(at, *(torch.cat(each) for each in zip(*parts, strict=True)))
-
-    found = measured(lam, 0)
+    found = measure(line, lam, examples, device, lambda share: progress(share * points / total))
     if refine:
         top = found.barrier.index
         left, right = refine // 2, refine - refine // 2
         low = torch.linspace(float(lam[top - 1]), float(lam[top]), left + 2, dtype=torch.float64)[1:-1]
         high = torch.linspace(float(lam[top]), float(lam[top + 1]), right + 2, dtype=torch.float64)[1:-1]
-        found = found.merged(measured(torch.cat([low, high]), points))
+        more = measure(
+            line, torch.cat([low, high]), examples, device, lambda share: progress((points + share * refine) / total)
+        )
+        found = found.merged(more)
     return found

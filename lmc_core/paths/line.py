@@ -4,12 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from lmc_core.errors import Incompatible
 from lmc_core.models.model import Model
+
+
+class Path(Protocol):
+    """What leads from one model to another, both of one configuration."""
+
+    @property
+    def a(self) -> Model:
+        """The model at 0."""
+        ...
+
+    @property
+    def b(self) -> Model:
+        """The model at 1."""
+        ...
+
+    def state(self, lam: float) -> Mapping[str, Tensor]:
+        """The parameters at `lam`."""
+        ...
 
 
 @dataclass(frozen=True)
