@@ -10,7 +10,7 @@ have a file of their own (`experts`).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import permutations
 
 import torch
@@ -42,7 +42,7 @@ def solve(moved: Moved, root: Space, shares: Shares | None = None, experts: str 
         return {}
     inner = tree[1:]
     if not inner:
-        return {root.name: maximise(root, problem.chosen(root), *_own(moved, root, shares or {}))[0]}
+        return {root.name: maximise(root, problem.chosen(root), *moved.sums(root, shares or {}))[0]}
     if any(space.kind == "units" for space in inner):
         return solve_experts(moved, root, experts)
     if any(space.kind == "queries" for space in inner):
@@ -50,32 +50,12 @@ def solve(moved: Moved, root: Space, shares: Shares | None = None, experts: str 
     return _solve_heads(moved, root, inner)
 
 
-def _weighted(moved: Moved, block: Block, shares: Shares) -> Iterator[tuple[float, Tensor, Tensor]]:
-    weight = moved.problem.weights[block.name] * shares.get(block.name, 1.0)
-    for x, y in moved.pairs(block):
-        yield weight, x, y
-
-
-def _own(moved: Moved, space: Space, shares: Shares, blocks: list[Block] | None = None) -> tuple[Tensor, Tensor | None]:
-    """The Gram matrices of a root space, `[n, n]`: of axes that write or read, and of axes that keep order alone."""
-    layout = moved.problem.layout
-    grams: dict[bool, Tensor] = {False: torch.zeros(space.size, space.size, dtype=torch.float64)}
-    for block in moved.problem.touching[space.name] if blocks is None else blocks:
-        axis = block.axes[block.axis(space.name)]
-        for weight, x, y in _weighted(moved, block, shares):
-            a, b = layout.rows(x, block, space.name), layout.rows(y, block, space.name)
-            order = axis.role == "order"
-            if order not in grams:
-                grams[order] = torch.zeros(space.size, space.size, dtype=torch.float64)
-            grams[order].addmm_(a, b.mT, alpha=weight)
-    return grams[False], grams.get(True)
-
-
 def _all_pairs(moved: Moved, block: Block, *path: str) -> Tensor:
     """Gram matrices of a plane for every pair of copies, `[n1, n1, ..., n, n]` (or a number for each pair without a plane)."""
     layout = moved.problem.layout
     total = None
-    for weight, x, y in _weighted(moved, block, {}):
+    weight = moved.problem.weights[block.name]
+    for x, y in moved.pairs(block):
         a, b = layout.rows(x, block, *path), layout.rows(y, block, *path)
         if len(path) == 1:
             part = weight * (a @ b.mT)
@@ -85,7 +65,7 @@ def _all_pairs(moved: Moved, block: Block, *path: str) -> Tensor:
             part = weight * torch.einsum("hqik,gpjk->hgqpij", a, b)
         total = part if total is None else total + part
     assert total is not None
-    return total
+    return total.double()
 
 
 def _inner_of(block: Block, inner: list[Space]) -> list[str]:

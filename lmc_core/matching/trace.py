@@ -13,7 +13,7 @@ class Trace:
 
     Attributes:
         objective: of matching without gradients, after every visit of a space, as a share of the largest possible; the first is
-            that of the start.
+            that of the start. Of large models: after every round.
         before: its value with nothing moved.
         start: which start won.
         starts: the last objective of every start.

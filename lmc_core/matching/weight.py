@@ -2,8 +2,10 @@
 
     maximise   sum_p  w_p <a_p, (g b)_p>     over one group element g_s per space s,
 
-a_p and b_p the blocks of both models; by default w_p = 1 / (|a_l| |b_l|) with l the layer of p (a weight and its bias count as
-one matrix [W b]), so that every layer counts alike whatever its size. w_p = 1 is the least-squares distance of the parameters.
+a_p and b_p the blocks of both models; by default w_p = n_l^1/2 / (|a_l| |b_l|) with l the layer of p (a weight and its bias
+count as one matrix [W b]) and n_l its number of entries: the cosine of every layer counts in standard deviations of that of
+independent layers. w_p = 1 is the least-squares distance of the parameters. Readers of the residual stream are compared in a
+metric that says, from the weights alone, in which directions the stream carries much (`metric`).
 The spaces are visited in turn: with all others held, the objective is linear in g_s and its exact maximiser is known (an
 assignment, or a Procrustes map), so the objective never falls. Spaces within another are solved with it: heads are assigned by
 the best value that their planes can reach for each pair, experts by that of their units (`steps`).
@@ -24,7 +26,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lmc_core.errors import UnknownName
+from lmc_core.errors import BadInput, UnknownName
 from lmc_core.matching.experts import ORDERS
 from lmc_core.matching.problem import Moved, Problem
 from lmc_core.matching.steps import solve
@@ -38,7 +40,8 @@ EDGES = "edges"
 ALL = "all"
 # What the other blocks count in a first visit of the edges. Few tokens or classes leave directions of the stream open, and an
 # SVD would fill them with rounding errors, differently for every number of threads.
-FAINT = 1e-6
+FAINT = {torch.float64: 1e-6, torch.float32: 1e-3}  # by the precision of products
+RANK = 1e-9  # relative; singular values below this say nothing of their directions
 USUAL_ROUNDS = 25  # until convergence, for the progress shown
 
 
@@ -47,13 +50,18 @@ class Settings:
     """How weight matching searches.
 
     Attributes:
-        block_weights: ``unit`` (w_p = 1 / (|a_l| |b_l|)) or ``none`` (w_p = 1).
+        block_weights: ``unit`` (w_p = n_l^sizes / (|a_l| |b_l|), n_l entries in the layer) or ``none`` (w_p = 1).
         starts: what the first visit of the residual stream sees: ``edges`` (blocks that only the residual touches: tables,
-            positions, head), ``all`` (every block), or a number (a random rotation drawn with that seed).
+            positions, head), ``all`` (every block; left out where the edges alone settle every direction), or a number (a
+            random rotation drawn with that seed).
         scout_rounds: rounds every start is given; only the one with the best objective then goes on.
         max_rounds: visits of every space before giving up on convergence.
         tolerance: stop when a round adds less than this share of the largest possible objective.
         experts: how the experts of a mixture are ordered: ``exact``, ``router``, ``gram`` or ``none`` (see `experts`).
+        sizes: power of the number of entries: 0 counts every layer alike, 1 every number; 1/2 measures each layer's cosine in
+            standard deviations of that of independent ones.
+        spread: in [0, 1], how much the readers of the residual stream are compared by what they see of it (`metric`); None for
+            0.5 with ``unit`` weights, and 0 with ``none`` or for more than 17 million parameters, where it costs too much.
     """
 
     block_weights: str = "unit"
@@ -62,12 +70,17 @@ class Settings:
     max_rounds: int = 100
     tolerance: float = 1e-4
     experts: str = "exact"
+    sizes: float = 0.5
+    spread: float | None = None
 
     def __post_init__(self) -> None:
         if self.block_weights not in ("unit", "none"):
             raise UnknownName.of("kind of block_weights", self.block_weights, ("unit", "none"))
         if self.experts not in ORDERS:
             raise UnknownName.of("order of experts", self.experts, ORDERS)
+        for name, value in (("sizes", self.sizes), ("spread", self.spread or 0.0)):
+            if not 0 <= value <= 1:
+                raise BadInput(f"{name} of weight matching should be between 0 and 1; {value} came.")
         for start in self.starts:
             if not (start in (EDGES, ALL) or isinstance(start, int)):
                 raise UnknownName.of("start", str(start), (EDGES, ALL, "a number"))
@@ -97,16 +110,19 @@ def match_weights(
         The alignment, and the trace of its objective.
     """
     settings = settings or Settings()
-    problem = Problem(layout, a, b, classes, settings.block_weights == "unit", masks)
+    problem = problem_of(layout, a, b, classes, settings, masks)
     streams = [root for root in problem.roots if root.kind == "residual"]
     moving = any(problem.chosen(stream) is not SymmetryClass.NONE for stream in streams)
-    searches = [_Search(problem, start, settings.experts) for start in (settings.starts if moving else settings.starts[:1])]
+    searches: list[_Search] = []
+    for start in settings.starts if moving else settings.starts[:1]:
+        if start != ALL or not any(search.determined for search in searches):
+            searches.append(_Search(problem, start, settings.experts))
     scouting = settings.scout_rounds * (len(searches) - 1)
     for number, search in enumerate(searches):  # a few rounds tell which start is worth following to its end
         for done in range(settings.scout_rounds if len(searches) > 1 else 0):
             search.round()
             progress((number * settings.scout_rounds + done) / (scouting + settings.scout_rounds + USUAL_ROUNDS))
-    best = max(searches, key=lambda search: search.values[-1])
+    best = max(searches, key=lambda search: search.values[-1]) if len(searches) > 1 else searches[0]
     while len(best.gains) < settings.max_rounds and (not best.gains or best.gains[-1] >= settings.tolerance):
         best.round()
         progress(min(1.0, (scouting + len(best.gains)) / (scouting + USUAL_ROUNDS)))
@@ -120,6 +136,15 @@ def match_weights(
     )
 
 
+def problem_of(
+    layout: Layout, a: State, b: State, classes: Classes, settings: Settings, masks: Mapping[str, Tensor] | None = None
+) -> Problem:
+    """What `match_weights` maximises; for its arguments see there."""
+    unit = settings.block_weights == "unit"
+    spread = 0.0 if settings.spread is None and not unit else settings.spread
+    return Problem(layout, a, b, classes, unit, masks, sizes=settings.sizes, spread=spread)
+
+
 class _Search:
     """One start of the cycle, and how far it has come."""
 
@@ -129,11 +154,12 @@ class _Search:
         self.before = self.moved.objective
         self.gains: list[float] = []
         self.values: list[float] = []
+        self.determined = False  # whether the edges alone say where every direction of the stream goes
         for kind in ("residual", "latent"):  # what a latent stream is made from stands still when it is visited first
             for stream in problem.roots:
                 if stream.kind == kind:
                     self.moved.take(self._first_visit(stream))
-        self.values.append(self.moved.objective)
+        self._note()
 
     def _first_visit(self, stream: Space) -> dict[str, Element]:
         problem = self.moved.problem
@@ -148,15 +174,23 @@ class _Search:
         elif isinstance(self.start, int):
             return {stream.name: random_element(stream, chosen, torch.Generator().manual_seed(self.start))}
         inner = [b.name for b in problem.touching[stream.name] if {axis.space for axis in b.axes} not in seen]
-        return solve(self.moved, stream, dict.fromkeys(inner, FAINT) if edges else None)
+        if not edges:
+            return solve(self.moved, stream)
+        alone, _ = self.moved.sums(stream, dict.fromkeys(inner, 0.0))
+        known = int(torch.linalg.matrix_rank(alone, rtol=RANK)) >= stream.size - stream.fixes_ones
+        self.determined = stream.kind == "residual" and chosen is SymmetryClass.ORTHOGONAL and known
+        return solve(self.moved, stream, dict.fromkeys(inner, 0.0 if self.determined else FAINT[problem.precision]))
 
-    def _take(self, step: Mapping[str, Element]) -> None:
-        self.moved.take(step)
-        self.values.append(self.moved.objective)
+    def _note(self) -> None:
+        if self.moved.known:
+            self.values.append(self.moved.objective)
 
     def round(self) -> None:
         """Visit every space once, the residual stream last."""
-        before = self.values[-1]
+        before = self.values[-1] if self.values else float("-inf")
         for root in sorted(self.moved.problem.roots, key=lambda space: space.kind == "residual"):
-            self._take(solve(self.moved, root, experts=self.experts))
+            self.moved.take(solve(self.moved, root, experts=self.experts))
+            self._note()
+        if not self.moved.known:
+            self.values.append(self.moved.objective)
         self.gains.append(self.values[-1] - before)

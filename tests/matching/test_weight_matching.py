@@ -10,8 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lmc_core.errors import BadInput, FunctionChanged, Incompatible, UnknownName
+from lmc_core.matching import problem
+from lmc_core.matching.metric import stream_metrics
 from lmc_core.matching.pair import align_pair, canonical, common_form
-from lmc_core.matching.weight import Settings, match_weights
+from lmc_core.matching.problem import Moved
+from lmc_core.matching.weight import Settings, match_weights, problem_of
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.check import function_error, require_same_function
@@ -60,12 +63,9 @@ def test_the_objective_never_falls(name: str, weights: str) -> None:
         assert trace.objective[-1] == max(trace.starts.values())
         # the trace is the truth: the objective of the returned alignment, computed apart from the matcher, is its last value
         moved = right.with_state(found.apply(right.layout, right.state))
-        again, check = match_weights(
-            left.layout, left.state, moved.state, chosen | {k: type(v).NONE for k, v in chosen.items()}
-            , Settings(weights, ("edges",), max_rounds=1)
-        )  # fmt: skip
-        assert check.before == pytest.approx(trace.objective[-1], abs=1e-9)
-        assert again.distance(Alignment.of(left.layout.spaces)) == 0
+        options = Settings(weights, ("edges",))
+        check = Moved(problem_of(left.layout, left.state, moved.state, chosen, options))
+        assert check.objective == pytest.approx(trace.objective[-1], abs=1e-9)
 
 
 def test_heads_are_matched_as_well_as_all_orders_allow() -> None:
@@ -127,6 +127,56 @@ def test_rows_that_are_masked_have_no_say() -> None:
     assert found.compose(planted).distance(Alignment.of(a.layout.spaces)) == 0
     misled, _ = match_weights(a.layout, a.state, state, classes, Settings(block_weights="none"))
     assert misled.compose(planted).distance(Alignment.of(a.layout.spaces)) > 0
+
+
+@pytest.mark.parametrize("name", ["gpt2-untied", "vit", "llama"])
+def test_large_models_are_aligned_like_small_ones(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Block by block in float32, Gram matrices of tables kept, values from Gram matrices: the same objective and alignment."""
+    a, b = random_model(name, 0), random_model(name, 1)
+    for chosen in (choose_classes(a.layout.spaces), permutations_only(a.layout.spaces)):
+        left, right = canonical(a, chosen), canonical(b, chosen)
+        options = Settings(starts=("edges",), spread=0.0, max_rounds=2, tolerance=0.0)
+        small, held = match_weights(left.layout, left.state, right.state, chosen, options)
+        with monkeypatch.context() as patch:
+            patch.setattr(problem, "HELD", 0)
+            large, trace = match_weights(left.layout, left.state, right.state, chosen, options)
+        assert trace.objective[-1] == pytest.approx(held.objective[-1], abs=1e-5) and len(trace.objective) == trace.rounds
+        assert float(torch.tensor(trace.objective).diff().min()) > -1e-6
+        moved = right.with_state(large.apply(right.layout, right.state))
+        check = Moved(problem_of(left.layout, left.state, moved.state, chosen, options))
+        assert check.objective == pytest.approx(trace.objective[-1], abs=1e-6)
+        assert small.distance(large) < 1e-3
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama", "mixtral"])
+def test_readers_seen_through_the_stream_move_like_readers(name: str) -> None:
+    """The metric of a moved model is the moved metric, and differs from none."""
+    a = random_model(name)
+    classes = choose_classes(a.layout.spaces)
+    copy, planted = moved_copy(a, classes, 5)
+    left = canonical(a, classes)
+    stream = left.layout.spaces["residual"]
+    one, two = (stream_metrics(left.layout, m.state, stream, 0.5, {}) for m in (left, canonical(copy, classes)))
+    turn = planted.elements["residual"].matrix()
+    assert one.keys() == two.keys() and any("up" in key for key in one)
+    for key, metric in one.items():
+        assert float((turn @ metric @ turn.mT - two[key]).abs().max()) < 1e-6
+        assert float((metric - torch.eye(stream.size)).abs().max()) > 0.05
+
+
+def test_a_start_that_the_edges_make_needless_is_left_out() -> None:
+    full, few = (random_model(name, 0) for name in ("gpt2-untied", "gpt2-few-tokens"))
+    for model, starts in ((full, {"edges"}), (few, {"edges", "all"})):
+        classes = choose_classes(model.layout.spaces)
+        left, right = (canonical(random_model(model.name.removesuffix("-s0"), seed), classes) for seed in (0, 1))
+        _, trace = match_weights(left.layout, left.state, right.state, classes, Settings(max_rounds=5))
+        assert set(trace.starts) == starts
+
+
+@pytest.mark.parametrize(("field", "value"), [("sizes", 2.0), ("spread", -0.5)])
+def test_powers_out_of_range_are_refused(field: str, value: float) -> None:
+    with pytest.raises(BadInput, match=f"{field} of weight matching should be between 0 and 1"):
+        Settings(**{field: value})  # type: ignore[arg-type]
 
 
 def test_matching_can_be_stopped() -> None:
