@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -14,11 +14,15 @@ from lmc_core.errors import BadInput, Incompatible
 from lmc_core.matching.given import Given, Learning, Report
 from lmc_core.matching.methods import get_method
 from lmc_core.matching.trace import Trace
+from lmc_core.matching.weight import Settings
+from lmc_core.matching.widths import Places, Widened, match_widths
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.canonical import rewrite_in_place
 from lmc_core.symmetry.check import few_enough, relative_difference, require_same_function, run
+from lmc_core.symmetry.fits import require_fits, same_parts, wider
 from lmc_core.symmetry.spaces import Classes, SymmetryClass, choose_classes, class_of
+from lmc_core.symmetry.widen import widen
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class AlignedPair:
         trace: of the matcher's objective.
         function_error: largest relative difference of the outputs of either model before and after, in float32.
         seconds: what the alignment took, without the check.
+        places: for models of unequal widths, by name of space, which unit of the narrow one each place belongs to.
     """
 
     a: Model
@@ -40,12 +45,19 @@ class AlignedPair:
     trace: Trace
     function_error: float
     seconds: float
+    places: Mapping[str, Places] = field(default_factory=dict)
 
 
 def require_compatible(a: Model, b: Model) -> None:
-    """Raise `Incompatible`, naming the first difference, unless both models have the same layout and compute alike."""
+    """Raise `Incompatible`, naming the first difference, unless both models have the same layout and compute alike.
+
+    Of unequal widths the wider has to have room for the other in all its spaces.
+    """
     if a.family.name != b.family.name:
         raise Incompatible(f"{a.name} is a {a.family.name} and {b.name} a {b.family.name}; choose two models of one family.")
+    if same_parts(a, b) and (second := wider(a, b)) is not None:
+        require_fits(*((a, b) if second else (b, a)))
+        return
     left, right = a.family.sizes(a.config), b.family.sizes(b.config)
     for key, value in left.items():
         if right[key] != value:
@@ -89,10 +101,17 @@ def untied(model: Model) -> Model:
 def common_form(a: Model, b: Model) -> tuple[Model, Model]:
     """Both models, untied if either is, so that they have the same parameters.
 
+    Of unequal widths the narrower is widened by appending zeros to what it has, as coordinates, units and heads are numbered;
+    nothing is matched.
+
     Raises:
-        Incompatible: if they have no common layout.
+        Incompatible: if they have no common layout, and neither holds the other.
     """
     require_compatible(a, b)
+    if (second := wider(a, b)) is not None:
+        narrow, wide = (a, b) if second else (b, a)
+        widened, wide = in_float32(widen(narrow, wide.config)), untied(wide)
+        return (widened, wide) if second else (wide, widened)
     return (a, b) if a.state.keys() == b.state.keys() else (untied(a), untied(b))
 
 
@@ -163,22 +182,50 @@ def align_pair(
     if chosen_method.uses_data and learning is None:
         raise BadInput(f"The method {method} learns from data; give examples of a training split.")
     begin = time.perf_counter()
+    settings = settings if settings is not None else chosen_method.settings()
+    original = a, b
     a, b = common_form(a, b)
     chosen = choose_classes(a.layout.spaces, classes)
     checked = few_enough(inputs, a)
-    before = [run(model, checked) for model in (a, b)]
+    before = [run(model, checked) for model in original]
     checking = time.perf_counter() - begin
-    left, right = canonical(a, chosen, in_place), canonical(b, chosen, in_place)
-    given = Given(left, right, chosen, masks or {}, progress=progress)
-    if learning is not None:
-        given = replace(given, **vars(learning))
-    alignment, trace = chosen_method.match(given, settings if settings is not None else chosen_method.settings())
-    moved = right.with_state(alignment.apply(right.layout, right.state, in_place=True))
+    held = None
+    if wider(*original) is None:
+        left, right = canonical(a, chosen, in_place), canonical(b, chosen, in_place)
+    else:
+        held, left, right = _at_one_width(*original, chosen, settings, masks, progress)
+    if held is not None and method == "weight":
+        alignment, trace, moved = held.alignment, held.trace, right
+    else:
+        given = Given(left, right, chosen, masks or {}, progress=progress)
+        if learning is not None:
+            given = replace(given, **vars(learning))
+        alignment, trace = chosen_method.match(given if held is None else given.within(0.1, 1.0), settings)
+        moved = right.with_state(alignment.apply(right.layout, right.state, in_place=True))
+        alignment = alignment if held is None else alignment.compose(held.alignment)
     left, moved = in_float32(left), in_float32(moved)
     seconds = time.perf_counter() - begin - checking
     error = max(relative_difference(was, run(model, checked)) for was, model in zip(before, (left, moved), strict=True))
     require_same_function(error, b.name)
-    return AlignedPair(left, moved, alignment, trace, error, seconds)
+    return AlignedPair(left, moved, alignment, trace, error, seconds, {} if held is None else held.places)
+
+
+def _at_one_width(
+    a: Model, b: Model, chosen: Classes, settings: Any, masks: Mapping[str, Tensor] | None, progress: Report
+) -> tuple[Widened, Model, Model]:
+    """Both models at the width of the wider, in canonical form and matched by their weights; `a` stays if it is that one."""
+    second = bool(wider(a, b))
+    narrow, wide = (canonical(untied(model), chosen) for model in ((a, b) if second else (b, a)))
+    alone = isinstance(settings, Settings)
+
+    def tell(share: float) -> None:
+        progress(share if alone else 0.1 * share, "matching the widths")
+
+    held = match_widths(narrow, wide, chosen, settings if alone else None, masks, tell)
+    if second:
+        return held, held.narrow, held.wide
+    held = held.turned(wide)
+    return held, held.wide, held.narrow
 
 
 def in_float32(model: Model) -> Model:

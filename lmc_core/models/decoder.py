@@ -94,6 +94,7 @@ def rms_decoder(
     interleaved: bool = False,
     norms: Norms | None = None,
     capped: bool = False,
+    scaled: bool = True,
     attend: BlockPart | None = None,
 ) -> Structure:
     """The structure of such a decoder.
@@ -107,6 +108,7 @@ def rms_decoder(
         clipped: queries, keys and values are clipped, behind their norms if they have any.
         interleaved: rotary pairs are neighbours.
         norms: where norms stand; by default an RMSNorm before each layer.
+        scaled: scores are divided by the root of a head's size; otherwise by a number of the configuration.
         attend: writes the attention of a block down instead, where it is of another kind.
         capped: the head's outputs pass through a function one by one, so that a number common to all of them is seen.
     """
@@ -134,7 +136,7 @@ def rms_decoder(
             kind, pairs = "rms" if normed else None, Pairs(size, interleaved)
             a = attention(s, str(i), heads, size, groups, pairs=pairs, normed=kind, clipped=clipped)
             names = tuple(f"{at}.self_attn.{part}_proj" for part in "qkvo")
-            readers = separate_attention(s, a, on, names, biases)  # type: ignore[arg-type]  (four names)
+            readers = separate_attention(s, a, on, names, biases, scaled=scaled)  # type: ignore[arg-type]  (four names)
             if normed:
                 _query_key_norms(s, i, a, heads, groups, size, normed == "whole", clipped, interleaved)
         both = readers, feed_forward(s, config, i)

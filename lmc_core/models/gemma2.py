@@ -70,6 +70,7 @@ def structure(config: Config) -> Structure:
         config["attention_bias"],
         norms=NORMS,
         capped=config["final_logit_softcapping"] is not None,
+        scaled=False,
     )
 
 

@@ -111,12 +111,12 @@ def latent_attention(s: Structure, config: Config, i: int, interleaved: bool) ->
         ],
     )
     s.linear(f"{on}.output", f"{at}.o_proj", "+residual", f"-{head} -{value}", bias)
+    rotary = (f"{on}.rotary-key.weight", *([f"{on}.rotary-key.bias"] if bias else []))
+    scale = (flat + turned) ** -0.5
     s.add(
         "products",
-        Product(plane, (f"{on}.query.weight",), (f"{on}.key.weight",)),
-        Product(
-            pair, (f"{on}.rotary-query.weight",), (f"{on}.rotary-key.weight", *([f"{on}.rotary-key.bias"] if bias else []))
-        ),
+        Product(plane, (f"{on}.query.weight",), (f"{on}.key.weight",), scale=scale),
+        Product(pair, (f"{on}.rotary-query.weight",), rotary, scale=scale),
         Product(value, (f"{on}.value.weight",), (f"{on}.output.weight",)),
     )
     return readers

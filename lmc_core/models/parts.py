@@ -148,8 +148,12 @@ def attention_products(
     key_bias: bool,
     value_bias: bool,
     output_bias: bool,
+    scaled: bool = True,
 ) -> None:
-    """Add the two products of an attention layer whose blocks are called `on.query.weight` and so on."""
+    """Add the two products of an attention layer whose blocks are called `on.query.weight` and so on.
+
+    Scores are divided by the root of a head's size, if `scaled`.
+    """
     left = (f"{on}.query.weight", *([f"{on}.query.bias"] if query_bias else []))
     plane = s.spaces[at.product_name]
     whole = plane.pairs is not None and plane.pairs.rotated == plane.size
@@ -161,6 +165,7 @@ def attention_products(
             left,
             (f"{on}.key.weight", *([f"{on}.key.bias"] if seen else [])),
             f"{on}.key.bias" if key_bias and not whole and plane.largest.mixes else None,
+            scale=plane.size**-0.5 if scaled else 1.0,
         ),
     )
     constant = None
@@ -191,7 +196,7 @@ def offsets_without_biases(s: Structure, at: Attention, output_bias: bool) -> No
 
 def separate_attention(
     s: Structure, at: Attention, on: str, names: tuple[str, str, str, str], biases: tuple[bool, bool, bool, bool],
-    reads: str = "-residual", key_reads: str | None = None, writes: str = "+residual",
+    reads: str = "-residual", key_reads: str | None = None, writes: str = "+residual", scaled: bool = True,
 ) -> list[tuple[str, str | None]]:  # fmt: skip
     """Add four linear layers for query, key, value and output, and their products; returns the readers of the norm before.
 
@@ -204,6 +209,7 @@ def separate_attention(
         reads: what queries read.
         key_reads: what keys and values read, if another (cross-attention).
         writes: what the output writes to.
+        scaled: scores are divided by the root of a head's size.
     """
     others = key_reads or reads
     readers = [
@@ -212,7 +218,7 @@ def separate_attention(
         s.linear(f"{on}.value", names[2], at.value, others, biases[2]),
     ]
     s.linear(f"{on}.output", names[3], writes, at.output, biases[3])
-    attention_products(s, at, on, *biases)
+    attention_products(s, at, on, *biases, scaled)
     return readers
 
 

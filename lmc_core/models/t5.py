@@ -189,12 +189,12 @@ def _stack(s: Structure, config: Config, stack: str, depth: int) -> list[tuple[s
         on, at = f"blocks.{stack}.{i}", f"{stack}.block.{i}"
         a = attention(s, f"{stack}.{i}", heads, plane, shared_heads=shared)
         names = tuple(f"{at}.layer.0.SelfAttention.{part}" for part in "qkvo")
-        readers = separate_attention(s, a, on, names, (False,) * 4)  # type: ignore[arg-type]  (four names)
+        readers = separate_attention(s, a, on, names, (False,) * 4, scaled=False)  # type: ignore[arg-type]  (four names)
         s.norm(f"{on}.norm1", f"{at}.layer.0.layer_norm", readers, offset=False, centred=False)
         if stack == "decoder":
             a = attention(s, f"{stack}.{i}.across", heads, plane)
             names = tuple(f"{at}.layer.1.EncDecAttention.{part}" for part in "qkvo")
-            query, *others = separate_attention(s, a, f"{on}.across", names, (False,) * 4)  # type: ignore[arg-type]
+            query, *others = separate_attention(s, a, f"{on}.across", names, (False,) * 4, scaled=False)  # type: ignore[arg-type]
             s.norm(f"{on}.norm2", f"{at}.layer.1.layer_norm", [query], offset=False, centred=False)
             across += others
         _feed_forward(s, config, on, at, 2 if stack == "decoder" else 1)

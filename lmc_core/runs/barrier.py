@@ -81,7 +81,7 @@ def compute(
     )
     seconds = {"align": align_seconds, "evaluate": perf_counter() - begin}
     largest = {kind: value.value for kind, value in choose_classes(a.layout.spaces).items()}
-    memory = memory_of(request.models[0], request.points, request.method != "none").peak
+    memory = memory_of(request.models, request.points, request.method != "none").peak
     about = {"parameters": a.parameters, "largest": largest, "memory": memory}
     arrays = {"losses": found.losses.numpy(), "correct": found.correct.numpy()}
     return _result(request, task, found, seconds) | aligned | about, arrays

@@ -47,7 +47,7 @@ class Memory:
         return max(self.align, self.measure)
 
 
-def estimate(family: Family, config: Config, points: int = 25, aligned: bool = True) -> Memory:
+def estimate(family: Family, config: Config, points: int = 25, aligned: bool = True, widened: bool = False) -> Memory:
     """Estimate the memory that a run on two models of a configuration takes, their weights in float32.
 
     Args:
@@ -55,6 +55,7 @@ def estimate(family: Family, config: Config, points: int = 25, aligned: bool = T
         config: of both models.
         points: of the curve.
         aligned: whether they are aligned first.
+        widened: whether one of them is narrower and has to be widened to that configuration.
     """
     from lmc_core.matching.problem import HELD
     from lmc_core.paths import curve
@@ -67,6 +68,8 @@ def estimate(family: Family, config: Config, points: int = 25, aligned: bool = T
     align = held + largest_layer(structure.layout) + SCRATCH
     if parameters <= HELD:
         align += 2 * SINGLE * each + 4 * DOUBLE * each  # the originals stay; working copies, and what matching holds of them
+    elif widened:
+        align += 5 * DOUBLE * each  # the wide one where it was and where it is, the narrow one as it was held, is and will be
     together = min(points, max(1, curve.HELD // max(1, parameters)))
     sizes = family.sizes(config)
     outputs = curve.BATCH * (sizes["tokens"] * min(sizes["context"], 128) if "tokens" in sizes else sizes.get("classes", 1))
