@@ -116,3 +116,10 @@ def maximise(space: Space, chosen: SymmetryClass, similarity: Tensor, order: Ten
         return Permutation(indices), best
     signs = torch.where(similarity.gather(-1, indices[..., None])[..., 0] < 0, -1.0, 1.0).double()
     return Monomial(indices, signs), best
+
+
+def reach(space: Space, chosen: SymmetryClass, similarity: Tensor) -> Tensor:
+    """The maximum of `maximise` alone, `[copies]`: of orthogonal maps the sum of singular values, without the vectors."""
+    if chosen in (SymmetryClass.ORTHOGONAL, SymmetryClass.INVERTIBLE) and not space.fixes_ones:
+        return torch.linalg.svdvals(similarity).sum(-1)
+    return maximise(space, chosen, similarity)[1]

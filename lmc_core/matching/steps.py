@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lmc_core.matching.experts import solve_experts
 from lmc_core.matching.problem import Moved
-from lmc_core.matching.solvers import assignment, maximise
+from lmc_core.matching.solvers import assignment, maximise, reach
 from lmc_core.symmetry.elements import Element, Permutation
 from lmc_core.symmetry.layout import Block
 from lmc_core.symmetry.spaces import Space, SymmetryClass
@@ -92,7 +92,7 @@ def _solve_heads(moved: Moved, root: Space, planes: list[Space]) -> dict[str, El
     free = problem.chosen(root) is not SymmetryClass.NONE
     if free:
         for plane in planes:
-            own += maximise(plane, problem.chosen(plane), grams[plane.name].flatten(0, 1))[1].view(n, n)
+            own += reach(plane, problem.chosen(plane), grams[plane.name].flatten(0, 1)).view(n, n)
     order = assignment(own) if free else torch.arange(n)
     found: dict[str, Element] = {root.name: Permutation(order)}
     for plane in planes:
@@ -129,7 +129,7 @@ def _solve_groups(moved: Moved, root: Space, inner: list[Space]) -> dict[str, El
         for plane in planes:
             index = orders[:, :, :, None, None, None].expand(n, n, q, 1, plane.size, plane.size)
             grams[plane.name] = shared[plane.name] + each[plane.name].gather(3, index)[:, :, :, 0].sum(2)
-            value = value + maximise(plane, problem.chosen(plane), grams[plane.name].flatten(0, 1))[1].view(n, n)
+            value = value + reach(plane, problem.chosen(plane), grams[plane.name].flatten(0, 1)).view(n, n)
         return value, grams
 
     candidates = [_identity(q, n, n)]
@@ -139,7 +139,7 @@ def _solve_groups(moved: Moved, root: Space, inner: list[Space]) -> dict[str, El
         else:
             score = apart.clone()
             for plane in planes:
-                score += maximise(plane, problem.chosen(plane), each[plane.name].flatten(0, 3))[1].view(n, n, q, q)
+                score += reach(plane, problem.chosen(plane), each[plane.name].flatten(0, 3)).view(n, n, q, q)
             candidates.append(torch.stack([assignment(m) for m in score.flatten(0, 1)]).view(n, n, q))
     orders = candidates[0]
     value, grams = planes_given(orders)

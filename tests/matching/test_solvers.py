@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmc_core.matching.solvers import assignment, maximise, procrustes
+from lmc_core.matching.solvers import assignment, maximise, procrustes, reach
 from lmc_core.symmetry.elements import Permutation, random_element, rotary_matrix
 from lmc_core.symmetry.spaces import (
     LINEAR,
@@ -188,3 +188,11 @@ def test_copies_are_solved_one_by_one() -> None:
         for i in range(3):
             one, best = maximise(space, chosen, m[i])
             assert torch.equal(element.matrix()[i], one.matrix()) and float(values[i]) == pytest.approx(float(best))
+
+
+@pytest.mark.parametrize("chosen", ["orthogonal", "invertible", "permutation", "none"])
+def test_the_value_within_reach_is_that_of_the_best_element(chosen: str) -> None:
+    space = Space("plane", "value-output", 5, LINEAR, "a test", within="heads", copies=4)
+    similarity = torch.randn(4, 5, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    kind = SymmetryClass(chosen)
+    assert reach(space, kind, similarity).tolist() == pytest.approx(maximise(space, kind, similarity)[1].tolist(), rel=1e-12)
