@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -55,6 +55,7 @@ class Steps:
             last where the rate does.
     """
 
+    fewest: ClassVar[int] = 1
     steps: int = 600
     seconds: float | None = None
     batch: int = 0
@@ -65,7 +66,7 @@ class Steps:
     patience: int = 12
 
     def __post_init__(self) -> None:
-        for name, low in (("steps", 1), ("batch", 0), ("checks", 1), ("patience", 1)):
+        for name, low in (("steps", self.fewest), ("batch", 0), ("checks", 1), ("patience", 1)):
             if getattr(self, name) < low:
                 raise BadInput(f"{name} should be {low} or more; {getattr(self, name)} came.")
         if self.seconds is not None and self.seconds <= 0:

@@ -1,6 +1,7 @@
 """Several models brought into one frame by their weights alone: onto one of them, or onto the mean of the others, in turn.
 
-With every layer of every model scaled to unit norm, x_k, the objective is the mean over pairs of what pairs are matched by,
+With x_k the parameters of model k as the matcher of pairs compares them (layers at one norm for their size, readers in the
+metric of what they see, rows that count), the objective is the mean over pairs of what pairs are matched by,
 
     J(g) = mean over j < k of <g_j x_j, g_k x_k> / bound.
 
@@ -24,17 +25,18 @@ import torch
 from torch import Tensor
 
 from lmc_core.matching.problem import Moved, Problem
-from lmc_core.matching.weight import ALL, Settings, match_weights
+from lmc_core.matching.weight import ALL, Settings, match_weights, problem_of
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.layout import Layout, State
 from lmc_core.symmetry.spaces import Classes
 
 Tell = Callable[[float], None]
-VISIT = Settings("none", (ALL,), scout_rounds=0, max_rounds=4)  # from where the model stands; its layers have unit norm
+PAIRS = Settings("none", spread=0.0)  # of what is scaled already
+VISIT = Settings("none", (ALL,), scout_rounds=0, max_rounds=4, spread=0.0)  # from where the model stands
 
 
 class Frame:
-    """Several models with layers of unit norm, and their alignments as they stand.
+    """Several models as they are compared, and their alignments as they stand.
 
     Args:
         layout: of all of them.
@@ -49,24 +51,22 @@ class Frame:
         self.found = [Alignment.of(layout.spaces) for _ in states]
 
     def _in_units(self, state: State) -> dict[str, Tensor]:
-        problem = Problem(self.layout, state, state, self.classes, True, self.masks)
+        problem = problem_of(self.layout, state, state, self.classes, Settings(), self.masks)
         scaled = {name: tensor.to(problem.precision, copy=True).contiguous() for name, tensor in state.items()}
         for block in problem.blocks:
-            self.layout.view(scaled, block).mul_(problem.weights[block.name] ** 0.5)
+            self.layout.view(scaled, block).copy_(problem.whole(block, 0) * problem.weights[block.name] ** 0.5)
         return scaled
 
     def moved(self, found: Sequence[Alignment]) -> list[dict[str, Tensor]]:
-        """The models with layers of unit norm where some alignments bring them."""
+        """The models, as they are compared, where some alignments bring them."""
         return [alignment.apply(self.layout, unit) for alignment, unit in zip(found, self.units, strict=True)]
 
     def objective(self, states: Sequence[State]) -> float:
         """J, as a share of the largest possible."""
-        pairs = [
-            Moved(Problem(self.layout, a, b, self.classes, False, self.masks)).objective for a, b in combinations(states, 2)
-        ]
+        pairs = [Moved(Problem(self.layout, a, b, self.classes, False)).objective for a, b in combinations(states, 2)]
         return sum(pairs) / len(pairs)
 
-    def pairs(self, settings: Settings, onto: int | None, progress: Tell) -> dict[tuple[int, int], Alignment]:
+    def pairs(self, onto: int | None, progress: Tell) -> dict[tuple[int, int], Alignment]:
         """Weight matching of pairs: (i, j) -> what moves model j onto model i; of all, or onto model `onto` alone."""
         found: dict[tuple[int, int], Alignment] = {}
         wanted = [pair for pair in combinations(range(len(self.units)), 2) if onto is None or onto in pair]
@@ -75,17 +75,17 @@ class Frame:
             def tell(share: float, number: int = number) -> None:
                 progress((number + share) / len(wanted))
 
-            found[i, j], _ = match_weights(self.layout, self.units[i], self.units[j], self.classes, settings, self.masks, tell)
+            found[i, j], _ = match_weights(self.layout, self.units[i], self.units[j], self.classes, PAIRS, progress=tell)
             found[j, i] = found[i, j].inverse()
         return found
 
-    def onto(self, settings: Settings, reference: int | None, progress: Tell) -> tuple[int, dict[int, float]]:
+    def onto(self, reference: int | None, progress: Tell) -> tuple[int, dict[int, float]]:
         """Bring all models onto one of them; the one with the largest J unless `reference` names it.
 
         Returns:
             Which one, and J of each that was tried.
         """
-        pairs = self.pairs(settings, reference, progress)
+        pairs = self.pairs(reference, progress)
         tried: dict[int, tuple[float, list[Alignment]]] = {}
         one = Alignment.of(self.layout.spaces)
         for chosen in range(len(self.units)) if reference is None else (reference,):
@@ -108,7 +108,7 @@ class Frame:
             for k, state in enumerate(states):
                 others = [other for j, other in enumerate(states) if j != k]
                 mean = {name: torch.stack([other[name] for other in others]).mean(0) for name in state}
-                step, _ = match_weights(self.layout, mean, state, self.classes, VISIT, self.masks)
+                step, _ = match_weights(self.layout, mean, state, self.classes, VISIT)
                 states[k] = step.apply(self.layout, state)
                 self.found[k] = step.compose(self.found[k])
                 progress(min(1.0, (number + (k + 1) / len(states)) / rounds))

@@ -43,14 +43,24 @@ class Method:
             UnknownName: for a name that it does not have.
             BadInput: for a value that makes no sense.
         """
-        known = {field.name: field for field in fields(self.settings)}
-        for name in settings or {}:
-            if name not in known:
-                raise UnknownName.of(f"setting of the method {self.name}", name, known)
-        try:
-            return self.settings(**(settings or {}))
-        except TypeError as error:
-            raise BadInput(f"A setting of the method {self.name} is of the wrong type ({error}).") from error
+        return configured(self.name, self.settings, settings)
+
+
+def configured(name: str, kind: type, settings: Mapping[str, Any] | None) -> Any:
+    """Settings of a method of that name with some values changed.
+
+    Raises:
+        UnknownName: for a name that they do not have.
+        BadInput: for a value that makes no sense.
+    """
+    known = {field.name: field for field in fields(kind)}
+    for each in settings or {}:
+        if each not in known:
+            raise UnknownName.of(f"setting of the method {name}", each, known)
+    try:
+        return kind(**(settings or {}))
+    except TypeError as error:
+        raise BadInput(f"A setting of the method {name} is of the wrong type ({error}).") from error
 
 
 def _weight(given: Given, settings: Settings) -> tuple[Alignment, Trace]:
@@ -84,7 +94,7 @@ METHODS: dict[str, Method] = {
         Method(
             "learned",
             "learned",
-            "Goes on from weight matching by the gradient of the loss on the line, on training examples; B alone moves.",
+            "Goes on from another method by the gradient of the loss on the line, on training examples; B alone moves.",
             "Theus et al. 2025, arXiv 2506.22712",
             LearnedSettings,
             True,

@@ -1,0 +1,128 @@
+"""Align several models: canonical rewrite of all, a method, the function checks, and the cycles that their maps compose to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lmc_core.errors import BadInput, Incompatible
+from lmc_core.matching.cycles import between, cycle_error
+from lmc_core.matching.given import Learning, Report
+from lmc_core.matching.pair import canonical, in_float32, require_compatible, untied
+from lmc_core.matching.trace import Trace
+from lmc_core.matching.universe import Group, get_group_method, learns
+from lmc_core.models.model import Model
+from lmc_core.paths.simplex import centre
+from lmc_core.symmetry.alignment import Alignment
+from lmc_core.symmetry.check import few_enough, function_error, relative_difference, require_same_function, run
+from lmc_core.symmetry.spaces import SymmetryClass, choose_classes
+
+FEWEST, MOST = 2, 8  # models; memory grows with their number, and matching all pairs with its square
+
+
+@dataclass(frozen=True)
+class AlignedGroup:
+    """Several models in one frame.
+
+    Attributes:
+        models: in the order they came, the first in canonical form, the others moved; in float32.
+        alignments: what moved each of them into the frame, after its own canonical rewrite.
+        trace: of the method's objective.
+        function_errors: of each model, the largest relative difference of its outputs before and after, in float32.
+        cycle_error: largest absolute difference of g_ij g_jk g_ki from the identity, over all triples.
+        seconds: what the alignment took, without the checks.
+    """
+
+    models: tuple[Model, ...]
+    alignments: tuple[Alignment, ...]
+    trace: Trace
+    function_errors: tuple[float, ...]
+    cycle_error: float
+    seconds: float
+
+    @property
+    def centre(self) -> Model:
+        """The mean of the aligned models, an ordinary model of their class."""
+        return centre(self.models)
+
+
+def common_forms(models: Sequence[Model]) -> list[Model]:
+    """All models, untied if any two differ in that, so that they have the same parameters.
+
+    Raises:
+        BadInput: for fewer than two models, or more than eight.
+        Incompatible: if they have no common layout, or are not of one width.
+    """
+    if not FEWEST <= len(models) <= MOST:
+        raise BadInput(f"Between {FEWEST} and {MOST} models are expected; {len(models)} came.")
+    for model in models[1:]:
+        require_compatible(models[0], model)
+    if any(model.state.keys() != models[0].state.keys() for model in models):
+        models = [untied(model) for model in models]
+    for model in models[1:]:
+        for name, tensor in models[0].state.items():
+            if model.state[name].shape != tensor.shape:
+                raise Incompatible(
+                    f"{name!r} has shape {list(tensor.shape)} in {models[0].name} and {list(model.state[name].shape)} in "
+                    f"{model.name}; several models have to be of one width."
+                )
+    return list(models)
+
+
+def align_group(
+    models: Sequence[Model],
+    inputs: Tensor,
+    classes: Mapping[str, str | SymmetryClass] | None = None,
+    method: str = "universe",
+    settings: Any = None,
+    masks: Mapping[str, Tensor] | None = None,
+    progress: Report = lambda share, words: None,
+    learning: Learning | None = None,
+) -> AlignedGroup:
+    """Move several models into one frame, in which every one has a single alignment, so that maps agree around cycles.
+
+    Args:
+        models: two to eight, of one family and width; the first stays, up to its canonical rewrite.
+        inputs: a few real examples for the function checks.
+        classes: kind of space -> class; what is left out gets the largest admissible one.
+        method: a name in `universe.GROUP_METHODS`.
+        settings: of the method, an instance of its `settings`; None for its defaults.
+        masks: by parameter, the rows that count.
+        progress: called with the share done and a few words; may raise to stop.
+        learning: examples of the training split, for methods that learn.
+
+    Raises:
+        BadInput: for too few or too many models, or a method that learns without examples.
+        Incompatible: if the models have no common layout.
+        Inadmissible: if a class is larger than a space admits.
+        FunctionChanged: if any model's outputs moved by more than rounding.
+    """
+    chosen_method = get_group_method(method)
+    settings = settings if settings is not None else chosen_method.settings()
+    if learns(settings) and learning is None:
+        raise BadInput(f"The method {method} learns from data; give examples of a training split, or set steps=0.")
+    begin = time.perf_counter()
+    models = common_forms(models)
+    chosen = choose_classes(models[0].layout.spaces, classes)
+    checked = few_enough(inputs, models[0])
+    before = [run(model, checked) for model in models]
+    checking = time.perf_counter() - begin
+    rewritten = tuple(canonical(model, chosen) for model in models)
+    group = Group(rewritten, chosen, masks or {}, learning, progress)
+    alignments, trace = chosen_method.match(group, settings)
+    double = [
+        model.with_state(alignment.apply(model.layout, model.state))
+        for model, alignment in zip(rewritten, alignments, strict=True)
+    ]
+    moved = tuple(in_float32(model) for model in double)
+    seconds = time.perf_counter() - begin - checking
+    errors = [relative_difference(was, run(model, checked)) for was, model in zip(before, moved, strict=True)]
+    for model, after, error in zip(models, double, errors, strict=True):
+        require_same_function(error, model.name, exact=partial(function_error, model, after, checked, torch.float64))
+    return AlignedGroup(moved, tuple(alignments), trace, tuple(errors), cycle_error(between(alignments)), seconds)
