@@ -60,12 +60,13 @@ def measured(a: Model, b: Model, examples: Examples, points: int) -> dict[str, A
 
 def reordered(a: Model, b: Model, classes: Classes, tried: list[Orders], worst: bool) -> Model:
     """B with the best (or worst) order of every mixture by the losses of `tried`, units matched anew."""
-    from lmc_core import Alignment
+    from lmc_core import Alignment, Settings
     from lmc_core.matching.experts import Mixture
-    from lmc_core.matching.problem import Moved, Problem
+    from lmc_core.matching.problem import Moved
+    from lmc_core.matching.weight import problem_of
     from lmc_core.paths.orders import mixtures
 
-    moved, elements = Moved(Problem(a.layout, a.state, b.state, classes)), {}
+    moved, elements = Moved(problem_of(a.layout, a.state, b.state, classes, Settings())), {}
     for root, orders in zip(mixtures(a.layout), tried, strict=True):
         assert orders.found is not None
         chosen = int(orders.excess.argmax() if worst else orders.excess.argmin())

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from lmc_core.errors import BadInput
 from lmc_core.matching.experts import Mixture
-from lmc_core.matching.problem import Moved, Problem
+from lmc_core.matching.problem import Moved
+from lmc_core.matching.weight import Settings, problem_of
 from lmc_core.models.model import Model
 from lmc_core.paths.curve import HELD, evaluate
 from lmc_core.paths.line import Line
@@ -118,7 +119,7 @@ def every_order(
         raise BadInput(f"{a.name} has no experts, so there are no orders to try; choose a mixture of experts.")
     wanted = {root: all_orders(layout, root) for root in roots}
     back = {root: order_of(layout, alignment, root).argsort() for root in roots}
-    moved = Moved(Problem(layout, a.state, b.state, classes))
+    moved = Moved(problem_of(layout, a.state, b.state, classes, Settings()))
     parts = {root: Mixture(moved, layout.spaces[root]) for root in roots}
     ends = evaluate(a, [a.state, b.state], examples, device)[0].mean(0)
 
