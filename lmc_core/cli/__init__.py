@@ -25,6 +25,7 @@ COMMANDS = {
     "show": "lmc_core.cli.models",
     "align": "lmc_core.cli.align",
     "barrier": "lmc_core.cli.barrier",
+    "group": "lmc_core.cli.group",
     "results": "lmc_core.cli.results",
     "train": "lmc_core.cli.train",
     "methods": "lmc_core.cli.methods",

@@ -5,96 +5,100 @@ DIR/config.json, model.safetensors   the moved B, a model of its own class
     alignment.safetensors            the group element of every space
     report.json                      classes, objective, function error, seconds
     reference/                       A in the same frame, so that the line between the two can be drawn
+
+With more models, or a method for several, all of them are brought into one frame; see `align_group`.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import secrets
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from lmc_core.cli.folder import check_folder, replacing, require_apart, write_json, write_model
 from lmc_core.cli.output import facts, print_json
 from lmc_core.cli.pair import chosen_classes
 from lmc_core.cli.progress import Progress
-from lmc_core.errors import BadInput
+from lmc_core.errors import BadInput, UnknownName
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Align, write, and say what the function check measured."""
+    from lmc_core.matching.methods import METHODS
+    from lmc_core.matching.universe import GROUP_METHODS
+
+    models = [arguments.a, arguments.b, *arguments.more]
+    method = arguments.method or ("universe" if arguments.more else "weight")
+    if method in METHODS and arguments.more:
+        raise BadInput(
+            f"The method {method} moves one model onto another and {len(models)} came; "
+            f"use {' or '.join(GROUP_METHODS)}, or name two models."
+        )
+    if method not in (*METHODS, *GROUP_METHODS):
+        raise UnknownName.of("method", method, (*METHODS, *GROUP_METHODS))
+    if method in GROUP_METHODS:
+        from lmc_core.cli.align_group import run_group
+
+        return run_group(arguments, models, method)
+    _run_pair(arguments, method)
+
+
+def _run_pair(arguments: argparse.Namespace, method: str) -> None:
     out: Path = arguments.out.absolute()
     check_folder(out, arguments.force)
-    from lmc_core.models.load import folder_of
-
     a, b = arguments.a, arguments.b
-    if any(folder_of(model).resolve().is_relative_to(out.resolve()) for model in (a, b)):
-        raise BadInput(f"--out {str(arguments.out)!r} would replace a model that is read; choose another folder.")
+    require_apart(out, (a, b))
+    chosen = {
+        "task": arguments.task,
+        "length": arguments.length,
+        "classes": chosen_classes(a, arguments.classes),
+        "method": method,
+        "settings": dict(arguments.settings),
+        "learn": arguments.learn,
+        "seed": arguments.seed,
+        "device": arguments.device,
+    }
     with Progress() as progress:
-        pair, report = align(a, b, arguments.task, arguments.length, chosen_classes(a, arguments.classes), progress)
+        pair, report = align(a, b, chosen, progress)
         write(pair, report, out)
     if arguments.json:
         return print_json({**report, "out": str(out)})
     from lmc_core.figures.numbers import number, seconds
     from lmc_core.figures.words import classes_sentence
 
-    print(
-        facts(
-            [
-                ("moved", f"{report['models'][1]} onto {report['models'][0]}"),
-                ("classes", classes_sentence(report["classes"])),
-                ("function", f"outputs changed by {number(report['function_error'], digits=2)} (relative, at most)"),
-                ("objective", f"{report['objective_before']:.4f} before, {report['objective'][-1]:.4f} after (at most 1)"),
-                ("time", f"{seconds(report['seconds'])} to align"),
-                ("written", str(out)),
-            ]
-        )
-    )
+    moved = [
+        ("moved", f"{report['models'][1]} onto {report['models'][0]}"),
+        ("classes", classes_sentence(report["classes"])),
+        ("function", f"outputs changed by {number(report['function_error'], digits=2)} (relative, at most)"),
+    ]
+    if report["objective"]:
+        values = report["objective_before"], report["objective"][-1]
+        moved.append(("objective", "{:.4f} before, {:.4f} after (at most 1)".format(*values)))
+    print(facts([*moved, ("time", f"{seconds(report['seconds'])} to align"), ("written", str(out))]))
 
 
-def check_folder(out: Path, force: bool) -> None:
-    """Raise `BadInput` unless `out` can be written: absent or empty, or `force` and a folder that this command wrote."""
-    if out.exists() and not out.is_dir():
-        raise BadInput(f"--out expects a folder; {str(out)!r} is a file.")
-    if out.is_dir() and any(out.iterdir()):
-        if not force:
-            raise BadInput(f"The folder {str(out)!r} is not empty; choose another, or replace it with --force.")
-        if not (out / "alignment.safetensors").is_file():
-            raise BadInput(f"--force replaces only what `lmc align` wrote, and {str(out)!r} holds something else.")
-    above = next(parent for parent in out.parents if parent.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        raise BadInput(f"--out {str(out)!r} cannot be made, because {str(above)!r} is not a folder that can be written.")
+def align(a: str, b: str, chosen: dict[str, Any], progress: Progress) -> tuple[Any, dict[str, Any]]:
+    """Align two models as `lmc barrier` does; returns the pair and the report as plain values.
 
-
-def align(
-    a: str, b: str, task: str | None, length: int | None, classes: dict[str, str], progress: Progress
-) -> tuple[Any, dict[str, Any]]:
-    """Align two models as `lmc barrier` does; returns the pair and the report as plain values."""
+    Args:
+        a: reference of the model that stays.
+        b: of the one that moves.
+        chosen: arguments of `make_request`.
+        progress: where to report.
+    """
     from lmc_core import __version__
     from lmc_core.figures.numbers import size
-    from lmc_core.matching.pair import align_pair
-    from lmc_core.matching.problem import HELD
     from lmc_core.models.load import load
+    from lmc_core.runs import barrier
     from lmc_core.runs.ask import make_request, memory_of
-    from lmc_core.runs.barrier import CHECKED, seen_rows, task_and_examples
 
     # the examples are for the function check alone, so that models without a head can be aligned too
-    chosen = {"task": task, "length": length, "classes": classes, "examples": CHECKED}
-    request = make_request(a, b, **chosen, device="cpu", measured=False)
-    progress.report(0.0, f"about {size(memory_of(request.models[0]).align)} of memory are needed")
-    models = load(a), load(b)
-    data, examples = task_and_examples(request, models)
-    pair = align_pair(
-        *models,
-        examples.inputs,
-        dict(request.classes),
-        masks=seen_rows(*models),
-        progress=progress.report,
-        in_place=models[0].parameters > HELD,
-    )
+    request = make_request(a, b, **chosen, examples=barrier.CHECKED, measured=False)
+    progress.report(0.0, f"about {size(memory_of(request.models).align)} of memory are needed")
+    models = load(a), load(b)  # this run's own, which may be written into
+    data, examples = barrier.task_and_examples(request, models)
+    pair = barrier.align(request, models, examples, data, progress.report)
     report = {
         "models": list(request.names),
         "references": list(request.models),
@@ -110,34 +114,16 @@ def align(
         "versions": {"lmc": __version__},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+    if pair.trace.about:
+        report["found"] = dict(pair.trace.about)
     return pair, report
 
 
 def write(pair: Any, report: dict[str, Any], out: Path) -> None:
-    """Write everything into a folder beside `out` and rename it, so that `out` is whole or as it was."""
-    from lmc_core.models.companions import carry_over
-
+    """Write everything into a folder beside `out` and rename it."""
     a, b = report["models"]
-    draft = out.with_name(f".{out.name}-{secrets.token_hex(4)}")
-    aside = draft.with_name(draft.name + "-old")
-    try:
-        draft.mkdir(parents=True)
-        for model, folder, name in ((pair.b, draft, f"{b} onto {a}"), (pair.a, draft / "reference", f"{a} (reference)")):
-            model.save(folder)
-            carry_over(model.folder, folder)
-            card = {"name": name, "family": model.family.name, "parameters": model.parameters}
-            if trained := model.card.get("task"):
-                card["task"] = trained
-            (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    with replacing(out) as draft:
+        write_model(pair.b, draft, f"{b} onto {a}")
+        write_model(pair.a, draft / "reference", f"{a} (reference)")
         pair.alignment.save(draft / "alignment.safetensors")
-        (draft / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-        if out.exists():
-            out.rename(aside)
-        draft.rename(out)
-    except BaseException:
-        if aside.exists() and not out.exists():
-            aside.rename(out)
-        raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-        shutil.rmtree(aside, ignore_errors=True)
+        write_json(draft / "report.json", report)

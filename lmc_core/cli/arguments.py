@@ -31,6 +31,7 @@ EXAMPLES = """examples:
   lmc barrier gpt2-plays-s0 gpt2-plays-s1 --class all=permutation --json
   lmc barrier ./gpt2-a ./gpt2-b --task text:letters.txt --length 256 --examples 64 --seed 1
   lmc align vit-fashion-s0 vit-fashion-s1 --out aligned
+  lmc group vit-fashion-s0 vit-fashion-s1 vit-fashion-s2 --set seconds=300
 """
 
 
@@ -86,10 +87,17 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     show.add_argument("--allow-pickle", action="store_true", help=PICKLE)
     show.add_argument("--json", action="store_true", help="print one object")
 
-    align = command("align", "Move model B into the coordinates of A and write it as an ordinary checkpoint.")
+    align = command("align", "Move models into the coordinates of the first and write them as ordinary checkpoints.")
     _pair(align)
-    align.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write; A goes into DIR/reference")
+    align.add_argument("more", metavar="C", nargs="*", help="more models, for the methods reference and universe; named like A")
+    _method(align, None, "weight for two models, universe for more")
+    align.add_argument(
+        "--out", type=Path, required=True, metavar="DIR",
+        help="folder to write: B, with A in DIR/reference; of more models a folder for each, with their mean in DIR/merged",
+    )  # fmt: skip
     align.add_argument("--force", action="store_true", help="replace DIR if it is not empty")
+    align.add_argument("--seed", type=int, default=0, help="of the draw of examples and of learning (default: 0)")
+    align.add_argument("--device", help="cpu, cuda or mps, for methods that use data (default: the best there is)")
     align.add_argument("--json", action="store_true", help="print the report as one object")
 
     barrier = command("barrier", "Measure the loss along the line between two models, after aligning them.")
@@ -111,6 +119,18 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     results = command("results", "List what has been computed.")
     results.add_argument("--json", action="store_true", help="print a list of objects")
     results.add_argument("--delete", metavar="KEY", help="delete one result; the first digits of its key are enough")
+
+    group = command("group", "Bring several models into one frame and measure the loss of their mean, of three the simplex.")
+    group.add_argument("models", metavar="MODEL", nargs="+", help=f"two to eight; {MODEL}")
+    _data(group)
+    _method(group, "universe", "universe")
+    group.add_argument("--split", help="train, validation or test (default: test)")
+    group.add_argument("--examples", type=int, metavar="N", help="how many examples (default: all)")
+    group.add_argument("--resolution", type=int, default=6, metavar="N", help="of the grid on the simplex (default: 6)")
+    group.add_argument("--seed", type=int, default=0, help="of the draw of examples and of learning (default: 0)")
+    group.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
+    group.add_argument("--executor", default="inline", help="inline, or local: in a worker process (default: inline)")
+    group.add_argument("--json", action="store_true", help="print one object")
 
     train = command("train", "Train a model of the zoo again from its recipe.")
     train.add_argument("name", nargs="?", metavar="NAME", help="of the recipe; see --list")
@@ -137,6 +157,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def setting(text: str) -> tuple[str, Any]:
+        for name in {"models", "more"} & vars(arguments).keys():
+            setattr(arguments, name, [allowing_pickle(each) for each in getattr(arguments, name)])
     """Split NAME=VALUE; numbers become numbers."""
     name, equals, value = text.partition("=")
     if not (name and equals and value):
@@ -149,9 +171,9 @@ def setting(text: str) -> tuple[str, Any]:
     return name.strip(), value.strip()
 
 
-def _method(parser: argparse.ArgumentParser) -> None:
+def _method(parser: argparse.ArgumentParser, default: str | None = "weight", words: str = "weight") -> None:
     """Arguments that say how models are aligned."""
-    parser.add_argument("--method", default="weight", help="how to align, or none; `lmc methods` lists all (default: weight)")
+    parser.add_argument("--method", default=default, help=f"how to align, or none; `lmc methods` lists all (default: {words})")
     parser.add_argument(
         "--set", dest="settings", type=setting, action="append", default=[], metavar="NAME=VALUE",
         help="a setting of the method, such as steps=300 or seconds=120; `lmc methods` lists them; repeatable",
@@ -169,6 +191,11 @@ def _pair(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--task", metavar="TASK", help=TASK)
     parser.add_argument(
         "--length", type=int, metavar="N", help="window of text, in tokens (default: the models' context, at most 128)"
+    _data(parser)
+
+
+def _data(parser: argparse.ArgumentParser) -> None:
+    """Arguments about data and classes that every command about several models has."""
     )
     parser.add_argument(
         "--class", dest="classes", type=class_choice, action="append", default=[], metavar="SPACE=CLASS", help=CLASS

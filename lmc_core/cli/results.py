@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from typing import Any
 
 from lmc_core.cli.output import print_json, table
@@ -23,7 +24,7 @@ def run(arguments: argparse.Namespace) -> None:
         return print_json([_entry(result) for result in found])
     if not found:
         return print(f"Nothing has been computed yet; results will lie in {store.root}.")
-    from lmc_core.figures.words import barrier_words, setting_label
+    from lmc_core.figures.words import setting_label
 
     rows = [
         (
@@ -31,7 +32,7 @@ def run(arguments: argparse.Namespace) -> None:
             " → ".join(entry.result["models"]),
             setting_label(entry.result["method"], entry.result["classes"]),
             str(entry.result["examples"]),
-            barrier_words(entry.result),
+            _found(entry.result),
             entry.result["date"][:16].replace("T", " "),
         )
         for entry in found
@@ -53,6 +54,16 @@ def delete(store: Any, text: str) -> None:
     if not store.delete(matching[0].key):
         raise BadInput(f"The result {matching[0].key[:12]} could not be deleted; check the permissions of {store.root}.")
     print(f"Deleted {matching[0].key}.")
+
+
+def _found(result: Mapping[str, Any]) -> str:
+    """The barrier of two models, or how far the centre of several lies above them."""
+    from lmc_core.figures.numbers import estimate
+    from lmc_core.figures.words import barrier_words
+
+    if "centre_excess" in result:
+        return f"centre {estimate(result['centre_excess'], result['centre_stderr'], result['unit'])}"
+    return barrier_words(result)
 
 
 def _entry(found: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from lmc_core.runs.executors import EXECUTORS, Executor, Inline, Local, get_executor
 from lmc_core.runs.jobs import Job, Jobs
-from lmc_core.runs.request import BarrierRequest
+from lmc_core.runs.request import BarrierRequest, GroupRequest
 from lmc_core.runs.result import Request, Result
 from lmc_core.runs.store import Store, StoreWarning
 
@@ -10,6 +10,7 @@ __all__ = [
     "EXECUTORS",
     "BarrierRequest",
     "Executor",
+    "GroupRequest",
     "Inline",
     "Job",
     "Jobs",

@@ -54,16 +54,17 @@ def find_device(wanted: str | None = None) -> str:
     return str(wanted)
 
 
-def _task_of(a: Model, b: Model, name: str | None) -> Task:
+def task_of(models: Sequence[Model], name: str | None) -> Task:
+    """The task of that name as all models see it, or the one that all were trained on."""
     from lmc_core.tasks import FORMS, task_for
 
     if name is None:
-        known = [model.card.get("task") for model in (a, b)]
-        if known[0] is None or known[0] != known[1]:
+        known = [model.card.get("task") for model in models]
+        if known[0] is None or len(set(known)) > 1:
             raise BadInput(f"Which task to measure on is not clear from the models; name one of: {FORMS}.")
         name = str(known[0])
-    task = task_for(name, a, b)
-    for model in (a, b):
+    task = task_for(name, *models)
+    for model in models:
         sizes = model.family.sizes(model.config)
         outputs = sizes.get("tokens", sizes.get("classes", task.classes))
         if outputs < task.classes:
@@ -79,7 +80,7 @@ def _task_of(a: Model, b: Model, name: str | None) -> Task:
     return task
 
 
-def _window(task: Task, models: tuple[Model, Model], length: int | None) -> int | None:
+def window_of(task: Task, models: Sequence[Model], length: int | None) -> int | None:
     """Tokens of a window: as asked for, else the models' context, at most `WINDOW`; None for images."""
     if task.kind == "images":
         if length is not None:
@@ -96,7 +97,7 @@ def _window(task: Task, models: tuple[Model, Model], length: int | None) -> int 
     return length
 
 
-def _split(task: Task, split: str | None) -> str:
+def split_of(task: Task, split: str | None) -> str:
     """The split asked for, else the only one there is, else the test split."""
     if split is None:
         split = task.splits[0] if len(task.splits) == 1 else "test"
@@ -162,14 +163,16 @@ def make_request(
     require_room(memory_of(references, points, method != "none").peak, f"Measuring between {a} and {b}")
     models = load_warm(references[0]), load_warm(references[1])
     common_form(*models)
-    chosen_task = _task_of(*models, task)
+    chosen_task = task_of(models, task)
     if measured:
         require_loss(models)
-    split, length = _split(chosen_task, split), _window(chosen_task, models, length)
+    split, length = split_of(chosen_task, split), window_of(chosen_task, models, length)
     chosen = choose_classes(models[0].layout.spaces, classes)
     all_there = len(chosen_task.source(split, length or WINDOW))
     examples = None if examples is None or examples >= all_there else examples
-    learning = _learning(chosen_task, method, learn, seed, length) if chosen_method and chosen_method.uses_data else (None, "")
+    learning = (None, "")
+    if chosen_method and chosen_method.uses_data:
+        learning = learning_of(chosen_task, method, learn, seed, length)
     return BarrierRequest(
         models=references,
         names=(models[0].name, models[1].name),
@@ -200,7 +203,7 @@ def _require_counts(points: int, refine: int, examples: int | None) -> None:
         raise BadInput(f"At least 2 examples are needed for a standard error; {examples} came.")
 
 
-def _learning(task: Task, method: str, learn: int | None, seed: int, length: int | None) -> tuple[int, str]:
+def learning_of(task: Task, method: str, learn: int | None, seed: int, length: int | None) -> tuple[int, str]:
     """How many training examples a method learns from, and their digest if they are a person's own."""
     if "train" not in task.splits:
         raise BadInput(

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from lmc_core.errors import BadInput
 from lmc_core.runs.ask import WINDOW, memory_of
-from lmc_core.runs.request import BarrierRequest
+from lmc_core.runs.request import BarrierRequest, GroupRequest
 from lmc_core.runs.warm import is_warm, load_warm
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from lmc_core.matching.given import Learning
     from lmc_core.matching.pair import AlignedPair
     from lmc_core.models.model import Model
     from lmc_core.paths.curve import Curve
@@ -92,20 +93,11 @@ def align(request: BarrierRequest, models: tuple[Model, Model], examples: Exampl
 
     What a method learns is kept in a file until it is done, so that a run that was cancelled or killed goes on from there.
     """
-    from lmc_core import places
-    from lmc_core.matching.given import Learning
     from lmc_core.matching.methods import get_method
     from lmc_core.matching.pair import align_pair
     from lmc_core.matching.problem import HELD
 
     method = get_method(request.method)
-    learning = None
-    if request.learn is not None:
-        chosen = task.examples("train", request.learn, request.seed, request.length or WINDOW)
-        rows = len(chosen) - max(2, min(HELD_OUT, len(chosen) // 16))
-        checkpoint = places.home() / "unfinished" / f"{request.key}.pt"
-        parts = chosen.first(rows), chosen.rows(rows, len(chosen))
-        learning = Learning(*parts, request.device, checkpoint, request.seed)
     return align_pair(
         *models,
         examples.first(CHECKED).inputs,
@@ -115,11 +107,24 @@ def align(request: BarrierRequest, models: tuple[Model, Model], examples: Exampl
         masks=seen_rows(*models),
         progress=report,
         in_place=models[0].parameters > HELD and not any(is_warm(reference) for reference in request.models),
-        learning=learning,
+        learning=learning_from(request, task),
     )
 
 
-def task_and_examples(request: BarrierRequest, models: tuple[Model, Model]) -> tuple[Task, Examples]:
+def learning_from(request: BarrierRequest | GroupRequest, task: Task) -> Learning | None:
+    """The training examples that the method of a request learns from, some of them held out; None for methods without."""
+    from lmc_core import places
+    from lmc_core.matching.given import Learning
+
+    if request.learn is None:
+        return None
+    chosen = task.examples("train", request.learn, request.seed, request.length or WINDOW)
+    rows = len(chosen) - max(2, min(HELD_OUT, len(chosen) // 16))
+    checkpoint = places.home() / "unfinished" / f"{request.key}.pt"
+    return Learning(chosen.first(rows), chosen.rows(rows, len(chosen)), request.device, checkpoint, request.seed)
+
+
+def task_and_examples(request: BarrierRequest | GroupRequest, models: Sequence[Model]) -> tuple[Task, Examples]:
     """The task of a request as its models see it, and its examples.
 
     Raises:
@@ -134,8 +139,8 @@ def task_and_examples(request: BarrierRequest, models: tuple[Model, Model]) -> t
     return task, task.examples(*chosen)
 
 
-def seen_rows(a: Model, b: Model) -> dict[str, Any]:
-    """Which rows of the token tables and heads both models saw in training, by parameter; others carry no information.
+def seen_rows(*models: Model) -> dict[str, Any]:
+    """Which rows of the token tables and heads all models saw in training, by parameter; others carry no information.
 
     Known only for models whose cards name a shipped text task; empty for others.
     """
@@ -144,15 +149,15 @@ def seen_rows(a: Model, b: Model) -> dict[str, Any]:
     from lmc_core.matching.pair import untied
     from lmc_core.tasks import TASKS
 
-    trained = [TASKS.get(str(model.card.get("task"))) for model in (a, b)]
+    trained = [TASKS.get(str(model.card.get("task"))) for model in models]
     streams = [task.stream for task in trained if task is not None and task.stream is not None]
-    if len(streams) < 2:
+    if len(streams) < len(models):
         return {}
-    tokens = a.family.sizes(a.config)["tokens"]
+    tokens = models[0].family.sizes(models[0].config)["tokens"]
     seen = torch.ones(tokens, dtype=torch.bool)
     for stream in streams:
         seen &= torch.zeros(tokens, dtype=torch.bool).index_fill_(0, stream("train").unique(), True)
-    layout = untied(a).layout
+    layout = untied(models[0]).layout
     tables = [block.parameter for block in layout.blocks if block.name in ("token.table", "head.weight", "head.bias")]
     return {name: seen for name in tables if layout.shapes[name][0] == tokens}
 

@@ -20,8 +20,11 @@ from lmc_core.runs.store import Store
 Report = Callable[[float, str], None]  # share done in [0, 1] and a few words; may raise Cancelled
 Compute = Callable[[Any, Report], tuple[dict[str, Any], dict[str, np.ndarray]]]
 
-COMPUTE: dict[str, str | Compute] = {"barrier": "lmc_core.runs.barrier:compute"}
-REQUESTS: dict[str, str | type] = {"barrier": "lmc_core.runs.request:BarrierRequest"}
+COMPUTE: dict[str, str | Compute] = {"barrier": "lmc_core.runs.barrier:compute", "group": "lmc_core.runs.group:compute"}
+REQUESTS: dict[str, str | type] = {
+    "barrier": "lmc_core.runs.request:BarrierRequest",
+    "group": "lmc_core.runs.request:GroupRequest",
+}
 
 
 def compute_function(what: str) -> Compute:

@@ -1,0 +1,111 @@
+"""`lmc align A B C ... --method universe --out DIR`: several models in one frame, and their mean, as ordinary checkpoints.
+
+DIR/1-NAME/, 2-NAME/, ...   each model in the common frame, with its card.json and alignment.safetensors
+    merged/                 the mean of them, a model of the same class
+    report.json             classes, objective, function errors, cycle error, seconds
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lmc_core.cli.folder import check_folder, replacing, require_apart, write_json, write_model
+from lmc_core.cli.output import facts, print_json
+from lmc_core.cli.pair import chosen_classes
+from lmc_core.cli.progress import Progress
+
+
+def run_group(arguments: argparse.Namespace, models: Sequence[str], method: str) -> None:
+    """Align, write, and say what the function checks measured."""
+    out: Path = arguments.out.absolute()
+    check_folder(out, arguments.force)
+    require_apart(out, models)
+    chosen = {
+        "task": arguments.task,
+        "length": arguments.length,
+        "classes": chosen_classes(models[0], arguments.classes),
+        "method": method,
+        "settings": dict(arguments.settings),
+        "learn": arguments.learn,
+        "seed": arguments.seed,
+        "device": arguments.device,
+    }
+    with Progress() as progress:
+        group, report = align(models, chosen, progress)
+        report["folders"] = write(group, report, out)
+    if arguments.json:
+        return print_json({**report, "out": str(out)})
+    from lmc_core.figures.numbers import number, seconds
+    from lmc_core.figures.words import classes_sentence
+
+    error, cycle = (number(value, digits=2) for value in (max(report["function_errors"]), report["cycle_error"]))
+    print(
+        facts(
+            [
+                ("models", ", ".join(report["models"])),
+                ("classes", classes_sentence(report["classes"])),
+                ("function", f"outputs changed by {error} (relative, at most, of any model)"),
+                ("cycles", f"maps around a cycle differ from the identity by {cycle} at most"),
+                ("objective", f"{report['objective_before']:.4f} before, {report['objective'][-1]:.4f} after (at most 1)"),
+                ("time", f"{seconds(report['seconds'])} to align"),
+                ("written", f"{out}: {', '.join(report['folders'])}, merged"),
+            ]
+        )
+    )
+
+
+def align(references: Sequence[str], chosen: dict[str, Any], progress: Progress) -> tuple[Any, dict[str, Any]]:
+    """Align several models; returns the group and the report as plain values.
+
+    Args:
+        references: of the models.
+        chosen: arguments of `make_group_request`.
+        progress: where to report.
+    """
+    from lmc_core import __version__
+    from lmc_core.figures.numbers import size
+    from lmc_core.runs import group
+    from lmc_core.runs.ask_group import make_group_request, memory_of_group
+    from lmc_core.runs.barrier import CHECKED
+
+    # the examples are for the function checks alone, so that models without a head can be aligned too
+    request = make_group_request(references, **chosen, examples=CHECKED, measured=False)
+    progress.report(0.0, f"about {size(memory_of_group(request.models))} of memory are needed")
+    models, task, examples = group.opened(request)
+    found = group.align(request, models, examples, task, progress.report)
+    return found, {
+        "models": list(request.names),
+        "references": list(request.models),
+        "digests": list(request.digests),
+        "task": task.name,
+        "method": request.method,
+        "settings": dict(request.settings),
+        "classes": dict(request.classes),
+        "objective": list(found.trace.objective),
+        "objective_before": found.trace.before,
+        "start": found.trace.start,
+        "found": dict(found.trace.about),
+        "function_errors": list(found.function_errors),
+        "cycle_error": found.cycle_error,
+        "seconds": found.seconds,
+        "versions": {"lmc": __version__},
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def write(group: Any, report: dict[str, Any], out: Path) -> list[str]:
+    """Write everything into a folder beside `out` and rename it; returns the names of the folders of the aligned models."""
+    names = report["models"]
+    folders = [f"{k}-{re.sub(r'[^A-Za-z0-9._-]+', '-', name)}" for k, name in enumerate(names, 1)]
+    with replacing(out) as draft:
+        for model, alignment, name, folder in zip(group.models, group.alignments, names, folders, strict=True):
+            write_model(model, draft / folder, f"{name} (aligned)")
+            alignment.save(draft / folder / "alignment.safetensors")
+        write_model(group.centre, draft / "merged", f"mean of {', '.join(names)}")
+        write_json(draft / "report.json", {**report, "folders": folders})
+    return folders

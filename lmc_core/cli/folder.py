@@ -1,0 +1,75 @@
+"""The folder that `lmc align` writes: checked before the work begins, whole or as it was afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from lmc_core.errors import BadInput
+
+MARKS = ("alignment.safetensors", "merged")  # what such a folder holds, of two models and of several
+
+
+def check_folder(out: Path, force: bool) -> None:
+    """Raise `BadInput` unless `out` can be written: absent or empty, or `force` and a folder that this command wrote."""
+    if out.exists() and not out.is_dir():
+        raise BadInput(f"--out expects a folder; {str(out)!r} is a file.")
+    if out.is_dir() and any(out.iterdir()):
+        if not force:
+            raise BadInput(f"The folder {str(out)!r} is not empty; choose another, or replace it with --force.")
+        if not ((out / "report.json").is_file() and any((out / mark).exists() for mark in MARKS)):
+            raise BadInput(f"--force replaces only what `lmc align` wrote, and {str(out)!r} holds something else.")
+    above = next(parent for parent in out.parents if parent.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise BadInput(f"--out {str(out)!r} cannot be made, because {str(above)!r} is not a folder that can be written.")
+
+
+def require_apart(out: Path, references: Sequence[str]) -> None:
+    """Raise `BadInput` if one of the models is read from `out` or from within."""
+    from lmc_core.models.load import folder_of
+
+    if any(folder_of(model).resolve().is_relative_to(out.resolve()) for model in references):
+        raise BadInput(f"--out {str(out)!r} would replace a model that is read; choose another folder.")
+
+
+@contextlib.contextmanager
+def replacing(out: Path) -> Iterator[Path]:
+    """A folder beside `out` to write into, renamed to it in the end, so that `out` is whole or as it was."""
+    draft = out.with_name(f".{out.name}-{secrets.token_hex(4)}")
+    aside = draft.with_name(draft.name + "-old")
+    try:
+        draft.mkdir(parents=True)
+        yield draft
+        if out.exists():
+            out.rename(aside)
+        draft.rename(out)
+    except BaseException:
+        if aside.exists() and not out.exists():
+            aside.rename(out)
+        raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def write_model(model: Any, folder: Path, name: str) -> None:
+    """Write an ordinary checkpoint with a card, and the tokenizer or preparation that lay beside the model."""
+    from lmc_core.models.companions import carry_over
+
+    model.save(folder)
+    carry_over(model.folder, folder)
+    card = {"name": name, "family": model.family.name, "parameters": model.parameters}
+    if trained := model.card.get("task"):
+        card["task"] = trained
+    write_json(folder / "card.json", card)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON for people."""
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

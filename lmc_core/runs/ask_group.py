@@ -1,0 +1,104 @@
+"""What a person asked of several models becomes a `GroupRequest`, after checking everything that is cheap to check."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lmc_core.errors import BadInput
+from lmc_core.runs.ask import WINDOW, find_device, learning_of, memory_of, split_of, task_of, window_of
+from lmc_core.runs.request import GroupRequest
+from lmc_core.runs.warm import load_warm
+
+RESOLUTION = 6  # of the simplex of three: 28 points, the centre among them
+
+
+def memory_of_group(references: Sequence[str], aligned: bool = True) -> int:
+    """Bytes that a run on several models takes at the most: what two take, for every two of them."""
+    pairs = (len(references) + 1) // 2
+    return pairs * max(memory_of(each, 3, aligned).peak for each in references)
+
+
+def make_group_request(
+    references: Sequence[str],
+    *,
+    task: str | None = None,
+    split: str | None = None,
+    examples: int | None = None,
+    seed: int = 0,
+    length: int | None = None,
+    method: str = "universe",
+    classes: Mapping[str, str] | None = None,
+    resolution: int = RESOLUTION,
+    settings: Mapping[str, Any] | None = None,
+    device: str | None = None,
+    learn: int | None = None,
+    measured: bool = True,
+) -> GroupRequest:
+    """Turn what a person asked for into a request, after checking everything that is cheap to check.
+
+    Args:
+        references: of two to eight models; the first stays.
+        task: name of a shipped task or a reference to data of one's own; by default the task that all were trained on.
+        split: of its data; by default the test split, or the only one there is.
+        examples: how many; None for all of the split.
+        seed: of the draw of examples, and of learning.
+        length: of a window of text, in tokens; by default the models' context, at most 128.
+        method: ``none``, or a name in `matching.universe.GROUP_METHODS`.
+        classes: kind of space -> class; what is left out gets the largest admissible one.
+        resolution: of the grid on the simplex of three models.
+        settings: of the method, by name.
+        device: ``cpu``, ``cuda``, ``mps``, or None for the best there is.
+        learn: training examples to learn from; by default at most 8,000 images or 1,500 windows.
+        measured: a loss will be measured, which models without a head do not have.
+
+    Raises:
+        BadInput: (or one of its kinds) when the request cannot be done as asked.
+    """
+    from lmc_core.matching.group import FEWEST, MOST, common_forms
+    from lmc_core.matching.universe import get_group_method, learns
+    from lmc_core.models.load import full_reference
+    from lmc_core.paths.simplex import grid
+    from lmc_core.runs.memory import require_room
+    from lmc_core.symmetry.spaces import choose_classes
+    from lmc_core.tasks.prediction import require_loss
+
+    configured = None if method == "none" else get_group_method(method).configured(settings)
+    if not FEWEST <= len(references) <= MOST:
+        raise BadInput(f"Between {FEWEST} and {MOST} models are expected; {len(references)} came.")
+    if examples is not None and examples < 2:
+        raise BadInput(f"At least 2 examples are needed for a standard error; {examples} came.")
+    grid(resolution)
+    where = find_device(device)
+    full = tuple(full_reference(each) for each in references)
+    require_room(memory_of_group(full, method != "none"), f"Measuring between {len(full)} models")
+    models = [load_warm(each) for each in full]
+    common_forms(models)
+    chosen_task = task_of(models, task)
+    if measured:
+        require_loss(models)
+    split, length = split_of(chosen_task, split), window_of(chosen_task, models, length)
+    chosen = choose_classes(models[0].layout.spaces, classes)
+    all_there = len(chosen_task.source(split, length or WINDOW))
+    examples = None if examples is None or examples >= all_there else examples
+    learning = (None, "")
+    if learns(configured):
+        learning = learning_of(chosen_task, method, learn, seed, length)
+    return GroupRequest(
+        models=full,
+        names=tuple(model.name for model in models),
+        digests=tuple(model.digest for model in models),
+        task=chosen_task.reference or chosen_task.name,
+        split=split,
+        examples=examples,
+        seed=seed,
+        length=length,
+        data=chosen_task.digest(split, examples, seed, length or WINDOW),
+        method=method,
+        classes=() if method == "none" else tuple(sorted((kind, value.value) for kind, value in chosen.items())),
+        resolution=resolution if len(models) == 3 else None,
+        settings=() if method == "none" else tuple(sorted((settings or {}).items())),
+        device=where,
+        learn=learning[0],
+        learn_data=learning[1],
+    )

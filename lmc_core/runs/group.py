@@ -1,0 +1,217 @@
+"""Compute a `GroupRequest`: load, align, measure the centre, the midpoints of all pairs, and the simplex of three."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from itertools import combinations
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from lmc_core.errors import BadInput
+from lmc_core.runs.ask_group import memory_of_group
+from lmc_core.runs.barrier import CHECKED, learning_from, seen_rows, task_and_examples
+from lmc_core.runs.request import GroupRequest
+from lmc_core.runs.warm import load_warm
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from lmc_core.matching.group import AlignedGroup
+    from lmc_core.models.model import Model
+    from lmc_core.paths.simplex import Simplex
+    from lmc_core.tasks import Examples, Task
+
+Report = Callable[[float, str], None]
+
+
+def compute(request: GroupRequest, report: Report = lambda share, words: None) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Compute what a request asks of several models.
+
+    Args:
+        request: what to do.
+        report: called with the share done and a few words; may raise `Cancelled`.
+
+    Returns:
+        The result as plain JSON values, and the arrays ``losses`` (nats, `[points, examples]`), ``correct`` and ``weights``
+        (of the mixtures, `[points, models]`): the models, their centre, the midpoints of pairs, then those of the simplex.
+
+    Raises:
+        BadInput: if the models are no longer those of the request.
+        FunctionChanged: if an alignment moved the outputs of a model by more than rounding.
+    """
+    import torch
+
+    from lmc_core.matching.group import common_forms
+    from lmc_core.paths.simplex import losses_at
+    from lmc_core.symmetry.spaces import choose_classes
+
+    report(0.0, "loading the models")
+    models, task, examples = opened(request)
+    first = {"none": 0.0, "reference": 0.4}.get(request.method, 0.85)  # where the progress of measuring begins
+    aligned: dict[str, Any] = {
+        "function_errors": None, "cycle_error": None, "objective": [], "objective_before": None, "start": None, "found": {}
+    }  # fmt: skip
+    seconds = {"align": 0.0, "evaluate": 0.0}
+    if request.method == "none":
+        placed: Sequence[Model] = common_forms(models)
+    else:
+        group = align(request, models, examples, task, lambda share, words: report(first * share, words))
+        placed, seconds["align"] = group.models, group.seconds
+        aligned = {
+            "function_errors": list(group.function_errors),
+            "cycle_error": group.cycle_error,
+            "objective": list(group.trace.objective),
+            "objective_before": group.trace.before,
+            "start": group.trace.start,
+            "found": dict(group.trace.about),
+        }
+    begin = perf_counter()
+    weights = mixtures(len(models), request.resolution)
+
+    def tell(share: float) -> None:
+        report(first + (1 - first) * share, f"measuring the loss on {len(examples)} examples")
+
+    losses, correct = losses_at(placed, weights, examples, request.device, tell)
+    seconds["evaluate"] = perf_counter() - begin
+    largest = {kind: value.value for kind, value in choose_classes(models[0].layout.spaces).items()}
+    about = {"parameters": models[0].parameters, "largest": largest, "memory": memory_of_group(request.models)}
+    arrays = {"losses": losses.numpy(), "correct": correct.numpy(), "weights": weights.numpy()}
+    numbers = _numbers(weights, losses, correct, len(models), request.resolution, task)
+    versions = {"lmc": _version(), "torch": torch.__version__, "python": platform.python_version()}
+    return _asked(request, task, len(examples)) | numbers | aligned | about | {
+        "seconds": seconds,
+        "versions": versions,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cached": False,
+    }, arrays  # fmt: skip
+
+
+def opened(request: GroupRequest) -> tuple[list[Model], Task, Examples]:
+    """The models of a request, its task, and its examples.
+
+    Raises:
+        BadInput: if the models or a person's own data have changed since the request was made.
+    """
+    models = [load_warm(reference) for reference in request.models]
+    for model, digest in zip(models, request.digests, strict=True):
+        if model.digest != digest:
+            raise BadInput(f"The files of {model.name} have changed since the request was made; ask again.")
+    return models, *task_and_examples(request, models)
+
+
+def align(request: GroupRequest, models: Sequence[Model], examples: Examples, task: Task, report: Report) -> AlignedGroup:
+    """Align the models of a request as it says.
+
+    What is learned is kept in a file until it is done, so that a run that was cancelled or killed goes on from there.
+    """
+    from lmc_core.matching.group import align_group
+    from lmc_core.matching.universe import get_group_method
+
+    return align_group(
+        models,
+        examples.first(CHECKED).inputs,
+        dict(request.classes),
+        request.method,
+        get_group_method(request.method).configured(dict(request.settings)),
+        masks=seen_rows(*models),
+        progress=report,
+        learning=learning_from(request, task),
+    )
+
+
+def mixtures(count: int, resolution: int | None) -> Tensor:
+    """Weights of all that is measured, `[points, models]`: each model, the centre, midpoints of pairs, the grid of three."""
+    import torch
+
+    from lmc_core.paths.simplex import grid
+
+    own = torch.eye(count, dtype=torch.float64)
+    middles = [(own[i] + own[j]) / 2 for i, j in combinations(range(count), 2)]
+    rows = torch.cat([own, own.mean(0, keepdim=True), torch.stack(middles)])
+    if resolution is None:
+        return rows
+    points = grid(resolution)
+    new = [k for k in range(len(points)) if float((rows - points[k]).abs().amax(1).min()) > 1e-9]  # the others are there
+    return torch.cat([rows, points[new]])
+
+
+def simplex_of(weights: Tensor, losses: Tensor, correct: Tensor, resolution: int) -> Simplex:
+    """The points of the grid among all that were measured, in the grid's order."""
+    from lmc_core.paths.simplex import Simplex, grid
+
+    points = grid(resolution)
+    where = (weights[None] - points[:, None]).abs().amax(2).argmin(1)
+    return Simplex(points, losses[where], correct[where])
+
+
+def _numbers(
+    weights: Tensor, losses: Tensor, correct: Tensor, count: int, resolution: int | None, task: Task
+) -> dict[str, Any]:
+    import torch
+
+    values = losses.double()
+    excess = values - weights @ values[:count]
+    mean, error = excess.mean(1), excess.std(1) / excess.shape[1] ** 0.5
+    middles: list[list[float | None]] = [[None] * count for _ in range(count)]
+    errors: list[list[float | None]] = [[None] * count for _ in range(count)]
+    for number, (i, j) in enumerate(combinations(range(count), 2)):
+        point = count + 1 + number
+        middles[i][j] = middles[j][i] = float(mean[point])
+        errors[i][j] = errors[j][i] = float(error[point])
+    scores = correct.double().mean(1) if task.score == "accuracy" else torch.exp(values.mean(1).clamp(max=700.0))
+    found: dict[str, Any] = {
+        "losses": values[:count].mean(1).tolist(),
+        "centre_loss": float(values[count].mean()),
+        "centre_excess": float(mean[count]),
+        "centre_stderr": float(error[count]),
+        "midpoint_excess": middles,
+        "midpoint_stderr": errors,
+        "score": task.score,
+        task.score: scores[:count].tolist(),
+        f"centre_{task.score}": float(scores[count]),
+        "simplex": None,
+    }
+    if resolution is not None:
+        simplex = simplex_of(weights, losses, correct, resolution)
+        found["simplex"] = {
+            "resolution": resolution,
+            "weights": simplex.weights.tolist(),
+            "loss": simplex.mean.tolist(),
+            "excess": simplex.excess.mean(1).tolist(),
+            "excess_stderr": simplex.stderr.tolist(),
+            "maximum": simplex.maximum,
+            "maximum_stderr": float(simplex.stderr[simplex.top]),
+            "maximum_at": simplex.weights[simplex.top].tolist(),
+        }
+    return found
+
+
+def _asked(request: GroupRequest, task: Task, examples: int) -> dict[str, Any]:
+    return {
+        "key": request.key,
+        "models": list(request.names),
+        "references": list(request.models),
+        "digests": list(request.digests),
+        "task": task.name,
+        "about": task.sentence,
+        "data": request.data,
+        "length": request.length,
+        "unit": task.unit,
+        "split": request.split,
+        "examples": examples,
+        "method": request.method,
+        "classes": dict(request.classes),
+        "settings": dict(request.settings),
+        "seed": request.seed,
+        "precision": request.precision,
+        "device": request.device,
+    }
+
+
+def _version() -> str:
+    from lmc_core import __version__
+
+    return __version__
