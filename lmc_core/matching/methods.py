@@ -9,6 +9,7 @@ from typing import Any
 from lmc_core.errors import BadInput, UnknownName
 from lmc_core.matching.given import Given
 from lmc_core.matching.learned import LearnedSettings, learn
+from lmc_core.matching.soft import SoftSettings, match_soft
 from lmc_core.matching.trace import Trace
 from lmc_core.matching.weight import Settings, match_weights
 from lmc_core.symmetry.alignment import Alignment
@@ -108,6 +109,16 @@ METHODS: dict[str, Method] = {
             LearnedSettings,
             True,
             _dual,
+        ),
+        Method(
+            "soft",
+            "soft matching",
+            "Soft assignments whose temperature falls; above temperature 0 the line leads to an average of B's rows, which is "
+            "another function than B.",
+            "Gold, Rangarajan 1996; Sinkhorn 1964; Cuturi 2013, arXiv 1306.0895",
+            SoftSettings,
+            False,
+            match_soft,
         ),
     )
 }

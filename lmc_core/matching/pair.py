@@ -13,6 +13,7 @@ from torch import Tensor
 from lmc_core.errors import BadInput, Incompatible
 from lmc_core.matching.given import Given, Learning, Report
 from lmc_core.matching.methods import get_method
+from lmc_core.matching.soft import SoftEnd, SoftTrace
 from lmc_core.matching.trace import Trace
 from lmc_core.matching.weight import Settings
 from lmc_core.matching.widths import Places, Widened, match_widths
@@ -37,6 +38,7 @@ class AlignedPair:
         function_error: largest relative difference of the outputs of either model before and after, in float32.
         seconds: what the alignment took, without the check.
         places: for models of unequal widths, by name of space, which unit of the narrow one each place belongs to.
+        soft: of soft matching above temperature 0, the second model with its rows averaged: another function.
     """
 
     a: Model
@@ -46,6 +48,12 @@ class AlignedPair:
     function_error: float
     seconds: float
     places: Mapping[str, Places] = field(default_factory=dict)
+    soft: SoftEnd | None = None
+
+    @property
+    def end(self) -> Model:
+        """Where the line from `a` leads: the soft end, or else `b`."""
+        return self.b if self.soft is None else self.soft.model
 
 
 def require_compatible(a: Model, b: Model) -> None:
@@ -189,7 +197,7 @@ def align_pair(
     checked = few_enough(inputs, a)
     before = [run(model, checked) for model in original]
     checking = time.perf_counter() - begin
-    held = None
+    held = averaged = None
     if wider(*original) is None:
         left, right = canonical(a, chosen, in_place), canonical(b, chosen, in_place)
     else:
@@ -201,13 +209,15 @@ def align_pair(
         if learning is not None:
             given = replace(given, **vars(learning))
         alignment, trace = chosen_method.match(given if held is None else given.within(0.1, 1.0), settings)
+        averaged = trace.averaged(right) if isinstance(trace, SoftTrace) else None
         moved = right.with_state(alignment.apply(right.layout, right.state, in_place=True))
         alignment = alignment if held is None else alignment.compose(held.alignment)
     left, moved = in_float32(left), in_float32(moved)
     seconds = time.perf_counter() - begin - checking
     error = max(relative_difference(was, run(model, checked)) for was, model in zip(before, (left, moved), strict=True))
     require_same_function(error, b.name)
-    return AlignedPair(left, moved, alignment, trace, error, seconds, {} if held is None else held.places)
+    soft = None if averaged is None else SoftEnd(averaged, relative_difference(before[1], run(averaged, checked)))
+    return AlignedPair(left, moved, alignment, trace, error, seconds, {} if held is None else held.places, soft)
 
 
 def _at_one_width(

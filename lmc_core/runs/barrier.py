@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lmc_core.errors import BadInput
 from lmc_core.runs.ask import WINDOW, memory_of
 from lmc_core.runs.request import BarrierRequest, GroupRequest
+from lmc_core.runs.softened import soft_facts
 from lmc_core.runs.warm import is_warm, load_warm
 
 if TYPE_CHECKING:
@@ -58,11 +59,12 @@ def compute(
     aligned: dict[str, Any] = {"function_error": None, "objective": [], "objective_before": None, "start": None, "found": {}}
     align_seconds = 0.0
     first = {"none": 0.0, "weight": 0.2}.get(request.method, 0.9)  # where the progress of measuring begins
+    pair = None
     if request.method == "none":
         line = Line(*common_form(a, b))
     else:
         pair = align(request, (a, b), examples, task, lambda share, words: report(0.02 + (first - 0.02) * share, words))
-        line = Line(pair.a, pair.b)
+        line = Line(pair.a, pair.end)
         align_seconds = pair.seconds
         aligned = {
             "function_error": pair.function_error,
@@ -85,7 +87,8 @@ def compute(
     memory = memory_of(request.models, request.points, request.method != "none").peak
     about = {"parameters": a.parameters, "largest": largest, "memory": memory}
     arrays = {"losses": found.losses.numpy(), "correct": found.correct.numpy()}
-    return _result(request, task, found, seconds) | aligned | about, arrays
+    softened = soft_facts(pair, found, examples, request.device)
+    return _result(request, task, found, seconds) | aligned | about | softened, arrays
 
 
 def align(request: BarrierRequest, models: tuple[Model, Model], examples: Examples, task: Task, report: Report) -> AlignedPair:
