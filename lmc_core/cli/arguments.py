@@ -110,15 +110,15 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     barrier.add_argument(
         "--seed", type=int, default=0, help="of the draw of examples, of masked positions and of learning (default: 0)"
     )
+    barrier.add_argument(
+        "--temperature", action="store_true", help="also at the softmax temperature that fits training examples best"
+    )
+    barrier.add_argument("--repair", action="store_true", help="renormalise in between; for networks without norms")
     barrier.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
     barrier.add_argument("--executor", default="inline", help="inline, or local: in a worker process (default: inline)")
     barrier.add_argument("--json", action="store_true", help="print one object")
     barrier.add_argument("--csv", type=Path, metavar="FILE", help="write the curve as a table")
     barrier.add_argument("--html", type=Path, metavar="FILE", help="write the figure as a page that needs nothing else")
-
-    results = command("results", "List what has been computed.")
-    results.add_argument("--json", action="store_true", help="print a list of objects")
-    results.add_argument("--delete", metavar="KEY", help="delete one result; the first digits of its key are enough")
 
     group = command("group", "Bring several models into one frame and measure the loss of their mean, of three the simplex.")
     group.add_argument("models", metavar="MODEL", nargs="+", help=f"two to eight; {MODEL}")
@@ -131,6 +131,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     group.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
     group.add_argument("--executor", default="inline", help="inline, or local: in a worker process (default: inline)")
     group.add_argument("--json", action="store_true", help="print one object")
+
+    results = command("results", "List what has been computed.")
+    results.add_argument("--json", action="store_true", help="print a list of objects")
+    results.add_argument("--delete", metavar="KEY", help="delete one result; the first digits of its key are enough")
 
     train = command("train", "Train a model of the zoo again from its recipe.")
     train.add_argument("name", nargs="?", metavar="NAME", help="of the recipe; see --list")
@@ -153,12 +157,12 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     if getattr(arguments, "allow_pickle", False):
         for name in {"model", "a", "b"} & vars(arguments).keys():
             setattr(arguments, name, allowing_pickle(getattr(arguments, name)))
+        for name in {"models", "more"} & vars(arguments).keys():
+            setattr(arguments, name, [allowing_pickle(each) for each in getattr(arguments, name)])
     return arguments
 
 
 def setting(text: str) -> tuple[str, Any]:
-        for name in {"models", "more"} & vars(arguments).keys():
-            setattr(arguments, name, [allowing_pickle(each) for each in getattr(arguments, name)])
     """Split NAME=VALUE; numbers become numbers."""
     name, equals, value = text.partition("=")
     if not (name and equals and value):
@@ -187,15 +191,15 @@ def _pair(parser: argparse.ArgumentParser) -> None:
     """Arguments that every command about two models has."""
     parser.add_argument("a", metavar="A", help=MODEL)
     parser.add_argument("b", metavar="B", help="the model that is moved; named like A")
-    parser.add_argument("--allow-pickle", action="store_true", help=PICKLE)
-    parser.add_argument("--task", metavar="TASK", help=TASK)
-    parser.add_argument(
-        "--length", type=int, metavar="N", help="window of text, in tokens (default: the models' context, at most 128)"
     _data(parser)
 
 
 def _data(parser: argparse.ArgumentParser) -> None:
     """Arguments about data and classes that every command about several models has."""
+    parser.add_argument("--allow-pickle", action="store_true", help=PICKLE)
+    parser.add_argument("--task", metavar="TASK", help=TASK)
+    parser.add_argument(
+        "--length", type=int, metavar="N", help="window of text, in tokens (default: the models' context, at most 128)"
     )
     parser.add_argument(
         "--class", dest="classes", type=class_choice, action="append", default=[], metavar="SPACE=CLASS", help=CLASS
