@@ -43,6 +43,8 @@ def run(arguments: argparse.Namespace) -> None:
             device=arguments.device,
             settings=dict(arguments.settings),
             learn=arguments.learn,
+            temperature=arguments.temperature,
+            repair=arguments.repair,
         )
         memory = memory_of(request.models, request.points, request.method != "none").peak
         progress.report(0.0, f"about {size(memory)} of memory are needed")
@@ -88,6 +90,7 @@ def summary(result: Mapping[str, Any]) -> str:
         pairs.append(("function", f"outputs changed by {number(result['function_error'], digits=2)} (relative, at most)"))
     if learned := _learned(result.get("found") or {}):
         pairs.append(("learned", learned))
+    pairs += _further(result)
     if result.get("memory"):
         pairs.append(("memory", f"about {size(result['memory'])} at the most"))
     spent = result["seconds"]
@@ -107,6 +110,25 @@ def _learned(found: Mapping[str, Any]) -> str:
         f"{found['steps']:,} steps of {found['batch']} examples out of {found['examples']:,}; loss half way on "
         f"{found['held_out']:,} held-out training examples {first:.3f} -> {last:.3f}{moved}"
     )
+
+
+def _further(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Temperatures and routing, in words."""
+    from lmc_core.figures.numbers import estimate, number
+
+    pairs = []
+    if tempered := result.get("tempered"):
+        top = result["lam"].index(tempered["barrier_lam"])
+        value = estimate(tempered["barrier"], tempered["barrier_stderr"], result["unit"])
+        pairs.append(("temperature", f"{value} at the best temperature ({number(tempered['temperatures'][top])} there)"))
+    if result.get("repair"):
+        pairs.append(("repair", "hidden units renormalised between the ends"))
+    if routing := result.get("routing"):
+        middle = len(routing["lam"]) // 2
+        with_a, with_b = (sum(routing[name][middle]) / len(routing[name][middle]) for name in ("with_a", "with_b"))
+        words = f"half way {with_a:.2f} of the choice agrees with A, {with_b:.2f} with B (chance {routing['chance']:.2f})"
+        pairs.append(("routing", words))
+    return pairs
 
 
 def _points(result: Mapping[str, Any]) -> str:

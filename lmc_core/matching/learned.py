@@ -33,14 +33,18 @@ class LearnedSettings(Steps):
 
     Attributes:
         spread: s; lam is drawn from U(1/2 - s, 1/2 + s).
+        start: the method that it goes on from, ``activation`` (on examples that it has anyway) or ``weight``.
     """
 
     spread: float = 0.1
+    start: str = "activation"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.spread <= 0.5:
             raise BadInput(f"spread should lie between 0 and 0.5; {self.spread} came.")
+        if self.start not in ("weight", "activation"):
+            raise BadInput(f"start should be 'weight' or 'activation'; {self.start!r} came.")
 
 
 def learn(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from lmc_core.errors import BadInput, UnknownName
+from lmc_core.matching.activation import ActivationSettings, match_activations
 from lmc_core.matching.given import Given
 from lmc_core.matching.learned import LearnedSettings, learn
 from lmc_core.matching.soft import SoftSettings, match_soft
@@ -72,7 +73,9 @@ def _weight(given: Given, settings: Settings) -> tuple[Alignment, Trace]:
 
 
 def _learned(given: Given, settings: LearnedSettings, both: bool = False) -> tuple[Alignment, Trace]:
-    start, trace = _weight(given.within(0.0, 0.05), Settings())
+    first = given.within(0.0, 0.05)
+    from_data = settings.start == "activation"
+    start, trace = match_activations(first, ActivationSettings()) if from_data else _weight(first, Settings())
     return learn(given.within(0.05, 1.0), start, trace, settings, both)
 
 
@@ -91,6 +94,16 @@ METHODS: dict[str, Method] = {
             Settings,
             False,
             _weight,
+        ),
+        Method(
+            "activation",
+            "activation matching",
+            "Moves B so that what it computes on training examples correlates most with what A computes, together with its "
+            "weights.",
+            "Li et al. 2015, arXiv 1511.07543; Ainsworth et al. 2022, arXiv 2209.04836; Theus et al. 2025, arXiv 2506.22712",
+            ActivationSettings,
+            True,
+            match_activations,
         ),
         Method(
             "learned",

@@ -122,6 +122,8 @@ def make_request(
     settings: Mapping[str, Any] | None = None,
     device: str | None = None,
     learn: int | None = None,
+    temperature: bool = False,
+    repair: bool = False,
     measured: bool = True,
 ) -> BarrierRequest:
     """Turn what a person asked for into a request, after checking everything that is cheap to check.
@@ -142,6 +144,8 @@ def make_request(
         settings: of the method, by name.
         device: ``cpu``, ``cuda``, ``mps``, or None for the best there is.
         learn: training examples for methods that use data; by default at most 8,000 images or 1,500 windows.
+        temperature: also measure the curve at the softmax temperature that is best on training examples at each point.
+        repair: renormalise the interpolated network on training examples; for networks without norms.
         measured: a loss will be measured, which models without a head do not have.
 
     Raises:
@@ -170,9 +174,12 @@ def make_request(
     chosen = choose_classes(models[0].layout.spaces, classes)
     all_there = len(chosen_task.source(split, length or WINDOW))
     examples = None if examples is None or examples >= all_there else examples
-    learning = (None, "")
-    if chosen_method and chosen_method.uses_data:
-        learning = learning_of(chosen_task, method, learn, seed, length)
+    if repair:
+        from lmc_core.paths.repair import hidden_layers
+
+        hidden_layers(models[0])
+    learns = [method] * bool(chosen_method and chosen_method.uses_data) + ["temperature"] * temperature + ["repair"] * repair
+    learning = learning_of(chosen_task, learns[0], learn, seed, length) if learns else (None, "")
     return BarrierRequest(
         models=references,
         names=(models[0].name, models[1].name),
@@ -191,6 +198,8 @@ def make_request(
         device=where,
         learn=learning[0],
         learn_data=learning[1],
+        temperature=temperature,
+        repair=repair,
     )
 
 
@@ -204,11 +213,11 @@ def _require_counts(points: int, refine: int, examples: int | None) -> None:
 
 
 def learning_of(task: Task, method: str, learn: int | None, seed: int, length: int | None) -> tuple[int, str]:
-    """How many training examples a method learns from, and their digest if they are a person's own."""
+    """How many training examples a method (or a switch) learns from, and their digest if they are a person's own."""
     if "train" not in task.splits:
         raise BadInput(
-            f"The method {method} learns from a training split and the task {task.name} has none; "
-            "use the method weight, or data with a training split."
+            f"{method.capitalize()} learns from a training split and the task {task.name} has none; "
+            "use the method weight alone, or data with a training split."
         )
     wanted = LEARN[task.kind] if learn is None else learn
     if wanted < 4:

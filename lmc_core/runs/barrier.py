@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmc_core.errors import BadInput
 from lmc_core.runs.ask import WINDOW, memory_of
+from lmc_core.runs.further import at_best_temperature, routes
 from lmc_core.runs.request import BarrierRequest, GroupRequest
 from lmc_core.runs.softened import soft_facts
 from lmc_core.runs.warm import is_warm, load_warm
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
     from lmc_core.matching.pair import AlignedPair
     from lmc_core.models.model import Model
     from lmc_core.paths.curve import Curve
+    from lmc_core.paths.line import Path
     from lmc_core.tasks import Examples, Task
 
 Report = Callable[[float, str], None]
 CHECKED = 16  # examples the function check runs on
+STATISTICS = 1024  # training examples at the most that temperatures and renormalisations are fitted on
 HELD_OUT = 512  # training examples at the most that are only chosen and stopped by
 
 
@@ -48,6 +51,7 @@ def compute(
     from lmc_core.matching.pair import common_form
     from lmc_core.paths.curve import curve
     from lmc_core.paths.line import Line
+    from lmc_core.paths.repair import Repaired
     from lmc_core.symmetry.spaces import choose_classes
 
     report(0.0, "loading the models")
@@ -74,8 +78,12 @@ def compute(
             "found": dict(pair.trace.about),
         }
     begin = perf_counter()
+    learning = learning_from(request, task)
+    path: Path = line
+    if request.repair and learning is not None:
+        path = Repaired(line, learning.train.first(STATISTICS), request.device)
     found = curve(
-        line,
+        path,
         examples,
         request.points,
         request.refine,
@@ -83,12 +91,16 @@ def compute(
         lambda share: report(first + (1 - first) * share, f"measuring the loss on {len(examples)} examples"),
     )
     seconds = {"align": align_seconds, "evaluate": perf_counter() - begin}
+    beside: dict[str, Any] = {"routing": routes(line, examples, request.device, report), "repair": request.repair}
+    if request.temperature and learning is not None:
+        train = learning.train.first(STATISTICS)
+        beside["tempered"] = at_best_temperature(path, found, train, examples, request.device, report)
     largest = {kind: value.value for kind, value in choose_classes(a.layout.spaces).items()}
     memory = memory_of(request.models, request.points, request.method != "none").peak
     about = {"parameters": a.parameters, "largest": largest, "memory": memory}
     arrays = {"losses": found.losses.numpy(), "correct": found.correct.numpy()}
     softened = soft_facts(pair, found, examples, request.device)
-    return _result(request, task, found, seconds) | aligned | about | softened, arrays
+    return _result(request, task, found, seconds) | aligned | about | beside | softened, arrays
 
 
 def align(request: BarrierRequest, models: tuple[Model, Model], examples: Examples, task: Task, report: Report) -> AlignedPair:

@@ -36,8 +36,10 @@ class BarrierRequest:
         settings: of the matcher, (name, value) in alphabetical order.
         precision: of the evaluation.
         device: kind of device, ``cpu``, ``cuda`` or ``mps``.
-        learn: how many training examples the method learns from; None for methods that use no data.
+        learn: how many training examples are learned from (by the method, a temperature, a renormalisation); None for none.
         learn_data: digest of these, if they are one's own.
+        temperature: whether the curve is also measured at the best softmax temperature of each point.
+        repair: whether the interpolated network is renormalised (networks without norms alone).
         algorithm: version of the computation.
     """
 
@@ -59,6 +61,8 @@ class BarrierRequest:
     device: str = "cpu"
     learn: int | None = None
     learn_data: str = ""
+    temperature: bool = False
+    repair: bool = False
     algorithm: int = ALGORITHM
     what: str = "barrier"
 

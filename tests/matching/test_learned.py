@@ -203,3 +203,22 @@ def test_bad_settings_are_named() -> None:
             get_method("learned").configured(wrong)
     with pytest.raises(UnknownName, match="method"):
         get_method("magic")
+
+
+def test_ill_conditioned_maps_are_told_from_wrong_ones() -> None:
+    from lmc_core.errors import FunctionChanged
+    from lmc_core.symmetry.check import function_error, require_same_function
+
+    assert require_same_function(5e-5, "b", exact=lambda: 1e-12) == 5e-5  # rounding, amplified
+    for error, exact in ((5e-5, lambda: 1e-6), (5e-5, None), (5e-2, lambda: 1e-12), (float("nan"), lambda: 1e-12)):
+        with pytest.raises(FunctionChanged):
+            require_same_function(error, "b", exact=exact)
+    a = load("zoo:gpt2-plays-s0")
+    classes = choose_classes(a.layout.spaces)
+    form = canonical(a, classes)
+    planes = {n: e for n, e in near(form, classes, 3.0).items() if n.startswith("query-key")}
+    assert max(float(torch.linalg.cond(e.matrix()).max()) for e in planes.values()) > 1e3
+    stretched = form.with_state(Alignment.of(a.layout.spaces, planes).apply(a.layout, form.state))
+    inputs = get_task("plays").examples("train", 4, 0).inputs
+    errors = [function_error(a, stretched, inputs, dtype) for dtype in (torch.float32, torch.float64)]
+    assert errors[0] > 1e-5 and errors[1] < 1e-10

@@ -59,5 +59,5 @@ def test_data_without_a_training_split_cannot_be_learned_from(tiny_gpt2_pair: tu
 
     monkeypatch.setattr(ask, "task_of", lambda models, name: replace(get_task("plays"), splits=("test",)))
     a, b = map(str, tiny_gpt2_pair)
-    with pytest.raises(BadInput, match="learns from a training split"):
+    with pytest.raises(BadInput, match="earned learns from a training split"):
         make_request(a, b, method="learned", **WORDS)
