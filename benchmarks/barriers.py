@@ -105,6 +105,7 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, help="at most so many pairs of a family; all by default")
     parser.add_argument("--examples", type=int, help="of the split; all by default")
     parser.add_argument("--points", type=int, default=25)
+    parser.add_argument("--refine", type=int, default=4, help="more points around the maximum")
     parser.add_argument("--split", default="test")
     parser.add_argument("--device")
     parser.add_argument("--threads", type=int, help="torch's number of threads")
@@ -137,6 +138,7 @@ def main() -> int:
                     split=arguments.split,
                     examples=arguments.examples,
                     points=arguments.points,
+                    refine=arguments.refine,
                     device=arguments.device,
                     **options,
                 )

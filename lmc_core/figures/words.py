@@ -118,7 +118,13 @@ def barrier_caption(results: Sequence[Result], labels: Sequence[str] | None = No
             how = f"{method}; {classes_sentence(result.get('classes'))}"
         where = number(result.get("barrier_lam"), digits=3)
         sentences.append(f"{name} ({how}): {barrier_words(result)} at \u03bb = {where}.")
-    errors = [r["function_error"] for r in results if r.get("function_error") is not None]
+        if soft := result.get("soft"):
+            sentences.append(
+                f"It leads to an average of rows, which is another function (relative difference "
+                f"{number(soft['function_error'], digits=2)}): its loss is {number(soft['loss'])}, that of {result['models'][1]} "
+                f"{number(soft['loss_of_b'])}, to which the chord runs."
+            )
+    errors = [r["function_error"] for r in results if r.get("function_error") is not None and not r.get("soft")]
     if errors:
         sentences.append(
             "Before interpolation the aligned models give the same outputs as the originals: "

@@ -12,7 +12,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-ALGORITHM = 1  # raised whenever the same request would give other numbers
+ALGORITHM = 2  # raised whenever the same request would give other numbers
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from lmc_core.cli.barrier import summary
+from lmc_core.figures.words import barrier_caption
 from lmc_core.models.load import load
 from lmc_core.paths.curve import Curve, evaluate
 from lmc_core.paths.soft import against_true_ends, sweep
@@ -31,11 +33,17 @@ def test_a_soft_end_is_measured_against_b_itself(tiny_vit_pair: tuple[Path, Path
     assert soft["hard_function_error"] < 1e-5 < 1e-3 < soft["function_error"] == result["function_error"]
     assert soft["temperature"] == 0.5 and soft["entropy"] > 1 and 0 <= soft["sharp"] <= 1
     assert arrays["losses"].shape == (4, 8)
+    assert f"another function: loss {soft['loss']:.2}"[:24] in summary(result) and "% of the rows mostly one other" in summary(
+        result
+    )
+    caption = barrier_caption([result])
+    assert "which is another function" in caption and "the same outputs as the originals" not in caption
 
 
 def test_a_hard_end_is_an_ordinary_barrier(tiny_vit_pair: tuple[Path, Path]) -> None:
     a, b = map(str, tiny_vit_pair)
     result, _ = compute(make_request(a, b, settings=QUICK | {"temperature": 0.0}, **WORDS))
+    assert "the same outputs as the originals" in barrier_caption([result]) and "another function" not in summary(result)
     assert "soft" not in result and result["function_error"] < 1e-5 and result["excess"][-1] == 0
     assert result["found"]["soft"]["temperature"] == 0
 
