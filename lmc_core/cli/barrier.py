@@ -89,7 +89,8 @@ def summary(result: Mapping[str, Any]) -> str:
     if aligned:
         pairs.append(("function", f"outputs changed by {number(result['function_error'], digits=2)} (relative, at most)"))
     if soft := result.get("soft"):
-        words = f"loss {number(soft['loss'])}, that of {result['models'][1]} itself is {number(soft['loss_of_b'], result['unit'])}"
+        own = number(soft["loss_of_b"], result["unit"])
+        words = f"loss {number(soft['loss'])}, that of {result['models'][1]} itself is {own}"
         pairs.append(("soft end", f"another function: {words}"))
         words = f"{number(soft['entropy'], 'nats')} of entropy, {100 * soft['sharp']:.0f} % of the rows mostly one other"
         pairs.append(("matches", f"{words}, at temperature {number(soft['temperature'])}"))

@@ -121,8 +121,8 @@ def barrier_caption(results: Sequence[Result], labels: Sequence[str] | None = No
         if soft := result.get("soft"):
             sentences.append(
                 f"It leads to an average of rows, which is another function (relative difference "
-                f"{number(soft['function_error'], digits=2)}): its loss is {number(soft['loss'])}, that of {result['models'][1]} "
-                f"{number(soft['loss_of_b'])}, to which the chord runs."
+                f"{number(soft['function_error'], digits=2)}): its loss is {number(soft['loss'])}, that of "
+                f"{result['models'][1]} {number(soft['loss_of_b'])}, to which the chord runs."
             )
     errors = [r["function_error"] for r in results if r.get("function_error") is not None and not r.get("soft")]
     if errors:
