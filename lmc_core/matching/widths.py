@@ -26,7 +26,7 @@ from torch import Tensor
 from lmc_core.matching.problem import Moved, Problem
 from lmc_core.matching.steps import solve
 from lmc_core.matching.trace import Trace
-from lmc_core.matching.weight import Settings, match_weights
+from lmc_core.matching.weight import Settings, match_weights, problem_of
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.canonical import rewrite_in_place
@@ -107,7 +107,7 @@ def match_widths(
     moved = wide.with_state(found.apply(layout, wide.state))
     objective, rounds = list(trace.objective), trace.rounds
     for number in range(ROUNDS if any(not each.mixes for each in embeddings.values()) else 0):
-        problem = Problem(layout, held.state, moved.state, classes, settings.block_weights == "unit", masks)
+        problem = problem_of(layout, held.state, moved.state, classes, settings, masks)
         given_away, other = _balanced(narrow, wide, embeddings | _given_away(compared, moved, embeddings, problem), classes)
         step, values = _go_on(layout, other, moved, classes, settings, masks)
         if values[-1] <= objective[-1] + settings.tolerance:
@@ -192,7 +192,7 @@ def _go_on(
     layout: Layout, a: Model, b: Model, classes: Classes, settings: Settings, masks: Mapping[str, Tensor] | None
 ) -> tuple[Alignment, list[float]]:
     """Weight matching from where `b` stands, until convergence."""
-    moved = Moved(Problem(layout, a.state, b.state, classes, settings.block_weights == "unit", masks))
+    moved = Moved(problem_of(layout, a.state, b.state, classes, settings, masks))
     values = [moved.objective]
     for _ in range(settings.max_rounds):
         for root in sorted(moved.problem.roots, key=lambda space: space.kind == "residual"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import platform
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -76,6 +77,9 @@ def compute(
             "objective_before": pair.trace.before,
             "start": pair.trace.start,
             "found": dict(pair.trace.about),
+            "places": {
+                space: {name: values.tolist() for name, values in asdict(place).items()} for space, place in pair.places.items()
+            },
         }
     begin = perf_counter()
     learning = learning_from(request, task)
