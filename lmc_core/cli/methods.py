@@ -16,7 +16,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         return print_json(rows)
     for row in rows:
-        print(f"{row['name']}: {row['title']}")
+        print(f"{row['name']}: {row['title']}{', for any number of models' if row['several'] else ''}")
         lines = [row["sentence"], f"Source: {row['source']}."]
         if row["uses_data"]:
             lines.append("Learns from examples of the training split; never sees the split that is measured on.")
@@ -29,7 +29,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 def methods() -> list[dict[str, Any]]:
     """Every method as plain values."""
-    from lmc_core.matching.methods import METHODS
+    from lmc_core.matching.methods import METHODS, Method
+    from lmc_core.matching.universe import GROUP_METHODS, learns
 
     return [
         {
@@ -37,13 +38,14 @@ def methods() -> list[dict[str, Any]]:
             "title": method.title,
             "sentence": method.sentence,
             "source": method.source,
-            "uses_data": method.uses_data,
+            "uses_data": method.uses_data if isinstance(method, Method) else learns(method.settings()),
+            "several": not isinstance(method, Method),
             "settings": [
                 {"name": field.name, "default": field.default, "help": explained(method.settings)[field.name]}
                 for field in fields(method.settings)
             ],
         }
-        for method in METHODS.values()
+        for method in [*METHODS.values(), *GROUP_METHODS.values()]
     ]
 
 

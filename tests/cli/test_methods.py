@@ -12,13 +12,14 @@ from lmc_core.cli import main
 from lmc_core.cli.arguments import setting
 from lmc_core.figures.words import MATCHERS
 from lmc_core.matching.methods import METHODS
+from lmc_core.matching.universe import GROUP_METHODS
 
 
 def test_every_method_is_listed_with_what_each_setting_means(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["methods", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
-    assert list(rows) == list(METHODS)
-    for name, method in METHODS.items():
+    assert list(rows) == [*METHODS, *GROUP_METHODS]
+    for name, method in {**METHODS, **GROUP_METHODS}.items():
         assert [s["name"] for s in rows[name]["settings"]] == [field.name for field in fields(method.settings)]
         assert all(s["help"] for s in rows[name]["settings"]), name
     assert main(["methods"]) == 0
