@@ -19,7 +19,11 @@ from pathlib import Path
 from lmc_core.ui.launch import ADDRESS, answers, command, free_port
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = {"start": "/", "barrier": "/barrier", "models": "/models"}
+WITH = (
+    "weight.residual-permutation.units-permutation.heads-permutation.query-key-none.value-output-none",
+    "weight.residual-orthogonal.units-permutation.heads-permutation.query-key-invertible.value-output-invertible",
+)
+PAGES = {"start": "/", "barrier": f"/barrier?method=learned&with={WITH[0]}&with={WITH[1]}", "models": "/models"}
 SIZES = {"1280": (1280, 800), "1920": (1920, 1080), "phone": (390, 844)}
 LIMIT = 120_000  # milliseconds until a page is drawn
 

@@ -210,6 +210,7 @@ def _result(request: BarrierRequest, task: Task, found: Curve, seconds: dict[str
         "examples": found.losses.shape[1],
         "method": request.method,
         "classes": dict(request.classes),
+        "settings": dict(request.settings),
         "seed": request.seed,
         "lam": lam.tolist(),
         "loss": mean.tolist(),

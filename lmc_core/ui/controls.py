@@ -17,14 +17,21 @@ Row = Mapping[str, Any]
 EXAMPLES = (50, 200, 500, 1000, None)
 POINTS = (5, 11, 25, 51)
 SPLITS = ("test", "validation")
-METHODS = {"weight": "Weights", "activation": "Activations", "learned": "Learned", "dual": "Both ends", "none": "None"}
+METHODS = {
+    "weight": "Weight matching",
+    "activation": "Activation matching",
+    "learned": "Learned",
+    "dual": "Learned at both ends",
+    "soft": "Soft matching",
+    "none": "None",
+}
 LEARNING = ("learned", "dual")
 STEPS = (100, 300, 600, 1500)
 EXPLAINED = """How B is brought into the coordinates of A.
-**Weights** correlate most; no data, seconds.
-**Activations** correlate most on training examples.
-**Learned** goes on from weights by the gradient of the loss half way, on training examples; a minute or two.
-**Both ends** learns with both models moving. **None** is the plain average."""
+**Weight matching**: weights correlate most; no data, seconds.
+**Activation matching**: so does what both compute on training examples.
+**Learned** goes on by the gradient of the loss half way, on training examples; a minute or two.
+**At both ends**: both models move. **Soft matching**: assignments whose temperature falls. **None**: the plain average."""
 
 
 def choose_pair(known: Mapping[str, dict[str, Any]], key: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -70,10 +77,7 @@ def choose_classes(pair: Sequence[Row], key: str) -> tuple[Setting, dict[str, di
             kind.capitalize(), spaces[kind]["classes"], key=f"{key}_{kind}", required=True, width="stretch",
             disabled=st.session_state[f"{key}_method"] == "none", help=_help(spaces[kind]),
         )  # fmt: skip
-    method = st.segmented_control(
-        "Method", list(METHODS), key=f"{key}_method", required=True, format_func=METHODS.__getitem__,
-        help=EXPLAINED,
-    )  # fmt: skip
+    method = st.selectbox("Method", list(METHODS), key=f"{key}_method", format_func=METHODS.__getitem__, help=EXPLAINED)
     steps = None
     if method in LEARNING:
         address.prepare(f"{key}_steps", "steps", list(STEPS), 300)

@@ -14,7 +14,7 @@ from lmc_core.figures.words import barrier_words, setting_label
 from lmc_core.ui.setting import Setting
 
 Result = Mapping[str, Any]
-SETTINGS = ("Plain average", "Permutations only", "All classes")  # what the first picture shows
+SETTINGS = ("Plain average", "Permutations only", "All classes", "All classes, learned")  # what the first picture shows
 CLASSES = ("residual", "units", "heads", "query-key", "value-output")
 
 
@@ -96,12 +96,16 @@ def lead(results: Sequence[Result]) -> str:
 def address_of(results: Sequence[Result]) -> dict[str, str | list[str]]:
     """Return the query parameters under which the barrier's page shows these results."""
     first = results[0]
-    settings = [Setting.of(r["method"], r["classes"]) for r in results if r["method"] != "none"]
+    settings = [
+        Setting.of(r["method"], r["classes"], r.get("settings", {}).get("steps")) for r in results if r["method"] != "none"
+    ]
     chosen = settings[-1] if settings else None
     return {
         "a": first["models"][0],
         "b": first["models"][1],
-        **(dict(chosen.classes) if chosen else {"method": "none"}),
+        "method": chosen.method if chosen else "none",
+        **({"steps": str(chosen.steps)} if chosen and chosen.steps else {}),
+        **(dict(chosen.classes) if chosen else {}),
         "split": first["split"],
         "with": [setting.text for setting in settings[:-1]] or "none",
     }

@@ -106,16 +106,16 @@ def test_incompatible_models_are_one_sentence(at):
 def test_another_family_brings_its_own_partner(at):
     at.run()
     at.selectbox[0].set_value("gpt2-plays-s0").run()
-    assert [box.value for box in at.selectbox[1:]] == ["gpt2-plays-s1", "plays"]
+    assert [box.value for box in at.selectbox[1:]] == ["gpt2-plays-s1", "weight", "plays"]
 
 
 def test_models_can_be_measured_on_another_task_of_their_kind(at, layer):
     at.query_params.update({"a": "gpt2-plays-s0", "task": "austen"})
     at.run()
-    assert at.selectbox[2].options == ["plays", "austen"] and at.selectbox[2].value == "austen"
+    assert at.selectbox[3].options == ["plays", "austen"] and at.selectbox[3].value == "austen"
     assert parameter(at, "task") == ["austen"]
     at.selectbox[0].set_value("vit-fashion-s0").run()
-    assert at.selectbox[2].options == ["fashion-mnist"] and at.selectbox[2].value == "fashion-mnist"
+    assert at.selectbox[3].options == ["fashion-mnist"] and at.selectbox[3].value == "fashion-mnist"
     assert not at.error
 
 
@@ -127,7 +127,7 @@ def test_the_address_restores_everything(at, layer):
         }
     )  # fmt: skip
     at.run()
-    assert [box.value for box in at.selectbox] == ["vit-fashion-s2", "vit-fashion-s0", "fashion-mnist"]
+    assert [box.value for box in at.selectbox] == ["vit-fashion-s2", "vit-fashion-s0", "weight", "fashion-mnist"]
     chosen = "weight.residual-permutation.units-permutation.heads-permutation.query-key-none.value-output-invertible"
     assert layer.requests == [(text, "validation", 200, 11) for text in ("none", PERMUTATIONS, chosen)]
 
@@ -185,6 +185,17 @@ def test_the_first_partner_has_the_same_sizes(at, layer):
     """A narrow model comes earlier in the alphabet, and there is no line to it."""
     at.run()
     assert "vit-fashion-narrow-s0 · seed 0 · width 48 · 89.3%" in at.selectbox[1].options
-    assert [box.value for box in at.selectbox] == ["vit-fashion-s0", "vit-fashion-s1", "fashion-mnist"]
+    assert [box.value for box in at.selectbox] == ["vit-fashion-s0", "vit-fashion-s1", "weight", "fashion-mnist"]
     at.selectbox[0].set_value("gpt2-plays-s0").run()
     assert at.selectbox[1].value == "gpt2-plays-s1"
+
+
+def test_a_method_that_learns_has_steps_and_an_address(at, layer):
+    at.query_params.update({"method": "learned", "steps": "600"})
+    at.run()
+    assert at.selectbox[2].value == "learned" and not at.error
+    assert next(s for s in at.select_slider if s.label == "Steps").value == 600
+    assert parameter(at, "steps") == ["600"] and parameter(at, "method") == ["learned"]
+    assert layer.requests[-1][0].startswith("learned~600.residual-orthogonal.")
+    at.selectbox[2].set_value("weight").run()
+    assert not [s for s in at.select_slider if s.label == "Steps"] and "steps" not in at.query_params
