@@ -8,8 +8,9 @@ units (Li et al. 2015, arXiv 1511.07543; Ainsworth et al. 2022, arXiv 2209.04836
 <X_A, g X_B> / (|X_A| |X_B|), a Procrustes problem. The second sum is the objective of weight matching.
 
 Every site lives in one space and those within it, so activations alone need one visit of each space and know no local optima.
-They do not see how a space is read, though, and weights do: together they usually leave less barrier than either (docs/LOG.md). Spaces
-without a site (gains of norms, units of a kind of layer that is not linear) are matched by the weights that touch them.
+They do not see how a space is read, though, and weights do: together they usually leave less barrier than either
+(docs/LOG.md). Spaces without a site (gains of norms, units of a kind of layer that is not linear) are matched by the weights
+that touch them.
 """
 
 from __future__ import annotations

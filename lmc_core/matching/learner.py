@@ -20,10 +20,11 @@ from lmc_core.paths.simplex import weighted
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.elements import Element, Monomial
 from lmc_core.symmetry.layout import State
-from lmc_core.symmetry.spaces import Classes
+from lmc_core.symmetry.spaces import Classes, Space
 from lmc_core.tasks.task import IGNORED, Examples
 
 SCALES = 0.1  # logarithms of scales and angles move a tenth as fast as vectors turn
+LATENTS = 2**26  # numbers of latents of permutations, 256 MB and as much again four times; with more, permutations stay
 PLANES = 3.0  # maps of planes inside heads move three times as fast as the stream
 
 
@@ -54,6 +55,7 @@ class Learner:
         spaces = self.layout.spaces
         self.charts = {k: Charts(spaces, classes).to(device) for k in self.moves}
         wanted = Rows.moving(spaces, classes) if rows_rate else []
+        wanted = wanted if latents_of(wanted) <= LATENTS else []
         names = [space.name for space in wanted]
         self.rows: dict[int, Rows] = {}
         self.moving: dict[int, Moving] = {}
@@ -179,3 +181,8 @@ class Learner:
             self.optimiser.load_state_dict(state["optimiser"])
         for k, rows in self.rows.items():
             rows.restore(state["rows"][k])
+
+
+def latents_of(spaces: Sequence[Space]) -> int:
+    """Numbers of the latents of some permuted spaces."""
+    return sum(space.copies * space.size**2 for space in spaces)

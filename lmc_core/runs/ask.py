@@ -19,20 +19,22 @@ LEARN = {"images": 8000, "text": 1500}  # training examples that a method learns
 DEVICES = ("cpu", "cuda", "mps")
 
 
-def memory_of(references: str | Sequence[str], points: int = 25, aligned: bool = True) -> Memory:
+def memory_of(references: str | Sequence[str], points: int = 25, aligned: bool = True, learned: bool = False) -> Memory:
     """The memory that a run on two models takes, before anything of their weights is read.
 
     Args:
         references: of both, or of one where the other is alike; a narrower one is widened first.
         points: of the curve.
         aligned: whether they are aligned first.
+        learned: whether by a method that follows gradients.
     """
     from lmc_core.models.load import configuration
     from lmc_core.runs.memory import estimate
 
     found = [configuration(each) for each in ([references] if isinstance(references, str) else references)]
     sizes = [{name: space.size for name, space in family.layout(config).spaces.items()} for family, config in found]
-    return max((estimate(*each, points, aligned, sizes[0] != sizes[-1]) for each in found), key=lambda memory: memory.peak)
+    unequal = sizes[0] != sizes[-1]
+    return max((estimate(*each, points, aligned, unequal, learned) for each in found), key=lambda memory: memory.peak)
 
 
 def find_device(wanted: str | None = None) -> str:
@@ -164,7 +166,8 @@ def make_request(
     _require_counts(points, refine, examples)
     where = find_device(device)
     references = full_reference(a), full_reference(b)
-    require_room(memory_of(references, points, method != "none").peak, f"Measuring between {a} and {b}")
+    learned = chosen_method is not None and chosen_method.uses_data
+    require_room(memory_of(references, points, method != "none", learned).peak, f"Measuring between {a} and {b}")
     models = load_warm(references[0]), load_warm(references[1])
     common_form(*models)
     chosen_task = task_of(models, task)

@@ -100,7 +100,7 @@ def compute(
         train = learning.train.first(STATISTICS)
         beside["tempered"] = at_best_temperature(path, found, train, examples, request.device, report)
     largest = {kind: value.value for kind, value in choose_classes(a.layout.spaces).items()}
-    memory = memory_of(request.models, request.points, request.method != "none").peak
+    memory = memory_of(request.models, request.points, request.method != "none", request.learn is not None).peak
     about = {"parameters": a.parameters, "largest": largest, "memory": memory}
     arrays = {"losses": found.losses.numpy(), "correct": found.correct.numpy()}
     softened = soft_facts(pair, found, examples, request.device)

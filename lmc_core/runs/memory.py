@@ -47,7 +47,9 @@ class Memory:
         return max(self.align, self.measure)
 
 
-def estimate(family: Family, config: Config, points: int = 25, aligned: bool = True, widened: bool = False) -> Memory:
+def estimate(
+    family: Family, config: Config, points: int = 25, aligned: bool = True, widened: bool = False, learned: bool = False
+) -> Memory:
     """Estimate the memory that a run on two models of a configuration takes, their weights in float32.
 
     Args:
@@ -56,7 +58,9 @@ def estimate(family: Family, config: Config, points: int = 25, aligned: bool = T
         points: of the curve.
         aligned: whether they are aligned first.
         widened: whether one of them is narrower and has to be widened to that configuration.
+        learned: whether the method follows gradients.
     """
+    from lmc_core.matching.learner import LATENTS, latents_of
     from lmc_core.matching.problem import HELD
     from lmc_core.paths import curve
 
@@ -70,6 +74,9 @@ def estimate(family: Family, config: Config, points: int = 25, aligned: bool = T
         align += 2 * SINGLE * each + 4 * DOUBLE * each  # the originals stay; working copies, and what matching holds of them
     elif widened:
         align += 5 * DOUBLE * each  # the wide one where it was and where it is, the narrow one as it was held, is and will be
+    if learned:  # copies that are moved, their mixture, and the gradients of both; latents with theirs and two averages
+        latents = latents_of([space for space in structure.layout.spaces.values() if space.kind in ("residual", "units")])
+        align += 2 * DOUBLE * each + 6 * SINGLE * each + SINGLE * (5 * latents if latents <= LATENTS else 0)
     together = min(points, max(1, curve.HELD // max(1, parameters)))
     sizes = family.sizes(config)
     outputs = curve.BATCH * (sizes["tokens"] * min(sizes["context"], 128) if "tokens" in sizes else sizes.get("classes", 1))

@@ -80,3 +80,8 @@ def test_what_the_estimate_takes_to_be_in_place_is_never_kept() -> None:
     from lmc_core.runs.warm import WARM
 
     assert WARM <= 2 * HELD
+
+
+def test_learning_takes_more_than_matching(tiny_gpt2_pair: tuple[Path, Path]) -> None:
+    a, b = map(str, tiny_gpt2_pair)
+    assert memory_of(a).align < memory_of(a, learned=True).align == memory_of((a, b), learned=True).align
