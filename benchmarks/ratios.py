@@ -20,7 +20,8 @@ def ratios(ours: Callable[[], object], theirs: Callable[[], object], repeats: in
     Returns:
         The ratios ours / theirs of all rounds, and the shortest times of both.
     """
-    ours(), theirs()
+    ours()
+    theirs()
     pairs = []
     for number in range(repeats):  # who comes first takes turns
         runs = [ours, theirs] if number % 2 == 0 else [theirs, ours]

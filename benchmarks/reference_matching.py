@@ -92,7 +92,8 @@ def match_reference(layout: Layout, a: State, b: State, layers: int, heads: int,
             two.into[layer], two.out_of[layer] = two.into[layer][:, order], two.out_of[layer][:, order]
             two.biases[layer] = two.biases[layer][order]
             ours, theirs = one.circuits(layer), two.circuits(layer)
-            order = _assign(sum(x.flatten(1) @ y.flatten(1).mT for x, y in zip(ours, theirs, strict=True)))
+            circuits = [x.flatten(1) @ y.flatten(1).mT for x, y in zip(ours, theirs, strict=True)]
+            order = _assign(torch.stack(circuits).sum(0))
             orders[layer] = orders[layer][order]
             for part in (two.query, two.key, two.value, two.output):
                 part[layer] = part[layer][order]
