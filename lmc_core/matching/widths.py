@@ -278,7 +278,8 @@ def _places(narrow: Model, held: Model, embeddings: Mapping[str, Embedding], fou
             if any(axis.space == name and axis.role == "reads" for axis in block.axes):
                 ours, theirs = _sides(narrow, held, block, name, embeddings)
                 inner, own = inner + ours @ theirs.mT, own + ours.square().sum(-1)[..., None]
-        shares = ((inner / own).nan_to_num() * embedding.held.mT).sum(-2).expand(owner.shape)
+        # E undoes the stretch of a place, by which its reader is shorter
+        shares = ((inner / own).nan_to_num() * embedding.writes.mT).sum(-2).expand(owner.shape)
         back = element.indices.argsort(-1)
         result[name] = Places(owner.gather(-1, back), shares.gather(-1, back))
     return result

@@ -33,6 +33,8 @@ def memory_of(references: str | Sequence[str], points: int = 25, aligned: bool =
 
     found = [configuration(each) for each in ([references] if isinstance(references, str) else references)]
     sizes = [{name: space.size for name, space in family.layout(config).spaces.items()} for family, config in found]
+    if found[0][0].name != found[-1][0].name:  # refused a moment later, for that reason
+        found = found[:1]
     unequal = sizes[0] != sizes[-1]
     return max((estimate(*each, points, aligned, unequal, learned) for each in found), key=lambda memory: memory.peak)
 

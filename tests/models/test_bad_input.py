@@ -191,14 +191,11 @@ def test_a_file_in_place_of_a_folder(tiny_vit_pair: Pair, capsys: pytest.Capture
 
 @pytest.mark.parametrize(("family", "changes", "words"), [
     ("gpt2", {"n_layer": 3}, ("depth", "2", "3")),
-    ("gpt2", {"n_embd": 24}, ("width", "16", "24")),
     ("gpt2", {"n_head": 4}, ("heads", "2", "4")),
-    ("gpt2", {"n_inner": 40}, ("units", "64", "40")),
     ("gpt2", {"activation_function": "silu"}, ("activation_function", "silu")),
     ("gpt2", {"layer_norm_epsilon": 1e-3}, ("layer_norm_epsilon", "0.001")),
     ("gpt2", {"vocab_size": 90}, ("tokens", "81", "90")),
     ("vit", {"depth": 3}, ("depth", "2", "3")),
-    ("vit", {"embed_dim": 24}, ("width", "16", "24")),
     ("vit", {"num_classes": 12}, ("classes", "10", "12")),
     ("vit", {"patch_size": 7}, ("patch", "14", "7")),
 ])  # fmt: skip
