@@ -25,7 +25,7 @@ from lmc_core.matching.learner import Learner
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.spaces import Classes, class_of
-from lmc_core.tasks.task import Examples
+from lmc_core.tasks.task import Examples, InMemory
 
 SOFT = 2**27  # numbers of the ends' predictions that are held: 512 MB; with more the labels are the targets
 WARM = 10  # steps until the full rate
@@ -121,7 +121,9 @@ class Descent:
         self.running: list[float] = []
         self.whole = False  # no step is half done
         self.soft: list[Tensor] | None = None
-        content = [asdict(settings), list(moves), list(known), learning.seed, len(self.train)]
+        named = {kind: chosen.value for kind, chosen in classes.items()}
+        seen = [InMemory(part).digest(torch.arange(len(part))) for part in (self.train, self.held_out)]
+        content = [asdict(settings), list(moves), list(known), learning.seed, named, seen]
         self.fingerprint = hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def finish(self) -> tuple[list[Alignment], dict[str, Any]]:

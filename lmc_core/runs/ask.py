@@ -184,6 +184,8 @@ def make_request(
 
         hidden_layers(models[0])
     learns = [method] * bool(chosen_method and chosen_method.uses_data) + ["temperature"] * temperature + ["repair"] * repair
+    if learn is not None and not learns:
+        raise BadInput(f"The method {method} learns from no examples; leave their number out, or choose one that does.")
     learning = learning_of(chosen_task, learns[0], learn, seed, length) if learns else (None, "")
     return BarrierRequest(
         models=references,

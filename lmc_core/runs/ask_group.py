@@ -13,10 +13,10 @@ from lmc_core.runs.warm import load_warm
 RESOLUTION = 6  # of the simplex of three: 28 points, the centre among them
 
 
-def memory_of_group(references: Sequence[str], aligned: bool = True) -> int:
+def memory_of_group(references: Sequence[str], aligned: bool = True, learned: bool = False) -> int:
     """Bytes that a run on several models takes at the most: what two take, for every two of them."""
     pairs = (len(references) + 1) // 2
-    return pairs * max(memory_of(each, 3, aligned).peak for each in references)
+    return pairs * max(memory_of(each, 3, aligned, learned).peak for each in references)
 
 
 def make_group_request(
@@ -71,7 +71,7 @@ def make_group_request(
     grid(resolution)
     where = find_device(device)
     full = tuple(full_reference(each) for each in references)
-    require_room(memory_of_group(full, method != "none"), f"Measuring between {len(full)} models")
+    require_room(memory_of_group(full, method != "none", learns(configured)), f"Measuring between {len(full)} models")
     models = [load_warm(each) for each in full]
     common_forms(models)
     chosen_task = task_of(models, task)

@@ -77,7 +77,11 @@ def compute(request: GroupRequest, report: Report = lambda share, words: None) -
     losses, correct = losses_at(placed, weights, examples, request.device, tell)
     seconds["evaluate"] = perf_counter() - begin
     largest = {kind: value.value for kind, value in choose_classes(models[0].layout.spaces).items()}
-    about = {"parameters": models[0].parameters, "largest": largest, "memory": memory_of_group(request.models)}
+    about = {
+        "parameters": models[0].parameters,
+        "largest": largest,
+        "memory": memory_of_group(request.models, request.method != "none", request.learn is not None),
+    }
     arrays = {"losses": losses.numpy(), "correct": correct.numpy(), "weights": weights.numpy()}
     numbers = _numbers(weights, losses, correct, len(models), request.resolution, task)
     versions = {"lmc": _version(), "torch": torch.__version__, "python": platform.python_version()}

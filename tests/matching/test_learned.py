@@ -143,12 +143,25 @@ def test_an_interrupted_run_goes_on_to_the_same_end(narrow: tuple[Model, Classes
         learn(replace(given, checkpoint=checkpoint, progress=interrupt), start, NOTHING, SHORT)
     assert checkpoint.is_file()
     steps: list[str] = []
+    fewer = replace(given, train=given.train.first(100), checkpoint=checkpoint) if given.train else given
+    fresh: list[str] = []
+    with pytest.raises(KeyboardInterrupt):  # other examples: another run, which begins at its first step
+        learn(replace(fewer, progress=lambda share, words: _stop_at_first(fresh, words)), start, NOTHING, SHORT)
+    assert fresh == ["step 1"]
+    with pytest.raises(KeyboardInterrupt):
+        learn(replace(given, checkpoint=checkpoint, progress=interrupt), start, NOTHING, SHORT)
     resumed, trace = learn(
         replace(given, checkpoint=checkpoint, progress=lambda share, words: steps.append(words)), start, NOTHING, SHORT
     )
     assert sum(words.startswith("step") for words in steps) < SHORT.steps and trace.about["steps"] == SHORT.steps
     assert resumed.distance(whole) == 0
     assert not checkpoint.exists()
+
+
+def _stop_at_first(said: list[str], words: str) -> None:
+    if words.startswith("step"):
+        said.append(words.partition(" of")[0])
+        raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 half of one"])

@@ -45,7 +45,9 @@ def test_a_cancelled_run_goes_on_where_it_was(
 
 def test_what_is_learned_from_is_part_of_the_key(tiny_gpt2_pair: tuple[Path, Path]) -> None:
     a, b = map(str, tiny_gpt2_pair)
-    wanted = [("weight", {}, None), ("weight", {}, 40)]  # weight matching learns from nothing
+    with pytest.raises(BadInput, match="weight learns from no examples"):
+        make_request(a, b, method="weight", learn=40, **WORDS)
+    wanted = [("weight", {}, None)]
     wanted += [("learned", {"steps": steps}, learn) for steps, learn in ((5, 40), (6, 40), (5, 41))]
     keys = {make_request(a, b, method=m, settings=s, learn=n, **WORDS).key for m, s, n in wanted}
     assert len(keys) == 4
