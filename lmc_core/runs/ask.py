@@ -110,6 +110,40 @@ def split_of(task: Task, split: str | None) -> str:
     return split
 
 
+def data_of(
+    models: Sequence[Model],
+    task: str | None,
+    split: str | None,
+    examples: int | None,
+    seed: int,
+    length: int | None,
+    measured: bool,
+) -> tuple[Task, dict[str, Any]]:
+    """The task of some models, and what a request says of its data; for the arguments see `make_request`."""
+    from lmc_core.tasks.prediction import require_loss
+
+    chosen = task_of(models, task)
+    if measured:
+        require_loss(models)
+    split, length = split_of(chosen, split), window_of(chosen, models, length)
+    there = len(chosen.source(split, length or WINDOW))
+    examples = None if examples is None or examples >= there else examples
+    return chosen, {
+        "task": chosen.reference or chosen.name,
+        "split": split,
+        "examples": examples,
+        "seed": seed,
+        "length": length,
+        "data": chosen.digest(split, examples, seed, length or WINDOW),
+    }
+
+
+def require_two(examples: int | None) -> None:
+    """Refuse fewer examples than a standard error needs."""
+    if examples is not None and examples < 2:
+        raise BadInput(f"At least 2 examples are needed for a standard error; {examples} came.")
+
+
 def make_request(
     a: str,
     b: str,
@@ -160,7 +194,6 @@ def make_request(
     from lmc_core.models.load import full_reference
     from lmc_core.runs.memory import require_room
     from lmc_core.symmetry.spaces import choose_classes
-    from lmc_core.tasks.prediction import require_loss
 
     chosen_method = None if method == "none" else get_method(method)
     if chosen_method is not None:
@@ -172,13 +205,8 @@ def make_request(
     require_room(memory_of(references, points, method != "none", learned).peak, f"Measuring between {a} and {b}")
     models = load_warm(references[0]), load_warm(references[1])
     common_form(*models)
-    chosen_task = task_of(models, task)
-    if measured:
-        require_loss(models)
-    split, length = split_of(chosen_task, split), window_of(chosen_task, models, length)
+    chosen_task, data = data_of(models, task, split, examples, seed, length, measured)
     chosen = choose_classes(models[0].layout.spaces, classes)
-    all_there = len(chosen_task.source(split, length or WINDOW))
-    examples = None if examples is None or examples >= all_there else examples
     if repair:
         from lmc_core.paths.repair import hidden_layers
 
@@ -186,17 +214,12 @@ def make_request(
     learns = [method] * bool(chosen_method and chosen_method.uses_data) + ["temperature"] * temperature + ["repair"] * repair
     if learn is not None and not learns:
         raise BadInput(f"The method {method} learns from no examples; leave their number out, or choose one that does.")
-    learning = learning_of(chosen_task, learns[0], learn, seed, length) if learns else (None, "")
+    learning = learning_of(chosen_task, learns[0], learn, seed, data["length"]) if learns else (None, "")
     return BarrierRequest(
         models=references,
         names=(models[0].name, models[1].name),
         digests=(models[0].digest, models[1].digest),
-        task=chosen_task.reference or chosen_task.name,
-        split=split,
-        examples=examples,
-        seed=seed,
-        length=length,
-        data=chosen_task.digest(split, examples, seed, length or WINDOW),
+        **data,
         method=method,
         classes=() if method == "none" else tuple(sorted((kind, value.value) for kind, value in chosen.items())),
         points=points,
@@ -215,8 +238,7 @@ def _require_counts(points: int, refine: int, examples: int | None) -> None:
         raise BadInput(f"At least 3 points are needed, both ends included; {points} came.")
     if refine < 0:
         raise BadInput(f"The number of refining points should be 0 or more; {refine} came.")
-    if examples is not None and examples < 2:
-        raise BadInput(f"At least 2 examples are needed for a standard error; {examples} came.")
+    require_two(examples)
 
 
 def learning_of(task: Task, method: str, learn: int | None, seed: int, length: int | None) -> tuple[int, str]:

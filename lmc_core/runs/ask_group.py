@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmc_core.errors import BadInput
-from lmc_core.runs.ask import WINDOW, find_device, learning_of, memory_of, split_of, task_of, window_of
+from lmc_core.runs.ask import data_of, find_device, learning_of, memory_of, require_two
 from lmc_core.runs.request import GroupRequest
 from lmc_core.runs.warm import load_warm
 
@@ -61,39 +61,25 @@ def make_group_request(
     from lmc_core.paths.simplex import grid
     from lmc_core.runs.memory import require_room
     from lmc_core.symmetry.spaces import choose_classes
-    from lmc_core.tasks.prediction import require_loss
 
     configured = None if method == "none" else get_group_method(method).configured(settings)
     if not FEWEST <= len(references) <= MOST:
         raise BadInput(f"Between {FEWEST} and {MOST} models are expected; {len(references)} came.")
-    if examples is not None and examples < 2:
-        raise BadInput(f"At least 2 examples are needed for a standard error; {examples} came.")
+    require_two(examples)
     grid(resolution)
     where = find_device(device)
     full = tuple(full_reference(each) for each in references)
     require_room(memory_of_group(full, method != "none", learns(configured)), f"Measuring between {len(full)} models")
     models = [load_warm(each) for each in full]
     common_forms(models)
-    chosen_task = task_of(models, task)
-    if measured:
-        require_loss(models)
-    split, length = split_of(chosen_task, split), window_of(chosen_task, models, length)
+    chosen_task, data = data_of(models, task, split, examples, seed, length, measured)
     chosen = choose_classes(models[0].layout.spaces, classes)
-    all_there = len(chosen_task.source(split, length or WINDOW))
-    examples = None if examples is None or examples >= all_there else examples
-    learning = (None, "")
-    if learns(configured):
-        learning = learning_of(chosen_task, method, learn, seed, length)
+    learning = learning_of(chosen_task, method, learn, seed, data["length"]) if learns(configured) else (None, "")
     return GroupRequest(
         models=full,
         names=tuple(model.name for model in models),
         digests=tuple(model.digest for model in models),
-        task=chosen_task.reference or chosen_task.name,
-        split=split,
-        examples=examples,
-        seed=seed,
-        length=length,
-        data=chosen_task.digest(split, examples, seed, length or WINDOW),
+        **data,
         method=method,
         classes=() if method == "none" else tuple(sorted((kind, value.value) for kind, value in chosen.items())),
         resolution=resolution if len(models) == 3 else None,
