@@ -90,15 +90,16 @@ def align(a: str, b: str, chosen: dict[str, Any], progress: Progress) -> tuple[A
     from lmc_core import __version__
     from lmc_core.figures.numbers import size
     from lmc_core.models.load import load
-    from lmc_core.runs import barrier
+    from lmc_core.runs.aligned import aligned_pair
     from lmc_core.runs.ask import make_request, memory_of
+    from lmc_core.runs.opened import CHECKED, task_and_examples
 
     # the examples are for the function check alone, so that models without a head can be aligned too
-    request = make_request(a, b, **chosen, examples=barrier.CHECKED, measured=False)
+    request = make_request(a, b, **chosen, examples=CHECKED, measured=False)
     progress.report(0.0, f"about {size(memory_of(request.models).align)} of memory are needed")
     models = load(a), load(b)  # this run's own, which may be written into
-    data, examples = barrier.task_and_examples(request, models)
-    pair = barrier.align(request, models, examples, data, progress.report)
+    data, examples = task_and_examples(request, models)
+    pair = aligned_pair(request, models, examples, data, progress.report)
     report = {
         "models": list(request.names),
         "references": list(request.models),

@@ -71,7 +71,7 @@ def align(references: Sequence[str], chosen: dict[str, Any], progress: Progress)
     from lmc_core.figures.numbers import size
     from lmc_core.runs import group
     from lmc_core.runs.ask_group import make_group_request, memory_of_group
-    from lmc_core.runs.barrier import CHECKED
+    from lmc_core.runs.opened import CHECKED
 
     # the examples are for the function checks alone, so that models without a head can be aligned too
     request = make_group_request(references, **chosen, examples=CHECKED, measured=False)

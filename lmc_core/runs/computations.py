@@ -20,10 +20,19 @@ from lmc_core.runs.store import Store
 Report = Callable[[float, str], None]  # share done in [0, 1] and a few words; may raise Cancelled
 Compute = Callable[[Any, Report], tuple[dict[str, Any], dict[str, np.ndarray]]]
 
-COMPUTE: dict[str, str | Compute] = {"barrier": "lmc_core.runs.barrier:compute", "group": "lmc_core.runs.group:compute"}
+COMPUTE: dict[str, str | Compute] = {
+    what: f"lmc_core.runs.{what}:compute"
+    for what in ("barrier", "group", "layers", "alignment", "plane", "bend", "merge", "orders")
+}
 REQUESTS: dict[str, str | type] = {
     "barrier": "lmc_core.runs.request:BarrierRequest",
     "group": "lmc_core.runs.request:GroupRequest",
+    "layers": "lmc_core.runs.layers:LayersRequest",
+    "alignment": "lmc_core.runs.alignment:AlignmentRequest",
+    "plane": "lmc_core.runs.plane:PlaneRequest",
+    "bend": "lmc_core.runs.bend:BendRequest",
+    "merge": "lmc_core.runs.merge:MergeRequest",
+    "orders": "lmc_core.runs.orders:OrdersRequest",
 }
 
 

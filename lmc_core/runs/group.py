@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from itertools import combinations
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from lmc_core.errors import BadInput
 from lmc_core.runs.ask_group import memory_of_group
-from lmc_core.runs.barrier import CHECKED, learning_from, seen_rows, task_and_examples
+from lmc_core.runs.opened import CHECKED, asked, learning_from, opened, seen_rows, size_of, stamped
 from lmc_core.runs.request import GroupRequest
-from lmc_core.runs.warm import load_warm
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,11 +38,8 @@ def compute(request: GroupRequest, report: Report = lambda share, words: None) -
         BadInput: if the models are no longer those of the request.
         FunctionChanged: if an alignment moved the outputs of a model by more than rounding.
     """
-    import torch
-
     from lmc_core.matching.group import common_forms
     from lmc_core.paths.simplex import losses_at
-    from lmc_core.symmetry.spaces import choose_classes
 
     report(0.0, "loading the models")
     models, task, examples = opened(request)
@@ -76,34 +69,16 @@ def compute(request: GroupRequest, report: Report = lambda share, words: None) -
 
     losses, correct = losses_at(placed, weights, examples, request.device, tell)
     seconds["evaluate"] = perf_counter() - begin
-    largest = {kind: value.value for kind, value in choose_classes(models[0].layout.spaces).items()}
-    about = {
-        "parameters": models[0].parameters,
-        "largest": largest,
-        "memory": memory_of_group(request.models, request.method != "none", request.learn is not None),
-    }
     arrays = {"losses": losses.numpy(), "correct": correct.numpy(), "weights": weights.numpy()}
-    numbers = _numbers(weights, losses, correct, len(models), request.resolution, task)
-    versions = {"lmc": _version(), "torch": torch.__version__, "python": platform.python_version()}
-    return _asked(request, task, len(examples)) | numbers | aligned | about | {
+    return {
+        **asked(request, task, len(examples)),
+        **_numbers(weights, losses, correct, len(models), request.resolution, task),
+        **aligned,
+        **size_of(models),
+        "memory": memory_of_group(request.models, request.method != "none", request.learn is not None),
         "seconds": seconds,
-        "versions": versions,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "cached": False,
-    }, arrays  # fmt: skip
-
-
-def opened(request: GroupRequest) -> tuple[list[Model], Task, Examples]:
-    """The models of a request, its task, and its examples.
-
-    Raises:
-        BadInput: if the models or a person's own data have changed since the request was made.
-    """
-    models = [load_warm(reference) for reference in request.models]
-    for model, digest in zip(models, request.digests, strict=True):
-        if model.digest != digest:
-            raise BadInput(f"The files of {model.name} have changed since the request was made; ask again.")
-    return models, *task_and_examples(request, models)
+        **stamped(),
+    }, arrays
 
 
 def align(request: GroupRequest, models: Sequence[Model], examples: Examples, task: Task, report: Report) -> AlignedGroup:
@@ -191,31 +166,3 @@ def _numbers(
             "maximum_at": simplex.weights[simplex.top].tolist(),
         }
     return found
-
-
-def _asked(request: GroupRequest, task: Task, examples: int) -> dict[str, Any]:
-    return {
-        "key": request.key,
-        "models": list(request.names),
-        "references": list(request.models),
-        "digests": list(request.digests),
-        "task": task.name,
-        "about": task.sentence,
-        "data": request.data,
-        "length": request.length,
-        "unit": task.unit,
-        "split": request.split,
-        "examples": examples,
-        "method": request.method,
-        "classes": dict(request.classes),
-        "settings": dict(request.settings),
-        "seed": request.seed,
-        "precision": request.precision,
-        "device": request.device,
-    }
-
-
-def _version() -> str:
-    from lmc_core import __version__
-
-    return __version__

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from lmc_core.errors import BadInput, Cancelled
+from lmc_core.runs.aligned import alignment_key
 from lmc_core.runs.ask import make_request
 from lmc_core.runs.barrier import compute
 
@@ -22,6 +24,7 @@ def test_a_cancelled_run_goes_on_where_it_was(
     request = make_request(a, b, method="learned", settings=SETTINGS, learn=40, **WORDS)
     assert request.learn == 40 and dict(request.settings) == SETTINGS
     whole, _ = compute(request)
+    shutil.rmtree(tmp_path / "aligned")  # else nothing is learned a second time
     said: list[str] = []
 
     def cancel(share: float, words: str) -> None:
@@ -31,13 +34,14 @@ def test_a_cancelled_run_goes_on_where_it_was(
 
     with pytest.raises(Cancelled):
         compute(request, cancel)
-    assert (tmp_path / "unfinished" / f"{request.key}.pt").is_file()
+    checkpoint = tmp_path / "unfinished" / f"{alignment_key(request)}.pt"
+    assert checkpoint.is_file()
     again: list[str] = []
     resumed, _ = compute(request, lambda share, words: again.append(words))
     steps = [words for words in again if words.startswith("step")]
     assert steps[0].startswith("step 7 of 9, loss ") and len(steps) == 3
     assert resumed["loss"] == whole["loss"]
-    assert not (tmp_path / "unfinished" / f"{request.key}.pt").exists()
+    assert not checkpoint.exists()
     found = resumed["found"]
     assert found["steps"] == 9 and found["held_out"] + found["examples"] == 40 and len(found["history"]) == 4
     assert resumed["function_error"] < 1e-5

@@ -1,0 +1,175 @@
+"""Aligned pairs, kept on disk: barrier, plane and heatmaps of one setting align once.
+
+    aligned/<key>/a.safetensors, b.safetensors      both models in one frame, float32
+                  alignment.safetensors             what moved the second
+                  soft.safetensors                  of soft matching, its end
+                  facts.json                        configurations, trace, function error, seconds, places of unequal widths
+
+The key is over what an alignment depends on, which is less than what a result depends on. Nothing here is precious: a folder
+that is missing, damaged or crowded out is computed again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lmc_core.runs.opened import CHECKED, learning_from, seen_rows
+from lmc_core.runs.request import PairRequest, digest_of
+from lmc_core.runs.warm import is_warm
+
+if TYPE_CHECKING:
+    from lmc_core.matching.given import Report
+    from lmc_core.matching.pair import AlignedPair
+    from lmc_core.models.model import Model
+    from lmc_core.tasks import Examples, Task
+
+ROOM = 2**31  # bytes of all pairs that are kept; the least recently used give way
+
+
+def alignment_key(request: PairRequest) -> str:
+    """64 hexadecimal digits that name what aligns the models of a request."""
+    from lmc_core.matching.methods import get_method
+
+    content: dict[str, Any] = {
+        name: getattr(request, name) for name in ("digests", "method", "classes", "settings", "seed", "device", "algorithm")
+    }
+    if get_method(request.method).uses_data:
+        task = request.task.partition(":")[0] if request.data else request.task
+        content |= {"task": task, "length": request.length, "learn": request.learn, "learn_data": request.learn_data}
+    return digest_of(content)
+
+
+def aligned_pair(
+    request: PairRequest, models: tuple[Model, Model], examples: Examples, task: Task, report: Report
+) -> AlignedPair:
+    """Align the models of a request as it says, or take the pair that was aligned so before.
+
+    What a method learns is kept in a file until it is done, so that a run that was cancelled or killed goes on from there.
+
+    Args:
+        request: what was asked; its method is not ``none``.
+        models: of the request.
+        examples: of the request; the function check runs on the first of them.
+        task: of the request.
+        report: called with the share done and a few words; may raise to stop.
+
+    Raises:
+        FunctionChanged: if the outputs of a model moved by more than rounding.
+    """
+    from lmc_core import places
+    from lmc_core.matching.methods import get_method
+    from lmc_core.matching.pair import align_pair
+    from lmc_core.matching.problem import HELD
+
+    key = alignment_key(request)
+    folder = places.home() / "aligned" / key
+    if (found := _read(folder, models)) is not None:
+        report(1.0, "aligned before")
+        return found
+    method = get_method(request.method)
+    pair = align_pair(
+        *models,
+        examples.first(CHECKED).inputs,
+        dict(request.classes),
+        request.method,
+        method.configured(dict(request.settings)),
+        masks=seen_rows(*models),
+        progress=report,
+        in_place=models[0].parameters > HELD and not any(is_warm(reference) for reference in request.models),
+        learning=learning_from(request, task, key) if method.uses_data else None,
+    )
+    if max(model.parameters for model in (pair.a, pair.b)) <= HELD:  # 128 MB a pair
+        _write(folder, pair)
+    return pair
+
+
+def _write(folder: Path, pair: AlignedPair) -> None:
+    """Keep a pair, whole or not at all; a full disk is no reason to fail."""
+    from safetensors.torch import save_file
+
+    draft = folder.with_name(f".tmp-{secrets.token_hex(8)}")
+    trace = pair.trace
+    facts = {
+        "a": dict(pair.a.config),
+        "b": dict(pair.b.config),
+        "trace": [list(trace.objective), trace.before, trace.start, dict(trace.starts), trace.rounds, dict(trace.about)],
+        "function_error": pair.function_error,
+        "seconds": pair.seconds,
+        "places": {name: {k: v.tolist() for k, v in asdict(place).items()} for name, place in pair.places.items()},
+        "soft": None if pair.soft is None else [pair.soft.model.name, pair.soft.function_error],
+    }
+    try:
+        draft.mkdir(parents=True)
+        _make_room(folder.parent)
+        models = {"a": pair.a, "b": pair.b} | ({} if pair.soft is None else {"soft": pair.soft.model})
+        for name, model in models.items():
+            save_file({key: tensor.contiguous() for key, tensor in model.state.items()}, draft / f"{name}.safetensors")
+        pair.alignment.save(draft / "alignment.safetensors")
+        (draft / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
+        os.rename(draft, folder)
+    except OSError:  # no room, or another process was first
+        pass
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _read(folder: Path, models: tuple[Model, Model]) -> AlignedPair | None:
+    """The pair that was kept, or None."""
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from lmc_core.errors import LmcError
+    from lmc_core.matching.pair import AlignedPair
+    from lmc_core.matching.soft import SoftEnd
+    from lmc_core.matching.trace import Trace
+    from lmc_core.matching.widths import Places
+    from lmc_core.symmetry.alignment import Alignment
+
+    def model(name: str, like: Model, config: Mapping[str, Any]) -> Model:
+        return replace(like, config=config, state=load_file(folder / f"{name}.safetensors"))
+
+    def placed(owner: list[Any], shares: list[Any]) -> Places:
+        return Places(torch.tensor(owner, dtype=torch.int64), torch.tensor(shares, dtype=torch.float64))
+
+    try:
+        facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+        a, b = (model(name, like, facts[name]).check() for name, like in zip("ab", models, strict=True))
+        objective, before, start, starts, rounds, about = facts["trace"]
+        soft = None
+        if facts["soft"] is not None:
+            name, error = facts["soft"]
+            soft = SoftEnd(replace(model("soft", b, facts["b"]), name=name), error)
+        pair = AlignedPair(
+            a,
+            b,
+            Alignment.load(folder / "alignment.safetensors"),
+            Trace(tuple(objective), before, start, starts, rounds, about),
+            facts["function_error"],
+            facts["seconds"],
+            {name: placed(**place) for name, place in facts["places"].items()},
+            soft,
+        )
+        os.utime(folder)  # used just now
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError, LmcError):
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+    return pair
+
+
+def _make_room(parent: Path) -> None:
+    """Remove the pairs used longest ago until there is room for more."""
+    held = [(path.stat().st_mtime, sum(file.stat().st_size for file in path.iterdir()), path) for path in parent.iterdir()]
+    over = sum(size for _, size, _ in held) - ROOM
+    for _, size, path in sorted(held):
+        if over <= 0:
+            return
+        shutil.rmtree(path, ignore_errors=True)
+        over -= size

@@ -1,0 +1,143 @@
+"""What every computation begins and ends with: the models and the data of a request, and the facts of its result."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from lmc_core.errors import BadInput
+from lmc_core.runs.ask import WINDOW
+from lmc_core.runs.request import ModelsRequest
+from lmc_core.runs.warm import load_warm
+
+if TYPE_CHECKING:
+    from lmc_core.matching.given import Learning
+    from lmc_core.models.model import Model
+    from lmc_core.tasks import Examples, Task
+
+CHECKED = 16  # examples the function check runs on
+HELD_OUT = 512  # training examples at the most that are only chosen and stopped by
+
+
+def opened(request: ModelsRequest) -> tuple[list[Model], Task, Examples]:
+    """The models of a request, its task, and its examples.
+
+    Raises:
+        BadInput: if the models or a person's own data have changed since the request was made.
+    """
+    models = [load_warm(reference) for reference in request.models]
+    for model, digest in zip(models, request.digests, strict=True):
+        if model.digest != digest:
+            raise BadInput(f"The files of {model.name} have changed since the request was made; ask again.")
+    return models, *task_and_examples(request, models)
+
+
+def task_and_examples(request: ModelsRequest, models: Sequence[Model]) -> tuple[Task, Examples]:
+    """The task of a request as its models see it, and its examples.
+
+    Raises:
+        BadInput: if a person's own data is no longer that of the request.
+    """
+    from lmc_core.tasks import task_for
+
+    task = task_for(request.task, *models)
+    chosen = request.split, request.examples, request.seed, request.length or WINDOW
+    if task.digest(*chosen) != request.data:
+        raise BadInput(f"The data of {task.name} has changed since the request was made; ask again.")
+    return task, task.examples(*chosen)
+
+
+def learning_from(request: ModelsRequest, task: Task, name: str | None = None) -> Learning | None:
+    """The training examples that a request learns from, some of them held out; None for one that learns nothing.
+
+    Args:
+        request: what was asked.
+        task: of the request.
+        name: of what is learned, which an interrupted run goes on with; by default the request's key.
+    """
+    from lmc_core import places
+    from lmc_core.matching.given import Learning
+
+    if request.learn is None:
+        return None
+    chosen = task.examples("train", request.learn, request.seed, request.length or WINDOW)
+    rows = len(chosen) - max(2, min(HELD_OUT, len(chosen) // 16))
+    checkpoint = places.home() / "unfinished" / f"{name or request.key}.pt"
+    return Learning(chosen.first(rows), chosen.rows(rows, len(chosen)), request.device, checkpoint, request.seed)
+
+
+def seen_rows(*models: Model) -> dict[str, Any]:
+    """Which rows of the token tables and heads all models saw in training, by parameter; others carry no information.
+
+    Known only for models whose cards name a shipped text task; empty for others.
+    """
+    import torch
+
+    from lmc_core.matching.pair import untied
+    from lmc_core.tasks import TASKS
+
+    trained = [TASKS.get(str(model.card.get("task"))) for model in models]
+    streams = [task.stream for task in trained if task is not None and task.stream is not None]
+    if len(streams) < len(models):
+        return {}
+    tokens = models[0].family.sizes(models[0].config)["tokens"]
+    seen = torch.ones(tokens, dtype=torch.bool)
+    for stream in streams:
+        seen &= torch.zeros(tokens, dtype=torch.bool).index_fill_(0, stream("train").unique(), True)
+    layout = untied(models[0]).layout
+    tables = [block.parameter for block in layout.blocks if block.name in ("token.table", "head.weight", "head.bias")]
+    return {name: seen for name in tables if layout.shapes[name][0] == tokens}
+
+
+def asked(request: ModelsRequest, task: Task, examples: int) -> dict[str, Any]:
+    """The entries of a result that say what was asked.
+
+    Args:
+        request: what was asked.
+        task: of the request.
+        examples: how many there were.
+    """
+    return {
+        "key": request.key,
+        "what": request.what,
+        "models": list(request.names),
+        "references": list(request.models),
+        "digests": list(request.digests),
+        "task": task.name,
+        "about": task.sentence,
+        "data": request.data,
+        "length": request.length,
+        "unit": task.unit,
+        "score": task.score,
+        "split": request.split,
+        "examples": examples,
+        "method": request.method,
+        "classes": dict(request.classes),
+        "settings": dict(request.settings),
+        "seed": request.seed,
+        "precision": request.precision,
+        "device": request.device,
+    }
+
+
+def stamped() -> dict[str, Any]:
+    """The entries of a result that say by what and when it was computed."""
+    import torch
+
+    from lmc_core import __version__
+
+    return {
+        "versions": {"lmc": __version__, "torch": torch.__version__, "python": platform.python_version()},
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cached": False,
+    }
+
+
+def size_of(models: Sequence[Model]) -> dict[str, Any]:
+    """The entries of a result that say how large the models are and what they admit."""
+    from lmc_core.symmetry.spaces import choose_classes
+
+    largest = {kind: value.value for kind, value in choose_classes(models[0].layout.spaces).items()}
+    return {"parameters": models[0].parameters, "largest": largest}

@@ -1,0 +1,104 @@
+"""Pairs that were aligned are kept, found again, and never mistaken for others."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from lmc_core.models.load import load
+from lmc_core.runs import aligned
+from lmc_core.runs.aligned import aligned_pair, alignment_key
+from lmc_core.runs.ask import make_request
+from lmc_core.runs.barrier import compute
+from lmc_core.runs.opened import opened
+from lmc_core.runs.request import BarrierRequest, PairRequest
+
+WORDS = {"task": "plays", "examples": 6, "points": 3, "refine": 0, "device": "cpu", "length": 16}
+
+
+@pytest.fixture
+def request_of(tiny_gpt2_pair: tuple[Path, Path]):
+    a, b = map(str, tiny_gpt2_pair)
+    return lambda **words: make_request(a, b, **(WORDS | words))
+
+
+def aligned_twice(request: BarrierRequest) -> tuple:
+    models, task, examples = opened(request)
+    said: list[str] = []
+    pair = tuple(models)
+    first = aligned_pair(request, pair, examples, task, lambda share, words: None)
+    second = aligned_pair(request, pair, examples, task, lambda share, words: said.append(words))
+    return first, second, said
+
+
+@pytest.mark.parametrize("method", ["weight", "soft"])
+def test_a_pair_is_read_back_as_it_was(method, request_of) -> None:
+    settings = {"temperature": 0.1} if method == "soft" else {}
+    first, second, said = aligned_twice(request_of(method=method, settings=settings))
+    assert said == ["aligned before"]
+    for one, other in ((first.a, second.a), (first.b, second.b), (first.end, second.end)):
+        assert one.state.keys() == other.state.keys() and one.config == other.config and one.name == other.name
+        assert all(torch.equal(tensor, other.state[name]) for name, tensor in one.state.items())
+    assert first.alignment.distance(second.alignment) == 0.0
+    assert (first.function_error, first.seconds, first.trace.objective) == (
+        second.function_error, second.seconds, second.trace.objective,
+    )  # fmt: skip
+    assert (first.soft is None) == (second.soft is None) == (method != "soft")
+
+
+def test_a_narrow_model_in_a_wide_one_is_read_back() -> None:
+    names = "zoo:vit-fashion-narrow-s0", "zoo:vit-fashion-s0"
+    request = make_request(*names, examples=8, points=3, refine=0, device="cpu")
+    first, second, said = aligned_twice(request)
+    assert said and first.places.keys() == second.places.keys() != set()
+    assert all(torch.equal(first.places[name].owner, second.places[name].owner) for name in first.places)
+    assert all(torch.equal(tensor, second.a.state[name]) for name, tensor in first.a.state.items())
+
+
+def test_the_key_holds_what_an_alignment_depends_on_and_no_more(request_of) -> None:
+    plain = request_of()
+    same = [replace(plain, points=9), replace(plain, examples=4, split="validation"), PairRequest.of(plain, what="else")]
+    assert {alignment_key(each) for each in same} == {alignment_key(plain)}
+    learned = request_of(method="learned", settings={"steps": 2})
+    others = [
+        replace(plain, digests=plain.digests[::-1]), replace(plain, classes=plain.classes[1:]), replace(plain, seed=1),
+        replace(plain, settings=(("starts", 1),)), learned, replace(learned, learn=(learned.learn or 0) + 1),
+        replace(learned, task="austen"), replace(plain, device="cuda"),
+    ]  # fmt: skip
+    assert len({alignment_key(each) for each in [plain, *others]}) == len(others) + 1
+
+
+def test_what_was_learned_of_a_temperature_leaves_the_alignment_alone(request_of) -> None:
+    assert alignment_key(request_of(temperature=True)) == alignment_key(request_of())
+
+
+def test_a_damaged_pair_is_aligned_again(request_of, home: Path) -> None:
+    request = request_of()
+    barrier = compute(request)[0]["barrier"]
+    (file,) = home.glob("aligned/*/b.safetensors")
+    file.write_bytes(file.read_bytes()[:100])
+    assert compute(request)[0]["barrier"] == barrier
+    load(str(request.models[0]))  # the models themselves are as they were
+
+
+def test_the_least_recently_used_pairs_give_way(request_of, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aligned, "ROOM", 1)
+    first, second = request_of(), request_of(seed=1)
+    compute(first)
+    folder = home / "aligned" / alignment_key(first)
+    assert folder.is_dir()
+    os.utime(folder, (1, 1))
+    compute(second)
+    assert not folder.exists() and (home / "aligned" / alignment_key(second)).is_dir()
+
+
+def test_a_full_disk_is_no_reason_to_fail(request_of, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments, **words) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+    assert compute(request_of())[0]["barrier"] is not None
