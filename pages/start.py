@@ -4,7 +4,7 @@ import streamlit as st
 
 from lmc_core.figures.words import barrier_caption, labels_of
 from lmc_core.ui import curves, welcome, work
-from lmc_core.ui.server import BARRIER
+from lmc_core.ui.server import script
 
 KEY = "start"
 
@@ -17,21 +17,21 @@ if results:
     curves.show_figure(results, labels, f"{KEY}_figure")
     st.caption(barrier_caption(results, labels))
     st.page_link(
-        BARRIER,
+        script("barrier"),
         label=f"Computed on {results[0]['date'][:10]} ({results[0]['device'].upper()}). Open or compute again",
         icon=":material/refresh:",
         query_params=welcome.address_of(results),
     )
 else:
     st.info("This installation ships no result yet. Measure the first barrier between two models; it takes a minute or two.")
-    st.page_link(BARRIER, label="Measure a barrier", icon=":material/play_arrow:")
+    st.page_link(script("barrier"), label="Measure a barrier", icon=":material/play_arrow:")
 
 st.header("Three ways in", anchor=False)
 for column, way in zip(st.columns(3), welcome.WAYS, strict=True):
     with column.container(border=True, height="stretch"):
         st.subheader(way.name, anchor=False)
         st.markdown(way.sentence)
-        st.page_link(BARRIER, label=way.link, icon=way.icon, query_params=way.address)
+        st.page_link(script("barrier"), label=way.link, icon=way.icon, query_params=way.address)
 
 st.header("Where it computes", anchor=False)
 st.markdown(welcome.device_sentence())

@@ -2,19 +2,19 @@
 
 import streamlit as st
 
-from lmc_core.ui.server import BARRIER, ICON, MODELS, START
+from lmc_core.ui.server import ICON, PAGES, script, there
 
 st.set_page_config(page_title="LMC Explorer", page_icon=str(ICON), layout="wide", initial_sidebar_state=430)
-page = st.navigation(
-    [
-        st.Page(START, title="Start", default=True),
-        st.Page(BARRIER, title="Barrier", url_path="barrier"),
-        st.Page(MODELS, title="Models", url_path="models"),
-    ],
-    position="top",
-)
+names = there()
+pages = {
+    name: st.Page(script(name), title=PAGES[name].title, url_path="" if name == "start" else name, default=name == "start")
+    for name in names
+}
+page = st.navigation(list(pages.values()), position="top")
+current = page.url_path or "start"
 # A page's state lives in its address; what it left in the session would win over the link that leads back to it.
 for key in list(st.session_state):
-    if str(key).startswith("barrier_") and page.url_path != "barrier":
+    owner = str(key).partition("_")[0]
+    if owner in PAGES and owner != current:
         del st.session_state[key]
 page.run()

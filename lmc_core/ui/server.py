@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
@@ -14,9 +15,44 @@ from lmc_core.places import app_folder, assets
 
 ICON = Path(__file__).with_name("icon.svg")
 ROUTER = Path(__file__).with_name("router.py")
-START = app_folder() / "pages" / "start.py"
-BARRIER = app_folder() / "pages" / "barrier.py"
-MODELS = app_folder() / "pages" / "models.py"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A page of the app.
+
+    Attributes:
+        title: in the navigation.
+        sentence: what it shows.
+    """
+
+    title: str
+    sentence: str
+
+
+# Name -> page, in the order of the navigation. The script is pages/<name>.py, the address /<name>, but for the first.
+PAGES = {
+    "start": Entry("Start", "What a loss barrier is, and three ways in."),
+    "barrier": Entry("Barrier", "The loss between two models, as symmetries are allowed one class after the other."),
+    "alignment": Entry("Alignment", "What was matched with what, layer by layer."),
+    "landscape": Entry("Landscape", "The plane through the models, and curved paths in it."),
+    "merge": Entry("Merge", "Several models made one, by every method side by side."),
+    "experts": Entry("Experts", "Mixtures of experts: all orders, and where the tokens go."),
+    "widths": Entry("Widths", "A narrow model inside a wide one."),
+    "lecture": Entry("Lecture", "Symmetry in about ten steps, for a hall."),
+    "studies": Entry("Studies", "Every stored result: compare, keep, take away."),
+    "models": Entry("Models", "What is shipped, and what can be opened."),
+}
+
+
+def script(name: str) -> Path:
+    """The file of a page."""
+    return app_folder() / "pages" / f"{name}.py"
+
+
+def there() -> list[str]:
+    """Names of the pages in the order of the navigation."""
+    return [name for name in PAGES if script(name).is_file()]
 
 
 def routes() -> list[Mount]:

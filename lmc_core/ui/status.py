@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import streamlit as st
 from lmc_core.errors import LmcError
 from lmc_core.figures.numbers import seconds
 from lmc_core.runs.jobs import Job
-from lmc_core.runs.request import BarrierRequest
+from lmc_core.runs.result import Request
 from lmc_core.ui import work
 
 HEIGHT = 64  # pixels kept for it, so that nothing below moves
@@ -21,7 +21,7 @@ POLL = 0.5  # seconds
 
 @dataclass(frozen=True)
 class Curve:
-    """One curve of the figure.
+    """One thing that a page shows, with what computes it: a curve of the figure, a plane, a table of merges.
 
     Attributes:
         label: how it is called.
@@ -30,7 +30,7 @@ class Curve:
     """
 
     label: str
-    request: BarrierRequest
+    request: Request
     result: Mapping | None
 
     @property
@@ -39,7 +39,7 @@ class Curve:
         return self.request.key
 
 
-def show_status(curves: list[Curve], key: str, note: str = "") -> None:
+def show_status(curves: Sequence[Curve], key: str, note: str = "", noun: str = "curve") -> None:
     """Show one line on the state of all curves with the button that fits, and rerun the page when one has arrived.
 
     The button belongs to the page and only the words are polled: a click on a button that is being redrawn would be lost.
@@ -48,6 +48,7 @@ def show_status(curves: list[Curve], key: str, note: str = "") -> None:
         curves: those that the figure should hold.
         key: prefix of the widgets' keys.
         note: what is said besides while something is not computed yet.
+        noun: what one of them is called; its plural takes an s.
     """
     refused = st.session_state.pop(f"{key}_refused", None)
     if refused:
@@ -74,7 +75,9 @@ def show_status(curves: list[Curve], key: str, note: str = "") -> None:
                 reason = jobs[failed[0].key].error
                 st.error(f"{failed[0].label} was not computed. {reason}", icon=":material/error:")
             else:
-                st.markdown(_rest(curves, missing, jobs) + (f" {note}" if missing and note else ""))
+                st.markdown(_rest(curves, missing, jobs, noun) + (f" {note}" if missing and note else ""))
+        if work.read_only():
+            return
         if active:
             st.button("Cancel", key=f"{key}_cancel", on_click=_act, args=(key, work.cancel, active))
             return
@@ -84,7 +87,7 @@ def show_status(curves: list[Curve], key: str, note: str = "") -> None:
         st.button(label, key=f"{key}_run", type=kind, on_click=_act, args=(key, work.submit, todo, not missing))
 
 
-def _progress(curves: list[Curve], jobs: list[Job]) -> None:
+def _progress(curves: Sequence[Curve], jobs: list[Job]) -> None:
     """The progress of all curves together, with words on the one that is being computed."""
     job = next((job for job in jobs if job.state == "running"), jobs[0])
     label = next(curve.label for curve in curves if curve.key == job.key)
@@ -103,13 +106,15 @@ def _left(job: Job) -> str:
     return f", about {seconds(spent * (1 - job.progress) / job.progress)} left"
 
 
-def _rest(curves: list[Curve], missing: list[Curve], jobs: Mapping[str, Job]) -> str:
+def _rest(curves: Sequence[Curve], missing: Sequence[Curve], jobs: Mapping[str, Job], noun: str) -> str:
     """What there is to say while nothing runs."""
     if not missing:
         newest = max(str(curve.result["date"]) for curve in curves if curve.result)
-        stored = "The curve is" if len(curves) == 1 else f"All {len(curves)} curves are"
+        stored = f"The {noun} is" if len(curves) == 1 else f"All {len(curves)} {noun}s are"
         return f"{stored} stored; the newest was computed on {newest[:10]}."
     names = ", ".join(curve.label for curve in missing)
+    if work.read_only():
+        return f"Not stored on this server, which only shows what is: {names}."
     stopped = any(curve.key in jobs and jobs[curve.key].state == "cancelled" for curve in missing)
     return f"{'Cancelled. Still to compute' if stopped else 'Not computed yet'}: {names}."
 

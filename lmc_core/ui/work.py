@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import streamlit as st
 
+from lmc_core.errors import BadInput
 from lmc_core.figures.numbers import size
 from lmc_core.runs.executors import Local
 from lmc_core.runs.jobs import Job
 from lmc_core.runs.request import BarrierRequest
+from lmc_core.runs.result import Request
 from lmc_core.runs.store import Store
 from lmc_core.ui.setting import Setting
 
@@ -64,6 +67,23 @@ def stored(key: str) -> dict[str, Any] | None:
     return found.result if found else None
 
 
+def arrays(key: str) -> dict[str, Any]:
+    """Return the arrays of a stored result, by name; empty when it is not stored."""
+    found = Store().get(key)
+    return found.arrays() if found else {}
+
+
+def read_only() -> bool:
+    """Whether this server is for an audience: it shows what is stored, starts nothing and changes nothing."""
+    return os.environ.get("LMC_READ_ONLY", "") not in ("", "0")
+
+
+def require_writable() -> None:
+    """Raise `BadInput` on a server for an audience; hidden buttons are not enough, since a page's address can be made up."""
+    if read_only():
+        raise BadInput("This server only shows what is stored; start `lmc` without --read-only to compute or to change things.")
+
+
 def shipped() -> list[dict[str, Any]]:
     """Return the results that came with the app, each replaced by a newer computation of this person's own."""
     store = Store()
@@ -72,14 +92,17 @@ def shipped() -> list[dict[str, Any]]:
 
 
 def jobs(keys: Iterable[str]) -> dict[str, Job]:
-    """Return the jobs of these keys, after a look after the worker."""
+    """Return the jobs of these keys, after a look after the worker; none on a server for an audience."""
+    if read_only():
+        return {}
     local = Local()
     local.tend()
     return {key: job for key in keys if (job := local.jobs.get(key)) is not None}
 
 
-def submit(requests: Iterable[BarrierRequest], fresh: bool = False) -> None:
+def submit(requests: Iterable[Request], fresh: bool = False) -> None:
     """Ask for results; nothing is done for those that exist, unless `fresh`."""
+    require_writable()
     local = Local()
     for request in requests:
         local.submit(request, fresh=fresh)
@@ -87,6 +110,7 @@ def submit(requests: Iterable[BarrierRequest], fresh: bool = False) -> None:
 
 def cancel(keys: Iterable[str]) -> None:
     """Ask for jobs to stop."""
+    require_writable()
     local = Local()
     for key in keys:
         local.cancel(key)

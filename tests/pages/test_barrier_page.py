@@ -1,14 +1,14 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lmc_core.ui.server import BARRIER
+from lmc_core.ui.server import script
 
 PERMUTATIONS = "weight.residual-permutation.units-permutation.heads-permutation.query-key-none.value-output-none"
 
 
 @pytest.fixture
 def at(layer) -> AppTest:
-    return AppTest.from_file(str(BARRIER), default_timeout=30)
+    return AppTest.from_file(str(script("barrier")), default_timeout=30)
 
 
 def words(at: AppTest) -> str:

@@ -2,12 +2,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lmc_core.models.families import FAMILIES
-from lmc_core.ui.server import MODELS
+from lmc_core.ui.server import script
 
 
 @pytest.fixture
 def at(layer) -> AppTest:
-    return AppTest.from_file(str(MODELS), default_timeout=60)
+    return AppTest.from_file(str(script("models")), default_timeout=60)
 
 
 def test_shelves(at):
