@@ -1,0 +1,137 @@
+"""What every way to merge is given, and what it returns: parameters of one layout, in one frame.
+
+All arithmetic is in float64, one tensor at a time, so that a model is never held twice in it; the result is float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lmc_core.errors import BadInput, Incompatible, UnknownName
+from lmc_core.paths.simplex import weighted
+
+State = Mapping[str, Tensor]
+Judge = Callable[[State], tuple[float, float]]  # parameters -> loss in nats and share correct, on data that is not the test
+STAND_INS = ("mean", "first")  # what takes the place of a common ancestor where there is none
+
+
+@dataclass(frozen=True)
+class Ingredients:
+    """Several sets of parameters to be merged into one.
+
+    Attributes:
+        states: at least two, with the same names and shapes, brought into one frame before.
+        names: of the models, for what is said of the result.
+        weights: of the models, at least 0; () for equal ones. The plain average and the greedy soup ignore them.
+        ancestor: parameters that all models were fine-tuned from, in the same frame; None if there are none.
+        stand_in: what takes their place then, ``mean`` of all models or the ``first`` of them.
+        judge: measures parameters on validation data, for methods that choose.
+        progress: called with the share done; may raise to stop.
+
+    Raises:
+        BadInput: for fewer than two models, or weights that make no sense.
+        Incompatible: if parameters differ in name or shape.
+        UnknownName: for a stand-in that there is not.
+    """
+
+    states: Sequence[State]
+    names: Sequence[str] = ()
+    weights: Sequence[float] = ()
+    ancestor: State | None = None
+    stand_in: str = "mean"
+    judge: Judge | None = None
+    progress: Callable[[float], None] = field(default=lambda share: None)
+
+    def __post_init__(self) -> None:
+        if len(self.states) < 2:
+            raise BadInput(f"At least 2 models are needed to merge; {len(self.states)} came.")
+        if self.stand_in not in STAND_INS:
+            raise UnknownName.of("stand-in for a common ancestor", self.stand_in, STAND_INS)
+        object.__setattr__(self, "names", tuple(self.names) or tuple(f"model {k + 1}" for k in range(len(self.states))))
+        object.__setattr__(self, "weights", normalised(self.weights, len(self.states)))
+        shapes = {name: tensor.shape for name, tensor in self.states[0].items()}
+        others = [*self.states[1:], *([] if self.ancestor is None else [self.ancestor])]
+        called = [*self.names[1:], *([] if self.ancestor is None else ["the common ancestor"])]
+        for state, name in zip(others, called, strict=True):
+            if {n: t.shape for n, t in state.items()} != shapes:
+                raise Incompatible(f"{self.names[0]} and {name} have different parameters; bring them into one frame first.")
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    def of(self, name: str) -> list[Tensor]:
+        """A parameter of every model, in float64."""
+        return [state[name].double() for state in self.states]
+
+    def base(self, name: str) -> Tensor:
+        """A parameter of the common ancestor, or of what stands in for it, in float64."""
+        if self.ancestor is not None:
+            return self.ancestor[name].double()
+        if self.stand_in == "first":
+            return self.states[0][name].double()
+        return weighted(self.of(name), [1 / len(self)] * len(self))
+
+    def task_vectors(self, name: str) -> list[Tensor]:
+        """What every model adds to the ancestor, tau_k = theta_k - theta_0, of one parameter in float64."""
+        base = self.base(name)
+        return [tensor - base for tensor in self.of(name)]
+
+    def each(self, merge: Callable[[str], Tensor]) -> Merged:
+        """Merge every parameter by itself."""
+        found = {}
+        for number, name in enumerate(self.states[0], 1):
+            found[name] = merge(name).to(torch.float32).contiguous()
+            self.progress(number / len(self.states[0]))
+        return Merged(found)
+
+
+@dataclass(frozen=True)
+class Merged:
+    """One set of parameters, and what there is to say about how it came to be.
+
+    Attributes:
+        state: in float32.
+        about: plain values, such as which models a soup kept.
+    """
+
+    state: dict[str, Tensor]
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NoSettings:
+    """There is nothing to set."""
+
+
+def normalised(weights: Sequence[float], count: int) -> tuple[float, ...]:
+    """Weights divided by their sum; () becomes equal ones.
+
+    Raises:
+        BadInput: for another number of weights than of models, a negative one, or a sum that is not positive and finite.
+    """
+    if not len(weights):
+        return (1 / count,) * count
+    if len(weights) != count:
+        raise BadInput(f"One weight for each of the {count} models is expected; {len(weights)} came.")
+    total = float(sum(weights))
+    if not all(weight >= 0 for weight in weights) or not 0 < total < float("inf"):
+        words = ", ".join(f"{weight:g}" for weight in weights)
+        raise BadInput(f"Weights should be 0 or more, and not all of them 0; {words} came.")
+    return tuple(float(weight) / total for weight in weights)
+
+
+def require_share(name: str, value: float) -> None:
+    """Raise `BadInput` unless a setting lies in (0, 1]."""
+    if not 0 < value <= 1:
+        raise BadInput(f"{name} should be above 0 and at most 1; {value} came.")
+
+
+def require_finite(name: str, value: float) -> None:
+    """Raise `BadInput` unless a setting is a finite number."""
+    if not value - value == 0:
+        raise BadInput(f"{name} should be a finite number; {value} came.")

@@ -1,0 +1,107 @@
+"""Loss, score and calibration of one model, or of several that vote, in one pass over the data.
+
+The output ensemble is the mixture of the models' predictions, p(y | x) = sum_k w_k p_k(y | x): its loss is at most the mean of
+their losses (Jensen's inequality), and it costs as many forward passes as there are models.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from lmc_core.models.model import Model
+from lmc_core.paths.curve import Forward, batch_size
+from lmc_core.paths.line import in_single
+from lmc_core.tasks import Examples, losses
+from lmc_core.tasks.calibration import BINS, Calibration, confidence_sums
+
+State = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a pass over the data found.
+
+    Attributes:
+        losses: of each example in nats, float32 `[examples]`.
+        correct: share predicted correctly, same shape.
+        calibration: of the confidences.
+    """
+
+    losses: Tensor
+    correct: Tensor
+    calibration: Calibration
+
+    def numbers(self, score: str) -> dict[str, Any]:
+        """Means with standard errors over examples, as plain values.
+
+        Args:
+            score: ``accuracy`` or ``perplexity``, that of the task.
+        """
+        loss, error = mean_and_error(self.losses)
+        found: dict[str, Any] = {"loss": loss, "loss_stderr": error}
+        if score == "accuracy":
+            found["accuracy"], found["accuracy_stderr"] = mean_and_error(self.correct)
+        else:  # the error of exp(x) to first order
+            found["perplexity"] = math.exp(min(loss, 700.0))
+            found["perplexity_stderr"] = error * found["perplexity"]
+        return found | {
+            "ece": self.calibration.error,
+            "ece_stderr": self.calibration.stderr,
+            "reliability": self.calibration.curve(),
+        }
+
+
+def mean_and_error(values: Tensor) -> tuple[float, float]:
+    """The mean of `[n]` values and its standard error."""
+    return float(values.double().mean()), float(values.double().std() / len(values) ** 0.5)
+
+
+@torch.no_grad()
+def measure(
+    model: Model,
+    states: Sequence[State],
+    examples: Examples,
+    weights: Sequence[float] = (1.0,),
+    device: str = "cpu",
+    progress: Callable[[float], None] = lambda share: None,
+    bins: int = BINS,
+) -> Measured:
+    """Measure a set of parameters, or the ensemble of several.
+
+    Args:
+        model: whose class and configuration the parameters belong to.
+        states: one set of parameters, or those of all that vote.
+        examples: what to measure on.
+        weights: of the votes, summing to 1.
+        device: where to run.
+        progress: called after every batch with the share done; may raise to stop.
+        bins: of the calibration.
+    """
+    forward = Forward(model).to(device)
+    placed = [{f"inner.{name}": in_single(tensor.to(device)) for name, tensor in state.items()} for state in states]
+    found, sums = [], []
+    done = 0
+    for batch in examples.batches(batch_size(model, examples)):
+        inputs, targets = batch.inputs.to(device), batch.targets.to(device)
+        logits = _votes([functional_call(forward, state, (inputs,)) for state in placed], weights)
+        found.append(torch.stack(losses(logits, targets)).cpu())
+        sums.append(confidence_sums(logits, targets, bins).cpu())
+        done += len(batch)
+        progress(done / len(examples))
+    values = torch.cat(found, 1)
+    return Measured(values[0], values[1], Calibration(torch.cat(sums)))
+
+
+def _votes(logits: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """Of one model its logits, of several the logarithm of the mixture of their probabilities."""
+    if len(logits) == 1:
+        return logits[0]
+    terms = [each.float().log_softmax(-1) + math.log(weight) for each, weight in zip(logits, weights, strict=True) if weight]
+    return torch.logsumexp(torch.stack(terms), 0)

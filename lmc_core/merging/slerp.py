@@ -1,0 +1,62 @@
+"""Spherical linear interpolation, tensor by tensor (Shoemake 1985, "Animating rotation with quaternion curves").
+
+With Omega the angle between two tensors as flat vectors,
+
+    slerp(a, b; t) = sin((1 - t) Omega) / sin(Omega) a + sin(t Omega) / sin(Omega) b.
+
+Convention: the angle is that of the directions a / |a| and b / |b|, and the sum is of the tensors as they are, so tensors of
+one length stay on their sphere and the ends are kept. Where the angle is 0 (equal directions, or a tensor that is zero) this is
+the straight line, its limit; opposite directions have no shortest arc, and the straight line is taken as well. More than two
+models are taken in one after the other, model k with the share w_k / (w_1 + ... + w_k), so their order matters a little.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from lmc_core.merging.ingredients import Ingredients, Merged, NoSettings
+
+FLAT = 1e-7  # sine of the angle below which the arc is its chord
+
+
+def slerp(given: Ingredients, settings: NoSettings) -> Merged:
+    """Every tensor on the arc between the models'."""
+    return given.each(lambda name: on_arcs(given.of(name), given.weights))
+
+
+def on_arcs(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """The point that iterated arcs lead to; of a single weight 1 the tensor itself.
+
+    Args:
+        tensors: of one shape, float64.
+        weights: summing to 1.
+    """
+    result, total = tensors[0], weights[0]
+    for tensor, weight in zip(tensors[1:], weights[1:], strict=True):
+        if weight:
+            total += weight
+            result = on_arc(result, tensor, weight / total)
+    return result
+
+
+def on_arc(a: Tensor, b: Tensor, t: float) -> Tensor:
+    """slerp(a, b; t) as in the module's docstring, for tensors of one shape in float64."""
+    sine, cosine = _angle(a, b)
+    if sine < FLAT:
+        return torch.lerp(a, b, t)
+    angle = math.atan2(sine, cosine)
+    return (math.sin((1 - t) * angle) * a + math.sin(t * angle) * b) / sine
+
+
+def _angle(a: Tensor, b: Tensor) -> tuple[float, float]:
+    """Sine and cosine of the angle between two directions; of the halves' lengths, which is exact for small angles too."""
+    lengths = float(a.norm()), float(b.norm())
+    if 0.0 in lengths:
+        return 0.0, 1.0
+    u, v = a / lengths[0], b / lengths[1]
+    half = math.atan2(float((u - v).norm()), float((u + v).norm()))  # Kahan 2006
+    return math.sin(2 * half), math.cos(2 * half)

@@ -1,0 +1,42 @@
+"""Task arithmetic (Ilharco et al. 2023, arXiv 2212.04089): add to the common ancestor what every model learned.
+
+    theta = theta_0 + scale * sum_k v_k (theta_k - theta_0),      v_k = n w_k, so that equal weights give the paper's plain sum
+
+Without an ancestor something else stands in for it. From the mean of the models task vectors cancel, and with equal weights the
+result is the mean, whatever the scale.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from lmc_core.merging.ingredients import Ingredients, Merged, require_finite
+
+
+@dataclass(frozen=True)
+class TaskArithmeticSettings:
+    """How much of the sum is added.
+
+    Attributes:
+        scale: of the sum of the task vectors; 0.4 where nothing is known (Yadav et al. 2023), 1 / n gives the average.
+    """
+
+    scale: float = 0.4
+
+    def __post_init__(self) -> None:
+        require_finite("scale", self.scale)
+
+
+def task_arithmetic(given: Ingredients, settings: TaskArithmeticSettings) -> Merged:
+    """The ancestor with the scaled sum of the task vectors added."""
+    return given.each(lambda name: added(given, name, given.task_vectors(name), settings.scale))
+
+
+def added(given: Ingredients, name: str, vectors: list[Tensor], scale: float) -> Tensor:
+    """One parameter of the ancestor with scale * sum_k n w_k tau_k added, in float64."""
+    result = given.base(name).clone()
+    for weight, vector in zip(given.weights, vectors, strict=True):
+        result.add_(vector, alpha=scale * len(given) * weight)
+    return result

@@ -1,0 +1,72 @@
+"""TIES: trim, elect sign, merge (Yadav et al. 2023, arXiv 2306.01708, algorithm 1).
+
+    trim    of every task vector tau_k = theta_k - theta_0 the share `density` of largest magnitude stays, over the whole model;
+            the rest becomes 0
+    elect   every parameter gets the sign of sum_k w_k tau_k
+    merge   the mean, by weight, of those task vectors that are not 0 there and have that sign
+
+    theta = theta_0 + scale * merged
+
+With equal weights this is the paper's. From the mean of two models in place of an ancestor, everything is in conflict and the
+result is that mean.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lmc_core.merging.ingredients import Ingredients, Merged, require_finite, require_share
+
+
+@dataclass(frozen=True)
+class TiesSettings:
+    """How much is kept of what the models learned, and how much of the outcome is added.
+
+    Attributes:
+        density: share of every task vector that is kept, above 0 and at most 1.
+        scale: of the merged task vector.
+    """
+
+    density: float = 0.2
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        require_share("density", self.density)
+        require_finite("scale", self.scale)
+
+
+def ties(given: Ingredients, settings: TiesSettings) -> Merged:
+    """The ancestor with the task vectors that agree in sign added."""
+    limits = [_limit(given, k, settings.density) for k in range(len(given))]
+
+    def merge(name: str) -> Tensor:
+        kept = [torch.where(v.abs() >= limit, v, 0.0) for v, limit in zip(given.task_vectors(name), limits, strict=True)]
+        return given.base(name) + settings.scale * agreed(kept, given.weights)
+
+    return given.each(merge)
+
+
+def agreed(vectors: list[Tensor], weights: tuple[float, ...] | list[float]) -> Tensor:
+    """Elect a sign for every entry and take the weighted mean of the vectors that have it; 0 where none has."""
+    sign = sum(w * v for w, v in zip(weights, vectors, strict=True))
+    assert isinstance(sign, Tensor)
+    sign = sign.sign()
+    total, mass = torch.zeros_like(sign), torch.zeros_like(sign)
+    for weight, vector in zip(weights, vectors, strict=True):
+        same = (vector.sign() == sign) & (sign != 0)
+        total += weight * vector * same
+        mass += weight * same
+    return torch.where(mass > 0, total / mass.clamp_min(torch.finfo(mass.dtype).tiny), 0.0)
+
+
+def _limit(given: Ingredients, k: int, density: float) -> float:
+    """The smallest magnitude that model k keeps: of all its entries the share `density` is at least as large."""
+    if density == 1:
+        return 0.0
+    size = sum(tensor.numel() for tensor in given.states[k].values())
+    kept = max(1, round(density * size))
+    magnitudes = torch.cat([(given.states[k][n].double() - given.base(n)).abs().flatten() for n in given.states[k]])
+    return float(magnitudes.kthvalue(size - kept + 1).values)

@@ -1,0 +1,82 @@
+"""The expected calibration error against brute force, and its standard error against the formula of a case that has one."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from lmc_core.errors import BadInput
+from lmc_core.tasks.calibration import BINS, Calibration, confidence_sums
+from lmc_core.tasks.task import IGNORED
+
+
+def brute(probabilities: list[list[float]], targets: list[int], bins: int) -> tuple[float, list[list[int]]]:
+    """Guo et al. 2017, equation 3, prediction by prediction."""
+    members: list[list[int]] = [[] for _ in range(bins)]
+    for row, each in enumerate(probabilities):
+        sure = max(each)
+        members[next(b for b in range(bins) if sure <= (b + 1) / bins)].append(row)
+    total = 0.0
+    for inside in members:
+        if inside:
+            right = sum(probabilities[r].index(max(probabilities[r])) == targets[r] for r in inside) / len(inside)
+            sure = sum(max(probabilities[r]) for r in inside) / len(inside)
+            total += len(inside) / len(targets) * abs(right - sure)
+    return total, members
+
+
+def drawn(n: int, classes: int = 10, seed: int = 0) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return 2 * torch.randn(n, classes, generator=generator), torch.randint(classes, (n,), generator=generator)
+
+
+@pytest.mark.parametrize("bins", [1, 7, BINS])
+def test_against_brute_force(bins: int) -> None:
+    logits, targets = drawn(300)
+    found = Calibration(confidence_sums(logits, targets, bins))
+    expected, members = brute(logits.softmax(-1).tolist(), targets.tolist(), bins)
+    assert found.error == pytest.approx(expected, abs=1e-6)
+    curve = found.curve()
+    assert curve["share"] == pytest.approx([len(inside) / 300 for inside in members])
+    assert [value is None for value in curve["accuracy"]] == [not inside for inside in members]
+
+
+def test_tokens_count_one_by_one_and_those_to_be_ignored_not_at_all() -> None:
+    logits, targets = drawn(60)
+    whole = Calibration(confidence_sums(logits, targets))
+    windows = Calibration(confidence_sums(logits.view(6, 10, 10), targets.view(6, 10)))
+    assert windows.error == pytest.approx(whole.error) and windows.sums.shape == (6, BINS, 3)
+    hidden = targets.clone()
+    hidden[::2] = IGNORED
+    some = Calibration(confidence_sums(logits.view(6, 10, 10), hidden.view(6, 10)))
+    rest = Calibration(confidence_sums(logits[1::2], targets[1::2]))
+    assert some.error == pytest.approx(rest.error) and some.error != pytest.approx(whole.error)
+
+
+def test_what_is_known_in_advance() -> None:
+    targets = torch.zeros(10, dtype=torch.long)
+    sure = torch.full((10, 2), -30.0)
+    sure[:, 0] = 30.0
+    assert Calibration(confidence_sums(sure, targets)).error == pytest.approx(0, abs=1e-6)  # always sure, always right
+    assert Calibration(confidence_sums(sure, 1 - targets)).error == pytest.approx(1, abs=1e-6)  # always sure, always wrong
+    half = torch.tensor([0.0, 1e-7]).expand(10, 2)  # half sure, right half of the time
+    assert Calibration(confidence_sums(half, torch.arange(10) % 2)).error == pytest.approx(0, abs=1e-6)
+
+
+def test_the_standard_error_where_there_is_a_formula() -> None:
+    """One bin, all equally sure: the error is |right - p|, whose standard error is that of a share."""
+    targets = (torch.arange(400) % 4 == 0).long()  # right three times out of four, half sure
+    logits = torch.tensor([1e-6, 0.0]).expand(400, 2)
+    found = Calibration(confidence_sums(logits, targets))
+    assert found.error == pytest.approx(0.25, abs=1e-4)
+    assert found.stderr == pytest.approx((0.75 * 0.25 / 400) ** 0.5, rel=0.15)
+    assert found.stderr == Calibration(confidence_sums(logits, targets)).stderr  # by a fixed seed
+
+
+def test_bad_input() -> None:
+    logits, targets = drawn(4)
+    with pytest.raises(BadInput, match="At least 1 bin"):
+        confidence_sums(logits, targets, 0)
+    with pytest.raises(BadInput, match="At least 2 examples"):
+        _ = Calibration(confidence_sums(logits[:1], targets[:1])).stderr
