@@ -107,7 +107,7 @@ def _write(folder: Path, pair: AlignedPair) -> None:
     }
     try:
         draft.mkdir(parents=True)
-        _make_room(folder.parent)
+        make_room(folder.parent)
         models = {"a": pair.a, "b": pair.b} | ({} if pair.soft is None else {"soft": pair.soft.model})
         for name, model in models.items():
             save_file({key: tensor.contiguous() for key, tensor in model.state.items()}, draft / f"{name}.safetensors")
@@ -164,7 +164,7 @@ def _read(folder: Path, models: tuple[Model, Model]) -> AlignedPair | None:
     return pair
 
 
-def _make_room(parent: Path) -> None:
+def make_room(parent: Path) -> None:
     """Remove the pairs used longest ago until there is room for more."""
     held = [(path.stat().st_mtime, sum(file.stat().st_size for file in path.iterdir()), path) for path in parent.iterdir()]
     over = sum(size for _, size, _ in held) - ROOM
