@@ -51,6 +51,7 @@ class Mixture:
         self.experts = next(space for space in tree if space.kind == "experts")
         self.count = self.units.copies
         self.routers = torch.zeros(self.count, self.count, dtype=torch.float64)  # <row i of A, row j of B>, and other rows
+        self.row_lengths = torch.zeros(2, self.count, dtype=torch.float64)  # of these rows, squared, of A and of B
         self.parts: list[_Part] = []
         path = (*problem.layout.path(self.experts.name), self.experts.name)
         for block in problem.touching[self.experts.name]:
@@ -59,6 +60,7 @@ class Mixture:
             else:
                 rows = [problem.layout.rows(t, block, *path).flatten(0, -2) for t in _whole(moved, block)]
                 self.routers += problem.weights[block.name] * (rows[0] @ rows[1].mT)
+                self.row_lengths += problem.weights[block.name] * torch.stack([side.square().sum(-1) for side in rows])
         self._found: dict[tuple[int, int], tuple[Element, float]] = {}
 
     @property

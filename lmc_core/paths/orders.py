@@ -75,7 +75,7 @@ def all_orders(layout: Layout, root: str) -> Tensor:
         BadInput: if there are more than `MOST`.
     """
     groups, each = _sizes(layout, root)
-    count = factorial(groups) * factorial(each) ** groups
+    count = number_of_orders(layout, root)
     if count > MOST:
         raise BadInput(f"The experts of {root} have {count} orders; all orders are tried of at most {MOST}, as of 4 experts.")
     inside = list(permutations(range(each)))
@@ -86,6 +86,20 @@ def all_orders(layout: Layout, root: str) -> Tensor:
             for inner in product(inside, repeat=groups)
         ]
     )
+
+
+def number_of_orders(layout: Layout, root: str) -> int:
+    """How many orders the experts of a mixture have: those of the groups times those inside each."""
+    groups, each = _sizes(layout, root)
+    return factorial(groups) * factorial(each) ** groups
+
+
+def random_order(layout: Layout, root: str, generator: torch.Generator) -> Tensor:
+    """One order of the experts of a mixture, drawn uniformly, flat, int64 `[experts]`."""
+    groups, each = _sizes(layout, root)
+    outer = torch.randperm(groups, generator=generator)
+    inner = torch.stack([torch.randperm(each, generator=generator) for _ in range(groups)])
+    return (outer[:, None] * each + inner).flatten()
 
 
 def every_order(

@@ -175,4 +175,5 @@ def _followed(orders: Orders, examples: Examples, device: str, report: Report) -
             same = routing(line, few, ROUTED_POINTS, device, tell).listed()
             known.append((chosen, same))
         result[way] = same
+        report((number + 1) / len(lines), "following the routers' choices")
     return result
