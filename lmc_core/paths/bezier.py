@@ -1,0 +1,258 @@
+"""A quadratic Bezier curve between two models, whose bend is trained so that the loss along it is low.
+
+    theta(t) = (1 - t)^2 A + 2 t (1 - t) C + t^2 B
+    minimise over C   E_t E_(x, y)  loss( f[theta(t)](x), y ),     t ~ U(0, 1)
+
+(Garipov et al. 2018, arXiv 1802.10026.) It begins as the straight line, C = (A + B) / 2. It shows that two models are connected
+at all, and costs training; that a straight line after an alignment does as well is the stronger statement.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from lmc_core.errors import BadInput
+from lmc_core.matching.given import Learning, Report
+from lmc_core.models.model import Model
+from lmc_core.paths.curve import Forward, batch_size
+from lmc_core.paths.line import Line, in_single
+from lmc_core.tasks.task import IGNORED, Examples, InMemory
+
+State = Mapping[str, Tensor]
+WARM = 20  # steps until the full rate
+WATCHED = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875)  # where the held-out loss is measured
+SAVE_EVERY = 20.0  # seconds
+KEPT = ("best", "done", "history", "running", "spent")  # what a checkpoint holds besides bend and optimiser
+
+
+@dataclass(frozen=True)
+class Bezier:
+    """The curve from `a` (t = 0) to `b` (t = 1) that is drawn towards `bend`.
+
+    Raises:
+        Incompatible: if the parameters of the models differ in name or shape.
+    """
+
+    a: Model
+    b: Model
+    bend: State
+
+    def __post_init__(self) -> None:
+        Line(self.a, self.b)  # says what does not fit
+
+    @classmethod
+    def straight(cls, a: Model, b: Model) -> Bezier:
+        """The curve whose bend is the midpoint: the straight line, at the same pace."""
+        return cls(a, b, Line(a, b).state(0.5))
+
+    def state(self, lam: float) -> State:
+        """The parameters at t = `lam`; at 0 and 1 the end models' own tensors, bit for bit."""
+        if lam == 0.0:
+            return self.a.state
+        if lam == 1.0:
+            return self.b.state
+        return bent(self.a.state, self.bend, self.b.state, lam)
+
+
+def bent(a: State, bend: State, b: State, t: float) -> dict[str, Tensor]:
+    """(1 - t)^2 A + 2 t (1 - t) C + t^2 B, differentiable in C."""
+    weights = (1 - t) ** 2, 2 * t * (1 - t), t**2
+    return {
+        name: weights[0] * in_single(tensor) + weights[1] * in_single(bend[name]) + weights[2] * in_single(b[name])
+        for name, tensor in a.items()
+    }
+
+
+def loss_at(forward: nn.Module, a: State, bend: State, b: State, t: float, batch: Examples) -> Tensor:
+    """Mean loss of a batch at one point of the curve in nats, differentiable in the bend.
+
+    Args:
+        forward: of the models, a `paths.curve.Forward`.
+        a: parameters at 0.
+        bend: C.
+        b: parameters at 1.
+        t: where.
+        batch: on the device of the parameters.
+    """
+    named = {f"inner.{name}": tensor for name, tensor in bent(a, bend, b, t).items()}
+    logits = functional_call(forward, named, (batch.inputs,))
+    return F.cross_entropy(logits.flatten(0, -2), batch.targets.flatten(), ignore_index=IGNORED)
+
+
+@dataclass(frozen=True)
+class BendSettings:
+    """How the bend is trained.
+
+    Attributes:
+        steps: of Adam; the rate falls to zero over them.
+        batch: examples a step; 0 for 64 images, or as many windows as make 1,024 tokens.
+        rate: of Adam.
+        checks: how often the held-out loss is measured; the best bend is kept.
+    """
+
+    steps: int = 600
+    batch: int = 0
+    rate: float = 1e-3
+    checks: int = 10
+
+    def __post_init__(self) -> None:
+        for name, low in (("steps", 1), ("batch", 0), ("checks", 1)):
+            if getattr(self, name) < low:
+                raise BadInput(f"{name} should be {low} or more; {getattr(self, name)} came.")
+        if not 0 < self.rate < 1:
+            raise BadInput(f"The rate should lie between 0 and 1; {self.rate} came.")
+
+
+class Bending:
+    """One training of a bend, which can be saved and gone on from.
+
+    Args:
+        a: the model at 0.
+        b: the model at 1.
+        settings: how to train.
+        learning: examples of the training split, those held out of them, and a file to go on from.
+        progress: called with the share done and a few words; may raise to stop.
+    """
+
+    def __init__(
+        self, a: Model, b: Model, settings: BendSettings, learning: Learning, progress: Report = lambda share, words: None
+    ):
+        self.start, self.settings, self.learning, self.progress = Bezier.straight(a, b), settings, learning, progress
+        device = learning.device
+        self.forward = Forward(a).to(device)
+        self.ends = [{name: in_single(tensor).to(device) for name, tensor in model.state.items()} for model in (a, b)]
+        self.bend = {name: tensor.to(device).clone().requires_grad_() for name, tensor in self.start.bend.items()}
+        self.optimiser = torch.optim.Adam(list(self.bend.values()), lr=settings.rate)
+        images = learning.train.inputs.is_floating_point()
+        self.batch = settings.batch or (64 if images else max(1, 1024 // learning.train.inputs.shape[1]))
+        self.done, self.spent = 0, 0.0
+        self.history: list[list[float]] = []  # step, training loss since the last check, held-out loss
+        self.running: list[float] = []
+        self.best: dict[str, Any] = {}
+        self.whole = False  # no step is half done
+        seen = [InMemory(part).digest(torch.arange(len(part))) for part in (learning.train, learning.held_out)]
+        content = [asdict(settings), a.digest, b.digest, learning.seed, seen]
+        self.fingerprint = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+    def finish(self) -> tuple[Bezier, dict[str, Any]]:
+        """Train to the end; what is there is saved if anything interrupts.
+
+        Returns:
+            The curve whose held-out loss was lowest (at worst the straight line), and what to say of its training, as plain
+            JSON values.
+        """
+        self._restore()
+        begun = time.perf_counter() - self.spent
+        try:
+            self._train(begun)
+        except BaseException:
+            if self.whole:
+                self.spent = time.perf_counter() - begun
+                self._save()
+            raise
+        self.spent = time.perf_counter() - begun
+        if self.learning.checkpoint is not None:
+            self.learning.checkpoint.unlink(missing_ok=True)
+        curve = Bezier(self.start.a, self.start.b, {name: tensor.cpu() for name, tensor in self.best["bend"].items()})
+        return curve, {
+            "history": self.history,
+            "steps": self.done,
+            "best_step": self.best["step"],
+            "batch": self.batch,
+            "examples": len(self.learning.train),
+            "held_out": len(self.learning.held_out),
+            "learn_seconds": self.spent,
+        }
+
+    def _train(self, begun: float) -> None:
+        steps = self.settings.steps
+        if not self.history:
+            self._check()
+        saved = time.perf_counter()
+        while self.done < steps:
+            self.whole = False
+            loss = self._step()
+            if self.done % max(1, steps // self.settings.checks) == 0 or self.done == steps:
+                self._check()
+            self.whole = True
+            self.progress(self.done / steps, f"step {self.done} of {steps}, loss {loss:.3f} nats on the curve")
+            now = time.perf_counter()
+            if now - saved > SAVE_EVERY:
+                saved, self.spent = now, now - begun
+                self._save()
+
+    def _step(self) -> float:
+        """One step at a random point of the curve; returns its loss in nats."""
+        train, steps, device = self.learning.train, self.settings.steps, self.learning.device
+        generator = torch.Generator().manual_seed(self.learning.seed * 1_000_003 + self.done)  # of this step alone
+        rows = torch.randint(len(train), (self.batch,), generator=generator)
+        t = float(torch.rand((), generator=generator))
+        batch = Examples(train.inputs[rows].to(device), train.targets[rows].to(device))
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.settings.rate * min((self.done + 1) / WARM, 1.0) * (1 - self.done / steps)
+        self.optimiser.zero_grad()
+        loss = loss_at(self.forward, self.ends[0], self.bend, self.ends[1], t, batch)
+        loss.backward()
+        self.optimiser.step()
+        self.done += 1
+        self.running.append(float(loss.detach()))
+        return self.running[-1]
+
+    @torch.no_grad()
+    def _check(self) -> None:
+        """Measure the held-out loss along the curve, and keep the bend if it is the best so far."""
+        held, device = self.learning.held_out, self.learning.device
+        size, total = batch_size(self.start.a, held), 0.0
+        for batch in held.batches(size):
+            placed = Examples(batch.inputs.to(device), batch.targets.to(device))
+            found = [float(loss_at(self.forward, self.ends[0], self.bend, self.ends[1], t, placed)) for t in WATCHED]
+            total += len(batch) * sum(found) / len(found)
+        loss = total / len(held)
+        self.history.append([self.done, sum(self.running) / len(self.running) if self.running else loss, loss])
+        self.running = []
+        if not self.best or loss < self.best["loss"]:
+            bend = {name: tensor.detach().clone() for name, tensor in self.bend.items()}
+            self.best = {"loss": loss, "step": self.done, "bend": bend}
+
+    def _save(self) -> None:
+        path: Path | None = self.learning.checkpoint
+        if path is None or not self.best:
+            return
+        state = {
+            "fingerprint": self.fingerprint,
+            "bend": {name: tensor.detach() for name, tensor in self.bend.items()},
+            "optimiser": self.optimiser.state_dict(),
+            **{name: getattr(self, name) for name in KEPT},
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(".part")
+        torch.save(state, draft)
+        draft.replace(path)
+
+    def _restore(self) -> None:
+        path: Path | None = self.learning.checkpoint
+        if path is None or not path.is_file():
+            return
+        try:
+            state: Mapping[str, Any] = torch.load(path, weights_only=True, map_location=self.learning.device)
+        except Exception:  # a file that cannot be read is one that is not there
+            return
+        if state.get("fingerprint") != self.fingerprint:
+            return
+        for name in KEPT:
+            setattr(self, name, state[name])
+        with torch.no_grad():
+            for name, tensor in self.bend.items():
+                tensor.copy_(state["bend"][name])
+        self.optimiser.load_state_dict(state["optimiser"])
