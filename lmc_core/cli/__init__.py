@@ -27,6 +27,7 @@ COMMANDS = {
     "barrier": "lmc_core.cli.barrier",
     "group": "lmc_core.cli.group",
     "results": "lmc_core.cli.results",
+    "report": "lmc_core.cli.report",
     "train": "lmc_core.cli.train",
     "methods": "lmc_core.cli.methods",
     "worker": "lmc_core.cli.worker",

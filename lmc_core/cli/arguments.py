@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
+from lmc_core.cli.report import add_arguments as report
 from lmc_core.errors import BadInput
 from lmc_core.models.references import allowing_pickle
 
@@ -24,6 +25,7 @@ CLASS = (
     "class of one kind of space: residual, units, heads, query-key or value-output = none, permutation, orthogonal or "
     "invertible; repeatable. all=CLASS lowers every space to at most CLASS. What is left out gets its largest class"
 )
+READ_ONLY = "open the app for an audience: it shows what is stored, starts nothing and changes nothing"
 EXAMPLES = """examples:
   lmc                                             open the app
   lmc barrier vit-fashion-s0 vit-fashion-s1       align, then measure the loss along the line
@@ -66,6 +68,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"lmc {version('lmc-explorer')}")
+    parser.add_argument("--read-only", action="store_true", dest="audience", help=READ_ONLY)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
 
     def command(name: str, sentence: str) -> argparse.ArgumentParser:
@@ -74,6 +77,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     app = command("app", "Open the app in the browser (what `lmc` alone does).")
     app.add_argument("--port", type=int, help="port on 127.0.0.1; the first free one from 8501 when left out")
     app.add_argument("--no-browser", action="store_true", help="print the address only")
+    app.add_argument("--read-only", action="store_true", help=READ_ONLY)
 
     models = command("models", "List the shipped models, or public ones to fetch.")
     models.add_argument("--public", action="store_true", help="list public families of independently trained models")
@@ -136,6 +140,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     results.add_argument("--json", action="store_true", help="print a list of objects")
     results.add_argument("--delete", metavar="KEY", help="delete one result; the first digits of its key are enough")
 
+    report(command("report", "Write a study as a page, a folder for a paper, or an archive; or import one."))
+
     train = command("train", "Train a model of the zoo again from its recipe.")
     train.add_argument("name", nargs="?", metavar="NAME", help="of the recipe; see --list")
     train.add_argument("--all", action="store_true", help="train every model of the zoo")
@@ -152,8 +158,12 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     worker.add_argument("--idle", type=float, default=600.0, metavar="SECONDS", help="end after so long without a job")
 
     arguments = parser.parse_args(list(argv) or ["app"])
+    if arguments.command is None and arguments.audience:
+        arguments = parser.parse_args([*argv, "app"])
     if arguments.command is None:
         parser.error("a command is missing")
+    if arguments.audience and arguments.command != "app":
+        parser.error(f"--read-only is for the app; `lmc {arguments.command}` has no such option")
     if getattr(arguments, "allow_pickle", False):
         for name in {"model", "a", "b"} & vars(arguments).keys():
             setattr(arguments, name, allowing_pickle(getattr(arguments, name)))

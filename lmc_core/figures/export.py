@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import base64
-import csv
 import html
-import io
 import json
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
 import plotly.io
 
+from lmc_core.figures.private import without_places
 from lmc_core.figures.style import BODY, FAMILY, FONT, GROUNDS, Theme
+from lmc_core.figures.tables import Table
 from lmc_core.places import assets
 
 CONFIG: dict[str, Any] = {
@@ -27,27 +26,25 @@ CONFIG: dict[str, Any] = {
 }
 
 COLUMNS = ("lam", "loss", "loss_stderr", "chord", "excess", "excess_stderr")
+CURVES = ("setting", "model_a", "model_b", "task", "split", "examples", "method", *COLUMNS)
 
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline';
+ style-src 'unsafe-inline'; img-src data: blob:; font-src data:; base-uri 'none'; form-action 'none'">
 <title>{title}</title>
 <style>
 {fonts}
 body {{ margin: 0 auto; max-width: 1100px; padding: 16px; background: {paper}; color: {ink}; font: {size}px/1.5 {family}; }}
 figure {{ margin: 0; }}
 figcaption {{ color: {muted}; padding: 0 16px 16px; max-width: 75ch; }}
-</style>
+{style}</style>
 </head>
 <body>
-<figure>
-{figure}
-<figcaption>{caption}</figcaption>
-</figure>
+{body}
 <script type="application/json" id="results">{data}</script>
 </body>
 </html>
@@ -55,7 +52,11 @@ figcaption {{ color: {muted}; padding: 0 16px 16px; max-width: 75ch; }}
 
 
 def standalone_html(
-    figure: go.Figure, caption: str, data: Sequence[Mapping[str, Any]] | Mapping[str, Any], theme: Theme = "light"
+    figure: go.Figure,
+    caption: str,
+    data: Sequence[Mapping[str, Any]] | Mapping[str, Any],
+    theme: Theme = "light",
+    title: str = "Loss barrier",
 ) -> str:
     """Return a page that holds figure, caption, plotly.js, fonts and data, and asks nobody for anything.
 
@@ -64,27 +65,60 @@ def standalone_html(
         caption: plain text below it.
         data: JSON values, found in the page under the id ``results``.
         theme: of the page around the figure; should be that of the figure.
+        title: of the page.
+    """
+    body = f"<figure>\n{figure_html(figure, library=True)}\n<figcaption>{html.escape(caption)}</figcaption>\n</figure>"
+    return page_html(title, body, data, theme)
+
+
+def page_html(
+    title: str, body: str, data: Sequence[Mapping[str, Any]] | Mapping[str, Any], theme: Theme = "light", style: str = ""
+) -> str:
+    """Return a whole page around some HTML, with the fonts and data inside and a policy that forbids any request.
+
+    Args:
+        title: plain text.
+        body: HTML.
+        data: JSON values, found in the page under the id ``results``.
+        theme: of the page.
+        style: further rules.
     """
     ground = GROUNDS[theme]
-    body = plotly.io.to_html(
-        figure, config=CONFIG, include_plotlyjs=True, include_mathjax=False, full_html=False, default_width="100%"
-    )
     return PAGE.format(
-        title="Loss barrier",
-        fonts=_font_faces(),
+        title=html.escape(title),
+        fonts=font_faces(),
         paper=ground.paper,
         ink=ground.ink,
         muted=ground.muted,
         size=BODY,
         family=FAMILY,
-        figure=body,
-        caption=html.escape(caption),
-        data=results_json(data).replace("</", "<\\/"),
+        style=style,
+        body=body,
+        data=results_json(data).replace("<", "\\u003c"),  # nothing in a text can end the element
     )
 
 
-def _font_faces() -> str:
-    """The project's font as data inside the page, so that the file looks the same anywhere."""
+def figure_html(figure: go.Figure, library: bool = False, name: str | None = None) -> str:
+    """Return a figure as HTML that stays interactive; no button of it sends anything anywhere.
+
+    Args:
+        figure: what to show.
+        library: whether plotly.js comes with it; a page needs it once, before the first figure.
+        name: id of its element.
+    """
+    return plotly.io.to_html(
+        figure,
+        config=CONFIG,
+        include_plotlyjs=library,
+        include_mathjax=False,
+        full_html=False,
+        default_width="100%",
+        div_id=name,
+    )
+
+
+def font_faces() -> str:
+    """Return the project's font as rules of style with the data inside, so that a file looks the same anywhere."""
     faces = []
     for path in sorted((assets() / "fonts").glob("ibm-plex-sans-*.woff2")):
         _, _, _, script, weight, _ = path.stem.split("-")
@@ -98,8 +132,8 @@ def _font_faces() -> str:
 
 
 def results_json(data: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> str:
-    """Return results as JSON text."""
-    return json.dumps(data, indent=1, ensure_ascii=False)
+    """Return results as JSON text, with names in place of paths of this machine."""
+    return json.dumps(without_places(data), indent=1, ensure_ascii=False)
 
 
 def results_csv(results: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> str:
@@ -109,25 +143,23 @@ def results_csv(results: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> 
         results: the result dictionaries.
         labels: what each is called in the column ``setting``.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     scores = list(dict.fromkeys(str(result["score"]) for result in results))
-    writer.writerow(["setting", "model_a", "model_b", "task", "split", "examples", "method", *COLUMNS, *scores])
+    return Table.of((*CURVES, *scores), curve_rows(results, labels, scores)).csv()
+
+
+def curve_rows(results: Sequence[Mapping[str, Any]], labels: Sequence[str], scores: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """Yield one row for every point of every result, in the order of `CURVES` and then of the scores."""
     for result, label in zip(results, labels, strict=True):
-        head = [label, *result["models"], result["task"], result["split"], result["examples"], result["method"]]
+        head = (label, *result["models"], result["task"], result["split"], result["examples"], result["method"])
         for row in range(len(result["lam"])):
-            values = [result[name][row] if result.get(name) else "" for name in (*COLUMNS, *scores)]
-            writer.writerow([*head, *values])
-    return text.getvalue()
+            yield (*head, *(result[name][row] if result.get(name) else None for name in (*COLUMNS, *scores)))
 
 
 def can_draw_svg() -> bool:
     """Whether SVG can be made here: kaleido is installed and there is a browser for it."""
-    import importlib.util
+    from lmc_core.figures.drawing import missing_tools
 
-    return importlib.util.find_spec("kaleido") is not None and any(
-        shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-    )
+    return not missing_tools()
 
 
 def svg(figure: go.Figure, width: int = 1000) -> bytes:
@@ -137,4 +169,6 @@ def svg(figure: go.Figure, width: int = 1000) -> bytes:
         figure: what to draw; its own height is kept.
         width: in pixels.
     """
-    return plotly.io.to_image(figure, format="svg", width=width, height=figure.layout.height)
+    from lmc_core.figures.drawing import draw
+
+    return draw([figure], ["svg"], width)[0]["svg"]

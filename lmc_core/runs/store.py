@@ -124,6 +124,30 @@ class Store:
         content = {**json.loads(files["result.json"]), "cached": False}
         return Result(key, json.loads(files["request.json"]), content, self.root / key, written)
 
+    def adopt(self, folder: Path, key: str) -> bool:
+        """Take over a finished folder that lies in the store's own and was checked, such as one out of an archive.
+
+        Args:
+            folder: with all files of a result.
+            key: of its request.
+
+        Returns:
+            Whether it was taken; False when the key has a result already, and then the folder stays where it is.
+
+        Raises:
+            StoreError: the store cannot be written.
+        """
+        try:
+            for name in folder.iterdir():
+                with open(name, "rb+") as file:
+                    os.fsync(file.fileno())
+            _sync_folder(folder)
+            won = self._move(folder, key)
+            _sync_folder(self.root)
+        except OSError as error:
+            raise _write_error(self.root, error) from error
+        return won
+
     def list(self, limit: int | None = None) -> list[Result]:
         """Return the results, newest first, without checking hashes; `get` checks.
 

@@ -26,6 +26,7 @@ OPTIONS = {
     "server.headless": "true",
     "server.enableCORS": "true",
     "server.enableXsrfProtection": "true",
+    "server.maxUploadSize": "200",  # MB, of an archive of a study; nothing else is uploaded
     "browser.gatherUsageStats": "false",
     "browser.serverAddress": ADDRESS,
     "global.developmentMode": "false",
@@ -56,12 +57,13 @@ def command(port: int) -> list[str]:
     return [sys.executable, "-m", "streamlit", "run", str(app_folder() / "app.py"), *flags]
 
 
-def launch(port: int | None = None, browser: bool = True) -> int:
+def launch(port: int | None = None, browser: bool = True, read_only: bool = False) -> int:
     """Start the server, print its address, open a browser, and wait until it ends.
 
     Args:
         port: to listen on; by default the first free one from 8501.
         browser: whether to open one.
+        read_only: for an audience: the app shows what is stored, starts nothing and changes nothing.
 
     Returns:
         The exit code: 0 also after Ctrl-C.
@@ -75,7 +77,8 @@ def launch(port: int | None = None, browser: bool = True) -> int:
     if port is not None and _taken(port):
         raise BadInput(f"The port {port} is taken; leave --port out to get a free one.")
     # Streamlit prints an address of its own before the server answers; ours comes when it does.
-    server = subprocess.Popen(command(chosen), stdout=subprocess.DEVNULL)
+    environment = {**os.environ, "LMC_READ_ONLY": "1"} if read_only else None
+    server = subprocess.Popen(command(chosen), stdout=subprocess.DEVNULL, env=environment)
     address = f"http://{ADDRESS}:{chosen}"
     threading.Thread(target=_announce, args=(server, address, browser), daemon=True).start()
     previous = signal.signal(signal.SIGTERM, lambda *_: server.terminate())

@@ -142,9 +142,15 @@ def test_bad_arguments(arguments: list[str], words: str, lmc: Run):
 
 def test_no_command_and_app_open_the_app(lmc: Run, monkeypatch: pytest.MonkeyPatch):
     calls = []
-    monkeypatch.setattr("lmc_core.ui.launch.launch", lambda port, browser: calls.append((port, browser)) or 0)
+
+    def launch(port, browser, read_only):
+        calls.append((port, browser, read_only))
+        return 0
+
+    monkeypatch.setattr("lmc_core.ui.launch.launch", launch)
     assert [lmc().code, lmc("app", "--port", 8600, "--no-browser").code] == [0, 0]
-    assert calls == [(None, True), (8600, False)]
+    assert [lmc("--read-only").code, lmc("app", "--read-only").code, lmc("--read-only", "app").code] == [0, 0, 0]
+    assert calls == [(None, True, False), (8600, False, False), *[(None, True, True)] * 3]
 
 
 def test_worker_ends_when_idle(lmc: Run):

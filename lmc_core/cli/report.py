@@ -1,0 +1,169 @@
+"""`lmc report STUDY`: a study as one HTML file, as a folder for a paper, or as an archive for another installation."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lmc_core.cli.output import check_target, print_json, table
+from lmc_core.errors import BadInput
+
+if TYPE_CHECKING:
+    from lmc_core.runs.store import Store
+    from lmc_core.studies.study import Study
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what can be typed after `lmc report`."""
+    parser.add_argument("study", nargs="?", metavar="STUDY", help="name or title of a study; see --list")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write one page that opens offline, figures interactive")
+    parser.add_argument("--folder", type=Path, metavar="DIR", help="write SVG, PDF, PNG, CSV and captions into a new folder")
+    parser.add_argument("--archive", type=Path, metavar="FILE", help="write an archive that another installation imports")
+    parser.add_argument("--theme", choices=("light", "dark"), default="light", help="of the page (default: light)")
+    parser.add_argument(
+        "--add", nargs="+", default=[], metavar="KEY",
+        help="first put these results on one axis into the study, which is begun if it is not there; see `lmc results`",
+    )  # fmt: skip
+    parser.add_argument("--note", default="", metavar="TEXT", help="of what --add puts in")
+    parser.add_argument("--import", dest="source", type=Path, metavar="FILE", help="take in an archive, every hash checked")
+    parser.add_argument("--list", action="store_true", help="list the studies")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """List, import, or add to a study and write what was asked for."""
+    from lmc_core.runs.store import Store
+    from lmc_core.studies.store import Studies
+
+    store, studies = Store(), Studies()
+    writes = [arguments.html, arguments.folder, arguments.archive]
+    if arguments.source is not None:
+        if arguments.study or arguments.add or any(writes):
+            raise BadInput("--import stands alone; ask for the report in a second command.")
+        return import_archive(arguments.source, store, studies, arguments.json)
+    if arguments.list or arguments.study is None:
+        if any(writes) or arguments.add:
+            raise BadInput("A report needs the name of a study; `lmc report --list` names them.")
+        return list_studies(studies, arguments.json)
+    check_target(arguments.html, "--html")
+    check_target(arguments.archive, "--archive")
+    study = add(arguments.study, arguments.add, arguments.note, store, studies) if arguments.add else None
+    study = study or studies.find(arguments.study)
+    made = write(study, store, arguments)
+    if arguments.json:
+        return print_json({**study.to_json(), **made})
+    if not any(writes):
+        print(contents(study, store))
+
+
+def write(study: Study, store: Store, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Write the files that were asked for; says what was written, and what is missing in them, on standard error."""
+    from lmc_core.cli.progress import Progress
+    from lmc_core.studies.gather import gather, missing_of
+
+    made: dict[str, Any] = {}
+    if arguments.html is not None:
+        from lmc_core.studies.html import study_html
+
+        text, _ = study_html(study, store, arguments.theme)
+        put(arguments.html, text.encode())
+        made["html"] = str(arguments.html)
+    if arguments.folder is not None:
+        from lmc_core.studies.paper import write_folder
+
+        with Progress() as progress:
+            write_folder(study, store, arguments.folder, progress.report)
+        made["folder"] = str(arguments.folder)
+    if arguments.archive is not None:
+        import io
+
+        from lmc_core.studies.archive import write_archive
+
+        buffer = io.BytesIO()
+        write_archive(study, store, buffer)
+        put(arguments.archive, buffer.getvalue())
+        made["archive"] = str(arguments.archive)
+    for place in made.values():
+        print(f"Wrote {place}.", file=sys.stderr)
+    missing = missing_of(gather(study, store)) if made else []
+    if missing:
+        print(f"Not stored here and left out: {', '.join(key[:12] for key in missing)}.", file=sys.stderr)
+    return made
+
+
+def put(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all."""
+    draft = path.with_name(f".{path.name[:60]}-{secrets.token_hex(4)}")
+    try:
+        draft.write_bytes(data)
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def add(name: str, keys: list[str], note: str, store: Store, studies: Any) -> Study:
+    """Put results on one axis into a study, which is begun if there is none of that name or title."""
+    from lmc_core.errors import UnknownName
+    from lmc_core.studies.study import Entry
+
+    stored = [entry.key for entry in store.list()]
+    found = []
+    for text in keys:
+        matching = [key for key in stored if text and key.startswith(text.lower())]
+        if len(matching) != 1:
+            raise BadInput(
+                f"{len(matching) or 'No'} results have a key that begins with {text!r}; `lmc results` lists the keys."
+            )
+        found += matching
+    entry = Entry(keys=tuple(dict.fromkeys(found)), note=note)
+    try:
+        there = studies.find(name)
+    except UnknownName:
+        return studies.create(name, entries=(entry,))
+    return studies.update(there.name, lambda study: study.with_entry(entry))
+
+
+def import_archive(path: Path, store: Store, studies: Any, as_json: bool) -> None:
+    """Take in an archive, and say what came of it."""
+    from lmc_core.studies.unpack import read_archive
+
+    if not path.is_file():
+        raise BadInput(f"--import expects an archive; there is no file {str(path)!r}.")
+    with path.open("rb") as file:
+        done = read_archive(file, store, studies)
+    if as_json:
+        return print_json({**done.study.to_json(), "added": list(done.added), "kept": list(done.kept)})
+    kept = f"; {len(done.kept)} were here already" if done.kept else ""
+    print(f"Imported the study {done.study.name!r} with {len(done.added)} new results{kept}. Every hash was right.")
+
+
+def list_studies(studies: Any, as_json: bool) -> None:
+    """Print all studies."""
+    found = studies.list()
+    if as_json:
+        return print_json([study.to_json() for study in found])
+    if not found:
+        return print('There is no study yet; `lmc report "My title" --add KEY` begins one, or the page Studies of the app.')
+    rows = [
+        (study.name, study.title, str(len(study.entries)), str(len(study.keys)), study.changed[:16].replace("T", " "))
+        for study in found
+    ]
+    print(table(("name", "title", "pictures", "results", "changed (UTC)"), rows, left=2))
+
+
+def contents(study: Study, store: Store) -> str:
+    """What a study shows, in words."""
+    from lmc_core.figures.panels import headline
+    from lmc_core.studies.gather import gather
+
+    lines = [study.title, *([study.note] if study.note else [])]
+    for index, each in enumerate(gather(study, store), 1):
+        lines += ["", f"{index}. {each.title}", *([f"   {each.entry.note}"] if each.entry.note else [])]
+        for label, found in zip(each.labels, each.found, strict=True):
+            lines.append(f"   {found.key[:12]}  {label}: {headline(str(found.request.get('what')), found.result)[0]}")
+        lines += [f"   {key[:12]}  not stored here" for key in each.missing]
+    return "\n".join(lines)

@@ -1,0 +1,69 @@
+"""Results without the places of this machine: what leaves it names models and data, never where they lie.
+
+References to a person's own models and data hold whole paths (``path:/home/me/model``), because a worker must find them. They
+are not part of a request's key, so a result without them is still the same result.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+OWN = re.compile(r"((?:pickle:)?(?:path|text|images|file):)(.+)", re.DOTALL)
+# Two names after slashes that no word, address or other slash comes before; or a drive of Windows.
+PLACE = re.compile(
+    r"""(?<![\w./\\-])~?(?:/[^\s/\\'"<>|;,()\[\]{}]+){2,}/?"""
+    r"""|(?<!\w)[A-Za-z]:(?:[\\/]+[^\\/'"<>|;,()\[\]{}\n]+)+|(?<![\w\\])\\\\[^\s'"<>|;,()\[\]{}]+"""
+)
+
+
+def last_name(place: str) -> str:
+    """Return the last name of a path of any system: "/home/me/model/" -> "model"."""
+    names = [name for name in re.split(r"[\\/]", place) if name not in ("", ".", "..", "~")]
+    return names[-1] if names else "model"
+
+
+def without_places(content: T) -> T:
+    """Return JSON values, or text, with the last name in place of every path.
+
+    Args:
+        content: dictionaries, lists, texts and numbers; left as it is.
+    """
+    known = sorted({found[2] for text in _texts(content) if (found := OWN.fullmatch(text))}, key=len, reverse=True)
+    return _replaced(content, [place for place in known if re.search(r"[\\/]", place)])
+
+
+def has_places(content: Any) -> bool:
+    """Whether JSON values name a path."""
+    return content != without_places(content)
+
+
+def _texts(content: Any) -> Iterator[str]:
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, dict):
+        for name, value in content.items():
+            yield from _texts(name)
+            yield from _texts(value)
+    elif isinstance(content, list | tuple):
+        for value in content:
+            yield from _texts(value)
+
+
+def _replaced(content: Any, known: list[str]) -> Any:
+    if isinstance(content, str):
+        return _short(content, known)
+    if isinstance(content, dict):
+        return {_replaced(name, known): _replaced(value, known) for name, value in content.items()}
+    if isinstance(content, list | tuple):
+        return type(content)(_replaced(value, known) for value in content)
+    return content
+
+
+def _short(text: str, known: list[str]) -> str:
+    for place in known:  # these may hold spaces, which no pattern can tell from the end of a path
+        text = text.replace(place, last_name(place))
+    return PLACE.sub(lambda found: last_name(found[0]), text)
