@@ -4,8 +4,8 @@ import streamlit as st
 
 from lmc_core.errors import LmcError
 from lmc_core.figures.words import barrier_caption, labels_of
-from lmc_core.ui import address, catalogue, curves, status, work
-from lmc_core.ui.controls import choose_accuracy, choose_classes, choose_kept, choose_pair, choose_task
+from lmc_core.ui import address, catalogue, curves, parts, status, work
+from lmc_core.ui.controls import BOTH, SPLITS, choose_accuracy, choose_classes, choose_kept, choose_pair, choose_task
 from lmc_core.ui.setting import PLAIN
 
 KEY = "barrier"
@@ -24,7 +24,7 @@ with st.sidebar:
         st.error(str(error), icon=":material/error:")
         st.stop()
     task = choose_task(pair, known, KEY)
-    split, examples, points = choose_accuracy(KEY)
+    split, examples, points = choose_accuracy(KEY, (*SPLITS, BOTH))
     kept = choose_kept(setting, spaces, KEY)
 
 address.write(
@@ -45,11 +45,12 @@ address.write(
 try:
     largest = {kind: space["largest"] for kind, space in spaces.items()}
     wanted = list(dict.fromkeys([PLAIN, *kept, setting]))
-    requests = [work.request_of(pair, each, split, examples, points, task) for each in wanted]
-    lines = [
-        status.Curve(each.label(largest), request, work.stored(request.key))
-        for each, request in zip(wanted, requests, strict=True)
-    ]
+    lines = []
+    for each in wanted:
+        for of_data in split.split(" and "):
+            request = work.request_of(pair, each, of_data, examples, points, task)
+            label = each.label(largest) + (f", {of_data} split" if split == BOTH else "")
+            lines.append(status.Curve(label, request, work.stored(request.key)))
     status.show_status(lines, KEY, work.memory_note(pair[0]["reference"], points))
 except LmcError as error:
     st.error(str(error), icon=":material/error:")
@@ -65,5 +66,8 @@ st.caption(barrier_caption(results, labels))
 curves.show_facts(results, labels)
 curves.show_table(results, labels)
 curves.show_downloads(results, labels, KEY)
+if not work.read_only() or any(work.stored(work.layers_of(line.request).key) for line in lines):
+    st.subheader("Which part of the network costs what", anchor=False)
+    parts.show_parts(lines, KEY)
 with st.expander("What the matching maximised"):
     curves.show_objectives(results, labels, f"{KEY}_objective")

@@ -63,6 +63,19 @@ def folder_in_cache(reference: Reference, accept: Accept = lambda config: None) 
     )
 
 
+def in_cache(reference: Reference) -> bool:
+    """Whether a ``hf`` or ``timm`` reference can be read from the local cache, without asking anybody."""
+    repository = timm_repository(reference.name) if reference.kind == "timm" else reference.name
+    snapshot = _snapshot(repository, reference.revision)
+    if snapshot is None:
+        return False
+    try:
+        find_weights(snapshot, reference.allow_pickle)
+    except BadCheckpoint:
+        return False
+    return True
+
+
 def cache() -> Path:
     """The hub's local cache, from the hub's own environment variables."""
     chosen = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")

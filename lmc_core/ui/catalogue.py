@@ -13,16 +13,21 @@ from lmc_core.models.load import zoo
 
 
 def models() -> dict[str, dict[str, Any]]:
-    """Name -> what is known about each model of the zoo."""
+    """Name -> what is known about each model of the zoo, then about each of a person's own."""
+    from lmc_core.ui import own
+
     cards = zoo()
-    return {row["name"]: {**row, "digest": str(cards[row["name"]].get("digest"))} for row in listing()}
+    shipped = {row["name"]: {**row, "digest": str(cards[row["name"]].get("digest"))} for row in listing()}
+    return shipped | {name: row for name, row in own.models().items() if name not in shipped}
 
 
 def model_label(row: Mapping[str, Any]) -> str:
-    """Return a model with seed, width and score: "vit-fashion-s0 · seed 0 · width 96 · 90.1%"."""
+    """Return a model with seed, width and score, as far as they are known: "vit-fashion-s0 · seed 0 · width 96 · 90.1%"."""
     test = row["scores"].get("test", {})
-    score = percent(test.get("accuracy")) if "perplexity" not in test else f"perplexity {number(test['perplexity'])}"
-    return f"{row['name']} \u00b7 seed {row['seed']} \u00b7 width {row['width']} \u00b7 {score}"
+    parts = [str(row["name"]), "" if row["seed"] is None else f"seed {row['seed']}", f"width {row['width']}"]
+    if test:
+        parts.append(f"perplexity {number(test['perplexity'])}" if "perplexity" in test else percent(test.get("accuracy")))
+    return " \u00b7 ".join(part for part in parts if part)
 
 
 @st.cache_data(max_entries=64, show_spinner="Reading the model")

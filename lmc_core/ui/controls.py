@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
-from lmc_core.errors import BadInput
+from lmc_core.errors import BadInput, LmcError
 from lmc_core.symmetry.spaces import KINDS
-from lmc_core.ui import address, catalogue
-from lmc_core.ui.setting import PLAIN, Setting, all_classes, only_permutations
+from lmc_core.ui import address, catalogue, own, work
+from lmc_core.ui.setting import PLAIN, Setting, all_classes, only_permutations, with_residual
 
 Row = Mapping[str, Any]
 
 EXAMPLES = (50, 200, 500, 1000, None)
 POINTS = (5, 11, 25, 51)
-SPLITS = ("test", "validation")
+SPLITS = ("test", "validation", "train")
+BOTH = "test and train"
 METHODS = {
     "weight": "Weight matching",
     "activation": "Activation matching",
@@ -54,7 +55,34 @@ def choose_pair(known: Mapping[str, dict[str, Any]], key: str) -> tuple[dict[str
     b = st.selectbox(
         "Model B, at \u03bb = 1", names, key=f"{key}_b", format_func=label, help="It is moved into the coordinates of A."
     )
+    add_model(key)
     return known[a], known[b]
+
+
+def add_model(key: str) -> None:
+    """A field for a model that is not shipped; afterwards it is among those that can be chosen."""
+    if work.read_only():
+        return
+    name, said = f"{key}_add", f"{key}_add_said"
+
+    def take() -> None:
+        reference = str(st.session_state[name]).strip()
+        st.session_state[said] = ""
+        if reference:
+            try:
+                own.add(reference)
+                st.session_state[name] = ""
+            except LmcError as error:
+                st.session_state[said] = str(error)
+
+    with st.popover("Another model", icon=":material/add:", type="tertiary"):
+        st.text_input(
+            "Reference", key=name, on_change=take, placeholder="path:FOLDER, hf:ORG/NAME, timm:NAME.TAG",
+            help="A folder that the app may read, or a model in the hub's local cache. Nothing is fetched, no code is run.",
+        )  # fmt: skip
+        if st.session_state.get(said):
+            st.error(st.session_state[said], icon=":material/error:")
+        st.caption("Then choose it above. Supported families are listed on the page Models.")
 
 
 def _comparable(one: Row, other: Row) -> bool:
@@ -109,12 +137,12 @@ def choose_task(pair: Sequence[Row], known: Mapping[str, Row], key: str) -> str:
     return str(st.selectbox("Measured on", tasks, key=name, help="Models of different tasks can be compared on either."))
 
 
-def choose_accuracy(key: str) -> tuple[str, int | None, int]:
+def choose_accuracy(key: str, splits: Sequence[str] = SPLITS) -> tuple[str, int | None, int]:
     """How much of the data, and how many points; returns split, examples (None for all) and points."""
     st.subheader("How exact", anchor=False)
     address.prepare(f"{key}_examples", "examples", [str(n or "all") for n in EXAMPLES], "all")
     address.prepare(f"{key}_points", "points", list(POINTS), 25)
-    address.prepare(f"{key}_split", "split", list(SPLITS), "test")
+    address.prepare(f"{key}_split", "split", list(splits), "test")
     examples = st.select_slider(
         "Examples", [str(n or "all") for n in EXAMPLES], key=f"{key}_examples",
         help="The standard error falls with the square root of their number.",
@@ -122,7 +150,10 @@ def choose_accuracy(key: str) -> tuple[str, int | None, int]:
     points = st.select_slider(
         "Points on the line", list(POINTS), key=f"{key}_points", help="Four more are added around the maximum."
     )
-    split = st.segmented_control("Split", list(SPLITS), key=f"{key}_split", required=True, help="Neither was seen in training.")
+    split = st.segmented_control(
+        "Split", list(splits), key=f"{key}_split", required=True, width="stretch",
+        help="Test and validation were not seen in training. All of the training split takes several times as long.",
+    )  # fmt: skip
     return str(split), None if examples == "all" else int(examples), int(points)
 
 
@@ -163,7 +194,38 @@ def choose_kept(setting: Setting, spaces: Mapping[str, Row], key: str) -> list[S
                 words, icon=":material/add:", key=f"{key}_{name_of}", on_click=add, args=(other,),
                 disabled=other in (PLAIN, *kept), help="Stays in the figure beside what is chosen above.",
             )  # fmt: skip
+    _choose_grid(largest, key, add)
     return kept
+
+
+def _choose_grid(largest: Mapping[str, str], key: str, add: Callable[[Setting], None]) -> None:
+    """Several classes by several methods at once; each becomes a curve, and what is missing a job of the queue."""
+    families = {
+        "Permutations only": only_permutations(largest),
+        "Orthogonal residual": with_residual(largest, "orthogonal"),
+        "All classes": all_classes(largest),
+    }
+    with st.popover("A grid of settings", icon=":material/grid_on:", type="tertiary"):
+        classes = st.pills(
+            "Classes", list(families), selection_mode="multi", key=f"{key}_grid_classes",
+            help="Orthogonal residual: the stream is rotated, the rest is permuted.",
+        )  # fmt: skip
+        methods = st.pills(
+            "Methods", [m for m in METHODS if m != "none"], selection_mode="multi", format_func=METHODS.__getitem__,
+            key=f"{key}_grid_methods", help="Those that learn take the steps chosen above, 300 by default.",
+        )  # fmt: skip
+        steps = int(st.session_state.get(f"{key}_steps") or 300)
+        grid = [
+            Setting(method, families[name].classes, steps if method in LEARNING else None)
+            for name in classes for method in methods
+        ]  # fmt: skip
+
+        def take() -> None:
+            for other in grid:
+                add(other)
+
+        words = f"Add {len(grid)} curve{'s' if len(grid) != 1 else ''}"
+        st.button(words, key=f"{key}_grid", on_click=take, disabled=not grid, help="**Run** then computes them one by one.")
 
 
 def _from_address(spaces: Mapping[str, Row]) -> list[Setting]:

@@ -55,6 +55,7 @@ def show_table(results: Sequence[Result], labels: Sequence[str]) -> None:
                 f"Barrier ({unit})": estimate(result["barrier"], result["barrier_stderr"]),
                 "Of plain": percent(left, 0),
                 "at \u03bb": number(result["barrier_lam"]),
+                f"Area ({unit})": estimate(result.get("area"), result.get("area_stderr")),
                 f"Midpoint loss ({unit})": number(result["midpoint_loss"]),
                 f"Midpoint {result['score']}": percent(score) if result["score"] == "accuracy" else number(score),
                 "Function check": "\u2013" if result["function_error"] is None else number(result["function_error"], digits=2),
@@ -64,6 +65,11 @@ def show_table(results: Sequence[Result], labels: Sequence[str]) -> None:
         )
     whole = [{name: text if name == "Setting" else text.replace(" ", "\u00a0") for name, text in row.items()} for row in rows]
     st.table(pd.DataFrame(whole).set_index("Setting"), border="horizontal")
+    st.caption(
+        "Barrier: the largest excess of the loss over the chord between the end losses. Area: between curve and chord, the mean "
+        "excess over the line. Of plain: the barrier as a share of that of the plain average. Function check: the largest "
+        "relative difference of the outputs before and after the alignment."
+    )
 
 
 def show_facts(results: Sequence[Result], labels: Sequence[str]) -> None:

@@ -77,3 +77,12 @@ def only_permutations(largest: Mapping[str, str]) -> Setting:
     """Weight matching with permutations of all that can be reordered; the planes inside heads stay as they are."""
     still = {kind for kind, value in largest.items() if value in ("none", "signs")} | set(PLANES)
     return Setting.of("weight", {kind: "none" if kind in still else "permutation" for kind in largest})
+
+
+def with_residual(largest: Mapping[str, str], value: str) -> Setting:
+    """Permutations of all that can be reordered, and a class of its own for the residual stream, as far as it is admitted."""
+    classes = dict(only_permutations(largest).classes)
+    residual = SymmetryClass(largest["residual"]) if "residual" in largest else SymmetryClass.NONE
+    if residual.contains(SymmetryClass(value)):
+        classes["residual"] = value
+    return Setting.of("weight", classes)

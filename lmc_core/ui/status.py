@@ -39,7 +39,9 @@ class Curve:
         return self.request.key
 
 
-def show_status(curves: Sequence[Curve], key: str, note: str = "", noun: str = "curve") -> None:
+def show_status(
+    curves: Sequence[Curve], key: str, note: str = "", noun: str = "curve", verbs: tuple[str, str] = ("Run", "Cancel")
+) -> None:
     """Show one line on the state of all curves with the button that fits, and rerun the page when one has arrived.
 
     The button belongs to the page and only the words are polled: a click on a button that is being redrawn would be lost.
@@ -49,6 +51,7 @@ def show_status(curves: Sequence[Curve], key: str, note: str = "", noun: str = "
         key: prefix of the widgets' keys.
         note: what is said besides while something is not computed yet.
         noun: what one of them is called; its plural takes an s.
+        verbs: on the buttons that start and stop; a page with two of these lines needs two pairs.
     """
     refused = st.session_state.pop(f"{key}_refused", None)
     if refused:
@@ -79,10 +82,10 @@ def show_status(curves: Sequence[Curve], key: str, note: str = "", noun: str = "
         if work.read_only():
             return
         if active:
-            st.button("Cancel", key=f"{key}_cancel", on_click=_act, args=(key, work.cancel, active))
+            st.button(verbs[1], key=f"{key}_cancel", on_click=_act, args=(key, work.cancel, active))
             return
         todo = [curve.request for curve in missing or curves]
-        label = "Run again" if failed or not missing else "Run"
+        label = f"{verbs[0]} again" if failed or not missing else verbs[0]
         kind = "primary" if missing else "secondary"
         st.button(label, key=f"{key}_run", type=kind, on_click=_act, args=(key, work.submit, todo, not missing))
 

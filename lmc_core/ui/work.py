@@ -13,6 +13,7 @@ from lmc_core.errors import BadInput
 from lmc_core.figures.numbers import size
 from lmc_core.runs.executors import Local
 from lmc_core.runs.jobs import Job
+from lmc_core.runs.layers import LayersRequest
 from lmc_core.runs.request import BarrierRequest
 from lmc_core.runs.result import Request
 from lmc_core.runs.store import Store
@@ -51,6 +52,12 @@ def request_of(
     a, b = pair
     text = _request(a["reference"], b["reference"], setting.text, split, examples, points, task, (a["digest"], b["digest"]))
     return BarrierRequest.from_json(json.loads(text))
+
+
+def layers_of(request: Request) -> LayersRequest:
+    """Return the request for what each part of the network costs in the setting of a barrier's request."""
+    assert isinstance(request, BarrierRequest)
+    return LayersRequest.of(request)
 
 
 @st.cache_data(max_entries=128)

@@ -59,6 +59,9 @@ class Layer:
     def stored(self, key):
         return self.results.get(key)
 
+    def layers_of(self, request):
+        return SimpleNamespace(key=f"{request.key}|parts")
+
     def arrays(self, key):
         return {}
 
@@ -100,7 +103,7 @@ class Layer:
 @pytest.fixture
 def layer(monkeypatch: pytest.MonkeyPatch) -> Layer:
     fake = Layer()
-    for name in ("request_of", "stored", "arrays", "shipped", "jobs", "submit", "cancel"):
+    for name in ("request_of", "layers_of", "stored", "arrays", "shipped", "jobs", "submit", "cancel"):
         monkeypatch.setattr(work, name, getattr(fake, name))
     names = [("gpt2-plays-s0", "gpt2", 0), ("gpt2-plays-s1", "gpt2", 1), ("gpt2-austen-s0", "gpt2", 0)]
     names += [(f"vit-fashion-s{seed}", "vit", seed) for seed in range(3)]

@@ -1,0 +1,92 @@
+"""What averaging each part of a network alone costs, as bars by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from lmc_core.figures.numbers import number
+from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint, strokes, template
+from lmc_core.figures.words import Result, labels_of
+
+TOP, FOOT, SIDE = 56, 104, 64  # pixels
+HATCHES = ("", "/", ".", "x", "-", "+")  # beside the colour, so that nothing depends on it
+
+
+def layers_figure(
+    results: Sequence[Result],
+    theme: Theme = "light",
+    labels: Sequence[str] | None = None,
+    height: int = 380,
+    field: str = "cost",
+) -> go.Figure:
+    """Draw one group of bars for every part, one bar for every setting.
+
+    Args:
+        results: of `lmc_core.runs.layers.compute`.
+        theme: ``light``, ``dark`` or ``paper``.
+        labels: of the settings, in the order of the results.
+        height: in pixels.
+        field: ``cost`` of averaging a part, or ``swap`` for putting B's in its place.
+    """
+    ground = GROUNDS[theme]
+    figure = go.Figure(layout={"template": template(theme), "height": height})
+    names = list(labels or labels_of(results))
+    parts = list(dict.fromkeys(part for result in results for part in result["parts"]))
+    places = [list(level) for level in zip(*map(_levels, parts), strict=True)]
+    for place, (result, stroke, name) in enumerate(zip(results, strokes(list(results), theme), names, strict=True)):
+        known = {part: k for k, part in enumerate(result["parts"])}
+        values = [result[field][known[part]] if part in known else 0.0 for part in parts]
+        errors = [result[f"{field}_stderr"][known[part]] if part in known else 0.0 for part in parts]
+        figure.add_bar(
+            x=places, y=values, name=name, marker={
+                "color": faint(stroke.colour, 0.85), "line": {"color": stroke.colour, "width": 1},
+                "pattern": {
+                    "shape": HATCHES[place % len(HATCHES)], "fillmode": "overlay", "fgcolor": ground.paper, "size": 6,
+                    "solidity": 0.3,
+                },
+            }, error_y={"type": "data", "array": errors, "color": ground.ink, "thickness": 1, "width": 2},
+            customdata=list(zip(parts, errors, strict=True)),
+            hovertemplate=f"<b>{name}</b><br>%{{customdata[0]}}: %{{y:.3f}} ± %{{customdata[1]:.3f}} nats<extra></extra>",
+        )  # fmt: skip
+    what = "averaged with that of the other model" if field == "cost" else "replaced by that of the other model"
+    figure.add_annotation(
+        text=f"<b>Rise of the loss</b> when this part alone is {what} (nats)",
+        x=0, xref="paper", xanchor="left", xshift=-SIDE + 8,
+        y=1, yref="paper", yanchor="bottom", yshift=30, showarrow=False, font={"size": BODY}, name="heading",
+    )  # fmt: skip
+    figure.update_xaxes(tickfont={"size": SMALL}, fixedrange=True, dividercolor=ground.grid)
+    figure.update_yaxes(zeroline=True, zerolinecolor=ground.muted, zerolinewidth=1, nticks=6, fixedrange=True)
+    figure.update_layout(
+        barmode="group", bargap=0.25, margin={"l": SIDE, "r": 16, "t": TOP, "b": FOOT},
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom"}, showlegend=len(results) > 1,
+    )  # fmt: skip
+    return figure
+
+
+def _levels(part: str) -> tuple[str, str]:
+    """Layer and part, for an axis of two levels: ("layer 0", "attention"); what is in no layer stands alone."""
+    what, _, layer = part.rpartition(" ")
+    return (f"layer {layer}", what) if what else (part, "all of it")
+
+
+def layers_caption(results: Sequence[Result], labels: Sequence[str] | None = None) -> str:
+    """Return a caption for the bars that would stand in a paper, in plain text."""
+    if not results:
+        return "No result yet."
+    first, names = results[0], list(labels or labels_of(results))
+    a, b = first["models"]
+    sentences = [
+        f"Loss of {a} with one part of its parameters at a time half way to {b}, above its own loss of {number(first['loss'])} "
+        f"{first['unit']}, on {first['examples']:,} examples of the {first['split']} split of {first['task']}; bars show one "
+        "standard error over examples (after Adilova et al. 2024, layer-wise linear mode connectivity)."
+    ]
+    for name, result in zip(names, results, strict=True):
+        worst = max(range(len(result["cost"])), key=lambda k: result["cost"][k])
+        sentences.append(
+            f"{name}: most for {result['parts'][worst]} ({number(result['cost'][worst])}), "
+            f"all parts together {number(sum(result['cost']))}."
+        )
+    versions = first.get("versions") or {}
+    return " ".join(sentences) + f" LMC Explorer {versions.get('lmc', '')}, {str(first.get('date', ''))[:10]}."

@@ -1,0 +1,78 @@
+"""What averaging each part of a network alone costs: the request and its computation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from lmc_core.runs.aligned import aligned_pair
+from lmc_core.runs.request import PairRequest
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayersRequest(PairRequest):
+    """The loss of A with one part at a time half way to B, or in B's place, after an alignment or without one."""
+
+    what: str = "layers"
+
+
+def compute(
+    request: LayersRequest, report: Callable[[float, str], None] = lambda share, words: None
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Compute what each part costs.
+
+    Returns:
+        The result as plain JSON values, and the arrays ``own`` (nats, `[examples]`), ``half`` and ``swapped``
+        (`[parts, examples]`).
+
+    Raises:
+        BadInput: if the models are no longer those of the request.
+        FunctionChanged: if an alignment moved the outputs by more than rounding.
+    """
+    from lmc_core.matching.pair import common_form
+    from lmc_core.paths.layers import part_costs
+    from lmc_core.paths.line import Line
+    from lmc_core.runs.barrier import pair_facts
+    from lmc_core.runs.opened import asked, opened, size_of, stamped
+
+    report(0.0, "loading the models")
+    (a, b), task, examples = opened(request)
+    first = {"none": 0.0, "weight": 0.2}.get(request.method, 0.8)
+    pair = None
+    if request.method == "none":
+        line = Line(*common_form(a, b))
+    else:
+        pair = aligned_pair(request, (a, b), examples, task, lambda share, words: report(first * share, words))
+        line = Line(pair.a, pair.end)
+    begin = perf_counter()
+    words = f"measuring one part at a time on {len(examples)} examples"
+    found = part_costs(line, examples, request.device, lambda share: report(first + (1 - first) * share, words))
+    (half, half_error), (swap, swap_error) = found.above(found.half), found.above(found.swapped)
+    shapes = line.a.layout.shapes
+    result = {
+        **asked(request, task, len(examples)),
+        "parts": [part.name for part in found.parts],
+        "numbers": [sum(_count(shapes[name]) for name in part.parameters) for part in found.parts],
+        "loss": float(found.own.double().mean()),
+        "cost": half.tolist(),
+        "cost_stderr": half_error.tolist(),
+        "swap": swap.tolist(),
+        "swap_stderr": swap_error.tolist(),
+        **pair_facts(pair),
+        **size_of((a, b)),
+        "seconds": {"align": pair.seconds if pair else 0.0, "evaluate": perf_counter() - begin},
+        **stamped(),
+    }
+    return result, {name: getattr(found, name).numpy() for name in ("own", "half", "swapped")}
+
+
+def _count(shape: tuple[int, ...]) -> int:
+    count = 1
+    for size in shape:
+        count *= size
+    return count
