@@ -199,3 +199,52 @@ def test_a_method_that_learns_has_steps_and_an_address(at, layer):
     assert layer.requests[-1][0].startswith("learned~600.residual-orthogonal.")
     at.selectbox[2].set_value("weight").run()
     assert not [s for s in at.select_slider if s.label == "Steps"] and "steps" not in at.query_params
+
+
+def test_a_grid_of_classes_and_methods_becomes_a_queue(at, layer):
+    at.query_params["with"] = "none"
+    at.run()
+    at.get("button_group")  # the pills are drawn
+    at.pills(key="barrier_grid_classes").set_value(["Permutations only", "All classes"]).run()
+    at.pills(key="barrier_grid_methods").set_value(["weight", "activation"]).run()
+    button(at, "Add 4 curves").click().run()
+    assert not at.exception
+    assert len(parameter(at, "with")) == 4
+    button(at, "Run").click().run()
+    asked = [key for key, _ in layer.submitted]
+    assert len(asked) == len(set(asked)) == 5  # the plain average besides
+    assert layer.key("All classes, activation matching") in asked and layer.key("Permutations only") in asked
+
+
+def test_both_splits_are_curves_of_their_own(at, layer):
+    at.query_params["split"] = "test and train"
+    at.run()
+    assert not at.exception
+    assert {split for _, split, _, _ in layer.requests} == {"test", "train"}
+    assert "Plain average, train split" in words(at)
+
+
+def test_parts_are_measured_on_demand(at, layer):
+    layer.fill()
+    at.run()
+    button(at, "Measure the parts").click().run()
+    assert [key for key, _ in layer.submitted] == [
+        f"{layer.key(label)}|parts" for label in ("Plain average", "Permutations only", "All classes")
+    ]
+    assert "Stop measuring" in labels(at)
+
+
+def test_parts_are_drawn_with_their_numbers(at, layer):
+    layer.fill()
+    plain = layer.results[layer.key("Plain average")]
+    shared = {
+        name: plain[name] for name in ("models", "unit", "examples", "split", "task", "versions", "date", "method", "classes")
+    }
+    part = {"parts": ["input", "attention 0"], "cost": [0.5, -0.1], "cost_stderr": [0.02, 0.03]}
+    layer.results[f"{layer.key('Plain average')}|parts"] = shared | part | {
+        "swap": [1.0, 2.0], "swap_stderr": [0.1, 0.1], "loss": 0.3, "score": "accuracy",
+    }  # fmt: skip
+    at.run()
+    assert not at.exception
+    assert len(at.get("plotly_chart")) >= 2
+    assert "most for input (0.500)" in words(at) and "Not computed yet: Permutations only, All classes" in words(at)

@@ -1,0 +1,90 @@
+"""Models beside those that are shipped: what the page opens, what it refuses, and that it says no path."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lmc_core.errors import LmcError
+from lmc_core.ui import catalogue, own
+from lmc_core.ui.server import script
+
+
+@pytest.fixture
+def inside(tiny_gpt2_pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that the app may read, with a model in it."""
+    root = tmp_path / "allowed"
+    shutil.copytree(tiny_gpt2_pair[0], root / "mine")
+    monkeypatch.setenv("LMC_ROOTS", str(root))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    return root
+
+
+def test_a_folder_that_may_be_read(inside: Path) -> None:
+    row = own.row_of(f"path:{inside / 'mine'}")
+    assert row["family"] == "gpt2" and row["takes"] == "text" and row["reference"].startswith("path:")
+    assert catalogue.model_label(row).startswith(f"{row['name']} \u00b7 ")
+
+
+@pytest.mark.parametrize(
+    ("reference", "words"),
+    [
+        ("path:/etc", "elsewhere"),
+        ("path:{outside}", "elsewhere"),
+        ("pickle:path:{inside}", "safetensors"),
+        ("hf:nobody/nothing", "not in the local cache"),
+        ("timm:vit_small_patch16_224.augreg_in1k", "not in the local cache"),
+        ("nonsense", "no model"),
+        ("ftp:x", "no model"),
+        ("path:{inside}/empty", "no folder"),
+    ],
+)
+def test_what_is_refused(reference: str, words: str, inside: Path, tiny_gpt2_pair: tuple[Path, Path]) -> None:
+    with pytest.raises(LmcError, match=words) as caught:
+        own.row_of(reference.format(outside=tiny_gpt2_pair[0], inside=inside))
+    assert str(tiny_gpt2_pair[0]) not in str(caught.value)
+
+
+def test_a_link_out_of_the_folder_is_not_followed(inside: Path, tiny_gpt2_pair: tuple[Path, Path]) -> None:
+    (inside / "link").symlink_to(tiny_gpt2_pair[0])
+    with pytest.raises(LmcError, match="elsewhere"):
+        own.row_of(f"path:{inside / 'link'}")
+
+
+def test_models_that_were_kept_are_listed(
+    tiny_gpt2_pair: tuple[Path, Path], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert own.kept() == {}
+    shutil.copytree(tiny_gpt2_pair[0], home / "models" / "merged")
+    assert list(own.kept()) == ["merged"]
+    assert "merged" in catalogue.models()
+    monkeypatch.setenv("LMC_READ_ONLY", "1")
+    assert "merged" not in catalogue.models()
+
+
+def test_a_damaged_one_is_left_out(home: Path) -> None:
+    (home / "models" / "broken").mkdir(parents=True)
+    (home / "models" / "broken" / "config.json").write_text("{")
+    assert "broken" not in catalogue.models()
+
+
+def test_the_page_adds_a_model_and_says_why_it_does_not(inside: Path) -> None:
+    app = AppTest.from_file(str(script("barrier")), default_timeout=120).run()
+    app.text_input(key="barrier_add").set_value("path:/etc").run()
+    assert not app.exception and "elsewhere" in app.error[0].value and "/etc" not in app.error[0].value
+    app.text_input(key="barrier_add").set_value(f"path:{inside / 'mine'}").run()
+    assert not app.exception and not app.error
+    assert f"path:{inside / 'mine'}" in app.selectbox(key="barrier_a").options or any(
+        str(inside / "mine") in option or "tiny" in option for option in app.selectbox(key="barrier_a").options
+    )
+
+
+def test_a_server_for_an_audience_offers_no_such_field(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LMC_READ_ONLY", "1")
+    app = AppTest.from_file(str(script("barrier")), default_timeout=120).run()
+    assert not app.exception
+    assert "barrier_add" not in [field.key for field in app.text_input]
+    assert not {"Run", "Run again", "Cancel", "Measure the parts"} & {button.label for button in app.button}
