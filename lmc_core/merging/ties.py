@@ -13,6 +13,7 @@ result is that mean.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -49,7 +50,7 @@ def ties(given: Ingredients, settings: TiesSettings) -> Merged:
     return given.each(merge)
 
 
-def agreed(vectors: list[Tensor], weights: tuple[float, ...] | list[float]) -> Tensor:
+def agreed(vectors: list[Tensor], weights: Sequence[float]) -> Tensor:
     """Elect a sign for every entry and take the weighted mean of the vectors that have it; 0 where none has."""
     sign = sum(w * v for w, v in zip(weights, vectors, strict=True))
     assert isinstance(sign, Tensor)

@@ -1,0 +1,58 @@
+"""A merged model as an ordinary checkpoint, with a card that says where it came from.
+
+NAME/config.json, model.safetensors     as the model's own library writes them
+card.json                          models with digests, frame, method, settings, weights, scores, date, version
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lmc_core.errors import BadInput
+from lmc_core.models.companions import carry_over
+from lmc_core.models.model import Model
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+
+
+def require_name(name: str) -> str:
+    """Return the name of a new model.
+
+    Raises:
+        BadInput: if it could be anything but the name of one folder.
+    """
+    if not NAME.fullmatch(name) or name.endswith("."):
+        raise BadInput(f"A name of letters, digits, dots, hyphens and underscores is expected, at most 80; {name[:80]!r} came.")
+    return name
+
+
+def write_merged(model: Model, folder: Path, card: Mapping[str, Any]) -> None:
+    """Write a merged model, whole or not at all.
+
+    Args:
+        model: to write; tokenizer or preparation are taken from the folder that it says it was read from.
+        folder: to be made; must not exist.
+        card: JSON values; the name, family, number of parameters and digest of the model are put in front.
+
+    Raises:
+        BadInput: if there is something of that name already.
+    """
+    if folder.exists():
+        raise BadInput(f"There is a model named {folder.name!r} already; choose another name.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
+    try:
+        model.save(draft)
+        carry_over(model.folder, draft)
+        first = {"name": model.name, "family": model.family.name, "parameters": model.parameters, "digest": model.digest}
+        text = json.dumps(first | dict(card), indent=1) + "\n"
+        (draft / "card.json").write_text(text, encoding="utf-8")
+        draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)

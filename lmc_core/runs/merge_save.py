@@ -1,0 +1,102 @@
+"""Keep one merged model as an ordinary checkpoint, with its card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lmc_core.errors import BadInput
+from lmc_core.runs.merge import MergeRequest, facts_of
+from lmc_core.runs.merge_bench import opened_bench
+from lmc_core.runs.opened import stamped
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from lmc_core.models.model import Model
+
+Report = Callable[[float, str], None]
+
+
+def models_folder() -> Path:
+    """Where models that a person keeps lie."""
+    from lmc_core import places
+
+    return places.home() / "models"
+
+
+def save(request: MergeRequest, report: Report) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Merge, measure, and write into the folder of kept models, under the name that the request gives.
+
+    Raises:
+        BadInput: if there is a model of that name already.
+    """
+    from lmc_core.merging.checkpoint import require_name, write_merged
+
+    folder = models_folder() / require_name(request.save)
+    if folder.exists():
+        raise BadInput(f"There is a model named {folder.name!r} already; choose another name.")
+    model, card, result = produce(request, report, request.save)
+    write_merged(model, folder, card)
+    return result | {"saved": {"name": model.name, "digest": model.digest}}, {}
+
+
+def produce(request: MergeRequest, report: Report, name: str) -> tuple[Model, dict[str, Any], dict[str, Any]]:
+    """Merge in the one way that a request asks for, and measure.
+
+    Args:
+        request: with one way to merge, which gives a checkpoint.
+        report: called with the share done and a few words; may raise `Cancelled`.
+        name: of the new model.
+
+    Returns:
+        The model, its card, and the result as plain JSON values.
+    """
+    from lmc_core.merging.methods import get_merge
+
+    if len(request.merges) != 1 or not get_merge(request.merges[0][0]).checkpoint:
+        raise BadInput("One way to merge is expected whose outcome is one model; an output ensemble is several.")
+    bench = opened_bench(request, report)
+    models = bench.model_rows()
+    kind, settings = request.merges[0]
+    row, merged = bench.row(kind, dict(settings))
+    assert merged is not None
+    like = bench.models[0]
+    model = like.with_state(merged.state, name=name, card={})
+    result = {**facts_of(request, bench), "models_rows": models, "rows": [row], "lines": None, "simplex": None, **stamped()}
+    tasks = {original.card.get("task") for original in bench.models}
+    known = {"task": tasks.pop()} if len(tasks) == 1 and None not in tasks else {}
+    return model, known | card_of(request, result, row), result
+
+
+def card_of(request: MergeRequest, result: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
+    """What the card of a merged model says: where it came from, what was done, how good it is."""
+    from lmc_core.merging.methods import get_merge
+
+    method = get_merge(row["merge"])
+    who = zip(request.names, request.digests, request.weights, strict=False)  # an ancestor comes last and has no weight
+    scores = {
+        task["name"]: {key: value for key, value in row["measured"][task["name"]].items() if key != "reliability"}
+        | {"examples": task["examples"], "unit": task["unit"]}
+        for task in result["tasks"]
+    }
+    return {
+        "merged": {
+            "models": [{"name": name, "digest": digest, "weight": weight} for name, digest, weight in who],
+            "ancestor": result["ancestor"] or ({"stand_in": request.stand_in} if method.ancestor else None),
+            "method": method.name,
+            "title": method.title,
+            "source": method.source,
+            "settings": row["settings"],
+            "about": row["about"],
+            "frame": result["frame"],
+            "frame_settings": dict(request.settings),
+            "classes": dict(request.classes),
+            "function_errors": result["function_errors"],
+            "cycle_error": result["cycle_error"],
+        },
+        "scores": {result["split"]: scores},
+        "versions": result["versions"],
+        "date": result["date"],
+    }
