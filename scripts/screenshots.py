@@ -17,13 +17,18 @@ import time
 from pathlib import Path
 
 from lmc_core.ui.launch import ADDRESS, answers, command, free_port
+from lmc_core.ui.server import there
 
 ROOT = Path(__file__).resolve().parents[1]
 WITH = (
     "weight.residual-permutation.units-permutation.heads-permutation.query-key-none.value-output-none",
     "weight.residual-orthogonal.units-permutation.heads-permutation.query-key-invertible.value-output-invertible",
 )
-PAGES = {"start": "/", "barrier": f"/barrier?method=learned&with={WITH[0]}&with={WITH[1]}", "models": "/models"}
+CHOSEN = {  # what a page shows beside its first state
+    "barrier": f"?method=learned&with={WITH[0]}&with={WITH[1]}",
+    "lecture": "?step=8",
+}
+PAGES = {name: ("/" if name == "start" else f"/{name}") + CHOSEN.get(name, "") for name in there()}
 SIZES = {"1280": (1280, 800), "1920": (1920, 1080), "phone": (390, 844)}
 LIMIT = 120_000  # milliseconds until a page is drawn
 
