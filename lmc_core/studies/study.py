@@ -5,8 +5,8 @@ It holds keys, not results: equal requests are one result, however many studies 
 
 from __future__ import annotations
 
+import hashlib
 import re
-import secrets
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -128,7 +128,7 @@ def now() -> str:
 def name_of(title: str) -> str:
     """Return the name that a title gives: "ViT: two seeds" -> "vit-two-seeds"."""
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:50].strip("-") or f"study-{secrets.token_hex(3)}"
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:50].strip("-") or f"study-{hashlib.sha256(title.encode(errors='replace')).hexdigest()[:6]}"
 
 
 def _text(value: Any, limit: int) -> str:
