@@ -1,0 +1,70 @@
+"""Experts: all orders of the experts of two mixtures, what pairs of experts cost, and where the tokens go."""
+
+import streamlit as st
+
+from lmc_core.errors import LmcError
+from lmc_core.ui import address, catalogue, experts_controls, experts_view, status, work
+from lmc_core.ui.controls import choose_pair, choose_task
+
+KEY = "experts"
+
+known = experts_controls.mixtures(catalogue.models())
+st.title("Orders of experts", anchor=False)
+st.markdown(
+    "The experts of a mixture are numbered as chance had it, so the same function is stored in many orders. Averaging two "
+    "mixtures averages expert 0 with expert 0, whether they are related or not. **See how far the blue line lies below the "
+    "dashed black one**: that is what the order alone is worth."
+)
+if len(known) < 2:
+    st.info(
+        "This page compares two mixtures of experts, and there are fewer than two. `lmc train --list` names the recipes that "
+        "make them; models without experts belong on the page Barrier."
+    )
+    st.stop()
+
+with st.sidebar:
+    pair = choose_pair(known, KEY)
+    try:
+        rest, setting = experts_controls.choose_rest(pair, KEY)
+    except LmcError as error:
+        st.error(str(error), icon=":material/error:")
+        st.stop()
+    task = choose_task(pair, known, KEY)
+    split, examples, points = experts_controls.choose_exactness(KEY)
+
+try:
+    request = experts_controls.orders_of(work.request_of(pair, setting, split, examples, points, task), points)
+    result = work.stored(request.key)
+    line = status.Curve("All orders", request, result)
+    status.show_status([line], KEY, experts_controls.time_note(pair[0], examples, points), noun="fan")
+except LmcError as error:
+    st.error(str(error), icon=":material/error:")
+    st.stop()
+
+state = {
+    "a": pair[0]["name"],
+    "b": pair[1]["name"],
+    "rest": rest,
+    "task": task,
+    "split": split,
+    "examples": str(examples or "all"),
+    "points": str(points),
+}
+if result is None:
+    address.write(state | {name: st.query_params.get(name) for name in ("layer", "order")})
+    experts_view.show_empty([row["name"] for row in pair], split, KEY)
+    st.stop()
+
+fan = experts_controls.choose_fan(result, KEY)
+experts_view.show_fan(result, fan, KEY)
+experts_view.show_facts(result)
+st.subheader("Every order", anchor=False)
+experts_view.show_ranks(result, KEY)
+st.subheader("What pairs of experts cost", anchor=False)
+experts_view.show_costs(result, fan, KEY)
+st.subheader("Where the tokens go", anchor=False)
+experts_view.show_routing(result, fan, KEY)
+with st.expander("Numbers"):
+    experts_view.show_table(result)
+experts_view.show_downloads(result, fan, KEY)
+address.write(state | {"layer": st.session_state[f"{KEY}_layer"], "order": st.session_state[f"{KEY}_order"]})
