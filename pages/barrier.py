@@ -51,7 +51,8 @@ try:
             request = work.request_of(pair, each, of_data, examples, points, task)
             label = each.label(largest) + (f", {of_data} split" if split == BOTH else "")
             lines.append(status.Curve(label, request, work.stored(request.key)))
-    status.show_status(lines, KEY, work.memory_note(pair[0]["reference"], points))
+    missing = [line.request for line in lines if line.result is None]
+    status.show_status(lines, KEY, work.run_note(missing, pair[0]["reference"], points) if missing else "")
 except LmcError as error:
     st.error(str(error), icon=":material/error:")
     st.stop()

@@ -94,11 +94,16 @@ def _progress(curves: Sequence[Curve], jobs: list[Job]) -> None:
     """The progress of all curves together, with words on the one that is being computed."""
     job = next((job for job in jobs if job.state == "running"), jobs[0])
     label = next(curve.label for curve in curves if curve.key == job.key)
-    said = "stopping" if job.cancel else (job.message or "waiting for the worker").rstrip(".")
+    said = "stopping" if job.cancel else (job.message or _waiting(job)).rstrip(".")
     more = f"; {len(jobs) - 1} more to go" if len(jobs) > 1 else ""
     done = len(curves) - len(jobs) + sum(job.progress for job in jobs)
     text = f"{label}: {said[0].lower()}{said[1:]}, {job.progress:.0%}{_left(job)}{more}"
     st.progress(min(done / len(curves), 1.0), text=text)
+
+
+def _waiting(job: Job) -> str:
+    before = work.position(job.key) if job.state == "queued" else 0
+    return f"waiting, {before} before this one" if before else "waiting for the worker"
 
 
 def _left(job: Job) -> str:

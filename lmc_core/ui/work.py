@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from lmc_core.errors import BadInput
-from lmc_core.figures.numbers import size
+from lmc_core.figures.numbers import seconds, size
 from lmc_core.runs.executors import Local
 from lmc_core.runs.jobs import Job
 from lmc_core.runs.layers import LayersRequest
@@ -68,6 +68,23 @@ def memory_note(reference: str, points: int) -> str:
     return f"This takes about {size(memory_of(reference, points).peak)} of memory."
 
 
+def run_note(requests: Sequence[Request], reference: str, points: int) -> str:
+    """Say how much memory and time some runs take before they start: "This takes about 345 MB of memory and 40 s."."""
+    from lmc_core.runs.duration import expected_seconds
+    from lmc_core.tasks import TASKS
+
+    asked = [each for each in requests if isinstance(each, BarrierRequest)]
+    results = [entry.result for entry in Store().list(limit=200) if entry.request.get("what") == "barrier"]
+    total = 0.0
+    for request in asked:
+        there = len(TASKS[request.task].source(request.split, request.length or 128)) if request.task in TASKS else 1000
+        took = expected_seconds(request, results, there)
+        if took is None:
+            return memory_note(reference, points)
+        total += took
+    return f"{memory_note(reference, points).removesuffix('.')} and {seconds(total)}."
+
+
 def stored(key: str) -> dict[str, Any] | None:
     """Return a result from the store, or None."""
     found = Store().get(key)
@@ -113,6 +130,20 @@ def submit(requests: Iterable[Request], fresh: bool = False) -> None:
     local = Local()
     for request in requests:
         local.submit(request, fresh=fresh)
+
+
+def position(key: str) -> int:
+    """Return how many jobs come before a waiting one."""
+    return Local().jobs.position(key) or 0
+
+
+def running() -> list[Job]:
+    """Return every job that runs or waits, of any page and any person; none on a server for an audience."""
+    if read_only():
+        return []
+    local = Local()
+    local.tend()
+    return local.jobs.active()
 
 
 def cancel(keys: Iterable[str]) -> None:

@@ -114,6 +114,9 @@ def layer(monkeypatch: pytest.MonkeyPatch) -> Layer:
         for kind, largest in LARGEST.items()
     }
     monkeypatch.setattr(work, "memory_note", lambda reference, points: "This takes about 345 MB of memory.")
+    monkeypatch.setattr(work, "run_note", lambda requests, reference, points: "This takes about 345 MB of memory and 40 s.")
+    monkeypatch.setattr(work, "position", lambda key: 2)
+    monkeypatch.setattr(work, "running", lambda: [job for job in fake.table.values() if job.active])
     monkeypatch.setattr(catalogue, "models", lambda: known)
     monkeypatch.setattr(catalogue, "spaces", lambda row: spaces)
     return fake

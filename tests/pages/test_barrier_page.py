@@ -248,3 +248,14 @@ def test_parts_are_drawn_with_their_numbers(at, layer):
     assert not at.exception
     assert len(at.get("plotly_chart")) >= 2
     assert "most for input (0.500)" in words(at) and "Not computed yet: Permutations only, All classes" in words(at)
+
+
+def test_a_waiting_run_says_how_many_come_first(at, layer):
+    layer.job(layer.key("Plain average"), "queued")
+    at.run()
+    assert at.get("progress")[0].proto.text.startswith("Plain average: waiting, 2 before this one")
+
+
+def test_a_run_says_what_it_takes_before_it_starts(at, layer):
+    at.run()
+    assert "345 MB of memory and 40 s" in words(at)

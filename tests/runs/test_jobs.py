@@ -224,3 +224,14 @@ def test_unusable_files_are_clear_errors(tmp_path: Path, ask: Ask) -> None:
     newer.close()
     with pytest.raises(StoreError, match="another version"):
         Jobs(tmp_path / "newer.sqlite").active()
+
+
+def test_ended_jobs_are_forgotten_after_a_month(jobs: Jobs, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, waiting, new = ask(), ask(), ask()
+    claimed(jobs, old)
+    jobs.finish(old.key, "cpu:w")
+    jobs.submit(waiting)
+    later = time.time() + 31 * 24 * 3600
+    monkeypatch.setattr("lmc_core.runs.jobs.time.time", lambda: later)
+    jobs.submit(new)
+    assert jobs.get(old.key) is None and state(jobs, waiting) == state(jobs, new) == "queued"
