@@ -227,7 +227,7 @@ def test_unusable_files_are_clear_errors(tmp_path: Path, ask: Ask) -> None:
 
 
 def test_ended_jobs_are_forgotten_after_a_month(jobs: Jobs, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
-    old, waiting, new = ask(), ask(), ask()
+    old, waiting, new = ask("old"), ask("waiting"), ask("new")
     claimed(jobs, old)
     jobs.finish(old.key, "cpu:w")
     jobs.submit(waiting)
