@@ -50,6 +50,7 @@ MEANINGS: dict[str, Meaning] = {
     "activation": Meaning("activation matching", "#007a5c", "#2fc79c", "12px,3px,3px,3px", "triangle-up"),
     "learned": Meaning("learned, one side", "#b84a00", "#ff955c", "16px,4px", "cross"),
     "dual": Meaning("learned, both sides", "#9c3f78", "#e8a3cc", "9px,3px,3px,3px,3px,3px", "star"),
+    "bend": Meaning("curved path", "#6a3fb0", "#c0a5ff", "24px,3px", "hourglass"),
 }
 EXTRA_DASHES = ("3px,3px", "14px,3px,4px,3px", "20px,5px", "7px,2px")  # for several settings of one meaning
 EXTRA_MARKERS = ("pentagon", "hexagon", "x", "triangle-down")

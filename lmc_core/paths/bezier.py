@@ -31,7 +31,7 @@ from lmc_core.tasks.task import IGNORED, Examples, InMemory
 
 State = Mapping[str, Tensor]
 WARM = 20  # steps until the full rate
-WATCHED = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875)  # where the held-out loss is measured
+WATCHED = (0.25, 0.5, 0.75)  # where the held-out loss is measured
 SAVE_EVERY = 20.0  # seconds
 KEPT = ("best", "done", "history", "running", "spent")  # what a checkpoint holds besides bend and optimiser
 
@@ -101,10 +101,10 @@ class BendSettings:
         checks: how often the held-out loss is measured; the best bend is kept.
     """
 
-    steps: int = 600
+    steps: int = 300
     batch: int = 0
-    rate: float = 1e-3
-    checks: int = 10
+    rate: float = 3e-3
+    checks: int = 6
 
     def __post_init__(self) -> None:
         for name, low in (("steps", 1), ("batch", 0), ("checks", 1)):

@@ -1,7 +1,7 @@
 """The loss on a grid of a plane, coarse to fine and from the centre outwards, so that what is stopped is a picture already.
 
 A grid of n x n points is filled level by level: first every 2^k-th point counted from the centre, then those of every
-2^(k-1)-th that are not there yet, and so on. A grid of 2n - 1 on the same square begins with all points of the one of n.
+2^(k-1)-th that are not there yet, and so on. A grid of 2n - 1 on the same rectangle begins with all points of the one of n.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TOGETHER = 16  # points that go through the data together; what is stopped loses
 
 @dataclass(frozen=True)
 class Grid:
-    """A square of n x n points.
+    """A rectangle of n x n points.
 
     Attributes:
         u: of the columns, increasing, float64 `[n]`.
@@ -35,12 +35,12 @@ class Grid:
     v: Tensor
 
     @classmethod
-    def square(cls, centre: tuple[float, float], half: float, resolution: int) -> Grid:
-        """A square around a point.
+    def box(cls, centre: tuple[float, float], halves: tuple[float, float], resolution: int) -> Grid:
+        """A rectangle around a point.
 
         Args:
-            centre: its middle.
-            half: half the length of a side.
+            centre: its middle, (u, v).
+            halves: half the length of its sides along u and v.
             resolution: points along a side.
 
         Raises:
@@ -48,13 +48,20 @@ class Grid:
         """
         if not FEWEST <= resolution <= MOST:
             raise BadInput(f"The resolution of a plane should lie between {FEWEST} and {MOST}; {resolution} came.")
-        step = 2 * half / (resolution - 1)
-        offsets = torch.arange(resolution, dtype=torch.float64) * step - half
-        return cls(centre[0] + offsets, centre[1] + offsets)
+        axes = []
+        for middle, half in zip(centre, halves, strict=True):
+            step = 2 * half / (resolution - 1)
+            axes.append(middle + (torch.arange(resolution, dtype=torch.float64) * step - half))
+        return cls(*axes)
+
+    @classmethod
+    def square(cls, centre: tuple[float, float], half: float, resolution: int) -> Grid:
+        """A square around a point; see `box`."""
+        return cls.box(centre, (half, half), resolution)
 
     @classmethod
     def around(cls, points: Sequence[tuple[float, float]], resolution: int, margin: float = MARGIN) -> Grid:
-        """The square around some points, with room around them; see `square`.
+        """The square around some points, with room around them; see `box`.
 
         Args:
             points: what lies inside.
@@ -65,6 +72,16 @@ class Grid:
         longer = max(high[0] - low[0], high[1] - low[1])
         centre = (low[0] + high[0]) / 2, (low[1] + high[1]) / 2
         return cls.square(centre, longer * (0.5 + margin), resolution)
+
+    @classmethod
+    def along(cls, base: float, control: tuple[float, float], resolution: int, margin: float = MARGIN) -> Grid:
+        """The rectangle of a curve from (0, 0) to (base, 0) that is drawn towards a point; its sides differ.
+
+        The curve rises to half the height of the point; room above and below is of that order, whatever the base.
+        """
+        low, high = min(0.0, control[0]), max(base, control[0])
+        half = (high - low) * (0.5 + margin)
+        return cls.box(((low + high) / 2, control[1] / 2), (half, 1.2 * abs(control[1])), resolution)
 
 
 def levels(resolution: int) -> list[list[tuple[int, int]]]:

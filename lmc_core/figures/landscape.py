@@ -1,0 +1,186 @@
+"""The loss on a plane as a map with contours, and as a surface; models as points, paths between them as lines.
+
+Low loss is saturated, high loss fades into the ground. The scale of colours is logarithmic and ends at the loss of guessing,
+which everything worse shares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from lmc_core.figures.landscape_data import Landscape, Route
+from lmc_core.figures.numbers import number, percent
+from lmc_core.figures.style import BODY, GROUNDS, SMALL, Stroke, Theme, faint, strokes, template
+
+HEIGHT, WIDTH = 590, 680  # pixels
+LEVELS = 12  # contours
+RAMPS = {  # from low loss to high
+    "light": ["#06304f", "#0b4a75", "#1f6a9c", "#4f93bf", "#86b6d6", "#b9d5e8", "#e2eef6", "#f6fafc"],
+    "dark": ["#d8effc", "#a6d8f5", "#6cbbe8", "#3c95c8", "#26709f", "#1c5075", "#163850", "#141f29"],
+}
+TICKS = [m * 10.0**p for p in range(-6, 4) for m in (1, 1.5, 2, 3, 4, 5, 7)]
+GRID = "grid"  # name of the trace whose points can be clicked
+
+
+def ramp(theme: Theme) -> list[list[Any]]:
+    """The scale of colours, from low loss (0) to high (1)."""
+    colours = RAMPS["dark" if theme == "dark" else "light"]
+    return [[i / (len(colours) - 1), colour] for i, colour in enumerate(colours)]
+
+
+def contour_figure(
+    scene: Landscape | None,
+    theme: Theme = "light",
+    paths: Sequence[Route] = (),
+    chosen: tuple[int, int] | None = None,
+    height: int = HEIGHT,
+) -> go.Figure:
+    """Draw a plane as a map.
+
+    Args:
+        scene: what was measured, finished or not; None for empty axes that keep the place.
+        theme: ``light``, ``dark`` or ``paper``.
+        paths: drawn on it.
+        chosen: row and column of a point that is marked.
+        height: in pixels.
+    """
+    figure = go.Figure(layout={"template": template(theme), "height": height})
+    figure.update_layout(margin={"l": 62, "r": 74, "t": 12, "b": 56}, showlegend=False, dragmode=False, hovermode="closest")
+    _axes(figure, scene, theme)
+    if scene is None:
+        return figure
+    low, high = (float(np.log10(x)) for x in scene.limits)
+    size = (high - low) / LEVELS
+    figure.add_contour(
+        x=scene.u, y=scene.v, z=scene.height, colorscale=ramp(theme), zmin=low, zmax=high, hoverinfo="skip", name="loss",
+        contours={"start": low + size, "end": high - size / 2, "size": size, "coloring": "fill"}, autocontour=False,
+        line={"width": 0.7, "color": faint(GROUNDS[theme].ink, 0.35), "smoothing": 0.8}, connectgaps=False,
+        colorbar=_bar(scene, theme),
+    )  # fmt: skip
+    _clickable(figure, scene)
+    for route, stroke in zip(paths, route_strokes(paths, theme), strict=True):
+        _route(figure, route, stroke, theme)
+    _models(figure, scene, theme)
+    _labels(figure, scene, paths, theme)
+    if chosen is not None:
+        _mark(figure, scene, chosen, theme)
+    return figure
+
+
+def route_strokes(paths: Sequence[Route], theme: Theme) -> list[Stroke]:
+    """How paths are drawn; sides of a triangle share one stroke."""
+    drawn = strokes([{"method": route.method, "classes": route.classes} for route in paths], theme)
+    triangle = len(paths) == 3 and len({route.method for route in paths}) == 1
+    return [drawn[0]] * 3 if triangle else drawn
+
+
+def _axes(figure: go.Figure, scene: Landscape | None, theme: Theme) -> None:
+    ground = GROUNDS[theme]
+    kind = scene.facts.get("kind") if scene else "pair"
+    names = ("first direction", "second direction") if kind == "random" else ("along the first two models", "across")
+    unit = "share of the filters' norms" if kind == "random" else "distance of parameters"
+    limits = [(float(a[0]), float(a[-1])) for a in (scene.u, scene.v)] if scene else [(-1.0, 1.0)] * 2
+    common = {"fixedrange": True, "showgrid": False, "nticks": 6, "constrain": "domain"}
+    figure.update_xaxes(range=limits[0], title={"text": f"{names[0]} ({unit})", "standoff": 10}, **common)
+    figure.update_yaxes(range=limits[1], title={"text": names[1], "standoff": 6}, **common)
+    for axes in (figure.update_xaxes, figure.update_yaxes):
+        axes(title={"font": {"size": SMALL, "color": ground.muted}})
+    if kind != "bend":
+        figure.update_yaxes(scaleanchor="x", scaleratio=1)
+
+
+def _bar(scene: Landscape, theme: Theme) -> dict[str, Any]:
+    """The scale of colours with losses in nats at its ticks; its top says what is shared."""
+    low, high = scene.limits
+    inside = [t for t in TICKS if low * 1.06 < t < high / 1.06]
+    while len(inside) > 7:
+        inside = inside[::2]
+    top = ("\u2265 " if float(np.nanmax(scene.loss, initial=0.0)) > high else "") + number(high)
+    values = [low, *inside, high]
+    return {
+        "tickvals": [float(np.log10(v)) for v in values],
+        "ticktext": [number(low), *(number(v, digits=2) for v in inside), top],
+        "title": {"text": "loss", "side": "top", "font": {"size": SMALL}},
+        "tickfont": {"size": SMALL, "color": GROUNDS[theme].muted},
+        "thickness": 14, "len": 1.0, "x": 1.0, "xpad": 10, "ypad": 0, "outlinewidth": 0,
+    }  # fmt: skip
+
+
+def _clickable(figure: go.Figure, scene: Landscape) -> None:
+    """Every measured point, unseen, for hovering and clicking."""
+    rows, columns = np.nonzero(scene.measured)
+    figure.add_scatter(
+        x=scene.u[columns], y=scene.v[rows], mode="markers", name=GRID, meta="grid",
+        marker={"size": max(6, 400 / len(scene.u)), "opacity": 0}, customdata=np.stack([rows, columns], 1),
+        text=[point_words(scene, int(r), int(c), "<br>") for r, c in zip(rows, columns, strict=True)],
+        hovertemplate="%{text}<extra></extra>", selected={"marker": {"opacity": 0}}, unselected={"marker": {"opacity": 0}},
+    )  # fmt: skip
+
+
+def point_words(scene: Landscape, row: int, column: int, between: str = ", ") -> str:
+    """Loss and score at a point of the grid: "loss 0.412 nats, accuracy 87.5%"."""
+    unit = str(scene.facts.get("unit", "nats"))
+    score = scene.score[row, column]
+    shown = percent(score) if scene.score_name == "accuracy" else number(score)
+    return f"loss {number(scene.loss[row, column], unit)}{between}{scene.score_name} {shown}"
+
+
+def _route(figure: go.Figure, route: Route, stroke: Stroke, theme: Theme) -> None:
+    for colour, width, dash in ((GROUNDS[theme].paper, 6.0, "solid"), (stroke.colour, 2.6, stroke.dash)):
+        figure.add_scatter(
+            x=route.u, y=route.v, mode="lines", hoverinfo="skip", name=route.label, opacity=1.0,
+            line={"color": colour, "width": width, "dash": dash}, meta="halo" if dash == "solid" and width == 6.0 else "path",
+        )  # fmt: skip
+
+
+def _models(figure: go.Figure, scene: Landscape, theme: Theme) -> None:
+    points = scene.facts.get("points", [])
+    ground = GROUNDS[theme]
+    figure.add_scatter(
+        x=[p["u"] for p in points], y=[p["v"] for p in points], mode="markers", name="models", meta="models",
+        marker={
+            "size": 13, "color": ground.paper, "line": {"color": ground.ink, "width": 2.5},
+            "symbol": ["diamond" if p["role"] == "bend" else "circle" for p in points],
+        },
+        hovertemplate=[
+            f"<b>{p['label']}</b> {p['name']}<br>loss {number(p['loss'])}<br>{scene.score_name} "
+            f"{percent(p['score']) if scene.score_name == 'accuracy' else number(p['score'])}<extra></extra>"
+            for p in points
+        ],
+    )  # fmt: skip
+
+
+def _labels(figure: go.Figure, scene: Landscape, paths: Sequence[Route], theme: Theme) -> None:
+    """Names at the points, on the side away from their centre; names at the middle of the paths."""
+    ground, points = GROUNDS[theme], scene.facts.get("points", [])
+    middle = np.mean([p["v"] for p in points]) if points else 0.0
+    for point in points:
+        below = len(points) > 1 and point["v"] < middle
+        figure.add_annotation(
+            x=point["u"], y=point["v"], text=f"<b>{point['label']}</b>", showarrow=False, yshift=-20 if below else 20,
+            font={"size": BODY, "color": ground.ink}, bgcolor=faint(ground.paper, 0.85), borderpad=2, name="model",
+        )  # fmt: skip
+    if scene.facts.get("kind") == "three":
+        return
+    for number_of, (route, stroke) in enumerate(zip(paths, route_strokes(paths, theme), strict=True)):
+        at = int((0.5, 0.5, 0.3, 0.3)[number_of % 4] * (len(route.u) - 1))
+        text = route.label + (" (projected)" if route.away else "")
+        figure.add_annotation(
+            x=float(route.u[at]), y=float(route.v[at]), text=text, showarrow=False, yshift=14 if number_of % 2 == 0 else -14,
+            font={"size": SMALL, "color": stroke.colour}, bgcolor=faint(ground.paper, 0.85), borderpad=1, name="path",
+        )  # fmt: skip
+
+
+def _mark(figure: go.Figure, scene: Landscape, chosen: tuple[int, int], theme: Theme) -> None:
+    """The chosen point: a cross with a ring."""
+    row, column = chosen
+    ground = GROUNDS[theme]
+    for colour, width in ((ground.paper, 6), (ground.ink, 2)):
+        figure.add_scatter(
+            x=[scene.u[column]], y=[scene.v[row]], mode="markers", hoverinfo="skip", name="chosen point", meta="chosen",
+            marker={"symbol": "circle-open-dot", "size": 22, "color": colour, "line": {"width": width, "color": colour}},
+        )  # fmt: skip

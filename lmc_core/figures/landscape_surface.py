@@ -1,0 +1,76 @@
+"""The loss on a plane as a surface over it; the same numbers and colours as the map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from lmc_core.figures.landscape import HEIGHT, _bar, ramp, route_strokes
+from lmc_core.figures.landscape_data import Landscape, Route
+from lmc_core.figures.numbers import number
+from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint, template
+
+RAISED = 0.012  # of the height: lines lie a little above the surface, or it would hide them
+
+
+def surface_figure(
+    scene: Landscape | None,
+    theme: Theme = "light",
+    paths: Sequence[Route] = (),
+    chosen: tuple[int, int] | None = None,
+    height: int = HEIGHT,
+) -> go.Figure:
+    """Draw a plane as a surface; for the arguments see `landscape.contour_figure`."""
+    ground = GROUNDS[theme]
+    figure = go.Figure(layout={"template": template(theme), "height": height})
+    figure.update_layout(margin={"l": 8, "r": 74, "t": 8, "b": 8}, showlegend=False)
+    if scene is None:
+        figure.update_layout(xaxis={"visible": False}, yaxis={"visible": False})
+        return figure
+    low, high = (float(np.log10(x)) for x in scene.limits)
+    lift = RAISED * (high - low)
+    figure.add_surface(
+        x=scene.u, y=scene.v, z=scene.height, colorscale=ramp(theme), cmin=low, cmax=high, colorbar=_bar(scene, theme),
+        customdata=scene.loss, hovertemplate="loss %{customdata:.3g}<extra></extra>", name="loss",
+        contours={"z": {"show": True, "start": low, "end": high, "size": (high - low) / 12,
+                        "color": faint(ground.ink, 0.3), "width": 1}},
+        lighting={"ambient": 0.75, "diffuse": 0.5, "specular": 0.05, "roughness": 0.9},
+    )  # fmt: skip
+    for route, stroke in zip(paths, route_strokes(paths, theme), strict=True):
+        heights = [scene.at(u, v) + lift for u, v in zip(route.u, route.v, strict=True)]
+        figure.add_scatter3d(
+            x=route.u, y=route.v, z=heights, mode="lines", name=route.label, hoverinfo="skip", meta="path",
+            line={"color": stroke.colour, "width": 7},
+        )  # fmt: skip
+    points = scene.facts.get("points", [])
+    figure.add_scatter3d(
+        x=[p["u"] for p in points], y=[p["v"] for p in points],
+        z=[float(np.log10(np.clip(p["loss"], *scene.limits))) + 3 * lift for p in points],
+        mode="markers+text", text=[f"<b>{p['label']}</b>" for p in points], textposition="top center", name="models",
+        textfont={"size": BODY, "color": ground.ink}, meta="models",
+        marker={"size": 5, "color": ground.paper, "line": {"color": ground.ink, "width": 2}},
+        hovertemplate=[f"<b>{p['label']}</b> {p['name']}<br>loss {number(p['loss'])}<extra></extra>" for p in points],
+    )  # fmt: skip
+    if chosen is not None:
+        row, column = chosen
+        figure.add_scatter3d(
+            x=[scene.u[column]], y=[scene.v[row]], z=[float(scene.height[row, column]) + 3 * lift], mode="markers",
+            marker={"size": 6, "symbol": "cross", "color": ground.ink}, name="chosen point", hoverinfo="skip", meta="chosen",
+        )  # fmt: skip
+    _scene(figure, scene, theme)
+    return figure
+
+
+def _scene(figure: go.Figure, scene: Landscape, theme: Theme) -> None:
+    ground = GROUNDS[theme]
+    axis = {
+        "showbackground": False, "gridcolor": ground.grid, "zeroline": False, "nticks": 5,
+        "tickfont": {"size": SMALL - 1, "color": ground.muted}, "title": {"text": ""},
+    }  # fmt: skip
+    heights = {"showticklabels": False, "title": {"text": "loss", "font": {"size": SMALL, "color": ground.muted}}}
+    figure.update_scenes(
+        xaxis=axis, yaxis=axis, zaxis=axis | heights, aspectmode="manual", aspectratio={"x": 1, "y": 1, "z": 0.6},
+        camera={"eye": {"x": -0.95, "y": -1.45, "z": 1.05}, "center": {"x": 0, "y": 0, "z": -0.12}}, dragmode="turntable",
+    )  # fmt: skip

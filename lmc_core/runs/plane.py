@@ -1,0 +1,264 @@
+"""Compute a `PlaneRequest`: the loss on a grid of a plane through models, coarse to fine.
+
+While it runs, what it has so far lies in `unfinished`, where the page finds it to draw and a later run to go on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from lmc_core.errors import BadInput, UnknownName
+from lmc_core.runs.request import ModelsRequest
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from lmc_core.paths.grid import Grid, Surface
+    from lmc_core.paths.plane import Plane
+    from lmc_core.runs.planes import Placed
+    from lmc_core.tasks import Examples, Task
+
+Report = Callable[[float, str], None]
+KINDS = {"pair": 2, "bend": 2, "three": 3, "random": 1}  # kind of plane -> how many models it takes
+RESOLUTIONS = (9, 17, 33, 65)  # that the app offers; each begins with the points of the one before
+NUMBERS = ("loss", "stderr", "correct")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaneRequest(ModelsRequest):
+    """The loss on a grid of a plane in the space of parameters.
+
+    Attributes:
+        kind: ``pair`` (A, B as it is, B aligned), ``bend`` (A, B aligned or not, and the trained bend of a curve between them),
+            ``three`` (A, B, C, the last two aligned to A or not), ``random`` (filter-normalised directions around A).
+        resolution: points along a side.
+        span: of random directions, how far to go either way, as a share of the filters' norms.
+        steps: of a bend, how many train it.
+    """
+
+    kind: str = "pair"
+    resolution: int = 25
+    span: float | None = None
+    steps: int | None = None
+    what: str = "plane"
+
+
+def plane_of(
+    requests: Sequence[ModelsRequest], kind: str, resolution: int = 25, span: float = 1.0, steps: int = 300
+) -> PlaneRequest:
+    """The plane of some checked requests.
+
+    Args:
+        requests: of A with B; for ``three`` another of A with C; for ``random`` one of A with itself.
+        kind: of plane.
+        resolution: points along a side.
+        span: of random directions.
+        steps: of a bend.
+
+    Raises:
+        BadInput: (or one of its kinds) for what cannot be drawn.
+    """
+    if kind not in KINDS:
+        raise UnknownName.of("kind of plane", kind, KINDS)
+    first = requests[0]
+    if len(requests) != max(1, KINDS[kind] - 1):
+        raise BadInput(f"A plane of the kind {kind!r} takes {KINDS[kind]} models; other numbers came.")
+    if kind == "pair" and first.method == "none":
+        raise BadInput("The plane of A, B and aligned B needs a method that aligns; choose one, or another kind of plane.")
+    if not 3 <= resolution <= 129:
+        raise BadInput(f"The resolution of a plane should lie between 3 and 129; {resolution} came.")
+    if not 0 < span <= 10:
+        raise BadInput(f"The span of random directions should lie between 0 and 10; {span} came.")
+    chosen: dict[str, Any] = {name: getattr(first, name)[:1] for name in ("models", "names", "digests")}
+    for other in requests if kind != "random" else ():
+        for name in chosen:
+            chosen[name] += getattr(other, name)[1:]
+    if kind == "three" and len(set(chosen["digests"])) < 3:
+        raise BadInput("Three different models are needed for a plane through them; choose another third.")
+    if kind == "random":
+        chosen |= {"method": "none", "classes": (), "settings": (), "span": float(span), "learn": None, "learn_data": ""}
+    if kind == "bend":
+        from lmc_core.runs.bend import bend_of
+
+        bend = bend_of(first, steps)
+        chosen |= {"steps": bend.steps, "learn": bend.learn, "learn_data": bend.learn_data}
+    return PlaneRequest.of(first, kind=kind, resolution=resolution, **chosen)
+
+
+def make_plane_request(
+    models: Sequence[str], kind: str | None = None, resolution: int = 25, span: float = 1.0, steps: int = 300, **words: Any
+) -> PlaneRequest:
+    """Turn what a person asked for into a request, after checking everything that is cheap to check.
+
+    Args:
+        models: references of one (random directions), two or three.
+        kind: of plane; by default the one that takes so many models.
+        resolution: points along a side.
+        span: of random directions.
+        steps: of a bend.
+        words: as `runs.ask.make_request` takes them.
+
+    Raises:
+        BadInput: (or one of its kinds) when the request cannot be done as asked.
+    """
+    from lmc_core.runs.ask import make_request
+
+    if not 1 <= len(models) <= 3:
+        raise BadInput(f"A plane is drawn through two or three models, or around one; {len(models)} came.")
+    kind = kind or {1: "random", 2: "pair", 3: "three"}[len(models)]
+    if KINDS.get(kind, len(models)) != len(models):
+        raise BadInput(f"A plane of the kind {kind!r} takes {KINDS[kind]} models; {len(models)} came.")
+    if kind == "random":
+        words |= {"method": "none", "classes": None, "settings": None}
+    first = make_request(models[0], models[-1] if len(models) == 1 else models[1], points=3, refine=0, **words)
+    requests = [first]
+    if len(models) == 3:
+        requests.append(make_request(models[0], models[2], points=3, refine=0, **{**words, "task": first.task}))
+    return plane_of(requests, kind, resolution, span, steps)
+
+
+def compute(request: PlaneRequest, report: Report = lambda share, words: None) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Compute the plane of a request.
+
+    Args:
+        request: what to do.
+        report: called with the share done and a few words; may raise `Cancelled`.
+
+    Returns:
+        The result as plain JSON values, and the arrays ``u`` and ``v`` `[n]`, ``loss`` (nats), ``stderr`` and ``correct``
+        `[n, n]`, rows along v.
+
+    Raises:
+        BadInput: if the models are no longer those of the request, or lie on one line.
+        FunctionChanged: if an alignment moved the outputs by more than rounding.
+    """
+    from lmc_core.paths.grid import Grid
+    from lmc_core.runs.opened import asked, opened, size_of, stamped
+    from lmc_core.runs.planes import placed
+
+    report(0.0, "loading the models")
+    models, task, examples = opened(request)
+    first = 0.02 if request.method == "none" and request.kind != "bend" else 0.25  # where the progress of measuring begins
+    found = placed(request, models, task, examples, lambda share, words: report(first * share, words))
+    plane = found.plane
+    if request.kind == "random":
+        grid = Grid.square((0.0, 0.0), request.span or 1.0, request.resolution)
+    elif request.kind == "bend":
+        grid = Grid.along(plane.corners[1][0], plane.corners[2], request.resolution)
+    else:
+        grid = Grid.around([(u, v) for u, v in plane.corners], request.resolution)
+    facts = {
+        **asked(request, task, len(examples)),
+        **size_of(models),
+        "kind": request.kind,
+        "resolution": request.resolution,
+        "span": request.span,
+        "points": _points(request, found, task, examples),
+        "clip": math.log(task.classes),
+        "bend": found.bend,
+        "found": found.about,
+        "function_error": found.function_error,
+        **stamped(),
+    }
+    begin = perf_counter()
+    surface, before = _measured(request, plane, grid, examples, facts, lambda s, words: report(first + (1 - first) * s, words))
+    arrays = {"u": grid.u.numpy(), "v": grid.v.numpy(), **{name: getattr(surface, name).numpy() for name in NUMBERS}}
+    seconds = {"align": found.seconds, "evaluate": perf_counter() - begin}
+    return facts | _lowest(arrays, task.score) | {"seconds": seconds, "gone_on": before, **stamped()}, arrays
+
+
+def _measured(
+    request: PlaneRequest, plane: Plane, grid: Grid, examples: Examples, facts: dict[str, Any], report: Report
+) -> tuple[Surface, int]:
+    """Measure the grid, going on from what is there; also says how many points were."""
+    from lmc_core.paths.grid import measure_grid
+    from lmc_core.runs.unfinished import Unfinished
+
+    unfinished = Unfinished(request.key)
+    known = _known(request, unfinished, grid)
+    before = int((~known.missing).sum())
+    axes = {"u": grid.u.numpy(), "v": grid.v.numpy()}
+
+    def keep(surface: Surface, now: bool = False) -> None:
+        unfinished.write(facts, axes | {name: getattr(surface, name).numpy() for name in NUMBERS}, now)
+
+    side = len(grid.u)
+    words = f"measuring {side} × {side} points on {len(examples)} examples"
+    keep(known, now=True)
+    try:
+        surface = measure_grid(plane, grid, examples, request.device, known, lambda share: report(share, words), keep)
+    except BaseException:  # whatever stops it, what was measured stays
+        keep(known, now=True)
+        raise
+    unfinished.remove()
+    return surface, before
+
+
+def _known(request: PlaneRequest, unfinished: Any, grid: Grid) -> Surface:
+    """What was measured before on this grid: by a run that was stopped, or by one of half the resolution."""
+    import torch
+
+    from lmc_core.paths.grid import Surface
+    from lmc_core.runs.store import Store
+
+    found = unfinished.read()
+    if found is not None and _lies_on(found[1], grid, 1):
+        return Surface(*(torch.from_numpy(found[1][name].copy()) for name in NUMBERS))
+    if request.resolution % 2 and request.resolution > 3:
+        coarse = Store().get(replace(request, resolution=(request.resolution + 1) // 2).key)
+        arrays = coarse.arrays() if coarse is not None else {}
+        if _lies_on(arrays, grid, 2):
+            return Surface(*(torch.from_numpy(arrays[name]) for name in NUMBERS)).refined()
+    return Surface.empty(request.resolution)
+
+
+def _lies_on(arrays: Mapping[str, np.ndarray], grid: Grid, step: int) -> bool:
+    """Whether some arrays are whole and on every `step`-th point of a grid."""
+    import numpy as np
+
+    whole = {"u", "v", *NUMBERS} <= arrays.keys()
+    return whole and all(np.array_equal(arrays[axis], getattr(grid, axis).numpy()[::step]) for axis in ("u", "v"))
+
+
+def _points(request: PlaneRequest, found: Placed, task: Task, examples: Examples) -> list[dict[str, Any]]:
+    """The labelled points, with their own losses."""
+    from lmc_core.paths.curve import evaluate
+
+    corners = found.plane.corners if request.kind != "random" else ((0.0, 0.0),)
+    states = [found.plane.state(u, v) for u, v in corners]
+    losses, correct = (each.double() for each in evaluate(found.plane.origin, states, examples, request.device))
+    return [
+        {
+            "label": label,
+            "name": name,
+            "role": role,
+            "u": u,
+            "v": v,
+            "loss": float(losses[i].mean()),
+            "stderr": float(losses[i].std() / losses.shape[1] ** 0.5),
+            "score": float(correct[i].mean()) if task.score == "accuracy" else math.exp(min(float(losses[i].mean()), 700.0)),
+        }
+        for i, ((label, name, role), (u, v)) in enumerate(zip(found.labels, corners, strict=True))
+    ]
+
+
+def _lowest(arrays: dict[str, np.ndarray], score: str) -> dict[str, Any]:
+    """The lowest point of the grid."""
+    import numpy as np
+
+    loss = arrays["loss"]
+    row, column = np.unravel_index(int(np.nanargmin(loss)), loss.shape)
+    value = float(loss[row, column])
+    return {
+        "lowest": {
+            "u": float(arrays["u"][column]),
+            "v": float(arrays["v"][row]),
+            "loss": value,
+            "stderr": float(arrays["stderr"][row, column]),
+            "score": float(arrays["correct"][row, column]) if score == "accuracy" else math.exp(min(value, 700.0)),
+        }
+    }
