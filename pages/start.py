@@ -1,4 +1,4 @@
-"""Start: what a loss barrier is in one picture, three ways in, and the device that computes."""
+"""Start: what a loss barrier is in one picture, three ways in, studies, what runs now, and where it is computed."""
 
 import streamlit as st
 
@@ -31,7 +31,15 @@ for column, way in zip(st.columns(3), welcome.WAYS, strict=True):
     with column.container(border=True, height="stretch"):
         st.subheader(way.name, anchor=False)
         st.markdown(way.sentence)
-        st.page_link(script("barrier"), label=way.link, icon=way.icon, query_params=way.address)
+        st.page_link(script(way.page), label=way.link, icon=way.icon, query_params=way.address)
 
-st.header("Where it computes", anchor=False)
-st.markdown(welcome.device_sentence())
+st.header("Studies", anchor=False)
+welcome.show_studies(curves.theme())
+
+if not work.read_only():
+    st.header("What runs now", anchor=False)
+    welcome.show_running()
+
+    st.header("Where it computes", anchor=False)
+    st.markdown(welcome.device_sentence())
+    st.markdown(welcome.store_sentence())

@@ -65,8 +65,8 @@ def show_table(results: Sequence[Result], labels: Sequence[str]) -> None:
     whole = [{name: text if name == "Setting" else text.replace(" ", "\u00a0") for name, text in row.items()} for row in rows]
     st.table(pd.DataFrame(whole).set_index("Setting"), border="horizontal")
     st.caption(
-        "Barrier: the largest excess of the loss over the chord between the end losses. Area: between curve and chord, the mean "
-        "excess over the line. Of plain: the barrier as a share of that of the plain average. Function check: the largest "
+        "Barrier: the largest excess of the loss over the chord between the end losses. Area: between curve and chord, the "
+        "mean excess over the line. Of plain: the barrier as a share of that of the plain average. Function check: the largest "
         "relative difference of the outputs before and after the alignment. Time: to align, then to evaluate."
     )
 

@@ -1,4 +1,4 @@
-"""What the first page says: the shipped picture, three ways in, the device."""
+"""What the first page says: the shipped picture, three ways in, studies that are kept, what runs now, the device."""
 
 from __future__ import annotations
 
@@ -10,12 +10,19 @@ from typing import Any
 
 import streamlit as st
 
-from lmc_core.figures.words import barrier_words, setting_label
+from lmc_core.figures.export import CONFIG
+from lmc_core.figures.numbers import size
+from lmc_core.figures.style import Theme
+from lmc_core.figures.words import MATCHERS, barrier_words, setting_label
+from lmc_core.ui import work
+from lmc_core.ui.server import script
 from lmc_core.ui.setting import Setting
 
 Result = Mapping[str, Any]
 SETTINGS = ("Plain average", "Permutations only", "All classes", "All classes, learned")  # what the first picture shows
-CLASSES = ("residual", "units", "heads", "query-key", "value-output")
+CARDS = 6  # studies at the most that are shown as cards
+CARD = 230  # pixels of a card's picture
+POLL = 2.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -27,43 +34,42 @@ class Way:
         sentence: what it offers today.
         link: the words of the link.
         icon: beside the link.
-        address: query parameters of the page it opens.
+        page: that it opens.
+        address: query parameters of that page.
     """
 
     name: str
     sentence: str
     link: str
     icon: str
+    page: str
     address: dict[str, str | list[str]] = field(default_factory=dict)
-
-
-def _classes(residual: str) -> str:
-    """Units and heads permuted, the planes inside heads left alone, the residual stream as said; as in an address."""
-    classes = dict.fromkeys(CLASSES, "none") | {"units": "permutation", "heads": "permutation", "residual": residual}
-    return Setting.of("weight", classes).text
 
 
 WAYS = (
     Way(
         "Explore",
-        "Pick any two models of the zoo, choose which symmetries may be used, and measure what is left between them.",
+        "Pick any two models, choose which symmetries may be used and how they are found, and measure what is left between "
+        "them. Then look at what was matched, at the plane through the models, at their merge.",
         "Measure a barrier",
         ":material/explore:",
+        "barrier",
     ),
     Way(
         "Teach",
-        "See what each class of symmetries does to the barrier, switched on one at a time: units and heads permuted, then "
-        "the residual stream permuted, then rotated, then all classes.",
-        "Switch them on one at a time",
+        "Symmetry in about ten steps on live models, full screen: exchange two units, rotate the residual stream, switch the "
+        "classes on one after the other and see the barrier fall.",
+        "Open the lecture",
         ":material/school:",
-        {"with": [_classes("none"), _classes("permutation"), _classes("orthogonal")]},
+        "lecture",
     ),
     Way(
         "Present",
-        "Take the figure with you: one HTML file that opens offline with caption and data, SVG for a paper, CSV and JSON. "
-        "The downloads are below the table.",
-        "Open the figure with its downloads",
+        "Put results into a study, with titles and notes, and take it with you: one HTML file that opens offline, figures at "
+        "paper size, or an archive that another installation opens.",
+        "Open the studies",
         ":material/present_to_all:",
+        "studies",
     ),
 )
 
@@ -128,3 +134,64 @@ def device_sentence() -> str:
     else:
         name = f"**{cores}** ({platform.machine()}); no CUDA or MPS device was found"
     return f"On this machine: {name}. Nothing leaves it: models, data and results stay here."
+
+
+def store_sentence() -> str:
+    """Say how much the folder of results holds."""
+    count, held = work.store_size()
+    return (
+        f"{count:,} result{'s are' if count != 1 else ' is'} stored, {size(held)}."
+        if count
+        else "Nothing of your own is stored yet."
+    )
+
+
+def show_studies(theme: Theme) -> None:
+    """Show the newest studies as cards with their first picture."""
+    cards = work.studies()[:CARDS]
+    if not cards:
+        st.caption(
+            "A study is a selection of results with titles and notes. None is kept yet: put a result into one on the page Studies."
+        )
+        return
+    for row in range(0, len(cards), 3):
+        for column, card in zip(st.columns(3), cards[row : row + 3], strict=False):
+            with column.container(border=True, height="stretch"):
+                st.subheader(card.title, anchor=False)
+                panel = work.first_panel(card.name, theme, CARD)
+                if panel is not None and panel.figure is not None:
+                    st.plotly_chart(
+                        panel.figure, theme=None, key=f"start_study_{card.name}", config=CONFIG | {"displayModeBar": False},
+                        alt=panel.alt,
+                    )  # fmt: skip
+                if card.note:
+                    st.markdown(card.note if len(card.note) <= 200 else card.note[:197] + "...")
+                st.page_link(
+                    script("studies"), label="Open", icon=":material/arrow_forward:", query_params={"study": card.name}
+                )
+
+
+def show_running() -> None:
+    """Show every run of this installation with how far it is; polls only while something runs."""
+    if not work.running():
+        st.caption("Nothing is being computed.")
+        return
+
+    @st.fragment(run_every=POLL)
+    def poll() -> None:
+        jobs = work.running()
+        if not jobs:
+            st.rerun()
+        for job in jobs:
+            said = "waiting" if job.state == "queued" else (job.message or "starting")
+            st.progress(min(job.progress, 1.0), text=f"{run_title(job.request)}: {said}, {job.progress:.0%}")
+
+    poll()
+
+
+def run_title(request: Mapping[str, Any]) -> str:
+    """Name a run by what it computes: "Barrier of vit-fashion-s0 and vit-fashion-s1, learned"."""
+    names, method = [str(name) for name in request.get("names", ())], str(request.get("method", ""))
+    listed = " and ".join(names) if len(names) <= 2 else f"{len(names)} models"
+    how = "" if method in ("", "none") else f", {MATCHERS.get(method, method)}"
+    return f"{str(request.get('what', 'run')).capitalize()} of {listed}{how}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from lmc_core.errors import BadInput
+from lmc_core.errors import BadInput, LmcError
 from lmc_core.figures.numbers import seconds, size
 from lmc_core.runs.executors import Local
 from lmc_core.runs.jobs import Job
@@ -18,6 +18,11 @@ from lmc_core.runs.request import BarrierRequest
 from lmc_core.runs.result import Request
 from lmc_core.runs.store import Store
 from lmc_core.ui.setting import Setting
+
+if TYPE_CHECKING:
+    from lmc_core.figures.panels import Panel
+    from lmc_core.figures.style import Theme
+    from lmc_core.studies.study import Study
 
 
 @st.cache_data(max_entries=512, show_spinner="Reading the models")
@@ -144,6 +149,33 @@ def running() -> list[Job]:
     local = Local()
     local.tend()
     return local.jobs.active()
+
+
+def store_size() -> tuple[int, int]:
+    """Return how many results of this person's own there are, and the bytes they take."""
+    from lmc_core.studies.shelf import size_of
+
+    store = Store()
+    return sum(not entry.shipped for entry in store.list()), size_of(store)
+
+
+def studies() -> list[Study]:
+    """Return every study, the one changed last first."""
+    from lmc_core.studies.store import Studies
+
+    return Studies().list()
+
+
+def first_panel(name: str, theme: Theme, height: int) -> Panel | None:
+    """Return the first picture of a study, or None when it has none or its results cannot be read."""
+    from lmc_core.studies.gather import gather
+    from lmc_core.studies.store import Studies
+
+    try:
+        shown = gather(Studies().get(name), Store())
+        return next((panel for each in shown for panel in each.panels(theme, height)), None)
+    except LmcError:
+        return None
 
 
 def cancel(keys: Iterable[str]) -> None:

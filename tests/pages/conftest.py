@@ -90,6 +90,7 @@ class Layer:
             message=message,
             error=error,
             active=active,
+            request={"what": "barrier", "names": key.split("|")[:2], "method": "weight"},
             cancel=False,
             started=None,
         )
@@ -115,6 +116,8 @@ def layer(monkeypatch: pytest.MonkeyPatch) -> Layer:
     }
     monkeypatch.setattr(work, "memory_note", lambda reference, points: "This takes about 345 MB of memory.")
     monkeypatch.setattr(work, "run_note", lambda requests, reference, points: "This takes about 345 MB of memory and 40 s.")
+    monkeypatch.setattr(work, "studies", lambda: [])
+    monkeypatch.setattr(work, "store_size", lambda: (0, 0))
     monkeypatch.setattr(work, "position", lambda key: 2)
     monkeypatch.setattr(work, "running", lambda: [job for job in fake.table.values() if job.active])
     monkeypatch.setattr(catalogue, "models", lambda: known)
