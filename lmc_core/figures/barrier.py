@@ -14,13 +14,25 @@ import plotly.graph_objects as go
 
 from lmc_core.figures.layout import fresh, padded, spread, stacked
 from lmc_core.figures.numbers import number, percent
-from lmc_core.figures.style import BODY, GROUNDS, SMALL, Stroke, Theme, faint, strokes, template
+from lmc_core.figures.style import (
+    BODY,
+    GROUNDS,
+    MEANINGS,
+    SMALL,
+    Stroke,
+    Theme,
+    faint,
+    meaning_of,
+    strokes,
+    template,
+)
 from lmc_core.figures.words import Result, barrier_caption, barrier_words, labels_of
 
 HEIGHT = 640  # pixels
 TOP, BOTTOM, GAP, SIDE = 36, 64, 52, 56  # pixels: room for the panels' headings and for the models' names
 SHARE = 0.66  # of the panels' height that the loss gets
 DIRECT = 5  # up to so many lines are labelled at the line, more get a legend
+MANY = 12  # more than so many get one entry of the legend for each meaning, and neither brackets nor bands
 LABEL = 40  # pixels between the centres of two labels of two lines each
 TICK = 0.009  # half the width of a bracket's ends, in units of lam
 
@@ -41,7 +53,7 @@ def barrier_figure(
     """
     figure = go.Figure(layout={"template": template(theme), "height": height})
     names = list(labels or labels_of(results))
-    foot = BOTTOM if len(results) <= DIRECT else BOTTOM + 24 * (1 + len(results) // 3)
+    foot = BOTTOM + legend_height(len(results))
     inner = height - TOP - foot
     upper, lower = SHARE * (inner - GAP), (1 - SHARE) * (inner - GAP)
     _axes(figure, results, theme, (1 - upper / inner, 1.0), (0.0, lower / inner), foot)
@@ -50,17 +62,47 @@ def barrier_figure(
     drawn = strokes(list(results), theme)
     low, high = _loss_range(results, upper)
     figure.update_yaxes(range=[low, high], selector={"anchor": "x"})
+    figure.update_layout(legend_y=-(BOTTOM + 8) / inner)
     _chords(figure, results, theme)
+    many = len(results) > MANY
     for result, stroke in zip(results, drawn, strict=True):
-        _band(figure, result, stroke)
+        if not many:
+            _band(figure, result, stroke)
     for result, stroke, name in zip(results, drawn, names, strict=True):
         _line(figure, result, result["loss"], stroke, name, "y", result.get("unit", "nats"), len(results) > DIRECT)
         values = _score(result)
         if values is not None:
             _line(figure, result, values, stroke, name, "y2", str(result.get("score")), False)
     _ends(figure, results, theme)
-    _barriers(figure, results, drawn, names, theme, (low, high), upper)
+    if many:
+        _thin(figure, results, theme)
+    else:
+        _barriers(figure, results, drawn, names, theme, (low, high), upper)
     return figure
+
+
+def legend_height(count: int) -> int:
+    """Return the pixels below the axis that the legend of so many curves takes."""
+    if count <= DIRECT:
+        return 0
+    return 24 * (1 + count // 3) if count <= MANY else 48
+
+
+def _thin(figure: go.Figure, results: Sequence[Result], theme: Theme) -> None:
+    """Draw many curves as thin lines told apart by meaning alone; the one under the pointer says its name."""
+    meanings = {str(result.get("key")): meaning_of(result) for result in results}
+    named: set[str] = set()
+    for trace in figure.data:
+        meaning = meanings.get(str((trace.meta or {}).get("key")))
+        if meaning is None:
+            continue
+        look = MEANINGS[meaning]
+        trace.update(
+            mode="lines", line={"color": faint(look.colour(theme), 0.75), "width": 1.5, "dash": look.dash}, name=look.name,
+            legendgroup=meaning, showlegend=meaning not in named and trace.yaxis == "y",
+        )  # fmt: skip
+        named.add(meaning)
+    figure.update_layout(hovermode="closest")
 
 
 def _score(result: Result) -> list[float] | None:

@@ -16,7 +16,7 @@ from lmc_core.figures import panels_barrier
 from lmc_core.figures.numbers import estimate, number
 from lmc_core.figures.style import Theme
 from lmc_core.figures.tables import Table
-from lmc_core.figures.words import MATCHERS, Result, classes_sentence, labels_of, setting_label
+from lmc_core.figures.words import MATCHERS, Result, classes_sentence, labels_of, setting_label, version_sentence
 
 SCALARS = 60  # numbers of an unknown kind that are shown
 
@@ -184,15 +184,6 @@ def unknown_caption(found: Sequence[Stored], labels: Sequence[str]) -> str:
         if isinstance(error := result.get("function_error"), float):
             sentences.append(f"The alignment changed the outputs by {number(error, digits=2)} at the most (relative).")
     return " ".join([*sentences, version_sentence(found[0].result if found else {})]).strip()
-
-
-def version_sentence(result: Result) -> str:
-    """Return by which versions and when a result was computed."""
-    versions = result.get("versions") or {}
-    if not versions:
-        return ""
-    torch = f", torch {versions['torch']}" if versions.get("torch") else ""
-    return f"LMC Explorer {versions.get('lmc', '')}{torch}, {str(result.get('date', ''))[:10]}."
 
 
 def unknown_summary(found: Sequence[Stored], labels: Sequence[str]) -> Table:

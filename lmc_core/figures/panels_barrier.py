@@ -7,13 +7,14 @@ from typing import Any, Protocol
 
 import plotly.graph_objects as go
 
-from lmc_core.figures.barrier import HEIGHT, barrier_figure
+from lmc_core.figures.barrier import HEIGHT, barrier_figure, legend_height
 from lmc_core.figures.export import CURVES, curve_rows
 from lmc_core.figures.numbers import estimate, number, percent, seconds
 from lmc_core.figures.style import Theme
 from lmc_core.figures.tables import Table
-from lmc_core.figures.words import barrier_caption
+from lmc_core.figures.words import barrier_caption, barrier_words, version_sentence
 
+NAMED = 10  # curves at the most that a caption names one by one
 PAPER = 500  # pixels of height on paper
 
 
@@ -27,13 +28,30 @@ class Drawn(Protocol):
 
 
 def draw(found: Sequence[Drawn], labels: Sequence[str], theme: Theme, height: int | None) -> go.Figure:
-    """Draw loss and score over one axis of lambda."""
-    return barrier_figure([each.result for each in found], theme, labels, height or (PAPER if theme == "paper" else HEIGHT))
+    """Draw loss and score over one axis of lambda; a legend for many curves makes it taller."""
+    results = [each.result for each in found]
+    tall = height or (PAPER if theme == "paper" else HEIGHT)
+    return barrier_figure(results, theme, labels, tall + legend_height(len(results)))
 
 
 def caption(found: Sequence[Drawn], labels: Sequence[str]) -> str:
-    """Say what the curves are, as in a paper."""
-    return barrier_caption([each.result for each in found], labels)
+    """Say what the curves are, as in a paper; of many it names the lowest and the highest, the table has all."""
+    results = [each.result for each in found]
+    if len(results) <= NAMED:
+        return barrier_caption(results, labels)
+    order = sorted(range(len(results)), key=lambda i: results[i]["barrier"])
+    low, high = order[0], order[-1]
+    pairs = {tuple(result["models"]) for result in results}
+    data = sorted({f"{result['split']} split of {result['task']}" for result in results})
+    between = " to ".join(next(iter(pairs))) if len(pairs) == 1 else f"each of {len(pairs)} models to another"
+    errors = [result["function_error"] for result in results if result.get("function_error") is not None]
+    checked = f" Aligned models give the same outputs up to {number(max(errors), digits=2)} (relative)." if errors else ""
+    return (
+        f"Loss and {results[0].get('score', 'score')} along {len(results)} straight lines from {between}, on the "
+        f"{', '.join(data)}. The barrier is the largest excess of the loss over the chord between the end losses (dashed), "
+        f"\u00b1 one standard error over examples. Lowest: {labels[low]}, {barrier_words(results[low])}; highest: "
+        f"{labels[high]}, {barrier_words(results[high])}; the table has all.{checked} {version_sentence(results[0])}"
+    )
 
 
 def summary(found: Sequence[Drawn], labels: Sequence[str]) -> Table:

@@ -130,9 +130,13 @@ def barrier_caption(results: Sequence[Result], labels: Sequence[str] | None = No
             "Before interpolation the aligned models give the same outputs as the originals: "
             f"largest relative difference {number(max(errors), digits=2)}."
         )
-    versions = first.get("versions") or {}
-    if versions:
-        sentences.append(
-            f"LMC Explorer {versions.get('lmc', '')}, torch {versions.get('torch', '')}, {str(first.get('date', ''))[:10]}."
-        )
-    return " ".join(sentences)
+    return " ".join([*sentences, version_sentence(first)]).strip()
+
+
+def version_sentence(result: Result) -> str:
+    """Return by which versions and when a result was computed; "" where it does not say."""
+    versions = result.get("versions") or {}
+    if not versions:
+        return ""
+    torch = f", torch {versions['torch']}" if versions.get("torch") else ""
+    return f"LMC Explorer {versions.get('lmc', '')}{torch}, {str(result.get('date', ''))[:10]}."

@@ -12,9 +12,11 @@ from pathlib import Path
 
 from lmc_core.errors import LmcError
 from lmc_core.figures.panels import headline, kind_name, setting_of
+from lmc_core.figures.private import without_places
 from lmc_core.runs.result import Result, is_key
 from lmc_core.runs.store import Store
 
+SAID = ("models", "references", "task", "split", "examples", "method", "classes", "largest", "date")  # fields a row is made of
 KEPT = 3600.0  # seconds for which a deleted result can be brought back
 
 
@@ -77,15 +79,16 @@ class Row:
 
 def row_of(found: Result) -> Row:
     """Return the row of a stored result; what an unknown kind of result does not say stays empty."""
-    result = found.result
     what = str(found.request.get("what", ""))
-    number, value = headline(what, result)
+    number, value = headline(what, found.result)
+    plain = {name: value for name, value in found.result.items() if name in SAID}
+    request, result = without_places([found.request, plain])
     examples = result.get("examples")
     return Row(
         key=found.key,
         what=what,
         kind=kind_name(what),
-        models=tuple(str(name) for name in result.get("models") or found.request.get("names") or ()),
+        models=tuple(str(name) for name in result.get("models") or request.get("names") or ()),
         task=str(result.get("task", "")),
         split=str(result.get("split", "")),
         examples=examples if isinstance(examples, int) else None,

@@ -29,6 +29,12 @@ def prepare(key: str, name: str, options: Sequence[T], default: T) -> None:
     st.session_state[key] = next((option for option in options if str(option) == wanted), default)
 
 
+def prepare_text(key: str, name: str, limit: int = 200) -> None:
+    """Give the text box `key` its first value from the query parameter `name`, cut to `limit` characters."""
+    if key not in st.session_state:
+        st.session_state[key] = st.query_params.get(name, "")[:limit]
+
+
 def write(values: Mapping[str, str | list[str] | None]) -> None:
     """Put the state into the address; None leaves a parameter out."""
     fresh = {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,122 @@
+"""Where the page of studies meets the store; tests change the folders, not this."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from lmc_core.errors import LmcError
+from lmc_core.figures.numbers import size
+from lmc_core.figures.private import without_places
+from lmc_core.runs.result import Result
+from lmc_core.runs.store import Store
+from lmc_core.studies import shelf
+from lmc_core.studies.gather import public
+from lmc_core.studies.notes import Notes
+from lmc_core.studies.shelf import Row
+from lmc_core.studies.store import Studies
+from lmc_core.ui import work
+
+KEY = "studies"
+SHORT = 12  # digits of a key in an address
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _rows(stamp: tuple[tuple[str, int], ...]) -> list[Row]:
+    return shelf.rows(Store())
+
+
+def rows() -> list[Row]:
+    """Return the rows of every stored result, newest first; read again only when the store has changed."""
+    return _rows(shelf.stamp(Store()))
+
+
+def found(keys: list[str]) -> list[Result]:
+    """Return stored results in the order of their keys, without paths of this machine; those that are gone are left out."""
+    store = Store()
+    return [public(each) for key in keys if (each := store.get(key)) is not None]
+
+
+def studies() -> Studies:
+    """Return the folder of studies."""
+    return Studies()
+
+
+def notes() -> Notes:
+    """Return the notes on results."""
+    return Notes()
+
+
+def store_sentence(table: list[Row]) -> str:
+    """Say how much is stored, and how large it is."""
+    own = [row for row in table if not row.shipped]
+    came = len(table) - len(own)
+    parts = [f"**{len(own)}** of your own ({size(shelf.size_of(Store()))})"] if own else []
+    parts += [f"**{came}** that came with the app"] if came else []
+    return f"Stored results: {' and '.join(parts)}." if parts else "Nothing is stored yet."
+
+
+def act(action: Callable[..., Any], *arguments: Any, said: str = "") -> None:
+    """Change something as a callback of a button; what came of it is said at the top of the page.
+
+    Refused on a server for an audience, whatever the page shows: a hidden button is no lock.
+    """
+    try:
+        work.require_writable()
+        action(*arguments)
+        if said:
+            st.session_state[f"{KEY}_said"] = said
+    except LmcError as error:
+        st.session_state[f"{KEY}_refused"] = sentence(error)
+
+
+def sentence(error: Exception) -> str:
+    """Return what an error says, without places of the server."""
+    return without_places(str(error))
+
+
+def say() -> None:
+    """Show once what came of the last change, with a way back from a deletion."""
+    if refused := st.session_state.pop(f"{KEY}_refused", None):
+        st.error(refused, icon=":material/error:")
+    said = st.session_state.pop(f"{KEY}_said", None)
+    undo = st.session_state.get(f"{KEY}_undo")
+    if said:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.success(said, icon=":material/check:")
+            if undo is not None:
+                st.button("Bring back", key=f"{KEY}_bring_back", icon=":material/undo:", on_click=_undo)
+    else:
+        st.session_state.pop(f"{KEY}_undo", None)
+
+
+def _undo() -> None:
+    action, words = st.session_state.pop(f"{KEY}_undo")
+    act(action, said=words)
+
+
+def delete_results(keys: list[str]) -> None:
+    """Take results out of the store; they can be brought back until the next change."""
+    store = Store()
+    gone = [key for key in keys if shelf.remove(store, key)]
+
+    def back() -> None:
+        for key in gone:
+            shelf.restore(store, key)
+
+    count = f"{len(gone)} results were" if len(gone) != 1 else "One result was"
+    st.session_state[f"{KEY}_undo"] = (back, f"{count} brought back.")
+    st.session_state[f"{KEY}_said"] = f"{count} deleted."
+    st.session_state[f"{KEY}_show"] = [key for key in st.session_state.get(f"{KEY}_show", []) if key not in gone]
+
+
+def delete_study(name: str) -> None:
+    """Delete a study; its results stay, and it can be brought back until the next change."""
+    folder = studies()
+    study = folder.delete(name)
+    st.session_state[f"{KEY}_study"] = None
+    if study is not None:
+        st.session_state[f"{KEY}_undo"] = (lambda: folder.add(study), f"The study \u201c{study.title}\u201d was brought back.")
+        st.session_state[f"{KEY}_said"] = f"The study \u201c{study.title}\u201d was deleted; its results stay."

@@ -1,0 +1,49 @@
+"""Studies: every stored result to compare, keep and take away; studies to show, export and import."""
+
+import streamlit as st
+
+from lmc_core.errors import UnknownName
+from lmc_core.ui import address
+from lmc_core.ui.studies_cards import show_cards
+from lmc_core.ui.studies_data import KEY, rows, say, store_sentence, studies
+from lmc_core.ui.studies_files import show_import
+from lmc_core.ui.studies_open import show_study
+from lmc_core.ui.studies_results import choose_rows, show_results, state
+
+VIEWS = {"results": "All results", "studies": "Studies"}
+
+table = rows()
+if f"{KEY}_study" not in st.session_state:
+    st.session_state[f"{KEY}_study"] = st.query_params.get("study")
+opened = st.session_state[f"{KEY}_study"]
+
+st.title("Studies", anchor=False)
+say()
+address.prepare(f"{KEY}_view", "view", list(VIEWS), "studies" if opened else "results")
+view = st.segmented_control(
+    "View", list(VIEWS), key=f"{KEY}_view", format_func=VIEWS.__getitem__, required=True, label_visibility="collapsed"
+)
+fitting = table
+with st.sidebar:
+    if view == "results":
+        st.subheader("Find", anchor=False)
+        fitting = choose_rows(table)
+    st.markdown(store_sentence(table))
+    show_import()
+
+if view == "results":
+    show_results(table, fitting)
+    address.write({"view": view, **state()})
+else:
+    study = None
+    if opened:
+        try:
+            study = studies().get(opened)
+        except UnknownName:
+            st.info("That study is not here any more, or never was.")
+            st.session_state[f"{KEY}_study"] = None
+    address.write({"view": view, "study": study.name if study else None})
+    if study is None:
+        show_cards()
+    else:
+        show_study(study)
