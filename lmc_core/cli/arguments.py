@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
+from lmc_core.cli.merge_arguments import add_arguments as merge_arguments
 from lmc_core.cli.report import add_arguments as report
 from lmc_core.errors import BadInput
 from lmc_core.models.references import allowing_pickle
@@ -34,6 +35,7 @@ EXAMPLES = """examples:
   lmc barrier ./gpt2-a ./gpt2-b --task text:letters.txt --length 256 --examples 64 --seed 1
   lmc align vit-fashion-s0 vit-fashion-s1 --out aligned
   lmc group vit-fashion-s0 vit-fashion-s1 vit-fashion-s2 --set seconds=300
+  lmc merge vit-fashion-s0 vit-fashion-s1 --method ties --frame universe --set density=0.5 --out merged
 """
 
 
@@ -135,6 +137,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     group.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
     group.add_argument("--executor", default="inline", help="inline, or local: in a worker process (default: inline)")
     group.add_argument("--json", action="store_true", help="print one object")
+
+    merge_arguments(
+        command("merge", "Merge several models by every method and in every frame side by side."), MODEL, _data, setting
+    )
 
     results = command("results", "List what has been computed.")
     results.add_argument("--json", action="store_true", help="print a list of objects")

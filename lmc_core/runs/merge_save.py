@@ -76,9 +76,9 @@ def card_of(request: MergeRequest, result: dict[str, Any], row: dict[str, Any]) 
 
     method = get_merge(row["merge"])
     who = zip(request.names, request.digests, request.weights, strict=False)  # an ancestor comes last and has no weight
-    scores = {
+    measured = {
         task["name"]: {key: value for key, value in row["measured"][task["name"]].items() if key != "reliability"}
-        | {"examples": task["examples"], "unit": task["unit"]}
+        | {"examples": task["examples"]}
         for task in result["tasks"]
     }
     return {
@@ -95,8 +95,9 @@ def card_of(request: MergeRequest, result: dict[str, Any], row: dict[str, Any]) 
             "classes": dict(request.classes),
             "function_errors": result["function_errors"],
             "cycle_error": result["cycle_error"],
+            "measured": {result["split"]: measured},
         },
-        "scores": {result["split"]: scores},
+        "scores": {result["split"]: measured[result["task"]]},
         "versions": result["versions"],
         "date": result["date"],
     }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 import torch
 from torch import Tensor
 
-State = dict[str, Tensor]
+State = Mapping[str, Tensor]
 
 
 def random_state(seed: int) -> State:

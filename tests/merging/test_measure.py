@@ -41,7 +41,7 @@ def test_votes_against_a_loop(three: tuple[list[Model], Examples], weights: tupl
     models, examples = three
     found = measure(models[0], [m.state for m in models], examples, weights)
     each = [m.family.outputs(m.module(), examples.inputs).softmax(-1) for m in models]
-    mixture = sum(w * p for w, p in zip(weights, each, strict=True))
+    mixture = torch.stack([w * p for w, p in zip(weights, each, strict=True)]).sum(0)
     own = [-p.gather(-1, examples.targets[..., None])[..., 0].log().mean(1) for p in [mixture, *each]]
     assert torch.allclose(found.losses, own[0], atol=1e-5)
     assert float(found.losses.mean()) < sum(w * float(loss.mean()) for w, loss in zip(weights, own[1:], strict=True))
