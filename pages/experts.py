@@ -36,7 +36,8 @@ try:
     request = experts_controls.orders_of(work.request_of(pair, setting, split, examples, points, task), points)
     result = work.stored(request.key)
     line = status.Curve("All orders", request, result)
-    status.show_status([line], KEY, experts_controls.time_note(pair[0], examples, points), noun="fan")
+    note = f"{experts_controls.time_note(pair[0], examples, points)} {work.memory_note(pair[0]['reference'], points)}"
+    status.show_status([line], KEY, note, noun="fan")
 except LmcError as error:
     st.error(str(error), icon=":material/error:")
     st.stop()

@@ -1,0 +1,91 @@
+"""The barrier against width: pairs of a narrow and a wide model, and two of equal width to compare with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import plotly.graph_objects as go
+
+from lmc_core.figures.layout import padded
+from lmc_core.figures.numbers import estimate, number
+from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, meaning_of, template
+from lmc_core.figures.widths_words import pair_name, setting_name
+from lmc_core.figures.words import Result
+
+SIDE, TOP, FOOT = 56, 60, 56  # pixels
+STEP = 0.16  # between the marks of one pair, in units of the distance of two pairs
+
+
+def against_figure(
+    found: Mapping[tuple[int, int], Sequence[Result]],
+    pairs: Sequence[tuple[int, int]],
+    reference: Result | None = None,
+    theme: Theme = "light",
+    height: int = 400,
+) -> go.Figure:
+    """Draw the barriers of several pairs, a column for each.
+
+    Args:
+        found: results by the widths of their pair.
+        pairs: widths of all columns, in their order; those without results stay empty.
+        reference: the plain average of two models of equal width, drawn as a line.
+        theme: ``light``, ``dark`` or ``paper``.
+        height: in pixels.
+    """
+    ground = GROUNDS[theme]
+    figure = go.Figure(layout={"template": template(theme), "height": height})
+    settings = list(dict.fromkeys((str(r["method"]), setting_name(r)) for widths in pairs for r in found.get(widths, ())))
+    for place, (method, name) in enumerate(settings):
+        shift = (place - (len(settings) - 1) / 2) * STEP
+        marks = [
+            (index + shift, result, widths)
+            for index, widths in enumerate(pairs)
+            for result in found.get(widths, ())
+            if setting_name(result) == name
+        ]
+        meaning = MEANINGS[meaning_of(marks[0][1])]
+        colour = meaning.colour(theme)
+        figure.add_scatter(
+            x=[x for x, _, _ in marks], y=[result["barrier"] for _, result, _ in marks], mode="markers+text", name=name,
+            error_y={"type": "data", "array": [r["barrier_stderr"] for _, r, _ in marks], "thickness": 1.5, "width": 4},
+            marker={"color": colour, "symbol": meaning.marker, "size": 11}, meta={"method": method},
+            text=[number(r["barrier"], digits=2) for _, r, _ in marks], textposition="middle right",
+            textfont={"size": SMALL, "color": colour},
+            customdata=[
+                [pair_name(widths), " \u2192 ".join(r["models"]), estimate(r["barrier"], r["barrier_stderr"], "nats")]
+                for _, r, widths in marks
+            ],
+            hovertemplate="<b>%{customdata[0]}</b>, " + name + "<br>%{customdata[1]}<br>%{customdata[2]}<extra></extra>",
+        )  # fmt: skip
+    values = [r["barrier"] for results in found.values() for r in results]
+    if reference is not None:
+        values.append(reference["barrier"])
+        figure.add_hline(y=reference["barrier"], line={"color": ground.muted, "width": 1.5, "dash": "dash"})
+        figure.add_annotation(
+            x=1, xref="paper", xanchor="right", y=reference["barrier"], yanchor="bottom", showarrow=False,
+            text=f"plain average at equal width {number(reference['barrier'])}", font={"size": SMALL, "color": ground.muted},
+            name="reference",
+        )  # fmt: skip
+    _axes(figure, pairs, values, theme)
+    return figure
+
+
+def _axes(figure: go.Figure, pairs: Sequence[tuple[int, int]], values: Sequence[float], theme: Theme) -> None:
+    ground = GROUNDS[theme]
+    names = [
+        f"<b>{pair_name(widths)}</b><br>{'equal widths' if widths[0] == widths[1] else 'width in width'}" for widths in pairs
+    ]
+    figure.update_xaxes(
+        tickvals=list(range(len(pairs))), ticktext=names, range=[-0.5, len(pairs) - 0.4], fixedrange=True,
+        tickfont={"size": SMALL, "color": ground.ink}, tickangle=0,
+    )  # fmt: skip
+    low, high = padded(min([0.0, *values]), max([0.1, *values]), 0.04, 0.12)
+    figure.update_yaxes(range=[low, high], fixedrange=True, nticks=6, zeroline=True, zerolinecolor=ground.grid)
+    figure.add_annotation(
+        text="<b>Barrier</b> (nats)", x=0, xref="paper", xanchor="left", xshift=-SIDE, y=1, yref="paper", yanchor="bottom",
+        yshift=30, showarrow=False, font={"size": BODY, "color": ground.ink}, name="heading",
+    )  # fmt: skip
+    figure.update_layout(
+        margin={"l": SIDE, "r": 24, "t": TOP, "b": FOOT}, hovermode="closest", showlegend=True,
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom"},
+    )  # fmt: skip

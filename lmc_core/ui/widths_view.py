@@ -1,0 +1,156 @@
+"""Results on the page Widths: curves, facts, barrier against width, places, numbers, files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from lmc_core.figures import widths_words as words
+from lmc_core.figures.barrier import barrier_figure
+from lmc_core.figures.export import CONFIG, can_draw_svg, results_csv, results_json, standalone_html, svg
+from lmc_core.figures.numbers import estimate, number, percent
+from lmc_core.figures.tables import Table
+from lmc_core.figures.tables import words as cell
+from lmc_core.figures.widths import against_figure
+from lmc_core.figures.widths_places import CLOSER, closer_figure, map_figure, shares_figure
+from lmc_core.figures.words import Result
+from lmc_core.ui import address, status
+from lmc_core.ui.curves import HELP, ROUNDING, show_figure, theme
+
+Row = Mapping[str, Any]
+Widths = tuple[int, int]
+Known = list[tuple[Widths, Result]]
+VIEWS = {"all": "All units", "closer": "A few, closer"}
+
+
+def show_curves(results: Sequence[Result], pair: Sequence[Row], key: str) -> None:
+    """Show the curves of the chosen pair; without results the axes keep the place."""
+    show_figure(results, [words.setting_name(result) for result in results], f"{key}_figure", height=500)
+    if not results:
+        st.caption(
+            "Nothing is computed yet for these models. **Run** widens the narrow one and measures the loss along the straight "
+            "line to the wide one."
+        )
+        return
+    st.caption(words.curves_caption(results, pair))
+
+
+def show_facts(results: Sequence[Result], pair: Sequence[Row]) -> None:
+    """Show what is left of the barrier, that the widened model is the same function, and how large both models are."""
+    lowest = min(results, key=lambda result: result["barrier"])
+    plain = next((r["barrier"] for r in results if r["method"] == "none"), None)
+    left, middle, right = st.columns(3)
+    left.metric("Lowest barrier (nats)", estimate(lowest["barrier"], lowest["barrier_stderr"]), border=True)
+    share = (
+        f", {percent(lowest['barrier'] / plain, 0)} of that with zeros appended" if plain and lowest["method"] != "none" else ""
+    )
+    left.caption(f"{words.setting_name(lowest)}{share}.")
+    error = max((r["function_error"] for r in results if r["function_error"] is not None), default=None)
+    middle.metric("Function check", number(error, digits=2), border=True)
+    if error is None:
+        middle.caption("Nothing was matched yet, so there is nothing to check.")
+    else:
+        verdict = "rounding level, so it is the same function" if error < ROUNDING else "more than rounding explains"
+        middle.caption(f"Largest relative difference of the outputs, narrow model against its widened form: {verdict}.")
+    narrow, wide = pair
+    right.metric("Parameters", f"{narrow['parameters']:,} in {wide['parameters']:,}", border=True)
+    right.caption(f"Width {narrow['width']} in width {wide['width']}: the widened model has the parameters of the wide one.")
+
+
+def show_against(lines: Sequence[tuple[Widths, status.Curve]], key: str) -> Known:
+    """Show the barrier against width for all pairs; returns what there is."""
+    pairs = list(dict.fromkeys(widths for widths, _ in lines))
+    found: dict[Widths, list[Result]] = {widths: [] for widths in pairs}
+    for widths, line in lines:
+        if line.result is not None:
+            found[widths].append(line.result)
+    reference = next((r for w in reversed(pairs) if w[0] == w[1] for r in found[w] if r["method"] == "none"), None)
+    said = "; ".join(
+        f"{words.pair_name(widths)}, {words.setting_name(r, widths[0] == widths[1])}: {number(r['barrier'])}"
+        for widths, results in found.items() for r in results
+    )  # fmt: skip
+    st.plotly_chart(
+        against_figure(found, pairs, reference, theme()), theme=None, config=CONFIG, key=f"{key}_against",
+        alt=f"Barrier against width, in nats. {said}." if said else "Empty axes of the barrier against width.",
+    )  # fmt: skip
+    known = [(widths, r) for widths, results in found.items() for r in results]
+    st.caption(words.against_caption([r for _, r in known], reference))
+    return known
+
+
+def show_places(result: Result, key: str) -> None:
+    """Show the shares of all spaces, and the places of one of them."""
+    found = words.strips(result)
+    if not found:
+        st.write("These models have as many units and heads; only directions of streams and planes were added.")
+        return
+    names = [strip.name for strip in found]
+    models = result["models"]
+    many = max(len(each) for strip in found for each in strip.copies())
+    st.plotly_chart(
+        shares_figure(found, theme()), theme=None, config=CONFIG, key=f"{key}_shares",
+        alt=f"Shares of the copies of every narrow unit, at most {many} copies, in {len(found)} spaces.",
+    )  # fmt: skip
+    address.prepare(f"{key}_space", "space", names, names[0])
+    address.prepare(f"{key}_view", "view", list(VIEWS), "closer")
+    left, right = st.columns(2, vertical_alignment="bottom")
+    chosen = left.selectbox("Space", names, key=f"{key}_space", help="Spaces of which the wide model has more.")
+    view = right.segmented_control("Show", list(VIEWS), key=f"{key}_view", format_func=VIEWS.__getitem__, required=True)
+    strip = found[names.index(chosen)]
+    if view == "all":
+        figure = map_figure(strip, models, theme())
+        alt = f"Places of {strip.units} narrow units among {len(strip.owner)}, {strip.name}; {strip.empty} are read by no one."
+    else:
+        first = 0
+        if strip.units > CLOSER:
+            first = int(st.slider(
+                "First narrow unit", 0, strip.units - CLOSER, 0, key=f"{key}_first",
+                help=f"{CLOSER} units are drawn from here on.",
+            ))  # fmt: skip
+        figure = closer_figure(strip, models, first, theme())
+        alt = f"Narrow units {first} to {first + CLOSER - 1} of {strip.name} with their places in {models[1]}."
+    st.plotly_chart(figure, theme=None, config=CONFIG, key=f"{key}_places_{view}", alt=alt)
+    st.caption(words.places_caption(result, strip))
+
+
+def show_table(known: Sequence[tuple[Widths, Result]]) -> None:
+    """Show the numbers of every pair."""
+    table = words.curves_table(known)
+    frame = pd.DataFrame([[cell(value) for value in row] for row in table.rows], columns=list(table.header))
+    st.table(frame.set_index("Widths"), border="horizontal")
+
+
+def show_downloads(
+    results: Sequence[Result], known: Sequence[tuple[Widths, Result]], pair: Sequence[Row], places: Table | None, key: str
+) -> None:
+    """Offer the curves as CSV, JSON, a page and SVG, and the places of all units as CSV."""
+    current, labels = theme(), [words.setting_name(result) for result in results]
+    every = [result for _, result in known] or list(results)
+
+    def page() -> str:
+        caption = words.curves_caption(results, pair)
+        return standalone_html(barrier_figure(results, current, labels), caption, every, current, title="Widths")
+
+    names = [f"{words.pair_name(widths)}, {words.setting_name(result)}" for widths, result in known] or labels
+    files: list[tuple[str, str, str, Any, str]] = [
+        ("CSV", "csv", "text/csv", lambda: results_csv(every, names), HELP["csv"]),
+        ("JSON", "json", "application/json", lambda: results_json(every), HELP["json"]),
+        ("HTML", "html", "text/html", page, HELP["html"]),
+    ]
+    if places is not None:
+        files.append(
+            ("Places", "places.csv", "text/csv", places.csv, "One row for every place: its narrow unit and its share.")
+        )
+    if can_draw_svg():
+        drawn = lambda: svg(barrier_figure(results, "paper", labels))  # noqa: E731
+        files.append(("SVG", "svg", "image/svg+xml", drawn, HELP["svg"]))
+    name = f"widths-{'-'.join(row['name'] for row in pair)}"
+    with st.container(horizontal=True):
+        for label, ending, mime, make, help_ in files:
+            st.download_button(
+                label, make, f"{name}.{ending}", mime, on_click="ignore", key=f"{key}_{ending}", icon=":material/download:",
+                help=help_,
+            )  # fmt: skip

@@ -1,0 +1,105 @@
+"""Widths: a narrow model inside a wide one, what the barrier is against width, and which unit went where."""
+
+import streamlit as st
+
+from lmc_core.errors import LmcError
+from lmc_core.figures.widths_words import LABELS, pair_name, places_table, strips
+from lmc_core.ui import address, catalogue, status, widths_controls, widths_view, work
+from lmc_core.ui.controls import choose_accuracy, choose_task
+from lmc_core.ui.setting import Setting
+
+KEY = "widths"
+
+known = catalogue.models()
+st.title("A narrow model inside a wide one", anchor=False)
+st.markdown(
+    "A narrow network can be written into a wider one without a change of its function: units are copied and share what goes "
+    "out, directions are added that carry nothing. **Look at how much of the barrier is left once matching chooses where each "
+    "unit goes**, instead of appending zeros."
+)
+if not widths_controls.narrow_models(known):
+    st.info(
+        "This page needs two models of one family and different widths, and there are none. `lmc train --list` names the "
+        "recipes that make them; models of equal width belong on the page Barrier."
+    )
+    st.stop()
+
+
+def name_of(setting: Setting) -> str:
+    """How a setting is called here."""
+    name = LABELS[setting.method]
+    return f"{name}, {setting.steps:,} steps" if setting.steps else name
+
+
+with st.sidebar:
+    pair = widths_controls.choose_widths(known, KEY)
+    try:
+        settings = widths_controls.choose_ways(pair, KEY)
+    except LmcError as error:
+        st.error(str(error), icon=":material/error:")
+        st.stop()
+    task = choose_task(pair, known, KEY)
+    address.prepare(f"{KEY}_examples", "examples", ["50", "200", "500", "1000", "all"], widths_controls.EXAMPLES)
+    address.prepare(f"{KEY}_points", "points", [5, 11, 25, 51], widths_controls.POINTS)
+    split, examples, points = choose_accuracy(KEY, ("test", "validation"))
+
+try:
+    requests = {setting: work.request_of(pair, setting, split, examples, points, task) for setting in settings}
+    lines = [status.Curve(name_of(s), request, work.stored(request.key)) for s, request in requests.items()]
+    missing = [line.request for line in lines if line.result is None]
+    note = work.run_note(missing, pair[1]["reference"], points) if missing else ""
+    status.show_status(lines, KEY, note)
+except LmcError as error:
+    st.error(str(error), icon=":material/error:")
+    st.stop()
+
+results = [line.result for line in lines if line.result is not None]
+widths_view.show_curves(results, pair, KEY)
+if results:
+    widths_view.show_facts(results, pair)
+
+st.subheader("Barrier against width", anchor=False)
+pairs = widths_controls.all_pairs(known, pair)
+many: list[tuple[tuple[int, int], status.Curve]] = []
+try:
+    for one, other in pairs:
+        widths = one["width"], other["width"]
+        for setting in settings:
+            request = work.request_of((one, other), setting, split, examples, points, task)
+            label = f"{pair_name(widths)}, {name_of(setting).lower()}"
+            many.append((widths, status.Curve(label, request, work.stored(request.key))))
+    left = [line.request for _, line in many if line.result is None]
+    note = work.run_note(left, pair[1]["reference"], points) if left else ""
+    status.show_status([line for _, line in many], f"{KEY}_pairs", note, verbs=("Run all pairs", "Cancel all pairs"))
+except LmcError as error:
+    st.error(str(error), icon=":material/error:")
+    many = []
+found = widths_view.show_against(many, KEY)
+
+matched = next((result for result in reversed(results) if result.get("places")), None)
+st.subheader("Which unit went where", anchor=False)
+if matched is None:
+    st.caption("Once the pair is matched, the places of every narrow unit are drawn here.")
+else:
+    widths_view.show_places(matched, KEY)
+if found or results:
+    with st.expander("Numbers"):
+        widths_view.show_table(found or [((pair[0]["width"], pair[1]["width"]), result) for result in results])
+if results:
+    places = places_table(strips(matched)) if matched is not None else None
+    widths_view.show_downloads(results, found, pair, places, KEY)
+
+address.write(
+    {
+        "a": pair[0]["name"],
+        "b": pair[1]["name"],
+        "ways": [setting.method for setting in settings[1:]] or "none",
+        "steps": str(st.session_state[f"{KEY}_steps"]) if any(s.steps for s in settings) else None,
+        "task": task,
+        "split": split,
+        "examples": str(examples or "all"),
+        "points": str(points),
+        "space": st.session_state.get(f"{KEY}_space") or st.query_params.get("space"),
+        "view": st.session_state.get(f"{KEY}_view") or st.query_params.get("view"),
+    }
+)
