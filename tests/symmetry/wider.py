@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lmc_core.errors import BadCheckpoint
 from lmc_core.models.families import FAMILIES
 from lmc_core.symmetry.fits import SIZES
 from tests.networks import CONFIGURATIONS
@@ -45,3 +46,11 @@ def _multiplied(raw: Mapping[str, Any], factors: Mapping[str, float]) -> dict[st
         return int(factors[key] * value) if key in factors and value is not None else value
 
     return {key: one(key, value) for key, value in raw.items()}
+
+
+def has_sizes(name: str, way: str) -> bool:
+    """Whether a configuration has sizes of that kind, and may have them multiplied."""
+    try:
+        return wider_config(name, way) is not None
+    except BadCheckpoint:  # no such configuration is admitted
+        return False
