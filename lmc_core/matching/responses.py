@@ -182,23 +182,12 @@ def responses(
     Returns:
         The sums by site. Sites that no forward pass reached are left out.
     """
-    watched = [_Watched(model, wanted, device) for model in (a, b)]
+    watched = [Watched(model, wanted, device) for model in (a, b)]
     sums: dict[Site, Response] = {}
-    drawn: dict[int, Tensor] = {}
-    each = max(1, tokens // len(examples))
-
-    def rows(start: int, count: int, places: int) -> Tensor:
-        """Rows of an activation `[count * places, n]` that are kept, with the same places of an example at every site."""
-        if places <= each:
-            return torch.arange(count * places)
-        if places not in drawn:
-            scores = torch.rand(len(examples), places, generator=torch.Generator().manual_seed(seed))
-            drawn[places] = scores.topk(each).indices.sort().values
-        return (drawn[places][start : start + count] + places * torch.arange(count)[:, None]).flatten()
-
+    draw = Draw(len(examples), tokens, seed)
     done = 0
     for part in examples.batches(batch):
-        one, two = (model.run(part.inputs, partial(rows, done, len(part))) for model in watched)
+        one, two = (model.run(part.inputs, partial(draw.rows, done, len(part))) for model in watched)
         for site in [site for site in one if site in two]:
             found = Response.of(one[site], two[site])
             sums[site] = sums[site] + found if site in sums else found
@@ -207,7 +196,30 @@ def responses(
     return sums
 
 
-class _Watched:
+class Draw:
+    """Which tokens of some examples are looked at: the same number of each, at least one.
+
+    Args:
+        examples: how many there are.
+        tokens: how many are looked at in all.
+        seed: of the draw.
+    """
+
+    def __init__(self, examples: int, tokens: int, seed: int):
+        self.examples, self.each, self.seed = examples, max(1, tokens // examples), seed
+        self._drawn: dict[int, Tensor] = {}
+
+    def rows(self, start: int, count: int, places: int) -> Tensor:
+        """Rows of an activation `[count * places, n]` that are kept, with the same places of an example at every site."""
+        if places <= self.each:
+            return torch.arange(count * places)
+        if places not in self._drawn:
+            scores = torch.rand(self.examples, places, generator=torch.Generator().manual_seed(self.seed))
+            self._drawn[places] = scores.topk(self.each).indices.sort().values
+        return (self._drawn[places][start : start + count] + places * torch.arange(count)[:, None]).flatten()
+
+
+class Watched:
     """A model whose modules' inputs are caught."""
 
     def __init__(self, model: Model, wanted: Sequence[Site], device: str):

@@ -50,6 +50,13 @@ def solve(moved: Moved, root: Space, shares: Shares | None = None, experts: str 
     return _solve_heads(moved, root, inner)
 
 
+def pair_values(moved: Moved, root: Space) -> Tensor:
+    """What the objective gains from head j of B at the place of head i of A with the best that is within them, `[n, n]`."""
+    inner = moved.problem.tree(root)[1:]
+    grouped = any(space.kind == "queries" for space in inner)
+    return (_group_pairs(moved, root, inner) if grouped else _head_pairs(moved, root, inner))[0]
+
+
 def _all_pairs(moved: Moved, block: Block, *path: str) -> Tensor:
     """Gram matrices of a plane for every pair of copies, `[n1, n1, ..., n, n]` (or a number for each pair without a plane)."""
     layout = moved.problem.layout
@@ -78,7 +85,8 @@ def _identity(size: int, *batch: int) -> Tensor:
     return torch.arange(size).expand(*batch, size)
 
 
-def _solve_heads(moved: Moved, root: Space, planes: list[Space]) -> dict[str, Element]:
+def _head_pairs(moved: Moved, root: Space, planes: list[Space]) -> tuple[Tensor, dict[str, Tensor]]:
+    """Value `[n, n]` of every pair of heads with the best planes, and the Gram matrices of the planes `[n, n, ...]`."""
     problem = moved.problem
     n = root.size
     own = torch.zeros(n, n, dtype=torch.float64)
@@ -89,19 +97,24 @@ def _solve_heads(moved: Moved, root: Space, planes: list[Space]) -> dict[str, El
             grams[touched[0]] += _all_pairs(moved, block, root.name, touched[0])
         else:
             own += _all_pairs(moved, block, root.name)
-    free = problem.chosen(root) is not SymmetryClass.NONE
-    if free:
-        for plane in planes:
-            own += reach(plane, problem.chosen(plane), grams[plane.name].flatten(0, 1)).view(n, n)
-    order = assignment(own) if free else torch.arange(n)
+    for plane in planes:
+        own += reach(plane, problem.chosen(plane), grams[plane.name].flatten(0, 1)).view(n, n)
+    return own, grams
+
+
+def _solve_heads(moved: Moved, root: Space, planes: list[Space]) -> dict[str, Element]:
+    problem = moved.problem
+    n = root.size
+    value, grams = _head_pairs(moved, root, planes)
+    order = assignment(value) if problem.chosen(root) is not SymmetryClass.NONE else torch.arange(n)
     found: dict[str, Element] = {root.name: Permutation(order)}
     for plane in planes:
         found[plane.name] = maximise(plane, problem.chosen(plane), grams[plane.name][torch.arange(n), order])[0]
     return found
 
 
-def _solve_groups(moved: Moved, root: Space, inner: list[Space]) -> dict[str, Element]:
-    """Groups of queries: the order of groups, of the queries inside each, and the planes."""
+def _group_pairs(moved: Moved, root: Space, inner: list[Space]) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+    """Value `[n, n]` of every pair of groups, the planes' Gram matrices and the queries' order `[n, n, q]` that reach it."""
     problem = moved.problem
     queries = next(space for space in inner if space.kind == "queries")
     planes = [space for space in inner if space.kind != "queries"]
@@ -149,6 +162,16 @@ def _solve_groups(moved: Moved, root: Space, inner: list[Space]) -> dict[str, El
         orders = torch.where(better[..., None], other, orders)
         value = torch.where(better, other_value, value)
         grams = {name: torch.where(better[..., None, None], other_grams[name], grams[name]) for name in grams}
+    return value, grams, orders
+
+
+def _solve_groups(moved: Moved, root: Space, inner: list[Space]) -> dict[str, Element]:
+    """Groups of queries: the order of groups, of the queries inside each, and the planes."""
+    problem = moved.problem
+    queries = next(space for space in inner if space.kind == "queries")
+    planes = [space for space in inner if space.kind != "queries"]
+    n = root.size
+    value, grams, orders = _group_pairs(moved, root, inner)
     free = problem.chosen(root) is not SymmetryClass.NONE
     order = assignment(value) if free else torch.arange(n)
     places = torch.arange(n)

@@ -1,0 +1,192 @@
+"""How alike every pair of coordinates is, before and after: two matrices on one scale, the assignment drawn in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, template
+from lmc_core.matching.reduced import block_edge, block_means
+
+MOST = 512  # rows and columns that are drawn; Plotly needs seconds for more
+FRAMED = 64  # coordinates up to which each matched cell gets a frame; more get dots
+WRITTEN = 8  # up to so many the values are written into the cells
+GAP = 0.06  # between both matrices, as a share of the width
+HEIGHT = 400  # pixels
+BAR = 200  # pixels, of the scale
+PANELS = ("before", "after")
+
+
+@dataclass(frozen=True)
+class Matrices:
+    """What is drawn of one space.
+
+    Attributes:
+        before: `[n, n]`, rows are coordinates of model A, columns those of model B.
+        after: the same after the alignment, columns in the order of A.
+        models: names of A and B.
+        signed: whether values below 0 mean something: a diverging scale around 0, otherwise a sequential one from 0.
+        assignment: which coordinate of B came to each place of A, `[n * edge]`. If given, `after` is drawn in B's own order
+            with the matched cells marked.
+        edge: coordinates that already share a row of the matrices.
+    """
+
+    before: np.ndarray
+    after: np.ndarray
+    models: Sequence[str]
+    signed: bool = True
+    assignment: np.ndarray | None = None
+    edge: int = 1
+
+
+def heatmap_figure(
+    matrices: Matrices, panels: Sequence[str] = PANELS, theme: Theme = "light", height: int = HEIGHT
+) -> go.Figure:
+    """Draw both matrices side by side, or one of them with the scale of both.
+
+    Args:
+        matrices: what to draw.
+        panels: ``before``, ``after`` or both.
+        theme: ``light``, ``dark`` or ``paper``.
+        height: of the figure, in pixels.
+    """
+    ground = GROUNDS[theme]
+    figure = go.Figure(layout={"template": template(theme), "height": height})
+    limit = limit_of(matrices.before, matrices.after)
+    width = (1 - GAP * (len(panels) - 1)) / len(panels)
+    for index, panel in enumerate(panels):
+        own = panel == "after" and matrices.assignment is not None
+        _matrix(figure, matrices, panel, index)
+        if own:
+            _assignment(figure, matrices, index, theme)
+        left = index * (width + GAP)
+        figure.update_layout(_axes(matrices, index, (left, left + width)))
+        words = f"{panel.capitalize()}, B in its own order" if own else panel.capitalize()
+        figure.add_annotation(
+            text=f"<b>{words}</b>", x=left, xref="paper", xanchor="left", y=1, yref="paper", yanchor="bottom", yshift=6,
+            showarrow=False, font={"size": BODY, "color": ground.ink}, name="heading",
+        )  # fmt: skip
+    figure.update_layout(
+        margin={"l": 56, "r": 8, "t": 32, "b": 88},
+        coloraxis={
+            "colorscale": diverging(theme) if matrices.signed else sequential(theme),
+            "cmin": -limit if matrices.signed else 0,
+            "cmax": limit,
+            "colorbar": {
+                "orientation": "h",
+                "thickness": 8,
+                "len": BAR,
+                "lenmode": "pixels",
+                "outlinewidth": 0,
+                "nticks": 5,
+                "tickfont": {"size": SMALL, "color": ground.muted},
+                "x": 0,
+                "xanchor": "left",
+                "xpad": 0,
+                "y": 0,
+                "yref": "container",
+                "yanchor": "bottom",
+                "ypad": 2,
+            },
+        },
+    )
+    return figure
+
+
+def diverging(theme: Theme) -> list[list[Any]]:
+    """From orange over the ground to blue, for cosines around 0."""
+    ground, low, high = GROUNDS[theme].paper, MEANINGS["learned"].colour(theme), MEANINGS["orthogonal"].colour(theme)
+    return [[0.0, low], [0.5, ground], [1.0, high]]
+
+
+def sequential(theme: Theme) -> list[list[Any]]:
+    """From the ground to blue, for magnitudes."""
+    return [[0.0, GROUNDS[theme].paper], [1.0, MEANINGS["orthogonal"].colour(theme)]]
+
+
+def limit_of(*matrices: np.ndarray) -> float:
+    """The value at which the scale ends, the same for all: 1, or less where all values are far below.
+
+    It is the 99.9th percentile of the magnitudes, or that of the diagonals where it is larger, so that single outliers do not
+    make everything else pale.
+    """
+    sizes = [np.abs(np.asarray(m, dtype=np.float64)) for m in matrices]
+    ends = [float(np.nanpercentile(m, 99.9)) for m in sizes if m.size]
+    ends += [float(np.nanpercentile(np.diagonal(m), 90)) for m in sizes if m.size]
+    return min(1.0, max(ends, default=1.0) or 1.0)
+
+
+def _in_own_order(matrices: Matrices) -> np.ndarray:
+    """Columns back where B had them; block means cannot be reordered and stay as they are."""
+    if matrices.edge > 1 or matrices.assignment is None:
+        return matrices.after
+    own = np.empty_like(matrices.after)
+    own[:, matrices.assignment] = matrices.after
+    return own
+
+
+def _axis(index: int, letter: str) -> str:
+    return letter if index == 0 else f"{letter}{index + 1}"
+
+
+def _matrix(figure: go.Figure, matrices: Matrices, panel: str, index: int) -> None:
+    values = np.asarray(matrices.before if panel == "before" else _in_own_order(matrices), dtype=np.float32)
+    step = matrices.edge * block_edge(len(values), MOST)
+    small = len(values) <= WRITTEN
+    a, b = matrices.models
+    figure.add_heatmap(
+        z=np.asarray(block_means(values, MOST), dtype=np.float32), x0=(step - 1) / 2, dx=step, y0=(step - 1) / 2, dy=step,
+        xaxis=_axis(index, "x"), yaxis=_axis(index, "y"), coloraxis="coloraxis", zsmooth=False, name=panel,
+        xgap=2 if small else 0, ygap=2 if small else 0, texttemplate="%{z:.2f}" if small else None,
+        hovertemplate=f"{a}: %{{y}}<br>{b}: %{{x}}<br>%{{z:.3f}}<extra></extra>",
+    )  # fmt: skip
+
+
+def _assignment(figure: go.Figure, matrices: Matrices, index: int, theme: Theme) -> None:
+    """A frame around every matched cell, or a dot where cells are too small for one."""
+    assert matrices.assignment is not None
+    ink, places = GROUNDS[theme].ink, [int(j) for j in matrices.assignment]
+    x, y = _axis(index, "x"), _axis(index, "y")
+    if len(places) <= FRAMED:
+        for i, j in enumerate(places):
+            figure.add_shape(
+                type="rect", xref=x, yref=y, x0=j - 0.46, x1=j + 0.46, y0=i - 0.46, y1=i + 0.46,
+                line={"color": ink, "width": 2}, name="matched",
+            )  # fmt: skip
+        return
+    figure.add_scattergl(
+        x=places, y=list(range(len(places))), mode="markers", marker={"size": 3, "color": ink, "opacity": 0.6},
+        xaxis=x, yaxis=y, showlegend=False, name="matched", hovertemplate="%{y} of A and %{x} of B<extra></extra>",
+    )  # fmt: skip
+
+
+def _axes(matrices: Matrices, index: int, domain: tuple[float, float]) -> dict[str, Any]:
+    size = len(matrices.before) * matrices.edge
+    ticks: dict[str, Any] = {"tickvals": list(range(size))} if size <= 16 else {"nticks": 7}
+    common = {"showgrid": False, "constrain": "domain", "tickformat": "d", **ticks}
+    title = {"standoff": 4, "font": {"size": SMALL}}
+    number = _axis(index, "")
+    return {
+        f"xaxis{number}": {
+            **common,
+            "domain": list(domain),
+            "anchor": f"y{number}",
+            "constraintoward": "left",
+            "range": [-0.5, size - 0.5],
+            "title": {"text": matrices.models[1], **title},
+        },
+        f"yaxis{number}": {
+            **common,
+            "anchor": f"x{number}",
+            "range": [size - 0.5, -0.5],
+            "scaleanchor": f"x{number}",
+            "scaleratio": 1,
+            "constraintoward": "top",
+            "title": {"text": matrices.models[0] if index == 0 else "", **title},
+            "showticklabels": index == 0,
+        },
+    }

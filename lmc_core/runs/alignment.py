@@ -1,0 +1,178 @@
+"""What an alignment found: the request, and its computation.
+
+Arrays, by name of space S (copies lie one after the other; see `matching.found` and `matching.facts`):
+
+    S/before, S/after                how alike every pair of coordinates is: float16 `[copies, m, m]`; block means if m < n
+    S/indices, S/scales, S/values    the element of the alignment, as `symmetry.elements` stores it
+    S/angles, S/singular             degrees and singular values, float32 `[copies, n]`
+    S/phases, S/stretches            of rotary pairs, degrees and factors, float32 `[copies, pairs]`
+    S/cka                            of a stream, float32 `[layers, layers]`
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from lmc_core.errors import BadInput
+from lmc_core.runs.aligned import aligned_pair
+from lmc_core.runs.request import PairRequest
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from lmc_core.matching.facts import Facts
+    from lmc_core.matching.found import Found
+    from lmc_core.symmetry.elements import Element
+
+KEPT = 2**20  # numbers of one matrix over all copies; larger ones are kept as means over blocks
+DRAWN = 512  # rows and columns of these at the most
+ELEMENT = 2**22  # numbers of an element over all copies; larger ones are left out, their angles stay
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignmentRequest(PairRequest):
+    """What an alignment matched: matrices of every space, what its elements do, and the streams of both models.
+
+    Attributes:
+        tokens: on which the streams are compared, the same number of each example.
+    """
+
+    tokens: int = 1024
+    what: str = "alignment"
+
+
+def compute(
+    request: AlignmentRequest, report: Callable[[float, str], None] = lambda share, words: None
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Align, then look at what was found.
+
+    Returns:
+        The result as plain JSON values, and the arrays that the module's docstring names.
+
+    Raises:
+        BadInput: for the method ``none``, or if the models are no longer those of the request.
+        FunctionChanged: if the alignment moved the outputs by more than rounding.
+    """
+    from lmc_core.matching.facts import facts_of
+    from lmc_core.matching.found import found_in
+    from lmc_core.matching.streams import likeness
+    from lmc_core.runs.barrier import pair_facts
+    from lmc_core.runs.opened import asked, opened, seen_rows, size_of, stamped
+    from lmc_core.symmetry.fits import wider
+    from lmc_core.symmetry.spaces import choose_classes, class_of
+
+    if request.method == "none":
+        raise BadInput("Without a method nothing is aligned, so there is nothing to look at; choose a method.")
+    report(0.0, "loading the models")
+    (a, b), task, examples = opened(request)
+    pair = aligned_pair(request, (a, b), examples, task, lambda share, words: report(0.7 * share, words))
+    begin = perf_counter()
+    classes = choose_classes(pair.a.layout.spaces, dict(request.classes))
+    second = wider(a, b)
+    spaces: list[dict[str, Any]] = []
+    arrays: dict[str, np.ndarray] = {}
+    for found in found_in(
+        pair, classes, seen_rows(a, b), bool(second), lambda share: report(0.7 + 0.2 * share, "comparing coordinates")
+    ):
+        element = pair.alignment.elements[found.space.name]
+        facts = facts_of(found.space, element, class_of(found.space, classes))
+        spaces.append(_entry(found, facts, class_of(found.space, classes).value))
+        arrays |= _matrices(found) | _element(found.space.name, element, facts)
+    streams = {}
+    for space in pair.a.layout.spaces.values():
+        if space.kind == "residual":
+            element = pair.alignment.elements[space.name]
+            alike = likeness(
+                pair.a, pair.b, space.name, element, examples, request.tokens, request.device, request.seed,
+                lambda share: report(0.9 + 0.1 * share, "comparing the residual streams"),
+            )  # fmt: skip
+            arrays[f"{space.name}/cka"] = alike.matrix.float().numpy()
+            streams[space.name] = {
+                name: _plain(getattr(alike, name)) for name in ("layers", "tokens", "before", "after", "cka", "unbiased")
+            }
+    result = {
+        **asked(request, task, len(examples)),
+        "spaces": spaces,
+        "streams": streams,
+        "wider": None if second is None else request.names[int(second)],
+        **pair_facts(pair),
+        **size_of((a, b)),
+        "seconds": {"align": pair.seconds, "evaluate": perf_counter() - begin},
+        **stamped(),
+    }
+    return result, arrays
+
+
+def _entry(found: Found, facts: Facts, chosen: str) -> dict[str, Any]:
+    """What the result says of one space; lists are over its copies."""
+    space, (before, after) = found.space, found.means
+    angles = None if facts.angles is None else facts.angles.abs().mean(-1)
+    return {
+        "name": space.name,
+        "kind": space.kind,
+        "class": chosen,
+        "largest": space.largest.value,
+        "size": space.size,
+        "copies": space.copies,
+        "within": space.within,
+        "layers": list(found.layers),
+        "edge": _edge(found),
+        "before": _plain(before),
+        "after": _plain(after),
+        "by_layer": {name: [_number(value) for value in pair] for name, pair in found.by_layer.items()},
+        "owned": int((~found.matched.isnan()).sum()),
+        "distance": _plain(facts.distance),
+        "moved": _plain(facts.moved),
+        "flipped": _plain(facts.flipped),
+        "angle": _plain(angles),
+        "condition": _plain(facts.condition),
+    }
+
+
+def _edge(found: Found) -> int:
+    """Coordinates that share a row of the matrices that are kept."""
+    from lmc_core.matching.reduced import block_edge
+
+    n, most = found.space.size, math.isqrt(KEPT // found.space.copies)
+    return 1 if n <= most else block_edge(n, min(DRAWN, most))
+
+
+def _matrices(found: Found) -> dict[str, np.ndarray]:
+    import numpy as np
+
+    from lmc_core.matching.reduced import block_means
+
+    rows = -(-found.space.size // _edge(found))
+    return {
+        f"{found.space.name}/{name}": block_means(values.numpy(), rows).astype(np.float16)
+        for name, values in (("before", found.before), ("after", found.after))
+    }
+
+
+def _element(name: str, element: Element, facts: Facts) -> dict[str, np.ndarray]:
+    import torch
+
+    tensors = {key: value for key, value in element.tensors().items() if value.numel() <= ELEMENT and key != "inverse_values"}
+    tensors |= {"angles": facts.angles} if facts.angles is not None else {}
+    tensors |= {"singular": facts.singular} if facts.singular is not None else {}
+    if facts.factors is not None:
+        tensors |= {"phases": facts.factors.angle().rad2deg(), "stretches": facts.factors.abs()}
+    small = {key: value.to(torch.float32 if value.is_floating_point() else torch.int32) for key, value in tensors.items()}
+    return {f"{name}/{key}": value.contiguous().numpy() for key, value in small.items()}
+
+
+def _plain(values: Tensor | tuple[Any, ...] | None) -> list[Any] | None:
+    """A list without NaN, which JSON does not know."""
+    if values is None:
+        return None
+    listed = list(values) if isinstance(values, tuple) else values.tolist()
+    return [_number(value) if isinstance(value, float) else value for value in listed]
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
