@@ -123,7 +123,7 @@ def _mark(
             at = spots[p.layer]
             figure.add_shape(
                 type="rect", xref=axes[0], yref=f"{axes[1]} domain", x0=at - 0.42, x1=at + 0.42, y0=0, y1=1, layer="below",
-                layer="below", fillcolor=faint(MEANINGS["orthogonal"].colour(theme), 0.13), line={"width": 0}, name="selected",
+                fillcolor=faint(MEANINGS["orthogonal"].colour(theme), 0.13), line={"width": 0}, name="selected",
             )  # fmt: skip
 
 
@@ -131,7 +131,8 @@ def _axis(layers: list[str], domain: tuple[float, float], anchor: str, theme: Th
     every = -(-len(layers) // 12)
     shown = [k for k in range(len(layers)) if k % every == 0 or not layers[k].split(".")[-1].isdigit()]
     return {
-        "domain": [domain[0], min(1.0, domain[1])], "anchor": anchor, "range": [-0.6, len(layers) - 0.4], "tickvals": shown, "tickangle": 0,
+        "domain": [domain[0], min(1.0, domain[1])], "anchor": anchor, "range": [-0.6, len(layers) - 0.4],
+        "tickvals": shown, "tickangle": 0,
         "ticktext": [layer_tick(layers[k]) for k in shown], "fixedrange": True, "tickfont": {"color": GROUNDS[theme].ink},
     }  # fmt: skip
 
