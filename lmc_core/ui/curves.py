@@ -16,6 +16,8 @@ from lmc_core.figures.style import Theme
 from lmc_core.figures.words import barrier_caption, barrier_words, classes_sentence
 
 Result = Mapping[str, Any]
+BARRIER = "The largest excess of the loss over the chord between the end losses, with one standard error over examples."
+CHECK = "The largest difference of an output before and after the alignment, as a share of the largest output. No unit."
 ROUNDING = 1e-5  # relative difference of the outputs that float32 arithmetic explains
 
 
@@ -84,16 +86,21 @@ def show_facts(results: Sequence[Result], labels: Sequence[str]) -> None:
     aligned = [(r["barrier"], label, r) for r, label in zip(results, labels, strict=True) if r["method"] != "none"]
     if plain is not None and aligned:
         lowest, label, result = min(aligned, key=lambda entry: entry[0])
-        left.metric(f"Lowest barrier ({_unit(result)})", estimate(result["barrier"], result["barrier_stderr"]), border=True)
+        left.metric(
+            f"Lowest barrier ({_unit(result)})",
+            estimate(result["barrier"], result["barrier_stderr"]),
+            border=True,
+            help=BARRIER,
+        )
         share = f", {percent(lowest / plain['barrier'], 0)} of that of the plain average" if plain["barrier"] > 0 else ""
         left.caption(f"{label}{share}.")
     else:
         first = results[0]
-        left.metric(f"Barrier ({_unit(first)})", estimate(first["barrier"], first["barrier_stderr"]), border=True)
+        left.metric(f"Barrier ({_unit(first)})", estimate(first["barrier"], first["barrier_stderr"]), border=True, help=BARRIER)
         left.caption(f"{labels[0]}.")
     errors = [r["function_error"] for r in results if r["function_error"] is not None]
     worst = max(errors, default=None)
-    check.metric("Function check", number(worst, digits=2), border=True)
+    check.metric("Function check", number(worst, digits=2), border=True, help=CHECK)
     if worst is None:
         check.caption("Nothing was aligned, so there is nothing to check.")
         return
