@@ -26,6 +26,7 @@ COMMANDS = {
     "align": "lmc_core.cli.align",
     "barrier": "lmc_core.cli.barrier",
     "group": "lmc_core.cli.group",
+    "plane": "lmc_core.cli.plane",
     "merge": "lmc_core.cli.merge",
     "results": "lmc_core.cli.results",
     "report": "lmc_core.cli.report",

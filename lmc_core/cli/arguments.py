@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lmc_core.cli.merge_arguments import add_arguments as merge_arguments
+from lmc_core.cli.plane_arguments import add_arguments as plane_arguments
 from lmc_core.cli.report import add_arguments as report
 from lmc_core.errors import BadInput
 from lmc_core.models.references import allowing_pickle
@@ -138,6 +139,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     group.add_argument("--executor", default="inline", help="inline, or local: in a worker process (default: inline)")
     group.add_argument("--json", action="store_true", help="print one object")
 
+    plane_arguments(
+        command("plane", "Measure the loss on a plane through two or three models, or around one."), MODEL, _data, _method
+    )
     merge_arguments(
         command("merge", "Merge several models by every method and in every frame side by side."), MODEL, _data, setting
     )

@@ -19,8 +19,8 @@ from lmc_core.figures.style import BODY, GROUNDS, SMALL, Stroke, Theme, faint, s
 HEIGHT, WIDTH = 590, 680  # pixels
 LEVELS = 12  # contours
 RAMPS = {  # from low loss to high
-    "light": ["#06304f", "#0b4a75", "#1f6a9c", "#4f93bf", "#86b6d6", "#b9d5e8", "#e2eef6", "#f6fafc"],
-    "dark": ["#d8effc", "#a6d8f5", "#6cbbe8", "#3c95c8", "#26709f", "#1c5075", "#163850", "#141f29"],
+    "light": ["#06304f", "#0b4a75", "#1f6a9c", "#4f93bf", "#86b6d6", "#b4d2e6", "#d9e8f2", "#eaf1f6"],
+    "dark": ["#d8effc", "#a6d8f5", "#6cbbe8", "#3c95c8", "#26709f", "#1c5075", "#183a53", "#1a2833"],
 }
 TICKS = [m * 10.0**p for p in range(-6, 4) for m in (1, 1.5, 2, 3, 4, 5, 7)]
 GRID = "grid"  # name of the trace whose points can be clicked
@@ -58,7 +58,7 @@ def contour_figure(
     figure.add_contour(
         x=scene.u, y=scene.v, z=scene.height, colorscale=ramp(theme), zmin=low, zmax=high, hoverinfo="skip", name="loss",
         contours={"start": low + size, "end": high - size / 2, "size": size, "coloring": "fill"}, autocontour=False,
-        line={"width": 0.7, "color": faint(GROUNDS[theme].ink, 0.35), "smoothing": 0.8}, connectgaps=False,
+        line={"width": 0.7, "color": faint(GROUNDS[theme].ink, 0.35), "smoothing": 1.3}, connectgaps=False,
         colorbar=_bar(scene, theme),
     )  # fmt: skip
     _clickable(figure, scene)

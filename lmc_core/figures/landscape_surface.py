@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -48,8 +49,7 @@ def surface_figure(
     figure.add_scatter3d(
         x=[p["u"] for p in points], y=[p["v"] for p in points],
         z=[float(np.log10(np.clip(p["loss"], *scene.limits))) + 3 * lift for p in points],
-        mode="markers+text", text=[f"<b>{p['label']}</b>" for p in points], textposition="top center", name="models",
-        textfont={"size": BODY, "color": ground.ink}, meta="models",
+        mode="markers", name="models", meta="models",
         marker={"size": 5, "color": ground.paper, "line": {"color": ground.ink, "width": 2}},
         hovertemplate=[f"<b>{p['label']}</b> {p['name']}<br>loss {number(p['loss'])}<extra></extra>" for p in points],
     )  # fmt: skip
@@ -72,5 +72,16 @@ def _scene(figure: go.Figure, scene: Landscape, theme: Theme) -> None:
     heights = {"showticklabels": False, "title": {"text": "loss", "font": {"size": SMALL, "color": ground.muted}}}
     figure.update_scenes(
         xaxis=axis, yaxis=axis, zaxis=axis | heights, aspectmode="manual", aspectratio={"x": 1, "y": 1, "z": 0.6},
-        camera={"eye": {"x": -0.95, "y": -1.45, "z": 1.05}, "center": {"x": 0, "y": 0, "z": -0.12}}, dragmode="turntable",
+        camera={"eye": {"x": -0.55, "y": -1.4, "z": 1.35}, "center": {"x": 0, "y": 0, "z": -0.15}}, dragmode="turntable",
+        annotations=[_label(p, scene, theme) for p in scene.facts.get("points", [])],
     )  # fmt: skip
+
+
+def _label(point: Mapping[str, Any], scene: Landscape, theme: Theme) -> dict[str, Any]:
+    """The name of a model above its point."""
+    ground = GROUNDS[theme]
+    height = float(np.log10(np.clip(point["loss"], *scene.limits)))
+    return {
+        "x": point["u"], "y": point["v"], "z": height, "text": f"<b>{point['label']}</b>", "showarrow": False, "yshift": 20,
+        "font": {"size": BODY, "color": ground.ink}, "bgcolor": faint(ground.paper, 0.85), "borderpad": 2,
+    }  # fmt: skip

@@ -1,0 +1,73 @@
+"""Landscape: the loss on a plane through models, with straight and curved paths in it."""
+
+import streamlit as st
+
+from lmc_core.errors import LmcError
+from lmc_core.ui import address, catalogue, landscape_controls, landscape_view, status, work
+from lmc_core.ui.controls import choose_classes, choose_pair, choose_task
+from lmc_core.ui.setting import PLAIN
+
+KEY = "landscape"
+
+known = catalogue.models()
+st.title("Loss landscape", anchor=False)
+if len(known) < 2:
+    st.info("This installation ships no models; `lmc train --list` names the recipes that make them.")
+    st.stop()
+
+with st.sidebar:
+    pair = choose_pair(known, KEY)
+    kind = landscape_controls.choose_kind(KEY)
+    third = landscape_controls.choose_third(pair, known, KEY) if kind == "three" else None
+    setting = PLAIN
+    if kind != "random":
+        try:
+            setting, _ = choose_classes(pair, KEY)
+        except LmcError as error:
+            st.error(str(error), icon=":material/error:")
+            st.stop()
+    task = choose_task(pair, known, KEY)
+    choice = landscape_controls.choose_detail(kind, KEY)
+
+address.write(
+    {
+        "a": pair[0]["name"],
+        "b": pair[1]["name"],
+        "c": third["name"] if third else None,
+        **({"method": setting.method} if kind != "random" else {}),
+        **({"steps": str(setting.steps)} if setting.steps else {}),
+        **dict(setting.classes),
+        "task": task,
+        **choice.address,
+        "view": st.session_state.get(f"{KEY}_view", st.query_params.get("view")),
+        "at": landscape_view.point_text(KEY) or st.query_params.get("at"),
+    }
+)
+if kind == "three" and third is None:
+    st.info("A plane through three models needs a third of the same family and size; choose other models, or another plane.")
+    st.stop()
+
+try:
+    plane, curves = landscape_controls.requests_of([*pair, *([third] if third else [])], setting, choice, task)
+    wanted = [status.Curve("Plane", plane, work.stored(plane.key))]
+    if curves is not None:
+        wanted.append(status.Curve("Curved paths", curves, work.stored(curves.key)))
+    missing = [each.result is None for each in wanted]
+    note = landscape_controls.time_note(pair[0], choice, missing[0], curves is not None and missing[1])
+    status.show_status(wanted, KEY, note, noun="picture")
+except LmcError as error:
+    st.error(str(error), icon=":material/error:")
+    st.stop()
+
+bend = wanted[1].result if curves is not None else None
+running = any(job.active for job in work.jobs([plane.key]).values())
+scene = landscape_view.show_picture(plane.key, bend, running, KEY)
+if scene is None and not running:
+    landscape_view.show_empty(KEY)
+if bend is not None:
+    st.subheader("Along the paths", anchor=False)
+    landscape_view.show_paths(bend, KEY)
+if scene is not None:
+    with st.expander("Numbers"):
+        landscape_view.show_numbers(scene)
+    landscape_view.show_downloads(scene, bend, KEY)
