@@ -15,7 +15,7 @@ from lmc_core.runs.jobs import Job
 from lmc_core.runs.result import Request
 from lmc_core.ui import work
 
-HEIGHT = 64  # pixels kept for it, so that nothing below moves
+HEIGHT = 76  # pixels kept for it, three lines of text, so that nothing below moves
 POLL = 0.5  # seconds
 
 
