@@ -92,7 +92,8 @@ def _thin(figure: go.Figure, results: Sequence[Result], theme: Theme) -> None:
     """Draw many curves as thin lines told apart by meaning alone; the one under the pointer says its name."""
     meanings = {str(result.get("key")): meaning_of(result) for result in results}
     named: set[str] = set()
-    for trace in figure.data:
+    traces: Any = figure.data
+    for trace in traces:
         meaning = meanings.get(str((trace.meta or {}).get("key")))
         if meaning is None:
             continue

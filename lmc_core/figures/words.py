@@ -60,7 +60,7 @@ def setting_label(method: str, classes: Mapping[str, str] | None, largest: Mappi
 def labels_of(results: Sequence[Result]) -> list[str]:
     """Return a label for each result, with what else differs between them where settings alone do not tell them apart."""
     names = [setting_label(str(r.get("method", "none")), r.get("classes"), r.get("largest")) for r in results]
-    pairs = [" \u2192 ".join(r["models"]) for r in results]
+    pairs = [" \u2192 ".join(r.get("models") or ()) for r in results]
     if len(set(pairs)) > 1:
         names = [f"{name}, {pair}" for name, pair in zip(names, pairs, strict=True)]
     if len(set(names)) < len(names):  # one method, learned for longer

@@ -128,7 +128,8 @@ def now() -> str:
 def name_of(title: str) -> str:
     """Return the name that a title gives: "ViT: two seeds" -> "vit-two-seeds"."""
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:50].strip("-") or f"study-{hashlib.sha256(title.encode(errors='replace')).hexdigest()[:6]}"
+    name = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:50].strip("-")
+    return name or f"study-{hashlib.sha256(title.encode(errors='replace')).hexdigest()[:6]}"
 
 
 def _text(value: Any, limit: int) -> str:

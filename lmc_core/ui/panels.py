@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
@@ -51,7 +53,7 @@ def show_numbers(table: Table, key: str, name: str) -> None:
 
 def thumbnail(figure: go.Figure, height: int = 170) -> go.Figure:
     """Return a figure without words, brackets and markers, small enough for a card."""
-    small = go.Figure(figure)
+    small: Any = go.Figure(figure)
     small.data = [trace for trace in small.data if trace.name != "barrier"]
     small.layout.annotations = ()
     small.update_layout(showlegend=False, height=height, margin={"l": 4, "r": 4, "t": 4, "b": 4}, hovermode=False)
@@ -61,7 +63,7 @@ def thumbnail(figure: go.Figure, height: int = 170) -> go.Figure:
     return small
 
 
-def _plain(trace: go.Figure) -> None:
+def _plain(trace: Any) -> None:
     """Take the markers off lines and the scales off colours."""
     if trace.type == "scatter" and "lines" in (trace.mode or ""):
         trace.update(mode="lines", line_width=min(trace.line.width or 2, 2))

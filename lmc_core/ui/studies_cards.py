@@ -40,7 +40,7 @@ def show_cards() -> None:
 
 
 def _card(study: Study) -> None:
-    st.subheader(study.title, anchor=False)
+    st.header(study.title, anchor=False)
     if study.note:
         st.markdown(plain(study.note.partition("\n")[0]))
     try:
