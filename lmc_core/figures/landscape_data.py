@@ -94,10 +94,13 @@ class Landscape:
 
     @cached_property
     def height(self) -> np.ndarray:
-        """log10 of the loss, clipped to `limits`; between measured points of a grid that is not finished interpolated."""
+        """log10 of the loss, clipped to `limits`; of a grid that is not finished interpolated between what is known."""
         low, high = self.limits
         values = np.log10(np.clip(np.where(np.isnan(self.loss), high, self.loss), low, high))
-        return values if self.share == 1.0 else _filled(values, self.measured)
+        if self.share == 1.0:
+            return values
+        models = [(p["v"], p["u"], float(np.log10(np.clip(p["loss"], low, high)))) for p in self.facts.get("points", [])]
+        return _filled(values, self.measured, self.v, self.u, np.array(models).reshape(-1, 3))
 
     def nearest(self, u: float, v: float) -> tuple[int, int]:
         """Row and column of the nearest point of the grid."""
@@ -109,17 +112,22 @@ class Landscape:
         return float(np.interp(v, self.v, columns))
 
 
-def _filled(values: np.ndarray, measured: np.ndarray) -> np.ndarray:
-    """Linear interpolation between measured points, the nearest one outside of them."""
+def _filled(values: np.ndarray, measured: np.ndarray, v: np.ndarray, u: np.ndarray, more: np.ndarray) -> np.ndarray:
+    """Linear interpolation between measured points and `more` (v, u, value), the nearest one outside of them."""
     from scipy.interpolate import griddata
 
-    at = np.argwhere(measured)
-    if len(at) < 4:
-        return np.where(measured, values, np.nan)
-    places = np.argwhere(np.ones_like(measured))
-    linear = griddata(at, values[measured], places, "linear").reshape(values.shape)
-    near = griddata(at, values[measured], places, "nearest").reshape(values.shape)
-    return np.where(np.isnan(linear), near, linear)
+    rows, columns = np.nonzero(measured)
+    at = np.concatenate([np.stack([v[rows], u[columns]], 1), more[:, :2]])
+    known = np.concatenate([values[measured], more[:, 2]])
+    if not len(at):
+        return np.full_like(values, np.nan)
+    places = np.stack(np.meshgrid(v, u, indexing="ij"), -1).reshape(-1, 2)
+    near = griddata(at, known, places, "nearest").reshape(values.shape)
+    spread = np.linalg.matrix_rank(at - at[0]) if len(at) > 3 else 0
+    if spread < 2:  # on a line there is no triangle to interpolate in
+        return near
+    linear = griddata(at, known, places, "linear").reshape(values.shape)
+    return np.where(measured, values, np.where(np.isnan(linear), near, linear))
 
 
 def routes(facts: Facts, bend: Facts | None = None) -> list[Route]:

@@ -1,0 +1,162 @@
+"""Maps and surfaces on their data: colours and their clipping, paths where they belong, what is unfinished."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lmc_core.figures.barrier import barrier_figure
+from lmc_core.figures.export import standalone_html
+from lmc_core.figures.landscape import RAMPS, contour_figure
+from lmc_core.figures.landscape_data import routes
+from lmc_core.figures.landscape_surface import surface_figure
+from lmc_core.figures.landscape_words import (
+    grid_table,
+    landscape_alt,
+    landscape_caption,
+    path_labels,
+    path_results,
+    paths_caption,
+    paths_table,
+    points_table,
+)
+from lmc_core.figures.style import GROUNDS, MEANINGS
+from tests.figures.landscape_scene import curves, facts, scene
+
+
+def traces(figure, meta: str) -> list:
+    return [trace for trace in figure.data if trace.meta == meta]
+
+
+def test_colours_are_logarithmic_and_end_at_guessing() -> None:
+    figure = contour_figure(scene())
+    (contour,) = [trace for trace in figure.data if trace.type == "contour"]
+    low, high = scene().limits
+    assert high == pytest.approx(np.log(10)) and low == pytest.approx(0.3, rel=0.05)
+    assert (contour.zmin, contour.zmax) == pytest.approx((np.log10(low), np.log10(high)))
+    assert float(np.max(contour.z)) == pytest.approx(np.log10(high))  # 5 nats are drawn as guessing is
+    whole = scene()
+    below = whole.loss < high
+    assert np.allclose(np.asarray(contour.z)[below], np.log10(whole.loss[below]))
+    assert contour.colorbar.ticktext[-1] == "\u2265 2.30"
+    assert "end at 2.30 nats (the loss of guessing)" in landscape_caption(scene())
+
+
+def test_what_is_below_guessing_is_not_clipped() -> None:
+    calm = scene(clip=9.0)
+    assert calm.limits[1] == calm.loss.max()
+    assert "\u2265" not in contour_figure(calm).data[0].colorbar.ticktext[-1]
+    assert "end at" not in landscape_caption(calm)
+
+
+def test_infinite_losses_far_out_are_drawn_at_the_top() -> None:
+    wild = scene()
+    wild.loss[0, 0] = np.inf
+    assert wild.height[0, 0] == pytest.approx(np.log10(wild.limits[1])) and np.isfinite(wild.height).all()
+
+
+@pytest.mark.parametrize("draw", [contour_figure, surface_figure])
+@pytest.mark.parametrize("theme", ["light", "dark", "paper"])
+@pytest.mark.parametrize("kind", ["pair", "three", "bend", "random"])
+def test_models_and_paths_are_drawn(draw, theme, kind) -> None:
+    there = scene(kind)
+    paths = routes(there.facts, curves() if kind == "pair" else None)
+    figure = draw(there, theme, paths, (3, 4))
+    (models,) = traces(figure, "models")
+    assert list(models.x) == [p["u"] for p in there.facts["points"]]
+    assert len(traces(figure, "path")) == len(paths) == {"pair": 4, "three": 3, "bend": 2, "random": 0}[kind]
+    assert len(traces(figure, "chosen")) >= 1
+    assert figure.layout.paper_bgcolor in (None, GROUNDS[theme].paper) and "nan" not in str(figure.layout).lower()
+
+
+def test_paths_lead_from_model_to_model_in_their_colours() -> None:
+    paths = routes(facts(), curves())
+    assert [path.label for path in paths] == ["straight", "straight, aligned", "curve", "curve, aligned"]
+    for path, end in zip(paths, ((40, 90), (80, 0), (40, 90), (80, 0)), strict=True):
+        assert (path.u[0], path.v[0]) == (0, 0) and (path.u[-1], path.v[-1]) == pytest.approx(end)
+    drawn = [trace.line.color for trace in traces(contour_figure(scene(), "light", paths), "path")]
+    bend = MEANINGS["bend"].light
+    assert drawn == [MEANINGS["plain"].light, MEANINGS["orthogonal"].light, bend, bend]
+
+
+def test_a_curve_reaches_half_way_to_its_bend() -> None:
+    line, curve = routes(facts("bend"))
+    middle = len(curve.u) // 2
+    control = facts("bend")["points"][2]
+    expected = [0.25 * 0 + 0.5 * control["u"] + 0.25 * 80, 0.5 * control["v"]]
+    assert [curve.u[middle], curve.v[middle]] == pytest.approx(expected) and not line.away
+
+
+def test_a_projection_is_called_one() -> None:
+    paths = routes(facts(), curves())
+    assert "lies outside of this plane, its bend 6.20 from it" in landscape_caption(scene(), paths)
+    texts = [note.text for note in contour_figure(scene(), "light", paths).layout.annotations if note.name == "path"]
+    assert texts == ["straight", "straight, aligned", "curve (projected)", "curve, aligned (projected)"]
+
+
+def test_an_unfinished_plane_is_interpolated_and_says_so() -> None:
+    part = scene(n=9, measured=2)
+    assert 0 < part.share < 1 and np.isfinite(part.height).all()
+    assert np.allclose(part.height[::2, ::2], scene().height[::2, ::2], atol=1e-9)
+    between = (part.height[0, 0] + part.height[0, 2]) / 2
+    assert part.height[0, 1] == pytest.approx(between, abs=0.15)
+    assert "25 of 81 are measured; between them it is interpolated" in landscape_caption(part)
+    (grid,) = traces(contour_figure(part), "grid")
+    assert len(grid.x) == 25  # nothing else can be clicked
+    assert len(grid_table(part).rows) == 25
+
+
+@pytest.mark.parametrize("kind", ["pair", "random"])
+def test_nothing_measured_yet(kind) -> None:
+    empty = scene(kind, measured=1)
+    for values in (empty.loss, empty.stderr, empty.correct):
+        values[:] = np.nan
+    assert empty.share == 0 and np.isfinite(empty.height).all()  # from the models' own losses
+    assert contour_figure(empty).data and surface_figure(empty).data
+    assert "0 of 81" in landscape_caption(empty)
+
+
+def test_empty_axes_keep_the_place() -> None:
+    assert contour_figure(None).layout.height == contour_figure(scene()).layout.height == surface_figure(None).layout.height
+    assert landscape_alt(None) == "Empty axes of a plane between models."
+
+
+def test_distances_have_one_scale_but_for_a_bend() -> None:
+    assert contour_figure(scene()).layout.yaxis.scaleanchor == "x"
+    assert contour_figure(scene("bend")).layout.yaxis.scaleanchor is None
+    assert "stretched" in landscape_caption(scene("bend"))
+
+
+def test_ramps_are_monotone_in_lightness() -> None:
+    """Low loss is far from the ground and high loss near it, so that the order is there in grey."""
+    for theme, ramp in RAMPS.items():
+        levels = [sum(int(colour[i : i + 2], 16) * w for i, w in ((1, 0.3), (3, 0.59), (5, 0.11))) for colour in ramp]
+        assert levels == sorted(levels, reverse=theme == "dark")
+
+
+def test_words_for_those_who_do_not_see_it() -> None:
+    assert "Losses of the models: A 0.300; B aligned 0.300; B 0.300." in landscape_alt(scene())
+    table = points_table(scene())
+    assert [row[0] for row in table.rows] == ["A", "B aligned", "B", "lowest of the grid"]
+    assert grid_table(scene()).header[-1] == "accuracy" and len(grid_table(scene()).rows) == 81
+
+
+def test_captions_of_every_kind_name_the_models() -> None:
+    assert "Li et al. 2018" in landscape_caption(scene("random")) and "Distances" not in landscape_caption(scene("random"))
+    assert "vit-fashion-s2 (C)" in landscape_caption(scene("three"))
+    assert "Distances from A: B aligned 80.0, B 98.5." in landscape_caption(scene())
+
+
+def test_paths_are_curves_of_the_figure_of_barriers() -> None:
+    results, labels = path_results(curves()), path_labels(curves())
+    assert labels == ["Straight line", "Straight line to aligned B", "Curve", "Curve to aligned B"]
+    assert [result["method"] for result in results] == ["none", "weight", "bend", "bend"]
+    figure = barrier_figure(results, "light", labels)
+    assert [note.text for note in figure.layout.annotations if note.name == "label" and "Curve" in note.text]
+    assert "Curve: barrier 0.20 \u00b1 0.02 nats." in paths_caption(curves())
+    assert [row[0] for row in paths_table(curves()).rows] == labels
+
+
+def test_the_page_that_stands_alone_has_the_numbers() -> None:
+    text = standalone_html(contour_figure(scene()), landscape_caption(scene()), facts(), title="Loss landscape")
+    assert "<title>Loss landscape</title>" in text and '"clip"' in text
