@@ -1,0 +1,301 @@
+"""The controls of the page Merge: which models, which frames, which ways to merge, on what data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import streamlit as st
+
+from lmc_core.merging.methods import MERGES
+from lmc_core.merging.soup import CRITERIA
+from lmc_core.runs.merge_frames import FRAMES
+from lmc_core.ui import address, catalogue
+
+Row = Mapping[str, Any]
+FIRST = "vit-fashion-s0"
+FEWEST, MOST, USUAL = 2, 8, 3  # models
+EXAMPLES = (50, 200, 500, 1000, None)
+SPLITS = ("test", "validation")
+STEPS = (100, 300, 600, 1500)
+USUAL_FRAMES = ("none", "reference", "universe")
+SYMMETRIES = {"all": "All classes", "permutations": "Permutations only"}
+STAND_INS = {"mean": "The mean of the models, as a stand-in", "first": "The first model, as a stand-in"}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What the page asks for.
+
+    Attributes:
+        models: references of the models, with their digests.
+        names: of the models.
+        frames: names in `FRAMES`.
+        merges: ways to merge with those settings that were touched.
+        weights: of the models; relative.
+        base: ``mean``, ``first``, or the reference of the common ancestor.
+        onto: number of the model that stays in the frame ``reference``; 0 for the best.
+        steps: of learning.
+        symmetries: a key of `SYMMETRIES`.
+        task: what is measured on.
+        split: of its data.
+        examples: how many; None for all.
+    """
+
+    models: tuple[tuple[str, str], ...]
+    names: tuple[str, ...]
+    frames: tuple[str, ...]
+    merges: tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]
+    weights: tuple[float, ...]
+    base: str
+    onto: int
+    steps: int
+    symmetries: str
+    task: str
+    split: str
+    examples: int | None
+
+
+def groups(known: Mapping[str, Row]) -> dict[str, list[str]]:
+    """First model -> models of its family and size, of which there are at least two."""
+    alike: dict[str, list[str]] = {}
+    for name, row in known.items():
+        first = next((f for f in alike if _alike(known[f], row)), name)
+        alike.setdefault(first, []).append(name)
+    return {first: names for first, names in alike.items() if len(names) >= FEWEST}
+
+
+def _alike(one: Row, other: Row) -> bool:
+    return one["family"] == other["family"] and one["sizes"] == other["sizes"]
+
+
+def choose_models(known: Mapping[str, Row], key: str) -> list[str]:
+    """A list of families and sizes, then of the models of the chosen one."""
+    found = groups(known)
+    wanted = [name for name in st.query_params.get_all("models") if name in known]
+    usual = next((first for first, names in found.items() if FIRST in names), next(iter(found)))
+    if f"{key}_group" not in st.session_state:
+        st.session_state[f"{key}_group"] = next((f for f, names in found.items() if wanted and wanted[0] in names), usual)
+    elif st.session_state[f"{key}_group"] not in found:
+        st.session_state[f"{key}_group"] = usual
+
+    def label(first: str) -> str:
+        row = known[first]
+        return f"{row['family']} \u00b7 width {row['width']} \u00b7 {len(found[first])} models"
+
+    st.subheader("Models", anchor=False)
+    group = st.selectbox(
+        "Family and size", list(found), key=f"{key}_group", format_func=label,
+        help="A mean of weights exists between models of one family and the same sizes.",
+    )  # fmt: skip
+    options = found[str(group)]
+    name = f"{key}_models"
+    if name not in st.session_state:
+        kept = [each for each in wanted if each in options][:MOST]
+        st.session_state[name] = kept if len(kept) >= FEWEST else options[:USUAL]
+    elif any(each not in options for each in st.session_state[name]):
+        st.session_state[name] = options[:USUAL]
+    chosen = st.multiselect(
+        "Models", options, key=name, max_selections=MOST, placeholder="Two to eight",
+        help="Two to eight; the first stays where it is. Of three the loss is drawn over their triangle.",
+    )  # fmt: skip
+    others = len(known) - len(options)
+    if others:
+        st.caption(f"{others} others are of another family or size, which leaves nothing to average with these.")
+    return list(chosen)
+
+
+def choose_frames(names: Sequence[str], key: str) -> tuple[tuple[str, ...], int, int, str]:
+    """Frames, the model that stays, steps of learning, and the symmetries that may be used."""
+    st.subheader("Frames", anchor=False)
+    frames = _several("Brought together", FRAMES, f"{key}_frames", "frame", USUAL_FRAMES, _sentences(FRAMES))
+    onto, steps = 0, 300
+    if "reference" in frames:
+        options = ["0", *(str(k + 1) for k in range(len(names)))]
+        address.prepare(f"{key}_onto", "onto", options, "0")
+        onto = int(st.selectbox(
+            "Onto", options, key=f"{key}_onto", help="The model that the others are moved onto.",
+            format_func=lambda k: "the one that matches best" if k == "0" else names[int(k) - 1],
+        ))  # fmt: skip
+    if "learned" in frames:
+        address.prepare(f"{key}_steps", "steps", list(STEPS), 300)
+        steps = int(st.select_slider(
+            "Steps of learning", list(STEPS), key=f"{key}_steps",
+            help="Of the gradient, on training examples; a cancelled run goes on where it was.",
+        ))  # fmt: skip
+    address.prepare(f"{key}_symmetries", "symmetries", list(SYMMETRIES), "all")
+    symmetries = st.segmented_control(
+        "Symmetries that may be used", list(SYMMETRIES), key=f"{key}_symmetries", format_func=SYMMETRIES.__getitem__,
+        required=True, width="stretch", help="The page Barrier shows what each class of symmetries is worth.",
+    )  # fmt: skip
+    return frames, onto, steps, str(symmetries)
+
+
+def choose_merges(chosen: Sequence[str], kin: Sequence[Row], key: str) -> tuple[dict[str, dict[str, Any]], str]:
+    """Ways to merge with their settings, and what the task vectors start from."""
+    st.subheader("Methods", anchor=False)
+    merges = _several("Ways to merge", MERGES, f"{key}_merges", "merge", tuple(MERGES), _sentences(MERGES))
+    base = "mean"
+    if any(MERGES[name].ancestor for name in merges):
+        others = {row["reference"]: row["name"] for row in kin if row["name"] not in chosen}
+        address.prepare(f"{key}_base", "base", [*STAND_INS, *others], "mean")
+        base = str(st.selectbox(
+            "Common ancestor", [*STAND_INS, *others], key=f"{key}_base", format_func=lambda b: STAND_INS.get(b) or others[b],
+            help="Task arithmetic, TIES and DARE assume that all models were fine-tuned from one. Models of different seeds "
+            "were not, so something stands in for it.",
+        ))  # fmt: skip
+    with st.expander("Settings of the methods"):
+        settings = {name: _settings(name, key) for name in merges}
+    return settings, base
+
+
+def _settings(name: str, key: str) -> dict[str, Any]:
+    """Inputs for the settings of one method; returns those that differ from the default."""
+    method = MERGES[name]
+    usual = method.settings()
+    changed = dict(pair.split("=", 1) for pair in st.query_params.get_all("set") if "=" in pair)
+    found: dict[str, Any] = {}
+    for field in fields(method.settings):
+        value, widget = getattr(usual, field.name), f"{key}_set_{name}_{field.name}"
+        label = f"{method.title}: {field.name}"
+        if isinstance(value, str):
+            options = list(CRITERIA)
+            start = changed.get(f"{name}.{field.name}", value)
+            st.session_state.setdefault(widget, start if start in options else value)
+            found[field.name] = st.selectbox(label, options, key=widget)
+            continue
+        low, high, step = _range(field.name, value)
+        st.session_state.setdefault(widget, _number(changed.get(f"{name}.{field.name}"), value, low, high))
+        found[field.name] = st.number_input(label, low, high, step=step, key=widget)
+    return {field: value for field, value in found.items() if value != getattr(usual, field)}
+
+
+def _range(name: str, value: float) -> tuple[Any, Any, Any]:
+    """Smallest value, largest value and step of a setting."""
+    if name == "density":
+        return 0.05, 1.0, 0.05
+    if isinstance(value, int):
+        return (2, 2000, 100) if name == "examples" else (0, 9999, 1)
+    return -2.0, 2.0, 0.05
+
+
+def _number(text: str | None, usual: Any, low: Any, high: Any) -> Any:
+    try:
+        return min(high, max(low, type(usual)(text))) if text else usual
+    except ValueError:
+        return usual
+
+
+def choose_weights(names: Sequence[str], key: str) -> tuple[float, ...]:
+    """A slider for the weight of each model."""
+    wanted = st.query_params.get("weights", "").split(",")
+    with st.expander("Weights of the models"):
+        found = []
+        for number, name in enumerate(names):
+            widget = f"{key}_weight_{name}"
+            if widget not in st.session_state:
+                text = wanted[number] if len(wanted) == len(names) else None
+                st.session_state[widget] = _number(text, 1.0, 0.0, 1.0)
+            found.append(float(st.slider(name, 0.0, 1.0, step=0.01, key=widget)))
+        st.caption("Relative to each other; the plain average and the greedy soup heed none.")
+    return tuple(found) if sum(found) > 0 else (1.0,) * len(names)
+
+
+def choose_data(rows: Sequence[Row], known: Mapping[str, Row], key: str) -> tuple[str, str, int | None]:
+    """Task, split and number of examples."""
+    st.subheader("Data", anchor=False)
+    tasks = list(dict.fromkeys(row["task"] for row in rows if row["task"]))
+    tasks += [t for t in dict.fromkeys(r["task"] for r in known.values() if r["takes"] == rows[0]["takes"]) if t not in tasks]
+    address.prepare(f"{key}_task", "task", tasks, tasks[0])
+    address.prepare(f"{key}_examples", "examples", [str(n or "all") for n in EXAMPLES], "all")
+    address.prepare(f"{key}_split", "split", list(SPLITS), "test")
+    task = st.selectbox(
+        "Measured on",
+        tasks,
+        key=f"{key}_task",
+        help="Models of different tasks are measured on all of their tasks.",
+    )
+    examples = st.select_slider(
+        "Examples", [str(n or "all") for n in EXAMPLES], key=f"{key}_examples",
+        help="The standard error falls with the square root of their number.",
+    )  # fmt: skip
+    split = st.segmented_control(
+        "Split", list(SPLITS), key=f"{key}_split", required=True,
+        help="Neither was seen in training. A greedy soup is chosen on the validation split, or on training examples where "
+        "that is the one measured on.",
+    )  # fmt: skip
+    return str(task), str(split), None if examples == "all" else int(examples)
+
+
+def _several(
+    label: str, table: Mapping[str, Any], widget: str, name: str, usual: tuple[str, ...], words: str
+) -> tuple[str, ...]:
+    """Buttons of which several can be on; in the order of the table, never none."""
+    if widget not in st.session_state:
+        wanted = [each for each in st.query_params.get_all(name) if each in table]
+        st.session_state[widget] = wanted or list(usual)
+    chosen = st.pills(
+        label, list(table), selection_mode="multi", key=widget, format_func=lambda each: _title(table[each].title), help=words
+    )
+    return tuple(each for each in table if each in chosen) or (next(iter(table)),)
+
+
+def _title(title: str) -> str:
+    return title[0].upper() + title[1:]
+
+
+def _sentences(table: Mapping[str, Any]) -> str:
+    """One line for each entry: what it does, and whether it assumes a common ancestor."""
+    assumes = {name: " Assumes a common ancestor." for name, entry in table.items() if getattr(entry, "ancestor", False)}
+    return "\n\n".join(f"**{_title(e.title)}**: {e.sentence}{assumes.get(name, '')}" for name, e in table.items())
+
+
+def choose(known: Mapping[str, dict[str, Any]], key: str) -> Selection | None:
+    """All controls; None while fewer than two models are chosen."""
+    names = choose_models(known, key)
+    if len(names) < FEWEST:
+        return None
+    rows = [known[name] for name in names]
+    frames, onto, steps, symmetries = choose_frames(names, key)
+    kin = [row for row in known.values() if _alike(row, rows[0])]
+    merges, base = choose_merges(names, kin, key)
+    weights = choose_weights(names, key)
+    task, split, examples = choose_data(rows, known, key)
+    return Selection(
+        tuple((row["reference"], row["digest"]) for row in rows), tuple(names), frames,
+        tuple((name, tuple(sorted(settings.items()))) for name, settings in merges.items()),
+        weights, base, onto, steps, symmetries, task, split, examples,
+    )  # fmt: skip
+
+
+def write_address(chosen: Selection, known: Mapping[str, Row]) -> None:
+    """Put the selection into the address; what is as usual is left out."""
+    touched = [f"{name}.{field}={value}" for name, settings in chosen.merges for field, value in settings]
+    every = [name for name, _ in chosen.merges]
+    address.write(
+        {
+            "models": list(chosen.names),
+            "frame": list(chosen.frames),
+            "merge": None if every == list(MERGES) else every,
+            "set": touched or None,
+            "weights": None if len(set(chosen.weights)) == 1 else ",".join(f"{w:g}" for w in chosen.weights),
+            "base": None if chosen.base == "mean" else chosen.base,
+            "onto": str(chosen.onto) if chosen.onto else None,
+            "steps": str(chosen.steps) if "learned" in chosen.frames else None,
+            "symmetries": None if chosen.symmetries == "all" else chosen.symmetries,
+            "task": chosen.task,
+            "split": chosen.split,
+            "examples": str(chosen.examples or "all"),
+        }
+    )
+
+
+def spaces_of(known: Mapping[str, dict[str, Any]], name: str) -> dict[str, dict[str, Any]]:
+    """What is known of each kind of space of a model."""
+    return catalogue.spaces(known[name])
+
+
+def frame_title(name: str) -> str:
+    """What a frame is called on its own."""
+    return _title(FRAMES[name].title)

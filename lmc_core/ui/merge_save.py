@@ -1,0 +1,84 @@
+"""Keep a merged model as a checkpoint, from the page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import streamlit as st
+
+from lmc_core.errors import LmcError
+from lmc_core.figures.merge_rows import best_row
+from lmc_core.merging.methods import MERGES
+from lmc_core.runs.merge import MergeRequest
+from lmc_core.ui import merge_work, work
+from lmc_core.ui.status import Curve, show_status
+
+
+def show_saving(curves: Sequence[Curve], task: str, key: str) -> None:
+    """A frame, a way to merge, a name, and the line of the run that writes the checkpoint.
+
+    Args:
+        curves: the requests of the page with their results, of which at least one is there.
+        task: that the best one is looked up on.
+        key: prefix of the widgets' keys.
+    """
+    there = [curve for curve in curves if curve.result is not None]
+    choices = [(curve, merge) for curve in there for merge, _ in _request(curve).merges if MERGES[merge].checkpoint]
+    if not choices:
+        st.write("An output ensemble is several models; choose another way to merge as well.")
+        return
+    labels = [f"{MERGES[merge].title}, {curve.label}" for curve, merge in choices]
+    best = best_row([curve.result for curve in there if curve.result is not None], task)
+    first = next(
+        (
+            k
+            for k, (curve, merge) in enumerate(choices)
+            if best and (merge, curve.label.lower()) == (best.merge, best.frame_title)
+        ),
+        0,
+    )
+    left, right = st.columns(2)
+    name_of = f"{key}_which"
+    if st.session_state.get(name_of) not in labels:
+        st.session_state[name_of] = labels[first]
+    chosen = left.selectbox("Which", labels, key=name_of, help="The one with the smallest loss is proposed.")
+    curve, merge = choices[labels.index(str(chosen))]
+    proposed = suggestion(_request(curve), merge, str(curve.result["frame"]) if curve.result else "")
+    name = right.text_input(
+        "Name", proposed, key=f"{key}_name_{proposed}", max_chars=80, help="Of the new model, and of its folder."
+    )
+    try:
+        request = merge_work.saving_of(_request(curve), merge, name.strip())
+    except LmcError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    result = work.stored(request.key)
+    kept = merge_work.is_kept(request.save)
+    if result is not None and kept:
+        st.success(
+            f"Saved as **{request.save}**, an ordinary checkpoint with a card that says where it came from. It lies in the "
+            "folder `models` of the app's results, and the page Barrier lists it among the models of your own.",
+            icon=":material/check:",
+        )
+        return
+    if kept:
+        st.warning(f"There is a model named {request.save} already; choose another name.", icon=":material/warning:")
+        return
+    show_status(
+        [Curve(request.save, request, None)], key, "It is merged, measured and written.", "model", ("Save", "Stop saving")
+    )
+
+
+def _request(curve: Curve) -> MergeRequest:
+    assert isinstance(curve.request, MergeRequest)
+    return curve.request
+
+
+def suggestion(request: MergeRequest, merge: str, frame: str) -> str:
+    """A name for a merged model: what its sources have in common, the way to merge, the frame."""
+    names = request.names[: request.count]
+    first, last = min(names), max(names)
+    common = first[: next((k for k, (x, y) in enumerate(zip(first, last, strict=False)) if x != y), min(len(first), len(last)))]
+    parts = [re.sub(r"[-_.]?s?$", "", common), merge, *([frame] if frame not in ("", "none") else [])]
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(part for part in parts if part)).strip("-._")[:80] or merge
