@@ -1,0 +1,70 @@
+"""The barriers that are shipped with the lecture, measured by `scripts/lecture.py`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from statistics import mean
+from typing import Any
+
+from lmc_core.errors import StoreError
+from lmc_core.places import assets
+
+SETTINGS = ("plain", "permutations", "weight", "learned")
+CLASSES = ("units", "heads", "residual", "planes", "learned")
+LADDER = (  # one class after the other, as the lecture switches them on
+    ("nothing", {}),
+    ("units", {"units": True}),
+    ("heads", {"units": True, "heads": True}),
+    ("stream permuted", {"units": True, "heads": True, "residual": "permutation"}),
+    ("stream rotated", {"units": True, "heads": True, "residual": "orthogonal"}),
+    ("planes", {"units": True, "heads": True, "residual": "orthogonal", "planes": True}),
+    ("learned", {"units": True, "heads": True, "residual": "orthogonal", "planes": True, "learned": True}),
+)
+NOTHING: dict[str, Any] = {"units": False, "heads": False, "residual": "none", "planes": False, "learned": False}
+
+
+@cache
+def barriers() -> dict[str, Any]:
+    """Everything in the file.
+
+    Raises:
+        StoreError: if it is missing or damaged.
+    """
+    try:
+        found = json.loads((assets() / "lecture" / "barriers.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            "The barriers of the lecture are missing or damaged; `python scripts/lecture.py` measures them."
+        ) from error
+    return found
+
+
+def curve_of(choice: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The curve of a choice of classes, or None where none was measured; nothing chosen is the plain average.
+
+    Args:
+        choice: some of `CLASSES`; those left out are off.
+    """
+    wanted = NOTHING | dict(choice)
+    if {**wanted, "learned": False} == NOTHING:
+        wanted = NOTHING
+    return next((row for row in barriers()["classes"] if {name: row[name] for name in CLASSES} == wanted), None)
+
+
+def ladder() -> list[tuple[str, float, float]]:
+    """What is left of the barrier as one class after the other is switched on: name, nats, standard error."""
+    found = [(name, curve_of(choice)) for name, choice in LADDER]
+    return [(name, row["barrier"], row["barrier_stderr"]) for name, row in found if row is not None]
+
+
+def remains() -> list[dict[str, Any]]:
+    """For each family the mean barrier over its pairs by setting, in nats, and what is left of the plain one."""
+    rows = []
+    for family in barriers()["families"]:
+        means = {name: mean(pair[name]["barrier"] for pair in family["pairs"]) for name in SETTINGS}
+        shares = {name: mean(pair[name]["barrier"] / pair["plain"]["barrier"] for pair in family["pairs"]) for name in SETTINGS}
+        kept = {name: family[name] for name in ("name", "width", "unit")}
+        rows.append({**kept, "pairs": len(family["pairs"]), "nats": means, "shares": shares})
+    return rows
