@@ -3,7 +3,7 @@
 import streamlit as st
 
 from lmc_core.errors import LmcError
-from lmc_core.figures.widths_words import LABELS, pair_name, places_table, strips
+from lmc_core.figures.widths_words import EQUAL, LABELS, pair_name, places_table, strips
 from lmc_core.ui import address, catalogue, status, widths_controls, widths_view, work
 from lmc_core.ui.controls import choose_accuracy, choose_task
 from lmc_core.ui.setting import Setting
@@ -25,9 +25,9 @@ if not widths_controls.narrow_models(known):
     st.stop()
 
 
-def name_of(setting: Setting) -> str:
+def name_of(setting: Setting, equal: bool = False) -> str:
     """How a setting is called here."""
-    name = LABELS[setting.method]
+    name = (EQUAL if equal else {}).get(setting.method) or LABELS[setting.method]
     return f"{name}, {setting.steps:,} steps" if setting.steps else name
 
 
@@ -66,7 +66,7 @@ try:
         widths = one["width"], other["width"]
         for setting in settings:
             request = work.request_of((one, other), setting, split, examples, points, task)
-            label = f"{pair_name(widths)}, {name_of(setting).lower()}"
+            label = f"{pair_name(widths)}, {name_of(setting, widths[0] == widths[1]).lower()}"
             many.append((widths, status.Curve(label, request, work.stored(request.key))))
     left = [line.request for _, line in many if line.result is None]
     note = work.run_note(left, pair[1]["reference"], points) if left else ""

@@ -7,6 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from lmc_core.figures.ends import name_ends
 from lmc_core.figures.experts_words import ALL, STRONGEST, WAYS, group_name, groups_of, layer_name, order_words
 from lmc_core.figures.layout import padded, spread
 from lmc_core.figures.numbers import estimate, number
@@ -70,7 +71,7 @@ def empty_fan(models: Sequence[str], split: str, theme: Theme = "light", height:
     """The axes of a fan, which keep the place while there is nothing to draw."""
     ground = GROUNDS[theme]
     figure = go.Figure(layout={"template": template(theme), "height": height})
-    ends = [f"0<br><b>{models[0]}</b>", "0.5<br>\u03bb", f"1<br><b>{models[1]}</b>"]
+    ends = ["0", "0.5<br>\u03bb", "1"]
     figure.update_xaxes(
         range=[-0.02, 1.0], fixedrange=True, tickvals=[0, 0.5, 1], ticktext=ends, tickangle=0,
         tickfont={"size": BODY, "color": ground.ink},
@@ -79,6 +80,7 @@ def empty_fan(models: Sequence[str], split: str, theme: Theme = "light", height:
     figure.update_layout(
         margin={"l": SIDE, "r": RIGHT, "t": TOP, "b": FOOT}, showlegend=False, hovermode="closest", hoverdistance=12
     )
+    name_ends(figure, models, theme, SIDE - 8, 64)
     figure.add_annotation(
         text=f"<b>Loss</b> ({split}, nats)", x=0, xref="paper", xanchor="left", xshift=-SIDE, y=1, yref="paper",
         yanchor="bottom", yshift=10, showarrow=False, font={"size": BODY, "color": ground.ink}, name="heading",

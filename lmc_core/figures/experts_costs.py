@@ -41,12 +41,13 @@ def costs_figure(result: Result, layers: Sequence[int] | None = None, theme: The
             axes = f"x{number if number > 1 else ''}", f"y{number if number > 1 else ''}"
             _matrix(figure, result, layer, kind, axes, single, theme)
             top = 1 - place * tall
-            _axes(figure, result["mixtures"][layer], axes, (left, left + width), (top - 0.83 * tall, top), column == 0, single)
+            down = (0.0, 1.0) if single else (top - 0.83 * tall, top)
+            _axes(figure, result["mixtures"][layer], axes, (left, left + width), down, column == 0, single)
         figure.add_annotation(
             text=f"<b>{KINDS[kind]}</b>", x=left, xref="paper", xanchor="left", y=1, yref="paper", yanchor="bottom", yshift=8,
             showarrow=False, font={"size": BODY, "color": GROUNDS[theme].ink}, name="heading",
         )  # fmt: skip
-    figure.update_layout(margin={"l": 52, "r": 8, "t": 40, "b": 24 if single else 16})
+    figure.update_layout(margin={"l": 52, "r": 8, "t": 40, "b": 48 if single else 12})
     return figure
 
 

@@ -49,10 +49,7 @@ def agreement_figure(
                 )
     chance = routing[ways[0]]["chance"]
     figure.add_hline(y=chance, line={"color": ground.muted, "width": 1.2, "dash": "dot"})
-    figure.add_annotation(
-        x=0, xref="x", xanchor="left", y=chance, yanchor="top", text=f"chance {number(chance, digits=2)}", showarrow=False,
-        font={"size": SMALL, "color": ground.muted}, name="chance",
-    )  # fmt: skip
+    labels.append((f"chance<br>{number(chance, digits=2)}", ground.muted, chance))
     inner = HEIGHT - TOP - FOOT
     levels = spread([value * inner / 1.04 for _, _, value in labels], 34, 17, inner - 17)
     for (text, colour, value), level in zip(labels, levels, strict=True):

@@ -1,4 +1,4 @@
-"""The barrier against width: pairs of a narrow and a wide model, and two of equal width to compare with."""
+"""Curves of a narrow and a wide model, and the barrier against width: several such pairs, and two of equal width."""
 
 from __future__ import annotations
 
@@ -6,14 +6,32 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
+from lmc_core.figures.barrier import barrier_figure
+from lmc_core.figures.ends import name_ends
 from lmc_core.figures.layout import padded
 from lmc_core.figures.numbers import estimate, number
 from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, meaning_of, template
 from lmc_core.figures.widths_words import pair_name, setting_name
 from lmc_core.figures.words import Result
 
+HEIGHT = 500  # pixels of the curves
 SIDE, TOP, FOOT = 56, 60, 56  # pixels
 STEP = 0.16  # between the marks of one pair, in units of the distance of two pairs
+
+
+def curves_figure(results: Sequence[Result], theme: Theme = "light", height: int = HEIGHT) -> go.Figure:
+    """Draw loss and score along the line from the widened model to the wide one, for every way to match.
+
+    Args:
+        results: of one pair, as `lmc_core.runs.barrier.compute` returns them.
+        theme: ``light``, ``dark`` or ``paper``.
+        height: in pixels.
+    """
+    figure = barrier_figure(results, theme, [setting_name(result) for result in results], height)
+    if results:
+        figure.update_layout(xaxis2={"ticktext": ["0", "0.25", "0.5<br>\u03bb", "0.75", "1"]})
+        name_ends(figure, results[0]["models"], theme, SIDE - 8, SIDE - 8, drop=22)
+    return figure
 
 
 def against_figure(
@@ -49,7 +67,7 @@ def against_figure(
             x=[x for x, _, _ in marks], y=[result["barrier"] for _, result, _ in marks], mode="markers+text", name=name,
             error_y={"type": "data", "array": [r["barrier_stderr"] for _, r, _ in marks], "thickness": 1.5, "width": 4},
             marker={"color": colour, "symbol": meaning.marker, "size": 11}, meta={"method": method},
-            text=[number(r["barrier"], digits=2) for _, r, _ in marks], textposition="middle right",
+            text=["" if r is reference else number(r["barrier"], digits=2) for _, r, _ in marks], textposition="middle right",
             textfont={"size": SMALL, "color": colour},
             customdata=[
                 [pair_name(widths), " \u2192 ".join(r["models"]), estimate(r["barrier"], r["barrier_stderr"], "nats")]
@@ -72,9 +90,7 @@ def against_figure(
 
 def _axes(figure: go.Figure, pairs: Sequence[tuple[int, int]], values: Sequence[float], theme: Theme) -> None:
     ground = GROUNDS[theme]
-    names = [
-        f"<b>{pair_name(widths)}</b><br>{'equal widths' if widths[0] == widths[1] else 'width in width'}" for widths in pairs
-    ]
+    names = [f"<b>{pair_name(widths)}</b>{'<br>equal widths' if widths[0] == widths[1] else ''}" for widths in pairs]
     figure.update_xaxes(
         tickvals=list(range(len(pairs))), ticktext=names, range=[-0.5, len(pairs) - 0.4], fixedrange=True,
         tickfont={"size": SMALL, "color": ground.ink}, tickangle=0,

@@ -112,9 +112,10 @@ def places_caption(result: Result, strip: Strip) -> str:
     many = sorted({len(each) for each in strip.copies()})
     copies = f"{many[0]}" if len(many) == 1 else f"{many[0]} to {many[-1]}"
     empty = "no place is left over" if not strip.empty else unread(strip.empty)
+    units = f"{strip.units:,} {strip.name.replace(', ', ' of ', 1)}"
     return (
-        f"Where the {strip.units:,} {strip.name.replace(', ', ' of ', 1)} of {result['models'][0]} stand among the {len(strip.owner):,} of "
-        f"{result['models'][1]} ({setting_name(result)}): each at {copies} places, which take in the same and share what goes "
+        f"Where the {units} of {result['models'][0]} stand among the {len(strip.owner):,} of {result['models'][1]} "
+        f"({setting_name(result)}): each at {copies} places, which take in the same and share what goes "
         f"out, in parts that sum to 1; {empty}. The residual stream has no such places: it is turned, so that each of its "
         "directions lies across all coordinates of the wide one."
     )

@@ -50,12 +50,13 @@ def show_facts(result: Result) -> None:
     fan = result["fans"][-1]
     exact, naive = (fan["named"][way] for way in ("exact", "naive"))
     left, middle, right = st.columns(3)
-    left.metric("Experts in exact order (nats)", estimate(fan["barrier"][exact], fan["barrier_stderr"][exact]), border=True)
-    plain = result["plain"]["barrier"]
-    left.caption(f"Barrier with all layers ordered, {percent(fan['barrier'][exact] / plain, 0)} of that of the plain average.")
-    middle.metric("Experts as numbered (nats)", estimate(fan["barrier"][naive], fan["barrier_stderr"][naive]), border=True)
-    below = sum(value < fan["barrier"][naive] for value in fan["barrier"])
-    middle.caption(f"The rest aligned all the same; {below} of the other {len(fan['barrier']) - 1} orders measured are better.")
+    values = [estimate(fan["barrier"][i], fan["barrier_stderr"][i], "nats") for i in (exact, naive)]
+    left.metric("Barrier in exact order", number(fan["barrier"][exact], "nats"), border=True)
+    share = percent(fan["barrier"][exact] / result["plain"]["barrier"], 0)
+    left.caption(f"{values[0]}, all layers ordered: {share} of that of the plain average.")
+    middle.metric("Barrier as numbered", number(fan["barrier"][naive], "nats"), border=True)
+    below, others = sum(value < fan["barrier"][naive] for value in fan["barrier"]), len(fan["barrier"]) - 1
+    middle.caption(f"{values[1]}, the rest aligned all the same; {below} of the other {others} orders measured are better.")
     error = result["function_error"]
     right.metric("Function check", number(error, digits=2), border=True)
     verdict = "rounding level" if error < ROUNDING else "more than rounding explains"

@@ -9,16 +9,15 @@ import pandas as pd
 import streamlit as st
 
 from lmc_core.figures import widths_words as words
-from lmc_core.figures.barrier import barrier_figure
 from lmc_core.figures.export import CONFIG, can_draw_svg, results_csv, results_json, standalone_html, svg
 from lmc_core.figures.numbers import estimate, number, percent
 from lmc_core.figures.tables import Table
 from lmc_core.figures.tables import words as cell
-from lmc_core.figures.widths import against_figure
+from lmc_core.figures.widths import against_figure, curves_figure
 from lmc_core.figures.widths_places import CLOSER, closer_figure, map_figure, shares_figure
-from lmc_core.figures.words import Result
+from lmc_core.figures.words import Result, barrier_words
 from lmc_core.ui import address, status
-from lmc_core.ui.curves import HELP, ROUNDING, show_figure, theme
+from lmc_core.ui.curves import HELP, ROUNDING, theme
 
 Row = Mapping[str, Any]
 Widths = tuple[int, int]
@@ -28,7 +27,11 @@ VIEWS = {"all": "All units", "closer": "A few, closer"}
 
 def show_curves(results: Sequence[Result], pair: Sequence[Row], key: str) -> None:
     """Show the curves of the chosen pair; without results the axes keep the place."""
-    show_figure(results, [words.setting_name(result) for result in results], f"{key}_figure", height=500)
+    said = "; ".join(f"{words.setting_name(result)}: {barrier_words(result)}" for result in results)
+    alt = (
+        f"Loss and score between a widened and a wide model. Barriers: {said}." if results else "Empty axes of loss and score."
+    )
+    st.plotly_chart(curves_figure(results, theme()), theme=None, config=CONFIG, key=f"{key}_figure", alt=alt)
     if not results:
         st.caption(
             "Nothing is computed yet for these models. **Run** widens the narrow one and measures the loss along the straight "
@@ -43,11 +46,13 @@ def show_facts(results: Sequence[Result], pair: Sequence[Row]) -> None:
     lowest = min(results, key=lambda result: result["barrier"])
     plain = next((r["barrier"] for r in results if r["method"] == "none"), None)
     left, middle, right = st.columns(3)
-    left.metric("Lowest barrier (nats)", estimate(lowest["barrier"], lowest["barrier_stderr"]), border=True)
+    left.metric("Lowest barrier", number(lowest["barrier"], "nats"), border=True)
     share = (
         f", {percent(lowest['barrier'] / plain, 0)} of that with zeros appended" if plain and lowest["method"] != "none" else ""
     )
-    left.caption(f"{words.setting_name(lowest)}{share}.")
+    left.caption(
+        f"{estimate(lowest['barrier'], lowest['barrier_stderr'], 'nats')}, {words.setting_name(lowest).lower()}{share}."
+    )
     error = max((r["function_error"] for r in results if r["function_error"] is not None), default=None)
     middle.metric("Function check", number(error, digits=2), border=True)
     if error is None:
@@ -56,8 +61,9 @@ def show_facts(results: Sequence[Result], pair: Sequence[Row]) -> None:
         verdict = "rounding level, so it is the same function" if error < ROUNDING else "more than rounding explains"
         middle.caption(f"Largest relative difference of the outputs, narrow model against its widened form: {verdict}.")
     narrow, wide = pair
-    right.metric("Parameters", f"{narrow['parameters']:,} in {wide['parameters']:,}", border=True)
-    right.caption(f"Width {narrow['width']} in width {wide['width']}: the widened model has the parameters of the wide one.")
+    right.metric("Width in width", f"{narrow['width']} in {wide['width']}", border=True)
+    sizes = f"{narrow['parameters']:,} parameters of the narrow model in {wide['parameters']:,}"
+    right.caption(f"{sizes}: so many has the widened one as well.")
 
 
 def show_against(lines: Sequence[tuple[Widths, status.Curve]], key: str) -> Known:
@@ -127,14 +133,15 @@ def show_downloads(
     results: Sequence[Result], known: Sequence[tuple[Widths, Result]], pair: Sequence[Row], places: Table | None, key: str
 ) -> None:
     """Offer the curves as CSV, JSON, a page and SVG, and the places of all units as CSV."""
-    current, labels = theme(), [words.setting_name(result) for result in results]
+    current = theme()
     every = [result for _, result in known] or list(results)
 
     def page() -> str:
         caption = words.curves_caption(results, pair)
-        return standalone_html(barrier_figure(results, current, labels), caption, every, current, title="Widths")
+        return standalone_html(curves_figure(results, current), caption, every, current, title="Widths")
 
-    names = [f"{words.pair_name(widths)}, {words.setting_name(result)}" for widths, result in known] or labels
+    names = [f"{words.pair_name(widths)}, {words.setting_name(result)}" for widths, result in known]
+    names = names or [words.setting_name(result) for result in results]
     files: list[tuple[str, str, str, Any, str]] = [
         ("CSV", "csv", "text/csv", lambda: results_csv(every, names), HELP["csv"]),
         ("JSON", "json", "application/json", lambda: results_json(every), HELP["json"]),
@@ -145,8 +152,7 @@ def show_downloads(
             ("Places", "places.csv", "text/csv", places.csv, "One row for every place: its narrow unit and its share.")
         )
     if can_draw_svg():
-        drawn = lambda: svg(barrier_figure(results, "paper", labels))  # noqa: E731
-        files.append(("SVG", "svg", "image/svg+xml", drawn, HELP["svg"]))
+        files.append(("SVG", "svg", "image/svg+xml", lambda: svg(curves_figure(results, "paper")), HELP["svg"]))
     name = f"widths-{'-'.join(row['name'] for row in pair)}"
     with st.container(horizontal=True):
         for label, ending, mime, make, help_ in files:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lmc_core.figures.style import GROUNDS
-from lmc_core.figures.widths import against_figure
+from lmc_core.figures.widths import against_figure, curves_figure
 from lmc_core.figures.widths_places import CLOSER, closer_figure, map_figure, shares_figure
 from lmc_core.figures.widths_words import (
     NOBODY,
@@ -60,6 +60,15 @@ def test_barriers_stand_in_the_column_of_their_pair():
     assert list(marks["By weights"].error_y.array) == [0.02] * 3
     assert [s.y0 for s in figure.layout.shapes] == [2.0]
     assert figure.layout.xaxis.ticktext[1].startswith("<b>48 in 96</b>")
+
+
+def test_long_names_of_models_stand_inside_the_figure():
+    result = widths_result(models=("a-narrow-model-with-a-long-name", "wide"))
+    figure = curves_figure([result])
+    names = {a.text: (a.x, a.xanchor) for a in figure.layout.annotations if a.name == "model"}
+    assert names == {"<b>a-narrow-model-with-a-long-name</b>": (0, "left"), "<b>wide</b>": (1, "right")}
+    assert "narrow" not in "".join(figure.layout.xaxis2.ticktext)
+    assert not curves_figure([]).data
 
 
 def test_columns_keep_their_place_without_results():

@@ -19,7 +19,7 @@ def widths_result(
     matched = method != "none"
     return {
         "key": f"{method}{'-'.join(models)}", "what": "barrier", "models": list(models), "task": "fashion-mnist",
-        "unit": "nats",        "split": "test", "examples": 500, "method": method, "settings": {"steps": steps} if steps else {},
+        "unit": "nats", "split": "test", "examples": 500, "method": method, "settings": {"steps": steps} if steps else {},
         "classes": {"units": "permutation", "residual": "orthogonal"} if matched else {}, "largest": {}, "lam": LAM,
         "loss": [0.3, 0.3 + barrier / 2, 0.3 + barrier, 0.3 + barrier / 2, 0.3], "loss_stderr": [0.01] * 5, "chord": [0.3] * 5,
         "excess": [0.0, barrier / 2, barrier, barrier / 2, 0.0], "excess_stderr": [0.0, 0.01, 0.02, 0.01, 0.0],

@@ -143,10 +143,11 @@ def test_done_shows_curves_facts_widths_places_numbers_and_files(at, layer):
     assert len(at.get("plotly_chart")) == 4
     values = {metric.label: metric.value for metric in at.metric}
     assert values == {
-        "Lowest barrier (nats)": "0.50 ± 0.02",
+        "Lowest barrier": "0.500 nats",
         "Function check": "4.0 × 10⁻⁷",
-        "Parameters": "48,000 in 96,000",
+        "Width in width": "48 in 96",
     }
+    assert "48,000 parameters of the narrow model in 96,000" in words(at)
     assert "25% of that with zeros appended" in words(at) and "rounding level, so it is the same function" in words(at)
     assert "each at 1 to 3 places" in words(at)
     assert list(at.table[0].value.index) == ["48 in 96", "48 in 96"]
