@@ -32,6 +32,7 @@ from lmc_core.symmetry.spaces import Classes, Space
 
 INPUT, OUTPUT = "input", "output"  # what lies before the first layer and behind the last
 TINY = 1e-300
+FAINT = 1e-5  # of the longest row of its space: rounding of float32, of which a cosine says nothing
 Report = Callable[[float], None]
 
 
@@ -44,7 +45,8 @@ class Found:
         layers: what touches it, in the order of the network: ``blocks.3``, or several for the residual stream.
         before: C before the alignment, float64 `[copies, n, n]`.
         after: C after it.
-        matched: of each coordinate after it, `[copies, n]`; NaN at places that no unit of a narrower model owns.
+        matched: of each coordinate after it, `[copies, n]`; NaN where there is nothing to compare: at places that no unit of a
+            narrower model owns, and of coordinates that nothing writes or reads.
         by_layer: layer -> mean of C[i, i] before and after, from that layer's parameters alone.
     """
 
@@ -71,12 +73,16 @@ def layer_of(block: str) -> str | None:
 
 
 def layers_of(layout: Layout) -> dict[str, str]:
-    """By name of block its layer, ``input`` or ``output``, the layers in the order of the network.
+    """By name of block its layer, the layers in the order of the network.
 
-    What is outside of all layers is output where anything of its name's first part reads from a space, input otherwise.
+    What is outside of all layers is ``input`` where the layout names it before the first of them, ``output`` otherwise.
     """
-    readers = {b.name.partition(".")[0] for b in layout.blocks for axis in b.axes if axis.space and axis.role == "reads"}
-    found = {b.name: layer_of(b.name) or (OUTPUT if b.name.partition(".")[0] in readers else INPUT) for b in layout.blocks}
+    found: dict[str, str] = {}
+    outside = INPUT
+    for block in layout.blocks:
+        layer = layer_of(block.name)
+        outside = outside if layer is None else OUTPUT
+        found[block.name] = layer or outside
     order = list(dict.fromkeys([INPUT, *(layer for layer in found.values() if layer != OUTPUT), OUTPUT]))
     return {name: found[name] for name in sorted(found, key=lambda name: order.index(found[name]))}
 
@@ -111,12 +117,12 @@ def found_in(
         touching = [block for block in problem.touching[space.name] if block.name in told]
         if not touching:  # tied tables that touch one space twice, and nothing else
             continue
-        sides = [_compare(side, space, touching, layers) for side in (before, after)]
-        (was, was_by), (now, now_by) = sides
+        (was, was_by), (now, now_by) = (_compare(side, space, touching, layers) for side in (before, after))
         names = tuple(dict.fromkeys(layers[name] for name in layers if name in {block.name for block in touching}))
         matched = now.diagonal(dim1=-2, dim2=-1).clone()
         matched[_unowned(pair, space, second)] = torch.nan
-        by_layer = {name: (was_by[name], now_by[name]) for name in names} if len(names) > 1 else {}
+        was, now = was.nan_to_num(0.0), now.nan_to_num(0.0)
+        by_layer = {name: (was_by[name], now_by[name]) for name in names if len(names) > 1 and name in now_by}
         yield Found(space, names, was, now, matched, by_layer)
         progress((number + 1) / len(layout.spaces))
 
@@ -161,9 +167,15 @@ def _compare(moved: Moved, space: Space, blocks: list[Block], layers: Mapping[st
             gram += weight * (x @ y.mT).double()
             sums += weight * torch.stack([(x * x).sum(-1), (y * y).sum(-1), (x * y).sum(-1)]).double()
     total = torch.stack(list(squares.values())).sum(0)
-    by_layer = {name: float((s[2] / (s[0] * s[1]).sqrt().clamp_min(TINY)).mean()) for name, s in squares.items()}
-    lengths = total[:2].sqrt().clamp_min(TINY)
+    by_layer = {name: float((s[2] / _lengths(s[:2]).prod(0)).nanmean().nan_to_num(0.0)) for name, s in squares.items()}
+    lengths = _lengths(total[:2])
     return gram / lengths[0][..., :, None] / lengths[1][..., None, :], by_layer
+
+
+def _lengths(squares: Tensor) -> Tensor:
+    """Roots of squares `[2, copies, n]`; NaN where they are at the level of rounding."""
+    lengths = squares.sqrt()
+    return torch.where(lengths > FAINT * lengths.amax(-1, keepdim=True), lengths, torch.nan)
 
 
 def _copies(moved: Moved, block: Block, values: Tensor, space: Space) -> Tensor:

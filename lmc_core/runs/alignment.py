@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 KEPT = 2**20  # numbers of one matrix over all copies; larger ones are kept as means over blocks
 DRAWN = 512  # rows and columns of these at the most
-ELEMENT = 2**22  # numbers of an element over all copies; larger ones are left out, their angles stay
+ELEMENT = 2**22  # numbers of a matrix that mixes, over all copies; larger ones are left out, their angles stay
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +157,8 @@ def _matrices(found: Found) -> dict[str, np.ndarray]:
 def _element(name: str, element: Element, facts: Facts) -> dict[str, np.ndarray]:
     import torch
 
-    tensors = {key: value for key, value in element.tensors().items() if value.numel() <= ELEMENT and key != "inverse_values"}
+    tensors = {key: value for key, value in element.tensors().items() if key in ("indices", "scales")}
+    tensors |= {key: v for key, v in element.tensors().items() if key == "values" and v.numel() <= ELEMENT}
     tensors |= {"angles": facts.angles} if facts.angles is not None else {}
     tensors |= {"singular": facts.singular} if facts.singular is not None else {}
     if facts.factors is not None:

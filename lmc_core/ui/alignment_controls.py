@@ -37,10 +37,9 @@ class Detail:
     @property
     def state(self) -> dict[str, str | None]:
         """How it is written in the address."""
-        alone = len(self.entry["layers"]) > 1
         return {
             "space": group_of(self.entry),
-            "layer": None if alone else self.entry["layers"][0],
+            "layer": self.entry["name"],
             "copy": str(self.copy) if self.entry["copies"] > 1 else None,
             "view": "own" if self.own else "matched",
         }
@@ -80,12 +79,18 @@ def choose_detail(result: Result, key: str) -> Detail:
     address.prepare(name, "space", list(groups), next(iter(groups)))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         group = st.selectbox("Space", list(groups), key=name, format_func=_capital, width=190)
-        entries = {entry["layers"][0]: entry for entry in groups[group]}
-        layer = next(iter(entries))
+        entries = {entry["name"]: entry for entry in groups[group]}
+        chosen = next(iter(entries))
         if len(entries) > 1:
-            address.prepare(layer_key, "layer", list(entries), layer)
-            layer = st.selectbox("Layer", list(entries), key=layer_key, format_func=layer_title, width=150)
-        entry, copy = entries[layer], 0
+            address.prepare(layer_key, "layer", list(entries), chosen)
+            chosen = st.selectbox(
+                "Layer",
+                list(entries),
+                key=layer_key,
+                format_func=lambda each: layer_title(entries[each]["layers"][0]),
+                width=150,
+            )
+        entry, copy = entries[chosen], 0
         if entry["copies"] > 1:
             copies = list(range(entry["copies"]))
             address.prepare(copy_key, "copy", copies, 0)
@@ -109,7 +114,7 @@ def selected_space(result: Result, key: str) -> str:
     group = st.session_state.get(f"{key}_space", st.query_params.get("space"))
     entries = groups.get(str(group)) or next(iter(groups.values()))
     layer = st.session_state.get(f"{key}_layer", st.query_params.get("layer"))
-    return next((entry["name"] for entry in entries if entry["layers"][0] == layer), entries[0]["name"])
+    return next((entry["name"] for entry in entries if entry["name"] == layer), entries[0]["name"])
 
 
 def follow_click(event: Mapping[str, Any], result: Result, key: str) -> None:
@@ -120,7 +125,7 @@ def follow_click(event: Mapping[str, Any], result: Result, key: str) -> None:
         entry = next((each for each in result["spaces"] if each["name"] == name), None)
         if entry is not None:
             st.session_state[f"{key}_space"] = group_of(entry)
-            st.session_state[f"{key}_layer"] = entry["layers"][0]
+            st.session_state[f"{key}_layer"] = name
 
 
 def _capital(words: str) -> str:
