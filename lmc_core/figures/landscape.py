@@ -62,7 +62,8 @@ def contour_figure(
         colorbar=_bar(scene, theme),
     )  # fmt: skip
     _clickable(figure, scene)
-    for route, stroke in zip(paths, route_strokes(paths, theme), strict=True):
+    drawn = list(zip(paths, route_strokes(paths, theme), strict=True))
+    for route, stroke in sorted(drawn, key=lambda each: not each[0].away):  # bands below, lines above
         _route(figure, route, stroke, theme)
     _models(figure, scene, theme)
     _labels(figure, scene, paths, theme)
@@ -130,10 +131,14 @@ def point_words(scene: Landscape, row: int, column: int, between: str = ", ") ->
 
 
 def _route(figure: go.Figure, route: Route, stroke: Stroke, theme: Theme) -> None:
-    for colour, width, dash in ((GROUNDS[theme].paper, 6.0, "solid"), (stroke.colour, 2.6, stroke.dash)):
+    """A path with a rim in the colour of the ground; the projection of one that lies elsewhere as a faint band."""
+    drawn = [("halo", GROUNDS[theme].paper, 6.0, "solid"), ("path", stroke.colour, 2.6, stroke.dash)]
+    if route.away:
+        drawn = [("halo", GROUNDS[theme].paper, 15.0, "solid"), ("path", faint(stroke.colour, 0.55), 12.0, "solid")]
+    for meta, colour, width, dash in drawn:
         figure.add_scatter(
-            x=route.u, y=route.v, mode="lines", hoverinfo="skip", name=route.label, opacity=1.0,
-            line={"color": colour, "width": width, "dash": dash}, meta="halo" if dash == "solid" and width == 6.0 else "path",
+            x=route.u, y=route.v, mode="lines", hoverinfo="skip", name=route.label, meta=meta,
+            line={"color": colour, "width": width, "dash": dash},
         )  # fmt: skip
 
 
@@ -166,11 +171,12 @@ def _labels(figure: go.Figure, scene: Landscape, paths: Sequence[Route], theme: 
         )  # fmt: skip
     if scene.facts.get("kind") == "three":
         return
-    for number_of, (route, stroke) in enumerate(zip(paths, route_strokes(paths, theme), strict=True)):
-        at = int((0.5, 0.5, 0.3, 0.3)[number_of % 4] * (len(route.u) - 1))
+    for route, stroke in zip(paths, route_strokes(paths, theme), strict=True):
+        at = len(route.u) // 2
+        curved = route.method == "bend"
         text = route.label + (" (projected)" if route.away else "")
         figure.add_annotation(
-            x=float(route.u[at]), y=float(route.v[at]), text=text, showarrow=False, yshift=14 if number_of % 2 == 0 else -14,
+            x=float(route.u[at]), y=float(route.v[at]), text=text, showarrow=False, yshift=-24 if curved and route.away else 24,
             font={"size": SMALL, "color": stroke.colour}, bgcolor=faint(ground.paper, 0.85), borderpad=1, name="path",
         )  # fmt: skip
 

@@ -24,7 +24,7 @@ class Route:
         classes: of that method.
         u: of its points `[points]`.
         v: of its points `[points]`.
-        away: how far from the plane its bend lies; 0 for a path in the plane.
+        away: how far from the plane its bend lies; 0 for a path in the plane, others are seen from above.
     """
 
     label: str
@@ -144,19 +144,19 @@ def routes(facts: Facts, bend: Facts | None = None) -> list[Route]:
     found: list[Route] = []
     if kind == "pair":
         found.append(_line("straight", "none", points["a"], points["b"], {}))
-        found.append(_line("straight, aligned", method, points["a"], points["aligned"], classes))
+        found.append(_line("straight to aligned B", method, points["a"], points["aligned"], classes))
         for path in (bend or {}).get("paths", []):
             control = path.get("control")
             if control:
                 aligned = path["name"].endswith("-aligned")
-                label = "curve, aligned" if aligned else "curve"
+                label = "curve to aligned B" if aligned else "curve"
                 end = points["aligned" if aligned else "b"]
                 found.append(_curve(label, points["a"], control, end, float(control["away"])))
     elif kind == "bend":
         end = listed[1]
         aligned = end["role"] == "aligned"
-        found.append(_line("straight, aligned" if aligned else "straight", method, listed[0], end, classes))
-        found.append(_curve("curve", listed[0], points["bend"], end, 0.0))
+        found.append(_line("straight to aligned B" if aligned else "straight", method, listed[0], end, classes))
+        found.append(_curve("curve to aligned B" if aligned else "curve", listed[0], points["bend"], end, 0.0))
     elif kind == "three":
         for i, j in ((0, 1), (0, 2), (1, 2)):
             found.append(_line(f"{listed[i]['label'][0]} to {listed[j]['label'][0]}", method, listed[i], listed[j], classes))

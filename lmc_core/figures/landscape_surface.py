@@ -23,7 +23,11 @@ def surface_figure(
     chosen: tuple[int, int] | None = None,
     height: int = HEIGHT,
 ) -> go.Figure:
-    """Draw a plane as a surface; for the arguments see `landscape.contour_figure`."""
+    """Draw a plane as a surface; for the arguments see `landscape.contour_figure`.
+
+    Paths outside of the plane are left out: their loss is not that of the surface below them.
+    """
+    paths = [route for route in paths if not route.away]
     ground = GROUNDS[theme]
     figure = go.Figure(layout={"template": template(theme), "height": height})
     figure.update_layout(margin={"l": 8, "r": 74, "t": 8, "b": 8}, showlegend=False)
@@ -35,7 +39,7 @@ def surface_figure(
     figure.add_surface(
         x=scene.u, y=scene.v, z=scene.height, colorscale=ramp(theme), cmin=low, cmax=high, colorbar=_bar(scene, theme),
         customdata=scene.loss, hovertemplate="loss %{customdata:.3g}<extra></extra>", name="loss",
-        contours={"z": {"show": True, "start": low, "end": high, "size": (high - low) / 12,
+        contours={"z": {"show": True, "start": low, "end": high - (high - low) / 24, "size": (high - low) / 12,
                         "color": faint(ground.ink, 0.3), "width": 1}},
         lighting={"ambient": 0.75, "diffuse": 0.5, "specular": 0.05, "roughness": 0.9},
     )  # fmt: skip
@@ -72,7 +76,7 @@ def _scene(figure: go.Figure, scene: Landscape, theme: Theme) -> None:
     heights = {"showticklabels": False, "title": {"text": "loss", "font": {"size": SMALL, "color": ground.muted}}}
     figure.update_scenes(
         xaxis=axis, yaxis=axis, zaxis=axis | heights, aspectmode="manual", aspectratio={"x": 1, "y": 1, "z": 0.6},
-        camera={"eye": {"x": -0.55, "y": -1.4, "z": 1.35}, "center": {"x": 0, "y": 0, "z": -0.15}}, dragmode="turntable",
+        camera={"eye": {"x": -0.42, "y": -1.3, "z": 1.5}, "center": {"x": 0, "y": 0, "z": -0.12}}, dragmode="turntable",
         annotations=[_label(p, scene, theme) for p in scene.facts.get("points", [])],
     )  # fmt: skip
 

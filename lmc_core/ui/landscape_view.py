@@ -20,7 +20,7 @@ from lmc_core.figures.words import Result, barrier_words
 from lmc_core.ui import address, landscape_controls
 from lmc_core.ui.curves import theme
 
-SIDE = 300  # pixels of what stands beside the picture where there is room
+SIDE = 280  # pixels of what stands beside the picture where there is room
 EVERY = 1.5  # seconds between two pictures while one grows
 VIEWS = {"map": "Map", "surface": "Surface"}
 CURVES = 440  # pixels of the comparison of paths
@@ -54,7 +54,7 @@ def _draw(scene: Landscape | None, bend: Result | None, key: str) -> None:
     paths = paths_of(scene, bend)
     chosen = None if scene is None else _prepare_point(scene, key)
     view = st.session_state[f"{key}_view"]
-    with st.container(horizontal=True, gap="medium"):
+    with st.container(horizontal=True):
         with st.container(width=WIDTH):
             _chart(scene, paths, chosen, view, key)
         if scene is not None and chosen is not None:
