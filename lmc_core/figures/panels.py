@@ -12,7 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 import plotly.graph_objects as go
 
-from lmc_core.figures import panels_barrier
+from lmc_core.figures import experts_words, landscape_words, panels_barrier
+from lmc_core.figures import panels_groups as groups
+from lmc_core.figures import panels_kinds as kinds
+from lmc_core.figures.alignment_table import short_table, spaces_table
+from lmc_core.figures.merge_rows import numbers_table
 from lmc_core.figures.numbers import estimate, number
 from lmc_core.figures.style import Theme
 from lmc_core.figures.tables import Table
@@ -113,7 +117,7 @@ def _panel(what: str, found: Sequence[Stored], labels: Sequence[str], theme: The
     kind = kind_of(what)
     titles = list(dict.fromkeys(between(each.result) for each in found))
     title = titles[0] if len(titles) == 1 else f"{len(titles)} pairs of models"
-    said = "; ".join(f"{name}: {kind.headline(each.result)[0]}" for name, each in zip(labels, found, strict=True))
+    said = "; ".join(f"{name}: {headline(what, each.result)[0]}" for name, each in zip(labels, found, strict=True))
     return Panel(
         what=what,
         kind=kind.name,
@@ -141,7 +145,10 @@ def kind_name(what: str) -> str:
 
 def headline(what: str, result: Result) -> tuple[str, float | None]:
     """Return what came out, in words with error and unit, and as a number; a dash and None where that is no number."""
-    return kind_of(what).headline(result)
+    try:
+        return kind_of(what).headline(result)
+    except (LookupError, TypeError, ValueError, AttributeError):  # of an earlier version, which had other fields
+        return "\u2013", None
 
 
 def setting_of(result: Result) -> str:
@@ -220,4 +227,31 @@ KINDS: dict[str, Kind] = {
     "barrier": Kind(
         "Barrier", panels_barrier.draw, panels_barrier.caption, panels_barrier.summary, panels_barrier.numbers, _headline, True
     ),
-}
+    "layers": Kind(
+        "Cost of each part", kinds.draw_layers, kinds.caption_layers, kinds.table_layers, kinds.table_layers,
+        kinds.headline_layers, True,
+    ),
+    "alignment": Kind(
+        "Alignment", kinds.draw_alignment, kinds.caption_alignment, kinds.one(short_table), kinds.one(spaces_table),
+        kinds.headline_alignment,
+    ),
+    "plane": Kind(
+        "Landscape", kinds.draw_plane, kinds.caption_plane, kinds.summary_plane, kinds.numbers_plane, kinds.headline_plane
+    ),
+    "bend": Kind(
+        "Curved paths", kinds.draw_bend, kinds.caption_bend, kinds.one(landscape_words.paths_table), kinds.numbers_bend,
+        kinds.headline_bend,
+    ),
+    "orders": Kind(
+        "Orders of experts", kinds.draw_orders, kinds.caption_orders, kinds.one(experts_words.named_table),
+        kinds.one(experts_words.orders_table), kinds.headline_orders,
+    ),
+    "merge": Kind(
+        "Merge", groups.draw_merge, groups.caption_merge, kinds.one(groups.summary_merge),
+        kinds.one(lambda result: numbers_table([result])), groups.headline_merge,
+    ),
+    "group": Kind(
+        "Several models", groups.draw_group, groups.caption_group, kinds.one(groups.summary_group),
+        kinds.one(groups.numbers_group), groups.headline_group,
+    ),
+}  # fmt: skip

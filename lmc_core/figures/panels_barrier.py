@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from lmc_core.figures.barrier import HEIGHT, barrier_figure, legend_height
 from lmc_core.figures.export import CURVES, curve_rows
-from lmc_core.figures.numbers import estimate, number, percent, seconds
+from lmc_core.figures.numbers import number, percent, seconds
 from lmc_core.figures.style import Theme
 from lmc_core.figures.tables import Table
 from lmc_core.figures.words import barrier_caption, barrier_words, version_sentence
@@ -65,7 +65,7 @@ def summary(found: Sequence[Drawn], labels: Sequence[str]) -> Table:
         rows.append(
             (
                 label,
-                estimate(result["barrier"], result.get("barrier_stderr"), str(result.get("unit", "nats"))),
+                barrier_words(result, short=True),
                 number(result.get("barrier_lam")),
                 number(result.get("midpoint_loss")),
                 f"{percent(middle) if score == 'accuracy' else number(middle)} {score}",

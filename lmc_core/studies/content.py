@@ -74,7 +74,7 @@ def _check_key(request: dict[str, Any], result: dict[str, Any], key: str) -> Non
         raise BadInput(f"The request of the result {key[:12]} in the archive is not one that this version makes.") from error
     if found != key or result.get("key", key) != key:
         raise BadInput(f"The result {key[:12]} in the archive answers another request than its key says.")
-    if list(result.get("models", request["names"])) != list(request["names"]):
+    if not set(result.get("models", ())) <= set(request["names"]):  # an ancestor is asked for, and is none of those merged
         raise BadInput(f"The result {key[:12]} in the archive names other models than its request.")
 
 

@@ -43,7 +43,7 @@ def study_files(
     captions = [f"# {study.title}\n", *([study.note + "\n"] if study.note.strip() else [])]
     figures: list[tuple[str, go.Figure]] = []
     for number, (each, panel) in enumerate(panels, 1):
-        name = f"{number:02d}-{name_of(each.title)[:40].strip('-')}"
+        name = f"{number:02d}-{name_of(f'{panel.kind} {each.title}')}"
         if panel.figure is not None:
             figures.append((name, panel.figure))
         captions += [f"## {name}: {each.title}\n", f"**Figure {number}.** {panel.caption}\n"]

@@ -128,7 +128,9 @@ def now() -> str:
 def name_of(title: str) -> str:
     """Return the name that a title gives: "ViT: two seeds" -> "vit-two-seeds"."""
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
-    name = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:50].strip("-")
+    name = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
+    if len(name) > 50:  # whole words, as far as they fit
+        name = name[:51].rpartition("-")[0].strip("-") or name[:50]
     return name or f"study-{hashlib.sha256(title.encode(errors='replace')).hexdigest()[:6]}"
 
 

@@ -34,8 +34,7 @@ def show_table(table: Table) -> None:
         frame = pd.DataFrame(table.rows, columns=list(table.header))
         st.dataframe(frame, hide_index=True, height=320, alt=f"Summary of {len(table.rows)} results")
         return
-    rows = [[words(value).replace(" ", "\u00a0") if i else words(value) for i, value in enumerate(row)] for row in table.rows]
-    frame = pd.DataFrame(rows, columns=list(table.header))
+    frame = pd.DataFrame([[words(value) for value in row] for row in table.rows], columns=list(table.header))
     st.table(frame.set_index(table.header[0]), border="horizontal")
 
 

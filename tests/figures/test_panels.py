@@ -153,3 +153,60 @@ def test_a_figure_can_be_made_small(vit):
     assert not small.layout.annotations and len(panel.figure.layout.annotations) > 3
     heat = thumbnail(go.Figure(go.Heatmap(z=[[1, 2]])))
     assert heat.data[0].showscale is False
+
+
+def kinds_of_the_others() -> dict[str, tuple[dict[str, Any], dict[str, np.ndarray]]]:
+    """A result of every other kind that a test of figures has."""
+    from pathlib import Path
+
+    from tests.figures import landscape_scene
+    from tests.figures.experts_result import experts_result
+
+    merged = json.loads((Path(__file__).parents[1] / "fixtures" / "merge.json").read_text())[0]
+    names, excess = merged["models"], [[None, 0.5, 0.6], [0.5, None, 0.7], [0.6, 0.7, None]]
+    shared = {name: merged[name] for name in ("split", "task", "examples", "unit", "score", "date", "versions", "method")}
+    group = {
+        **shared, "models": names, "losses": [0.1, 0.2, 0.3], "accuracy": [0.9, 0.8, 0.7], "centre_loss": 1.0,
+        "centre_accuracy": 0.4, "centre_excess": 0.8, "centre_stderr": 0.02, "midpoint_excess": excess,
+        "midpoint_stderr": excess,
+    }  # fmt: skip
+    layers = {**shared, "models": names[:2], "parts": ["attention 0", "head"], "cost": [0.25, 0.125], "stderr": [0.01, 0.01]}
+    layers |= {"replaced": [0.3, 0.2], "replaced_stderr": [0.01, 0.01], "loss": 0.3, "cost_stderr": [0.01, 0.01]}
+    return {
+        "plane": (landscape_scene.facts(), landscape_scene.arrays()),
+        "bend": (landscape_scene.curves(), {}),
+        "orders": (experts_result(), {}),
+        "merge": (merged, {}),
+        "group": (group, {}),
+        "layers": (layers, {}),
+    }
+
+
+@pytest.mark.parametrize("what", ["plane", "bend", "orders", "merge", "group", "layers"])
+def test_every_kind_has_a_figure_a_caption_tables_and_a_headline(what: str):
+    result, arrays = kinds_of_the_others()[what]
+    for theme in ("light", "dark", "paper"):
+        (panel,) = panels_of([Found(result, what, arrays)], theme=theme)
+        assert panel.figure is not None and len(panel.figure.data) >= 1
+    assert all(name in panel.title for name in result["models"]) and result["models"][0] in panel.caption
+    assert "LMC Explorer 0.1.0" in panel.caption or what in ("bend", "orders")
+    assert panel.summary.rows and panel.numbers.rows and panel.numbers.csv()
+    words, value = headline(what, result)
+    assert value is not None and any(sign.isdigit() for sign in words)
+    json.dumps(panel.numbers.rows, allow_nan=True)
+
+
+def test_headlines_are_the_numbers_of_the_results():
+    found = kinds_of_the_others()
+    assert headline("group", found["group"][0]) == ("centre 0.80 \u00b1 0.02 nats", 0.8)
+    assert headline("layers", found["layers"][0]) == ("attention 0 0.250 nats", 0.25)
+    assert headline("bend", found["bend"][0]) == ("lowest 0.05 \u00b1 0.02 nats", 0.05)
+    assert headline("plane", found["plane"][0])[1] == 0.28
+    assert headline("merge", {"models": ["of an earlier version"]}) == ("\u2013", None)
+
+
+def test_numbers_of_a_group_name_every_pair_once():
+    result, _ = kinds_of_the_others()["group"]
+    (panel,) = panels_of([Found(result, "group")])
+    assert [row[2] for row in panel.numbers.rows] == [0.5, 0.6, 0.7]
+    assert panel.summary.rows[-1] == ("their mean", 1.0, 0.4)
