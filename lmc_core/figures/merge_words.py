@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from lmc_core.figures.merge_rows import MARK, Result, best_row, height_words, kept_words, merged_rows, short_unit, shown
 from lmc_core.figures.numbers import estimate, number
-from lmc_core.figures.panels import version_sentence
-from lmc_core.figures.words import classes_sentence
+from lmc_core.figures.words import classes_sentence, version_sentence
 
 BINS = 15
 
