@@ -61,14 +61,14 @@ merge_view.show_dots(results, task, KEY)
 st.caption(merge_caption(results, task))
 merge_view.show_facts(results, task)
 if all(result["simplex"] for result in results):
-    st.subheader("Between three models", anchor=False)
+    st.header("Between three models", anchor=False)
     merge_triangle.show_triangles(results, KEY)
 if len(chosen.names) > 2:
-    st.subheader("Between every two models", anchor=False)
+    st.header("Between every two models", anchor=False)
     merge_view.show_matrices(results, KEY)
-st.subheader("Numbers", anchor=False)
+st.header("Numbers", anchor=False)
 merge_view.show_table(results, task)
 merge_view.show_downloads(results, task, KEY)
 if not work.read_only():
-    st.subheader("Keep one", anchor=False)
+    st.header("Keep one", anchor=False)
     merge_save.show_saving(lines, task, f"{KEY}_save")

@@ -78,7 +78,8 @@ def _dots(figure: go.Figure, rows: list[Row], heights: list[float], title: str, 
         error_x={
             "array": [row.numbers[f"{quantity}_stderr"] for row in rows], "color": stroke.colour, "thickness": 1.5, "width": 4
         },
-        mode="markers", name=title, marker={"symbol": stroke.marker, "size": 11, "color": stroke.colour, "line": {"width": 2}},
+        mode="markers", name=title,
+        marker={"symbol": stroke.marker, "size": 11, "color": stroke.colour, "line": {"width": 2, "color": stroke.colour}},
         customdata=[[row.marked, shown(row.numbers, quantity)] for row in rows],
         hovertemplate="%{customdata[0]}: %{customdata[1]}<extra>" + title + "</extra>",
         meta={"frame": rows[0].frame},
@@ -88,7 +89,9 @@ def _dots(figure: go.Figure, rows: list[Row], heights: list[float], title: str, 
 def _axis(figure: go.Figure, results: Sequence[Result], task: str, quantity: str, theme: Theme) -> bool:
     """The axis of values; returns whether it is logarithmic."""
     both = [*single_models(results, task), *merged_rows(results, task)]
-    values = [row.numbers[quantity] for row in both if math.isfinite(row.numbers[quantity])]
+    pairs = [(row.numbers[quantity], row.numbers[f"{quantity}_stderr"]) for row in both]
+    pairs = [(value, error) for value, error in pairs if math.isfinite(value) and math.isfinite(error)]
+    values = [value + sign * error for value, error in pairs for sign in (-1, 0, 1) if value + sign * error > 0]
     unit = {"loss": f" ({short_unit(results, task)})", "perplexity": ""}.get(quantity, " (%)")
     log = logarithmic(values, quantity)
     axis: dict[str, Any] = {"fixedrange": True, "side": "bottom", "showgrid": True, "gridcolor": GROUNDS[theme].grid}

@@ -12,8 +12,6 @@ from lmc_core.figures.merge_rows import Result
 from lmc_core.figures.numbers import estimate, number
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, template
 
-CELL = 64  # pixels at the most
-
 
 def largest_barrier(results: Sequence[Result]) -> float:
     """The end of the scale that all matrices share, in nats; above 0."""
@@ -38,7 +36,7 @@ def matrix_figure(result: Result, most: float | None = None, theme: Theme = "lig
         [estimate(v, e, "nats") if v is not None else "" for v, e in zip(*rows, strict=True)]
         for rows in zip(values, errors, strict=True)
     ]
-    numbers = [str(k + 1) for k in range(count)]
+    numbers = list(range(1, count + 1))
     figure.add_heatmap(
         z=values, x=numbers, y=numbers, zmin=0, zmax=most, colorscale=sequential(theme), showscale=False, xgap=2, ygap=2,
         customdata=said, hoverongaps=False, hovertemplate="%{y} and %{x}: %{customdata}<extra></extra>", name="barrier",
@@ -52,9 +50,9 @@ def matrix_figure(result: Result, most: float | None = None, theme: Theme = "lig
                 x=numbers[j], y=numbers[i], text=number(value, digits=2), showarrow=False, name="value",
                 font={"size": BODY if count <= 5 else SMALL, "color": _ink(value / most, theme)},
             )  # fmt: skip
-    figure.update_xaxes(side="bottom", showgrid=False, type="category", fixedrange=True, constrain="domain")
+    figure.update_xaxes(showgrid=False, tickvals=numbers, fixedrange=True, constrain="domain", range=[0.5, count + 0.5])
     figure.update_yaxes(
-        showgrid=False, type="category", autorange="reversed", fixedrange=True, scaleanchor="x", constrain="domain",
+        showgrid=False, range=[count + 0.5, 0.5], fixedrange=True, scaleanchor="x", constrain="domain",
         tickvals=numbers, ticktext=[f"{name}  {k}" for k, name in zip(numbers, result["models"], strict=True)],
     )  # fmt: skip
     figure.update_layout(margin={"l": 132, "r": 8, "t": 8, "b": 28}, font={"color": ground.ink})

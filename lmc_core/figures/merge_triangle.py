@@ -18,6 +18,8 @@ HIGH = math.sqrt(3) / 2
 CORNERS = ((0.0, 0.0), (1.0, 0.0), (0.5, HIGH))  # of models 1, 2, 3
 FINE = 72  # cells across the drawing
 EDGE = 0.04  # of the triangle's side, around it
+LEVELS = 16  # contours between the smallest and the largest value
+MEASURED = 5  # which trace holds the points that can be clicked, after the surface, its frame and the edge
 
 
 def place(weights: Sequence[float]) -> tuple[float, float]:
@@ -79,7 +81,7 @@ def triangle_figure(
     limits: tuple[float, float] | None = None,
     chosen: Sequence[float] | None = None,
     theme: Theme = "light",
-    height: int = 340,
+    height: int = 420,
 ) -> go.Figure:
     """Draw the loss over the triangle.
 
@@ -95,10 +97,11 @@ def triangle_figure(
     figure = go.Figure(layout={"template": template(theme), "height": height})
     x, y, values = _surface(simplex)
     figure.add_contour(
-        x=x, y=y, z=values, zmin=low, zmax=high, colorscale=sequential(theme), ncontours=14, hoverinfo="skip",
+        x=x, y=y, z=values, zmin=low, zmax=high, colorscale=sequential(theme), hoverinfo="skip",
+        contours={"start": low, "end": high, "size": max(high - low, 1e-6) / LEVELS},
         line={"width": 0.8, "color": ground.muted}, name="loss",
         colorbar={
-            "orientation": "h", "thickness": 8, "len": 0.8, "x": 0.5, "y": 0, "yref": "paper", "yanchor": "top", "ypad": 26,
+            "orientation": "h", "thickness": 8, "len": 0.8, "x": 0.5, "y": 0, "yref": "paper", "yanchor": "top", "ypad": 46,
             "nticks": 4, "tickfont": {"size": SMALL}, "outlinewidth": 0,
             "title": {"text": f"loss, {_unit(result)}", "side": "bottom", "font": {"size": SMALL}},
         },
@@ -112,9 +115,9 @@ def triangle_figure(
             marker={"symbol": "circle-open", "size": 18, "color": ground.ink, "line": {"width": 3, "color": ground.ink}},
         )  # fmt: skip
     _corners(figure, result, theme)
-    figure.update_xaxes(visible=False, range=[-0.1, 1.1], fixedrange=True)
+    figure.update_xaxes(visible=False, range=[-0.03, 1.03], fixedrange=True)
     figure.update_yaxes(visible=False, range=[-0.03, HIGH + 0.03], scaleanchor="x", scaleratio=1, fixedrange=True)
-    figure.update_layout(margin={"l": 8, "r": 8, "t": 44, "b": 96}, showlegend=False, clickmode="event+select", dragmode=False)
+    figure.update_layout(margin={"l": 8, "r": 8, "t": 40, "b": 112}, showlegend=False, clickmode="event+select", dragmode=False)
     return figure
 
 
@@ -138,23 +141,18 @@ def _surface(simplex: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, np.nda
 
 
 def _outside(figure: go.Figure, theme: Theme) -> None:
-    """Cover what lies outside of the triangle, and draw its edge."""
-    ground, far = GROUNDS[theme], 3 * EDGE
-    left = [(-far, -far), (0.5, HIGH + far), (0.5, HIGH), (0.0, 0.0), (0.5, 0.0), (0.5, -far)]
-    right = [(1 - x, y) for x, y in left]
-    for outline in (left, right, [(-far, -far), (1 + far, -far), (1 + far, 0), (-far, 0)]):
-        path = "M " + " L ".join(f"{x:.4f},{y:.4f}" for x, y in _filled(outline)) + " Z"
-        figure.add_shape(type="path", path=path, fillcolor=ground.paper, line_width=0, layer="above", name="outside")
-    path = "M " + " L ".join(f"{x:.4f},{y:.4f}" for x, y in CORNERS) + " Z"
-    figure.add_shape(type="path", path=path, line={"color": ground.ink, "width": 1.5}, layer="above", name="edge")
+    """Cover what lies outside of the triangle, and draw its edge; traces, so that the points lie above."""
+    far = 3 * EDGE
+    left = [(0.5, HIGH), (0.0, 0.0), (-far, 0.0), (-far, HIGH + far), (0.5, HIGH + far)]
+    below = [(-far, -far), (1 + far, -far), (1 + far, 0.0), (-far, 0.0)]
+    for outline in (left, [(1 - x, y) for x, y in left], below):
+        _polygon(figure, outline, "outside", fill="toself", fillcolor=GROUNDS[theme].paper, line={"width": 0})
+    _polygon(figure, CORNERS, "edge", line={"width": 1.5, "color": GROUNDS[theme].ink})
 
 
-def _filled(outline: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The half plane beyond one side, from the corner of the drawing up to the apex."""
-    if len(outline) == 4:
-        return outline
-    x = outline[0][0]
-    return [(0.5, HIGH), outline[3], (x, outline[3][1]), (x, HIGH + 3 * EDGE), (0.5, HIGH + 3 * EDGE)]
+def _polygon(figure: go.Figure, outline: Sequence[tuple[float, float]], name: str, **style: Any) -> None:
+    closed = [*outline, outline[0]]
+    figure.add_scatter(x=[x for x, _ in closed], y=[y for _, y in closed], mode="lines", name=name, hoverinfo="skip", **style)
 
 
 def _points(figure: go.Figure, result: Result, theme: Theme) -> None:
@@ -181,7 +179,7 @@ def _corners(figure: go.Figure, result: Result, theme: Theme) -> None:
         x, y = CORNERS[k]
         figure.add_annotation(
             x=x, y=y, text=f"<b>{k + 1}</b>  {name}<br>{number(loss)}", showarrow=False, align="center",
-            xanchor=("left", "right", "center")[k], xshift=(-28, 28, 0)[k], yanchor="bottom" if k == 2 else "top",
+            xanchor=("left", "right", "center")[k], xshift=(-6, 6, 0)[k], yanchor="bottom" if k == 2 else "top",
             yshift=6 if k == 2 else -6, font={"size": SMALL, "family": FAMILY, "color": GROUNDS[theme].ink}, name="corner",
         )  # fmt: skip
 

@@ -19,7 +19,7 @@ FEWEST, MOST, USUAL = 2, 8, 3  # models
 EXAMPLES = (50, 200, 500, 1000, None)
 SPLITS = ("test", "validation")
 STEPS = (100, 300, 600, 1500)
-USUAL_FRAMES = ("none", "reference", "universe")
+USUAL_FRAMES = tuple(FRAMES)
 SYMMETRIES = {"all": "All classes", "permutations": "Permutations only"}
 STAND_INS = {"mean": "The mean of the models, as a stand-in", "first": "The first model, as a stand-in"}
 
@@ -96,8 +96,8 @@ def choose_models(known: Mapping[str, Row], key: str) -> list[str]:
         st.session_state[name] = kept if len(kept) >= FEWEST else options[:USUAL]
     elif any(each not in options for each in st.session_state[name]):
         st.session_state[name] = options[:USUAL]
-    chosen = st.multiselect(
-        "Models", options, key=name, max_selections=MOST, placeholder="Two to eight",
+    chosen = st.pills(
+        "Models", options, selection_mode="multi", key=name,
         help="Two to eight; the first stays where it is. Of three the loss is drawn over their triangle.",
     )  # fmt: skip
     others = len(known) - len(options)
@@ -252,9 +252,9 @@ def _sentences(table: Mapping[str, Any]) -> str:
 
 
 def choose(known: Mapping[str, dict[str, Any]], key: str) -> Selection | None:
-    """All controls; None while fewer than two models are chosen."""
+    """All controls; None while fewer than two models are chosen, or more than eight."""
     names = choose_models(known, key)
-    if len(names) < FEWEST:
+    if not FEWEST <= len(names) <= MOST:
         return None
     rows = [known[name] for name in names]
     frames, onto, steps, symmetries = choose_frames(names, key)

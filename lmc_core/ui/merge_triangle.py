@@ -9,7 +9,7 @@ import streamlit as st
 
 from lmc_core.figures.export import CONFIG
 from lmc_core.figures.merge_rows import Result
-from lmc_core.figures.merge_triangle import interpolated, limits_of, nearest, triangle_alt, triangle_figure
+from lmc_core.figures.merge_triangle import MEASURED, interpolated, limits_of, nearest, triangle_alt, triangle_figure
 from lmc_core.figures.merge_words import triangle_caption
 from lmc_core.figures.numbers import number, percent
 from lmc_core.ui.curves import theme
@@ -52,24 +52,24 @@ def show_triangles(results: Sequence[Result], key: str) -> None:
 
     def clicked(chart: str, result: Result) -> None:
         points = st.session_state[chart].selection.points
-        chosen = [p["point_index"] for p in points if p.get("curve_number") == 1]
+        chosen = [p["point_index"] for p in points if p.get("curve_number") == MEASURED]
         if chosen:
             row = [round(w, PLACES) for w in result["simplex"]["weights"][chosen[0]]]
             st.session_state[state] = [row[0], row[1], round(1 - row[0] - row[1], PLACES)]
 
     limits = limits_of(results)
-    across = len(results) if len(results) <= 3 else 2
-    for start in range(0, len(results), across):
-        for column, result in zip(st.columns(across), results[start : start + across], strict=False):
-            with column:
-                st.markdown(f"**{result['frame_title'][0].upper()}{result['frame_title'][1:]}**")
-                chart = f"{key}_chart_{result['frame']}"
-                st.plotly_chart(
-                    triangle_figure(result, limits, at, theme(), 360 if across > 2 else 420), theme=None,
-                    config={**CONFIG, "displayModeBar": False}, key=chart, alt=triangle_alt(result), selection_mode="points",
-                    on_select=lambda chart=chart, result=result: clicked(chart, result),
-                )  # fmt: skip
-    for k, column in enumerate(st.columns(3)):
+    places = [column for _ in range((len(results) + 1) // 2) for column in st.columns(2, vertical_alignment="center")]
+    for column, result in zip(places, results, strict=False):
+        with column:
+            st.markdown(f"**{result['frame_title'][0].upper()}{result['frame_title'][1:]}**")
+            chart = f"{key}_chart_{result['frame']}"
+            st.plotly_chart(
+                triangle_figure(result, limits, at, theme()), theme=None, config={**CONFIG, "displayModeBar": False},
+                key=chart, alt=triangle_alt(result), selection_mode="points",
+                on_select=lambda chart=chart, result=result: clicked(chart, result),
+            )  # fmt: skip
+    free = [places[-1]] * 3 if len(results) % 2 else st.columns(3)  # beside the last triangle, or below them all
+    for k, column in enumerate(free):
         column.slider(
             f"Weight of {k + 1}, {names[k]}", 0.0, 1.0, step=0.01, key=sliders[k], on_change=moved, args=(k,),
             help="The other two keep their proportion. A click on a point of a triangle sets all three.",

@@ -56,7 +56,8 @@ def show_dots(results: Sequence[Result], task: str, key: str) -> None:
 def show_facts(results: Sequence[Result], task: str) -> None:
     """What matters most as numbers: the best merged model, the best single one, the ensemble, the function check."""
     unit = short_unit(results, task)
-    left, middle, right, check = st.columns(4)
+    left, middle = st.columns(2)
+    right, check = st.columns(2)
     best = best_row(results, task)
     if best is not None:
         left.metric(f"Best merged ({unit})", shown(best.numbers, "loss"), border=True)
@@ -96,7 +97,9 @@ def show_table(results: Sequence[Result], task: str) -> None:
     found = people_table(results, task)
     frame = pd.DataFrame(found.rows, columns=list(found.header))
     frame.index = pd.Index([str(k + 1) for k in range(len(frame))])
-    st.table(frame.map(lambda text: str(text).replace(" ", "\u00a0")).set_index("Model"), border="horizontal")
+    numbers = [name for name in frame if name not in ("Model", "Frame")]
+    frame[numbers] = frame[numbers].map(lambda text: str(text).replace(" ", "\u00a0"))
+    st.table(frame.set_index("Model"), border="horizontal")
     said = [f"**{name}**: {words}" for name, words in DEFINED.items() if any(head.startswith(name) for head in found.header)]
     st.caption(" ".join(said))
 

@@ -13,8 +13,18 @@ import pytest
 from lmc_core.figures.merge import WIDE, logarithmic, merge_alt, merge_figure
 from lmc_core.figures.merge_matrix import largest_barrier, matrix_alt, matrix_figure
 from lmc_core.figures.merge_rows import best_row, merged_rows, numbers_table, people_table, single_models
-from lmc_core.figures.merge_triangle import HIGH, interpolated, limits_of, nearest, place, triangle_alt, triangle_figure
+from lmc_core.figures.merge_triangle import (
+    HIGH,
+    MEASURED,
+    interpolated,
+    limits_of,
+    nearest,
+    place,
+    triangle_alt,
+    triangle_figure,
+)
 from lmc_core.figures.merge_words import matrix_caption, merge_caption, triangle_caption
+from lmc_core.figures.numbers import number
 from lmc_core.figures.style import MEANINGS
 
 TASK = "fashion-mnist"
@@ -103,7 +113,8 @@ def test_interpolation_agrees_with_a_plane_and_with_the_points(results):
 def test_the_triangle(results):
     limits = limits_of(results)
     figure = triangle_figure(results[0], limits, [0.5, 0.5, 0.0])
-    contour, points, chosen = figure.data
+    contour, points, chosen = figure.data[0], figure.data[MEASURED], figure.data[-1]
+    assert points.name == "measured" and chosen.name == "chosen"
     assert (contour.zmin, contour.zmax) == limits and np.isfinite(contour.z).all()
     assert len(points.x) == len(results[0]["simplex"]["weights"])
     assert (chosen.x[0], chosen.y[0]) == (0.5, 0.0) and place([0, 0, 1]) == (0.5, HIGH)
@@ -119,7 +130,8 @@ def test_matrices_share_a_scale_and_show_every_pair(results):
         figure = matrix_figure(result, most)
         assert figure.data[0].zmax == most and figure.data[0].z[0][1] == result["lines"]["barrier"][0][1]
         assert figure.data[0].z[1][1] is None
-        assert len([note for note in figure.layout.annotations if note.name == "value"]) == 6
+        notes = {(note.y, note.x): note.text for note in figure.layout.annotations if note.name == "value"}
+        assert len(notes) == 6 and notes[1, 3] == number(result["lines"]["barrier"][0][2], digits=2)
     assert most == max(v for r in results for row in r["lines"]["barrier"] for v in row if v is not None)
 
 
