@@ -64,20 +64,19 @@ def barrier_figure(
     figure.update_yaxes(range=[low, high], selector={"anchor": "x"})
     figure.update_layout(legend_y=-(BOTTOM + 8) / inner)
     _chords(figure, results, theme)
-    many = len(results) > MANY
+    if len(results) > MANY:
+        _thin(figure, results, names, theme)
+        _ends(figure, results, theme)
+        return figure
     for result, stroke in zip(results, drawn, strict=True):
-        if not many:
-            _band(figure, result, stroke)
+        _band(figure, result, stroke)
     for result, stroke, name in zip(results, drawn, names, strict=True):
         _line(figure, result, result["loss"], stroke, name, "y", result.get("unit", "nats"), len(results) > DIRECT)
         values = _score(result)
         if values is not None:
             _line(figure, result, values, stroke, name, "y2", str(result.get("score")), False)
     _ends(figure, results, theme)
-    if many:
-        _thin(figure, results, theme)
-    else:
-        _barriers(figure, results, drawn, names, theme, (low, high), upper)
+    _barriers(figure, results, drawn, names, theme, (low, high), upper)
     return figure
 
 
@@ -88,21 +87,29 @@ def legend_height(count: int) -> int:
     return 24 * (1 + count // 3) if count <= MANY else 48
 
 
-def _thin(figure: go.Figure, results: Sequence[Result], theme: Theme) -> None:
+def _thin(figure: go.Figure, results: Sequence[Result], names: Sequence[str], theme: Theme) -> None:
     """Draw many curves as thin lines told apart by meaning alone; the one under the pointer says its name."""
-    meanings = {str(result.get("key")): meaning_of(result) for result in results}
+    lines: list[dict[str, Any]] = []
     named: set[str] = set()
-    traces: Any = figure.data
-    for trace in traces:
-        meaning = meanings.get(str((trace.meta or {}).get("key")))
-        if meaning is None:
-            continue
+    for result, name in zip(results, names, strict=True):
+        meaning = meaning_of(result)
         look = MEANINGS[meaning]
-        trace.update(
-            mode="lines", line={"color": faint(look.colour(theme), 0.75), "width": 1.5, "dash": look.dash}, name=look.name,
-            legendgroup=meaning, showlegend=meaning not in named and trace.yaxis == "y",
-        )  # fmt: skip
+        for axis, values in (("y", result["loss"]), ("y2", _score(result))):
+            if values is None:
+                continue
+            share = axis == "y2" and result.get("score") == "accuracy"
+            lines.append(
+                {
+                    "type": "scatter", "x": list(result["lam"]), "y": _array(values), "mode": "lines", "name": look.name,
+                    "xaxis": "x" if axis == "y" else "x2", "yaxis": axis, "legendgroup": meaning,
+                    "showlegend": axis == "y" and meaning not in named,
+                    "line": {"color": faint(look.colour(theme), 0.75), "width": 1.5, "dash": look.dash},
+                    "hovertemplate": f"%{{y:{'.1%' if share else '.3f'}}}<extra>{name}</extra>",
+                    "meta": {"key": result.get("key"), "panel": "loss" if axis == "y" else "score"},
+                }
+            )  # fmt: skip
         named.add(meaning)
+    figure.add_traces(lines)
     figure.update_layout(hovermode="closest")
 
 
