@@ -63,7 +63,7 @@ def choose_ways(pair: Sequence[Row], key: str) -> list[Setting]:
     name = f"{key}_ways"
     if name not in st.session_state:
         asked = st.query_params.get_all("ways")
-        st.session_state[name] = [way for way in WAYS if way in asked] if asked else ["weight"]
+        st.session_state[name] = [way for way in WAYS if way in asked] if asked else list(WAYS)
     ways = st.pills(
         "Beside zeros appended", list(WAYS), selection_mode="multi", key=name, format_func=WAYS.__getitem__,
         help="By weights: matching chooses which unit is copied where, and how the narrow stream lies in the wide one. "

@@ -90,7 +90,7 @@ def test_all_pairs_have_the_equal_ones_first():
 
 
 def test_empty(at, asked):
-    at.query_params["a"] = "thin"
+    at.query_params.update({"a": "thin", "ways": "weight"})
     at.run()
     assert not at.exception
     assert "Not computed yet: Padded with zeros, By weights." in words(at) and "Nothing is computed yet" in words(at)
@@ -104,7 +104,7 @@ def test_empty(at, asked):
 
 
 def test_run_submits_the_pair_and_run_all_pairs_the_rest(at, layer):
-    at.query_params["a"] = "thin"
+    at.query_params.update({"a": "thin", "ways": "weight"})
     fill(layer)
     del layer.results[key(*PAIR, "weight")]
     at.run()
@@ -119,8 +119,14 @@ def test_run_submits_the_pair_and_run_all_pairs_the_rest(at, layer):
     assert {submitted for submitted, _ in layer.submitted} == expected
 
 
+def test_learned_is_shown_at_first_with_its_steps(at, asked):
+    at.run()
+    assert [text.split(".")[0] for _, _, text, *_ in asked[:3]] == ["none", "weight", "learned~300"]
+    assert parameter(at, "ways") == ["weight", "learned"] and parameter(at, "steps") == ["300"]
+
+
 def test_running_and_cancel(at, layer):
-    at.query_params["a"] = "thin"
+    at.query_params.update({"a": "thin", "ways": "weight"})
     layer.job(key(*PAIR, "weight"), "running", 0.5, "matching the widths")
     at.run()
     assert at.get("progress")[0].proto.text == "By weights: matching the widths, 50%"
@@ -129,14 +135,14 @@ def test_running_and_cancel(at, layer):
 
 
 def test_failed_is_one_sentence(at, layer):
-    at.query_params["a"] = "thin"
+    at.query_params.update({"a": "thin", "ways": "weight"})
     layer.job(key(*PAIR, "weight"), "failed", error="The worker (process 7) ended in the middle of this run.")
     at.run()
     assert at.error[0].value == "By weights was not computed. The worker (process 7) ended in the middle of this run."
 
 
 def test_done_shows_curves_facts_widths_places_numbers_and_files(at, layer):
-    at.query_params["a"] = "thin"
+    at.query_params.update({"a": "thin", "ways": "weight"})
     fill(layer)
     at.run()
     assert not at.exception
@@ -186,7 +192,7 @@ def test_without_two_widths(at, monkeypatch):
 
 def test_a_server_for_an_audience_has_no_button(at, layer, monkeypatch):
     monkeypatch.setenv("LMC_READ_ONLY", "1")
-    at.query_params["a"] = "thin"
+    at.query_params.update({"a": "thin", "ways": "weight"})
     fill(layer)
     at.run()
     assert not at.exception and len(at.get("plotly_chart")) == 4
