@@ -64,11 +64,11 @@ if result is None:
 
 alignment_view.show_overview(result, KEY)
 alignment_view.show_facts(result)
-st.subheader("One space in detail", anchor=False)
+st.header("One space in detail", anchor=False)
 detail = alignment_controls.choose_detail(result, KEY)
 alignment_view.show_matrices(result, arrays, detail, KEY)
 alignment_view.show_element(result, arrays, detail, KEY)
-st.subheader("The residual streams on real examples", anchor=False)
+st.header("The residual streams on real examples", anchor=False)
 alignment_view.show_streams(result, arrays, KEY)
 with st.expander("Numbers"):
     alignment_view.show_tables(result)

@@ -35,13 +35,23 @@ class Detail:
     own: bool
 
     @property
+    def reordered(self) -> bool:
+        """Whether the copy was permuted, so that there is an assignment to draw."""
+        return self.entry["moved"] is not None and self.entry["edge"] == 1 and bool(self.entry["moved"][self.copy])
+
+    @property
+    def drawn_in(self) -> bool:
+        """Whether the assignment is drawn in without being asked."""
+        return self.reordered and self.entry["size"] <= FEW
+
+    @property
     def state(self) -> dict[str, str | None]:
         """How it is written in the address."""
         return {
             "space": group_of(self.entry),
             "layer": self.entry["name"],
             "copy": str(self.copy) if self.entry["copies"] > 1 else None,
-            "view": "own" if self.own else "matched",
+            "view": None if self.own == self.drawn_in else "own" if self.own else "matched",
         }
 
 
@@ -97,9 +107,11 @@ def choose_detail(result: Result, key: str) -> Detail:
             copy = st.selectbox(
                 "Within", copies, key=copy_key, format_func=lambda each: _capital(copy_title(entry, each)), width=150
             )
+        usual = Detail(entry, int(copy), False)
         own = False
-        if entry["moved"] is not None and entry["edge"] == 1 and entry["moved"][copy]:
-            address.prepare(view_key, "view", list(VIEWS), "own" if entry["size"] <= FEW else "matched")
+        if usual.reordered:
+            view_key = f"{view_key}_{'few' if usual.drawn_in else 'many'}"
+            address.prepare(view_key, "view", list(VIEWS), "own" if usual.drawn_in else "matched")
             view = st.segmented_control(
                 "B is drawn", list(VIEWS), key=view_key, format_func=VIEWS.__getitem__, required=True,
                 help="As the alignment numbers it, matched pairs on the diagonal; or as its file does, matched pairs marked.",
