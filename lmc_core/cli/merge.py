@@ -62,7 +62,9 @@ def with_settings(merges: Sequence[str], settings: Sequence[tuple[str, Any]]) ->
         wanted = [one] if dot else list(found)
         takers = [m for m in wanted if m in found and name in {field.name for field in fields(get_merge(m).settings)}]
         if not takers:
-            raise BadInput(f"None of the methods {', '.join(wanted)} has a setting {name!r}; `lmc methods` lists them.")
+            known = sorted({field.name for m in wanted if m in found for field in fields(get_merge(m).settings)})
+            there = ", ".join(known) or "none"
+            raise BadInput(f"None of the methods {', '.join(wanted)} has a setting {name!r}; there are: {there}.")
         for taker in takers:
             found[taker][name] = value
     return found
@@ -174,5 +176,5 @@ def summary(results: Sequence[Mapping[str, Any]]) -> str:
     for task in first["tasks"]:
         found = people_table(results, task["name"])
         parts.append(f"{task['name']}\n{table(found.header, found.rows, left=2)}\nLoss in {unit_of(results, task['name'])}.")
-    kept = [words for row in merged_rows(results, first["task"]) if (words := kept_words(row))]
-    return "\n\n".join([*parts, *(["\n".join(dict.fromkeys(kept))] if kept else [])])
+    kept = kept_words(merged_rows(results, first["task"]))
+    return "\n\n".join([*parts, *(["\n".join(kept)] if kept else [])])

@@ -124,7 +124,7 @@ def _references(figure: go.Figure, results: Sequence[Result], task: str, quantit
     low, high = min(own), max(own)
     figure.add_vrect(x0=low, x1=high, fillcolor=faint(ground.muted, 0.22), line_width=0, layer="below", name="models")
     for value in {low, high}:
-        figure.add_vline(x=value, line={"color": ground.muted, "width": 1.5, "dash": "dash"}, layer="below")
+        figure.add_vline(x=value, line={"color": ground.muted, "width": 1}, layer="below")
     labels = [((low * high) ** 0.5 if log else (low + high) / 2, "the models", ground.muted)]
     ensemble = next((row for row in merged_rows(results, task) if row.frame == ANYWHERE), None)
     if ensemble is not None:

@@ -178,12 +178,14 @@ def numbers_table(results: Sequence[Result]) -> Table:
     return Table.of((*header, "parameters", "bytes", "passes", "seconds"), rows)
 
 
-def kept_words(row: Row) -> str:
-    """Which models a soup kept, in words; "" for others."""
-    if not row.about.get("kept"):
-        return ""
-    where = f"chosen by {row.about['by']} on the {row.about['split']} split"
-    return f"The greedy soup ({row.frame_title}) kept {', '.join(row.about['kept'])}, {where}."
+def kept_words(rows: Sequence[Row]) -> list[str]:
+    """Which models the greedy soups kept, one sentence for all frames that kept the same."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        if row.about.get("kept"):
+            chosen = ", ".join(row.about["kept"]), f"chosen by {row.about['by']} on the {row.about['split']} split"
+            found.setdefault(chosen, []).append(row.frame_title)
+    return [f"The greedy soup kept {kept} ({'; '.join(frames)}), {how}." for (kept, how), frames in found.items()]
 
 
 def height_words(result: Result) -> str:

@@ -43,8 +43,7 @@ def merge_caption(results: Sequence[Result], task: str) -> str:
     if best is not None:
         loss = f"{shown(best.numbers, 'loss')} {short_unit(results, task)}"
         sentences.append(f"Best merged model: {best.title}, {best.frame_title}, {loss}.")
-    sentences += list(dict.fromkeys(words for row in rows if (words := kept_words(row))))[:2]
-    return " ".join([*sentences, *_ending(results)])
+    return " ".join([*sentences, *kept_words(rows), *_ending(results)])
 
 
 def _ancestor(result: Result) -> str:

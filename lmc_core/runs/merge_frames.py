@@ -42,7 +42,7 @@ FRAMES: dict[str, FrameKind] = {
         ),
         FrameKind(
             "learned",
-            "universe, learned",
+            "learned universe",
             "From the universe on, all maps are learned together on training examples; minutes.",
             "universe",
             True,
