@@ -16,7 +16,7 @@ from lmc_core.figures.landscape_data import Landscape, Route
 from lmc_core.figures.numbers import number, percent
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Stroke, Theme, faint, strokes, template
 
-HEIGHT, WIDTH = 590, 680  # pixels
+HEIGHT, WIDTH = 650, 620  # pixels; the map is square, and below it is the scale of colours
 LEVELS = 12  # contours
 RAMPS = {  # from low loss to high
     "light": ["#06304f", "#0b4a75", "#1f6a9c", "#4f93bf", "#86b6d6", "#b4d2e6", "#d9e8f2", "#eaf1f6"],
@@ -49,7 +49,7 @@ def contour_figure(
         height: in pixels.
     """
     figure = go.Figure(layout={"template": template(theme), "height": height})
-    figure.update_layout(margin={"l": 62, "r": 74, "t": 12, "b": 56}, showlegend=False, dragmode=False, hovermode="closest")
+    figure.update_layout(margin={"l": 62, "r": 24, "t": 12, "b": 106}, showlegend=False, dragmode=False, hovermode="closest")
     _axes(figure, scene, theme)
     if scene is None:
         return figure
@@ -91,23 +91,26 @@ def _axes(figure: go.Figure, scene: Landscape | None, theme: Theme) -> None:
     for axes in (figure.update_xaxes, figure.update_yaxes):
         axes(title={"font": {"size": SMALL, "color": ground.muted}})
     if kind != "bend":
-        figure.update_yaxes(scaleanchor="x", scaleratio=1)
+        figure.update_yaxes(scaleanchor="x", scaleratio=1, constraintoward="top")
 
 
 def _bar(scene: Landscape, theme: Theme) -> dict[str, Any]:
     """The scale of colours with losses in nats at its ticks; its top says what is shared."""
     low, high = scene.limits
-    inside = [t for t in TICKS if low * 1.06 < t < high / 1.06]
-    while len(inside) > 7:
-        inside = inside[::2]
+    room = (high / low) ** 0.1  # a tenth of the scale, so that labels stay apart on a phone
+    inside: list[float] = []
+    for tick in TICKS:
+        if max([low, *inside[-1:]]) * room < tick < high / room:
+            inside.append(tick)
     top = ("\u2265 " if float(np.nanmax(scene.loss, initial=0.0)) > high else "") + number(high)
     values = [low, *inside, high]
     return {
         "tickvals": [float(np.log10(v)) for v in values],
         "ticktext": [number(low), *(number(v, digits=2) for v in inside), top],
-        "title": {"text": "loss", "side": "top", "font": {"size": SMALL}},
-        "tickfont": {"size": SMALL, "color": GROUNDS[theme].muted},
-        "thickness": 14, "len": 1.0, "x": 1.0, "xpad": 10, "ypad": 0, "outlinewidth": 0,
+        "title": {"text": f"loss ({scene.facts.get('unit', 'nats')})", "side": "bottom", "font": {"size": SMALL}},
+        "tickfont": {"size": SMALL, "color": GROUNDS[theme].muted}, "tickangle": 0, "orientation": "h", "thickness": 12,
+        "len": 1.0, "lenmode": "fraction", "x": 0.5, "xpad": 0, "yref": "container", "y": 0, "yanchor": "bottom", "ypad": 2,
+        "outlinewidth": 0,
     }  # fmt: skip
 
 
@@ -174,7 +177,7 @@ def _labels(figure: go.Figure, scene: Landscape, paths: Sequence[Route], theme: 
     for route, stroke in zip(paths, route_strokes(paths, theme), strict=True):
         at = len(route.u) // 2
         curved = route.method == "bend"
-        text = route.label + (" (projected)" if route.away else "")
+        text = route.label.replace(" to aligned B", ", aligned")
         figure.add_annotation(
             x=float(route.u[at]), y=float(route.v[at]), text=text, showarrow=False, yshift=-24 if curved and route.away else 24,
             font={"size": SMALL, "color": stroke.colour}, bgcolor=faint(ground.paper, 0.85), borderpad=1, name="path",

@@ -163,8 +163,8 @@ def paths_caption(facts: Facts) -> str:
         parts.append(f"{label}: barrier {estimate(path['barrier'], path['barrier_stderr'], unit)}.")
     if facts.get("method", "none") != "none":
         parts.append(
-            f"Aligned by {_how(facts)}. All ends are in the canonical form of these classes, between which the straight line is "
-            "another than between the checkpoints as they were saved."
+            f"Aligned by {_how(facts)}. All ends are in the canonical form of these classes, between which the straight line "
+            "is another than between the checkpoints as they were saved."
         )
     return " ".join(parts)
 

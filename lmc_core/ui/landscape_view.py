@@ -53,6 +53,9 @@ def show_picture(key_of_plane: str, bend: Result | None, running: bool, key: str
 def _draw(scene: Landscape | None, bend: Result | None, key: str) -> None:
     paths = paths_of(scene, bend)
     chosen = None if scene is None else _prepare_point(scene, key)
+    at = point_text(key)
+    if at is not None and st.query_params.get("at") != at:
+        st.query_params["at"] = at  # here, because a moved point runs this fragment alone
     view = st.session_state[f"{key}_view"]
     with st.container(horizontal=True):
         with st.container(width=WIDTH):

@@ -96,7 +96,7 @@ def test_a_projection_is_called_one() -> None:
     paths = routes(facts(), curves())
     assert "lies outside of this plane, its bend 6.20 from it" in landscape_caption(scene(), paths)
     texts = [note.text for note in contour_figure(scene(), "light", paths).layout.annotations if note.name == "path"]
-    assert texts == ["straight", "straight to aligned B", "curve (projected)", "curve to aligned B (projected)"]
+    assert texts == ["straight", "straight, aligned", "curve", "curve, aligned"]
 
 
 def test_an_unfinished_plane_is_interpolated_and_says_so() -> None:

@@ -1,0 +1,58 @@
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from lmc_core.models.load import zoo
+from tests.browser.conftest import settle
+from tests.browser.test_app import violations
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(400),
+    pytest.mark.skipif(not {"vit-fashion-s0", "vit-fashion-s1"} <= zoo().keys(), reason="the zoo's models are not trained yet"),
+]
+
+SMALL = "/landscape?resolution=9&examples=100&curves=none&split=validation"
+
+
+def test_a_map_grows_and_its_point_follows_a_click(server, visit):
+    page = visit(server + SMALL)
+    expect(page.get_by_text("Not computed yet: Plane.")).to_be_visible()
+    chart = page.get_by_test_id("stPlotlyChart").first
+    before = chart.bounding_box()
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.get_by_role("progressbar")).to_be_visible()
+    expect(page.get_by_role("figure", name=re.compile("^Map of the loss on a plane")).first).to_be_visible(timeout=240_000)
+    expect(page.get_by_text("The picture is stored")).to_be_visible(timeout=240_000)
+    settle(page)
+    after = chart.bounding_box()
+    assert before and after and (before["y"], before["height"]) == (after["y"], after["height"])  # nothing jumped
+    assert "at=" in page.url
+    at = page.url
+    plot = chart.locator(".nsewdrag").first.bounding_box()
+    assert plot
+    place = plot["x"] + 0.9 * plot["width"], plot["y"] + 0.1 * plot["height"]
+    page.mouse.move(*place)
+    expect(chart.locator(".hovertext").first).to_be_visible()
+    page.mouse.click(*place)
+    page.wait_for_function("before => location.href !== before", arg=at)
+    assert re.search(r"at=(0\.\d+|1)%2C(0\.\d+|1)", page.url)
+    page.get_by_role("button", name="Surface").or_(page.get_by_role("radio", name="Surface")).first.click()
+    expect(page.get_by_role("figure", name=re.compile("^Surface of the loss on a plane")).first).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_accessibility(scheme, server, guarded, visit):
+    guarded.emulate_media(color_scheme=scheme)
+    page = visit(server + SMALL)
+    expect(page.get_by_text("The picture is stored")).to_be_visible()
+    page.get_by_text("Numbers", exact=True).click()
+    assert violations(page) == []
+
+
+def test_a_phone(server, guarded, visit):
+    guarded.set_viewport_size({"width": 390, "height": 844})
+    page = visit(server + SMALL)
+    expect(page.get_by_text("The picture is stored")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
