@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+Known = list[tuple[str, str]]  # a place, and what is said instead
 
 OWN = re.compile(r"((?:pickle:)?(?:path|text|images|file):)(.+)", re.DOTALL)
 # Two names after slashes that no word, address or other slash comes before; or a drive of Windows.
@@ -32,8 +33,15 @@ def without_places(content: T) -> T:
     Args:
         content: dictionaries, lists, texts and numbers; left as it is.
     """
-    known = sorted({found[2] for text in _texts(content) if (found := OWN.fullmatch(text))}, key=len, reverse=True)
-    return _replaced(content, [place for place in known if re.search(r"[\\/]", place)])
+    return _replaced(content, sorted(_known(content).items(), key=lambda pair: len(pair[0]), reverse=True))
+
+
+def _known(content: Any) -> dict[str, str]:
+    """The places that references name, with what is said instead: their last names, and nothing for the folders they lie in."""
+    places = {found[2] for text in _texts(content) if (found := OWN.fullmatch(text)) and re.search(r"[\\/]", found[2])}
+    folders = {place[: found.end()] for place in places for found in re.finditer(r"[^\\/][\\/]", place)}
+    deep = {folder for folder in folders if len(re.findall(r"[^\\/]+", folder)) > 1}  # one name alone could begin anything
+    return dict.fromkeys(deep, "") | {place: last_name(place) for place in places}
 
 
 def has_places(content: Any) -> bool:
@@ -53,7 +61,7 @@ def _texts(content: Any) -> Iterator[str]:
             yield from _texts(value)
 
 
-def _replaced(content: Any, known: list[str]) -> Any:
+def _replaced(content: Any, known: Known) -> Any:
     if isinstance(content, str):
         return _short(content, known)
     if isinstance(content, dict):
@@ -63,7 +71,7 @@ def _replaced(content: Any, known: list[str]) -> Any:
     return content
 
 
-def _short(text: str, known: list[str]) -> str:
-    for place in known:  # these may hold spaces, which no pattern can tell from the end of a path
-        text = text.replace(place, last_name(place))
+def _short(text: str, known: Known) -> str:
+    for place, name in known:  # these may hold spaces, which no pattern can tell from the end of a path
+        text = text.replace(place, name)
     return PLACE.sub(lambda found: last_name(found[0]), text)
