@@ -58,7 +58,7 @@ widths_view.show_curves(results, pair, KEY)
 if results:
     widths_view.show_facts(results, pair)
 
-st.subheader("Barrier against width", anchor=False)
+st.header("Barrier against width", anchor=False)
 pairs = widths_controls.all_pairs(known, pair)
 many: list[tuple[tuple[int, int], status.Curve]] = []
 try:
@@ -68,16 +68,18 @@ try:
             request = work.request_of((one, other), setting, split, examples, points, task)
             label = f"{pair_name(widths)}, {name_of(setting, widths[0] == widths[1]).lower()}"
             many.append((widths, status.Curve(label, request, work.stored(request.key))))
-    left = [line.request for _, line in many if line.result is None]
+    others = [line for _, line in many if line.key not in {each.key for each in lines}]
+    left = [line.request for line in others if line.result is None]
     note = work.run_note(left, pair[1]["reference"], points) if left else ""
-    status.show_status([line for _, line in many], f"{KEY}_pairs", note, verbs=("Run all pairs", "Cancel all pairs"))
+    if others:
+        status.show_status(others, f"{KEY}_pairs", note, verbs=("Run the other pairs", "Cancel the other pairs"))
 except LmcError as error:
     st.error(str(error), icon=":material/error:")
     many = []
 found = widths_view.show_against(many, KEY)
 
 matched = next((result for result in reversed(results) if result.get("places")), None)
-st.subheader("Which unit went where", anchor=False)
+st.header("Which unit went where", anchor=False)
 if matched is None:
     st.caption("Once the pair is matched, the places of every narrow unit are drawn here.")
 else:

@@ -1,0 +1,88 @@
+"""The way through the page Experts in a real browser; its numbers are put into the store, as real ones take minutes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+
+from lmc_core.models.load import zoo
+from lmc_core.runs.ask import make_request
+from lmc_core.runs.orders import OrdersRequest
+from lmc_core.runs.store import Store
+from tests.browser.conftest import serving, settle
+from tests.browser.test_app import violations
+from tests.figures.experts_result import experts_result
+
+NAMES = ("mixtral-plays-s0", "mixtral-plays-s1")
+PAGE = "/experts?a=mixtral-plays-s0&b=mixtral-plays-s1&examples=16&points=5"
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(not set(NAMES) <= zoo().keys(), reason="the zoo's mixtures are not trained yet"),
+]
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server whose store holds one fan."""
+    home: Path = tmp_path_factory.mktemp("experts")
+    asked = make_request(*(f"zoo:{name}" for name in NAMES), examples=16, points=5)
+    request = OrdersRequest.of(asked, points=5)
+    result = {**experts_result(), "key": request.key, "models": list(NAMES)}
+    Store(home / "results").put(request, result, {"losses.all": np.zeros((4, 5, 16), dtype=np.float32)})
+    with serving(home) as address:
+        yield address
+
+
+def test_layers_orders_and_files(filled, visit, tmp_path):
+    page = visit(filled + PAGE)
+    expect(page.get_by_text("The fan is stored")).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("figure", name=re.compile("6 orders of experts, layer 0")).first).to_be_visible(timeout=60_000)
+    page.get_by_role("radio", name="All layers").click()
+    expect(page.get_by_role("figure", name=re.compile("4 orders of experts, all layers")).first).to_be_visible(timeout=60_000)
+    page.wait_for_url(re.compile("layer=all"))
+    page.get_by_role("radio", name="router", exact=True).click()
+    page.wait_for_url(re.compile("order=router"))
+    settle(visit(page.url))
+    expect(page.get_by_role("figure", name=re.compile("all layers")).first).to_be_visible(timeout=60_000)
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="CSV").click()
+    waiting.value.save_as(tmp_path / "orders.csv")
+    assert (tmp_path / "orders.csv").read_text().startswith("mixture,order,named,barrier")
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="NPZ").click()
+    waiting.value.save_as(tmp_path / "losses.npz")
+    assert np.load(tmp_path / "losses.npz")["losses.all"].shape == (4, 5, 16)
+
+
+def test_run_and_cancel(filled, visit):
+    page = visit(filled + PAGE.replace("points=5", "points=25"))
+    expect(page.get_by_text("Nothing is computed yet for these models")).to_be_visible()
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.get_by_role("progressbar")).to_be_visible(timeout=60_000)
+    settle(page)
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("Cancelled. Still to compute: All orders.")).to_be_visible(timeout=120_000)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_accessibility(scheme, filled, guarded, visit):
+    guarded.emulate_media(color_scheme=scheme)
+    page = visit(filled + PAGE)
+    expect(page.get_by_text("The fan is stored")).to_be_visible(timeout=60_000)
+    page.get_by_text("Numbers", exact=True).click()
+    expect(page.get_by_role("table").first).to_be_visible(timeout=60_000)
+    assert violations(page) == []
+
+
+def test_a_phone(filled, guarded, visit):
+    guarded.set_viewport_size({"width": 390, "height": 844})
+    page = visit(filled + PAGE)
+    expect(page.get_by_text("The fan is stored")).to_be_visible(timeout=60_000)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
