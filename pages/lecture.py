@@ -39,5 +39,5 @@ if picture:
         key=f"lecture_{step.key}_figure",
         alt=picture.alt,
     )
-show_bar(at, answered, step.notes, pd.DataFrame(picture.table if picture else []))
+show_bar(at, answered, step.spoken(picture.numbers) if picture else "", pd.DataFrame(picture.table if picture else []))
 state.remember(controls.values)

@@ -26,7 +26,7 @@ WITH = (
 )
 CHOSEN = {  # what a page shows beside its first state
     "barrier": f"?method=learned&with={WITH[0]}&with={WITH[1]}",
-    "lecture": "?step=8",
+    "lecture": "?step=8&answer=1&units=1&heads=1&residual=orthogonal&planes=1",
 }
 PAGES = {name: ("/" if name == "start" else f"/{name}") + CHOSEN.get(name, "") for name in there()}
 SIZES = {"1280": (1280, 800), "1920": (1920, 1080), "phone": (390, 844)}

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.lecture.live import Live
+from lmc_core.symmetry.check import relative_difference
 from lmc_core.symmetry.elements import Permutation
 
 
@@ -20,7 +21,7 @@ class Units:
     Attributes:
         incoming: rows of W_in, what each unit listens to, `[units, width]`.
         outgoing: columns of W_out, what each unit says, as rows `[units, width]`.
-        before: outputs of the first example, `[classes]`.
+        before: outputs of the example that half an exchange changes most, `[classes]`.
         after: the same after the exchange.
         difference: largest relative difference of the outputs over all examples.
     """
@@ -56,12 +57,14 @@ def exchange_units(live: Live, block: int, i: int, j: int, rows: bool = True, co
     taken = {f"blocks.{block}.up.weight": rows, f"blocks.{block}.up.bias": rows, f"blocks.{block}.down.weight": columns}
     state = _partly(live, whole, taken)
     after = live.outputs(state)
+    half = live.outputs(_partly(live, whole, dict.fromkeys(taken, False) | {f"blocks.{block}.down.weight": True}))
+    telling = int(((half - live.reference).abs().amax(1) / live.reference.abs().amax(1)).argmax())
     return Units(
         _by_unit(live, f"blocks.{block}.up.weight", space, state),
         _by_unit(live, f"blocks.{block}.down.weight", space, state),
-        live.reference[0].numpy(),
-        after[0].numpy(),
-        live.difference(state),
+        live.reference[telling].numpy(),
+        after[telling].numpy(),
+        relative_difference(live.reference, after),
     )
 
 

@@ -187,15 +187,17 @@ def classes(controls: Controls) -> Picture:
     single = [shipped.curve_of(each) for each in SINGLES]
     alone = min(row["barrier"] for row in single if row is not None)
     values = {name: value for name, value, _ in ladder}
+    turned = shipped.curve_of({"residual": "orthogonal", "learned": True})
     return Picture(
         lambda look: lecture_lines.classes_figure(everything["lam"], plain, now, ladder, look),
         "Loss between two networks as symmetries are allowed, over that of the plain average.",
-        [("of the plain barrier", percent(now["barrier"] / plain["barrier"], 0))],
+        [("of the plain barrier", percent(now["barrier"] / plain["barrier"]))],
         {
             "alone": number(alone),
             "plain": number(plain["barrier"]),
             "all": number(values["planes"]),
             "learned": number(values.get("learned")),
+            "turned": number(turned["barrier"] if turned else None),
         },
         [{"switched on": name, "barrier, nats": value, "standard error": error} for name, value, error in ladder],
     )
@@ -215,7 +217,7 @@ def experts(controls: Controls) -> Picture:
     return Picture(
         lambda look: lecture_experts.experts_figure(data, look, text, barriers),
         "Four experts with their rows of the router, and a text in which each character has the colour of its expert.",
-        [("loss, nats per character", number(data.loss)), _change(data.difference)],
+        [_change(data.difference)],
         {name: number(value) for name, value in barriers.items()},
         [{"between two mixtures": lecture_lines.SHORT[name], "barrier, nats": value} for name, value in barriers.items()],
     )

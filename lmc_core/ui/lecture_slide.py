@@ -45,11 +45,12 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
     const active = document.activeElement;
     if (active && active.matches("input[type=range]")) setTimeout(() => active.blur(), 0);
   };
+  parentElement.stop?.();  // this function runs again with every new slide; what listened for the old one must not go on
   tell();
   window.addEventListener("resize", resized);
   document.addEventListener("keydown", pressed, true);
   document.addEventListener("pointerup", released);
-  return () => {
+  return parentElement.stop = () => {
     clearTimeout(waiting);
     window.removeEventListener("resize", resized);
     document.removeEventListener("keydown", pressed, true);

@@ -6,7 +6,7 @@ from playwright.sync_api import Page, expect
 
 from lmc_core.lecture.steps import STEPS
 from lmc_core.models.load import zoo
-from tests.browser.conftest import settle
+from tests.browser.conftest import PAGE_LIMIT, settle
 
 pytestmark = [
     pytest.mark.browser,
@@ -18,7 +18,7 @@ WINDOWS = {"a laptop": {"width": 1280, "height": 800}, "a projector": {"width": 
 
 def at_place(page: Page, step: int, answered: bool) -> None:
     """Wait until a step is drawn, as a question or with its answer."""
-    expect(page.get_by_role("heading", level=1)).to_have_text(STEPS[step].question)
+    expect(page.get_by_role("heading", level=1)).to_have_text(STEPS[step].question, timeout=PAGE_LIMIT)
     page.wait_for_url(re.compile(rf"step={step + 1}(?!\d)" + ("&answer=1" if answered else r"(?!.*answer)")))
     settle(page)
 
