@@ -132,7 +132,7 @@ def _table(fitting: list[Row], keys: list[str]) -> None:
         st.session_state[SHOW] = [*kept, *(key for key in shown if key in picked and key not in kept)][:KEYS]
 
     st.dataframe(
-        frame, key=name, hide_index=True, height=min(35 * (len(fitting) + 1) + 3, 318), on_select=select,
+        frame, key=name, hide_index=True, height=min(35 * (len(fitting) + 1) + 3, 248), on_select=select,
         selection_mode="multi-row", selection_default={"selection": {"rows": [shown.index(k) for k in keys if k in shown]}},
         alt=f"{len(fitting)} stored results; choose rows to draw them on one axis",
     )  # fmt: skip

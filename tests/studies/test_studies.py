@@ -190,3 +190,11 @@ def test_notes(home: Path):
     assert notes.all() == {} and notes.get("../../etc/passwd") == ""
     with pytest.raises(BadInput, match="At most"):
         notes.set(KEY, "x" * 30_000)
+
+
+def test_the_shipped_studies_show_shipped_results(home: Path):
+    from lmc_core.runs.store import Store
+
+    known = {entry.key for entry in Store().list()}
+    for study in Studies().list():
+        assert Studies().is_shipped(study.name) and set(study.keys) <= known and study.note
