@@ -46,7 +46,7 @@ def circle_figure(angles: Sequence[float] | np.ndarray, colour: str, theme: Them
     )  # fmt: skip
     mean = float(np.abs(values).mean()) if values.size else float("nan")
     figure.add_annotation(
-        text=f"<b>{number(mean)}\u00b0</b><br>on average", x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False,
+        text=f"<b>{number(mean)}\u00b0</b><br>mean", x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False,
         font={"size": BODY, "color": GROUNDS[theme].ink}, name="mean",
     )  # fmt: skip
     return figure

@@ -12,7 +12,7 @@ from lmc_core.symmetry.spaces import KINDS
 
 ALONE, ROW = 300, 240  # pixels of a single row of panels, and of each of several
 MOST = 5  # panels in a row
-BETWEEN = 0.36  # height of the gap between rows, in units of a row
+BETWEEN = 0.45  # height of the gap between rows, in units of a row
 GAP = 0.02  # between panels, as a share of the width
 LEAST = 1.0  # layers that the narrowest panel has room for beside its own
 

@@ -29,6 +29,7 @@ from lmc_core.ui.alignment_controls import Detail
 from lmc_core.ui.curves import ROUNDING, theme
 
 Arrays = Mapping[str, np.ndarray]
+SIDE, WORDS = 330, 290  # pixels: of a square figure, of the words beside; four fit a wide screen, two a laptop, one a phone
 PLOT = CONFIG | {"toImageButtonOptions": {"format": "svg", "filename": "alignment"}}
 
 
@@ -83,57 +84,49 @@ def _order(arrays: Arrays, detail: Detail) -> np.ndarray:
     return arrays[f"{detail.entry['name']}/indices"].reshape(-1, detail.entry["size"])[detail.copy]
 
 
-def show_matrices(result: Result, arrays: Arrays, detail: Detail, key: str) -> None:
-    """Show both matrices side by side, one above the other on a phone."""
+def show_detail(result: Result, arrays: Arrays, detail: Detail, key: str) -> None:
+    """Show both matrices of a space and what the alignment did to it: in one row, or in as many as the screen needs."""
     drawn = matrices_of(result, arrays, detail)
     entry, copy = detail.entry, detail.copy
-    for panel, column in zip(("before", "after"), st.columns(2), strict=True):
-        mean = number(entry[panel][copy])
-        column.plotly_chart(
-            heatmap_figure(drawn, (panel,), theme()), theme=None, config=PLOT, key=f"{key}_{panel}",
-            alt=f"Similarity of {entry['size']} coordinates of both models {panel} the alignment, {words.group_of(entry)}; "
-            f"mean of matched pairs {mean}.",
-        )  # fmt: skip
+    with st.container(horizontal=True, vertical_alignment="center"):
+        for panel in ("before", "after"):
+            st.plotly_chart(
+                heatmap_figure(drawn, (panel,), theme(), SIDE + 56), theme=None, config=PLOT, key=f"{key}_{panel}", width=SIDE,
+                alt=f"Similarity of {entry['size']} coordinates of both models {panel} the alignment, {words.group_of(entry)}; "
+                f"mean of matched pairs {number(entry[panel][copy])}.",
+            )  # fmt: skip
+        _show_element(result, arrays, detail, key)
     st.caption(words.heatmap_caption(result, entry, copy, detail.own))
 
 
-def show_element(result: Result, arrays: Arrays, detail: Detail, key: str) -> None:
+def _show_element(result: Result, arrays: Arrays, detail: Detail, key: str) -> None:
     """Show what the alignment did to the space: angles on a circle, rotary pairs, singular values, or cycles."""
     name, entry, copy = detail.entry["name"], detail.entry, detail.copy
-    colour = strokes([result], theme())[0].colour
-    said = words.element_words(entry, copy)
-    if entry["moved"] is not None and not entry["moved"][copy]:
-        st.markdown(said)
-        return
-    left, right = st.columns([3, 2], vertical_alignment="center")
-    if entry["moved"] is not None:
+    colour, side = strokes([result], theme())[0].colour, {"theme": theme(), "height": SIDE}
+    said, about, drawn = words.element_words(entry, copy), "", []
+    if entry["moved"] is not None and entry["moved"][copy]:
         order = _order(arrays, detail)
         told = cycles_words(cycles_of(order))
-        figure, alt = cycles_figure(order, colour, theme()), f"The permutation as rings: {told}."
-        right.markdown(f"**As a permutation.** {said} {told[0].upper()}{told[1:]}.")
-        right.caption(CYCLES)
+        drawn.append((cycles_figure(order, colour, theme()), f"The permutation as rings: {told}."))
+        said, about = f"**As a permutation.** {said} {told[0].upper()}{told[1:]}.", CYCLES
     elif f"{name}/phases" in arrays and len(arrays[f"{name}/phases"][copy]) * 2 == entry["size"]:
         phases, lengths = arrays[f"{name}/phases"][copy], arrays[f"{name}/stretches"][copy]
-        figure = pairs_figure(phases, lengths, colour, theme())
-        alt = (
-            f"{len(phases)} rotary pairs by angle and length, lengths from {number(lengths.min())} to {number(lengths.max())}."
-        )
-        right.markdown(f"**As a turn of every rotary pair.** {said}")
-        right.caption(PAIRS)
+        alt = f"{len(phases)} rotary pairs, lengths from {number(lengths.min())} to {number(lengths.max())}."
+        drawn.append((pairs_figure(phases, lengths, colour, **side), alt))
+        said, about = f"**As a turn of every rotary pair.** {said}", PAIRS
     elif f"{name}/angles" in arrays:
         angles = arrays[f"{name}/angles"][copy]
-        figure, alt = circle_figure(angles, colour, theme()), f"{len(angles)} angles on a circle. {said}"
-        right.markdown(f"**As a rotation.** {said}")
-        right.caption(CIRCLE)
+        drawn.append((circle_figure(angles, colour, **side), f"{len(angles)} angles on a circle. {said}"))
         if entry["condition"] and entry["condition"][copy] > 1.001:
-            right.plotly_chart(
-                stretch_figure(arrays[f"{name}/singular"][copy], colour, theme()), theme=None, config=PLOT,
-                key=f"{key}_stretch", alt=f"Singular values; condition number {number(entry['condition'][copy])}.",
-            )  # fmt: skip
-    else:
+            alt = f"Singular values; condition number {number(entry['condition'][copy])}."
+            drawn.append((stretch_figure(arrays[f"{name}/singular"][copy], colour, theme()), alt))
+        said, about = f"**As a rotation.** {said}", CIRCLE
+    for index, (figure, alt) in enumerate(drawn):
+        st.plotly_chart(figure, theme=None, config=PLOT, key=f"{key}_element_{index}", alt=alt, width=SIDE)
+    with st.container(width=WORDS):
         st.markdown(said)
-        return
-    left.plotly_chart(figure, theme=None, config=PLOT, key=f"{key}_element", alt=alt)
+        if about:
+            st.caption(about)
 
 
 CIRCLE = (
