@@ -141,3 +141,26 @@ def test_a_full_disk_leaves_no_half_page(study, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(Path, "write_bytes", full)
     assert main(["report", "two-seeds", "--html", str(target)]) == 1
     assert target.read_text() == "before" and "No space left" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_the_flag_reaches_the_server(read_only: bool, monkeypatch: pytest.MonkeyPatch):
+    from lmc_core.ui import launch
+
+    seen = []
+
+    class Server:
+        def __init__(self, arguments, stdout, env):
+            seen.append((env or os.environ).get("LMC_READ_ONLY"))
+
+        def wait(self):
+            return 0
+
+        def poll(self):
+            return 0
+
+    monkeypatch.delenv("LMC_READ_ONLY", raising=False)
+    monkeypatch.setattr(launch.subprocess, "Popen", Server)
+    assert launch.launch(browser=False, read_only=read_only) == 0
+    assert seen == ["1" if read_only else None]
+    assert "--server.maxUploadSize=200" in launch.command(1)
