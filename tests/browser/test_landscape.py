@@ -18,11 +18,11 @@ SMALL = "/landscape?resolution=9&examples=100&curves=none&split=validation"
 
 def test_a_map_grows_and_its_point_follows_a_click(server, visit):
     page = visit(server + SMALL)
-    expect(page.get_by_text("Not computed yet: Plane.")).to_be_visible()
+    expect(page.get_by_text("Not computed yet: Plane.")).to_be_visible(timeout=60_000)
     chart = page.get_by_test_id("stPlotlyChart").first
     before = chart.bounding_box()
     page.get_by_role("button", name="Run", exact=True).click()
-    expect(page.get_by_role("progressbar")).to_be_visible()
+    expect(page.get_by_role("progressbar")).to_be_visible(timeout=60_000)
     expect(page.get_by_role("figure", name=re.compile("^Map of the loss on a plane")).first).to_be_visible(timeout=240_000)
     expect(page.get_by_text("The picture is stored")).to_be_visible(timeout=240_000)
     settle(page)
@@ -34,19 +34,19 @@ def test_a_map_grows_and_its_point_follows_a_click(server, visit):
     assert plot
     place = plot["x"] + 0.9 * plot["width"], plot["y"] + 0.1 * plot["height"]
     page.mouse.move(*place)
-    expect(chart.locator(".hovertext").first).to_be_visible()
+    expect(chart.locator(".hovertext").first).to_be_visible(timeout=30_000)
     page.mouse.click(*place)
     page.wait_for_function("before => location.href !== before", arg=at)
     assert re.search(r"at=(0\.\d+|1)%2C(0\.\d+|1)", page.url)
     page.get_by_role("button", name="Surface").or_(page.get_by_role("radio", name="Surface")).first.click()
-    expect(page.get_by_role("figure", name=re.compile("^Surface of the loss on a plane")).first).to_be_visible()
+    expect(page.get_by_role("figure", name=re.compile("^Surface of the loss on a plane")).first).to_be_visible(timeout=60_000)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_accessibility(scheme, server, guarded, visit):
     guarded.emulate_media(color_scheme=scheme)
     page = visit(server + SMALL)
-    expect(page.get_by_text("The picture is stored")).to_be_visible()
+    expect(page.get_by_text("The picture is stored")).to_be_visible(timeout=60_000)
     page.get_by_text("Numbers", exact=True).click()
     assert violations(page) == []
 
@@ -54,5 +54,5 @@ def test_accessibility(scheme, server, guarded, visit):
 def test_a_phone(server, guarded, visit):
     guarded.set_viewport_size({"width": 390, "height": 844})
     page = visit(server + SMALL)
-    expect(page.get_by_text("The picture is stored")).to_be_visible()
+    expect(page.get_by_text("The picture is stored")).to_be_visible(timeout=60_000)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
