@@ -160,12 +160,17 @@ def summary(results: Sequence[Mapping[str, Any]]) -> str:
         if first["ancestor"]
         else {"mean": "the mean of the models", "first": "the first model"}[first["stand_in"]]
     )
+    assumes = any(row["ancestor"] for row in first["rows"])
     pairs = [
         ("models", ", ".join(first["models"])),
         ("weights", weights),
         ("data", f"{first['split']} split, {first['examples']:,} examples{windows}"),
         *([("classes", chosen)] if chosen else []),
-        (f"{MARK} from", base if first["ancestor"] else f"{base}, which stands in for a common ancestor"),
+        *(
+            [(f"{MARK} from", base if first["ancestor"] else f"{base}, which stands in for a common ancestor")]
+            if assumes
+            else []
+        ),
     ]
     for result in results:
         took = f"{seconds(result['seconds']['align'])} to align, {seconds(result['seconds']['evaluate'])} to evaluate"
