@@ -4,8 +4,8 @@ Layer-wise linear mode connectivity (Adilova et al. 2024, arXiv 2307.06966, sect
 
     theta_P(lam) = (theta_A outside of P,  (1 - lam) theta_A + lam theta_B in P).
 
-The *cost* of averaging a part is L(theta_P(1/2)) - L(theta_A); its *swap* is L(theta_P(1)) - L(theta_A), the loss of A with that
-part of B in its place. Without an alignment the parts of two models do not fit each other; after one they should.
+The *cost* of averaging a part is L(theta_P(1/2)) - L(theta_A); its *swap* is L(theta_P(1)) - L(theta_A), the loss of A with
+that part of B in its place. Without an alignment the parts of two models do not fit each other; after one they should.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lmc_core.models.model import Model
 from lmc_core.paths.curve import HELD, evaluate
 from lmc_core.paths.line import Line
 from lmc_core.symmetry.layout import Layout

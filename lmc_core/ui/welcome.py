@@ -151,7 +151,8 @@ def show_studies(theme: Theme) -> None:
     cards = work.studies()[:CARDS]
     if not cards:
         st.caption(
-            "A study is a selection of results with titles and notes. None is kept yet: put a result into one on the page Studies."
+            "A study is a selection of results with titles and notes. None is kept yet: put a result into one on the page "
+            "Studies."
         )
         return
     for row in range(0, len(cards), 3):

@@ -10,7 +10,6 @@ import torch
 
 from lmc_core.errors import BadInput, Cancelled, Incompatible
 from lmc_core.matching.given import Learning
-from lmc_core.models.model import Model
 from lmc_core.paths.bezier import Bending, BendSettings, Bezier, loss_at
 from lmc_core.paths.curve import Forward, curve
 from lmc_core.paths.line import Line
