@@ -51,12 +51,14 @@ def show_facts(result: Result) -> None:
     exact, naive = (fan["named"][way] for way in ("exact", "naive"))
     left, middle, right = st.columns(3)
     values = [estimate(fan["barrier"][i], fan["barrier_stderr"][i], "nats") for i in (exact, naive)]
-    left.metric("Barrier in exact order", number(fan["barrier"][exact], "nats"), border=True)
+    left.metric("Exact order (nats)", number(fan["barrier"][exact]), border=True)
     share = percent(fan["barrier"][exact] / result["plain"]["barrier"], 0)
-    left.caption(f"{values[0]}, all layers ordered: {share} of that of the plain average.")
-    middle.metric("Barrier as numbered", number(fan["barrier"][naive], "nats"), border=True)
+    left.caption(f"Barrier {values[0]}, all layers ordered: {share} of that of the plain average.")
+    middle.metric("As numbered (nats)", number(fan["barrier"][naive]), border=True)
     below, others = sum(value < fan["barrier"][naive] for value in fan["barrier"]), len(fan["barrier"]) - 1
-    middle.caption(f"{values[1]}, the rest aligned all the same; {below} of the other {others} orders measured are better.")
+    middle.caption(
+        f"Barrier {values[1]}, the rest aligned all the same; {below} of the other {others} orders measured are better."
+    )
     error = result["function_error"]
     right.metric("Function check", number(error, digits=2), border=True)
     verdict = "rounding level" if error < ROUNDING else "more than rounding explains"

@@ -46,7 +46,7 @@ def show_facts(results: Sequence[Result], pair: Sequence[Row]) -> None:
     lowest = min(results, key=lambda result: result["barrier"])
     plain = next((r["barrier"] for r in results if r["method"] == "none"), None)
     left, middle, right = st.columns(3)
-    left.metric("Lowest barrier", number(lowest["barrier"], "nats"), border=True)
+    left.metric("Lowest barrier (nats)", number(lowest["barrier"]), border=True)
     share = (
         f", {percent(lowest['barrier'] / plain, 0)} of that with zeros appended" if plain and lowest["method"] != "none" else ""
     )

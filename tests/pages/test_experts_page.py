@@ -91,8 +91,8 @@ def test_done_shows_fan_ranks_costs_routing_numbers_and_files(at, layer):
     assert len(at.get("plotly_chart")) == 5
     values = {metric.label: metric.value for metric in at.metric}
     assert values == {
-        "Barrier in exact order": "0.200 nats",
-        "Barrier as numbered": "1.00 nats",
+        "Exact order (nats)": "0.200",
+        "As numbered (nats)": "1.00",
         "Function check": "1.0 × 10⁻⁶",
     }
     assert "all 6 orders of the 3 experts of layer 0" in words(at)

@@ -149,7 +149,7 @@ def test_done_shows_curves_facts_widths_places_numbers_and_files(at, layer):
     assert len(at.get("plotly_chart")) == 4
     values = {metric.label: metric.value for metric in at.metric}
     assert values == {
-        "Lowest barrier": "0.500 nats",
+        "Lowest barrier (nats)": "0.500",
         "Function check": "4.0 × 10⁻⁷",
         "Width in width": "48 in 96",
     }
