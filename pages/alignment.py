@@ -3,7 +3,7 @@
 import streamlit as st
 
 from lmc_core.errors import LmcError
-from lmc_core.ui import address, alignment_controls, alignment_view, catalogue, status, work
+from lmc_core.ui import address, alignment_controls, alignment_view, catalogue, says, status, work
 from lmc_core.ui.controls import choose_classes, choose_pair, choose_task
 
 KEY = "alignment"
@@ -20,7 +20,7 @@ with st.sidebar:
     try:
         setting, spaces = choose_classes(pair, KEY)
     except LmcError as error:
-        st.error(str(error), icon=":material/error:")
+        says.refuse(error)
         st.stop()
     st.subheader("Where the streams are compared", anchor=False)
     task = choose_task(pair, known, KEY)
@@ -50,7 +50,7 @@ try:
     status.show_status([line], KEY, work.memory_note(pair[0]["reference"], 3), noun="alignment")
     arrays = work.arrays(request.key) if result is not None else {}
 except LmcError as error:
-    st.error(str(error), icon=":material/error:")
+    says.refuse(error)
     st.stop()
 
 if result is None:

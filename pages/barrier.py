@@ -4,7 +4,7 @@ import streamlit as st
 
 from lmc_core.errors import LmcError
 from lmc_core.figures.words import barrier_caption, labels_of
-from lmc_core.ui import address, catalogue, curves, parts, status, work
+from lmc_core.ui import address, catalogue, curves, parts, says, status, work
 from lmc_core.ui.controls import BOTH, SPLITS, choose_accuracy, choose_classes, choose_kept, choose_pair, choose_task
 from lmc_core.ui.setting import PLAIN
 
@@ -21,7 +21,7 @@ with st.sidebar:
     try:
         setting, spaces = choose_classes(pair, KEY)
     except LmcError as error:
-        st.error(str(error), icon=":material/error:")
+        says.refuse(error)
         st.stop()
     task = choose_task(pair, known, KEY)
     split, examples, points = choose_accuracy(KEY, (*SPLITS, BOTH))
@@ -54,7 +54,7 @@ try:
     missing = [line.request for line in lines if line.result is None]
     status.show_status(lines, KEY, work.run_note(missing, pair[0]["reference"], points) if missing else "")
 except LmcError as error:
-    st.error(str(error), icon=":material/error:")
+    says.refuse(error)
     st.stop()
 
 results = [line.result for line in lines if line.result is not None]
@@ -68,7 +68,7 @@ curves.show_facts(results, labels)
 curves.show_table(results, labels)
 curves.show_downloads(results, labels, KEY)
 if not work.read_only() or any(work.stored(work.layers_of(line.request).key) for line in lines):
-    st.subheader("Which part of the network costs what", anchor=False)
+    st.header("Which part of the network costs what", anchor=False)
     parts.show_parts(lines, KEY)
 with st.expander("What the matching maximised"):
     curves.show_objectives(results, labels, f"{KEY}_objective")

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from lmc_core.errors import LmcError
-from lmc_core.ui import address, catalogue, experts_controls, experts_view, status, work
+from lmc_core.ui import address, catalogue, experts_controls, experts_view, says, status, work
 from lmc_core.ui.controls import choose_pair, choose_task
 
 KEY = "experts"
@@ -27,7 +27,7 @@ with st.sidebar:
     try:
         rest, setting = experts_controls.choose_rest(pair, KEY)
     except LmcError as error:
-        st.error(str(error), icon=":material/error:")
+        says.refuse(error)
         st.stop()
     task = choose_task(pair, known, KEY)
     split, examples, points = experts_controls.choose_exactness(KEY)
@@ -39,7 +39,7 @@ try:
     note = f"{experts_controls.time_note(pair[0], examples, points)} {work.memory_note(pair[0]['reference'], points)}"
     status.show_status([line], KEY, note, noun="fan")
 except LmcError as error:
-    st.error(str(error), icon=":material/error:")
+    says.refuse(error)
     st.stop()
 
 state = {

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from lmc_core.errors import LmcError
-from lmc_core.ui import address, catalogue, landscape_controls, landscape_view, status, work
+from lmc_core.ui import address, catalogue, landscape_controls, landscape_view, says, status, work
 from lmc_core.ui.controls import choose_classes, choose_pair, choose_task
 from lmc_core.ui.setting import PLAIN
 
@@ -24,7 +24,7 @@ with st.sidebar:
         try:
             setting, _ = choose_classes(pair, KEY)
         except LmcError as error:
-            st.error(str(error), icon=":material/error:")
+            says.refuse(error)
             st.stop()
     task = choose_task(pair, known, KEY)
     choice = landscape_controls.choose_detail(kind, KEY)
@@ -56,7 +56,7 @@ try:
     note = landscape_controls.time_note(pair[0], choice, missing[0], curves is not None and missing[1])
     status.show_status(wanted, KEY, note, noun="picture")
 except LmcError as error:
-    st.error(str(error), icon=":material/error:")
+    says.refuse(error)
     st.stop()
 
 bend = wanted[1].result if curves is not None else None
@@ -65,7 +65,7 @@ scene = landscape_view.show_picture(plane.key, bend, running, KEY)
 if scene is None and not running:
     landscape_view.show_empty(KEY)
 if bend is not None:
-    st.subheader("Along the paths", anchor=False)
+    st.header("Along the paths", anchor=False)
     landscape_view.show_paths(bend, KEY)
 if scene is not None:
     with st.expander("Numbers"):

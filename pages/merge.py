@@ -4,7 +4,7 @@ import streamlit as st
 
 from lmc_core.errors import LmcError
 from lmc_core.figures.merge_words import merge_caption
-from lmc_core.ui import catalogue, merge_controls, merge_save, merge_triangle, merge_view, merge_work, status, work
+from lmc_core.ui import catalogue, merge_controls, merge_save, merge_triangle, merge_view, merge_work, says, status, work
 from lmc_core.ui.setting import only_permutations
 
 KEY = "merge"
@@ -26,7 +26,7 @@ with st.sidebar:
     try:
         chosen = merge_controls.choose(known, KEY)
     except LmcError as error:
-        st.error(str(error), icon=":material/error:")
+        says.refuse(error)
         st.stop()
 if chosen is None:
     st.info("Choose two to eight models on the left; they are merged in every frame and by every method that is chosen there.")
@@ -43,7 +43,7 @@ try:
     note = merge_work.memory_note(references, len(chosen.frames) > 1 or "none" not in chosen.frames, "learned" in chosen.frames)
     status.show_status(lines, KEY, note, noun="frame")
 except LmcError as error:
-    st.error(str(error), icon=":material/error:")
+    says.refuse(error)
     st.stop()
 
 results = [line.result for line in lines if line.result is not None]

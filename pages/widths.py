@@ -4,7 +4,7 @@ import streamlit as st
 
 from lmc_core.errors import LmcError
 from lmc_core.figures.widths_words import EQUAL, LABELS, pair_name, places_table, strips
-from lmc_core.ui import address, catalogue, status, widths_controls, widths_view, work
+from lmc_core.ui import address, catalogue, says, status, widths_controls, widths_view, work
 from lmc_core.ui.controls import choose_accuracy, choose_task
 from lmc_core.ui.setting import Setting
 
@@ -36,7 +36,7 @@ with st.sidebar:
     try:
         settings = widths_controls.choose_ways(pair, KEY)
     except LmcError as error:
-        st.error(str(error), icon=":material/error:")
+        says.refuse(error)
         st.stop()
     task = choose_task(pair, known, KEY)
     address.prepare(f"{KEY}_examples", "examples", ["50", "200", "500", "1000", "all"], widths_controls.EXAMPLES)
@@ -50,7 +50,7 @@ try:
     note = work.run_note(missing, pair[1]["reference"], points) if missing else ""
     status.show_status(lines, KEY, note)
 except LmcError as error:
-    st.error(str(error), icon=":material/error:")
+    says.refuse(error)
     st.stop()
 
 results = [line.result for line in lines if line.result is not None]
@@ -74,7 +74,7 @@ try:
     if others:
         status.show_status(others, f"{KEY}_pairs", note, verbs=("Run the other pairs", "Cancel the other pairs"))
 except LmcError as error:
-    st.error(str(error), icon=":material/error:")
+    says.refuse(error)
     many = []
 found = widths_view.show_against(many, KEY)
 

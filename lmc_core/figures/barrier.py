@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from lmc_core.figures.ends import name_ends
 from lmc_core.figures.layout import fresh, padded, spread, stacked
 from lmc_core.figures.numbers import number, percent
 from lmc_core.figures.style import (
@@ -173,7 +174,7 @@ def _axes(
     unit, score, split = first.get("unit", "nats"), str(first.get("score", "accuracy")), first.get("split", "test")
     pairs = {tuple(r["models"]) for r in results}
     ends = next(iter(pairs)) if len(pairs) == 1 else ("model A", "model B")
-    ticks = [f"0<br><b>{ends[0]}</b>", "0.25", "0.5<br>\u03bb", "0.75", f"1<br><b>{ends[1]}</b>"]
+    ticks = ["0", "0.25", "0.5<br>\u03bb", "0.75", "1"]
     common = {"range": [-0.02, 1.02], "fixedrange": True}
     figure.update_layout(
         margin={"l": SIDE, "r": SIDE, "t": TOP, "b": foot},
@@ -201,6 +202,7 @@ def _axes(
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -0.14, "yanchor": "top"},
         showlegend=len(results) > DIRECT,
     )
+    name_ends(figure, ends, theme, SIDE - 8, SIDE - 8, drop=22)
     for heading, top in ((f"<b>Loss</b> ({split}, {unit})", upper[1]), (f"<b>{score.capitalize()}</b>", lower[1])):
         figure.add_annotation(
             text=heading, x=0, xref="paper", xanchor="left", xshift=-SIDE, y=top, yref="paper", yanchor="bottom", yshift=10,

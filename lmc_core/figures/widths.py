@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from lmc_core.figures.barrier import barrier_figure
-from lmc_core.figures.ends import name_ends
 from lmc_core.figures.layout import padded
 from lmc_core.figures.numbers import estimate, number
 from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, meaning_of, template
@@ -27,11 +26,7 @@ def curves_figure(results: Sequence[Result], theme: Theme = "light", height: int
         theme: ``light``, ``dark`` or ``paper``.
         height: in pixels.
     """
-    figure = barrier_figure(results, theme, [setting_name(result) for result in results], height)
-    if results:
-        figure.update_layout(xaxis2={"ticktext": ["0", "0.25", "0.5<br>\u03bb", "0.75", "1"]})
-        name_ends(figure, results[0]["models"], theme, SIDE - 8, SIDE - 8, drop=22)
-    return figure
+    return barrier_figure(results, theme, [setting_name(result) for result in results], height)
 
 
 def against_figure(

@@ -9,7 +9,7 @@ import streamlit as st
 
 from lmc_core.errors import BadInput, LmcError
 from lmc_core.symmetry.spaces import KINDS
-from lmc_core.ui import address, catalogue, own, work
+from lmc_core.ui import address, catalogue, own, says, work
 from lmc_core.ui.setting import PLAIN, Setting, all_classes, only_permutations, with_residual
 
 Row = Mapping[str, Any]
@@ -73,7 +73,7 @@ def add_model(key: str) -> None:
                 own.add(reference)
                 st.session_state[name] = ""
             except LmcError as error:
-                st.session_state[said] = str(error)
+                st.session_state[said] = says.sentence(error)
 
     with st.popover("Another model", icon=":material/add:", type="tertiary"):
         st.text_input(

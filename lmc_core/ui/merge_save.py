@@ -11,7 +11,7 @@ from lmc_core.errors import LmcError
 from lmc_core.figures.merge_rows import best_row
 from lmc_core.merging.methods import MERGES
 from lmc_core.runs.merge import MergeRequest
-from lmc_core.ui import merge_work, work
+from lmc_core.ui import merge_work, says, work
 from lmc_core.ui.status import Curve, show_status
 
 
@@ -51,7 +51,7 @@ def show_saving(curves: Sequence[Curve], task: str, key: str) -> None:
     try:
         request = merge_work.saving_of(_request(curve), merge, name.strip())
     except LmcError as error:
-        st.error(str(error), icon=":material/error:")
+        says.refuse(error)
         return
     result = work.stored(request.key)
     kept = merge_work.is_kept(request.save)

@@ -33,7 +33,7 @@ def add(reference: str) -> str:
     """Add a model to those that can be chosen in this session; returns the name under which it is listed.
 
     Raises:
-        BadInput: (or another of its kinds) with the reason, when it cannot be used; no path of the server is in it.
+        BadInput: (or another of its kinds) with the reason, when it cannot be used.
     """
     work.require_writable()
     name = reference.strip()
@@ -62,7 +62,7 @@ def row_of(reference: str) -> dict[str, Any]:
     """What is known about a model by its reference, as a row of the catalogue.
 
     Raises:
-        BadInput: (or another of its kinds) with the reason, when it cannot be used; no path of the server is in it.
+        BadInput: (or another of its kinds) with the reason, when it cannot be used.
     """
     from lmc_core.models.load import files_of, full_reference
 
@@ -85,10 +85,7 @@ def row_of(reference: str) -> dict[str, Any]:
                 f"{full} is not in the local cache, and the page fetches nothing; run `lmc show {full}` once, then add it."
             )
     stamp = [(path.stat().st_mtime_ns, path.stat().st_size) for path in files_of(full)]
-    try:
-        return dict(_row(full, str(stamp)))
-    except LmcError as error:
-        raise type(error)(str(error).replace(str(places.home()), "the folder of results")) from error
+    return dict(_row(full, str(stamp)))
 
 
 @st.cache_data(max_entries=32, show_spinner="Reading the model")

@@ -12,6 +12,7 @@ from starlette.staticfiles import StaticFiles
 
 from lmc_core.errors import LmcError
 from lmc_core.places import app_folder, assets
+from lmc_core.ui import says
 
 ICON = Path(__file__).with_name("icon.svg")
 ROUTER = Path(__file__).with_name("router.py")
@@ -67,7 +68,7 @@ def say_error(error: Exception) -> bool:
         True: nothing else needs to be shown.
     """
     if isinstance(error, LmcError):
-        st.error(str(error), icon=":material/error:")
+        says.refuse(error)
         return True
     traceback.print_exception(error)
     st.error(

@@ -13,7 +13,7 @@ from lmc_core.errors import LmcError
 from lmc_core.figures.numbers import seconds
 from lmc_core.runs.jobs import Job
 from lmc_core.runs.result import Request
-from lmc_core.ui import work
+from lmc_core.ui import says, work
 
 HEIGHT = 76  # pixels kept for it, three lines of text, so that nothing below moves
 POLL = 0.5  # seconds
@@ -75,7 +75,7 @@ def show_status(
             if active:
                 poll()
             elif failed:
-                reason = jobs[failed[0].key].error
+                reason = says.sentence(jobs[failed[0].key].error)
                 st.error(f"{failed[0].label} was not computed. {reason}", icon=":material/error:")
             else:
                 st.markdown(_rest(curves, missing, jobs, noun) + (f" {note}" if missing and note else ""))
@@ -86,7 +86,7 @@ def show_status(
             return
         todo = [curve.request for curve in missing or curves]
         label = f"{verbs[0]} again" if failed or not missing else verbs[0]
-        kind = "primary" if missing else "secondary"
+        kind = says.strong() if missing else "secondary"
         st.button(label, key=f"{key}_run", type=kind, on_click=_act, args=(key, work.submit, todo, not missing))
 
 
@@ -132,4 +132,4 @@ def _act(key: str, action: Callable[..., None], *arguments: Any) -> None:
     try:
         action(*arguments)
     except LmcError as error:
-        st.session_state[f"{key}_refused"] = str(error)
+        st.session_state[f"{key}_refused"] = says.sentence(error)

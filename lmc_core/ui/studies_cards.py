@@ -11,10 +11,10 @@ from lmc_core.figures.export import CONFIG
 from lmc_core.runs.store import Store, StoreWarning
 from lmc_core.studies.gather import gather
 from lmc_core.studies.study import Study
-from lmc_core.ui import work
+from lmc_core.ui import says, work
 from lmc_core.ui.curves import theme
 from lmc_core.ui.panels import thumbnail
-from lmc_core.ui.studies_data import KEY, act, sentence, studies
+from lmc_core.ui.studies_data import KEY, act, studies
 
 COLUMNS = 3
 STILL = {**CONFIG, "staticPlot": True}
@@ -51,7 +51,7 @@ def _card(study: Study) -> None:
                 thumbnail(panels[0].figure), theme=None, config=STILL, key=f"{KEY}_card_{study.name}", alt=panels[0].alt
             )
     except LmcError as error:
-        st.caption(sentence(error))
+        st.caption(says.sentence(error))
     pictures = f"{len(study.entries)} picture{'s' if len(study.entries) != 1 else ''}"
     results = f"{len(study.keys)} result{'s' if len(study.keys) != 1 else ''}"
     st.caption(f"{pictures}, {results}; changed {study.changed[:10]}")
@@ -67,7 +67,7 @@ def _new() -> None:
     with st.form(f"{KEY}_new", border=False):
         st.text_input("Title", key=f"{KEY}_new_title", max_chars=200)
         st.text_area("What it is about", key=f"{KEY}_new_note")
-        st.form_submit_button("Begin", type="primary", on_click=lambda: act(_begin))
+        st.form_submit_button("Begin", type=says.strong(), on_click=lambda: act(_begin))
 
 
 def _begin() -> None:

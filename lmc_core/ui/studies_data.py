@@ -9,7 +9,6 @@ import streamlit as st
 
 from lmc_core.errors import LmcError
 from lmc_core.figures.numbers import size
-from lmc_core.figures.private import without_places
 from lmc_core.runs.result import Result
 from lmc_core.runs.store import Store
 from lmc_core.studies import shelf
@@ -17,7 +16,7 @@ from lmc_core.studies.gather import public
 from lmc_core.studies.notes import Notes
 from lmc_core.studies.shelf import Row
 from lmc_core.studies.store import Studies
-from lmc_core.ui import work
+from lmc_core.ui import says, work
 
 KEY = "studies"
 SHORT = 12  # digits of a key in an address
@@ -69,12 +68,7 @@ def act(action: Callable[..., Any], *arguments: Any, said: str = "") -> None:
         if said:
             st.session_state[f"{KEY}_said"] = said
     except LmcError as error:
-        st.session_state[f"{KEY}_refused"] = sentence(error)
-
-
-def sentence(error: Exception) -> str:
-    """Return what an error says, without places of the server."""
-    return without_places(str(error))
+        st.session_state[f"{KEY}_refused"] = says.sentence(error)
 
 
 def say() -> None:

@@ -12,11 +12,11 @@ from lmc_core.errors import BadInput, LmcError
 from lmc_core.runs.store import Store
 from lmc_core.studies.gather import Shown, gather
 from lmc_core.studies.study import Study
-from lmc_core.ui import work
+from lmc_core.ui import says, work
 from lmc_core.ui.curves import theme
 from lmc_core.ui.panels import show_panel
 from lmc_core.ui.studies_cards import open_study, plain
-from lmc_core.ui.studies_data import KEY, act, delete_study, sentence, studies
+from lmc_core.ui.studies_data import KEY, act, delete_study, studies
 from lmc_core.ui.studies_files import show_exports
 
 
@@ -31,7 +31,7 @@ def show_study(study: Study) -> None:
     try:
         shown = gather(study, Store())
     except LmcError as error:
-        st.error(sentence(error), icon=":material/error:")
+        st.error(says.sentence(error), icon=":material/error:")
         return
     writes = not work.read_only()
     with st.container(horizontal=True):
@@ -89,7 +89,7 @@ def _change(study: Study, index: int, shown: Shown) -> None:
                 values["labels"] = ()
             _update(study, index, entry, lambda now, place: now.with_changed(place, **values))
 
-        st.form_submit_button("Keep", type="primary", on_click=lambda: act(keep))
+        st.form_submit_button("Keep", type=says.strong(), on_click=lambda: act(keep))
     with st.container(horizontal=True):
         moves: list[tuple[str, str, Callable[[Study, int], Study], bool]] = [
             ("Earlier", ":material/arrow_upward:", lambda now, place: now.moved(place, -1), index == 0),
@@ -125,7 +125,7 @@ def _edit(study: Study) -> None:
             note = (st.session_state[f"{name}_note"] or "").strip()
             studies().update(study.name, lambda now: replace(now, title=title, note=note))
 
-        st.form_submit_button("Keep", type="primary", on_click=lambda: act(keep))
+        st.form_submit_button("Keep", type=says.strong(), on_click=lambda: act(keep))
 
 
 def _delete(study: Study) -> None:
@@ -133,4 +133,4 @@ def _delete(study: Study) -> None:
         st.markdown("This study came with the app and stays.")
         return
     st.markdown("The study with its titles and notes is deleted; its results stay.")
-    st.button("Delete this study", key=f"{KEY}_delete_study", type="primary", on_click=act, args=(delete_study, study.name))
+    st.button("Delete this study", key=f"{KEY}_delete_study", type=says.strong(), on_click=act, args=(delete_study, study.name))

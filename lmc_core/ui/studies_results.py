@@ -13,10 +13,10 @@ from lmc_core.figures.panels import kind_name, panels_of
 from lmc_core.runs.result import digest
 from lmc_core.studies.shelf import Row, chosen
 from lmc_core.studies.study import KEYS, Entry
-from lmc_core.ui import address, work
+from lmc_core.ui import address, says, work
 from lmc_core.ui.curves import theme
 from lmc_core.ui.panels import show_panel
-from lmc_core.ui.studies_data import KEY, SHORT, act, delete_results, found, notes, sentence, studies
+from lmc_core.ui.studies_data import KEY, SHORT, act, delete_results, found, notes, studies
 
 ANY = "any"
 SHOW = f"{KEY}_show"
@@ -77,7 +77,7 @@ def show_results(table: list[Row], fitting: list[Row]) -> None:
         for index, panel in enumerate(panels_of(results, theme=theme(), height=HEIGHT)):
             show_panel(panel, f"{KEY}_panel_{index}")
     except LmcError as error:
-        st.error(sentence(error), icon=":material/error:")
+        st.error(says.sentence(error), icon=":material/error:")
         return
     if not work.read_only():
         _actions([row for key in keys for row in table if row.key == key])
@@ -165,7 +165,7 @@ def _put(picked: list[Row]) -> None:
         st.text_input("Title of the picture", key=f"{KEY}_put_title", placeholder=picked[0].between, max_chars=200)
         st.text_area("Note", key=f"{KEY}_put_note", value=notes().get(picked[0].key) if len(picked) == 1 else "")
         keys = tuple(row.key for row in picked)
-        st.form_submit_button("Put in", type="primary", on_click=_callback(_put_in, keys))
+        st.form_submit_button("Put in", type=says.strong(), on_click=_callback(_put_in, keys))
 
 
 def _put_in(keys: tuple[str, ...]) -> None:
@@ -187,7 +187,7 @@ def _note(row: Row) -> None:
         st.text_area(f"Note on {row.setting}, {row.between}", value=notes().get(row.key), key=name)
         st.form_submit_button(
             "Keep",
-            type="primary",
+            type=says.strong(),
             on_click=_callback(lambda: notes().set(row.key, st.session_state[name] or ""), said="Noted."),
         )
 
@@ -206,7 +206,7 @@ def _delete(picked: list[Row]) -> None:
         st.markdown(f"The other {len(picked) - len(own)} came with the app and stay.")
     count = f"{len(own)} results" if len(own) > 1 else "this result"
     st.button(
-        f"Delete {count}", key=f"{KEY}_delete", type="primary", on_click=_callback(delete_results, [row.key for row in own])
+        f"Delete {count}", key=f"{KEY}_delete", type=says.strong(), on_click=_callback(delete_results, [row.key for row in own])
     )
 
 

@@ -114,9 +114,9 @@ def require_writable() -> None:
 
 
 def shipped() -> list[dict[str, Any]]:
-    """Return the results that came with the app, each replaced by a newer computation of this person's own."""
+    """Return the barriers that came with the app, each replaced by a newer computation of this person's own."""
     store = Store()
-    keys = {entry.key for entry in Store(store.shipped, store.shipped).list()}
+    keys = {entry.key for entry in Store(store.shipped, store.shipped).list() if entry.request["what"] == "barrier"}
     return [entry.result for entry in store.list() if entry.key in keys]
 
 

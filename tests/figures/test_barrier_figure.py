@@ -56,8 +56,7 @@ def test_colours_by_meaning(vit):
 
 def test_ends_carry_the_names_and_losses_of_the_models(vit):
     figure = barrier_figure(vit)
-    ticks = figure.layout.xaxis2.ticktext
-    assert "vit-fashion-s0" in ticks[0] and "vit-fashion-s1" in ticks[-1]
+    assert [end.text for end in named(figure, "model")] == ["<b>vit-fashion-s0</b>", "<b>vit-fashion-s1</b>"]
     assert {"0.301", "0.295", "89.3%", "89.7%"} == {end.text for end in named(figure, "end")}
 
 
