@@ -48,18 +48,17 @@ def show_table(results: Sequence[Result], labels: Sequence[str]) -> None:
     rows = []
     for label, result in zip(labels, results, strict=True):
         unit = _unit(result)
-        middle = len(result["lam"]) // 2
+        middle = min(range(len(result["lam"])), key=lambda k: abs(result["lam"][k] - 0.5))
         score = result[result["score"]][middle]
+        half = percent(score) if result["score"] == "accuracy" else number(score)
         left = result["barrier"] / plain if plain and plain > 0 and result["method"] != "none" else None
         rows.append(
             {
                 "Setting": label,
                 f"Barrier ({unit})": estimate(result["barrier"], result["barrier_stderr"]),
                 "Of plain": percent(left, 0),
-                "at \u03bb": number(result["barrier_lam"]),
                 f"Area ({unit})": estimate(result.get("area"), result.get("area_stderr")),
-                f"Midpoint loss ({unit})": number(result["midpoint_loss"]),
-                f"Midpoint {result['score']}": percent(score) if result["score"] == "accuracy" else number(score),
+                f"Half way (loss, {result['score']})": f"{number(result['midpoint_loss'])}, {half}",
                 "Function check": "\u2013" if result["function_error"] is None else number(result["function_error"], digits=2),
                 "Time": _time(result),
             }
