@@ -43,6 +43,7 @@ def test_run_look_move_and_keep(server, visit):
 
     page.get_by_label("Name", exact=True).fill("kept-one")
     page.get_by_label("Name", exact=True).press("Enter")
+    expect(page.get_by_text("Not computed yet: kept-one.")).to_be_visible()  # a click before that would be lost
     settle(page)
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("an ordinary checkpoint with a card")).to_be_visible(timeout=180_000)

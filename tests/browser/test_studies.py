@@ -85,7 +85,7 @@ def test_compare_keep_take_away_and_take_in(stocked, visit, tmp_path):
 
 
 def take_in(page: Page, file: Path) -> None:
-    if not page.get_by_test_id("stFileUploader").is_visible():
+    if not page.get_by_test_id("stFileUploader").first.is_visible():
         page.get_by_text("Import a study").click()
     page.locator("input[type=file]").set_input_files(file)
     settle(page)
