@@ -58,7 +58,7 @@ def draw(
     try:
         with ThreadPoolExecutor(1) as pool:  # a page's thread may have an event loop of its own
             return pool.submit(asyncio.run, _draw(list(figures), list(endings), width, dpi, report)).result()
-    except Exception as error:
+    except Exception as error:  # whatever a browser can come to
         raise LmcError(f"The browser did not draw the figure ({type(error).__name__}); try again, or take the HTML.") from error
 
 

@@ -73,7 +73,7 @@ class Live:
             return functional_call(self.module, dict(state), args, kwargs)
 
         with self.guard, Double():
-            return family.outputs(call, x)  # type: ignore[arg-type]
+            return family.outputs(call, x)  # type: ignore[arg-type]  (called like the module)
 
     def reading(self, name: str, state: State) -> tuple[Tensor, Tensor]:
         """The outputs with other parameters, and what the submodule of that name read, both of all examples."""

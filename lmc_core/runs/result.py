@@ -139,7 +139,7 @@ def encode(request: dict[str, Any], result: Mapping[str, Any], arrays: Mapping[s
         if array.dtype.hasobject:
             raise TypeError(f"array {name!r} holds objects")
     packed = io.BytesIO()
-    np.savez_compressed(packed, **plain)  # type: ignore[arg-type]
+    np.savez_compressed(packed, **plain)  # type: ignore[arg-type]  (arrays by name)
     return {
         "request.json": to_bytes(request),
         "result.json": to_bytes(dict(result)),

@@ -55,7 +55,7 @@ class Unfinished:
         with contextlib.suppress(OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with open(draft, "wb") as file:
-                np.savez(file, **{FACTS: np.array(json.dumps(dict(facts)))}, **arrays)  # type: ignore[arg-type]
+                np.savez(file, **{FACTS: np.array(json.dumps(dict(facts)))}, **arrays)  # type: ignore[arg-type]  (by name)
             os.replace(draft, self.path)
             return
         draft.unlink(missing_ok=True)

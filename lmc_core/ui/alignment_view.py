@@ -202,7 +202,7 @@ def show_downloads(result: Result, arrays: Arrays, detail: Detail, key: str) -> 
 def packed(arrays: Arrays) -> bytes:
     """All arrays as one compressed NPZ file."""
     file = io.BytesIO()
-    np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  (arrays by name)
     return file.getvalue()
 
 

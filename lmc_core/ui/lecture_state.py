@@ -86,7 +86,7 @@ class Controls:
             label, options, key=self._key(name), format_func=shown, required=True, width="stretch", **more
         )
         self.values[name] = str(chosen)
-        return chosen  # type: ignore[return-value]
+        return chosen  # type: ignore[return-value]  (one of the options)
 
     def pair(self, what: str, count: int, default: tuple[int, int]) -> tuple[int, int]:
         """Two select boxes side by side, for two of `count` things, which are numbered from 1."""
