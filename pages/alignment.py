@@ -3,7 +3,7 @@
 import streamlit as st
 
 from lmc_core.errors import LmcError
-from lmc_core.ui import address, alignment_controls, alignment_view, catalogue, says, status, work
+from lmc_core.ui import address, alignment_controls, alignment_view, catalogue, cost, says, status, work
 from lmc_core.ui.controls import choose_classes, choose_pair, choose_task
 
 KEY = "alignment"
@@ -47,7 +47,7 @@ try:
     request = alignment_controls.alignment_of(work.request_of(pair, setting, split, examples, 25, task))
     result = work.stored(request.key)
     line = status.Curve(setting.label(largest), request, result)
-    status.show_status([line], KEY, work.memory_note(pair[0]["reference"], 3), noun="alignment")
+    status.show_status([line], KEY, cost.note([request] if result is None else []), noun="alignment")
     arrays = work.arrays(request.key) if result is not None else {}
 except LmcError as error:
     says.refuse(error)

@@ -4,7 +4,7 @@ import streamlit as st
 
 from lmc_core.errors import LmcError
 from lmc_core.figures.words import barrier_caption, labels_of
-from lmc_core.ui import address, catalogue, curves, parts, says, status, work
+from lmc_core.ui import address, catalogue, cost, curves, parts, says, status, work
 from lmc_core.ui.controls import BOTH, SPLITS, choose_accuracy, choose_classes, choose_kept, choose_pair, choose_task
 from lmc_core.ui.setting import PLAIN
 
@@ -52,7 +52,7 @@ try:
             label = each.label(largest) + (f", {of_data} split" if split == BOTH else "")
             lines.append(status.Curve(label, request, work.stored(request.key)))
     missing = [line.request for line in lines if line.result is None]
-    status.show_status(lines, KEY, work.run_note(missing, pair[0]["reference"], points) if missing else "")
+    status.show_status(lines, KEY, cost.note(missing))
 except LmcError as error:
     says.refuse(error)
     st.stop()

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from lmc_core.errors import LmcError
-from lmc_core.ui import address, catalogue, experts_controls, experts_view, says, status, work
+from lmc_core.ui import address, catalogue, cost, experts_controls, experts_view, says, status, work
 from lmc_core.ui.controls import choose_pair, choose_task
 
 KEY = "experts"
@@ -36,7 +36,7 @@ try:
     request = experts_controls.orders_of(work.request_of(pair, setting, split, examples, points, task), points)
     result = work.stored(request.key)
     line = status.Curve("All orders", request, result)
-    note = f"{experts_controls.time_note(pair[0], examples, points)} {work.memory_note(pair[0]['reference'], points)}"
+    note = cost.note([request] if result is None else [], experts_controls.amount(pair[0], points))
     status.show_status([line], KEY, note, noun="fan")
 except LmcError as error:
     says.refuse(error)

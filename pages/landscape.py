@@ -3,7 +3,7 @@
 import streamlit as st
 
 from lmc_core.errors import LmcError
-from lmc_core.ui import address, catalogue, landscape_controls, landscape_view, says, status, work
+from lmc_core.ui import address, catalogue, cost, landscape_controls, landscape_view, says, status, work
 from lmc_core.ui.controls import choose_classes, choose_pair, choose_task
 from lmc_core.ui.setting import PLAIN
 
@@ -52,8 +52,8 @@ try:
     wanted = [status.Curve("Plane", plane, work.stored(plane.key))]
     if curves is not None:
         wanted.append(status.Curve("Curved paths", curves, work.stored(curves.key)))
-    missing = [each.result is None for each in wanted]
-    note = landscape_controls.time_note(pair[0], choice, missing[0], curves is not None and missing[1])
+    missing = [each.request for each in wanted if each.result is None]
+    note = cost.note(missing, landscape_controls.amount(choice, setting != PLAIN, plane in missing, curves in missing))
     status.show_status(wanted, KEY, note, noun="picture")
 except LmcError as error:
     says.refuse(error)

@@ -4,7 +4,7 @@ import streamlit as st
 
 from lmc_core.errors import LmcError
 from lmc_core.figures.merge_words import merge_caption
-from lmc_core.ui import catalogue, merge_controls, merge_save, merge_triangle, merge_view, merge_work, says, status, work
+from lmc_core.ui import catalogue, cost, merge_controls, merge_save, merge_triangle, merge_view, merge_work, says, status, work
 from lmc_core.ui.setting import only_permutations
 
 KEY = "merge"
@@ -39,9 +39,8 @@ try:
     requests = merge_work.requests_of(chosen, classes)
     titles = [merge_controls.frame_title(name) for name in chosen.frames]
     lines = [status.Curve(t, request, work.stored(request.key)) for t, request in zip(titles, requests, strict=True)]
-    references = tuple(reference for reference, _ in chosen.models)
-    note = merge_work.memory_note(references, len(chosen.frames) > 1 or "none" not in chosen.frames, "learned" in chosen.frames)
-    status.show_status(lines, KEY, note, noun="frame")
+    missing = [line.request for line in lines if line.result is None]
+    status.show_status(lines, KEY, cost.note(missing), noun="frame")
 except LmcError as error:
     says.refuse(error)
     st.stop()

@@ -4,7 +4,7 @@ import streamlit as st
 
 from lmc_core.errors import LmcError
 from lmc_core.figures.widths_words import EQUAL, LABELS, pair_name, places_table, strips
-from lmc_core.ui import address, catalogue, says, status, widths_controls, widths_view, work
+from lmc_core.ui import address, catalogue, cost, says, status, widths_controls, widths_view, work
 from lmc_core.ui.controls import choose_accuracy, choose_task
 from lmc_core.ui.setting import Setting
 
@@ -47,8 +47,7 @@ try:
     requests = {setting: work.request_of(pair, setting, split, examples, points, task) for setting in settings}
     lines = [status.Curve(name_of(s), request, work.stored(request.key)) for s, request in requests.items()]
     missing = [line.request for line in lines if line.result is None]
-    note = work.run_note(missing, pair[1]["reference"], points) if missing else ""
-    status.show_status(lines, KEY, note)
+    status.show_status(lines, KEY, cost.note(missing))
 except LmcError as error:
     says.refuse(error)
     st.stop()
@@ -70,9 +69,8 @@ try:
             many.append((widths, status.Curve(label, request, work.stored(request.key))))
     others = [line for _, line in many if line.key not in {each.key for each in lines}]
     left = [line.request for line in others if line.result is None]
-    note = work.run_note(left, pair[1]["reference"], points) if left else ""
     if others:
-        status.show_status(others, f"{KEY}_pairs", note, verbs=("Run the other pairs", "Cancel the other pairs"))
+        status.show_status(others, f"{KEY}_pairs", cost.note(left), verbs=("Run the other pairs", "Cancel the other pairs"))
 except LmcError as error:
     says.refuse(error)
     many = []

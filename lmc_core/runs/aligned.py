@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmc_core.runs.opened import CHECKED, learning_from, seen_rows
-from lmc_core.runs.request import PairRequest, digest_of
+from lmc_core.runs.request import ModelsRequest, PairRequest, digest_of
 from lmc_core.runs.warm import is_warm
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from lmc_core.tasks import Examples, Task
 
 ROOM = 2**31  # bytes of all pairs that are kept; the least recently used give way
+NAMING = ("models", "names", "digests")  # what a request says of each of its models
 
 
 def alignment_key(request: PairRequest) -> str:
@@ -44,6 +45,24 @@ def alignment_key(request: PairRequest) -> str:
         task = request.task.partition(":")[0] if request.data else request.task
         content |= {"task": task, "length": request.length, "learn": request.learn, "learn_data": request.learn_data}
     return digest_of(content)
+
+
+def folder_of(request: PairRequest) -> Path:
+    """The folder that the pair of a request is kept in once it is aligned."""
+    from lmc_core import places
+
+    return places.home() / "aligned" / alignment_key(request)
+
+
+def pair_of(request: ModelsRequest, second: int = 1) -> PairRequest:
+    """What aligns the first model of a request with another one.
+
+    Args:
+        request: about two models or more.
+        second: number of the other model.
+    """
+    both: dict[str, Any] = {name: (getattr(request, name)[0], getattr(request, name)[second]) for name in NAMING}
+    return PairRequest.of(request, **both)
 
 
 def aligned_pair(
@@ -63,13 +82,11 @@ def aligned_pair(
     Raises:
         FunctionChanged: if the outputs of a model moved by more than rounding.
     """
-    from lmc_core import places
     from lmc_core.matching.methods import get_method
     from lmc_core.matching.pair import align_pair
     from lmc_core.matching.problem import HELD
 
-    key = alignment_key(request)
-    folder = places.home() / "aligned" / key
+    folder = folder_of(request)
     if (found := _read(folder, models)) is not None:
         report(1.0, "aligned before")
         return found
@@ -83,7 +100,7 @@ def aligned_pair(
         masks=seen_rows(*models),
         progress=report,
         in_place=models[0].parameters > HELD and not any(is_warm(reference) for reference in request.models),
-        learning=learning_from(request, task, key) if method.uses_data else None,
+        learning=learning_from(request, task, folder.name) if method.uses_data else None,
     )
     if max(model.parameters for model in (pair.a, pair.b)) <= HELD:  # 128 MB a pair
         _write(folder, pair)

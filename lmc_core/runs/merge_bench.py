@@ -134,7 +134,7 @@ class Bench:
         """
         from lmc_core.merging.ingredients import Ingredients
 
-        tell = self._tell(0.0 if judged is None else self.judging(judged), f"merging: {title}")
+        tell = self._tell(0.0 if judged is None else judging(self.request, judged, len(self.tasks[0][1])), f"merging: {title}")
         return Ingredients(
             states=[model.state for model in self.models],
             names=self.request.names[: self.request.count],
@@ -144,10 +144,6 @@ class Bench:
             judge=None if judged is None else self._judge(judged),
             progress=tell,
         )
-
-    def judging(self, judged: int) -> float:
-        """Passes over the examples that a greedy choice among the models takes."""
-        return 2 * self.request.count * min(1.0, judged / len(self.tasks[0][1])) * len(self.tasks)
 
     @property
     def held_out(self) -> str:
@@ -188,7 +184,6 @@ class Bench:
 
 def opened_bench(request: MergeRequest, report: Report) -> Bench:
     """Load the models of a request, bring them into their frame, and count what is to be measured."""
-    from lmc_core.runs.merge import mixtures
     from lmc_core.tasks import task_for
 
     report(0.0, "loading the models")
@@ -200,19 +195,36 @@ def opened_bench(request: MergeRequest, report: Report) -> Bench:
         tasks.append((other, other.examples(request.split, request.examples, request.seed, length)))
     first = 0.02 if request.method == "none" else 0.25 if request.learn is None else 0.8
     placed = placed_group(request, models, examples, task, lambda share, words: report(0.02 + (first - 0.02) * share, words))
-    bench = Bench(request, placed, tasks, report, first, 0.0)
-    bench.total = passes(bench, 0 if request.save else len(mixtures(request.count, request.points, request.resolution)))
-    return bench
+    return Bench(request, placed, tasks, report, first, passes(request, len(examples)))
 
 
-def passes(bench: Bench, points: int) -> float:
-    """Forward passes over the examples of the request that all of it takes."""
+def passes(request: MergeRequest, examples: int) -> float:
+    """Forward passes over the examples of a request that all of it takes.
+
+    Args:
+        request: what is asked.
+        examples: how many there are.
+    """
     from lmc_core.merging.methods import get_merge
+    from lmc_core.runs.merge import mixtures
 
-    count = len(bench.placed.models) * len(bench.tasks) + max(0, points - bench.request.count)
-    for name, settings in bench.request.merges:
+    points = 0 if request.save else len(mixtures(request.count, request.points, request.resolution))
+    tasks = 1 + len(request.also)
+    count = len(request.models) * tasks + max(0, points - request.count)
+    for name, settings in request.merges:
         method = get_merge(name)
-        count += len(bench.tasks) * (1 if method.checkpoint else bench.request.count)
+        count += tasks * (1 if method.checkpoint else request.count)
         if method.chooses:
-            count += bench.judging(method.configured(dict(settings)).examples)
+            count += judging(request, method.configured(dict(settings)).examples, examples)
     return count
+
+
+def judging(request: MergeRequest, judged: int, examples: int) -> float:
+    """Passes over the examples that a greedy choice among the models takes.
+
+    Args:
+        request: what is asked.
+        judged: validation examples that it chooses by.
+        examples: of the request.
+    """
+    return 2 * request.count * min(1.0, judged / examples) * (1 + len(request.also))

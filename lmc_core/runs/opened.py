@@ -140,4 +140,5 @@ def size_of(models: Sequence[Model]) -> dict[str, Any]:
     from lmc_core.symmetry.spaces import choose_classes
 
     largest = {kind: value.value for kind, value in choose_classes(models[0].layout.spaces).items()}
-    return {"parameters": models[0].parameters, "largest": largest}
+    widest = max(model.parameters for model in models)
+    return {"parameters": models[0].parameters, "widest": widest, "largest": largest}

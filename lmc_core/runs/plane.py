@@ -198,6 +198,26 @@ def _measured(
     return surface, before
 
 
+def points_there(request: PlaneRequest) -> int:
+    """Points of a plane that are measured already, by a run that was stopped or one of half the resolution."""
+    import numpy as np
+
+    from lmc_core.runs.store import Store
+    from lmc_core.runs.unfinished import Unfinished
+
+    if (found := Unfinished(request.key).read()) is not None:
+        return int(np.isfinite(found[1].get("loss", np.empty(0))).sum())
+    coarse = half_of(request)
+    return 0 if coarse is None or Store().get(coarse.key) is None else coarse.resolution**2
+
+
+def half_of(request: PlaneRequest) -> PlaneRequest | None:
+    """The plane of half the resolution, whose points are all among those of this one; None where there is none."""
+    if request.resolution % 2 == 0 or request.resolution <= 3:
+        return None
+    return replace(request, resolution=(request.resolution + 1) // 2)
+
+
 def _known(request: PlaneRequest, unfinished: Any, grid: Grid) -> Surface:
     """What was measured before on this grid: by a run that was stopped, or by one of half the resolution."""
     import torch
@@ -208,8 +228,8 @@ def _known(request: PlaneRequest, unfinished: Any, grid: Grid) -> Surface:
     found = unfinished.read()
     if found is not None and _lies_on(found[1], grid, 1):
         return Surface(*(torch.from_numpy(found[1][name].copy()) for name in NUMBERS))
-    if request.resolution % 2 and request.resolution > 3:
-        coarse = Store().get(replace(request, resolution=(request.resolution + 1) // 2).key)
+    if (half := half_of(request)) is not None:
+        coarse = Store().get(half.key)
         arrays = coarse.arrays() if coarse is not None else {}
         if _lies_on(arrays, grid, 2):
             return Surface(*(torch.from_numpy(arrays[name]) for name in NUMBERS)).refined()

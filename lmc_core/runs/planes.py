@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lmc_core.runs.request import ModelsRequest, PairRequest
+from lmc_core.runs.request import ModelsRequest
 
 if TYPE_CHECKING:
     from lmc_core.models.model import Model
@@ -77,19 +77,17 @@ def ends_of(
         second: number of the other model.
     """
     from lmc_core.matching.pair import canonical, common_form, in_float32
-    from lmc_core.runs.aligned import aligned_pair
+    from lmc_core.runs.aligned import aligned_pair, pair_of
     from lmc_core.runs.warm import load_warm
     from lmc_core.symmetry.spaces import choose_classes
 
     chosen = models[0], models[second]
     if request.method == "none":
         return Ends(*common_form(*chosen), None)
-    these: dict[str, Any] = {
-        name: (getattr(request, name)[0], getattr(request, name)[second]) for name in ("models", "names", "digests")
-    }
-    pair = aligned_pair(PairRequest.of(request, **these), chosen, examples, task, report)
+    asked = pair_of(request, second)
+    pair = aligned_pair(asked, chosen, examples, task, report)
     # Large models were aligned in place; what is kept warm comes back at once.
-    a, b = common_form(*(load_warm(reference) for reference in these["models"]))
+    a, b = common_form(*(load_warm(reference) for reference in asked.models))
     still = in_float32(canonical(b, choose_classes(a.layout.spaces, dict(request.classes))))
     if still.state.keys() != pair.b.state.keys():  # a head that was untied for the sake of the alignment alone
         from lmc_core.matching.pair import untied

@@ -21,7 +21,6 @@ SPLITS = ("test", "validation")
 REST = {"all": "All classes", "permutations": "Permutations only", "experts": "Experts alone"}
 MIXTURE = ("experts", "expert-groups", "units")
 TRIED = 24  # orders of a layer at the most, and drawn for all layers
-PACE = 1.1e-8  # seconds for each parameter and example, on one busy core, windows of 128 tokens
 BUTTONS = 8  # layers for which there are buttons; more are in a list
 
 
@@ -89,12 +88,8 @@ def orders_of(request: BarrierRequest, points: int) -> OrdersRequest:
     return OrdersRequest.of(request, points=points)
 
 
-def time_note(row: Row, examples: int | None, points: int) -> str:
-    """Say what is measured, and about how long that takes for a model of this size."""
+def amount(row: Row, points: int) -> str:
+    """Say what is measured: "42 orders of 9 points"."""
     layers, experts = row["sizes"].get("depth", 1), row["sizes"]["experts"]
     count = layers * min(TRIED, factorial(min(experts, 8))) + TRIED + 6
-    note = f"{count} orders of {points} points each"
-    if examples is None:
-        return f"{note}, on all examples of the split; start with fewer."
-    spent = count * (points - 2) * examples * row["parameters"] * PACE
-    return f"{note}, about {max(1, round(spent / 60))} min on one core of a processor."
+    return f"{count} orders of {points} points"

@@ -26,8 +26,6 @@ STEPS = (100, 300, 1000)
 SEEDS = tuple(range(10))
 SPANS = (0.25, 0.5, 1.0, 2.0)
 CURVED = ("pair", "bend")  # kinds of plane beside which curved paths are compared
-PACE = {"images": 1.5e-9, "text": 1.1e-8}  # seconds for each parameter and example, on one core of a processor
-STEP = {"images": 64, "text": 8}  # examples a step, which goes through the model and back
 
 
 @dataclass(frozen=True)
@@ -169,22 +167,15 @@ def unfinished(key: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
     return found if found is not None and {"u", "v", "loss", "stderr", "correct"} <= found[1].keys() else None
 
 
-def time_note(row: Row, choice: Choice, plane: bool, curves: bool) -> str:
-    """Say what is measured, and about how long that takes for a model of this size.
+def amount(choice: Choice, aligned: bool, plane: bool, curves: bool) -> str:
+    """Say what is still to compute: "289 points and 600 steps of training".
 
     Args:
-        row: of a model.
         choice: what was chosen.
+        aligned: whether there is a method that aligns, and so a curve to aligned B too.
         plane: whether the plane is still to compute.
         curves: whether the curves are.
     """
-    takes = "text" if row["takes"] == "text" else "images"
-    count = choice.resolution**2 if plane else 0
-    trained = (int(curves) * 2 + int(plane and choice.kind == "bend")) * (choice.steps or STEPS[1])
-    what = [f"{count:,} points"] * plane + [f"{trained:,} steps of training"] * bool(trained)
-    words = " and ".join(what)
-    if choice.examples is None:
-        return f"That is {words}, on all examples of the split; start with fewer."
-    passes = (count + 100 * curves) * choice.examples + 3 * trained * STEP[takes]  # a step goes back as well
-    minutes = passes * row["parameters"] * PACE[takes] / 60
-    return f"That is {words}, about {max(1, round(minutes))} min on one core of a processor."
+    trained = (int(curves) * (1 + aligned) or int(plane and choice.kind == "bend")) * (choice.steps or STEPS[1])
+    parts = [f"{choice.resolution**2:,} points"] * plane + [f"{trained:,} steps of training"] * bool(trained)
+    return " and ".join(parts)

@@ -6,7 +6,6 @@ import json
 
 import streamlit as st
 
-from lmc_core.figures.numbers import size
 from lmc_core.runs.merge import MergeRequest
 from lmc_core.ui.merge_controls import Selection
 
@@ -58,11 +57,3 @@ def is_kept(name: str) -> bool:
     from lmc_core.runs.merge_save import models_folder
 
     return (models_folder() / name).is_dir()
-
-
-@st.cache_data(max_entries=128)
-def memory_note(references: tuple[str, ...], moves: bool, learns: bool) -> str:
-    """Say how much memory merging these models takes."""
-    from lmc_core.runs.ask_group import memory_of_group
-
-    return f"This takes about {size(memory_of_group(references, moves, learns))} of memory."

@@ -10,7 +10,7 @@ import streamlit as st
 from lmc_core.figures.export import CONFIG
 from lmc_core.figures.layers import layers_caption, layers_figure
 from lmc_core.figures.numbers import estimate, number
-from lmc_core.ui import curves, status, work
+from lmc_core.ui import cost, curves, status, work
 
 FIELDS = {"cost": "Averaged", "swap": "Replaced"}
 
@@ -27,13 +27,14 @@ def show_parts(lines: Sequence[status.Curve], key: str) -> None:
     for line in lines:
         request = work.layers_of(line.request)
         found.append(status.Curve(line.label, request, work.stored(request.key)))
-    status.show_status(found, name, noun="setting", verbs=("Measure the parts", "Stop measuring"))
+    missing = [each.request for each in found if each.result is None]
+    status.show_status(found, name, cost.note(missing), noun="setting", verbs=("Measure the parts", "Stop measuring"))
     results = [each.result for each in found if each.result is not None]
     labels = [each.label for each in found if each.result is not None]
     if not results:
         st.caption(
             "One part at a time goes half way to the other model while all others stay: the input, attention and feed-forward "
-            "of each layer, the output. It takes about as long as the curves."
+            "of each layer, the output."
         )
         return
     st.segmented_control(

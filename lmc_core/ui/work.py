@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from lmc_core.errors import BadInput, LmcError
-from lmc_core.figures.numbers import seconds, size
 from lmc_core.runs.executors import Local
 from lmc_core.runs.jobs import Job
 from lmc_core.runs.layers import LayersRequest
@@ -63,31 +62,6 @@ def layers_of(request: Request) -> LayersRequest:
     """Return the request for what each part of the network costs in the setting of a barrier's request."""
     assert isinstance(request, BarrierRequest)
     return LayersRequest.of(request)
-
-
-@st.cache_data(max_entries=128)
-def memory_note(reference: str, points: int) -> str:
-    """Say how much memory a run on two models like this one takes."""
-    from lmc_core.runs.ask import memory_of
-
-    return f"This takes about {size(memory_of(reference, points).peak)} of memory."
-
-
-def run_note(requests: Sequence[Request], reference: str, points: int) -> str:
-    """Say how much memory and time some runs take before they start: "This takes about 345 MB of memory and 40 s."."""
-    from lmc_core.runs.duration import expected_seconds
-    from lmc_core.tasks import TASKS
-
-    asked = [each for each in requests if isinstance(each, BarrierRequest)]
-    results = [entry.result for entry in Store().list(limit=200) if entry.request.get("what") == "barrier"]
-    total = 0.0
-    for request in asked:
-        there = len(TASKS[request.task].source(request.split, request.length or 128)) if request.task in TASKS else 1000
-        took = expected_seconds(request, results, there)
-        if took is None:
-            return memory_note(reference, points)
-        total += took
-    return f"{memory_note(reference, points).removesuffix('.')} and {seconds(total)}."
 
 
 def stored(key: str) -> dict[str, Any] | None:

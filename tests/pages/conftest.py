@@ -10,8 +10,9 @@ from types import SimpleNamespace
 import pytest
 
 from lmc_core.errors import Incompatible
+from lmc_core.runs.duration import Expected
 from lmc_core.symmetry.spaces import LINEAR, PERMUTATIONS, ROTATIONS
-from lmc_core.ui import catalogue, work
+from lmc_core.ui import catalogue, cost, work
 
 RESULTS = json.loads((Path(__file__).parents[1] / "fixtures" / "results.json").read_text())
 TASKS = {"vit": "fashion-mnist", "gpt2": "plays"}
@@ -114,8 +115,7 @@ def layer(monkeypatch: pytest.MonkeyPatch) -> Layer:
         kind: {"what": f"the {kind}", "classes": CLASSES[kind], "largest": largest, "reason": "so it is"}
         for kind, largest in LARGEST.items()
     }
-    monkeypatch.setattr(work, "memory_note", lambda reference, points: "This takes about 345 MB of memory.")
-    monkeypatch.setattr(work, "run_note", lambda requests, reference, points: "This takes about 345 MB of memory and 40 s.")
+    monkeypatch.setattr(cost, "note", lambda requests, what="": cost.sentence(Expected(40.0, True), 345_000_000, what))
     monkeypatch.setattr(work, "studies", lambda: [])
     monkeypatch.setattr(work, "store_size", lambda: (0, 0))
     monkeypatch.setattr(work, "position", lambda key: 2)

@@ -62,7 +62,7 @@ def parameter(at: AppTest, name: str) -> str | None:
 def test_empty_says_what_to_do(at, asked):
     at.run()
     assert not at.exception
-    assert "Not computed yet: Plane, Curved paths. That is 289 points and 600 steps of training" in words(at)
+    assert "Not computed yet: Plane, Curved paths. 289 points and 600 steps of training: about 40 s and 345 MB" in words(at)
     assert "Nothing is computed yet" in words(at)
     assert len(at.get("plotly_chart")) == 1  # empty axes
     names, setting, choice, task = asked[-1]
