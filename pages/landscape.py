@@ -3,7 +3,7 @@
 import streamlit as st
 
 from lmc_core.errors import LmcError
-from lmc_core.ui import address, catalogue, cost, landscape_controls, landscape_view, says, status, work
+from lmc_core.ui import address, catalogue, cost, landscape_controls, landscape_point, landscape_view, says, status, work
 from lmc_core.ui.controls import choose_classes, choose_pair, choose_task
 from lmc_core.ui.setting import PLAIN
 
@@ -40,7 +40,7 @@ address.write(
         "task": task,
         **choice.address,
         "view": st.session_state.get(f"{KEY}_view", st.query_params.get("view")),
-        "at": landscape_view.point_text(KEY) or st.query_params.get("at"),
+        "at": landscape_point.text(KEY) or st.query_params.get("at"),
     }
 )
 if kind == "three" and third is None:
@@ -61,7 +61,7 @@ except LmcError as error:
 
 bend = wanted[1].result if curves is not None else None
 running = any(job.active for job in work.jobs([plane.key]).values())
-scene = landscape_view.show_picture(plane.key, bend, running, KEY)
+scene = landscape_view.show_picture(plane, bend, running, KEY)
 if scene is None and not running:
     landscape_view.show_empty(KEY)
 if bend is not None:

@@ -36,7 +36,7 @@ def contour_figure(
     scene: Landscape | None,
     theme: Theme = "light",
     paths: Sequence[Route] = (),
-    chosen: tuple[int, int] | None = None,
+    chosen: tuple[float, float] | None = None,
     height: int = HEIGHT,
 ) -> go.Figure:
     """Draw a plane as a map.
@@ -45,7 +45,7 @@ def contour_figure(
         scene: what was measured, finished or not; None for empty axes that keep the place.
         theme: ``light``, ``dark`` or ``paper``.
         paths: drawn on it.
-        chosen: row and column of a point that is marked.
+        chosen: (u, v) of a point that is marked.
         height: in pixels.
     """
     figure = go.Figure(layout={"template": template(theme), "height": height})
@@ -68,7 +68,7 @@ def contour_figure(
     _models(figure, scene, theme)
     _labels(figure, scene, paths, theme)
     if chosen is not None:
-        _mark(figure, scene, chosen, theme)
+        _mark(figure, chosen, theme)
     return figure
 
 
@@ -184,12 +184,11 @@ def _labels(figure: go.Figure, scene: Landscape, paths: Sequence[Route], theme: 
         )  # fmt: skip
 
 
-def _mark(figure: go.Figure, scene: Landscape, chosen: tuple[int, int], theme: Theme) -> None:
+def _mark(figure: go.Figure, chosen: tuple[float, float], theme: Theme) -> None:
     """The chosen point: a cross with a ring."""
-    row, column = chosen
     ground = GROUNDS[theme]
     for colour, width in ((ground.paper, 6), (ground.ink, 2)):
         figure.add_scatter(
-            x=[scene.u[column]], y=[scene.v[row]], mode="markers", hoverinfo="skip", name="chosen point", meta="chosen",
+            x=[chosen[0]], y=[chosen[1]], mode="markers", hoverinfo="skip", name="chosen point", meta="chosen",
             marker={"symbol": "circle-open-dot", "size": 22, "color": colour, "line": {"width": width, "color": colour}},
         )  # fmt: skip

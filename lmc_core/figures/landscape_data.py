@@ -11,6 +11,7 @@ import numpy as np
 
 Facts = Mapping[str, Any]
 DRAWN = 61  # points of a curve as it is drawn
+NODE = 1e-5  # of the sides: what is nearer to a point of the grid is that point
 FLOOR = 1e-3  # of the clipping loss, below which nothing is told apart
 
 
@@ -101,6 +102,26 @@ class Landscape:
             return values
         models = [(p["v"], p["u"], float(np.log10(np.clip(p["loss"], low, high)))) for p in self.facts.get("points", [])]
         return _filled(values, self.measured, self.v, self.u, np.array(models).reshape(-1, 3))
+
+    def between(self, u: float, v: float) -> dict[str, float]:
+        """Loss and score at any place of the grid, linear between its four points there; NaN where one is not measured."""
+        row, column = ((x - axis[0]) / (axis[-1] - axis[0]) * (len(axis) - 1) for x, axis in ((v, self.v), (u, self.u)))
+        top, left = (int(np.clip(np.floor(x + NODE), 0, len(self.u) - 2)) for x in (row, column))
+        down, right = row - top, column - left
+        weights = np.outer([1 - down, down], [1 - right, right])
+        weights[np.abs(weights) < NODE] = 0.0  # on a point or a line of the grid the others do not count
+        cells = slice(top, top + 2), slice(left, left + 2)
+        held = weights > 0
+        return {
+            name: float((weights[held] * values[cells][held]).sum())
+            for name, values in (("loss", self.loss), ("score", self.score))
+        }
+
+    def node(self, u: float, v: float) -> tuple[int, int] | None:
+        """Row and column of the point of the grid at a place; None between points."""
+        row, column = self.nearest(u, v)
+        near = NODE * np.ptp(self.u), NODE * np.ptp(self.v)
+        return (row, column) if abs(self.u[column] - u) <= near[0] and abs(self.v[row] - v) <= near[1] else None
 
     def nearest(self, u: float, v: float) -> tuple[int, int]:
         """Row and column of the nearest point of the grid."""

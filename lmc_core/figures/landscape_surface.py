@@ -20,7 +20,7 @@ def surface_figure(
     scene: Landscape | None,
     theme: Theme = "light",
     paths: Sequence[Route] = (),
-    chosen: tuple[int, int] | None = None,
+    chosen: tuple[float, float] | None = None,
     height: int = HEIGHT,
 ) -> go.Figure:
     """Draw a plane as a surface; for the arguments see `landscape.contour_figure`.
@@ -58,9 +58,8 @@ def surface_figure(
         hovertemplate=[f"<b>{p['label']}</b> {p['name']}<br>loss {number(p['loss'])}<extra></extra>" for p in points],
     )  # fmt: skip
     if chosen is not None:
-        row, column = chosen
         figure.add_scatter3d(
-            x=[scene.u[column]], y=[scene.v[row]], z=[float(scene.height[row, column]) + 3 * lift], mode="markers",
+            x=[chosen[0]], y=[chosen[1]], z=[scene.at(*chosen) + 3 * lift], mode="markers",
             marker={"size": 6, "symbol": "cross", "color": ground.ink}, name="chosen point", hoverinfo="skip", meta="chosen",
         )  # fmt: skip
     _scene(figure, scene, theme)

@@ -163,13 +163,15 @@ def between(result: Result) -> str:
 
 
 def _headline(result: Result) -> tuple[str, float | None]:
-    """The barrier or the height of the centre, whichever a result has."""
+    """The barrier, the height of the centre or the loss, whichever a result has."""
     unit = str(result.get("unit", "nats")).split(" per ")[0]
     if isinstance(result.get("barrier"), int | float):
         return estimate(result["barrier"], result.get("barrier_stderr"), unit), float(result["barrier"])
     if isinstance(result.get("centre_excess"), int | float):
         value = float(result["centre_excess"])
         return f"centre {estimate(value, result.get('centre_stderr'), unit)}", value
+    if isinstance(result.get("loss"), float):
+        return f"loss {estimate(result['loss'], result.get('stderr'), unit)}", result["loss"]
     return "\u2013", None
 
 

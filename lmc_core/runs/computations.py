@@ -22,7 +22,7 @@ Compute = Callable[[Any, Report], tuple[dict[str, Any], dict[str, np.ndarray]]]
 
 COMPUTE: dict[str, str | Compute] = {
     what: f"lmc_core.runs.{what}:compute"
-    for what in ("barrier", "group", "layers", "alignment", "plane", "bend", "merge", "orders")
+    for what in ("barrier", "group", "layers", "alignment", "plane", "point", "bend", "merge", "orders")
 }
 REQUESTS: dict[str, str | type] = {
     "barrier": "lmc_core.runs.request:BarrierRequest",
@@ -30,6 +30,7 @@ REQUESTS: dict[str, str | type] = {
     "layers": "lmc_core.runs.layers:LayersRequest",
     "alignment": "lmc_core.runs.alignment:AlignmentRequest",
     "plane": "lmc_core.runs.plane:PlaneRequest",
+    "point": "lmc_core.runs.point:PointRequest",
     "bend": "lmc_core.runs.bend:BendRequest",
     "merge": "lmc_core.runs.merge:MergeRequest",
     "orders": "lmc_core.runs.orders:OrdersRequest",

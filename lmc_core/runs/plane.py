@@ -29,21 +29,30 @@ NUMBERS = ("loss", "stderr", "correct")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlaneRequest(ModelsRequest):
-    """The loss on a grid of a plane in the space of parameters.
+class PlacedRequest(ModelsRequest):
+    """Something in a plane in the space of parameters.
 
     Attributes:
         kind: ``pair`` (A, B as it is, B aligned), ``bend`` (A, B aligned or not, and the trained bend of a curve between them),
             ``three`` (A, B, C, the last two aligned to A or not), ``random`` (filter-normalised directions around A).
-        resolution: points along a side.
         span: of random directions, how far to go either way, as a share of the filters' norms.
         steps: of a bend, how many train it.
     """
 
     kind: str = "pair"
-    resolution: int = 25
     span: float | None = None
     steps: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaneRequest(PlacedRequest):
+    """The loss on a grid of a plane.
+
+    Attributes:
+        resolution: points along a side.
+    """
+
+    resolution: int = 25
     what: str = "plane"
 
 
@@ -206,7 +215,7 @@ def points_there(request: PlaneRequest) -> int:
     from lmc_core.runs.unfinished import Unfinished
 
     if (found := Unfinished(request.key).read()) is not None:
-        return int(np.isfinite(found[1].get("loss", np.empty(0))).sum())
+        return int((~np.isnan(found[1].get("correct", np.empty(0)))).sum())
     coarse = half_of(request)
     return 0 if coarse is None or Store().get(coarse.key) is None else coarse.resolution**2
 

@@ -1,4 +1,4 @@
-"""Where the models of a `PlaneRequest` lie: which three span the plane, and what they are called."""
+"""Where the models of a `PlacedRequest` lie: which three span the plane, and what they are called."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lmc_core.runs.request import ModelsRequest
 if TYPE_CHECKING:
     from lmc_core.models.model import Model
     from lmc_core.paths.plane import Plane
-    from lmc_core.runs.plane import PlaneRequest
+    from lmc_core.runs.plane import PlacedRequest
     from lmc_core.tasks import Examples, Task
 
 Report = Callable[[float, str], None]
@@ -96,14 +96,14 @@ def ends_of(
     return Ends(pair.a, still, pair.b, pair.seconds, pair.function_error)
 
 
-def placed(request: PlaneRequest, models: Sequence[Model], task: Task, examples: Examples, report: Report) -> Placed:
+def placed(request: PlacedRequest, models: Sequence[Model], task: Task, examples: Examples, report: Report) -> Placed:
     """Bring the models of a request into one frame, and span the plane."""
     return {"pair": _pair, "bend": _bend, "three": _three, "random": _random}[request.kind](
         request, models, task, examples, report
     )
 
 
-def _pair(request: PlaneRequest, models: Sequence[Model], task: Task, examples: Examples, report: Report) -> Placed:
+def _pair(request: PlacedRequest, models: Sequence[Model], task: Task, examples: Examples, report: Report) -> Placed:
     from lmc_core.paths.plane import Plane
 
     ends = ends_of(request, models, examples, task, report)
@@ -112,7 +112,7 @@ def _pair(request: PlaneRequest, models: Sequence[Model], task: Task, examples: 
     return Placed(Plane.through(ends.a, ends.end, ends.b), labels, ends.seconds, ends.function_error)
 
 
-def _bend(request: PlaneRequest, models: Sequence[Model], task: Task, examples: Examples, report: Report) -> Placed:
+def _bend(request: PlacedRequest, models: Sequence[Model], task: Task, examples: Examples, report: Report) -> Placed:
     from lmc_core.paths.plane import Plane
     from lmc_core.runs.bend import trained
 
@@ -124,7 +124,7 @@ def _bend(request: PlaneRequest, models: Sequence[Model], task: Task, examples: 
     return Placed(Plane.through(ends.a, ends.end, bend), labels, ends.seconds, ends.function_error, bend=about)
 
 
-def _three(request: PlaneRequest, models: Sequence[Model], task: Task, examples: Examples, report: Report) -> Placed:
+def _three(request: PlacedRequest, models: Sequence[Model], task: Task, examples: Examples, report: Report) -> Placed:
     from lmc_core.paths.plane import Plane
 
     found = [
@@ -140,7 +140,7 @@ def _three(request: PlaneRequest, models: Sequence[Model], task: Task, examples:
     return Placed(plane, labels, seconds, max(errors, default=None))
 
 
-def _random(request: PlaneRequest, models: Sequence[Model], task: Task, examples: Examples, report: Report) -> Placed:
+def _random(request: PlacedRequest, models: Sequence[Model], task: Task, examples: Examples, report: Report) -> Placed:
     from lmc_core.paths.directions import random_plane
 
     return Placed(random_plane(models[0], request.seed), [("A", request.names[0], "a")])

@@ -107,6 +107,7 @@ PASSES: dict[str, Callable[[Any, Facts], float]] = {
     "layers": lambda request, facts: 1 + 2 * facts.parts,
     "alignment": lambda request, facts: 2,
     "plane": lambda request, facts: request.resolution**2 + 3 - facts.there,
+    "point": lambda request, facts: 1,
     "bend": _paths,
     "merge": _merges,
     "orders": lambda request, facts: 2 + request.points + facts.orders * (request.points - 2),
@@ -123,7 +124,7 @@ def measuring(request: ModelsRequest, facts: Facts) -> float:
 def training(request: ModelsRequest, facts: Facts) -> dict[str, float]:
     """Steps times parameters of every bend that is trained, by what tells one from another."""
     steps = getattr(request, "steps", None)
-    if request.what not in ("bend", "plane") or not steps:
+    if request.what not in ("bend", "plane", "point") or not steps:
         return {}
     ends = dict.fromkeys(["none", request.method] if request.what == "bend" else [request.method])
     about = request.digests, request.task, request.classes, request.settings, request.seed, request.learn, steps

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -14,10 +13,10 @@ from lmc_core.figures.export import CONFIG, can_draw_svg, results_json, standalo
 from lmc_core.figures.landscape import HEIGHT, WIDTH, contour_figure
 from lmc_core.figures.landscape_data import Landscape, Route, routes
 from lmc_core.figures.landscape_surface import surface_figure
-from lmc_core.figures.numbers import estimate, number, percent
 from lmc_core.figures.tables import words as cell
 from lmc_core.figures.words import Result, barrier_words
-from lmc_core.ui import address, landscape_controls
+from lmc_core.runs.plane import PlaneRequest
+from lmc_core.ui import address, landscape_controls, landscape_point
 from lmc_core.ui.curves import theme
 
 SIDE = 280  # pixels of what stands beside the picture where there is room
@@ -26,11 +25,11 @@ VIEWS = {"map": "Map", "surface": "Surface"}
 CURVES = 440  # pixels of the comparison of paths
 
 
-def show_picture(key_of_plane: str, bend: Result | None, running: bool, key: str) -> Landscape | None:
+def show_picture(plane: PlaneRequest, bend: Result | None, running: bool, key: str) -> Landscape | None:
     """Show the plane as map or surface with the point beside it; while it is computed, what there is so far.
 
     Args:
-        key_of_plane: of the request.
+        plane: the request.
         bend: result of the curves, if there is one.
         running: whether it is being computed now.
         key: prefix of the widgets' keys.
@@ -39,21 +38,21 @@ def show_picture(key_of_plane: str, bend: Result | None, running: bool, key: str
     st.segmented_control(
         "Picture", list(VIEWS), key=f"{key}_view", format_func=VIEWS.__getitem__, required=True, label_visibility="collapsed"
     )
-    scene, finished = landscape_controls.scene_of(key_of_plane)
+    scene, finished = landscape_controls.scene_of(plane.key)
 
     @st.fragment(run_every=EVERY if running and not finished else None)
     def draw() -> None:
-        now, _ = landscape_controls.scene_of(key_of_plane) if running else (scene, finished)
-        _draw(now, bend, key)
+        now, _ = landscape_controls.scene_of(plane.key) if running else (scene, finished)
+        _draw(now, plane, bend, key)
 
     draw()
     return scene
 
 
-def _draw(scene: Landscape | None, bend: Result | None, key: str) -> None:
+def _draw(scene: Landscape | None, plane: PlaneRequest, bend: Result | None, key: str) -> None:
     paths = paths_of(scene, bend)
-    chosen = None if scene is None else _prepare_point(scene, key)
-    at = point_text(key)
+    chosen = None if scene is None else landscape_point.prepare(scene, key)
+    at = landscape_point.text(key)
     if at is not None and st.query_params.get("at") != at:
         st.query_params["at"] = at  # here, because a moved point runs this fragment alone
     view = st.session_state[f"{key}_view"]
@@ -62,9 +61,9 @@ def _draw(scene: Landscape | None, bend: Result | None, key: str) -> None:
             _chart(scene, paths, chosen, view, key)
         if scene is not None and chosen is not None:
             with st.container(width=SIDE):
-                _move_point(scene, key)
+                landscape_point.move(scene, key)
             with st.container(width=SIDE):
-                _show_point(scene, chosen)
+                landscape_point.show(scene, plane, chosen, key)
     if scene is not None:
         st.caption(words.landscape_caption(scene, paths))
 
@@ -74,7 +73,7 @@ def paths_of(scene: Landscape | None, bend: Result | None) -> list[Route]:
     return [] if scene is None else routes(scene.facts, bend)
 
 
-def _chart(scene: Landscape | None, paths: list[Route], chosen: tuple[int, int] | None, view: str, key: str) -> None:
+def _chart(scene: Landscape | None, paths: list[Route], chosen: tuple[float, float] | None, view: str, key: str) -> None:
     alt = words.landscape_alt(scene, VIEWS[view])
     common: dict[str, Any] = {"theme": None, "config": CONFIG, "alt": alt, "height": HEIGHT}
     if view == "surface":
@@ -84,90 +83,11 @@ def _chart(scene: Landscape | None, paths: list[Route], chosen: tuple[int, int] 
     def clicked() -> None:
         points = st.session_state[f"{key}_map"]["selection"]["points"]
         if points and scene is not None:
-            _choose(scene, *scene.nearest(float(points[0]["x"]), float(points[0]["y"])), key)
+            landscape_point.choose(scene, float(points[0]["x"]), float(points[0]["y"]), key)
 
     st.plotly_chart(
         contour_figure(scene, theme(), paths, chosen), key=f"{key}_map", on_select=clicked, selection_mode="points", **common
     )
-
-
-def _prepare_point(scene: Landscape, key: str) -> tuple[int, int]:
-    """The chosen point as row and column; at first the middle between the first two models."""
-    name, n = f"{key}_at", len(scene.u)
-    if name not in st.session_state:
-        st.session_state[name] = _from_address() or _middle(scene)
-    row, column = (round(share * (n - 1)) for share in st.session_state[name])
-    for axis, index in (("v", row), ("u", column)):
-        st.session_state.setdefault(f"{key}_{axis}_{n}", index)
-    return row, column
-
-
-def _from_address() -> tuple[float, float] | None:
-    """The point that the address names, as shares of the rows and the columns."""
-    try:
-        column, row = (float(part) for part in st.query_params.get("at", "").split(","))
-    except ValueError:
-        return None
-    return (row, column) if 0 <= row <= 1 and 0 <= column <= 1 else None
-
-
-def _middle(scene: Landscape) -> tuple[float, float]:
-    ends = (list(scene.facts.get("points", [])) + [{"u": 0.0, "v": 0.0}])[:2]
-    row, column = scene.nearest(*(float(np.mean([p[axis] for p in ends])) for axis in ("u", "v")))
-    return row / (len(scene.v) - 1), column / (len(scene.u) - 1)
-
-
-def _choose(scene: Landscape, row: int, column: int, key: str) -> None:
-    """Move the point; as a callback, before the sliders are drawn."""
-    n = len(scene.u)
-    st.session_state[f"{key}_at"] = (row / (n - 1), column / (n - 1))
-    st.session_state[f"{key}_v_{n}"], st.session_state[f"{key}_u_{n}"] = row, column
-
-
-def point_text(key: str) -> str | None:
-    """The chosen point as the address has it."""
-    at = st.session_state.get(f"{key}_at")
-    return None if at is None else f"{at[1]:.4g},{at[0]:.4g}"
-
-
-def _move_point(scene: Landscape, key: str) -> None:
-    """Sliders that move the chosen point, for those who cannot click."""
-    n = len(scene.u)
-    st.markdown("**The ring.** Click on the map, or move it here.")
-
-    def moved() -> None:
-        _choose(scene, int(st.session_state[f"{key}_v_{n}"]), int(st.session_state[f"{key}_u_{n}"]), key)
-
-    names = ("First direction", "Second direction") if scene.facts.get("kind") == "random" else ("Along", "Across")
-    for axis, name, values in (("u", names[0], scene.u), ("v", names[1], scene.v)):
-        shown = np.where(np.abs(values) < 1e-9 * np.ptp(values), 0.0, values)
-        st.select_slider(
-            name, range(n), key=f"{key}_{axis}_{n}", on_change=moved, format_func=lambda i, at=shown: number(float(at[i]))
-        )
-
-
-def _show_point(scene: Landscape, chosen: tuple[int, int]) -> None:
-    """Loss and score at the chosen point."""
-    row, column = chosen
-    facts = scene.facts
-    if not scene.measured[row, column]:
-        st.metric(f"Loss ({_unit(facts)})", "\u2013", border=True)
-        st.metric(scene.score_name.capitalize(), "\u2013", border=True)
-        st.caption("This point is not measured yet.")
-        return
-    error = float(scene.stderr[row, column])
-    st.metric(f"Loss ({_unit(facts)})", estimate(float(scene.loss[row, column]), error), border=True)
-    score = float(scene.score[row, column])
-    shown = percent(score) if scene.score_name == "accuracy" else number(score)
-    st.metric(scene.score_name.capitalize(), shown, border=True)
-    if facts.get("kind") != "random":
-        here = scene.u[column], scene.v[row]
-        away = [(p["label"], float(np.hypot(p["u"] - here[0], p["v"] - here[1]))) for p in facts["points"]]
-        st.caption("Distances: " + ", ".join(f"{label} {number(value)}" for label, value in away) + ".")
-
-
-def _unit(facts: Result) -> str:
-    return str(facts.get("unit", "nats")).split(" per ")[0]
 
 
 def show_paths(bend: Result, key: str) -> None:

@@ -40,7 +40,12 @@ class Curve:
 
 
 def show_status(
-    curves: Sequence[Curve], key: str, note: str = "", noun: str = "curve", verbs: tuple[str, str] = ("Run", "Cancel")
+    curves: Sequence[Curve],
+    key: str,
+    note: str = "",
+    noun: str = "curve",
+    verbs: tuple[str, str] = ("Run", "Cancel"),
+    narrow: bool = False,
 ) -> None:
     """Show one line on the state of all curves with the button that fits, and rerun the page when one has arrived.
 
@@ -52,6 +57,7 @@ def show_status(
         note: what is said besides while something is not computed yet.
         noun: what one of them is called; its plural takes an s.
         verbs: on the buttons that start and stop; a page with two of these lines needs two pairs.
+        narrow: whether the button stands below the words, where there is little room beside them.
     """
     refused = st.session_state.pop(f"{key}_refused", None)
     if refused:
@@ -69,8 +75,8 @@ def show_status(
             st.rerun()
         _progress(curves, [now[k] for k in active])
 
-    height = "content" if failed and not active else HEIGHT
-    with st.container(horizontal=True, vertical_alignment="center", height=height, border=False):
+    height = "content" if narrow or failed and not active else HEIGHT
+    with st.container(horizontal=not narrow, vertical_alignment="center", height=height, border=False):
         with st.container(width="stretch"):
             if active:
                 poll()

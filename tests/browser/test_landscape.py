@@ -42,6 +42,18 @@ def test_a_map_grows_and_its_point_follows_a_click(server, visit):
     expect(page.get_by_role("figure", name=re.compile("^Surface of the loss on a plane")).first).to_be_visible(timeout=60_000)
 
 
+def test_the_ring_between_grid_points_is_evaluated_exactly(server, visit):
+    page = visit(server + SMALL + "&at=0.3,0.55")
+    expect(page.get_by_text("The picture is stored")).to_be_visible(timeout=240_000)
+    value = page.get_by_test_id("stMetricValue").first
+    expect(value).to_contain_text("\u2248")
+    page.get_by_role("button", name="Evaluate exactly here").click()
+    expect(page.get_by_text("Evaluated exactly here, on 100 examples.")).to_be_visible(timeout=120_000)
+    expect(value).to_contain_text("\u00b1")
+    again = visit(page.url)
+    expect(again.get_by_text("Evaluated exactly here, on 100 examples.")).to_be_visible(timeout=60_000)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_accessibility(scheme, server, guarded, visit):
     guarded.emulate_media(color_scheme=scheme)

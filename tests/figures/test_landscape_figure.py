@@ -55,19 +55,38 @@ def test_infinite_losses_far_out_are_drawn_at_the_top() -> None:
     assert wild.height[0, 0] == pytest.approx(np.log10(wild.limits[1])) and np.isfinite(wild.height).all()
 
 
+def test_between_points_the_loss_is_bilinear_and_on_them_it_is_theirs() -> None:
+    from scipy.interpolate import RegularGridInterpolator
+
+    there = scene()
+    reference = RegularGridInterpolator((there.v, there.u), there.loss)
+    for u, v in np.random.default_rng(0).uniform([-30, -25], [110, 115], (50, 2)):
+        assert there.between(u, v)["loss"] == pytest.approx(float(reference([[v, u]])[0])) and there.node(u, v) is None
+    for row, column in ((0, 0), (8, 8), (3, 5), (8, 0)):
+        at = float(there.u[column]), float(there.v[row])
+        assert there.node(*at) == (row, column)
+        assert there.between(*at) == {"loss": there.loss[row, column], "score": there.score[row, column]}
+
+
+def test_nothing_is_interpolated_from_what_is_not_measured() -> None:
+    there = scene(measured=2)
+    assert np.isnan(there.between(float(there.u[2]) + 1.0, float(there.v[2]))["loss"])
+    assert there.between(float(there.u[2]), float(there.v[2]))["loss"] == there.loss[2, 2]  # its neighbours do not matter
+
+
 @pytest.mark.parametrize("draw", [contour_figure, surface_figure])
 @pytest.mark.parametrize("theme", ["light", "dark", "paper"])
 @pytest.mark.parametrize("kind", ["pair", "three", "bend", "random"])
 def test_models_and_paths_are_drawn(draw, theme, kind) -> None:
     there = scene(kind)
     paths = routes(there.facts, curves() if kind == "pair" else None)
-    figure = draw(there, theme, paths, (3, 4))
+    figure = draw(there, theme, paths, (12.5, 40.0))
     (models,) = traces(figure, "models")
     assert list(models.x) == [p["u"] for p in there.facts["points"]]
     assert len(paths) == {"pair": 4, "three": 3, "bend": 2, "random": 0}[kind]
     shown = [path for path in paths if not (path.away and draw is surface_figure)]  # their loss is not the surface's
     assert len(traces(figure, "path")) == len(shown)
-    assert len(traces(figure, "chosen")) >= 1
+    assert {(trace.x[0], trace.y[0]) for trace in traces(figure, "chosen")} == {(12.5, 40.0)}
     assert figure.layout.paper_bgcolor in (None, GROUNDS[theme].paper) and "nan" not in str(figure.layout).lower()
 
 

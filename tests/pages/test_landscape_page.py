@@ -8,11 +8,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lmc_core.errors import BadInput
-from lmc_core.ui import landscape_controls, work
+from lmc_core.ui import landscape_controls, landscape_point, work
 from lmc_core.ui.server import script
 from tests.figures.landscape_scene import arrays, curves, facts
 
-PLANE, CURVES = "the plane", "the curves"
+PLANE, CURVES, POINT = "the plane", "the curves", "point {:.6g} {:.6g}"
+STEPS = landscape_point.STEPS
 
 
 @pytest.fixture
@@ -29,6 +30,7 @@ def asked(layer, monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
 
     monkeypatch.setattr(landscape_controls, "requests_of", requests_of)
     monkeypatch.setattr(landscape_controls, "unfinished", lambda key: None)
+    monkeypatch.setattr(landscape_point, "exact_of", lambda plane, chosen: SimpleNamespace(key=POINT.format(*chosen)))
     monkeypatch.setattr(work, "arrays", lambda key: arrays() if key == PLANE else {})
     return found
 
@@ -120,7 +122,7 @@ def test_the_point_moves_by_slider_and_lives_in_the_address(done):
     done.run()
     sliders = {each.label: each for each in done.select_slider}
     start = next(m.value for m in done.metric if m.label == "Loss (nats)")
-    sliders["Across"].set_value(8).run()
+    sliders["Across"].set_value(STEPS).run()
     moved = next(m.value for m in done.metric if m.label == "Loss (nats)")
     assert moved != start
     done.run()
@@ -132,7 +134,67 @@ def test_the_address_brings_the_point_back(done):
     done.query_params["at"] = "0,1"
     done.run()
     values = {each.label: each.value for each in done.select_slider}
-    assert (values["Along"], values["Across"]) == (0, 8)
+    assert (values["Along"], values["Across"]) == (0, STEPS)
+
+
+def loss(at: AppTest) -> str:
+    return next(metric.value for metric in at.metric if metric.label == "Loss (nats)")
+
+
+def test_on_a_point_of_the_grid_the_loss_is_the_measured_one(done):
+    done.query_params["at"] = "0.25,0.5"
+    done.run()
+    grid = arrays()
+    assert loss(done) == f"{grid['loss'][4, 2]:.2f} ± 0.02" and "A point of the grid" in words(done)
+    assert "Evaluate exactly here" not in [each.label for each in done.button]
+
+
+def test_between_points_it_is_interpolated_and_can_be_evaluated(done, layer):
+    done.query_params["at"] = "0.3125,0.5"  # half way between two columns
+    done.run()
+    grid = arrays()
+    middle = (grid["loss"][4, 2] + grid["loss"][4, 3]) / 2
+    assert loss(done) == f"≈ {middle:.2f}" and "Interpolated between measured points" in words(done)
+    button(done, "Evaluate exactly here").click().run()
+    key = POINT.format(-30 + 140 * 0.3125, 45)
+    assert layer.submitted == [(key, False)]
+    layer.job(key, "running", 0.5, "measuring this point")
+    done.run()
+    assert "Cancel this point" in [each.label for each in done.button]
+    layer.job(key, "done", 1.0)
+    layer.results[key] = {"loss": 1.25, "stderr": 0.04, "accuracy": 0.5, "examples": 500}
+    done.run()
+    assert loss(done) == "1.25 ± 0.04" and "Evaluated exactly here, on 500 examples." in words(done)
+    assert f"Between grid points it looks like {middle:.2f}." in words(done)
+    assert "Evaluate exactly here" not in [each.label for each in done.button]
+
+
+def test_a_failed_evaluation_is_one_sentence(done, layer):
+    done.query_params["at"] = "0.3125,0.5"
+    layer.job(POINT.format(-30 + 140 * 0.3125, 45), "failed", error="The worker ended in the middle of this run.")
+    done.run()
+    assert done.error[0].value == "This point was not computed. The worker ended in the middle of this run."
+
+
+def test_an_audience_sees_what_was_evaluated_and_no_button(done, layer, monkeypatch):
+    monkeypatch.setattr(work, "read_only", lambda: True)
+    done.query_params["at"] = "0.3125,0.5"
+    done.run()
+    assert loss(done).startswith("≈") and not done.button
+    layer.results[POINT.format(-30 + 140 * 0.3125, 45)] = {"loss": 1.25, "stderr": 0.04, "accuracy": 0.5, "examples": 500}
+    done.run()
+    assert loss(done) == "1.25 ± 0.04"
+
+
+def test_the_place_survives_the_address_exactly(done):
+    done.run()
+    sliders = {each.label: each for each in done.select_slider}
+    sliders["Along"].set_value(127).run()
+    key = done.session_state["landscape_at"]
+    fresh = AppTest.from_file(str(script("landscape")), default_timeout=30)
+    fresh.query_params["at"] = parameter(done, "at") or ""
+    fresh.run()
+    assert fresh.session_state["landscape_at"] == key == (key[0], 127 / 128)
 
 
 @pytest.mark.parametrize("nonsense", ["", "x,y", "2,0", "0.5", "nan,nan"])

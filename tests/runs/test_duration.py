@@ -149,7 +149,7 @@ def test_points_that_are_measured_already_are_left_out(begun):
     plane = asked(PlaneRequest, resolution=9, kind="pair")
     loss = np.full((9, 9), np.nan)
     loss[:4] = 1.0
-    Unfinished(plane.key).write({}, {"loss": loss}, now=True)
+    Unfinished(plane.key).write({}, {"correct": loss}, now=True)
     assert workload.facts_of(plane).there == 36
     found = expected(begun, plane)
     assert found is not None and found.seconds == pytest.approx((81 + 3 - 36) * 0.5)

@@ -15,6 +15,8 @@ from lmc_core.runs.bend import BendRequest, bend_of
 from lmc_core.runs.bend import compute as compute_bend
 from lmc_core.runs.computations import request_from_json
 from lmc_core.runs.plane import PlaneRequest, compute, make_plane_request, plane_of
+from lmc_core.runs.point import PointRequest, point_of
+from lmc_core.runs.point import compute as compute_point
 from lmc_core.runs.unfinished import Unfinished
 from tests import tiny
 
@@ -171,3 +173,29 @@ def test_refusals_of_models(references) -> None:
     request = make_request(*references, **WORDS)
     with pytest.raises(UnknownName):
         plane_of([request], "flat")
+
+
+def test_a_point_of_the_grid_evaluated_by_itself_is_the_same(references, third) -> None:
+    for request in (
+        make_plane_request(references, resolution=3, **WORDS),
+        make_plane_request([*references, third], resolution=3, **WORDS),
+        make_plane_request(references[:1], resolution=3, span=0.5, **WORDS),
+    ):
+        _, arrays = compute(request)
+        result, own = compute_point(point_of(request, float(arrays["u"][2]), float(arrays["v"][0])))
+        assert result["loss"] == pytest.approx(arrays["loss"][0, 2], abs=1e-5)
+        assert result["stderr"] == pytest.approx(arrays["stderr"][0, 2], abs=1e-5)
+        assert result["accuracy"] == pytest.approx(arrays["correct"][0, 2])
+        assert own["losses"].mean() == pytest.approx(result["loss"], abs=1e-6) and own["correct"].shape == (8,)
+        elsewhere, _ = compute_point(point_of(request, float(arrays["u"][1]), float(arrays["v"][1])))
+        assert abs(elsewhere["loss"] - result["loss"]) > 1e-4
+
+
+def test_a_point_is_one_for_grids_of_all_resolutions(references) -> None:
+    plane = make_plane_request(references, resolution=3, **WORDS)
+    point = point_of(plane, 1 / 3, -0.0)
+    assert request_from_json(point.to_json()) == point and isinstance(point, PointRequest)
+    assert point.key == point_of(replace(plane, resolution=9), 0.33333334, 0.0).key != plane.key
+    assert point.key != point_of(plane, 1 / 3, 0.1).key != point_of(replace(plane, examples=4), 1 / 3, 0.1).key
+    with pytest.raises(BadInput, match="two finite coordinates"):
+        point_of(plane, float("nan"), 0.0)
