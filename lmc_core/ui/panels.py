@@ -14,6 +14,8 @@ from lmc_core.figures.tables import Table, words
 
 SHORT = 12  # rows of a table that does not scroll
 LONG = 2000  # rows that are shown; the download has all
+STILL = {**CONFIG, "staticPlot": True}
+DETAIL = ("barrier", "one standard error")  # traces that a small picture goes without
 
 
 def show_panel(panel: Panel, key: str, numbers: bool = True) -> None:
@@ -50,10 +52,16 @@ def show_numbers(table: Table, key: str, name: str) -> None:
     )  # fmt: skip
 
 
+def show_thumbnail(panel: Panel, key: str) -> None:
+    """Show a panel's figure as the picture of a card: it stands still, and it is quick to draw."""
+    if panel.figure is not None:
+        st.plotly_chart(thumbnail(panel.figure), theme=None, config=STILL, key=key, alt=panel.alt)
+
+
 def thumbnail(figure: go.Figure, height: int = 170) -> go.Figure:
-    """Return a figure without words, brackets and markers, small enough for a card."""
-    small: Any = go.Figure(figure)
-    small.data = [trace for trace in small.data if trace.name != "barrier"]
+    """Return a figure without words, brackets, bands and markers, small enough for a card."""
+    whole: Any = figure
+    small: Any = go.Figure([trace for trace in whole.data if trace.name not in DETAIL], whole.layout)
     small.layout.annotations = ()
     small.update_layout(showlegend=False, height=height, margin={"l": 4, "r": 4, "t": 4, "b": 4}, hovermode=False)
     small.update_xaxes(showticklabels=False, title=None)

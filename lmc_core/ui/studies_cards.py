@@ -7,17 +7,15 @@ import warnings
 import streamlit as st
 
 from lmc_core.errors import LmcError
-from lmc_core.figures.export import CONFIG
 from lmc_core.runs.store import Store, StoreWarning
 from lmc_core.studies.gather import gather
 from lmc_core.studies.study import Study
 from lmc_core.ui import says, work
 from lmc_core.ui.curves import theme
-from lmc_core.ui.panels import thumbnail
+from lmc_core.ui.panels import show_thumbnail
 from lmc_core.ui.studies_data import KEY, act, studies
 
 COLUMNS = 3
-STILL = {**CONFIG, "staticPlot": True}
 
 
 def show_cards() -> None:
@@ -46,10 +44,8 @@ def _card(study: Study) -> None:
     try:
         shown = next(iter(gather(Study(name="a", title="a", entries=study.entries[:1]), Store())), None)
         panels = shown.panels(theme()) if shown and shown.found else []
-        if panels and panels[0].figure is not None:
-            st.plotly_chart(
-                thumbnail(panels[0].figure), theme=None, config=STILL, key=f"{KEY}_card_{study.name}", alt=panels[0].alt
-            )
+        if panels:
+            show_thumbnail(panels[0], f"{KEY}_card_{study.name}")
     except LmcError as error:
         st.caption(says.sentence(error))
     pictures = f"{len(study.entries)} picture{'s' if len(study.entries) != 1 else ''}"

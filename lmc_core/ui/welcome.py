@@ -10,18 +10,17 @@ from typing import Any
 
 import streamlit as st
 
-from lmc_core.figures.export import CONFIG
 from lmc_core.figures.numbers import size
 from lmc_core.figures.style import Theme
 from lmc_core.figures.words import MATCHERS, barrier_words, setting_label
 from lmc_core.ui import work
+from lmc_core.ui.panels import show_thumbnail
 from lmc_core.ui.server import script
 from lmc_core.ui.setting import Setting
 
 Result = Mapping[str, Any]
 SETTINGS = ("Plain average", "Permutations only", "All classes", "All classes, learned")  # what the first picture shows
 CARDS = 6  # studies at the most that are shown as cards
-CARD = 230  # pixels of a card's picture
 POLL = 2.0  # seconds
 
 
@@ -159,12 +158,9 @@ def show_studies(theme: Theme) -> None:
         for column, card in zip(st.columns(3), cards[row : row + 3], strict=False):
             with column.container(border=True, height="stretch"):
                 st.subheader(card.title, anchor=False)
-                panel = work.first_panel(card.name, theme, CARD)
-                if panel is not None and panel.figure is not None:
-                    st.plotly_chart(
-                        panel.figure, theme=None, key=f"start_study_{card.name}", config=CONFIG | {"displayModeBar": False},
-                        alt=panel.alt,
-                    )  # fmt: skip
+                panel = work.first_panel(card.name, theme)
+                if panel is not None:
+                    show_thumbnail(panel, f"start_study_{card.name}")
                 if card.note:
                     st.markdown(card.note if len(card.note) <= 200 else card.note[:197] + "...")
                 st.page_link(

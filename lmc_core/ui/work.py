@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -90,8 +91,9 @@ def require_writable() -> None:
 def shipped() -> list[dict[str, Any]]:
     """Return the barriers that came with the app, each replaced by a newer computation of this person's own."""
     store = Store()
-    keys = {entry.key for entry in Store(store.shipped, store.shipped).list() if entry.request["what"] == "barrier"}
-    return [entry.result for entry in store.list() if entry.key in keys]
+    came = [entry.key for entry in Store(store.shipped, store.shipped).list() if entry.request["what"] == "barrier"]
+    found = [entry for key in came if (entry := store.get(key)) is not None]
+    return [entry.result for entry in sorted(found, key=lambda entry: entry.written, reverse=True)]
 
 
 def jobs(keys: Iterable[str]) -> dict[str, Job]:
@@ -140,16 +142,20 @@ def studies() -> list[Study]:
     return Studies().list()
 
 
-def first_panel(name: str, theme: Theme, height: int) -> Panel | None:
+def first_panel(name: str, theme: Theme) -> Panel | None:
     """Return the first picture of a study, or None when it has none or its results cannot be read."""
     from lmc_core.studies.gather import gather
     from lmc_core.studies.store import Studies
 
     try:
-        shown = gather(Studies().get(name), Store())
-        return next((panel for each in shown for panel in each.panels(theme, height)), None)
+        study = Studies().get(name)
+        for entry in study.entries:  # one by one: nothing is read for the pictures behind the first
+            (shown,) = gather(replace(study, entries=(entry,)), Store())
+            if panels := shown.panels(theme):
+                return panels[0]
     except LmcError:
-        return None
+        pass
+    return None
 
 
 def cancel(keys: Iterable[str]) -> None:

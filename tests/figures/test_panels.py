@@ -151,6 +151,9 @@ def test_a_figure_can_be_made_small(vit):
     (panel,) = panels_of([Found(result) for result in vit])
     small = thumbnail(panel.figure)
     assert not small.layout.annotations and len(panel.figure.layout.annotations) > 3
+    detail = {"barrier", "one standard error"}
+    assert detail <= {trace.name for trace in panel.figure.data}
+    assert detail.isdisjoint(trace.name for trace in small.data)
     heat = thumbnail(go.Figure(go.Heatmap(z=[[1, 2]])))
     assert heat.data[0].showscale is False
 
