@@ -2,6 +2,6 @@
 
 import streamlit as st
 
-from lmc_core.ui.server import ROUTER, routes, say_error
+from lmc_core.ui.server import ROUTER, middleware, routes, say_error
 
-app = st.App(ROUTER, routes=routes(), on_script_error=say_error)
+app = st.App(ROUTER, routes=routes(), middleware=middleware(), on_script_error=say_error)

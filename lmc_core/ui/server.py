@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
+from starlette.middleware import Middleware
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from lmc_core.errors import LmcError
 from lmc_core.places import app_folder, assets
 from lmc_core.ui import says
+from lmc_core.ui.preload import Preload, chart_code
 
 ICON = Path(__file__).with_name("icon.svg")
 ROUTER = Path(__file__).with_name("router.py")
@@ -59,6 +61,11 @@ def there() -> list[str]:
 def routes() -> list[Mount]:
     """Return the addresses that are served as files."""
     return [Mount("/fonts", StaticFiles(directory=assets() / "fonts"), name="fonts")]
+
+
+def middleware() -> list[Middleware]:
+    """Return what is done to the server's answers: the pages name the code that draws charts, so that it comes early."""
+    return [Middleware(Preload, files=chart_code(), pages=frozenset({"", *PAGES}))]
 
 
 def say_error(error: Exception) -> bool:

@@ -43,6 +43,13 @@ def test_every_page_opens_by_a_deep_link_on_a_fresh_server(name, fresh_server, v
     assert fonts
 
 
+def test_the_code_of_charts_comes_once_and_before_it_is_needed(server, visit):
+    asked = visit(server).evaluate("performance.getEntriesByType('resource').map(each => [each.name, each.startTime])")
+    charts = [start for name, start in asked if "PlotlyChart" in name]
+    assert len(charts) == 1
+    assert charts[0] < min(start for name, start in asked if name.endswith("/_stcore/health"))
+
+
 def test_run_reload_and_take_away(server, visit, tmp_path):
     page = visit(server + SMALL)
     expect(page.get_by_text("Not computed yet")).to_be_visible()
