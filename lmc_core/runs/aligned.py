@@ -20,6 +20,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lmc_core.runs.anew import make_way
 from lmc_core.runs.opened import CHECKED, learning_from, seen_rows
 from lmc_core.runs.request import ModelsRequest, PairRequest, digest_of
 from lmc_core.runs.warm import is_warm
@@ -87,6 +88,7 @@ def aligned_pair(
     from lmc_core.matching.problem import HELD
 
     folder = folder_of(request)
+    make_way(folder)
     if (found := _read(folder, models)) is not None:
         report(1.0, "aligned before")
         return found

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmc_core.runs.aligned import make_room
+from lmc_core.runs.anew import make_way
 from lmc_core.runs.opened import CHECKED, learning_from, seen_rows
 from lmc_core.runs.request import ModelsRequest, digest_of
 
@@ -68,6 +69,7 @@ def placed_group(request: ModelsRequest, models: Sequence[Model], examples: Exam
     if request.method == "none":
         return Placed(tuple(common_forms(models)), dict(NOTHING))
     folder = kept_in(request)
+    make_way(folder)
     if (found := _read(folder, models)) is not None:
         report(1.0, "aligned before")
         return found

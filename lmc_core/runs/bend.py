@@ -175,6 +175,7 @@ def trained(request: ModelsRequest, a: Model, b: Model, task: Task, report: Repo
     from lmc_core import places
     from lmc_core.paths.bezier import Bending, BendSettings, Bezier
     from lmc_core.runs.aligned import make_room
+    from lmc_core.runs.anew import make_way
     from lmc_core.runs.opened import learning_from
 
     learning = learning_from(request, task, "bend")
@@ -182,6 +183,7 @@ def trained(request: ModelsRequest, a: Model, b: Model, task: Task, report: Repo
         raise BadInput("A bend is trained on examples of a training split; choose a task that has one.")
     bending = Bending(a, b, BendSettings(steps=getattr(request, "steps", None) or STEPS), learning, report)
     folder = places.home() / "bends" / bending.fingerprint
+    make_way(folder)
     if (found := _read(folder, bending)) is not None:
         report(1.0, "trained before")
         return Bezier(a, b, found[0]), found[1]

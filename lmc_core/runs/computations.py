@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from lmc_core.errors import UnknownName
+from lmc_core.runs.anew import anew
 from lmc_core.runs.result import Request, Result
 from lmc_core.runs.store import Store
 
@@ -64,7 +65,8 @@ def obtain(request: Request, report: Report, store: Store, *, fresh: bool = Fals
         request: what is asked for.
         report: called with the progress; may raise `Cancelled`.
         store: where results lie.
-        fresh: compute even if there is a result, and put the new one in its place.
+        fresh: compute even if there is a result, and put the new one in its place; alignments, frames and bends that earlier
+            runs left on disk are made anew too.
     """
     asked = datetime.now(UTC).isoformat(timespec="microseconds")
 
@@ -78,7 +80,8 @@ def obtain(request: Request, report: Report, store: Store, *, fresh: bool = Fals
         if (found := stored()) is not None:
             return found
         log = _Log(report)
-        result, arrays = compute_function(request.what)(request, log)
+        with anew(fresh):
+            result, arrays = compute_function(request.what)(request, log)
         return store.put(request, result, arrays, log.text(), replace=fresh)
 
 

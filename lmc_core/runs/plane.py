@@ -232,12 +232,13 @@ def _known(request: PlaneRequest, unfinished: Any, grid: Grid) -> Surface:
     import torch
 
     from lmc_core.paths.grid import Surface
+    from lmc_core.runs.anew import is_anew
     from lmc_core.runs.store import Store
 
     found = unfinished.read()
     if found is not None and _lies_on(found[1], grid, 1):
         return Surface(*(torch.from_numpy(found[1][name].copy()) for name in NUMBERS))
-    if (half := half_of(request)) is not None:
+    if (half := half_of(request)) is not None and not is_anew():
         coarse = Store().get(half.key)
         arrays = coarse.arrays() if coarse is not None else {}
         if _lies_on(arrays, grid, 2):

@@ -93,7 +93,8 @@ def show_status(
         todo = [curve.request for curve in missing or curves]
         label = f"{verbs[0]} again" if failed or not missing else verbs[0]
         kind = says.strong() if missing else "secondary"
-        st.button(label, key=f"{key}_run", type=kind, on_click=_act, args=(key, work.submit, todo, not missing))
+        again = None if missing else "Everything is computed anew, alignments and what was learned too; the new results stay."
+        st.button(label, key=f"{key}_run", type=kind, help=again, on_click=_act, args=(key, work.submit, todo, not missing))
 
 
 def _progress(curves: Sequence[Curve], jobs: list[Job]) -> None:

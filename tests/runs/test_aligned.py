@@ -102,3 +102,24 @@ def test_a_full_disk_is_no_reason_to_fail(request_of, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr("safetensors.torch.save_file", full)
     assert compute(request_of())[0]["barrier"] is not None
+
+
+def test_run_again_aligns_again(request_of, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lmc_core.matching import pair
+    from lmc_core.runs.computations import obtain
+    from lmc_core.runs.store import Store
+
+    count: list[int] = []
+    real = pair.align_pair
+    monkeypatch.setattr(pair, "align_pair", lambda *a, **k: count.append(1) or real(*a, **k))
+    request, store = request_of(), Store()
+    first = obtain(request, lambda share, words: None, store)
+    obtain(replace(request, split="validation"), lambda share, words: None, store)
+    assert len(count) == 1  # kept for other data
+    folder = aligned.folder_of(request)
+    before = folder.stat().st_ino
+    second = obtain(request, lambda share, words: None, store, fresh=True)
+    assert len(count) == 2 and folder.is_dir() and folder.stat().st_ino != before  # the new one is kept in its place
+    assert second.result["loss"] == first.result["loss"] and second.written > first.written
+    obtain(replace(request, points=5), lambda share, words: None, store)
+    assert len(count) == 2

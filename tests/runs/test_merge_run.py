@@ -263,3 +263,19 @@ def test_a_choice_is_never_made_on_what_is_reported(three: list[str]) -> None:
 
     with pytest.raises(BadInput, match="chosen on the validation split, which mine does not have"):
         _require_choice({"soup": {}}, ["mine"], ("test",), "test")
+
+
+def test_anew_a_frame_is_found_again(three: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from lmc_core.matching import group
+    from lmc_core.runs.anew import anew
+
+    count: list[int] = []
+    real = group.align_group
+    monkeypatch.setattr(group, "align_group", lambda *a, **k: count.append(1) or real(*a, **k))
+    (request,) = make_merge_requests(three, frames=("reference",), merges=("average",), **WORDS)
+    first, _ = compute(request)
+    compute(request)
+    assert len(count) == 1
+    with anew():
+        again, _ = compute(request)
+    assert len(count) == 2 and again["rows"][0]["measured"] == first["rows"][0]["measured"]

@@ -199,3 +199,19 @@ def test_a_point_is_one_for_grids_of_all_resolutions(references) -> None:
     assert point.key != point_of(plane, 1 / 3, 0.1).key != point_of(replace(plane, examples=4), 1 / 3, 0.1).key
     with pytest.raises(BadInput, match="two finite coordinates"):
         point_of(plane, float("nan"), 0.0)
+
+
+def test_anew_neither_a_bend_nor_a_coarser_grid_is_taken_over(references) -> None:
+    from lmc_core.runs.anew import anew
+
+    Inline().run(make_plane_request(references, resolution=3, **WORDS))
+    fine = make_plane_request(references, resolution=5, **WORDS)
+    assert compute(fine)[0]["gone_on"] == 9
+    said: list[str] = []
+    bend = bend_of(make_request(*references, method="none", **WORDS), steps=2, points=3)
+    for wanted, kept in ((False, False), (False, True), (True, False)):
+        said.clear()
+        with anew(wanted):
+            compute_bend(bend, lambda share, words: said.append(words))
+            assert compute(fine)[0]["gone_on"] == (0 if wanted else 9)
+        assert any("trained before" in words for words in said) is kept
