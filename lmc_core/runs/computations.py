@@ -23,7 +23,7 @@ Compute = Callable[[Any, Report], tuple[dict[str, Any], dict[str, np.ndarray]]]
 
 COMPUTE: dict[str, str | Compute] = {
     what: f"lmc_core.runs.{what}:compute"
-    for what in ("barrier", "group", "layers", "alignment", "plane", "point", "bend", "merge", "orders")
+    for what in ("barrier", "group", "layers", "alignment", "plane", "point", "bend", "merge", "orders", "equivariance")
 }
 REQUESTS: dict[str, str | type] = {
     "barrier": "lmc_core.runs.request:BarrierRequest",
@@ -35,6 +35,7 @@ REQUESTS: dict[str, str | type] = {
     "bend": "lmc_core.runs.bend:BendRequest",
     "merge": "lmc_core.runs.merge:MergeRequest",
     "orders": "lmc_core.runs.orders:OrdersRequest",
+    "equivariance": "lmc_core.runs.equivariance:EquivarianceRequest",
 }
 
 

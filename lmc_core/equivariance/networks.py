@@ -1,0 +1,61 @@
+"""The networks that can be trained towards equivariance, by name; another one is a file with `build` and an entry here."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from lmc_core.equivariance.domains import Domain
+from lmc_core.equivariance.layout import EquivariantLayout
+from lmc_core.errors import UnknownName
+
+
+@dataclass(frozen=True)
+class Network:
+    """A kind of network.
+
+    Attributes:
+        label: for people.
+        module: that holds `build(domain)`.
+        acts: what kinds of groups it takes.
+        steps: of training by default, chosen on validation data; likewise the rest.
+        rate: learning rate.
+        decay: of the weights.
+        batch: examples a step; 0 for all.
+    """
+
+    label: str
+    module: str
+    acts: tuple[str, ...]
+    steps: int = 600
+    rate: float = 0.01
+    decay: float = 1.0
+    batch: int = 0
+
+
+NETWORKS = {
+    "perceptron": Network("Perceptron", "lmc_core.equivariance.perceptron", ("image", "set")),
+    "convolution": Network("Convolution net", "lmc_core.equivariance.convolution", ("image",), 400, 0.01, 1.0, 100),
+    "transformer": Network(
+        "Transformer on patches", "lmc_core.equivariance.transformer", ("image", "set"), 600, 0.003, 1.0, 100
+    ),
+}
+
+
+def build(name: str, domain: Domain, seed: int) -> tuple[nn.Module, EquivariantLayout]:
+    """Return a new network with the start that belongs to a seed, and its layout.
+
+    Raises:
+        UnknownName: there is no network of that name.
+        BadInput: it does not take such inputs.
+    """
+    if name not in NETWORKS:
+        raise UnknownName.of("network", name, NETWORKS)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module, layout = importlib.import_module(NETWORKS[name].module).build(domain)
+    layout.check(module)
+    return module, layout
