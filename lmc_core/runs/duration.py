@@ -71,12 +71,14 @@ def finished_runs(entries: Iterable[Result]) -> list[Finished]:
         entries: of the store, newest first.
     """
     from lmc_core.runs.computations import request_from_json
+    from lmc_core.runs.request import ModelsRequest
 
     found = []
     for entry in entries:
         try:
-            if not entry.shipped and entry.result["seconds"]["evaluate"] > 0:
-                found.append(Finished(request_from_json(entry.request), entry.result, facts_in(entry.result)))  # type: ignore[arg-type]
+            request = request_from_json(entry.request)
+            if not entry.shipped and isinstance(request, ModelsRequest) and entry.result["seconds"]["evaluate"] > 0:
+                found.append(Finished(request, entry.result, facts_in(entry.result)))
         except (LmcError, KeyError, TypeError):  # of another version, or of a kind that measures nothing
             continue
     return found

@@ -14,6 +14,7 @@ from lmc_core.runs.aligned import folder_of, pair_of
 from lmc_core.runs.alignment import AlignmentRequest
 from lmc_core.runs.bend import BendRequest
 from lmc_core.runs.duration import PACE, STEP, Expected, expected_seconds, finished_runs, rounded
+from lmc_core.runs.equivariance import EquivarianceRequest
 from lmc_core.runs.layers import LayersRequest
 from lmc_core.runs.merge import MergeRequest
 from lmc_core.runs.orders import OrdersRequest
@@ -118,6 +119,13 @@ def test_other_devices_and_unknown_kinds_are_not_guessed(begun):
 def test_what_came_with_the_app_was_computed_elsewhere(store):
     put(Store(store.shipped, store.root), asked(examples=100), evaluate=2000.0)
     assert len(store.list()) == 1 and finished_runs(store.list()) == []
+
+
+def test_runs_that_are_not_about_models_tell_nothing(begun):
+    request = EquivarianceRequest()
+    begun.put(request, {"parameters": SIZE, "examples": 400, "seconds": {"train": 9.0, "evaluate": 9.0}}, {})
+    assert [run.request.what for run in finished_runs(begun.list())] == ["barrier"]
+    assert expected(begun, asked(method="weight")) is not None
 
 
 def test_an_alignment_counts_once_and_not_at_all_where_it_is_kept(begun):
