@@ -74,4 +74,6 @@ def _replaced(content: Any, known: Known) -> Any:
 def _short(text: str, known: Known) -> str:
     for place, name in known:  # these may hold spaces, which no pattern can tell from the end of a path
         text = text.replace(place, name)
-    return PLACE.sub(lambda found: last_name(found[0]), text)
+    while (shorter := PLACE.sub(lambda found: last_name(found[0]), text)) != text:  # what is left may look like a place again
+        text = shorter
+    return text
