@@ -3,6 +3,7 @@
 import streamlit as st
 
 from lmc_core.errors import LmcError
+from lmc_core.figures.barrier import legend_height
 from lmc_core.figures.words import barrier_caption, labels_of
 from lmc_core.ui import address, catalogue, cost, curves, parts, says, status, work
 from lmc_core.ui.controls import BOTH, SPLITS, choose_accuracy, choose_classes, choose_kept, choose_pair, choose_task
@@ -59,7 +60,8 @@ except LmcError as error:
 
 results = [line.result for line in lines if line.result is not None]
 labels = labels_of(results)
-curves.show_figure(results, labels, f"{KEY}_figure", height=520 if len(lines) <= 3 else 600)
+height = (520 if len(lines) <= 3 else 600) + legend_height([line.label for line in lines])
+curves.show_figure(results, labels, f"{KEY}_figure", height=height)
 if not results:
     st.caption("Nothing is computed yet for these models. **Run** measures the loss along the straight line between them.")
     st.stop()

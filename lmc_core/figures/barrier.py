@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from lmc_core.figures.barrier_labels import DIRECT, MANY, Labelling, labelling, text_of
 from lmc_core.figures.ends import name_ends
 from lmc_core.figures.layout import fresh, padded, spread, stacked
 from lmc_core.figures.numbers import number, percent
@@ -32,9 +33,6 @@ from lmc_core.figures.words import Result, barrier_caption, barrier_words, label
 HEIGHT = 640  # pixels
 TOP, BOTTOM, GAP, SIDE = 36, 64, 52, 56  # pixels: room for the panels' headings and for the models' names
 SHARE = 0.66  # of the panels' height that the loss gets
-DIRECT = 5  # up to so many lines are labelled at the line, more get a legend
-MANY = 12  # more than so many get one entry of the legend for each meaning, and neither brackets nor bands
-LABEL = 40  # pixels between the centres of two labels of two lines each
 TICK = 0.009  # half the width of a bracket's ends, in units of lam
 
 
@@ -54,14 +52,15 @@ def barrier_figure(
     """
     figure = go.Figure(layout={"template": template(theme), "height": height})
     names = list(labels or labels_of(results))
-    foot = BOTTOM + legend_height(len(results))
+    labelled = labelling(names)
+    foot = BOTTOM + labelled.legend_height
     inner = height - TOP - foot
     upper, lower = SHARE * (inner - GAP), (1 - SHARE) * (inner - GAP)
-    _axes(figure, results, theme, (1 - upper / inner, 1.0), (0.0, lower / inner), foot)
+    _axes(figure, results, theme, (1 - upper / inner, 1.0), (0.0, lower / inner), foot, labelled.legend)
     if not results:
         return figure
     drawn = strokes(list(results), theme)
-    low, high = _loss_range(results, upper)
+    low, high = _loss_range(results, labelled, upper)
     figure.update_yaxes(range=[low, high], selector={"anchor": "x"})
     figure.update_layout(legend_y=-(BOTTOM + 8) / inner)
     _chords(figure, results, theme)
@@ -71,21 +70,19 @@ def barrier_figure(
         return figure
     for result, stroke in zip(results, drawn, strict=True):
         _band(figure, result, stroke)
-    for result, stroke, name in zip(results, drawn, names, strict=True):
-        _line(figure, result, result["loss"], stroke, name, "y", result.get("unit", "nats"), len(results) > DIRECT)
+    for result, stroke, name in zip(results, drawn, labelled.entries, strict=True):
+        _line(figure, result, result["loss"], stroke, name, "y", result.get("unit", "nats"), labelled.legend)
         values = _score(result)
         if values is not None:
             _line(figure, result, values, stroke, name, "y2", str(result.get("score")), False)
     _ends(figure, results, theme)
-    _barriers(figure, results, drawn, names, theme, (low, high), upper)
+    _barriers(figure, results, drawn, labelled, theme, (low, high), upper)
     return figure
 
 
-def legend_height(count: int) -> int:
-    """Return the pixels below the axis that the legend of so many curves takes."""
-    if count <= DIRECT:
-        return 0
-    return 24 * (1 + count // 3) if count <= MANY else 48
+def legend_height(names: Sequence[str]) -> int:
+    """Return the pixels below the axis that the legend of curves of these names takes."""
+    return labelling(names).legend_height
 
 
 def _thin(figure: go.Figure, results: Sequence[Result], names: Sequence[str], theme: Theme) -> None:
@@ -122,7 +119,7 @@ def _array(values: Sequence[float | None]) -> np.ndarray:
     return np.array([np.nan if value is None else value for value in values], dtype=float)
 
 
-def _loss_range(results: Sequence[Result], pixels: float) -> tuple[float, float]:
+def _loss_range(results: Sequence[Result], labelled: Labelling, pixels: float) -> tuple[float, float]:
     """Range of the loss axis that leaves room for the labels above the highest line, and below the lowest."""
     values = np.concatenate([_array(r["loss"]) for r in results] + [_array(r["chord"]) for r in results])
     values = values[np.isfinite(values)]
@@ -133,32 +130,27 @@ def _loss_range(results: Sequence[Result], pixels: float) -> tuple[float, float]
     if len(results) > DIRECT:
         return limits
     for _ in range(3):  # less room for the lines makes larger groups of labels, which need more room
-        _, _, levels, scale = _levels(results, limits, pixels)
-        above = max([28, *(level - scale * (top - limits[0]) + 22 for level in levels)])
-        below = max([28, *(scale * (bottom - limits[0]) - level + 22 for level in levels)])
+        _, _, levels, scale = _levels(results, labelled, limits, pixels)
+        half = labelled.gap / 2 + 2
+        above = max([28, *(level - scale * (top - limits[0]) + half for level in levels)])
+        below = max([28, *(scale * (bottom - limits[0]) - level + half for level in levels)])
         room = max(pixels - above - below, 0.3 * pixels)
         limits = padded(bottom, top, below / room, above / room)
     return limits
 
 
 def _levels(
-    results: Sequence[Result], limits: tuple[float, float], pixels: float
+    results: Sequence[Result], labelled: Labelling, limits: tuple[float, float], pixels: float
 ) -> tuple[list[int], list[tuple[float, float, float]], list[float], float]:
     """Which results have a barrier to show, where each is, the wanted heights of their labels, and pixels per nat."""
     places = {i: place for i, result in enumerate(results) if (place := _top(result)) is not None}
     scale = pixels / (limits[1] - limits[0])
-    gap, clear = _label_sizes(len(results))
     levels = dict.fromkeys(places, 0.0)
     for sign in (1, -1):
         side = [i for i, (_, chord, loss) in places.items() if (loss >= chord) == (sign > 0)]
         heights = [sign * scale * (places[i][2] - limits[0]) for i in side]
-        levels |= {i: sign * level for i, level in zip(side, stacked(heights, gap, clear), strict=True)}
+        levels |= {i: sign * level for i, level in zip(side, stacked(heights, labelled.gap, labelled.clear), strict=True)}
     return list(places), list(places.values()), list(levels.values()), scale
-
-
-def _label_sizes(count: int) -> tuple[int, int]:
-    """Distance of two labels' centres, and of one from its line: two lines of type for up to three labels, then one."""
-    return (LABEL, LABEL // 2 + 3) if count <= 3 else (LABEL // 2 + 2, LABEL // 4 + 6)
 
 
 def _axes(
@@ -168,6 +160,7 @@ def _axes(
     upper: tuple[float, float],
     lower: tuple[float, float],
     foot: int,
+    legend: bool,
 ) -> None:
     ground = GROUNDS[theme]
     first = results[0] if results else {}
@@ -200,7 +193,7 @@ def _axes(
             "tickformat": ".0%" if score == "accuracy" else None,
         },
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -0.14, "yanchor": "top"},
-        showlegend=len(results) > DIRECT,
+        showlegend=legend,
     )
     name_ends(figure, ends, theme, SIDE - 8, SIDE - 8, drop=22)
     for heading, top in ((f"<b>Loss</b> ({split}, {unit})", upper[1]), (f"<b>{score.capitalize()}</b>", lower[1])):
@@ -293,19 +286,19 @@ def _barriers(
     figure: go.Figure,
     results: Sequence[Result],
     drawn: Sequence[Stroke],
-    names: Sequence[str],
+    labelled: Labelling,
     theme: Theme,
     limits: tuple[float, float],
     pixels: float,
 ) -> None:
     """Brackets from the chord to the curve, the highest at its own place and lower ones beside it; labels at the lines."""
-    known, places, wanted, scale = _levels(results, limits, pixels)
+    known, places, wanted, scale = _levels(results, labelled, limits, pixels)
     if not known:
         return
-    gap, clear = _label_sizes(len(results))
+    gap, clear = labelled.gap, labelled.clear
     levels = spread(wanted, gap, gap / 2, pixels - gap / 2)
     order = sorted(range(len(known)), key=lambda k: -abs(places[k][2] - places[k][1]))
-    leftward = -1.0 if places[order[0]][0] <= 0.6 else 1.0  # brackets go to one side, labels to the other
+    leftward = -1.0 if places[order[0]][0] <= 0.55 else 1.0  # brackets go to one side, labels to the other
     taken: list[float] = []
     for k in order:
         i, (lam, chord, loss), level = known[k], places[k], levels[k]
@@ -324,10 +317,10 @@ def _barriers(
         moved = abs(abs(level - at) - clear) > 8
         figure.add_annotation(
             x=lam, y=loss, xref="x", yref="y",
-            text=f"<b>{names[i]}</b>{'<br>' if gap == LABEL else '  '}{barrier_words(results[i], short=True)}",
+            text=text_of(labelled.names[i], barrier_words(results[i], short=True)),
             ax=-leftward * (30 if moved else 12), ay=at - level, xanchor="left" if leftward < 0 else "right", align="left",
             showarrow=True, arrowhead=0, arrowwidth=1.2, arrowcolor=colour if moved else "rgba(0,0,0,0)",
-            font={"size": BODY, "color": colour}, bgcolor=faint(GROUNDS[theme].paper, 0.85), borderpad=0, name="label",
+            font={"size": labelled.size, "color": colour}, bgcolor=faint(GROUNDS[theme].paper, 0.85), borderpad=0, name="label",
         )  # fmt: skip
 
 

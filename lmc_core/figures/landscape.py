@@ -16,7 +16,8 @@ from lmc_core.figures.landscape_data import Landscape, Route
 from lmc_core.figures.numbers import number, percent
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Stroke, Theme, faint, strokes, template
 
-HEIGHT, WIDTH = 650, 620  # pixels; the map is square, and below it is the scale of colours
+HEIGHT, WIDTH = 640, 616  # pixels; the map is square, and above it is the scale of colours
+SIDES = {"l": 62, "r": 20, "t": 58, "b": 48}  # pixels around the map
 LEVELS = 12  # contours
 RAMPS = {  # from low loss to high
     "light": ["#06304f", "#0b4a75", "#1f6a9c", "#4f93bf", "#86b6d6", "#b4d2e6", "#d9e8f2", "#eaf1f6"],
@@ -49,7 +50,7 @@ def contour_figure(
         height: in pixels.
     """
     figure = go.Figure(layout={"template": template(theme), "height": height})
-    figure.update_layout(margin={"l": 62, "r": 24, "t": 12, "b": 106}, showlegend=False, dragmode=False, hovermode="closest")
+    figure.update_layout(margin=SIDES, showlegend=False, dragmode=False, hovermode="closest")
     _axes(figure, scene, theme)
     if scene is None:
         return figure
@@ -107,9 +108,9 @@ def _bar(scene: Landscape, theme: Theme) -> dict[str, Any]:
     return {
         "tickvals": [float(np.log10(v)) for v in values],
         "ticktext": [number(low), *(number(v, digits=2) for v in inside), top],
-        "title": {"text": f"loss ({scene.facts.get('unit', 'nats')})", "side": "bottom", "font": {"size": SMALL}},
+        "title": {"text": f"loss ({scene.facts.get('unit', 'nats')})", "side": "top", "font": {"size": SMALL}},
         "tickfont": {"size": SMALL, "color": GROUNDS[theme].muted}, "tickangle": 0, "orientation": "h", "thickness": 12,
-        "len": 1.0, "lenmode": "fraction", "x": 0.5, "xpad": 0, "yref": "container", "y": 0, "yanchor": "bottom", "ypad": 2,
+        "len": 1.0, "lenmode": "fraction", "x": 0.5, "xpad": 0, "yref": "container", "y": 1, "yanchor": "top", "ypad": 2,
         "outlinewidth": 0,
     }  # fmt: skip
 

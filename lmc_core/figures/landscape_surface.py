@@ -30,7 +30,7 @@ def surface_figure(
     paths = [route for route in paths if not route.away]
     ground = GROUNDS[theme]
     figure = go.Figure(layout={"template": template(theme), "height": height})
-    figure.update_layout(margin={"l": 24, "r": 24, "t": 8, "b": 60}, showlegend=False)
+    figure.update_layout(margin={"l": 24, "r": 24, "t": 58, "b": 8}, showlegend=False)
     if scene is None:
         figure.update_layout(xaxis={"visible": False}, yaxis={"visible": False})
         return figure

@@ -143,9 +143,10 @@ def path_results(facts: Facts) -> list[dict[str, Any]]:
     return found
 
 
-def path_labels(facts: Facts) -> list[str]:
-    """What the paths of a bend's result are called."""
-    return [PATHS[path["name"]] for path in facts["paths"]]
+def path_labels(facts: Facts, short: bool = False) -> list[str]:
+    """What the paths of a bend's result are called; `short` as they are at the lines of a figure."""
+    names = [PATHS[path["name"]] for path in facts["paths"]]
+    return [name.replace(" line", "").replace(" to aligned B", ", aligned") for name in names] if short else names
 
 
 def paths_caption(facts: Facts) -> str:

@@ -10,7 +10,9 @@ from lmc_core.figures.numbers import number
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint, strokes, template
 from lmc_core.figures.words import Result, labels_of
 
-TOP, FOOT, SIDE = 56, 104, 64  # pixels
+TOP, FOOT, SIDE = 52, 104, 64  # pixels
+ROW = 22  # pixels of a row of the legend, of which a phone needs one for every setting
+TALL = 360  # pixels of the figure without its legend
 HATCHES = ("", "/", ".", "x", "-", "+")  # beside the colour, so that nothing depends on it
 
 
@@ -18,7 +20,7 @@ def layers_figure(
     results: Sequence[Result],
     theme: Theme = "light",
     labels: Sequence[str] | None = None,
-    height: int = 380,
+    height: int | None = None,
     field: str = "cost",
 ) -> go.Figure:
     """Draw one group of bars for every part, one bar for every setting.
@@ -27,11 +29,13 @@ def layers_figure(
         results: of `lmc_core.runs.layers.compute`.
         theme: ``light``, ``dark`` or ``paper``.
         labels: of the settings, in the order of the results.
-        height: in pixels.
+        height: in pixels; by default so that the bars have room beside the legend.
         field: ``cost`` of averaging a part, or ``swap`` for putting B's in its place.
     """
     ground = GROUNDS[theme]
-    figure = go.Figure(layout={"template": template(theme), "height": height})
+    rows = ROW * len(results) if len(results) > 1 else 0
+    tall = height or TALL + rows
+    figure = go.Figure(layout={"template": template(theme), "height": tall})
     names = list(labels or labels_of(results))
     parts = list(dict.fromkeys(part for result in results for part in result["parts"]))
     places = [list(level) for level in zip(*map(_levels, parts), strict=True)]
@@ -50,17 +54,18 @@ def layers_figure(
             customdata=list(zip(parts, errors, strict=True)),
             hovertemplate=f"<b>{name}</b><br>%{{customdata[0]}}: %{{y:.3f}} ± %{{customdata[1]:.3f}} nats<extra></extra>",
         )  # fmt: skip
-    what = "averaged with that of the other model" if field == "cost" else "replaced by that of the other model"
+    what = "averaged with" if field == "cost" else "replaced by"
     figure.add_annotation(
-        text=f"<b>Rise of the loss</b> when this part alone is {what} (nats)",
+        text=f"<b>Rise of the loss</b> (nats) when one part alone<br>is {what} that of the other model",
         x=0, xref="paper", xanchor="left", xshift=-SIDE + 8,
-        y=1, yref="paper", yanchor="bottom", yshift=30, showarrow=False, font={"size": BODY}, name="heading",
+        y=1, yref="paper", yanchor="bottom", yshift=8, showarrow=False, align="left", font={"size": BODY}, name="heading",
     )  # fmt: skip
     figure.update_xaxes(tickfont={"size": SMALL}, fixedrange=True, dividercolor=ground.grid)
     figure.update_yaxes(zeroline=True, zerolinecolor=ground.muted, zerolinewidth=1, nticks=6, fixedrange=True)
     figure.update_layout(
-        barmode="group", bargap=0.25, margin={"l": SIDE, "r": 16, "t": TOP, "b": FOOT},
-        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom"}, showlegend=len(results) > 1,
+        barmode="group", bargap=0.25, margin={"l": SIDE, "r": 16, "t": TOP, "b": FOOT + rows},
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -FOOT / (tall - TOP - FOOT - rows), "yanchor": "top"},
+        showlegend=len(results) > 1,
     )  # fmt: skip
     return figure
 

@@ -31,7 +31,7 @@ def draw(found: Sequence[Drawn], labels: Sequence[str], theme: Theme, height: in
     """Draw loss and score over one axis of lambda; a legend for many curves makes it taller."""
     results = [each.result for each in found]
     tall = height or (PAPER if theme == "paper" else HEIGHT)
-    return barrier_figure(results, theme, labels, tall + legend_height(len(results)))
+    return barrier_figure(results, theme, labels, tall + legend_height(labels))
 
 
 def caption(found: Sequence[Drawn], labels: Sequence[str]) -> str:

@@ -112,7 +112,7 @@ def draw_bend(found: Found, labels: Labels, theme: Theme, height: int | None) ->
     """Draw the loss along straight and curved paths."""
     facts = found[0].result
     tall = height or (PAPER if theme == "paper" else HEIGHT)
-    return barrier_figure(landscape_words.path_results(facts), theme, landscape_words.path_labels(facts), tall)
+    return barrier_figure(landscape_words.path_results(facts), theme, landscape_words.path_labels(facts, short=True), tall)
 
 
 def caption_bend(found: Found, labels: Labels) -> str:

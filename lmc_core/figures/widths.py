@@ -14,7 +14,8 @@ from lmc_core.figures.widths_words import pair_name, setting_name
 from lmc_core.figures.words import Result
 
 HEIGHT = 500  # pixels of the curves
-SIDE, TOP, FOOT = 56, 60, 56  # pixels
+SIDE, TOP, FOOT = 56, 40, 56  # pixels
+TALL, ROW = 380, 22  # pixels without the legend, and of one of its rows; on a phone every setting has one
 STEP = 0.16  # between the marks of one pair, in units of the distance of two pairs
 
 
@@ -34,7 +35,7 @@ def against_figure(
     pairs: Sequence[tuple[int, int]],
     reference: Result | None = None,
     theme: Theme = "light",
-    height: int = 400,
+    height: int | None = None,
 ) -> go.Figure:
     """Draw the barriers of several pairs, a column for each.
 
@@ -43,11 +44,12 @@ def against_figure(
         pairs: widths of all columns, in their order; those without results stay empty.
         reference: the plain average of two models of equal width, drawn as a line.
         theme: ``light``, ``dark`` or ``paper``.
-        height: in pixels.
+        height: in pixels; by default so that there is room beside the legend.
     """
     ground = GROUNDS[theme]
-    figure = go.Figure(layout={"template": template(theme), "height": height})
     settings = list(dict.fromkeys((str(r["method"]), setting_name(r)) for widths in pairs for r in found.get(widths, ())))
+    rows = ROW * max(3, len(settings))  # as many as the page has ways to match, so that nothing moves when one comes
+    figure = go.Figure(layout={"template": template(theme), "height": height or TALL + rows})
     for place, (method, name) in enumerate(settings):
         shift = (place - (len(settings) - 1) / 2) * STEP
         marks = [
@@ -63,7 +65,7 @@ def against_figure(
             error_y={"type": "data", "array": [r["barrier_stderr"] for _, r, _ in marks], "thickness": 1.5, "width": 4},
             marker={"color": colour, "symbol": meaning.marker, "size": 11}, meta={"method": method},
             text=["" if r is reference else number(r["barrier"], digits=2) for _, r, _ in marks], textposition="middle right",
-            textfont={"size": SMALL, "color": colour},
+            textfont={"size": SMALL, "color": colour}, cliponaxis=False,
             customdata=[
                 [pair_name(widths), " \u2192 ".join(r["models"]), estimate(r["barrier"], r["barrier_stderr"], "nats")]
                 for _, r, widths in marks
@@ -79,11 +81,11 @@ def against_figure(
             text=f"plain average at equal width {number(reference['barrier'])}", font={"size": SMALL, "color": ground.muted},
             name="reference",
         )  # fmt: skip
-    _axes(figure, pairs, values, theme)
+    _axes(figure, pairs, values, theme, rows)
     return figure
 
 
-def _axes(figure: go.Figure, pairs: Sequence[tuple[int, int]], values: Sequence[float], theme: Theme) -> None:
+def _axes(figure: go.Figure, pairs: Sequence[tuple[int, int]], values: Sequence[float], theme: Theme, rows: int) -> None:
     ground = GROUNDS[theme]
     names = [f"<b>{pair_name(widths)}</b>{'<br>equal widths' if widths[0] == widths[1] else ''}" for widths in pairs]
     figure.update_xaxes(
@@ -94,9 +96,12 @@ def _axes(figure: go.Figure, pairs: Sequence[tuple[int, int]], values: Sequence[
     figure.update_yaxes(range=[low, high], fixedrange=True, nticks=6, zeroline=True, zerolinecolor=ground.grid)
     figure.add_annotation(
         text="<b>Barrier</b> (nats)", x=0, xref="paper", xanchor="left", xshift=-SIDE, y=1, yref="paper", yanchor="bottom",
-        yshift=30, showarrow=False, font={"size": BODY, "color": ground.ink}, name="heading",
+        yshift=10, showarrow=False, font={"size": BODY, "color": ground.ink}, name="heading",
     )  # fmt: skip
     figure.update_layout(
-        margin={"l": SIDE, "r": 24, "t": TOP, "b": FOOT}, hovermode="closest", showlegend=True,
-        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom"},
+        margin={"l": SIDE, "r": 40, "t": TOP, "b": FOOT + rows}, hovermode="closest", showlegend=True,
+        legend={
+            "orientation": "h", "x": 0, "xanchor": "left", "yanchor": "top",
+            "y": -FOOT / (figure.layout.height - TOP - FOOT - rows),
+        },
     )  # fmt: skip

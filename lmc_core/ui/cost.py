@@ -45,7 +45,13 @@ def sentence(expected: Expected | None, memory: int, what: str = "") -> str:
         what: what is done; empty for nothing.
     """
     begin = f"{what}: about" if what else "About"
+    room = whole(size(memory))
     if expected is None:
-        return f"{begin} {size(memory)} of memory; how long it takes on this device is known after a first run."
+        return f"{begin} {room} of memory; how long it takes on this device is known after a first run."
     told = "as finished runs took here" if expected.measured else "estimated from examples × points × parameters"
-    return f"{begin} {rounded(expected.seconds)} and {size(memory)} of memory, {told}."
+    return f"{begin} {whole(rounded(expected.seconds))} and {room} of memory, {told}."
+
+
+def whole(amount: str) -> str:
+    """Return a number and its unit that stay on one line."""
+    return amount.replace(" ", "\u00a0")

@@ -26,6 +26,11 @@ def theme() -> Theme:
     return "dark" if st.context.theme.type == "dark" else "light"
 
 
+def phone() -> bool:
+    """Whether the reader holds a phone, whose browsers say "Mobi"; a square picture is then as low as it is narrow."""
+    return "Mobi" in st.context.headers.get("User-Agent", "")
+
+
 def show_figure(results: Sequence[Result], labels: Sequence[str], key: str, height: int = 520) -> None:
     """Draw the curves with an accessible name; without results the axes keep the place."""
     spoken = "; ".join(f"{label}: {barrier_words(result)}" for label, result in zip(labels, results, strict=True))

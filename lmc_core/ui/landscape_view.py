@@ -17,12 +17,13 @@ from lmc_core.figures.tables import words as cell
 from lmc_core.figures.words import Result, barrier_words
 from lmc_core.runs.plane import PlaneRequest
 from lmc_core.ui import address, landscape_controls, landscape_point
-from lmc_core.ui.curves import theme
+from lmc_core.ui.curves import phone, theme
 
 SIDE = 280  # pixels of what stands beside the picture where there is room
 EVERY = 1.5  # seconds between two pictures while one grows
 VIEWS = {"map": "Map", "surface": "Surface"}
-CURVES = 440  # pixels of the comparison of paths
+NARROW = 400  # pixels of height of the map on a phone
+CURVES = 520  # pixels of the comparison of paths
 
 
 def show_picture(plane: PlaneRequest, bend: Result | None, running: bool, key: str) -> Landscape | None:
@@ -75,9 +76,10 @@ def paths_of(scene: Landscape | None, bend: Result | None) -> list[Route]:
 
 def _chart(scene: Landscape | None, paths: list[Route], chosen: tuple[float, float] | None, view: str, key: str) -> None:
     alt = words.landscape_alt(scene, VIEWS[view])
-    common: dict[str, Any] = {"theme": None, "config": CONFIG, "alt": alt, "height": HEIGHT}
+    height = NARROW if phone() else HEIGHT
+    common: dict[str, Any] = {"theme": None, "config": CONFIG, "alt": alt, "height": height}
     if view == "surface":
-        st.plotly_chart(surface_figure(scene, theme(), paths, chosen), key=f"{key}_surface", **common)
+        st.plotly_chart(surface_figure(scene, theme(), paths, chosen, height), key=f"{key}_surface", **common)
         return
 
     def clicked() -> None:
@@ -86,7 +88,11 @@ def _chart(scene: Landscape | None, paths: list[Route], chosen: tuple[float, flo
             landscape_point.choose(scene, float(points[0]["x"]), float(points[0]["y"]), key)
 
     st.plotly_chart(
-        contour_figure(scene, theme(), paths, chosen), key=f"{key}_map", on_select=clicked, selection_mode="points", **common
+        contour_figure(scene, theme(), paths, chosen, height),
+        key=f"{key}_map",
+        on_select=clicked,
+        selection_mode="points",
+        **common,
     )
 
 
@@ -95,7 +101,8 @@ def show_paths(bend: Result, key: str) -> None:
     results, labels = words.path_results(bend), words.path_labels(bend)
     spoken = "; ".join(f"{label}: {barrier_words(result)}" for label, result in zip(labels, results, strict=True))
     st.plotly_chart(
-        barrier_figure(results, theme(), labels, CURVES), theme=None, config=CONFIG, key=f"{key}_paths",
+        barrier_figure(results, theme(), words.path_labels(bend, short=True), CURVES),
+        theme=None, config=CONFIG, key=f"{key}_paths",
         alt=f"Loss and score along straight and curved paths. Barriers: {spoken}.",
     )  # fmt: skip
     st.caption(words.paths_caption(bend))

@@ -1,10 +1,11 @@
 import copy
 import math
+import re
 
 import numpy as np
 import pytest
 
-from lmc_core.figures.barrier import BOTTOM, DIRECT, GAP, HEIGHT, SHARE, TOP, barrier_figure, objective_figure
+from lmc_core.figures.barrier import BOTTOM, DIRECT, GAP, HEIGHT, SHARE, TOP, barrier_figure, legend_height, objective_figure
 from lmc_core.figures.style import MEANINGS
 from lmc_core.figures.words import barrier_caption, labels_of, setting_label
 
@@ -75,10 +76,52 @@ def test_units_of_text_models(gpt2):
 @pytest.mark.parametrize("factors", [(1, 0.5, 0.1), (1, 0.99, 0.98), (1, 1, 1, 1, 1), (1, 0.9, 0.3, 0.28, 0.25), (-1, -0.9, 1)])
 def test_labels_do_not_overlap(vit, factors):
     heights = sorted(label_heights(barrier_figure([scaled(vit[0], factor) for factor in factors])))
-    gap = 40 if len(factors) <= 3 else 22
+    gap = 40 if len(factors) <= 3 else 34
     assert all(other - one >= gap - 1e-6 for one, other in zip(heights, heights[1:], strict=False))
     inner = SHARE * (HEIGHT - TOP - BOTTOM - GAP)
     assert heights[0] >= gap / 2 - 1e-6 and heights[-1] <= inner - gap / 2 + 1e-6
+
+
+PHONE = 390 - 2 * 16  # pixels of a phone's width beside the page's own margins
+
+
+def written(figure) -> list[tuple[float, str]]:
+    """Every label as the lambda it stands at, and its widest line without marks."""
+    lines = lambda text: [re.sub("<[^>]*>", "", line) for line in text.split("<br>")]  # noqa: E731
+    return [(label, max(lines(label.text), key=len)) for label in named(figure, "label")]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["Plain average"],
+        ["Plain average", "Permutations only", "All classes, activation matching"],
+        ["Permuted units; orthogonal residual, learned, 300 steps", "Plain average, validation split"],
+        ["Straight", "Straight, aligned", "Curve", "Curve, aligned"],
+        ["Straight line to aligned B", "Orthogonal residual; permuted heads, units", "a", "b", "c"],
+    ],
+)
+def test_no_label_is_cut_on_a_phone(vit, names):
+    figure = barrier_figure([scaled(vit[0], 1 - 0.1 * i) for i in range(len(names))], labels=names)
+    left, right = figure.layout.margin.l, figure.layout.margin.r
+    assert len(written(figure)) == len(names)
+    for label, widest in written(figure):
+        place = left + (label.x + 0.02) / 1.04 * (PHONE - left - right) + label.ax
+        wide = len(widest) * label.font.size * 0.5
+        assert label.xanchor == "left" and place + wide <= PHONE, (widest, place + wide)
+    legend = [line for trace in figure.data if trace.showlegend for line in trace.name.split("<br>")]
+    assert all(len(line) <= 42 for line in legend)
+    said = " ".join(text.replace("<br>", " ") for text in [*legend, *(label.text for label, _ in written(figure))])
+    assert all(name in said for name in names)  # nothing is left out
+
+
+def test_long_names_of_many_curves_stand_in_a_legend_with_room_of_its_own(vit):
+    long = [f"Orthogonal residual; permuted heads, units {i}" for i in range(4)]
+    results = [scaled(vit[0], 1 - 0.1 * i) for i in range(4)]
+    one, other = barrier_figure(results, labels=["a", "b", "c", "d"]), barrier_figure(results, labels=long)
+    assert not one.layout.showlegend and other.layout.showlegend
+    assert other.layout.margin.b - one.layout.margin.b == legend_height(long) > legend_height(["a", "b", "c", "d"]) == 0
+    assert "<b>1.83 ± 0.02 nats</b>" in [label.text for label in named(other, "label")]
 
 
 def test_brackets_stand_beside_each_other(vit):

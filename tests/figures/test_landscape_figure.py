@@ -175,7 +175,9 @@ def test_paths_are_curves_of_the_figure_of_barriers() -> None:
     results, labels = path_results(curves()), path_labels(curves())
     assert labels == ["Straight line", "Straight line to aligned B", "Curve", "Curve to aligned B"]
     assert [result["method"] for result in results] == ["none", "weight", "bend", "bend"]
-    figure = barrier_figure(results, "light", labels)
+    short = path_labels(curves(), short=True)
+    assert short == ["Straight", "Straight, aligned", "Curve", "Curve, aligned"]
+    figure = barrier_figure(results, "light", short)
     assert [note.text for note in figure.layout.annotations if note.name == "label" and "Curve" in note.text]
     assert "Curve: barrier 0.20 \u00b1 0.02 nats." in paths_caption(curves())
     assert [row[0] for row in paths_table(curves()).rows] == labels

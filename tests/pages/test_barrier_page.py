@@ -258,4 +258,4 @@ def test_a_waiting_run_says_how_many_come_first(at, layer):
 
 def test_a_run_says_what_it_takes_before_it_starts(at, layer):
     at.run()
-    assert "About 40 s and 345 MB of memory, as finished runs took here." in words(at)
+    assert "About 40\u00a0s and 345\u00a0MB of memory, as finished runs took here." in words(at)

@@ -58,7 +58,7 @@ def test_empty_says_what_to_do_and_offers_mixtures_alone(at, asked):
     assert not at.exception
     assert [len(box.options) for box in at.selectbox[:2]] == [2, 2]
     assert "Not computed yet: All orders." in words(at) and "Nothing is computed yet" in words(at)
-    assert "42 orders of 9 points: about 40 s and 345 MB of memory" in words(at)
+    assert "42 orders of 9 points: about 40\u00a0s and 345\u00a0MB of memory" in words(at)
     assert asked[-1] == (
         "mix-s0", "mix-s1", "weight.residual-orthogonal.units-permutation.value-output-invertible.experts-permutation",
         "test", 16, 9, "plays",

@@ -64,7 +64,10 @@ def parameter(at: AppTest, name: str) -> str | None:
 def test_empty_says_what_to_do(at, asked):
     at.run()
     assert not at.exception
-    assert "Not computed yet: Plane, Curved paths. 289 points and 600 steps of training: about 40 s and 345 MB" in words(at)
+    assert (
+        "Not computed yet: Plane, Curved paths. 289 points and 600 steps of training: about 40\u00a0s and 345\u00a0MB"
+        in words(at)
+    )
     assert "Nothing is computed yet" in words(at)
     assert len(at.get("plotly_chart")) == 1  # empty axes
     names, setting, choice, task = asked[-1]

@@ -85,7 +85,7 @@ def test_empty(at, asked):
     at.run()
     assert not at.exception
     assert "Not computed yet: As they are, Onto one model, Universe. " in words(at)
-    assert "About 40 s and 345 MB of memory, as finished runs took here." in words(at)
+    assert "About 40\u00a0s and 345\u00a0MB of memory, as finished runs took here." in words(at)
     assert "Nothing is computed yet for these models" in words(at)
     chosen, classes = asked[-1]
     assert chosen.names == ("vit-fashion-s0", "vit-fashion-s1", "vit-fashion-s2") and classes == {}

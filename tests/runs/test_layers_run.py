@@ -48,6 +48,16 @@ def test_a_bar_for_every_part_and_setting(results: list[dict], theme) -> None:
     assert [trace.marker.pattern.shape for trace in figure.data] == ["", "/"]  # not by colour alone
 
 
+def test_heading_and_legend_fit_a_phone(results: list[dict]) -> None:
+    figure = layers_figure(results)
+    (heading,) = [note for note in figure.layout.annotations if note.name == "heading"]
+    assert max(map(len, heading.text.replace("<b>", "").replace("</b>", "").split("<br>"))) <= 46
+    foot = figure.layout.margin.b
+    inner = figure.layout.height - figure.layout.margin.t - foot
+    assert foot + figure.layout.legend.y * inner == pytest.approx(22 * len(results))  # a row each below the names of the parts
+    assert layers_figure(results[:1]).layout.margin.b == foot - 44
+
+
 def test_the_caption_says_which_part_costs_most(results: list[dict]) -> None:
     text = layers_caption(results, ["plain", "aligned"])
     worst = max(zip(results[0]["cost"], results[0]["parts"], strict=True))[1]
