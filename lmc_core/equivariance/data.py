@@ -57,6 +57,11 @@ class Sample:
         """Number of examples."""
         return len(self.labels)
 
+    def first(self, count: int) -> Sample:
+        """The first examples, whole orbits of them, at most `count` rows but one orbit at least."""
+        rows = max(count // self.orbits, 1) * self.orbits
+        return Sample(self.inputs[:rows], self.labels[:rows], self.orbits)
+
     def to(self, device: str, dtype: torch.dtype) -> Sample:
         """The same examples on a device, the inputs in a type."""
         return Sample(self.inputs.to(device, dtype), self.labels.to(device), self.orbits)

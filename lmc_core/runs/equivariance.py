@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Report = Callable[[float, str], None]
 ALGORITHM = 1  # raised whenever the same request would give other numbers
 SHARES = 21  # points of a path to the projection
+ROWS = 400  # examples that the plane is measured on, at the most
 SIDE = 17  # points along a side of the plane over two entries of gamma
 SHOWN = 6  # examples whose positions are shown
 TRAINED = 0.7  # share of the progress
@@ -269,8 +270,9 @@ def _measure(
     report(TRAINED, "measuring the plane of two layers")
     arrays = trace.arrays()
     values = torch.linspace(*extent(arrays["trace.gamma"]), SIDE)
+    few = held.first(ROWS)
     layers = (0, min(1, len(relaxed.layers) - 1))
-    arrays |= {"plane.value": values.numpy(), "plane.loss": plane(relaxed, gamma, layers, values.to(gamma), held).numpy()}
+    arrays |= {"plane.value": values.numpy(), "plane.loss": plane(relaxed, gamma, layers, values.to(gamma), few).numpy()}
     report(0.9, "following examples through their positions")
     still = sample(request.source, "upright", domain_of_request(request), request.split, request.seed)
     chosen = _of_each_class(still.labels.tolist())[:SHOWN]
@@ -284,7 +286,7 @@ def _measure(
     with torch.no_grad():
         written = relaxed.module_at(gamma)(inputs)
         apart = (written - relaxed(inputs, gamma)).abs().max() / written.abs().max()
-    end = {**trace.end(gamma), "plane_layers": list(layers), "function_error": float(apart)}
+    end = {**trace.end(gamma), "plane_layers": list(layers), "plane_examples": len(few), "function_error": float(apart)}
     return end, arrays
 
 
