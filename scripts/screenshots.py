@@ -10,13 +10,10 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
-from lmc_core.ui.launch import ADDRESS, answers, command, free_port
+from lmc_core.ui.launch import serving
 from lmc_core.ui.server import there
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,20 +37,8 @@ def main() -> int:
     parser.add_argument("--only", choices=PAGES)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    port = free_port(8700)
-    with tempfile.TemporaryDirectory() as home:
-        environment = {**os.environ, "LMC_HOME": os.environ.get("LMC_HOME", home)}
-        server = subprocess.Popen(command(port), env=environment, stdout=subprocess.DEVNULL)
-        try:
-            while not answers(f"http://{ADDRESS}:{port}"):
-                if server.poll() is not None:
-                    print("The server ended before it answered.", file=sys.stderr)
-                    return 1
-                time.sleep(0.2)
-            take(f"http://{ADDRESS}:{port}", options.out, options.only)
-        finally:
-            server.terminate()
-            server.wait()
+    with tempfile.TemporaryDirectory() as home, serving({"LMC_HOME": os.environ.get("LMC_HOME", home)}, 8700) as address:
+        take(address, options.out, options.only)
     return 0
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 import webbrowser
+from collections.abc import Iterator, Mapping
 
 from lmc_core.errors import BadInput, LmcError
 from lmc_core.places import app_folder
@@ -19,7 +22,7 @@ ADDRESS = "127.0.0.1"
 FIRST_PORT = 8501
 PATIENCE = 60.0  # seconds until the server must answer
 
-# What keeps the app private must hold whatever a person's own Streamlit settings say; the look comes from the
+# What keeps the app private, and quick, must hold whatever a person's own Streamlit settings say; the look comes from the
 # `.streamlit/config.toml` beside app.py, which Streamlit reads from any working directory.
 OPTIONS = {
     "server.address": ADDRESS,
@@ -30,6 +33,9 @@ OPTIONS = {
     "browser.gatherUsageStats": "false",
     "browser.serverAddress": ADDRESS,
     "global.developmentMode": "false",
+    # An installed app does not change while it runs; looking whether it did takes 0.2 to 0.4 s after each run of a page, and
+    # nobody is answered meanwhile. `streamlit run app.py` still looks, for those who work on the pages.
+    "server.fileWatcherType": "none",
 }
 
 
@@ -94,6 +100,35 @@ def launch(port: int | None = None, browser: bool = True, read_only: bool = Fals
         return 0
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+@contextlib.contextmanager
+def serving(environment: Mapping[str, str], first: int = FIRST_PORT) -> Iterator[str]:
+    """Run a server of one's own while the block runs.
+
+    Args:
+        environment: variables beside those of this process, such as LMC_HOME.
+        first: port from which on a free one is looked for.
+
+    Yields:
+        Its address, once it answers.
+
+    Raises:
+        LmcError: it ended before it answered, or did not answer in time.
+    """
+    port = free_port(first)
+    address = f"http://{ADDRESS}:{port}"
+    server = subprocess.Popen(command(port), env={**os.environ, **environment}, stdout=subprocess.DEVNULL)
+    try:
+        end = time.monotonic() + PATIENCE
+        while not answers(address):
+            if server.poll() is not None or time.monotonic() > end:
+                raise LmcError("The server did not start; what it said of the reason is above.")
+            time.sleep(0.1)
+        yield address
+    finally:
+        server.terminate()
+        server.wait()
 
 
 def answers(address: str) -> bool:

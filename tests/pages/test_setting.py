@@ -1,6 +1,10 @@
+import tomllib
+
 import pytest
+from streamlit import config
 
 from lmc_core.errors import BadInput
+from lmc_core.places import app_folder
 from lmc_core.ui.launch import OPTIONS, command, free_port, launch
 from lmc_core.ui.setting import PLAIN, Setting, all_classes, only_permutations
 from tests.pages.conftest import LARGEST
@@ -30,6 +34,23 @@ def test_the_command_line_keeps_the_app_private():
     assert "--server.address=127.0.0.1" in line and "--server.port=8765" in line
     assert "--browser.gatherUsageStats=false" in line
     assert OPTIONS["server.enableXsrfProtection"] == "true"
+
+
+def options_of(table: dict, before: str = "") -> list[str]:
+    """The full names of the options in a file of settings."""
+    found = []
+    for name, value in table.items():
+        found += options_of(value, f"{before}{name}.") if isinstance(value, dict) else [before + name]
+    return found
+
+
+def test_streamlit_knows_every_option():
+    file = options_of(tomllib.loads((app_folder() / ".streamlit" / "config.toml").read_text()))
+    assert {"runner.postScriptGC", "theme.light.primaryColor"} <= set(file)
+    for name in (*file, *OPTIONS):
+        config.get_option(name)  # raises for a name that this version does not have
+    with pytest.raises(RuntimeError):
+        config.get_option("runner.noSuchOption")
 
 
 def test_ports():
