@@ -63,7 +63,7 @@ bend = wanted[1].result if curves is not None else None
 running = any(job.active for job in work.jobs([plane.key]).values())
 scene = landscape_view.show_picture(plane, bend, running, KEY)
 if scene is None and not running:
-    landscape_view.show_empty(KEY)
+    landscape_view.show_empty(setting.method)
 if bend is not None:
     st.header("Along the paths", anchor=False)
     landscape_view.show_paths(bend, KEY)

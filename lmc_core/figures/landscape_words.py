@@ -26,6 +26,11 @@ PATHS = {
     "bend-aligned": "Curve to aligned B",
 }
 
+HARD = (
+    "Soft matching is drawn at its hard end: every soft match has become an assignment there, so that B aligned computes what "
+    "B does. The line to the soft end, which is another function, is on the page Barrier."
+)
+
 
 def landscape_caption(scene: Landscape, paths: Sequence[Route] = ()) -> str:
     """Return a caption for a plane that would stand in a paper, in plain text.
@@ -48,6 +53,8 @@ def landscape_caption(scene: Landscape, paths: Sequence[Route] = ()) -> str:
     else:
         sentences.append("Colours are logarithmic in the loss.")
     sentences += _places(facts)
+    if facts.get("method") == "soft":
+        sentences.append(HARD)
     sentences += [
         f"The {route.label} lies outside of this plane, its bend {number(route.away)} from it; drawn is its projection."
         for route in paths
@@ -167,6 +174,8 @@ def paths_caption(facts: Facts) -> str:
             f"Aligned by {_how(facts)}. All ends are in the canonical form of these classes, between which the straight line "
             "is another than between the checkpoints as they were saved."
         )
+    if facts.get("method") == "soft":
+        parts.append(HARD)
     return " ".join(parts)
 
 

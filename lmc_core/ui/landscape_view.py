@@ -146,11 +146,12 @@ def show_downloads(scene: Landscape, bend: Result | None, key: str) -> None:
             )  # fmt: skip
 
 
-def show_empty(key: str) -> None:
-    """Say what to do where nothing is computed."""
+def show_empty(method: str) -> None:
+    """Say what to do where nothing is computed, and what a method will be drawn as."""
     st.caption(
         "Nothing is computed yet for these models. **Run** measures the loss on the plane, coarse to fine and from the centre "
         "outwards; the map grows while it does, and what is there stays when you cancel."
+        + (f" {words.HARD}" if method == "soft" else "")
     )
 
 

@@ -171,6 +171,12 @@ def test_captions_of_every_kind_name_the_models() -> None:
     assert "Distances from A: B aligned 80.0, B 98.5." in landscape_caption(scene())
 
 
+def test_soft_matching_is_said_to_be_drawn_at_its_hard_end() -> None:
+    assert "drawn at its hard end" in landscape_caption(scene(method="soft"))
+    assert "drawn at its hard end" in paths_caption({**curves(), "method": "soft"})
+    assert "hard end" not in landscape_caption(scene()) + paths_caption(curves())
+
+
 def test_paths_are_curves_of_the_figure_of_barriers() -> None:
     results, labels = path_results(curves()), path_labels(curves())
     assert labels == ["Straight line", "Straight line to aligned B", "Curve", "Curve to aligned B"]

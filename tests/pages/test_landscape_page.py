@@ -75,6 +75,12 @@ def test_empty_says_what_to_do(at, asked):
     assert setting.startswith("weight.residual-orthogonal") and (choice.kind, choice.resolution) == ("pair", 17)
 
 
+def test_soft_matching_says_which_end_is_drawn(at):
+    at.query_params["method"] = "soft"
+    at.run()
+    assert not at.exception and "Soft matching is drawn at its hard end" in words(at)
+
+
 def test_run_running_and_cancel(at, layer):
     at.run()
     button(at, "Run").click().run()

@@ -215,3 +215,9 @@ def test_anew_neither_a_bend_nor_a_coarser_grid_is_taken_over(references) -> Non
             compute_bend(bend, lambda share, words: said.append(words))
             assert compute(fine)[0]["gone_on"] == (0 if wanted else 9)
         assert any("trained before" in words for words in said) is kept
+
+
+def test_of_soft_matching_the_hard_end_is_drawn(references) -> None:
+    result, _ = compute(make_plane_request(references, resolution=3, method="soft", settings={"temperature": 0.1}, **WORDS))
+    _, moved, b = result["points"]
+    assert result["function_error"] < 1e-5 and moved["loss"] == pytest.approx(b["loss"], abs=1e-5)  # as the caption says
