@@ -263,6 +263,7 @@ def _measure(
     """What is measured once the training is over: facts and arrays."""
     import torch
 
+    from lmc_core.equivariance.copies import Copies, measure_copies
     from lmc_core.equivariance.data import sample
     from lmc_core.equivariance.measures import plane, strip
     from lmc_core.equivariance.tracing import extent
@@ -286,7 +287,9 @@ def _measure(
     with torch.no_grad():
         written = relaxed.module_at(gamma)(inputs)
         apart = (written - relaxed(inputs, gamma)).abs().max() / written.abs().max()
+    report(0.95, "comparing the network with its moved copies")
     end = {**trace.end(gamma), "plane_layers": list(layers), "plane_examples": len(few), "function_error": float(apart)}
+    end["copies"] = measure_copies(Copies(request.network, relaxed.module, relaxed.layout, weights), held)
     return end, arrays
 
 
