@@ -1,4 +1,4 @@
-"""Lecture: ten steps for a hall, one idea each, a question before the answer, a picture that can be touched."""
+"""Lecture: eleven steps for a hall, one idea each, a question before the answer, a picture that can be touched."""
 
 import pandas as pd
 import streamlit as st

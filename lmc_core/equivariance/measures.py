@@ -70,10 +70,12 @@ def gauge(relaxed: Relaxed, sample: Sample) -> Tensor:
     """-dJ/dgamma at gamma = 0 in nats, `[layers]`: how much the data would gain from each layer's free part.
 
     Zero to rounding on data that the group maps to itself, whatever the weights: J is invariant there, so its gradient at an
-    equivariant point is equivariant, and (I - P) Wn is orthogonal to that (symmetric criticality, Palais 1979).
+    equivariant point is equivariant, and (I - P) Wn is orthogonal to that (symmetric criticality, Palais 1979). In float64, so
+    that what is zero is seen to be (but on ``mps``, which has none).
     """
-    gamma = torch.zeros_like(relaxed.ones()).requires_grad_(True)
-    loss = cross_entropy(relaxed(sample.inputs, gamma), sample.labels)
+    exact = relaxed if sample.inputs.device.type == "mps" else relaxed.double()
+    gamma = torch.zeros_like(exact.ones()).requires_grad_(True)
+    loss = cross_entropy(exact(sample.inputs.to(gamma), gamma), sample.labels)
     return -torch.autograd.grad(loss, gamma)[0].detach()
 
 

@@ -78,6 +78,13 @@ class Relaxed:
         first = next(iter(self.free.values()))
         return torch.ones(len(self.layers), dtype=first.dtype, device=first.device)
 
+    def double(self) -> Relaxed:
+        """The same network in float64, with weights of its own."""
+        made = copy.copy(self)
+        made.equivariant = {name: tensor.detach().double() for name, tensor in self.equivariant.items()}
+        made.free = {name: tensor.detach().double() for name, tensor in self.free.items()}
+        return made
+
     def dimensions(self) -> list[list[int]]:
         """For each layer how many dimensions its equivariant weights have, and how many all have."""
         found = [[0, 0] for _ in self.layers]

@@ -16,6 +16,7 @@ from lmc_core.figures.style import MEANINGS, faint
 
 if TYPE_CHECKING:
     from lmc_core.lecture.averages import Averages
+    from lmc_core.lecture.positions import Positions
 
 SETTINGS = {"plain": "plain", "permutations": "permutation", "weight": "orthogonal", "learned": "learned"}
 SHORT = {"plain": "plain average", "permutations": "permutations", "weight": "all, by weights", "learned": "all, learned"}
@@ -74,14 +75,65 @@ def average_figure(data: Averages, look: Look, at: int, classes: Sequence[str]) 
     )
     heading(figure, look, "loss, nats", 0, xanchor="left", xshift=-36 * look.scale)
     answers = [(str(classes[int(said)]), bool(said == true)) for said, true in zip(data.answers[at], data.targets, strict=True)]
-    _answers(figure, look, data.images, answers)
+    _answers(figure, look, data.images, answers, 3)
     heading(figure, look, f"what this network says: {percent(data.accuracy[at], 0)} right", 0.76)
     return figure
 
 
-def _answers(figure: go.Figure, look: Look, images: np.ndarray, answers: Sequence[tuple[str, bool]]) -> None:
-    """Images in rows of three with the answer below each, wrong ones struck out."""
-    columns, edge, gap = 3, images.shape[1], 8
+def positions_figure(found: Mapping[str, Positions], chosen: str, look: Look, at: int) -> go.Figure:
+    """Draw the loss of two networks from as they were trained to their projections, and what one says of turned digits.
+
+    Args:
+        found: networks by how they were trained, ``free`` and ``led``.
+        chosen: the one whose answers are shown.
+        look: how to draw it.
+        at: number of the point on its way.
+    """
+    figure = canvas(look, left=44, bottom=64, right=4)
+    axes(figure, look, 1, (0, 0.44))
+    axes(figure, look, 2, (0.52, 1))
+    wide = look.scale
+    for name, words, meaning in (("free", "trained freely", "plain"), ("led", "led there", "learned")):
+        data, colour = found[name], look.colour(meaning)
+        shown = range(len(data.shares)) if look.revealed else range(at + 1 if name == chosen else 1)
+        figure.add_scatter(
+            x=[data.shares[k] for k in shown], y=[data.loss[k] for k in shown], name=name,
+            mode="lines" if look.revealed else "lines+markers", marker={"color": colour, "size": 10 * wide},
+            line={"color": colour, "width": (5 if name == chosen else 3) * wide},
+            hovertemplate=words + ", %{x:.0%} averaged: %{y:.2f} nats<extra></extra>",
+        )  # fmt: skip
+        if look.revealed:
+            figure.add_annotation(
+                text=words, x=0.62, y=data.loss[6], xref="x", yref="y", showarrow=False, xanchor="right", yanchor="bottom",
+                font={"size": look.text, "color": colour}, name="label", xshift=-6 * wide, yshift=4 * wide,
+            )  # fmt: skip
+    one = found[chosen]
+    figure.add_scatter(
+        x=[one.shares[at]], y=[one.loss[at]], mode="markers", name="here", hoverinfo="skip",
+        marker={"color": look.ground.ink, "size": 18 * wide},
+    )  # fmt: skip
+    if not look.revealed:
+        unknown(figure, look, 0.3)
+    figure.update_layout(
+        xaxis={
+            "range": [-0.05, 1.05], "tickvals": [0, 1], "ticktext": ["as trained", "average"],
+            "ticklabelstandoff": int(8 * wide),
+        },
+        yaxis={"range": [0, max(max(each.loss) for each in found.values()) * 1.12], "nticks": 5},
+    )  # fmt: skip
+    heading(figure, look, "loss, nats", 0, xanchor="left", xshift=-36 * wide)
+    count = one.images.shape[1]
+    answers = [(str(said), bool(said == true)) for row, true in zip(one.answers[at], one.labels, strict=True) for said in row]
+    _answers(figure, look, one.images.reshape(-1, *one.images.shape[2:]), answers, count, 3)
+    heading(figure, look, "what this network says of three digits, turned", 0.76)
+    return figure
+
+
+def _answers(
+    figure: go.Figure, look: Look, images: np.ndarray, answers: Sequence[tuple[str, bool]], columns: int, gap: int = 8
+) -> None:
+    """Images in rows with the answer below each, wrong ones struck out; the gap is in their pixels."""
+    edge = images.shape[1]
     tiles = mosaic(images - images.min(), columns, gap)
     tiles = np.concatenate([tiles, np.full((gap, tiles.shape[1]), np.nan)])
     matrix(figure, look, 2, tiles, float(np.nanmax(tiles)), look.sequential)

@@ -131,5 +131,15 @@ STEPS = (
         "mixtures most. What is left is a bound from above: a better search may lower it, nothing here can raise it. If two "
         "networks share a basin, their weights can be averaged, compared and merged.",
     ),
+    Step(
+        "data",
+        "The symmetry of the data",
+        "Average a network with its own turned copies. What is left of it?",
+        "Only what it was trained for. Trained freely it keeps {free} of right answers; led there by a constraint, {led}. "
+        "That average is the projection on equivariant weights.",
+        "So far the function stayed. Data has symmetries of its own: a digit is the same digit in every position, and the loss "
+        "does not change. Each network was trained on digits in four positions. Move the slider: averaged wholly, any network "
+        "says the same of all positions, and the free one says nonsense. The page Equivariance trains them while one watches.",
+    ),
 )
 BY_KEY = {step.key: step for step in STEPS}

@@ -115,7 +115,8 @@ def make_equivariance_request(
     """Turn what a person asked for into a request, after checking everything that is cheap to check.
 
     Args are those of `EquivarianceRequest`; settings that a form has no use for are left out of its key, and what is None is
-    the network's own (`equivariance.networks.NETWORKS`), the device the best there is.
+    the network's own (`equivariance.networks.NETWORKS`). The device is ``cpu`` unless another is asked for: on networks this
+    small one core is busy with arithmetic, a graphics card with waiting.
 
     Raises:
         BadInput: (or one of its kinds) when the request cannot be done as asked.
@@ -125,6 +126,7 @@ def make_equivariance_request(
     from lmc_core.equivariance.groups import group as group_of
     from lmc_core.equivariance.networks import NETWORKS, build
     from lmc_core.equivariance.training import Schedule
+    from lmc_core.runs.ask import find_device
 
     if kind not in KINDS:
         raise UnknownName.of("kind of data", kind, KINDS)
@@ -152,7 +154,7 @@ def make_equivariance_request(
         primal_rate=float(primal_rate) if moves else 0.0, dual_rate=float(dual_rate) if moves else 0.0,
         augmented=float(augmented) if form == "equality" else 0.0, price=float(price) if form == "resilient" else 0.0,
         steps=schedule.steps, rate=float(schedule.rate), decay=float(schedule.decay), batch=schedule.batch,
-        examples=examples, split=split, seed=seed, device=device or "cpu",
+        examples=examples, split=split, seed=seed, device=find_device(device or "cpu"),
     )  # fmt: skip
 
 

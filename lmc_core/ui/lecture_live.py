@@ -9,6 +9,7 @@ from lmc_core.lecture.exchange import Heads, Units
 from lmc_core.lecture.experts import Routed
 from lmc_core.lecture.live import Live
 from lmc_core.lecture.plane import Stretched
+from lmc_core.lecture.positions import Positions
 from lmc_core.lecture.rotation import Tilted, Turned
 from lmc_core.lecture.wander import Wander
 
@@ -128,6 +129,14 @@ def line() -> Averages:
     from lmc_core.lecture.averages import averages
 
     return averages(load(PAIR[0]), load(PAIR[1]), get_task("fashion-mnist").examples("test", MORE))
+
+
+@st.cache_data(show_spinner="Training a small network, once")
+def positions(form: str) -> Positions:
+    """A network on the way to its projection."""
+    from lmc_core.lecture.positions import positions
+
+    return positions(form)
 
 
 @st.cache_data(show_spinner=False, max_entries=64)

@@ -242,6 +242,27 @@ def remains(controls: Controls) -> Picture:
     )
 
 
+def data(controls: Controls) -> Picture:
+    """A network averaged with its turned copies."""
+    names = {"free": "freely", "led": "led there"}
+    form = controls.choice("Trained", "trained", list(names), "free", names.__getitem__)
+    share = controls.slider("How far it is averaged", "share", LAMBDAS, 0.0, lambda value: percent(value, 0))
+    found, at = {name: live.positions(name) for name in names}, LAMBDAS.index(share)
+    one = found[form]
+    return Picture(
+        lambda look: lecture_lines.positions_figure(found, form, look, at),
+        "Loss of two networks as they are averaged with their turned copies, and what one of them says of three digits in four "
+        "positions.",
+        [("right answers", percent(one.accuracy[at], 0)), ("loss of this network, nats", number(one.loss[at]))],
+        {name: percent(each.accuracy[-1], 0) for name, each in found.items()},
+        [
+            {"averaged": x, "trained": names[name], "loss": y, "accuracy": z}
+            for name, each in found.items()
+            for x, y, z in zip(each.shares, each.loss, each.accuracy, strict=True)
+        ],
+    )
+
+
 PICTURES: dict[str, Callable[[Controls], Picture]] = {
-    each.__name__: each for each in (units, permutations, stream, heads, planes, ones, average, classes, experts, remains)
+    each.__name__: each for each in (units, permutations, stream, heads, planes, ones, average, classes, experts, remains, data)
 }

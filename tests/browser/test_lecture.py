@@ -85,7 +85,7 @@ def test_nothing_has_to_be_scrolled(window, server, guarded, visit):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_accessibility(scheme, server, guarded, visit):
     guarded.emulate_media(color_scheme=scheme)
-    for step in (1, 6, 8, 9):
+    for step in (1, 6, 8, 9, 11):
         page = visit(f"{server}/lecture?step={step}&answer=1&notes=1")
         at_place(page, step - 1, True)
         found = Axe().run(page).response["violations"]

@@ -8,6 +8,7 @@ from lmc_core.lecture.averages import Averages
 from lmc_core.lecture.exchange import Heads, Units
 from lmc_core.lecture.experts import Routed
 from lmc_core.lecture.plane import Stretched
+from lmc_core.lecture.positions import Positions
 from lmc_core.lecture.rotation import Tilted, Turned
 from lmc_core.lecture.wander import Wander
 
@@ -157,3 +158,18 @@ def test_type_grows_with_the_window_and_can_be_read(theme, units):
 def test_letters_on_experts_can_be_read(theme, meaning):
     colour = Look(theme).colour(meaning)
     assert contrast(lecture_experts._ink(colour), colour) >= 4.5
+
+
+def test_positions():
+    images, answers = RANDOM.random((2, 4, 8, 8)), np.zeros((3, 2, 4), int)
+    answers[2] = 5
+    free = Positions([0.0, 0.5, 1.0] * 4, [0.2, 1.0, 2.0] * 4, [0.9, 0.5, 0.2] * 4, images, answers, np.array([0, 5]), 1.0)
+    led = Positions([0.0, 0.5, 1.0] * 4, [0.3] * 12, [0.9] * 12, images, answers, np.array([0, 5]), 0.0)
+    figure = lecture_lines.positions_figure({"free": free, "led": led}, "free", SHOWN, 2)
+    assert list(named(figure, "free")[0].y) == free.loss and list(named(figure, "led")[0].y) == led.loss
+    assert named(figure, "here")[0].y == (2.0,)
+    said = [text for text in words(figure) if text[0] in "\u2713\u2717"]
+    assert said == ["\u2717 <s>5</s>"] * 4 + ["\u2713 5"] * 4  # of an image of class 0, and of one of class 5
+    asked = lecture_lines.positions_figure({"free": free, "led": led}, "free", HIDDEN, 1)
+    assert len(named(asked, "free")[0].y) == 2 and len(named(asked, "led")[0].y) == 1  # only what was tried
+    assert "?" in words(asked) and "trained freely" not in words(asked)
