@@ -30,7 +30,9 @@ def by_definition(actions: tuple[Action, ...], tensor: torch.Tensor) -> torch.Te
     for g in range(order):
         moved = tensor
         for axis, action in enumerate(actions):
-            moved = torch.tensordot(torch.from_numpy(action.matrices()[g]), moved, dims=([1], [axis])).movedim(0, axis)
+            front = moved.movedim(axis, 0)
+            turned = torch.from_numpy(action.matrices()[g]) @ front.reshape(action.size, -1)
+            moved = turned.view(front.shape).movedim(0, axis)
         total += moved
     return total / order
 
