@@ -42,6 +42,7 @@ PAGES = {
     "merge": Entry("Merge", "Several models made one, by every method side by side."),
     "experts": Entry("Experts", "Mixtures of experts: all orders, and where the tokens go."),
     "widths": Entry("Widths", "A narrow model inside a wide one."),
+    "equivariance": Entry("Equivariance", "The symmetry of the data, and the way from a free network to an equivariant one."),
     "lecture": Entry("Lecture", "Symmetry in about ten steps, for a hall."),
     "studies": Entry("Studies", "Every stored result: compare, keep, take away."),
     "models": Entry("Models", "What is shipped, and what can be opened."),

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from lmc_core.errors import BadInput, LmcError
+from lmc_core.runs.equivariance import EquivarianceRequest
 from lmc_core.runs.executors import Local
 from lmc_core.runs.jobs import Job
 from lmc_core.runs.layers import LayersRequest
 from lmc_core.runs.request import BarrierRequest
 from lmc_core.runs.result import Request
 from lmc_core.runs.store import Store
+from lmc_core.runs.unfinished import Unfinished
 from lmc_core.ui.setting import Setting
 
 if TYPE_CHECKING:
@@ -57,6 +59,27 @@ def request_of(
     a, b = pair
     text = _request(a["reference"], b["reference"], setting.text, split, examples, points, task, (a["digest"], b["digest"]))
     return BarrierRequest.from_json(json.loads(text))
+
+
+@st.cache_data(max_entries=512, show_spinner="Checking the settings")
+def _equivariance(words: str) -> str:
+    from lmc_core.runs.equivariance import make_equivariance_request
+
+    return json.dumps(make_equivariance_request(**json.loads(words)).to_json())
+
+
+def equivariance_of(words: Mapping[str, Any]) -> EquivarianceRequest:
+    """Return the request of a training towards equivariance, from the words of `make_equivariance_request`.
+
+    Raises:
+        BadInput: with the reason, when it cannot be done.
+    """
+    return EquivarianceRequest.from_json(json.loads(_equivariance(json.dumps(dict(words), sort_keys=True))))
+
+
+def unfinished(key: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Return what a run has so far, facts and arrays; None before its first record, and for runs that keep nothing."""
+    return Unfinished(key).read()
 
 
 def layers_of(request: Request) -> LayersRequest:

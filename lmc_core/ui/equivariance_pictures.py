@@ -1,0 +1,87 @@
+"""The pictures of the page Equivariance by name, each with its caption, its sentence for those who cannot see it, its table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from lmc_core.figures import equivariance_copies as copies
+from lmc_core.figures import equivariance_paths as paths
+from lmc_core.figures import equivariance_price as price
+from lmc_core.figures import equivariance_strip as strip
+from lmc_core.figures import equivariance_tables as tables
+from lmc_core.figures import equivariance_trace as trace
+from lmc_core.figures import equivariance_words as words
+from lmc_core.figures.export import CONFIG
+from lmc_core.figures.style import Theme
+from lmc_core.figures.tables import Table
+from lmc_core.ui.curves import theme
+
+DRAWN: dict[str, tuple[str, Callable[..., go.Figure]]] = {
+    "paths": ("From the projection to the network", paths.paths_figure),
+    "gammas": ("γ of one layer, run by run", trace.gammas_figure),
+    "gauge": ("Where symmetry costs something", price.gauge_figure),
+    "prices": ("Loss against the price", price.price_loss_figure),
+    "tradeoff": ("Accuracy against equivariance", price.price_figure),
+    "constraint": ("The constraint, layer by layer", trace.constraint_figure),
+    "phase": ("Phase portrait", trace.phase_figure),
+    "losses": ("Losses and the error of equivariance", trace.losses_figure),
+    "checkpoints": ("The way to the projection during training", paths.checkpoints_figure),
+    "plane": ("Two layers", paths.plane_figure),
+    "strip": ("One input in all positions", strip.strip_figure),
+    "copies": ("The network and its moved copy", copies.copies_figure),
+}
+WORDS = {"prices": "price_loss", "tradeoff": "price"}  # where functions are called otherwise than here
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture of some runs.
+
+    Attributes:
+        name: a key of `DRAWN`.
+        arguments: of its functions: a run or several, and what is chosen of them.
+    """
+
+    name: str
+    arguments: tuple[Any, ...]
+
+    @property
+    def title(self) -> str:
+        """What it is called."""
+        return DRAWN[self.name][0]
+
+    @property
+    def caption(self) -> str:
+        """Text that would stand below it in a paper."""
+        return self._of(words, "caption")
+
+    @property
+    def alt(self) -> str:
+        """What it shows, in a sentence."""
+        return self._of(words, "alt")
+
+    @property
+    def table(self) -> Table:
+        """Every number of it."""
+        return self._of(tables, "table")
+
+    def draw(self, ground: Theme) -> go.Figure:
+        """The figure."""
+        return DRAWN[self.name][1](*self.arguments, theme=ground)
+
+    def _of(self, module: Any, ending: str) -> Any:
+        return getattr(module, f"{WORDS.get(self.name, self.name)}_{ending}")(*self.arguments)
+
+
+def show(picture: Picture, key: str) -> None:
+    """Show a picture with its caption."""
+    config = {**CONFIG, "toImageButtonOptions": {"format": "svg", "filename": f"equivariance-{picture.name}"}}
+    name = f"{key}_chart_{picture.name}"
+    st.plotly_chart(picture.draw(theme()), theme=None, config=config, key=name, alt=picture.alt or picture.title)
+    if picture.caption:
+        st.caption(picture.caption)

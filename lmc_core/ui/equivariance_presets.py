@@ -1,0 +1,98 @@
+"""Four lessons of the page Equivariance: settings that show one thing each, and what to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Picture = Literal["paths", "gammas", "gauge", "prices"]
+
+OWN = "own"
+PLAIN: dict[str, Any] = {
+    "data": "digits",
+    "kind": ["orbit"],
+    "group": "C4",
+    "network": "perceptron",
+    "form": ["free", "strict", "equality", "resilient"],
+    "primal": 0.02,
+    "dual": 0.02,
+    "c": [2.0],
+    "rho": [0.1],
+    "seed": 0,
+    "images": 400,
+    "steps": 300,
+    "split": "validation",
+}
+"""What every control is at first, by its name in the address."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A lesson.
+
+    Attributes:
+        title: the lesson in one sentence.
+        look: what to look at, in one or two.
+        picture: that shows it; comes first.
+        shown: form and kind of data of the run that is looked at closer.
+        changes: of the controls against `PLAIN`.
+    """
+
+    title: str
+    look: str
+    picture: Picture
+    shown: Mapping[str, Any]
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What it sets every control to, by its name in the address."""
+        return {**PLAIN, **self.changes}
+
+
+PRESETS = {
+    "projection": Preset(
+        "Projection is harmless only when trained for",
+        "Every digit is shown in all four positions, so the data has the symmetry and an equivariant network loses nothing. "
+        "**Follow each line to the left, where the weights are averaged over the group**: the unconstrained network breaks, "
+        "the one that was led there does not.",
+        "paths",
+        {"form": "equality"},
+    ),
+    "rings": Preset(
+        "The equality form rings",
+        "The data is symmetric: nothing keeps γ away from 0. **Without the augmented term γ swings around 0 and does not come "
+        "to rest**, because γ and its multiplier are an oscillator with the period 2π / √(η_p η_d); c = 2 √(η_d / η_p) is the "
+        "least that stops it.",
+        "gammas",
+        {"form": "equality", "augmented": 0.0},
+        {"kind": ["symmetric"], "form": ["equality"], "c": [0.0, 0.5, 2.0], "steps": 1000},
+    ),
+    "multiplier": Preset(
+        "The multiplier is the diagnosis",
+        "The same training twice: on data with the symmetry, and on data whose labels depend on the rotation. **Look for the "
+        "layers whose multiplier stays away from 0**: there symmetry costs something, and the gauge −dJ/dγ at γ = 0 says how "
+        "much a free part would gain.",
+        "gauge",
+        {"form": "resilient", "kind": "broken"},
+        {"kind": ["orbit", "broken"], "form": ["equality", "resilient"], "rho": [1.0], "steps": 600},
+    ),
+    "price": Preset(
+        "The best price is between the ends",
+        "The labels of two digits change places unless the image is upright: the symmetry is mostly right, and wrong "
+        "somewhere. **A finite price ρ of asymmetry has a lower held-out loss than either end**, no constraint and strict "
+        "equivariance.",
+        "prices",
+        {"form": "resilient", "price": 1.0},
+        {"kind": ["broken"], "form": ["free", "strict", "resilient"], "rho": [0.03, 0.1, 0.3, 1.0, 3.0], "steps": 600},
+    ),
+}
+"""Name in the address -> lesson, in the order in which they build on each other."""
+
+TITLES = {**{name: preset.title for name, preset in PRESETS.items()}, OWN: "Own settings"}
+
+
+def preset_of(name: str) -> Preset:
+    """The lesson of a name; own settings begin as the first."""
+    return PRESETS.get(name, PRESETS["projection"])
