@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from lmc_core.figures.numbers import number
 from lmc_core.figures.style import EXTRA_DASHES, EXTRA_MARKERS, MEANINGS, Meaning, Stroke, Theme
 
 Facts = Mapping[str, Any]
@@ -19,6 +18,10 @@ FORMS: dict[str, Meaning] = {  # looks of the forms; hues of their own, since th
     "strict": Meaning("strictly equivariant", "#5d6b00", "#c5d04e", "11px,4px", "square"),
     "equality": Meaning("equality", "#b0203f", "#ff8b9c", "solid", "diamond"),
     "resilient": Meaning("resilient", "#006e80", "#55cfe0", "12px,3px,3px,3px", "triangle-up"),
+}
+BRANCHES: dict[str, Meaning] = {  # a network as it is, and its projection, in the colour of what is equivariant
+    "on": Meaning("branch on", "#0f161c", "#e8edf1", "solid", "circle"),
+    "off": Meaning("projected", FORMS["strict"].light, FORMS["strict"].dark, "6px,3px", "square"),
 }
 DEPTHS = {  # from the first layer to the last
     "light": ("#5b2a86", "#1c63a8", "#007a68", "#6b7400"),
@@ -122,11 +125,16 @@ def form_label(facts: Facts) -> str:
     """Return the form with its own setting: "Resilient, ρ = 0.1", "Equality, c = 2", "Unconstrained"."""
     form = str(facts.get("form", facts.get("method", "free")))
     if form == "resilient":
-        return f"Resilient, \u03c1 = {number(facts.get('price'))}"
+        return f"Resilient, \u03c1 = {setting(facts.get('price'))}"
     if form == "equality":
-        return f"Equality, c = {number(facts.get('augmented'))}"
+        return f"Equality, c = {setting(facts.get('augmented'))}"
     name = FORMS[form].name if form in FORMS else form
     return name[:1].upper() + name[1:]
+
+
+def setting(value: Any) -> str:
+    """Return a setting as a person would type it: "0.1", "2"."""
+    return f"{float(value or 0):g}"
 
 
 def labels_of_runs(facts: Sequence[Facts]) -> list[str]:
@@ -137,11 +145,11 @@ def labels_of_runs(facts: Sequence[Facts]) -> list[str]:
         "group": lambda f: str(f.get("group")),
         "network": lambda f: str(f.get("network_label", f.get("network"))).lower(),
         "examples": lambda f: f"{f.get('examples', 0):,} examples",
-        "primal_rate": lambda f: f"primal rate {number(f.get('primal_rate'))}",
-        "dual_rate": lambda f: f"dual rate {number(f.get('dual_rate'))}",
+        "primal_rate": lambda f: f"primal rate {setting(f.get('primal_rate'))}",
+        "dual_rate": lambda f: f"dual rate {setting(f.get('dual_rate'))}",
         "steps": lambda f: f"{f.get('steps', 0):,} steps",
-        "rate": lambda f: f"learning rate {number(f.get('rate'))}",
-        "decay": lambda f: f"decay {number(f.get('decay'))}",
+        "rate": lambda f: f"learning rate {setting(f.get('rate'))}",
+        "decay": lambda f: f"decay {setting(f.get('decay'))}",
         "batch": lambda f: f"batches of {f.get('batch')}" if f.get("batch") else "whole batches",
         "split": lambda f: f"{f.get('split')} split",
         "seed": lambda f: f"seed {f.get('seed')}",
