@@ -3,13 +3,16 @@
     python benchmarks/browser.py                 # prints a table; needs the extra `test` and a chromium
     python benchmarks/browser.py --repeats 9 --curves 40
 
-- first page: from asking for the address of a warm server until Start has run, is drawn, and answers; a fresh browser context,
-  so that nothing is cached.
-- stored result: from a click on another view of the page Studies, whose result is stored, until its figure is drawn.
+- first page: from asking for the address of a warm server until the title can be read, the first figure is drawn, and all of
+  Start is drawn and answers; by a visitor whose browser knows nothing of the app, and by one that has its files.
+- a stored result: from a click until its figure is drawn. On the page Studies, on another view: after another figure was drawn
+  there, and as the first figure of the visit, for which the browser has to start the code that draws. And from the page Start
+  to the page Barrier.
 - many curves: stored curves on one axis, likewise; then the pointer goes across them: gaps between the frames that the browser
   draws meanwhile (17 ms is every frame of a screen), and one step of panning in the exported page, until it is drawn.
 
-Medians with range. Nothing is asserted: other work on the machine changes these numbers.
+Medians with range, by the clock of the page, until the frame after. "Busy" is the processor time of the page's main thread
+until the last of what was waited for, which depends less on other work on the machine. Nothing is asserted.
 """
 
 from __future__ import annotations
@@ -19,10 +22,8 @@ import os
 import platform
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,30 @@ from lmc_core.runs.request import BarrierRequest
 from lmc_core.runs.store import Store
 from lmc_core.studies.store import Studies
 from lmc_core.studies.study import Entry
-from lmc_core.ui.launch import ADDRESS, answers, command, free_port
+from lmc_core.ui.launch import serving
 
-RUN = "[data-testid=stApp][data-test-script-state=notRunning]"
-DRAWN = "!document.querySelector('[data-testid=stSkeleton]') && document.querySelector('h1')"
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+VIEW: Any = {"width": 1280, "height": 900}
+Times = dict[str, float]  # what was waited for -> seconds
 LIMIT = 120_000  # milliseconds
+PAUSE = 1_000  # milliseconds after a visit, in which its tab and its session end, and before a click
+FIGURE = ".js-plotly-plot .main-svg .trace"
+# Notes when what is waited for was drawn, counted from the start of the visit or from the last click.
+NOTE = """
+window.noted = {}; window.since = 0; window.wanted = 'FIGURE';
+document.addEventListener('click', event => { window.since = event.timeStamp; window.noted = {}; }, true);
+const has = what => document.querySelector(what) !== null;
+const there = {
+  title: () => has('h1'),
+  figure: () => has(window.wanted),
+  all: () => has('[data-testid=stApp][data-test-script-state=notRunning]') && has('h1') && has(window.wanted)
+    && !has('[data-testid=stSkeleton]') && !has('[data-stale=true]'),
+};
+const look = () => { for (const name in there) if (!(name in window.noted) && there[name]()) {
+  window.noted[name] = null; const noted = window.noted;
+  requestAnimationFrame(() => setTimeout(() => { noted[name] = performance.now() - window.since; })); } };
+new MutationObserver(look).observe(document, {childList: true, subtree: true, attributes: true});
+""".replace("FIGURE", FIGURE)
 # Gaps between the frames that the browser draws, in milliseconds, while something moves.
 WATCH = """() => { window.gaps = []; let last = performance.now(); window.watching = true;
   const tick = now => { window.gaps.push(now - last); last = now; if (window.watching) requestAnimationFrame(tick); };
@@ -61,22 +80,9 @@ def main() -> int:
     parser.add_argument("--curves", type=int, default=40)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
-        fill(home, options.curves)
-        port = free_port(8900)
-        server = subprocess.Popen(
-            command(port), env={**os.environ, "LMC_HOME": folder}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        try:
-            while not answers(f"http://{ADDRESS}:{port}"):
-                if server.poll() is not None:
-                    print("The server ended before it answered.", file=sys.stderr)
-                    return 1
-                time.sleep(0.1)
-            measure(f"http://{ADDRESS}:{port}", options.repeats, options.curves)
-        finally:
-            server.terminate()
-            server.wait()
+        fill(Path(folder), options.curves)
+        with serving({"LMC_HOME": folder}, 8900) as address:
+            measure(address, options.repeats, options.curves)
     return 0
 
 
@@ -104,63 +110,110 @@ def measure(address: str, repeats: int, curves: int) -> None:
 
     load = f"; load average {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
     print(f"{platform.platform()}, {os.cpu_count()} CPU cores{load}; {repeats} repeats, medians and range\n")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        first(browser, address)  # the first visitor of a server waits for its imports as well
-        show("first page of a warm server, interactive", "s", [first(browser, address) for _ in range(repeats)])
-        for name, words in (("one", "a stored result, drawn"), ("many", f"{curves} stored curves on one axis, drawn")):
-            show(words, "s", [opened(browser, f"{address}/studies?study={name}") for _ in range(repeats)])
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        visit(page, f"{address}/studies?study=many", ".js-plotly-plot .main-svg")
-        show(f"frame while the pointer crosses {curves} curves", "ms", hovered(page))
-        with page.expect_download(timeout=LIMIT) as waiting:
-            page.get_by_role("button", name="Page", exact=True).click()
-        file = Path(waiting.value.path()).rename(Path(tempfile.gettempdir()) / f"many-{os.getpid()}.html")
-        page.goto(file.as_uri())
-        page.wait_for_selector(".js-plotly-plot .main-svg")
-        show(f"one step of panning {curves} curves", "ms", page.evaluate(PAN, STEPS))
-        file.unlink()
+    chromium: Any = {"executable_path": shutil.which("chromium"), "args": FLAGS}
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as profile:
+        browser = playwright.chromium.launch(**chromium)
+
+        def anew(what: Callable[..., Times], *arguments: str) -> list[Times]:
+            """Repeat with a browser that knows nothing of the app."""
+            found = []
+            for _ in range(repeats):
+                context = browser.new_context(viewport=VIEW)
+                found.append(what(context, *arguments))
+                context.close()
+            return found
+
+        anew(visited, address)  # the first visitors of a server wait for its imports as well
+        show_visits("no file in the cache", anew(visited, address))
+        kept = playwright.chromium.launch_persistent_context(profile, viewport=VIEW, **chromium)
+        visits = [visited(kept, address) for _ in range(repeats + 2)]  # the first two fill the cache
+        show_visits("files in the cache", visits[2:])
+        kept.close()
+        for name, words in (("one", "a stored result"), ("many", f"{curves} stored curves on one axis")):
+            for shown, before in (("", "after another figure"), ("&show=none", "first figure of the visit")):
+                start = f"{address}/studies?study={name}&view=results{shown}"
+                show(f"{words}, {before}", anew(opened, start, name))
+        show("from Start to Barrier, until its stored results are drawn", anew(turned, address))
+        moving(browser, address, curves)
         browser.close()
 
 
-def show(what: str, unit: str, values: list[float]) -> None:
-    """Print one row."""
-    digits = 2 if unit == "s" else 0
-    middle, low, high = (f"{value:.{digits}f}" for value in (statistics.median(values), min(values), max(values)))
-    print(f"{what:<52} {middle:>7} {unit:<2}  [{low}, {high}]", flush=True)
+def visited(context: Any, address: str) -> Times:
+    """Open an address; returns what was there when, in seconds, and how long the main thread was busy with it."""
+    page = context.new_page()
+    page.add_init_script(NOTE)
+    busy = meter(page)
+    page.goto(address, wait_until="commit")
+    times = noted(page, "all")
+    times["busy"] = busy()
+    page.wait_for_timeout(PAUSE)
+    page.close()
+    return times
 
 
-def visit(page: Any, address: str, sign: str) -> float:
-    """Open an address; returns the seconds until its script has run and `sign` is drawn."""
-    start = time.perf_counter()
+def opened(context: Any, address: str, study: str) -> Times:
+    """Open a page that has the study under another view, then that view."""
+    name = f"[class*='st-key-studies_{study}_0_0_figure']"
+    return clicked(context, address, "h1", name, lambda page: page.get_by_role("radio", name="Studies"))
+
+
+def turned(context: Any, address: str) -> Times:
+    """Go from the page Start to the page Barrier."""
+    name = ".st-key-barrier_figure"
+    return clicked(context, address, FIGURE, name, lambda page: page.get_by_role("link", name="Barrier", exact=True))
+
+
+def clicked(context: Any, address: str, first: str, then: str, link: Callable[[Any], Any]) -> Times:
+    """Open an address, click, and return when the figure inside `then` was there, in seconds since the click."""
+    page = context.new_page()
+    page.add_init_script(NOTE)
     page.goto(address)
-    page.wait_for_selector(RUN, timeout=LIMIT)
-    page.wait_for_function(DRAWN, timeout=LIMIT)
-    page.wait_for_selector(sign, timeout=LIMIT)
-    return time.perf_counter() - start
+    page.evaluate("wanted => { window.wanted = wanted; }", first)
+    noted(page, "all")
+    page.wait_for_timeout(PAUSE)
+    page.evaluate("wanted => { window.wanted = wanted; }", f"{then} .main-svg .trace")
+    busy = meter(page)
+    link(page).first.click()
+    times = noted(page, "figure")
+    times["busy"] = busy()
+    page.wait_for_timeout(PAUSE)
+    return times
 
 
-def first(browser: Any, address: str) -> float:
-    """Seconds until the first page is there, for a visitor whose browser knows nothing of it."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    try:
-        return visit(context.new_page(), address, "h1")
-    finally:
-        context.close()
+def noted(page: Any, what: str) -> Times:
+    """Wait until the page has noted something; returns all that it noted, in seconds."""
+    page.wait_for_function(f"window.noted && window.noted['{what}']", timeout=LIMIT)
+    return {name: value / 1000 for name, value in page.evaluate("window.noted").items() if value}
 
 
-def opened(browser: Any, address: str) -> float:
-    """Seconds from a click on another view until what is stored is drawn."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    try:
-        page = context.new_page()
-        visit(page, f"{address}&view=results&show=none", "h1")
-        start = time.perf_counter()
-        page.get_by_role("radio", name="Studies").or_(page.get_by_role("button", name="Studies", exact=True)).first.click()
-        page.wait_for_selector(".js-plotly-plot .main-svg .trace, .js-plotly-plot .main-svg .scatterlayer path", timeout=LIMIT)
-        return time.perf_counter() - start
-    finally:
-        context.close()
+def meter(page: Any) -> Callable[[], float]:
+    """Return what says for how many seconds the page's main thread has been busy since now."""
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable")
+
+    def now() -> float:
+        values = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
+        return values["ThreadTime"]
+
+    start = now()
+    return lambda: now() - start
+
+
+def moving(browser: Any, address: str, curves: int) -> None:
+    """Print how the figure of many curves follows the pointer, and how it pans as an exported page."""
+    page = browser.new_page(viewport=VIEW)
+    page.add_init_script(NOTE)
+    page.goto(f"{address}/studies?study=many")
+    noted(page, "all")
+    row(f"frame while the pointer crosses {curves} curves", "ms", hovered(page))
+    with page.expect_download(timeout=LIMIT) as waiting:
+        page.get_by_role("button", name="Page", exact=True).click()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "many.html"
+        waiting.value.save_as(file)
+        page.goto(file.as_uri())
+        page.wait_for_selector(FIGURE)
+        row(f"one step of panning {curves} curves", "ms", page.evaluate(PAN, STEPS))
 
 
 def hovered(page: Any) -> list[float]:
@@ -173,6 +226,25 @@ def hovered(page: Any) -> list[float]:
         )
         page.wait_for_timeout(30)
     return page.evaluate(SEEN)
+
+
+def show_visits(cache: str, visits: list[Times]) -> None:
+    """Print the rows of visits of the first page."""
+    for name, words in (("title", "title to read"), ("figure", "first figure drawn"), ("all", "all drawn, answers")):
+        show(f"first page, {cache}: {words}", visits, name, name == "all")
+
+
+def show(what: str, found: list[Times], name: str = "figure", last: bool = True) -> None:
+    """Print a row of what visits or clicks took, the last of each with how busy the main thread was."""
+    busy = f"   busy {statistics.median(each['busy'] for each in found):.2f} s" if last else ""
+    row(what, "s", [each[name] for each in found], busy)
+
+
+def row(what: str, unit: str, values: list[float], more: str = "") -> None:
+    """Print one row."""
+    digits = 2 if unit == "s" else 0
+    middle, low, high = (f"{value:.{digits}f}" for value in (statistics.median(values), min(values), max(values)))
+    print(f"{what:<62} {middle:>5} {unit:<2}  [{low}, {high}]{more}", flush=True)
 
 
 if __name__ == "__main__":
