@@ -46,6 +46,7 @@ state = {
     "a": pair[0]["name"],
     "b": pair[1]["name"],
     "rest": rest,
+    "method": setting.method,
     "task": task,
     "split": split,
     "examples": str(examples or "all"),

@@ -17,16 +17,25 @@ from lmc_core.figures.words import Result
 SIDE, RIGHT, TOP, FOOT = 56, 148, 36, 56  # pixels; labels stand in the right margin
 LABEL = 36  # pixels between the centres of two labels of two lines
 ROW = 44  # pixels for a row of ranks
-SIZES = {"exact": 10, "gram": 16, "router": 22, "naive": 10, "best": 9, "worst": 9}  # pixels; ways that agree lie in each other
+SIZES = {
+    "exact": 10,
+    "gram": 16,
+    "router": 22,
+    "found": 13,
+    "naive": 10,
+    "best": 9,
+    "worst": 9,
+}  # pixels; ways that agree lie in each other
 
 
 def way_stroke(way: str, theme: Theme) -> Stroke:
-    """How the line of a way to order is drawn; all found orders belong to weight matching, and share its colour."""
+    """How the line of a way to order is drawn; orders by weights share the colour of weight matching."""
     blue, ground = MEANINGS["orthogonal"].colour(theme), GROUNDS[theme]
     return {
         "exact": Stroke(blue, "solid", "diamond"),
         "gram": Stroke(blue, "11px,4px", "circle-open"),
         "router": Stroke(blue, "3px,3px", "square-open"),
+        "found": Stroke(MEANINGS["activation"].colour(theme), "7px,3px,2px,3px", "cross"),
         "naive": Stroke(ground.ink, "8px,4px", "square"),
         "best": Stroke(ground.muted, "solid", "triangle-down"),
         "worst": Stroke(ground.muted, "solid", "triangle-up"),
@@ -53,6 +62,9 @@ def fan_figure(result: Result, fan: Mapping[str, Any], theme: Theme = "light", h
     drawn: list[tuple[str, Mapping[str, Any], int | None, Stroke]] = [
         ("Plain average", result["plain"], None, Stroke(plain.colour(theme), plain.dash, plain.marker))
     ]
+    if every and result.get("matched"):
+        own = MEANINGS["activation"]
+        drawn.append(("Activation matching", result["matched"], None, Stroke(own.colour(theme), own.dash, own.marker)))
     drawn += [(group_name(ways, every), fan, i, way_stroke(ways[0], theme)) for i, ways in reversed(groups_of(fan))]
     for name, holder, index, stroke in drawn:
         loss = holder["loss"] if index is None else holder["loss"][index]
@@ -155,7 +167,7 @@ def ranks_figure(result: Result, theme: Theme = "light") -> go.Figure:
     """
     ground, fans = GROUNDS[theme], result["fans"]
     rows = [layer_name(fan, result).capitalize() for fan in fans]
-    figure = go.Figure(layout={"template": template(theme), "height": 96 + ROW * len(rows)})
+    figure = go.Figure(layout={"template": template(theme), "height": 112 + ROW * len(rows)})
     figure.add_scatter(
         x=[value for fan in fans for value in fan["barrier"]],
         y=[row for row, fan in zip(rows, fans, strict=True) for _ in fan["barrier"]],
@@ -163,7 +175,7 @@ def ranks_figure(result: Result, theme: Theme = "light") -> go.Figure:
         mode="markers", marker={"symbol": "line-ns", "size": 14, "line": {"width": 1.2, "color": faint(ground.muted, 0.6)}},
         name="every order", hovertemplate="%{y}: %{customdata}<br>barrier %{x:.3f} nats<extra></extra>",
     )  # fmt: skip
-    for way in reversed(STRONGEST[:4]):
+    for way in (way for way in reversed(STRONGEST[:5]) if way in fans[0]["named"]):
         stroke = way_stroke(way, theme)
         figure.add_scatter(
             x=[fan["barrier"][fan["named"][way]] for fan in fans], y=rows, mode="markers", name=WAYS[way],
@@ -184,7 +196,7 @@ def ranks_figure(result: Result, theme: Theme = "light") -> go.Figure:
     )  # fmt: skip
     figure.update_yaxes(autorange="reversed", fixedrange=True, tickfont={"size": SMALL, "color": ground.ink}, showgrid=False)
     figure.update_layout(
-        margin={"l": 84, "r": 24, "t": 52, "b": 44}, hovermode="closest",
-        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom", "yref": "paper"},
+        margin={"l": 84, "r": 24, "t": 68, "b": 44}, hovermode="closest",  # the name of the dashed line stands below the legend
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1 + 18 / (ROW * len(rows)), "yanchor": "bottom"},
     )  # fmt: skip
     return figure

@@ -7,7 +7,7 @@ from typing import Any
 
 from lmc_core.figures.numbers import estimate, number
 from lmc_core.figures.tables import Table
-from lmc_core.figures.words import Result, classes_sentence
+from lmc_core.figures.words import MATCHERS, Result, classes_sentence
 
 ALL = "all"
 WAYS = {
@@ -15,18 +15,11 @@ WAYS = {
     "router": "router",
     "gram": "Gram",
     "exact": "exact",
+    "found": "by activations",
     "best": "best",
     "worst": "worst",
 }
-STRONGEST = ("exact", "gram", "router", "naive", "best", "worst")  # whose line is drawn where several ways agree
-EXPLAINED = {
-    "naive": "as the files number them",
-    "router": "by the rows of the routers",
-    "gram": "by products that no order of units changes",
-    "exact": "by the best match of all units of every pair",
-    "best": "the lowest barrier of all on these examples",
-    "worst": "the highest",
-}
+STRONGEST = ("exact", "gram", "router", "found", "naive", "best", "worst")  # whose line is drawn where several ways agree
 
 
 def layer_name(fan: Mapping[str, Any], result: Result) -> str:
@@ -78,10 +71,14 @@ def fan_caption(result: Result, fan: Mapping[str, Any]) -> str:
         for i, ways in groups_of(fan)
     )
     version = (result.get("versions") or {}).get("lmc", "")
+    method = MATCHERS[str(result.get("method", "weight"))]
+    if every and (matched := result.get("matched")):
+        own = estimate(matched["barrier"], matched["barrier_stderr"], "nats")
+        named += f"; {method} as it is, its units by activations too: {own}"
     return (
-        f"Loss along the straight line from {a} to {b} for {what}. Everything else is aligned by weight matching "
-        f"({classes_sentence(result['classes'])}) and held; units follow each order. Barriers, \u00b1 one standard error "
-        f"over {result['examples']:,} examples of the {result['split']} split of {result['task']}: {named}; "
+        f"Loss along the straight line from {a} to {b} for {what}. Everything else is aligned by {method} "
+        f"({classes_sentence(result['classes'])}) and held; units follow each order by their weights. Barriers, \u00b1 one "
+        f"standard error over {result['examples']:,} examples of the {result['split']} split of {result['task']}: {named}; "
         f"plain average: {estimate(result['plain']['barrier'], result['plain']['barrier_stderr'], 'nats')}. Best and worst are "
         "chosen on these same examples. Largest relative difference of the outputs before and after alignment: "
         f"{number(result['function_error'], digits=2)}. LMC Explorer {version}, {str(result.get('date', ''))[:10]}."
@@ -139,6 +136,9 @@ def named_table(result: Result) -> Table:
             rank = sum(value < fan["barrier"][index] for value in fan["barrier"]) + 1
             barrier = estimate(fan["barrier"][index], fan["barrier_stderr"][index])
             rows.append((layer_name(fan, result), group_name(ways, every), order, barrier, f"{rank} of {len(fan['orders'])}"))
+    if matched := result.get("matched"):
+        own = estimate(matched["barrier"], matched["barrier_stderr"])
+        rows.append(("all layers", MATCHERS[result["method"]].capitalize() + " as it is", "\u2013", own, "\u2013"))
     plain = result["plain"]
     rows.append(("none aligned", "Plain average", "\u2013", estimate(plain["barrier"], plain["barrier_stderr"]), "\u2013"))
     return Table.of(("Experts of", "Order", "Experts of B", "Barrier (nats)", "Rank"), rows)

@@ -30,6 +30,7 @@ from lmc_core.symmetry.spaces import Classes
 from lmc_core.tasks import Examples
 
 BEST, WORST = "best", "worst"
+FOUND = "found"  # the order that an alignment has, where that is not one by weights
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class Fan:
         orders: the expert of B, as B was numbered before it was aligned, at each place of A, int64
             `[orders, mixtures, experts]`; one mixture, or all of them.
         losses: of each example in nats, float32 `[orders, points, examples]`.
-        named: number of the order by ``naive``, ``router``, ``gram``, ``exact``, ``best`` and ``worst``.
+        named: number of the order by ``naive``, ``router``, ``gram``, ``exact``, ``best`` and ``worst``; that of the alignment
+            by ``found``, where it was asked for.
         there: how many orders there are; more than were measured where they were drawn.
     """
 
@@ -64,12 +66,13 @@ class Orders:
         b: the model that moved, where the alignment brought it.
         alignment: that brought it there.
         classes: chosen class of each kind of space; units move as it says.
+        found: whether the order that the alignment has is one of those with a name.
 
     Raises:
         BadInput: for a network without experts.
     """
 
-    def __init__(self, a: Model, b: Model, alignment: Alignment, classes: Classes):
+    def __init__(self, a: Model, b: Model, alignment: Alignment, classes: Classes, found: bool = False):
         self.a, self.b, self.layout, self.roots = a, b, a.layout, mixtures(a.layout)
         if not self.roots:
             raise BadInput(f"{a.name} has no experts, so there are no orders to try; choose a mixture of experts.")
@@ -79,9 +82,14 @@ class Orders:
         self.costs: dict[str, ExpertCosts] = {
             root: expert_costs(part).seen_from(self._present[root]) for root, part in self._parts.items()
         }
+        self.ways = (NAIVE, *WAYS, FOUND) if found else (NAIVE, *WAYS)
+        if found:
+            self.costs = {
+                root: ExpertCosts(each.costs, {**each.orders, FOUND: self._present[root]}) for root, each in self.costs.items()
+            }
 
     def chosen(self, way: str) -> dict[str, Tensor]:
-        """The order of every mixture by one of `WAYS` or ``naive``."""
+        """The order of every mixture by one of `ways`."""
         return {root: costs.orders[way] for root, costs in self.costs.items()}
 
     def line(self, orders: Mapping[str, Tensor]) -> Line:
@@ -121,12 +129,12 @@ def fans(
     generator = torch.Generator().manual_seed(seed)
     wanted = {root: _wanted(orders, root, draws, generator) for root in orders.roots}
     several = len(orders.roots) > 1
-    count = sum(len(each) for each in wanted.values()) + several * (draws + len(WAYS) + 3)
+    count = sum(len(each) for each in wanted.values()) + several * (draws + len(orders.ways) + 2)
     measure = _Measure(orders, examples, lam, device, lambda done: progress(min(1.0, done / count)))
     exact, found = orders.chosen("exact"), []
     for root in orders.roots:
         losses = measure([exact | {root: order} for order in wanted[root]])
-        named = _named(wanted[root], {way: orders.costs[root].orders[way] for way in (NAIVE, *WAYS)})
+        named = _named(wanted[root], {way: orders.costs[root].orders[way] for way in orders.ways})
         above = torch.tensor([barrier(lam, each).value for each in losses])
         named |= {BEST: int(above.argmin()), WORST: int(above.argmax())}
         found.append(Fan(root, wanted[root][:, None], losses, named, number_of_orders(orders.layout, root)))
@@ -140,13 +148,13 @@ def _wanted(orders: Orders, root: str, draws: int, generator: torch.Generator) -
     """The orders of one mixture that are measured, `[orders, experts]`, each once."""
     if number_of_orders(orders.layout, root) <= MOST:
         return all_orders(orders.layout, root)
-    rows = [orders.costs[root].orders[way] for way in (NAIVE, *WAYS)]
+    rows = [orders.costs[root].orders[way] for way in orders.ways]
     return _distinct([*rows, *(random_order(orders.layout, root, generator) for _ in range(draws))])
 
 
 def _together(orders: Orders, apart: Sequence[Fan], draws: int, generator: torch.Generator, measure: _Measure) -> Fan:
     """All mixtures at once: each by one way, each in its best or worst order, and orders drawn at random."""
-    ways = {way: torch.stack([*orders.chosen(way).values()]) for way in (NAIVE, *WAYS)}
+    ways = {way: torch.stack([*orders.chosen(way).values()]) for way in orders.ways}
     ways |= {end: torch.stack([fan.orders[fan.named[end], 0] for fan in apart]) for end in (BEST, WORST)}
     drawn = [torch.stack([random_order(orders.layout, root, generator) for root in orders.roots]) for _ in range(draws)]
     rows = _distinct([*ways.values(), *drawn])

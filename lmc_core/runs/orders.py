@@ -22,13 +22,13 @@ Report = Callable[[float, str], None]
 POINTS = (5, 7, 9, 13, 25)  # that the app offers; odd, so that the middle is one of them
 ROUTED = 16  # examples whose tokens are followed through the routers
 ROUTED_POINTS = 11
-FOLLOWED = ("naive", "router", "gram", "exact")
+METHODS = ("weight", "activation")  # whose alignments the orders are compared in
 START = {"align": 0.0, "plain": 0.1, "fans": 0.12, "routing": 0.9}  # shares of the progress
 
 
 @dataclass(frozen=True, kw_only=True)
 class OrdersRequest(PairRequest):
-    """The loss along the line for the orders of the experts, the rest of an alignment by weights held.
+    """The loss along the line for the orders of the experts, the rest of an alignment by weights or activations held.
 
     Attributes:
         points: of the uniform grid on [0, 1]; odd, so that the middle is one of them.
@@ -51,8 +51,8 @@ def compute(request: OrdersRequest, report: Report = lambda share, words: None) 
         The result as plain JSON values, and for each fan the array ``losses.<mixture>`` (nats, `[orders, points, examples]`).
 
     Raises:
-        BadInput: for networks without experts, another method than weight matching, an even number of points, or models that
-            are no longer those of the request.
+        BadInput: for networks without experts, methods that are not in `METHODS`, an even number of points, or models that are
+            no longer those of the request.
     """
     import torch
 
@@ -76,9 +76,11 @@ def compute(request: OrdersRequest, report: Report = lambda share, words: None) 
     report(START["fans"], "comparing the experts pair by pair")
     classes = choose_classes(pair.a.layout.spaces, dict(request.classes))
     begin = perf_counter()
-    orders = Orders(pair.a, pair.b, pair.alignment, classes)
+    own = request.method != "weight"  # which orders experts and units by other means than those of this page
+    orders = Orders(pair.a, pair.b, pair.alignment, classes, own)
     compared = perf_counter() - begin
     tell = _within(report, START["fans"], START["routing"], "measuring the loss of every order")
+    matched = measure(Line(pair.a, pair.b), lam, examples, request.device) if own else None
     found = fans(orders, examples, lam, request.draws, request.seed, request.device, lambda share: tell(share, ""))
     measured = perf_counter() - begin - compared
     ends = plain.mean[0], plain.mean[-1]
@@ -89,6 +91,7 @@ def compute(request: OrdersRequest, report: Report = lambda share, words: None) 
         "lam": lam.tolist(),
         "chord": [float((1 - x) * ends[0] + x * ends[1]) for x in lam],
         "plain": _curve(lam, plain.losses),
+        "matched": None if matched is None else _curve(lam, matched.losses),
         "mixtures": _mixtures(orders),
         "fans": [_listed(fan, lam) for fan in found],
         "routing": _followed(orders, examples, request.device, _within(report, START["routing"], 1.0, "")),
@@ -99,9 +102,10 @@ def compute(request: OrdersRequest, report: Report = lambda share, words: None) 
 
 
 def _require(request: OrdersRequest) -> None:
-    if request.method != "weight":
+    if request.method not in METHODS:
         raise BadInput(
-            f"Orders of experts are compared within weight matching, whose units follow each order; {request.method!r} came."
+            "Orders of experts are compared within weight or activation matching. What is learned holds for one order alone, "
+            f"and soft matching ends as weight matching; {request.method!r} came."
         )
     if request.points < 3 or request.points % 2 == 0:
         raise BadInput(f"The number of points should be odd and at least 3; {request.points} came.")
@@ -162,7 +166,7 @@ def _followed(orders: Orders, examples: Examples, device: str, report: Report) -
     from lmc_core.paths.routing import routing
 
     few = examples.first(ROUTED)
-    lines: dict[str, Line] = {way: orders.line(orders.chosen(way)) for way in FOLLOWED}
+    lines: dict[str, Line] = {way: orders.line(orders.chosen(way)) for way in orders.ways}
     known: list[tuple[Mapping[str, Tensor], dict[str, Any]]] = []
     result: dict[str, Any] = {"examples": len(few)}
     for number, (way, line) in enumerate(lines.items()):

@@ -19,6 +19,7 @@ Row = Mapping[str, Any]
 EXAMPLES = (16, 64, 256, None)
 SPLITS = ("test", "validation")
 REST = {"all": "All classes", "permutations": "Permutations only", "experts": "Experts alone"}
+BY = {"weight": "Weights", "activation": "Activations"}
 MIXTURE = ("experts", "expert-groups", "units")
 TRIED = 24  # orders of a layer at the most, and drawn for all layers
 BUTTONS = 8  # layers for which there are buttons; more are in a list
@@ -29,13 +30,13 @@ def mixtures(known: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {name: row for name, row in known.items() if "experts" in row["sizes"]}
 
 
-def rest_setting(name: str, largest: Mapping[str, str]) -> Setting:
-    """Weight matching in which more or less of the rest of the network may move, a key of `REST`."""
+def rest_setting(name: str, largest: Mapping[str, str], method: str = "weight") -> Setting:
+    """A method by which more or less of the rest of the network may move, a key of `REST`."""
     if name == "all":
-        return all_classes(largest)
+        return Setting.of(method, dict(all_classes(largest).classes))
     if name == "permutations":
-        return only_permutations(largest)
-    return Setting.of("weight", {kind: "permutation" if kind in MIXTURE else "none" for kind in largest})
+        return Setting.of(method, dict(only_permutations(largest).classes))
+    return Setting.of(method, {kind: "permutation" if kind in MIXTURE else "none" for kind in largest})
 
 
 def choose_rest(pair: Sequence[Row], key: str) -> tuple[str, Setting]:
@@ -45,10 +46,17 @@ def choose_rest(pair: Sequence[Row], key: str) -> tuple[str, Setting]:
     address.prepare(f"{key}_rest", "rest", list(REST), "all")
     name = str(st.segmented_control(
         "What else is aligned", list(REST), key=f"{key}_rest", format_func=REST.__getitem__, required=True, width="stretch",
-        help="Before the experts are ordered, weight matching brings the rest of B into the coordinates of A: with rotations "
-        "of the residual stream and of planes, with permutations, or not at all.",
+        help="Before the experts are ordered, the rest of B is brought into the coordinates of A: with rotations of the "
+        "residual stream and of planes, with permutations, or not at all.",
     ))  # fmt: skip
-    return name, rest_setting(name, largest)
+    address.prepare(f"{key}_method", "method", list(BY), "weight")
+    method = str(st.segmented_control(
+        "Aligned by", list(BY), key=f"{key}_method", format_func=BY.__getitem__, required=True, width="stretch",
+        help="By weights, or by what both models compute on training examples, which orders the experts by what they answer. "
+        "Maps that are learned fit the one order in which they were learned, and soft matching ends as weight matching, so "
+        "that these are on the page Barrier.",
+    ))  # fmt: skip
+    return name, rest_setting(name, largest, method)
 
 
 def choose_exactness(key: str) -> tuple[str, int | None, int]:

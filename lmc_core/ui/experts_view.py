@@ -22,7 +22,6 @@ from lmc_core.ui import address, work
 from lmc_core.ui.curves import ROUNDING, theme
 
 HEIGHT = 480  # pixels of the fan
-FOLLOWED = ("exact", "gram", "router", "naive")
 
 
 def show_empty(models: Sequence[str], split: str, key: str) -> None:
@@ -92,9 +91,10 @@ def show_costs(result: Result, number_of_fan: int, key: str) -> None:
 def show_routing(result: Result, number_of_fan: int, key: str) -> None:
     """Show agreement and load along the line."""
     layers = [number_of_fan] if number_of_fan < len(result["mixtures"]) else None
-    address.prepare(f"{key}_order", "order", list(FOLLOWED), "exact")
+    followed = [way for way in words.STRONGEST if way in result["routing"]]
+    address.prepare(f"{key}_order", "order", followed, "exact")
     way = str(st.segmented_control(
-        "Experts ordered", list(FOLLOWED), key=f"{key}_order", required=True, format_func=words.WAYS.__getitem__,
+        "Experts ordered", followed, key=f"{key}_order", required=True, format_func=words.WAYS.__getitem__,
         help="In all layers. The agreement of the order as numbered stays in the figure.",
     ))  # fmt: skip
     ways = list(dict.fromkeys(["naive", way]))

@@ -20,6 +20,18 @@ def curves(heights: list[float]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def by_activations() -> dict[str, Any]:
+    """The same, aligned by activation matching, which has an order of its own."""
+    result = experts_result()
+    for fan, index in zip(result["fans"], (1, 1, 3), strict=True):
+        fan["named"]["found"] = index
+    for mixture in result["mixtures"]:
+        mixture["orders"]["found"] = ORDERS[1]
+    matched = {key: value[0] for key, value in curves([0.55]).items()}
+    result["routing"]["found"] = result["routing"]["exact"]
+    return {**result, "method": "activation", "matched": matched}
+
+
 def experts_result() -> dict[str, Any]:
     """Router and Gram agree with exact in layer 0, and not in layer 1."""
     first = {"naive": 0, "router": 2, "gram": 2, "exact": 2, "best": 2, "worst": 5}

@@ -21,7 +21,7 @@ from lmc_core.figures.experts_words import (
     spoken_fan,
 )
 from lmc_core.figures.style import GROUNDS, contrast
-from tests.figures.experts_result import experts_result
+from tests.figures.experts_result import by_activations, experts_result
 
 
 @pytest.fixture
@@ -140,3 +140,16 @@ def test_words_and_tables(result):
     assert ("experts.1", "1 2 0", "gram best", 0.1, 0.02, 0.5, 1.1, 0.01) in rows
     result["fans"][0] |= {"there": 48}
     assert "6 of the 48 orders" in fan_caption(result, result["fans"][0])
+
+
+def test_an_order_by_activations_has_a_line_and_a_mark_of_its_own():
+    result = by_activations()
+    every = fan_figure(result, result["fans"][-1])
+    named = {trace.name: trace for trace in traces(every, "named")}
+    assert tuple(named["Activation matching"].y) == tuple(result["matched"]["loss"])
+    assert "Activation matching" not in {trace.name for trace in traces(fan_figure(result, result["fans"][0]), "named")}
+    assert named["By activations, worst of each"].line.color == way_stroke("found", "light").colour
+    ranks = {trace.name: trace for trace in ranks_figure(result).data}
+    assert list(ranks["by activations"].x) == [0.6, 0.6, 1.2]
+    assert "by activations" not in {trace.name for trace in ranks_figure(experts_result()).data}
+    assert {trace.meta["way"] for trace in agreement_figure(result, ("naive", "found")).data if trace.meta} >= {"found"}

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from lmc_core.ui import catalogue, experts_controls, work
 from lmc_core.ui.server import script
-from tests.figures.experts_result import experts_result
+from tests.figures.experts_result import by_activations, experts_result
 from tests.pages.conftest import row
 
 KINDS = {"residual": "orthogonal", "units": "permutation", "experts": "permutation", "value-output": "invertible"}
@@ -114,6 +114,27 @@ def test_the_address_restores_everything(at, layer, asked):
     )  # fmt: skip
     assert "4 of the 36 joint orders" in words(at)
     assert parameter(at, "layer") == "all" and parameter(at, "order") == "router"
+
+
+def test_activation_matching_is_offered_and_shows_its_own_order(at, layer, asked):
+    at.query_params.update({"method": "activation", "layer": "all", "order": "found"})
+    layer.results[KEY] = by_activations()
+    at.run()
+    assert not at.exception and asked[-1][2].startswith("activation.residual-orthogonal")
+    assert "aligned by activation matching" in words(at) and "activation matching as it is, its units by activations" in words(
+        at
+    )
+    assert ("all layers", "Activation matching as it is") in at.table[0].value.index
+    assert ("layer 0", "By activations") in at.table[0].value.index
+    assert parameter(at, "method") == "activation" and parameter(at, "order") == "found"
+    assert "Maps that are learned fit the one order" in next(c.help for c in at.segmented_control if c.label == "Aligned by")
+
+
+def test_an_order_that_a_result_lacks_is_not_kept(at, layer):
+    at.query_params["order"] = "found"
+    layer.results[KEY] = experts_result()
+    at.run()
+    assert not at.exception and parameter(at, "order") == "exact"
 
 
 def test_an_address_survives_until_there_is_a_result(at):

@@ -39,8 +39,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return found[0], found[1]
 
 
-def request_for(folders: tuple[Path, Path], **own: int) -> OrdersRequest:
-    asked = make_request(*(f"path:{folder}" for folder in folders), examples=4, length=16, device="cpu")
+def request_for(folders: tuple[Path, Path], method: str = "weight", **own: int) -> OrdersRequest:
+    asked = make_request(*(f"path:{folder}" for folder in folders), examples=4, length=16, device="cpu", method=method)
     return OrdersRequest.of(asked, **({"points": 5} | own))
 
 
@@ -87,7 +87,7 @@ def test_the_request_survives_json_and_has_a_key_of_its_own(folders: tuple[Path,
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"method": "activation"}, "within weight matching"),
+        ({"method": "learned"}, "within weight or activation matching"),
         ({"points": 6}, "odd and at least 3; 6 came"),
         ({"draws": 0}, "At least 1 order"),
     ],
@@ -100,3 +100,28 @@ def test_what_cannot_be_computed_is_refused(folders: tuple[Path, Path], change: 
 def test_models_without_experts_are_refused(tiny_gpt2_pair: tuple[Path, Path]) -> None:
     with pytest.raises(BadInput, match="no experts"):
         compute(request_for(tiny_gpt2_pair))
+
+
+def test_activation_matching_has_an_order_of_its_own(folders: tuple[Path, Path]) -> None:
+    from lmc_core.paths.orders import order_of
+    from lmc_core.runs.aligned import aligned_pair
+    from lmc_core.runs.barrier import compute as compute_barrier
+    from lmc_core.runs.opened import opened
+
+    request = request_for(folders, "activation", draws=2)
+    result, _ = compute(request)
+    (a, b), task, examples = opened(request)
+    pair = aligned_pair(request, (a, b), examples, task, lambda share, words: None)
+    for fan, mixture in zip(result["fans"], result["mixtures"], strict=False):
+        chosen = order_of(pair.a.layout, pair.alignment, mixture["name"]).tolist()
+        assert mixture["orders"]["found"] == chosen == fan["orders"][fan["named"]["found"]][0]
+    joint = result["fans"][-1]
+    assert joint["orders"][joint["named"]["found"]] == [each["orders"]["found"] for each in result["mixtures"]]
+    asked = make_request(
+        *(f"path:{folder}" for folder in folders), examples=4, length=16, device="cpu", method="activation", points=5, refine=0
+    )
+    barrier, _ = compute_barrier(asked)
+    assert result["matched"]["loss"] == pytest.approx(barrier["loss"], abs=1e-5)  # the method as the page Barrier has it
+    assert "found" in result["routing"] and result["method"] == "activation"
+    plain, _ = compute(request_for(folders, draws=2))
+    assert plain["matched"] is None and "found" not in plain["fans"][0]["named"]
