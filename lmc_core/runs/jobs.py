@@ -19,10 +19,11 @@ from lmc_core import places
 from lmc_core.errors import LmcError, StoreError
 from lmc_core.runs.locks import holder
 from lmc_core.runs.result import Request
+from lmc_core.runs.unfinished import prune
 
 VERSION = 1
 ENDED = "('done', 'failed', 'cancelled')"
-REMEMBERED = 30 * 24 * 3600.0  # seconds that ended jobs stay in the table; results stay in the store
+REMEMBERED = 30 * 24 * 3600.0  # seconds that ended jobs stay, and what they left unfinished; results stay in the store
 HEARTBEAT_LIMIT = 60.0  # seconds without a sign of life after which a running job counts as dead
 PATIENCE = 10.0  # seconds to go on trying while other processes hold the file
 ACTIVE = ("queued", "running")
@@ -105,6 +106,7 @@ class Jobs:
             fresh: compute although there is a result.
         """
         self._run(f"DELETE FROM jobs WHERE state IN {ENDED} AND finished < ?", (time.time() - REMEMBERED,))
+        prune(self.path.parent / "unfinished", REMEMBERED)
         values = (request.key, json.dumps(request.to_json()), request.device, int(fresh), time.time())
         self._run(
             """

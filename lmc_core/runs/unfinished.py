@@ -2,7 +2,10 @@
 
     unfinished/<key>.npz      the arrays, and the facts about them as JSON
 
-A file is written under another name and renamed, so that whoever reads it finds it whole. It goes when the result is there.
+                      <key>.pt       what a method has learned so far, written by it
+
+A file is written under another name and renamed, so that whoever reads it finds it whole. It goes when the result is there, or
+when nobody has asked for the rest of it for as long as jobs are remembered.
 """
 
 from __future__ import annotations
@@ -63,3 +66,18 @@ class Unfinished:
     def remove(self) -> None:
         """Take it away."""
         self.path.unlink(missing_ok=True)
+
+
+def prune(folder: Path, age: float) -> None:
+    """Remove what was left unfinished and never gone on with; what cannot be removed stays.
+
+    Args:
+        folder: of unfinished files.
+        age: seconds since a file was last written; a run that goes on writes its own again and again.
+    """
+    oldest = time.time() - age
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            with contextlib.suppress(OSError):  # gone meanwhile, or another person's
+                if path.is_file() and path.stat().st_mtime < oldest:
+                    path.unlink()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
@@ -235,3 +236,20 @@ def test_ended_jobs_are_forgotten_after_a_month(jobs: Jobs, ask: Ask, monkeypatc
     monkeypatch.setattr("lmc_core.runs.jobs.time.time", lambda: later)
     jobs.submit(new)
     assert jobs.get(old.key) is None and state(jobs, waiting) == state(jobs, new) == "queued"
+
+
+def test_what_was_left_unfinished_goes_with_the_jobs(jobs: Jobs, ask: Ask, home: Path) -> None:
+    month = 30 * 24 * 3600
+    folder = home / "unfinished"
+    (folder / "a folder").mkdir(parents=True)
+    ages = {"old.npz": month + 60, "old.pt": 2 * month, ".old.7.part": month + 60, "young.npz": month - 3600, "new.pt": 0}
+    for name, age in ages.items():
+        (folder / name).write_bytes(b"x")
+        os.utime(folder / name, (time.time() - age,) * 2)
+    jobs.submit(ask())
+    assert sorted(path.name for path in folder.iterdir()) == ["a folder", "new.pt", "young.npz"]
+
+
+def test_without_anything_unfinished_there_is_nothing_to_prune(jobs: Jobs, ask: Ask, home: Path) -> None:
+    jobs.submit(ask())
+    assert not (home / "unfinished").exists() and state(jobs, ask()) == "queued"
