@@ -87,9 +87,16 @@ _HOME = {
     "linear_cka": "lmc_core.tasks.cka",
     "Examples": "lmc_core.tasks",
     "task_for": "lmc_core.tasks",
+    # equivariance
+    "Action": "lmc_core.equivariance.actions",
+    "EquivariantLayout": "lmc_core.equivariance.layout",
+    "Group": "lmc_core.equivariance.groups",
+    "Projection": "lmc_core.equivariance.projection",
+    "Relaxed": "lmc_core.equivariance.relaxed",
     # runs
     "BarrierRequest": "lmc_core.runs.request",
     "GroupRequest": "lmc_core.runs.request",
+    "make_equivariance_request": "lmc_core.runs.equivariance",
     "make_group_request": "lmc_core.runs.ask_group",
     "make_request": "lmc_core.runs.ask",
     # errors

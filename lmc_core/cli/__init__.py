@@ -28,6 +28,7 @@ COMMANDS = {
     "group": "lmc_core.cli.group",
     "plane": "lmc_core.cli.plane",
     "merge": "lmc_core.cli.merge",
+    "equivariance": "lmc_core.cli.equivariance",
     "results": "lmc_core.cli.results",
     "report": "lmc_core.cli.report",
     "train": "lmc_core.cli.train",
