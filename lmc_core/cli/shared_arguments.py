@@ -1,0 +1,72 @@
+"""Arguments that several commands share: models, data, classes, and how models are aligned."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+MODEL = (
+    "a zoo name (see `lmc models`), hf:ORG/NAME[@REVISION], timm:NAME[.TAG], or a folder with config.json and "
+    "model.safetensors, also as path:FOLDER"
+)
+PICKLE = "read weights from .bin, .pt and .pth files where there are no safetensors; for sources you trust"
+TASK = (
+    "what to measure on: austen, fashion-mnist, plays, text:FILE, images:FOLDER (one folder per class) or "
+    "hf-dataset:NAME[:SPLIT] (default: what both were trained on)"
+)
+CLASS = (
+    "class of one kind of space: residual, units, heads, query-key or value-output = none, permutation, orthogonal or "
+    "invertible; repeatable. all=CLASS lowers every space to at most CLASS. What is left out gets its largest class"
+)
+
+
+def class_choice(text: str) -> tuple[str, str]:
+    """Split SPACE=CLASS."""
+    space, equals, chosen = text.partition("=")
+    if not (space and equals and chosen):
+        raise argparse.ArgumentTypeError(f"expected SPACE=CLASS, such as residual=orthogonal; {text!r} came")
+    return space.strip(), chosen.strip()
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """Split NAME=VALUE; numbers become numbers."""
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, such as steps=300; {text!r} came")
+    for kind in (int, float):
+        try:
+            return name.strip(), kind(value)
+        except ValueError:
+            continue
+    return name.strip(), value.strip()
+
+
+def add_method(parser: argparse.ArgumentParser, default: str | None = "weight", words: str = "weight") -> None:
+    """Arguments that say how models are aligned."""
+    parser.add_argument("--method", default=default, help=f"how to align, or none; `lmc methods` lists all (default: {words})")
+    parser.add_argument(
+        "--set", dest="settings", type=setting, action="append", default=[], metavar="NAME=VALUE",
+        help="a setting of the method, such as steps=300 or seconds=120; `lmc methods` lists them; repeatable",
+    )  # fmt: skip
+    parser.add_argument(
+        "--learn", type=int, metavar="N", help="training examples to learn from (default: 8,000 images or 1,500 windows)"
+    )
+
+
+def add_pair(parser: argparse.ArgumentParser) -> None:
+    """Arguments that every command about two models has."""
+    parser.add_argument("a", metavar="A", help=MODEL)
+    parser.add_argument("b", metavar="B", help="the model that is moved; named like A")
+    add_data(parser)
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Arguments about data and classes that every command about several models has."""
+    parser.add_argument("--allow-pickle", action="store_true", help=PICKLE)
+    parser.add_argument("--task", metavar="TASK", help=TASK)
+    parser.add_argument(
+        "--length", type=int, metavar="N", help="window of text, in tokens (default: the models' context, at most 128)"
+    )
+    parser.add_argument(
+        "--class", dest="classes", type=class_choice, action="append", default=[], metavar="SPACE=CLASS", help=CLASS
+    )
