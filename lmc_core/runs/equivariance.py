@@ -168,7 +168,7 @@ def compute(
         report: called with the share done and a few words; may raise `Cancelled`.
 
     Returns:
-        The result as plain JSON values, losses in nats, and the arrays
+        The result as plain JSON values, losses in nats (``copies``: see `equivariance.copies.measure_copies`), and the arrays
 
         - ``trace.step`` `[k]`; ``trace.gamma``, ``.multiplier``, ``.slack``, ``.gradient`` (dJ/dgamma), ``.gauge`` (-dJ/dgamma
           at gamma = 0) `[k, layers]`; ``trace.loss`` and ``trace.accuracy`` `[k, 4]`: training with the free branch on and off,
@@ -216,7 +216,7 @@ def compute(
     with _one_thread():
         last = train(relaxed, form, taught, schedule, watch)
         trained = perf_counter() - begin
-        end, arrays = _measure(request, relaxed, last.gamma, trace, held, report)
+        end, arrays = _measure(request, relaxed, last.gamma, trace, taught, held, report)
     result = {
         "key": request.key,
         **_facts(request, relaxed, taught, held),
@@ -260,7 +260,7 @@ def _facts(request: EquivarianceRequest, relaxed: Relaxed, taught: Sample, held:
 
 
 def _measure(
-    request: EquivarianceRequest, relaxed: Relaxed, gamma: Any, trace: Trace, held: Sample, report: Report
+    request: EquivarianceRequest, relaxed: Relaxed, gamma: Any, trace: Trace, taught: Sample, held: Sample, report: Report
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What is measured once the training is over: facts and arrays."""
     import torch
@@ -291,7 +291,7 @@ def _measure(
         apart = (written - relaxed(inputs, gamma)).abs().max() / written.abs().max()
     report(0.95, "comparing the network with its moved copies")
     end = {**trace.end(gamma), "plane_layers": list(layers), "plane_examples": len(few), "function_error": float(apart)}
-    end["copies"] = measure_copies(Copies(request.network, relaxed.module, relaxed.layout, weights), held)
+    end["copies"] = measure_copies(Copies(request.network, relaxed.module, relaxed.layout, weights, taught), held)
     return end, arrays
 
 
