@@ -4,9 +4,8 @@ import streamlit as st
 
 from lmc_core.errors import LmcError
 from lmc_core.figures.equivariance_data import labels_of_runs
-from lmc_core.ui import equivariance_controls, equivariance_cost, equivariance_files, says, status, work
+from lmc_core.ui import equivariance_controls, equivariance_cost, equivariance_files, equivariance_sections, says, status, work
 from lmc_core.ui import equivariance_view as view
-from lmc_core.ui.equivariance_pictures import Picture, show
 from lmc_core.ui.equivariance_presets import OWN
 
 KEY = "equivariance"
@@ -42,35 +41,17 @@ if not lines:
     st.stop()
 
 scene = view.Scene.of(lines)
-early = choice.lesson.picture == "gammas"  # the picture of one layer
-layer = view.choose_layer(scene, KEY) if early else 0
-view.show_lesson(scene, choice.lesson, layer, KEY)
+layer = view.choose_layer(scene, KEY) if choice.lesson.picture == "gammas" else None
+view.show_lesson(scene, choice.lesson, layer or 0, KEY)
 chosen = None
 if scene.runs or scene.running:
-    st.header("While it trained", anchor=False)
-    chosen = view.choose_run(scene, choice.lesson, KEY)
-    layer = layer if early else view.choose_layer(scene, KEY)
-    view.show_training(scene, chosen, layer, KEY)
-run = scene.runs.get(chosen or "")
-if run is not None:
-    pictures = [view.lesson_picture(scene, choice.lesson, layer), *view.training_pictures(run, layer)]
-    st.header("The way to the projection", anchor=False)
-    pictures += (way := view.way_pictures(scene, run, choice.lesson))
-    for picture in way:
-        show(picture, KEY)
-    st.header("What symmetry costs", anchor=False)
-    pictures += (price := view.price_pictures(view.choose_kind(scene, KEY), choice.lesson))
-    for picture in price:
-        show(picture, KEY)
-    st.header("One input in all positions", anchor=False)
-    pictures.append(strip := Picture("strip", (run, view.choose_example(run, KEY))))
-    show(strip, KEY)
-    st.header("A merge of moved copies", anchor=False)
-    view.show_copies(run, KEY)
-    pictures += [Picture("copies", (run,))] * (run.copies is not None)
+    chosen = equivariance_sections.show_section(scene, choice.lesson, layer, KEY)
+if scene.runs:
     st.header("To take away", anchor=False)
+    run = view.looked_at(scene, choice.lesson, KEY)
+    pictures = equivariance_sections.all_pictures(scene, run, choice.lesson, layer or 0)
     equivariance_files.show_files(scene.finished, pictures, KEY)
     equivariance_files.show_network(run, KEY)
     with st.expander("Numbers"):
         equivariance_files.show_tables(pictures, KEY)
-equivariance_controls.write_address(choice, KEY, chosen)
+equivariance_controls.write_address(choice, KEY, chosen if chosen in scene.runs else None)

@@ -164,9 +164,11 @@ def write_address(choice: Choice, key: str, run: str | None = None) -> None:
     Args:
         choice: of the controls.
         key: prefix of the widgets' keys.
-        run: key of the run that is looked at, if there is one.
+        run: key of the finished run that is looked at, if there is one.
     """
-    views = {name: st.session_state.get(f"{key}_{name}", st.query_params.get(name)) for name in ("layer", "shown", "example")}
+    views = {
+        name: st.session_state.get(f"{key}_{name}", st.query_params.get(name)) for name in ("view", "layer", "shown", "example")
+    }
     shown = {name: None if value is None else str(value) for name, value in views.items()}
     address.write({**choice.address, "run": run[:8] if run else st.query_params.get("run"), **shown})
 
@@ -175,10 +177,10 @@ def _choose_constraint(values: dict[str, Any], slider: Callable, pills: Callable
     """Rates, augmented terms and prices, as far as what is compared has a use for them."""
     values |= {name: first[name] for name in ("primal", "dual", "c", "rho")}
     if set(values["form"]) & set(MOVING):
-        slider("Primal rate η_p", "primal", RATES, "How far γ moves in a step against dJ/dγ and its multiplier.")
-        slider("Dual rate η_d", "dual", RATES, "How far the multiplier λ moves in a step; at most the price ρ.")
+        slider("Primal rate", "primal", RATES, "How far γ moves in a step against dJ/dγ and its multiplier.")
+        slider("Dual rate", "dual", RATES, "How far the multiplier λ moves in a step; at most the price ρ.")
     if "equality" in values["form"]:
-        told = "The term c γ² / 2 in the Lagrangian damps γ; without it (0) γ rings. 2 √(η_d / η_p) is critical."
+        told = "The term c γ² / 2 in the Lagrangian damps γ; without it (0) γ rings. 2 √(dual rate / primal rate) is critical."
         pills("Augmented term c", "c", list(AUGMENTED), "{:g}".format, told)
     if "resilient" in values["form"]:
         told = "(ρ / 2) |u|² is what it costs to let |γ| be u: a high price leaves an equivariant network. One run each."
@@ -195,8 +197,8 @@ def _preset(key: str) -> str:
         if name != OWN:
             for control, value in preset_of(name).values.items():
                 st.session_state[f"{key}_{control}"] = list(value) if isinstance(value, list) else value
-            for view in ("closer", "layer", "shown"):
-                st.session_state.pop(f"{key}_{view}", None)
+            for view in ("closer", "layer", "shown", "view"):
+                st.session_state[f"{key}_{view}"] = None  # nothing that can be chosen: the lesson's own is
 
     st.subheader("Lesson", anchor=False)
     return str(st.selectbox(

@@ -35,6 +35,7 @@ class Preset:
         title: the lesson in one sentence.
         look: what to look at, in one or two.
         picture: that shows it; comes first.
+        section: that is open below it, a key of `equivariance_sections.SECTIONS`.
         shown: form and kind of data of the run that is looked at closer.
         changes: of the controls against `PLAIN`.
     """
@@ -42,6 +43,7 @@ class Preset:
     title: str
     look: str
     picture: Picture
+    section: str
     shown: Mapping[str, Any]
     changes: Mapping[str, Any] = field(default_factory=dict)
 
@@ -58,14 +60,16 @@ PRESETS = {
         "**Follow each line to the left, where the weights are averaged over the group**: the unconstrained network breaks, "
         "the one that was led there does not.",
         "paths",
+        "way",
         {"form": "equality"},
     ),
     "rings": Preset(
         "The equality form rings",
         "The data is symmetric: nothing keeps γ away from 0. **Without the augmented term γ swings around 0 and does not come "
-        "to rest**, because γ and its multiplier are an oscillator with the period 2π / √(η_p η_d); c = 2 √(η_d / η_p) is the "
-        "least that stops it.",
+        "to rest**, because γ and its multiplier are an oscillator with the period 2π / √(primal rate × dual rate); "
+        "c = 2 √(dual rate / primal rate) is the least that stops it.",
         "gammas",
+        "training",
         {"form": "equality", "augmented": 0.0},
         {"kind": ["symmetric"], "form": ["equality"], "c": [0.0, 0.5, 2.0], "steps": 1000},
     ),
@@ -75,6 +79,7 @@ PRESETS = {
         "layers whose multiplier stays away from 0**: there symmetry costs something, and the gauge −dJ/dγ at γ = 0 says how "
         "much a free part would gain.",
         "gauge",
+        "training",
         {"form": "resilient", "kind": "broken"},
         {"kind": ["orbit", "broken"], "form": ["equality", "resilient"], "rho": [1.0], "steps": 600},
     ),
@@ -84,6 +89,7 @@ PRESETS = {
         "somewhere. **A finite price ρ of asymmetry has a lower held-out loss than either end**, no constraint and strict "
         "equivariance.",
         "prices",
+        "price",
         {"form": "resilient", "price": 1.0},
         {"kind": ["broken"], "form": ["free", "strict", "resilient"], "rho": [0.03, 0.1, 0.3, 1.0, 3.0], "steps": 600},
     ),

@@ -14,7 +14,7 @@ from lmc_core.ui.equivariance_presets import OWN, PRESETS
 from lmc_core.ui.server import script
 from tests.pages.equivariance_results import result_of
 
-CLOSER = "Look closer at"
+CLOSER = "Network that is looked at"
 FORMS = ["free", "strict", "equality", "resilient"]
 
 
@@ -98,7 +98,7 @@ def test_empty_says_what_to_do_and_what_it_takes(at, answers):
     assert "800\u00a0MB of memory, estimated from the steps" in words(at)
     assert [request.form for request in answers.asked.values()] == FORMS
     assert len(at.get("plotly_chart")) == 1  # empty axes keep the place
-    assert "While it trained" not in [each.value for each in at.header]
+    assert not at.header
 
 
 def test_run_running_and_cancel(at, answers, layer):
@@ -126,7 +126,7 @@ def test_pictures_grow_while_it_trains(at, answers, layer):
     assert not at.exception
     assert box(at, CLOSER).options == ["The one that is being trained"]
     assert len(at.get("plotly_chart")) == 4  # the lesson's, the constraint, the phase portrait, the losses
-    assert "What symmetry costs" not in [each.value for each in at.header]
+    assert [each.value for each in at.header] == ["While it trained"]
 
 
 def test_a_finished_run_is_shown_while_the_next_one_trains(at, answers, layer):
@@ -137,7 +137,8 @@ def test_a_finished_run_is_shown_while_the_next_one_trains(at, answers, layer):
     assert not at.exception
     assert box(at, CLOSER).options == ["The one that is being trained", "Unconstrained", "Equality, c = 2"]
     box(at, CLOSER).set_value(answers.key("equality")).run()
-    assert "A merge of moved copies" in [each.value for each in at.header]
+    view(at, "copies")
+    assert not at.exception and "A merge of moved copies" in [each.value for each in at.header]
 
 
 def test_failed_is_one_sentence(at, answers, layer):
@@ -149,12 +150,14 @@ def test_failed_is_one_sentence(at, answers, layer):
     ]
 
 
-def test_done_shows_every_section(done, answers):
+def view(at: AppTest, name: str) -> AppTest:
+    at.session_state["equivariance_view"] = name
+    return at.run()
+
+
+def test_done_shows_the_lesson_and_what_every_network_reaches(done, answers):
     assert not done.exception
-    assert [each.value for each in done.header] == [
-        "While it trained", "The way to the projection", "What symmetry costs", "One input in all positions",
-        "A merge of moved copies", "To take away",
-    ]  # fmt: skip
+    assert [each.value for each in done.header] == ["The way to the projection", "To take away"]
     summary = done.dataframe[0].value
     assert list(summary["Network"]) == ["Unconstrained", "Strictly equivariant", "Equality, c = 2", "Resilient, ρ = 0.1"]
     assert list(summary.columns) == list(
@@ -165,14 +168,44 @@ def test_done_shows_every_section(done, answers):
     assert box(done, CLOSER).value == answers.key("equality")  # the one that the lesson is about
     assert {each.label for each in done.get("download_button")} >= {"CSV", "JSON", "HTML", "Network"}
     assert "load_state_dict" in done.code[0].value
-    assert len(done.get("plotly_chart")) >= 10
+    assert len(done.get("plotly_chart")) == 3  # the lesson's, the checkpoints, the plane
+
+
+@pytest.mark.parametrize(
+    ("name", "heading", "charts"),
+    [
+        ("training", "While it trained", 4),  # with the lesson's: the constraint, the losses, the phase portrait
+        ("price", "What symmetry costs", 3),  # one price is no curve
+        ("positions", "One input in all positions", 2),
+        ("copies", "A merge of moved copies", 2),
+    ],
+)
+def test_every_section(done, name, heading, charts):
+    view(done, name)
+    assert not done.exception and heading in [each.value for each in done.header]
+    assert len(done.get("plotly_chart")) == charts
+    assert parameter(done, "view") == [name]
+
+
+def test_the_section_of_moved_copies_says_what_the_projection_is(done):
+    view(done, "copies")
+    assert "The projection is the uniform merge of all copies that the group itself aligns" in words(done)
+    assert [metric.label for metric in done.metric] == ["Matched like the group", "Function check", "Merge against P(W)"]
 
 
 def test_a_network_without_constraint_has_no_constraint_to_show(done, answers):
-    charts = len(done.get("plotly_chart"))
+    view(done, "training")
     box(done, CLOSER).set_value(answers.key("free")).run()
-    assert not done.exception and len(done.get("plotly_chart")) == charts - 2
+    assert not done.exception and len(done.get("plotly_chart")) == 2
     assert parameter(done, "run") == [answers.key("free")[:8]]
+
+
+def test_the_run_is_still_the_same_in_another_section(done, answers):
+    box(done, CLOSER).set_value(answers.key("free")).run()
+    view(done, "price")
+    assert CLOSER not in labels(done)
+    view(done, "way")
+    assert box(done, CLOSER).value == answers.key("free")
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -191,7 +224,8 @@ def test_a_lesson_sets_everything(at, answers, name):
     assert found == {(kind, *way) for kind in v["kind"] for way in ways}
     answers.finish()
     at.run()
-    assert not at.exception
+    assert not at.exception and parameter(at, "view") == [lesson.section]
+    view(at, "training")
     chosen = answers.asked[box(at, CLOSER).value].to_json()
     assert all(chosen[field] == value for field, value in lesson.shown.items())
 
@@ -215,10 +249,10 @@ def test_own_settings_keep_what_was_chosen(at):
 def test_settings_without_use_are_hidden_and_left_out_of_the_address(at, answers):
     at.query_params.update({"preset": "own", "form": ["free", "strict"]})
     at.run()
-    assert not {"Primal rate η_p", "Dual rate η_d", "Augmented term c", "Prices ρ of asymmetry"} & set(labels(at))
+    assert not {"Primal rate", "Dual rate", "Augmented term c", "Prices ρ of asymmetry"} & set(labels(at))
     assert not {"primal", "dual", "c", "rho"} & set(at.query_params)
     pills(at, "Networks").set_value(["resilient"]).run()
-    assert {"Primal rate η_p", "Prices ρ of asymmetry"} <= set(labels(at)) and "Augmented term c" not in labels(at)
+    assert {"Primal rate", "Prices ρ of asymmetry"} <= set(labels(at)) and "Augmented term c" not in labels(at)
 
 
 def test_the_address_holds_everything(at, answers):
@@ -242,9 +276,11 @@ def test_the_address_brings_the_looked_at_run_back(done, answers):
     key = answers.key("free")
     fresh = AppTest.from_file(str(script("equivariance")), default_timeout=60)
     fresh.query_params["run"] = key[:8]
+    fresh.query_params["view"] = "positions"
     fresh.query_params["example"] = "2"
     fresh.run()
     assert box(fresh, CLOSER).value == key and parameter(fresh, "example") == ["2"]
+    assert "One input in all positions" in [each.value for each in fresh.header]
 
 
 def test_nonsense_in_the_address_is_dropped(at):
@@ -302,7 +338,7 @@ def test_results_without_copies_say_so(at, answers, layer):
     answers.finish()
     for result in layer.results.values():
         result.pop("copies", None)
-    at.run()
+    view(at, "copies")
     assert not at.exception and "does not hold the copies" in words(at)
 
 
@@ -310,7 +346,7 @@ def test_prices_are_compared_on_one_kind_of_data(at, answers):
     at.query_params.update({"preset": "multiplier"})
     at.run()
     answers.finish()
-    at.run()
+    view(at, "price")
     assert not at.exception
     assert pills(at, "Data").options and parameter(at, "shown") == ["broken"]
 
@@ -321,7 +357,7 @@ def test_read_only_shows_what_is_stored_and_starts_nothing(at, answers, monkeypa
     assert "Not stored on this server" in words(at) and "Nothing is trained yet" not in words(at)
     answers.finish()
     at.run()
-    assert not at.exception and len(at.get("plotly_chart")) >= 10
+    assert not at.exception and len(at.get("plotly_chart")) == 3
     assert "Run" not in [each.label for each in at.button]
 
 
