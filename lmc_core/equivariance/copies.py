@@ -8,8 +8,8 @@ than one way, since hidden units may change places:
     matched    Q N(g) W: as weight matching finds them to lie along W, from the weights alone
     activation Q N(g) W, Q found from what the units do on training examples too
 
-Where only what reads the inputs is moved (perceptron, transformer), the deeper layers of N(g) W are those of W as they stand, and
-weight matching, which compares layer by layer, mostly leaves their units there. What the units do tells more.
+Where only what reads the inputs is moved (perceptron, transformer), the deeper layers of N(g) W are those of W, and weight
+matching, which compares layer by layer, mostly leaves their units where they stand. What the units do tells more.
 
 On the line from W to one of them the network is an average of two. The average over all elements of T(g) W is the projection
 P(W) itself: making a network equivariant is merging its copies, with an alignment that was chosen before training. W = T(g) W
