@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from lmc_core.errors import BadInput, LmcError
+from lmc_core.runs.elsewhere import shown
 from lmc_core.runs.equivariance import EquivarianceRequest
 from lmc_core.runs.executors import Local
 from lmc_core.runs.jobs import Job
@@ -89,14 +90,14 @@ def layers_of(request: Request) -> LayersRequest:
 
 
 def stored(key: str) -> dict[str, Any] | None:
-    """Return a result from the store, or None."""
-    found = Store().get(key)
+    """Return a result from the store, or None; a shipped one may be of another device, and says so."""
+    found = shown(key, Store())
     return found.result if found else None
 
 
 def arrays(key: str) -> dict[str, Any]:
     """Return the arrays of a stored result, by name; empty when it is not stored."""
-    found = Store().get(key)
+    found = shown(key, Store())
     return found.arrays() if found else {}
 
 
