@@ -93,7 +93,8 @@ def rows(
         last = number == len(headings) - 1
         figure.update_layout({
             f"xaxis{ending}": {
-                "anchor": f"y{ending}", "fixedrange": True, "showticklabels": last, **({} if last else {"matches": _last(headings)}),
+                "anchor": f"y{ending}", "fixedrange": True, "showticklabels": last,
+                **({} if last else {"matches": _last(headings)}),
             },
             f"yaxis{ending}": {
                 "anchor": f"x{ending}", "domain": [max(0.0, (top - tall) / inner), min(1.0, top / inner)], "fixedrange": True,
@@ -179,12 +180,11 @@ def label_room(labels: Sequence[str], least: int = 0) -> int:
     return max(least, 16 + round(LETTER * max((len(line) for line in lines), default=0)))
 
 
-def legend(figure: go.Figure, labels: Sequence[str], below: int, inner: float) -> None:
+def legend(figure: go.Figure, below: int, inner: float) -> None:
     """Show a legend below the axis; `legend_height` is the room that it needs.
 
     Args:
         figure: whose margin below has that room.
-        labels: of its entries.
         below: pixels between the lowest panel and the legend.
         inner: pixels of all panels together.
     """

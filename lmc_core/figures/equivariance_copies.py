@@ -17,10 +17,11 @@ from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Meaning, Them
 SIDE, FOOT = 56, 30  # pixels
 CURVES, MIDDLE = 300, 84  # pixels of the curves, and between them and the dots
 ROW = 44  # pixels of a merge
-LOOKS: dict[str, Meaning] = {  # what brings the copy back to the network
+LABEL = 18  # pixels between two labels
+LOOKS: dict[str, Meaning] = {  # what brings the copy back; the group leads to the projection and has its colour
     "naive": Meaning("as it is", MEANINGS["plain"].light, MEANINGS["plain"].dark, "5px,3px", "circle"),
     "matched": Meaning("matched", MEANINGS["permutation"].light, MEANINGS["permutation"].dark, "11px,4px", "square"),
-    "group": Meaning("aligned by the group", FORMS["resilient"].light, FORMS["resilient"].dark, "solid", "diamond"),
+    "group": Meaning("by the group", FORMS["strict"].light, FORMS["strict"].dark, "solid", "diamond"),
 }
 MERGES = {
     "network": "the network itself",
@@ -88,13 +89,13 @@ def copies_figure(run: Run, theme: Theme = "light", height: int | None = None) -
     inner = tall - axes.HEAD - FOOT
     floor = dots / inner if merges else 0.0
     top = axes.Panel("x", "y", inner * (1 - floor) - (MIDDLE if merges else 0))
-    ground, split = GROUNDS[theme], run.facts.get("split", "held out")
+    ground = GROUNDS[theme]
     figure.update_layout(
         margin={"l": SIDE, "r": 24, "t": axes.HEAD, "b": FOOT, "autoexpand": False},
         xaxis={"anchor": "y", "range": [0, 1], "tickvals": [0, 0.25, 0.5, 0.75, 1], "fixedrange": True},
         yaxis={"domain": [1 - top.pixels / inner, 1], "fixedrange": True, "nticks": 5},
     )
-    _heading(figure, f"<b>Loss between the network and a moved copy</b> ({split}, nats)", 1.0, theme)
+    _heading(figure, "<b>Loss to a moved copy</b> (nats), with barriers", 1.0, theme)
     _curves(figure, run, top, theme)
     for place, name, anchor in ((0, "network", "left"), (1, copy_name(run), "right")):
         figure.add_annotation(
@@ -102,7 +103,7 @@ def copies_figure(run: Run, theme: Theme = "light", height: int | None = None) -
             yref="paper", yanchor="top", yshift=-22, showarrow=False, font={"size": BODY, "color": ground.ink}, name="model",
         )  # fmt: skip
     if merges:
-        _heading(figure, f"<b>Loss of means of weights</b> ({split}, nats), accuracy", floor, theme)
+        _heading(figure, "<b>Loss of means of weights</b> (nats), accuracy", floor, theme)
         _dots(figure, merges, (floor, dots), theme)
     return figure
 
@@ -120,24 +121,31 @@ def _curves(figure: go.Figure, run: Run, panel: axes.Panel, theme: Theme) -> Non
     lam, curves = np.asarray(run.copies["lam"], dtype=float), run.copies["curves"]
     known = [(look, curves[key]) for key, look in LOOKS.items() if key in curves]
     losses = [np.asarray(curve["loss"], dtype=float) for _, curve in known]
-    reach = axes.limits(figure, panel, losses, (0.0,), 0.16)
+    reach = axes.limits(figure, panel, losses, (0.0,), (LABEL * len(losses) + 14) / panel.pixels)
     for (look, curve), loss in zip(known, losses, strict=True):
         error, colour = np.asarray(curve.get("stderr") or np.zeros(len(loss)), dtype=float), look.colour(theme)
         figure.add_scatter(
-            x=np.concatenate([lam, lam[::-1]]), y=np.concatenate([loss + error, (loss - error)[::-1]]), mode="lines", line={"width": 0},
+            x=np.concatenate([lam, lam[::-1]]), y=np.concatenate([loss + error, (loss - error)[::-1]]), mode="lines",
+            line={"width": 0},
             fill="toself", fillcolor=faint(colour, 0.14), hoverinfo="skip", name="one standard error", **panel.axes,
         )  # fmt: skip
         figure.add_scatter(
             x=lam, y=loss, mode="lines", name=look.name, line={"color": colour, "dash": look.dash, "width": 2.5}, **panel.axes,
             hovertemplate=f"<b>{look.name}</b><br>%{{x:.2f}} of the copy: %{{y:.3f}} nats<extra></extra>",
         )  # fmt: skip
+    figure.add_scatter(
+        x=[0, 1], y=[losses[0][0], losses[0][-1]], mode="lines", name="chord", hoverinfo="skip", **panel.axes,
+        line={"color": GROUNDS[theme].muted, "width": 1.5, "dash": "dash"},
+    )  # fmt: skip
     scale, middle = panel.pixels / (reach[1] - reach[0]), len(lam) // 2
     heights = [scale * (float(loss[middle]) - reach[0]) for loss in losses]
-    for (look, curve), at, level in zip(known, heights, stacked(heights, 18, 14), strict=True):
-        said = estimate(curve.get("barrier"), curve.get("barrier_stderr"), "nats")
+    rising = losses[0][-1] - losses[0][0]  # then what is above the middle is free on one side alone
+    side = "center" if abs(rising) < 0.3 * (reach[1] - reach[0]) else "right" if rising > 0 else "left"
+    for (look, curve), at, level in zip(known, heights, stacked(heights, LABEL, 14), strict=True):
         figure.add_annotation(
-            x=float(lam[middle]), y=at / scale + reach[0], yshift=level - at, xref="x", yref="y", text=f"<b>{look.name}</b>: barrier {said}",
-            showarrow=False, font={"size": SMALL, "color": look.colour(theme)}, bgcolor=faint(GROUNDS[theme].paper, 0.8), name="label",
+            x=float(lam[middle]), y=at / scale + reach[0], yshift=level - at, xref="x", yref="y", xanchor=side,
+            text=f"<b>{look.name}</b> {estimate(curve.get('barrier'), curve.get('barrier_stderr'))}", showarrow=False,
+            font={"size": SMALL, "color": look.colour(theme)}, bgcolor=faint(GROUNDS[theme].paper, 0.8), name="label",
         )  # fmt: skip
 
 
@@ -146,26 +154,35 @@ def _dots(figure: go.Figure, merges: Sequence[Merge], place: tuple[float, int], 
     ground = GROUNDS[theme]
     top = max(merge.loss + merge.stderr for merge in merges)
     figure.update_layout(
-        xaxis2={"anchor": "y2", "range": [0, 1.06 * top], "fixedrange": True, "nticks": 6, "showgrid": True, "gridcolor": ground.grid},
-        yaxis2={"anchor": "x2", "domain": [0, place[0]], "range": [len(merges) - 0.5, -0.5], "visible": False, "fixedrange": True},
+        xaxis2={
+            "anchor": "y2", "range": [0, 1.06 * top], "fixedrange": True, "nticks": 6, "showgrid": True,
+            "gridcolor": ground.grid,
+        },
+        yaxis2={
+            "anchor": "x2", "domain": [0, place[0]], "range": [len(merges) - 0.5, -0.5], "visible": False, "fixedrange": True,
+        },
     )  # fmt: skip
     projection = next((merge.loss for merge in merges if merge.key == "projection"), None)
     if projection is not None:
         figure.add_shape(
-            type="line", xref="x2", yref="y2 domain", x0=projection, x1=projection, y0=0, y1=1, layer="below", name="projection",
+            type="line", xref="x2", yref="y2 domain", x0=projection, x1=projection, y0=0, y1=1, layer="below",
+            name="projection",
             line={"color": FORMS["strict"].colour(theme), "width": 1.5, "dash": "dot"},
         )  # fmt: skip
     for row, merge in enumerate(merges):
+        said = f"{estimate(merge.loss, merge.stderr, 'nats')}, {percent(merge.accuracy)}"
         look = {"network": BRANCHES["on"], "projection": BRANCHES["off"], **LOOKS}[merge.key]
         colour = look.colour(theme)
         figure.add_scatter(
             x=[merge.loss], y=[row + 0.2], mode="markers", xaxis="x2", yaxis="y2", name=merge.name, meta={"merge": merge.key},
             marker={"size": 11, "symbol": look.marker, "color": colour}, cliponaxis=False,
             error_x={"type": "data", "array": [merge.stderr], "color": colour, "thickness": 1.5, "width": 4},
-            hovertemplate=f"<b>{merge.name}</b><br>{estimate(merge.loss, merge.stderr, 'nats')}, {percent(merge.accuracy)}<extra></extra>",
+            hovertemplate=f"<b>{merge.name}</b><br>{said}<extra></extra>",
         )  # fmt: skip
         for x, anchor, text in ((0, "left", merge.name), (1, "right", f"{number(merge.loss)}, {percent(merge.accuracy)}")):
             figure.add_annotation(
-                x=x, xref="paper", xanchor=anchor, xshift=4 if x == 0 else 0, y=row - 0.2, yref="y2", text=text, showarrow=False,
-                bgcolor=faint(ground.paper, 0.75), borderpad=1, font={"size": SMALL, "color": ground.ink if x else colour}, name="merge",
+                x=x, xref="paper", xanchor=anchor, xshift=4 if x == 0 else 0, y=row - 0.2, yref="y2", text=text,
+                showarrow=False,
+                bgcolor=faint(ground.paper, 0.75), borderpad=1, font={"size": SMALL, "color": ground.ink if x else colour},
+                name="merge",
             )  # fmt: skip

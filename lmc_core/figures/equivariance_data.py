@@ -124,10 +124,15 @@ def layer_title(name: str) -> str:
 def form_label(facts: Facts) -> str:
     """Return the form with its own setting: "Resilient, ρ = 0.1", "Equality, c = 2", "Unconstrained"."""
     form = str(facts.get("form", facts.get("method", "free")))
-    if form == "resilient":
+    if form == "resilient" and facts.get("price") is not None:
         return f"Resilient, \u03c1 = {setting(facts.get('price'))}"
-    if form == "equality":
+    if form == "equality" and facts.get("augmented") is not None:
         return f"Equality, c = {setting(facts.get('augmented'))}"
+    return form_name(form)
+
+
+def form_name(form: str) -> str:
+    """Return a form for people: "Strictly equivariant"."""
     name = FORMS[form].name if form in FORMS else form
     return name[:1].upper() + name[1:]
 

@@ -9,12 +9,12 @@ import plotly.graph_objects as go
 
 from lmc_core.figures import equivariance_axes as axes
 from lmc_core.figures.equivariance_data import Run, strokes_of
-from lmc_core.figures.layout import padded
 from lmc_core.figures.numbers import number
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint
 
 BAR, SPACE = 18, 14  # pixels of a bar and between two layers
 TOP, FOOT, GAP = 50, 30, 0.06  # pixels; GAP between both columns as a share of the width
+TINY = 1e-5  # nats; a bar below is not to be seen, its number is written all the same
 FLAT = 0.01  # nats that an axis holds at the least, so that rounding is not drawn as large as what is measured
 HATCHES = ("", "/", ".", "x", "-", "+")  # beside the colour, so that nothing depends on it
 COLUMNS = {
@@ -43,9 +43,11 @@ def gauge_figure(runs: Sequence[Run], theme: Theme = "light", height: int | None
     figure = axes.new(theme, height or TOP + foot + inner)
     written = [axes.broken(layer, 18) for layer in layers]
     figure.update_layout(
-        margin={"l": axes.label_room(written), "r": 12, "t": TOP, "b": foot, "autoexpand": False}, bargap=SPACE / (BAR * len(known) + SPACE),
+        margin={"l": axes.label_room(written), "r": 12, "t": TOP, "b": foot, "autoexpand": False},
+        bargap=SPACE / (BAR * len(known) + SPACE),
         yaxis={
-            "tickvals": list(range(len(layers))), "ticktext": written, "autorange": "reversed", "showgrid": False, "fixedrange": True,
+            "tickvals": list(range(len(layers))), "ticktext": written, "autorange": "reversed", "showgrid": False,
+            "fixedrange": True,
             "tickfont": {"size": SMALL, "color": ground.ink}, "ticklabelstandoff": 6,
         },
     )  # fmt: skip
@@ -53,12 +55,14 @@ def gauge_figure(runs: Sequence[Run], theme: Theme = "light", height: int | None
         values = [_last(run, name) for run in known]
         left = place * (0.5 + GAP / 2)
         axis = "x" if place == 0 else "x2"
-        low, high = padded(min(0.0, *(float(v.min()) for v in values)), max(0.0, *(float(v.max()) for v in values)), 0.0, 0.02)
-        low, high = (min(low, 0.0), max(high, FLAT)) if high > -low / 2 else (min(low, -FLAT), max(high, 0.0))
+        low, high = min(float(v.min()) for v in values), max(float(v.max()) for v in values)
+        low = low if low < -FLAT else 0.0
+        high = max(high, 0.0 if low else FLAT)
         room = 0.34 * (high - low)
         figure.update_layout({
             f"xaxis{axis[1:]}": {
-                "domain": [left, left + 0.5 - GAP / 2], "range": [low - (room if low < -0.05 * (high - low) else 0), high + room],
+                "domain": [left, left + 0.5 - GAP / 2],
+                "range": [low - (room if low < -0.05 * (high - low) else 0), high + room],
                 "anchor": "y", "fixedrange": True, "showgrid": True, "gridcolor": ground.grid, "nticks": 4, "zeroline": True,
                 "zerolinecolor": ground.muted, "zerolinewidth": 1, "exponentformat": "power",
             }
@@ -69,7 +73,7 @@ def gauge_figure(runs: Sequence[Run], theme: Theme = "light", height: int | None
         )  # fmt: skip
         _bars(figure, known, values, axis, several, theme)
     if several:
-        axes.legend(figure, labels, FOOT + 4, inner)
+        axes.legend(figure, FOOT + 4, inner)
     return figure
 
 
@@ -82,12 +86,19 @@ def _bars(figure: go.Figure, runs: Sequence[Run], values: Sequence[np.ndarray], 
     ground = GROUNDS[theme]
     for place, (run, own, stroke) in enumerate(zip(runs, values, strokes_of(runs, theme), strict=True)):
         figure.add_bar(
-            y=list(range(len(own))), x=own, orientation="h", name=run.label, xaxis=axis, yaxis="y", showlegend=several and axis == "x",
-            offsetgroup=str(place), legendgroup=str(place), text=[number(float(v), digits=2) for v in own], textposition="outside",
-            textfont={"size": SMALL, "color": ground.ink}, cliponaxis=False, meta={"what": "gauge" if axis == "x" else "multiplier"},
+            y=list(range(len(own))), x=np.where(np.abs(own) < TINY, 0.0, own), orientation="h", name=run.label, xaxis=axis,
+            yaxis="y",
+            showlegend=several and axis == "x",
+            offsetgroup=str(place), legendgroup=str(place), text=[number(float(v), digits=2) for v in own],
+            textposition="outside",
+            textfont={"size": SMALL, "color": ground.ink}, cliponaxis=False,
+            meta={"what": "gauge" if axis == "x" else "multiplier"},
             marker={
                 "color": faint(stroke.colour, 0.85), "line": {"color": stroke.colour, "width": 1},
-                "pattern": {"shape": HATCHES[place % len(HATCHES)], "fillmode": "overlay", "fgcolor": ground.paper, "size": 6, "solidity": 0.3},
+                "pattern": {
+                    "shape": HATCHES[place % len(HATCHES)], "fillmode": "overlay", "fgcolor": ground.paper, "size": 6,
+                    "solidity": 0.3,
+                },
             },
             customdata=run.layers, hovertemplate=f"<b>{run.label}</b><br>%{{customdata}}: %{{x:.3g}} nats<extra></extra>",
         )  # fmt: skip

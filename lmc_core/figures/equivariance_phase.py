@@ -58,7 +58,7 @@ def phase_figure(runs: Sequence[Run], layer: int, theme: Theme = "light", height
     if len(known) == 1:
         _point(figure, (float(ways[0][0][-1]), float(ways[0][1][-1])), "end" if known[0].finished else "now", "bottom", theme)
     else:
-        axes.legend(figure, labels, FOOT, panel.pixels)
+        axes.legend(figure, FOOT, panel.pixels)
     return figure
 
 
@@ -75,13 +75,16 @@ def _way(figure: go.Figure, run: Run, way: tuple[np.ndarray, np.ndarray], stroke
     for at in (last // 12, last // 4, last // 2, 3 * last // 4):
         _arrow(figure, gamma, multiplier, at, stroke.colour)
     figure.add_scatter(
-        x=gamma, y=multiplier, mode="markers", marker={"size": 9, "opacity": 0}, customdata=run.steps[: len(gamma)], showlegend=False,
+        x=gamma, y=multiplier, mode="markers", marker={"size": 9, "opacity": 0}, customdata=run.steps[: len(gamma)],
+        showlegend=False,
         name=run.label,
         hovertemplate=f"<b>{run.label}</b><br>step %{{customdata}}: \u03b3 = %{{x:.3f}}, \u03bb = %{{y:.3f}}<extra></extra>",
     )  # fmt: skip
     figure.add_scatter(
         x=gamma[-1:], y=multiplier[-1:], mode="markers", name=run.label, hoverinfo="skip", meta={"end": True},
-        marker={"size": 11, "symbol": stroke.marker, "color": stroke.colour, "line": {"color": GROUNDS[theme].paper, "width": 1}},
+        marker={
+            "size": 11, "symbol": stroke.marker, "color": stroke.colour, "line": {"color": GROUNDS[theme].paper, "width": 1},
+        },
     )  # fmt: skip
 
 

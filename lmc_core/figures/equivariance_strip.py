@@ -61,10 +61,12 @@ def strip_figure(run: Run, example: int = 0, theme: Theme = "light", height: int
         ending = "" if number == 0 else "2"
         figure.update_layout({
             f"xaxis{ending}": {
-                "anchor": f"y{ending}", "range": [-0.5, len(chosen) - 0.5], "fixedrange": True, "tickangle": 0, "showticklabels": False,
+                "anchor": f"y{ending}", "range": [-0.5, len(chosen) - 0.5], "fixedrange": True, "tickangle": 0,
+                "showticklabels": False,
             },
             f"yaxis{ending}": {
-                "anchor": f"x{ending}", "domain": [max(0.0, (tops[name] - cell) / inner), tops[name] / inner], "fixedrange": True,
+                "anchor": f"x{ending}", "domain": [max(0.0, (tops[name] - cell) / inner), tops[name] / inner],
+                "fixedrange": True,
                 "tickvals": list(range(len(classes))), "ticktext": marked, "autorange": "reversed", "showgrid": False,
             },
         })  # fmt: skip
@@ -109,7 +111,8 @@ def _probabilities(
     taken = shares.argmax(axis=1)
     texts = [[f"{shares[c, k]:.0%}" if taken[c] == k else "" for c in range(len(positions))] for k in range(len(classes))]
     figure.add_heatmap(
-        z=shares.T, zmin=0, zmax=1, colorscale=sequential(theme), showscale=False, xgap=3, ygap=1, text=texts, texttemplate="%{text}",
+        z=shares.T, zmin=0, zmax=1, colorscale=sequential(theme), showscale=False, xgap=3, ygap=1, text=texts,
+        texttemplate="%{text}",
         textfont={"size": SMALL}, xaxis=f"x{ending}", yaxis=f"y{ending}", name="branch on" if not ending else "projected",
         customdata=[[[one, other.replace("<br>", " ")] for other in positions] for one in classes],
         hovertemplate="%{customdata[1]}: class %{customdata[0]} %{z:.1%}<extra></extra>",

@@ -73,7 +73,7 @@ def gammas_figure(runs: Sequence[Run], layer: int, theme: Theme = "light", heigh
     at_line = axes.direct(labels)
     written = [axes.broken(label) for label in labels]
     foot = FOOT if at_line else FOOT + axes.legend_height(labels)
-    figure = axes.new(theme, height or 320 + foot - FOOT)
+    figure = axes.new(theme, (height or 320) + foot - FOOT)
     where = f", {known[0].layers[layer]}" if known else ""
     margin = {"l": SIDE, "r": axes.label_room(written, 64) if at_line else 16, "b": foot}
     (panel,) = axes.rows(figure, [f"{HEADINGS['gamma']}{where}"], theme, margin)
@@ -84,7 +84,8 @@ def gammas_figure(runs: Sequence[Run], layer: int, theme: Theme = "light", heigh
     for run, stroke, text in zip(known, strokes_of(known, theme), written, strict=True):
         values = run.trace("gamma")[:, layer]
         figure.add_scatter(
-            x=run.steps, y=values, mode="lines", name=run.label, line={"color": stroke.colour, "dash": stroke.dash, "width": 2.5},
+            x=run.steps, y=values, mode="lines", name=run.label,
+            line={"color": stroke.colour, "dash": stroke.dash, "width": 2.5},
             hovertemplate=f"<b>{run.label}</b><br>step %{{x}}: \u03b3 = %{{y:.3f}}<extra></extra>", **panel.axes,
             meta={"key": run.facts.get("key")},
         )  # fmt: skip
@@ -93,7 +94,7 @@ def gammas_figure(runs: Sequence[Run], layer: int, theme: Theme = "light", heigh
     if at_line:
         axes.end_labels(figure, panel, ended, reach)
     else:
-        axes.legend(figure, labels, FOOT, panel.pixels)
+        axes.legend(figure, FOOT, panel.pixels)
     return figure
 
 

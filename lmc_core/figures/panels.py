@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import plotly.graph_objects as go
 
-from lmc_core.figures import experts_words, landscape_words, panels_barrier
+from lmc_core.figures import experts_words, landscape_words, panels_barrier, panels_equivariance
 from lmc_core.figures import panels_groups as groups
 from lmc_core.figures import panels_kinds as kinds
 from lmc_core.figures.alignment_table import short_table, spaces_table
@@ -20,7 +20,7 @@ from lmc_core.figures.merge_rows import numbers_table
 from lmc_core.figures.numbers import estimate, number
 from lmc_core.figures.style import Theme
 from lmc_core.figures.tables import Table
-from lmc_core.figures.words import MATCHERS, Result, classes_sentence, labels_of, setting_label, version_sentence
+from lmc_core.figures.words import MATCHERS, Result, classes_sentence, labels_of, setting_of, version_sentence
 
 SCALARS = 60  # numbers of an unknown kind that are shown
 
@@ -116,7 +116,8 @@ def panels_of(
 def _panel(what: str, found: Sequence[Stored], labels: Sequence[str], theme: Theme, height: int | None) -> Panel:
     kind = kind_of(what)
     titles = list(dict.fromkeys(between(each.result) for each in found))
-    title = titles[0] if len(titles) == 1 else f"{len(titles)} pairs of models"
+    several = "pairs of models" if all(" \u2192 " in each for each in titles) else "models"
+    title = titles[0] if len(titles) == 1 else f"{len(titles)} {several}"
     said = "; ".join(f"{name}: {headline(what, each.result)[0]}" for name, each in zip(labels, found, strict=True))
     return Panel(
         what=what,
@@ -149,11 +150,6 @@ def headline(what: str, result: Result) -> tuple[str, float | None]:
         return kind_of(what).headline(result)
     except (LookupError, TypeError, ValueError, AttributeError):  # of an earlier version, which had other fields
         return "\u2013", None
-
-
-def setting_of(result: Result) -> str:
-    """Return the method of a result with its classes in words."""
-    return setting_label(str(result.get("method", "none")), result.get("classes"), result.get("largest"))
 
 
 def between(result: Result) -> str:
@@ -255,5 +251,9 @@ KINDS: dict[str, Kind] = {
     "group": Kind(
         "Several models", groups.draw_group, groups.caption_group, kinds.one(groups.summary_group),
         kinds.one(groups.numbers_group), groups.headline_group,
+    ),
+    "equivariance": Kind(
+        "Equivariance", panels_equivariance.draw, panels_equivariance.caption, panels_equivariance.summary,
+        panels_equivariance.numbers, panels_equivariance.headline, True,
     ),
 }  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lmc_core.figures import equivariance_data
 from lmc_core.figures.numbers import estimate, number
 from lmc_core.symmetry.spaces import PLANES
 
@@ -35,13 +36,15 @@ def setting_label(method: str, classes: Mapping[str, str] | None, largest: Mappi
     """Return a short name of a setting: "Plain average", "Permutations only", "All classes", or the classes themselves.
 
     Args:
-        method: ``none`` or a matcher.
+        method: ``none``, a matcher, or the form of a training towards equivariance.
         classes: kind of space -> chosen class.
         largest: kind of space -> the largest class that these models admit.
     """
     classes = dict(classes or {})
     if method == "none":
         return "Plain average"
+    if method in equivariance_data.FORMS:
+        return equivariance_data.form_name(method)
     active = {kind: value for kind, value in classes.items() if value != "none"}
     if not active:
         return "Nothing may move"
@@ -57,9 +60,23 @@ def setting_label(method: str, classes: Mapping[str, str] | None, largest: Mappi
     return name if method == "weight" else f"{name}, {MATCHERS.get(method, method)}"
 
 
+def setting_of(result: Result) -> str:
+    """Return the method of a result with its classes in words, or the form of a training with its own setting."""
+    if trains(result):
+        return equivariance_data.form_label(result)
+    return setting_label(str(result.get("method", "none")), result.get("classes"), result.get("largest"))
+
+
+def trains(result: Result) -> bool:
+    """Whether a result is a training towards equivariance."""
+    return str(result.get("form", result.get("method"))) in equivariance_data.FORMS
+
+
 def labels_of(results: Sequence[Result]) -> list[str]:
     """Return a label for each result, with what else differs between them where settings alone do not tell them apart."""
-    names = [setting_label(str(r.get("method", "none")), r.get("classes"), r.get("largest")) for r in results]
+    if results and all(trains(r) for r in results):
+        return equivariance_data.labels_of_runs(results)
+    names = [setting_of(r) for r in results]
     pairs = [" \u2192 ".join(r.get("models") or ()) for r in results]
     if len(set(pairs)) > 1:
         names = [f"{name}, {pair}" for name, pair in zip(names, pairs, strict=True)]

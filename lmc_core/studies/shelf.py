@@ -16,7 +16,9 @@ from lmc_core.figures.private import without_places
 from lmc_core.runs.result import Result, is_key
 from lmc_core.runs.store import Store
 
-SAID = ("models", "references", "task", "split", "examples", "method", "classes", "largest", "date")  # fields a row is made of
+SAID = (  # fields a row is made of
+    "models", "references", "task", "split", "examples", "method", "classes", "largest", "date", "form", "price", "augmented",
+)  # fmt: skip
 KEPT = 3600.0  # seconds for which a deleted result can be brought back
 
 
