@@ -25,9 +25,10 @@ class Relaxed:
     Args:
         module: the network; it is not changed.
         layout: of its actions.
-        as_built: whether We starts as the network's own weights too, so that gamma = 1 is the network as it was built. Else
-            every orbit of We starts at the value of one of its entries: means of |G| entries would be too small by sqrt(|G|),
-            layer after layer, for gamma = 0 to learn from.
+        as_built: whether We and Wn are one tensor, the network's own weights, so that gamma = 1 is the network as it was built
+            and training it is training that network. (As two tensors Adam would give the equivariant part steps of its own
+            size, and draw a free network towards symmetry.) Else every orbit of We starts at the value of one of its entries:
+            means of |G| entries would be too small by sqrt(|G|), layer after layer, for gamma = 0 to learn from.
 
     Attributes:
         layers: names, one for each entry of gamma. Layers that the group leaves nothing to choose (P = I) have none.
@@ -47,10 +48,8 @@ class Relaxed:
         self.layers = tuple(bound)
         self._layer = {name: number for number, names in enumerate(bound.values()) for name in names}
         start = {name: parameter.detach() for name, parameter in module.named_parameters()}
-        self.equivariant = {
-            name: tensor.clone() if as_built else self.projections[name].spread(tensor) for name, tensor in start.items()
-        }
         self.free = {name: tensor.clone() for name, tensor in start.items()}
+        self.equivariant = self.free if as_built else {n: self.projections[n].spread(tensor) for n, tensor in start.items()}
 
     def weights(self, gamma: Tensor) -> dict[str, Tensor]:
         """The state dict at a gamma of shape `[layers]`."""

@@ -69,7 +69,7 @@ def train(relaxed: Relaxed, form: Form, sample: Sample, schedule: Schedule, watc
     Raises:
         BadInput: the loss is no longer finite.
     """
-    weights = [*relaxed.equivariant.values(), *relaxed.free.values()]
+    weights = list({id(tensor): tensor for tensor in (*relaxed.equivariant.values(), *relaxed.free.values())}.values())
     for tensor in weights:
         tensor.requires_grad_(True)
     optimizer = torch.optim.AdamW(weights, schedule.rate, weight_decay=schedule.decay)

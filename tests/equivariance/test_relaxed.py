@@ -85,7 +85,7 @@ def test_start_of_the_equivariant_part_keeps_the_law_of_the_weights() -> None:
 
 @torch.no_grad()
 def test_asymmetry_sees_through_a_rescaled_gamma() -> None:
-    net = relaxed("C4", "perceptron")
+    net = relaxed("C4", "perceptron", as_built=False)
     before = net.asymmetry(net.ones())
     net.free = {name: 2 * tensor for name, tensor in net.free.items()}
     assert torch.allclose(net.asymmetry(0.5 * net.ones()), before)

@@ -68,6 +68,29 @@ def test_one_step_by_hand() -> None:
             assert torch.allclose(now[clear], expected[clear], atol=1e-9), name
 
 
+def test_a_free_network_is_trained_like_any_other() -> None:
+    """Against a plain loop over the module; as two tensors, Adam would give the equivariant part steps of its own size."""
+    data, schedule = sample("digits", "orbit", domain("C4"), "train", 0, 30), Schedule(20)
+    module, layout = networks.build("perceptron", domain("C4"), 0)
+    net = Relaxed(module, layout, as_built=True)
+    state = train(net, Fixed(1.0), data, schedule, nothing)
+    optimizer = torch.optim.AdamW(module.parameters(), schedule.rate, weight_decay=schedule.decay)
+    falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, schedule.steps)
+    for _ in range(schedule.steps):
+        optimizer.zero_grad()
+        cross_entropy(module(data.inputs), data.labels).backward()
+        optimizer.step()
+        falling.step()
+    with torch.no_grad():
+        expected, found = module(data.inputs), net(data.inputs, state.gamma)
+    assert torch.allclose(found, expected, atol=1e-3)
+    two = Relaxed(*networks.build("perceptron", domain("C4"), 0))
+    two.equivariant = {name: tensor.clone() for name, tensor in two.free.items()}
+    train(two, Fixed(1.0), data, schedule, nothing)
+    with torch.no_grad():
+        assert not torch.allclose(two(data.inputs, state.gamma), expected, atol=1e-1)  # the control
+
+
 def test_forms_lead_where_they_should() -> None:
     data, space = sample("digits", "symmetric", domain("C4"), "validation", 0), domain("C4")
     free, one = trained(Fixed(1.0), as_built=True)
