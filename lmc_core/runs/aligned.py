@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from lmc_core.matching.given import Report
     from lmc_core.matching.pair import AlignedPair
     from lmc_core.models.model import Model
+    from lmc_core.paths.line import Line
     from lmc_core.tasks import Examples, Task
 
 ROOM = 2**31  # bytes of all pairs that are kept; the least recently used give way
@@ -107,6 +108,27 @@ def aligned_pair(
     if max(model.parameters for model in (pair.a, pair.b)) <= HELD:  # 128 MB a pair
         _write(folder, pair)
     return pair
+
+
+def line_of(
+    request: PairRequest, models: tuple[Model, Model], examples: Examples, task: Task, report: Report
+) -> tuple[Line, AlignedPair | None]:
+    """The line that a request asks for, between both models as they are or after an alignment, which is the second value.
+
+    Args:
+        request: what was asked.
+        models: of the request.
+        examples: of the request.
+        task: of the request.
+        report: called with the share of the alignment that is done and a few words; may raise to stop.
+    """
+    from lmc_core.matching.pair import common_form
+    from lmc_core.paths.line import Line
+
+    if request.method == "none":
+        return Line(*common_form(*models)), None
+    pair = aligned_pair(request, models, examples, task, report)
+    return Line(pair.a, pair.end), pair
 
 
 def _write(folder: Path, pair: AlignedPair) -> None:

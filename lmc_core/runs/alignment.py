@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
     from lmc_core.matching.facts import Facts
     from lmc_core.matching.found import Found
+    from lmc_core.matching.pair import AlignedPair
     from lmc_core.symmetry.elements import Element
+    from lmc_core.tasks import Examples
 
 KEPT = 2**20  # numbers of one matrix over all copies; larger ones are kept as means over blocks
 DRAWN = 512  # rows and columns of these at the most
@@ -60,7 +62,6 @@ def compute(
     """
     from lmc_core.matching.facts import facts_of
     from lmc_core.matching.found import found_in
-    from lmc_core.matching.streams import likeness
     from lmc_core.runs.barrier import pair_facts
     from lmc_core.runs.opened import asked, opened, seen_rows, size_of, stamped
     from lmc_core.symmetry.fits import wider
@@ -83,18 +84,8 @@ def compute(
         facts = facts_of(found.space, element, class_of(found.space, classes))
         spaces.append(_entry(found, facts, class_of(found.space, classes).value))
         arrays |= _matrices(found) | _element(found.space.name, element, facts)
-    streams = {}
-    for space in pair.a.layout.spaces.values():
-        if space.kind == "residual":
-            element = pair.alignment.elements[space.name]
-            alike = likeness(
-                pair.a, pair.b, space.name, element, examples, request.tokens, request.device, request.seed,
-                lambda share: report(0.9 + 0.1 * share, "comparing the residual streams"),
-            )  # fmt: skip
-            arrays[f"{space.name}/cka"] = alike.matrix.float().numpy()
-            streams[space.name] = {
-                name: _plain(getattr(alike, name)) for name in ("layers", "tokens", "before", "after", "cka", "unbiased")
-            }
+    streams, matrices = _streams(request, pair, examples, lambda share, words: report(0.9 + 0.1 * share, words))
+    arrays |= matrices
     result = {
         **asked(request, task, len(examples)),
         "spaces": spaces,
@@ -106,6 +97,27 @@ def compute(
         **stamped(),
     }
     return result, arrays
+
+
+def _streams(
+    request: AlignmentRequest, pair: AlignedPair, examples: Examples, report: Callable[[float, str], None]
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """How alike the residual streams are on real examples, by space, and the matrices of their similarity."""
+    from lmc_core.matching.streams import likeness
+
+    streams, matrices = {}, {}
+    for space in pair.a.layout.spaces.values():
+        if space.kind == "residual":
+            element = pair.alignment.elements[space.name]
+            alike = likeness(
+                pair.a, pair.b, space.name, element, examples, request.tokens, request.device, request.seed,
+                lambda share: report(share, "comparing the residual streams"),
+            )  # fmt: skip
+            matrices[f"{space.name}/cka"] = alike.matrix.float().numpy()
+            streams[space.name] = {
+                name: _plain(getattr(alike, name)) for name in ("layers", "tokens", "before", "after", "cka", "unbiased")
+            }
+    return streams, matrices
 
 
 def _entry(found: Found, facts: Facts, chosen: str) -> dict[str, Any]:

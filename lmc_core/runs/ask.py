@@ -189,48 +189,101 @@ def make_request(
     Raises:
         BadInput: (or one of its kinds) when the request cannot be done as asked.
     """
+    _require_counts(points, refine, examples)
+    learned, where = _checked(method, settings), find_device(device)
+    models = _opened(a, b, points, method != "none", learned)
+    chosen_task, data = data_of(models, task, split, examples, seed, length, measured)
+    curve: dict[str, Any] = {"points": points, "refine": refine, "temperature": temperature, "repair": repair}
+    learns = [method] * learned + ["temperature"] * temperature + ["repair"] * repair
+    return BarrierRequest(
+        **named((a, b), models),
+        **data,
+        **matching_of(models[0], method, classes, settings),
+        **_learning(models[0], learns, chosen_task, method, learn, seed, data["length"]),
+        **curve,
+        device=where,
+    )
+
+
+def _checked(method: str, settings: Mapping[str, Any] | None) -> bool:
+    """Whether a method learns from training examples, after a look at its settings."""
     from lmc_core.matching.methods import get_method
+
+    if method == "none":
+        return False
+    chosen = get_method(method)
+    chosen.configured(settings)
+    return chosen.uses_data
+
+
+def _opened(a: str, b: str, points: int, aligned: bool, learned: bool) -> tuple[Model, Model]:
+    """Two models that can be compared, loaded if there is room for what is asked of them."""
     from lmc_core.matching.pair import common_form
     from lmc_core.models.load import full_reference
     from lmc_core.runs.memory import require_room
-    from lmc_core.symmetry.spaces import choose_classes
 
-    chosen_method = None if method == "none" else get_method(method)
-    if chosen_method is not None:
-        chosen_method.configured(settings)
-    _require_counts(points, refine, examples)
-    where = find_device(device)
     references = full_reference(a), full_reference(b)
-    learned = chosen_method is not None and chosen_method.uses_data
-    require_room(memory_of(references, points, method != "none", learned).peak, f"Measuring between {a} and {b}")
+    require_room(memory_of(references, points, aligned, learned).peak, f"Measuring between {a} and {b}")
     models = load_warm(references[0]), load_warm(references[1])
     common_form(*models)
-    chosen_task, data = data_of(models, task, split, examples, seed, length, measured)
-    chosen = choose_classes(models[0].layout.spaces, classes)
-    if repair:
+    return models
+
+
+def named(references: Sequence[str], models: Sequence[Model]) -> dict[str, Any]:
+    """What a request says of its models."""
+    from lmc_core.models.load import full_reference
+
+    return {
+        "models": tuple(full_reference(each) for each in references),
+        "names": tuple(model.name for model in models),
+        "digests": tuple(model.digest for model in models),
+    }
+
+
+def matching_of(
+    model: Model, method: str, classes: Mapping[str, str] | None, settings: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """What a request says of how its models are brought together.
+
+    Args:
+        model: one of them.
+        method: ``none``, or a name.
+        classes: kind of space -> class; what is left out gets the largest admissible one.
+        settings: of the method, by name.
+    """
+    from lmc_core.symmetry.spaces import choose_classes
+
+    chosen = choose_classes(model.layout.spaces, classes)
+    if method == "none":
+        return {"method": method, "classes": (), "settings": ()}
+    taken = tuple(sorted((kind, value.value) for kind, value in chosen.items()))
+    return {"method": method, "classes": taken, "settings": tuple(sorted((settings or {}).items()))}
+
+
+def _learning(
+    model: Model, learns: Sequence[str], task: Task, method: str, learn: int | None, seed: int, length: int | None
+) -> dict[str, Any]:
+    """What a request says of training examples: how many, and their digest if they are a person's own.
+
+    Args:
+        model: of the request.
+        learns: what learns from them.
+        task: of the request.
+        method: of the request.
+        learn: how many are asked for.
+        seed: of their draw.
+        length: of a window of text, in tokens.
+    """
+    if "repair" in learns:
         from lmc_core.paths.repair import hidden_layers
 
-        hidden_layers(models[0])
-    learns = [method] * bool(chosen_method and chosen_method.uses_data) + ["temperature"] * temperature + ["repair"] * repair
-    if learn is not None and not learns:
-        raise BadInput(f"The method {method} learns from no examples; leave their number out, or choose one that does.")
-    learning = learning_of(chosen_task, learns[0], learn, seed, data["length"]) if learns else (None, "")
-    return BarrierRequest(
-        models=references,
-        names=(models[0].name, models[1].name),
-        digests=(models[0].digest, models[1].digest),
-        **data,
-        method=method,
-        classes=() if method == "none" else tuple(sorted((kind, value.value) for kind, value in chosen.items())),
-        points=points,
-        refine=refine,
-        settings=() if method == "none" else tuple(sorted((settings or {}).items())),
-        device=where,
-        learn=learning[0],
-        learn_data=learning[1],
-        temperature=temperature,
-        repair=repair,
-    )
+        hidden_layers(model)
+    if not learns:
+        if learn is not None:
+            raise BadInput(f"The method {method} learns from no examples; leave their number out, or choose one that does.")
+        return {"learn": None, "learn_data": ""}
+    count, digest = learning_of(task, learns[0], learn, seed, length)
+    return {"learn": count, "learn_data": digest}
 
 
 def _require_counts(points: int, refine: int, examples: int | None) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lmc_core.errors import BadInput
-from lmc_core.runs.ask import data_of, find_device, learning_of, memory_of, require_two
+from lmc_core.runs.ask import data_of, find_device, learning_of, matching_of, memory_of, named, require_two
 from lmc_core.runs.request import GroupRequest
 from lmc_core.runs.warm import load_warm
+
+if TYPE_CHECKING:
+    from lmc_core.models.model import Model
 
 RESOLUTION = 6  # of the simplex of three: 28 points, the centre among them
 
@@ -55,36 +58,59 @@ def make_group_request(
     Raises:
         BadInput: (or one of its kinds) when the request cannot be done as asked.
     """
-    from lmc_core.matching.group import FEWEST, MOST, common_forms
     from lmc_core.matching.universe import get_group_method, learns
-    from lmc_core.models.load import full_reference
     from lmc_core.paths.simplex import grid
-    from lmc_core.runs.memory import require_room
-    from lmc_core.symmetry.spaces import choose_classes
 
     configured = None if method == "none" else get_group_method(method).configured(settings)
-    if not FEWEST <= len(references) <= MOST:
-        raise BadInput(f"Between {FEWEST} and {MOST} models are expected; {len(references)} came.")
+    require_number(references)
     require_two(examples)
     grid(resolution)
     where = find_device(device)
-    full = tuple(full_reference(each) for each in references)
-    require_room(memory_of_group(full, method != "none", learns(configured)), f"Measuring between {len(full)} models")
-    models = [load_warm(each) for each in full]
-    common_forms(models)
+    models = opened_group(references, method != "none", learns(configured), "Measuring between")
     chosen_task, data = data_of(models, task, split, examples, seed, length, measured)
-    chosen = choose_classes(models[0].layout.spaces, classes)
+    matching = matching_of(models[0], method, classes, settings)
     learning = learning_of(chosen_task, method, learn, seed, data["length"]) if learns(configured) else (None, "")
     return GroupRequest(
-        models=full,
-        names=tuple(model.name for model in models),
-        digests=tuple(model.digest for model in models),
+        **named(references, models),
         **data,
-        method=method,
-        classes=() if method == "none" else tuple(sorted((kind, value.value) for kind, value in chosen.items())),
+        **matching,
         resolution=resolution if len(models) == 3 else None,
-        settings=() if method == "none" else tuple(sorted((settings or {}).items())),
         device=where,
         learn=learning[0],
         learn_data=learning[1],
     )
+
+
+def require_number(references: Sequence[str], besides: str = "", more: int = 0) -> None:
+    """Refuse fewer models than two, and more than can be brought together.
+
+    Args:
+        references: of the models.
+        besides: what comes on top of them, in words.
+        more: how many that are.
+    """
+    from lmc_core.matching.group import FEWEST, MOST
+
+    if not FEWEST <= len(references) <= MOST - more:
+        raise BadInput(f"Between {FEWEST} and {MOST - more} models are expected{besides}; {len(references)} came.")
+
+
+def opened_group(references: Sequence[str], aligned: bool, learned: bool, doing: str, merged: int | None = None) -> list[Model]:
+    """Several models that can be brought together, loaded if there is room for what is asked of them.
+
+    Args:
+        references: of the models.
+        aligned: whether they are brought into one frame.
+        learned: whether by a method that follows gradients.
+        doing: what is asked, to say what there is no room for.
+        merged: how many of them that is asked of; all by default.
+    """
+    from lmc_core.matching.group import common_forms
+    from lmc_core.models.load import full_reference
+    from lmc_core.runs.memory import require_room
+
+    full = [full_reference(each) for each in references]
+    require_room(memory_of_group(full, aligned, learned), f"{doing} {merged or len(full)} models")
+    models = [load_warm(each) for each in full]
+    common_forms(models)
+    return models

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lmc_core.errors import BadInput, UnknownName
-from lmc_core.runs.ask import data_of, find_device, learning_of, require_two
-from lmc_core.runs.ask_group import memory_of_group
-from lmc_core.runs.merge import MergeRequest
+from lmc_core.runs.ask import data_of, find_device, learning_of, matching_of, named, require_two
+from lmc_core.runs.ask_group import opened_group, require_number
+from lmc_core.runs.merge import MergeRequest, Wanted
 from lmc_core.runs.merge_frames import LEARNED_STEPS, FrameKind, frame_settings, get_frame
-from lmc_core.runs.warm import load_warm
+
+if TYPE_CHECKING:
+    from lmc_core.models.model import Model
+    from lmc_core.tasks import Task
 
 RESOLUTION = 6  # of the simplex of three: 28 points
 POINTS = 3  # inside of each line
@@ -43,12 +46,11 @@ def make_merge_requests(
 ) -> list[MergeRequest]:
     """Turn what a person asked for into one request for each frame, after checking everything that is cheap to check.
 
-    The output ensemble does not depend on a frame and is asked for in the first alone.
-
     Args:
         references: of two to eight models of one family and size; the first stays.
         frames: names in `FRAMES`.
-        merges: names in `merging.methods.MERGES`, with those of their settings that differ from the defaults.
+        merges: names in `merging.methods.MERGES`, with those of their settings that differ from the defaults. The output
+            ensemble does not depend on a frame and is asked for in the first alone.
         weights: of the models, 0 or more; () for equal ones.
         ancestor: reference of the model that all were fine-tuned from; None where there is none.
         stand_in: what stands in for it then, ``mean`` of the models or the ``first``.
@@ -68,65 +70,74 @@ def make_merge_requests(
     Raises:
         BadInput: (or one of its kinds) when the requests cannot be done as asked.
     """
-    from lmc_core.matching.group import common_forms
-    from lmc_core.matching.universe import get_group_method
-    from lmc_core.merging.ingredients import STAND_INS, normalised
-    from lmc_core.models.load import full_reference
-    from lmc_core.paths.simplex import grid
-    from lmc_core.runs.memory import require_room
-    from lmc_core.symmetry.spaces import choose_classes
+    chosen, kinds = _checked(merges), [get_frame(name) for name in dict.fromkeys(frames)]
+    _require_counts(examples, resolution)
+    shares, where = _require(references, ancestor, kinds, onto, points, stand_in, weights), find_device(device)
+    every = [*references, *([ancestor] if ancestor else [])]
+    models = _opened(every, kinds, len(references))
+    found, data = _data(models, len(references), chosen, task, split, examples, seed, length)
+    shared = named(every, models) | data | {"device": where, "weights": shares, "ancestor": ancestor is not None}
+    shared |= {"stand_in": stand_in, "points": points, "resolution": resolution if len(references) == 3 else None}
+    return [
+        MergeRequest(**shared, **_framed(models[0], kind, classes, onto, steps), **taught, merges=_frozen(chosen, not number))
+        for number, (kind, taught) in enumerate(zip(kinds, _learning(kinds, found, learn, seed, data["length"]), strict=True))
+    ]
 
-    chosen = _checked(merges)
-    kinds = [get_frame(name) for name in dict.fromkeys(frames)]
-    _require(references, ancestor, kinds, onto, points)
-    if stand_in not in STAND_INS:
-        raise UnknownName.of("stand-in for a common ancestor", stand_in, STAND_INS)
-    shares = normalised(weights, len(references))
-    require_two(examples)
-    grid(resolution)
-    where = find_device(device)
-    full = tuple(full_reference(each) for each in [*references, *([ancestor] if ancestor else [])])
+
+def _opened(references: Sequence[str], kinds: Sequence[FrameKind], merged: int) -> list[Model]:
+    """The models, an ancestor last, if there is room for all frames."""
     moves, learns = any(kind.method != "none" for kind in kinds), any(kind.learns for kind in kinds)
-    require_room(memory_of_group(full, moves, learns), f"Merging {len(references)} models")
-    models = [load_warm(each) for each in full]
-    common_forms(models)
-    own = list(dict.fromkeys(str(model.card["task"]) for model in models[: len(references)] if model.card.get("task")))
-    chosen_task, data = data_of(models, task or (own[0] if len(own) > 1 else None), split, examples, seed, length, True)
-    also = () if chosen_task.reference else tuple(name for name in own if name != chosen_task.name)
-    _require_choice(chosen, [chosen_task.name, *also], chosen_task.splits, data["split"])
-    taken = tuple(sorted((kind, value.value) for kind, value in choose_classes(models[0].layout.spaces, classes).items()))
-    shared: dict[str, Any] = {
-        "models": full,
-        "names": tuple(model.name for model in models),
-        "digests": tuple(model.digest for model in models),
-        **data,
-        "device": where,
-        "weights": shares,
-        "ancestor": ancestor is not None,
-        "stand_in": stand_in,
-        "also": also,
-        "points": points,
-        "resolution": resolution if len(references) == 3 else None,
-    }
-    found = []
-    for number, kind in enumerate(kinds):
-        settings = frame_settings(kind, onto, steps)
-        if kind.method != "none":
-            get_group_method(kind.method).configured(settings)
-        count, digest = learning_of(chosen_task, "learning", learn, seed, data["length"]) if kind.learns else (None, "")
-        asked = {name: values for name, values in chosen.items() if not number or name != "ensemble"}
-        found.append(
-            MergeRequest(
-                **shared,
-                method=kind.method,
-                classes=taken if kind.method != "none" else (),
-                settings=tuple(sorted(settings.items())),
-                learn=count,
-                learn_data=digest,
-                merges=tuple((name, tuple(sorted(values.items()))) for name, values in asked.items()),
-            )
-        )
-    return found
+    return opened_group(references, moves, learns, "Merging", merged)
+
+
+def _data(
+    models: Sequence[Model],
+    merged: int,
+    merges: Mapping[str, Any],
+    task: str | None,
+    split: str | None,
+    examples: int | None,
+    seed: int,
+    length: int | None,
+) -> tuple[Task, dict[str, Any]]:
+    """The task that is measured on, and what a request says of its data and of the further tasks of the models.
+
+    Args:
+        models: of the request, an ancestor last.
+        merged: how many of them are merged.
+        merges: the ways to merge, some of which need examples to choose by.
+        task: asked for; by default the one that all were trained on, or that of the first where they differ.
+        split: asked for.
+        examples: asked for.
+        seed: of their draw.
+        length: of a window of text, in tokens.
+    """
+    own = list(dict.fromkeys(str(model.card["task"]) for model in models[:merged] if model.card.get("task")))
+    chosen, data = data_of(models, task or (own[0] if len(own) > 1 else None), split, examples, seed, length, True)
+    also = () if chosen.reference else tuple(name for name in own if name != chosen.name)
+    _require_choice(merges, [chosen.name, *also], chosen.splits, data["split"])
+    return chosen, {**data, "also": also}
+
+
+def _framed(model: Model, kind: FrameKind, classes: Mapping[str, str] | None, onto: int, steps: int) -> dict[str, Any]:
+    """What a request says of how its models come into a frame."""
+    from lmc_core.matching.universe import get_group_method
+
+    settings = frame_settings(kind, onto, steps)
+    if kind.method != "none":
+        get_group_method(kind.method).configured(settings)
+    return matching_of(model, kind.method, classes, settings)
+
+
+def _learning(kinds: Sequence[FrameKind], task: Task, learn: int | None, seed: int, length: int | None) -> list[dict[str, Any]]:
+    """What the request of each frame says of training examples."""
+    taught = [learning_of(task, "learning", learn, seed, length) if kind.learns else (None, "") for kind in kinds]
+    return [{"learn": count, "learn_data": digest} for count, digest in taught]
+
+
+def _frozen(merges: Mapping[str, Mapping[str, Any]], first: bool) -> tuple[Wanted, ...]:
+    """The ways to merge in a frame, of which the first alone has the output ensemble."""
+    return tuple((name, tuple(sorted(values.items()))) for name, values in merges.items() if first or name != "ensemble")
 
 
 def saving(request: MergeRequest, merge: str, name: str) -> MergeRequest:
@@ -162,19 +173,35 @@ def _checked(merges: Mapping[str, Mapping[str, Any]] | Sequence[str]) -> dict[st
     return found
 
 
-def _require(references: Sequence[str], ancestor: str | None, frames: Sequence[FrameKind], onto: int, points: int) -> None:
-    from lmc_core.matching.group import FEWEST, MOST
+def _require(
+    references: Sequence[str],
+    ancestor: str | None,
+    frames: Sequence[FrameKind],
+    onto: int,
+    points: int,
+    stand_in: str,
+    weights: Sequence[float],
+) -> tuple[float, ...]:
+    """Refuse what makes no sense; returns the weights so that they sum to 1."""
+    from lmc_core.merging.ingredients import STAND_INS, normalised
 
-    most = MOST - (ancestor is not None)
-    if not FEWEST <= len(references) <= most:
-        extra = " besides their ancestor" if ancestor is not None else ""
-        raise BadInput(f"Between {FEWEST} and {most} models are expected{extra}; {len(references)} came.")
+    require_number(references, " besides their ancestor" if ancestor is not None else "", int(ancestor is not None))
     if not frames:
         raise BadInput("At least one frame is expected; none came.")
     if not 0 <= onto <= len(references):
         raise BadInput(f"The model that stays is a number from 1 to {len(references)}, or 0 for the best; {onto} came.")
     if points < 1:
         raise BadInput(f"At least 1 point inside of each line is needed; {points} came.")
+    if stand_in not in STAND_INS:
+        raise UnknownName.of("stand-in for a common ancestor", stand_in, STAND_INS)
+    return normalised(weights, len(references))
+
+
+def _require_counts(examples: int | None, resolution: int) -> None:
+    from lmc_core.paths.simplex import grid
+
+    require_two(examples)
+    grid(resolution)
 
 
 def _require_choice(merges: Mapping[str, Any], tasks: Sequence[str], splits: Sequence[str], split: str) -> None:

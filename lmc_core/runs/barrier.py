@@ -8,7 +8,7 @@ from dataclasses import asdict
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from lmc_core.runs.aligned import aligned_pair
+from lmc_core.runs.aligned import line_of
 from lmc_core.runs.ask import memory_of
 from lmc_core.runs.further import at_best_temperature, routes
 from lmc_core.runs.opened import asked, learning_from, opened, size_of, stamped
@@ -42,20 +42,13 @@ def compute(
         BadInput: if the models are no longer those of the request.
         FunctionChanged: if an alignment moved the outputs by more than rounding.
     """
-    from lmc_core.matching.pair import common_form
     from lmc_core.paths.curve import curve
-    from lmc_core.paths.line import Line
     from lmc_core.paths.repair import Repaired
 
     report(0.0, "loading the models")
     (a, b), task, examples = opened(request)
     first = {"none": 0.0, "weight": 0.2}.get(request.method, 0.9)  # where the progress of measuring begins
-    pair = None
-    if request.method == "none":
-        line = Line(*common_form(a, b))
-    else:
-        pair = aligned_pair(request, (a, b), examples, task, lambda share, words: report(0.02 + (first - 0.02) * share, words))
-        line = Line(pair.a, pair.end)
+    line, pair = line_of(request, (a, b), examples, task, lambda share, words: report(0.02 + (first - 0.02) * share, words))
     begin = perf_counter()
     learning = learning_from(request, task)
     path: Path = line

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from lmc_core.runs.aligned import aligned_pair
+from lmc_core.runs.aligned import line_of
 from lmc_core.runs.request import PairRequest
 
 if TYPE_CHECKING:
@@ -34,21 +34,14 @@ def compute(
         BadInput: if the models are no longer those of the request.
         FunctionChanged: if an alignment moved the outputs by more than rounding.
     """
-    from lmc_core.matching.pair import common_form
     from lmc_core.paths.layers import part_costs
-    from lmc_core.paths.line import Line
     from lmc_core.runs.barrier import pair_facts
     from lmc_core.runs.opened import asked, opened, size_of, stamped
 
     report(0.0, "loading the models")
     (a, b), task, examples = opened(request)
     first = {"none": 0.0, "weight": 0.2}.get(request.method, 0.8)
-    pair = None
-    if request.method == "none":
-        line = Line(*common_form(a, b))
-    else:
-        pair = aligned_pair(request, (a, b), examples, task, lambda share, words: report(first * share, words))
-        line = Line(pair.a, pair.end)
+    line, pair = line_of(request, (a, b), examples, task, lambda share, words: report(first * share, words))
     begin = perf_counter()
     words = f"measuring one part at a time on {len(examples)} examples"
     found = part_costs(line, examples, request.device, lambda share: report(first + (1 - first) * share, words))
