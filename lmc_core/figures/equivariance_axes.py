@@ -199,7 +199,7 @@ def legend(figure: go.Figure, below: int, inner: float) -> None:
 
 def legend_height(labels: Sequence[str]) -> int:
     """Return the pixels of a legend, one row for each of up to 12 entries as on a phone."""
-    return 8 + 20 * min(len(labels), 12)
+    return 8 + 22 * min(len(labels), 12)
 
 
 def nothing(figure: go.Figure, words: str, theme: Theme) -> go.Figure:

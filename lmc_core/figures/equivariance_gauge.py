@@ -13,13 +13,13 @@ from lmc_core.figures.numbers import number
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint
 
 BAR, SPACE = 18, 14  # pixels of a bar and between two layers
-TOP, FOOT, GAP = 50, 30, 0.06  # pixels; GAP between both columns as a share of the width
+TOP, FOOT, GAP = 50, 30, 0.08  # pixels; GAP between both columns as a share of the width
 TINY = 1e-5  # nats; a bar below is not to be seen, its number is written all the same
 FLAT = 0.01  # nats that an axis holds at the least, so that rounding is not drawn as large as what is measured
 HATCHES = ("", "/", ".", "x", "-", "+")  # beside the colour, so that nothing depends on it
 COLUMNS = {
-    "gauge": "<b>Gauge</b>, \u2212dJ/d\u03b3 at \u03b3 = 0<br>(nats)",
-    "multiplier": "<b>\u03bb</b> at the end<br>(nats)",
+    "gauge": "<b>Gauge</b> (nats)<br>\u2212dJ/d\u03b3 at \u03b3 = 0",
+    "multiplier": "<b>\u03bb</b> (nats)<br>at the end",
 }
 
 
@@ -41,7 +41,7 @@ def gauge_figure(runs: Sequence[Run], theme: Theme = "light", height: int | None
     foot = FOOT + (12 + axes.legend_height(labels) if several else 0)
     inner = len(layers) * (BAR * len(known) + SPACE)
     figure = axes.new(theme, height or TOP + foot + inner)
-    written = [axes.broken(layer, 18) for layer in layers]
+    written = [axes.broken(layer, 12) for layer in layers]
     figure.update_layout(
         margin={"l": axes.label_room(written), "r": 12, "t": TOP, "b": foot, "autoexpand": False},
         bargap=SPACE / (BAR * len(known) + SPACE),
@@ -58,12 +58,12 @@ def gauge_figure(runs: Sequence[Run], theme: Theme = "light", height: int | None
         low, high = min(float(v.min()) for v in values), max(float(v.max()) for v in values)
         low = low if low < -FLAT else 0.0
         high = max(high, 0.0 if low else FLAT)
-        room = 0.34 * (high - low)
+        room = 0.5 * (high - low)
         figure.update_layout({
             f"xaxis{axis[1:]}": {
                 "domain": [left, left + 0.5 - GAP / 2],
                 "range": [low - (room if low < -0.05 * (high - low) else 0), high + room],
-                "anchor": "y", "fixedrange": True, "showgrid": True, "gridcolor": ground.grid, "nticks": 4, "zeroline": True,
+                "anchor": "y", "fixedrange": True, "showgrid": True, "gridcolor": ground.grid, "nticks": 3, "zeroline": True,
                 "zerolinecolor": ground.muted, "zerolinewidth": 1, "exponentformat": "power",
             }
         })  # fmt: skip

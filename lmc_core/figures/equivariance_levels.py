@@ -85,7 +85,7 @@ def price_loss_figure(runs: Sequence[Run], theme: Theme = "light", height: int |
         xaxis={
             "type": "log", "range": list(span), "tickvals": [level.price for level in priced], "tickangle": 0,
             "ticktext": [setting(level.price) for level in priced],
-            "title": {"text": "<b>\u03c1</b>, price of leaving symmetry (resilient form)", "standoff": 8},
+            "title": {"text": "<b>\u03c1</b>, price of asymmetry", "standoff": 8},
         }
     )  # fmt: skip
     _priced(figure, priced, theme)

@@ -42,7 +42,7 @@ def phase_figure(runs: Sequence[Run], layer: int, theme: Theme = "light", height
     ways = [(run.trace("gamma")[:, layer], run.trace("multiplier")[:, layer]) for run in known]
     reach = axes.limits(figure, panel, [way[1] for way in ways], (0.0,), 0.1)
     spans = np.concatenate([way[0] for way in ways])
-    low, high = padded(min(0.0, float(spans.min())), max(1.0, float(spans.max())), 0.06, 0.1)
+    low, high = padded(min(0.0, float(spans.min())), max(1.0, float(spans.max())), 0.06, 0.16)
     figure.update_layout(
         xaxis={"range": [low, high], "title": {"text": "<b>\u03b3</b>, share of the free part", "standoff": 8}, "nticks": 7}
     )

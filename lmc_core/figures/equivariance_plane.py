@@ -50,7 +50,7 @@ def plane_figure(run: Run, theme: Theme = "light", height: int | None = None) ->
             name="way",
             meta="halo" if width == 6 else "way",
         )  # fmt: skip
-    _marks(figure, gamma[-1, [across, up]], float(values[-1] - values[0]), theme)
+    _marks(figure, gamma[-1, [across, up]], values, theme)
     names = run.layers
     figure.update_layout(
         margin={"l": 62, "r": 20, "t": 58, "b": 52},
@@ -69,14 +69,14 @@ def _ticks(low: float, high: float) -> list[float]:
     return [float(v) for v in np.arange(np.ceil(low / step) * step, high + 1e-9, step)]
 
 
-def _marks(figure: go.Figure, end: np.ndarray, span: float, theme: Theme) -> None:
+def _marks(figure: go.Figure, end: np.ndarray, values: np.ndarray, theme: Theme) -> None:
     """What is equivariant at 0, the start at 1, and the end of the way."""
     ground = GROUNDS[theme]
-    zero, one, near = np.zeros(2), np.ones(2), 0.1 * span
+    zero, one, span = np.zeros(2), np.ones(2), float(values[-1] - values[0])
     marks = [(zero, "0 in both", "square"), (one, "start, 1 in both", "circle"), (end, "end", "circle")]
-    if np.hypot(*(end - zero)) < near:
+    if np.hypot(*(end - zero)) < 0.1 * span:
         marks = [(zero, "end, 0 in both", "square"), marks[1], (end, "", "circle")]
-    elif np.hypot(*(end - one)) < near:
+    elif np.hypot(*(end - one)) < 0.1 * span:
         marks = [marks[0], (one, "start and end", "circle"), (end, "", "circle")]
     for (x, y), text, symbol in marks:
         filled = text in ("", "end")
@@ -88,10 +88,10 @@ def _marks(figure: go.Figure, end: np.ndarray, span: float, theme: Theme) -> Non
             },
         )  # fmt: skip
         if text:
-            right = x > 0.8
+            anchor = "right" if x > 0.8 else "left" if x < values[0] + 0.2 * span else "center"
             figure.add_annotation(
                 x=x, y=y, text=f"<b>{text}</b>", showarrow=False, yshift=20, font={"size": SMALL, "color": ground.ink},
-                xanchor="right" if right else "center", xshift=10 if right else 0, bgcolor=faint(ground.paper, 0.85),
+                xanchor=anchor, xshift={"right": 10, "left": -10}.get(anchor, 0), bgcolor=faint(ground.paper, 0.85),
                 borderpad=2,
                 name="mark",
             )  # fmt: skip

@@ -17,6 +17,7 @@ from lmc_core.figures.style import GROUNDS, SMALL, Theme, faint
 __all__ = ["Level", "Place", "gauge_figure", "levels_of", "places_of", "price_figure", "price_loss_figure"]
 
 FOOT, RIGHT = 52, 56  # pixels
+PHONE = 190  # pixels that the panel is wide on a phone
 LEFT = 0.04  # share of the axis of errors below which a point stands at the equivariant end
 EXACT = 1e-3  # errors below are those of an equivariant network
 
@@ -101,7 +102,7 @@ def price_figure(runs: Sequence[Run], theme: Theme = "light", height: int | None
         yaxis={"side": "right", "tickformat": ".0%"},
         xaxis={
             "range": [-0.02 * far, 1.12 * far], "nticks": 6, "tickfont": {"color": ground.muted},
-            "title": {"text": "error of equivariance (1: as far apart as inputs)", "standoff": 8},
+            "title": {"text": "error of equivariance", "standoff": 8},
         },
     )  # fmt: skip
     return figure
@@ -131,17 +132,21 @@ def _mark(figure: go.Figure, place: Place, theme: Theme) -> None:
 def _beside(
     figure: go.Figure, places: Sequence[Place], far: float, panel: axes.Panel, reach: tuple[float, float], theme: Theme
 ) -> None:
-    """Labels of points inside: above the error bar, or below where another label is near."""
+    """Labels of points inside: above the error bar, or below or farther where another label is near on a phone."""
     scale = panel.pixels / (reach[1] - reach[0])
-    taken: list[tuple[float, float]] = []
+    taken: list[tuple[float, float, float]] = []  # middle and width as shares of the axis, height in pixels
     for place in sorted(places, key=lambda each: -each.error):
-        for shift in (1, -1, 2, -2):
-            level = place.accuracy * scale + shift * 14 + math.copysign(place.stderr * scale, shift)
-            if not any(abs(place.error - x) < 0.2 * far and abs(level - y) < axes.LINE for x, y in taken):
+        width, at = axes.LETTER * (len(place.name) + 1) / PHONE, place.error / (1.12 * far)
+        anchor = "right" if at + width / 2 > 1.04 else "center"
+        middle = at - width / 2 if anchor == "right" else at
+        for shift in (1, -1, 2, -2, 3, -3):
+            level = place.accuracy * scale + math.copysign(place.stderr * scale - 3, shift) + shift * axes.LINE * 0.9
+            if not any(abs(middle - x) < (width + w) / 2 and abs(level - y) < axes.LINE for x, w, y in taken):
                 break
-        taken.append((place.error, level))
+        taken.append((middle, width, level))
         figure.add_annotation(
             x=place.error, y=place.accuracy, yshift=level - place.accuracy * scale, text=place.name, showarrow=False,
             name="label",
+            xanchor=anchor, xshift=12 if anchor == "right" else 0,
             font={"size": SMALL, "color": FORMS[place.form].colour(theme)},
         )  # fmt: skip

@@ -11,10 +11,11 @@ import plotly.graph_objects as go
 from lmc_core.figures import equivariance_axes as axes
 from lmc_core.figures.equivariance_data import Run
 from lmc_core.figures.heatmap import sequential
-from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme
+from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, contrast
 
 MOST = 8  # positions that are shown
 PICTURE, CELL, GAP, TOP, FOOT = 84, 17, 34, 30, 42  # pixels
+TINY = 10  # pixels of the type below more than 6 positions, which a phone has little room for
 ENLARGED = 12  # pixels of the file for a pixel of the image, so that it stays sharp
 FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
 BRANCHES = {"strip.on": "<b>Branch on</b>: probability of every class", "strip.off": "<b>Projected</b>, \u03b3 = 0"}
@@ -77,23 +78,27 @@ def strip_figure(run: Run, example: int = 0, theme: Theme = "light", height: int
     for column, place in enumerate(chosen):
         _picture(figure, run, example, place, (column, len(chosen)), (inner - picture) / inner, picture / inner, theme)
         figure.add_annotation(
-            x=(column + 0.5) / len(chosen), xref="paper", y=0, yref="paper", yanchor="top", yshift=-6, text=labels[column],
-            showarrow=False, font={"size": SMALL, "color": ground.ink}, name="position",
+            x=(column + 0.5) / len(chosen), xref="paper", xanchor="center", y=0, yref="paper", yanchor="top", yshift=-6,
+            text=labels[column], showarrow=False, font={"size": _size(labels), "color": ground.ink}, name="position",
         )  # fmt: skip
     return figure
 
 
 def _what(run: Run, label: str) -> str:
     if run.facts.get("acts") == "set":
-        return f"A set whose label is {label}"
-    return f"An image of class {label}" if run.facts.get("source") == "fashion" else f"A {label}".replace("A 8", "An 8")
+        return f"A set with the label {label}"
+    return label[:1].upper() + label[1:] if run.facts.get("source") == "fashion" else f"A {label}".replace("A 8", "An 8")
 
 
 def _how_many(run: Run, chosen: list[int]) -> str:
     order = len(run.facts.get("group_labels", chosen))
-    name = str(run.facts.get("group", ""))
-    of = f"{len(chosen)} of {order}" if len(chosen) < order else f"all {order}"
-    return f"{of} positions of {name if name != 'mirror' else 'the mirror'}"
+    return (
+        f"{len(chosen)} of {order} positions"
+        if len(chosen) < order
+        else "both positions"
+        if order == 2
+        else f"all {order} positions"
+    )
 
 
 def _heading(figure: go.Figure, text: str, top: float, side: int, theme: Theme) -> None:
@@ -106,17 +111,32 @@ def _heading(figure: go.Figure, text: str, top: float, side: int, theme: Theme) 
 def _probabilities(
     figure: go.Figure, shares: np.ndarray, names: tuple[list[str], list[str]], ending: str, theme: Theme
 ) -> None:
-    """Classes as rows, positions as columns; the class that the network takes is written into its cell."""
+    """Classes as rows, positions as columns; the class that the network takes has its probability written into its cell."""
     classes, positions = names
-    taken = shares.argmax(axis=1)
-    texts = [[f"{shares[c, k]:.0%}" if taken[c] == k else "" for c in range(len(positions))] for k in range(len(classes))]
+    taken, axis = shares.argmax(axis=1), {"xaxis": f"x{ending}", "yaxis": f"y{ending}"}
     figure.add_heatmap(
-        z=shares.T, zmin=0, zmax=1, colorscale=sequential(theme), showscale=False, xgap=3, ygap=1, text=texts,
-        texttemplate="%{text}",
-        textfont={"size": SMALL}, xaxis=f"x{ending}", yaxis=f"y{ending}", name="branch on" if not ending else "projected",
+        z=shares.T, zmin=0, zmax=1, colorscale=sequential(theme), showscale=False, xgap=3, ygap=1, **axis,
+        name="projected" if ending else "branch on",
         customdata=[[[one, other.replace("<br>", " ")] for other in positions] for one in classes],
         hovertemplate="%{customdata[1]}: class %{customdata[0]} %{z:.1%}<extra></extra>",
     )  # fmt: skip
+    likeliest = shares.max(axis=1)
+    figure.add_scatter(
+        x=list(range(len(positions))), y=taken, mode="text", text=[f"{share:.0%}" for share in likeliest],
+        hoverinfo="skip", **axis, name="likeliest",
+        textfont={"size": _size(positions), "color": [written_on(float(share), theme) for share in likeliest]},
+    )  # fmt: skip
+
+
+def written_on(share: float, theme: Theme) -> str:
+    """Return the colour, ink or ground, that is read best on the cell of a probability."""
+    low, high = ([int(end[1][k : k + 2], 16) for k in (1, 3, 5)] for end in sequential(theme))
+    cell = "#" + "".join(f"{round(a + share * (b - a)):02x}" for a, b in zip(low, high, strict=True))
+    return max((GROUNDS[theme].ink, GROUNDS[theme].paper), key=lambda colour: contrast(colour, cell))
+
+
+def _size(positions: list[str]) -> int:
+    return SMALL if len(positions) <= 6 else TINY
 
 
 def _picture(

@@ -11,7 +11,7 @@ from lmc_core.figures import equivariance_axes as axes
 from lmc_core.figures.equivariance_data import BRANCHES, Run, layer_strokes, strokes_of
 from lmc_core.figures.equivariance_phase import phase_figure
 from lmc_core.figures.numbers import estimate, number
-from lmc_core.figures.style import GROUNDS, SMALL, Theme
+from lmc_core.figures.style import GROUNDS, SMALL, Theme, faint
 
 __all__ = ["constraint_figure", "gammas_figure", "losses_figure", "phase_figure"]
 
@@ -198,4 +198,5 @@ def _period(figure: go.Figure, run: Run, panel: axes.Panel, theme: Theme) -> Non
     figure.add_annotation(
         x=run.period / 2, y=at, xref=panel.x, yref=panel.y, yanchor="bottom", yshift=2, showarrow=False, name="period",
         text=f"predicted period, {number(run.period)} steps", font={"size": SMALL, "color": ink},
+        bgcolor=faint(GROUNDS[theme].paper, 0.8),
     )  # fmt: skip
