@@ -14,7 +14,7 @@ from lmc_core.equivariance.forms import State
 from lmc_core.equivariance.measures import equivariance_error, gauge, path, score
 from lmc_core.equivariance.relaxed import Relaxed
 
-RECORDED = 80  # steps at which everything is measured
+RECORDED = 60  # steps at which everything is measured
 PATHS = (0.0, 0.1, 0.3, 1.0)  # of the steps, at which the path to the projection is measured
 FEW = 60  # examples whose positions tell the error of equivariance
 
