@@ -135,6 +135,7 @@ def page(pictures: Sequence[Picture], results: Sequence[Mapping[str, Any]], grou
 
 def show_network(run: Run, key: str) -> None:
     """Offer the trained network of a run, with the lines that load it."""
+    st.caption(f"One network, {run.label}, in its own class with its weights at the end, and the lines that load it:")
     st.download_button(
         "Network", lambda: network_file(run.arrays), file_name(run), "application/octet-stream", on_click="ignore",
         key=f"{key}_safetensors", icon=":material/download:", help=HELP["safetensors"],

@@ -16,6 +16,7 @@ from lmc_core.figures import equivariance_strip as strip
 from lmc_core.figures import equivariance_tables as tables
 from lmc_core.figures import equivariance_trace as trace
 from lmc_core.figures import equivariance_words as words
+from lmc_core.figures.equivariance_setting import ending
 from lmc_core.figures.export import CONFIG
 from lmc_core.figures.style import Theme
 from lmc_core.figures.tables import Table
@@ -61,6 +62,16 @@ class Picture:
         return self._of(words, "caption")
 
     @property
+    def short(self) -> str:
+        """The caption without what it shares with every other one of the same runs: data, network, training, version."""
+        first = self.arguments[0]
+        runs = first if isinstance(first, list) else [first]
+        told = self.caption
+        for form in (True, False):
+            told = told.removesuffix(ending(runs, form))
+        return told.rstrip()
+
+    @property
     def alt(self) -> str:
         """What it shows, in a sentence."""
         return self._of(words, "alt")
@@ -78,10 +89,16 @@ class Picture:
         return getattr(module, f"{WORDS.get(self.name, self.name)}_{ending}")(*self.arguments)
 
 
-def show(picture: Picture, key: str) -> None:
-    """Show a picture with its caption."""
+def show(picture: Picture, key: str, whole: bool = False) -> None:
+    """Show a picture with its caption.
+
+    Args:
+        picture: what to show.
+        key: prefix of the widgets' keys.
+        whole: whether the caption says all; else what the first one of the page has said is left out.
+    """
     config = {**CONFIG, "toImageButtonOptions": {"format": "svg", "filename": f"equivariance-{picture.name}"}}
     name = f"{key}_chart_{picture.name}"
     st.plotly_chart(picture.draw(theme()), theme=None, config=config, key=name, alt=picture.alt or picture.title)
-    if picture.caption:
-        st.caption(picture.caption)
+    if picture.arguments[0]:  # empty axes are explained by the page
+        st.caption(picture.caption if whole else picture.short)

@@ -79,7 +79,7 @@ def show_lesson(scene: Scene, lesson: Preset, layer: int, key: str) -> None:
 
     def draw() -> None:
         grown = scene.growing() if scene.running and lesson.picture == "gammas" else None
-        show(lesson_picture(scene, lesson, layer, grown), key)
+        show(lesson_picture(scene, lesson, layer, grown), key, whole=True)
 
     live(draw, scene)
     if not scene.runs and not scene.running and not work.read_only():
