@@ -3,35 +3,23 @@
 import streamlit as st
 
 from lmc_core.errors import LmcError
-from lmc_core.ui import address, alignment_controls, alignment_view, catalogue, cost, says, status, work
-from lmc_core.ui.controls import choose_classes, choose_pair, choose_task
+from lmc_core.ui import address, alignment_controls, alignment_view, cost, head, says, status, work
+from lmc_core.ui.controls import choose_pair, choose_task
 
 KEY = "alignment"
 DETAIL = ("space", "layer", "copy", "view")
 
-known = catalogue.models()
-st.title("What was matched with what", anchor=False)
-if len(known) < 2:
-    st.info("This installation ships no models; `lmc train --list` names the recipes that make them.")
-    st.stop()
+known = head.begin("What was matched with what")
 
 with st.sidebar:
     pair = choose_pair(known, KEY)
-    try:
-        setting, spaces = choose_classes(pair, KEY)
-    except LmcError as error:
-        says.refuse(error)
-        st.stop()
+    setting, spaces = head.choose_setting(pair, KEY)
     st.subheader("Where the streams are compared", anchor=False)
     task = choose_task(pair, known, KEY)
     split, examples = alignment_controls.choose_data(KEY)
 
 state = {
-    "a": pair[0]["name"],
-    "b": pair[1]["name"],
-    "method": setting.method,
-    **({"steps": str(setting.steps)} if setting.steps else {}),
-    **dict(setting.classes),
+    **head.state_of(pair, setting),
     "task": task,
     "split": split,
     "examples": str(examples),

@@ -5,36 +5,24 @@ import streamlit as st
 from lmc_core.errors import LmcError
 from lmc_core.figures.barrier import legend_height
 from lmc_core.figures.words import barrier_caption, labels_of
-from lmc_core.ui import address, catalogue, cost, curves, parts, says, status, work
-from lmc_core.ui.controls import BOTH, SPLITS, choose_accuracy, choose_classes, choose_kept, choose_pair, choose_task
+from lmc_core.ui import address, cost, curves, head, parts, says, status, work
+from lmc_core.ui.controls import BOTH, SPLITS, choose_accuracy, choose_kept, choose_pair, choose_task
 from lmc_core.ui.setting import PLAIN
 
 KEY = "barrier"
 
-known = catalogue.models()
-st.title("Loss barrier", anchor=False)
-if len(known) < 2:
-    st.info("This installation ships no models; `lmc train --list` names the recipes that make them.")
-    st.stop()
+known = head.begin("Loss barrier")
 
 with st.sidebar:
     pair = choose_pair(known, KEY)
-    try:
-        setting, spaces = choose_classes(pair, KEY)
-    except LmcError as error:
-        says.refuse(error)
-        st.stop()
+    setting, spaces = head.choose_setting(pair, KEY)
     task = choose_task(pair, known, KEY)
     split, examples, points = choose_accuracy(KEY, (*SPLITS, BOTH))
     kept = choose_kept(setting, spaces, KEY)
 
 address.write(
     {
-        "a": pair[0]["name"],
-        "b": pair[1]["name"],
-        "method": setting.method,
-        **({"steps": str(setting.steps)} if setting.steps else {}),
-        **dict(setting.classes),
+        **head.state_of(pair, setting),
         "task": task,
         "split": split,
         "examples": str(examples or "all"),

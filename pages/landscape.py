@@ -3,17 +3,13 @@
 import streamlit as st
 
 from lmc_core.errors import LmcError
-from lmc_core.ui import address, catalogue, cost, landscape_controls, landscape_point, landscape_view, says, status, work
-from lmc_core.ui.controls import choose_classes, choose_pair, choose_task
+from lmc_core.ui import address, cost, head, landscape_controls, landscape_point, landscape_view, says, status, work
+from lmc_core.ui.controls import choose_pair, choose_task
 from lmc_core.ui.setting import PLAIN
 
 KEY = "landscape"
 
-known = catalogue.models()
-st.title("Loss landscape", anchor=False)
-if len(known) < 2:
-    st.info("This installation ships no models; `lmc train --list` names the recipes that make them.")
-    st.stop()
+known = head.begin("Loss landscape")
 
 with st.sidebar:
     pair = choose_pair(known, KEY)
@@ -21,22 +17,14 @@ with st.sidebar:
     third = landscape_controls.choose_third(pair, known, KEY) if kind == "three" else None
     setting = PLAIN
     if kind != "random":
-        try:
-            setting, _ = choose_classes(pair, KEY)
-        except LmcError as error:
-            says.refuse(error)
-            st.stop()
+        setting, _ = head.choose_setting(pair, KEY)
     task = choose_task(pair, known, KEY)
     choice = landscape_controls.choose_detail(kind, KEY)
 
 address.write(
     {
-        "a": pair[0]["name"],
-        "b": pair[1]["name"],
+        **head.state_of(pair, None if kind == "random" else setting),
         "c": third["name"] if third else None,
-        **({"method": setting.method} if kind != "random" else {}),
-        **({"steps": str(setting.steps)} if setting.steps else {}),
-        **dict(setting.classes),
         "task": task,
         **choice.address,
         "view": st.session_state.get(f"{KEY}_view", st.query_params.get("view")),
