@@ -129,10 +129,10 @@ def _probabilities(
 
 
 def written_on(share: float, theme: Theme) -> str:
-    """Return the colour, ink or ground, that is read best on the cell of a probability."""
+    """Return black or white, whichever is read best on the cell of a probability: never below 4.5 times its contrast."""
     low, high = ([int(end[1][k : k + 2], 16) for k in (1, 3, 5)] for end in sequential(theme))
     cell = "#" + "".join(f"{round(a + share * (b - a)):02x}" for a, b in zip(low, high, strict=True))
-    return max((GROUNDS[theme].ink, GROUNDS[theme].paper), key=lambda colour: contrast(colour, cell))
+    return max(("#000000", "#ffffff"), key=lambda colour: contrast(colour, cell))
 
 
 def _size(positions: list[str]) -> int:
