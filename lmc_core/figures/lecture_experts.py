@@ -43,8 +43,9 @@ def experts_figure(data: Routed, look: Look, text: str, barriers: Mapping[str, f
     for place, expert in enumerate(data.expert):
         colour = look.colour(EXPERTS[expert])
         figure.add_annotation(
-            x=0, y=1 - 0.38 * (place + 0.5) / count, xref="paper", yref="paper", xanchor="left", showarrow=False,
-            text=f" expert {'ABCD'[expert]} ", bgcolor=colour, font={"size": look.text, "color": _ink(colour)}, name="expert",
+            x=0, y=1 - 0.38 * (place + 0.5) / count, xref="paper", yref="paper", xanchor="left", yanchor="middle",
+            showarrow=False, text=f" expert {'ABCD'[expert]} ", bgcolor=colour,
+            font={"size": look.text, "color": _ink(colour)}, name="expert",
         )  # fmt: skip
     heading(figure, look, "rows of the router", 0.35)
     heading(figure, look, "which expert serves each character", 0.285, 0.50)

@@ -139,6 +139,10 @@ def test_experts():
     assert np.isnan(served[3:]).all()
     assert figure.data[2].text[1] == "\u00b7"
     assert list(named(figure, "ladder")[0].x) == [2.0, 0.2]
+    labels = [note for note in figure.layout.annotations if note.name == "expert"]
+    low, high = figure.layout.yaxis.domain
+    for row, label in enumerate(labels):  # each beside its row of the router, none on the heading below
+        assert label.yanchor == "middle" and label.y == pytest.approx(high - (high - low) * (row + 0.5) / len(labels))
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
