@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from lmc_core.runs.store import Store
+from lmc_core.ui.equivariance_presets import PRESETS
 from lmc_core.ui.launch import ADDRESS, answers, command, free_port
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,6 +29,7 @@ VISITS = {  # page -> addresses whose first view should not be empty
     "merge": ["/merge"],
     "experts": ["/experts"],
     "widths": ["/widths"],
+    "equivariance": [f"/equivariance?preset={name}" for name in PRESETS],
 }
 LIMIT = 600_000  # milliseconds that one computation may take
 

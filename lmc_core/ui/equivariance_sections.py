@@ -155,25 +155,21 @@ def show_copies(run: Run, key: str) -> None:
         st.caption("This result is older and does not hold the copies; **Run again** computes them too.")
         return
     show(Picture("copies", (run,)), key)
-    agree = found.get("agree") or {}
-    facts = (
-        (
-            "Matched like the group", percent(sum(agree.values()) / len(agree), 0) if agree else "–",
-            "Share of the hidden units that weight matching sends where the group sends them, the mean over the layers.",
-        ),
-        (
-            "Function check", number(found.get("function_error"), digits=2),
-            "The largest relative difference of an output of a copy from that of the network on moved inputs. No unit; "
-            "rounding level says that the copies are the same function, moved.",
-        ),
-        (
-            "Merge against P(W)", number(found.get("group_is_projection"), digits=2),
-            "The largest difference of a weight between the merge of the copies that the group aligns and the projection, as a "
-            "share of the largest weight. No unit.",
-        ),
+    ways = {"Weight matching": found.get("agree"), "activation matching": found.get("agree_activation")}
+    sent = [f"{name} sends {percent(sum(a.values()) / len(a), 0)}" for name, a in ways.items() if a]
+    if sent:
+        st.markdown(f"{', '.join(sent)} of the hidden units where the group sends them, the mean over the layers.")
+    check, merge = st.columns(2)
+    check.metric(
+        "Function check", number(found.get("function_error"), digits=2), border=True,
+        help="The largest relative difference of an output of a copy from that of the network on moved inputs. No unit; at "
+        "rounding level the copies are the same function, moved.",
     )  # fmt: skip
-    for column, (label, value, told) in zip(st.columns(3), facts, strict=True):
-        column.metric(label, value, border=True, help=told)
+    merge.metric(
+        "Merge by the group against P(W)", number(found.get("group_is_projection"), digits=2), border=True,
+        help="The largest difference of a weight between the merge of the copies that the group aligns and the projection, as "
+        "a share of the largest weight. No unit.",
+    )  # fmt: skip
 
 
 def all_pictures(scene: Scene, run: Run, lesson: Preset, layer: int, example: int = 0) -> list[Picture]:
