@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +12,12 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lmc_core.figures.layout import padded, spread
+from lmc_core.figures.numbers import RAISED
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, template
 
 LETTER = 6.6  # pixels of a letter of the small type, on average
 LINE = 16  # pixels of a line of the small type
+TIE = 8  # pixels; labels of lines that end about so near each other stand in the order of the lines, from the top
 HEAD, BETWEEN = 30, 44  # pixels above the first panel, and between two, for their headings
 DIRECT = 6  # up to so many lines are labelled at the line, more get a legend
 LONG = 20  # characters of a line of a label beside a line
@@ -154,14 +157,34 @@ def end_labels(
     scale = panel.pixels / (reach[1] - reach[0])
     lines = max(each.text.count("<br>") + 1 for each in known)
     low = (lines - 1) * LINE / 2 + 2  # clear of the ticks below
-    wanted = [scale * (each.value - reach[0]) for each in known]
-    for each, at, level in zip(known, wanted, spread(wanted, lines * LINE, low, panel.pixels), strict=True):
+    heights = [scale * (each.value - reach[0]) for each in known]
+    wanted = [TIE * round(at / TIE) - 0.01 * rank for rank, at in enumerate(heights)]
+    for each, at, level in zip(known, heights, spread(wanted, lines * LINE, low, panel.pixels), strict=True):
         figure.add_annotation(
             x=1 if side == "right" else 0, xref="paper", xanchor="left" if side == "right" else "right",
             xshift=8 if side == "right" else -8, y=each.value, yref=panel.y, yshift=level - at, yanchor="middle",
             text=each.text, align="left" if side == "right" else "right", showarrow=False,
             font={"size": size, "color": each.colour}, name="label",
         )  # fmt: skip
+
+
+def mode(values: Any) -> str:
+    """Return how a line is drawn that may still be a single point."""
+    return "lines" if len(values) > 1 else "markers"
+
+
+def powers(figure: go.Figure, panel: Panel, reach: tuple[float, float]) -> None:
+    """Give a panel a logarithmic axis whose ticks are about four powers of ten.
+
+    Args:
+        figure: that has the panel.
+        panel: whose axis is set.
+        reach: exponents at its ends.
+    """
+    step = max(1, round((reach[1] - reach[0]) / 3))
+    ticks = [k for k in range(math.ceil(reach[0]), math.floor(reach[1]) + 1) if k % step == 0]
+    shown = ["1" if k == 0 else f"10{str(k).translate(RAISED)}" for k in ticks]
+    figure.update_layout({f"yaxis{panel.y[1:]}": {"type": "log", "tickvals": [10.0**k for k in ticks], "ticktext": shown}})
 
 
 def broken(text: str, width: int = LONG) -> str:

@@ -92,8 +92,9 @@ def _arrow(figure: go.Figure, gamma: np.ndarray, multiplier: np.ndarray, at: int
     """A head that points along the way, where it moves at all."""
     if at + 1 >= len(gamma) or np.hypot(gamma[at + 1] - gamma[at], multiplier[at + 1] - multiplier[at]) < 1e-3:
         return
+    tail = [each[at] + 0.8 * (each[at + 1] - each[at]) for each in (gamma, multiplier)]
     figure.add_annotation(
-        x=gamma[at + 1], y=multiplier[at + 1], ax=gamma[at], ay=multiplier[at], axref="x", ayref="y", text="", showarrow=True,
+        x=gamma[at + 1], y=multiplier[at + 1], ax=tail[0], ay=tail[1], axref="x", ayref="y", text="", showarrow=True,
         arrowhead=2, arrowsize=1.1, arrowwidth=2, arrowcolor=colour, name="arrow",
     )  # fmt: skip
 

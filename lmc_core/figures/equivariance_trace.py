@@ -84,7 +84,7 @@ def gammas_figure(runs: Sequence[Run], layer: int, theme: Theme = "light", heigh
     for run, stroke, text in zip(known, strokes_of(known, theme), written, strict=True):
         values = run.trace("gamma")[:, layer]
         figure.add_scatter(
-            x=run.steps, y=values, mode="lines", name=run.label,
+            x=run.steps, y=values, mode=axes.mode(values), name=run.label,
             line={"color": stroke.colour, "dash": stroke.dash, "width": 2.5},
             hovertemplate=f"<b>{run.label}</b><br>step %{{x}}: \u03b3 = %{{y:.3f}}<extra></extra>", **panel.axes,
             meta={"key": run.facts.get("key")},
@@ -117,15 +117,13 @@ def losses_figure(run: Run, theme: Theme = "light", height: int | None = None) -
         shown = np.log10(values) if score is None else values
         reach = axes.limits(figure, panel, [shown], (-1.0, 0.0) if score is None else (0.0,))
         if score is None:
-            figure.update_layout({f"yaxis{panel.y[1:]}": {
-                "type": "log", "nticks": 4, "dtick": max(1, round((reach[1] - reach[0]) / 3)), "exponentformat": "power",
-            }})  # fmt: skip
+            axes.powers(figure, panel, reach)
         ended = []
         for column, (branch, look) in enumerate(BRANCHES.items()):
             colour = look.colour(theme)
             what = "error" if score is None else "nats"
             figure.add_scatter(
-                x=run.steps, y=values[:, column], mode="lines", name=look.name, **panel.axes,
+                x=run.steps, y=values[:, column], mode=axes.mode(values), name=look.name, **panel.axes,
                 line={"color": colour, "width": 2.5, "dash": look.dash}, meta={"branch": branch},
                 hovertemplate=f"<b>{look.name}</b><br>step %{{x}}: %{{y:.3g}} {what}<extra></extra>",
             )  # fmt: skip
@@ -164,7 +162,7 @@ def _lines(figure: go.Figure, run: Run, values: np.ndarray, panel: axes.Panel, n
     letter = {"gamma": "\u03b3", "multiplier": "\u03bb", "slack": "u"}[name]
     for column, (layer, stroke) in enumerate(zip(run.layers, layer_strokes(len(run.layers), theme), strict=True)):
         figure.add_scatter(
-            x=run.steps[: len(values)], y=values[:, column], mode="lines", name=layer, **panel.axes,
+            x=run.steps[: len(values)], y=values[:, column], mode=axes.mode(values), name=layer, **panel.axes,
             line={"color": stroke.colour, "dash": stroke.dash, "width": 2.5}, meta={"layer": column, "what": name},
             hovertemplate=f"<b>{layer}</b><br>step %{{x}}: {letter} = %{{y:.3g}}<extra></extra>",
         )  # fmt: skip

@@ -68,4 +68,4 @@ def numbers(found: Found, labels: Labels) -> Table:
 def headline(result: Result) -> Headline:
     """Return the held-out loss of the network, and of its projection."""
     on, off = (float(result[name]["loss"]) for name in ("on", "off"))
-    return f"{number(on)} \u2192 projected {number(off)} nats", off
+    return f"{number(on)} \u2192 {number(off)} nats projected", off

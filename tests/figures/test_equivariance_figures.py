@@ -525,14 +525,14 @@ def test_one_training_is_a_panel_of_its_constraint_and_several_share_their_paths
     assert [line.name for line in drawn(both.figure, panel="loss")] == ["Resilient, \u03c1 = 0.1", "Unconstrained"]
     assert [row[0] for row in both.summary.rows] == ["Resilient, \u03c1 = 0.1", "Unconstrained"]
     assert both.summary.rows[0][2:7] == ("0.40 \u00b1 0.05", "90.0%", "1.90 \u00b1 0.05", "30.0%", "0.20")
-    assert "straight line in weight space" in both.caption and "Unconstrained: 0.400 \u2192 projected 1.90 nats" in both.alt
+    assert "straight line in weight space" in both.caption and "Unconstrained: 0.400 \u2192 1.90 nats projected" in both.alt
     bare = [Stored(Run("", each.result, {})) for each in (one, other)]  # arrays that somebody has deleted
     assert panels_of(bare, theme=theme)[0].figure is not None
 
 
 def test_a_training_on_a_shelf():
     assert kind_name("equivariance") == "Equivariance"
-    assert headline("equivariance", facts()) == ("0.400 \u2192 projected 1.90 nats", 1.9)
+    assert headline("equivariance", facts()) == ("0.400 \u2192 1.90 nats projected", 1.9)
     assert headline("equivariance", {"form": "free"}) == ("\u2013", None)  # unfinished, or of another version
     panels = panels_of([Stored(run()), Stored(run(network_label="Convolution net", models=["Convolution net"], seed=1))])
     assert panels[0].title == "2 models"
