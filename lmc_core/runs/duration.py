@@ -22,10 +22,7 @@ if TYPE_CHECKING:
 
 NEAREST = 5  # finished runs at the most that a pace is taken from
 ALIKE = 4.0  # parameters may differ by this factor in runs of one size
-PACE = {
-    "images": 5e-10,
-    "text": 4e-9,
-}  # seconds for a forward pass by example and parameter, on one core; windows of 128 tokens
+PACE = {"images": 5e-10, "text": 4e-9}  # seconds of one core for a forward pass by example (128 tokens) and parameter
 STEP = {"images": 3e-7, "text": 6e-7}  # seconds for a step of learning by parameter
 MATCHING = {"weight": 3e-6, "activation": 3e-6, "soft": 1e-5}  # seconds by parameter
 SEVERAL = 2e-5  # seconds by pair and parameter, of methods for several models
