@@ -178,7 +178,8 @@ def strokes_of(runs: Sequence[Run], theme: Theme) -> list[Stroke]:
     for run in runs:
         look, repeat = FORMS.get(run.form, FORMS["free"]), seen.get(run.form, 0)
         seen[run.form] = repeat + 1
-        dash = EXTRA_DASHES[(repeat - 1) % len(EXTRA_DASHES)] if repeat else look.dash
+        away = repeat if run.form == "free" else repeat - 1  # whose own dashes are nearly the first of the others
+        dash = EXTRA_DASHES[away % len(EXTRA_DASHES)] if repeat else look.dash
         marker = EXTRA_MARKERS[(repeat - 1) % len(EXTRA_MARKERS)] if repeat else look.marker
         drawn.append(Stroke(look.colour(theme), dash, marker))
     return drawn
