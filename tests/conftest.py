@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests import tiny
 
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # as the command does, before transformers is imported
+hypothesis.settings.register_profile("any machine", deadline=None)  # a busy one is slow for reasons that are no fault
+hypothesis.settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)
