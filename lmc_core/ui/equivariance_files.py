@@ -140,7 +140,7 @@ def show_network(run: Run, key: str) -> None:
         "Network", lambda: network_file(run.arrays), file_name(run), "application/octet-stream", on_click="ignore",
         key=f"{key}_safetensors", icon=":material/download:", help=HELP["safetensors"],
     )  # fmt: skip
-    st.code(loading_code(run), language="python", wrap_lines=True)  # else it scrolls, and no key gets there
+    st.code(loading_code(run), language=None, wrap_lines=True)  # colours lack contrast; what scrolls, no key reaches
 
 
 def file_name(run: Run) -> str:

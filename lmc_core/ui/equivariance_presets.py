@@ -91,7 +91,7 @@ PRESETS = {
         "prices",
         "price",
         {"form": "resilient", "price": 1.0},
-        {"kind": ["broken"], "form": ["free", "strict", "resilient"], "rho": [0.03, 0.1, 0.3, 1.0, 3.0], "steps": 600},
+        {"kind": ["broken"], "form": ["free", "strict", "resilient"], "rho": [0.03, 0.1, 0.3, 1.0, 3.0]},
     ),
 }
 """Name in the address -> lesson, in the order in which they build on each other."""
