@@ -20,14 +20,18 @@ ROW = 44  # pixels of a merge
 LABEL = 18  # pixels between two labels
 LOOKS: dict[str, Meaning] = {  # what brings the copy back; the group leads to the projection and has its colour
     "naive": Meaning("as it is", MEANINGS["plain"].light, MEANINGS["plain"].dark, "5px,3px", "circle"),
-    "matched": Meaning("matched", MEANINGS["permutation"].light, MEANINGS["permutation"].dark, "11px,4px", "square"),
+    "matched": Meaning("matched by weights", MEANINGS["permutation"].light, MEANINGS["permutation"].dark, "11px,4px", "square"),
+    "activation": Meaning(
+        "matched by activations", MEANINGS["activation"].light, MEANINGS["activation"].dark, "12px,3px,3px,3px", "triangle-up"
+    ),
     "group": Meaning("by the group", FORMS["strict"].light, FORMS["strict"].dark, "solid", "diamond"),
 }
 MERGES = {
     "network": "the network itself",
-    "naive": "mean of all copies as they are",
-    "matched": "mean of all copies, matched",
-    "group": "mean of all copies, by the group",
+    "naive": "mean of copies as they are",
+    "matched": "mean, matched by weights",
+    "activation": "mean, matched by activations",
+    "group": "mean, by the group",
     "projection": "projection P(W)",
 }
 

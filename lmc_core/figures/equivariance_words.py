@@ -215,15 +215,15 @@ def copies_caption(run: Run) -> str:
     agree = ", ".join(f"{layer_title(space)} {share:.0%}" for space, share in (copies.get("agree") or {}).items())
     said = [
         f"Above: held-out loss on the straight line from the network f to its {copy_name(run)}, f(g\u207b\u00b9x), "
-        "with hidden units where they are, matched by weight matching, and placed as the group acts on them; bands show "
-        f"{BAND}, numbers the barrier, the largest excess over the chord (dashed) between the ends. Below: the mean of the "
-        "weights of all copies. Their mean aligned by the group is the projection"
+        "with hidden units where they are, matched by weights or by activations, and placed as the group acts on them; "
+        f"bands show {BAND}, numbers the barrier, the largest excess over the chord (dashed) between the ends. "
+        "Below: the mean of the weights of all copies. Their mean aligned by the group is the projection"
     ]
     if copies.get("group_is_projection") is not None:
         said[0] += f" (largest relative difference of weights {number(float(copies['group_is_projection']), digits=2)})"
     said[0] += "."
     if agree:
-        said.append(f"Share of the units that matching sends where the group sends them: {agree}.")
+        said.append(f"Share of the units that matching by weights sends where the group sends them: {agree}.")
     if copies.get("function_error") is not None:
         said.append(f"Copies compute what they should up to {number(float(copies['function_error']), digits=2)} (relative).")
     return " ".join([*said, ending([run])])

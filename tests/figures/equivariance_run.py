@@ -75,10 +75,11 @@ def copies() -> dict[str, Any]:
             "naive": {**curve, "loss": [0.4, 2.4, 0.4], "barrier": 2.0},
             "group": {**curve, "loss": [0.4, 1.0, 0.4], "barrier": 0.6},
             "matched": {**curve, "loss": [0.4, 0.5, 0.4], "barrier": 0.1},
+            "activation": {**curve, "loss": [0.4, 0.45, 0.4], "barrier": 0.05},
         },
         "merges": {
             "network": {**score, "loss": 0.4}, "naive": {**score, "loss": 2.9}, "group": {**score, "loss": 1.9},
-            "matched": {**score, "loss": 0.5}, "projection": {**score, "loss": 1.9},
+            "matched": {**score, "loss": 0.5}, "activation": {**score, "loss": 0.45}, "projection": {**score, "loss": 1.9},
         },
     }  # fmt: skip
 
