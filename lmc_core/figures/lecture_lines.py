@@ -93,7 +93,7 @@ def positions_figure(found: Mapping[str, Positions], chosen: str, look: Look, at
     axes(figure, look, 1, (0, 0.44))
     axes(figure, look, 2, (0.52, 1))
     wide = look.scale
-    for name, words, meaning in (("free", "trained freely", "plain"), ("led", "led there", "learned")):
+    for name, words, meaning in (("free", "trained freely", "plain"), ("led", "led to symmetry", "learned")):
         data, colour = found[name], look.colour(meaning)
         shown = range(len(data.shares)) if look.revealed else range(at + 1 if name == chosen else 1)
         figure.add_scatter(
@@ -124,8 +124,8 @@ def positions_figure(found: Mapping[str, Positions], chosen: str, look: Look, at
     heading(figure, look, "loss, nats", 0, xanchor="left", xshift=-36 * wide)
     count = one.images.shape[1]
     answers = [(str(said), bool(said == true)) for row, true in zip(one.answers[at], one.labels, strict=True) for said in row]
-    _answers(figure, look, one.images.reshape(-1, *one.images.shape[2:]), answers, count, 3)
-    heading(figure, look, "what this network says of three digits, turned", 0.76)
+    _answers(figure, look, one.images.reshape(-1, *one.images.shape[2:]), answers, count, 4)
+    heading(figure, look, "what it says of turned digits", 0.76)
     return figure
 
 

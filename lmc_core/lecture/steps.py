@@ -107,10 +107,9 @@ STEPS = (
         "Which of the symmetries takes most of the barrier away?",
         "By weights no single one: the best of them alone leaves {alone} of {plain} nats, all together leave {all}. Learned, "
         "{learned} are left.",
-        "Switch on one class at a time in the order of the lecture, then try another order: without a common basis of the "
-        "stream the rest finds little. Then try learning with the rotated stream alone: {turned} nats. The gradient shapes "
-        "what lies half way, so a low learned barrier does not say that units were matched. Test split; learning saw the "
-        "training split alone.",
+        "Switch on one class at a time, then try another order: without a common basis of the stream the rest finds little. "
+        "Then learn with the rotated stream alone: {turned} nats. The gradient shapes what lies half way, so a low learned "
+        "barrier does not say that units were matched. Test split, learned on the training split.",
     ),
     Step(
         "experts",
@@ -134,12 +133,12 @@ STEPS = (
     Step(
         "data",
         "The symmetry of the data",
-        "Average a network with its own turned copies. What is left of it?",
-        "Only what it was trained for. Trained freely it keeps {free} of right answers; led there by a constraint, {led}. "
+        "Average a network with its turned copies. What is left?",
+        "Only what it was trained for. Trained freely it keeps {free} of right answers; led to symmetry by a constraint, {led}. "
         "That average is the projection on equivariant weights.",
-        "So far the function stayed. Data has symmetries of its own: a digit is the same digit in every position, and the loss "
-        "does not change. Each network was trained on digits in four positions. Move the slider: averaged wholly, any network "
-        "says the same of all positions, and the free one says nonsense. The page Equivariance trains them while one watches.",
+        "So far the function stayed. Data has symmetries of its own: a digit in another position is the same digit, so the loss "
+        "stays. Move the slider: averaged wholly, any network says the same of all positions, and the free one says nonsense. "
+        "The page Equivariance trains them while one watches.",
     ),
 )
 BY_KEY = {step.key: step for step in STEPS}

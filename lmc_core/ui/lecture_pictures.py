@@ -244,7 +244,7 @@ def remains(controls: Controls) -> Picture:
 
 def data(controls: Controls) -> Picture:
     """A network averaged with its turned copies."""
-    names = {"free": "freely", "led": "led there"}
+    names = {"free": "freely", "led": "led to symmetry"}
     form = controls.choice("Trained", "trained", list(names), "free", names.__getitem__)
     share = controls.slider("How far it is averaged", "share", LAMBDAS, 0.0, lambda value: percent(value, 0))
     found, at = {name: live.positions(name) for name in names}, LAMBDAS.index(share)
@@ -253,7 +253,7 @@ def data(controls: Controls) -> Picture:
         lambda look: lecture_lines.positions_figure(found, form, look, at),
         "Loss of two networks as they are averaged with their turned copies, and what one of them says of three digits in four "
         "positions.",
-        [("right answers", percent(one.accuracy[at], 0)), ("loss of this network, nats", number(one.loss[at]))],
+        [("right answers", percent(one.accuracy[at], 0))],
         {name: percent(each.accuracy[-1], 0) for name, each in found.items()},
         [
             {"averaged": x, "trained": names[name], "loss": y, "accuracy": z}
