@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
     check_target(arguments.html, "--html")
     check_target(arguments.out, "--out")
     from lmc_core.runs import Local, get_executor
-    from lmc_core.runs.equivariance import make_equivariance_request
+    from lmc_core.runs.ask_equivariance import make_equivariance_request
 
     executor = get_executor(arguments.executor)
     if isinstance(executor, Local):
@@ -64,6 +64,7 @@ def run(arguments: argparse.Namespace) -> None:
         from lmc_core.figures.panels import panels_of
 
         panel = panels_of([found])[0]
+        assert panel.figure is not None  # this kind has one
         page = standalone_html(panel.figure, panel.caption, found.result, title="Equivariance")
         arguments.html.write_text(page, encoding="utf-8")
     if arguments.json:

@@ -134,11 +134,11 @@ STEPS = (
         "data",
         "The symmetry of the data",
         "Average a network with its turned copies. What is left?",
-        "Only what it was trained for. Trained freely it keeps {free} of right answers; led to symmetry by a constraint, {led}. "
-        "That average is the projection on equivariant weights.",
-        "So far the function stayed. Data has symmetries of its own: a digit in another position is the same digit, so the loss "
-        "stays. Move the slider: averaged wholly, any network says the same of all positions, and the free one says nonsense. "
-        "The page Equivariance trains them while one watches.",
+        "Only what it was trained for. Trained freely it keeps {free} of right answers; led to symmetry by a constraint, "
+        "{led}. That average is the projection on equivariant weights.",
+        "So far the function stayed. Data has symmetries of its own: a digit in another position is the same digit, so the "
+        "loss stays. Move the slider: averaged wholly, any network says the same of all positions, and the free one says "
+        "nonsense. The page Equivariance trains them while one watches.",
     ),
 )
 BY_KEY = {step.key: step for step in STEPS}

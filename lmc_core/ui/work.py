@@ -64,7 +64,7 @@ def request_of(
 
 @st.cache_data(max_entries=512, show_spinner="Checking the settings")
 def _equivariance(words: str) -> str:
-    from lmc_core.runs.equivariance import make_equivariance_request
+    from lmc_core.runs.ask_equivariance import make_equivariance_request
 
     return json.dumps(make_equivariance_request(**json.loads(words)).to_json())
 

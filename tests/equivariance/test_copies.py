@@ -14,7 +14,8 @@ from lmc_core.equivariance.copies import ELEMENT, POINTS, WAYS, Copies, State, m
 from lmc_core.equivariance.data import Sample
 from lmc_core.equivariance.structures import hidden_units
 from lmc_core.errors import FunctionChanged, UnknownName
-from lmc_core.runs.equivariance import compute, make_equivariance_request
+from lmc_core.runs.ask_equivariance import make_equivariance_request
+from lmc_core.runs.equivariance import compute
 from tests.equivariance.cases import PAIRS, built, inputs, relaxed
 
 QUICK = [pair for pair in PAIRS if pair != ("S4", "transformer")]  # S3 does the same with 6 elements in place of 24

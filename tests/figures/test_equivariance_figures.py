@@ -85,7 +85,8 @@ def texts(figure, name: str) -> list[str]:
 @pytest.fixture(scope="module")
 def real(tmp_path_factory) -> list[Run]:
     """A very short training of each form."""
-    from lmc_core.runs.equivariance import compute, make_equivariance_request
+    from lmc_core.runs.ask_equivariance import make_equivariance_request
+    from lmc_core.runs.equivariance import compute
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LMC_HOME", str(tmp_path_factory.mktemp("home")))

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lmc_core.figures.equivariance_data import Run
-from lmc_core.runs.equivariance import make_equivariance_request
+from lmc_core.runs.ask_equivariance import make_equivariance_request
 from lmc_core.ui import equivariance_files as files
 from lmc_core.ui.equivariance_pictures import DRAWN, Picture
 from tests.pages.equivariance_results import result_of

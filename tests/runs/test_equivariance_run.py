@@ -13,8 +13,9 @@ from lmc_core.equivariance import networks
 from lmc_core.equivariance.data import domain_of, sample
 from lmc_core.equivariance.groups import group
 from lmc_core.errors import BadInput, Cancelled, UnknownName
+from lmc_core.runs.ask_equivariance import make_equivariance_request
 from lmc_core.runs.computations import compute_function, obtain, request_from_json
-from lmc_core.runs.equivariance import EquivarianceRequest, compute, make_equivariance_request
+from lmc_core.runs.equivariance import EquivarianceRequest, compute
 from lmc_core.runs.store import Store
 from lmc_core.runs.unfinished import Unfinished
 
