@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from lmc_core.figures.equivariance_data import Run
+from lmc_core.figures.equivariance_strip import classes_of
 from lmc_core.figures.numbers import number, percent
 from lmc_core.ui import address
 from lmc_core.ui.equivariance_pictures import Picture, show
@@ -133,11 +134,11 @@ def choose_kind(scene: Scene, key: str) -> list[Run]:
 
 def choose_example(run: Run, key: str) -> int:
     """Which input is shown in all positions."""
-    labels = [int(label) for label in run.arrays["strip.labels"]]
+    names, labels = classes_of(run), [int(label) for label in run.arrays["strip.labels"]]
     options = list(range(len(labels)))
     address.prepare(f"{key}_example", "example", options, 0)
     st.segmented_control(
-        "Example", options, key=f"{key}_example", format_func=lambda k: f"{k + 1}: class {labels[k]}", required=True,
+        "Example", options, key=f"{key}_example", format_func=lambda k: names[labels[k]], required=True,
         help="The first held-out example of some classes.",
     )  # fmt: skip
     return int(st.session_state[f"{key}_example"])

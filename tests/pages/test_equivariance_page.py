@@ -77,12 +77,12 @@ def box(at: AppTest, label: str):
     return next(each for each in at.selectbox if each.label == label)
 
 
-def pills(at: AppTest, label: str):
-    return next(each for each in at.get("button_group") if each.label == label)
+def pills(at: AppTest, label: str) -> Any:
+    return next(each for each in at.get("button_group") if getattr(each, "label", "") == label)
 
 
 def labels(at: AppTest) -> list[str]:
-    return [each.label for kind in ("selectbox", "select_slider", "button_group") for each in at.get(kind)]
+    return [getattr(each, "label", "") for kind in ("selectbox", "select_slider", "button_group") for each in at.get(kind)]
 
 
 def parameter(at: AppTest, name: str) -> list[str]:
