@@ -56,18 +56,17 @@ class Preset:
 PRESETS = {
     "projection": Preset(
         "Projection is harmless only when trained for",
-        "Every digit is shown in all four positions, so the data has the symmetry and an equivariant network loses nothing. "
-        "**Follow each line to the left, where the weights are averaged over the group**: the unconstrained network breaks, "
-        "the one that was led there does not.",
+        "Digits in all four positions: the data has the symmetry. **Follow each line to the left, where the weights are "
+        "averaged over the group**: the unconstrained network breaks, the one that was led there does not.",
         "paths",
         "way",
         {"form": "equality"},
     ),
     "rings": Preset(
         "The equality form rings",
-        "The data is symmetric: nothing keeps γ away from 0. **Without the augmented term γ swings around 0 and does not come "
-        "to rest**, because γ and its multiplier are an oscillator with the period 2π / √(primal rate × dual rate); "
-        "c = 2 √(dual rate / primal rate) is the least that stops it.",
+        "Nothing in the data keeps γ away from 0. **Without the augmented term γ swings around 0 and never rests**: with its "
+        "multiplier it is an oscillator of the period 2π / √(primal rate × dual rate). c = 2 √(dual rate / primal rate) is "
+        "the least that stops it.",
         "gammas",
         "training",
         {"form": "equality", "augmented": 0.0},
@@ -75,9 +74,9 @@ PRESETS = {
     ),
     "multiplier": Preset(
         "The multiplier is the diagnosis",
-        "The same training twice: on data with the symmetry, and on data whose labels depend on the rotation. **Look for the "
-        "layers whose multiplier stays away from 0**: there symmetry costs something. The gauge −dJ/dγ at γ = 0 is how hard "
-        "the loss pulls the free part in, exactly 0 where the data has the symmetry.",
+        "Data with the symmetry, and data whose labels depend on the rotation. **Look for the layers whose multiplier stays "
+        "away from 0**: there symmetry costs something. The gauge −dJ/dγ at γ = 0 is how hard the loss pulls the free part in, "
+        "exactly 0 where the data has the symmetry.",
         "gauge",
         "training",
         {"form": "resilient", "kind": "broken"},
