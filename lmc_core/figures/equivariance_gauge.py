@@ -15,16 +15,19 @@ from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint
 BAR, SPACE = 18, 14  # pixels of a bar and between two layers
 TOP, FOOT, GAP = 50, 30, 0.08  # pixels; GAP between both columns as a share of the width
 TINY = 1e-5  # nats; a bar below is not to be seen, its number is written all the same
+ROUNDING = 1e-12  # nats; what is below is zero in float64
 FLAT = 0.01  # nats that an axis holds at the least, so that rounding is not drawn as large as what is measured
 HATCHES = ("", "/", ".", "x", "-", "+")  # beside the colour, so that nothing depends on it
 COLUMNS = {
-    "gauge": "<b>Gauge</b> (nats)<br>\u2212dJ/d\u03b3 at \u03b3 = 0",
-    "multiplier": "<b>\u03bb</b> (nats)<br>at the end",
+    "gauge": "<b>Gauge</b> (nats)<br>|dJ/d\u03b3| at \u03b3 = 0",
+    "multiplier": "<b>|\u03bb|</b> (nats)<br>at the end",
 }
 
 
 def gauge_figure(runs: Sequence[Run], theme: Theme = "light", height: int | None = None) -> go.Figure:
-    """Draw the gauge of asymmetry of every layer, -dJ/dgamma at gamma = 0, beside its multiplier, at the last recorded step.
+    """Draw the gauge of asymmetry of every layer, |dJ/dgamma| at gamma = 0, beside its multiplier, at the last recorded step.
+
+    Sizes alone: the sign only says which way the free part points, gamma and (I - P) Wn may both change theirs.
 
     Args:
         runs: those without a record are left out; layers are those of the first.
@@ -55,14 +58,11 @@ def gauge_figure(runs: Sequence[Run], theme: Theme = "light", height: int | None
         values = [_last(run, name) for run in known]
         left = place * (0.5 + GAP / 2)
         axis = "x" if place == 0 else "x2"
-        low, high = min(float(v.min()) for v in values), max(float(v.max()) for v in values)
-        low = low if low < -FLAT else 0.0
-        high = max(high, 0.0 if low else FLAT)
-        room = 0.5 * (high - low)
+        high = max(*(float(v.max()) for v in values), FLAT)
         figure.update_layout({
             f"xaxis{axis[1:]}": {
                 "domain": [left, left + 0.5 - GAP / 2],
-                "range": [low - (room if low < -0.05 * (high - low) else 0), high + room],
+                "range": [0, 1.5 * high],
                 "anchor": "y", "fixedrange": True, "showgrid": True, "gridcolor": ground.grid, "nticks": 3, "zeroline": True,
                 "zerolinecolor": ground.muted, "zerolinewidth": 1, "exponentformat": "power",
             }
@@ -79,17 +79,18 @@ def gauge_figure(runs: Sequence[Run], theme: Theme = "light", height: int | None
 
 def _last(run: Run, name: str) -> np.ndarray:
     found = run.trace(name)
-    return found[-1] if len(found) else np.zeros(len(run.layers))
+    return np.abs(found[-1]) if len(found) else np.zeros(len(run.layers))
 
 
 def _bars(figure: go.Figure, runs: Sequence[Run], values: Sequence[np.ndarray], axis: str, several: bool, theme: Theme) -> None:
     ground = GROUNDS[theme]
     for place, (run, own, stroke) in enumerate(zip(runs, values, strokes_of(runs, theme), strict=True)):
         figure.add_bar(
-            y=list(range(len(own))), x=np.where(np.abs(own) < TINY, 0.0, own), orientation="h", name=run.label, xaxis=axis,
+            y=list(range(len(own))), x=np.where(own < TINY, 0.0, own), orientation="h", name=run.label, xaxis=axis,
             yaxis="y",
             showlegend=several and axis == "x",
-            offsetgroup=str(place), legendgroup=str(place), text=[number(float(v), digits=2) for v in own],
+            offsetgroup=str(place), legendgroup=str(place),
+            text=["0" if v < ROUNDING else number(float(v), digits=2) for v in own],
             textposition="outside",
             textfont={"size": SMALL, "color": ground.ink}, cliponaxis=False,
             meta={"what": "gauge" if axis == "x" else "multiplier"},

@@ -187,10 +187,10 @@ def gauge_caption(runs: Sequence[Run]) -> str:
     if not known:
         return NONE
     return (
-        "What symmetry costs, layer by layer, at the last recorded step. Left: the gauge of asymmetry, \u2212dJ/d\u03b3 of the "
-        "training loss J at \u03b3 = 0 with all other weights as they are; it vanishes on data that the group maps to itself "
-        "(symmetric criticality), and is positive where the free part as it stands would lower the loss. Right: the multiplier "
-        f"\u03bb, which at rest balances dJ/d\u03b3. {ending(known)}"
+        "What symmetry costs, layer by layer, at the last recorded step. Left: the gauge of asymmetry, the size of dJ/d\u03b3 "
+        "of the training loss J at \u03b3 = 0 with all other weights as they are; it vanishes on data that the group maps to "
+        "itself (symmetric criticality). Right: the size of the multiplier \u03bb, which at rest balances dJ/d\u03b3. Signs, "
+        f"which the table has, only say which way the free part points. {ending(known)}"
     )
 
 

@@ -75,8 +75,8 @@ PRESETS = {
     "multiplier": Preset(
         "The multiplier is the diagnosis",
         "Data with the symmetry, and data whose labels depend on the rotation. **Look for the layers whose multiplier stays "
-        "away from 0**: there symmetry costs something. The gauge −dJ/dγ at γ = 0 is how hard the loss pulls the free part in, "
-        "exactly 0 where the data has the symmetry.",
+        "away from 0**: there symmetry costs something. The gauge |dJ/dγ| at γ = 0 is how hard the loss pulls the free part "
+        "in, exactly 0 where the data has the symmetry.",
         "gauge",
         "training",
         {"form": "resilient", "kind": "broken"},
