@@ -134,7 +134,7 @@ def test_damaged_barriers_are_said(monkeypatch, tmp_path):
 
 
 def test_words_fit_a_slide():
-    assert len(STEPS) == len(BY_KEY) == 10
+    assert 10 <= len(STEPS) == len(BY_KEY) <= 12  # about ten, and no name twice
     for step in STEPS:
         assert len(step.question) <= 60 and step.question.endswith("?"), step.key
         assert len(step.answer) <= 175, step.key

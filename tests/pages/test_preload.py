@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,8 @@ def links(path: str, files: list[str], status: int = 200, html: bool = True) -> 
     async def send(message: Message) -> None:
         said.append(message)
 
-    asyncio.run(app(scope, receive, send))
+    with ThreadPoolExecutor(1) as apart:  # tests in a browser leave an event loop running in this thread
+        apart.submit(lambda: asyncio.run(app(scope, receive, send))).result()
     return [value.decode() for name, value in said[0]["headers"] if name == b"link"]
 
 
