@@ -92,3 +92,18 @@ def run(label: str = "Run", until: int | None = None, **own: Any) -> Run:
         ends = ("on", "off", "train_on", "train_off", "error_on", "error_off", "gamma", "asymmetry", "plane_layers", "versions")
         said = {name: value for name, value in said.items() if name not in ends} | {"step": until}
     return Run(label, said, recorded)
+
+
+def named(figure, name: str, **meta) -> list:
+    """The traces of a name whose meta holds what is given."""
+    return [t for t in figure.data if t.name == name and all((t.meta or {}).get(k) == v for k, v in meta.items())]
+
+
+def drawn(figure, **meta) -> list:
+    """The traces whose meta holds what is given."""
+    return [t for t in figure.data if isinstance(t.meta, dict) and all(t.meta.get(k) == v for k, v in meta.items())]
+
+
+def texts(figure, name: str) -> list[str]:
+    """The annotations of a name."""
+    return [a.text for a in figure.layout.annotations if a.name == name]

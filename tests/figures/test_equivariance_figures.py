@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import itertools
 import json
 import math
@@ -15,7 +13,7 @@ import pytest
 from lmc_core.figures import equivariance_axes as axes
 from lmc_core.figures import equivariance_tables as tables
 from lmc_core.figures import equivariance_words as words
-from lmc_core.figures.equivariance_copies import LOOKS, MERGES, copies_figure, merges_of
+from lmc_core.figures.equivariance_copies import LOOKS, copies_figure
 from lmc_core.figures.equivariance_data import (
     BRANCHES,
     FORMS,
@@ -27,12 +25,12 @@ from lmc_core.figures.equivariance_data import (
     strokes_of,
 )
 from lmc_core.figures.equivariance_paths import MANY, checkpoints_figure, lines_of, paths_figure, plane_figure
-from lmc_core.figures.equivariance_price import gauge_figure, levels_of, places_of, price_figure, price_loss_figure
-from lmc_core.figures.equivariance_strip import picture, positions_of, strip_figure, written_on
+from lmc_core.figures.equivariance_price import gauge_figure, price_figure, price_loss_figure
+from lmc_core.figures.equivariance_strip import strip_figure, written_on
 from lmc_core.figures.equivariance_trace import constraint_figure, gammas_figure, losses_figure, phase_figure
 from lmc_core.figures.panels import headline, kind_name, panels_of
 from lmc_core.figures.style import GROUNDS, contrast
-from tests.figures.equivariance_run import copies, facts, run
+from tests.figures.equivariance_run import drawn, facts, named, run, texts
 
 THEMES = ("light", "dark", "paper")
 SAID = (
@@ -65,21 +63,6 @@ class Stored:
 def given(what: str, runs: list[Run]) -> tuple:
     """The arguments of a figure."""
     return {"run": (runs[0],), "example": (runs[0], 1), "runs": (runs,), "layer": (runs, 0)}[what]
-
-
-def named(figure, name: str, **meta) -> list:
-    """The traces of a name whose meta holds what is given."""
-    return [t for t in figure.data if t.name == name and all((t.meta or {}).get(k) == v for k, v in meta.items())]
-
-
-def drawn(figure, **meta) -> list:
-    """The traces whose meta holds what is given."""
-    return [t for t in figure.data if isinstance(t.meta, dict) and all(t.meta.get(k) == v for k, v in meta.items())]
-
-
-def texts(figure, name: str) -> list[str]:
-    """The annotations of a name."""
-    return [a.text for a in figure.layout.annotations if a.name == name]
 
 
 @pytest.fixture(scope="module")
@@ -341,156 +324,6 @@ def test_checkpoints_are_named_by_their_step():
     assert [step for step, _ in lines_of(run(until=300))] == [0, 300]
     with pytest.raises(IndexError):
         lines_of(run())[3]
-
-
-def test_the_map_has_the_first_layer_across():
-    each = run()
-    figure = plane_figure(each)
-    (contour,) = [t for t in figure.data if t.type == "contour"]
-    loss = each.arrays["plane.loss"]
-    np.testing.assert_allclose(np.asarray(contour.customdata)[5, 2], loss[2, 5])  # [up, across] of [first, second]
-    np.testing.assert_allclose(contour.z, np.log10(loss.T))
-    assert "first layer" in figure.layout.xaxis.title.text and "second layer" in figure.layout.yaxis.title.text
-    (way,) = [t for t in figure.data if t.meta == "way"]
-    np.testing.assert_array_equal(way.x, each.trace("gamma")[:, 0])
-    np.testing.assert_array_equal(way.y, each.trace("gamma")[:, 1])
-    assert texts(figure, "mark") == ["<b>end, 0 in both</b>", "<b>start, 1 in both</b>"]  # gamma ends at 0.05
-    assert texts(plane_figure(run(form="free")), "mark") == ["<b>0 in both</b>", "<b>start and end</b>"]
-
-
-def test_a_flat_plane_looks_flat():
-    each = run()
-    flat = Run("flat", each.facts, {**each.arrays, "plane.loss": np.full((7, 7), 0.4) + 1e-4 * np.eye(7)})
-    (contour,) = [t for t in plane_figure(flat).data if t.type == "contour"]
-    assert contour.zmax - contour.zmin >= 0.1 - 1e-9
-
-
-def test_one_layer_has_a_line_for_a_plane():
-    each = run(layers=("only",))
-    (line,) = [t for t in plane_figure(each).data if t.name == "loss"]
-    np.testing.assert_array_equal(line.y, np.diagonal(each.arrays["plane.loss"]))
-    assert len(tables.plane_table(each).rows) == 7 and len(tables.plane_table(run()).rows) == 49
-
-
-def test_points_of_accuracy_against_equivariance():
-    runs = [
-        run(form="resilient", price=price, error_on=error, on={"loss": 0.4, "stderr": 0.1, "accuracy": share})
-        for price, error, share in ((1.0, 0.1, 0.8), (0.1, 0.5, 0.9), (0.3, 0.3, 0.85))
-    ]
-    places = places_of([*runs, run(form="free"), run(form="strict", error_on=1e-7), run(until=300)])
-    assert [p.name for p in places] == [
-        "\u03c1 = 1", "\u03c1 = 0.1", "\u03c1 = 0.3", "Unconstrained", "Unconstrained, projected", "Strictly equivariant"
-    ]  # fmt: skip
-    assert [p.projected for p in places].count(True) == 1 and places[4].accuracy == 0.3 and places[4].error == 2e-7
-    (curve,) = named(price_figure(runs), "resilient, by price")
-    np.testing.assert_array_equal(curve.x, [0.5, 0.3, 0.1])  # in the order of rho
-    assert places[0].stderr == pytest.approx(math.sqrt(0.8 * 0.2 / 400))  # 1,600 are 400 in four positions
-    (moved,) = places_of([run(kind="broken", form="strict")])
-    assert moved.stderr == pytest.approx(math.sqrt(0.9 * 0.1 / 1600))
-
-
-def test_levels_are_means_over_seeds():
-    def scored(loss: float, **own) -> Run:
-        return run(on={"loss": loss, "stderr": 0.01, "accuracy": 0.9}, **own)
-
-    runs = [scored(0.3, form="resilient", price=0.1, seed=k) for k in range(2)]
-    runs += [
-        scored(0.5, form="resilient", price=0.1, seed=2),
-        scored(0.4, form="resilient", price=1.0),
-        scored(0.6, form="free"),
-    ]
-    levels = levels_of(runs)
-    assert [(v.price, v.runs) for v in levels] == [(0.1, 3), (1.0, 1), (None, 1)]
-    assert levels[0].loss == pytest.approx(1.1 / 3)
-    assert levels[0].stderr == pytest.approx(np.std([0.3, 0.3, 0.5], ddof=1) / math.sqrt(3)) and levels[1].stderr == 0.01
-    figure = price_loss_figure(runs)
-    (ring,) = named(figure, "lowest")
-    assert ring.x[0] == 0.1 and figure.layout.xaxis.type == "log"
-    assert [s.y0 for s in figure.layout.shapes if s.name == "level free"] == [0.6] and texts(figure, "label") == [
-        "Unconstrained"
-    ]
-
-
-def test_the_gauge_stands_beside_the_multiplier():
-    each = run()
-    figure = gauge_figure([each])
-    (gauge,), (multiplier,) = drawn(figure, what="gauge"), drawn(figure, what="multiplier")
-    np.testing.assert_array_equal(gauge.x, np.abs(each.trace("gauge")[-1]))
-    np.testing.assert_array_equal(multiplier.x, np.abs(each.trace("multiplier")[-1]))
-    exact = Run("e", each.facts, {**each.arrays, "trace.gauge": np.full((13, 3), -2e-17)})
-    assert set(drawn(gauge_figure([exact]), what="gauge")[0].text) == {"0"}  # what is zero in float64
-    assert list(figure.layout.yaxis.ticktext) == ["first layer", "second layer", "head"]
-    rounding = Run("r", each.facts, {**each.arrays, "trace.gauge": np.full((13, 3), -3e-10)})
-    small = gauge_figure([rounding])
-    assert list(drawn(small, what="gauge")[0].x) == [0, 0, 0] and small.layout.xaxis.range[1] >= 0.01
-    assert list(drawn(small, what="gauge")[0].text)[0] == "3.0 \u00d7 10\u207b\u00b9\u2070"  # the number is said all the same
-
-
-def test_gauges_of_runs_with_other_layers_are_left_out():
-    figure = gauge_figure([run("a"), run("b", layers=("only",)), run("c")])
-    assert [t.name for t in drawn(figure, what="gauge")] == ["a", "c"] and figure.layout.showlegend
-
-
-def test_the_strip_shows_probabilities_as_they_are():
-    each = run()
-    figure = strip_figure(each, 1)
-    on, off = (t for t in figure.data if t.type == "heatmap")
-    np.testing.assert_array_equal(on.z, each.arrays["strip.on"][1].T)
-    np.testing.assert_array_equal(off.z, each.arrays["strip.off"][1].T)
-    taken = [t for t in figure.data if t.name == "likeliest"]
-    np.testing.assert_array_equal(taken[0].y, each.arrays["strip.on"][1].argmax(axis=1))
-    assert "<b>8</b>" in figure.layout.yaxis.ticktext and "An 8" in texts(figure, "heading")[-1]
-    assert texts(figure, "position") == ["0°", "90°", "180°", "270°"] and len(figure.layout.images) == 4
-
-
-def image_of(address: str) -> np.ndarray:
-    from PIL import Image
-
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(address.split(",")[1]))))
-
-
-def test_pictures_are_the_inputs():
-    each = run()
-    values = np.zeros((4, 4))
-    values[0, 3] = 1.0
-    drawn = image_of(picture(each, values.ravel(), 0.0, 1.0, "light"))
-    assert drawn[2, -3].sum() < 100 < drawn[-3, 2].sum()  # ink at the top right, ground at the bottom left
-    three = run(acts="set", group="S3", group_labels=["123", "132", "213", "231", "312", "321"])
-    stacked = image_of(picture(three, np.repeat([0.0, 1.0, 0.0], 16), 0.0, 1.0, "light"))
-    middle, top = stacked[stacked.shape[0] // 2, 5], stacked[3, 5]
-    assert middle.sum() < 100 < top.sum() and stacked.shape[0] > 2.9 * stacked.shape[1]
-
-
-def test_of_many_positions_eight_are_shown_from_the_identity():
-    each = run(group_labels=[str(k) for k in range(24)], acts="set", group="S4")
-    assert positions_of(each) == [0, 3, 6, 9, 12, 15, 18, 21]
-    figure = strip_figure(each, 0)
-    np.testing.assert_array_equal(figure.data[0].z, each.arrays["strip.on"][0][::3].T)
-    assert "8 of 24 positions" in words.strip_caption(each, 0) and len(tables.strip_table(each, 0).rows) == 48
-
-
-def test_copies_show_their_lines_and_merges():
-    each = run(copies=copies())
-    figure = copies_figure(each)
-    for key, look in LOOKS.items():
-        (line,) = named(figure, look.name)
-        np.testing.assert_array_equal(line.y, copies()["curves"][key]["loss"])
-    assert {merge.key: merge.loss for merge in merges_of(each)} == {k: v["loss"] for k, v in copies()["merges"].items()}
-    assert [t.x[0] for t in drawn(figure) if "merge" in t.meta] == [copies()["merges"][key]["loss"] for key in MERGES]
-    assert texts(figure, "model") == ["<b>network</b>", "<b>copy turned by 90°</b>"]
-    assert "by the group</b> 0.60 \u00b1 0.03" in " ".join(texts(figure, "label"))
-    assert "first layer 25%" in words.copies_caption(each) and "3.0 \u00d7 10\u207b\u00b9\u2076" in words.copies_caption(each)
-    merge_rows = [row for row in tables.copies_table(each).rows if row[1] is None]
-    assert [row[0] for row in merge_rows] == list(MERGES.values())
-
-
-def test_an_older_result_without_copies_says_so():
-    figure = copies_figure(run())
-    assert "without moved copies" in texts(figure, "nothing")[0].replace("<br>", " ") and not figure.data
-    assert "without moved copies" in words.copies_caption(run()) and "at the end" in words.copies_caption(run(until=300))
-    part = {**copies(), "merges": {}, "agree": None, "group_is_projection": None, "function_error": None}
-    assert copies_figure(run(copies=part)).data and words.copies_caption(run(copies=part))
-    assert copies_figure(run(copies={"element": "90°"})).layout.annotations[0].name == "nothing"
 
 
 def test_captions_name_every_setting_that_differs():
