@@ -33,7 +33,7 @@ from torch.nn.functional import cross_entropy
 from lmc_core.equivariance.data import Sample
 from lmc_core.equivariance.layout import EquivariantLayout
 from lmc_core.equivariance.measures import score_outputs
-from lmc_core.equivariance.projection import Projection
+from lmc_core.equivariance.relaxed import projections_of
 from lmc_core.equivariance.structures import hidden_units
 from lmc_core.matching.activation import match_activations
 from lmc_core.matching.given import Given
@@ -77,7 +77,7 @@ class Copies:
         self._module, self.actions, self._taught = module, layout, taught
         self._units = hidden_units(network, layout)
         self._layout = self._units.structure.layout
-        self._projections = {name: Projection(actions) for name, actions in layout.parameters.items()}
+        self._projections = projections_of(layout)
         self.labels = layout.input.group.labels
         self.order = len(self.labels)
         self.weights = {name: tensor.detach().to("cpu", torch.float64) for name, tensor in weights.items()}

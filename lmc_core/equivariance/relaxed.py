@@ -39,7 +39,7 @@ class Relaxed:
 
     def __init__(self, module: nn.Module, layout: EquivariantLayout, as_built: bool = False):
         self.module, self.layout = module, layout
-        self.projections = _projections(layout)
+        self.projections = projections_of(layout)
         bound = {
             layer: names
             for layer, names in layout.layers.items()
@@ -107,11 +107,13 @@ class Relaxed:
         return (rest / whole).sqrt()
 
 
-def _projections(layout: EquivariantLayout) -> dict[str, Projection]:
-    """One for each parameter; parameters with the same actions share theirs."""
+def projections_of(layout: EquivariantLayout) -> dict[str, Projection]:
+    """Return P for each parameter; parameters with the same actions share theirs."""
     made: dict[tuple[int, ...], Projection] = {}
     found = {}
     for name, actions in layout.parameters.items():
         key = tuple(id(action) for action in actions)
-        found[name] = made.setdefault(key, Projection(actions))
+        if key not in made:
+            made[key] = Projection(actions)
+        found[name] = made[key]
     return found

@@ -51,9 +51,8 @@ def make_equivariance_request(
     make_form(form, primal_rate, dual_rate, augmented, price)
     domain = domain_of(source, group_of(group))
     build(network, domain, 0)
-    most = MOST[source] if domain.images else MOST["fashion"]
-    if not 10 <= examples <= most:
-        raise BadInput(f"10 to {most:,} training examples of {source} are expected; {examples:,} came.")
+    if not 10 <= examples <= MOST[source]:
+        raise BadInput(f"10 to {MOST[source]:,} training examples of {source} are expected; {examples:,} came.")
     own = NETWORKS[network]
     schedule = Schedule(
         own.steps if steps is None else steps,

@@ -45,7 +45,8 @@ def expected(requests: Sequence[EquivarianceRequest], paces: Pace) -> Expected:
 def _counted(request: EquivarianceRequest) -> float:
     """Seconds of a step; perceptrons learn from all examples at once, the others from batches but are measured on all."""
     times = request.examples / 400 * (group(request.group).order if request.kind == "orbit" else 1)
-    return STEP[request.network] * (0.5 + 0.5 * times if request.network == "perceptron" else 0.75 + 0.25 * times)
+    step = STEP.get(request.network, max(STEP.values()))
+    return step * (0.5 + 0.5 * times if request.network == "perceptron" else 0.75 + 0.25 * times)
 
 
 def _kind(request: EquivarianceRequest) -> tuple[str, str, str, bool]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -158,33 +157,12 @@ def network_file(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 def loading_code(run: Run) -> str:
     """Lines of Python that make the network of a run from its file."""
-    shapes = {name.removeprefix(WEIGHTS): a.shape for name, a in run.arrays.items() if name.startswith(WEIGHTS)}
-    network = str(run.facts["network"])
-    call = {"perceptron": _perceptron, "convolution": _convolution, "transformer": _transformer}[network]
-    made = call(shapes, run.facts["acts"] == "image")
+    facts = run.facts
     return (
         "from safetensors.torch import load_file\n"
-        f"from lmc_core.equivariance.{network} import {made.partition('(')[0]}\n\n"
-        f"network = {made}\n"
+        "from lmc_core.equivariance.data import domain_of\n"
+        "from lmc_core.equivariance.groups import group\n"
+        "from lmc_core.equivariance.networks import build\n\n"
+        f'network, _ = build("{facts["network"]}", domain_of("{facts["source"]}", group("{facts["group"]}")), seed=0)\n'
         f'network.load_state_dict(load_file("{file_name(run)}"))'
     )
-
-
-def _perceptron(shapes: Mapping[str, tuple[int, ...]], images: bool) -> str:
-    sizes = (shapes["first.weight"][1], shapes["first.weight"][0], shapes["second.weight"][0], shapes["head.weight"][0])
-    return f"Perceptron({sizes})"
-
-
-def _convolution(shapes: Mapping[str, tuple[int, ...]], images: bool) -> str:
-    classes, read = shapes["head.weight"]
-    width = shapes["first.weight"][0]
-    return f"Convolution(side={2 * math.isqrt(read // width)}, width={width}, classes={classes})"
-
-
-def _transformer(shapes: Mapping[str, tuple[int, ...]], images: bool) -> str:
-    from lmc_core.equivariance.transformer import PATCH
-
-    (tokens, width), features = shapes["positions"], shapes["embed.weight"][1]
-    side = PATCH * math.isqrt(tokens) if images else 0
-    classes = shapes["head.weight"][0]
-    return f"Transformer(side={side}, tokens={tokens}, features={features}, width={width}, classes={classes})"

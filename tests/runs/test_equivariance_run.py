@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -11,11 +13,13 @@ from torch.nn.functional import cross_entropy
 
 from lmc_core.equivariance import networks
 from lmc_core.equivariance.data import domain_of, sample
+from lmc_core.equivariance.domains import Domain
 from lmc_core.equivariance.groups import group
 from lmc_core.errors import BadInput, Cancelled, UnknownName
 from lmc_core.runs.ask_equivariance import make_equivariance_request
 from lmc_core.runs.computations import compute_function, obtain, request_from_json
 from lmc_core.runs.equivariance import EquivarianceRequest, compute
+from lmc_core.runs.result import Result
 from lmc_core.runs.store import Store
 from lmc_core.runs.unfinished import Unfinished
 
@@ -53,6 +57,7 @@ def test_requests_come_back_and_settings_of_other_forms_do_not_count() -> None:
         ({"group": "S3", "network": "convolution"}, BadInput, "grey images"),
         ({"split": "train"}, BadInput, "validation or the test split"),
         ({"examples": 801}, BadInput, "10 to 800 training examples"),
+        ({"group": "S3", "examples": 801}, BadInput, "10 to 800 training examples"),
         ({"steps": 0}, BadInput, "steps are expected"),
     ],
 )
@@ -88,6 +93,29 @@ def test_result(words: dict[str, str]) -> None:
     with torch.no_grad():
         loss = float(cross_entropy(module(held.inputs), held.labels))
     assert loss == pytest.approx(result["on"]["loss"], rel=1e-5)
+
+
+def test_another_network_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the request to the panel of a study; what nobody described, its moved copies, is left out."""
+    from lmc_core.equivariance.layout import EquivariantLayout, linear
+    from lmc_core.figures.panels import panels_of
+    from lmc_core.ui.equivariance_cost import expected
+
+    def build(domain: Domain) -> tuple[torch.nn.Module, EquivariantLayout]:
+        layers = {"only": linear("0", domain.output, domain.input)}
+        net = torch.nn.Sequential(torch.nn.Linear(domain.input.size, domain.classes))
+        return net, EquivariantLayout(domain.input, domain.output, layers)
+
+    module = ModuleType("one_layer")
+    vars(module)["build"] = build
+    monkeypatch.setitem(sys.modules, "one_layer", module)
+    monkeypatch.setitem(networks.NETWORKS, "one", networks.Network("One layer", "one_layer", ("image",)))
+    request = make_equivariance_request(**SMALL, network="one")  # type: ignore[arg-type]
+    result, arrays = compute(request)
+    assert result["layers"] == ["only"] and "copies" not in result and arrays["plane.loss"].ndim == 2
+    stored = Result(request.key, request.to_json(), result, Path(), "")
+    monkeypatch.setattr(Result, "arrays", lambda self: arrays)
+    assert panels_of([stored])[0].figure is not None and expected([request], {}).seconds > 0
 
 
 def test_the_same_request_gives_the_same_numbers() -> None:
