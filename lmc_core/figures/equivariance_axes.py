@@ -84,7 +84,7 @@ def rows(
         margin: pixels left, right and below: l, r, b.
         shares: of the height by panel; by default equal.
     """
-    height = float(figure.layout.height)  # type: ignore[attr-defined]
+    height = float(figure.layout.height)  # type: ignore[attr-defined]  (layouts have no types)
     inner = height - HEAD - margin["b"]
     weights = list(shares) or [1.0] * len(headings)
     free = inner - BETWEEN * (len(headings) - 1)

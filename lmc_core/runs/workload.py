@@ -66,7 +66,7 @@ def facts_of(request: ModelsRequest) -> Facts:
     if request.what == "plane":
         from lmc_core.runs.plane import points_there
 
-        known = points_there(request)  # type: ignore[arg-type]
+        known = points_there(request)  # type: ignore[arg-type]  (of the class by its `what`)
     return Facts(parameters, min(request.examples or there, there), parts, orders, known)
 
 
