@@ -131,8 +131,6 @@ def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
         if not name.endswith("rotary_emb.inv_freq")
     }
     if config.get("tie_word_embeddings"):
-        if TABLE not in found and HEAD in found:
-            found[TABLE] = found.pop(HEAD)
         hf.drop_copy(found, HEAD, TABLE)
     return found
 

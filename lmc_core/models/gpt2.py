@@ -61,12 +61,18 @@ def config(raw: Config) -> dict[str, Any]:
 
 
 def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
-    """Add the prefix that old checkpoints lack; drop constant masks and the copy of a tied table."""
+    """Add the prefix that old checkpoints lack; drop constant masks and the copy of a tied table.
+
+    Raises:
+        BadCheckpoint: if a head that should be the token table is another matrix.
+    """
     renamed = {}
     for name, tensor in tensors.items():
-        if name.endswith((".attn.bias", ".attn.masked_bias")) or (name == HEAD and _tied(config)):
+        if name.endswith((".attn.bias", ".attn.masked_bias")):
             continue
         renamed[name if name.startswith(("transformer.", "lm_head.")) else f"transformer.{name}"] = tensor
+    if _tied(config):
+        hf.drop_copy(renamed, HEAD, TABLE)
     return renamed
 
 

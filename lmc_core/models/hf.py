@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.family import Config
 
+UNTIE = "set tie_word_embeddings to false in its config.json if the head is meant to be a matrix of its own, or remove the copy"
+
 
 def chosen(raw: Config, defaults: Mapping[str, Any]) -> dict[str, Any]:
     """The entries of a `config.json` that the function depends on; missing ones get the defaults."""
@@ -54,18 +56,28 @@ def as_on_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in tensors.items() if not (tied and name == "lm_head.weight")}
 
 
-def drop_copy(tensors: dict[str, Tensor], copy: str, original: str) -> None:
-    """Remove a tensor that the configuration says is another one, if it is there.
+def drop_copy(tensors: dict[str, Tensor], copy: str, original: str, words: str = UNTIE) -> None:
+    """Remove a tensor that the configuration says is another one, if it is there; alone, it is that other one.
+
+    Versions of transformers differ in what they make of two that are not the same: up to 4 the copy is dropped, from 5 on both
+    are kept. So neither is guessed.
+
+    Args:
+        tensors: by their names in memory.
+        copy: name of the copy.
+        original: name of what it is a copy of.
+        words: what a person can do where they differ.
 
     Raises:
         BadCheckpoint: if it is not the same.
     """
     found = tensors.pop(copy, None)
-    if found is not None and original in tensors and not torch.equal(found, tensors[original]):
-        raise BadCheckpoint(
-            f"{copy!r} differs from {original!r}, and the configuration says that they are one; set tie_word_embeddings to "
-            "false in its config.json if the head is meant to be a matrix of its own."
-        )
+    if found is None:
+        return
+    first = tensors.setdefault(original, found)
+    alike = torch.equal(found, first) if found.dtype == first.dtype else torch.equal(found.float(), first.float())
+    if not alike:
+        raise BadCheckpoint(f"{copy!r} differs from {original!r}, and the configuration says that they are one; {words}.")
 
 
 def labels(raw: Config) -> Any:

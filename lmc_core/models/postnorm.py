@@ -119,14 +119,13 @@ def with_tied_head(tensors: dict[str, Tensor], config: Config, head: str, table:
         bias: first name of the bias.
 
     Raises:
-        BadCheckpoint: if the configuration says that the head shares the table and it does not.
+        BadCheckpoint: if the configuration says that the head shares the table and its weight or bias does not.
     """
-    second = tensors.pop(f"{head}.bias", None)
     if config["tie_word_embeddings"]:
         hf.drop_copy(tensors, f"{head}.weight", table)
-        tensors.setdefault(bias, second) if second is not None else None
-    elif second is not None:
-        tensors[bias] = second  # the one that is used; the other name is left over
+        hf.drop_copy(tensors, f"{head}.bias", bias)
+    elif f"{head}.bias" in tensors:
+        tensors[bias] = tensors.pop(f"{head}.bias")  # the one that is used; the other name is left over
     return tensors
 
 

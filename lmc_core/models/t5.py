@@ -108,9 +108,7 @@ def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
     """Copies of the token table and what no layer reads are dropped; a head of its own that is missing is the table."""
     found = {name: tensor for name, tensor in tensors.items() if name != UNUSED}
     for copy in COPIES:
-        if TABLE not in found and copy in found:
-            found[TABLE] = found[copy]
-        hf.drop_copy(found, copy, TABLE)
+        hf.drop_copy(found, copy, TABLE, "both stacks of a T5 read one table, so fetch the checkpoint again")
     if config["tie_word_embeddings"]:
         hf.drop_copy(found, HEAD, TABLE)
     elif HEAD not in found and TABLE in found:
