@@ -133,6 +133,7 @@ BERT = Family(
     save=save,
     config=config,
     from_disk=from_disk,
+    classes=tuple(CLASSES),
     examples={
         "bert": SMALL,
         "bert-untied-relu": _SHORT | {"tie_word_embeddings": False, "hidden_act": "relu"},

@@ -171,5 +171,6 @@ def family(
         save=hf.save,
         config=config,
         from_disk=from_disk,
+        classes=(f"{classes}ForCausalLM",),
         examples={key: {"model_type": name} | dict(raw) for key, raw in examples.items()},
     )

@@ -45,6 +45,7 @@ class Family:
         from_disk: (tensors by their names on disk, configuration) -> tensors by their names in memory.
         examples: name -> small configurations that take every branch, as in a `config.json`; tests and docs/families.md go
             through them all.
+        classes: names of the classes of transformers that `architectures` may give in a `config.json`; () for other libraries'.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Family:
     config: Callable[[Config], dict[str, Any]]
     from_disk: Callable[[dict[str, Tensor], Config], dict[str, Tensor]]
     examples: Mapping[str, Config]
+    classes: tuple[str, ...] = ()
 
     def layout(self, config: Config) -> Layout:
         """The spaces and blocks of a model of that configuration."""

@@ -152,6 +152,7 @@ GPT2 = Family(
     save=hf.save,
     config=config,
     from_disk=from_disk,
+    classes=("GPT2LMHeadModel",),
     examples={
         "gpt2": SMALL,
         "gpt2-untied": SMALL | {"tie_word_embeddings": False, "n_inner": 40, "activation_function": "gelu_pytorch_tanh"},

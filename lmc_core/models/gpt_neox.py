@@ -156,6 +156,7 @@ GPT_NEOX = Family(
     save=hf.save,
     config=config,
     from_disk=from_disk,
+    classes=("GPTNeoXForCausalLM",),
     examples={
         "gpt_neox": SMALL,
         "gpt_neox-sequential-tied": SMALL | {"use_parallel_residual": False, "tie_word_embeddings": True},

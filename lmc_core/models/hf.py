@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,30 @@ UNTIE = "set tie_word_embeddings to false in its config.json if the head is mean
 def chosen(raw: Config, defaults: Mapping[str, Any]) -> dict[str, Any]:
     """The entries of a `config.json` that the function depends on; missing ones get the defaults."""
     return {key: raw.get(key, default) for key, default in defaults.items()}
+
+
+def named_class(raw: Config, classes: Sequence[str], kind: str, default: str = "") -> str:
+    """The class of transformers that a `config.json` names under `architectures`.
+
+    The same parameters mean another network in another class: of a base model the outputs are the stream itself.
+
+    Args:
+        raw: the content of the file.
+        classes: those that are supported.
+        kind: of model, for the sentence.
+        default: where the file names none.
+
+    Raises:
+        BadCheckpoint: naming the class found and those that are supported.
+    """
+    given = raw.get("architectures") or [default]
+    if isinstance(given, list | tuple) and (given[0] in classes or given[0] == default):
+        return str(given[0])
+    found = ", ".join(map(str, given)) if isinstance(given, list | tuple) else repr(given)
+    raise BadCheckpoint(
+        f"The configuration gives the class under 'architectures' as {found[:80]}, which is not supported; of the kind {kind} "
+        f"supported are {', '.join(classes)}. A model saved as one of these is read."
+    )
 
 
 def build(

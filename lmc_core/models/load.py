@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadCheckpoint
+from lmc_core.models import hf
 from lmc_core.models.blame import blame
 from lmc_core.models.checkpoint_files import Weights, find_weights, read_json
 from lmc_core.models.families import FAMILIES
@@ -181,9 +182,14 @@ def _present(folder: Path) -> Path:
 
 
 def _recognise(config: Mapping[str, Any], name: str, names: Iterable[str]) -> Family:
-    """The family of a configuration; `names` are those of the parameters, for the refusal."""
+    """The family of a configuration, whose class it supports; `names` are those of the parameters, for the refusal.
+
+    A configuration that names no class is read as the family's usual one, as old language models have it.
+    """
     for family in FAMILIES.values():
         if family.recognises(config):
+            if family.classes:
+                hf.named_class(config, family.classes, family.name)
             return family
     kind = config.get("model_type") or config.get("architecture")
     first = next(iter(names), None)
@@ -203,6 +209,12 @@ def _read(weights: Weights, family: Family, config: Mapping[str, Any]) -> dict[s
     try:
         layout.check(state)
     except BadCheckpoint as error:
+        head = layout.by_name.get("head.weight")
+        if head is not None and head.parameter not in state and config.get("tie_word_embeddings") is False:
+            raise BadCheckpoint(
+                f"The head {head.parameter!r} is not stored, and the configuration says tie_word_embeddings=false; set it to "
+                "true in its config.json if the head is the token table, or fetch the checkpoint again."
+            ) from error
         raise BadCheckpoint(f"{error} Supported: {supported()}.") from error
     for name, tensor in state.items():
         if tensor.dtype not in PRECISIONS:

@@ -217,6 +217,7 @@ OPT = Family(
     save=hf.save,
     config=config,
     from_disk=from_disk,
+    classes=("OPTForCausalLM",),
     examples={
         "opt": SMALL,
         "opt-norms-behind": SMALL | {"do_layer_norm_before": False},

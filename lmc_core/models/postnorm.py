@@ -60,11 +60,9 @@ def config(raw: Config, defaults: Mapping[str, Any], classes: Mapping[str, Kind]
         name: of the family, for sentences.
     """
     found = hf.chosen(raw, defaults)
-    given = raw.get("architectures") or [next(cls for cls, kind in classes.items() if kind.predicts == "features")]
-    if not isinstance(given, list) or given[0] not in classes:
-        raise BadCheckpoint(f"A {name} of the class {given!r} is not supported; supported are {', '.join(classes)}.")
-    found["architectures"] = [given[0]]
-    kind = classes[given[0]]
+    plain = next(cls for cls, kind in classes.items() if kind.predicts == "features")
+    found["architectures"] = [hf.named_class(raw, list(classes), name, plain)]
+    kind = classes[found["architectures"][0]]
     sizes = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
     positive_sizes(found, *sizes, "max_position_embeddings", "type_vocab_size")
     divides(found, "num_attention_heads", "hidden_size")

@@ -102,6 +102,7 @@ ROBERTA = Family(
     save=save,
     config=config,
     from_disk=from_disk,
+    classes=tuple(CLASSES),
     examples={
         "roberta": SMALL,
         "roberta-untied": _SHORT | {"tie_word_embeddings": False},

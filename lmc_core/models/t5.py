@@ -62,9 +62,7 @@ DEFAULTS: dict[str, Any] = {
 def config(raw: Config) -> dict[str, Any]:
     """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
     found = hf.chosen(raw, DEFAULTS)
-    given = raw.get("architectures") or CLASSES[:1]
-    if not isinstance(given, list | tuple) or given[0] not in CLASSES:
-        raise BadCheckpoint(f"A T5 of the class {given!r} is not supported; supported is {CLASSES[0]}.")
+    hf.named_class(raw, CLASSES, "T5", CLASSES[0])
     if found["num_decoder_layers"] is None:
         found["num_decoder_layers"] = found["num_layers"]
     sizes = ("vocab_size", "d_model", "d_kv", "d_ff", "num_layers", "num_decoder_layers", "num_heads", "n_positions")
@@ -263,6 +261,7 @@ T5 = Family(
     save=save,
     config=config,
     from_disk=from_disk,
+    classes=CLASSES,
     examples={
         "t5": SMALL | {"num_layers": 2, "num_decoder_layers": 1},
         "t5-1.1": SMALL | {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},

@@ -76,12 +76,7 @@ def config(raw: Config) -> dict[str, Any]:
     found["num_labels"] = hf.labels(raw)
     kind = found["model_type"]
     fitting = [name for name, (model_type, _) in CLASSES.items() if model_type == kind]
-    given = raw.get("architectures") or fitting[:1]
-    if not isinstance(given, list) or given[0] not in fitting:
-        raise BadCheckpoint(
-            f"A {kind} model of the classes {given!r} is not supported; image classifiers are: {', '.join(fitting)}."
-        )
-    found["architectures"] = [given[0]]
+    found["architectures"] = [hf.named_class(raw, fitting, kind, fitting[0])]
     sizes = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "image_size", "patch_size")
     positive_sizes(found, *sizes, "num_channels", "num_labels")
     divides(found, "num_attention_heads", "hidden_size")
@@ -195,6 +190,7 @@ VIT_HF = Family(
     save=hf.save,
     config=config,
     from_disk=from_disk,
+    classes=tuple(CLASSES),
     examples={
         "vit_hf": SMALL,
         "vit_hf-no-biases-relu": SMALL | {"qkv_bias": False, "hidden_act": "relu", "num_hidden_layers": 1},

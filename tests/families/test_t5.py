@@ -306,8 +306,8 @@ def test_another_start_token_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"architectures": ["T5EncoderModel"]}, "T5EncoderModel.*supported is T5ForConditionalGeneration"),
-        ({"architectures": "T5"}, "supported is"),
+        ({"architectures": ["T5EncoderModel"]}, "T5EncoderModel.*supported are T5ForConditionalGeneration"),
+        ({"architectures": "T5"}, "supported are"),
         ({"feed_forward_proj": "gated-softmax"}, "'gated-softmax' is not supported"),
         ({"feed_forward_proj": "relu-gated"}, "is not supported"),
         ({"feed_forward_proj": None}, "is not supported"),

@@ -117,7 +117,7 @@ DAMAGES: dict[str, tuple[str, Change, tuple[str, ...]]] = {
     "whole numbers": ("gpt2", weights(lambda t: t.update({GPT2_UNITS: t[GPT2_UNITS].long()})), (GPT2_UNITS, "int64")),
     "NaN": ("gpt2", spoil(GPT2_UNITS, math.nan), (GPT2_UNITS, "finite")),
     "infinity": ("vit", spoil(VIT_UNITS, math.inf), (VIT_UNITS, "finite")),
-    "another family": ("gpt2", config(model_type="llama"), ("llama", "gpt2")),
+    "another family": ("gpt2", config(model_type="llama"), ("llama", "GPT2LMHeadModel")),
     "no family": ("gpt2", config(model_type=...), ("config.json", "gpt2")),
     "another network of timm": ("vit", config(architecture="resnet18"), ("resnet18",)),
     "no heads": ("gpt2", config(n_head=0), ("n_head", "0")),
