@@ -5,29 +5,31 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from lmc_core.models.stamp import HASHED, stamp
+
 if TYPE_CHECKING:
     from lmc_core.models.model import Model
 
 # Bytes of a model's files up to which it is kept. Every model that is aligned in place is larger, even in half precision
 # (2 bytes x matching.problem.HELD), so that no model that is kept is ever written into.
-WARM = 2 * 2**24
+# Their content is compared before they are taken again.
+WARM = HASHED
 
 
 @lru_cache(maxsize=8)
-def _load_once(reference: str, stamp: tuple[tuple[int, int], ...]) -> Model:
+def _load_once(reference: str, content: tuple[str, ...]) -> Model:
     from lmc_core.models.load import load
 
     return load(reference)
 
 
 def load_warm(reference: str) -> Model:
-    """Load a model, or take the one kept warm if its files have not been written since; large ones are not kept."""
+    """Load a model, or take the one kept warm if its files hold what they held then; large ones are not kept."""
     from lmc_core.models.load import files_of, load
 
     if not is_warm(reference):
         return load(reference)
-    stats = [path.stat() for path in files_of(reference)]
-    return _load_once(reference, tuple((stat.st_mtime_ns, stat.st_size) for stat in stats))
+    return _load_once(reference, stamp(files_of(reference)))
 
 
 def is_warm(reference: str) -> bool:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from lmc_core.errors import BadInput, Incompatible
 from lmc_core.models.model import Model
+from lmc_core.models.stamp import stamp
 from lmc_core.tasks import characters
 from lmc_core.tasks.windows import Marks
 
@@ -61,13 +62,14 @@ def encoder_of(model: Model) -> Encoder:
         return _characters(shipped.alphabet())
     if model.folder is None:
         raise BadInput(f"{model.name} was not read from a folder, so its tokenizer is not known; save it beside its tokenizer.")
-    files = sorted(path for name in ("tokenizer*", "special_tokens_map.json", *OLDER) for path in model.folder.glob(name))
+    names = ("tokenizer*", "special_tokens_map.json", "config.json", *OLDER)  # config.json says of what kind older files are
+    files = sorted({path for name in names for path in model.folder.glob(name) if path.is_file()})
     if not any(path.name in ("tokenizer.json", *OLDER) for path in files):
         raise BadInput(
             f"{model.name} has no tokenizer: {model.folder.name} should hold tokenizer.json; "
             "copy it there from where the model comes from."
         )
-    return _read(model.folder, tuple((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in files))
+    return _read(model.folder, stamp(files))
 
 
 def common_encoder(models: Sequence[Model], text: str) -> Encoder:
@@ -107,7 +109,7 @@ def _characters(alphabet: str) -> Encoder:
 
 
 @lru_cache(maxsize=4)
-def _read(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> Encoder:
+def _read(folder: Path, content: tuple[str, ...]) -> Encoder:
     with _readable(folder):
         return _fast(folder) if (folder / "tokenizer.json").is_file() else _older(folder)
 

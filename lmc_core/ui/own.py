@@ -65,6 +65,7 @@ def row_of(reference: str) -> dict[str, Any]:
         BadInput: (or another of its kinds) with the reason, when it cannot be used.
     """
     from lmc_core.models.load import files_of, full_reference
+    from lmc_core.models.stamp import stamp
 
     if reference.startswith(PICKLE):
         raise BadInput("Pickled weights (.bin, .pt) are not opened here; convert them with `lmc`, or give safetensors.")
@@ -84,12 +85,11 @@ def row_of(reference: str) -> dict[str, Any]:
             raise BadInput(
                 f"{full} is not in the local cache, and the page fetches nothing; run `lmc show {full}` once, then add it."
             )
-    stamp = [(path.stat().st_mtime_ns, path.stat().st_size) for path in files_of(full)]
-    return dict(_row(full, str(stamp)))
+    return dict(_row(full, stamp(files_of(full))))
 
 
 @st.cache_data(max_entries=32, show_spinner="Reading the model")
-def _row(reference: str, stamp: str) -> Mapping[str, Any]:
+def _row(reference: str, content: tuple[str, ...]) -> Mapping[str, Any]:
     from lmc_core.models.load import load
 
     model = load(reference)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -27,6 +28,16 @@ def test_a_folder_that_may_be_read(inside: Path) -> None:
     row = own.row_of(f"path:{inside / 'mine'}")
     assert row["family"] == "gpt2" and row["takes"] == "text" and row["reference"].startswith("path:")
     assert catalogue.model_label(row).startswith(f"{row['name']} \u00b7 ")
+
+
+def test_a_folder_changed_in_place_is_read_again(inside: Path, tiny_gpt2_pair: tuple[Path, Path]) -> None:
+    path = inside / "mine" / "model.safetensors"
+    before, was = own.row_of(f"path:{inside / 'mine'}"), path.stat()
+    with path.open("r+b") as file:
+        file.write((tiny_gpt2_pair[1] / "model.safetensors").read_bytes())
+    os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+    assert path.stat().st_size == was.st_size
+    assert own.row_of(f"path:{inside / 'mine'}")["digest"] != before["digest"]
 
 
 @pytest.mark.parametrize(
