@@ -9,4 +9,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve the app on 127.0.0.1 until Ctrl-C; returns the exit code."""
     from lmc_core.ui.launch import launch
 
-    return launch(port=arguments.port, browser=not arguments.no_browser, read_only=arguments.read_only or arguments.audience)
+    return launch(
+        port=arguments.port,
+        browser=not arguments.no_browser,
+        read_only=arguments.read_only or arguments.audience,
+        hosts=arguments.allow_host,
+    )

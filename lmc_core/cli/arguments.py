@@ -17,6 +17,11 @@ from lmc_core.errors import BadInput
 from lmc_core.models.references import allowing_pickle
 
 READ_ONLY = "open the app for an audience: it shows what is stored, starts nothing and changes nothing"
+HOST = (
+    "also answer browsers that see the app at this address: NAME, NAME:PORT or https://NAME[:PORT], such as that of a proxy "
+    "(which must pass on the header Host) or 127.0.0.1:9000 at the near end of a tunnel; repeatable, also LMC_HOSTS=NAME,NAME. "
+    "All others are refused, so that no foreign page can reach it"
+)
 EXAMPLES = """examples:
   lmc                                             open the app
   lmc barrier vit-fashion-s0 vit-fashion-s1       align, then measure the loss along the line
@@ -43,6 +48,7 @@ def _app(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, help="port on 127.0.0.1; the first free one from 8501 when left out")
     parser.add_argument("--no-browser", action="store_true", help="print the address only")
     parser.add_argument("--read-only", action="store_true", help=READ_ONLY)
+    parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help=HOST)
 
 
 def _models(parser: argparse.ArgumentParser) -> None:

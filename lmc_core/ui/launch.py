@@ -13,10 +13,11 @@ import time
 import urllib.error
 import urllib.request
 import webbrowser
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from lmc_core.errors import BadInput, LmcError
 from lmc_core.places import app_folder
+from lmc_core.ui.guard import VARIABLE, hosts_of
 
 ADDRESS = "127.0.0.1"
 FIRST_PORT = 8501
@@ -63,27 +64,28 @@ def command(port: int) -> list[str]:
     return [sys.executable, "-m", "streamlit", "run", str(app_folder() / "app.py"), *flags]
 
 
-def launch(port: int | None = None, browser: bool = True, read_only: bool = False) -> int:
+def launch(port: int | None = None, browser: bool = True, read_only: bool = False, hosts: Sequence[str] = ()) -> int:
     """Start the server, print its address, open a browser, and wait until it ends.
 
     Args:
         port: to listen on; by default the first free one from 8501.
         browser: whether to open one.
         read_only: for an audience: the app shows what is stored, starts nothing and changes nothing.
+        hosts: further names at which browsers see the app, besides those in `LMC_HOSTS`; see `guard.hosts_of`.
 
     Returns:
         The exit code: 0 also after Ctrl-C.
 
     Raises:
-        BadInput: the port is taken or out of range.
+        BadInput: the port is taken or out of range, or a host is no name of one.
     """
     if port is not None and not 1 <= port <= 65535:
         raise BadInput(f"A port is a number from 1 to 65535; {port} came.")
     chosen = free_port() if port is None else port
     if port is not None and _taken(port):
         raise BadInput(f"The port {port} is taken; leave --port out to get a free one.")
+    environment = {**os.environ, **({"LMC_READ_ONLY": "1"} if read_only else {}), VARIABLE: _named(hosts)}
     # Streamlit prints an address of its own before the server answers; ours comes when it does.
-    environment = {**os.environ, "LMC_READ_ONLY": "1"} if read_only else None
     server = subprocess.Popen(command(chosen), stdout=subprocess.DEVNULL, env=environment)
     address = f"http://{ADDRESS}:{chosen}"
     threading.Thread(target=_announce, args=(server, address, browser), daemon=True).start()
@@ -151,6 +153,13 @@ def _announce(server: subprocess.Popen[bytes], address: str, browser: bool) -> N
             return
         pause.wait(0.2)
         waited += 0.2
+
+
+def _named(hosts: Sequence[str]) -> str:
+    """The further hosts of the option and of the environment, after a look at them."""
+    named = ",".join([*hosts, *filter(None, [os.environ.get(VARIABLE)])])
+    hosts_of(named)
+    return named
 
 
 def _taken(port: int) -> bool:

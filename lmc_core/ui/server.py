@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 from lmc_core.errors import LmcError
 from lmc_core.places import app_folder, assets
 from lmc_core.ui import says
+from lmc_core.ui.guard import Guard, allowed_hosts
 from lmc_core.ui.preload import Preload, chart_code
 
 ICON = Path(__file__).with_name("icon.svg")
@@ -65,8 +66,17 @@ def routes() -> list[Mount]:
 
 
 def middleware() -> list[Middleware]:
-    """Return what is done to the server's answers: the pages name the code that draws charts, so that it comes early."""
-    return [Middleware(Preload, files=chart_code(), pages=frozenset({"", *PAGES}))]
+    """Return what stands before the server, the outermost first: strangers are refused before anything else looks at them.
+
+    Then the pages name the code that draws charts, so that it comes early.
+
+    Raises:
+        BadInput: `LMC_HOSTS` is no list of hosts.
+    """
+    return [
+        Middleware(Guard, hosts=allowed_hosts()),
+        Middleware(Preload, files=chart_code(), pages=frozenset({"", *PAGES})),
+    ]
 
 
 def say_error(error: Exception) -> bool:

@@ -64,5 +64,5 @@ def test_the_installed_streamlit_has_the_code_under_that_name():
 
 
 def test_the_app_names_it_on_every_page():
-    (only,) = middleware()
+    (_, only) = middleware()
     assert only.kwargs["pages"] == {"", *PAGES} and only.kwargs["files"] == chart_code()
