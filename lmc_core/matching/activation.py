@@ -40,7 +40,7 @@ class ActivationSettings:
     """How activation matching sees the models.
 
     Attributes:
-        examples: of the training split, the first that are given.
+        examples: of those given, drawn at random, of images every label in proportion.
         tokens: that are looked at, spread evenly over the examples.
         weights: how much a layer's weights count beside one site's activations; 0 for activations alone.
     """
@@ -66,7 +66,8 @@ def match_activations(given: Given, settings: ActivationSettings | None = None) 
     settings = settings or ActivationSettings()
     if given.train is None:
         raise BadInput("Activation matching runs both models on examples of the training split; give some, or match weights.")
-    examples = given.train.first(settings.examples)
+    order = given.train.mixed_order(given.seed)  # whoever gives the examples may have them sorted
+    examples = given.train.take(order[: settings.examples]).read()
     found = responses(
         given.a,
         given.b,

@@ -103,7 +103,7 @@ class Descent:
         progress: Report,
     ):
         self.settings, self.learning, self.draw, self.progress = settings, learning, draw, progress
-        self.train, self.held_out, self.checkpoint = learning.train, learning.held_out, learning.checkpoint
+        self.train, self.held_out, self.checkpoint = learning.train.read(), learning.held_out.read(), learning.checkpoint
         rows_rate = settings.rows_rate
         if rows_rate is None:
             smooth = any(class_of(space, classes) in SMOOTH for space in models[0].layout.spaces.values())

@@ -13,7 +13,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,7 @@ class Bending:
     def __init__(
         self, a: Model, b: Model, settings: BendSettings, learning: Learning, progress: Report = lambda share, words: None
     ):
+        learning = replace(learning, train=learning.train.read(), held_out=learning.held_out.read())
         self.start, self.settings, self.learning, self.progress = Bezier.straight(a, b), settings, learning, progress
         device = learning.device
         self.forward = Forward(a).to(device)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmc_core.runs.anew import make_way
 from lmc_core.runs.opened import CHECKED, learning_from, seen_rows
-from lmc_core.runs.request import ModelsRequest, PairRequest, digest_of
+from lmc_core.runs.request import ALGORITHM, ModelsRequest, PairRequest, digest_of
 from lmc_core.runs.warm import is_warm
 
 if TYPE_CHECKING:
@@ -41,9 +41,11 @@ def alignment_key(request: PairRequest) -> str:
     from lmc_core.matching.methods import get_method
 
     content: dict[str, Any] = {
-        name: getattr(request, name) for name in ("digests", "method", "classes", "settings", "seed", "device", "algorithm")
+        name: getattr(request, name) for name in ("digests", "method", "classes", "settings", "seed", "device")
     }
+    content["algorithm"] = ALGORITHM  # also where a temperature learns, which leaves the alignment alone
     if get_method(request.method).uses_data:
+        content["algorithm"] = request.algorithm
         task = request.task.partition(":")[0] if request.data else request.task
         content |= {"task": task, "length": request.length, "learn": request.learn, "learn_data": request.learn_data}
     return digest_of(content)

@@ -187,7 +187,7 @@ def trained(request: ModelsRequest, a: Model, b: Model, task: Task, report: Repo
     if (found := _read(folder, bending)) is not None:
         report(1.0, "trained before")
         return Bezier(a, b, found[0]), found[1]
-    bending.learning = replace(learning, checkpoint=places.home() / "unfinished" / f"{bending.fingerprint}.pt")
+    bending.learning = replace(bending.learning, checkpoint=places.home() / "unfinished" / f"{bending.fingerprint}.pt")
     curve, about = bending.finish()
     draft = folder.with_name(f".tmp-{secrets.token_hex(8)}")
     try:

@@ -18,15 +18,16 @@ if TYPE_CHECKING:
     from lmc_core.tasks import Examples, Task
 
 CHECKED = 16  # examples the function check runs on
-HELD_OUT = 512  # training examples at the most that are only chosen and stopped by
 
 
 def opened(request: ModelsRequest) -> tuple[list[Model], Task, Examples]:
     """The models of a request, its task, and its examples.
 
     Raises:
-        BadInput: if the models or a person's own data have changed since the request was made.
+        BadInput: if the models or a person's own data have changed since the request was made, or what is computed.
     """
+    if request.algorithm != request.current:
+        raise BadInput("The request was made by another version, whose numbers are others; ask again.")
     models = [load_warm(reference) for reference in request.models]
     for model, digest in zip(models, request.digests, strict=True):
         if model.digest != digest:
@@ -63,9 +64,8 @@ def learning_from(request: ModelsRequest, task: Task, name: str | None = None) -
     if request.learn is None:
         return None
     chosen = task.examples("train", request.learn, request.seed, request.length or WINDOW)
-    rows = len(chosen) - max(2, min(HELD_OUT, len(chosen) // 16))
     checkpoint = places.home() / "unfinished" / f"{name or request.key}.pt"
-    return Learning(chosen.first(rows), chosen.rows(rows, len(chosen)), request.device, checkpoint, request.seed)
+    return Learning.split(chosen, None, request.seed, request.device, checkpoint)
 
 
 def seen_rows(*models: Model) -> dict[str, Any]:

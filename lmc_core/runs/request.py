@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 ALGORITHM = 2  # raised whenever the same request would give other numbers
+LEARNING = 3  # the same of requests that learn from training examples, whatever learns from them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ class ModelsRequest:
         device: kind of device, ``cpu``, ``cuda`` or ``mps``.
         learn: how many training examples are learned from (by the method, a temperature, a renormalisation); None for none.
         learn_data: digest of these, if they are one's own.
-        algorithm: version of the computation.
+        algorithm: version of the computation; None for today's: `LEARNING` for what learns from examples, else `ALGORITHM`.
         what: which computation, a key of `computations.COMPUTE`.
     """
 
@@ -56,18 +57,30 @@ class ModelsRequest:
     device: str = "cpu"
     learn: int | None = None
     learn_data: str = ""
-    algorithm: int = ALGORITHM
+    algorithm: int | None = None
     what: str = ""
+
+    def __post_init__(self) -> None:
+        if self.algorithm is None:
+            object.__setattr__(self, "algorithm", self.current)
+
+    @property
+    def current(self) -> int:
+        """Today's version of what it asks for."""
+        return ALGORITHM if self.learn is None else LEARNING
 
     @classmethod
     def of(cls, other: ModelsRequest, **own: Any) -> Self:
         """The request of this kind about what another one is about: the same models, data, method and device.
 
+        Its version is today's, whatever version the other is of.
+
         Args:
             other: a request that was checked.
             own: what this kind asks for besides, and whatever should differ.
         """
-        shared = {field.name: getattr(other, field.name) for field in fields(ModelsRequest) if field.name != "what"}
+        names = {field.name for field in fields(ModelsRequest)} - {"what", "algorithm"}
+        shared = {name: getattr(other, name) for name in names}
         return cls(**(shared | own))
 
     @classmethod

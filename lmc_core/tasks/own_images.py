@@ -59,6 +59,11 @@ class LazyImages(Examples):
         indices: tuple[int, ...] = self._indices  # type: ignore[attr-defined]
         return Examples(torch.stack([read(i) for i in indices[start:stop]]), self.targets[start:stop])
 
+    def take(self, indices: Tensor) -> Examples:
+        """The images at `indices` `[n]`, in that order, to be read when they are asked for."""
+        there: tuple[int, ...] = self._indices  # type: ignore[attr-defined]
+        return LazyImages(self._read, [there[i] for i in indices.tolist()], self.targets[indices])  # type: ignore[attr-defined]
+
 
 @dataclass(frozen=True)
 class Files:

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lmc_core.errors import BadInput, UnknownName
+from lmc_core.tasks.draws import drawn, mixed
 from lmc_core.tasks.preparation import Preparation
 
 SPLITS = ("train", "validation", "test")
@@ -41,6 +42,18 @@ class Examples:
         """The rows from `start` up to `stop`, in memory."""
         return Examples(self.inputs[start:stop], self.targets[start:stop])
 
+    def take(self, indices: Tensor) -> Examples:
+        """The rows at `indices` `[n]`, in that order; what is not in memory yet is read when it is asked for."""
+        return Examples(self.inputs[indices], self.targets[indices])
+
+    def mixed_order(self, seed: int) -> Tensor:
+        """A random order of the rows, `[n]`, of which every part in a row holds the labels of images nearly in proportion."""
+        return mixed(self.targets if self.targets.ndim == 1 else torch.zeros(len(self)), seed)
+
+    def read(self) -> Examples:
+        """All rows, in memory."""
+        return self.rows(0, len(self))
+
     def first(self, count: int) -> Examples:
         """The first `count` rows, in memory."""
         return self.rows(0, min(count, len(self)))
@@ -52,7 +65,11 @@ class Examples:
 
 
 class Source(Protocol):
-    """All examples of one split, of which only those that are asked for are read."""
+    """All examples of one split, of which only those that are asked for are read.
+
+    One that also has `labels`, the class numbers of all of them, is drawn from in proportion to these. Shipped data has none:
+    it is not sorted by class, and what is drawn of it stays what it was.
+    """
 
     def __len__(self) -> int:
         """How many there are."""
@@ -78,25 +95,12 @@ class InMemory:
 
     def take(self, indices: Tensor, seed: int) -> Examples:
         """Return the examples at `indices`."""
-        return Examples(self.examples.inputs[indices], self.examples.targets[indices])
+        return self.examples.take(indices)
 
     def digest(self, indices: Tensor) -> str:
         """SHA-256 of the numbers."""
         part = self.take(indices, 0)
         return hashlib.sha256(part.inputs.numpy().tobytes() + part.targets.numpy().tobytes()).hexdigest()
-
-
-def drawn(there: int, count: int | None, seed: int) -> Tensor:
-    """Draw `count` of `there` indices without replacement, in increasing order; all of them for None or too many.
-
-    Raises:
-        BadInput: if there would be fewer than two.
-    """
-    if count is not None and count < 2:
-        raise BadInput(f"At least 2 examples are needed for a standard error; {count} came.")
-    if count is None or count >= there:
-        return torch.arange(there)
-    return torch.randperm(there, generator=torch.Generator().manual_seed(seed))[:count].sort().values
 
 
 @dataclass(frozen=True)
@@ -163,8 +167,9 @@ class Task:
 
         Args:
             split: one of `splits`.
-            count: how many, drawn by `seed` without replacement; None for all.
-            seed: of the draw, and of the positions that are masked.
+            count: how many, drawn by `seed` without replacement; None for all. Images of one's own are drawn in proportion to
+                their labels and come mixed, so that the first of them are of all classes.
+            seed: of the draw, of the order, and of the positions that are masked.
             length: the window of a text task, in tokens; no effect on images.
 
         Raises:
@@ -172,14 +177,20 @@ class Task:
             BadInput: if there are fewer than two examples, or the data cannot be read.
         """
         source = self.source(split, length)
-        return source.take(drawn(len(source), count, seed), seed)
+        return source.take(_chosen(source, count, seed), seed)
 
     def digest(self, split: str = "test", count: int | None = None, seed: int = 0, length: int = 128) -> str:
         """SHA-256 of the content of the examples that the same arguments give; "" for shipped data, which does not change."""
         if not self.reference:
             return ""
         source = self.source(split, length)
-        return source.digest(drawn(len(source), count, seed))
+        return source.digest(_chosen(source, count, seed))
+
+
+def _chosen(source: Source, count: int | None, seed: int) -> Tensor:
+    """The indices that are drawn of a source."""
+    labels = getattr(source, "labels", None)
+    return drawn(len(source), count, seed, None if labels is None else torch.as_tensor(labels))
 
 
 def losses(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

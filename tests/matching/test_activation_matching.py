@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from lmc_core.errors import BadInput
+from lmc_core.matching import activation
 from lmc_core.matching.activation import ActivationSettings, match_activations
 from lmc_core.matching.given import Given
 from lmc_core.matching.pair import canonical
@@ -65,6 +66,23 @@ def test_planted_permutations_are_found_exactly(name: str) -> None:
     for settings in (ALONE, ActivationSettings()):
         found, _ = match_activations(given, settings)
         assert left_over(given, found) == 0
+
+
+def test_of_sorted_examples_all_classes_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are drawn, of images in proportion, so that nobody has to mix them first."""
+    seen: list[Examples] = []
+    monkeypatch.setattr(activation, "responses", lambda a, b, sites, examples, *rest, **words: seen.append(examples) or {})
+    given = planted("vit")
+    assert given.train is not None
+    given = replace(given, train=Examples(given.train.inputs, torch.arange(5).repeat_interleave(8)))
+    for seed in (0, 0, 1):
+        match_activations(replace(given, seed=seed), ActivationSettings(examples=10))
+    assert all(torch.bincount(each.targets, minlength=5).tolist() == [2] * 5 for each in seen)
+    assert torch.equal(seen[0].inputs, seen[1].inputs) and not torch.equal(seen[0].inputs, seen[2].inputs)
+    assert given.train is not None
+    for image, label in zip(seen[2].inputs, seen[2].targets, strict=True):
+        (row,) = [i for i, other in enumerate(given.train.inputs) if torch.equal(image, other)]
+        assert row // 8 == label
 
 
 def test_activations_that_do_not_belong_together_find_nothing() -> None:

@@ -13,7 +13,8 @@ import torch
 from PIL import Image as Pictures
 
 from lmc_core.errors import BadInput, UnknownName
-from lmc_core.tasks import hub_data, task_for
+from lmc_core.matching.given import Learning
+from lmc_core.tasks import Examples, hub_data, task_for
 from tests.tasks.makers import model, text_of, word_tokenizer
 
 datasets = pytest.importorskip("datasets", reason="the extra hub is not installed")
@@ -57,6 +58,13 @@ def viewer(tmp_path: Path) -> Any:
     return model("images", folder=folder)
 
 
+def by_row(examples: Examples) -> list[int]:
+    """The labels in the order of the rows, which the grey values number."""
+    rows = (examples.inputs[:, 0, 0, 0] * 25.5).round().long()
+    assert sorted(rows.tolist()) == list(range(len(rows)))
+    return examples.targets[rows.argsort()].tolist()
+
+
 def test_text(words: Path, reader: Any) -> None:
     task = task_for(f"hf-dataset:{words}", reader)
     assert task.splits == ("train", "test") and task.kind == "text" and task.name == "hf-dataset:words"
@@ -78,18 +86,37 @@ def test_images_by_names_of_labels(tmp_path: Path, viewer: Any) -> None:
     folder = pictures(tmp_path / "set", datasets.ClassLabel(names=["cat", "dog", "owl"]))
     task = task_for(f"hf-dataset:{folder}", viewer)
     found = task.examples("test")
-    assert found.targets.tolist() == [1, 2, 0] * 4  # as the model numbers them
+    assert by_row(found) == [1, 2, 0] * 4  # as the model numbers them
     assert found.inputs.shape == (12, 3, 8, 8)
-    assert torch.allclose(found.inputs[5], torch.full((3, 8, 8), 50 / 255))
+    row = (found.inputs[:, 0, 0, 0] * 25.5).round().argsort()[5]
+    assert torch.allclose(found.inputs[row], torch.full((3, 8, 8), 50 / 255))
     assert task.digest(count=4) != task.digest(count=5)
+
+
+def test_data_that_is_sorted_by_label_is_drawn_in_proportion(tmp_path: Path, viewer: Any) -> None:
+    folder = tmp_path / "set"
+    labels = [i // 40 for i in range(120)]
+    rows = {"image": [Pictures.fromarray(np.full((9, 9, 3), 2 * i, np.uint8)) for i in range(120)], "label": labels}
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("int64")})
+    for split in ("train", "test"):
+        datasets.Dataset.from_dict(rows, features=features).to_parquet(folder / f"{split}.parquet")
+    task = task_for(f"hf-dataset:{folder}", viewer)
+    some = task.examples("test", 30, seed=4)
+    learning = Learning.split(task.examples("train", 90, seed=4), seed=4)
+    assert (len(learning.train), len(learning.held_out)) == (85, 5)
+    train = learning.train.targets
+    for part in (some.targets, some.targets[:9], train, train[:16], learning.held_out.targets):
+        assert torch.bincount(part, minlength=3).tolist() == pytest.approx([len(part) / 3] * 3, abs=1.4)
+    shades = (learning.train.inputs[:, 0, 0, 0] * 255 / 2).round().long()
+    assert torch.equal(train, shades // 40)  # each image has kept its own label
 
 
 def test_images_by_numbers(tmp_path: Path, viewer: Any) -> None:
     folder = pictures(tmp_path / "set", datasets.Value("int64"))
-    assert task_for(f"hf-dataset:{folder}", viewer).examples("test").targets.tolist() == [0, 1, 2] * 4
+    assert by_row(task_for(f"hf-dataset:{folder}", viewer).examples("test")) == [0, 1, 2] * 4
     unnamed = pictures(tmp_path / "other", datasets.ClassLabel(names=["c", "b", "a"]))
     task = task_for(f"hf-dataset:{unnamed}", viewer)
-    assert task.examples("test").targets.tolist() == [0, 1, 2] * 4 and "order of the data set" in task.sentence
+    assert by_row(task.examples("test")) == [0, 1, 2] * 4 and "order of the data set" in task.sentence
     many = pictures(tmp_path / "many", datasets.Value("int64"), classes=4)
     with pytest.raises(BadInput, match="labels from 0 to 3; m has the classes 0 to 2"):
         task_for(f"hf-dataset:{many}", viewer).examples("test")

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from lmc_core.errors import BadInput, UnknownName
+from lmc_core.matching.given import Learning
 from lmc_core.tasks import own_images, task_for
 from lmc_core.tasks.labels import class_numbers, model_labels
 from tests.tasks.makers import model
@@ -80,6 +81,32 @@ def test_draws_and_batches(animals: Path, net: Path) -> None:
     assert torch.equal(some.first(3).inputs, some.inputs[:3])
 
 
+def test_every_beginning_has_all_classes(animals: Path, net: Path) -> None:
+    """The folder lists class after class; the function check, say, runs on the first few images."""
+    task = task_for(f"images:{animals}", model("images", folder=net))
+    for count in (None, 24):
+        targets = task.examples("train", count, seed=3).targets
+        for part in (targets[:6], targets[:18], targets[-9:]):
+            assert torch.bincount(part, minlength=3).tolist() == pytest.approx([len(part) / 3] * 3, abs=1)
+
+
+def test_another_order_is_not_read_before_it_is_asked_for(animals: Path, net: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Path] = []
+    original = own_images.open_image
+    monkeypatch.setattr(own_images, "open_image", lambda path: opened.append(path) or original(path))
+    examples = task_for(f"images:{animals}", model("images", folder=net)).examples("train")
+    chosen = torch.tensor([30, 2, 17])
+    some = examples.take(chosen)
+    learning = Learning.split(examples, 6, 1)
+    assert opened == [] and len(some) == 3 and (len(learning.train), len(learning.held_out)) == (42, 6)
+    assert torch.equal(some.inputs, examples.inputs[chosen]) and torch.equal(some.targets, examples.targets[chosen])
+    opened.clear()
+    learning.train.first(5)
+    assert len(opened) == 5
+    assert sorted(greys(learning.train.inputs) + greys(learning.held_out.inputs)) == sorted(greys(examples.inputs))
+    assert torch.bincount(learning.held_out.targets).tolist() == pytest.approx([2, 2, 2], abs=1)
+
+
 def test_only_what_is_asked_for_is_read(animals: Path, net: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Path] = []
     original = own_images.open_image
@@ -120,7 +147,7 @@ def test_folders_of_splits(tmp_path: Path, net: Path) -> None:
             fill(tmp_path / "set" / split / name, 4, 10 * place)
     task = task_for(f"images:{tmp_path / 'set'}", model("images", folder=net))
     assert task.splits == ("train", "validation")
-    assert task.examples("validation").targets.tolist() == [1] * 4 + [2] * 4
+    assert sorted(task.examples("validation").targets.tolist()) == [1] * 4 + [2] * 4
     with pytest.raises(UnknownName, match="no split 'test'; expected one of: train, validation"):
         task.examples("test")
     fill(tmp_path / "set" / "valid" / "a", 2)

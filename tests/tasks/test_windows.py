@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from lmc_core.errors import BadInput
 from lmc_core.tasks import losses
-from lmc_core.tasks.task import IGNORED, drawn
+from lmc_core.tasks.task import IGNORED
 from lmc_core.tasks.windows import Marks, Windows, mask
 
 STREAM = torch.arange(10, 113)  # 103 tokens, each its place + 10
@@ -129,12 +129,3 @@ def test_digests_depend_on_tokens_and_use() -> None:
         Windows(STREAM, 10, "continuation").digest(indices),
     ]
     assert len({base, *others}) == 5
-
-
-def test_draws() -> None:
-    assert drawn(5, None, 0).tolist() == drawn(5, 9, 0).tolist() == [0, 1, 2, 3, 4]
-    some = drawn(1000, 50, 1)
-    assert some.tolist() == sorted(set(some.tolist())) and len(some) == 50
-    assert torch.equal(some, drawn(1000, 50, 1)) and not torch.equal(some, drawn(1000, 50, 2))
-    with pytest.raises(BadInput, match="2 examples"):
-        drawn(5, 1, 0)
