@@ -2,13 +2,18 @@
 
     trim    of every task vector tau_k = theta_k - theta_0 the share `density` of largest magnitude stays, over the whole model;
             the rest becomes 0
-    elect   every parameter gets the sign of sum_k w_k tau_k
+    elect   every parameter gets the sign of sum_k w_k tau_k; none where that is no more than rounding
     merge   the mean, by weight, of those task vectors that are not 0 there and have that sign
 
     theta = theta_0 + scale * merged
 
 With equal weights this is the paper's. From the mean of two models in place of an ancestor, everything is in conflict and the
 result is that mean.
+
+What is zero in exact arithmetic is not in floating point, and the sign of what is left would elect one of the models. With M the
+largest |theta_k| or |theta_0| of an entry and eps that of float64: each of the n - 1 steps of the mean theta_0 errs by at most
+2 eps M, each difference tau_k by eps M, and their weighted sum by n eps M more. So `SLACK` n eps M bounds the residue; a change that
+bf16 or float32 can store is 10^8 times larger. Magnitudes that are equal up to it are trimmed or kept together.
 """
 
 from __future__ import annotations
@@ -20,6 +25,9 @@ import torch
 from torch import Tensor
 
 from lmc_core.merging.ingredients import Ingredients, Merged, require_finite, require_share
+
+
+SLACK = 4  # rounding of n models, in units of n eps max |theta|
 
 
 @dataclass(frozen=True)
@@ -44,17 +52,31 @@ def ties(given: Ingredients, settings: TiesSettings) -> Merged:
     limits = [_limit(given, k, settings.density) for k in range(len(given))]
 
     def merge(name: str) -> Tensor:
-        kept = [torch.where(v.abs() >= limit, v, 0.0) for v, limit in zip(given.task_vectors(name), limits, strict=True)]
-        return given.base(name) + settings.scale * agreed(kept, given.weights)
+        slack = rounding(given, name)
+        vectors = zip(given.task_vectors(name), limits, strict=True)
+        kept = [torch.where(v.abs() >= limit - slack, v, 0.0) for v, limit in vectors]
+        return given.base(name) + settings.scale * agreed(kept, given.weights, slack)
 
     return given.each(merge)
 
 
-def agreed(vectors: list[Tensor], weights: Sequence[float]) -> Tensor:
-    """Elect a sign for every entry and take the weighted mean of the vectors that have it; 0 where none has."""
-    sign = sum(w * v for w, v in zip(weights, vectors, strict=True))
-    assert isinstance(sign, Tensor)
-    sign = sign.sign()
+def rounding(given: Ingredients, name: str) -> Tensor:
+    """What arithmetic may leave of a sum of task vectors that is zero, entry by entry of one parameter."""
+    largest = torch.stack([*given.of(name), given.base(name)]).abs().amax(0)
+    return SLACK * len(given) * torch.finfo(largest.dtype).eps * largest
+
+
+def agreed(vectors: list[Tensor], weights: Sequence[float], slack: Tensor) -> Tensor:
+    """Elect a sign for every entry and take the weighted mean of the vectors that have it; 0 where none has.
+
+    Args:
+        vectors: trimmed task vectors of one parameter.
+        weights: of the models.
+        slack: sums up to which elect nobody, same shape.
+    """
+    balance = sum(w * v for w, v in zip(weights, vectors, strict=True))
+    assert isinstance(balance, Tensor)
+    sign = torch.where(balance.abs() > slack, balance.sign(), 0.0)
     total, mass = torch.zeros_like(sign), torch.zeros_like(sign)
     for weight, vector in zip(weights, vectors, strict=True):
         same = (vector.sign() == sign) & (sign != 0)

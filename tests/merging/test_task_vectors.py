@@ -121,3 +121,43 @@ def test_dare_depends_on_its_seed_alone_and_with_density_one_is_task_arithmetic(
     assert flat(whole) == pytest.approx(flat(task_arithmetic(given, TaskArithmeticSettings(0.4)).state), abs=1e-6)
     masks = [kept(torch.Size([50]), k, name, DareSettings()) for k in (0, 1) for name in ("x", "y")]
     assert len({tuple(mask.tolist()) for mask in masks}) == 4  # no two models or parameters share a draw
+
+
+def spread_state(seed: int, dtype: torch.dtype) -> State:
+    """Entries over twelve orders of magnitude, so that no mean of two is exact, not even of float32 in float64."""
+    generator = torch.Generator().manual_seed(seed)
+    sizes = 10 ** (12 * torch.rand(40, 50, generator=generator, dtype=torch.float64) - 9)
+    return {"w": (torch.randn(40, 50, generator=generator, dtype=torch.float64) * sizes).to(dtype)}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("density", [1.0, 0.3])
+def test_from_the_mean_of_two_models_ties_gives_that_mean(dtype: torch.dtype, density: float) -> None:
+    """A residue of rounding is no sign; at 0.3 both task vectors keep the same entries, as their magnitudes are equal."""
+    given = Ingredients([spread_state(0, dtype), spread_state(1, dtype)])
+    a, b = (state["w"].double() for state in given.states)
+    residue = sum(given.task_vectors("w"))
+    assert isinstance(residue, torch.Tensor)
+    assert bool((residue != 0).any()) == (dtype != torch.bfloat16)  # the negative control: there is something to be fooled by
+    found, mean = ties(given, TiesSettings(density)).state["w"], (0.5 * a + 0.5 * b).float()
+    assert torch.allclose(found, mean, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_the_least_change_that_can_be_stored_still_elects(dtype: torch.dtype) -> None:
+    """One model moves by a single step of its type, the other stays: in float64 a step is rounding, in the others it is not."""
+    base = {"w": torch.linspace(0.5, 2.0, 101).to(dtype)}
+    step = torch.finfo(dtype).eps * torch.ones(101, dtype=dtype)
+    moved = {"w": base["w"] + 2 * step}
+    found = ties(Ingredients([moved, dict(base)], ancestor=base), TiesSettings(1.0)).state["w"]
+    expected = base["w"] if dtype == torch.float64 else moved["w"]
+    assert torch.equal(found, expected.float())
+
+
+def test_magnitudes_that_are_equal_but_for_rounding_are_trimmed_together() -> None:
+    """Every entry moves by 0.1, up in one model and down in the other; which three tenths are larger, rounding would say."""
+    middle = spread_state(0, torch.float64)["w"]
+    given = Ingredients([{"w": middle + 0.1}, {"w": middle - 0.1}])
+    sizes = [vector.abs() for vector in given.task_vectors("w")]
+    assert not torch.equal(*(size.flatten().argsort(stable=True) for size in sizes))  # the negative control
+    assert torch.allclose(ties(given, TiesSettings(0.3)).state["w"], middle.float(), rtol=1e-6, atol=1e-8)
