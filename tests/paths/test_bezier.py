@@ -123,3 +123,23 @@ def test_a_checkpoint_of_something_else_is_left_alone(pair, learning, tmp_path: 
 def test_settings_that_make_no_sense(wrong: dict) -> None:
     with pytest.raises(BadInput):
         BendSettings(**wrong)
+
+
+def test_the_held_out_mean_counts_examples_not_batches(pair, learning, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seven examples in batches of three, three and one: the last must not count three times."""
+    from lmc_core.paths import bezier
+
+    held = learning.held_out.first(7)
+    monkeypatch.setattr(bezier, "batch_size", lambda model, examples: 3)
+    training = Bending(pair[0], pair[1], BendSettings(steps=1), replace(learning, held_out=held))
+    training._check()
+    ends, line = training.ends, {name: tensor.detach() for name, tensor in training.bend.items()}
+    whole = [float(loss_at(training.forward, ends[0], line, ends[1], t, held).detach()) for t in bezier.WATCHED]
+    found = training.history[0][2]
+    assert found == pytest.approx(sum(whole) / 3, abs=1e-6)
+    apart = [
+        float(loss_at(training.forward, ends[0], line, ends[1], t, batch).detach())
+        for batch in held.batches(3)
+        for t in bezier.WATCHED
+    ]
+    assert abs(found - sum(apart) / 9) > 1e-4  # what a mean of means would have been

@@ -74,6 +74,37 @@ def test_the_standard_error_where_there_is_a_formula() -> None:
     assert found.stderr == Calibration(confidence_sums(logits, targets)).stderr  # by a fixed seed
 
 
+def two_bins(first: tuple[float, float], second: tuple[float, float]) -> Calibration:
+    """Ten predictions of each of two confidences, given with the share of them that are right."""
+    logits, targets = [], []
+    for sure, right in (first, second):
+        logits.append(torch.tensor([sure, 1 - sure]).log().expand(10, 2))
+        targets.append((torch.arange(10) >= round(10 * right)).long())
+    return Calibration(confidence_sums(torch.cat(logits), torch.cat(targets), 10))
+
+
+def test_over_and_under_confidence_both_count_and_do_not_cancel() -> None:
+    assert two_bins((0.75, 1.0), (0.85, 0.9)).error == pytest.approx((0.25 + 0.05) / 2, abs=1e-6)  # both too shy
+    assert two_bins((0.75, 0.5), (0.85, 0.4)).error == pytest.approx((0.25 + 0.45) / 2, abs=1e-6)  # both too bold
+    found = two_bins((0.75, 1.0), (0.85, 0.6))  # 0.25 too shy, 0.25 too bold
+    assert found.error == pytest.approx(0.25, abs=1e-6)
+    curve = found.curve()
+    sure, right = curve["confidence"], curve["accuracy"]
+    assert [sure[7], sure[8]] == pytest.approx([0.75, 0.85]) and [right[7], right[8]] == pytest.approx([1.0, 0.6])
+
+
+def test_a_confidence_on_an_edge_belongs_to_the_bin_below() -> None:
+    """Bins are (b / bins, (b + 1) / bins], so that certainty has a bin and half of it lies in the lower of two."""
+    half = torch.zeros(1, 2)
+    assert float(half.log_softmax(-1).max().exp()) == 0.5  # on the edge, exactly
+    for bins, expected in ((2, 0), (4, 1), (1, 0), (3, 1)):
+        where = confidence_sums(half, torch.zeros(1, dtype=torch.long), bins)[0, :, 0]
+        assert where.nonzero().flatten().tolist() == [expected]
+    sure = torch.tensor([[200.0, -200.0]])
+    assert float(sure.softmax(-1).max()) == 1.0
+    assert confidence_sums(sure, torch.zeros(1, dtype=torch.long), 4)[0, :, 0].tolist() == [0, 0, 0, 1]
+
+
 def test_bad_input() -> None:
     logits, targets = drawn(4)
     with pytest.raises(BadInput, match="At least 1 bin"):
