@@ -36,7 +36,7 @@ def test_one_model_as_on_a_curve(three: tuple[list[Model], Examples]) -> None:
     assert len(numbers["reliability"]["share"]) == 15 and sum(numbers["reliability"]["share"]) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("weights", [(1 / 3, 1 / 3, 1 / 3), (0.5, 0.0, 0.5)])
+@pytest.mark.parametrize("weights", [(1 / 3, 1 / 3, 1 / 3), (0.5, 0.0, 0.5), (0.7, 0.2, 0.1)])
 def test_votes_against_a_loop(three: tuple[list[Model], Examples], weights: tuple[float, ...]) -> None:
     models, examples = three
     found = measure(models[0], [m.state for m in models], examples, weights)

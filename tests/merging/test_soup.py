@@ -51,6 +51,13 @@ def test_broken_models_come_last() -> None:
     assert greedy_soup(Ingredients(broken, judge=judged(0.0)), SoupSettings()).about["kept"] == ["model 1"]
 
 
+def test_a_broken_model_is_not_what_a_soup_begins_with() -> None:
+    broken = [{"x": torch.tensor([float("nan"), 0.0])}, *models([0.5, 0.4])]  # a sum that is no number comes first
+    found = greedy_soup(Ingredients(broken, judge=judged(0.0)), SoupSettings())
+    assert found.about["kept"] == ["model 3"]
+    assert found.state["x"].tolist() == pytest.approx([0.4, 0.8])
+
+
 def test_without_data_there_is_nothing_to_choose_by() -> None:
     with pytest.raises(BadInput, match="validation data"):
         greedy_soup(Ingredients(models([1.0, 2.0])), SoupSettings())

@@ -100,3 +100,9 @@ def test_the_cosine_of_vectors_depends_on_coordinates() -> None:
     assert mean_cosine(torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([[1.0, 1.0], [0.0, 1.0]])) == pytest.approx(
         (0.5**0.5 + 1) / 2
     )
+
+
+def test_the_cosine_is_the_mean_over_inputs_not_over_coordinates() -> None:
+    x, y = draw(7, 3, 0), draw(7, 3, 1)
+    each = [float(a @ b) / (float(a @ a) * float(b @ b)) ** 0.5 for a, b in zip(x.double(), y.double(), strict=True)]
+    assert mean_cosine(x, y) == pytest.approx(sum(each) / 7)

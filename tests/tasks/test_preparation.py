@@ -72,6 +72,13 @@ def test_against_timm(interpolation: str, share: float, mode: str, tmp_path: Pat
         assert float((prepare(image, "x") - expected).abs().max()) < 1e-5  # type: ignore[operator]
 
 
+def test_a_size_of_two_numbers_is_height_and_width() -> None:
+    prepare = Preparation(3, 8, (8, 12), "nearest", True, 1.0, (0.0,) * 3, (1.0,) * 3)
+    image = picture(12, 8)  # as large as it should be, so that the middle alone is cut out
+    expected = torch.from_numpy(np.asarray(image, np.float32)).permute(2, 0, 1)[:, :, 2:10]
+    assert torch.equal(prepare(image, "x"), expected)
+
+
 def test_shipped_images_are_prepared_as_they_were() -> None:
     prepare = preparation_of(model("images", card={"task": "fashion-mnist"}))
     with np.load(Path(__file__).resolve().parents[2] / "assets" / "data" / "fashion-mnist.npz") as arrays:
@@ -141,3 +148,6 @@ def test_two_models_see_the_same_pixels(tmp_path: Path) -> None:
     assert common_preparation([one, sharper]).resampling == "bilinear"
     with pytest.raises(Incompatible, match="a and c prepare images differently .mean"):
         common_preparation([one, model("images", folder=darker, name="c")])
+    raw = folder_with(tmp_path / "d", "preprocessor_config.json", GIVEN | {"do_rescale": False})
+    with pytest.raises(Incompatible, match="a and d prepare images differently .scale"):
+        common_preparation([one, model("images", folder=raw, name="d")])

@@ -129,3 +129,9 @@ def test_digests_depend_on_tokens_and_use() -> None:
         Windows(STREAM, 10, "continuation").digest(indices),
     ]
     assert len({base, *others}) == 5
+
+
+def test_the_same_tokens_in_windows_of_another_length_are_other_data() -> None:
+    long, short = Windows(STREAM, 10), Windows(STREAM, 5)
+    assert torch.equal(long.take(torch.arange(2), 0).inputs.flatten(), short.take(torch.arange(4), 0).inputs.flatten())
+    assert long.digest(torch.arange(2)) != short.digest(torch.arange(4))
