@@ -135,6 +135,17 @@ def test_two_models_share_a_tokenizer(file: Path, folder: Path, tmp_path: Path) 
         task_for(reference, model(folder=folder), model(folder=folder, predicts="masked"))
 
 
+def test_a_token_must_be_in_the_smaller_of_two_tables(file: Path, folder: Path) -> None:
+    large, small = model(folder=folder, name="large"), model(folder=folder, name="small", tokens=8)
+    for models in ((large, small), (small, large)):
+        with pytest.raises(BadInput, match="gives token number 20 and small has 8 tokens"):
+            task_for(f"text:{file}", *models).examples("test", length=8)
+    last = model(folder=folder, tokens=20)  # the largest token of the text has the number 20
+    with pytest.raises(BadInput, match="gives token number 20 and m has 20 tokens"):
+        task_for(f"text:{file}", last).examples("test", length=8)
+    assert task_for(f"text:{file}", model(folder=folder, tokens=21)).classes == 21
+
+
 BAD_FILES = [
     (None, "does not exist"),
     (b"", "holds no text"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import torch.nn.functional as F
 
 from lmc_core.errors import BadInput, UnknownName
 from lmc_core.places import assets
-from lmc_core.tasks import TASKS, austen, characters, get_task, losses
+from lmc_core.tasks import TASKS, austen, characters, fashion_mnist, get_task, losses
 from lmc_core.tasks.plays import alphabet, plays, tokens
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,6 +37,29 @@ def test_fashion_mnist_is_stratified_and_its_splits_do_not_overlap() -> None:
         assert not np.intersect1d(arrays["train_index"], arrays["validation_index"]).size
     pixels = get_task("fashion-mnist").examples("train").inputs
     assert pixels.shape == (8000, 1, 28, 28) and abs(float(pixels.mean())) < 0.02 and abs(float(pixels.std()) - 1) < 0.02
+
+
+def write_idx(path: Path, values: np.ndarray) -> None:
+    header = bytes([0, 0, 8, values.ndim]) + b"".join(size.to_bytes(4, "big") for size in values.shape)
+    path.write_bytes(gzip.compress(header + values.astype(np.uint8).tobytes()))
+
+
+def test_the_full_training_set_has_no_image_of_validation(tmp_path: Path) -> None:
+    with np.load(assets() / "data" / "fashion-mnist.npz") as arrays:
+        taken = arrays["validation_index"]
+    count = 200  # the first of the sixty thousand; each has its number as its pixels and its last digit as its class
+    images = np.arange(count, dtype=np.uint8)[:, None, None].repeat(2, 1).repeat(2, 2)
+    for stem in ("train", "t10k"):
+        write_idx(tmp_path / f"{stem}-images-idx3-ubyte.gz", images)
+        write_idx(tmp_path / f"{stem}-labels-idx1-ubyte.gz", np.arange(count) % 10)
+    found = fashion_mnist.full_set("train", tmp_path)
+    numbers = ((found.inputs[:, 0, 0, 0] * fashion_mnist.STD + fashion_mnist.MEAN) * 255).round().int().tolist()
+    held = {int(i) for i in taken if i < count}
+    assert held and set(numbers) == set(range(count)) - held
+    assert found.targets.tolist() == [number % 10 for number in numbers]
+    assert len(fashion_mnist.full_set("test", tmp_path)) == count
+    with pytest.raises(BadInput, match="dataset-fashion-mnist"):
+        fashion_mnist.full_set("train", tmp_path / "nothing")
 
 
 def test_plays_are_split_by_position_without_overlap() -> None:
