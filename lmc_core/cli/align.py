@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lmc_core.cli.folder import check_folder, replacing, require_apart, write_json, write_model
-from lmc_core.cli.output import facts, print_json
+from lmc_core.cli.output import facts, noted, notes, print_json
 from lmc_core.cli.pair import chosen_classes
 from lmc_core.cli.progress import Progress
 from lmc_core.errors import BadInput, UnknownName
@@ -69,6 +69,7 @@ def _run_pair(arguments: argparse.Namespace, method: str) -> None:
 
     moved = [
         ("moved", f"{report['models'][1]} onto {report['models'][0]}"),
+        *noted(notes(report, (a, b))),
         ("classes", classes_sentence(report["classes"])),
         ("function", f"outputs changed by {number(report['function_error'], digits=2)} (relative, at most)"),
     ]
@@ -90,6 +91,7 @@ def align(a: str, b: str, chosen: dict[str, Any], progress: Progress) -> tuple[A
     from lmc_core import __version__
     from lmc_core.figures.numbers import size
     from lmc_core.models.load import load
+    from lmc_core.models.sameness import common_weights
     from lmc_core.runs.aligned import aligned_pair
     from lmc_core.runs.ask import make_request, memory_of
     from lmc_core.runs.opened import CHECKED, task_and_examples
@@ -98,12 +100,14 @@ def align(a: str, b: str, chosen: dict[str, Any], progress: Progress) -> tuple[A
     request = make_request(a, b, **chosen, examples=CHECKED, measured=False)
     progress.report(0.0, f"about {size(memory_of(request.models).align)} of memory are needed")
     models = load(a), load(b)  # this run's own, which may be written into
+    same = common_weights(models)  # before the alignment writes into them
     data, examples = task_and_examples(request, models)
     pair = aligned_pair(request, models, examples, data, progress.report)
     report = {
         "models": list(request.names),
         "references": list(request.models),
         "digests": list(request.digests),
+        "same": same,
         "task": data.name,
         "method": request.method,
         "classes": dict(request.classes),

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lmc_core.cli.folder import check_folder, replacing, require_apart, write_json, write_model
-from lmc_core.cli.output import facts, print_json
+from lmc_core.cli.output import facts, noted, notes, print_json
 from lmc_core.cli.pair import chosen_classes
 from lmc_core.cli.progress import Progress
 
@@ -48,6 +48,7 @@ def run_group(arguments: argparse.Namespace, models: Sequence[str], method: str)
         facts(
             [
                 ("models", ", ".join(report["models"])),
+                *noted(notes(report, models)),
                 ("classes", classes_sentence(report["classes"])),
                 ("function", f"outputs changed by {error} (relative, at most, of any model)"),
                 ("cycles", f"maps around a cycle differ from the identity by {cycle} at most"),
@@ -69,6 +70,7 @@ def align(references: Sequence[str], chosen: dict[str, Any], progress: Progress)
     """
     from lmc_core import __version__
     from lmc_core.figures.numbers import size
+    from lmc_core.models.sameness import common_weights
     from lmc_core.runs import group
     from lmc_core.runs.ask_group import make_group_request, memory_of_group
     from lmc_core.runs.opened import CHECKED
@@ -77,11 +79,13 @@ def align(references: Sequence[str], chosen: dict[str, Any], progress: Progress)
     request = make_group_request(references, **chosen, examples=CHECKED, measured=False)
     progress.report(0.0, f"about {size(memory_of_group(request.models))} of memory are needed")
     models, task, examples = group.opened(request)
+    same = common_weights(models)
     found = group.align(request, models, examples, task, progress.report)
     return found, {
         "models": list(request.names),
         "references": list(request.models),
         "digests": list(request.digests),
+        "same": same,
         "task": task.name,
         "method": request.method,
         "settings": dict(request.settings),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmc_core.cli.output import check_target, facts, print_json, table
+from lmc_core.cli.output import check_target, facts, noted, notes, print_json, table
 from lmc_core.cli.pair import chosen_classes
 from lmc_core.cli.progress import Progress
 from lmc_core.errors import BadInput
@@ -51,10 +51,11 @@ def run(arguments: argparse.Namespace) -> None:
         result = executor.run(request, progress.report).result
     if arguments.csv is not None or arguments.html is not None:
         _write(arguments, result)
+    said = notes(result, (arguments.a, arguments.b))
     if arguments.json:
-        print_json(result)
+        print_json(result | ({"notes": said} if said else {}))
     else:
-        print(summary(result))
+        print(summary(result, said))
 
 
 def _write(arguments: argparse.Namespace, result: Mapping[str, Any]) -> None:
@@ -69,8 +70,8 @@ def _write(arguments: argparse.Namespace, result: Mapping[str, Any]) -> None:
         arguments.html.write_text(page, encoding="utf-8")
 
 
-def summary(result: Mapping[str, Any]) -> str:
-    """The result in words with units, and a few points of the curve."""
+def summary(result: Mapping[str, Any], said: Sequence[str] = ()) -> str:
+    """The result in words with units, with what a person should know beside it, and a few points of the curve."""
     from lmc_core.figures.numbers import number, seconds, size
     from lmc_core.figures.words import barrier_words, classes_sentence, setting_label
 
@@ -80,6 +81,7 @@ def summary(result: Mapping[str, Any]) -> str:
     windows = f" of {result['length']} tokens" if result.get("length") else ""
     pairs = [
         ("models", " → ".join(result["models"])),
+        *noted(said),
         ("task", f"{result['task']}, {result['split']} split, {result['examples']:,} examples{windows}"),
         *([("data", result["about"])] if result.get("data") else []),
         ("alignment", f"{setting} ({chosen})" if chosen else setting),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmc_core.cli.output import facts, print_json, table
+from lmc_core.cli.output import facts, noted, notes, print_json, table
 from lmc_core.cli.pair import chosen_classes
 from lmc_core.cli.progress import Progress
 from lmc_core.errors import BadInput
@@ -41,11 +41,12 @@ def run(arguments: argparse.Namespace) -> None:
         memory = memory_of_group(request.models, request.method != "none")
         progress.report(0.0, f"about {size(memory)} of memory are needed")
         result = executor.run(request, progress.report).result
-    print_json(result) if arguments.json else print(summary(result))
+    said = notes(result, arguments.models)
+    print_json(result | ({"notes": said} if said else {})) if arguments.json else print(summary(result, said))
 
 
-def summary(result: Mapping[str, Any]) -> str:
-    """The result in words with units, and the midpoints of all pairs."""
+def summary(result: Mapping[str, Any], said: Sequence[str] = ()) -> str:
+    """The result in words with units, with what a person should know beside it, and the midpoints of all pairs."""
     from lmc_core.figures.numbers import estimate, number, seconds
     from lmc_core.figures.words import classes_sentence
 
@@ -55,6 +56,7 @@ def summary(result: Mapping[str, Any]) -> str:
     above = estimate(result["centre_excess"], result["centre_stderr"], unit)
     pairs = [
         ("models", ", ".join(result["models"])),
+        *noted(said),
         ("task", f"{result['task']}, {result['split']} split, {result['examples']:,} examples{windows}"),
         ("alignment", f"{method_title(result['method'])}{f' ({chosen})' if chosen else ''}"),
         ("centre", f"loss {number(result['centre_loss'], unit)}, {above} above the mean of the models"),

@@ -11,7 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from lmc_core.cli.output import facts, print_json, table
+from lmc_core.cli.output import facts, noted, notes, print_json, table
 from lmc_core.cli.pair import chosen_classes
 from lmc_core.cli.progress import Progress
 from lmc_core.errors import BadInput
@@ -45,7 +45,10 @@ def run(arguments: argparse.Namespace) -> None:
                 progress.report((number + share) / len(requests), f"{frames[number]}: {words}")
 
             results.append(executor.run(request, report).result)
-    print_json(results) if arguments.json else print(summary(results))
+    said = notes(results[0], arguments.models)
+    if arguments.json:
+        return print_json([result | ({"notes": said} if said else {}) for result in results])
+    print(summary(results, said))
 
 
 def with_settings(merges: Sequence[str], settings: Sequence[tuple[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -127,6 +130,7 @@ def _write(arguments: argparse.Namespace, request: Any) -> None:
         facts(
             [
                 ("models", ", ".join(result["models"])),
+                *noted(notes(result, arguments.models)),
                 ("merged", f"{row.title}, {row.frame_title}"),
                 *_function(result),
                 ("loss", f"{shown(row.numbers, 'loss')} {unit_of([result], result['task'])} ({result['split']} split)"),
@@ -145,8 +149,8 @@ def _function(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [("function", f"outputs of the moved models changed by {worst} (relative, at most)")]
 
 
-def summary(results: Sequence[Mapping[str, Any]]) -> str:
-    """The results in words with units: what was merged, a table for each task, barriers between pairs."""
+def summary(results: Sequence[Mapping[str, Any]], said: Sequence[str] = ()) -> str:
+    """The results in words with units: what was merged, notes on it, a table for each task, barriers between pairs."""
     from lmc_core.figures.merge_rows import MARK, height_words, kept_words, merged_rows, people_table, unit_of
     from lmc_core.figures.numbers import seconds
     from lmc_core.figures.words import classes_sentence
@@ -163,6 +167,7 @@ def summary(results: Sequence[Mapping[str, Any]]) -> str:
     assumes = any(row["ancestor"] for row in first["rows"])
     pairs = [
         ("models", ", ".join(first["models"])),
+        *noted(said),
         ("weights", weights),
         ("data", f"{first['split']} split, {first['examples']:,} examples{windows}"),
         *([("classes", chosen)] if chosen else []),

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from lmc_core.cli.output import facts, print_json, table
+from lmc_core.cli.output import facts, noted, print_json, table
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -97,6 +97,7 @@ def show(reference: str, as_json: bool) -> None:
         ("task", content["task"] or "not said by a card"),
         *[(split, score_words(score)) for split, score in content["scores"].items()],
         ("digest", content["digest"]),
+        *noted(content["notes"]),
     ]
     print(facts(pairs))
     print()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,24 @@ def facts(pairs: Sequence[tuple[str, str]]) -> str:
     """Lay out names and values, one pair a line."""
     width = max(len(name) for name, _ in pairs)
     return "\n".join(f"{name.ljust(width)}  {value}" for name, value in pairs)
+
+
+def notes(result: Mapping[str, Any], references: Sequence[str]) -> list[str]:
+    """What a person should know beside the numbers: files that disagree, models that hold the same.
+
+    Args:
+        result: of some models.
+        references: of them, as they were asked for now.
+    """
+    from lmc_core.models.load import file_notes
+    from lmc_core.models.sameness import sentences
+
+    return [*(note for reference in dict.fromkeys(references) for note in file_notes(reference)), *sentences(result)]
+
+
+def noted(said: Sequence[str]) -> list[tuple[str, str]]:
+    """Notes as `facts` takes them."""
+    return [("note", sentence) for sentence in said]
 
 
 def check_target(path: Path | None, option: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from lmc_core.figures.merge_rows import MARK, Result, best_row, height_words, kept_words, merged_rows, short_unit, shown
 from lmc_core.figures.numbers import estimate, number
 from lmc_core.figures.words import classes_sentence, version_sentence
+from lmc_core.models.sameness import sentences as same_weights
 
 BINS = 15
 
@@ -29,6 +30,7 @@ def merge_caption(results: Sequence[Result], task: str) -> str:
         f"One model made of {models_sentence(results)}, on the {first['split']} split of {task} ({examples:,} examples), "
         f"in the frames: {frames}.",
         "Bars are one standard error over examples; the band spans the single models.",
+        *same_weights(first),
     ]
     weights = first["weights"]
     if max(weights) - min(weights) > 1e-9:

@@ -7,6 +7,7 @@ from typing import Any
 
 from lmc_core.figures import equivariance_data
 from lmc_core.figures.numbers import estimate, number
+from lmc_core.models.sameness import sentences as same_weights
 from lmc_core.symmetry.spaces import PLANES
 
 Result = Mapping[str, Any]
@@ -128,6 +129,7 @@ def barrier_caption(results: Sequence[Result], labels: Sequence[str] | None = No
         "The barrier is the largest excess of the loss over the chord between the end losses (dashed), "
         "\u00b1 one standard error over examples; bands show one standard error.",
     ]
+    sentences += dict.fromkeys(said for result in results for said in same_weights(result))
     for name, result in zip(names, results, strict=True):
         how = "no alignment"
         if result.get("method", "none") != "none":

@@ -43,11 +43,13 @@ class Weights:
         files: of the weights, in order.
         index: the index's file, if there are shards.
         placed: parameter -> name of its file, as the index says; empty without one.
+        beside: an index with shards of its own that lies beside a single file and is passed over; see `passed_over`.
     """
 
     files: tuple[Path, ...]
     index: Path | None = None
     placed: Mapping[str, str] = field(default_factory=dict)
+    beside: Path | None = None
 
     @property
     def pickled(self) -> bool:
@@ -101,9 +103,10 @@ def find_weights(folder: Path, allow_pickle: bool = False) -> Weights:
         if single == PICKLE_SINGLE and not allow_pickle:
             break
         if (folder / single).is_file():
-            return Weights((folder / single,))
+            beside = folder / index
+            return Weights((folder / single,), beside=beside if beside.is_file() else None)
         if (folder / index).is_file():
-            return _sharded(folder / index)
+            return sharded(folder / index)
     found = _pickles(folder)
     if allow_pickle and len(found) == 1:
         return Weights((found[0],))
@@ -131,7 +134,12 @@ def read_json(path: Path, limit: int = CONFIG_BYTES) -> dict[str, Any]:
     return content
 
 
-def _sharded(index: Path) -> Weights:
+def sharded(index: Path) -> Weights:
+    """The files that an index names.
+
+    Raises:
+        BadCheckpoint: if one is missing, or the index is damaged.
+    """
     placed = read_json(index, INDEX_BYTES).get("weight_map")
     where = f"{index.parent.name}/{index.name}"
     if not isinstance(placed, dict) or not placed:

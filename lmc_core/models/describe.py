@@ -42,6 +42,7 @@ def describe(reference: str, **loading: Any) -> dict[str, Any]:
         "seed": model.card.get("seed"),
         "scores": model.card.get("scores", {}),
         "digest": model.digest,
+        "notes": list(model.notes),
         "spaces": spaces(model.layout),
         "kinds": kinds(model.layout),
         "dimension": {"total": sum(counts.values()), "of": counts},

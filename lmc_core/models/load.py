@@ -17,11 +17,12 @@ from torch import Tensor
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models import hf
 from lmc_core.models.blame import blame
-from lmc_core.models.checkpoint_files import Weights, find_weights, read_json
+from lmc_core.models.checkpoint_files import Weights, find_weights, read_json, sharded
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.family import Family
 from lmc_core.models.model import Model
 from lmc_core.models.old_configs import completed, without_pooler
+from lmc_core.models.passed_over import notes_on
 from lmc_core.models.plausible import require_depth, require_plausible, require_types
 from lmc_core.models.references import REPOSITORY, Reference, clip, parse
 from lmc_core.models.safetensors_file import quantised
@@ -89,16 +90,28 @@ def full_reference(reference: str | Path) -> str:
 
 
 def files_of(reference: str | Path) -> list[Path]:
-    """The files a model is read from, as far as they are there: configuration, card, index, weights."""
+    """The files that a model and its notes are read from, as far as they are there: configuration, card, index, weights."""
     found = _parsed(reference)
     folder = _folder(found)
     files = [folder / "config.json", folder / "card.json"]
     try:
         weights = find_weights(folder, found.allow_pickle)
         files += [*weights.files, *([weights.index] if weights.index else [])]
+        if weights.beside is not None:  # what is said of a model depends on them
+            files.append(weights.beside)
+            files += sharded(weights.beside).files
     except (BadCheckpoint, OSError):
         pass
     return [path for path in files if path.is_file()]
+
+
+def file_notes(reference: str | Path) -> tuple[str, ...]:
+    """What a person should know of the files of a model, as sentences, without loading it; its `notes` say the same."""
+    found = _parsed(reference)
+    try:
+        return notes_on(find_weights(_folder(found), found.allow_pickle))
+    except (BadCheckpoint, OSError):
+        return ()  # refused where it is loaded
 
 
 def load_folder(folder: Path, name: str | None = None, allow_pickle: bool = False) -> Model:
@@ -115,7 +128,7 @@ def load_folder(folder: Path, name: str | None = None, allow_pickle: bool = Fals
         weights, family, config = _described(folder, name, allow_pickle)
         card = _card(folder)
         state = _read(weights, family, config)
-        return Model(card.get("name") or name, family, config, state, card, folder).check()
+        return Model(card.get("name") or name, family, config, state, card, folder, notes_on(weights)).check()
 
 
 def configuration(reference: str | Path, allow_pickle: bool = False) -> tuple[Family, dict[str, Any]]:

@@ -31,6 +31,7 @@ class Model:
         state: parameters by their names in memory; a tied head is left out.
         card: what is known about it (task, seed, scores), possibly empty.
         folder: it was read from, where its tokenizer or its preparation of images lies; None for a model made in memory.
+        notes: what a person should know of the files it was read from, as sentences.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Model:
     state: Mapping[str, Tensor]
     card: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def layout(self) -> Layout:

@@ -42,11 +42,13 @@ def compute(
         BadInput: if the models are no longer those of the request.
         FunctionChanged: if an alignment moved the outputs by more than rounding.
     """
+    from lmc_core.models.sameness import common_weights
     from lmc_core.paths.curve import curve
     from lmc_core.paths.repair import Repaired
 
     report(0.0, "loading the models")
     (a, b), task, examples = opened(request)
+    same = common_weights((a, b))  # before an alignment writes into them
     first = {"none": 0.0, "weight": 0.2}.get(request.method, 0.9)  # where the progress of measuring begins
     line, pair = line_of(request, (a, b), examples, task, lambda share, words: report(0.02 + (first - 0.02) * share, words))
     begin = perf_counter()
@@ -74,6 +76,7 @@ def compute(
         **curve_facts(found, task.score),
         **pair_facts(pair),
         **size_of((a, b)),
+        "same": same,
         **beside,
         "memory": memory,
         "seconds": seconds,

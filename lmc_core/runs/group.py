@@ -39,10 +39,12 @@ def compute(request: GroupRequest, report: Report = lambda share, words: None) -
         FunctionChanged: if an alignment moved the outputs of a model by more than rounding.
     """
     from lmc_core.matching.group import common_forms
+    from lmc_core.models.sameness import common_weights
     from lmc_core.paths.simplex import losses_at
 
     report(0.0, "loading the models")
     models, task, examples = opened(request)
+    same = common_weights(models)
     first = {"none": 0.0, "reference": 0.4}.get(request.method, 0.85)  # where the progress of measuring begins
     aligned: dict[str, Any] = {
         "function_errors": None, "cycle_error": None, "objective": [], "objective_before": None, "start": None, "found": {}
@@ -75,6 +77,7 @@ def compute(request: GroupRequest, report: Report = lambda share, words: None) -
         **_numbers(weights, losses, correct, len(models), request.resolution, task),
         **aligned,
         **size_of(models),
+        "same": same,
         "memory": memory_of_group(request.models, request.method != "none", request.learn is not None),
         "seconds": seconds,
         **stamped(),

@@ -113,6 +113,7 @@ def facts_of(request: MergeRequest, bench: Bench) -> dict[str, Any]:
         **facts,
         **size_of(bench.placed.models),
         "memory": bench.memory,
+        "same": bench.same,
     }
 
 

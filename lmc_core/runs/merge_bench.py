@@ -37,6 +37,7 @@ class Bench:
         begin: share that was done when measuring began.
         total: forward passes over the examples that are still to come.
         done: of them.
+        same: what the models that are merged hold in common, see `sameness.common_weights`.
     """
 
     request: MergeRequest
@@ -46,6 +47,7 @@ class Bench:
     begin: float
     total: float
     done: float = 0.0
+    same: list[dict[str, Any]] = field(default_factory=list)
     ends: list[list[Measured]] = field(default_factory=list)
 
     @property
@@ -184,10 +186,12 @@ class Bench:
 
 def opened_bench(request: MergeRequest, report: Report) -> Bench:
     """Load the models of a request, bring them into their frame, and count what is to be measured."""
+    from lmc_core.models.sameness import common_weights
     from lmc_core.tasks import task_for
 
     report(0.0, "loading the models")
     models, task, examples = opened(request)
+    same = common_weights(models[: request.count])
     length = request.length or WINDOW
     tasks = [(task, examples)]
     for name in request.also:
@@ -195,7 +199,7 @@ def opened_bench(request: MergeRequest, report: Report) -> Bench:
         tasks.append((other, other.examples(request.split, request.examples, request.seed, length)))
     first = 0.02 if request.method == "none" else 0.25 if request.learn is None else 0.8
     placed = placed_group(request, models, examples, task, lambda share, words: report(0.02 + (first - 0.02) * share, words))
-    return Bench(request, placed, tasks, report, first, passes(request, len(examples)))
+    return Bench(request, placed, tasks, report, first, passes(request, len(examples)), same=same)
 
 
 def passes(request: MergeRequest, examples: int) -> float:

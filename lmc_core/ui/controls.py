@@ -56,7 +56,14 @@ def choose_pair(known: Mapping[str, dict[str, Any]], key: str) -> tuple[dict[str
         "Model B, at \u03bb = 1", names, key=f"{key}_b", format_func=label, help="It is moved into the coordinates of A."
     )
     add_model(key)
+    show_notes([known[a], known[b]])
     return known[a], known[b]
+
+
+def show_notes(rows: Sequence[Row]) -> None:
+    """Say what a person should know of the files of some models."""
+    for note in dict.fromkeys(note for row in rows for note in row.get("notes", ())):
+        st.warning(says.sentence(note), icon=":material/warning:")
 
 
 def add_model(key: str) -> None:

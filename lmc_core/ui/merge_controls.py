@@ -11,7 +11,7 @@ import streamlit as st
 from lmc_core.merging.methods import MERGES
 from lmc_core.merging.soup import CRITERIA
 from lmc_core.runs.merge_frames import FRAMES
-from lmc_core.ui import address, catalogue
+from lmc_core.ui import address, catalogue, controls
 
 Row = Mapping[str, Any]
 FIRST = "vit-fashion-s0"
@@ -103,6 +103,7 @@ def choose_models(known: Mapping[str, Row], key: str) -> list[str]:
     others = len(known) - len(options)
     if others:
         st.caption(f"{others} others are of another family or size, which leaves nothing to average with these.")
+    controls.show_notes([known[each] for each in chosen])
     return list(chosen)
 
 

@@ -106,6 +106,7 @@ def _row(reference: str, content: tuple[str, ...]) -> Mapping[str, Any]:
         "sizes": sizes,
         "scores": model.card.get("scores", {}),
         "digest": model.digest,
+        "notes": list(model.notes),
     }
 
 
