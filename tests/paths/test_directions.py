@@ -57,6 +57,13 @@ def test_the_seed_decides() -> None:
     assert not torch.equal(one.first[name], other.first[name]) and not torch.equal(one.first[name], one.second[name])
 
 
+def test_the_order_in_which_a_checkpoint_is_stored_does_not_matter() -> None:
+    model = tiny("gpt2", 0)
+    turned = model.with_state(dict(reversed(model.state.items())))
+    one, other = (filter_normalised(each, torch.Generator().manual_seed(0)) for each in (model, turned))
+    assert all(torch.equal(one[name], other[name]) for name in model.state)
+
+
 def test_the_plane_is_spanned_by_the_directions() -> None:
     model = tiny("gpt2", 0)
     plane = random_plane(model, 5)

@@ -9,7 +9,7 @@ import torch
 
 from lmc_core.errors import BadInput
 from lmc_core.matching.weight import match_weights
-from lmc_core.paths.orders import ALL, all_orders, every_order, order_of
+from lmc_core.paths.orders import ALL, Orders, all_orders, every_order, order_of
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.elements import Permutation
 from lmc_core.symmetry.spaces import permutations_only
@@ -80,3 +80,12 @@ def test_networks_without_experts_are_refused() -> None:
     inputs = random_inputs(model)
     with pytest.raises(BadInput, match="no experts"):
         every_order(model, model, Alignment.of(model.layout.spaces), {}, Examples(inputs, inputs))
+
+
+def test_the_rank_counts_the_orders_that_are_better_and_not_itself() -> None:
+    losses = torch.tensor([[2.0, 4.0], [1.0, 3.0], [0.0, 8.0], [2.0, 4.0]])
+    ends = torch.tensor([1.0, 2.0])
+    numbers = torch.arange(4)[:, None]
+    found = [Orders("experts.0", numbers, losses, ends, 0, at) for at in (0, 1, 2, 3, None)]
+    assert found[0].excess.tolist() == [1.5, 0.5, 2.5, 1.5]
+    assert [each.rank for each in found] == [1, 0, 3, 1, None]
