@@ -72,6 +72,13 @@ def test_the_key_holds_what_an_alignment_depends_on_and_no_more(request_of) -> N
     assert len({alignment_key(each) for each in [plain, *others]}) == len(others) + 1
 
 
+def test_what_a_method_that_learns_sees_is_part_of_the_key_and_of_others_is_not(request_of) -> None:
+    learned, plain = request_of(method="learned", settings={"steps": 2}), request_of()
+    for change in ({"length": 8}, {"learn_data": "0" * 64}):
+        assert alignment_key(replace(learned, **change)) != alignment_key(learned)
+        assert alignment_key(replace(plain, **change)) == alignment_key(plain)
+
+
 def test_what_was_learned_of_a_temperature_leaves_the_alignment_alone(request_of) -> None:
     assert alignment_key(request_of(temperature=True)) == alignment_key(request_of())
 

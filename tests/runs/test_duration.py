@@ -19,10 +19,10 @@ from lmc_core.runs.layers import LayersRequest
 from lmc_core.runs.merge import MergeRequest
 from lmc_core.runs.orders import OrdersRequest
 from lmc_core.runs.plane import PlaneRequest
-from lmc_core.runs.request import BarrierRequest, ModelsRequest
+from lmc_core.runs.request import BarrierRequest, GroupRequest, ModelsRequest
 from lmc_core.runs.store import Store
 from lmc_core.runs.unfinished import Unfinished
-from lmc_core.runs.workload import Facts, measuring, structure_of
+from lmc_core.runs.workload import Facts, aligning, measuring, structure_of
 
 SIZE = 1000  # parameters
 
@@ -102,6 +102,27 @@ def test_another_kind_or_size_gives_the_pace_and_is_not_called_measured(begun):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(workload, "structure_of", lambda references, draws=0: (large, 9, 54))
         assert expected(begun, asked()) == spans(1000.0, False)
+
+
+def test_a_larger_model_does_not_tell_how_long_a_small_one_takes(store):
+    put(store, asked(examples=100), evaluate=7.0, parameters=100 * SIZE)
+    assert expected(store, asked()) == spans(7.0 / 100 / 2, False)  # by its pace, and so not measured
+
+
+def test_the_newest_runs_tell(store):
+    for number in range(6):
+        put(store, asked(examples=100, digests=("old", str(number))), evaluate=2000.0)
+    for number in range(5):
+        put(store, asked(examples=100, digests=("new", str(number))), evaluate=20.0)
+    assert expected(store, asked()) == spans(10.0, True)
+
+
+def test_several_models_are_matched_pair_by_pair():
+    four = tuple("abcd")
+    group = asked(GroupRequest, models=four, names=four, digests=four, method="reference")
+    assert list(aligning(group, Facts(SIZE, 50)).values()) == [6 * SIZE]
+    onto_one = list(aligning(asked(method="weight"), Facts(SIZE, 50)).values())
+    assert onto_one == [SIZE] and aligning(asked(), Facts(SIZE, 50)) == {}
 
 
 def test_models_that_differ_in_the_seed_alone_count_first(begun):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lmc_core.figures.layers import layers_caption, layers_figure
 from lmc_core.runs.ask import make_request
 from lmc_core.runs.computations import COMPUTE, REQUESTS, obtain, request_from_json
-from lmc_core.runs.layers import LayersRequest
+from lmc_core.runs.layers import LayersRequest, compute
 from lmc_core.runs.store import Store
 
 WORDS = {"task": "plays", "examples": 6, "device": "cpu", "length": 16}
@@ -33,6 +34,15 @@ def test_results_of_a_setting_share_its_alignment(results: list[dict], tiny_gpt2
     obtain(barrier, lambda share, words: None, Store())
     assert len(list(home.glob("aligned/*"))) == 1  # aligned once for both
     assert LayersRequest.of(barrier).key == LayersRequest.of(make_request(a, b, method="weight", **WORDS)).key != barrier.key
+
+
+def test_costs_are_those_of_the_arrays(tiny_gpt2_pair: tuple[Path, Path]) -> None:
+    result, arrays = compute(LayersRequest.of(make_request(*map(str, tiny_gpt2_pair), method="none", **WORDS)))
+    for name, field in (("half", "cost"), ("swapped", "swap")):
+        above = arrays[name].astype(np.float64) - arrays["own"]
+        assert result[field] == pytest.approx(above.mean(1).tolist(), abs=1e-6)
+        assert result[f"{field}_stderr"] == pytest.approx((above.std(1, ddof=1) / above.shape[1] ** 0.5).tolist(), abs=1e-6)
+    assert not np.allclose(arrays["half"], arrays["swapped"], atol=1e-3)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark", "paper"])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,17 @@ def test_one_holder_at_a_time(tmp_path: Path) -> None:
     assert second.acquire()
     assert holder(path) == "second"
     second.release()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="shared locks are those of Unix")
+def test_two_who_ask_at_once_do_not_take_each_other_for_the_holder(tmp_path: Path) -> None:
+    import fcntl
+
+    path = tmp_path / "x.lock"
+    path.write_text("left by an earlier holder")
+    with path.open() as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH | fcntl.LOCK_NB)  # as `holder` does for a moment
+        assert holder(path) is None
 
 
 def test_a_removed_file_is_no_lock(tmp_path: Path) -> None:

@@ -14,6 +14,11 @@ from lmc_core.runs.ask import make_request, memory_of
 MEDIUM = GPT2.config({"model_type": "gpt2", "n_embd": 1024, "n_layer": 24, "n_head": 16})
 
 
+def test_the_peak_is_the_larger_of_aligning_and_measuring() -> None:
+    assert memory.Memory(weights=2, align=5, measure=7).peak == 7
+    assert memory.Memory(weights=2, align=9, measure=7).peak == 9
+
+
 def test_large_models_are_held_once() -> None:
     """Weights of both in float32, heads of their own, a layer in float64; no copies."""
     weights = 2 * 4 * 354_823_168

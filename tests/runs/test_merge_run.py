@@ -21,7 +21,7 @@ from lmc_core.runs import aligned_group
 from lmc_core.runs.ask_merge import make_merge_requests, saving
 from lmc_core.runs.computations import request_from_json
 from lmc_core.runs.executors import Inline
-from lmc_core.runs.merge import compute, mixtures
+from lmc_core.runs.merge import compute, lines_of, mixtures
 from lmc_core.runs.merge_frames import FRAMES, frame_of
 from lmc_core.tasks import get_task
 from tests import tiny
@@ -96,6 +96,15 @@ def test_points_on_lines_are_in_order_and_none_twice() -> None:
     assert len(rows) == 4 + 6 * 3 + 1 and torch.allclose(rows.sum(1), torch.ones(len(rows), dtype=torch.float64))
     assert len(mixtures(3, 3, 4)) == 3 + 9 + 3 + 1  # the edges of this grid are on the lines
     assert len(mixtures(2, 1, None)) == 3  # the middle of two is their centre
+
+
+def test_the_place_of_a_barrier_is_seen_from_either_end() -> None:
+    weights = mixtures(2, 3, None)
+    height = {0.0: 1.0, 0.25: 3.0, 0.5: 2.0, 0.75: 1.5, 1.0: 1.0}  # by the weight of the second model
+    losses = torch.tensor([[height[float(row[1])]] * 4 for row in weights])
+    found = lines_of(weights, losses, 2)
+    assert found["barrier"][0][1] == found["barrier"][1][0] == pytest.approx(2.0)
+    assert found["at"] == [[None, 0.25], [0.75, None]]
 
 
 def test_a_frame_is_kept_and_shared(three: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,6 +63,9 @@ def test_a_result_is_plain_and_its_curves_are_those_of_its_arrays(folders: tuple
     assert first["there"] == len(first["orders"]) == 6 and result["fans"][2]["there"] == 36
     assert first["orders"][first["named"]["gram"]] == [result["mixtures"][0]["orders"]["gram"]]
     assert np.isclose(result["plain"]["loss"][0], first["loss"][0][0], atol=1e-4)  # the ends are the models themselves
+    ends = result["plain"]["loss"][0], result["plain"]["loss"][-1]
+    assert abs(ends[0] - ends[1]) > 1e-3  # so that the chord has a direction
+    assert np.allclose(result["chord"], [(1 - x) * ends[0] + x * ends[1] for x in result["lam"]])
     assert 0 <= result["function_error"] < 1e-4
     assert [share for share, _ in said] == sorted(share for share, _ in said) and said[-1][0] == 1.0
 
