@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from lmc_core.intervals.errors import stderr
 from lmc_core.models.model import Model
 from lmc_core.paths.curve import Forward, batch_size
 from lmc_core.paths.line import in_single
@@ -32,11 +33,13 @@ class Measured:
         losses: of each example in nats, float32 `[examples]`.
         correct: share predicted correctly, same shape.
         calibration: of the confidences.
+        groups: which examples belong together, int64 `[examples]`; None where each stands for itself.
     """
 
     losses: Tensor
     correct: Tensor
     calibration: Calibration
+    groups: Tensor | None = None
 
     def numbers(self, score: str) -> dict[str, Any]:
         """Means with standard errors over examples, as plain values.
@@ -44,10 +47,10 @@ class Measured:
         Args:
             score: ``accuracy`` or ``perplexity``, that of the task.
         """
-        loss, error = mean_and_error(self.losses)
+        loss, error = mean_and_error(self.losses, self.groups)
         found: dict[str, Any] = {"loss": loss, "loss_stderr": error}
         if score == "accuracy":
-            found["accuracy"], found["accuracy_stderr"] = mean_and_error(self.correct)
+            found["accuracy"], found["accuracy_stderr"] = mean_and_error(self.correct, self.groups)
         else:  # the error of exp(x) to first order
             found["perplexity"] = math.exp(min(loss, 700.0))
             found["perplexity_stderr"] = error * found["perplexity"]
@@ -58,9 +61,9 @@ class Measured:
         }
 
 
-def mean_and_error(values: Tensor) -> tuple[float, float]:
-    """The mean of `[n]` values and its standard error."""
-    return float(values.double().mean()), float(values.double().std() / len(values) ** 0.5)
+def mean_and_error(values: Tensor, groups: Tensor | None = None) -> tuple[float, float]:
+    """The mean of `[n]` values and its standard error; `groups` says which of them belong together."""
+    return float(values.double().mean()), float(stderr(values, groups))
 
 
 @torch.no_grad()
@@ -96,7 +99,7 @@ def measure(
         done += len(batch)
         progress(done / len(examples))
     values = torch.cat(found, 1)
-    return Measured(values[0], values[1], Calibration(torch.cat(sums)))
+    return Measured(values[0], values[1], Calibration(torch.cat(sums)), examples.groups)
 
 
 def _votes(logits: Sequence[Tensor], weights: Sequence[float]) -> Tensor:

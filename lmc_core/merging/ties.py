@@ -10,10 +10,11 @@
 With equal weights this is the paper's. From the mean of two models in place of an ancestor, everything is in conflict and the
 result is that mean.
 
-What is zero in exact arithmetic is not in floating point, and the sign of what is left would elect one of the models. With M the
-largest |theta_k| or |theta_0| of an entry and eps that of float64: each of the n - 1 steps of the mean theta_0 errs by at most
-2 eps M, each difference tau_k by eps M, and their weighted sum by n eps M more. So `SLACK` n eps M bounds the residue; a change that
-bf16 or float32 can store is 10^8 times larger. Magnitudes that are equal up to it are trimmed or kept together.
+What is zero in exact arithmetic is not in floating point, and the sign of what is left would elect one of the models.
+With M the largest |theta_k| or |theta_0| of an entry and eps that of float64: each of the n - 1 steps of the mean
+theta_0 errs by at most 2 eps M, each difference tau_k by eps M, and their weighted sum by n eps M more. So `SLACK` n
+eps M bounds the residue; a change that bf16 or float32 can store is some 10^7 times larger. Magnitudes that are equal up to
+it are trimmed or kept together.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ import torch
 from torch import Tensor
 
 from lmc_core.merging.ingredients import Ingredients, Merged, require_finite, require_share
-
 
 SLACK = 4  # rounding of n models, in units of n eps max |theta|
 

@@ -5,15 +5,20 @@
 
 At both ends the excess is 0 by definition, so they do not count. If the whole interior lies below the chord, the barrier is
 the excess at the deepest point, a negative number: the largest one would only tell how close to an end the first point is.
+
+The largest of many noisy values is positive even where the barrier is zero; `lmc_core.intervals` has a band for the whole curve
+and the value at the maximum without that bias.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput
+from lmc_core.intervals.errors import stderr
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,8 @@ class Barrier:
 
     Attributes:
         value: in nats; negative for a path below its chord.
-        stderr: standard error over examples of the excess at `lam`, in nats. It does not count the choice of `lam`.
+        stderr: standard error of the excess at `lam` over examples, or groups of them, in nats. It does not count the choice
+            of `lam`.
         lam: where on the path.
         index: which point of the curve.
     """
@@ -52,22 +58,31 @@ def excess(lam: Tensor, losses: Tensor) -> Tensor:
     return losses - ((1 - weight) * losses[:1] + weight * losses[-1:])
 
 
-def barrier(lam: Tensor, losses: Tensor) -> Barrier:
+def place(mean: Tensor) -> Tensor:
+    """Which point of a curve its barrier is at.
+
+    Args:
+        mean: the mean excess at each point, `[..., points]`; the first and the last do not count.
+
+    Returns:
+        int64 `[...]`.
+    """
+    inner = mean[..., 1:-1]
+    return 1 + torch.where(inner.amax(-1) <= 0, inner.argmin(-1), inner.argmax(-1))
+
+
+def barrier(lam: Tensor, losses: Tensor, groups: Tensor | None = None) -> Barrier:
     """The barrier of a curve given by the losses of the same examples at every point.
 
     Args:
         lam: the points, `[points]`.
         losses: in nats, `[points, examples]`, at least two examples.
+        groups: which examples belong together, `[examples]`; None for none.
 
     Raises:
         BadInput: if the points do not run from 0 to 1, or there are fewer than two examples.
     """
-    if losses.shape[1] < 2:
-        raise BadInput("At least 2 examples are needed for a standard error.")
     above = excess(lam, losses)
-    mean = above.mean(1)[1:-1]
-    index = int(mean.argmax()) + 1
-    if float(mean.max()) <= 0:
-        index = int(mean.argmin()) + 1
+    index = int(place(above.mean(1)))
     row = above[index]
-    return Barrier(float(row.mean()), float(row.std() / len(row) ** 0.5), float(lam[index]), index)
+    return Barrier(float(row.mean()), float(stderr(row, groups)), float(lam[index]), index)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from lmc_core.errors import BadInput
+from lmc_core.intervals.errors import stderr
 from lmc_core.models.model import Model
 from lmc_core.paths.barrier import Barrier, barrier
 from lmc_core.paths.line import Path, in_single
@@ -34,11 +35,13 @@ class Curve:
         lam: the points, increasing from 0 to 1, float64 `[points]`.
         losses: loss of each example at each point in nats, float32 `[points, examples]`.
         correct: share predicted correctly, same shape.
+        groups: which examples belong together, int64 `[examples]`; None where each stands for itself.
     """
 
     lam: Tensor
     losses: Tensor
     correct: Tensor
+    groups: Tensor | None = None
 
     @property
     def mean(self) -> Tensor:
@@ -47,13 +50,13 @@ class Curve:
 
     @property
     def stderr(self) -> Tensor:
-        """Standard error of the mean loss over examples in nats, float64 `[points]`."""
-        return self.losses.double().std(1) / self.losses.shape[1] ** 0.5
+        """Standard error of the mean loss over examples, or groups of them, in nats, float64 `[points]`."""
+        return stderr(self.losses, self.groups)
 
     @property
     def barrier(self) -> Barrier:
         """The barrier of the curve."""
-        return barrier(self.lam, self.losses)
+        return barrier(self.lam, self.losses, self.groups)
 
     def merged(self, other: Curve) -> Curve:
         """Both curves' points, in order."""
@@ -63,6 +66,7 @@ class Curve:
             lam[order],
             torch.cat([self.losses, other.losses])[order],
             torch.cat([self.correct, other.correct])[order],
+            self.groups,
         )
 
 
@@ -154,7 +158,8 @@ def measure(
 
         chosen = None if temperatures is None else temperatures[start : start + together]
         parts.append(evaluate(path.a, states, examples, device, tell, chosen))
-    return Curve(lam, *(torch.cat(each) for each in zip(*parts, strict=True)))
+    losses, correct = (torch.cat(each) for each in zip(*parts, strict=True))
+    return Curve(lam, losses, correct, examples.groups)
 
 
 def curve(

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput
+from lmc_core.intervals.errors import stderr
 from lmc_core.paths.curve import HELD, evaluate
 from lmc_core.paths.plane import Plane
 from lmc_core.tasks import Examples
@@ -176,7 +177,7 @@ def measure_grid(
         losses, correct = (each.double() for each in evaluate(plane.origin, states, examples, device, tell))
         rows, columns = (list(each) for each in zip(*part, strict=True))
         surface.loss[rows, columns] = losses.mean(1)
-        surface.stderr[rows, columns] = losses.std(1) / losses.shape[1] ** 0.5
+        surface.stderr[rows, columns] = stderr(losses, examples.groups)
         surface.correct[rows, columns] = correct.mean(1)
         keep(surface)
     return surface

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lmc_core.intervals.errors import stderr
 from lmc_core.paths.curve import HELD, evaluate
 from lmc_core.paths.line import Line
 from lmc_core.symmetry.layout import Layout
@@ -79,17 +80,19 @@ class PartCosts:
         own: loss of each example under A in nats, float32 `[examples]`.
         half: the same with a part half way, `[parts, examples]`.
         swapped: the same with a part of B in place of A's, `[parts, examples]`.
+        groups: which examples belong together, int64 `[examples]`; None where each stands for itself.
     """
 
     parts: tuple[Part, ...]
     own: Tensor
     half: Tensor
     swapped: Tensor
+    groups: Tensor | None = None
 
     def above(self, losses: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard error over examples of losses above A's own, float64 `[parts]` in nats."""
         found = losses.double() - self.own.double()
-        return found.mean(1), found.std(1) / found.shape[1] ** 0.5
+        return found.mean(1), stderr(found, self.groups)
 
 
 def part_state(line: Line, part: Part, lam: float) -> Mapping[str, Tensor]:
@@ -126,7 +129,7 @@ def part_costs(
 
         rows.append(evaluate(model, states, examples, device, tell)[0])
     losses = torch.cat(rows)
-    return PartCosts(tuple(parts), losses[0], losses[1::2], losses[2::2])
+    return PartCosts(tuple(parts), losses[0], losses[1::2], losses[2::2], examples.groups)
 
 
 def _differ(line: Line, part: Part) -> bool:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput, Incompatible
+from lmc_core.intervals.errors import stderr
 from lmc_core.models.model import Model
 from lmc_core.paths.curve import HELD, evaluate
 from lmc_core.paths.line import in_single
@@ -93,11 +94,13 @@ class Simplex:
         weights: barycentric, float64 `[points, 3]`; corners and centre are among them.
         losses: loss of each example at each point in nats, float32 `[points, examples]`.
         correct: share predicted correctly, same shape.
+        groups: which examples belong together, int64 `[examples]`; None where each stands for itself.
     """
 
     weights: Tensor
     losses: Tensor
     correct: Tensor
+    groups: Tensor | None = None
 
     @property
     def corners(self) -> Tensor:
@@ -122,8 +125,8 @@ class Simplex:
 
     @property
     def stderr(self) -> Tensor:
-        """Standard error of the mean excess over examples in nats, float64 `[points]`."""
-        return self.excess.std(1) / self.losses.shape[1] ** 0.5
+        """Standard error of the mean excess over examples, or groups of them, in nats, float64 `[points]`."""
+        return stderr(self.excess, self.groups)
 
     @property
     def top(self) -> int:
@@ -168,7 +171,8 @@ def measure_simplex(
         raise BadInput(f"A simplex is drawn for three models; {len(models)} came.")
     weights = grid(resolution)
     require_alike(models)
-    return Simplex(weights, *losses_at(models, weights, examples, device, progress))
+    losses, correct = losses_at(models, weights, examples, device, progress)
+    return Simplex(weights, losses, correct, examples.groups)
 
 
 def losses_at(

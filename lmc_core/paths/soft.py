@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lmc_core.intervals.errors import stderr
 from lmc_core.matching.pair import AlignedPair, align_pair
 from lmc_core.matching.soft import SoftSettings
 from lmc_core.models.model import Model
@@ -44,6 +45,11 @@ class TrueEnds:
     own: float
 
 
+def place_to_soft_end(mean: Tensor) -> Tensor:
+    """Which point of a line to a soft end its barrier is at: the largest mean excess `[..., points]` but for the first."""
+    return 1 + mean[..., 1:].argmax(-1)
+
+
 def against_true_ends(found: Curve, own: Tensor) -> TrueEnds:
     """Compare a line from A to a soft end of B with what A and B lose themselves.
 
@@ -54,10 +60,9 @@ def against_true_ends(found: Curve, own: Tensor) -> TrueEnds:
     weight, losses, own = found.lam.double()[:, None], found.losses.double(), own.double()
     chord = (1 - weight) * losses[:1] + weight * own
     above = losses - chord
-    mean = above.mean(1)[1:]
-    index = int(mean.argmax()) + 1
+    index = int(place_to_soft_end(above.mean(1)))
     row = above[index]
-    barrier = Barrier(float(row.mean()), float(row.std() / len(row) ** 0.5), float(found.lam[index]), index)
+    barrier = Barrier(float(row.mean()), float(stderr(row, found.groups)), float(found.lam[index]), index)
     return TrueEnds(chord.mean(1), above, barrier, float(own.mean()))
 
 

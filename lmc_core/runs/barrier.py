@@ -8,10 +8,11 @@ from dataclasses import asdict
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from lmc_core.runs.above_chord import SINGLE, above_chord, crossfitted, drop_facts
 from lmc_core.runs.aligned import line_of
 from lmc_core.runs.ask import memory_of
 from lmc_core.runs.further import at_best_temperature, routes
-from lmc_core.runs.opened import asked, learning_from, opened, size_of, stamped
+from lmc_core.runs.opened import asked, grouped, learning_from, opened, size_of, stamped
 from lmc_core.runs.request import BarrierRequest
 from lmc_core.runs.softened import soft_facts
 
@@ -36,7 +37,8 @@ def compute(
         report: called with the share done and a few words; may raise `Cancelled`.
 
     Returns:
-        The result as plain JSON values, and the arrays ``losses`` (nats, `[points, examples]`) and ``correct``.
+        The result as plain JSON values, and the arrays ``losses`` (nats, `[points, examples]`), ``correct`` and, where examples
+        belong together, ``groups``.
 
     Raises:
         BadInput: if the models are no longer those of the request.
@@ -70,7 +72,7 @@ def compute(
         train = learning.train.first(STATISTICS)
         beside["tempered"] = at_best_temperature(path, found, train, examples, request.device, report)
     memory = memory_of(request.models, request.points, request.method != "none", request.learn is not None).peak
-    arrays = {"losses": found.losses.numpy(), "correct": found.correct.numpy()}
+    arrays = {"losses": found.losses.numpy(), "correct": found.correct.numpy(), **grouped(examples)}
     return {
         **asked(request, task, found.losses.shape[1]),
         **curve_facts(found, task.score),
@@ -104,13 +106,17 @@ def pair_facts(pair: AlignedPair | None) -> dict[str, Any]:
 def curve_facts(found: Curve, score: str) -> dict[str, Any]:
     """The entries of a result that are its curve: losses, chord, excess, score, barrier, and the area above the chord.
 
+    ``barrier`` is the largest excess as it is, ``barrier_crossfit`` the same without the bias of having looked for it; the band
+    and ``at_zero`` are those of `above_chord`. Errors are over examples, or the groups of the curve.
+
     Args:
-        found: the curve.
+        found: the curve; one whose groups are not known, as of old results, is taken for one of independent examples.
         score: of the task, ``accuracy`` or ``perplexity``.
     """
     import torch
 
-    from lmc_core.paths.barrier import excess
+    from lmc_core.intervals.errors import stderr
+    from lmc_core.paths.barrier import excess, place
 
     mean, lam = found.mean, found.lam
     above = excess(lam, found.losses)
@@ -127,13 +133,14 @@ def curve_facts(found: Curve, score: str) -> dict[str, Any]:
         "loss": mean.tolist(),
         "loss_stderr": found.stderr.tolist(),
         "chord": chord.tolist(),
-        "excess": above.mean(1).tolist(),
-        "excess_stderr": (above.std(1) / above.shape[1] ** 0.5).tolist(),
+        **above_chord(lam, above, found.groups, SINGLE * float(mean.abs().max())),
         score: scores,
         "barrier": top.value,
         "barrier_stderr": top.stderr,
         "barrier_lam": top.lam,
+        **crossfitted(above, found.groups, place, "barrier"),
+        **(drop_facts(found) if score == "accuracy" else {}),
         "area": float(areas.mean()),
-        "area_stderr": float(areas.std() / len(areas) ** 0.5),
+        "area_stderr": float(stderr(areas, found.groups)),
         "midpoint_loss": float(mean[middle]),
     }

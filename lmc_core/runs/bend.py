@@ -88,7 +88,7 @@ def compute(request: BendRequest, report: Report = lambda share, words: None) ->
     from lmc_core.paths.curve import measure
     from lmc_core.paths.line import Line, Path
     from lmc_core.paths.plane import Plane
-    from lmc_core.runs.opened import asked, opened, size_of, stamped
+    from lmc_core.runs.opened import asked, grouped, opened, size_of, stamped
     from lmc_core.runs.planes import ends_of
 
     report(0.0, "loading the models")
@@ -126,13 +126,14 @@ def compute(request: BendRequest, report: Report = lambda share, words: None) ->
         "function_error": ends.function_error,
         "seconds": seconds,
         **stamped(),
-    }, {f"losses.{name}": curve.losses.numpy() for name, curve in curves.items()}
+    }, {**{f"losses.{name}": curve.losses.numpy() for name, curve in curves.items()}, **grouped(examples)}
 
 
 def _listed(name: str, curve: Curve, task: Task, path: Any, plane: Any, training: dict[str, Any] | None) -> dict[str, Any]:
     """One path as plain JSON values, as a barrier's result has them; with where its bend is in the plane of A, B, aligned B."""
     import math
 
+    from lmc_core.intervals.errors import stderr
     from lmc_core.paths.barrier import excess
 
     above, mean, top = excess(curve.lam, curve.losses), curve.mean, curve.barrier
@@ -147,7 +148,7 @@ def _listed(name: str, curve: Curve, task: Task, path: Any, plane: Any, training
         "loss_stderr": curve.stderr.tolist(),
         "chord": ((1 - curve.lam) * mean[0] + curve.lam * mean[-1]).tolist(),
         "excess": above.mean(1).tolist(),
-        "excess_stderr": (above.std(1) / above.shape[1] ** 0.5).tolist(),
+        "excess_stderr": stderr(above, curve.groups).tolist(),
         task.score: score,
         "barrier": top.value,
         "barrier_stderr": top.stderr,

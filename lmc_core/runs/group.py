@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from lmc_core.runs.ask_group import memory_of_group
-from lmc_core.runs.opened import CHECKED, asked, learning_from, opened, seen_rows, size_of, stamped
+from lmc_core.runs.opened import CHECKED, asked, grouped, learning_from, opened, seen_rows, size_of, stamped
 from lmc_core.runs.request import GroupRequest
 
 if TYPE_CHECKING:
@@ -71,10 +71,10 @@ def compute(request: GroupRequest, report: Report = lambda share, words: None) -
 
     losses, correct = losses_at(placed, weights, examples, request.device, tell)
     seconds["evaluate"] = perf_counter() - begin
-    arrays = {"losses": losses.numpy(), "correct": correct.numpy(), "weights": weights.numpy()}
+    arrays = {"losses": losses.numpy(), "correct": correct.numpy(), "weights": weights.numpy(), **grouped(examples)}
     return {
         **asked(request, task, len(examples)),
-        **_numbers(weights, losses, correct, len(models), request.resolution, task),
+        **_numbers(weights, losses, correct, len(models), request.resolution, task, examples.groups),
         **aligned,
         **size_of(models),
         "same": same,
@@ -120,23 +120,31 @@ def mixtures(count: int, resolution: int | None) -> Tensor:
     return torch.cat([rows, points[new]])
 
 
-def simplex_of(weights: Tensor, losses: Tensor, correct: Tensor, resolution: int) -> Simplex:
+def simplex_of(weights: Tensor, losses: Tensor, correct: Tensor, resolution: int, groups: Tensor | None) -> Simplex:
     """The points of the grid among all that were measured, in the grid's order."""
     from lmc_core.paths.simplex import Simplex, grid
 
     points = grid(resolution)
     where = (weights[None] - points[:, None]).abs().amax(2).argmin(1)
-    return Simplex(points, losses[where], correct[where])
+    return Simplex(points, losses[where], correct[where], groups)
 
 
 def _numbers(
-    weights: Tensor, losses: Tensor, correct: Tensor, count: int, resolution: int | None, task: Task
+    weights: Tensor,
+    losses: Tensor,
+    correct: Tensor,
+    count: int,
+    resolution: int | None,
+    task: Task,
+    groups: Tensor | None,
 ) -> dict[str, Any]:
     import torch
 
+    from lmc_core.intervals.errors import stderr
+
     values = losses.double()
     excess = values - weights @ values[:count]
-    mean, error = excess.mean(1), excess.std(1) / excess.shape[1] ** 0.5
+    mean, error = excess.mean(1), stderr(excess, groups)
     middles: list[list[float | None]] = [[None] * count for _ in range(count)]
     errors: list[list[float | None]] = [[None] * count for _ in range(count)]
     for number, (i, j) in enumerate(combinations(range(count), 2)):
@@ -157,7 +165,7 @@ def _numbers(
         "simplex": None,
     }
     if resolution is not None:
-        simplex = simplex_of(weights, losses, correct, resolution)
+        simplex = simplex_of(weights, losses, correct, resolution, groups)
         found["simplex"] = {
             "resolution": resolution,
             "weights": simplex.weights.tolist(),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmc_core.runs.merge_bench import Bench, opened_bench
 from lmc_core.runs.merge_frames import frame_of
-from lmc_core.runs.opened import asked, size_of, stamped
+from lmc_core.runs.opened import asked, grouped, size_of, stamped
 from lmc_core.runs.request import ModelsRequest
 
 if TYPE_CHECKING:
@@ -78,14 +78,15 @@ def compute(request: MergeRequest, report: Report = lambda share, words: None) -
     rows = [bench.row(name, dict(settings))[0] for name, settings in request.merges]
     points = mixtures(request.count, request.points, request.resolution)
     losses, correct = bench.losses_at(points)
-    arrays = {"losses": losses.numpy(), "correct": correct.numpy(), "weights": points.numpy()}
+    task, examples = bench.tasks[0]
+    arrays = {"losses": losses.numpy(), "correct": correct.numpy(), "weights": points.numpy(), **grouped(examples)}
     return {
         **facts_of(request, bench),
         "models_rows": models,
         "rows": rows,
-        **centre_of(points, losses, request.count),
-        "lines": lines_of(points, losses, request.count),
-        "simplex": simplex_of(points, losses, correct, request.resolution, bench.tasks[0][0].score),
+        **centre_of(points, losses, request.count, examples.groups),
+        "lines": lines_of(points, losses, request.count, examples.groups),
+        "simplex": simplex_of(points, losses, correct, request.resolution, task.score, examples.groups),
         "seconds": {"align": bench.placed.facts["align_seconds"], "evaluate": perf_counter() - begin},
         **stamped(),
     }, arrays
@@ -143,7 +144,7 @@ def mixtures(count: int, points: int, resolution: int | None) -> Tensor:
     return torch.tensor(list({tuple(round(x, 12) for x in row): row for row in rows}.values()), dtype=torch.float64)
 
 
-def lines_of(weights: Tensor, losses: Tensor, count: int) -> dict[str, Any]:
+def lines_of(weights: Tensor, losses: Tensor, count: int, groups: Tensor | None) -> dict[str, Any]:
     """The barrier between every two models over all points measured on their line, its standard error, and where it is."""
     from lmc_core.paths.barrier import barrier
 
@@ -155,7 +156,7 @@ def lines_of(weights: Tensor, losses: Tensor, count: int) -> dict[str, Any]:
         on = (weights[:, others].abs().sum(1) == 0).nonzero()[:, 0]
         lam = weights[on, j]
         order = lam.argsort()
-        top = barrier(lam[order], losses[on[order]])
+        top = barrier(lam[order], losses[on[order]], groups)
         points.add(len(on))
         for name, value in (("barrier", top.value), ("stderr", top.stderr), ("at", top.lam)):
             found[name][i][j] = value
@@ -163,14 +164,18 @@ def lines_of(weights: Tensor, losses: Tensor, count: int) -> dict[str, Any]:
     return {**found, "points": max(points)}
 
 
-def centre_of(weights: Tensor, losses: Tensor, count: int) -> dict[str, float]:
+def centre_of(weights: Tensor, losses: Tensor, count: int, groups: Tensor | None) -> dict[str, float]:
     """How far the loss of the mean lies above the mean loss of the models, with its standard error."""
+    from lmc_core.intervals.errors import stderr
+
     middle = int((weights - 1 / count).abs().amax(1).argmin())
     above = losses[middle].double() - losses[:count].double().mean(0)
-    return {"centre_excess": float(above.mean()), "centre_stderr": float(above.std() / len(above) ** 0.5)}
+    return {"centre_excess": float(above.mean()), "centre_stderr": float(stderr(above, groups))}
 
 
-def simplex_of(weights: Tensor, losses: Tensor, correct: Tensor, resolution: int | None, score: str) -> dict[str, Any] | None:
+def simplex_of(
+    weights: Tensor, losses: Tensor, correct: Tensor, resolution: int | None, score: str, groups: Tensor | None
+) -> dict[str, Any] | None:
     """Loss, excess and score over the triangle of three models; None for other numbers of them."""
     if resolution is None:
         return None
@@ -178,7 +183,7 @@ def simplex_of(weights: Tensor, losses: Tensor, correct: Tensor, resolution: int
 
     points = grid(resolution)
     where = (weights[None] - points[:, None]).abs().amax(2).argmin(1)
-    simplex = Simplex(points, losses[where], correct[where])
+    simplex = Simplex(points, losses[where], correct[where], groups)
     scores = simplex.correct.double().mean(1) if score == "accuracy" else simplex.mean.clamp(max=700.0).exp()
     return {
         "resolution": resolution,

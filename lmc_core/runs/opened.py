@@ -13,6 +13,8 @@ from lmc_core.runs.request import ModelsRequest
 from lmc_core.runs.warm import load_warm
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from lmc_core.matching.given import Learning
     from lmc_core.models.model import Model
     from lmc_core.tasks import Examples, Task
@@ -66,6 +68,11 @@ def learning_from(request: ModelsRequest, task: Task, name: str | None = None) -
     chosen = task.examples("train", request.learn, request.seed, request.length or WINDOW)
     checkpoint = places.home() / "unfinished" / f"{name or request.key}.pt"
     return Learning.split(chosen, None, request.seed, request.device, checkpoint)
+
+
+def grouped(examples: Examples) -> dict[str, np.ndarray]:
+    """The array ``groups`` that is stored beside losses: which examples belong together; none where each stands for itself."""
+    return {} if examples.groups is None else {"groups": examples.groups.numpy()}
 
 
 def seen_rows(*models: Model) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def compute(request: OrdersRequest, report: Report = lambda share, words: None) 
     from lmc_core.paths.fans import Orders, fans
     from lmc_core.paths.line import Line
     from lmc_core.runs.aligned import aligned_pair
-    from lmc_core.runs.opened import asked, opened, size_of, stamped
+    from lmc_core.runs.opened import asked, grouped, opened, size_of, stamped
     from lmc_core.symmetry.spaces import choose_classes
 
     _require(request)
@@ -90,15 +90,15 @@ def compute(request: OrdersRequest, report: Report = lambda share, words: None) 
         "function_error": pair.function_error,
         "lam": lam.tolist(),
         "chord": [float((1 - x) * ends[0] + x * ends[1]) for x in lam],
-        "plain": _curve(lam, plain.losses),
-        "matched": None if matched is None else _curve(lam, matched.losses),
+        "plain": _curve(lam, plain.losses, examples.groups),
+        "matched": None if matched is None else _curve(lam, matched.losses, examples.groups),
         "mixtures": _mixtures(orders),
-        "fans": [_listed(fan, lam) for fan in found],
+        "fans": [_listed(fan, lam, examples.groups) for fan in found],
         "routing": _followed(orders, examples, request.device, _within(report, START["routing"], 1.0, "")),
         "seconds": {"align": pair.seconds, "compare": compared, "evaluate": measured},
         **stamped(),
     }
-    return result, {f"losses.{fan.mixture}": fan.losses.numpy() for fan in found}
+    return result, {**{f"losses.{fan.mixture}": fan.losses.numpy() for fan in found}, **grouped(examples)}
 
 
 def _require(request: OrdersRequest) -> None:
@@ -118,23 +118,24 @@ def _within(report: Report, low: float, high: float, said: str) -> Report:
     return lambda share, words: report(low + (high - low) * share, said or words)
 
 
-def _curve(lam: Tensor, losses: Tensor) -> dict[str, Any]:
+def _curve(lam: Tensor, losses: Tensor, groups: Tensor | None) -> dict[str, Any]:
     """A curve as plain JSON values: mean loss, its standard error, and the barrier."""
+    from lmc_core.intervals.errors import stderr
     from lmc_core.paths.barrier import barrier
 
     rows = losses.double()
-    top = barrier(lam, losses)
+    top = barrier(lam, losses, groups)
     return {
         "loss": rows.mean(1).tolist(),
-        "loss_stderr": (rows.std(1) / rows.shape[1] ** 0.5).tolist(),
+        "loss_stderr": stderr(rows, groups).tolist(),
         "barrier": top.value,
         "barrier_stderr": top.stderr,
         "barrier_lam": top.lam,
     }
 
 
-def _listed(fan: Fan, lam: Tensor) -> dict[str, Any]:
-    curves = [_curve(lam, losses) for losses in fan.losses]
+def _listed(fan: Fan, lam: Tensor, groups: Tensor | None) -> dict[str, Any]:
+    curves = [_curve(lam, losses, groups) for losses in fan.losses]
     return {
         "mixture": fan.mixture,
         "orders": fan.orders.tolist(),

@@ -256,11 +256,13 @@ def _lies_on(arrays: Mapping[str, np.ndarray], grid: Grid, step: int) -> bool:
 
 def _points(request: PlaneRequest, found: Placed, task: Task, examples: Examples) -> list[dict[str, Any]]:
     """The labelled points, with their own losses."""
+    from lmc_core.intervals.errors import stderr
     from lmc_core.paths.curve import evaluate
 
     corners = found.plane.corners if request.kind != "random" else ((0.0, 0.0),)
     states = [found.plane.state(u, v) for u, v in corners]
     losses, correct = (each.double() for each in evaluate(found.plane.origin, states, examples, request.device))
+    errors = stderr(losses, examples.groups)
     return [
         {
             "label": label,
@@ -269,7 +271,7 @@ def _points(request: PlaneRequest, found: Placed, task: Task, examples: Examples
             "u": u,
             "v": v,
             "loss": float(losses[i].mean()),
-            "stderr": float(losses[i].std() / losses.shape[1] ** 0.5),
+            "stderr": float(errors[i]),
             "score": float(correct[i].mean()) if task.score == "accuracy" else math.exp(min(float(losses[i].mean()), 700.0)),
         }
         for i, ((label, name, role), (u, v)) in enumerate(zip(found.labels, corners, strict=True))

@@ -59,8 +59,9 @@ def compute(
         BadInput: if the models are no longer those of the request, or lie on one line.
         FunctionChanged: if an alignment moved the outputs by more than rounding.
     """
+    from lmc_core.intervals.errors import stderr
     from lmc_core.paths.curve import evaluate
-    from lmc_core.runs.opened import asked, opened, size_of, stamped
+    from lmc_core.runs.opened import asked, grouped, opened, size_of, stamped
     from lmc_core.runs.planes import placed
 
     report(0.0, "loading the models")
@@ -81,11 +82,11 @@ def compute(
         "u": request.u,
         "v": request.v,
         "loss": loss,
-        "stderr": float(values.std() / len(values) ** 0.5),
+        "stderr": float(stderr(values, examples.groups)),
         "accuracy": float(correct[0].double().mean()),
         "perplexity": math.exp(min(loss, 700.0)),
         "function_error": found.function_error,
         "seconds": {"align": found.seconds, "evaluate": perf_counter() - begin},
         **stamped(),
     }
-    return result, {"losses": losses[0].numpy(), "correct": correct[0].numpy()}
+    return result, {"losses": losses[0].numpy(), "correct": correct[0].numpy(), **grouped(examples)}

@@ -24,7 +24,8 @@ def soft_facts(pair: AlignedPair | None, found: Curve, examples: Examples, devic
     if pair is None or pair.soft is None:
         return {}
     from lmc_core.paths.curve import evaluate
-    from lmc_core.paths.soft import against_true_ends
+    from lmc_core.paths.soft import against_true_ends, place_to_soft_end
+    from lmc_core.runs.above_chord import SINGLE, above_chord, crossfitted
 
     own, _ = evaluate(pair.b, [pair.b.state], examples, device)
     ends = against_true_ends(found, own[0])
@@ -40,9 +41,9 @@ def soft_facts(pair: AlignedPair | None, found: Curve, examples: Examples, devic
         },
         "function_error": pair.soft.function_error,
         "chord": ends.chord.tolist(),
-        "excess": above.mean(1).tolist(),
-        "excess_stderr": (above.std(1) / above.shape[1] ** 0.5).tolist(),
+        **above_chord(found.lam, above, found.groups, SINGLE * float(found.mean.abs().max())),
         "barrier": ends.barrier.value,
         "barrier_stderr": ends.barrier.stderr,
         "barrier_lam": ends.barrier.lam,
+        **crossfitted(above, found.groups, place_to_soft_end, "barrier"),
     }

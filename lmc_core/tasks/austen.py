@@ -35,7 +35,7 @@ TASK = Task(
     unit="nats per character",
     classes=81,
     licence="public domain; Debian package r-cran-janeaustenr (MIT)",
-    read=lambda split, length: Windows(tokens(split), length),
+    read=lambda split, length: Windows(tokens(split), length, works=characters.begins(novels(), split)),
     stream=tokens,
     alphabet=alphabet,
 )

@@ -60,6 +60,12 @@ def encode(text: str, alphabet: str) -> Tensor:
     return torch.from_numpy(tokens.astype(np.int64))
 
 
+def begins(texts: Sequence[str], split: str) -> tuple[int, ...]:
+    """Where each work begins in the stream of a split."""
+    lengths = [len(part(text, split)) for text in texts]
+    return tuple(sum(lengths[:k]) for k in range(len(lengths)))
+
+
 def stream(texts: Sequence[str], split: str, alphabet: str) -> Tensor:
     """All tokens `[n]` of a split, work after work."""
     return torch.cat([encode(part(text, split), alphabet) for text in texts])

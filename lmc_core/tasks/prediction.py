@@ -61,4 +61,9 @@ def in_its_way(task: Task, models: Sequence[Model]) -> Task:
     found, stream = prediction(models), task.stream
     if stream is None or found == "next":
         return task
-    return replace(task, read=lambda split, length: Windows(stream(split), length, found))
+
+    def read(split: str, length: int) -> Windows:
+        whole = task.read(split, length)
+        return Windows(stream(split), length, found, works=whole.works if isinstance(whole, Windows) else (0,))
+
+    return replace(task, read=read)

@@ -1,7 +1,8 @@
 """What a task is: data in three splits, and the loss of each example.
 
 Conventions: a loss is a cross-entropy in nats. One *example* is one image, or one window of tokens; the loss of a window is
-the mean over its targets, so that averages over examples are nats per token. Examples are what standard errors are taken over.
+the mean over its targets, so that averages over examples are nats per token. Standard errors are taken over examples, of a text
+over groups of them (`windows.py`).
 """
 
 from __future__ import annotations
@@ -30,21 +31,25 @@ class Examples:
     Attributes:
         inputs: images `[n, channels, height, width]` in float32, or token numbers `[n, length]`.
         targets: class numbers `[n]`, or tokens `[n, length]`; `IGNORED` where there is nothing to predict.
+        groups: equal for rows that are not independent, as windows of one play are, int64 `[n]`; None where all are.
     """
 
     inputs: Tensor
     targets: Tensor
+    groups: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def rows(self, start: int, stop: int) -> Examples:
         """The rows from `start` up to `stop`, in memory."""
-        return Examples(self.inputs[start:stop], self.targets[start:stop])
+        groups = None if self.groups is None else self.groups[start:stop]
+        return Examples(self.inputs[start:stop], self.targets[start:stop], groups)
 
     def take(self, indices: Tensor) -> Examples:
         """The rows at `indices` `[n]`, in that order; what is not in memory yet is read when it is asked for."""
-        return Examples(self.inputs[indices], self.targets[indices])
+        groups = None if self.groups is None else self.groups[indices]
+        return Examples(self.inputs[indices], self.targets[indices], groups)
 
     def mixed_order(self, seed: int) -> Tensor:
         """A random order of the rows, `[n]`, of which every part in a row holds the labels of images nearly in proportion."""
