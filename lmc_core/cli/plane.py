@@ -97,6 +97,7 @@ def summary(result: Mapping[str, Any], curves: Mapping[str, Any] | None = None) 
         ("models", ", ".join(result["models"])),
         ("plane", KINDS[result["kind"]]),
         ("task", f"{result['task']}, {result['split']} split, {result['examples']:,} examples{windows}"),
+        *(("note", note) for note in result.get("notes") or ()),
     ]
     if result["kind"] != "random":
         pairs.append(("alignment", f"{setting} ({chosen})" if chosen else setting))

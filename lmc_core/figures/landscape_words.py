@@ -10,7 +10,7 @@ import numpy as np
 from lmc_core.figures.landscape_data import Landscape, Route, routes
 from lmc_core.figures.numbers import estimate, number, percent
 from lmc_core.figures.tables import Table
-from lmc_core.figures.words import MATCHERS, classes_sentence
+from lmc_core.figures.words import MATCHERS, classes_sentence, notes
 
 Facts = Mapping[str, Any]
 KINDS = {
@@ -52,7 +52,7 @@ def landscape_caption(scene: Landscape, paths: Sequence[Route] = ()) -> str:
         sentences.append(f"Colours are logarithmic in the loss and end at {number(high, facts['unit'])}{guess}.")
     else:
         sentences.append("Colours are logarithmic in the loss.")
-    sentences += _places(facts)
+    sentences += [*_places(facts), *notes([facts])]
     if facts.get("method") == "soft":
         sentences.append(HARD)
     sentences += [
@@ -176,7 +176,7 @@ def paths_caption(facts: Facts) -> str:
         )
     if facts.get("method") == "soft":
         parts.append(HARD)
-    return " ".join(parts)
+    return " ".join([*parts, *notes([facts])])
 
 
 def paths_table(facts: Facts) -> Table:

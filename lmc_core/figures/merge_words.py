@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lmc_core.figures.merge_rows import MARK, Result, best_row, height_words, kept_words, merged_rows, short_unit, shown
 from lmc_core.figures.numbers import estimate, number
-from lmc_core.figures.words import classes_sentence, version_sentence
+from lmc_core.figures.words import classes_sentence, notes, version_sentence
 from lmc_core.models.sameness import sentences as same_weights
 
 BINS = 15
@@ -71,7 +71,7 @@ def _ending(results: Sequence[Result]) -> list[str]:
             f"Moved by {classes}; the moved models give the same outputs as the originals: largest relative difference "
             f"{number(max(errors), digits=2)}."
         )
-    return [*found, version_sentence(first)]
+    return [*found, *notes(results), version_sentence(first)]
 
 
 def triangle_caption(results: Sequence[Result]) -> str:

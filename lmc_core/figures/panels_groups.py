@@ -14,7 +14,7 @@ from lmc_core.figures.numbers import estimate, number
 from lmc_core.figures.panels_kinds import Found, Headline, Labels
 from lmc_core.figures.style import Theme
 from lmc_core.figures.tables import Table
-from lmc_core.figures.words import Result, setting_label, version_sentence
+from lmc_core.figures.words import Result, notes, setting_label, version_sentence
 
 
 def _task(result: Result) -> str:
@@ -54,7 +54,8 @@ def caption_group(found: Found, labels: Labels) -> str:
     return (
         f"The mean of {', '.join(result['models'])} ({how}) on the {result['split']} split of {result['task']} "
         f"({result['examples']:,} examples): {headline_group(result)[0]} above the mean loss of the models, \u00b1 one "
-        f"standard error over examples. Matrix: the same for the middle of every pair.{checked} {version_sentence(result)}"
+        f"standard error over examples. Matrix: the same for the middle of every pair.{checked} "
+        f"{' '.join([*notes([result]), version_sentence(result)])}"
     )
 
 

@@ -149,7 +149,12 @@ def barrier_caption(results: Sequence[Result], labels: Sequence[str] | None = No
             "Before interpolation the aligned models give the same outputs as the originals: "
             f"largest relative difference {number(max(errors), digits=2)}."
         )
-    return " ".join([*sentences, version_sentence(first)]).strip()
+    return " ".join([*sentences, *notes(results), version_sentence(first)]).strip()
+
+
+def notes(results: Sequence[Result]) -> list[str]:
+    """What results say of how the models were given the data, each sentence once."""
+    return list(dict.fromkeys(note for result in results for note in result.get("notes") or ()))
 
 
 def version_sentence(result: Result) -> str:

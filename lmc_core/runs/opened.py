@@ -114,6 +114,7 @@ def asked(request: ModelsRequest, task: Task, examples: int) -> dict[str, Any]:
         "digests": list(request.digests),
         "task": task.name,
         "about": task.sentence,
+        "notes": list(task.notes),
         "data": request.data,
         "length": request.length,
         "unit": task.unit,

@@ -28,6 +28,7 @@ OLDER = ("vocab.txt", "vocab.json", "spiece.model", "tokenizer.model", "sentence
 # what the marks are called in files that do not say
 USUAL = {"mask_token": ("[MASK]", "<mask>"), "cls_token": ("[CLS]", "<s>"), "sep_token": ("[SEP]", "</s>")}
 COMPARED = 20_000  # characters on which two tokenizers are compared
+PROBE = "a text"  # of which one sees what a tokenizer puts around it
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +41,8 @@ class Encoder:
         unknown: number of the token that stands for what the tokenizer does not know; None without one.
         marks: of masked windows; None for a tokenizer without a mask.
         name: for messages.
+        begins: the tokens that the tokenizer puts before every text (Gemma's and Llama's ``<bos>``), which the model expects.
+        begins_with: the same in its own words.
     """
 
     encode: Callable[[str], Tensor]
@@ -47,6 +50,8 @@ class Encoder:
     unknown: int | None
     marks: Marks | None
     name: str
+    begins: tuple[int, ...] = ()
+    begins_with: str = ""
 
 
 def encoder_of(model: Model) -> Encoder:
@@ -81,7 +86,7 @@ def common_encoder(models: Sequence[Model], text: str) -> Encoder:
 
     Raises:
         BadInput: if none has a tokenizer.
-        Incompatible: if two of them encode the text differently.
+        Incompatible: if two of them encode the text differently, or one of them begins it with a token and another does not.
     """
     found: list[tuple[Model, Encoder]] = []
     missing: list[BadInput] = []
@@ -100,6 +105,12 @@ def common_encoder(models: Sequence[Model], text: str) -> Encoder:
                 f"{model.name} and {other.name} have different tokenizers, so that their tokens do not mean the same; "
                 "choose two models with one tokenizer."
             )
+        if its.begins != encoder.begins:
+            both = [
+                f"{who.name} begins every text with {repr(each.begins_with) if each.begins else 'no token of its own'}"
+                for who, each in ((model, encoder), (other, its))
+            ]
+            raise Incompatible(f"{' and '.join(both)}, so that they expect other inputs; give both the same tokenizer.")
     return encoder
 
 
@@ -143,12 +154,16 @@ def _fast(folder: Path) -> Encoder:
         return next((found for name in options if (found := tokenizer.token_to_id(name)) is not None), None)
 
     unknown = getattr(tokenizer.model, "unk_token", None)
+    begins = _before(*(tokenizer.encode(PROBE, add_special_tokens=added).ids for added in (True, False)))
+    begins = begins or _asked_for(named, number("bos_token"))
     return _encoder(
         lambda text: tokenizer.encode(text, add_special_tokens=False).ids,
         tokenizer.get_vocab_size(),
         {kind: number(kind) for kind in USUAL},
         tokenizer.token_to_id(unknown) if unknown else None,
         folder.name,
+        begins,
+        " ".join(str(tokenizer.id_to_token(token)) for token in begins),
     )
 
 
@@ -160,13 +175,28 @@ def _older(folder: Path) -> Encoder:
     # files from before 2020 do not say of what kind they are; a list of words in vocab.txt was BERT's
     unsaid = "model_type" not in says[0] and "tokenizer_class" not in says[1] and (folder / "vocab.txt").is_file()
     tokenizer = (BertTokenizer if unsaid else AutoTokenizer).from_pretrained(str(folder), **options)
+    begins = _before(*(tokenizer.encode(PROBE, add_special_tokens=added) for added in (True, False)))
+    begins = begins or _asked_for(says[1], tokenizer.bos_token_id)
     return _encoder(
         lambda text: tokenizer.encode(text, add_special_tokens=False, verbose=False),
         len(tokenizer),
         {kind: getattr(tokenizer, f"{kind}_id", None) for kind in USUAL},
         tokenizer.unk_token_id,
         folder.name,
+        begins,
+        " ".join(map(str, tokenizer.convert_ids_to_tokens(list(begins)))),
     )
+
+
+def _before(whole: list[int], text: list[int]) -> tuple[int, ...]:
+    """The tokens that stand before those of a text, of the whole that a tokenizer makes of it."""
+    starts = range(len(whole) - len(text) + 1)
+    return tuple(whole[: next((at for at in starts if text and whole[at : at + len(text)] == text), 0)])
+
+
+def _asked_for(says: dict[str, Any], first: int | None) -> tuple[int, ...]:
+    """The token that a text begins with because `tokenizer_config.json` says so, as older versions of transformers read it."""
+    return (first,) if says.get("add_bos_token") is True and first is not None else ()
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -175,10 +205,18 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _encoder(
-    encode: Callable[[str], list[int]], size: int, numbers: dict[str, int | None], unknown: int | None, name: str
+    encode: Callable[[str], list[int]],
+    size: int,
+    numbers: dict[str, int | None],
+    unknown: int | None,
+    name: str,
+    begins: tuple[int, ...],
+    begins_with: str,
 ) -> Encoder:
     if not size:
         raise BadInput(f"The tokenizer in {name} knows no tokens; fetch it again.")
     masked = numbers["mask_token"]
     marks = None if masked is None else Marks(masked, numbers["cls_token"], numbers["sep_token"], size)
-    return Encoder(lambda text: torch.tensor(encode(text), dtype=torch.int64), "nats per token", unknown, marks, name)
+    return Encoder(
+        lambda text: torch.tensor(encode(text), dtype=torch.int64), "nats per token", unknown, marks, name, begins, begins_with
+    )

@@ -107,13 +107,27 @@ def task_of_text(
     if marks is not None and predicts != "next":
         _require_rows(max(mark for mark in (marks.mask, marks.first, marks.last) if mark is not None), encoder, rows)
         marks = replace(marks, vocabulary=min(marks.vocabulary, rows[0]))
-    read = partial(_windows, stream, predicts, marks)
+    begins, notes = (), ()
+    if predicts == "next" and encoder.begins:
+        begins, notes = encoder.begins, (_begins_with(encoder),)
+        _require_rows(max(begins), encoder, rows)
+    read = partial(_windows, stream, predicts, marks, begins)
     unit = "nats per masked token" if predicts == "masked" else encoder.unit
-    return Task(name, sentence, "text", unit, rows[0], "your own data", read, stream, splits=splits, reference=reference)
+    words = name, sentence, "text", unit, rows[0], "your own data"
+    return Task(*words, read, stream, splits=splits, reference=reference, notes=notes)
 
 
-def _windows(stream: Callable[[str], Tensor], predicts: str, marks: Marks | None, split: str, length: int) -> Windows:
-    return Windows(stream(split), length, predicts, marks)
+def _begins_with(encoder: Encoder) -> str:
+    return (
+        f"Every window begins with {encoder.begins_with[:40]!r}, as the tokenizer begins every text; the loss is of the tokens "
+        "of text alone."
+    )
+
+
+def _windows(
+    stream: Callable[[str], Tensor], predicts: str, marks: Marks | None, begins: tuple[int, ...], split: str, length: int
+) -> Windows:
+    return Windows(stream(split), length, predicts, marks, begins)
 
 
 def _require_rows(token: int, encoder: Encoder, rows: tuple[int, str]) -> None:

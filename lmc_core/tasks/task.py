@@ -126,6 +126,7 @@ class Task:
         preparation: of a shipped image task, how its images were prepared.
         splits: that can be asked for.
         reference: what names the data anywhere on this machine, with whole paths; empty for shipped tasks.
+        notes: sentences on how the data is given to the models, for captions, where that is not as usual.
     """
 
     name: str
@@ -141,6 +142,7 @@ class Task:
     preparation: Preparation | None = None
     splits: tuple[str, ...] = SPLITS
     reference: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def score(self) -> Literal["accuracy", "perplexity"]:

@@ -1,6 +1,7 @@
 """Windows of tokens, and what is predicted in them.
 
-next          a window and the token after each of its tokens; windows do not overlap
+next          a window and the token after each of its tokens; windows do not overlap. Where a model expects texts to begin with
+              a token of their own, every window does: then its targets are the tokens of text that follow in it
 masked        15 % of a window's tokens are to be found again: 80 % of them are replaced by the mask, 10 % by a random token,
               10 % stay (Devlin et al. 2018, arXiv 1810.04805, section 3.1). At least one; the marks at the ends never
 continuation  the second half of a window from its first; of an odd length the last token is left out
@@ -57,6 +58,7 @@ class Windows:
         predicts: ``next``, ``masked``, ``continuation`` or ``features``.
         marks: needed for ``masked``; they also begin and end windows of features.
         works: where each work of the stream begins, increasing, the first 0.
+        begins: tokens that begin every window of ``next``, on which there is no loss.
     """
 
     tokens: Tensor
@@ -64,6 +66,7 @@ class Windows:
     predicts: str = "next"
     marks: Marks | None = None
     works: Sequence[int] = (0,)
+    begins: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.predicts == "masked" and self.marks is None:
@@ -76,7 +79,7 @@ class Windows:
         """Tokens of the stream in one window."""
         if self.predicts == "continuation":
             return self.length - self.length % 2
-        return self.length - len(self._around)
+        return self.length - len(self._around) - (len(self.begins) if self.predicts == "next" else 0)
 
     @property
     def _around(self) -> list[int]:
@@ -85,7 +88,8 @@ class Windows:
         return [mark for mark in around if mark is not None]
 
     def __len__(self) -> int:
-        return max(0, len(self.tokens) - (self.predicts == "next")) // self.step
+        after = self.predicts == "next" and not self.begins  # the last window needs the token after it
+        return max(0, len(self.tokens) - after) // self.step
 
     def take(self, indices: Tensor, seed: int) -> Examples:
         """Return the windows at `indices` with their groups; the seed chooses what is masked."""
@@ -107,6 +111,11 @@ class Windows:
 
     def _take(self, indices: Tensor, seed: int) -> Examples:
         content = self._content(indices)
+        if self.predicts == "next" and self.begins:
+            rows = torch.cat([torch.tensor(self.begins).expand(len(content), -1), content], 1)
+            targets = torch.full_like(rows, IGNORED)
+            targets[:, len(self.begins) - 1 : -1] = content
+            return Examples(rows, targets)
         if self.predicts == "next":
             after = indices[:, None] * self.step + torch.arange(1, self.step + 1)
             return Examples(content, self.tokens[after])
@@ -124,6 +133,7 @@ class Windows:
     def digest(self, indices: Tensor) -> str:
         """SHA-256 of the tokens of the windows, and of how they are used."""
         how = repr((self.predicts, self.length, self.marks if self.predicts != "next" else None))
+        how += repr(self.begins) if self.predicts == "next" and self.begins else ""
         return hashlib.sha256(how.encode() + self._content(indices).numpy().tobytes()).hexdigest()
 
     def _content(self, indices: Tensor) -> Tensor:

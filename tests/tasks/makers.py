@@ -39,16 +39,26 @@ def model(
     return SimpleNamespace(name=name, family=family, config={}, folder=folder, card=card or {})
 
 
-def word_tokenizer(folder: Path, words: list[str] | None = None, cut: bool = False) -> Tokenizer:
-    """Write a tokenizer with one token per word and BERT's marks; `cut` lets it cut and pad, as sentence encoders do."""
+def word_tokenizer(folder: Path, words: list[str] | None = None, cut: bool = False, around: str = "", **says: Any) -> Tokenizer:
+    """Write a tokenizer with one token per word and BERT's marks.
+
+    Args:
+        folder: to write into.
+        words: that it knows.
+        cut: lets it cut and pad, as sentence encoders do.
+        around: what it makes of a text, e.g. "[CLS] $A [SEP]"; "" for the text alone.
+        says: further entries of `tokenizer_config.json`.
+    """
     names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *dict.fromkeys(words or WORDS)]
     tokenizer = Tokenizer(models.WordLevel({name: number for number, name in enumerate(names)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    if around:
+        tokenizer.post_processor = TemplateProcessing(single=around, special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
     if cut:
         tokenizer.enable_truncation(6)
         tokenizer.enable_padding(length=5000)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
-    (folder / "tokenizer_config.json").write_text(json.dumps({"mask_token": {"content": "[MASK]"}, "cls_token": "[CLS]"}))
+    said = {"mask_token": {"content": "[MASK]"}, "cls_token": "[CLS]"} | says
+    (folder / "tokenizer_config.json").write_text(json.dumps(said))
     return tokenizer

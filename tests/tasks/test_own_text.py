@@ -86,6 +86,51 @@ def test_the_second_half_of_windows(file: Path, folder: Path) -> None:
     assert torch.equal(found.targets, found.inputs[:, 8:])
 
 
+@pytest.mark.parametrize(("around", "says", "first"), [
+    ("[CLS] $A", {}, 2),
+    ("[CLS] $A [SEP]", {"add_bos_token": False}, 2),
+    ("", {"add_bos_token": True, "bos_token": "[SEP]"}, 3),
+    ("", {"add_bos_token": True}, None),  # which one it would be is not said
+    ("", {"add_bos_token": False, "bos_token": "[SEP]"}, None),
+    ("$A [SEP]", {"bos_token": "[SEP]"}, None),
+])  # fmt: skip
+def test_windows_begin_as_the_tokenizer_begins_a_text(
+    around: str, says: dict[str, object], first: int | None, file: Path, tmp_path: Path
+) -> None:
+    word_tokenizer(tmp_path / "plain")
+    word_tokenizer(tmp_path / "model", around=around, **says)
+    plain, task = (task_for(f"text:{file}", model(folder=tmp_path / name)) for name in ("plain", "model"))
+    text = plain.stream("test")  # type: ignore[misc]
+    assert torch.equal(task.stream("test"), text)  # type: ignore[misc]
+    found = task.examples("test", length=16)
+    same = task.digest("test", 5, length=16) == plain.digest("test", 5, length=16)
+    if first is None:
+        assert task.notes == () and same
+        assert torch.equal(found.inputs, plain.examples("test", length=16).inputs)
+        return
+    assert not same and len(found) == len(text) // 15
+    assert ((found.inputs == first).sum(1) == 1).all() and (found.inputs[:, 0] == first).all()
+    assert torch.equal(found.inputs[:, 1:].flatten(), text[: 15 * len(found)])
+    assert torch.equal(found.targets[:, :-1], found.inputs[:, 1:]) and (found.targets[:, -1] == IGNORED).all()
+    assert f"Every window begins with '[{'CLS' if first == 2 else 'SEP'}]'" in task.notes[0]
+    masked = task_for(f"text:{file}", model(folder=tmp_path / "model", predicts="masked"))
+    assert masked.notes == () and (masked.examples("test", length=16).inputs[:, 1] != 2).all()
+
+
+def test_two_models_that_begin_texts_otherwise(file: Path, tmp_path: Path) -> None:
+    word_tokenizer(tmp_path / "plain")
+    word_tokenizer(tmp_path / "begun", around="[CLS] $A")
+    a, b = (model(folder=tmp_path / name, name=name) for name in ("plain", "begun"))
+    words = r"begun begins every text with '\[CLS\]' and plain begins every text with no token of its own, so that"
+    with pytest.raises(Incompatible, match=words):
+        task_for(f"text:{file}", b, a)
+    with pytest.raises(Incompatible, match="expect other inputs"):
+        task_for(f"text:{file}", a, b)
+    word_tokenizer(tmp_path / "begun", around="[CLS] $A")
+    with pytest.raises(BadInput, match="gives token number 2 and m has 2"):
+        task_for(f"text:{file}", model(folder=tmp_path / "begun", tokens=2))
+
+
 def test_models_without_a_head_have_windows_but_no_loss(file: Path, folder: Path) -> None:
     headless = model(folder=folder, predicts="features")
     assert len(task_for(f"text:{file}", headless).examples("test", 4, length=8)) == 4

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -33,6 +35,35 @@ def test_next_tokens() -> None:
 def test_the_last_window_needs_a_token_after_it() -> None:
     assert [len(Windows(STREAM[:n], 6)) for n in (0, 6, 7, 12, 13)] == [0, 0, 1, 1, 2]
     assert [len(Windows(STREAM[:n], 6, "continuation")) for n in (5, 6, 12)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("begins", [(1,), (1, 5)])
+def test_windows_that_begin_as_texts_do(begins: tuple[int, ...]) -> None:
+    """Every token of text is in one window and is a target once; what begins the windows is none."""
+    windows = Windows(STREAM, 8, begins=begins)
+    text = 8 - len(begins)
+    assert windows.step == text and len(windows) == 103 // text
+    found = everything(windows)
+    assert found.inputs.shape == found.targets.shape == (len(windows), 8)
+    assert (found.inputs[:, : len(begins)] == torch.tensor(begins)).all()
+    for i in range(len(windows)):
+        own = list(range(10 + text * i, 10 + text * (i + 1)))
+        assert found.inputs[i].tolist() == [*begins, *own]
+        assert found.targets[i].tolist() == [IGNORED] * (len(begins) - 1) + own + [IGNORED]
+    assert [len(Windows(STREAM[:n], 6, begins=(1,))) for n in (0, 4, 5, 9, 10)] == [0, 0, 1, 1, 2]
+    with pytest.raises(BadInput, match="no room"):
+        Windows(STREAM, len(begins), begins=begins)
+
+
+def test_what_begins_windows_is_only_of_next_tokens_and_in_their_digest_alone() -> None:
+    indices = torch.arange(5)
+    for predicts in ("continuation", "features", "masked"):
+        one, two = (Windows(STREAM, 12, predicts, MARKS, begins) for begins in ((), (1,)))
+        assert torch.equal(everything(one).inputs, everything(two).inputs)
+    without, begun, other = (Windows(STREAM, 12, begins=begins).digest(indices) for begins in ((), (1,), (7,)))
+    assert len({without, begun, other}) == 3
+    content = repr(("next", 12, None)).encode() + STREAM[:60].numpy().tobytes()
+    assert without == hashlib.sha256(content).hexdigest()  # as it was, so that keys stay
 
 
 def test_continuation_is_the_second_half() -> None:
