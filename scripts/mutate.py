@@ -48,6 +48,7 @@ WARM = (
 OPTIONS = [
     *("-x", "-q", "-p", "no:cacheprovider", "-m", "not browser and not slow"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # of plugins that are imported already
+    "--hypothesis-profile=mutants",  # one example that fails is enough: to make it small takes minutes
 ]
 SOUND, FAILED, NOTHING = 0, 1, 5  # exit codes of pytest
 
@@ -148,6 +149,9 @@ def warm_up() -> None:
     for name in WARM:
         importlib.import_module(name)
     sys.modules["torch"].set_num_threads(1)
+    hypothesis = sys.modules["hypothesis"]
+    phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
+    hypothesis.settings.register_profile("mutants", deadline=None, phases=phases, database=None)
     assert not any(name.partition(".")[0] in ("lmc_core", "tests") for name in sys.modules)
 
 
@@ -160,13 +164,13 @@ def start(tree: Path, arguments: Sequence[str]) -> int:
     code = 70
     try:
         os.setsid()
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
         output = os.open(tree / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.chdir(tree)
-        shutil.rmtree(tree / ".hypothesis", ignore_errors=True)  # what failed for another mutant is no help for this one
         sys.path[:] = [str(tree), *(path for path in sys.path if path not in ("", str(ROOT), str(ROOT / "scripts")))]
         os.environ |= {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
         sys.dont_write_bytecode = True
@@ -312,6 +316,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list:
         print("\n".join(f"{m.area:<10} {m.name:<36} {m.file}: {m.breaks}" for m in chosen))
         return 0
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))  # so that the copy goes and nothing runs on
     warm_up()
     found: list[Run] = []
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
