@@ -21,7 +21,7 @@ from lmc_core.runs import aligned_group
 from lmc_core.runs.ask_merge import make_merge_requests, saving
 from lmc_core.runs.computations import request_from_json
 from lmc_core.runs.executors import Inline
-from lmc_core.runs.merge import compute, lines_of, mixtures
+from lmc_core.runs.merge import compute, mixtures
 from lmc_core.runs.merge_frames import FRAMES, frame_of
 from lmc_core.tasks import get_task
 from tests import tiny
@@ -98,13 +98,18 @@ def test_points_on_lines_are_in_order_and_none_twice() -> None:
     assert len(mixtures(2, 1, None)) == 3  # the middle of two is their centre
 
 
-def test_the_place_of_a_barrier_is_seen_from_either_end() -> None:
-    weights = mixtures(2, 3, None)
-    height = {0.0: 1.0, 0.25: 3.0, 0.5: 2.0, 0.75: 1.5, 1.0: 1.0}  # by the weight of the second model
-    losses = torch.tensor([[height[float(row[1])]] * 4 for row in weights])
-    found = lines_of(weights, losses, 2)
-    assert found["barrier"][0][1] == found["barrier"][1][0] == pytest.approx(2.0)
-    assert found["at"] == [[None, 0.25], [0.75, None]]
+def test_the_place_of_a_barrier_is_seen_from_either_end(three: list[str]) -> None:
+    request = make_merge_requests(three, frames=("none",), **(WORDS | {"points": 5}))[0]
+    result, arrays = compute(request)
+    losses, weights = arrays["losses"].astype(np.float64), arrays["weights"]
+    places = []
+    for i, j in combinations(range(3), 2):
+        on = [k for k, row in enumerate(weights) if row[i] + row[j] > 1 - 1e-9 and 0 < row[j] < 1]
+        above = [(losses[k] - weights[k, i] * losses[i] - weights[k, j] * losses[j]).mean() for k in on]
+        places.append(weights[on[int(np.argmax(above) if max(above) > 0 else np.argmin(above))], j])
+        assert result["lines"]["at"][i][j] == pytest.approx(places[-1])
+        assert result["lines"]["at"][j][i] == pytest.approx(1 - places[-1])
+    assert any(abs(place - 0.5) > 0.1 for place in places)  # so that both ends differ
 
 
 def test_a_frame_is_kept_and_shared(three: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
