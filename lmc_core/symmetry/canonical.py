@@ -49,7 +49,6 @@ from lmc_core.symmetry.layout import Layout
 from lmc_core.symmetry.rewrite import LayerScale, Norm, Product, Rewrite
 from lmc_core.symmetry.spaces import Classes, Space, SymmetryClass, class_of
 
-
 ROUNDS = 1000  # visits of every product before giving up on their agreement; a few dozen are usual
 SETTLED = 1e-15  # share of the squares below which a round's gain is rounding
 

@@ -127,7 +127,7 @@ def _begins_with(encoder: Encoder) -> str:
 def _windows(
     stream: Callable[[str], Tensor], predicts: str, marks: Marks | None, begins: tuple[int, ...], split: str, length: int
 ) -> Windows:
-    return Windows(stream(split), length, predicts, marks, begins)
+    return Windows(stream(split), length, predicts, marks, begins=begins)
 
 
 def _require_rows(token: int, encoder: Encoder, rows: tuple[int, str]) -> None:
