@@ -9,6 +9,8 @@ A server on 127.0.0.1 is still within reach of every page that a person's browse
   foreign origin is this machine it asks a server outside for our address: nothing of the kind may reach it.)
 - A page may show the app in a frame and lead a person's clicks. So answers say that only our own pages may frame it (Content
   Security Policy level 2, "frame-ancestors").
+
+The same policy keeps our own pages from asking anyone else for anything.
 """
 
 from __future__ import annotations
@@ -30,7 +32,16 @@ ENTRY = re.compile(
 )
 USUAL = {"http": 80, "https": 443}  # ports that browsers leave out of both headers
 CLOSED = 1008  # of a socket: "policy violation" (RFC 6455)
-FRAMES = "frame-ancestors 'self'"
+# Foreign pages may not frame ours; and ours load pictures, fonts and data from nowhere else, and connect and send to nowhere
+# else, whatever a title or a note that came with a study holds.
+POLICY = "; ".join(
+    [
+        "frame-ancestors 'self'",
+        *(f"{what}-src 'self' data: blob:" for what in ("img", "media", "font", "connect", "frame")),
+        "object-src 'none'",
+        "form-action 'self'",
+    ]
+)
 HEADERS = {
     "X-Frame-Options": "SAMEORIGIN",  # the same for browsers that do not know frame-ancestors
     "X-Content-Type-Options": "nosniff",
@@ -145,7 +156,7 @@ def _shown(values: Sequence[str]) -> str:
 
 def _protect(headers: MutableHeaders) -> None:
     """Add what tells browsers to keep foreign pages out; what an answer says of its own stays."""
-    headers.append("Content-Security-Policy", FRAMES)  # of several policies all hold
+    headers.append("Content-Security-Policy", POLICY)  # of several policies all hold
     for name, value in HEADERS.items():
         headers.setdefault(name, value)
 

@@ -26,6 +26,12 @@ SCRIPT = """address => new Promise(done => {
     script.onerror = () => done("refused");
     document.head.append(script);
 })"""
+PICTURE = """address => new Promise(done => {
+    const picture = new Image();
+    picture.onload = () => done("loaded");
+    picture.onerror = () => done("refused");
+    picture.src = address;
+})"""
 FRAME = """address => new Promise(done => {
     const frame = document.createElement("iframe");
     frame.onload = () => done("answered");
@@ -43,13 +49,16 @@ def rebound(playwright: Playwright, browser_type_launch_args: dict) -> Iterator[
     browser.close()
 
 
+ASKED: list[str] = []
+
+
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of another server of this machine, with a page of its own."""
+    """The port of another server of this machine, with a page of its own; `ASKED` has what it was asked for."""
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
-            pass
+            ASKED.append(self.path)
 
     folder = tmp_path_factory.mktemp("elsewhere")
     (folder / "index.html").write_text("<!doctype html><title>elsewhere</title><h1>Elsewhere</h1>")
@@ -97,4 +106,20 @@ def test_its_own_page_works_and_may_frame_itself(server, rebound):
     assert page.evaluate(SOCKET, f"{address.replace('http', 'ws')}/_stcore/stream") == "open"
     page.evaluate(FRAME, address)
     page.frames[-1].wait_for_selector("[data-testid=stApp]", timeout=PAGE_LIMIT)
+    page.close()
+
+
+def test_our_pages_ask_nobody_else_for_anything(server, rebound, elsewhere):
+    """Whatever a title or a note holds: a picture from elsewhere would tell that it is read, and by whom."""
+    page = rebound.new_page()
+    page.goto(server)
+    settle(page)
+    ASKED.clear()
+    for host in ("127.0.0.1", "evil.example"):
+        there = f"http://{host}:{elsewhere}/index.html"
+        assert page.evaluate(PICTURE, there) == "refused"
+        assert page.evaluate(FETCH, there) == "refused"
+        assert page.evaluate(SOCKET, there.replace("http", "ws")) == "refused"
+        page.evaluate(FRAME, there)
+    assert ASKED == []
     page.close()

@@ -14,7 +14,7 @@ from streamlit.web.server.starlette.starlette_websocket import _is_origin_allowe
 from lmc_core.cli.arguments import parse
 from lmc_core.errors import BadInput
 from lmc_core.ui import launch
-from lmc_core.ui.guard import Guard, Host, hosts_of
+from lmc_core.ui.guard import POLICY, Guard, Host, hosts_of
 from lmc_core.ui.server import middleware
 
 PORT = 8501
@@ -201,10 +201,10 @@ def test_the_option_reaches_the_server(monkeypatch):
 
 def test_answers_keep_foreign_pages_out_of_the_picture():
     headers = ask([("Host", HERE)]).headers
-    assert headers["content-security-policy"] == ["default-src *", "frame-ancestors 'self'"]  # what was there stays
+    assert headers["content-security-policy"] == ["default-src *", POLICY]  # what was there stays
     assert headers["x-frame-options"] == ["SAMEORIGIN"] and headers["x-content-type-options"] == ["nosniff"]
     assert headers["referrer-policy"] == ["same-origin"] and headers["cross-origin-resource-policy"] == ["same-origin"]
-    assert "frame-ancestors 'self'" in ask([("Host", "evil.example")]).headers["content-security-policy"]
+    assert POLICY in ask([("Host", "evil.example")]).headers["content-security-policy"]
 
 
 def test_starting_and_stopping_is_nobody_s_business():

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from lmc_core.ui.guard import POLICY
 from lmc_core.ui.launch import serving
 from tests.outside import shake_hands, watched
 
@@ -53,7 +54,7 @@ def test_a_foreign_name_gets_nothing_at_any_address(port, path):
         assert headers["X-Frame-Options"] == "SAMEORIGIN"
     status, headers, _ = get(port, path)
     assert status == (404 if path.startswith("/media") else 200)
-    assert headers.get_all("Content-Security-Policy") == ["frame-ancestors 'self'"]
+    assert headers.get_all("Content-Security-Policy") == [POLICY]
     assert headers["X-Content-Type-Options"] == "nosniff" and headers["X-Frame-Options"] == "SAMEORIGIN"
 
 
