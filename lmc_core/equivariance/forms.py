@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput, UnknownName
+from lmc_core.limits import require_settings
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,9 @@ class Equality:
 
     def __post_init__(self) -> None:
         """Raise `BadInput` for rates that lead nowhere."""
+        require_settings(self)
         _require_rates(self.primal_rate, self.dual_rate)
-        if not 0 <= self.augmented < math.inf:
+        if not self.augmented >= 0:
             raise BadInput(f"The augmented term c is expected to be 0 or more; {self.augmented:g} came.")
         if self.primal_rate * (self.dual_rate + 2 * self.augmented) >= 4:
             raise BadInput(
@@ -136,8 +138,9 @@ class Resilient:
 
     def __post_init__(self) -> None:
         """Raise `BadInput` for rates and prices that lead nowhere."""
+        require_settings(self)
         _require_rates(self.primal_rate, self.dual_rate)
-        if not 0 < self.price < math.inf:
+        if not self.price > 0:
             raise BadInput(f"The price rho is expected to be above 0; {self.price:g} came. The free network has no price.")
         if self.dual_rate > self.price:
             raise BadInput(
@@ -191,5 +194,5 @@ def make_form(name: str, primal_rate: float, dual_rate: float, augmented: float,
 
 def _require_rates(primal: float, dual: float) -> None:
     for name, rate in (("primal", primal), ("dual", dual)):
-        if not 0 < rate < math.inf:
+        if not rate > 0:
             raise BadInput(f"The {name} rate is expected to be above 0; {rate:g} came.")

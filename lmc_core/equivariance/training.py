@@ -13,6 +13,7 @@ from lmc_core.equivariance.data import Sample
 from lmc_core.equivariance.forms import Form, State
 from lmc_core.equivariance.relaxed import Relaxed
 from lmc_core.errors import BadInput
+from lmc_core.limits import require_settings
 
 MOST_STEPS = 20_000
 
@@ -37,6 +38,7 @@ class Schedule:
 
     def __post_init__(self) -> None:
         """Raise `BadInput` for what cannot be done."""
+        require_settings(self)
         if not 1 <= self.steps <= MOST_STEPS:
             raise BadInput(f"1 to {MOST_STEPS:,} steps are expected; {self.steps:,} came.")
         if not 0 < self.rate <= 1:

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput
+from lmc_core.limits import require_settings
 from lmc_core.matching.given import Given
 from lmc_core.matching.problem import Moved, Problem
 from lmc_core.matching.responses import Response, Site, responses, sites
@@ -50,6 +51,7 @@ class ActivationSettings:
     weights: float = 1.0
 
     def __post_init__(self) -> None:
+        require_settings(self)
         for name in ("examples", "tokens"):
             if getattr(self, name) < 2:
                 raise BadInput(f"Activation matching needs 2 {name} at least; {getattr(self, name)} came.")

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput
+from lmc_core.limits import require_settings
 from lmc_core.matching.charts import SMOOTH
 from lmc_core.matching.given import Learning, Report
 from lmc_core.matching.learner import Learner
@@ -66,6 +67,7 @@ class Steps:
     patience: int = 12
 
     def __post_init__(self) -> None:
+        require_settings(self)
         for name, low in (("steps", self.fewest), ("batch", 0), ("checks", 1), ("patience", 1)):
             if getattr(self, name) < low:
                 raise BadInput(f"{name} should be {low} or more; {getattr(self, name)} came.")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from lmc_core.errors import BadInput, UnknownName
+from lmc_core.limits import require_settings
 from lmc_core.matching.activation import ActivationSettings, match_activations
 from lmc_core.matching.given import Given
 from lmc_core.matching.learned import LearnedSettings, learn
@@ -60,9 +61,11 @@ def configured(name: str, kind: type, settings: Mapping[str, Any] | None) -> Any
         if each not in known:
             raise UnknownName.of(f"setting of the method {name}", each, known)
     try:
-        return kind(**(settings or {}))
+        chosen = kind(**(settings or {}))
     except TypeError as error:
         raise BadInput(f"A setting of the method {name} is of the wrong type ({error}).") from error
+    require_settings(chosen)  # also of methods of one's own
+    return chosen
 
 
 def _weight(given: Given, settings: Settings) -> tuple[Alignment, Trace]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lmc_core.errors import BadInput, UnknownName
+from lmc_core.limits import require_settings
 from lmc_core.matching.annealing import Annealing
 from lmc_core.matching.given import Given
 from lmc_core.matching.matches import SoftMatches
@@ -52,14 +53,14 @@ class SoftSettings:
     origin: str = "weight"
 
     def __post_init__(self) -> None:
+        require_settings(self)
         for name in ("temperature", "start"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-                raise BadInput(f"The {name} of soft matching should be a number of 0 or more; {value!r} came.")
+            if getattr(self, name) < 0:
+                raise BadInput(f"The {name} of soft matching should be a number of 0 or more; {getattr(self, name)} came.")
         if self.start == 0:
             raise BadInput("The start of soft matching should be above 0; at 0 there is nothing to anneal.")
-        if isinstance(self.rounds, bool) or not isinstance(self.rounds, int) or self.rounds < 1:
-            raise BadInput(f"The rounds of soft matching should be a whole number of 1 or more; {self.rounds!r} came.")
+        if self.rounds < 1:
+            raise BadInput(f"The rounds of soft matching should be a whole number of 1 or more; {self.rounds} came.")
         if self.origin not in ORIGINS:
             raise UnknownName.of("origin of soft matching", str(self.origin), ORIGINS)
 

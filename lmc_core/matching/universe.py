@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput, UnknownName
+from lmc_core.limits import require_settings
 from lmc_core.matching.descent import Descent, Steps
 from lmc_core.matching.frame import Frame
 from lmc_core.matching.given import Learning, Report
@@ -65,6 +66,7 @@ class ReferenceSettings:
     reference: int = 0
 
     def __post_init__(self) -> None:
+        require_settings(self)
         if self.reference < 0:
             raise BadInput(f"reference should be 0 or the number of a model, the first is 1; {self.reference} came.")
 
@@ -96,6 +98,8 @@ class UniverseSettings(Steps):
             raise UnknownName.of("frame", self.frame, FRAMES)
         if self.rounds < 1:
             raise BadInput(f"rounds should be 1 or more; {self.rounds} came.")
+        if self.tolerance < 0:
+            raise BadInput(f"tolerance should be 0 or more; {self.tolerance} came.")
         if not self.concentration > 0:
             raise BadInput(f"concentration should be above 0; {self.concentration} came.")
 

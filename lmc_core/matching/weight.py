@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput, UnknownName
+from lmc_core.limits import require_settings
 from lmc_core.matching.experts import ORDERS
 from lmc_core.matching.problem import Moved, Problem
 from lmc_core.matching.steps import solve
@@ -74,10 +75,14 @@ class Settings:
     spread: float | None = None
 
     def __post_init__(self) -> None:
+        require_settings(self)
         if self.block_weights not in ("unit", "none"):
             raise UnknownName.of("kind of block_weights", self.block_weights, ("unit", "none"))
         if self.experts not in ORDERS:
             raise UnknownName.of("order of experts", self.experts, ORDERS)
+        for name in ("scout_rounds", "max_rounds", "tolerance"):
+            if getattr(self, name) < 0:
+                raise BadInput(f"{name} of weight matching should be 0 or more; {getattr(self, name)} came.")
         for name, value in (("sizes", self.sizes), ("spread", self.spread or 0.0)):
             if not 0 <= value <= 1:
                 raise BadInput(f"{name} of weight matching should be between 0 and 1; {value} came.")

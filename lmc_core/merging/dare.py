@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lmc_core.errors import BadInput
-from lmc_core.merging.ingredients import Ingredients, Merged, require_finite, require_share
+from lmc_core.limits import require_settings
+from lmc_core.merging.ingredients import Ingredients, Merged, require_share
 from lmc_core.merging.task_arithmetic import added
 
 
@@ -32,10 +32,8 @@ class DareSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        require_settings(self)
         require_share("density", self.density)
-        require_finite("scale", self.scale)
-        if not isinstance(self.seed, int) or self.seed < 0:
-            raise BadInput(f"seed should be a whole number, 0 or more; {self.seed} came.")
 
 
 def dare(given: Ingredients, settings: DareSettings) -> Merged:

@@ -129,9 +129,3 @@ def require_share(name: str, value: float) -> None:
     """Raise `BadInput` unless a setting lies in (0, 1]."""
     if not 0 < value <= 1:
         raise BadInput(f"{name} should be above 0 and at most 1; {value} came.")
-
-
-def require_finite(name: str, value: float) -> None:
-    """Raise `BadInput` unless a setting is a finite number."""
-    if not value - value == 0:
-        raise BadInput(f"{name} should be a finite number; {value} came.")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from lmc_core.errors import BadInput, UnknownName
+from lmc_core.limits import require_settings
 from lmc_core.merging.ingredients import Ingredients, Merged, State
 from lmc_core.paths.simplex import weighted
 
@@ -30,10 +31,11 @@ class SoupSettings:
     examples: int = 1000
 
     def __post_init__(self) -> None:
+        require_settings(self)
         if self.by not in CRITERIA:
             raise UnknownName.of("criterion of a soup", str(self.by), CRITERIA)
-        if not isinstance(self.examples, int) or self.examples < 2:
-            raise BadInput(f"examples should be a whole number, 2 or more; {self.examples} came.")
+        if self.examples < 2:
+            raise BadInput(f"examples should be 2 or more; {self.examples} came.")
 
 
 def greedy_soup(given: Ingredients, settings: SoupSettings) -> Merged:

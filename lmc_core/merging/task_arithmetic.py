@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from lmc_core.merging.ingredients import Ingredients, Merged, require_finite
+from lmc_core.limits import require_settings
+from lmc_core.merging.ingredients import Ingredients, Merged
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class TaskArithmeticSettings:
     scale: float = 0.4
 
     def __post_init__(self) -> None:
-        require_finite("scale", self.scale)
+        require_settings(self)
 
 
 def task_arithmetic(given: Ingredients, settings: TaskArithmeticSettings) -> Merged:

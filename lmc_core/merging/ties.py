@@ -25,7 +25,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lmc_core.merging.ingredients import Ingredients, Merged, require_finite, require_share
+from lmc_core.limits import require_settings
+from lmc_core.merging.ingredients import Ingredients, Merged, require_share
 
 SLACK = 4  # rounding of n models, in units of n eps max |theta|
 
@@ -43,8 +44,8 @@ class TiesSettings:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
+        require_settings(self)
         require_share("density", self.density)
-        require_finite("scale", self.scale)
 
 
 def ties(given: Ingredients, settings: TiesSettings) -> Merged:

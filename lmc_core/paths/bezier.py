@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from lmc_core.errors import BadInput
+from lmc_core.limits import require_settings
 from lmc_core.matching.given import Learning, Report
 from lmc_core.models.model import Model
 from lmc_core.paths.curve import Forward, batch_size
@@ -107,6 +108,7 @@ class BendSettings:
     checks: int = 6
 
     def __post_init__(self) -> None:
+        require_settings(self)
         for name, low in (("steps", 1), ("batch", 0), ("checks", 1)):
             if getattr(self, name) < low:
                 raise BadInput(f"{name} should be {low} or more; {getattr(self, name)} came.")

@@ -16,6 +16,7 @@ from torch.func import functional_call
 
 from lmc_core.errors import BadInput
 from lmc_core.intervals.errors import stderr
+from lmc_core.limits import require_counts
 from lmc_core.models.model import Model
 from lmc_core.paths.barrier import Barrier, barrier
 from lmc_core.paths.line import Path, in_single
@@ -184,8 +185,9 @@ def curve(
         progress: called with the share done; may raise to stop.
 
     Raises:
-        BadInput: for fewer than three points.
+        BadInput: for fewer than three points, or more than anyone can mean.
     """
+    require_counts(points=points, refine=refine)
     if points < 3:
         raise BadInput(f"At least 3 points are needed, both ends included; {points} came.")
     if refine < 0:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput
+from lmc_core.limits import require_counts
 from lmc_core.matching.expert_costs import NAIVE, WAYS, ExpertCosts, expert_costs
 from lmc_core.matching.experts import Mixture
 from lmc_core.matching.problem import Moved
@@ -126,6 +127,7 @@ def fans(
         device: where to run.
         progress: called with the share done; may raise to stop.
     """
+    require_counts(draws=draws, seed=seed)
     generator = torch.Generator().manual_seed(seed)
     wanted = {root: _wanted(orders, root, draws, generator) for root in orders.roots}
     several = len(orders.roots) > 1

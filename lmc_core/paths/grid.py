@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lmc_core.errors import BadInput
 from lmc_core.intervals.errors import stderr
+from lmc_core.limits import require_counts
 from lmc_core.paths.curve import HELD, evaluate
 from lmc_core.paths.plane import Plane
 from lmc_core.tasks import Examples
@@ -47,6 +48,7 @@ class Grid:
         Raises:
             BadInput: for a resolution that no one should ask for.
         """
+        require_counts(resolution=resolution)
         if not FEWEST <= resolution <= MOST:
             raise BadInput(f"The resolution of a plane should lie between {FEWEST} and {MOST}; {resolution} came.")
         axes = []

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from lmc_core.errors import BadInput
+from lmc_core.limits import require_counts
 from lmc_core.models.routers import router_modules
 from lmc_core.paths.curve import Forward, batch_size
 from lmc_core.paths.line import Line, in_single
@@ -80,6 +81,7 @@ def routing(
     Raises:
         BadInput: for a network without experts, or fewer than two points.
     """
+    require_counts(points=points)
     if points < 2:
         raise BadInput(f"At least 2 points are needed, both ends included; {points} came.")
     forward = Forward(line.a).to(device)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lmc_core.errors import BadInput, Incompatible
 from lmc_core.intervals.errors import stderr
+from lmc_core.limits import require_counts
 from lmc_core.models.model import Model
 from lmc_core.paths.curve import HELD, evaluate
 from lmc_core.paths.line import in_single
@@ -75,8 +76,9 @@ def grid(resolution: int) -> Tensor:
         Barycentric weights, float64 `[points, 3]`; (n + 1)(n + 2) / 2 points, one more unless n is a multiple of three.
 
     Raises:
-        BadInput: for a resolution below 2.
+        BadInput: for a resolution below 2, or more than anyone can mean.
     """
+    require_counts(resolution=resolution)
     if resolution < 2:
         raise BadInput(f"The resolution of the simplex should be 2 or more; {resolution} came.")
     n = resolution

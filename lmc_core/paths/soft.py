@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.intervals.errors import stderr
+from lmc_core.limits import require_counts
 from lmc_core.matching.pair import AlignedPair, align_pair
 from lmc_core.matching.soft import SoftSettings
 from lmc_core.models.model import Model
@@ -121,6 +122,7 @@ def sweep(
         device: where to measure.
         progress: called with the share done and a few words; may raise to stop.
     """
+    require_counts(points=points)
     found = []
     lam = torch.linspace(0, 1, points, dtype=torch.float64)
     for number, temperature in enumerate(temperatures):

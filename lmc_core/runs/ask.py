@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lmc_core.errors import BadInput, UnknownName
+from lmc_core.limits import require_counts
 from lmc_core.runs.request import BarrierRequest
 from lmc_core.runs.warm import load_warm
 
@@ -140,6 +141,7 @@ def data_of(
 
 def require_two(examples: int | None) -> None:
     """Refuse fewer examples than a standard error needs."""
+    require_counts(examples=examples)
     if examples is not None and examples < 2:
         raise BadInput(f"At least 2 examples are needed for a standard error; {examples} came.")
 
@@ -189,6 +191,7 @@ def make_request(
     Raises:
         BadInput: (or one of its kinds) when the request cannot be done as asked.
     """
+    require_counts(length=length, learn=learn, seed=seed)
     _require_counts(points, refine, examples)
     learned, where = _checked(method, settings), find_device(device)
     models = _opened(a, b, points, method != "none", learned)
@@ -287,6 +290,7 @@ def _learning(
 
 
 def _require_counts(points: int, refine: int, examples: int | None) -> None:
+    require_counts(points=points, refine=refine)
     if points < 3:
         raise BadInput(f"At least 3 points are needed, both ends included; {points} came.")
     if refine < 0:

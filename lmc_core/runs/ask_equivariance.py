@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lmc_core.errors import BadInput, UnknownName
+from lmc_core.limits import require_counts
 from lmc_core.runs.equivariance import EquivarianceRequest
 
 
@@ -51,6 +52,7 @@ def make_equivariance_request(
     make_form(form, primal_rate, dual_rate, augmented, price)
     domain = domain_of(source, group_of(group))
     build(network, domain, 0)
+    require_counts(examples=examples)
     if not 10 <= examples <= MOST[source]:
         raise BadInput(f"10 to {MOST[source]:,} training examples of {source} are expected; {examples:,} came.")
     own = NETWORKS[network]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lmc_core.errors import BadInput
+from lmc_core.limits import require_counts
 from lmc_core.runs.ask import data_of, find_device, learning_of, matching_of, memory_of, named, require_two
 from lmc_core.runs.request import GroupRequest
 from lmc_core.runs.warm import load_warm
@@ -63,6 +64,7 @@ def make_group_request(
 
     configured = None if method == "none" else get_group_method(method).configured(settings)
     require_number(references)
+    require_counts(length=length, learn=learn, seed=seed)
     require_two(examples)
     grid(resolution)
     where = find_device(device)

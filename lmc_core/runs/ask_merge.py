@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lmc_core.errors import BadInput, UnknownName
+from lmc_core.limits import require_counts
 from lmc_core.runs.ask import data_of, find_device, learning_of, matching_of, named, require_two
 from lmc_core.runs.ask_group import opened_group, require_number
 from lmc_core.runs.merge import MergeRequest, Wanted
@@ -70,6 +71,7 @@ def make_merge_requests(
     Raises:
         BadInput: (or one of its kinds) when the requests cannot be done as asked.
     """
+    require_counts(points=points, steps=steps, length=length, learn=learn, seed=seed, onto=onto)
     chosen, kinds = _checked(merges), [get_frame(name) for name in dict.fromkeys(frames)]
     _require_counts(examples, resolution)
     shares, where = _require(references, ancestor, kinds, onto, points, stand_in, weights), find_device(device)

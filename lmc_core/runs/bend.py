@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from lmc_core.errors import BadInput
+from lmc_core.limits import MOST, require_counts
 from lmc_core.runs.request import ModelsRequest, PairRequest
 
 if TYPE_CHECKING:
@@ -53,8 +54,9 @@ def bend_of(request: ModelsRequest, steps: int = STEPS, points: int = 25) -> Ben
     """
     from lmc_core.runs.ask import LEARN, learning_of
 
-    if not 1 <= steps <= 100_000:
-        raise BadInput(f"The steps that train a bend should lie between 1 and 100,000; {steps} came.")
+    require_counts(steps=steps, points=points)
+    if steps < 1:
+        raise BadInput(f"The steps that train a bend should lie between 1 and {MOST['steps']:,}; {steps} came.")
     if points < 3:
         raise BadInput(f"At least 3 points are needed, both ends included; {points} came.")
     learn, data = request.learn, request.learn_data

@@ -8,6 +8,7 @@ from itertools import combinations
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from lmc_core.limits import require_counts
 from lmc_core.runs.merge_bench import Bench, opened_bench
 from lmc_core.runs.merge_frames import frame_of
 from lmc_core.runs.opened import asked, grouped, size_of, stamped
@@ -133,6 +134,7 @@ def mixtures(count: int, points: int, resolution: int | None) -> Tensor:
 
     from lmc_core.paths.simplex import grid
 
+    require_counts(points=points, resolution=resolution)
     rows = [tuple(float(i == k) for i in range(count)) for k in range(count)]
     for i, j in combinations(range(count), 2):
         for step in range(1, points + 1):

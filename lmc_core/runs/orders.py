@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from lmc_core.errors import BadInput
+from lmc_core.limits import require_counts
 from lmc_core.runs.request import PairRequest
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def _require(request: OrdersRequest) -> None:
             "Orders of experts are compared within weight or activation matching. What is learned holds for one order alone, "
             f"and soft matching ends as weight matching; {request.method!r} came."
         )
+    require_counts(points=request.points, draws=request.draws)
     if request.points < 3 or request.points % 2 == 0:
         raise BadInput(f"The number of points should be odd and at least 3; {request.points} came.")
     if request.draws < 1:

@@ -109,11 +109,11 @@ def test_resilient_multiplier_is_never_negative() -> None:
     [
         (lambda: Resilient(0.1, 0.1, 0.0), "price rho is expected to be above 0; 0 came"),
         (lambda: Resilient(0.1, 0.1, -1.0), "price rho"),
-        (lambda: Resilient(0.1, 0.1, math.nan), "price rho"),
+        (lambda: Resilient(0.1, 0.1, math.nan), "price should be a finite number"),
         (lambda: Resilient(0.1, 0.5, 0.2), "dual rate is expected to be at most the price"),
         (lambda: Equality(-0.1, 0.1), "primal rate is expected to be above 0; -0.1 came"),
         (lambda: Equality(0.1, 0.0), "dual rate is expected to be above 0"),
-        (lambda: Equality(math.inf, 0.1), "primal rate"),
+        (lambda: Equality(math.inf, 0.1), "primal_rate should be a finite number"),
         (lambda: Equality(0.1, 0.1, -1.0), "augmented term c is expected to be 0 or more"),
         (lambda: Equality(1.0, 0.5, 2.0), "grow without bound"),
     ],

@@ -25,9 +25,9 @@ def test_each_says_what_it_is() -> None:
     [
         ("ties", {"density": 0.0}, "density should be above 0 and at most 1; 0.0 came"),
         ("ties", {"density": 1.5}, "at most 1"),
-        ("ties", {"density": "much"}, "wrong type"),
+        ("ties", {"density": "much"}, "density should be a number"),
         ("dare", {"density": float("nan")}, "density should"),
-        ("dare", {"seed": -1}, "seed should be a whole number"),
+        ("dare", {"seed": -1}, "seed should be 0 or more; -1 came"),
         ("task-arithmetic", {"scale": float("inf")}, "scale should be a finite number"),
         ("soup", {"by": "luck"}, "no criterion of a soup 'luck'"),
         ("soup", {"examples": 1}, "examples should be"),
