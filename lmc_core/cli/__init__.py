@@ -17,6 +17,7 @@ from importlib import import_module
 
 from lmc_core.cli.arguments import parse
 from lmc_core.errors import BadInput, LmcError
+from lmc_core.plain import Plain
 
 # argument of `lmc` -> the module with its `run(arguments)`
 COMMANDS = {
@@ -47,7 +48,10 @@ def say(message: str) -> None:
 
 @contextlib.contextmanager
 def _plain_output() -> Iterator[None]:
-    """Say warnings of the store like errors, keep those of libraries quiet, and print on terminals of any encoding."""
+    """Say warnings of the store like errors, keep those of libraries quiet, and print on terminals of any encoding.
+
+    Whatever is printed meanwhile holds nothing that a terminal obeys; see `plain`.
+    """
 
     def show(message: Warning | str, category: type[Warning], *rest: object, **more: object) -> None:
         if category.__name__ == "StoreWarning" or os.environ.get("LMC_DEBUG"):
@@ -55,7 +59,8 @@ def _plain_output() -> Iterator[None]:
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
-    with warnings.catch_warnings():
+    out, errors = Plain(sys.stdout), Plain(sys.stderr, "\r")  # a progress bar begins its line anew
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors), warnings.catch_warnings():  # type: ignore[type-var]
         warnings.showwarning = show  # type: ignore[assignment]  (fewer arguments are used)
         yield
 
@@ -71,11 +76,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    with _plain_output():
+        return _run(sys.argv[1:] if argv is None else argv)
+
+
+def _run(argv: Sequence[str]) -> int:
+    """Run one command and say what went wrong, if anything; returns the exit code."""
     try:
-        arguments = parse(sys.argv[1:] if argv is None else argv)
-        with _plain_output():
-            code = import_module(COMMANDS[arguments.command]).run(arguments)
-            sys.stdout.flush()
+        arguments = parse(argv)
+        code = import_module(COMMANDS[arguments.command]).run(arguments)
+        sys.stdout.flush()
         return code or 0
     except SystemExit as stop:  # argparse, after --help or --version
         return int(stop.code or 0)

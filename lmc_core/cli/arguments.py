@@ -12,7 +12,7 @@ from lmc_core.cli.equivariance import add_arguments as equivariance_arguments
 from lmc_core.cli.merge_arguments import add_arguments as merge_arguments
 from lmc_core.cli.plane_arguments import add_arguments as plane_arguments
 from lmc_core.cli.report import add_arguments as report
-from lmc_core.cli.shared_arguments import MODEL, PICKLE, add_data, add_method, add_pair, setting
+from lmc_core.cli.shared_arguments import MODEL, PICKLE, add_data, add_method, add_pair, decimal, setting, whole
 from lmc_core.errors import BadInput
 from lmc_core.models.references import allowing_pickle
 
@@ -45,7 +45,7 @@ class Parser(argparse.ArgumentParser):
 
 def _app(parser: argparse.ArgumentParser) -> None:
     """Arguments of the app."""
-    parser.add_argument("--port", type=int, help="port on 127.0.0.1; the first free one from 8501 when left out")
+    parser.add_argument("--port", type=whole, help="port on 127.0.0.1; the first free one from 8501 when left out")
     parser.add_argument("--no-browser", action="store_true", help="print the address only")
     parser.add_argument("--read-only", action="store_true", help=READ_ONLY)
     parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help=HOST)
@@ -81,7 +81,7 @@ def _align(parser: argparse.ArgumentParser) -> None:
         help="folder to write: B, with A in DIR/reference; of more models a folder for each, with their mean in DIR/merged",
     )  # fmt: skip
     parser.add_argument("--force", action="store_true", help="replace DIR if it is not empty")
-    parser.add_argument("--seed", type=int, default=0, help="of the draw of examples and of learning (default: 0)")
+    parser.add_argument("--seed", type=whole, default=0, help="of the draw of examples and of learning (default: 0)")
     parser.add_argument("--device", help="cpu, cuda or mps, for methods that use data (default: the best there is)")
     parser.add_argument("--json", action="store_true", help="print the report as one object")
 
@@ -91,11 +91,11 @@ def _barrier(parser: argparse.ArgumentParser) -> None:
     add_pair(parser)
     add_method(parser)
     parser.add_argument("--split", help="train, validation or test (default: test)")
-    parser.add_argument("--examples", type=int, metavar="N", help="how many examples (default: all)")
-    parser.add_argument("--points", type=int, default=25, metavar="N", help="of the grid, ends included (default: 25)")
-    parser.add_argument("--refine", type=int, default=4, metavar="N", help="more points around the maximum (default: 4)")
+    parser.add_argument("--examples", type=whole, metavar="N", help="how many examples (default: all)")
+    parser.add_argument("--points", type=whole, default=25, metavar="N", help="of the grid, ends included (default: 25)")
+    parser.add_argument("--refine", type=whole, default=4, metavar="N", help="more points around the maximum (default: 4)")
     parser.add_argument(
-        "--seed", type=int, default=0, help="of the draw of examples, of masked positions and of learning (default: 0)"
+        "--seed", type=whole, default=0, help="of the draw of examples, of masked positions and of learning (default: 0)"
     )
     parser.add_argument(
         "--temperature", action="store_true", help="also at the softmax temperature that fits training examples best"
@@ -114,9 +114,9 @@ def _group(parser: argparse.ArgumentParser) -> None:
     add_data(parser)
     add_method(parser, "universe", "universe")
     parser.add_argument("--split", help="train, validation or test (default: test)")
-    parser.add_argument("--examples", type=int, metavar="N", help="how many examples (default: all)")
-    parser.add_argument("--resolution", type=int, default=6, metavar="N", help="of the grid on the simplex (default: 6)")
-    parser.add_argument("--seed", type=int, default=0, help="of the draw of examples and of learning (default: 0)")
+    parser.add_argument("--examples", type=whole, metavar="N", help="how many examples (default: all)")
+    parser.add_argument("--resolution", type=whole, default=6, metavar="N", help="of the grid on the simplex (default: 6)")
+    parser.add_argument("--seed", type=whole, default=0, help="of the draw of examples and of learning (default: 0)")
     parser.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
     parser.add_argument("--executor", default="inline", help="inline, or local: in a worker process (default: inline)")
     parser.add_argument("--json", action="store_true", help="print one object")
@@ -136,15 +136,15 @@ def _train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the checkpoint (in a checkout: assets/zoo/NAME)")
     parser.add_argument("--subset", action="store_true", help="train images on the shipped subset alone")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps (default: cpu)")
-    parser.add_argument("--steps", type=int, metavar="N", help="optimiser steps, in place of the recipe's")
-    parser.add_argument("--seed", type=int, help="in place of the recipe's")
-    parser.add_argument("--threads", type=int, metavar="N", help="of the processor (default: all cores)")
+    parser.add_argument("--steps", type=whole, metavar="N", help="optimiser steps, in place of the recipe's")
+    parser.add_argument("--seed", type=whole, help="in place of the recipe's")
+    parser.add_argument("--threads", type=whole, metavar="N", help="of the processor (default: all cores)")
 
 
 def _worker(parser: argparse.ArgumentParser) -> None:
     """Arguments of a worker."""
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps (default: cpu)")
-    parser.add_argument("--idle", type=float, default=600.0, metavar="SECONDS", help="end after so long without a job")
+    parser.add_argument("--idle", type=decimal, default=600.0, metavar="SECONDS", help="end after so long without a job")
 
 
 COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {

@@ -9,6 +9,7 @@ from typing import Any
 
 from lmc_core.cli.output import check_target, facts, print_json, table
 from lmc_core.cli.progress import Progress
+from lmc_core.cli.shared_arguments import decimal, whole
 
 WORDS: dict[str, tuple[type, str]] = {  # argument of `make_equivariance_request` -> its type and help
     "source": (str, "digits or fashion (default: digits)"),
@@ -35,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what can be typed after `lmc equivariance`; the standard library alone."""
     for name, (kind, words) in WORDS.items():
         metavar = {int: "N", float: "X", str: "NAME"}[kind]
-        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=words)
+        parse = {int: whole, float: decimal, str: str}[kind]
+        parser.add_argument(f"--{name.replace('_', '-')}", type=parse, metavar=metavar, help=words)
     parser.add_argument("--executor", default="inline", help="inline, or local: in a worker process (default: inline)")
     parser.add_argument("--json", action="store_true", help="print one object, with every recorded step")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write the figure as a page that needs nothing else")

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lmc_core.cli.shared_arguments import decimal, whole
+
 
 def add_arguments(
     parser: argparse.ArgumentParser,
@@ -37,25 +39,27 @@ def add_arguments(
         "--set", dest="settings", type=setting, action="append", default=[], metavar="NAME=VALUE",
         help="a setting of the methods that have it, such as density=0.2, or of one, such as ties.density=0.2; repeatable",
     )  # fmt: skip
-    parser.add_argument("--weights", type=float, nargs="+", metavar="W", help="one for each model, 0 or more (default: equal)")
+    parser.add_argument(
+        "--weights", type=decimal, nargs="+", metavar="W", help="one for each model, 0 or more (default: equal)"
+    )
     parser.add_argument(
         "--base", default="mean", metavar="MODEL",
         help="the common ancestor that task arithmetic, TIES and DARE assume; without one, mean (of the models) or first "
         "stands in for it (default: mean)",
     )  # fmt: skip
     parser.add_argument(
-        "--onto", type=int, default=0, metavar="N",
+        "--onto", type=whole, default=0, metavar="N",
         help="for the frame reference: the model that stays, the first is 1 (default: 0, the one that matches best)",
     )  # fmt: skip
-    parser.add_argument("--steps", type=int, metavar="N", help="of learning, for the frame learned (default: 300)")
+    parser.add_argument("--steps", type=whole, metavar="N", help="of learning, for the frame learned (default: 300)")
     parser.add_argument(
-        "--learn", type=int, metavar="N", help="training examples to learn from (default: 8,000 images or 1,500 windows)"
+        "--learn", type=whole, metavar="N", help="training examples to learn from (default: 8,000 images or 1,500 windows)"
     )
     parser.add_argument("--split", help="train, validation or test (default: test)")
-    parser.add_argument("--examples", type=int, metavar="N", help="how many examples (default: all)")
-    parser.add_argument("--points", type=int, default=3, metavar="N", help="inside of each line between two (default: 3)")
-    parser.add_argument("--resolution", type=int, default=6, metavar="N", help="of the grid on the simplex (default: 6)")
-    parser.add_argument("--seed", type=int, default=0, help="of the draw of examples and of learning (default: 0)")
+    parser.add_argument("--examples", type=whole, metavar="N", help="how many examples (default: all)")
+    parser.add_argument("--points", type=whole, default=3, metavar="N", help="inside of each line between two (default: 3)")
+    parser.add_argument("--resolution", type=whole, default=6, metavar="N", help="of the grid on the simplex (default: 6)")
+    parser.add_argument("--seed", type=whole, default=0, help="of the draw of examples and of learning (default: 0)")
     parser.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
     parser.add_argument("--executor", default="inline", help="inline, or local: in a worker process (default: inline)")
     parser.add_argument(

@@ -33,7 +33,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -
         rows: their contents.
         left: how many columns from the left are set flush left; the others flush right.
     """
-    lines = [list(header), *[list(row) for row in rows]]
+    lines = [list(header), *[[_line(cell) for cell in row] for row in rows]]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     return "\n".join(
         "  ".join(cell.ljust(widths[i]) if i < left else cell.rjust(widths[i]) for i, cell in enumerate(line)).rstrip()
@@ -44,7 +44,12 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -
 def facts(pairs: Sequence[tuple[str, str]]) -> str:
     """Lay out names and values, one pair a line."""
     width = max(len(name) for name, _ in pairs)
-    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in pairs)
+    return "\n".join(f"{name.ljust(width)}  {_line(value)}" for name, value in pairs)
+
+
+def _line(text: str) -> str:
+    """The text on one line, so that no name can make up further lines."""
+    return " ".join(text.split("\n"))
 
 
 def notes(result: Mapping[str, Any], references: Sequence[str]) -> list[str]:

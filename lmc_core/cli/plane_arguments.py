@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from lmc_core.cli.shared_arguments import decimal, whole
+
 
 def add_arguments(parser: argparse.ArgumentParser, model: str, data: Callable[..., None], method: Callable[..., None]) -> None:
     """Add what can be typed after `lmc plane`.
@@ -24,12 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser, model: str, data: Callable[..
         "--bend", action="store_true", help="the plane of a curve between two models whose bend is trained, not of aligned B"
     )
     parser.add_argument("--curves", action="store_true", help="also train curves, and compare them with the straight lines")
-    parser.add_argument("--steps", type=int, default=300, metavar="N", help="that train a bend (default: 300)")
-    parser.add_argument("--span", type=float, default=1.0, metavar="X", help="of random directions, in norms (default: 1)")
+    parser.add_argument("--steps", type=whole, default=300, metavar="N", help="that train a bend (default: 300)")
+    parser.add_argument("--span", type=decimal, default=1.0, metavar="X", help="of random directions, in norms (default: 1)")
     parser.add_argument("--split", help="train, validation or test (default: test)")
-    parser.add_argument("--examples", type=int, metavar="N", help="how many examples (default: all)")
-    parser.add_argument("--resolution", type=int, default=25, metavar="N", help="points along a side (default: 25)")
-    parser.add_argument("--seed", type=int, default=0, help="of directions, of the draw of examples, of learning (default: 0)")
+    parser.add_argument("--examples", type=whole, metavar="N", help="how many examples (default: all)")
+    parser.add_argument("--resolution", type=whole, default=25, metavar="N", help="points along a side (default: 25)")
+    parser.add_argument(
+        "--seed", type=whole, default=0, help="of directions, of the draw of examples, of learning (default: 0)"
+    )
     parser.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
     parser.add_argument("--executor", default="inline", help="inline, or local: in a worker process (default: inline)")
     parser.add_argument("--json", action="store_true", help="print one object")

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import math
 from typing import Any
 
+from lmc_core.limits import shown
+
+DIGITS = 18  # of a whole number; what has more is none that anyone means
 MODEL = (
     "a zoo name (see `lmc models`), hf:ORG/NAME[@REVISION], timm:NAME[.TAG], or a folder with config.json and "
     "model.safetensors, also as path:FOLDER"
@@ -28,6 +32,27 @@ def class_choice(text: str) -> tuple[str, str]:
     return space.strip(), chosen.strip()
 
 
+def whole(text: str) -> int:
+    """A whole number; an error names what came, however long it is."""
+    try:
+        if len(text) <= DIGITS:
+            return int(text)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"expected a whole number, such as 25; {shown(text)} came")
+
+
+def decimal(text: str) -> float:
+    """A finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"expected a finite number, such as 0.5; {shown(text)} came")
+    return value
+
+
 def setting(text: str) -> tuple[str, Any]:
     """Split NAME=VALUE; numbers become numbers."""
     name, equals, value = text.partition("=")
@@ -49,7 +74,7 @@ def add_method(parser: argparse.ArgumentParser, default: str | None = "weight", 
         help="a setting of the method, such as steps=300 or seconds=120; `lmc methods` lists them; repeatable",
     )  # fmt: skip
     parser.add_argument(
-        "--learn", type=int, metavar="N", help="training examples to learn from (default: 8,000 images or 1,500 windows)"
+        "--learn", type=whole, metavar="N", help="training examples to learn from (default: 8,000 images or 1,500 windows)"
     )
 
 
@@ -65,7 +90,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--allow-pickle", action="store_true", help=PICKLE)
     parser.add_argument("--task", metavar="TASK", help=TASK)
     parser.add_argument(
-        "--length", type=int, metavar="N", help="window of text, in tokens (default: the models' context, at most 128)"
+        "--length", type=whole, metavar="N", help="window of text, in tokens (default: the models' context, at most 128)"
     )
     parser.add_argument(
         "--class", dest="classes", type=class_choice, action="append", default=[], metavar="SPACE=CLASS", help=CLASS

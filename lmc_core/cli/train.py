@@ -8,7 +8,10 @@ from pathlib import Path
 
 from lmc_core.cli.output import print_json, table
 from lmc_core.errors import BadInput
+from lmc_core.limits import require_counts
 from lmc_core.places import app_folder, assets
+
+MOST_STEPS = 10_000_000  # of the optimiser; a schedule is planned over all of them
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -23,8 +26,9 @@ def run(arguments: argparse.Namespace) -> None:
     changed = arguments.subset or arguments.steps is not None or arguments.seed is not None
     if arguments.all and (arguments.out is not None or arguments.seed is not None):
         raise BadInput("--all writes every model to its own folder with its own seed; leave out --out and --seed.")
-    if arguments.steps is not None and arguments.steps < 2:
-        raise BadInput(f"--steps expects at least 2; {arguments.steps} came.")
+    require_counts(seed=arguments.seed, threads=arguments.threads)
+    if arguments.steps is not None and not 2 <= arguments.steps <= MOST_STEPS:
+        raise BadInput(f"--steps expects 2 to {MOST_STEPS:,}; {arguments.steps:,} came.")
     if arguments.threads is not None and arguments.threads < 1:
         raise BadInput(f"--threads expects at least 1; {arguments.threads} came.")
     if arguments.name in FURTHER and arguments.out is None:

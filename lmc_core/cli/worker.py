@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from lmc_core.errors import BadInput, UnknownName
+from lmc_core.limits import require_numbers
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -14,6 +15,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.device not in DEVICES:
         raise UnknownName.of("device", arguments.device, DEVICES)
+    require_numbers(idle=arguments.idle)
     if arguments.idle < 0:
         raise BadInput(f"--idle expects 0 seconds or more; {arguments.idle:g} came.")
     return main(["--device", arguments.device, "--idle", str(arguments.idle)])

@@ -24,6 +24,7 @@ from types import FrameType
 
 from lmc_core import places
 from lmc_core.errors import Cancelled, LmcError, StoreError
+from lmc_core.plain import PlainFormatter
 from lmc_core.runs.computations import obtain, request_from_json
 from lmc_core.runs.jobs import Job, Jobs, lock_path
 from lmc_core.runs.locks import FileLock
@@ -199,7 +200,7 @@ def use_threads(count: int | None = None) -> None:
 def _log_to(path: Path) -> logging.Handler:
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.handlers.RotatingFileHandler(path, maxBytes=1_000_000, backupCount=1, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False

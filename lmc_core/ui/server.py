@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 
 from lmc_core.errors import LmcError
 from lmc_core.places import app_folder, assets
+from lmc_core.plain import plain
 from lmc_core.ui import says
 from lmc_core.ui.guard import Guard, allowed_hosts
 from lmc_core.ui.preload import Preload, chart_code
@@ -88,7 +90,7 @@ def say_error(error: Exception) -> bool:
     if isinstance(error, LmcError):
         says.refuse(error)
         return True
-    traceback.print_exception(error)
+    print(plain("".join(traceback.format_exception(error))), file=sys.stderr, end="")
     st.error(
         f"This page stopped at something it was not made for ({type(error).__name__}). The full report is in the terminal "
         "where the app was started; reload the page to go on.",
