@@ -5,11 +5,17 @@ from __future__ import annotations
 import csv
 import html
 import io
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from lmc_core.figures.numbers import number
+
+# Spreadsheets compute what begins so, also where it stands in quotes; an apostrophe before it says that it is a text. A text
+# that is a number stays one.
+FORMULA = re.compile(r"\s*[=+\-@\uff0b\uff0d\uff1d\uff20]|[\t\r\n]")
+NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True)
@@ -30,11 +36,11 @@ class Table:
         return cls(tuple(header), tuple(tuple(row) for row in rows))
 
     def csv(self) -> str:
-        """Return CSV text; numbers in full."""
+        """Return CSV text; numbers in full, and no text that a spreadsheet takes for a formula (`FORMULA`)."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self.header)
-        writer.writerows([["" if value is None else value for value in row] for row in self.rows])
+        writer.writerow(map(_inert, self.header))
+        writer.writerows([_inert(value) for value in row] for row in self.rows)
         return text.getvalue()
 
     def html(self, caption: str = "") -> str:
@@ -54,6 +60,15 @@ def words(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return number(value) if isinstance(value, float) else str(value)
+
+
+def _inert(value: Any) -> Any:
+    """A value for CSV: nothing for None, and a text that would be a formula behind an apostrophe."""
+    if value is None:
+        return ""
+    if isinstance(value, str) and FORMULA.match(value) and not NUMBER.fullmatch(value):
+        return f"'{value}"
+    return value
 
 
 def _cell(value: Any, column: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from lmc_core.figures.tables import Table
 from lmc_core.lecture.steps import STEPS
 from lmc_core.ui import lecture_state as state
 
@@ -52,7 +53,7 @@ def show_bar(at: int, answered: bool, notes: str, table: pd.DataFrame) -> None:
             with st.popover("Numbers", icon=":material/table:", key="lecture_table"):
                 st.dataframe(table, height=320, hide_index=True)
                 st.download_button(
-                    "CSV", table.to_csv(index=False), f"lecture-{STEPS[at].key}.csv", "text/csv", on_click="ignore",
+                    "CSV", _csv(table), f"lecture-{STEPS[at].key}.csv", "text/csv", on_click="ignore",
                     key="lecture_csv", icon=":material/download:",
                 )  # fmt: skip
             st.toggle("Notes", key=state.NOTES)
@@ -60,6 +61,11 @@ def show_bar(at: int, answered: bool, notes: str, table: pd.DataFrame) -> None:
                 forward, key="lecture_next", on_click=state.turn, args=("next",), shortcut="Right",
                 disabled=last and answered,
             )  # fmt: skip
+
+
+def _csv(table: pd.DataFrame) -> str:
+    """The numbers as every other CSV of the app is written."""
+    return Table.of(table.columns, table.astype(object).where(table.notna(), None).to_numpy().tolist()).csv()
 
 
 def _jump() -> None:
