@@ -12,6 +12,22 @@ from typing import TypeVar
 import streamlit as st
 
 T = TypeVar("T")
+REPEATED = 64  # values of one name; a page writes at most one for each of its curves, models or results
+LONGEST = 8000  # characters; browsers and servers agree on about so many
+
+
+def excess() -> str:
+    """Why the address is not followed, in a sentence; "" for one that a page can have written itself."""
+    counts = {name: len(st.query_params.get_all(name)) for name in st.query_params}
+    name = max(counts, key=counts.__getitem__, default="")
+    length = sum(len(each) for name in counts for each in (name, *st.query_params.get_all(name)))
+    if counts.get(name, 0) > REPEATED:
+        what = f"names {name if name.isidentifier() else 'something'} {counts[name]:,} times, and {REPEATED} are the most"
+    elif length > LONGEST or len(counts) > REPEATED:
+        what = f"holds {length:,} characters in {len(counts):,} parts, and {LONGEST:,} in {REPEATED} are the most"
+    else:
+        return ""
+    return f"This address {what} that a page writes; open the page by the links above, or shorten the address."
 
 
 def prepare(key: str, name: str, options: Sequence[T], default: T) -> None:

@@ -73,7 +73,7 @@ def _alike(one: Row, other: Row) -> bool:
 def choose_models(known: Mapping[str, Row], key: str) -> list[str]:
     """A list of families and sizes, then of the models of the chosen one."""
     found = groups(known)
-    wanted = [name for name in st.query_params.get_all("models") if name in known]
+    wanted = [name for name in dict.fromkeys(st.query_params.get_all("models")) if name in known]
     usual = next((first for first, names in found.items() if FIRST in names), next(iter(found)))
     if f"{key}_group" not in st.session_state:
         st.session_state[f"{key}_group"] = next((f for f, names in found.items() if wanted and wanted[0] in names), usual)
@@ -234,7 +234,7 @@ def _several(
 ) -> tuple[str, ...]:
     """Buttons of which several can be on; in the order of the table, never none."""
     if widget not in st.session_state:
-        wanted = [each for each in st.query_params.get_all(name) if each in table]
+        wanted = [each for each in dict.fromkeys(st.query_params.get_all(name)) if each in table]
         st.session_state[widget] = wanted or list(usual)
     chosen = st.pills(
         label, list(table), selection_mode="multi", key=widget, format_func=lambda each: _title(table[each].title), help=words

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from lmc_core.ui import address
 from lmc_core.ui.server import ICON, PAGES, script, there
 
 st.set_page_config(page_title="LMC Explorer", page_icon=str(ICON), layout="wide", initial_sidebar_state=430)
@@ -17,4 +18,7 @@ for key in list(st.session_state):
     owner = str(key).partition("_")[0]
     if owner in PAGES and owner != current:
         del st.session_state[key]
+if too_much := address.excess():
+    st.error(too_much, icon=":material/link_off:")
+    st.stop()
 page.run()

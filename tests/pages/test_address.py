@@ -1,0 +1,78 @@
+"""Addresses that no page has written: one sentence, and nothing is loaded for them."""
+
+from __future__ import annotations
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lmc_core.errors import BadInput
+from lmc_core.ui import alignment_controls, landscape_controls
+from lmc_core.ui.address import LONGEST, REPEATED
+from lmc_core.ui.server import ROUTER, script
+
+ODD = {
+    "models": ["vit-fashion-s0"] * 300,
+    "with": [f"weight.units-{n}" for n in range(300)],
+    "show": ["ab" * 500] * 20,
+    "a": ["x" * 10**5],
+    "![x](http://evil.example/x.png)": ["1"] * 300,
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_long_address_is_one_sentence(name):
+    at = AppTest.from_file(str(ROUTER), default_timeout=60)
+    at.query_params[name] = ODD[name]
+    at.run()
+    assert not at.exception
+    (said,) = at.error
+    assert said.value.startswith("This address ") and len(said.value) < 200 and "evil" not in said.value
+    assert not at.title  # no page ran
+
+
+def test_many_names_too():
+    at = AppTest.from_file(str(ROUTER), default_timeout=60)
+    for number in range(300):
+        at.query_params[f"n{number}"] = "1"
+    at.run()
+    assert "in 300 parts" in at.error[0].value
+
+
+def test_what_a_page_writes_is_followed(layer):
+    at = AppTest.from_file(str(ROUTER), default_timeout=60)
+    at.query_params["with"] = ["weight.units-permutation"] * REPEATED
+    at.query_params["task"] = "x" * (LONGEST // 2)
+    at.run()
+    assert not at.exception and not [each for each in at.error if each.value.startswith("This address")]
+
+
+PAGES = ("barrier", "alignment", "landscape", "merge", "experts", "widths", "equivariance", "studies", "lecture", "models")
+VALUES = ("nan", "inf", "-1", "1e300", "9" * 400, "\x1b[31m", "=1+1", "![x](http://evil.example/x.png)", "../../etc", "")
+NAMES = (
+    "a", "b", "c", "models", "frame", "merge", "set", "weights", "onto", "steps", "points", "examples", "resolution", "with",
+    "task", "split", "span", "at", "layer", "shown", "step", "price", "kind", "seed", "view", "study", "show", "space", "ways",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_survives_any_address(name, layer, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise BadInput("Nothing is asked for here.")
+
+    monkeypatch.setattr(landscape_controls, "requests_of", refuse)  # requests of the layer are no real ones
+    monkeypatch.setattr(alignment_controls, "alignment_of", refuse)
+    for value in VALUES:
+        at = AppTest.from_file(str(script(name)), default_timeout=60)
+        for each in NAMES:
+            at.query_params[each] = [value, value] if each in ("models", "with", "set", "show") else value
+        at.run()
+        assert not at.exception, (name, value, at.exception[0].message)
+
+
+def test_a_model_that_is_named_twice_is_one(layer):
+    at = AppTest.from_file(str(script("merge")), default_timeout=60)
+    at.query_params["models"] = ["vit-fashion-s0", "vit-fashion-s0", "vit-fashion-s1", "vit-fashion-s0"]
+    at.query_params["set"] = "ties.density=nan"
+    at.run()
+    assert not at.exception
+    assert at.session_state["merge_models"] == ["vit-fashion-s0", "vit-fashion-s1"]
