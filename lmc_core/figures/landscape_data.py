@@ -81,11 +81,17 @@ class Landscape:
         """How much of the grid was measured, in [0, 1]."""
         return float(self.measured.mean())
 
+    @property
+    def readable(self) -> bool:
+        """Whether a loss that was measured is finite, or nothing was measured yet; else there is no map to read."""
+        return bool(np.isfinite(self.loss[self.measured]).any()) or not self.measured.any()
+
     @cached_property
     def limits(self) -> tuple[float, float]:
         """The losses where the scale of colours begins and ends: the lowest there is, and the loss of guessing or less."""
         values = self.loss[np.isfinite(self.loss)]
-        values = np.concatenate([values, [point["loss"] for point in self.facts.get("points", [])]])
+        own = np.array([point["loss"] for point in self.facts.get("points", [])], dtype=float)  # None becomes NaN
+        values = np.concatenate([values, own[np.isfinite(own)]])
         clip = float(self.facts.get("clip") or 1.0)
         if not len(values):
             return clip / 10, clip
@@ -100,8 +106,13 @@ class Landscape:
         values = np.log10(np.clip(np.where(np.isnan(self.loss), high, self.loss), low, high))
         if self.share == 1.0:
             return values
-        models = [(p["v"], p["u"], float(np.log10(np.clip(p["loss"], low, high)))) for p in self.facts.get("points", [])]
+        models = [(p["v"], p["u"], self.level(p["loss"])) for p in self.facts.get("points", [])]
         return _filled(values, self.measured, self.v, self.u, np.array(models).reshape(-1, 3))
+
+    def level(self, loss: float | None) -> float:
+        """log10 of a loss, clipped to `limits`; of one that is no number that of the highest."""
+        low, high = self.limits
+        return float(np.log10(np.clip(high if loss is None or np.isnan(loss) else loss, low, high)))
 
     def between(self, u: float, v: float) -> dict[str, float]:
         """Loss and score at any place of the grid, linear between its four points there; NaN where one is not measured."""

@@ -52,7 +52,7 @@ def surface_figure(
     points = scene.facts.get("points", [])
     figure.add_scatter3d(
         x=[p["u"] for p in points], y=[p["v"] for p in points],
-        z=[float(np.log10(np.clip(p["loss"], *scene.limits))) + 3 * lift for p in points],
+        z=[scene.level(p["loss"]) + 3 * lift for p in points],
         mode="markers", name="models", meta="models",
         marker={"size": 5, "color": ground.paper, "line": {"color": ground.ink, "width": 2}},
         hovertemplate=[f"<b>{p['label']}</b> {p['name']}<br>loss {number(p['loss'])}<extra></extra>" for p in points],
@@ -83,7 +83,7 @@ def _scene(figure: go.Figure, scene: Landscape, theme: Theme) -> None:
 def _label(point: Mapping[str, Any], scene: Landscape, theme: Theme) -> dict[str, Any]:
     """The name of a model above its point."""
     ground = GROUNDS[theme]
-    height = float(np.log10(np.clip(point["loss"], *scene.limits)))
+    height = scene.level(point["loss"])
     return {
         "x": point["u"], "y": point["v"], "z": height, "text": f"<b>{point['label']}</b>", "showarrow": False, "yshift": 20,
         "font": {"size": BODY, "color": ground.ink}, "bgcolor": faint(ground.paper, 0.85), "borderpad": 2,

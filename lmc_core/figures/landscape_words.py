@@ -31,6 +31,11 @@ HARD = (
     "B does. The line to the soft end, which is another function, is on the page Barrier."
 )
 
+UNREADABLE = (
+    "None of the losses measured here is a finite number, so the colours say nothing: what the networks compute overflows. "
+    "Choose a smaller span, or other models."
+)
+
 
 def landscape_caption(scene: Landscape, paths: Sequence[Route] = ()) -> str:
     """Return a caption for a plane that would stand in a paper, in plain text.
@@ -46,6 +51,8 @@ def landscape_caption(scene: Landscape, paths: Sequence[Route] = ()) -> str:
     sentences.append(f"Mean loss on the {data} at {n} × {n} points.")
     if scene.share < 1:
         sentences.append(f"{int(scene.measured.sum()):,} of {n * n:,} are measured; between them it is interpolated.")
+    if not scene.readable:
+        sentences.append(UNREADABLE)
     low, high = scene.limits
     if float(np.nanmax(scene.loss, initial=0.0)) > high:
         guess = " (the loss of guessing)" if abs(high - float(facts.get("clip") or 0)) < 1e-9 else ""
@@ -116,6 +123,8 @@ def landscape_alt(scene: Landscape | None, picture: str = "Map") -> str:
     if scene is None:
         return "Empty axes of a plane between models."
     points = "; ".join(f"{p['label']} {number(p['loss'])}" for p in scene.facts.get("points", []))
+    if not scene.readable:
+        return f"{picture} of the loss on a plane. {UNREADABLE}"
     low, high = scene.limits
     return f"{picture} of the loss on a plane, from {number(low)} to {number(high)} nats. Losses of the models: {points}."
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import isfinite
 from typing import Any, Protocol
 
 import numpy as np
@@ -105,7 +106,7 @@ def numbers_plane(found: Found, labels: Labels) -> Table:
 def headline_plane(result: Result) -> Headline:
     """Return the lowest loss on the grid."""
     lowest = (result.get("lowest") or {}).get("loss")
-    return (f"lowest {number(lowest)} nats", float(lowest)) if lowest is not None else ("\u2013", None)
+    return (f"lowest {number(lowest)} nats", float(lowest)) if lowest is not None and isfinite(lowest) else ("\u2013", None)
 
 
 def draw_bend(found: Found, labels: Labels, theme: Theme, height: int | None) -> go.Figure:

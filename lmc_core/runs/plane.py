@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from lmc_core.errors import BadInput, UnknownName
+from lmc_core.limits import require_counts, require_numbers
 from lmc_core.runs.request import ModelsRequest
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ Report = Callable[[float, str], None]
 KINDS = {"pair": 2, "bend": 2, "three": 3, "random": 1}  # kind of plane -> how many models it takes
 RESOLUTIONS = (9, 17, 33, 65)  # that the app offers; each begins with the points of the one before
 NUMBERS = ("loss", "stderr", "correct")
+OVERFLOW = "because what the networks compute overflows; choose a smaller span, or other models."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +80,8 @@ def plane_of(
         raise BadInput(f"A plane of the kind {kind!r} takes {KINDS[kind]} models; other numbers came.")
     if kind == "pair" and first.method == "none":
         raise BadInput("The plane of A, B and aligned B needs a method that aligns; choose one, or another kind of plane.")
+    require_counts(resolution=resolution, steps=steps)
+    require_numbers(span=span)
     if not 3 <= resolution <= 129:
         raise BadInput(f"The resolution of a plane should lie between 3 and 129; {resolution} came.")
     if not 0 < span <= 10:
@@ -142,7 +146,7 @@ def compute(request: PlaneRequest, report: Report = lambda share, words: None) -
         `[n, n]`, rows along v.
 
     Raises:
-        BadInput: if the models are no longer those of the request, or lie on one line.
+        BadInput: if the models are no longer those of the request, or lie on one line, or no loss is finite.
         FunctionChanged: if an alignment moved the outputs by more than rounding.
     """
     from lmc_core.paths.grid import Grid
@@ -262,6 +266,8 @@ def _points(request: PlaneRequest, found: Placed, task: Task, examples: Examples
     corners = found.plane.corners if request.kind != "random" else ((0.0, 0.0),)
     states = [found.plane.state(u, v) for u, v in corners]
     losses, correct = (each.double() for each in evaluate(found.plane.origin, states, examples, request.device))
+    if not losses.mean(1).isfinite().any():  # nothing around them will be
+        raise BadInput(f"None of {', '.join(dict.fromkeys(request.names))} has a finite loss on {task.name}, {OVERFLOW}")
     errors = stderr(losses, examples.groups)
     return [
         {
@@ -279,11 +285,18 @@ def _points(request: PlaneRequest, found: Placed, task: Task, examples: Examples
 
 
 def _lowest(arrays: dict[str, np.ndarray], score: str) -> dict[str, Any]:
-    """The lowest point of the grid."""
+    """The lowest point of the grid.
+
+    Raises:
+        BadInput: no loss is finite, so that none is lowest.
+    """
     import numpy as np
 
     loss = arrays["loss"]
-    row, column = np.unravel_index(int(np.nanargmin(loss)), loss.shape)
+    finite = np.isfinite(loss)
+    if not finite.any():
+        raise BadInput(f"None of the {loss.size:,} points of this plane has a finite loss, {OVERFLOW}")
+    row, column = np.unravel_index(int(np.where(finite, loss, np.inf).argmin()), loss.shape)
     value = float(loss[row, column])
     return {
         "lowest": {

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from lmc_core.errors import BadInput
+from lmc_core.figures.landscape_words import UNREADABLE
 from lmc_core.ui import landscape_controls, landscape_point, work
 from lmc_core.ui.server import script
 from tests.figures.landscape_scene import arrays, curves, facts
@@ -310,3 +312,12 @@ def test_requests_are_made_of_checked_ones(layer, monkeypatch):
     assert (plane.names, plane.seed, plane.span, plane.method) == (("a",), 4, 2.0, "none") and bend is None
     plane, bend = requests_of(rows[:2], PLAIN, Choice("bend", 9, "test", 100, steps=300), "fashion-mnist")
     assert plane.steps == 300 == bend.steps and plane.learn == bend.learn == 8000
+
+
+def test_a_plane_without_a_finite_loss_is_said(at, layer, monkeypatch):
+    grid = arrays()
+    layer.results |= {PLANE: facts(), CURVES: curves()}
+    for loss in (float("nan"), float("inf")):
+        monkeypatch.setattr(work, "arrays", lambda key, loss=loss: {**grid, "loss": np.full_like(grid["loss"], loss)})
+        at.run()
+        assert not at.exception and UNREADABLE in words(at)

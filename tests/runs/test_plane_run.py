@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lmc_core.cli import main
 from lmc_core.errors import BadInput, Cancelled, UnknownName
 from lmc_core.runs import Inline
 from lmc_core.runs.ask import make_request
@@ -228,3 +229,38 @@ def test_of_soft_matching_the_hard_end_is_drawn(references) -> None:
     result, _ = compute(make_plane_request(references, resolution=3, method="soft", settings={"temperature": 0.1}, **WORDS))
     _, moved, b = result["points"]
     assert result["function_error"] < 1e-5 and moved["loss"] == pytest.approx(b["loss"], abs=1e-5)  # as the caption says
+
+
+@pytest.fixture
+def overflowing(tmp_path: Path) -> str:
+    """A model whose weights are finite and whose outputs are not."""
+    model = tiny.tiny("vit", 0)
+    state = {name: tensor * 1e25 if tensor.ndim > 1 else tensor for name, tensor in model.state.items()}
+    return str(tiny.write(tmp_path / "huge", model.with_state(state)))
+
+
+def test_a_plane_without_a_finite_loss_is_a_sentence(references, overflowing, lmc_command) -> None:
+    request = make_plane_request([overflowing], kind="random", resolution=3, **WORDS)
+    with pytest.raises(BadInput, match="None of .* has a finite loss on fashion-mnist, because what the networks compute"):
+        compute(request)
+    said = lmc_command("plane", overflowing, "--resolution", 3, "--examples", 8, "--task", "fashion-mnist")
+    assert said[0] == 2 and said[1].startswith("lmc: None of ") and len(said[1].splitlines()) == 1
+    with pytest.raises(BadInput, match="None of the 4 points of this plane has a finite loss"):
+        _lowest({"loss": np.array([[np.nan, np.inf], [np.inf, np.nan]])}, "accuracy")
+
+
+def test_infinite_losses_are_never_the_lowest() -> None:
+    grid = {name: np.array([[np.nan, np.inf], [-np.inf, 2.0]]) for name in ("loss", "stderr", "correct")}
+    found = _lowest(grid | {"u": np.array([0.0, 1.0]), "v": np.array([2.0, 3.0])}, "perplexity")["lowest"]
+    assert (found["u"], found["v"], found["loss"]) == (1.0, 3.0, 2.0)
+
+
+@pytest.fixture
+def lmc_command(capsys):
+    """Run a command; returns its exit code and what it said of errors."""
+
+    def run(*arguments: object) -> tuple[int, str]:
+        code = main([str(argument) for argument in arguments])
+        return code, capsys.readouterr().err
+
+    return run
