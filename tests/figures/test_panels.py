@@ -105,7 +105,7 @@ def test_every_kind_is_named():
 
 def test_tables():
     table = Table.of(("a", "b<c"), [("x & y", 0.123456), (None, 12345), ("=1+1", True)])
-    assert table.csv() == "a,b<c\nx & y,0.123456\n,12345\n=1+1,True\n"
+    assert table.csv() == "a,b<c\nx & y,0.123456\n,12345\n'=1+1,True\n"
     assert "x &amp; y" in table.html() and "b&lt;c" in table.html() and "0.123<" in table.html() and "12,345" in table.html()
 
 
