@@ -99,10 +99,13 @@ def untied(model: Model) -> Model:
     tied = model.family.rewrite(model.config).tied
     if tied is None:
         return model
+    table = model.state[tied.table]
+    if tied.scale != 1 and table.dtype in (torch.bfloat16, torch.float16):
+        table = table.float()  # or the product would be rounded
     return replace(
         model,
         config={**model.config, **dict(tied.config)},
-        state={**model.state, tied.head: model.state[tied.table] * tied.scale},
+        state={**model.state, tied.head: table * tied.scale},
     )
 
 

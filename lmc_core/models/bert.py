@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lmc_core.models import hf, postnorm
-from lmc_core.models.family import Config, Family
+from lmc_core.models.family import SHARD, Config, Family
 from lmc_core.models.postnorm import Kind
 from lmc_core.models.structure import Structure
 
@@ -100,11 +100,11 @@ def structure(config: Config) -> Structure:
     return s
 
 
-def save(module: nn.Module, config: Config, folder: Any) -> None:
+def save(module: nn.Module, config: Config, folder: Any, shard: int = SHARD) -> None:
     """Write `config.json` and `model.safetensors` as transformers does."""
     if _kind(config).predicts == "masked" and not config["tie_word_embeddings"]:
         postnorm.separate_bias(module, HEAD, "cls.predictions")
-    hf.save(module, config, folder)
+    hf.save(module, config, folder, shard)
 
 
 SMALL: dict[str, Any] = {

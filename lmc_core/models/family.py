@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from torch import Tensor, nn
 
@@ -25,6 +25,24 @@ PREDICTIONS = {
 }
 
 
+SHARD = 5 * 10**9  # bytes of a file of weights above which a checkpoint is written in several
+
+
+class Save(Protocol):
+    """Writes a module as an ordinary checkpoint."""
+
+    def __call__(self, module: nn.Module, config: Config, folder: Path, shard: int = SHARD) -> None:
+        """Write into `folder`, with the types that the module's parameters have.
+
+        Args:
+            module: with its parameters.
+            config: of the family.
+            folder: to be made.
+            shard: bytes of a file above which there are several and an index, where the class's library reads such.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Family:
     """A family of architectures.
@@ -40,7 +58,7 @@ class Family:
         sizes: configuration -> width, depth, heads and the like, for people.
         structure: configuration -> its layout and what the canonical rewrite works on.
         predicts: configuration -> what the outputs predict, a key of `PREDICTIONS`.
-        save: (module, configuration, folder) writes an ordinary checkpoint.
+        save: (module, configuration, folder, bytes of a file) writes an ordinary checkpoint.
         config: the content of a `config.json` -> what the function depends on, defaults filled in.
         from_disk: (tensors by their names on disk, configuration) -> tensors by their names in memory.
         examples: name -> small configurations that take every branch, as in a `config.json`; tests and docs/families.md go
@@ -58,7 +76,7 @@ class Family:
     sizes: Callable[[Config], dict[str, int]]
     structure: Callable[[Config], Structure]
     predicts: Callable[[Config], str]
-    save: Callable[[nn.Module, Config, Path], None]
+    save: Save
     config: Callable[[Config], dict[str, Any]]
     from_disk: Callable[[dict[str, Tensor], Config], dict[str, Tensor]]
     examples: Mapping[str, Config]

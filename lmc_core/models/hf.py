@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models.family import Config
+from lmc_core.models.family import SHARD, Config
 
 UNTIE = "set tie_word_embeddings to false in its config.json if the head is meant to be a matrix of its own, or remove the copy"
 
@@ -64,9 +64,9 @@ def build(
     return getattr(transformers, model_class)(made, **(arguments or {}))
 
 
-def save(module: nn.Module, config: Config, folder: Path) -> None:
-    """Write `config.json` and `model.safetensors` as transformers does."""
-    module.save_pretrained(folder)  # type: ignore[operator]  (every class of transformers has it)
+def save(module: nn.Module, config: Config, folder: Path, shard: int = SHARD) -> None:
+    """Write `config.json` and `model.safetensors` as transformers does; above `shard` bytes several files and their index."""
+    module.save_pretrained(folder, max_shard_size=shard)  # type: ignore[operator]  (every class of transformers has it)
 
 
 def logits(module: nn.Module, inputs: Tensor) -> Tensor:

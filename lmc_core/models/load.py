@@ -128,7 +128,8 @@ def load_folder(folder: Path, name: str | None = None, allow_pickle: bool = Fals
         weights, family, config = _described(folder, name, allow_pickle)
         card = _card(folder)
         state = _read(weights, family, config)
-        return Model(card.get("name") or name, family, config, state, card, folder, notes_on(weights)).check()
+        stored = {parameter: tensor.dtype for parameter, tensor in state.items()}
+        return Model(card.get("name") or name, family, config, state, card, folder, stored, notes_on(weights)).check()
 
 
 def configuration(reference: str | Path, allow_pickle: bool = False) -> tuple[Family, dict[str, Any]]:

@@ -16,7 +16,8 @@ from torch.overrides import TorchFunctionMode
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.blame import blame
-from lmc_core.models.family import Config, Family
+from lmc_core.models.family import SHARD, Config, Family
+from lmc_core.models.precision import rounded, types_to_write
 from lmc_core.symmetry.layout import Layout
 
 
@@ -31,6 +32,7 @@ class Model:
         state: parameters by their names in memory; a tied head is left out.
         card: what is known about it (task, seed, scores), possibly empty.
         folder: it was read from, where its tokenizer or its preparation of images lies; None for a model made in memory.
+        stored: by name, the types that the parameters had in its files, or those of its first parent; it is written in these.
         notes: what a person should know of the files it was read from, as sentences.
     """
 
@@ -40,6 +42,7 @@ class Model:
     state: Mapping[str, Tensor]
     card: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
+    stored: Mapping[str, torch.dtype] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()
 
     @cached_property
@@ -78,25 +81,50 @@ class Model:
 
         Parameters that have this precision already are shared with the module, not copied; nothing is initialised first.
         """
+        module = self._built({name: tensor.to(dtype) for name, tensor in self.state.items()})
+        return module.to(dtype).eval().requires_grad_(False)
+
+    def _built(self, state: Mapping[str, Tensor]) -> nn.Module:
+        """A module of the ordinary class with some parameters, in the types that they have."""
         with Uninitialised(), blame(self.name):
             module = self.family.build(self.config)
         ties = named_ties(module)
-        state = {name: tensor.to(dtype) for name, tensor in self.state.items()}
         missing = set(module.load_state_dict(state, strict=False, assign=True).missing_keys) - {name for name, _ in ties}
         if missing:
             raise BadCheckpoint(f"The parameter {sorted(missing)[0]!r} of {self.name} is missing.")
         for name, first in ties:
             owner, _, leaf = name.rpartition(".")
             setattr(module.get_submodule(owner), leaf, module.get_parameter(first))
-        return module.to(dtype).eval().requires_grad_(False)
+        return module
 
     def with_state(self, state: Mapping[str, Tensor], **changes: Any) -> Model:
         """The same kind of model with other parameters."""
         return replace(self, state=state, **changes)
 
-    def save(self, folder: Path) -> None:
-        """Write an ordinary checkpoint of the model's own class into `folder`."""
-        self.family.save(self.module(), self.config, Path(folder))
+    def types(self, dtype: torch.dtype | str | None = None) -> dict[str, torch.dtype]:
+        """The type that `save` writes each parameter in.
+
+        Args:
+            dtype: of all of them; None for those that the files of the model, or of its first parent, have.
+        """
+        return types_to_write(self.state, self.stored, dtype)
+
+    def save(self, folder: Path, dtype: torch.dtype | str | None = None, shard: int = SHARD) -> None:
+        """Write an ordinary checkpoint of the model's own class.
+
+        Args:
+            folder: to be made.
+            dtype: float32, bfloat16 or float16 for all parameters; None for the types in which the model, or its first parent
+                if it was aligned or merged, was stored.
+            shard: bytes above which the weights are written in several files with an index, where the class's library reads
+                such (transformers does, timm does not).
+
+        Raises:
+            UnknownName: for another type.
+            BadInput: if a value is too large for float16.
+        """
+        module = self._built(rounded(self.state, self.types(dtype))).eval().requires_grad_(False)
+        self.family.save(module, self.config, Path(folder), shard)
 
 
 class Uninitialised(TorchFunctionMode):

@@ -10,7 +10,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models.family import Config, Family
+from lmc_core.models.family import SHARD, Config, Family
 from lmc_core.models.model import Model, untied_state
 from lmc_core.models.structure import Structure
 
@@ -42,11 +42,11 @@ def own_model(
     skeleton = copy.deepcopy(module)
     kind = type(module).__name__
 
-    def save(saved: nn.Module, config: Config, folder: Path) -> None:
+    def save(module: nn.Module, config: Config, folder: Path, shard: int = SHARD) -> None:
         from safetensors.torch import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
-        save_file({key: value.contiguous() for key, value in untied_state(saved).items()}, folder / "model.safetensors")
+        save_file({key: value.contiguous() for key, value in untied_state(module).items()}, folder / "model.safetensors")
 
     family = Family(
         name=kind,

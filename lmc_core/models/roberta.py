@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models import bert, hf, postnorm
-from lmc_core.models.family import Config, Family
+from lmc_core.models.family import SHARD, Config, Family
 from lmc_core.models.postnorm import Kind
 from lmc_core.models.structure import Structure
 
@@ -73,11 +73,11 @@ def structure(config: Config) -> Structure:
     return s
 
 
-def save(module: nn.Module, config: Config, folder: Any) -> None:
+def save(module: nn.Module, config: Config, folder: Any, shard: int = SHARD) -> None:
     """Write `config.json` and `model.safetensors` as transformers does."""
     if _kind(config).predicts == "masked" and not config["tie_word_embeddings"]:
         postnorm.separate_bias(module, HEAD, "lm_head")
-    hf.save(module, config, folder)
+    hf.save(module, config, folder, shard)
 
 
 SMALL: dict[str, Any] = bert.SMALL | {

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models import hf
-from lmc_core.models.family import Config, Family, positive_sizes
+from lmc_core.models.family import SHARD, Config, Family, positive_sizes
 from lmc_core.models.parts import (
     POINTWISE,
     attention,
@@ -214,9 +214,9 @@ def structure(config: Config) -> Structure:
     return s
 
 
-def save(module: nn.Module, config: Config, folder: Path) -> None:
+def save(module: nn.Module, config: Config, folder: Path, shard: int = SHARD) -> None:
     """Write `config.json` and `model.safetensors` as transformers does, and whether the head is tied for any version of it."""
-    hf.save(module, config, folder)
+    hf.save(module, config, folder, shard)
     path = folder / "config.json"
     content = json.loads(path.read_text())
     content.pop("scale_decoder_outputs", None)  # follows from the next

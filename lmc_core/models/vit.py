@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models import hf
-from lmc_core.models.family import Config, Family, divides, positive_sizes
+from lmc_core.models.family import SHARD, Config, Family, divides, positive_sizes
 from lmc_core.models.parts import (
     attention,
     attention_products,
@@ -144,8 +144,8 @@ def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
     return module(inputs)
 
 
-def save(module: nn.Module, config: Config, folder: Path) -> None:
-    """Write timm's `config.json` and `model.safetensors`, which `timm.create_model("local-dir:FOLDER")` reads."""
+def save(module: nn.Module, config: Config, folder: Path, shard: int = SHARD) -> None:
+    """Write timm's `config.json` and `model.safetensors`, which `timm.create_model("local-dir:FOLDER")` reads: one file."""
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,70 @@
+"""The types in which parameters are written: those of the files they came from, or one that a person names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor
+
+from lmc_core.errors import BadInput, UnknownName
+
+TYPES: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def type_named(name: str) -> torch.dtype:
+    """The type of that name.
+
+    Raises:
+        UnknownName: for one in which no weights are written.
+    """
+    if name not in TYPES:
+        raise UnknownName.of("type of weights", name, TYPES)
+    return TYPES[name]
+
+
+def types_to_write(
+    state: Mapping[str, Tensor], stored: Mapping[str, torch.dtype], dtype: torch.dtype | str | None = None
+) -> dict[str, torch.dtype]:
+    """The type that each parameter is written in.
+
+    Args:
+        state: the parameters.
+        stored: the types in which those of the first parent were stored; a parameter that it lacks, such as a head that was
+            shared there, gets the most frequent one. Empty for a model made in memory, whose own types are kept.
+        dtype: for all of them, in place of these.
+
+    Raises:
+        UnknownName: for a type in which no weights are written.
+    """
+    if dtype is not None:
+        chosen = type_named(str(dtype).removeprefix("torch."))
+        return dict.fromkeys(state, chosen)
+    if not stored:
+        return {name: tensor.dtype if tensor.dtype in TYPES.values() else torch.float32 for name, tensor in state.items()}
+    found = list(stored.values())
+    usual = max(dict.fromkeys(found), key=found.count)
+    return {name: stored.get(name, usual) for name in state}
+
+
+def rounded(state: Mapping[str, Tensor], types: Mapping[str, torch.dtype]) -> dict[str, Tensor]:
+    """Parameters in the types that they are written in.
+
+    Raises:
+        BadInput: naming the first parameter with a value that its type cannot hold.
+    """
+    found = {}
+    for name, tensor in state.items():
+        found[name] = tensor.to(types[name])
+        if types[name] is torch.float16 and not bool(torch.isfinite(found[name]).all()):
+            raise BadInput(
+                f"{name!r} has values up to {float(tensor.abs().max()):.3g}, and float16 holds none above 65,504; choose "
+                "bfloat16 or float32 (--dtype)."
+            )
+    return found
+
+
+def type_words(types: Iterable[torch.dtype]) -> str:
+    """The types of some parameters, in words, the most frequent first: "bfloat16 and float32"."""
+    found = [str(each).removeprefix("torch.") for each in types]
+    return " and ".join(sorted(set(found), key=lambda name: (-found.count(name), name)))
