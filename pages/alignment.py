@@ -33,7 +33,7 @@ if setting.method == "none":
 try:
     largest = {kind: space["largest"] for kind, space in spaces.items()}
     request = alignment_controls.alignment_of(work.request_of(pair, setting, split, examples, 25, task))
-    result = work.stored(request.key)
+    result = work.stored(request)
     line = status.Curve(setting.label(largest), request, result)
     status.show_status([line], KEY, cost.note([request] if result is None else []), noun="alignment")
     arrays = work.arrays(request.key) if result is not None else {}

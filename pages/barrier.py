@@ -39,7 +39,7 @@ try:
         for of_data in split.split(" and "):
             request = work.request_of(pair, each, of_data, examples, points, task)
             label = each.label(largest) + (f", {of_data} split" if split == BOTH else "")
-            lines.append(status.Curve(label, request, work.stored(request.key)))
+            lines.append(status.Curve(label, request, work.stored(request)))
     missing = [line.request for line in lines if line.result is None]
     status.show_status(lines, KEY, cost.note(missing))
 except LmcError as error:
@@ -57,7 +57,7 @@ st.caption(barrier_caption(results, labels))
 curves.show_facts(results, labels)
 curves.show_table(results, labels)
 curves.show_downloads(results, labels, KEY)
-if not work.read_only() or any(work.stored(work.layers_of(line.request).key) for line in lines):
+if not work.read_only() or any(work.stored(work.layers_of(line.request)) for line in lines):
     st.header("Which part of the network costs what", anchor=False)
     parts.show_parts(lines, KEY)
 with st.expander("What the matching maximised"):

@@ -27,7 +27,7 @@ try:
     words = choice.wanted()
     requests = list({request.key: request for request in map(work.equivariance_of, words)}.values())
     labels = labels_of_runs([request.to_json() for request in requests])
-    lines = [status.Curve(label, r, work.stored(r.key)) for label, r in zip(labels, requests, strict=True)]
+    lines = [status.Curve(label, r, work.stored(r)) for label, r in zip(labels, requests, strict=True)]
     if lines:
         missing = [request for line, request in zip(lines, requests, strict=True) if line.result is None]
         status.show_status(lines, KEY, equivariance_cost.note(missing), noun="network")

@@ -34,7 +34,7 @@ with st.sidebar:
 
 try:
     request = experts_controls.orders_of(work.request_of(pair, setting, split, examples, points, task), points)
-    result = work.stored(request.key)
+    result = work.stored(request)
     line = status.Curve("All orders", request, result)
     note = cost.note([request] if result is None else [], experts_controls.amount(pair[0], points))
     status.show_status([line], KEY, note, noun="fan")

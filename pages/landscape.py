@@ -37,9 +37,9 @@ if kind == "three" and third is None:
 
 try:
     plane, curves = landscape_controls.requests_of([*pair, *([third] if third else [])], setting, choice, task)
-    wanted = [status.Curve("Plane", plane, work.stored(plane.key))]
+    wanted = [status.Curve("Plane", plane, work.stored(plane))]
     if curves is not None:
-        wanted.append(status.Curve("Curved paths", curves, work.stored(curves.key)))
+        wanted.append(status.Curve("Curved paths", curves, work.stored(curves)))
     missing = [each.request for each in wanted if each.result is None]
     note = cost.note(missing, landscape_controls.amount(choice, setting != PLAIN, plane in missing, curves in missing))
     status.show_status(wanted, KEY, note, noun="picture")

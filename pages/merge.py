@@ -38,7 +38,7 @@ try:
     classes = dict(only_permutations(largest).classes) if chosen.symmetries == "permutations" else {}
     requests = merge_work.requests_of(chosen, classes)
     titles = [merge_controls.frame_title(name) for name in chosen.frames]
-    lines = [status.Curve(t, request, work.stored(request.key)) for t, request in zip(titles, requests, strict=True)]
+    lines = [status.Curve(t, request, work.stored(request)) for t, request in zip(titles, requests, strict=True)]
     missing = [line.request for line in lines if line.result is None]
     status.show_status(lines, KEY, cost.note(missing), noun="frame")
 except LmcError as error:

@@ -45,7 +45,7 @@ with st.sidebar:
 
 try:
     requests = {setting: work.request_of(pair, setting, split, examples, points, task) for setting in settings}
-    lines = [status.Curve(name_of(s), request, work.stored(request.key)) for s, request in requests.items()]
+    lines = [status.Curve(name_of(s), request, work.stored(request)) for s, request in requests.items()]
     missing = [line.request for line in lines if line.result is None]
     status.show_status(lines, KEY, cost.note(missing))
 except LmcError as error:
@@ -66,7 +66,7 @@ try:
         for setting in settings:
             request = work.request_of((one, other), setting, split, examples, points, task)
             label = f"{pair_name(widths)}, {name_of(setting, widths[0] == widths[1]).lower()}"
-            many.append((widths, status.Curve(label, request, work.stored(request.key))))
+            many.append((widths, status.Curve(label, request, work.stored(request))))
     others = [line for _, line in many if line.key not in {each.key for each in lines}]
     left = [line.request for line in others if line.result is None]
     if others:

@@ -12,7 +12,7 @@ from lmc_core.cli.equivariance import add_arguments as equivariance_arguments
 from lmc_core.cli.merge_arguments import add_arguments as merge_arguments
 from lmc_core.cli.plane_arguments import add_arguments as plane_arguments
 from lmc_core.cli.report import add_arguments as report
-from lmc_core.cli.shared_arguments import MODEL, PICKLE, add_data, add_method, add_pair, decimal, setting, whole
+from lmc_core.cli.shared_arguments import FRESH, MODEL, PICKLE, add_data, add_method, add_pair, decimal, setting, whole
 from lmc_core.errors import BadInput
 from lmc_core.models.references import allowing_pickle
 
@@ -103,6 +103,7 @@ def _barrier(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repair", action="store_true", help="renormalise in between; for networks without norms")
     parser.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
     parser.add_argument("--executor", default="inline", help="inline, or local: in a worker process (default: inline)")
+    parser.add_argument("--fresh", action="store_true", help=FRESH)
     parser.add_argument("--json", action="store_true", help="print one object")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the curve as a table")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write the figure as a page that needs nothing else")
@@ -119,6 +120,7 @@ def _group(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=whole, default=0, help="of the draw of examples and of learning (default: 0)")
     parser.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
     parser.add_argument("--executor", default="inline", help="inline, or local: in a worker process (default: inline)")
+    parser.add_argument("--fresh", action="store_true", help=FRESH)
     parser.add_argument("--json", action="store_true", help="print one object")
 
 

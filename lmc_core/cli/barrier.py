@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
         )
         memory = memory_of(request.models, request.points, request.method != "none").peak
         progress.report(0.0, f"about {size(memory)} of memory are needed")
-        result = executor.run(request, progress.report).result
+        result = executor.run(request, progress.report, fresh=arguments.fresh).result
     if arguments.csv is not None or arguments.html is not None:
         _write(arguments, result)
     said = notes(result, (arguments.a, arguments.b))
@@ -73,7 +73,7 @@ def _write(arguments: argparse.Namespace, result: Mapping[str, Any]) -> None:
 def summary(result: Mapping[str, Any], said: Sequence[str] = ()) -> str:
     """The result in words with units, with what a person should know beside it, and a few points of the curve."""
     from lmc_core.figures.numbers import number, seconds, size
-    from lmc_core.figures.words import barrier_words, classes_sentence, setting_label
+    from lmc_core.figures.words import barrier_words, classes_sentence, origin_words, setting_label
 
     setting = setting_label(result["method"], result["classes"], result.get("largest"))
     chosen = classes_sentence(result["classes"])
@@ -104,7 +104,7 @@ def summary(result: Mapping[str, Any], said: Sequence[str] = ()) -> str:
         pairs.append(("memory", f"about {size(result['memory'])} at the most"))
     spent = result["seconds"]
     took = f"{seconds(spent['align'])} to align, {seconds(spent['evaluate'])} to evaluate"
-    pairs.append(("time", took + (" (computed earlier)" if result["cached"] else "")))
+    pairs.append(("time", took + origin_words(result)))
     pairs.append(("key", result["key"]))
     return facts(pairs) + "\n\n" + _points(result)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from lmc_core.cli.output import check_target, facts, print_json, table
 from lmc_core.cli.progress import Progress
-from lmc_core.cli.shared_arguments import decimal, whole
+from lmc_core.cli.shared_arguments import FRESH, decimal, whole
 
 WORDS: dict[str, tuple[type, str]] = {  # argument of `make_equivariance_request` -> its type and help
     "source": (str, "digits or fashion (default: digits)"),
@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parse = {int: whole, float: decimal, str: str}[kind]
         parser.add_argument(f"--{name.replace('_', '-')}", type=parse, metavar=metavar, help=words)
     parser.add_argument("--executor", default="inline", help="inline, or local: in a worker process (default: inline)")
+    parser.add_argument("--fresh", action="store_true", help=FRESH)
     parser.add_argument("--json", action="store_true", help="print one object, with every recorded step")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write the figure as a page that needs nothing else")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the trained network's weights as safetensors")
@@ -57,7 +58,7 @@ def run(arguments: argparse.Namespace) -> None:
     given = {name: getattr(arguments, name) for name in WORDS}
     request = make_equivariance_request(**{name: value for name, value in given.items() if value is not None})
     with Progress() as progress:
-        found = executor.run(request, progress.report)
+        found = executor.run(request, progress.report, fresh=arguments.fresh)
     arrays = found.arrays()
     if arguments.out is not None:
         _write_weights(arguments.out, arrays)
@@ -86,6 +87,7 @@ def _write_weights(path: Path, arrays: Mapping[str, Any]) -> None:
 def summary(result: Mapping[str, Any]) -> str:
     """The result in words with units, and a row for each layer."""
     from lmc_core.figures.numbers import estimate, number, percent, seconds
+    from lmc_core.figures.words import origin_words
 
     settings = {
         "equality": f", rates {result['primal_rate']:g} and {result['dual_rate']:g}, c = {result['augmented']:g}",
@@ -106,7 +108,7 @@ def summary(result: Mapping[str, Any]) -> str:
     pairs += [
         ("error", f"of equivariance {errors}"),
         ("split", f"{result['split']}, {result['held_out']:,} examples"),
-        ("time", took + (" (computed earlier)" if result["cached"] else "")),
+        ("time", took + origin_words(result)),
         ("key", result["key"]),
     ]
     rows = [

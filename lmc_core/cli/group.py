@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
         )
         memory = memory_of_group(request.models, request.method != "none")
         progress.report(0.0, f"about {size(memory)} of memory are needed")
-        result = executor.run(request, progress.report).result
+        result = executor.run(request, progress.report, fresh=arguments.fresh).result
     said = notes(result, arguments.models)
     print_json(result | ({"notes": said} if said else {})) if arguments.json else print(summary(result, said))
 
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
 def summary(result: Mapping[str, Any], said: Sequence[str] = ()) -> str:
     """The result in words with units, with what a person should know beside it, and the midpoints of all pairs."""
     from lmc_core.figures.numbers import estimate, number, seconds
-    from lmc_core.figures.words import classes_sentence
+    from lmc_core.figures.words import classes_sentence, origin_words
 
     windows = f" of {result['length']} tokens" if result.get("length") else ""
     unit = result["unit"]
@@ -75,7 +75,7 @@ def summary(result: Mapping[str, Any], said: Sequence[str] = ()) -> str:
         pairs.append(("learned", f"{result['found']['steps']:,} steps; held-out loss of the centre {first:.3f} -> {best:.3f}"))
     spent = result["seconds"]
     took = f"{seconds(spent['align'])} to align, {seconds(spent['evaluate'])} to evaluate"
-    pairs += [("time", took + (" (computed earlier)" if result["cached"] else "")), ("key", result["key"])]
+    pairs += [("time", took + origin_words(result)), ("key", result["key"])]
     return facts(pairs) + "\n\n" + _matrix(result)
 
 

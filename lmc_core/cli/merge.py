@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> None:
             def report(share: float, words: str, number: int = number, request: Any = request) -> None:
                 progress.report((number + share) / len(requests), f"{frames[number]}: {words}")
 
-            results.append(executor.run(request, report).result)
+            results.append(executor.run(request, report, fresh=arguments.fresh).result)
     said = notes(results[0], arguments.models)
     if arguments.json:
         return print_json([result | ({"notes": said} if said else {}) for result in results])
@@ -153,7 +153,7 @@ def summary(results: Sequence[Mapping[str, Any]], said: Sequence[str] = ()) -> s
     """The results in words with units: what was merged, notes on it, a table for each task, barriers between pairs."""
     from lmc_core.figures.merge_rows import MARK, height_words, kept_words, merged_rows, people_table, unit_of
     from lmc_core.figures.numbers import seconds
-    from lmc_core.figures.words import classes_sentence
+    from lmc_core.figures.words import classes_sentence, origin_words
 
     first = results[0]
     windows = f" of {first['length']} tokens" if first.get("length") else ""
@@ -182,7 +182,7 @@ def summary(results: Sequence[Mapping[str, Any]], said: Sequence[str] = ()) -> s
         took = f"{seconds(result['seconds']['align'])} to align, {seconds(result['seconds']['evaluate'])} to evaluate"
         worst = [value for row in result["lines"]["barrier"] for value in row if value is not None]
         words = f"centre {height_words(result)} above the models, barriers of pairs up to {max(worst):.3f}; {took}"
-        pairs.append((result["frame_title"], words + (" (computed earlier)" if result["cached"] else "")))
+        pairs.append((result["frame_title"], words + origin_words(result)))
     parts = [facts(pairs)]
     for task in first["tasks"]:
         found = people_table(results, task["name"])

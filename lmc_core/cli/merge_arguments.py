@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lmc_core.cli.shared_arguments import decimal, whole
+from lmc_core.cli.shared_arguments import FRESH, decimal, whole
 
 
 def add_arguments(
@@ -62,6 +62,7 @@ def add_arguments(
     parser.add_argument("--seed", type=whole, default=0, help="of the draw of examples and of learning (default: 0)")
     parser.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
     parser.add_argument("--executor", default="inline", help="inline, or local: in a worker process (default: inline)")
+    parser.add_argument("--fresh", action="store_true", help=FRESH)
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder to write the merged model to, with one --method and one --frame"
     )

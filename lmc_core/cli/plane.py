@@ -35,11 +35,12 @@ def run(arguments: argparse.Namespace) -> None:
             arguments.models, kind, arguments.resolution, arguments.span, arguments.steps,
             **({**words, "learn": None} if kind == "random" else words),
         )  # fmt: skip
-        found = executor.run(request, progress.report)
+        found = executor.run(request, progress.report, fresh=arguments.fresh)
         curves = None
         if arguments.curves:
             asked = make_request(*arguments.models[:2], points=3, refine=0, **words)
-            curves = executor.run(bend_of(asked, arguments.steps), progress.report).result
+            bends = bend_of(asked, arguments.steps)
+            curves = executor.run(bends, progress.report, fresh=arguments.fresh).result
     result, arrays = found.result, found.arrays()
     if arguments.csv is not None or arguments.html is not None:
         _write(arguments, result, arrays, curves)
@@ -87,7 +88,7 @@ def summary(result: Mapping[str, Any], curves: Mapping[str, Any] | None = None) 
     """The result in words with units, the models in the plane, and the paths."""
     from lmc_core.figures.landscape_words import KINDS, paths_table
     from lmc_core.figures.numbers import estimate, number, percent, seconds
-    from lmc_core.figures.words import classes_sentence, setting_label
+    from lmc_core.figures.words import classes_sentence, origin_words, setting_label
 
     setting = setting_label(result["method"], result["classes"], result.get("largest"))
     chosen = classes_sentence(result["classes"])
@@ -108,7 +109,7 @@ def summary(result: Mapping[str, Any], curves: Mapping[str, Any] | None = None) 
     pairs.append(("lowest", f"{loss} at ({number(lowest['u'])}, {number(lowest['v'])}) of {n} × {n} points"))
     spent = result["seconds"]
     took = f"{seconds(spent['align'])} to align, {seconds(spent['evaluate'])} to evaluate"
-    pairs += [("time", took + (" (computed earlier)" if result["cached"] else "")), ("key", result["key"])]
+    pairs += [("time", took + origin_words(result)), ("key", result["key"])]
     rows = [
         (
             f"{p['label']} {p['name']}",

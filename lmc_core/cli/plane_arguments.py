@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from lmc_core.cli.shared_arguments import decimal, whole
+from lmc_core.cli.shared_arguments import FRESH, decimal, whole
 
 
 def add_arguments(parser: argparse.ArgumentParser, model: str, data: Callable[..., None], method: Callable[..., None]) -> None:
@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser, model: str, data: Callable[..
     )
     parser.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
     parser.add_argument("--executor", default="inline", help="inline, or local: in a worker process (default: inline)")
+    parser.add_argument("--fresh", action="store_true", help=FRESH)
     parser.add_argument("--json", action="store_true", help="print one object")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write every point as a table")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write the map as a page that needs nothing else")

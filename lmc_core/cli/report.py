@@ -66,6 +66,7 @@ def write(study: Study, store: Store, arguments: argparse.Namespace) -> dict[str
     from lmc_core.studies.gather import gather, missing_of
 
     made: dict[str, Any] = {}
+    absent: list[str] = []
     if arguments.html is not None:
         from lmc_core.studies.html import study_html
 
@@ -84,14 +85,15 @@ def write(study: Study, store: Store, arguments: argparse.Namespace) -> dict[str
         from lmc_core.studies.archive import write_archive
 
         buffer = io.BytesIO()
-        write_archive(study, store, buffer)
+        absent = write_archive(study, store, buffer)
         put(arguments.archive, buffer.getvalue())
         made["archive"] = str(arguments.archive)
     for place in made.values():
         print(f"Wrote {place}.", file=sys.stderr)
-    missing = missing_of(gather(study, store)) if made else []
+    missing = [*missing_of(gather(study, store)), *absent] if made else []
     if missing:
-        print(f"Not stored here and left out: {', '.join(key[:12] for key in missing)}.", file=sys.stderr)
+        left = ", ".join(dict.fromkeys(key[:12] for key in missing))
+        print(f"Not stored here, or of a newer version, and left out: {left}.", file=sys.stderr)
     return made
 
 
@@ -136,9 +138,13 @@ def import_archive(path: Path, store: Store, studies: Any, as_json: bool) -> Non
     with path.open("rb") as file:
         done = read_archive(file, store, studies)
     if as_json:
-        return print_json({**done.study.to_json(), "added": list(done.added), "kept": list(done.kept)})
+        return print_json(
+            {**done.study.to_json(), "added": list(done.added), "kept": list(done.kept), "mended": list(done.mended)}
+        )
     kept = f"; {len(done.kept)} were here already" if done.kept else ""
     print(f"Imported the study {done.study.name!r} with {len(done.added)} new results{kept}. Every hash was right.")
+    if done.mended:
+        print(f"Numbers that did not follow from their own arrays were recomputed: {', '.join(k[:12] for k in done.mended)}.")
 
 
 def list_studies(studies: Any, as_json: bool) -> None:
@@ -164,6 +170,7 @@ def contents(study: Study, store: Store) -> str:
     for index, each in enumerate(gather(study, store), 1):
         lines += ["", f"{index}. {each.title}", *([f"   {each.entry.note}"] if each.entry.note else [])]
         for label, found in zip(each.labels, each.found, strict=True):
-            lines.append(f"   {found.key[:12]}  {label}: {headline(str(found.request.get('what')), found.result)[0]}")
+            came = " (imported from an archive; not computed here)" if found.imported else ""
+            lines.append(f"   {found.key[:12]}  {label}: {headline(str(found.request.get('what')), found.result)[0]}{came}")
         lines += [f"   {key[:12]}  not stored here" for key in each.missing]
     return "\n".join(lines)

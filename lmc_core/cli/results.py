@@ -24,20 +24,31 @@ def run(arguments: argparse.Namespace) -> None:
         return print_json([_entry(result) for result in found])
     if not found:
         return print(f"Nothing has been computed yet; results will lie in {store.root}.")
+    print(
+        table(("key", "models", "setting", "examples", "barrier", "computed (UTC)", "from"), [_row(e) for e in found], left=3)
+    )
+    if store.foreign:
+        print(f"{store.foreign} more {'was' if store.foreign == 1 else 'were'} written by a newer version of LMC Explorer.")
+
+
+def _row(entry: Any) -> tuple[str, ...]:
+    """What the table says of a result; one that a newer version made may not say all of it."""
     from lmc_core.figures.words import setting_label
 
-    rows = [
-        (
+    source = "the app" if entry.shipped else "an archive" if entry.imported else "here"
+    try:
+        return (
             entry.key[:12],
             " → ".join(entry.result["models"]),
             setting_label(entry.result["method"], entry.result["classes"]),
             str(entry.result["examples"]),
             _found(entry.result),
             entry.result["date"][:16].replace("T", " "),
+            source,
         )
-        for entry in found
-    ]
-    print(table(("key", "models", "setting", "examples", "barrier", "computed (UTC)"), rows, left=3))
+    except (LookupError, TypeError, ValueError, AttributeError):
+        models = " → ".join(entry.result.get("models", ()))
+        return entry.key[:12], models, "of a newer version", "", "", entry.written[:16].replace("T", " "), source
 
 
 def delete(store: Any, text: str) -> None:
@@ -68,4 +79,4 @@ def _found(result: Mapping[str, Any]) -> str:
 
 def _entry(found: Any) -> dict[str, Any]:
     chosen = {name: found.result.get(name) for name in KEPT}
-    return {"key": found.key, **chosen, "shipped": found.shipped, "folder": str(found.folder)}
+    return {"key": found.key, **chosen, "shipped": found.shipped, "imported": found.imported, "folder": str(found.folder)}

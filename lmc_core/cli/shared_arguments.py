@@ -22,6 +22,7 @@ CLASS = (
     "class of one kind of space: residual, units, heads, query-key or value-output = none, permutation, orthogonal or "
     "invertible; repeatable. all=CLASS lowers every space to at most CLASS. What is left out gets its largest class"
 )
+FRESH = "compute although there is a result, such as one out of an archive, and put the new one in its place"
 
 
 def class_choice(text: str) -> tuple[str, str]:

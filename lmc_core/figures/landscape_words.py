@@ -10,7 +10,7 @@ import numpy as np
 from lmc_core.figures.landscape_data import Landscape, Route, routes
 from lmc_core.figures.numbers import estimate, number, percent
 from lmc_core.figures.tables import Table
-from lmc_core.figures.words import MATCHERS, classes_sentence, notes
+from lmc_core.figures.words import MATCHERS, classes_sentence, imported_sentence, notes
 
 Facts = Mapping[str, Any]
 KINDS = {
@@ -72,6 +72,8 @@ def landscape_caption(scene: Landscape, paths: Sequence[Route] = ()) -> str:
             "Aligned models give the same outputs as the originals: largest relative difference "
             f"{number(facts['function_error'], digits=2)}."
         )
+    if origin := imported_sentence([facts]):
+        sentences.append(origin)
     versions = facts.get("versions") or {}
     if versions:
         sentences.append(f"LMC Explorer {versions.get('lmc', '')}, {str(facts.get('date', ''))[:10]}.")

@@ -20,9 +20,18 @@ from lmc_core.figures.merge_rows import numbers_table
 from lmc_core.figures.numbers import estimate, number
 from lmc_core.figures.style import Theme
 from lmc_core.figures.tables import Table
-from lmc_core.figures.words import MATCHERS, Result, classes_sentence, labels_of, setting_of, version_sentence
+from lmc_core.figures.words import (
+    MATCHERS,
+    Result,
+    classes_sentence,
+    imported_sentence,
+    labels_of,
+    setting_of,
+    version_sentence,
+)
 
 SCALARS = 60  # numbers of an unknown kind that are shown
+UNDRAWABLE = (LookupError, TypeError, ValueError, AttributeError)  # what a result with other entries can raise
 
 
 class Stored(Protocol):
@@ -92,25 +101,55 @@ class Kind:
 
 
 def panels_of(
-    found: Sequence[Stored], labels: Sequence[str] = (), theme: Theme = "light", height: int | None = None
+    found: Sequence[Stored],
+    labels: Sequence[str] = (),
+    theme: Theme = "light",
+    height: int | None = None,
+    strict: bool = False,
 ) -> list[Panel]:
     """Return the pictures of some results: those that can share an axis share one, every other has its own.
+
+    A result that this version cannot draw, such as one that a newer version wrote, has a sentence in the place of its picture
+    and does not keep the others from being drawn.
 
     Args:
         found: stored results.
         labels: of each; by default what tells them apart.
         theme: ``light``, ``dark`` or ``paper``.
         height: of a figure in pixels; by default its own.
+        strict: raise whatever keeps a result from being drawn.
     """
     names = list(labels) or labels_of([each.result for each in found])
     groups: dict[tuple[str, int], list[int]] = {}
     for index, each in enumerate(found):
         what = str(each.request.get("what", ""))
         groups.setdefault((what, -1 if kind_of(what).together else index), []).append(index)
-    return [
-        _panel(what, [found[i] for i in chosen], [names[i] for i in chosen], theme, height)
-        for (what, _), chosen in groups.items()
-    ]
+    panels = []
+    for (what, _), chosen in groups.items():
+        each, called = [found[i] for i in chosen], [names[i] for i in chosen]
+        try:
+            panels.append(_panel(what, each, called, theme, height))
+        except UNDRAWABLE:
+            if strict:
+                raise
+            alone = [([one], [name]) for one, name in zip(each, called, strict=True)]
+            panels += [_undrawn(what, *one) if len(alone) == 1 else _alone(what, *one, theme, height) for one in alone]
+    return panels
+
+
+def _alone(what: str, found: Sequence[Stored], labels: Sequence[str], theme: Theme, height: int | None) -> Panel:
+    """The picture of one of several results that cannot be drawn together."""
+    try:
+        return _panel(what, found, labels, theme, height)
+    except UNDRAWABLE:
+        return _undrawn(what, found, labels)
+
+
+def _undrawn(what: str, found: Sequence[Stored], labels: Sequence[str]) -> Panel:
+    """A sentence in the place of the picture of one result."""
+    caption = f"{labels[0]}: this result was written by a newer version of LMC Explorer; update this one to see it."
+    table = Table.of(("Setting",), [labels])
+    return Panel(what, kind_of(what).name, between(found[0].result), None, caption, table, table, caption)
 
 
 def _panel(what: str, found: Sequence[Stored], labels: Sequence[str], theme: Theme, height: int | None) -> Panel:
@@ -119,12 +158,13 @@ def _panel(what: str, found: Sequence[Stored], labels: Sequence[str], theme: The
     several = "pairs of models" if all(" \u2192 " in each for each in titles) else "models"
     title = titles[0] if len(titles) == 1 else f"{len(titles)} {several}"
     said = "; ".join(f"{name}: {headline(what, each.result)[0]}" for name, each in zip(labels, found, strict=True))
+    caption, origin = kind.caption(found, labels), imported_sentence([each.result for each in found])
     return Panel(
         what=what,
         kind=kind.name,
         title=title,
         figure=kind.draw(found, labels, theme, height) if kind.draw else None,
-        caption=kind.caption(found, labels),
+        caption=caption if origin in caption else f"{caption} {origin}",
         summary=kind.summary(found, labels),
         numbers=kind.numbers(found, labels),
         alt=f"{kind.name}, {title}. {said}."[:900],

@@ -149,7 +149,8 @@ def barrier_caption(results: Sequence[Result], labels: Sequence[str] | None = No
             "Before interpolation the aligned models give the same outputs as the originals: "
             f"largest relative difference {number(max(errors), digits=2)}."
         )
-    return " ".join([*sentences, *notes(results), version_sentence(first)]).strip()
+    about = [*sentences, *notes(results), version_sentence(first), imported_sentence(results)]
+    return " ".join(filter(None, about))
 
 
 def notes(results: Sequence[Result]) -> list[str]:
@@ -164,3 +165,21 @@ def version_sentence(result: Result) -> str:
         return ""
     torch = f", torch {versions['torch']}" if versions.get("torch") else ""
     return f"LMC Explorer {versions.get('lmc', '')}{torch}, {str(result.get('date', ''))[:10]}."
+
+
+def imported_sentence(results: Sequence[Result]) -> str:
+    """Return which of some results came out of an archive, by their places; "" where all were computed here."""
+    places = [index for index, result in enumerate(results, 1) if result.get("imported")]
+    if not places:
+        return ""
+    if len(places) == len(results):
+        return "Imported from an archive; not computed here."
+    which = ", ".join(str(index) for index in places)
+    return f"Imported from an archive, not computed here: {which} of the {len(results)}, counted in their order."
+
+
+def origin_words(result: Result) -> str:
+    """Return what is said beside the time that a result took: computed earlier, imported, or "" for just now."""
+    if result.get("imported"):
+        return " (imported from an archive; not computed here)"
+    return " (computed earlier)" if result.get("cached") else ""

@@ -69,6 +69,7 @@ def greedy_soup(given: Ingredients, settings: SoupSettings) -> Merged:
     sign = 1 if settings.by == "loss" else -1
     about = {
         "kept": [given.names[k] for k in sorted(kept)],
+        "kept_numbers": [k + 1 for k in sorted(kept)],
         "by": settings.by,
         "of_each": [sign * value for value in costs],
         "of_soup": sign * best,

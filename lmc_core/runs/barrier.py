@@ -14,7 +14,7 @@ from lmc_core.runs.ask import memory_of
 from lmc_core.runs.further import at_best_temperature, routes
 from lmc_core.runs.opened import asked, grouped, learning_from, opened, size_of, stamped
 from lmc_core.runs.request import BarrierRequest
-from lmc_core.runs.softened import soft_facts
+from lmc_core.runs.softened import own_losses, soft_facts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +38,7 @@ def compute(
 
     Returns:
         The result as plain JSON values, and the arrays ``losses`` (nats, `[points, examples]`), ``correct`` and, where examples
-        belong together, ``groups``.
+        belong together, ``groups``; of a line to a soft end also ``own`` (`[examples]`), what B itself loses.
 
     Raises:
         BadInput: if the models are no longer those of the request.
@@ -73,6 +73,8 @@ def compute(
         beside["tempered"] = at_best_temperature(path, found, train, examples, request.device, report)
     memory = memory_of(request.models, request.points, request.method != "none", request.learn is not None).peak
     arrays = {"losses": found.losses.numpy(), "correct": found.correct.numpy(), **grouped(examples)}
+    if (own := own_losses(pair, examples, request.device)) is not None:
+        arrays["own"] = own.numpy()
     return {
         **asked(request, task, found.losses.shape[1]),
         **curve_facts(found, task.score),
@@ -83,7 +85,7 @@ def compute(
         "memory": memory,
         "seconds": seconds,
         **stamped(),
-        **soft_facts(pair, found, examples, request.device),
+        **soft_facts(pair, found, own),
     }, arrays
 
 

@@ -17,6 +17,7 @@ from lmc_core.runs.request import ModelsRequest, PairRequest
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
 
     from lmc_core.models.model import Model
     from lmc_core.paths.bezier import Bezier
@@ -135,27 +136,14 @@ def _listed(name: str, curve: Curve, task: Task, path: Any, plane: Any, training
     """One path as plain JSON values, as a barrier's result has them; with where its bend is in the plane of A, B, aligned B."""
     import math
 
-    from lmc_core.intervals.errors import stderr
-    from lmc_core.paths.barrier import excess
-
-    above, mean, top = excess(curve.lam, curve.losses), curve.mean, curve.barrier
     if task.score == "accuracy":
         score = curve.correct.double().mean(1).tolist()
     else:
-        score = [math.exp(min(value, 700.0)) for value in mean.tolist()]
+        score = [math.exp(min(value, 700.0)) for value in curve.mean.tolist()]
     found: dict[str, Any] = {
         "name": name,
-        "lam": curve.lam.tolist(),
-        "loss": mean.tolist(),
-        "loss_stderr": curve.stderr.tolist(),
-        "chord": ((1 - curve.lam) * mean[0] + curve.lam * mean[-1]).tolist(),
-        "excess": above.mean(1).tolist(),
-        "excess_stderr": stderr(above, curve.groups).tolist(),
+        **path_facts(curve.lam, curve.losses, curve.groups),
         task.score: score,
-        "barrier": top.value,
-        "barrier_stderr": top.stderr,
-        "barrier_lam": top.lam,
-        "mean_loss": float(mean.mean()),
         "training": training,
         "control": None,
     }
@@ -163,6 +151,33 @@ def _listed(name: str, curve: Curve, task: Task, path: Any, plane: Any, training
         u, v, away = plane.project(path.bend)
         found["control"] = {"u": u, "v": v, "away": away}
     return found
+
+
+def path_facts(lam: Tensor, losses: Tensor, groups: Tensor | None = None) -> dict[str, Any]:
+    """The entries of one path that follow from its losses.
+
+    Args:
+        lam: the points, `[points]`.
+        losses: of each example in nats, `[points, examples]`.
+        groups: which examples belong together, `[examples]`; None for none.
+    """
+    from lmc_core.intervals.errors import stderr
+    from lmc_core.paths.barrier import barrier, excess
+
+    rows = losses.double()
+    above, mean, top = excess(lam, losses), rows.mean(1), barrier(lam, losses, groups)
+    return {
+        "lam": lam.tolist(),
+        "loss": mean.tolist(),
+        "loss_stderr": stderr(rows, groups).tolist(),
+        "chord": ((1 - lam) * mean[0] + lam * mean[-1]).tolist(),
+        "excess": above.mean(1).tolist(),
+        "excess_stderr": stderr(above, groups).tolist(),
+        "barrier": top.value,
+        "barrier_stderr": top.stderr,
+        "barrier_lam": top.lam,
+        "mean_loss": float(mean.mean()),
+    }
 
 
 def trained(request: ModelsRequest, a: Model, b: Model, task: Task, report: Report) -> tuple[Bezier, dict[str, Any]]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from lmc_core.errors import UnknownName
 from lmc_core.runs.anew import anew
+from lmc_core.runs.naming import renamed
 from lmc_core.runs.result import Request, Result
 from lmc_core.runs.store import Store
 
@@ -60,7 +61,8 @@ def request_from_json(content: dict[str, Any]) -> Request:
 def obtain(request: Request, report: Report, store: Store, *, fresh: bool = False) -> Result:
     """Return the result of a request: from the store, or computed and then stored.
 
-    Whoever asks for the same key meanwhile, in this process or another, waits and gets the same result.
+    Whoever asks for the same key meanwhile, in this process or another, waits and gets the same result. It has the names of the
+    request, whatever whoever asked before called the models and the data.
 
     Args:
         request: what is asked for.
@@ -72,7 +74,7 @@ def obtain(request: Request, report: Report, store: Store, *, fresh: bool = Fals
     asked = datetime.now(UTC).isoformat(timespec="microseconds")
 
     def stored() -> Result | None:
-        found = store.get(request.key)
+        found = store.answer(request)
         return found if found is not None and (not fresh or found.written >= asked) else None
 
     if (found := stored()) is not None:
@@ -83,6 +85,8 @@ def obtain(request: Request, report: Report, store: Store, *, fresh: bool = Fals
         log = _Log(report)
         with anew(fresh):
             result, arrays = compute_function(request.what)(request, log)
+        # an alignment that was kept names the models of whoever asked for it
+        result = renamed(result, request.to_json())
         return store.put(request, result, arrays, log.text(), replace=fresh)
 
 

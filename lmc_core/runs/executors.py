@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from lmc_core import errors, places
 from lmc_core.errors import Cancelled, LmcError, StoreError, UnknownName
 from lmc_core.runs.computations import Report, obtain
+from lmc_core.runs.cores import as_given
 from lmc_core.runs.jobs import Job, Jobs, lock_path
 from lmc_core.runs.locks import holder
 from lmc_core.runs.result import Request, Result
@@ -91,14 +92,14 @@ class Local:
         Returns:
             The key, for `jobs.get` and `store.get`. Call `tend` now and then while the job is active.
         """
-        if fresh or self.store.get(request.key) is None:
+        if fresh or self.store.answer(request) is None:
             self.jobs.submit(request, fresh=fresh)
             self.tend()
         return request.key
 
     def run(self, request: Request, report: Report | None = None, *, fresh: bool = False) -> Result:
         """See `Executor.run`; waits for the worker and passes its progress on."""
-        if not fresh and (found := self.store.get(request.key)) is not None:
+        if not fresh and (found := self.store.answer(request)) is not None:
             return found
         self.jobs.submit(request, fresh=fresh)
         try:
@@ -114,7 +115,7 @@ class Local:
             raise Cancelled("The run was cancelled.")
         if job.state == "failed":
             raise _error(job)
-        result = self.store.get(request.key)
+        result = self.store.answer(request)
         if result is None:
             raise StoreError(f"The result {request.key[:12]} was taken from {self.store.root} as soon as it was there.")
         result.result["cached"] = False
@@ -234,7 +235,7 @@ def _error(job: Job) -> LmcError:
 
 def _environment(home: Path) -> dict[str, str]:
     """Return the worker's environment: the same home, and the same package also when it is not installed."""
-    environment = {**os.environ, "LMC_HOME": str(home)}
+    environment = {**as_given(os.environ), "LMC_HOME": str(home)}
     package = str(places.PACKAGE.parent)
     if package not in (*site.getsitepackages(), site.getusersitepackages()):
         path = os.environ.get("PYTHONPATH")

@@ -74,7 +74,7 @@ def compute(request: GroupRequest, report: Report = lambda share, words: None) -
     arrays = {"losses": losses.numpy(), "correct": correct.numpy(), "weights": weights.numpy(), **grouped(examples)}
     return {
         **asked(request, task, len(examples)),
-        **_numbers(weights, losses, correct, len(models), request.resolution, task, examples.groups),
+        **numbers_of(weights, losses, correct, len(models), request.resolution, task.score, examples.groups),
         **aligned,
         **size_of(models),
         "same": same,
@@ -129,15 +129,26 @@ def simplex_of(weights: Tensor, losses: Tensor, correct: Tensor, resolution: int
     return Simplex(points, losses[where], correct[where], groups)
 
 
-def _numbers(
+def numbers_of(
     weights: Tensor,
     losses: Tensor,
     correct: Tensor,
     count: int,
     resolution: int | None,
-    task: Task,
-    groups: Tensor | None,
+    score: str,
+    groups: Tensor | None = None,
 ) -> dict[str, Any]:
+    """The entries of a result that follow from its arrays: losses, the centre, the middles of pairs, the simplex.
+
+    Args:
+        weights: of what was measured, `[points, models]`, in the order of `mixtures`.
+        losses: in nats, `[points, examples]`.
+        correct: of the same shape.
+        count: of models.
+        resolution: of the grid of three; None for none.
+        score: of the task, ``accuracy`` or ``perplexity``.
+        groups: which examples belong together, `[examples]`; None for none.
+    """
     import torch
 
     from lmc_core.intervals.errors import stderr
@@ -151,7 +162,7 @@ def _numbers(
         point = count + 1 + number
         middles[i][j] = middles[j][i] = float(mean[point])
         errors[i][j] = errors[j][i] = float(error[point])
-    scores = correct.double().mean(1) if task.score == "accuracy" else torch.exp(values.mean(1).clamp(max=700.0))
+    scores = correct.double().mean(1) if score == "accuracy" else torch.exp(values.mean(1).clamp(max=700.0))
     found: dict[str, Any] = {
         "losses": values[:count].mean(1).tolist(),
         "centre_loss": float(values[count].mean()),
@@ -159,9 +170,9 @@ def _numbers(
         "centre_stderr": float(error[count]),
         "midpoint_excess": middles,
         "midpoint_stderr": errors,
-        "score": task.score,
-        task.score: scores[:count].tolist(),
-        f"centre_{task.score}": float(scores[count]),
+        "score": score,
+        score: scores[:count].tolist(),
+        f"centre_{score}": float(scores[count]),
         "simplex": None,
     }
     if resolution is not None:

@@ -36,7 +36,7 @@ def compute(
     """
     from lmc_core.paths.layers import part_costs
     from lmc_core.runs.barrier import pair_facts
-    from lmc_core.runs.opened import asked, opened, size_of, stamped
+    from lmc_core.runs.opened import asked, grouped, opened, size_of, stamped
 
     report(0.0, "loading the models")
     (a, b), task, examples = opened(request)
@@ -61,7 +61,7 @@ def compute(
         "seconds": {"align": pair.seconds if pair else 0.0, "evaluate": perf_counter() - begin},
         **stamped(),
     }
-    return result, {name: getattr(found, name).numpy() for name in ("own", "half", "swapped")}
+    return result, {**{name: getattr(found, name).numpy() for name in ("own", "half", "swapped")}, **grouped(examples)}
 
 
 def _count(shape: tuple[int, ...]) -> int:

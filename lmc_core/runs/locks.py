@@ -33,6 +33,8 @@ else:
         fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
 
+NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+ELSEWHERE = "free some, or set LMC_HOME to a folder elsewhere"
 _HELD = {errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK, errno.EDEADLK}
 
 
@@ -41,6 +43,8 @@ def _open(path: Path) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
+        if error.errno in NO_SPACE:
+            raise StoreError(f"No space is left in {path.parent}; {ELSEWHERE}.") from error
         raise StoreError(
             f"Cannot create a lock in {path.parent} ({error.strerror or error}); "
             "make that folder writable, or set LMC_HOME to another one."
@@ -119,8 +123,13 @@ class FileLock:
             return True
         try:
             return os.path.samestat(os.fstat(handle), os.stat(self.path))
-        except FileNotFoundError:
+        except OSError:
             return False
+
+    @property
+    def held(self) -> bool:
+        """Whether the lock is held and others can see that: its file may have been removed, with the folder around it."""
+        return self._handle is not None and self._same_file(self._handle)
 
     def release(self, remove: bool = False) -> None:
         """Give the lock back; with `remove` also delete its file."""

@@ -91,8 +91,8 @@ def compute(request: OrdersRequest, report: Report = lambda share, words: None) 
         "function_error": pair.function_error,
         "lam": lam.tolist(),
         "chord": [float((1 - x) * ends[0] + x * ends[1]) for x in lam],
-        "plain": _curve(lam, plain.losses, examples.groups),
-        "matched": None if matched is None else _curve(lam, matched.losses, examples.groups),
+        "plain": curve_of(lam, plain.losses, examples.groups),
+        "matched": None if matched is None else curve_of(lam, matched.losses, examples.groups),
         "mixtures": _mixtures(orders),
         "fans": [_listed(fan, lam, examples.groups) for fan in found],
         "routing": _followed(orders, examples, request.device, _within(report, START["routing"], 1.0, "")),
@@ -120,7 +120,7 @@ def _within(report: Report, low: float, high: float, said: str) -> Report:
     return lambda share, words: report(low + (high - low) * share, said or words)
 
 
-def _curve(lam: Tensor, losses: Tensor, groups: Tensor | None) -> dict[str, Any]:
+def curve_of(lam: Tensor, losses: Tensor, groups: Tensor | None = None) -> dict[str, Any]:
     """A curve as plain JSON values: mean loss, its standard error, and the barrier."""
     from lmc_core.intervals.errors import stderr
     from lmc_core.paths.barrier import barrier
@@ -137,7 +137,7 @@ def _curve(lam: Tensor, losses: Tensor, groups: Tensor | None) -> dict[str, Any]
 
 
 def _listed(fan: Fan, lam: Tensor, groups: Tensor | None) -> dict[str, Any]:
-    curves = [_curve(lam, losses, groups) for losses in fan.losses]
+    curves = [curve_of(lam, losses, groups) for losses in fan.losses]
     return {
         "mixture": fan.mixture,
         "orders": fan.orders.tolist(),

@@ -181,7 +181,7 @@ def compute(request: PlaneRequest, report: Report = lambda share, words: None) -
     surface, before = _measured(request, plane, grid, examples, facts, lambda s, words: report(first + (1 - first) * s, words))
     arrays = {"u": grid.u.numpy(), "v": grid.v.numpy(), **{name: getattr(surface, name).numpy() for name in NUMBERS}}
     seconds = {"align": found.seconds, "evaluate": perf_counter() - begin}
-    return facts | _lowest(arrays, task.score) | {"seconds": seconds, "gone_on": before, **stamped()}, arrays
+    return facts | lowest_of(arrays, task.score) | {"seconds": seconds, "gone_on": before, **stamped()}, arrays
 
 
 def _measured(
@@ -284,8 +284,8 @@ def _points(request: PlaneRequest, found: Placed, task: Task, examples: Examples
     ]
 
 
-def _lowest(arrays: dict[str, np.ndarray], score: str) -> dict[str, Any]:
-    """The lowest point of the grid.
+def lowest_of(arrays: dict[str, np.ndarray], score: str) -> dict[str, Any]:
+    """The lowest point of the grid, from the arrays of a result.
 
     Raises:
         BadInput: no loss is finite, so that none is lowest.

@@ -13,6 +13,7 @@ from lmc_core.runs.plane import PlacedRequest, PlaneRequest
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
 
 DIGITS = 7  # of a coordinate that count; nearer points are one
 
@@ -59,7 +60,6 @@ def compute(
         BadInput: if the models are no longer those of the request, or lie on one line.
         FunctionChanged: if an alignment moved the outputs by more than rounding.
     """
-    from lmc_core.intervals.errors import stderr
     from lmc_core.paths.curve import evaluate
     from lmc_core.runs.opened import asked, grouped, opened, size_of, stamped
     from lmc_core.runs.planes import placed
@@ -73,20 +73,35 @@ def compute(
         found.plane.origin, [found.plane.state(request.u, request.v)], examples, request.device,
         lambda share: report(0.7 + 0.3 * share, words),
     )  # fmt: skip
-    values = losses[0].double()
-    loss = float(values.mean())
     result = {
         **asked(request, task, len(examples)),
         **size_of(models),
         "kind": request.kind,
         "u": request.u,
         "v": request.v,
-        "loss": loss,
-        "stderr": float(stderr(values, examples.groups)),
-        "accuracy": float(correct[0].double().mean()),
-        "perplexity": math.exp(min(loss, 700.0)),
+        **numbers_of(losses[0], correct[0], examples.groups),
         "function_error": found.function_error,
         "seconds": {"align": found.seconds, "evaluate": perf_counter() - begin},
         **stamped(),
     }
     return result, {"losses": losses[0].numpy(), "correct": correct[0].numpy(), **grouped(examples)}
+
+
+def numbers_of(losses: Tensor, correct: Tensor, groups: Tensor | None = None) -> dict[str, float]:
+    """The entries of a result that follow from its arrays.
+
+    Args:
+        losses: of each example in nats, `[examples]`.
+        correct: share predicted correctly, same shape.
+        groups: which examples belong together, `[examples]`; None for none.
+    """
+    from lmc_core.intervals.errors import stderr
+
+    values = losses.double()
+    loss = float(values.mean())
+    return {
+        "loss": loss,
+        "stderr": float(stderr(values, groups)),
+        "accuracy": float(correct.double().mean()),
+        "perplexity": math.exp(min(loss, 700.0)),
+    }

@@ -4,7 +4,9 @@
           result.json      the numbers
           arrays.npz       the larger arrays
           log.txt          what the computation said
-          manifest.json    key, time of writing, SHA-256 of each file
+          manifest.json    key, time of writing, SHA-256 of each file; by which formulas the numbers follow from the
+                           arrays (`summary.SUMMARY`), and whether the result came out of an archive
+          asked.json       names under which it was asked for last, where these are other ones; no part of the result
 
 Nothing here writes; `store.py` does.
 """
@@ -25,6 +27,8 @@ import numpy as np
 from lmc_core.errors import StoreError
 
 FILES = ("request.json", "result.json", "arrays.npz", "log.txt")
+ASKED = "asked.json"
+IMPORTED = "imported"  # entry of a manifest, and of what is read
 
 
 class Request(Protocol):
@@ -57,10 +61,13 @@ class Result:
     Attributes:
         key: of its request.
         request: the request as JSON values.
-        result: the numbers; ``cached`` says whether they were read rather than just computed.
+        result: the numbers; ``cached`` says whether they were read rather than just computed, and where ``imported`` is true,
+            somebody else says that they were computed.
         folder: where it lies.
         written: time of writing, ISO 8601 in UTC.
         shipped: whether it came with the app.
+        imported: whether it came out of an archive.
+        summary: version of the formulas by which its numbers follow from its arrays; 0 for unknown ones.
     """
 
     key: str
@@ -69,6 +76,8 @@ class Result:
     folder: Path
     written: str
     shipped: bool = False
+    imported: bool = False
+    summary: int = 0
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Read the arrays.
@@ -94,13 +103,17 @@ class Damaged(Exception):
     """A folder whose content is not what was written."""
 
 
+class Foreign(Exception):
+    """A whole folder whose files are not laid out as this version lays them out; a newer one may."""
+
+
 def is_key(key: str) -> bool:
     """Whether a text can be the name of a result; keeps paths out, because keys also come from addresses."""
     return re.fullmatch(r"[0-9a-f]{8,64}", key) is not None
 
 
 def read(folder: Path, shipped: bool, check: bool, key: str = "") -> Result | None:
-    """Read a folder; None when it does not exist, Damaged when it is not what was written."""
+    """Read a folder; None when it does not exist, Damaged when it is not what was written, Foreign when this version cannot."""
     if not folder.is_dir():
         return None
     key = key or folder.name
@@ -115,7 +128,12 @@ def read(folder: Path, shipped: bool, check: bool, key: str = "") -> Result | No
             if digest(data[name]) != recorded[name]:
                 raise Damaged(f"{name} is not what was written")
         request, result = json.loads(data["request.json"]), json.loads(data["result.json"])
-        return Result(key, request, {**result, "cached": True}, folder, str(written), shipped)
+        _require_known(request, result)
+        imported = manifest.get("imported") is True
+        content = {**{name: value for name, value in result.items() if name != IMPORTED}, "cached": True}
+        if imported:
+            content[IMPORTED] = True
+        return Result(key, request, content, folder, str(written), shipped, imported, _version(manifest))
     except FileNotFoundError as error:
         if not folder.is_dir():  # deleted while it was read
             return None
@@ -126,6 +144,19 @@ def read(folder: Path, shipped: bool, check: bool, key: str = "") -> Result | No
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise Damaged("a file is not readable JSON, or incomplete") from error
+
+
+def _require_known(request: Any, result: Any) -> None:
+    """Raise `Foreign` unless both are named values, and the models, which every list shows, are a list of texts."""
+    models = result.get("models", []) if isinstance(result, dict) else None
+    named = isinstance(models, list) and all(isinstance(name, str) for name in models)
+    if not (named and isinstance(request, dict)):
+        raise Foreign
+
+
+def _version(manifest: Mapping[str, Any]) -> int:
+    found = manifest.get("summary")
+    return found if isinstance(found, int) else 0
 
 
 def encode(request: dict[str, Any], result: Mapping[str, Any], arrays: Mapping[str, np.ndarray], log: str) -> dict[str, bytes]:

@@ -5,12 +5,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from lmc_core.matching.pair import AlignedPair
     from lmc_core.paths.curve import Curve
     from lmc_core.tasks import Examples
 
 
-def soft_facts(pair: AlignedPair | None, found: Curve, examples: Examples, device: str) -> dict[str, Any]:
+def own_losses(pair: AlignedPair | None, examples: Examples, device: str) -> Tensor | None:
+    """What B itself loses on every example, `[examples]`; None for a line that leads to B itself.
+
+    Args:
+        pair: that was aligned, if any.
+        examples: that the curve is measured on.
+        device: where to measure.
+    """
+    if pair is None or pair.soft is None:
+        return None
+    from lmc_core.paths.curve import evaluate
+
+    return evaluate(pair.b, [pair.b.state], examples, device)[0][0]
+
+
+def soft_facts(pair: AlignedPair | None, found: Curve, own: Tensor | None) -> dict[str, Any]:
     """Entries of the result that differ for a line to a soft end; empty for one to B itself.
 
     Chord, excess and barrier are measured against what B itself loses, and the function error is that of the soft end.
@@ -18,28 +35,32 @@ def soft_facts(pair: AlignedPair | None, found: Curve, examples: Examples, devic
     Args:
         pair: that was aligned, if any.
         found: the curve to the soft end.
-        examples: it was measured on.
-        device: where to measure B itself.
+        own: what B itself loses, see `own_losses`.
     """
-    if pair is None or pair.soft is None:
+    if pair is None or pair.soft is None or own is None:
         return {}
-    from lmc_core.paths.curve import evaluate
-    from lmc_core.paths.soft import against_true_ends, place_to_soft_end
-    from lmc_core.runs.above_chord import SINGLE, above_chord, crossfitted
-
-    own, _ = evaluate(pair.b, [pair.b.state], examples, device)
-    ends = against_true_ends(found, own[0])
-    above = ends.excess
     about = pair.trace.about["soft"]
     return {
         "soft": {
             **{name: about[name] for name in ("temperature", "entropy", "sharp", "softened")},
             "loss": float(found.mean[-1]),
-            "loss_of_b": ends.own,
+            "loss_of_b": float(own.double().mean()),
             "function_error": pair.soft.function_error,
             "hard_function_error": pair.function_error,
         },
         "function_error": pair.soft.function_error,
+        **soft_curve_facts(found, own),
+    }
+
+
+def soft_curve_facts(found: Curve, own: Tensor) -> dict[str, Any]:
+    """Chord, excess and barrier of a curve to a soft end; for the arguments see `soft_facts`."""
+    from lmc_core.paths.soft import against_true_ends, place_to_soft_end
+    from lmc_core.runs.above_chord import SINGLE, above_chord, crossfitted
+
+    ends = against_true_ends(found, own)
+    above = ends.excess
+    return {
         "chord": ends.chord.tolist(),
         **above_chord(found.lam, above, found.groups, SINGLE * float(found.mean.abs().max())),
         "barrier": ends.barrier.value,

@@ -2,7 +2,8 @@
 
 A result is a folder named by its key (see `result.py`). It is written to a temporary folder beside its place and renamed, so a
 folder with a key's name is always whole; if its files no longer match the manifest it is taken away and computed again.
-Results that ship with the app are looked up second and only read.
+Results that ship with the app are looked up second and only read. A result is shown under the names it was asked for last, and
+its numbers follow from its arrays (see `naming.py` and `summary.py`).
 """
 
 from __future__ import annotations
@@ -24,10 +25,14 @@ import numpy as np
 
 from lmc_core import places
 from lmc_core.errors import StoreError
-from lmc_core.runs.locks import FileLock
-from lmc_core.runs.result import Damaged, Request, Result, digest, encode, is_key, read, to_bytes
+from lmc_core.runs.locks import ELSEWHERE, NO_SPACE, FileLock
+from lmc_core.runs.naming import named_as, naming_of
+from lmc_core.runs.result import ASKED, Damaged, Foreign, Request, Result, digest, encode, is_key, read, to_bytes
+from lmc_core.runs.summary import SUMMARY, current
 
 LEFTOVER_AGE = 24 * 3600.0  # seconds after which a temporary folder cannot belong to a living writer
+
+FOREIGN = "was written by a newer version of LMC Explorer and stays as it is; update this one to see it"
 
 
 class StoreWarning(UserWarning):
@@ -40,16 +45,21 @@ class Store:
     Args:
         root: the folder; default `results` in `places.home()`. Created by the first write.
         shipped: folder of read-only results; default `results` in `places.assets()`.
+
+    Attributes:
+        foreign: how many folders `list` left out last, because a newer version laid them out otherwise.
     """
 
     def __init__(self, root: Path | None = None, shipped: Path | None = None):
         self.root = Path(root) if root is not None else places.home() / "results"
         self.shipped = Path(shipped) if shipped is not None else places.assets() / "results"
+        self.foreign = 0
 
     def get(self, key: str) -> Result | None:
         """Return the result of a key after checking the hash of every file, or None.
 
-        A damaged result gives a `StoreWarning`, is removed, and counts as absent.
+        A damaged result gives a `StoreWarning`, is removed, and counts as absent. Numbers that were made by other formulas than
+        today's are recomputed from the arrays.
 
         Raises:
             StoreError: the folder is there but may not be read.
@@ -68,9 +78,41 @@ class Store:
                 if not shipped:
                     self._discard(folder, damaged_only=True)
                 continue
+            except Foreign:
+                warnings.warn(f"The result {key[:12]} in {folder.parent} {FOREIGN}.", StoreWarning, stacklevel=2)
+                continue
             if found is not None:
-                return found
+                return _as_asked(current(found))
         return None
+
+    def answer(self, request: Request) -> Result | None:
+        """Return the result of a request under the names that the request has, or None; who looks later reads these names too.
+
+        Raises:
+            StoreError: the result is there and may not be read.
+        """
+        found = self.get(request.key)
+        return None if found is None else self.name(found, request)
+
+    def name(self, found: Result, request: Request, keep: bool = True) -> Result:
+        """Return a result under the names that a request of its key has.
+
+        Args:
+            found: the result.
+            request: that it answers.
+            keep: whether lists and studies show these names from now on. What ships with the app keeps its own.
+        """
+        asked = request.to_json()
+        named = named_as(found, asked)
+        if keep and named is not found and not found.shipped:
+            draft = found.folder / f".{ASKED}-{secrets.token_hex(4)}"
+            with contextlib.suppress(OSError):  # no space, or deleted meanwhile: the names of before are no reason to fail
+                draft.write_bytes(to_bytes(naming_of(asked)))
+                os.replace(draft, found.folder / ASKED)
+                return named
+            with contextlib.suppress(OSError):
+                draft.unlink(missing_ok=True)
+        return named
 
     def put(
         self,
@@ -101,7 +143,8 @@ class Store:
             raise ValueError(f"not a key: {key!r}")
         written = datetime.now(UTC).isoformat(timespec="microseconds")
         files = encode(request.to_json(), result, arrays, log)
-        manifest = {"key": key, "written": written, "files": {name: digest(data) for name, data in files.items()}}
+        hashes = {name: digest(data) for name, data in files.items()}
+        manifest = {"key": key, "written": written, "summary": SUMMARY, "files": hashes}
         files["manifest.json"] = to_bytes(manifest)
         draft = self.root / f".tmp-{key[:16]}-{secrets.token_hex(6)}"
         try:
@@ -122,7 +165,7 @@ class Store:
         if not won and (earlier := self.get(key)) is not None:
             return earlier
         content = {**json.loads(files["result.json"]), "cached": False}
-        return Result(key, json.loads(files["request.json"]), content, self.root / key, written)
+        return Result(key, json.loads(files["request.json"]), content, self.root / key, written, summary=SUMMARY)
 
     def adopt(self, folder: Path, key: str) -> bool:
         """Take over a finished folder that lies in the store's own and was checked, such as one out of an archive.
@@ -149,18 +192,29 @@ class Store:
         return won
 
     def list(self, limit: int | None = None) -> list[Result]:
-        """Return the results, newest first, without checking hashes; `get` checks.
+        """Return the results, newest first, without checking hashes or reading arrays; `get` does both.
+
+        The numbers are right all the same: what was computed here follows from its arrays, and what came out of an archive was
+        made to when it was imported. Only numbers that an earlier version wrote may differ from those of `get`.
+
+        Folders that a newer version laid out otherwise are left out; `foreign` counts them.
 
         Args:
             limit: at most so many.
         """
         found: dict[str, Result] = {}
+        self.foreign = 0
         for parent, shipped in ((self.root, False), (self.shipped, True)):
             for folder in _folders(parent):
-                with contextlib.suppress(Damaged, StoreError):
+                try:
                     entry = read(folder, shipped, check=False)
-                    if entry is not None:
-                        found.setdefault(entry.key, entry)
+                except (Damaged, StoreError):
+                    continue
+                except Foreign:
+                    self.foreign += 1
+                    continue
+                if entry is not None:
+                    found.setdefault(entry.key, _as_asked(entry))
         return sorted(found.values(), key=lambda entry: entry.written, reverse=True)[:limit]
 
     def delete(self, key: str) -> bool:
@@ -218,12 +272,23 @@ class Store:
         except OSError:
             return False
         if damaged_only:  # a writer may have replaced the damaged result between the look and the move
-            with contextlib.suppress(Damaged, StoreError, OSError):
+            with contextlib.suppress(Damaged, Foreign, StoreError, OSError):
                 read(aside, False, check=True, key=folder.name)
                 os.rename(aside, folder)
                 return False
         shutil.rmtree(aside, ignore_errors=True)
         return True
+
+
+def _as_asked(found: Result) -> Result:
+    """The result under the names it was asked for last; a file that says something else says nothing."""
+    if found.shipped:
+        return found
+    try:
+        asked = json.loads((found.folder / ASKED).read_bytes())
+    except (OSError, ValueError):
+        return found
+    return named_as(found, asked) if isinstance(asked, dict) else found
 
 
 def _folders(parent: Path) -> list[Path]:
@@ -251,8 +316,8 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _write_error(root: Path, error: OSError) -> StoreError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StoreError(f"No space is left for results in {root}; free some, or set LMC_HOME to a folder elsewhere.")
+    if error.errno in NO_SPACE:
+        return StoreError(f"No space is left for results in {root}; {ELSEWHERE}.")
     return StoreError(
         f"Results cannot be written to {root} ({error.strerror or error}); "
         "make that folder writable, or set LMC_HOME to another one."

@@ -20,7 +20,7 @@ from lmc_core.errors import BadInput, StoreError
 from lmc_core.figures.private import without_places
 from lmc_core.runs.result import FILES, Result, digest, to_bytes
 from lmc_core.runs.store import Store
-from lmc_core.studies.gather import public
+from lmc_core.studies.gather import is_known, public
 from lmc_core.studies.study import Study
 
 FORMAT, VERSION = "lmc-study", 1
@@ -70,13 +70,13 @@ def write_archive(study: Study, store: Store, target: IO[bytes], limits: Limits 
         limits: what an import takes.
 
     Returns:
-        The keys of the study that the store has no result of.
+        The keys of the study that the store has no result of, or one that a newer version made.
 
     Raises:
         BadInput: there is no result at all, or more than an archive may hold.
         StoreError: a result cannot be read or cannot leave this machine.
     """
-    found = {key: each for key in study.keys if (each := store.get(key)) is not None}
+    found = {key: each for key in study.keys if (each := store.get(key)) is not None and is_known(each)}
     missing = [key for key in study.keys if key not in found]
     if not found:
         raise BadInput("The study shows no result that is stored here, so there is nothing to take away.")
@@ -124,7 +124,7 @@ def result_files(found: Result) -> dict[str, bytes]:
     if after[2] != before[2]:
         files["log.txt"] = after[2].encode()
     if after != before:
-        manifest = {"key": found.key, "written": found.written, "files": {name: digest(files[name]) for name in FILES}}
+        manifest = {**json.loads(files["manifest.json"]), "files": {name: digest(files[name]) for name in FILES}}
         files["manifest.json"] = to_bytes(manifest)
     return files
 

@@ -117,7 +117,7 @@ def _check_shown(found: Result, key: str) -> None:
     """Draw it: what would break a page later is refused now."""
     try:
         row_of(found)
-        for panel in panels_of([found]):
+        for panel in panels_of([found], strict=True):
             panel.summary.html()
     except Exception as error:  # whatever a page could stumble over
         raise BadInput(f"The numbers of the result {key[:12]} in the archive cannot be shown.") from error

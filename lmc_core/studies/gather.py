@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from lmc_core.errors import StoreError
+from lmc_core.errors import LmcError, StoreError
 from lmc_core.figures.panels import Panel, panels_of
 from lmc_core.figures.private import without_places
 from lmc_core.figures.style import Theme
@@ -58,14 +58,24 @@ def missing_of(shown: Sequence[Shown]) -> list[str]:
     return list(dict.fromkeys(key for each in shown for key in each.missing))
 
 
+def is_known(found: Result) -> bool:
+    """Whether this version makes such requests; a newer one may have other kinds and fields."""
+    try:
+        return request_from_json(found.request).key == found.key
+    except (LmcError, TypeError, ValueError, AttributeError, RecursionError):
+        return False
+
+
 def public(found: Result) -> Result:
     """Return a result with the last name in place of every path; its key stays the same.
+
+    Of a request that a newer version made nobody can tell here whether a path belongs to it; it is shown, and not taken away.
 
     Raises:
         StoreError: the path is part of what was asked for, so that the result cannot leave this machine without it.
     """
     request, result = without_places([found.request, found.result])
-    if request != found.request and request_from_json(request).key != found.key:
+    if request != found.request and is_known(found) and request_from_json(request).key != found.key:
         raise StoreError(f"The result {found.key[:12]} belongs to a path of this machine and cannot be taken elsewhere.")
     return replace(found, request=request, result=result)
 

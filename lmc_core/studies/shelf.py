@@ -40,6 +40,7 @@ class Row:
         value: the same as a number, for sorting; None where it is none.
         date: of the computation, ISO 8601.
         shipped: whether it came with the app.
+        imported: whether it came out of an archive.
     """
 
     key: str
@@ -55,6 +56,12 @@ class Row:
     value: float | None
     date: str
     shipped: bool
+    imported: bool = False
+
+    @property
+    def source(self) -> str:
+        """Where it came from, in a word or two."""
+        return "the app" if self.shipped else "an archive" if self.imported else "here"
 
     @property
     def between(self) -> str:
@@ -100,6 +107,7 @@ def row_of(found: Result) -> Row:
         value=value,
         date=str(result.get("date") or found.written),
         shipped=found.shipped,
+        imported=found.imported,
     )
 
 

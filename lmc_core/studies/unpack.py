@@ -1,6 +1,7 @@
 """Importing an archive: everything is checked before anything is kept, and nothing of a refused archive stays.
 
-The hashes say that the files are those that were exported; they do not say who computed them.
+The hashes say that the files are those that were exported; they do not say who computed them, or that anybody did. So what the
+numbers say of the arrays is recomputed, and the result is marked as imported wherever it is shown.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from lmc_core.errors import BadInput
-from lmc_core.runs.result import FILES
+from lmc_core.runs.result import FILES, IMPORTED, Result, digest, to_bytes
 from lmc_core.runs.store import Store
+from lmc_core.runs.summary import SUMMARY, Misfit, contradicts, follows
 from lmc_core.studies.archive import FORMAT, LIMITS, VERSION, Limits
 from lmc_core.studies.content import check_result, parsed
 from lmc_core.studies.files import write_error
@@ -37,11 +39,13 @@ class Imported:
         study: as it is stored now; its name differs where another study had it.
         added: keys of results that are new here.
         kept: keys of results that were here already; those stay.
+        mended: keys of new results whose numbers did not follow from their own arrays; they do now.
     """
 
     study: Study
     added: tuple[str, ...]
     kept: tuple[str, ...]
+    mended: tuple[str, ...] = ()
 
 
 def read_archive(file: IO[bytes], store: Store, studies: Studies, limits: Limits = LIMITS) -> Imported:
@@ -65,7 +69,8 @@ def read_archive(file: IO[bytes], store: Store, studies: Studies, limits: Limits
             study, manifests = _contents(archive, members)
             for key, recorded in manifests.items():
                 _stage(archive, members, key, recorded, draft / key, limits)
-        return _keep(study, sorted(manifests), draft, store, studies)
+        wrong = {key for key in manifests if _mark(draft / key, key)}
+        return _keep(study, sorted(manifests), wrong, draft, store, studies)
     except OSError as error:
         raise write_error(error) from error
     finally:
@@ -128,7 +133,33 @@ def _stage(
     check_result(folder, key, manifest["written"], limits)
 
 
-def _keep(study: Study, keys: list[str], draft: Path, store: Store, studies: Studies) -> Imported:
+def _mark(folder: Path, key: str) -> bool:
+    """Mark a checked result as imported, and let its numbers follow from its arrays.
+
+    Returns:
+        Whether they did not.
+
+    Raises:
+        BadInput: its arrays are not those of such a result.
+    """
+    manifest = parsed((folder / "manifest.json").read_bytes(), "manifest.json")
+    request, result = (parsed((folder / name).read_bytes(), name) for name in ("request.json", "result.json"))
+    try:
+        found = follows(request, result, Result(key, request, result, folder, manifest["written"]).arrays())
+    except Misfit as error:
+        raise BadInput(
+            f"The arrays of the result {key[:12]} in the archive are not those that its numbers speak of. Export it again."
+        ) from error
+    wrong = contradicts(result, found)
+    if wrong or not found.keys() <= result.keys():  # an honest one of today's version stays as it is, to the byte
+        data = to_bytes({**result, **found})
+        (folder / "result.json").write_bytes(data)
+        manifest["files"]["result.json"] = digest(data)
+    (folder / "manifest.json").write_bytes(to_bytes({**manifest, "summary": SUMMARY, IMPORTED: True}))
+    return bool(wrong)
+
+
+def _keep(study: Study, keys: list[str], wrong: set[str], draft: Path, store: Store, studies: Studies) -> Imported:
     """Move checked results and the study to their places; on failure take back what was moved."""
     added: list[str] = []
     try:
@@ -140,7 +171,8 @@ def _keep(study: Study, keys: list[str], draft: Path, store: Store, studies: Stu
         for key in added:
             store.delete(key)
         raise
-    return Imported(stored, tuple(added), tuple(key for key in keys if key not in added))
+    kept, mended = (tuple(key for key in keys if key not in added), tuple(key for key in added if key in wrong))
+    return Imported(stored, tuple(added), kept, mended)
 
 
 def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:

@@ -12,6 +12,7 @@ from lmc_core.figures.landscape_data import Landscape
 from lmc_core.figures.landscape_words import KINDS
 from lmc_core.figures.words import Result
 from lmc_core.runs.bend import BendRequest, bend_of
+from lmc_core.runs.naming import renamed
 from lmc_core.runs.plane import RESOLUTIONS, PlaneRequest, plane_of
 from lmc_core.runs.request import BarrierRequest
 from lmc_core.runs.unfinished import Unfinished
@@ -151,20 +152,22 @@ def requests_of(
     return plane, bend_of(found[0], choice.steps or STEPS[1]) if wanted else None
 
 
-def scene_of(key: str) -> tuple[Landscape | None, bool]:
+def scene_of(plane: PlaneRequest) -> tuple[Landscape | None, bool]:
     """What there is to draw of a plane, and whether it is finished."""
-    found: Result | None = work.stored(key)
+    found: Result | None = work.stored(plane)
     if found is not None:
-        arrays = work.arrays(key)
+        arrays = work.arrays(plane.key)
         return (Landscape.of(found, arrays), True) if arrays else (None, True)
-    begun = unfinished(key)
+    begun = unfinished(plane)
     return (Landscape.of(*begun), False) if begun is not None else (None, False)
 
 
-def unfinished(key: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """What a plane has so far: facts and arrays; None before its first point."""
-    found = Unfinished(key).read()
-    return found if found is not None and {"u", "v", "loss", "stderr", "correct"} <= found[1].keys() else None
+def unfinished(plane: PlaneRequest) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """What a plane has so far: facts, with the names asked for now, and arrays; None before its first point."""
+    found = Unfinished(plane.key).read()
+    if found is None or not {"u", "v", "loss", "stderr", "correct"} <= found[1].keys():
+        return None
+    return renamed(found[0], plane.to_json()), found[1]
 
 
 def amount(choice: Choice, aligned: bool, plane: bool, curves: bool) -> str:

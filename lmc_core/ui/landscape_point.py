@@ -93,7 +93,7 @@ def show(scene: Landscape, plane: PlaneRequest, chosen: tuple[float, float], key
     """
     facts, node, grid = scene.facts, scene.node(*chosen), scene.between(*chosen)
     request = exact_of(plane, chosen)
-    exact = work.stored(request.key)
+    exact = work.stored(request)
     if exact is not None:
         _metrics(scene, estimate(exact["loss"], exact["stderr"]), exact[scene.score_name])
         by_grid = "" if node or math.isnan(grid["loss"]) else f" Between grid points it looks like {number(grid['loss'])}."

@@ -39,11 +39,11 @@ def show_picture(plane: PlaneRequest, bend: Result | None, running: bool, key: s
     st.segmented_control(
         "Picture", list(VIEWS), key=f"{key}_view", format_func=VIEWS.__getitem__, required=True, label_visibility="collapsed"
     )
-    scene, finished = landscape_controls.scene_of(plane.key)
+    scene, finished = landscape_controls.scene_of(plane)
 
     @st.fragment(run_every=EVERY if running and not finished else None)
     def draw() -> None:
-        now, _ = landscape_controls.scene_of(plane.key) if running else (scene, finished)
+        now, _ = landscape_controls.scene_of(plane) if running else (scene, finished)
         _draw(now, plane, bend, key)
 
     draw()

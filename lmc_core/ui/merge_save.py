@@ -53,7 +53,7 @@ def show_saving(curves: Sequence[Curve], task: str, key: str) -> None:
     except LmcError as error:
         says.refuse(error)
         return
-    result = work.stored(request.key)
+    result = work.stored(request)
     kept = merge_work.is_kept(request.save)
     if result is not None and kept:
         st.success(

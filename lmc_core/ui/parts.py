@@ -26,7 +26,7 @@ def show_parts(lines: Sequence[status.Curve], key: str) -> None:
     found = []
     for line in lines:
         request = work.layers_of(line.request)
-        found.append(status.Curve(line.label, request, work.stored(request.key)))
+        found.append(status.Curve(line.label, request, work.stored(request)))
     missing = [each.request for each in found if each.result is None]
     status.show_status(found, name, cost.note(missing), noun="setting", verbs=("Measure the parts", "Stop measuring"))
     results = [each.result for each in found if each.result is not None]

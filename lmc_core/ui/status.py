@@ -126,12 +126,18 @@ def _rest(curves: Sequence[Curve], missing: Sequence[Curve], jobs: Mapping[str, 
     if not missing:
         newest = max(str(curve.result["date"]) for curve in curves if curve.result)
         stored = f"The {noun} is" if len(curves) == 1 else f"All {len(curves)} {noun}s are"
-        return f"{stored} stored; the newest was computed on {newest[:10]}."
+        return f"{stored} stored; the newest was computed on {newest[:10]}.{_imported(curves)}"
     names = ", ".join(curve.label for curve in missing)
     if work.read_only():
         return f"Not stored on this server, which only shows what is: {names}."
     stopped = any(curve.key in jobs and jobs[curve.key].state == "cancelled" for curve in missing)
     return f"{'Cancelled. Still to compute' if stopped else 'Not computed yet'}: {names}."
+
+
+def _imported(curves: Sequence[Curve]) -> str:
+    """Which of them somebody else says were computed."""
+    names = ", ".join(curve.label for curve in curves if curve.result and curve.result.get("imported"))
+    return f" Imported from an archive, not computed here: {names}." if names else ""
 
 
 def _act(key: str, action: Callable[..., None], *arguments: Any) -> None:

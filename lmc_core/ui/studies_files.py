@@ -74,4 +74,5 @@ def _take_in(file: io.BytesIO) -> None:
     st.session_state[f"{KEY}_uploads"] += 1  # an empty box in the place of the full one
     st.session_state[f"{KEY}_view"], st.session_state[f"{KEY}_study"] = "studies", done.study.name
     kept = f"; {len(done.kept)} were here already" if done.kept else ""
-    st.session_state[f"{KEY}_said"] = f"Imported {len(done.added)} new results{kept}. Every hash was right."
+    mended = f" In {len(done.mended)} the numbers did not follow from the arrays; they do now." if done.mended else ""
+    st.session_state[f"{KEY}_said"] = f"Imported {len(done.added)} new results{kept}. Every hash was right.{mended}"

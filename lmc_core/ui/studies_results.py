@@ -118,7 +118,7 @@ def _table(fitting: list[Row], keys: list[str]) -> None:
             "Examples": [row.examples for row in fitting],
             "Computed": [row.date[:16].replace("T", " ") for row in fitting],
             "Note": [said.get(row.key, "").partition("\n")[0] for row in fitting],
-            "From": ["the app" if row.shipped else "here" for row in fitting],
+            "From": [row.source for row in fitting],
         }
     )
     shown = [row.key for row in fitting]

@@ -89,10 +89,11 @@ def layers_of(request: Request) -> LayersRequest:
     return LayersRequest.of(request)
 
 
-def stored(key: str) -> dict[str, Any] | None:
-    """Return a result from the store, or None; a shipped one may be of another device, and says so."""
-    found = shown(key, Store())
-    return found.result if found else None
+def stored(request: Request) -> dict[str, Any] | None:
+    """Return the result of a request under its names, or None; a shipped one may be of another device, and says so."""
+    store = Store()
+    found = shown(request.key, store)
+    return store.name(found, request, keep=not read_only()).result if found else None
 
 
 def arrays(key: str) -> dict[str, Any]:

@@ -57,8 +57,8 @@ class Layer:
         self.requests.append((setting.text, split, examples, points))
         return SimpleNamespace(key=self.key(setting.label(LARGEST), pair[0]["name"], pair[1]["name"]))
 
-    def stored(self, key):
-        return self.results.get(key)
+    def stored(self, request):
+        return self.results.get(request.key)
 
     def layers_of(self, request):
         return SimpleNamespace(key=f"{request.key}|parts")

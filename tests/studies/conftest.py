@@ -13,11 +13,31 @@ import pytest
 
 from lmc_core.runs.request import BarrierRequest
 from lmc_core.runs.store import Store
+from lmc_core.runs.summary import follows
 from lmc_core.studies.archive import write_archive
 from lmc_core.studies.store import Studies
 from lmc_core.studies.study import Entry, Study
 
-RESULTS = json.loads((Path(__file__).parents[1] / "fixtures" / "results.json").read_text())
+STATED = json.loads((Path(__file__).parents[1] / "fixtures" / "results.json").read_text())
+
+
+def arrays_of(result: dict[str, Any], examples: int = 20) -> dict[str, np.ndarray]:
+    """Losses of a few examples along the curve of a result, with the means and the error of the barrier that it states."""
+    means, inner = np.array(result["loss"]), np.ones(len(result["loss"]))
+    inner[[0, -1]] = 0  # so that the errors of losses and of their excess are one
+    spread = np.linspace(-1, 1, examples)
+    spread *= result["barrier_stderr"] * examples**0.5 / spread.std(ddof=1)
+    losses = (means[:, None] + np.outer(inner, spread)).astype(np.float32)
+    right = np.broadcast_to(np.array(result.get("accuracy", np.ones(len(means))))[:, None], losses.shape)
+    return {"losses": losses, "correct": right.astype(np.float32)}
+
+
+def honest(result: dict[str, Any]) -> dict[str, Any]:
+    """The same result with the numbers that its arrays give."""
+    return {**result, **follows({"what": "barrier"}, result, arrays_of(result))}
+
+
+RESULTS: dict[str, list[dict[str, Any]]] = {name: [honest(result) for result in found] for name, found in STATED.items()}
 
 
 def request_of(result: dict[str, Any], **values: Any) -> BarrierRequest:
@@ -37,8 +57,7 @@ def keep(store: Store, result: dict[str, Any], log: str = "0.00 s  loading the m
     """Store a result of the fixtures; returns its key."""
     request = request_of(result, **values)
     content = {**result, "key": request.key, "references": list(request.models), "task": str(request.task)}
-    arrays = {"losses": np.linspace(0, 1, 60, dtype=np.float32).reshape(3, 20), "correct": np.ones((3, 20), dtype=bool)}
-    return store.put(request, content, arrays, log).key
+    return store.put(request, content, arrays_of(result), log).key
 
 
 @pytest.fixture

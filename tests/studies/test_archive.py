@@ -30,20 +30,32 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_the_imported_results_are_the_exported_ones_to_the_byte(packed: bytes, study: Study, store: Store, elsewhere: Place):
     there, studies = elsewhere
     done = read_archive(io.BytesIO(packed), there, studies)
-    assert (done.study, sorted(done.added), done.kept) == (study, sorted(study.keys), ())
+    assert (done.study, sorted(done.added), done.kept, done.mended) == (study, sorted(study.keys), (), ())
     assert studies.get(study.name) == study
-    assert files(there.root) == files(store.root)
+    ours, theirs = files(there.root), files(store.root)
+    assert ours.keys() == theirs.keys()
+    assert {name for name in ours if ours[name] != theirs[name]} == {f"{key}/manifest.json" for key in study.keys}
     for key in study.keys:
         one, other = store.get(key), there.get(key)
-        assert one and other and one.result == other.result and one.written == other.written
+        assert one and other and {**one.result, "imported": True} == other.result and one.written == other.written
         np.testing.assert_array_equal(one.arrays()["losses"], other.arrays()["losses"])
 
 
-def test_an_archive_of_what_was_imported_is_the_same_archive(packed: bytes, elsewhere: Place):
+def test_an_archive_of_what_was_imported_is_the_same_archive_and_says_so(packed: bytes, elsewhere: Place, tmp_path: Path):
     there, studies = elsewhere
     buffer = io.BytesIO()
     write_archive(read_archive(io.BytesIO(packed), there, studies).study, there, buffer)
-    assert buffer.getvalue() == packed
+    with zipfile.ZipFile(buffer) as again, zipfile.ZipFile(io.BytesIO(packed)) as first:
+        assert again.namelist() == first.namelist()
+        for name in again.namelist():
+            one, other = again.read(name), first.read(name)
+            if name.endswith("/manifest.json"):
+                assert json.loads(one) == {**json.loads(other), "imported": True}
+            elif name != "manifest.json":  # which has the hashes of the others
+                assert one == other
+    third = Store(tmp_path / "third", tmp_path / "none")
+    done = read_archive(buffer, third, Studies(tmp_path / "third studies", tmp_path / "none"))
+    assert all((found := third.get(key)) and found.imported for key in done.added)
 
 
 def test_importing_twice_changes_nothing(packed: bytes, elsewhere: Place):
@@ -56,12 +68,12 @@ def test_importing_twice_changes_nothing(packed: bytes, elsewhere: Place):
 
 def test_what_is_here_already_stays_and_another_study_of_the_name_too(packed: bytes, study: Study, elsewhere: Place):
     there, studies = elsewhere
-    own = keep(there, {**RESULTS["vit"][0], "barrier": 9.0})
+    own = keep(there, {**RESULTS["vit"][0], "memory": 9.0})
     studies.add(replace(study, note="mine"))
     done = read_archive(io.BytesIO(packed), there, studies)
     assert done.kept == (own,) and done.study.name == "two-pairs-2"
     found = there.get(own)
-    assert found and found.result["barrier"] == 9.0 and studies.get("two-pairs").note == "mine"
+    assert found and found.result["memory"] == 9.0 and not found.imported and studies.get("two-pairs").note == "mine"
 
 
 def test_a_damaged_result_here_is_replaced(packed: bytes, study: Study, elsewhere: Place):

@@ -271,11 +271,17 @@ HARMLESS: dict[str, Change] = {
     "stored plainly": lambda parts: setattr(parts, "method", zipfile.ZIP_STORED),
     "another log": lambda parts: parts.files.update({parts.path("log.txt"): "one more line, ë\n".encode()}),
     "another number": lambda parts: parts.edit("result.json", barrier=0.5),
-    "other arrays": lambda parts: parts.arrays(losses=np.zeros((2, 3)), names=np.array(["a"])),
+    "other arrays": lambda parts: parts.arrays(**same_points(parts), names=np.array(["a"])),
     "no arrays": lambda parts: parts.arrays(),
     "another title": lambda parts: parts.edit("study.json", title="Another"),
 }
 Place = tuple[Store, Studies]
+
+
+def same_points(parts: Parts) -> dict[str, np.ndarray]:
+    """Arrays of three examples at as many points as the result has."""
+    zeros = np.zeros((len(json.loads(parts.files[parts.path("result.json")])["lam"]), 3))
+    return {"losses": zeros, "correct": zeros}
 
 
 def kept(place: Place) -> list[str]:
