@@ -15,7 +15,7 @@ from lmc_core.runs.ask import make_request
 from lmc_core.runs.bend import BendRequest, bend_of
 from lmc_core.runs.bend import compute as compute_bend
 from lmc_core.runs.computations import request_from_json
-from lmc_core.runs.plane import PlaneRequest, _lowest, compute, make_plane_request, plane_of
+from lmc_core.runs.plane import PlaneRequest, lowest_of, compute, make_plane_request, plane_of
 from lmc_core.runs.point import PointRequest, point_of
 from lmc_core.runs.point import compute as compute_point
 from lmc_core.runs.unfinished import Unfinished
@@ -55,10 +55,10 @@ def test_the_plane_of_a_pair(references) -> None:
     assert result["lowest"]["loss"] == arrays["loss"].min()
 
 
-def test_the_lowest_point_is_where_its_row_and_column_say() -> None:
+def test_thelowest_of_point_is_where_its_row_and_column_say() -> None:
     loss = np.full((3, 3), 2.0)
     loss[0, 2], loss[1, 1] = 1.0, np.nan
-    found = _lowest({"u": np.arange(3), "v": 10 + np.arange(3), "loss": loss, "stderr": loss, "correct": loss / 4}, "accuracy")
+    found = lowest_of({"u": np.arange(3), "v": 10 + np.arange(3), "loss": loss, "stderr": loss, "correct": loss / 4}, "accuracy")
     assert found["lowest"] == {"u": 2.0, "v": 10.0, "loss": 1.0, "stderr": 1.0, "score": 0.25}
 
 
@@ -246,12 +246,12 @@ def test_a_plane_without_a_finite_loss_is_a_sentence(references, overflowing, lm
     said = lmc_command("plane", overflowing, "--resolution", 3, "--examples", 8, "--task", "fashion-mnist")
     assert said[0] == 2 and said[1].startswith("lmc: None of ") and len(said[1].splitlines()) == 1
     with pytest.raises(BadInput, match="None of the 4 points of this plane has a finite loss"):
-        _lowest({"loss": np.array([[np.nan, np.inf], [np.inf, np.nan]])}, "accuracy")
+        lowest_of({"loss": np.array([[np.nan, np.inf], [np.inf, np.nan]])}, "accuracy")
 
 
-def test_infinite_losses_are_never_the_lowest() -> None:
+def test_infinite_losses_are_never_thelowest_of() -> None:
     grid = {name: np.array([[np.nan, np.inf], [-np.inf, 2.0]]) for name in ("loss", "stderr", "correct")}
-    found = _lowest(grid | {"u": np.array([0.0, 1.0]), "v": np.array([2.0, 3.0])}, "perplexity")["lowest"]
+    found = lowest_of(grid | {"u": np.array([0.0, 1.0]), "v": np.array([2.0, 3.0])}, "perplexity")["lowest"]
     assert (found["u"], found["v"], found["loss"]) == (1.0, 3.0, 2.0)
 
 
