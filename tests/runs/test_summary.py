@@ -19,7 +19,7 @@ from lmc_core.runs.computations import COMPUTE, compute_function
 from lmc_core.runs.plane import make_plane_request
 from lmc_core.runs.point import point_of
 from lmc_core.runs.store import Store
-from lmc_core.runs.summary import SUMMARIES, contradicts, follows
+from lmc_core.runs.summary import SUMMARIES, SUMMARY, contradicts, follows
 
 SHIPPED = {entry.key: entry for entry in Store(places.assets() / "results", places.assets() / "results").list()}
 FORGED = {  # kind -> a number that its arrays determine
@@ -126,3 +126,8 @@ def test_the_errors_of_a_curve_against_its_arrays() -> None:
     assert stated["barrier_stderr"] == pytest.approx(error(above[2]), rel=1e-9)
     areas = 0.25 * (above[0] + above[1]) / 2 + 0.25 * (above[1] + above[2]) / 2 + 0.5 * (above[2] + above[3]) / 2
     assert stated["area"] == pytest.approx(areas.mean()) and stated["area_stderr"] == pytest.approx(error(areas), rel=1e-9)
+
+
+def test_no_page_recomputes_what_ships() -> None:
+    """Else run `python scripts/restate_results.py --all`: a first visit should not wait for torch."""
+    assert all(entry.summary == SUMMARY for entry in SHIPPED.values())
