@@ -7,6 +7,7 @@ Two models are a pair, with w = (1 - lam, lam); more are a group.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import time
@@ -31,7 +32,8 @@ from lmc_core.tasks.task import Examples, InMemory
 SOFT = 2**27  # numbers of the ends' predictions that are held: 512 MB; with more the labels are the targets
 WARM = 10  # steps until the full rate
 CALIBRATION = 8  # steps that tell how long one takes
-SAVE_EVERY = 20.0  # seconds
+SAVE_LEAST = 1.0  # seconds between two saves, so that a run that is killed early is not lost
+SAVE_SHARE = 20  # times what a save takes that pass before the next, so that saving costs a twentieth at the most
 ROWS_ALONE, ROWS_BESIDE = 0.05, 0.003  # rates of permutations without and with smooth maps beside them
 ROWS_UNTIL = 0.6  # share of the steps in which permutations move; afterwards smooth maps settle around them
 ROWS_EVERY = 2  # steps between two moves
@@ -122,6 +124,7 @@ class Descent:
         self.best: dict[str, Any] = {}
         self.running: list[float] = []
         self.whole = False  # no step is half done
+        self.saving = 0.0  # seconds that the last save took
         self.soft: list[Tensor] | None = None
         named = {kind: chosen.value for kind, chosen in classes.items()}
         seen = [InMemory(part).digest(torch.arange(len(part))) for part in (self.train, self.held_out)]
@@ -165,15 +168,18 @@ class Descent:
         settings, learner = self.settings, self.learner
         if not self.history:
             self._check()
+            self._save()
         if settings.targets == "ends" and self.held:
             self.progress(0.0, "asking the models what they predict")
             self.soft = learner.probabilities(self.train.inputs, EVALUATED)
         saved = timed = time.perf_counter()
+        first = self.done
         while self.done < self.steps and self._stale() < settings.patience:
-            if settings.seconds is not None and self.done == CALIBRATION:
+            # a run that goes on has its number of steps already, unless it was stopped before they were counted
+            if settings.seconds is not None and self.done - first == CALIBRATION and self.steps == settings.steps:
                 now = time.perf_counter()
                 per_step = (now - timed) / CALIBRATION
-                self.steps = max(CALIBRATION + 1, self.done + int((settings.seconds - (now - begun)) / (1.1 * per_step)))
+                self.steps = max(self.done + 1, self.done + int((settings.seconds - (now - begun)) / (1.1 * per_step)))
             self.whole = False
             loss = self._step()
             if self.done % max(1, self.steps // settings.checks) == 0 or self.done == self.steps:
@@ -182,7 +188,7 @@ class Descent:
             words = f"step {self.done} of {self.steps}, loss {loss:.3f} nats between the models"
             self.progress(self.done / self.steps, words)
             now = time.perf_counter()
-            if now - saved > SAVE_EVERY:
+            if now - saved > max(SAVE_LEAST, SAVE_SHARE * self.saving):
                 saved, self.spent = now, now - begun
                 self._save()
 
@@ -214,14 +220,21 @@ class Descent:
             self.best = {"loss": loss, "step": self.done, "learner": _copied(self.learner.state())}
 
     def _save(self) -> None:
+        """Write what there is, whole or not at all; a full disk is no reason to stop learning."""
         path = self.checkpoint
         if path is None or not self.best:
             return
+        begun = time.perf_counter()
         state = {"fingerprint": self.fingerprint, "learner": self.learner.state(), **{n: getattr(self, n) for n in KEPT}}
-        path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(".part")
-        torch.save(state, draft)
-        draft.replace(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(state, draft)
+            draft.replace(path)
+        except (OSError, RuntimeError):  # the second of torch, for the first
+            with contextlib.suppress(OSError):
+                draft.unlink(missing_ok=True)
+        self.saving = time.perf_counter() - begun
 
     def _restore(self) -> None:
         path: Path | None = self.checkpoint

@@ -10,6 +10,7 @@ from lmc_core.errors import BadInput, UnknownName
 from lmc_core.limits import require_settings
 from lmc_core.matching.activation import ActivationSettings, match_activations
 from lmc_core.matching.given import Given
+from lmc_core.matching.kept_start import forget_start, kept_start
 from lmc_core.matching.learned import LearnedSettings, learn
 from lmc_core.matching.soft import SoftSettings, match_soft
 from lmc_core.matching.trace import Trace
@@ -78,8 +79,13 @@ def _weight(given: Given, settings: Settings) -> tuple[Alignment, Trace]:
 def _learned(given: Given, settings: LearnedSettings, both: bool = False) -> tuple[Alignment, Trace]:
     first = given.within(0.0, 0.05)
     from_data = settings.start == "activation"
-    start, trace = match_activations(first, ActivationSettings()) if from_data else _weight(first, Settings())
-    return learn(given.within(0.05, 1.0), start, trace, settings, both)
+
+    def find() -> tuple[Alignment, Trace]:
+        return match_activations(first, ActivationSettings()) if from_data else _weight(first, Settings())
+
+    found = learn(given.within(0.05, 1.0), *kept_start(given, settings.start, find), settings, both)
+    forget_start(given)
+    return found
 
 
 def _dual(given: Given, settings: LearnedSettings) -> tuple[Alignment, Trace]:

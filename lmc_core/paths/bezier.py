@@ -9,6 +9,7 @@ at all, and costs training; that a straight line after an alignment does as well
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import time
@@ -33,7 +34,8 @@ from lmc_core.tasks.task import IGNORED, Examples, InMemory
 State = Mapping[str, Tensor]
 WARM = 20  # steps until the full rate
 WATCHED = (0.25, 0.5, 0.75)  # where the held-out loss is measured
-SAVE_EVERY = 20.0  # seconds
+SAVE_LEAST = 1.0  # seconds between two saves, so that a run that is killed early is not lost
+SAVE_SHARE = 20  # times what a save takes that pass before the next, so that saving costs a twentieth at the most
 KEPT = ("best", "done", "history", "running", "spent")  # what a checkpoint holds besides bend and optimiser
 
 
@@ -144,6 +146,7 @@ class Bending:
         self.running: list[float] = []
         self.best: dict[str, Any] = {}
         self.whole = False  # no step is half done
+        self.saving = 0.0  # seconds that the last save took
         seen = [InMemory(part).digest(torch.arange(len(part))) for part in (learning.train, learning.held_out)]
         content = [asdict(settings), a.digest, b.digest, learning.seed, seen]
         self.fingerprint = hashlib.sha256(json.dumps(content).encode()).hexdigest()
@@ -182,6 +185,7 @@ class Bending:
         steps = self.settings.steps
         if not self.history:
             self._check()
+            self._save()
         saved = time.perf_counter()
         while self.done < steps:
             self.whole = False
@@ -191,7 +195,7 @@ class Bending:
             self.whole = True
             self.progress(self.done / steps, f"step {self.done} of {steps}, loss {loss:.3f} nats on the curve")
             now = time.perf_counter()
-            if now - saved > SAVE_EVERY:
+            if now - saved > max(SAVE_LEAST, SAVE_SHARE * self.saving):
                 saved, self.spent = now, now - begun
                 self._save()
 
@@ -229,19 +233,26 @@ class Bending:
             self.best = {"loss": loss, "step": self.done, "bend": bend}
 
     def _save(self) -> None:
+        """Write what there is, whole or not at all; a full disk is no reason to stop training."""
         path: Path | None = self.learning.checkpoint
         if path is None or not self.best:
             return
+        begun = time.perf_counter()
         state = {
             "fingerprint": self.fingerprint,
             "bend": {name: tensor.detach() for name, tensor in self.bend.items()},
             "optimiser": self.optimiser.state_dict(),
             **{name: getattr(self, name) for name in KEPT},
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(".part")
-        torch.save(state, draft)
-        draft.replace(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(state, draft)
+            draft.replace(path)
+        except (OSError, RuntimeError):  # the second of torch, for the first
+            with contextlib.suppress(OSError):
+                draft.unlink(missing_ok=True)
+        self.saving = time.perf_counter() - begun
 
     def _restore(self) -> None:
         path: Path | None = self.learning.checkpoint

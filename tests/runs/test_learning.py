@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from lmc_core import places
 from lmc_core.errors import BadInput, Cancelled
 from lmc_core.runs.aligned import alignment_key
 from lmc_core.runs.ask import make_request
@@ -45,6 +52,136 @@ def test_a_cancelled_run_goes_on_where_it_was(
     found = resumed["found"]
     assert found["steps"] == 9 and found["held_out"] + found["examples"] == 40 and len(found["history"]) == 4
     assert resumed["function_error"] < 1e-5
+
+
+RUN = """
+import json, sys
+from lmc_core.runs.barrier import compute
+from lmc_core.runs.request import BarrierRequest
+def report(share, words):
+    print(words, flush=True)
+    if words.startswith("step 3 "):  # until somebody kills it
+        import time
+        time.sleep(600)
+compute(BarrierRequest.from_json(json.loads(sys.argv[1])), report)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
+def test_a_run_that_is_killed_in_its_first_second_goes_on(
+    tiny_gpt2_pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it is handled: what is there then was saved before."""
+    monkeypatch.setenv("LMC_HOME", str(tmp_path))
+    request = make_request(*map(str, tiny_gpt2_pair), method="learned", settings=SETTINGS, learn=40, **WORDS)
+    environment = {**os.environ, "PYTHONPATH": str(places.PACKAGE.parent)}
+    command = [sys.executable, "-c", RUN, json.dumps(request.to_json())]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert any(line.startswith("step 3 ") for line in process.stdout)
+        process.kill()
+    checkpoint = tmp_path / "unfinished" / f"{alignment_key(request)}.pt"
+    saved = torch.load(checkpoint, weights_only=True)
+    assert saved["done"] == 0 and len(saved["history"]) == 1  # the start, with its held-out loss
+    said: list[str] = []
+    resumed, _ = compute(request, lambda share, words: said.append(words))
+    assert resumed["found"]["history"][0] == saved["history"][0] and list(checkpoint.parent.iterdir()) == []
+    assert not any("activations" in words or "matching" in words for words in said), "the start was searched for again"
+    shutil.rmtree(tmp_path / "aligned")
+    whole, _ = compute(request)
+    assert whole["loss"] == resumed["loss"]
+
+
+@pytest.mark.parametrize("name", ["start.json", "start.safetensors"])
+def test_a_damaged_start_is_found_again(
+    name: str, tiny_gpt2_pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LMC_HOME", str(tmp_path))
+    request = make_request(*map(str, tiny_gpt2_pair), method="learned", settings=SETTINGS, learn=40, **WORDS)
+
+    def cancel(share: float, words: str) -> None:
+        if words.startswith("step 2 "):
+            raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        compute(request, cancel)
+    (kept,) = (tmp_path / "unfinished").glob(f"*.{name}")
+    kept.write_bytes(kept.read_bytes()[:50])
+    resumed, _ = compute(request)
+    shutil.rmtree(tmp_path / "aligned")
+    assert compute(request)[0]["loss"] == resumed["loss"]
+
+
+def test_states_are_saved_often_at_first_and_for_a_twentieth_of_the_time_at_most(
+    tiny_gpt2_pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a clock of its own: a step takes 0.6 s, a save 0.1 s."""
+    from lmc_core.matching import descent
+
+    clock, saves = [0.0], []
+    monkeypatch.setattr(descent.time, "perf_counter", lambda: clock[0])
+    step, save = descent.Descent._step, torch.save
+
+    def slow(self: descent.Descent) -> float:
+        clock[0] += 0.6
+        return step(self)
+
+    def saved(state: dict[str, object], path: Path) -> None:
+        saves.append((state["done"], round(clock[0], 1)))
+        clock[0] += 0.1
+        save(state, path)
+
+    monkeypatch.setattr(descent.Descent, "_step", slow)
+    monkeypatch.setattr(descent.torch, "save", saved)
+    monkeypatch.setenv("LMC_HOME", str(tmp_path))
+    request = make_request(*map(str, tiny_gpt2_pair), method="learned", settings=SETTINGS, learn=40, **WORDS)
+    compute(request)
+    assert [done for done, _ in saves] == [0, 4, 8]  # 2 s apart, 20 times 0.1 s
+
+
+def test_a_full_disk_is_no_reason_to_stop_learning(
+    tiny_gpt2_pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lmc_core.matching import descent
+
+    def full(state: dict[str, object], path: Path) -> None:
+        path.write_bytes(b"half")
+        raise RuntimeError("[enforce fail at inline_container.cc:626] . unexpected pos 64 vs 0")
+
+    monkeypatch.setattr(descent.torch, "save", full)
+    monkeypatch.setenv("LMC_HOME", str(tmp_path))
+    request = make_request(*map(str, tiny_gpt2_pair), method="learned", settings=SETTINGS, learn=40, **WORDS)
+    assert compute(request)[0]["found"]["steps"] == 9
+    assert not any(path.suffix in (".pt", ".part") for path in (tmp_path / "unfinished").iterdir())
+
+
+def test_a_budget_in_seconds_holds_for_a_run_that_goes_on(
+    tiny_gpt2_pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped before it knew how many steps fit, it measures that over as many steps as it makes."""
+    from lmc_core.matching import descent
+
+    clock = [0.0]
+    monkeypatch.setattr(descent.time, "perf_counter", lambda: clock[0])
+    step = descent.Descent._step
+
+    def slow(self: descent.Descent) -> float:
+        clock[0] += 1.0
+        return step(self)
+
+    monkeypatch.setattr(descent.Descent, "_step", slow)
+    monkeypatch.setenv("LMC_HOME", str(tmp_path))
+    settings = {**SETTINGS, "steps": 500, "seconds": 33.0}
+    request = make_request(*map(str, tiny_gpt2_pair), method="learned", settings=settings, learn=40, **WORDS)
+
+    def cancel(share: float, words: str) -> None:
+        if words.startswith("step 5 "):
+            raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        compute(request, cancel)
+    found, _ = compute(request)
+    assert 25 <= found["found"]["steps"] <= 33
 
 
 def test_what_is_learned_from_is_part_of_the_key(tiny_gpt2_pair: tuple[Path, Path]) -> None:
