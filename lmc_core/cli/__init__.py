@@ -36,6 +36,7 @@ COMMANDS = {
     "methods": "lmc_core.cli.methods",
     "worker": "lmc_core.cli.worker",
 }
+COMPUTES = {"align", "barrier", "group", "plane", "merge", "equivariance", "train"}  # on as many threads as there is room for
 # advice of the libraries for those who program with them, not for those who type `lmc`
 QUIET = {"TRANSFORMERS_VERBOSITY": "error", "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 
@@ -77,13 +78,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     with _plain_output():
-        return _run(sys.argv[1:] if argv is None else argv)
+        return _run(sys.argv[1:] if argv is None else argv, alone=argv is None)
 
 
-def _run(argv: Sequence[str]) -> int:
-    """Run one command and say what went wrong, if anything; returns the exit code."""
+def _run(argv: Sequence[str], alone: bool) -> int:
+    """Run one command and say what went wrong, if anything.
+
+    Args:
+        argv: what stands behind `lmc`.
+        alone: whether the process is the command's own, whose threads may be chosen.
+
+    Returns:
+        The exit code.
+    """
     try:
         arguments = parse(argv)
+        if alone and arguments.command in COMPUTES:
+            from lmc_core.runs.cores import use_threads
+
+            use_threads()
         code = import_module(COMMANDS[arguments.command]).run(arguments)
         sys.stdout.flush()
         return code or 0

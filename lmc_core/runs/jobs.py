@@ -1,6 +1,7 @@
 """The table of jobs: requests that wait, run, or have run, in one SQLite file that all processes of a machine share.
 
-SQLite's write-ahead log needs one host: several machines must not share this file. Every call opens and closes its own
+SQLite's write-ahead log needs memory that its processes share, which file systems of a network do not have: there the older
+journal is used, which is slower. Either way several machines must not share this file. Every call opens and closes its own
 connection, so a table can be used from any thread.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -17,7 +19,7 @@ from typing import Any
 
 from lmc_core import places
 from lmc_core.errors import LmcError, StoreError
-from lmc_core.runs.locks import holder
+from lmc_core.runs.locks import ELSEWHERE, NO_SPACE, holder
 from lmc_core.runs.result import Request
 from lmc_core.runs.unfinished import prune
 
@@ -26,6 +28,7 @@ ENDED = "('done', 'failed', 'cancelled')"
 REMEMBERED = 30 * 24 * 3600.0  # seconds that ended jobs stay, and what they left unfinished; results stay in the store
 HEARTBEAT_LIMIT = 60.0  # seconds without a sign of life after which a running job counts as dead
 PATIENCE = 10.0  # seconds to go on trying while other processes hold the file
+ROOM = 2**16  # bytes without which SQLite cannot write
 ACTIVE = ("queued", "running")
 
 _SCHEMA = """
@@ -37,6 +40,10 @@ CREATE TABLE IF NOT EXISTS jobs (
     worker TEXT NOT NULL DEFAULT '', pid INTEGER, cancel INTEGER NOT NULL DEFAULT 0,
     created REAL NOT NULL, started REAL, heartbeat REAL, finished REAL)
 """
+
+
+class OlderOrNewer(sqlite3.DatabaseError):
+    """The table has another layout than this version's."""
 
 
 @dataclass(frozen=True)
@@ -264,15 +271,30 @@ class Jobs:
                     rows = connection.execute(statement, values).fetchall()
                 break
             except (sqlite3.Error, OSError) as error:
-                busy = isinstance(error, sqlite3.OperationalError) and ("locked" in str(error) or "busy" in str(error))
-                if busy and time.monotonic() < end:
+                if _is_busy(error) and time.monotonic() < end:
                     time.sleep(0.02)
                     continue
-                raise StoreError(
-                    f"The table of jobs {self.path} cannot be used ({error}); make its folder writable, or delete the file "
-                    "(results are kept elsewhere)."
-                ) from error
+                raise StoreError(f"The table of jobs {self.path} cannot be used ({error}); {self._advice(error)}.") from error
         return [_job(row) for row in rows]
+
+    def _advice(self, error: Exception) -> str:
+        """What to do about an error."""
+        if getattr(error, "errno", None) in NO_SPACE or "full" in str(error) or self._is_full():
+            return f"no space is left there: {ELSEWHERE}"
+        if isinstance(error, OlderOrNewer):
+            return "update LMC Explorer, or set LMC_HOME to another folder"
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(
+            error, sqlite3.OperationalError
+        ):  # its content is broken
+            return "delete the file (results are kept elsewhere)"
+        return "make its folder writable, or set LMC_HOME to a folder on a disk of this machine"
+
+    def _is_full(self) -> bool:
+        """Whether there is no room for a page of the table; SQLite then also speaks of errors of the disk."""
+        try:
+            return shutil.disk_usage(self.path.parent).free < ROOM
+        except OSError:
+            return False
 
     @contextlib.contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
@@ -282,15 +304,29 @@ class Jobs:
             connection.row_factory = sqlite3.Row
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version == 0:
-                connection.execute("PRAGMA journal_mode = WAL")
+                _choose_journal(connection)
                 connection.execute(_SCHEMA)
                 connection.execute(f"PRAGMA user_version = {VERSION}")
             elif version != VERSION:
-                raise sqlite3.DatabaseError("it was written by another version")
+                raise OlderOrNewer("it was written by another version")
             connection.execute("PRAGMA synchronous = NORMAL")
             yield connection
         finally:
             connection.close()
+
+
+def _choose_journal(connection: sqlite3.Connection) -> None:
+    """The write-ahead log, and where the file system has no shared memory for it, the journal that needs none."""
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        if _is_busy(error):
+            raise
+        connection.execute("PRAGMA journal_mode = DELETE")
+
+
+def _is_busy(error: Exception) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and ("locked" in str(error) or "busy" in str(error))
 
 
 def lock_path(device: str, home: Path | None = None) -> Path:

@@ -26,14 +26,14 @@ from lmc_core import places
 from lmc_core.errors import Cancelled, LmcError, StoreError
 from lmc_core.plain import PlainFormatter
 from lmc_core.runs.computations import obtain, request_from_json
+from lmc_core.runs.cores import use_threads
 from lmc_core.runs.jobs import Job, Jobs, lock_path
-from lmc_core.runs.locks import FileLock
+from lmc_core.runs.locks import ELSEWHERE, NO_SPACE, FileLock
 from lmc_core.runs.store import Store
 
 BEAT = 1.0  # seconds between signs of life
 REPORT = 0.2  # seconds between two writes of progress
 POLL = 0.2  # seconds between two looks for a job
-MOST_THREADS = 8  # small models get slower with more
 
 log = logging.getLogger("lmc.worker")
 
@@ -49,9 +49,10 @@ class Worker:
         device: ``cpu``, ``cuda`` or ``mps``.
         idle: seconds without a job after which it ends.
         home: folder of results, jobs and locks; default `places.home()`.
+        threads: of torch; default: before every job, as many as there are cores that nobody else uses then.
     """
 
-    def __init__(self, device: str = "cpu", idle: float = 600.0, home: Path | None = None):
+    def __init__(self, device: str = "cpu", idle: float = 600.0, home: Path | None = None, threads: int | None = None):
         home = home if home is not None else places.home()
         self.device = device
         self.idle = idle
@@ -59,8 +60,10 @@ class Worker:
         self.jobs = Jobs(home / "jobs.sqlite")
         self.store = Store(home / "results")
         self.lock = FileLock(lock_path(device, home), note=self.name)
+        self.threads = threads
         self._stopping = False
         self._computing = False
+        self._lost = False
 
     def serve(self) -> bool:
         """Work until idle or stopped.
@@ -76,6 +79,8 @@ class Worker:
                 self._serve()
             finally:
                 self.lock.release()
+            if self._lost:
+                break
             # A job that came between the last look and the release saw a living worker and started none.
             if self._stopping or not any(job.state == "queued" and job.device == self.device for job in self.jobs.active()):
                 break
@@ -91,6 +96,10 @@ class Worker:
         log.info("worker %s is there", self.name)
         idle_since = time.monotonic()
         while not self._stopping:
+            if not self.lock.held:  # whoever looks sees no worker, and takes every job of this one for that of a dead one
+                log.info("worker %s ends: %s was removed", self.name, self.lock.path)
+                self._lost = True
+                break
             try:
                 self.jobs.sweep()
                 job = self.jobs.claim(self.name, self.device, os.getpid())
@@ -107,7 +116,7 @@ class Worker:
 
     def _do(self, job: Job) -> None:
         """Compute one job and mark how it ended."""
-        log.info("job %s begins", job.key[:12])
+        log.info("job %s begins on %d threads", job.key[:12], use_threads(self.threads))
         try:
             with self._reporting(job) as report:
                 obtain(request_from_json(job.request), report, self.store, fresh=job.fresh)
@@ -172,6 +181,8 @@ class _Reporter:
 
 
 def _surprise(error: Exception, log_file: Path) -> LmcError:
+    if isinstance(error, OSError) and error.errno in NO_SPACE:
+        return StoreError(f"No space is left on a disk that this run writes to; {ELSEWHERE}.")
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return LmcError("The memory did not suffice for this run; ask for fewer examples or points.")
     text = " ".join(str(error).split())[:200]
@@ -179,22 +190,6 @@ def _surprise(error: Exception, log_file: Path) -> LmcError:
         f"The run failed in a way that was not foreseen ({type(error).__name__}{': ' + text if text else ''}); "
         f"the details are in {log_file}."
     )
-
-
-def use_threads(count: int | None = None) -> None:
-    """Set how many threads torch may use, without loading it.
-
-    Args:
-        count: default: `OMP_NUM_THREADS` where that is set, else the cores of this process, at most eight.
-    """
-    if count is None and os.environ.get("OMP_NUM_THREADS"):
-        return
-    if count is None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        count = min(cores, MOST_THREADS)
-    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(count)
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(count)
 
 
 def _log_to(path: Path) -> logging.Handler:
@@ -212,10 +207,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="lmc worker", description="Compute the jobs of one kind of device.")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda", "mps"), help="kind of device")
     parser.add_argument("--idle", type=float, default=600.0, help="end after so many seconds without a job")
-    parser.add_argument("--threads", type=int, help="threads of torch; default: the cores, at most 8")
+    parser.add_argument("--threads", type=int, help="threads of torch; default: the cores that nobody else uses")
     options = parser.parse_args(arguments)
-    use_threads(options.threads)
-    worker = Worker(options.device, options.idle)
+    worker = Worker(options.device, options.idle, threads=options.threads)
     try:
         handler = _log_to(worker.lock.path.with_suffix(".log"))
     except OSError as error:

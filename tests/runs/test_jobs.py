@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -215,6 +218,50 @@ def test_write_ahead_log(jobs: Jobs, ask: Ask) -> None:
     connection.close()
 
 
+class Refusing(sqlite3.Connection):
+    """A connection on a file system without the shared memory that the write-ahead log needs."""
+
+    def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        if "journal_mode = WAL" in statement:
+            raise sqlite3.OperationalError("locking protocol")
+        return super().execute(statement, *values)
+
+
+def test_without_a_write_ahead_log_the_older_journal_is_used(jobs: Jobs, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = sqlite3.connect
+    monkeypatch.setattr("lmc_core.runs.jobs.sqlite3.connect", lambda *args, **more: connect(*args, factory=Refusing, **more))
+    claimed(jobs, ask())
+    jobs.finish(ask().key, "cpu:w")
+    assert state(jobs, ask()) == "done"
+    connection = connect(jobs.path)
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "free", "words"),
+    [
+        (sqlite3.OperationalError("database or disk is full"), 2**30, "no space is left there: free some, or set LMC_HOME"),
+        (sqlite3.OperationalError("disk I/O error"), 0, "no space is left there: free some, or set LMC_HOME"),
+        (OSError(errno.ENOSPC, "No space left on device"), 2**30, "no space is left there: free some, or set LMC_HOME"),
+        (sqlite3.OperationalError("locking protocol"), 2**30, "set LMC_HOME to a folder on a disk of this machine"),
+        (sqlite3.OperationalError("attempt to write a readonly database"), 2**30, "make its folder writable"),
+        (sqlite3.DatabaseError("database disk image is malformed"), 2**30, "delete the file \\(results are kept elsewhere"),
+    ],
+)
+def test_an_error_says_what_helps(
+    error: Exception, free: int, words: str, jobs: Jobs, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*values: object, **more: object) -> None:
+        raise error
+
+    monkeypatch.setattr("lmc_core.runs.jobs.sqlite3.connect", fail)
+    monkeypatch.setattr("lmc_core.runs.jobs.shutil.disk_usage", lambda path: SimpleNamespace(free=free))
+    with pytest.raises(StoreError, match=words) as caught:
+        jobs.submit(ask())
+    assert "delete the file" not in str(caught.value) or "malformed" in str(error)
+
+
 def test_unusable_files_are_clear_errors(tmp_path: Path, ask: Ask) -> None:
     (tmp_path / "file").write_text("not a table of jobs, but long enough to be looked at as a file of SQLite" * 20)
     for path in (tmp_path / "file", tmp_path / "file" / "jobs.sqlite"):
@@ -223,7 +270,7 @@ def test_unusable_files_are_clear_errors(tmp_path: Path, ask: Ask) -> None:
     newer = sqlite3.connect(tmp_path / "newer.sqlite")
     newer.execute("PRAGMA user_version = 99")
     newer.close()
-    with pytest.raises(StoreError, match="another version"):
+    with pytest.raises(StoreError, match="another version.*update LMC Explorer, or set LMC_HOME"):
         Jobs(tmp_path / "newer.sqlite").active()
 
 

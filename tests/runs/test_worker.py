@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from lmc_core.errors import BadInput, Cancelled, LmcError
+from lmc_core.errors import BadInput, Cancelled, LmcError, StoreError
 from lmc_core.runs import executors
 from lmc_core.runs.executors import Local
 from lmc_core.runs.jobs import Job, lock_path
 from lmc_core.runs.locks import holder
-from lmc_core.runs.worker import Worker, use_threads
+from lmc_core.runs.worker import Worker
 from tests.runs.conftest import LAUNCH, until
 from tests.runs.fakes import FakeRequest
 
@@ -204,19 +206,6 @@ def test_the_real_worker_starts_and_ends(home: Path) -> None:
     assert "is there" in (home / "workers" / "cpu.log").read_text()
 
 
-def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "torch", raising=False)
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    monkeypatch.setenv("MKL_NUM_THREADS", "3")
-    use_threads()
-    assert os.environ["OMP_NUM_THREADS"] == "3"
-    use_threads(2)
-    assert os.environ["OMP_NUM_THREADS"] == "2"
-    monkeypatch.delenv("OMP_NUM_THREADS")
-    use_threads()
-    assert 1 <= int(os.environ["OMP_NUM_THREADS"]) <= 8
-
-
 def test_a_worker_without_a_job_ends_at_once_when_stopped(local: Local, ask: Ask, home: Path) -> None:
     local.run(ask())
     process = executors._STARTED[lock_path("cpu", home)]
@@ -224,3 +213,37 @@ def test_a_worker_without_a_job_ends_at_once_when_stopped(local: Local, ask: Ask
     assert process.wait(10) == 0
     assert holder(lock_path("cpu", home)) is None
     assert state(local, ask()) == "done"
+
+
+def test_a_worker_whose_home_was_removed_ends_and_another_takes_the_next_job(local: Local, ask: Ask, home: Path) -> None:
+    local.run(ask("before"))
+    process = executors._STARTED[lock_path("cpu", home)]
+    shutil.rmtree(home)
+    assert process.wait(10) == 0  # it would have waited for jobs for half a minute
+    assert not home.exists()
+    for name in ("after", "and again"):
+        assert local.run(ask(name)).result["cached"] is False
+        assert state(local, ask(name)) == "done"
+
+
+def test_a_job_right_after_the_home_was_removed_is_done(local: Local, ask: Ask, home: Path) -> None:
+    local.run(ask("before"))
+    shutil.rmtree(home)
+    assert local.run(ask("after")).result["cached"] is False
+
+
+def test_a_full_disk_in_a_run_is_said(local: Local, home: Path) -> None:
+    from lmc_core.runs.worker import _surprise
+
+    said = _surprise(OSError(errno.ENOSPC, "No space left on device"), home)
+    assert "free some, or set LMC_HOME" in str(said) and isinstance(said, StoreError)
+
+
+def test_a_job_runs_on_the_threads_that_are_free_when_it_begins(home: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[int | None] = []
+    monkeypatch.setattr("lmc_core.runs.worker.use_threads", lambda count: chosen.append(count) or 1)
+    for threads in (None, 3):
+        worker = Worker(home=home, idle=0.0, threads=threads)
+        worker.jobs.submit(ask(f"on {threads}"))
+        assert worker.serve()
+    assert chosen == [None, 3]
