@@ -84,6 +84,7 @@ _HOME = {
     "TASKS": "lmc_core.tasks",
     "Calibration": "lmc_core.tasks.calibration",
     "get_task": "lmc_core.tasks",
+    "in_order_of": "lmc_core.tasks.class_order",
     "linear_cka": "lmc_core.tasks.cka",
     "Examples": "lmc_core.tasks",
     "task_for": "lmc_core.tasks",

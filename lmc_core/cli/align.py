@@ -95,11 +95,13 @@ def align(a: str, b: str, chosen: dict[str, Any], progress: Progress) -> tuple[A
     from lmc_core.runs.aligned import aligned_pair
     from lmc_core.runs.ask import make_request, memory_of
     from lmc_core.runs.opened import CHECKED, task_and_examples
+    from lmc_core.tasks.class_order import in_order_of
 
     # the examples are for the function check alone, so that models without a head can be aligned too
     request = make_request(a, b, **chosen, examples=CHECKED, measured=False)
     progress.report(0.0, f"about {size(memory_of(request.models).align)} of memory are needed")
-    models = load(a), load(b)  # this run's own, which may be written into
+    first, second = load(a), load(b)  # this run's own, which may be written into
+    models = first, in_order_of(first, second)
     same = common_weights(models)  # before the alignment writes into them
     data, examples = task_and_examples(request, models)
     pair = aligned_pair(request, models, examples, data, progress.report)
@@ -109,6 +111,7 @@ def align(a: str, b: str, chosen: dict[str, Any], progress: Progress) -> tuple[A
         "digests": list(request.digests),
         "same": same,
         "task": data.name,
+        "notes": list(data.notes),
         "method": request.method,
         "classes": dict(request.classes),
         "objective": list(pair.trace.objective),

@@ -87,6 +87,7 @@ def align(references: Sequence[str], chosen: dict[str, Any], progress: Progress)
         "digests": list(request.digests),
         "same": same,
         "task": task.name,
+        "notes": list(task.notes),
         "method": request.method,
         "settings": dict(request.settings),
         "classes": dict(request.classes),

@@ -84,7 +84,6 @@ def summary(result: Mapping[str, Any], said: Sequence[str] = ()) -> str:
         *noted(said),
         ("task", f"{result['task']}, {result['split']} split, {result['examples']:,} examples{windows}"),
         *([("data", result["about"])] if result.get("data") else []),
-        *(("note", note) for note in result.get("notes") or ()),
         ("alignment", f"{setting} ({chosen})" if chosen else setting),
         ("barrier", f"{barrier_words(result)} at lam {number(result['barrier_lam'])}"),
         ("midpoint", f"loss {number(result['midpoint_loss'], result['unit'])}"),

@@ -63,9 +63,9 @@ def write_model(model: Any, folder: Path, name: str) -> None:
     from lmc_core.models.companions import carry_over
 
     model.save(folder)
-    carry_over(model.folder, folder)
+    carry_over(model.folder, folder, model.class_names)
     card = {"name": name, "family": model.family.name, "parameters": model.parameters}
-    if trained := model.card.get("task"):
+    if (trained := model.card.get("task")) and not model.class_names:  # else its classes are no longer numbered as the task's
         card["task"] = trained
     write_json(folder / "card.json", card)
 

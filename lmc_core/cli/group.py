@@ -58,7 +58,6 @@ def summary(result: Mapping[str, Any], said: Sequence[str] = ()) -> str:
         ("models", ", ".join(result["models"])),
         *noted(said),
         ("task", f"{result['task']}, {result['split']} split, {result['examples']:,} examples{windows}"),
-        *(("note", note) for note in result.get("notes") or ()),
         ("alignment", f"{method_title(result['method'])}{f' ({chosen})' if chosen else ''}"),
         ("centre", f"loss {number(result['centre_loss'], unit)}, {above} above the mean of the models"),
     ]

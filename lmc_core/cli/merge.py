@@ -170,7 +170,6 @@ def summary(results: Sequence[Mapping[str, Any]], said: Sequence[str] = ()) -> s
         *noted(said),
         ("weights", weights),
         ("data", f"{first['split']} split, {first['examples']:,} examples{windows}"),
-        *(("note", note) for note in first.get("notes") or ()),
         *([("classes", chosen)] if chosen else []),
         *(
             [(f"{MARK} from", base if first["ancestor"] else f"{base}, which stands in for a common ancestor")]

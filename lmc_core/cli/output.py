@@ -53,7 +53,7 @@ def _line(text: str) -> str:
 
 
 def notes(result: Mapping[str, Any], references: Sequence[str]) -> list[str]:
-    """What a person should know beside the numbers: files that disagree, models that hold the same.
+    """What a person should know beside the numbers: files that disagree, models that hold the same, how data was given.
 
     Args:
         result: of some models.
@@ -62,7 +62,8 @@ def notes(result: Mapping[str, Any], references: Sequence[str]) -> list[str]:
     from lmc_core.models.load import file_notes
     from lmc_core.models.sameness import sentences
 
-    return [*(note for reference in dict.fromkeys(references) for note in file_notes(reference)), *sentences(result)]
+    files = [note for reference in dict.fromkeys(references) for note in file_notes(reference)]
+    return [*files, *sentences(result), *(result.get("notes") or ())]
 
 
 def noted(said: Sequence[str]) -> list[tuple[str, str]]:

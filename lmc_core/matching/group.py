@@ -22,6 +22,7 @@ from lmc_core.paths.simplex import centre
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.check import few_enough, function_error, relative_difference, require_same_function, run
 from lmc_core.symmetry.spaces import SymmetryClass, choose_classes
+from lmc_core.tasks.class_order import in_one_order
 
 FEWEST, MOST = 2, 8  # models; memory grows with their number, and matching all pairs with its square
 
@@ -53,16 +54,17 @@ class AlignedGroup:
 
 
 def common_forms(models: Sequence[Model]) -> list[Model]:
-    """All models, untied if any two differ in that, so that they have the same parameters.
+    """All models, untied if any two differ in that, so that they have the same parameters, with the classes in one order.
 
     Raises:
         BadInput: for fewer than two models, or more than eight.
-        Incompatible: if they have no common layout, or are not of one width.
+        Incompatible: if they have no common layout, are not of one width, or tell other classes apart.
     """
     if not FEWEST <= len(models) <= MOST:
         raise BadInput(f"Between {FEWEST} and {MOST} models are expected; {len(models)} came.")
     for model in models[1:]:
         require_compatible(models[0], model)
+    models = in_one_order(models)
     if any(model.state.keys() != models[0].state.keys() for model in models):
         models = [untied(model) for model in models]
     for model in models[1:]:

@@ -9,6 +9,7 @@ from typing import Any
 from lmc_core.errors import BadInput, UnknownName
 from lmc_core.limits import require_settings
 from lmc_core.matching.activation import ActivationSettings, match_activations
+from lmc_core.matching.descent import Steps
 from lmc_core.matching.given import Given
 from lmc_core.matching.kept_start import forget_start, kept_start
 from lmc_core.matching.learned import LearnedSettings, learn
@@ -39,6 +40,11 @@ class Method:
     settings: type
     uses_data: bool
     match: Callable[[Given, Any], tuple[Alignment, Trace]]
+
+    @property
+    def takes_loss(self) -> bool:
+        """Whether it follows the gradient of a loss, which not all models have."""
+        return issubclass(self.settings, Steps)
 
     def configured(self, settings: Mapping[str, Any] | None) -> Any:
         """The settings with some values changed.

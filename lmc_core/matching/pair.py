@@ -24,6 +24,7 @@ from lmc_core.symmetry.check import few_enough, relative_difference, require_sam
 from lmc_core.symmetry.fits import require_fits, same_parts, wider
 from lmc_core.symmetry.spaces import Classes, SymmetryClass, choose_classes, class_of
 from lmc_core.symmetry.widen import widen
+from lmc_core.tasks.class_order import in_order_of
 
 
 @dataclass(frozen=True)
@@ -110,15 +111,16 @@ def untied(model: Model) -> Model:
 
 
 def common_form(a: Model, b: Model) -> tuple[Model, Model]:
-    """Both models, untied if either is, so that they have the same parameters.
+    """Both models, untied if either is, so that they have the same parameters, with the classes in the order of the first.
 
     Of unequal widths the narrower is widened by appending zeros to what it has, as coordinates, units and heads are numbered;
     nothing is matched.
 
     Raises:
-        Incompatible: if they have no common layout, and neither holds the other.
+        Incompatible: if they have no common layout, and neither holds the other; or if they tell other classes apart.
     """
     require_compatible(a, b)
+    b = in_order_of(a, b)
     if (second := wider(a, b)) is not None:
         narrow, wide = (a, b) if second else (b, a)
         widened, wide = in_float32(widen(narrow, wide.config)), untied(wide)
@@ -170,7 +172,7 @@ def align_pair(
 
     Args:
         a: stays, up to its canonical rewrite.
-        b: moves.
+        b: moves. If both are classifiers of the same classes by name in another order, its outputs follow those of `a` first.
         inputs: a few real examples for the function check.
         classes: kind of space -> class; what is left out gets the largest admissible one.
         method: a name in `methods.METHODS`.
@@ -185,7 +187,7 @@ def align_pair(
         Both models in one frame, in float32, with the measured function error.
 
     Raises:
-        Incompatible: if the models have no common layout.
+        Incompatible: if the models have no common layout, or tell other classes apart.
         Inadmissible: if a class is larger than a space admits.
         FunctionChanged: if either model's outputs moved by more than rounding.
     """
@@ -194,6 +196,8 @@ def align_pair(
         raise BadInput(f"The method {method} learns from data; give examples of a training split.")
     begin = time.perf_counter()
     settings = settings if settings is not None else chosen_method.settings()
+    require_compatible(a, b)
+    b = in_order_of(a, b)
     original = a, b
     a, b = common_form(a, b)
     chosen = choose_classes(a.layout.spaces, classes)

@@ -49,7 +49,7 @@ def write_merged(model: Model, folder: Path, card: Mapping[str, Any]) -> None:
     draft = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
     try:
         model.save(draft)
-        carry_over(model.folder, draft)
+        carry_over(model.folder, draft, model.class_names)
         first = {"name": model.name, "family": model.family.name, "parameters": model.parameters, "digest": model.digest}
         text = json.dumps(first | dict(card), indent=1) + "\n"
         (draft / "card.json").write_text(text, encoding="utf-8")

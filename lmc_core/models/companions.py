@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,28 +12,44 @@ FILES = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt"),
     *("vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "preprocessor_config.json"),
 )
-LABELS = ("id2label", "label2id", "label_names", "label_descriptions")  # transformers', then timm's
+LABELS = ("id2label", "label2id", "label_names", "label_descriptions", "problem_type")  # transformers', then timm's
+ORDERED = LABELS[:3]  # those that number the classes
 PREPARATION = "pretrained_cfg"  # timm's
 
 
-def carry_over(source: Path | None, target: Path) -> None:
+def carry_over(source: Path | None, target: Path, class_names: Sequence[str] = ()) -> None:
     """Give a checkpoint that was written anew what the one it was made from had beside its weights.
 
     Args:
         source: folder of the original; None for a model made in memory.
         target: folder of the new one, with its config.json.
+        class_names: of a classifier whose outputs are in another order than the original's, in this order; () for any other.
     """
+    if class_names:
+        _name_classes(target, class_names)
     if source is None or not source.is_dir():
         return
     for name in FILES:
         if (source / name).is_file() and not (target / name).exists():
             shutil.copyfile(source / name, target / name)
     old, new = _config(source), _config(target)
-    merged = new | {name: old[name] for name in LABELS if name in old}
+    kept = [name for name in LABELS if name in old and not (class_names and name in ORDERED)]
+    merged = new | {name: old[name] for name in kept}
     if isinstance(old.get(PREPARATION), dict):
         merged[PREPARATION] = old[PREPARATION] | (new.get(PREPARATION) or {})
     if merged != new:
         (target / "config.json").write_text(json.dumps(merged, indent=2) + "\n", encoding="utf-8")
+
+
+def _name_classes(target: Path, names: Sequence[str]) -> None:
+    """Write the names of the classes as the library of the checkpoint does."""
+    config = _config(target)
+    if "architecture" in config:  # timm
+        config["label_names"] = list(names)
+    else:
+        config["id2label"] = {str(number): name for number, name in enumerate(names)}
+        config["label2id"] = {name: number for number, name in enumerate(names)}
+    (target / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -34,6 +34,8 @@ class Model:
         folder: it was read from, where its tokenizer or its preparation of images lies; None for a model made in memory.
         stored: by name, the types that the parameters had in its files, or those of its first parent; it is written in these.
         notes: what a person should know of the files it was read from, as sentences.
+        class_names: of a classifier whose outputs were brought into another order than that of `folder`, the names of its
+            classes in the order that they have now; () for any other.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Model:
     folder: Path | None = None
     stored: Mapping[str, torch.dtype] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
 
     @cached_property
     def layout(self) -> Layout:

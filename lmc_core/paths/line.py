@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lmc_core.errors import Incompatible
 from lmc_core.models.model import Model
+from lmc_core.tasks.class_order import order_of
 
 
 class Path(Protocol):
@@ -36,7 +37,7 @@ class Line:
     """The line from model `a` (lam = 0) to model `b` (lam = 1), both with the same parameters.
 
     Raises:
-        Incompatible: if their parameters differ in name or shape.
+        Incompatible: if their parameters differ in name or shape, or their classes in order.
     """
 
     a: Model
@@ -45,6 +46,11 @@ class Line:
     def __post_init__(self) -> None:
         if {n: t.shape for n, t in self.a.state.items()} != {n: t.shape for n, t in self.b.state.items()}:
             raise Incompatible(f"{self.a.name} and {self.b.name} have different parameters; align them first.")
+        if order_of(self.a, self.b) is not None:
+            raise Incompatible(
+                f"{self.a.name} and {self.b.name} have their classes in another order; align them, or bring the second "
+                "into the order of the first by in_order_of."
+            )
 
     def state(self, lam: float) -> Mapping[str, Tensor]:
         """The parameters at `lam`: at 0 and 1 the end models' own tensors, bit for bit; between them at least in float32."""

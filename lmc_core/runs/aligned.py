@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from lmc_core.tasks import Examples, Task
 
 ROOM = 2**31  # bytes of all pairs that are kept; the least recently used give way
-NAMING = ("models", "names", "digests")  # what a request says of each of its models
 
 
 def alignment_key(request: PairRequest) -> str:
@@ -43,6 +42,8 @@ def alignment_key(request: PairRequest) -> str:
     content: dict[str, Any] = {
         name: getattr(request, name) for name in ("digests", "method", "classes", "settings", "seed", "device")
     }
+    if request.orders:
+        content["orders"] = request.orders
     content["algorithm"] = ALGORITHM  # also where a temperature learns, which leaves the alignment alone
     if get_method(request.method).uses_data:
         content["algorithm"] = request.algorithm
@@ -65,8 +66,8 @@ def pair_of(request: ModelsRequest, second: int = 1) -> PairRequest:
         request: about two models or more.
         second: number of the other model.
     """
-    both: dict[str, Any] = {name: (getattr(request, name)[0], getattr(request, name)[second]) for name in NAMING}
-    return PairRequest.of(request, **both)
+    other = request.naming(second)
+    return PairRequest.of(request, **{name: value + other[name] for name, value in request.naming(0).items()})
 
 
 def aligned_pair(

@@ -110,6 +110,8 @@ def frame_key(request: ModelsRequest) -> str:
     content: dict[str, Any] = {
         name: getattr(request, name) for name in ("digests", "method", "classes", "settings", "seed", "device", "algorithm")
     }
+    if request.orders:
+        content["orders"] = request.orders
     if request.learn is not None:
         task = request.task.partition(":")[0] if request.data else request.task
         content |= {"task": task, "length": request.length, "learn": request.learn, "learn_data": request.learn_data}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmc_core.errors import BadInput, UnknownName
 from lmc_core.limits import require_counts
-from lmc_core.runs.request import BarrierRequest
+from lmc_core.runs.request import BarrierRequest, digest_of
 from lmc_core.runs.warm import load_warm
 
 if TYPE_CHECKING:
@@ -191,10 +191,13 @@ def make_request(
     Raises:
         BadInput: (or one of its kinds) when the request cannot be done as asked.
     """
+    from lmc_core.matching.methods import get_method
+
     require_counts(length=length, learn=learn, seed=seed)
     _require_counts(points, refine, examples)
     learned, where = _checked(method, settings), find_device(device)
     models = _opened(a, b, points, method != "none", learned)
+    measured = measured or (learned and get_method(method).takes_loss)
     chosen_task, data = data_of(models, task, split, examples, seed, length, measured)
     curve: dict[str, Any] = {"points": points, "refine": refine, "temperature": temperature, "repair": repair}
     learns = [method] * learned + ["temperature"] * temperature + ["repair"] * repair
@@ -240,7 +243,16 @@ def named(references: Sequence[str], models: Sequence[Model]) -> dict[str, Any]:
         "models": tuple(full_reference(each) for each in references),
         "names": tuple(model.name for model in models),
         "digests": tuple(model.digest for model in models),
+        "orders": orders_of(models),
     }
+
+
+def orders_of(models: Sequence[Model]) -> tuple[str, ...]:
+    """What a request says of the orders that the classes of its models are brought into; () where all have their own."""
+    from lmc_core.tasks.class_order import order_of
+
+    orders = [order_of(models[0], model) for model in models]
+    return tuple("" if order is None else digest_of(order) for order in orders) if any(orders) else ()
 
 
 def matching_of(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lmc_core.errors import BadInput
-from lmc_core.runs.ask import WINDOW
+from lmc_core.runs.ask import WINDOW, orders_of
 from lmc_core.runs.request import ModelsRequest
 from lmc_core.runs.warm import load_warm
 
@@ -28,28 +29,38 @@ def opened(request: ModelsRequest) -> tuple[list[Model], Task, Examples]:
     Raises:
         BadInput: if the models or a person's own data have changed since the request was made, or what is computed.
     """
+    from lmc_core.tasks.class_order import in_one_order
+
     if request.algorithm != request.current:
         raise BadInput("The request was made by another version, whose numbers are others; ask again.")
     models = [load_warm(reference) for reference in request.models]
     for model, digest in zip(models, request.digests, strict=True):
         if model.digest != digest:
             raise BadInput(f"The files of {model.name} have changed since the request was made; ask again.")
+    if orders_of(models) != request.orders:
+        raise BadInput("The names of the classes have changed since the request was made; ask again.")
+    models = in_one_order(models)
     return models, *task_and_examples(request, models)
 
 
 def task_and_examples(request: ModelsRequest, models: Sequence[Model]) -> tuple[Task, Examples]:
     """The task of a request as its models see it, and its examples.
 
+    Args:
+        request: what was asked.
+        models: of the request, their classes in one order.
+
     Raises:
         BadInput: if a person's own data is no longer that of the request.
     """
     from lmc_core.tasks import task_for
+    from lmc_core.tasks.class_order import order_notes
 
     task = task_for(request.task, *models)
     chosen = request.split, request.examples, request.seed, request.length or WINDOW
     if task.digest(*chosen) != request.data:
         raise BadInput(f"The data of {task.name} has changed since the request was made; ask again.")
-    return task, task.examples(*chosen)
+    return replace(task, notes=(*task.notes, *order_notes(models))), task.examples(*chosen)
 
 
 def learning_from(request: ModelsRequest, task: Task, name: str | None = None) -> Learning | None:

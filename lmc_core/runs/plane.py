@@ -86,10 +86,10 @@ def plane_of(
         raise BadInput(f"The resolution of a plane should lie between 3 and 129; {resolution} came.")
     if not 0 < span <= 10:
         raise BadInput(f"The span of random directions should lie between 0 and 10; {span} came.")
-    chosen: dict[str, Any] = {name: getattr(first, name)[:1] for name in ("models", "names", "digests")}
+    chosen: dict[str, Any] = first.naming(0)
     for other in requests if kind != "random" else ():
-        for name in chosen:
-            chosen[name] += getattr(other, name)[1:]
+        for name, value in other.naming(1).items():
+            chosen[name] += value
     if kind == "three" and len(set(chosen["digests"])) < 3:
         raise BadInput("Three different models are needed for a plane through them; choose another third.")
     if kind == "random":

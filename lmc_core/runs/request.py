@@ -23,7 +23,9 @@ class ModelsRequest:
     Attributes:
         models: references of the models, as given by the person ("zoo:vit-fashion-s0"); the first stays.
         names: their names, for display.
-        digests: their content digests.
+        digests: their content digests, as they are on disk.
+        orders: of each model a digest of the order that its classes are brought into, which is by their names that of the
+            first, "" for its own; () where all have their own.
         task: name of a shipped task, or a reference to data of one's own ("text:/home/me/letters.txt").
         split: of its data.
         examples: how many of them; None for all.
@@ -58,9 +60,12 @@ class ModelsRequest:
     learn: int | None = None
     learn_data: str = ""
     algorithm: int | None = None
+    orders: tuple[str, ...] = ()
     what: str = ""
 
     def __post_init__(self) -> None:
+        if not any(self.orders):
+            object.__setattr__(self, "orders", ())
         if self.algorithm is None:
             object.__setattr__(self, "algorithm", self.current)
 
@@ -92,10 +97,20 @@ class ModelsRequest:
         """Everything as plain JSON values, for `request.json`."""
         return json.loads(json.dumps(asdict(self)))
 
+    def naming(self, number: int) -> dict[str, tuple[str, ...]]:
+        """What it says of one of its models, each as a tuple of one."""
+        orders = self.orders or ("",) * len(self.models)
+        return {
+            "models": (self.models[number],), "names": (self.names[number],), "digests": (self.digests[number],),
+            "orders": (orders[number],),
+        }  # fmt: skip
+
     @property
     def key(self) -> str:
         """64 hexadecimal digits that name the result."""
         content = {name: value for name, value in self.to_json().items() if name not in ("models", "names")}
+        if not self.orders:  # as it was before there were any
+            del content["orders"]
         if self.data:  # the same data under another name
             content["task"] = self.task.partition(":")[0]
         return digest_of(content)

@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from lmc_core.errors import BadInput
 from lmc_core.models.model import Model
@@ -31,20 +32,20 @@ def class_numbers(names: Sequence[str], model: Model, what: str = "folder") -> t
     if all(re.fullmatch(r"\d{1,9}", name, re.ASCII) for name in names):
         found = {name: int(name) for name in names}
         how = f"class numbers as the {what}s are named"
-    elif any(_plain(name) in known for name in names):
+    elif any(plain(name) in known for name in names):
         for name in names:
-            if _plain(name) not in known:
+            if plain(name) not in known:
                 raise BadInput(
                     f"The {what} {name!r} is none of the labels of {model.name}, and others are; "
                     f"name every {what} after a label, or by its number."
                 )
-        found = {name: known[_plain(name)] for name in names}
+        found = {name: known[plain(name)] for name in names}
         how = "classes by the labels of the model"
     else:
         if len(names) != classes:
             raise BadInput(
                 f"{model.name} has {classes} classes, and there {'is' if len(names) == 1 else 'are'} {len(names)} {what}"
-                f"{'' if len(names) == 1 else 's'} ({_few(names)}); give one for each class, or name them by number or label."
+                f"{'' if len(names) == 1 else 's'} ({few(names)}); give one for each class, or name them by number or label."
             )
         found = {name: number for number, name in enumerate(sorted(names))}
         how = f"classes in the alphabetical order of the {what}s"
@@ -54,40 +55,58 @@ def class_numbers(names: Sequence[str], model: Model, what: str = "folder") -> t
     twice = next((number for number, times in Counter(found.values()).items() if times > 1), None)
     if twice is not None:
         same = [name for name, number in found.items() if number == twice]
-        raise BadInput(f"The {what}s {_few(same)} name the same class, {twice}; keep one of them.")
+        raise BadInput(f"The {what}s {few(same)} name the same class, {twice}; keep one of them.")
     return found, how
 
 
 def model_labels(model: Model) -> dict[str, int]:
     """Every name by which the model's configuration calls a class, in small letters -> its number."""
+    named = {name: number for number, name in named_classes(model).items()}
+    if _shipped(model):
+        return {plain(name): number for name, number in named.items()}
+    # ImageNet's labels list synonyms; one that two classes share means neither
+    parts = Counter(plain(part) for name in named for part in name.split(","))
+    known = {plain(part): n for name, n in named.items() for part in name.split(",") if parts[plain(part)] == 1}
+    return known | {plain(name): number for name, number in named.items()}
+
+
+def named_classes(model: Model) -> dict[int, str]:
+    """Number -> name of the classes, as the shipped task says that a model was trained on, else its `config.json`."""
+    if labels := _shipped(model):
+        return dict(enumerate(labels))
+    raw = configuration_of(model)
+    by_number = raw.get("id2label")
+    if isinstance(by_number, Mapping):
+        return {int(number): str(name) for number, name in by_number.items() if str(number).isdecimal()}
+    if isinstance(raw.get("label2id"), Mapping):
+        return {number: str(name) for name, number in raw["label2id"].items() if isinstance(number, int)}
+    if isinstance(raw.get("label_names"), list):  # timm
+        return {number: str(name) for number, name in enumerate(raw["label_names"])}
+    return {}
+
+
+def configuration_of(model: Model) -> Mapping[str, Any]:
+    """All that the `config.json` of a model says, also what its outputs do not depend on; {} for a model made in memory."""
+    if model.folder is None or not (model.folder / "config.json").is_file():
+        return {}
+    raw: object = json.loads((model.folder / "config.json").read_text(encoding="utf-8"))
+    return raw if isinstance(raw, Mapping) else {}
+
+
+def _shipped(model: Model) -> Sequence[str]:
+    """The labels of the shipped task that a model's card names; none where it names no such task."""
     from lmc_core.tasks import TASKS
 
     shipped = TASKS.get(str(model.card.get("task")))
-    if shipped is not None and shipped.labels:
-        return {_plain(name): number for number, name in enumerate(shipped.labels)}
-    raw: object = {}
-    if model.folder is not None and (model.folder / "config.json").is_file():
-        raw = json.loads((model.folder / "config.json").read_text(encoding="utf-8"))
-    if not isinstance(raw, Mapping):
-        return {}
-    named: dict[str, int] = {}
-    by_number = raw.get("id2label")
-    if isinstance(by_number, Mapping):
-        named = {str(name): int(number) for number, name in by_number.items() if str(number).isdecimal()}
-    elif isinstance(raw.get("label2id"), Mapping):
-        named = {str(name): number for name, number in raw["label2id"].items() if isinstance(number, int)}
-    elif isinstance(raw.get("label_names"), list):  # timm
-        named = {str(name): number for number, name in enumerate(raw["label_names"])}
-    # ImageNet's labels list synonyms; one that two classes share means neither
-    parts = Counter(_plain(part) for name in named for part in name.split(","))
-    known = {_plain(part): n for name, n in named.items() for part in name.split(",") if parts[_plain(part)] == 1}
-    return known | {_plain(name): number for name, number in named.items()}
+    return shipped.labels if shipped is not None else ()
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """A name as names are compared: in small letters, with a space for any of space, underscore and hyphen."""
     return re.sub(r"[\s_-]+", " ", name).strip().casefold()
 
 
-def _few(names: Sequence[str], shown: int = 3) -> str:
+def few(names: Sequence[str], shown: int = 3) -> str:
+    """Some of the names, for messages."""
     words = ", ".join(repr(name) for name in sorted(names)[:shown])
     return words + (f" and {len(names) - shown} more" if len(names) > shown else "")

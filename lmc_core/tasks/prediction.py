@@ -7,6 +7,8 @@ from dataclasses import replace
 
 from lmc_core.errors import BadInput, Incompatible
 from lmc_core.models.model import Model
+from lmc_core.tasks.class_order import require_order
+from lmc_core.tasks.labels import configuration_of
 from lmc_core.tasks.task import Task
 from lmc_core.tasks.windows import Windows
 
@@ -43,13 +45,34 @@ def prediction(models: Sequence[Model]) -> str:
 
 
 def require_loss(models: Sequence[Model]) -> None:
-    """Raise `BadInput` unless the outputs of the models are predictions that a loss can be taken of."""
+    """Raise `BadInput` unless the outputs of the models are predictions that a loss can be taken of.
+
+    Data here has one class or one token for each prediction, of which the loss is a cross-entropy. A classifier with one output
+    would have a loss of zero, whatever it computes; transformers take it for a regression.
+    """
     for model in models:
         if predicts(model) not in MEASURED[model.family.takes]:
             raise BadInput(
                 f"{model.name} has no head that predicts anything, so there is no loss to measure; "
                 "it can be aligned, or choose a checkpoint with its head."
             )
+        if (setting := _no_choice(model)) is not None:
+            raise BadInput(
+                f"{model.name} does not choose one of several classes ({setting} in its config.json), and a loss is measured "
+                "of such a choice alone; it can be aligned by its weights, or choose a classifier."
+            )
+
+
+def _no_choice(model: Model) -> str | None:
+    """The setting by which a model's outputs are anything but scores of classes of which one is right; None for none."""
+    if predicts(model) != "label":
+        return None
+    kind = configuration_of(model).get("problem_type")
+    if kind in ("regression", "multi_label_classification"):
+        return f"problem_type: {kind}"
+    if model.family.sizes(model.config)["classes"] == 1:
+        return f"{'num_classes' if 'num_classes' in model.config else 'num_labels'}: 1"
+    return None
 
 
 def in_its_way(task: Task, models: Sequence[Model]) -> Task:
@@ -57,7 +80,9 @@ def in_its_way(task: Task, models: Sequence[Model]) -> Task:
 
     Raises:
         Incompatible: if they do not predict the same.
+        BadInput: if they number the classes of the task in another order.
     """
+    require_order(task, models[0])
     found, stream = prediction(models), task.stream
     if stream is None or found == "next":
         return task

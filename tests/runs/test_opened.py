@@ -11,11 +11,14 @@ import pytest
 import torch
 from PIL import Image
 
+from lmc_core import places
 from lmc_core.errors import BadInput
 from lmc_core.matching.given import Learning
 from lmc_core.runs.ask import make_request
+from lmc_core.runs.computations import request_from_json
 from lmc_core.runs.opened import learning_from, opened
-from lmc_core.runs.request import ALGORITHM, LEARNING, BarrierRequest
+from lmc_core.runs.request import ALGORITHM, LEARNING, BarrierRequest, ModelsRequest
+from lmc_core.runs.store import Store
 from lmc_core.tasks import Examples, get_task
 from lmc_core.tasks.characters import part
 from lmc_core.tasks.plays import plays
@@ -120,3 +123,18 @@ def test_a_request_of_an_older_version_is_asked_again(tiny_gpt2_pair: Pair) -> N
     assert BarrierRequest.of(old).algorithm == LEARNING
     with pytest.raises(BadInput, match="made by another version"):
         opened(old)
+
+
+def test_shipped_results_that_learn_nothing_keep_their_keys() -> None:
+    """All of them can be read; those that learned are under the keys of older numbers, and no longer answer."""
+    counts = {False: 0, True: 0}
+    for entry in Store(places.assets() / "results", places.assets() / "results").list():
+        request = request_from_json(entry.request)
+        assert request.key == entry.key
+        if isinstance(request, ModelsRequest):
+            learns = request.learn is not None
+            counts[learns] += 1
+            today = replace(request, algorithm=None)
+            assert (today.key == entry.key) == (request.algorithm == today.algorithm)
+            assert learns or today.key == entry.key, request
+    assert counts[False] >= 20

@@ -15,7 +15,7 @@ from lmc_core.runs.ask import make_request
 from lmc_core.runs.bend import BendRequest, bend_of
 from lmc_core.runs.bend import compute as compute_bend
 from lmc_core.runs.computations import request_from_json
-from lmc_core.runs.plane import PlaneRequest, lowest_of, compute, make_plane_request, plane_of
+from lmc_core.runs.plane import PlaneRequest, compute, lowest_of, make_plane_request, plane_of
 from lmc_core.runs.point import PointRequest, point_of
 from lmc_core.runs.point import compute as compute_point
 from lmc_core.runs.unfinished import Unfinished
@@ -58,7 +58,9 @@ def test_the_plane_of_a_pair(references) -> None:
 def test_thelowest_of_point_is_where_its_row_and_column_say() -> None:
     loss = np.full((3, 3), 2.0)
     loss[0, 2], loss[1, 1] = 1.0, np.nan
-    found = lowest_of({"u": np.arange(3), "v": 10 + np.arange(3), "loss": loss, "stderr": loss, "correct": loss / 4}, "accuracy")
+    found = lowest_of(
+        {"u": np.arange(3), "v": 10 + np.arange(3), "loss": loss, "stderr": loss, "correct": loss / 4}, "accuracy"
+    )
     assert found["lowest"] == {"u": 2.0, "v": 10.0, "loss": 1.0, "stderr": 1.0, "score": 0.25}
 
 

@@ -36,7 +36,7 @@ def model(
     family = SimpleNamespace(takes=takes, sizes=lambda config: sizes)
     if predicts is not None:
         family.predicts = lambda config: predicts
-    return SimpleNamespace(name=name, family=family, config={}, folder=folder, card=card or {})
+    return SimpleNamespace(name=name, family=family, config={}, folder=folder, card=card or {}, class_names=())
 
 
 def word_tokenizer(folder: Path, words: list[str] | None = None, cut: bool = False, around: str = "", **says: Any) -> Tokenizer:
