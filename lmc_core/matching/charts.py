@@ -1,13 +1,24 @@
 """Charts: smooth parameters of the maps near the identity, for learning with gradients. No projection, no decomposition.
 
     orthogonal   T = (I + S)^-1 (I - S),  S = X - X^T (Cayley 1846); on the complement of 1 where that is kept
-    invertible   T = exp(X),  T^-1 = exp(-X)
+    invertible   T = exp(X'),  T^-1 = exp(-X')
     rotation     each rotary pair by exp(i phi); the other coordinates by a Cayley map
-    rotary       each rotary pair by exp(s + i phi); the other coordinates by exp(X)
-    scales       T = diag(exp s)
+    rotary       each rotary pair by exp(s' + i phi); the other coordinates by exp(X')
+    scales       T = diag(exp s')
 
 All parameters are zero at the identity. The gradient of a singular value decomposition is not finite there, that of a Cayley
 map and of the exponential is; and both are invertible wherever they are defined, so nothing has to be projected back.
+
+Maps that stretch could run away: a loss between two models may fall for ever as one side grows and the other shrinks, until
+float32 no longer carries the product. So their symmetric part H = (X + X^T) / 2, and likewise s, is held below a bound c,
+
+    X' = (X - X^T) / 2 + f H,    f = (1 + tr (H / c)^p)^(-1/p),    s' = s (1 + (s / c)^p)^(-1/p),    p = 16.
+
+(tr H^p)^(1/p) is at least the largest |eigenvalue| of H and at most n^(1/p) times that, so f H has eigenvalues below c, and
+|exp(X')|_2 <= exp(largest eigenvalue of the symmetric part of X') (Dahlquist 1958, Lozinskii 1958: along dx/dt = X x,
+d|x|^2/dt = 2 <x, H x>). So all singular values of T lie between exp(-c) and exp(c), and its condition number is below
+exp(2 c), wherever gradients lead. The trace is smooth, zero included, and while it is below 2^-p, X' differs from X by less
+than a millionth of H. Rotations, which keep lengths, are not held.
 """
 
 from __future__ import annotations
@@ -26,12 +37,32 @@ SMOOTH = {
     *(SymmetryClass.ORTHOGONAL, SymmetryClass.INVERTIBLE, SymmetryClass.ROTATION, SymmetryClass.ROTARY),
     *(SymmetryClass.SCALES, SymmetryClass.SCALED),
 }
+STRETCH = 4.0  # c, chosen on held-out data (docs/LOG.md); condition numbers stay below 3,000
+POWER = 16  # p, a power of two
 
 
 def cayley(skew: Tensor) -> Tensor:
     """(I + S)^-1 (I - S) of skew matrices `[..., n, n]`: a rotation without the eigenvalue -1."""
     one = torch.eye(skew.shape[-1], dtype=skew.dtype, device=skew.device)
     return torch.linalg.solve(one + skew, one - skew)
+
+
+def held(matrix: Tensor, bound: float) -> Tensor:
+    """Matrices `[..., n, n]` whose symmetric part is held below a bound: X' of the module, X itself where f rounds to 1."""
+    symmetric = (matrix + matrix.mT) / 2
+    size = torch.linalg.matrix_norm(symmetric.detach(), keepdim=True)
+    unit = (size / bound).clamp_min(1.0)  # of no effect but that nothing overflows
+    power = torch.linalg.matrix_power(symmetric / (bound * unit), POWER // 2)
+    total = unit**-POWER + power.square().sum((-2, -1), keepdim=True)
+    factor = total ** (-1 / POWER) / unit
+    return torch.where(factor == 1, matrix, (matrix - matrix.mT) / 2 + factor * symmetric)
+
+
+def held_each(logarithms: Tensor, bound: float) -> Tensor:
+    """Logarithms of scales, each held below a bound: s' of the module."""
+    unit = (logarithms.detach().abs() / bound).clamp_min(1.0)
+    total = unit**-POWER + (logarithms / (bound * unit)) ** POWER
+    return logarithms * total ** (-1 / POWER) / unit
 
 
 @dataclass(frozen=True)
@@ -60,11 +91,14 @@ class Charts(nn.Module):
         spaces: of the layout.
         classes: chosen class of each kind of space.
         dtype: of the parameters.
+        stretch: c, what the logarithms of singular values stay below.
     """
 
-    def __init__(self, spaces: Mapping[str, Space], classes: Classes, dtype: torch.dtype = torch.float32):
+    def __init__(
+        self, spaces: Mapping[str, Space], classes: Classes, dtype: torch.dtype = torch.float32, stretch: float = STRETCH
+    ):
         super().__init__()
-        self.classes = classes
+        self.classes, self.stretch = classes, stretch
         self.kinds: dict[_Kind, list[Space]] = {}
         for space in spaces.values():
             chosen = class_of(space, classes)
@@ -104,13 +138,14 @@ class Charts(nn.Module):
 
     def _of(self, name: str, kind: _Kind) -> tuple[Tensor, ...]:
         if kind.chosen in (SymmetryClass.SCALES, SymmetryClass.SCALED):
-            return (self.vectors[f"{name}_scale"].exp(),)
+            return (held_each(self.vectors[f"{name}_scale"], self.stretch).exp(),)
         if kind.rest:
             matrix = self.matrices[name]
             if kind.chosen in ROTATES:
                 matrix = cayley(matrix - matrix.mT)
                 maps: tuple[Tensor, ...] = (matrix,)
             else:
+                matrix = held(matrix, self.stretch)
                 maps = torch.matrix_exp(matrix), torch.matrix_exp(-matrix)
         else:
             angle = self.vectors[f"{name}_angle"]
@@ -121,7 +156,9 @@ class Charts(nn.Module):
         if kind.chosen in (SymmetryClass.ROTATION, SymmetryClass.ROTARY):
             assert kind.pairs is not None
             angle = self.vectors[f"{name}_angle"]
-            scale = self.vectors[f"{name}_scale"] if kind.chosen is SymmetryClass.ROTARY else torch.zeros_like(angle)
+            scale = torch.zeros_like(angle)
+            if kind.chosen is SymmetryClass.ROTARY:
+                scale = held_each(self.vectors[f"{name}_scale"], self.stretch)
             factors = [torch.polar(scale.exp(), angle), torch.polar((-scale).exp(), -angle)]
             return tuple(rotary_matrix(kind.pairs, factor, rest) for factor, rest in zip(factors, maps, strict=False))
         return maps

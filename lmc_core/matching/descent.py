@@ -21,7 +21,7 @@ from torch import Tensor
 
 from lmc_core.errors import BadInput
 from lmc_core.limits import require_settings
-from lmc_core.matching.charts import SMOOTH
+from lmc_core.matching.charts import SMOOTH, STRETCH
 from lmc_core.matching.given import Learning, Report
 from lmc_core.matching.learner import Learner
 from lmc_core.models.model import Model
@@ -38,7 +38,7 @@ ROWS_ALONE, ROWS_BESIDE = 0.05, 0.003  # rates of permutations without and with 
 ROWS_UNTIL = 0.6  # share of the steps in which permutations move; afterwards smooth maps settle around them
 ROWS_EVERY = 2  # steps between two moves
 EVALUATED = 128  # examples at once without gradients
-KEPT = ("best", "done", "steps", "history", "running", "spent")  # what a checkpoint holds besides the learner
+KEPT = ("best", "done", "steps", "history", "running", "spent", "refused")  # what a checkpoint holds besides the learner
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,8 @@ class Descent:
         learning: what to learn from, and where.
         known: what tells this run from others that could have left its checkpoint: digests of the models before they moved.
         progress: called with the share done and a few words; may raise to stop.
+        keeps: whether models moved by some alignments still compute what they did; others are not returned, however low
+            their loss is, as float32 does not carry what they are.
     """
 
     def __init__(
@@ -105,7 +107,9 @@ class Descent:
         learning: Learning,
         known: Sequence[str],
         progress: Report,
+        keeps: Callable[[Sequence[Alignment]], bool] = lambda alignments: True,
     ):
+        self.keeps = keeps
         self.settings, self.learning, self.draw, self.progress = settings, learning, draw, progress
         self.train, self.held_out, self.checkpoint = learning.train.read(), learning.held_out.read(), learning.checkpoint
         rows_rate = settings.rows_rate
@@ -122,13 +126,14 @@ class Descent:
         self.done, self.spent, self.steps = 0, 0.0, settings.steps
         self.history: list[list[float]] = []  # step, training loss since the last check, held-out loss
         self.best: dict[str, Any] = {}
+        self.refused: list[int] = []  # steps whose maps did not keep the function
         self.running: list[float] = []
         self.whole = False  # no step is half done
         self.saving = 0.0  # seconds that the last save took
         self.soft: list[Tensor] | None = None
         named = {kind: chosen.value for kind, chosen in classes.items()}
         seen = [InMemory(part).digest(torch.arange(len(part))) for part in (self.train, self.held_out)]
-        content = [asdict(settings), list(moves), list(known), learning.seed, named, seen]
+        content = [asdict(settings), list(moves), list(known), learning.seed, named, seen, STRETCH]
         self.fingerprint = hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def finish(self) -> tuple[list[Alignment], dict[str, Any]]:
@@ -156,6 +161,7 @@ class Descent:
             "held_out": len(self.held_out),
             "steps": self.done,
             "best_step": self.best["step"],
+            "refused": self.refused,
             "batch": self.batch,
             "examples": len(self.train),
             "targets": "labels" if self.soft is None else "ends",
@@ -211,12 +217,15 @@ class Descent:
         return self.running[-1]
 
     def _check(self) -> None:
-        """Measure the held-out loss at the centre, and keep the maps if it is the best so far."""
+        """Measure the held-out loss at the centre, and keep the maps if it is the best so far and no function has changed."""
         loss = self.learner.loss(self.held_out, EVALUATED)
         trained = sum(self.running) / len(self.running) if self.running else loss
         self.running = []
         self.history.append([self.done, trained, loss])
         if not self.best or loss < self.best["loss"]:
+            if self.best and not self.keeps(self.learner.alignments()):  # the start is what there is
+                self.refused.append(self.done)
+                return
             self.best = {"loss": loss, "step": self.done, "learner": _copied(self.learner.state())}
 
     def _save(self) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lmc_core.errors import BadInput
 from lmc_core.models.model import Model
+from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.layout import Layout
 from lmc_core.symmetry.spaces import Classes
 from lmc_core.tasks.task import Examples
@@ -82,6 +83,7 @@ class Given:
         progress: called with the share done in [0, 1] and a few words; may raise to stop.
         checkpoint: file that an interrupted run goes on from; None to keep nothing.
         seed: of everything that is drawn.
+        keeps: whether B moved by an alignment still computes what it did, as it is checked of what is returned.
     """
 
     a: Model
@@ -94,6 +96,7 @@ class Given:
     progress: Report = lambda share, words: None
     checkpoint: Path | None = None
     seed: int = 0
+    keeps: Callable[[Alignment], bool] = lambda alignment: True
 
     @property
     def layout(self) -> Layout:

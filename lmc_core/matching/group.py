@@ -20,7 +20,7 @@ from lmc_core.matching.universe import Group, get_group_method, learns
 from lmc_core.models.model import Model
 from lmc_core.paths.simplex import centre
 from lmc_core.symmetry.alignment import Alignment
-from lmc_core.symmetry.check import few_enough, function_error, relative_difference, require_same_function, run
+from lmc_core.symmetry.check import few_enough, function_error, is_rounding, relative_difference, require_same_function, run
 from lmc_core.symmetry.spaces import SymmetryClass, choose_classes
 from lmc_core.tasks.class_order import in_one_order
 
@@ -116,7 +116,16 @@ def align_group(
     before = [run(model, checked) for model in models]
     checking = time.perf_counter() - begin
     rewritten = tuple(canonical(model, chosen) for model in models)
-    group = Group(rewritten, chosen, masks or {}, learning, progress)
+
+    def keeps(found: Sequence[Alignment]) -> bool:
+        for model, was, form, alignment in zip(models, before, rewritten, found, strict=True):
+            after = form.with_state(alignment.apply(form.layout, form.state))
+            error = relative_difference(was, run(in_float32(after), checked))
+            if not is_rounding(error, exact=partial(function_error, model, after, checked, torch.float64)):
+                return False
+        return True
+
+    group = Group(rewritten, chosen, masks or {}, learning, progress, keeps)
     alignments, trace = chosen_method.match(group, settings)
     double = [
         model.with_state(alignment.apply(model.layout, model.state))

@@ -16,6 +16,7 @@ for both ends.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -61,7 +62,7 @@ def learn(
 
     Returns:
         The alignment of B alone, and the trace with what was learned in `about`. Never worse than the start on the held-out
-        examples.
+        examples, and one that `given.keeps`, unless that is the start itself.
 
     Raises:
         BadInput: if there are no examples to learn from.
@@ -74,6 +75,10 @@ def learn(
         lam = 0.5 + settings.spread * (2 * float(torch.rand((), generator=generator)) - 1)
         return [1 - lam, lam]
 
+    def of_b_alone(found: Sequence[Alignment]) -> Alignment:
+        of_a, of_b = found
+        return of_a.inverse().compose(of_b).compose(start)
+
     descent = Descent(
         (given.a, moved),
         given.classes,
@@ -83,7 +88,7 @@ def learn(
         Learning(given.train, given.held_out, given.device, given.checkpoint, given.seed),
         (given.a.digest, given.b.digest),
         given.progress,
+        lambda found: given.keeps(of_b_alone(found)),
     )
-    (of_a, of_b), about = descent.finish()
-    found = of_a.inverse().compose(of_b).compose(start)
-    return found, replace(trace, about={**trace.about, **about})
+    found, about = descent.finish()
+    return of_b_alone(found), replace(trace, about={**trace.about, **about})

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call
 
-from lmc_core.matching.charts import Charts
+from lmc_core.matching.charts import STRETCH, Charts
 from lmc_core.matching.moving import Moving
 from lmc_core.matching.rows import Rows, cosines
 from lmc_core.matching.soap import Soap
@@ -53,7 +53,8 @@ class Learner:
         self.forward = Forward(models[0]).to(device)
         self.ends = [{name: tensor.to(device) for name, tensor in model.state.items()} for model in models]
         spaces = self.layout.spaces
-        self.charts = {k: Charts(spaces, classes).to(device) for k in self.moves}
+        stretch = STRETCH / 2 if 0 in self.moves else STRETCH  # where all move, what one does is undone in the others
+        self.charts = {k: Charts(spaces, classes, stretch=stretch).to(device) for k in self.moves}
         wanted = Rows.moving(spaces, classes) if rows_rate else []
         wanted = wanted if latents_of(wanted) <= LATENTS else []
         names = [space.name for space in wanted]
@@ -155,7 +156,7 @@ class Learner:
         spaces = self.layout.spaces
         found = [Alignment.of(spaces) for _ in self.ends]
         for k, charts in self.charts.items():
-            double = Charts(spaces, charts.classes, torch.float64)
+            double = Charts(spaces, charts.classes, torch.float64, charts.stretch)
             double.load_state_dict({name: tensor.double().cpu() for name, tensor in charts.state_dict().items()})
             found[k] = Alignment.of(spaces, self._elements(k, double, "cpu", False))
         return found

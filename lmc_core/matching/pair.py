@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from lmc_core.matching.widths import Places, Widened, match_widths
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.canonical import rewrite_in_place
-from lmc_core.symmetry.check import few_enough, relative_difference, require_same_function, run
+from lmc_core.symmetry.check import few_enough, is_rounding, relative_difference, require_same_function, run
 from lmc_core.symmetry.fits import require_fits, same_parts, wider
 from lmc_core.symmetry.spaces import Classes, SymmetryClass, choose_classes, class_of
 from lmc_core.symmetry.widen import widen
@@ -212,7 +212,13 @@ def align_pair(
     if held is not None and method == "weight":
         alignment, trace, moved = held.alignment, held.trace, right
     else:
-        given = Given(left, right, chosen, masks or {}, progress=progress)
+
+        def keeps(found: Alignment) -> bool:
+            double = right.with_state(found.apply(right.layout, right.state))
+            error = relative_difference(before[1], run(in_float32(double), checked))
+            return is_rounding(error, exact=None if in_place else lambda: _in_float64(original[1:], (double,), checked))
+
+        given = Given(left, right, chosen, masks or {}, progress=progress, keeps=keeps)
         if learning is not None:
             given = replace(given, **vars(learning))
         alignment, trace = chosen_method.match(given if held is None else given.within(0.1, 1.0), settings)
@@ -245,8 +251,8 @@ def _at_one_width(
     return held, held.wide, held.narrow
 
 
-def _in_float64(before: tuple[Model, Model], after: tuple[Model, Model], inputs: Tensor) -> float:
-    """The function error of both models in float64, as they were moved and not yet rounded."""
+def _in_float64(before: Sequence[Model], after: Sequence[Model], inputs: Tensor) -> float:
+    """The largest function error of some models in float64, as they were moved and not yet rounded."""
     pairs = zip(before, after, strict=True)
     return max(relative_difference(*(run(model, inputs, torch.float64) for model in pair)) for pair in pairs)
 

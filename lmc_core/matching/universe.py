@@ -13,7 +13,7 @@ Theus et al. 2025 (arXiv 2506.22712, several models); Crisostomi et al. 2024 (ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -46,6 +46,7 @@ class Group:
         masks: by parameter, the rows that count.
         learning: examples of the training split, for methods that use them.
         progress: called with the share done in [0, 1] and a few words; may raise to stop.
+        keeps: whether the models moved by some alignments still compute what they did.
     """
 
     models: tuple[Model, ...]
@@ -53,6 +54,7 @@ class Group:
     masks: Mapping[str, Tensor] = field(default_factory=dict)
     learning: Learning | None = None
     progress: Report = lambda share, words: None
+    keeps: Callable[[Sequence[Alignment]], bool] = lambda alignments: True
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,9 @@ def _learn(
         seed = int(torch.randint(2**31, (), generator=generator))
         return np.random.default_rng(seed).dirichlet([settings.concentration] * count).tolist()
 
+    def whole(steps: Sequence[Alignment]) -> list[Alignment]:
+        return [step.compose(start) for step, start in zip(steps, starts, strict=True)]
+
     moved = [m.with_state(g.apply(m.layout, m.state)) for m, g in zip(group.models, starts, strict=True)]
     descent = Descent(
         moved,
@@ -176,9 +181,10 @@ def _learn(
         group.learning,
         [model.digest for model in group.models],
         lambda share, words: group.progress(begin + (1 - begin) * share, words),
+        lambda steps: group.keeps(whole(steps)),
     )
     steps, about = descent.finish()
-    return [step.compose(start) for step, start in zip(steps, starts, strict=True)], about
+    return whole(steps), about
 
 
 @dataclass(frozen=True)

@@ -86,26 +86,35 @@ class Double(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def require_same_function(
-    error: float, name: str, dtype: torch.dtype = torch.float32, exact: Callable[[], float] | None = None
-) -> float:
-    """Return the error, or refuse the transformation.
+def is_rounding(error: float, dtype: torch.dtype = torch.float32, exact: Callable[[], float] | None = None) -> bool:
+    """Whether rounding alone explains an error.
 
     Maps that are far from orthogonal, as learning finds them, amplify the rounding of float32 by their condition number. Where
     the error is larger than rounding alone explains, `exact` tells the two apart.
 
     Args:
         error: as measured in `dtype`.
-        name: of the model, for the message.
         dtype: what it was measured in.
         exact: measures the error in float64, before anything was rounded to float32.
+    """
+    return error < LIMIT[dtype] or (error < AMPLIFIED and exact is not None and exact() < LIMIT[torch.float64])
+
+
+def require_same_function(
+    error: float, name: str, dtype: torch.dtype = torch.float32, exact: Callable[[], float] | None = None
+) -> float:
+    """Return the error, or refuse the transformation; for `error`, `dtype` and `exact` see `is_rounding`.
+
+    Args:
+        error: as measured in `dtype`.
+        name: of the model, for the message.
+        dtype: what it was measured in.
+        exact: measures the error in float64.
 
     Raises:
         FunctionChanged: if the error is not at rounding level.
     """
-    if error < LIMIT[dtype]:
-        return error
-    if not (error < AMPLIFIED and exact is not None and exact() < LIMIT[torch.float64]):
+    if not is_rounding(error, dtype, exact):
         raise FunctionChanged(
             f"Moving {name} changed its outputs by {error:.1e} (relative), more than the {LIMIT[dtype]:.0e} that rounding "
             "explains; nothing was written. Please report the model and the classes that were chosen."

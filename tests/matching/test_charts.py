@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lmc_core.matching.charts import SMOOTH, Charts
+from lmc_core.matching.charts import SMOOTH, STRETCH, Charts, held, held_each
 from lmc_core.matching.rows import Probed, Rows
 from lmc_core.matching.soap import Soap
 from lmc_core.symmetry.elements import Invertible, Orthogonal, Permutation
@@ -94,6 +94,60 @@ def test_gradients_agree_with_finite_differences(name: str, size: float) -> None
                 values.append(float(value().detach()))
                 flat[i] -= by
             assert float(gradient.view(-1)[i]) == pytest.approx((values[0] - values[1]) / 2e-6, abs=1e-5, rel=1e-5)
+
+
+STRETCHES = [name for name, space in SPACES.items() if space.largest.stretches]
+
+
+@pytest.mark.parametrize("name", STRETCHES)
+@pytest.mark.parametrize("size", [3.0, 30.0, 1e3])
+def test_maps_cannot_run_away(name: str, size: float) -> None:
+    """Wherever the parameters are, singular values lie between exp(-c) and exp(c), and gradients are finite."""
+    charts = charts_of(name, size)
+    for parameter in charts.parameters():  # a rotation by a huge angle is one like any other, but not to an exponential
+        if parameter.ndim == 3:
+            parameter.data = (parameter.data + parameter.data.mT) / 2
+    singular = torch.linalg.svdvals(charts.elements()[name].matrix().detach()).log()
+    assert 0.6 * STRETCH < float(singular.abs().max()) <= STRETCH + 1e-9
+    sum(element.matrix().sum() for element in charts.elements().values()).backward()  # type: ignore[union-attr]
+    assert all(bool(parameter.grad.isfinite().all()) for parameter in charts.parameters() if parameter.grad is not None)
+
+
+@pytest.mark.parametrize("size", [0.5, 2.0, 8.0])
+def test_a_held_map_stretches_as_its_logarithm_allows(size: float) -> None:
+    """|exp(X)| <= exp(c) for X with a skew part too, and the bound is reached where the symmetric part is large."""
+    generator = torch.Generator().manual_seed(0)
+    matrices = size * torch.randn(20, 6, 6, generator=generator, dtype=torch.float64)
+    bounded = held(matrices, 1.5)
+    torch.testing.assert_close(bounded - bounded.mT, matrices - matrices.mT)  # rotations are not held
+    largest = torch.linalg.eigvalsh((bounded + bounded.mT) / 2).abs().amax(-1)
+    assert bool((largest < 1.5).all()) and (size < 1 or float(largest.min()) > 1.2)
+    assert float(torch.linalg.matrix_norm(torch.matrix_exp(bounded), 2).log().max()) <= 1.5
+    ratio = (bounded + bounded.mT) / (matrices + matrices.mT)  # one factor for each matrix
+    assert float((ratio.amax((-2, -1)) - ratio.amin((-2, -1))).abs().max()) < 1e-9
+
+
+def test_small_maps_are_not_held() -> None:
+    """In float32 to the last bit, so that learning near the start is what it would be without a bound."""
+    generator = torch.Generator().manual_seed(0)
+    matrices = 0.1 * torch.randn(20, 24, 24, generator=generator)
+    assert float(torch.linalg.eigvalsh((matrices + matrices.mT) / 2).max()) > 0.6
+    assert torch.equal(held(matrices, STRETCH), matrices)
+    assert torch.equal(held_each(matrices, STRETCH), matrices)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_bound_is_smooth_and_does_not_overflow(dtype: torch.dtype) -> None:
+    for value in (0.0, 1.0, 3.9, 4.0, 4.1, 1e3, 1e10):
+        number = torch.tensor(value, dtype=dtype, requires_grad=True)
+        bounded = held_each(number, 4.0)
+        expected = value if value < 1e-9 else 4 / (1 + (4 / value) ** 16) ** (1 / 16)
+        assert float(bounded.detach()) == pytest.approx(expected, rel=1e-5)
+        bounded.backward()
+        slope = (1 + (value / 4) ** 16) ** (-17 / 16) if value < 100 else 0.0
+        assert number.grad is not None and float(number.grad) == pytest.approx(slope, rel=1e-4, abs=1e-6)
+        matrix = (value * torch.eye(1, dtype=dtype)).requires_grad_()
+        assert float(held(matrix, 4.0).detach()) == pytest.approx(expected, rel=1e-5)
 
 
 def test_only_smooth_classes_get_charts() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 
 from lmc_core import Alignment, Line, align_pair, choose_classes, curve, get_task, load, permutations_only
 from lmc_core.errors import BadInput, UnknownName
-from lmc_core.matching.charts import Charts
+from lmc_core.matching.charts import STRETCH, Charts
 from lmc_core.matching.given import Given, Learning
 from lmc_core.matching.learned import LearnedSettings, learn
 from lmc_core.matching.learner import Learner
@@ -22,6 +23,7 @@ from lmc_core.models.model import Model
 from lmc_core.symmetry.check import run
 from lmc_core.symmetry.elements import Element, Permutation
 from lmc_core.symmetry.spaces import Classes
+from tests.bare import bare, chain
 
 NOTHING = Trace((), 0.0, "", {}, 0)
 DATA = get_task("fashion-mnist")
@@ -208,6 +210,79 @@ def test_learning_through_align_pair_keeps_the_function() -> None:
         align_pair(a, b, examples.inputs[:8], method="learned")
 
 
+@pytest.mark.parametrize("spread", [0.0, 0.1, 0.5])
+def test_lambda_is_uniform_around_the_middle(spread: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    draws = []
+
+    class Caught(Exception):
+        pass
+
+    def catch(models, classes, moves, draw, *rest) -> None:  # type: ignore[no-untyped-def]
+        draws.append(draw)
+        raise Caught
+
+    monkeypatch.setattr("lmc_core.matching.learned.Descent", catch)
+    a = bare(0)
+    given = Given(a, a, choose_classes(a.layout.spaces), train=chain(4), held_out=chain(4))
+    with pytest.raises(Caught):
+        learn(given, Alignment.of(a.layout.spaces), NOTHING, LearnedSettings(spread=spread))
+    generator = torch.Generator().manual_seed(0)
+    weights = torch.tensor([draws[0](generator) for _ in range(4000)], dtype=torch.float64)
+    torch.testing.assert_close(weights.sum(1), torch.ones(4000, dtype=torch.float64))
+    lam = weights[:, 1].sort().values
+    assert float(lam[0]) >= 0.5 - spread and float(lam[-1]) <= 0.5 + spread
+    if spread:  # Kolmogorov's distance to the uniform distribution; 0.026 is the 99 % quantile for 4,000 draws
+        share = (lam - (0.5 - spread)) / (2 * spread)
+        assert float((share - (torch.arange(4000) + 0.5) / 4000).abs().max()) < 0.026
+    else:
+        assert bool((lam == 0.5).all())
+
+
+WILD = LearnedSettings(steps=30, batch=32, rate=1.0, checks=6, targets="labels", start="weight")
+
+
+@pytest.mark.parametrize("method", ["learned", "dual"])
+def test_maps_that_would_run_away_are_held(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a rate at which plane maps would outgrow float32: what is returned is better than the start, and the same function."""
+    a, b = bare(0, 1.5), bare(1, 1.5)
+    examples = chain()
+    learning = Learning(examples.first(192), examples.rows(192, 256))
+    pair = align_pair(a, b, examples.inputs[:16], method=method, settings=WILD, learning=learning)
+    about = pair.trace.about
+    assert about["refused"] == [] and pair.function_error < 1e-3
+    assert about["best_step"] > 0 and min(row[2] for row in about["history"]) < about["history"][0][2] - 0.05
+    for name, element in pair.alignment.elements.items():
+        assert float(torch.linalg.cond(element.matrix()).max()) < math.exp(2 * STRETCH), name
+
+
+def test_maps_that_change_the_function_are_not_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the bound they would; then the best state before is, and the result says which steps were refused."""
+    monkeypatch.setattr("lmc_core.matching.learner.STRETCH", 1e6)
+    a, b = bare(0, 1.5), bare(1, 1.5)
+    examples = chain()
+    learning = Learning(examples.first(192), examples.rows(192, 256))
+    settings = replace(WILD, steps=60)
+    pair = align_pair(a, b, examples.inputs[:16], method="learned", settings=settings, learning=learning)
+    about = pair.trace.about
+    assert about["refused"] and pair.function_error < 1e-3
+    kept = [row for row in about["history"] if row[0] not in about["refused"]]
+    assert about["best_step"] == min(kept, key=lambda row: row[2])[0]
+    assert min(about["history"], key=lambda row: row[2])[0] in about["refused"]
+
+
+def test_where_nothing_that_is_learned_passes_the_start_is_returned() -> None:
+    a, b = bare(0), bare(1)
+    classes = choose_classes(a.layout.spaces)
+    left, right = canonical(a, classes), canonical(b, classes)
+    start, trace = match_weights(left.layout, left.state, right.state, classes)
+    asked: list[Alignment] = []
+    given = Given(left, right, classes, train=chain(64), held_out=chain(32, 1), keeps=lambda found: bool(asked.append(found)))
+    found, after = learn(given, start, trace, replace(WILD, rate=0.1))
+    assert found.distance(start) < 1e-12 and after.about["best_step"] == 0
+    assert len(asked) == len(after.about["refused"]) > 0
+    assert all(alignment.distance(start) > 1e-3 for alignment in asked)  # each was asked for as it would be returned
+
+
 def test_bad_settings_are_named() -> None:
     with pytest.raises(UnknownName, match="setting of the method learned"):
         get_method("learned").configured({"stepps": 3})
@@ -230,7 +305,7 @@ def test_ill_conditioned_maps_are_told_from_wrong_ones() -> None:
     classes = choose_classes(a.layout.spaces)
     form = canonical(a, classes)
     planes = {n: e for n, e in near(form, classes, 3.0).items() if n.startswith("query-key")}
-    assert max(float(torch.linalg.cond(e.matrix()).max()) for e in planes.values()) > 1e3
+    assert max(float(torch.linalg.cond(e.matrix()).max()) for e in planes.values()) > 500
     stretched = form.with_state(Alignment.of(a.layout.spaces, planes).apply(a.layout, form.state))
     inputs = get_task("plays").examples("train", 4, 0).inputs
     errors = [function_error(a, stretched, inputs, dtype) for dtype in (torch.float32, torch.float64)]

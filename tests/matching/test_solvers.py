@@ -65,6 +65,19 @@ def test_ties_fall_to_the_identity() -> None:
     assert assignment(torch.zeros(7, 7, dtype=torch.float64)).tolist() == list(range(7))
 
 
+@pytest.mark.parametrize("size", [1e-8, 1.0, 1e8])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_ties_of_any_size_fall_to_the_identity_and_differences_do_not(size: float, sign: int) -> None:
+    """The pull is relative: as much below small entries as below large ones, and above the rounding of either."""
+    tied = sign * size * torch.ones(9, 9, dtype=torch.float64)
+    assert assignment(tied).tolist() == list(range(9))
+    some = tied.clone()
+    some[:4] = sign * size * torch.tensor([3.0, 3, 3, 3, 0.5, 0.5, 0.5, 0.5, 0.5])  # two blocks, each of ties
+    assert assignment(some if sign > 0 else -some).tolist() == list(range(9))
+    turned = tied + size * 1e-7 * torch.eye(9, dtype=torch.float64).roll(1, 1)
+    assert assignment(turned).tolist() == [*range(1, 9), 0]
+
+
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(seeds)
 def test_procrustes_is_the_best_rotation_or_reflection_of_the_plane(seed: int) -> None:

@@ -129,6 +129,26 @@ def test_rows_that_are_masked_have_no_say() -> None:
     assert misled.compose(planted).distance(Alignment.of(a.layout.spaces)) > 0
 
 
+@pytest.mark.parametrize("held", [True, False])
+def test_a_row_counts_with_its_weight_once(held: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """sum_p sum_i m_i <a_p[i], b_p[i]> written out, with weights that are not 0 or 1."""
+    monkeypatch.setattr(problem, "HELD", problem.HELD if held else 0)
+    a, b = random_model("gpt2-untied", 0), random_model("gpt2-untied", 1)
+    generator = torch.Generator().manual_seed(0)
+    masks = {n: torch.rand(31, generator=generator) for n in ("transformer.wte.weight", "lm_head.weight")}
+    masks["lm_head.weight"][:5] = 0.25
+    classes = permutations_only(a.layout.spaces)
+    found = problem_of(a.layout, a.state, b.state, classes, Settings("none"), masks)
+    value = lengths = 0.0
+    for block in found.blocks:
+        one, two = (_centred(a.layout.read(model.state), block) for model in (a, b))
+        mask = masks.get(block.parameter, torch.ones(one.shape[0])).double().view(-1, *[1] * (one.ndim - 1))
+        value += float((mask * one * two).sum())
+        lengths += float((mask * one * one).sum() * (mask * two * two).sum()) ** 0.5
+    assert found.bound == pytest.approx(lengths, rel=1e-6)
+    assert Moved(found).objective == pytest.approx(value / lengths, rel=1e-5)
+
+
 @pytest.mark.parametrize("name", ["gpt2-untied", "vit", "llama"])
 def test_large_models_are_aligned_like_small_ones(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Block by block in float32, Gram matrices of tables kept, values from Gram matrices: the same objective and alignment."""
@@ -171,6 +191,21 @@ def test_a_start_that_the_edges_make_needless_is_left_out() -> None:
         left, right = (canonical(random_model(model.name.removesuffix("-s0"), seed), classes) for seed in (0, 1))
         _, trace = match_weights(left.layout, left.state, right.state, classes, Settings(max_rounds=5))
         assert set(trace.starts) == starts
+
+
+def test_matching_goes_on_until_a_round_adds_less_than_the_tolerance() -> None:
+    """A slow case, whose rounds add 14 in a hundred, then 7 in a thousand, and after nine rounds 9 in 100,000."""
+    a, b = random_model("gpt2-untied", 0), random_model("gpt2-untied", 1)
+    classes = choose_classes(a.layout.spaces)
+    left, right = canonical(a, classes), canonical(b, classes)
+    for tolerance in (None, 1e-2, 1e-3):
+        settings = Settings(starts=("all",)) if tolerance is None else Settings(starts=("all",), tolerance=tolerance)
+        _, trace = match_weights(left.layout, left.state, right.state, classes, settings)
+        each = (len(trace.objective) - 1) // trace.rounds  # visits of a round
+        gains = torch.tensor(trace.objective[::each], dtype=torch.float64).diff()
+        limit = 1e-4 if tolerance is None else tolerance
+        assert len(gains) == trace.rounds > 2
+        assert bool((gains[:-1] >= limit).all()) and 0.1 * limit < float(gains[-1]) < limit
 
 
 @pytest.mark.parametrize(("field", "value"), [("sizes", 2.0), ("spread", -0.5)])
