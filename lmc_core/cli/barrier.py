@@ -73,7 +73,14 @@ def _write(arguments: argparse.Namespace, result: Mapping[str, Any]) -> None:
 def summary(result: Mapping[str, Any], said: Sequence[str] = ()) -> str:
     """The result in words with units, with what a person should know beside it, and a few points of the curve."""
     from lmc_core.figures.numbers import number, seconds, size
-    from lmc_core.figures.words import barrier_words, classes_sentence, origin_words, setting_label
+    from lmc_core.figures.words import (
+        above_plain_words,
+        barrier_words,
+        classes_sentence,
+        is_above_plain,
+        origin_words,
+        setting_label,
+    )
 
     setting = setting_label(result["method"], result["classes"], result.get("largest"))
     chosen = classes_sentence(result["classes"])
@@ -88,6 +95,8 @@ def summary(result: Mapping[str, Any], said: Sequence[str] = ()) -> str:
         ("barrier", f"{barrier_words(result)} at lam {number(result['barrier_lam'])}"),
         ("midpoint", f"loss {number(result['midpoint_loss'], result['unit'])}"),
     ]
+    if is_above_plain(result):
+        pairs.append(("beside", above_plain_words(result).replace("\u03bb", "lam")))
     if aligned:
         pairs.append(("function", f"outputs changed by {number(result['function_error'], digits=2)} (relative, at most)"))
     if soft := result.get("soft"):
@@ -114,6 +123,8 @@ def _learned(found: Mapping[str, Any]) -> str:
         return ""
     first, last = found["history"][0][2], min(row[2] for row in found["history"])
     moved = f"; {found['rows_moved']:,} of {found['rows']:,} permuted rows moved" if found.get("rows") else ""
+    if refused := found.get("refused"):
+        moved += f"; the maps of {len(refused)} better checks were not kept, as float32 does not carry them"
     return (
         f"{found['steps']:,} steps of {found['batch']} examples out of {found['examples']:,}; loss half way on "
         f"{found['held_out']:,} held-out training examples {first:.3f} -> {last:.3f}{moved}"

@@ -105,6 +105,34 @@ def barrier_words(result: Result, short: bool = False) -> str:
     return estimate(result.get("barrier"), result.get("barrier_stderr"), unit.split(" per ")[0] if short else unit)
 
 
+def is_above_plain(result: Result, results: Sequence[Result] = ()) -> bool:
+    """Whether an aligned line leaves more than the plain average of the same models.
+
+    Args:
+        result: of a barrier; those computed long ago do not say it themselves.
+        results: others, among which the curve of the plain average may be.
+    """
+    if "above_plain" in result:
+        return bool(result["above_plain"])
+    if result.get("method", "none") == "none":
+        return False
+    same = ("models", "digests", "task", "split")
+    for other in results:
+        if other.get("method") == "none" and all(other.get(name) == result.get(name) for name in same):
+            error = (result["barrier_stderr"] ** 2 + other["barrier_stderr"] ** 2) ** 0.5
+            return result["barrier"] - other["barrier"] > 2 * error
+    return False
+
+
+def above_plain_words(result: Result) -> str:
+    """Return by how much an aligned line is above the plain average: "above the plain average, by 29 ± 1 nats at ..."."""
+    plain = result.get("plain")
+    if plain is None:
+        return "above the plain average"
+    by = estimate(plain["more"], plain["more_stderr"], str(result.get("unit", "nats")))
+    return f"above the plain average, by {by} at \u03bb = {number(plain['lam'][0], digits=3)}"
+
+
 def barrier_caption(results: Sequence[Result], labels: Sequence[str] | None = None) -> str:
     """Return a caption for the curves that would stand in a paper, in plain text.
 
@@ -137,6 +165,8 @@ def barrier_caption(results: Sequence[Result], labels: Sequence[str] | None = No
             how = f"{method}; {classes_sentence(result.get('classes'))}"
         where = number(result.get("barrier_lam"), digits=3)
         sentences.append(f"{name} ({how}): {barrier_words(result)} at \u03bb = {where}.")
+        if is_above_plain(result, results):
+            sentences.append(f"This is {above_plain_words(result)}.")
         if soft := result.get("soft"):
             sentences.append(
                 f"It leads to an average of rows, which is another function (relative difference "

@@ -70,6 +70,13 @@ def pair_of(request: ModelsRequest, second: int = 1) -> PairRequest:
     return PairRequest.of(request, **{name: value + other[name] for name, value in request.naming(0).items()})
 
 
+def consumes(request: PairRequest, models: tuple[Model, Model]) -> bool:
+    """Whether aligning writes into the models' own tensors: where they are large, and nothing else holds them."""
+    from lmc_core.matching.problem import HELD
+
+    return models[0].parameters > HELD and not any(is_warm(reference) for reference in request.models)
+
+
 def aligned_pair(
     request: PairRequest, models: tuple[Model, Model], examples: Examples, task: Task, report: Report
 ) -> AlignedPair:
@@ -105,7 +112,7 @@ def aligned_pair(
         method.configured(dict(request.settings)),
         masks=seen_rows(*models),
         progress=report,
-        in_place=models[0].parameters > HELD and not any(is_warm(reference) for reference in request.models),
+        in_place=consumes(request, models),
         learning=learning_from(request, task, folder.name) if method.uses_data else None,
     )
     if max(model.parameters for model in (pair.a, pair.b)) <= HELD:  # 128 MB a pair

@@ -9,10 +9,11 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from lmc_core.runs.above_chord import SINGLE, above_chord, crossfitted, drop_facts
-from lmc_core.runs.aligned import line_of
+from lmc_core.runs.aligned import consumes, line_of
 from lmc_core.runs.ask import memory_of
 from lmc_core.runs.further import at_best_temperature, routes
 from lmc_core.runs.opened import asked, grouped, learning_from, opened, size_of, stamped
+from lmc_core.runs.plain import against_plain, nearest_half, places_of, plain_losses
 from lmc_core.runs.request import BarrierRequest
 from lmc_core.runs.softened import own_losses, soft_facts
 
@@ -44,6 +45,8 @@ def compute(
         BadInput: if the models are no longer those of the request.
         FunctionChanged: if an alignment moved the outputs by more than rounding.
     """
+    import torch
+
     from lmc_core.models.sameness import common_weights
     from lmc_core.paths.curve import curve
     from lmc_core.paths.repair import Repaired
@@ -52,6 +55,10 @@ def compute(
     (a, b), task, examples = opened(request)
     same = common_weights((a, b))  # before an alignment writes into them
     first = {"none": 0.0, "weight": 0.2}.get(request.method, 0.9)  # where the progress of measuring begins
+    plain = None
+    if request.method != "none" and consumes(request, (a, b)):  # the only time at which both are as they were read
+        middle = nearest_half(torch.linspace(0, 1, request.points, dtype=torch.float64))
+        plain = plain_losses((a, b), [middle], examples, request.device, lambda share, words: report(0.0, words))
     line, pair = line_of(request, (a, b), examples, task, lambda share, words: report(0.02 + (first - 0.02) * share, words))
     begin = perf_counter()
     learning = learning_from(request, task)
@@ -71,6 +78,10 @@ def compute(
     if request.temperature and learning is not None:
         train = learning.train.first(STATISTICS)
         beside["tempered"] = at_best_temperature(path, found, train, examples, request.device, report)
+    if pair is not None:
+        if plain is None:
+            plain = plain_losses((a, b), places_of(found), examples, request.device, lambda share, words: report(1.0, words))
+        beside |= against_plain(found, plain)
     memory = memory_of(request.models, request.points, request.method != "none", request.learn is not None).peak
     arrays = {"losses": found.losses.numpy(), "correct": found.correct.numpy(), **grouped(examples)}
     if (own := own_losses(pair, examples, request.device)) is not None:

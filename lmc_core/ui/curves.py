@@ -13,7 +13,7 @@ from lmc_core.figures.export import CONFIG, can_draw_svg, results_csv, results_j
 from lmc_core.figures.learning import learning_figure
 from lmc_core.figures.numbers import estimate, number, percent, seconds
 from lmc_core.figures.style import Theme
-from lmc_core.figures.words import barrier_caption, barrier_words, classes_sentence
+from lmc_core.figures.words import barrier_caption, barrier_words, classes_sentence, is_above_plain
 
 Result = Mapping[str, Any]
 BARRIER = "The largest excess of the loss over the chord between the end losses, with one standard error over examples."
@@ -98,6 +98,8 @@ def show_facts(results: Sequence[Result], labels: Sequence[str]) -> None:
         )
         share = f", {percent(lowest / plain['barrier'], 0)} of that of the plain average" if plain["barrier"] > 0 else ""
         left.caption(f"{label}{share}.")
+        if above := [name for name, r in zip(labels, results, strict=True) if is_above_plain(r, results)]:
+            left.caption(f"Above the plain average: {'; '.join(above)}.")
     else:
         first = results[0]
         left.metric(f"Barrier ({_unit(first)})", estimate(first["barrier"], first["barrier_stderr"]), border=True, help=BARRIER)
