@@ -93,7 +93,8 @@ def summary(result: Mapping[str, Any], said: Sequence[str] = ()) -> str:
         *([("data", result["about"])] if result.get("data") else []),
         ("alignment", f"{setting} ({chosen})" if chosen else setting),
         ("barrier", f"{barrier_words(result)} at lam {number(result['barrier_lam'])}"),
-        ("midpoint", f"loss {number(result['midpoint_loss'], result['unit'])}"),
+        ("midpoint", _midpoint(result)),
+        *_certain(result),
     ]
     if is_above_plain(result):
         pairs.append(("beside", above_plain_words(result).replace("\u03bb", "lam")))
@@ -115,6 +116,41 @@ def summary(result: Mapping[str, Any], said: Sequence[str] = ()) -> str:
     pairs.append(("time", took + origin_words(result)))
     pairs.append(("key", result["key"]))
     return facts(pairs) + "\n\n" + _points(result)
+
+
+def _midpoint(result: Mapping[str, Any]) -> str:
+    """Loss half way, and how far that is above the chord: a place that nobody chose by its value."""
+    from lmc_core.figures.numbers import estimate, number
+
+    loss = f"loss {number(result['midpoint_loss'], result['unit'])}"
+    if result.get("midpoint_excess") is None:
+        return loss
+    return f"{loss}, {estimate(result['midpoint_excess'], result['midpoint_excess_stderr'])} above the chord"
+
+
+def _certain(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What holds of the maximum although its place was looked for, in words; nothing of a result that does not say."""
+    from lmc_core.figures.numbers import estimate, number
+
+    pairs = []
+    if result.get("barrier_crossfit") is not None:
+        value = estimate(result["barrier_crossfit"], result["barrier_crossfit_stderr"], result["unit"])
+        pairs.append(("cross-fitted", f"{value}, read on the half of the examples that did not choose the place"))
+    if result.get("excess_low"):
+        top = result["lam"].index(result["barrier_lam"])
+        low, high = (number(result[name][top], digits=2) for name in ("excess_low", "excess_high"))
+        zero = "at zero: it contains zero everywhere" if result["at_zero"] else "not at zero"
+        pairs.append(("band", f"from {low} to {high} {result['unit']} there, 95 % for the whole curve; {zero}"))
+    if result.get("drop"):
+        names = {"largest_drop": "at most", "midpoint_drop": "half way", "drop_crossfit": "cross-fitted"}
+        said = [
+            f"{word} {estimate(100 * result[name], 100 * result[f'{name}_stderr'])}"
+            for name, word in names.items()
+            if result[name] is not None
+        ]
+        zero = "; at zero" if result["drop_at_zero"] else ""
+        pairs.append(("drop", f"of the accuracy below the chord, in points: {', '.join(said)}{zero}"))
+    return pairs
 
 
 def _learned(found: Mapping[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """The curve of the loss between two models, with its barrier; the score below; the trace of the matcher's objective.
 
 Conventions: `lam` is the weight of model B, so the left end is model A and the right end model B. The bracket of a barrier runs
-from the chord to the curve where the excess is largest; below the chord it points down and its number is negative.
+from the chord to the curve where the excess is largest; below the chord it points down and its number is negative. The shaded
+band is the chord plus the band that holds the whole excess with 95 % confidence; of older results, one standard error of the loss.
 """
 
 from __future__ import annotations
@@ -227,12 +228,16 @@ def _band(figure: go.Figure, result: Result, stroke: Stroke) -> None:
     if not result.get("loss_stderr"):
         return
     lam, loss, error = _array(result["lam"]), _array(result["loss"]), _array(result["loss_stderr"])
-    good = np.isfinite(loss) & np.isfinite(error)
-    lam, loss, error = lam[good], loss[good], error[good]
+    low, high, name = loss - error, loss + error, "one standard error"
+    if result.get("excess_low"):
+        low, high = (_array(result["chord"]) + _array(result[edge]) for edge in ("excess_low", "excess_high"))
+        name = "95 % band of the whole curve"
+    good = np.isfinite(low) & np.isfinite(high)
+    lam, low, high = lam[good], low[good], high[good]
     figure.add_scatter(
-        x=np.concatenate([lam, lam[::-1]]), y=np.concatenate([loss + error, (loss - error)[::-1]]),
+        x=np.concatenate([lam, lam[::-1]]), y=np.concatenate([high, low[::-1]]),
         mode="lines", line={"width": 0}, fill="toself", fillcolor=faint(stroke.colour, 0.16),
-        hoverinfo="skip", showlegend=False, name="one standard error", xaxis="x", yaxis="y",
+        hoverinfo="skip", showlegend=False, name=name, xaxis="x", yaxis="y",
     )  # fmt: skip
 
 

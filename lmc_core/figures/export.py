@@ -25,7 +25,7 @@ CONFIG: dict[str, Any] = {
     "toImageButtonOptions": {"format": "svg", "filename": "barrier"},
 }
 
-COLUMNS = ("lam", "loss", "loss_stderr", "chord", "excess", "excess_stderr")
+COLUMNS = ("lam", "loss", "loss_stderr", "chord", "excess", "excess_stderr", "excess_low", "excess_high")
 CURVES = ("setting", "model_a", "model_b", "task", "split", "examples", "method", *COLUMNS)
 
 PAGE = """<!doctype html>

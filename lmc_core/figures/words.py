@@ -100,8 +100,16 @@ def classes_sentence(classes: Mapping[str, str] | None) -> str:
 
 
 def barrier_words(result: Result, short: bool = False) -> str:
-    """Return the barrier with its error and unit: "0.42 ± 0.01 nats"; `short` leaves out what the nats are counted per."""
+    """Return the barrier with its error and unit, "0.42 ± 0.01 nats", or that it is at zero, with what lies half way.
+
+    Args:
+        result: of a barrier; an older one does not say whether it is at zero.
+        short: leave out what the nats are counted per, and half way.
+    """
     unit = str(result.get("unit", "nats"))
+    if result.get("at_zero"):
+        middle = estimate(result.get("midpoint_excess"), result.get("midpoint_excess_stderr"), unit)
+        return "at zero" if short else f"at zero (half way {middle})"
     return estimate(result.get("barrier"), result.get("barrier_stderr"), unit.split(" per ")[0] if short else unit)
 
 
@@ -133,6 +141,23 @@ def above_plain_words(result: Result) -> str:
     return f"above the plain average, by {by} at \u03bb = {number(plain['lam'][0], digits=3)}"
 
 
+def certainty_words(result: Result) -> str:
+    """Return what holds of a barrier without having looked for its place; "" for an older result.
+
+    "half way 0.021 ± 0.005, cross-fitted 0.021 ± 0.006, the 95 % band there from 0.007 to 0.036 nats"
+    """
+    if result.get("excess_low") is None:
+        return ""
+    parts = []
+    if not result.get("at_zero"):
+        parts.append(f"half way {estimate(result['midpoint_excess'], result['midpoint_excess_stderr'])}")
+    if result.get("barrier_crossfit") is not None:
+        parts.append(f"cross-fitted {estimate(result['barrier_crossfit'], result['barrier_crossfit_stderr'])}")
+    top = result["lam"].index(result["barrier_lam"])
+    low, high = (number(result[name][top], digits=2) for name in ("excess_low", "excess_high"))
+    return f"{', '.join([*parts, f'the 95 % band there from {low} to {high}'])} {result.get('unit', 'nats')}"
+
+
 def barrier_caption(results: Sequence[Result], labels: Sequence[str] | None = None) -> str:
     """Return a caption for the curves that would stand in a paper, in plain text.
 
@@ -155,7 +180,7 @@ def barrier_caption(results: Sequence[Result], labels: Sequence[str] | None = No
         f"({' or '.join(f'{count:,}' for count in counts)} examples; "
         f"{' or '.join(str(count) for count in points)} values of \u03bb, the weight of the second model).",
         "The barrier is the largest excess of the loss over the chord between the end losses (dashed), "
-        "\u00b1 one standard error over examples; bands show one standard error.",
+        f"\u00b1 one standard error over examples; {_bands(results)}.",
     ]
     sentences += dict.fromkeys(said for result in results for said in same_weights(result))
     for name, result in zip(names, results, strict=True):
@@ -164,7 +189,9 @@ def barrier_caption(results: Sequence[Result], labels: Sequence[str] | None = No
             method = MATCHERS.get(str(result["method"]), str(result["method"]))
             how = f"{method}; {classes_sentence(result.get('classes'))}"
         where = number(result.get("barrier_lam"), digits=3)
-        sentences.append(f"{name} ({how}): {barrier_words(result)} at \u03bb = {where}.")
+        largest = f", the largest value {number(result.get('barrier'))}" if result.get("at_zero") else ""
+        certain = f"; {words}" if (words := certainty_words(result)) else ""
+        sentences.append(f"{name} ({how}): {barrier_words(result)}{largest} at \u03bb = {where}{certain}.")
         if is_above_plain(result, results):
             sentences.append(f"This is {above_plain_words(result)}.")
         if soft := result.get("soft"):
@@ -186,6 +213,16 @@ def barrier_caption(results: Sequence[Result], labels: Sequence[str] | None = No
 def notes(results: Sequence[Result]) -> list[str]:
     """What results say of how the models were given the data, each sentence once."""
     return list(dict.fromkeys(note for result in results for note in result.get("notes") or ()))
+
+
+def _bands(results: Sequence[Result]) -> str:
+    """What the shaded bands are, and what an error of text is taken over."""
+    if not all(result.get("excess_low") for result in results):
+        return "bands show one standard error"
+    works = " (of a text, over its works or blocks of neighbouring windows)" if results[0].get("score") == "perplexity" else ""
+    fitted = "cross-fitted values are read on the half of the examples that did not choose their place"
+    band = "shaded bands hold a whole curve with 95 % confidence, and at zero means that a band holds the chord everywhere"
+    return f"{band}{works}; {fitted}"
 
 
 def version_sentence(result: Result) -> str:

@@ -17,6 +17,7 @@ from lmc_core.figures.words import barrier_caption, barrier_words, classes_sente
 
 Result = Mapping[str, Any]
 BARRIER = "The largest excess of the loss over the chord between the end losses, with one standard error over examples."
+AT_ZERO = "At zero: the band that holds the whole curve with 95 % confidence contains zero everywhere."
 CHECK = "The largest difference of an output before and after the alignment, as a share of the largest output. No unit."
 ROUNDING = 1e-5  # relative difference of the outputs that float32 arithmetic explains
 
@@ -60,7 +61,9 @@ def show_table(results: Sequence[Result], labels: Sequence[str]) -> None:
         rows.append(
             {
                 "Setting": label,
-                f"Barrier ({unit})": estimate(result["barrier"], result["barrier_stderr"]),
+                f"Barrier ({unit})": _barrier(result),
+                f"Midpoint ({unit})": estimate(result.get("midpoint_excess"), result.get("midpoint_excess_stderr")),
+                f"Cross-fitted ({unit})": estimate(result.get("barrier_crossfit"), result.get("barrier_crossfit_stderr")),
                 "Of plain": percent(left, 0),
                 f"Area ({unit})": estimate(result.get("area"), result.get("area_stderr")),
                 f"Half way (loss, {result['score']})": f"{number(result['midpoint_loss'])}, {half}",
@@ -71,10 +74,17 @@ def show_table(results: Sequence[Result], labels: Sequence[str]) -> None:
     whole = [{name: text if name == "Setting" else text.replace(" ", "\u00a0") for name, text in row.items()} for row in rows]
     st.table(pd.DataFrame(whole).set_index("Setting"), border="horizontal")
     st.caption(
-        "Barrier: the largest excess of the loss over the chord between the end losses. Area: between curve and chord, the "
-        "mean excess over the line. Of plain: the barrier as a share of that of the plain average. Function check: the largest "
-        "relative difference of the outputs before and after the alignment. Time: to align, then to evaluate."
+        f"Barrier: the largest excess of the loss over the chord between the end losses. {AT_ZERO} Midpoint: the excess "
+        "half way. Cross-fitted: read where the other half of the examples has its largest excess, so that noise does not "
+        "raise it. All with one standard error over examples, of a text over its works or blocks of it. Area: between curve "
+        "and chord, the mean excess over the line. Of plain: the barrier as a share of that of the plain average. Function "
+        "check: the largest relative difference of the outputs before and after the alignment. Time: to align, then to evaluate."
     )
+
+
+def _barrier(result: Result) -> str:
+    zero = ", at zero" if result.get("at_zero") else ""
+    return estimate(result["barrier"], result["barrier_stderr"]) + zero
 
 
 def _time(result: Result) -> str:
@@ -90,19 +100,14 @@ def show_facts(results: Sequence[Result], labels: Sequence[str]) -> None:
     aligned = [(r["barrier"], label, r) for r, label in zip(results, labels, strict=True) if r["method"] != "none"]
     if plain is not None and aligned:
         lowest, label, result = min(aligned, key=lambda entry: entry[0])
-        left.metric(
-            f"Lowest barrier ({_unit(result)})",
-            estimate(result["barrier"], result["barrier_stderr"]),
-            border=True,
-            help=BARRIER,
-        )
+        left.metric(f"Lowest barrier ({_unit(result)})", _barrier(result), border=True, help=f"{BARRIER} {AT_ZERO}")
         share = f", {percent(lowest / plain['barrier'], 0)} of that of the plain average" if plain["barrier"] > 0 else ""
         left.caption(f"{label}{share}.")
         if above := [name for name, r in zip(labels, results, strict=True) if is_above_plain(r, results)]:
             left.caption(f"Above the plain average: {'; '.join(above)}.")
     else:
         first = results[0]
-        left.metric(f"Barrier ({_unit(first)})", estimate(first["barrier"], first["barrier_stderr"]), border=True, help=BARRIER)
+        left.metric(f"Barrier ({_unit(first)})", _barrier(first), border=True, help=f"{BARRIER} {AT_ZERO}")
         left.caption(f"{labels[0]}.")
     errors = [r["function_error"] for r in results if r["function_error"] is not None]
     worst = max(errors, default=None)

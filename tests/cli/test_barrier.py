@@ -116,12 +116,29 @@ def test_words_have_units(tiny_gpt2_pair: Pair, lmc: Run):
     assert sum(line.startswith("barrier ") for line in outcome.out.splitlines()) == 2  # the fact, and the row of the table
 
 
+def test_words_say_how_sure_the_maximum_is(tiny_vit_pair: Pair, lmc: Run):
+    outcome = lmc("barrier", *tiny_vit_pair, "--examples", 40, "--points", 5, "--refine", 0, "--method", "none")
+    facts = {line.split("  ")[0].strip(): line for line in outcome.out.splitlines()}
+    assert "above the chord" in facts["midpoint"] and "did not choose the place" in facts["cross-fitted"]
+    assert "95 % for the whole curve" in facts["band"] and "zero" in facts["band"]
+    assert all(word in facts["drop"] for word in ("in points: at most", "half way", "cross-fitted"))
+
+
+def test_json_says_how_sure_the_maximum_is(tiny_gpt2_pair: Pair, lmc: Run):
+    result = lmc("barrier", *tiny_gpt2_pair, "--examples", 40, "--points", 5, "--refine", 0, "--json").json
+    for name in ("midpoint_excess", "midpoint_excess_stderr", "barrier_crossfit", "barrier_crossfit_stderr", "excess_factor"):
+        assert math.isfinite(result[name]), name
+    assert type(result["at_zero"]) is bool and len(result["excess_low"]) == len(result["excess_high"]) == 5
+
+
 def test_csv_and_html(tiny_vit_pair: Pair, lmc: Run, tmp_path: Path):
     table, page = tmp_path / "curve.csv", tmp_path / "figure.html"
     result = lmc("barrier", *tiny_vit_pair, *QUICK, "--json", "--csv", table, "--html", page).json
     with table.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert {"lam", "loss", "loss_stderr", "chord", "excess", "excess_stderr", "accuracy"} <= set(rows[0])
+    assert {"lam", "loss", "loss_stderr", "chord", "excess", "excess_stderr", "excess_low", "excess_high", "accuracy"} <= set(
+        rows[0]
+    )
     for name in ("lam", "loss", "chord", "accuracy"):
         assert [float(row[name]) for row in rows] == result[name]
     text = page.read_text()

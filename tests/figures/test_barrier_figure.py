@@ -190,6 +190,46 @@ def test_labels_tell_equal_settings_apart(vit):
     assert labels_of([vit[0], other]) == ["Plain average, examples 2000", "Plain average, examples 50"]
 
 
+def with_band(result: dict, half: float, at_zero: bool = False) -> dict:
+    """The same result with the entries that newer ones have."""
+    n = len(result["lam"])
+    excess = [v - c for v, c in zip(result["loss"], result["chord"], strict=True)]
+    inside = [0.0, *[half] * (n - 2), 0.0]
+    return {
+        **result, "excess": excess, "at_zero": at_zero, "midpoint_excess": 0.0021, "midpoint_excess_stderr": 0.005,
+        "excess_low": [e - h for e, h in zip(excess, inside, strict=True)],
+        "excess_high": [e + h for e, h in zip(excess, inside, strict=True)],
+        "barrier_crossfit": 0.163, "barrier_crossfit_stderr": 0.0091,
+    }  # fmt: skip
+
+
+def test_the_band_is_that_of_the_whole_curve_around_the_line(vit):
+    result = with_band(vit[2], 0.05)
+    band = next(trace for trace in barrier_figure([result]).data if trace.fill == "toself")
+    n = len(result["lam"])
+    assert np.array(band.y[:n]) - result["loss"] == pytest.approx([0, *[0.05] * (n - 2), 0])
+    assert np.array(band.y[n:])[::-1] - result["loss"] == pytest.approx([0, *[-0.05] * (n - 2), 0])
+    assert "95 %" in band.name
+    older = next(trace for trace in barrier_figure([vit[2]]).data if trace.fill == "toself")
+    assert np.array(older.y[:n]) - result["loss"] == pytest.approx(vit[2]["loss_stderr"]) and "standard error" in older.name
+
+
+def test_a_barrier_at_zero_is_called_so(vit):
+    result = with_band(vit[2], 0.4, at_zero=True)
+    assert "at zero" in named(barrier_figure([result]), "label")[0].text
+    caption = barrier_caption([result])
+    assert ": at zero (half way 0.002 ± 0.005 nats), the largest value 0.171 at λ = " in caption
+    assert "cross-fitted 0.163 ± 0.009, the 95 % band there from \u22120.23 to 0.57 nats." in caption
+
+
+def test_a_barrier_that_is_not_at_zero_has_midpoint_and_band_beside_it(vit):
+    caption = barrier_caption([with_band(vit[2], 0.05)])
+    assert "0.171 ± 0.009 nats at λ = " in caption
+    assert "; half way 0.002 ± 0.005, cross-fitted 0.163 ± 0.009, the 95 % band there" in caption
+    assert "hold a whole curve with 95 % confidence" in caption and "bands show one standard error" not in caption
+    assert "half way" not in barrier_caption([vit[2]])  # an older result says what it knows
+
+
 def test_caption_says_what_a_paper_must(vit):
     caption = barrier_caption(vit)
     for part in (
