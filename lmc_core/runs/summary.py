@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-SUMMARY = 1  # raised whenever an entry of `SUMMARIES` is added or computed otherwise
+SUMMARY = 2  # raised whenever an entry of `SUMMARIES` is added or computed otherwise
 CLOSE, NEAR = 1e-6, 1e-7  # relative and absolute differences that rounding explains; arrays are float32
 SCORES = ("accuracy", "perplexity")
 Values = dict[str, Any]
