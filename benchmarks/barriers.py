@@ -4,11 +4,16 @@
     python benchmarks/barriers.py --family vit --setting plain --setting learned --set steps=300
     python benchmarks/barriers.py --examples 500 --points 11 --json results.json --markdown table.md
     python benchmarks/barriers.py --model broad/s0 --model broad/s1 --setting learned --set seconds=900
+    python benchmarks/barriers.py --stored                          # the table of what is stored; computes nothing
 
-Prints, for each family and setting, mean and standard error over the pairs of the barrier (nats, test split), its share of
-the plain barrier, the barrier in accuracy (largest drop below the chord of the end accuracies, in points) or the largest
-perplexity, the seconds of alignment, the rows that learning moved, and the largest function error. What learns sees the
-training split alone, held-out examples of it included; nothing is chosen by the split that is measured on.
+Prints, for each family and setting, the mean over the pairs of the barrier (nats, test split), of its share of the plain
+barrier, and of the barrier in accuracy (largest drop below the chord of the end accuracies, in points) or the largest
+perplexity; then the mean seconds of alignment, the rows that learning moved, and the largest function error. What learns sees
+the training split alone, held-out examples of it included; nothing is chosen by the split that is measured on.
+
+± is half a 95 % interval for models and examples of the same kind: a jackknife over the models, as six pairs of four models are
+not six independent numbers, joined with the error over the examples that all pairs are measured on, of text by work
+(lmc_core/intervals/pairs.py). One pair has the error over examples alone. --se prints the two standard errors in its place.
 """
 
 from __future__ import annotations
@@ -19,10 +24,15 @@ import platform
 import sys
 from itertools import combinations
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
+import torch
+
 from lmc_core.cli.arguments import setting as setting_of
+from lmc_core.paths.pair_numbers import Measured, count_words, mean_of, numbers, words
+from lmc_core.runs.ask import WINDOW
+from lmc_core.runs.result import Result
 
 FAMILIES = {
     "vit": "vit-fashion-s",
@@ -60,38 +70,50 @@ def options_of(setting: str, name: str, settings: dict[str, Any]) -> dict[str, A
     return options
 
 
-def with_error(values: list[float], digits: int = 3) -> str:
-    """Mean and standard error over pairs."""
-    error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else float("nan")
-    return f"{mean(values):.{digits}f} ± {error:.{digits}f}"
+Pair = tuple[str, str]
 
 
-def accuracy_barrier(result: dict[str, Any]) -> float:
-    """Largest drop of the accuracy below the chord of the ends, in percentage points."""
-    values, lam = result["accuracy"], result["lam"]
-    chord = [(1 - x) * values[0] + x * values[-1] for x in lam]
-    return 100 * max(c - v for c, v in zip(chord, values, strict=True))
+def groups_of(found: Result) -> torch.Tensor | None:
+    """Which examples of a result belong together; of an older one on a shipped task, as it would be stored now."""
+    from lmc_core.tasks import TASKS
+
+    arrays, result = found.arrays(), found.result
+    if "groups" in arrays or result["task"] not in TASKS:
+        return torch.as_tensor(arrays["groups"]) if "groups" in arrays else None
+    chosen = result["split"], result["examples"], result["seed"], result["length"] or WINDOW
+    return TASKS[result["task"]].examples(*chosen).groups
 
 
-def row(family: str, setting: str, results: list[dict[str, Any]], plain: list[float]) -> dict[str, str]:
-    """One line of the table."""
-    shares = [result["barrier"] / value for result, value in zip(results, plain, strict=True)]
-    if results[0]["score"] == "accuracy":
-        score = f"{with_error([accuracy_barrier(r) for r in results], 1)} points"
-    else:
-        score = f"perplexity {with_error([max(r['perplexity']) for r in results], 2)}"
-    errors = [r["function_error"] for r in results if r["function_error"] is not None]
+def row(family: str, setting: str, found: dict[Pair, Result], plain: dict[Pair, Result], errors: bool) -> dict[str, str]:
+    """One line of the table: of the pairs that are there, the share of plain of those whose plain average is there too."""
+    results = [each.result for each in found.values()]
+    score = results[0]["score"]
+    kept = {pair: (numbers(each.result["lam"], each.arrays(), score)) for pair, each in found.items()}
+    groups = groups_of(next(iter(found.values())))
+    ratios = {
+        pair: each["barrier"].over(numbers(plain[pair].result["lam"], plain[pair].arrays(), score)["barrier"])
+        for pair, each in kept.items()
+        if pair in plain
+    }
+
+    def said(each: dict[Pair, Measured], digits: int) -> str:
+        return words(mean_of(list(each), list(each.values()), groups), digits, errors) if each else ""
+
+    barriers, scores = ({pair: each[name] for pair, each in kept.items()} for name in ("barrier", "score"))
+    printed = f"{said(scores, 1)} points" if score == "accuracy" else f"perplexity {said(scores, 2)}"
+    changes = [r["function_error"] for r in results if r["function_error"] is not None]
     moved = [r["found"].get("rows_moved") for r in results if r["found"].get("rows")]
     return {
         "family": family,
         "setting": setting,
-        "barrier, nats": with_error([r["barrier"] for r in results]),
-        "of plain": with_error(shares),
-        "score": score,
-        "align, s": with_error([r["seconds"]["align"] for r in results], 1),
+        "pairs": count_words(mean_of(list(barriers), list(barriers.values()), groups)),
+        "barrier, nats": said(barriers, 3),
+        "of plain": said(ratios, 3),
+        "score": printed,
+        "align, s": f"{mean(r['seconds']['align'] for r in results):.1f}",
         "steps": f"{mean(r['found'].get('steps', 0) for r in results):.0f}",
         "rows moved": f"{mean(moved):.0f} of {results[0]['found']['rows']}" if moved else "",
-        "function error": f"{max(errors):.1e}" if errors else "",
+        "function error": f"{max(changes):.1e}" if changes else "",
     }
 
 
@@ -109,28 +131,29 @@ def main() -> int:
     parser.add_argument("--split", default="test")
     parser.add_argument("--device")
     parser.add_argument("--threads", type=int, help="torch's number of threads")
+    parser.add_argument("--stored", action="store_true", help="only what is stored; compute nothing")
+    parser.add_argument("--se", action="store_true", help="standard errors over models and over examples in place of intervals")
     parser.add_argument("--json", help="write all results to this file")
     parser.add_argument("--markdown", help="write the table to this file")
     arguments = parser.parse_args()
 
-    import torch
-
     from lmc_core import __version__, zoo
     from lmc_core.runs import get_executor
     from lmc_core.runs.ask import make_request
+    from lmc_core.runs.store import Store
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     print(f"lmc-explorer {__version__}, torch {torch.__version__}, {platform.machine()}, {torch.get_num_threads()} threads")
-    executor = get_executor("inline")
+    executor, store = get_executor("inline"), Store()
     everything: dict[str, Any] = {}
     rows: list[dict[str, str]] = []
     for family in ["models"] if arguments.model else arguments.family or FAMILIES:
         names = arguments.model or [f"zoo:{name}" for name in zoo() if name.startswith(FAMILIES[family])]
         pairs = list(combinations(names, 2))[: arguments.pairs]
-        plain: list[float] = []
+        plain: dict[Pair, Result] = {}
         for setting in dict.fromkeys(["plain", *(arguments.setting or SETTINGS)]):
-            options, results = options_of(setting, names[0], dict(arguments.set)), []
+            options, results = options_of(setting, names[0], dict(arguments.set)), dict[Pair, Result]()
             for a, b in pairs:
                 request = make_request(
                     a,
@@ -142,16 +165,22 @@ def main() -> int:
                     device=arguments.device,
                     **options,
                 )
-                results.append(executor.run(request, lambda share, words: None).result)
-                value = f"{results[-1]['barrier']:.4f} ± {results[-1]['barrier_stderr']:.4f}"
+                done = store.get(request.key) if arguments.stored else executor.run(request, lambda share, words: None)
+                if done is None:
+                    print(f"  {setting}: {a} {b} is not stored", file=sys.stderr, flush=True)
+                    continue
+                results[a, b] = done
+                value = f"{done.result['barrier']:.4f} ± {done.result['barrier_stderr']:.4f} over examples"
                 print(f"  {setting}: {a} {b} {value}", file=sys.stderr, flush=True)
-            plain = plain or [result["barrier"] for result in results]
-            everything[f"{family}, {setting}"] = results
-            rows.append(row(family, setting, results, plain))
+            if not results:
+                continue
+            plain = results if setting == "plain" else plain
+            everything[f"{family}, {setting}"] = [each.result for each in results.values()]
+            rows.append(row(family, setting, results, plain, arguments.se))
             print(" | ".join(rows[-1].values()), flush=True)
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(everything, indent=1), encoding="utf-8")
-    if arguments.markdown:
+    if arguments.markdown and rows:
         lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(each.values()) for each in rows)]
         Path(arguments.markdown).write_text("".join(f"| {' | '.join(line)} |\n" for line in lines), encoding="utf-8")
     return 0

@@ -6,10 +6,10 @@
 Every row but the first aligns all spaces by weight matching; they differ in the order of experts alone: units only (experts
 stay), by routers, by products (Gram), exactly. Then the best and the worst of the 24 orders of every mixture: with the exact
 alignment, each mixture gets the order whose middle has the least (greatest) loss on examples of the *training* split, the
-others held, and the units are matched anew. Prints mean and standard error over the pairs of the barrier in nats and of its
-share of the plain barrier; the agreement of both ends' choices of experts (Jaccard index, averaged over the mixtures), next to
-chance; the agreement of the middle with its ends; the least load of any expert at the ends and in the middle; and the seconds
-of alignment.
+others held, and the units are matched anew. Prints the mean over the pairs of the barrier in nats and of its share of the plain
+barrier, with half a 95 % interval for models and examples (as benchmarks/barriers.py); the agreement of both ends' choices of
+experts (Jaccard index, averaged over the mixtures), next to chance; the agreement of the middle with its ends; the least load
+of any expert at the ends and in the middle; and the seconds of alignment.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import platform
 import sys
 import time
 from itertools import combinations
-from statistics import mean, stdev
+from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,21 +35,19 @@ WAYS = {"units only": "none", "router order": "router", "Gram order": "gram", "e
 CHOICE = 32  # training examples by which the best and the worst of all orders are chosen
 
 
-def with_error(values: list[float], digits: int = 3) -> str:
-    """Mean and standard error over pairs."""
-    error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else float("nan")
-    return f"{mean(values):.{digits}f} ± {error:.{digits}f}"
-
-
 def measured(a: Model, b: Model, examples: Examples, points: int) -> dict[str, Any]:
     """The barrier between two models in one frame, and their routing."""
     from lmc_core import Line, curve
+    from lmc_core.paths.pair_numbers import numbers
     from lmc_core.paths.routing import routing
 
     line = Line(a, b)
     followed = routing(line, examples.first(32), 3)
+    found = curve(line, examples, points, 0)
+    whole = numbers(found.lam.tolist(), {"losses": found.losses, "correct": found.correct}, "perplexity")["barrier"]
     return {
-        "barrier": curve(line, examples, points, 0).barrier.value,
+        "barrier": whole.value,
+        "whole": whole,  # with what every example adds
         "ends": float(followed.with_a[-1].mean()),
         "middle": float((followed.with_a[1] + followed.with_b[1]).mean() / 2),
         "chance": followed.chance,
@@ -103,6 +101,11 @@ def pair(a: Model, b: Model, examples: Examples, choice: Examples, points: int) 
     return rows, tried
 
 
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """A row without what every example adds."""
+    return {name: value for name, value in row.items() if name != "whole"}
+
+
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -118,6 +121,7 @@ def main() -> int:
     import torch
 
     from lmc_core import __version__, get_task, load, zoo
+    from lmc_core.paths.pair_numbers import count_words, mean_of, words
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -142,16 +146,19 @@ def main() -> int:
                     file=sys.stderr,
                     flush=True,
                 )
-        print(f"\n{family}: {len(pairs)} pairs, {arguments.split} split, {len(examples)} examples")
+        whole = mean_of(pairs, [rows["plain"]["whole"] for rows in found], examples.groups)
+        print(f"\n{family}: {count_words(whole)}, {arguments.split} split, {len(examples)} examples")
         columns = f"{'order':14} {'barrier, nats':>15} {'of plain':>14} {'ends agree':>10} {'middle':>7}"
         print(f"{columns} {'load, middle':>12} {'align, s':>12}")
         for name in found[0]:
             each = [rows[name] for rows in found]
-            shares = [rows[name]["barrier"] / rows["plain"]["barrier"] for rows in found]
-            seconds = with_error([row["seconds"] for row in each], 1) if "seconds" in each[0] else ""
+            barrier = words(mean_of(pairs, [row["whole"] for row in each], examples.groups))
+            shares = [rows[name]["whole"].over(rows["plain"]["whole"]) for rows in found]
+            share = words(mean_of(pairs, shares, examples.groups))
+            seconds = f"{mean(row['seconds'] for row in each):.1f}" if "seconds" in each[0] else ""
             load_ends, load_middle = (mean(row[key] for row in each) for key in ("load", "middle load"))
             print(
-                f"{name:14} {with_error([row['barrier'] for row in each]):>15} {with_error(shares):>14} "
+                f"{name:14} {barrier:>15} {share:>14} "
                 f"{mean(row['ends'] for row in each):>10.3f} {mean(row['middle'] for row in each):>7.3f} "
                 f"{load_ends:>5.3f} {load_middle:>6.3f} {seconds:>12}",
                 flush=True,
@@ -159,7 +166,8 @@ def main() -> int:
         print(f"agreement by chance: {found[0]['plain']['chance']:.3f}")
     if arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump(everything, file, indent=1)
+            kept = {f: [{n: _plain(row) for n, row in rows.items()} for rows in each] for f, each in everything.items()}
+            json.dump(kept, file, indent=1)
     return 0
 
 

@@ -2,8 +2,7 @@
 
 Conventions: `lam` is the weight of model B, so the left end is model A and the right end model B. The bracket of a barrier runs
 from the chord to the curve where the excess is largest; below the chord it points down and its number is negative. The shaded
-band is the chord plus the band that holds the whole excess with 95 % confidence; of older results, one standard error of the
-loss.
+band is the chord plus the band that holds the whole excess with 95 % confidence; of older results, one standard error.
 """
 
 from __future__ import annotations

@@ -77,8 +77,9 @@ def show_table(results: Sequence[Result], labels: Sequence[str]) -> None:
         f"Barrier: the largest excess of the loss over the chord between the end losses. {AT_ZERO} Midpoint: the excess "
         "half way. Cross-fitted: read where the other half of the examples has its largest excess, so that noise does not "
         "raise it. All with one standard error over examples, of a text over its works or blocks of it. Area: between curve "
-        "and chord, the mean excess over the line. Of plain: the barrier as a share of that of the plain average. Function "
-        "check: the largest relative difference of the outputs before and after the alignment. Time: to align, then evaluate."
+        "and chord, the mean excess over the line. Of plain: the barrier as a share of that of the plain average. "
+        "Function check: the largest relative difference of the outputs before and after the alignment. "
+        "Time: to align, then to evaluate."
     )
 
 
