@@ -27,7 +27,7 @@ from tests.matching.test_widths import planted as planted_width
 from tests.networks import random_inputs, random_model
 
 ZOO = ["vit", "vit_hf", "gpt2", "llama", "gpt_neox", "mixtral", "qwen2_moe"]
-TASK = SimpleNamespace(name="noise", sentence="random inputs", unit="nats", score="accuracy")
+TASK = SimpleNamespace(name="noise", sentence="random inputs", unit="nats", score="accuracy", notes=())
 
 
 def asked_of(a: Model, b: Model, monkeypatch: pytest.MonkeyPatch, **words) -> AlignmentRequest:
