@@ -43,7 +43,7 @@ def structure() -> Structure:
     s.parameter("token.table", "token.weight", "* +residual", (TOKENS, WIDTH))
     s.parameter("place.table", "place", "* +residual", (CONTEXT, WIDTH))
     at = attention(s, "0", HEADS, WIDTH // HEADS)
-    separate_attention(s, at, "0.attention", ("query", "key", "value", "output"), (False,) * 4)
+    separate_attention(s, at, "0.attention", ("query", "key", "value", "output"), (False, False, False, False))
     hidden = units(s, "0", HIDDEN, "relu")
     s.linear("0.up", "up", f"+{hidden}", "-residual")
     s.linear("0.down", "down", "+residual", f"-{hidden}")

@@ -51,7 +51,7 @@ def test_an_aligned_barrier_is_told_beside_the_plain_average(method: str, tiny_v
     a, b = map(str, tiny_vit_pair)
     settings = {"start": 0.2, "rounds": 2, "temperature": 0.0} if method == "soft" else {}
     aligned, _ = compute(make_request(a, b, method=method, settings=settings, **WORDS))
-    plain, _ = compute(make_request(a, b, method="none", **WORDS | {"points": len(aligned["lam"]), "refine": 0}))
+    plain, _ = compute(make_request(a, b, method="none", **WORDS))
     assert "above_plain" not in plain and "plain" not in plain
     assert aligned["plain"]["lam"][0] == aligned["barrier_lam"] and 0.5 in aligned["plain"]["lam"]
     middle = aligned["plain"]["loss"][aligned["plain"]["lam"].index(0.5)]
@@ -71,7 +71,7 @@ def test_models_that_are_written_into_are_measured_before(
     consumed: list[bool] = []
     whether = barrier.consumes
     monkeypatch.setattr(barrier, "consumes", lambda *args: consumed.append(whether(*args)) or consumed[-1])
-    found, _ = compute(make_request(a, b, method="weight", **WORDS | {"seed": 0}))
+    found, _ = compute(make_request(a, b, method="weight", **WORDS))
     assert consumed == [True] and found["plain"]["lam"] == [0.5]
     assert found["plain"]["loss"][0] == pytest.approx(kept["plain"]["loss"][kept["plain"]["lam"].index(0.5)], abs=1e-6)
 
