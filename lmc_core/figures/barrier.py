@@ -122,7 +122,10 @@ def _array(values: Sequence[float | None]) -> np.ndarray:
 
 def _loss_range(results: Sequence[Result], labelled: Labelling, pixels: float) -> tuple[float, float]:
     """Range of the loss axis that leaves room for the labels above the highest line, and below the lowest."""
-    values = np.concatenate([_array(r["loss"]) for r in results] + [_array(r["chord"]) for r in results])
+    drawn = [_array(r[name]) for r in results for name in ("loss", "chord")]
+    if len(results) <= MANY:
+        drawn += [edge for r in results if r.get("excess_low") for edge in _edges(r)]
+    values = np.concatenate(drawn)
     values = values[np.isfinite(values)]
     if not len(values):
         return 0.0, 1.0
@@ -230,7 +233,7 @@ def _band(figure: go.Figure, result: Result, stroke: Stroke) -> None:
     lam, loss, error = _array(result["lam"]), _array(result["loss"]), _array(result["loss_stderr"])
     low, high, name = loss - error, loss + error, "one standard error"
     if result.get("excess_low"):
-        low, high = (_array(result["chord"]) + _array(result[edge]) for edge in ("excess_low", "excess_high"))
+        low, high = _edges(result)
         name = "95 % band of the whole curve"
     good = np.isfinite(low) & np.isfinite(high)
     lam, low, high = lam[good], low[good], high[good]
@@ -239,6 +242,12 @@ def _band(figure: go.Figure, result: Result, stroke: Stroke) -> None:
         mode="lines", line={"width": 0}, fill="toself", fillcolor=faint(stroke.colour, 0.16),
         hoverinfo="skip", showlegend=False, name=name, xaxis="x", yaxis="y",
     )  # fmt: skip
+
+
+def _edges(result: Result) -> tuple[np.ndarray, np.ndarray]:
+    """The lower and the upper edge of the band of a whole curve, as losses."""
+    chord = _array(result["chord"])
+    return chord + _array(result["excess_low"]), chord + _array(result["excess_high"])
 
 
 def _line(

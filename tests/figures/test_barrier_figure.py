@@ -210,6 +210,9 @@ def test_the_band_is_that_of_the_whole_curve_around_the_line(vit):
     assert np.array(band.y[:n]) - result["loss"] == pytest.approx([0, *[0.05] * (n - 2), 0])
     assert np.array(band.y[n:])[::-1] - result["loss"] == pytest.approx([0, *[-0.05] * (n - 2), 0])
     assert "95 %" in band.name
+    wide = barrier_figure([with_band(vit[2], 0.7)])
+    low, high = wide.layout.yaxis.range
+    assert low < min(result["loss"]) - 0.5 and high > max(result["loss"]) + 0.7  # nothing of it is cut off
     older = next(trace for trace in barrier_figure([vit[2]]).data if trace.fill == "toself")
     assert np.array(older.y[:n]) - result["loss"] == pytest.approx(vit[2]["loss_stderr"]) and "standard error" in older.name
 
