@@ -78,5 +78,5 @@ def test_bad_input(three: list[Path], lmc: Run) -> None:
     lmc("group", three[0]).refused("Between 2 and 8 models")
     lmc("group", *three, "--method", "weight").refused("method for several models")
     lmc("group", *three, "--method", "none", "--set", "steps=3").refused("no effect")
-    lmc("group", *three, "--set", "steps=soon").refused("wrong type")
+    lmc("group", *three, "--set", "steps=soon").refused("steps should be a whole number")
     lmc("group", *three, "--resolution", 1, "--method", "none").refused("resolution")
