@@ -86,10 +86,12 @@ class Run:
         outcome: ``killed``, ``survived``, ``hung`` or ``broken``, once it is known.
         by: the test that noticed.
         seconds: that it took.
+        limit: seconds after which a stage counts as hung.
     """
 
     mutant: Mutant | None
     stages: list[list[str]]
+    limit: float
     outcome: str = ""
     by: str = ""
     seconds: float = 0.0
@@ -207,10 +209,9 @@ def judge(run: Run, tree: Path, status: int) -> None:
 class Trees:
     """Copies of the tree, one for each run that goes on at a time."""
 
-    def __init__(self, folder: Path, jobs: int, limit: float):
+    def __init__(self, folder: Path, jobs: int):
         self.free = [copy_tree(folder / f"tree{number}") for number in range(jobs)]
         self.busy: dict[Path, Run] = {}
-        self.limit = limit
 
     def advance(self) -> Iterator[Run]:
         """Look once after the runs that go on; gives back those that ended."""
@@ -219,10 +220,10 @@ class Trees:
             if pid:
                 _end(run.pid)  # what its tests left behind
                 judge(run, tree, status)
-            elif time.monotonic() - run.began > self.limit:
+            elif time.monotonic() - run.began > run.limit:
                 _end(run.pid)
                 os.waitpid(run.pid, 0)
-                run.outcome, run.by = "hung", f"after {self.limit:.0f} s"
+                run.outcome, run.by = "hung", f"after {run.limit:.0f} s"
             else:
                 continue
             run.seconds += time.monotonic() - run.began
@@ -296,7 +297,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", default="", metavar="PATTERN", help="mutants whose name matches this regular expression")
     parser.add_argument("--area", action="append", help="mutants of this area; may be given more than once")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, one thread each")
-    parser.add_argument("--limit", type=float, default=300.0, help="seconds after which a run counts as hung")
+    parser.add_argument("--limit", type=float, default=900.0, help="seconds after which a run counts as hung, at least")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write what was found here")
     parser.add_argument("--list", action="store_true", help="say what there is, and run nothing")
     parser.add_argument("--check", action="store_true", help="only see whether the list fits the tree")
@@ -320,14 +321,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warm_up()
     found: list[Run] = []
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
-        trees = Trees(Path(folder), max(1, options.jobs), options.limit)
+        trees = Trees(Path(folder), max(1, options.jobs))
+        limits: dict[str, float] = {area: options.limit for area in areas}
         try:
-            used = [] if options.trust else list(dict.fromkeys(m.area for m in chosen))
-            for run in run_all([Run(None, stages(areas, area, ())) for area in used], trees):
-                if run.outcome != "survived":
-                    print(f"The tests fail without any fault: {run.by}", file=sys.stderr)
+            for area in () if options.trust else dict.fromkeys(m.area for m in chosen):
+                (whole,) = run_all([Run(None, stages(areas, area, ()), float("inf"))], trees)
+                if whole.outcome != "survived":
+                    print(f"The tests of {area} fail without any fault: {whole.by}", file=sys.stderr)
                     return 1
-            for run in run_all([Run(m, stages(areas, m.area, m.tests)) for m in chosen], trees):
+                limits[area] = max(options.limit, 3 * whole.seconds)
+                print(f"{area}: all tests pass without a fault, {whole.seconds:.0f} s", flush=True)
+            for run in run_all([Run(m, stages(areas, m.area, m.tests), limits[m.area]) for m in chosen], trees):
                 assert run.mutant is not None
                 print(f"{run.outcome:<9} {run.seconds:6.1f} s  {run.mutant.name}  {run.by}", flush=True)
                 found.append(run)
