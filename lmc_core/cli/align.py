@@ -3,7 +3,7 @@
 DIR/config.json, model.safetensors   the moved B, a model of its own class
     card.json                        what it is
     alignment.safetensors            the group element of every space
-    report.json                      classes, objective, function error, seconds
+    report.json                      classes, objective, function error before and after rounding, type of the files, seconds
     reference/                       A in the same frame, so that the line between the two can be drawn
 
 With more models, or a method for several, all of them are brought into one frame; see `align_group`.
@@ -12,11 +12,12 @@ With more models, or a method for several, all of them are brought into one fram
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lmc_core.cli.folder import check_folder, replacing, require_apart, write_json, write_model
+from lmc_core.cli.folder import check_folder, check_type, replacing, require_apart, write_json, write_model
 from lmc_core.cli.output import facts, noted, notes, print_json
 from lmc_core.cli.pair import chosen_classes
 from lmc_core.cli.progress import Progress
@@ -47,6 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
 def _run_pair(arguments: argparse.Namespace, method: str) -> None:
     out: Path = arguments.out.absolute()
     check_folder(out, arguments.force)
+    check_type(arguments.dtype)
     a, b = arguments.a, arguments.b
     require_apart(out, (a, b))
     chosen = {
@@ -60,18 +62,22 @@ def _run_pair(arguments: argparse.Namespace, method: str) -> None:
         "device": arguments.device,
     }
     with Progress() as progress:
-        pair, report = align(a, b, chosen, progress)
-        write(pair, report, out)
+        pair, report, outputs = align(a, b, chosen, progress)
+        with replacing(out) as draft:
+            write(pair, report, draft, arguments.dtype)
+            del pair  # the check reads the files, one after the other, and needs the room
+            report |= as_written(outputs, (draft / "reference", draft))
+            write_json(draft / "report.json", report)
     if arguments.json:
         return print_json({**report, "out": str(out)})
-    from lmc_core.figures.numbers import number, seconds
+    from lmc_core.figures.numbers import seconds
     from lmc_core.figures.words import classes_sentence
 
     moved = [
         ("moved", f"{report['models'][1]} onto {report['models'][0]}"),
         *noted(notes(report, (a, b))),
         ("classes", classes_sentence(report["classes"])),
-        ("function", f"outputs changed by {number(report['function_error'], digits=2)} (relative, at most)"),
+        ("function", f"outputs changed by {function_words(report['function_error'], report)}"),
     ]
     if report["objective"]:
         values = report["objective_before"], report["objective"][-1]
@@ -79,8 +85,22 @@ def _run_pair(arguments: argparse.Namespace, method: str) -> None:
     print(facts([*moved, ("time", f"{seconds(report['seconds'])} to align"), ("written", str(out))]))
 
 
-def align(a: str, b: str, chosen: dict[str, Any], progress: Progress) -> tuple[Any, dict[str, Any]]:
-    """Align two models as `lmc barrier` does; returns the pair and the report as plain values.
+def function_words(error: float, report: dict[str, Any], whose: str = "") -> str:
+    """How much outputs changed, before and after rounding to the type of the file: two numbers, one beside the other."""
+    from lmc_core.figures.numbers import number
+
+    written = number(max(report["written_errors"]), digits=2)
+    return f"{number(error, digits=2)} (relative, at most{whose}), {written} as written in {report['dtype']}"
+
+
+def as_written(outputs: Any, folders: Sequence[Path]) -> dict[str, Any]:
+    """The entries of a report that say what the files hold: types, and the function error of each as it is read again."""
+    found = [outputs.error_as_written(number, folder) for number, folder in enumerate(folders)]
+    return {"dtype": ", ".join(dict.fromkeys(words for _, words in found)), "written_errors": [error for error, _ in found]}
+
+
+def align(a: str, b: str, chosen: dict[str, Any], progress: Progress) -> tuple[Any, dict[str, Any], Any]:
+    """Align two models as `lmc barrier` does; returns the pair, the report as plain values, and what both computed before.
 
     Args:
         a: reference of the model that stays.
@@ -95,6 +115,7 @@ def align(a: str, b: str, chosen: dict[str, Any], progress: Progress) -> tuple[A
     from lmc_core.runs.aligned import aligned_pair
     from lmc_core.runs.ask import make_request, memory_of
     from lmc_core.runs.opened import CHECKED, task_and_examples
+    from lmc_core.symmetry.written import Outputs
     from lmc_core.tasks.class_order import in_order_of
 
     # the examples are for the function check alone, so that models without a head can be aligned too
@@ -104,6 +125,7 @@ def align(a: str, b: str, chosen: dict[str, Any], progress: Progress) -> tuple[A
     models = first, in_order_of(first, second)
     same = common_weights(models)  # before the alignment writes into them
     data, examples = task_and_examples(request, models)
+    outputs = Outputs.of(models, examples.first(CHECKED).inputs)
     pair = aligned_pair(request, models, examples, data, progress.report)
     report = {
         "models": list(request.names),
@@ -124,14 +146,12 @@ def align(a: str, b: str, chosen: dict[str, Any], progress: Progress) -> tuple[A
     }
     if pair.trace.about:
         report["found"] = dict(pair.trace.about)
-    return pair, report
+    return pair, report, outputs
 
 
-def write(pair: Any, report: dict[str, Any], out: Path) -> None:
-    """Write everything into a folder beside `out` and rename it."""
+def write(pair: Any, report: dict[str, Any], draft: Path, dtype: str | None) -> None:
+    """Write both models and what moved the second."""
     a, b = report["models"]
-    with replacing(out) as draft:
-        write_model(pair.b, draft, f"{b} onto {a}")
-        write_model(pair.a, draft / "reference", f"{a} (reference)")
-        pair.alignment.save(draft / "alignment.safetensors")
-        write_json(draft / "report.json", report)
+    write_model(pair.b, draft, f"{b} onto {a}", dtype)
+    write_model(pair.a, draft / "reference", f"{a} (reference)", dtype)
+    pair.alignment.save(draft / "alignment.safetensors")

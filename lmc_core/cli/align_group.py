@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lmc_core.cli.folder import check_folder, replacing, require_apart, write_json, write_model
+from lmc_core.cli.align import as_written, function_words
+from lmc_core.cli.folder import check_folder, check_type, replacing, require_apart, write_json, write_model
 from lmc_core.cli.output import facts, noted, notes, print_json
 from lmc_core.cli.pair import chosen_classes
 from lmc_core.cli.progress import Progress
@@ -24,6 +25,7 @@ def run_group(arguments: argparse.Namespace, models: Sequence[str], method: str)
     """Align, write, and say what the function checks measured."""
     out: Path = arguments.out.absolute()
     check_folder(out, arguments.force)
+    check_type(arguments.dtype)
     require_apart(out, models)
     chosen = {
         "task": arguments.task,
@@ -36,21 +38,25 @@ def run_group(arguments: argparse.Namespace, models: Sequence[str], method: str)
         "device": arguments.device,
     }
     with Progress() as progress:
-        group, report = align(models, chosen, progress)
-        report["folders"] = write(group, report, out)
+        group, report, outputs = align(models, chosen, progress)
+        with replacing(out) as draft:
+            report["folders"] = write(group, report["models"], draft, arguments.dtype)
+            del group  # the check reads the files, one after the other, and needs the room
+            report |= as_written(outputs, [draft / folder for folder in report["folders"]])
+            write_json(draft / "report.json", report)
     if arguments.json:
         return print_json({**report, "out": str(out)})
     from lmc_core.figures.numbers import number, seconds
     from lmc_core.figures.words import classes_sentence
 
-    error, cycle = (number(value, digits=2) for value in (max(report["function_errors"]), report["cycle_error"]))
+    error, cycle = max(report["function_errors"]), number(report["cycle_error"], digits=2)
     print(
         facts(
             [
                 ("models", ", ".join(report["models"])),
                 *noted(notes(report, models)),
                 ("classes", classes_sentence(report["classes"])),
-                ("function", f"outputs changed by {error} (relative, at most, of any model)"),
+                ("function", f"outputs changed by {function_words(error, report, ', of any model')}"),
                 ("cycles", f"maps around a cycle differ from the identity by {cycle} at most"),
                 ("objective", f"{report['objective_before']:.4f} before, {report['objective'][-1]:.4f} after (at most 1)"),
                 ("time", f"{seconds(report['seconds'])} to align"),
@@ -60,8 +66,8 @@ def run_group(arguments: argparse.Namespace, models: Sequence[str], method: str)
     )
 
 
-def align(references: Sequence[str], chosen: dict[str, Any], progress: Progress) -> tuple[Any, dict[str, Any]]:
-    """Align several models; returns the group and the report as plain values.
+def align(references: Sequence[str], chosen: dict[str, Any], progress: Progress) -> tuple[Any, dict[str, Any], Any]:
+    """Align several models; returns the group, the report as plain values, and what all computed before.
 
     Args:
         references: of the models.
@@ -74,14 +80,16 @@ def align(references: Sequence[str], chosen: dict[str, Any], progress: Progress)
     from lmc_core.runs import group
     from lmc_core.runs.ask_group import make_group_request, memory_of_group
     from lmc_core.runs.opened import CHECKED
+    from lmc_core.symmetry.written import Outputs
 
     # the examples are for the function checks alone, so that models without a head can be aligned too
     request = make_group_request(references, **chosen, examples=CHECKED, measured=False)
     progress.report(0.0, f"about {size(memory_of_group(request.models))} of memory are needed")
     models, task, examples = group.opened(request)
     same = common_weights(models)
+    outputs = Outputs.of(models, examples.first(CHECKED).inputs)
     found = group.align(request, models, examples, task, progress.report)
-    return found, {
+    report = {
         "models": list(request.names),
         "references": list(request.models),
         "digests": list(request.digests),
@@ -101,16 +109,14 @@ def align(references: Sequence[str], chosen: dict[str, Any], progress: Progress)
         "versions": {"lmc": __version__},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+    return found, report, outputs
 
 
-def write(group: Any, report: dict[str, Any], out: Path) -> list[str]:
-    """Write everything into a folder beside `out` and rename it; returns the names of the folders of the aligned models."""
-    names = report["models"]
+def write(group: Any, names: Sequence[str], draft: Path, dtype: str | None) -> list[str]:
+    """Write every model, and their mean; returns the names of the folders of the aligned models."""
     folders = [f"{k}-{re.sub(r'[^A-Za-z0-9._-]+', '-', name)}" for k, name in enumerate(names, 1)]
-    with replacing(out) as draft:
-        for model, alignment, name, folder in zip(group.models, group.alignments, names, folders, strict=True):
-            write_model(model, draft / folder, f"{name} (aligned)")
-            alignment.save(draft / folder / "alignment.safetensors")
-        write_model(group.centre, draft / "merged", f"mean of {', '.join(names)}")
-        write_json(draft / "report.json", {**report, "folders": folders})
+    for model, alignment, name, folder in zip(group.models, group.alignments, names, folders, strict=True):
+        write_model(model, draft / folder, f"{name} (aligned)", dtype)
+        alignment.save(draft / folder / "alignment.safetensors")
+    write_model(group.centre, draft / "merged", f"mean of {', '.join(names)}", dtype)
     return folders

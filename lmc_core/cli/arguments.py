@@ -12,7 +12,18 @@ from lmc_core.cli.equivariance import add_arguments as equivariance_arguments
 from lmc_core.cli.merge_arguments import add_arguments as merge_arguments
 from lmc_core.cli.plane_arguments import add_arguments as plane_arguments
 from lmc_core.cli.report import add_arguments as report
-from lmc_core.cli.shared_arguments import FRESH, MODEL, PICKLE, add_data, add_method, add_pair, decimal, setting, whole
+from lmc_core.cli.shared_arguments import (
+    FRESH,
+    MODEL,
+    PICKLE,
+    add_data,
+    add_dtype,
+    add_method,
+    add_pair,
+    decimal,
+    setting,
+    whole,
+)
 from lmc_core.errors import BadInput
 from lmc_core.models.references import allowing_pickle
 
@@ -81,6 +92,7 @@ def _align(parser: argparse.ArgumentParser) -> None:
         help="folder to write: B, with A in DIR/reference; of more models a folder for each, with their mean in DIR/merged",
     )  # fmt: skip
     parser.add_argument("--force", action="store_true", help="replace DIR if it is not empty")
+    add_dtype(parser)
     parser.add_argument("--seed", type=whole, default=0, help="of the draw of examples and of learning (default: 0)")
     parser.add_argument("--device", help="cpu, cuda or mps, for methods that use data (default: the best there is)")
     parser.add_argument("--json", action="store_true", help="print the report as one object")

@@ -30,6 +30,14 @@ def check_folder(out: Path, force: bool) -> None:
         raise BadInput(f"--out {str(out)!r} cannot be made, because {str(above)!r} is not a folder that can be written.")
 
 
+def check_type(dtype: str | None) -> None:
+    """Raise `UnknownName` unless weights can be written in that type; None is each model's own."""
+    from lmc_core.models.precision import type_named
+
+    if dtype is not None:
+        type_named(dtype)
+
+
 def require_apart(out: Path, references: Sequence[str]) -> None:
     """Raise `BadInput` if one of the models is read from `out` or from within."""
     from lmc_core.models.load import folder_of
@@ -58,11 +66,18 @@ def replacing(out: Path) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def write_model(model: Any, folder: Path, name: str) -> None:
-    """Write an ordinary checkpoint with a card, and the tokenizer or preparation that lay beside the model."""
+def write_model(model: Any, folder: Path, name: str, dtype: str | None = None) -> None:
+    """Write an ordinary checkpoint with a card, and the tokenizer or preparation that lay beside the model.
+
+    Args:
+        model: to write.
+        folder: to be made.
+        name: for the card.
+        dtype: of the parameters; None for that of the model's own files.
+    """
     from lmc_core.models.companions import carry_over
 
-    model.save(folder)
+    model.save(folder, dtype)
     carry_over(model.folder, folder, model.class_names)
     card = {"name": name, "family": model.family.name, "parameters": model.parameters}
     if (trained := model.card.get("task")) and not model.class_names:  # else its classes are no longer numbered as the task's

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from lmc_core.cli.folder import check_type
 from lmc_core.cli.output import facts, noted, notes, print_json, table
 from lmc_core.cli.pair import chosen_classes
 from lmc_core.cli.progress import Progress
@@ -23,11 +24,14 @@ def run(arguments: argparse.Namespace) -> None:
 
     merges = arguments.methods or list(MERGES)
     frames = arguments.frames or ["none", "universe"]
+    check_type(arguments.dtype)
+    if arguments.dtype is not None and arguments.out is None:
+        raise BadInput("--dtype is the type of the weights that --out writes; name a folder with --out, or leave it out.")
     if arguments.out is not None:
         _require_one(arguments, merges, frames)
     requests = _requests(arguments, with_settings(merges, arguments.settings), frames)
     if arguments.out is not None:
-        return _write(arguments, requests[0])
+        return _write(arguments, replace(requests[0], dtype=arguments.dtype or ""))
     from lmc_core.figures.numbers import size
     from lmc_core.runs import Local, get_executor
     from lmc_core.runs.ask_group import memory_of_group
@@ -113,17 +117,19 @@ def _require_one(arguments: argparse.Namespace, merges: Sequence[str], frames: S
 def _write(arguments: argparse.Namespace, request: Any) -> None:
     """Merge in the one way that was asked for, and write the checkpoint."""
     from lmc_core.figures.merge_rows import best_row, shown, unit_of
+    from lmc_core.figures.numbers import number
     from lmc_core.merging.checkpoint import write_merged
     from lmc_core.runs.merge_save import produce
 
     out: Path = arguments.out.absolute()
     with Progress() as progress:
-        model, card, result = produce(request, progress.report, out.name)
+        made = produce(request, progress.report, out.name)
         if out.is_dir():
             out.rmdir()  # it is empty
-        write_merged(model, out, card)
+        written = write_merged(made.model, out, made.card, arguments.dtype, made.unrounded)
+    result = made.result
     if arguments.json:
-        return print_json({**result, "out": str(out)})
+        return print_json({**result, "out": str(out), "written": written})
     row = best_row([result], result["task"])
     assert row is not None
     print(
@@ -134,6 +140,7 @@ def _write(arguments: argparse.Namespace, request: Any) -> None:
                 ("merged", f"{row.title}, {row.frame_title}"),
                 *_function(result),
                 ("loss", f"{shown(row.numbers, 'loss')} {unit_of([result], result['task'])} ({result['split']} split)"),
+                ("rounding", f"outputs changed by {number(written['rounding'], digits=2)} (relative) in {written['dtype']}"),
                 ("written", str(out)),
             ]
         )

@@ -66,4 +66,8 @@ def add_arguments(
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder to write the merged model to, with one --method and one --frame"
     )
+    parser.add_argument(
+        "--dtype", metavar="TYPE",
+        help="of the weights that --out writes: float32, bfloat16 or float16 (default: as those of the first model)",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print a list of results, or with --out one object")

@@ -59,11 +59,11 @@ def notes(result: Mapping[str, Any], references: Sequence[str]) -> list[str]:
         result: of some models.
         references: of them, as they were asked for now.
     """
+    from lmc_core.figures.same_words import same_weights
     from lmc_core.models.load import file_notes
-    from lmc_core.models.sameness import sentences
 
     files = [note for reference in dict.fromkeys(references) for note in file_notes(reference)]
-    return [*files, *sentences(result), *(result.get("notes") or ())]
+    return [*files, *same_weights(result), *(result.get("notes") or ())]
 
 
 def noted(said: Sequence[str]) -> list[tuple[str, str]]:

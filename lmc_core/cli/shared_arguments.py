@@ -67,6 +67,13 @@ def setting(text: str) -> tuple[str, Any]:
     return name.strip(), value.strip()
 
 
+def add_dtype(parser: argparse.ArgumentParser) -> None:
+    """The type of weights that are written."""
+    parser.add_argument(
+        "--dtype", metavar="TYPE", help="of the weights that are written: float32, bfloat16 or float16 (default: as they were)"
+    )
+
+
 def add_method(parser: argparse.ArgumentParser, default: str | None = "weight", words: str = "weight") -> None:
     """Arguments that say how models are aligned."""
     parser.add_argument("--method", default=default, help=f"how to align, or none; `lmc methods` lists all (default: {words})")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from lmc_core.figures.merge_rows import MARK, Result, best_row, height_words, kept_words, merged_rows, short_unit, shown
 from lmc_core.figures.numbers import estimate, number
+from lmc_core.figures.same_words import same_weights
 from lmc_core.figures.words import classes_sentence, notes, version_sentence
-from lmc_core.models.sameness import sentences as same_weights
 
 BINS = 15
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from lmc_core.figures import equivariance_data
 from lmc_core.figures.numbers import estimate, number
-from lmc_core.models.sameness import sentences as same_weights
+from lmc_core.figures.same_words import same_weights
 from lmc_core.symmetry.spaces import PLANES
 
 Result = Mapping[str, Any]

@@ -17,6 +17,8 @@ from typing import Any
 from lmc_core.errors import BadInput
 from lmc_core.models.companions import carry_over
 from lmc_core.models.model import Model
+from lmc_core.models.precision import type_words
+from lmc_core.symmetry.written import Outputs
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
@@ -32,13 +34,21 @@ def require_name(name: str) -> str:
     return name
 
 
-def write_merged(model: Model, folder: Path, card: Mapping[str, Any]) -> None:
+def write_merged(
+    model: Model, folder: Path, card: Mapping[str, Any], dtype: str | None = None, unrounded: Outputs | None = None
+) -> dict[str, Any]:
     """Write a merged model, whole or not at all.
 
     Args:
         model: to write; tokenizer or preparation are taken from the folder that it says it was read from.
         folder: to be made; must not exist.
         card: JSON values; the name, family, number of parameters and digest of the model are put in front.
+        dtype: of the weights; None for the types of the model's first parent.
+        unrounded: what the model computed before it was rounded to them.
+
+    Returns:
+        What was found when the file was read again, which the card says too: ``dtype``, and the largest relative difference of
+        the outputs that rounding made, ``rounding``; None without `unrounded`.
 
     Raises:
         BadInput: if there is something of that name already.
@@ -48,11 +58,14 @@ def write_merged(model: Model, folder: Path, card: Mapping[str, Any]) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
     try:
-        model.save(draft)
+        model.save(draft, dtype)
         carry_over(model.folder, draft, model.class_names)
+        error, words = unrounded.error_as_written(0, draft) if unrounded else (None, type_words(model.types(dtype).values()))
+        written = {"dtype": words, "rounding": error}
         first = {"name": model.name, "family": model.family.name, "parameters": model.parameters, "digest": model.digest}
-        text = json.dumps(first | dict(card), indent=1) + "\n"
+        text = json.dumps(first | {"written": written} | dict(card), indent=1) + "\n"
         (draft / "card.json").write_text(text, encoding="utf-8")
         draft.rename(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+    return written

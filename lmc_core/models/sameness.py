@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -13,7 +13,6 @@ from torch import Tensor
 from lmc_core.models.model import Model
 
 FIRST = 2**12  # values that tell most tensors apart before all are compared
-SHOWN = 6  # names in a sentence
 
 
 @dataclass(frozen=True)
@@ -59,31 +58,6 @@ def common_weights(models: Sequence[Model]) -> list[dict[str, Any]]:
     return found
 
 
-def sentences(result: Mapping[str, Any]) -> list[str]:
-    """What the models of a result hold in common, in words; two are called A and B, more by their numbers.
-
-    Args:
-        result: with what `common_weights` returned under ``same``; of older ones the digests tell what is equal altogether.
-    """
-    digests = result.get("digests", ())
-    common, count = result.get("same"), len(digests)
-    if common is None:
-        pairs = [pair for pair in combinations(range(count), 2) if digests[pair[0]] == digests[pair[1]]]
-        common = [{"models": pair, "same": 1, "tensors": 1} for pair in pairs]
-    found = []
-    for each in common:
-        i, j = each["models"]
-        who = "A and B" if count == 2 else f"Models {i + 1} and {j + 1}"
-        same, total = each["same"], each["tensors"]
-        if same == total:
-            found.append(f"{who} hold the same weights.")
-        elif "differ" in each:
-            found.append(f"{who} differ only in {_listed(each['differ'])}: {total - same:,} of {total:,} tensors.")
-        else:
-            found.append(f"{who} have {_listed(each['equal'])} in common: {same:,} of {total:,} tensors.")
-    return found
-
-
 def abbreviated(names: Collection[str], among: Collection[str]) -> list[str]:
     """Names with a whole layer written as one: "h.1.*" stands for all of `among` that begin so."""
     wanted, found = set(names), dict[str, None]()
@@ -98,11 +72,6 @@ def abbreviated(names: Collection[str], among: Collection[str]) -> list[str]:
         prefixes = [".".join(parts[:k]) for k in range(1, len(parts))]
         found[next((f"{prefix}.*" for prefix in prefixes if prefix in whole), name)] = None
     return list(found)
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - SHOWN
-    return ", ".join(names) if more <= 1 else f"{', '.join(names[:SHOWN])} and {more} more"
 
 
 def _equal(a: Tensor, b: Tensor) -> bool:

@@ -142,22 +142,31 @@ def _frozen(merges: Mapping[str, Mapping[str, Any]], first: bool) -> tuple[Wante
     return tuple((name, tuple(sorted(values.items()))) for name, values in merges.items() if first or name != "ensemble")
 
 
-def saving(request: MergeRequest, merge: str, name: str) -> MergeRequest:
+def saving(request: MergeRequest, merge: str, name: str, dtype: str = "") -> MergeRequest:
     """The request that keeps what one way to merge makes, as a checkpoint of that name.
 
+    Args:
+        request: about several models.
+        merge: one of its ways to merge.
+        name: of the new model.
+        dtype: of its weights; "" for that of the first model.
+
     Raises:
-        UnknownName: if the request has no such way to merge.
+        UnknownName: if the request has no such way to merge, or for a type in which no weights are written.
         BadInput: for a name that no folder can have, or for the output ensemble.
     """
     from lmc_core.merging.checkpoint import require_name
     from lmc_core.merging.methods import get_merge
+    from lmc_core.models.precision import type_named
 
+    if dtype:
+        type_named(dtype)
     wanted = dict(request.merges)
     if merge not in wanted:
         raise UnknownName.of("way to merge in this request", merge, wanted)
     if not get_merge(merge).checkpoint:
         raise BadInput("An output ensemble is several models and cannot be saved as one; choose another way to merge.")
-    return replace(request, merges=((merge, wanted[merge]),), save=require_name(name), resolution=None)
+    return replace(request, merges=((merge, wanted[merge]),), save=require_name(name), resolution=None, dtype=dtype)
 
 
 def _checked(merges: Mapping[str, Mapping[str, Any]] | Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -35,6 +35,7 @@ class MergeRequest(ModelsRequest):
         points: measured inside of each line between two models.
         resolution: of the grid on the simplex of three models; None for other numbers of models.
         save: name under which the one merged model is kept as a checkpoint; "" for not.
+        dtype: type of the weights that are written; "" for those of the first model.
     """
 
     method: str = "none"
@@ -46,7 +47,15 @@ class MergeRequest(ModelsRequest):
     points: int = 3
     resolution: int | None = None
     save: str = ""
+    dtype: str = ""
     what: str = "merge"
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain JSON values; a type only where one was asked for, so that keys from before stay."""
+        content = super().to_json()
+        if not self.dtype:
+            del content["dtype"]
+        return content
 
     @property
     def count(self) -> int:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from lmc_core.runs.aligned_group import Placed, placed_group
 from lmc_core.runs.ask import WINDOW
 from lmc_core.runs.ask_group import memory_of_group
-from lmc_core.runs.opened import opened
+from lmc_core.runs.opened import CHECKED, opened
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from lmc_core.merging.ingredients import Ingredients, Judge, Merged
     from lmc_core.merging.measure import Measured
     from lmc_core.models.model import Model
     from lmc_core.runs.merge import MergeRequest
+    from lmc_core.symmetry.written import Outputs
     from lmc_core.tasks import Examples, Task
 
 Report = Callable[[float, str], None]
@@ -37,6 +39,8 @@ class Bench:
         begin: share that was done when measuring began.
         total: forward passes over the examples that are still to come.
         done: of them.
+        types: by parameter, those that the outcome is rounded to before it is measured; empty for not.
+        unrounded: what the outcome computed of the first examples before that.
         same: what the models that are merged hold in common, see `sameness.common_weights`.
     """
 
@@ -48,6 +52,8 @@ class Bench:
     total: float
     done: float = 0.0
     same: list[dict[str, Any]] = field(default_factory=list)
+    types: Mapping[str, torch.dtype] = field(default_factory=dict)
+    unrounded: Outputs | None = None
     ends: list[list[Measured]] = field(default_factory=list)
 
     @property
@@ -123,9 +129,20 @@ class Bench:
         given = self.ingredients(chosen.examples if method.chooses else None, method.title)
         merged = method.merge(given, chosen)
         seconds = perf_counter() - begin
+        if self.types:
+            merged = self._rounded(merged)
         found = self._measured([merged.state], (1.0,), f"measuring: {method.title}")
         about = merged.about | ({"split": self.held_out, "examples": chosen.examples} if method.chooses else {})
         return {**row, **self._numbers(found, 1), "about": about, "seconds": seconds}, merged
+
+    def _rounded(self, merged: Merged) -> Merged:
+        """What was merged with the values that its file will hold, so that numbers are those of the file."""
+        from lmc_core.models.precision import rounded
+        from lmc_core.symmetry.written import Outputs
+
+        outcome = self.models[0].with_state(merged.state)
+        self.unrounded = Outputs.of([outcome], self.tasks[0][1].first(CHECKED).inputs)
+        return replace(merged, state={name: t.float() for name, t in rounded(merged.state, self.types).items()})
 
     def ingredients(self, judged: int | None, title: str) -> Ingredients:
         """The models as a way to merge is given them.

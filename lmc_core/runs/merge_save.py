@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from lmc_core.models.model import Model
+    from lmc_core.symmetry.written import Outputs
 
 Report = Callable[[float, str], None]
 
@@ -37,37 +39,58 @@ def save(request: MergeRequest, report: Report) -> tuple[dict[str, Any], dict[st
     folder = models_folder() / require_name(request.save)
     if folder.exists():
         raise BadInput(f"There is a model named {folder.name!r} already; choose another name.")
-    model, card, result = produce(request, report, request.save)
-    write_merged(model, folder, card)
-    return result | {"saved": {"name": model.name, "digest": model.digest}}, {}
+    made = produce(request, report, request.save)
+    written = write_merged(made.model, folder, made.card, request.dtype or None, made.unrounded)
+    return made.result | {"saved": {"name": made.model.name, "digest": made.model.digest, **written}}, {}
 
 
-def produce(request: MergeRequest, report: Report, name: str) -> tuple[Model, dict[str, Any], dict[str, Any]]:
-    """Merge in the one way that a request asks for, and measure.
+@dataclass(frozen=True)
+class Made:
+    """A merged model that can be written.
+
+    Attributes:
+        model: with the values that its file will hold, in float32.
+        card: what is said of it.
+        result: as plain JSON values; its numbers are those of the file.
+        unrounded: what the model computed of a few examples before it was rounded to the type of its file.
+    """
+
+    model: Model
+    card: dict[str, Any]
+    result: dict[str, Any]
+    unrounded: Outputs
+
+
+def produce(request: MergeRequest, report: Report, name: str) -> Made:
+    """Merge in the one way that a request asks for, round to the type of the file, and measure.
 
     Args:
         request: with one way to merge, which gives a checkpoint.
         report: called with the share done and a few words; may raise `Cancelled`.
         name: of the new model.
 
-    Returns:
-        The model, its card, and the result as plain JSON values.
+    Raises:
+        UnknownName: for a type in which no weights are written.
     """
     from lmc_core.merging.methods import get_merge
+    from lmc_core.models.precision import type_named
 
+    if request.dtype:
+        type_named(request.dtype)
     if len(request.merges) != 1 or not get_merge(request.merges[0][0]).checkpoint:
         raise BadInput("One way to merge is expected whose outcome is one model; an output ensemble is several.")
     bench = opened_bench(request, report)
+    bench.types = bench.models[0].types(request.dtype or None)
     models = bench.model_rows()
     kind, settings = request.merges[0]
     row, merged = bench.row(kind, dict(settings))
-    assert merged is not None
+    assert merged is not None and bench.unrounded is not None
     like = bench.models[0]
     model = like.with_state(merged.state, name=name, card={})
     result = {**facts_of(request, bench), "models_rows": models, "rows": [row], "lines": None, "simplex": None, **stamped()}
     tasks = {original.card.get("task") for original in bench.models}
     known = {"task": tasks.pop()} if len(tasks) == 1 and None not in tasks else {}
-    return model, known | card_of(request, result, row), result
+    return Made(model, known | card_of(request, result, row), result, bench.unrounded)
 
 
 def card_of(request: MergeRequest, result: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import streamlit as st
 
 from lmc_core.errors import LmcError
 from lmc_core.figures.merge_rows import best_row
+from lmc_core.figures.numbers import number
 from lmc_core.merging.methods import MERGES
 from lmc_core.runs.merge import MergeRequest
 from lmc_core.ui import merge_work, says, work
 from lmc_core.ui.status import Curve, show_status
+
+TYPES = {"": "As the first model's", "float32": "float32", "bfloat16": "bfloat16", "float16": "float16"}
 
 
 def show_saving(curves: Sequence[Curve], task: str, key: str) -> None:
@@ -48,8 +52,12 @@ def show_saving(curves: Sequence[Curve], task: str, key: str) -> None:
     name = right.text_input(
         "Name", proposed, key=f"{key}_name_{proposed}", max_chars=80, help="Of the new model, and of its folder."
     )
+    kind = left.selectbox(
+        "Type of the weights", list(TYPES), key=f"{key}_dtype", format_func=TYPES.__getitem__,
+        help="Half precision takes half of the space; what rounding does to the outputs is measured and said.",
+    )  # fmt: skip
     try:
-        request = merge_work.saving_of(_request(curve), merge, name.strip())
+        request = merge_work.saving_of(_request(curve), merge, name.strip(), str(kind))
     except LmcError as error:
         says.refuse(error)
         return
@@ -58,7 +66,8 @@ def show_saving(curves: Sequence[Curve], task: str, key: str) -> None:
     if result is not None and kept:
         st.success(
             f"Saved as **{request.save}**, an ordinary checkpoint with a card that says where it came from. It lies in the "
-            "folder `models` of the app's results, and the page Barrier lists it among the models of your own.",
+            "folder `models` of the app's results, and the page Barrier lists it among the models of your own."
+            + rounding_words(result),
             icon=":material/check:",
         )
         return
@@ -68,6 +77,15 @@ def show_saving(curves: Sequence[Curve], task: str, key: str) -> None:
     show_status(
         [Curve(request.save, request, None)], key, "It is merged, measured and written.", "model", ("Save", "Stop saving")
     )
+
+
+def rounding_words(result: Mapping[str, Any]) -> str:
+    """What rounding to the type of the file did to the outputs of a model that was saved; empty where it is not known."""
+    saved = result.get("saved") or {}
+    if saved.get("rounding") is None:
+        return ""
+    error = number(saved["rounding"], digits=2)
+    return f" Written in {saved['dtype']}; rounding to it changed the outputs by {error} (relative, at most)."
 
 
 def _request(curve: Curve) -> MergeRequest:

@@ -45,11 +45,11 @@ def requests_of(chosen: Selection, classes: dict[str, str]) -> list[MergeRequest
     return [MergeRequest.from_json(content) for content in json.loads(_requests(chosen, tuple(sorted(classes.items()))))]
 
 
-def saving_of(request: MergeRequest, merge: str, name: str) -> MergeRequest:
+def saving_of(request: MergeRequest, merge: str, name: str, dtype: str = "") -> MergeRequest:
     """Return the request that keeps one merged model; raises `BadInput` with the reason when it cannot."""
     from lmc_core.runs.ask_merge import saving
 
-    return saving(request, merge, name)
+    return saving(request, merge, name, dtype)
 
 
 def is_kept(name: str) -> bool:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from lmc_core.figures.same_words import same_weights
 from lmc_core.models.load import load
 from lmc_core.models.model import Model
-from lmc_core.models.sameness import abbreviated, common_weights, sameness, sentences
+from lmc_core.models.sameness import abbreviated, common_weights, sameness
 from tests import tiny
 
 Pair = tuple[Path, Path]
@@ -28,7 +29,7 @@ def mixed(a: Model, b: Model, *beginnings: str) -> Model:
 
 
 def said(*models: Model) -> list[str]:
-    return sentences({"same": common_weights(models), "digests": [model.digest for model in models]})
+    return same_weights({"same": common_weights(models), "digests": [model.digest for model in models]})
 
 
 def test_the_same_weights_under_another_name_and_type(pair: tuple[Model, Model]) -> None:
@@ -74,8 +75,8 @@ def test_of_several_models_pairs_are_named_by_number(pair: tuple[Model, Model]) 
 
 
 def test_results_from_before_say_it_by_their_digests() -> None:
-    assert sentences({"digests": ["a", "a"]}) == ["A and B hold the same weights."]
-    assert sentences({"digests": ["a", "b"]}) == [] == sentences({})
+    assert same_weights({"digests": ["a", "a"]}) == ["A and B hold the same weights."]
+    assert same_weights({"digests": ["a", "b"]}) == [] == same_weights({})
 
 
 def test_whole_layers_are_abbreviated() -> None:

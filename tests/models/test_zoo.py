@@ -114,7 +114,7 @@ def test_ordinary_checkpoints_without_this_package(tmp_path: Path) -> None:
         pair = lmc_core.align_pair(a, b, inputs, settings=lmc_core.Settings(max_rounds=1))
         for name, model in (("aligned", pair.b), ("mean", pair.a.with_state(lmc_core.Line(pair.a, pair.b).state(0.5)))):
             folders.append(tmp_path / f"{group}-{name}")
-            model.save(folders[-1])
+            model.save(folders[-1], "float32")  # the zoo itself is stored in half precision
             models.append(model)
     done = subprocess.run([sys.executable, "-c", READER, *map(str, folders)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]

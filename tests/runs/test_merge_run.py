@@ -293,3 +293,13 @@ def test_anew_a_frame_is_found_again(three: list[str], monkeypatch: pytest.Monke
     with anew():
         again, _ = compute(request)
     assert len(count) == 2 and again["rows"][0]["measured"] == first["rows"][0]["measured"]
+
+
+def test_a_type_is_part_of_the_key_only_where_one_was_asked_for(three: list[str]) -> None:
+    """Requests from before types could be asked for keep their keys."""
+    request = make_merge_requests(three, frames=("none",), merges=("average",), **WORDS)[0]
+    kept = saving(request, "average", "new")
+    assert "dtype" not in request.to_json() and "dtype" not in kept.to_json()
+    half = saving(request, "average", "new", "float16")
+    assert half.to_json()["dtype"] == "float16" and half.key != kept.key
+    assert type(half).from_json(half.to_json()) == half and type(kept).from_json(kept.to_json()) == kept
