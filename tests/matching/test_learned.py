@@ -242,7 +242,7 @@ WILD = LearnedSettings(steps=30, batch=32, rate=1.0, checks=6, targets="labels",
 
 
 @pytest.mark.parametrize("method", ["learned", "dual"])
-def test_maps_that_would_run_away_are_held(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_maps_that_would_run_away_are_held(method: str) -> None:
     """At a rate at which plane maps would outgrow float32: what is returned is better than the start, and the same function."""
     a, b = bare(0, 1.5), bare(1, 1.5)
     examples = chain()
@@ -280,7 +280,23 @@ def test_where_nothing_that_is_learned_passes_the_start_is_returned() -> None:
     found, after = learn(given, start, trace, replace(WILD, rate=0.1))
     assert found.distance(start) < 1e-12 and after.about["best_step"] == 0
     assert len(asked) == len(after.about["refused"]) > 0
-    assert all(alignment.distance(start) > 1e-3 for alignment in asked)  # each was asked for as it would be returned
+    assert all(alignment.distance(start) > 1e-3 for alignment in asked)
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_what_is_asked_for_is_what_is_returned(both: bool) -> None:
+    """Onto the start, and for both ends as one alignment of B; its line loses half way what was measured while learning."""
+    a, b = bare(0), bare(1)
+    classes = choose_classes(a.layout.spaces)
+    left, right = canonical(a, classes), canonical(b, classes)
+    start, trace = match_weights(left.layout, left.state, right.state, classes)
+    asked: list[Alignment] = []
+    given = Given(left, right, classes, train=chain(64), held_out=chain(32, 1), keeps=lambda found: asked.append(found) is None)
+    found, after = learn(given, start, trace, replace(WILD, rate=0.1), both)
+    assert after.about["refused"] == [] and found.distance(asked[-1]) < 1e-12 < 1e-3 < found.distance(start)
+    line = Line(single(left), single(right.with_state(found.apply(right.layout, right.state))))
+    lowest = min(row[2] for row in after.about["history"])
+    assert float(curve(line, chain(32, 1), 3, 0).mean[1]) == pytest.approx(lowest, abs=1e-4)
 
 
 def test_bad_settings_are_named() -> None:
