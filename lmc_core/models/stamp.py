@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 # Bytes up to which the content itself is compared: SHA-256 of 32 MiB takes 0.05 s, of a model of the zoo 0.005 s. That is about
-# what reading them takes; what keeping a model saves is its layout, its digest and the check of its values. Sizes and times alone
-# do not tell a file that was written again within a tick of the clock, or was given back its time by whatever copied it.
+# what reading them takes; what keeping a model saves is its layout, its digest and the check of its values. Sizes and times
+# alone do not tell a file that was written again within a tick of the clock, or was given back its time by whatever copied it.
 HASHED = 2**25
 
 
