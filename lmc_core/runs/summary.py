@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 SUMMARY = 2  # raised whenever an entry of `SUMMARIES` is added or computed otherwise
 CLOSE, NEAR = 1e-6, 1e-7  # relative and absolute differences that rounding explains; arrays are float32
 SCORES = ("accuracy", "perplexity")
+# entries on the loss above the chord that need B's own losses, one by one, where a line leads to a soft end
+AGAINST_TRUE_END = ("excess_low", "excess_high", "excess_factor", "at_zero", "midpoint_excess", "midpoint_excess_stderr",
+                    "barrier_crossfit", "barrier_crossfit_stderr")  # fmt: skip
 Values = dict[str, Any]
 Arrays = Mapping[str, "np.ndarray"]
 Misfit = (LmcError, LookupError, TypeError, ValueError, RuntimeError, AttributeError)  # what arrays that do not fit can raise
@@ -131,6 +134,7 @@ def _barrier(request: Mapping[str, Any], result: Mapping[str, Any], arrays: Arra
             soft = {**soft, "loss_of_b": float(own.double().mean())}
         else:  # of an earlier version: the means follow, the errors do not
             chord = [(1 - x) * found["loss"][0] + x * soft["loss_of_b"] for x in found["lam"]]
+            found = {name: value for name, value in found.items() if name not in AGAINST_TRUE_END}
             found |= _above(found["lam"], found["loss"], chord, last=True) | _kept(result, "excess_stderr", "barrier_stderr")
         found["soft"] = {**soft, "loss": found["loss"][-1]}
     if (tempered := result.get("tempered")) is not None:
