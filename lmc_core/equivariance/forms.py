@@ -98,8 +98,8 @@ class Equality:
             raise BadInput(f"The augmented term c is expected to be 0 or more; {self.augmented:g} came.")
         if self.primal_rate * (self.dual_rate + 2 * self.augmented) >= 4:
             raise BadInput(
-                "These steps grow without bound: the primal rate times (the dual rate + twice the augmented term c) is expected "
-                "to be below 4; lower one."
+                "These steps grow without bound: the primal rate times (the dual rate + twice the augmented term c) is "
+                "expected to be below 4; lower one."
             )
 
     @property
