@@ -56,7 +56,7 @@ class Measured:
             found["perplexity_stderr"] = error * found["perplexity"]
         return found | {
             "ece": self.calibration.error,
-            "ece_stderr": self.calibration.stderr,
+            "ece_stderr": self.calibration.of_groups(self.groups).stderr,
             "reliability": self.calibration.curve(),
         }
 

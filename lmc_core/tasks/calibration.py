@@ -6,7 +6,8 @@ confidence; the expected calibration error is the mean distance of accuracy and 
     ECE = sum_b (n_b / n) |accuracy_b - confidence_b|            (Naeini et al. 2015; Guo et al. 2017, arXiv 1706.04599)
 
 Images are one prediction each, windows of text one for every target. It is biased upwards by chance, the more the fewer
-predictions there are. Its standard error is a bootstrap over examples (Efron 1979), as those of one window belong together.
+predictions there are. Its standard error is a bootstrap over examples (Efron 1979), as those of one window belong together,
+or over whole groups of examples.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput
+from lmc_core.intervals.errors import units
 from lmc_core.tasks.task import IGNORED
 
 BINS = 15  # of equal width on [0, 1], as Guo et al.
@@ -43,6 +45,17 @@ class Calibration:
     def error(self) -> float:
         """The expected calibration error, in [0, 1]."""
         return float(_errors(self.sums.sum(0)[None])[0])
+
+    def of_groups(self, groups: Tensor | None) -> Calibration:
+        """The same predictions with the examples of a group taken as one, so that the bootstrap draws whole groups.
+
+        Args:
+            groups: which examples belong together, `[examples]`; None for none.
+        """
+        if (numbers := units(len(self.sums), groups)) is None:
+            return self
+        empty = self.sums.new_zeros(int(numbers.max()) + 1, *self.sums.shape[1:])
+        return Calibration(empty.index_add(0, numbers, self.sums))
 
     @property
     def stderr(self) -> float:

@@ -111,3 +111,14 @@ def test_bad_input() -> None:
         confidence_sums(logits, targets, 0)
     with pytest.raises(BadInput, match="At least 2 examples"):
         _ = Calibration(confidence_sums(logits[:1], targets[:1])).stderr
+
+
+def test_examples_of_one_group_are_drawn_together() -> None:
+    torch.manual_seed(0)
+    one = torch.rand(20, 15, 3, dtype=torch.float64)
+    sums, groups = one.repeat_interleave(10, 0), torch.arange(20).repeat_interleave(10)  # ten copies of each say nothing new
+    alone, apart, together = Calibration(one), Calibration(sums), Calibration(sums).of_groups(groups)
+    assert together.error == pytest.approx(alone.error)
+    assert together.stderr == pytest.approx(alone.stderr)
+    assert apart.stderr < 0.5 * together.stderr
+    assert Calibration(sums).of_groups(None).sums is sums
