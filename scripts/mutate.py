@@ -2,6 +2,7 @@
 
     python scripts/mutate.py                              # every mutant; an hour or two of one core
     python scripts/mutate.py --area paths --only grid     # those of one area whose names match
+    python scripts/mutate.py --quick                      # against the files that should notice, not whole areas; minutes
     python scripts/mutate.py --list
     python scripts/mutate.py --check                      # whether every place is still there, once; seconds
 
@@ -301,6 +302,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write what was found here")
     parser.add_argument("--list", action="store_true", help="say what there is, and run nothing")
     parser.add_argument("--check", action="store_true", help="only see whether the list fits the tree")
+    parser.add_argument("--quick", action="store_true", help="run only the files that are named with each mutant")
     parser.add_argument("--trust", action="store_true", help="do not first see whether the tests pass without a fault")
     return parser.parse_args(arguments)
 
@@ -324,14 +326,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         trees = Trees(Path(folder), max(1, options.jobs))
         limits: dict[str, float] = {area: options.limit for area in areas}
         try:
-            for area in () if options.trust else dict.fromkeys(m.area for m in chosen):
+            for area in () if options.trust or options.quick else dict.fromkeys(m.area for m in chosen):
                 (whole,) = run_all([Run(None, stages(areas, area, ()), float("inf"))], trees)
                 if whole.outcome != "survived":
                     print(f"The tests of {area} fail without any fault: {whole.by}", file=sys.stderr)
                     return 1
                 limits[area] = max(options.limit, 3 * whole.seconds)
                 print(f"{area}: all tests pass without a fault, {whole.seconds:.0f} s", flush=True)
-            for run in run_all([Run(m, stages(areas, m.area, m.tests), limits[m.area]) for m in chosen], trees):
+            runs = [Run(m, stages(areas, m.area, m.tests)[: 1 if options.quick else 2], limits[m.area]) for m in chosen]
+            for run in run_all(runs, trees):
                 assert run.mutant is not None
                 print(f"{run.outcome:<9} {run.seconds:6.1f} s  {run.mutant.name}  {run.by}", flush=True)
                 found.append(run)
