@@ -14,6 +14,8 @@ from lmc_core.runs.store import Store
 from lmc_core.studies.gather import Shown, gather, missing_of
 from lmc_core.studies.study import Study
 
+# of a table that may be wider than the page, which keys must be able to scroll
+WIDE = '<div class="wide" tabindex="0" role="group" aria-label="A table, which scrolls sideways">'
 STYLE = """h1 {{ font-size: 28px; line-height: 1.2; margin: 16px 0 8px; }}
 h2 {{ font-size: {large}px; margin: 48px 0 4px; }}
 p {{ max-width: 75ch; }}
@@ -86,9 +88,9 @@ def _section(index: int, shown: Shown, panels: Sequence[Panel], drawn: bool) -> 
             figure = f'<div role="group" aria-label="{html.escape(panel.alt)}">{inner}</div>'
             drawn = True
         parts.append(f"<figure>\n{figure}\n<figcaption>{html.escape(panel.caption)}</figcaption>\n</figure>")
-        parts.append(f'<div class="wide">{panel.summary.html()}</div>')
+        parts.append(f"{WIDE}{panel.summary.html()}</div>")
         every = panel.numbers.html()
-        parts.append(f'<details><summary>Every number of the figure</summary>\n<div class="wide">{every}</div></details>')
+        parts.append(f"<details><summary>Every number of the figure</summary>\n{WIDE}{every}</div></details>")
     if shown.missing:
         keys = ", ".join(key[:12] for key in shown.missing)
         parts.append(f'<p class="small">Not stored where this page was made: {keys}.</p>')

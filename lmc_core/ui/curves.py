@@ -62,8 +62,6 @@ def show_table(results: Sequence[Result], labels: Sequence[str]) -> None:
             {
                 "Setting": label,
                 f"Barrier ({unit})": _barrier(result),
-                f"Midpoint ({unit})": estimate(result.get("midpoint_excess"), result.get("midpoint_excess_stderr")),
-                f"Cross-fitted ({unit})": estimate(result.get("barrier_crossfit"), result.get("barrier_crossfit_stderr")),
                 "Of plain": percent(left, 0),
                 f"Area ({unit})": estimate(result.get("area"), result.get("area_stderr")),
                 f"Half way (loss, {result['score']})": f"{number(result['midpoint_loss'])}, {half}",
@@ -71,16 +69,39 @@ def show_table(results: Sequence[Result], labels: Sequence[str]) -> None:
                 "Time": _time(result),
             }
         )
+    _show_rows(rows)
+    st.caption(
+        f"Barrier: the largest excess of the loss over the chord between the end losses. {AT_ZERO} Area: between curve and "
+        "chord, the mean excess over the line. Both with one standard error over examples, of a text over its works or blocks "
+        "of it. Of plain: the barrier as a share of that of the plain average. Function check: the largest relative difference "
+        "of the outputs before and after the alignment. Time: to align, then to evaluate."
+    )
+    pairs = zip(labels, results, strict=True)
+    if certain := [_certain(label, result) for label, result in pairs if result.get("excess_low")]:
+        _show_rows(certain)
+        st.caption(
+            "How certain that is. Midpoint: the excess half way, a place that nobody chose by its value. Cross-fitted: read "
+            "where the other half of the examples has its largest excess, so that noise does not raise it. Band: where the "
+            "whole curve lies with 95 % confidence, at its largest excess; the figure shades it."
+        )
+
+
+def _show_rows(rows: Sequence[dict[str, str]]) -> None:
+    """Show rows as a table whose numbers are not broken over lines."""
     whole = [{name: text if name == "Setting" else text.replace(" ", "\u00a0") for name, text in row.items()} for row in rows]
     st.table(pd.DataFrame(whole).set_index("Setting"), border="horizontal")
-    st.caption(
-        f"Barrier: the largest excess of the loss over the chord between the end losses. {AT_ZERO} Midpoint: the excess "
-        "half way. Cross-fitted: read where the other half of the examples has its largest excess, so that noise does not "
-        "raise it. All with one standard error over examples, of a text over its works or blocks of it. Area: between curve "
-        "and chord, the mean excess over the line. Of plain: the barrier as a share of that of the plain average. "
-        "Function check: the largest relative difference of the outputs before and after the alignment. "
-        "Time: to align, then to evaluate."
-    )
+
+
+def _certain(label: str, result: Result) -> dict[str, str]:
+    unit, top = _unit(result), result["lam"].index(result["barrier_lam"])
+    low, high = (number(result[name][top], digits=2) for name in ("excess_low", "excess_high"))
+    return {
+        "Setting": label,
+        f"Midpoint ({unit})": estimate(result["midpoint_excess"], result["midpoint_excess_stderr"]),
+        f"Cross-fitted ({unit})": estimate(result.get("barrier_crossfit"), result.get("barrier_crossfit_stderr")),
+        f"Band ({unit})": f"{low} to {high}",
+        "At zero": "yes" if result.get("at_zero") else "no",
+    }
 
 
 def _barrier(result: Result) -> str:
