@@ -126,7 +126,7 @@ def complaints(areas: dict[str, list[str]], mutants: Sequence[Mutant]) -> Iterat
             yield f"{mutant.name}: there is no area {mutant.area!r}"
             continue
         for test in mutant.tests:
-            if not (ROOT / test).is_file() or not any(test.startswith(f"{folder}/") for folder in areas[mutant.area]):
+            if not (ROOT / test).is_file() or not any(f"{test}/".startswith(f"{part}/") for part in areas[mutant.area]):
                 yield f"{mutant.name}: {test} is no file of the tests of {mutant.area}"
 
 

@@ -40,6 +40,20 @@ def test_another_model_is_less_alike() -> None:
     assert all(low < high for low, high in zip(found.unbiased, found.cka, strict=True))
 
 
+def test_before_is_what_it_was_in_the_models_own_coordinates() -> None:
+    a, b = (
+        in_float32(canonical(random_model("gpt2", seed), choose_classes(random_model("gpt2").layout.spaces))) for seed in (1, 2)
+    )
+    classes = choose_classes(b.layout.spaces)
+    moving = Alignment.random(b.layout.spaces, classes, torch.Generator().manual_seed(3))
+    moved = b.with_state({n: t.float() for n, t in moving.apply(b.layout, b.state).items()})
+    examples, still = Examples(random_inputs(a, 8), torch.zeros(8)), Alignment.of(a.layout.spaces).elements["residual"]
+    own = likeness(a, b, "residual", still, examples, 64)
+    found = likeness(a, moved, "residual", moving.elements["residual"], examples, 64)
+    assert found.before == pytest.approx(own.after, abs=1e-5)
+    assert found.after != pytest.approx(own.after, abs=1e-2)
+
+
 def test_tokens_are_as_many_as_asked_for_and_class_tokens_apart() -> None:
     model = in_float32(random_model("vit", 1))
     still = Alignment.of(model.layout.spaces).elements["residual"]
