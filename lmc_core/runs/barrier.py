@@ -19,10 +19,13 @@ from lmc_core.runs.softened import own_losses, soft_facts
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
 
     from lmc_core.matching.pair import AlignedPair
+    from lmc_core.models.model import Model
     from lmc_core.paths.curve import Curve
     from lmc_core.paths.line import Path
+    from lmc_core.tasks import Examples
 
 Report = Callable[[float, str], None]
 STATISTICS = 1024  # training examples at the most that temperatures and renormalisations are fitted on
@@ -45,8 +48,6 @@ def compute(
         BadInput: if the models are no longer those of the request.
         FunctionChanged: if an alignment moved the outputs by more than rounding.
     """
-    import torch
-
     from lmc_core.models.sameness import common_weights
     from lmc_core.paths.curve import curve
     from lmc_core.paths.repair import Repaired
@@ -55,10 +56,7 @@ def compute(
     (a, b), task, examples = opened(request)
     same = common_weights((a, b))  # before an alignment writes into them
     first = {"none": 0.0, "weight": 0.2}.get(request.method, 0.9)  # where the progress of measuring begins
-    plain = None
-    if request.method != "none" and consumes(request, (a, b)):  # the only time at which both are as they were read
-        middle = nearest_half(torch.linspace(0, 1, request.points, dtype=torch.float64))
-        plain = plain_losses((a, b), [middle], examples, request.device, lambda share, words: report(0.0, words))
+    plain = _plain_before(request, (a, b), examples, report)
     line, pair = line_of(request, (a, b), examples, task, lambda share, words: report(0.02 + (first - 0.02) * share, words))
     begin = perf_counter()
     learning = learning_from(request, task)
@@ -98,6 +96,18 @@ def compute(
         **stamped(),
         **soft_facts(pair, found, own),
     }, arrays
+
+
+def _plain_before(
+    request: BarrierRequest, models: tuple[Model, Model], examples: Examples, report: Report
+) -> tuple[list[float], Tensor] | None:
+    """What the plain average loses half way, of models that an alignment writes into; of others it is measured later."""
+    import torch
+
+    if request.method == "none" or not consumes(request, models):
+        return None
+    middle = nearest_half(torch.linspace(0, 1, request.points, dtype=torch.float64))
+    return plain_losses(models, [middle], examples, request.device, lambda share, words: report(0.0, words))
 
 
 def pair_facts(pair: AlignedPair | None) -> dict[str, Any]:
