@@ -93,6 +93,8 @@ def test_a_page_of_another_server_gets_no_way_in(server, rebound, elsewhere, hos
         assert page.evaluate(SCRIPT, f"http://{target}:{port}/_stcore/health") == "refused"
         page.evaluate(FRAME, f"http://{target}:{port}/")
         frame = page.frames[-1]
+        while not frame.url:  # the frame says that it has loaded before it says what; the test's own limit ends this
+            page.wait_for_timeout(50)
         assert frame.url.startswith("chrome-error:") and frame.locator("[data-testid=stApp]").count() == 0
     page.close()
 
