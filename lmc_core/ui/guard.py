@@ -134,7 +134,7 @@ class Guard:
         if host not in local and not further:
             return (
                 f"This server answers at {LOCAL[0]}:{port} and {LOCAL[1]}:{port}, and the request names "
-                f"{_shown(named)}; open one of these, or name that host with `lmc --allow-host` or {VARIABLE}."
+                f"{_shown(named)}; open one of these, or name that host with `lmc app --allow-host` or {VARIABLE}."
             )
         # Both headers come from the same browser and must agree letter by letter, as Streamlit compares them so after us.
         expected = {f"{each.scheme or scheme}://{named[0]}" for each in further} or {f"{scheme}://{named[0]}"}
