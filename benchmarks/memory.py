@@ -26,7 +26,7 @@ def write_random(folder: Path, config: dict, seed: int) -> None:
     """Write a random model as an ordinary checkpoint."""
     import torch
 
-    from lmc_core.models.gpt2 import GPT2
+    from lmc_core.models.families.gpt2 import GPT2
 
     torch.manual_seed(seed)
     module = GPT2.build(GPT2.config(config))

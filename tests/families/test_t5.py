@@ -16,9 +16,9 @@ from torch import Tensor
 from lmc_core.errors import BadCheckpoint
 from lmc_core.matching.pair import align_pair, canonical, in_float32, untied
 from lmc_core.models.families import FAMILIES
+from lmc_core.models.families.t5 import reached
 from lmc_core.models.load import load_folder
 from lmc_core.models.model import Model
-from lmc_core.models.t5 import reached
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.canonical import Blocks
 from lmc_core.symmetry.check import function_error, run

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lmc_core.errors import BadInput
-from lmc_core.models.gpt2 import GPT2
+from lmc_core.models.families.gpt2 import GPT2
 from lmc_core.runs import memory
 from lmc_core.runs.ask import make_request, memory_of
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models import decoder_family, hf, mixture
 from lmc_core.models.decoder import rms_decoder
-from lmc_core.models.deepseek_v2 import SMALL, check_groups, checked, feed_forward
+from lmc_core.models.families.deepseek_v2 import SMALL, check_groups, checked, feed_forward
 from lmc_core.models.family import Config
 from lmc_core.models.latent_attention import configuration, latent_attention
 from lmc_core.models.structure import Structure

@@ -10,7 +10,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models import bert, hf, postnorm
+from lmc_core.models import hf, postnorm
+from lmc_core.models.families import bert
 from lmc_core.models.family import SHARD, Config, Family
 from lmc_core.models.postnorm import Kind
 from lmc_core.models.structure import Structure

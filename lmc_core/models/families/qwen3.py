@@ -14,8 +14,8 @@ from typing import Any
 from lmc_core.models import decoder_family
 from lmc_core.models.decoder import rms_decoder
 from lmc_core.models.decoder_family import SMALL
+from lmc_core.models.families.qwen2 import DEFAULTS as QWEN2_DEFAULTS
 from lmc_core.models.family import Config
-from lmc_core.models.qwen2 import DEFAULTS as QWEN2_DEFAULTS
 from lmc_core.models.structure import Structure
 
 # What the function depends on, with transformers' defaults.

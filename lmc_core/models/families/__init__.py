@@ -1,0 +1,65 @@
+"""The families that have a layout, one file each. Adding one: its file, and a line here."""
+
+from __future__ import annotations
+
+from lmc_core.errors import UnknownName
+from lmc_core.models.families.bert import BERT
+from lmc_core.models.families.deepseek_v2 import DEEPSEEK_V2
+from lmc_core.models.families.deepseek_v3 import DEEPSEEK_V3
+from lmc_core.models.families.gemma2 import GEMMA2
+from lmc_core.models.families.gpt2 import GPT2
+from lmc_core.models.families.gpt_neox import GPT_NEOX
+from lmc_core.models.families.llama import LLAMA
+from lmc_core.models.families.mistral import MISTRAL
+from lmc_core.models.families.mixtral import MIXTRAL
+from lmc_core.models.families.olmo import OLMO
+from lmc_core.models.families.olmo2 import OLMO2
+from lmc_core.models.families.olmoe import OLMOE
+from lmc_core.models.families.opt import OPT
+from lmc_core.models.families.qwen2 import QWEN2
+from lmc_core.models.families.qwen2_moe import QWEN2_MOE
+from lmc_core.models.families.qwen3 import QWEN3
+from lmc_core.models.families.qwen3_moe import QWEN3_MOE
+from lmc_core.models.families.roberta import ROBERTA
+from lmc_core.models.families.t5 import T5
+from lmc_core.models.families.vit import VIT
+from lmc_core.models.families.vit_hf import VIT_HF
+from lmc_core.models.family import Family
+
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (
+        BERT,
+        DEEPSEEK_V2,
+        DEEPSEEK_V3,
+        GEMMA2,
+        GPT2,
+        GPT_NEOX,
+        LLAMA,
+        MISTRAL,
+        MIXTRAL,
+        OLMO,
+        OLMO2,
+        OLMOE,
+        OPT,
+        QWEN2,
+        QWEN2_MOE,
+        QWEN3,
+        QWEN3_MOE,
+        ROBERTA,
+        T5,
+        VIT,
+        VIT_HF,
+    )
+}
+
+
+def get_family(name: str) -> Family:
+    """Return the family of that name.
+
+    Raises:
+        UnknownName: if there is none.
+    """
+    if name not in FAMILIES:
+        raise UnknownName.of("family", name, FAMILIES)
+    return FAMILIES[name]
