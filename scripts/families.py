@@ -15,6 +15,7 @@ from lmc_core.matching.audit import audit
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.family import Family
 from lmc_core.models.model import Model, untied_state
+from lmc_core.models.probe import random_inputs
 from lmc_core.symmetry.spaces import KINDS
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "families.md"
@@ -46,22 +47,12 @@ def random_model(family: Family, raw: dict, seed: int = 0) -> Model:
     return Model("random", family, config, state).check()
 
 
-def inputs_of(model: Model, count: int = 4) -> torch.Tensor:
-    """A few inputs of the right shape."""
-    generator = torch.Generator().manual_seed(0)
-    sizes = model.family.sizes(model.config)
-    if model.family.takes == "text":
-        return torch.randint(sizes["tokens"], (count, sizes["context"]), generator=generator)
-    shape = (count, sizes["channels"], sizes["image"], sizes["image"])
-    return torch.randn(shape, generator=generator, dtype=torch.float64)
-
-
 def section(family: Family) -> str:
     """The family's heading and table."""
     rows = []
     for name, raw in family.examples.items():
         model = random_model(family, dict(raw))
-        found = audit(model, inputs_of(model))
+        found = audit(model, random_inputs(model, dtype=torch.float64))
         classes = ", ".join(f"{kind} {found.classes[kind]}" for kind in KINDS if kind in found.classes)
         numbers = f"{found.double:.0e} | {found.single:.0e} | {found.recovered:.0e} | {found.control:.0e} | {found.dimension:,}"
         rows.append(f"| {name} | {classes} | {numbers} |")

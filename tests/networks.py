@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lmc_core.models import probe
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.model import Model, untied_state
 
@@ -28,10 +29,5 @@ def random_model(name: str, seed: int = 0, dtype: torch.dtype = torch.float64) -
 
 
 def random_inputs(model: Model, count: int = 4, seed: int = 0) -> Tensor:
-    """Inputs of the right shape."""
-    generator = torch.Generator().manual_seed(seed)
-    sizes = model.family.sizes(model.config)
-    if model.family.takes == "text":
-        return torch.randint(sizes["tokens"], (count, sizes["context"]), generator=generator)
-    shape = (count, sizes["channels"], sizes["image"], sizes["image"])
-    return torch.randn(shape, generator=generator, dtype=torch.float64)
+    """Inputs of the right shape, in float64."""
+    return probe.random_inputs(model, count, seed, torch.float64)

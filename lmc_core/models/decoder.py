@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from lmc_core.models.classes import Head, Readers, head_of, write_head
 from lmc_core.models.family import Config
 from lmc_core.models.parts import (
     Attention,
@@ -25,7 +26,6 @@ from lmc_core.models.structure import Structure
 from lmc_core.symmetry.rewrite import Product, Tied
 from lmc_core.symmetry.spaces import SCALES, Pairs
 
-Readers = list[tuple[str, str | None]]
 # writes the feed-forward layer of block i down; returns what reads the norm before it
 # writes one of the two layers of block i down; returns what reads the norm before it
 BlockPart = Callable[[Structure, Config, int], Readers]
@@ -96,6 +96,7 @@ def rms_decoder(
     capped: bool = False,
     scaled: bool = True,
     attend: BlockPart | None = None,
+    head: Head | None = None,
 ) -> Structure:
     """The structure of such a decoder.
 
@@ -110,19 +111,21 @@ def rms_decoder(
         norms: where norms stand; by default an RMSNorm before each layer.
         scaled: scores are divided by the root of a head's size; otherwise by a number of the configuration.
         attend: writes the attention of a block down instead, where it is of another kind.
+        head: what its class has behind the body; by default what most classes of that name have.
         capped: the head's outputs pass through a function one by one, so that a number common to all of them is seen.
     """
-    norms = norms or Norms()
+    norms, head = norms or Norms(), head or head_of(config)
+    output = head.predicts == "features"
     biases = biases if isinstance(biases, tuple) else (biases, biases, biases, biases)
     width, heads, vocabulary = config["hidden_size"], config["num_attention_heads"], config["vocab_size"]
     groups, size, tied = config["num_key_value_heads"], head_dim(config), bool(config.get("tie_word_embeddings"))
     s = Structure(family)
     if norms.behind:
-        post_norm_stream(s, width, rms=True)
+        post_norm_stream(s, width, True, output)
     elif norms.plain:
-        layer_norm_stream(s, width, scaled=not tied)
+        layer_norm_stream(s, width, not tied, output)
     else:
-        rms_norm_stream(s, width)
+        rms_norm_stream(s, width, output)
 
     def norm(block: str, name: str, readers: Readers | None) -> None:
         s.norm(block, name, readers, offset=False, gain=not norms.plain, centred=norms.plain, unit=norms.unit)
@@ -146,7 +149,9 @@ def rms_decoder(
             if norms.behind:
                 norm(f"{on}.{('attended', 'fed')[number]}", f"{at}.{norms.behind[number]}", None)
                 s.add("scales", "what a layer writes")
-    if not tied:
+    if head.predicts != "next":
+        write_head(s, config, head, lambda readers: norm("norm", "model.norm", readers))
+    elif not tied:
         s.parameter("head.weight", HEAD, "* -residual", (vocabulary, width), None if capped else 0)
         norm("norm", "model.norm", [("head.weight", None)])
     elif norms.plain:  # nothing to fold: whatever moves the table moves the head as it should
@@ -187,4 +192,4 @@ def sizes(config: Config) -> dict[str, int]:
         "tokens": config["vocab_size"],
         "context": config["max_position_embeddings"],
     }
-    return found
+    return found | ({"classes": config["num_labels"]} if "num_labels" in config else {})

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models import hf
+from lmc_core.models.classes import STANDARD, Head, head_of, outputs, with_body, with_class
 from lmc_core.models.decoder import HEAD, TABLE, head_dim, sizes
 from lmc_core.models.family import Config, Family, divides, positive_sizes
 from lmc_core.models.parts import POINTWISE
@@ -118,21 +120,21 @@ def windows(found: dict[str, Any], always: bool = False) -> dict[str, Any]:
     return found
 
 
-def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
-    """Names in memory: with the prefix that a checkpoint of the body alone lacks, without constant buffers and a tied head.
+def from_disk(tensors: dict[str, Tensor], config: Config, head: Head = STANDARD["ForCausalLM"]) -> dict[str, Tensor]:
+    """Names in memory: with the prefix that the body has in its class, without constant buffers and a tied head.
 
     Raises:
         BadCheckpoint: if a head that should be the token table is another matrix.
     """
-    bare = not any(name.startswith("model.") for name in tensors)
-    found = {
-        f"model.{name}" if bare and name != HEAD else name: tensor
-        for name, tensor in tensors.items()
-        if not name.endswith("rotary_emb.inv_freq")
-    }
+    kept = {name: tensor for name, tensor in tensors.items() if not name.endswith("rotary_emb.inv_freq")}
+    found = with_body(kept, head, BODIES)
     if config.get("tie_word_embeddings"):
         hf.drop_copy(found, HEAD, TABLE)
     return found
+
+
+ALL_HEADS = ("ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering")
+BODIES = ("model.", "transformer.")
 
 
 def family(
@@ -143,9 +145,13 @@ def family(
     config: Callable[[Config], dict[str, Any]],
     structure: Callable[[Config], Structure],
     examples: Mapping[str, Config],
+    heads: Sequence[str] = ALL_HEADS,
+    span: str = "model.",
+    aliases: Mapping[str, str] | None = None,
+    stored: Callable[[dict[str, Tensor], Config], dict[str, Tensor]] = lambda tensors, config: tensors,
     **further: Any,
 ) -> Family:
-    """A family of transformers' decoders whose `ForCausalLM` class predicts the next token.
+    """A family of transformers' decoders: the language model, the body alone, and what heads there are.
 
     Args:
         name: of the family, and of its kind in a `config.json`.
@@ -155,22 +161,48 @@ def family(
         config: reads a `config.json`.
         structure: writes its layout down.
         examples: small configurations, without their kind.
+        heads: ends of the names of further classes that transformers has.
+        span: what the body's names begin with in the class for question answering.
+        aliases: earlier names of classes -> their ends.
+        stored: (tensors by their names on disk, configuration) -> the same where this family's files differ from others'.
         further: settings for building, of speed or training alone.
     """
+    ends = {end: STANDARD[end] for end in ("ForCausalLM", "Model", *heads)}
+    if "ForQuestionAnswering" in ends:
+        ends["ForQuestionAnswering"] = replace(ends["ForQuestionAnswering"], body=span)
+    own = {f"{classes}{end}": head for end, head in ends.items()}
+    own |= {alias: ends[end] for alias, end in (aliases or {}).items()}
+    usual = f"{classes}ForCausalLM"
+
+    def configured(raw: Config) -> dict[str, Any]:
+        return with_class(config(raw), raw, own, usual, name)
+
+    def build(config: Config) -> nn.Module:
+        cls = str(config.get("architectures", [usual])[0])
+        return hf.build(config, f"{classes}Config", cls, attention_dropout=0.0, **further)
+
+    def written(config: Config) -> Structure:
+        found = structure(config)
+        found.rename("model.", head_of(config, ends).body)
+        return found
+
+    def named(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
+        return from_disk(stored(tensors, config), config, head_of(config, ends))
+
     return Family(
         name=name,
         sentence=sentence,
         reference=reference,
         takes="text",
         recognises=lambda raw: raw.get("model_type") == name,
-        build=lambda config: hf.build(config, f"{classes}Config", f"{classes}ForCausalLM", attention_dropout=0.0, **further),
-        outputs=hf.logits,
+        build=build,
+        outputs=outputs,
         sizes=sizes,
-        structure=structure,
-        predicts=lambda config: "next",
+        structure=written,
+        predicts=lambda config: head_of(config, ends).predicts,
         save=hf.save,
-        config=config,
-        from_disk=from_disk,
-        classes=(f"{classes}ForCausalLM",),
+        config=configured,
+        from_disk=named,
+        classes=tuple(own),
         examples={key: {"model_type": name} | dict(raw) for key, raw in examples.items()},
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
@@ -15,9 +16,12 @@ from lmc_core.symmetry.layout import Layout
 from lmc_core.symmetry.rewrite import Rewrite
 
 Config = Mapping[str, Any]
+Kind = Literal["images", "text", "audio", "images and text"]
 
 PREDICTIONS = {
     "label": "one of several labels for each input",
+    "token-label": "one of several labels for each token",
+    "span": "where an answer begins and where it ends",
     "next": "the next token at every position",
     "masked": "the tokens that were masked",
     "continuation": "the second half of a window from its first half",
@@ -51,7 +55,7 @@ class Family:
         name: how it is called, e.g. ``gpt2``.
         sentence: what it is, for lists.
         reference: the paper it comes from, with its year.
-        takes: kind of task, ``images`` or ``text``.
+        takes: what its inputs are; tasks give ``images`` and ``text``.
         recognises: whether a folder's `config.json` is of this family.
         build: configuration -> a module of the ordinary class, randomly initialised.
         outputs: (module, inputs) -> logits.
@@ -64,12 +68,13 @@ class Family:
         examples: name -> small configurations that take every branch, as in a `config.json`; tests and docs/families.md go
             through them all.
         classes: names of the classes of transformers that `architectures` may give in a `config.json`; () for other libraries'.
+        probe: (configuration, count, seed, type) -> random inputs; None where they are tokens or images of one size.
     """
 
     name: str
     sentence: str
     reference: str
-    takes: Literal["images", "text"]
+    takes: Kind
     recognises: Callable[[Config], bool]
     build: Callable[[Config], nn.Module]
     outputs: Callable[[nn.Module, Tensor], Tensor]
@@ -81,6 +86,7 @@ class Family:
     from_disk: Callable[[dict[str, Tensor], Config], dict[str, Tensor]]
     examples: Mapping[str, Config]
     classes: tuple[str, ...] = ()
+    probe: Callable[[Config, int, int, torch.dtype], Tensor] | None = None
 
     def layout(self, config: Config) -> Layout:
         """The spaces and blocks of a model of that configuration."""

@@ -124,7 +124,9 @@ def mixture(s: Structure, i: int, routing: Routing, units: int, activation: str)
     return [(f"{on}.{part}.weight", None) for part in ("router", "gate", "up")]
 
 
-_EXPERT = re.compile(r"((?:model\.)?layers\.\d+\.mlp\.experts)\.(\d+)\.(gate_proj|up_proj|down_proj|w[123])\.weight")
+_EXPERT = re.compile(
+    r"((?:model\.|transformer\.)?layers\.\d+\.mlp\.experts)\.(\d+)\.(gate_proj|up_proj|down_proj|w[123])\.weight"
+)
 _PLACES = {"gate_proj": "gate", "up_proj": "up", "down_proj": "down", "w1": "gate", "w3": "up", "w2": "down"}
 
 
@@ -152,11 +154,6 @@ def stacked(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
-def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
-    """Names in memory, experts stacked."""
-    return decoder_family.from_disk(stacked(tensors), config)
-
-
 def family(
     name: str,
     classes: str,
@@ -167,14 +164,13 @@ def family(
     examples: Mapping[str, Config],
     experts: str,
     units: str,
+    **further: Any,
 ) -> Family:
     """A family of decoders with mixtures; `experts` and `units` are the names of these sizes in the configuration.
 
-    Experts run one after the other, not as one grouped product, which not every device has for every size.
+    Experts run one after the other, not as one grouped product, which not every device has for every size. Further
+    arguments are those of `decoder_family.family`.
     """
-    found = decoder_family.family(
-        name, classes, sentence, reference, config, structure, examples, experts_implementation="eager"
-    )
-    return replace(
-        found, from_disk=from_disk, sizes=lambda config: sizes(config) | {"experts": config[experts], "units": config[units]}
-    )
+    settings = {"stored": lambda tensors, config: stacked(tensors), "experts_implementation": "eager"} | further
+    found = decoder_family.family(name, classes, sentence, reference, config, structure, examples, **settings)
+    return replace(found, sizes=lambda config: sizes(config) | {"experts": config[experts], "units": config[units]})

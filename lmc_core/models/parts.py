@@ -12,6 +12,7 @@ from lmc_core.models.structure import Structure
 from lmc_core.symmetry.rewrite import Product
 from lmc_core.symmetry.spaces import (
     LINEAR,
+    NONE,
     PAIR_SIGNS,
     PERMUTATIONS,
     ROTARY,
@@ -31,26 +32,43 @@ POINTWISE = {
 HOMOGENEOUS = {"relu", "leaky_relu"}
 
 
-def layer_norm_stream(s: Structure, width: int, scaled: bool = True) -> str:
-    """A residual stream that is read through LayerNorms alone; `scaled` where its length is seen nowhere else."""
+OUTPUT = "the outputs are the coordinates of the stream themselves"
+
+
+def layer_norm_stream(s: Structure, width: int, scaled: bool = True, output: bool = False) -> str:
+    """A residual stream that is read through LayerNorms alone.
+
+    Args:
+        s: what is being written down.
+        width: of the stream.
+        scaled: whether its length is seen nowhere else.
+        output: whether what the last norm gives is an output itself.
+    """
     s.add("centred", "residual")
     if scaled:
         s.add("scales", "residual stream")
+    if output:
+        return s.space("residual", "residual", width, NONE, OUTPUT)
     reason = "LayerNorm divides by the length of the stream, which rotations that keep the all-ones vector leave alone"
     return s.space("residual", "residual", width, ROTATIONS, reason, fixes_ones=True)
 
 
-def rms_norm_stream(s: Structure, width: int) -> str:
-    """A residual stream that is read through RMSNorms alone."""
+def rms_norm_stream(s: Structure, width: int, output: bool = False) -> str:
+    """A residual stream that is read through RMSNorms alone; `output` as in `layer_norm_stream`."""
     s.add("scales", "residual stream")
+    if output:
+        return s.space("residual", "residual", width, NONE, OUTPUT)
     reason = "RMSNorm divides by the length of the stream, which rotations keep"
     return s.space("residual", "residual", width, ROTATIONS, reason)
 
 
-def post_norm_stream(s: Structure, width: int, rms: bool) -> str:
-    """A residual stream that norms write to: their gains act inside it, coordinate by coordinate."""
+def post_norm_stream(s: Structure, width: int, rms: bool, output: bool = False) -> str:
+    """A residual stream that norms write to: their gains act inside it, coordinate by coordinate; `output` as above."""
     if rms:
         s.add("scales", "residual stream")
+    if output:
+        return s.space("residual", "residual", width, NONE, OUTPUT)
+    if rms:
         return s.space(
             "residual", "residual", width, SIGNED, "gains of the norms after each layer act on its coordinates one by one"
         )

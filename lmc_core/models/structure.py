@@ -143,6 +143,15 @@ class Structure:
         """Say that the head shares the token table."""
         self._rewrite = replace(self._rewrite, tied=tied)
 
+    def rename(self, old: str, new: str) -> None:
+        """Let the parameters whose names begin with `old` begin with `new`, as in another class of the same body."""
+
+        def renamed(name: str) -> str:
+            return new + name.removeprefix(old) if name.startswith(old) else name
+
+        self.shapes = {renamed(name): shape for name, shape in self.shapes.items()}
+        self.blocks = [replace(block, parameter=renamed(block.parameter)) for block in self.blocks]
+
     @property
     def layout(self) -> Layout:
         """The spaces and blocks."""

@@ -25,7 +25,6 @@ DECODER = {"hidden_size": 16, "intermediate_size": 8, "num_hidden_layers": 1, "n
 OTHERS = [
     *("GPT2Model", "GPT2ForSequenceClassification", "GPT2ForTokenClassification", "GPT2DoubleHeadsModel"),
     *("OPTModel", "OPTForSequenceClassification"),
-    *("Qwen2Model", "Qwen2ForSequenceClassification", "LlamaModel", "LlamaForSequenceClassification", "Gemma2Model"),
 ]
 
 

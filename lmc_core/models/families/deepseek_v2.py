@@ -11,7 +11,7 @@ from typing import Any
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models import decoder_family, hf, mixture
 from lmc_core.models.decoder import Readers, gated, gated_layer, rms_decoder
-from lmc_core.models.decoder_family import SMALL
+from lmc_core.models.decoder_family import ALL_HEADS, SMALL
 from lmc_core.models.family import Config, divides, positive_sizes
 from lmc_core.models.latent_attention import configuration, latent_attention
 from lmc_core.models.structure import Structure
@@ -158,4 +158,5 @@ DEEPSEEK_V2 = mixture.family(
     },
     experts="n_routed_experts",
     units="moe_intermediate_size",
+    heads=ALL_HEADS[:1],
 )

@@ -8,7 +8,6 @@ hold further layers that predict more than one token; they take no part in the o
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -16,6 +15,7 @@ from torch import Tensor
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models import decoder_family, hf, mixture
 from lmc_core.models.decoder import rms_decoder
+from lmc_core.models.decoder_family import ALL_HEADS
 from lmc_core.models.families.deepseek_v2 import SMALL, check_groups, checked, feed_forward
 from lmc_core.models.family import Config
 from lmc_core.models.latent_attention import configuration, latent_attention
@@ -90,34 +90,33 @@ def structure(config: Config) -> Structure:
 _LAYER = re.compile(r"(?:model\.)?layers\.(\d+)\.")
 
 
-def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
-    """Names in memory, experts stacked, without the layers that predict further tokens."""
+def stored(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
+    """The tensors of a file, experts stacked, without the layers that predict further tokens."""
     depth = config["num_hidden_layers"]
     further = range(depth, depth + config["num_nextn_predict_layers"])
     numbers = {name: _LAYER.match(name) for name in tensors}
     kept = {name: tensors[name] for name, match in numbers.items() if match is None or int(match[1]) not in further}
-    return mixture.from_disk(kept, config)
+    return mixture.stacked(kept)
 
 
 SMALL = SMALL | {"num_key_value_heads": 4, "n_group": 3, "topk_group": 2}
 
-DEEPSEEK_V3 = replace(
-    mixture.family(
-        "deepseek_v3",
-        "DeepseekV3",
-        "DeepSeek-V2 whose router scores each expert by itself.",
-        "DeepSeek-AI, DeepSeek-V3 Technical Report, 2024, arXiv 2412.19437",
-        config,
-        structure,
-        {
-            "deepseek_v3": SMALL,
-            "deepseek_v3-no-groups": SMALL
-            | {"n_group": 1, "topk_group": 1, "norm_topk_prob": False, "rope_interleave": False, "first_k_dense_replace": 0},
-            "deepseek_v3-biases": SMALL
-            | {"q_lora_rank": None, "attention_bias": True, "tie_word_embeddings": True, "qk_nope_head_dim": 5},
-        },
-        experts="n_routed_experts",
-        units="moe_intermediate_size",
-    ),
-    from_disk=from_disk,
+DEEPSEEK_V3 = mixture.family(
+    "deepseek_v3",
+    "DeepseekV3",
+    "DeepSeek-V2 whose router scores each expert by itself.",
+    "DeepSeek-AI, DeepSeek-V3 Technical Report, 2024, arXiv 2412.19437",
+    config,
+    structure,
+    {
+        "deepseek_v3": SMALL,
+        "deepseek_v3-no-groups": SMALL
+        | {"n_group": 1, "topk_group": 1, "norm_topk_prob": False, "rope_interleave": False, "first_k_dense_replace": 0},
+        "deepseek_v3-biases": SMALL
+        | {"q_lora_rank": None, "attention_bias": True, "tie_word_embeddings": True, "qk_nope_head_dim": 5},
+    },
+    experts="n_routed_experts",
+    units="moe_intermediate_size",
+    stored=stored,
+    heads=ALL_HEADS[:2],
 )

@@ -12,7 +12,7 @@ from typing import Any
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models import decoder_family, hf
 from lmc_core.models.decoder import Norms, Readers, gated_layer, rms_decoder
-from lmc_core.models.decoder_family import SMALL
+from lmc_core.models.decoder_family import ALL_HEADS, SMALL
 from lmc_core.models.family import Config, positive_sizes
 from lmc_core.models.structure import Structure
 
@@ -94,4 +94,5 @@ GEMMA2 = decoder_family.family(
             "layer_types": ["full_attention", "full_attention"],
         },
     },
+    heads=ALL_HEADS[:2],
 )

@@ -5,7 +5,6 @@ RMSNorm before each layer, rotary positions in half-split order, grouped queries
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from lmc_core.models import decoder_family
@@ -28,20 +27,19 @@ def structure(config: Config) -> Structure:
     return rms_decoder("llama", config, biases=config["attention_bias"])
 
 
-LLAMA = replace(
-    decoder_family.family(
-        "llama",
-        "Llama",
-        "Decoder with rotary positions, RMSNorm before each layer, grouped queries, gated units.",
-        "Touvron et al., LLaMA: Open and Efficient Foundation Language Models, 2023, arXiv 2302.13971",
-        config,
-        structure,
-        {
-            "llama": SMALL | {"head_dim": 6},
-            "llama-biases-tied": SMALL | {"attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True},
-            "llama-all-heads-relu": SMALL
-            | {"num_key_value_heads": 4, "num_hidden_layers": 1, "rope_theta": 500.0, "hidden_act": "relu", "mlp_bias": True},
-        },
-    ),
-    classes=("LlamaForCausalLM", "LLaMAForCausalLM"),  # one class; the second is its name in the first weeks of 2023
+LLAMA = decoder_family.family(
+    "llama",
+    "Llama",
+    "Decoder with rotary positions, RMSNorm before each layer, grouped queries, gated units.",
+    "Touvron et al., LLaMA: Open and Efficient Foundation Language Models, 2023, arXiv 2302.13971",
+    config,
+    structure,
+    {
+        "llama": SMALL | {"head_dim": 6},
+        "llama-biases-tied": SMALL | {"attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True},
+        "llama-all-heads-relu": SMALL
+        | {"num_key_value_heads": 4, "num_hidden_layers": 1, "rope_theta": 500.0, "hidden_act": "relu", "mlp_bias": True},
+    },
+    aliases={"LLaMAForCausalLM": "ForCausalLM"},  # its name in the first weeks of 2023
+    span="transformer.",
 )

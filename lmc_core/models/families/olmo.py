@@ -11,7 +11,7 @@ from typing import Any
 
 from lmc_core.models import decoder_family, hf
 from lmc_core.models.decoder import Norms, rms_decoder
-from lmc_core.models.decoder_family import SMALL
+from lmc_core.models.decoder_family import ALL_HEADS, SMALL
 from lmc_core.models.family import Config
 from lmc_core.models.structure import Structure
 
@@ -53,4 +53,5 @@ OLMO = decoder_family.family(
         "olmo-tied": SMALL | {"tie_word_embeddings": True, "num_key_value_heads": 4, "attention_bias": True},
         "olmo-clipped": SMALL | {"clip_qkv": 0.8, "attention_bias": True},
     },
+    heads=ALL_HEADS[:1],
 )

@@ -12,7 +12,7 @@ from typing import Any
 
 from lmc_core.models import decoder_family
 from lmc_core.models.decoder import Norms, rms_decoder
-from lmc_core.models.decoder_family import SMALL
+from lmc_core.models.decoder_family import ALL_HEADS, SMALL
 from lmc_core.models.family import Config
 from lmc_core.models.structure import Structure
 
@@ -47,4 +47,5 @@ OLMO2 = decoder_family.family(
         "olmo2": SMALL | {"num_key_value_heads": 4},
         "olmo2-groups-tied": SMALL | {"tie_word_embeddings": True, "attention_bias": True},
     },
+    heads=ALL_HEADS[:1],
 )

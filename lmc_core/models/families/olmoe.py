@@ -72,4 +72,5 @@ OLMOE = mixture.family(
     },
     experts="num_experts",
     units="intermediate_size",
+    heads=(),
 )

@@ -44,4 +44,5 @@ QWEN2 = decoder_family.family(
         "qwen2-tied": SMALL
         | {"tie_word_embeddings": True, "use_sliding_window": True, "sliding_window": 5, "max_window_layers": 1},
     },
+    span="transformer.",
 )

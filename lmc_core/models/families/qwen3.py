@@ -45,4 +45,5 @@ QWEN3 = decoder_family.family(
         "qwen3-all-heads": SMALL
         | {"head_dim": 6, "num_key_value_heads": 4, "use_sliding_window": True, "sliding_window": 5, "max_window_layers": 1},
     },
+    span="transformer.",
 )

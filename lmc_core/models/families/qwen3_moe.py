@@ -75,4 +75,5 @@ QWEN3_MOE = mixture.family(
     },
     experts="num_experts",
     units="moe_intermediate_size",
+    span="transformer.",
 )
