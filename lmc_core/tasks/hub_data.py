@@ -154,7 +154,7 @@ def _images(name: Name, models: Sequence[Model], splits: dict[str, str], table: 
         numbers = [found[label] for label in kind.names] if "alphabetical" not in how else None
         how = how if numbers else "classes in the order of the data set"
     classes = models[0].family.sizes(models[0].config)["classes"]
-    prepare = common_preparation(models)
+    prepare, notes = common_preparation(models)
 
     @cache
     def read(split: str, length: int) -> Rows:
@@ -168,9 +168,8 @@ def _images(name: Name, models: Sequence[Model], splits: dict[str, str], table: 
         return Rows(rows, image, tuple(labels), prepare, _shown(name))
 
     sentence = f"{name.path}, its columns {image!r} and {label!r}; {how}"
-    return Task(
-        _shown(name), sentence, "images", "nats", classes, "your own data", read, splits=tuple(splits), reference=str(name)
-    )
+    about = _shown(name), sentence, "images", "nats", classes, "your own data", read
+    return Task(*about, splits=tuple(splits), reference=str(name), notes=notes)
 
 
 @dataclass(frozen=True)

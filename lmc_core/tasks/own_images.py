@@ -148,7 +148,7 @@ def images_task(folder: Path, models: Sequence[Model]) -> Task:
     found = find_images(folder)
     names = sorted({name for classes in found.values() for name in classes})
     numbers, how = class_numbers(names, models[0])
-    prepare = common_preparation(models)
+    prepare, notes = common_preparation(models)
 
     @cache
     def read(split: str, length: int) -> Files:
@@ -166,6 +166,7 @@ def images_task(folder: Path, models: Sequence[Model]) -> Task:
         read=read,
         splits=tuple(found),
         reference=f"images:{folder}",
+        notes=notes,
     )
 
 

@@ -103,23 +103,61 @@ class Preparation:
         return round(half) if self.rounded else math.floor(half)
 
 
-def common_preparation(models: Sequence[Model]) -> Preparation:
-    """Return the preparation of the first model, which the others must agree with in size and normalisation.
+class NoPreparation(BadInput):
+    """A model's files say nothing of how images are prepared."""
+
+
+def common_preparation(models: Sequence[Model]) -> tuple[Preparation, tuple[str, ...]]:
+    """Return the preparation that the models agree on in size and normalisation, and notes on it.
+
+    A model whose files do not say how takes the preparation of the first that does, which a note says.
+
+    Args:
+        models: that will see the same pixels.
 
     Raises:
-        BadInput: if a model's files do not say how to prepare images.
+        BadInput: if no model's files say how to prepare images, or one's cannot be read.
         Incompatible: if two models differ.
     """
-    found = [preparation_of(model) for model in models]
-    for model, other in zip(models[1:], found[1:], strict=True):
-        for what in ("channels", "edge", "scale", "mean", "std"):
-            left, right = getattr(found[0], what), getattr(other, what)
-            if left != right:
-                raise Incompatible(
-                    f"{models[0].name} and {model.name} prepare images differently ({what} {left} and {right}); "
-                    "choose two models that see the same pixels."
-                )
-    return found[0]
+    found: list[tuple[Model, Preparation]] = []
+    missing: list[tuple[Model, NoPreparation]] = []
+    for model in models:
+        try:
+            found.append((model, preparation_of(model)))
+        except NoPreparation as error:
+            missing.append((model, error))
+    if not found:
+        raise missing[0][1]
+    first, chosen = found[0]
+    for model, other in found[1:]:
+        _require_alike(first, chosen, model, other)
+    for model, _ in missing:
+        _require_size(first, chosen, model)
+    return chosen, tuple(
+        f"The files of {model.name} do not say how its images are prepared; they are prepared as {first.name} "
+        "takes them."
+        for model, _ in missing
+    )
+
+
+def _require_alike(first: Model, chosen: Preparation, model: Model, other: Preparation) -> None:
+    for what in ("channels", "edge", "scale", "mean", "std"):
+        left, right = getattr(chosen, what), getattr(other, what)
+        if left != right:
+            raise Incompatible(
+                f"{first.name} and {model.name} prepare images differently ({what} {left} and {right}); "
+                "choose two models that see the same pixels."
+            )
+
+
+def _require_size(first: Model, chosen: Preparation, model: Model) -> None:
+    sizes = model.family.sizes(model.config)
+    for what, left, right in (("channels", chosen.channels, sizes["channels"]), ("edge", chosen.edge, sizes["image"])):
+        if left != right:
+            raise Incompatible(
+                f"{first.name} and {model.name} take images of other sizes ({what} {left} and {right}); "
+                "choose two models that see the same pixels."
+            )
 
 
 def preparation_of(model: Model) -> Preparation:
@@ -140,9 +178,14 @@ def preparation_of(model: Model) -> Preparation:
         if (model.folder / "preprocessor_config.json").is_file():
             return _from(where, _transformers, _read(model.folder / "preprocessor_config.json"), channels, edge)
         raw = _read(model.folder / "config.json")
+        if "architecture" in raw and not raw.get("pretrained_cfg") and "mean" not in raw:
+            raise NoPreparation(
+                f"{model.folder.name}/config.json does not say 'mean', 'std' and 'interpolation', which preparing images "
+                "needs; add them under 'pretrained_cfg', as timm does."
+            )
         if "architecture" in raw or "pretrained_cfg" in raw:
             return _from(f"{model.folder.name}/config.json", _timm, raw.get("pretrained_cfg") or raw, channels, edge)
-    raise BadInput(
+    raise NoPreparation(
         f"How {model.name} wants its images prepared is not known; put the preprocessor_config.json that belongs to it "
         "beside its weights."
     )

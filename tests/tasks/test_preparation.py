@@ -145,9 +145,27 @@ def test_two_models_see_the_same_pixels(tmp_path: Path) -> None:
     one = model("images", folder=folder_with(tmp_path / "a", "preprocessor_config.json", GIVEN), name="a")
     sharper = model("images", folder=folder_with(tmp_path / "b", "preprocessor_config.json", GIVEN | {"resample": 3}), name="b")
     darker = folder_with(tmp_path / "c", "preprocessor_config.json", GIVEN | {"image_mean": [0.4] * 3})
-    assert common_preparation([one, sharper]).resampling == "bilinear"
+    assert common_preparation([one, sharper])[0].resampling == "bilinear"
     with pytest.raises(Incompatible, match="a and c prepare images differently .mean"):
         common_preparation([one, model("images", folder=darker, name="c")])
     raw = folder_with(tmp_path / "d", "preprocessor_config.json", GIVEN | {"do_rescale": False})
     with pytest.raises(Incompatible, match="a and d prepare images differently .scale"):
         common_preparation([one, model("images", folder=raw, name="d")])
+
+
+def test_a_model_without_a_file_takes_the_others_and_a_note_says_so(tmp_path: Path) -> None:
+    one = model("images", folder=folder_with(tmp_path / "a", "preprocessor_config.json", GIVEN), name="a")
+    lacks = model("images", folder=folder_with(tmp_path / "b", "config.json", {"model_type": "vit"}), name="b")
+    timm = model("images", folder=folder_with(tmp_path / "c", "config.json", {"architecture": "vit_tiny"}), name="c")
+    for pair in ([one, lacks], [lacks, one], [timm, one]):
+        chosen, notes = common_preparation(pair)
+        assert chosen == preparation_of(one) and len(notes) == 1 and "prepared as a takes them" in notes[0]
+    assert common_preparation([one, one])[1] == ()
+    with pytest.raises(BadInput, match="How b wants its images prepared is not known"):
+        common_preparation([lacks, lacks])
+    broken = model("images", folder=folder_with(tmp_path / "d", "preprocessor_config.json", "{"), name="d")
+    with pytest.raises(BadInput, match="cannot be read"):  # a damaged file is no missing one
+        common_preparation([one, broken])
+    large = model("images", folder=folder_with(tmp_path / "e", "config.json", {"model_type": "vit"}), name="e", image=16)
+    with pytest.raises(Incompatible, match="other sizes .edge 8 and 16"):
+        common_preparation([one, large])
