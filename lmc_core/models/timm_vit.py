@@ -14,10 +14,11 @@ from typing import Any
 from torch import nn
 
 from lmc_core.errors import BadCheckpoint
+from lmc_core.models import hf
+from lmc_core.models.family import Config, positive_sizes
+from lmc_core.models.timm_body import SUPPORTED, Body, body_of
 
 PLAIN, DISTILLED = "vit_tiny_patch16_224", "deit_tiny_distilled_patch16_224"
-BEGINNINGS = ("vit_", "deit_", "deit3_", "eva_large_", "flexivit_")
-SUPPORTED = "the ViT, DeiT and DeiT III that are pre-norm with LayerNorm, a plain feed-forward layer and learned positions"
 
 DEFAULTS: dict[str, Any] = {  # of timm's `vit_tiny_patch16_224`
     "embed_dim": 192,
@@ -42,8 +43,93 @@ USUAL: dict[str, Any] = {
     "pre_norm": False,
     "final_norm": True,
     "pool_include_prefix": False,
+    "dynamic_img_size": False,
 }
-ACTIVATIONS = {"GELU": "gelu", "GELUTanh": "gelu_pytorch_tanh", "QuickGELU": "quick_gelu", "SiLU": "silu", "ReLU": "relu"}
+SIZES = ("embed_dim", "depth", "num_heads", "img_size", "patch_size", "in_chans")
+# settings that matter in training alone
+TRAINING = {
+    "drop_rate",
+    "pos_drop_rate",
+    "patch_drop_rate",
+    "proj_drop_rate",
+    "attn_drop_rate",
+    "drop_path_rate",
+    "weight_init",
+    "fix_init",
+    "head_init_scale",
+    "rope_shift_coords",
+    "rope_jitter_coords",
+    "rope_rescale_coords",
+}
+
+
+@functools.lru_cache(maxsize=256)
+def source(architecture: str) -> str:
+    """The module of timm that an architecture is written in, "eva" for example; "" where there is none."""
+    if architecture in (PLAIN, DISTILLED):
+        return "vision_transformer"
+    import timm
+
+    name = architecture.partition(".")[0]
+    return timm.models.model_entrypoint(name).__module__.rpartition(".")[2] if timm.is_model(name) else ""
+
+
+def given_arguments(raw: Config, known: set[str]) -> dict[str, Any]:
+    """Arguments that a file gives: under `model_args`, and what timm takes from the rest; those of training are left out.
+
+    Args:
+        raw: the content of the file.
+        known: names that are supported.
+
+    Raises:
+        BadCheckpoint: for one that is not.
+    """
+    given = raw.get("model_args") or {}
+    if not isinstance(given, dict):
+        raise BadCheckpoint(f"The configuration should give 'model_args' as an object; it gives {given!r}.")
+    for key in given:
+        if key not in known and key not in TRAINING and key != "num_classes":
+            raise BadCheckpoint(f"Vision Transformers with {key!r} under 'model_args' are not supported.")
+    pretrained = raw.get("pretrained_cfg")
+    pretrained = pretrained if isinstance(pretrained, dict) else {}
+    found = {key: value for key, value in given.items() if key in known}
+    pooling = raw.get("global_pool", pretrained.get("global_pool"))
+    if pooling is not None:
+        found.setdefault("global_pool", pooling)
+    size = pretrained.get("input_size")
+    if isinstance(size, list | tuple) and len(size) == 3:
+        found.setdefault("in_chans", size[0])
+        if pretrained.get("fixed_input_size") and not found.get("dynamic_img_size"):
+            found.setdefault("img_size", size[1] if size[1] == size[2] else list(size[1:]))
+    for key in ("img_size", "patch_size"):
+        value = found.get(key)
+        if isinstance(value, list) and len(value) == 2 and value[0] == value[1]:
+            found[key] = value[0]
+    positive_sizes(found, *[key for key in SIZES if key in found])
+    return found
+
+
+def classes_of(raw: Config) -> int:
+    """Number of classes, 0 for a model without a head: what `model_args` says comes first, as in timm.
+
+    Raises:
+        BadCheckpoint: if it is no number of classes.
+    """
+    args = raw.get("model_args")
+    value = raw.get("num_classes", 1000)
+    if isinstance(args, dict) and args.get("num_classes") is not None:
+        value = args["num_classes"]
+    if value == 0 and not isinstance(value, bool):
+        return 0
+    positive_sizes({"num_classes": value}, "num_classes")
+    return int(value)
+
+
+def ratio_is_plausible(args: Mapping[str, Any]) -> None:
+    """Raise `BadCheckpoint` unless the share of units to width is a positive number."""
+    value = args["mlp_ratio"]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1024:
+        raise BadCheckpoint(f"The configuration should give 'mlp_ratio' as a positive number; it gives {value!r}.")
 
 
 def arguments(architecture: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -60,124 +146,116 @@ def arguments(architecture: str, given: Mapping[str, Any]) -> tuple[str, dict[st
         BadCheckpoint: if timm has no such architecture, or it is built otherwise.
     """
     module = probe(architecture, json.dumps(dict(given), sort_keys=True))
-    found = _arguments(module, given)
+    body = body_of(module, architecture, 1, 1)
+    found = _arguments(module, body, given)
     name = DISTILLED if hasattr(module, "dist_token") else PLAIN
     small = {**found, "depth": 1}
-    if name == architecture or _text(probe(name, json.dumps(small))) == _text(probe(architecture, json.dumps(small))):
+    if name == architecture or text_of(probe(name, json.dumps(small))) == text_of(probe(architecture, json.dumps(small))):
         return name, found
     return architecture, found
 
 
-def activation(architecture: str) -> str:
-    """The activation of an architecture, by transformers' name."""
-    if architecture in (PLAIN, DISTILLED):
-        return "gelu"
-    return ACTIVATIONS[type(probe(architecture, json.dumps({"depth": 1})).blocks[0].mlp.act).__name__]  # type: ignore[index]
-
-
 @functools.lru_cache(maxsize=64)
 def probe(architecture: str, given: str) -> nn.Module:
-    """Module of timm on the meta device, of one block where the depth is given.
+    """Module of timm on the meta device, of one block if it can be built with one.
 
     Args:
         architecture: timm's name, without a tag.
         given: further arguments, as JSON.
+
+    Raises:
+        BadCheckpoint: if timm has no such architecture, or cannot build it with these arguments.
     """
+    import timm
+
+    if not timm.is_model(architecture):
+        raise BadCheckpoint(f"timm has no architecture {architecture!r}; supported are {SUPPORTED}.")
+    settings = json.loads(given)
+    try:
+        return _built(architecture, settings | ({"depth": 1} if "depth" in settings else {}))
+    except BadCheckpoint:
+        if "depth" in settings:  # where layers differ, each has its setting
+            return _built(architecture, settings)
+        raise
+
+
+def _built(architecture: str, settings: dict[str, Any]) -> nn.Module:
     import timm
     import torch
 
-    settings = json.loads(given)
-    if "depth" in settings:
-        settings["depth"] = 1
-    if not timm.is_model(architecture):
-        raise BadCheckpoint(f"timm has no architecture {architecture!r}; supported are {SUPPORTED}.")
     try:
         with torch.device("meta"):
-            module = timm.create_model(architecture, **{"num_classes": 1, **settings})
-    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+            return timm.create_model(architecture, **{"num_classes": 1, **settings})
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:100]
         raise BadCheckpoint(
             f"timm cannot build {architecture!r} with the arguments of the configuration ({reason})."
         ) from error
-    _require_plain(architecture, module)
-    return module
 
 
-def _require_plain(architecture: str, module: Any) -> None:
-    """Raise `BadCheckpoint` unless the module has the parts that the layout describes, naming the first that it lacks."""
-    if type(module).__name__ not in ("VisionTransformer", "VisionTransformerDistilled"):
-        raise BadCheckpoint(f"timm's {architecture!r} is of the class {type(module).__name__}; supported are {SUPPORTED}.")
-    block = module.blocks[0]
-    wanted = [(block, "Block")]
-    if type(block).__name__ == "Block":
-        wanted += [
-            (block.norm1, "LayerNorm"),
-            (block.attn, "Attention"),
-            (block.mlp, "Mlp"),
-            (module.patch_embed, "PatchEmbed"),
-        ]
-    for part, name in wanted:
-        if type(part).__name__ != name:
-            raise BadCheckpoint(f"timm's {architecture!r} has {type(part).__name__} for {name}; supported are {SUPPORTED}.")
-    for part, what in (
-        (block.attn.norm, "a norm on what attention writes"),
-        (block.mlp.norm, "a norm inside its feed-forward layer"),
-        (module.patch_embed.norm, "a norm on its patches"),
-        (module.attn_pool or nn.Identity(), "attention for pooling"),
-    ):
-        if not isinstance(part, nn.Identity):
-            raise BadCheckpoint(f"timm's {architecture!r} has {what}; supported are {SUPPORTED}.")
-    for missing, what in (
-        (module.pos_embed is None, "no learned positions"),
-        (module.dynamic_img_size, "images of varying size"),
-        (block.attn.gate is not None, "gated attention"),
-        (type(block.mlp.act).__name__ not in ACTIVATIONS, f"the activation {type(block.mlp.act).__name__}"),
-    ):
-        if missing:
-            raise BadCheckpoint(f"timm's {architecture!r} has {what}; supported are {SUPPORTED}.")
-
-
-def _arguments(module: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Every argument, from the module; those of `DEFAULTS` always, the others where they are not as usual."""
-    block, patches = module.blocks[0], module.patch_embed
-    width, hidden = module.embed_dim, block.mlp.fc1.out_features
-    ratio = hidden / width if int(width * (hidden / width)) == hidden else (hidden + 0.5) / width
-    moved = not isinstance(module.fc_norm, nn.Identity)  # the last norm stands behind the pooling
-    final = moved or not isinstance(module.norm, nn.Identity)
+def _arguments(module: Any, body: Body, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Every argument of a `VisionTransformer`; those of `DEFAULTS` always, the others where they are not as usual."""
+    patches, attends = module.patch_embed, body.attends
+    moved = body.last == "fc_norm"  # the last norm stands behind the pooling
     pooled = module.global_pool in ("avg", "avgmax", "max")
-    scales = block.ls1 if hasattr(block.ls1, "gamma") else None
+    scales = next((part for part in module.modules() if type(part).__name__ == "LayerScale"), None)
     found = {
-        "embed_dim": width,
+        "embed_dim": body.width,
         "depth": given.get("depth", len(module.blocks)),
-        "num_heads": block.attn.num_heads,
-        "mlp_ratio": int(ratio) if ratio == int(ratio) else ratio,
-        "img_size": _edge(patches.img_size, "images"),
-        "patch_size": _edge(patches.patch_size, "patches"),
+        "num_heads": attends.heads,
+        "mlp_ratio": ratio(body.width, body.feeds.units * (2 if body.feeds.gate else 1)),
+        "img_size": edge(patches.img_size, "images"),
+        "patch_size": edge(patches.patch_size, "patches"),
         "in_chans": module.in_chans,
         "class_token": module.cls_token is not None,
         "reg_tokens": module.num_reg_tokens,
-        "init_values": scales.init_values if scales is not None else None,
-        "qkv_bias": block.attn.qkv.bias is not None,
+        "init_values": getattr(scales, "init_values", None),
+        "qkv_bias": attends.value_bias,
         "global_pool": module.global_pool,
-        "fc_norm": None if not final or moved == pooled else moved,
+        "fc_norm": None if body.last is None or moved == pooled else moved,
     }
     further = {
-        "qk_norm": not isinstance(block.attn.q_norm, nn.Identity),
-        "proj_bias": block.attn.proj.bias is not None,
+        "qk_norm": attends.normed is not None,
+        "proj_bias": attends.output_bias,
         "no_embed_class": module.no_embed_class,
-        "pre_norm": not isinstance(module.norm_pre, nn.Identity),
-        "final_norm": final,
+        "pre_norm": body.pre_norm,
+        "final_norm": body.last is not None,
         "pool_include_prefix": module.pool_include_prefix,
+        "dynamic_img_size": module.dynamic_img_size,
     }
     return found | {key: value for key, value in further.items() if value != USUAL[key]}
 
 
-def _edge(sizes: tuple[int, int], what: str) -> int:
+def ratio(width: int, hidden: int) -> int | float:
+    """The share of units to width from which timm makes that number of units."""
+    share = hidden / width if int(width * (hidden / width)) == hidden else (hidden + 0.5) / width
+    return int(share) if share == int(share) else share
+
+
+def edge(sizes: tuple[int, int], what: str) -> int:
+    """The edge of a square.
+
+    Raises:
+        BadCheckpoint: if it is none.
+    """
     if sizes[0] != sizes[1]:
-        raise BadCheckpoint(f"Only square {what} are supported; the configuration gives {list(sizes)}.")
+        raise BadCheckpoint(f"Only square {what} are supported; the configuration gives img_size as {list(sizes)}.")
     return int(sizes[0])
 
 
-def _text(module: nn.Module) -> str:
+def text_of(module: nn.Module) -> str:
     """What a module computes, in words: its parts with their settings, and the shapes of its parameters."""
     return f"{module!r} {[(name, tuple(tensor.shape)) for name, tensor in module.state_dict().items()]}"
+
+
+def without_counters(module: nn.Module) -> nn.Module:
+    """The same module, whose batch norms no longer count batches; only training reads that."""
+    for part in module.modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            part.num_batches_tracked = None
+    return module
+
+
+def switches(args: Mapping[str, Any], names: tuple[str, ...]) -> None:
+    """Raise `BadCheckpoint` unless each of the names that are given is true or false."""
+    hf.switches(args, *names)

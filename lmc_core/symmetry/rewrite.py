@@ -56,10 +56,10 @@ class Product:
 
 @dataclass(frozen=True)
 class LayerScale:
-    """A vector that scales what a layer writes, and the layer's weight and bias (None without one)."""
+    """A vector that scales what a layer writes, and the layer's weights and biases (None without one)."""
 
     scale: str
-    writers: tuple[str, str | None]
+    writers: tuple[str | None, ...]
     space: str = "residual"
 
 

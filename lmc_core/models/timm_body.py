@@ -1,0 +1,372 @@
+"""What a Vision Transformer of timm is made of, read from its module on the meta device: sizes, and which parts stand where.
+
+Every part that the layout can describe is recognised by its class. Anything else is refused by what it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import nn
+
+from lmc_core.errors import BadCheckpoint
+from lmc_core.symmetry.spaces import Pairs
+
+ACTIVATIONS = {
+    "GELU": "gelu",
+    "GELUTanh": "gelu_pytorch_tanh",
+    "QuickGELU": "quick_gelu",
+    "SiLU": "silu",
+    "ReLU": "relu",
+}
+SUPPORTED = (
+    "ViT, DeiT, DeiT III, CLIP's, SigLIP's, DINO's, EVA, BEiT and their kin with a norm before each layer, whose attention and "
+    "feed-forward layers are plain, gated or in parallel"
+)
+CLASSES = {
+    "VisionTransformer": "vit",
+    "VisionTransformerDistilled": "vit",
+    "Eva": "eva",
+    "VisionTransformerRelPos": "vit_relpos",
+    "Beit": "beit",
+}
+# class of timm's -> why none of its layouts is here, as a clause
+REASONS = {
+    "SwinTransformer": "its stages have streams of different widths, joined by norms over several patches at once",
+    "SwinTransformerV2": "norms stand behind its layers, and its stages have streams of different widths",
+    "VisionTransformerSAM": "it attends in windows and adds positions that are multiplied with its queries",
+    "MlpMixer": "it mixes patches by matrices over positions, and has no attention",
+    "ConvNeXt": "it is a network of convolutions, whose channels no attention reads",
+    "ResNet": "it is a network of convolutions, whose channels no attention reads",
+    "Cait": "scores of its heads are mixed before and after the softmax, so that no head can be moved by itself",
+    "NaFlexVit": "it takes patches of images of any shape, where images of one size are expected here",
+}
+BLOCKS = {
+    "ResPostBlock": "norms behind its layers, whose gains act inside the stream",
+    "ResPostRelPosBlock": "norms behind its layers, whose gains act inside the stream",
+    "EvaBlockPostNorm": "norms behind its layers, whose gains act inside the stream",
+    "DiffParallelScalingBlock": "differential attention, in which two softmaxes of a head are subtracted",
+}
+ATTENTIONS = {"DiffAttention": "differential attention, in which two softmaxes of a head are subtracted"}
+RELATIVE = ("RelPosMlp", "RelPosBias", "RelativePositionBias")
+
+
+@dataclass(frozen=True)
+class Attends:
+    """One attention layer: who has which bias, and what is between queries and keys."""
+
+    heads: int
+    groups: int
+    size: int
+    query_bias: bool = True
+    key_bias: bool = True
+    value_bias: bool = True
+    output_bias: bool = True
+    fused: bool = True
+    bias_apart: bool = False  # `q_bias` and `v_bias` beside a fused matrix
+    normed: Literal["layer", "rms"] | None = None
+
+
+@dataclass(frozen=True)
+class Feeds:
+    """One feed-forward layer."""
+
+    units: int
+    act: str = "gelu"
+    bias: bool = True
+    gate: Literal["first", "last", "apart"] | None = None  # where its rows stand
+    normed: bool = False  # a norm over its units
+
+
+@dataclass(frozen=True)
+class Relative:
+    """Numbers added to the scores of each head, by how far two patches are apart."""
+
+    name: str  # of the module, in the attention layer or in the whole network
+    shared: bool
+    rows: int = 0  # of a table
+    units: int = 0  # of a small network instead
+    capped: bool = False  # by a sigmoid
+    bias: bool = True  # of that network's outputs
+
+
+@dataclass(frozen=True)
+class Pools:
+    """Attention with one learned query, for pooling."""
+
+    heads: int
+    feeds: Feeds
+
+
+@dataclass(frozen=True)
+class Body:
+    """Everything that a layout is written from."""
+
+    width: int
+    depth: int
+    classes: int
+    attends: Attends
+    feeds: Feeds
+    channels: int
+    patch: tuple[int, int]
+    patches: int
+    tokens: tuple[tuple[str, str, int], ...]  # blocks, names, how many
+    pool: str
+    positions: bool = True
+    apart: bool = False  # tokens have no positions
+    pre_norm: bool = False
+    rms: bool = False
+    last: str | None = "norm"
+    scales: tuple[str | None, str | None] = (None, None)  # names of LayerScales, in a block
+    pairs: Pairs | None = None
+    mixed: bool = False  # learned frequencies
+    relative: Relative | None = None
+    pooling: Pools | None = None
+    parallel: Literal["fused", "apart"] | None = None  # outputs of attention and units in parallel
+    several: int = 1  # attention layers, then feed-forward layers, side by side
+    features: int = 0  # what patches are made of behind convolutions; 0 for pixels
+    stem: tuple[tuple[str, tuple[int, ...]], ...] = ()
+
+    @property
+    def distilled(self) -> bool:
+        """Whether a second head reads a second token."""
+        return any(name == "dist_token" for _, name, _ in self.tokens)
+
+    @property
+    def shown(self) -> Literal["", "normed", "raw"]:
+        """Whether the outputs are the stream itself, behind its last norm or as it is."""
+        if self.classes or self.pooling:
+            return ""
+        return "normed" if self.last else "raw"
+
+
+def body_of(module: Any, architecture: str, depth: int, classes: int) -> Body:
+    """What the module is made of, whose first block stands for all.
+
+    Args:
+        module: of timm, on the meta device.
+        architecture: its name, for refusals.
+        depth: number of blocks of the whole.
+        classes: of its head; 0 without one.
+
+    Raises:
+        BadCheckpoint: naming the first part that no layout here describes.
+    """
+    reader = _Reader(architecture)
+    reader.whole(module)
+    patches = module.patch_embed
+    if type(patches).__name__ not in ("PatchEmbed", "HybridEmbed"):
+        reader.refuse(f"{type(patches).__name__} for patches")
+    if not reader.absent(getattr(patches, "norm", None)):
+        reader.refuse("a norm on its patches")
+    if not isinstance(patches.proj, nn.Conv2d):
+        reader.refuse("patches that are not projected")
+    stem: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    if type(patches).__name__ == "HybridEmbed":
+        stem = tuple(
+            (f"patch_embed.backbone.{name}", tuple(tensor.shape))
+            for name, tensor in patches.backbone.state_dict().items()
+            if tensor.is_floating_point()
+        )
+    tokens = [
+        (block, name, getattr(module, name).shape[1])
+        for block, name in (("class.token", "cls_token"), ("distillation.token", "dist_token"), ("register.tokens", "reg_token"))
+        if getattr(module, name, None) is not None
+    ]
+    found = reader.block(module.blocks[0], module)
+    rope = getattr(module, "rope", None)
+    attends: Attends = found["attends"]
+    if rope is not None and attends.normed == "layer":
+        reader.refuse("LayerNorms on queries and keys that are turned by their positions")
+    if rope is not None and type(rope).__name__ not in ("RotaryEmbeddingCat", "RotaryEmbeddingDinoV3", "RotaryEmbeddingMixed"):
+        reader.refuse(f"rotary positions of the kind {type(rope).__name__}")
+    if rope is None and attends.normed == "rms":
+        reader.refuse("RMSNorms on queries and keys without rotary positions")
+    half = bool(getattr(getattr(module.blocks[0], "attn", None), "rotate_half", False))
+    relative = found.pop("relative", None)
+    return Body(
+        width=module.embed_dim,
+        depth=depth,
+        classes=classes,
+        channels=patches.proj.in_channels if not stem else 0,
+        features=patches.proj.in_channels if stem else 0,
+        patch=tuple(patches.proj.kernel_size),  # type: ignore[arg-type]  (two numbers)
+        patches=patches.num_patches,
+        tokens=tuple(tokens),
+        pool=module.global_pool,
+        positions=getattr(module, "pos_embed", None) is not None,
+        apart=bool(getattr(module, "no_embed_class", False)),
+        pre_norm=not reader.absent(getattr(module, "norm_pre", None)),
+        rms=reader.rms(found.pop("norm")),
+        last=reader.last(module),
+        pairs=None if rope is None else Pairs(attends.size, not half),
+        mixed=type(rope).__name__ == "RotaryEmbeddingMixed",
+        relative=relative or reader.relative(module),
+        pooling=reader.pooling(module),
+        stem=stem,
+        **found,
+    )
+
+
+class _Reader:
+    """Reads parts of a module, and refuses the others by what they are."""
+
+    def __init__(self, architecture: str):
+        self.architecture = architecture
+
+    def refuse(self, what: str) -> None:
+        raise BadCheckpoint(f"timm's {self.architecture!r} has {what}, which is not supported; supported are {SUPPORTED}.")
+
+    def absent(self, part: Any) -> bool:
+        return part is None or isinstance(part, nn.Identity)
+
+    def whole(self, module: Any) -> None:
+        """The class of the network, and what no layout can say."""
+        kind = type(module).__name__
+        if kind not in CLASSES:
+            because = f", which is not supported because {REASONS[kind]}" if kind in REASONS else ", which has no layout here"
+            raise BadCheckpoint(f"timm's {self.architecture!r} is of the class {kind}{because}; supported are {SUPPORTED}.")
+        if module.global_pool not in ("token", "avg", "", "map"):
+            raise BadCheckpoint(
+                f"Pooling {module.global_pool!r} is not supported: only the class token ('token'), the mean ('avg'), attention "
+                "with a learned query ('map') and none ('') commute with a rotation of the stream."
+            )
+
+    def last(self, module: Any) -> str | None:
+        """The name of the last norm."""
+        found = [name for name in ("norm", "fc_norm") if not self.absent(getattr(module, name, None))]
+        if len(found) > 1:
+            self.refuse("two norms before its outputs")
+        return found[0] if found else None
+
+    def rms(self, norm: Any) -> bool:
+        """Whether a norm is an RMSNorm; otherwise it is a LayerNorm."""
+        kind = type(norm).__name__
+        if kind not in ("LayerNorm", "LayerNormFp32", "RmsNorm", "RmsNormFp32") or norm.weight is None:
+            self.refuse(f"{kind} for LayerNorm")
+        return kind.startswith("Rms")
+
+    def block(self, block: Any, module: Any) -> dict[str, Any]:
+        """What a block says of the body."""
+        kind = type(block).__name__
+        if kind == "ParallelScalingBlock":
+            return self._parallel(block)
+        if kind == "ParallelThingsBlock":
+            attn, ffn = block.attns[0], block.ffns[0]
+            scale = None if self.absent(attn.ls) else "ls.gamma"
+            found = {"attends": self.attends(attn.attn), "feeds": self.feeds(ffn.mlp), "norm": attn.norm}
+            return found | {"scales": (scale, scale), "several": len(block.attns)}
+        if kind not in ("Block", "EvaBlock", "RelPosBlock"):
+            self.refuse(BLOCKS.get(kind, f"blocks of the kind {kind}"))
+        scales = tuple(
+            f"ls{i}.gamma"
+            if hasattr(getattr(block, f"ls{i}", None), "gamma")
+            else f"gamma_{i}"
+            if getattr(block, f"gamma_{i}", None) is not None
+            else None
+            for i in (1, 2)
+        )
+        found = {"attends": self.attends(block.attn), "feeds": self.feeds(block.mlp), "norm": block.norm1, "scales": scales}
+        table = getattr(block.attn, "relative_position_bias_table", None)
+        if table is not None:
+            found["relative"] = Relative("relative_position_bias_table", False, rows=table.shape[0])
+        elif getattr(block.attn, "rel_pos", None) is not None:
+            found["relative"] = self._relative(block.attn.rel_pos, "rel_pos", False)
+        return found
+
+    def _parallel(self, block: Any) -> dict[str, Any]:
+        bias, out = block.in_proj.bias is not None, (block.out_proj or block.attn_out_proj).bias is not None
+        if not self.absent(block.q_norm):
+            self.refuse("norms on queries and keys in parallel layers")
+        if not out:
+            self.refuse("parallel layers without biases")
+        units = block.in_split[0]
+        if units % block.head_dim:
+            self.refuse(f"{units} units beside heads of {block.head_dim} in one matrix, which should divide them")
+        attends = Attends(block.num_heads, block.num_heads, block.head_dim, bias, bias, bias)
+        scale = None if self.absent(block.ls) else "ls.gamma"
+        return {
+            "attends": attends,
+            "feeds": Feeds(units, self._act(block.mlp_act)),
+            "norm": block.in_norm,
+            "scales": (scale, None),
+            "parallel": "fused" if block.out_proj is not None else "apart",
+        }
+
+    def attends(self, attn: Any) -> Attends:
+        """An attention layer."""
+        kind = type(attn).__name__
+        if kind not in ("Attention", "EvaAttention", "AttentionRope", "RelPosAttention"):
+            self.refuse(ATTENTIONS.get(kind, f"attention of the kind {kind}"))
+        if not self.absent(getattr(attn, "norm", None)):
+            self.refuse("a norm on what all heads write together")
+        if getattr(attn, "gate", None) is not None:
+            self.refuse("gated attention")
+        heads = attn.num_heads
+        qkv, normed = getattr(attn, "qkv", None), getattr(attn, "q_norm", None)
+        first = (qkv if qkv is not None else attn.q_proj).weight
+        size = int(getattr(attn, "head_dim", first.shape[0] // (3 * heads)))
+        norm: Literal["layer", "rms"] | None = None
+        if not self.absent(normed):
+            norm = "rms" if self.rms(normed) else "layer"
+        if qkv is None:
+            biases = [getattr(attn, f"{part}_proj").bias is not None for part in "qkv"]
+        elif getattr(attn, "q_bias", None) is not None:
+            biases = [True, False, True]
+        else:
+            biases = [qkv.bias is not None] * 3
+        apart = qkv is not None and qkv.bias is None and biases[0]
+        groups = int(getattr(attn, "num_kv_heads", heads))
+        return Attends(heads, groups, size, *biases, attn.proj.bias is not None, qkv is not None, apart, norm)
+
+    def _act(self, part: Any) -> str:
+        kind = type(part).__name__
+        if kind not in ACTIVATIONS:
+            self.refuse(f"the activation {kind}")
+        return ACTIVATIONS[kind]
+
+    def feeds(self, mlp: Any) -> Feeds:
+        """A feed-forward layer."""
+        kind = type(mlp).__name__
+        if kind not in ("Mlp", "GluMlp", "SwiGLU"):
+            self.refuse(f"feed-forward layers of the kind {kind}")
+        bias, normed = mlp.fc2.bias is not None, not self.absent(mlp.norm)
+        if normed and self.rms(mlp.norm):
+            self.refuse("an RMSNorm over its units")
+        gate: Literal["first", "last", "apart"] | None = None
+        if kind == "SwiGLU":
+            gate = "apart"
+        elif kind == "GluMlp":
+            gate = "last" if mlp.gate_last else "first"
+        return Feeds(mlp.fc2.in_features, self._act(mlp.act), bias, gate, normed)
+
+    def relative(self, module: Any) -> Relative | None:
+        """Positions that all layers share."""
+        for name in ("shared_rel_pos", "rel_pos_bias"):
+            if getattr(module, name, None) is not None:
+                return self._relative(getattr(module, name), name, True)
+        return None
+
+    def _relative(self, part: Any, name: str, shared: bool) -> Relative:
+        kind = type(part).__name__
+        if kind not in RELATIVE:
+            self.refuse(f"relative positions of the kind {kind}")
+        if kind == "RelPosMlp":
+            outputs = part.mlp.fc2
+            return Relative(name, shared, 0, outputs.in_features, part.mode == "swin", outputs.bias is not None)
+        return Relative(f"{name}.relative_position_bias_table", shared, part.relative_position_bias_table.shape[0])
+
+    def pooling(self, module: Any) -> Pools | None:
+        """Attention for pooling, which reads behind the last norm."""
+        part = getattr(module, "attn_pool", None)
+        if part is None:
+            return None
+        if type(part).__name__ != "AttentionPoolLatent":
+            self.refuse(f"pooling of the kind {type(part).__name__}")
+        plain = part.latent_len == 1 and part.pos_embed is None and part.mlp is not None and part.q.bias is not None
+        if not plain or not self.absent(part.q_norm) or self.rms(part.norm):
+            self.refuse("attention for pooling with settings of its own")
+        if self.last(module) != "norm":
+            self.refuse("attention for pooling without a norm before it")
+        return Pools(part.num_heads, self.feeds(part.mlp))

@@ -1,0 +1,143 @@
+"""The layout of a Vision Transformer of timm, from what it is made of: stream, embeddings, blocks, pooling, head.
+
+A diagonal map between two LayerNorms (a norm before the first block, or the gains of queries times those of keys) acts on
+vectors without mean. Of its n numbers rotations on both sides keep only n - 1, so that a curve of other gains, with rotations
+that belong to them, computes the same. It is counted and not used.
+
+A stem of convolutions before the patches stays as it is, and its own symmetries are not counted.
+"""
+
+from __future__ import annotations
+
+from lmc_core.models.parts import attention, attention_products, layer_norm_stream, rms_norm_stream
+from lmc_core.models.structure import Structure
+from lmc_core.models.timm_blocks import MEANS, UNSEEN, feed, relative, write_block
+from lmc_core.models.timm_body import Body, Pools
+from lmc_core.symmetry.rewrite import Product
+from lmc_core.symmetry.spaces import LINEAR, NONE, PERMUTATIONS, ROTATIONS
+
+SUMS = "sums of constants"
+SHOWN = "the outputs are the stream itself"
+
+
+def write(family: str, b: Body) -> Structure:
+    """The spaces and blocks of a Vision Transformer.
+
+    Args:
+        family: its name.
+        b: what it is made of.
+    """
+    s = Structure(family)
+    _stream(s, b)
+    _embeddings(s, b)
+    if b.relative and b.relative.shared:
+        reason = "each head has a softmax of its own, and all layers share what relative positions add to its scores"
+        s.space("heads", "heads", b.attends.heads, PERMUTATIONS, reason)
+        relative(s, b.relative, b.attends.heads, "heads", "all", "", "all", bool(b.tokens))
+    for i in range(b.depth):
+        write_block(s, b, i)
+    _outputs(s, b)
+    return s
+
+
+def _stream(s: Structure, b: Body) -> None:
+    if b.shown:
+        s.space("residual", "residual", b.width, NONE, SHOWN)
+        if b.shown == "normed":
+            s.add("scales", "residual stream")
+            if not b.rms and not b.pre_norm:
+                s.add("centred", "residual")
+    elif b.pre_norm:
+        reason = "gains and offsets of the norm before the first block act on its coordinates one by one"
+        s.space("residual", "residual", b.width, PERMUTATIONS, reason)
+        s.add("scales", "residual stream")
+        s.add("further", ("gains against a rotation", 1))  # see the docstring
+    elif b.rms:
+        rms_norm_stream(s, b.width)
+    else:
+        layer_norm_stream(s, b.width)
+
+
+def _embeddings(s: Structure, b: Body) -> None:
+    """Tokens, positions, patches, and a norm on them."""
+    width = b.width
+    for block, name, count in b.tokens:
+        s.parameter(block, name, "* +residual", (1, count, width))
+    prefix = sum(count for *_, count in b.tokens)
+    rows = (b.patches + (0 if b.apart else prefix)) if b.positions else 0
+    if b.positions:
+        s.parameter("position.table", "pos_embed", "* +residual", (1, rows, width))
+    for name, shape in b.stem:
+        s.parameter(f"stem.{name.removeprefix('patch_embed.backbone.')}", name, "*", shape)
+    channels = b.features or b.channels
+    s.parameter("patch.weight", "patch_embed.proj.weight", "+residual *", (width, channels, *b.patch))
+    if not b.pre_norm:
+        s.parameter("patch.bias", "patch_embed.proj.bias", "+residual", (width,))
+    constants = [block for block, _, count in b.tokens for _ in range(count)] if b.positions and not b.apart else []
+    if not b.pre_norm:
+        for name in (*constants, *(["patch.bias"] if b.positions else [])):
+            s.add("sums", (name, "position.table"))
+        _unseen_means(s, b, prefix)
+        return
+    # before the norm: means, one scale for each token that is the same in every image and one for the patches
+    columns = rows + prefix + channels * b.patch[0] * b.patch[1]
+    s.add("further", (MEANS, columns + (b.shown != "raw")), (SUMS, (width - 1) * len(constants)))
+    s.add("scales", *["embeddings of a token"] * prefix, "embeddings of patches")
+    s.norm("norm.pre", "norm_pre", None)
+
+
+def _unseen_means(s: Structure, b: Body, prefix: int) -> None:
+    """Means of embeddings that reach no output, where the outputs are the stream of some tokens and no norm is before them."""
+    if b.shown == "raw" and b.pool == "token":
+        pixels = (b.features or b.channels) * b.patch[0] * b.patch[1]
+        s.add("further", (MEANS, pixels + (b.patches if b.positions else 1) + prefix - 1))
+    elif b.shown == "raw" and b.pool == "avg":
+        s.add("further", (MEANS, prefix))
+
+
+def _outputs(s: Structure, b: Body) -> None:
+    """The head and the last norm, or attention for pooling in between."""
+    heads: list[tuple[str, str | None]] = []
+    reads = "residual"
+    if b.pooling:
+        heads, reads = _pooling(s, b, b.pooling), "pooled"
+    if b.classes:
+        readers = [s.linear("head", "head", "*", f"-{reads}", rows=b.classes, ignores_mean_over=0)]
+        if b.distilled:
+            readers.append(s.linear("distillation.head", "head_dist", "*", f"-{reads}", rows=b.classes, ignores_mean_over=0))
+            s.add("further", (SUMS, b.classes))  # the outputs are the mean of both heads
+        heads = heads or readers
+    if b.last:
+        s.norm("norm", b.last, None if b.shown else heads, offset=not b.rms, centred=not b.rms)
+
+
+def _pooling(s: Structure, b: Body, p: Pools) -> list[tuple[str, str | None]]:
+    """Attention with one learned query (Lee et al. 2019, arXiv 1810.00825), then a feed-forward layer; returns its readers.
+
+    Of latent and queries one vector q for each head is seen, and of q and its keys only their product: that takes more away
+    than the planes, and is counted. What it writes is a stream of its own, which the head reads without a norm.
+    """
+    width, heads = b.width, p.heads
+    size, at = width // heads, "attn_pool"
+    if b.classes:
+        reason = "LayerNorm divides by the length of what was pooled, which rotations that keep the all-ones vector leave alone"
+        s.space("pooled", "pooled", width, ROTATIONS, reason, fixes_ones=True)
+        # the head sees means, the norm does not: x -> s C x + 1 (u^T x), and constants that biases behind take
+        s.add("scales", "pooled stream")
+        s.add("further", (MEANS, width), (SUMS, width + 1))
+    else:
+        s.space("pooled", "pooled", width, NONE, "it is the output itself, with what the last layer adds")
+        s.add("further", (SUMS, 1))
+    a = attention(s, "pool", heads, size)
+    s.space("latent.pool", "latent", width, LINEAR, "only the query that is made from it is seen")
+    s.parameter("pool.latent", f"{at}.latent", "* +latent.pool", (1, 1, width))
+    s.linear("pool.query", f"{at}.q", a.query, "-latent.pool")
+    rows = [("pool.key", a.key), ("pool.value", a.value)]
+    s.fused(f"{at}.kv.weight", (2 * width, width), [(f"{on}.weight", f"{j}/2 {w} -residual") for j, (on, w) in enumerate(rows)])
+    s.fused(f"{at}.kv.bias", (2 * width,), [(f"{on}.bias", f"{j}/2 {w}") for j, (on, w) in enumerate(rows)])
+    s.linear("pool.output", f"{at}.proj", "+pooled", a.output)
+    s.add("products", Product("latent.pool", ("pool.latent",), ("pool.query.weight",)))
+    attention_products(s, a, "pool", True, True, True, True)
+    s.add("further", (UNSEEN, width * width + 2 * width - heads * width - width * size - (width - heads)))
+    feed(s, b, p.feeds, "pool", "pool", f"{at}.mlp", f"{at}.norm", "pooled", "pool.norm")
+    return [("pool.key.weight", "pool.key.bias"), ("pool.value.weight", "pool.value.bias")]
