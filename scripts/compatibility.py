@@ -12,8 +12,10 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,8 @@ from torch import Tensor, nn
 from lmc_core.errors import LmcError
 from lmc_core.matching.pair import canonical, in_float32
 from lmc_core.models.families import FAMILIES
-from lmc_core.models.family import Config, Family
-from lmc_core.models.load import load_folder
+from lmc_core.models.family import Family
+from lmc_core.models.load import NOT_SUPPORTED, load_folder
 from lmc_core.models.model import Model
 from lmc_core.models.probe import random_inputs
 from lmc_core.symmetry.alignment import Alignment
@@ -34,7 +36,49 @@ from lmc_core.symmetry.spaces import choose_classes
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "compatibility.md"
 LIMIT = 2e-5  # relative, in float32
 LABELS = {"num_labels": 3, "pad_token_id": 0}
+BEGINNINGS = ("vit_", "deit", "eva_large", "flexivit")  # of timm's names
 PACKAGES = ("torch", "transformers", "timm", "safetensors")
+
+# Classes of transformers that people's checkpoints most often are of, by what they are for: the list that is counted.
+ASKED: dict[str, tuple[str, ...]] = {
+    "encoders": (
+        *("BertModel", "BertForMaskedLM", "BertForPreTraining", "BertForSequenceClassification"),
+        *("BertForTokenClassification", "BertForQuestionAnswering", "RobertaModel", "RobertaForMaskedLM"),
+        *("RobertaForSequenceClassification", "XLMRobertaModel", "XLMRobertaForMaskedLM"),
+        *("XLMRobertaForSequenceClassification", "CamembertForMaskedLM", "DistilBertModel"),
+        *("DistilBertForMaskedLM", "DistilBertForSequenceClassification", "ElectraForPreTraining"),
+        *("ElectraForMaskedLM", "ElectraForSequenceClassification", "AlbertForMaskedLM"),
+        *("AlbertForSequenceClassification", "ModernBertForMaskedLM"),
+        *("ModernBertForSequenceClassification", "MPNetModel", "DebertaV2Model"),
+        "DebertaV2ForSequenceClassification",
+    ),
+    "decoders": (
+        *("GPT2Model", "GPT2LMHeadModel", "GPT2ForSequenceClassification", "GPTNeoForCausalLM"),
+        *("GPTNeoXForCausalLM", "GPTJForCausalLM", "GPTBigCodeForCausalLM", "OPTModel", "OPTForCausalLM"),
+        *("BloomForCausalLM", "FalconForCausalLM", "MptForCausalLM", "LlamaModel", "LlamaForCausalLM"),
+        *("LlamaForSequenceClassification", "LlamaForTokenClassification", "MistralForCausalLM"),
+        *("MistralForSequenceClassification", "Qwen2Model", "Qwen2ForCausalLM"),
+        *("Qwen2ForSequenceClassification", "Qwen3ForCausalLM", "GemmaForCausalLM", "Gemma2ForCausalLM"),
+        *("Gemma3ForCausalLM", "PhiForCausalLM", "Phi3ForCausalLM", "OlmoForCausalLM", "Olmo2ForCausalLM"),
+        *("Olmo3ForCausalLM", "SmolLM3ForCausalLM", "GraniteForCausalLM", "Starcoder2ForCausalLM"),
+        *("StableLmForCausalLM", "CohereForCausalLM", "NemotronForCausalLM", "Glm4ForCausalLM"),
+        *("Exaone4ForCausalLM", "MambaForCausalLM"),
+    ),
+    "mixtures of experts": (
+        *("MixtralForCausalLM", "Qwen2MoeForCausalLM", "Qwen3MoeForCausalLM", "OlmoeForCausalLM"),
+        *("DeepseekV2ForCausalLM", "DeepseekV3ForCausalLM", "GptOssForCausalLM"),
+    ),
+    "encoders with decoders": (
+        *("T5ForConditionalGeneration", "T5EncoderModel", "MT5ForConditionalGeneration"),
+        *("BartForConditionalGeneration", "WhisperForConditionalGeneration"),
+    ),
+    "images": (
+        *("ViTModel", "ViTForImageClassification", "DeiTForImageClassification", "Dinov2Model"),
+        *("Dinov2ForImageClassification", "DINOv3ViTModel", "BeitForImageClassification"),
+        *("ViTMAEForPreTraining", "CLIPModel", "CLIPTextModel", "CLIPVisionModel", "SiglipModel"),
+        "SwinForImageClassification",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -153,20 +197,100 @@ def classes_of(family: Family) -> Iterator[str]:
     yield from (cls for cls in family.classes if hasattr(transformers, cls))
 
 
-def other_kinds(known: set[str]) -> list[str]:
-    """Kinds of models with text or image classes that the installed transformers has and no family here takes."""
-    from transformers.models.auto.modeling_auto import (
-        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
-        MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES,
-        MODEL_FOR_MASKED_LM_MAPPING_NAMES,
-    )
+def refusals(known: set[str], folder: Path) -> dict[str, str]:
+    """Kinds of models of transformers that no family here takes -> the sentence that a folder of that kind gets."""
+    from safetensors.torch import save_file
+    from transformers.models.auto import modeling_auto as auto
 
-    mappings: tuple[Config, ...] = (
-        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
-        MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES,
-        MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    tables = (
+        auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+        auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
+        auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES,
     )
-    return sorted({kind for names in mappings for kind in names} - known)
+    found = {}
+    for kind, cls in sorted({kind: cls for table in tables for kind, cls in table.items()}.items()):
+        if kind in known:
+            continue
+        place = folder / kind
+        place.mkdir()
+        classes = [cls] if isinstance(cls, str) else list(cls)
+        (place / "config.json").write_text(json.dumps({"model_type": kind, "architectures": classes}))
+        save_file({"embed.weight": torch.zeros(2, 2)}, place / "model.safetensors")
+        try:
+            load_folder(place)
+            found[kind] = "was read"  # which would be a fault
+        except LmcError as error:
+            found[kind] = str(error)
+    return found
+
+
+def timm_verdicts() -> tuple[list[str], dict[str, list[str]]]:
+    """Of timm's pretrained names of Vision Transformers: those that are supported, and reason -> those that are not."""
+    import timm
+    from timm.models import get_pretrained_cfg
+
+    taken, refused = [], defaultdict(list)
+    for name in timm.list_pretrained():
+        if not name.startswith(BEGINNINGS):
+            continue
+        pretrained = get_pretrained_cfg(name)
+        assert pretrained is not None
+        raw = {
+            "architecture": name.partition(".")[0],
+            "num_classes": pretrained.num_classes,
+            "pretrained_cfg": json.loads(json.dumps(pretrained.to_dict(), default=str)),
+        }
+        try:
+            family = next(family for family in FAMILIES.values() if family.recognises(raw))
+            family.layout(family.config(raw))
+            taken.append(name)
+        except (LmcError, StopIteration) as error:
+            refused[str(error).replace(repr(raw["architecture"]), "it") or "no family takes it"].append(name)
+    return taken, dict(refused)
+
+
+INTRODUCTION = """# Compatibility
+
+Written by `python scripts/compatibility.py`; every number was measured by it, with {versions}.
+
+Each class of transformers is built small with random parameters and saved by transformers itself. Then
+
+- **read**: largest relative difference between the outputs of the class and those of the model as read here;
+- **moved**: the same after the canonical rewrite and a random element of the largest admissible class of every space at once;
+- **reopened**: the same of what was written, opened by the class itself in a fresh process, with nothing missing or left over.
+
+All in float32; a class works where each is below 2e-5. What may be done to a model follows from its configuration:
+`lmc show MODEL` says it, and [families.md](families.md) has the symmetries of each family.
+"""
+
+
+def document(rows: list[Tried], refused: dict[str, str]) -> str:
+    """The whole page."""
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    good = {row.cls for row in rows if row.good}
+    asked = [(what, cls) for what, names in ASKED.items() for cls in names]
+    works = sum(cls in good for _, cls in asked)
+    parts = [INTRODUCTION.format(versions=versions)]
+    parts.append(f"\n## The {len(asked)} classes that are asked for most: {works} work\n")
+    for what, names in ASKED.items():
+        missing = [cls for cls in names if cls not in good]
+        words = f"not {', '.join(missing)}" if missing else "all"
+        parts.append(f"- {what}: {len(names) - len(missing)} of {len(names)}, {words}")
+    head = "| family | class | read | moved | reopened | verdict |\n" + "|---" * 6 + "|"
+    parts.append(f"\n## All {len(rows)} classes of {len({row.family for row in rows})} families\n\n{head}")
+    parts += [row.row for row in rows]
+    taken, others = timm_verdicts()
+    total = len(taken) + sum(map(len, others.values()))
+    parts.append(f"\n## timm: {len(taken)} of {total} pretrained names\n")
+    parts.append(f"Of `timm.list_pretrained()`, those that begin with {', '.join(BEGINNINGS)}. Refused are:\n")
+    parts += [f"- {len(names)}, {names[0]} among them: {reason}" for reason, names in sorted(others.items())]
+    reasons = {kind: words.removesuffix(".") for kind, words in refused.items() if kind in NOT_SUPPORTED}
+    parts.append(f"\n## {len(refused)} other kinds of transformers are refused\n")
+    parts.append("With the reason, where it is one of their own:\n")
+    parts += [f"- {kind}: {sentence}" for kind, sentence in reasons.items()]
+    parts.append(f"\nThe others have no layout yet: {', '.join(kind for kind in refused if kind not in reasons)}.")
+    return "\n".join(parts) + "\n"
 
 
 def main() -> None:
@@ -182,7 +306,12 @@ def main() -> None:
     pairs = [(family, cls) for family in chosen for cls in classes_of(family)]
     with tempfile.TemporaryDirectory() as folder:
         rows = try_classes(pairs, Path(folder))
+        known = {str(raw.get("model_type")) for family in FAMILIES.values() for raw in family.examples.values()}
+        refused = {} if arguments.family else refusals(known, Path(folder))
     print("\n".join(row.row for row in rows))
+    if not arguments.family:
+        TARGET.write_text(document(rows, refused), encoding="utf-8")
+        print(TARGET)
 
 
 if __name__ == "__main__":
