@@ -64,7 +64,9 @@ def _app(parser: argparse.ArgumentParser) -> None:
 
 def _models(parser: argparse.ArgumentParser) -> None:
     """Arguments of lists of models."""
-    parser.add_argument("--public", action="store_true", help="list public families of independently trained models")
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument("--public", action="store_true", help="list public families of independently trained models")
+    kinds.add_argument("--families", action="store_true", help="list the families that are supported, with their classes")
     parser.add_argument("--json", action="store_true", help="print a list of objects")
 
 

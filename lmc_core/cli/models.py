@@ -1,4 +1,4 @@
-"""`lmc models [--public]` and `lmc show MODEL`: what there is, and which symmetries it admits."""
+"""`lmc models [--public | --families]` and `lmc show MODEL`: what there is, and which symmetries it admits."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Print the zoo, public families, or one model."""
     if arguments.command == "show":
         return show(arguments.model, arguments.json)
+    if arguments.families:
+        return show_families(arguments.json)
     if arguments.public:
         return show_public(arguments.json)
     from lmc_core.models.describe import listing
@@ -33,6 +35,19 @@ def run(arguments: argparse.Namespace) -> None:
         for row in rows
     ]
     print(table(header, lines, left=3))
+
+
+def show_families(as_json: bool) -> None:
+    """Print the families of models that are supported, and the classes of each."""
+    from lmc_core.models.families import FAMILIES
+
+    if as_json:
+        rows = [{"name": name, "sentence": each.sentence, "classes": each.classes} for name, each in sorted(FAMILIES.items())]
+        return print_json(rows)
+    for name, family in sorted(FAMILIES.items()):
+        print(f"{name}: {family.sentence}")
+        if family.classes:
+            print(f"  {', '.join(family.classes)}")
 
 
 FORMATS = {True: "needs --allow-pickle", False: "safetensors", None: "may need --allow-pickle"}

@@ -9,6 +9,11 @@ from lmc_core.errors import BadCheckpoint, BadInput, LmcError
 from lmc_core.models.references import clip
 
 LONGEST = 380  # characters of a message
+WITH_LINES = 800  # of one that holds lines of Python, which are of no use in part
+
+
+class WithLines(BadCheckpoint):
+    """A refusal that holds lines of Python which mend what is wrong."""
 
 
 @contextmanager
@@ -25,10 +30,11 @@ def blame(name: str) -> Iterator[None]:
         yield
     except LmcError as error:
         text = " ".join(str(error).split())
-        if text == str(error) and len(text) <= LONGEST:
+        longest = WITH_LINES if isinstance(error, WithLines) else LONGEST
+        if text == str(error) and len(text) <= longest:
             raise
-        half = LONGEST // 2
-        raise type(error)(text if len(text) <= LONGEST else f"{text[:half]} ... {text[-half:]}") from error
+        half = longest // 2
+        raise type(error)(text if len(text) <= longest else f"{text[:half]} ... {text[-half:]}") from error
     except MemoryError as error:
         raise _no_memory(name) from error
     except Exception as error:  # libraries have kinds of their own

@@ -3,7 +3,7 @@
     config.json                     what the model is
     model.safetensors               its weights, or
     model.safetensors.index.json    parameter -> file, beside model-00001-of-00002.safetensors and the others
-    pytorch_model.bin, *.pt, *.pth  the same as pickles, read only where that is allowed
+    pytorch_model.bin, *.pt, *.ckpt the same as pickles (also *.pth and *.pth.tar), read only where that is allowed
 
 Everything in a folder may be damaged or hostile: sizes are bounded before anything is read, only ordinary files are opened
 (a pipe would wait forever), and an index may name files of its own folder alone.
@@ -14,9 +14,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from lmc_core.errors import BadCheckpoint
@@ -25,11 +27,11 @@ from lmc_core.models import pickle_file, safetensors_file
 CONFIG_BYTES, INDEX_BYTES = 2**24, 2**27  # the largest that are read; real ones have a few kB and a few MB
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLE_SINGLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
-PICKLES = (".bin", ".pt", ".pth")
 # what training scripts leave beside the weights
 NO_WEIGHTS = ("training_args.", "optimizer.", "scheduler.", "rng_state", "scaler.", "trainer_state.", "sentencepiece.")
+QUANTISED = torch.float8_e4m3fn  # stands for every type that is no ordinary number
+ADAPTER, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 FOREIGN = {
-    "adapter_config.json": "an adapter; merge it into its base model and save that",
     "tf_model.h5": "TensorFlow weights; save the model with safetensors",
     "flax_model.msgpack": "Flax weights; save the model with safetensors",
 }
@@ -54,12 +56,17 @@ class Weights:
     @property
     def pickled(self) -> bool:
         """Whether they are pickles."""
-        return self.files[0].suffix in PICKLES
+        return pickle_file.is_pickle(self.files[0].name)
 
     @property
     def bytes(self) -> int:
         """Size of the files."""
         return sum(path.stat().st_size for path in self.files)
+
+    @cached_property
+    def content(self) -> pickle_file.Content:
+        """What the first file holds, if it is a pickle; read once."""
+        return pickle_file.read(self.files[0])
 
     def read(self) -> dict[str, Tensor]:
         """Read all parameters, as stored.
@@ -69,16 +76,44 @@ class Weights:
         """
         tensors: dict[str, Tensor] = {}
         for path in self.files:
-            part = pickle_file.read(path) if self.pickled else safetensors_file.read(path)
+            part = self._pickle(path).tensors if self.pickled else safetensors_file.read(path)
             self._agree(path, part)
             tensors |= part
         return tensors
 
     def names(self) -> list[str]:
         """Names of the parameters, from the headers alone where there are headers."""
-        if self.placed:
-            return list(self.placed)
-        return list((pickle_file.read if self.pickled else safetensors_file.header)(self.files[0]))
+        return list(self.placed or (self.content.tensors if self.pickled else safetensors_file.header(self.files[0])))
+
+    def shapes(self) -> dict[str, Tensor]:
+        """The parameters without their values, on the device "meta"; from the headers alone where there are headers.
+
+        What is stored in a type that torch has no ordinary numbers for is there as `QUANTISED`.
+
+        Raises:
+            BadCheckpoint: if a file is damaged, or does not hold what the index says.
+        """
+        found: dict[str, Tensor] = {}
+        for path in self.files:
+            part: Mapping[str, Any] = self._pickle(path).tensors if self.pickled else safetensors_file.header(path)
+            self._agree(path, part)
+            for name, entry in part.items():
+                dtype = entry.dtype if isinstance(entry, Tensor) else safetensors_file.DTYPES.get(entry.dtype, QUANTISED)
+                dtype = torch.float32 if dtype == torch.float64 else dtype  # as it is read
+                found[name] = torch.empty(tuple(entry.shape), dtype=dtype, device="meta")
+        return found
+
+    def stored_as(self, name: str) -> str:
+        """The type of a parameter in its file, in words of torch where it has one."""
+        for path in self.files:
+            part: Mapping[str, Any] = self._pickle(path).tensors if self.pickled else safetensors_file.header(path)
+            if name in part:
+                dtype = str(part[name].dtype)
+                return str(safetensors_file.DTYPES.get(dtype, dtype)).removeprefix("torch.")
+        return "an unknown type"
+
+    def _pickle(self, path: Path) -> pickle_file.Content:
+        return self.content if path == self.files[0] else pickle_file.read(path)
 
     def _agree(self, path: Path, part: Mapping[str, Any]) -> None:
         if self.index is None:
@@ -107,7 +142,7 @@ def find_weights(folder: Path, allow_pickle: bool = False) -> Weights:
             return Weights((folder / single,), beside=beside if beside.is_file() else None)
         if (folder / index).is_file():
             return sharded(folder / index)
-    found = _pickles(folder)
+    found = pickles(folder)
     if allow_pickle and len(found) == 1:
         return Weights((found[0],))
     raise BadCheckpoint(_missing(folder, found, allow_pickle))
@@ -122,7 +157,7 @@ def read_json(path: Path, limit: int = CONFIG_BYTES) -> dict[str, Any]:
     where = f"{path.parent.name}/{path.name}"
     try:
         if not path.is_file():
-            raise BadCheckpoint(f"The file {path.name} is missing from {path.parent.name}.{_hint(path.parent)}")
+            raise BadCheckpoint(f"The file {path.name} is missing from {path.parent.name}.{hint(path.parent)}")
         size = path.stat().st_size
         if size > limit:
             raise BadCheckpoint(f"{where} has {size:,} bytes; at most {limit:,} are expected of such a file.")
@@ -144,7 +179,7 @@ def sharded(index: Path) -> Weights:
     where = f"{index.parent.name}/{index.name}"
     if not isinstance(placed, dict) or not placed:
         raise BadCheckpoint(f"{where} should say under 'weight_map' which file holds each parameter; fetch it again.")
-    suffix = PICKLES if index.name == PICKLE_INDEX else (".safetensors",)
+    suffix = pickle_file.SUFFIXES if index.name == PICKLE_INDEX else (".safetensors",)
     for name, file in placed.items():
         if not isinstance(file, str) or not file.endswith(suffix) or "/" in file or "\\" in file or not file.isprintable():
             raise BadCheckpoint(
@@ -157,25 +192,43 @@ def sharded(index: Path) -> Weights:
     return Weights(tuple(index.parent / shard for shard in shards), index, placed)
 
 
-def _pickles(folder: Path) -> list[Path]:
-    files = (path for path in sorted(folder.iterdir()) if path.suffix in PICKLES and path.is_file())
+def pickles(folder: Path) -> list[Path]:
+    """The files of a folder that can be pickled weights, in alphabetical order."""
+    files = (path for path in sorted(folder.iterdir()) if pickle_file.is_pickle(path.name) and path.is_file())
     return [path for path in files if not path.name.startswith(NO_WEIGHTS)]
 
 
-def _missing(folder: Path, pickles: list[Path], allow_pickle: bool) -> str:
+def _missing(folder: Path, found: list[Path], allow_pickle: bool) -> str:
     sentence = f"The file {SINGLE} is missing from {folder.name}"
-    if pickles and not allow_pickle:
+    if found and not allow_pickle:
         return (
-            f"{sentence}; it holds {pickles[0].name}, which is read only with --allow-pickle (load(..., allow_pickle=True)): "
+            f"{sentence}; it holds {found[0].name}, which is read only with --allow-pickle (load(..., allow_pickle=True)): "
             "allow it if you trust its source, or save it with safetensors."
         )
-    if pickles:
-        return f"{sentence}, and of {', '.join(p.name for p in pickles[:5])} only one can be the weights; remove the others."
-    return f"{sentence}.{_hint(folder)}"
+    if found:
+        return f"{sentence}, and of {', '.join(p.name for p in found[:5])} only one can be the weights; remove the others."
+    others = [path.name for path in sorted(folder.glob("*.safetensors")) if path.name != ADAPTER_WEIGHTS]
+    if len(others) == 1:
+        return f"{sentence}; if {others[0][:100]} holds the weights, rename it to that."
+    return f"{sentence}.{hint(folder)}"
 
 
-def _hint(folder: Path) -> str:
+def hint(folder: Path) -> str:
+    """A sentence about files of another kind that a folder holds; "" where there are none."""
+    if (folder / ADAPTER).is_file():
+        return f" The folder holds {ADAPTER}: an adapter; write {base_of(folder)}+{folder.name} to merge it into its base."
     for name, what in FOREIGN.items():
         if (folder / name).is_file():
             return f" The folder holds {name}: {what}."
     return ""
+
+
+def base_of(adapter: Path) -> str:
+    """The model that an adapter's configuration names as its base; "BASE" where it names none."""
+    try:
+        base = read_json(adapter / ADAPTER).get("base_model_name_or_path")
+    except BadCheckpoint:
+        return "BASE"
+    if not isinstance(base, str) or not base.isprintable() or not 0 < len(base) <= 100:
+        return "BASE"
+    return base if base[0] in "./~" or len(base.split("/")) != 2 else f"hf:{base}"

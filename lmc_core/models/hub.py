@@ -12,15 +12,27 @@ import socket
 import threading
 import urllib.request
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from lmc_core.errors import BadCheckpoint, BadInput, UnknownName
-from lmc_core.models.checkpoint_files import INDEX, INDEX_BYTES, PICKLE_INDEX, PICKLE_SINGLE, SINGLE, find_weights, read_json
+from lmc_core.models.checkpoint_files import (
+    ADAPTER,
+    ADAPTER_WEIGHTS,
+    INDEX,
+    INDEX_BYTES,
+    PICKLE_INDEX,
+    PICKLE_SINGLE,
+    SINGLE,
+    find_weights,
+    read_json,
+)
 from lmc_core.models.references import Reference, clip, unknown
 
-CONFIG = "config.json"
+CONFIG, MAIN = "config.json", "main"
+ADAPTER_FILES = (ADAPTER_WEIGHTS, "adapter_model.bin")
 PATIENCE = 0.6  # seconds that finding out whether there is a connection may take
 COMPANIONS = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
@@ -42,7 +54,7 @@ def folder_in_cache(reference: Reference, accept: Accept = lambda config: None) 
         BadInput: without a connection, within a second, if the cache lacks the model.
         BadCheckpoint: if the repository holds no weights that may be read.
     """
-    repository = timm_repository(reference.name) if reference.kind == "timm" else reference.name
+    repository = _repository(reference)
     snapshot = _snapshot(repository, reference.revision)
     missing = None
     if snapshot is not None:
@@ -56,8 +68,31 @@ def folder_in_cache(reference: Reference, accept: Accept = lambda config: None) 
         return _fetch(reference, repository, accept)
     if missing is not None and "--allow-pickle" in str(missing):
         raise missing
+    raise _not_there(reference, repository, reason)
+
+
+def adapter_in_cache(reference: Reference) -> Path:
+    """Return the snapshot of an adapter in the local cache, fetched if it was not there; see `folder_in_cache`."""
+    repository = _repository(reference)
+    snapshot = _snapshot(repository, reference.revision, ADAPTER)
+    if snapshot is not None and any((snapshot / name).is_file() for name in ADAPTER_FILES):
+        return snapshot
+    reason = no_connection()
+    if reason is None:
+        return _fetch(reference, repository, lambda config: None, ADAPTER)
+    raise _not_there(reference, repository, reason)
+
+
+def _not_there(reference: Reference, repository: str, reason: str) -> BadInput:
+    """The error for what the cache lacks while there is no connection."""
+    commits = _snapshots(repository)
+    if reference.revision is None and len(commits) > 1:
+        return BadInput(
+            f"The local cache holds {len(commits)} snapshots of {repository} and does not say which is its newest, and "
+            f"{reason}: name one, such as {replace(reference, revision=commits[0].name)}."
+        )
     command = f"hf download {repository}" + (f" --revision {reference.revision}" if reference.revision else "")
-    raise BadInput(
+    return BadInput(
         f"{reference} is not in the local cache {str(cache())!r}, and {reason}: run `{command}` where there is a connection "
         "and copy that cache here, or give a folder."
     )
@@ -65,8 +100,7 @@ def folder_in_cache(reference: Reference, accept: Accept = lambda config: None) 
 
 def in_cache(reference: Reference) -> bool:
     """Whether a ``hf`` or ``timm`` reference can be read from the local cache, without asking anybody."""
-    repository = timm_repository(reference.name) if reference.kind == "timm" else reference.name
-    snapshot = _snapshot(repository, reference.revision)
+    snapshot = _snapshot(_repository(reference), reference.revision)
     if snapshot is None:
         return False
     try:
@@ -74,6 +108,19 @@ def in_cache(reference: Reference) -> bool:
     except BadCheckpoint:
         return False
     return True
+
+
+def cache_notes(reference: Reference) -> tuple[str, ...]:
+    """What a person should know of where a model lies in the local cache, as sentences."""
+    repository = _repository(reference)
+    top = _top(repository)
+    if reference.revision is not None or (top / "refs" / MAIN).is_file() or len(_snapshots(repository)) != 1:
+        return ()
+    return (f"The local cache does not say which revision of {repository} is its newest; its only one was read.",)
+
+
+def _repository(reference: Reference) -> str:
+    return timm_repository(reference.name) if reference.kind == "timm" else reference.name
 
 
 def cache() -> Path:
@@ -144,17 +191,34 @@ def endpoint() -> str:
     return (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
 
 
-def _snapshot(repository: str, revision: str | None) -> Path | None:
-    from huggingface_hub import try_to_load_from_cache
+def _top(repository: str) -> Path:
+    return cache() / f"models--{repository.replace('/', '--')}"
 
+
+def _snapshots(repository: str, file: str = CONFIG) -> list[Path]:
+    """The snapshots of a repository that hold a file, by name."""
     try:
-        found = try_to_load_from_cache(repository, CONFIG, cache_dir=cache(), revision=revision)
+        return sorted(path.parent for path in (_top(repository) / "snapshots").glob(f"*/{file}") if path.is_file())
+    except OSError:
+        return []
+
+
+def _snapshot(repository: str, revision: str | None, file: str = CONFIG) -> Path | None:
+    """The snapshot of a revision that holds a file; one copied by hand may have no refs, or such with a newline."""
+    top = _top(repository)
+    try:
+        ref = top / "refs" / (revision or MAIN)
+        commit = ref.read_text(encoding="utf-8").strip() if ref.is_file() else revision
+        if commit is not None:
+            found = top / "snapshots" / commit
+            return found if found.parent == top / "snapshots" and (found / file).is_file() else None
     except (OSError, ValueError):  # a damaged cache
         return None
-    return Path(found).parent if isinstance(found, str) else None
+    alone = _snapshots(repository, file)
+    return alone[0] if len(alone) == 1 else None
 
 
-def _fetch(reference: Reference, repository: str, accept: Accept) -> Path:
+def _fetch(reference: Reference, repository: str, accept: Accept, first: str = CONFIG) -> Path:
     from huggingface_hub import HfApi, errors, hf_hub_download
     from tqdm import tqdm
 
@@ -170,14 +234,15 @@ def _fetch(reference: Reference, repository: str, accept: Accept) -> Path:
         return Path(hf_hub_download(repository, name, revision=revision, **options))
 
     try:
-        config = get(CONFIG, reference.revision)
+        config = get(first, reference.revision)
         accept(read_json(config))
         commit = config.parent.name
         names = HfApi(endpoint=endpoint()).list_repo_files(repository, revision=commit)
         for name in COMPANIONS:
             if name in names:
                 get(name, commit)
-        for name in _weights(reference, names, lambda name: get(name, commit)):
+        wanted = [name for name in ADAPTER_FILES[: 1 + reference.allow_pickle] if name in names]
+        for name in wanted if first == ADAPTER else _weights(reference, names, lambda name: get(name, commit)):
             get(name, commit)
         return config.parent
     except errors.GatedRepoError as error:
@@ -189,7 +254,8 @@ def _fetch(reference: Reference, repository: str, accept: Accept) -> Path:
             f"The hub has no repository {repository!r}, or keeps it private: check the spelling, or run `hf auth login`."
         ) from error
     except errors.EntryNotFoundError as error:
-        raise BadCheckpoint(f"{reference} has no {CONFIG}, so it is no model that can be loaded.") from error
+        what = "adapter" if first == ADAPTER else "model"
+        raise BadCheckpoint(f"{reference} has no {first}, so it is no {what} that can be loaded.") from error
     except BadInput:
         raise
     except Exception as error:  # whatever a connection can come to

@@ -1,21 +1,20 @@
 """Load a model: reference -> folder -> files -> family -> tensors, each step with its own clear refusal.
 
-References are those of `references.py`, files those of `checkpoint_files.py`. Parameters stay in the precision they are stored
+References are those of `references.py`, files those of `checkpoint_files.py`; how their tensors become parameters is planned by
+`plan.py`, and what is refused gets its reason in `refusals.py`. Parameters stay in the precision they are stored
 in; modules are built in float32 from any. Nothing in a folder is ever executed: weights are safetensors, or pickles where a
 person allows them, and a repository's own code is never run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from lmc_core.errors import BadCheckpoint
-from lmc_core.models import hf
+from lmc_core.errors import BadCheckpoint, LmcError
+from lmc_core.models import adapter, hf, nanogpt
 from lmc_core.models.blame import blame
 from lmc_core.models.checkpoint_files import Weights, find_weights, read_json, sharded
 from lmc_core.models.families import FAMILIES
@@ -23,16 +22,12 @@ from lmc_core.models.family import Family
 from lmc_core.models.model import Model
 from lmc_core.models.old_configs import completed, without_pooler
 from lmc_core.models.passed_over import notes_on
-from lmc_core.models.plausible import require_depth, require_plausible, require_types
+from lmc_core.models.plan import Files, Plan, assembled, planned
+from lmc_core.models.plausible import quantisation, require_depth, require_plausible, require_types
 from lmc_core.models.references import REPOSITORY, Reference, clip, parse
-from lmc_core.models.safetensors_file import quantised
+from lmc_core.models.refusals import unsupported, without_config
+from lmc_core.models.wrapping import forms
 from lmc_core.places import assets
-
-PRECISIONS = (torch.float32, torch.bfloat16, torch.float16)
-NOT_SUPPORTED = {
-    "albert": "all of its layers share one set of weights, so no layer can be moved by itself",
-    "distilbert": "there is no layout for it yet",
-}
 
 
 def zoo_folder() -> Path:
@@ -45,12 +40,38 @@ def zoo() -> dict[str, Mapping[str, Any]]:
     return {path.parent.name: read_json(path) for path in sorted(zoo_folder().glob("*/card.json"))}
 
 
-def load(reference: str | Path, allow_pickle: bool = False) -> Model:
+@dataclass(frozen=True)
+class Described:
+    """What is known of a checkpoint before its weights are read.
+
+    Attributes:
+        weights: its files.
+        family: of the model.
+        config: of the model, defaults filled in.
+        files: what a plan is made from.
+        notes: what a person should know of the kind of checkpoint, as sentences.
+    """
+
+    weights: Weights
+    family: Family
+    config: dict[str, Any]
+    files: Files
+    notes: tuple[str, ...] = ()
+
+    def plan(self, ignore_extra: bool) -> Plan:
+        """How its tensors become parameters; `notes` of it are all there are."""
+        found = planned(self.files, self.family, self.config, ignore_extra)
+        return replace(found, notes=(*self.notes, *found.notes, *notes_on(self.weights)))
+
+
+def load(reference: str | Path, allow_pickle: bool = False, ignore_extra: bool = False) -> Model:
     """Load a model, e.g. ``load("zoo:vit-fashion-s0")`` or ``load("hf:openai-community/gpt2")``.
 
     Args:
-        reference: ``zoo:NAME``, ``hf:ORG/NAME[@REVISION]``, ``timm:NAME[.TAG]``, ``path:FOLDER``, a zoo name or a path.
-        allow_pickle: whether weights may be read from `.bin`, `.pt` and `.pth` files where there are no safetensors.
+        reference: ``zoo:NAME``, ``hf:ORG/NAME[@REVISION]``, ``timm:NAME[.TAG]``, ``path:FOLDER``, a zoo name or a path; with
+            ``+ADAPTER`` behind it, the model with that adapter merged into it.
+        allow_pickle: whether weights may be read from pickled files where there are no safetensors.
+        ignore_extra: whether tensors that have no place in the model, such as a value head, are left out.
 
     Returns:
         The model in the precision it is stored in, checked against the layout of its family.
@@ -60,8 +81,13 @@ def load(reference: str | Path, allow_pickle: bool = False) -> Model:
         BadCheckpoint: if files are missing, damaged, foreign or hold values that are not finite.
         BadInput: for a model of the hub that is not in the local cache while there is no connection.
     """
-    found = _parsed(reference, allow_pickle)
-    return load_folder(_folder(found), found.label, found.allow_pickle)
+    found = _parsed(reference, allow_pickle, ignore_extra)
+    model = load_folder(_folder(found), found.base.label, found.allow_pickle, found.ignore_extra)
+    for each in found.adapters:
+        with blame(each.label):
+            model = adapter.merged(model, _adapter_folder(each), each.label, found.allow_pickle)
+    notes = _origin_notes(found)
+    return replace(model, notes=(*notes, *model.notes)) if notes else model
 
 
 def folder_of(reference: str | Path) -> Path:
@@ -74,6 +100,12 @@ def folder_of(reference: str | Path) -> Path:
     return _folder(_parsed(reference))
 
 
+def folders_of(reference: str | Path) -> list[Path]:
+    """The folders that a reference is read from: the model's, then those of its adapters; see `folder_of`."""
+    found = _parsed(reference)
+    return [_folder(found), *map(_adapter_folder, found.adapters)]
+
+
 def full_reference(reference: str | Path) -> str:
     """The same reference in a form that means the same in any working folder; paths become absolute.
 
@@ -81,12 +113,14 @@ def full_reference(reference: str | Path) -> str:
         UnknownName: if it is a name and the zoo has no such model.
     """
     found = _parsed(reference)
+    adapters = tuple(_absolute(each) for each in found.adapters)
     if found.kind != "path":
-        return str(found)
-    folder = Path(found.name).absolute()
-    if folder.parent == zoo_folder() and not found.allow_pickle:
-        return f"zoo:{folder.name}"
-    return str(Reference("path", str(folder), None, found.allow_pickle))
+        return str(replace(found, adapters=adapters))
+    full = _absolute(found)
+    folder = Path(full.name)
+    if folder.parent == zoo_folder() and not (found.allow_pickle or found.ignore_extra):
+        full = Reference("zoo", folder.name)
+    return str(replace(full, adapters=adapters))
 
 
 def files_of(reference: str | Path) -> list[Path]:
@@ -102,6 +136,8 @@ def files_of(reference: str | Path) -> list[Path]:
             files += sharded(weights.beside).files
     except (BadCheckpoint, OSError):
         pass
+    for each in found.adapters:
+        files += adapter.files(_adapter_folder(each))
     return [path for path in files if path.is_file()]
 
 
@@ -109,27 +145,32 @@ def file_notes(reference: str | Path) -> tuple[str, ...]:
     """What a person should know of the files of a model, as sentences, without loading it; its `notes` say the same."""
     found = _parsed(reference)
     try:
-        return notes_on(find_weights(_folder(found), found.allow_pickle))
-    except (BadCheckpoint, OSError):
+        folder = _present(_folder(found))
+        described = _described(folder, folder.name, found.allow_pickle)
+        return (*_origin_notes(found), *described.plan(found.ignore_extra).notes)
+    except (LmcError, OSError):
         return ()  # refused where it is loaded
 
 
-def load_folder(folder: Path, name: str | None = None, allow_pickle: bool = False) -> Model:
+def load_folder(folder: Path, name: str | None = None, allow_pickle: bool = False, ignore_extra: bool = False) -> Model:
     """Load a checkpoint from a folder.
 
     Args:
         folder: with config.json and weights.
         name: of the model where no card.json gives one; the folder's by default.
-        allow_pickle: whether `.bin`, `.pt` and `.pth` files may be read.
+        allow_pickle: whether pickled files may be read.
+        ignore_extra: whether tensors that have no place in the model are left out.
     """
     folder = _present(Path(folder).expanduser())
     name = name or folder.name
     with blame(name):
-        weights, family, config = _described(folder, name, allow_pickle)
+        described = _described(folder, name, allow_pickle)
+        family, config = described.family, described.config
+        plan = described.plan(ignore_extra)
         card = _card(folder)
-        state = _read(weights, family, config)
+        state = assembled(plan, described.files, family, config, described.weights.read())
         stored = {parameter: tensor.dtype for parameter, tensor in state.items()}
-        return Model(card.get("name") or name, family, config, state, card, folder, stored, notes_on(weights)).check()
+        return Model(card.get("name") or name, family, config, state, card, folder, stored, plan.notes).check()
 
 
 def configuration(reference: str | Path, allow_pickle: bool = False) -> tuple[Family, dict[str, Any]]:
@@ -137,35 +178,74 @@ def configuration(reference: str | Path, allow_pickle: bool = False) -> tuple[Fa
     found = _parsed(reference, allow_pickle)
     folder = _present(_folder(found))
     with blame(folder.name):
-        return _described(folder, folder.name, found.allow_pickle)[1:]
+        described = _described(folder, folder.name, found.allow_pickle)
+        return described.family, described.config
 
 
-def _described(folder: Path, name: str, allow_pickle: bool) -> tuple[Weights, Family, dict[str, Any]]:
-    raw = read_json(folder / "config.json")
-    require_plausible(raw)
+def _described(folder: Path, name: str, allow_pickle: bool) -> Described:
+    raw = read_json(folder / "config.json") if (folder / "config.json").is_file() else None
+    if raw is not None:
+        require_plausible(raw)
     try:
         weights = find_weights(folder, allow_pickle)
     except BadCheckpoint:
+        if raw is None:
+            raise without_config(folder, None) from None
         if raw.get("model_type") or raw.get("architecture"):
             _recognise(raw, name, ())  # a model that is not supported is the better reason
         raise
+    where = f"{folder.name}/{weights.files[0].name}" if weights.index is None else f"{folder.name}/{weights.index.name}"
+    beside = weights.content.beside if weights.pickled else {}
+    if raw is None and not nanogpt.recognises(beside):
+        raise without_config(folder, weights)
     names = weights.names()
-    raw = without_pooler(completed(raw, names), names)
+    if raw is None:
+        raw, convert, notes = nanogpt.configuration(beside), nanogpt.converter(beside), nanogpt.notes(beside, where)
+    else:
+        raw, convert, notes = _completed(raw, names), dict, _wrapper_notes(weights, where)
     family = _recognise(raw, name, names)
     config = family.config(raw)
     require_types(family, raw, config)
     require_depth(family, config, len(names))
-    return weights, family, config
+    files = Files(where, weights.shapes(), weights.stored_as, quantisation(raw), convert)
+    return Described(weights, family, config, files, notes)
 
 
-def supported() -> str:
-    """Names of the families in alphabetical order, for sentences."""
-    return ", ".join(sorted(FAMILIES))
+def _completed(raw: Mapping[str, Any], names: list[str]) -> Mapping[str, Any]:
+    """An old configuration with what the names of the parameters say, whatever is wrapped around them."""
+    for form in forms(names):
+        found = completed(raw, list(form.values()))
+        if found.get("model_type"):
+            break
+    else:
+        found = raw
+    return without_pooler(found, names)
 
 
-def _parsed(reference: str | Path, allow_pickle: bool = False) -> Reference:
+def _wrapper_notes(weights: Weights, where: str) -> tuple[str, ...]:
+    """Which of several sets of weights in one pickle were read."""
+    if not weights.pickled or not weights.content.others:
+        return ()
+    key, others = weights.content.key, ", ".join(map(repr, weights.content.others))
+    return (f"{where} holds several sets of weights; {key!r} was read, and {others} was not.",)
+
+
+def _origin_notes(found: Reference) -> tuple[str, ...]:
+    """What a person should know of where the files were found."""
+    if found.kind not in ("hf", "timm"):
+        return ()
+    from lmc_core.models.hub import cache_notes
+
+    return cache_notes(found)
+
+
+def _parsed(reference: str | Path, allow_pickle: bool = False, ignore_extra: bool = False) -> Reference:
     found = parse(reference, _zoo_names())
-    return Reference(found.kind, found.name, found.revision, found.allow_pickle or allow_pickle)
+    return replace(found, allow_pickle=found.allow_pickle or allow_pickle, ignore_extra=found.ignore_extra or ignore_extra)
+
+
+def _absolute(found: Reference) -> Reference:
+    return replace(found, name=str(Path(found.name).absolute())) if found.kind == "path" else found
 
 
 def _zoo_names() -> list[str]:
@@ -179,7 +259,18 @@ def _folder(found: Reference) -> Path:
         return Path(found.name)
     from lmc_core.models.hub import folder_in_cache
 
-    return folder_in_cache(found, lambda raw: _recognise(raw, found.label, ()))
+    return folder_in_cache(found, lambda raw: _recognise(raw, found.base.label, ()))
+
+
+def _adapter_folder(found: Reference) -> Path:
+    """The folder of an adapter, fetched if it is one of the hub's."""
+    if found.kind == "path":
+        return Path(found.name)
+    if found.kind != "hf":
+        raise BadCheckpoint(f"An adapter is a folder or hf:ORG/NAME; {found} came behind the +.")
+    from lmc_core.models.hub import adapter_in_cache
+
+    return adapter_in_cache(found)
 
 
 def _present(folder: Path) -> Path:
@@ -195,7 +286,7 @@ def _present(folder: Path) -> Path:
     raise BadCheckpoint(f"There is no folder {clip(str(folder))}; give one with config.json and model.safetensors.{hint}")
 
 
-def _recognise(config: Mapping[str, Any], name: str, names: Iterable[str]) -> Family:
+def _recognise(config: Mapping[str, Any], name: str, names: Collection[str]) -> Family:
     """The family of a configuration, whose class it supports; `names` are those of the parameters, for the refusal.
 
     A configuration that names no class is read as the family's usual one, as old language models have it.
@@ -205,35 +296,7 @@ def _recognise(config: Mapping[str, Any], name: str, names: Iterable[str]) -> Fa
             if family.classes:
                 hf.named_class(config, family.classes, family.name)
             return family
-    kind = config.get("model_type") or config.get("architecture")
-    first = next(iter(names), None)
-    words = f"{name[:80]}/config.json says {clip(str(kind))}" if kind else f"{name[:80]}/config.json names no kind of model"
-    if isinstance(kind, str) and kind in NOT_SUPPORTED:
-        words += f", which is not supported because {NOT_SUPPORTED[kind]}"
-    elif config.get("auto_map"):
-        words += ", a model with code of its own, which is never run"
-    elif first:
-        words += f", and its first parameter, {clip(first, 60)}, has no place in any layout"
-    raise BadCheckpoint(f"{words}; supported: {supported()}.")
-
-
-def _read(weights: Weights, family: Family, config: Mapping[str, Any]) -> dict[str, Tensor]:
-    layout = family.layout(config)  # before the weights: a configuration that is refused costs no time
-    state = family.from_disk(weights.read(), config)
-    try:
-        layout.check(state)
-    except BadCheckpoint as error:
-        head = layout.by_name.get("head.weight")
-        if head is not None and head.parameter not in state and config.get("tie_word_embeddings") is False:
-            raise BadCheckpoint(
-                f"The head {head.parameter!r} is not stored, and the configuration says tie_word_embeddings=false; set it to "
-                "true in its config.json if the head is the token table, or fetch the checkpoint again."
-            ) from error
-        raise BadCheckpoint(f"{error} Supported: {supported()}.") from error
-    for name, tensor in state.items():
-        if tensor.dtype not in PRECISIONS:
-            raise quantised(name, str(tensor.dtype).removeprefix("torch."))
-    return state
+    raise unsupported(config, name, names)
 
 
 def _card(folder: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ IDENTITY = ("model_type", "architecture", "architectures")
 
 
 def require_plausible(config: Mapping[str, Any]) -> None:
-    """Refuse counts for which describing the model alone would take all memory, and weights that are no ordinary numbers.
+    """Refuse counts for which describing the model alone would take all memory.
 
     Raises:
         BadCheckpoint: naming the entry.
@@ -32,13 +32,26 @@ def require_plausible(config: Mapping[str, Any]) -> None:
             raise BadCheckpoint(
                 f"The configuration gives {clip(key)} as {clip(str(value))}; at most {MOST:,} is expected there."
             )
-    quantisation = config.get("quantization_config")
-    if quantisation is not None and quantisation != {}:
-        method = quantisation.get("quant_method") if isinstance(quantisation, dict) else None
+
+
+def quantisation(config: Mapping[str, Any]) -> str:
+    """The method by which a configuration says that the weights are quantised; "" where it says nothing of it.
+
+    Such a block is often left behind where the weights are ordinary numbers, so the types that are stored decide.
+
+    Raises:
+        BadCheckpoint: if it is there and names no method.
+    """
+    given = config.get("quantization_config")
+    if given is None or given == {}:
+        return ""
+    method = given.get("quant_method") if isinstance(given, dict) else None
+    if not isinstance(method, str) or not method:
         raise BadCheckpoint(
-            f"The configuration says that the weights are quantised ({clip(str(method))}); use the model's float32, bfloat16 "
-            "or float16 checkpoint."
+            "The configuration should give 'quantization_config' as an object that names its 'quant_method'; it gives "
+            f"{clip(repr(given), 60)}."
         )
+    return method
 
 
 def require_depth(family: Family, config: Mapping[str, Any], tensors: int) -> None:

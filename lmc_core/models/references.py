@@ -1,8 +1,9 @@
 """How models are named: `zoo:NAME`, `hf:ORG/NAME[@REVISION]`, `timm:NAME[.TAG]`, `path:FOLDER`, or plain words.
 
 A plain word is a model of the zoo; anything with a slash, and any folder that exists, is a path. `pickle:` before any of them
-says that weights may also be read from `.bin`, `.pt` and `.pth` files, which is what `--allow-pickle` writes there, so that
-the permission travels with the reference to whoever loads it.
+says that weights may also be read from pickled files (`.bin`, `.pt`, `.pth`, `.ckpt`, `.pth.tar`), which is what
+`--allow-pickle` writes there, and `extra:` that tensors without a place are left out (`--ignore-extra`), so that these
+permissions travel with the reference to whoever loads it. `BASE+ADAPTER` is a model with an adapter merged into it.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from typing import Literal
 from lmc_core.errors import BadInput, UnknownName
 
 Kind = Literal["zoo", "hf", "timm", "path"]
-PICKLE = "pickle:"
-FORMS = "zoo:NAME, hf:ORG/NAME[@REVISION], timm:NAME[.TAG], path:FOLDER, a zoo name, or a folder"
+PICKLE, EXTRA = "pickle:", "extra:"
+FORMS = "zoo:NAME, hf:ORG/NAME[@REVISION], timm:NAME[.TAG], path:FOLDER, a zoo name, a folder, or BASE+ADAPTER"
 REPOSITORY = re.compile(r"(?!.*(\.\.|--))\w[\w.-]{0,95}(/\w[\w.-]{0,95})?(?<![.-])", re.ASCII)
 REVISION = re.compile(r"(?!.*\.\.)\w[\w./-]{0,199}(?<![./])", re.ASCII)
 TIMM = re.compile(r"\w[\w-]{0,95}(\.\w[\w-]{0,95})?", re.ASCII)
@@ -32,32 +33,50 @@ class Reference:
         kind: where it comes from.
         name: of the zoo's model, ``ORG/NAME`` of the hub's repository, ``NAME[.TAG]`` of timm's weights, or the folder.
         revision: branch, tag or commit of the hub's repository; None for ``main``.
-        allow_pickle: whether `.bin`, `.pt` and `.pth` files may be read.
+        allow_pickle: whether pickled files may be read.
+        ignore_extra: whether tensors that have no place in the model are left out.
+        adapters: what is merged into it, in this order.
     """
 
     kind: Kind
     name: str
     revision: str | None = None
     allow_pickle: bool = False
+    ignore_extra: bool = False
+    adapters: tuple[Reference, ...] = ()
 
     def __str__(self) -> str:
         """The reference as it is typed."""
         revision = f"@{self.revision}" if self.revision else ""
-        return f"{PICKLE if self.allow_pickle else ''}{self.kind}:{self.name}{revision}"
+        permissions = f"{PICKLE if self.allow_pickle else ''}{EXTRA if self.ignore_extra else ''}"
+        adapters = "".join(f"+{replace(each, allow_pickle=False)}" for each in self.adapters)
+        return f"{permissions}{self.kind}:{self.name}{revision}{adapters}"
 
     @property
     def label(self) -> str:
         """A short name to show."""
+        if self.adapters:
+            return "+".join(each.label for each in (self.base, *self.adapters))
         if self.kind == "path":
             folder = Path(self.name)
             return folder.name or folder.resolve().name or self.name
         revision = f"@{self.revision}" if self.revision else ""
         return self.name.rpartition("/")[2] + revision
 
+    @property
+    def base(self) -> Reference:
+        """The model without its adapters."""
+        return replace(self, adapters=())
+
 
 def allowing_pickle(reference: str) -> str:
     """The same reference with permission to read pickles."""
-    return reference if reference.startswith(PICKLE) else PICKLE + reference
+    return reference if reference.startswith((PICKLE, EXTRA + PICKLE)) else PICKLE + reference
+
+
+def ignoring_extra(reference: str) -> str:
+    """The same reference with permission to leave out tensors that have no place."""
+    return reference if reference.startswith((EXTRA, PICKLE + EXTRA)) else EXTRA + reference
 
 
 def parse(text: str | Path, zoo: Iterable[str] = ()) -> Reference:
@@ -73,7 +92,13 @@ def parse(text: str | Path, zoo: Iterable[str] = ()) -> Reference:
     """
     words = str(text)
     if words.startswith(PICKLE):
-        return replace(parse(words.removeprefix(PICKLE), zoo), allow_pickle=True)
+        found = parse(words.removeprefix(PICKLE), zoo)
+        return replace(found, allow_pickle=True, adapters=tuple(replace(each, allow_pickle=True) for each in found.adapters))
+    if words.startswith(EXTRA):
+        return replace(parse(words.removeprefix(EXTRA), zoo), ignore_extra=True)
+    if (plus := _adapter(words)) is not None:
+        base, adapter = parse(words[:plus], zoo), parse(words[plus + 1 :], zoo)
+        return replace(base, adapters=(*base.adapters, adapter))
     kind, colon, name = words.partition(":")
     if colon and kind == "path":
         if not name:
@@ -110,6 +135,18 @@ def clip(text: str, length: int = 100) -> str:
     """A text in quotes, its middle left out where it is longer than `length`."""
     half = length // 2
     return repr(text if len(text) <= length else f"{text[:half]}...{text[-half:]}")
+
+
+def _adapter(words: str) -> int | None:
+    """Where a reference is divided into a model and its adapter; a folder may have a + in its name."""
+    places = [i for i, letter in enumerate(words) if letter == "+" and 0 < i < len(words) - 1]
+    if not places or _exists(_home(words.removeprefix("path:"))):
+        return None
+    for place in reversed(places):  # the shortest adapter that is there
+        after = words[place + 1 :]
+        if after.startswith(("hf:", "path:")) or _exists(_home(after)):
+            return place
+    return places[-1]
 
 
 def _hub(name: str) -> Reference:

@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from lmc_core.errors import BadCheckpoint
+from lmc_core.models.lfs import require_no_pointer
 
 DTYPES: dict[str, torch.dtype] = {
     "F64": torch.float64,
@@ -46,8 +47,10 @@ def header(path: Path) -> dict[str, Entry]:
     """Name -> entry of every tensor, in the order of the file.
 
     Raises:
-        BadCheckpoint: unless the file is whole: the header readable, and its tensors filling the file without holes.
+        BadCheckpoint: for a pointer of Git LFS, and unless the file is whole: the header readable, and its tensors
+            filling the file without holes.
     """
+    require_no_pointer(path)
     try:
         with safe_open(path, framework="pt"), path.open("rb") as file:  # the library checks sizes, holes and overlaps
             length = int.from_bytes(file.read(8), "little")

@@ -1,0 +1,101 @@
+"""Why a folder cannot be loaded, in sentences whose every clause is true of it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from lmc_core.errors import BadCheckpoint
+from lmc_core.models.blame import WithLines
+from lmc_core.models.checkpoint_files import ADAPTER, Weights, hint, pickles
+from lmc_core.models.families import FAMILIES
+from lmc_core.models.references import clip
+from lmc_core.models.resembles import HEADS, lines, look_of, sizes_of
+
+# kinds of models that people bring and that have no layout, with the reason
+REASONS = {
+    "albert": "all of its layers share one set of weights, which would have to move together, and no layout says so yet",
+}
+LIST = "`lmc models --families` lists what is supported"
+
+
+def unsupported(config: Mapping[str, Any], name: str, names: Collection[str]) -> BadCheckpoint:
+    """The error for a configuration that no family recognises.
+
+    Args:
+        config: content of its `config.json`.
+        name: of the model.
+        names: of the parameters in its files, as far as they are known.
+    """
+    kind = config.get("model_type") or config.get("architecture")
+    classes = config.get("architectures")
+    where = f"{name[:80]}/config.json"
+    if not kind:
+        return BadCheckpoint(_nameless(where, names))
+    given = [str(each) for each in classes] if isinstance(classes, list | tuple) else []
+    words = f"{where} says {clip(str(kind), 60)}"
+    words += f" ({clip(', '.join(given), 60)})" if given else ""
+    if isinstance(kind, str) and kind in REASONS:
+        words += f", which is not supported because {REASONS[kind]}"
+    elif config.get("auto_map"):
+        words += ", a model with code of its own, which is never run"
+    else:
+        words += ", a kind of model that is not supported"
+    if names:
+        words += f"; its weights begin with {clip(next(iter(names)), 60)}"
+    near = difflib.get_close_matches(str(kind), FAMILIES, n=1, cutoff=0.7)
+    near = f", the nearest name is {near[0]!r}" if near else ""
+    return BadCheckpoint(f"{words}. {LIST}{near}.")
+
+
+def _nameless(where: str, names: Collection[str]) -> str:
+    """The sentence for a configuration that names no kind of model."""
+    found = look_of(names)
+    if found is None:
+        return f"{where} names no kind of model ('model_type' or 'architecture'); {LIST}."
+    look, _ = found
+    add = f'; if it is one, add "model_type": "{look.kind}" to it' if look.classes[0] else f"; {LIST}"
+    return f"{where} names no kind of model ('model_type' or 'architecture'), and its weights look like {look.what}{add}."
+
+
+def without_config(folder: Path, weights: Weights | None) -> BadCheckpoint:
+    """The error for a folder without `config.json`.
+
+    Args:
+        folder: that was given.
+        weights: its files; None where there are none that may be read.
+    """
+    missing = f"The file config.json is missing from {folder.name}"
+    if weights is None or (folder / ADAPTER).is_file():
+        found = pickles(folder)
+        if not found or hint(folder):
+            return BadCheckpoint(f"{missing}.{hint(folder)}")
+        return BadCheckpoint(
+            f"{missing}; it holds {found[0].name}, and what that is can be told only with --allow-pickle "
+            "(load(..., allow_pickle=True)): allow it if you trust its source."
+        )
+    shapes = {name: tuple(tensor.shape) for name, tensor in weights.shapes().items()}
+    file = weights.files[0].name
+    looked = look_of(shapes)
+    if looked is None:
+        first = next(iter(shapes), "nothing")
+        return BadCheckpoint(
+            f"{missing}, and {file}, which begins with {clip(first, 60)}, looks like no network that is known here; save the "
+            "model with save_pretrained of transformers or save_for_hf of timm."
+        )
+    look, form = looked
+    sizes = sizes_of(look, form, shapes)
+    heads = [shapes[name][0] for name, bare in form.items() if bare == "head.weight"]
+    given = lines(look, sizes, folder.name, *heads)
+    if not given:
+        return BadCheckpoint(
+            f"{missing}; {file} looks like {look.what}. Its configuration cannot be told from its weights: save the model "
+            "with save_pretrained of transformers, or fetch its config.json."
+        )
+    asked = [each for each in (HEADS, "GROUPS") if any(each in line for line in given)]
+    words = {HEADS: "the number of heads", "GROUPS": "that of key/value heads"}
+    fill = f", with {' and '.join(f'{each} as {words[each]}' for each in asked)}" if asked else ""
+    allow = "; read it with --allow-pickle" if weights.pickled else ""
+    return WithLines(f"{missing}; {file} looks like {look.what}. Write one: `{'; '.join(given)}`{fill}{allow}.")
