@@ -98,7 +98,7 @@ def _row(reference: str, content: tuple[str, ...]) -> Mapping[str, Any]:
         "name": model.name,
         "reference": reference,
         "family": model.family.name,
-        "task": model.card.get("task") or TASKS[model.family.takes],
+        "task": model.card.get("task") or TASKS.get(model.family.takes, TASKS["images"]),
         "seed": model.card.get("seed"),
         "takes": model.family.takes,
         "parameters": model.parameters,

@@ -64,5 +64,13 @@ def families_table() -> pd.DataFrame:
     """The families that have a layout."""
     from lmc_core.models.families import FAMILIES
 
-    rows = [{"Family": f.name, "What it is": f.sentence, "Paper": f.reference} for f in FAMILIES.values()]
+    rows = [
+        {
+            "Family": family.name,
+            "What it is": family.sentence,
+            "Classes": ", ".join(family.classes) or "of timm",
+            "Paper": family.reference,
+        }
+        for family in FAMILIES.values()
+    ]
     return pd.DataFrame(rows).set_index("Family")
