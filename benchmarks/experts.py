@@ -76,7 +76,7 @@ def reordered(a: Model, b: Model, classes: Classes, tried: list[Orders], worst: 
 def pair(a: Model, b: Model, examples: Examples, choice: Examples, points: int) -> tuple[dict[str, Any], list[Orders]]:
     """Every row for one pair, and all orders of the exact alignment on the examples to choose by."""
     from lmc_core import Settings, canonical, choose_classes, match_weights
-    from lmc_core.matching.pair import common_form, in_float32
+    from lmc_core.matching.common import common_form, in_float32
     from lmc_core.paths.orders import ALL, every_order
 
     a, b = common_form(a, b)

@@ -105,7 +105,7 @@ def assignment(arguments: argparse.Namespace) -> None:
 def curves(arguments: argparse.Namespace) -> None:
     """A curve against as many plain passes."""
     from lmc_core import Line, curve, get_task, load
-    from lmc_core.matching.pair import common_form
+    from lmc_core.matching.common import common_form
     from lmc_core.paths.curve import batch_size
     from lmc_core.tasks import losses
 
@@ -133,8 +133,9 @@ def curves(arguments: argparse.Namespace) -> None:
 
 def learned_step(a, b, batch) -> Callable[[], object]:  # noqa: ANN001
     """One step of learned matching on a batch: smooth maps of B alone, labels as targets."""
+    from lmc_core.matching.common import in_float32
     from lmc_core.matching.learner import Learner
-    from lmc_core.matching.pair import canonical, in_float32
+    from lmc_core.matching.pair import canonical
     from lmc_core.symmetry.spaces import choose_classes
 
     classes = choose_classes(a.layout.spaces)

@@ -152,6 +152,7 @@ def align(a: str, b: str, chosen: dict[str, Any], progress: Progress) -> tuple[A
 def write(pair: Any, report: dict[str, Any], draft: Path, dtype: str | None) -> None:
     """Write both models and what moved the second."""
     a, b = report["models"]
-    write_model(pair.b, draft, f"{b} onto {a}", dtype)
-    write_model(pair.a, draft / "reference", f"{a} (reference)", dtype)
+    first, second = pair.written
+    write_model(second, draft, f"{b} onto {a}", dtype)
+    write_model(first, draft / "reference", f"{a} (reference)", dtype)
     pair.alignment.save(draft / "alignment.safetensors")

@@ -115,7 +115,7 @@ def align(references: Sequence[str], chosen: dict[str, Any], progress: Progress)
 def write(group: Any, names: Sequence[str], draft: Path, dtype: str | None) -> list[str]:
     """Write every model, and their mean; returns the names of the folders of the aligned models."""
     folders = [f"{k}-{re.sub(r'[^A-Za-z0-9._-]+', '-', name)}" for k, name in enumerate(names, 1)]
-    for model, alignment, name, folder in zip(group.models, group.alignments, names, folders, strict=True):
+    for model, alignment, name, folder in zip(group.written, group.alignments, names, folders, strict=True):
         write_model(model, draft / folder, f"{name} (aligned)", dtype)
         alignment.save(draft / folder / "alignment.safetensors")
     write_model(group.centre, draft / "merged", f"mean of {', '.join(names)}", dtype)

@@ -12,12 +12,14 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput, Incompatible
+from lmc_core.matching.common import alike_untied, in_float32, in_shared_rows, require_compatible
 from lmc_core.matching.cycles import between, cycle_error
 from lmc_core.matching.given import Learning, Report
-from lmc_core.matching.pair import canonical, in_float32, require_compatible, untied
+from lmc_core.matching.pair import canonical
 from lmc_core.matching.trace import Trace
 from lmc_core.matching.universe import Group, get_group_method, learns
 from lmc_core.models.model import Model
+from lmc_core.models.rows import extended
 from lmc_core.paths.simplex import centre
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.check import few_enough, function_error, is_rounding, relative_difference, require_same_function, run
@@ -38,6 +40,7 @@ class AlignedGroup:
         function_errors: of each model, the largest relative difference of its outputs before and after, in float32.
         cycle_error: largest absolute difference of g_ij g_jk g_ki from the identity, over all triples.
         seconds: what the alignment took, without the checks.
+        wholes: the models with all rows of their own tables, where these are not equally many; () where they are.
     """
 
     models: tuple[Model, ...]
@@ -46,29 +49,41 @@ class AlignedGroup:
     function_errors: tuple[float, ...]
     cycle_error: float
     seconds: float
+    wholes: tuple[Model, ...] = ()
 
     @property
     def centre(self) -> Model:
-        """The mean of the aligned models, an ordinary model of their class."""
-        return centre(self.models)
+        """The mean of the aligned models, an ordinary model of their class; further rows of its tables are the first's."""
+        return extended(centre(self.models), self.written[0])
+
+    @property
+    def written(self) -> tuple[Model, ...]:
+        """The models as they are written, each with its own rows."""
+        return self.wholes or self.models
 
 
 def common_forms(models: Sequence[Model]) -> list[Model]:
     """All models, untied if any two differ in that, so that they have the same parameters, with the classes in one order.
 
+    Of tables with unequal numbers of rows all have those that all have.
+
     Raises:
         BadInput: for fewer than two models, or more than eight.
         Incompatible: if they have no common layout, are not of one width, or tell other classes apart.
     """
+    return in_shared_rows(whole_forms(models))
+
+
+def whole_forms(models: Sequence[Model]) -> list[Model]:
+    """The same with all rows of each model's own tables."""
     if not FEWEST <= len(models) <= MOST:
         raise BadInput(f"Between {FEWEST} and {MOST} models are expected; {len(models)} came.")
     for model in models[1:]:
         require_compatible(models[0], model)
-    models = in_one_order(models)
-    if any(model.state.keys() != models[0].state.keys() for model in models):
-        models = [untied(model) for model in models]
-    for model in models[1:]:
-        for name, tensor in models[0].state.items():
+    models = alike_untied(in_one_order(models))
+    shared = in_shared_rows(models)
+    for model in shared[1:]:
+        for name, tensor in shared[0].state.items():
             if model.state[name].shape != tensor.shape:
                 raise Incompatible(
                     f"{name!r} has shape {list(tensor.shape)} in {models[0].name} and {list(model.state[name].shape)} in "
@@ -110,15 +125,16 @@ def align_group(
     if learns(settings) and learning is None:
         raise BadInput(f"The method {method} learns from data; give examples of a training split, or set steps=0.")
     begin = time.perf_counter()
-    models = common_forms(models)
+    models = whole_forms(models)
     chosen = choose_classes(models[0].layout.spaces, classes)
     checked = few_enough(inputs, models[0])
     before = [run(model, checked) for model in models]
     checking = time.perf_counter() - begin
-    rewritten = tuple(canonical(model, chosen) for model in models)
+    wholes = tuple(canonical(model, chosen) for model in models)
+    rewritten = tuple(in_shared_rows(wholes))
 
     def keeps(found: Sequence[Alignment]) -> bool:
-        for model, was, form, alignment in zip(models, before, rewritten, found, strict=True):
+        for model, was, form, alignment in zip(models, before, wholes, found, strict=True):
             after = form.with_state(alignment.apply(form.layout, form.state))
             error = relative_difference(was, run(in_float32(after), checked))
             if not is_rounding(error, exact=partial(function_error, model, after, checked, torch.float64)):
@@ -129,11 +145,18 @@ def align_group(
     alignments, trace = chosen_method.match(group, settings)
     double = [
         model.with_state(alignment.apply(model.layout, model.state))
-        for model, alignment in zip(rewritten, alignments, strict=True)
+        for model, alignment in zip(wholes, alignments, strict=True)
     ]
     moved = tuple(in_float32(model) for model in double)
     seconds = time.perf_counter() - begin - checking
     errors = [relative_difference(was, run(model, checked)) for was, model in zip(before, moved, strict=True)]
     for model, after, error in zip(models, double, errors, strict=True):
         require_same_function(error, model.name, exact=partial(function_error, model, after, checked, torch.float64))
-    return AlignedGroup(moved, tuple(alignments), trace, tuple(errors), cycle_error(between(alignments)), seconds)
+    found = tuple(alignments), trace, tuple(errors), cycle_error(between(alignments)), seconds
+    shared = tuple(in_shared_rows(moved))
+    return AlignedGroup(shared, *found, moved if unequal_rows(shared, moved) else ())
+
+
+def unequal_rows(shared: Sequence[Model], wholes: Sequence[Model]) -> bool:
+    """Whether some of the models have rows that the others lack."""
+    return any(one.config != two.config for one, two in zip(shared, wholes, strict=True))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lmc_core.errors import BadInput, Incompatible
+from lmc_core.errors import BadInput
+from lmc_core.matching.common import alike_untied, in_float32, in_shared_rows, require_compatible, untied
+from lmc_core.matching.common import common_form as common_form
 from lmc_core.matching.given import Given, Learning, Report
 from lmc_core.matching.methods import get_method
 from lmc_core.matching.soft import SoftEnd, SoftTrace
@@ -21,9 +23,8 @@ from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.canonical import rewrite_in_place
 from lmc_core.symmetry.check import few_enough, is_rounding, relative_difference, require_same_function, run
-from lmc_core.symmetry.fits import require_fits, same_parts, wider
+from lmc_core.symmetry.fits import wider
 from lmc_core.symmetry.spaces import Classes, SymmetryClass, choose_classes, class_of
-from lmc_core.symmetry.widen import widen
 from lmc_core.tasks.class_order import in_order_of
 
 
@@ -40,6 +41,7 @@ class AlignedPair:
         seconds: what the alignment took, without the check.
         places: for models of unequal widths, by name of space, which unit of the narrow one each place belongs to.
         soft: of soft matching above temperature 0, the second model with its rows averaged: another function.
+        whole: both models with all rows of their own tables, where they do not have as many; None where they do.
     """
 
     a: Model
@@ -50,82 +52,17 @@ class AlignedPair:
     seconds: float
     places: Mapping[str, Places] = field(default_factory=dict)
     soft: SoftEnd | None = None
+    whole: tuple[Model, Model] | None = None
+
+    @property
+    def written(self) -> tuple[Model, Model]:
+        """Both models as they are written, each with its own rows."""
+        return self.whole or (self.a, self.b)
 
     @property
     def end(self) -> Model:
         """Where the line from `a` leads: the soft end, or else `b`."""
         return self.b if self.soft is None else self.soft.model
-
-
-def require_compatible(a: Model, b: Model) -> None:
-    """Raise `Incompatible`, naming the first difference, unless both models have the same layout and compute alike.
-
-    Of unequal widths the wider has to have room for the other in all its spaces.
-    """
-    if a.family.name != b.family.name:
-        raise Incompatible(f"{a.name} is a {a.family.name} and {b.name} a {b.family.name}; choose two models of one family.")
-    if same_parts(a, b) and (second := wider(a, b)) is not None:
-        require_fits(*((a, b) if second else (b, a)))
-        return
-    left, right = a.family.sizes(a.config), b.family.sizes(b.config)
-    for key, value in left.items():
-        if right[key] != value:
-            raise Incompatible(
-                f"{a.name} has {key} {value} and {b.name} has {key} {right[key]}; choose two models of the same sizes."
-            )
-    left, right = ({n: tuple(t.shape) for n, t in untied(m).state.items()} for m in (a, b))
-    for name in sorted(left.keys() ^ right.keys()):
-        raise Incompatible(f"Only one of {a.name} and {b.name} has the parameter {name!r}; choose two of one architecture.")
-    for name, shape in left.items():
-        if right[name] != shape:
-            raise Incompatible(
-                f"{name!r} has shape {list(shape)} in {a.name} and {list(right[name])} in {b.name}; choose two alike."
-            )
-    for key, value, other in _settings_of_both(a.config, b.config):
-        if value != other:
-            raise Incompatible(f"{a.name} has {key}={value} and {b.name} has {key}={other}; choose two that compute alike.")
-
-
-def _settings_of_both(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """Entries that both configurations have, with both values; a tied head and names of special tokens may differ."""
-    for key in sorted(a.keys() & b.keys() - {"tie_word_embeddings", "bos_token_id", "eos_token_id"}):
-        if isinstance(a[key], Mapping) and isinstance(b[key], Mapping):
-            yield from _settings_of_both(a[key], b[key])
-        else:
-            yield key, a[key], b[key]
-
-
-def untied(model: Model) -> Model:
-    """The same model with a head of its own where it shared the token table; otherwise the model itself."""
-    tied = model.family.rewrite(model.config).tied
-    if tied is None:
-        return model
-    table = model.state[tied.table]
-    if tied.scale != 1 and table.dtype in (torch.bfloat16, torch.float16):
-        table = table.float()  # or the product would be rounded
-    return replace(
-        model,
-        config={**model.config, **dict(tied.config)},
-        state={**model.state, tied.head: table * tied.scale},
-    )
-
-
-def common_form(a: Model, b: Model) -> tuple[Model, Model]:
-    """Both models, untied if either is, so that they have the same parameters, with the classes in the order of the first.
-
-    Of unequal widths the narrower is widened by appending zeros to what it has, as coordinates, units and heads are numbered;
-    nothing is matched.
-
-    Raises:
-        Incompatible: if they have no common layout, and neither holds the other; or if they tell other classes apart.
-    """
-    require_compatible(a, b)
-    b = in_order_of(a, b)
-    if (second := wider(a, b)) is not None:
-        narrow, wide = (a, b) if second else (b, a)
-        widened, wide = in_float32(widen(narrow, wide.config)), untied(wide)
-        return (widened, wide) if second else (wide, widened)
-    return (a, b) if a.state.keys() == b.state.keys() else (untied(a), untied(b))
 
 
 def canonical(model: Model, classes: Classes, in_place: bool = False) -> Model:
@@ -199,22 +136,23 @@ def align_pair(
     require_compatible(a, b)
     b = in_order_of(a, b)
     original = a, b
-    a, b = common_form(a, b)
     chosen = choose_classes(a.layout.spaces, classes)
     checked = few_enough(inputs, a)
     before = [run(model, checked) for model in original]
     checking = time.perf_counter() - begin
     held = averaged = None
     if wider(*original) is None:
-        left, right = canonical(a, chosen, in_place), canonical(b, chosen, in_place)
+        wholes = [canonical(model, chosen, in_place) for model in alike_untied(original)]
+        left, right = in_shared_rows(wholes)
     else:
         held, left, right = _at_one_width(*original, chosen, settings, masks, progress)
+        wholes = [left, right]
     if held is not None and method == "weight":
-        alignment, trace, moved = held.alignment, held.trace, right
+        alignment, trace = held.alignment, held.trace
     else:
 
         def keeps(found: Alignment) -> bool:
-            double = right.with_state(found.apply(right.layout, right.state))
+            double = wholes[1].with_state(found.apply(wholes[1].layout, wholes[1].state))
             error = relative_difference(before[1], run(in_float32(double), checked))
             return is_rounding(error, exact=None if in_place else lambda: _in_float64(original[1:], (double,), checked))
 
@@ -223,14 +161,30 @@ def align_pair(
             given = replace(given, **vars(learning))
         alignment, trace = chosen_method.match(given if held is None else given.within(0.1, 1.0), settings)
         averaged = trace.averaged(right) if isinstance(trace, SoftTrace) else None
-        moved = right.with_state(alignment.apply(right.layout, right.state, in_place=True))
+        wholes[1] = wholes[1].with_state(alignment.apply(wholes[1].layout, wholes[1].state, in_place=True))
         alignment = alignment if held is None else alignment.compose(held.alignment)
-    double, (left, moved) = (left, moved), (in_float32(left), in_float32(moved))
+    double, single = tuple(wholes), tuple(in_float32(model) for model in wholes)
     seconds = time.perf_counter() - begin - checking
-    error = max(relative_difference(was, run(model, checked)) for was, model in zip(before, (left, moved), strict=True))
+    error = max(relative_difference(was, run(model, checked)) for was, model in zip(before, single, strict=True))
     require_same_function(error, b.name, exact=None if in_place else lambda: _in_float64(original, double, checked))
-    soft = None if averaged is None else SoftEnd(averaged, relative_difference(before[1], run(averaged, checked)))
-    return AlignedPair(left, moved, alignment, trace, error, seconds, {} if held is None else held.places, soft)
+    places = {} if held is None else held.places
+    pair = pair_of_wholes(single[0], single[1], alignment, trace, error, seconds, places)
+    if averaged is None:
+        return pair
+    reference = before[1] if pair.whole is None else run(pair.b, checked)
+    return replace(pair, soft=SoftEnd(averaged, relative_difference(reference, run(averaged, checked))))
+
+
+def pair_of_wholes(a: Model, b: Model, *facts: Any) -> AlignedPair:
+    """The pair of two aligned models, of whose tables the rows that both have are compared.
+
+    Args:
+        a: with all its rows.
+        b: with all its rows.
+        facts: the further fields of an `AlignedPair`, in order.
+    """
+    left, right = in_shared_rows((a, b))
+    return AlignedPair(left, right, *facts, whole=None if left is a and right is b else (a, b))
 
 
 def _at_one_width(
@@ -255,8 +209,3 @@ def _in_float64(before: Sequence[Model], after: Sequence[Model], inputs: Tensor)
     """The largest function error of some models in float64, as they were moved and not yet rounded."""
     pairs = zip(before, after, strict=True)
     return max(relative_difference(*(run(model, inputs, torch.float64) for model in pair)) for pair in pairs)
-
-
-def in_float32(model: Model) -> Model:
-    """The same model with parameters in float32."""
-    return model.with_state({name: tensor.float() for name, tensor in model.state.items()})

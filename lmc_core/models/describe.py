@@ -51,7 +51,7 @@ def describe(reference: str, **loading: Any) -> dict[str, Any]:
 
 def dimension(model: Model) -> dict[str, int]:
     """Directions of the model's parameters that no output sees, by where they come from; a tied head counts as its own."""
-    from lmc_core.matching.pair import untied
+    from lmc_core.matching.common import untied
 
     own = untied(model)
     return symmetry_dimension(own.layout, own.family.rewrite(own.config))

@@ -19,13 +19,15 @@ from lmc_core.models.blame import blame
 from lmc_core.models.checkpoint_files import Weights, find_weights, read_json, sharded
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.family import Family
-from lmc_core.models.model import Model
+from lmc_core.models.model import Model, NotFinite
 from lmc_core.models.old_configs import completed, without_pooler
 from lmc_core.models.passed_over import notes_on
 from lmc_core.models.plan import Files, Plan, assembled, planned
 from lmc_core.models.plausible import quantisation, require_depth, require_plausible, require_types
 from lmc_core.models.references import REPOSITORY, Reference, clip, parse
 from lmc_core.models.refusals import unsupported, without_config
+from lmc_core.models.rows import finite_rows
+from lmc_core.models.vocabulary import rows_needed, vocabulary_of
 from lmc_core.models.wrapping import forms
 from lmc_core.places import assets
 
@@ -170,7 +172,32 @@ def load_folder(folder: Path, name: str | None = None, allow_pickle: bool = Fals
         card = _card(folder)
         state = assembled(plan, described.files, family, config, described.weights.read())
         stored = {parameter: tensor.dtype for parameter, tensor in state.items()}
-        return Model(card.get("name") or name, family, config, state, card, folder, stored, plan.notes).check()
+        model = Model(card.get("name") or name, family, config, state, card, folder, stored, plan.notes)
+        try:
+            return model.check()
+        except NotFinite as error:
+            return _with_padding(model, error).check()
+
+
+def _with_padding(model: Model, error: NotFinite) -> Model:
+    """The model with it said that the last rows of its token tables are padding, if the tokenizer beside it says so.
+
+    Raises:
+        NotFinite: if the values that are not finite are elsewhere, or a token uses their rows.
+    """
+    first, vocabulary = finite_rows(model), vocabulary_of(model.folder)
+    if first is None or (vocabulary is not None and first < rows_needed(vocabulary)):
+        raise error
+    if vocabulary is None:
+        raise NotFinite(
+            f"{error} They are in rows from number {first} on of its token table or head; put its tokenizer.json beside the "
+            "weights, which tells whether a token uses them."
+        ) from error
+    note = (
+        f"The token table or head of {model.name} holds no finite numbers in rows from number {first:,} on, which no token of "
+        f"its tokenizer uses; the {first:,} rows before them are taken."
+    )
+    return replace(model, rows=first, notes=(*model.notes, note))
 
 
 def configuration(reference: str | Path, allow_pickle: bool = False) -> tuple[Family, dict[str, Any]]:

@@ -21,6 +21,10 @@ from lmc_core.models.precision import rounded, types_to_write
 from lmc_core.symmetry.layout import Layout
 
 
+class NotFinite(BadCheckpoint):
+    """A parameter holds values that are no finite numbers."""
+
+
 @dataclass(frozen=True)
 class Model:
     """Parameters of one network, apart from any module.
@@ -36,6 +40,8 @@ class Model:
         notes: what a person should know of the files it was read from, as sentences.
         class_names: of a classifier whose outputs were brought into another order than that of `folder`, the names of its
             classes in the order that they have now; () for any other.
+        rows: of a model whose token tables hold no finite numbers in rows that no token uses, how many rows come before the
+            first of these; None for all.
     """
 
     name: str
@@ -47,6 +53,7 @@ class Model:
     stored: Mapping[str, torch.dtype] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
+    rows: int | None = None
 
     @cached_property
     def layout(self) -> Layout:
@@ -74,9 +81,11 @@ class Model:
             BadCheckpoint: naming the first parameter that does not fit.
         """
         self.layout.check(self.state)
+        padded = token_tables(self) if self.rows is not None else ()
         for name, tensor in self.state.items():
-            if not all(bool(torch.isfinite(part).all()) for part in tensor.flatten().split(2**22)):  # without large temporaries
-                raise BadCheckpoint(f"The parameter {name!r} of {self.name} holds values that are not finite numbers.")
+            used = tensor[: self.rows] if name in padded else tensor
+            if not all(bool(torch.isfinite(part).all()) for part in used.flatten().split(2**22)):  # without large temporaries
+                raise NotFinite(f"The parameter {name!r} of {self.name} holds values that are not finite numbers.")
         return self
 
     def module(self, dtype: torch.dtype = torch.float32) -> nn.Module:
@@ -128,6 +137,13 @@ class Model:
         """
         module = self._built(rounded(self.state, self.types(dtype))).eval().requires_grad_(False)
         self.family.save(module, self.config, Path(folder), shard)
+
+
+def token_tables(model: Model) -> list[str]:
+    """Names of the parameters that have a row for each token."""
+    tokens = model.config["vocab_size"]
+    other = model.family.layout({**model.config, "vocab_size": max(1, tokens - 1)}).shapes
+    return [name for name, shape in model.layout.shapes.items() if other[name] != shape]
 
 
 class Uninitialised(TorchFunctionMode):

@@ -56,7 +56,7 @@ def rounded(state: Mapping[str, Tensor], types: Mapping[str, torch.dtype]) -> di
     found = {}
     for name, tensor in state.items():
         found[name] = tensor.to(types[name])
-        if types[name] is torch.float16 and not bool(torch.isfinite(found[name]).all()):
+        if types[name] is torch.float16 and bool((torch.isfinite(tensor) & ~torch.isfinite(found[name])).any()):
             raise BadInput(
                 f"{name!r} has values up to {float(tensor.abs().max()):.3g}, and float16 holds none above 65,504; choose "
                 "bfloat16 or float32 (--dtype)."

@@ -1,6 +1,6 @@
 """Aligned pairs, kept on disk: barrier, plane and heatmaps of one setting align once.
 
-    aligned/<key>/a.safetensors, b.safetensors      both models in one frame, float32
+    aligned/<key>/a.safetensors, b.safetensors      both models in one frame, float32, with all their rows
                   alignment.safetensors             what moved the second
                   soft.safetensors                  of soft matching, its end
                   facts.json                        configurations, trace, function error, seconds, places of unequal widths
@@ -132,7 +132,7 @@ def line_of(
         task: of the request.
         report: called with the share of the alignment that is done and a few words; may raise to stop.
     """
-    from lmc_core.matching.pair import common_form
+    from lmc_core.matching.common import common_form
     from lmc_core.paths.line import Line
 
     if request.method == "none":
@@ -148,8 +148,9 @@ def _write(folder: Path, pair: AlignedPair) -> None:
     draft = folder.with_name(f".tmp-{secrets.token_hex(8)}")
     trace = pair.trace
     facts = {
-        "a": dict(pair.a.config),
-        "b": dict(pair.b.config),
+        "a": dict(pair.written[0].config),
+        "b": dict(pair.written[1].config),
+        "rows": dict(pair.b.config),
         "trace": [list(trace.objective), trace.before, trace.start, dict(trace.starts), trace.rounds, dict(trace.about)],
         "function_error": pair.function_error,
         "seconds": pair.seconds,
@@ -159,7 +160,7 @@ def _write(folder: Path, pair: AlignedPair) -> None:
     try:
         draft.mkdir(parents=True)
         make_room(folder.parent)
-        models = {"a": pair.a, "b": pair.b} | ({} if pair.soft is None else {"soft": pair.soft.model})
+        models = dict(zip("ab", pair.written, strict=True)) | ({} if pair.soft is None else {"soft": pair.soft.model})
         for name, model in models.items():
             save_file({key: tensor.contiguous() for key, tensor in model.state.items()}, draft / f"{name}.safetensors")
         pair.alignment.save(draft / "alignment.safetensors")
@@ -178,7 +179,7 @@ def _read(folder: Path, models: tuple[Model, Model]) -> AlignedPair | None:
     from safetensors.torch import load_file
 
     from lmc_core.errors import LmcError
-    from lmc_core.matching.pair import AlignedPair
+    from lmc_core.matching.pair import pair_of_wholes
     from lmc_core.matching.soft import SoftEnd
     from lmc_core.matching.trace import Trace
     from lmc_core.matching.widths import Places
@@ -197,8 +198,8 @@ def _read(folder: Path, models: tuple[Model, Model]) -> AlignedPair | None:
         soft = None
         if facts["soft"] is not None:
             name, error = facts["soft"]
-            soft = SoftEnd(replace(model("soft", b, facts["b"]), name=name), error)
-        pair = AlignedPair(
+            soft = SoftEnd(replace(model("soft", b, facts.get("rows", facts["b"])), name=name), error)
+        pair = pair_of_wholes(
             a,
             b,
             Alignment.load(folder / "alignment.safetensors"),

@@ -12,6 +12,7 @@ import secrets
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,12 +42,19 @@ class Placed:
     """Several models in one frame.
 
     Attributes:
-        models: in the order of the request.
+        wholes: in the order of the request, each with all its rows.
         facts: entries of a result that say how they came there; those of `NOTHING`.
     """
 
-    models: tuple[Model, ...]
+    wholes: tuple[Model, ...]
     facts: dict[str, Any]
+
+    @cached_property
+    def models(self) -> tuple[Model, ...]:
+        """The models with those rows of their tables that all have."""
+        from lmc_core.matching.common import in_shared_rows
+
+        return tuple(in_shared_rows(self.wholes))
 
 
 def placed_group(request: ModelsRequest, models: Sequence[Model], examples: Examples, task: Task, report: Report) -> Placed:
@@ -62,12 +70,12 @@ def placed_group(request: ModelsRequest, models: Sequence[Model], examples: Exam
     Raises:
         FunctionChanged: if the outputs of a model moved by more than rounding.
     """
-    from lmc_core.matching.group import align_group, common_forms
+    from lmc_core.matching.group import align_group, whole_forms
     from lmc_core.matching.problem import HELD
     from lmc_core.matching.universe import get_group_method
 
     if request.method == "none":
-        return Placed(tuple(common_forms(models)), dict(NOTHING))
+        return Placed(tuple(whole_forms(models)), dict(NOTHING))
     folder = kept_in(request)
     make_way(folder)
     if (found := _read(folder, models)) is not None:
@@ -92,7 +100,7 @@ def placed_group(request: ModelsRequest, models: Sequence[Model], examples: Exam
         "found": dict(group.trace.about),
         "align_seconds": group.seconds,
     }
-    result = Placed(group.models, facts)
+    result = Placed(group.written, facts)
     if models[0].parameters <= HELD:  # 64 MB a model
         _write(folder, result)
     return result
@@ -123,11 +131,11 @@ def _write(folder: Path, placed: Placed) -> None:
     from safetensors.torch import save_file
 
     draft = folder.with_name(f".tmp-{secrets.token_hex(8)}")
-    facts = {"configurations": [dict(model.config) for model in placed.models], "facts": placed.facts}
+    facts = {"configurations": [dict(model.config) for model in placed.wholes], "facts": placed.facts}
     try:
         draft.mkdir(parents=True)
         make_room(folder.parent)
-        for number, model in enumerate(placed.models, 1):
+        for number, model in enumerate(placed.wholes, 1):
             save_file({name: tensor.contiguous() for name, tensor in model.state.items()}, draft / f"{number}.safetensors")
         (draft / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
         os.rename(draft, folder)

@@ -224,7 +224,7 @@ def _checked(method: str, settings: Mapping[str, Any] | None) -> bool:
 
 def _opened(a: str, b: str, points: int, aligned: bool, learned: bool) -> tuple[Model, Model]:
     """Two models that can be compared, loaded if there is room for what is asked of them."""
-    from lmc_core.matching.pair import common_form
+    from lmc_core.matching.common import common_form
     from lmc_core.models.load import full_reference
     from lmc_core.runs.memory import require_room
 

@@ -138,9 +138,10 @@ class Bench:
     def _rounded(self, merged: Merged) -> Merged:
         """What was merged with the values that its file will hold, so that numbers are those of the file."""
         from lmc_core.models.precision import rounded
+        from lmc_core.models.rows import extended
         from lmc_core.symmetry.written import Outputs
 
-        outcome = self.models[0].with_state(merged.state)
+        outcome = extended(self.models[0].with_state(merged.state), self.placed.wholes[0])
         self.unrounded = Outputs.of([outcome], self.tasks[0][1].first(CHECKED).inputs)
         return replace(merged, state={name: t.float() for name, t in rounded(merged.state, self.types).items()})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +74,7 @@ def produce(request: MergeRequest, report: Report, name: str) -> Made:
     """
     from lmc_core.merging.methods import get_merge
     from lmc_core.models.precision import type_named
+    from lmc_core.models.rows import extended
 
     if request.dtype:
         type_named(request.dtype)
@@ -85,8 +86,8 @@ def produce(request: MergeRequest, report: Report, name: str) -> Made:
     kind, settings = request.merges[0]
     row, merged = bench.row(kind, dict(settings))
     assert merged is not None and bench.unrounded is not None
-    like = bench.models[0]
-    model = like.with_state(merged.state, name=name, card={})
+    like = bench.placed.wholes[0]
+    model = replace(extended(bench.models[0].with_state(merged.state), like), name=name, card={})
     result = {**facts_of(request, bench), "models_rows": models, "rows": [row], "lines": None, "simplex": None, **stamped()}
     tasks = {original.card.get("task") for original in bench.models}
     known = {"task": tasks.pop()} if len(tasks) == 1 and None not in tasks else {}

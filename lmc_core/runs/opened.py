@@ -53,6 +53,7 @@ def task_and_examples(request: ModelsRequest, models: Sequence[Model]) -> tuple[
     Raises:
         BadInput: if a person's own data is no longer that of the request.
     """
+    from lmc_core.matching.common import row_notes
     from lmc_core.tasks import task_for
     from lmc_core.tasks.class_order import order_notes
 
@@ -60,7 +61,7 @@ def task_and_examples(request: ModelsRequest, models: Sequence[Model]) -> tuple[
     chosen = request.split, request.examples, request.seed, request.length or WINDOW
     if task.digest(*chosen) != request.data:
         raise BadInput(f"The data of {task.name} has changed since the request was made; ask again.")
-    return replace(task, notes=(*task.notes, *order_notes(models))), task.examples(*chosen)
+    return replace(task, notes=(*task.notes, *order_notes(models), *row_notes(models))), task.examples(*chosen)
 
 
 def learning_from(request: ModelsRequest, task: Task, name: str | None = None) -> Learning | None:
@@ -93,18 +94,19 @@ def seen_rows(*models: Model) -> dict[str, Any]:
     """
     import torch
 
-    from lmc_core.matching.pair import untied
+    from lmc_core.matching.common import in_shared_rows, untied
     from lmc_core.tasks import TASKS
 
     trained = [TASKS.get(str(model.card.get("task"))) for model in models]
     streams = [task.stream for task in trained if task is not None and task.stream is not None]
     if len(streams) < len(models):
         return {}
-    tokens = models[0].family.sizes(models[0].config)["tokens"]
+    first = in_shared_rows(models)[0]
+    tokens = first.family.sizes(first.config)["tokens"]
     seen = torch.ones(tokens, dtype=torch.bool)
     for stream in streams:
         seen &= torch.zeros(tokens, dtype=torch.bool).index_fill_(0, stream("train").unique(), True)
-    layout = untied(models[0]).layout
+    layout = untied(first).layout
     tables = [block.parameter for block in layout.blocks if block.name in ("token.table", "head.weight", "head.bias")]
     return {name: seen for name in tables if layout.shapes[name][0] == tokens}
 

@@ -57,7 +57,7 @@ def compute(request: OrdersRequest, report: Report = lambda share, words: None) 
     """
     import torch
 
-    from lmc_core.matching.pair import common_form
+    from lmc_core.matching.common import common_form
     from lmc_core.paths.curve import measure
     from lmc_core.paths.fans import Orders, fans
     from lmc_core.paths.line import Line

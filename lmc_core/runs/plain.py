@@ -45,7 +45,7 @@ def plain_losses(
     Returns:
         The weights, and the loss of every example in nats, `[lam, examples]`.
     """
-    from lmc_core.matching.pair import common_form
+    from lmc_core.matching.common import common_form
     from lmc_core.paths.curve import evaluate
     from lmc_core.paths.line import Line
 

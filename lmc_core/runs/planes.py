@@ -76,24 +76,29 @@ def ends_of(
         report: called with the share done and a few words; may raise to stop.
         second: number of the other model.
     """
-    from lmc_core.matching.pair import canonical, common_form, in_float32
+    from lmc_core.matching.common import common_form, in_float32, shared_rows
+    from lmc_core.matching.pair import canonical
+    from lmc_core.models.rows import restricted
     from lmc_core.runs.aligned import aligned_pair, pair_of
     from lmc_core.runs.warm import load_warm
     from lmc_core.symmetry.spaces import choose_classes
 
     chosen = models[0], models[second]
+    rows = shared_rows(models)
     if request.method == "none":
-        return Ends(*common_form(*chosen), None)
+        a, b = (restricted(model, rows) for model in common_form(*chosen))
+        return Ends(a, b, None)
     asked = pair_of(request, second)
     pair = aligned_pair(asked, chosen, examples, task, report)
     # Large models were aligned in place; what is kept warm comes back at once.
     a, b = common_form(*(load_warm(reference) for reference in asked.models))
     still = in_float32(canonical(b, choose_classes(a.layout.spaces, dict(request.classes))))
     if still.state.keys() != pair.b.state.keys():  # a head that was untied for the sake of the alignment alone
-        from lmc_core.matching.pair import untied
+        from lmc_core.matching.common import untied
 
         still = untied(still)
-    return Ends(pair.a, still, pair.b, pair.seconds, pair.function_error)
+    first, still, moved = (restricted(model, rows) for model in (pair.a, still, pair.b))
+    return Ends(first, still, moved, pair.seconds, pair.function_error)
 
 
 def placed(request: PlacedRequest, models: Sequence[Model], task: Task, examples: Examples, report: Report) -> Placed:
@@ -141,6 +146,7 @@ def _three(request: PlacedRequest, models: Sequence[Model], task: Task, examples
 
 
 def _random(request: PlacedRequest, models: Sequence[Model], task: Task, examples: Examples, report: Report) -> Placed:
+    from lmc_core.models.rows import usable
     from lmc_core.paths.directions import random_plane
 
-    return Placed(random_plane(models[0], request.seed), [("A", request.names[0], "a")])
+    return Placed(random_plane(usable(models[0]), request.seed), [("A", request.names[0], "a")])

@@ -58,7 +58,13 @@ def few_enough(inputs: Tensor, model: Model) -> Tensor:
 
 @torch.no_grad()
 def run(model: Model, inputs: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """The outputs of a model in a precision; in float64 nothing inside falls back to float32."""
+    """The outputs of a model in a precision; in float64 nothing inside falls back to float32.
+
+    Rows of token tables that hold no finite numbers are left out, of the outputs too.
+    """
+    from lmc_core.models.rows import usable
+
+    model = usable(model)
     x = inputs.to(dtype) if inputs.is_floating_point() else inputs
     module = model.module(dtype)
     if dtype is not torch.float64:

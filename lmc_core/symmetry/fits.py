@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lmc_core.errors import Incompatible
 from lmc_core.symmetry.embedding import paired
 from lmc_core.symmetry.layout import Layout
+from lmc_core.symmetry.settings import unequal_settings, without_effect
 from lmc_core.symmetry.spaces import Space, SymmetryClass
 
 if TYPE_CHECKING:
-    from lmc_core.models.family import Config
     from lmc_core.models.model import Model
 
 # entries of a configuration that are sizes of spaces, whatever a family calls them
@@ -24,7 +23,6 @@ SIZES = {
     *("qk_nope_head_dim", "qk_rope_head_dim", "partial_rotary_factor"),
     *("num_local_experts", "num_experts", "n_routed_experts"),
 }
-NOT_SEEN = {"tie_word_embeddings", "bos_token_id", "eos_token_id"}  # a head can be untied; no output depends on the others
 REPEATED = {"units", "heads", "queries", "pooled"}  # kinds whose coordinates can be repeated
 SAME_SPEEDS = ("default", "linear", "llama3")  # rotary positions whose speeds do not depend on how many pairs there are
 MIXING = (SymmetryClass.ORTHOGONAL, SymmetryClass.INVERTIBLE)
@@ -39,15 +37,6 @@ def separate_head(model: Model) -> Model:
     if tied.table in state:
         state[tied.head] = state[tied.table] * tied.scale
     return replace(model, config={**model.config, **dict(tied.config)}, state=state)
-
-
-def unequal_settings(a: Config, b: Config, ignored: set[str]) -> Iterator[tuple[str, Any, Any]]:
-    """Entries that both configurations have and that differ, with both values."""
-    for key in sorted(a.keys() & b.keys() - ignored):
-        if isinstance(a[key], Mapping) and isinstance(b[key], Mapping):
-            yield from unequal_settings(a[key], b[key], ignored)
-        elif a[key] != b[key]:
-            yield key, a[key], b[key]
 
 
 def unequal_spaces(a: Layout, b: Layout) -> list[str]:
@@ -87,7 +76,7 @@ def require_fits(narrow: Model, wide: Model) -> None:
     if not same_parts(narrow, wide):
         odd = sorted((small.spaces.keys() ^ large.spaces.keys()) | (small.by_name.keys() ^ large.by_name.keys()))[0]
         raise Incompatible(f"Only one of {narrow.name} and {wide.name} has {odd!r}; choose two of one architecture.")
-    for key, value, other in unequal_settings(narrow.config, wide.config, SIZES | NOT_SEEN):
+    for key, value, other in unequal_settings(narrow.config, wide.config, SIZES | without_effect(narrow, wide)):
         raise Incompatible(f"{narrow.name} has {key}={value} and {wide.name} has {key}={other}; choose two that compute alike.")
     for name, block in small.by_name.items():
         fixed = [

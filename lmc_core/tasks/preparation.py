@@ -134,8 +134,7 @@ def common_preparation(models: Sequence[Model]) -> tuple[Preparation, tuple[str,
     for model, _ in missing:
         _require_size(first, chosen, model)
     return chosen, tuple(
-        f"The files of {model.name} do not say how its images are prepared; they are prepared as {first.name} "
-        "takes them."
+        f"The files of {model.name} do not say how its images are prepared; they are prepared as {first.name} takes them."
         for model, _ in missing
     )
 

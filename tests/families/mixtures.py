@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lmc_core.matching.pair import canonical, in_float32
+from lmc_core.matching.common import in_float32
+from lmc_core.matching.pair import canonical
 from lmc_core.models.load import load_folder
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment

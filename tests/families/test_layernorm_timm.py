@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from lmc_core.errors import BadCheckpoint, Inadmissible
-from lmc_core.matching.pair import canonical, require_compatible
+from lmc_core.matching.common import require_compatible
+from lmc_core.matching.pair import canonical
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.load import load_folder
 from lmc_core.models.model import Model, untied_state

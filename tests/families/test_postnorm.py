@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from lmc_core.errors import Inadmissible
-from lmc_core.matching.pair import align_pair, canonical, common_form, untied
+from lmc_core.matching.common import common_form, untied
+from lmc_core.matching.pair import align_pair, canonical
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.canonical import Blocks

@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.matching.pair import align_pair, canonical, in_float32, untied
+from lmc_core.matching.common import in_float32, untied
+from lmc_core.matching.pair import align_pair, canonical
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.families.t5 import reached
 from lmc_core.models.load import load_folder

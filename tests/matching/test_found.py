@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from lmc_core.matching.common import in_float32
 from lmc_core.matching.experts import Mixture
 from lmc_core.matching.found import INPUT, OUTPUT, Found, found_in, layer_of, layers_of
-from lmc_core.matching.pair import AlignedPair, align_pair, canonical, in_float32
+from lmc_core.matching.pair import AlignedPair, align_pair, canonical
 from lmc_core.matching.problem import Moved, Problem
 from lmc_core.matching.reduced import block_edge, block_means
 from lmc_core.matching.trace import Trace

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from lmc_core.errors import BadInput, FunctionChanged, Incompatible, UnknownName
 from lmc_core.matching import problem
+from lmc_core.matching.common import common_form
 from lmc_core.matching.metric import stream_metrics
-from lmc_core.matching.pair import align_pair, canonical, common_form
+from lmc_core.matching.pair import align_pair, canonical
 from lmc_core.matching.problem import Moved
 from lmc_core.matching.weight import Settings, match_weights, problem_of
 from lmc_core.models.model import Model

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from lmc_core.errors import Incompatible
-from lmc_core.matching.pair import align_pair, canonical, common_form
+from lmc_core.matching.common import common_form
+from lmc_core.matching.pair import align_pair, canonical
 from lmc_core.matching.widths import even, match_widths
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.load import load

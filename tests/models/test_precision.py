@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from lmc_core.errors import BadInput, UnknownName
-from lmc_core.matching.pair import align_pair, untied
+from lmc_core.matching.common import untied
+from lmc_core.matching.pair import align_pair
 from lmc_core.models.load import load_folder
 from lmc_core.models.model import Model
 from lmc_core.models.precision import type_words

@@ -13,7 +13,8 @@ import torch
 import transformers
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.matching.pair import align_pair, canonical, in_float32
+from lmc_core.matching.common import in_float32
+from lmc_core.matching.pair import align_pair, canonical
 from lmc_core.models.load import load
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment

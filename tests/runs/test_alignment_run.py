@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from lmc_core.errors import BadInput
-from lmc_core.matching.pair import AlignedPair, canonical, in_float32
+from lmc_core.matching.common import in_float32
+from lmc_core.matching.pair import AlignedPair, canonical
 from lmc_core.matching.trace import Trace
 from lmc_core.models.model import Model
 from lmc_core.runs import alignment, opened

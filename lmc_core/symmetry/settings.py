@@ -1,0 +1,65 @@
+"""Which settings of two models must be equal: those that decide what is computed of the inputs that both take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lmc_core.models.family import Config
+    from lmc_core.models.model import Model
+
+POSITIONS = ("n_positions", "max_position_embeddings", "max_seq_len", "n_ctx", "seq_length")  # how long windows may be
+NAMED = ("pad_token_id", "bos_token_id", "eos_token_id")  # numbers of special tokens
+ROUNDING = 1e-6  # relative; 1e-5 in float32 is 9.99999974e-06
+FIXED_SPEEDS = ("default", "linear", "dynamic", "llama3")  # rotary positions that windows within the context turn alike
+
+
+def without_effect(a: Model, b: Model) -> set[str]:
+    """Entries of the configurations of two models of one family that may differ and decide nothing that is compared."""
+    found = {"tie_word_embeddings", *NAMED}
+    for model in (a, b):
+        found -= _decisive_tokens(model)
+    if all(kind in FIXED_SPEEDS for model in (a, b) for kind in _rotary_kinds(model.config)):
+        found |= set(POSITIONS)
+    return found
+
+
+def _decisive_tokens(model: Model) -> set[str]:
+    """Numbers of special tokens that decide what a model computes."""
+    config, pad = model.config, model.config.get("pad_token_id")
+    if not isinstance(pad, int):
+        pad = 0
+    found = set()
+    before, after = (model.family.sizes({**config, "pad_token_id": token}).get("context") for token in (pad, pad + 1))
+    if before != after:  # positions are counted from that of padding on
+        found.add("pad_token_id")
+    sorts = model.family.takes == "text" and model.family.predicts(config) == "label"
+    if sorts and "pooler.weight" not in model.layout.by_name:  # the last token that is no padding, or the end of the text
+        found |= {"pad_token_id", *(["eos_token_id"] if "decoder_start_token_id" in config else [])}
+    return found
+
+
+def _rotary_kinds(config: Config) -> Iterator[str]:
+    """The types of rotary positions that a configuration names, of all its kinds of layers."""
+    for key, value in config.items():
+        if key == "rope_type" and isinstance(value, str):
+            yield value
+        elif isinstance(value, Mapping):
+            yield from _rotary_kinds(value)
+
+
+def unequal_settings(a: Config, b: Config, ignored: set[str]) -> Iterator[tuple[str, Any, Any]]:
+    """Entries that both configurations have and that differ by more than rounding, with both values."""
+    for key in sorted(a.keys() & b.keys() - ignored):
+        one, two = a[key], b[key]
+        if isinstance(one, Mapping) and isinstance(two, Mapping):
+            yield from unequal_settings(one, two, ignored)
+        elif one != two and not _nearly(one, two):
+            yield key, one, two
+
+
+def _nearly(one: Any, two: Any) -> bool:
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (one, two))
+    return numbers and math.isclose(one, two, rel_tol=ROUNDING)
