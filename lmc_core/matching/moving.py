@@ -41,7 +41,7 @@ class Moving:
                 found[parameter] = parts[0].reshape(base.shape)
                 continue
             shapes = [block.view_shape(self.layout.spaces, base.numel()) for block in blocks]
-            places = list(zip(shapes, [block.slices for block in blocks], strict=True))
+            places = list(zip(blocks, shapes, strict=True))
             found[parameter] = _Assembled.apply(base, places, *parts)
         return found
 
@@ -53,11 +53,12 @@ class _Assembled(torch.autograd.Function):
     def forward(ctx: Any, base: Tensor, places: list[Any], *parts: Tensor) -> Tensor:
         ctx.places = places
         whole = base.clone(memory_format=torch.contiguous_format)
-        for (shape, slices), part in zip(places, parts, strict=True):
-            whole.view(shape)[slices].copy_(part)
+        for (block, shape), part in zip(places, parts, strict=True):
+            block.rows_of(whole).view(shape)[block.slices].copy_(part)
         return whole
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
         gradient = gradients[0].contiguous()
-        return (None, None, *(gradient.view(shape)[slices] for shape, slices in ctx.places))
+        views = [block.rows_of(gradient).view(shape)[block.slices] for block, shape in ctx.places]
+        return (None, None, *views)

@@ -56,10 +56,27 @@ def head_dim(config: Config) -> int:
     return int(config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"])
 
 
+def rotated(config: Config) -> int:
+    """How many coordinates of a head rotary positions turn, as transformers counts them."""
+    return int(head_dim(config) * config["rope_parameters"].get("partial_rotary_factor", 1.0))
+
+
 def gated(s: Structure, config: Config, i: int, size: int | None = None) -> Readers:
     """The gated feed-forward layer of a block."""
     units, bias = int(size or config["intermediate_size"]), bool(config.get("mlp_bias"))
     return gated_layer(s, f"blocks.{i}", f"model.layers.{i}.mlp", str(i), units, config["hidden_act"], bias)
+
+
+def fused_gated(s: Structure, config: Config, i: int) -> Readers:
+    """The same with one matrix for the gate and `up`, and no biases."""
+    size, act = int(config["intermediate_size"]), config["hidden_act"]
+    on, at = f"blocks.{i}", f"model.layers.{i}.mlp"
+    u = gated_units(s, str(i), size, act)
+    parts = [(f"{on}.gate.weight", f"0/2 ={u} -residual"), (f"{on}.up.weight", f"1/2 +{u} -residual")]
+    s.fused(f"{at}.gate_up_proj.weight", (2 * size, config["hidden_size"]), parts)
+    s.linear(f"{on}.down", f"{at}.down_proj", "+residual", f"-{u}", bias=False)
+    units_product(s, u, on, gate=act)
+    return [(block, None) for block, _ in parts]
 
 
 def gated_layer(s: Structure, on: str, at: str, tag: str, size: int, activation: str, bias: bool = False) -> Readers:
@@ -97,6 +114,7 @@ def rms_decoder(
     scaled: bool = True,
     attend: BlockPart | None = None,
     head: Head | None = None,
+    rotary: Callable[[int], Pairs | None] | None = None,
 ) -> Structure:
     """The structure of such a decoder.
 
@@ -112,6 +130,7 @@ def rms_decoder(
         scaled: scores are divided by the root of a head's size; otherwise by a number of the configuration.
         attend: writes the attention of a block down instead, where it is of another kind.
         head: what its class has behind the body; by default what most classes of that name have.
+        rotary: number of a layer -> its rotary pairs, None for a layer without; by default whole heads in each.
         capped: the head's outputs pass through a function one by one, so that a number common to all of them is seen.
     """
     norms, head = norms or Norms(), head or head_of(config)
@@ -136,12 +155,13 @@ def rms_decoder(
         if attend is not None:
             readers = attend(s, config, i)
         else:
-            kind, pairs = "rms" if normed else None, Pairs(size, interleaved)
+            kind, pairs = "rms" if normed else None, rotary(i) if rotary else Pairs(size, interleaved)
             a = attention(s, str(i), heads, size, groups, pairs=pairs, normed=kind, clipped=clipped)
             names = tuple(f"{at}.self_attn.{part}_proj" for part in "qkvo")
             readers = separate_attention(s, a, on, names, biases, scaled=scaled)  # type: ignore[arg-type]  (four names)
             if normed:
-                _query_key_norms(s, i, a, heads, groups, size, normed == "whole", clipped, interleaved)
+                counts = heads, groups, size
+                _query_key_norms(s, i, a, counts, normed == "whole", clipped, pairs, norms.unit)
         both = readers, feed_forward(s, config, i)
         for number in (0, 1):
             if norms.before:
@@ -163,16 +183,32 @@ def rms_decoder(
 
 
 def _query_key_norms(
-    s: Structure, i: int, a: Attention, heads: int, groups: int, size: int, whole: bool, clipped: bool, interleaved: bool
+    s: Structure,
+    i: int,
+    a: Attention,
+    counts: tuple[int, int, int],
+    whole: bool,
+    clipped: bool,
+    pairs: Pairs | None,
+    unit: float,
 ) -> None:
-    """RMSNorms on queries and keys; their gains scale against each other, rotary pair by pair, unless clipped behind."""
-    space = None
-    if not clipped:
+    """RMSNorms on queries and keys; their gains scale against each other, rotary pair by pair, unless clipped behind.
+
+    Gains that are not stored as they are (`unit`), and those of layers without rotary positions, which move with their
+    coordinates, have that freedom too; it is counted, and nothing here uses it.
+    """
+    heads, groups, size = counts
+    space, interleaved = None, pairs is not None and pairs.interleaved
+    if pairs is None or (unit != 1 and not clipped):
+        s.add("further", ("gains of queries against those of keys", size if pairs is None else size // 2))
+    elif not clipped:
         reason = "of the gains of queries and keys only the product is seen, one factor for each rotary pair"
         space = s.space(f"gains.{i}", "gains", size // 2, SCALES, reason, f"heads.{i}" if whole else None)
     for part, letter, pattern, role, count in (("query", "q", a.query, "+", heads), ("key", "k", a.key, "-", groups)):
         outer = pattern.split()[:-1] if whole else []
         pair = ["*"] if space is None else [f"{role}{space}", "*"] if interleaved else ["*", f"{role}{space}"]
+        if pairs is None:
+            pair = [f"={a.product_name}"]
         shape = (count * size if whole else size,)
         name = f"model.layers.{i}.self_attn.{letter}_norm.weight"
         s.parameter(f"blocks.{i}.{part}.norm", name, " ".join([*outer, *pair]), shape)

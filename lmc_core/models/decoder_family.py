@@ -48,7 +48,13 @@ SMALL: dict[str, Any] = {
 
 
 def configuration(
-    raw: Config, defaults: Mapping[str, Any], even: bool = False, act: str = "hidden_act", theta: float = 10000.0
+    raw: Config,
+    defaults: Mapping[str, Any],
+    even: bool = False,
+    act: str = "hidden_act",
+    theta: float = 10000.0,
+    partial: float | None = None,
+    bases: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults.
 
@@ -58,11 +64,14 @@ def configuration(
         even: whether the number of heads has to divide the width even where the size of a head is given.
         act: name of the setting for the activation of gates.
         theta: the family's default base of rotary positions.
+        partial: the family's default share of a head that is rotated; None where it cannot be chosen.
+        bases: type of layer -> its base, where rotary positions differ by the type of layer.
 
     Raises:
         BadCheckpoint: for what is no size, no number, no switch, or does not fit together.
     """
-    found: dict[str, Any] = hf.chosen(raw, defaults) | {"rope_parameters": hf.rope(raw, theta)}
+    rope = hf.rope(raw, theta, partial) if bases is None else hf.rope_by_type(raw, bases)
+    found: dict[str, Any] = hf.chosen(raw, defaults) | {"rope_parameters": rope}
     if found["num_key_value_heads"] is None:
         found["num_key_value_heads"] = found["num_attention_heads"]
     positive_sizes(found, "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
@@ -74,12 +83,8 @@ def configuration(
         if found["head_dim"] is None:
             found["head_dim"] = head_dim(found)
         positive_sizes(found, "head_dim")
-    half, odd = divmod(head_dim(found), 2)
-    if odd:
-        raise BadCheckpoint(f"Rotary positions need heads of even size; the configuration gives {head_dim(found)}.")
-    factors = [found["rope_parameters"].get(key) for key in ("short_factor", "long_factor")]
-    if any(factor is not None and (not isinstance(factor, list) or len(factor) != half) for factor in factors):
-        raise BadCheckpoint(f"Rotary positions of the type 'longrope' need lists of {half} factors here, one for each pair.")
+    for each in rope.values() if bases is not None else (rope,):
+        _check_pairs(head_dim(found), each)
     hf.switches(found, "tie_word_embeddings", "attention_bias", "mlp_bias", "use_sliding_window")
     if "rms_norm_eps" in found:
         hf.positive_numbers(found, "rms_norm_eps")
@@ -89,13 +94,27 @@ def configuration(
     return found
 
 
-def windows(found: dict[str, Any], always: bool = False) -> dict[str, Any]:
+def _check_pairs(size: int, rope: Mapping[str, Any]) -> None:
+    """Raise `BadCheckpoint` unless rotary positions turn pairs of a head of that size, with a factor for each if any."""
+    share = rope.get("partial_rotary_factor", 1.0)
+    half, odd = divmod(int(size * share), 2)
+    if share == 1.0 and odd:
+        raise BadCheckpoint(f"Rotary positions need heads of even size; the configuration gives {size}.")
+    if odd or not 0 < 2 * half <= size:
+        raise BadCheckpoint(f"Rotary positions need an even share of {size} coordinates; {share} of them is none.")
+    factors = [rope.get(key) for key in ("short_factor", "long_factor")]
+    if any(factor is not None and (not isinstance(factor, list) or len(factor) != half) for factor in factors):
+        raise BadCheckpoint(f"Rotary positions of the type 'longrope' need lists of {half} factors here, one for each pair.")
+
+
+def windows(found: dict[str, Any], always: bool = False, every: int = 2) -> dict[str, Any]:
     """Write out which layers attend to a sliding window, in a configuration that may say so in several ways; returns it.
 
     Args:
         found: the configuration.
-        always: whether every second layer has a window unless it says otherwise; else those from "max_window_layers" on where
-            "use_sliding_window" is true.
+        always: whether all but some layers have a window unless it says otherwise; else those from "max_window_layers" on
+            where "use_sliding_window" is true.
+        every: of how many layers the last has none, if `always`.
 
     Raises:
         BadCheckpoint: where it does not say it for each layer, or gives no window.
@@ -108,7 +127,8 @@ def windows(found: dict[str, Any], always: bool = False) -> dict[str, Any]:
         raise BadCheckpoint(f"The configuration should give 'max_window_layers' as a number of layers; it gives {first!r}.")
     used = always or (found["use_sliding_window"] and found["sliding_window"] is not None)
     if kinds is None:
-        found["layer_types"] = [WINDOWS[(i + 1) % 2 if always else used and i >= first] for i in range(depth)]
+        sliding = [(i + 1) % every != 0 if always else used and i >= first for i in range(depth)]
+        found["layer_types"] = [WINDOWS[each] for each in sliding]
     elif WINDOWS[1] in kinds and not used:
         raise BadCheckpoint("The configuration gives layers of the type 'sliding_attention', and use_sliding_window=false.")
     if not always:
@@ -149,6 +169,7 @@ def family(
     span: str = "model.",
     aliases: Mapping[str, str] | None = None,
     stored: Callable[[dict[str, Tensor], Config], dict[str, Tensor]] = lambda tensors, config: tensors,
+    language: str = "",
     **further: Any,
 ) -> Family:
     """A family of transformers' decoders: the language model, the body alone, and what heads there are.
@@ -165,14 +186,15 @@ def family(
         span: what the body's names begin with in the class for question answering.
         aliases: earlier names of classes -> their ends.
         stored: (tensors by their names on disk, configuration) -> the same where this family's files differ from others'.
+        language: the class of the language model where it is not called after the others.
         further: settings for building, of speed or training alone.
     """
     ends = {end: STANDARD[end] for end in ("ForCausalLM", "Model", *heads)}
     if "ForQuestionAnswering" in ends:
         ends["ForQuestionAnswering"] = replace(ends["ForQuestionAnswering"], body=span)
-    own = {f"{classes}{end}": head for end, head in ends.items()}
+    usual = language or f"{classes}ForCausalLM"
+    own = {usual if end == "ForCausalLM" else f"{classes}{end}": head for end, head in ends.items()}
     own |= {alias: ends[end] for alias, end in (aliases or {}).items()}
-    usual = f"{classes}ForCausalLM"
 
     def configured(raw: Config) -> dict[str, Any]:
         return with_class(config(raw), raw, own, usual, name)

@@ -196,6 +196,28 @@ def rope(raw: Config, theta: float = 10000.0, partial: float | None = None) -> d
     return found
 
 
+def rope_by_type(raw: Config, bases: Mapping[str, float]) -> dict[str, Any]:
+    """The settings of rotary positions that differ by the type of layer; an older `rope_scaling` is of those without a window.
+
+    Args:
+        raw: a configuration.
+        bases: type of layer -> its base where `rope_parameters` does not say it.
+    """
+    given, scaling = raw.get("rope_parameters") or {}, raw.get("rope_scaling") or {}
+    nested = isinstance(given, Mapping) and all(each is None or isinstance(each, Mapping) for each in given.values())
+    if not nested or not isinstance(scaling, Mapping) or given.keys() - bases.keys():
+        raise BadCheckpoint(
+            f"The configuration should give 'rope_parameters' as one object for each of {', '.join(bases)}, and "
+            f"'rope_scaling' as an object; it gives {str(given)[:80]} and {str(scaling)[:80]}."
+        )
+    found = {}
+    for kind, base in bases.items():
+        part = dict(given.get(kind) or {"rope_type": "default"})
+        part |= scaling if kind == "full_attention" else {}
+        found[kind] = rope({"rope_parameters": part, "partial_rotary_factor": raw.get("partial_rotary_factor")}, base)
+    return found
+
+
 def activation(config: Config, key: str, known: set[str], family: str) -> str:
     """The activation of a configuration.
 

@@ -167,10 +167,11 @@ def attention_products(
     value_bias: bool,
     output_bias: bool,
     scaled: bool = True,
+    sums: bool = True,
 ) -> None:
     """Add the two products of an attention layer whose blocks are called `on.query.weight` and so on.
 
-    Scores are divided by the root of a head's size, if `scaled`.
+    Scores are divided by the root of a head's size, if `scaled`; attention rows add up to 1, if `sums`.
     """
     left = (f"{on}.query.weight", *([f"{on}.query.bias"] if query_bias else []))
     plane = s.spaces[at.product_name]
@@ -187,7 +188,7 @@ def attention_products(
         ),
     )
     constant = None
-    if value_bias and output_bias and s.spaces[at.value_name].largest.mixes:
+    if value_bias and output_bias and sums and s.spaces[at.value_name].largest.mixes:
         constant = (f"{on}.value.bias", f"{on}.output.weight", f"{on}.output.bias")
     kept = value_bias and constant is None
     value = (f"{on}.value.weight", *([f"{on}.value.bias"] if kept else []))
@@ -215,6 +216,7 @@ def offsets_without_biases(s: Structure, at: Attention, output_bias: bool) -> No
 def separate_attention(
     s: Structure, at: Attention, on: str, names: tuple[str, str, str, str], biases: tuple[bool, bool, bool, bool],
     reads: str = "-residual", key_reads: str | None = None, writes: str = "+residual", scaled: bool = True,
+    sums: bool = True,
 ) -> list[tuple[str, str | None]]:  # fmt: skip
     """Add four linear layers for query, key, value and output, and their products; returns the readers of the norm before.
 
@@ -228,6 +230,7 @@ def separate_attention(
         key_reads: what keys and values read, if another (cross-attention).
         writes: what the output writes to.
         scaled: scores are divided by the root of a head's size.
+        sums: attention rows add up to 1.
     """
     others = key_reads or reads
     readers = [
@@ -236,7 +239,7 @@ def separate_attention(
         s.linear(f"{on}.value", names[2], at.value, others, biases[2]),
     ]
     s.linear(f"{on}.output", names[3], writes, at.output, biases[3])
-    attention_products(s, at, on, *biases, scaled)
+    attention_products(s, at, on, *biases, scaled, sums)
     return readers
 
 

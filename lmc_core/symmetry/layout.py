@@ -10,6 +10,7 @@ axis of the parameter once it is reshaped:
     0:16/24+query-key  an axis of length 24 whose first 16 places live in the space; the block is those 16
     1/3                the axis has length 3 and this block is its slice number 1 (fused tensors)
     *                  an axis that no symmetry touches, of whatever length is left (tokens, positions, pixels)
+    [0:16/48]          first of all words: rows 0 to 15 of the 48 that the parameter's first axis has; the other words cut these
 
 GPT-2's fused `c_attn.weight` `[width, 3 width]` gives three blocks; the keys are "-residual 1/3 +heads.0 -query-key.0".
 """
@@ -29,6 +30,7 @@ from lmc_core.symmetry.elements import Role
 from lmc_core.symmetry.spaces import Space
 
 ROLES: dict[str, Role] = {"+": "writes", "-": "reads", "=": "order"}
+_ROWS = re.compile(r"\[(\d+):(\d+)/(\d+)\] ")
 _WORD = re.compile(r"(?:(\d+):(\d+)/(\d+))?([+=-])(\S+)|(\d+)/(\d+)|\*")
 State = Mapping[str, Tensor]
 
@@ -61,7 +63,7 @@ class Block:
 
     @cached_property
     def _words(self) -> list[re.Match[str]]:
-        found = [(_WORD.fullmatch(word), word) for word in self.pattern.split()]
+        found = [(_WORD.fullmatch(word), word) for word in _ROWS.sub("", self.pattern, count=1).split()]
         for match, word in found:
             if match is None:
                 raise ValueError(f"{word!r} in the pattern of {self.name!r} is no word of a pattern.")
@@ -72,8 +74,26 @@ class Block:
         """The axes of the block, without those that only slice the parameter."""
         return tuple(Axis(w[5], ROLES[w[4]]) if w[5] else Axis(None) for w in self._words if not w[7])
 
+    @cached_property
+    def _rows(self) -> tuple[int, int, int] | None:
+        """First row, end and number of all rows where the pattern names some of them."""
+        match = _ROWS.match(self.pattern)
+        return None if match is None else (int(match[1]), int(match[2]), int(match[3]))
+
+    def rows_of(self, parameter: Tensor) -> Tensor:
+        """The rows of the parameter that the pattern names, as a view; all of them where it names none."""
+        return parameter if self._rows is None else parameter[self._rows[0] : self._rows[1]]
+
     def view_shape(self, spaces: Mapping[str, Space], elements: int) -> tuple[int, ...]:
-        """The shape the whole parameter takes before slices are cut."""
+        """The shape that the parameter, or the rows that are named, takes before slices are cut.
+
+        Args:
+            spaces: by name.
+            elements: of the whole parameter.
+        """
+        if self._rows is not None:
+            start, end, rows = self._rows
+            elements = elements // rows * (end - start)
         sizes = [int(w[3] or w[7] or (spaces[w[5]].size if w[5] else -1)) for w in self._words]
         known = math.prod(size for size in sizes if size > 0)
         return tuple(elements // known if size < 0 else size for size in sizes)
@@ -140,7 +160,8 @@ class Layout:
     def view(self, state: State, block: Block) -> Tensor:
         """The block as a view into its parameter, one axis per space."""
         parameter = state[block.parameter]
-        return parameter.view(block.view_shape(self.spaces, parameter.numel()))[block.slices]
+        shape = block.view_shape(self.spaces, parameter.numel())
+        return block.rows_of(parameter).view(shape)[block.slices]
 
     def read(self, state: State) -> dict[str, Tensor]:
         """All blocks by name, as views."""

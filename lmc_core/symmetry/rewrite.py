@@ -90,6 +90,7 @@ class Rewrite:
         sums: groups of blocks of which only a sum of constants is seen (token and position tables, biases of parallel layers).
         scales: a phrase for every positive number that a norm undoes (exactly only where its epsilon is 0).
         further: (phrase, dimension) of continuous freedoms that no step here uses.
+        multiplied: (block, number) of tables that the network multiplies by a number that depends on its width.
     """
 
     norms: tuple[Norm, ...] = ()
@@ -100,3 +101,4 @@ class Rewrite:
     sums: tuple[tuple[str, ...], ...] = ()
     scales: tuple[str, ...] = ()
     further: tuple[tuple[str, int], ...] = field(default=())
+    multiplied: tuple[tuple[str, float], ...] = ()

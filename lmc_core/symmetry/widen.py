@@ -89,9 +89,15 @@ def _rewritten(narrow: Model, chosen: Mapping[str, Embedding]) -> dict[str, Tens
 
 
 def scale_scores(narrow: Model, target: Model, state: Mapping[str, Tensor], back: bool = False) -> None:
-    """Larger heads divide their scores by more; multiply queries and their biases by what makes up for it (`back`: divide)."""
-    products = (model.family.rewrite(model.config).products for model in (narrow, target))
-    for small, large in zip(*products, strict=True):
+    """Larger heads divide their scores by more; multiply queries and their biases by what makes up for it (`back`: divide).
+
+    Likewise for token tables that are multiplied by a number that depends on the width.
+    """
+    one, two = (model.family.rewrite(model.config) for model in (narrow, target))
+    for (name, before), (_, after) in zip(one.multiplied, two.multiplied, strict=True):
+        factor = after / before if back else before / after
+        narrow.layout.view(state, narrow.layout.by_name[name]).mul_(factor)
+    for small, large in zip(one.products, two.products, strict=True):
         if small.scale != large.scale:
             factor = large.scale / small.scale if back else small.scale / large.scale
             for name in small.left:

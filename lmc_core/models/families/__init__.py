@@ -6,6 +6,7 @@ from lmc_core.errors import UnknownName
 from lmc_core.models.families.bert import BERT
 from lmc_core.models.families.deepseek_v2 import DEEPSEEK_V2
 from lmc_core.models.families.deepseek_v3 import DEEPSEEK_V3
+from lmc_core.models.families.gemma import GEMMA
 from lmc_core.models.families.gemma2 import GEMMA2
 from lmc_core.models.families.gpt2 import GPT2
 from lmc_core.models.families.gpt_neox import GPT_NEOX
@@ -32,6 +33,7 @@ FAMILIES: dict[str, Family] = {
         BERT,
         DEEPSEEK_V2,
         DEEPSEEK_V3,
+        GEMMA,
         GEMMA2,
         GPT2,
         GPT_NEOX,
