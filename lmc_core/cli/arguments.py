@@ -9,23 +9,24 @@ from pathlib import Path
 from typing import NoReturn
 
 from lmc_core.cli.equivariance import add_arguments as equivariance_arguments
+from lmc_core.cli.merge_arguments import STAND_INS
 from lmc_core.cli.merge_arguments import add_arguments as merge_arguments
 from lmc_core.cli.plane_arguments import add_arguments as plane_arguments
 from lmc_core.cli.report import add_arguments as report
 from lmc_core.cli.shared_arguments import (
     FRESH,
     MODEL,
-    PICKLE,
     add_data,
     add_dtype,
     add_method,
     add_pair,
+    add_permissions,
     decimal,
     setting,
     whole,
 )
 from lmc_core.errors import BadInput
-from lmc_core.models.references import allowing_pickle
+from lmc_core.models.references import allowing_pickle, ignoring_extra
 
 READ_ONLY = "open the app for an audience: it shows what is stored, starts nothing and changes nothing"
 HOST = (
@@ -78,7 +79,7 @@ def _methods(parser: argparse.ArgumentParser) -> None:
 def _show(parser: argparse.ArgumentParser) -> None:
     """Arguments of what is said of one model."""
     parser.add_argument("model", metavar="MODEL", help=MODEL)
-    parser.add_argument("--allow-pickle", action="store_true", help=PICKLE)
+    add_permissions(parser)
     parser.add_argument("--json", action="store_true", help="print one object")
 
 
@@ -204,7 +205,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     if arguments.audience and arguments.command != "app":
         parser.error(f"--read-only is for the app; `lmc {arguments.command}` has no such option")
     if getattr(arguments, "allow_pickle", False):
-        _allow_pickle(arguments)
+        _permit(arguments, allowing_pickle)
+    if getattr(arguments, "ignore_extra", False):
+        _permit(arguments, ignoring_extra)
     return arguments
 
 
@@ -225,9 +228,11 @@ def _parser() -> Parser:
     return parser
 
 
-def _allow_pickle(arguments: argparse.Namespace) -> None:
-    """Let every reference to a model read pickled weights."""
+def _permit(arguments: argparse.Namespace, permission: Callable[[str], str]) -> None:
+    """Write a permission into every reference to a model."""
     for name in {"model", "a", "b"} & vars(arguments).keys():
-        setattr(arguments, name, allowing_pickle(getattr(arguments, name)))
+        setattr(arguments, name, permission(getattr(arguments, name)))
+    if getattr(arguments, "base", "mean") not in STAND_INS:
+        arguments.base = permission(arguments.base)
     for name in {"models", "more"} & vars(arguments).keys():
-        setattr(arguments, name, [allowing_pickle(each) for each in getattr(arguments, name)])
+        setattr(arguments, name, [permission(each) for each in getattr(arguments, name)])

@@ -40,9 +40,10 @@ def check_type(dtype: str | None) -> None:
 
 def require_apart(out: Path, references: Sequence[str]) -> None:
     """Raise `BadInput` if one of the models is read from `out` or from within."""
-    from lmc_core.models.load import folder_of
+    from lmc_core.models.load import folders_of
 
-    if any(folder_of(model).resolve().is_relative_to(out.resolve()) for model in references):
+    folders = [folder for model in references for folder in folders_of(model)]
+    if any(folder.resolve().is_relative_to(out.resolve()) for folder in folders):
         raise BadInput(f"--out {str(out)!r} would replace a model that is read; choose another folder.")
 
 

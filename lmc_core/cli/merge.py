@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lmc_core.cli.folder import check_type
+from lmc_core.cli.merge_arguments import STAND_INS
 from lmc_core.cli.output import facts, noted, notes, print_json, table
 from lmc_core.cli.pair import chosen_classes
 from lmc_core.cli.progress import Progress
@@ -86,8 +87,8 @@ def _requests(arguments: argparse.Namespace, merges: dict[str, dict[str, Any]], 
         frames=frames,
         merges=merges,
         weights=arguments.weights or (),
-        ancestor=None if base in ("mean", "first") else base,
-        stand_in=base if base in ("mean", "first") else "mean",
+        ancestor=None if base in STAND_INS else base,
+        stand_in=base if base in STAND_INS else "mean",
         onto=arguments.onto,
         **({} if arguments.steps is None else {"steps": arguments.steps}),
         classes=chosen_classes(arguments.models[0], arguments.classes),

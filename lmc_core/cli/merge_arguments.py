@@ -9,6 +9,8 @@ from typing import Any
 
 from lmc_core.cli.shared_arguments import FRESH, decimal, whole
 
+STAND_INS = ("mean", "first")  # of a common ancestor
+
 
 def add_arguments(
     parser: argparse.ArgumentParser,

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from lmc_core.cli.output import check_target, facts, print_json, table
+from lmc_core.cli.output import check_target, facts, notes, print_json, table
 from lmc_core.cli.pair import chosen_classes
 from lmc_core.cli.progress import Progress
 from lmc_core.errors import BadInput
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> None:
             asked = make_request(*arguments.models[:2], points=3, refine=0, **words)
             bends = bend_of(asked, arguments.steps)
             curves = executor.run(bends, progress.report, fresh=arguments.fresh).result
-    result, arrays = found.result, found.arrays()
+    result, arrays = {**found.result, "notes": notes(found.result, arguments.models)}, found.arrays()
     if arguments.csv is not None or arguments.html is not None:
         _write(arguments, result, arrays, curves)
     if arguments.json:

@@ -11,9 +11,10 @@ from lmc_core.limits import shown
 DIGITS = 18  # of a whole number; what has more is none that anyone means
 MODEL = (
     "a zoo name (see `lmc models`), hf:ORG/NAME[@REVISION], timm:NAME[.TAG], or a folder with config.json and "
-    "model.safetensors, also as path:FOLDER"
+    "model.safetensors, also as path:FOLDER; +ADAPTER behind it (a folder, or hf:ORG/NAME) merges a LoRA into it"
 )
-PICKLE = "read weights from .bin, .pt and .pth files where there are no safetensors; for sources you trust"
+PICKLE = "read weights from .bin, .pt, .pth and .ckpt files where there are no safetensors; for sources you trust"
+EXTRA = "leave out tensors that have no place in the model, such as a value head, and say which"
 TASK = (
     "what to measure on: austen, fashion-mnist, plays, text:FILE, images:FOLDER (one folder per class) or "
     "hf-dataset:NAME[:SPLIT] (default: what both were trained on)"
@@ -93,9 +94,15 @@ def add_pair(parser: argparse.ArgumentParser) -> None:
     add_data(parser)
 
 
+def add_permissions(parser: argparse.ArgumentParser) -> None:
+    """What files of models may hold."""
+    parser.add_argument("--allow-pickle", action="store_true", help=PICKLE)
+    parser.add_argument("--ignore-extra", action="store_true", help=EXTRA)
+
+
 def add_data(parser: argparse.ArgumentParser) -> None:
     """Arguments about data and classes that every command about several models has."""
-    parser.add_argument("--allow-pickle", action="store_true", help=PICKLE)
+    add_permissions(parser)
     parser.add_argument("--task", metavar="TASK", help=TASK)
     parser.add_argument(
         "--length", type=whole, metavar="N", help="window of text, in tokens (default: the models' context, at most 128)"

@@ -98,11 +98,18 @@ def _not_there(reference: Reference, repository: str, reason: str) -> BadInput:
     )
 
 
-def in_cache(reference: Reference) -> bool:
-    """Whether a ``hf`` or ``timm`` reference can be read from the local cache, without asking anybody."""
-    snapshot = _snapshot(_repository(reference), reference.revision)
+def in_cache(reference: Reference, adapter: bool = False) -> bool:
+    """Whether a ``hf`` or ``timm`` reference can be read from the local cache, without asking anybody.
+
+    Args:
+        reference: of a model, or of an adapter.
+        adapter: whether it is one.
+    """
+    snapshot = _snapshot(_repository(reference), reference.revision, ADAPTER if adapter else CONFIG)
     if snapshot is None:
         return False
+    if adapter:
+        return (snapshot / ADAPTER_WEIGHTS).is_file()
     try:
         find_weights(snapshot, reference.allow_pickle)
     except BadCheckpoint:

@@ -24,7 +24,7 @@ from lmc_core.models.old_configs import completed, without_pooler
 from lmc_core.models.passed_over import notes_on
 from lmc_core.models.plan import Files, Plan, assembled, planned
 from lmc_core.models.plausible import quantisation, require_depth, require_plausible, require_types
-from lmc_core.models.references import REPOSITORY, Reference, clip, parse
+from lmc_core.models.references import REPOSITORY, Reference, allowing_pickle, clip, ignoring_extra, parse
 from lmc_core.models.refusals import unsupported, without_config
 from lmc_core.models.rows import finite_rows
 from lmc_core.models.vocabulary import rows_needed, vocabulary_of
@@ -267,8 +267,8 @@ def _origin_notes(found: Reference) -> tuple[str, ...]:
 
 
 def _parsed(reference: str | Path, allow_pickle: bool = False, ignore_extra: bool = False) -> Reference:
-    found = parse(reference, _zoo_names())
-    return replace(found, allow_pickle=found.allow_pickle or allow_pickle, ignore_extra=found.ignore_extra or ignore_extra)
+    words = allowing_pickle(str(reference)) if allow_pickle else str(reference)
+    return parse(ignoring_extra(words) if ignore_extra else words, _zoo_names())
 
 
 def _absolute(found: Reference) -> Reference:

@@ -93,8 +93,8 @@ def planned(files: Files, family: Family, config: Config, ignore_extra: bool = F
     if extra and not ignore_extra:
         raise BadCheckpoint(
             f"{files.where} holds {_tensors(extra)} that a {kind(family, config)} of this configuration has no place for: "
-            f"{_listed(extra)}. Leave them out with --ignore-extra (load(..., ignore_extra=True)) if the model does not need "
-            "them."
+            f"{_listed(extra)}. Where the model does not need that, leave it out with --ignore-extra (load(..., "
+            "ignore_extra=True))."
         )
     notes = _notes(files, form, extra)
     return Plan({name: bare for name, bare in form.items() if name not in extra}, notes)
@@ -186,7 +186,8 @@ def _notes(files: Files, form: Form, extra: Sequence[str]) -> tuple[str, ...]:
             "stored as floating-point numbers; they were read as they are."
         )
     if extra:
-        notes.append(f"{files.where} holds {_tensors(extra)} without a place, which were left out: {_listed(extra)}.")
+        were = "was" if len(extra) == 1 else "were"
+        notes.append(f"{files.where} holds {_tensors(extra)} without a place, which {were} left out: {_listed(extra)}.")
     return tuple(notes)
 
 

@@ -49,7 +49,7 @@ class Reference:
         """The reference as it is typed."""
         revision = f"@{self.revision}" if self.revision else ""
         permissions = f"{PICKLE if self.allow_pickle else ''}{EXTRA if self.ignore_extra else ''}"
-        adapters = "".join(f"+{replace(each, allow_pickle=False)}" for each in self.adapters)
+        adapters = "".join(f"+{_permitted(each, allow_pickle=False, ignore_extra=False)}" for each in self.adapters)
         return f"{permissions}{self.kind}:{self.name}{revision}{adapters}"
 
     @property
@@ -92,13 +92,14 @@ def parse(text: str | Path, zoo: Iterable[str] = ()) -> Reference:
     """
     words = str(text)
     if words.startswith(PICKLE):
-        found = parse(words.removeprefix(PICKLE), zoo)
-        return replace(found, allow_pickle=True, adapters=tuple(replace(each, allow_pickle=True) for each in found.adapters))
+        return _permitted(parse(words.removeprefix(PICKLE), zoo), allow_pickle=True)
     if words.startswith(EXTRA):
-        return replace(parse(words.removeprefix(EXTRA), zoo), ignore_extra=True)
+        return _permitted(parse(words.removeprefix(EXTRA), zoo), ignore_extra=True)
     if (plus := _adapter(words)) is not None:
         base, adapter = parse(words[:plus], zoo), parse(words[plus + 1 :], zoo)
-        return replace(base, adapters=(*base.adapters, adapter))
+        both = replace(base, adapters=(*base.adapters, adapter))
+        given = {name: True for name in ("allow_pickle", "ignore_extra") if getattr(adapter, name)}
+        return _permitted(both, **given) if given else both
     kind, colon, name = words.partition(":")
     if colon and kind == "path":
         if not name:
@@ -137,6 +138,12 @@ def clip(text: str, length: int = 100) -> str:
     return repr(text if len(text) <= length else f"{text[:half]}...{text[-half:]}")
 
 
+def _permitted(found: Reference, **permissions: bool) -> Reference:
+    """A reference with other permissions, which its adapters share."""
+    adapters = tuple(replace(each, **permissions) for each in found.adapters)
+    return replace(found, adapters=adapters, **permissions)  # type: ignore[arg-type]  (names of switches)
+
+
 def _adapter(words: str) -> int | None:
     """Where a reference is divided into a model and its adapter; a folder may have a + in its name."""
     places = [i for i, letter in enumerate(words) if letter == "+" and 0 < i < len(words) - 1]
@@ -144,7 +151,7 @@ def _adapter(words: str) -> int | None:
         return None
     for place in reversed(places):  # the shortest adapter that is there
         after = words[place + 1 :]
-        if after.startswith(("hf:", "path:")) or _exists(_home(after)):
+        if after.startswith(("hf:", "path:", PICKLE)) or _exists(_home(after)):
             return place
     return places[-1]
 

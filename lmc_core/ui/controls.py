@@ -70,14 +70,14 @@ def add_model(key: str) -> None:
     """A field for a model that is not shipped; afterwards it is among those that can be chosen."""
     if work.read_only():
         return
-    name, said = f"{key}_add", f"{key}_add_said"
+    name, extra, said = f"{key}_add", f"{key}_add_extra", f"{key}_add_said"
 
     def take() -> None:
         reference = str(st.session_state[name]).strip()
         st.session_state[said] = ""
         if reference:
             try:
-                own.add(reference)
+                own.add(reference, st.session_state[extra])
                 st.session_state[name] = ""
             except LmcError as error:
                 st.session_state[said] = says.sentence(error)
@@ -85,7 +85,12 @@ def add_model(key: str) -> None:
     with st.popover("Another model", icon=":material/add:", type="tertiary"):
         st.text_input(
             "Reference", key=name, on_change=take, placeholder="path:FOLDER, hf:ORG/NAME, timm:NAME.TAG",
-            help="A folder that the app may read, or a model in the hub's local cache. Nothing is fetched, no code is run.",
+            help="A folder that the app may read, or a model in the hub's local cache; with +ADAPTER behind it, a LoRA merged "
+            "into it. Nothing is fetched, no code is run.",
+        )  # fmt: skip
+        st.checkbox(
+            "Leave out extra tensors (`--ignore-extra`)", key=extra, on_change=take,
+            help="Some files hold tensors that have no place in the model, such as a value head. Left out, a note says which.",
         )  # fmt: skip
         if st.session_state.get(said):
             st.error(st.session_state[said], icon=":material/error:")

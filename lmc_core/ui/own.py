@@ -13,7 +13,7 @@ import streamlit as st
 
 from lmc_core import places
 from lmc_core.errors import BadInput, LmcError
-from lmc_core.models.references import PICKLE, parse
+from lmc_core.models.references import Reference, ignoring_extra, parse
 from lmc_core.ui import work
 
 NAME = "own_models"  # in the session: references that this person added
@@ -29,14 +29,18 @@ def kept() -> dict[str, str]:
     return {path.name: f"path:{path.resolve()}" for path in found}
 
 
-def add(reference: str) -> str:
+def add(reference: str, ignore_extra: bool = False) -> str:
     """Add a model to those that can be chosen in this session; returns the name under which it is listed.
+
+    Args:
+        reference: as it was typed.
+        ignore_extra: whether tensors that have no place in the model are left out.
 
     Raises:
         BadInput: (or another of its kinds) with the reason, when it cannot be used.
     """
     work.require_writable()
-    name = reference.strip()
+    name = ignoring_extra(reference.strip()) if ignore_extra else reference.strip()
     row_of(name)
     st.session_state[NAME] = list(dict.fromkeys([*st.session_state.get(NAME, []), name]))
     return name
@@ -47,7 +51,7 @@ def models() -> dict[str, dict[str, Any]]:
     if work.read_only():
         return {}
     asked = [st.query_params.get(name, "") for name in ("a", "b")]
-    typed = [name for name in asked if name.partition(":")[0] in ("hf", "timm", "path")]
+    typed = [name for name in asked if name.partition(":")[0] in ("hf", "timm", "path", "extra") or "+" in name]
     wanted = kept() | {name: name for name in [*st.session_state.get(NAME, []), *typed]}
     found = {}
     for name, reference in wanted.items():
@@ -64,28 +68,35 @@ def row_of(reference: str) -> dict[str, Any]:
     Raises:
         BadInput: (or another of its kinds) with the reason, when it cannot be used.
     """
-    from lmc_core.models.load import files_of, full_reference
+    from lmc_core.models.load import files_of, full_reference, zoo
     from lmc_core.models.stamp import stamp
 
-    if reference.startswith(PICKLE):
+    found = parse(reference, zoo())
+    if found.allow_pickle:
         raise BadInput("Pickled weights (.bin, .pt) are not opened here; convert them with `lmc`, or give safetensors.")
-    found = parse(reference)
-    if found.kind == "path":
-        if not places.allowed(found.name):
-            raise BadInput(
-                "A folder is expected among those that the app may read: where it was started, or what LMC_ROOTS names. "
-                "This one is elsewhere; copy it there, or start the app with LMC_ROOTS."
-            )
-        full = full_reference(reference)
-    else:
-        from lmc_core.models.hub import in_cache
-
-        full = str(found)
-        if found.kind != "zoo" and not in_cache(found):
-            raise BadInput(
-                f"{full} is not in the local cache, and the page fetches nothing; run `lmc show {full}` once, then add it."
-            )
+    for each in (found.base, *found.adapters):
+        _require_here(each, each in found.adapters)
+    full = full_reference(reference)
     return dict(_row(full, stamp(files_of(full))))
+
+
+def _require_here(found: Reference, adapter: bool) -> None:
+    """Refuse a folder that the app may not read, and what would have to be fetched."""
+    if found.kind == "zoo":
+        return
+    if found.kind == "path":
+        if places.allowed(found.name):
+            return
+        raise BadInput(
+            "A folder is expected among those that the app may read: where it was started, or what LMC_ROOTS names. "
+            "This one is elsewhere; copy it there, or start the app with LMC_ROOTS."
+        )
+    from lmc_core.models.hub import in_cache
+
+    if not in_cache(found, adapter):
+        raise BadInput(
+            f"{found} is not in the local cache, and the page fetches nothing; run `lmc show {found}` once, then add it."
+        )
 
 
 @st.cache_data(max_entries=32, show_spinner="Reading the model")

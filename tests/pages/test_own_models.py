@@ -99,3 +99,30 @@ def test_a_server_for_an_audience_offers_no_such_field(monkeypatch: pytest.Monke
     assert not app.exception
     assert "barrier_add" not in [field.key for field in app.text_input]
     assert not {"Run", "Run again", "Cancel", "Measure the parts"} & {button.label for button in app.button}
+
+
+def test_extra_tensors_are_left_out_where_that_is_ticked(inside: Path) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    path = inside / "mine" / "model.safetensors"
+    save_file(load_file(path) | {"v_head.weight": torch.ones(1, 16)}, path)
+    reference = f"path:{inside / 'mine'}"
+    app = AppTest.from_file(str(script("barrier")), default_timeout=120).run()
+    app.text_input(key="barrier_add").set_value(reference).run()
+    assert not app.exception and "v_head.weight" in app.error[0].value and "--ignore-extra" in app.error[0].value
+    app.checkbox(key="barrier_add_extra").check().run()
+    assert not app.exception and not app.error
+    assert app.session_state[own.NAME] == [f"extra:{reference}"]
+    app.selectbox(key="barrier_a").set_value(f"extra:{reference}").run()
+    assert not app.exception and any("v_head.weight" in warning.value for warning in app.warning)
+
+
+def test_an_adapter_has_to_lie_where_the_app_may_read_too(inside: Path, tmp_path: Path) -> None:
+    for place, words in ((tmp_path / "outside", "elsewhere"), (inside / "none", "no folder")):
+        with pytest.raises(LmcError, match=words):
+            own.row_of(f"path:{inside / 'mine'}+path:{place}")
+    with pytest.raises(LmcError, match="not in the local cache"):
+        own.row_of(f"path:{inside / 'mine'}+hf:nobody/adapter")
+    with pytest.raises(LmcError, match="safetensors"):
+        own.row_of(f"path:{inside / 'mine'}+pickle:path:{inside / 'mine'}")
