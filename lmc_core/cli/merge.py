@@ -101,6 +101,7 @@ def _requests(arguments: argparse.Namespace, merges: dict[str, dict[str, Any]], 
         resolution=arguments.resolution,
         device=arguments.device,
         learn=arguments.learn,
+        measured=arguments.out is None,
     )
 
 
@@ -131,16 +132,17 @@ def _write(arguments: argparse.Namespace, request: Any) -> None:
     result = made.result
     if arguments.json:
         return print_json({**result, "out": str(out), "written": written})
-    row = best_row([result], result["task"])
-    assert row is not None
+    row = best_row([result], result["task"]) if result["tasks"] else None
+    first = result["rows"][0]
+    loss = f"{shown(row.numbers, 'loss')} {unit_of([result], result['task'])} ({result['split']} split)" if row else ""
     print(
         facts(
             [
                 ("models", ", ".join(result["models"])),
                 *noted(notes(result, arguments.models)),
-                ("merged", f"{row.title}, {row.frame_title}"),
+                ("merged", f"{first['title']}, {result['frame_title']}"),
                 *_function(result),
-                ("loss", f"{shown(row.numbers, 'loss')} {unit_of([result], result['task'])} ({result['split']} split)"),
+                *([("loss", loss)] if loss else []),
                 ("rounding", f"outputs changed by {number(written['rounding'], digits=2)} (relative) in {written['dtype']}"),
                 ("written", str(out)),
             ]

@@ -59,13 +59,24 @@ def find_device(wanted: str | None = None) -> str:
     return str(wanted)
 
 
-def task_of(models: Sequence[Model], name: str | None) -> Task:
-    """The task of that name as all models see it, or the one that all were trained on."""
-    from lmc_core.tasks import FORMS, task_for
+def task_of(models: Sequence[Model], name: str | None, needed: bool = True) -> Task:
+    """The task of that name as all models see it, or the one that all were trained on.
 
+    Args:
+        models: that are asked about.
+        name: of the task; None for theirs.
+        needed: whether data is; where it is not and no task is known, random inputs stand for it.
+    """
+    from lmc_core.tasks import FORMS, task_for
+    from lmc_core.tasks.unmeasured import RANDOM, random_task
+
+    if name == RANDOM:
+        raise BadInput(f"Random inputs are no task to ask for; name one of: {FORMS}.")
     if name is None:
         known = [model.card.get("task") for model in models]
         if known[0] is None or len(set(known)) > 1:
+            if not needed:
+                return random_task(models)
             raise BadInput(f"Which task to measure on is not clear from the models; name one of: {FORMS}.")
         name = str(known[0])
     task = task_for(name, *models)
@@ -119,11 +130,15 @@ def data_of(
     seed: int,
     length: int | None,
     measured: bool,
+    needed: bool = True,
 ) -> tuple[Task, dict[str, Any]]:
-    """The task of some models, and what a request says of its data; for the arguments see `make_request`."""
+    """The task of some models, and what a request says of its data.
+
+    For the arguments see `make_request`; `needed` is whether anything is measured on data or learned from it.
+    """
     from lmc_core.tasks.prediction import require_loss
 
-    chosen = task_of(models, task)
+    chosen = task_of(models, task, needed)
     if measured:
         require_loss(models)
     split, length = split_of(chosen, split), window_of(chosen, models, length)
@@ -186,7 +201,8 @@ def make_request(
         learn: training examples for methods that use data; by default at most 8,000 images or 1,500 windows.
         temperature: also measure the curve at the softmax temperature that is best on training examples at each point.
         repair: renormalise the interpolated network on training examples; for networks without norms.
-        measured: a loss will be measured, which models without a head do not have.
+        measured: a loss will be measured, which models without a head do not have; where it is not, and the method uses no
+            data, no task is needed.
 
     Raises:
         BadInput: (or one of its kinds) when the request cannot be done as asked.
@@ -198,7 +214,8 @@ def make_request(
     learned, where = _checked(method, settings), find_device(device)
     models = _opened(a, b, points, method != "none", learned)
     measured = measured or (learned and get_method(method).takes_loss)
-    chosen_task, data = data_of(models, task, split, examples, seed, length, measured)
+    needed = measured or learned
+    chosen_task, data = data_of(models, task, split, examples, seed, length, measured, needed)
     curve: dict[str, Any] = {"points": points, "refine": refine, "temperature": temperature, "repair": repair}
     learns = [method] * learned + ["temperature"] * temperature + ["repair"] * repair
     return BarrierRequest(

@@ -69,7 +69,8 @@ def make_group_request(
     grid(resolution)
     where = find_device(device)
     models = opened_group(references, method != "none", learns(configured), "Measuring between")
-    chosen_task, data = data_of(models, task, split, examples, seed, length, measured or learns(configured))
+    measured = measured or learns(configured)
+    chosen_task, data = data_of(models, task, split, examples, seed, length, measured, measured)
     matching = matching_of(models[0], method, classes, settings)
     learning = learning_of(chosen_task, method, learn, seed, data["length"]) if learns(configured) else (None, "")
     return GroupRequest(

@@ -44,6 +44,7 @@ def make_merge_requests(
     resolution: int = RESOLUTION,
     device: str | None = None,
     learn: int | None = None,
+    measured: bool = True,
 ) -> list[MergeRequest]:
     """Turn what a person asked for into one request for each frame, after checking everything that is cheap to check.
 
@@ -67,17 +68,21 @@ def make_merge_requests(
         resolution: of the grid on the simplex of three models.
         device: ``cpu``, ``cuda``, ``mps``, or None for the best there is.
         learn: training examples to learn from; by default at most 8,000 images or 1,500 windows.
+        measured: losses are asked for; where they are not, and nothing is learned or chosen by data, no task is needed.
 
     Raises:
         BadInput: (or one of its kinds) when the requests cannot be done as asked.
     """
+    from lmc_core.merging.methods import get_merge
+
     require_counts(points=points, steps=steps, length=length, learn=learn, seed=seed, onto=onto)
     chosen, kinds = _checked(merges), [get_frame(name) for name in dict.fromkeys(frames)]
     _require_counts(examples, resolution)
     shares, where = _require(references, ancestor, kinds, onto, points, stand_in, weights), find_device(device)
     every = [*references, *([ancestor] if ancestor else [])]
     models = _opened(every, kinds, len(references))
-    found, data = _data(models, len(references), chosen, task, split, examples, seed, length)
+    needed = measured or any(kind.learns for kind in kinds) or any(get_merge(name).chooses for name in chosen)
+    found, data = _data(models, len(references), chosen, task, split, examples, seed, length, needed)
     shared = named(every, models) | data | {"device": where, "weights": shares, "ancestor": ancestor is not None}
     shared |= {"stand_in": stand_in, "points": points, "resolution": resolution if len(references) == 3 else None}
     return [
@@ -101,6 +106,7 @@ def _data(
     examples: int | None,
     seed: int,
     length: int | None,
+    needed: bool,
 ) -> tuple[Task, dict[str, Any]]:
     """The task that is measured on, and what a request says of its data and of the further tasks of the models.
 
@@ -113,7 +119,10 @@ def _data(
         examples: asked for.
         seed: of their draw.
         length: of a window of text, in tokens.
+        needed: whether anything is measured on it, learned from it or chosen by it.
     """
+    if not needed and task is None and any(not model.card.get("task") for model in models):
+        return data_of(models, None, split, examples, seed, length, False, False)
     own = list(dict.fromkeys(str(model.card["task"]) for model in models[:merged] if model.card.get("task")))
     chosen, data = data_of(models, task or (own[0] if len(own) > 1 else None), split, examples, seed, length, True)
     also = () if chosen.reference else tuple(name for name in own if name != chosen.name)

@@ -104,7 +104,7 @@ def compute(request: MergeRequest, report: Report = lambda share, words: None) -
 
 def facts_of(request: MergeRequest, bench: Bench) -> dict[str, Any]:
     """The entries of a result that say what was asked, and how the models came into their frame."""
-    task, examples = bench.tasks[0]
+    task, examples = bench.asked
     frame = frame_of(request.method, dict(request.settings))
     names = list(request.names[: request.count])
     facts = {name: value for name, value in bench.placed.facts.items() if name != "align_seconds"}

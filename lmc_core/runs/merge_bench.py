@@ -34,7 +34,8 @@ class Bench:
     Attributes:
         request: what was asked.
         placed: the models in one frame, a common ancestor last.
-        tasks: the task of the request, then further ones, each with its examples.
+        asked: the task of the request with its examples, on the first of which function checks run.
+        tasks: what is measured on: that task, then further ones, each with its examples; none where nothing is measured.
         report: called with the share done and a few words; may raise to stop.
         begin: share that was done when measuring began.
         total: forward passes over the examples that are still to come.
@@ -46,6 +47,7 @@ class Bench:
 
     request: MergeRequest
     placed: Placed
+    asked: tuple[Task, Examples]
     tasks: list[tuple[Task, Examples]]
     report: Report
     begin: float
@@ -142,7 +144,7 @@ class Bench:
         from lmc_core.symmetry.written import Outputs
 
         outcome = extended(self.models[0].with_state(merged.state), self.placed.wholes[0])
-        self.unrounded = Outputs.of([outcome], self.tasks[0][1].first(CHECKED).inputs)
+        self.unrounded = Outputs.of([outcome], self.asked[1].first(CHECKED).inputs)
         return replace(merged, state={name: t.float() for name, t in rounded(merged.state, self.types).items()})
 
     def ingredients(self, judged: int | None, title: str) -> Ingredients:
@@ -206,18 +208,20 @@ def opened_bench(request: MergeRequest, report: Report) -> Bench:
     """Load the models of a request, bring them into their frame, and count what is to be measured."""
     from lmc_core.models.sameness import common_weights
     from lmc_core.tasks import task_for
+    from lmc_core.tasks.unmeasured import RANDOM
 
     report(0.0, "loading the models")
     models, task, examples = opened(request)
     same = common_weights(models[: request.count])
     length = request.length or WINDOW
-    tasks = [(task, examples)]
+    asked = task, examples
+    tasks = [] if task.name == RANDOM else [asked]
     for name in request.also:
         other = task_for(name, *models)
         tasks.append((other, other.examples(request.split, request.examples, request.seed, length)))
     first = 0.02 if request.method == "none" else 0.25 if request.learn is None else 0.8
     placed = placed_group(request, models, examples, task, lambda share, words: report(0.02 + (first - 0.02) * share, words))
-    return Bench(request, placed, tasks, report, first, passes(request, len(examples)), same=same)
+    return Bench(request, placed, asked, tasks, report, first, passes(request, len(examples)), same=same)
 
 
 def passes(request: MergeRequest, examples: int) -> float:

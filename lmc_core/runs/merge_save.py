@@ -119,9 +119,9 @@ def card_of(request: MergeRequest, result: dict[str, Any], row: dict[str, Any]) 
             "classes": dict(request.classes),
             "function_errors": result["function_errors"],
             "cycle_error": result["cycle_error"],
-            "measured": {result["split"]: measured},
+            "measured": {result["split"]: measured} if measured else {},
         },
-        "scores": {result["split"]: measured[result["task"]]},
+        "scores": {result["split"]: measured[result["task"]]} if measured else {},
         "versions": result["versions"],
         "date": result["date"],
     }

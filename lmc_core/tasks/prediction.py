@@ -51,7 +51,7 @@ def require_loss(models: Sequence[Model]) -> None:
     would have a loss of zero, whatever it computes; transformers take it for a regression.
     """
     for model in models:
-        if predicts(model) not in MEASURED[model.family.takes]:
+        if predicts(model) not in MEASURED.get(model.family.takes, ()):
             raise BadInput(
                 f"{model.name} has no head that predicts anything, so there is no loss to measure; "
                 "it can be aligned, or choose a checkpoint with its head."
