@@ -89,7 +89,7 @@ def _align(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "more", metavar="C", nargs="*", help="more models, for the methods reference and universe; named like A"
     )
-    add_method(parser, None, "weight for two models, universe for more")
+    add_method(parser, None, "weight for two models, universe for more", none=False)
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR",
         help="folder to write: B, with A in DIR/reference; of more models a folder for each, with their mean in DIR/merged",

@@ -26,6 +26,7 @@ def run(arguments: argparse.Namespace) -> None:
     merges = arguments.methods or list(MERGES)
     frames = arguments.frames or ["none", "universe"]
     check_type(arguments.dtype)
+    _require_used(arguments, frames)
     if arguments.dtype is not None and arguments.out is None:
         raise BadInput("--dtype is the type of the weights that --out writes; name a folder with --out, or leave it out.")
     if arguments.out is not None:
@@ -103,6 +104,17 @@ def _requests(arguments: argparse.Namespace, merges: dict[str, dict[str, Any]], 
         learn=arguments.learn,
         measured=arguments.out is None,
     )
+
+
+def _require_used(arguments: argparse.Namespace, frames: Sequence[str]) -> None:
+    """Refuse options of a frame that is not asked for, which would do nothing."""
+    for option, value, frame in (
+        ("--steps", arguments.steps, "learned"),
+        ("--learn", arguments.learn, "learned"),
+        ("--onto", arguments.onto or None, "reference"),
+    ):
+        if value is not None and frame not in frames:
+            raise BadInput(f"{option} is for the frame {frame}; add --frame {frame}, or leave {option} out.")
 
 
 def _require_one(arguments: argparse.Namespace, merges: Sequence[str], frames: Sequence[str]) -> None:

@@ -55,9 +55,9 @@ def _kind(arguments: argparse.Namespace) -> str | None:
     if arguments.random and arguments.bend:
         raise BadInput("--random and --bend are different planes; leave one of them out.")
     alone = arguments.random or len(arguments.models) == 1
-    if alone and (arguments.classes or arguments.settings or arguments.curves):
+    if alone and (arguments.classes or arguments.settings or arguments.curves or arguments.learn is not None):
         raise BadInput(
-            "Around one model nothing is aligned and no curve leads anywhere; leave --class, --set and --curves out."
+            "Around one model nothing is aligned and no curve leads anywhere; leave --class, --set, --learn and --curves out."
         )
     if arguments.method == "none" and (arguments.classes or arguments.settings):
         raise BadInput("--class and --set have no effect with --method none; leave them out.")

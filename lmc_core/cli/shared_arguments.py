@@ -16,7 +16,7 @@ MODEL = (
 PICKLE = "read weights from .bin, .pt, .pth and .ckpt files where there are no safetensors; for sources you trust"
 EXTRA = "leave out tensors that have no place in the model, such as a value head, and say which"
 TASK = (
-    "what to measure on: austen, fashion-mnist, plays, text:FILE, images:FOLDER (one folder per class) or "
+    "what to measure on and to learn from: austen, fashion-mnist, plays, text:FILE, images:FOLDER (one folder per class) or "
     "hf-dataset:NAME[:SPLIT] (default: what both were trained on)"
 )
 CLASS = (
@@ -75,9 +75,19 @@ def add_dtype(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_method(parser: argparse.ArgumentParser, default: str | None = "weight", words: str = "weight") -> None:
-    """Arguments that say how models are aligned."""
-    parser.add_argument("--method", default=default, help=f"how to align, or none; `lmc methods` lists all (default: {words})")
+def add_method(
+    parser: argparse.ArgumentParser, default: str | None = "weight", words: str = "weight", none: bool = True
+) -> None:
+    """Arguments that say how models are aligned.
+
+    Args:
+        parser: of the command.
+        default: name of a method.
+        words: the default, for people.
+        none: whether models can be left as they are.
+    """
+    left = ", or none" if none else ""
+    parser.add_argument("--method", default=default, help=f"how to align{left}; `lmc methods` lists all (default: {words})")
     parser.add_argument(
         "--set", dest="settings", type=setting, action="append", default=[], metavar="NAME=VALUE",
         help="a setting of the method, such as steps=300 or seconds=120; `lmc methods` lists them; repeatable",

@@ -64,6 +64,8 @@ def make_group_request(
 
     configured = None if method == "none" else get_group_method(method).configured(settings)
     require_number(references)
+    if learn is not None and not learns(configured):
+        raise BadInput(f"The method {method} learns from no examples; leave their number out, or choose one that does.")
     require_counts(length=length, learn=learn, seed=seed)
     require_two(examples)
     grid(resolution)
