@@ -6,8 +6,8 @@ stream behind the last norm: one label for a whole text or an image, one for eac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -46,6 +46,21 @@ STANDARD: dict[str, Head] = {
     "ForTokenClassification": Head("token-label", "score", True),
     "ForQuestionAnswering": Head("span", "qa_outputs", True),
 }
+
+
+def heads(body: str, usual: str = "ForCausalLM", token: str = "classifier", without: Collection[str] = ()) -> dict[str, Head]:
+    """What most decoders have behind a body whose names begin with `body`, by the ends of the names of their classes.
+
+    Args:
+        body: what the names of the body's parameters begin with in all classes but that of the body alone.
+        usual: the end of the language model's name.
+        token: name of the layer that labels each token.
+        without: ends of the classes that transformers does not have.
+    """
+    found = {usual if end == "ForCausalLM" else end: head for end, head in STANDARD.items()}
+    found = {end: replace(head, body=body) if head.body else head for end, head in found.items()}
+    found["ForTokenClassification"] = replace(found["ForTokenClassification"], name=token)
+    return {end: head for end, head in found.items() if end not in without}
 
 
 def head_of(config: Config, heads: Mapping[str, Head] = STANDARD, usual: str = "ForCausalLM") -> Head:

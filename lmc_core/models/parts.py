@@ -168,10 +168,11 @@ def attention_products(
     output_bias: bool,
     scaled: bool = True,
     sums: bool = True,
+    divisor: float = 1.0,
 ) -> None:
     """Add the two products of an attention layer whose blocks are called `on.query.weight` and so on.
 
-    Scores are divided by the root of a head's size, if `scaled`; attention rows add up to 1, if `sums`.
+    Scores are divided by the root of a head's size, if `scaled`, and by `divisor`; attention rows add up to 1, if `sums`.
     """
     left = (f"{on}.query.weight", *([f"{on}.query.bias"] if query_bias else []))
     plane = s.spaces[at.product_name]
@@ -184,7 +185,7 @@ def attention_products(
             left,
             (f"{on}.key.weight", *([f"{on}.key.bias"] if seen else [])),
             f"{on}.key.bias" if key_bias and not whole and plane.largest.mixes else None,
-            scale=plane.size**-0.5 if scaled else 1.0,
+            scale=(plane.size**-0.5 if scaled else 1.0) / divisor,
         ),
     )
     constant = None

@@ -130,7 +130,9 @@ class Structure:
         if gain:
             self.parameter(f"{block}.gain", f"{name}.weight", f"={space}", size)
         if offset:
-            self.parameter(f"{block}.offset", f"{name}.bias", f"+{space}", size)
+            # of an output's offset the mean is seen, unlike that of what is written to a stream before LayerNorms
+            fixed = readers is None and centred and self.spaces[space].largest is SymmetryClass.NONE
+            self.parameter(f"{block}.offset", f"{name}.bias", "*" if fixed else f"+{space}", size)
         if readers is not None:
             found = f"{block}.gain" if gain else None, f"{block}.offset" if offset else None
             self.add("norms", Norm(*found, tuple(readers), space, centred, unit))

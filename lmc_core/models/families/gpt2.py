@@ -1,7 +1,9 @@
-"""GPT-2 (Radford et al. 2019), as transformers' `GPT2LMHeadModel`.
+"""GPT-2 (Radford et al. 2019), as transformers' `GPT2LMHeadModel`, as its body alone, and with heads for labels and spans.
 
 Its linear layers are `Conv1D`: weights are stored `[in, out]`. Queries, keys and values are fused in `c_attn`. The head shares
-the token table unless the configuration says otherwise; it has no bias.
+the token table unless the configuration says otherwise; it has no bias. What scores are divided by may depend on the layer
+(`scale_attn_by_inverse_layer_idx`), which no symmetry notices; the order in which they are computed
+(`reorder_and_upcast_attn`) is a matter of rounding alone.
 """
 
 from __future__ import annotations
@@ -12,20 +14,28 @@ from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models import hf
+from lmc_core.models.classes import Head, Readers, head_of, heads, outputs, with_body, with_class, write_head
 from lmc_core.models.family import Config, Family, divides, positive_sizes
 from lmc_core.models.parts import POINTWISE, attention, attention_products, layer_norm_stream, units, units_product
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.rewrite import Tied
 
 HEAD, TABLE = "lm_head.weight", "transformer.wte.weight"
+USUAL = "GPT2LMHeadModel"
+HEADS = heads("transformer.", "LMHeadModel")
+CLASSES = {f"GPT2{end}": head for end, head in HEADS.items()}
 
 
 def _hidden(config: Config) -> int:
     return int(config.get("n_inner") or 4 * config["n_embd"])
 
 
+def _head(config: Config) -> Head:
+    return head_of(config, HEADS, USUAL)
+
+
 def _tied(config: Config) -> bool:
-    return bool(config.get("tie_word_embeddings", True))
+    return _head(config).predicts == "next" and bool(config.get("tie_word_embeddings", True))
 
 
 # What the function depends on, with transformers' defaults.
@@ -55,9 +65,12 @@ def config(raw: Config) -> dict[str, Any]:
     if chosen["n_inner"] is not None:
         positive_sizes(chosen, "n_inner")
     divides(chosen, "n_head", "n_embd")
-    if not chosen["scale_attn_weights"]:
-        raise BadCheckpoint("GPT-2 models with scale_attn_weights=false are not supported.")
-    return chosen
+    hf.switches(chosen, "scale_attn_weights", "scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn")
+    found = with_class(chosen, raw, CLASSES, USUAL, "gpt2")
+    if _head(found).predicts == "label":  # the label is read where the last token is that is no padding
+        found["pad_token_id"] = raw.get("pad_token_id")
+        hf.special_tokens(found)
+    return found
 
 
 def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
@@ -66,36 +79,35 @@ def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
     Raises:
         BadCheckpoint: if a head that should be the token table is another matrix.
     """
-    renamed = {}
-    for name, tensor in tensors.items():
-        if name.endswith((".attn.bias", ".attn.masked_bias")):
-            continue
-        renamed[name if name.startswith(("transformer.", "lm_head.")) else f"transformer.{name}"] = tensor
+    kept = {name: tensor for name, tensor in tensors.items() if not name.endswith((".attn.bias", ".attn.masked_bias"))}
+    renamed = with_body(kept, _head(config), ("transformer.",))
     if _tied(config):
         hf.drop_copy(renamed, HEAD, TABLE)
     return renamed
 
 
 def build(config: Config) -> nn.Module:
-    """A `GPT2LMHeadModel`, randomly initialised, in float32."""
-    from transformers import GPT2Config, GPT2LMHeadModel
-
-    dropless = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
-    return GPT2LMHeadModel(GPT2Config(**dropless, **{**DEFAULTS, **config}, dtype="float32"))
+    """A module of the class that the configuration names, randomly initialised, in float32."""
+    dropless: dict[str, Any] = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0, "classifier_dropout": 0.0}
+    usual = DEFAULTS if _head(config).predicts == "next" else {}
+    return hf.build({**usual, **config}, "GPT2Config", config.get("architectures", [USUAL])[0], **dropless)
 
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of a GPT-2 of that configuration."""
     config = {**DEFAULTS, **config}
-    for key in ("scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn", "add_cross_attention"):
-        if config.get(key):
-            raise BadCheckpoint(f"GPT-2 models with {key}=true are not supported; set it to false or use another model.")
+    if config["add_cross_attention"]:
+        raise BadCheckpoint("GPT-2 models with add_cross_attention=true are not supported: they read a second text.")
     act = config.get("activation_function", "gelu_new")
     if act not in POINTWISE:
         raise BadCheckpoint(f"GPT-2 with activation {act!r} is not supported; known: {', '.join(sorted(POINTWISE))}.")
     width, heads, vocabulary, positions = config["n_embd"], config["n_head"], config["vocab_size"], config["n_positions"]
-    s = Structure("gpt2")
-    layer_norm_stream(s, width)
+    s, head = Structure("gpt2"), _head(config)
+    layer_norm_stream(s, width, output=head.predicts == "features")
+
+    def norm(readers: Readers | None) -> None:
+        s.norm("norm", "transformer.ln_f", readers)
+
     s.parameter("token.table", TABLE, "* +residual", (vocabulary, width))
     s.parameter("position.table", "transformer.wpe.weight", "* +residual", (positions, width))
     s.add("sums", ("token.table", "position.table"))
@@ -115,13 +127,18 @@ def structure(config: Config) -> Structure:
         )
         s.norm(f"{on}.norm1", f"{at}.ln_1", [(f"{on}.{part}.weight", f"{on}.{part}.bias") for part, _ in parts])
         s.linear(f"{on}.output", f"{at}.attn.c_proj", "+residual", a.output, transposed=True)
-        attention_products(s, a, on, True, True, True, True)
+        divisor = i + 1 if config["scale_attn_by_inverse_layer_idx"] else 1
+        attention_products(s, a, on, True, True, True, True, bool(config["scale_attn_weights"]), divisor=divisor)
         u = units(s, str(i), _hidden(config), act)
         up = s.linear(f"{on}.up", f"{at}.mlp.c_fc", f"+{u}", "-residual", transposed=True)
         s.linear(f"{on}.down", f"{at}.mlp.c_proj", "+residual", f"-{u}", transposed=True)
         units_product(s, u, on, bias=True)
         s.norm(f"{on}.norm2", f"{at}.ln_2", [up])
-    s.norm("norm", "transformer.ln_f", [("head.weight", None)])
+    if head.predicts != "next":
+        write_head(s, config, head, norm)
+        s.rename("transformer.", head.body)
+        return s
+    norm([("head.weight", None)])
     if _tied(config):
         s.tie(Tied(HEAD, TABLE))
     else:
@@ -138,26 +155,30 @@ GPT2 = Family(
     takes="text",
     recognises=lambda config: config.get("model_type") == "gpt2",
     build=build,
-    outputs=hf.logits,
-    sizes=lambda c: {
-        "width": c["n_embd"],
-        "depth": c["n_layer"],
-        "heads": c["n_head"],
-        "units": _hidden(c),
-        "tokens": c["vocab_size"],
-        "context": c["n_positions"],
-    },
+    outputs=outputs,
+    sizes=lambda c: (
+        {
+            "width": c["n_embd"],
+            "depth": c["n_layer"],
+            "heads": c["n_head"],
+            "units": _hidden(c),
+            "tokens": c["vocab_size"],
+            "context": c["n_positions"],
+        }
+        | ({"classes": c["num_labels"]} if "num_labels" in c else {})
+    ),
     structure=structure,
-    predicts=lambda config: "next",
+    predicts=lambda config: _head(config).predicts,
     save=hf.save,
     config=config,
     from_disk=from_disk,
-    classes=("GPT2LMHeadModel",),
+    classes=tuple(CLASSES),
     examples={
         "gpt2": SMALL,
         "gpt2-untied": SMALL | {"tie_word_embeddings": False, "n_inner": 40, "activation_function": "gelu_pytorch_tanh"},
         "gpt2-relu": SMALL | {"tie_word_embeddings": False, "activation_function": "relu"},
         "gpt2-few-tokens": SMALL | {"vocab_size": 5, "n_positions": 4},
         "gpt2-one-head": SMALL | {"n_head": 1, "n_layer": 1},
+        "gpt2-by-layer": SMALL | {"scale_attn_by_inverse_layer_idx": True, "reorder_and_upcast_attn": True},
     },
 )

@@ -1,4 +1,5 @@
-"""GPT-NeoX and Pythia (Black et al. 2022, Biderman et al. 2023), as transformers' `GPTNeoXForCausalLM`.
+"""GPT-NeoX and Pythia (Black et al. 2022, Biderman et al. 2023), as transformers' `GPTNeoXForCausalLM`, its
+body alone, and heads for labels and spans.
 
 LayerNorm before each layer, rotary positions on a part of each head in half-split order, attention and units in parallel or one
 after the other. `query_key_value` holds query, key and value head by head. The head is `embed_out` on disk.
@@ -8,10 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models import hf
+from lmc_core.models.classes import Head, Readers, head_of, heads, outputs, with_body, with_class, write_head
 from lmc_core.models.family import Config, Family, divides, positive_sizes
 from lmc_core.models.parts import (
     POINTWISE,
@@ -27,6 +29,9 @@ from lmc_core.symmetry.rewrite import Tied
 from lmc_core.symmetry.spaces import Pairs
 
 HEAD, TABLE = "lm_head.weight", "gpt_neox.embed_in.weight"
+USUAL = "GPTNeoXForCausalLM"
+HEADS = heads("gpt_neox.")
+CLASSES = {f"GPTNeoX{end}": head for end, head in HEADS.items()}
 # constants that older checkpoints hold
 BUFFERS = (".attention.bias", ".attention.masked_bias", "rotary_emb.inv_freq")
 
@@ -48,6 +53,10 @@ DEFAULTS: dict[str, Any] = {
     "bos_token_id": 0,
     "eos_token_id": 2,
 }
+
+
+def _head(config: Config) -> Head:
+    return head_of(config, HEADS, USUAL)
 
 
 def _rotated(config: Config) -> int:
@@ -74,31 +83,42 @@ def config(raw: Config) -> dict[str, Any]:
         raise BadCheckpoint(
             f"Rotary positions turn an even number of a head's {size} coordinates; the configuration asks for {rotated}."
         )
-    return found
+    return with_class(found, raw, CLASSES, USUAL, "gpt_neox")
 
 
 def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
-    """The head's name in memory; constants and the copy of a tied table are dropped."""
+    """The names in memory; constants and the copy of a tied table are dropped."""
     kept = {name: tensor for name, tensor in tensors.items() if not name.endswith(BUFFERS)}
-    renamed = {HEAD if name == "embed_out.weight" else name: tensor for name, tensor in kept.items()}
-    if config["tie_word_embeddings"]:
+    kept = {HEAD if name == "embed_out.weight" else name: tensor for name, tensor in kept.items()}
+    renamed = with_body(kept, _head(config), ("gpt_neox.",))
+    if config.get("tie_word_embeddings"):
         hf.drop_copy(renamed, HEAD, TABLE)
     return renamed
+
+
+def build(config: Config) -> nn.Module:
+    """A module of the class that the configuration names, randomly initialised, in float32."""
+    dropless: dict[str, Any] = {"attention_dropout": 0.0, "hidden_dropout": 0.0, "classifier_dropout": 0.0}
+    return hf.build(config, "GPTNeoXConfig", config.get("architectures", [USUAL])[0], **dropless)
 
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of a GPT-NeoX of that configuration."""
     width, heads, bias = config["hidden_size"], config["num_attention_heads"], bool(config["attention_bias"])
-    s = Structure("gpt_neox")
-    layer_norm_stream(s, width)
+    s, head = Structure("gpt_neox"), _head(config)
+    layer_norm_stream(s, width, output=head.predicts == "features")
+
+    def norm(readers: Readers | None) -> None:
+        s.norm("norm", "gpt_neox.final_layer_norm", readers)
+
     s.parameter("token.table", TABLE, "* +residual", (config["vocab_size"], width))
     for i in range(config["num_hidden_layers"]):
         on, at = f"blocks.{i}", f"gpt_neox.layers.{i}"
         a = attention(s, str(i), heads, width // heads, pairs=Pairs(_rotated(config)))
         parts = []
         for j, (part, pattern) in enumerate((("query", a.query), ("key", a.key), ("value", a.value))):
-            head, plane = pattern.split()
-            parts.append((f"{on}.{part}", f"{head} {j}/3 {plane}"))
+            outer, plane = pattern.split()
+            parts.append((f"{on}.{part}", f"{outer} {j}/3 {plane}"))
         name = f"{at}.attention.query_key_value"
         s.fused(f"{name}.weight", (3 * width, width), [(f"{part}.weight", f"{p} -residual") for part, p in parts])
         if bias:
@@ -116,7 +136,11 @@ def structure(config: Config) -> Structure:
         s.norm(f"{on}.norm2", f"{at}.post_attention_layernorm", [up])
         if bias and config["use_parallel_residual"]:
             s.add("sums", (f"{on}.output.bias", f"{on}.down.bias"))
-    s.norm("norm", "gpt_neox.final_layer_norm", [("head.weight", None)])
+    if head.predicts != "next":
+        write_head(s, config, head, norm)
+        s.rename("gpt_neox.", head.body)
+        return s
+    norm([("head.weight", None)])
     if config["tie_word_embeddings"]:
         s.tie(Tied(HEAD, TABLE))
     else:
@@ -141,22 +165,25 @@ GPT_NEOX = Family(
     reference="Black et al., GPT-NeoX-20B, 2022, arXiv 2204.06745; Biderman et al., Pythia, 2023, arXiv 2304.01373",
     takes="text",
     recognises=lambda config: config.get("model_type") == "gpt_neox",
-    build=lambda config: hf.build(config, "GPTNeoXConfig", "GPTNeoXForCausalLM", attention_dropout=0.0, hidden_dropout=0.0),
-    outputs=hf.logits,
-    sizes=lambda c: {
-        "width": c["hidden_size"],
-        "depth": c["num_hidden_layers"],
-        "heads": c["num_attention_heads"],
-        "units": c["intermediate_size"],
-        "tokens": c["vocab_size"],
-        "context": c["max_position_embeddings"],
-    },
+    build=build,
+    outputs=outputs,
+    sizes=lambda c: (
+        {
+            "width": c["hidden_size"],
+            "depth": c["num_hidden_layers"],
+            "heads": c["num_attention_heads"],
+            "units": c["intermediate_size"],
+            "tokens": c["vocab_size"],
+            "context": c["max_position_embeddings"],
+        }
+        | ({"classes": c["num_labels"]} if "num_labels" in c else {})
+    ),
     structure=structure,
-    predicts=lambda config: "next",
+    predicts=lambda config: _head(config).predicts,
     save=hf.save,
     config=config,
     from_disk=from_disk,
-    classes=("GPTNeoXForCausalLM",),
+    classes=tuple(CLASSES),
     examples={
         "gpt_neox": SMALL,
         "gpt_neox-sequential-tied": SMALL | {"use_parallel_residual": False, "tie_word_embeddings": True},

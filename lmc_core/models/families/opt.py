@@ -1,4 +1,5 @@
-"""OPT (Zhang et al. 2022, arXiv 2205.01068), as transformers' `OPTForCausalLM`.
+"""OPT (Zhang et al. 2022, arXiv 2205.01068), as transformers' `OPTForCausalLM`, its body alone, and with
+heads for labels and spans.
 
 Learned positions, of which the first two rows serve padding alone; ReLU units. LayerNorm stands before each layer, or, in the
 model of 350 million parameters, behind it: then the gains act in the stream itself and only its order is free. Token embeddings
@@ -9,12 +10,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models import hf
+from lmc_core.models.classes import Head, Readers, head_of, heads, outputs, with_body, with_class
 from lmc_core.models.family import Config, Family, divides, positive_sizes
 from lmc_core.models.parts import (
+    OUTPUT,
     POINTWISE,
     attention,
     layer_norm_stream,
@@ -26,12 +29,14 @@ from lmc_core.models.parts import (
 )
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.rewrite import Product, Tied
-from lmc_core.symmetry.spaces import LINEAR, ROTATIONS
+from lmc_core.symmetry.spaces import LINEAR, NONE, ROTATIONS
 
 AT = "model.decoder"
 HEAD, TABLE = "lm_head.weight", f"{AT}.embed_tokens.weight"
+USUAL = "OPTForCausalLM"
+HEADS = heads("model.", without=("ForTokenClassification",))
+CLASSES = {f"OPT{end}": head for end, head in HEADS.items()}
 PADDING = 2  # rows of the position table before the first position
-Readers = list[tuple[str, str | None]]
 MEANS, OFFSETS = "means that LayerNorm removes", "offsets of norms"
 
 # What the function depends on, with transformers' defaults.
@@ -55,6 +60,10 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
+def _head(config: Config) -> Head:
+    return head_of(config, HEADS, USUAL)
+
+
 def config(raw: Config) -> dict[str, Any]:
     """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
     found = hf.chosen(raw, DEFAULTS)
@@ -69,25 +78,32 @@ def config(raw: Config) -> dict[str, Any]:
     hf.activation(found, "activation_function", POINTWISE, "OPT")
     if raw.get("_remove_final_layer_norm"):
         raise BadCheckpoint("OPT models without a last norm (_remove_final_layer_norm=true) are not supported.")
-    return found
+    return with_class(found, raw, CLASSES, USUAL, "opt")
 
 
 def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
     """Add the prefix that old checkpoints lack; drop the copy of a tied table."""
-    renamed = {f"model.{name}" if name.startswith("decoder.") else name: tensor for name, tensor in tensors.items()}
-    if config["tie_word_embeddings"]:
+    renamed = with_body(tensors, _head(config), ("model.",))
+    if config.get("tie_word_embeddings"):
         hf.drop_copy(renamed, HEAD, TABLE)
     return renamed
+
+
+def build(config: Config) -> nn.Module:
+    """A module of the class that the configuration names, randomly initialised, in float32."""
+    dropless: dict[str, Any] = {"dropout": 0.0, "attention_dropout": 0.0, "layerdrop": 0.0}
+    return hf.build(config, "OPTConfig", config.get("architectures", [USUAL])[0], **dropless)
 
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of an OPT of that configuration."""
     width, narrow, vocabulary = config["hidden_size"], config["word_embed_proj_dim"], config["vocab_size"]
     heads, size, act = config["num_attention_heads"], config["ffn_dim"], config["activation_function"]
-    before, bias, tied = (bool(config[key]) for key in ("do_layer_norm_before", "enable_bias", "tie_word_embeddings"))
+    before, bias, tied = (bool(config.get(key)) for key in ("do_layer_norm_before", "enable_bias", "tie_word_embeddings"))
     affine, projected = bool(config["layer_norm_elementwise_affine"]), narrow != width
-    s = Structure("opt")
-    _stream(s, width, before, affine, tied and not projected)
+    s, head = Structure("opt"), _head(config)
+    output = head.predicts == "features" and not projected
+    _stream(s, width, before, affine, tied and not projected, output)
     if projected:
         s.space("embedding", "latent", narrow, LINEAR, "only the product of the token table and what reads it is seen")
     s.parameter("token.table", TABLE, f"* +{'embedding' if projected else 'residual'}", (vocabulary, narrow))
@@ -113,31 +129,35 @@ def structure(config: Config) -> Structure:
         norms += [(f"{on}.norm1", f"{at}.self_attn_layer_norm"), (f"{on}.norm2", f"{at}.final_layer_norm")]
         if not before:
             s.add("further", (MEANS, width + size + 2 * bias))
-    readers.append([_head(s, config, tied, projected)])
+    readers.append(_read_behind(s, config, tied, projected))
     if before:
         norms.append(("norm", f"{AT}.final_layer_norm"))
     for (block, name), behind in zip(norms, readers[0 if before else 1 :], strict=True):
         last = behind is readers[-1]
         if before or not affine:
             if affine or not (last and tied and not projected):  # a shared head without gains before it needs no rewrite
-                s.norm(block, name, behind, gain=affine, offset=affine)
+                s.norm(block, name, None if last and output else behind, gain=affine, offset=affine)
         elif last:
-            s.norm(block, name, None if tied and not projected else behind)
+            s.norm(block, name, None if output or (tied and not projected) else behind)
         else:
             _norm_behind(s, block, name, behind, bias)
     if not before:
         # the first attention alone sees the mean of the embeddings: x -> x + 1 (a^T x) for any a, undone in its three maps
         s.add("further", (MEANS, width), (OFFSETS, width * bias))
-        if affine and config["num_hidden_layers"] == 1:  # gains of a single norm into the stream, see `vit`
+        if affine and not output and config["num_hidden_layers"] == 1:  # gains of a single norm into the stream, see `vit`
             s.add("further", ("gains against a rotation", 1))
+    s.rename("model.", head.body)
     return s
 
 
-def _stream(s: Structure, width: int, before: bool, affine: bool, tied: bool) -> None:
+def _stream(s: Structure, width: int, before: bool, affine: bool, tied: bool, output: bool) -> None:
     if before:
-        layer_norm_stream(s, width, scaled=affine or not tied)
+        layer_norm_stream(s, width, affine or not tied, output)
     elif affine:
-        post_norm_stream(s, width, rms=False)
+        post_norm_stream(s, width, False, output)
+        s.add("scales", "embeddings")
+    elif output:
+        s.space("residual", "residual", width, NONE, OUTPUT)
         s.add("scales", "embeddings")
     else:
         reason = (
@@ -163,24 +183,45 @@ def _norm_behind(s: Structure, block: str, name: str, readers: Readers, bias: bo
         s.add("further", (OFFSETS, width if len(readers) > 1 else 1))
 
 
-def _head(s: Structure, config: Config, tied: bool, projected: bool) -> tuple[str, str | None]:
+def _read_behind(s: Structure, config: Config, tied: bool, projected: bool) -> Readers:
     """Write the head down, and what projects to it; returns what reads the last norm."""
-    vocabulary, narrow = config["vocab_size"], config["word_embed_proj_dim"]
+    vocabulary, narrow, head = config["vocab_size"], config["word_embed_proj_dim"], _head(config)
     inner = "residual"
     if projected and tied:
         s.linear("project.out", f"{AT}.project_out", "-embedding", "-residual", False)
         s.add("products", Product("embedding", ("token.table",), ("project.in.weight", "project.out.weight")))
+    elif projected and head.predicts == "features":
+        s.linear("project.out", f"{AT}.project_out", "*", "-residual", False, rows=narrow)
+        s.add("products", Product("embedding", ("token.table",), ("project.in.weight",)))
     elif projected:
         reason = "only the product of the head and what it reads is seen"
         inner = s.space("head.embedding", "latent", narrow, LINEAR, reason)
         s.linear("project.out", f"{AT}.project_out", f"+{inner}", "-residual", False)
         s.add("products", Product("embedding", ("token.table",), ("project.in.weight",)))
         s.add("products", Product(inner, ("project.out.weight",), ("head.weight",)))
+    reader: tuple[str, str | None] = "head.weight", None
     if tied:
         s.tie(Tied(HEAD, TABLE, stays=projected or not config["layer_norm_elementwise_affine"]))
-    else:
+    elif head.predicts == "next":
         s.parameter("head.weight", HEAD, f"* -{inner}", (vocabulary, narrow), ignores_mean_over=0)
-    return "project.out.weight" if projected else "head.weight", None
+    elif head.predicts != "features":
+        rows, over = (2, None) if head.predicts == "span" else (config["num_labels"], 0)
+        reader = s.linear("head", head.name, "*", f"-{inner}", head.bias, rows=rows, ignores_mean_over=over)
+        if projected:
+            _few_labels(s, config, rows, head.bias)
+    return [("project.out.weight", None)] if projected else [reader]
+
+
+def _few_labels(s: Structure, config: Config, labels: int, bias: bool) -> None:
+    """Count what a head of few labels leaves open in the projection P that it reads: P + K where the head sends K to nothing.
+
+    The head's bias, if it has one, takes the constants that means of rows of P become behind a norm with an offset.
+    """
+    narrow, affine = config["word_embed_proj_dim"], bool(config["layer_norm_elementwise_affine"])
+    seen = config["hidden_size"] - int(not affine)
+    s.add("further", ("what few labels do not read", max(0, narrow - labels) * max(0, seen - narrow)))
+    if affine and bias:
+        s.add("further", (MEANS, min(narrow, labels)))
 
 
 SMALL: dict[str, Any] = {
@@ -193,6 +234,7 @@ SMALL: dict[str, Any] = {
     "num_attention_heads": 3,
 }
 _NARROW = {"word_embed_proj_dim": 5, "hidden_size": 12, "num_hidden_layers": 1}
+_LABELS = {"architectures": ["OPTForSequenceClassification"], "num_labels": 3, "num_hidden_layers": 1}
 _PLAIN = {"layer_norm_elementwise_affine": False, "num_hidden_layers": 1}
 
 OPT = Family(
@@ -201,29 +243,36 @@ OPT = Family(
     reference="Zhang et al., OPT: Open Pre-trained Transformer Language Models, 2022, arXiv 2205.01068",
     takes="text",
     recognises=lambda config: config.get("model_type") == "opt",
-    build=lambda config: hf.build(config, "OPTConfig", "OPTForCausalLM", dropout=0.0, attention_dropout=0.0, layerdrop=0.0),
-    outputs=hf.logits,
-    sizes=lambda c: {
-        "width": c["hidden_size"],
-        "depth": c["num_hidden_layers"],
-        "heads": c["num_attention_heads"],
-        "units": c["ffn_dim"],
-        "embedding width": c["word_embed_proj_dim"],
-        "tokens": c["vocab_size"],
-        "context": c["max_position_embeddings"],
-    },
+    build=build,
+    outputs=outputs,
+    sizes=lambda c: (
+        {
+            "width": c["hidden_size"],
+            "depth": c["num_hidden_layers"],
+            "heads": c["num_attention_heads"],
+            "units": c["ffn_dim"],
+            "embedding width": c["word_embed_proj_dim"],
+            "tokens": c["vocab_size"],
+            "context": c["max_position_embeddings"],
+        }
+        | ({"classes": c["num_labels"]} if "num_labels" in c else {})
+    ),
     structure=structure,
-    predicts=lambda config: "next",
+    predicts=lambda config: _head(config).predicts,
     save=hf.save,
     config=config,
     from_disk=from_disk,
-    classes=("OPTForCausalLM",),
+    classes=tuple(CLASSES),
     examples={
         "opt": SMALL,
         "opt-norms-behind": SMALL | {"do_layer_norm_before": False},
         "opt-narrow-norms-behind": SMALL | _NARROW | {"do_layer_norm_before": False},
         "opt-narrow-tied-gelu": SMALL | _NARROW | {"activation_function": "gelu"},
         "opt-narrow-no-biases": SMALL | _NARROW | {"tie_word_embeddings": False, "enable_bias": False},
+        "opt-norms-behind-features": SMALL | {"architectures": ["OPTModel"], "do_layer_norm_before": False},
+        "opt-narrow-labels": SMALL | _NARROW | _LABELS,
+        "opt-narrow-features": SMALL | _NARROW | {"architectures": ["OPTModel"]},
+        "opt-norms-behind-labels": SMALL | _LABELS | {"do_layer_norm_before": False},
         "opt-no-gains": SMALL | _PLAIN,
         "opt-no-gains-behind": SMALL | _PLAIN | {"do_layer_norm_before": False, "tie_word_embeddings": False},
     },
