@@ -22,14 +22,19 @@ HEADS: dict[str, tuple[tuple[str, str], ...]] = {
         ("cls.seq_relationship.", "BertForPreTraining"),
         ("cls.predictions.", "BertForMaskedLM"),
         ("classifier.", "BertForSequenceClassification"),
+        ("qa_outputs.", "BertForQuestionAnswering"),
         ("encoder.", "BertModel"),
     ),
     "roberta": (
         ("lm_head.", "RobertaForMaskedLM"),
-        ("classifier.", "RobertaForSequenceClassification"),
+        ("classifier.dense.", "RobertaForSequenceClassification"),
+        ("classifier.", "RobertaForTokenClassification"),
+        ("qa_outputs.", "RobertaForQuestionAnswering"),
         ("encoder.", "RobertaModel"),
     ),
 }
+# encoders alone whose class has a pooler unless it is told otherwise
+POOLED = [[f"{beginning}Model"] for beginning in ("Bert", "Roberta", "XLMRoberta", "Camembert", "MPNet")]
 
 
 def completed(config: Mapping[str, Any], names: Collection[str]) -> Mapping[str, Any]:
@@ -62,7 +67,6 @@ def without_pooler(config: Mapping[str, Any], names: Collection[str]) -> Mapping
         config: content of a `config.json`.
         names: of the parameters on disk.
     """
-    encoders = [[HEADS[kind][-1][1]] for kind in HEADS]
-    if config.get("architectures") not in encoders or any("pooler." in name for name in names):
+    if config.get("architectures") not in POOLED or any("pooler." in name for name in names):
         return config
     return {**config, "add_pooling_layer": False}

@@ -14,246 +14,208 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from torch import Tensor, nn
-
-from lmc_core.errors import BadCheckpoint
-from lmc_core.models import hf
-from lmc_core.models.family import Config, divides, positive_sizes
-from lmc_core.models.parts import HOMOGENEOUS, POINTWISE, attention, post_norm_stream, separate_attention, units, units_product
+from lmc_core.models.encoders import TOKENS, Kind, TokenHead
+from lmc_core.models.family import Config
+from lmc_core.models.parts import (
+    HOMOGENEOUS,
+    attention,
+    post_norm_stream,
+    separate_attention,
+    units,
+    units_product,
+)
 from lmc_core.models.structure import Structure
-from lmc_core.symmetry.rewrite import Tied
-from lmc_core.symmetry.spaces import NONE, PERMUTATIONS, SIGNED
+from lmc_core.symmetry.rewrite import Product, Tied
+from lmc_core.symmetry.spaces import NONE, PERMUTATIONS, SCALED, SIGNED
 
-# setting -> its usual value, what any other means
-REFUSED = {
-    "is_decoder": (False, "with causal attention"),
-    "add_cross_attention": (False, "with cross-attention"),
-    "position_embedding_type": ("absolute", "with other than absolute positions"),
-    "pruned_heads": ({}, "with pruned heads"),
-}
-TABLES = ("word_embeddings", "position_embeddings", "token_type_embeddings")
 MEANS, OFFSETS, SUMS = "means that LayerNorm removes", "offsets of norms", "sums of constants"
+ROWS = {"token": "vocab_size", "position": "max_position_embeddings", "type": "type_vocab_size"}  # of tables
 
 
 @dataclass(frozen=True)
-class Kind:
-    """What one class of transformers has.
+class Names:
+    """Names of an encoder's parameters, without what they begin with.
 
     Attributes:
-        predicts: a key of `PREDICTIONS`.
-        pooler: whether it has a pooler.
+        tables: block of a table -> its name: "token", "position", and "type" where there are types of tokens.
+        norm: of the embeddings.
+        layer: what a layer's names begin with, with its number in braces.
+        attention: of query, key, value and output, in a layer.
+        norm1: behind the attention.
+        up: the first layer of the units.
+        down: the second.
+        norm2: behind that.
     """
 
-    predicts: str
-    pooler: bool = False
+    tables: Mapping[str, str]
+    norm: str
+    layer: str
+    attention: tuple[str, str, str, str]
+    norm1: str
+    up: str
+    down: str
+    norm2: str
 
 
-def config(raw: Config, defaults: Mapping[str, Any], classes: Mapping[str, Kind], name: str) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults.
-
-    Args:
-        raw: content of the file.
-        defaults: of the family.
-        classes: name of a class of transformers -> what it has.
-        name: of the family, for sentences.
-    """
-    found = hf.chosen(raw, defaults)
-    plain = next(cls for cls, kind in classes.items() if kind.predicts == "features")
-    found["architectures"] = [hf.named_class(raw, list(classes), name, plain)]
-    kind = classes[found["architectures"][0]]
-    sizes = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
-    positive_sizes(found, *sizes, "max_position_embeddings", "type_vocab_size")
-    divides(found, "num_attention_heads", "hidden_size")
-    hf.positive_numbers(found, "layer_norm_eps")
-    hf.activation(found, "hidden_act", POINTWISE, name)
-    for key, (usual, what) in REFUSED.items():
-        if (raw.get(key) or usual) != usual:
-            raise BadCheckpoint(f"A {name} {what} ({key}={raw[key]!r}) is not supported.")
-    hf.switches(found, "tie_word_embeddings")
-    hf.special_tokens(found)
-    if kind.predicts == "features":
-        found["add_pooling_layer"] = raw.get("add_pooling_layer", True) is not False
-    if kind.predicts == "label":
-        found["num_labels"] = hf.labels(raw)
-        positive_sizes(found, "num_labels")
-    return found
+TABLES = {
+    part: f"embeddings.{name}_embeddings"
+    for part, name in (("token", "word"), ("position", "position"), ("type", "token_type"))
+}
+BERT = Names(
+    TABLES,
+    "embeddings.LayerNorm",
+    "encoder.layer.{}",
+    ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"),
+    "attention.output.LayerNorm",
+    "intermediate.dense",
+    "output.dense",
+    "output.LayerNorm",
+)
 
 
-def build(config: Config, config_class: str) -> nn.Module:
-    """A module of the class that the configuration names, randomly initialised, in float32."""
-    dropless = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "classifier_dropout": 0.0}
-    settings = dict(config)  # whether there is a pooler is an argument of the class; a file says it by its parameters
-    arguments = {key: settings.pop(key) for key in ("add_pooling_layer",) if key in settings}
-    return hf.build(settings, config_class, config["architectures"][0], arguments, **dropless)
-
-
-def from_disk(tensors: Mapping[str, Tensor], base: str, dropped: tuple[str, ...]) -> dict[str, Tensor]:
-    """Names in memory from those that checkpoints since 2018 have.
-
-    Args:
-        tensors: by their names on disk.
-        base: what the encoder's names begin with in memory, "bert." or "" for the encoder alone.
-        dropped: beginnings of names that the class has no use for.
-    """
-    found = {}
-    for name, tensor in tensors.items():
-        name = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
-        if name.endswith("embeddings.position_ids") or name.startswith(dropped):
-            continue
-        found[name if base or not name.startswith(("bert.", "roberta.")) else name.partition(".")[2]] = tensor
-    return found
-
-
-def with_tied_head(tensors: dict[str, Tensor], config: Config, head: str, table: str, bias: str) -> dict[str, Tensor]:
-    """Leave out the copies that a masked language model's head shares: the token table, and the second name of its bias.
-
-    Args:
-        tensors: by their names in memory.
-        config: of the family.
-        head: the last layer, without ".weight".
-        table: name of the token table.
-        bias: first name of the bias.
-
-    Raises:
-        BadCheckpoint: if the configuration says that the head shares the table and its weight or bias does not.
-    """
-    if config["tie_word_embeddings"]:
-        hf.drop_copy(tensors, f"{head}.weight", table)
-        hf.drop_copy(tensors, f"{head}.bias", bias)
-    elif f"{head}.bias" in tensors:
-        tensors[bias] = tensors.pop(f"{head}.bias")  # the one that is used; the other name is left over
-    return tensors
-
-
-def encoder(s: Structure, config: Config, base: str, readers: Sequence[str], padding: int | None = None) -> None:
+def encoder(
+    s: Structure, config: Config, base: str, readers: Sequence[str], padding: int | None = None, names: Names = BERT,
+    tied: bool = False,
+) -> None:  # fmt: skip
     """Write the encoder down.
 
     Args:
         s: what is being written down.
-        config: with transformers' names of sizes.
+        config: with the usual names of sizes.
         base: what its names begin with, "bert." or "".
         readers: blocks of the layers that read the stream in the end; without any it is the output itself.
         padding: the position that padding tokens have, after which the others come; None where positions start at 0.
+        names: of its parameters.
+        tied: whether a head reads the token table.
     """
-    width, size, depth = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
-    heads, act = config["num_attention_heads"], config["hidden_act"]
-    rows = config["vocab_size"], config["max_position_embeddings"], config["type_vocab_size"]
+    width, depth = config["hidden_size"], config["num_hidden_layers"]
+    rows = {block: config[ROWS[block]] for block in names.tables}
     if readers:
         post_norm_stream(s, width, rms=False)
     else:
         s.space("residual", "residual", width, NONE, "the outputs are the coordinates of the stream themselves")
-    at = f"{base}embeddings"
-    for block, name, count in zip(("token", "position", "type"), TABLES, rows, strict=True):
-        s.parameter(f"{block}.table", f"{at}.{name}.weight", "* +residual", (count, width))
-    tied = config.get("tie_word_embeddings") and config["architectures"][0].endswith(("MaskedLM", "PreTraining"))
+    for block, name in names.tables.items():
+        s.parameter(f"{block}.table", f"{base}{name}.weight", "* +residual", (rows[block], width))
     # A tied table is seen by the head too: of what the input does not see, each row may move along 1/g of the head's norm, all
     # rows alike, since the logits of a token then change by a constant.
-    s.add("further", (MEANS, sum(rows[1:]) if tied else sum(rows)))
-    s.add("further", (SUMS, (width - 1) + (1 if tied else width - 1)))
+    s.add("further", (MEANS, sum(rows.values()) - (rows["token"] if tied else 0)))
+    s.add("further", (SUMS, (len(rows) - 2) * (width - 1) + (1 if tied else width - 1)))
     if padding is not None:
-        if rows[2] == 1:
+        if rows.get("type", 1) == 1:
             s.add("scales", "the padding token")  # one vector, which the norm behind it brings to one length
         # the padding token alone has that position, so only their sum is seen; positions before it are not seen at all
         s.add("further", ("positions that are never used", padding * (width - 1)), (SUMS, 1 if tied else width - 1))
     s.add("scales", "embeddings")
-    _norm(s, "norm", f"{at}.LayerNorm")
-    last = [(f"{reader}.weight", f"{reader}.bias") for reader in readers]
+    norm_into(s, "norm", base + names.norm)
     for i in range(depth):
-        on, layer = f"blocks.{i}", f"{base}encoder.layer.{i}"
-        a = attention(s, str(i), heads, width // heads)
-        names = (*(f"{layer}.attention.self.{part}" for part in ("query", "key", "value")), f"{layer}.attention.output.dense")
-        separate_attention(s, a, on, names, (True,) * 4)  # type: ignore[arg-type]  (four names)
-        _norm(s, f"{on}.norm1", f"{layer}.attention.output.LayerNorm")
-        u = units(s, str(i), size, act)
-        s.linear(f"{on}.up", f"{layer}.intermediate.dense", f"+{u}", "-residual")
-        s.linear(f"{on}.down", f"{layer}.output.dense", "+residual", f"-{u}")
-        units_product(s, u, on, bias=True)
-        if i < depth - 1:
-            _norm(s, f"{on}.norm2", f"{layer}.output.LayerNorm")
-        else:
-            s.norm(f"{on}.norm2", f"{layer}.output.LayerNorm", last or None)
-        s.add("further", (MEANS, (width + 1) + (size + 1) + 3 * width + size))
+        layer(s, config, base, i, names, readers)
+        s.add("further", (MEANS, (width + 1) + (config["intermediate_size"] + 1) + 3 * width + config["intermediate_size"]))
 
 
-def _norm(s: Structure, block: str, name: str) -> None:
+def layer(
+    s: Structure, config: Config, base: str, i: int, names: Names, readers: Sequence[str], shared_heads: str | None = None
+) -> None:
+    """Write one layer down; the last one's norm is read by `readers`, or is the output where there are none."""
+    width, depth, act = config["hidden_size"], config["num_hidden_layers"], config["hidden_act"]
+    on, at, heads = f"blocks.{i}", base + names.layer.format(i), config["num_attention_heads"]
+    last = [(f"{reader}.weight", f"{reader}.bias") for reader in readers]
+    a = attention(s, str(i), heads, width // heads, shared_heads=shared_heads)
+    parts = tuple(f"{at}.{part}" for part in names.attention)
+    separate_attention(s, a, on, parts, (True,) * 4)  # type: ignore[arg-type]  (four names)
+    norm_into(s, f"{on}.norm1", f"{at}.{names.norm1}")
+    u = units(s, str(i), config["intermediate_size"], act)
+    s.linear(f"{on}.up", f"{at}.{names.up}", f"+{u}", "-residual")
+    s.linear(f"{on}.down", f"{at}.{names.down}", "+residual", f"-{u}")
+    units_product(s, u, on, bias=True)
+    if i < depth - 1:
+        norm_into(s, f"{on}.norm2", f"{at}.{names.norm2}")
+    else:
+        s.norm(f"{on}.norm2", f"{at}.{names.norm2}", last or None)
+
+
+def norm_into(s: Structure, block: str, name: str) -> None:
     """A norm into the stream, which a layer reads and adds to."""
     s.norm(block, name, None)
     s.add("further", (OFFSETS, s.spaces["residual"].size))
     s.add("scales", "norms into the stream")
 
 
-def token_head(s: Structure, config: Config, dense: str, norm: str, head: str, table: str, bias: str, act: str) -> None:
+def token_head(s: Structure, config: Config, head: TokenHead, act: str) -> None:
     """The head of a masked language model: a layer of its own, a norm, and a score for every token.
 
     Args:
         s: what is being written down.
-        config: with transformers' names of sizes.
-        dense: name of the layer in the state dict.
-        norm: of its norm.
-        head: of the last layer, without ".weight".
-        table: of the token table that it may share.
-        bias: of the bias of the last layer.
+        config: with the usual names of sizes.
+        head: its names in the state dict.
         act: the activation.
     """
     width, vocabulary = config["hidden_size"], config["vocab_size"]
     if act in HOMOGENEOUS:
         s.add("scales", "the head's layer")
     if config["tie_word_embeddings"]:  # the head reads the coordinates that the table writes, so they move together
-        s.linear("head.dense", dense, "+residual", "-residual")
-        s.norm("head.norm", norm, None)
+        s.linear("head.dense", head.dense, "+residual", "-residual")
+        s.norm("head.norm", head.norm, None)
         s.add("further", (OFFSETS, width))
-        s.tie(Tied(f"{head}.weight", table))
+        s.tie(Tied(f"{head.decoder}.weight", head.table))
     else:
-        reason = f"the activation ({act}) acts on each unit by itself, and so do the gains of the norm behind it"
-        u = s.space("units.head", "units", width, PERMUTATIONS, reason)
-        s.linear("head.dense", dense, f"+{u}", "-residual")
-        s.parameter("head.weight", f"{head}.weight", f"* -{u}", (vocabulary, width), ignores_mean_over=0)
-        s.norm("head.norm", norm, [("head.weight", "head.bias")], space=u)
-    s.parameter("head.bias", bias, "*", (vocabulary,), ignores_mean_over=0)
+        own_token_head(s, config, head, act, width)
+    s.parameter("head.bias", head.bias, "*", (vocabulary,), ignores_mean_over=0)
 
 
-def pooled(s: Structure, config: Config, dense: str, heads: Mapping[str, tuple[str, int]]) -> None:
-    """The pooled state, tanh of a layer on the first token, and what reads it.
+def own_token_head(s: Structure, config: Config, head: TokenHead, act: str, width: int) -> None:
+    """Such a head with a matrix of its own, without its bias; `width` is that of its layer."""
+    reason = f"the activation ({act}) acts on each unit by itself, and so do the gains of the norm behind it"
+    u = s.space("units.head", "units", width, PERMUTATIONS, reason)
+    s.linear("head.dense", head.dense, f"+{u}", "-residual")
+    s.parameter("head.weight", f"{head.decoder}.weight", f"* -{u}", (config["vocab_size"], width), ignores_mean_over=0)
+    s.norm("head.norm", head.norm, [("head.weight", "head.bias")], space=u)
+
+
+def pooled(s: Structure, config: Config, dense: str, heads: Mapping[str, tuple[str, int]], act: str = "tanh") -> None:
+    """The pooled state, an activation of a layer on the first token, and what reads it.
 
     Args:
         s: what is being written down.
-        config: with transformers' names of sizes.
+        config: with the usual names of sizes.
         dense: name of the layer in the state dict.
         heads: name of a block -> name of a layer in the state dict, number of its outputs; without any the state is an output.
+        act: the activation.
     """
     width = config["hidden_size"]
-    if heads:
-        s.space("pooled", "pooled", width, SIGNED, "tanh acts on each coordinate by itself and keeps signs")
-    else:
+    if not heads:
         s.space("pooled", "pooled", width, NONE, "the pooled state is an output itself")
         s.add("further", (MEANS, width))
+    elif act == "tanh":
+        s.space("pooled", "pooled", width, SIGNED, "tanh acts on each coordinate by itself and keeps signs")
+    elif act in HOMOGENEOUS:
+        reason = "ReLU acts on each coordinate by itself and commutes with positive scales"
+        s.space("pooled", "pooled", width, SCALED, reason, positive=True)
+        s.add("products", Product("pooled", ("pooler.weight", "pooler.bias"), tuple(f"{block}.weight" for block in heads)))
+    else:
+        s.space("pooled", "pooled", width, PERMUTATIONS, f"the activation ({act}) acts on each coordinate by itself")
     s.linear("pooler", dense, "+pooled", "-residual")
     for block, (name, rows) in heads.items():
-        s.linear(block, name, "*", "-pooled", rows=rows, ignores_mean_over=0)
+        s.linear(block, name, "*", "-pooled", rows=rows, ignores_mean_over=over(block, rows))
 
 
-def share_bias(module: nn.Module, head: str, owner: str) -> nn.Module:
-    """Let both names of the head's bias be one parameter, as they are where the table is shared."""
-    module.get_submodule(owner).bias = module.get_submodule(head).bias  # type: ignore[assignment]  (a module's name)
-    return module
+def over(block: str, rows: int) -> int | None:
+    """Over which axis the loss ignores the mean; a single score that others are compared with has none to lose."""
+    return None if block == "score" and rows == 1 else 0
 
 
-def separate_bias(module: nn.Module, head: str, owner: str) -> nn.Module:
-    """Two parameters again, as transformers' own class has them where the table is not shared."""
-    module.get_submodule(owner).bias = nn.Parameter(module.get_submodule(head).bias.detach().clone(), False)  # type: ignore
-    return module
+def stream_head(s: Structure, config: Config, kind: Kind, name: str) -> None:
+    """A linear layer on the stream itself: labels of every token, or where an answer begins and ends."""
+    rows, ignored = (2, None) if kind.predicts == "span" else (config["num_labels"], 0)
+    s.linear("head", name, "*", "-residual", rows=rows, ignores_mean_over=ignored)
 
 
-def sizes(config: Config) -> dict[str, int]:
-    """Sizes for people."""
-    found = {
-        "width": config["hidden_size"],
-        "depth": config["num_hidden_layers"],
-        "heads": config["num_attention_heads"],
-        "units": config["intermediate_size"],
-        "tokens": config["vocab_size"],
-        "context": config["max_position_embeddings"],
-    }
-    return found | ({"classes": config["num_labels"]} if "num_labels" in config else {})
+def last_readers(kind: Kind, pooler: bool) -> list[str]:
+    """Blocks that read the stream in the end.
+
+    Args:
+        kind: what the class has.
+        pooler: whether it reads a pooled state.
+    """
+    found = ["head.dense"] if kind.predicts in TOKENS else ["head"] if kind.predicts in ("token-label", "span") else []
+    return [*found, *(["pooler"] if pooler else [])]

@@ -67,7 +67,7 @@ def all_outputs(module: nn.Module, inputs: Tensor) -> Tensor:
     return torch.cat([each.flatten(1) for one in found for each in one.to_tuple()], 1)
 
 
-def with_all_gradients(model: Model) -> Model:
+def with_all_gradients(model: Model, outputs: Callable[[nn.Module, Tensor], Tensor] = all_outputs) -> Model:
     """The same, where the embedding of padding has a gradient too (transformers keeps it from being trained)."""
 
     def build(config: Any) -> nn.Module:
@@ -77,7 +77,7 @@ def with_all_gradients(model: Model) -> Model:
                 part.padding_idx = None
         return module
 
-    return replace(model, family=replace(model.family, build=build, outputs=all_outputs))
+    return replace(model, family=replace(model.family, build=build, outputs=outputs))
 
 
 @pytest.mark.parametrize("name", COUNTED)
@@ -286,6 +286,7 @@ def test_shapes_of_outputs(name: str) -> None:
     pooled = int(predicts == "features" and "pooled" in model.layout.spaces)
     expected = {
         "masked": (4, sizes["context"], sizes["tokens"]),
+        "next": (4, sizes["context"], sizes["tokens"]),
         "label": (4, sizes.get("classes")),
         "features": (4, sizes["context"] + pooled, sizes["width"]),
     }

@@ -25,6 +25,8 @@ AUTO = {
     "ForMaskedLM": "AutoModelForMaskedLM",
     "ForPreTraining": "AutoModelForPreTraining",
     "ForSequenceClassification": "AutoModelForSequenceClassification",
+    "LMHeadModel": "AutoModelForCausalLM",
+    "ForCausalLM": "AutoModelForCausalLM",
     "Model": "AutoModel",
 }
 
@@ -133,7 +135,7 @@ def test_a_table_that_is_said_to_be_shared_and_is_not(head: str, second: str, tm
         ({"position_embedding_type": "relative_key"}, "other than absolute positions"),
         ({"pruned_heads": {"0": [1]}}, "pruned heads"),
         ({"hidden_act": "softmax"}, "activation 'softmax' is not supported"),
-        ({"architectures": ["BertForQuestionAnswering"]}, "BertForQuestionAnswering.*supported are"),
+        ({"architectures": ["BertForRetrieval"]}, "BertForRetrieval.*supported are"),
         ({"architectures": "BertModel"}, "supported are"),
         ({"num_attention_heads": 5}, "should divide hidden_size"),
         ({"hidden_size": -1}, "positive integer"),

@@ -21,7 +21,7 @@ from lmc_core.models.families.qwen2 import QWEN2
 from lmc_core.models.families.qwen2_moe import QWEN2_MOE
 from lmc_core.models.families.qwen3 import QWEN3
 from lmc_core.models.families.qwen3_moe import QWEN3_MOE
-from lmc_core.models.families.roberta import ROBERTA
+from lmc_core.models.families.roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 from lmc_core.models.families.t5 import T5
 from lmc_core.models.families.vit import VIT
 from lmc_core.models.families.vit_hf import VIT_HF
@@ -31,6 +31,7 @@ FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
         BERT,
+        CAMEMBERT,
         DEEPSEEK_V2,
         DEEPSEEK_V3,
         GEMMA,
@@ -52,6 +53,7 @@ FAMILIES: dict[str, Family] = {
         T5,
         VIT,
         VIT_HF,
+        XLM_ROBERTA,
     )
 }
 

@@ -1,0 +1,186 @@
+"""Every class of BERT's and RoBERTa's kin: counted, tried just outside what is admitted, and read from old files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from lmc_core.errors import BadCheckpoint
+from lmc_core.models.encoders import outputs
+from lmc_core.models.families import FAMILIES
+from lmc_core.models.load import load_folder
+from lmc_core.models.model import Model
+from lmc_core.symmetry.check import function_error
+from lmc_core.symmetry.dimension import symmetry_dimension
+from tests.families.mixtures import Edit, error_after, rolled, scaled
+from tests.families.test_heads import random_model
+from tests.families.test_postnorm import ROBERTA, TINY, with_all_gradients
+from tests.symmetry.nullity import nullity, small_model
+
+CAUSAL = {"is_decoder": True}
+BERT = TINY | {"pad_token_id": None}
+SMALLER = {"vocab_size": 7, "hidden_size": 6, "intermediate_size": 4, "max_position_embeddings": 4}  # one output for each text
+
+
+def of(cls: str, raw: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return raw | {"architectures": [cls], "num_labels": 3} | changes
+
+
+# configuration, number of inputs
+COUNTED: dict[str, tuple[dict[str, Any], int]] = {
+    "bert, tokens": (of("BertForTokenClassification", BERT), 30),
+    "bert, spans": (of("BertForQuestionAnswering", BERT, num_labels=2), 50),
+    "bert, causal": (of("BertLMHeadModel", BERT, **CAUSAL), 30),
+    "bert, follows": (of("BertForNextSentencePrediction", BERT), 350),
+    "bert, choice": (of("BertForMultipleChoice", BERT, **SMALLER), 400),
+    "roberta, tokens": (of("RobertaForTokenClassification", ROBERTA), 50),
+    "roberta, choice": (of("RobertaForMultipleChoice", ROBERTA, **SMALLER | {"max_position_embeddings": 8}), 400),
+    "roberta, causal": (of("RobertaForCausalLM", ROBERTA, **CAUSAL), 30),
+}
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_the_dimension_is_the_nullity_of_the_jacobian(name: str) -> None:
+    raw, count = COUNTED[name]
+    model = with_all_gradients(small_model(raw["model_type"], raw), outputs)
+    found, gap = nullity(model, count)
+    counts = symmetry_dimension(model.layout, model.family.rewrite(model.config))
+    assert found == sum(counts.values()), counts
+    assert gap > 1e4
+
+
+def flipped(*names: str) -> Edit:
+    """The signs of some blocks, or of their first rows."""
+
+    def edit(blocks: Any) -> None:
+        for name in names:
+            blocks[name] = -blocks[name]
+
+    return edit
+
+
+# family, class, an edit just outside what is admitted
+WRONG: dict[str, tuple[str, str, Edit]] = {
+    "the pooled state without its reader": ("bert", "BertForNextSentencePrediction", rolled("pooler.weight", "pooler.bias")),
+    "a sign of the pooled state without its reader": ("bert", "BertForMultipleChoice", flipped("pooler.weight", "pooler.bias")),
+    "a scale before tanh": ("roberta", "RobertaForMultipleChoice", scaled("pooler.weight", "score.weight")),
+    "the last norm's gain, not what reads it": ("bert", "BertForTokenClassification", scaled("blocks.1.norm2.gain")),
+    "labels in another order": ("roberta", "RobertaForTokenClassification", rolled("head.weight", "head.bias")),
+    "beginning and end exchanged": ("bert", "BertForQuestionAnswering", rolled("head.weight", "head.bias")),
+    "positions of a causal model": ("bert", "BertLMHeadModel", rolled("position.table")),
+    "keys without queries": ("roberta", "RobertaForCausalLM", rolled("blocks.0.key.weight", "blocks.0.key.bias")),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_edits_change_the_function(name: str) -> None:
+    family, cls, edit = WRONG[name]
+    assert error_after(random_model(family, cls), edit) > 1e-3
+
+
+def test_the_edits_are_right_where_they_are_allowed() -> None:
+    both = rolled("pooler.weight", "pooler.bias"), rolled("head.weight", axis=1)
+    follows = random_model("bert", "BertForNextSentencePrediction")
+    name = "seq_relationship.weight"
+
+    def together(blocks: Any) -> None:
+        both[0](blocks)
+        blocks[name] = blocks[name].roll(1, 1)
+
+    assert error_after(follows, together) < 1e-10
+    assert (
+        error_after(random_model("bert", "BertForMultipleChoice"), flipped("pooler.weight", "pooler.bias", "score.weight"))
+        < 1e-10
+    )
+    last = "blocks.1.norm2.gain", "blocks.1.norm2.offset", "head.weight"
+    assert error_after(random_model("bert", "BertForTokenClassification"), scaled(*last[:1])) > 1e-3
+    twice = random_model("bert", "BertForTokenClassification")
+
+    def by_two(blocks: Any) -> None:
+        for part, factor in zip(last, (2.0, 2.0, 0.5), strict=True):
+            blocks[part] = blocks[part] * factor
+
+    assert error_after(twice, by_two) < 1e-10
+
+
+def test_causal_attention_does_not_see_what_follows() -> None:
+    for family, cls in (("bert", "BertLMHeadModel"), ("roberta", "RobertaForCausalLM")):
+        model = random_model(family, cls)
+        tokens = torch.randint(3, 37, (2, 9), generator=torch.Generator().manual_seed(0))
+        other = tokens.clone()
+        other[:, -1] = (other[:, -1] - 3 + 1) % 34 + 3
+        module = model.module(torch.float64)
+        found, changed = (model.family.outputs(module, each)[:, :-1] for each in (tokens, other))
+        assert torch.equal(found, changed)
+
+
+def on_disk(family: str, cls: str, folder: Path) -> tuple[Model, dict[str, Any], dict[str, Tensor]]:
+    model = random_model(family, cls, torch.float32)
+    model.save(folder)
+    return model, json.loads((folder / "config.json").read_text()), load_file(folder / "model.safetensors")
+
+
+def rewritten(folder: Path, content: dict[str, Any], tensors: dict[str, Tensor]) -> Model:
+    (folder / "config.json").write_text(json.dumps(content))
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "model.safetensors", {"format": "pt"})
+    return load_folder(folder)
+
+
+CASES = [
+    *(("bert", f"Bert{end}") for end in ("ForTokenClassification", "ForQuestionAnswering", "LMHeadModel", "ForMaskedLM")),
+    *(("roberta", f"Roberta{end}") for end in ("ForTokenClassification", "ForMultipleChoice", "ForCausalLM", "Model")),
+]
+
+
+@pytest.mark.parametrize(("family", "cls"), CASES)
+def test_a_body_is_found_with_any_prefix_and_without(family: str, cls: str, tmp_path: Path) -> None:
+    """Bodies saved alone have none, and RoBERTa's of other libraries have BERT's; heads and poolers of others are left over."""
+    model, content, tensors = on_disk(family, cls, tmp_path)
+    for prefix in ("", "bert.", "roberta."):
+        other = {}
+        for name, tensor in tensors.items():
+            bare = name.removeprefix(f"{family}.")
+            body = bare.startswith(("embeddings.", "encoder.", "pooler."))
+            old = bare.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+            other[prefix + old if body else name] = tensor
+        other["embeddings.position_ids"] = torch.arange(14)[None].float()
+        other |= {"classifier.other": torch.zeros(2)} if "Classification" not in cls and "Choice" not in cls else {}
+        assert rewritten(tmp_path, content, other).digest == model.digest
+
+
+def test_old_files_that_name_no_class(tmp_path: Path) -> None:
+    for family, cls in (("bert", "BertForQuestionAnswering"), ("roberta", "RobertaForTokenClassification")):
+        model, content, tensors = on_disk(family, cls, tmp_path)
+        content.pop("architectures")
+        content.pop("model_type")
+        assert rewritten(tmp_path, content, tensors).config == model.config
+
+
+@pytest.mark.parametrize(
+    ("family", "changes", "words"),
+    [
+        ("bert", {"architectures": ["BertLMHeadModel"]}, "does not say is_decoder=true"),
+        ("roberta", {"architectures": ["RobertaForCausalLM"], "is_decoder": False}, "does not say is_decoder=true"),
+        ("bert", {"architectures": ["BertForTokenClassification"], "is_decoder": True}, "causal attention"),
+        ("bert", {"architectures": ["BertModel"], "is_decoder": "yes"}, "causal attention"),
+        ("bert", {"architectures": ["BertForQuestionAnswering"], "num_labels": 3}, "which are 2 labels.*gives 3"),
+        ("bert", {"architectures": ["BertForTokenClassification"], "num_labels": 0}, "positive integer"),
+    ],
+)
+def test_refused_configurations(family: str, changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(BadCheckpoint, match=words):
+        FAMILIES[family].config({**FAMILIES[family].examples[family], **changes})
+
+
+def test_a_body_with_causal_attention_is_another_model() -> None:
+    """Of one set of weights attention that looks back alone computes something else, so the configuration keeps it."""
+    model = random_model("bert", "BertModel")
+    causal = Model("causal", model.family, model.family.config({**model.config, "is_decoder": True}), model.state)
+    assert causal.config["is_decoder"] is True
+    assert function_error(model, causal, torch.arange(12)[None], torch.float64) > 1e-3
