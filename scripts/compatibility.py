@@ -26,16 +26,16 @@ from lmc_core.errors import LmcError
 from lmc_core.matching.pair import canonical, in_float32
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.family import Family
-from lmc_core.models.load import NOT_SUPPORTED, load_folder
+from lmc_core.models.load import load_folder
 from lmc_core.models.model import Model
 from lmc_core.models.probe import random_inputs
+from lmc_core.models.refusals import REASONS
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.check import relative_difference
 from lmc_core.symmetry.spaces import choose_classes
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "compatibility.md"
 LIMIT = 2e-5  # relative, in float32
-LABELS = {"num_labels": 3, "pad_token_id": 0}
 BEGINNINGS = ("vit_", "deit", "eva_large", "flexivit")  # of timm's names
 PACKAGES = ("torch", "transformers", "timm", "safetensors")
 
@@ -117,7 +117,13 @@ def raw_configuration(family: Family, cls: str) -> dict[str, Any]:
     """A small configuration of a class, as a `config.json` has it: the first example of that class, or of the family."""
     examples = [dict(raw) for raw in family.examples.values()]
     own = [raw for raw in examples if raw.get("architectures", [None])[0] == cls]
-    return own[0] if own else examples[0] | LABELS | {"architectures": [cls]}
+    if own:
+        return own[0]
+    labels = {"num_labels": 2 if cls.endswith("ForQuestionAnswering") else 3, "pad_token_id": 0}
+    further: dict[str, Any] = {}
+    if cls.endswith(("CausalLM", "LMHeadModel")) and family.predicts(family.config(examples[0])) != "next":
+        further["is_decoder"] = True  # an encoder's class for it
+    return examples[0] | labels | {"architectures": [cls]} | further
 
 
 def written_by_transformers(family: Family, cls: str, folder: Path) -> nn.Module:
@@ -285,7 +291,7 @@ def document(rows: list[Tried], refused: dict[str, str]) -> str:
     parts.append(f"\n## timm: {len(taken)} of {total} pretrained names\n")
     parts.append(f"Of `timm.list_pretrained()`, those that begin with {', '.join(BEGINNINGS)}. Refused are:\n")
     parts += [f"- {len(names)}, {names[0]} among them: {reason}" for reason, names in sorted(others.items())]
-    reasons = {kind: words.removesuffix(".") for kind, words in refused.items() if kind in NOT_SUPPORTED}
+    reasons = {kind: words.removesuffix(".") for kind, words in refused.items() if kind in REASONS}
     parts.append(f"\n## {len(refused)} other kinds of transformers are refused\n")
     parts.append("With the reason, where it is one of their own:\n")
     parts += [f"- {kind}: {sentence}" for kind, sentence in reasons.items()]
