@@ -73,6 +73,7 @@ def merged(model: Model, folder: Path, name: str, allow_pickle: bool = False) ->
     pairs, whole = _parts(_read(folder, allow_pickle), folder)
     place = _Places(model, folder)
     state = dict(model.state)
+    place.replace(state, whole)  # first: a table that is saved beside its product is the base's
     for path, parts in pairs.items():
         table = "table A" in parts
         first, second = (parts.get(f"{'table ' * table}{part}") for part in "AB")
@@ -85,7 +86,6 @@ def merged(model: Model, folder: Path, name: str, allow_pickle: bool = False) ->
         if "bias" in parts:
             bias = place.of(f"{path}.bias")
             state[bias] = (state[bias].float() + scale * parts["bias"].float()).to(state[bias].dtype)
-    place.replace(state, whole)
     card = {"task": model.card["task"]} if model.card.get("task") else {}
     return model.with_state(state, name=f"{model.name}+{name}", card=card).check()
 

@@ -101,7 +101,13 @@ def test_an_encoder_of_old_whose_configuration_names_no_kind(tmp_path: Path) -> 
 
     from transformers import BertConfig, BertForMaskedLM
 
-    sizes = {"vocab_size": 31, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 20}
+    sizes: dict[str, Any] = {
+        "vocab_size": 31,
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 20,
+    }
     BertForMaskedLM(BertConfig(**sizes)).save_pretrained(tmp_path / "bert")
     content = json.loads((tmp_path / "bert" / "config.json").read_text())
     (tmp_path / "bert" / "config.json").write_text(
