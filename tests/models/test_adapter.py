@@ -35,12 +35,13 @@ LLAMA: dict[str, Any] = {
     "num_key_value_heads": 2, "max_position_embeddings": 16,
 }  # fmt: skip
 SMALL: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+LABELS: dict[str, Any] = {"num_labels": 3}
 MODELS: dict[str, Any] = {
     "gpt2": lambda: GPT2LMHeadModel(GPT2Config(vocab_size=29, n_positions=16, n_embd=16, n_layer=2, n_head=2)),
     "llama": lambda: LlamaForCausalLM(LlamaConfig(**LLAMA, attention_bias=True)),
     "tied": lambda: LlamaForCausalLM(LlamaConfig(**LLAMA, tie_word_embeddings=True)),
-    "bert": lambda: BertForSequenceClassification(BertConfig(vocab_size=29, **SMALL, num_labels=3)),
-    "vit": lambda: ViTForImageClassification(ViTConfig(**SMALL, image_size=8, patch_size=4, num_labels=3)),
+    "bert": lambda: BertForSequenceClassification(BertConfig(vocab_size=29, **SMALL, **LABELS)),
+    "vit": lambda: ViTForImageClassification(ViTConfig(**SMALL, **LABELS, image_size=8, patch_size=4)),
 }
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "fused, Conv1D": ("gpt2", {"target_modules": ["c_attn"]}),
