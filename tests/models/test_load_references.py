@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from lmc_core.errors import BadCheckpoint, BadInput, UnknownName
 from lmc_core.models import hub
-from lmc_core.models.load import folder_of, full_reference, load
+from lmc_core.models.load import file_notes, folder_of, full_reference, load
 from lmc_core.models.references import Reference, allowing_pickle, parse
 from lmc_core.runs.ask import make_request
 from tests.models.fake_hub import COMMIT, cached, server
@@ -276,3 +276,44 @@ def test_what_is_not_supported_is_refused_before_its_weights_are_fetched(plain: 
             load("hf:org/tiny@v9")
         with pytest.raises(BadCheckpoint, match="no config.json"):
             load("hf:org/bare")
+
+
+# --- caches carried by hand ------------------------------------------------------------------------------------------
+
+
+def test_a_ref_with_a_newline(plain: Path, cache: Path) -> None:
+    snapshot = cached(cache, "org/tiny", plain)
+    (cache / "models--org--tiny" / "refs" / "main").write_text(f"{COMMIT}\n")
+    model = load("hf:org/tiny")
+    assert model.digest == load(plain).digest and model.folder == snapshot and model.notes == ()
+    assert hub.in_cache(Reference("hf", "org/tiny"))
+
+
+def test_a_single_snapshot_without_refs_is_taken_and_that_is_said(plain: Path, cache: Path) -> None:
+    cached(cache, "org/tiny", plain)
+    shutil.rmtree(cache / "models--org--tiny" / "refs")
+    model = load("hf:org/tiny")
+    assert model.digest == load(plain).digest and "does not say which revision of org/tiny" in model.notes[0]
+    assert file_notes("hf:org/tiny") == model.notes
+    assert load(f"hf:org/tiny@{COMMIT}").notes == ()
+    assert hub.in_cache(Reference("hf", "org/tiny"))
+    with pytest.raises(BadInput, match="hf download org/tiny --revision v1"):
+        load("hf:org/tiny@v1")
+
+
+def test_several_snapshots_without_refs_are_named(tiny_gpt2_pair: Pair, cache: Path) -> None:
+    for number, source in enumerate(tiny_gpt2_pair):
+        cached(cache, "org/tiny", source, revision=f"v{number}", commit=str(number) * 40)
+    shutil.rmtree(cache / "models--org--tiny" / "refs")
+    assert not hub.in_cache(Reference("hf", "org/tiny"))
+    with pytest.raises(BadInput, match=rf"2 snapshots of org/tiny .*name one, such as hf:org/tiny@{'0' * 40}"):
+        load("hf:org/tiny")
+    assert load(f"hf:org/tiny@{'1' * 40}").digest == load(tiny_gpt2_pair[1]).digest
+
+
+def test_a_ref_that_leads_out_of_the_cache(plain: Path, cache: Path) -> None:
+    cached(cache, "org/tiny", plain)
+    for words in ("../../../source", str(plain), "\x00", ""):
+        (cache / "models--org--tiny" / "refs" / "main").write_text(words)
+        with pytest.raises(BadInput, match="hf download org/tiny"):
+            load("hf:org/tiny")
