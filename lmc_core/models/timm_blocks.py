@@ -12,7 +12,7 @@ from lmc_core.models.parts import (
     units_product,
 )
 from lmc_core.models.structure import Structure
-from lmc_core.models.timm_body import Attends, Body, Feeds, Relative
+from lmc_core.models.timm_body import Attends, Body, Feeds
 from lmc_core.symmetry.rewrite import LayerScale, Product
 from lmc_core.symmetry.spaces import PERMUTATIONS, SCALES
 
@@ -96,7 +96,7 @@ def attend(
     elif f.normed == "rms":
         _rms_norms(s, f, a, on, at, tag, b.pairs is not None and b.pairs.interleaved)
     if b.relative and not b.relative.shared:
-        relative(s, b.relative, f.heads, f"heads.{tag}", on, at, tag, bool(b.tokens))
+        relative(s, b, f"heads.{tag}", on, at, tag, i == b.depth - 1)
     if b.mixed:
         s.fused(
             "rope.freqs",
@@ -171,25 +171,38 @@ def _constants(s: Structure, b: Body, a: Attention) -> None:
         s.add("further", (UNSEEN, 1))
 
 
-def relative(
-    s: Structure, r: Relative, heads: int, space: str, on: str, at: str, tag: str, prefix: bool
-) -> None:
+def relative(s: Structure, b: Body, space: str, on: str, at: str, tag: str, last: bool) -> None:
     """Numbers added to scores by relative position: from a table, or from a small network with ReLU.
 
     A softmax does not see a number common to a row of scores. With a class token a row has an entry for it: of a table both
-    kinds of rows lose one number for each head, the network's constant is seen.
+    kinds of rows lose one number for each head, the network's constant is seen. In the last layer only the rows of tokens that
+    are pooled are seen.
+
+    Args:
+        s: what is being written down.
+        b: the body.
+        space: of the heads.
+        on: the blocks are called `on.relative.table` and so on.
+        at: name of the attention layer; "" where all share it.
+        tag: distinguishes its units.
+        last: whether it is of the last layer alone.
     """
+    r, heads, prefix = b.relative, b.attends.heads, bool(b.tokens)
+    assert r is not None
     at = f"{at}.{r.name}" if at else r.name
+    token, mean = (last and prefix and b.pool == pool for pool in ("token", "avg"))
     if r.rows:
         s.parameter(f"{on}.relative.table", at, f"* +{space}", (r.rows, heads))
-        s.add("further", (UNSEEN, heads * (1 + prefix)))
+        s.add("further", (UNSEEN, heads * (r.rows - 1 if token else 1 + prefix + mean)))
         return
     u = units(s, f"relative.{tag}", r.units, "relu")
     s.parameter(f"{on}.relative.up.weight", f"{at}.mlp.fc1.weight", f"+{u} *", (r.units, 2))
     s.parameter(f"{on}.relative.up.bias", f"{at}.mlp.fc1.bias", f"+{u}", (r.units,))
     s.linear(f"{on}.relative.down", f"{at}.mlp.fc2", f"+{space}", f"-{u}", r.bias)
     units_product(s, u, f"{on}.relative", True)
-    if not prefix and r.bias and not r.capped:
+    if token:
+        s.add("further", (UNSEEN, r.units * (2 + heads) + heads * r.bias))
+    elif not prefix and r.bias and not r.capped:
         s.add("further", (UNSEEN, heads))
 
 
@@ -231,6 +244,8 @@ def feed(
         s.norm(f"{on}.units.norm", f"{at}.norm", [down], space=u)
         if f.gate or f.act == "relu":
             s.add("scales", "units before a norm")
+        if b.shown != "raw" and not b.rms:  # 1 (1/g)^T is a mean of its rows and of its columns
+            s.add("further", (MEANS, -1))
     if norm is not None:
         s.norm(norm_block or f"{on}.norm2", norm, readers, space, offset=not b.rms, centred=not b.rms)
     return down

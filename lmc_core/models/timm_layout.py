@@ -13,7 +13,6 @@ from lmc_core.models.parts import attention, attention_products, layer_norm_stre
 from lmc_core.models.structure import Structure
 from lmc_core.models.timm_blocks import MEANS, UNSEEN, feed, relative, write_block
 from lmc_core.models.timm_body import Body, Pools
-from lmc_core.symmetry.rewrite import Product
 from lmc_core.symmetry.spaces import LINEAR, NONE, PERMUTATIONS, ROTATIONS
 
 SUMS = "sums of constants"
@@ -33,7 +32,7 @@ def write(family: str, b: Body) -> Structure:
     if b.relative and b.relative.shared:
         reason = "each head has a softmax of its own, and all layers share what relative positions add to its scores"
         s.space("heads", "heads", b.attends.heads, PERMUTATIONS, reason)
-        relative(s, b.relative, b.attends.heads, "heads", "all", "", "all", bool(b.tokens))
+        relative(s, b, "heads", "all", "", "all", False)
     for i in range(b.depth):
         write_block(s, b, i)
     _outputs(s, b)
@@ -73,11 +72,12 @@ def _embeddings(s: Structure, b: Body) -> None:
     s.parameter("patch.weight", "patch_embed.proj.weight", "+residual *", (width, channels, *b.patch))
     if not b.pre_norm:
         s.parameter("patch.bias", "patch_embed.proj.bias", "+residual", (width,))
+    if b.shown == "raw":
+        _unseen_means(s, b, prefix)
     constants = [block for block, _, count in b.tokens for _ in range(count)] if b.positions and not b.apart else []
     if not b.pre_norm:
         for name in (*constants, *(["patch.bias"] if b.positions else [])):
             s.add("sums", (name, "position.table"))
-        _unseen_means(s, b, prefix)
         return
     # before the norm: means, one scale for each token that is the same in every image and one for the patches
     columns = rows + prefix + channels * b.patch[0] * b.patch[1]
@@ -87,12 +87,14 @@ def _embeddings(s: Structure, b: Body) -> None:
 
 
 def _unseen_means(s: Structure, b: Body, prefix: int) -> None:
-    """Means of embeddings that reach no output, where the outputs are the stream of some tokens and no norm is before them."""
-    if b.shown == "raw" and b.pool == "token":
-        pixels = (b.features or b.channels) * b.patch[0] * b.patch[1]
-        s.add("further", (MEANS, pixels + (b.patches if b.positions else 1) + prefix - 1))
-    elif b.shown == "raw" and b.pool == "avg":
-        s.add("further", (MEANS, prefix))
+    """Means of what is written to a stream that is an output itself, where they reach no output or only as a sum."""
+    if b.rms:
+        return
+    pixels = (b.features or b.channels) * b.patch[0] * b.patch[1]
+    places = b.patches if b.positions else 1
+    apart = {"token": pixels + places + prefix - 1, "avg": prefix + places - 1}.get(b.pool, 0)
+    layers = b.attends.output_bias if b.parallel else b.attends.output_bias + b.feeds.bias
+    s.add("further", (MEANS, 0 if b.pre_norm else apart), (SUMS, b.depth * layers))
 
 
 def _outputs(s: Structure, b: Body) -> None:
@@ -107,8 +109,11 @@ def _outputs(s: Structure, b: Body) -> None:
             readers.append(s.linear("distillation.head", "head_dist", "*", f"-{reads}", rows=b.classes, ignores_mean_over=0))
             s.add("further", (SUMS, b.classes))  # the outputs are the mean of both heads
         heads = heads or readers
-    if b.last:
-        s.norm("norm", b.last, None if b.shown else heads, offset=not b.rms, centred=not b.rms)
+    if b.last and b.shown:  # what it writes are the outputs
+        for part, name in (("gain", "weight"), ("offset", "bias"))[: 1 if b.rms else 2]:
+            s.parameter(f"norm.{part}", f"{b.last}.{name}", "*", (b.width,))
+    elif b.last:
+        s.norm("norm", b.last, heads, offset=not b.rms, centred=not b.rms)
 
 
 def _pooling(s: Structure, b: Body, p: Pools) -> list[tuple[str, str | None]]:
@@ -136,7 +141,6 @@ def _pooling(s: Structure, b: Body, p: Pools) -> list[tuple[str, str | None]]:
     s.fused(f"{at}.kv.weight", (2 * width, width), [(f"{on}.weight", f"{j}/2 {w} -residual") for j, (on, w) in enumerate(rows)])
     s.fused(f"{at}.kv.bias", (2 * width,), [(f"{on}.bias", f"{j}/2 {w}") for j, (on, w) in enumerate(rows)])
     s.linear("pool.output", f"{at}.proj", "+pooled", a.output)
-    s.add("products", Product("latent.pool", ("pool.latent",), ("pool.query.weight",)))
     attention_products(s, a, "pool", True, True, True, True)
     s.add("further", (UNSEEN, width * width + 2 * width - heads * width - width * size - (width - heads)))
     feed(s, b, p.feeds, "pool", "pool", f"{at}.mlp", f"{at}.norm", "pooled", "pool.norm")

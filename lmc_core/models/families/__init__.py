@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from lmc_core.errors import UnknownName
+from lmc_core.models.families.beit import BEIT
 from lmc_core.models.families.bert import BERT
 from lmc_core.models.families.deepseek_v2 import DEEPSEEK_V2
 from lmc_core.models.families.deepseek_v3 import DEEPSEEK_V3
 from lmc_core.models.families.gemma import GEMMA
+from lmc_core.models.families.eva import EVA
 from lmc_core.models.families.gemma2 import GEMMA2
 from lmc_core.models.families.gpt2 import GPT2
 from lmc_core.models.families.gpt_neox import GPT_NEOX
@@ -25,16 +27,19 @@ from lmc_core.models.families.roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 from lmc_core.models.families.t5 import T5
 from lmc_core.models.families.vit import VIT
 from lmc_core.models.families.vit_hf import VIT_HF
+from lmc_core.models.families.vit_relpos import VIT_RELPOS
 from lmc_core.models.family import Family
 
 FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
+        BEIT,
         BERT,
         CAMEMBERT,
         DEEPSEEK_V2,
         DEEPSEEK_V3,
         GEMMA,
+        EVA,
         GEMMA2,
         GPT2,
         GPT_NEOX,
@@ -54,6 +59,7 @@ FAMILIES: dict[str, Family] = {
         VIT,
         VIT_HF,
         XLM_ROBERTA,
+        VIT_RELPOS,
     )
 }
 

@@ -9,18 +9,13 @@ stream itself, which then does not move; behind attention for pooling (SigLIP) i
 
 from __future__ import annotations
 
-import functools
-import json
-from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
-
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models import timm_layout
-from lmc_core.models.family import SHARD, Config, Family, divides, positive_sizes
+from lmc_core.models import timm_family, timm_layout
+from lmc_core.models.family import Config, Family, divides, positive_sizes
 from lmc_core.models.structure import Structure
-from lmc_core.models.timm_body import Attends, Body, Feeds, Pools, body_of
+from lmc_core.models.timm_body import Attends, Body, Feeds, Pools
 from lmc_core.models.timm_vit import (
     DEFAULTS,
     DISTILLED,
@@ -30,11 +25,9 @@ from lmc_core.models.timm_vit import (
     arguments,
     classes_of,
     given_arguments,
-    probe,
     ratio_is_plausible,
     source,
     switches,
-    without_counters,
 )
 
 ELSEWHERE = ("beit", "eva", "vision_transformer_relpos")  # modules of timm whose networks are families of their own
@@ -66,7 +59,8 @@ def _checked(raw: Config, name: str, args: dict[str, Any]) -> dict[str, Any]:
     chosen = {"architecture": name, "num_classes": classes_of(raw), "model_args": args}
     positive_sizes(args, *SIZES)
     divides(args, "num_heads", "embed_dim")
-    divides(args, "patch_size", "img_size")
+    if args.get("dynamic_img_size"):  # otherwise pixels at the edge may belong to no patch
+        divides(args, "patch_size", "img_size")
     switches(args, ("class_token", "qkv_bias", *USUAL))
     ratio_is_plausible(args)
     if args["reg_tokens"] != 0:
@@ -95,59 +89,12 @@ def _checked(raw: Config, name: str, args: dict[str, Any]) -> dict[str, Any]:
     return chosen
 
 
-def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
-    """Timm's names on disk are those in memory, without the numbers of batches that batch norms have seen.
-
-    Raises:
-        BadCheckpoint: if there is a head and the configuration says that there is none.
-    """
-    head = tensors.get("head.weight")
-    if head is not None and not config["num_classes"]:
-        raise BadCheckpoint(
-            f"The configuration gives 'num_classes' as 0, and the file has a head of {head.shape[0]} classes; write that number "
-            "into its config.json, or remove the head."
-        )
-    return {name: tensor for name, tensor in tensors.items() if not name.endswith(".num_batches_tracked")}
-
-
-def build(config: Config) -> nn.Module:
-    """A module of timm's own class, randomly initialised, in float32."""
-    import timm
-
-    args = config.get("model_args", {})
-    return without_counters(timm.create_model(config["architecture"], num_classes=config["num_classes"], **args))
-
-
-def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
-    """Logits `[n, classes]` of images `[n, channels, height, width]`, or features `[n, width]` of a model without a head."""
-    return module(inputs)
-
-
-def save(module: nn.Module, config: Config, folder: Path, shard: int = SHARD) -> None:
-    """Write timm's `config.json` and `model.safetensors`, which `timm.create_model("local-dir:FOLDER")` reads: one file."""
-    from safetensors.torch import save_file
-
-    folder.mkdir(parents=True, exist_ok=True)
-    sizes = {"num_features": module.num_features, "global_pool": module.global_pool}
-    args = config.get("model_args", {})
-    edge, channels = args.get("img_size", 224), args.get("in_chans", 3)
-    pretrained = {"input_size": [channels, edge, edge], "num_classes": config["num_classes"]}
-    content: dict[str, Any] = {**config, **sizes, "pretrained_cfg": {**config.get("pretrained_cfg", {}), **pretrained}}
-    (folder / "config.json").write_text(json.dumps(content, indent=2) + "\n")
-    save_file({k: v.contiguous() for k, v in module.state_dict().items()}, folder / "model.safetensors", {"format": "pt"})
-
-
 def body(config: Config) -> Body:
     """What a Vision Transformer of that configuration is made of; plain ones are described without asking timm."""
     name, args = config["architecture"], config["model_args"]
     if name in (PLAIN, DISTILLED):
         return _plain({**USUAL, **args}, config["num_classes"], name == DISTILLED)
-    return _read(name, json.dumps(args, sort_keys=True), config["num_classes"])
-
-
-@functools.lru_cache(maxsize=64)
-def _read(name: str, args: str, classes: int) -> Body:
-    return body_of(probe(name, args), name, json.loads(args)["depth"], classes)
+    return timm_family.read(config)
 
 
 def _plain(args: dict[str, Any], classes: int, distilled: bool) -> Body:
@@ -184,6 +131,8 @@ def structure(config: Config) -> Structure:
 
 SMALL = {"img_size": 14, "patch_size": 7, "in_chans": 1, "embed_dim": 24, "depth": 2, "num_heads": 3}
 
+POOLED = {"global_pool": "map", "class_token": False}
+
 
 def _small(**args: Any) -> dict[str, Any]:
     return {"architecture": PLAIN, "num_classes": 5, "model_args": SMALL | args}
@@ -195,37 +144,20 @@ def _recognises(config: Config) -> bool:
     return isinstance(name, str) and not config.get("model_type") and source(name) not in ELSEWHERE
 
 
-def sizes(config: Config) -> dict[str, int]:
-    """Sizes for people."""
-    args = config["model_args"]
-    plain = config["architecture"] in (PLAIN, DISTILLED)
-    units = int(args["embed_dim"] * args["mlp_ratio"]) if plain else body(config).feeds.units
-    return {
-        "width": args["embed_dim"],
-        "depth": args["depth"],
-        "heads": args["num_heads"],
-        "units": units,
-        "classes": config["num_classes"],
-        "patch": args["patch_size"],
-        "image": args["img_size"],
-        "channels": args["in_chans"],
-    }
-
-
 VIT = Family(
     name="vit",
     sentence="Image classifier on patches, LayerNorm before each layer, GELU units; ViT, DeiT and CLIP's in timm.",
     reference="Dosovitskiy et al., An Image is Worth 16x16 Words, 2020, arXiv 2010.11929; DeiT: arXiv 2012.12877",
     takes="images",
     recognises=_recognises,
-    build=build,
-    outputs=outputs,
-    sizes=sizes,
+    build=timm_family.build,
+    outputs=timm_family.outputs,
+    sizes=lambda config: timm_family.sizes(config, body(config)),
     structure=structure,
-    predicts=lambda config: "label" if config["num_classes"] else "features",
-    save=save,
+    predicts=timm_family.predicts,
+    save=timm_family.save,
     config=config,
-    from_disk=from_disk,
+    from_disk=timm_family.from_disk,
     examples={
         "vit": _small(),
         "vit-layerscale-mean": _small(init_values=0.1, global_pool="avg", reg_tokens=2),
@@ -235,5 +167,13 @@ VIT = Family(
         "vit-distilled": {**_small(depth=1), "architecture": "deit_small_distilled_patch16_224"},
         "vit-deit3": {**_small(depth=1), "architecture": "deit3_small_patch16_224"},
         "vit-clip": {**_small(depth=1), "architecture": "vit_base_patch16_clip_quickgelu_224"},
+        "vit-features": {**_small(depth=1), "num_classes": 0},
+        "vit-stream": {**_small(depth=1, final_norm=False, init_values=0.1), "num_classes": 0},
+        "vit-siglip-features": {**_small(depth=1, mlp_ratio=1.5, **POOLED), "num_classes": 0},
+        "vit-siglip": _small(depth=1, mlp_ratio=1.5, **POOLED),
+        "vit-gated": {**_small(depth=1), "architecture": "vit_giant_patch14_dinov2"},
+        "vit-parallel": {**_small(depth=1), "architecture": "vit_pwee_patch16_reg1_gap_256"},
+        "vit-side-by-side": {**_small(depth=1, mlp_ratio=1.5), "architecture": "vit_small_patch16_18x2_224"},
+        "vit-hybrid": {**_small(depth=1, img_size=32, patch_size=4), "architecture": "vit_tiny_r_s16_p8_224"},
     },
 )
