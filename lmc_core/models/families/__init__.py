@@ -7,23 +7,33 @@ from lmc_core.models.families.beit import BEIT
 from lmc_core.models.families.bert import BERT
 from lmc_core.models.families.deepseek_v2 import DEEPSEEK_V2
 from lmc_core.models.families.deepseek_v3 import DEEPSEEK_V3
+from lmc_core.models.families.exaone4 import EXAONE4
 from lmc_core.models.families.gemma import GEMMA
 from lmc_core.models.families.eva import EVA
 from lmc_core.models.families.gemma2 import GEMMA2
+from lmc_core.models.families.gemma3 import GEMMA3
+from lmc_core.models.families.glm import GLM
+from lmc_core.models.families.glm4 import GLM4
 from lmc_core.models.families.gpt2 import GPT2
 from lmc_core.models.families.gpt_neox import GPT_NEOX
+from lmc_core.models.families.gpt_oss import GPT_OSS
+from lmc_core.models.families.granite import GRANITE
 from lmc_core.models.families.llama import LLAMA
 from lmc_core.models.families.mistral import MISTRAL
 from lmc_core.models.families.mixtral import MIXTRAL
 from lmc_core.models.families.olmo import OLMO
 from lmc_core.models.families.olmo2 import OLMO2
+from lmc_core.models.families.olmo3 import OLMO3
 from lmc_core.models.families.olmoe import OLMOE
 from lmc_core.models.families.opt import OPT
+from lmc_core.models.families.phi3 import PHI3
 from lmc_core.models.families.qwen2 import QWEN2
 from lmc_core.models.families.qwen2_moe import QWEN2_MOE
 from lmc_core.models.families.qwen3 import QWEN3
 from lmc_core.models.families.qwen3_moe import QWEN3_MOE
 from lmc_core.models.families.roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
+from lmc_core.models.families.roberta import ROBERTA
+from lmc_core.models.families.smollm3 import SMOLLM3
 from lmc_core.models.families.t5 import T5
 from lmc_core.models.families.vit import VIT
 from lmc_core.models.families.vit_hf import VIT_HF
@@ -38,23 +48,32 @@ FAMILIES: dict[str, Family] = {
         CAMEMBERT,
         DEEPSEEK_V2,
         DEEPSEEK_V3,
+        EXAONE4,
         GEMMA,
         EVA,
         GEMMA2,
+        GEMMA3,
+        GLM,
+        GLM4,
         GPT2,
         GPT_NEOX,
+        GPT_OSS,
+        GRANITE,
         LLAMA,
         MISTRAL,
         MIXTRAL,
         OLMO,
         OLMO2,
+        OLMO3,
         OLMOE,
         OPT,
+        PHI3,
         QWEN2,
         QWEN2_MOE,
         QWEN3,
         QWEN3_MOE,
         ROBERTA,
+        SMOLLM3,
         T5,
         VIT,
         VIT_HF,

@@ -1,7 +1,8 @@
 """Gemma (Gemma team 2024, arXiv 2403.08295), as transformers' `GemmaForCausalLM`.
 
-A Llama whose norms multiply by 1 + w and whose token embeddings are multiplied by the root of the width. The head usually
-shares the token table, without that factor. The factor changes no symmetry; only a wider copy has to make up for it.
+A Llama whose norms multiply by 1 + w and whose token embeddings are multiplied by the root of the
+width. The head usually shares the token table, without that factor. The factor changes no symmetry;
+only a wider copy has to make up for it.
 """
 
 from __future__ import annotations

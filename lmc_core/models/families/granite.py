@@ -1,0 +1,56 @@
+"""Granite 3 (Granite team 2024; after Yang et al. 2022, arXiv 2203.03466), as transformers' `GraniteForCausalLM`.
+
+A Llama with four constants of its configuration: what embeddings, what a layer writes and what
+scores are multiplied by, and what logits are divided by. They change no symmetry.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lmc_core.models import decoder_family, hf
+from lmc_core.models.decoder import rms_decoder
+from lmc_core.models.decoder_family import SMALL
+from lmc_core.models.family import Config
+from lmc_core.models.structure import Structure
+
+CONSTANTS = ("embedding_multiplier", "logits_scaling", "residual_multiplier", "attention_multiplier")
+# What the function depends on, with transformers' defaults.
+DEFAULTS: dict[str, Any] = decoder_family.DEFAULTS | {
+    "model_type": "granite",
+    "attention_bias": False,
+    "mlp_bias": False,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    **dict.fromkeys(CONSTANTS, 1.0),
+}
+
+
+def config(raw: Config) -> dict[str, Any]:
+    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    found = decoder_family.configuration(raw, DEFAULTS)
+    hf.positive_numbers(found, *CONSTANTS)
+    return found | {name: float(found[name]) for name in CONSTANTS}
+
+
+def structure(config: Config) -> Structure:
+    """The spaces and blocks of a Granite of that configuration."""
+    return rms_decoder("granite", config, biases=config["attention_bias"], scaled=False)
+
+
+GRANITE = decoder_family.family(
+    "granite",
+    "Granite",
+    "Llama whose embeddings, layers, scores and logits are multiplied by constants.",
+    "Granite team, Granite 3.0 Language Models, 2024; arXiv 2203.03466 for its constants",
+    config,
+    structure,
+    {
+        "granite": SMALL
+        | {"embedding_multiplier": 12, "logits_scaling": 3, "residual_multiplier": 0.5, "attention_multiplier": 0.25},
+        "granite-biases-tied": SMALL
+        | {"attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True, "num_key_value_heads": 4}
+        | {"attention_multiplier": 0.5, "num_hidden_layers": 1},
+    },
+    heads=(),
+)
