@@ -32,6 +32,13 @@ HEADS: dict[str, tuple[tuple[str, str], ...]] = {
         ("qa_outputs.", "RobertaForQuestionAnswering"),
         ("encoder.", "RobertaModel"),
     ),
+    "distilbert": (
+        ("vocab_projector.", "DistilBertForMaskedLM"),
+        ("pre_classifier.", "DistilBertForSequenceClassification"),
+        ("qa_outputs.", "DistilBertForQuestionAnswering"),
+        ("classifier.", "DistilBertForTokenClassification"),
+        ("transformer.", "DistilBertModel"),
+    ),
 }
 # encoders alone whose class has a pooler unless it is told otherwise
 POOLED = [[f"{beginning}Model"] for beginning in ("Bert", "Roberta", "XLMRoberta", "Camembert", "MPNet")]

@@ -43,6 +43,23 @@ COUNTED: dict[str, tuple[dict[str, Any], int]] = {
     "roberta, choice": (of("RobertaForMultipleChoice", ROBERTA, **SMALLER | {"max_position_embeddings": 8}), 400),
     "roberta, causal": (of("RobertaForCausalLM", ROBERTA, **CAUSAL), 30),
 }
+DISTILBERT: dict[str, Any] = {
+    "model_type": "distilbert",
+    "vocab_size": 11,
+    "dim": 8,
+    "hidden_dim": 6,
+    "n_layers": 1,
+    "n_heads": 2,
+    "max_position_embeddings": 5,
+    "pad_token_id": None,
+}
+FEW = {"dim": 6, "hidden_dim": 4, "vocab_size": 7}
+COUNTED |= {
+    "distilbert, tied": (of("DistilBertForMaskedLM", DISTILBERT), 30),
+    "distilbert, untied relu": (of("DistilBertForMaskedLM", DISTILBERT, tie_word_embeddings=False, activation="relu"), 60),
+    "distilbert, texts": (of("DistilBertForSequenceClassification", DISTILBERT, **FEW), 300),
+    "distilbert, features": (of("DistilBertModel", DISTILBERT, n_layers=2), 30),
+}
 
 
 @pytest.mark.parametrize("name", COUNTED)

@@ -10,6 +10,7 @@ from lmc_core.models.families.deepseek_v3 import DEEPSEEK_V3
 from lmc_core.models.families.exaone4 import EXAONE4
 from lmc_core.models.families.gemma import GEMMA
 from lmc_core.models.families.eva import EVA
+from lmc_core.models.families.distilbert import DISTILBERT
 from lmc_core.models.families.gemma2 import GEMMA2
 from lmc_core.models.families.gemma3 import GEMMA3
 from lmc_core.models.families.glm import GLM
@@ -51,6 +52,7 @@ FAMILIES: dict[str, Family] = {
         EXAONE4,
         GEMMA,
         EVA,
+        DISTILBERT,
         GEMMA2,
         GEMMA3,
         GLM,
