@@ -7,10 +7,10 @@ from lmc_core.models.families.beit import BEIT
 from lmc_core.models.families.bert import BERT
 from lmc_core.models.families.deepseek_v2 import DEEPSEEK_V2
 from lmc_core.models.families.deepseek_v3 import DEEPSEEK_V3
+from lmc_core.models.families.distilbert import DISTILBERT
+from lmc_core.models.families.eva import EVA
 from lmc_core.models.families.exaone4 import EXAONE4
 from lmc_core.models.families.gemma import GEMMA
-from lmc_core.models.families.eva import EVA
-from lmc_core.models.families.distilbert import DISTILBERT
 from lmc_core.models.families.gemma2 import GEMMA2
 from lmc_core.models.families.gemma3 import GEMMA3
 from lmc_core.models.families.glm import GLM
@@ -33,7 +33,6 @@ from lmc_core.models.families.qwen2_moe import QWEN2_MOE
 from lmc_core.models.families.qwen3 import QWEN3
 from lmc_core.models.families.qwen3_moe import QWEN3_MOE
 from lmc_core.models.families.roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
-from lmc_core.models.families.roberta import ROBERTA
 from lmc_core.models.families.smollm3 import SMOLLM3
 from lmc_core.models.families.t5 import T5
 from lmc_core.models.families.vit import VIT
@@ -49,10 +48,10 @@ FAMILIES: dict[str, Family] = {
         CAMEMBERT,
         DEEPSEEK_V2,
         DEEPSEEK_V3,
+        DISTILBERT,
+        EVA,
         EXAONE4,
         GEMMA,
-        EVA,
-        DISTILBERT,
         GEMMA2,
         GEMMA3,
         GLM,
@@ -79,8 +78,8 @@ FAMILIES: dict[str, Family] = {
         T5,
         VIT,
         VIT_HF,
-        XLM_ROBERTA,
         VIT_RELPOS,
+        XLM_ROBERTA,
     )
 }
 
