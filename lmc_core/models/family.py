@@ -29,6 +29,8 @@ PREDICTIONS = {
     "masked": "the tokens that were masked",
     "continuation": "the second half of a window from its first half",
     "features": "nothing: the outputs are features",
+    "pixels": "what an image shows where it was masked",
+    "pairs": "which text belongs to which image",
 }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lmc_core.errors import BadInput, Incompatible
+from lmc_core.models.family import PREDICTIONS
 from lmc_core.models.model import Model
 from lmc_core.tasks.class_order import require_order
 from lmc_core.tasks.labels import configuration_of
@@ -16,7 +17,7 @@ MEASURED = {"images": ("label",), "text": ("next", "masked", "continuation")}
 
 
 def predicts(model: Model) -> str:
-    """What a model's outputs are: ``label``, ``next``, ``masked``, ``continuation`` or ``features``."""
+    """What a model's outputs are: ``label``, ``next``, ``masked``, ``continuation``, ``features`` and the like."""
     said = getattr(model.family, "predicts", None)
     if said is not None:
         return said(model.config)
@@ -51,6 +52,13 @@ def require_loss(models: Sequence[Model]) -> None:
     would have a loss of zero, whatever it computes; transformers take it for a regression.
     """
     for model in models:
+<<<<<<< HEAD
+=======
+        if predicts(model) in ("pixels", "pairs"):
+            raise BadInput(
+                f"{model.name} predicts {PREDICTIONS[predicts(model)]}, and no task here measures that; it can be aligned."
+            )
+>>>>>>> ce6358a (Support ViT and DeiT as base models and for masked images)
         if predicts(model) not in MEASURED.get(model.family.takes, ()):
             raise BadInput(
                 f"{model.name} has no head that predicts anything, so there is no loss to measure; "

@@ -1,29 +1,27 @@
-"""Vision Transformers as transformers' `ViTForImageClassification`, and DeiT with its distillation token.
+"""Vision Transformers as transformers' ViT, and DeiT with its distillation token.
 
-LayerNorm before each layer, queries, keys and values apart. Class token, distillation token, positions and patches write to the
-stream; the heads read it after the last norm. In memory a layer is `vit.layers.3`, on disk `vit.encoder.layer.3`.
+LayerNorm before each layer, queries, keys and values apart. Class token, distillation token,
+positions and patches write to the stream; the heads read it after the last norm. Of `ViTModel` and
+`DeiTModel` the stream is an output, with a pooled state that one layer makes of the first token.
+The classes for masked images (SimMIM, Xie et al. 2021, arXiv 2111.09886) see each image twice here,
+every second patch masked, so that the token for masked patches counts. In memory a layer is
+`vit.layers.3`, on disk `vit.encoder.layer.3`.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models import hf
+from lmc_core.models import hf, vision
 from lmc_core.models.family import Config, Family, divides, positive_sizes
-from lmc_core.models.parts import (
-    POINTWISE,
-    attention,
-    layer_norm_stream,
-    offsets_without_biases,
-    separate_attention,
-    units,
-    units_product,
-)
+from lmc_core.models.parts import POINTWISE, layer_norm_stream
 from lmc_core.models.structure import Structure
+from lmc_core.models.vision import Layer
 
 # What the function depends on, with transformers' defaults.
 DEFAULTS: dict[str, Any] = {
@@ -39,118 +37,154 @@ DEFAULTS: dict[str, Any] = {
     "num_channels": 3,
     "qkv_bias": True,
 }
-# class -> (model type, heads: name in memory, name of the block)
-CLASSES: dict[str, tuple[str, dict[str, str]]] = {
-    "ViTForImageClassification": ("vit", {"classifier": "head"}),
-    "DeiTForImageClassification": ("deit", {"classifier": "head"}),
-    "DeiTForImageClassificationWithTeacher": (
-        "deit",
-        {"cls_classifier": "head", "distillation_classifier": "distillation.head"},
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What one class of transformers has.
+
+    Attributes:
+        type: its model type.
+        predicts: a key of `PREDICTIONS`.
+        heads: of a classifier: name in memory -> name of the block.
+    """
+
+    type: str
+    predicts: str = "label"
+    heads: dict[str, str] = field(default_factory=lambda: {"classifier": "head"})
+
+
+CLASSES = {
+    "ViTForImageClassification": Kind("vit"),
+    "ViTModel": Kind("vit", "features"),
+    "ViTForMaskedImageModeling": Kind("vit", "pixels"),
+    "DeiTForImageClassification": Kind("deit"),
+    "DeiTForImageClassificationWithTeacher": Kind(
+        "deit", heads={"cls_classifier": "head", "distillation_classifier": "distillation.head"}
     ),
+    "DeiTModel": Kind("deit", "features"),
+    "DeiTForMaskedImageModeling": Kind("deit", "pixels"),
 }
-# names of a layer on disk -> in memory, from `layer.3.` on; the first that fits
-NAMES = (
-    (r"attention\.attention\.query\.", "attention.q_proj."),
-    (r"attention\.attention\.key\.", "attention.k_proj."),
-    (r"attention\.attention\.value\.", "attention.v_proj."),
-    (r"attention\.output\.dense\.", "attention.o_proj."),
-    (r"intermediate\.dense\.", "mlp.fc1."),
-    (r"output\.dense\.", "mlp.fc2."),
-)
-UNUSED = re.compile(r"(vit|deit)\.(pooler\.|embeddings\.mask_token$)")  # of the pretraining, no part of a classifier
+# parts of other classes, which lie beside a body that was trained as one of these
+UNUSED = {
+    "label": re.compile(r"(vit|deit)\.(pooler\.|embeddings\.mask_token$)"),
+    "features": re.compile(r"((vit|deit)\.)?embeddings\.mask_token$|classifier\.|(cls|distillation)_classifier\.|decoder\."),
+    "pixels": re.compile(r"((vit|deit)\.)?pooler\.|classifier\."),
+}
 
 
-def _edge(raw: Config, key: str) -> Any:
-    """One number for a square, which may be given twice."""
-    value = raw.get(key, DEFAULTS[key])
-    if isinstance(value, list | tuple):
-        if len(value) != 2 or value[0] != value[1]:
-            raise BadCheckpoint(f"Only square images and patches are supported; the configuration gives {key} as {value!r}.")
-        return value[0]
-    return value
+def _kind(config: Config) -> Kind:
+    return CLASSES[config["architectures"][0]]
 
 
 def config(raw: Config) -> dict[str, Any]:
     """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
-    found = hf.chosen(raw, DEFAULTS) | {key: _edge(raw, key) for key in ("image_size", "patch_size")}
+    found = vision.configuration(raw, DEFAULTS, "intermediate_size")
+    name = found["model_type"]
+    fitting = [cls for cls, kind in CLASSES.items() if kind.type == name]
     found["num_labels"] = hf.labels(raw)
-    kind = found["model_type"]
-    fitting = [name for name, (model_type, _) in CLASSES.items() if model_type == kind]
-    found["architectures"] = [hf.named_class(raw, fitting, kind, fitting[0])]
-    sizes = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "image_size", "patch_size")
-    positive_sizes(found, *sizes, "num_channels", "num_labels")
-    divides(found, "num_attention_heads", "hidden_size")
+    found["architectures"] = [hf.named_class(raw, fitting, name, fitting[0])]
     divides(found, "patch_size", "image_size")
-    hf.activation(found, "hidden_act", POINTWISE, kind)
+    hf.activation(found, "hidden_act", POINTWISE, name)
     hf.switches(found, "qkv_bias")
-    hf.positive_numbers(found, "layer_norm_eps")
-    if raw.get("head_dim") not in (None, found["hidden_size"] // found["num_attention_heads"]):
-        raise BadCheckpoint(f"A head_dim of its own ({raw['head_dim']!r}) is not supported; heads share the width evenly.")
+    predicts = _kind(found).predicts
+    if predicts == "label":
+        positive_sizes(found, "num_labels")
+        return found
+    del found["num_labels"]
+    if predicts == "features":
+        _pooler(raw, found)
+    else:
+        found["encoder_stride"] = raw.get("encoder_stride", 16)
+        positive_sizes(found, "encoder_stride")
+        if found["encoder_stride"] != found["patch_size"]:
+            raise BadCheckpoint(
+                f"The class for masked images fills patches of {found['patch_size']} pixels in, so the configuration should "
+                f"give 'encoder_stride' as that; it gives {found['encoder_stride']}."
+            )
     return found
 
 
+def _pooler(raw: Config, found: dict[str, Any]) -> None:
+    """What the pooler of a base model depends on; its size and activation only where they are not as usual."""
+    found["add_pooling_layer"] = raw.get("add_pooling_layer", True) is not False
+    width = raw.get("pooler_output_size") or found["hidden_size"]
+    further = {"pooler_output_size": width, "pooler_act": raw.get("pooler_act", "tanh")}
+    positive_sizes(further, "pooler_output_size")
+    hf.activation(further, "pooler_act", POINTWISE, found["model_type"])
+    usual = {"pooler_output_size": found["hidden_size"], "pooler_act": "tanh"}
+    if found["add_pooling_layer"]:
+        found |= {key: value for key, value in further.items() if value != usual[key]}
+
+
 def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
-    """Names of the layers in memory; what only pretraining uses is dropped."""
-    renamed = {}
-    for name, tensor in tensors.items():
-        if UNUSED.match(name):
-            continue
-        place = re.match(r"(.*)\.encoder\.layer(\.\d+\.)(.*)$", name)
-        if place is None:
-            renamed[name] = tensor
-            continue
-        beginning, number, rest = place.groups()
-        for pattern, replacement in NAMES:
-            rest, found = re.subn(f"^{pattern}", replacement, rest)
-            if found:
-                break
-        renamed[f"{beginning}.layers{number}{rest}"] = tensor
-    return renamed
+    """Names of the layers in memory; what only another class uses is dropped."""
+    kind = _kind(config)
+    kept = {name: tensor for name, tensor in tensors.items() if not UNUSED[kind.predicts].match(name)}
+    base = "" if kind.predicts == "features" else f"{kind.type}."
+    return vision.with_base(vision.renamed(kept), base, (f"{kind.type}.",), (*kind.heads, "decoder."))
 
 
 def build(config: Config) -> nn.Module:
-    """A classifier of the class that the configuration names, randomly initialised, in float32."""
+    """A module of the class that the configuration names, randomly initialised, in float32."""
     configuration = {"vit": "ViTConfig", "deit": "DeiTConfig"}[config["model_type"]]
-    dropless: dict[str, Any] = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    return hf.build(config, configuration, config["architectures"][0], **dropless)
+    settings = dict(config)
+    arguments = {key: settings.pop(key) for key in ("add_pooling_layer",) if key in settings}
+    return hf.build(settings, configuration, config["architectures"][0], arguments, **vision.DROPLESS)
+
+
+def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
+    """Logits `[n, classes]`, the stream and the pooled state `[n, tokens + 1, width]`, or images twice `[n, 2, c, h, w]`."""
+    if type(module).__name__.endswith("ForMaskedImageModeling"):
+        return vision.twice_masked(module, inputs, lambda found: found.reconstruction)
+    return vision.outputs(module, inputs)
 
 
 def structure(config: Config) -> Structure:
-    """The spaces and blocks of a classifier of that configuration."""
-    at, heads_of = CLASSES[config["architectures"][0]]
-    width, patch, classes, bias = (config[key] for key in ("hidden_size", "patch_size", "num_labels", "qkv_bias"))
-    heads, edge = config["num_attention_heads"], config["image_size"] // patch
-    tokens = ["cls_token", "distillation_token"] if at == "deit" else ["cls_token"]
+    """The spaces and blocks of a model of that configuration."""
+    kind = _kind(config)
+    base = "" if kind.predicts == "features" else f"{kind.type}."
+    width, heads, bias = (config[key] for key in ("hidden_size", "num_attention_heads", "qkv_bias"))
     s = Structure("vit_hf")
-    layer_norm_stream(s, width)
-    embeddings = f"{at}.embeddings"
+    layer_norm_stream(s, width, output=kind.predicts == "features")
+    _embeddings(s, config, kind, f"{base}embeddings")
+    layer = Layer(width, heads, config["intermediate_size"], config["hidden_act"], (bias, bias, bias, True))
+    for i in range(config["num_hidden_layers"]):
+        layer.write(s, i, f"{base}layers.{i}")
+    if kind.predicts == "features":
+        vision.output_norm(s, "layernorm")
+        if config["add_pooling_layer"]:
+            vision.tanh_pooler(s, width, config.get("pooler_output_size", width))
+        return s
+    if kind.predicts == "pixels":
+        rows = config["patch_size"] ** 2 * config["num_channels"]
+        s.parameter("head.weight", "decoder.0.weight", "* -residual", (rows, width, 1, 1))
+        s.parameter("head.bias", "decoder.0.bias", "*", (rows,))
+        found: vision.Readers = [("head.weight", "head.bias")]
+    else:
+        labels = config["num_labels"]
+        found = [
+            s.linear(block, name, "*", "-residual", rows=labels, ignores_mean_over=0) for name, block in kind.heads.items()
+        ]
+        if len(found) > 1:  # the outputs are the mean of both heads
+            s.add("further", ("sums of constants", labels))
+    s.norm("norm", f"{base}layernorm", found)
+    return s
+
+
+def _embeddings(s: Structure, config: Config, kind: Kind, at: str) -> None:
+    """Tokens, positions and patches."""
+    width, rows = config["hidden_size"], (config["image_size"] // config["patch_size"]) ** 2
+    tokens = ["cls_token", "distillation_token"] if kind.type == "deit" else ["cls_token"]
     for name in tokens:
-        s.parameter(name.replace("_", "."), f"{embeddings}.{name}", "* +residual", (1, 1, width))
-    positions = edge**2 + len(tokens)
-    s.parameter("position.table", f"{embeddings}.position_embeddings", "* +residual", (1, positions, width))
-    projection = f"{embeddings}.patch_embeddings.projection"
-    s.parameter("patch.weight", f"{projection}.weight", "+residual *", (width, config["num_channels"], patch, patch))
-    s.parameter("patch.bias", f"{projection}.bias", "+residual", (width,))
+        s.parameter(name.replace("_", "."), f"{at}.{name}", "* +residual", (1, 1, width))
+    if kind.predicts == "pixels":
+        s.parameter("mask.token", f"{at}.mask_token", "* +residual", (1, 1, width))
+    positions = f"{at}.position_embeddings"
+    s.parameter("position.table", positions, "* +residual", (1, rows + len(tokens), width))
+    vision.patches(s, config, f"{at}.patch_embeddings.projection")
     for name in (*(name.replace("_", ".") for name in tokens), "patch.bias"):
         s.add("sums", (name, "position.table"))
-    for i in range(config["num_hidden_layers"]):
-        on, layer = f"blocks.{i}", f"{at}.layers.{i}"
-        a = attention(s, str(i), heads, width // heads)
-        names = tuple(f"{layer}.attention.{part}_proj" for part in "qkvo")
-        readers = separate_attention(s, a, on, names, (bias, bias, bias, True))  # type: ignore[arg-type]  (four names)
-        if not bias:
-            offsets_without_biases(s, a, True)
-        s.norm(f"{on}.norm1", f"{layer}.layernorm_before", readers)
-        u = units(s, str(i), config["intermediate_size"], config["hidden_act"])
-        up = s.linear(f"{on}.up", f"{layer}.mlp.fc1", f"+{u}", "-residual")
-        s.linear(f"{on}.down", f"{layer}.mlp.fc2", "+residual", f"-{u}")
-        units_product(s, u, on, bias=True)
-        s.norm(f"{on}.norm2", f"{layer}.layernorm_after", [up])
-    found = [s.linear(block, name, "*", "-residual", rows=classes, ignores_mean_over=0) for name, block in heads_of.items()]
-    s.norm("norm", f"{at}.layernorm", found)
-    if len(found) > 1:  # the outputs are the mean of both heads
-        s.add("further", ("sums of constants", classes))
-    return s
 
 
 SMALL: dict[str, Any] = {
@@ -165,7 +199,9 @@ SMALL: dict[str, Any] = {
     "num_channels": 1,
     "num_labels": 5,
 }
-_DEIT = SMALL | {"model_type": "deit", "num_hidden_layers": 1}
+_SHORT = SMALL | {"num_hidden_layers": 1}
+_DEIT = _SHORT | {"model_type": "deit"}
+_FILLED = {"encoder_stride": 7}
 
 VIT_HF = Family(
     name="vit_hf",
@@ -174,27 +210,22 @@ VIT_HF = Family(
     takes="images",
     recognises=lambda config: config.get("model_type") in ("vit", "deit"),
     build=build,
-    outputs=lambda module, inputs: module(inputs).logits,
-    sizes=lambda c: {
-        "width": c["hidden_size"],
-        "depth": c["num_hidden_layers"],
-        "heads": c["num_attention_heads"],
-        "units": c["intermediate_size"],
-        "classes": c["num_labels"],
-        "patch": c["patch_size"],
-        "image": c["image_size"],
-        "channels": c["num_channels"],
-    },
+    outputs=outputs,
+    sizes=vision.sizes,
     structure=structure,
-    predicts=lambda config: "label",
+    predicts=lambda config: _kind(config).predicts,
     save=hf.save,
     config=config,
     from_disk=from_disk,
     classes=tuple(CLASSES),
     examples={
         "vit_hf": SMALL,
-        "vit_hf-no-biases-relu": SMALL | {"qkv_bias": False, "hidden_act": "relu", "num_hidden_layers": 1},
+        "vit_hf-no-biases-relu": _SHORT | {"qkv_bias": False, "hidden_act": "relu"},
+        "vit_hf-features": _SHORT | {"architectures": ["ViTModel"]},
+        "vit_hf-pixels": _SHORT | _FILLED | {"architectures": ["ViTForMaskedImageModeling"]},
         "vit_hf-deit": _DEIT | {"architectures": ["DeiTForImageClassification"]},
         "vit_hf-deit-teacher": _DEIT | {"architectures": ["DeiTForImageClassificationWithTeacher"]},
+        "vit_hf-deit-features": _DEIT | {"architectures": ["DeiTModel"]},
+        "vit_hf-deit-pixels": _DEIT | _FILLED | {"architectures": ["DeiTForMaskedImageModeling"]},
     },
 )
