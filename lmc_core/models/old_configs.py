@@ -74,12 +74,8 @@ def without_pooler(config: Mapping[str, Any], names: Collection[str]) -> Mapping
         config: content of a `config.json`.
         names: of the parameters on disk.
     """
-<<<<<<< HEAD
-    if config.get("architectures") not in POOLED or any("pooler." in name for name in names):
-=======
     given = config.get("architectures")
     cls = given[0] if isinstance(given, list | tuple) and len(given) == 1 else None
     if not (isinstance(cls, str) and cls.endswith("Model")) or any("pooler." in name for name in names):
->>>>>>> ce6358a (Support ViT and DeiT as base models and for masked images)
         return config
     return {**config, "add_pooling_layer": False}

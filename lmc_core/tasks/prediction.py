@@ -52,13 +52,10 @@ def require_loss(models: Sequence[Model]) -> None:
     would have a loss of zero, whatever it computes; transformers take it for a regression.
     """
     for model in models:
-<<<<<<< HEAD
-=======
-        if predicts(model) in ("pixels", "pairs"):
+        if predicts(model) not in ("features", *MEASURED.get(model.family.takes, ())):
             raise BadInput(
                 f"{model.name} predicts {PREDICTIONS[predicts(model)]}, and no task here measures that; it can be aligned."
             )
->>>>>>> ce6358a (Support ViT and DeiT as base models and for masked images)
         if predicts(model) not in MEASURED.get(model.family.takes, ()):
             raise BadInput(
                 f"{model.name} has no head that predicts anything, so there is no loss to measure; "

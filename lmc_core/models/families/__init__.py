@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from lmc_core.errors import UnknownName
-from lmc_core.models.families.beit import BEIT
+from lmc_core.models.families.beit import BEIT, DATA2VEC_VISION
+from lmc_core.models.families.beit_timm import BEIT_TIMM
 from lmc_core.models.families.bert import BERT
 from lmc_core.models.families.deepseek_v2 import DEEPSEEK_V2
 from lmc_core.models.families.deepseek_v3 import DEEPSEEK_V3
+from lmc_core.models.families.dinov2 import DINOV2, DINOV2_WITH_REGISTERS
+from lmc_core.models.families.dinov3_vit import DINOV3_VIT
 from lmc_core.models.families.distilbert import DISTILBERT
 from lmc_core.models.families.eva import EVA
 from lmc_core.models.families.exaone4 import EXAONE4
@@ -37,6 +40,7 @@ from lmc_core.models.families.smollm3 import SMOLLM3
 from lmc_core.models.families.t5 import T5
 from lmc_core.models.families.vit import VIT
 from lmc_core.models.families.vit_hf import VIT_HF
+from lmc_core.models.families.vit_mae import VIT_MAE
 from lmc_core.models.families.vit_relpos import VIT_RELPOS
 from lmc_core.models.family import Family
 
@@ -44,10 +48,15 @@ FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
         BEIT,
+        BEIT_TIMM,
         BERT,
         CAMEMBERT,
+        DATA2VEC_VISION,
         DEEPSEEK_V2,
         DEEPSEEK_V3,
+        DINOV2,
+        DINOV2_WITH_REGISTERS,
+        DINOV3_VIT,
         DISTILBERT,
         EVA,
         EXAONE4,
@@ -78,6 +87,7 @@ FAMILIES: dict[str, Family] = {
         T5,
         VIT,
         VIT_HF,
+        VIT_MAE,
         VIT_RELPOS,
         XLM_ROBERTA,
     )
