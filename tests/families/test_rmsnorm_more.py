@@ -10,12 +10,23 @@ import torch
 
 from lmc_core.matching.pair import canonical
 from lmc_core.symmetry.alignment import Alignment
+from lmc_core.symmetry.canonical import Blocks
 from lmc_core.symmetry.check import function_error
-from lmc_core.symmetry.elements import Element
-from lmc_core.symmetry.spaces import Space, choose_classes
+from lmc_core.symmetry.elements import Element, Monomial, Orthogonal, rotary_matrix
+from lmc_core.symmetry.spaces import Pairs, Space, SymmetryClass, choose_classes
 from lmc_core.symmetry.widen import widen
-from tests.families.mixtures import Edit, error_after, nullity_and_dimension, scaled
-from tests.families.test_rmsnorm import rotated, stretched
+from tests.families.mixtures import Edit, error_after, nullity_and_dimension, rolled, scaled
+from tests.families.test_rmsnorm import (
+    exchanged_pairs,
+    folded_value_bias,
+    heads_with_gains,
+    heads_without_gains,
+    pairs_turned,
+    queries_across_groups,
+    rotated,
+    stretched,
+    zeroed,
+)
 from tests.networks import CONFIGURATIONS, random_inputs, random_model
 
 TINY: dict[str, Any] = {
@@ -75,10 +86,39 @@ def test_the_dimension_is_the_nullity_of_the_jacobian(name: str) -> None:
     assert found == expected
 
 
+def halves_turned(space: Space) -> Element:
+    """Rotations of pairs in half-split order, where neighbours are pairs."""
+    assert space.pairs is not None
+    rest = space.size - space.pairs.rotated
+    angles = torch.linspace(0.5, 1.5, space.copies * space.pairs.rotated // 2, dtype=torch.float64)
+    turns = torch.polar(torch.ones_like(angles), angles).view(space.copies, -1)
+    same = torch.eye(rest, dtype=torch.float64).expand(space.copies, rest, rest)
+    return Orthogonal(rotary_matrix(Pairs(space.pairs.rotated), turns, same))
+
+
+def doubled(space: Space) -> Element:
+    """Every coordinate times two."""
+    indices = torch.arange(space.size).expand(space.copies, -1)
+    return Monomial(indices, torch.full(indices.shape, 2.0, dtype=torch.float64))
+
+
 # Negative controls: moves of one space, just outside its class, drawn as an element of another kind.
 MOVES: dict[str, tuple[str, str, Callable[[Space], Element]]] = {
     "general map of the stream": ("gemma", "residual", stretched),
     "rotation across rotary pairs": ("gemma", "query-key.0", rotated),
+    "rotated pairs under norms with gains of 1 + w": ("gemma3", "query-key.0", pairs_turned),
+    "rotated pairs in a layer with a window": ("olmo3", "query-key.0", pairs_turned),
+    "rotation across pairs of a fused matrix": ("phi3", "query-key.0", rotated),
+    "rotated coordinates with others": ("phi3-partial-tied", "query-key.0", rotated),
+    "exchange of pairs with factors of their own": ("phi3-long", "query-key.0", exchanged_pairs),
+    "rotary layer beside one without": ("smollm3", "query-key.0", rotated),
+    "rotary layer behind one without": ("smollm3-biases", "query-key.1", rotated),
+    "rotation across pairs, other scores": ("granite", "query-key.0", rotated),
+    "pairs of halves": ("glm", "query-key.0", halves_turned),
+    "pairs of halves, norms behind": ("glm4", "query-key.0", halves_turned),
+    "rotated pairs in a rotary layer": ("exaone4", "query-key.0", pairs_turned),
+    "rotation across pairs beside sinks": ("gpt_oss", "query-key.0", rotated),
+    "scaled units behind a clamp": ("gpt_oss", "units.0", doubled),
 }
 
 
@@ -92,12 +132,97 @@ def test_what_is_just_outside_a_class_changes_the_function(name: str) -> None:
     assert function_error(model, moved, random_inputs(model), torch.float64) > 1e-3
 
 
+def coordinates_rolled(layer: int) -> Edit:
+    """Coordinates of queries and keys of all heads and their gains move on by one place."""
+
+    def edit(blocks: Blocks) -> None:
+        for part in ("query", "key"):
+            weight = blocks[f"blocks.{layer}.{part}.weight"]
+            blocks[f"blocks.{layer}.{part}.weight"] = weight.roll(1, weight.ndim - 2)
+            gain = blocks[f"blocks.{layer}.{part}.norm"].flatten()
+            stored = blocks.view(f"blocks.{layer}.{part}.norm")
+            stored.copy_(gain.roll(1).view(stored.shape))
+
+    return edit
+
+
+def gains_of_one_and_more(blocks: Blocks) -> None:
+    """The gains 1 + w of queries doubled, those of keys halved."""
+    for name, factor in (("query", 2.0), ("key", 0.5)):
+        blocks[f"blocks.0.{name}.norm"] = (1 + blocks[f"blocks.0.{name}.norm"]) * factor - 1
+
+
+def bias_not_rotated(blocks: Blocks) -> None:
+    """The key bias behind the rotated half of a head of 8."""
+    bias = blocks["blocks.0.key.bias"]
+    bias[..., 4:] = 0
+    blocks["blocks.0.key.bias"] = bias
+
+
+def signs_of_one_head(blocks: Blocks) -> None:
+    """Signs of coordinates of one key head and its queries, in a layer without rotary positions."""
+    for part in ("query", "key"):
+        weight = blocks[f"blocks.1.{part}.weight"]
+        weight[0, ..., 0, :] *= -1
+        blocks[f"blocks.1.{part}.weight"] = weight
+
+
+def heads_with_sinks(blocks: Blocks) -> None:
+    for part, axis in {"query": 0, "key": 0, "value": 0, "output": 1}.items():
+        for name in (f"blocks.0.{part}.weight", f"blocks.0.{part}.bias", "blocks.0.sinks"):
+            if name == "blocks.0.output.bias" or (part != "query" and name.endswith("sinks")):
+                continue
+            blocks[name] = blocks[name].roll(1, axis)
+
+
+def scores_shifted(blocks: Blocks) -> None:
+    """One vector and one number added to the scores of all experts."""
+    weight, bias = blocks["blocks.0.router.weight"], blocks["blocks.0.router.bias"]
+    blocks["blocks.0.router.weight"] = weight + torch.linspace(-1, 1, weight.shape[1], dtype=torch.float64)
+    blocks["blocks.0.router.bias"] = bias + 3
+
+
+RIGHT: dict[str, tuple[str, Edit]] = {
+    "gains of 1 + w against each other": ("gemma3", gains_of_one_and_more),
+    "heads with their gains": ("olmo3", heads_with_gains),
+    "the key bias of a layer without rotary positions": ("smollm3-biases", zeroed("blocks.0.key.bias")),
+    "a value bias folded": ("smollm3-biases", folded_value_bias),
+    "the key bias that is not rotated": ("glm", bias_not_rotated),
+    "order of coordinates without rotary positions": ("exaone4", coordinates_rolled(1)),
+    "signs of one head without rotary positions": ("exaone4", signs_of_one_head),
+    "heads with their sinks": ("gpt_oss", heads_with_sinks),
+    "scores of all experts": ("gpt_oss", scores_shifted),
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_the_edits_are_right_where_they_are_allowed(name: str) -> None:
+    """The controls below fail for the reason they name."""
+    example, edit = RIGHT[name]
+    assert error_after(random_model(example), edit) < 1e-10
+
+
 WRONG: dict[str, tuple[str, Edit]] = {
     "a stored gain of 1 + w doubled": (
         "gemma",
         scaled("blocks.0.norm2.gain", "blocks.0.gate.weight", "blocks.0.up.weight"),
     ),
     "embeddings alone scaled": ("gemma-untied", scaled("token.table")),
+    "stored gains of 1 + w against each other": ("gemma3", scaled("blocks.0.query.norm", "blocks.0.key.norm")),
+    "a normed query scaled": ("gemma3", scaled("blocks.0.query.norm")),
+    "heads without their gains": ("olmo3", heads_without_gains),
+    "queries of a fused matrix across key heads": ("phi3", queries_across_groups),
+    "the key bias of a rotary layer": ("smollm3-biases", zeroed("blocks.1.key.bias")),
+    "a value bias dropped": ("smollm3-biases", zeroed("blocks.0.value.bias")),
+    "embeddings against constants": ("granite", scaled("token.table")),
+    "the whole key bias where half is rotated": ("glm", zeroed("blocks.0.key.bias")),
+    "a norm behind scaled": ("glm4", scaled("blocks.0.fed.gain")),
+    "gains of one side of a layer without rotary positions": ("exaone4", rolled("blocks.1.query.norm")),
+    "order of coordinates in a rotary layer": ("exaone4", coordinates_rolled(0)),
+    "a value bias folded beside sinks": ("gpt_oss", folded_value_bias),
+    "sinks without their heads": ("gpt_oss", rolled("blocks.0.sinks")),
+    "experts without the biases of their router": ("gpt_oss", rolled("blocks.0.router.bias")),
+    "`up` against `down`": ("gpt_oss", scaled("blocks.0.up.weight", "blocks.0.down.weight")),
 }
 
 
@@ -105,6 +230,24 @@ WRONG: dict[str, tuple[str, Edit]] = {
 def test_wrong_edits_change_the_function(name: str) -> None:
     example, edit = WRONG[name]
     assert error_after(random_model(example), edit) > 1e-3
+
+
+def test_planes_of_layers_without_rotary_positions_are_invertible() -> None:
+    spaces = random_model("smollm3").layout.spaces
+    assert spaces["query-key.0"].largest is SymmetryClass.ROTARY
+    assert spaces["query-key.1"].largest is SymmetryClass.INVERTIBLE
+    spaces = random_model("exaone4").layout.spaces
+    assert spaces["query-key.0"].largest is SymmetryClass.SIGNS
+    assert spaces["query-key.1"].largest is SymmetryClass.SIGNED
+
+
+def test_rows_of_a_fused_matrix_are_cut_as_the_class_cuts_them() -> None:
+    model = random_model("phi3")
+    whole = model.state["model.layers.0.self_attn.qkv_proj.weight"]
+    blocks = model.layout.read(model.state)
+    parts = [blocks[f"blocks.0.{part}.weight"] for part in ("query", "key", "value")]
+    assert [tuple(part.shape) for part in parts] == [(2, 2, 6, 24), (2, 6, 24), (2, 6, 24)]
+    assert torch.equal(torch.cat([part.flatten(0, -2) for part in parts]), whole)
 
 
 def test_a_wider_copy_makes_up_for_the_factor_of_its_embeddings() -> None:
