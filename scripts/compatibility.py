@@ -34,6 +34,10 @@ from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.check import relative_difference
 from lmc_core.symmetry.spaces import choose_classes
 
+if __package__ in (None, ""):  # run as a file
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from scripts.compatibility_cases import CASES  # noqa: E402
+
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "compatibility.md"
 LIMIT = 2e-5  # relative, in float32
 BEGINNINGS = ("vit_", "deit", "eva_large", "flexivit")  # of timm's names
@@ -271,7 +275,17 @@ All in float32; a class works where each is below 2e-5. What may be done to a mo
 """
 
 
-def document(rows: list[Tried], refused: dict[str, str]) -> str:
+def cases(folder: Path) -> list[str]:
+    """The rows of what people bring, each built and tried."""
+    found = []
+    for number, case in enumerate(CASES.values()):
+        right, came = case.verdict(folder / f"case-{number}")
+        came = came.replace(str(folder), "").replace(f"case-{number}", "FOLDER").replace("|", "/")
+        found.append(f"| {case.sentence} | {'as it should' if right else 'NOT AS IT SHOULD'} | {came} |")
+    return found
+
+
+def document(rows: list[Tried], tried: list[str], refused: dict[str, str]) -> str:
     """The whole page."""
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     good = {row.cls for row in rows if row.good}
@@ -286,6 +300,8 @@ def document(rows: list[Tried], refused: dict[str, str]) -> str:
     head = "| family | class | read | moved | reopened | verdict |\n" + "|---" * 6 + "|"
     parts.append(f"\n## All {len(rows)} classes of {len({row.family for row in rows})} families\n\n{head}")
     parts += [row.row for row in rows]
+    parts.append("\n## What people bring\n\n| folder | verdict | what came |\n|---|---|---|")
+    parts += tried
     taken, others = timm_verdicts()
     total = len(taken) + sum(map(len, others.values()))
     parts.append(f"\n## timm: {len(taken)} of {total} pretrained names\n")
@@ -314,9 +330,10 @@ def main() -> None:
         rows = try_classes(pairs, Path(folder))
         known = {str(raw.get("model_type")) for family in FAMILIES.values() for raw in family.examples.values()}
         refused = {} if arguments.family else refusals(known, Path(folder))
+        tried = [] if arguments.family else cases(Path(folder))
     print("\n".join(row.row for row in rows))
     if not arguments.family:
-        TARGET.write_text(document(rows, refused), encoding="utf-8")
+        TARGET.write_text(document(rows, tried, refused), encoding="utf-8")
         print(TARGET)
 
 

@@ -7,6 +7,7 @@ import transformers
 
 from lmc_core.models.families import FAMILIES
 from scripts.compatibility import Tried, try_classes
+from scripts.compatibility_cases import CASES
 
 PAIRS = [(family.name, cls) for family in FAMILIES.values() for cls in family.classes if hasattr(transformers, cls)]
 
@@ -23,3 +24,9 @@ def test_a_class_is_read_moved_and_reopened(tried: dict[tuple[str, str], Tried],
     assert not found.reason
     assert found.read == 0.0 or found.read < 1e-6
     assert found.good, found.row
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_people_bring(name: str, tmp_path: Path) -> None:
+    right, came = CASES[name].verdict(tmp_path / "case")
+    assert right, came
