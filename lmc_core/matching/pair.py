@@ -79,9 +79,11 @@ def canonical(model: Model, classes: Classes, in_place: bool = False) -> Model:
         The rewritten model, in float64 unless `in_place`.
     """
     rewrite = model.family.rewrite(model.config)
-    mixes = any(class_of(space, classes).mixes for space in model.layout.spaces.values() if space.kind == "residual")
-    if mixes and rewrite.tied and not rewrite.tied.stays:
-        model = untied(model)
+    if rewrite.tied and not rewrite.tied.stays:
+        blocks = (block for block in model.layout.blocks if block.parameter == rewrite.tied.table)
+        written = {axis.space for block in blocks for axis in block.axes if axis.space}
+        if any(class_of(model.layout.spaces[name], classes).mixes for name in written):
+            model = untied(model)
     state = {name: _working(tensor, in_place) for name, tensor in model.state.items()}
     rewrite_in_place(model.layout, model.family.rewrite(model.config), state, classes)
     return model.with_state(state)

@@ -150,6 +150,16 @@ def problem_of(
     return Problem(layout, a, b, classes, unit, masks, sizes=settings.sizes, spread=spread)
 
 
+def _from_tables(stream: Space) -> bool:
+    """Whether it is a stream of embeddings behind a LayerNorm, which its tables alone write."""
+    return stream.kind == "latent" and stream.fixes_ones
+
+
+def _made(stream: Space) -> bool:
+    """Whether it is a narrower stream that is made from another."""
+    return stream.kind == "latent" and not _from_tables(stream)
+
+
 class _Search:
     """One start of the cycle, and how far it has come."""
 
@@ -160,10 +170,10 @@ class _Search:
         self.gains: list[float] = []
         self.values: list[float] = []
         self.determined = False  # whether the edges alone say where every direction of the stream goes
-        for kind in ("residual", "latent"):  # what a latent stream is made from stands still when it is visited first
-            for stream in problem.roots:
-                if stream.kind == kind:
-                    self.moved.take(self._first_visit(stream))
+        # what a latent stream is made from stands still when it is visited first; tables alone say where their own stream goes
+        for turn in (_from_tables, lambda stream: stream.kind == "residual", _made):
+            for stream in filter(turn, problem.roots):
+                self.moved.take(self._first_visit(stream))
         self._note()
 
     def _first_visit(self, stream: Space) -> dict[str, Element]:
@@ -174,7 +184,9 @@ class _Search:
         edges = self.start == EDGES
         # tables and heads; not the biases and gains, of which any can be turned onto any other
         seen = [{stream.name, None}]
-        if stream.kind == "latent":
+        if _from_tables(stream):
+            edges = True
+        elif stream.kind == "latent":
             edges, seen = True, [*seen, *({stream.name, root.name} for root in problem.roots if root.kind == "residual")]
         elif isinstance(self.start, int):
             return {stream.name: random_element(stream, chosen, torch.Generator().manual_seed(self.start))}
@@ -184,7 +196,8 @@ class _Search:
         alone, _ = self.moved.sums(stream, dict.fromkeys(inner, 0.0))
         known = int(torch.linalg.matrix_rank(alone, rtol=RANK)) >= stream.size - stream.fixes_ones
         self.determined = stream.kind == "residual" and chosen is SymmetryClass.ORTHOGONAL and known
-        return solve(self.moved, stream, dict.fromkeys(inner, 0.0 if self.determined else FAINT[problem.precision]))
+        alone_suffices = self.determined or (known and _from_tables(stream))
+        return solve(self.moved, stream, dict.fromkeys(inner, 0.0 if alone_suffices else FAINT[problem.precision]))
 
     def _note(self) -> None:
         if self.moved.known:

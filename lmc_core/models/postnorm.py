@@ -27,7 +27,7 @@ from lmc_core.models.parts import (
 )
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.rewrite import Product, Tied
-from lmc_core.symmetry.spaces import NONE, PERMUTATIONS, SCALED, SIGNED
+from lmc_core.symmetry.spaces import NONE, PERMUTATIONS, ROTATIONS, SCALED, SIGNED
 
 MEANS, OFFSETS, SUMS = "means that LayerNorm removes", "offsets of norms", "sums of constants"
 ROWS = {"token": "vocab_size", "position": "max_position_embeddings", "type": "type_vocab_size"}  # of tables
@@ -89,12 +89,9 @@ def encoder(
         names: of its parameters.
         tied: whether a head reads the token table.
     """
-    width, depth = config["hidden_size"], config["num_hidden_layers"]
+    width = config["hidden_size"]
     rows = {block: config[ROWS[block]] for block in names.tables}
-    if readers:
-        post_norm_stream(s, width, rms=False)
-    else:
-        s.space("residual", "residual", width, NONE, "the outputs are the coordinates of the stream themselves")
+    stream(s, width, readers)
     for block, name in names.tables.items():
         s.parameter(f"{block}.table", f"{base}{name}.weight", "* +residual", (rows[block], width))
     # A tied table is seen by the head too: of what the input does not see, each row may move along 1/g of the head's norm, all
@@ -108,30 +105,93 @@ def encoder(
         s.add("further", ("positions that are never used", padding * (width - 1)), (SUMS, 1 if tied else width - 1))
     s.add("scales", "embeddings")
     norm_into(s, "norm", base + names.norm)
-    for i in range(depth):
-        layer(s, config, base, i, names, readers)
-        s.add("further", (MEANS, (width + 1) + (config["intermediate_size"] + 1) + 3 * width + config["intermediate_size"]))
+    layers(s, config, base, readers, names)
 
 
-def layer(
-    s: Structure, config: Config, base: str, i: int, names: Names, readers: Sequence[str], shared_heads: str | None = None
-) -> None:
-    """Write one layer down; the last one's norm is read by `readers`, or is the output where there are none."""
-    width, depth, act = config["hidden_size"], config["num_hidden_layers"], config["hidden_act"]
-    on, at, heads = f"blocks.{i}", base + names.layer.format(i), config["num_attention_heads"]
-    last = [(f"{reader}.weight", f"{reader}.bias") for reader in readers]
+def stream(s: Structure, width: int, readers: Sequence[str]) -> None:
+    """The stream, which without readers in the end is the output itself."""
+    if readers:
+        post_norm_stream(s, width, rms=False)
+    else:
+        s.space("residual", "residual", width, NONE, "the outputs are the coordinates of the stream themselves")
+
+
+def narrow_embeddings(s: Structure, config: Config, base: str, names: Names, project: str) -> None:
+    """Embeddings of another width, whose norm one layer reads that writes to the stream.
+
+    Args:
+        s: what is being written down.
+        config: with the usual names of sizes.
+        base: what its names begin with.
+        names: of its parameters.
+        project: name of the layer between embeddings and stream.
+    """
+    size = config["embedding_size"]
+    reason = "one layer reads the embeddings, behind a LayerNorm, which rotations that keep the all-ones vector leave alone"
+    s.space("embedding", "latent", size, ROTATIONS, reason, fixes_ones=True)
+    s.add("centred", "embedding")
+    s.add("scales", "embeddings", "what the embeddings write")
+    for block, name in names.tables.items():
+        s.parameter(f"{block}.table", f"{base}{name}.weight", "* +embedding", (config[ROWS[block]], size))
+    s.add("sums", tuple(f"{block}.table" for block in names.tables))
+    reader = s.linear("project", base + project, "+residual", "-embedding")
+    s.norm("norm", base + names.norm, [reader], space="embedding")
+
+
+def behind_narrow_embeddings(s: Structure, config: Config) -> None:
+    """Count what the first attention leaves open, which reads `embedding_size` - 1 dimensions without a norm between.
+
+    With k of them, up to the width d: of each row of its three maps d - k numbers are not seen, and the stream may take
+    x -> x + 1 (a^T x), which the norm behind the attention removes and the three maps undo. A constant in x goes into biases.
+    """
+    width = config["hidden_size"]
+    k = min(config["embedding_size"] - 1, width)
+    s.add("further", (MEANS, k + 3 * width * (width - k)), (OFFSETS, width))
+
+
+def layer(s: Structure, config: Config, at: str, i: int, names: Names, shared_heads: str | None = None) -> None:
+    """Write one layer down, without the norm behind it.
+
+    Args:
+        s: what is being written down.
+        config: with the usual names of sizes.
+        at: what its names begin with.
+        i: its number.
+        names: of its parameters.
+        shared_heads: a space of heads that all layers share.
+    """
+    width, act, heads = config["hidden_size"], config["hidden_act"], config["num_attention_heads"]
+    on, size = f"blocks.{i}", config["intermediate_size"]
     a = attention(s, str(i), heads, width // heads, shared_heads=shared_heads)
     parts = tuple(f"{at}.{part}" for part in names.attention)
     separate_attention(s, a, on, parts, (True,) * 4)  # type: ignore[arg-type]  (four names)
     norm_into(s, f"{on}.norm1", f"{at}.{names.norm1}")
-    u = units(s, str(i), config["intermediate_size"], act)
+    u = units(s, str(i), size, act)
     s.linear(f"{on}.up", f"{at}.{names.up}", f"+{u}", "-residual")
     s.linear(f"{on}.down", f"{at}.{names.down}", "+residual", f"-{u}")
     units_product(s, u, on, bias=True)
-    if i < depth - 1:
-        norm_into(s, f"{on}.norm2", f"{at}.{names.norm2}")
-    else:
-        s.norm(f"{on}.norm2", f"{at}.{names.norm2}", last or None)
+
+
+def layers(
+    s: Structure, config: Config, base: str, readers: Sequence[str], names: Names, shared_heads: str | None = None
+) -> None:
+    """Write all layers down, each with a norm behind it; the last one's is read by `readers`, or the output without any."""
+    width, size, depth = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
+    narrow = "embedding" in s.spaces
+    for i in range(depth):
+        at = base + names.layer.format(i)
+        layer(s, config, at, i, names, shared_heads)
+        if i < depth - 1:
+            norm_into(s, f"blocks.{i}.norm2", f"{at}.{names.norm2}")
+        else:
+            last = [(f"{reader}.weight", f"{reader}.bias") for reader in readers]
+            s.norm(f"blocks.{i}.norm2", f"{at}.{names.norm2}", last or None)
+        behind = 3 * width if i or not narrow else 0
+        s.add("further", (MEANS, (width + 1) + (size + 1) + behind + size))
+    if narrow:
+        behind_narrow_embeddings(s, config)
+        if depth == 1 and readers:  # gains of a single norm into the stream, as in `vit`
+            s.add("further", ("gains against a rotation", 1))
 
 
 def norm_into(s: Structure, block: str, name: str) -> None:
@@ -150,17 +210,18 @@ def token_head(s: Structure, config: Config, head: TokenHead, act: str) -> None:
         head: its names in the state dict.
         act: the activation.
     """
-    width, vocabulary = config["hidden_size"], config["vocab_size"]
+    narrow = "embedding" in s.spaces
     if act in HOMOGENEOUS:
         s.add("scales", "the head's layer")
     if config["tie_word_embeddings"]:  # the head reads the coordinates that the table writes, so they move together
-        s.linear("head.dense", head.dense, "+residual", "-residual")
-        s.norm("head.norm", head.norm, None)
-        s.add("further", (OFFSETS, width))
+        space = "embedding" if narrow else "residual"
+        s.linear("head.dense", head.dense, f"+{space}", "-residual")
+        s.norm("head.norm", head.norm, None, space=space)
+        s.add("further", (OFFSETS, s.spaces[space].size))
         s.tie(Tied(f"{head.decoder}.weight", head.table))
     else:
-        own_token_head(s, config, head, act, width)
-    s.parameter("head.bias", head.bias, "*", (vocabulary,), ignores_mean_over=0)
+        own_token_head(s, config, head, act, config["embedding_size" if narrow else "hidden_size"])
+    s.parameter("head.bias", head.bias, "*", (config["vocab_size"],), ignores_mean_over=0)
 
 
 def own_token_head(s: Structure, config: Config, head: TokenHead, act: str, width: int) -> None:
@@ -210,6 +271,24 @@ def stream_head(s: Structure, config: Config, kind: Kind, name: str) -> None:
     s.linear("head", name, "*", "-residual", rows=rows, ignores_mean_over=ignored)
 
 
+def hidden_head(s: Structure, config: Config, dense: str, name: str, rows: int, act: str) -> None:
+    """A layer with an activation on the stream, and what reads it, at every place.
+
+    Args:
+        s: what is being written down.
+        config: with the usual names of sizes.
+        dense: name of the layer in the state dict.
+        name: of the one that reads it.
+        rows: number of its outputs.
+        act: the activation.
+    """
+    u = units(s, "head", config["hidden_size"], act)
+    s.linear("head.dense", dense, f"+{u}", "-residual")
+    s.linear("head", name, "*", f"-{u}", rows=rows)
+    if s.spaces[u].largest.stretches:
+        s.add("products", Product(u, ("head.dense.weight", "head.dense.bias"), ("head.weight",)))
+
+
 def last_readers(kind: Kind, pooler: bool) -> list[str]:
     """Blocks that read the stream in the end.
 
@@ -217,5 +296,11 @@ def last_readers(kind: Kind, pooler: bool) -> list[str]:
         kind: what the class has.
         pooler: whether it reads a pooled state.
     """
-    found = ["head.dense"] if kind.predicts in TOKENS else ["head"] if kind.predicts in ("token-label", "span") else []
+    found = (
+        ["head.dense"]
+        if kind.predicts in (*TOKENS, "replaced")
+        else ["head"]
+        if kind.predicts in ("token-label", "span")
+        else []
+    )
     return [*found, *(["pooler"] if pooler else [])]

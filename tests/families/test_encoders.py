@@ -12,15 +12,20 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lmc_core.errors import BadCheckpoint
+from lmc_core.matching.pair import canonical
 from lmc_core.models.encoders import outputs
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.load import load_folder
 from lmc_core.models.model import Model
+from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.check import function_error
 from lmc_core.symmetry.dimension import symmetry_dimension
+from lmc_core.symmetry.elements import Orthogonal, random_element
+from lmc_core.symmetry.spaces import SymmetryClass, choose_classes
 from tests.families.mixtures import Edit, error_after, rolled, scaled
 from tests.families.test_heads import random_model
 from tests.families.test_postnorm import ROBERTA, TINY, with_all_gradients
+from tests.networks import random_inputs
 from tests.symmetry.nullity import nullity, small_model
 
 CAUSAL = {"is_decoder": True}
@@ -60,12 +65,22 @@ COUNTED |= {
     "distilbert, texts": (of("DistilBertForSequenceClassification", DISTILBERT, **FEW), 300),
     "distilbert, features": (of("DistilBertModel", DISTILBERT, n_layers=2), 30),
 }
+ELECTRA = BERT | {"model_type": "electra", "embedding_size": 6, "vocab_size": 19, "tie_word_embeddings": False}
+COUNTED |= {
+    "electra, discriminator": (of("ElectraForPreTraining", ELECTRA), 180),
+    "electra, discriminator relu": (of("ElectraForPreTraining", ELECTRA, hidden_act="relu"), 200),
+    "electra, generator": (of("ElectraForMaskedLM", ELECTRA), 40),
+    "electra, wide embeddings": (of("ElectraForTokenClassification", ELECTRA, embedding_size=10, vocab_size=31), 80),
+    "electra, features": (of("ElectraModel", ELECTRA, type_vocab_size=1, num_hidden_layers=2), 40),
+    "electra, base": (of("ElectraForMaskedLM", ELECTRA, embedding_size=8, tie_word_embeddings=True), 40),
+}
 
 
 @pytest.mark.parametrize("name", COUNTED)
 def test_the_dimension_is_the_nullity_of_the_jacobian(name: str) -> None:
     raw, count = COUNTED[name]
-    model = with_all_gradients(small_model(raw["model_type"], raw), outputs)
+    seed = 10 if "relu" in name else 0  # at which every ReLU is on for some tokens and off for others
+    model = with_all_gradients(small_model(raw["model_type"], raw, seed), outputs)
     found, gap = nullity(model, count)
     counts = symmetry_dimension(model.layout, model.family.rewrite(model.config))
     assert found == sum(counts.values()), counts
@@ -169,6 +184,26 @@ def test_a_body_is_found_with_any_prefix_and_without(family: str, cls: str, tmp_
         other["embeddings.position_ids"] = torch.arange(14)[None].float()
         other |= {"classifier.other": torch.zeros(2)} if "Classification" not in cls and "Choice" not in cls else {}
         assert rewritten(tmp_path, content, other).digest == model.digest
+
+
+def test_narrow_embeddings_turn_by_themselves_and_keep_the_ones() -> None:
+    model = random_model("electra", "ElectraForPreTraining")
+    spaces, inputs = model.layout.spaces, random_inputs(model)
+    generator = torch.Generator().manual_seed(0)
+    model = canonical(model, choose_classes(spaces))
+    admitted = random_element(spaces["embedding"], SymmetryClass.ORTHOGONAL, generator)
+    free = Orthogonal(torch.linalg.qr(torch.randn(10, 10, generator=generator, dtype=torch.float64))[0])
+    for element, low, high in ((admitted, 0, 1e-10), (free, 1e-3, 1e3)):
+        moved = Alignment.of(spaces, {"embedding": element}).apply(model.layout, model.state)
+        assert low <= function_error(model, model.with_state(moved), inputs, torch.float64) < high
+
+
+def test_a_generator_gets_a_head_of_its_own_before_its_embeddings_turn() -> None:
+    model = random_model("electra", "ElectraForMaskedLM")
+    classes = choose_classes(model.layout.spaces)
+    assert "units.head" in canonical(model, classes).layout.spaces
+    kept = canonical(model, classes | {"latent": SymmetryClass.PERMUTATION})
+    assert kept.config["tie_word_embeddings"] and "units.head" not in kept.layout.spaces
 
 
 def test_old_files_that_name_no_class(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lmc_core.errors import UnknownName
 from lmc_core.models.families.beit import BEIT, DATA2VEC_VISION
 from lmc_core.models.families.beit_timm import BEIT_TIMM
+from lmc_core.models.families.albert import ALBERT
 from lmc_core.models.families.bert import BERT
 from lmc_core.models.families.deepseek_v2 import DEEPSEEK_V2
 from lmc_core.models.families.deepseek_v3 import DEEPSEEK_V3
@@ -14,6 +15,7 @@ from lmc_core.models.families.distilbert import DISTILBERT
 from lmc_core.models.families.eva import EVA
 from lmc_core.models.families.exaone4 import EXAONE4
 from lmc_core.models.families.gemma import GEMMA
+from lmc_core.models.families.electra import ELECTRA
 from lmc_core.models.families.gemma2 import GEMMA2
 from lmc_core.models.families.gemma3 import GEMMA3
 from lmc_core.models.families.glm import GLM
@@ -49,6 +51,7 @@ FAMILIES: dict[str, Family] = {
     for family in (
         BEIT,
         BEIT_TIMM,
+        ALBERT,
         BERT,
         CAMEMBERT,
         DATA2VEC_VISION,
@@ -61,6 +64,7 @@ FAMILIES: dict[str, Family] = {
         EVA,
         EXAONE4,
         GEMMA,
+        ELECTRA,
         GEMMA2,
         GEMMA3,
         GLM,
