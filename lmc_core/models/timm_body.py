@@ -125,6 +125,7 @@ class Body:
     pooling: Pools | None = None
     parallel: Literal["fused", "apart"] | None = None  # outputs of attention and units in parallel
     several: int = 1  # attention layers, then feed-forward layers, side by side
+    patch_name: str = "patch_embed.proj"
     features: int = 0  # what patches are made of behind convolutions; 0 for pixels
     stem: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
@@ -160,15 +161,7 @@ def body_of(module: Any, architecture: str, depth: int, classes: int) -> Body:
         reader.refuse(f"{type(patches).__name__} for patches")
     if not reader.absent(getattr(patches, "norm", None)):
         reader.refuse("a norm on its patches")
-    if not isinstance(patches.proj, nn.Conv2d):
-        reader.refuse("patches that are not projected")
-    stem: tuple[tuple[str, tuple[int, ...]], ...] = ()
-    if type(patches).__name__ == "HybridEmbed":
-        stem = tuple(
-            (f"patch_embed.backbone.{name}", tuple(tensor.shape))
-            for name, tensor in patches.backbone.state_dict().items()
-            if tensor.is_floating_point()
-        )
+    patch_name, projection, stem = reader.projection(patches)
     tokens = [
         (block, name, getattr(module, name).shape[1])
         for block, name in (("class.token", "cls_token"), ("distillation.token", "dist_token"), ("register.tokens", "reg_token"))
@@ -189,9 +182,10 @@ def body_of(module: Any, architecture: str, depth: int, classes: int) -> Body:
         width=module.embed_dim,
         depth=depth,
         classes=classes,
-        channels=patches.proj.in_channels if not stem else 0,
-        features=patches.proj.in_channels if stem else 0,
-        patch=tuple(patches.proj.kernel_size),  # type: ignore[arg-type]  (two numbers)
+        channels=projection.in_channels if not stem else 0,
+        features=projection.in_channels if stem else 0,
+        patch=(projection.kernel_size[0], projection.kernel_size[1]),
+        patch_name=patch_name,
         patches=patches.num_patches,
         tokens=tuple(tokens),
         pool=module.global_pool,
@@ -232,6 +226,26 @@ class _Reader:
                 f"Pooling {module.global_pool!r} is not supported: only the class token ('token'), the mean ('avg'), attention "
                 "with a learned query ('map') and none ('') commute with a rotation of the stream."
             )
+
+    def projection(self, patches: Any) -> tuple[str, nn.Conv2d, tuple[tuple[str, tuple[int, ...]], ...]]:
+        """The name of what writes patches to the stream, that map, and the parameters of convolutions before it."""
+        name, found = "patch_embed.proj", patches.proj
+        if self.absent(found) and type(patches).__name__ == "HybridEmbed":  # the last of the convolutions
+            convolutions = [(n, m) for n, m in patches.backbone.named_modules() if isinstance(m, nn.Conv2d)]
+            name, found = f"patch_embed.backbone.{convolutions[-1][0]}", convolutions[-1][1]
+            behind = [type(m).__name__ for m in list(patches.backbone.modules())[-2:] if not list(m.children())]
+            if behind and set(behind) - {"Conv2d", "Sequential", "Identity"}:
+                self.refuse(f"{behind[-1]} between its patches and the stream")
+        if not isinstance(found, nn.Conv2d):
+            self.refuse("patches that are not projected")
+        if type(patches).__name__ != "HybridEmbed":
+            return name, found, ()
+        stem = tuple(
+            (f"patch_embed.backbone.{n}", tuple(tensor.shape))
+            for n, tensor in patches.backbone.state_dict().items()
+            if tensor.is_floating_point() and not f"patch_embed.backbone.{n}".startswith(f"{name}.")
+        )
+        return name, found, stem
 
     def last(self, module: Any) -> str | None:
         """The name of the last norm."""

@@ -147,7 +147,7 @@ def family(
             "num_heads": body.attends.heads,
             "mlp_ratio": ratio(body.width, body.feeds.units),
             **sizes_,
-            "in_chans": built.patch_embed.proj.in_channels,
+            "in_chans": built.in_chans,
             "global_pool": built.global_pool,
         }
         return {"architecture": architecture, "num_classes": classes, "model_args": given | found}

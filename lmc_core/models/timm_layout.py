@@ -13,7 +13,7 @@ from lmc_core.models.parts import attention, attention_products, layer_norm_stre
 from lmc_core.models.structure import Structure
 from lmc_core.models.timm_blocks import MEANS, UNSEEN, feed, relative, write_block
 from lmc_core.models.timm_body import Body, Pools
-from lmc_core.symmetry.spaces import LINEAR, NONE, PERMUTATIONS, ROTATIONS
+from lmc_core.symmetry.spaces import NONE, PERMUTATIONS, ROTATIONS
 
 SUMS = "sums of constants"
 SHOWN = "the outputs are the stream itself"
@@ -69,9 +69,9 @@ def _embeddings(s: Structure, b: Body) -> None:
     for name, shape in b.stem:
         s.parameter(f"stem.{name.removeprefix('patch_embed.backbone.')}", name, "*", shape)
     channels = b.features or b.channels
-    s.parameter("patch.weight", "patch_embed.proj.weight", "+residual *", (width, channels, *b.patch))
+    s.parameter("patch.weight", f"{b.patch_name}.weight", "+residual *", (width, channels, *b.patch))
     if not b.pre_norm:
-        s.parameter("patch.bias", "patch_embed.proj.bias", "+residual", (width,))
+        s.parameter("patch.bias", f"{b.patch_name}.bias", "+residual", (width,))
     if b.shown == "raw":
         _unseen_means(s, b, prefix)
     constants = [block for block, _, count in b.tokens for _ in range(count)] if b.positions and not b.apart else []
@@ -119,29 +119,30 @@ def _outputs(s: Structure, b: Body) -> None:
 def _pooling(s: Structure, b: Body, p: Pools) -> list[tuple[str, str | None]]:
     """Attention with one learned query (Lee et al. 2019, arXiv 1810.00825), then a feed-forward layer; returns its readers.
 
-    Of latent and queries one vector q for each head is seen, and of q and its keys only their product: that takes more away
-    than the planes, and is counted. What it writes is a stream of its own, which the head reads without a norm.
+    Of the latent and its query map one vector q for each head is seen, and of q and the keys only their product. That is more
+    than what planes give: it is counted, and the latent stays. What is written is a stream of its own, which a head reads
+    without a norm.
     """
     width, heads = b.width, p.heads
     size, at = width // heads, "attn_pool"
     if b.classes:
         reason = "LayerNorm divides by the length of what was pooled, which rotations that keep the all-ones vector leave alone"
-        s.space("pooled", "pooled", width, ROTATIONS, reason, fixes_ones=True)
+        s.space("pooled", "residual", width, ROTATIONS, reason, fixes_ones=True)
         # the head sees means, the norm does not: x -> s C x + 1 (u^T x), and constants that biases behind take
         s.add("scales", "pooled stream")
         s.add("further", (MEANS, width), (SUMS, width + 1))
     else:
-        s.space("pooled", "pooled", width, NONE, "it is the output itself, with what the last layer adds")
+        s.space("pooled", "residual", width, NONE, "it is the output itself, with what the last layer adds")
         s.add("further", (SUMS, 1))
     a = attention(s, "pool", heads, size)
-    s.space("latent.pool", "latent", width, LINEAR, "only the query that is made from it is seen")
-    s.parameter("pool.latent", f"{at}.latent", "* +latent.pool", (1, 1, width))
-    s.linear("pool.query", f"{at}.q", a.query, "-latent.pool")
+    s.parameter("pool.latent", f"{at}.latent", "*", (1, 1, width))
+    s.parameter("pool.query.weight", f"{at}.q.weight", f"{a.query} *", (width, width))
+    s.parameter("pool.query.bias", f"{at}.q.bias", a.query, (width,))
     rows = [("pool.key", a.key), ("pool.value", a.value)]
     s.fused(f"{at}.kv.weight", (2 * width, width), [(f"{on}.weight", f"{j}/2 {w} -residual") for j, (on, w) in enumerate(rows)])
     s.fused(f"{at}.kv.bias", (2 * width,), [(f"{on}.bias", f"{j}/2 {w}") for j, (on, w) in enumerate(rows)])
     s.linear("pool.output", f"{at}.proj", "+pooled", a.output)
     attention_products(s, a, "pool", True, True, True, True)
-    s.add("further", (UNSEEN, width * width + 2 * width - heads * width - width * size - (width - heads)))
+    s.add("further", (UNSEEN, 2 * width * width + 2 * width - heads * width - width * size - (width - heads)))
     feed(s, b, p.feeds, "pool", "pool", f"{at}.mlp", f"{at}.norm", "pooled", "pool.norm")
     return [("pool.key.weight", "pool.key.bias"), ("pool.value.weight", "pool.value.bias")]

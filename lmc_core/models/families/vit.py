@@ -170,7 +170,7 @@ VIT = Family(
         "vit-features": {**_small(depth=1), "num_classes": 0},
         "vit-stream": {**_small(depth=1, final_norm=False, init_values=0.1), "num_classes": 0},
         "vit-siglip-features": {**_small(depth=1, mlp_ratio=1.5, **POOLED), "num_classes": 0},
-        "vit-siglip": _small(depth=1, mlp_ratio=1.5, **POOLED),
+        "vit-siglip": {**_small(depth=1, mlp_ratio=1.5, **POOLED), "num_classes": 30},
         "vit-gated": {**_small(depth=1), "architecture": "vit_giant_patch14_dinov2"},
         "vit-parallel": {**_small(depth=1), "architecture": "vit_pwee_patch16_reg1_gap_256"},
         "vit-side-by-side": {**_small(depth=1, mlp_ratio=1.5), "architecture": "vit_small_patch16_18x2_224"},
