@@ -122,10 +122,20 @@ def _vit(shapes: Shapes) -> dict[str, Any]:
 
 def _timm(shapes: Shapes) -> dict[str, Any]:
     width, channels, patch = (_size(shapes, "patch_embed.proj.weight", axis) for axis in (0, 1, 3))
-    extra = sum(_size(shapes, name, 1) for name in ("cls_token", "reg_token", "dist_token") if _has(shapes, name))
+    extra = sum(_size(shapes, name, 1) for name in ("cls_token", "reg_token") if _has(shapes, name))
     places = _size(shapes, "pos_embed", 1)
-    grid = next((math.isqrt(n) for n in (places - extra, places) if math.isqrt(n) ** 2 == n), 0)
-    return {
+    grid, before = next(((math.isqrt(n), places - n) for n in (places - extra, places) if math.isqrt(n) ** 2 == n), (0, extra))
+    further: dict[str, Any] = {
+        "class_token": None if _has(shapes, "cls_token") else False,
+        "reg_tokens": _size(shapes, "reg_token", 1) if _has(shapes, "reg_token") else None,
+        "no_embed_class": True if extra and not before else None,
+        "global_pool": "avg" if _has(shapes, "fc_norm.weight") or not _has(shapes, "cls_token") else None,
+        "init_values": 1e-5 if _has(shapes, "ls1.gamma") else None,
+        "pre_norm": True if _has(shapes, "norm_pre.weight") else None,
+        "qkv_bias": None if _has(shapes, "qkv.bias") else False,
+        "qk_norm": True if _has(shapes, "q_norm.weight") else None,
+    }
+    sizes = {
         "img_size": grid * patch,
         "patch_size": patch,
         "in_chans": channels,
@@ -134,6 +144,7 @@ def _timm(shapes: Shapes) -> dict[str, Any]:
         "num_heads": HEADS,
         "mlp_ratio": _size(shapes, "blocks.0.mlp.fc1.weight", 0) / width,
     }
+    return sizes | {name: value for name, value in further.items() if value is not None}
 
 
 LLAMA = (r"(model\.)?layers\.0\.self_attn\.q_proj\.weight", r"(model\.)?layers\.0\.mlp\.gate_proj\.weight")
@@ -209,10 +220,10 @@ def lines(look: Look, sizes: Mapping[str, Any], folder: str, classes: int | None
     given = ", ".join(f"{name}={value if value in (HEADS, 'GROUPS') else repr(value)}" for name, value in sizes.items())
     if look.kind == "timm":
         config = f'{{"architecture": "vit_base_patch16_224", "num_classes": {classes or 0}, "model_args": dict({given})}}'
-        return ["import json", f"config = {config}", f'json.dump(config, open("{folder}/config.json", "w"))']
+        return ["import json, pathlib", f"c = {config}", f'pathlib.Path("{folder}/config.json").write_text(json.dumps(c))']
     config_class, model_class = look.classes
     return [
         f"from transformers import {config_class}",
-        f'config = {config_class}({given}, architectures=["{model_class}"])',
-        f'config.save_pretrained("{folder}")',
+        f'c = {config_class}({given}, architectures=["{model_class}"])',
+        f'c.save_pretrained("{folder}")',
     ]
