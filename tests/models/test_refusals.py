@@ -24,7 +24,13 @@ Change = Callable[[Path], None]
 WIDTHS: dict[str, Any] = {"vocab_size": 23, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
 SIZES: dict[str, Any] = {**WIDTHS, "intermediate_size": 24}
 GROUPS: dict[str, Any] = {**SIZES, "num_key_value_heads": 1}
-IMAGES: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+IMAGES: dict[str, Any] = {
+    "num_labels": 3,
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 24,
+}
 SMALL_T5: dict[str, Any] = {"vocab_size": 23, "d_model": 16, "d_kv": 8, "d_ff": 24, "num_layers": 1, "num_heads": 2}
 SMALL_BART: dict[str, Any] = {"vocab_size": 23, "d_model": 16} | {
     f"{side}_{what}": value
@@ -46,7 +52,7 @@ MODELS: dict[str, Callable[[], Any]] = {
     "qwen3": lambda: t.Qwen3ForCausalLM(t.Qwen3Config(**GROUPS, head_dim=6)),
     "bert": lambda: t.BertForMaskedLM(t.BertConfig(**SIZES)),
     "roberta": lambda: t.RobertaForMaskedLM(t.RobertaConfig(**SIZES)),
-    "vit": lambda: t.ViTForImageClassification(t.ViTConfig(**IMAGES, image_size=8, patch_size=4, num_labels=3)),
+    "vit": lambda: t.ViTForImageClassification(t.ViTConfig(**IMAGES, image_size=8, patch_size=4)),
     "gemma2": lambda: t.Gemma2ForCausalLM(t.Gemma2Config(**GROUPS, head_dim=8)),
     "mixtral": lambda: t.MixtralForCausalLM(t.MixtralConfig(**GROUPS, num_local_experts=2)),
     "t5": lambda: t.T5ForConditionalGeneration(t.T5Config(**SMALL_T5)),
