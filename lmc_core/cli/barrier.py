@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmc_core.cli.output import check_target, facts, noted, notes, print_json, table
+from lmc_core.cli.output import check_target, facts, noted, notes, print_json, table, windows
 from lmc_core.cli.pair import chosen_classes
 from lmc_core.cli.progress import Progress
 from lmc_core.errors import BadInput
@@ -85,11 +85,10 @@ def summary(result: Mapping[str, Any], said: Sequence[str] = ()) -> str:
     setting = setting_label(result["method"], result["classes"], result.get("largest"))
     chosen = classes_sentence(result["classes"])
     aligned = result["function_error"] is not None
-    windows = f" of {result['length']} tokens" if result.get("length") else ""
     pairs = [
         ("models", " → ".join(result["models"])),
         *noted(said),
-        ("task", f"{result['task']}, {result['split']} split, {result['examples']:,} examples{windows}"),
+        ("task", f"{result['task']}, {result['split']} split, {result['examples']:,} examples{windows(result)}"),
         *([("data", result["about"])] if result.get("data") else []),
         ("alignment", f"{setting} ({chosen})" if chosen else setting),
         ("barrier", f"{barrier_words(result)} at lam {number(result['barrier_lam'])}"),

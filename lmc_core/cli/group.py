@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmc_core.cli.output import facts, noted, notes, print_json, table
+from lmc_core.cli.output import facts, noted, notes, print_json, table, windows
 from lmc_core.cli.pair import chosen_classes
 from lmc_core.cli.progress import Progress
 from lmc_core.errors import BadInput
@@ -50,14 +50,13 @@ def summary(result: Mapping[str, Any], said: Sequence[str] = ()) -> str:
     from lmc_core.figures.numbers import estimate, number, seconds
     from lmc_core.figures.words import classes_sentence, origin_words
 
-    windows = f" of {result['length']} tokens" if result.get("length") else ""
     unit = result["unit"]
     chosen = classes_sentence(result["classes"])
     above = estimate(result["centre_excess"], result["centre_stderr"], unit)
     pairs = [
         ("models", ", ".join(result["models"])),
         *noted(said),
-        ("task", f"{result['task']}, {result['split']} split, {result['examples']:,} examples{windows}"),
+        ("task", f"{result['task']}, {result['split']} split, {result['examples']:,} examples{windows(result)}"),
         ("alignment", f"{method_title(result['method'])}{f' ({chosen})' if chosen else ''}"),
         ("centre", f"loss {number(result['centre_loss'], unit)}, {above} above the mean of the models"),
     ]

@@ -13,7 +13,7 @@ from typing import Any
 
 from lmc_core.cli.folder import check_type
 from lmc_core.cli.merge_arguments import STAND_INS
-from lmc_core.cli.output import facts, noted, notes, print_json, table
+from lmc_core.cli.output import facts, noted, notes, print_json, table, windows
 from lmc_core.cli.pair import chosen_classes
 from lmc_core.cli.progress import Progress
 from lmc_core.errors import BadInput
@@ -178,7 +178,6 @@ def summary(results: Sequence[Mapping[str, Any]], said: Sequence[str] = ()) -> s
     from lmc_core.figures.words import classes_sentence, origin_words
 
     first = results[0]
-    windows = f" of {first['length']} tokens" if first.get("length") else ""
     weights = ", ".join(f"{weight:.2f}" for weight in first["weights"])
     chosen = next((classes_sentence(r["classes"]) for r in results if r["classes"]), "")
     base = (
@@ -191,7 +190,7 @@ def summary(results: Sequence[Mapping[str, Any]], said: Sequence[str] = ()) -> s
         ("models", ", ".join(first["models"])),
         *noted(said),
         ("weights", weights),
-        ("data", f"{first['split']} split, {first['examples']:,} examples{windows}"),
+        ("data", f"{first['split']} split, {first['examples']:,} examples{windows(first)}"),
         *([("classes", chosen)] if chosen else []),
         *(
             [(f"{MARK} from", base if first["ancestor"] else f"{base}, which stands in for a common ancestor")]

@@ -66,6 +66,14 @@ def notes(result: Mapping[str, Any], references: Sequence[str]) -> list[str]:
     return [*files, *same_weights(result), *(result.get("notes") or ())]
 
 
+def windows(result: Mapping[str, Any]) -> str:
+    """How long the texts of a result are, to follow their number; "" for images."""
+    if not result.get("length"):
+        return ""
+    most = "at most " if result.get("score") == "accuracy" else ""  # whole texts, of which the longer are cut
+    return f" of {most}{result['length']} tokens"
+
+
 def noted(said: Sequence[str]) -> list[tuple[str, str]]:
     """Notes as `facts` takes them."""
     return [("note", sentence) for sentence in said]

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from lmc_core.cli.output import check_target, facts, notes, print_json, table
+from lmc_core.cli.output import check_target, facts, notes, print_json, table, windows
 from lmc_core.cli.pair import chosen_classes
 from lmc_core.cli.progress import Progress
 from lmc_core.errors import BadInput
@@ -92,12 +92,11 @@ def summary(result: Mapping[str, Any], curves: Mapping[str, Any] | None = None) 
 
     setting = setting_label(result["method"], result["classes"], result.get("largest"))
     chosen = classes_sentence(result["classes"])
-    windows = f" of {result['length']} tokens" if result.get("length") else ""
     unit, n = result["unit"], result["resolution"]
     pairs = [
         ("models", ", ".join(result["models"])),
         ("plane", KINDS[result["kind"]]),
-        ("task", f"{result['task']}, {result['split']} split, {result['examples']:,} examples{windows}"),
+        ("task", f"{result['task']}, {result['split']} split, {result['examples']:,} examples{windows(result)}"),
         *(("note", note) for note in result.get("notes") or ()),
     ]
     if result["kind"] != "random":

@@ -16,7 +16,8 @@ MODEL = (
 PICKLE = "read weights from .bin, .pt, .pth and .ckpt files where there are no safetensors; for sources you trust"
 EXTRA = "leave out tensors that have no place in the model, such as a value head, and say which"
 TASK = (
-    "what to measure on and to learn from: austen, fashion-mnist, plays, text:FILE, images:FOLDER (one folder per class) or "
+    "what to measure on and to learn from: austen, fashion-mnist, plays, text:FILE, labels:FILE (CSV or JSON lines with "
+    "text and label), images:FOLDER (one folder per class) or "
     "hf-dataset:NAME[:SPLIT] (default: what both were trained on)"
 )
 CLASS = (

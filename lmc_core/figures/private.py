@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 Known = list[tuple[str, str]]  # a place, and what is said instead
 
-OWN = re.compile(r"((?:pickle:)?(?:path|text|images|file):)(.+)", re.DOTALL)
+OWN = re.compile(r"((?:pickle:)?(?:path|text|labels|images|file):)(.+)", re.DOTALL)
 # Two names after slashes that no word, address or other slash comes before; or a drive of Windows.
 PLACE = re.compile(
     r"""(?<![\w./\\-])~?(?:/[^\s/\\'"<>|;,()\[\]{}]+){2,}/?"""

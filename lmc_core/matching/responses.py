@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from lmc_core.models.model import Model
+from lmc_core.models.texts import as_long_as_all
 from lmc_core.symmetry.layout import Axis, Block, Layout
 from lmc_core.tasks.task import Examples
 
@@ -241,6 +242,7 @@ class Watched:
     def run(self, inputs: Tensor, rows: Callable[[int], Tensor]) -> dict[Site, Tensor]:
         """One batch: `[rows, n]` for every site."""
         self.caught.clear()
+        inputs = as_long_as_all(inputs)
         self.model.family.outputs(self.module, inputs.to(self.device))
         found: dict[Site, Tensor] = {}
         seen: set[tuple[int, str]] = set()

@@ -142,8 +142,12 @@ def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
     """
     config: Any = module.config
     if getattr(config, "pad_token_id", 0) is None and type(module).__name__.endswith("ForSequenceClassification"):
-        # without a padding token these classes take one text at a time
-        return torch.cat([module(text, use_cache=False).logits for text in inputs.split(1)])
+        # without a padding token these classes take one text at a time; with one that no token is, they take its last token
+        config.pad_token_id = -1
+        try:
+            return module(inputs, use_cache=False).logits
+        finally:
+            config.pad_token_id = None
     found = module(inputs, use_cache=False)
     if "start_logits" in found:
         return torch.stack([found.start_logits, found.end_logits], -1)

@@ -18,8 +18,10 @@ from lmc_core.errors import BadInput
 from lmc_core.intervals.errors import stderr
 from lmc_core.limits import require_counts
 from lmc_core.models.model import Model
+from lmc_core.models.texts import outputs_of
 from lmc_core.paths.barrier import Barrier, barrier
 from lmc_core.paths.line import Path, in_single
+from lmc_core.symmetry.check import outputs_each
 from lmc_core.tasks import Examples, losses
 
 State = Mapping[str, Tensor]
@@ -77,11 +79,11 @@ class Forward(nn.Module):
     def __init__(self, model: Model):
         super().__init__()
         self.inner = model.module()
-        self.outputs = model.family.outputs
+        self.family = model.family
 
     def forward(self, inputs: Tensor) -> Tensor:
         """The outputs of the model."""
-        return self.outputs(self.inner, inputs)
+        return outputs_of(self.family, self.inner, inputs)
 
 
 @torch.no_grad()
@@ -126,9 +128,7 @@ def evaluate(
 
 def batch_size(model: Model, examples: Examples) -> int:
     """How many examples are run at once: `BATCH`, or fewer where their outputs are large."""
-    sizes = model.family.sizes(model.config)
-    each = examples.inputs.shape[1] * sizes["tokens"] if "tokens" in sizes else sizes.get("classes", 1)
-    return max(1, min(BATCH, OUTPUTS // max(1, each)))
+    return max(1, min(BATCH, OUTPUTS // outputs_each(model, examples.inputs)))
 
 
 def measure(

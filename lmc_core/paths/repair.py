@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from lmc_core.errors import BadInput
 from lmc_core.models.model import Model
+from lmc_core.models.texts import outputs_of
 from lmc_core.paths.curve import batch_size
 from lmc_core.paths.line import Line, in_single
 from lmc_core.symmetry.layout import Block
@@ -161,7 +162,7 @@ def statistics(model: Model, layers: list[Hidden], examples: Examples, device: s
         axis = 1 if isinstance(watched, nn.Conv1d | nn.Conv2d | nn.Conv3d) else -1
         watched.register_forward_hook(look(layer.module, axis))
     for batch in examples.batches(batch_size(model, examples)):
-        model.family.outputs(module, batch.inputs.to(device))
+        outputs_of(model.family, module, batch.inputs.to(device))
     found = {}
     for name, (total, squares) in sums.items():
         mean = total / counts[name]

@@ -61,7 +61,8 @@ def task_and_examples(request: ModelsRequest, models: Sequence[Model]) -> tuple[
     chosen = request.split, request.examples, request.seed, request.length or WINDOW
     if task.digest(*chosen) != request.data:
         raise BadInput(f"The data of {task.name} has changed since the request was made; ask again.")
-    return replace(task, notes=(*task.notes, *order_notes(models), *row_notes(models))), task.examples(*chosen)
+    said = () if task.said is None else task.said(request.split, chosen[3])
+    return replace(task, notes=(*task.notes, *said, *order_notes(models), *row_notes(models))), task.examples(*chosen)
 
 
 def learning_from(request: ModelsRequest, task: Task, name: str | None = None) -> Learning | None:

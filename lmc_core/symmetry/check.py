@@ -51,9 +51,15 @@ OUTPUTS = 2**24  # numbers that are kept of a model before it is moved: 64 MB in
 
 def few_enough(inputs: Tensor, model: Model) -> Tensor:
     """The first of some inputs, so few that all their outputs are at most `OUTPUTS` numbers; one at least."""
+    return inputs[: max(1, OUTPUTS // outputs_each(model, inputs))]
+
+
+def outputs_each(model: Model, inputs: Tensor) -> int:
+    """How many numbers a model gives of one of some inputs, at most."""
     sizes = model.family.sizes(model.config)
-    each = inputs.shape[1] * sizes["tokens"] if "tokens" in sizes else sizes.get("classes", 1)
-    return inputs[: max(1, OUTPUTS // max(1, each))]
+    if "tokens" not in sizes or model.family.predicts(model.config) == "label":
+        return max(1, sizes.get("classes", 1))
+    return max(1, inputs.shape[1] * sizes["tokens"])
 
 
 @torch.no_grad()
@@ -63,14 +69,15 @@ def run(model: Model, inputs: Tensor, dtype: torch.dtype = torch.float32) -> Ten
     Rows of token tables that hold no finite numbers are left out, of the outputs too.
     """
     from lmc_core.models.rows import usable
+    from lmc_core.models.texts import outputs_of
 
     model = usable(model)
     x = inputs.to(dtype) if inputs.is_floating_point() else inputs
     module = model.module(dtype)
     if dtype is not torch.float64:
-        return model.family.outputs(module, x)
+        return outputs_of(model.family, module, x)
     with Double():
-        return model.family.outputs(module, x)
+        return outputs_of(model.family, module, x)
 
 
 class Double(TorchFunctionMode):

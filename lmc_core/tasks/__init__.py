@@ -2,6 +2,7 @@
 
 plays, austen, fashion-mnist   shipped
 text:FILE                      a text of one's own, with the model's own tokenizer
+labels:FILE                    texts of one's own with a label each, as CSV or JSON lines
 images:FOLDER                  images of one's own, one folder per class, with the model's own preparation
 hf-dataset:NAME[:SPLIT]        what the package `datasets` reads
 """
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
     from lmc_core.models.model import Model
 
 TASKS: dict[str, Task] = {task.name: task for task in (austen.TASK, fashion_mnist.TASK, plays.TASK)}
-OWN = {"text": "FILE", "images": "FOLDER", "hf-dataset": "NAME[:SPLIT]"}  # kinds of references to data of one's own
+OWN = {
+    "text": "FILE",
+    "labels": "FILE",
+    "images": "FOLDER",
+    "hf-dataset": "NAME[:SPLIT]",
+}  # kinds of references to data of one's own
 FORMS = ", ".join([*sorted(TASKS), *(f"{kind}:{what}" for kind, what in OWN.items())])
 
 
@@ -41,7 +47,7 @@ def task_for(reference: str, *models: Model) -> Task:
     """Return a task as one model, or several that see the same inputs, can be measured on it.
 
     Args:
-        reference: name of a shipped task, ``text:FILE``, ``images:FOLDER`` or ``hf-dataset:NAME[:SPLIT]``.
+        reference: name of a shipped task, ``text:FILE``, ``labels:FILE``, ``images:FOLDER`` or ``hf-dataset:NAME[:SPLIT]``.
         models: at least one. Data of one's own is read with their tokenizer or preparation, and the loss is of what they
             predict: labels, next tokens, masked tokens, or the second half of a window.
 
@@ -63,7 +69,8 @@ def task_for(reference: str, *models: Model) -> Task:
     if own and not rest.strip():
         raise BadInput(f"{kind}:{OWN[kind]} is expected as the task; {reference!r} came.")
     task = None if own else get_task(reference)
-    gives = task.kind if task is not None else kind if kind in ("text", "images") else models[0].family.takes
+    kinds = {"text": "text", "labels": "text", "images": "images"}
+    gives = task.kind if task is not None else kinds.get(kind, models[0].family.takes)
     for model in models:
         if model.family.takes != gives:
             raise BadInput(f"{model.name} takes {model.family.takes}; the task {reference!r} gives {gives}.")
@@ -73,6 +80,10 @@ def task_for(reference: str, *models: Model) -> Task:
         from lmc_core.tasks.own_text import text_task
 
         return text_task(Path(rest).expanduser(), models)
+    if kind == "labels":
+        from lmc_core.tasks.own_labels import labels_task
+
+        return labels_task(Path(rest).expanduser(), models)
     if kind == "images":
         from lmc_core.tasks.own_images import images_task
 

@@ -43,6 +43,7 @@ class Encoder:
         name: for messages.
         begins: the tokens that the tokenizer puts before every text (Gemma's and Llama's ``<bos>``), which the model expects.
         begins_with: the same in its own words.
+        ends: the tokens that the tokenizer puts behind every text.
     """
 
     encode: Callable[[str], Tensor]
@@ -52,6 +53,7 @@ class Encoder:
     name: str
     begins: tuple[int, ...] = ()
     begins_with: str = ""
+    ends: tuple[int, ...] = ()
 
 
 def encoder_of(model: Model) -> Encoder:
@@ -154,8 +156,9 @@ def _fast(folder: Path) -> Encoder:
         return next((found for name in options if (found := tokenizer.token_to_id(name)) is not None), None)
 
     unknown = getattr(tokenizer.model, "unk_token", None)
-    begins = _before(*(tokenizer.encode(PROBE, add_special_tokens=added).ids for added in (True, False)))
-    begins = begins or _asked_for(named, number("bos_token"))
+    whole = [tokenizer.encode(PROBE, add_special_tokens=added).ids for added in (True, False)]
+    begins = _before(*whole) or _asked_for(named, number("bos_token"))
+    ends = _behind(*whole) or _asked_for(named, number("eos_token"), "add_eos_token")
     return _encoder(
         lambda text: tokenizer.encode(text, add_special_tokens=False).ids,
         tokenizer.get_vocab_size(),
@@ -164,6 +167,7 @@ def _fast(folder: Path) -> Encoder:
         folder.name,
         begins,
         " ".join(str(tokenizer.id_to_token(token)) for token in begins),
+        ends,
     )
 
 
@@ -175,8 +179,9 @@ def _older(folder: Path) -> Encoder:
     # files from before 2020 do not say of what kind they are; a list of words in vocab.txt was BERT's
     unsaid = "model_type" not in says[0] and "tokenizer_class" not in says[1] and (folder / "vocab.txt").is_file()
     tokenizer = (BertTokenizer if unsaid else AutoTokenizer).from_pretrained(str(folder), **options)
-    begins = _before(*(tokenizer.encode(PROBE, add_special_tokens=added) for added in (True, False)))
-    begins = begins or _asked_for(says[1], tokenizer.bos_token_id)
+    whole = [tokenizer.encode(PROBE, add_special_tokens=added) for added in (True, False)]
+    begins = _before(*whole) or _asked_for(says[1], tokenizer.bos_token_id)
+    ends = _behind(*whole) or _asked_for(says[1], tokenizer.eos_token_id, "add_eos_token")
     return _encoder(
         lambda text: tokenizer.encode(text, add_special_tokens=False, verbose=False),
         len(tokenizer),
@@ -185,6 +190,7 @@ def _older(folder: Path) -> Encoder:
         folder.name,
         begins,
         " ".join(map(str, tokenizer.convert_ids_to_tokens(list(begins)))),
+        ends,
     )
 
 
@@ -194,9 +200,15 @@ def _before(whole: list[int], text: list[int]) -> tuple[int, ...]:
     return tuple(whole[: next((at for at in starts if text and whole[at : at + len(text)] == text), 0)])
 
 
-def _asked_for(says: dict[str, Any], first: int | None) -> tuple[int, ...]:
-    """The token that a text begins with because `tokenizer_config.json` says so, as older versions of transformers read it."""
-    return (first,) if says.get("add_bos_token") is True and first is not None else ()
+def _behind(whole: list[int], text: list[int]) -> tuple[int, ...]:
+    """The tokens that stand behind those of a text, of the whole that a tokenizer makes of it."""
+    at = len(_before(whole, text))
+    return tuple(whole[at + len(text) :]) if text and whole[at : at + len(text)] == text else ()
+
+
+def _asked_for(says: dict[str, Any], token: int | None, entry: str = "add_bos_token") -> tuple[int, ...]:
+    """The token around a text that `tokenizer_config.json` asks for, as older versions of transformers read it."""
+    return (token,) if says.get(entry) is True and token is not None else ()
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -212,11 +224,11 @@ def _encoder(
     name: str,
     begins: tuple[int, ...],
     begins_with: str,
+    ends: tuple[int, ...],
 ) -> Encoder:
     if not size:
         raise BadInput(f"The tokenizer in {name} knows no tokens; fetch it again.")
     masked = numbers["mask_token"]
     marks = None if masked is None else Marks(masked, numbers["cls_token"], numbers["sep_token"], size)
-    return Encoder(
-        lambda text: torch.tensor(encode(text), dtype=torch.int64), "nats per token", unknown, marks, name, begins, begins_with
-    )
+    tokens = lambda text: torch.tensor(encode(text), dtype=torch.int64)  # noqa: E731
+    return Encoder(tokens, "nats per token", unknown, marks, name, begins, begins_with, ends)

@@ -26,8 +26,12 @@ from lmc_core.tasks.windows import Marks, Windows
 LIMIT = 2**26  # bytes that are read of a text; 64 MiB are some 15 million tokens, more than any curve needs
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, form: str = "text:FILE") -> str:
     """Read a file of text, UTF-8 or that in gzip.
+
+    Args:
+        path: of the file.
+        form: of the reference that names it, for messages.
 
     Raises:
         BadInput: if it is missing, empty, too large, damaged, or not UTF-8.
@@ -35,7 +39,7 @@ def read_text(path: Path) -> str:
     name = path.name
     if not path.is_file():
         kind = "is a folder" if path.is_dir() else "does not exist"
-        raise BadInput(f"text:FILE expects a file of text; {str(path)!r} {kind}.")
+        raise BadInput(f"{form} expects a file of text; {str(path)!r} {kind}.")
     try:
         with path.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"

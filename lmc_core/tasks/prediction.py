@@ -13,7 +13,7 @@ from lmc_core.tasks.labels import configuration_of
 from lmc_core.tasks.task import Task
 from lmc_core.tasks.windows import Windows
 
-MEASURED = {"images": ("label",), "text": ("next", "masked", "continuation")}
+MEASURED = {"images": ("label",), "text": ("next", "masked", "continuation", "label")}
 
 
 def predicts(model: Model) -> str:
@@ -29,7 +29,7 @@ def prediction(models: Sequence[Model]) -> str:
 
     Raises:
         Incompatible: if they do not predict the same.
-        BadInput: for text models that classify whole texts, of which no task here has the labels.
+        BadInput: for text models that sort whole texts into classes, whose labels `labels:FILE` has.
     """
     found = [predicts(model) for model in models]
     for model, other in zip(models[1:], found[1:], strict=True):
@@ -39,8 +39,8 @@ def prediction(models: Sequence[Model]) -> str:
             )
     if models[0].family.takes == "text" and found[0] == "label":
         raise BadInput(
-            f"{models[0].name} sorts whole texts into classes, and no task here has such labels; "
-            "choose a model that predicts tokens."
+            f"{models[0].name} sorts whole texts into classes, which this task has no labels of; give texts with labels as "
+            "labels:FILE, or choose a model that predicts tokens."
         )
     return found[0]
 
@@ -52,11 +52,12 @@ def require_loss(models: Sequence[Model]) -> None:
     would have a loss of zero, whatever it computes; transformers take it for a regression.
     """
     for model in models:
-        if predicts(model) not in ("features", *MEASURED.get(model.family.takes, ())):
-            raise BadInput(
-                f"{model.name} predicts {PREDICTIONS[predicts(model)]}, and no task here measures that; it can be aligned."
-            )
-        if predicts(model) not in MEASURED.get(model.family.takes, ()):
+        if (found := predicts(model)) not in MEASURED.get(model.family.takes, ()):
+            if found != "features":
+                raise BadInput(
+                    f"{model.name} predicts {PREDICTIONS.get(found, found)}, and no task here measures that; it can be aligned "
+                    "by its weights."
+                )
             raise BadInput(
                 f"{model.name} has no head that predicts anything, so there is no loss to measure; "
                 "it can be aligned, or choose a checkpoint with its head."

@@ -29,7 +29,8 @@ class Examples:
     """Inputs and targets, row by row.
 
     Attributes:
-        inputs: images `[n, channels, height, width]` in float32, or token numbers `[n, length]`.
+        inputs: images `[n, channels, height, width]` in float32, or token numbers `[n, length]`; behind the end of texts that
+            are shorter than others stands `texts.END`.
         targets: class numbers `[n]`, or tokens `[n, length]`; `IGNORED` where there is nothing to predict.
         groups: equal for rows that are not independent, as windows of one play are, int64 `[n]`; None where all are.
     """
@@ -127,6 +128,8 @@ class Task:
         splits: that can be asked for.
         reference: what names the data anywhere on this machine, with whole paths; empty for shipped tasks.
         notes: sentences on how the data is given to the models, for captions, where that is not as usual.
+        labelled: of texts, whether each has one label.
+        said: (split, length) -> further notes, which depend on what is asked for; None for none.
     """
 
     name: str
@@ -143,11 +146,13 @@ class Task:
     splits: tuple[str, ...] = SPLITS
     reference: str = ""
     notes: tuple[str, ...] = ()
+    labelled: bool = False
+    said: Callable[[str, int], tuple[str, ...]] | None = None
 
     @property
     def score(self) -> Literal["accuracy", "perplexity"]:
         """The second number shown beside the loss."""
-        return "accuracy" if self.kind == "images" else "perplexity"
+        return "accuracy" if self.kind == "images" or self.labelled else "perplexity"
 
     def source(self, split: str = "test", length: int = 128) -> Source:
         """Return what the examples of a split are taken from.
@@ -162,10 +167,11 @@ class Task:
             raise BadInput(f"A window should have 2 tokens or more; a length of {length} came.")
         source = self.read(split, length)
         if len(source) < 2:
-            what = f"windows of {length} tokens" if self.kind == "text" else "images"
+            windows = self.kind == "text" and not self.labelled
+            what = f"windows of {length} tokens" if windows else "texts" if self.labelled else "images"
             raise BadInput(
                 f"At least 2 {what} are needed and the {split} split of {self.name} has {len(source)}; "
-                f"give more data{' or a shorter length' if self.kind == 'text' else ''}."
+                f"give more data{' or a shorter length' if windows else ''}."
             )
         return source
 

@@ -1,0 +1,60 @@
+"""Texts of unequal length side by side, and what a model computes of each of them.
+
+    inputs  [[ 7  4  9  2 -1 -1]     a text is a row of tokens; behind its end stands `END`
+             [ 7  5  3  8  6  2]]
+
+Texts of one length run together and no token is put behind the shorter ones, so that what a class would do with padding (its
+position, its row of the table, the token that a head reads) cannot reach any output: each is that of the text alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from lmc_core.models.family import Family
+
+END = -1  # behind the end of a text that is shorter than others beside it
+
+
+def lengths_of(inputs: Tensor) -> Tensor | None:
+    """How long each of some texts `[n, length]` is, `[n]`; None where all are equally long, or the inputs are no tokens."""
+    if inputs.is_floating_point() or inputs.ndim != 2 or not len(inputs) or not bool((inputs[:, -1] == END).any()):
+        return None
+    return (inputs != END).sum(1)
+
+
+def as_long_as_all(inputs: Tensor) -> Tensor:
+    """The beginnings of texts, as long as the shortest of them."""
+    lengths = lengths_of(inputs)
+    return inputs if lengths is None else inputs[:, : int(lengths.min())]
+
+
+def joined(texts: list[list[int]]) -> Tensor:
+    """Texts as rows of one tensor `[n, longest]`, `END` behind the shorter ones."""
+    found = torch.full((len(texts), max(map(len, texts), default=1)), END)
+    for row, text in zip(found, texts, strict=True):
+        row[: len(text)] = torch.tensor(text, dtype=torch.int64)
+    return found
+
+
+def outputs_of(family: Family, module: nn.Module, inputs: Tensor) -> Tensor:
+    """The outputs of a model, of texts of unequal length too.
+
+    Args:
+        family: of the model.
+        module: with its parameters.
+        inputs: as the family takes them; rows of tokens may end in `END` where there is one output for a whole row.
+    """
+    lengths = lengths_of(inputs)
+    if lengths is None:
+        return family.outputs(module, inputs)
+    rows, found = [], []
+    for length in lengths.unique().tolist():
+        chosen = (lengths == length).nonzero()[:, 0]
+        rows.append(chosen)
+        found.append(family.outputs(module, inputs[chosen, :length]))
+    return torch.cat(found)[torch.cat(rows).argsort()]
