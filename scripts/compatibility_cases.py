@@ -47,7 +47,7 @@ class Case:
             models = [lmc_core.load(reference) for reference in self.build(folder)]
             notes = " ".join(note for model in models for note in model.notes)
             if len(models) == 2:
-                error = align_pair(*models, random_inputs(models[0])).function_error
+                error = align_pair(models[0], models[1], random_inputs(models[0])).function_error
                 came = f"aligned, function changed by {error:.0e}"
             else:
                 came = f"read as a {type(models[0].module()).__name__}"
@@ -159,9 +159,9 @@ def _timm(folder: Path, **arguments: Any) -> list[str]:
     import timm
     from timm.models import save_for_hf
 
-    sizes = {"img_size": 28, "embed_dim": 24, "depth": 1, "num_heads": 2}
+    sizes: dict[str, Any] = {"img_size": 28, "embed_dim": 24, "depth": 1, "num_heads": 2}
     model = timm.create_model("vit_small_patch14_dinov2", **sizes | arguments)
-    save_for_hf(model, folder, model_args=sizes | arguments, safe_serialization=True)
+    save_for_hf(model, str(folder), model_args=sizes | arguments, safe_serialization=True)
     return [str(folder)]
 
 
