@@ -14,9 +14,32 @@ from lmc_core.models.families import FAMILIES
 from lmc_core.models.references import clip
 from lmc_core.models.resembles import HEADS, lines, look_of, sizes_of
 
+SWIN = (
+    "each of its stages has a stream of its own, and between them one LayerNorm reads four neighbours side by side, so that "
+    "one map would have to turn all four; no layout says so yet"
+)
+CONVOLUTIONS = "convolutions act on each of its channels by itself, so that only their order is free, and no layout says so yet"
+STATES = (
+    "a convolution over time and a state space act on each of its channels by itself; channels and states could change places "
+    "and its stream be rotated, and no layout says so yet"
+)
 # kinds of models that people bring and that have no layout, with the reason
 REASONS = {
     "albert": "all of its layers share one set of weights, which would have to move together, and no layout says so yet",
+    "swin": SWIN,
+    "swinv2": SWIN,
+    "convnext": CONVOLUTIONS,
+    "convnextv2": CONVOLUTIONS,
+    "dinov3_convnext": CONVOLUTIONS,
+    "resnet": f"{CONVOLUTIONS}, and batch norm keeps statistics of each",
+    "mobilevit": f"{CONVOLUTIONS}, and batch norm keeps statistics of each",
+    "siglip2": "it reads patches of images of any shape with a mask for each, and images here have one size; SigLIP 2 of one "
+    "resolution is of the kind siglip",
+    "mamba": STATES,
+    "mamba2": STATES,
+    "falcon_mamba": STATES,
+    "rwkv": "factors for each coordinate mix a token with the one before it, so that only the order of its stream is free, and "
+    "no layout says so yet",
 }
 LIST = "`lmc models --families` lists what is supported"
 

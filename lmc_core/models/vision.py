@@ -28,7 +28,7 @@ from lmc_core.models.parts import (
 )
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.rewrite import LayerScale
-from lmc_core.symmetry.spaces import NONE, Pairs
+from lmc_core.symmetry.spaces import NONE, ROTATIONS, Pairs
 
 MEANS, CONSTANTS = "means that LayerNorm removes", "constants that no output sees"
 Readers = list[tuple[str, str | None]]
@@ -142,6 +142,17 @@ def with_base(
             name = base + bare
         found[name] = tensor
     return found
+
+
+def norm_stream(s: Structure, width: int, name: str = "residual", output: bool = False) -> None:
+    """A stream of that name that is read through LayerNorms alone; `output` where what the last norm gives is shown."""
+    s.add("centred", name)
+    s.add("scales", "residual stream")
+    if output:
+        s.space(name, "residual", width, NONE, OUTPUT)
+        return
+    reason = "LayerNorm divides by the length of the stream, which rotations that keep the all-ones vector leave alone"
+    s.space(name, "residual", width, ROTATIONS, reason, fixes_ones=True)
 
 
 def raw_stream(s: Structure, width: int, depth: int, name: str = "residual") -> str:
@@ -307,6 +318,7 @@ def chessboard(inputs: Tensor, patch: int, odd: bool) -> Tensor:
 
 def twice_masked(module: nn.Module, inputs: Tensor, read: Callable[[Any], Tensor]) -> Tensor:
     """What a class that fills masked patches in makes of images twice `[n, 2, ...]`, every second patch masked each time."""
-    inputs, patch = fitting(module, inputs), module.config.patch_size  # type: ignore[union-attr]
+    settings: Any = module.config
+    inputs, patch = fitting(module, inputs), settings.patch_size
     boards: Iterable[Tensor] = (chessboard(inputs, patch, odd) for odd in (False, True))
     return torch.stack([read(module(inputs, bool_masked_pos=board)) for board in boards], 1)

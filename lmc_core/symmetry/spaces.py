@@ -110,6 +110,7 @@ KINDS: dict[str, str] = {
     "latent": "a stream of smaller width: of token embeddings, or from which queries, or keys and values, are made",
     "experts": "the order of the experts of each mixture",
     "expert-groups": "the order of the groups of experts that a router chooses between",
+    "embedding": "the space in which images and texts are compared",
     "pooled": "the pooled state that a classifier reads",
 }
 

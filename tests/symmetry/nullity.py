@@ -53,7 +53,7 @@ def jacobian(model: Model, inputs: Tensor, chunk: int = 256) -> Tensor:
             picks = torch.randn(size, generator=generator, dtype=torch.float64) / len(outputs) ** 0.5
         found = torch.autograd.grad(outputs, parameters, picks, retain_graph=True, is_grads_batched=True, allow_unused=True)
         whole = [p.new_zeros(len(picks), p.numel()) if g is None else g for g, p in zip(found, parameters, strict=True)]
-        rows.append(torch.cat([g.flatten(1) for g in whole], 1))
+        rows.append(torch.cat([g.reshape(len(picks), -1) for g in whole], 1))
     return torch.cat(rows)
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from lmc_core.errors import UnknownName
+from lmc_core.models.families.albert import ALBERT
 from lmc_core.models.families.beit import BEIT, DATA2VEC_VISION
 from lmc_core.models.families.beit_timm import BEIT_TIMM
-from lmc_core.models.families.albert import ALBERT
 from lmc_core.models.families.bert import BERT
+from lmc_core.models.families.clip import CLIP, CLIP_CLASSIFIER, CLIP_TEXT, CLIP_VISION
 from lmc_core.models.families.deepseek_v2 import DEEPSEEK_V2
 from lmc_core.models.families.deepseek_v3 import DEEPSEEK_V3
 from lmc_core.models.families.dinov2 import DINOV2, DINOV2_WITH_REGISTERS
 from lmc_core.models.families.dinov3_vit import DINOV3_VIT
 from lmc_core.models.families.distilbert import DISTILBERT
+from lmc_core.models.families.electra import ELECTRA
 from lmc_core.models.families.eva import EVA
 from lmc_core.models.families.exaone4 import EXAONE4
 from lmc_core.models.families.gemma import GEMMA
-from lmc_core.models.families.electra import ELECTRA
 from lmc_core.models.families.gemma2 import GEMMA2
 from lmc_core.models.families.gemma3 import GEMMA3
 from lmc_core.models.families.glm import GLM
@@ -38,6 +39,7 @@ from lmc_core.models.families.qwen2_moe import QWEN2_MOE
 from lmc_core.models.families.qwen3 import QWEN3
 from lmc_core.models.families.qwen3_moe import QWEN3_MOE
 from lmc_core.models.families.roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
+from lmc_core.models.families.siglip import SIGLIP, SIGLIP_CLASSIFIER, SIGLIP_TEXT, SIGLIP_VISION
 from lmc_core.models.families.smollm3 import SMOLLM3
 from lmc_core.models.families.t5 import T5
 from lmc_core.models.families.vit import VIT
@@ -54,6 +56,10 @@ FAMILIES: dict[str, Family] = {
         ALBERT,
         BERT,
         CAMEMBERT,
+        CLIP,
+        CLIP_CLASSIFIER,
+        CLIP_TEXT,
+        CLIP_VISION,
         DATA2VEC_VISION,
         DEEPSEEK_V2,
         DEEPSEEK_V3,
@@ -88,6 +94,10 @@ FAMILIES: dict[str, Family] = {
         QWEN3_MOE,
         ROBERTA,
         SMOLLM3,
+        SIGLIP,
+        SIGLIP_CLASSIFIER,
+        SIGLIP_TEXT,
+        SIGLIP_VISION,
         T5,
         VIT,
         VIT_HF,

@@ -19,7 +19,6 @@ from lmc_core.models.family import Config, Family, divides, positive_sizes
 from lmc_core.models.parts import POINTWISE, layer_norm_stream
 from lmc_core.models.structure import Structure
 from lmc_core.models.vision import Layer
-from lmc_core.symmetry.spaces import ROTATIONS
 
 # What the function depends on, with transformers' defaults.
 DEFAULTS: dict[str, Any] = {
@@ -125,12 +124,7 @@ def structure(config: Config) -> Structure:
 def _decoder(s: Structure, config: Config, biases: tuple[bool, bool, bool, bool]) -> None:
     """The decoder, with the layer that leads to its stream and the last norm of the encoder, which that layer reads."""
     width, rows = config["decoder_hidden_size"], config["patch_size"] ** 2 * config["num_channels"]
-    reason = (
-        "LayerNorm divides by the length of the decoder's stream, which rotations that keep the all-ones vector leave alone"
-    )
-    s.space(STREAM, "residual", width, ROTATIONS, reason, fixes_ones=True)
-    s.add("centred", STREAM)
-    s.add("scales", "decoder's residual stream")
+    vision.norm_stream(s, width, STREAM)
     s.norm("norm", "vit.layernorm", [s.linear("decoder.embedding", "decoder.decoder_embed", f"+{STREAM}", "-residual")])
     s.add("further", (vision.MEANS, -1))  # that layer reads vectors without mean and writes some: one change is both
     s.parameter("decoder.mask.token", "decoder.mask_token", f"* +{STREAM}", (1, 1, width))
