@@ -78,7 +78,15 @@ def sparse_layers(config: Config) -> list[bool]:
     return [i not in dense and (i + 1) % step == 0 for i in range(config["num_hidden_layers"])]
 
 
-def mixture(s: Structure, i: int, routing: Routing, units: int, activation: str) -> Readers:
+def mixture(
+    s: Structure,
+    i: int,
+    routing: Routing,
+    units: int,
+    activation: str,
+    place: str = "mlp",
+    router: str = "gate",
+) -> Readers:
     """Write the router and the experts of block i down; returns what reads the norm before them.
 
     Args:
@@ -87,8 +95,10 @@ def mixture(s: Structure, i: int, routing: Routing, units: int, activation: str)
         routing: how its router chooses.
         units: of each expert.
         activation: of their gates.
+        place: name of the layer within its block, in the state dict.
+        router: name of the router within it.
     """
-    on, at, width = f"blocks.{i}", f"model.layers.{i}.mlp", s.spaces["residual"].size
+    on, at, width = f"blocks.{i}", f"model.layers.{i}.{place}", s.spaces["residual"].size
     experts, places, levels = f"experts.{i}", routing.experts, ""
     outer = None
     if routing.groups > 1:
@@ -103,10 +113,10 @@ def mixture(s: Structure, i: int, routing: Routing, units: int, activation: str)
     s.space(experts, "experts", places, PERMUTATIONS, reason, outer)
     levels += f"+{experts}"
     over = ((0,) if outer is None else (0, 1)) if routing.softmax else None
-    s.parameter(f"{on}.router.weight", f"{at}.gate.weight", f"{levels} -residual", (routing.experts, width), over)
+    s.parameter(f"{on}.router.weight", f"{at}.{router}.weight", f"{levels} -residual", (routing.experts, width), over)
     if routing.correction:  # the choice does not see a number added to all of them, and no output changes until the choice does
         over = (0,) if outer is None else (0, 1)
-        s.parameter(f"{on}.router.correction", f"{at}.gate.e_score_correction_bias", levels, (routing.experts,), over)
+        s.parameter(f"{on}.router.correction", f"{at}.{router}.e_score_correction_bias", levels, (routing.experts,), over)
         s.add("further", ("corrections of the choice of experts", routing.experts - 1))
     if routing.relative and routing.active == 1:  # one weight, always 1
         s.add("further", ("routers that only choose", (routing.experts - int(routing.softmax)) * width))

@@ -40,6 +40,9 @@ REASONS = {
     "falcon_mamba": STATES,
     "rwkv": "factors for each coordinate mix a token with the one before it, so that only the order of its stream is free, and "
     "no layout says so yet",
+    "qwen3_next": "most of its layers are gated linear attention behind a short convolution, and no layout says yet what these "
+    "leave open",
+    "gemma3": "its images go through a tower of their own; its language model alone, saved as Gemma3ForCausalLM, is supported",
 }
 LIST = "`lmc models --families` lists what is supported"
 

@@ -65,6 +65,8 @@ COUNTED: dict[str, tuple[str, dict[str, Any]]] = {
     "smollm3, rotary": ("smollm3", TINY | UNTIED | HEADS | {"no_rope_layers": [1]}),
     "granite": ("granite", TINY | GRANITE),
     "granite, biases": ("granite", TINY | GRANITE | BIASES | {"mlp_bias": True}),
+    "granitemoe": ("granitemoe", TINY | GRANITE | EXPERTS),
+    "granitemoe, one expert": ("granitemoe", TINY | EXPERTS | BIASES | {"num_experts_per_tok": 1}),
     "glm": ("glm", TINY),
     "glm, no biases": ("glm", TINY | HEADS | {"attention_bias": False, "partial_rotary_factor": 1.0}),
     "glm4": ("glm4", TINY),
@@ -81,7 +83,8 @@ COUNTED: dict[str, tuple[str, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("name", COUNTED)
 def test_the_dimension_is_the_nullity_of_the_jacobian(name: str) -> None:
-    seed = 2 if name.startswith("gpt_oss") else 0  # every expert is chosen, and every clamp reached
+    # seeds of which every expert is chosen by many tokens, and every clamp reached
+    seed = {"gpt_oss": 2, "granitemoe": 3}.get(COUNTED[name][0], 0)
     found, expected = nullity_and_dimension(*COUNTED[name], count=30, seed=seed)
     assert found == expected
 
@@ -114,6 +117,7 @@ MOVES: dict[str, tuple[str, str, Callable[[Space], Element]]] = {
     "rotary layer beside one without": ("smollm3", "query-key.0", rotated),
     "rotary layer behind one without": ("smollm3-biases", "query-key.1", rotated),
     "rotation across pairs, other scores": ("granite", "query-key.0", rotated),
+    "rotation across pairs beside a mixture": ("granitemoe", "query-key.0", rotated),
     "pairs of halves": ("glm", "query-key.0", halves_turned),
     "pairs of halves, norms behind": ("glm4", "query-key.0", halves_turned),
     "rotated pairs in a rotary layer": ("exaone4", "query-key.0", pairs_turned),
@@ -215,6 +219,7 @@ WRONG: dict[str, tuple[str, Edit]] = {
     "the key bias of a rotary layer": ("smollm3-biases", zeroed("blocks.1.key.bias")),
     "a value bias dropped": ("smollm3-biases", zeroed("blocks.0.value.bias")),
     "embeddings against constants": ("granite", scaled("token.table")),
+    "a router without its experts": ("granitemoe", rolled("blocks.0.router.weight")),
     "the whole key bias where half is rotated": ("glm", zeroed("blocks.0.key.bias")),
     "a norm behind scaled": ("glm4", scaled("blocks.0.fed.gain")),
     "gains of one side of a layer without rotary positions": ("exaone4", rolled("blocks.1.query.norm")),

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.families import FAMILIES
+from lmc_core.models.families.granitemoe import STORED
 from lmc_core.models.load import load_folder
 from lmc_core.models.model import Uninitialised, untied_state
 from lmc_core.symmetry.check import relative_difference
@@ -63,6 +64,7 @@ OLDER: dict[str, tuple[str, dict[str, Any]]] = {
     "granite, base": ("granite", {"rope_theta": 50.0}),
     "granite, another constant": ("granite", {"residual_multiplier": 2}),
     "granite, no constants": ("granite", {"attention_multiplier": 1.0, "embedding_multiplier": 1}),
+    "granitemoe, another constant": ("granitemoe", {"attention_multiplier": 0.5}),
     "glm, share": ("glm", {"partial_rotary_factor": 0.25}),
     "glm, base": ("glm", {"rope_theta": 50.0}),
     "glm4, share": ("glm4", {"rope_parameters": {"partial_rotary_factor": 1.0, "rope_theta": 100.0}}),
@@ -194,6 +196,20 @@ PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {
             "rope_theta": 5000000.0,
         },
     ),
+    "granite-3.0-1b-a400m": (
+        "granitemoe",
+        {
+            "vocab_size": 49155,
+            "hidden_size": 1024,
+            "intermediate_size": 512,
+            "num_hidden_layers": 24,
+            "num_attention_heads": 16,
+            "num_key_value_heads": 8,
+            "num_local_experts": 32,
+            "num_experts_per_tok": 8,
+            "tie_word_embeddings": True,
+        },
+    ),
     "glm-4-9b": ("glm", {}),
     "glm-4-9b-0414": ("glm4", {}),
     "glm-4-32b-0414": (
@@ -279,6 +295,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("smollm3", {"layer_types": ["sliding_attention"] * 2}, "use_sliding_window=false"),
     ("granite", {"residual_multiplier": 0}, "'residual_multiplier' as a positive number"),
     ("granite", {"logits_scaling": None}, "'logits_scaling' as a positive number"),
+    ("granitemoe", {"embedding_multiplier": -1}, "'embedding_multiplier' as a positive number"),
     ("glm", {"partial_rotary_factor": 0.1}, "an even share of 8"),
     ("glm4", {"pad_token_id": 99}, "'pad_token_id' as 99"),
     ("exaone4", {"sliding_window_pattern": "LG"}, "'sliding_window_pattern' as a positive integer"),
@@ -297,3 +314,33 @@ def test_refused_configurations(name: str, changes: dict[str, Any], sentence: st
     family_name, raw = CONFIGURATIONS[name]
     with pytest.raises(BadCheckpoint, match=sentence):
         FAMILIES[family_name].config({**raw, **changes})
+
+
+KINDS = {
+    "mamba": "recurrences in a space of states",
+    "qwen3_next": "gated linear attention behind a short convolution",
+    "gemma3": "saved as Gemma3ForCausalLM, is supported",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_kinds_that_are_refused_for_a_reason_of_their_own(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": kind}))
+    save_file({"some.weight": torch.ones(2)}, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(BadCheckpoint, match=f"'{kind}', which is not supported because .*{KINDS[kind]}"):
+        load_folder(tmp_path)
+
+
+def test_files_of_older_names_of_experts(tmp_path: Path) -> None:
+    """Granite's mixtures are stored under the names of 2024, and read under today's too."""
+    model = random_model("granitemoe", dtype=torch.float32)
+    model.save(tmp_path)
+    names = set(load_file(tmp_path / "model.safetensors"))
+    save_file(dict(model.state), tmp_path / "model.safetensors", {"format": "pt"})
+    assert load_folder(tmp_path).digest == model.digest
+    old = {name for name in names if "input_linear" in name or "output_linear" in name or "router.layer" in name}
+    for name, tensor in list(model.state.items()):
+        assert name in names or "block_sparse_moe" in name, name
+        assert tensor.is_floating_point()
+    if old:
+        assert {name.partition("block_sparse_moe.")[2] for name in old} == set(STORED)

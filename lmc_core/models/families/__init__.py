@@ -25,6 +25,7 @@ from lmc_core.models.families.gpt2 import GPT2
 from lmc_core.models.families.gpt_neox import GPT_NEOX
 from lmc_core.models.families.gpt_oss import GPT_OSS
 from lmc_core.models.families.granite import GRANITE
+from lmc_core.models.families.granitemoe import GRANITEMOE
 from lmc_core.models.families.llama import LLAMA
 from lmc_core.models.families.mistral import MISTRAL
 from lmc_core.models.families.mixtral import MIXTRAL
@@ -51,9 +52,9 @@ from lmc_core.models.family import Family
 FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
+        ALBERT,
         BEIT,
         BEIT_TIMM,
-        ALBERT,
         BERT,
         CAMEMBERT,
         CLIP,
@@ -67,10 +68,10 @@ FAMILIES: dict[str, Family] = {
         DINOV2_WITH_REGISTERS,
         DINOV3_VIT,
         DISTILBERT,
+        ELECTRA,
         EVA,
         EXAONE4,
         GEMMA,
-        ELECTRA,
         GEMMA2,
         GEMMA3,
         GLM,
@@ -79,6 +80,7 @@ FAMILIES: dict[str, Family] = {
         GPT_NEOX,
         GPT_OSS,
         GRANITE,
+        GRANITEMOE,
         LLAMA,
         MISTRAL,
         MIXTRAL,
@@ -93,11 +95,11 @@ FAMILIES: dict[str, Family] = {
         QWEN3,
         QWEN3_MOE,
         ROBERTA,
-        SMOLLM3,
         SIGLIP,
         SIGLIP_CLASSIFIER,
         SIGLIP_TEXT,
         SIGLIP_VISION,
+        SMOLLM3,
         T5,
         VIT,
         VIT_HF,

@@ -64,7 +64,7 @@ GEMMA = decoder_family.family(
     config,
     structure,
     {
-        "gemma": SMALL | {"head_dim": 8, "num_key_value_heads": 1},
+        "gemma": SMALL | {"head_dim": 8},
         "gemma-untied": SMALL | {"head_dim": 6, "tie_word_embeddings": False, "attention_bias": True, "hidden_act": "gelu"},
     },
     heads=ALL_HEADS[:2],

@@ -26,11 +26,15 @@ DEFAULTS: dict[str, Any] = decoder_family.DEFAULTS | {
 }
 
 
-def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
-    found = decoder_family.configuration(raw, DEFAULTS)
+def with_constants(found: dict[str, Any]) -> dict[str, Any]:
+    """The configuration with its constants as numbers; raises `BadCheckpoint` where one is not positive."""
     hf.positive_numbers(found, *CONSTANTS)
     return found | {name: float(found[name]) for name in CONSTANTS}
+
+
+def config(raw: Config) -> dict[str, Any]:
+    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    return with_constants(decoder_family.configuration(raw, DEFAULTS))
 
 
 def structure(config: Config) -> Structure:
