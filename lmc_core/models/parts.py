@@ -27,9 +27,11 @@ from lmc_core.symmetry.spaces import (
 # act on each unit by itself; of these only the homogeneous commute with positive scales
 POINTWISE = {
     *("gelu", "gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu_python", "gelu_10", "quick_gelu", "gelu_accurate"),
-    *("silu", "swish", "tanh", "mish", "relu", "relu6", "leaky_relu", "sigmoid", "laplace"),
+    *("silu", "swish", "tanh", "mish", "relu", "relu2", "relu6", "leaky_relu", "sigmoid", "laplace"),
 }
 HOMOGENEOUS = {"relu", "leaky_relu"}
+SQUARED = {"relu2"}  # a factor in front comes out squared, which no class of maps here says
+ALIBI = "ALiBi adds to the scores of each head a slope of its own"
 
 
 OUTPUT = "the outputs are the coordinates of the stream themselves"
@@ -99,6 +101,7 @@ def attention(
     normed: str | None = None,
     clipped: bool = False,
     shared_heads: str | None = None,
+    fixed: str | None = None,
 ) -> Attention:
     """Add the spaces of one attention layer.
 
@@ -113,6 +116,7 @@ def attention(
         normed: norms on queries and keys: "rms" (RMSNorm over one head or all), "layer" (LayerNorm over one head), or None.
         clipped: queries, keys and values are clipped to [-c, c], coordinate by coordinate.
         shared_heads: a space of heads that exists already and orders these too (relative position tables).
+        fixed: why heads, and queries that share a key, cannot change places, as a clause; None where they can.
     """
     groups = groups or heads
     outer = shared_heads or f"heads.{tag}"
@@ -120,12 +124,12 @@ def attention(
         what = "each head has a softmax of its own"
         if groups < heads:
             what = f"each of the {groups} key and value heads serves {heads // groups} queries, which move with it"
-        s.space(outer, "heads", groups, PERMUTATIONS, what)
+        s.space(outer, "heads", groups, NONE if fixed else PERMUTATIONS, fixed or what)
     plus, minus = f"+{outer}", f"-{outer}"
     if groups < heads:
         inner = s.space(
-            f"queries.{tag}", "queries", heads // groups, PERMUTATIONS,
-            "queries that share one key head can change places, never across key heads", outer,
+            f"queries.{tag}", "queries", heads // groups, NONE if fixed else PERMUTATIONS,
+            fixed or "queries that share one key head can change places, never across key heads", outer,
         )  # fmt: skip
         plus_q, minus_q = f"{plus} +{inner}", f"{minus} -{inner}"
     else:
@@ -138,6 +142,9 @@ def attention(
     elif normed == "rms" and pairs:
         reason = "rotary positions turn pairs, and norms on queries and keys scale coordinates one by one: one sign per pair"
         s.space(plane, "query-key", head_dim, PAIR_SIGNS, reason, outer, pairs=pairs)
+    elif normed and pairs:
+        reason = "norms on queries and keys see the mean of a head's coordinates and scale them one by one, and rotary "
+        s.space(plane, "query-key", head_dim, NONE, reason + "positions tell them apart", outer)
     elif normed:
         reason = "norms on queries and keys have one gain per coordinate, common to all heads"
         s.space(plane, "query-key", head_dim, PERMUTATIONS if normed == "layer" else SIGNED, reason)
@@ -244,19 +251,73 @@ def separate_attention(
     return readers
 
 
+def fused_by_group(
+    s: Structure, at: Attention, on: str, name: str, reads: str = "-residual", bias: bool = True
+) -> list[tuple[str, str | None]]:
+    """Add one linear layer for queries, keys and values, stored group by group: its queries, its key, its value.
+
+    With as many groups as heads that is head by head; with one group it is multi-query attention.
+
+    Args:
+        s: what is being written down.
+        at: patterns of the heads' side.
+        on: the blocks are called `on.query.weight` and so on.
+        name: of the layer in the state dict.
+        reads: what it reads.
+        bias: whether it has one.
+
+    Returns:
+        The readers of the norm before.
+    """
+    *outer, plane = at.query.split()
+    each = s.spaces[outer[1][1:]].size if len(outer) > 1 else 1
+    query = [f"0:{each}/{each + 2}{outer[1]}"] if len(outer) > 1 else [f"0/{each + 2}"]
+    patterns = {"query": " ".join([outer[0], *query, plane])}
+    for j, (part, pattern) in enumerate((("key", at.key), ("value", at.value))):
+        group, inner = pattern.split()
+        patterns[part] = f"{group} {each + j}/{each + 2} {inner}"
+    rows = s.size(at.key) * (each + 2)
+    weights = [(f"{on}.{part}.weight", f"{pattern} {reads}") for part, pattern in patterns.items()]
+    s.fused(f"{name}.weight", (rows, s.size(reads)), weights)
+    if bias:
+        s.fused(f"{name}.bias", (rows,), [(f"{on}.{part}.bias", pattern) for part, pattern in patterns.items()])
+    return [(f"{on}.{part}.weight", f"{on}.{part}.bias" if bias else None) for part in patterns]
+
+
+def fused_in_thirds(
+    s: Structure, at: Attention, on: str, name: str, reads: str = "-residual", bias: bool = True
+) -> list[tuple[str, str | None]]:
+    """The same, stored as all queries, then all keys, then all values."""
+    patterns = {"query": f"0/3 {at.query}", "key": f"1/3 {at.key}", "value": f"2/3 {at.value}"}
+    rows = 3 * s.size(at.key)
+    weights = [(f"{on}.{part}.weight", f"{pattern} {reads}") for part, pattern in patterns.items()]
+    s.fused(f"{name}.weight", (rows, s.size(reads)), weights)
+    if bias:
+        s.fused(f"{name}.bias", (rows,), [(f"{on}.{part}.bias", pattern) for part, pattern in patterns.items()])
+    return [(f"{on}.{part}.weight", f"{on}.{part}.bias" if bias else None) for part in patterns]
+
+
 def units(s: Structure, tag: str, size: int, activation: str, within: str | None = None) -> str:
     """Add the hidden units of a feed-forward layer without a gate."""
     if activation in HOMOGENEOUS:
         reason = "ReLU acts on each unit by itself and commutes with positive scales"
         return s.space(f"units.{tag}", "units", size, SCALED, reason, within, positive=True)
     reason = f"the activation ({activation}) acts on each unit by itself and is not homogeneous"
-    return s.space(f"units.{tag}", "units", size, PERMUTATIONS, reason, within)
+    if activation in SQUARED:
+        reason = "the square of ReLU acts on each unit by itself and answers a factor with its square"
+    name = s.space(f"units.{tag}", "units", size, PERMUTATIONS, reason, within)
+    if activation in SQUARED:
+        s.add("further", ("scales of units against their squares", size * s.spaces[name].copies))
+    return name
 
 
 def gated_units(s: Structure, tag: str, size: int, activation: str, within: str | None = None) -> str:
     """Add the hidden units of a gated feed-forward layer: act(gate) * up."""
     reason = f"the gate ({activation}) acts on each unit by itself; `up` is linear, so it may be scaled against `down`"
-    return s.space(f"units.{tag}", "units", size, SIGNED_AND_SCALED, reason, within)
+    name = s.space(f"units.{tag}", "units", size, SIGNED_AND_SCALED, reason, within)
+    if activation in SQUARED:
+        s.add("further", ("scales of gates against the squares of units", size * s.spaces[name].copies))
+    return name
 
 
 def units_product(s: Structure, space: str, on: str, bias: bool = False, gate: str | None = None) -> None:

@@ -33,6 +33,57 @@ OPT = {key: value for key, value in TIED_OPT.items() if key != "tie_word_embeddi
     "hidden_size": 6,
     "num_hidden_layers": 1,
 }
+TINY: dict[str, Any] = {
+    "vocab_size": 23,  # fewer tokens do not determine what reads their embeddings alone
+    "hidden_size": 8,
+    "intermediate_size": 3,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "max_position_embeddings": 8,
+    "pad_token_id": None,  # its row has no derivative
+    "eos_token_id": None,
+}
+ALL = {"num_key_value_heads": 2}
+NORMED = {"qk_layernorm": True}
+GPTJ: dict[str, Any] = {
+    "vocab_size": 23,
+    "n_positions": 8,
+    "n_embd": 8,
+    "n_layer": 1,
+    "n_head": 2,
+    "rotary_dim": 2,
+    "n_inner": 3,
+    "bos_token_id": None,
+    "eos_token_id": None,
+}
+GPT_NEO: dict[str, Any] = {
+    "vocab_size": 23,
+    "max_position_embeddings": 6,
+    "hidden_size": 6,
+    "num_layers": 2,
+    "num_heads": 2,
+    "intermediate_size": 3,
+    "window_size": 3,
+    "attention_types": [[["global", "local"], 1]],
+    "bos_token_id": None,
+    "eos_token_id": None,
+}
+FALCON: dict[str, Any] = {
+    "vocab_size": 23,
+    "hidden_size": 8,
+    "ffn_hidden_size": 3,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "max_position_embeddings": 8,
+}
+GROUPS = {"new_decoder_architecture": True, "num_kv_heads": 2}
+ONE_NORM = {"new_decoder_architecture": True, "num_kv_heads": 1, "num_ln_in_parallel_attn": 1}
+IN_TURN = {"alibi": True, "multi_query": False, "parallel_attn": False, "bias": True}
+BLOOM = {"vocab_size": 29, "hidden_size": 6, "n_layer": 1, "n_head": 2, "seq_length": 8}
+MPT = {"vocab_size": 31, "d_model": 6, "n_layers": 1, "n_heads": 2, "max_seq_len": 8}
+CLIPPED = {"attn_config": {"clip_qkv": 0.5, "softmax_scale": 0.4}}  # every coordinate is sometimes clipped, sometimes not
+COHERE2 = {"layer_types": ["full_attention", "sliding_attention"], "sliding_window": 3, "num_hidden_layers": 2}
 COUNTED: dict[str, tuple[str, dict[str, Any], int]] = {
     "gpt2, scores by layer": ("gpt2", GPT2 | UNTIED | BY_LAYER, 60),
     "gpt2, features": ("gpt2", GPT2 | cls("GPT2Model"), 60),
@@ -46,6 +97,47 @@ COUNTED: dict[str, tuple[str, dict[str, Any], int]] = {
     "opt, narrow, features": ("opt", OPT | BEHIND | NARROW | cls("OPTModel"), 30),
     "opt, narrow, few labels": ("opt", OPT | NARROW | cls("OPTForQuestionAnswering"), 160),
     "opt, narrow, no gains, few labels": ("opt", OPT | BEHIND | NARROW | PLAIN | cls("OPTForQuestionAnswering"), 160),
+    "phi": ("phi", TINY | ALL, 30),
+    "phi, norms": ("phi", TINY | NORMED, 30),
+    "phi, norms, all rotated": ("phi", TINY | ALL | NORMED | {"partial_rotary_factor": 1.0}, 30),
+    "phi, features": ("phi", TINY | cls("PhiModel"), 30),
+    "starcoder2": ("starcoder2", TINY | UNTIED, 30),
+    "starcoder2, no biases": ("starcoder2", TINY | UNTIED | ALL | {"use_bias": False}, 30),
+    "stablelm": ("stablelm", TINY | ALL | {"partial_rotary_factor": 0.5}, 30),
+    "stablelm, biases": ("stablelm", TINY | ALL | {"use_qkv_bias": True, "partial_rotary_factor": 0.5}, 30),
+    "stablelm, parallel": (
+        "stablelm",
+        TINY | ALL | {"use_qkv_bias": True, "use_parallel_residual": True, "partial_rotary_factor": 0.5, "vocab_size": 29},
+        30,
+    ),
+    "stablelm, norms": ("stablelm", TINY | NORMED | {"partial_rotary_factor": 0.5}, 30),
+    "stablelm, norms, biases": ("stablelm", TINY | NORMED | {"partial_rotary_factor": 1.0, "use_qkv_bias": True}, 30),
+    "nemotron": ("nemotron", TINY, 60),
+    "nemotron, biases": ("nemotron", TINY | ALL | {"attention_bias": True}, 60),
+    "nemotron, gelu": ("nemotron", TINY | {"mlp_bias": True, "attention_bias": True, "hidden_act": "gelu"}, 30),
+    "cohere": ("cohere", TINY | UNTIED, 30),
+    "cohere, norms": ("cohere", TINY | UNTIED | ALL | {"use_qk_norm": True}, 30),
+    "cohere, norms, biases": ("cohere", TINY | UNTIED | {"use_qk_norm": True, "attention_bias": True}, 30),
+    "cohere2": ("cohere2", TINY | UNTIED | COHERE2 | {"attention_bias": True}, 30),
+    "gptj": ("gptj", GPTJ, 30),
+    "gptj, spans": ("gptj", GPTJ | cls("GPTJForQuestionAnswering"), 80),
+    "gpt_neo": ("gpt_neo", GPT_NEO | UNTIED, 40),
+    "falcon": ("falcon", FALCON | UNTIED, 30),
+    "falcon, biases": ("falcon", FALCON | UNTIED | {"bias": True}, 30),
+    "falcon, groups": ("falcon", FALCON | UNTIED | GROUPS, 30),
+    "falcon, groups, one norm": ("falcon", FALCON | UNTIED | ONE_NORM, 30),
+    "falcon, alibi": ("falcon", FALCON | UNTIED | {"alibi": True}, 30),
+    "falcon, alibi, in turn": ("falcon", FALCON | UNTIED | IN_TURN, 30),
+    "bloom": ("bloom", BLOOM | UNTIED, 30),
+    "bloom, features": ("bloom", BLOOM | cls("BloomModel"), 30),
+    "mpt": ("mpt", MPT | UNTIED, 30),
+    "mpt, clipped": ("mpt", MPT | UNTIED | CLIPPED, 60),
+    "gpt_bigcode": ("gpt_bigcode", {k: v for k, v in GPTJ.items() if k != "rotary_dim"} | UNTIED, 30),
+    "gpt_bigcode, all keys": (
+        "gpt_bigcode",
+        {k: v for k, v in GPTJ.items() if k != "rotary_dim"} | UNTIED | {"multi_query": False},
+        30,
+    ),
 }
 
 

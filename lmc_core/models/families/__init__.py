@@ -16,25 +16,37 @@ from lmc_core.models.families.distilbert import DISTILBERT
 from lmc_core.models.families.electra import ELECTRA
 from lmc_core.models.families.eva import EVA
 from lmc_core.models.families.exaone4 import EXAONE4
+from lmc_core.models.families.bloom import BLOOM
+from lmc_core.models.families.cohere import COHERE
+from lmc_core.models.families.cohere2 import COHERE2
+from lmc_core.models.families.deepseek_v2 import DEEPSEEK_V2
+from lmc_core.models.families.deepseek_v3 import DEEPSEEK_V3
+from lmc_core.models.families.falcon import FALCON
 from lmc_core.models.families.gemma import GEMMA
 from lmc_core.models.families.gemma2 import GEMMA2
 from lmc_core.models.families.gemma3 import GEMMA3
 from lmc_core.models.families.glm import GLM
 from lmc_core.models.families.glm4 import GLM4
 from lmc_core.models.families.gpt2 import GPT2
+from lmc_core.models.families.gpt_bigcode import GPT_BIGCODE
+from lmc_core.models.families.gpt_neo import GPT_NEO
 from lmc_core.models.families.gpt_neox import GPT_NEOX
 from lmc_core.models.families.gpt_oss import GPT_OSS
 from lmc_core.models.families.granite import GRANITE
 from lmc_core.models.families.granitemoe import GRANITEMOE
+from lmc_core.models.families.gptj import GPTJ
 from lmc_core.models.families.llama import LLAMA
 from lmc_core.models.families.mistral import MISTRAL
 from lmc_core.models.families.mixtral import MIXTRAL
+from lmc_core.models.families.mpt import MPT
+from lmc_core.models.families.nemotron import NEMOTRON
 from lmc_core.models.families.olmo import OLMO
 from lmc_core.models.families.olmo2 import OLMO2
 from lmc_core.models.families.olmo3 import OLMO3
 from lmc_core.models.families.olmoe import OLMOE
 from lmc_core.models.families.opt import OPT
 from lmc_core.models.families.phi3 import PHI3
+from lmc_core.models.families.phi import PHI
 from lmc_core.models.families.qwen2 import QWEN2
 from lmc_core.models.families.qwen2_moe import QWEN2_MOE
 from lmc_core.models.families.qwen3 import QWEN3
@@ -42,6 +54,9 @@ from lmc_core.models.families.qwen3_moe import QWEN3_MOE
 from lmc_core.models.families.roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 from lmc_core.models.families.siglip import SIGLIP, SIGLIP_CLASSIFIER, SIGLIP_TEXT, SIGLIP_VISION
 from lmc_core.models.families.smollm3 import SMOLLM3
+from lmc_core.models.families.roberta import ROBERTA
+from lmc_core.models.families.stablelm import STABLELM
+from lmc_core.models.families.starcoder2 import STARCODER2
 from lmc_core.models.families.t5 import T5
 from lmc_core.models.families.vit import VIT
 from lmc_core.models.families.vit_hf import VIT_HF
@@ -71,25 +86,37 @@ FAMILIES: dict[str, Family] = {
         ELECTRA,
         EVA,
         EXAONE4,
+        BLOOM,
+        COHERE,
+        COHERE2,
+        DEEPSEEK_V2,
+        DEEPSEEK_V3,
+        FALCON,
         GEMMA,
         GEMMA2,
         GEMMA3,
         GLM,
         GLM4,
         GPT2,
+        GPT_BIGCODE,
+        GPT_NEO,
         GPT_NEOX,
         GPT_OSS,
         GRANITE,
         GRANITEMOE,
+        GPTJ,
         LLAMA,
         MISTRAL,
         MIXTRAL,
+        MPT,
+        NEMOTRON,
         OLMO,
         OLMO2,
         OLMO3,
         OLMOE,
         OPT,
         PHI3,
+        PHI,
         QWEN2,
         QWEN2_MOE,
         QWEN3,
@@ -100,6 +127,8 @@ FAMILIES: dict[str, Family] = {
         SIGLIP_TEXT,
         SIGLIP_VISION,
         SMOLLM3,
+        STABLELM,
+        STARCODER2,
         T5,
         VIT,
         VIT_HF,

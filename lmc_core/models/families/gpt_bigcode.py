@@ -1,0 +1,116 @@
+"""GPT-BigCode (Ben Allal et al. 2023, arXiv 2301.03988): SantaCoder and StarCoder, as transformers' `GPTBigCodeForCausalLM`, its
+body alone, and with heads for labels.
+
+A GPT-2 with ordinary linear layers in which all queries share one key and value head, or none do; a layer holds them group by
+group.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lmc_core.models.classes import Head, heads
+from lmc_core.models.family import Config, divides, positive_sizes
+from lmc_core.models.layer_norm_decoder import Body, FeedForward, SelfAttention, Sizes, layer_norm_decoder
+from lmc_core.models.layer_norm_family import TOKENS, configuration, family, refuse, sizes_by
+from lmc_core.models.structure import Structure
+
+BODY = Body("transformer.", "wte", "h", ("ln_1", "ln_2"), "ln_f", positions="wpe")
+NAMES = ("attn.c_attn", "attn.c_proj")
+ALIASES = {
+    "max_position_embeddings": "n_positions",
+    "hidden_size": "n_embd",
+    "num_attention_heads": "n_head",
+    "num_hidden_layers": "n_layer",
+}
+
+# What the function depends on, with transformers' defaults.
+DEFAULTS: dict[str, Any] = TOKENS | {
+    "model_type": "gpt_bigcode",
+    "vocab_size": 50257,
+    "n_positions": 1024,
+    "n_embd": 768,
+    "n_layer": 12,
+    "n_head": 12,
+    "n_inner": None,
+    "activation_function": "gelu_pytorch_tanh",
+    "layer_norm_epsilon": 1e-5,
+    "scale_attn_weights": True,
+    "multi_query": True,
+    "tie_word_embeddings": True,
+    "bos_token_id": 50256,
+    "eos_token_id": 50256,
+}
+COUNTS = ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head")
+USUAL = {"add_cross_attention": (False, "it reads a second text")}
+
+
+def hidden(config: Config) -> int:
+    """Number of units, four times the width unless it is given."""
+    return int(config.get("n_inner") or 4 * config["n_embd"])
+
+
+def config(raw: Config) -> dict[str, Any]:
+    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    refuse(raw, USUAL, "GPT-BigCode")
+    found = configuration(raw, DEFAULTS, COUNTS, "layer_norm_epsilon", "activation_function", ALIASES)
+    if found["n_inner"] is not None:
+        positive_sizes(found, "n_inner")
+    divides(found, "n_head", "n_embd")
+    return found
+
+
+def structure(config: Config, head: Head) -> Structure:
+    """The spaces and blocks of a GPT-BigCode of that configuration."""
+    width, count = config["n_embd"], config["n_head"]
+    attention = SelfAttention(
+        count,
+        width // count,
+        NAMES,
+        groups=1 if config["multi_query"] else count,
+        fused="groups",
+        scaled=bool(config["scale_attn_weights"]),
+    )
+    feed = FeedForward(hidden(config), config["activation_function"], ("mlp.c_fc", "mlp.c_proj"))
+    sizes = Sizes(width, config["n_layer"], config["vocab_size"], config["n_positions"])
+    return layer_norm_decoder("gpt_bigcode", config, sizes, BODY, lambda i: attention, feed, head)
+
+
+SIZES = sizes_by("n_embd", "n_layer", "n_head", "vocab_size", "n_positions")
+SMALL: dict[str, Any] = {
+    "vocab_size": 37,
+    "n_positions": 12,
+    "n_embd": 24,
+    "n_layer": 2,
+    "n_head": 3,
+    "n_inner": 20,
+    "bos_token_id": None,
+    "eos_token_id": None,
+}
+
+GPT_BIGCODE = family(
+    "gpt_bigcode",
+    "GPTBigCode",
+    "Decoder with learned positions, LayerNorm before each layer, queries that share one key, GELU units.",
+    "Ben Allal et al., SantaCoder: don't reach for the stars!, 2023, arXiv 2301.03988; Li et al., StarCoder, arXiv 2305.06161",
+    config,
+    structure,
+    lambda config: SIZES(config) | {"key heads": 1 if config["multi_query"] else config["n_head"], "units": hidden(config)},
+    BODY,
+    heads("transformer.", without=("ForQuestionAnswering",)),
+    {
+        "gpt_bigcode": SMALL,
+        "gpt_bigcode-all-keys": SMALL
+        | {
+            "multi_query": False,
+            "tie_word_embeddings": False,
+            "n_layer": 1,
+            "activation_function": "relu",
+            "scale_attn_weights": False,
+        },
+    },
+    attn_pdrop=0.0,
+    resid_pdrop=0.0,
+    embd_pdrop=0.0,
+    classifier_dropout=0.0,
+)
