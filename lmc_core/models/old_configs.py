@@ -41,7 +41,7 @@ HEADS: dict[str, tuple[tuple[str, str], ...]] = {
     ),
 }
 # encoders alone whose class has a pooler unless it is told otherwise
-POOLED = [[f"{beginning}Model"] for beginning in ("Bert", "Roberta", "XLMRoberta", "Camembert", "MPNet")]
+POOLED = [[f"{beginning}Model"] for beginning in ("Bert", "Roberta", "XLMRoberta", "Camembert", "Albert", "MPNet")]
 
 
 def completed(config: Mapping[str, Any], names: Collection[str]) -> Mapping[str, Any]:

@@ -130,7 +130,7 @@ def narrow_embeddings(s: Structure, config: Config, base: str, names: Names, pro
     reason = "one layer reads the embeddings, behind a LayerNorm, which rotations that keep the all-ones vector leave alone"
     s.space("embedding", "latent", size, ROTATIONS, reason, fixes_ones=True)
     s.add("centred", "embedding")
-    s.add("scales", "embeddings", "what the embeddings write")
+    s.add("scales", "embeddings")
     for block, name in names.tables.items():
         s.parameter(f"{block}.table", f"{base}{name}.weight", "* +embedding", (config[ROWS[block]], size))
     s.add("sums", tuple(f"{block}.table" for block in names.tables))
@@ -147,6 +147,7 @@ def behind_narrow_embeddings(s: Structure, config: Config) -> None:
     width = config["hidden_size"]
     k = min(config["embedding_size"] - 1, width)
     s.add("further", (MEANS, k + 3 * width * (width - k)), (OFFSETS, width))
+    s.add("scales", "what the embeddings write")
 
 
 def layer(s: Structure, config: Config, at: str, i: int, names: Names, shared_heads: str | None = None) -> None:

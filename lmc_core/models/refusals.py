@@ -25,7 +25,6 @@ STATES = (
 )
 # kinds of models that people bring and that have no layout, with the reason
 REASONS = {
-    "albert": "all of its layers share one set of weights, which would have to move together, and no layout says so yet",
     "swin": SWIN,
     "swinv2": SWIN,
     "convnext": CONVOLUTIONS,

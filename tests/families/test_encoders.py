@@ -74,12 +74,20 @@ COUNTED |= {
     "electra, features": (of("ElectraModel", ELECTRA, type_vocab_size=1, num_hidden_layers=2), 40),
     "electra, base": (of("ElectraForMaskedLM", ELECTRA, embedding_size=8, tie_word_embeddings=True), 40),
 }
+ALBERT = ELECTRA | {"model_type": "albert", "num_hidden_layers": 2}
+COUNTED |= {
+    "albert, one run": (of("AlbertForTokenClassification", ALBERT, num_hidden_layers=1), 60),
+    "albert, two runs": (of("AlbertForMaskedLM", ALBERT), 40),
+    "albert, features": (of("AlbertModel", ALBERT, num_hidden_layers=3, add_pooling_layer=False), 30),
+    "albert, groups": (of("AlbertForTokenClassification", ALBERT, num_hidden_layers=3, num_hidden_groups=2), 90),
+    "albert, pairs of layers": (of("AlbertForTokenClassification", ALBERT, inner_group_num=2), 90),
+}
 
 
 @pytest.mark.parametrize("name", COUNTED)
 def test_the_dimension_is_the_nullity_of_the_jacobian(name: str) -> None:
     raw, count = COUNTED[name]
-    seed = 10 if "relu" in name else 0  # at which every ReLU is on for some tokens and off for others
+    seed = 10 if name == "electra, discriminator relu" else 0  # at which every ReLU is on for some tokens and off for others
     model = with_all_gradients(small_model(raw["model_type"], raw, seed), outputs)
     found, gap = nullity(model, count)
     counts = symmetry_dimension(model.layout, model.family.rewrite(model.config))
@@ -223,6 +231,14 @@ def test_old_files_that_name_no_class(tmp_path: Path) -> None:
         ("bert", {"architectures": ["BertModel"], "is_decoder": "yes"}, "causal attention"),
         ("bert", {"architectures": ["BertForQuestionAnswering"], "num_labels": 3}, "which are 2 labels.*gives 3"),
         ("bert", {"architectures": ["BertForTokenClassification"], "num_labels": 0}, "positive integer"),
+        ("albert", {"num_hidden_groups": 5}, "groups that never run"),
+        ("albert", {"embedding_size": "10"}, "positive integer"),
+        ("electra", {"embedding_size": None}, "positive integer"),
+        ("electra", {"architectures": ["ElectraForMultipleChoice"], "summary_type": "mean"}, "published models have 'first'"),
+        ("distilbert", {"sinusoidal_pos_embds": "yes"}, "true or false"),
+        ("distilbert", {"n_heads": 5}, "n_heads = 5 should divide dim"),
+        ("distilbert", {"activation": "softmax"}, "activation 'softmax'"),
+        ("camembert", {"pad_token_id": None}, "come after that of pad_token_id"),
     ],
 )
 def test_refused_configurations(family: str, changes: dict[str, Any], words: str) -> None:

@@ -317,7 +317,6 @@ def test_a_quantisation_block_left_behind(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("changes", "words"), [
-    ({"model_type": "albert"}, "share one set of weights"),
     ({"model_type": "own", "auto_map": {"AutoModel": "modeling.Own"}}, "never run"),
     ({"n_layer": 10**9}, "n_layer"),
     ({"n_layer": 10**4}, "depth of 10,000"),

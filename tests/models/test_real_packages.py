@@ -13,8 +13,7 @@ import torch
 import transformers
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.matching.common import in_float32
-from lmc_core.matching.pair import align_pair, canonical
+from lmc_core.matching.pair import align_pair, canonical, in_float32
 from lmc_core.models.load import load
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
@@ -129,6 +128,11 @@ def test_a_pair(packages: Path, tmp_path: Path) -> None:
             assert relative_difference(original, module(tokens()).last_hidden_state) < 1e-5
 
 
-def test_an_albert_is_refused(packages: Path) -> None:
-    with pytest.raises(BadCheckpoint, match="'albert'.*share one set of weights.*--families.*'bert'"):
-        load(packages / ALBERT, allow_pickle=True)
+def test_an_albert_is_read_as_transformers_reads_it(packages: Path) -> None:
+    model = load(packages / ALBERT, allow_pickle=True)
+    assert model.family.name == "albert" and model.family.sizes(model.config)["depth"] > 1
+    cls = getattr(transformers, model.config["architectures"][0])
+    module = cls.from_pretrained(packages / ALBERT).eval()
+    with torch.no_grad():
+        found, expected = (model.family.outputs(each, tokens()) for each in (model.module(), module))
+    assert relative_difference(expected, found) < 1e-5

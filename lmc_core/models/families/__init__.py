@@ -7,7 +7,10 @@ from lmc_core.models.families.albert import ALBERT
 from lmc_core.models.families.beit import BEIT, DATA2VEC_VISION
 from lmc_core.models.families.beit_timm import BEIT_TIMM
 from lmc_core.models.families.bert import BERT
+from lmc_core.models.families.bloom import BLOOM
 from lmc_core.models.families.clip import CLIP, CLIP_CLASSIFIER, CLIP_TEXT, CLIP_VISION
+from lmc_core.models.families.cohere import COHERE
+from lmc_core.models.families.cohere2 import COHERE2
 from lmc_core.models.families.deepseek_v2 import DEEPSEEK_V2
 from lmc_core.models.families.deepseek_v3 import DEEPSEEK_V3
 from lmc_core.models.families.dinov2 import DINOV2, DINOV2_WITH_REGISTERS
@@ -16,11 +19,6 @@ from lmc_core.models.families.distilbert import DISTILBERT
 from lmc_core.models.families.electra import ELECTRA
 from lmc_core.models.families.eva import EVA
 from lmc_core.models.families.exaone4 import EXAONE4
-from lmc_core.models.families.bloom import BLOOM
-from lmc_core.models.families.cohere import COHERE
-from lmc_core.models.families.cohere2 import COHERE2
-from lmc_core.models.families.deepseek_v2 import DEEPSEEK_V2
-from lmc_core.models.families.deepseek_v3 import DEEPSEEK_V3
 from lmc_core.models.families.falcon import FALCON
 from lmc_core.models.families.gemma import GEMMA
 from lmc_core.models.families.gemma2 import GEMMA2
@@ -32,9 +30,9 @@ from lmc_core.models.families.gpt_bigcode import GPT_BIGCODE
 from lmc_core.models.families.gpt_neo import GPT_NEO
 from lmc_core.models.families.gpt_neox import GPT_NEOX
 from lmc_core.models.families.gpt_oss import GPT_OSS
+from lmc_core.models.families.gptj import GPTJ
 from lmc_core.models.families.granite import GRANITE
 from lmc_core.models.families.granitemoe import GRANITEMOE
-from lmc_core.models.families.gptj import GPTJ
 from lmc_core.models.families.llama import LLAMA
 from lmc_core.models.families.mistral import MISTRAL
 from lmc_core.models.families.mixtral import MIXTRAL
@@ -45,8 +43,8 @@ from lmc_core.models.families.olmo2 import OLMO2
 from lmc_core.models.families.olmo3 import OLMO3
 from lmc_core.models.families.olmoe import OLMOE
 from lmc_core.models.families.opt import OPT
-from lmc_core.models.families.phi3 import PHI3
 from lmc_core.models.families.phi import PHI
+from lmc_core.models.families.phi3 import PHI3
 from lmc_core.models.families.qwen2 import QWEN2
 from lmc_core.models.families.qwen2_moe import QWEN2_MOE
 from lmc_core.models.families.qwen3 import QWEN3
@@ -54,7 +52,6 @@ from lmc_core.models.families.qwen3_moe import QWEN3_MOE
 from lmc_core.models.families.roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 from lmc_core.models.families.siglip import SIGLIP, SIGLIP_CLASSIFIER, SIGLIP_TEXT, SIGLIP_VISION
 from lmc_core.models.families.smollm3 import SMOLLM3
-from lmc_core.models.families.roberta import ROBERTA
 from lmc_core.models.families.stablelm import STABLELM
 from lmc_core.models.families.starcoder2 import STARCODER2
 from lmc_core.models.families.t5 import T5
@@ -71,11 +68,14 @@ FAMILIES: dict[str, Family] = {
         BEIT,
         BEIT_TIMM,
         BERT,
+        BLOOM,
         CAMEMBERT,
         CLIP,
         CLIP_CLASSIFIER,
         CLIP_TEXT,
         CLIP_VISION,
+        COHERE,
+        COHERE2,
         DATA2VEC_VISION,
         DEEPSEEK_V2,
         DEEPSEEK_V3,
@@ -86,11 +86,6 @@ FAMILIES: dict[str, Family] = {
         ELECTRA,
         EVA,
         EXAONE4,
-        BLOOM,
-        COHERE,
-        COHERE2,
-        DEEPSEEK_V2,
-        DEEPSEEK_V3,
         FALCON,
         GEMMA,
         GEMMA2,
@@ -98,13 +93,13 @@ FAMILIES: dict[str, Family] = {
         GLM,
         GLM4,
         GPT2,
+        GPTJ,
         GPT_BIGCODE,
         GPT_NEO,
         GPT_NEOX,
         GPT_OSS,
         GRANITE,
         GRANITEMOE,
-        GPTJ,
         LLAMA,
         MISTRAL,
         MIXTRAL,
@@ -115,8 +110,8 @@ FAMILIES: dict[str, Family] = {
         OLMO3,
         OLMOE,
         OPT,
-        PHI3,
         PHI,
+        PHI3,
         QWEN2,
         QWEN2_MOE,
         QWEN3,

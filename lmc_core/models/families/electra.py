@@ -1,8 +1,8 @@
 """ELECTRA (Clark et al. 2020, arXiv 2003.10555): generator, discriminator, and the encoder with other heads.
 
 BERT's layers. Embeddings may be of another width than the stream: then a layer stands between, which reads their norm, so that
-the embeddings rotate by themselves. The generator's head shares the token table and has the embeddings' width; the discriminator
-says of each token whether it was put in another's place.
+the embeddings rotate by themselves. The generator's head shares the token table and has the embeddings' width; the
+discriminator says of each token whether it was put in another's place.
 """
 
 from __future__ import annotations
