@@ -16,7 +16,7 @@ from torch import nn
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models import hf
 from lmc_core.models.family import Config, positive_sizes
-from lmc_core.models.timm_body import SUPPORTED, Body, body_of
+from lmc_core.models.timm_body import CLASSES, SUPPORTED, Body, body_of
 
 PLAIN, DISTILLED = "vit_tiny_patch16_224", "deit_tiny_distilled_patch16_224"
 
@@ -147,6 +147,8 @@ def arguments(architecture: str, given: Mapping[str, Any]) -> tuple[str, dict[st
     """
     module = probe(architecture, json.dumps(dict(given), sort_keys=True))
     body = body_of(module, architecture, 1, 1)
+    if CLASSES[type(module).__name__] != "vit":
+        raise BadCheckpoint(f"timm's {architecture!r} is of the class {type(module).__name__}, a family of its own.")
     found = _arguments(module, body, given)
     name = DISTILLED if hasattr(module, "dist_token") else PLAIN
     small = {**found, "depth": 1}

@@ -117,12 +117,16 @@ def _obstacle(narrow: Model, small: Space, large: Space) -> str | None:
         for block in narrow.layout.blocks:
             if block.name.endswith(".norm") and any(axis.space == small.name for axis in block.axes):
                 return "a norm over the queries or keys of all heads divides by how many there are"
+        if any(norm.space == small.name for norm in narrow.family.rewrite(narrow.config).norms):
+            return small.reason
         return None
     if small.largest in MIXING:
         return None
     if small.pairs is not None and large.pairs is not None and small.largest is SymmetryClass.ROTARY:
         if paired(small.pairs, large.pairs, small.size, large.size) is None:
             return "rotary positions turn its pairs at speeds that the other one lacks"
+        if "rope_parameters" not in narrow.config:
+            return "the speeds of rotary positions in two dimensions depend on how many pairs there are"
         kind = narrow.config["rope_parameters"]["rope_type"]
         if kind not in SAME_SPEEDS and small.pairs.rotated != large.pairs.rotated:
             return f"the speeds of rotary positions of the type {kind!r} depend on how many pairs there are"
