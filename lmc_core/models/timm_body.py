@@ -29,7 +29,7 @@ CLASSES = {
     "VisionTransformerDistilled": "vit",
     "Eva": "eva",
     "VisionTransformerRelPos": "vit_relpos",
-    "Beit": "beit",
+    "Beit": "beit_timm",
 }
 # class of timm's -> why none of its layouts is here, as a clause
 REASONS = {

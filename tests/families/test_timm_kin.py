@@ -66,9 +66,9 @@ COUNTED: dict[str, Counted] = {
     "parallel, no biases": ("vit", "vit_pwee_patch16_reg1_gap_256", 7, ARGS | {"mlp_ratio": 1, "qkv_bias": False}, 110, 0),
     "eva": ("eva", "eva_giant_patch14_224", 7, ARGS, 110, 0),
     "frequencies that are learned": ("eva", "vit_small_patch16_rope_mixed_ape_224", 7, ARGS | {"embed_dim": 8}, 110, 0),
-    "beit": ("beit", "beit_base_patch16_224", 7, ARGS, 110, 0),
+    "beit": ("beit_timm", "beit_base_patch16_224", 7, ARGS, 110, 0),
     "beit, one table": (
-        *("beit", "beit_base_patch16_224", 7),
+        *("beit_timm", "beit_base_patch16_224", 7),
         *(ARGS | {"use_rel_pos_bias": False, "use_shared_rel_pos_bias": True, "swiglu_mlp": True, "qkv_bias": False}, 110, 0),
     ),
     "table": ("vit_relpos", "vit_relpos_small_patch16_224", 7, ARGS | {"rel_pos_type": "bias"}, 110, 0),
@@ -138,7 +138,7 @@ MOVES: dict[str, tuple[str, str, Callable[[Space], Element]]] = {
     "signs of a stream that is shown, behind a norm": ("eva-perception-stream", "residual", factors(-1.0, 1.0, -1.0)),
     "general map under norms on queries": ("eva-rms-norms", "query-key.0", stretched),
     "negative scales of ReLU": ("vit_relpos", "units.relative.0", factors(-1.0, 1.0, -1.0)),
-    "rotated units of BEiT": ("beit", "units.0", rotated),
+    "rotated units of BEiT": ("beit_timm", "units.0", rotated),
 }
 
 
@@ -173,9 +173,9 @@ def later(name: str, step: float = 1.0) -> Edit:
 
 
 EDITS: dict[str, tuple[str, Edit, bool]] = {  # example, what is done, whether the function stays
-    "columns of a table in another order": ("beit", rolled("blocks.0.relative.table", axis=1), False),
+    "columns of a table in another order": ("beit_timm", rolled("blocks.0.relative.table", axis=1), False),
     "a number for each head of a network": ("vit_relpos", later("blocks.0.relative.down.bias"), True),
-    "rows of a table": ("beit", rolled("blocks.0.relative.table"), False),
+    "rows of a table": ("beit_timm", rolled("blocks.0.relative.table"), False),
     "frequencies of another head": ("eva-mixed-frequencies", rolled("blocks.0.frequencies.x"), False),
     "gate for up": ("vit-gated", exchange("blocks.0.gate.weight", "blocks.0.up.weight"), False),
     "a scale of the gate": ("vit-gated", scaled("blocks.0.gate.weight", "blocks.0.down.weight"), False),
@@ -205,7 +205,7 @@ def test_traps(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, (family, _) in CONFIGURATIONS.items() if family in ("eva", "beit", "vit_relpos")]
+    "name", [name for name, (family, _) in CONFIGURATIONS.items() if family in ("eva", "beit_timm", "vit_relpos")]
 )
 def test_what_is_written_is_read_by_timm_and_here(name: str, tmp_path: Path) -> None:
     import timm
