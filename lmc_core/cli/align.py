@@ -54,7 +54,7 @@ def _run_pair(arguments: argparse.Namespace, method: str) -> None:
     chosen = {
         "task": arguments.task,
         "length": arguments.length,
-        "classes": chosen_classes(a, arguments.classes),
+        "classes": chosen_classes(b, arguments.classes),
         "method": method,
         "settings": dict(arguments.settings),
         "learn": arguments.learn,

@@ -15,6 +15,7 @@ from dataclasses import replace
 import torch
 
 from lmc_core.errors import Incompatible
+from lmc_core.models.family import PREDICTIONS
 from lmc_core.models.model import Model
 from lmc_core.models.rows import Rows, restricted, usable_rows
 from lmc_core.models.vocabulary import disagreement, rows_needed, vocabulary_of
@@ -123,13 +124,62 @@ def _counts(models: Sequence[Model], key: str) -> str:
     return ", ".join(f"{model.name} {model.config[key]:,}" for model in models)
 
 
+def different_heads(a: Model, b: Model) -> bool:
+    """Whether two models of one family are of classes with different heads, or tell different numbers of classes apart."""
+    if a.family.name != b.family.name:
+        return False
+    (one, left), (two, right) = ((model.config, model.family.sizes(model.config)) for model in (a, b))
+    classes = left.get("classes") != right.get("classes") or a.family.predicts(one) != b.family.predicts(two)
+    return classes or one.get("architectures") != two.get("architectures")
+
+
+def require_one_body(a: Model, b: Model) -> None:
+    """Raise `Incompatible`, naming the first difference, unless two models have the same body, whatever their heads."""
+    _require_one_family(a, b)
+    ignored = without_effect(a, b, heads=False)
+    a, b = in_shared_rows((a, b))
+    left, right = a.family.sizes(a.config), b.family.sizes(b.config)
+    for key in left.keys() & right.keys() - {"context", "classes"}:
+        if left[key] != right[key]:
+            raise Incompatible(
+                f"{a.name} has {key} {left[key]} and {b.name} has {key} {right[key]}; choose two models of the same sizes."
+            )
+    for key, value, other in unequal_settings(a.config, b.config, ignored):
+        raise Incompatible(f"{a.name} has {key}={value} and {b.name} has {key}={other}; choose two that compute alike.")
+
+
+def _require_one_family(a: Model, b: Model) -> None:
+    if a.family.name != b.family.name:
+        raise Incompatible(f"{a.name} is a {a.family.name} and {b.name} a {b.family.name}; choose two models of one family.")
+
+
+def _with_head(model: Model) -> str:
+    """A model with its class and what it predicts, as a clause."""
+    cls = (model.config.get("architectures") or [*model.family.classes, model.family.name])[0]
+    found, count = model.family.predicts(model.config), model.family.sizes(model.config).get("classes")
+    what = f"one of {count} labels for each input" if found == "label" and count else PREDICTIONS.get(found, found)
+    return f"{model.name} is a {cls} and predicts {what}"
+
+
+def head_notes(models: Sequence[Model]) -> tuple[str, ...]:
+    """A sentence for captions on two models with different heads; () for others."""
+    if len(models) != 2 or not different_heads(*models):
+        return ()
+    return (f"{_with_head(models[0])}, and {_with_head(models[1])}; matched are the layers that both have.",)
+
+
 def require_compatible(a: Model, b: Model) -> None:
     """Raise `Incompatible`, naming the first difference, unless both models have the same layout and compute alike.
 
     Of unequal widths the wider has to have room for the other in all its spaces.
     """
-    if a.family.name != b.family.name:
-        raise Incompatible(f"{a.name} is a {a.family.name} and {b.name} a {b.family.name}; choose two models of one family.")
+    _require_one_family(a, b)
+    if different_heads(a, b):
+        require_one_body(a, b)
+        raise Incompatible(
+            f"{_with_head(a)}, and {_with_head(b)}, so that there is no line between them; they have one body, and `lmc align` "
+            "matches the layers that both have."
+        )
     if same_parts(a, b) and (second := wider(a, b)) is not None:
         require_fits(*((a, b) if second else (b, a)))
         return

@@ -11,7 +11,15 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput
-from lmc_core.matching.common import alike_untied, in_float32, in_shared_rows, require_compatible, untied
+from lmc_core.matching.common import (
+    alike_untied,
+    different_heads,
+    in_float32,
+    in_shared_rows,
+    require_compatible,
+    require_one_body,
+    untied,
+)
 from lmc_core.matching.common import common_form as common_form
 from lmc_core.matching.given import Given, Learning, Report
 from lmc_core.matching.methods import get_method
@@ -111,7 +119,8 @@ def align_pair(
 
     Args:
         a: stays, up to its canonical rewrite.
-        b: moves. If both are classifiers of the same classes by name in another order, its outputs follow those of `a` first.
+        b: moves; its head may be another (`bodies`). If both are classifiers of the same classes by name in another order, its
+            outputs follow those of `a` first.
         inputs: a few real examples for the function check.
         classes: kind of space -> class; what is left out gets the largest admissible one.
         method: a name in `methods.METHODS`.
@@ -135,6 +144,11 @@ def align_pair(
         raise BadInput(f"The method {method} learns from data; give examples of a training split.")
     begin = time.perf_counter()
     settings = settings if settings is not None else chosen_method.settings()
+    if different_heads(a, b):
+        from lmc_core.matching.bodies import align_bodies  # which needs what is here
+
+        require_one_body(a, b)
+        return align_bodies(a, b, inputs, classes, chosen_method, settings, masks, progress)
     require_compatible(a, b)
     b = in_order_of(a, b)
     original = a, b

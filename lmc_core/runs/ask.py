@@ -212,8 +212,8 @@ def make_request(
     require_counts(length=length, learn=learn, seed=seed)
     _require_counts(points, refine, examples)
     learned, where = _checked(method, settings), find_device(device)
-    models = _opened(a, b, points, method != "none", learned)
     measured = measured or (learned and get_method(method).takes_loss)
+    models = _opened(a, b, points, method != "none", learned, measured)
     needed = measured or learned
     chosen_task, data = data_of(models, task, split, examples, seed, length, measured, needed)
     curve: dict[str, Any] = {"points": points, "refine": refine, "temperature": temperature, "repair": repair}
@@ -221,7 +221,7 @@ def make_request(
     return BarrierRequest(
         **named((a, b), models),
         **data,
-        **matching_of(models[0], method, classes, settings),
+        **matching_of(models[1], method, classes, settings),  # which moves
         **_learning(models[0], learns, chosen_task, method, learn, seed, data["length"]),
         **curve,
         device=where,
@@ -239,16 +239,19 @@ def _checked(method: str, settings: Mapping[str, Any] | None) -> bool:
     return chosen.uses_data
 
 
-def _opened(a: str, b: str, points: int, aligned: bool, learned: bool) -> tuple[Model, Model]:
-    """Two models that can be compared, loaded if there is room for what is asked of them."""
-    from lmc_core.matching.common import common_form
+def _opened(a: str, b: str, points: int, aligned: bool, learned: bool, measured: bool) -> tuple[Model, Model]:
+    """Two models that can be compared, or aligned where nothing is measured, loaded if there is room for what is asked."""
+    from lmc_core.matching.common import common_form, different_heads, require_one_body
     from lmc_core.models.load import full_reference
     from lmc_core.runs.memory import require_room
 
     references = full_reference(a), full_reference(b)
     require_room(memory_of(references, points, aligned, learned).peak, f"Measuring between {a} and {b}")
     models = load_warm(references[0]), load_warm(references[1])
-    common_form(*models)
+    if not measured and different_heads(*models):
+        require_one_body(*models)
+    else:
+        common_form(*models)
     return models
 
 

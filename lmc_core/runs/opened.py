@@ -53,7 +53,7 @@ def task_and_examples(request: ModelsRequest, models: Sequence[Model]) -> tuple[
     Raises:
         BadInput: if a person's own data is no longer that of the request.
     """
-    from lmc_core.matching.common import row_notes
+    from lmc_core.matching.common import head_notes, row_notes
     from lmc_core.tasks import task_for
     from lmc_core.tasks.class_order import order_notes
 
@@ -62,7 +62,9 @@ def task_and_examples(request: ModelsRequest, models: Sequence[Model]) -> tuple[
     if task.digest(*chosen) != request.data:
         raise BadInput(f"The data of {task.name} has changed since the request was made; ask again.")
     said = () if task.said is None else task.said(request.split, chosen[3])
-    return replace(task, notes=(*task.notes, *said, *order_notes(models), *row_notes(models))), task.examples(*chosen)
+    return replace(
+        task, notes=(*task.notes, *said, *order_notes(models), *row_notes(models), *head_notes(models))
+    ), task.examples(*chosen)
 
 
 def learning_from(request: ModelsRequest, task: Task, name: str | None = None) -> Learning | None:

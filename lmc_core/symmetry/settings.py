@@ -12,21 +12,28 @@ if TYPE_CHECKING:
 
 POSITIONS = ("n_positions", "max_position_embeddings", "max_seq_len", "n_ctx", "seq_length")  # how long windows may be
 NAMED = ("pad_token_id", "bos_token_id", "eos_token_id")  # numbers of special tokens
+HEADS = {"architectures", "num_labels", "num_classes", "add_pooling_layer"}  # what a class has behind its body
 ROUNDING = 1e-6  # relative; 1e-5 in float32 is 9.99999974e-06
 FIXED_SPEEDS = ("default", "linear", "dynamic", "llama3")  # rotary positions that windows within the context turn alike
 
 
-def without_effect(a: Model, b: Model) -> set[str]:
-    """Entries of the configurations of two models of one family that may differ and decide nothing that is compared."""
-    found = {"tie_word_embeddings", *NAMED}
+def without_effect(a: Model, b: Model, heads: bool = True) -> set[str]:
+    """Entries of the configurations of two models of one family that may differ and decide nothing that is compared.
+
+    Args:
+        a: the first model.
+        b: the second.
+        heads: whether their heads are compared, or their bodies alone.
+    """
+    found = {"tie_word_embeddings", *NAMED} | (set() if heads else HEADS)
     for model in (a, b):
-        found -= _decisive_tokens(model)
+        found -= _decisive_tokens(model, heads)
     if all(kind in FIXED_SPEEDS for model in (a, b) for kind in _rotary_kinds(model.config)):
         found |= set(POSITIONS)
     return found
 
 
-def _decisive_tokens(model: Model) -> set[str]:
+def _decisive_tokens(model: Model, heads: bool) -> set[str]:
     """Numbers of special tokens that decide what a model computes."""
     config, pad = model.config, model.config.get("pad_token_id")
     if not isinstance(pad, int):
@@ -35,7 +42,7 @@ def _decisive_tokens(model: Model) -> set[str]:
     before, after = (model.family.sizes({**config, "pad_token_id": token}).get("context") for token in (pad, pad + 1))
     if before != after:  # positions are counted from that of padding on
         found.add("pad_token_id")
-    sorts = model.family.takes == "text" and model.family.predicts(config) == "label"
+    sorts = heads and model.family.takes == "text" and model.family.predicts(config) == "label"
     if sorts and "pooler.weight" not in model.layout.by_name:  # the last token that is no padding, or the end of the text
         found |= {"pad_token_id", *(["eos_token_id"] if "decoder_start_token_id" in config else [])}
     return found

@@ -29,7 +29,8 @@ class Outputs:
     @classmethod
     def of(cls, models: Sequence[Model], inputs: Tensor) -> Outputs:
         """Run the models."""
-        inputs = few_enough(inputs, models[0])
+        for model in models:
+            inputs = few_enough(inputs, model)
         return cls(inputs, tuple(run(model, inputs) for model in models))
 
     def error_as_written(self, number: int, folder: Path) -> tuple[float, str]:
