@@ -117,12 +117,18 @@ def _best(
 ) -> tuple[Form, Mapping[str, Tensor], Callable[[str], str]]:
     """The form of the names that leaves the fewest parameters missing, what it makes, and a parameter's name in the file."""
     found: tuple[int, Form, Tensors] | None = None
-    refusal: BadCheckpoint | None = None
+    refusal: Exception | None = None
     for form in forms(files.shapes):
         try:
             with Equal():
                 state = family.from_disk(files.convert({form[name]: t for name, t in files.shapes.items()}), config)
-        except BadCheckpoint as error:
+        except (
+            BadCheckpoint,
+            LookupError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ) as error:  # names that the family does not know
             refusal = refusal or error
             continue
         missing = sum(name not in state for name in layout.shapes)

@@ -13,8 +13,10 @@ from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM, LlamaModel, MixtralConfig, MixtralForCausalLM
 
 from lmc_core.errors import BadCheckpoint
+from lmc_core.models.families import FAMILIES
 from lmc_core.models.load import file_notes, load
 from lmc_core.models.wrapping import forms, removed
+from tests.networks import random_model
 
 Rename = Callable[[str], str]
 SIZES: dict[str, Any] = {
@@ -94,6 +96,16 @@ def test_wrapped_names_are_read(
     (note,) = model.notes
     assert all(f"'{word}.'" in note for word in words) and note.count("'") == 2 * len(words)
     assert file_notes(wrapped) == model.notes
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("words", ["module._orig_mod.", "model."])
+def test_every_family(family: str, words: str, tmp_path: Path) -> None:
+    model = random_model(next(iter(FAMILIES[family].examples)), dtype=torch.float32)
+    model.save(tmp_path / "plain")
+    before, after = load(tmp_path / "plain"), load(renamed(tmp_path / "plain", tmp_path / "mine", front(words)))
+    assert after.digest == before.digest == model.digest
+    assert not before.notes and len(after.notes) <= 1  # a body's own prefix may be what was put in front
 
 
 def test_an_encoder_of_old_whose_configuration_names_no_kind(tmp_path: Path) -> None:
