@@ -317,7 +317,6 @@ def test_refused_configurations(name: str, changes: dict[str, Any], sentence: st
 
 
 KINDS = {
-    "mamba": "recurrences in a space of states",
     "qwen3_next": "gated linear attention behind a short convolution",
     "gemma3": "saved as Gemma3ForCausalLM, is supported",
 }

@@ -8,7 +8,9 @@ from lmc_core.models.routers import router_modules, routers
 from tests.networks import CONFIGURATIONS, random_model
 
 MIXTURES = [
-    name for name, (family, _) in CONFIGURATIONS.items() if "moe" in family or "deepseek" in family or "mixtral" in family
+    name
+    for name, (family, _) in CONFIGURATIONS.items()
+    if any(part in family for part in ("moe", "deepseek", "mixtral", "gpt_oss"))
 ]
 
 
