@@ -1,8 +1,8 @@
 """Command R (Cohere 2024; Aya 23, Aryabumi et al. 2024, arXiv 2405.15032, is of its architecture), as transformers'
 `CohereForCausalLM` and its body alone; `cohere2` builds on it.
 
-LayerNorm with a gain alone; attention and gated units read it in parallel; rotary pairs are neighbours; logits are multiplied by
-a number of the configuration. The head shares the token table. Norms on queries and keys, where the configuration asks for
+LayerNorm with a gain alone; attention and gated units read it in parallel; rotary pairs are neighbours; logits are multiplied
+by a number of the configuration. The head shares the token table. Norms on queries and keys, where the configuration asks for
 them, have a gain for each coordinate of each head, which moves with its head.
 """
 

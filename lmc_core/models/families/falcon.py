@@ -146,8 +146,8 @@ FALCON = family(
     body,
     heads("transformer."),
     {
-        "falcon": SMALL,
-        "falcon-groups": SMALL | {"new_decoder_architecture": True, "num_kv_heads": 2, "num_hidden_layers": 1},
+        "falcon": SMALL | {"new_decoder_architecture": True, "num_kv_heads": 2},
+        "falcon-one-key": SMALL | {"num_hidden_layers": 1},
         "falcon-alibi": SMALL
         | {"alibi": True, "multi_query": False, "parallel_attn": False, "bias": True, "tie_word_embeddings": False},
     },

@@ -1,5 +1,5 @@
-"""GPT-BigCode (Ben Allal et al. 2023, arXiv 2301.03988): SantaCoder and StarCoder, as transformers' `GPTBigCodeForCausalLM`, its
-body alone, and with heads for labels.
+"""GPT-BigCode (Ben Allal et al. 2023, arXiv 2301.03988), which are SantaCoder and StarCoder, as transformers'
+`GPTBigCodeForCausalLM`, its body alone, and with heads for labels.
 
 A GPT-2 with ordinary linear layers in which all queries share one key and value head, or none do; a layer holds them group by
 group.
@@ -99,10 +99,9 @@ GPT_BIGCODE = family(
     BODY,
     heads("transformer.", without=("ForQuestionAnswering",)),
     {
-        "gpt_bigcode": SMALL,
-        "gpt_bigcode-all-keys": SMALL
+        "gpt_bigcode": SMALL | {"multi_query": False},
+        "gpt_bigcode-one-key": SMALL
         | {
-            "multi_query": False,
             "tie_word_embeddings": False,
             "n_layer": 1,
             "activation_function": "relu",

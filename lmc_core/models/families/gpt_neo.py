@@ -1,7 +1,7 @@
 """GPT-Neo (Black et al. 2021), as transformers' `GPTNeoForCausalLM`, its body alone, and with heads for labels and spans.
 
-A GPT-2 whose every second layer attends to a window, which no symmetry notices. Scores are not divided by anything; queries, keys
-and values have no biases.
+A GPT-2 whose every second layer attends to a window, which no symmetry notices. Scores are not divided by anything; queries,
+keys and values have no biases.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ NEMOTRON = family(
     BODY,
     HEADS,
     {
-        "nemotron": SMALL,
+        "nemotron": SMALL | {"num_hidden_layers": 1},
         "nemotron-biases-tied": SMALL
         | {
             "attention_bias": True,
@@ -117,7 +117,6 @@ NEMOTRON = family(
             "head_dim": None,
             "num_key_value_heads": 4,
             "partial_rotary_factor": 1.0,
-            "num_hidden_layers": 1,
             "hidden_act": "gelu",
         },
     },
