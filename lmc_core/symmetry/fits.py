@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SIZES = {
     *("n_embd", "n_head", "n_inner", "embed_dim", "num_heads", "mlp_ratio", "hidden_size", "num_attention_heads"),
     *("num_key_value_heads", "intermediate_size", "moe_intermediate_size", "shared_expert_intermediate_size", "head_dim"),
-    *("d_model", "d_kv", "d_ff", "ffn_dim", "word_embed_proj_dim", "q_lora_rank", "kv_lora_rank", "v_head_dim"),
+    *("rotary_dim", "n_heads", "ffn_hidden_size", "num_kv_heads", "d_model", "d_kv", "d_ff", "ffn_dim", "word_embed_proj_dim", "q_lora_rank", "kv_lora_rank", "v_head_dim"),
     *("qk_nope_head_dim", "qk_rope_head_dim", "partial_rotary_factor"),
     *("num_local_experts", "num_experts", "n_routed_experts"),
 }
@@ -113,6 +113,8 @@ def _obstacle(narrow: Model, small: Space, large: Space) -> str | None:
     """Why one space cannot be embedded in the other, as a clause, or None."""
     if small.kind in ("experts", "expert-groups"):
         return "a router chooses the best few, so that copies of an expert would take the place of others"
+    if small.kind in REPEATED and small.largest is SymmetryClass.NONE:
+        return small.reason
     if small.kind in REPEATED:
         for block in narrow.layout.blocks:
             if block.name.endswith(".norm") and any(axis.space == small.name for axis in block.axes):
@@ -120,14 +122,16 @@ def _obstacle(narrow: Model, small: Space, large: Space) -> str | None:
         if any(norm.space == small.name for norm in narrow.family.rewrite(narrow.config).norms):
             return small.reason
         return None
+    if small.kind == "query-key" and narrow.config.get("alibi"):
+        return "slopes of positions are divided by the root of a head's size, which would change"
     if small.largest in MIXING:
         return None
     if small.pairs is not None and large.pairs is not None and small.largest is SymmetryClass.ROTARY:
         if paired(small.pairs, large.pairs, small.size, large.size) is None:
             return "rotary positions turn its pairs at speeds that the other one lacks"
-        if "rope_parameters" not in narrow.config:
+        if "rope_parameters" not in narrow.config and "rotary_dim" not in narrow.config:
             return "the speeds of rotary positions in two dimensions depend on how many pairs there are"
-        kind = narrow.config["rope_parameters"]["rope_type"]
+        kind = narrow.config.get("rope_parameters", {}).get("rope_type", "default")
         if kind not in SAME_SPEEDS and small.pairs.rotated != large.pairs.rotated:
             return f"the speeds of rotary positions of the type {kind!r} depend on how many pairs there are"
         return None

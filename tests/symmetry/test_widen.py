@@ -85,6 +85,11 @@ def reason_against(name: str, way: str) -> bool:
     return (family, way) in REFUSED or (name == "vit-norms-on-queries" and way != "heads") or name == "olmo-clipped"
 
 
+# of spaces that admit no more, of heads that differ, of outputs that are a stream
+TRUE_REASONS = ("has 'queries.0'", "neither holds", "one by one", "slope of its own", "norms of its own", "no map can go between")
+TRUE_REASONS += ("slopes of positions",)
+UNSCALED = ("t5", "gpt_neo")  # families whose scores are not divided by anything
+
 FIRST = {family: name for name, (family, _) in reversed(CONFIGURATIONS.items())}  # the first example of each family
 CASES = [(name, way) for name in CONFIGURATIONS for way in WAYS if name in FIRST.values() or way == "everything"]
 CASES = [case for case in CASES if has_sizes(*case)]
@@ -99,7 +104,7 @@ def test_every_family_that_allows_it(name: str, way: str) -> None:
     try:
         wide = widen(narrow, config)
     except Incompatible as error:
-        assert reason_against(name, way) or "has 'queries.0'" in str(error) or "neither holds" in str(error), str(error)
+        assert reason_against(name, way) or any(words in str(error) for words in TRUE_REASONS), str(error)
         return
     assert not reason_against(name, way)
     wide.check()
@@ -112,7 +117,7 @@ def test_every_family_that_allows_it(name: str, way: str) -> None:
         assert function_error(narrow, bare, inputs, torch.float64) < 1e-10
         assert sum(float((filled.state[n] - bare.state[n]).square().sum()) for n in bare.state) > 0.1
     single = [model.with_state({n: t.float() for n, t in model.state.items()}) for model in (narrow, wide)]
-    assert function_error(*single, inputs) < 1e-5 * (3 if CONFIGURATIONS[name][0] == "t5" else 1)  # t5's scores have no scale
+    assert function_error(*single, inputs) < 1e-5 * (3 if CONFIGURATIONS[name][0] in UNSCALED else 1)
 
 
 @settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
