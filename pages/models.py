@@ -20,7 +20,11 @@ st.markdown(
 st.table(shelves.public_table(), border="horizontal")
 with st.expander("How to write their names"):
     for row in shelves.public_rows():
-        st.markdown(f"**{row['name']}**. {row['sentence']} {row['source']}. Measure on {row['data']}.")
+        seen = "" if row["verified"] else "; the models' own files could not be compared here"
+        st.markdown(
+            f"**{row['name']}**. {row['sentence']} {row['source']}. Measure on {row['data']}. "
+            f"Configuration: {row['config_source']}{seen}."
+        )
         st.code("\n".join(row["references"]), language=None)
 
 st.header("Architectures that can be aligned", anchor=False)

@@ -80,6 +80,8 @@ def show_public(as_json: bool) -> None:
         print(
             f"\n{row['name']}: {row['sentence']}\n  {', '.join(first)}{', ... ' + last[-1] if last else ''}\n  {row['source']}"
         )
+        seen = "" if row["verified"] else "; the models' own files could not be compared here"
+        print(f"  Configuration: {row['config_source']}{seen}.")
     print(
         "\nA download is about the weights in float32, or half of that; each model is fetched once, into the hub's own cache."
     )

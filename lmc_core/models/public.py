@@ -23,7 +23,10 @@ class PublicFamily:
         source: paper or page, with its year.
         members: references of the models.
         parameters: of each.
-        config: what their `config.json` says of their class, by which a family here recognises them.
+        config: what their `config.json` says, as far as the function depends on it.
+        config_source: where that is from.
+        verified: whether it is the content of what the models are published with; otherwise it was put together from what the
+            authors published of the training, and the files themselves were not at hand.
         takes: ``text`` or ``images``.
         data: what to measure them on.
         pickle: whether `--allow-pickle` is needed; None where it is not known.
@@ -35,6 +38,8 @@ class PublicFamily:
     members: tuple[str, ...]
     parameters: int
     config: Mapping[str, Any]
+    config_source: str
+    verified: bool
     takes: str
     data: str
     pickle: bool | None
@@ -53,9 +58,53 @@ class PublicFamily:
 SEEDS = (("alias", 21), ("battlestar", 49), ("caprica", 81), ("darkmatter", 343), ("expanse", 777))
 MEDIUM_SEEDS = (("arwen", 21), ("beren", 49), ("celebrimbor", 81), ("durin", 343), ("eowyn", 777))
 PYTHIAS = {"14m": 14_067_712, "31m": 30_494_720, "70m": 70_426_624, "160m": 162_322_944, "410m": 405_334_016}
-GPT2 = {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}
-NEOX = {"model_type": "gpt_neox", "architectures": ["GPTNeoXForCausalLM"]}
-BERT = {"model_type": "bert", "architectures": ["BertForPreTraining"]}
+# Both stability switches are in the training configurations of all ten models.
+GPT2: dict[str, Any] = {
+    "model_type": "gpt2",
+    "architectures": ["GPT2LMHeadModel"],
+    "vocab_size": 50257,
+    "n_positions": 1024,
+    "n_inner": None,
+    "activation_function": "gelu_new",
+    "layer_norm_epsilon": 1e-5,
+    "scale_attn_weights": True,
+    "scale_attn_by_inverse_layer_idx": True,
+    "reorder_and_upcast_attn": True,
+    "bos_token_id": 50256,
+    "eos_token_id": 50256,
+}
+SMALL, MEDIUM = ({"n_embd": w, "n_layer": n, "n_head": h} for w, n, h in ((768, 12, 12), (1024, 24, 16)))
+NEOX: dict[str, Any] = {
+    "model_type": "gpt_neox",
+    "architectures": ["GPTNeoXForCausalLM"],
+    "vocab_size": 50304,
+    "hidden_act": "gelu",
+    "max_position_embeddings": 2048,
+    "layer_norm_eps": 1e-5,
+    "rotary_pct": 0.25,
+    "rotary_emb_base": 10000,
+    "use_parallel_residual": True,
+    "tie_word_embeddings": False,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
+}
+PYTHIA_SIZES = {"14m": (128, 6, 4), "31m": (256, 6, 8), "70m": (512, 6, 8), "160m": (768, 12, 12), "410m": (1024, 24, 16)}
+BERT: dict[str, Any] = {
+    "model_type": "bert",
+    "architectures": ["BertForPreTraining"],
+    "vocab_size": 30522,
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+    "hidden_act": "gelu",
+    "max_position_embeddings": 512,
+    "type_vocab_size": 2,
+    "layer_norm_eps": 1e-12,
+    "pad_token_id": 0,
+}
+TRAINED = "sizes and switches of the authors' training configurations"
+REGISTRY = "timm's own registry"
 MISTRAL = "Karamcheti et al., Mistral: A Journey towards Reproducible Language Model Training, Stanford CRFM 2021"
 POLYPYTHIAS = "van der Wal et al., PolyPythias, ICLR 2025, arXiv 2503.09543"
 AUGREG = "Steiner et al., How to train your ViT?, 2021, arXiv 2106.10270, and others; weights in timm"
@@ -66,7 +115,13 @@ TEXT = "text:FILE, such as a part of the Pile or of OpenWebText"
 def _timm(name: str, parameters: int, *members: str) -> PublicFamily:
     sentence = "Vision Transformers of one architecture, trained for ImageNet-1k by different recipes and groups."
     references = tuple(f"timm:{member}" for member in members)
-    return PublicFamily(name, sentence, AUGREG, references, parameters, {"architecture": name}, "images", IMAGENET, False)
+    config = {"architecture": name, "num_classes": 1000}
+    return PublicFamily(name, sentence, AUGREG, references, parameters, config, REGISTRY, True, "images", IMAGENET, False)
+
+
+def _neox(width: int, depth: int, heads: int) -> dict[str, int]:
+    sizes = {"hidden_size": width, "num_hidden_layers": depth, "num_attention_heads": heads}
+    return sizes | {"intermediate_size": 4 * width}
 
 
 def public() -> tuple[PublicFamily, ...]:
@@ -80,7 +135,9 @@ def public() -> tuple[PublicFamily, ...]:
                 POLYPYTHIAS,
                 tuple(f"hf:EleutherAI/pythia-{size}-seed{seed}" for seed in range(1, 10)),
                 parameters,
-                NEOX,
+                NEOX | _neox(*PYTHIA_SIZES[size]),
+                f"{TRAINED} (EleutherAI, pythia, models/); the table's rows follow from the count",
+                False,
                 "text",
                 TEXT,
                 None,
@@ -93,7 +150,9 @@ def public() -> tuple[PublicFamily, ...]:
             MISTRAL,
             tuple(f"hf:stanford-crfm/{name}-gpt2-small-x{seed}" for name, seed in SEEDS),
             124_439_808,
-            GPT2,
+            GPT2 | SMALL,
+            f"{TRAINED} (stanford-crfm, mistral, conf/models/)",
+            False,
             "text",
             TEXT,
             True,
@@ -104,7 +163,9 @@ def public() -> tuple[PublicFamily, ...]:
             MISTRAL,
             tuple(f"hf:stanford-crfm/{name}-gpt2-medium-x{seed}" for name, seed in MEDIUM_SEEDS),
             354_823_168,
-            GPT2,
+            GPT2 | MEDIUM,
+            f"{TRAINED} (stanford-crfm, mistral, conf/models/)",
+            False,
             "text",
             TEXT,
             True,
@@ -116,6 +177,8 @@ def public() -> tuple[PublicFamily, ...]:
             tuple(f"hf:google/multiberts-seed_{seed}" for seed in range(25)),
             110_106_428,
             BERT,
+            "the paper: architecture and vocabulary of BERT base, uncased",
+            False,
             "text",
             TEXT,
             True,
@@ -142,6 +205,7 @@ def public_rows() -> list[dict[str, Any]]:
     for entry in public():
         family = next((name for name, family in FAMILIES.items() if family.recognises(entry.config)), None)
         row = {"name": entry.name, "sentence": entry.sentence, "source": entry.source, "family": family, "takes": entry.takes}
+        row |= {"config": dict(entry.config), "config_source": entry.config_source, "verified": entry.verified}
         row |= {"models": len(entry.members), "references": list(entry.members), "parameters": entry.parameters}
         row |= {"bytes": entry.bytes, "memory": entry.memory, "data": entry.data, "pickle": entry.pickle}
         rows.append(row)

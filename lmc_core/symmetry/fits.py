@@ -19,7 +19,20 @@ if TYPE_CHECKING:
 SIZES = {
     *("n_embd", "n_head", "n_inner", "embed_dim", "num_heads", "mlp_ratio", "hidden_size", "num_attention_heads"),
     *("num_key_value_heads", "intermediate_size", "moe_intermediate_size", "shared_expert_intermediate_size", "head_dim"),
-    *("rotary_dim", "n_heads", "ffn_hidden_size", "num_kv_heads", "d_model", "d_kv", "d_ff", "ffn_dim", "word_embed_proj_dim", "q_lora_rank", "kv_lora_rank", "v_head_dim"),
+    *(
+        "rotary_dim",
+        "n_heads",
+        "ffn_hidden_size",
+        "num_kv_heads",
+        "d_model",
+        "d_kv",
+        "d_ff",
+        "ffn_dim",
+        "word_embed_proj_dim",
+        "q_lora_rank",
+        "kv_lora_rank",
+        "v_head_dim",
+    ),
     *("qk_nope_head_dim", "qk_rope_head_dim", "partial_rotary_factor"),
     *("num_local_experts", "num_experts", "n_routed_experts"),
 }
