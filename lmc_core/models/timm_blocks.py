@@ -52,7 +52,7 @@ def scale(s: Structure, b: Body, block: str, at: str, name: str | None, writers:
 
 
 def _side_by_side(s: Structure, b: Body, i: int) -> None:
-    """Several attention layers that read one stream, then several feed-forward layers: only the sums of their biases are seen."""
+    """Attention layers that read one stream, then feed-forward layers: only the sums of their biases are seen."""
     for part, name in (("attends", "attns"), ("feeds", "ffns")):
         constants = []
         for j in range(b.several):
@@ -69,9 +69,7 @@ def _side_by_side(s: Structure, b: Body, i: int) -> None:
     _means(s, b)
 
 
-def attend(
-    s: Structure, b: Body, tag: str, on: str, at: str, norm: str, norm_block: str, i: int
-) -> Written:
+def attend(s: Structure, b: Body, tag: str, on: str, at: str, norm: str, norm_block: str, i: int) -> Written:
     """An attention layer with the norm before it; returns the weight and the bias that write to the stream.
 
     Args:

@@ -164,7 +164,11 @@ def body_of(module: Any, architecture: str, depth: int, classes: int) -> Body:
     patch_name, projection, stem = reader.projection(patches)
     tokens = [
         (block, name, getattr(module, name).shape[1])
-        for block, name in (("class.token", "cls_token"), ("distillation.token", "dist_token"), ("register.tokens", "reg_token"))
+        for block, name in (
+            ("class.token", "cls_token"),
+            ("distillation.token", "dist_token"),
+            ("register.tokens", "reg_token"),
+        )
         if getattr(module, name, None) is not None
     ]
     found = reader.block(module.blocks[0], module)
@@ -325,14 +329,14 @@ class _Reader:
         if not self.absent(normed):
             norm = "rms" if self.rms(normed) else "layer"
         if qkv is None:
-            biases = [getattr(attn, f"{part}_proj").bias is not None for part in "qkv"]
+            query, key, value = (getattr(attn, f"{part}_proj").bias is not None for part in "qkv")
         elif getattr(attn, "q_bias", None) is not None:
-            biases = [True, False, True]
+            query, key, value = True, False, True
         else:
-            biases = [qkv.bias is not None] * 3
-        apart = qkv is not None and qkv.bias is None and biases[0]
-        groups = int(getattr(attn, "num_kv_heads", heads))
-        return Attends(heads, groups, size, *biases, attn.proj.bias is not None, qkv is not None, apart, norm)
+            query = key = value = qkv.bias is not None
+        apart = qkv is not None and qkv.bias is None and query
+        groups, out = int(getattr(attn, "num_kv_heads", heads)), attn.proj.bias is not None
+        return Attends(heads, groups, size, query, key, value, out, qkv is not None, apart, norm)
 
     def _act(self, part: Any) -> str:
         kind = type(part).__name__

@@ -38,8 +38,8 @@ def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
     head = tensors.get("head.weight")
     if head is not None and not config["num_classes"]:
         raise BadCheckpoint(
-            f"The configuration gives 'num_classes' as 0, and the file has a head of {head.shape[0]} classes; write that number "
-            "into its config.json, or remove the head."
+            f"The configuration gives 'num_classes' as 0, and the file has a head of {head.shape[0]} classes; write that "
+            "number into its config.json, or remove the head."
         )
     return {name: tensor for name, tensor in tensors.items() if not name.endswith(".num_batches_tracked")}
 
@@ -140,7 +140,9 @@ def family(
         assert CLASSES[type(built).__name__] == name
         classes = classes_of(raw)
         if classes and not body.last:
-            raise BadCheckpoint(f"timm's {architecture!r} has no norm before its head; it is supported without one (num_classes=0).")
+            raise BadCheckpoint(
+                f"timm's {architecture!r} has no norm before its head; it is supported without one (num_classes=0)."
+            )
         found = {
             "embed_dim": body.width,
             "depth": given.get("depth", len(built.blocks)),
@@ -157,7 +159,9 @@ def family(
         sentence=sentence,
         reference=reference,
         takes="images",
-        recognises=lambda c: isinstance(c.get("architecture"), str) and not c.get("model_type") and source(c["architecture"]) == module,
+        recognises=lambda c: (
+            isinstance(c.get("architecture"), str) and not c.get("model_type") and source(c["architecture"]) == module
+        ),
         build=build,
         outputs=outputs,
         sizes=lambda c: sizes(c, read(c)),

@@ -13,7 +13,6 @@ from lmc_core.errors import BadCheckpoint
 from lmc_core.matching.pair import align_pair, canonical
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.load import load_folder
-from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.canonical import Blocks
 from lmc_core.symmetry.check import function_error, relative_difference
 from lmc_core.symmetry.elements import Element

@@ -44,10 +44,10 @@ EVA = timm_family.family(
         "eva-norm-over-units": _small("eva02_base_patch14_224", num_heads=2, mlp_ratio=1.5),
         "eva-mixed-frequencies": _small("vit_small_patch16_rope_mixed_ape_224", num_heads=2, depth=2),
         "eva-dinov3-features": _small("vit_small_patch16_dinov3", 0, num_heads=2),
-        "eva-perception": _small("vit_pe_core_tiny_patch16_384", 30, num_heads=2, attn_pool_num_heads=3, attn_pool_mlp_ratio=1.5),
-        "eva-perception-stream": _small("vit_pe_spatial_tiny_patch16_512", 0, num_heads=2),
-        "eva-rms-norms": _small(
-            "vit_base_patch16_sapiens2", 0, num_heads=6, num_kv_heads=2, qkv_fused=False, attn_type="rope"
+        "eva-perception": _small(
+            "vit_pe_core_tiny_patch16_384", 30, num_heads=2, attn_pool_num_heads=3, attn_pool_mlp_ratio=1.5
         ),
+        "eva-perception-stream": _small("vit_pe_spatial_tiny_patch16_512", 0, num_heads=2),
+        "eva-rms-norms": _small("vit_base_patch16_sapiens2", 0, num_heads=6, num_kv_heads=2, qkv_fused=False, attn_type="rope"),
     },
 )
