@@ -210,12 +210,17 @@ def _outputs(module: nn.Module, inputs: Tensor) -> Tensor:
     return vision.with_pooled(found.last_hidden_state, found.pooler_output if images else None)
 
 
+def _end(config: Config) -> int | None:
+    """The token whose state is pooled; None where that is the token of the highest number, as in files that give 2."""
+    return None if config["eos_token_id"] == 2 else config["eos_token_id"]
+
+
 def _probe_texts(config: Config, count: int, seed: int, dtype: torch.dtype) -> Tensor:
-    return towers.random_tokens(config, count, seed, config["eos_token_id"])
+    return towers.random_tokens(config, count, seed, _end(config))
 
 
 def _probe_pairs(config: Config, count: int, seed: int, dtype: torch.dtype) -> Tensor:
-    return towers.random_pairs(config, count, seed, dtype, config["text_config"]["eos_token_id"])
+    return towers.random_pairs(config, count, seed, dtype, _end(config["text_config"]))
 
 
 def _build(config: Config, config_class: str) -> nn.Module:
