@@ -30,6 +30,10 @@ REFUSED = {("qwen3", "everything"), ("qwen3_moe", "everything")} | {("olmoe", wa
 # streams that are outputs, latents of attention for pooling, rotary positions of images, norms on queries
 FIXED = {"vit-features", "vit-stream", "vit-siglip", "vit-siglip-features", "vit_relpos-table-class-token"}
 FIXED |= {name for name, (family, _) in CONFIGURATIONS.items() if family == "eva"} - {"eva-learned-positions"}
+FIXED |= {"beit-features", "beit-features-normed", "data2vec-vision", "dinov2", "dinov2-registers", "dinov3"}
+FIXED |= {"dinov3-gated", "dinov3-no-biases", "vit_hf-features", "vit_hf-deit-features", "vit_mae-features"}
+FIXED |= {"clip", "clip_classifier", "clip_text", "clip_text-projection", "clip_vision", "clip_vision-projection"}
+FIXED |= {"siglip_text", "siglip_vision", "siglip_vision-no-head"}
 
 
 def like(model: Model, seed: int = 7) -> Model:
