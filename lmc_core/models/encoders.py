@@ -27,8 +27,16 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "pruned_heads": ({}, "with pruned heads"),
 }
 SIZES = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
-BODIES = ("bert.", "roberta.", "distilbert.", "electra.", "mpnet.", "albert.")  # beginnings of a body's names on disk
-PARTS = ("embeddings.", "encoder.", "transformer.", "embeddings_project.", "pooler.")  # of a body, without these
+BODIES = ("bert.", "roberta.", "distilbert.", "electra.", "mpnet.", "albert.", "model.")  # beginnings of a body's names on disk
+PARTS = (
+    "embeddings.",
+    "encoder.",
+    "transformer.",
+    "embeddings_project.",
+    "pooler.",
+    "layers.",
+    "final_norm.",
+)  # of a body, without these
 BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
 TOKENS = ("masked", "next")  # what a head with a score for every token predicts
 
@@ -227,7 +235,7 @@ class Encoder:
             found
             | {_owner(name, "") for name in (self.head.dense, self.head.norm, self.head.decoder)}
             | {
-                *("pre_classifier", "sequence_summary", "discriminator_predictions", "sop_classifier"),
+                *("head", "decoder", "pre_classifier", "sequence_summary", "discriminator_predictions", "sop_classifier"),
             }
         )
 

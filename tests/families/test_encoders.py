@@ -82,6 +82,25 @@ COUNTED |= {
     "albert, groups": (of("AlbertForTokenClassification", ALBERT, num_hidden_layers=3, num_hidden_groups=2), 90),
     "albert, pairs of layers": (of("AlbertForTokenClassification", ALBERT, inner_group_num=2), 90),
 }
+MODERN: dict[str, Any] = {
+    "model_type": "modernbert",
+    "vocab_size": 29,  # so many that rows of tokens leave no rotation of the stream open
+    "hidden_size": 8,
+    "intermediate_size": 4,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "max_position_embeddings": 6,
+    "global_attn_every_n_layers": 2,
+    "local_attention": 4,
+    **dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id")),
+    "tie_word_embeddings": False,
+}
+BIASED = dict.fromkeys(("norm_bias", "attention_bias", "mlp_bias", "classifier_bias"), True)
+COUNTED |= {
+    "modernbert, masked": (of("ModernBertForMaskedLM", MODERN), 40),
+    "modernbert, features": (of("ModernBertModel", MODERN, num_hidden_layers=2), 30),
+    "modernbert, features with biases": (of("ModernBertModel", MODERN, **BIASED), 30),
+}
 
 
 @pytest.mark.parametrize("name", COUNTED)
@@ -111,6 +130,9 @@ WRONG: dict[str, tuple[str, str, Edit]] = {
     "a sign of the pooled state without its reader": ("bert", "BertForMultipleChoice", flipped("pooler.weight", "pooler.bias")),
     "a scale before tanh": ("roberta", "RobertaForMultipleChoice", scaled("pooler.weight", "score.weight")),
     "the last norm's gain, not what reads it": ("bert", "BertForTokenClassification", scaled("blocks.1.norm2.gain")),
+    "gates without their units": ("modernbert", "ModernBertForMaskedLM", rolled("blocks.0.gate.weight")),
+    "a scaled gate": ("modernbert", "ModernBertForMaskedLM", scaled("blocks.0.gate.weight", "blocks.0.down.weight")),
+    "the norm behind the embeddings, not the stream": ("modernbert", "ModernBertModel", rolled("norm0.gain")),
     "labels in another order": ("roberta", "RobertaForTokenClassification", rolled("head.weight", "head.bias")),
     "beginning and end exchanged": ("bert", "BertForQuestionAnswering", rolled("head.weight", "head.bias")),
     "positions of a causal model": ("bert", "BertLMHeadModel", rolled("position.table")),
@@ -194,6 +216,18 @@ def test_a_body_is_found_with_any_prefix_and_without(family: str, cls: str, tmp_
         assert rewritten(tmp_path, content, other).digest == model.digest
 
 
+def test_modernbert_of_old_files_has_its_two_bases(tmp_path: Path) -> None:
+    """Files of its first year give the bases of both kinds of layers by names of their own."""
+    model, content, tensors = on_disk("modernbert", "ModernBertForMaskedLM", tmp_path)
+    for key in ("rope_parameters", "layer_types"):
+        content.pop(key)
+    content |= {"global_rope_theta": 160000.0, "local_rope_theta": 10000.0, "global_attn_every_n_layers": 2}
+    assert rewritten(tmp_path, content, tensors).digest == model.digest
+    other = rewritten(tmp_path, content | {"local_rope_theta": 100.0}, tensors)
+    assert function_error(model, other, random_inputs(model), torch.float64) > 1e-6
+    assert function_error(other, other.with_state(dict(other.state)), random_inputs(model)) == 0
+
+
 def test_narrow_embeddings_turn_by_themselves_and_keep_the_ones() -> None:
     model = random_model("electra", "ElectraForPreTraining")
     spaces, inputs = model.layout.spaces, random_inputs(model)
@@ -231,6 +265,13 @@ def test_old_files_that_name_no_class(tmp_path: Path) -> None:
         ("bert", {"architectures": ["BertModel"], "is_decoder": "yes"}, "causal attention"),
         ("bert", {"architectures": ["BertForQuestionAnswering"], "num_labels": 3}, "which are 2 labels.*gives 3"),
         ("bert", {"architectures": ["BertForTokenClassification"], "num_labels": 0}, "positive integer"),
+        ("modernbert", {"layer_types": ["full_attention"]}, "for each layer"),
+        ("modernbert", {"local_attention": 0}, "integer from 2 on"),
+        ("modernbert", {"global_attn_every_n_layers": "3"}, "integer from 1 on"),
+        ("modernbert", {"rope_scaling": {"type": "linear", "factor": 2.0}}, "is not supported"),
+        ("modernbert", {"norm_bias": "no"}, "true or false"),
+        ("modernbert", {"classifier_pooling": "max"}, "classifier_pooling='max'"),
+        ("modernbert", {"num_attention_heads": 8}, "heads of even size"),
         ("albert", {"num_hidden_groups": 5}, "groups that never run"),
         ("albert", {"embedding_size": "10"}, "positive integer"),
         ("electra", {"embedding_size": None}, "positive integer"),

@@ -38,6 +38,7 @@ from lmc_core.models.families.mistral import MISTRAL
 from lmc_core.models.families.mixtral import MIXTRAL
 from lmc_core.models.families.mpt import MPT
 from lmc_core.models.families.nemotron import NEMOTRON
+from lmc_core.models.families.modernbert import MODERNBERT
 from lmc_core.models.families.olmo import OLMO
 from lmc_core.models.families.olmo2 import OLMO2
 from lmc_core.models.families.olmo3 import OLMO3
@@ -105,6 +106,7 @@ FAMILIES: dict[str, Family] = {
         MIXTRAL,
         MPT,
         NEMOTRON,
+        MODERNBERT,
         OLMO,
         OLMO2,
         OLMO3,
