@@ -28,7 +28,7 @@ from lmc_core.symmetry.spaces import Space, choose_classes
 from tests.families.mixtures import Edit, error_after, nullity_and_dimension, rolled, round_trip, scaled
 from tests.networks import CONFIGURATIONS, random_inputs, random_model
 
-EXAMPLES = [name for name, (family, _) in CONFIGURATIONS.items() if family == "t5"]
+EXAMPLES = [name for name, (family, raw) in CONFIGURATIONS.items() if family == "t5" and name != "t5-encoder"]
 TINY: dict[str, Any] = {
     "vocab_size": 11,
     "d_model": 6,
@@ -48,10 +48,57 @@ COUNTED: dict[str, dict[str, Any]] = {
 }
 
 
+FEW = {"d_model": 4, "d_ff": 3, "num_heads": 1, "vocab_size": 7, "n_positions": 8}  # one output for each text
+HEADS: dict[str, tuple[str, dict[str, Any], int]] = {
+    "features": ("t5", {"architectures": ["T5Model"]}, 30),
+    "encoder": ("t5", {"architectures": ["T5EncoderModel"]}, 30),
+    "texts": ("t5", FEW | {"architectures": ["T5ForSequenceClassification"], "num_labels": 3}, 110),
+    "tokens": ("t5", {"architectures": ["T5ForTokenClassification"], "num_labels": 3}, 30),
+    "spans": ("t5", {"architectures": ["T5ForQuestionAnswering"]}, 40),
+    "mt5": ("mt5", {}, 20),
+    "umt5": ("umt5", {"num_layers": 2, "num_decoder_layers": 1}, 20),
+}
+
+
 @pytest.mark.parametrize("name", COUNTED)
 def test_the_dimension_is_the_nullity_of_the_jacobian(name: str) -> None:
     found, expected = nullity_and_dimension("t5", TINY | COUNTED[name], count=20)
     assert found == expected
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_the_dimension_of_other_classes_and_kin(name: str) -> None:
+    family, changes, count = HEADS[name]
+    found, expected = nullity_and_dimension(family, TINY | changes, count=count)
+    assert found == expected
+
+
+def test_every_layer_of_umt5_has_a_table_of_its_own() -> None:
+    """Heads of one layer move with the table of that layer, and with no other."""
+
+    def moved(layer: str, table: str) -> Edit:
+        def edit(blocks: Blocks) -> None:
+            heads(layer)(blocks)
+            blocks[f"{table}.position.table"] = blocks[f"{table}.position.table"].roll(1, 1)
+
+        return edit
+
+    model = random_model("umt5")
+    assert error_after(model, moved("encoder.1", "blocks.encoder.1")) < 1e-10
+    assert error_after(model, moved("encoder.1", "blocks.encoder.0")) > 1e-3
+    assert error_after(model, heads("encoder.1")) > 1e-3
+
+
+def test_an_encoder_and_heads_from_a_whole_checkpoint(tmp_path: Path) -> None:
+    """What a class does not have is left over; a body is found with any prefix."""
+    model, content, tensors = on_disk("t5-1.1", tmp_path)
+    content["architectures"] = ["T5EncoderModel"]
+    encoder = load_folder(rewritten(tmp_path, content, tensors))
+    assert not any(name.startswith(("decoder.", "lm_head.")) for name in encoder.state)
+    content |= {"architectures": ["T5ForTokenClassification"], "num_labels": 2}
+    labels = {"classifier.weight": torch.ones(2, 12), "classifier.bias": torch.zeros(2)}
+    found = load_folder(rewritten(tmp_path, content, tensors | labels))
+    assert torch.equal(found.state["transformer.shared.weight"], model.state["shared.weight"])
 
 
 @pytest.mark.parametrize("both_ways", [True, False])
@@ -307,8 +354,11 @@ def test_another_start_token_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"architectures": ["T5EncoderModel"]}, "T5EncoderModel.*supported are T5ForConditionalGeneration"),
+        ({"architectures": ["T5Stack"]}, "T5Stack.*supported are T5ForConditionalGeneration"),
         ({"architectures": "T5"}, "supported are"),
+        ({"architectures": ["T5ForQuestionAnswering"], "num_labels": 3}, "are 2 labels.*gives 3"),
+        ({"architectures": ["T5ForSequenceClassification"], "eos_token_id": None}, "should be one token"),
+        ({"architectures": ["T5ForTokenClassification"], "num_labels": 0}, "positive integer"),
         ({"feed_forward_proj": "gated-softmax"}, "'gated-softmax' is not supported"),
         ({"feed_forward_proj": "relu-gated"}, "is not supported"),
         ({"feed_forward_proj": None}, "is not supported"),

@@ -56,6 +56,7 @@ from lmc_core.models.families.smollm3 import SMOLLM3
 from lmc_core.models.families.stablelm import STABLELM
 from lmc_core.models.families.starcoder2 import STARCODER2
 from lmc_core.models.families.t5 import T5
+from lmc_core.models.families.t5 import MT5, T5, UMT5
 from lmc_core.models.families.vit import VIT
 from lmc_core.models.families.vit_hf import VIT_HF
 from lmc_core.models.families.vit_mae import VIT_MAE
@@ -126,7 +127,9 @@ FAMILIES: dict[str, Family] = {
         SMOLLM3,
         STABLELM,
         STARCODER2,
+        MT5,
         T5,
+        UMT5,
         VIT,
         VIT_HF,
         VIT_MAE,

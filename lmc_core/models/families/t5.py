@@ -1,14 +1,18 @@
-"""T5 (Raffel et al. 2019, arXiv 1910.10683), as transformers' `T5ForConditionalGeneration`, versions 1.0 and 1.1.
+"""T5 (Raffel et al. 2019, arXiv 1910.10683), versions 1.0 and 1.1, mT5 (Xue et al. 2020, arXiv 2010.11934) and UMT5 (Chung et
+al. 2023, arXiv 2304.09151): the whole model, its encoder, and both with other heads.
 
 RMSNorm before each layer, no biases, scores without a scale, positions as a table of one number per distance and head that all
 self-attentions of a stack share. Both stacks share the token table. Version 1.0 (ReLU) shares it with the head as well and
-scales what the head reads by d^-1/2; version 1.1 (gated GELU) has a head of its own and no scale.
+scales what the head reads by d^-1/2; version 1.1 (gated GELU) has a head of its own and no scale. mT5 has no scale either way;
+in UMT5 every layer has a table of positions of its own, so that its heads move by themselves.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,7 @@ from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models import hf
+from lmc_core.models.classes import Head, with_class
 from lmc_core.models.family import SHARD, Config, Family, positive_sizes
 from lmc_core.models.parts import (
     POINTWISE,
@@ -29,13 +34,25 @@ from lmc_core.models.parts import (
 )
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.rewrite import Tied
-from lmc_core.symmetry.spaces import PERMUTATIONS
+from lmc_core.symmetry.spaces import PERMUTATIONS, SIGNED
 
 HEAD, TABLE = "lm_head.weight", "shared.weight"
 COPIES = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
 # a table that old checkpoints hold and no attention across the stacks reads
 UNUSED = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
-CLASSES = ("T5ForConditionalGeneration", "T5WithLMHeadModel")  # one class; the second is its name until 2020
+USUAL = "ForConditionalGeneration"
+# ends of the names of classes -> what they have
+ENDS = {
+    USUAL: Head("continuation", body=""),
+    "Model": Head("features", body=""),
+    "EncoderModel": Head("features", body=""),
+    "ForSequenceClassification": Head("label", "classification_head.out_proj", True, "transformer."),
+    "ForTokenClassification": Head("token-label", "classifier", True, "transformer."),
+    "ForQuestionAnswering": Head("span", "qa_outputs", True, ""),
+}
+ALONE = ("EncoderModel", "ForTokenClassification")  # without a decoder
+HEADS = ("lm_head.", "classification_head.", "classifier.", "qa_outputs.")
+PARTS = ("shared.", "encoder.", "decoder.")
 
 # What the function depends on, with transformers' defaults; `n_positions` is the longest window it was trained on.
 DEFAULTS: dict[str, Any] = {
@@ -59,10 +76,44 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
-    found = hf.chosen(raw, DEFAULTS)
-    hf.named_class(raw, CLASSES, "T5", CLASSES[0])
+@dataclass(frozen=True)
+class Kin:
+    """One of the families of T5's kind.
+
+    Attributes:
+        name: of the family, and of its kind in a `config.json`.
+        title: its name in sentences.
+        classes_begin: what the names of its classes begin with.
+        defaults: settings that the function depends on, with transformers' defaults.
+        own_tables: every layer has a table of positions of its own.
+        scaled: a shared head reads scaled outputs.
+        aliases: earlier names of the usual class.
+    """
+
+    name: str
+    title: str
+    classes_begin: str
+    defaults: Mapping[str, Any]
+    own_tables: bool = False
+    scaled: bool = True
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> dict[str, Head]:
+        """Names of classes -> what they have."""
+        return {f"{self.classes_begin}{end}": head for end, head in ENDS.items()} | dict.fromkeys(self.aliases, ENDS[USUAL])
+
+    def end(self, config: Config) -> str:
+        """The end of the name of the class of a configuration."""
+        return str(config.get("architectures", [USUAL])[0]).removeprefix(self.classes_begin)
+
+    def head(self, config: Config) -> Head:
+        """What the class of a configuration has."""
+        return ENDS[self.end(config)]
+
+
+def _config(raw: Config, kind: Kin) -> dict[str, Any]:
+    found = hf.chosen(raw, kind.defaults)
     if found["num_decoder_layers"] is None:
         found["num_decoder_layers"] = found["num_layers"]
     sizes = ("vocab_size", "d_model", "d_kv", "d_ff", "num_layers", "num_decoder_layers", "num_heads", "n_positions")
@@ -78,7 +129,7 @@ def config(raw: Config) -> dict[str, Any]:
     # transformers 5 writes tie_word_embeddings as true whatever the head is, and says by the scale which version it is
     tied = raw.get("scale_decoder_outputs", found["tie_word_embeddings"]) is not False
     if tied and found["tie_word_embeddings"] is False:
-        raise BadCheckpoint("A T5 whose head has a matrix of its own and reads scaled outputs is not supported.")
+        raise BadCheckpoint(f"A {kind.title} whose head has a matrix of its own and reads scaled outputs is not supported.")
     found["tie_word_embeddings"] = tied
     hf.special_tokens(found)
     if found["decoder_start_token_id"] is None:
@@ -88,6 +139,14 @@ def config(raw: Config) -> dict[str, Any]:
         if not isinstance(token, int) or isinstance(token, bool) or not 0 <= token < found["vocab_size"]:
             raise BadCheckpoint(f"The configuration should give {key!r} as one of the tokens; it gives {token!r}.")
     _activation(found)
+    found = with_class(found, raw, kind.classes, f"{kind.classes_begin}{USUAL}", kind.title)
+    if kind.head(found).predicts == "span" and hf.labels(raw) != 2:
+        raise BadCheckpoint(f"Where an answer begins and ends are 2 labels; the configuration gives {hf.labels(raw)!r}.")
+    if kind.head(found).predicts == "label" and not isinstance(found["eos_token_id"], int):
+        raise BadCheckpoint(
+            f"The class {found['architectures'][0]} reads a text at its last 'eos_token_id', which should be one token; the "
+            f"configuration gives {found['eos_token_id']!r}."
+        )
     return found
 
 
@@ -102,35 +161,58 @@ def _activation(config: Config) -> tuple[bool, str]:
     return gated, "gelu_new" if gated and act == "gelu" else act
 
 
-def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
+def _from_disk(tensors: dict[str, Tensor], config: Config, kind: Kin) -> dict[str, Tensor]:
     """Copies of the token table and what no layer reads are dropped; a head of its own that is missing is the table."""
-    found = {name: tensor for name, tensor in tensors.items() if name != UNUSED}
+    head, alone = kind.head(config), kind.end(config) in ALONE
+    found = {}
+    for name, tensor in tensors.items():
+        bare = name.removeprefix("transformer.")
+        left_over = bare.startswith(HEADS) and not (head.name and bare.startswith(f"{head.name.split('.')[0]}."))
+        if bare == UNUSED or (alone and bare.startswith("decoder.")) or (left_over and head.predicts != "continuation"):
+            continue
+        found[bare] = tensor
     for copy in COPIES:
         hf.drop_copy(found, copy, TABLE, "both stacks of a T5 read one table, so fetch the checkpoint again")
-    if config["tie_word_embeddings"]:
+    if head.predicts == "continuation" and config["tie_word_embeddings"]:
         hf.drop_copy(found, HEAD, TABLE)
-    elif HEAD not in found and TABLE in found:
+    elif head.predicts == "continuation" and HEAD not in found and TABLE in found:
         found[HEAD] = found[TABLE].clone()
-    return found
+    return {f"{head.body}{name}" if name.startswith(PARTS) else name: tensor for name, tensor in found.items()}
 
 
-def build(config: Config) -> nn.Module:
-    """A `T5ForConditionalGeneration`, randomly initialised, in float32."""
-    module = hf.build(config, "T5Config", CLASSES[0], dropout_rate=0.0)
-    if not config["tie_word_embeddings"]:  # the class ties it whatever its configuration says
+def _build(config: Config, kind: Kin) -> nn.Module:
+    """A module of the class that the configuration names, randomly initialised, in float32."""
+    cls = f"{kind.classes_begin}{kind.end(config)}"
+    module = hf.build(config, f"{kind.classes_begin}Config", cls, dropout_rate=0.0, classifier_dropout=0.0)
+    if not config.get("tie_word_embeddings", True):  # the class ties it whatever its configuration says
         module.lm_head.weight = nn.Parameter(torch.empty_like(module.shared.weight).normal_())  # type: ignore  (a linear layer)
     return module
 
 
 def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
-    """Logits `[n, length - half, vocabulary]` of the second half of tokens `[n, length]`, given the first, half = length // 2.
+    """What a class computes of tokens `[n, length]`.
 
-    The encoder reads the first half; the decoder reads the second one moved right by one place, behind its start token.
+    Logits `[n, length - half, vocabulary]` of the second half given the first, half = length // 2: the encoder reads the first
+    half; the decoder reads the second one moved right by one place, behind its start token. Of a model without a head the
+    streams of both, `[n, length, width]`, and of an encoder its own. Logits of a text are read at the token that ends it, which
+    is put behind it.
     """
+    config: Any = module.config
+    name = type(module).__name__
+    if name.endswith("ForSequenceClassification"):
+        ended = torch.cat([inputs, torch.full_like(inputs[:, :1], config.eos_token_id)], 1)
+        return torch.cat([module(text, use_cache=False).logits for text in ended.split(1)])  # one of its own number of ends
+    if name.endswith("ForQuestionAnswering"):
+        found = module(inputs, use_cache=False)
+        return torch.stack([found.start_logits, found.end_logits], -1)
+    if name.endswith(ALONE):
+        found = module(inputs)
+        return found.logits if "logits" in found else found.last_hidden_state
     half = inputs.shape[1] // 2
-    start = torch.full_like(inputs[:, :1], module.config.decoder_start_token_id)  # type: ignore[union-attr]  (a config)
+    start = torch.full_like(inputs[:, :1], config.decoder_start_token_id)
     shifted = torch.cat([start, inputs[:, half:-1]], 1)
-    return module(input_ids=inputs[:, :half], decoder_input_ids=shifted, use_cache=False).logits
+    found = module(input_ids=inputs[:, :half], decoder_input_ids=shifted, use_cache=False)
+    return found.logits if "logits" in found else torch.cat([found.encoder_last_hidden_state, found.last_hidden_state], 1)
 
 
 def reached(buckets: int, farthest: int, both_ways: bool) -> int:
@@ -165,25 +247,32 @@ def _feed_forward(s: Structure, config: Config, on: str, at: str, number: int) -
     s.norm(f"{on}.norm{number + 1}", f"{at}.layer_norm", readers, offset=False, centred=False)
 
 
-def _stack(s: Structure, config: Config, stack: str, depth: int) -> list[tuple[str, str | None]]:
-    """Write a stack down; returns what in it reads the encoder's last norm."""
-    heads, plane, buckets = config["num_heads"], config["d_kv"], config["relative_attention_num_buckets"]
-    shared = s.space(
-        f"heads.{stack}", "heads", heads, PERMUTATIONS,
-        f"each head has a softmax of its own; all self-attentions of the {stack} share one table of positions by head",
-    )  # fmt: skip
-    table = f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
-    s.parameter(f"{stack}.position.table", table, f"* ={shared}", (buckets, heads))
+def _table(s: Structure, config: Config, stack: str, block: str, at: str, space: str) -> None:
+    """A table of one number for each distance and head."""
+    heads, buckets = config["num_heads"], config["relative_attention_num_buckets"]
+    s.parameter(block, f"{at}.layer.0.SelfAttention.relative_attention_bias.weight", f"* ={space}", (buckets, heads))
     seen = reached(buckets, config["relative_attention_max_distance"], stack == "encoder")
     s.add(
         "further",
         ("position numbers that a softmax does not see", heads),
         ("distances that do not occur", (buckets - seen) * heads),
     )
+
+
+def _stack(s: Structure, config: Config, stack: str, depth: int, own_tables: bool) -> list[tuple[str, str | None]]:
+    """Write a stack down; returns what in it reads the encoder's last norm."""
+    heads, plane = config["num_heads"], config["d_kv"]
+    shared: str | None = None
+    if not own_tables:
+        reason = f"each head has a softmax of its own; all self-attentions of the {stack} share one table of positions by head"
+        shared = s.space(f"heads.{stack}", "heads", heads, PERMUTATIONS, reason)
+        _table(s, config, stack, f"{stack}.position.table", f"{stack}.block.0", shared)
     across: list[tuple[str, str | None]] = []
     for i in range(depth):
         on, at = f"blocks.{stack}.{i}", f"{stack}.block.{i}"
         a = attention(s, f"{stack}.{i}", heads, plane, shared_heads=shared)
+        if own_tables:
+            _table(s, config, stack, f"{on}.position.table", at, f"heads.{stack}.{i}")
         names = tuple(f"{at}.layer.0.SelfAttention.{part}" for part in "qkvo")
         readers = separate_attention(s, a, on, names, (False,) * 4, scaled=False)  # type: ignore[arg-type]  (four names)
         s.norm(f"{on}.norm1", f"{at}.layer.0.layer_norm", readers, offset=False, centred=False)
@@ -197,20 +286,45 @@ def _stack(s: Structure, config: Config, stack: str, depth: int) -> list[tuple[s
     return across
 
 
-def structure(config: Config) -> Structure:
+def _end(s: Structure, config: Config, head: Head) -> list[tuple[str, str | None]] | None:
+    """What reads the last norm in a class without a score for every token; None where its output is the model's."""
+    width = config["d_model"]
+    if head.predicts == "features":
+        return None
+    if head.predicts == "label":
+        s.space("pooled", "pooled", width, SIGNED, "tanh acts on each coordinate by itself and keeps signs")
+        s.linear("head", head.name, "*", "-pooled", rows=config["num_labels"], ignores_mean_over=0)
+        return [s.linear("pooler", "classification_head.dense", "+pooled", "-residual")]
+    if head.predicts in ("token-label", "span"):
+        rows, over = (2, None) if head.predicts == "span" else (config["num_labels"], 0)
+        return [s.linear("head", head.name, "*", "-residual", rows=rows, ignores_mean_over=over)]
+    raise ValueError(f"{head.predicts!r} is no head of a T5's kind.")
+
+
+def _structure(config: Config, kind: Kin) -> Structure:
     """The spaces and blocks of a T5 of that configuration."""
+    head, alone = kind.head(config), kind.end(config) in ALONE
     width, vocabulary = config["d_model"], config["vocab_size"]
-    s = Structure("t5")
-    rms_norm_stream(s, width)  # one stream: both stacks begin with the rows of one table
+    s = Structure(kind.name)
+    # one stream: both stacks begin with the rows of one table
+    rms_norm_stream(s, width, output=head.predicts == "features")
     s.parameter("token.table", TABLE, "* +residual", (vocabulary, width))
-    _stack(s, config, "encoder", config["num_layers"])
-    across = _stack(s, config, "decoder", config["num_decoder_layers"])
-    s.norm("encoder.norm", "encoder.final_layer_norm", across, offset=False, centred=False)
-    s.norm("norm", "decoder.final_layer_norm", [("head.weight", None)], offset=False, centred=False)
-    if config["tie_word_embeddings"]:
-        s.tie(Tied(HEAD, TABLE, scale=width**-0.5))
+    _stack(s, config, "encoder", config["num_layers"], kind.own_tables)
+    if alone:
+        s.norm("encoder.norm", "encoder.final_layer_norm", _end(s, config, head), offset=False, centred=False)
     else:
-        s.parameter("head.weight", HEAD, "* -residual", (vocabulary, width), ignores_mean_over=0)
+        across = _stack(s, config, "decoder", config["num_decoder_layers"], kind.own_tables)
+        shown = head.predicts == "features"
+        s.norm("encoder.norm", "encoder.final_layer_norm", None if shown else across, offset=False, centred=False)
+        tied = head.predicts == "continuation" and config["tie_word_embeddings"]
+        last = None if shown else [("head.weight", None)] if head.predicts == "continuation" else _end(s, config, head)
+        s.norm("norm", "decoder.final_layer_norm", last, offset=False, centred=False)
+        if tied:
+            s.tie(Tied(HEAD, TABLE, scale=width**-0.5 if kind.scaled else 1.0))
+        elif head.predicts == "continuation":
+            s.parameter("head.weight", HEAD, "* -residual", (vocabulary, width), ignores_mean_over=0)
+    for part in PARTS:
+        s.rename(part, f"{head.body}{part}")
     return s
 
 
@@ -220,7 +334,8 @@ def save(module: nn.Module, config: Config, folder: Path, shard: int = SHARD) ->
     path = folder / "config.json"
     content = json.loads(path.read_text())
     content.pop("scale_decoder_outputs", None)  # follows from the next
-    content["tie_word_embeddings"] = config["tie_word_embeddings"]
+    if "tie_word_embeddings" in config:
+        content["tie_word_embeddings"] = config["tie_word_embeddings"]
     path.write_text(json.dumps(content, indent=2) + "\n")
 
 
@@ -238,33 +353,75 @@ SMALL: dict[str, Any] = {
     "n_positions": 12,
 }
 
-T5 = Family(
-    name="t5",
-    sentence="Encoder and decoder with tables of distances, RMSNorm before each layer, ReLU or gated GELU units.",
-    reference="Raffel et al., Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer, 2019, "
-    "arXiv 1910.10683",
-    takes="text",
-    recognises=lambda config: config.get("model_type") == "t5",
-    build=build,
-    outputs=outputs,
-    sizes=lambda c: {
-        "width": c["d_model"],
-        "depth": c["num_layers"],
-        "decoder depth": c["num_decoder_layers"],
-        "heads": c["num_heads"],
-        "units": c["d_ff"],
-        "tokens": c["vocab_size"],
-        "context": c["n_positions"],
-    },
-    structure=structure,
-    predicts=lambda config: "continuation",
-    save=save,
-    config=config,
-    from_disk=from_disk,
-    classes=CLASSES,
-    examples={
+
+def _sizes(config: Config) -> dict[str, int]:
+    found = {
+        "width": config["d_model"],
+        "depth": config["num_layers"],
+        "decoder depth": config["num_decoder_layers"],
+        "heads": config["num_heads"],
+        "units": config["d_ff"],
+        "tokens": config["vocab_size"],
+        "context": config["n_positions"],
+    }
+    return found | ({"classes": config["num_labels"]} if "num_labels" in config else {})
+
+
+def _family(kind: Kin, sentence: str, reference: str, examples: Mapping[str, Config]) -> Family:
+    return Family(
+        name=kind.name,
+        sentence=sentence,
+        reference=reference,
+        takes="text",
+        recognises=lambda config: config.get("model_type") == kind.name,
+        build=lambda config: _build(config, kind),
+        outputs=outputs,
+        sizes=_sizes,
+        structure=lambda config: _structure(config, kind),
+        predicts=lambda config: kind.head(config).predicts,
+        save=save,
+        config=lambda raw: _config(raw, kind),
+        from_disk=lambda tensors, config: _from_disk(tensors, config, kind),
+        classes=tuple(kind.classes),
+        examples=examples,
+    )
+
+
+T5 = _family(
+    Kin("t5", "T5", "T5", DEFAULTS, aliases=("T5WithLMHeadModel",)),
+    "Encoder and decoder with tables of distances, RMSNorm before each layer, ReLU or gated GELU units.",
+    "Raffel et al., Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer, 2019, arXiv 1910.10683",
+    {
         "t5": SMALL | {"num_layers": 2, "num_decoder_layers": 1},
         "t5-1.1": SMALL | {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
         "t5-gated-tied": SMALL | {"feed_forward_proj": "gated-silu"},
+        "t5-encoder": SMALL | {"architectures": ["T5EncoderModel"]},
+    },
+)
+
+_LARGER = {"vocab_size": 250112, "d_ff": 1024, "num_layers": 8, "num_heads": 6, "feed_forward_proj": "gated-gelu"}
+
+
+def _small(name: str, classes: str, **changes: Any) -> dict[str, Any]:
+    own = {"model_type": name, "architectures": [f"{classes}{USUAL}"], "feed_forward_proj": "gated-gelu"}
+    return SMALL | own | changes
+
+
+MT5 = _family(
+    Kin("mt5", "mT5", "MT5", DEFAULTS | _LARGER | {"model_type": "mt5"}, scaled=False),
+    "T5 of version 1.1 for many languages.",
+    "Xue et al., mT5: A massively multilingual pre-trained text-to-text transformer, 2020, arXiv 2010.11934",
+    {
+        "mt5": _small("mt5", "MT5", tie_word_embeddings=False),
+        "mt5-tied": _small("mt5", "MT5"),
+    },
+)
+UMT5 = _family(
+    Kin("umt5", "UMT5", "UMT5", DEFAULTS | _LARGER | {"model_type": "umt5"}, own_tables=True),
+    "T5 of version 1.1 whose layers have a table of distances each.",
+    "Chung et al., UniMax: Fairer and more Effective Language Sampling for Large-Scale Multilingual Pretraining, 2023, "
+    "arXiv 2304.09151",
+    {
+        "umt5": _small("umt5", "UMT5", tie_word_embeddings=False, num_layers=2, num_decoder_layers=2),
     },
 )
