@@ -59,7 +59,10 @@ def test_a_moved_model_of_every_class_computes_the_same(family: str, cls: str) -
     element = Alignment.random(form.layout.spaces, classes, torch.Generator().manual_seed(0))
     moved = element.apply(form.layout, form.state)
     assert function_error(model, form.with_state(moved), inputs, torch.float64) < 1e-10
-    if cls in ("BertForPreTraining", "AlbertForPreTraining"):  # what the head of its pooled state computes is not among the outputs here
+    if cls in (
+        "BertForPreTraining",
+        "AlbertForPreTraining",
+    ):  # what the head of its pooled state computes is not among the outputs here
         return
     for block in form.layout.blocks:  # a head that stays where it was while the stream moves
         if block.name == "head.weight" and model.layout.spaces["residual"].largest.value != "none":

@@ -90,7 +90,14 @@ def reason_against(name: str, way: str) -> bool:
 
 
 # of spaces that admit no more, of heads that differ, of outputs that are a stream
-TRUE_REASONS = ("has 'queries.0'", "neither holds", "one by one", "slope of its own", "norms of its own", "no map can go between")
+TRUE_REASONS = (
+    "has 'queries.0'",
+    "neither holds",
+    "one by one",
+    "slope of its own",
+    "norms of its own",
+    "no map can go between",
+)
 TRUE_REASONS += ("slopes of positions",)
 UNSCALED = ("t5", "gpt_neo")  # families whose scores are not divided by anything
 

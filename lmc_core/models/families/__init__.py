@@ -36,9 +36,9 @@ from lmc_core.models.families.granitemoe import GRANITEMOE
 from lmc_core.models.families.llama import LLAMA
 from lmc_core.models.families.mistral import MISTRAL
 from lmc_core.models.families.mixtral import MIXTRAL
+from lmc_core.models.families.modernbert import MODERNBERT
 from lmc_core.models.families.mpt import MPT
 from lmc_core.models.families.nemotron import NEMOTRON
-from lmc_core.models.families.modernbert import MODERNBERT
 from lmc_core.models.families.olmo import OLMO
 from lmc_core.models.families.olmo2 import OLMO2
 from lmc_core.models.families.olmo3 import OLMO3
@@ -55,7 +55,6 @@ from lmc_core.models.families.siglip import SIGLIP, SIGLIP_CLASSIFIER, SIGLIP_TE
 from lmc_core.models.families.smollm3 import SMOLLM3
 from lmc_core.models.families.stablelm import STABLELM
 from lmc_core.models.families.starcoder2 import STARCODER2
-from lmc_core.models.families.t5 import T5
 from lmc_core.models.families.t5 import MT5, T5, UMT5
 from lmc_core.models.families.vit import VIT
 from lmc_core.models.families.vit_hf import VIT_HF
@@ -105,9 +104,10 @@ FAMILIES: dict[str, Family] = {
         LLAMA,
         MISTRAL,
         MIXTRAL,
-        MPT,
-        NEMOTRON,
         MODERNBERT,
+        MPT,
+        MT5,
+        NEMOTRON,
         OLMO,
         OLMO2,
         OLMO3,
@@ -127,7 +127,6 @@ FAMILIES: dict[str, Family] = {
         SMOLLM3,
         STABLELM,
         STARCODER2,
-        MT5,
         T5,
         UMT5,
         VIT,

@@ -11,9 +11,7 @@ from typing import Any
 
 from lmc_core.models import timm_family
 
-SETTINGS = (
-    *("qkv_bias", "swiglu_mlp", "scale_mlp", "use_abs_pos_emb", "use_rel_pos_bias", "use_shared_rel_pos_bias"),
-)
+SETTINGS = (*("qkv_bias", "swiglu_mlp", "scale_mlp", "use_abs_pos_emb", "use_rel_pos_bias", "use_shared_rel_pos_bias"),)
 CHOICES = ("init_values", "use_fc_norm")
 SMALL = {"img_size": 14, "patch_size": 7, "in_chans": 1, "embed_dim": 24, "depth": 1, "num_heads": 3}
 
