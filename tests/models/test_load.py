@@ -293,8 +293,8 @@ def test_no_layout_fits(folder: Path) -> None:
     with pytest.raises(BadCheckpoint, match=r"mine/model.safetensors holds 1 tensor that .*'adapter.weight'. .*--ignore-extra"):
         load(folder)
     content = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(content | {"model_type": "gpt3", "architectures": ["GPT3Model"]}))
-    with pytest.raises(BadCheckpoint, match=r"'gpt3' \('GPT3Model'\).*begin with 'adapter.weight'.*--families.*'gpt2'"):
+    (folder / "config.json").write_text(json.dumps(content | {"model_type": "gpt2x", "architectures": ["GPT2XModel"]}))
+    with pytest.raises(BadCheckpoint, match=r"'gpt2x' \('GPT2XModel'\).*begin with 'adapter.weight'.*--families.*'gpt2'"):
         load(folder)
 
 
