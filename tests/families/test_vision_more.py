@@ -107,7 +107,7 @@ COUNTED: dict[str, tuple[str, dict[str, Any], int]] = {
         PLAIN | {"projection_dim": 5, "architectures": ["CLIPVisionModelWithProjection"]},
         30,
     ),
-    "clip": ("clip", BOTH, 150),
+    "clip": ("clip", BOTH, 120),
     "clip, labels": (
         "clip_classifier",
         {"vision_config": PLAIN | DEEP, "architectures": ["CLIPForImageClassification"], "num_labels": 7},
@@ -115,7 +115,7 @@ COUNTED: dict[str, tuple[str, dict[str, Any], int]] = {
     ),
     "siglip, texts": ("siglip_text", PLAIN | WORDS | {"projection_size": 5}, 20),
     "siglip, images": ("siglip_vision", PLAIN, 40),
-    "siglip": ("siglip", BOTH, 150),
+    "siglip": ("siglip", BOTH, 120),
     "siglip, labels": (
         "siglip_classifier",
         {"vision_config": PLAIN | DEEP, "architectures": ["SiglipForImageClassification"], "num_labels": 3},
