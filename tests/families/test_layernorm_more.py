@@ -6,9 +6,17 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
+from lmc_core.matching.pair import canonical
 from lmc_core.models.families import FAMILIES
-from tests.families.mixtures import nullity_and_dimension
+from lmc_core.models.model import Model
+from lmc_core.symmetry.alignment import Alignment
+from lmc_core.symmetry.canonical import Blocks
+from lmc_core.symmetry.check import function_error
+from lmc_core.symmetry.elements import Orthogonal
+from lmc_core.symmetry.spaces import SymmetryClass, choose_classes
+from tests.families.mixtures import error_after, nullity_and_dimension
 from tests.families.test_layernorm import BEHIND, NARROW, NEOX, PLAIN
 from tests.families.test_layernorm import OPT as TIED_OPT
 from tests.networks import random_inputs, random_model
@@ -161,3 +169,95 @@ def test_what_scores_are_divided_by_is_seen() -> None:
         with torch.no_grad():
             same = torch.allclose(FAMILIES["gpt2"].outputs(other, tokens), outputs, rtol=1e-5, atol=1e-5)
         assert same is (key == "reorder_and_upcast_attn")
+
+
+# Just outside each class, and what differs from it by that alone.
+def heads_exchanged(model: Model) -> dict[str, Tensor]:
+    """Exchange the first two heads of the first block, whatever its layout admits."""
+    state = {key: tensor.clone() for key, tensor in model.state.items()}
+    for block in model.layout.blocks:
+        if block.name.startswith("blocks.0.") and any(axis.space == "heads.0" for axis in block.axes):
+            view = model.layout.view(state, block)
+            axis = block.axis("heads.0")
+            order = torch.arange(view.shape[axis])
+            order[:2] = torch.tensor([1, 0])
+            view.copy_(view.index_select(axis, order).clone())
+    return state
+
+
+HEADS = {
+    "bloom": False,
+    "mpt": False,
+    "falcon-alibi": False,
+    "gpt_neo": True,
+    "phi": True,
+    "gptj": True,
+    "cohere-norms": True,
+    "gpt_bigcode": True,
+    "falcon": True,
+    "starcoder2": True,
+    "nemotron": True,
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_heads_change_places_unless_slopes_tell_them_apart(name: str) -> None:
+    model = random_model(name)
+    moved = model.with_state(heads_exchanged(model))
+    error = function_error(model, moved, random_inputs(model), torch.float64)
+    assert error < 1e-10 if HEADS[name] else error > 1e-3
+
+
+def turned(model: Model, plane: str, first: int, second: int) -> dict[str, Tensor]:
+    """Turn two coordinates of all copies of a plane by one angle, in canonical form."""
+    space = model.layout.spaces[plane]
+    matrix = torch.eye(space.size, dtype=torch.float64).repeat(space.copies, 1, 1)
+    c, s = 0.8, 0.6
+    matrix[:, first, first] = matrix[:, second, second] = c
+    matrix[:, first, second], matrix[:, second, first] = -s, s
+    return dict(Alignment.of(model.layout.spaces, {plane: Orthogonal(matrix)}).apply(model.layout, model.state))
+
+
+TURNS: dict[str, tuple[str, str, int, int, bool]] = {  # example, plane, two coordinates, whether the function stays
+    "neighbours of Cohere": ("cohere", "query-key.0", 0, 1, True),
+    "halves of Cohere": ("cohere", "query-key.0", 0, 3, False),
+    "a layer with a window": ("cohere2", "query-key.0", 0, 2, False),
+    "a layer without positions": ("cohere2", "query-key.1", 0, 3, True),
+    "neighbours of GPT-J": ("gptj", "query-key.0", 0, 1, True),
+    "across pairs of GPT-J": ("gptj", "query-key.0", 1, 2, False),
+    "not rotated in GPT-J": ("gptj", "query-key.0", 5, 7, True),
+    "halves of Phi": ("phi", "query-key.0", 0, 2, True),
+    "neighbours of Phi": ("phi", "query-key.0", 0, 1, False),
+    "not rotated in StableLM": ("stablelm", "query-key.0", 4, 6, True),
+    "rotated with not rotated in StableLM": ("stablelm", "query-key.0", 1, 6, False),
+    "whole heads of Falcon": ("falcon", "query-key.0", 1, 4, True),
+    "across pairs of Falcon": ("falcon", "query-key.0", 1, 5, False),
+    "planes under ALiBi": ("bloom", "query-key.0", 0, 3, True),
+    "values under ALiBi": ("mpt", "value-output.0", 0, 2, True),
+    "clipped values": ("mpt-clipped", "value-output.0", 0, 2, False),
+    "planes under norms": ("cohere-norms", "query-key.0", 0, 1, False),
+    "unscaled scores": ("gpt_neo", "query-key.0", 2, 5, True),
+}
+
+
+@pytest.mark.parametrize("name", TURNS)
+def test_planes_turn_where_positions_let_them(name: str) -> None:
+    example, plane, first, second, stays = TURNS[name]
+    model = random_model(example)
+    model = canonical(model, choose_classes(model.layout.spaces))
+    moved = model.with_state(turned(model, plane, first, second))
+    error = function_error(model, moved, random_inputs(model), torch.float64)
+    assert error < 1e-10 if stays else error > 1e-4
+
+
+def test_squares_of_relu_answer_a_factor_with_its_square() -> None:
+    model = random_model("nemotron")
+    assert model.layout.spaces["units.0"].largest is SymmetryClass.PERMUTATION
+    for behind, stays in ((0.25, True), (0.5, False)):
+
+        def scale(blocks: Blocks, behind: float = behind) -> None:
+            blocks["blocks.0.up.weight"] = 2 * blocks["blocks.0.up.weight"]
+            blocks["blocks.0.down.weight"] = behind * blocks["blocks.0.down.weight"]
+
+        error = error_after(model, scale)
+        assert error < 1e-10 if stays else error > 1e-3
