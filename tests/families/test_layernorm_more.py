@@ -236,7 +236,7 @@ TURNS: dict[str, tuple[str, str, int, int, bool]] = {  # example, plane, two coo
     "values under ALiBi": ("mpt", "value-output.0", 0, 2, True),
     "clipped values": ("mpt-clipped", "value-output.0", 0, 2, False),
     "planes under norms": ("cohere-norms", "query-key.0", 0, 1, False),
-    "unscaled scores": ("gpt_neo", "query-key.0", 2, 5, True),
+    "unscaled scores": ("gpt_neo", "query-key.0", 0, 3, True),
 }
 
 

@@ -88,7 +88,7 @@ SMALL: dict[str, Any] = {
     "hidden_size": 24,
     "num_layers": 2,
     "attention_types": [[["global", "local"], 1]],
-    "num_heads": 3,
+    "num_heads": 6,
     "intermediate_size": 20,
     "window_size": 5,
     "bos_token_id": None,
