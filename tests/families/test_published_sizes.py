@@ -20,6 +20,7 @@ PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {
     "electra": ("ElectraForPreTraining", {}),
     "albert": ("AlbertForMaskedLM", {"hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072}),
     "modernbert": ("ModernBertForMaskedLM", {"global_rope_theta": 160000.0, "local_rope_theta": 10000.0}),
+    "bart": ("BartForConditionalGeneration", {}),
     "t5": ("T5ForConditionalGeneration", {}),
     "mt5": ("MT5ForConditionalGeneration", {"tie_word_embeddings": False}),
     "umt5": ("UMT5ForConditionalGeneration", {"tie_word_embeddings": False}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lmc_core.errors import UnknownName
 from lmc_core.models.families.albert import ALBERT
+from lmc_core.models.families.bart import BART
 from lmc_core.models.families.beit import BEIT, DATA2VEC_VISION
 from lmc_core.models.families.beit_timm import BEIT_TIMM
 from lmc_core.models.families.bert import BERT
@@ -66,6 +67,7 @@ FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
         ALBERT,
+        BART,
         BEIT,
         BEIT_TIMM,
         BERT,
