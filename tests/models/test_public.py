@@ -44,6 +44,7 @@ def test_timm_knows_its_members() -> None:
 def module_of(entry: PublicFamily) -> tuple[Family, dict[str, Any], torch.nn.Module]:
     """The family here that reads an entry's configuration, that configuration, and the module, on no device."""
     family = next(family for family in FAMILIES.values() if family.recognises(entry.config))
+    assert family.name == entry.family
     config = family.config(entry.config)
     with torch.device("meta"):
         return family, config, family.build(config)
@@ -81,6 +82,7 @@ SHORT = {"gpt2": "n_positions", "gpt_neox": "max_position_embeddings", "bert": "
 def test_two_layers_of_an_entry_are_moved_without_a_change(name: str) -> None:
     entry = next(entry for entry in public() if entry.name == name)
     family = next(family for family in FAMILIES.values() if family.recognises(entry.config))
+    assert family.name == entry.family
     config = family.config(dict(entry.config) | {DEPTHS[family.name]: 2, SHORT[family.name]: 8, "vocab_size": 512})
     torch.manual_seed(0)
     state = {key: tensor + 0.05 * torch.randn_like(tensor) for key, tensor in untied_state(family.build(config)).items()}
