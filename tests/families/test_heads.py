@@ -16,26 +16,15 @@ from lmc_core.models.probe import random_inputs
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.check import function_error
 from lmc_core.symmetry.spaces import choose_classes
+from scripts.compatibility import raw_configuration
 from tests.families.mixtures import nullity_and_dimension
 
-ENCODERS = {"bert", "roberta", "xlm-roberta", "camembert", "electra"}  # decoders only where they are told so
 ALIASES = {"LLaMAForCausalLM", "T5WithLMHeadModel"}
-
-
-def configuration(family: str, cls: str) -> dict[str, Any]:
-    """A small configuration of a class: the family's first example of it, or the first of all with another class."""
-    examples = [dict(raw) for raw in FAMILIES[family].examples.values()]
-    own = [raw for raw in examples if raw.get("architectures", [None])[0] == cls]
-    if own:
-        return own[0]
-    further = {"is_decoder": True} if cls.endswith(("CausalLM", "LMHeadModel")) and FAMILIES[family].name in ENCODERS else {}
-    labels = {"num_labels": 2 if cls.endswith("ForQuestionAnswering") else 3, "pad_token_id": 0}
-    return examples[0] | labels | {"architectures": [cls]} | further
 
 
 def random_model(family: str, cls: str, dtype: torch.dtype = torch.float64) -> Model:
     chosen = FAMILIES[family]
-    config = chosen.config(configuration(family, cls))
+    config = chosen.config(raw_configuration(chosen, cls))
     torch.manual_seed(0)
     state = {name: tensor.double() for name, tensor in untied_state(chosen.build(config)).items()}
     state = {name: (tensor + 0.3 * torch.randn_like(tensor)).to(dtype) for name, tensor in state.items()}
