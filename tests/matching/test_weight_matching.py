@@ -31,7 +31,7 @@ def moved_copy(model: Model, classes: dict, seed: int) -> tuple[Model, Alignment
 
 # With five tokens the first visit sees a third of the stream, and the cycle may end in a local optimum even for a moved copy.
 @pytest.mark.parametrize("name", [name for name in CONFIGURATIONS if name != "gpt2-few-tokens"])
-@settings(max_examples=2, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=1, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.integers(0, 2**16))
 def test_a_moved_copy_is_aligned_back(name: str, seed: int) -> None:
     model = random_model(name, seed)

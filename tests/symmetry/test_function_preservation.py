@@ -18,7 +18,7 @@ FAMILY = {family: name for name, (family, _) in reversed(CONFIGURATIONS.items())
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
-@settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=2, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data(), seed=st.integers(0, 2**16))
 def test_random_elements_of_admissible_classes(name: str, data: st.DataObject, seed: int) -> None:
     model = random_model(name)
