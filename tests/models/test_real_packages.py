@@ -136,3 +136,14 @@ def test_an_albert_is_read_as_transformers_reads_it(packages: Path) -> None:
     with torch.no_grad():
         found, expected = (model.family.outputs(each, tokens()) for each in (model.module(), module))
     assert relative_difference(expected, found) < 1e-5
+
+
+def test_two_berts_of_one_body_under_different_heads(packages: Path) -> None:
+    """A pretrained one and one that was trained on from it: their bodies match, each stays what it was."""
+    names = list(BERTS)[:2]
+    first, second = (load(packages / name, allow_pickle=True) for name in names)
+    kinds = (model.config["architectures"][0] for model in (first, second))
+    assert [*kinds] == ["BertForPreTraining", "BertModel"]
+    pair = align_pair(first, second, tokens())
+    assert pair.trace.objective[-1] > 0.95
+    assert pair.function_error < 1e-5
