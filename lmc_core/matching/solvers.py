@@ -110,7 +110,8 @@ def maximise(space: Space, chosen: SymmetryClass, similarity: Tensor, order: Ten
         return quarter_turns(space, turns), best.sum(-1) + diagonal[..., space.pairs.rotated :].sum(-1)
     free = chosen is not SymmetryClass.PERMUTATION and not space.positive
     value = (similarity.abs() if free else similarity) + extra
-    indices = assignment(value) if value.ndim == 2 else torch.stack([assignment(m) for m in value])
+    if space.size > 1:
+        indices = assignment(value) if value.ndim == 2 else torch.stack([assignment(m) for m in value])
     best = value.gather(-1, indices[..., None])[..., 0].sum(-1)
     if not free:
         return Permutation(indices), best

@@ -178,7 +178,7 @@ def _balanced(
             for names in (product.left, product.right)
         )  # fmt: skip
         assert isinstance(left, Tensor) and isinstance(right, Tensor)
-        if space.kind not in ("units", "gains"):  # one factor for a plane, whatever may be mixed in it
+        if space.kind not in ("units", "gains", "states"):  # one factor for a plane, whatever may be mixed in it
             left, right = (side.sum(-1, keepdim=True).expand(side.shape) for side in (left, right))
         factors = torch.where((left > 0) & (right > 0), (right / left) ** 0.25, 1.0)
         if space.name not in chosen:

@@ -19,10 +19,6 @@ SWIN = (
     "one map would have to turn all four; no layout says so yet"
 )
 CONVOLUTIONS = "convolutions act on each of its channels by itself, so that only their order is free, and no layout says so yet"
-STATES = (
-    "a convolution over time and a state space act on each of its channels by itself; channels and states could change places "
-    "and its stream be rotated, and no layout says so yet"
-)
 # kinds of models that people bring and that have no layout, with the reason
 REASONS = {
     "swin": SWIN,
@@ -34,9 +30,10 @@ REASONS = {
     "mobilevit": f"{CONVOLUTIONS}, and batch norm keeps statistics of each",
     "siglip2": "it reads patches of images of any shape with a mask for each, and images here have one size; SigLIP 2 of one "
     "resolution is of the kind siglip",
-    "mamba": STATES,
-    "mamba2": STATES,
-    "falcon_mamba": STATES,
+    "mamba2": "its channels go in heads that share one decay and one time step, its convolution runs over what is written to "
+    "states and read from them too, and a norm with a gate stands before its output; no layout says so yet",
+    "falcon_mamba": "norms divide what is written to its states, what is read from them and what time steps are made from by "
+    "their lengths, so that less is free there than in a Mamba, and no layout says so yet",
     "rwkv": "factors for each coordinate mix a token with the one before it, so that only the order of its stream is free, and "
     "no layout says so yet",
     "qwen3_next": "most of its layers are gated linear attention behind a short convolution, and no layout says yet what these "

@@ -34,9 +34,9 @@ SIZES = {
         "v_head_dim",
     ),
     *("qk_nope_head_dim", "qk_rope_head_dim", "partial_rotary_factor"),
-    *("num_local_experts", "num_experts", "n_routed_experts"),
+    *("num_local_experts", "num_experts", "n_routed_experts", "state_size", "time_step_rank"),
 }
-REPEATED = {"units", "heads", "queries", "pooled"}  # kinds whose coordinates can be repeated
+REPEATED = {"units", "heads", "queries", "pooled", "channels", "states"}  # kinds whose coordinates can be repeated
 SAME_SPEEDS = ("default", "linear", "llama3")  # rotary positions whose speeds do not depend on how many pairs there are
 MIXING = (SymmetryClass.ORTHOGONAL, SymmetryClass.INVERTIBLE)
 

@@ -112,6 +112,10 @@ KINDS: dict[str, str] = {
     "expert-groups": "the order of the groups of experts that a router chooses between",
     "embedding": "the space in which images and texts are compared",
     "pooled": "the pooled state that a classifier reads",
+    "channels": "the order of the channels of each recurrence",
+    "filters": "one factor for each channel between what it reads and its filter over time",
+    "states": "the states that each recurrence keeps",
+    "time-step": "the small space from which the time steps of all channels are made",
 }
 
 
@@ -236,7 +240,8 @@ def choose_classes(spaces: Mapping[str, Space], chosen: Mapping[str, str | Symme
     return result
 
 
-PLANES = ("query-key", "rotary-key", "gains", "value-output", "latent")  # within heads, or beside the stream
+# within heads or channels, or beside the stream
+PLANES = ("query-key", "rotary-key", "gains", "value-output", "latent", "filters", "time-step")
 
 
 def permutations_only(spaces: Mapping[str, Space]) -> Classes:

@@ -35,6 +35,7 @@ from lmc_core.models.families.gptj import GPTJ
 from lmc_core.models.families.granite import GRANITE
 from lmc_core.models.families.granitemoe import GRANITEMOE
 from lmc_core.models.families.llama import LLAMA
+from lmc_core.models.families.mamba import MAMBA
 from lmc_core.models.families.mistral import MISTRAL
 from lmc_core.models.families.mixtral import MIXTRAL
 from lmc_core.models.families.modernbert import MODERNBERT
@@ -104,6 +105,7 @@ FAMILIES: dict[str, Family] = {
         GRANITE,
         GRANITEMOE,
         LLAMA,
+        MAMBA,
         MISTRAL,
         MIXTRAL,
         MODERNBERT,
