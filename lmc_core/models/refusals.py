@@ -32,8 +32,6 @@ REASONS = {
     "resolution is of the kind siglip",
     "mamba2": "its channels go in heads that share one decay and one time step, its convolution runs over what is written to "
     "states and read from them too, and a norm with a gate stands before its output; no layout says so yet",
-    "falcon_mamba": "norms divide what is written to its states, what is read from them and what time steps are made from by "
-    "their lengths, so that less is free there than in a Mamba, and no layout says so yet",
     "rwkv": "factors for each coordinate mix a token with the one before it, so that only the order of its stream is free, and "
     "no layout says so yet",
     "qwen3_next": "most of its layers are gated linear attention behind a short convolution, and no layout says yet what these "

@@ -1,4 +1,4 @@
-"""Mamba: what its layout says, counted and tried, its files and its configurations."""
+"""Mamba and Falcon Mamba: what their layouts say, counted and tried, their files and configurations."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from tests.families.mixtures import Edit, error_after, round_trip
 from tests.networks import random_inputs, random_model
 from tests.symmetry.nullity import nullity
 
-MAMBA = FAMILIES["mamba"]
-EXAMPLES = list(MAMBA.examples)
+MAMBA, FALCON = FAMILIES["mamba"], FAMILIES["falcon_mamba"]
+EXAMPLES = [*MAMBA.examples, *FALCON.examples]
 TINY: dict[str, Any] = {
     "model_type": "mamba",
     "vocab_size": 13,
@@ -40,7 +40,7 @@ TINY: dict[str, Any] = {
     "max_position_embeddings": 8,
     "tie_word_embeddings": False,
 }
-BODY = {"architectures": ["MambaModel"]}
+BODY, NORMED = {"architectures": ["MambaModel"]}, {"model_type": "falcon_mamba"}
 COUNTED: dict[str, dict[str, Any]] = {
     "untied": {},
     "two layers": {"num_hidden_layers": 2, "vocab_size": 9, "intermediate_size": 4},
@@ -51,24 +51,28 @@ COUNTED: dict[str, dict[str, Any]] = {
     "square of relu": {"hidden_act": "relu2"},
     "body": BODY,
     "body, biases": BODY | {"use_bias": True},
+    "normed": NORMED,
+    "normed, body, biases": NORMED | {"architectures": ["FalconMambaModel"], "use_bias": True},
+    "normed, leaky relu": NORMED | {"hidden_act": "leaky_relu"},
 }
 
 
 def spread(raw: dict[str, Any], seed: int = 1) -> Model:
     """A random model of which every time step, decay and filter is of ordinary size."""
-    config = MAMBA.config(raw)
+    family = FAMILIES[raw["model_type"]]
+    config = family.config(raw)
     generator = torch.Generator().manual_seed(seed)
     state = {}
-    for name, tensor in untied_state(MAMBA.build(config)).items():
+    for name, tensor in untied_state(family.build(config)).items():
         size = 0.7 if tensor.ndim == 1 else 0.6 if tensor.ndim == 3 else 1.5 * tensor.shape[-1] ** -0.5
         state[name] = size * torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
         if name.endswith(("norm.weight", "norm_f.weight")):
             state[name] += 1
-    return Model("mamba", MAMBA, config, state)
+    return Model("mamba", family, config, state)
 
 
 def counted(model: Model) -> dict[str, int]:
-    return symmetry_dimension(model.layout, MAMBA.rewrite(model.config))
+    return symmetry_dimension(model.layout, model.family.rewrite(model.config))
 
 
 @pytest.mark.parametrize("name", COUNTED)
@@ -113,17 +117,19 @@ def stretched(space: Space) -> Element:
     return Invertible.of(haar(space) * torch.linspace(0.5, 2, space.size, dtype=torch.float64))
 
 
-MOVES: dict[str, tuple[str, Callable[[Space], Element]]] = {
-    "general map of the stream": ("residual", stretched),
-    "rotated channels": ("channels.0", rotated),
-    "rotated states": ("states.0", rotated),
+MOVES: dict[str, tuple[str, str, Callable[[Space], Element]]] = {
+    "general map of the stream": ("mamba", "residual", stretched),
+    "rotated channels": ("mamba", "channels.0", rotated),
+    "rotated states": ("mamba", "states.0", rotated),
+    "rotated states under norms": ("falcon_mamba", "states.0", rotated),
+    "general map of what makes time steps under norms": ("falcon_mamba", "time-step.0", stretched),
 }
 
 
 @pytest.mark.parametrize("name", MOVES)
 def test_what_is_just_outside_a_class_changes_the_function(name: str) -> None:
-    space, draw = MOVES[name]
-    model = random_model("mamba")
+    example, space, draw = MOVES[name]
+    model = random_model(example)
     model = canonical(model, choose_classes(model.layout.spaces))
     state = {n: t.clone() for n, t in model.state.items()}
     blocks = Blocks(model.layout, state)
@@ -195,6 +201,27 @@ def test_the_edits_are_right_where_they_are_allowed(name: str) -> None:
     assert error_after(spread(dict(MAMBA.examples["mamba"])), RIGHT[name]) < 1e-12
 
 
+def test_under_norms_states_keep_their_signs_alone() -> None:
+    model = spread(dict(FALCON.examples["falcon_mamba"]))
+
+    def one(*names: str, factor: float) -> Edit:
+        def edit(blocks: Blocks) -> None:
+            for name in names:
+                value = blocks[f"blocks.0.{name}.weight"]
+                value[0] *= factor
+                blocks[f"blocks.0.{name}.weight"] = value
+
+        return edit
+
+    assert error_after(model, one("write", "read", factor=-1)) < 1e-12
+    assert error_after(model, rolled(STATES)) < 1e-12
+    assert error_after(model, rolled(CHANNELS)) < 1e-12
+    assert error_after(model, one("write", factor=-1)) > 1e-3
+    assert error_after(model, one("write", "read", factor=2)) > 1e-3
+    assert error_after(model, multiplied({"read.weight": 2, "skip": 2, "output.weight": 0.5})) > 1e-3
+    assert error_after(model, multiplied({"rank.weight": 2, "step.weight": 0.5})) > 1e-3
+
+
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_round_trip(name: str, tmp_path: Path) -> None:
     round_trip(random_model(name, dtype=torch.float32), tmp_path)
@@ -222,26 +249,32 @@ def test_names_of_earlier_files(tmp_path: Path) -> None:
         load_folder(tmp_path)
 
 
-# sizes of state-spaces/mamba-130m-hf and mamba-2.8b-hf, with the number of their parameters
+# sizes of state-spaces/mamba-130m-hf and mamba-2.8b-hf and tiiuae/falcon-mamba-7b, with the number of their parameters
 PUBLISHED = {"mamba-130m": (768, 24, 129_135_360), "mamba-2.8b": (2560, 64, 2_768_345_600)}
+PUBLISHED["falcon-mamba-7b"] = (4096, 64, 7_272_665_088)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_sizes(name: str) -> None:
     width, depth, parameters = PUBLISHED[name]
-    raw = {"model_type": "mamba", "architectures": ["MambaForCausalLM"], "hidden_size": width, "num_hidden_layers": depth}
-    config = MAMBA.config(raw)
+    raw: dict[str, Any] = {"model_type": "mamba", "hidden_size": width, "num_hidden_layers": depth}
+    if name.startswith("falcon"):
+        raw |= NORMED | {"vocab_size": 65024, "intermediate_size": 8192, "tie_word_embeddings": False}
+    family = FAMILIES[raw["model_type"]]
+    config = family.config(raw)
     with torch.device("meta"):
-        module = MAMBA.build(config)
+        module = family.build(config)
     state = untied_state(module)
-    MAMBA.layout(config).check(state)
+    family.layout(config).check(state)
     assert sum(tensor.numel() for tensor in state.values()) == parameters
 
 
 def test_sizes_are_those_of_transformers() -> None:
     from transformers import MambaConfig
 
-    for raw in ({}, {"hidden_size": 40}, {"expand": 3}, {"intermediate_size": 100}, {"intermediate_size": 900, "expand": 3}):
+    cases: list[dict[str, Any]] = [{}, {"hidden_size": 40}, {"expand": 3}, {"intermediate_size": 100}]
+    cases.append({"intermediate_size": 900, "expand": 3})
+    for raw in cases:
         found, own = MAMBA.config({"model_type": "mamba"} | raw), MambaConfig(**raw)
         assert all(getattr(own, key) == value for key, value in found.items() if key != "model_type")
 
@@ -261,7 +294,7 @@ def test_sizes_are_those_of_transformers() -> None:
 )
 def test_refused_with_a_reason(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(BadCheckpoint, match=words):
-        MAMBA.config(MAMBA.examples["mamba"] | changes)
+        MAMBA.config(dict(MAMBA.examples["mamba"]) | changes)
 
 
 def test_random_elements_keep_the_body(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ from lmc_core.models.families.gptj import GPTJ
 from lmc_core.models.families.granite import GRANITE
 from lmc_core.models.families.granitemoe import GRANITEMOE
 from lmc_core.models.families.llama import LLAMA
-from lmc_core.models.families.mamba import MAMBA
+from lmc_core.models.families.mamba import FALCON_MAMBA, MAMBA
 from lmc_core.models.families.mistral import MISTRAL
 from lmc_core.models.families.mixtral import MIXTRAL
 from lmc_core.models.families.modernbert import MODERNBERT
@@ -91,6 +91,7 @@ FAMILIES: dict[str, Family] = {
         EVA,
         EXAONE4,
         FALCON,
+        FALCON_MAMBA,
         GEMMA,
         GEMMA2,
         GEMMA3,

@@ -1,4 +1,5 @@
-"""Mamba (Gu and Dao 2023, arXiv 2312.00752), as transformers' `MambaForCausalLM`, and its body alone.
+"""Mamba (Gu and Dao 2023, arXiv 2312.00752) and Falcon Mamba (Zuo et al. 2024, arXiv 2410.05355), as transformers'
+`MambaForCausalLM` and `FalconMambaForCausalLM`, and their bodies alone.
 
 Each layer reads the stream behind an RMSNorm and splits it into channels, of which everything acts on each by itself: a short
 convolution over time, an activation, a recurrence with a few states, a skip past it, a gate. So their order is free, and the
@@ -6,11 +7,15 @@ stream rotates. Further freedoms stand between neighbouring linear maps: one fac
 its filter; one for each state between what is written to it and what is read; any invertible map of the small space from which
 all time steps are made. States may change places together with their decays. The activation and the gate let no factor pass;
 one factor for a whole layer, of what is read from its states and of its skips against its output, is counted and not used.
+
+Falcon Mamba divides what is written to the states, what is read and what makes time steps by their lengths: states change
+places and signs alone, and the small space rotates.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -21,14 +26,13 @@ from lmc_core.models.classes import Head, Readers, head_of, heads, outputs, with
 from lmc_core.models.family import Config, Family, positive_sizes
 from lmc_core.models.parts import HOMOGENEOUS, POINTWISE, SQUARED, rms_norm_stream
 from lmc_core.models.structure import Structure
-from lmc_core.symmetry.rewrite import Product, Tied
-from lmc_core.symmetry.spaces import LINEAR, PERMUTATIONS, SIGNED_AND_SCALED
+from lmc_core.symmetry.rewrite import Norm, Product, Tied
+from lmc_core.symmetry.spaces import LINEAR, PERMUTATIONS, ROTATIONS, SIGNED, SIGNED_AND_SCALED
 
 BODY = "backbone."
 HEAD, TABLE = "lm_head.weight", f"{BODY}embeddings.weight"
-USUAL = "MambaForCausalLM"
 HEADS = heads(BODY, without=("ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering"))
-CLASSES = {f"Mamba{end}": head for end, head in HEADS.items()}
+CLASSES = {"mamba": "Mamba", "falcon_mamba": "FalconMamba"}  # what the names of a family's classes begin with
 CONTEXT = 2048  # what the published models were trained on; a recurrence has no end
 EXPAND = 2  # transformers' default number of channels for each coordinate of the stream
 
@@ -51,15 +55,21 @@ DEFAULTS: dict[str, Any] = {
     "bos_token_id": 0,
     "eos_token_id": 0,
 }
+NORMED = {"mixer_rms_eps": 1e-6}  # of the norms inside the layers of Falcon Mamba
 
 
 def _head(config: Config) -> Head:
-    return head_of(config, HEADS, USUAL)
+    return head_of(config, HEADS)
+
+
+def _classes(family: str) -> dict[str, Head]:
+    return {f"{CLASSES[family]}{end}": head for end, head in HEADS.items()}
 
 
 def config(raw: Config) -> dict[str, Any]:
     """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
-    found = hf.chosen(raw, DEFAULTS)
+    name = raw["model_type"]
+    found = hf.chosen(raw, DEFAULTS | (NORMED if name == "falcon_mamba" else {}))
     positive_sizes(found, "vocab_size", "hidden_size", "state_size", "num_hidden_layers", "conv_kernel")
     if found["intermediate_size"] is None:  # transformers lets it stand before `expand`
         expand = {"expand": raw.get("expand", EXPAND)}
@@ -77,11 +87,12 @@ def config(raw: Config) -> dict[str, Any]:
         found["max_position_embeddings"] = raw["max_position_embeddings"]
         positive_sizes(found, "max_position_embeddings")
     hf.switches(found, "use_bias", "use_conv_bias", "tie_word_embeddings")
-    hf.positive_numbers(found, "layer_norm_epsilon")
-    found["layer_norm_epsilon"] = float(found["layer_norm_epsilon"])
+    for key in [key for key in ("layer_norm_epsilon", "mixer_rms_eps") if key in found]:
+        hf.positive_numbers(found, key)
+        found[key] = float(found[key])
     hf.special_tokens(found)
-    hf.activation(found, "hidden_act", POINTWISE, "Mamba")
-    return with_class(found, raw, CLASSES, USUAL, "mamba")
+    hf.activation(found, "hidden_act", POINTWISE, name)
+    return with_class(found, raw, _classes(name), f"{CLASSES[name]}ForCausalLM", name)
 
 
 def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
@@ -97,13 +108,14 @@ def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
 def build(config: Config) -> nn.Module:
     """A module of the class that the configuration names, randomly initialised, in float32."""
     expand, left = divmod(config["intermediate_size"], config["hidden_size"])
-    cls = str(config.get("architectures", [USUAL])[0])
-    return hf.build(config, "MambaConfig", cls, expand=EXPAND if left or not expand else expand)
+    beginning = CLASSES[config["model_type"]]
+    cls = str(config.get("architectures", [f"{beginning}ForCausalLM"])[0])
+    return hf.build(config, f"{beginning}Config", cls, expand=EXPAND if left or not expand else expand)
 
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of a Mamba of that configuration."""
-    s, head = Structure("mamba"), _head(config)
+    s, head = Structure(config["model_type"]), _head(config)
     width, vocabulary = config["hidden_size"], config["vocab_size"]
     rms_norm_stream(s, width, head.predicts == "features")
 
@@ -130,7 +142,8 @@ def _mixer(s: Structure, config: Config, i: int) -> Readers:
     on, at = f"blocks.{i}", f"{BODY}layers.{i}.mixer"
     inner, states, rank = config["intermediate_size"], config["state_size"], config["time_step_rank"]
     bias, filter_bias, kernel = config["use_bias"], config["use_conv_bias"], config["conv_kernel"]
-    c, f, n, t = _spaces(s, i, inner, states, rank)
+    normed = "mixer_rms_eps" in config
+    c, f, n, t = _spaces(s, i, inner, states, rank, normed)
     # x and z: what passes through the recurrence, and what gates it
     parts = {"input": f"0/2 +{c} +{f}", "gate": f"1/2 +{c}"}
     weights = [(f"{on}.{part}.weight", f"{pattern} -residual") for part, pattern in parts.items()]
@@ -153,9 +166,14 @@ def _mixer(s: Structure, config: Config, i: int) -> Readers:
     s.linear(f"{on}.output", f"{at}.out_proj", "+residual", f"-{c}", bias)
     left = (f"{on}.input.weight", *([f"{on}.input.bias"] if bias else []))
     s.add("products", Product(f, left, (f"{on}.filter.weight",)))
-    s.add("products", Product(n, (f"{on}.write.weight",), (f"{on}.read.weight",)))
-    s.add("products", Product(t, (f"{on}.rank.weight",), (f"{on}.step.weight",)))
-    s.add("further", ("scales of what recurrences and skips give", 1))
+    if normed:
+        s.add("norms", *[Norm(None, None, (), n, centred=False)] * 2)
+        s.add("norms", Norm(None, None, ((f"{on}.step.weight", None),), t, centred=False))
+        s.add("scales", "what is written to states", "what is read from states", "what makes time steps")
+    else:
+        s.add("products", Product(n, (f"{on}.write.weight",), (f"{on}.read.weight",)))
+        s.add("products", Product(t, (f"{on}.rank.weight",), (f"{on}.step.weight",)))
+        s.add("further", ("scales of what recurrences and skips give", 1))
     if kernel == 1 and bias and filter_bias:  # longer filters reach back before the beginning, where there is no bias
         s.add("further", ("biases of inputs against those of filters", inner))
     if config["hidden_act"] in HOMOGENEOUS | SQUARED:
@@ -163,12 +181,17 @@ def _mixer(s: Structure, config: Config, i: int) -> Readers:
     return [(f"{on}.{part}.weight", f"{on}.{part}.bias" if bias else None) for part in parts]
 
 
-def _spaces(s: Structure, i: int, inner: int, states: int, rank: int) -> tuple[str, str, str, str]:
+def _spaces(s: Structure, i: int, inner: int, states: int, rank: int, normed: bool) -> tuple[str, str, str, str]:
     """Add the spaces of one layer: its channels, the factor of each of their filters, its states, what makes time steps."""
     reason = "a convolution over time, a recurrence and a gate act on each channel by itself"
     c = s.space(f"channels.{i}", "channels", inner, PERMUTATIONS, reason)
     reason = "a filter is linear, so that what its channel reads may be scaled against it"
     f = s.space(f"filters.{i}", "filters", 1, SIGNED_AND_SCALED, reason, c)
+    if normed:
+        reason = "each state decays by itself, and norms divide what is written to all and what is read by their lengths"
+        n = s.space(f"states.{i}", "states", states, SIGNED, reason)
+        reason = "a norm divides what makes time steps by its length, which rotations keep"
+        return c, f, n, s.space(f"time-step.{i}", "time-step", rank, ROTATIONS, reason)
     reason = "each state decays by itself, and what is written to it may be scaled against what is read from it"
     n = s.space(f"states.{i}", "states", states, SIGNED_AND_SCALED, reason)
     reason = "only the product of what makes time steps and what they are made from is seen"
@@ -188,7 +211,6 @@ def sizes(config: Config) -> dict[str, int]:
 
 
 SMALL: dict[str, Any] = {
-    "model_type": "mamba",
     "vocab_size": 37,
     "hidden_size": 12,
     "intermediate_size": 20,
@@ -197,22 +219,38 @@ SMALL: dict[str, Any] = {
     "num_hidden_layers": 2,
     "max_position_embeddings": 12,
 }
-_BIASES = {"use_bias": True, "use_conv_bias": False, "tie_word_embeddings": False, "num_hidden_layers": 1}
+_UNTIED = {"tie_word_embeddings": False, "num_hidden_layers": 1}
 
-MAMBA = Family(
-    name="mamba",
-    sentence="Recurrence with states that choose what they keep, behind a short convolution; RMSNorm before each layer.",
-    reference="Gu and Dao, Mamba: Linear-Time Sequence Modeling with Selective State Spaces, 2023, arXiv 2312.00752",
-    takes="text",
-    recognises=lambda config: config.get("model_type") == "mamba",
-    build=build,
-    outputs=outputs,
-    sizes=sizes,
-    structure=structure,
-    predicts=lambda config: _head(config).predicts,
-    save=hf.save,
-    config=config,
-    from_disk=from_disk,
-    classes=tuple(CLASSES),
-    examples={"mamba": SMALL, "mamba-biases": SMALL | _BIASES},
+
+def _family(name: str, sentence: str, reference: str, examples: Mapping[str, Config]) -> Family:
+    return Family(
+        name=name,
+        sentence=sentence,
+        reference=reference,
+        takes="text",
+        recognises=lambda config: config.get("model_type") == name,
+        build=build,
+        outputs=outputs,
+        sizes=sizes,
+        structure=structure,
+        predicts=lambda config: _head(config).predicts,
+        save=hf.save,
+        config=config,
+        from_disk=from_disk,
+        classes=tuple(_classes(name)),
+        examples={key: {"model_type": name} | dict(raw) for key, raw in examples.items()},
+    )
+
+
+MAMBA = _family(
+    "mamba",
+    "Recurrence with states that choose what they keep, behind a short convolution; RMSNorm before each layer.",
+    "Gu and Dao, Mamba: Linear-Time Sequence Modeling with Selective State Spaces, 2023, arXiv 2312.00752",
+    {"mamba": SMALL, "mamba-biases": SMALL | _UNTIED | {"use_bias": True, "use_conv_bias": False}},
+)
+FALCON_MAMBA = _family(
+    "falcon_mamba",
+    "Mamba with norms of what is written to the states, what is read from them and what makes time steps.",
+    "Zuo et al., Falcon Mamba: The First Competitive Attention-free 7B Language Model, 2024, arXiv 2410.05355",
+    {"falcon_mamba": SMALL | _UNTIED},
 )
