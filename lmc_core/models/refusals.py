@@ -14,15 +14,14 @@ from lmc_core.models.families import FAMILIES
 from lmc_core.models.references import clip
 from lmc_core.models.resembles import HEADS, lines, look_of, sizes_of
 
-SWIN = (
-    "each of its stages has a stream of its own, and between them one LayerNorm reads four neighbours side by side, so that "
-    "one map would have to turn all four; no layout says so yet"
+SWIN2 = (
+    "its norms stand behind attention and units and write to the stream of each stage, scores are cosines with a temperature "
+    "for each head, and a small network gives relative positions; no layout says so yet"
 )
 CONVOLUTIONS = "convolutions act on each of its channels by itself, so that only their order is free, and no layout says so yet"
 # kinds of models that people bring and that have no layout, with the reason
 REASONS = {
-    "swin": SWIN,
-    "swinv2": SWIN,
+    "swinv2": SWIN2,
     "convnext": CONVOLUTIONS,
     "convnextv2": CONVOLUTIONS,
     "dinov3_convnext": CONVOLUTIONS,

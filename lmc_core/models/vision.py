@@ -209,6 +209,8 @@ class Layer:
         names: of norms, of the four maps of attention, of the layers of units (a gate first), of the scales.
         stream: the space it reads and writes.
         prefix: of the names of its blocks and spaces, "" or "text.".
+        zeros: whether keys and values are also made of places of zeros behind the first norm: what its offset adds to others
+            is not added there, so that it cannot go into their biases.
     """
 
     width: int
@@ -227,6 +229,7 @@ class Layer:
     stream: str = "residual"
     prefix: str = ""
     shared_heads: str | None = field(default=None)
+    zeros: bool = False
 
     def write(self, s: Structure, i: int, at: str) -> Attention:
         """Write the layer number `i` down, whose parameters' names begin with `at`; returns its attention."""
@@ -235,8 +238,11 @@ class Layer:
         a = attention(s, tag, self.heads, self.width // self.heads, pairs=self.pairs, shared_heads=self.shared_heads)
         names = tuple(f"{at}.{name}" for name in self.maps)
         readers = separate_attention(s, a, on, names, self.biases, reads, writes=writes)  # type: ignore[arg-type]
+        if self.zeros:
+            readers = [readers[0], *((weight, None) for weight, _ in readers[1:])]
         s.norm(f"{on}.norm1", f"{at}.{self.norms[0]}", readers, self.stream)
-        unseen_constants(s, a, self.biases, self.stream)
+        if not self.zeros:
+            unseen_constants(s, a, self.biases, self.stream)
         parts = [f"{at}.{name}" for name in self.mlp]
         make = gated_units if self.gated else units
         u = make(s, tag, self.hidden, self.act)

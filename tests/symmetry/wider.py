@@ -43,6 +43,8 @@ def _multiplied(raw: Mapping[str, Any], factors: Mapping[str, float]) -> dict[st
     def one(key: str, value: Any) -> Any:
         if isinstance(value, dict):
             return _multiplied(value, factors)
+        if isinstance(value, list):
+            return [one(key, each) for each in value]
         return int(factors[key] * value) if key in factors and value is not None else value
 
     return {key: one(key, value) for key, value in raw.items()}

@@ -57,6 +57,7 @@ from lmc_core.models.families.siglip import SIGLIP, SIGLIP_CLASSIFIER, SIGLIP_TE
 from lmc_core.models.families.smollm3 import SMOLLM3
 from lmc_core.models.families.stablelm import STABLELM
 from lmc_core.models.families.starcoder2 import STARCODER2
+from lmc_core.models.families.swin import SWIN
 from lmc_core.models.families.t5 import MT5, T5, UMT5
 from lmc_core.models.families.vit import VIT
 from lmc_core.models.families.vit_hf import VIT_HF
@@ -132,6 +133,7 @@ FAMILIES: dict[str, Family] = {
         SMOLLM3,
         STABLELM,
         STARCODER2,
+        SWIN,
         T5,
         UMT5,
         VIT,
