@@ -76,7 +76,7 @@ BERT = Names(
 
 def encoder(
     s: Structure, config: Config, base: str, readers: Sequence[str], padding: int | None = None, names: Names = BERT,
-    tied: bool = False,
+    tied: bool = False, shared_heads: str | None = None,
 ) -> None:  # fmt: skip
     """Write the encoder down.
 
@@ -88,6 +88,7 @@ def encoder(
         padding: the position that padding tokens have, after which the others come; None where positions start at 0.
         names: of its parameters.
         tied: whether a head reads the token table.
+        shared_heads: a space of heads that all layers share.
     """
     width = config["hidden_size"]
     rows = {block: config[ROWS[block]] for block in names.tables}
@@ -105,7 +106,7 @@ def encoder(
         s.add("further", ("positions that are never used", padding * (width - 1)), (SUMS, 1 if tied else width - 1))
     s.add("scales", "embeddings")
     norm_into(s, "norm", base + names.norm)
-    layers(s, config, base, readers, names)
+    layers(s, config, base, readers, names, shared_heads)
 
 
 def stream(s: Structure, width: int, readers: Sequence[str]) -> None:

@@ -39,6 +39,7 @@ from lmc_core.models.families.mamba import FALCON_MAMBA, MAMBA
 from lmc_core.models.families.mistral import MISTRAL
 from lmc_core.models.families.mixtral import MIXTRAL
 from lmc_core.models.families.modernbert import MODERNBERT
+from lmc_core.models.families.mpnet import MPNET
 from lmc_core.models.families.mpt import MPT
 from lmc_core.models.families.nemotron import NEMOTRON
 from lmc_core.models.families.olmo import OLMO
@@ -111,6 +112,7 @@ FAMILIES: dict[str, Family] = {
         MISTRAL,
         MIXTRAL,
         MODERNBERT,
+        MPNET,
         MPT,
         MT5,
         NEMOTRON,
