@@ -28,6 +28,7 @@ PREDICTIONS = {
     "next": "the next token at every position",
     "masked": "the tokens that were masked",
     "continuation": "the second half of a window from its first half",
+    "transcript": "each token of what is said, from the sound and the tokens before it",
     "features": "nothing: the outputs are features",
     "pixels": "what an image shows where it was masked",
     "pairs": "which text belongs to which image",

@@ -59,7 +59,8 @@ def outputs_each(model: Model, inputs: Tensor) -> int:
     sizes = model.family.sizes(model.config)
     if "tokens" not in sizes or model.family.predicts(model.config) == "label":
         return max(1, sizes.get("classes", 1))
-    return max(1, inputs.shape[1] * sizes["tokens"])
+    length = sizes["context"] if model.family.takes == "audio" else inputs.shape[1]
+    return max(1, length * sizes["tokens"])
 
 
 @torch.no_grad()

@@ -64,6 +64,7 @@ from lmc_core.models.families.vit import VIT
 from lmc_core.models.families.vit_hf import VIT_HF
 from lmc_core.models.families.vit_mae import VIT_MAE
 from lmc_core.models.families.vit_relpos import VIT_RELPOS
+from lmc_core.models.families.whisper import WHISPER
 from lmc_core.models.family import Family
 
 FAMILIES: dict[str, Family] = {
@@ -142,6 +143,7 @@ FAMILIES: dict[str, Family] = {
         VIT_HF,
         VIT_MAE,
         VIT_RELPOS,
+        WHISPER,
         XLM_ROBERTA,
     )
 }
