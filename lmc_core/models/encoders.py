@@ -27,7 +27,8 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "pruned_heads": ({}, "with pruned heads"),
 }
 SIZES = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
-BODIES = ("bert.", "roberta.", "distilbert.", "electra.", "mpnet.", "albert.", "model.")  # beginnings of a body's names on disk
+# beginnings of a body's names on disk
+BODIES = ("bert.", "roberta.", "distilbert.", "electra.", "mpnet.", "albert.", "deberta.", "model.")
 PARTS = (
     "embeddings.",
     "encoder.",
@@ -102,6 +103,8 @@ class Encoder:
         dropless: names of the shares that are dropped in training.
         own: usual name of a setting -> this family's.
         check: looks at what else a configuration says, and may complete it.
+        newer: names of the head of a configuration that says legacy=false, if there is such a one.
+        beside: what of `PARTS` this family has beside its body, not in it.
     """
 
     name: str
@@ -115,6 +118,12 @@ class Encoder:
     dropless: tuple[str, ...] = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
     own: Mapping[str, str] = field(default_factory=dict)
     check: Check = unchecked
+    newer: TokenHead | None = None
+    beside: tuple[str, ...] = ()
+
+    def token_head(self, config: Config) -> TokenHead:
+        """Names of the head with a score for every token."""
+        return self.head if self.newer is None or config["legacy"] else self.newer
 
     def kind(self, config: Config) -> Kind:
         """What the class that a configuration names has."""
@@ -136,7 +145,9 @@ class Encoder:
         def name(usual: str) -> str:
             return self.own.get(usual, usual)
 
-        sizes = (*SIZES, "max_position_embeddings", *(key for key in ("type_vocab_size",) if key in found))
+        # there may be no types of tokens where there usually are none
+        types = found.get("type_vocab_size", 0) != 0 or self.defaults.get("type_vocab_size", 0) != 0
+        sizes = (*SIZES, "max_position_embeddings", *(("type_vocab_size",) if types else ()))
         positive_sizes(found, *(name(key) for key in sizes))
         divides(found, name("num_attention_heads"), name("hidden_size"))
         if "layer_norm_eps" in found:
@@ -203,9 +214,10 @@ class Encoder:
                 if f"{name}." != self.base:
                     delattr(module, name)
                     setattr(module, name, part)
-        if self.kind(config).predicts in TOKENS and self.head.twice:
-            owner = module.get_submodule(self.head.bias.rpartition(".")[0])
-            owner.bias = module.get_submodule(self.head.decoder).bias  # type: ignore[assignment]  (a module's name)
+        head = self.token_head(config)
+        if self.kind(config).predicts in TOKENS and head.twice:
+            owner = module.get_submodule(head.bias.rpartition(".")[0])
+            owner.bias = module.get_submodule(head.decoder).bias  # type: ignore[assignment]  (a module's name)
         return module
 
     def from_disk(self, tensors: Mapping[str, Tensor], config: Config) -> dict[str, Tensor]:
@@ -221,7 +233,8 @@ class Encoder:
             name = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
             bare = next((name.removeprefix(body) for body in BODIES if name.startswith(body)), name)
             if not bare.endswith(BUFFERS):
-                found[base + bare if bare.startswith(PARTS) else name] = tensor
+                inside = bare.startswith(PARTS) and not (self.beside and bare.startswith(self.beside))
+                found[base + bare if inside else name] = tensor
         if self.kind(config).predicts in TOKENS:
             self._with_one_head(found, config)
         expected = {_owner(name, base) for name in self.structure(config).layout.shapes}
@@ -231,6 +244,7 @@ class Encoder:
     def _heads(self) -> set[str]:
         """What owns the parameters of heads and poolers, in all classes of the family."""
         found = {"pooler", "lm_head", "classifier", "qa_outputs", "cls.predictions", "cls.seq_relationship", "predictions"}
+        found |= {"lm_predictions", "mask_predictions"} if self.newer else set()
         return (
             found
             | {_owner(name, "") for name in (self.head.dense, self.head.norm, self.head.decoder)}
@@ -241,20 +255,22 @@ class Encoder:
 
     def _with_one_head(self, tensors: dict[str, Tensor], config: Config) -> None:
         """Leave out the copies that a head shares: the token table, and the second name of its bias."""
-        decoder, bias = self.head.decoder, self.head.bias
+        head = self.token_head(config)
+        decoder, bias = head.decoder, head.bias
         if config["tie_word_embeddings"]:
-            hf.drop_copy(tensors, f"{decoder}.weight", self.head.table)
-            if self.head.twice:
+            hf.drop_copy(tensors, f"{decoder}.weight", head.table)
+            if head.twice:
                 hf.drop_copy(tensors, f"{decoder}.bias", bias)
-        elif self.head.twice and f"{decoder}.bias" in tensors:
+        elif head.twice and f"{decoder}.bias" in tensors:
             tensors[bias] = tensors.pop(f"{decoder}.bias")  # the one that is used; the other name is left over
 
     def save(self, module: nn.Module, config: Config, folder: Path, shard: int = SHARD) -> None:
         """Write `config.json` and `model.safetensors` as transformers does."""
-        if self.kind(config).predicts in TOKENS and not config["tie_word_embeddings"] and self.head.twice:
+        head = self.token_head(config)
+        if self.kind(config).predicts in TOKENS and not config["tie_word_embeddings"] and head.twice:
             # two parameters again, as transformers' own class has them where the table is not shared
-            bias = module.get_submodule(self.head.decoder).bias.detach().clone()  # type: ignore[union-attr,operator]
-            module.get_submodule(self.head.bias.rpartition(".")[0]).bias = nn.Parameter(bias, False)  # type: ignore[assignment]
+            bias = module.get_submodule(head.decoder).bias.detach().clone()  # type: ignore[union-attr,operator]
+            module.get_submodule(head.bias.rpartition(".")[0]).bias = nn.Parameter(bias, False)  # type: ignore[assignment]
         hf.save(module, config, folder, shard)
 
     def sizes(self, config: Config) -> dict[str, int]:

@@ -12,13 +12,14 @@ admits permutations. What is free beside the spaces, with n norms in all, width 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lmc_core.models.encoders import TOKENS, Kind, TokenHead
 from lmc_core.models.family import Config
 from lmc_core.models.parts import (
     HOMOGENEOUS,
+    Attention,
     attention,
     post_norm_stream,
     separate_attention,
@@ -90,15 +91,26 @@ def encoder(
         tied: whether a head reads the token table.
         shared_heads: a space of heads that all layers share.
     """
+    stream(s, config["hidden_size"], readers)
+    embeddings(s, config, base, padding, names, tied)
+    layers(s, config, base, readers, names, shared_heads)
+
+
+def embeddings(
+    s: Structure, config: Config, base: str, padding: int | None = None, names: Names = BERT, tied: bool = False
+) -> None:
+    """Write down the tables that are added up to the stream, and the norm behind them; arguments as of `encoder`."""
     width = config["hidden_size"]
     rows = {block: config[ROWS[block]] for block in names.tables}
-    stream(s, width, readers)
     for block, name in names.tables.items():
         s.parameter(f"{block}.table", f"{base}{name}.weight", "* +residual", (rows[block], width))
     # A tied table is seen by the head too: of what the input does not see, each row may move along 1/g of the head's norm, all
     # rows alike, since the logits of a token then change by a constant.
     s.add("further", (MEANS, sum(rows.values()) - (rows["token"] if tied else 0)))
-    s.add("further", (SUMS, (len(rows) - 2) * (width - 1) + (1 if tied else width - 1)))
+    if len(rows) > 1:
+        s.add("further", (SUMS, (len(rows) - 2) * (width - 1) + (1 if tied else width - 1)))
+    if "position" not in rows and rows.get("type", 1) == 1 and not tied:  # a token has one vector, wherever it stands
+        s.add("further", ("scales that norms undo", rows["token"] - 1))
     if padding is not None:
         if rows.get("type", 1) == 1:
             s.add("scales", "the padding token")  # one vector, which the norm behind it brings to one length
@@ -106,7 +118,6 @@ def encoder(
         s.add("further", ("positions that are never used", padding * (width - 1)), (SUMS, 1 if tied else width - 1))
     s.add("scales", "embeddings")
     norm_into(s, "norm", base + names.norm)
-    layers(s, config, base, readers, names, shared_heads)
 
 
 def stream(s: Structure, width: int, readers: Sequence[str]) -> None:
@@ -151,7 +162,12 @@ def behind_narrow_embeddings(s: Structure, config: Config) -> None:
     s.add("scales", "what the embeddings write")
 
 
-def layer(s: Structure, config: Config, at: str, i: int, names: Names, shared_heads: str | None = None) -> None:
+Attend = Callable[[Structure, Attention, str, str], None]  # writes an attention down: its patterns, its blocks, its names
+
+
+def layer(
+    s: Structure, config: Config, at: str, i: int, names: Names, shared_heads: str | None = None, attend: Attend | None = None
+) -> None:
     """Write one layer down, without the norm behind it.
 
     Args:
@@ -161,12 +177,16 @@ def layer(s: Structure, config: Config, at: str, i: int, names: Names, shared_he
         i: its number.
         names: of its parameters.
         shared_heads: a space of heads that all layers share.
+        attend: writes the four maps of an attention down where they are not the usual ones alone.
     """
     width, act, heads = config["hidden_size"], config["hidden_act"], config["num_attention_heads"]
     on, size = f"blocks.{i}", config["intermediate_size"]
     a = attention(s, str(i), heads, width // heads, shared_heads=shared_heads)
-    parts = tuple(f"{at}.{part}" for part in names.attention)
-    separate_attention(s, a, on, parts, (True,) * 4)  # type: ignore[arg-type]  (four names)
+    if attend is not None:
+        attend(s, a, on, at)
+    else:
+        parts = tuple(f"{at}.{part}" for part in names.attention)
+        separate_attention(s, a, on, parts, (True,) * 4)  # type: ignore[arg-type]  (four names)
     norm_into(s, f"{on}.norm1", f"{at}.{names.norm1}")
     u = units(s, str(i), size, act)
     s.linear(f"{on}.up", f"{at}.{names.up}", f"+{u}", "-residual")

@@ -12,6 +12,7 @@ from lmc_core.models.families.bloom import BLOOM
 from lmc_core.models.families.clip import CLIP, CLIP_CLASSIFIER, CLIP_TEXT, CLIP_VISION
 from lmc_core.models.families.cohere import COHERE
 from lmc_core.models.families.cohere2 import COHERE2
+from lmc_core.models.families.deberta_v2 import DEBERTA_V2
 from lmc_core.models.families.deepseek_v2 import DEEPSEEK_V2
 from lmc_core.models.families.deepseek_v3 import DEEPSEEK_V3
 from lmc_core.models.families.dinov2 import DINOV2, DINOV2_WITH_REGISTERS
@@ -84,6 +85,7 @@ FAMILIES: dict[str, Family] = {
         COHERE,
         COHERE2,
         DATA2VEC_VISION,
+        DEBERTA_V2,
         DEEPSEEK_V2,
         DEEPSEEK_V3,
         DINOV2,
