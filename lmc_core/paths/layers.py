@@ -25,6 +25,8 @@ from lmc_core.tasks import Examples
 
 ATTENTION = {"heads", "queries", "query-key", "rotary-key", "gains", "value-output", "latent"}
 FEED_FORWARD = {"units", "experts", "expert-groups"}
+RECURRENCE = {"channels", "filters", "states", "time-step"}
+KINDS = {"attention": ATTENTION, "recurrence": RECURRENCE, "feed-forward": FEED_FORWARD}  # part of a layer -> its spaces
 _LAYER = re.compile(r"^(.*?)\.(\d+)\.")
 
 
@@ -33,7 +35,7 @@ class Part:
     """Some of the parameters of a network.
 
     Attributes:
-        name: "input", "attention 0", "feed-forward 0", "norms 0", "output"; layers are counted from 0.
+        name: "input", "attention 0", "recurrence 0", "feed-forward 0", "norms 0", "output"; layers are counted from 0.
         parameters: names of its parameters.
     """
 
@@ -42,7 +44,7 @@ class Part:
 
 
 def parts_of(layout: Layout) -> list[Part]:
-    """The parts of a network in the order in which data flows: input, attention and feed-forward of each layer, output.
+    """The parts of a network as data flows: input, attention or recurrence and feed-forward of each layer, output.
 
     A layer is told by the first number in a parameter's name, and what a parameter belongs to by the spaces it touches; a bias
     that touches the residual stream alone belongs to the weight beside it, and a norm to the norms of its layer.
@@ -62,9 +64,9 @@ def parts_of(layout: Layout) -> list[Part]:
             continue
         inside = True
         kinds = touched[name] | beside[name.rpartition(".")[0]]
-        what = "attention" if kinds & ATTENTION else "feed-forward" if kinds & FEED_FORWARD else "norms"
+        what = next((part for part, own in KINDS.items() if kinds & own), "norms")
         stack = f"{layer[1].split('.')[0]} " if len(stacks) > 1 else ""
-        for part in ("attention", "feed-forward", "norms"):
+        for part in (*KINDS, "norms"):
             groups.setdefault(f"{stack}{part} {layer[2]}", [])
         groups[f"{stack}{what} {layer[2]}"].append(name)
     groups["output"] = last

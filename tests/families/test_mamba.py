@@ -17,6 +17,7 @@ from lmc_core.matching.solvers import reach
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.load import load_folder
 from lmc_core.models.model import Model, untied_state
+from lmc_core.paths.layers import parts_of
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.canonical import Blocks
 from lmc_core.symmetry.check import function_error
@@ -297,7 +298,13 @@ def test_refused_with_a_reason(changes: dict[str, Any], words: str) -> None:
         MAMBA.config(dict(MAMBA.examples["mamba"]) | changes)
 
 
-def test_random_elements_keep_the_body(tmp_path: Path) -> None:
+def test_the_parts_of_a_layer() -> None:
+    parts = {part.name: part.parameters for part in parts_of(random_model("mamba").layout)}
+    assert list(parts) == ["input", "recurrence 0", "norms 0", "recurrence 1", "norms 1", "output"]
+    assert parts["norms 0"] == ("backbone.layers.0.norm.weight",)
+
+
+def test_random_elements_keep_the_body() -> None:
     """Its outputs are the stream itself, so that only what is inside its layers moves."""
     model = spread(dict(MAMBA.examples["mamba"]) | BODY)
     spaces = model.layout.spaces

@@ -45,8 +45,9 @@ def left_over(given: Given, alignment: Alignment) -> float:
     return max(float((moved[name] - tensor).abs().max()) for name, tensor in given.a.state.items()) / largest
 
 
-# orthogonal and invertible, experts, groups of queries with rotary planes, partly rotated planes, permutations, latent streams
-NAMES = ["gpt2", "vit", "mixtral", "llama", "gpt_neox", "bert", "deepseek_v2"]
+# orthogonal and invertible, experts, groups of queries with rotary planes, partly rotated planes, permutations, latent streams,
+# channels of recurrences
+NAMES = ["gpt2", "vit", "mixtral", "llama", "gpt_neox", "bert", "deepseek_v2", "mamba"]
 
 
 @pytest.mark.parametrize("name", NAMES)
