@@ -15,6 +15,7 @@ FILES = (
 LABELS = ("id2label", "label2id", "label_names", "label_descriptions", "problem_type")  # transformers', then timm's
 ORDERED = LABELS[:3]  # those that number the classes
 PREPARATION = "pretrained_cfg"  # timm's
+GENERATION = "generation_config.json"
 
 
 def carry_over(source: Path | None, target: Path, class_names: Sequence[str] = ()) -> None:
@@ -33,6 +34,10 @@ def carry_over(source: Path | None, target: Path, class_names: Sequence[str] = (
         if (source / name).is_file() and not (target / name).exists():
             shutil.copyfile(source / name, target / name)
     old, new = _config(source), _config(target)
+    if new.get("model_type") == "whisper" and (generation := _config(source, GENERATION)):
+        # tokens of languages and tasks; the heads that give times are named by numbers that may have changed
+        generation.pop("alignment_heads", None)
+        (target / GENERATION).write_text(json.dumps(generation, indent=2) + "\n", encoding="utf-8")
     kept = [name for name in LABELS if name in old and not (class_names and name in ORDERED)]
     merged = new | {name: old[name] for name in kept}
     if isinstance(old.get(PREPARATION), dict):
@@ -52,9 +57,9 @@ def _name_classes(target: Path, names: Sequence[str]) -> None:
     (target / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def _config(folder: Path, name: str = "config.json") -> dict[str, Any]:
     try:
-        content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        content = json.loads((folder / name).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

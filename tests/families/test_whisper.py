@@ -276,10 +276,14 @@ def test_two_models_are_aligned_without_data(lmc: Run, tmp_path: Path) -> None: 
     moved = in_float32(form.with_state(element.apply(form.layout, form.state)))
     for name, each in (("a", model), ("b", moved)):
         each.save(tmp_path / name)
+    said = {"lang_to_id": {"<|en|>": 5}, "task_to_id": {"transcribe": 6}, "alignment_heads": [[0, 1]]}
+    (tmp_path / "b" / "generation_config.json").write_text(json.dumps(said))
     outcome = lmc("align", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "out")
     assert outcome.code == 0 and "random inputs" in outcome.out, outcome.err
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["function_error"] < 1e-5 and max(report["written_errors"]) < 1e-5
+    generation = json.loads((tmp_path / "out" / "generation_config.json").read_text())
+    assert generation["lang_to_id"] == said["lang_to_id"] and "alignment_heads" not in generation
     written = load_folder(tmp_path / "out")
     assert function_error(moved, written, random_inputs(model).float()) < 1e-5
     rewritten = in_float32(form)
