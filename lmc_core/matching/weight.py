@@ -190,6 +190,9 @@ class _Search:
             edges, seen = True, [*seen, *({stream.name, root.name} for root in problem.roots if root.kind == "residual")]
         elif isinstance(self.start, int):
             return {stream.name: random_element(stream, chosen, torch.Generator().manual_seed(self.start))}
+        else:  # what one stream writes to the next says where it goes, once that stream has been visited
+            streams = [root.name for root in problem.roots if root.kind == "residual"]
+            seen += [{stream.name, before, None} for before in streams[: streams.index(stream.name)]]
         inner = [b.name for b in problem.touching[stream.name] if {axis.space for axis in b.axes} not in seen]
         if not edges:
             return solve(self.moved, stream)

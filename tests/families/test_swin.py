@@ -165,6 +165,7 @@ def test_the_audit_finds_the_layout_right(name: str) -> None:
     assert found.double < 1e-10
     assert found.single < 1e-5
     assert found.control > 1e-3
+    assert found.recovered < 1e-6  # few labels: what the first stream writes to the last says where that one goes
 
 
 @pytest.mark.parametrize(("name", "auto"), [("swin", "AutoModelForImageClassification"), ("swin-features", "AutoModel")])
