@@ -107,7 +107,7 @@ def _rewrite_within(b: Model, names: set[str], classes: Classes) -> tuple[Rewrit
     products = [
         product
         for product in whole.products
-        if known(*product.left, *product.right, *product.gate, product.invisible, *(product.constant or ()))
+        if known(*product.left, *product.right, *product.gate, *product.unseen, product.invisible, *(product.constant or ()))
     ]
     scales = [scale for scale in whole.layer_scales if known(scale.scale, *scale.writers)]
     return Rewrite(tuple(norms), tuple(products), tuple(scales), centred=whole.centred), left_out

@@ -31,6 +31,8 @@ REASONS = {
     "resolution is of the kind siglip",
     "mamba2": "its channels go in heads that share one decay and one time step, its convolution runs over what is written to "
     "states and read from them too, and a norm with a gate stands before its output; no layout says so yet",
+    "deberta": "its queries, keys and values are one matrix with biases of their own beside it, and no layout says so yet; "
+    "DeBERTa of the kind deberta-v2 is supported",
     "rwkv": "factors for each coordinate mix a token with the one before it, so that only the order of its stream is free, and "
     "no layout says so yet",
     "qwen3_next": "most of its layers are gated linear attention behind a short convolution, and no layout says yet what these "

@@ -204,6 +204,8 @@ def _drop_biases(layout: Layout, product: Product, blocks: Blocks) -> None:
         rotated = space.pairs.rotated if space.pairs else 0
         keep = _along((torch.arange(space.size) < rotated).double(), value, block.axis(product.space))
         blocks[product.invisible] = value * keep
+    for name in product.unseen:
+        blocks[name] = torch.zeros_like(blocks[name])
     if product.constant is not None:
         left, right, target = product.constant
         path = (*layout.path(product.space), product.space)

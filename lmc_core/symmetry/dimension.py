@@ -61,6 +61,8 @@ def symmetry_dimension(layout: Layout, rewrite: Rewrite) -> Counts:
         if product.invisible:
             rotated = space.pairs.rotated if space.pairs else 0
             add("biases that no output sees", numel(product.invisible) * (space.size - rotated) // space.size)
+        for name in product.unseen:
+            add("biases that no output sees", numel(name))
         if product.gate:
             add("scales of gates", space.size * space.copies)
         if product.constant:

@@ -42,6 +42,7 @@ class Product:
         constant: (bias on the left, weight on the right, bias that the right side adds to) where the left bias reaches the
             output as a constant: b_o -> b_o + W_o b_v, as attention rows sum to one.
         gate: blocks of a third side, where a positive factor passes through a gate too (ReLU): all three get equal norms.
+        unseen: further biases on the right of which no output sees anything.
         scale: what the network multiplies the product by, where that depends on the size of the space: 1/sqrt(size of a head).
     """
 
@@ -52,6 +53,7 @@ class Product:
     constant: tuple[str, str, str] | None = None
     gate: tuple[str, ...] = ()
     scale: float = 1.0
+    unseen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -172,7 +172,12 @@ def names(config: Config) -> postnorm.Names:
         {part: name for part, name in postnorm.TABLES.items() if there[part]},
         "embeddings.LayerNorm",
         "encoder.layer.{}",
-        tuple(f"attention.self.{part}_proj" for part in ("query", "key", "value")) + ("attention.output.dense",),
+        (
+            "attention.self.query_proj",
+            "attention.self.key_proj",
+            "attention.self.value_proj",
+            "attention.output.dense",
+        ),
         "attention.output.LayerNorm",
         "intermediate.dense",
         "output.dense",
@@ -226,6 +231,8 @@ def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
         distances(s, config, base, terms)
     for i in range(config["num_hidden_layers"]):
         layer(s, config, base, i, readers, terms)
+    if "distances" in s.spaces:  # last, so that matching turns the planes that its readers write to before it turns them
+        s.spaces["distances"] = s.spaces.pop("distances")
     if pooler:
         head = ("classifier", 1 if kind.predicts == "choice" else config["num_labels"])
         block = "score" if kind.predicts == "choice" else "head"
@@ -315,8 +322,6 @@ def layer(s: Structure, config: Config, base: str, i: int, readers: list[str], t
         s.add("further", (UNSEEN, heads * max(0, constants - terms.rank)))
     if terms.p2c and not terms.shared and not terms.c2p:
         s.add("further", (SUMS, width))  # biases of the queries of tokens and of distances
-    if terms.c2p and not terms.shared:
-        s.add("further", (UNSEEN, width))  # of keys of distances: they shift all scores of a query alike
 
 
 def attention(s: Structure, a: Attention, on: str, at: str, config: Config, terms: Terms) -> None:
@@ -327,9 +332,11 @@ def attention(s: Structure, a: Attention, on: str, at: str, config: Config, term
     s.linear(f"{on}.value", f"{inner}.value_proj", a.value, "-residual")
     s.linear(f"{on}.output", f"{at}.attention.output.dense", "+residual", a.output)
     left, right = [f"{on}.query.weight", f"{on}.query.bias"], [f"{on}.key.weight"]
+    unseen: tuple[str, ...] = ()
     if terms.c2p and not terms.shared:
         s.linear(f"{on}.pos_key", f"{inner}.pos_key_proj", a.key, "-distances")
         right += [f"{on}.pos_key.weight"]
+        unseen = (f"{on}.pos_key.bias",)  # shifts all scores of a query alike
     if terms.p2c and not terms.shared:
         s.linear(f"{on}.pos_query", f"{inner}.pos_query_proj", a.query, "-distances")
         left += [f"{on}.pos_query.weight", f"{on}.pos_query.bias"]
@@ -339,7 +346,7 @@ def attention(s: Structure, a: Attention, on: str, at: str, config: Config, term
     scale = (s.spaces[a.product_name].size * (1 + len(config["pos_att_type"]))) ** -0.5
     s.add(
         "products",
-        Product(a.product_name, tuple(left), tuple(right), None if terms.p2c else key, scale=scale),
+        Product(a.product_name, tuple(left), tuple(right), None if terms.p2c else key, scale=scale, unseen=unseen),
         Product(
             a.value_name,
             (f"{on}.value.weight",),
@@ -385,7 +392,13 @@ SMALL: dict[str, Any] = {
     "norm_rel_ebd": "layer_norm",
     "position_biased_input": False,
 }
-OWN = {"share_att_key": False, "norm_rel_ebd": "none", "position_biased_input": True, "conv_kernel_size": 3}
+OWN = {
+    "share_att_key": False,
+    "norm_rel_ebd": "none",
+    "position_buckets": -1,
+    "position_biased_input": True,
+    "conv_kernel_size": 3,
+}
 ENCODER = Encoder(
     "deberta-v2",
     "DeBERTa",
