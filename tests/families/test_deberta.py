@@ -65,16 +65,16 @@ COUNTED: dict[str, tuple[dict[str, Any], int]] = {
     "shared maps, c2p, no norm": (of(**C2P, **FREE), 50),
     "shared maps, p2c, no norm": (of(**P2C, **FREE), 50),
     "own maps": (of(**OWN), 40),
-    "own maps, no norm": (of(share_att_key=False, **FREE), 60),
+    "own maps, no norm": (of(**OWN, **FREE), 40),
     "own maps, c2p": (of(**OWN, **C2P), 40),
     "own maps, p2c": (of(**OWN, **P2C), 40),
     "few rows": (of(share_att_key=False, max_position_embeddings=4, **FREE), 100),
     "buckets": (of(position_buckets=4), 50),
     "convolution": (of(**PLAIN | {"conv_kernel_size": 3}), 60),
     "tied": (of(MASKED, vocab_size=30), 40),
-    "untied": (of(MASKED, tie_word_embeddings=False, vocab_size=30), 40),
+    "untied": (of(MASKED, tie_word_embeddings=False, vocab_size=22), 40),
     "newer head": (of(MASKED, legacy=False, vocab_size=30), 40),
-    "features, two layers": (of("DebertaV2Model", num_hidden_layers=2, vocab_size=17), 30),
+    "features, two layers": (of("DebertaV2Model", num_hidden_layers=2, vocab_size=11), 24),
 }
 
 
