@@ -13,14 +13,14 @@ offsets and scales of all that it reads are common to all layers.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models import hf, postnorm
+from lmc_core.models.distances import TERMS, Terms, farthest, span
 from lmc_core.models.encoders import TOKENS, Encoder, Kind, TokenHead, family
 from lmc_core.models.families import bert
 from lmc_core.models.family import Config, positive_sizes
@@ -35,7 +35,6 @@ TABLE = "deberta.embeddings.word_embeddings.weight"
 HEAD = TokenHead(f"{AT}.transform.dense", f"{AT}.transform.LayerNorm", f"{AT}.decoder", TABLE, f"{AT}.bias")
 NEWER = "lm_predictions.lm_head"
 NEWER_HEAD = TokenHead(f"{NEWER}.dense", f"{NEWER}.LayerNorm", NEWER, TABLE, f"{NEWER}.bias")
-TERMS = ("c2p", "p2c")
 UNSEEN = "biases that no output sees"
 SCALES = "scales that norms undo"
 # What the function depends on, with transformers' defaults.
@@ -116,11 +115,11 @@ def _distances(found: dict[str, Any]) -> None:
             f"A DeBERTa with relative_attention={found['relative_attention']}, pos_att_type={terms} and "
             f"norm_rel_ebd={norm!r} is not supported: distances are either compared, or have neither terms nor a norm."
         )
-    farthest, buckets = _farthest(found), found["position_buckets"]
-    if terms and buckets > 0 and not (buckets >= 4 and farthest - 1 > buckets // 2):
+    reach, buckets = farthest(found), found["position_buckets"]
+    if terms and buckets > 0 and not (buckets >= 4 and reach - 1 > buckets // 2):
         raise BadCheckpoint(
             "Buckets of distances need at least 4, and a farthest distance beyond half their number; the configuration "
-            f"gives position_buckets={buckets} and distances up to {farthest}."
+            f"gives position_buckets={buckets} and distances up to {reach}."
         )
 
 
@@ -138,31 +137,6 @@ def _convolution(raw: Config, found: dict[str, Any]) -> None:
             f"A convolution over tokens with conv_kernel_size={size} and conv_groups={raw.get('conv_groups', 1)} is not "
             "supported: an odd size is expected, and one group, since groups tell the stream's coordinates apart."
         )
-
-
-def _farthest(config: Config) -> int:
-    """The number that transformers' class takes for the farthest distance."""
-    given = config["max_relative_positions"]
-    return given if given > 0 else config["max_position_embeddings"]
-
-
-def _span(config: Config) -> int:
-    """Half the number of rows of the table of distances."""
-    return config["position_buckets"] if config["position_buckets"] > 0 else _farthest(config)
-
-
-def used_rows(config: Config, first: bool) -> int:
-    """How many rows of the table are read, of all distances that a text of full length has, or that its first token has."""
-    span, buckets = _span(config), config["position_buckets"]
-    length = config["max_position_embeddings"]
-    apart = torch.arange(1 - length, 1 if first else length)
-    if buckets > 0:
-        middle = buckets // 2
-        far = apart.abs().clamp(min=middle).float()
-        step = torch.log(torch.tensor((_farthest(config) - 1) / middle))
-        bucket = torch.ceil(torch.log(far / middle) / step * (middle - 1)) + middle
-        apart = torch.where(apart.abs() <= middle, apart, (bucket * apart.sign()).long())
-    return len((apart + span).clamp(0, 2 * span - 1).unique())
 
 
 def names(config: Config) -> postnorm.Names:
@@ -183,42 +157,6 @@ def names(config: Config) -> postnorm.Names:
         "output.dense",
         "output.LayerNorm",
     )
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What scores say of distances.
-
-    Attributes:
-        c2p: queries are compared with keys of distances.
-        p2c: keys are compared with queries of distances.
-        shared: both are made by the maps that make those of tokens.
-        normed: a LayerNorm reads the table.
-        used: how many of its rows are read.
-        rank: dimension of what differs between them.
-    """
-
-    c2p: bool
-    p2c: bool
-    shared: bool
-    normed: bool
-    used: int
-    rank: int
-
-    @classmethod
-    def of(cls, config: Config, pooler: bool) -> Terms:
-        """Those of a configuration; of a single layer a pooler reads what its first token sees alone."""
-        c2p, p2c = (each in config["pos_att_type"] for each in TERMS)
-        normed, used = config["norm_rel_ebd"] == "layer_norm", 0
-        if c2p or p2c:
-            used = used_rows(config, first=pooler and config["num_hidden_layers"] == 1)
-        rank = max(0, min(used - 1, config["hidden_size"] - normed))
-        return cls(c2p, p2c, config["share_att_key"] and (c2p or p2c), normed, used, rank)
-
-    @property
-    def any(self) -> bool:
-        """Whether there is a table of distances."""
-        return self.c2p or self.p2c
 
 
 def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
@@ -255,7 +193,7 @@ def newer_head(s: Structure, config: Config) -> None:
 
 def distances(s: Structure, config: Config, base: str, terms: Terms) -> None:
     """Write down the table of distances, and count what it leaves open."""
-    width, rows, depth = config["hidden_size"], 2 * _span(config), config["num_hidden_layers"]
+    width, rows, depth = config["hidden_size"], 2 * span(config), config["num_hidden_layers"]
     unused, name, norm = rows - terms.used, f"{base}encoder.rel_embeddings.weight", f"{base}encoder.LayerNorm"
     if terms.shared:
         s.parameter("distance.table", name, "* +residual", (rows, width))
