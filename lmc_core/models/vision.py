@@ -248,7 +248,8 @@ class Layer:
         u = make(s, tag, self.hidden, self.act)
         found: Readers = []
         for part, name in zip(("gate", "up") if self.gated else ("up",), parts, strict=False):
-            found.append(s.linear(f"{on}.{part}", name, f"+{u}", reads, self.unit_bias))
+            role = "=" if part == "gate" else "+"  # a gate has the signs and scales of none
+            found.append(s.linear(f"{on}.{part}", name, f"{role}{u}", reads, self.unit_bias))
         s.linear(f"{on}.down", parts[-1], writes, f"-{u}", self.unit_bias)
         units_product(s, u, on, self.unit_bias, self.act if self.gated else None)
         s.norm(f"{on}.norm2", f"{at}.{self.norms[1]}", found, self.stream)
