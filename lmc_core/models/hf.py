@@ -34,7 +34,8 @@ def named_class(raw: Config, classes: Sequence[str], kind: str, default: str = "
     Raises:
         BadCheckpoint: naming the class found and those that are supported.
     """
-    given = raw.get("architectures") or [default]
+    given = raw.get("architectures")
+    given = [default] if given is None or given == [] else given
     if isinstance(given, list | tuple) and (given[0] in classes or given[0] == default):
         return str(given[0])
     found = ", ".join(map(str, given)) if isinstance(given, list | tuple) else repr(given)

@@ -232,10 +232,30 @@ def _described(folder: Path, name: str, allow_pickle: bool) -> Described:
         raw, convert, notes = _completed(raw, names), dict, _wrapper_notes(weights, where)
     family = _recognise(raw, name, names)
     config = family.config(raw)
+    _require_class(family, raw, config, names, name)
     require_types(family, raw, config)
     require_depth(family, config, len(names))
     files = Files(where, weights.shapes(), weights.stored_as, quantisation(raw), convert)
     return Described(weights, family, config, files, notes)
+
+
+# beginnings of names that a body alone has not
+HEADS = (
+    *("lm_head.", "cls.", "classifier.", "qa_outputs.", "score.", "head.", "predictions.", "decoder.weight", "decoder.bias"),
+    *("discriminator_predictions.", "generator_predictions.", "generator_lm_head.", "pre_classifier.", "sop_classifier."),
+)
+
+
+def _require_class(family: Family, raw: Mapping[str, Any], config: Mapping[str, Any], names: list[str], name: str) -> None:
+    """Refuse weights with a head whose configuration names no class and would be read as a body alone."""
+    if raw.get("architectures") or not family.classes or family.predicts(config) != "features":
+        return
+    head = next((each for each in names if each.startswith(HEADS)), None)
+    if head is not None:
+        raise BadCheckpoint(
+            f"{name[:80]}/config.json names no class under 'architectures', and its weights hold a head ({clip(head, 60)}); "
+            f"write the class that it was saved from there, such as {family.classes[0]}."
+        )
 
 
 def _completed(raw: Mapping[str, Any], names: list[str]) -> Mapping[str, Any]:

@@ -89,6 +89,7 @@ def require_fits(narrow: Model, wide: Model) -> None:
     if not same_parts(narrow, wide):
         odd = sorted((small.spaces.keys() ^ large.spaces.keys()) | (small.by_name.keys() ^ large.by_name.keys()))[0]
         raise Incompatible(f"Only one of {narrow.name} and {wide.name} has {odd!r}; choose two of one architecture.")
+    wider(narrow, wide)  # where some are larger and some smaller neither holds the other
     for key, value, other in unequal_settings(narrow.config, wide.config, SIZES | without_effect(narrow, wide)):
         raise Incompatible(f"{narrow.name} has {key}={value} and {wide.name} has {key}={other}; choose two that compute alike.")
     for name, block in small.by_name.items():

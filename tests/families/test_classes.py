@@ -55,9 +55,10 @@ def test_every_family_reads_its_own_classes_alone(family: str, tmp_path: Path) -
     own = json.loads((tmp_path / "config.json").read_text())["architectures"]
     assert own[0] in FAMILIES[family].classes
     assert load_folder(tmp_path).digest == model.digest
+    beginning = own[0].partition("For")[0]  # of two families of one kind of model the first answers
     for other in (["SomeModel"], "SomeModel", [["SomeModel"]], ["SomeModel", *own]):
         changed(tmp_path, architectures=other)
-        with pytest.raises(BadCheckpoint, match=f"SomeModel.*supported are .*{own[0]}"):
+        with pytest.raises(BadCheckpoint, match=f"SomeModel.*supported are .*{beginning}"):
             load_folder(tmp_path)
 
 

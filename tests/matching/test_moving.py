@@ -44,6 +44,8 @@ def test_a_step_of_learning_has_a_gradient_for_everything_that_moves(name: str) 
     inputs = inputs.float() if inputs.is_floating_point() else inputs
     with torch.no_grad():
         outputs = learner.logits(inputs, [0.5, 0.5])
+    if outputs.shape[-1] == 1:
+        pytest.skip("one score for each token, of which no choice can be learned")
     targets = outputs.argmax(-1)
     loss = learner.step(Examples(inputs, targets), None, [0.5, 0.5], 1.0, True)
     assert loss == loss and loss > 0
