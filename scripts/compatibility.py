@@ -123,7 +123,7 @@ def raw_configuration(family: Family, cls: str) -> dict[str, Any]:
     own = [raw for raw in examples if raw.get("architectures", [None])[0] == cls]
     if own:
         return own[0]
-    labels = {"num_labels": 2 if cls.endswith("ForQuestionAnswering") else 3, "pad_token_id": 0}
+    labels = {"num_labels": 2 if cls.endswith(("ForQuestionAnswering", "ForPreTraining")) else 3, "pad_token_id": 0}
     further: dict[str, Any] = {}
     if cls.endswith(("CausalLM", "LMHeadModel")) and family.predicts(family.config(examples[0])) != "next":
         further["is_decoder"] = True  # an encoder's class for it
@@ -135,7 +135,7 @@ def written_by_transformers(family: Family, cls: str, folder: Path) -> nn.Module
     import transformers
 
     raw = raw_configuration(family, cls)
-    if family.predicts(family.config(raw)) == "continuation":
+    if "decoder_start_token_id" in family.config(raw):
         raw["decoder_start_token_id"] = 0  # which these classes have no default of
     kind = raw.pop("model_type")
     config = transformers.AutoConfig.for_model(kind, **raw)

@@ -30,9 +30,10 @@ Written by `python scripts/families.py`; every number was measured by it. Each c
   spaces; a layout that forgets a block shows here. The tests of each family have further controls, just outside each class.
 - **dimension**: of the continuous symmetry group, counted from the layout; the tests compare it with a numerical nullity.
 
-Two rows need a word. `gpt2-few-tokens` has so few tokens that the first visit of the stream leaves directions open; the cycle
+Three rows need a word. `gpt2-few-tokens` has so few tokens that the first visit of the stream leaves directions open; the cycle
 stops a little short of the planted element. `bert-pretraining` has a second head that is not among the outputs compared here,
-so a wrong move of what it alone reads does not show; its tests compare that head too.
+so a wrong move of what it alone reads does not show; its tests compare that head too. The two towers of `siglip` meet in one
+embedding and come nearer to a planted element by a constant factor a round; the cycle ends before it is reached.
 
 What is admissible follows from the configuration; `lmc show MODEL` says it with reasons for any model.
 """
