@@ -256,7 +256,7 @@ def timm_verdicts() -> tuple[list[str], dict[str, list[str]]]:
             family.layout(family.config(raw))
             taken.append(name)
         except (LmcError, StopIteration) as error:
-            refused[str(error).replace(repr(raw["architecture"]), "it") or "no family takes it"].append(name)
+            refused[str(error).replace(f"timm's {raw['architecture']!r}", "it") or "no family takes it"].append(name)
     return taken, dict(refused)
 
 
