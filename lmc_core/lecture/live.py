@@ -72,6 +72,7 @@ class Live:
         def call(*args: Any, **kwargs: Any) -> Any:
             return functional_call(self.module, dict(state), args, kwargs)
 
+        call.config = getattr(self.module, "config", None)  # type: ignore[attr-defined]  (which outputs may ask for)
         with self.guard, Double():
             return family.outputs(call, x)  # type: ignore[arg-type]  (called like the module)
 

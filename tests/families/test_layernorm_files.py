@@ -75,7 +75,7 @@ def with_copy(name: str, original: str, factor: float = 1.0) -> Change:
 
 def in_memory(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The names that a future version may write."""
-    return FAMILIES["vit_hf"].from_disk(tensors, {})
+    return FAMILIES["vit_hf"].from_disk(tensors, {"architectures": ["ViTForImageClassification"]})
 
 
 def with_pretraining(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -150,7 +150,7 @@ def test_rotary_settings_are_those_of_transformers() -> None:
 
 
 REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
-    "another class": ("vit_hf", {"architectures": ["ViTModel"]}, "ViTForImageClassification"),
+    "another class": ("vit_hf", {"architectures": ["ViTBackbone"]}, "ViTForImageClassification"),
     "DeiT's class in a ViT": ("vit_hf", {"architectures": ["DeiTForImageClassification"]}, "ViTForImageClassification"),
     "images that are not square": ("vit_hf", {"image_size": [14, 28]}, "square"),
     "patches that do not divide": ("vit_hf", {"patch_size": 4}, "patch_size = 4"),

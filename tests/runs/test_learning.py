@@ -200,7 +200,7 @@ def test_data_without_a_training_split_cannot_be_learned_from(tiny_gpt2_pair: tu
     from lmc_core.runs import ask
     from lmc_core.tasks import get_task
 
-    monkeypatch.setattr(ask, "task_of", lambda models, name: replace(get_task("plays"), splits=("test",)))
+    monkeypatch.setattr(ask, "task_of", lambda models, name, needed=True: replace(get_task("plays"), splits=("test",)))
     a, b = map(str, tiny_gpt2_pair)
     with pytest.raises(BadInput, match="earned learns from a training split"):
         make_request(a, b, method="learned", **WORDS)
