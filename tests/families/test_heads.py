@@ -84,7 +84,9 @@ def test_what_a_class_computes_is_what_transformers_computes(family: str) -> Non
             expected = [module(text) for text in tokens.split(1)]
             assert torch.allclose(found, torch.cat([spans(each) for each in expected]), rtol=1e-4, atol=1e-5)
         if predicts in ("label", "token-label"):
-            end = {"T5": 1, "MT5": 1, "Bart": 2}.get(cls.removesuffix("ForSequenceClassification").removeprefix("M").removeprefix("U"))
+            end = {"T5": 1, "MT5": 1, "Bart": 2}.get(
+                cls.removesuffix("ForSequenceClassification").removeprefix("M").removeprefix("U")
+            )
             ended = tokens  # some classes read a text at the token that ends it
             if end is not None:
                 ended = torch.nn.functional.pad(tokens[:, 1:] if end == 2 else tokens, (0, 1), value=end)

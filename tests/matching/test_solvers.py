@@ -200,7 +200,9 @@ def test_copies_are_solved_one_by_one() -> None:
         element, values = maximise(space, chosen, m)
         for i in range(3):
             one, best = maximise(space, chosen, m[i])
-            assert torch.allclose(element.matrix()[i], one.matrix(), rtol=0, atol=1e-12) and float(values[i]) == pytest.approx(float(best))
+            assert torch.allclose(element.matrix()[i], one.matrix(), rtol=0, atol=1e-12) and float(values[i]) == pytest.approx(
+                float(best)
+            )
 
 
 @pytest.mark.parametrize("chosen", ["orthogonal", "invertible", "permutation", "none"])

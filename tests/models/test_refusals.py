@@ -128,7 +128,9 @@ def configured(source: Path, folder: Path, **changes: Any) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("kind", ["xlnet", "reformer", "xlnet", "longformer", "llama9", "gpt2000", "something-else", "vit_like"])
+@pytest.mark.parametrize(
+    "kind", ["xlnet", "reformer", "xlnet", "longformer", "llama9", "gpt2000", "something-else", "vit_like"]
+)
 def test_an_unknown_kind(kind: str, made: Callable[[str], Path], tmp_path: Path) -> None:
     folder = configured(made("gpt2"), tmp_path / "mine", model_type=kind, architectures=["TheirModel"])
     text = sentence(folder)
