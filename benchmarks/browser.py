@@ -3,16 +3,19 @@
     python benchmarks/browser.py                 # prints a table; needs the extra `test` and a chromium
     python benchmarks/browser.py --repeats 9 --curves 40
 
-- first page: from asking for the address of a warm server until the title can be read, the first figure is drawn, and all of
-  Start is drawn and answers; by a visitor whose browser knows nothing of the app, and by one that has its files.
-- a stored result: from a click until its figure is drawn. On the page Studies, on another view: after another figure was drawn
-  there, and as the first figure of the visit, for which the browser has to start the code that draws. And from the page Start
-  to the page Barrier.
-- many curves: stored curves on one axis, likewise; then the pointer goes across them: gaps between the frames that the browser
-  draws meanwhile (17 ms is every frame of a screen), and one step of panning in the exported page, until it is drawn.
+- first page: from asking for the address of a warm server until the title can be read, the first
+  figure is drawn, and all of Start is drawn and answers; by a visitor whose browser knows nothing
+  of the app, and by one that has its files.
+- a stored result: from a click until its figure is drawn. On the page Studies, on another view:
+  after another figure was drawn there, and as the first figure of the visit, for which the browser
+  has to start the code that draws. And from the page Start to the page Barrier.
+- many curves: stored curves on one axis, likewise; then the pointer goes across them: gaps between
+  the frames that the browser draws meanwhile (17 ms is every frame of a screen), and one step of
+  panning in the exported page, until it is drawn.
 
-Medians with range, by the clock of the page, until the frame after. "Busy" is the processor time of the page's main thread
-until the last of what was waited for, which depends less on other work on the machine. Nothing is asserted.
+Medians with range, by the clock of the page, until the frame after. "Busy" is the processor time of
+the page's main thread until the last of what was waited for, which depends less on other work on
+the machine. Nothing is asserted.
 """
 
 from __future__ import annotations
@@ -33,13 +36,21 @@ from lmc_core.studies.store import Studies
 from lmc_core.studies.study import Entry
 from lmc_core.ui.launch import serving
 
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-sync",
+]
 VIEW: Any = {"width": 1280, "height": 900}
 Times = dict[str, float]  # what was waited for -> seconds
 LIMIT = 120_000  # milliseconds
-PAUSE = 1_000  # milliseconds after a visit, in which its tab and its session end, and before a click
+# milliseconds after a visit, in which its tab and its session end, and before a click
+PAUSE = 1_000
 FIGURE = ".js-plotly-plot .main-svg .trace"
-# Notes when what is waited for was drawn, counted from the start of the visit or from the last click.
+# Notes when what is waited for was drawn, counted from the start of the visit or from the last
+# click.
 NOTE = """
 window.noted = {}; window.since = 0; window.wanted = 'FIGURE';
 document.addEventListener('click', event => { window.since = event.timeStamp; window.noted = {}; }, true);
@@ -88,20 +99,34 @@ def main() -> int:
 
 def fill(home: Path, curves: int) -> None:
     """Store made-up curves with keys that fit, and put them into two studies."""
-    store, studies = Store(home / "results", home / "none"), Studies(home / "studies", home / "none")
+    store, studies = (
+        Store(home / "results", home / "none"),
+        Studies(home / "studies", home / "none"),
+    )
     shipped = Store(Store().shipped, Store().shipped).list()
-    model = next(found for found in shipped if found.request["what"] == "barrier" and found.result["method"] != "none")
+    model = next(
+        found
+        for found in shipped
+        if found.request["what"] == "barrier" and found.result["method"] != "none"
+    )
     keys = []
     for seed in range(curves):
         request = BarrierRequest.from_json({**model.request, "seed": 1000 + seed})
         share = 0.2 + 1.6 * seed / curves
         loss = [
-            chord + share * (value - chord) for value, chord in zip(model.result["loss"], model.result["chord"], strict=True)
+            chord + share * (value - chord)
+            for value, chord in zip(model.result["loss"], model.result["chord"], strict=True)
         ]
         barrier = share * model.result["barrier"]
-        keys.append(store.put(request, {**model.result, "key": request.key, "loss": loss, "barrier": barrier}, {}).key)
+        keys.append(
+            store.put(
+                request, {**model.result, "key": request.key, "loss": loss, "barrier": barrier}, {}
+            ).key
+        )
     studies.create("One", entries=(Entry(keys=(keys[0],)),))
-    studies.create("Many", entries=tuple(Entry(keys=tuple(keys[i : i + 60])) for i in range(0, len(keys), 60)))
+    studies.create(
+        "Many", entries=tuple(Entry(keys=tuple(keys[i : i + 60])) for i in range(0, len(keys), 60))
+    )
 
 
 def measure(address: str, repeats: int, curves: int) -> None:
@@ -109,7 +134,10 @@ def measure(address: str, repeats: int, curves: int) -> None:
     from playwright.sync_api import sync_playwright
 
     load = f"; load average {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    print(f"{platform.platform()}, {os.cpu_count()} CPU cores{load}; {repeats} repeats, medians and range\n")
+    print(
+        f"{platform.platform()}, {os.cpu_count()} CPU cores{load}; {repeats} repeats, medians and "
+        "range\n"
+    )
     chromium: Any = {"executable_path": shutil.which("chromium"), "args": FLAGS}
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as profile:
         browser = playwright.chromium.launch(**chromium)
@@ -126,11 +154,18 @@ def measure(address: str, repeats: int, curves: int) -> None:
         anew(visited, address)  # the first visitors of a server wait for its imports as well
         show_visits("no file in the cache", anew(visited, address))
         kept = playwright.chromium.launch_persistent_context(profile, viewport=VIEW, **chromium)
-        visits = [visited(kept, address) for _ in range(repeats + 2)]  # the first two fill the cache
+        # the first two fill the cache
+        visits = [visited(kept, address) for _ in range(repeats + 2)]
         show_visits("files in the cache", visits[2:])
         kept.close()
-        for name, words in (("one", "a stored result"), ("many", f"{curves} stored curves on one axis")):
-            for shown, before in (("", "after another figure"), ("&show=none", "first figure of the visit")):
+        for name, words in (
+            ("one", "a stored result"),
+            ("many", f"{curves} stored curves on one axis"),
+        ):
+            for shown, before in (
+                ("", "after another figure"),
+                ("&show=none", "first figure of the visit"),
+            ):
                 start = f"{address}/studies?study={name}&view=results{shown}"
                 show(f"{words}, {before}", anew(opened, start, name))
         show("from Start to Barrier, until its stored results are drawn", anew(turned, address))
@@ -139,7 +174,9 @@ def measure(address: str, repeats: int, curves: int) -> None:
 
 
 def visited(context: Any, address: str) -> Times:
-    """Open an address; returns what was there when, in seconds, and how long the main thread was busy with it."""
+    """Open an address; returns what was there when, in seconds, and how long the main thread was
+    busy with it.
+    """
     page = context.new_page()
     page.add_init_script(NOTE)
     busy = meter(page)
@@ -154,17 +191,27 @@ def visited(context: Any, address: str) -> Times:
 def opened(context: Any, address: str, study: str) -> Times:
     """Open a page that has the study under another view, then that view."""
     name = f"[class*='st-key-studies_{study}_0_0_figure']"
-    return clicked(context, address, "h1", name, lambda page: page.get_by_role("radio", name="Studies"))
+    return clicked(
+        context, address, "h1", name, lambda page: page.get_by_role("radio", name="Studies")
+    )
 
 
 def turned(context: Any, address: str) -> Times:
     """Go from the page Start to the page Barrier."""
     name = ".st-key-barrier_figure"
-    return clicked(context, address, FIGURE, name, lambda page: page.get_by_role("link", name="Barrier", exact=True))
+    return clicked(
+        context,
+        address,
+        FIGURE,
+        name,
+        lambda page: page.get_by_role("link", name="Barrier", exact=True),
+    )
 
 
 def clicked(context: Any, address: str, first: str, then: str, link: Callable[[Any], Any]) -> Times:
-    """Open an address, click, and return when the figure inside `then` was there, in seconds since the click."""
+    """Open an address, click, and return when the figure inside `then` was there, in seconds since
+    the click.
+    """
     page = context.new_page()
     page.add_init_script(NOTE)
     page.goto(address)
@@ -192,7 +239,10 @@ def meter(page: Any) -> Callable[[], float]:
     session.send("Performance.enable")
 
     def now() -> float:
-        values = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
+        values = {
+            each["name"]: each["value"]
+            for each in session.send("Performance.getMetrics")["metrics"]
+        }
         return values["ThreadTime"]
 
     start = now()
@@ -200,7 +250,9 @@ def meter(page: Any) -> Callable[[], float]:
 
 
 def moving(browser: Any, address: str, curves: int) -> None:
-    """Print how the figure of many curves follows the pointer, and how it pans as an exported page."""
+    """Print how the figure of many curves follows the pointer, and how it pans as an exported
+    page.
+    """
     page = browser.new_page(viewport=VIEW)
     page.add_init_script(NOTE)
     page.goto(f"{address}/studies?study=many")
@@ -222,7 +274,8 @@ def hovered(page: Any) -> list[float]:
     page.evaluate(WATCH)
     for step in range(STEPS):
         page.mouse.move(
-            box["x"] + box["width"] * (0.1 + 0.8 * step / STEPS), box["y"] + box["height"] * (0.2 + 0.3 * step / STEPS)
+            box["x"] + box["width"] * (0.1 + 0.8 * step / STEPS),
+            box["y"] + box["height"] * (0.2 + 0.3 * step / STEPS),
         )
         page.wait_for_timeout(30)
     return page.evaluate(SEEN)
@@ -230,12 +283,18 @@ def hovered(page: Any) -> list[float]:
 
 def show_visits(cache: str, visits: list[Times]) -> None:
     """Print the rows of visits of the first page."""
-    for name, words in (("title", "title to read"), ("figure", "first figure drawn"), ("all", "all drawn, answers")):
+    for name, words in (
+        ("title", "title to read"),
+        ("figure", "first figure drawn"),
+        ("all", "all drawn, answers"),
+    ):
         show(f"first page, {cache}: {words}", visits, name, name == "all")
 
 
 def show(what: str, found: list[Times], name: str = "figure", last: bool = True) -> None:
-    """Print a row of what visits or clicks took, the last of each with how busy the main thread was."""
+    """Print a row of what visits or clicks took, the last of each with how busy the main thread
+    was.
+    """
     busy = f"   busy {statistics.median(each['busy'] for each in found):.2f} s" if last else ""
     row(what, "s", [each[name] for each in found], busy)
 
@@ -243,7 +302,9 @@ def show(what: str, found: list[Times], name: str = "figure", last: bool = True)
 def row(what: str, unit: str, values: list[float], more: str = "") -> None:
     """Print one row."""
     digits = 2 if unit == "s" else 0
-    middle, low, high = (f"{value:.{digits}f}" for value in (statistics.median(values), min(values), max(values)))
+    middle, low, high = (
+        f"{value:.{digits}f}" for value in (statistics.median(values), min(values), max(values))
+    )
     print(f"{what:<62} {middle:>5} {unit:<2}  [{low}, {high}]{more}", flush=True)
 
 

@@ -1,12 +1,14 @@
-"""Networks trained towards equivariance: what each form of the constraint costs or gains, on data of each kind.
+"""Networks trained towards equivariance: what each form of the constraint costs or gains, on data
+of each kind.
 
     python benchmarks/equivariance.py                                 # perceptron on digits under C4, five seeds, 5 minutes
     python benchmarks/equivariance.py --network convolution --kinds orbit broken
     python benchmarks/equivariance.py --json found.json               # goes on where it was stopped
 
-400 training images, the settings of `equivariance.networks` (chosen on validation data). Prints mean and standard error over
-seeds, which draw the data, the start and the order of batches. The price rho of "best price" is the one with the lowest mean
-validation loss; all other numbers are of the test split. Differences are taken within a seed. One thread of torch.
+400 training images, the settings of `equivariance.networks` (chosen on validation data). Prints
+mean and standard error over seeds, which draw the data, the start and the order of batches. The
+price rho of "best price" is the one with the lowest mean validation loss; all other numbers are of
+the test split. Differences are taken within a seed. One thread of torch.
 """
 
 from __future__ import annotations
@@ -46,7 +48,9 @@ def measured(options: argparse.Namespace, kind: str, form: str, seed: int) -> di
     """Train one network and measure it."""
     domain = domain_of(options.source, group(options.group))
     samples = {
-        split: sample(options.source, kind, domain, split, seed, TRAINED if split == "train" else None)
+        split: sample(
+            options.source, kind, domain, split, seed, TRAINED if split == "train" else None
+        )
         for split in ("train", "validation", "test")
     }
     module, layout = build(options.network, domain, seed)
@@ -60,7 +64,10 @@ def measured(options: argparse.Namespace, kind: str, form: str, seed: int) -> di
     for split in ("validation", "test"):
         for branch, gamma in (("on", state.gamma), ("off", zero)):
             measured = score(net, gamma, samples[split])
-            found[f"{split} {branch}"], found[f"{split} {branch} accuracy"] = measured.loss, measured.accuracy
+            found[f"{split} {branch}"], found[f"{split} {branch} accuracy"] = (
+                measured.loss,
+                measured.accuracy,
+            )
     found["error"] = equivariance_error(net, state.gamma, samples["test"].inputs[:100])
     found["gauge"] = float(gauge(net, samples["train"]).abs().max())
     found["gamma"], found["multiplier"] = state.gamma.tolist(), state.multiplier.tolist()
@@ -81,11 +88,19 @@ def table(kind: str, runs: dict[str, list[dict[str, Any]]]) -> str:
     print("form".ljust(12), *(name.rjust(width) for name, width in columns))
     for form, found in runs.items():
         cells = [estimate([run[name] for run in found]) for name in ("test on", "test off")]
-        shares = [estimate([100 * run[f"test {name} accuracy"] for run in found], 1) for name in ("on", "off")]
+        shares = [
+            estimate([100 * run[f"test {name} accuracy"] for run in found], 1)
+            for name in ("on", "off")
+        ]
         error, slope = (np.mean([run[name] for run in found]) for name in ("error", "gauge"))
-        print(f"{form:12} {cells[0]:>17} {cells[1]:>17} {shares[0]:>15} {shares[1]:>15} {error:13.1e} {slope:13.1e}")
+        print(
+            f"{form:12} {cells[0]:>17} {cells[1]:>17} {shares[0]:>15} {shares[1]:>15} "
+            f"{error:13.1e} {slope:13.1e}"
+        )
     prices = {
-        form: np.mean([run["validation on"] for run in found]) for form, found in runs.items() if form.startswith("price")
+        form: np.mean([run["validation on"] for run in found])
+        for form, found in runs.items()
+        if form.startswith("price")
     }
     return min(prices, key=lambda form: float(prices[form]))
 
@@ -102,7 +117,10 @@ def claims(found: dict[str, dict[str, list[dict[str, Any]]]], best: dict[str, st
     if "orbit" in found:
         orbit = found["orbit"]
         lost = [run["test off"] - run["test on"] for run in orbit["equality"]]
-        print(f"orbit, equality: projected - branch on {estimate(lost, 5)} nats (at most 0.02 wanted; largest {max(lost):.5f})")
+        print(
+            f"orbit, equality: projected - branch on {estimate(lost, 5)} nats (at most 0.02 "
+            f"wanted; largest {max(lost):.5f})"
+        )
         drop = [100 * (run["test on accuracy"] - run["test off accuracy"]) for run in orbit["free"]]
         print(f"orbit, free: accuracy lost by projection {estimate(drop, 1)} points")
         slope = max(run["gauge"] for runs in orbit.values() for run in runs)
@@ -110,8 +128,13 @@ def claims(found: dict[str, dict[str, list[dict[str, Any]]]], best: dict[str, st
     for kind, form in best.items():
         runs = found[kind]
         for other in ("free", "strict", "equality"):
-            gain = [a["test on"] - b["test on"] for a, b in zip(runs[other], runs[form], strict=True)]
-            print(f"{kind}, {form} (best on validation): {other} loses {estimate(gain)} nats against it in test loss")
+            gain = [
+                a["test on"] - b["test on"] for a, b in zip(runs[other], runs[form], strict=True)
+            ]
+            print(
+                f"{kind}, {form} (best on validation): {other} loses {estimate(gain)} nats "
+                "against it in test loss"
+            )
 
 
 def main() -> int:
@@ -126,15 +149,23 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="keeps what is measured, and goes on from there")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    kept: dict[str, Any] = json.loads(options.json.read_text()) if options.json and options.json.exists() else {}
-    print(f"{options.network} on {options.source} under {options.group}, {options.seeds} seeds; {platform.platform()}")
+    kept: dict[str, Any] = (
+        json.loads(options.json.read_text()) if options.json and options.json.exists() else {}
+    )
+    print(
+        f"{options.network} on {options.source} under {options.group}, {options.seeds} seeds; "
+        f"{platform.platform()}"
+    )
     found: dict[str, dict[str, list[dict[str, Any]]]] = {}
     best: dict[str, str] = {}
     for kind in options.kinds:
         found[kind] = {}
         for form in FORMS:
             for seed in range(options.seeds):
-                name = f"{options.source} {options.group} {options.network} {options.steps} {kind} {form} {seed}"
+                name = (
+                    f"{options.source} {options.group} {options.network} {options.steps} "
+                    f"{kind} {form} {seed}"
+                )
                 if name not in kept:
                     kept[name] = measured(options, kind, form, seed)
                     if options.json:

@@ -3,13 +3,15 @@
     python benchmarks/experts.py                       # both families, all pairs, the whole test split
     python benchmarks/experts.py --family mixtral --split validation --examples 64 --points 9
 
-Every row but the first aligns all spaces by weight matching; they differ in the order of experts alone: units only (experts
-stay), by routers, by products (Gram), exactly. Then the best and the worst of the 24 orders of every mixture: with the exact
-alignment, each mixture gets the order whose middle has the least (greatest) loss on examples of the *training* split, the
-others held, and the units are matched anew. Prints the mean over the pairs of the barrier in nats and of its share of the plain
-barrier, with half a 95 % interval for models and examples (as benchmarks/barriers.py); the agreement of both ends' choices of
-experts (Jaccard index, averaged over the mixtures), next to chance; the agreement of the middle with its ends; the least load
-of any expert at the ends and in the middle; and the seconds of alignment.
+Every row but the first aligns all spaces by weight matching; they differ in the order of experts
+alone: units only (experts stay), by routers, by products (Gram), exactly. Then the best and the
+worst of the 24 orders of every mixture: with the exact alignment, each mixture gets the order whose
+middle has the least (greatest) loss on examples of the *training* split, the others held, and the
+units are matched anew. Prints the mean over the pairs of the barrier in nats and of its share of
+the plain barrier, with half a 95 % interval for models and examples (as benchmarks/barriers.py);
+the agreement of both ends' choices of experts (Jaccard index, averaged over the mixtures), next to
+chance; the agreement of the middle with its ends; the least load of any expert at the ends and in
+the middle; and the seconds of alignment.
 """
 
 from __future__ import annotations
@@ -44,7 +46,9 @@ def measured(a: Model, b: Model, examples: Examples, points: int) -> dict[str, A
     line = Line(a, b)
     followed = routing(line, examples.first(32), 3)
     found = curve(line, examples, points, 0)
-    whole = numbers(found.lam.tolist(), {"losses": found.losses, "correct": found.correct}, "perplexity")["barrier"]
+    whole = numbers(
+        found.lam.tolist(), {"losses": found.losses, "correct": found.correct}, "perplexity"
+    )["barrier"]
     return {
         "barrier": whole.value,
         "whole": whole,  # with what every example adds
@@ -57,7 +61,9 @@ def measured(a: Model, b: Model, examples: Examples, points: int) -> dict[str, A
 
 
 def reordered(a: Model, b: Model, classes: Classes, tried: list[Orders], worst: bool) -> Model:
-    """B with the best (or worst) order of every mixture by the losses of `tried`, units matched anew."""
+    """B with the best (or worst) order of every mixture by the losses of `tried`, units matched
+    anew.
+    """
     from lmc_core import Alignment, Settings
     from lmc_core.matching.experts import Mixture
     from lmc_core.matching.problem import Moved
@@ -73,8 +79,12 @@ def reordered(a: Model, b: Model, classes: Classes, tried: list[Orders], worst: 
     return b.with_state(Alignment.of(a.layout.spaces, elements).apply(b.layout, b.state))
 
 
-def pair(a: Model, b: Model, examples: Examples, choice: Examples, points: int) -> tuple[dict[str, Any], list[Orders]]:
-    """Every row for one pair, and all orders of the exact alignment on the examples to choose by."""
+def pair(
+    a: Model, b: Model, examples: Examples, choice: Examples, points: int
+) -> tuple[dict[str, Any], list[Orders]]:
+    """Every row for one pair, and all orders of the exact alignment on the examples to choose
+    by.
+    """
     from lmc_core import Settings, canonical, choose_classes, match_weights
     from lmc_core.matching.common import common_form, in_float32
     from lmc_core.paths.orders import ALL, every_order
@@ -86,7 +96,9 @@ def pair(a: Model, b: Model, examples: Examples, choice: Examples, points: int) 
     moved, found = right, None
     for name, by in WAYS.items():
         begin = time.perf_counter()
-        found, trace = match_weights(left.layout, left.state, right.state, classes, Settings(experts=by))
+        found, trace = match_weights(
+            left.layout, left.state, right.state, classes, Settings(experts=by)
+        )
         moved = in_float32(right.with_state(found.apply(right.layout, right.state)))
         seconds = time.perf_counter() - begin
         rows[name] = measured(in_float32(left), moved, examples, points)
@@ -97,7 +109,9 @@ def pair(a: Model, b: Model, examples: Examples, choice: Examples, points: int) 
     tried = every_order(stays, moved, alignment, classes, choice)
     apart = [orders for orders in tried if orders.mixture != ALL]
     for name, worst in (("best of all", False), ("worst of all", True)):
-        rows[name] = measured(stays, reordered(stays, moved, classes, apart, worst), examples, points)
+        rows[name] = measured(
+            stays, reordered(stays, moved, classes, apart, worst), examples, points
+        )
     return rows, tried
 
 
@@ -108,8 +122,12 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--family", choices=FAMILIES, action="append", help="only this family (repeatable)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--family", choices=FAMILIES, action="append", help="only this family (repeatable)"
+    )
     parser.add_argument("--pairs", type=int, help="only so many pairs of each family")
     parser.add_argument("--examples", type=int, help="of the split; all by default")
     parser.add_argument("--points", type=int, default=25)
@@ -125,7 +143,10 @@ def main() -> int:
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    print(f"lmc-explorer {__version__}, torch {torch.__version__}, {platform.machine()}, {torch.get_num_threads()} threads")
+    print(
+        f"lmc-explorer {__version__}, torch {torch.__version__}, {platform.machine()}, "
+        f"{torch.get_num_threads()} threads"
+    )
     examples = get_task("plays").examples(arguments.split, arguments.examples)
     choice = get_task("plays").examples("train", CHOICE)
     everything: dict[str, list[dict[str, Any]]] = {}
@@ -134,12 +155,21 @@ def main() -> int:
         pairs = list(combinations(names, 2))[: arguments.pairs]
         found = everything[family] = []
         for one, two in pairs:
-            rows, tried = pair(load(f"zoo:{one}"), load(f"zoo:{two}"), examples, choice, arguments.points)
+            rows, tried = pair(
+                load(f"zoo:{one}"), load(f"zoo:{two}"), examples, choice, arguments.points
+            )
             found.append(rows)
-            print(f"  {one} {two} " + ", ".join(f"{k} {v['barrier']:.3f}" for k, v in rows.items()), file=sys.stderr)
+            print(
+                f"  {one} {two} " + ", ".join(f"{k} {v['barrier']:.3f}" for k, v in rows.items()),
+                file=sys.stderr,
+            )
             for orders in tried:
                 low, high = float(orders.excess.min()), float(orders.excess.max())
-                at = "" if orders.found is None else f", exact {float(orders.excess[orders.found]):.3f} (rank {orders.rank})"
+                at = (
+                    ""
+                    if orders.found is None
+                    else f", exact {float(orders.excess[orders.found]):.3f} (rank {orders.rank})"
+                )
                 print(
                     f"    {orders.mixture}: middle above its ends {low:.3f} to {high:.3f} nats, "
                     f"naive {float(orders.excess[orders.naive]):.3f}{at}",
@@ -147,8 +177,12 @@ def main() -> int:
                     flush=True,
                 )
         whole = mean_of(pairs, [rows["plain"]["whole"] for rows in found], examples.groups)
-        print(f"\n{family}: {count_words(whole)}, {arguments.split} split, {len(examples)} examples")
-        columns = f"{'order':14} {'barrier, nats':>15} {'of plain':>14} {'ends agree':>10} {'middle':>7}"
+        print(
+            f"\n{family}: {count_words(whole)}, {arguments.split} split, {len(examples)} examples"
+        )
+        columns = (
+            f"{'order':14} {'barrier, nats':>15} {'of plain':>14} {'ends agree':>10} {'middle':>7}"
+        )
         print(f"{columns} {'load, middle':>12} {'align, s':>12}")
         for name in found[0]:
             each = [rows[name] for rows in found]
@@ -156,17 +190,23 @@ def main() -> int:
             shares = [rows[name]["whole"].over(rows["plain"]["whole"]) for rows in found]
             share = words(mean_of(pairs, shares, examples.groups))
             seconds = f"{mean(row['seconds'] for row in each):.1f}" if "seconds" in each[0] else ""
-            load_ends, load_middle = (mean(row[key] for row in each) for key in ("load", "middle load"))
+            load_ends, load_middle = (
+                mean(row[key] for row in each) for key in ("load", "middle load")
+            )
             print(
                 f"{name:14} {barrier:>15} {share:>14} "
-                f"{mean(row['ends'] for row in each):>10.3f} {mean(row['middle'] for row in each):>7.3f} "
+                f"{mean(row['ends'] for row in each):>10.3f} "
+                f"{mean(row['middle'] for row in each):>7.3f} "
                 f"{load_ends:>5.3f} {load_middle:>6.3f} {seconds:>12}",
                 flush=True,
             )
         print(f"agreement by chance: {found[0]['plain']['chance']:.3f}")
     if arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as file:
-            kept = {f: [{n: _plain(row) for n, row in rows.items()} for rows in each] for f, each in everything.items()}
+            kept = {
+                f: [{n: _plain(row) for n, row in rows.items()} for rows in each]
+                for f, each in everything.items()
+            }
             json.dump(kept, file, indent=1)
     return 0
 

@@ -3,9 +3,9 @@
     python benchmarks/memory.py                                  # two random GPT-2s of 355 million parameters, one round
     python benchmarks/memory.py --width 768 --layers 12          # 124 million
 
-Both models are written to a temporary folder, then loaded and aligned in place by a process of its own, which prints the most
-memory it has held above what the libraries take. The bound is the weights of both in their own precision plus 20 %, plus one
-layer in float64.
+Both models are written to a temporary folder, then loaded and aligned in place by a process of its
+own, which prints the most memory it has held above what the libraries take. The bound is the
+weights of both in their own precision plus 20 %, plus one layer in float64.
 """
 
 from __future__ import annotations
@@ -19,7 +19,12 @@ import tempfile
 import time
 from pathlib import Path
 
-CONFIG = {"model_type": "gpt2", "vocab_size": 50257, "n_positions": 1024, "activation_function": "gelu_new"}
+CONFIG = {
+    "model_type": "gpt2",
+    "vocab_size": 50257,
+    "n_positions": 1024,
+    "activation_function": "gelu_new",
+}
 
 
 def write_random(folder: Path, config: dict, seed: int) -> None:
@@ -68,28 +73,47 @@ def align(folders: list[str], rounds: int) -> None:
 
 def main() -> None:
     """Write two models, align them in a process of its own, print the ratio."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--width", type=int, default=1024)
     parser.add_argument("--layers", type=int, default=24)
     parser.add_argument("--heads", type=int, default=16)
-    parser.add_argument("--rounds", type=int, default=1, help="rounds of matching; memory is the same in each")
+    parser.add_argument(
+        "--rounds", type=int, default=1, help="rounds of matching; memory is the same in each"
+    )
     parser.add_argument("--folders", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.folders:
         return align(arguments.folders, arguments.rounds)
-    config = CONFIG | {"n_embd": arguments.width, "n_layer": arguments.layers, "n_head": arguments.heads}
+    config = CONFIG | {
+        "n_embd": arguments.width,
+        "n_layer": arguments.layers,
+        "n_head": arguments.heads,
+    }
     with tempfile.TemporaryDirectory() as root:
         folders = [Path(root) / name for name in ("a", "b")]
         for seed, folder in enumerate(folders):
             write_random(folder, config, seed)
-        command = [sys.executable, __file__, "--rounds", str(arguments.rounds), "--folders", *map(str, folders)]
+        command = [
+            sys.executable,
+            __file__,
+            "--rounds",
+            str(arguments.rounds),
+            "--folders",
+            *map(str, folders),
+        ]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     found = json.loads(done.stdout)
     bound = 1.2 * found["weights"] + found["layer"]
     print(f"weights of both        {found['weights'] / 1e9:6.2f} GB")
-    print(f"peak above libraries   {found['peak'] / 1e9:6.2f} GB, {found['peak'] / found['weights']:.2f} of the weights")
     print(
-        f"bound                  {bound / 1e9:6.2f} GB: weights + 20 % + one layer in float64 ({found['layer'] / 1e9:.2f} GB)"
+        f"peak above libraries   {found['peak'] / 1e9:6.2f} GB, "
+        f"{found['peak'] / found['weights']:.2f} of the weights"
+    )
+    print(
+        f"bound                  {bound / 1e9:6.2f} GB: weights + 20 % + one layer in float64 "
+        f"({found['layer'] / 1e9:.2f} GB)"
     )
     print(f"function error         {found['function_error']:.1e}")
     print(f"seconds                {found['seconds']:6.0f}")

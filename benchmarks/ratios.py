@@ -1,4 +1,6 @@
-"""Ratios of times on a machine that does other things too: runs are interleaved, and every round gives one ratio."""
+"""Ratios of times on a machine that does other things too: runs are interleaved, and every round
+gives one ratio.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ def seconds(run: Callable[[], object]) -> float:
     return time.process_time() - begin
 
 
-def ratios(ours: Callable[[], object], theirs: Callable[[], object], repeats: int) -> tuple[list[float], float, float]:
+def ratios(
+    ours: Callable[[], object], theirs: Callable[[], object], repeats: int
+) -> tuple[list[float], float, float]:
     """Time two runs against each other, after one untimed run of each.
 
     Returns:
@@ -27,7 +31,11 @@ def ratios(ours: Callable[[], object], theirs: Callable[[], object], repeats: in
         runs = [ours, theirs] if number % 2 == 0 else [theirs, ours]
         times = [seconds(run) for run in runs]
         pairs.append(times if number % 2 == 0 else times[::-1])
-    return [one / two for one, two in pairs], min(one for one, _ in pairs), min(two for _, two in pairs)
+    return (
+        [one / two for one, two in pairs],
+        min(one for one, _ in pairs),
+        min(two for _, two in pairs),
+    )
 
 
 def spread(values: list[float]) -> str:

@@ -4,15 +4,17 @@
     python benchmarks/speed.py --only curve --only assignment --repeats 7
     python benchmarks/speed.py --only matching --width 384 --layers 6 --heads 6    # a smaller pair
 
-- matching: weight matching against `reference_matching.py` (15 rounds, circuits multiplied out) on two GPT-2s with random
-  weights, from the canonical form on. Both results are measured by our objective; the reference's once more after its planes
-  were mapped as well as can be, which is not counted in its time.
+- matching: weight matching against `reference_matching.py` (15 rounds, circuits multiplied out) on
+  two GPT-2s with random weights, from the canonical form on. Both results are measured by our
+  objective; the reference's once more after its planes were mapped as well as can be, which is not
+  counted in its time.
 - assignment: seconds for 4096 units.
 - curve: 25 points of a curve against 25 passes of a module over the same batches.
-- learned: one step of learned matching against one training step of the same model and batch (AdamW).
+- learned: one step of learned matching against one training step of the same model and batch
+  (AdamW).
 
-Times are of the process's own work on the CPU (with one thread, `--threads 1`, other programs hardly disturb them); runs are
-interleaved and medians of ratios are printed with their range.
+Times are of the process's own work on the CPU (with one thread, `--threads 1`, other programs
+hardly disturb them); runs are interleaved and medians of ratios are printed with their range.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ from ratios import ratios, seconds, spread  # noqa: E402
 from reference_matching import match_reference  # noqa: E402
 
 POINTS = 25
-MODELS = {"vit-fashion-s": ("fashion-mnist", 256), "gpt2-plays-s": ("plays", 64)}  # zoo pair -> task and examples
+# zoo pair -> task and examples
+MODELS = {"vit-fashion-s": ("fashion-mnist", 256), "gpt2-plays-s": ("plays", 64)}
 
 
 def random_pair(width: int, layers: int, heads: int, vocabulary: int, positions: int) -> list:
@@ -59,11 +62,22 @@ def matching(arguments: argparse.Namespace) -> None:
     from lmc_core.matching.weight import Settings, match_weights, problem_of
     from lmc_core.symmetry.spaces import choose_classes
 
-    a, b = random_pair(arguments.width, arguments.layers, arguments.heads, arguments.vocabulary, arguments.positions)
+    a, b = random_pair(
+        arguments.width,
+        arguments.layers,
+        arguments.heads,
+        arguments.vocabulary,
+        arguments.positions,
+    )
     layout, classes, settings = a.layout, choose_classes(a.layout.spaces), Settings()
-    print(f"matching: GPT-2 with {a.parameters / 1e6:.0f}M random parameters, {arguments.rounds} rounds of the reference")
+    print(
+        f"matching: GPT-2 with {a.parameters / 1e6:.0f}M random parameters, {arguments.rounds} "
+        "rounds of the reference"
+    )
     begin = time.process_time()
-    reference = match_reference(layout, a.state, b.state, arguments.layers, arguments.heads, arguments.rounds)
+    reference = match_reference(
+        layout, a.state, b.state, arguments.layers, arguments.heads, arguments.rounds
+    )
     theirs = time.process_time() - begin
     moved = Moved(problem_of(layout, a.state, b.state, classes, settings))
     moved.take(reference.elements)
@@ -72,19 +86,38 @@ def matching(arguments: argparse.Namespace) -> None:
         if root.kind == "heads":
             moved.take(solve(moved, root))
     mapped = moved.objective
-    print(f"  reference     {theirs:8.1f} s   objective {plain:.4f}, {mapped:.4f} with planes mapped afterwards", flush=True)
+    print(
+        f"  reference     {theirs:8.1f} s   objective {plain:.4f}, {mapped:.4f} with planes "
+        "mapped afterwards",
+        flush=True,
+    )
     del moved
     stamps: list[float] = []
     begin = time.process_time()
     _, trace = match_weights(
-        layout, a.state, b.state, classes, settings, progress=lambda share: stamps.append(time.process_time() - begin)
+        layout,
+        a.state,
+        b.state,
+        classes,
+        settings,
+        progress=lambda share: stamps.append(time.process_time() - begin),
     )
     ours = time.process_time() - begin
-    print(f"  ours          {ours:8.1f} s   objective {trace.objective[-1]:.4f}, {trace.rounds} rounds from {trace.start!r}")
+    print(
+        f"  ours          {ours:8.1f} s   objective {trace.objective[-1]:.4f}, {trace.rounds} "
+        f"rounds from {trace.start!r}"
+    )
     print(f"  ours is {theirs / ours:.1f} times faster to its end", end="")
-    if len(trace.objective) == trace.rounds:  # of large models the trace has one value for every round
-        good = [stamp for stamp, value in zip(stamps, trace.objective, strict=False) if value >= mapped]
-        print(f", {theirs / good[0]:.1f} times faster to the better of the reference's values" if good else ", and worse there")
+    # of large models the trace has one value for every round
+    if len(trace.objective) == trace.rounds:
+        good = [
+            stamp for stamp, value in zip(stamps, trace.objective, strict=False) if value >= mapped
+        ]
+        print(
+            f", {theirs / good[0]:.1f} times faster to the better of the reference's values"
+            if good
+            else ", and worse there"
+        )
     else:
         print()
 
@@ -97,9 +130,18 @@ def assignment(arguments: argparse.Namespace) -> None:
     noise = torch.randn(4096, 4096, generator=generator, dtype=torch.float64)
     planted = noise.clone()
     planted[torch.arange(4096), torch.randperm(4096, generator=generator)] += 6
-    for words, similarity in (("independent units", noise), ("units with a planted order", planted)):
-        times = [seconds(lambda matrix=similarity: assign(matrix)) for _ in range(arguments.repeats)]
-        print(f"assignment: 4096 {words}: {min(times):.2f} s (slowest of {len(times)}: {max(times):.2f} s)", flush=True)
+    for words, similarity in (
+        ("independent units", noise),
+        ("units with a planted order", planted),
+    ):
+        times = [
+            seconds(lambda matrix=similarity: assign(matrix)) for _ in range(arguments.repeats)
+        ]
+        print(
+            f"assignment: 4096 {words}: {min(times):.2f} s (slowest of {len(times)}: "
+            f"{max(times):.2f} s)",
+            flush=True,
+        )
 
 
 def curves(arguments: argparse.Namespace) -> None:
@@ -122,10 +164,13 @@ def curves(arguments: argparse.Namespace) -> None:
 
         line = Line(a, b)
         found, ours, theirs = ratios(
-            lambda line=line, examples=examples: curve(line, examples, POINTS, 0), passes, arguments.repeats
+            lambda line=line, examples=examples: curve(line, examples, POINTS, 0),
+            passes,
+            arguments.repeats,
         )
         print(
-            f"curve: {name}*, {count} examples, {POINTS} points: {spread(found)} of {POINTS} plain passes; "
+            f"curve: {name}*, {count} examples, {POINTS} points: {spread(found)} of {POINTS} "
+            "plain passes; "
             f"shortest {ours:.2f} s and {theirs:.2f} s",
             flush=True,
         )
@@ -170,7 +215,9 @@ def learned(arguments: argparse.Namespace) -> None:
         a, b = load(f"zoo:{name}0"), load(f"zoo:{name}1")
         for count in (16, 64):
             batch = get_task(task).examples("train", count)
-            found, ours, theirs = ratios(learned_step(a, b, batch), training_step(a, batch), 4 * arguments.repeats)
+            found, ours, theirs = ratios(
+                learned_step(a, b, batch), training_step(a, batch), 4 * arguments.repeats
+            )
             print(
                 f"learned: {name}*, {count} examples: one step {spread(found)} of a training step; "
                 f"shortest {1e3 * ours:.0f} ms and {1e3 * theirs:.0f} ms",
@@ -183,12 +230,24 @@ PARTS = {"assignment": assignment, "curve": curves, "learned": learned, "matchin
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=PARTS, action="append", help="only this part (repeatable)")
-    parser.add_argument("--repeats", type=int, default=5, help="rounds of interleaved runs; matching runs once")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--only", choices=PARTS, action="append", help="only this part (repeatable)"
+    )
+    parser.add_argument(
+        "--repeats", type=int, default=5, help="rounds of interleaved runs; matching runs once"
+    )
     parser.add_argument("--threads", type=int, help="torch's number of threads")
     parser.add_argument("--rounds", type=int, default=15, help="of the reference")
-    for name, value in (("width", 768), ("layers", 12), ("heads", 12), ("vocabulary", 50257), ("positions", 1024)):
+    for name, value in (
+        ("width", 768),
+        ("layers", 12),
+        ("heads", 12),
+        ("vocabulary", 50257),
+        ("positions", 1024),
+    ):
         parser.add_argument(f"--{name}", type=int, default=value, help="of the random GPT-2s")
     arguments = parser.parse_args()
     if arguments.threads:

@@ -1,4 +1,5 @@
-"""LMC Explorer's library: the loss landscape between transformers, and what their symmetries do to it.
+"""LMC Explorer's library: the loss landscape between transformers, and what their symmetries do to
+it.
 
     >>> import lmc_core
     >>> a, b = lmc_core.load("zoo:vit-fashion-s0"), lmc_core.load("zoo:vit-fashion-s1")    # doctest: +SKIP
@@ -6,8 +7,9 @@
     >>> pair = lmc_core.align_pair(a, b, examples.inputs[:16])                             # doctest: +SKIP
     >>> lmc_core.curve(lmc_core.Line(pair.a, pair.b), examples).barrier                    # doctest: +SKIP
 
-Model A stays, model B moves. Losses are in nats. A barrier above zero means that the path climbs above the chord between the
-end losses. Names are imported when first used, so that `import lmc_core` is quick.
+Model A stays, model B moves. Losses are in nats. A barrier above zero means that the path climbs
+above the chord between the end losses. Names are imported when first used, so that
+`import lmc_core` is quick.
 """
 
 from __future__ import annotations

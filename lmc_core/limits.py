@@ -1,8 +1,9 @@
 """How large numbers may be that a person asks for, checked before anything is allocated or begun.
 
-A count that is a slip of the keyboard would fill the memory or run for years, and a setting that is no number would spread over
-every weight without a word. The limits lie far above what is of use; where less is possible, or where a lower limit has a
-reason, it is checked with that reason where it belongs.
+A count that is a slip of the keyboard would fill the memory or run for years, and a setting that is
+no number would spread over every weight without a word. The limits lie far above what is of use;
+where less is possible, or where a lower limit has a reason, it is checked with that reason where it
+belongs.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from lmc_core.errors import BadInput
 
-# What a number of that name may be at the most, in a setting, a request or an option of the command line.
+# What a number of that name may be at the most, in a setting, a request or an option of the command
+# line.
 MOST: dict[str, float] = {
     "points": 1001,  # of a curve, each of which is a model
     "refine": 1000,
@@ -45,7 +47,8 @@ ANY = 1e9  # the most that a number of another name may be, up or down
 
 
 def require_counts(**counts: int | None) -> None:
-    """Refuse counts that are no whole numbers, or more than anyone can mean; None stands for what is usual.
+    """Refuse counts that are no whole numbers, or more than anyone can mean; None stands for what
+    is usual.
 
     Args:
         counts: by name, as in `MOST`.
@@ -66,7 +69,8 @@ def require_numbers(**values: float | None) -> None:
 
 
 def require_settings(settings: Any) -> None:
-    """Refuse a value of a dataclass that is not of the kind its field says, not finite, or out of all proportion.
+    """Refuse a value of a dataclass that is not of the kind its field says, not finite, or out of
+    all proportion.
 
     Args:
         settings: any frozen dataclass of numbers, texts, switches and tuples of these.
@@ -80,7 +84,12 @@ def require_settings(settings: Any) -> None:
         if get_origin(hint) is tuple:
             if not isinstance(value, list | tuple) or not value:
                 raise BadInput(f"{field.name} should be a list of values; {shown(value)} came.")
-            kinds = [kind for part in get_args(hint) if part is not Ellipsis for kind in get_args(part) or (part,)]
+            kinds = [
+                kind
+                for part in get_args(hint)
+                if part is not Ellipsis
+                for kind in get_args(part) or (part,)
+            ]
             for each in value:
                 _require(field.name, each, tuple(kinds))
         else:
@@ -97,14 +106,22 @@ def shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-NOUNS = {int: "a whole number", float: "a number", str: "a text", bool: "True or False", NoneType: "None"}
+NOUNS = {
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    bool: "True or False",
+    NoneType: "None",
+}
 
 
 def _require(name: str, value: Any, kinds: tuple[Any, ...]) -> None:
     """Refuse a value of none of these kinds, or one that is not finite, or too large."""
     taken = (*kinds, int) if float in kinds else kinds
     if type(value) is bool and bool not in kinds or not isinstance(value, taken):
-        nouns = " or ".join(NOUNS.get(kind, str(kind)) for kind in kinds if kind is not int or float not in kinds)
+        nouns = " or ".join(
+            NOUNS.get(kind, str(kind)) for kind in kinds if kind is not int or float not in kinds
+        )
         raise BadInput(f"{name} should be {nouns}; {shown(value)} came.")
     if isinstance(value, int | float) and not isinstance(value, bool):
         most = MOST.get(name, ANY)

@@ -1,4 +1,5 @@
-"""Where things lie: the shipped assets, the folder that holds a user's results, and what the app may read.
+"""Where things lie: the shipped assets, the folder that holds a user's results, and what the app
+may read.
 
 Nothing here is created on import; folders appear when something is first written to them.
 """
@@ -16,7 +17,9 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def app_folder() -> Path:
-    """Return the folder with `app.py`, `pages/` and `assets/`: inside an installed wheel, or the repository's root."""
+    """Return the folder with `app.py`, `pages/` and `assets/`: inside an installed wheel, or the
+    repository's root.
+    """
     installed = PACKAGE / "_app"
     return installed if installed.is_dir() else PACKAGE.parent
 
@@ -35,21 +38,29 @@ def home() -> Path:
 def roots() -> list[Path]:
     """Folders that the app may read models and data from.
 
-    `LMC_ROOTS`, separated as `PATH` is; else the folder the app was started in and `models` in the folder of results. The root
-    of the file system counts only where `LMC_ROOTS` names it.
+    `LMC_ROOTS`, separated as `PATH` is; else the folder the app was started in and `models` in the
+    folder of results. The root of the file system counts only where `LMC_ROOTS` names it.
     """
     chosen = os.environ.get("LMC_ROOTS")
     if chosen is not None:
-        return [Path(part).expanduser().resolve() for part in chosen.split(os.pathsep) if part.strip()]
+        return [
+            Path(part).expanduser().resolve() for part in chosen.split(os.pathsep) if part.strip()
+        ]
     here = Path.cwd().resolve()
     return [*([here] if here != here.parent else []), (home() / "models").resolve()]
 
 
 def allowed(path: str | Path) -> bool:
-    """Whether a path lies in one of the `roots` once links are followed; of a folder, the links in it too."""
+    """Whether a path lies in one of the `roots` once links are followed; of a folder, the links in
+    it too.
+    """
     try:
         found = Path(path).expanduser().resolve()
-        inside = [found, *(entry.resolve() for entry in found.iterdir() if entry.is_symlink())] if found.is_dir() else [found]
+        inside = (
+            [found, *(entry.resolve() for entry in found.iterdir() if entry.is_symlink())]
+            if found.is_dir()
+            else [found]
+        )
     except (OSError, RuntimeError, ValueError):  # a loop of links, no such user, a null character
         return False
     return all(any(one.is_relative_to(root) for root in roots()) for one in inside)
@@ -64,7 +75,8 @@ def require_allowed(path: str | Path) -> Path:
     if not allowed(path):
         names = ", ".join(repr(str(root)) for root in roots()) or "none"
         raise BadInput(
-            f"The app may not read {str(path)[:200]!r}; copy it into one of its folders ({names}), or start the app with "
+            f"The app may not read {str(path)[:200]!r}; copy it into one of its folders "
+            f"({names}), or start the app with "
             "LMC_ROOTS naming another."
         )
     return Path(path).expanduser().resolve()

@@ -1,9 +1,9 @@
 r"""Text for a terminal or a log that does nothing but be read.
 
-A name or a note that came with a model, a study or a path may hold characters that a terminal obeys: it moves the cursor,
-writes over what was said before, sets the title of the window, or (bidirectional controls) shows what was not written. Such
-characters are shown as their escapes, "\x1b". All output of the command line goes through `Plain`, so that no print needs to
-think of it.
+A name or a note that came with a model, a study or a path may hold characters that a terminal
+obeys: it moves the cursor, writes over what was said before, sets the title of the window, or
+(bidirectional controls) shows what was not written. Such characters are shown as their escapes,
+"\x1b". All output of the command line goes through `Plain`, so that no print needs to think of it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import re
 from collections.abc import Iterable
 from typing import Any, TextIO
 
-# C0 and C1 controls but for tab and newline; line and paragraph separators; marks, embeddings, overrides and isolates of
-# writing direction (Unicode Bidirectional Algorithm); invisible characters that hide a difference between two names.
+# C0 and C1 controls but for tab and newline; line and paragraph separators; marks, embeddings,
+# overrides and isolates of writing direction (Unicode Bidirectional Algorithm); invisible
+# characters that hide a difference between two names.
 OBEYED = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
@@ -27,7 +28,10 @@ def plain(text: str, keep: str = "") -> str:
         text: whatever should be read.
         keep: characters that are let through all the same.
     """
-    return OBEYED.sub(lambda found: found[0] if found[0] in keep else found[0].encode("unicode_escape").decode(), text)
+    return OBEYED.sub(
+        lambda found: found[0] if found[0] in keep else found[0].encode("unicode_escape").decode(),
+        text,
+    )
 
 
 class Plain:
@@ -35,7 +39,8 @@ class Plain:
 
     Args:
         stream: that writes.
-        keep: characters that it may write although terminals obey them, such as those that a progress bar needs.
+        keep: characters that it may write although terminals obey them, such as those that a
+            progress bar needs.
     """
 
     def __init__(self, stream: TextIO, keep: str = ""):

@@ -18,24 +18,26 @@ with st.sidebar:
     task = choose_task(pair, known, KEY)
     split, examples = alignment_controls.choose_data(KEY)
 
-state = {
-    **head.state_of(pair, setting),
-    "task": task,
-    "split": split,
-    "examples": str(examples),
-}
+state = {**head.state_of(pair, setting), "task": task, "split": split, "examples": str(examples)}
 kept = {name: st.query_params.get(name) for name in DETAIL}
 if setting.method == "none":
     address.write(state | kept)
-    st.info("Without a method nothing is matched, so there is nothing to show. Choose one under **Method**.")
+    st.info(
+        "Without a method nothing is matched, so there is nothing to show. Choose one under "
+        "**Method**."
+    )
     st.stop()
 
 try:
     largest = {kind: space["largest"] for kind, space in spaces.items()}
-    request = alignment_controls.alignment_of(work.request_of(pair, setting, split, examples, 25, task))
+    request = alignment_controls.alignment_of(
+        work.request_of(pair, setting, split, examples, 25, task)
+    )
     result = work.stored(request)
     line = status.Curve(setting.label(largest), request, result)
-    status.show_status([line], KEY, cost.note([request] if result is None else []), noun="alignment")
+    status.show_status(
+        [line], KEY, cost.note([request] if result is None else []), noun="alignment"
+    )
     arrays = work.arrays(request.key) if result is not None else {}
 except LmcError as error:
     says.refuse(error)
@@ -44,8 +46,10 @@ except LmcError as error:
 if result is None:
     address.write(state | kept)
     st.caption(
-        "Nothing is computed yet for these models. **Run** brings the second model into the coordinates of the first and shows "
-        "what was matched: how alike every unit, head and direction of both models is before and after, which way the residual "
+        "Nothing is computed yet for these models. **Run** brings the second model into the "
+        "coordinates of the first and shows "
+        "what was matched: how alike every unit, head and direction of both models is before and "
+        "after, which way the residual "
         "stream was turned, and how alike the streams are on real examples."
     )
     st.stop()

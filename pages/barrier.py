@@ -1,4 +1,6 @@
-"""Barrier: pick two models and the symmetries that may be used, and see what is left between them."""
+"""Barrier: pick two models and the symmetries that may be used, and see what is left between
+them.
+"""
 
 import streamlit as st
 
@@ -6,7 +8,14 @@ from lmc_core.errors import LmcError
 from lmc_core.figures.barrier import legend_height
 from lmc_core.figures.words import barrier_caption, labels_of
 from lmc_core.ui import address, cost, curves, head, parts, says, status, work
-from lmc_core.ui.controls import BOTH, SPLITS, choose_accuracy, choose_kept, choose_pair, choose_task
+from lmc_core.ui.controls import (
+    BOTH,
+    SPLITS,
+    choose_accuracy,
+    choose_kept,
+    choose_pair,
+    choose_task,
+)
 from lmc_core.ui.setting import PLAIN
 
 KEY = "barrier"
@@ -51,7 +60,10 @@ labels = labels_of(results)
 height = (520 if len(lines) <= 3 else 600) + legend_height([line.label for line in lines])
 curves.show_figure(results, labels, f"{KEY}_figure", height=height)
 if not results:
-    st.caption("Nothing is computed yet for these models. **Run** measures the loss along the straight line between them.")
+    st.caption(
+        "Nothing is computed yet for these models. **Run** measures the loss along the straight "
+        "line between them."
+    )
     st.stop()
 st.caption(barrier_caption(results, labels))
 curves.show_facts(results, labels)

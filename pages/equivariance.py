@@ -1,10 +1,20 @@
-"""Equivariance: the symmetry of the data, and the straight path in weight space from a free network to an equivariant one."""
+"""Equivariance: the symmetry of the data, and the straight path in weight space from a free network
+to an equivariant one.
+"""
 
 import streamlit as st
 
 from lmc_core.errors import LmcError
 from lmc_core.figures.equivariance_data import labels_of_runs
-from lmc_core.ui import equivariance_controls, equivariance_cost, equivariance_files, equivariance_sections, says, status, work
+from lmc_core.ui import (
+    equivariance_controls,
+    equivariance_cost,
+    equivariance_files,
+    equivariance_sections,
+    says,
+    status,
+    work,
+)
 from lmc_core.ui import equivariance_view as view
 from lmc_core.ui.equivariance_presets import OWN
 
@@ -15,8 +25,10 @@ with st.sidebar:
     choice = equivariance_controls.choose(KEY)
 if choice.preset == OWN:
     st.markdown(
-        "Symmetries of weights leave the function alone; symmetries of data leave the **loss** alone. Every layer is the mean "
-        "of its weights over a group plus γ times the rest: a straight line from an equivariant network to a free one."
+        "Symmetries of weights leave the function alone; symmetries of data leave the **loss** "
+        "alone. Every layer is the mean "
+        "of its weights over a group plus γ times the rest: a straight line from an equivariant "
+        "network to a free one."
     )
 else:
     st.markdown(f"**{choice.lesson.title}.** {choice.lesson.look}")
@@ -27,16 +39,23 @@ try:
     words = choice.wanted()
     requests = list({request.key: request for request in map(work.equivariance_of, words)}.values())
     labels = labels_of_runs([request.to_json() for request in requests])
-    lines = [status.Curve(label, r, work.stored(r)) for label, r in zip(labels, requests, strict=True)]
+    lines = [
+        status.Curve(label, r, work.stored(r)) for label, r in zip(labels, requests, strict=True)
+    ]
     if lines:
-        missing = [request for line, request in zip(lines, requests, strict=True) if line.result is None]
+        missing = [
+            request for line, request in zip(lines, requests, strict=True) if line.result is None
+        ]
         status.show_status(lines, KEY, equivariance_cost.note(missing), noun="network")
 except LmcError as error:
     says.refuse(error)
     equivariance_controls.write_address(choice, KEY)
     st.stop()
 if not lines:
-    st.info("Choose on the left what is compared: at least one kind of data, one form, and a value of each setting of its own.")
+    st.info(
+        "Choose on the left what is compared: at least one kind of data, one form, and a value of "
+        "each setting of its own."
+    )
     equivariance_controls.write_address(choice, KEY)
     st.stop()
 

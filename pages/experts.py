@@ -1,4 +1,6 @@
-"""Experts: all orders of the experts of two mixtures, what pairs of experts cost, and where the tokens go."""
+"""Experts: all orders of the experts of two mixtures, what pairs of experts cost, and where the
+tokens go.
+"""
 
 import streamlit as st
 
@@ -11,13 +13,16 @@ KEY = "experts"
 known = experts_controls.mixtures(catalogue.models())
 st.title("Orders of experts", anchor=False)
 st.markdown(
-    "The experts of a mixture are numbered as chance had it, so the same function is stored in many orders. Averaging two "
-    "mixtures averages expert 0 with expert 0, whether they are related or not. **See how far the blue line lies below the "
+    "The experts of a mixture are numbered as chance had it, so the same function is stored in "
+    "many orders. Averaging two "
+    "mixtures averages expert 0 with expert 0, whether they are related or not. **See how far the "
+    "blue line lies below the "
     "dashed black one**: that is what the order alone is worth."
 )
 if len(known) < 2:
     st.info(
-        "This page compares two mixtures of experts, and there are fewer than two. `lmc train --list` names the recipes that "
+        "This page compares two mixtures of experts, and there are fewer than two. `lmc train "
+        "--list` names the recipes that "
         "make them; models without experts belong on the page Barrier."
     )
     st.stop()
@@ -33,7 +38,9 @@ with st.sidebar:
     split, examples, points = experts_controls.choose_exactness(KEY)
 
 try:
-    request = experts_controls.orders_of(work.request_of(pair, setting, split, examples, points, task), points)
+    request = experts_controls.orders_of(
+        work.request_of(pair, setting, split, examples, points, task), points
+    )
     result = work.stored(request)
     line = status.Curve("All orders", request, result)
     note = cost.note([request] if result is None else [], experts_controls.amount(pair[0], points))
@@ -69,4 +76,6 @@ experts_view.show_routing(result, fan, KEY)
 with st.expander("Numbers"):
     experts_view.show_table(result)
 experts_view.show_downloads(result, fan, KEY)
-address.write(state | {"layer": st.session_state[f"{KEY}_layer"], "order": st.session_state[f"{KEY}_order"]})
+address.write(
+    state | {"layer": st.session_state[f"{KEY}_layer"], "order": st.session_state[f"{KEY}_order"]}
+)

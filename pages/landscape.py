@@ -3,7 +3,17 @@
 import streamlit as st
 
 from lmc_core.errors import LmcError
-from lmc_core.ui import address, cost, head, landscape_controls, landscape_point, landscape_view, says, status, work
+from lmc_core.ui import (
+    address,
+    cost,
+    head,
+    landscape_controls,
+    landscape_point,
+    landscape_view,
+    says,
+    status,
+    work,
+)
 from lmc_core.ui.controls import choose_pair, choose_task
 from lmc_core.ui.setting import PLAIN
 
@@ -32,16 +42,24 @@ address.write(
     }
 )
 if kind == "three" and third is None:
-    st.info("A plane through three models needs a third of the same family and size; choose other models, or another plane.")
+    st.info(
+        "A plane through three models needs a third of the same family and size; choose other "
+        "models, or another plane."
+    )
     st.stop()
 
 try:
-    plane, curves = landscape_controls.requests_of([*pair, *([third] if third else [])], setting, choice, task)
+    plane, curves = landscape_controls.requests_of(
+        [*pair, *([third] if third else [])], setting, choice, task
+    )
     wanted = [status.Curve("Plane", plane, work.stored(plane))]
     if curves is not None:
         wanted.append(status.Curve("Curved paths", curves, work.stored(curves)))
     missing = [each.request for each in wanted if each.result is None]
-    note = cost.note(missing, landscape_controls.amount(choice, setting != PLAIN, plane in missing, curves in missing))
+    note = cost.note(
+        missing,
+        landscape_controls.amount(choice, setting != PLAIN, plane in missing, curves in missing),
+    )
     status.show_status(wanted, KEY, note, noun="picture")
 except LmcError as error:
     says.refuse(error)

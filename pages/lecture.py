@@ -1,4 +1,6 @@
-"""Lecture: eleven steps for a hall, one idea each, a question before the answer, a picture that can be touched."""
+"""Lecture: eleven steps for a hall, one idea each, a question before the answer, a picture that can
+be touched.
+"""
 
 import pandas as pd
 import streamlit as st
@@ -32,7 +34,12 @@ with words:
     answer = step.answered(picture.numbers) if picture and answered else ""
     window = show_slide(name, step.question, answer, state.turn)
 if picture:
-    look = Look(theme(), scale_of(window), picture_height(window, bool(st.session_state[state.NOTES])), answered)
+    look = Look(
+        theme(),
+        scale_of(window),
+        picture_height(window, bool(st.session_state[state.NOTES])),
+        answered,
+    )
     right.plotly_chart(
         picture.draw(look),
         theme=None,
@@ -40,5 +47,10 @@ if picture:
         key=f"lecture_{step.key}_figure",
         alt=picture.alt,
     )
-show_bar(at, answered, step.spoken(picture.numbers) if picture else "", pd.DataFrame(picture.table if picture else []))
+show_bar(
+    at,
+    answered,
+    step.spoken(picture.numbers) if picture else "",
+    pd.DataFrame(picture.table if picture else []),
+)
 state.remember(controls.values)

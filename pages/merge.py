@@ -4,7 +4,18 @@ import streamlit as st
 
 from lmc_core.errors import LmcError
 from lmc_core.figures.merge_words import merge_caption
-from lmc_core.ui import catalogue, cost, merge_controls, merge_save, merge_triangle, merge_view, merge_work, says, status, work
+from lmc_core.ui import (
+    catalogue,
+    cost,
+    merge_controls,
+    merge_save,
+    merge_triangle,
+    merge_view,
+    merge_work,
+    says,
+    status,
+    work,
+)
 from lmc_core.ui.setting import only_permutations
 
 KEY = "merge"
@@ -12,12 +23,15 @@ KEY = "merge"
 known = catalogue.models()
 st.title("Several models made one", anchor=False)
 st.markdown(
-    "The mean of models of different seeds is a broken model, because their coordinates differ. Brought into one **frame** "
-    "first, the same mean works. Further to the left is better; the band is what the single models reach."
+    "The mean of models of different seeds is a broken model, because their coordinates differ. "
+    "Brought into one **frame** "
+    "first, the same mean works. Further to the left is better; the band is what the single "
+    "models reach."
 )
 if not merge_controls.groups(known):
     st.info(
-        "Merging needs two models of one family and size, and there are none. `lmc train --list` names the recipes that make "
+        "Merging needs two models of one family and size, and there are none. `lmc train --list` "
+        "names the recipes that make "
         "them; a model of your own can be named on the command line, `lmc merge --help`."
     )
     st.stop()
@@ -29,16 +43,27 @@ with st.sidebar:
         says.refuse(error)
         st.stop()
 if chosen is None:
-    st.info("Choose two to eight models on the left; they are merged in every frame and by every method that is chosen there.")
+    st.info(
+        "Choose two to eight models on the left; they are merged in every frame and by every "
+        "method that is chosen there."
+    )
     st.stop()
 merge_controls.write_address(chosen, known)
 
 try:
-    largest = {kind: space["largest"] for kind, space in merge_controls.spaces_of(known, chosen.names[0]).items()}
-    classes = dict(only_permutations(largest).classes) if chosen.symmetries == "permutations" else {}
+    largest = {
+        kind: space["largest"]
+        for kind, space in merge_controls.spaces_of(known, chosen.names[0]).items()
+    }
+    classes = (
+        dict(only_permutations(largest).classes) if chosen.symmetries == "permutations" else {}
+    )
     requests = merge_work.requests_of(chosen, classes)
     titles = [merge_controls.frame_title(name) for name in chosen.frames]
-    lines = [status.Curve(t, request, work.stored(request)) for t, request in zip(titles, requests, strict=True)]
+    lines = [
+        status.Curve(t, request, work.stored(request))
+        for t, request in zip(titles, requests, strict=True)
+    ]
     missing = [line.request for line in lines if line.result is None]
     status.show_status(lines, KEY, cost.note(missing), noun="frame")
 except LmcError as error:
@@ -48,14 +73,17 @@ except LmcError as error:
 results = [line.result for line in lines if line.result is not None]
 if not results:
     st.caption(
-        "Nothing is computed yet for these models. **Run** brings them into every frame, merges them there by every method, "
+        "Nothing is computed yet for these models. **Run** brings them into every frame, merges "
+        "them there by every method, "
         "and measures loss, score and calibration of what comes out."
     )
     st.stop()
 tasks = [task["name"] for task in results[0]["tasks"]]
 task = tasks[0]
 if len(tasks) > 1:
-    task = str(st.segmented_control("Shown on", tasks, key=f"{KEY}_shown", default=tasks[0], required=True))
+    task = str(
+        st.segmented_control("Shown on", tasks, key=f"{KEY}_shown", default=tasks[0], required=True)
+    )
 merge_view.show_dots(results, task, KEY)
 st.caption(merge_caption(results, task))
 merge_view.show_facts(results, task)

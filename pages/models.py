@@ -1,4 +1,6 @@
-"""Models: those that are shipped, families of independently trained models for people who are online, and what is supported."""
+"""Models: those that are shipped, families of independently trained models for people who are
+online, and what is supported.
+"""
 
 import streamlit as st
 
@@ -7,14 +9,16 @@ from lmc_core.ui import shelves
 st.title("Models", anchor=False)
 st.header("Shipped", anchor=False)
 st.markdown(
-    "Small models of several seeds and widths, trained for this program. Each folder in `assets/zoo` is an ordinary checkpoint "
+    "Small models of several seeds and widths, trained for this program. Each folder in "
+    "`assets/zoo` is an ordinary checkpoint "
     "with a card that says how it came to be."
 )
 st.table(shelves.zoo_table(), border="horizontal")
 
 st.header("Public families of independently trained models", anchor=False)
 st.markdown(
-    "Nothing here is fetched by the app. `lmc barrier` takes the references and fetches a model once, into the hub's own "
+    "Nothing here is fetched by the app. `lmc barrier` takes the references and fetches a model "
+    "once, into the hub's own "
     "cache; no code of a repository is ever run."
 )
 st.table(shelves.public_table(), border="horizontal")
@@ -29,7 +33,8 @@ with st.expander("How to write their names"):
 
 st.header("Architectures that can be aligned", anchor=False)
 st.markdown(
-    "What may be done to a model follows from its configuration, not from its name; `lmc show MODEL` says it with reasons. "
+    "What may be done to a model follows from its configuration, not from its name; `lmc show "
+    "MODEL` says it with reasons. "
     "`docs/families.md` has what was measured of each."
 )
 st.table(shelves.families_table(), border="horizontal")

@@ -1,4 +1,6 @@
-"""Start: what a loss barrier is in one picture, three ways in, studies, what runs now, and where it is computed."""
+"""Start: what a loss barrier is in one picture, three ways in, studies, what runs now, and where it
+is computed.
+"""
 
 import streamlit as st
 
@@ -18,12 +20,16 @@ if results:
     st.caption(barrier_caption(results, labels))
     st.page_link(
         script("barrier"),
-        label=f"Computed on {results[0]['date'][:10]} ({results[0]['device'].upper()}). Open or compute again",
+        label=f"Computed on {results[0]['date'][:10]} ({results[0]['device'].upper()}). Open or "
+        "compute again",
         icon=":material/refresh:",
         query_params=welcome.address_of(results),
     )
 else:
-    st.info("This installation ships no result yet. Measure the first barrier between two models; it takes a minute or two.")
+    st.info(
+        "This installation ships no result yet. Measure the first barrier between two models; it "
+        "takes a minute or two."
+    )
     st.page_link(script("barrier"), label="Measure a barrier", icon=":material/play_arrow:")
 
 st.header("Three ways in", anchor=False)

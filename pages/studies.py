@@ -1,4 +1,6 @@
-"""Studies: every stored result to compare, keep and take away; studies to show, export and import."""
+"""Studies: every stored result to compare, keep and take away; studies to show, export and
+import.
+"""
 
 import streamlit as st
 
@@ -21,7 +23,12 @@ st.title("Studies", anchor=False)
 say()
 address.prepare(f"{KEY}_view", "view", list(VIEWS), "studies" if opened else "results")
 view = st.segmented_control(
-    "View", list(VIEWS), key=f"{KEY}_view", format_func=VIEWS.__getitem__, required=True, label_visibility="collapsed"
+    "View",
+    list(VIEWS),
+    key=f"{KEY}_view",
+    format_func=VIEWS.__getitem__,
+    required=True,
+    label_visibility="collapsed",
 )
 fitting = table
 with st.sidebar:

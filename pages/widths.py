@@ -1,4 +1,6 @@
-"""Widths: a narrow model inside a wide one, what the barrier is against width, and which unit went where."""
+"""Widths: a narrow model inside a wide one, what the barrier is against width, and which unit went
+where.
+"""
 
 import streamlit as st
 
@@ -13,13 +15,16 @@ KEY = "widths"
 known = catalogue.models()
 st.title("A narrow model inside a wide one", anchor=False)
 st.markdown(
-    "A narrow network can be written into a wider one without a change of its function: units are copied and share what goes "
-    "out, directions are added that carry nothing. **Look at how much of the barrier is left once matching chooses where each "
+    "A narrow network can be written into a wider one without a change of its function: units are "
+    "copied and share what goes "
+    "out, directions are added that carry nothing. **Look at how much of the barrier is left once "
+    "matching chooses where each "
     "unit goes**, instead of appending zeros."
 )
 if not widths_controls.narrow_models(known):
     st.info(
-        "This page needs two models of one family and different widths, and there are none. `lmc train --list` names the "
+        "This page needs two models of one family and different widths, and there are none. `lmc "
+        "train --list` names the "
         "recipes that make them; models of equal width belong on the page Barrier."
     )
     st.stop()
@@ -39,13 +44,20 @@ with st.sidebar:
         says.refuse(error)
         st.stop()
     task = choose_task(pair, known, KEY)
-    address.prepare(f"{KEY}_examples", "examples", ["50", "200", "500", "1000", "all"], widths_controls.EXAMPLES)
+    address.prepare(
+        f"{KEY}_examples", "examples", ["50", "200", "500", "1000", "all"], widths_controls.EXAMPLES
+    )
     address.prepare(f"{KEY}_points", "points", [5, 11, 25, 51], widths_controls.POINTS)
     split, examples, points = choose_accuracy(KEY, ("test", "validation"))
 
 try:
-    requests = {setting: work.request_of(pair, setting, split, examples, points, task) for setting in settings}
-    lines = [status.Curve(name_of(s), request, work.stored(request)) for s, request in requests.items()]
+    requests = {
+        setting: work.request_of(pair, setting, split, examples, points, task)
+        for setting in settings
+    }
+    lines = [
+        status.Curve(name_of(s), request, work.stored(request)) for s, request in requests.items()
+    ]
     missing = [line.request for line in lines if line.result is None]
     status.show_status(lines, KEY, cost.note(missing))
 except LmcError as error:
@@ -70,7 +82,12 @@ try:
     others = [line for _, line in many if line.key not in {each.key for each in lines}]
     left = [line.request for line in others if line.result is None]
     if others:
-        status.show_status(others, f"{KEY}_pairs", cost.note(left), verbs=("Run the other pairs", "Cancel the other pairs"))
+        status.show_status(
+            others,
+            f"{KEY}_pairs",
+            cost.note(left),
+            verbs=("Run the other pairs", "Cancel the other pairs"),
+        )
 except LmcError as error:
     says.refuse(error)
     many = []
@@ -84,7 +101,9 @@ else:
     widths_view.show_places(matched, KEY)
 if found or results:
     with st.expander("Numbers"):
-        widths_view.show_table(found or [((pair[0]["width"], pair[1]["width"]), result) for result in results])
+        widths_view.show_table(
+            found or [((pair[0]["width"], pair[1]["width"]), result) for result in results]
+        )
 if results:
     places = places_table(strips(matched)) if matched is not None else None
     widths_view.show_downloads(results, found, pair, places, KEY)

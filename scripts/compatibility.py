@@ -43,11 +43,17 @@ LIMIT = 2e-5  # relative, in float32
 BEGINNINGS = ("vit_", "deit", "eva_large", "flexivit")  # of timm's names
 PACKAGES = ("torch", "transformers", "timm", "safetensors")
 
-# Classes of transformers that people's checkpoints most often are of, by what they are for: the list that is counted.
+# Classes of transformers that people's checkpoints most often are of, by what they are for: the
+# list that is counted.
 ASKED: dict[str, tuple[str, ...]] = {
     "encoders": (
         *("BertModel", "BertForMaskedLM", "BertForPreTraining", "BertForSequenceClassification"),
-        *("BertForTokenClassification", "BertForQuestionAnswering", "RobertaModel", "RobertaForMaskedLM"),
+        *(
+            "BertForTokenClassification",
+            "BertForQuestionAnswering",
+            "RobertaModel",
+            "RobertaForMaskedLM",
+        ),
         *("RobertaForSequenceClassification", "XLMRobertaModel", "XLMRobertaForMaskedLM"),
         *("XLMRobertaForSequenceClassification", "CamembertForMaskedLM", "DistilBertModel"),
         *("DistilBertForMaskedLM", "DistilBertForSequenceClassification", "ElectraForPreTraining"),
@@ -58,12 +64,35 @@ ASKED: dict[str, tuple[str, ...]] = {
     ),
     "decoders": (
         *("GPT2Model", "GPT2LMHeadModel", "GPT2ForSequenceClassification", "GPTNeoForCausalLM"),
-        *("GPTNeoXForCausalLM", "GPTJForCausalLM", "GPTBigCodeForCausalLM", "OPTModel", "OPTForCausalLM"),
-        *("BloomForCausalLM", "FalconForCausalLM", "MptForCausalLM", "LlamaModel", "LlamaForCausalLM"),
+        *(
+            "GPTNeoXForCausalLM",
+            "GPTJForCausalLM",
+            "GPTBigCodeForCausalLM",
+            "OPTModel",
+            "OPTForCausalLM",
+        ),
+        *(
+            "BloomForCausalLM",
+            "FalconForCausalLM",
+            "MptForCausalLM",
+            "LlamaModel",
+            "LlamaForCausalLM",
+        ),
         *("LlamaForSequenceClassification", "LlamaForTokenClassification", "MistralForCausalLM"),
         *("MistralForSequenceClassification", "Qwen2Model", "Qwen2ForCausalLM"),
-        *("Qwen2ForSequenceClassification", "Qwen3ForCausalLM", "GemmaForCausalLM", "Gemma2ForCausalLM"),
-        *("Gemma3ForCausalLM", "PhiForCausalLM", "Phi3ForCausalLM", "OlmoForCausalLM", "Olmo2ForCausalLM"),
+        *(
+            "Qwen2ForSequenceClassification",
+            "Qwen3ForCausalLM",
+            "GemmaForCausalLM",
+            "Gemma2ForCausalLM",
+        ),
+        *(
+            "Gemma3ForCausalLM",
+            "PhiForCausalLM",
+            "Phi3ForCausalLM",
+            "OlmoForCausalLM",
+            "Olmo2ForCausalLM",
+        ),
         *("Olmo3ForCausalLM", "SmolLM3ForCausalLM", "GraniteForCausalLM", "Starcoder2ForCausalLM"),
         *("StableLmForCausalLM", "CohereForCausalLM", "NemotronForCausalLM", "Glm4ForCausalLM"),
         *("Exaone4ForCausalLM", "MambaForCausalLM"),
@@ -92,8 +121,10 @@ class Tried:
     Attributes:
         family: here.
         cls: name of the class of transformers.
-        read: largest relative difference between its own outputs and those of the model as read here.
-        moved: the same after the canonical rewrite and a random element of every class, in this process.
+        read: largest relative difference between its own outputs and those of the model as read
+            here.
+        moved: the same after the canonical rewrite and a random element of every class, in this
+            process.
         reopened: the same of what was written, read by the class itself in a fresh process.
         reason: why it failed; "" if it did not.
     """
@@ -114,18 +145,29 @@ class Tried:
     def row(self) -> str:
         """A line of the table."""
         numbers = " | ".join(f"{value:.0e}" for value in (self.read, self.moved, self.reopened))
-        return f"| {self.family} | {self.cls} | {numbers} | {'works' if self.good else self.reason or 'differs'} |"
+        return (
+            f"| {self.family} | {self.cls} | {numbers} | "
+            f"{'works' if self.good else self.reason or 'differs'} |"
+        )
 
 
 def raw_configuration(family: Family, cls: str) -> dict[str, Any]:
-    """A small configuration of a class, as a `config.json` has it: the first example of that class, or of the family."""
+    """A small configuration of a class, as a `config.json` has it: the first example of that class,
+    or of the family.
+    """
     examples = [dict(raw) for raw in family.examples.values()]
     own = [raw for raw in examples if raw.get("architectures", [None])[0] == cls]
     if own:
         return own[0]
-    labels = {"num_labels": 2 if cls.endswith(("ForQuestionAnswering", "ForPreTraining")) else 3, "pad_token_id": 0}
+    labels = {
+        "num_labels": 2 if cls.endswith(("ForQuestionAnswering", "ForPreTraining")) else 3,
+        "pad_token_id": 0,
+    }
     further: dict[str, Any] = {}
-    if cls.endswith(("CausalLM", "LMHeadModel")) and family.predicts(family.config(examples[0])) != "next":
+    if (
+        cls.endswith(("CausalLM", "LMHeadModel"))
+        and family.predicts(family.config(examples[0])) != "next"
+    ):
         further["is_decoder"] = True  # an encoder's class for it
     return examples[0] | labels | {"architectures": [cls]} | further
 
@@ -169,33 +211,53 @@ def try_class(family: Family, cls: str, folder: Path) -> Tried:
         torch.save({"inputs": inputs, "expected": expected}, folder / "expected.pt")
         (folder / "class.json").write_text(json.dumps({"family": family.name, "class": cls}))
     except (LmcError, ValueError, TypeError, AttributeError, RuntimeError, KeyError) as error:
-        return Tried(family.name, cls, reason=" ".join(str(error).split())[:200] or type(error).__name__)
+        return Tried(
+            family.name, cls, reason=" ".join(str(error).split())[:200] or type(error).__name__
+        )
     return Tried(family.name, cls, read, error)
 
 
 def reopen(folder: Path) -> None:
-    """In a fresh process: open what was written with the class itself, and print the differences as JSON."""
+    """In a fresh process: open what was written with the class itself, and print the differences as
+    JSON.
+    """
     import transformers
 
     found = {}
     for place in sorted(path.parent for path in folder.glob("*/class.json")):
         said = json.loads((place / "class.json").read_text())
         saved: dict[str, Tensor] = torch.load(place / "expected.pt")
-        module, report = getattr(transformers, said["class"]).from_pretrained(place / "moved", output_loading_info=True)
-        outputs = FAMILIES[said["family"]].outputs(module.eval().requires_grad_(False), saved["inputs"])
+        module, report = getattr(transformers, said["class"]).from_pretrained(
+            place / "moved", output_loading_info=True
+        )
+        outputs = FAMILIES[said["family"]].outputs(
+            module.eval().requires_grad_(False), saved["inputs"]
+        )
         whole = not any(report.values())
-        found[place.name] = relative_difference(saved["expected"], outputs) if whole else float("inf")
+        found[place.name] = (
+            relative_difference(saved["expected"], outputs) if whole else float("inf")
+        )
     print(json.dumps(found))
 
 
 def try_classes(pairs: list[tuple[Family, str]], folder: Path) -> list[Tried]:
     """Try classes, and reopen all that was written in one fresh process."""
-    first = [try_class(family, cls, folder / f"{number:03d}") for number, (family, cls) in enumerate(pairs)]
+    first = [
+        try_class(family, cls, folder / f"{number:03d}")
+        for number, (family, cls) in enumerate(pairs)
+    ]
     command = [sys.executable, __file__, "--reopen", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     errors = json.loads(done.stdout.strip().splitlines()[-1])
     return [
-        Tried(one.family, one.cls, one.read, one.moved, errors.get(f"{number:03d}", float("nan")), one.reason)
+        Tried(
+            one.family,
+            one.cls,
+            one.read,
+            one.moved,
+            errors.get(f"{number:03d}", float("nan")),
+            one.reason,
+        )
         for number, one in enumerate(first)
     ]
 
@@ -208,7 +270,9 @@ def classes_of(family: Family) -> Iterator[str]:
 
 
 def refusals(known: set[str], folder: Path) -> dict[str, str]:
-    """Kinds of models of transformers that no family here takes -> the sentence that a folder of that kind gets."""
+    """Kinds of models of transformers that no family here takes -> the sentence that a folder of
+    that kind gets.
+    """
     from safetensors.torch import save_file
     from transformers.models.auto import modeling_auto as auto
 
@@ -225,7 +289,9 @@ def refusals(known: set[str], folder: Path) -> dict[str, str]:
         place = folder / kind
         place.mkdir()
         classes = [cls] if isinstance(cls, str) else list(cls)
-        (place / "config.json").write_text(json.dumps({"model_type": kind, "architectures": classes}))
+        (place / "config.json").write_text(
+            json.dumps({"model_type": kind, "architectures": classes})
+        )
         save_file({"embed.weight": torch.zeros(2, 2)}, place / "model.safetensors")
         try:
             load_folder(place)
@@ -236,7 +302,9 @@ def refusals(known: set[str], folder: Path) -> dict[str, str]:
 
 
 def timm_verdicts() -> tuple[list[str], dict[str, list[str]]]:
-    """Of timm's pretrained names of Vision Transformers: those that are supported, and reason -> those that are not."""
+    """Of timm's pretrained names of Vision Transformers: those that are supported, and reason ->
+    those that are not.
+    """
     import timm
     from timm.models import get_pretrained_cfg
 
@@ -256,7 +324,9 @@ def timm_verdicts() -> tuple[list[str], dict[str, list[str]]]:
             family.layout(family.config(raw))
             taken.append(name)
         except (LmcError, StopIteration) as error:
-            refused[str(error).replace(f"timm's {raw['architecture']!r}", "it") or "no family takes it"].append(name)
+            refused[
+                str(error).replace(f"timm's {raw['architecture']!r}", "it") or "no family takes it"
+            ].append(name)
     return taken, dict(refused)
 
 
@@ -281,7 +351,9 @@ def cases(folder: Path) -> list[str]:
     for number, case in enumerate(CASES.values()):
         right, came = case.verdict(folder / f"case-{number}")
         came = came.replace(str(folder), "").replace(f"case-{number}", "FOLDER").replace("|", "/")
-        found.append(f"| {case.sentence} | {'as it should' if right else 'NOT AS IT SHOULD'} | {came} |")
+        found.append(
+            f"| {case.sentence} | {'as it should' if right else 'NOT AS IT SHOULD'} | {came} |"
+        )
     return found
 
 
@@ -298,27 +370,42 @@ def document(rows: list[Tried], tried: list[str], refused: dict[str, str]) -> st
         words = f"not {', '.join(missing)}" if missing else "all"
         parts.append(f"- {what}: {len(names) - len(missing)} of {len(names)}, {words}")
     head = "| family | class | read | moved | reopened | verdict |\n" + "|---" * 6 + "|"
-    parts.append(f"\n## All {len(rows)} classes of {len({row.family for row in rows})} families\n\n{head}")
+    parts.append(
+        f"\n## All {len(rows)} classes of {len({row.family for row in rows})} families\n\n{head}"
+    )
     parts += [row.row for row in rows]
     parts.append("\n## What people bring\n\n| folder | verdict | what came |\n|---|---|---|")
     parts += tried
     taken, others = timm_verdicts()
     total = len(taken) + sum(map(len, others.values()))
     parts.append(f"\n## timm: {len(taken)} of {total} pretrained names\n")
-    parts.append(f"Of `timm.list_pretrained()`, those that begin with {', '.join(BEGINNINGS)}. Refused are:\n")
-    parts += [f"- {len(names)}, {names[0]} among them: {reason}" for reason, names in sorted(others.items())]
+    parts.append(
+        f"Of `timm.list_pretrained()`, those that begin with {', '.join(BEGINNINGS)}. Refused "
+        "are:\n"
+    )
+    parts += [
+        f"- {len(names)}, {names[0]} among them: {reason}"
+        for reason, names in sorted(others.items())
+    ]
     reasons = {kind: words.removesuffix(".") for kind, words in refused.items() if kind in REASONS}
     parts.append(f"\n## {len(refused)} other kinds of transformers are refused\n")
     parts.append("With the reason, where it is one of their own:\n")
     parts += [f"- {kind}: {sentence}" for kind, sentence in reasons.items()]
-    parts.append(f"\nThe others have no layout yet: {', '.join(kind for kind in refused if kind not in reasons)}.")
+    parts.append(
+        "\nThe others have no layout yet: "
+        f"{', '.join(kind for kind in refused if kind not in reasons)}."
+    )
     return "\n".join(parts) + "\n"
 
 
 def main() -> None:
     """Try, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--family", choices=sorted(FAMILIES), help="only this one, printed and not written")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--family", choices=sorted(FAMILIES), help="only this one, printed and not written"
+    )
     parser.add_argument("--reopen", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -328,7 +415,11 @@ def main() -> None:
     pairs = [(family, cls) for family in chosen for cls in classes_of(family)]
     with tempfile.TemporaryDirectory() as folder:
         rows = try_classes(pairs, Path(folder))
-        known = {str(raw.get("model_type")) for family in FAMILIES.values() for raw in family.examples.values()}
+        known = {
+            str(raw.get("model_type"))
+            for family in FAMILIES.values()
+            for raw in family.examples.values()
+        }
         refused = {} if arguments.family else refusals(known, Path(folder))
         tried = [] if arguments.family else cases(Path(folder))
     print("\n".join(row.row for row in rows))

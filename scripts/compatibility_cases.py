@@ -72,18 +72,29 @@ def _gpt2(folder: Path, seed: int = 0, cls: str = "GPT2LMHeadModel", **config: A
 
 def _llama(folder: Path, seed: int = 0, cls: str = "LlamaForCausalLM", **config: Any) -> Path:
     sizes = {
-        "vocab_size": 40, "hidden_size": 24, "intermediate_size": 20, "num_hidden_layers": 1, "num_attention_heads": 4,
-        "num_key_value_heads": 2, "max_position_embeddings": 16,
-    }  # fmt: skip
+        "vocab_size": 40,
+        "hidden_size": 24,
+        "intermediate_size": 20,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 16,
+    }
     _module(cls, seed, **sizes | config).save_pretrained(folder)  # type: ignore[operator]
     return folder
 
 
-def _bert(folder: Path, seed: int = 0, cls: str = "BertForSequenceClassification", **config: Any) -> Path:
+def _bert(
+    folder: Path, seed: int = 0, cls: str = "BertForSequenceClassification", **config: Any
+) -> Path:
     sizes = {
-        "vocab_size": 40, "hidden_size": 24, "intermediate_size": 20, "num_hidden_layers": 1, "num_attention_heads": 4,
+        "vocab_size": 40,
+        "hidden_size": 24,
+        "intermediate_size": 20,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 4,
         "max_position_embeddings": 16,
-    }  # fmt: skip
+    }
     _module(cls, seed, **sizes | config).save_pretrained(folder)  # type: ignore[operator]
     return folder
 
@@ -111,14 +122,30 @@ def _prefix(prefix: str) -> Build:
 
 
 def _nanogpt(folder: Path) -> list[str]:
-    """As its training script saves: linear layers `[out, in]`, no biases, the prefix of a compiled module."""
+    """As its training script saves: linear layers `[out, in]`, no biases, the prefix of a compiled
+    module.
+    """
     folder.mkdir(parents=True)
-    sizes = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 8, "vocab_size": 32, "bias": False, "dropout": 0.0}
+    sizes = {
+        "n_layer": 1,
+        "n_head": 2,
+        "n_embd": 16,
+        "block_size": 8,
+        "vocab_size": 32,
+        "bias": False,
+        "dropout": 0.0,
+    }
     shapes = {
-        "wte.weight": (32, 16), "wpe.weight": (8, 16), "h.0.ln_1.weight": (16,), "h.0.attn.c_attn.weight": (48, 16),
-        "h.0.attn.c_proj.weight": (16, 16), "h.0.ln_2.weight": (16,), "h.0.mlp.c_fc.weight": (64, 16),
-        "h.0.mlp.c_proj.weight": (16, 64), "ln_f.weight": (16,),
-    }  # fmt: skip
+        "wte.weight": (32, 16),
+        "wpe.weight": (8, 16),
+        "h.0.ln_1.weight": (16,),
+        "h.0.attn.c_attn.weight": (48, 16),
+        "h.0.attn.c_proj.weight": (16, 16),
+        "h.0.ln_2.weight": (16,),
+        "h.0.mlp.c_fc.weight": (64, 16),
+        "h.0.mlp.c_proj.weight": (16, 64),
+        "ln_f.weight": (16,),
+    }
     state = {f"_orig_mod.transformer.{name}": torch.randn(shape) for name, shape in shapes.items()}
     state["_orig_mod.lm_head.weight"] = state["_orig_mod.transformer.wte.weight"]
     torch.save({"model": state, "model_args": sizes, "iter_num": 3}, folder / "ckpt.pt")
@@ -127,7 +154,9 @@ def _nanogpt(folder: Path) -> list[str]:
 
 def _pointer(folder: Path) -> list[str]:
     _gpt2(folder)
-    (folder / WEIGHTS).write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 548105171\n")
+    (folder / WEIGHTS).write_text(
+        f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 548105171\n"
+    )
     return [str(folder)]
 
 
@@ -139,7 +168,10 @@ def _without(folder: Path, *names: str) -> list[str]:
 
 def _value_head(folder: Path) -> Path:
     _gpt2(folder)
-    save_file(load_file(folder / WEIGHTS) | {"v_head.summary.weight": torch.zeros(1, 24)}, folder / WEIGHTS)
+    save_file(
+        load_file(folder / WEIGHTS) | {"v_head.summary.weight": torch.zeros(1, 24)},
+        folder / WEIGHTS,
+    )
     return folder
 
 
@@ -147,10 +179,21 @@ def _adapter(folder: Path) -> list[str]:
     base = _gpt2(folder / "base")
     lora = folder / "lora"
     lora.mkdir()
-    settings = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["c_attn"], "fan_in_fan_out": True}
-    (lora / "adapter_config.json").write_text(json.dumps(settings | {"base_model_name_or_path": "base"}))
+    settings = {
+        "peft_type": "LORA",
+        "r": 2,
+        "lora_alpha": 4,
+        "target_modules": ["c_attn"],
+        "fan_in_fan_out": True,
+    }
+    (lora / "adapter_config.json").write_text(
+        json.dumps(settings | {"base_model_name_or_path": "base"})
+    )
     at = "base_model.model.transformer.h.0.attn.c_attn"
-    matrices = {f"{at}.lora_A.weight": torch.randn(2, 24), f"{at}.lora_B.weight": torch.randn(72, 2)}
+    matrices = {
+        f"{at}.lora_A.weight": torch.randn(2, 24),
+        f"{at}.lora_B.weight": torch.randn(72, 2),
+    }
     save_file(matrices, lora / "adapter_model.safetensors")
     return [f"{base}+{lora}"]
 
@@ -184,7 +227,10 @@ def _padded(folder: Path) -> list[str]:
 
 def _two(build: Callable[..., Path], first: dict[str, Any], second: dict[str, Any]) -> Build:
     def both(folder: Path) -> list[str]:
-        return [str(build(folder / "a", seed=0, **first)), str(build(folder / "b", seed=1, **second))]
+        return [
+            str(build(folder / "a", seed=0, **first)),
+            str(build(folder / "b", seed=1, **second)),
+        ]
 
     return both
 
@@ -196,7 +242,13 @@ def _args() -> argparse.Namespace:
 CASES: dict[str, Case] = {
     **{
         f"prefix {prefix}": Case(f"parameters whose names begin with `{prefix}`", _prefix(prefix))
-        for prefix in ("module.", "_orig_mod.", "_forward_module.", "_fsdp_wrapped_module.", "module._orig_mod.")
+        for prefix in (
+            "module.",
+            "_orig_mod.",
+            "_forward_module.",
+            "_fsdp_wrapped_module.",
+            "module._orig_mod.",
+        )
     },
     "state_dict_ema": Case(
         "a `.pt` file with `state_dict_ema` beside an optimizer",
@@ -204,46 +256,83 @@ CASES: dict[str, Case] = {
     ),
     "pth.tar": Case(
         "a `.pth.tar` file with a Namespace inside",
-        lambda f: _pickled(_gpt2(f), "model_best.pth.tar", lambda t: {"state_dict": t, "args": _args(), "epoch": 3}),
+        lambda f: _pickled(
+            _gpt2(f), "model_best.pth.tar", lambda t: {"state_dict": t, "args": _args(), "epoch": 3}
+        ),
     ),
     "Lightning": Case(
         "a `.ckpt` file of Lightning",
         lambda f: _pickled(
-            _gpt2(f), "last.ckpt", lambda t: {"state_dict": {f"model.{n}": v for n, v in t.items()}, "epoch": 1}
+            _gpt2(f),
+            "last.ckpt",
+            lambda t: {"state_dict": {f"model.{n}": v for n, v in t.items()}, "epoch": 1},
         ),
     ),
     "nanoGPT": Case("nanoGPT's `ckpt.pt` with its `model_args`", _nanogpt),
-    "context": Case("a pair with contexts of 16 and 32", _two(_llama, {}, {"max_position_embeddings": 32})),
-    "pad_token_id": Case("a pair of which one names a padding token", _two(_llama, {}, {"pad_token_id": 2})),
+    "context": Case(
+        "a pair with contexts of 16 and 32", _two(_llama, {}, {"max_position_embeddings": 32})
+    ),
+    "pad_token_id": Case(
+        "a pair of which one names a padding token", _two(_llama, {}, {"pad_token_id": 2})
+    ),
     "rotary base": Case(
         "a pair with different rotary bases",
         _two(_llama, {}, {"rope_parameters": {"rope_type": "default", "rope_theta": 500.0}}),
         refused="rope",
     ),
-    "padded vocabulary": Case("a pair of which one has eight further rows, of NaN", _padded, note="no token"),
+    "padded vocabulary": Case(
+        "a pair of which one has eight further rows, of NaN", _padded, note="no token"
+    ),
     "quantisation block": Case(
         "a quantisation block left over floating-point weights",
-        lambda f: [str(_changed(_llama(f), quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True}))],
+        lambda f: [
+            str(
+                _changed(
+                    _llama(f),
+                    quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True},
+                )
+            )
+        ],
         note="quantis",
     ),
-    "value head": Case("a language model with a value head", lambda f: [str(_value_head(f))], refused="v_head.summary.weight"),
+    "value head": Case(
+        "a language model with a value head",
+        lambda f: [str(_value_head(f))],
+        refused="v_head.summary.weight",
+    ),
     "value head, left out": Case(
-        "the same with --ignore-extra", lambda f: [f"extra:{_value_head(f)}"], note="v_head.summary.weight"
+        "the same with --ignore-extra",
+        lambda f: [f"extra:{_value_head(f)}"],
+        note="v_head.summary.weight",
     ),
     "adapter": Case("BASE+ADAPTER, a LoRA on GPT-2", _adapter),
-    "adapter alone": Case("a folder with an adapter alone", lambda f: [_adapter(f)[0].partition("+")[2]], refused="+"),
-    "Git LFS pointer": Case("a pointer of Git LFS in place of the weights", _pointer, refused="git lfs pull"),
-    "no config.json": Case(
-        "weights without config.json", lambda f: _without(_gpt2(f), "config.json"), refused="config.json is missing"
+    "adapter alone": Case(
+        "a folder with an adapter alone", lambda f: [_adapter(f)[0].partition("+")[2]], refused="+"
     ),
-    "timm": Case("what timm.models.save_for_hf writes, 14-pixel patches", lambda f: _timm(f, num_classes=5)),
+    "Git LFS pointer": Case(
+        "a pointer of Git LFS in place of the weights", _pointer, refused="git lfs pull"
+    ),
+    "no config.json": Case(
+        "weights without config.json",
+        lambda f: _without(_gpt2(f), "config.json"),
+        refused="config.json is missing",
+    ),
+    "timm": Case(
+        "what timm.models.save_for_hf writes, 14-pixel patches", lambda f: _timm(f, num_classes=5)
+    ),
     "timm, headless": Case("the same without a head", lambda f: _timm(f, num_classes=0)),
-    "GPT2Model": Case("a pair of GPT2Model", _two(_gpt2, {"cls": "GPT2Model"}, {"cls": "GPT2Model"})),
+    "GPT2Model": Case(
+        "a pair of GPT2Model", _two(_gpt2, {"cls": "GPT2Model"}, {"cls": "GPT2Model"})
+    ),
     "inverse layers": Case(
         "GPT-2 with scale_attn_by_inverse_layer_idx and reorder_and_upcast_attn",
-        _two(_gpt2, *[{"scale_attn_by_inverse_layer_idx": True, "reorder_and_upcast_attn": True}] * 2),
+        _two(
+            _gpt2, *[{"scale_attn_by_inverse_layer_idx": True, "reorder_and_upcast_attn": True}] * 2
+        ),
     ),
-    "classifiers": Case("a pair of BERTs that sort texts", _two(_bert, {"num_labels": 3}, {"num_labels": 3})),
+    "classifiers": Case(
+        "a pair of BERTs that sort texts", _two(_bert, {"num_labels": 3}, {"num_labels": 3})
+    ),
     "body and head": Case(
         "a BERT with a head and the same body with another",
         _two(_bert, {"cls": "BertForMaskedLM"}, {"cls": "BertForSequenceClassification"}),

@@ -54,23 +54,41 @@ def section(family: Family) -> str:
     for name, raw in family.examples.items():
         model = random_model(family, dict(raw))
         found = audit(model, random_inputs(model, dtype=torch.float64))
-        classes = ", ".join(f"{kind} {found.classes[kind]}" for kind in KINDS if kind in found.classes)
-        numbers = f"{found.double:.0e} | {found.single:.0e} | {found.recovered:.0e} | {found.control:.0e} | {found.dimension:,}"
+        classes = ", ".join(
+            f"{kind} {found.classes[kind]}" for kind in KINDS if kind in found.classes
+        )
+        numbers = (
+            f"{found.double:.0e} | {found.single:.0e} | {found.recovered:.0e} | "
+            f"{found.control:.0e} | {found.dimension:,}"
+        )
         rows.append(f"| {name} | {classes} | {numbers} |")
         print(rows[-1], flush=True)
-    head = "| configuration | largest classes | float64 | float32 | recovered | control | dimension |\n" + "|---" * 7 + "|"
-    return f"\n## {family.name}\n\n{family.sentence} {family.reference}.\n\n{head}\n" + "\n".join(rows) + "\n"
+    head = (
+        "| configuration | largest classes | float64 | float32 | recovered | control | dimension "
+        "|\n" + "|---" * 7 + "|"
+    )
+    return (
+        f"\n## {family.name}\n\n{family.sentence} {family.reference}.\n\n{head}\n"
+        + "\n".join(rows)
+        + "\n"
+    )
 
 
 def main() -> None:
     """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--family", choices=sorted(FAMILIES), help="only this one, printed and not written")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--family", choices=sorted(FAMILIES), help="only this one, printed and not written"
+    )
     arguments = parser.parse_args()
     if arguments.family:
         section(FAMILIES[arguments.family])
         return
-    TARGET.write_text(INTRODUCTION + "".join(section(family) for family in FAMILIES.values()), encoding="utf-8")
+    TARGET.write_text(
+        INTRODUCTION + "".join(section(family) for family in FAMILIES.values()), encoding="utf-8"
+    )
     print(TARGET)
 
 

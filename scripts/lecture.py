@@ -2,10 +2,11 @@
 
     python scripts/lecture.py [--threads 1] [--without-learning]
 
-Every number comes from an ordinary request (`lmc barrier` gives the same) and is taken from the store of results (LMC_HOME)
-where it is there already. Two parts: every choice of classes for one pair of Vision Transformers (test split, 1,000 images),
-and every pair of each family of the zoo with four settings (as `benchmarks/barriers.py` measures them). The first run takes
-some hours on two cores, nearly all of it learning; the file is written after every result.
+Every number comes from an ordinary request (`lmc barrier` gives the same) and is taken from the
+store of results (LMC_HOME) where it is there already. Two parts: every choice of classes for one
+pair of Vision Transformers (test split, 1,000 images), and every pair of each family of the zoo
+with four settings (as `benchmarks/barriers.py` measures them). The first run takes some hours on
+two cores, nearly all of it learning; the file is written after every result.
 """
 
 from __future__ import annotations
@@ -37,10 +38,24 @@ CURVE = {"points": 21, "refine": 0, "examples": 1000}
 
 
 def choices() -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
-    """Every choice of classes with its name in the file; those that learn come last, all classes first among them."""
-    every = [(False, *each) for each in product(("none", "permutation", "orthogonal"), *[(False, True)] * 3)]
-    for learned, residual, units, heads, planes in [*every, *((True, *each[1:]) for each in reversed(every))]:
-        named = {"units": units, "heads": heads, "residual": residual, "planes": planes, "learned": learned}
+    """Every choice of classes with its name in the file; those that learn come last, all classes
+    first among them.
+    """
+    every = [
+        (False, *each)
+        for each in product(("none", "permutation", "orthogonal"), *[(False, True)] * 3)
+    ]
+    for learned, residual, units, heads, planes in [
+        *every,
+        *((True, *each[1:]) for each in reversed(every)),
+    ]:
+        named = {
+            "units": units,
+            "heads": heads,
+            "residual": residual,
+            "planes": planes,
+            "learned": learned,
+        }
         plane = "invertible" if planes else "none"
         yield (
             named,
@@ -69,9 +84,15 @@ def rounded(value: Any) -> Any:
 
 def main() -> int:
     """Measure what is missing and write the file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--threads", type=int, default=1, help="torch's number of threads")
-    parser.add_argument("--without-learning", action="store_true", help="leave out choices of classes that would have to learn")
+    parser.add_argument(
+        "--without-learning",
+        action="store_true",
+        help="leave out choices of classes that would have to learn",
+    )
     arguments = parser.parse_args()
 
     import torch
@@ -92,13 +113,16 @@ def main() -> int:
 
     def write() -> None:
         written["card"] = {
-            "about": "Barriers that the lecture shows; every one is an ordinary request, its key beside it.",
+            "about": "Barriers that the lecture shows; every one is an ordinary request, its key "
+            "beside it.",
             "made by": "python scripts/lecture.py",
             "date": datetime.now(UTC).date().isoformat(),
             "versions": {"lmc": __version__, "torch": torch.__version__},
-            "classes": f"{PAIR[0]} to {PAIR[1]}, fashion-mnist, test split, {CURVE['examples']} images; learning sees the "
+            "classes": f"{PAIR[0]} to {PAIR[1]}, fashion-mnist, test split, {CURVE['examples']} "
+            "images; learning sees the "
             f"training split alone, {LEARNED['steps']} steps",
-            "families": f"every pair of a family, test split: 2,000 images, or 128 windows of 128 characters; learned "
+            "families": "every pair of a family, test split: 2,000 images, or 128 windows of 128 "
+            "characters; learned "
             f"{LEARNED['steps']} steps",
         }
         FILE.parent.mkdir(parents=True, exist_ok=True)
@@ -106,7 +130,9 @@ def main() -> int:
 
     for name, (start, options) in FAMILIES.items():
         names = [f"zoo:{each}" for each in zoo() if each.startswith(start)]
-        permutations = {k: v.value for k, v in permutations_only(load(names[0]).layout.spaces).items()}
+        permutations = {
+            k: v.value for k, v in permutations_only(load(names[0]).layout.spaces).items()
+        }
         settings = {
             "plain": {"method": "none"},
             "permutations": {"method": "weight", "classes": permutations},
@@ -115,8 +141,15 @@ def main() -> int:
         }
         pairs = []
         for a, b in combinations(names, 2):
-            found = {kind: measure(a, b, **options, **setting) for kind, setting in settings.items()}
-            pairs.append({"models": found["plain"]["models"], **{kind: barrier_of(result) for kind, result in found.items()}})
+            found = {
+                kind: measure(a, b, **options, **setting) for kind, setting in settings.items()
+            }
+            pairs.append(
+                {
+                    "models": found["plain"]["models"],
+                    **{kind: barrier_of(result) for kind, result in found.items()},
+                }
+            )
         first = load(names[0])
         written["families"].append(
             {
@@ -130,19 +163,29 @@ def main() -> int:
         )
         if name == "Mixtral":
             held = measure(*names[:2], **options, method="weight", classes={"experts": "none"})
-            written["experts"] = {"models": held["models"], "held": barrier_of(held), **{k: pairs[0][k] for k in settings}}
+            written["experts"] = {
+                "models": held["models"],
+                "held": barrier_of(held),
+                **{k: pairs[0][k] for k in settings},
+            }
         write()
 
     for named, classes in choices():
         still = set(classes.values()) == {"none"}
         if named["learned"] and (still or arguments.without_learning):
             continue
-        how = {"method": "learned", "settings": LEARNED} if named["learned"] else {"method": "none" if still else "weight"}
+        how = (
+            {"method": "learned", "settings": LEARNED}
+            if named["learned"]
+            else {"method": "none" if still else "weight"}
+        )
         result = measure(*PAIR, **CURVE, **how, **({} if still else {"classes": classes}))
         curve = {each: rounded(result[each]) for each in ("loss", "loss_stderr", "accuracy")}
         written["classes"].append({**named, **curve, **barrier_of(result)})
         written["lam"] = rounded(result["lam"])
-        written["pair"] = {each: result[each] for each in ("models", "task", "split", "examples", "unit")}
+        written["pair"] = {
+            each: result[each] for each in ("models", "task", "split", "examples", "unit")
+        }
         write()
     return 0
 

@@ -1,9 +1,11 @@
-"""Let the numbers of the shipped results follow from their arrays by today's formulas, so that no page recomputes them.
+"""Let the numbers of the shipped results follow from their arrays by today's formulas, so that no
+page recomputes them.
 
     python scripts/restate_results.py [--all] [assets/results]
 
-Run it whenever `lmc_core.runs.summary.SUMMARY` was raised or a summary got new entries. Only means and errors are computed;
-what a result says already, but for rounding, stays to the digit. Without --all results that say they are current are passed by.
+Run it whenever `lmc_core.runs.summary.SUMMARY` was raised or a summary got new entries. Only means
+and errors are computed; what a result says already, but for rounding, stays to the digit. Without
+--all results that say they are current are passed by.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Take pictures of every page at two sizes, in light and dark, and on a phone, into docs/screenshots.
+"""Take pictures of every page at two sizes, in light and dark, and on a phone, into
+docs/screenshots.
 
     python scripts/screenshots.py [--out DIR] [--only NAME]
 
@@ -37,7 +38,10 @@ def main() -> int:
     parser.add_argument("--only", choices=PAGES)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as home, serving({"LMC_HOME": os.environ.get("LMC_HOME", home)}, 8700) as address:
+    with (
+        tempfile.TemporaryDirectory() as home,
+        serving({"LMC_HOME": os.environ.get("LMC_HOME", home)}, 8700) as address,
+    ):
         take(address, options.out, options.only)
     return 0
 
@@ -55,12 +59,18 @@ def take(address: str, folder: Path, only: str | None) -> None:
                 continue
             for size, (width, height) in SIZES.items():
                 for scheme in ("light", "dark"):
-                    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+                    context = browser.new_context(
+                        viewport={"width": width, "height": height}, color_scheme=scheme
+                    )
                     page = context.new_page()
                     page.goto(address + page_path)
-                    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=LIMIT)
+                    page.wait_for_selector(
+                        "[data-testid=stApp][data-test-script-state=notRunning]", timeout=LIMIT
+                    )
                     page.wait_for_selector("h1", timeout=LIMIT)
-                    page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')", timeout=LIMIT)
+                    page.wait_for_function(
+                        "!document.querySelector('[data-testid=stSkeleton]')", timeout=LIMIT
+                    )
                     page.wait_for_function("document.fonts.ready.then(() => true)")
                     page.screenshot(path=folder / f"{name}-{size}-{scheme}.png")
                     context.close()

@@ -1,9 +1,11 @@
-"""Compute what every page shows on a first visit, as a person would: open it, press its buttons, wait; then ship the results.
+"""Compute what every page shows on a first visit, as a person would: open it, press its buttons,
+wait; then ship the results.
 
     python scripts/ship_results.py [--only PAGE] [--out assets/results] [--home DIR]
 
-Needs the extra `test` and a chromium. With --home an interrupted run goes on where it was. Old shipped results of the same keys
-are replaced; what no page asks for any more is left, and has to be removed by hand.
+Needs the extra `test` and a chromium. With --home an interrupted run goes on where it was. Old
+shipped results of the same keys are replaced; what no page asks for any more is left, and has to be
+removed by hand.
 """
 
 from __future__ import annotations
@@ -68,7 +70,9 @@ def compute(address: str) -> None:
 
     with sync_playwright() as playwright:
         arguments = ["--headless", "--no-sandbox", "--disable-gpu"]
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=arguments
+        )
         page = browser.new_page(viewport={"width": 1280, "height": 2000})
         page.set_default_timeout(LIMIT)
         page.goto(address)

@@ -1,4 +1,6 @@
-"""A class of one's own for tests: a transformer of one layer without norms, so that every map of its stream is a symmetry."""
+"""A class of one's own for tests: a transformer of one layer without norms, so that every map of
+its stream is a symmetry.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ class Bare(nn.Module):
         super().__init__()
         self.token = nn.Embedding(TOKENS, WIDTH)
         self.place = nn.Parameter(0.3 * torch.randn(CONTEXT, WIDTH))
-        self.query, self.key, self.value, self.output = (nn.Linear(WIDTH, WIDTH, bias=False) for _ in range(4))
+        self.query, self.key, self.value, self.output = (
+            nn.Linear(WIDTH, WIDTH, bias=False) for _ in range(4)
+        )
         self.up, self.down = nn.Linear(WIDTH, HIDDEN), nn.Linear(HIDDEN, WIDTH)
         self.head = nn.Linear(WIDTH, TOKENS, bias=False)
 
@@ -30,7 +34,10 @@ class Bare(nn.Module):
         """Logits `[n, context, tokens]`."""
         x = self.token(tokens) + self.place
         n, length, width = x.shape
-        query, key, value = (map_(x).view(n, length, HEADS, -1).transpose(1, 2) for map_ in (self.query, self.key, self.value))
+        query, key, value = (
+            map_(x).view(n, length, HEADS, -1).transpose(1, 2)
+            for map_ in (self.query, self.key, self.value)
+        )
         seen = F.scaled_dot_product_attention(query, key, value, is_causal=True)
         x = x + self.output(seen.transpose(1, 2).reshape(n, length, width))
         return self.head(x + self.down(self.up(x).relu()))
@@ -43,7 +50,9 @@ def structure() -> Structure:
     s.parameter("token.table", "token.weight", "* +residual", (TOKENS, WIDTH))
     s.parameter("place.table", "place", "* +residual", (CONTEXT, WIDTH))
     at = attention(s, "0", HEADS, WIDTH // HEADS)
-    separate_attention(s, at, "0.attention", ("query", "key", "value", "output"), (False, False, False, False))
+    separate_attention(
+        s, at, "0.attention", ("query", "key", "value", "output"), (False, False, False, False)
+    )
     hidden = units(s, "0", HIDDEN, "relu")
     s.linear("0.up", "up", f"+{hidden}", "-residual")
     s.linear("0.down", "down", "+residual", f"-{hidden}")
@@ -64,9 +73,13 @@ def bare(seed: int, size: float = 1.0) -> Model:
 
 def chain(count: int = 256, seed: int = 0) -> lmc_core.Examples:
     """Sequences of a Markov chain: each token says which come next."""
-    table = (3 * torch.randn(TOKENS, TOKENS, generator=torch.Generator().manual_seed(0))).softmax(-1)
+    table = (3 * torch.randn(TOKENS, TOKENS, generator=torch.Generator().manual_seed(0))).softmax(
+        -1
+    )
     generator = torch.Generator().manual_seed(seed)
     tokens = torch.randint(TOKENS, (count, CONTEXT + 1), generator=generator)
     for place in range(CONTEXT):
-        tokens[:, place + 1] = torch.multinomial(table[tokens[:, place]], 1, generator=generator)[:, 0]
+        tokens[:, place + 1] = torch.multinomial(table[tokens[:, place]], 1, generator=generator)[
+            :, 0
+        ]
     return lmc_core.Examples(tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous())

@@ -10,8 +10,10 @@ import pytest
 
 from tests import tiny
 
-os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # as the command does, before transformers is imported
-hypothesis.settings.register_profile("any machine", deadline=None)  # a busy one is slow for reasons that are no fault
+# as the command does, before transformers is imported
+os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+# a busy one is slow for reasons that are no fault
+hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
 
@@ -37,5 +39,7 @@ def tiny_gpt2_pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path
 
 @pytest.fixture(scope="session")
 def tiny_vit_pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Folders of two tiny random Vision Transformers for `fashion-mnist`; read them, do not change them."""
+    """Folders of two tiny random Vision Transformers for `fashion-mnist`; read them, do not change
+    them.
+    """
     return _pair(tmp_path_factory, "vit")

@@ -1,4 +1,6 @@
-"""Small random networks for tests of the mathematics: float64, every parameter away from its special initial value."""
+"""Small random networks for tests of the mathematics: float64, every parameter away from its
+special initial value.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,16 @@ from lmc_core.models.model import Model, untied_state
 
 # The families' own examples take every branch of their layouts.
 CONFIGURATIONS: dict[str, tuple[str, dict[str, Any]]] = {
-    name: (family.name, dict(raw)) for family in FAMILIES.values() for name, raw in family.examples.items()
+    name: (family.name, dict(raw))
+    for family in FAMILIES.values()
+    for name, raw in family.examples.items()
 }
 
 
 def random_model(name: str, seed: int = 0, dtype: torch.dtype = torch.float64) -> Model:
-    """A model of one of the configurations, with gains, offsets and biases that are far from 1 and 0."""
+    """A model of one of the configurations, with gains, offsets and biases that are far from 1 and
+    0.
+    """
     family_name, raw = CONFIGURATIONS[name]
     family = FAMILIES[family_name]
     config = family.config(raw)

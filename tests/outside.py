@@ -1,7 +1,9 @@
-"""Whether a process reaches for anything beyond this machine: its name look-ups and connections, written to a file.
+"""Whether a process reaches for anything beyond this machine: its name look-ups and connections,
+written to a file.
 
-A folder with a `sitecustomize.py` on PYTHONPATH is imported by every Python that starts, so that the processes that a server
-starts are watched as well. The variables of a proxy send whatever honours them to a server of this machine that counts.
+A folder with a `sitecustomize.py` on PYTHONPATH is imported by every Python that starts, so that
+the processes that a server starts are watched as well. The variables of a proxy send whatever
+honours them to a server of this machine that counts.
 """
 
 from __future__ import annotations
@@ -41,7 +43,9 @@ socket.getaddrinfo = getaddrinfo
 
 @contextlib.contextmanager
 def watched(folder: Path) -> Iterator[tuple[dict[str, str], list[str]]]:
-    """Yield variables for a process to be watched, and the list of what it reached for, complete when the block ends."""
+    """Yield variables for a process to be watched, and the list of what it reached for, complete
+    when the block ends.
+    """
     log = folder / "outside.log"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "sitecustomize.py").write_text(WATCH.format(log=str(log)))
@@ -61,7 +65,11 @@ def watched(folder: Path) -> Iterator[tuple[dict[str, str], list[str]]]:
     threading.Thread(target=proxy.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{proxy.server_port}"
     path = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
-    names = {name: address for each in ("http_proxy", "https_proxy", "all_proxy") for name in (each, each.upper())}
+    names = {
+        name: address
+        for each in ("http_proxy", "https_proxy", "all_proxy")
+        for name in (each, each.upper())
+    }
     try:
         yield {"PYTHONPATH": path, **names, "no_proxy": "127.0.0.1", "NO_PROXY": "127.0.0.1"}, found
     finally:
@@ -71,9 +79,20 @@ def watched(folder: Path) -> Iterator[tuple[dict[str, str], list[str]]]:
 
 
 def shake_hands(port: int, host: str, origin: str | None) -> str:
-    """Try to open the app's socket with these headers; returns the first line of the answer, and what it says."""
-    lines = ["GET /_stcore/stream HTTP/1.1", f"Host: {host}", "Upgrade: websocket", "Connection: Upgrade"]
-    lines += ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Protocol: streamlit"]
+    """Try to open the app's socket with these headers; returns the first line of the answer, and
+    what it says.
+    """
+    lines = [
+        "GET /_stcore/stream HTTP/1.1",
+        f"Host: {host}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+    ]
+    lines += [
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Protocol: streamlit",
+    ]
     lines += [f"Origin: {origin}"] if origin is not None else []
     with socket.create_connection(("127.0.0.1", port), timeout=20) as line:
         line.sendall("\r\n".join([*lines, "", ""]).encode())

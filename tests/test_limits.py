@@ -22,10 +22,13 @@ USUAL: dict[type, dict[str, Any]] = {
     Equality: {"primal_rate": 0.02, "dual_rate": 0.02},
     Resilient: {"primal_rate": 0.02, "dual_rate": 0.02, "price": 0.1},
 }
-CLASSES = {method.settings for method in (*METHODS.values(), *GROUP_METHODS.values(), *MERGES.values())}
+CLASSES = {
+    method.settings for method in (*METHODS.values(), *GROUP_METHODS.values(), *MERGES.values())
+}
 CLASSES |= {BendSettings, Schedule, *USUAL}
 FIELDS = sorted(
-    ((kind, field.name) for kind in CLASSES for field in fields(kind)), key=lambda each: (each[0].__name__, each[1])
+    ((kind, field.name) for kind in CLASSES for field in fields(kind)),
+    key=lambda each: (each[0].__name__, each[1]),
 )
 ODD = [
     math.nan,
@@ -48,7 +51,8 @@ ODD = [
     {},
     object,
 ]
-BELOW = {"scale", "weights"}  # settings that make sense below 0; weights of activation matching do not, and say so
+# settings that make sense below 0; weights of activation matching do not, and say so
+BELOW = {"scale", "weights"}
 
 
 def kinds_of(kind: type, name: str) -> set[Any]:
@@ -65,8 +69,12 @@ def test_a_setting_is_sensible_or_refused_by_name(kind, name):
             made = kind(**{**USUAL.get(kind, {}), name: value})
         except BadInput as error:
             words = str(error)
-            if not (isinstance(value, str) and str in taken):  # a choice among words is called by its noun
-                assert name.replace("_", " ").split()[0] in words.lower().replace("_", " "), (value, words)
+            # a choice among words is called by its noun
+            if not (isinstance(value, str) and str in taken):
+                assert name.replace("_", " ").split()[0] in words.lower().replace("_", " "), (
+                    value,
+                    words,
+                )
             assert len(words) < 300 and "\n" not in words
             continue
         kept = getattr(made, name)
@@ -80,11 +88,22 @@ def test_a_setting_is_sensible_or_refused_by_name(kind, name):
 
 def test_the_settings_of_methods_are_all_seen():
     names = {kind.__name__ for kind in CLASSES}
-    assert {"Settings", "LearnedSettings", "SoftSettings", "ActivationSettings", "UniverseSettings", "TiesSettings"} <= names
+    assert {
+        "Settings",
+        "LearnedSettings",
+        "SoftSettings",
+        "ActivationSettings",
+        "UniverseSettings",
+        "TiesSettings",
+    } <= names
     assert len(FIELDS) > 50
 
 
-@pytest.mark.parametrize("method", [*METHODS.values(), *GROUP_METHODS.values(), *MERGES.values()], ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    "method",
+    [*METHODS.values(), *GROUP_METHODS.values(), *MERGES.values()],
+    ids=lambda each: each.name,
+)
 def test_a_method_refuses_what_came_as_text_too(method):
     """What `--set NAME=VALUE` and an address give to a method."""
     for field in fields(method.settings):

@@ -20,7 +20,10 @@ EVIL = "a\x1b[2J\x1b]0;gone\x07b\x9b31m\u202ecod\u2066.exe\u2029c\rd"
 
 
 def harmless(text: str) -> bool:
-    return not any(unicodedata.category(each) in ("Cc", "Cf", "Zl", "Zp") and each not in "\n\t" for each in text)
+    return not any(
+        unicodedata.category(each) in ("Cc", "Cf", "Zl", "Zp") and each not in "\n\t"
+        for each in text
+    )
 
 
 def test_every_character_that_a_terminal_obeys():

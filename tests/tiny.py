@@ -31,7 +31,9 @@ TASKS = {"gpt2": "plays", "vit": "fashion-mnist"}
 
 
 def configuration(family: str, **changes: Any) -> dict[str, Any]:
-    """The tiny configuration of a family with some sizes changed, wherever its `config.json` holds them."""
+    """The tiny configuration of a family with some sizes changed, wherever its `config.json` holds
+    them.
+    """
     raw = json.loads(json.dumps(CONFIGURATIONS[family]))
     for name, value in changes.items():
         (raw["model_args"] if name in raw.get("model_args", {}) else raw)[name] = value
@@ -43,7 +45,10 @@ def tiny(family: str, seed: int = 0, **changes: Any) -> Model:
     chosen = FAMILIES[family]
     config = chosen.config(configuration(family, **changes))
     torch.manual_seed(seed)
-    state = {name: tensor + 0.1 * torch.randn_like(tensor) for name, tensor in untied_state(chosen.build(config)).items()}
+    state = {
+        name: tensor + 0.1 * torch.randn_like(tensor)
+        for name, tensor in untied_state(chosen.build(config)).items()
+    }
     return Model(f"tiny-{family}-s{seed}", chosen, config, state).check()
 
 
@@ -51,6 +56,11 @@ def write(folder: Path, model: Model, card: bool = True) -> Path:
     """Write a model as its own library does, with a card that says the task."""
     model.save(folder)
     if card:
-        content = {"name": model.name, "family": model.family.name, "task": TASKS[model.family.name], "seed": 0}
+        content = {
+            "name": model.name,
+            "family": model.family.name,
+            "task": TASKS[model.family.name],
+            "seed": 0,
+        }
         (folder / "card.json").write_text(json.dumps(content))
     return folder

@@ -1,8 +1,9 @@
-"""The command `lmc`. Nothing heavy is imported before a command needs it, so `lmc --help` answers at once.
+"""The command `lmc`. Nothing heavy is imported before a command needs it, so `lmc --help` answers
+at once.
 
-Exit codes: 0 done, 1 an error while computing, 2 bad input, 130 stopped with Ctrl-C. Results go to standard output, everything
-else to standard error; an error is one or two lines that begin with "lmc:". `LMC_DEBUG=1` shows the traceback of an error that
-nobody expected.
+Exit codes: 0 done, 1 an error while computing, 2 bad input, 130 stopped with Ctrl-C. Results go to
+standard output, everything else to standard error; an error is one or two lines that begin with
+"lmc:". `LMC_DEBUG=1` shows the traceback of an error that nobody expected.
 """
 
 from __future__ import annotations
@@ -36,32 +37,46 @@ COMMANDS = {
     "methods": "lmc_core.cli.methods",
     "worker": "lmc_core.cli.worker",
 }
-COMPUTES = {"align", "barrier", "group", "plane", "merge", "equivariance", "train"}  # on as many threads as there is room for
+# on as many threads as there is room for
+COMPUTES = {"align", "barrier", "group", "plane", "merge", "equivariance", "train"}
 # advice of the libraries for those who program with them, not for those who type `lmc`
-QUIET = {"TRANSFORMERS_VERBOSITY": "error", "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+QUIET = {
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+}
 
 
 def say(message: str) -> None:
     """Print an error to standard error, on one line for each of its lines that is not empty."""
-    lines = [line.strip() for line in message.splitlines() if line.strip()] or ["stopped for no given reason."]
+    lines = [line.strip() for line in message.splitlines() if line.strip()] or [
+        "stopped for no given reason."
+    ]
     print("lmc: " + "\n".join(lines[:2]), file=sys.stderr)
 
 
 @contextlib.contextmanager
 def _plain_output() -> Iterator[None]:
-    """Say warnings of the store like errors, keep those of libraries quiet, and print on terminals of any encoding.
+    """Say warnings of the store like errors, keep those of libraries quiet, and print on terminals
+    of any encoding.
 
     Whatever is printed meanwhile holds nothing that a terminal obeys; see `plain`.
     """
 
-    def show(message: Warning | str, category: type[Warning], *rest: object, **more: object) -> None:
+    def show(
+        message: Warning | str, category: type[Warning], *rest: object, **more: object
+    ) -> None:
         if category.__name__ == "StoreWarning" or os.environ.get("LMC_DEBUG"):
             say(str(message))
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     out, errors = Plain(sys.stdout), Plain(sys.stderr, "\r")  # a progress bar begins its line anew
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors), warnings.catch_warnings():  # type: ignore[type-var]
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(errors),
+        warnings.catch_warnings(),
+    ):  # type: ignore[type-var]
         warnings.showwarning = show  # type: ignore[assignment]  (fewer arguments are used)
         yield
 
@@ -120,5 +135,8 @@ def _run(argv: Sequence[str], alone: bool) -> int:
     except Exception as error:
         if os.environ.get("LMC_DEBUG"):
             raise
-        say(f"something unexpected went wrong ({type(error).__name__}: {str(error)[:200]}).\nLMC_DEBUG=1 shows where.")
+        say(
+            f"something unexpected went wrong ({type(error).__name__}: "
+            f"{str(error)[:200]}).\nLMC_DEBUG=1 shows where."
+        )
         return 1

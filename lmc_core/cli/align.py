@@ -6,7 +6,8 @@ DIR/config.json, model.safetensors   the moved B, a model of its own class
     report.json                      classes, objective, function error before and after rounding, type of the files, seconds
     reference/                       A in the same frame, so that the line between the two can be drawn
 
-With more models, or a method for several, all of them are brought into one frame; see `align_group`.
+With more models, or a method for several, all of them are brought into one frame; see
+`align_group`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lmc_core.cli.folder import check_folder, check_type, replacing, require_apart, write_json, write_model
+from lmc_core.cli.folder import (
+    check_folder,
+    check_type,
+    replacing,
+    require_apart,
+    write_json,
+    write_model,
+)
 from lmc_core.cli.output import facts, noted, notes, print_json
 from lmc_core.cli.pair import chosen_classes
 from lmc_core.cli.progress import Progress
@@ -82,25 +90,40 @@ def _run_pair(arguments: argparse.Namespace, method: str) -> None:
     if report["objective"]:
         values = report["objective_before"], report["objective"][-1]
         moved.append(("objective", "{:.4f} before, {:.4f} after (at most 1)".format(*values)))
-    print(facts([*moved, ("time", f"{seconds(report['seconds'])} to align"), ("written", str(out))]))
+    print(
+        facts([*moved, ("time", f"{seconds(report['seconds'])} to align"), ("written", str(out))])
+    )
 
 
 def function_words(error: float, report: dict[str, Any], whose: str = "") -> str:
-    """How much outputs changed, before and after rounding to the type of the file: two numbers, one beside the other."""
+    """How much outputs changed, before and after rounding to the type of the file: two numbers, one
+    beside the other.
+    """
     from lmc_core.figures.numbers import number
 
     written = number(max(report["written_errors"]), digits=2)
-    return f"{number(error, digits=2)} (relative, at most{whose}), {written} as written in {report['dtype']}"
+    return (
+        f"{number(error, digits=2)} (relative, at most{whose}), {written} as written in "
+        f"{report['dtype']}"
+    )
 
 
 def as_written(outputs: Any, folders: Sequence[Path]) -> dict[str, Any]:
-    """The entries of a report that say what the files hold: types, and the function error of each as it is read again."""
+    """The entries of a report that say what the files hold: types, and the function error of each
+    as it is read again.
+    """
     found = [outputs.error_as_written(number, folder) for number, folder in enumerate(folders)]
-    return {"dtype": ", ".join(dict.fromkeys(words for _, words in found)), "written_errors": [error for error, _ in found]}
+    return {
+        "dtype": ", ".join(dict.fromkeys(words for _, words in found)),
+        "written_errors": [error for error, _ in found],
+    }
 
 
-def align(a: str, b: str, chosen: dict[str, Any], progress: Progress) -> tuple[Any, dict[str, Any], Any]:
-    """Align two models as `lmc barrier` does; returns the pair, the report as plain values, and what both computed before.
+def align(
+    a: str, b: str, chosen: dict[str, Any], progress: Progress
+) -> tuple[Any, dict[str, Any], Any]:
+    """Align two models as `lmc barrier` does; returns the pair, the report as plain values, and
+    what both computed before.
 
     Args:
         a: reference of the model that stays.
@@ -118,7 +141,8 @@ def align(a: str, b: str, chosen: dict[str, Any], progress: Progress) -> tuple[A
     from lmc_core.symmetry.written import Outputs
     from lmc_core.tasks.class_order import in_order_of
 
-    # the examples are for the function check alone, so that models without a head can be aligned too
+    # the examples are for the function check alone, so that models without a head can be aligned
+    # too
     request = make_request(a, b, **chosen, examples=CHECKED, measured=False)
     progress.report(0.0, f"about {size(memory_of(request.models).align)} of memory are needed")
     first, second = load(a), load(b)  # this run's own, which may be written into

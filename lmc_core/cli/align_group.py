@@ -1,4 +1,5 @@
-"""`lmc align A B C ... --method universe --out DIR`: several models in one frame, and their mean, as ordinary checkpoints.
+"""`lmc align A B C ... --method universe --out DIR`: several models in one frame, and their mean,
+as ordinary checkpoints.
 
 DIR/1-NAME/, 2-NAME/, ...   each model in the common frame, with its card.json and alignment.safetensors
     merged/                 the mean of them, a model of the same class
@@ -15,7 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from lmc_core.cli.align import as_written, function_words
-from lmc_core.cli.folder import check_folder, check_type, replacing, require_apart, write_json, write_model
+from lmc_core.cli.folder import (
+    check_folder,
+    check_type,
+    replacing,
+    require_apart,
+    write_json,
+    write_model,
+)
 from lmc_core.cli.output import facts, noted, notes, print_json
 from lmc_core.cli.pair import chosen_classes
 from lmc_core.cli.progress import Progress
@@ -56,9 +64,16 @@ def run_group(arguments: argparse.Namespace, models: Sequence[str], method: str)
                 ("models", ", ".join(report["models"])),
                 *noted(notes(report, models)),
                 ("classes", classes_sentence(report["classes"])),
-                ("function", f"outputs changed by {function_words(error, report, ', of any model')}"),
+                (
+                    "function",
+                    f"outputs changed by {function_words(error, report, ', of any model')}",
+                ),
                 ("cycles", f"maps around a cycle differ from the identity by {cycle} at most"),
-                ("objective", f"{report['objective_before']:.4f} before, {report['objective'][-1]:.4f} after (at most 1)"),
+                (
+                    "objective",
+                    f"{report['objective_before']:.4f} before, {report['objective'][-1]:.4f} "
+                    "after (at most 1)",
+                ),
                 ("time", f"{seconds(report['seconds'])} to align"),
                 ("written", f"{out}: {', '.join(report['folders'])}, merged"),
             ]
@@ -66,8 +81,11 @@ def run_group(arguments: argparse.Namespace, models: Sequence[str], method: str)
     )
 
 
-def align(references: Sequence[str], chosen: dict[str, Any], progress: Progress) -> tuple[Any, dict[str, Any], Any]:
-    """Align several models; returns the group, the report as plain values, and what all computed before.
+def align(
+    references: Sequence[str], chosen: dict[str, Any], progress: Progress
+) -> tuple[Any, dict[str, Any], Any]:
+    """Align several models; returns the group, the report as plain values, and what all computed
+    before.
 
     Args:
         references: of the models.
@@ -82,7 +100,8 @@ def align(references: Sequence[str], chosen: dict[str, Any], progress: Progress)
     from lmc_core.runs.opened import CHECKED
     from lmc_core.symmetry.written import Outputs
 
-    # the examples are for the function checks alone, so that models without a head can be aligned too
+    # the examples are for the function checks alone, so that models without a head can be aligned
+    # too
     request = make_group_request(references, **chosen, examples=CHECKED, measured=False)
     progress.report(0.0, f"about {size(memory_of_group(request.models))} of memory are needed")
     models, task, examples = group.opened(request)
@@ -115,7 +134,9 @@ def align(references: Sequence[str], chosen: dict[str, Any], progress: Progress)
 def write(group: Any, names: Sequence[str], draft: Path, dtype: str | None) -> list[str]:
     """Write every model, and their mean; returns the names of the folders of the aligned models."""
     folders = [f"{k}-{re.sub(r'[^A-Za-z0-9._-]+', '-', name)}" for k, name in enumerate(names, 1)]
-    for model, alignment, name, folder in zip(group.written, group.alignments, names, folders, strict=True):
+    for model, alignment, name, folder in zip(
+        group.written, group.alignments, names, folders, strict=True
+    ):
         write_model(model, draft / folder, f"{name} (aligned)", dtype)
         alignment.save(draft / folder / "alignment.safetensors")
     write_model(group.centre, draft / "merged", f"mean of {', '.join(names)}", dtype)

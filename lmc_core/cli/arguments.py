@@ -28,10 +28,14 @@ from lmc_core.cli.shared_arguments import (
 from lmc_core.errors import BadInput
 from lmc_core.models.references import allowing_pickle, ignoring_extra
 
-READ_ONLY = "open the app for an audience: it shows what is stored, starts nothing and changes nothing"
+READ_ONLY = (
+    "open the app for an audience: it shows what is stored, starts nothing and changes nothing"
+)
 HOST = (
-    "also answer browsers that see the app at this address: NAME, NAME:PORT or https://NAME[:PORT], such as that of a proxy "
-    "(which must pass on the header Host) or 127.0.0.1:9000 at the near end of a tunnel; repeatable, also LMC_HOSTS=NAME,NAME. "
+    "also answer browsers that see the app at this address: NAME, NAME:PORT or "
+    "https://NAME[:PORT], such as that of a proxy "
+    "(which must pass on the header Host) or 127.0.0.1:9000 at the near end of a tunnel; "
+    "repeatable, also LMC_HOSTS=NAME,NAME. "
     "All others are refused, so that no foreign page can reach it"
 )
 EXAMPLES = """examples:
@@ -57,7 +61,9 @@ class Parser(argparse.ArgumentParser):
 
 def _app(parser: argparse.ArgumentParser) -> None:
     """Arguments of the app."""
-    parser.add_argument("--port", type=whole, help="port on 127.0.0.1; the first free one from 8501 when left out")
+    parser.add_argument(
+        "--port", type=whole, help="port on 127.0.0.1; the first free one from 8501 when left out"
+    )
     parser.add_argument("--no-browser", action="store_true", help="print the address only")
     parser.add_argument("--read-only", action="store_true", help=READ_ONLY)
     parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help=HOST)
@@ -66,8 +72,14 @@ def _app(parser: argparse.ArgumentParser) -> None:
 def _models(parser: argparse.ArgumentParser) -> None:
     """Arguments of lists of models."""
     kinds = parser.add_mutually_exclusive_group()
-    kinds.add_argument("--public", action="store_true", help="list public families of independently trained models")
-    kinds.add_argument("--families", action="store_true", help="list the families that are supported, with their classes")
+    kinds.add_argument(
+        "--public", action="store_true", help="list public families of independently trained models"
+    )
+    kinds.add_argument(
+        "--families",
+        action="store_true",
+        help="list the families that are supported, with their classes",
+    )
     parser.add_argument("--json", action="store_true", help="print a list of objects")
 
 
@@ -87,17 +99,28 @@ def _align(parser: argparse.ArgumentParser) -> None:
     """Arguments of writing aligned models."""
     add_pair(parser)
     parser.add_argument(
-        "more", metavar="C", nargs="*", help="more models, for the methods reference and universe; named like A"
+        "more",
+        metavar="C",
+        nargs="*",
+        help="more models, for the methods reference and universe; named like A",
     )
     add_method(parser, None, "weight for two models, universe for more", none=False)
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR",
-        help="folder to write: B, with A in DIR/reference; of more models a folder for each, with their mean in DIR/merged",
-    )  # fmt: skip
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder to write: B, with A in DIR/reference; of more models a folder for each, with "
+        "their mean in DIR/merged",
+    )
     parser.add_argument("--force", action="store_true", help="replace DIR if it is not empty")
     add_dtype(parser)
-    parser.add_argument("--seed", type=whole, default=0, help="of the draw of examples and of learning (default: 0)")
-    parser.add_argument("--device", help="cpu, cuda or mps, for methods that use data (default: the best there is)")
+    parser.add_argument(
+        "--seed", type=whole, default=0, help="of the draw of examples and of learning (default: 0)"
+    )
+    parser.add_argument(
+        "--device", help="cpu, cuda or mps, for methods that use data (default: the best there is)"
+    )
     parser.add_argument("--json", action="store_true", help="print the report as one object")
 
 
@@ -106,22 +129,52 @@ def _barrier(parser: argparse.ArgumentParser) -> None:
     add_pair(parser)
     add_method(parser)
     parser.add_argument("--split", help="train, validation or test (default: test)")
-    parser.add_argument("--examples", type=whole, metavar="N", help="how many examples (default: all)")
-    parser.add_argument("--points", type=whole, default=25, metavar="N", help="of the grid, ends included (default: 25)")
-    parser.add_argument("--refine", type=whole, default=4, metavar="N", help="more points around the maximum (default: 4)")
     parser.add_argument(
-        "--seed", type=whole, default=0, help="of the draw of examples, of masked positions and of learning (default: 0)"
+        "--examples", type=whole, metavar="N", help="how many examples (default: all)"
     )
     parser.add_argument(
-        "--temperature", action="store_true", help="also at the softmax temperature that fits training examples best"
+        "--points",
+        type=whole,
+        default=25,
+        metavar="N",
+        help="of the grid, ends included (default: 25)",
     )
-    parser.add_argument("--repair", action="store_true", help="renormalise in between; for networks without norms")
+    parser.add_argument(
+        "--refine",
+        type=whole,
+        default=4,
+        metavar="N",
+        help="more points around the maximum (default: 4)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=whole,
+        default=0,
+        help="of the draw of examples, of masked positions and of learning (default: 0)",
+    )
+    parser.add_argument(
+        "--temperature",
+        action="store_true",
+        help="also at the softmax temperature that fits training examples best",
+    )
+    parser.add_argument(
+        "--repair", action="store_true", help="renormalise in between; for networks without norms"
+    )
     parser.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
-    parser.add_argument("--executor", default="inline", help="inline, or local: in a worker process (default: inline)")
+    parser.add_argument(
+        "--executor",
+        default="inline",
+        help="inline, or local: in a worker process (default: inline)",
+    )
     parser.add_argument("--fresh", action="store_true", help=FRESH)
     parser.add_argument("--json", action="store_true", help="print one object")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the curve as a table")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write the figure as a page that needs nothing else")
+    parser.add_argument(
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="write the figure as a page that needs nothing else",
+    )
 
 
 def _group(parser: argparse.ArgumentParser) -> None:
@@ -130,11 +183,25 @@ def _group(parser: argparse.ArgumentParser) -> None:
     add_data(parser)
     add_method(parser, "universe", "universe")
     parser.add_argument("--split", help="train, validation or test (default: test)")
-    parser.add_argument("--examples", type=whole, metavar="N", help="how many examples (default: all)")
-    parser.add_argument("--resolution", type=whole, default=6, metavar="N", help="of the grid on the simplex (default: 6)")
-    parser.add_argument("--seed", type=whole, default=0, help="of the draw of examples and of learning (default: 0)")
+    parser.add_argument(
+        "--examples", type=whole, metavar="N", help="how many examples (default: all)"
+    )
+    parser.add_argument(
+        "--resolution",
+        type=whole,
+        default=6,
+        metavar="N",
+        help="of the grid on the simplex (default: 6)",
+    )
+    parser.add_argument(
+        "--seed", type=whole, default=0, help="of the draw of examples and of learning (default: 0)"
+    )
     parser.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
-    parser.add_argument("--executor", default="inline", help="inline, or local: in a worker process (default: inline)")
+    parser.add_argument(
+        "--executor",
+        default="inline",
+        help="inline, or local: in a worker process (default: inline)",
+    )
     parser.add_argument("--fresh", action="store_true", help=FRESH)
     parser.add_argument("--json", action="store_true", help="print one object")
 
@@ -142,7 +209,9 @@ def _group(parser: argparse.ArgumentParser) -> None:
 def _results(parser: argparse.ArgumentParser) -> None:
     """Arguments of what was computed."""
     parser.add_argument("--json", action="store_true", help="print a list of objects")
-    parser.add_argument("--delete", metavar="KEY", help="delete one result; the first digits of its key are enough")
+    parser.add_argument(
+        "--delete", metavar="KEY", help="delete one result; the first digits of its key are enough"
+    )
 
 
 def _train(parser: argparse.ArgumentParser) -> None:
@@ -150,18 +219,35 @@ def _train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", metavar="NAME", help="of the recipe; see --list")
     parser.add_argument("--all", action="store_true", help="train every model of the zoo")
     parser.add_argument("--list", action="store_true", help="list the recipes")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the checkpoint (in a checkout: assets/zoo/NAME)")
-    parser.add_argument("--subset", action="store_true", help="train images on the shipped subset alone")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder of the checkpoint (in a checkout: assets/zoo/NAME)",
+    )
+    parser.add_argument(
+        "--subset", action="store_true", help="train images on the shipped subset alone"
+    )
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps (default: cpu)")
-    parser.add_argument("--steps", type=whole, metavar="N", help="optimiser steps, in place of the recipe's")
+    parser.add_argument(
+        "--steps", type=whole, metavar="N", help="optimiser steps, in place of the recipe's"
+    )
     parser.add_argument("--seed", type=whole, help="in place of the recipe's")
-    parser.add_argument("--threads", type=whole, metavar="N", help="of the processor (default: all cores)")
+    parser.add_argument(
+        "--threads", type=whole, metavar="N", help="of the processor (default: all cores)"
+    )
 
 
 def _worker(parser: argparse.ArgumentParser) -> None:
     """Arguments of a worker."""
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps (default: cpu)")
-    parser.add_argument("--idle", type=decimal, default=600.0, metavar="SECONDS", help="end after so long without a job")
+    parser.add_argument(
+        "--idle",
+        type=decimal,
+        default=600.0,
+        metavar="SECONDS",
+        help="end after so long without a job",
+    )
 
 
 COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
@@ -169,10 +255,23 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "models": ("List the shipped models, or public ones to fetch.", _models),
     "methods": ("List the ways to match models, with their settings.", _methods),
     "show": ("Say what a model is, and which symmetries it admits.", _show),
-    "align": ("Move models into the coordinates of the first and write them as ordinary checkpoints.", _align),
-    "barrier": ("Measure the loss along the line between two models, after aligning them.", _barrier),
-    "group": ("Bring several models into one frame and measure the loss of their mean, of three the simplex.", _group),
-    "equivariance": ("Train a small network from free to equivariant, and say what it costs.", equivariance_arguments),
+    "align": (
+        "Move models into the coordinates of the first and write them as ordinary checkpoints.",
+        _align,
+    ),
+    "barrier": (
+        "Measure the loss along the line between two models, after aligning them.",
+        _barrier,
+    ),
+    "group": (
+        "Bring several models into one frame and measure the loss of their mean, of three the "
+        "simplex.",
+        _group,
+    ),
+    "equivariance": (
+        "Train a small network from free to equivariant, and say what it costs.",
+        equivariance_arguments,
+    ),
     "plane": (
         "Measure the loss on a plane through two or three models, or around one.",
         lambda parser: plane_arguments(parser, MODEL, add_data, add_method),
@@ -182,11 +281,16 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
         lambda parser: merge_arguments(parser, MODEL, add_data, setting),
     ),
     "results": ("List what has been computed.", _results),
-    "report": ("Write a study as a page, a folder for a paper, or an archive; or import one.", report),
+    "report": (
+        "Write a study as a page, a folder for a paper, or an archive; or import one.",
+        report,
+    ),
     "train": ("Train a model of the zoo again from its recipe.", _train),
     "worker": ("Compute what is waiting in the job table; the app starts this by itself.", _worker),
 }
-"""Every command with what it does and what adds its arguments, in the order in which they are listed."""
+"""Every command with what it does and what adds its arguments, in the order in which they are
+listed.
+"""
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -215,7 +319,8 @@ def _parser() -> Parser:
     """The parser of all commands."""
     parser = Parser(
         prog="lmc",
-        description="See the loss landscape between two transformers, and what their symmetries do to it.",
+        description="See the loss landscape between two transformers, and what their symmetries "
+        "do to it.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

@@ -19,7 +19,9 @@ def run(arguments: argparse.Namespace) -> None:
     check_target(arguments.csv, "--csv")
     check_target(arguments.html, "--html")
     if arguments.method == "none" and (arguments.classes or arguments.settings):
-        raise BadInput("--class and --set have no effect with --method none; leave one of them out.")
+        raise BadInput(
+            "--class and --set have no effect with --method none; leave one of them out."
+        )
     from lmc_core.figures.numbers import size
     from lmc_core.runs import Local, get_executor
     from lmc_core.runs.ask import make_request, memory_of
@@ -71,7 +73,9 @@ def _write(arguments: argparse.Namespace, result: Mapping[str, Any]) -> None:
 
 
 def summary(result: Mapping[str, Any], said: Sequence[str] = ()) -> str:
-    """The result in words with units, with what a person should know beside it, and a few points of the curve."""
+    """The result in words with units, with what a person should know beside it, and a few points of
+    the curve.
+    """
     from lmc_core.figures.numbers import number, seconds, size
     from lmc_core.figures.words import (
         above_plain_words,
@@ -88,7 +92,11 @@ def summary(result: Mapping[str, Any], said: Sequence[str] = ()) -> str:
     pairs = [
         ("models", " → ".join(result["models"])),
         *noted(said),
-        ("task", f"{result['task']}, {result['split']} split, {result['examples']:,} examples{windows(result)}"),
+        (
+            "task",
+            f"{result['task']}, {result['split']} split, {result['examples']:,} "
+            f"examples{windows(result)}",
+        ),
         *([("data", result["about"])] if result.get("data") else []),
         ("alignment", f"{setting} ({chosen})" if chosen else setting),
         ("barrier", f"{barrier_words(result)} at lam {number(result['barrier_lam'])}"),
@@ -98,12 +106,21 @@ def summary(result: Mapping[str, Any], said: Sequence[str] = ()) -> str:
     if is_above_plain(result):
         pairs.append(("beside", above_plain_words(result).replace("\u03bb", "lam")))
     if aligned:
-        pairs.append(("function", f"outputs changed by {number(result['function_error'], digits=2)} (relative, at most)"))
+        pairs.append(
+            (
+                "function",
+                f"outputs changed by {number(result['function_error'], digits=2)} (relative, at "
+                "most)",
+            )
+        )
     if soft := result.get("soft"):
         own = number(soft["loss_of_b"], result["unit"])
         words = f"loss {number(soft['loss'])}, that of {result['models'][1]} itself is {own}"
         pairs.append(("soft end", f"another function: {words}"))
-        words = f"{number(soft['entropy'], 'nats')} of entropy, {100 * soft['sharp']:.0f} % of the rows mostly one other"
+        words = (
+            f"{number(soft['entropy'], 'nats')} of entropy, {100 * soft['sharp']:.0f} % of "
+            "the rows mostly one other"
+        )
         pairs.append(("matches", f"{words}, at temperature {number(soft['temperature'])}"))
     if learned := _learned(result.get("found") or {}):
         pairs.append(("learned", learned))
@@ -118,37 +135,62 @@ def summary(result: Mapping[str, Any], said: Sequence[str] = ()) -> str:
 
 
 def _midpoint(result: Mapping[str, Any]) -> str:
-    """Loss half way, and how far that is above the chord: a place that nobody chose by its value."""
+    """Loss half way, and how far that is above the chord: a place that nobody chose by its
+    value.
+    """
     from lmc_core.figures.numbers import estimate, number
 
     loss = f"loss {number(result['midpoint_loss'], result['unit'])}"
     if result.get("midpoint_excess") is None:
         return loss
-    return f"{loss}, {estimate(result['midpoint_excess'], result['midpoint_excess_stderr'])} above the chord"
+    return (
+        f"{loss}, {estimate(result['midpoint_excess'], result['midpoint_excess_stderr'])} "
+        "above the chord"
+    )
 
 
 def _certain(result: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What holds of the maximum although its place was looked for, in words; nothing of a result that does not say."""
+    """What holds of the maximum although its place was looked for, in words; nothing of a result
+    that does not say.
+    """
     from lmc_core.figures.numbers import estimate, number
 
     pairs = []
     if result.get("barrier_crossfit") is not None:
-        value = estimate(result["barrier_crossfit"], result["barrier_crossfit_stderr"], result["unit"])
-        pairs.append(("cross-fitted", f"{value}, read on the half of the examples that did not choose the place"))
+        value = estimate(
+            result["barrier_crossfit"], result["barrier_crossfit_stderr"], result["unit"]
+        )
+        pairs.append(
+            (
+                "cross-fitted",
+                f"{value}, read on the half of the examples that did not choose the place",
+            )
+        )
     if result.get("excess_low"):
         top = result["lam"].index(result["barrier_lam"])
         low, high = (number(result[name][top], digits=2) for name in ("excess_low", "excess_high"))
         zero = "at zero: it contains zero everywhere" if result["at_zero"] else "not at zero"
-        pairs.append(("band", f"from {low} to {high} {result['unit']} there, 95 % for the whole curve; {zero}"))
+        pairs.append(
+            (
+                "band",
+                f"from {low} to {high} {result['unit']} there, 95 % for the whole curve; {zero}",
+            )
+        )
     if result.get("drop"):
-        names = {"largest_drop": "at most", "midpoint_drop": "half way", "drop_crossfit": "cross-fitted"}
+        names = {
+            "largest_drop": "at most",
+            "midpoint_drop": "half way",
+            "drop_crossfit": "cross-fitted",
+        }
         said = [
             f"{word} {estimate(100 * result[name], 100 * result[f'{name}_stderr'])}"
             for name, word in names.items()
             if result[name] is not None
         ]
         zero = "; at zero" if result["drop_at_zero"] else ""
-        pairs.append(("drop", f"of the accuracy below the chord, in points: {', '.join(said)}{zero}"))
+        pairs.append(
+            ("drop", f"of the accuracy below the chord, in points: {', '.join(said)}{zero}")
+        )
     return pairs
 
 
@@ -157,11 +199,19 @@ def _learned(found: Mapping[str, Any]) -> str:
     if not found.get("history"):
         return ""
     first, last = found["history"][0][2], min(row[2] for row in found["history"])
-    moved = f"; {found['rows_moved']:,} of {found['rows']:,} permuted rows moved" if found.get("rows") else ""
+    moved = (
+        f"; {found['rows_moved']:,} of {found['rows']:,} permuted rows moved"
+        if found.get("rows")
+        else ""
+    )
     if refused := found.get("refused"):
-        moved += f"; the maps of {len(refused)} better checks were not kept, as float32 does not carry them"
+        moved += (
+            f"; the maps of {len(refused)} better checks were not kept, as float32 does not "
+            "carry them"
+        )
     return (
-        f"{found['steps']:,} steps of {found['batch']} examples out of {found['examples']:,}; loss half way on "
+        f"{found['steps']:,} steps of {found['batch']} examples out of {found['examples']:,}; "
+        "loss half way on "
         f"{found['held_out']:,} held-out training examples {first:.3f} -> {last:.3f}{moved}"
     )
 
@@ -174,13 +224,23 @@ def _further(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     if tempered := result.get("tempered"):
         top = result["lam"].index(tempered["barrier_lam"])
         value = estimate(tempered["barrier"], tempered["barrier_stderr"], result["unit"])
-        pairs.append(("temperature", f"{value} at the best temperature ({number(tempered['temperatures'][top])} there)"))
+        pairs.append(
+            (
+                "temperature",
+                f"{value} at the best temperature ({number(tempered['temperatures'][top])} there)",
+            )
+        )
     if result.get("repair"):
         pairs.append(("repair", "hidden units renormalised between the ends"))
     if routing := result.get("routing"):
         middle = len(routing["lam"]) // 2
-        with_a, with_b = (sum(routing[name][middle]) / len(routing[name][middle]) for name in ("with_a", "with_b"))
-        words = f"half way {with_a:.2f} of the choice agrees with A, {with_b:.2f} with B (chance {routing['chance']:.2f})"
+        with_a, with_b = (
+            sum(routing[name][middle]) / len(routing[name][middle]) for name in ("with_a", "with_b")
+        )
+        words = (
+            f"half way {with_a:.2f} of the choice agrees with A, {with_b:.2f} with B (chance "
+            f"{routing['chance']:.2f})"
+        )
         pairs.append(("routing", words))
     return pairs
 
@@ -189,14 +249,21 @@ def _points(result: Mapping[str, Any]) -> str:
     lam, score = result["lam"], result["score"]
     grid = [step / (SHOWN - 1) for step in range(SHOWN)]
     top = lam.index(result["barrier_lam"])
-    rows = sorted({min(range(len(lam)), key=lambda i, at=at: abs(lam[i] - at)) for at in grid} | {top})
+    rows = sorted(
+        {min(range(len(lam)), key=lambda i, at=at: abs(lam[i] - at)) for at in grid} | {top}
+    )
     lines = [
         (
             "barrier" if row == top else "",
             f"{lam[row]:.3f}",
             *(f"{result[name][row]:.4f}" for name in ("loss", "chord", "excess")),
-            f"{100 * result[score][row]:.2f} %" if score == "accuracy" else f"{result[score][row]:.3f}",
+            f"{100 * result[score][row]:.2f} %"
+            if score == "accuracy"
+            else f"{result[score][row]:.3f}",
         )
         for row in rows
     ]
-    return table(("", "lam", "loss", "chord", "excess", score), lines) + f"\nLoss, chord and excess in {result['unit']}."
+    return (
+        table(("", "lam", "loss", "chord", "excess", score), lines)
+        + f"\nLoss, chord and excess in {result['unit']}."
+    )

@@ -1,4 +1,6 @@
-"""`lmc equivariance`: train a small network on the straight path from free to equivariant, and say what it cost."""
+"""`lmc equivariance`: train a small network on the straight path from free to equivariant, and say
+what it cost.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from lmc_core.cli.output import check_target, facts, print_json, table
 from lmc_core.cli.progress import Progress
 from lmc_core.cli.shared_arguments import FRESH, decimal, whole
 
-WORDS: dict[str, tuple[type, str]] = {  # argument of `make_equivariance_request` -> its type and help
+# argument of `make_equivariance_request` -> its type and help
+WORDS: dict[str, tuple[type, str]] = {
     "source": (str, "digits or fashion (default: digits)"),
     "kind": (str, "of the data: symmetric, orbit, partly, upright or broken (default: orbit)"),
     "group": (str, "C4, D4, mirror, S3 or S4 (default: C4)"),
@@ -38,11 +41,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar = {int: "N", float: "X", str: "NAME"}[kind]
         parse = {int: whole, float: decimal, str: str}[kind]
         parser.add_argument(f"--{name.replace('_', '-')}", type=parse, metavar=metavar, help=words)
-    parser.add_argument("--executor", default="inline", help="inline, or local: in a worker process (default: inline)")
+    parser.add_argument(
+        "--executor",
+        default="inline",
+        help="inline, or local: in a worker process (default: inline)",
+    )
     parser.add_argument("--fresh", action="store_true", help=FRESH)
-    parser.add_argument("--json", action="store_true", help="print one object, with every recorded step")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write the figure as a page that needs nothing else")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the trained network's weights as safetensors")
+    parser.add_argument(
+        "--json", action="store_true", help="print one object, with every recorded step"
+    )
+    parser.add_argument(
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="write the figure as a page that needs nothing else",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="write the trained network's weights as safetensors",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -56,7 +75,9 @@ def run(arguments: argparse.Namespace) -> None:
     if isinstance(executor, Local):
         executor.cancel_on_interrupt = True
     given = {name: getattr(arguments, name) for name in WORDS}
-    request = make_equivariance_request(**{name: value for name, value in given.items() if value is not None})
+    request = make_equivariance_request(
+        **{name: value for name, value in given.items() if value is not None}
+    )
     with Progress() as progress:
         found = executor.run(request, progress.report, fresh=arguments.fresh)
     arrays = found.arrays()
@@ -71,7 +92,14 @@ def run(arguments: argparse.Namespace) -> None:
         page = standalone_html(panel.figure, panel.caption, found.result, title="Equivariance")
         arguments.html.write_text(page, encoding="utf-8")
     if arguments.json:
-        print_json({**found.result, "arrays": {n: a.tolist() for n, a in arrays.items() if not n.startswith("weights.")}})
+        print_json(
+            {
+                **found.result,
+                "arrays": {
+                    n: a.tolist() for n, a in arrays.items() if not n.startswith("weights.")
+                },
+            }
+        )
     else:
         print(summary(found.result))
 
@@ -80,7 +108,11 @@ def _write_weights(path: Path, arrays: Mapping[str, Any]) -> None:
     import numpy as np
     from safetensors.numpy import save_file
 
-    weights = {n.removeprefix("weights."): np.ascontiguousarray(a) for n, a in arrays.items() if n.startswith("weights.")}
+    weights = {
+        n.removeprefix("weights."): np.ascontiguousarray(a)
+        for n, a in arrays.items()
+        if n.startswith("weights.")
+    }
     save_file(weights, path, {"format": "pt"})
 
 
@@ -90,21 +122,44 @@ def summary(result: Mapping[str, Any]) -> str:
     from lmc_core.figures.words import origin_words
 
     settings = {
-        "equality": f", rates {result['primal_rate']:g} and {result['dual_rate']:g}, c = {result['augmented']:g}",
-        "resilient": f", rates {result['primal_rate']:g} and {result['dual_rate']:g}, rho = {result['price']:g}",
+        "equality": f", rates {result['primal_rate']:g} and {result['dual_rate']:g}, c = "
+        f"{result['augmented']:g}",
+        "resilient": f", rates {result['primal_rate']:g} and {result['dual_rate']:g}, rho = "
+        f"{result['price']:g}",
     }.get(result["form"], "")
     pairs = [
         ("network", f"{result['network_label']}, {result['parameters']:,} parameters"),
-        ("group", f"{result['group']}: {result['group_sentence']}, {len(result['group_labels'])} elements"),
-        ("data", f"{result['source_label']}; {result['kind_label'][0].lower()}{result['kind_label'][1:]}"),
-        ("form", f"{result['form_label']}{settings}; {result['steps']:,} steps, {result['trained_on']:,} examples"),
+        (
+            "group",
+            f"{result['group']}: {result['group_sentence']}, {len(result['group_labels'])} "
+            "elements",
+        ),
+        (
+            "data",
+            f"{result['source_label']}; "
+            f"{result['kind_label'][0].lower()}{result['kind_label'][1:]}",
+        ),
+        (
+            "form",
+            f"{result['form_label']}{settings}; {result['steps']:,} steps, "
+            f"{result['trained_on']:,} examples",
+        ),
     ]
     for name, words in (("on", "free part on"), ("off", "projected")):
         score = result[name]
-        pairs.append((words, f"{estimate(score['loss'], score['stderr'], 'nats')}, {percent(score['accuracy'])} right"))
+        pairs.append(
+            (
+                words,
+                f"{estimate(score['loss'], score['stderr'], 'nats')}, "
+                f"{percent(score['accuracy'])} right",
+            )
+        )
     spent = result["seconds"]
     took = f"{seconds(spent['train'])} to train, {seconds(spent['evaluate'])} to measure at the end"
-    errors = f"{number(result['error_on'], digits=2)} (projected: {number(result['error_off'], digits=2)})"
+    errors = (
+        f"{number(result['error_on'], digits=2)} (projected: "
+        f"{number(result['error_off'], digits=2)})"
+    )
     pairs += [
         ("error", f"of equivariance {errors}"),
         ("split", f"{result['split']}, {result['held_out']:,} examples"),
@@ -112,7 +167,17 @@ def summary(result: Mapping[str, Any]) -> str:
         ("key", result["key"]),
     ]
     rows = [
-        (layer, *(number(result[name][k]) for name in ("gamma", "multiplier", "gauge")), f"{free:,} / {whole:,}")
-        for k, (layer, (free, whole)) in enumerate(zip(result["layers"], result["dimensions"], strict=True))
+        (
+            layer,
+            *(number(result[name][k]) for name in ("gamma", "multiplier", "gauge")),
+            f"{free:,} / {whole:,}",
+        )
+        for k, (layer, (free, whole)) in enumerate(
+            zip(result["layers"], result["dimensions"], strict=True)
+        )
     ]
-    return facts(pairs) + "\n\n" + table(("layer", "gamma", "multiplier", "-dJ/dgamma at 0", "equivariant dimensions"), rows)
+    return (
+        facts(pairs)
+        + "\n\n"
+        + table(("layer", "gamma", "multiplier", "-dJ/dgamma at 0", "equivariant dimensions"), rows)
+    )

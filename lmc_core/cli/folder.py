@@ -1,4 +1,6 @@
-"""The folder that `lmc align` writes: checked before the work begins, whole or as it was afterwards."""
+"""The folder that `lmc align` writes: checked before the work begins, whole or as it was
+afterwards.
+"""
 
 from __future__ import annotations
 
@@ -13,21 +15,32 @@ from typing import Any
 
 from lmc_core.errors import BadInput
 
-MARKS = ("alignment.safetensors", "merged")  # what such a folder holds, of two models and of several
+# what such a folder holds, of two models and of several
+MARKS = ("alignment.safetensors", "merged")
 
 
 def check_folder(out: Path, force: bool) -> None:
-    """Raise `BadInput` unless `out` can be written: absent or empty, or `force` and a folder that this command wrote."""
+    """Raise `BadInput` unless `out` can be written: absent or empty, or `force` and a folder that
+    this command wrote.
+    """
     if out.exists() and not out.is_dir():
         raise BadInput(f"--out expects a folder; {str(out)!r} is a file.")
     if out.is_dir() and any(out.iterdir()):
         if not force:
-            raise BadInput(f"The folder {str(out)!r} is not empty; choose another, or replace it with --force.")
+            raise BadInput(
+                f"The folder {str(out)!r} is not empty; choose another, or replace it with --force."
+            )
         if not ((out / "report.json").is_file() and any((out / mark).exists() for mark in MARKS)):
-            raise BadInput(f"--force replaces only what `lmc align` wrote, and {str(out)!r} holds something else.")
+            raise BadInput(
+                f"--force replaces only what `lmc align` wrote, and {str(out)!r} holds something "
+                "else."
+            )
     above = next(parent for parent in out.parents if parent.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
-        raise BadInput(f"--out {str(out)!r} cannot be made, because {str(above)!r} is not a folder that can be written.")
+        raise BadInput(
+            f"--out {str(out)!r} cannot be made, because {str(above)!r} is not a folder that can "
+            "be written."
+        )
 
 
 def check_type(dtype: str | None) -> None:
@@ -44,12 +57,16 @@ def require_apart(out: Path, references: Sequence[str]) -> None:
 
     folders = [folder for model in references for folder in folders_of(model)]
     if any(folder.resolve().is_relative_to(out.resolve()) for folder in folders):
-        raise BadInput(f"--out {str(out)!r} would replace a model that is read; choose another folder.")
+        raise BadInput(
+            f"--out {str(out)!r} would replace a model that is read; choose another folder."
+        )
 
 
 @contextlib.contextmanager
 def replacing(out: Path) -> Iterator[Path]:
-    """A folder beside `out` to write into, renamed to it in the end, so that `out` is whole or as it was."""
+    """A folder beside `out` to write into, renamed to it in the end, so that `out` is whole or as
+    it was.
+    """
     draft = out.with_name(f".{out.name}-{secrets.token_hex(4)}")
     aside = draft.with_name(draft.name + "-old")
     try:
@@ -68,7 +85,8 @@ def replacing(out: Path) -> Iterator[Path]:
 
 
 def write_model(model: Any, folder: Path, name: str, dtype: str | None = None) -> None:
-    """Write an ordinary checkpoint with a card, and the tokenizer or preparation that lay beside the model.
+    """Write an ordinary checkpoint with a card, and the tokenizer or preparation that lay beside
+    the model.
 
     Args:
         model: to write.
@@ -81,7 +99,8 @@ def write_model(model: Any, folder: Path, name: str, dtype: str | None = None) -
     model.save(folder, dtype)
     carry_over(model.folder, folder, model.class_names)
     card = {"name": name, "family": model.family.name, "parameters": model.parameters}
-    if (trained := model.card.get("task")) and not model.class_names:  # else its classes are no longer numbered as the task's
+    # else its classes are no longer numbered as the task's
+    if (trained := model.card.get("task")) and not model.class_names:
         card["task"] = trained
     write_json(folder / "card.json", card)
 

@@ -1,4 +1,6 @@
-"""`lmc group A B C ...`: several models in one frame, the loss of their mean, and of three the loss over the simplex."""
+"""`lmc group A B C ...`: several models in one frame, the loss of their mean, and of three the loss
+over the simplex.
+"""
 
 from __future__ import annotations
 
@@ -42,11 +44,15 @@ def run(arguments: argparse.Namespace) -> None:
         progress.report(0.0, f"about {size(memory)} of memory are needed")
         result = executor.run(request, progress.report, fresh=arguments.fresh).result
     said = notes(result, arguments.models)
-    print_json(result | ({"notes": said} if said else {})) if arguments.json else print(summary(result, said))
+    print_json(result | ({"notes": said} if said else {})) if arguments.json else print(
+        summary(result, said)
+    )
 
 
 def summary(result: Mapping[str, Any], said: Sequence[str] = ()) -> str:
-    """The result in words with units, with what a person should know beside it, and the midpoints of all pairs."""
+    """The result in words with units, with what a person should know beside it, and the midpoints
+    of all pairs.
+    """
     from lmc_core.figures.numbers import estimate, number, seconds
     from lmc_core.figures.words import classes_sentence, origin_words
 
@@ -56,21 +62,37 @@ def summary(result: Mapping[str, Any], said: Sequence[str] = ()) -> str:
     pairs = [
         ("models", ", ".join(result["models"])),
         *noted(said),
-        ("task", f"{result['task']}, {result['split']} split, {result['examples']:,} examples{windows(result)}"),
+        (
+            "task",
+            f"{result['task']}, {result['split']} split, {result['examples']:,} "
+            f"examples{windows(result)}",
+        ),
         ("alignment", f"{method_title(result['method'])}{f' ({chosen})' if chosen else ''}"),
-        ("centre", f"loss {number(result['centre_loss'], unit)}, {above} above the mean of the models"),
+        (
+            "centre",
+            f"loss {number(result['centre_loss'], unit)}, {above} above the mean of the models",
+        ),
     ]
     if simplex := result["simplex"]:
         top = estimate(simplex["maximum"], simplex["maximum_stderr"], unit)
         at = ", ".join(f"{weight:.2f}" for weight in simplex["maximum_at"])
         pairs.append(("simplex", f"at most {top} above the plane of the models, at ({at})"))
     if result["function_errors"] is not None:
-        error, cycle = (number(value, digits=2) for value in (max(result["function_errors"]), result["cycle_error"]))
+        error, cycle = (
+            number(value, digits=2)
+            for value in (max(result["function_errors"]), result["cycle_error"])
+        )
         pairs.append(("function", f"outputs changed by {error} (relative, at most, of any model)"))
         pairs.append(("cycles", f"maps around a cycle differ from the identity by {cycle} at most"))
     if history := (result.get("found") or {}).get("history"):
         first, best = history[0][2], min(row[2] for row in history)
-        pairs.append(("learned", f"{result['found']['steps']:,} steps; held-out loss of the centre {first:.3f} -> {best:.3f}"))
+        pairs.append(
+            (
+                "learned",
+                f"{result['found']['steps']:,} steps; held-out loss of the centre {first:.3f} -> "
+                f"{best:.3f}",
+            )
+        )
     spent = result["seconds"]
     took = f"{seconds(spent['align'])} to align, {seconds(spent['evaluate'])} to evaluate"
     pairs += [("time", took + origin_words(result)), ("key", result["key"])]
@@ -89,7 +111,16 @@ def _matrix(result: Mapping[str, Any]) -> str:
     names = result["models"]
     header = ("", "loss", *(str(k) for k in range(1, len(names) + 1)))
     rows = [
-        (f"{k} {name}", f"{loss:.4f}", *("" if value is None else f"{value:.4f}" for value in middles))
-        for k, (name, loss, middles) in enumerate(zip(names, result["losses"], result["midpoint_excess"], strict=True), 1)
+        (
+            f"{k} {name}",
+            f"{loss:.4f}",
+            *("" if value is None else f"{value:.4f}" for value in middles),
+        )
+        for k, (name, loss, middles) in enumerate(
+            zip(names, result["losses"], result["midpoint_excess"], strict=True), 1
+        )
     ]
-    return table(header, rows) + f"\nLoss, and excess half way between two models, in {result['unit']}."
+    return (
+        table(header, rows)
+        + f"\nLoss, and excess half way between two models, in {result['unit']}."
+    )

@@ -1,6 +1,8 @@
-"""`lmc merge A B C --method ties --frame universe`: several models made one, by every method and in every frame side by side.
+"""`lmc merge A B C --method ties --frame universe`: several models made one, by every method and in
+every frame side by side.
 
-With --out the one model that is asked for is written as an ordinary checkpoint, with a card.json that says where it came from.
+With --out the one model that is asked for is written as an ordinary checkpoint, with a card.json
+that says where it came from.
 """
 
 from __future__ import annotations
@@ -28,7 +30,10 @@ def run(arguments: argparse.Namespace) -> None:
     check_type(arguments.dtype)
     _require_used(arguments, frames)
     if arguments.dtype is not None and arguments.out is None:
-        raise BadInput("--dtype is the type of the weights that --out writes; name a folder with --out, or leave it out.")
+        raise BadInput(
+            "--dtype is the type of the weights that --out writes; name a folder with --out, or "
+            "leave it out."
+        )
     if arguments.out is not None:
         _require_one(arguments, merges, frames)
     requests = _requests(arguments, with_settings(merges, arguments.settings), frames)
@@ -43,11 +48,20 @@ def run(arguments: argparse.Namespace) -> None:
         executor.cancel_on_interrupt = True
     results = []
     with Progress() as progress:
-        moves, learns = any(r.method != "none" for r in requests), any(r.learn is not None for r in requests)
-        progress.report(0.0, f"about {size(memory_of_group(requests[0].models, moves, learns))} of memory are needed")
+        moves, learns = (
+            any(r.method != "none" for r in requests),
+            any(r.learn is not None for r in requests),
+        )
+        progress.report(
+            0.0,
+            f"about {size(memory_of_group(requests[0].models, moves, learns))} of memory are "
+            "needed",
+        )
         for number, request in enumerate(requests):
 
-            def report(share: float, words: str, number: int = number, request: Any = request) -> None:
+            def report(
+                share: float, words: str, number: int = number, request: Any = request
+            ) -> None:
                 progress.report((number + share) / len(requests), f"{frames[number]}: {words}")
 
             results.append(executor.run(request, report, fresh=arguments.fresh).result)
@@ -57,8 +71,11 @@ def run(arguments: argparse.Namespace) -> None:
     print(summary(results, said))
 
 
-def with_settings(merges: Sequence[str], settings: Sequence[tuple[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Give every setting to the methods that have it: density=0.5 to all that have a density, ties.density=0.5 to one.
+def with_settings(
+    merges: Sequence[str], settings: Sequence[tuple[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Give every setting to the methods that have it: density=0.5 to all that have a density,
+    ties.density=0.5 to one.
 
     Raises:
         BadInput: for a setting that none of the methods has.
@@ -69,17 +86,33 @@ def with_settings(merges: Sequence[str], settings: Sequence[tuple[str, Any]]) ->
     for setting, value in settings:
         one, dot, name = setting.rpartition(".")
         wanted = [one] if dot else list(found)
-        takers = [m for m in wanted if m in found and name in {field.name for field in fields(get_merge(m).settings)}]
+        takers = [
+            m
+            for m in wanted
+            if m in found and name in {field.name for field in fields(get_merge(m).settings)}
+        ]
         if not takers:
-            known = sorted({field.name for m in wanted if m in found for field in fields(get_merge(m).settings)})
+            known = sorted(
+                {
+                    field.name
+                    for m in wanted
+                    if m in found
+                    for field in fields(get_merge(m).settings)
+                }
+            )
             there = ", ".join(known) or "none"
-            raise BadInput(f"None of the methods {', '.join(wanted)} has a setting {name!r}; there are: {there}.")
+            raise BadInput(
+                f"None of the methods {', '.join(wanted)} has a setting {name!r}; there are: "
+                f"{there}."
+            )
         for taker in takers:
             found[taker][name] = value
     return found
 
 
-def _requests(arguments: argparse.Namespace, merges: dict[str, dict[str, Any]], frames: Sequence[str]) -> list[Any]:
+def _requests(
+    arguments: argparse.Namespace, merges: dict[str, dict[str, Any]], frames: Sequence[str]
+) -> list[Any]:
     from lmc_core.runs.ask_merge import make_merge_requests
 
     base = arguments.base
@@ -114,10 +147,14 @@ def _require_used(arguments: argparse.Namespace, frames: Sequence[str]) -> None:
         ("--onto", arguments.onto or None, "reference"),
     ):
         if value is not None and frame not in frames:
-            raise BadInput(f"{option} is for the frame {frame}; add --frame {frame}, or leave {option} out.")
+            raise BadInput(
+                f"{option} is for the frame {frame}; add --frame {frame}, or leave {option} out."
+            )
 
 
-def _require_one(arguments: argparse.Namespace, merges: Sequence[str], frames: Sequence[str]) -> None:
+def _require_one(
+    arguments: argparse.Namespace, merges: Sequence[str], frames: Sequence[str]
+) -> None:
     """--out takes one way to merge in one frame, and a folder that can be made."""
     from lmc_core.cli.folder import check_folder, require_apart
 
@@ -146,7 +183,12 @@ def _write(arguments: argparse.Namespace, request: Any) -> None:
         return print_json({**result, "out": str(out), "written": written})
     row = best_row([result], result["task"]) if result["tasks"] else None
     first = result["rows"][0]
-    loss = f"{shown(row.numbers, 'loss')} {unit_of([result], result['task'])} ({result['split']} split)" if row else ""
+    loss = (
+        f"{shown(row.numbers, 'loss')} {unit_of([result], result['task'])} ({result['split']} "
+        "split)"
+        if row
+        else ""
+    )
     print(
         facts(
             [
@@ -155,7 +197,11 @@ def _write(arguments: argparse.Namespace, request: Any) -> None:
                 ("merged", f"{first['title']}, {result['frame_title']}"),
                 *_function(result),
                 *([("loss", loss)] if loss else []),
-                ("rounding", f"outputs changed by {number(written['rounding'], digits=2)} (relative) in {written['dtype']}"),
+                (
+                    "rounding",
+                    f"outputs changed by {number(written['rounding'], digits=2)} (relative) in "
+                    f"{written['dtype']}",
+                ),
                 ("written", str(out)),
             ]
         )
@@ -172,8 +218,17 @@ def _function(result: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def summary(results: Sequence[Mapping[str, Any]], said: Sequence[str] = ()) -> str:
-    """The results in words with units: what was merged, notes on it, a table for each task, barriers between pairs."""
-    from lmc_core.figures.merge_rows import MARK, height_words, kept_words, merged_rows, people_table, unit_of
+    """The results in words with units: what was merged, notes on it, a table for each task,
+    barriers between pairs.
+    """
+    from lmc_core.figures.merge_rows import (
+        MARK,
+        height_words,
+        kept_words,
+        merged_rows,
+        people_table,
+        unit_of,
+    )
     from lmc_core.figures.numbers import seconds
     from lmc_core.figures.words import classes_sentence, origin_words
 
@@ -193,19 +248,33 @@ def summary(results: Sequence[Mapping[str, Any]], said: Sequence[str] = ()) -> s
         ("data", f"{first['split']} split, {first['examples']:,} examples{windows(first)}"),
         *([("classes", chosen)] if chosen else []),
         *(
-            [(f"{MARK} from", base if first["ancestor"] else f"{base}, which stands in for a common ancestor")]
+            [
+                (
+                    f"{MARK} from",
+                    base if first["ancestor"] else f"{base}, which stands in for a common ancestor",
+                )
+            ]
             if assumes
             else []
         ),
     ]
     for result in results:
-        took = f"{seconds(result['seconds']['align'])} to align, {seconds(result['seconds']['evaluate'])} to evaluate"
+        took = (
+            f"{seconds(result['seconds']['align'])} to align, "
+            f"{seconds(result['seconds']['evaluate'])} to evaluate"
+        )
         worst = [value for row in result["lines"]["barrier"] for value in row if value is not None]
-        words = f"centre {height_words(result)} above the models, barriers of pairs up to {max(worst):.3f}; {took}"
+        words = (
+            f"centre {height_words(result)} above the models, barriers of pairs up to "
+            f"{max(worst):.3f}; {took}"
+        )
         pairs.append((result["frame_title"], words + origin_words(result)))
     parts = [facts(pairs)]
     for task in first["tasks"]:
         found = people_table(results, task["name"])
-        parts.append(f"{task['name']}\n{table(found.header, found.rows, left=2)}\nLoss in {unit_of(results, task['name'])}.")
+        parts.append(
+            f"{task['name']}\n{table(found.header, found.rows, left=2)}\nLoss in "
+            f"{unit_of(results, task['name'])}."
+        )
     kept = kept_words(merged_rows(results, first["task"]))
     return "\n\n".join([*parts, *(["\n".join(kept)] if kept else [])])

@@ -16,15 +16,22 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         return print_json(rows)
     for row in rows:
-        print(f"{row['name']}: {row['title']}{', for any number of models' if row['several'] else ''}")
+        print(
+            f"{row['name']}: {row['title']}{', for any number of models' if row['several'] else ''}"
+        )
         lines = [row["sentence"], f"Source: {row['source']}."]
         if row["uses_data"]:
-            lines.append("Learns from examples of the training split; never sees the split that is measured on.")
+            lines.append(
+                "Learns from examples of the training split; never sees the split that is "
+                "measured on."
+            )
         for line in lines:
             print(textwrap.fill(line, 100, initial_indent="    ", subsequent_indent="    "))
         for setting in row["settings"]:
             words = f"{setting['name']} = {setting['default']}: {setting['help']}"
-            print(textwrap.fill(words, 100, initial_indent="      ", subsequent_indent="          "))
+            print(
+                textwrap.fill(words, 100, initial_indent="      ", subsequent_indent="          ")
+            )
 
 
 def methods() -> list[dict[str, Any]]:
@@ -38,10 +45,16 @@ def methods() -> list[dict[str, Any]]:
             "title": method.title,
             "sentence": method.sentence,
             "source": method.source,
-            "uses_data": method.uses_data if isinstance(method, Method) else learns(method.settings()),
+            "uses_data": method.uses_data
+            if isinstance(method, Method)
+            else learns(method.settings()),
             "several": not isinstance(method, Method),
             "settings": [
-                {"name": field.name, "default": field.default, "help": explained(method.settings)[field.name]}
+                {
+                    "name": field.name,
+                    "default": field.default,
+                    "help": explained(method.settings)[field.name],
+                }
                 for field in fields(method.settings)
             ],
         }
@@ -52,9 +65,12 @@ def methods() -> list[dict[str, Any]]:
 def explained(settings: type) -> dict[str, str]:
     """Setting -> what its class's docstring says of it."""
     found: dict[str, str] = {}
-    for part in reversed(settings.__mro__):  # what a class inherits is explained where it comes from
+    # what a class inherits is explained where it comes from
+    for part in reversed(settings.__mro__):
         name = ""
-        for line in textwrap.dedent((part.__doc__ or "").partition("Attributes:")[2].strip("\n")).splitlines():
+        for line in textwrap.dedent(
+            (part.__doc__ or "").partition("Attributes:")[2].strip("\n")
+        ).splitlines():
             head, colon, rest = line.partition(":")
             if colon and not line.startswith(" "):
                 name = head.strip()

@@ -1,4 +1,6 @@
-"""`lmc models [--public | --families]` and `lmc show MODEL`: what there is, and which symmetries it admits."""
+"""`lmc models [--public | --families]` and `lmc show MODEL`: what there is, and which symmetries it
+admits.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         return print_json(rows)
     if not rows:
-        return print("No model is shipped with this installation; `lmc train --list` names the recipes.")
+        return print(
+            "No model is shipped with this installation; `lmc train --list` names the recipes."
+        )
     header = ("name", "family", "task", "seed", "width", "depth", "parameters", "test")
     lines = [
         [
@@ -42,7 +46,10 @@ def show_families(as_json: bool) -> None:
     from lmc_core.models.families import FAMILIES
 
     if as_json:
-        rows = [{"name": name, "sentence": each.sentence, "classes": each.classes} for name, each in sorted(FAMILIES.items())]
+        rows = [
+            {"name": name, "sentence": each.sentence, "classes": each.classes}
+            for name, each in sorted(FAMILIES.items())
+        ]
         return print_json(rows)
     for name, family in sorted(FAMILIES.items()):
         print(f"{name}: {family.sentence}")
@@ -61,7 +68,15 @@ def show_public(as_json: bool) -> None:
     rows = public_rows()
     if as_json:
         return print_json(rows)
-    header = ("name", "family", "format", "models", "parameters", "download of each", "memory for a pair")
+    header = (
+        "name",
+        "family",
+        "format",
+        "models",
+        "parameters",
+        "download of each",
+        "memory for a pair",
+    )
     lines = [
         [
             row["name"],
@@ -78,12 +93,14 @@ def show_public(as_json: bool) -> None:
     for row in rows:
         first, last = row["references"][:3], row["references"][3:]
         print(
-            f"\n{row['name']}: {row['sentence']}\n  {', '.join(first)}{', ... ' + last[-1] if last else ''}\n  {row['source']}"
+            f"\n{row['name']}: {row['sentence']}\n  "
+            f"{', '.join(first)}{', ... ' + last[-1] if last else ''}\n  {row['source']}"
         )
         seen = "" if row["verified"] else "; the models' own files could not be compared here"
         print(f"  Configuration: {row['config_source']}{seen}.")
     print(
-        "\nA download is about the weights in float32, or half of that; each model is fetched once, into the hub's own cache."
+        "\nA download is about the weights in float32, or half of that; each model is fetched "
+        "once, into the hub's own cache."
     )
 
 
@@ -119,8 +136,21 @@ def show(reference: str, as_json: bool) -> None:
     print(facts(pairs))
     print()
     for space in content["spaces"]:
-        number = f"{space['spaces']} of size {space['size']}" if space["spaces"] > 1 else f"size {space['size']}"
+        number = (
+            f"{space['spaces']} of size {space['size']}"
+            if space["spaces"] > 1
+            else f"size {space['size']}"
+        )
         print(f"{space['kind']}: {space['largest']} ({number}), because {space['reason']}.")
     total = content["dimension"]["total"]
-    print(f"\nDirections of the parameters that no output sees: {total:,} of {content['parameters']:,}.")
-    print(table(("from", "dimension"), [(what, f"{number:,}") for what, number in content["dimension"]["of"].items()], left=1))
+    print(
+        f"\nDirections of the parameters that no output sees: {total:,} of "
+        f"{content['parameters']:,}."
+    )
+    print(
+        table(
+            ("from", "dimension"),
+            [(what, f"{number:,}") for what, number in content["dimension"]["of"].items()],
+            left=1,
+        )
+    )

@@ -1,4 +1,6 @@
-"""Writing for people and programs: tables, JSON, and targets that are checked before the work begins."""
+"""Writing for people and programs: tables, JSON, and targets that are checked before the work
+begins.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,10 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -
     lines = [list(header), *[[_line(cell) for cell in row] for row in rows]]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     return "\n".join(
-        "  ".join(cell.ljust(widths[i]) if i < left else cell.rjust(widths[i]) for i, cell in enumerate(line)).rstrip()
+        "  ".join(
+            cell.ljust(widths[i]) if i < left else cell.rjust(widths[i])
+            for i, cell in enumerate(line)
+        ).rstrip()
         for line in lines
     )
 
@@ -53,7 +58,8 @@ def _line(text: str) -> str:
 
 
 def notes(result: Mapping[str, Any], references: Sequence[str]) -> list[str]:
-    """What a person should know beside the numbers: files that disagree, models that hold the same, how data was given.
+    """What a person should know beside the numbers: files that disagree, models that hold the same,
+    how data was given.
 
     Args:
         result: of some models.
@@ -70,7 +76,8 @@ def windows(result: Mapping[str, Any]) -> str:
     """How long the texts of a result are, to follow their number; "" for images."""
     if not result.get("length"):
         return ""
-    most = "at most " if result.get("score") == "accuracy" else ""  # whole texts, of which the longer are cut
+    # whole texts, of which the longer are cut
+    most = "at most " if result.get("score") == "accuracy" else ""
     return f" of {most}{result['length']} tokens"
 
 
@@ -86,7 +93,10 @@ def check_target(path: Path | None, option: str) -> None:
     if path.is_dir():
         raise BadInput(f"{option} expects a file; {str(path)!r} is a folder.")
     if not path.parent.is_dir():
-        raise BadInput(f"{option} {str(path)!r} cannot be written: there is no folder {str(path.parent)!r}; make it first.")
+        raise BadInput(
+            f"{option} {str(path)!r} cannot be written: there is no folder {str(path.parent)!r}; "
+            "make it first."
+        )
     try:
         if path.exists():
             with path.open("a"):
@@ -95,4 +105,6 @@ def check_target(path: Path | None, option: str) -> None:
             with tempfile.TemporaryFile(dir=path.parent):
                 pass
     except OSError as error:
-        raise BadInput(f"{option} {str(path)!r} cannot be written ({error.strerror}); choose another place.") from error
+        raise BadInput(
+            f"{option} {str(path)!r} cannot be written ({error.strerror}); choose another place."
+        ) from error

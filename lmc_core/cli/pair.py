@@ -8,7 +8,8 @@ from collections.abc import Sequence
 def chosen_classes(reference: str, choices: Sequence[tuple[str, str]]) -> dict[str, str]:
     """Turn repeated SPACE=CLASS into kind of space -> class.
 
-    `all` lowers every space to at most its class; a space that is named wins over it, and the last choice over earlier ones.
+    `all` lowers every space to at most its class; a space that is named wins over it, and the last
+    choice over earlier ones.
 
     Args:
         reference: of a model whose spaces are meant.

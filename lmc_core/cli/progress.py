@@ -16,7 +16,9 @@ EARLY, SURE = 0.1, 5.0  # share done, and seconds, before which the time left is
 
 
 class Progress:
-    """A context whose `report` takes the share done and words; a bar on a terminal, a line now and then elsewhere."""
+    """A context whose `report` takes the share done and words; a bar on a terminal, a line now and
+    then elsewhere.
+    """
 
     def __init__(self) -> None:
         self.begin = self.last = time.monotonic()
@@ -50,6 +52,11 @@ class Progress:
     def __enter__(self) -> Progress:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self.bar is not None:
             self.bar.close()

@@ -1,4 +1,6 @@
-"""`lmc report STUDY`: a study as one HTML file, as a folder for a paper, or as an archive for another installation."""
+"""`lmc report STUDY`: a study as one HTML file, as a folder for a paper, or as an archive for
+another installation.
+"""
 
 from __future__ import annotations
 
@@ -19,17 +21,46 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what can be typed after `lmc report`."""
-    parser.add_argument("study", nargs="?", metavar="STUDY", help="name or title of a study; see --list")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write one page that opens offline, figures interactive")
-    parser.add_argument("--folder", type=Path, metavar="DIR", help="write SVG, PDF, PNG, CSV and captions into a new folder")
-    parser.add_argument("--archive", type=Path, metavar="FILE", help="write an archive that another installation imports")
-    parser.add_argument("--theme", choices=("light", "dark"), default="light", help="of the page (default: light)")
     parser.add_argument(
-        "--add", nargs="+", default=[], metavar="KEY",
-        help="first put these results on one axis into the study, which is begun if it is not there; see `lmc results`",
-    )  # fmt: skip
+        "study", nargs="?", metavar="STUDY", help="name or title of a study; see --list"
+    )
+    parser.add_argument(
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="write one page that opens offline, figures interactive",
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        metavar="DIR",
+        help="write SVG, PDF, PNG, CSV and captions into a new folder",
+    )
+    parser.add_argument(
+        "--archive",
+        type=Path,
+        metavar="FILE",
+        help="write an archive that another installation imports",
+    )
+    parser.add_argument(
+        "--theme", choices=("light", "dark"), default="light", help="of the page (default: light)"
+    )
+    parser.add_argument(
+        "--add",
+        nargs="+",
+        default=[],
+        metavar="KEY",
+        help="first put these results on one axis into the study, which is begun if it is not "
+        "there; see `lmc results`",
+    )
     parser.add_argument("--note", default="", metavar="TEXT", help="of what --add puts in")
-    parser.add_argument("--import", dest="source", type=Path, metavar="FILE", help="take in an archive, every hash checked")
+    parser.add_argument(
+        "--import",
+        dest="source",
+        type=Path,
+        metavar="FILE",
+        help="take in an archive, every hash checked",
+    )
     parser.add_argument("--list", action="store_true", help="list the studies")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -51,7 +82,11 @@ def run(arguments: argparse.Namespace) -> None:
         return list_studies(studies, arguments.json)
     check_target(arguments.html, "--html")
     check_target(arguments.archive, "--archive")
-    study = add(arguments.study, arguments.add, arguments.note, store, studies) if arguments.add else None
+    study = (
+        add(arguments.study, arguments.add, arguments.note, store, studies)
+        if arguments.add
+        else None
+    )
     study = study or studies.find(arguments.study)
     made = write(study, store, arguments)
     if arguments.json:
@@ -61,7 +96,9 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def write(study: Study, store: Store, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Write the files that were asked for; says what was written, and what is missing in them, on standard error."""
+    """Write the files that were asked for; says what was written, and what is missing in them, on
+    standard error.
+    """
     from lmc_core.cli.progress import Progress
     from lmc_core.studies.gather import gather, missing_of
 
@@ -108,7 +145,9 @@ def put(path: Path, data: bytes) -> None:
 
 
 def add(name: str, keys: list[str], note: str, store: Store, studies: Any) -> Study:
-    """Put results on one axis into a study, which is begun if there is none of that name or title."""
+    """Put results on one axis into a study, which is begun if there is none of that name or
+    title.
+    """
     from lmc_core.errors import UnknownName
     from lmc_core.studies.study import Entry
 
@@ -118,7 +157,8 @@ def add(name: str, keys: list[str], note: str, store: Store, studies: Any) -> St
         matching = [key for key in stored if text and key.startswith(text.lower())]
         if len(matching) != 1:
             raise BadInput(
-                f"{len(matching) or 'No'} results have a key that begins with {text!r}; `lmc results` lists the keys."
+                f"{len(matching) or 'No'} results have a key that begins with {text!r}; `lmc "
+                "results` lists the keys."
             )
         found += matching
     entry = Entry(keys=tuple(dict.fromkeys(found)), note=note)
@@ -139,12 +179,23 @@ def import_archive(path: Path, store: Store, studies: Any, as_json: bool) -> Non
         done = read_archive(file, store, studies)
     if as_json:
         return print_json(
-            {**done.study.to_json(), "added": list(done.added), "kept": list(done.kept), "mended": list(done.mended)}
+            {
+                **done.study.to_json(),
+                "added": list(done.added),
+                "kept": list(done.kept),
+                "mended": list(done.mended),
+            }
         )
     kept = f"; {len(done.kept)} were here already" if done.kept else ""
-    print(f"Imported the study {done.study.name!r} with {len(done.added)} new results{kept}. Every hash was right.")
+    print(
+        f"Imported the study {done.study.name!r} with {len(done.added)} new results{kept}. Every "
+        "hash was right."
+    )
     if done.mended:
-        print(f"Numbers that did not follow from their own arrays were recomputed: {', '.join(k[:12] for k in done.mended)}.")
+        print(
+            "Numbers that did not follow from their own arrays were recomputed: "
+            f"{', '.join(k[:12] for k in done.mended)}."
+        )
 
 
 def list_studies(studies: Any, as_json: bool) -> None:
@@ -153,9 +204,18 @@ def list_studies(studies: Any, as_json: bool) -> None:
     if as_json:
         return print_json([study.to_json() for study in found])
     if not found:
-        return print('There is no study yet; `lmc report "My title" --add KEY` begins one, or the page Studies of the app.')
+        return print(
+            'There is no study yet; `lmc report "My title" --add KEY` begins one, or the page '
+            "Studies of the app."
+        )
     rows = [
-        (study.name, study.title, str(len(study.entries)), str(len(study.keys)), study.changed[:16].replace("T", " "))
+        (
+            study.name,
+            study.title,
+            str(len(study.entries)),
+            str(len(study.keys)),
+            study.changed[:16].replace("T", " "),
+        )
         for study in found
     ]
     print(table(("name", "title", "pictures", "results", "changed (UTC)"), rows, left=2))
@@ -168,9 +228,16 @@ def contents(study: Study, store: Store) -> str:
 
     lines = [study.title, *([study.note] if study.note else [])]
     for index, each in enumerate(gather(study, store), 1):
-        lines += ["", f"{index}. {each.title}", *([f"   {each.entry.note}"] if each.entry.note else [])]
+        lines += [
+            "",
+            f"{index}. {each.title}",
+            *([f"   {each.entry.note}"] if each.entry.note else []),
+        ]
         for label, found in zip(each.labels, each.found, strict=True):
             came = " (imported from an archive; not computed here)" if found.imported else ""
-            lines.append(f"   {found.key[:12]}  {label}: {headline(str(found.request.get('what')), found.result)[0]}{came}")
+            lines.append(
+                f"   {found.key[:12]}  {label}: "
+                f"{headline(str(found.request.get('what')), found.result)[0]}{came}"
+            )
         lines += [f"   {key[:12]}  not stored here" for key in each.missing]
     return "\n".join(lines)

@@ -9,7 +9,19 @@ from typing import Any
 from lmc_core.cli.output import print_json, table
 from lmc_core.errors import BadInput
 
-KEPT = ("models", "references", "task", "split", "examples", "method", "classes", "seed", "barrier", "barrier_stderr", "date")
+KEPT = (
+    "models",
+    "references",
+    "task",
+    "split",
+    "examples",
+    "method",
+    "classes",
+    "seed",
+    "barrier",
+    "barrier_stderr",
+    "date",
+)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -25,10 +37,17 @@ def run(arguments: argparse.Namespace) -> None:
     if not found:
         return print(f"Nothing has been computed yet; results will lie in {store.root}.")
     print(
-        table(("key", "models", "setting", "examples", "barrier", "computed (UTC)", "from"), [_row(e) for e in found], left=3)
+        table(
+            ("key", "models", "setting", "examples", "barrier", "computed (UTC)", "from"),
+            [_row(e) for e in found],
+            left=3,
+        )
     )
     if store.foreign:
-        print(f"{store.foreign} more {'was' if store.foreign == 1 else 'were'} written by a newer version of LMC Explorer.")
+        print(
+            f"{store.foreign} more {'was' if store.foreign == 1 else 'were'} written by a newer "
+            "version of LMC Explorer."
+        )
 
 
 def _row(entry: Any) -> tuple[str, ...]:
@@ -48,7 +67,15 @@ def _row(entry: Any) -> tuple[str, ...]:
         )
     except (LookupError, TypeError, ValueError, AttributeError):
         models = " → ".join(entry.result.get("models", ()))
-        return entry.key[:12], models, "of a newer version", "", "", entry.written[:16].replace("T", " "), source
+        return (
+            entry.key[:12],
+            models,
+            "of a newer version",
+            "",
+            "",
+            entry.written[:16].replace("T", " "),
+            source,
+        )
 
 
 def delete(store: Any, text: str) -> None:
@@ -59,11 +86,20 @@ def delete(store: Any, text: str) -> None:
     """
     matching = [entry for entry in store.list() if text and entry.key.startswith(text.lower())]
     if len(matching) != 1:
-        raise BadInput(f"{len(matching) or 'No'} results have a key that begins with {text!r}; `lmc results` lists the keys.")
+        raise BadInput(
+            f"{len(matching) or 'No'} results have a key that begins with {text!r}; `lmc results` "
+            "lists the keys."
+        )
     if matching[0].shipped:
-        raise BadInput(f"The result {matching[0].key[:12]} came with the app and stays; only your own can be deleted.")
+        raise BadInput(
+            f"The result {matching[0].key[:12]} came with the app and stays; only your own can be "
+            "deleted."
+        )
     if not store.delete(matching[0].key):
-        raise BadInput(f"The result {matching[0].key[:12]} could not be deleted; check the permissions of {store.root}.")
+        raise BadInput(
+            f"The result {matching[0].key[:12]} could not be deleted; check the permissions of "
+            f"{store.root}."
+        )
     print(f"Deleted {matching[0].key}.")
 
 
@@ -73,10 +109,18 @@ def _found(result: Mapping[str, Any]) -> str:
     from lmc_core.figures.words import barrier_words
 
     if "centre_excess" in result:
-        return f"centre {estimate(result['centre_excess'], result['centre_stderr'], result['unit'])}"
+        return (
+            f"centre {estimate(result['centre_excess'], result['centre_stderr'], result['unit'])}"
+        )
     return barrier_words(result)
 
 
 def _entry(found: Any) -> dict[str, Any]:
     chosen = {name: found.result.get(name) for name in KEPT}
-    return {"key": found.key, **chosen, "shipped": found.shipped, "imported": found.imported, "folder": str(found.folder)}
+    return {
+        "key": found.key,
+        **chosen,
+        "shipped": found.shipped,
+        "imported": found.imported,
+        "folder": str(found.folder),
+    }

@@ -10,28 +10,41 @@ from lmc_core.limits import shown
 
 DIGITS = 18  # of a whole number; what has more is none that anyone means
 MODEL = (
-    "a zoo name (see `lmc models`), hf:ORG/NAME[@REVISION], timm:NAME[.TAG], or a folder with config.json and "
-    "model.safetensors, also as path:FOLDER; +ADAPTER behind it (a folder, or hf:ORG/NAME) merges a LoRA into it"
+    "a zoo name (see `lmc models`), hf:ORG/NAME[@REVISION], timm:NAME[.TAG], or a folder with "
+    "config.json and "
+    "model.safetensors, also as path:FOLDER; +ADAPTER behind it (a folder, or hf:ORG/NAME) merges "
+    "a LoRA into it"
 )
-PICKLE = "read weights from .bin, .pt, .pth and .ckpt files where there are no safetensors; for sources you trust"
+PICKLE = (
+    "read weights from .bin, .pt, .pth and .ckpt files where there are no safetensors; for "
+    "sources you trust"
+)
 EXTRA = "leave out tensors that have no place in the model, such as a value head, and say which"
 TASK = (
-    "what to measure on and to learn from: austen, fashion-mnist, plays, text:FILE, labels:FILE (CSV or JSON lines with "
+    "what to measure on and to learn from: austen, fashion-mnist, plays, text:FILE, labels:FILE "
+    "(CSV or JSON lines with "
     "text and label), images:FOLDER (one folder per class) or "
     "hf-dataset:NAME[:SPLIT] (default: what both were trained on)"
 )
 CLASS = (
-    "class of one kind of space: residual, units, heads, query-key or value-output = none, permutation, orthogonal or "
-    "invertible; repeatable. all=CLASS lowers every space to at most CLASS. What is left out gets its largest class"
+    "class of one kind of space: residual, units, heads, query-key or value-output = none, "
+    "permutation, orthogonal or "
+    "invertible; repeatable. all=CLASS lowers every space to at most CLASS. What is left out gets "
+    "its largest class"
 )
-FRESH = "compute although there is a result, such as one out of an archive, and put the new one in its place"
+FRESH = (
+    "compute although there is a result, such as one out of an archive, and put the new one "
+    "in its place"
+)
 
 
 def class_choice(text: str) -> tuple[str, str]:
     """Split SPACE=CLASS."""
     space, equals, chosen = text.partition("=")
     if not (space and equals and chosen):
-        raise argparse.ArgumentTypeError(f"expected SPACE=CLASS, such as residual=orthogonal; {text!r} came")
+        raise argparse.ArgumentTypeError(
+            f"expected SPACE=CLASS, such as residual=orthogonal; {text!r} came"
+        )
     return space.strip(), chosen.strip()
 
 
@@ -52,7 +65,9 @@ def decimal(text: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"expected a finite number, such as 0.5; {shown(text)} came")
+        raise argparse.ArgumentTypeError(
+            f"expected a finite number, such as 0.5; {shown(text)} came"
+        )
     return value
 
 
@@ -72,12 +87,18 @@ def setting(text: str) -> tuple[str, Any]:
 def add_dtype(parser: argparse.ArgumentParser) -> None:
     """The type of weights that are written."""
     parser.add_argument(
-        "--dtype", metavar="TYPE", help="of the weights that are written: float32, bfloat16 or float16 (default: as they were)"
+        "--dtype",
+        metavar="TYPE",
+        help="of the weights that are written: float32, bfloat16 or float16 (default: as they "
+        "were)",
     )
 
 
 def add_method(
-    parser: argparse.ArgumentParser, default: str | None = "weight", words: str = "weight", none: bool = True
+    parser: argparse.ArgumentParser,
+    default: str | None = "weight",
+    words: str = "weight",
+    none: bool = True,
 ) -> None:
     """Arguments that say how models are aligned.
 
@@ -88,13 +109,26 @@ def add_method(
         none: whether models can be left as they are.
     """
     left = ", or none" if none else ""
-    parser.add_argument("--method", default=default, help=f"how to align{left}; `lmc methods` lists all (default: {words})")
     parser.add_argument(
-        "--set", dest="settings", type=setting, action="append", default=[], metavar="NAME=VALUE",
-        help="a setting of the method, such as steps=300 or seconds=120; `lmc methods` lists them; repeatable",
-    )  # fmt: skip
+        "--method",
+        default=default,
+        help=f"how to align{left}; `lmc methods` lists all (default: {words})",
+    )
     parser.add_argument(
-        "--learn", type=whole, metavar="N", help="training examples to learn from (default: 8,000 images or 1,500 windows)"
+        "--set",
+        dest="settings",
+        type=setting,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of the method, such as steps=300 or seconds=120; `lmc methods` lists "
+        "them; repeatable",
+    )
+    parser.add_argument(
+        "--learn",
+        type=whole,
+        metavar="N",
+        help="training examples to learn from (default: 8,000 images or 1,500 windows)",
     )
 
 
@@ -116,8 +150,17 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     add_permissions(parser)
     parser.add_argument("--task", metavar="TASK", help=TASK)
     parser.add_argument(
-        "--length", type=whole, metavar="N", help="window of text, in tokens (default: the models' context, at most 128)"
+        "--length",
+        type=whole,
+        metavar="N",
+        help="window of text, in tokens (default: the models' context, at most 128)",
     )
     parser.add_argument(
-        "--class", dest="classes", type=class_choice, action="append", default=[], metavar="SPACE=CLASS", help=CLASS
+        "--class",
+        dest="classes",
+        type=class_choice,
+        action="append",
+        default=[],
+        metavar="SPACE=CLASS",
+        help=CLASS,
     )

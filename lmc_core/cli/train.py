@@ -19,13 +19,19 @@ def run(arguments: argparse.Namespace) -> None:
     from lmc_core.training.recipes import FURTHER, RECIPES, get_recipe
 
     if arguments.list:
-        rows = [(r.name, r.family, r.task, str(r.seed), f"{r.steps:,}", str(r.batch)) for r in (RECIPES | FURTHER).values()]
+        rows = [
+            (r.name, r.family, r.task, str(r.seed), f"{r.steps:,}", str(r.batch))
+            for r in (RECIPES | FURTHER).values()
+        ]
         return print(table(("recipe", "family", "task", "seed", "steps", "batch"), rows, left=3))
     if (arguments.name is None) == (not arguments.all):
         raise BadInput("Name one recipe, or give --all; `lmc train --list` names them.")
     changed = arguments.subset or arguments.steps is not None or arguments.seed is not None
     if arguments.all and (arguments.out is not None or arguments.seed is not None):
-        raise BadInput("--all writes every model to its own folder with its own seed; leave out --out and --seed.")
+        raise BadInput(
+            "--all writes every model to its own folder with its own seed; leave out --out and "
+            "--seed."
+        )
     require_counts(seed=arguments.seed, threads=arguments.threads)
     if arguments.steps is not None and not 2 <= arguments.steps <= MOST_STEPS:
         raise BadInput(f"--steps expects 2 to {MOST_STEPS:,}; {arguments.steps:,} came.")
@@ -66,15 +72,22 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def default_folder(name: str, changed: bool) -> Path:
-    """Where a recipe's model goes when nobody says: its place in the zoo, in a checkout and with its settings unchanged.
+    """Where a recipe's model goes when nobody says: its place in the zoo, in a checkout and with
+    its settings unchanged.
 
     Raises:
         BadInput: if there is no such place.
     """
     if not (app_folder() / "pyproject.toml").is_file():
-        raise BadInput("This is an installed copy, whose zoo is not written to; say where the model goes with --out DIR.")
+        raise BadInput(
+            "This is an installed copy, whose zoo is not written to; say where the model goes "
+            "with --out DIR."
+        )
     if changed:
-        raise BadInput("With --subset, --steps or --seed it is another model than the zoo's; say where it goes with --out DIR.")
+        raise BadInput(
+            "With --subset, --steps or --seed it is another model than the zoo's; say where it "
+            "goes with --out DIR."
+        )
     return assets() / "zoo" / name
 
 

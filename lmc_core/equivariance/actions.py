@@ -2,9 +2,9 @@
 
     (rho(g) x)_i = x_{p_g(i)}
 
-Coordinates are permuted and nothing else: that is what commutes with a nonlinearity that works coordinate by coordinate.
-A vector space that several groups of coordinates share is built from smaller ones: an image with three channels is
-`grid(group, side) * trivial(group, 3)`.
+Coordinates are permuted and nothing else: that is what commutes with a nonlinearity that works
+coordinate by coordinate. A vector space that several groups of coordinates share is built from
+smaller ones: an image with three channels is `grid(group, side) * trivial(group, 3)`.
 """
 
 from __future__ import annotations
@@ -40,13 +40,16 @@ class Action:
         order, size = self.places.shape
         if order != self.group.order or (np.sort(self.places, axis=1) != np.arange(size)).any():
             raise BadInput(
-                f"The action on {self.name} is expected to be one permutation for each of {self.group.order} elements."
+                f"The action on {self.name} is expected to be one permutation for each of "
+                f"{self.group.order} elements."
             )
         # rho(g) rho(h) x takes first the places of g, then those of h: x[p_h[p_g]].
-        both = self.places[np.arange(order)[None, :, None], self.places[:, None, :]]  # [g, h, i] = p_h[p_g[i]]
+        # [g, h, i] = p_h[p_g[i]]
+        both = self.places[np.arange(order)[None, :, None], self.places[:, None, :]]
         if (both != self.places[self.group.table]).any():
             raise BadInput(
-                f"The action on {self.name} does not follow the products of {self.group.name}; it is no representation."
+                f"The action on {self.name} does not follow the products of {self.group.name}; it "
+                "is no representation."
             )
 
     @property
@@ -56,7 +59,9 @@ class Action:
 
     @property
     def character(self) -> np.ndarray:
-        """For each element the trace of its matrix: how many coordinates stay where they are, `[order]`."""
+        """For each element the trace of its matrix: how many coordinates stay where they are,
+        `[order]`.
+        """
         return (self.places == np.arange(self.size)).sum(axis=1)
 
     def matrices(self) -> np.ndarray:
@@ -66,16 +71,22 @@ class Action:
     def __mul__(self, other: Action) -> Action:
         """The tensor product: pairs of coordinates, those of `other` varying fastest."""
         joint = self.places[:, :, None] * other.size + other.places[:, None, :]
-        return Action(self.group, f"{self.name} x {other.name}", joint.reshape(self.group.order, -1))
+        return Action(
+            self.group, f"{self.name} x {other.name}", joint.reshape(self.group.order, -1)
+        )
 
 
 def trivial(group: Group, size: int) -> Action:
     """The action that leaves every coordinate alone."""
-    return Action(group, f"{size} fixed", np.broadcast_to(np.arange(size), (group.order, size)).copy())
+    return Action(
+        group, f"{size} fixed", np.broadcast_to(np.arange(size), (group.order, size)).copy()
+    )
 
 
 def regular(group: Group) -> Action:
-    """The group on itself: coordinate k becomes g k, so rho(g) takes to place k what was at g^-1 k."""
+    """The group on itself: coordinate k becomes g k, so rho(g) takes to place k what was at g^-1
+    k.
+    """
     return Action(group, "regular", group.table[group.inverse])
 
 
@@ -86,18 +97,24 @@ def natural(group: Group) -> Action:
         BadInput: for a group that acts on images.
     """
     if group.acts != "set":
-        raise BadInput(f"A group that permutes the elements of a set is expected; {group.name} acts on images.")
+        raise BadInput(
+            f"A group that permutes the elements of a set is expected; {group.name} acts on images."
+        )
     return Action(group, "elements", group.matrices.argmax(axis=2))
 
 
 def grid(group: Group, side: int) -> Action:
-    """A group of the square on the `side * side` places of a grid, row by row: (rho(g) x)(c) = x(g^-1 c), from the centre.
+    """A group of the square on the `side * side` places of a grid, row by row: (rho(g) x)(c) =
+    x(g^-1 c), from the centre.
 
     Raises:
         BadInput: for a group that acts on sets.
     """
     if group.acts != "image":
-        raise BadInput(f"A group of rotations and reflections is expected; {group.name} permutes the elements of a set.")
+        raise BadInput(
+            f"A group of rotations and reflections is expected; {group.name} permutes the "
+            "elements of a set."
+        )
     row, column = np.divmod(np.arange(side * side), side)
     centred = 2 * np.stack([row, column]) - (side - 1)  # twice the distance, so that it stays whole
     source = group.matrices[group.inverse] @ centred + side - 1

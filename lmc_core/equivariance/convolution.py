@@ -1,4 +1,6 @@
-"""A small convolution net: a group convolution (Cohen and Welling 2016, arXiv 1602.07576) once its weights are equivariant."""
+"""A small convolution net: a group convolution (Cohen and Welling 2016, arXiv 1602.07576) once its
+weights are equivariant.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ KERNEL = 3
 
 
 class Convolution(nn.Module):
-    """Two convolutions with ReLU, means over 2x2 pixels between them, and a linear head on all places.
+    """Two convolutions with ReLU, means over 2x2 pixels between them, and a linear head on all
+    places.
 
     Args:
         side: of the square image, even.
@@ -41,15 +44,24 @@ def build(domain: Domain) -> tuple[nn.Module, EquivariantLayout]:
     """Return a new network and its layout.
 
     Raises:
-        BadInput: for sets, and for images of an odd side, whose 2x2 means are not turned into each other.
+        BadInput: for sets, and for images of an odd side, whose 2x2 means are not turned into each
+            other.
     """
     if not domain.images or domain.places % 2 or domain.features != 1:
-        raise BadInput("A convolution net is for grey images of an even side; choose the perceptron or the transformer.")
+        raise BadInput(
+            "A convolution net is for grey images of an even side; choose the perceptron or the "
+            "transformer."
+        )
     hidden, kernel = domain.hidden(WIDTH), grid(domain.group, KERNEL)
     module = Convolution(domain.places, hidden.size, domain.classes)
     layers = {
-        "first": {"first.weight": (hidden, trivial(domain.group, 1), kernel), "first.bias": (hidden,)},
+        "first": {
+            "first.weight": (hidden, trivial(domain.group, 1), kernel),
+            "first.bias": (hidden,),
+        },
         "second": {"second.weight": (hidden, hidden, kernel), "second.bias": (hidden,)},
-        "head": linear_actions("head", domain.output, hidden * grid(domain.group, domain.places // 2)),
+        "head": linear_actions(
+            "head", domain.output, hidden * grid(domain.group, domain.places // 2)
+        ),
     }
     return module, EquivariantLayout(domain.input, domain.output, layers)

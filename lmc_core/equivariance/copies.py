@@ -1,20 +1,22 @@
 """A network and its moved copies: the loss between them, and what their average is.
 
-The copy of f that an element g of the group moves is f_g(x) = rho_out(g) f(rho_in(g)^-1 x). Its weights can be written in more
-than one way, since hidden units may change places:
+The copy of f that an element g of the group moves is f_g(x) = rho_out(g) f(rho_in(g)^-1 x). Its
+weights can be written in more than one way, since hidden units may change places:
 
     naive      N(g) W: the axes of inputs and outputs alone are moved; every hidden unit is where it was
     group      T(g) W = H(g) N(g) W: the hidden units too, as the group's action H(g) on them says
     matched    Q N(g) W: as weight matching finds them to lie along W, from the weights alone
     activation Q N(g) W, Q found from what the units do on training examples too
 
-Where only what reads the inputs is moved (perceptron, transformer), the deeper layers of N(g) W are those of W, and weight
-matching, which compares layer by layer, mostly leaves their units where they stand. What the units do tells more.
+Where only what reads the inputs is moved (perceptron, transformer), the deeper layers of N(g) W are
+those of W, and weight matching, which compares layer by layer, mostly leaves their units where they
+stand. What the units do tells more.
 
-On the line from W to one of them the network is an average of two. The average over all elements of T(g) W is the projection
-P(W) itself: making a network equivariant is merging its copies, with an alignment that was chosen before training. W = T(g) W
-says that W is equivariant: its line has no length then. Otherwise nothing ties the units to the places that H(g) gives them.
-(Entezari et al. 2022, arXiv 2110.06296, and Ainsworth et al. 2022, arXiv 2209.04836, for independent networks.)
+On the line from W to one of them the network is an average of two. The average over all elements of
+T(g) W is the projection P(W) itself: making a network equivariant is merging its copies, with an
+alignment that was chosen before training. W = T(g) W says that W is equivariant: its line has no
+length then. Otherwise nothing ties the units to the places that H(g) gives them. (Entezari et al.
+2022, arXiv 2110.06296, and Ainsworth et al. 2022, arXiv 2209.04836, for independent networks.)
 """
 
 from __future__ import annotations
@@ -72,7 +74,12 @@ class Copies:
     """
 
     def __init__(
-        self, network: str, module: nn.Module, layout: EquivariantLayout, weights: State, taught: Sample | None = None
+        self,
+        network: str,
+        module: nn.Module,
+        layout: EquivariantLayout,
+        weights: State,
+        taught: Sample | None = None,
     ):
         self._module, self.actions, self._taught = module, layout, taught
         self._units = hidden_units(network, layout)
@@ -80,29 +87,49 @@ class Copies:
         self._projections = projections_of(layout)
         self.labels = layout.input.group.labels
         self.order = len(self.labels)
-        self.weights = {name: tensor.detach().to("cpu", torch.float64) for name, tensor in weights.items()}
+        self.weights = {
+            name: tensor.detach().to("cpu", torch.float64) for name, tensor in weights.items()
+        }
         self._layout.check(self.weights)
 
     @cached_property
     def group(self) -> list[State]:
         """T(g) W for every element."""
-        return [{n: self._projections[n].moved(t, g) for n, t in self.weights.items()} for g in range(self.order)]
+        return [
+            {n: self._projections[n].moved(t, g) for n, t in self.weights.items()}
+            for g in range(self.order)
+        ]
 
     @cached_property
     def naive(self) -> list[State]:
         """N(g) W = H(g)^-1 T(g) W for every element."""
-        return [self._units.assignment(g).inverse().apply(self._layout, state) for g, state in enumerate(self.group)]
+        return [
+            self._units.assignment(g).inverse().apply(self._layout, state)
+            for g, state in enumerate(self.group)
+        ]
 
     @cached_property
     def alignments(self) -> dict[str, list[Alignment]]:
-        """By way, what matching does to every naive copy to bring it to the network; the identity for the network itself."""
+        """By way, what matching does to every naive copy to bring it to the network; the identity
+        for the network itself.
+        """
         spaces = self._layout.spaces
         classes = at_most(spaces, SymmetryClass.PERMUTATION)
-        found = {"matched": [match_weights(self._layout, self.weights, each, classes)[0] for each in self.naive[1:]]}
+        found = {
+            "matched": [
+                match_weights(self._layout, self.weights, each, classes)[0]
+                for each in self.naive[1:]
+            ]
+        }
         if self._taught is not None:
-            model = own_model(copy.deepcopy(self._module).cpu(), self._units.structure).with_state(self.weights)
+            model = own_model(copy.deepcopy(self._module).cpu(), self._units.structure).with_state(
+                self.weights
+            )
             train = Examples(self._taught.inputs.float().cpu(), self._taught.labels.cpu())
-            pairs = [Given(model, model.with_state(each), classes, train=train) for each in self.naive[1:]]
+            pairs = [
+                Given(model, model.with_state(each), classes, train=train)
+                for each in self.naive[1:]
+            ]
             found["activation"] = [match_activations(pair)[0] for pair in pairs]
         return {way: [Alignment.of(spaces), *each] for way, each in found.items()}
 
@@ -111,7 +138,9 @@ class Copies:
         """All copies, by the name of how they are written, in the order of `WAYS`."""
         found = {"naive": self.naive, "group": self.group}
         for way, alignments in self.alignments.items():
-            found[way] = [q.apply(self._layout, each) for q, each in zip(alignments, self.naive, strict=True)]
+            found[way] = [
+                q.apply(self._layout, each) for q, each in zip(alignments, self.naive, strict=True)
+            ]
         return {way: found[way] for way in WAYS if way in found}
 
     def projection(self) -> State:
@@ -119,7 +148,9 @@ class Copies:
         return {name: self._projections[name](tensor) for name, tensor in self.weights.items()}
 
     def agreement(self, way: str, element: int) -> dict[str, float]:
-        """By space of hidden units, the share of them that a way of matching sends where the group sends them."""
+        """By space of hidden units, the share of them that a way of matching sends where the group
+        sends them.
+        """
         found, own = self.alignments[way][element], self._units.assignment(element)
         shares = {}
         for name, space in self._layout.spaces.items():
@@ -129,7 +160,8 @@ class Copies:
         return shares
 
     def function_error(self, inputs: Tensor) -> float:
-        """Largest relative difference of any copy's outputs from f_g, which is f on moved inputs with its outputs moved.
+        """Largest relative difference of any copy's outputs from f_g, which is f on moved inputs
+        with its outputs moved.
 
         Args:
             inputs: a few, `[n, inputs]`.
@@ -141,15 +173,24 @@ class Copies:
         back = self.actions.input.group.inverse
         for g in range(self.order):
             moved = inputs[:, torch.from_numpy(self.actions.input.places[back[g]])]
-            expected = self.run(self.weights, moved)[:, torch.from_numpy(self.actions.output.places[g])]
-            errors += [relative_difference(expected, self.run(copies[g], inputs)) for copies in self.ways.values()]
+            expected = self.run(self.weights, moved)[
+                :, torch.from_numpy(self.actions.output.places[g])
+            ]
+            errors += [
+                relative_difference(expected, self.run(copies[g], inputs))
+                for copies in self.ways.values()
+            ]
         return require_same_function(max(errors), "a copy", torch.float64)
 
     @torch.no_grad()
     def run(self, state: State, inputs: Tensor) -> Tensor:
-        """The outputs with some weights, which are taken in the type and to the device of the inputs."""
+        """The outputs with some weights, which are taken in the type and to the device of the
+        inputs.
+        """
         placed = {name: tensor.to(inputs) for name, tensor in state.items()}
-        return torch.cat([functional_call(self._module, placed, (batch,)) for batch in inputs.split(BATCH)])
+        return torch.cat(
+            [functional_call(self._module, placed, (batch,)) for batch in inputs.split(BATCH)]
+        )
 
 
 def mean_of(states: Sequence[State]) -> State:
@@ -165,10 +206,14 @@ def measure_copies(copies: Copies, sample: Sample) -> dict[str, Any]:
         sample: to measure on.
 
     Returns:
-        Plain JSON values, losses in nats: ``element`` (label), ``lam``; ``curves`` by way: ``loss``, ``stderr`` `[points]`,
-        ``barrier``, ``barrier_stderr``; ``merges``: score of the network, the merge by each way, the projection;
-        ``group_is_projection``: largest relative difference of the weights of the merge by the group's alignment from P(W);
-        ``agree`` (of "matched") and ``agree_activation``: see `Copies.agreement`; ``function_error``: of all copies.
+        Plain JSON values, losses in nats: ``element`` (label), ``lam``; ``curves`` by way:
+            ``loss``, ``stderr`` `[points]`,
+        ``barrier``, ``barrier_stderr``; ``merges``: score of the network, the merge by each way,
+        the projection;
+        ``group_is_projection``: largest relative difference of the weights of the merge by the
+            group's alignment from P(W);
+        ``agree`` (of "matched") and ``agree_activation``: see `Copies.agreement`;
+        ``function_error``: of all copies.
 
     Raises:
         FunctionChanged: a copy is not what it is meant to be.
@@ -181,8 +226,13 @@ def measure_copies(copies: Copies, sample: Sample) -> dict[str, Any]:
     return {
         "element": copies.labels[ELEMENT],
         "lam": lam.tolist(),
-        "curves": {name: _line(copies, states[ELEMENT], lam, sample) for name, states in ways.items()},
-        "merges": {name: asdict(score_outputs(copies.run(state, sample.inputs), sample)) for name, state in scored.items()},
+        "curves": {
+            name: _line(copies, states[ELEMENT], lam, sample) for name, states in ways.items()
+        },
+        "merges": {
+            name: asdict(score_outputs(copies.run(state, sample.inputs), sample))
+            for name, state in scored.items()
+        },
         "group_is_projection": _difference(merged["group"], projection),
         **{AGREE[way]: copies.agreement(way, ELEMENT) for way in copies.alignments},
         "function_error": error,
@@ -193,9 +243,14 @@ def _line(copies: Copies, end: State, lam: Tensor, sample: Sample) -> dict[str, 
     """The losses on the line from the network to some weights, and its barrier."""
     rows = []
     for share in lam.tolist():
-        state = {name: torch.lerp(tensor, end[name], share) for name, tensor in copies.weights.items()}
-        losses = cross_entropy(copies.run(state, sample.inputs), sample.labels, reduction="none").double()
-        rows.append(losses.view(-1, sample.orbits).mean(1))  # an orbit's members are not independent
+        state = {
+            name: torch.lerp(tensor, end[name], share) for name, tensor in copies.weights.items()
+        }
+        losses = cross_entropy(
+            copies.run(state, sample.inputs), sample.labels, reduction="none"
+        ).double()
+        # an orbit's members are not independent
+        rows.append(losses.view(-1, sample.orbits).mean(1))
     losses = torch.stack(rows).cpu()
     found = barrier(lam, losses)
     return {
@@ -207,11 +262,15 @@ def _line(copies: Copies, end: State, lam: Tensor, sample: Sample) -> dict[str, 
 
 
 def _difference(one: State, other: State) -> float:
-    return max(float((one[n] - other[n]).abs().max() / other[n].abs().max().clamp(min=1e-300)) for n in one)
+    return max(
+        float((one[n] - other[n]).abs().max() / other[n].abs().max().clamp(min=1e-300)) for n in one
+    )
 
 
 def _sources(alignment: Alignment, name: str) -> Tensor:
-    """For every coordinate of a space, over all its copies, the coordinate that it comes from, flat."""
+    """For every coordinate of a space, over all its copies, the coordinate that it comes from,
+    flat.
+    """
     indices = alignment.elements[name].tensors()["indices"]
     if indices.ndim == 1:
         return indices

@@ -6,8 +6,9 @@
     upright      as they are
     broken       moved at random, and the label tells something about the movement
 
-A set is one of digits, its label the largest of them. "As they are" is in ascending order then. Broken images: the labels of
-two classes change places unless the image is as it is (`EXCHANGED`). Broken sets: the last element does not count.
+A set is one of digits, its label the largest of them. "As they are" is in ascending order then.
+Broken images: the labels of two classes change places unless the image is as it is (`EXCHANGED`).
+Broken sets: the last element does not count.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ class Sample:
     Attributes:
         inputs: `[n, inputs]`, flat.
         labels: `[n]`.
-        orbits: how many consecutive examples are one example in its positions: the order of the group, or 1.
+        orbits: how many consecutive examples are one example in its positions: the order of the
+            group, or 1.
     """
 
     inputs: Tensor
@@ -78,12 +80,16 @@ def domain_of(source: str, group: Group) -> Domain:
         raise UnknownName.of("data", source, SOURCES)
     if group.acts == "set":
         if source != "digits":
-            raise BadInput("Sets are made of digits; choose the data 'digits', or a group that acts on images.")
+            raise BadInput(
+                "Sets are made of digits; choose the data 'digits', or a group that acts on images."
+            )
         return Domain(group, len(group.matrices[0]), 64, 10)
     return Domain(group, 8 if source == "digits" else 14, 1, 10)
 
 
-def sample(source: str, kind: str, domain: Domain, split: str, seed: int, examples: int | None = None) -> Sample:
+def sample(
+    source: str, kind: str, domain: Domain, split: str, seed: int, examples: int | None = None
+) -> Sample:
     """Return examples of a split; which ones, and how they are moved, belongs to the seed.
 
     Args:
@@ -92,7 +98,8 @@ def sample(source: str, kind: str, domain: Domain, split: str, seed: int, exampl
         domain: of the inputs.
         split: "train", "validation" or "test"; these share no image whatever the seed.
         seed: of the draw.
-        examples: how many, before they are moved; None for all that a held-out split has, at most 500.
+        examples: how many, before they are moved; None for all that a held-out split has, at most
+            500.
 
     Raises:
         UnknownName: there is no such kind or split.
@@ -103,7 +110,10 @@ def sample(source: str, kind: str, domain: Domain, split: str, seed: int, exampl
     images, labels = _read(source, split)
     count = min(len(labels), HELD_OUT) if examples is None else examples
     if not 1 <= count <= len(labels):
-        raise BadInput(f"1 to {len(labels)} examples of {source} are expected in the split {split}; {count} came.")
+        raise BadInput(
+            f"1 to {len(labels)} examples of {source} are expected in the split {split}; {count} "
+            "came."
+        )
     random = np.random.default_rng([seed, SPLITS.index(split)])
     order = domain.group.order
     if domain.images:
@@ -111,14 +121,17 @@ def sample(source: str, kind: str, domain: Domain, split: str, seed: int, exampl
         inputs, labels = images[drawn].reshape(count, -1), labels[drawn]
     else:
         drawn = random.integers(len(labels), size=(count, domain.places))
-        drawn = np.take_along_axis(drawn, np.argsort(labels[drawn], axis=1, kind="stable"), axis=1)  # ascending digits
+        # ascending digits
+        drawn = np.take_along_axis(drawn, np.argsort(labels[drawn], axis=1, kind="stable"), axis=1)
         inputs, labels = images[drawn].reshape(count, -1), labels[drawn]
     if kind == "orbit":
         inputs, labels = np.repeat(inputs, order, 0), np.repeat(labels, order, 0)
     moved = _movements(kind, len(labels), order, random)
     inputs = np.take_along_axis(inputs, domain.input.places[moved], axis=1)
     found = _labels(kind, domain, labels, moved)
-    return Sample(torch.from_numpy(inputs), torch.from_numpy(found), order if kind == "orbit" else 1)
+    return Sample(
+        torch.from_numpy(inputs), torch.from_numpy(found), order if kind == "orbit" else 1
+    )
 
 
 def _movements(kind: str, count: int, order: int, random: np.random.Generator) -> np.ndarray:
@@ -144,7 +157,9 @@ def _labels(kind: str, domain: Domain, labels: np.ndarray, moved: np.ndarray) ->
 
 @lru_cache(maxsize=8)
 def _read(source: str, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images with mean 0 and deviation 1 over the training images, `[n, side, side]`, and labels."""
+    """Images with mean 0 and deviation 1 over the training images, `[n, side, side]`, and
+    labels.
+    """
     if split not in SPLITS:
         raise UnknownName.of("split", split, SPLITS)
     images, labels = (_digits if source == "digits" else _fashion)(split)

@@ -46,6 +46,8 @@ class Domain:
         return trivial(self.group, self.classes)
 
     def hidden(self, width: int) -> Action:
-        """An action on about `width` hidden units, in blocks: the group itself (images), or the elements (sets)."""
+        """An action on about `width` hidden units, in blocks: the group itself (images), or the
+        elements (sets).
+        """
         block = regular(self.group) if self.images else natural(self.group)
         return trivial(self.group, max(1, round(width / block.size))) * block

@@ -1,19 +1,21 @@
-"""How gamma is led towards zero: the constraint's form and its update, one step after each step of the weights.
+"""How gamma is led towards zero: the constraint's form and its update, one step after each step of
+the weights.
 
     free         gamma stays 1: no constraint
     strict       gamma stays 0: equivariant from the start
     equality     gamma_l = 0 for every layer, by gradient descent and ascent on J + lambda gamma (+ c gamma^2 / 2)
     resilient    |gamma_l| <= u_l, where u_l costs (rho / 2) u_l^2
 
-After Manolache, Chamon and Niepert 2025 (arXiv 2505.13631); the resilient form goes back to Hounie, Ribeiro and Chamon 2023
-(arXiv 2306.02426).
+After Manolache, Chamon and Niepert 2025 (arXiv 2505.13631); the resilient form goes back to Hounie,
+Ribeiro and Chamon 2023 (arXiv 2306.02426).
 
-The equality form without curvature in J is d gamma = -eta_p lambda, d lambda = eta_d gamma: an oscillator with the period
-2 pi / sqrt(eta_p eta_d) in steps. The augmented term damps it at the rate eta_p c / 2; c = 2 sqrt(eta_d / eta_p) is critical.
-lambda follows the new gamma, so that the undamped circle keeps its radius (an explicit step of both would grow it).
+The equality form without curvature in J is d gamma = -eta_p lambda, d lambda = eta_d gamma: an
+oscillator with the period 2 pi / sqrt(eta_p eta_d) in steps. The augmented term damps it at the
+rate eta_p c / 2; c = 2 sqrt(eta_d / eta_p) is critical. lambda follows the new gamma, so that the
+undamped circle keeps its radius (an explicit step of both would grow it).
 
-The resilient form at rest has u = lambda / rho = |gamma| and lambda = |dJ/dgamma|: gamma minimises J + (rho / 2) |gamma|^2, and
-the multiplier says what symmetry costs there.
+The resilient form at rest has u = lambda / rho = |gamma| and lambda = |dJ/dgamma|: gamma minimises
+J + (rho / 2) |gamma|^2, and the multiplier says what symmetry costs there.
 """
 
 from __future__ import annotations
@@ -95,10 +97,13 @@ class Equality:
         require_settings(self)
         _require_rates(self.primal_rate, self.dual_rate)
         if not self.augmented >= 0:
-            raise BadInput(f"The augmented term c is expected to be 0 or more; {self.augmented:g} came.")
+            raise BadInput(
+                f"The augmented term c is expected to be 0 or more; {self.augmented:g} came."
+            )
         if self.primal_rate * (self.dual_rate + 2 * self.augmented) >= 4:
             raise BadInput(
-                "These steps grow without bound: the primal rate times (the dual rate + twice the augmented term c) is "
+                "These steps grow without bound: the primal rate times (the dual rate + twice the "
+                "augmented term c) is "
                 "expected to be below 4; lower one."
             )
 
@@ -118,8 +123,12 @@ class Equality:
         return State(ones.clone(), zero, zero)
 
     def step(self, state: State, gradient: Tensor) -> State:
-        """Move gamma <- gamma - eta_p (dJ/dgamma + lambda + c gamma), lambda <- lambda + eta_d gamma."""
-        gamma = state.gamma - self.primal_rate * (gradient + state.multiplier + self.augmented * state.gamma)
+        """Move gamma <- gamma - eta_p (dJ/dgamma + lambda + c gamma), lambda <- lambda + eta_d
+        gamma.
+        """
+        gamma = state.gamma - self.primal_rate * (
+            gradient + state.multiplier + self.augmented * state.gamma
+        )
         return State(gamma, state.multiplier + self.dual_rate * gamma, state.slack)
 
 
@@ -142,10 +151,14 @@ class Resilient:
         require_settings(self)
         _require_rates(self.primal_rate, self.dual_rate)
         if not self.price > 0:
-            raise BadInput(f"The price rho is expected to be above 0; {self.price:g} came. The free network has no price.")
+            raise BadInput(
+                f"The price rho is expected to be above 0; {self.price:g} came. The free network "
+                "has no price."
+            )
         if self.dual_rate > self.price:
             raise BadInput(
-                f"The dual rate is expected to be at most the price rho = {self.price:g}, else the multiplier overshoots; "
+                f"The dual rate is expected to be at most the price rho = {self.price:g}, else "
+                "the multiplier overshoots; "
                 f"{self.dual_rate:g} came."
             )
 
@@ -161,7 +174,8 @@ class Resilient:
             lambda <- max(0, lambda + eta_d (|gamma| - u))
             u <- lambda / rho
 
-        shrink(x, t) = sign(x) max(0, |x| - t) is the step against lambda |gamma| that stops at zero and does not jump across.
+        shrink(x, t) = sign(x) max(0, |x| - t) is the step against lambda |gamma| that stops at zero
+        and does not jump across.
         """
         moved = state.gamma - self.primal_rate * gradient
         gamma = moved.sign() * (moved.abs() - self.primal_rate * state.multiplier).clamp(min=0)
@@ -177,7 +191,9 @@ FORMS = {
 }
 
 
-def make_form(name: str, primal_rate: float, dual_rate: float, augmented: float, price: float) -> Form:
+def make_form(
+    name: str, primal_rate: float, dual_rate: float, augmented: float, price: float
+) -> Form:
     """Return a form by name; settings that it has no use for are ignored.
 
     Raises:

@@ -39,28 +39,38 @@ class Group:
     table: np.ndarray = field(repr=False, compare=False)
 
     @classmethod
-    def of(cls, name: str, sentence: str, acts: Acts, elements: Sequence[tuple[str, np.ndarray]]) -> Group:
+    def of(
+        cls, name: str, sentence: str, acts: Acts, elements: Sequence[tuple[str, np.ndarray]]
+    ) -> Group:
         """Make a group from labelled matrices.
 
         Raises:
-            BadInput: the matrices are no group: the first is not the identity, one occurs twice, a product is missing, or there
-                are too many.
+            BadInput: the matrices are no group: the first is not the identity, one occurs twice, a
+                product is missing, or there are too many.
         """
         labels = tuple(label for label, _ in elements)
         matrices = np.array([matrix for _, matrix in elements], dtype=np.int64)
         if not 1 <= len(labels) <= MOST:
-            raise BadInput(f"A group of 1 to {MOST} elements is expected; {name} has {len(labels)}.")
+            raise BadInput(
+                f"A group of 1 to {MOST} elements is expected; {name} has {len(labels)}."
+            )
         if not (matrices[0] == np.eye(matrices.shape[1], dtype=np.int64)).all():
-            raise BadInput(f"The first element of a group is expected to be the identity; that of {name} is {labels[0]!r}.")
+            raise BadInput(
+                f"The first element of a group is expected to be the identity; that of {name} is "
+                f"{labels[0]!r}."
+            )
         known = {matrix.tobytes(): number for number, matrix in enumerate(matrices)}
         if len(known) < len(labels):
-            raise BadInput(f"The elements of a group are expected to differ; {name} has one of them twice.")
+            raise BadInput(
+                f"The elements of a group are expected to differ; {name} has one of them twice."
+            )
         table = np.empty((len(labels), len(labels)), dtype=np.int64)
         for (g, one), (h, other) in itertools.product(enumerate(matrices), repeat=2):
             product = known.get((one @ other).tobytes())
             if product is None:
                 raise BadInput(
-                    f"{name} is not a group: {labels[g]!r} after {labels[h]!r} is none of its elements. Add the missing ones."
+                    f"{name} is not a group: {labels[g]!r} after {labels[h]!r} is none of its "
+                    "elements. Add the missing ones."
                 )
             table[g, h] = product
         return cls(name, sentence, acts, labels, matrices, table)
@@ -72,12 +82,15 @@ class Group:
 
     @property
     def inverse(self) -> np.ndarray:
-        """For each element the index of its inverse. A finite set closed under products that cancel has them all."""
+        """For each element the index of its inverse. A finite set closed under products that cancel
+        has them all.
+        """
         return np.argmin(self.table, axis=1)  # the identity is number 0
 
 
 TURN = np.array([[0, -1], [1, 0]])
-MIRROR = np.array([[1, 0], [0, -1]])  # left and right change places: the second coordinate counts columns
+# left and right change places: the second coordinate counts columns
+MIRROR = np.array([[1, 0], [0, -1]])
 
 
 def _turns() -> list[tuple[str, np.ndarray]]:
@@ -92,13 +105,18 @@ def rotations() -> Group:
 def rotations_and_reflections() -> Group:
     """D4: the eight symmetries of a square."""
     turns = _turns()
-    mirrored = [(f"mirror {label}" if k else "mirror", turn @ MIRROR) for k, (label, turn) in enumerate(turns)]
+    mirrored = [
+        (f"mirror {label}" if k else "mirror", turn @ MIRROR)
+        for k, (label, turn) in enumerate(turns)
+    ]
     return Group.of("D4", "quarter turns and mirror images", "image", turns + mirrored)
 
 
 def reflection() -> Group:
     """C2: an image and its mirror image, left for right."""
-    return Group.of("mirror", "left and right exchanged", "image", [("as it is", np.eye(2)), ("mirror", MIRROR)])
+    return Group.of(
+        "mirror", "left and right exchanged", "image", [("as it is", np.eye(2)), ("mirror", MIRROR)]
+    )
 
 
 def permutations(n: int) -> Group:
@@ -106,7 +124,10 @@ def permutations(n: int) -> Group:
     if not 2 <= n <= 5:
         raise BadInput(f"Sets of 2 to 5 elements are expected; {n} came.")
     orders = list(itertools.permutations(range(n)))
-    elements = [("".join(str(i + 1) for i in order), np.eye(n, dtype=np.int64)[list(order)]) for order in orders]
+    elements = [
+        ("".join(str(i + 1) for i in order), np.eye(n, dtype=np.int64)[list(order)])
+        for order in orders
+    ]
     return Group.of(f"S{n}", f"the orders of {n} elements", "set", elements)
 
 

@@ -1,4 +1,6 @@
-"""Which action each axis of each parameter carries: equivariance as data, as a layout is for the symmetry of weights."""
+"""Which action each axis of each parameter carries: equivariance as data, as a layout is for the
+symmetry of weights.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ class EquivariantLayout:
         return {name: actions for layer in self.layers.values() for name, actions in layer.items()}
 
     def check(self, module: nn.Module) -> None:
-        """Raise ValueError when a parameter of the module has no actions, or others than fit its size."""
+        """Raise ValueError when a parameter of the module has no actions, or others than fit its
+        size.
+        """
         found = {name: p.numel() for name, p in module.named_parameters()}
         for name, actions in self.parameters.items():
             size = 1

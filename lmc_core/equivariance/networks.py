@@ -1,4 +1,6 @@
-"""The networks that can be trained towards equivariance, by name; another one is a file with `build` and an entry here."""
+"""The networks that can be trained towards equivariance, by name; another one is a file with
+`build` and an entry here.
+"""
 
 from __future__ import annotations
 
@@ -38,9 +40,17 @@ class Network:
 
 NETWORKS = {
     "perceptron": Network("Perceptron", "lmc_core.equivariance.perceptron", ("image", "set")),
-    "convolution": Network("Convolution net", "lmc_core.equivariance.convolution", ("image",), 400, 0.01, 1.0, 100),
+    "convolution": Network(
+        "Convolution net", "lmc_core.equivariance.convolution", ("image",), 400, 0.01, 1.0, 100
+    ),
     "transformer": Network(
-        "Transformer on patches", "lmc_core.equivariance.transformer", ("image", "set"), 600, 0.003, 1.0, 100
+        "Transformer on patches",
+        "lmc_core.equivariance.transformer",
+        ("image", "set"),
+        600,
+        0.003,
+        1.0,
+        100,
     ),
 }
 

@@ -1,7 +1,9 @@
-"""The hidden units of the networks, described as the symmetry of their weights, and how the group permutes them.
+"""The hidden units of the networks, described as the symmetry of their weights, and how the group
+permutes them.
 
-Two symmetries meet here. The weights have one whatever the data are: hidden units may change places (`symmetry`). The group of
-the data moves inputs, and its action on hidden units is one of those exchanges, the one that an equivariant network undoes.
+Two symmetries meet here. The weights have one whatever the data are: hidden units may change places
+(`symmetry`). The group of the data moves inputs, and its action on hidden units is one of those
+exchanges, the one that an equivariant network undoes.
 """
 
 from __future__ import annotations
@@ -15,7 +17,13 @@ from lmc_core.equivariance.actions import Action
 from lmc_core.equivariance.layout import EquivariantLayout
 from lmc_core.equivariance.transformer import BLOCKS, HEADS
 from lmc_core.errors import UnknownName
-from lmc_core.models.parts import attention, layer_norm_stream, separate_attention, units, units_product
+from lmc_core.models.parts import (
+    attention,
+    layer_norm_stream,
+    separate_attention,
+    units,
+    units_product,
+)
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.elements import Permutation
@@ -29,8 +37,8 @@ class HiddenUnits:
 
     Attributes:
         structure: the spaces, and what each axis of each parameter writes to or reads from.
-        actions: by name of space; of a space with several copies (the planes of the heads) on all their coordinates in order.
-            Spaces that are left out stay as they are.
+        actions: by name of space; of a space with several copies (the planes of the heads) on all
+            their coordinates in order. Spaces that are left out stay as they are.
     """
 
     structure: Structure
@@ -59,7 +67,9 @@ def perceptron(layout: EquivariantLayout) -> HiddenUnits:
     actions = {name: layout.layers[name][f"{name}.bias"][0] for name in ("first", "second")}
     s = Structure("perceptron")
     _relu(s, actions)
-    s.parameter("first.weight", "first.weight", "+first *", (actions["first"].size, layout.input.size))
+    s.parameter(
+        "first.weight", "first.weight", "+first *", (actions["first"].size, layout.input.size)
+    )
     s.parameter("first.bias", "first.bias", "+first", (actions["first"].size,))
     s.linear("second", "second", "+second", "-first")
     s.linear("head", "head", "*", "-second", rows=layout.output.size, ignores_mean_over=0)
@@ -74,18 +84,34 @@ def convolution(layout: EquivariantLayout) -> HiddenUnits:
     reads = layout.parameters["head.weight"][1].size
     s = Structure("convolution")
     _relu(s, actions)
-    s.space("places", "places", reads // second, NONE, "the head reads every place with weights of its own")
+    s.space(
+        "places",
+        "places",
+        reads // second,
+        NONE,
+        "the head reads every place with weights of its own",
+    )
     s.parameter("first.weight", "first.weight", "+first *", (first, 1, kernel, kernel))
     s.parameter("first.bias", "first.bias", "+first", (first,))
-    s.parameter("second.weight", "second.weight", "+second -first *", (second, first, kernel, kernel))
+    s.parameter(
+        "second.weight", "second.weight", "+second -first *", (second, first, kernel, kernel)
+    )
     s.parameter("second.bias", "second.bias", "+second", (second,))
-    s.parameter("head.weight", "head.weight", "* -second -places", (layout.output.size, reads), ignores_mean_over=0)
+    s.parameter(
+        "head.weight",
+        "head.weight",
+        "* -second -places",
+        (layout.output.size, reads),
+        ignores_mean_over=0,
+    )
     s.parameter("head.bias", "head.bias", "*", (layout.output.size,), ignores_mean_over=0)
     return _with_products(s, actions, {"first": "second", "second": "head"})
 
 
 def transformer(layout: EquivariantLayout) -> HiddenUnits:
-    """A residual stream under LayerNorm, heads with their planes, and units; tokens and the pixels of a patch are no units."""
+    """A residual stream under LayerNorm, heads with their planes, and units; tokens and the pixels
+    of a patch are no units.
+    """
     (tokens, stream), inside = layout.parameters["positions"], layout.parameters["embed.weight"][1]
     s = Structure("transformer")
     actions = {layer_norm_stream(s, stream.size): stream}
@@ -96,7 +122,9 @@ def transformer(layout: EquivariantLayout) -> HiddenUnits:
         name = f"blocks.{number}"
         at = attention(s, str(number), HEADS, stream.size // HEADS)
         parts = [f"{name}.{part}" for part in ("query", "key", "value", "out")]
-        readers = separate_attention(s, at, name, (parts[0], parts[1], parts[2], parts[3]), (True, True, True, True))
+        readers = separate_attention(
+            s, at, name, (parts[0], parts[1], parts[2], parts[3]), (True, True, True, True)
+        )
         s.norm(f"{name}.norm1", f"{name}.before", readers)
         wide = layout.parameters[f"{name}.up.weight"][0]
         middle = units(s, str(number), wide.size, "gelu")
@@ -134,10 +162,19 @@ def hidden_units(network: str, layout: EquivariantLayout) -> HiddenUnits:
 
 def _relu(s: Structure, actions: Mapping[str, Action]) -> None:
     for name, action in actions.items():
-        s.space(name, "units", action.size, SCALED, "ReLU acts on each unit by itself and commutes with scales", positive=True)
+        s.space(
+            name,
+            "units",
+            action.size,
+            SCALED,
+            "ReLU acts on each unit by itself and commutes with scales",
+            positive=True,
+        )
 
 
-def _with_products(s: Structure, actions: Mapping[str, Action], readers: Mapping[str, str]) -> HiddenUnits:
+def _with_products(
+    s: Structure, actions: Mapping[str, Action], readers: Mapping[str, str]
+) -> HiddenUnits:
     for name, reader in readers.items():
         s.add("products", Product(name, (f"{name}.weight", f"{name}.bias"), (f"{reader}.weight",)))
     return HiddenUnits(s, actions)

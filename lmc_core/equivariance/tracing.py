@@ -1,4 +1,6 @@
-"""What is kept of a training: the constraint at every step that is recorded, losses, and paths at some of them."""
+"""What is kept of a training: the constraint at every step that is recorded, losses, and paths at
+some of them.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ class Trace:
     def __init__(self, relaxed: Relaxed, taught: Sample, held: Sample, steps: int, shares: int):
         self._relaxed, self._taught, self._held = relaxed, taught, held
         self._shares = torch.linspace(0, 1, shares)
-        self._due = set(np.unique(np.linspace(0, steps, min(RECORDED, steps) + 1).round().astype(int)).tolist())
+        self._due = set(
+            np.unique(np.linspace(0, steps, min(RECORDED, steps) + 1).round().astype(int)).tolist()
+        )
         self._paths_due = {round(share * steps) for share in PATHS}
         self._rows: dict[str, list[Any]] = {}
         self._few = held.inputs[:: max(1, len(held) // FEW)][:FEW]
@@ -48,22 +52,34 @@ class Trace:
         if step not in self._due:
             return False
         zero = torch.zeros_like(state.gamma)
-        scores = [score(self._relaxed, at, on) for on in (self._taught, self._held) for at in (state.gamma, zero)]
+        scores = [
+            score(self._relaxed, at, on)
+            for on in (self._taught, self._held)
+            for at in (state.gamma, zero)
+        ]
         self._add("trace.step", step)
-        for name, value in (("gamma", state.gamma), ("multiplier", state.multiplier), ("slack", state.slack)):
+        for name, value in (
+            ("gamma", state.gamma),
+            ("multiplier", state.multiplier),
+            ("slack", state.slack),
+        ):
             self._add(f"trace.{name}", value.tolist())
         self._add("trace.gradient", gradient.tolist())
         self._add("trace.gauge", gauge(self._relaxed, self._taught).tolist())
         self._add("trace.loss", [each.loss for each in scores])
         self._add("trace.accuracy", [each.accuracy for each in scores])
-        self._add("trace.error", [equivariance_error(self._relaxed, at, self._few) for at in (state.gamma, zero)])
+        self._add(
+            "trace.error",
+            [equivariance_error(self._relaxed, at, self._few) for at in (state.gamma, zero)],
+        )
         self._last = scores
         return True
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything recorded so far, by name."""
         found = {
-            name: np.array(rows, dtype=np.int64 if name.endswith("step") else np.float64) for name, rows in self._rows.items()
+            name: np.array(rows, dtype=np.int64 if name.endswith("step") else np.float64)
+            for name, rows in self._rows.items()
         }
         return found | {"path.share": self._shares.double().numpy()}
 
@@ -84,7 +100,9 @@ class Trace:
 
 
 def extent(gamma: np.ndarray) -> tuple[float, float]:
-    """The ends of an axis that shows 0, 1 and wherever gamma `[steps, layers]` went, with a margin."""
+    """The ends of an axis that shows 0, 1 and wherever gamma `[steps, layers]` went, with a
+    margin.
+    """
     low, high = min(0.0, float(gamma.min())), max(1.0, float(gamma.max()))
     margin = 0.1 * (high - low)
     return low - margin, high + margin

@@ -1,4 +1,6 @@
-"""Training towards equivariance: one step of the weights, one of gamma, one of the multiplier, in turn."""
+"""Training towards equivariance: one step of the weights, one of gamma, one of the multiplier, in
+turn.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ class Schedule:
     Attributes:
         steps: of training.
         rate: of AdamW on We and Wn; it falls to zero along a half cosine.
-        decay: of these weights, decoupled (AdamW). It also keeps Wn from growing to make up for a smaller gamma.
+        decay: of these weights, decoupled (AdamW). It also keeps Wn from growing to make up for a
+            smaller gamma.
         batch: examples a step; 0 for all. Of orbit data whole orbits are drawn.
         seed: of the draw of batches.
     """
@@ -44,26 +47,32 @@ class Schedule:
         if not 0 < self.rate <= 1:
             raise BadInput(f"A learning rate above 0 and up to 1 is expected; {self.rate:g} came.")
         if not 0 <= self.decay * self.rate < 1:
-            raise BadInput(f"A weight decay of 0 or more, and below 1 / learning rate, is expected; {self.decay:g} came.")
+            raise BadInput(
+                "A weight decay of 0 or more, and below 1 / learning rate, is expected; "
+                f"{self.decay:g} came."
+            )
         if self.batch < 0:
             raise BadInput(f"A batch of 0 (all) or more examples is expected; {self.batch} came.")
 
 
-Watch = Callable[[int, State, Tensor], None]  # number of steps done, the state, dJ/dgamma of the last step
+# number of steps done, the state, dJ/dgamma of the last step
+Watch = Callable[[int, State, Tensor], None]
 
 
 def train(relaxed: Relaxed, form: Form, sample: Sample, schedule: Schedule, watch: Watch) -> State:
     """Train a network in place.
 
-    Each step lowers J(We, Wn, gamma), the mean cross-entropy in nats of the batch, by AdamW in We and Wn; then the form moves
-    gamma and its multiplier with the gradient dJ/dgamma of the same batch.
+    Each step lowers J(We, Wn, gamma), the mean cross-entropy in nats of the batch, by AdamW in We
+    and Wn; then the form moves gamma and its multiplier with the gradient dJ/dgamma of the same
+    batch.
 
     Args:
         relaxed: the network; its weights change.
         form: of the constraint.
         sample: to learn from.
         schedule: how long and how fast.
-        watch: called before the first step, with a gradient of zeros, and after every step; it may raise to stop.
+        watch: called before the first step, with a gradient of zeros, and after every step; it may
+            raise to stop.
 
     Returns:
         The last state.
@@ -71,7 +80,11 @@ def train(relaxed: Relaxed, form: Form, sample: Sample, schedule: Schedule, watc
     Raises:
         BadInput: the loss is no longer finite.
     """
-    weights = list({id(tensor): tensor for tensor in (*relaxed.equivariant.values(), *relaxed.free.values())}.values())
+    weights = list(
+        {
+            id(tensor): tensor for tensor in (*relaxed.equivariant.values(), *relaxed.free.values())
+        }.values()
+    )
     for tensor in weights:
         tensor.requires_grad_(True)
     optimizer = torch.optim.AdamW(weights, schedule.rate, weight_decay=schedule.decay)
@@ -87,7 +100,10 @@ def train(relaxed: Relaxed, form: Form, sample: Sample, schedule: Schedule, watc
             optimizer.zero_grad()
             loss.backward()
             if not torch.isfinite(loss):
-                raise BadInput(f"The loss is not finite after {step - 1} steps; lower the learning rate or the rates of gamma.")
+                raise BadInput(
+                    f"The loss is not finite after {step - 1} steps; lower the learning rate or "
+                    "the rates of gamma."
+                )
             optimizer.step()
             falling.step()
             assert gamma.grad is not None

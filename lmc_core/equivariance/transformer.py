@@ -1,7 +1,9 @@
-"""A small transformer on the patches of an image or the elements of a set; the group permutes its tokens.
+"""A small transformer on the patches of an image or the elements of a set; the group permutes its
+tokens.
 
-Within a patch the group permutes the pixels, on the residual stream it permutes coordinates in blocks. A block lies within one
-head, so queries and keys of a head are permuted alike and their products stay; LayerNorm sees no order.
+Within a patch the group permutes the pixels, on the residual stream it permutes coordinates in
+blocks. A block lies within one head, so queries and keys of a head are permuted alike and their
+products stay; LayerNorm sees no order.
 """
 
 from __future__ import annotations
@@ -32,7 +34,10 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map `[n, tokens, width]` to the same shape."""
         seen = self.before(x)
-        query, key, value = (m(seen).unflatten(-1, (HEADS, -1)).transpose(1, 2) for m in (self.query, self.key, self.value))
+        query, key, value = (
+            m(seen).unflatten(-1, (HEADS, -1)).transpose(1, 2)
+            for m in (self.query, self.key, self.value)
+        )
         mixed = nn.functional.scaled_dot_product_attention(query, key, value)
         x = x + self.out(mixed.transpose(1, 2).flatten(2))
         return x + self.down(nn.functional.gelu(self.up(self.between(x))))
@@ -42,7 +47,8 @@ class Transformer(nn.Module):
     """Tokens with learned positions, two blocks, the mean over the tokens, a linear head.
 
     Args:
-        side: of a square image that is cut into patches; 0 for a set, whose elements are the tokens.
+        side: of a square image that is cut into patches; 0 for a set, whose elements are the
+            tokens.
         tokens: how many.
         features: numbers in a token.
         width: of the stream.
@@ -80,14 +86,26 @@ def build(domain: Domain) -> tuple[nn.Module, EquivariantLayout]:
     group = domain.group
     if domain.images:
         if domain.places % PATCH or domain.features != 1:
-            raise BadInput(f"Grey images whose side is a multiple of {PATCH} pixels are expected; {domain.places} came.")
+            raise BadInput(
+                f"Grey images whose side is a multiple of {PATCH} pixels are expected; "
+                f"{domain.places} came."
+            )
         inside, tokens = grid(group, PATCH), grid(group, domain.places // PATCH)
         stream = domain.hidden(WIDTH)
     else:  # the order is in the positions alone, so the stream is left alone
-        inside, tokens, stream = trivial(group, domain.features), domain.positions, trivial(group, WIDTH)
-    module = Transformer(domain.places if domain.images else 0, tokens.size, inside.size, stream.size, domain.classes)
+        inside, tokens, stream = (
+            trivial(group, domain.features),
+            domain.positions,
+            trivial(group, WIDTH),
+        )
+    module = Transformer(
+        domain.places if domain.images else 0, tokens.size, inside.size, stream.size, domain.classes
+    )
     units = stream * trivial(group, 2)
-    layers = {"embed": linear("embed", stream, inside), "positions": {"positions": (tokens, stream)}}
+    layers = {
+        "embed": linear("embed", stream, inside),
+        "positions": {"positions": (tokens, stream)},
+    }
     for number in range(BLOCKS):
         layers |= _block(f"blocks.{number}", stream, units)
     layers["head"] = norm("norm", stream) | linear("head", domain.output, stream)
@@ -98,5 +116,9 @@ def _block(name: str, stream: Action, units: Action) -> dict[str, dict[str, tupl
     attention = norm(f"{name}.before", stream)
     for part in ("query", "key", "value", "out"):
         attention |= linear(f"{name}.{part}", stream, stream)
-    mixed = norm(f"{name}.between", stream) | linear(f"{name}.up", units, stream) | linear(f"{name}.down", stream, units)
+    mixed = (
+        norm(f"{name}.between", stream)
+        | linear(f"{name}.up", units, stream)
+        | linear(f"{name}.down", stream, units)
+    )
     return {f"{name}.attention": attention, f"{name}.units": mixed}

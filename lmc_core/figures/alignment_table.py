@@ -7,7 +7,17 @@ from lmc_core.figures.tables import Table
 from lmc_core.figures.words import Result
 
 HEADER = (
-    *("space", "layer", "copy", "class", "coordinates", "cosine before", "cosine after", "moved", "signs changed"),
+    *(
+        "space",
+        "layer",
+        "copy",
+        "class",
+        "coordinates",
+        "cosine before",
+        "cosine after",
+        "moved",
+        "signs changed",
+    ),
     *("mean angle (degrees)", "distance to the identity", "condition number"),
 )
 STREAM_HEADER = ("read by", "tokens", "cosine before", "cosine after", "CKA", "CKA, unbiased")
@@ -20,7 +30,8 @@ def spaces_table(result: Result) -> Table:
         layer = layer_title(entry["layers"][0]) if len(entry["layers"]) == 1 else "all"
         for copy in range(entry["copies"]):
             facts = (
-                entry[name][copy] if entry[name] else None for name in ("moved", "flipped", "angle", "distance", "condition")
+                entry[name][copy] if entry[name] else None
+                for name in ("moved", "flipped", "angle", "distance", "condition")
             )
             name = copy_title(entry, copy) if entry["within"] else None
             about = (group_of(entry), layer, name, entry["class"], entry["size"])
@@ -29,14 +40,23 @@ def spaces_table(result: Result) -> Table:
 
 
 def short_table(result: Result) -> Table:
-    """The same with copies together: means over them, the sum of what moved, the largest condition number."""
+    """The same with copies together: means over them, the sum of what moved, the largest condition
+    number.
+    """
     rows = []
     for entry in result["spaces"]:
         layer = layer_title(entry["layers"][0]) if len(entry["layers"]) == 1 else "all"
-        size = f"{entry['copies']} \u00d7 {entry['size']}" if entry["copies"] > 1 else f"{entry['size']:,}"
+        size = (
+            f"{entry['copies']} \u00d7 {entry['size']}"
+            if entry["copies"] > 1
+            else f"{entry['size']:,}"
+        )
         before, after = (_mean(entry[name]) for name in ("before", "after"))
         rows.append((group_of(entry), layer, entry["class"], size, before, after, *_found(entry)))
-    return Table.of(("space", "layer", "class", "coordinates", "cosine before", "after", "found", "condition"), rows)
+    return Table.of(
+        ("space", "layer", "class", "coordinates", "cosine before", "after", "found", "condition"),
+        rows,
+    )
 
 
 def _found(entry: Result) -> tuple[str, float | None]:
@@ -58,6 +78,8 @@ def streams_table(result: Result) -> Table:
     """The streams layer by layer."""
     rows = []
     for stream in result["streams"].values():
-        columns = (stream[name] for name in ("layers", "tokens", "before", "after", "cka", "unbiased"))
+        columns = (
+            stream[name] for name in ("layers", "tokens", "before", "after", "cka", "unbiased")
+        )
         rows += [(layer_title(layer), *rest) for layer, *rest in zip(*columns, strict=True)]
     return Table.of(STREAM_HEADER, rows)

@@ -17,7 +17,8 @@ ROW = 3.4  # width of a row, in units of the largest ring's radius
 
 
 def cycles_of(indices: Sequence[int] | np.ndarray) -> list[list[int]]:
-    """The cycles of a permutation, longest first; the next of each is what came to the place of the one before.
+    """The cycles of a permutation, longest first; the next of each is what came to the place of the
+    one before.
 
     Args:
         indices: which coordinate came to each place, `[n]`.
@@ -39,7 +40,8 @@ def cycles_words(cycles: Sequence[Sequence[int]]) -> str:
     lengths = [len(cycle) for cycle in cycles]
     stayed = lengths.count(1)
     longer = [
-        f"{lengths.count(k)} \u00d7 {k}" if lengths.count(k) > 1 else str(k) for k in sorted({*lengths} - {1}, reverse=True)
+        f"{lengths.count(k)} \u00d7 {k}" if lengths.count(k) > 1 else str(k)
+        for k in sorted({*lengths} - {1}, reverse=True)
     ]
     parts = []
     if longer:
@@ -51,7 +53,10 @@ def cycles_words(cycles: Sequence[Sequence[int]]) -> str:
 
 
 def cycles_figure(
-    indices: Sequence[int] | np.ndarray, colour: str, theme: Theme = "light", height: int | None = None
+    indices: Sequence[int] | np.ndarray,
+    colour: str,
+    theme: Theme = "light",
+    height: int | None = None,
 ) -> go.Figure:
     """Draw each cycle as a ring whose length is its number of coordinates.
 
@@ -62,7 +67,9 @@ def cycles_figure(
         height: of the figure, in pixels; by default less for few coordinates.
     """
     named = len(indices) <= NAMED
-    figure = go.Figure(layout={"template": template(theme), "height": height or (LOW if named else HEIGHT)})
+    figure = go.Figure(
+        layout={"template": template(theme), "height": height or (LOW if named else HEIGHT)}
+    )
     rings = [cycle for cycle in cycles_of(indices) if named or len(cycle) > 1]
     rings = rings if named else rings[:RINGS]
     packed = _packed([len(cycle) for cycle in rings])
@@ -74,38 +81,62 @@ def cycles_figure(
         margin={"l": 16, "r": 16, "t": 16, "b": 16},
         showlegend=False,
         xaxis={**blank, "range": [-0.2, ROW + 0.2], "constrain": "domain"},
-        yaxis={**blank, "range": [low - 0.2, 0.2], "scaleanchor": "x", "scaleratio": 1, "constrain": "domain"},
+        yaxis={
+            **blank,
+            "range": [low - 0.2, 0.2],
+            "scaleanchor": "x",
+            "scaleratio": 1,
+            "constrain": "domain",
+        },
     )
     return figure
 
 
 def _ring(
-    figure: go.Figure, cycle: list[int], place: tuple[float, float, float], colour: str, theme: Theme, named: bool
+    figure: go.Figure,
+    cycle: list[int],
+    place: tuple[float, float, float],
+    colour: str,
+    theme: Theme,
+    named: bool,
 ) -> None:
-    """One cycle as a ring with its coordinates as dots, clockwise from the top; one coordinate as a grey dot."""
+    """One cycle as a ring with its coordinates as dots, clockwise from the top; one coordinate as a
+    grey dot.
+    """
     ground, (x, y, radius) = GROUNDS[theme], place
     if radius:
         turn = np.linspace(0, 2 * np.pi, 121)
         figure.add_scatter(
-            x=x + radius * np.cos(turn), y=y + radius * np.sin(turn), mode="lines", hoverinfo="skip", name="ring",
+            x=x + radius * np.cos(turn),
+            y=y + radius * np.sin(turn),
+            mode="lines",
+            hoverinfo="skip",
+            name="ring",
             line={"color": faint(colour, 0.5), "width": 1.5},
-        )  # fmt: skip
+        )
     angles = np.pi / 2 - 2 * np.pi * np.arange(len(cycle)) / len(cycle)
     figure.add_scatter(
-        x=x + radius * np.cos(angles), y=y + radius * np.sin(angles), mode="markers+text" if named else "markers",
-        name="cycle", customdata=list(zip(cycle[1:] + cycle[:1], cycle, strict=True)),
+        x=x + radius * np.cos(angles),
+        y=y + radius * np.sin(angles),
+        mode="markers+text" if named else "markers",
+        name="cycle",
+        customdata=list(zip(cycle[1:] + cycle[:1], cycle, strict=True)),
         text=[str(k) for k in cycle] if named else None,
         marker={"color": colour if radius else ground.muted, "size": 22 if named else 5},
         textfont={"color": ground.paper, "size": SMALL},
         hovertemplate="%{customdata[0]} of B came to %{customdata[1]}<extra></extra>",
-    )  # fmt: skip
+    )
     if len(cycle) > 2:
         ink = {"color": ground.ink, "size": SMALL}
-        figure.add_annotation(text=f"<b>{len(cycle)}</b>", x=x, y=y, showarrow=False, font=ink, name="length")
+        figure.add_annotation(
+            text=f"<b>{len(cycle)}</b>", x=x, y=y, showarrow=False, font=ink, name="length"
+        )
 
 
 def _packed(lengths: Sequence[int]) -> list[tuple[float, float, float]]:
-    """Centres and radii of rings in rows, the largest of radius 1 at most; radii grow with the root, for small ones to show."""
+    """Centres and radii of rings in rows, the largest of radius 1 at most; radii grow with the
+    root, for small ones to show.
+    """
     largest = max([LEAST, *lengths])
     radii = [max(0.14, (length / largest) ** 0.5) if length > 1 else 0.14 for length in lengths]
     gap, x, y, found, row = 0.3, 0.0, 0.0, [], 0.0

@@ -1,7 +1,9 @@
-"""What is written at the lines of a barrier, in how many lines of type: never wider than a phone has room for beside the peak.
+"""What is written at the lines of a barrier, in how many lines of type: never wider than a phone
+has room for beside the peak.
 
-A figure does not know how wide it will be drawn. So names are broken where they are longer than the half of a phone, and where
-that makes too many lines a legend says the names and the labels keep the value alone.
+A figure does not know how wide it will be drawn. So names are broken where they are longer than the
+half of a phone, and where that makes too many lines a legend says the names and the labels keep the
+value alone.
 """
 
 from __future__ import annotations
@@ -13,11 +15,14 @@ from dataclasses import dataclass
 from lmc_core.figures.style import BODY, SMALL
 
 DIRECT = 5  # up to so many lines are labelled at the line, more get a legend
-MANY = 12  # more than so many get one entry of the legend for each meaning, and neither brackets nor bands
-WIDE = {BODY: 19, SMALL: 22}  # characters that fit between the middle of a phone's axis and its edge
+# more than so many get one entry of the legend for each meaning, and neither brackets nor bands
+MANY = 12
+# characters that fit between the middle of a phone's axis and its edge
+WIDE = {BODY: 19, SMALL: 22}
 LEGEND = 42  # characters of a line of the legend that fit a phone
 HIGH = {BODY: 18, SMALL: 16}  # pixels of a line of type
-MOST = {1: 3, 2: 3, 3: 3, 4: 1, 5: 1}  # lines that a name may take at the line, by the number of curves
+# lines that a name may take at the line, by the number of curves
+MOST = {1: 3, 2: 3, 3: 3, 4: 1, 5: 1}
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,9 @@ class Labelling:
 
 def labelling(names: Sequence[str]) -> Labelling:
     """Decide how curves of these names are labelled."""
-    entries = tuple(broken(name, LEGEND) for name in names) if len(names) <= DIRECT else tuple(names)
+    entries = (
+        tuple(broken(name, LEGEND) for name in names) if len(names) <= DIRECT else tuple(names)
+    )
     if len(names) > DIRECT:
         return Labelling(("",) * len(names), entries, SMALL, 1, True)
     for size, most in ((BODY, min(2, MOST.get(len(names), 2))), (SMALL, MOST.get(len(names), 1))):
@@ -74,8 +81,13 @@ def labelling(names: Sequence[str]) -> Labelling:
 
 
 def broken(name: str, width: int) -> str:
-    """Return a name in lines of about so many characters, with HTML line breaks; a long word is left whole."""
-    return "<br>".join(textwrap.wrap(name, width, break_long_words=False, break_on_hyphens=False)) or name
+    """Return a name in lines of about so many characters, with HTML line breaks; a long word is
+    left whole.
+    """
+    return (
+        "<br>".join(textwrap.wrap(name, width, break_long_words=False, break_on_hyphens=False))
+        or name
+    )
 
 
 def text_of(name: str, value: str) -> str:

@@ -1,4 +1,6 @@
-"""Figures as image files, drawn by a chromium on this machine in the project's own type; nothing is fetched."""
+"""Figures as image files, drawn by a chromium on this machine in the project's own type; nothing is
+fetched.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +27,15 @@ HEIGHT = 480  # pixels of a figure that does not say
 
 def missing_tools() -> str:
     """Return a sentence on what drawing images lacks here, "" when nothing is missing."""
-    needs = "SVG, PDF and PNG need the package kaleido (`pip install 'lmc-explorer[export]'`) and a chromium browser"
+    needs = (
+        "SVG, PDF and PNG need the package kaleido (`pip install 'lmc-explorer[export]'`) and "
+        "a chromium browser"
+    )
     if importlib.util.find_spec("kaleido") is None:
         return f"{needs}; kaleido is missing."
-    return "" if any(shutil.which(name) for name in BROWSERS) else f"{needs}; the browser is missing."
+    return (
+        "" if any(shutil.which(name) for name in BROWSERS) else f"{needs}; the browser is missing."
+    )
 
 
 def draw(
@@ -57,9 +64,14 @@ def draw(
         raise LmcError(missing)
     try:
         with ThreadPoolExecutor(1) as pool:  # a page's thread may have an event loop of its own
-            return pool.submit(asyncio.run, _draw(list(figures), list(endings), width, dpi, report)).result()
+            return pool.submit(
+                asyncio.run, _draw(list(figures), list(endings), width, dpi, report)
+            ).result()
     except Exception as error:  # whatever a browser can come to
-        raise LmcError(f"The browser did not draw the figure ({type(error).__name__}); try again, or take the HTML.") from error
+        raise LmcError(
+            f"The browser did not draw the figure ({type(error).__name__}); try again, or take "
+            "the HTML."
+        ) from error
 
 
 def pixels(millimetres: float) -> int:
@@ -68,7 +80,11 @@ def pixels(millimetres: float) -> int:
 
 
 async def _draw(
-    figures: list[go.Figure], endings: list[Ending], width: int, dpi: int, report: Callable[[float, str], None]
+    figures: list[go.Figure],
+    endings: list[Ending],
+    width: int,
+    dpi: int,
+    report: Callable[[float, str], None],
 ) -> list[dict[str, bytes]]:
     import kaleido
 
@@ -88,7 +104,9 @@ async def _draw(
 
 
 def _page() -> Any:
-    """The page in which the browser draws: plotly.js of this installation, our fonts, and no MathJax from elsewhere."""
+    """The page in which the browser draws: plotly.js of this installation, our fonts, and no
+    MathJax from elsewhere.
+    """
     import kaleido
 
     page = kaleido.PageGenerator(mathjax=False)
@@ -97,7 +115,8 @@ def _page() -> Any:
     return page
 
 
-# An image is a document of its own, which does not see the fonts of the page: they go into the SVG that all kinds are made of.
+# An image is a document of its own, which does not see the fonts of the page: they go into the SVG
+# that all kinds are made of.
 IN_OUR_TYPE = """
 const drawn = Plotly.toImage;
 Plotly.toImage = async (figure, options) => {

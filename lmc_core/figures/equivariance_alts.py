@@ -26,8 +26,12 @@ def constraint_alt(run: Run) -> str:
         f"{name} at \u03b3 {number(float(g))}, \u03bb {number(float(m))}"
         for name, g, m in zip(run.layers, gamma[-1], multiplier[-1], strict=True)
     )
-    rings = f" \u03b3 swings with a period of about {number(run.period)} steps." if run.period else ""
-    return f"Lines of the constraint by layer over {int(run.steps[-1]):,} steps, {run.label}: {ends}.{rings}"[:MOST]
+    rings = (
+        f" \u03b3 swings with a period of about {number(run.period)} steps." if run.period else ""
+    )
+    return f"Lines of the constraint by layer over {int(run.steps[-1]):,} steps, {run.label}: {ends}.{rings}"[
+        :MOST
+    ]
 
 
 def gammas_alt(runs: Sequence[Run], layer: int) -> str:
@@ -35,13 +39,19 @@ def gammas_alt(runs: Sequence[Run], layer: int) -> str:
     known = [run for run in runs if layer < len(run.layers) and len(run.trace("gamma"))]
     if not known:
         return EMPTY
-    ends = "; ".join(f"{run.label} ends at {number(float(run.trace('gamma')[-1, layer]))}" for run in known)
+    ends = "; ".join(
+        f"{run.label} ends at {number(float(run.trace('gamma')[-1, layer]))}" for run in known
+    )
     return f"Lines of \u03b3 over the steps, {known[0].layers[layer]}: {ends}."[:MOST]
 
 
 def phase_alt(runs: Sequence[Run], layer: int) -> str:
     """Return what `phase_figure` shows in a sentence."""
-    known = [r for r in runs if layer < len(r.layers) and r.form in ("equality", "resilient") and len(r.trace("gamma"))]
+    known = [
+        r
+        for r in runs
+        if layer < len(r.layers) and r.form in ("equality", "resilient") and len(r.trace("gamma"))
+    ]
     if not known:
         return "Empty: no run with a multiplier."
     ends = "; ".join(
@@ -49,7 +59,11 @@ def phase_alt(runs: Sequence[Run], layer: int) -> str:
         f"{number(float(run.trace('multiplier')[-1, layer]))}{' after turning around the origin' if run.period else ''}"
         for run in known
     )
-    return f"Paths of \u03bb over \u03b3 from \u03b3 1, \u03bb 0, {known[0].layers[layer]}: {ends}."[:MOST]
+    return (
+        f"Paths of \u03bb over \u03b3 from \u03b3 1, \u03bb 0, {known[0].layers[layer]}: {ends}."[
+            :MOST
+        ]
+    )
 
 
 def losses_alt(run: Run) -> str:
@@ -60,7 +74,8 @@ def losses_alt(run: Run) -> str:
     train_on, train_off, on, off = (number(float(value)) for value in loss[-1])
     errors = " and ".join(number(float(value), digits=2) for value in error[-1])
     return (
-        f"Losses over {int(run.steps[-1]):,} steps, {run.label}: held out {on} nats with the branch on and {off} projected; "
+        f"Losses over {int(run.steps[-1]):,} steps, {run.label}: held out {on} nats with the "
+        f"branch on and {off} projected; "
         f"training {train_on} and {train_off}; error of equivariance {errors}."
     )
 
@@ -84,7 +99,8 @@ def checkpoints_alt(run: Run) -> str:
     if not found:
         return EMPTY
     said = "; ".join(
-        f"after {step:,} steps from {number(float(line.loss[0]))} to {number(float(line.loss[-1]))} nats"
+        f"after {step:,} steps from {number(float(line.loss[0]))} to "
+        f"{number(float(line.loss[-1]))} nats"
         for step, line in found
     )
     return f"Loss and accuracy from the projection to the network of {run.label}: {said}."[:MOST]
@@ -100,8 +116,10 @@ def plane_alt(run: Run) -> str:
     lowest = ", ".join(number(float(values[k]), digits=2) for k in (row, column))
     end = ", ".join(number(float(value), digits=2) for value in run.trace("gamma")[-1, layers])
     return (
-        f"Map of the loss over \u03b3 of the {run.layers[layers[0]]} and the {run.layers[layers[1]]}, from "
-        f"{number(float(loss.min()))} nats at ({lowest}) to {number(float(loss.max()))}; \u03b3 went from (1, 1) to ({end})."
+        f"Map of the loss over \u03b3 of the {run.layers[layers[0]]} and the "
+        f"{run.layers[layers[1]]}, from "
+        f"{number(float(loss.min()))} nats at ({lowest}) to {number(float(loss.max()))}; \u03b3 "
+        f"went from (1, 1) to ({end})."
     )
 
 
@@ -110,7 +128,10 @@ def price_alt(runs: Sequence[Run]) -> str:
     places = places_of(runs)
     if not places:
         return EMPTY
-    said = "; ".join(f"{p.name}, {percent(p.accuracy)} at an error of {number(p.error, digits=2)}" for p in places)
+    said = "; ".join(
+        f"{p.name}, {percent(p.accuracy)} at an error of {number(p.error, digits=2)}"
+        for p in places
+    )
     return f"Points of accuracy against the error of equivariance: {said}."[:MOST]
 
 
@@ -134,9 +155,16 @@ def gauge_alt(runs: Sequence[Run]) -> str:
         pairs = zip(run.layers, run.trace("gauge")[-1], run.trace("multiplier")[-1], strict=True)
         said.append(
             f"{run.label}: "
-            + "; ".join(f"{n} {number(float(g), digits=2)}, \u03bb {number(float(m), digits=2)}" for n, g, m in pairs)
+            + "; ".join(
+                f"{n} {number(float(g), digits=2)}, \u03bb {number(float(m), digits=2)}"
+                for n, g, m in pairs
+            )
         )
-    return f"Bars of the gauge of asymmetry and the multiplier by layer, in nats. {'. '.join(said)}."[:MOST]
+    return (
+        f"Bars of the gauge of asymmetry and the multiplier by layer, in nats. {'. '.join(said)}."[
+            :MOST
+        ]
+    )
 
 
 def strip_alt(run: Run, example: int = 0) -> str:
@@ -149,7 +177,9 @@ def strip_alt(run: Run, example: int = 0) -> str:
         taken = [classes[k] for k in run.arrays[branch][example][chosen].argmax(axis=1)]
         said.append(f"{words} {', '.join(taken)}")
     label = classes[int(run.arrays["strip.labels"][example])]
-    return f"One input of class {label} in {len(chosen)} positions; the network takes it for: {'; '.join(said)}."[:MOST]
+    return f"One input of class {label} in {len(chosen)} positions; the network takes it for: {'; '.join(said)}."[
+        :MOST
+    ]
 
 
 def copies_alt(run: Run) -> str:
@@ -163,4 +193,8 @@ def copies_alt(run: Run) -> str:
         if key in curves
     )
     dots = "; ".join(f"{merge.name} {number(merge.loss)}" for merge in merges_of(run))
-    return f"Barriers in nats between the network and a moved copy: {lines}. Losses in nats: {dots}."[:MOST]
+    return (
+        f"Barriers in nats between the network and a moved copy: {lines}. Losses in nats: {dots}."[
+            :MOST
+        ]
+    )

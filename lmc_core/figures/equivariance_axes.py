@@ -1,4 +1,6 @@
-"""Rows of panels over one axis, with headings, and labels beside the ends of lines: what the figures on equivariance share."""
+"""Rows of panels over one axis, with headings, and labels beside the ends of lines: what the
+figures on equivariance share.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, template
 
 LETTER = 6.6  # pixels of a letter of the small type, on average
 LINE = 16  # pixels of a line of the small type
-TIE = 8  # pixels; labels of lines that end about so near each other stand in the order of the lines, from the top
+# pixels; labels of lines that end about so near each other stand in the order of the lines, from
+# the top
+TIE = 8
 HEAD, BETWEEN = 30, 44  # pixels above the first panel, and between two, for their headings
 DIRECT = 6  # up to so many lines are labelled at the line, more get a legend
 LONG = 20  # characters of a line of a label beside a line
@@ -63,9 +67,13 @@ def new(theme: Theme, height: int) -> go.Figure:
     """Return an empty figure that neither zooms nor has a legend."""
     return go.Figure(
         layout={
-            "template": template(theme), "height": height, "showlegend": False, "dragmode": False, "hovermode": "closest",
+            "template": template(theme),
+            "height": height,
+            "showlegend": False,
+            "dragmode": False,
+            "hovermode": "closest",
         }
-    )  # fmt: skip
+    )
 
 
 def rows(
@@ -75,11 +83,13 @@ def rows(
     margin: dict[str, int],
     shares: Sequence[float] = (),
 ) -> list[Panel]:
-    """Divide a figure into panels one below the other that share the horizontal axis, whose ticks are below the last.
+    """Divide a figure into panels one below the other that share the horizontal axis, whose ticks
+    are below the last.
 
     Args:
         figure: with its height.
-        headings: of the panels, from the top; a heading stands above its panel from the figure's left edge.
+        headings: of the panels, from the top; a heading stands above its panel from the figure's
+            left edge.
         theme: of the figure.
         margin: pixels left, right and below: l, r, b.
         shares: of the height by panel; by default equal.
@@ -94,21 +104,38 @@ def rows(
         tall = free * weight / sum(weights)
         ending = "" if number == 0 else str(number + 1)
         last = number == len(headings) - 1
-        figure.update_layout({
-            f"xaxis{ending}": {
-                "anchor": f"y{ending}", "fixedrange": True, "showticklabels": last,
-                **({} if last else {"matches": _last(headings)}),
-            },
-            f"yaxis{ending}": {
-                "anchor": f"x{ending}", "domain": [max(0.0, (top - tall) / inner), min(1.0, top / inner)], "fixedrange": True,
-                "nticks": 5, "exponentformat": "power",
-            },
-        })  # fmt: skip
+        figure.update_layout(
+            {
+                f"xaxis{ending}": {
+                    "anchor": f"y{ending}",
+                    "fixedrange": True,
+                    "showticklabels": last,
+                    **({} if last else {"matches": _last(headings)}),
+                },
+                f"yaxis{ending}": {
+                    "anchor": f"x{ending}",
+                    "domain": [max(0.0, (top - tall) / inner), min(1.0, top / inner)],
+                    "fixedrange": True,
+                    "nticks": 5,
+                    "exponentformat": "power",
+                },
+            }
+        )
         figure.add_annotation(
-            text=heading, x=0, xref="paper", xanchor="left", xshift=-margin["l"] + 4, y=top / inner, yref="paper",
-            yanchor="bottom", yshift=6, showarrow=False, align="left", font={"size": BODY, "color": GROUNDS[theme].ink},
+            text=heading,
+            x=0,
+            xref="paper",
+            xanchor="left",
+            xshift=-margin["l"] + 4,
+            y=top / inner,
+            yref="paper",
+            yanchor="bottom",
+            yshift=6,
+            showarrow=False,
+            align="left",
+            font={"size": BODY, "color": GROUNDS[theme].ink},
             name="heading",
-        )  # fmt: skip
+        )
         found.append(Panel(f"x{ending}", f"y{ending}", tall))
         top -= tall + BETWEEN
     return found
@@ -119,7 +146,12 @@ def _last(headings: Sequence[str]) -> str:
 
 
 def limits(
-    figure: go.Figure, panel: Panel, values: Any, always: Sequence[float] = (), above: float = 0.06, below: float = 0.06
+    figure: go.Figure,
+    panel: Panel,
+    values: Any,
+    always: Sequence[float] = (),
+    above: float = 0.06,
+    below: float = 0.06,
 ) -> tuple[float, float]:
     """Set the range of a panel so that it holds all finite values, and return it.
 
@@ -131,7 +163,10 @@ def limits(
         above: share of the range that is left free above them.
         below: the same below.
     """
-    flat = np.concatenate([np.ravel(np.asarray(each, dtype=np.float64)) for each in values] + [np.asarray(always, dtype=float)])
+    flat = np.concatenate(
+        [np.ravel(np.asarray(each, dtype=np.float64)) for each in values]
+        + [np.asarray(always, dtype=float)]
+    )
     flat = flat[np.isfinite(flat)]
     reach = padded(float(flat.min()), float(flat.max()), below, above) if flat.size else (0.0, 1.0)
     figure.update_layout({f"yaxis{panel.y[1:]}": {"range": list(reach)}})
@@ -139,7 +174,12 @@ def limits(
 
 
 def end_labels(
-    figure: go.Figure, panel: Panel, ended: Sequence[Ended], reach: tuple[float, float], side: str = "right", size: int = SMALL
+    figure: go.Figure,
+    panel: Panel,
+    ended: Sequence[Ended],
+    reach: tuple[float, float],
+    side: str = "right",
+    size: int = SMALL,
 ) -> None:
     """Write labels beside the ends of lines, apart from each other.
 
@@ -159,13 +199,24 @@ def end_labels(
     low = (lines - 1) * LINE / 2 + 2  # clear of the ticks below
     heights = [scale * (each.value - reach[0]) for each in known]
     wanted = [TIE * round(at / TIE) - 0.01 * rank for rank, at in enumerate(heights)]
-    for each, at, level in zip(known, heights, spread(wanted, lines * LINE, low, panel.pixels), strict=True):
+    for each, at, level in zip(
+        known, heights, spread(wanted, lines * LINE, low, panel.pixels), strict=True
+    ):
         figure.add_annotation(
-            x=1 if side == "right" else 0, xref="paper", xanchor="left" if side == "right" else "right",
-            xshift=8 if side == "right" else -8, y=each.value, yref=panel.y, yshift=level - at, yanchor="middle",
-            text=each.text, align="left" if side == "right" else "right", showarrow=False,
-            font={"size": size, "color": each.colour}, name="label",
-        )  # fmt: skip
+            x=1 if side == "right" else 0,
+            xref="paper",
+            xanchor="left" if side == "right" else "right",
+            xshift=8 if side == "right" else -8,
+            y=each.value,
+            yref=panel.y,
+            yshift=level - at,
+            yanchor="middle",
+            text=each.text,
+            align="left" if side == "right" else "right",
+            showarrow=False,
+            font={"size": size, "color": each.colour},
+            name="label",
+        )
 
 
 def mode(values: Any) -> str:
@@ -184,12 +235,23 @@ def powers(figure: go.Figure, panel: Panel, reach: tuple[float, float]) -> None:
     step = max(1, round((reach[1] - reach[0]) / 3))
     ticks = [k for k in range(math.ceil(reach[0]), math.floor(reach[1]) + 1) if k % step == 0]
     shown = ["1" if k == 0 else f"10{str(k).translate(RAISED)}" for k in ticks]
-    figure.update_layout({f"yaxis{panel.y[1:]}": {"type": "log", "tickvals": [10.0**k for k in ticks], "ticktext": shown}})
+    figure.update_layout(
+        {
+            f"yaxis{panel.y[1:]}": {
+                "type": "log",
+                "tickvals": [10.0**k for k in ticks],
+                "ticktext": shown,
+            }
+        }
+    )
 
 
 def broken(text: str, width: int = LONG) -> str:
     """Return a label in lines of about so many characters, with HTML line breaks."""
-    return "<br>".join(textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)) or text
+    return (
+        "<br>".join(textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False))
+        or text
+    )
 
 
 def direct(labels: Sequence[str]) -> bool:
@@ -199,7 +261,11 @@ def direct(labels: Sequence[str]) -> bool:
 
 def label_room(labels: Sequence[str], least: int = 0) -> int:
     """Return the pixels that labels need beside a panel."""
-    lines = [line for label in labels for line in label.replace("<b>", "").replace("</b>", "").split("<br>")]
+    lines = [
+        line
+        for label in labels
+        for line in label.replace("<b>", "").replace("</b>", "").split("<br>")
+    ]
     return max(least, 16 + round(LETTER * max((len(line) for line in lines), default=0)))
 
 
@@ -214,10 +280,16 @@ def legend(figure: go.Figure, below: int, inner: float) -> None:
     figure.update_layout(
         showlegend=True,
         legend={
-            "orientation": "h", "x": 0, "xanchor": "left", "y": -below / inner, "yanchor": "top", "font": {"size": SMALL},
-            "itemclick": False, "itemdoubleclick": False,
+            "orientation": "h",
+            "x": 0,
+            "xanchor": "left",
+            "y": -below / inner,
+            "yanchor": "top",
+            "font": {"size": SMALL},
+            "itemclick": False,
+            "itemdoubleclick": False,
         },
-    )  # fmt: skip
+    )
 
 
 def legend_height(labels: Sequence[str]) -> int:
@@ -226,11 +298,19 @@ def legend_height(labels: Sequence[str]) -> int:
 
 
 def nothing(figure: go.Figure, words: str, theme: Theme) -> go.Figure:
-    """Write a few words where there is nothing to draw yet, and return the figure; it keeps its place."""
+    """Write a few words where there is nothing to draw yet, and return the figure; it keeps its
+    place.
+    """
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
     figure.add_annotation(
-        text=broken(words, 40), x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False,
-        font={"size": BODY, "color": GROUNDS[theme].muted}, name="nothing",
-    )  # fmt: skip
+        text=broken(words, 40),
+        x=0.5,
+        y=0.5,
+        xref="paper",
+        yref="paper",
+        showarrow=False,
+        font={"size": BODY, "color": GROUNDS[theme].muted},
+        name="nothing",
+    )
     return figure

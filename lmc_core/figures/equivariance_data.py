@@ -1,4 +1,6 @@
-"""What the figures on equivariance draw: runs with what they have recorded so far, what tells them apart, and their looks."""
+"""What the figures on equivariance draw: runs with what they have recorded so far, what tells them
+apart, and their looks.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +15,17 @@ from lmc_core.figures.style import EXTRA_DASHES, EXTRA_MARKERS, MEANINGS, Meanin
 
 Facts = Mapping[str, Any]
 
-FORMS: dict[str, Meaning] = {  # looks of the forms; hues of their own, since those of the matchers mean something else
-    "free": Meaning("unconstrained", MEANINGS["plain"].light, MEANINGS["plain"].dark, "5px,3px", "circle"),
+# looks of the forms; hues of their own, since those of the matchers mean something else
+FORMS: dict[str, Meaning] = {
+    "free": Meaning(
+        "unconstrained", MEANINGS["plain"].light, MEANINGS["plain"].dark, "5px,3px", "circle"
+    ),
     "strict": Meaning("strictly equivariant", "#5d6b00", "#c5d04e", "11px,4px", "square"),
     "equality": Meaning("equality", "#b0203f", "#ff8b9c", "solid", "diamond"),
     "resilient": Meaning("resilient", "#006e80", "#55cfe0", "12px,3px,3px,3px", "triangle-up"),
 }
-BRANCHES: dict[str, Meaning] = {  # a network as it is, and its projection, in the colour of what is equivariant
+# a network as it is, and its projection, in the colour of what is equivariant
+BRANCHES: dict[str, Meaning] = {
     "on": Meaning("branch on", "#0f161c", "#e8edf1", "solid", "circle"),
     "off": Meaning("projected", FORMS["strict"].light, FORMS["strict"].dark, "6px,3px", "square"),
 }
@@ -27,9 +33,24 @@ DEPTHS = {  # from the first layer to the last
     "light": ("#5b2a86", "#1c63a8", "#007a68", "#6b7400"),
     "dark": ("#c9a2ff", "#6cb8ff", "#45d6b0", "#d9de5a"),
 }
-DASHES = ("solid", "10px,4px", "3px,3px", "14px,3px,4px,3px", "20px,5px", "7px,2px", "16px,4px,3px,3px,3px,3px", "2px,6px")
-NAMES = {"first": "first layer", "second": "second layer", "third": "third layer", "embed": "embedding"}
-WHOLE = 0.05  # share of its swing that gamma keeps over a period, at the least, where the period can be seen
+DASHES = (
+    "solid",
+    "10px,4px",
+    "3px,3px",
+    "14px,3px,4px,3px",
+    "20px,5px",
+    "7px,2px",
+    "16px,4px,3px,3px,3px,3px",
+    "2px,6px",
+)
+NAMES = {
+    "first": "first layer",
+    "second": "second layer",
+    "third": "third layer",
+    "embed": "embedding",
+}
+# share of its swing that gamma keeps over a period, at the least, where the period can be seen
+WHOLE = 0.05
 
 
 @dataclass(frozen=True)
@@ -39,7 +60,8 @@ class Run:
     Attributes:
         label: what it is called beside others.
         facts: of its result, or of what it has so far (`runs.unfinished`).
-        arrays: by name, as `runs.equivariance.compute` lists them; those that are not there yet are missing.
+        arrays: by name, as `runs.equivariance.compute` lists them; those that are not there yet are
+            missing.
     """
 
     label: str
@@ -72,33 +94,51 @@ class Run:
         return self.arrays.get("trace.step", np.zeros(0, dtype=np.int64))
 
     def trace(self, name: str) -> np.ndarray:
-        """What was recorded at every step of `steps`: gamma, multiplier, slack, gauge `[k, layers]`; loss, accuracy `[k, 4]`;
-        error `[k, 2]`. Empty where it is missing.
+        """What was recorded at every step of `steps`: gamma, multiplier, slack, gauge
+        `[k, layers]`; loss, accuracy `[k, 4]`; error `[k, 2]`. Empty where it is missing.
         """
         columns = {"loss": 4, "accuracy": 4, "error": 2}.get(name, len(self.layers))
         found = self.arrays.get(f"trace.{name}")
-        return np.zeros((0, columns)) if found is None or found.ndim != 2 else np.asarray(found, dtype=np.float64)
+        return (
+            np.zeros((0, columns))
+            if found is None or found.ndim != 2
+            else np.asarray(found, dtype=np.float64)
+        )
 
     @property
     def period(self) -> float | None:
-        """Steps in which gamma of the equality form swings once around while the loss has no say; None where it does not ring.
+        """Steps in which gamma of the equality form swings once around while the loss has no say;
+        None where it does not ring.
 
-        2 pi / sqrt(eta_p eta_d - (eta_p c / 2)^2), of d gamma = -eta_p (lambda + c gamma), d lambda = eta_d gamma per step.
+        2 pi / sqrt(eta_p eta_d - (eta_p c / 2)^2), of d gamma = -eta_p (lambda + c gamma), d lambda
+        = eta_d gamma per step.
         """
         if self.form != "equality":
             return None
-        primal, dual, augmented = (float(self.facts.get(name, 0)) for name in ("primal_rate", "dual_rate", "augmented"))
+        primal, dual, augmented = (
+            float(self.facts.get(name, 0)) for name in ("primal_rate", "dual_rate", "augmented")
+        )
         damping = primal * augmented / 2
         squared = primal * dual - damping**2
         if squared <= 0:
             return None
         period = 2 * math.pi / math.sqrt(squared)
-        return period if period <= max(self.total, 1) and math.exp(-damping * period) >= WHOLE else None
+        return (
+            period
+            if period <= max(self.total, 1) and math.exp(-damping * period) >= WHOLE
+            else None
+        )
 
     def score(self, name: str, value: str = "loss") -> float:
-        """A number of the end: `name` is on, off, train_on or train_off, `value` loss, stderr or accuracy; NaN if missing."""
+        """A number of the end: `name` is on, off, train_on or train_off, `value` loss, stderr or
+        accuracy; NaN if missing.
+        """
         found = self.facts.get(name)
-        return float(found[value]) if isinstance(found, Mapping) and found.get(value) is not None else math.nan
+        return (
+            float(found[value])
+            if isinstance(found, Mapping) and found.get(value) is not None
+            else math.nan
+        )
 
     @property
     def copies(self) -> Facts | None:
@@ -107,14 +147,18 @@ class Run:
         return found if isinstance(found, Mapping) and found.get("curves") else None
 
 
-def runs_of(facts: Sequence[Facts], arrays: Sequence[Mapping[str, np.ndarray]], labels: Sequence[str] = ()) -> list[Run]:
+def runs_of(
+    facts: Sequence[Facts], arrays: Sequence[Mapping[str, np.ndarray]], labels: Sequence[str] = ()
+) -> list[Run]:
     """Return runs labelled by what tells them apart, or as given."""
     names = list(labels) or labels_of_runs(facts)
     return [Run(*each) for each in zip(names, facts, arrays, strict=True)]
 
 
 def layer_title(name: str) -> str:
-    """Return a layer for people: "first" -> "first layer", "blocks.0.attention" -> "block 1, attention"."""
+    """Return a layer for people: "first" -> "first layer", "blocks.0.attention" -> "block 1,
+    attention".
+    """
     parts = name.split(".")
     if parts[0] == "blocks" and len(parts) > 1 and parts[1].isdigit():
         return ", ".join([f"block {int(parts[1]) + 1}", *parts[2:]])
@@ -122,7 +166,9 @@ def layer_title(name: str) -> str:
 
 
 def form_label(facts: Facts) -> str:
-    """Return the form with its own setting: "Resilient, ρ = 0.1", "Equality, c = 2", "Unconstrained"."""
+    """Return the form with its own setting: "Resilient, ρ = 0.1", "Equality, c = 2",
+    "Unconstrained".
+    """
     form = str(facts.get("form", facts.get("method", "free")))
     if form == "resilient" and facts.get("price") is not None:
         return f"Resilient, \u03c1 = {setting(facts.get('price'))}"
@@ -172,13 +218,16 @@ def labels_of_runs(facts: Sequence[Facts]) -> list[str]:
 
 
 def strokes_of(runs: Sequence[Run], theme: Theme) -> list[Stroke]:
-    """Return how to draw each run; several of one form share the colour and differ in dash and marker."""
+    """Return how to draw each run; several of one form share the colour and differ in dash and
+    marker.
+    """
     seen: dict[str, int] = {}
     drawn = []
     for run in runs:
         look, repeat = FORMS.get(run.form, FORMS["free"]), seen.get(run.form, 0)
         seen[run.form] = repeat + 1
-        away = repeat if run.form == "free" else repeat - 1  # whose own dashes are nearly the first of the others
+        # whose own dashes are nearly the first of the others
+        away = repeat if run.form == "free" else repeat - 1
         dash = EXTRA_DASHES[away % len(EXTRA_DASHES)] if repeat else look.dash
         marker = EXTRA_MARKERS[(repeat - 1) % len(EXTRA_MARKERS)] if repeat else look.marker
         drawn.append(Stroke(look.colour(theme), dash, marker))
@@ -186,13 +235,20 @@ def strokes_of(runs: Sequence[Run], theme: Theme) -> list[Stroke]:
 
 
 def layer_strokes(count: int, theme: Theme) -> list[Stroke]:
-    """Return how to draw each of some layers: colours run from the first to the last, dashes tell them apart without colour."""
+    """Return how to draw each of some layers: colours run from the first to the last, dashes tell
+    them apart without colour.
+    """
     stops = DEPTHS["dark" if theme == "dark" else "light"]
     places = [0.0] if count == 1 else [k / (count - 1) * (len(stops) - 1) for k in range(count)]
-    return [Stroke(_between(stops, place), DASHES[k % len(DASHES)], "circle") for k, place in enumerate(places)]
+    return [
+        Stroke(_between(stops, place), DASHES[k % len(DASHES)], "circle")
+        for k, place in enumerate(places)
+    ]
 
 
 def _between(stops: Sequence[str], place: float) -> str:
     low = min(int(place), len(stops) - 2)
     ends = [[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in stops[low : low + 2]]
-    return "#" + "".join(f"{round(a + (place - low) * (b - a)):02x}" for a, b in zip(*ends, strict=True))
+    return "#" + "".join(
+        f"{round(a + (place - low) * (b - a)):02x}" for a, b in zip(*ends, strict=True)
+    )

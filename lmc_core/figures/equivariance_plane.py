@@ -11,7 +11,8 @@ from lmc_core.figures.landscape import LEVELS, TICKS, ramp
 from lmc_core.figures.numbers import number
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint
 
-NARROW = 0.1  # powers of ten that the scale of the plane spans at the least, so that what is flat looks flat
+# powers of ten that the scale of the plane spans at the least, so that what is flat looks flat
+NARROW = 0.1
 WAY = "#d55e00"  # the way of gamma on the map: seen on all its blues
 
 
@@ -38,18 +39,30 @@ def plane_figure(run: Run, theme: Theme = "light", height: int | None = None) ->
     low, high = float(logs.min()), float(max(logs.max(), logs.min() + NARROW))
     size = (high - low) / LEVELS
     figure.add_contour(
-        x=values, y=values, z=logs, customdata=loss.T, colorscale=ramp(theme), zmin=low, zmax=high, name="loss",
+        x=values,
+        y=values,
+        z=logs,
+        customdata=loss.T,
+        colorscale=ramp(theme),
+        zmin=low,
+        zmax=high,
+        name="loss",
         autocontour=False,
         contours={"start": low + size, "end": high - size / 2, "size": size, "coloring": "fill"},
-        line={"width": 0.7, "color": faint(ground.ink, 0.35)}, colorbar=_bar(10**low, 10**high, theme),
+        line={"width": 0.7, "color": faint(ground.ink, 0.35)},
+        colorbar=_bar(10**low, 10**high, theme),
         hovertemplate="\u03b3 = %{x:.2f}, %{y:.2f}<br>loss %{customdata:.3g} nats<extra></extra>",
-    )  # fmt: skip
+    )
     for colour, width in ((ground.paper, 6), (WAY, 3)):
         figure.add_scatter(
-            x=gamma[:, across], y=gamma[:, up], mode="lines", line={"color": colour, "width": width}, hoverinfo="skip",
+            x=gamma[:, across],
+            y=gamma[:, up],
+            mode="lines",
+            line={"color": colour, "width": width},
+            hoverinfo="skip",
             name="way",
             meta="halo" if width == 6 else "way",
-        )  # fmt: skip
+        )
     _marks(figure, gamma[-1, [across, up]], values, theme)
     names = run.layers
     figure.update_layout(
@@ -60,7 +73,11 @@ def plane_figure(run: Run, theme: Theme = "light", height: int | None = None) ->
     ends = [float(values[0]), float(values[-1])]
     common = {"range": ends, "showgrid": False, "fixedrange": True, "tickvals": _ticks(*ends)}
     figure.update_xaxes(title={"text": f"<b>\u03b3</b>, {names[across]}", "standoff": 8}, **common)
-    figure.update_yaxes(title={"text": f"<b>\u03b3</b>, {names[up]}", "standoff": 6}, constraintoward="top", **common)
+    figure.update_yaxes(
+        title={"text": f"<b>\u03b3</b>, {names[up]}", "standoff": 6},
+        constraintoward="top",
+        **common,
+    )
     return figure
 
 
@@ -73,7 +90,11 @@ def _marks(figure: go.Figure, end: np.ndarray, values: np.ndarray, theme: Theme)
     """What is equivariant at 0, the start at 1, and the end of the way."""
     ground = GROUNDS[theme]
     zero, one, span = np.zeros(2), np.ones(2), float(values[-1] - values[0])
-    marks = [(zero, "0 in both", "square"), (one, "start, 1 in both", "circle"), (end, "end", "circle")]
+    marks = [
+        (zero, "0 in both", "square"),
+        (one, "start, 1 in both", "circle"),
+        (end, "end", "circle"),
+    ]
     if np.hypot(*(end - zero)) < 0.1 * span:
         marks = [(zero, "end, 0 in both", "square"), marks[1], (end, "", "circle")]
     elif np.hypot(*(end - one)) < 0.1 * span:
@@ -81,20 +102,34 @@ def _marks(figure: go.Figure, end: np.ndarray, values: np.ndarray, theme: Theme)
     for (x, y), text, symbol in marks:
         filled = text in ("", "end")
         figure.add_scatter(
-            x=[x], y=[y], mode="markers", name=text or "end", hoverinfo="skip", meta="mark",
+            x=[x],
+            y=[y],
+            mode="markers",
+            name=text or "end",
+            hoverinfo="skip",
+            meta="mark",
             marker={
-                "size": 9 if filled else 13, "symbol": symbol, "color": WAY if filled else ground.paper,
+                "size": 9 if filled else 13,
+                "symbol": symbol,
+                "color": WAY if filled else ground.paper,
                 "line": {"width": 2, "color": ground.paper if filled else ground.ink},
             },
-        )  # fmt: skip
+        )
         if text:
             anchor = "right" if x > 0.8 else "left" if x < values[0] + 0.2 * span else "center"
             figure.add_annotation(
-                x=x, y=y, text=f"<b>{text}</b>", showarrow=False, yshift=20, font={"size": SMALL, "color": ground.ink},
-                xanchor=anchor, xshift={"right": 10, "left": -10}.get(anchor, 0), bgcolor=faint(ground.paper, 0.85),
+                x=x,
+                y=y,
+                text=f"<b>{text}</b>",
+                showarrow=False,
+                yshift=20,
+                font={"size": SMALL, "color": ground.ink},
+                xanchor=anchor,
+                xshift={"right": 10, "left": -10}.get(anchor, 0),
+                bgcolor=faint(ground.paper, 0.85),
                 borderpad=2,
                 name="mark",
-            )  # fmt: skip
+            )
 
 
 def _bar(low: float, high: float, theme: Theme) -> dict[str, object]:
@@ -105,12 +140,22 @@ def _bar(low: float, high: float, theme: Theme) -> dict[str, object]:
             inside.append(tick)
     shown = [low, *inside, high]
     return {
-        "tickvals": [float(np.log10(v)) for v in shown], "ticktext": [number(v, digits=2) for v in shown], "tickangle": 0,
-        "title": {"text": "loss (nats)", "side": "top", "font": {"size": SMALL}}, "orientation": "h", "thickness": 12,
+        "tickvals": [float(np.log10(v)) for v in shown],
+        "ticktext": [number(v, digits=2) for v in shown],
+        "tickangle": 0,
+        "title": {"text": "loss (nats)", "side": "top", "font": {"size": SMALL}},
+        "orientation": "h",
+        "thickness": 12,
         "len": 1.0,
-        "tickfont": {"size": SMALL, "color": GROUNDS[theme].muted}, "x": 0.5, "xpad": 0, "yref": "container", "y": 1,
-        "yanchor": "top", "ypad": 2, "outlinewidth": 0,
-    }  # fmt: skip
+        "tickfont": {"size": SMALL, "color": GROUNDS[theme].muted},
+        "x": 0.5,
+        "xpad": 0,
+        "yref": "container",
+        "y": 1,
+        "yanchor": "top",
+        "ypad": 2,
+        "outlinewidth": 0,
+    }
 
 
 def _one_layer(figure: go.Figure, run: Run, layer: int, theme: Theme) -> go.Figure:
@@ -118,14 +163,28 @@ def _one_layer(figure: go.Figure, run: Run, layer: int, theme: Theme) -> go.Figu
     (panel,) = axes.rows(figure, ["<b>Loss</b> (nats)"], theme, {"l": 56, "r": 24, "b": 48})
     values, loss = run.arrays["plane.value"], np.diagonal(run.arrays["plane.loss"])
     axes.limits(figure, panel, [loss], (0.0,))
-    figure.add_scatter(x=values, y=loss, mode="lines", name="loss", line={"color": GROUNDS[theme].ink, "width": 2.5})
-    figure.update_xaxes(title={"text": f"<b>\u03b3</b>, {run.layers[layer]}", "standoff": 8}, range=[values[0], values[-1]])
+    figure.add_scatter(
+        x=values,
+        y=loss,
+        mode="lines",
+        name="loss",
+        line={"color": GROUNDS[theme].ink, "width": 2.5},
+    )
+    figure.update_xaxes(
+        title={"text": f"<b>\u03b3</b>, {run.layers[layer]}", "standoff": 8},
+        range=[values[0], values[-1]],
+    )
     end = float(run.trace("gamma")[-1, layer])
     for at, text in ((0.0, "equivariant"), (1.0, "start"), (end, "end")):
         figure.add_vline(x=at, line={"color": GROUNDS[theme].muted, "width": 1, "dash": "dot"})
         figure.add_annotation(
-            x=at, y=0 if text == "end" else 1, yref="paper", yanchor="bottom" if text == "end" else "top", text=text,
+            x=at,
+            y=0 if text == "end" else 1,
+            yref="paper",
+            yanchor="bottom" if text == "end" else "top",
+            text=text,
             xanchor="left",
-            showarrow=False, font={"size": BODY, "color": GROUNDS[theme].ink},
-        )  # fmt: skip
+            showarrow=False,
+            font={"size": BODY, "color": GROUNDS[theme].ink},
+        )
     return figure

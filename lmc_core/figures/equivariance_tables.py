@@ -18,7 +18,9 @@ PATH = ("run", "after steps", "share", "loss (nats)", "standard error", "accurac
 
 def constraint_table(run: Run) -> Table:
     """Return every number of `constraint_figure`."""
-    return Table.of(CONSTRAINT, (row for layer in range(len(run.layers)) for row in _constraint(run, layer)))
+    return Table.of(
+        CONSTRAINT, (row for layer in range(len(run.layers)) for row in _constraint(run, layer))
+    )
 
 
 def gammas_table(runs: Sequence[Run], layer: int) -> Table:
@@ -53,7 +55,9 @@ def losses_table(run: Run) -> Table:
         for branch in ("branch on", "projected")
     ]
     errors = [f"error of equivariance, {branch}" for branch in ("branch on", "projected")]
-    columns = [column for name in ("loss", "accuracy", "error") for column in run.trace(name).T.tolist()]
+    columns = [
+        column for name in ("loss", "accuracy", "error") for column in run.trace(name).T.tolist()
+    ]
     return Table.of(("step", *header, *errors), zip(run.steps.tolist(), *columns, strict=False))
 
 
@@ -81,31 +85,49 @@ def plane_table(run: Run) -> Table:
     names = [f"\u03b3, {run.layers[int(k)]}" for k in run.facts["plane_layers"]]
     values, loss = run.arrays["plane.value"].tolist(), run.arrays["plane.loss"].tolist()
     if names[0] == names[1]:
-        return Table.of((names[0], "loss (nats)"), ((value, loss[k][k]) for k, value in enumerate(values)))
+        return Table.of(
+            (names[0], "loss (nats)"), ((value, loss[k][k]) for k, value in enumerate(values))
+        )
     return Table.of(
-        (*names, "loss (nats)"), ((one, other, loss[i][j]) for i, one in enumerate(values) for j, other in enumerate(values))
+        (*names, "loss (nats)"),
+        (
+            (one, other, loss[i][j])
+            for i, one in enumerate(values)
+            for j, other in enumerate(values)
+        ),
     )
 
 
 def price_table(runs: Sequence[Run]) -> Table:
     """Return every number of `price_figure`."""
     rows = [(p.name, p.price, p.error, p.accuracy, p.stderr) for p in places_of(runs)]
-    return Table.of(("setting", "\u03c1", "error of equivariance", "accuracy", "standard error"), rows)
+    return Table.of(
+        ("setting", "\u03c1", "error of equivariance", "accuracy", "standard error"), rows
+    )
 
 
 def price_loss_table(runs: Sequence[Run]) -> Table:
     """Return every number of `price_loss_figure`."""
-    rows = [(level.name, level.price, level.loss, level.stderr, level.runs) for level in levels_of(runs)]
+    rows = [
+        (level.name, level.price, level.loss, level.stderr, level.runs) for level in levels_of(runs)
+    ]
     return Table.of(("setting", "\u03c1", "loss (nats)", "standard error", "runs"), rows)
 
 
 def gauge_table(runs: Sequence[Run]) -> Table:
-    """Return every number of `gauge_figure`, with the dimensions of every layer and the share of it that is not equivariant."""
+    """Return every number of `gauge_figure`, with the dimensions of every layer and the share of it
+    that is not equivariant.
+    """
     header = (
-        "run", "layer", "\u2212dJ/d\u03b3 at \u03b3 = 0 (nats)", "\u03bb (nats)", "\u03b3",
+        "run",
+        "layer",
+        "\u2212dJ/d\u03b3 at \u03b3 = 0 (nats)",
+        "\u03bb (nats)",
+        "\u03b3",
         "share of the norm that is not equivariant",
-        "equivariant dimensions", "dimensions",
-    )  # fmt: skip
+        "equivariant dimensions",
+        "dimensions",
+    )
     rows: list[tuple[Any, ...]] = []
     for run in runs:
         if not len(run.trace("gauge")):
@@ -124,7 +146,9 @@ def strip_table(run: Run, example: int = 0) -> Table:
         return Table.of(("position", "class"), ())
     classes, rows = classes_of(run), []
     for branch, name in (("strip.on", "branch on"), ("strip.off", "projected")):
-        for place, shares in zip(run.facts["group_labels"], run.arrays[branch][example].tolist(), strict=True):
+        for place, shares in zip(
+            run.facts["group_labels"], run.arrays[branch][example].tolist(), strict=True
+        ):
             rows.append((name, place, *shares))
     return Table.of(("branch", "position", *(f"probability of {each}" for each in classes)), rows)
 
@@ -140,6 +164,12 @@ def copies_table(run: Run) -> Table:
         if curve:
             errors = curve.get("stderr") or [None] * len(curve["loss"])
             points = zip(run.copies["lam"], curve["loss"], errors, strict=True)
-            rows += [(f"line to the copy, {look.name}", share, loss, error, None) for share, loss, error in points]
-    rows += [(MERGES[merge.key], None, merge.loss, merge.stderr, merge.accuracy) for merge in merges_of(run)]
+            rows += [
+                (f"line to the copy, {look.name}", share, loss, error, None)
+                for share, loss, error in points
+            ]
+    rows += [
+        (MERGES[merge.key], None, merge.loss, merge.stderr, merge.accuracy)
+        for merge in merges_of(run)
+    ]
     return Table.of(header, rows)

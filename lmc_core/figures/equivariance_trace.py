@@ -1,4 +1,6 @@
-"""Figures of a training towards equivariance: the constraint of every layer, gamma of several runs, losses and error."""
+"""Figures of a training towards equivariance: the constraint of every layer, gamma of several runs,
+losses and error.
+"""
 
 from __future__ import annotations
 
@@ -28,20 +30,27 @@ HEADINGS = {
 def constraint_figure(run: Run, theme: Theme = "light", height: int | None = None) -> go.Figure:
     """Draw gamma, the multiplier and (resilient form) the slack of every layer against the step.
 
-    Where gamma of the equality form rings, the period of the oscillator that it is without the loss is marked.
+    Where gamma of the equality form rings, the period of the oscillator that it is without the loss
+    is marked.
 
     Args:
         run: finished or not; the axis of steps has its full length from the start.
         theme: ``light``, ``dark`` or ``paper``.
         height: in pixels; by default what the rows need.
     """
-    names = {"equality": ["gamma", "multiplier"], "resilient": ["gamma", "multiplier", "slack"]}.get(run.form, ["gamma"])
+    names = {
+        "equality": ["gamma", "multiplier"],
+        "resilient": ["gamma", "multiplier", "slack"],
+    }.get(run.form, ["gamma"])
     labels = [axes.broken(layer, 18) for layer in run.layers]
     row = max(ROW, axes.LINE * (len(labels) + 1))
     tall = height or axes.HEAD + FOOT + row * len(names) + axes.BETWEEN * (len(names) - 1)
     figure = axes.new(theme, tall)
     panels = axes.rows(
-        figure, [HEADINGS[name] for name in names], theme, {"l": SIDE, "r": axes.label_room(labels, 64), "b": FOOT}
+        figure,
+        [HEADINGS[name] for name in names],
+        theme,
+        {"l": SIDE, "r": axes.label_room(labels, 64), "b": FOOT},
     )
     _steps(figure, run, panels)
     for name, panel in zip(names, panels, strict=True):
@@ -53,13 +62,20 @@ def constraint_figure(run: Run, theme: Theme = "light", height: int | None = Non
         _lines(figure, run, values, panel, name, theme)
         if len(values):
             ends = zip(labels, layer_strokes(len(labels), theme), values[-1], strict=True)
-            axes.end_labels(figure, panel, [axes.Ended(text, each.colour, float(v)) for text, each, v in ends], reach)
+            axes.end_labels(
+                figure,
+                panel,
+                [axes.Ended(text, each.colour, float(v)) for text, each, v in ends],
+                reach,
+            )
     if run.period:
         _period(figure, run, panels[0], theme)
     return figure
 
 
-def gammas_figure(runs: Sequence[Run], layer: int, theme: Theme = "light", height: int | None = None) -> go.Figure:
+def gammas_figure(
+    runs: Sequence[Run], layer: int, theme: Theme = "light", height: int | None = None
+) -> go.Figure:
     """Draw gamma of one layer for several runs on one axis.
 
     Args:
@@ -84,11 +100,15 @@ def gammas_figure(runs: Sequence[Run], layer: int, theme: Theme = "light", heigh
     for run, stroke, text in zip(known, strokes_of(known, theme), written, strict=True):
         values = run.trace("gamma")[:, layer]
         figure.add_scatter(
-            x=run.steps, y=values, mode=axes.mode(values), name=run.label,
+            x=run.steps,
+            y=values,
+            mode=axes.mode(values),
+            name=run.label,
             line={"color": stroke.colour, "dash": stroke.dash, "width": 2.5},
-            hovertemplate=f"<b>{run.label}</b><br>step %{{x}}: \u03b3 = %{{y:.3f}}<extra></extra>", **panel.axes,
+            hovertemplate=f"<b>{run.label}</b><br>step %{{x}}: \u03b3 = %{{y:.3f}}<extra></extra>",
+            **panel.axes,
             meta={"key": run.facts.get("key")},
-        )  # fmt: skip
+        )
         if len(values):
             ended.append(axes.Ended(text, stroke.colour, float(values[-1])))
     if at_line:
@@ -99,7 +119,8 @@ def gammas_figure(runs: Sequence[Run], layer: int, theme: Theme = "light", heigh
 
 
 def losses_figure(run: Run, theme: Theme = "light", height: int | None = None) -> go.Figure:
-    """Draw held-out and training loss with the free branch on and off, and the error of equivariance on a logarithmic axis.
+    """Draw held-out and training loss with the free branch on and off, and the error of
+    equivariance on a logarithmic axis.
 
     Args:
         run: finished or not.
@@ -109,11 +130,22 @@ def losses_figure(run: Run, theme: Theme = "light", height: int | None = None) -
     figure = axes.new(theme, height or axes.HEAD + FOOT + 3 * ROW + 2 * axes.BETWEEN)
     labels = [axes.broken(look.name, 12) for look in BRANCHES.values()]
     split = str(run.facts.get("split", "held-out"))
-    headings = [f"<b>Loss, held out</b> ({split}, nats)", "<b>Loss, training</b> (nats)", "<b>Error of equivariance</b>"]
-    panels = axes.rows(figure, headings, theme, {"l": SIDE, "r": axes.label_room([*labels, "0.372 \u00b1 0.065"]), "b": FOOT})
+    headings = [
+        f"<b>Loss, held out</b> ({split}, nats)",
+        "<b>Loss, training</b> (nats)",
+        "<b>Error of equivariance</b>",
+    ]
+    panels = axes.rows(
+        figure,
+        headings,
+        theme,
+        {"l": SIDE, "r": axes.label_room([*labels, "0.372 \u00b1 0.065"]), "b": FOOT},
+    )
     _steps(figure, run, panels)
     loss, error = run.trace("loss"), np.maximum(run.trace("error"), ROUNDING)
-    for panel, values, score in zip(panels, (loss[:, 2:], loss[:, :2], error), ("", "train_", None), strict=True):
+    for panel, values, score in zip(
+        panels, (loss[:, 2:], loss[:, :2], error), ("", "train_", None), strict=True
+    ):
         shown = np.log10(values) if score is None else values
         reach = axes.limits(figure, panel, [shown], (-1.0, 0.0) if score is None else (0.0,))
         if score is None:
@@ -123,10 +155,16 @@ def losses_figure(run: Run, theme: Theme = "light", height: int | None = None) -
             colour = look.colour(theme)
             what = "error" if score is None else "nats"
             figure.add_scatter(
-                x=run.steps, y=values[:, column], mode=axes.mode(values), name=look.name, **panel.axes,
-                line={"color": colour, "width": 2.5, "dash": look.dash}, meta={"branch": branch},
-                hovertemplate=f"<b>{look.name}</b><br>step %{{x}}: %{{y:.3g}} {what}<extra></extra>",
-            )  # fmt: skip
+                x=run.steps,
+                y=values[:, column],
+                mode=axes.mode(values),
+                name=look.name,
+                **panel.axes,
+                line={"color": colour, "width": 2.5, "dash": look.dash},
+                meta={"branch": branch},
+                hovertemplate=f"<b>{look.name}</b><br>step %{{x}}: %{{y:.3g}} "
+                f"{what}<extra></extra>",
+            )
             if len(values):
                 end = (
                     number(float(run.trace("error")[-1, column]), digits=2)
@@ -147,25 +185,47 @@ def _steps(figure: go.Figure, run: Run | None, panels: Sequence[axes.Panel]) -> 
     for panel in panels:
         figure.update_layout({f"xaxis{panel.x[1:]}": {"range": [0, total], "nticks": 7}})
     figure.update_layout(
-        {f"xaxis{panels[-1].x[1:]}": {"title": {"text": "step of training", "standoff": 8}, "tickformat": ",d"}}
+        {
+            f"xaxis{panels[-1].x[1:]}": {
+                "title": {"text": "step of training", "standoff": 8},
+                "tickformat": ",d",
+            }
+        }
     )
 
 
 def _level(figure: go.Figure, panel: axes.Panel, value: float, theme: Theme) -> None:
     figure.add_shape(
-        type="line", xref="paper", x0=0, x1=1, yref=panel.y, y0=value, y1=value, layer="below",
-        line={"color": GROUNDS[theme].muted, "width": 1}, name="level",
-    )  # fmt: skip
+        type="line",
+        xref="paper",
+        x0=0,
+        x1=1,
+        yref=panel.y,
+        y0=value,
+        y1=value,
+        layer="below",
+        line={"color": GROUNDS[theme].muted, "width": 1},
+        name="level",
+    )
 
 
-def _lines(figure: go.Figure, run: Run, values: np.ndarray, panel: axes.Panel, name: str, theme: Theme) -> None:
+def _lines(
+    figure: go.Figure, run: Run, values: np.ndarray, panel: axes.Panel, name: str, theme: Theme
+) -> None:
     letter = {"gamma": "\u03b3", "multiplier": "\u03bb", "slack": "u"}[name]
-    for column, (layer, stroke) in enumerate(zip(run.layers, layer_strokes(len(run.layers), theme), strict=True)):
+    for column, (layer, stroke) in enumerate(
+        zip(run.layers, layer_strokes(len(run.layers), theme), strict=True)
+    ):
         figure.add_scatter(
-            x=run.steps[: len(values)], y=values[:, column], mode=axes.mode(values), name=layer, **panel.axes,
-            line={"color": stroke.colour, "dash": stroke.dash, "width": 2.5}, meta={"layer": column, "what": name},
+            x=run.steps[: len(values)],
+            y=values[:, column],
+            mode=axes.mode(values),
+            name=layer,
+            **panel.axes,
+            line={"color": stroke.colour, "dash": stroke.dash, "width": 2.5},
+            meta={"layer": column, "what": name},
             hovertemplate=f"<b>{layer}</b><br>step %{{x}}: {letter} = %{{y:.3g}}<extra></extra>",
-        )  # fmt: skip
+        )
 
 
 def _period(figure: go.Figure, run: Run, panel: axes.Panel, theme: Theme) -> None:
@@ -190,11 +250,27 @@ def _period(figure: go.Figure, run: Run, panel: axes.Panel, theme: Theme) -> Non
         )
     for k in range(1, int(run.total / run.period) + 1):
         figure.add_shape(
-            type="line", xref=panel.x, yref=f"{panel.y} domain", x0=k * run.period, x1=k * run.period, y0=0, y1=1,
-            line={"color": GROUNDS[theme].muted, "width": 1, "dash": "dot"}, layer="below", name="period",
-        )  # fmt: skip
+            type="line",
+            xref=panel.x,
+            yref=f"{panel.y} domain",
+            x0=k * run.period,
+            x1=k * run.period,
+            y0=0,
+            y1=1,
+            line={"color": GROUNDS[theme].muted, "width": 1, "dash": "dot"},
+            layer="below",
+            name="period",
+        )
     figure.add_annotation(
-        x=run.period / 2, y=at, xref=panel.x, yref=panel.y, yanchor="bottom", yshift=2, showarrow=False, name="period",
-        text=f"predicted period, {number(run.period)} steps", font={"size": SMALL, "color": ink},
+        x=run.period / 2,
+        y=at,
+        xref=panel.x,
+        yref=panel.y,
+        yanchor="bottom",
+        yshift=2,
+        showarrow=False,
+        name="period",
+        text=f"predicted period, {number(run.period)} steps",
+        font={"size": SMALL, "color": ink},
         bgcolor=faint(GROUNDS[theme].paper, 0.8),
-    )  # fmt: skip
+    )

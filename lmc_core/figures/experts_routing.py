@@ -1,4 +1,6 @@
-"""Where tokens go along the line: agreement with the choices at either end, and the load of every expert."""
+"""Where tokens go along the line: agreement with the choices at either end, and the load of every
+expert.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,10 @@ HEIGHT, TOP, FOOT, SIDE = 340, 36, 56, 56  # pixels
 
 
 def agreement_figure(
-    result: Result, ways: Sequence[str] = ("naive", "exact"), layers: Sequence[int] | None = None, theme: Theme = "light"
+    result: Result,
+    ways: Sequence[str] = ("naive", "exact"),
+    layers: Sequence[int] | None = None,
+    theme: Theme = "light",
 ) -> go.Figure:
     """Draw the agreement of the routers' choices with those at either end, mean over some layers.
 
@@ -34,18 +39,28 @@ def agreement_figure(
     for way in ways:
         stroke, followed = way_stroke(way, theme), routing[way]
         for side, end in (("with_a", result["models"][0]), ("with_b", result["models"][1])):
-            values = np.array(followed[side])[:, slice(None) if layers is None else list(layers)].mean(1)
+            values = np.array(followed[side])[
+                :, slice(None) if layers is None else list(layers)
+            ].mean(1)
             dash, symbol = ("solid", "circle") if side == "with_a" else ("6px,4px", "circle-open")
             figure.add_scatter(
-                x=followed["lam"], y=values, mode="lines+markers", name=f"{WAYS[way]}, with {end}",
+                x=followed["lam"],
+                y=values,
+                mode="lines+markers",
+                name=f"{WAYS[way]}, with {end}",
                 line={"color": stroke.colour, "width": 2.5, "dash": dash},
                 marker={"symbol": symbol, "size": 6, "color": stroke.colour},
-                hovertemplate=f"{WAYS[way]}, agreement with {end}<br>\u03bb = %{{x:.2f}}: %{{y:.3f}}<extra></extra>",
+                hovertemplate=f"{WAYS[way]}, agreement with {end}<br>\u03bb = %{{x:.2f}}: "
+                f"%{{y:.3f}}<extra></extra>",
                 meta={"way": way, "side": side},
-            )  # fmt: skip
+            )
             if side == "with_a":
                 labels.append(
-                    (f"<b>{WAYS[way]}</b><br>{number(float(values[-1]), digits=2)}", stroke.colour, float(values[-1]))
+                    (
+                        f"<b>{WAYS[way]}</b><br>{number(float(values[-1]), digits=2)}",
+                        stroke.colour,
+                        float(values[-1]),
+                    )
                 )
     chance = routing[ways[0]]["chance"]
     figure.add_hline(y=chance, line={"color": ground.muted, "width": 1.2, "dash": "dot"})
@@ -54,15 +69,27 @@ def agreement_figure(
     levels = spread([value * inner / 1.04 for _, _, value in labels], 34, 17, inner - 17)
     for (text, colour, value), level in zip(labels, levels, strict=True):
         figure.add_annotation(
-            x=1, xref="x", y=value, yref="y", text=text, showarrow=False, xanchor="left", xshift=8, align="left",
-            yshift=level - value * inner / 1.04, font={"size": SMALL, "color": colour}, name="label",
-        )  # fmt: skip
+            x=1,
+            xref="x",
+            y=value,
+            yref="y",
+            text=text,
+            showarrow=False,
+            xanchor="left",
+            xshift=8,
+            align="left",
+            yshift=level - value * inner / 1.04,
+            font={"size": SMALL, "color": colour},
+            name="label",
+        )
     _frame(figure, result, theme, "<b>Agreement</b> with A (solid), with B (dashed)", 92)
     figure.update_yaxes(range=[0, 1.04], nticks=6)
     return figure
 
 
-def load_figure(result: Result, way: str = "exact", layers: Sequence[int] | None = None, theme: Theme = "light") -> go.Figure:
+def load_figure(
+    result: Result, way: str = "exact", layers: Sequence[int] | None = None, theme: Theme = "light"
+) -> go.Figure:
     """Draw the share of all visits that each expert has along the line, a row for each expert.
 
     Args:
@@ -76,24 +103,45 @@ def load_figure(result: Result, way: str = "exact", layers: Sequence[int] | None
     chosen = list(range(load.shape[1]) if layers is None else layers)
     experts = load.shape[2]
     rows = np.concatenate([load[:, layer].T for layer in chosen])
-    names = [f"layer {result['mixtures'][layer]['layer']}, expert {expert}" for layer in chosen for expert in range(experts)]
+    names = [
+        f"layer {result['mixtures'][layer]['layer']}, expert {expert}"
+        for layer in chosen
+        for expert in range(experts)
+    ]
     blue = MEANINGS["orthogonal"].colour(theme)
     figure = go.Figure(layout={"template": template(theme), "height": HEIGHT})
     figure.add_heatmap(
-        z=rows, x=followed["lam"], y=list(range(len(rows))), customdata=[[name] * load.shape[0] for name in names], zmin=0.0,
-        zmax=float(load.max()), colorscale=[[0, ground.paper], [1, blue]],
+        z=rows,
+        x=followed["lam"],
+        y=list(range(len(rows))),
+        customdata=[[name] * load.shape[0] for name in names],
+        zmin=0.0,
+        zmax=float(load.max()),
+        colorscale=[[0, ground.paper], [1, blue]],
         hovertemplate="%{customdata}<br>\u03bb = %{x:.2f}: %{z:.1%} of all visits<extra></extra>",
-        colorbar={"thickness": 10, "tickformat": ".0%", "outlinewidth": 0, "tickfont": {"size": SMALL}, "nticks": 5},
-    )  # fmt: skip
+        colorbar={
+            "thickness": 10,
+            "tickformat": ".0%",
+            "outlinewidth": 0,
+            "tickfont": {"size": SMALL},
+            "nticks": 5,
+        },
+    )
     for border in range(1, len(chosen)):
         figure.add_hline(y=border * experts - 0.5, line={"color": ground.paper, "width": 4})
     _frame(figure, result, theme, "<b>Load</b> of each expert (share of visits)", 60)
     if len(chosen) > 1:
         middle = [place * experts + (experts - 1) / 2 for place in range(len(chosen))]
-        ticks = {"tickvals": middle, "ticktext": [f"layer {result['mixtures'][layer]['layer']}" for layer in chosen]}
+        ticks = {
+            "tickvals": middle,
+            "ticktext": [f"layer {result['mixtures'][layer]['layer']}" for layer in chosen],
+        }
     else:
         every = max(1, experts // 8)
-        ticks = {"tickvals": list(range(0, experts, every)), "ticktext": [str(k) for k in range(0, experts, every)]}
+        ticks = {
+            "tickvals": list(range(0, experts, every)),
+            "ticktext": [str(k) for k in range(0, experts, every)],
+        }
     figure.update_yaxes(autorange="reversed", showgrid=False, **ticks)
     return figure
 
@@ -102,11 +150,27 @@ def _frame(figure: go.Figure, result: Result, theme: Theme, heading: str, right:
     ground = GROUNDS[theme]
     ends = ["0<br><b>A</b>", "0.5<br>\u03bb", "1<br><b>B</b>"]
     figure.update_xaxes(
-        fixedrange=True, tickvals=[0, 0.5, 1], ticktext=ends, tickangle=0, tickfont={"size": BODY, "color": ground.ink}
+        fixedrange=True,
+        tickvals=[0, 0.5, 1],
+        ticktext=ends,
+        tickangle=0,
+        tickfont={"size": BODY, "color": ground.ink},
     )
     figure.update_yaxes(fixedrange=True)
-    figure.update_layout(margin={"l": SIDE, "r": right, "t": TOP, "b": FOOT}, showlegend=False, hovermode="closest")
+    figure.update_layout(
+        margin={"l": SIDE, "r": right, "t": TOP, "b": FOOT}, showlegend=False, hovermode="closest"
+    )
     figure.add_annotation(
-        text=heading, x=0, xref="paper", xanchor="left", xshift=-SIDE, y=1, yref="paper", yanchor="bottom", yshift=10,
-        showarrow=False, font={"size": BODY, "color": ground.ink}, name="heading",
-    )  # fmt: skip
+        text=heading,
+        x=0,
+        xref="paper",
+        xanchor="left",
+        xshift=-SIDE,
+        y=1,
+        yref="paper",
+        yanchor="bottom",
+        yshift=10,
+        showarrow=False,
+        font={"size": BODY, "color": ground.ink},
+        name="heading",
+    )

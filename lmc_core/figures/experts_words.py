@@ -1,4 +1,6 @@
-"""What is said of the orders of experts: names, captions, tables. Layers and experts are counted from 0, as in the files."""
+"""What is said of the orders of experts: names, captions, tables. Layers and experts are counted
+from 0, as in the files.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ WAYS = {
     "best": "best",
     "worst": "worst",
 }
-STRONGEST = ("exact", "gram", "router", "found", "naive", "best", "worst")  # whose line is drawn where several ways agree
+# whose line is drawn where several ways agree
+STRONGEST = ("exact", "gram", "router", "found", "naive", "best", "worst")
 
 
 def layer_name(fan: Mapping[str, Any], result: Result) -> str:
@@ -30,7 +33,9 @@ def layer_name(fan: Mapping[str, Any], result: Result) -> str:
 
 
 def groups_of(fan: Mapping[str, Any]) -> list[tuple[int, tuple[str, ...]]]:
-    """Return the orders that have a name with all their names, the strongest first: ways often agree."""
+    """Return the orders that have a name with all their names, the strongest first: ways often
+    agree.
+    """
     found: dict[int, list[str]] = {}
     for way in STRONGEST:
         if way in fan["named"]:
@@ -39,8 +44,12 @@ def groups_of(fan: Mapping[str, Any]) -> list[tuple[int, tuple[str, ...]]]:
 
 
 def group_name(ways: Sequence[str], every: bool = False) -> str:
-    """Return the names of one order: "exact, Gram, router"; `every` for an order of all layers, each by that way."""
-    names = [f"{WAYS[way]} of each" if every and way in ("best", "worst") else WAYS[way] for way in ways]
+    """Return the names of one order: "exact, Gram, router"; `every` for an order of all layers,
+    each by that way.
+    """
+    names = [
+        f"{WAYS[way]} of each" if every and way in ("best", "worst") else WAYS[way] for way in ways
+    ]
     text = ", ".join(names)
     return text[0].upper() + text[1:]
 
@@ -57,17 +66,22 @@ def fan_caption(result: Result, fan: Mapping[str, Any]) -> str:
     count, there = len(fan["orders"]), fan["there"]
     experts = len(result["mixtures"][0]["orders"]["naive"])
     if not every and count == there:
-        what = f"all {count} orders of the {experts} experts of {layer_name(fan, result)}, those of other layers in exact order"
+        what = (
+            f"all {count} orders of the {experts} experts of {layer_name(fan, result)}, those "
+            "of other layers in exact order"
+        )
     elif not every:
         where = f"the {experts} experts of {layer_name(fan, result)}"
         what = f"{count} of the {there:,} orders of {where}: those named, others drawn at random"
     else:
         what = (
-            f"{count} of the {there:,} joint orders of the experts of all {len(result['mixtures'])} layers: "
+            f"{count} of the {there:,} joint orders of the experts of all "
+            f"{len(result['mixtures'])} layers: "
             "those named, others drawn at random"
         )
     named = "; ".join(
-        f"{group_name(ways, every)}: {estimate(fan['barrier'][i], fan['barrier_stderr'][i], 'nats')}"
+        f"{group_name(ways, every)}: "
+        f"{estimate(fan['barrier'][i], fan['barrier_stderr'][i], 'nats')}"
         for i, ways in groups_of(fan)
     )
     version = (result.get("versions") or {}).get("lmc", "")
@@ -76,19 +90,27 @@ def fan_caption(result: Result, fan: Mapping[str, Any]) -> str:
         own = estimate(matched["barrier"], matched["barrier_stderr"], "nats")
         named += f"; {method} as it is, its units by activations too: {own}"
     return (
-        f"Loss along the straight line from {a} to {b} for {what}. Everything else is aligned by {method} "
-        f"({classes_sentence(result['classes'])}) and held; units follow each order by their weights. Barriers, \u00b1 one "
-        f"standard error over {result['examples']:,} examples of the {result['split']} split of {result['task']}: {named}; "
-        f"plain average: {estimate(result['plain']['barrier'], result['plain']['barrier_stderr'], 'nats')}. Best and worst are "
-        "chosen on these same examples. Largest relative difference of the outputs before and after alignment: "
-        f"{number(result['function_error'], digits=2)}. LMC Explorer {version}, {str(result.get('date', ''))[:10]}."
+        f"Loss along the straight line from {a} to {b} for {what}. Everything else is aligned by "
+        f"{method} "
+        f"({classes_sentence(result['classes'])}) and held; units follow each order by their "
+        "weights. Barriers, \u00b1 one "
+        f"standard error over {result['examples']:,} examples of the {result['split']} split of "
+        f"{result['task']}: {named}; "
+        "plain average: "
+        f"{estimate(result['plain']['barrier'], result['plain']['barrier_stderr'], 'nats')}. Best "
+        "and worst are "
+        "chosen on these same examples. Largest relative difference of the outputs before and "
+        "after alignment: "
+        f"{number(result['function_error'], digits=2)}. LMC Explorer {version}, "
+        f"{str(result.get('date', ''))[:10]}."
     )
 
 
 def ranks_caption(result: Result) -> str:
     """Return a caption for the barriers of all orders, in plain text."""
     return (
-        "Barrier of every order that was measured, by the layer whose experts change places; in the last row all layers at "
+        "Barrier of every order that was measured, by the layer whose experts change places; in "
+        "the last row all layers at "
         "once. Marks that lie in each other are ways that choose the same order."
     )
 
@@ -97,10 +119,14 @@ def costs_caption(result: Result) -> str:
     """Return a caption for the matrices of costs, in plain text."""
     a, b = result["models"]
     return (
-        f"What each expert of {b} (columns, as its file numbers them) costs at each place of {a} (rows), everything else "
-        "aligned: squared distance of the rows of the routers; of products of the weights that no order of units changes "
-        "(Gram); of all weights after the best order of units, plus that of the rows (exact). 0 means equal, 1 nothing in "
-        "common; strong colour is near. Each kind has one scale for all layers. Frames: the assignment of least cost."
+        f"What each expert of {b} (columns, as its file numbers them) costs at each place of {a} "
+        "(rows), everything else "
+        "aligned: squared distance of the rows of the routers; of products of the weights that no "
+        "order of units changes "
+        "(Gram); of all weights after the best order of units, plus that of the rows (exact). 0 "
+        "means equal, 1 nothing in "
+        "common; strong colour is near. Each kind has one scale for all layers. Frames: the "
+        "assignment of least cost."
     )
 
 
@@ -110,9 +136,12 @@ def routing_caption(result: Result, way: str) -> str:
     a, b = result["models"]
     experts = len(followed["load"][0][0])
     return (
-        f"Agreement of the routers' choices along the line with those at either end ({a}, {b}): the Jaccard index of the "
-        f"{followed['active']} of {experts} experts that each token visits, mean over tokens and layers; two routers that do "
-        f"not know of each other reach {number(followed['chance'], digits=2)}. Load: share of all visits that each expert has "
+        f"Agreement of the routers' choices along the line with those at either end ({a}, {b}): "
+        "the Jaccard index of the "
+        f"{followed['active']} of {experts} experts that each token visits, mean over tokens and "
+        "layers; two routers that do "
+        f"not know of each other reach {number(followed['chance'], digits=2)}. Load: share of all "
+        "visits that each expert has "
         f"(even: {number(1 / experts, digits=2)}), experts in the order {WAYS[way]}. "
         f"{result['routing']['examples']} examples, {len(followed['lam'])} values of \u03bb."
     )
@@ -121,7 +150,9 @@ def routing_caption(result: Result, way: str) -> str:
 def spoken_fan(result: Result, fan: Mapping[str, Any]) -> str:
     """Return what a fan shows in a sentence, as the accessible name of its figure."""
     every = fan["mixture"] == ALL
-    said = "; ".join(f"{group_name(ways, every)} {number(fan['barrier'][i])}" for i, ways in groups_of(fan))
+    said = "; ".join(
+        f"{group_name(ways, every)} {number(fan['barrier'][i])}" for i, ways in groups_of(fan)
+    )
     what = f"{len(fan['orders'])} orders of experts, {layer_name(fan, result)}"
     return f"Loss between two models for {what}. Barriers in nats: {said}."
 
@@ -135,12 +166,36 @@ def named_table(result: Result) -> Table:
             order = "each its own" if every else order_words(fan["orders"][index][0])
             rank = sum(value < fan["barrier"][index] for value in fan["barrier"]) + 1
             barrier = estimate(fan["barrier"][index], fan["barrier_stderr"][index])
-            rows.append((layer_name(fan, result), group_name(ways, every), order, barrier, f"{rank} of {len(fan['orders'])}"))
+            rows.append(
+                (
+                    layer_name(fan, result),
+                    group_name(ways, every),
+                    order,
+                    barrier,
+                    f"{rank} of {len(fan['orders'])}",
+                )
+            )
     if matched := result.get("matched"):
         own = estimate(matched["barrier"], matched["barrier_stderr"])
-        rows.append(("all layers", MATCHERS[result["method"]].capitalize() + " as it is", "\u2013", own, "\u2013"))
+        rows.append(
+            (
+                "all layers",
+                MATCHERS[result["method"]].capitalize() + " as it is",
+                "\u2013",
+                own,
+                "\u2013",
+            )
+        )
     plain = result["plain"]
-    rows.append(("none aligned", "Plain average", "\u2013", estimate(plain["barrier"], plain["barrier_stderr"]), "\u2013"))
+    rows.append(
+        (
+            "none aligned",
+            "Plain average",
+            "\u2013",
+            estimate(plain["barrier"], plain["barrier_stderr"]),
+            "\u2013",
+        )
+    )
     return Table.of(("Experts of", "Order", "Experts of B", "Barrier (nats)", "Rank"), rows)
 
 
@@ -152,8 +207,37 @@ def orders_table(result: Result) -> Table:
         for index, order in enumerate(fan["orders"]):
             text = " | ".join(order_words(each) for each in order)
             name = " ".join(names.get(index, ()))
-            for lam, loss, error in zip(result["lam"], fan["loss"][index], fan["loss_stderr"][index], strict=True):
-                rows.append((fan["mixture"], text, name, fan["barrier"][index], fan["barrier_stderr"][index], lam, loss, error))
-    for lam, loss, error in zip(result["lam"], result["plain"]["loss"], result["plain"]["loss_stderr"], strict=True):
-        rows.append(("", "", "plain", result["plain"]["barrier"], result["plain"]["barrier_stderr"], lam, loss, error))
-    return Table.of(("mixture", "order", "named", "barrier", "barrier_stderr", "lam", "loss", "loss_stderr"), rows)
+            for lam, loss, error in zip(
+                result["lam"], fan["loss"][index], fan["loss_stderr"][index], strict=True
+            ):
+                rows.append(
+                    (
+                        fan["mixture"],
+                        text,
+                        name,
+                        fan["barrier"][index],
+                        fan["barrier_stderr"][index],
+                        lam,
+                        loss,
+                        error,
+                    )
+                )
+    for lam, loss, error in zip(
+        result["lam"], result["plain"]["loss"], result["plain"]["loss_stderr"], strict=True
+    ):
+        rows.append(
+            (
+                "",
+                "",
+                "plain",
+                result["plain"]["barrier"],
+                result["plain"]["barrier_stderr"],
+                lam,
+                loss,
+                error,
+            )
+        )
+    return Table.of(
+        ("mixture", "order", "named", "barrier", "barrier_stderr", "lam", "loss", "loss_stderr"),
+        rows,
+    )

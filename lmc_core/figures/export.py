@@ -21,11 +21,26 @@ CONFIG: dict[str, Any] = {
     "responsive": True,
     "showSendToCloud": False,
     "plotlyServerURL": "",
-    "modeBarButtonsToRemove": ["sendDataToCloud", "sendChartToCloud", "select2d", "lasso2d", "autoScale2d"],
+    "modeBarButtonsToRemove": [
+        "sendDataToCloud",
+        "sendChartToCloud",
+        "select2d",
+        "lasso2d",
+        "autoScale2d",
+    ],
     "toImageButtonOptions": {"format": "svg", "filename": "barrier"},
 }
 
-COLUMNS = ("lam", "loss", "loss_stderr", "chord", "excess", "excess_stderr", "excess_low", "excess_high")
+COLUMNS = (
+    "lam",
+    "loss",
+    "loss_stderr",
+    "chord",
+    "excess",
+    "excess_stderr",
+    "excess_low",
+    "excess_high",
+)
 CURVES = ("setting", "model_a", "model_b", "task", "split", "examples", "method", *COLUMNS)
 
 PAGE = """<!doctype html>
@@ -58,7 +73,8 @@ def standalone_html(
     theme: Theme = "light",
     title: str = "Loss barrier",
 ) -> str:
-    """Return a page that holds figure, caption, plotly.js, fonts and data, and asks nobody for anything.
+    """Return a page that holds figure, caption, plotly.js, fonts and data, and asks nobody for
+    anything.
 
     Args:
         figure: what to show.
@@ -72,9 +88,14 @@ def standalone_html(
 
 
 def page_html(
-    title: str, body: str, data: Sequence[Mapping[str, Any]] | Mapping[str, Any], theme: Theme = "light", style: str = ""
+    title: str,
+    body: str,
+    data: Sequence[Mapping[str, Any]] | Mapping[str, Any],
+    theme: Theme = "light",
+    style: str = "",
 ) -> str:
-    """Return a whole page around some HTML, with the fonts and data inside and a policy that forbids any request.
+    """Return a whole page around some HTML, with the fonts and data inside and a policy that
+    forbids any request.
 
     Args:
         title: plain text.
@@ -118,7 +139,9 @@ def figure_html(figure: go.Figure, library: bool = False, name: str | None = Non
 
 
 def font_faces() -> str:
-    """Return the project's font as rules of style with the data inside, so that a file looks the same anywhere."""
+    """Return the project's font as rules of style with the data inside, so that a file looks the
+    same anywhere.
+    """
     faces = []
     for path in sorted((assets() / "fonts").glob("ibm-plex-sans-*.woff2")):
         _, _, _, script, weight, _ = path.stem.split("-")
@@ -147,12 +170,26 @@ def results_csv(results: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> 
     return Table.of((*CURVES, *scores), curve_rows(results, labels, scores)).csv()
 
 
-def curve_rows(results: Sequence[Mapping[str, Any]], labels: Sequence[str], scores: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-    """Yield one row for every point of every result, in the order of `CURVES` and then of the scores."""
+def curve_rows(
+    results: Sequence[Mapping[str, Any]], labels: Sequence[str], scores: Sequence[str]
+) -> Iterator[tuple[Any, ...]]:
+    """Yield one row for every point of every result, in the order of `CURVES` and then of the
+    scores.
+    """
     for result, label in zip(results, labels, strict=True):
-        head = (label, *result["models"], result["task"], result["split"], result["examples"], result["method"])
+        head = (
+            label,
+            *result["models"],
+            result["task"],
+            result["split"],
+            result["examples"],
+            result["method"],
+        )
         for row in range(len(result["lam"])):
-            yield (*head, *(result[name][row] if result.get(name) else None for name in (*COLUMNS, *scores)))
+            yield (
+                *head,
+                *(result[name][row] if result.get(name) else None for name in (*COLUMNS, *scores)),
+            )
 
 
 def can_draw_svg() -> bool:

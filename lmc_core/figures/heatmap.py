@@ -1,4 +1,6 @@
-"""How alike every pair of coordinates is, before and after: two matrices on one scale, the assignment drawn in."""
+"""How alike every pair of coordinates is, before and after: two matrices on one scale, the
+assignment drawn in.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +31,10 @@ class Matrices:
         before: `[n, n]`, rows are coordinates of model A, columns those of model B.
         after: the same after the alignment, columns in the order of A.
         models: names of A and B.
-        signed: whether values below 0 mean something: a diverging scale around 0, otherwise a sequential one from 0.
-        assignment: which coordinate of B came to each place of A, `[n * edge]`. If given, `after` is drawn in B's own order
-            with the matched cells marked.
+        signed: whether values below 0 mean something: a diverging scale around 0, otherwise a
+            sequential one from 0.
+        assignment: which coordinate of B came to each place of A, `[n * edge]`. If given, `after`
+            is drawn in B's own order with the matched cells marked.
         edge: coordinates that already share a row of the matrices.
     """
 
@@ -67,9 +70,18 @@ def heatmap_figure(
         figure.update_layout(_axes(matrices, index, (left, left + width)))
         words = f"{panel.capitalize()}, B in its own order" if own else panel.capitalize()
         figure.add_annotation(
-            text=f"<b>{words}</b>", x=left, xref="paper", xanchor="left", y=1, yref="paper", yanchor="bottom", yshift=6,
-            showarrow=False, font={"size": BODY, "color": ground.ink}, name="heading",
-        )  # fmt: skip
+            text=f"<b>{words}</b>",
+            x=left,
+            xref="paper",
+            xanchor="left",
+            y=1,
+            yref="paper",
+            yanchor="bottom",
+            yshift=6,
+            showarrow=False,
+            font={"size": BODY, "color": ground.ink},
+            name="heading",
+        )
     figure.update_layout(
         margin={"l": 56, "r": 8, "t": 32, "b": 88},
         coloraxis={
@@ -99,7 +111,11 @@ def heatmap_figure(
 
 def diverging(theme: Theme) -> list[list[Any]]:
     """From orange over the ground to blue, for cosines around 0."""
-    ground, low, high = GROUNDS[theme].paper, MEANINGS["learned"].colour(theme), MEANINGS["orthogonal"].colour(theme)
+    ground, low, high = (
+        GROUNDS[theme].paper,
+        MEANINGS["learned"].colour(theme),
+        MEANINGS["orthogonal"].colour(theme),
+    )
     return [[0.0, low], [0.5, ground], [1.0, high]]
 
 
@@ -109,10 +125,11 @@ def sequential(theme: Theme) -> list[list[Any]]:
 
 
 def limit_of(*matrices: np.ndarray) -> float:
-    """The value at which the scale ends, the same for all: 1, or less where all values are far below.
+    """The value at which the scale ends, the same for all: 1, or less where all values are far
+    below.
 
-    It is the 99.9th percentile of the magnitudes, or that of the diagonals where it is larger, so that single outliers do not
-    make everything else pale.
+    It is the 99.9th percentile of the magnitudes, or that of the diagonals where it is larger, so
+    that single outliers do not make everything else pale.
     """
     sizes = [np.abs(np.asarray(m, dtype=np.float64)) for m in matrices]
     ends = [float(np.nanpercentile(m, 99.9)) for m in sizes if m.size]
@@ -134,16 +151,28 @@ def _axis(index: int, letter: str) -> str:
 
 
 def _matrix(figure: go.Figure, matrices: Matrices, panel: str, index: int) -> None:
-    values = np.asarray(matrices.before if panel == "before" else _in_own_order(matrices), dtype=np.float32)
+    values = np.asarray(
+        matrices.before if panel == "before" else _in_own_order(matrices), dtype=np.float32
+    )
     step = matrices.edge * block_edge(len(values), MOST)
     small = len(values) <= WRITTEN
     a, b = matrices.models
     figure.add_heatmap(
-        z=np.asarray(block_means(values, MOST), dtype=np.float32), x0=(step - 1) / 2, dx=step, y0=(step - 1) / 2, dy=step,
-        xaxis=_axis(index, "x"), yaxis=_axis(index, "y"), coloraxis="coloraxis", zsmooth=False, name=panel,
-        xgap=2 if small else 0, ygap=2 if small else 0, texttemplate="%{z:.2f}" if small else None,
+        z=np.asarray(block_means(values, MOST), dtype=np.float32),
+        x0=(step - 1) / 2,
+        dx=step,
+        y0=(step - 1) / 2,
+        dy=step,
+        xaxis=_axis(index, "x"),
+        yaxis=_axis(index, "y"),
+        coloraxis="coloraxis",
+        zsmooth=False,
+        name=panel,
+        xgap=2 if small else 0,
+        ygap=2 if small else 0,
+        texttemplate="%{z:.2f}" if small else None,
         hovertemplate=f"{a}: %{{y}}<br>{b}: %{{x}}<br>%{{z:.3f}}<extra></extra>",
-    )  # fmt: skip
+    )
 
 
 def _assignment(figure: go.Figure, matrices: Matrices, index: int, theme: Theme) -> None:
@@ -154,14 +183,28 @@ def _assignment(figure: go.Figure, matrices: Matrices, index: int, theme: Theme)
     if len(places) <= FRAMED:
         for i, j in enumerate(places):
             figure.add_shape(
-                type="rect", xref=x, yref=y, x0=j - 0.46, x1=j + 0.46, y0=i - 0.46, y1=i + 0.46,
-                line={"color": ink, "width": 2}, name="matched",
-            )  # fmt: skip
+                type="rect",
+                xref=x,
+                yref=y,
+                x0=j - 0.46,
+                x1=j + 0.46,
+                y0=i - 0.46,
+                y1=i + 0.46,
+                line={"color": ink, "width": 2},
+                name="matched",
+            )
         return
     figure.add_scattergl(
-        x=places, y=list(range(len(places))), mode="markers", marker={"size": 3, "color": ink, "opacity": 0.6},
-        xaxis=x, yaxis=y, showlegend=False, name="matched", hovertemplate="%{y} of A and %{x} of B<extra></extra>",
-    )  # fmt: skip
+        x=places,
+        y=list(range(len(places))),
+        mode="markers",
+        marker={"size": 3, "color": ink, "opacity": 0.6},
+        xaxis=x,
+        yaxis=y,
+        showlegend=False,
+        name="matched",
+        hovertemplate="%{y} of A and %{x} of B<extra></extra>",
+    )
 
 
 def _axes(matrices: Matrices, index: int, domain: tuple[float, float]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""The loss on a plane as a map with contours, and as a surface; models as points, paths between them as lines.
+"""The loss on a plane as a map with contours, and as a surface; models as points, paths between
+them as lines.
 
-Low loss is saturated, high loss fades into the ground. The scale of colours is logarithmic and ends at the loss of guessing,
-which everything worse shares.
+Low loss is saturated, high loss fades into the ground. The scale of colours is logarithmic and ends
+at the loss of guessing, which everything worse shares.
 """
 
 from __future__ import annotations
@@ -20,8 +21,26 @@ HEIGHT, WIDTH = 640, 616  # pixels; the map is square, and above it is the scale
 SIDES = {"l": 62, "r": 20, "t": 58, "b": 48}  # pixels around the map
 LEVELS = 12  # contours
 RAMPS = {  # from low loss to high
-    "light": ["#06304f", "#0b4a75", "#1f6a9c", "#4f93bf", "#86b6d6", "#b4d2e6", "#d9e8f2", "#eaf1f6"],
-    "dark": ["#d8effc", "#a6d8f5", "#6cbbe8", "#3c95c8", "#26709f", "#1c5075", "#183a53", "#1a2833"],
+    "light": [
+        "#06304f",
+        "#0b4a75",
+        "#1f6a9c",
+        "#4f93bf",
+        "#86b6d6",
+        "#b4d2e6",
+        "#d9e8f2",
+        "#eaf1f6",
+    ],
+    "dark": [
+        "#d8effc",
+        "#a6d8f5",
+        "#6cbbe8",
+        "#3c95c8",
+        "#26709f",
+        "#1c5075",
+        "#183a53",
+        "#1a2833",
+    ],
 }
 TICKS = [m * 10.0**p for p in range(-6, 4) for m in (1, 1.5, 2, 3, 4, 5, 7)]
 GRID = "grid"  # name of the trace whose points can be clicked
@@ -57,14 +76,24 @@ def contour_figure(
     low, high = (float(np.log10(x)) for x in scene.limits)
     size = (high - low) / LEVELS
     figure.add_contour(
-        x=scene.u, y=scene.v, z=scene.height, colorscale=ramp(theme), zmin=low, zmax=high, hoverinfo="skip", name="loss",
-        contours={"start": low + size, "end": high - size / 2, "size": size, "coloring": "fill"}, autocontour=False,
-        line={"width": 0.7, "color": faint(GROUNDS[theme].ink, 0.35), "smoothing": 1.3}, connectgaps=False,
+        x=scene.u,
+        y=scene.v,
+        z=scene.height,
+        colorscale=ramp(theme),
+        zmin=low,
+        zmax=high,
+        hoverinfo="skip",
+        name="loss",
+        contours={"start": low + size, "end": high - size / 2, "size": size, "coloring": "fill"},
+        autocontour=False,
+        line={"width": 0.7, "color": faint(GROUNDS[theme].ink, 0.35), "smoothing": 1.3},
+        connectgaps=False,
         colorbar=_bar(scene, theme),
-    )  # fmt: skip
+    )
     _clickable(figure, scene)
     drawn = list(zip(paths, route_strokes(paths, theme), strict=True))
-    for route, stroke in sorted(drawn, key=lambda each: not each[0].away):  # bands below, lines above
+    # bands below, lines above
+    for route, stroke in sorted(drawn, key=lambda each: not each[0].away):
         _route(figure, route, stroke, theme)
     _models(figure, scene, theme)
     _labels(figure, scene, paths, theme)
@@ -83,11 +112,19 @@ def route_strokes(paths: Sequence[Route], theme: Theme) -> list[Stroke]:
 def _axes(figure: go.Figure, scene: Landscape | None, theme: Theme) -> None:
     ground = GROUNDS[theme]
     kind = scene.facts.get("kind") if scene else "pair"
-    names = ("first direction", "second direction") if kind == "random" else ("along the first two models", "across")
+    names = (
+        ("first direction", "second direction")
+        if kind == "random"
+        else ("along the first two models", "across")
+    )
     unit = "share of the filters' norms" if kind == "random" else "distance of parameters"
-    limits = [(float(a[0]), float(a[-1])) for a in (scene.u, scene.v)] if scene else [(-1.0, 1.0)] * 2
+    limits = (
+        [(float(a[0]), float(a[-1])) for a in (scene.u, scene.v)] if scene else [(-1.0, 1.0)] * 2
+    )
     common = {"fixedrange": True, "showgrid": False, "nticks": 6, "constrain": "domain"}
-    figure.update_xaxes(range=limits[0], title={"text": f"{names[0]} ({unit})", "standoff": 10}, **common)
+    figure.update_xaxes(
+        range=limits[0], title={"text": f"{names[0]} ({unit})", "standoff": 10}, **common
+    )
     figure.update_yaxes(range=limits[1], title={"text": names[1], "standoff": 6}, **common)
     for axes in (figure.update_xaxes, figure.update_yaxes):
         axes(title={"font": {"size": SMALL, "color": ground.muted}})
@@ -108,22 +145,45 @@ def _bar(scene: Landscape, theme: Theme) -> dict[str, Any]:
     return {
         "tickvals": [float(np.log10(v)) for v in values],
         "ticktext": [number(low), *(number(v, digits=2) for v in inside), top],
-        "title": {"text": f"loss ({scene.facts.get('unit', 'nats')})", "side": "top", "font": {"size": SMALL}},
-        "tickfont": {"size": SMALL, "color": GROUNDS[theme].muted}, "tickangle": 0, "orientation": "h", "thickness": 12,
-        "len": 1.0, "lenmode": "fraction", "x": 0.5, "xpad": 0, "yref": "container", "y": 1, "yanchor": "top", "ypad": 2,
+        "title": {
+            "text": f"loss ({scene.facts.get('unit', 'nats')})",
+            "side": "top",
+            "font": {"size": SMALL},
+        },
+        "tickfont": {"size": SMALL, "color": GROUNDS[theme].muted},
+        "tickangle": 0,
+        "orientation": "h",
+        "thickness": 12,
+        "len": 1.0,
+        "lenmode": "fraction",
+        "x": 0.5,
+        "xpad": 0,
+        "yref": "container",
+        "y": 1,
+        "yanchor": "top",
+        "ypad": 2,
         "outlinewidth": 0,
-    }  # fmt: skip
+    }
 
 
 def _clickable(figure: go.Figure, scene: Landscape) -> None:
     """Every measured point, unseen, for hovering and clicking."""
     rows, columns = np.nonzero(scene.measured)
     figure.add_scatter(
-        x=scene.u[columns], y=scene.v[rows], mode="markers", name=GRID, meta="grid",
-        marker={"size": max(6, 400 / len(scene.u)), "opacity": 0}, customdata=np.stack([rows, columns], 1),
-        text=[point_words(scene, int(r), int(c), "<br>") for r, c in zip(rows, columns, strict=True)],
-        hovertemplate="%{text}<extra></extra>", selected={"marker": {"opacity": 0}}, unselected={"marker": {"opacity": 0}},
-    )  # fmt: skip
+        x=scene.u[columns],
+        y=scene.v[rows],
+        mode="markers",
+        name=GRID,
+        meta="grid",
+        marker={"size": max(6, 400 / len(scene.u)), "opacity": 0},
+        customdata=np.stack([rows, columns], 1),
+        text=[
+            point_words(scene, int(r), int(c), "<br>") for r, c in zip(rows, columns, strict=True)
+        ],
+        hovertemplate="%{text}<extra></extra>",
+        selected={"marker": {"opacity": 0}},
+        unselected={"marker": {"opacity": 0}},
+    )
 
 
 def point_words(scene: Landscape, row: int, column: int, between: str = ", ") -> str:
@@ -135,24 +195,43 @@ def point_words(scene: Landscape, row: int, column: int, between: str = ", ") ->
 
 
 def _route(figure: go.Figure, route: Route, stroke: Stroke, theme: Theme) -> None:
-    """A path with a rim in the colour of the ground; the projection of one that lies elsewhere as a faint band."""
-    drawn = [("halo", GROUNDS[theme].paper, 6.0, "solid"), ("path", stroke.colour, 2.6, stroke.dash)]
+    """A path with a rim in the colour of the ground; the projection of one that lies elsewhere as a
+    faint band.
+    """
+    drawn = [
+        ("halo", GROUNDS[theme].paper, 6.0, "solid"),
+        ("path", stroke.colour, 2.6, stroke.dash),
+    ]
     if route.away:
-        drawn = [("halo", GROUNDS[theme].paper, 15.0, "solid"), ("path", faint(stroke.colour, 0.55), 12.0, "solid")]
+        drawn = [
+            ("halo", GROUNDS[theme].paper, 15.0, "solid"),
+            ("path", faint(stroke.colour, 0.55), 12.0, "solid"),
+        ]
     for meta, colour, width, dash in drawn:
         figure.add_scatter(
-            x=route.u, y=route.v, mode="lines", hoverinfo="skip", name=route.label, meta=meta,
+            x=route.u,
+            y=route.v,
+            mode="lines",
+            hoverinfo="skip",
+            name=route.label,
+            meta=meta,
             line={"color": colour, "width": width, "dash": dash},
-        )  # fmt: skip
+        )
 
 
 def _models(figure: go.Figure, scene: Landscape, theme: Theme) -> None:
     points = scene.facts.get("points", [])
     ground = GROUNDS[theme]
     figure.add_scatter(
-        x=[p["u"] for p in points], y=[p["v"] for p in points], mode="markers", name="models", meta="models",
+        x=[p["u"] for p in points],
+        y=[p["v"] for p in points],
+        mode="markers",
+        name="models",
+        meta="models",
         marker={
-            "size": 13, "color": ground.paper, "line": {"color": ground.ink, "width": 2.5},
+            "size": 13,
+            "color": ground.paper,
+            "line": {"color": ground.ink, "width": 2.5},
             "symbol": ["diamond" if p["role"] == "bend" else "circle" for p in points],
         },
         hovertemplate=[
@@ -160,7 +239,7 @@ def _models(figure: go.Figure, scene: Landscape, theme: Theme) -> None:
             f"{percent(p['score']) if scene.score_name == 'accuracy' else number(p['score'])}<extra></extra>"
             for p in points
         ],
-    )  # fmt: skip
+    )
 
 
 def _labels(figure: go.Figure, scene: Landscape, paths: Sequence[Route], theme: Theme) -> None:
@@ -170,9 +249,16 @@ def _labels(figure: go.Figure, scene: Landscape, paths: Sequence[Route], theme: 
     for point in points:
         below = len(points) > 1 and point["v"] < middle
         figure.add_annotation(
-            x=point["u"], y=point["v"], text=f"<b>{point['label']}</b>", showarrow=False, yshift=-20 if below else 20,
-            font={"size": BODY, "color": ground.ink}, bgcolor=faint(ground.paper, 0.85), borderpad=2, name="model",
-        )  # fmt: skip
+            x=point["u"],
+            y=point["v"],
+            text=f"<b>{point['label']}</b>",
+            showarrow=False,
+            yshift=-20 if below else 20,
+            font={"size": BODY, "color": ground.ink},
+            bgcolor=faint(ground.paper, 0.85),
+            borderpad=2,
+            name="model",
+        )
     if scene.facts.get("kind") == "three":
         return
     for route, stroke in zip(paths, route_strokes(paths, theme), strict=True):
@@ -180,9 +266,16 @@ def _labels(figure: go.Figure, scene: Landscape, paths: Sequence[Route], theme: 
         curved = route.method == "bend"
         text = route.label.replace(" to aligned B", ", aligned")
         figure.add_annotation(
-            x=float(route.u[at]), y=float(route.v[at]), text=text, showarrow=False, yshift=-24 if curved and route.away else 24,
-            font={"size": SMALL, "color": stroke.colour}, bgcolor=faint(ground.paper, 0.85), borderpad=1, name="path",
-        )  # fmt: skip
+            x=float(route.u[at]),
+            y=float(route.v[at]),
+            text=text,
+            showarrow=False,
+            yshift=-24 if curved and route.away else 24,
+            font={"size": SMALL, "color": stroke.colour},
+            bgcolor=faint(ground.paper, 0.85),
+            borderpad=1,
+            name="path",
+        )
 
 
 def _mark(figure: go.Figure, chosen: tuple[float, float], theme: Theme) -> None:
@@ -190,6 +283,16 @@ def _mark(figure: go.Figure, chosen: tuple[float, float], theme: Theme) -> None:
     ground = GROUNDS[theme]
     for colour, width in ((ground.paper, 6), (ground.ink, 2)):
         figure.add_scatter(
-            x=[chosen[0]], y=[chosen[1]], mode="markers", hoverinfo="skip", name="chosen point", meta="chosen",
-            marker={"symbol": "circle-open-dot", "size": 22, "color": colour, "line": {"width": width, "color": colour}},
-        )  # fmt: skip
+            x=[chosen[0]],
+            y=[chosen[1]],
+            mode="markers",
+            hoverinfo="skip",
+            name="chosen point",
+            meta="chosen",
+            marker={
+                "symbol": "circle-open-dot",
+                "size": 22,
+                "color": colour,
+                "line": {"width": width, "color": colour},
+            },
+        )

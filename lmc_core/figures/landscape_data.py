@@ -1,4 +1,6 @@
-"""A plane's result as what is drawn of it: a grid of losses, finished or not, with points and paths."""
+"""A plane's result as what is drawn of it: a grid of losses, finished or not, with points and
+paths.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ class Route:
         classes: of that method.
         u: of its points `[points]`.
         v: of its points `[points]`.
-        away: how far from the plane its bend lies; 0 for a path in the plane, others are seen from above.
+        away: how far from the plane its bend lies; 0 for a path in the plane, others are seen from
+            above.
     """
 
     label: str
@@ -59,7 +62,13 @@ class Landscape:
     @classmethod
     def of(cls, facts: Facts, arrays: Mapping[str, np.ndarray]) -> Landscape:
         """From what a computation gives."""
-        return cls(facts, *(np.asarray(arrays[name], dtype=float) for name in ("u", "v", "loss", "stderr", "correct")))
+        return cls(
+            facts,
+            *(
+                np.asarray(arrays[name], dtype=float)
+                for name in ("u", "v", "loss", "stderr", "correct")
+            ),
+        )
 
     @property
     def score_name(self) -> str:
@@ -69,7 +78,9 @@ class Landscape:
     @cached_property
     def score(self) -> np.ndarray:
         """The score at every point `[n, n]`."""
-        return self.correct if self.score_name == "accuracy" else np.exp(np.minimum(self.loss, 700.0))
+        return (
+            self.correct if self.score_name == "accuracy" else np.exp(np.minimum(self.loss, 700.0))
+        )
 
     @property
     def measured(self) -> np.ndarray:
@@ -83,14 +94,19 @@ class Landscape:
 
     @property
     def readable(self) -> bool:
-        """Whether a loss that was measured is finite, or nothing was measured yet; else there is no map to read."""
+        """Whether a loss that was measured is finite, or nothing was measured yet; else there is no
+        map to read.
+        """
         return bool(np.isfinite(self.loss[self.measured]).any()) or not self.measured.any()
 
     @cached_property
     def limits(self) -> tuple[float, float]:
-        """The losses where the scale of colours begins and ends: the lowest there is, and the loss of guessing or less."""
+        """The losses where the scale of colours begins and ends: the lowest there is, and the loss
+        of guessing or less.
+        """
         values = self.loss[np.isfinite(self.loss)]
-        own = np.array([point["loss"] for point in self.facts.get("points", [])], dtype=float)  # None becomes NaN
+        # None becomes NaN
+        own = np.array([point["loss"] for point in self.facts.get("points", [])], dtype=float)
         values = np.concatenate([values, own[np.isfinite(own)]])
         clip = float(self.facts.get("clip") or 1.0)
         if not len(values):
@@ -101,7 +117,9 @@ class Landscape:
 
     @cached_property
     def height(self) -> np.ndarray:
-        """log10 of the loss, clipped to `limits`; of a grid that is not finished interpolated between what is known."""
+        """log10 of the loss, clipped to `limits`; of a grid that is not finished interpolated
+        between what is known.
+        """
         low, high = self.limits
         values = np.log10(np.clip(np.where(np.isnan(self.loss), high, self.loss), low, high))
         if self.share == 1.0:
@@ -115,12 +133,18 @@ class Landscape:
         return float(np.log10(np.clip(high if loss is None or np.isnan(loss) else loss, low, high)))
 
     def between(self, u: float, v: float) -> dict[str, float]:
-        """Loss and score at any place of the grid, linear between its four points there; NaN where one is not measured."""
-        row, column = ((x - axis[0]) / (axis[-1] - axis[0]) * (len(axis) - 1) for x, axis in ((v, self.v), (u, self.u)))
+        """Loss and score at any place of the grid, linear between its four points there; NaN where
+        one is not measured.
+        """
+        row, column = (
+            (x - axis[0]) / (axis[-1] - axis[0]) * (len(axis) - 1)
+            for x, axis in ((v, self.v), (u, self.u))
+        )
         top, left = (int(np.clip(np.floor(x + NODE), 0, len(self.u) - 2)) for x in (row, column))
         down, right = row - top, column - left
         weights = np.outer([1 - down, down], [1 - right, right])
-        weights[np.abs(weights) < NODE] = 0.0  # on a point or a line of the grid the others do not count
+        # on a point or a line of the grid the others do not count
+        weights[np.abs(weights) < NODE] = 0.0
         cells = slice(top, top + 2), slice(left, left + 2)
         held = weights > 0
         return {
@@ -132,7 +156,11 @@ class Landscape:
         """Row and column of the point of the grid at a place; None between points."""
         row, column = self.nearest(u, v)
         near = NODE * np.ptp(self.u), NODE * np.ptp(self.v)
-        return (row, column) if abs(self.u[column] - u) <= near[0] and abs(self.v[row] - v) <= near[1] else None
+        return (
+            (row, column)
+            if abs(self.u[column] - u) <= near[0] and abs(self.v[row] - v) <= near[1]
+            else None
+        )
 
     def nearest(self, u: float, v: float) -> tuple[int, int]:
         """Row and column of the nearest point of the grid."""
@@ -144,8 +172,12 @@ class Landscape:
         return float(np.interp(v, self.v, columns))
 
 
-def _filled(values: np.ndarray, measured: np.ndarray, v: np.ndarray, u: np.ndarray, more: np.ndarray) -> np.ndarray:
-    """Linear interpolation between measured points and `more` (v, u, value), the nearest one outside of them."""
+def _filled(
+    values: np.ndarray, measured: np.ndarray, v: np.ndarray, u: np.ndarray, more: np.ndarray
+) -> np.ndarray:
+    """Linear interpolation between measured points and `more` (v, u, value), the nearest one
+    outside of them.
+    """
     from scipy.interpolate import griddata
 
     rows, columns = np.nonzero(measured)
@@ -176,7 +208,9 @@ def routes(facts: Facts, bend: Facts | None = None) -> list[Route]:
     found: list[Route] = []
     if kind == "pair":
         found.append(_line("straight", "none", points["a"], points["b"], {}))
-        found.append(_line("straight to aligned B", method, points["a"], points["aligned"], classes))
+        found.append(
+            _line("straight to aligned B", method, points["a"], points["aligned"], classes)
+        )
         for path in (bend or {}).get("paths", []):
             control = path.get("control")
             if control:
@@ -187,11 +221,27 @@ def routes(facts: Facts, bend: Facts | None = None) -> list[Route]:
     elif kind == "bend":
         end = listed[1]
         aligned = end["role"] == "aligned"
-        found.append(_line("straight to aligned B" if aligned else "straight", method, listed[0], end, classes))
-        found.append(_curve("curve to aligned B" if aligned else "curve", listed[0], points["bend"], end, 0.0))
+        found.append(
+            _line(
+                "straight to aligned B" if aligned else "straight", method, listed[0], end, classes
+            )
+        )
+        found.append(
+            _curve(
+                "curve to aligned B" if aligned else "curve", listed[0], points["bend"], end, 0.0
+            )
+        )
     elif kind == "three":
         for i, j in ((0, 1), (0, 2), (1, 2)):
-            found.append(_line(f"{listed[i]['label'][0]} to {listed[j]['label'][0]}", method, listed[i], listed[j], classes))
+            found.append(
+                _line(
+                    f"{listed[i]['label'][0]} to {listed[j]['label'][0]}",
+                    method,
+                    listed[i],
+                    listed[j],
+                    classes,
+                )
+            )
     return found
 
 
@@ -203,5 +253,8 @@ def _line(label: str, method: str, start: Facts, end: Facts, classes: Mapping[st
 
 def _curve(label: str, start: Facts, control: Facts, end: Facts, away: float) -> Route:
     t = np.linspace(0, 1, DRAWN)
-    u, v = ((1 - t) ** 2 * start[axis] + 2 * t * (1 - t) * control[axis] + t**2 * end[axis] for axis in ("u", "v"))
+    u, v = (
+        (1 - t) ** 2 * start[axis] + 2 * t * (1 - t) * control[axis] + t**2 * end[axis]
+        for axis in ("u", "v")
+    )
     return Route(label, "bend", u, v, away=away)

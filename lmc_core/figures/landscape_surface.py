@@ -37,31 +37,65 @@ def surface_figure(
     low, high = (float(np.log10(x)) for x in scene.limits)
     lift = RAISED * (high - low)
     figure.add_surface(
-        x=scene.u, y=scene.v, z=scene.height, colorscale=ramp(theme), cmin=low, cmax=high, colorbar=_bar(scene, theme),
-        customdata=scene.loss, hovertemplate="loss %{customdata:.3g}<extra></extra>", name="loss",
-        contours={"z": {"show": True, "start": low, "end": high - (high - low) / 24, "size": (high - low) / 12,
-                        "color": faint(ground.ink, 0.3), "width": 1}},
+        x=scene.u,
+        y=scene.v,
+        z=scene.height,
+        colorscale=ramp(theme),
+        cmin=low,
+        cmax=high,
+        colorbar=_bar(scene, theme),
+        customdata=scene.loss,
+        hovertemplate="loss %{customdata:.3g}<extra></extra>",
+        name="loss",
+        contours={
+            "z": {
+                "show": True,
+                "start": low,
+                "end": high - (high - low) / 24,
+                "size": (high - low) / 12,
+                "color": faint(ground.ink, 0.3),
+                "width": 1,
+            }
+        },
         lighting={"ambient": 0.75, "diffuse": 0.5, "specular": 0.05, "roughness": 0.9},
-    )  # fmt: skip
+    )
     for route, stroke in zip(paths, route_strokes(paths, theme), strict=True):
         heights = [scene.at(u, v) + lift for u, v in zip(route.u, route.v, strict=True)]
         figure.add_scatter3d(
-            x=route.u, y=route.v, z=heights, mode="lines", name=route.label, hoverinfo="skip", meta="path",
+            x=route.u,
+            y=route.v,
+            z=heights,
+            mode="lines",
+            name=route.label,
+            hoverinfo="skip",
+            meta="path",
             line={"color": stroke.colour, "width": 7},
-        )  # fmt: skip
+        )
     points = scene.facts.get("points", [])
     figure.add_scatter3d(
-        x=[p["u"] for p in points], y=[p["v"] for p in points],
+        x=[p["u"] for p in points],
+        y=[p["v"] for p in points],
         z=[scene.level(p["loss"]) + 3 * lift for p in points],
-        mode="markers", name="models", meta="models",
+        mode="markers",
+        name="models",
+        meta="models",
         marker={"size": 5, "color": ground.paper, "line": {"color": ground.ink, "width": 2}},
-        hovertemplate=[f"<b>{p['label']}</b> {p['name']}<br>loss {number(p['loss'])}<extra></extra>" for p in points],
-    )  # fmt: skip
+        hovertemplate=[
+            f"<b>{p['label']}</b> {p['name']}<br>loss {number(p['loss'])}<extra></extra>"
+            for p in points
+        ],
+    )
     if chosen is not None:
         figure.add_scatter3d(
-            x=[chosen[0]], y=[chosen[1]], z=[scene.at(*chosen) + 3 * lift], mode="markers",
-            marker={"size": 6, "symbol": "cross", "color": ground.ink}, name="chosen point", hoverinfo="skip", meta="chosen",
-        )  # fmt: skip
+            x=[chosen[0]],
+            y=[chosen[1]],
+            z=[scene.at(*chosen) + 3 * lift],
+            mode="markers",
+            marker={"size": 6, "symbol": "cross", "color": ground.ink},
+            name="chosen point",
+            hoverinfo="skip",
+            meta="chosen",
+        )
     _scene(figure, scene, theme)
     return figure
 
@@ -69,15 +103,27 @@ def surface_figure(
 def _scene(figure: go.Figure, scene: Landscape, theme: Theme) -> None:
     ground = GROUNDS[theme]
     axis = {
-        "showbackground": False, "gridcolor": ground.grid, "zeroline": False, "nticks": 5,
-        "tickfont": {"size": SMALL - 1, "color": ground.muted}, "title": {"text": ""},
-    }  # fmt: skip
-    heights = {"showticklabels": False, "title": {"text": "loss", "font": {"size": SMALL, "color": ground.muted}}}
+        "showbackground": False,
+        "gridcolor": ground.grid,
+        "zeroline": False,
+        "nticks": 5,
+        "tickfont": {"size": SMALL - 1, "color": ground.muted},
+        "title": {"text": ""},
+    }
+    heights = {
+        "showticklabels": False,
+        "title": {"text": "loss", "font": {"size": SMALL, "color": ground.muted}},
+    }
     figure.update_scenes(
-        xaxis=axis, yaxis=axis, zaxis=axis | heights, aspectmode="manual", aspectratio={"x": 1, "y": 1, "z": 0.6},
-        camera={"eye": {"x": -0.42, "y": -1.3, "z": 1.5}, "center": {"x": 0, "y": 0, "z": -0.12}}, dragmode="turntable",
+        xaxis=axis,
+        yaxis=axis,
+        zaxis=axis | heights,
+        aspectmode="manual",
+        aspectratio={"x": 1, "y": 1, "z": 0.6},
+        camera={"eye": {"x": -0.42, "y": -1.3, "z": 1.5}, "center": {"x": 0, "y": 0, "z": -0.12}},
+        dragmode="turntable",
         annotations=[_label(p, scene, theme) for p in scene.facts.get("points", [])],
-    )  # fmt: skip
+    )
 
 
 def _label(point: Mapping[str, Any], scene: Landscape, theme: Theme) -> dict[str, Any]:
@@ -85,6 +131,13 @@ def _label(point: Mapping[str, Any], scene: Landscape, theme: Theme) -> dict[str
     ground = GROUNDS[theme]
     height = scene.level(point["loss"])
     return {
-        "x": point["u"], "y": point["v"], "z": height, "text": f"<b>{point['label']}</b>", "showarrow": False, "yshift": 20,
-        "font": {"size": BODY, "color": ground.ink}, "bgcolor": faint(ground.paper, 0.85), "borderpad": 2,
-    }  # fmt: skip
+        "x": point["u"],
+        "y": point["v"],
+        "z": height,
+        "text": f"<b>{point['label']}</b>",
+        "showarrow": False,
+        "yshift": 20,
+        "font": {"size": BODY, "color": ground.ink},
+        "bgcolor": faint(ground.paper, 0.85),
+        "borderpad": 2,
+    }

@@ -39,39 +39,81 @@ def layers_figure(
     names = list(labels or labels_of(results))
     parts = list(dict.fromkeys(part for result in results for part in result["parts"]))
     places = [list(level) for level in zip(*map(_levels, parts), strict=True)]
-    for place, (result, stroke, name) in enumerate(zip(results, strokes(list(results), theme), names, strict=True)):
+    for place, (result, stroke, name) in enumerate(
+        zip(results, strokes(list(results), theme), names, strict=True)
+    ):
         known = {part: k for k, part in enumerate(result["parts"])}
         values = [result[field][known[part]] if part in known else 0.0 for part in parts]
-        errors = [result[f"{field}_stderr"][known[part]] if part in known else 0.0 for part in parts]
+        errors = [
+            result[f"{field}_stderr"][known[part]] if part in known else 0.0 for part in parts
+        ]
         figure.add_bar(
-            x=places, y=values, name=name, marker={
-                "color": faint(stroke.colour, 0.85), "line": {"color": stroke.colour, "width": 1},
+            x=places,
+            y=values,
+            name=name,
+            marker={
+                "color": faint(stroke.colour, 0.85),
+                "line": {"color": stroke.colour, "width": 1},
                 "pattern": {
-                    "shape": HATCHES[place % len(HATCHES)], "fillmode": "overlay", "fgcolor": ground.paper, "size": 6,
+                    "shape": HATCHES[place % len(HATCHES)],
+                    "fillmode": "overlay",
+                    "fgcolor": ground.paper,
+                    "size": 6,
                     "solidity": 0.3,
                 },
-            }, error_y={"type": "data", "array": errors, "color": ground.ink, "thickness": 1, "width": 2},
+            },
+            error_y={
+                "type": "data",
+                "array": errors,
+                "color": ground.ink,
+                "thickness": 1,
+                "width": 2,
+            },
             customdata=list(zip(parts, errors, strict=True)),
-            hovertemplate=f"<b>{name}</b><br>%{{customdata[0]}}: %{{y:.3f}} ± %{{customdata[1]:.3f}} nats<extra></extra>",
-        )  # fmt: skip
+            hovertemplate=f"<b>{name}</b><br>%{{customdata[0]}}: %{{y:.3f}} ± "
+            f"%{{customdata[1]:.3f}} nats<extra></extra>",
+        )
     what = "averaged with" if field == "cost" else "replaced by"
     figure.add_annotation(
-        text=f"<b>Rise of the loss</b> (nats) when one part alone<br>is {what} that of the other model",
-        x=0, xref="paper", xanchor="left", xshift=-SIDE + 8,
-        y=1, yref="paper", yanchor="bottom", yshift=8, showarrow=False, align="left", font={"size": BODY}, name="heading",
-    )  # fmt: skip
+        text=f"<b>Rise of the loss</b> (nats) when one part alone<br>is {what} that of the other "
+        "model",
+        x=0,
+        xref="paper",
+        xanchor="left",
+        xshift=-SIDE + 8,
+        y=1,
+        yref="paper",
+        yanchor="bottom",
+        yshift=8,
+        showarrow=False,
+        align="left",
+        font={"size": BODY},
+        name="heading",
+    )
     figure.update_xaxes(tickfont={"size": SMALL}, fixedrange=True, dividercolor=ground.grid)
-    figure.update_yaxes(zeroline=True, zerolinecolor=ground.muted, zerolinewidth=1, nticks=6, fixedrange=True)
+    figure.update_yaxes(
+        zeroline=True, zerolinecolor=ground.muted, zerolinewidth=1, nticks=6, fixedrange=True
+    )
     figure.update_layout(
-        barmode="group", bargap=0.25, margin={"l": SIDE, "r": 16, "t": TOP, "b": FOOT + rows},
-        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -FOOT / (tall - TOP - FOOT - rows), "yanchor": "top"},
+        barmode="group",
+        bargap=0.25,
+        margin={"l": SIDE, "r": 16, "t": TOP, "b": FOOT + rows},
+        legend={
+            "orientation": "h",
+            "x": 0,
+            "xanchor": "left",
+            "y": -FOOT / (tall - TOP - FOOT - rows),
+            "yanchor": "top",
+        },
         showlegend=len(results) > 1,
-    )  # fmt: skip
+    )
     return figure
 
 
 def _levels(part: str) -> tuple[str, str]:
-    """Layer and part, for an axis of two levels: ("layer 0", "attention"); what is in no layer stands alone."""
+    """Layer and part, for an axis of two levels: ("layer 0", "attention"); what is in no layer
+    stands alone.
+    """
     what, _, layer = part.rpartition(" ")
     return (f"layer {layer}", what) if what else (part, "all of it")
 
@@ -83,9 +125,12 @@ def layers_caption(results: Sequence[Result], labels: Sequence[str] | None = Non
     first, names = results[0], list(labels or labels_of(results))
     a, b = first["models"]
     sentences = [
-        f"Loss of {a} with one part of its parameters at a time half way to {b}, above its own loss of {number(first['loss'])} "
-        f"{first['unit']}, on {first['examples']:,} examples of the {first['split']} split of {first['task']}; bars show one "
-        "standard error over examples (after Adilova et al. 2024, layer-wise linear mode connectivity)."
+        f"Loss of {a} with one part of its parameters at a time half way to {b}, above its own "
+        f"loss of {number(first['loss'])} "
+        f"{first['unit']}, on {first['examples']:,} examples of the {first['split']} split of "
+        f"{first['task']}; bars show one "
+        "standard error over examples (after Adilova et al. 2024, layer-wise linear mode "
+        "connectivity)."
     ]
     for name, result in zip(names, results, strict=True):
         worst = max(range(len(result["cost"])), key=lambda k: result["cost"][k])
@@ -95,5 +140,6 @@ def layers_caption(results: Sequence[Result], labels: Sequence[str] | None = Non
         )
     versions = first.get("versions") or {}
     return (
-        " ".join([*sentences, *notes(results)]) + f" LMC Explorer {versions.get('lmc', '')}, {str(first.get('date', ''))[:10]}."
+        " ".join([*sentences, *notes(results)])
+        + f" LMC Explorer {versions.get('lmc', '')}, {str(first.get('date', ''))[:10]}."
     )

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Return positions at least `gap` apart, in the order of `wanted`, with the least sum of squared moves.
+    """Return positions at least `gap` apart, in the order of `wanted`, with the least sum of
+    squared moves.
 
-    Groups that would overlap are pooled around their common mean (pool adjacent violators), then the whole is kept in
-    [low, high] as far as it fits.
+    Groups that would overlap are pooled around their common mean (pool adjacent violators), then
+    the whole is kept in [low, high] as far as it fits.
 
     Args:
         wanted: positions, e.g. in pixels, in any order.
@@ -33,7 +34,8 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
 
 
 def stacked(heights: Sequence[float], gap: float, clear: float) -> list[float]:
-    """Return label positions above lines: near each line, or, where lines are closer than labels, above the highest of them.
+    """Return label positions above lines: near each line, or, where lines are closer than labels,
+    above the highest of them.
 
     Args:
         heights: of the lines, in pixels upwards.
@@ -56,14 +58,18 @@ def stacked(heights: Sequence[float], gap: float, clear: float) -> list[float]:
 
 
 def fresh(position: float, taken: Sequence[float], gap: float, direction: float) -> float:
-    """Return the position nearest to `position`, going in `direction`, that is at least `gap` from all those taken."""
+    """Return the position nearest to `position`, going in `direction`, that is at least `gap` from
+    all those taken.
+    """
     while any(abs(position - other) < gap * 0.999 for other in taken):
         position += direction * gap
     return position
 
 
 def padded(low: float, high: float, below: float, above: float) -> tuple[float, float]:
-    """Return a range with shares of its extent added at both ends; a single value gets a range around it."""
+    """Return a range with shares of its extent added at both ends; a single value gets a range
+    around it.
+    """
     extent = high - low
     if extent <= 1e-9 * max(abs(low), abs(high), 1e-3):
         extent = max(abs(high), 1.0) * 0.1

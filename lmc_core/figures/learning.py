@@ -15,11 +15,13 @@ SIDE = 56  # pixels
 def learning_figure(result: Result, theme: Theme = "light", height: int = 260) -> go.Figure:
     """Draw the loss half way between both models over the steps of learning.
 
-    The solid line is measured on examples of the training split that nothing is learned from, which choose what is kept (the
-    dot); the thin one is the loss of the steps themselves, against what the end models predict or against labels.
+    The solid line is measured on examples of the training split that nothing is learned from, which
+    choose what is kept (the dot); the thin one is the loss of the steps themselves, against what
+    the end models predict or against labels.
 
     Args:
-        result: of a method that learns; its ``found`` has a ``history`` of (step, loss of the steps, held-out loss).
+        result: of a method that learns; its ``found`` has a ``history`` of (step, loss of the
+            steps, held-out loss).
         theme: ``light``, ``dark`` or ``paper``.
         height: of the figure, in pixels.
     """
@@ -28,33 +30,72 @@ def learning_figure(result: Result, theme: Theme = "light", height: int = 260) -
     history = list((result.get("found") or {}).get("history") or [])
     steps, trained, held = ([row[i] for row in history] for i in range(3))
     figure.add_scatter(
-        x=steps[1:], y=trained[1:], mode="lines", line={"color": ground.muted, "width": 1.5}, name="steps",
+        x=steps[1:],
+        y=trained[1:],
+        mode="lines",
+        line={"color": ground.muted, "width": 1.5},
+        name="steps",
         hovertemplate="step %{x}: %{y:.3f} nats in the steps<extra></extra>",
-    )  # fmt: skip
+    )
     figure.add_scatter(
-        x=steps, y=held, mode="lines", line={"color": stroke.colour, "width": 2.5}, name="held out",
+        x=steps,
+        y=held,
+        mode="lines",
+        line={"color": stroke.colour, "width": 2.5},
+        name="held out",
         hovertemplate="step %{x}: %{y:.3f} nats, held out<extra></extra>",
-    )  # fmt: skip
+    )
     if history:
         best = min(history, key=lambda row: row[2])
         figure.add_scatter(
-            x=[best[0]], y=[best[2]], mode="markers", marker={"size": 9, "color": stroke.colour}, name="kept",
+            x=[best[0]],
+            y=[best[2]],
+            mode="markers",
+            marker={"size": 9, "color": stroke.colour},
+            name="kept",
             hovertemplate="kept: step %{x}, %{y:.3f} nats<extra></extra>",
-        )  # fmt: skip
+        )
         figure.add_annotation(
-            x=best[0], y=best[2], text=f"<b>{number(best[2])}</b>", showarrow=False, yanchor="bottom", yshift=8,
-            xanchor="right", font={"size": BODY, "color": stroke.colour},
-        )  # fmt: skip
-        figure.update_yaxes(range=padded(min(held + trained[1:]), max(held + trained[1:]), 0.08, 0.2))
+            x=best[0],
+            y=best[2],
+            text=f"<b>{number(best[2])}</b>",
+            showarrow=False,
+            yanchor="bottom",
+            yshift=8,
+            xanchor="right",
+            font={"size": BODY, "color": stroke.colour},
+        )
+        figure.update_yaxes(
+            range=padded(min(held + trained[1:]), max(held + trained[1:]), 0.08, 0.2)
+        )
         figure.add_annotation(
-            x=1, xref="paper", xanchor="right", y=1, yref="paper", yanchor="top", showarrow=False,
-            text="solid: held out; thin: the steps' own", font={"size": SMALL, "color": ground.muted},
-        )  # fmt: skip
-    figure.update_xaxes(title={"text": "steps of learning", "standoff": 8}, tickformat="d", fixedrange=True)
+            x=1,
+            xref="paper",
+            xanchor="right",
+            y=1,
+            yref="paper",
+            yanchor="top",
+            showarrow=False,
+            text="solid: held out; thin: the steps' own",
+            font={"size": SMALL, "color": ground.muted},
+        )
+    figure.update_xaxes(
+        title={"text": "steps of learning", "standoff": 8}, tickformat="d", fixedrange=True
+    )
     figure.update_yaxes(fixedrange=True, nticks=5)
     figure.add_annotation(
-        text="<b>Loss half way</b> (training split, nats)", x=0, xref="paper", xanchor="left", xshift=-SIDE, y=1,
-        yref="paper", yanchor="bottom", yshift=6, showarrow=False, font={"size": BODY}, name="heading",
-    )  # fmt: skip
+        text="<b>Loss half way</b> (training split, nats)",
+        x=0,
+        xref="paper",
+        xanchor="left",
+        xshift=-SIDE,
+        y=1,
+        yref="paper",
+        yanchor="bottom",
+        yshift=6,
+        showarrow=False,
+        font={"size": BODY},
+        name="heading",
+    )
     figure.update_layout(margin={"l": SIDE, "r": 40, "t": 36, "b": 52}, showlegend=False)
     return figure

@@ -1,4 +1,6 @@
-"""Pictures of exchanges: two units with their matrices, heads with their attention, a hundred permutations."""
+"""Pictures of exchanges: two units with their matrices, heads with their attention, a hundred
+permutations.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
-from lmc_core.figures.lecture import POWERS, Look, axes, bars, canvas, frame, heading, matrix, unknown
+from lmc_core.figures.lecture import (
+    POWERS,
+    Look,
+    axes,
+    bars,
+    canvas,
+    frame,
+    heading,
+    matrix,
+    unknown,
+)
 
 if TYPE_CHECKING:
     from lmc_core.lecture.exchange import Heads, Units
@@ -19,7 +31,12 @@ DASHES = ("solid", "4px,3px")  # of the frames around the two that change places
 
 
 def units_figure(
-    data: Units, look: Look, shown: Sequence[int], pair: tuple[int, int], moved: tuple[bool, bool], classes: Sequence[str]
+    data: Units,
+    look: Look,
+    shown: Sequence[int],
+    pair: tuple[int, int],
+    moved: tuple[bool, bool],
+    classes: Sequence[str],
 ) -> go.Figure:
     """Draw both matrices of a feed-forward block around its units, and the outputs.
 
@@ -44,16 +61,26 @@ def units_figure(
         row = pair[1 - which] if moved[0] else place
         column = pair[1 - which] if moved[1] else place
         frame(figure, look, 1, (-0.5, row - 0.5, INPUTS - 0.5, row + 0.5), colour, DASHES[which])
-        frame(figure, look, 2, (column - 0.5, -0.5, column + 0.5, INPUTS - 0.5), colour, DASHES[which])
-        label = {"text": f"<b>{'AB'[which]}</b>", "showarrow": False, "font": {"size": look.large, "color": colour}}
-        figure.add_annotation(x=-0.5, y=row, xref="x", yref="y", xanchor="right", xshift=-3 * look.scale, **label)
+        frame(
+            figure, look, 2, (column - 0.5, -0.5, column + 0.5, INPUTS - 0.5), colour, DASHES[which]
+        )
+        label = {
+            "text": f"<b>{'AB'[which]}</b>",
+            "showarrow": False,
+            "font": {"size": look.large, "color": colour},
+        }
+        figure.add_annotation(
+            x=-0.5, y=row, xref="x", yref="y", xanchor="right", xshift=-3 * look.scale, **label
+        )
         figure.add_annotation(x=column, y=-0.5, xref="x2", yref="y2", yanchor="bottom", **label)
     figure.update_layout(yaxis2={"domain": [0, 0.94]})
     heading(figure, look, "listens: rows of W<sub>in</sub>", 0.20)
     heading(figure, look, "speaks: columns of W<sub>out</sub>", 0.54)
     heading(figure, look, "outputs", 0.90)
     formula = "y = \u03a3 <sub>units</sub> speaks \u00b7 \u03c3 (listens \u00b7 x)"
-    heading(figure, look, formula, 0.20, 0, font={"size": 1.1 * look.large, "color": look.ground.ink})
+    heading(
+        figure, look, formula, 0.20, 0, font={"size": 1.1 * look.large, "color": look.ground.ink}
+    )
     if count and look.revealed:
         bars(figure, look, 3, data.before, data.after, classes, colour)
     else:
@@ -70,34 +97,60 @@ def wander_figure(data: Wander, look: Look) -> go.Figure:
     size = 11 * look.scale
     figure.update_layout(
         xaxis={
-            "range": [-0.03, 1.5], "tickvals": [0, 0.5, 1, 1.5], "title": {
-                "text": "distance of the weights, as a share of their length", "font": {"size": look.large}},
+            "range": [-0.03, 1.5],
+            "tickvals": [0, 0.5, 1, 1.5],
+            "title": {
+                "text": "distance of the weights, as a share of their length",
+                "font": {"size": look.large},
+            },
         },
-        yaxis={
-            "type": "log", "range": [-17, 2.2], **POWERS,
-        },
-    )  # fmt: skip
+        yaxis={"type": "log", "range": [-17, 2.2], **POWERS},
+    )
     figure.add_scatter(
-        x=data.distances, y=data.random, mode="markers", name="random",
-        marker={"color": grey, "size": size, "symbol": "circle-open", "line": {"width": 2 * look.scale}},
+        x=data.distances,
+        y=data.random,
+        mode="markers",
+        name="random",
+        marker={
+            "color": grey,
+            "size": size,
+            "symbol": "circle-open",
+            "line": {"width": 2 * look.scale},
+        },
         hovertemplate="random move, distance %{x:.2f}<br>outputs change by %{y:.2g}<extra></extra>",
-    )  # fmt: skip
+    )
     heading(figure, look, "change of the outputs", 0, xanchor="left", xshift=-70 * look.scale)
-    heading(figure, look, "\u25cb moved at random: another function", 0.98, 0.66, grey, xanchor="right")
+    heading(
+        figure, look, "\u25cb moved at random: another function", 0.98, 0.66, grey, xanchor="right"
+    )
     if look.revealed:
         figure.add_scatter(
-            x=data.distances, y=np.maximum(data.permuted, 1e-16), mode="markers", name="permuted",
+            x=data.distances,
+            y=np.maximum(data.permuted, 1e-16),
+            mode="markers",
+            name="permuted",
             marker={"color": ochre, "size": size, "symbol": "square"},
-            hovertemplate="permutation, distance %{x:.2f}<br>outputs change by %{y:.2g}<extra></extra>",
-        )  # fmt: skip
-        heading(figure, look, "\u25a0 permuted: the same function, up to rounding", 0.98, 0.17, ochre, xanchor="right")
+            hovertemplate="permutation, distance %{x:.2f}<br>outputs change by "
+            "%{y:.2g}<extra></extra>",
+        )
+        heading(
+            figure,
+            look,
+            "\u25a0 permuted: the same function, up to rounding",
+            0.98,
+            0.17,
+            ochre,
+            xanchor="right",
+        )
     else:
         unknown(figure, look, 0.5, 0.3)
     return figure
 
 
 def heads_figure(data: Heads, look: Look, pair: tuple[int, int], exchanged: bool) -> go.Figure:
-    """Draw what each head looks at as the network was trained, and what the head at each place looks at now."""
+    """Draw what each head looks at as the network was trained, and what the head at each place
+    looks at now.
+    """
     figure = canvas(look, left=112, top=46)
     count = len(data.attention)
     colour = look.colour("permutation")
@@ -111,13 +164,36 @@ def heads_figure(data: Heads, look: Look, pair: tuple[int, int], exchanged: bool
             axes(figure, look, number, x, (0.53, 1) if row == 0 else (0, 0.47))
             matrix(figure, look, number, maps[place] ** 0.5, 0.8, look.sequential)
             size = maps.shape[1]
-            marked = pair.index(order[place]) if row and order[place] in pair else pair.index(place) if place in pair else None
+            marked = (
+                pair.index(order[place])
+                if row and order[place] in pair
+                else pair.index(place)
+                if place in pair
+                else None
+            )
             if marked is not None:
-                frame(figure, look, number, (-0.5, -0.5, size - 0.5, size - 0.5), colour, DASHES[marked])
+                frame(
+                    figure,
+                    look,
+                    number,
+                    (-0.5, -0.5, size - 0.5, size - 0.5),
+                    colour,
+                    DASHES[marked],
+                )
     for place in range(count):
         heading(figure, look, f"place {place + 1}", (place + 0.5) / count)
     for y, text in ((0.765, "as trained"), (0.235, "now")):
-        heading(figure, look, text, 0, y, xanchor="right", yanchor="middle", xshift=-12 * look.scale, yshift=0)
+        heading(
+            figure,
+            look,
+            text,
+            0,
+            y,
+            xanchor="right",
+            yanchor="middle",
+            xshift=-12 * look.scale,
+            yshift=0,
+        )
     return figure
 
 

@@ -1,4 +1,6 @@
-"""The picture of a mixture: experts with their rows of the router, who serves each character, what is left between two."""
+"""The picture of a mixture: experts with their rows of the router, who serves each character, what
+is left between two.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +17,14 @@ from lmc_core.figures.style import contrast
 if TYPE_CHECKING:
     from lmc_core.lecture.experts import Routed
 
-EXPERTS = ("permutation", "orthogonal", "activation", "dual")  # meanings whose colours tell four experts apart
+# meanings whose colours tell four experts apart
+EXPERTS = ("permutation", "orthogonal", "activation", "dual")
 COORDINATES, LINE = 32, 16  # of a router's row that are drawn; characters in a line
 
 
 def experts_figure(data: Routed, look: Look, text: str, barriers: Mapping[str, float]) -> go.Figure:
-    """Draw experts at their places with the router's rows, the text they serve, and the barriers between two mixtures.
+    """Draw experts at their places with the router's rows, the text they serve, and the barriers
+    between two mixtures.
 
     Args:
         data: what was measured.
@@ -35,18 +39,33 @@ def experts_figure(data: Routed, look: Look, text: str, barriers: Mapping[str, f
     axes(figure, look, 3, (0.82, 1), (0.30, 0.90))
     rows = data.router[:, :COORDINATES]
     figure.add_heatmap(
-        z=rows, xaxis="x", yaxis="y", showscale=False, hoverinfo="skip", colorscale=look.diverging, ygap=6 * look.scale,
-        zmin=-np.abs(rows).max(), zmax=np.abs(rows).max(),
-    )  # fmt: skip
+        z=rows,
+        xaxis="x",
+        yaxis="y",
+        showscale=False,
+        hoverinfo="skip",
+        colorscale=look.diverging,
+        ygap=6 * look.scale,
+        zmin=-np.abs(rows).max(),
+        zmax=np.abs(rows).max(),
+    )
     blank = {"showticklabels": False, "showgrid": False}
     figure.update_layout(xaxis=blank, yaxis={**blank, "range": [count - 0.5, -0.5]})
     for place, expert in enumerate(data.expert):
         colour = look.colour(EXPERTS[expert])
         figure.add_annotation(
-            x=0, y=1 - 0.38 * (place + 0.5) / count, xref="paper", yref="paper", xanchor="left", yanchor="middle",
-            showarrow=False, text=f" expert {'ABCD'[expert]} ", bgcolor=colour,
-            font={"size": look.text, "color": _ink(colour)}, name="expert",
-        )  # fmt: skip
+            x=0,
+            y=1 - 0.38 * (place + 0.5) / count,
+            xref="paper",
+            yref="paper",
+            xanchor="left",
+            yanchor="middle",
+            showarrow=False,
+            text=f" expert {'ABCD'[expert]} ",
+            bgcolor=colour,
+            font={"size": look.text, "color": _ink(colour)},
+            name="expert",
+        )
     heading(figure, look, "rows of the router", 0.35)
     heading(figure, look, "which expert serves each character", 0.285, 0.50)
     _text(figure, look, data, text)
@@ -72,20 +91,52 @@ def _text(figure: go.Figure, look: Look, data: Routed, text: str) -> None:
     share = len(colours)
     scale = [[edge / share, colours[k]] for k in range(share) for edge in (k, k + 1)]
     figure.add_heatmap(
-        z=padded.reshape(lines, LINE), xaxis="x2", yaxis="y2", showscale=False, hoverinfo="skip", colorscale=scale,
-        zmin=-0.5, zmax=share - 0.5, xgap=2, ygap=2,
-    )  # fmt: skip
+        z=padded.reshape(lines, LINE),
+        xaxis="x2",
+        yaxis="y2",
+        showscale=False,
+        hoverinfo="skip",
+        colorscale=scale,
+        zmin=-0.5,
+        zmax=share - 0.5,
+        xgap=2,
+        ygap=2,
+    )
     figure.add_scatter(
-        x=[k % LINE for k in range(len(text))], y=[k // LINE for k in range(len(text))], mode="text", hoverinfo="skip",
-        text=[character if character.strip() else "\u00b7" for character in text], xaxis="x2", yaxis="y2", name="text",
+        x=[k % LINE for k in range(len(text))],
+        y=[k // LINE for k in range(len(text))],
+        mode="text",
+        hoverinfo="skip",
+        text=[character if character.strip() else "\u00b7" for character in text],
+        xaxis="x2",
+        yaxis="y2",
+        name="text",
         textfont={"size": look.text, "color": [_ink(colours[k]) for k in served]},
-    )  # fmt: skip
+    )
     blank = {"showticklabels": False, "showgrid": False}
-    figure.update_layout(xaxis2={**blank, "range": [-0.5, LINE - 0.5]}, yaxis2={**blank, "range": [lines - 0.5, -0.5]})
+    figure.update_layout(
+        xaxis2={**blank, "range": [-0.5, LINE - 0.5]},
+        yaxis2={**blank, "range": [lines - 0.5, -0.5]},
+    )
 
 
 def _barriers(figure: go.Figure, look: Look, barriers: Mapping[str, Any]) -> None:
     names = [name for name in SETTINGS if name in barriers]
     colours = [look.colour(SETTINGS[name]) for name in names]
-    ladder(figure, look, 3, [SHORT[name] for name in names], [barriers[name] for name in names], colours)
-    heading(figure, look, "barrier between two mixtures, nats", 1, 0.90, xanchor="right", xshift=40 * look.scale)
+    ladder(
+        figure,
+        look,
+        3,
+        [SHORT[name] for name in names],
+        [barriers[name] for name in names],
+        colours,
+    )
+    heading(
+        figure,
+        look,
+        "barrier between two mixtures, nats",
+        1,
+        0.90,
+        xanchor="right",
+        xshift=40 * look.scale,
+    )

@@ -1,4 +1,6 @@
-"""The ways to merge side by side: a dot for each in each frame, with the single models and the ensemble as references."""
+"""The ways to merge side by side: a dot for each in each frame, with the single models and the
+ensemble as references.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +29,18 @@ STEP = 20  # pixels between two frames of one method
 BETWEEN = 18  # pixels between two methods
 TOP, BOTTOM, LEFT, RIGHT = 64, 76, 148, 40  # pixels
 WIDE = 5.0  # ratio of the largest to the smallest value above which the axis is logarithmic
-QUANTITIES = {"loss": "Loss", "accuracy": "Accuracy", "perplexity": "Perplexity", "ece": "Expected calibration error"}
+QUANTITIES = {
+    "loss": "Loss",
+    "accuracy": "Accuracy",
+    "perplexity": "Perplexity",
+    "ece": "Expected calibration error",
+}
 TICKS = (1, 1.5, 2, 3, 5, 7)
 
 
-def merge_figure(results: Sequence[Result], task: str, quantity: str = "loss", theme: Theme = "light") -> go.Figure:
+def merge_figure(
+    results: Sequence[Result], task: str, quantity: str = "loss", theme: Theme = "light"
+) -> go.Figure:
     """Draw one quantity of every way to merge, in every frame, with one standard error.
 
     Args:
@@ -45,11 +54,20 @@ def merge_figure(results: Sequence[Result], task: str, quantity: str = "loss", t
     frames = list(dict.fromkeys((row.frame, row.frame_title) for row in rows))
     merges = list(dict.fromkeys((row.merge, row.marked) for row in rows))
     band = STEP * max(1, len(frames)) + BETWEEN
-    figure = go.Figure(layout={"template": template(theme), "height": TOP + BOTTOM + band * max(1, len(merges))})
+    figure = go.Figure(
+        layout={"template": template(theme), "height": TOP + BOTTOM + band * max(1, len(merges))}
+    )
     log = _axis(figure, results, task, quantity, theme)
     figure.update_layout(
         margin={"l": LEFT, "r": RIGHT, "t": TOP, "b": BOTTOM},
-        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 0, "yref": "container", "yanchor": "bottom"},
+        legend={
+            "orientation": "h",
+            "x": 0,
+            "xanchor": "left",
+            "y": 0,
+            "yref": "container",
+            "yanchor": "bottom",
+        },
         showlegend=True,
         yaxis={
             "range": [len(merges) - 0.5, -0.5],
@@ -66,35 +84,67 @@ def merge_figure(results: Sequence[Result], task: str, quantity: str = "loss", t
     for number, (frame, title) in enumerate(frames):
         offset = (number - (len(frames) - 1) / 2) * STEP / band
         chosen = [row for row in rows if row.frame == frame]
-        _dots(figure, chosen, [places[row.merge] + offset for row in chosen], title, quantity, theme)
+        _dots(
+            figure, chosen, [places[row.merge] + offset for row in chosen], title, quantity, theme
+        )
     return figure
 
 
-def _dots(figure: go.Figure, rows: list[Row], heights: list[float], title: str, quantity: str, theme: Theme) -> None:
+def _dots(
+    figure: go.Figure,
+    rows: list[Row],
+    heights: list[float],
+    title: str,
+    quantity: str,
+    theme: Theme,
+) -> None:
     stroke = frame_stroke(rows[0].frame, theme)
     figure.add_scatter(
         x=[row.numbers[quantity] for row in rows],
         y=heights,
         error_x={
-            "array": [row.numbers[f"{quantity}_stderr"] for row in rows], "color": stroke.colour, "thickness": 1.5, "width": 4
+            "array": [row.numbers[f"{quantity}_stderr"] for row in rows],
+            "color": stroke.colour,
+            "thickness": 1.5,
+            "width": 4,
         },
-        mode="markers", name=title,
-        marker={"symbol": stroke.marker, "size": 11, "color": stroke.colour, "line": {"width": 2, "color": stroke.colour}},
+        mode="markers",
+        name=title,
+        marker={
+            "symbol": stroke.marker,
+            "size": 11,
+            "color": stroke.colour,
+            "line": {"width": 2, "color": stroke.colour},
+        },
         customdata=[[row.marked, shown(row.numbers, quantity)] for row in rows],
         hovertemplate="%{customdata[0]}: %{customdata[1]}<extra>" + title + "</extra>",
         meta={"frame": rows[0].frame},
-    )  # fmt: skip
+    )
 
 
-def _axis(figure: go.Figure, results: Sequence[Result], task: str, quantity: str, theme: Theme) -> bool:
+def _axis(
+    figure: go.Figure, results: Sequence[Result], task: str, quantity: str, theme: Theme
+) -> bool:
     """The axis of values; returns whether it is logarithmic."""
     both = [*single_models(results, task), *merged_rows(results, task)]
     pairs = [(row.numbers[quantity], row.numbers[f"{quantity}_stderr"]) for row in both]
-    pairs = [(value, error) for value, error in pairs if math.isfinite(value) and math.isfinite(error)]
-    values = [value + sign * error for value, error in pairs for sign in (-1, 0, 1) if value + sign * error > 0]
+    pairs = [
+        (value, error) for value, error in pairs if math.isfinite(value) and math.isfinite(error)
+    ]
+    values = [
+        value + sign * error
+        for value, error in pairs
+        for sign in (-1, 0, 1)
+        if value + sign * error > 0
+    ]
     unit = {"loss": f" ({short_unit(results, task)})", "perplexity": ""}.get(quantity, " (%)")
     log = logarithmic(values, quantity)
-    axis: dict[str, Any] = {"fixedrange": True, "side": "bottom", "showgrid": True, "gridcolor": GROUNDS[theme].grid}
+    axis: dict[str, Any] = {
+        "fixedrange": True,
+        "side": "bottom",
+        "showgrid": True,
+        "gridcolor": GROUNDS[theme].grid,
+    }
     if log:
         ticks = [base * 10.0**power for power in range(-4, 8) for base in TICKS]
         ticks = [tick for tick in ticks if 0.85 * min(values) <= tick <= 1.15 * max(values)]
@@ -106,23 +156,51 @@ def _axis(figure: go.Figure, results: Sequence[Result], task: str, quantity: str
             axis["tickformat"] = ".0%"
     figure.update_xaxes(axis)
     figure.add_annotation(
-        text=f"<b>{QUANTITIES[quantity]}</b>{unit}{', logarithmic axis' if log else ''}", x=0, xref="paper", xanchor="left",
-        xshift=-LEFT + 8, y=1, yref="paper", yanchor="bottom", yshift=36, showarrow=False, font={"size": BODY}, name="heading",
-    )  # fmt: skip
+        text=f"<b>{QUANTITIES[quantity]}</b>{unit}{', logarithmic axis' if log else ''}",
+        x=0,
+        xref="paper",
+        xanchor="left",
+        xshift=-LEFT + 8,
+        y=1,
+        yref="paper",
+        yanchor="bottom",
+        yshift=36,
+        showarrow=False,
+        font={"size": BODY},
+        name="heading",
+    )
     return log
 
 
 def logarithmic(values: Sequence[float], quantity: str) -> bool:
     """Whether values are so far apart that an axis of equal steps would hide the small ones."""
-    return quantity in ("loss", "perplexity") and bool(values) and min(values) > 0 and max(values) / min(values) > WIDE
+    return (
+        quantity in ("loss", "perplexity")
+        and bool(values)
+        and min(values) > 0
+        and max(values) / min(values) > WIDE
+    )
 
 
-def _references(figure: go.Figure, results: Sequence[Result], task: str, quantity: str, theme: Theme, log: bool) -> None:
+def _references(
+    figure: go.Figure, results: Sequence[Result], task: str, quantity: str, theme: Theme, log: bool
+) -> None:
     """A band from the best to the worst of the models, a line for the ensemble."""
     ground = GROUNDS[theme]
-    own = [row.numbers[quantity] for row in single_models(results, task) if "(ancestor)" not in row.title]
+    own = [
+        row.numbers[quantity]
+        for row in single_models(results, task)
+        if "(ancestor)" not in row.title
+    ]
     low, high = min(own), max(own)
-    figure.add_vrect(x0=low, x1=high, fillcolor=faint(ground.muted, 0.22), line_width=0, layer="below", name="models")
+    figure.add_vrect(
+        x0=low,
+        x1=high,
+        fillcolor=faint(ground.muted, 0.22),
+        line_width=0,
+        layer="below",
+        name="models",
+    )
     for value in {low, high}:
         figure.add_vline(x=value, line={"color": ground.muted, "width": 1}, layer="below")
     labels = [((low * high) ** 0.5 if log else (low + high) / 2, "the models", ground.muted)]
@@ -130,13 +208,25 @@ def _references(figure: go.Figure, results: Sequence[Result], task: str, quantit
     if ensemble is not None:
         colour = MEANINGS["dual"].colour(theme)
         value = ensemble.numbers[quantity]
-        figure.add_vline(x=value, line={"color": colour, "width": 2, "dash": "dot"}, layer="below", name="ensemble")
+        figure.add_vline(
+            x=value,
+            line={"color": colour, "width": 2, "dash": "dot"},
+            layer="below",
+            name="ensemble",
+        )
         labels.append((value, "ensemble", colour))
     for level, (value, text, colour) in enumerate(labels):
         figure.add_annotation(
-            x=math.log10(value) if log else value, y=1, yref="paper", yanchor="bottom", yshift=2 + 16 * level, text=text,
-            showarrow=False, font={"size": SMALL, "color": colour}, name="reference",
-        )  # fmt: skip
+            x=math.log10(value) if log else value,
+            y=1,
+            yref="paper",
+            yanchor="bottom",
+            yshift=2 + 16 * level,
+            text=text,
+            showarrow=False,
+            font={"size": SMALL, "color": colour},
+            name="reference",
+        )
 
 
 def merge_alt(results: Sequence[Result], task: str, quantity: str = "loss") -> str:
@@ -145,5 +235,8 @@ def merge_alt(results: Sequence[Result], task: str, quantity: str = "loss") -> s
     best = best_row(results, task)
     if best is None:
         return "Empty axes of the ways to merge."
-    found = f"Best merged model: {best.title}, {best.frame_title}, {shown(best.numbers, 'loss')} {short_unit(results, task)}"
+    found = (
+        f"Best merged model: {best.title}, {best.frame_title}, {shown(best.numbers, 'loss')} "
+        f"{short_unit(results, task)}"
+    )
     return f"{QUANTITIES[quantity]} of every way to merge, by frame. {found}."

@@ -15,11 +15,19 @@ from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, template
 
 def largest_barrier(results: Sequence[Result]) -> float:
     """The end of the scale that all matrices share, in nats; above 0."""
-    values = [v for r in results for row in r["lines"]["barrier"] for v in row if v is not None and math.isfinite(v)]
+    values = [
+        v
+        for r in results
+        for row in r["lines"]["barrier"]
+        for v in row
+        if v is not None and math.isfinite(v)
+    ]
     return max([*values, 1e-3])
 
 
-def matrix_figure(result: Result, most: float | None = None, theme: Theme = "light", height: int = 320) -> go.Figure:
+def matrix_figure(
+    result: Result, most: float | None = None, theme: Theme = "light", height: int = 320
+) -> go.Figure:
     """Draw the barriers between every two models of one frame.
 
     Args:
@@ -38,23 +46,49 @@ def matrix_figure(result: Result, most: float | None = None, theme: Theme = "lig
     ]
     numbers = list(range(1, count + 1))
     figure.add_heatmap(
-        z=values, x=numbers, y=numbers, zmin=0, zmax=most, colorscale=sequential(theme), showscale=False, xgap=2, ygap=2,
-        customdata=said, hoverongaps=False, hovertemplate="%{y} and %{x}: %{customdata}<extra></extra>", name="barrier",
-    )  # fmt: skip
+        z=values,
+        x=numbers,
+        y=numbers,
+        zmin=0,
+        zmax=most,
+        colorscale=sequential(theme),
+        showscale=False,
+        xgap=2,
+        ygap=2,
+        customdata=said,
+        hoverongaps=False,
+        hovertemplate="%{y} and %{x}: %{customdata}<extra></extra>",
+        name="barrier",
+    )
     for i in range(count):
         for j in range(count):
             value = values[i][j]
             if value is None:
                 continue
             figure.add_annotation(
-                x=numbers[j], y=numbers[i], text=number(value, digits=2), showarrow=False, name="value",
+                x=numbers[j],
+                y=numbers[i],
+                text=number(value, digits=2),
+                showarrow=False,
+                name="value",
                 font={"size": BODY if count <= 5 else SMALL, "color": _ink(value / most, theme)},
-            )  # fmt: skip
-    figure.update_xaxes(showgrid=False, tickvals=numbers, fixedrange=True, constrain="domain", range=[0.5, count + 0.5])
+            )
+    figure.update_xaxes(
+        showgrid=False,
+        tickvals=numbers,
+        fixedrange=True,
+        constrain="domain",
+        range=[0.5, count + 0.5],
+    )
     figure.update_yaxes(
-        showgrid=False, range=[count + 0.5, 0.5], fixedrange=True, scaleanchor="x", constrain="domain",
-        tickvals=numbers, ticktext=[f"{name}  {k}" for k, name in zip(numbers, result["models"], strict=True)],
-    )  # fmt: skip
+        showgrid=False,
+        range=[count + 0.5, 0.5],
+        fixedrange=True,
+        scaleanchor="x",
+        constrain="domain",
+        tickvals=numbers,
+        ticktext=[f"{name}  {k}" for k, name in zip(numbers, result["models"], strict=True)],
+    )
     figure.update_layout(margin={"l": 132, "r": 8, "t": 8, "b": 28}, font={"color": ground.ink})
     return figure
 
@@ -70,5 +104,11 @@ def _ink(share: float, theme: Theme) -> str:
 def matrix_alt(result: Result) -> str:
     """What the matrix shows, for those who do not see it."""
     names, values = result["models"], result["lines"]["barrier"]
-    pairs = [f"{names[i]} and {names[j]} {number(values[i][j])}" for i in range(len(names)) for j in range(i + 1, len(names))]
-    return f"Barriers between every two models in nats, {result['frame_title']}: {'; '.join(pairs)}."
+    pairs = [
+        f"{names[i]} and {names[j]} {number(values[i][j])}"
+        for i in range(len(names))
+        for j in range(i + 1, len(names))
+    ]
+    return (
+        f"Barriers between every two models in nats, {result['frame_title']}: {'; '.join(pairs)}."
+    )

@@ -1,4 +1,6 @@
-"""Results of merging, one for each frame, as rows: what was merged how, where, and what came out on one task."""
+"""Results of merging, one for each frame, as rows: what was merged how, where, and what came out on
+one task.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from lmc_core.figures.tables import Table
 Result = Mapping[str, Any]
 ANYWHERE = "any"  # the frame of what does not depend on it
 MARK = "*"  # behind the name of what assumes a common ancestor
-FRAME_STROKES = {  # by meaning, as for pairs: what is moved by weights is blue, what is learned has the colour of learning
+# by meaning, as for pairs: what is moved by weights is blue, what is learned has the colour of
+# learning
+FRAME_STROKES = {
     "none": ("plain", "circle"),
     "reference": ("orthogonal", "diamond-open"),
     "universe": ("orthogonal", "diamond"),
@@ -75,7 +79,7 @@ def single_models(results: Sequence[Result], task: str) -> list[Row]:
             row["passes"],
             None,
             {},
-        )  # fmt: skip
+        )
         for row in (results[0]["models_rows"] if results else ())
     ]
 
@@ -96,15 +100,21 @@ def merged_rows(results: Sequence[Result], task: str) -> list[Row]:
             row["passes"],
             row["seconds"],
             row["about"],
-        )  # fmt: skip
+        )
         for result in results
         for row in result["rows"]
     ]
 
 
 def best_row(results: Sequence[Result], task: str) -> Row | None:
-    """The one merged model with the smallest loss; a soup that kept a single model counts only where there is nothing else."""
-    rows = [row for row in merged_rows(results, task) if row.checkpoint and row.numbers["loss"] == row.numbers["loss"]]
+    """The one merged model with the smallest loss; a soup that kept a single model counts only
+    where there is nothing else.
+    """
+    rows = [
+        row
+        for row in merged_rows(results, task)
+        if row.checkpoint and row.numbers["loss"] == row.numbers["loss"]
+    ]
     rows = [row for row in rows if len(row.about.get("kept", (1, 2))) > 1] or rows
     return min(rows, key=lambda row: row.numbers["loss"], default=None)
 
@@ -117,12 +127,16 @@ def frame_stroke(frame: str, theme: Theme) -> Stroke:
 
 def score_of(results: Sequence[Result], task: str) -> str:
     """What is shown beside the loss on a task: ``accuracy`` or ``perplexity``."""
-    return next((t["score"] for result in results for t in result["tasks"] if t["name"] == task), "accuracy")
+    return next(
+        (t["score"] for result in results for t in result["tasks"] if t["name"] == task), "accuracy"
+    )
 
 
 def unit_of(results: Sequence[Result], task: str) -> str:
     """What the loss on a task counts."""
-    return next((t["unit"] for result in results for t in result["tasks"] if t["name"] == task), "nats")
+    return next(
+        (t["unit"] for result in results for t in result["tasks"] if t["name"] == task), "nats"
+    )
 
 
 def short_unit(results: Sequence[Result], task: str) -> str:
@@ -142,9 +156,15 @@ def people_table(results: Sequence[Result], task: str) -> Table:
     """Everything in words: one row for each model, then for each way to merge in each frame."""
     score = score_of(results, task)
     header = (
-        "Model", "Frame", f"Loss ({short_unit(results, task)})", score.capitalize(), "Calibration error", "Size",
-        "Passes", "To merge",
-    )  # fmt: skip
+        "Model",
+        "Frame",
+        f"Loss ({short_unit(results, task)})",
+        score.capitalize(),
+        "Calibration error",
+        "Size",
+        "Passes",
+        "To merge",
+    )
     return Table.of(
         header,
         [
@@ -172,8 +192,18 @@ def numbers_table(results: Sequence[Result]) -> Table:
     rows = []
     for task in tasks:
         for row in [*single_models(results, task["name"]), *merged_rows(results, task["name"])]:
-            first = (row.title, row.frame_title or None, task["name"], results[0]["split"], task["examples"])
-            values = [row.numbers.get(name) for quantity in quantities for name in (quantity, f"{quantity}_stderr")]
+            first = (
+                row.title,
+                row.frame_title or None,
+                task["name"],
+                results[0]["split"],
+                task["examples"],
+            )
+            values = [
+                row.numbers.get(name)
+                for quantity in quantities
+                for name in (quantity, f"{quantity}_stderr")
+            ]
             rows.append((*first, *values, row.parameters, row.bytes, row.passes, row.seconds))
     return Table.of((*header, "parameters", "bytes", "passes", "seconds"), rows)
 
@@ -183,9 +213,15 @@ def kept_words(rows: Sequence[Row]) -> list[str]:
     found: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         if row.about.get("kept"):
-            chosen = ", ".join(row.about["kept"]), f"chosen by {row.about['by']} on the {row.about['split']} split"
+            chosen = (
+                ", ".join(row.about["kept"]),
+                f"chosen by {row.about['by']} on the {row.about['split']} split",
+            )
             found.setdefault(chosen, []).append(row.frame_title)
-    return [f"The greedy soup kept {kept} ({'; '.join(frames)}), {how}." for (kept, how), frames in found.items()]
+    return [
+        f"The greedy soup kept {kept} ({'; '.join(frames)}), {how}."
+        for (kept, how), frames in found.items()
+    ]
 
 
 def height_words(result: Result) -> str:

@@ -19,7 +19,8 @@ CORNERS = ((0.0, 0.0), (1.0, 0.0), (0.5, HIGH))  # of models 1, 2, 3
 FINE = 72  # cells across the drawing
 EDGE = 0.04  # of the triangle's side, around it
 LEVELS = 16  # contours between the smallest and the largest value
-MEASURED = 5  # which trace holds the points that can be clicked, after the surface, its frame and the edge
+# which trace holds the points that can be clicked, after the surface, its frame and the edge
+MEASURED = 5
 
 
 def place(weights: Sequence[float]) -> tuple[float, float]:
@@ -51,7 +52,9 @@ def interpolated(simplex: Mapping[str, Any], quantity: str, weights: Sequence[fl
     else:  # one that points down: one corner for each coordinate that is not
         corners = [tuple(k + (i != j) for j, k in enumerate(low)) for i in range(3)]
         shares = [1 - x for x in rest]
-    return sum(share * table[corner] for share, corner in zip(shares, corners, strict=True) if share > 0)
+    return sum(
+        share * table[corner] for share, corner in zip(shares, corners, strict=True) if share > 0
+    )
 
 
 def _grid(simplex: Mapping[str, Any], quantity: str) -> list[tuple[list[float], float]]:
@@ -66,13 +69,21 @@ def _grid(simplex: Mapping[str, Any], quantity: str) -> list[tuple[list[float], 
 
 def nearest(simplex: Mapping[str, Any], weights: Sequence[float]) -> int:
     """Which measured point is nearest to some weights."""
-    distances = [sum((a - b) ** 2 for a, b in zip(row, weights, strict=True)) for row in simplex["weights"]]
+    distances = [
+        sum((a - b) ** 2 for a, b in zip(row, weights, strict=True)) for row in simplex["weights"]
+    ]
     return distances.index(min(distances))
 
 
 def limits_of(results: Sequence[Result], quantity: str = "loss") -> tuple[float, float]:
     """The smallest and largest value of all triangles, so that they share a scale."""
-    values = [v for r in results if r.get("simplex") for v in r["simplex"][quantity] if v is not None and math.isfinite(v)]
+    values = [
+        v
+        for r in results
+        if r.get("simplex")
+        for v in r["simplex"][quantity]
+        if v is not None and math.isfinite(v)
+    ]
     return (min(values), max(values)) if values else (0.0, 1.0)
 
 
@@ -97,27 +108,59 @@ def triangle_figure(
     figure = go.Figure(layout={"template": template(theme), "height": height})
     x, y, values = _surface(simplex)
     figure.add_contour(
-        x=x, y=y, z=values, zmin=low, zmax=high, colorscale=sequential(theme), hoverinfo="skip",
+        x=x,
+        y=y,
+        z=values,
+        zmin=low,
+        zmax=high,
+        colorscale=sequential(theme),
+        hoverinfo="skip",
         contours={"start": low, "end": high, "size": max(high - low, 1e-6) / LEVELS},
-        line={"width": 0.8, "color": ground.muted}, name="loss",
+        line={"width": 0.8, "color": ground.muted},
+        name="loss",
         colorbar={
-            "orientation": "h", "thickness": 8, "len": 0.8, "x": 0.5, "y": 0, "yref": "paper", "yanchor": "top", "ypad": 46,
-            "nticks": 4, "tickfont": {"size": SMALL}, "outlinewidth": 0,
+            "orientation": "h",
+            "thickness": 8,
+            "len": 0.8,
+            "x": 0.5,
+            "y": 0,
+            "yref": "paper",
+            "yanchor": "top",
+            "ypad": 46,
+            "nticks": 4,
+            "tickfont": {"size": SMALL},
+            "outlinewidth": 0,
             "title": {"text": f"loss, {_unit(result)}", "side": "bottom", "font": {"size": SMALL}},
         },
-    )  # fmt: skip
+    )
     _outside(figure, theme)
     _points(figure, result, theme)
     if chosen is not None:
         at = place(chosen)
         figure.add_scatter(
-            x=[at[0]], y=[at[1]], mode="markers", name="chosen", hoverinfo="skip",
-            marker={"symbol": "circle-open", "size": 18, "color": ground.ink, "line": {"width": 3, "color": ground.ink}},
-        )  # fmt: skip
+            x=[at[0]],
+            y=[at[1]],
+            mode="markers",
+            name="chosen",
+            hoverinfo="skip",
+            marker={
+                "symbol": "circle-open",
+                "size": 18,
+                "color": ground.ink,
+                "line": {"width": 3, "color": ground.ink},
+            },
+        )
     _corners(figure, result, theme)
     figure.update_xaxes(visible=False, range=[-0.03, 1.03], fixedrange=True)
-    figure.update_yaxes(visible=False, range=[-0.03, HIGH + 0.03], scaleanchor="x", scaleratio=1, fixedrange=True)
-    figure.update_layout(margin={"l": 8, "r": 8, "t": 40, "b": 112}, showlegend=False, clickmode="event+select", dragmode=False)
+    figure.update_yaxes(
+        visible=False, range=[-0.03, HIGH + 0.03], scaleanchor="x", scaleratio=1, fixedrange=True
+    )
+    figure.update_layout(
+        margin={"l": 8, "r": 8, "t": 40, "b": 112},
+        showlegend=False,
+        clickmode="event+select",
+        dragmode=False,
+    )
     return figure
 
 
@@ -126,7 +169,9 @@ def _unit(result: Result) -> str:
 
 
 def _surface(simplex: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The loss on a fine rectangular grid; outside of the triangle the value at the nearest weights, which is covered later."""
+    """The loss on a fine rectangular grid; outside of the triangle the value at the nearest
+    weights, which is covered later.
+    """
     x = np.linspace(-EDGE, 1 + EDGE, FINE)
     y = np.linspace(-EDGE, HIGH + EDGE, FINE)
     values = np.empty((len(y), len(x)))
@@ -141,18 +186,36 @@ def _surface(simplex: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, np.nda
 
 
 def _outside(figure: go.Figure, theme: Theme) -> None:
-    """Cover what lies outside of the triangle, and draw its edge; traces, so that the points lie above."""
+    """Cover what lies outside of the triangle, and draw its edge; traces, so that the points lie
+    above.
+    """
     far = 3 * EDGE
     left = [(0.5, HIGH), (0.0, 0.0), (-far, 0.0), (-far, HIGH + far), (0.5, HIGH + far)]
     below = [(-far, -far), (1 + far, -far), (1 + far, 0.0), (-far, 0.0)]
     for outline in (left, [(1 - x, y) for x, y in left], below):
-        _polygon(figure, outline, "outside", fill="toself", fillcolor=GROUNDS[theme].paper, line={"width": 0})
+        _polygon(
+            figure,
+            outline,
+            "outside",
+            fill="toself",
+            fillcolor=GROUNDS[theme].paper,
+            line={"width": 0},
+        )
     _polygon(figure, CORNERS, "edge", line={"width": 1.5, "color": GROUNDS[theme].ink})
 
 
-def _polygon(figure: go.Figure, outline: Sequence[tuple[float, float]], name: str, **style: Any) -> None:
+def _polygon(
+    figure: go.Figure, outline: Sequence[tuple[float, float]], name: str, **style: Any
+) -> None:
     closed = [*outline, outline[0]]
-    figure.add_scatter(x=[x for x, _ in closed], y=[y for _, y in closed], mode="lines", name=name, hoverinfo="skip", **style)
+    figure.add_scatter(
+        x=[x for x, _ in closed],
+        y=[y for _, y in closed],
+        mode="lines",
+        name=name,
+        hoverinfo="skip",
+        **style,
+    )
 
 
 def _points(figure: go.Figure, result: Result, theme: Theme) -> None:
@@ -160,28 +223,51 @@ def _points(figure: go.Figure, result: Result, theme: Theme) -> None:
     score = "accuracy" if "accuracy" in simplex else "perplexity"
     where = [place(row) for row in simplex["weights"]]
     said = [
-        [", ".join(f"{w:.2f}" for w in row), number(loss), percent(value) if score == "accuracy" else number(value)]
-        for row, loss, value in zip(simplex["weights"], simplex["loss"], simplex[score], strict=True)
+        [
+            ", ".join(f"{w:.2f}" for w in row),
+            number(loss),
+            percent(value) if score == "accuracy" else number(value),
+        ]
+        for row, loss, value in zip(
+            simplex["weights"], simplex["loss"], simplex[score], strict=True
+        )
     ]
     figure.add_scatter(
-        x=[at[0] for at in where], y=[at[1] for at in where], mode="markers", name="measured", customdata=said,
+        x=[at[0] for at in where],
+        y=[at[1] for at in where],
+        mode="markers",
+        name="measured",
+        customdata=said,
         marker={"size": 7, "color": ground.ink, "line": {"width": 1.5, "color": ground.paper}},
-        hovertemplate="weights %{customdata[0]}<br>loss %{customdata[1]}, " + score + " %{customdata[2]}<extra></extra>",
-        selected={"marker": {"opacity": 1}}, unselected={"marker": {"opacity": 1}},
-    )  # fmt: skip
+        hovertemplate="weights %{customdata[0]}<br>loss %{customdata[1]}, "
+        + score
+        + " %{customdata[2]}<extra></extra>",
+        selected={"marker": {"opacity": 1}},
+        unselected={"marker": {"opacity": 1}},
+    )
 
 
 def _corners(figure: go.Figure, result: Result, theme: Theme) -> None:
     """The models at their corners, with their losses."""
     simplex = result["simplex"]
     for k, name in enumerate(result["models"]):
-        loss = next(v for row, v in zip(simplex["weights"], simplex["loss"], strict=True) if row[k] == 1)
+        loss = next(
+            v for row, v in zip(simplex["weights"], simplex["loss"], strict=True) if row[k] == 1
+        )
         x, y = CORNERS[k]
         figure.add_annotation(
-            x=x, y=y, text=f"<b>{k + 1}</b>  {name}<br>{number(loss)}", showarrow=False, align="center",
-            xanchor=("left", "right", "center")[k], xshift=(-6, 6, 0)[k], yanchor="bottom" if k == 2 else "top",
-            yshift=6 if k == 2 else -6, font={"size": SMALL, "family": FAMILY, "color": GROUNDS[theme].ink}, name="corner",
-        )  # fmt: skip
+            x=x,
+            y=y,
+            text=f"<b>{k + 1}</b>  {name}<br>{number(loss)}",
+            showarrow=False,
+            align="center",
+            xanchor=("left", "right", "center")[k],
+            xshift=(-6, 6, 0)[k],
+            yanchor="bottom" if k == 2 else "top",
+            yshift=6 if k == 2 else -6,
+            font={"size": SMALL, "family": FAMILY, "color": GROUNDS[theme].ink},
+            name="corner",
+        )
 
 
 def triangle_alt(result: Result) -> str:

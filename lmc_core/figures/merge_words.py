@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lmc_core.figures.merge_rows import MARK, Result, best_row, height_words, kept_words, merged_rows, short_unit, shown
+from lmc_core.figures.merge_rows import (
+    MARK,
+    Result,
+    best_row,
+    height_words,
+    kept_words,
+    merged_rows,
+    short_unit,
+    shown,
+)
 from lmc_core.figures.numbers import estimate, number
 from lmc_core.figures.same_words import same_weights
 from lmc_core.figures.words import classes_sentence, notes, version_sentence
@@ -27,7 +36,8 @@ def merge_caption(results: Sequence[Result], task: str) -> str:
     examples = next(t["examples"] for t in first["tasks"] if t["name"] == task)
     frames = ", ".join(result["frame_title"] for result in results)
     sentences = [
-        f"One model made of {models_sentence(results)}, on the {first['split']} split of {task} ({examples:,} examples), "
+        f"One model made of {models_sentence(results)}, on the {first['split']} split of {task} "
+        f"({examples:,} examples), "
         f"in the frames: {frames}.",
         "Bars are one standard error over examples; the band spans the single models.",
         *same_weights(first),
@@ -40,7 +50,10 @@ def merge_caption(results: Sequence[Result], task: str) -> str:
         sentences.append(_ancestor(first))
     if any(not row.checkpoint for row in rows):
         count = len(first["models"])
-        sentences.append(f"The ensemble is the mean of the models' probabilities; it keeps and runs all {count} models.")
+        sentences.append(
+            "The ensemble is the mean of the models' probabilities; it keeps and runs all "
+            f"{count} models."
+        )
     best = best_row(results, task)
     if best is not None:
         loss = f"{shown(best.numbers, 'loss')} {short_unit(results, task)}"
@@ -53,9 +66,13 @@ def _ancestor(result: Result) -> str:
     if result["ancestor"]:
         return f"{MARK} assumes a common ancestor: {result['ancestor']['name']}."
     if result["stand_in"] == "first":
-        return f"{MARK} assumes a common ancestor; there is none, and {result['models'][0]} stands in for it."
+        return (
+            f"{MARK} assumes a common ancestor; there is none, and {result['models'][0]} "
+            "stands in for it."
+        )
     return (
-        f"{MARK} assumes a common ancestor; there is none, and the mean of the models stands in for it, from which "
+        f"{MARK} assumes a common ancestor; there is none, and the mean of the models stands in "
+        "for it, from which "
         "task arithmetic with equal weights gives the average."
     )
 
@@ -68,7 +85,8 @@ def _ending(results: Sequence[Result]) -> list[str]:
     if errors:
         classes = next(classes_sentence(r["classes"]) for r in results if r["classes"])
         found.append(
-            f"Moved by {classes}; the moved models give the same outputs as the originals: largest relative difference "
+            f"Moved by {classes}; the moved models give the same outputs as the originals: "
+            "largest relative difference "
             f"{number(max(errors), digits=2)}."
         )
     return [*found, *notes(results), version_sentence(first)]
@@ -80,11 +98,15 @@ def triangle_caption(results: Sequence[Result]) -> str:
     points = len(first["simplex"]["weights"])
     unit = str(first["unit"]).split(" per ")[0]
     tops = "; ".join(
-        f"{r['frame_title']} {estimate(r['simplex']['maximum'], r['simplex']['maximum_stderr'], unit)}" for r in results
+        f"{r['frame_title']} "
+        f"{estimate(r['simplex']['maximum'], r['simplex']['maximum_stderr'], unit)}"
+        for r in results
     )
     return (
-        f"Loss of the weighted averages of {models_sentence(results)}, on the {first['split']} split of {first['task']}; "
-        f"{points} mixtures were measured (dots), contours between them are linear, all on one scale. Corners are the models. "
+        f"Loss of the weighted averages of {models_sentence(results)}, on the {first['split']} "
+        f"split of {first['task']}; "
+        f"{points} mixtures were measured (dots), contours between them are linear, all on one "
+        "scale. Corners are the models. "
         f"Largest excess over the plane through the corners: {tops}."
     )
 
@@ -95,7 +117,9 @@ def matrix_caption(results: Sequence[Result]) -> str:
     inside = first["lines"]["points"] - 2
     heights = "; ".join(f"{r['frame_title']} {height_words(r)}" for r in results)
     return (
-        f"Barrier between every two models in nats: the largest excess of the loss over the chord at {inside} "
-        f"point{'s' if inside > 1 else ''} inside of each line, on the {first['split']} split of {first['task']}, all on one "
+        "Barrier between every two models in nats: the largest excess of the loss over the chord "
+        f"at {inside} "
+        f"point{'s' if inside > 1 else ''} inside of each line, on the {first['split']} split of "
+        f"{first['task']}, all on one "
         f"scale. The centre of all lies above the mean of the models by: {heights}."
     )

@@ -1,11 +1,15 @@
-"""Numbers as people read them: three significant digits, a unit, and an error where there is one."""
+"""Numbers as people read them: three significant digits, a unit, and an error where there is
+one.
+"""
 
 from __future__ import annotations
 
 import math
 
 MINUS, TIMES, PLUS_MINUS = "\u2212", "\u00d7", "\u00b1"
-RAISED = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
+RAISED = str.maketrans(
+    "-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079"
+)
 
 
 def _plain(value: float, decimals: int) -> str:
@@ -38,8 +42,16 @@ def number(value: float | None, unit: str = "", digits: int = 3) -> str:
 
 
 def estimate(value: float | None, error: float | None, unit: str = "") -> str:
-    """Return an estimate with its standard error, rounded to the error's first digit: "0.42 ± 0.01 nats"."""
-    if value is None or not math.isfinite(value) or error is None or not math.isfinite(error) or error <= 0:
+    """Return an estimate with its standard error, rounded to the error's first digit: "0.42 ± 0.01
+    nats".
+    """
+    if (
+        value is None
+        or not math.isfinite(value)
+        or error is None
+        or not math.isfinite(error)
+        or error <= 0
+    ):
         return number(value, unit)
     error = float(f"{error:.0e}")
     power = math.floor(math.log10(error))
@@ -47,7 +59,10 @@ def estimate(value: float | None, error: float | None, unit: str = "") -> str:
     if max(abs(value), error) >= 1e5 or power < -6:
         top = math.floor(math.log10(max(abs(value), error)))
         scale = 10.0**top
-        body = f"({_plain(value / scale, top - power)} {PLUS_MINUS} {_plain(error / scale, top - power)})"
+        body = (
+            f"({_plain(value / scale, top - power)} {PLUS_MINUS} "
+            f"{_plain(error / scale, top - power)})"
+        )
         return f"{body} {TIMES} 10{str(top).translate(RAISED)}{tail}"
     return f"{_plain(round(value, -power), -power)} {PLUS_MINUS} {_plain(error, -power)}{tail}"
 

@@ -1,4 +1,5 @@
-"""A result of any kind as what is shown of it: figure, caption, tables. One dictionary, keyed by the request's `what`.
+"""A result of any kind as what is shown of it: figure, caption, tables. One dictionary, keyed by
+the request's `what`.
 
 A kind that this version does not know still gets a caption and a table of its numbers.
 """
@@ -31,7 +32,8 @@ from lmc_core.figures.words import (
 )
 
 SCALARS = 60  # numbers of an unknown kind that are shown
-UNDRAWABLE = (LookupError, TypeError, ValueError, AttributeError)  # what a result with other entries can raise
+# what a result with other entries can raise
+UNDRAWABLE = (LookupError, TypeError, ValueError, AttributeError)
 
 
 class Stored(Protocol):
@@ -83,7 +85,8 @@ class Kind:
 
     Attributes:
         name: for people.
-        draw: results, labels, theme, height in pixels -> figure; None for kinds without a figure of their own.
+        draw: results, labels, theme, height in pixels -> figure; None for kinds without a figure of
+            their own.
         caption: results, labels -> text.
         summary: results, labels -> one row for each.
         numbers: results, labels -> every number of the figure.
@@ -107,10 +110,11 @@ def panels_of(
     height: int | None = None,
     strict: bool = False,
 ) -> list[Panel]:
-    """Return the pictures of some results: those that can share an axis share one, every other has its own.
+    """Return the pictures of some results: those that can share an axis share one, every other has
+    its own.
 
-    A result that this version cannot draw, such as one that a newer version wrote, has a sentence in the place of its picture
-    and does not keep the others from being drawn.
+    A result that this version cannot draw, such as one that a newer version wrote, has a sentence
+    in the place of its picture and does not keep the others from being drawn.
 
     Args:
         found: stored results.
@@ -133,11 +137,16 @@ def panels_of(
             if strict:
                 raise
             alone = [([one], [name]) for one, name in zip(each, called, strict=True)]
-            panels += [_undrawn(what, *one) if len(alone) == 1 else _alone(what, *one, theme, height) for one in alone]
+            panels += [
+                _undrawn(what, *one) if len(alone) == 1 else _alone(what, *one, theme, height)
+                for one in alone
+            ]
     return panels
 
 
-def _alone(what: str, found: Sequence[Stored], labels: Sequence[str], theme: Theme, height: int | None) -> Panel:
+def _alone(
+    what: str, found: Sequence[Stored], labels: Sequence[str], theme: Theme, height: int | None
+) -> Panel:
     """The picture of one of several results that cannot be drawn together."""
     try:
         return _panel(what, found, labels, theme, height)
@@ -147,18 +156,31 @@ def _alone(what: str, found: Sequence[Stored], labels: Sequence[str], theme: The
 
 def _undrawn(what: str, found: Sequence[Stored], labels: Sequence[str]) -> Panel:
     """A sentence in the place of the picture of one result."""
-    caption = f"{labels[0]}: this result was written by a newer version of LMC Explorer; update this one to see it."
+    caption = (
+        f"{labels[0]}: this result was written by a newer version of LMC Explorer; update "
+        "this one to see it."
+    )
     table = Table.of(("Setting",), [labels])
-    return Panel(what, kind_of(what).name, between(found[0].result), None, caption, table, table, caption)
+    return Panel(
+        what, kind_of(what).name, between(found[0].result), None, caption, table, table, caption
+    )
 
 
-def _panel(what: str, found: Sequence[Stored], labels: Sequence[str], theme: Theme, height: int | None) -> Panel:
+def _panel(
+    what: str, found: Sequence[Stored], labels: Sequence[str], theme: Theme, height: int | None
+) -> Panel:
     kind = kind_of(what)
     titles = list(dict.fromkeys(between(each.result) for each in found))
     several = "pairs of models" if all(" \u2192 " in each for each in titles) else "models"
     title = titles[0] if len(titles) == 1 else f"{len(titles)} {several}"
-    said = "; ".join(f"{name}: {headline(what, each.result)[0]}" for name, each in zip(labels, found, strict=True))
-    caption, origin = kind.caption(found, labels), imported_sentence([each.result for each in found])
+    said = "; ".join(
+        f"{name}: {headline(what, each.result)[0]}"
+        for name, each in zip(labels, found, strict=True)
+    )
+    caption, origin = (
+        kind.caption(found, labels),
+        imported_sentence([each.result for each in found]),
+    )
     return Panel(
         what=what,
         kind=kind.name,
@@ -185,10 +207,17 @@ def kind_name(what: str) -> str:
 
 
 def headline(what: str, result: Result) -> tuple[str, float | None]:
-    """Return what came out, in words with error and unit, and as a number; a dash and None where that is no number."""
+    """Return what came out, in words with error and unit, and as a number; a dash and None where
+    that is no number.
+    """
     try:
         return kind_of(what).headline(result)
-    except (LookupError, TypeError, ValueError, AttributeError):  # of an earlier version, which had other fields
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ):  # of an earlier version, which had other fields
         return "\u2013", None
 
 
@@ -202,7 +231,9 @@ def _headline(result: Result) -> tuple[str, float | None]:
     """The barrier, the height of the centre or the loss, whichever a result has."""
     unit = str(result.get("unit", "nats")).split(" per ")[0]
     if isinstance(result.get("barrier"), int | float):
-        return estimate(result["barrier"], result.get("barrier_stderr"), unit), float(result["barrier"])
+        return estimate(result["barrier"], result.get("barrier_stderr"), unit), float(
+            result["barrier"]
+        )
     if isinstance(result.get("centre_excess"), int | float):
         value = float(result["centre_excess"])
         return f"centre {estimate(value, result.get('centre_stderr'), unit)}", value
@@ -212,29 +243,43 @@ def _headline(result: Result) -> tuple[str, float | None]:
 
 
 def unknown_caption(found: Sequence[Stored], labels: Sequence[str]) -> str:
-    """Return what every result says of itself: models, data, method, classes, function check, version."""
+    """Return what every result says of itself: models, data, method, classes, function check,
+    version.
+    """
     sentences = []
     for each in found:
         result = each.result
         kind = str(each.request.get("what", "")) or "a result"
-        data = f", on the {result.get('split')} split of {result.get('task')}" if result.get("task") else ""
-        count = f" ({result['examples']:,} examples)" if isinstance(result.get("examples"), int) else ""
+        data = (
+            f", on the {result.get('split')} split of {result.get('task')}"
+            if result.get("task")
+            else ""
+        )
+        count = (
+            f" ({result['examples']:,} examples)" if isinstance(result.get("examples"), int) else ""
+        )
         method = str(result.get("method", "none"))
         how = classes_sentence(result.get("classes"))
         sentences.append(f"{kind[:1].upper()}{kind[1:]} of {between(result)}{data}{count}.")
         if method == "none":
             sentences.append("No alignment.")
         else:
-            sentences.append(f"{MATCHERS.get(method, method).capitalize()}{f' ({how})' if how else ''}.")
+            sentences.append(
+                f"{MATCHERS.get(method, method).capitalize()}{f' ({how})' if how else ''}."
+            )
         if isinstance(error := result.get("function_error"), float):
-            sentences.append(f"The alignment changed the outputs by {number(error, digits=2)} at the most (relative).")
+            sentences.append(
+                f"The alignment changed the outputs by {number(error, digits=2)} at the most "
+                "(relative)."
+            )
     return " ".join([*sentences, version_sentence(found[0].result if found else {})]).strip()
 
 
 def unknown_summary(found: Sequence[Stored], labels: Sequence[str]) -> Table:
     """Return one row for each result with its headline."""
     rows = [
-        (name, between(each.result), setting_of(each.result), _headline(each.result)[0]) for name, each in _zip(found, labels)
+        (name, between(each.result), setting_of(each.result), _headline(each.result)[0])
+        for name, each in _zip(found, labels)
     ]
     return Table.of(("Setting", "Models", "Method and classes", "Result"), rows)
 
@@ -263,37 +308,78 @@ def _scalars(content: Mapping[str, Any], place: str = "") -> list[tuple[str, flo
 
 KINDS: dict[str, Kind] = {
     "barrier": Kind(
-        "Barrier", panels_barrier.draw, panels_barrier.caption, panels_barrier.summary, panels_barrier.numbers, _headline, True
+        "Barrier",
+        panels_barrier.draw,
+        panels_barrier.caption,
+        panels_barrier.summary,
+        panels_barrier.numbers,
+        _headline,
+        True,
     ),
     "layers": Kind(
-        "Cost of each part", kinds.draw_layers, kinds.caption_layers, kinds.table_layers, kinds.table_layers,
-        kinds.headline_layers, True,
+        "Cost of each part",
+        kinds.draw_layers,
+        kinds.caption_layers,
+        kinds.table_layers,
+        kinds.table_layers,
+        kinds.headline_layers,
+        True,
     ),
     "alignment": Kind(
-        "Alignment", kinds.draw_alignment, kinds.caption_alignment, kinds.one(short_table), kinds.one(spaces_table),
+        "Alignment",
+        kinds.draw_alignment,
+        kinds.caption_alignment,
+        kinds.one(short_table),
+        kinds.one(spaces_table),
         kinds.headline_alignment,
     ),
     "plane": Kind(
-        "Landscape", kinds.draw_plane, kinds.caption_plane, kinds.summary_plane, kinds.numbers_plane, kinds.headline_plane
+        "Landscape",
+        kinds.draw_plane,
+        kinds.caption_plane,
+        kinds.summary_plane,
+        kinds.numbers_plane,
+        kinds.headline_plane,
     ),
     "bend": Kind(
-        "Curved paths", kinds.draw_bend, kinds.caption_bend, kinds.one(landscape_words.paths_table), kinds.numbers_bend,
+        "Curved paths",
+        kinds.draw_bend,
+        kinds.caption_bend,
+        kinds.one(landscape_words.paths_table),
+        kinds.numbers_bend,
         kinds.headline_bend,
     ),
     "orders": Kind(
-        "Orders of experts", kinds.draw_orders, kinds.caption_orders, kinds.one(experts_words.named_table),
-        kinds.one(experts_words.orders_table), kinds.headline_orders,
+        "Orders of experts",
+        kinds.draw_orders,
+        kinds.caption_orders,
+        kinds.one(experts_words.named_table),
+        kinds.one(experts_words.orders_table),
+        kinds.headline_orders,
     ),
     "merge": Kind(
-        "Merge", groups.draw_merge, groups.caption_merge, kinds.one(groups.summary_merge),
-        kinds.one(lambda result: numbers_table([result])), groups.headline_merge,
+        "Merge",
+        groups.draw_merge,
+        groups.caption_merge,
+        kinds.one(groups.summary_merge),
+        kinds.one(lambda result: numbers_table([result])),
+        groups.headline_merge,
     ),
     "group": Kind(
-        "Several models", groups.draw_group, groups.caption_group, kinds.one(groups.summary_group),
-        kinds.one(groups.numbers_group), groups.headline_group,
+        "Several models",
+        groups.draw_group,
+        groups.caption_group,
+        kinds.one(groups.summary_group),
+        kinds.one(groups.numbers_group),
+        groups.headline_group,
     ),
     "equivariance": Kind(
-        "Equivariance", panels_equivariance.draw, panels_equivariance.caption, panels_equivariance.summary,
-        panels_equivariance.numbers, panels_equivariance.headline, True,
+        "Equivariance",
+        panels_equivariance.draw,
+        panels_equivariance.caption,
+        panels_equivariance.summary,
+        panels_equivariance.numbers,
+        panels_equivariance.headline,
+        True,
     ),
-}  # fmt: skip
+}

@@ -27,7 +27,9 @@ class Drawn(Protocol):
         ...
 
 
-def draw(found: Sequence[Drawn], labels: Sequence[str], theme: Theme, height: int | None) -> go.Figure:
+def draw(
+    found: Sequence[Drawn], labels: Sequence[str], theme: Theme, height: int | None
+) -> go.Figure:
     """Draw loss and score over one axis of lambda; a legend for many curves makes it taller."""
     results = [each.result for each in found]
     tall = height or (PAPER if theme == "paper" else HEIGHT)
@@ -35,7 +37,9 @@ def draw(found: Sequence[Drawn], labels: Sequence[str], theme: Theme, height: in
 
 
 def caption(found: Sequence[Drawn], labels: Sequence[str]) -> str:
-    """Say what the curves are, as in a paper; of many it names the lowest and the highest, the table has all."""
+    """Say what the curves are, as in a paper; of many it names the lowest and the highest, the
+    table has all.
+    """
     results = [each.result for each in found]
     if len(results) <= NAMED:
         return barrier_caption(results, labels)
@@ -43,14 +47,28 @@ def caption(found: Sequence[Drawn], labels: Sequence[str]) -> str:
     low, high = order[0], order[-1]
     pairs = {tuple(result["models"]) for result in results}
     data = sorted({f"{result['split']} split of {result['task']}" for result in results})
-    between = " to ".join(next(iter(pairs))) if len(pairs) == 1 else f"each of {len(pairs)} models to another"
-    errors = [result["function_error"] for result in results if result.get("function_error") is not None]
-    checked = f" Aligned models give the same outputs up to {number(max(errors), digits=2)} (relative)." if errors else ""
+    between = (
+        " to ".join(next(iter(pairs)))
+        if len(pairs) == 1
+        else f"each of {len(pairs)} models to another"
+    )
+    errors = [
+        result["function_error"] for result in results if result.get("function_error") is not None
+    ]
+    checked = (
+        f" Aligned models give the same outputs up to {number(max(errors), digits=2)} (relative)."
+        if errors
+        else ""
+    )
     return (
-        f"Loss and {results[0].get('score', 'score')} along {len(results)} straight lines from {between}, on the "
-        f"{', '.join(data)}. The barrier is the largest excess of the loss over the chord between the end losses (dashed), "
-        f"\u00b1 one standard error over examples. Lowest: {labels[low]}, {barrier_words(results[low])}; highest: "
-        f"{labels[high]}, {barrier_words(results[high])}; the table has all.{checked} {version_sentence(results[0])}"
+        f"Loss and {results[0].get('score', 'score')} along {len(results)} straight lines from "
+        f"{between}, on the "
+        f"{', '.join(data)}. The barrier is the largest excess of the loss over the chord between "
+        "the end losses (dashed), "
+        f"\u00b1 one standard error over examples. Lowest: {labels[low]}, "
+        f"{barrier_words(results[low])}; highest: "
+        f"{labels[high]}, {barrier_words(results[high])}; the table has all.{checked} "
+        f"{version_sentence(results[0])}"
     )
 
 
@@ -69,11 +87,23 @@ def summary(found: Sequence[Drawn], labels: Sequence[str]) -> Table:
                 number(result.get("barrier_lam")),
                 number(result.get("midpoint_loss")),
                 f"{percent(middle) if score == 'accuracy' else number(middle)} {score}",
-                "\u2013" if result.get("function_error") is None else number(result["function_error"], digits=2),
-                seconds((result.get("seconds") or {}).get("align")) if result.get("method", "none") != "none" else "\u2013",
+                "\u2013"
+                if result.get("function_error") is None
+                else number(result["function_error"], digits=2),
+                seconds((result.get("seconds") or {}).get("align"))
+                if result.get("method", "none") != "none"
+                else "\u2013",
             )
         )
-    names = ("Setting", "Barrier", "at \u03bb", "Midpoint loss", "Midpoint score", "Function check", "Time to align")
+    names = (
+        "Setting",
+        "Barrier",
+        "at \u03bb",
+        "Midpoint loss",
+        "Midpoint score",
+        "Function check",
+        "Time to align",
+    )
     return Table.of(names, rows)
 
 

@@ -1,4 +1,6 @@
-"""Trainings towards equivariance as panels: one as its constraint over the steps, several as their paths to the projection."""
+"""Trainings towards equivariance as panels: one as its constraint over the steps, several as their
+paths to the projection.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,11 @@ def runs_in(found: Found, labels: Labels) -> list[Run]:
 def draw(found: Found, labels: Labels, theme: Theme, height: int | None) -> go.Figure:
     """Draw the constraint of one run, or the paths of several."""
     runs = runs_in(found, labels)
-    return constraint_figure(runs[0], theme, height) if alone(runs) else paths_figure(runs, theme, height)
+    return (
+        constraint_figure(runs[0], theme, height)
+        if alone(runs)
+        else paths_figure(runs, theme, height)
+    )
 
 
 def alone(runs: list[Run]) -> bool:
@@ -42,11 +48,19 @@ def caption(found: Found, labels: Labels) -> str:
 
 
 def summary(found: Found, labels: Labels) -> Table:
-    """Return one row for each run: losses and accuracy with the branch on and projected, error of equivariance, gamma."""
+    """Return one row for each run: losses and accuracy with the branch on and projected, error of
+    equivariance, gamma.
+    """
     header = (
-        "Setting", "Data", "Loss (nats)", "Accuracy", "Loss, projected (nats)", "Accuracy, projected", "Error of equivariance",
+        "Setting",
+        "Data",
+        "Loss (nats)",
+        "Accuracy",
+        "Loss, projected (nats)",
+        "Accuracy, projected",
+        "Error of equivariance",
         "Largest |\u03b3|",
-    )  # fmt: skip
+    )
     return Table.of(header, (_row(run) for run in runs_in(found, labels)))
 
 
@@ -54,9 +68,20 @@ def _row(run: Run) -> tuple[Any, ...]:
     losses = [estimate(run.score(name), run.score(name, "stderr")) for name in ("on", "off")]
     shares = [percent(run.score(name, "accuracy")) for name in ("on", "off")]
     gamma = np.abs(np.asarray(run.facts.get("gamma") or [np.nan], dtype=float)).max()
-    data = ", ".join(str(run.facts.get(name, "")) for name in ("source", "kind", "group", "network"))
+    data = ", ".join(
+        str(run.facts.get(name, "")) for name in ("source", "kind", "group", "network")
+    )
     error = number(run.facts.get("error_on"), digits=2)
-    return (run.label, data, losses[0], shares[0], losses[1], shares[1], error, number(float(gamma)))
+    return (
+        run.label,
+        data,
+        losses[0],
+        shares[0],
+        losses[1],
+        shares[1],
+        error,
+        number(float(gamma)),
+    )
 
 
 def numbers(found: Found, labels: Labels) -> Table:

@@ -42,18 +42,29 @@ def headline_merge(result: Result) -> Headline:
     if best is None:
         return "\u2013", None
     unit = unit_of([result], _task(result)).split(" per ")[0]
-    return f"{best.title} {estimate(best.numbers['loss'], best.numbers.get('loss_stderr'), unit)}", float(best.numbers["loss"])
+    return (
+        f"{best.title} {estimate(best.numbers['loss'], best.numbers.get('loss_stderr'), unit)}",
+        float(best.numbers["loss"]),
+    )
 
 
 def caption_group(found: Found, labels: Labels) -> str:
     """Say what the centre of several models is worth."""
     result = found[0].result
-    how = setting_label(str(result.get("method", "none")), result.get("classes"), result.get("largest"))
+    how = setting_label(
+        str(result.get("method", "none")), result.get("classes"), result.get("largest")
+    )
     errors = result.get("function_errors") or []
-    checked = f" Aligned models give the same outputs up to {number(max(errors), digits=2)} (relative)." if errors else ""
+    checked = (
+        f" Aligned models give the same outputs up to {number(max(errors), digits=2)} (relative)."
+        if errors
+        else ""
+    )
     return (
-        f"The mean of {', '.join(result['models'])} ({how}) on the {result['split']} split of {result['task']} "
-        f"({result['examples']:,} examples): {headline_group(result)[0]} above the mean loss of the models, \u00b1 one "
+        f"The mean of {', '.join(result['models'])} ({how}) on the {result['split']} split of "
+        f"{result['task']} "
+        f"({result['examples']:,} examples): {headline_group(result)[0]} above the mean loss of "
+        "the models, \u00b1 one "
         f"standard error over examples. Matrix: the same for the middle of every pair.{checked} "
         f"{' '.join([*notes([result]), version_sentence(result)])}"
     )
@@ -63,7 +74,12 @@ def draw_group(found: Found, labels: Labels, theme: Theme, height: int | None) -
     """Draw how far the middle of every two models lies above them."""
     result = found[0].result
     return matrix_figure(
-        {**result, "lines": {"barrier": result["midpoint_excess"], "stderr": result["midpoint_stderr"]}}, None, theme
+        {
+            **result,
+            "lines": {"barrier": result["midpoint_excess"], "stderr": result["midpoint_stderr"]},
+        },
+        None,
+        theme,
     )
 
 
@@ -71,9 +87,13 @@ def summary_group(result: Result) -> Table:
     """Return one row for each model, and one for the centre."""
     score = str(result["score"])
     rows: list[tuple[Any, ...]] = [
-        (name, loss, value) for name, loss, value in zip(result["models"], result["losses"], result[score], strict=True)
+        (name, loss, value)
+        for name, loss, value in zip(result["models"], result["losses"], result[score], strict=True)
     ]
-    return Table.of(("Model", "Loss", score), [*rows, ("their mean", result["centre_loss"], result.get(f"centre_{score}"))])
+    return Table.of(
+        ("Model", "Loss", score),
+        [*rows, ("their mean", result["centre_loss"], result.get(f"centre_{score}"))],
+    )
 
 
 def numbers_group(result: Result) -> Table:

@@ -1,4 +1,6 @@
-"""Results on two models beside barriers as panels: what the pages of these kinds draw, with their captions and tables."""
+"""Results on two models beside barriers as panels: what the pages of these kinds draw, with their
+captions and tables.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,8 @@ def table_layers(found: Found, labels: Labels) -> Table:
     """Return one row for every part, one column for every setting."""
     results = [each.result for each in found]
     rows = [
-        (part, *(_at(result, part) for result in results)) for part in dict.fromkeys(p for r in results for p in r["parts"])
+        (part, *(_at(result, part) for result in results))
+        for part in dict.fromkeys(p for r in results for p in r["parts"])
     ]
     return Table.of(("part", *(f"{label} (nats)" for label in labels)), rows)
 
@@ -74,7 +77,9 @@ def _at(result: Result, part: str) -> float | None:
 def headline_layers(result: Result) -> Headline:
     """Return the part that costs most."""
     worst = max(range(len(result["cost"])), key=lambda k: result["cost"][k])
-    return f"{result['parts'][worst]} {number(result['cost'][worst])} nats", float(result["cost"][worst])
+    return f"{result['parts'][worst]} {number(result['cost'][worst])} nats", float(
+        result["cost"][worst]
+    )
 
 
 def draw_plane(found: Found, labels: Labels, theme: Theme, height: int | None) -> go.Figure:
@@ -106,14 +111,23 @@ def numbers_plane(found: Found, labels: Labels) -> Table:
 def headline_plane(result: Result) -> Headline:
     """Return the lowest loss on the grid."""
     lowest = (result.get("lowest") or {}).get("loss")
-    return (f"lowest {number(lowest)} nats", float(lowest)) if lowest is not None and isfinite(lowest) else ("\u2013", None)
+    return (
+        (f"lowest {number(lowest)} nats", float(lowest))
+        if lowest is not None and isfinite(lowest)
+        else ("\u2013", None)
+    )
 
 
 def draw_bend(found: Found, labels: Labels, theme: Theme, height: int | None) -> go.Figure:
     """Draw the loss along straight and curved paths."""
     facts = found[0].result
     tall = height or (PAPER if theme == "paper" else HEIGHT)
-    return barrier_figure(landscape_words.path_results(facts), theme, landscape_words.path_labels(facts, short=True), tall)
+    return barrier_figure(
+        landscape_words.path_results(facts),
+        theme,
+        landscape_words.path_labels(facts, short=True),
+        tall,
+    )
 
 
 def caption_bend(found: Found, labels: Labels) -> str:
@@ -125,7 +139,9 @@ def numbers_bend(found: Found, labels: Labels) -> Table:
     """Return every point of every path."""
     facts = found[0].result
     scores = [str(facts["score"])]
-    rows = curve_rows(landscape_words.path_results(facts), landscape_words.path_labels(facts), scores)
+    rows = curve_rows(
+        landscape_words.path_results(facts), landscape_words.path_labels(facts), scores
+    )
     return Table.of((*CURVES, *scores), rows)
 
 
@@ -133,7 +149,9 @@ def headline_bend(result: Result) -> Headline:
     """Return the lowest barrier of all paths."""
     best = min(result["paths"], key=lambda path: path["barrier"])
     unit = str(result.get("unit", "nats")).split(" per ")[0]
-    return f"lowest {estimate(best['barrier'], best.get('barrier_stderr'), unit)}", float(best["barrier"])
+    return f"lowest {estimate(best['barrier'], best.get('barrier_stderr'), unit)}", float(
+        best["barrier"]
+    )
 
 
 def draw_alignment(found: Found, labels: Labels, theme: Theme, height: int | None) -> go.Figure:
@@ -148,10 +166,14 @@ def caption_alignment(found: Found, labels: Labels) -> str:
 
 def headline_alignment(result: Result) -> Headline:
     """Return the mean cosine of what was matched."""
-    rises = [p for p in alignment_words.points_of(result) if p.before is not None and p.after is not None]
+    rises = [
+        p for p in alignment_words.points_of(result) if p.before is not None and p.after is not None
+    ]
     if not rises:
         return "\u2013", None
-    before, after = (sum(getattr(p, name) for p in rises) / len(rises) for name in ("before", "after"))
+    before, after = (
+        sum(getattr(p, name) for p in rises) / len(rises) for name in ("before", "after")
+    )
     return f"cosine {number(before)} \u2192 {number(after)}", after
 
 

@@ -1,7 +1,9 @@
-"""Results without the places of this machine: what leaves it names models and data, never where they lie.
+"""Results without the places of this machine: what leaves it names models and data, never where
+they lie.
 
-References to a person's own models and data hold whole paths (``path:/home/me/model``), because a worker must find them. They
-are not part of a request's key, so a result without them is still the same result.
+References to a person's own models and data hold whole paths (``path:/home/me/model``), because a
+worker must find them. They are not part of a request's key, so a result without them is still the
+same result.
 """
 
 from __future__ import annotations
@@ -33,14 +35,25 @@ def without_places(content: T) -> T:
     Args:
         content: dictionaries, lists, texts and numbers; left as it is.
     """
-    return _replaced(content, sorted(_known(content).items(), key=lambda pair: len(pair[0]), reverse=True))
+    return _replaced(
+        content, sorted(_known(content).items(), key=lambda pair: len(pair[0]), reverse=True)
+    )
 
 
 def _known(content: Any) -> dict[str, str]:
-    """The places that references name, with what is said instead: their last names, and nothing for the folders they lie in."""
-    places = {found[2] for text in _texts(content) if (found := OWN.fullmatch(text)) and re.search(r"[\\/]", found[2])}
-    folders = {place[: found.end()] for place in places for found in re.finditer(r"[^\\/][\\/]", place)}
-    deep = {folder for folder in folders if len(re.findall(r"[^\\/]+", folder)) > 1}  # one name alone could begin anything
+    """The places that references name, with what is said instead: their last names, and nothing for
+    the folders they lie in.
+    """
+    places = {
+        found[2]
+        for text in _texts(content)
+        if (found := OWN.fullmatch(text)) and re.search(r"[\\/]", found[2])
+    }
+    folders = {
+        place[: found.end()] for place in places for found in re.finditer(r"[^\\/][\\/]", place)
+    }
+    # one name alone could begin anything
+    deep = {folder for folder in folders if len(re.findall(r"[^\\/]+", folder)) > 1}
     return dict.fromkeys(deep, "") | {place: last_name(place) for place in places}
 
 
@@ -72,8 +85,10 @@ def _replaced(content: Any, known: Known) -> Any:
 
 
 def _short(text: str, known: Known) -> str:
-    for place, name in known:  # these may hold spaces, which no pattern can tell from the end of a path
+    # these may hold spaces, which no pattern can tell from the end of a path
+    for place, name in known:
         text = text.replace(place, name)
-    while (shorter := PLACE.sub(lambda found: last_name(found[0]), text)) != text:  # what is left may look like a place again
+    # what is left may look like a place again
+    while (shorter := PLACE.sub(lambda found: last_name(found[0]), text)) != text:
         text = shorter
     return text

@@ -10,16 +10,19 @@ SHOWN = 6  # names in a sentence
 
 
 def same_weights(result: Mapping[str, Any]) -> list[str]:
-    """What the models of a result hold in common, in words; two are called A and B, more by their numbers.
+    """What the models of a result hold in common, in words; two are called A and B, more by their
+    numbers.
 
     Args:
-        result: with what `sameness.common_weights` returned under ``same``; of older ones the digests tell what is equal
-            altogether.
+        result: with what `sameness.common_weights` returned under ``same``; of older ones the
+            digests tell what is equal altogether.
     """
     digests = result.get("digests", ())
     common, count = result.get("same"), len(digests)
     if common is None:
-        pairs = [pair for pair in combinations(range(count), 2) if digests[pair[0]] == digests[pair[1]]]
+        pairs = [
+            pair for pair in combinations(range(count), 2) if digests[pair[0]] == digests[pair[1]]
+        ]
         common = [{"models": pair, "same": 1, "tensors": 1} for pair in pairs]
     found = []
     for each in common:
@@ -29,9 +32,14 @@ def same_weights(result: Mapping[str, Any]) -> list[str]:
         if same == total:
             found.append(f"{who} hold the same weights.")
         elif "differ" in each:
-            found.append(f"{who} differ only in {_listed(each['differ'])}: {total - same:,} of {total:,} tensors.")
+            found.append(
+                f"{who} differ only in {_listed(each['differ'])}: {total - same:,} of {total:,} "
+                "tensors."
+            )
         else:
-            found.append(f"{who} have {_listed(each['equal'])} in common: {same:,} of {total:,} tensors.")
+            found.append(
+                f"{who} have {_listed(each['equal'])} in common: {same:,} of {total:,} tensors."
+            )
     return found
 
 

@@ -1,4 +1,6 @@
-"""How alike the residual streams of two models are: cosine before and after by layer, and CKA of all pairs of layers."""
+"""How alike the residual streams of two models are: cosine before and after by layer, and CKA of
+all pairs of layers.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ LABEL = 18  # pixels between two labels
 Stream = Mapping[str, Any]  # one of a result's `streams`
 
 
-def streams_figure(stream: Stream, colour: str, theme: Theme = "light", height: int = HEIGHT) -> go.Figure:
+def streams_figure(
+    stream: Stream, colour: str, theme: Theme = "light", height: int = HEIGHT
+) -> go.Figure:
     """Draw cosine before, cosine after and CKA over the layers that read the stream.
 
     Args:
@@ -36,16 +40,26 @@ def streams_figure(stream: Stream, colour: str, theme: Theme = "light", height: 
     drawn = {
         "CKA": ("cka", ground.ink, "2px,4px", "triangle-up"),
         "cosine after": ("after", colour, "solid", "circle"),
-        "cosine before": ("before", MEANINGS["plain"].colour(theme), MEANINGS["plain"].dash, "circle-open"),
+        "cosine before": (
+            "before",
+            MEANINGS["plain"].colour(theme),
+            MEANINGS["plain"].dash,
+            "circle-open",
+        ),
     }
     ends: list[tuple[str, str, float]] = []
     for name, (field, ink, dash, marker) in drawn.items():
         values = [np.nan if value is None else value for value in stream[field]]
         figure.add_scatter(
-            x=spots, y=values, mode="lines+markers", name=name, line={"color": ink, "width": 2.5, "dash": dash},
-            marker={"symbol": marker, "size": 8, "color": ink}, customdata=[number(v) for v in values],
+            x=spots,
+            y=values,
+            mode="lines+markers",
+            name=name,
+            line={"color": ink, "width": 2.5, "dash": dash},
+            marker={"symbol": marker, "size": 8, "color": ink},
+            customdata=[number(v) for v in values],
             hovertemplate="%{customdata}<extra>" + name + "</extra>",
-        )  # fmt: skip
+        )
         if values and np.isfinite(values[-1]):
             ends.append((name, ink, float(values[-1])))
     known = [v for field in ("cka", "before", "after") for v in stream[field] if v is not None]
@@ -54,14 +68,26 @@ def streams_figure(stream: Stream, colour: str, theme: Theme = "light", height: 
     wanted = [scale * (value - low) for _, _, value in ends]
     for (name, ink, value), level in zip(ends, spread(wanted, LABEL, 0, height - 72), strict=True):
         figure.add_annotation(
-            x=1, xref="paper", xanchor="left", xshift=6, y=value, yshift=level - scale * (value - low), text=f"<b>{name}</b>",
-            showarrow=False, font={"size": SMALL, "color": ink}, name="label",
-        )  # fmt: skip
+            x=1,
+            xref="paper",
+            xanchor="left",
+            xshift=6,
+            y=value,
+            yshift=level - scale * (value - low),
+            text=f"<b>{name}</b>",
+            showarrow=False,
+            font={"size": SMALL, "color": ink},
+            name="label",
+        )
     figure.update_layout(
         margin={"l": 44, "r": 108, "t": 32, "b": 40},
         showlegend=False,
         hovermode="x unified",
-        xaxis={**_ticks(layers), "range": [-0.3, len(layers) - 0.7], "title": _title("read by block", theme)},
+        xaxis={
+            **_ticks(layers),
+            "range": [-0.3, len(layers) - 0.7],
+            "title": _title("read by block", theme),
+        },
         yaxis={"range": [low, 1.05], "fixedrange": True, "nticks": 6},
     )
     _heading(figure, "Same layer of both models", theme)
@@ -69,7 +95,11 @@ def streams_figure(stream: Stream, colour: str, theme: Theme = "light", height: 
 
 
 def cka_figure(
-    matrix: np.ndarray, layers: Sequence[str], models: Sequence[str], theme: Theme = "light", height: int = HEIGHT
+    matrix: np.ndarray,
+    layers: Sequence[str],
+    models: Sequence[str],
+    theme: Theme = "light",
+    height: int = HEIGHT,
 ) -> go.Figure:
     """Draw the CKA of every layer of A with every layer of B.
 
@@ -85,21 +115,47 @@ def cka_figure(
     values = np.asarray(matrix, dtype=np.float64)
     text = [["" if np.isnan(v) else f"{v:.2f}" for v in row] for row in values]
     figure.add_heatmap(
-        z=values, zmin=0, zmax=1, colorscale=sequential(theme), xgap=2, ygap=2, text=text if count <= WRITTEN else None,
-        texttemplate="%{text}" if count <= WRITTEN else None, hoverongaps=False, name="CKA", showscale=count > WRITTEN,
-        customdata=[[f"{layer_title(a)}, {layer_title(b).lower()}" for b in layers] for a in layers],
+        z=values,
+        zmin=0,
+        zmax=1,
+        colorscale=sequential(theme),
+        xgap=2,
+        ygap=2,
+        text=text if count <= WRITTEN else None,
+        texttemplate="%{text}" if count <= WRITTEN else None,
+        hoverongaps=False,
+        name="CKA",
+        showscale=count > WRITTEN,
+        customdata=[
+            [f"{layer_title(a)}, {layer_title(b).lower()}" for b in layers] for a in layers
+        ],
         hovertemplate="%{customdata}: %{z:.3f}<extra></extra>",
-        colorbar={"thickness": 10, "len": 1, "outlinewidth": 0, "nticks": 5, "tickfont": {"size": SMALL}},
-    )  # fmt: skip
+        colorbar={
+            "thickness": 10,
+            "len": 1,
+            "outlinewidth": 0,
+            "nticks": 5,
+            "tickfont": {"size": SMALL},
+        },
+    )
     figure.update_layout(
         margin={"l": 56, "r": 8, "t": 32, "b": 40},
-        xaxis={**_ticks(layers), "constrain": "domain", "constraintoward": "left", "title": _title(models[1], theme)},
+        xaxis={
+            **_ticks(layers),
+            "constrain": "domain",
+            "constraintoward": "left",
+            "title": _title(models[1], theme),
+        },
         yaxis={
-            **_ticks(layers), "showgrid": False, "autorange": "reversed", "scaleanchor": "x", "constrain": "domain",
+            **_ticks(layers),
+            "showgrid": False,
+            "autorange": "reversed",
+            "scaleanchor": "x",
+            "constrain": "domain",
             "constraintoward": "top",
             "title": _title(models[0], theme),
         },
-    )  # fmt: skip
+    )
     _heading(figure, "Linear CKA, every layer with every layer", theme)
     return figure
 
@@ -108,9 +164,12 @@ def _ticks(layers: Sequence[str]) -> dict[str, Any]:
     every = -(-len(layers) // 16)
     shown = [k for k in range(len(layers)) if k % every == 0 or k == len(layers) - 1]
     return {
-        "tickvals": shown, "ticktext": [layer_tick(layers[k]).replace("out", "head") for k in shown], "fixedrange": True,
-        "showgrid": False, "tickangle": 0,
-    }  # fmt: skip
+        "tickvals": shown,
+        "ticktext": [layer_tick(layers[k]).replace("out", "head") for k in shown],
+        "fixedrange": True,
+        "showgrid": False,
+        "tickangle": 0,
+    }
 
 
 def _title(words: str, theme: Theme) -> dict[str, Any]:
@@ -119,6 +178,15 @@ def _title(words: str, theme: Theme) -> dict[str, Any]:
 
 def _heading(figure: go.Figure, words: str, theme: Theme) -> None:
     figure.add_annotation(
-        text=f"<b>{words}</b>", x=0, xref="paper", xanchor="left", y=1, yref="paper", yanchor="bottom", yshift=6,
-        showarrow=False, font={"size": BODY, "color": GROUNDS[theme].ink}, name="heading",
-    )  # fmt: skip
+        text=f"<b>{words}</b>",
+        x=0,
+        xref="paper",
+        xanchor="left",
+        y=1,
+        yref="paper",
+        yanchor="bottom",
+        yshift=6,
+        showarrow=False,
+        font={"size": BODY, "color": GROUNDS[theme].ink},
+        name="heading",
+    )

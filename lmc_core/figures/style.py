@@ -1,8 +1,10 @@
-"""The look of every figure: colours by meaning, type sizes, and the Plotly templates for screen and paper.
+"""The look of every figure: colours by meaning, type sizes, and the Plotly templates for screen and
+paper.
 
-One meaning has one colour everywhere, and its own dash and marker, so that nothing depends on colour alone. The hues are those
-of Okabe and Ito (2008), darkened for a light ground and lightened for a dark one until every line has at least three times
-(WCAG 2.2, 1.4.11), and every label at least four and a half times (1.4.3), the contrast of its ground.
+One meaning has one colour everywhere, and its own dash and marker, so that nothing depends on
+colour alone. The hues are those of Okabe and Ito (2008), darkened for a light ground and lightened
+for a dark one until every line has at least three times (WCAG 2.2, 1.4.11), and every label at
+least four and a half times (1.4.3), the contrast of its ground.
 """
 
 from __future__ import annotations
@@ -46,13 +48,18 @@ class Meaning:
 MEANINGS: dict[str, Meaning] = {
     "plain": Meaning("plain average", "#666666", "#b3bac2", "5px,3px", "circle"),
     "permutation": Meaning("permutations", "#996600", "#f0b840", "11px,4px", "square"),
-    "orthogonal": Meaning("weight matching, larger classes", "#0066a6", "#56b4e9", "solid", "diamond"),
-    "activation": Meaning("activation matching", "#007a5c", "#2fc79c", "12px,3px,3px,3px", "triangle-up"),
+    "orthogonal": Meaning(
+        "weight matching, larger classes", "#0066a6", "#56b4e9", "solid", "diamond"
+    ),
+    "activation": Meaning(
+        "activation matching", "#007a5c", "#2fc79c", "12px,3px,3px,3px", "triangle-up"
+    ),
     "learned": Meaning("learned, one side", "#b84a00", "#ff955c", "16px,4px", "cross"),
     "dual": Meaning("learned, both sides", "#9c3f78", "#e8a3cc", "9px,3px,3px,3px,3px,3px", "star"),
     "bend": Meaning("curved path", "#6a3fb0", "#c0a5ff", "24px,3px", "hourglass"),
 }
-EXTRA_DASHES = ("3px,3px", "14px,3px,4px,3px", "20px,5px", "7px,2px")  # for several settings of one meaning
+# for several settings of one meaning
+EXTRA_DASHES = ("3px,3px", "14px,3px,4px,3px", "20px,5px", "7px,2px")
 EXTRA_MARKERS = ("pentagon", "hexagon", "x", "triangle-down")
 
 
@@ -81,14 +88,20 @@ GROUNDS: dict[Theme, Ground] = {
 
 
 def meaning_of(result: Mapping[str, Any]) -> str:
-    """Return the key in `MEANINGS` of a result: its method, and for weight matching its largest class."""
+    """Return the key in `MEANINGS` of a result: its method, and for weight matching its largest
+    class.
+    """
     method = str(result.get("method", "none"))
     if method == "none":
         return "plain"
     if method in MEANINGS:
         return method
     classes = set((result.get("classes") or {}).values())
-    return "permutation" if classes <= {"none", "permutation", "signs", "turns", "signed", "scales", "scaled"} else "orthogonal"
+    return (
+        "permutation"
+        if classes <= {"none", "permutation", "signs", "turns", "signed", "scales", "scaled"}
+        else "orthogonal"
+    )
 
 
 @dataclass(frozen=True)
@@ -101,7 +114,9 @@ class Stroke:
 
 
 def strokes(results: list[Mapping[str, Any]], theme: Theme) -> list[Stroke]:
-    """Return how to draw each result; several of one meaning share the colour and differ in dash and marker."""
+    """Return how to draw each result; several of one meaning share the colour and differ in dash
+    and marker.
+    """
     seen: dict[str, int] = {}
     drawn = []
     for result in results:
@@ -133,7 +148,9 @@ def contrast(one: str, other: str) -> float:
 
 
 def template(theme: Theme) -> go.layout.Template:
-    """Return the Plotly template of a theme: open axes, faint horizontal grid, one family of type."""
+    """Return the Plotly template of a theme: open axes, faint horizontal grid, one family of
+    type.
+    """
     ground = GROUNDS[theme]
     axis = {
         "showline": False,

@@ -12,8 +12,8 @@ from typing import Any
 
 from lmc_core.figures.numbers import number
 
-# Spreadsheets compute what begins so, also where it stands in quotes; an apostrophe before it says that it is a text. A text
-# that is a number stays one.
+# Spreadsheets compute what begins so, also where it stands in quotes; an apostrophe before it says
+# that it is a text. A text that is a number stays one.
 FORMULA = re.compile(r"\s*[=+\-@\uff0b\uff0d\uff1d\uff20]|[\t\r\n]")
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
@@ -36,7 +36,9 @@ class Table:
         return cls(tuple(header), tuple(tuple(row) for row in rows))
 
     def csv(self) -> str:
-        """Return CSV text; numbers in full, and no text that a spreadsheet takes for a formula (`FORMULA`)."""
+        """Return CSV text; numbers in full, and no text that a spreadsheet takes for a formula
+        (`FORMULA`).
+        """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(map(_inert, self.header))
@@ -46,7 +48,10 @@ class Table:
     def html(self, caption: str = "") -> str:
         """Return a `table` element; numbers with three significant digits."""
         head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in self.header)
-        body = "".join(f"<tr>{''.join(_cell(value, i) for i, value in enumerate(row))}</tr>\n" for row in self.rows)
+        body = "".join(
+            f"<tr>{''.join(_cell(value, i) for i, value in enumerate(row))}</tr>\n"
+            for row in self.rows
+        )
         said = f"<caption>{html.escape(caption)}</caption>" if caption else ""
         return f"<table>{said}<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table>"
 
@@ -63,7 +68,9 @@ def words(value: Any) -> str:
 
 
 def _inert(value: Any) -> Any:
-    """A value for CSV: nothing for None, and a text that would be a formula behind an apostrophe."""
+    """A value for CSV: nothing for None, and a text that would be a formula behind an
+    apostrophe.
+    """
     if value is None:
         return ""
     if isinstance(value, str) and FORMULA.match(value) and not NUMBER.fullmatch(value):

@@ -1,4 +1,6 @@
-"""Which unit of a narrow model went where in a wide one: all places of a space, a few units closer, the shares of copies."""
+"""Which unit of a narrow model went where in a wide one: all places of a space, a few units closer,
+the shares of copies.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ PANELS = 8  # spaces whose shares are drawn
 TINTS = (0.95, 0.6, 0.34, 0.2)  # of the first copy, the second, ...
 
 
-def map_figure(strip: Strip, models: Sequence[str], theme: Theme = "light", height: int = 420) -> go.Figure:
+def map_figure(
+    strip: Strip, models: Sequence[str], theme: Theme = "light", height: int = 420
+) -> go.Figure:
     """Draw every place as a mark: across the wide model's units, down the narrow model's.
 
     Args:
@@ -32,23 +36,35 @@ def map_figure(strip: Strip, models: Sequence[str], theme: Theme = "light", heig
     held = [k for k, owner in enumerate(strip.owner) if owner != NOBODY]
     bar = {"thickness": 10, "outlinewidth": 0, "tickfont": {"size": SMALL}, "nticks": 5}
     figure.add_scatter(
-        x=held, y=[strip.owner[k] for k in held], mode="markers", name="places",
+        x=held,
+        y=[strip.owner[k] for k in held],
+        mode="markers",
+        name="places",
         marker={
-            "symbol": "square", "size": 6 if len(strip.owner) <= 512 else 4, "color": [strip.shares[k] for k in held],
-            "cmin": 0, "cmax": 1, "colorscale": [[0, faint(blue, 0.15)], [1, blue]],
+            "symbol": "square",
+            "size": 6 if len(strip.owner) <= 512 else 4,
+            "color": [strip.shares[k] for k in held],
+            "cmin": 0,
+            "cmax": 1,
+            "colorscale": [[0, faint(blue, 0.15)], [1, blue]],
             "colorbar": {**bar, "title": {"text": "share", "font": {"size": SMALL}}},
         },
         customdata=[number(strip.shares[k], digits=2) for k in held],
-        hovertemplate="narrow unit %{y} at place %{x}<br>share of what goes out %{customdata}<extra></extra>",
-    )  # fmt: skip
+        hovertemplate="narrow unit %{y} at place %{x}<br>share of what goes out "
+        "%{customdata}<extra></extra>",
+    )
     if strip.empty:
         _empty(figure, strip, theme)
     across = f"{strip.name} of {models[1]}, as it numbers them"
-    figure.update_xaxes(range=[-2, len(strip.owner) + 1], fixedrange=True, title={"text": across, "standoff": 8})
+    figure.update_xaxes(
+        range=[-2, len(strip.owner) + 1], fixedrange=True, title={"text": across, "standoff": 8}
+    )
     below = strip.units * (1.12 if strip.empty else 1.02)
     figure.update_yaxes(range=[below, -strip.units * 0.03], fixedrange=True, nticks=6)
     _heading(figure, f"<b>Narrow unit</b> ({models[0]})", theme)
-    figure.update_layout(margin={"l": SIDE, "r": 16, "t": TOP, "b": FOOT}, showlegend=False, hovermode="closest")
+    figure.update_layout(
+        margin={"l": SIDE, "r": 16, "t": TOP, "b": FOOT}, showlegend=False, hovermode="closest"
+    )
     return figure
 
 
@@ -57,17 +73,30 @@ def _empty(figure: go.Figure, strip: Strip, theme: Theme) -> None:
     muted = GROUNDS[theme].muted
     places = [k for k, owner in enumerate(strip.owner) if owner == NOBODY]
     figure.add_scatter(
-        x=places, y=[strip.units * 1.04] * len(places), mode="markers", name="read by no one",
+        x=places,
+        y=[strip.units * 1.04] * len(places),
+        mode="markers",
+        name="read by no one",
         marker={"symbol": "line-ns", "size": 9, "line": {"width": 1.2, "color": muted}},
         hovertemplate="place %{x}: read by no one<extra></extra>",
-    )  # fmt: skip
+    )
     figure.add_annotation(
-        x=0, xref="paper", xanchor="left", y=strip.units * 1.04, yanchor="top", yshift=-6, showarrow=False,
-        text=unread(len(places)), font={"size": SMALL, "color": muted}, name="empty",
-    )  # fmt: skip
+        x=0,
+        xref="paper",
+        xanchor="left",
+        y=strip.units * 1.04,
+        yanchor="top",
+        yshift=-6,
+        showarrow=False,
+        text=unread(len(places)),
+        font={"size": SMALL, "color": muted},
+        name="empty",
+    )
 
 
-def closer_figure(strip: Strip, models: Sequence[str], first: int = 0, theme: Theme = "light") -> go.Figure:
+def closer_figure(
+    strip: Strip, models: Sequence[str], first: int = 0, theme: Theme = "light"
+) -> go.Figure:
     """Draw a few narrow units with lines to their places, as thick as their shares.
 
     Args:
@@ -93,27 +122,59 @@ def closer_figure(strip: Strip, models: Sequence[str], first: int = 0, theme: Th
             place = rows[row][1]
             share = strip.shares[place]
             figure.add_scatter(
-                x=[0, 1], y=[centre, row], mode="lines", line={"color": faint(blue, 0.75), "width": max(0.75, 9 * share)},
-                name=f"{unit} {place}", meta={"unit": unit, "place": place, "share": share},
-                hovertemplate=f"unit {unit} at place {place}, share {number(share, digits=2)}<extra></extra>",
-            )  # fmt: skip
-            _text(figure, 1.0, row, f"place {place}  \u00b7  {number(share, digits=2)}", "left", ground.ink)
+                x=[0, 1],
+                y=[centre, row],
+                mode="lines",
+                line={"color": faint(blue, 0.75), "width": max(0.75, 9 * share)},
+                name=f"{unit} {place}",
+                meta={"unit": unit, "place": place, "share": share},
+                hovertemplate=f"unit {unit} at place {place}, share "
+                f"{number(share, digits=2)}<extra></extra>",
+            )
+            _text(
+                figure,
+                1.0,
+                row,
+                f"place {place}  \u00b7  {number(share, digits=2)}",
+                "left",
+                ground.ink,
+            )
     if empty:
-        named = ", ".join(str(place) for place in empty[:SHOWN]) + (", \u2026" if len(empty) > SHOWN else "")
+        named = ", ".join(str(place) for place in empty[:SHOWN]) + (
+            ", \u2026" if len(empty) > SHOWN else ""
+        )
         text = f"{unread(len(empty))}: {named}"
         figure.add_annotation(
-            x=0, xref="paper", xanchor="left", y=len(rows) + 0.8, text=text, showarrow=False,
-            font={"size": SMALL, "color": ground.muted}, name="empty",
-        )  # fmt: skip
+            x=0,
+            xref="paper",
+            xanchor="left",
+            y=len(rows) + 0.8,
+            text=text,
+            showarrow=False,
+            font={"size": SMALL, "color": ground.muted},
+            name="empty",
+        )
     figure.update_xaxes(range=[-0.35, 1.6], fixedrange=True, showticklabels=False)
-    figure.update_yaxes(range=[len(rows) + (1.5 if empty else 0), -1], fixedrange=True, showticklabels=False, showgrid=False)
-    _heading(figure, f"<b>{models[0]}</b> \u2192 <b>{models[1]}</b>, {strip.name} (place and share)", theme)
-    figure.update_layout(margin={"l": SIDE, "r": 16, "t": TOP, "b": 16}, showlegend=False, hovermode="closest")
+    figure.update_yaxes(
+        range=[len(rows) + (1.5 if empty else 0), -1],
+        fixedrange=True,
+        showticklabels=False,
+        showgrid=False,
+    )
+    _heading(
+        figure,
+        f"<b>{models[0]}</b> \u2192 <b>{models[1]}</b>, {strip.name} (place and share)",
+        theme,
+    )
+    figure.update_layout(
+        margin={"l": SIDE, "r": 16, "t": TOP, "b": 16}, showlegend=False, hovermode="closest"
+    )
     return figure
 
 
 def shares_figure(found: Sequence[Strip], theme: Theme = "light") -> go.Figure:
-    """Draw how the copies of every narrow unit share what goes out, a panel for each space, units by their largest share.
+    """Draw how the copies of every narrow unit share what goes out, a panel for each space, units
+    by their largest share.
 
     Args:
         found: the spaces; the first `PANELS` are drawn.
@@ -121,22 +182,46 @@ def shares_figure(found: Sequence[Strip], theme: Theme = "light") -> go.Figure:
     """
     panels = list(found[:PANELS])
     lines = -(-len(panels) // 2)
-    figure = go.Figure(layout={"template": template(theme), "height": TOP + 20 + 150 * max(1, lines)})
+    figure = go.Figure(
+        layout={"template": template(theme), "height": TOP + 20 + 150 * max(1, lines)}
+    )
     for place, strip in enumerate(panels):
         x, y = (f"{axis}{place + 1 if place else ''}" for axis in "xy")
         line, column = divmod(place, 2)
         top, left = 1 - line / lines, column * 0.53
         _bars(figure, strip, x, y, theme)
-        down = {"domain": [top - 0.72 / lines, top], "anchor": x, "tickvals": [0, 0.5, 1], "range": [0, 1.02]}
+        down = {
+            "domain": [top - 0.72 / lines, top],
+            "anchor": x,
+            "tickvals": [0, 0.5, 1],
+            "range": [0, 1.02],
+        }
         across = {"domain": [left, left + 0.47], "anchor": y, "showticklabels": False}
-        figure.update_layout({f"xaxis{x[1:]}": {**across, "fixedrange": True}, f"yaxis{y[1:]}": {**down, "fixedrange": True}})
-        places = f"{strip.units} in {len(strip.owner)}" + (f", {strip.empty} unread" if strip.empty else "")
+        figure.update_layout(
+            {
+                f"xaxis{x[1:]}": {**across, "fixedrange": True},
+                f"yaxis{y[1:]}": {**down, "fixedrange": True},
+            }
+        )
+        places = f"{strip.units} in {len(strip.owner)}" + (
+            f", {strip.empty} unread" if strip.empty else ""
+        )
         figure.add_annotation(
-            text=f"{strip.name} ({places})", x=left, xref="paper", xanchor="left", y=top - 0.74 / lines, yref="paper",
-            yanchor="top", showarrow=False, font={"size": SMALL, "color": GROUNDS[theme].muted}, name="panel",
-        )  # fmt: skip
+            text=f"{strip.name} ({places})",
+            x=left,
+            xref="paper",
+            xanchor="left",
+            y=top - 0.74 / lines,
+            yref="paper",
+            yanchor="top",
+            showarrow=False,
+            font={"size": SMALL, "color": GROUNDS[theme].muted},
+            name="panel",
+        )
     _heading(figure, "<b>Shares</b> of the copies of each narrow unit", theme)
-    figure.update_layout(barmode="stack", bargap=0, margin={"l": SIDE, "r": 16, "t": TOP, "b": 16}, showlegend=False)
+    figure.update_layout(
+        barmode="stack", bargap=0, margin={"l": SIDE, "r": 16, "t": TOP, "b": 16}, showlegend=False
+    )
     return figure
 
 
@@ -146,22 +231,42 @@ def _bars(figure: go.Figure, strip: Strip, x: str, y: str, theme: Theme) -> None
     copies = sorted(strip.copies(), key=lambda mine: -strip.shares[mine[0]])
     for rank in range(max(len(mine) for mine in copies)):
         figure.add_bar(
-            x=list(range(len(copies))), xaxis=x, yaxis=y, name=f"copy {rank + 1}", meta={"strip": strip.name, "rank": rank},
+            x=list(range(len(copies))),
+            xaxis=x,
+            yaxis=y,
+            name=f"copy {rank + 1}",
+            meta={"strip": strip.name, "rank": rank},
             y=[strip.shares[mine[rank]] if rank < len(mine) else 0.0 for mine in copies],
             marker={"color": faint(blue, TINTS[min(rank, len(TINTS) - 1)]), "line": {"width": 0}},
             hovertemplate=f"copy {rank + 1}: share %{{y:.2f}}<extra>{strip.name}</extra>",
-        )  # fmt: skip
+        )
 
 
 def _text(figure: go.Figure, x: float, y: float, text: str, side: str, colour: str) -> None:
     figure.add_annotation(
-        x=x, y=y, text=text, showarrow=False, xanchor=side, xshift=-6 if side == "right" else 6,
-        font={"size": SMALL, "color": colour}, name="place" if side == "left" else "unit",
-    )  # fmt: skip
+        x=x,
+        y=y,
+        text=text,
+        showarrow=False,
+        xanchor=side,
+        xshift=-6 if side == "right" else 6,
+        font={"size": SMALL, "color": colour},
+        name="place" if side == "left" else "unit",
+    )
 
 
 def _heading(figure: go.Figure, text: str, theme: Theme) -> None:
     figure.add_annotation(
-        text=text, x=0, xref="paper", xanchor="left", xshift=-SIDE, y=1, yref="paper", yanchor="bottom", yshift=10,
-        showarrow=False, font={"size": BODY, "color": GROUNDS[theme].ink}, name="heading",
-    )  # fmt: skip
+        text=text,
+        x=0,
+        xref="paper",
+        xanchor="left",
+        xshift=-SIDE,
+        y=1,
+        yref="paper",
+        yanchor="bottom",
+        yshift=10,
+        showarrow=False,
+        font={"size": BODY, "color": GROUNDS[theme].ink},
+        name="heading",
+    )

@@ -11,7 +11,12 @@ from lmc_core.figures.tables import Table
 from lmc_core.figures.words import Result, barrier_words
 
 NOBODY = -1
-LABELS = {"none": "Padded with zeros", "weight": "By weights", "activation": "By activations", "learned": "Learned"}
+LABELS = {
+    "none": "Padded with zeros",
+    "weight": "By weights",
+    "activation": "By activations",
+    "learned": "Learned",
+}
 EQUAL = {"none": "Plain average"}
 
 
@@ -46,7 +51,9 @@ class Strip:
 
 
 def strips(result: Result) -> list[Strip]:
-    """Return every space of unequal numbers; of mixtures and grouped queries one for each expert or group."""
+    """Return every space of unequal numbers; of mixtures and grouped queries one for each expert or
+    group.
+    """
     found = []
     for space, places in (result.get("places") or {}).items():
         rows = places["owner"], places["shares"]
@@ -60,7 +67,11 @@ def strips(result: Result) -> list[Strip]:
 def space_name(space: str) -> str:
     """Return a name for people: "units, layer 2" for ``units.2``."""
     *kind, last = space.split(".")
-    return f"{' '.join(reversed(kind))}, layer {last}" if kind and last.isdigit() else space.replace(".", " ")
+    return (
+        f"{' '.join(reversed(kind))}, layer {last}"
+        if kind and last.isdigit()
+        else space.replace(".", " ")
+    )
 
 
 def setting_name(result: Result, equal: bool = False) -> str:
@@ -86,19 +97,27 @@ def curves_caption(results: Sequence[Result], rows: Sequence[Mapping[str, Any]])
     """
     first = results[0]
     narrow, wide = rows
-    said = "; ".join(f"{setting_name(r)}: {barrier_words(r)} at \u03bb = {number(r['barrier_lam'])}" for r in results)
+    said = "; ".join(
+        f"{setting_name(r)}: {barrier_words(r)} at \u03bb = {number(r['barrier_lam'])}"
+        for r in results
+    )
     errors = [r["function_error"] for r in results if r["function_error"] is not None]
     check = (
-        " Before interpolation the widened model gives the outputs of the narrow one, and the moved one its own: largest "
+        " Before interpolation the widened model gives the outputs of the narrow one, and the "
+        "moved one its own: largest "
         f"relative difference {number(max(errors), digits=2)}."
         if errors
         else ""
     )
     return (
-        f"Loss along the straight line from {narrow['name']} (width {narrow['width']}, {narrow['parameters']:,} parameters), "
-        f"widened to the sizes of {wide['name']} (width {wide['width']}, {wide['parameters']:,} parameters), to that model; "
-        f"{first['split']} split of {first['task']}, {first['examples']:,} examples. Barriers, \u00b1 one standard error: "
-        f"{said}.{check} LMC Explorer {(first.get('versions') or {}).get('lmc', '')}, {str(first.get('date', ''))[:10]}."
+        f"Loss along the straight line from {narrow['name']} (width {narrow['width']}, "
+        f"{narrow['parameters']:,} parameters), "
+        f"widened to the sizes of {wide['name']} (width {wide['width']}, {wide['parameters']:,} "
+        "parameters), to that model; "
+        f"{first['split']} split of {first['task']}, {first['examples']:,} examples. Barriers, "
+        "\u00b1 one standard error: "
+        f"{said}.{check} LMC Explorer {(first.get('versions') or {}).get('lmc', '')}, "
+        f"{str(first.get('date', ''))[:10]}."
     )
 
 
@@ -114,9 +133,12 @@ def places_caption(result: Result, strip: Strip) -> str:
     empty = "no place is left over" if not strip.empty else unread(strip.empty)
     units = f"{strip.units:,} {strip.name.replace(', ', ' of ', 1)}"
     return (
-        f"Where the {units} of {result['models'][0]} stand among the {len(strip.owner):,} of {result['models'][1]} "
-        f"({setting_name(result)}): each at {copies} places, which take in the same and share what goes "
-        f"out, in parts that sum to 1; {empty}. The residual stream has no such places: it is turned, so that each of its "
+        f"Where the {units} of {result['models'][0]} stand among the {len(strip.owner):,} of "
+        f"{result['models'][1]} "
+        f"({setting_name(result)}): each at {copies} places, which take in the same and share "
+        "what goes "
+        f"out, in parts that sum to 1; {empty}. The residual stream has no such places: it is "
+        "turned, so that each of its "
         "directions lies across all coordinates of the wide one."
     )
 
@@ -127,13 +149,15 @@ def against_caption(results: Sequence[Result], reference: Result | None) -> str:
         return "No result yet."
     first = results[0]
     said = (
-        f" The dashed line is the barrier of the plain average of {' and '.join(reference['models'])}, of equal width: "
+        " The dashed line is the barrier of the plain average of "
+        f"{' and '.join(reference['models'])}, of equal width: "
         f"{barrier_words(reference)}."
         if reference is not None
         else ""
     )
     return (
-        "Barrier between a narrow model and a wide one by their widths, \u00b1 one standard error over "
+        "Barrier between a narrow model and a wide one by their widths, \u00b1 one standard error "
+        "over "
         f"{first['examples']:,} examples of the {first['split']} split of {first['task']}.{said}"
     )
 
@@ -142,14 +166,26 @@ def curves_table(results: Sequence[tuple[tuple[int, int], Result]]) -> Table:
     """Return one row for each result; widths with each."""
     rows = [
         (
-            pair_name(widths), " \u2192 ".join(result["models"]), setting_name(result, widths[0] == widths[1]),
-            estimate(result["barrier"], result["barrier_stderr"]), number(result["barrier_lam"]),
-            number(result["midpoint_loss"]), number(result["function_error"], digits=2),
+            pair_name(widths),
+            " \u2192 ".join(result["models"]),
+            setting_name(result, widths[0] == widths[1]),
+            estimate(result["barrier"], result["barrier_stderr"]),
+            number(result["barrier_lam"]),
+            number(result["midpoint_loss"]),
+            number(result["function_error"], digits=2),
         )
         for widths, result in results
-    ]  # fmt: skip
+    ]
     unit = str(results[0][1]["unit"]).split(" per ")[0] if results else "nats"
-    header = ("Widths", "Models", "Matched", f"Barrier ({unit})", "at \u03bb", f"Midpoint loss ({unit})", "Function check")
+    header = (
+        "Widths",
+        "Models",
+        "Matched",
+        f"Barrier ({unit})",
+        "at \u03bb",
+        f"Midpoint loss ({unit})",
+        "Function check",
+    )
     return Table.of(header, rows)
 
 

@@ -33,8 +33,11 @@ ADJECTIVES = {
 }
 
 
-def setting_label(method: str, classes: Mapping[str, str] | None, largest: Mapping[str, str] | None = None) -> str:
-    """Return a short name of a setting: "Plain average", "Permutations only", "All classes", or the classes themselves.
+def setting_label(
+    method: str, classes: Mapping[str, str] | None, largest: Mapping[str, str] | None = None
+) -> str:
+    """Return a short name of a setting: "Plain average", "Permutations only", "All classes", or the
+    classes themselves.
 
     Args:
         method: ``none``, a matcher, or the form of a training towards equivariance.
@@ -49,23 +52,37 @@ def setting_label(method: str, classes: Mapping[str, str] | None, largest: Mappi
     active = {kind: value for kind, value in classes.items() if value != "none"}
     if not active:
         return "Nothing may move"
-    still = {kind for kind, value in (largest or {}).items() if value != "none" and kind not in PLANES} - set(active)
+    still = {
+        kind for kind, value in (largest or {}).items() if value != "none" and kind not in PLANES
+    } - set(active)
     if classes == dict(largest or {}):
         name = "All classes"
-    elif set(active.values()) == {"permutation"} and "units" in active and not still and not set(active) & set(PLANES):
+    elif (
+        set(active.values()) == {"permutation"}
+        and "units" in active
+        and not still
+        and not set(active) & set(PLANES)
+    ):
         name = "Permutations only"
     else:
-        groups = [(word, [kind for kind, v in sorted(active.items()) if v == value]) for value, word in ADJECTIVES.items()]
+        groups = [
+            (word, [kind for kind, v in sorted(active.items()) if v == value])
+            for value, word in ADJECTIVES.items()
+        ]
         name = "; ".join(f"{word} {', '.join(kinds)}" for word, kinds in groups if kinds)
         name = name[0].upper() + name[1:]
     return name if method == "weight" else f"{name}, {MATCHERS.get(method, method)}"
 
 
 def setting_of(result: Result) -> str:
-    """Return the method of a result with its classes in words, or the form of a training with its own setting."""
+    """Return the method of a result with its classes in words, or the form of a training with its
+    own setting.
+    """
     if trains(result):
         return equivariance_data.form_label(result)
-    return setting_label(str(result.get("method", "none")), result.get("classes"), result.get("largest"))
+    return setting_label(
+        str(result.get("method", "none")), result.get("classes"), result.get("largest")
+    )
 
 
 def trains(result: Result) -> bool:
@@ -74,7 +91,9 @@ def trains(result: Result) -> bool:
 
 
 def labels_of(results: Sequence[Result]) -> list[str]:
-    """Return a label for each result, with what else differs between them where settings alone do not tell them apart."""
+    """Return a label for each result, with what else differs between them where settings alone do
+    not tell them apart.
+    """
     if results and all(trains(r) for r in results):
         return equivariance_data.labels_of_runs(results)
     names = [setting_of(r) for r in results]
@@ -83,11 +102,16 @@ def labels_of(results: Sequence[Result]) -> list[str]:
         names = [f"{name}, {pair}" for name, pair in zip(names, pairs, strict=True)]
     if len(set(names)) < len(names):  # one method, learned for longer
         steps = [(r.get("found") or {}).get("steps") for r in results]
-        names = [f"{name}, {count:,} steps" if count else name for name, count in zip(names, steps, strict=True)]
+        names = [
+            f"{name}, {count:,} steps" if count else name
+            for name, count in zip(names, steps, strict=True)
+        ]
     for field in ("examples", "split", "seed"):
         values = {str(r.get(field)) for r in results}
         if len(set(names)) < len(names) and len(values) > 1:
-            names = [f"{name}, {field} {r.get(field)}" for name, r in zip(names, results, strict=True)]
+            names = [
+                f"{name}, {field} {r.get(field)}" for name, r in zip(names, results, strict=True)
+            ]
     return names
 
 
@@ -100,7 +124,8 @@ def classes_sentence(classes: Mapping[str, str] | None) -> str:
 
 
 def barrier_words(result: Result, short: bool = False) -> str:
-    """Return the barrier with its error and unit, "0.42 ± 0.01 nats", or that it is at zero, with what lies half way.
+    """Return the barrier with its error and unit, "0.42 ± 0.01 nats", or that it is at zero, with
+    what lies half way.
 
     Args:
         result: of a barrier; an older one does not say whether it is at zero.
@@ -110,7 +135,11 @@ def barrier_words(result: Result, short: bool = False) -> str:
     if result.get("at_zero"):
         middle = estimate(result.get("midpoint_excess"), result.get("midpoint_excess_stderr"), unit)
         return "at zero" if short else f"at zero (half way {middle})"
-    return estimate(result.get("barrier"), result.get("barrier_stderr"), unit.split(" per ")[0] if short else unit)
+    return estimate(
+        result.get("barrier"),
+        result.get("barrier_stderr"),
+        unit.split(" per ")[0] if short else unit,
+    )
 
 
 def is_above_plain(result: Result, results: Sequence[Result] = ()) -> bool:
@@ -126,14 +155,18 @@ def is_above_plain(result: Result, results: Sequence[Result] = ()) -> bool:
         return False
     same = ("models", "digests", "task", "split")
     for other in results:
-        if other.get("method") == "none" and all(other.get(name) == result.get(name) for name in same):
+        if other.get("method") == "none" and all(
+            other.get(name) == result.get(name) for name in same
+        ):
             error = (result["barrier_stderr"] ** 2 + other["barrier_stderr"] ** 2) ** 0.5
             return result["barrier"] - other["barrier"] > 2 * error
     return False
 
 
 def above_plain_words(result: Result) -> str:
-    """Return by how much an aligned line is above the plain average: "above the plain average, by 29 ± 1 nats at ..."."""
+    """Return by how much an aligned line is above the plain average: "above the plain average, by
+    29 ± 1 nats at ...".
+    """
     plain = result.get("plain")
     if plain is None:
         return "above the plain average"
@@ -144,18 +177,27 @@ def above_plain_words(result: Result) -> str:
 def certainty_words(result: Result) -> str:
     """Return what holds of a barrier without having looked for its place; "" for an older result.
 
-    "half way 0.021 ± 0.005, cross-fitted 0.021 ± 0.006, the 95 % band there from 0.007 to 0.036 nats"
+    "half way 0.021 ± 0.005, cross-fitted 0.021 ± 0.006, the 95 % band there from 0.007 to 0.036
+    nats"
     """
     if result.get("excess_low") is None:
         return ""
     parts = []
     if not result.get("at_zero"):
-        parts.append(f"half way {estimate(result['midpoint_excess'], result['midpoint_excess_stderr'])}")
+        parts.append(
+            f"half way {estimate(result['midpoint_excess'], result['midpoint_excess_stderr'])}"
+        )
     if result.get("barrier_crossfit") is not None:
-        parts.append(f"cross-fitted {estimate(result['barrier_crossfit'], result['barrier_crossfit_stderr'])}")
+        parts.append(
+            "cross-fitted "
+            f"{estimate(result['barrier_crossfit'], result['barrier_crossfit_stderr'])}"
+        )
     top = result["lam"].index(result["barrier_lam"])
     low, high = (number(result[name][top], digits=2) for name in ("excess_low", "excess_high"))
-    return f"{', '.join([*parts, f'the 95 % band there from {low} to {high}'])} {result.get('unit', 'nats')}"
+    return (
+        f"{', '.join([*parts, f'the 95 % band there from {low} to {high}'])} "
+        f"{result.get('unit', 'nats')}"
+    )
 
 
 def barrier_caption(results: Sequence[Result], labels: Sequence[str] | None = None) -> str:
@@ -176,10 +218,13 @@ def barrier_caption(results: Sequence[Result], labels: Sequence[str] | None = No
     data = sorted({f"{r['split']} split of {r['task']}" for r in results})
     size = f" ({first['parameters']:,} parameters each)" if first.get("parameters") else ""
     sentences = [
-        f"Loss and {first.get('score', 'score')} along the straight line {between}{size}, on the {', '.join(data)} "
+        f"Loss and {first.get('score', 'score')} along the straight line {between}{size}, on the "
+        f"{', '.join(data)} "
         f"({' or '.join(f'{count:,}' for count in counts)} examples; "
-        f"{' or '.join(str(count) for count in points)} values of \u03bb, the weight of the second model).",
-        "The barrier is the largest excess of the loss over the chord between the end losses (dashed), "
+        f"{' or '.join(str(count) for count in points)} values of \u03bb, the weight of the "
+        "second model).",
+        "The barrier is the largest excess of the loss over the chord between the end losses "
+        "(dashed), "
         f"\u00b1 one standard error over examples; {_bands(results)}.",
     ]
     sentences += dict.fromkeys(said for result in results for said in same_weights(result))
@@ -189,18 +234,27 @@ def barrier_caption(results: Sequence[Result], labels: Sequence[str] | None = No
             method = MATCHERS.get(str(result["method"]), str(result["method"]))
             how = f"{method}; {classes_sentence(result.get('classes'))}"
         where = number(result.get("barrier_lam"), digits=3)
-        largest = f", the largest value {number(result.get('barrier'))}" if result.get("at_zero") else ""
+        largest = (
+            f", the largest value {number(result.get('barrier'))}" if result.get("at_zero") else ""
+        )
         certain = f"; {words}" if (words := certainty_words(result)) else ""
-        sentences.append(f"{name} ({how}): {barrier_words(result)}{largest} at \u03bb = {where}{certain}.")
+        sentences.append(
+            f"{name} ({how}): {barrier_words(result)}{largest} at \u03bb = {where}{certain}."
+        )
         if is_above_plain(result, results):
             sentences.append(f"This is {above_plain_words(result)}.")
         if soft := result.get("soft"):
             sentences.append(
                 f"It leads to an average of rows, which is another function (relative difference "
-                f"{number(soft['function_error'], digits=2)}): its loss is {number(soft['loss'])}, that of "
+                f"{number(soft['function_error'], digits=2)}): its loss is "
+                f"{number(soft['loss'])}, that of "
                 f"{result['models'][1]} {number(soft['loss_of_b'])}, to which the chord runs."
             )
-    errors = [r["function_error"] for r in results if r.get("function_error") is not None and not r.get("soft")]
+    errors = [
+        r["function_error"]
+        for r in results
+        if r.get("function_error") is not None and not r.get("soft")
+    ]
     if errors:
         sentences.append(
             "Before interpolation the aligned models give the same outputs as the originals: "
@@ -219,9 +273,18 @@ def _bands(results: Sequence[Result]) -> str:
     """What the shaded bands are, and what an error of text is taken over."""
     if not all(result.get("excess_low") for result in results):
         return "bands show one standard error"
-    works = " (of a text, over its works or blocks of neighbouring windows)" if results[0].get("score") == "perplexity" else ""
-    fitted = "cross-fitted values are read on the half of the examples that did not choose their place"
-    band = "shaded bands hold a whole curve with 95 % confidence, and at zero means that a band holds the chord everywhere"
+    works = (
+        " (of a text, over its works or blocks of neighbouring windows)"
+        if results[0].get("score") == "perplexity"
+        else ""
+    )
+    fitted = (
+        "cross-fitted values are read on the half of the examples that did not choose their place"
+    )
+    band = (
+        "shaded bands hold a whole curve with 95 % confidence, and at zero means that a band "
+        "holds the chord everywhere"
+    )
     return f"{band}{works}; {fitted}"
 
 
@@ -235,18 +298,25 @@ def version_sentence(result: Result) -> str:
 
 
 def imported_sentence(results: Sequence[Result]) -> str:
-    """Return which of some results came out of an archive, by their places; "" where all were computed here."""
+    """Return which of some results came out of an archive, by their places; "" where all were
+    computed here.
+    """
     places = [index for index, result in enumerate(results, 1) if result.get("imported")]
     if not places:
         return ""
     if len(places) == len(results):
         return "Imported from an archive; not computed here."
     which = ", ".join(str(index) for index in places)
-    return f"Imported from an archive, not computed here: {which} of the {len(results)}, counted in their order."
+    return (
+        f"Imported from an archive, not computed here: {which} of the {len(results)}, counted "
+        "in their order."
+    )
 
 
 def origin_words(result: Result) -> str:
-    """Return what is said beside the time that a result took: computed earlier, imported, or "" for just now."""
+    """Return what is said beside the time that a result took: computed earlier, imported, or "" for
+    just now.
+    """
     if result.get("imported"):
         return " (imported from an archive; not computed here)"
     return " (computed earlier)" if result.get("cached") else ""

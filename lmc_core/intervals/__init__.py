@@ -1,1 +1,3 @@
-"""Errors and intervals: of means whose examples belong together, of whole curves, of maxima, of means over pairs of models."""
+"""Errors and intervals: of means whose examples belong together, of whole curves, of maxima, of
+means over pairs of models.
+"""

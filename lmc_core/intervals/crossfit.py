@@ -1,16 +1,16 @@
 """The value of a curve at its maximum without the bias of having looked for it.
 
-Choose the place of the maximum on one half of the examples, read the curve there on the other half; the same the other
-way round; average both. Given the place, what is read there has the mean of the true curve at that place, whatever
-noise chose it. So the estimate has no upward bias at all: where the true curve is zero its mean is zero, and else it is
-that of the true curve at the chosen places, at most its maximum. (Cross-fitting: Chernozhukov et al. 2018, The
-Econometrics Journal 21.)
+Choose the place of the maximum on one half of the examples, read the curve there on the other half;
+the same the other way round; average both. Given the place, what is read there has the mean of the
+true curve at that place, whatever noise chose it. So the estimate has no upward bias at all: where
+the true curve is zero its mean is zero, and else it is that of the true curve at the chosen places,
+at most its maximum. (Cross-fitting: Chernozhukov et al. 2018, The Econometrics Journal 21.)
 
-The two readings are not independent: the half that chose a place because it was high there is read by the other. For a
-flat curve their correlation is near 1/3, and errors that take them for independent hold 0.91 in place of 0.95. So the
-error is that of the whole procedure: the means of both halves are drawn anew, normal around the means of all examples
-with twice their covariance, and places chosen and read as before. Where the maximum is clear that is the error of the
-mean there.
+The two readings are not independent: the half that chose a place because it was high there is read
+by the other. For a flat curve their correlation is near 1/3, and errors that take them for
+independent hold 0.91 in place of 0.95. So the error is that of the whole procedure: the means of
+both halves are drawn anew, normal around the means of all examples with twice their covariance, and
+places chosen and read as before. Where the maximum is clear that is the error of the mean there.
 """
 
 from __future__ import annotations
@@ -46,16 +46,25 @@ def crossfit(
     numbers = torch.arange(values.shape[1]) if numbers is None else numbers
     count = int(numbers.max()) + 1 if len(numbers) else 0
     if count < LEAST:
-        raise BadInput(f"At least {LEAST} independent examples are needed to choose on one half and read on the other.")
+        raise BadInput(
+            f"At least {LEAST} independent examples are needed to choose on one half and read on "
+            "the other."
+        )
     generator = torch.Generator().manual_seed(seed)
     second = torch.isin(numbers, torch.randperm(count, generator=generator)[count // 2 :])
     found = _read(values[:, ~second].mean(1), values[:, second].mean(1), choose)
-    noise = torch.randn(2, DRAWS, len(values), generator=generator, dtype=torch.float64) @ root(shares(values, groups))
+    noise = torch.randn(2, DRAWS, len(values), generator=generator, dtype=torch.float64) @ root(
+        shares(values, groups)
+    )
     one, other = values.mean(1) + 2**0.5 * noise
     again = _read(one, other, choose)
     return float(found), float(again.std())
 
 
 def _read(one: Tensor, other: Tensor, choose: Callable[[Tensor], Tensor]) -> Tensor:
-    """What each of two halves reads where the other chooses, averaged; `[..., points]` -> `[...]`."""
-    return (other.gather(-1, choose(one)[..., None]) + one.gather(-1, choose(other)[..., None]))[..., 0] / 2
+    """What each of two halves reads where the other chooses, averaged; `[..., points]` ->
+    `[...]`.
+    """
+    return (other.gather(-1, choose(one)[..., None]) + one.gather(-1, choose(other)[..., None]))[
+        ..., 0
+    ] / 2

@@ -1,14 +1,15 @@
 """The standard error of a mean over examples, of which some may belong together.
 
-Windows of one play share its words and its people, so they are not independent; whole plays nearly are. With the
-examples in G groups, S_g the sum of the deviations x_i - m over group g, and n examples in all,
+Windows of one play share its words and its people, so they are not independent; whole plays nearly
+are. With the examples in G groups, S_g the sum of the deviations x_i - m over group g, and n
+examples in all,
 
     Var(m) = G / (G - 1)  sum_g S_g^2 / n^2
 
-(the cluster-robust variance of a mean: Liang and Zeger 1986; Cameron and Miller 2015). If every example is its own
-group this is s^2 / n. As only G sums enter, an interval takes the quantile of Student's t with G - 1 degrees of
-freedom: for groups of equal size and normal sums that is exact, since m and the S_g are then the mean and the
-deviations of G independent values.
+(the cluster-robust variance of a mean: Liang and Zeger 1986; Cameron and Miller 2015). If every
+example is its own group this is s^2 / n. As only G sums enter, an interval takes the quantile of
+Student's t with G - 1 degrees of freedom: for groups of equal size and normal sums that is exact,
+since m and the S_g are then the mean and the deviations of G independent values.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from lmc_core.errors import BadInput
 def units(count: int, groups: Tensor | None) -> Tensor | None:
     """Number the groups from 0, int64 `[count]`; None where every example stands for itself.
 
-    It does so too where all examples are of one group: between groups nothing can be seen then, and the error within the group
-    is all there is.
+    It does so too where all examples are of one group: between groups nothing can be seen then, and
+    the error within the group is all there is.
 
     Args:
         count: of examples.
@@ -35,13 +36,17 @@ def units(count: int, groups: Tensor | None) -> Tensor | None:
     if groups is None:
         return None
     if groups.shape != (count,):
-        raise BadInput(f"One group for each of the {count} examples is expected; an array of shape {tuple(groups.shape)} came.")
+        raise BadInput(
+            f"One group for each of the {count} examples is expected; an array of shape "
+            f"{tuple(groups.shape)} came."
+        )
     found, numbers = groups.unique(return_inverse=True)
     return numbers if 1 < len(found) < count else None
 
 
 def shares(values: Tensor, groups: Tensor | None = None) -> Tensor:
-    """What every group adds to the deviation of the mean: the sum of their squares is the variance of the mean.
+    """What every group adds to the deviation of the mean: the sum of their squares is the variance
+    of the mean.
 
     Args:
         values: `[..., examples]`, at least two examples.
@@ -82,7 +87,8 @@ def stderr(values: Tensor, groups: Tensor | None = None) -> Tensor:
 
 
 def root(parts: Tensor) -> Tensor:
-    """The symmetric root of P P', which normal numbers are multiplied by to get that covariance; the same on every machine.
+    """The symmetric root of P P', which normal numbers are multiplied by to get that covariance;
+    the same on every machine.
 
     Args:
         parts: P, `[points, groups]`, as `shares` gives it.

@@ -20,7 +20,8 @@ class Averages:
         lam: weight of the second model at each point.
         loss: mean loss at each point, in nats.
         accuracy: share predicted correctly at each point.
-        answers: the class each point's model gives to each of the examples that are shown, `[points, shown]`.
+        answers: the class each point's model gives to each of the examples that are shown,
+            `[points, shown]`.
         targets: what they are, `[shown]`.
         images: of those examples, `[shown, height, width]`.
     """
@@ -46,10 +47,18 @@ def averages(a: Model, b: Model, examples: Examples, points: int = 11, shown: in
     """
     from torch.func import functional_call
 
-    line = Line(*(model.with_state({name: tensor.float() for name, tensor in model.state.items()}) for model in (a, b)))
+    line = Line(
+        *(
+            model.with_state({name: tensor.float() for name, tensor in model.state.items()})
+            for model in (a, b)
+        )
+    )
     module = line.a.module()
     lam = torch.linspace(0, 1, points, dtype=torch.float64).tolist()
-    first = [int((examples.targets == each).nonzero()[0, 0]) for each in examples.targets.unique()[:shown]]
+    first = [
+        int((examples.targets == each).nonzero()[0, 0])
+        for each in examples.targets.unique()[:shown]
+    ]
     found = Averages(lam, [], [], np.zeros((points, len(first)), int), *_shown(examples, first))
     for row, x in enumerate(lam):
         state = dict(line.state(x))

@@ -1,4 +1,6 @@
-"""Exchanges: two hidden units, two heads, two experts change places; and what happens when only half of it is done."""
+"""Exchanges: two hidden units, two heads, two experts change places; and what happens when only
+half of it is done.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +42,11 @@ def swapped(size: int, i: int, j: int) -> Tensor:
     return indices
 
 
-def exchange_units(live: Live, block: int, i: int, j: int, rows: bool = True, columns: bool = True) -> Units:
-    """Exchange units i and j of a feed-forward block: rows of W_in (with their biases), columns of W_out, or one of them alone.
+def exchange_units(
+    live: Live, block: int, i: int, j: int, rows: bool = True, columns: bool = True
+) -> Units:
+    """Exchange units i and j of a feed-forward block: rows of W_in (with their biases), columns of
+    W_out, or one of them alone.
 
     Args:
         live: the model.
@@ -54,10 +59,16 @@ def exchange_units(live: Live, block: int, i: int, j: int, rows: bool = True, co
     space = f"units.{block}"
     indices = swapped(live.model.layout.spaces[space].size, i, j)
     whole = live.moved({space: Permutation(indices)})
-    taken = {f"blocks.{block}.up.weight": rows, f"blocks.{block}.up.bias": rows, f"blocks.{block}.down.weight": columns}
+    taken = {
+        f"blocks.{block}.up.weight": rows,
+        f"blocks.{block}.up.bias": rows,
+        f"blocks.{block}.down.weight": columns,
+    }
     state = _partly(live, whole, taken)
     after = live.outputs(state)
-    half = live.outputs(_partly(live, whole, dict.fromkeys(taken, False) | {f"blocks.{block}.down.weight": True}))
+    half = live.outputs(
+        _partly(live, whole, dict.fromkeys(taken, False) | {f"blocks.{block}.down.weight": True})
+    )
     telling = int(((half - live.reference).abs().amax(1) / live.reference.abs().amax(1)).argmax())
     return Units(
         _by_unit(live, f"blocks.{block}.up.weight", space, state),
@@ -68,7 +79,9 @@ def exchange_units(live: Live, block: int, i: int, j: int, rows: bool = True, co
     )
 
 
-def _partly(live: Live, whole: Mapping[str, Tensor], taken: Mapping[str, bool]) -> dict[str, Tensor]:
+def _partly(
+    live: Live, whole: Mapping[str, Tensor], taken: Mapping[str, bool]
+) -> dict[str, Tensor]:
     """The moved parameters, with those blocks as they were whose entry is false."""
     state = {name: tensor.clone() for name, tensor in whole.items()}
     for name, moved in taken.items():

@@ -60,7 +60,9 @@ def exchange_experts(live: Live, block: int, i: int, j: int, follow: bool = True
 
 
 def run(live: Live, name: str, state: State) -> tuple[Tensor, Tensor]:
-    """The outputs, and the place that a router scores highest for each token of the first example, `[tokens]`."""
+    """The outputs, and the place that a router scores highest for each token of the first example,
+    `[tokens]`.
+    """
     parameter = live.model.layout.by_name[name].parameter
     outputs, read = live.reading(parameter.removesuffix(".weight"), state)
     tokens = read.flatten(0, -2)[: live.examples.inputs.shape[1]]

@@ -1,6 +1,8 @@
-"""A small model that can be moved and run again within milliseconds, in float64, so that rounding is far below any effect.
+"""A small model that can be moved and run again within milliseconds, in float64, so that rounding
+is far below any effect.
 
-The module is built once; a moved model is run by putting its parameters in the place of the module's own.
+The module is built once; a moved model is run by putting its parameters in the place of the
+module's own.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ class Live:
     Attributes:
         model: parameters in float64.
         examples: a few inputs with their targets.
-        guard: held while the module runs with other parameters; several people may look at one model.
+        guard: held while the module runs with other parameters; several people may look at one
+            model.
     """
 
     model: Model
@@ -42,12 +45,16 @@ class Live:
     def of(cls, model: Model, examples: Examples) -> Live:
         """A model as it is, in float64."""
         state = {name: tensor.double().contiguous() for name, tensor in model.state.items()}
-        inputs = examples.inputs.double() if examples.inputs.is_floating_point() else examples.inputs
+        inputs = (
+            examples.inputs.double() if examples.inputs.is_floating_point() else examples.inputs
+        )
         return cls(model.with_state(state), replace(examples, inputs=inputs))
 
     @classmethod
     def canonical(cls, model: Model, examples: Examples) -> Live:
-        """A model in canonical form for the largest classes: gains folded, stream centred, planes balanced."""
+        """A model in canonical form for the largest classes: gains folded, stream centred, planes
+        balanced.
+        """
         from lmc_core.matching.pair import canonical
         from lmc_core.symmetry.spaces import choose_classes
 
@@ -77,10 +84,14 @@ class Live:
             return family.outputs(call, x)  # type: ignore[arg-type]  (called like the module)
 
     def reading(self, name: str, state: State) -> tuple[Tensor, Tensor]:
-        """The outputs with other parameters, and what the submodule of that name read, both of all examples."""
+        """The outputs with other parameters, and what the submodule of that name read, both of all
+        examples.
+        """
         caught: list[Tensor] = []
         with self.guard:
-            hook = self.module.get_submodule(name).register_forward_pre_hook(lambda module, given: caught.append(given[0]))
+            hook = self.module.get_submodule(name).register_forward_pre_hook(
+                lambda module, given: caught.append(given[0])
+            )
             try:
                 return self.outputs(state), caught[0]
             finally:

@@ -1,4 +1,6 @@
-"""The query/key plane of one head: stretch the queries, stretch the keys the other way, and the scores stay."""
+"""The query/key plane of one head: stretch the queries, stretch the keys the other way, and the
+scores stay.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from lmc_core.lecture.exchange import queries_and_keys, scores
 from lmc_core.lecture.live import Live
 from lmc_core.symmetry.elements import Invertible
 
-ANGLE = 0.6  # radians; the direction that is stretched, away from both axes so that shapes are seen to change
+# radians; the direction that is stretched, away from both axes so that shapes are seen to change
+ANGLE = 0.6
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,11 @@ class Stretched:
     score_difference: float
 
 
-def stretch_plane(live: Live, block: int, head: int, strength: float, follow: bool = True) -> Stretched:
-    """Map the queries of a head by M = R diag(s, 1/s) R^T and its keys by M^-T; R turns by a fixed angle.
+def stretch_plane(
+    live: Live, block: int, head: int, strength: float, follow: bool = True
+) -> Stretched:
+    """Map the queries of a head by M = R diag(s, 1/s) R^T and its keys by M^-T; R turns by a fixed
+    angle.
 
     Args:
         live: the model in canonical form, of timm's kind.
@@ -48,7 +54,9 @@ def stretch_plane(live: Live, block: int, head: int, strength: float, follow: bo
         follow: whether the keys follow by the inverse transpose, or stay as they are.
     """
     space = live.model.layout.spaces[f"query-key.{block}"]
-    turn = torch.tensor([[np.cos(ANGLE), -np.sin(ANGLE)], [np.sin(ANGLE), np.cos(ANGLE)]], dtype=torch.float64)
+    turn = torch.tensor(
+        [[np.cos(ANGLE), -np.sin(ANGLE)], [np.sin(ANGLE), np.cos(ANGLE)]], dtype=torch.float64
+    )
     small = turn @ torch.diag(torch.tensor([strength, 1 / strength], dtype=torch.float64)) @ turn.mT
     values = torch.eye(space.size, dtype=torch.float64).repeat(space.copies, 1, 1)
     values[head, :2, :2] = small

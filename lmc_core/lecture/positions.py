@@ -1,4 +1,6 @@
-"""Two small networks on the way to their projection, and what they say of digits in all their positions."""
+"""Two small networks on the way to their projection, and what they say of digits in all their
+positions.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ class Positions:
     """One network between itself and its projection.
 
     Attributes:
-        shares: how much of the average over its turned copies is in it, from 0 (as trained) to 1 (their average).
+        shares: how much of the average over its turned copies is in it, from 0 (as trained) to 1
+            (their average).
         loss: at each, in nats.
         accuracy: at each, share of right answers.
         images: digits in all their positions, `[digits, positions, side, side]`.
@@ -43,7 +46,8 @@ class Positions:
 
 
 def positions(form: str, points: int = 11, shown: tuple[int, ...] = (4, 7, 2)) -> Positions:
-    """Train a network on digits in all positions, and average it with its turned copies step by step.
+    """Train a network on digits in all positions, and average it with its turned copies step by
+    step.
 
     Args:
         form: a key of `FORMS`: trained freely, or led towards equivariance.

@@ -1,4 +1,6 @@
-"""Rotations of the residual stream: those that keep the all-ones direction, and what happens when one does not."""
+"""Rotations of the residual stream: those that keep the all-ones direction, and what happens when
+one does not.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ class Turned:
     """A model whose residual stream was turned.
 
     Attributes:
-        filters: patch filters, what each coordinate of the stream sees of a patch, `[width, edge, edge]`.
+        filters: patch filters, what each coordinate of the stream sees of a patch,
+            `[width, edge, edge]`.
         before: weights that touch the stream, a sample `[weights]`.
         after: the same after the turn.
         cosine: of all weights that touch the stream with those before.
@@ -37,14 +40,20 @@ class Turned:
 
 
 def basis(size: int) -> Tensor:
-    """An orthonormal basis `[n, n-1]` of all directions but the all-ones direction, drawn at random, float64."""
+    """An orthonormal basis `[n, n-1]` of all directions but the all-ones direction, drawn at
+    random, float64.
+    """
     generator = torch.Generator().manual_seed(SEED)
-    mixed, _ = torch.linalg.qr(torch.randn(size - 1, size - 1, generator=generator, dtype=torch.float64))
+    mixed, _ = torch.linalg.qr(
+        torch.randn(size - 1, size - 1, generator=generator, dtype=torch.float64)
+    )
     return ones_complement(size) @ mixed
 
 
 def plane_rotation(first: Tensor, second: Tensor, angle: float) -> Tensor:
-    """The rotation by an angle in the plane of two orthonormal vectors `[n]`; everything orthogonal to them stays."""
+    """The rotation by an angle in the plane of two orthonormal vectors `[n]`; everything orthogonal
+    to them stays.
+    """
     cosine, sine = math.cos(angle), math.sin(angle)
     flat = torch.outer(first, first) + torch.outer(second, second)
     turn = torch.outer(second, first) - torch.outer(first, second)
@@ -52,7 +61,9 @@ def plane_rotation(first: Tensor, second: Tensor, angle: float) -> Tensor:
 
 
 def whole_rotation(size: int, angle: float) -> Tensor:
-    """Turn all planes of a random basis of the complement of the all-ones vector by one angle, `[n, n]`."""
+    """Turn all planes of a random basis of the complement of the all-ones vector by one angle,
+    `[n, n]`.
+    """
     axes = basis(size)
     result = torch.eye(size, dtype=torch.float64)
     for k in range(0, size - 2, 2):
@@ -61,7 +72,8 @@ def whole_rotation(size: int, angle: float) -> Tensor:
 
 
 def turn_stream(live: Live, degrees: float, sample: int = 1500) -> Turned:
-    """Turn the residual stream of a canonical Vision Transformer, and with it all that writes to it or reads from it.
+    """Turn the residual stream of a canonical Vision Transformer, and with it all that writes to it
+    or reads from it.
 
     Args:
         live: the model in canonical form.
@@ -71,7 +83,11 @@ def turn_stream(live: Live, degrees: float, sample: int = 1500) -> Turned:
     layout = live.model.layout
     size = layout.spaces["residual"].size
     state = live.moved({"residual": Orthogonal(whole_rotation(size, math.radians(degrees)))})
-    touched = [block.name for block in layout.blocks if any(axis.space == "residual" for axis in block.axes)]
+    touched = [
+        block.name
+        for block in layout.blocks
+        if any(axis.space == "residual" for axis in block.axes)
+    ]
     touched = [name for name in touched if "norm" not in name]
     before = torch.cat([live.block(name).flatten() for name in touched])
     after = torch.cat([live.block(name, state).flatten() for name in touched])
@@ -92,15 +108,18 @@ def turn_stream(live: Live, degrees: float, sample: int = 1500) -> Turned:
 
 @dataclass(frozen=True)
 class Tilted:
-    """Two rotations of the stream by the same angles: one within the complement of the ones direction, one out of it.
+    """Two rotations of the stream by the same angles: one within the complement of the ones
+    direction, one out of it.
 
     Attributes:
         degrees: the angles.
-        keeping: largest relative difference of the outputs at each angle where the ones direction stays.
+        keeping: largest relative difference of the outputs at each angle where the ones direction
+            stays.
         tilting: the same where it is tilted.
         accuracy: share of the examples that the tilted model gets right, at each angle.
-        points: states of the stream seen from the side: along the direction that is turned, along another one that is
-            orthogonal to it, and along the ones direction `[tokens, 3]`, in units of their spread.
+        points: states of the stream seen from the side: along the direction that is turned, along
+            another one that is orthogonal to it, and along the ones direction `[tokens, 3]`, in
+            units of their spread.
     """
 
     degrees: list[float]
@@ -111,7 +130,9 @@ class Tilted:
 
 
 def tilt_stream(live: Live, degrees: list[float]) -> Tilted:
-    """Turn the stream of a canonical model with LayerNorm in a plane without, and in one with, the ones direction."""
+    """Turn the stream of a canonical model with LayerNorm in a plane without, and in one with, the
+    ones direction.
+    """
     size = live.model.layout.spaces["residual"].size
     ones = torch.full((size,), size**-0.5, dtype=torch.float64)
     states = stream(live)
@@ -127,7 +148,9 @@ def tilt_stream(live: Live, degrees: list[float]) -> Tilted:
 
 
 def stream(live: Live) -> Tensor:
-    """What the last norm of a Vision Transformer of timm's kind reads: `[examples * tokens, width]`."""
+    """What the last norm of a Vision Transformer of timm's kind reads:
+    `[examples * tokens, width]`.
+    """
     return live.reading("norm", live.model.state)[1].flatten(0, 1)
 
 

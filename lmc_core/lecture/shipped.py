@@ -20,9 +20,18 @@ LADDER = (  # one class after the other, as the lecture switches them on
     ("stream permuted", {"units": True, "heads": True, "residual": "permutation"}),
     ("stream rotated", {"units": True, "heads": True, "residual": "orthogonal"}),
     ("planes", {"units": True, "heads": True, "residual": "orthogonal", "planes": True}),
-    ("learned", {"units": True, "heads": True, "residual": "orthogonal", "planes": True, "learned": True}),
+    (
+        "learned",
+        {"units": True, "heads": True, "residual": "orthogonal", "planes": True, "learned": True},
+    ),
 )
-NOTHING: dict[str, Any] = {"units": False, "heads": False, "residual": "none", "planes": False, "learned": False}
+NOTHING: dict[str, Any] = {
+    "units": False,
+    "heads": False,
+    "residual": "none",
+    "planes": False,
+    "learned": False,
+}
 
 
 @cache
@@ -36,13 +45,15 @@ def barriers() -> dict[str, Any]:
         found = json.loads((assets() / "lecture" / "barriers.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise StoreError(
-            "The barriers of the lecture are missing or damaged; `python scripts/lecture.py` measures them."
+            "The barriers of the lecture are missing or damaged; `python scripts/lecture.py` "
+            "measures them."
         ) from error
     return found
 
 
 def curve_of(choice: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The curve of a choice of classes, or None where none was measured; nothing chosen is the plain average.
+    """The curve of a choice of classes, or None where none was measured; nothing chosen is the
+    plain average.
 
     Args:
         choice: some of `CLASSES`; those left out are off.
@@ -50,21 +61,31 @@ def curve_of(choice: Mapping[str, Any]) -> dict[str, Any] | None:
     wanted = NOTHING | dict(choice)
     if {**wanted, "learned": False} == NOTHING:
         wanted = NOTHING
-    return next((row for row in barriers()["classes"] if {name: row[name] for name in CLASSES} == wanted), None)
+    return next(
+        (row for row in barriers()["classes"] if {name: row[name] for name in CLASSES} == wanted),
+        None,
+    )
 
 
 def ladder() -> list[tuple[str, float, float]]:
-    """What is left of the barrier as one class after the other is switched on: name, nats, standard error."""
+    """What is left of the barrier as one class after the other is switched on: name, nats, standard
+    error.
+    """
     found = [(name, curve_of(choice)) for name, choice in LADDER]
     return [(name, row["barrier"], row["barrier_stderr"]) for name, row in found if row is not None]
 
 
 def remains() -> list[dict[str, Any]]:
-    """For each family the mean barrier over its pairs by setting, in nats, and what is left of the plain one."""
+    """For each family the mean barrier over its pairs by setting, in nats, and what is left of the
+    plain one.
+    """
     rows = []
     for family in barriers()["families"]:
         means = {name: mean(pair[name]["barrier"] for pair in family["pairs"]) for name in SETTINGS}
-        shares = {name: mean(pair[name]["barrier"] / pair["plain"]["barrier"] for pair in family["pairs"]) for name in SETTINGS}
+        shares = {
+            name: mean(pair[name]["barrier"] / pair["plain"]["barrier"] for pair in family["pairs"])
+            for name in SETTINGS
+        }
         kept = {name: family[name] for name in ("name", "width", "unit")}
         rows.append({**kept, "pairs": len(family["pairs"]), "nats": means, "shares": shares})
     return rows

@@ -1,16 +1,19 @@
-"""Activation matching: move model B so that what it computes on real inputs lies along what model A computes.
+"""Activation matching: move model B so that what it computes on real inputs lies along what model A
+computes.
 
     maximise   sum over sites  corr(X_A, g X_B)   +   weights * sum over layers  w_p <a_p, (g b)_p>
 
-A site is what a linear layer reads or makes (`responses`), X its activations on tokens of the training split, less their mean.
-Where a site's spaces are only reordered, its coordinates are standardised, so that corr is the mean correlation of matched
-units (Li et al. 2015, arXiv 1511.07543; Ainsworth et al. 2022, arXiv 2209.04836, section 3.1); where they are mixed, corr is
-<X_A, g X_B> / (|X_A| |X_B|), a Procrustes problem. The second sum is the objective of weight matching.
+A site is what a linear layer reads or makes (`responses`), X its activations on tokens of the
+training split, less their mean. Where a site's spaces are only reordered, its coordinates are
+standardised, so that corr is the mean correlation of matched units (Li et al. 2015, arXiv
+1511.07543; Ainsworth et al. 2022, arXiv 2209.04836, section 3.1); where they are mixed, corr is
+<X_A, g X_B> / (|X_A| |X_B|), a Procrustes problem. The second sum is the objective of weight
+matching.
 
-Every site lives in one space and those within it, so activations alone need one visit of each space and know no local optima.
-They do not see how a space is read, though, and weights do: together they usually leave less barrier than either
-(docs/LOG.md). Spaces without a site (gains of norms, units of a kind of layer that is not linear) are matched by the weights
-that touch them.
+Every site lives in one space and those within it, so activations alone need one visit of each space
+and know no local optima. They do not see how a space is read, though, and weights do: together they
+usually leave less barrier than either (docs/LOG.md). Spaces without a site (gains of norms, units
+of a kind of layer that is not linear) are matched by the weights that touch them.
 """
 
 from __future__ import annotations
@@ -43,7 +46,8 @@ class ActivationSettings:
     Attributes:
         examples: of those given, drawn at random, of images every label in proportion.
         tokens: that are looked at, spread evenly over the examples.
-        weights: how much a layer's weights count beside one site's activations; 0 for activations alone.
+        weights: how much a layer's weights count beside one site's activations; 0 for activations
+            alone.
     """
 
     examples: int = 128
@@ -54,12 +58,16 @@ class ActivationSettings:
         require_settings(self)
         for name in ("examples", "tokens"):
             if getattr(self, name) < 2:
-                raise BadInput(f"Activation matching needs 2 {name} at least; {getattr(self, name)} came.")
+                raise BadInput(
+                    f"Activation matching needs 2 {name} at least; {getattr(self, name)} came."
+                )
         if not 0 <= self.weights < float("inf"):
             raise BadInput(f"The share of the weights should be 0 or more; {self.weights} came.")
 
 
-def match_activations(given: Given, settings: ActivationSettings | None = None) -> tuple[Alignment, Trace]:
+def match_activations(
+    given: Given, settings: ActivationSettings | None = None
+) -> tuple[Alignment, Trace]:
     """Find the alignment that moves `given.b` onto `given.a`, on activations of `given.train`.
 
     Raises:
@@ -67,7 +75,10 @@ def match_activations(given: Given, settings: ActivationSettings | None = None) 
     """
     settings = settings or ActivationSettings()
     if given.train is None:
-        raise BadInput("Activation matching runs both models on examples of the training split; give some, or match weights.")
+        raise BadInput(
+            "Activation matching runs both models on examples of the training split; give some, "
+            "or match weights."
+        )
     order = given.train.mixed_order(given.seed)  # whoever gives the examples may have them sorted
     examples = given.train.take(order[: settings.examples]).read()
     found = responses(
@@ -78,7 +89,9 @@ def match_activations(given: Given, settings: ActivationSettings | None = None) 
         settings.tokens,
         given.device,
         given.seed,
-        progress=lambda share: given.progress(0.6 * share, f"running both models on {len(examples)} examples"),
+        progress=lambda share: given.progress(
+            0.6 * share, f"running both models on {len(examples)} examples"
+        ),
     )
     problem, unseen = _problem(given, found, settings.weights)
     moved = Moved(problem)
@@ -102,33 +115,50 @@ def match_activations(given: Given, settings: ActivationSettings | None = None) 
         "sites": len(found),
         "by weights alone": unseen,
     }
-    return moved.found, Trace(tuple(values), before, "activations", {"activations": values[-1]}, rounds, about)
+    return moved.found, Trace(
+        tuple(values), before, "activations", {"activations": values[-1]}, rounds, about
+    )
 
 
 def _problem(given: Given, found: dict[Site, Response], share: float) -> tuple[Problem, list[str]]:
-    """Activations as blocks of a layout with the same spaces, with the weights that count; and the kinds without a site."""
+    """Activations as blocks of a layout with the same spaces, with the weights that count; and the
+    kinds without a site.
+    """
     layout = given.layout
     seen = {axis.space for site in found for axis in site.axes}
-    moving = [space for space in layout.spaces.values() if class_of(space, given.classes) is not SymmetryClass.NONE]
+    moving = [
+        space
+        for space in layout.spaces.values()
+        if class_of(space, given.classes) is not SymmetryClass.NONE
+    ]
     unseen = {space.name: space.kind for space in moving if space.name not in seen}
     blocks = {f"activations/{site.name}": site for site in found}
     alone = [block for block in layout.blocks if any(axis.space in unseen for axis in block.axes)]
     kept = [block for block in layout.blocks if share or block in alone]
-    virtual = replace(layout, blocks=(*(Block(name, name, site.pattern) for name, site in blocks.items()), *kept))
+    virtual = replace(
+        layout, blocks=(*(Block(name, name, site.pattern) for name, site in blocks.items()), *kept)
+    )
     left, right = dict(given.a.state), dict(given.b.state)
     eyes: dict[int, Tensor] = {}
     for name, site in blocks.items():
         right[name] = _similarity(given, site, found[site])
-        left[name] = eyes.setdefault(len(right[name]), torch.eye(len(right[name]), dtype=torch.float64))
+        left[name] = eyes.setdefault(
+            len(right[name]), torch.eye(len(right[name]), dtype=torch.float64)
+        )
     problem = Problem(virtual, left, right, given.classes, masks=given.masks)
     factor = share or 1.0
-    problem.weights |= {name: factor * value for name, value in problem.weights.items()} | dict.fromkeys(blocks, 1.0)
-    problem.bound = len(blocks) + factor * (problem.bound - len(blocks))  # a site's own share of it was 1
+    problem.weights |= {
+        name: factor * value for name, value in problem.weights.items()
+    } | dict.fromkeys(blocks, 1.0)
+    # a site's own share of it was 1
+    problem.bound = len(blocks) + factor * (problem.bound - len(blocks))
     return problem, sorted(set(unseen.values()))
 
 
 def _similarity(given: Given, site: Site, response: Response) -> Tensor:
-    """M, such that sum_ij M[i, j] T[i, j] is the correlation of a site, 1 for activations that are the same."""
+    """M, such that sum_ij M[i, j] T[i, j] is the correlation of a site, 1 for activations that are
+    the same.
+    """
     response = response.centred()
     spaces = [given.layout.spaces[axis.space] for axis in site.axes if axis.space]
     if any(class_of(space, given.classes).mixes for space in spaces):

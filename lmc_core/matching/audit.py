@@ -1,4 +1,5 @@
-"""Audit a family's layout on one model: is the function kept, is what was moved found again, does a wrong move show?
+"""Audit a family's layout on one model: is the function kept, is what was moved found again, does a
+wrong move show?
 
 For whoever writes a layout of their own, and for the table in docs/families.md.
 """
@@ -25,13 +26,13 @@ class Audit:
 
     Attributes:
         classes: kind of space -> the largest admissible class.
-        double: largest relative difference of the outputs in float64, after the canonical rewrite and a random element of the
-            largest class of every space.
+        double: largest relative difference of the outputs in float64, after the canonical rewrite
+            and a random element of the largest class of every space.
         single: the same in float32.
-        recovered: largest difference of the parameters, relative to the largest of them, after weight matching has brought a
-            moved copy back onto the model.
-        control: smallest of the differences of the outputs when, for one kind of space at a time, one reader is left behind
-            where everything else moves; large for a layout that is right.
+        recovered: largest difference of the parameters, relative to the largest of them, after
+            weight matching has brought a moved copy back onto the model.
+        control: smallest of the differences of the outputs when, for one kind of space at a time,
+            one reader is left behind where everything else moves; large for a layout that is right.
         dimension: of the continuous symmetry group.
     """
 
@@ -57,12 +58,17 @@ def audit(model: Model, inputs: Tensor, seed: int = 0) -> Audit:
     layout = form.layout
     element = Alignment.random(layout.spaces, chosen, torch.Generator().manual_seed(seed))
     moved = form.with_state(element.apply(layout, form.state))
-    errors = {dtype: relative_difference(before[dtype], run(moved, inputs, dtype)) for dtype in before}
+    errors = {
+        dtype: relative_difference(before[dtype], run(moved, inputs, dtype)) for dtype in before
+    }
     again = canonical(moved, chosen)
     found, _ = match_weights(layout, form.state, again.state, chosen)
     back = found.apply(layout, again.state)
     largest = max(float(tensor.abs().max()) for tensor in form.state.values())
-    recovered = max(float((back[name] - tensor).abs().max()) for name, tensor in form.state.items()) / largest
+    recovered = (
+        max(float((back[name] - tensor).abs().max()) for name, tensor in form.state.items())
+        / largest
+    )
     return Audit(
         {kind: classes[-1].value for kind, classes in kinds_of(layout.spaces).items()},
         errors[torch.float64],
@@ -81,17 +87,29 @@ def _control(form: Model, before: Tensor, inputs: Tensor, seed: int) -> float:
         if classes[-1] is SymmetryClass.NONE:
             continue
         alone = dict.fromkeys(kinds_of(layout.spaces), SymmetryClass.NONE) | {kind: classes[-1]}
-        names = [s.name for s in layout.spaces.values() if s.kind == kind and class_of(s, alone) is not SymmetryClass.NONE]
-        behind = next(block for block in layout.blocks if any(axis.space == names[0] for axis in block.axes))
+        names = [
+            s.name
+            for s in layout.spaces.values()
+            if s.kind == kind and class_of(s, alone) is not SymmetryClass.NONE
+        ]
+        behind = next(
+            block for block in layout.blocks if any(axis.space == names[0] for axis in block.axes)
+        )
         only, wrong = (
-            replace(layout, blocks=tuple(b for b in layout.blocks if (b is behind) == kept)) for kept in (True, False)
+            replace(layout, blocks=tuple(b for b in layout.blocks if (b is behind) == kept))
+            for kept in (True, False)
         )
         errors: list[float] = []
-        for draw in range(seed, seed + 50):  # small permutations are often the identity, and some experts are never asked
+        # small permutations are often the identity, and some experts are never asked
+        for draw in range(seed, seed + 50):
             element = Alignment.random(layout.spaces, alone, torch.Generator().manual_seed(draw))
             there = behind.parameter
-            if not torch.allclose(element.apply(only, form.state)[there], form.state[there], atol=1e-3):
-                outputs = run(form.with_state(element.apply(wrong, form.state)), inputs, torch.float64)
+            if not torch.allclose(
+                element.apply(only, form.state)[there], form.state[there], atol=1e-3
+            ):
+                outputs = run(
+                    form.with_state(element.apply(wrong, form.state)), inputs, torch.float64
+                )
                 errors.append(relative_difference(before, outputs))
             if len(errors) == 3:
                 break

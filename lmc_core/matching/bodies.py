@@ -1,9 +1,10 @@
-"""Two models of one family with different heads: a base model beside a classifier, a classifier beside a language model.
+"""Two models of one family with different heads: a base model beside a classifier, a classifier
+beside a language model.
 
-They compute different things, so that no line leads from one to the other. But their bodies have the same parameters, and the
-second may move by every map that its own class admits, its head with it: what is matched are the blocks that both have.
-Where the stream mixes, the norm before the head folds into that head, which the other model lacks, so that this norm is left
-out of the matching.
+They compute different things, so that no line leads from one to the other. But their bodies have
+the same parameters, and the second may move by every map that its own class admits, its head with
+it: what is matched are the blocks that both have. Where the stream mixes, the norm before the head
+folds into that head, which the other model lacks, so that this norm is left out of the matching.
 """
 
 from __future__ import annotations
@@ -24,7 +25,13 @@ from lmc_core.matching.pair import AlignedPair, canonical, pair_of_wholes
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.canonical import rewrite_in_place
-from lmc_core.symmetry.check import few_enough, function_error, relative_difference, require_same_function, run
+from lmc_core.symmetry.check import (
+    few_enough,
+    function_error,
+    relative_difference,
+    require_same_function,
+    run,
+)
 from lmc_core.symmetry.layout import Layout
 from lmc_core.symmetry.rewrite import Rewrite
 from lmc_core.symmetry.spaces import Classes, SymmetryClass, choose_classes, class_of, kinds_of
@@ -63,14 +70,18 @@ def body_of(a: Model, b: Model, classes: Classes) -> Body:
     touched = {axis.space for block in blocks for axis in block.axes if axis.space}
     touched |= {outer for name in touched for outer in b.layout.path(name)}
     if not touched:
-        raise Incompatible(f"{a.name} and {b.name} have no layers in common; choose two models with one body.")
+        raise Incompatible(
+            f"{a.name} and {b.name} have no layers in common; choose two models with one body."
+        )
     spaces = {name: space for name, space in b.layout.spaces.items() if name in touched}
     shapes = {name: b.layout.shapes[name] for name in names}
     return Body(Layout(b.layout.family, spaces, blocks, shapes), rewrite, names)
 
 
 def _common_parameters(a: Layout, b: Layout) -> dict[str, str]:
-    """Parameters of which both models have all blocks alike: name in the second -> name in the first."""
+    """Parameters of which both models have all blocks alike: name in the second -> name in the
+    first.
+    """
     found = {}
     for name, shape in b.shapes.items():
         blocks = [block for block in b.blocks if block.parameter == name]
@@ -79,19 +90,27 @@ def _common_parameters(a: Layout, b: Layout) -> dict[str, str]:
         alike = all(
             other is not None
             and other.pattern == block.pattern
-            and all(a.spaces[axis.space].size == b.spaces[axis.space].size for axis in block.axes if axis.space)
+            and all(
+                a.spaces[axis.space].size == b.spaces[axis.space].size
+                for axis in block.axes
+                if axis.space
+            )
             for block, other in zip(blocks, theirs, strict=True)
         )
         if not alike or len(named) != 1:
             continue
         other = named.pop()
-        if a.shapes[other] == shape and len(blocks) == sum(block.parameter == other for block in a.blocks):
+        if a.shapes[other] == shape and len(blocks) == sum(
+            block.parameter == other for block in a.blocks
+        ):
             found[name] = other
     return found
 
 
 def _rewrite_within(b: Model, names: set[str], classes: Classes) -> tuple[Rewrite, set[str]]:
-    """The part of the rewrite of the second model that some parameters decide, and those that it cannot bring to one form."""
+    """The part of the rewrite of the second model that some parameters decide, and those that it
+    cannot bring to one form.
+    """
     whole, layout = b.family.rewrite(b.config), b.layout
     there = {block.name for block in layout.blocks if block.parameter in names}
 
@@ -103,11 +122,22 @@ def _rewrite_within(b: Model, names: set[str], classes: Classes) -> tuple[Rewrit
         if known(norm.gain, norm.offset, *(part for reader in norm.readers for part in reader)):
             norms.append(norm)
         elif class_of(layout.spaces[norm.space], classes).mixes:
-            left_out |= {layout.by_name[block].parameter for block in (norm.gain, norm.offset) if block is not None}
+            left_out |= {
+                layout.by_name[block].parameter
+                for block in (norm.gain, norm.offset)
+                if block is not None
+            }
     products = [
         product
         for product in whole.products
-        if known(*product.left, *product.right, *product.gate, *product.unseen, product.invisible, *(product.constant or ()))
+        if known(
+            *product.left,
+            *product.right,
+            *product.gate,
+            *product.unseen,
+            product.invisible,
+            *(product.constant or ()),
+        )
     ]
     scales = [scale for scale in whole.layer_scales if known(scale.scale, *scale.writers)]
     return Rewrite(tuple(norms), tuple(products), tuple(scales), centred=whole.centred), left_out
@@ -129,7 +159,8 @@ def align_bodies(
     masks: Mapping[str, Tensor] | None = None,
     progress: Report = lambda share, words: None,
 ) -> AlignedPair:
-    """Move the second of two models with different heads into the coordinates of the first; for the arguments see `align_pair`.
+    """Move the second of two models with different heads into the coordinates of the first; for the
+    arguments see `align_pair`.
 
     Raises:
         BadInput: for a method that learns from what both models compute.
@@ -138,7 +169,8 @@ def align_bodies(
     """
     if method.uses_data:
         raise BadInput(
-            f"The method {method.name} learns from the outputs of both models, and {a.name} and {b.name} have different heads; "
+            f"The method {method.name} learns from the outputs of both models, and {a.name} and "
+            f"{b.name} have different heads; "
             "use the method weight."
         )
     begin = time.perf_counter()
@@ -162,19 +194,29 @@ def align_bodies(
     double = first, second.with_state(alignment.apply(second.layout, second.state, in_place=True))
     single = [in_float32(model) for model in double]
     seconds = time.perf_counter() - begin
-    error = max(relative_difference(was, run(model, checked)) for was, model in zip(before, single, strict=True))
+    error = max(
+        relative_difference(was, run(model, checked))
+        for was, model in zip(before, single, strict=True)
+    )
 
     def exact() -> float:
-        return max(function_error(*pair, checked, torch.float64) for pair in zip((a, b), double, strict=True))
+        return max(
+            function_error(*pair, checked, torch.float64)
+            for pair in zip((a, b), double, strict=True)
+        )
 
     require_same_function(error, b.name, exact=exact)
     return pair_of_wholes(*single, alignment, trace, error, seconds)
 
 
 def _at_most(model: Model, chosen: Classes) -> Classes:
-    """The chosen classes where the spaces of another model admit them, else their largest that is no larger."""
+    """The chosen classes where the spaces of another model admit them, else their largest that is
+    no larger.
+    """
     found = {}
     for kind, classes in kinds_of(model.layout.spaces).items():
         wanted = chosen.get(kind, classes[-1])
-        found[kind] = next((each for each in reversed(classes) if wanted.contains(each)), classes[0])
+        found[kind] = next(
+            (each for each in reversed(classes) if wanted.contains(each)), classes[0]
+        )
     return found

@@ -1,4 +1,5 @@
-"""Charts: smooth parameters of the maps near the identity, for learning with gradients. No projection, no decomposition.
+"""Charts: smooth parameters of the maps near the identity, for learning with gradients. No
+projection, no decomposition.
 
     orthogonal   T = (I + S)^-1 (I - S),  S = X - X^T (Cayley 1846); on the complement of 1 where that is kept
     invertible   T = exp(X'),  T^-1 = exp(-X')
@@ -6,19 +7,23 @@
     rotary       each rotary pair by exp(s' + i phi); the other coordinates by exp(X')
     scales       T = diag(exp s')
 
-All parameters are zero at the identity. The gradient of a singular value decomposition is not finite there, that of a Cayley
-map and of the exponential is; and both are invertible wherever they are defined, so nothing has to be projected back.
+All parameters are zero at the identity. The gradient of a singular value decomposition is not
+finite there, that of a Cayley map and of the exponential is; and both are invertible wherever they
+are defined, so nothing has to be projected back.
 
-Maps that stretch could run away: a loss between two models may fall for ever as one side grows and the other shrinks, until
-float32 no longer carries the product. So their symmetric part H = (X + X^T) / 2, and likewise s, is held below a bound c,
+Maps that stretch could run away: a loss between two models may fall for ever as one side grows and
+the other shrinks, until float32 no longer carries the product. So their symmetric part H = (X +
+X^T) / 2, and likewise s, is held below a bound c,
 
     X' = (X - X^T) / 2 + f H,    f = (1 + tr (H / c)^p)^(-1/p),    s' = s (1 + (s / c)^p)^(-1/p),    p = 16.
 
-(tr H^p)^(1/p) is at least the largest |eigenvalue| of H and at most n^(1/p) times that, so f H has eigenvalues below c, and
+(tr H^p)^(1/p) is at least the largest |eigenvalue| of H and at most n^(1/p) times that, so f H has
+eigenvalues below c, and
 |exp(X')|_2 <= exp(largest eigenvalue of the symmetric part of X') (Dahlquist 1958, Lozinskii 1958: along dx/dt = X x,
-d|x|^2/dt = 2 <x, H x>). So all singular values of T lie between exp(-c) and exp(c), and its condition number is below
-exp(2 c), wherever gradients lead. The trace is smooth, zero included, and while it is below 2^-p, X' differs from X by less
-than a millionth of H. Rotations, which keep lengths, are not held.
+d|x|^2/dt = 2 <x, H x>). So all singular values of T lie between exp(-c) and exp(c), and its
+condition number is below exp(2 c), wherever gradients lead. The trace is smooth, zero included, and
+while it is below 2^-p, X' differs from X by less than a millionth of H. Rotations, which keep
+lengths, are not held.
 """
 
 from __future__ import annotations
@@ -29,12 +34,24 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lmc_core.symmetry.elements import Element, Invertible, Monomial, Orthogonal, ones_complement, rotary_matrix
+from lmc_core.symmetry.elements import (
+    Element,
+    Invertible,
+    Monomial,
+    Orthogonal,
+    ones_complement,
+    rotary_matrix,
+)
 from lmc_core.symmetry.spaces import Classes, Pairs, Space, SymmetryClass, class_of
 
 ROTATES = {SymmetryClass.ORTHOGONAL, SymmetryClass.ROTATION}
 SMOOTH = {
-    *(SymmetryClass.ORTHOGONAL, SymmetryClass.INVERTIBLE, SymmetryClass.ROTATION, SymmetryClass.ROTARY),
+    *(
+        SymmetryClass.ORTHOGONAL,
+        SymmetryClass.INVERTIBLE,
+        SymmetryClass.ROTATION,
+        SymmetryClass.ROTARY,
+    ),
     *(SymmetryClass.SCALES, SymmetryClass.SCALED),
 }
 STRETCH = 4.0  # c, chosen on held-out data (docs/LOG.md); condition numbers stay below 3,000
@@ -48,7 +65,9 @@ def cayley(skew: Tensor) -> Tensor:
 
 
 def held(matrix: Tensor, bound: float) -> Tensor:
-    """Matrices `[..., n, n]` whose symmetric part is held below a bound: X' of the module, X itself where f rounds to 1."""
+    """Matrices `[..., n, n]` whose symmetric part is held below a bound: X' of the module, X itself
+    where f rounds to 1.
+    """
     symmetric = (matrix + matrix.mT) / 2
     size = torch.linalg.matrix_norm(symmetric.detach(), keepdim=True)
     unit = (size / bound).clamp_min(1.0)  # of no effect but that nothing overflows
@@ -85,7 +104,8 @@ class _Kind:
 class Charts(nn.Module):
     """One map near the identity for every copy of every space whose chosen class is smooth.
 
-    Spaces of one kind and size are computed together; parameters are `[copies, ...]`, one tensor per kind of space.
+    Spaces of one kind and size are computed together; parameters are `[copies, ...]`, one tensor
+    per kind of space.
 
     Args:
         spaces: of the layout.
@@ -95,7 +115,11 @@ class Charts(nn.Module):
     """
 
     def __init__(
-        self, spaces: Mapping[str, Space], classes: Classes, dtype: torch.dtype = torch.float32, stretch: float = STRETCH
+        self,
+        spaces: Mapping[str, Space],
+        classes: Classes,
+        dtype: torch.dtype = torch.float32,
+        stretch: float = STRETCH,
     ):
         super().__init__()
         self.classes, self.stretch = classes, stretch
@@ -109,10 +133,14 @@ class Charts(nn.Module):
         for number, (kind, members) in enumerate(self.kinds.items()):
             copies = sum(space.copies for space in members)
             if kind.chosen in (SymmetryClass.SCALES, SymmetryClass.SCALED):
-                self.vectors[f"{number}_scale"] = nn.Parameter(torch.zeros(copies, kind.size, dtype=dtype))
+                self.vectors[f"{number}_scale"] = nn.Parameter(
+                    torch.zeros(copies, kind.size, dtype=dtype)
+                )
                 continue
             if kind.rest:
-                self.matrices[f"{number}"] = nn.Parameter(torch.zeros(copies, kind.rest, kind.rest, dtype=dtype))
+                self.matrices[f"{number}"] = nn.Parameter(
+                    torch.zeros(copies, kind.rest, kind.rest, dtype=dtype)
+                )
             if kind.chosen in (SymmetryClass.ROTATION, SymmetryClass.ROTARY):
                 assert kind.pairs is not None
                 turns = torch.zeros(copies, kind.pairs.rotated // 2, dtype=dtype)
@@ -127,13 +155,20 @@ class Charts(nn.Module):
             together = self._of(f"{number}", kind)
             start = 0
             for space in members:
-                part = [t[start : start + space.copies] if space.within is not None else t[start] for t in together]
+                part = [
+                    t[start : start + space.copies] if space.within is not None else t[start]
+                    for t in together
+                ]
                 start += space.copies
                 if kind.chosen in (SymmetryClass.SCALES, SymmetryClass.SCALED):
                     indices = torch.arange(space.size, device=part[0].device).expand(part[0].shape)
                     found[space.name] = Monomial(indices, part[0])
                 else:
-                    found[space.name] = Orthogonal(part[0]) if kind.chosen in ROTATES else Invertible(part[0], part[1])
+                    found[space.name] = (
+                        Orthogonal(part[0])
+                        if kind.chosen in ROTATES
+                        else Invertible(part[0], part[1])
+                    )
         return found
 
     def _of(self, name: str, kind: _Kind) -> tuple[Tensor, ...]:
@@ -160,5 +195,8 @@ class Charts(nn.Module):
             if kind.chosen is SymmetryClass.ROTARY:
                 scale = held_each(self.vectors[f"{name}_scale"], self.stretch)
             factors = [torch.polar(scale.exp(), angle), torch.polar((-scale).exp(), -angle)]
-            return tuple(rotary_matrix(kind.pairs, factor, rest) for factor, rest in zip(factors, maps, strict=False))
+            return tuple(
+                rotary_matrix(kind.pairs, factor, rest)
+                for factor, rest in zip(factors, maps, strict=False)
+            )
         return maps

@@ -1,11 +1,12 @@
 """Maps between several models, and whether they agree around a cycle.
 
-With one alignment g_k of each model into a common frame, the *universe*, the map that moves model j onto model i is
-g_i^-1 g_j, and every cycle composes to the identity,
+With one alignment g_k of each model into a common frame, the *universe*, the map that moves model j
+onto model i is g_i^-1 g_j, and every cycle composes to the identity,
 
     (g_i^-1 g_j) (g_j^-1 g_k) (g_k^-1 g_i) = 1,
 
-by construction. Maps that were found pair by pair have no reason to (Crisostomi et al. 2024, arXiv 2405.17897).
+by construction. Maps that were found pair by pair have no reason to (Crisostomi et al. 2024, arXiv
+2405.17897).
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ def between(alignments: Sequence[Alignment]) -> Maps:
 
 
 def cycle_error(maps: Maps) -> float:
-    """Largest absolute difference from the identity of g_ij g_jk g_ki, over all triples of models (of two: of g_01 g_10).
+    """Largest absolute difference from the identity of g_ij g_jk g_ki, over all triples of models
+    (of two: of g_01 g_10).
 
     Args:
         maps: for every ordered pair of models, see `Maps`.
@@ -45,5 +47,7 @@ def cycle_error(maps: Maps) -> float:
             found = maps[i, j].compose(found)
         for element in found.elements.values():
             matrix = element.matrix()
-            worst = max(worst, float((matrix - torch.eye(matrix.shape[-1], dtype=matrix.dtype)).abs().max()))
+            worst = max(
+                worst, float((matrix - torch.eye(matrix.shape[-1], dtype=matrix.dtype)).abs().max())
+            )
     return worst

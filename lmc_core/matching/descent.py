@@ -1,4 +1,5 @@
-"""A run of learning: steps down the loss of mixtures of models, held-out checks, a budget, and a file to go on from.
+"""A run of learning: steps down the loss of mixtures of models, held-out checks, a budget, and a
+file to go on from.
 
     minimise over the maps g_k   E_w E_(x, y)  loss( f[sum_k w_k g_k theta_k](x), y )
 
@@ -29,16 +30,21 @@ from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.spaces import Classes, class_of
 from lmc_core.tasks.task import Examples, InMemory
 
-SOFT = 2**27  # numbers of the ends' predictions that are held: 512 MB; with more the labels are the targets
+# numbers of the ends' predictions that are held: 512 MB; with more the labels are the targets
+SOFT = 2**27
 WARM = 10  # steps until the full rate
 CALIBRATION = 8  # steps that tell how long one takes
 SAVE_LEAST = 1.0  # seconds between two saves, so that a run that is killed early is not lost
-SAVE_SHARE = 20  # times what a save takes that pass before the next, so that saving costs a twentieth at the most
-ROWS_ALONE, ROWS_BESIDE = 0.05, 0.003  # rates of permutations without and with smooth maps beside them
-ROWS_UNTIL = 0.6  # share of the steps in which permutations move; afterwards smooth maps settle around them
+# times what a save takes that pass before the next, so that saving costs a twentieth at the most
+SAVE_SHARE = 20
+# rates of permutations without and with smooth maps beside them
+ROWS_ALONE, ROWS_BESIDE = 0.05, 0.003
+# share of the steps in which permutations move; afterwards smooth maps settle around them
+ROWS_UNTIL = 0.6
 ROWS_EVERY = 2  # steps between two moves
 EVALUATED = 128  # examples at once without gradients
-KEPT = ("best", "done", "steps", "history", "running", "spent", "refused")  # what a checkpoint holds besides the learner
+# what a checkpoint holds besides the learner
+KEPT = ("best", "done", "steps", "history", "running", "spent", "refused")
 
 
 @dataclass(frozen=True)
@@ -47,15 +53,17 @@ class Steps:
 
     Attributes:
         steps: at the most; the rate falls to zero over them.
-        seconds: in place of `steps`, a budget for everything after the start; how many steps fit is measured first.
+        seconds: in place of `steps`, a budget for everything after the start; how many steps fit is
+            measured first.
         batch: examples a step; 0 for 64 images, or as many windows as make 1,024 tokens.
         rate: how far a vector turns in one step at the full rate, in radians.
-        rows_rate: how far the latents of permutations move in one step, in units of a cosine; 0 keeps the permutations. By
-            default 0.003 beside smooth maps, and 0.05 where permutations are all there is.
+        rows_rate: how far the latents of permutations move in one step, in units of a cosine; 0
+            keeps the permutations. By default 0.003 beside smooth maps, and 0.05 where permutations
+            are all there is.
         targets: ``ends`` (what the end models predict) or ``labels``.
         checks: how often the held-out loss is measured; the best is kept.
-        patience: checks without a better held-out loss after which learning stops. By default it does not: the loss falls
-            last where the rate does.
+        patience: checks without a better held-out loss after which learning stops. By default it
+            does not: the loss falls last where the rate does.
     """
 
     fewest: ClassVar[int] = 1
@@ -76,7 +84,9 @@ class Steps:
         if self.seconds is not None and self.seconds <= 0:
             raise BadInput(f"seconds should be above 0; {self.seconds} came.")
         if not (self.rate > 0 and (self.rows_rate is None or self.rows_rate >= 0)):
-            raise BadInput(f"Rates should be positive; rate {self.rate} and rows_rate {self.rows_rate} came.")
+            raise BadInput(
+                f"Rates should be positive; rate {self.rate} and rows_rate {self.rows_rate} came."
+            )
         if self.targets not in ("ends", "labels"):
             raise BadInput(f"targets should be 'ends' or 'labels'; {self.targets!r} came.")
 
@@ -91,10 +101,11 @@ class Descent:
         draw: the weights of a step's mixture, from a generator.
         settings: how to learn; what `draw` depends on is among them.
         learning: what to learn from, and where.
-        known: what tells this run from others that could have left its checkpoint: digests of the models before they moved.
+        known: what tells this run from others that could have left its checkpoint: digests of the
+            models before they moved.
         progress: called with the share done and a few words; may raise to stop.
-        keeps: whether models moved by some alignments still compute what they did; others are not returned, however low
-            their loss is, as float32 does not carry what they are.
+        keeps: whether models moved by some alignments still compute what they did; others are not
+            returned, however low their loss is, as float32 does not carry what they are.
     """
 
     def __init__(
@@ -111,20 +122,36 @@ class Descent:
     ):
         self.keeps = keeps
         self.settings, self.learning, self.draw, self.progress = settings, learning, draw, progress
-        self.train, self.held_out, self.checkpoint = learning.train.read(), learning.held_out.read(), learning.checkpoint
+        self.train, self.held_out, self.checkpoint = (
+            learning.train.read(),
+            learning.held_out.read(),
+            learning.checkpoint,
+        )
         rows_rate = settings.rows_rate
         if rows_rate is None:
-            smooth = any(class_of(space, classes) in SMOOTH for space in models[0].layout.spaces.values())
+            smooth = any(
+                class_of(space, classes) in SMOOTH for space in models[0].layout.spaces.values()
+            )
             rows_rate = ROWS_BESIDE if smooth else ROWS_ALONE
-        single = [model.with_state({name: tensor.float() for name, tensor in model.state.items()}) for model in models]
+        single = [
+            model.with_state({name: tensor.float() for name, tensor in model.state.items()})
+            for model in models
+        ]
         self.learner = Learner(single, classes, moves, settings.rate, rows_rate, learning.device)
         images = self.train.inputs.is_floating_point()
-        self.batch = settings.batch or (64 if images else max(1, 1024 // self.train.inputs.shape[1]))
+        self.batch = settings.batch or (
+            64 if images else max(1, 1024 // self.train.inputs.shape[1])
+        )
         sizes = models[0].family.sizes(models[0].config)
-        each = self.train.inputs.shape[1] * sizes["tokens"] if "tokens" in sizes else sizes.get("classes", 1)
+        each = (
+            self.train.inputs.shape[1] * sizes["tokens"]
+            if "tokens" in sizes
+            else sizes.get("classes", 1)
+        )
         self.held = len(models) * each * len(self.train) <= SOFT
         self.done, self.spent, self.steps = 0, 0.0, settings.steps
-        self.history: list[list[float]] = []  # step, training loss since the last check, held-out loss
+        # step, training loss since the last check, held-out loss
+        self.history: list[list[float]] = []
         self.best: dict[str, Any] = {}
         self.refused: list[int] = []  # steps whose maps did not keep the function
         self.running: list[float] = []
@@ -132,7 +159,9 @@ class Descent:
         self.saving = 0.0  # seconds that the last save took
         self.soft: list[Tensor] | None = None
         named = {kind: chosen.value for kind, chosen in classes.items()}
-        seen = [InMemory(part).digest(torch.arange(len(part))) for part in (self.train, self.held_out)]
+        seen = [
+            InMemory(part).digest(torch.arange(len(part))) for part in (self.train, self.held_out)
+        ]
         content = [asdict(settings), list(moves), list(known), learning.seed, named, seen, STRETCH]
         self.fingerprint = hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
@@ -140,7 +169,8 @@ class Descent:
         """Learn to the end; what is there is saved if anything interrupts.
 
         Returns:
-            What every model is moved by where the held-out loss was best, and what to say of it, as plain JSON values.
+            What every model is moved by where the held-out loss was best, and what to say of it, as
+            plain JSON values.
         """
         self._restore()
         begun = time.perf_counter() - self.spent
@@ -181,11 +211,19 @@ class Descent:
         saved = timed = time.perf_counter()
         first = self.done
         while self.done < self.steps and self._stale() < settings.patience:
-            # a run that goes on has its number of steps already, unless it was stopped before they were counted
-            if settings.seconds is not None and self.done - first == CALIBRATION and self.steps == settings.steps:
+            # a run that goes on has its number of steps already, unless it was stopped before they
+            # were counted
+            if (
+                settings.seconds is not None
+                and self.done - first == CALIBRATION
+                and self.steps == settings.steps
+            ):
                 now = time.perf_counter()
                 per_step = (now - timed) / CALIBRATION
-                self.steps = max(self.done + 1, self.done + int((settings.seconds - (now - begun)) / (1.1 * per_step)))
+                self.steps = max(
+                    self.done + 1,
+                    self.done + int((settings.seconds - (now - begun)) / (1.1 * per_step)),
+                )
             self.whole = False
             loss = self._step()
             if self.done % max(1, self.steps // settings.checks) == 0 or self.done == self.steps:
@@ -204,7 +242,8 @@ class Descent:
 
     def _step(self) -> float:
         """One step; returns its loss in nats."""
-        generator = torch.Generator().manual_seed(self.learning.seed * 1_000_003 + self.done)  # of this step alone
+        # of this step alone
+        generator = torch.Generator().manual_seed(self.learning.seed * 1_000_003 + self.done)
         rows = torch.randint(len(self.train), (self.batch,), generator=generator)
         weights = self.draw(generator)
         soft = None if self.soft is None else [each[rows] for each in self.soft]
@@ -217,13 +256,16 @@ class Descent:
         return self.running[-1]
 
     def _check(self) -> None:
-        """Measure the held-out loss at the centre, and keep the maps if it is the best so far and no function has changed."""
+        """Measure the held-out loss at the centre, and keep the maps if it is the best so far and
+        no function has changed.
+        """
         loss = self.learner.loss(self.held_out, EVALUATED)
         trained = sum(self.running) / len(self.running) if self.running else loss
         self.running = []
         self.history.append([self.done, trained, loss])
         if not self.best or loss < self.best["loss"]:
-            if self.best and not self.keeps(self.learner.alignments()):  # the start is what there is
+            # the start is what there is
+            if self.best and not self.keeps(self.learner.alignments()):
                 self.refused.append(self.done)
                 return
             self.best = {"loss": loss, "step": self.done, "learner": _copied(self.learner.state())}
@@ -234,7 +276,11 @@ class Descent:
         if path is None or not self.best:
             return
         begun = time.perf_counter()
-        state = {"fingerprint": self.fingerprint, "learner": self.learner.state(), **{n: getattr(self, n) for n in KEPT}}
+        state = {
+            "fingerprint": self.fingerprint,
+            "learner": self.learner.state(),
+            **{n: getattr(self, n) for n in KEPT},
+        }
         draft = path.with_suffix(".part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

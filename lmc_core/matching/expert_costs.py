@@ -1,13 +1,15 @@
-"""How far apart every pair of experts of two mixtures is, in the three ways by which experts are ordered, and those orders.
+"""How far apart every pair of experts of two mixtures is, in the three ways by which experts are
+ordered, and those orders.
 
 For expert i of A and expert j of B, both as they stand and everything else held,
 
     cost_ij = (|a_i|^2 + |b_j|^2 - 2 <a_i, b_j>) / mean over pairs of (|a_i|^2 + |b_j|^2),
 
-with what `experts` maximises in the place of <a_i, b_j>: the product of the rows of the routers (``router``), the products that
-no order of units changes (``gram``), or the best value that any order of units reaches, plus that of the rows (``exact``). The
-lengths add the same to every assignment, so that the least sum of costs is the greatest value. A cost of 0 means equal, one of
-1 means nothing in common.
+with what `experts` maximises in the place of <a_i, b_j>: the product of the rows of the routers
+(``router``), the products that no order of units changes (``gram``), or the best value that any
+order of units reaches, plus that of the rows (``exact``). The lengths add the same to every
+assignment, so that the least sum of costs is the greatest value. A cost of 0 means equal, one of 1
+means nothing in common.
 """
 
 from __future__ import annotations
@@ -30,16 +32,20 @@ class ExpertCosts:
     """The experts of one mixture, pair by pair.
 
     Attributes:
-        costs: by one of `WAYS`, row by row the cost of each expert of B at a place of A, float64 `[experts, experts]`; without
-            ``exact`` where experts are too many and too large to be compared unit by unit.
-        orders: by one of `WAYS` and ``naive`` (as numbered), the expert of B at each place of A, int64 `[experts]`.
+        costs: by one of `WAYS`, row by row the cost of each expert of B at a place of A, float64
+            `[experts, experts]`; without ``exact`` where experts are too many and too large to be
+            compared unit by unit.
+        orders: by one of `WAYS` and ``naive`` (as numbered), the expert of B at each place of A,
+            int64 `[experts]`.
     """
 
     costs: Mapping[str, Tensor]
     orders: Mapping[str, Tensor]
 
     def seen_from(self, present: Tensor) -> ExpertCosts:
-        """The same with the experts of B numbered as before an alignment that put expert `present[i]` at place i."""
+        """The same with the experts of B numbered as before an alignment that put expert
+        `present[i]` at place i.
+        """
         back = present.argsort()
         orders = {way: present[order] for way, order in self.orders.items() if way != NAIVE}
         naive = {NAIVE: torch.arange(len(present))}
@@ -52,11 +58,16 @@ def expert_costs(mixture: Mixture) -> ExpertCosts:
     Args:
         mixture: of both models.
     """
-    values, lengths = {"router": mixture.routers, "gram": mixture.products()}, {"router": mixture.row_lengths}
+    values, lengths = (
+        {"router": mixture.routers, "gram": mixture.products()},
+        {"router": mixture.row_lengths},
+    )
     squares = [torch.zeros(2, mixture.count, dtype=torch.float64) for _ in range(2)]
     for part in mixture.parts:
         whole = torch.stack([side.double().square().sum((1, 2)) for side in part.sides])
-        products = torch.stack([torch.stack([(w @ w.mT).double().square().sum() for w in side]) for side in part.sides])
+        products = torch.stack(
+            [torch.stack([(w @ w.mT).double().square().sum() for w in side]) for side in part.sides]
+        )
         squares[0] += part.weight * products / whole.clamp_min(1e-300)
         squares[1] += part.weight * whole
     lengths["gram"] = squares[0]

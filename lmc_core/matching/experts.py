@@ -1,20 +1,23 @@
-"""One step of weight matching for a mixture: the order of its experts (and of groups of them), and the units inside each.
+"""One step of weight matching for a mixture: the order of its experts (and of groups of them), and
+the units inside each.
 
 Four ways to order the experts, everything else held:
 
     exact     every pair of experts gets the best value that its units can reach, and an assignment picks the pairs: the best of
-              all orders with all orders of units. Of many large experts pairs are compared by products instead, see ``gram``,
-              and the present order is kept where it is better
+              all orders with all orders of units. Of many large experts pairs are compared by
+              products instead, see ``gram``, and the present order is kept where it is better
     router    an assignment of the rows of the routers, without their mean where a softmax does not see it
     gram      an assignment by what no order or sign of the units changes: for each matrix W of an expert (gate, up, down; one
               row for each unit) X = W^T W / |W|, and
 
                   |X - X'|^2 = |X|^2 + |X'|^2 - 2 |W W'^T|^2 / (|W| |W'|),
 
-              of which only the last term depends on the order, so that W W'^T (units x units) is all that is formed
+              of which only the last term depends on the order, so that W W'^T (units x units) is
+              all that is formed
     none      experts stay where they stand
 
-The units inside follow by the best assignment for that order. With ``router`` and ``gram`` the objective may fall.
+The units inside follow by the best assignment for that order. With ``router`` and ``gram`` the
+objective may fall.
 
 Tran et al. 2025 (arXiv 2509.11348) order experts by their routers' rows or by such products.
 """
@@ -31,7 +34,9 @@ from lmc_core.symmetry.layout import Block
 from lmc_core.symmetry.spaces import Space, SymmetryClass
 
 ORDERS = ("exact", "router", "gram", "none")
-EXACT = 2**34  # multiplications to compare all pairs of experts unit by unit; above it they are compared by sketched products
+# multiplications to compare all pairs of experts unit by unit; above it they are compared by
+# sketched products
+EXACT = 2**34
 SKETCH = 64  # random directions through which these products are seen
 
 
@@ -50,17 +55,24 @@ class Mixture:
         self.units = next(space for space in tree if space.kind == "units")
         self.experts = next(space for space in tree if space.kind == "experts")
         self.count = self.units.copies
-        self.routers = torch.zeros(self.count, self.count, dtype=torch.float64)  # <row i of A, row j of B>, and other rows
-        self.row_lengths = torch.zeros(2, self.count, dtype=torch.float64)  # of these rows, squared, of A and of B
+        # <row i of A, row j of B>, and other rows
+        self.routers = torch.zeros(self.count, self.count, dtype=torch.float64)
+        # of these rows, squared, of A and of B
+        self.row_lengths = torch.zeros(2, self.count, dtype=torch.float64)
         self.parts: list[_Part] = []
         path = (*problem.layout.path(self.experts.name), self.experts.name)
         for block in problem.touching[self.experts.name]:
             if any(axis.space == self.units.name for axis in block.axes):
                 self.parts.append(_Part(moved, block, self.units))
             else:
-                rows = [problem.layout.rows(t, block, *path).flatten(0, -2) for t in _whole(moved, block)]
+                rows = [
+                    problem.layout.rows(t, block, *path).flatten(0, -2)
+                    for t in _whole(moved, block)
+                ]
                 self.routers += problem.weights[block.name] * (rows[0] @ rows[1].mT)
-                self.row_lengths += problem.weights[block.name] * torch.stack([side.square().sum(-1) for side in rows])
+                self.row_lengths += problem.weights[block.name] * torch.stack(
+                    [side.square().sum(-1) for side in rows]
+                )
         self._found: dict[tuple[int, int], tuple[Element, float]] = {}
 
     @property
@@ -69,7 +81,9 @@ class Mixture:
         return sum((self.count * self.units.size) ** 2 * part.width for part in self.parts) <= EXACT
 
     def best(self, i: int, j: int) -> tuple[Element, float]:
-        """The best element of the units of expert j of B at the place of expert i of A, and the value it reaches."""
+        """The best element of the units of expert j of B at the place of expert i of A, and the
+        value it reaches.
+        """
         if (i, j) not in self._found:
             grams: dict[bool, Tensor] = {}
             for part in self.parts:
@@ -77,19 +91,29 @@ class Mixture:
                 grams[part.order] = gram if part.order not in grams else grams[part.order] + gram
             first = grams.get(False)
             first = torch.zeros_like(grams[True]) if first is None else first
-            element, value = maximise(self.units, self.problem.chosen(self.units), first, grams.get(True))
+            element, value = maximise(
+                self.units, self.problem.chosen(self.units), first, grams.get(True)
+            )
             self._found[i, j] = element, float(value)
         return self._found[i, j]
 
     def value(self, order: Tensor) -> float:
-        """What the objective gains from an order of all experts, flat, with the best units inside each."""
+        """What the objective gains from an order of all experts, flat, with the best units inside
+        each.
+        """
         places = torch.arange(self.count)
-        return sum(self.best(i, int(j))[1] for i, j in enumerate(order)) + float(self.routers[places, order].sum())
+        return sum(self.best(i, int(j))[1] for i, j in enumerate(order)) + float(
+            self.routers[places, order].sum()
+        )
 
     def given(self, order: Tensor) -> dict[str, Element]:
-        """The elements that bring the experts into an order, flat `[count]`, with the best units inside each."""
+        """The elements that bring the experts into an order, flat `[count]`, with the best units
+        inside each.
+        """
         elements = [self.best(i, int(j))[0] for i, j in enumerate(order)]
-        indices = torch.stack([each.indices for each in elements if isinstance(each, Permutation | Monomial)])
+        indices = torch.stack(
+            [each.indices for each in elements if isinstance(each, Permutation | Monomial)]
+        )
         scales = [each.scales for each in elements if isinstance(each, Monomial)]
         units = Monomial(indices, torch.stack(scales)) if scales else Permutation(indices)
         return _split(self.root, self.experts, order) | {self.units.name: units}
@@ -97,16 +121,25 @@ class Mixture:
     def pairs(self) -> Tensor:
         """The best value of every pair, units and rows of the router, `[count, count]`."""
         every = range(self.count)
-        return self.routers + torch.tensor([[self.best(i, j)[1] for j in every] for i in every], dtype=torch.float64)
+        return self.routers + torch.tensor(
+            [[self.best(i, j)[1] for j in every] for i in every], dtype=torch.float64
+        )
 
     def products(self) -> Tensor:
-        """|W W'^T|^2 / (|W| |W'|) of every pair, summed over the matrices of an expert by their weights, `[count, count]`."""
-        return sum((part.products(self.small) for part in self.parts), torch.zeros_like(self.routers))
+        """|W W'^T|^2 / (|W| |W'|) of every pair, summed over the matrices of an expert by their
+        weights, `[count, count]`.
+        """
+        return sum(
+            (part.products(self.small) for part in self.parts), torch.zeros_like(self.routers)
+        )
 
     def ordered(self, by: str) -> Tensor:
         """The order of all experts, flat `[count]`, by one of `ORDERS`."""
         stay = torch.arange(self.count)
-        free = any(self.problem.chosen(space) is not SymmetryClass.NONE for space in (self.root, self.experts))
+        free = any(
+            self.problem.chosen(space) is not SymmetryClass.NONE
+            for space in (self.root, self.experts)
+        )
         if not free or by == "none":
             return stay
         if by == "router":
@@ -125,9 +158,15 @@ class Mixture:
         if self.problem.chosen(self.experts) is SymmetryClass.NONE:
             inside = torch.arange(each).expand(groups, groups, each)
         else:
-            inside = torch.stack([assignment(m) for m in blocks.flatten(0, 1)]).view(groups, groups, each)
+            inside = torch.stack([assignment(m) for m in blocks.flatten(0, 1)]).view(
+                groups, groups, each
+            )
         best = blocks.gather(3, inside[..., None])[..., 0].sum(-1)
-        outer = torch.arange(groups) if self.problem.chosen(self.root) is SymmetryClass.NONE else assignment(best)
+        outer = (
+            torch.arange(groups)
+            if self.problem.chosen(self.root) is SymmetryClass.NONE
+            else assignment(best)
+        )
         return (outer[:, None] * each + inside[torch.arange(groups), outer]).flatten()
 
 
@@ -149,14 +188,18 @@ def _whole(moved: Moved, block: Block) -> tuple[Tensor, Tensor]:
 
 
 class _Part:
-    """One block of both models, expert by expert, a row for each unit; of large models in float32."""
+    """One block of both models, expert by expert, a row for each unit; of large models in
+    float32.
+    """
 
     def __init__(self, moved: Moved, block: Block, units: Space):
         layout = moved.problem.layout
         precision = torch.float64 if moved.problem.held else torch.float32
         self.weight = moved.problem.weights[block.name]
         self.order = block.axes[block.axis(units.name)].role == "order"
-        self.sides = [layout.copies(t.to(precision), block, units.name) for t in _whole(moved, block)]
+        self.sides = [
+            layout.copies(t.to(precision), block, units.name) for t in _whole(moved, block)
+        ]
 
     @property
     def width(self) -> int:
@@ -168,21 +211,30 @@ class _Part:
         return self.weight * (self.sides[0][i].double() @ self.sides[1][j].double().mT)
 
     def products(self, exactly: bool) -> Tensor:
-        """<a_i^T a_i, b_j^T b_j> / (|a_i| |b_j|) = |a_i b_j^T|^2 / (|a_i| |b_j|) for all pairs, `[count, count]`.
+        """<a_i^T a_i, b_j^T b_j> / (|a_i| |b_j|) = |a_i b_j^T|^2 / (|a_i| |b_j|) for all pairs,
+        `[count, count]`.
 
-        Unless exactly, the products are seen through random directions, X -> G^T X H, which keeps <X, Y> on average.
+        Unless exactly, the products are seen through random directions, X -> G^T X H, which keeps
+        <X, Y> on average.
         """
         norms = [side.flatten(1).norm(dim=1).double().clamp_min(1e-300) for side in self.sides]
         if exactly:
             a, b = self.sides
-            found = torch.stack([torch.stack([(x @ y.mT).double().square().sum() for y in b]) for x in a])
+            found = torch.stack(
+                [torch.stack([(x @ y.mT).double().square().sum() for y in b]) for x in a]
+            )
         else:
             left = right = torch.eye(self.width, dtype=self.sides[0].dtype)
             if self.width > SKETCH:
                 generator = torch.Generator().manual_seed(0)
                 draw = (self.width, SKETCH)
-                left, right = (torch.randn(draw, generator=generator).to(left) / SKETCH**0.5 for _ in range(2))
-            seen = [torch.stack([(w @ left).mT @ (w @ right) for w in side]).flatten(1).double() for side in self.sides]
+                left, right = (
+                    torch.randn(draw, generator=generator).to(left) / SKETCH**0.5 for _ in range(2)
+                )
+            seen = [
+                torch.stack([(w @ left).mT @ (w @ right) for w in side]).flatten(1).double()
+                for side in self.sides
+            ]
             found = seen[0] @ seen[1].mT
         return self.weight * found / norms[0][:, None] / norms[1]
 
@@ -192,4 +244,7 @@ def _split(root: Space, experts: Space, order: Tensor) -> dict[str, Element]:
     if experts is root:
         return {root.name: Permutation(order)}
     table = order.view(root.size, experts.size)
-    return {root.name: Permutation(table[:, 0] // experts.size), experts.name: Permutation(table % experts.size)}
+    return {
+        root.name: Permutation(table[:, 0] // experts.size),
+        experts.name: Permutation(table % experts.size),
+    }

@@ -1,7 +1,9 @@
-"""What a group element does to its space, as numbers: who moved, the angles, the stretch, the distance to staying.
+"""What a group element does to its space, as numbers: who moved, the angles, the stretch, the
+distance to staying.
 
-Angles are the arguments of the eigenvalues of the orthogonal factor U of T = U P (polar decomposition; U = T for orthogonal
-maps), which lie on the unit circle. For every pair of conjugate ones, U is a rotation by that angle in a plane.
+Angles are the arguments of the eigenvalues of the orthogonal factor U of T = U P (polar
+decomposition; U = T for orthogonal maps), which lie on the unit circle. For every pair of conjugate
+ones, U is a rotation by that angle in a plane.
 """
 
 from __future__ import annotations
@@ -22,8 +24,8 @@ class Facts:
     """One element, copy by copy.
 
     Attributes:
-        distance: |T - I| / n^1/2 (Frobenius): 0 when nothing moved, 2^1/2 for a permutation without fixed points and on average
-            for a random rotation, `[copies]`.
+        distance: |T - I| / n^1/2 (Frobenius): 0 when nothing moved, 2^1/2 for a permutation without
+            fixed points and on average for a random rotation, `[copies]`.
         moved: coordinates that changed places, int64 `[copies]`; None for maps that mix.
         flipped: coordinates with a negative sign, int64 `[copies]`; None for maps that mix.
         angles: in degrees, in (-180, 180], increasing, `[copies, n]`; None for maps that reorder.
@@ -54,7 +56,11 @@ def facts_of(space: Space, element: Element, chosen: SymmetryClass) -> Facts:
     """
     if isinstance(element, Permutation | Monomial):
         indices = element.indices.reshape(-1, space.size)
-        scales = element.scales.reshape(-1, space.size) if isinstance(element, Monomial) else torch.ones(indices.shape).double()
+        scales = (
+            element.scales.reshape(-1, space.size)
+            if isinstance(element, Monomial)
+            else torch.ones(indices.shape).double()
+        )
         stay = indices == torch.arange(space.size)
         squares = torch.where(stay, (scales - 1).square(), scales.square() + 1)
         return Facts(
@@ -73,12 +79,19 @@ def facts_of(space: Space, element: Element, chosen: SymmetryClass) -> Facts:
     left, singular, right = torch.linalg.svd(matrix)
     turns = torch.linalg.eigvals(left @ right).angle().rad2deg()
     turns = torch.where(turns <= -180 + 1e-6, 180.0, turns)  # one name for a reflection
-    return Facts(distance, None, None, turns.sort(-1).values, singular, _factors(space, matrix, chosen))
+    return Facts(
+        distance, None, None, turns.sort(-1).values, singular, _factors(space, matrix, chosen)
+    )
 
 
 def _factors(space: Space, matrix: Tensor, chosen: SymmetryClass) -> Tensor | None:
     """T on every rotary pair read as a complex number, `[copies, pairs]`."""
-    rotary = (SymmetryClass.ROTARY, SymmetryClass.ROTATION, SymmetryClass.SIGNS, SymmetryClass.TURNS)
+    rotary = (
+        SymmetryClass.ROTARY,
+        SymmetryClass.ROTATION,
+        SymmetryClass.SIGNS,
+        SymmetryClass.TURNS,
+    )
     if space.pairs is None or chosen not in rotary:
         return None
     first, second = (torch.tensor(side) for side in space.pairs.indices())

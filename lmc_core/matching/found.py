@@ -1,16 +1,19 @@
-"""What an alignment matched, as matrices: how alike every pair of coordinates of a space is, before and after.
+"""What an alignment matched, as matrices: how alike every pair of coordinates of a space is, before
+and after.
 
-Row i of model A is everything that writes or reads coordinate i of a space, row j of model B the same of its coordinate j:
+Row i of model A is everything that writes or reads coordinate i of a space, row j of model B the
+same of its coordinate j:
 
     C[i, j] = sum_l w_l <a_li, b_lj> / (sum_l w_l |a_li|^2  sum_l w_l |b_lj|^2)^1/2,
 
-l the layers (a weight and its bias count as one), w_l = n_l^1/2 / (|a_l| |b_l|) as in weight matching. *Before* means model B
-in canonical form and its own coordinates, *after* means where the alignment brought all of it. Gains that are constant say
-nothing of coordinates and are left out.
+l the layers (a weight and its bias count as one), w_l = n_l^1/2 / (|a_l| |b_l|) as in weight
+matching. *Before* means model B in canonical form and its own coordinates, *after* means where the
+alignment brought all of it. Gains that are constant say nothing of coordinates and are left out.
 
-Heads and experts are compared by the best that the spaces within them can reach (planes and the queries of a group; the units
-of an expert), as their assignment sees them, so that the matrix does not depend on those. Where the maps within keep lengths
-this is at most 1, and above 0 for heads that have nothing in common.
+Heads and experts are compared by the best that the spaces within them can reach (planes and the
+queries of a group; the units of an expert), as their assignment sees them, so that the matrix does
+not depend on those. Where the maps within keep lengths this is at most 1, and above 0 for heads
+that have nothing in common.
 """
 
 from __future__ import annotations
@@ -42,11 +45,13 @@ class Found:
 
     Attributes:
         space: which one.
-        layers: what touches it, in the order of the network: ``blocks.3``, or several for the residual stream.
+        layers: what touches it, in the order of the network: ``blocks.3``, or several for the
+            residual stream.
         before: C before the alignment, float64 `[copies, n, n]`.
         after: C after it.
-        matched: of each coordinate after it, `[copies, n]`; NaN where there is nothing to compare: at places that no unit of a
-            narrower model owns, and of coordinates that nothing writes or reads.
+        matched: of each coordinate after it, `[copies, n]`; NaN where there is nothing to compare:
+            at places that no unit of a narrower model owns, and of coordinates that nothing writes
+            or reads.
         by_layer: layer -> mean of C[i, i] before and after, from that layer's parameters alone.
     """
 
@@ -66,7 +71,9 @@ class Found:
 
 
 def layer_of(block: str) -> str | None:
-    """The layer a block belongs to, ``blocks.3`` of ``blocks.3.query.weight``; None for what lies outside of all layers."""
+    """The layer a block belongs to, ``blocks.3`` of ``blocks.3.query.weight``; None for what lies
+    outside of all layers.
+    """
     parts = block.split(".")
     number = next((i for i, part in enumerate(parts) if part.isdigit()), None)
     return None if number is None else ".".join(parts[: number + 1])
@@ -75,7 +82,8 @@ def layer_of(block: str) -> str | None:
 def layers_of(layout: Layout) -> dict[str, str]:
     """By name of block its layer, the layers in the order of the network.
 
-    What is outside of all layers is ``input`` where the layout names it before the first of them, ``output`` otherwise.
+    What is outside of all layers is ``input`` where the layout names it before the first of them,
+    ``output`` otherwise.
     """
     found: dict[str, str] = {}
     outside = INPUT
@@ -83,7 +91,9 @@ def layers_of(layout: Layout) -> dict[str, str]:
         layer = layer_of(block.name)
         outside = outside if layer is None else OUTPUT
         found[block.name] = layer or outside
-    order = list(dict.fromkeys([INPUT, *(layer for layer in found.values() if layer != OUTPUT), OUTPUT]))
+    order = list(
+        dict.fromkeys([INPUT, *(layer for layer in found.values() if layer != OUTPUT), OUTPUT])
+    )
     return {name: found[name] for name in sorted(found, key=lambda name: order.index(found[name]))}
 
 
@@ -94,7 +104,8 @@ def found_in(
     second: bool = True,
     progress: Report = lambda share: None,
 ) -> Iterator[Found]:
-    """Compare both models along every space, before and after the alignment, one space after the other.
+    """Compare both models along every space, before and after the alignment, one space after the
+    other.
 
     Args:
         pair: as `align_pair` returns it.
@@ -117,12 +128,22 @@ def found_in(
         touching = [block for block in problem.touching[space.name] if block.name in told]
         if not touching:  # tied tables that touch one space twice, and nothing else
             continue
-        (was, was_by), (now, now_by) = (_compare(side, space, touching, layers) for side in (before, after))
-        names = tuple(dict.fromkeys(layers[name] for name in layers if name in {block.name for block in touching}))
+        (was, was_by), (now, now_by) = (
+            _compare(side, space, touching, layers) for side in (before, after)
+        )
+        names = tuple(
+            dict.fromkeys(
+                layers[name] for name in layers if name in {block.name for block in touching}
+            )
+        )
         matched = now.diagonal(dim1=-2, dim2=-1).clone()
         matched[_unowned(pair, space, second)] = torch.nan
         was, now = was.nan_to_num(0.0), now.nan_to_num(0.0)
-        by_layer = {name: (was_by[name], now_by[name]) for name in names if len(names) > 1 and name in now_by}
+        by_layer = {
+            name: (was_by[name], now_by[name])
+            for name in names
+            if len(names) > 1 and name in now_by
+        }
         yield Found(space, names, was, now, matched, by_layer)
         progress((number + 1) / len(layout.spaces))
 
@@ -136,7 +157,9 @@ def _constant(problem: Problem, block: Block) -> bool:
 
 
 def _unowned(pair: AlignedPair, space: Space, second: bool) -> Tensor:
-    """Places of the wider model that no unit of the narrower one was given, by A's coordinates, bool `[copies, n]`."""
+    """Places of the wider model that no unit of the narrower one was given, by A's coordinates,
+    bool `[copies, n]`.
+    """
     outer = None if space.within is None else pair.a.layout.spaces[space.within]
     result = torch.zeros(space.copies, space.size, dtype=torch.bool)
     if outer is not None:
@@ -150,8 +173,12 @@ def _unowned(pair: AlignedPair, space: Space, second: bool) -> Tensor:
     return result | (owner == NOBODY)
 
 
-def _compare(moved: Moved, space: Space, blocks: list[Block], layers: Mapping[str, str]) -> tuple[Tensor, dict[str, float]]:
-    """C of one space as the models stand, `[copies, n, n]`, and the mean of its diagonal by layer."""
+def _compare(
+    moved: Moved, space: Space, blocks: list[Block], layers: Mapping[str, str]
+) -> tuple[Tensor, dict[str, float]]:
+    """C of one space as the models stand, `[copies, n, n]`, and the mean of its diagonal by
+    layer.
+    """
     if space.kind == "heads":
         return _heads(moved, space), {}
     if space.kind == "experts":
@@ -161,13 +188,20 @@ def _compare(moved: Moved, space: Space, blocks: list[Block], layers: Mapping[st
     squares: dict[str, Tensor] = {}  # by layer: |a|^2, |b|^2 and <a, b> of every coordinate
     for block in blocks:
         weight = moved.problem.weights[block.name]
-        sums = squares.setdefault(layers[block.name], torch.zeros(3, copies, n, dtype=torch.float64))
+        sums = squares.setdefault(
+            layers[block.name], torch.zeros(3, copies, n, dtype=torch.float64)
+        )
         for pieces in moved.pairs(block):
             x, y = (_copies(moved, block, piece, space) for piece in pieces)
             gram += weight * (x @ y.mT).double()
-            sums += weight * torch.stack([(x * x).sum(-1), (y * y).sum(-1), (x * y).sum(-1)]).double()
+            sums += (
+                weight * torch.stack([(x * x).sum(-1), (y * y).sum(-1), (x * y).sum(-1)]).double()
+            )
     total = torch.stack(list(squares.values())).sum(0)
-    by_layer = {name: float((s[2] / _lengths(s[:2]).prod(0)).nanmean().nan_to_num(0.0)) for name, s in squares.items()}
+    by_layer = {
+        name: float((s[2] / _lengths(s[:2]).prod(0)).nanmean().nan_to_num(0.0))
+        for name, s in squares.items()
+    }
     lengths = _lengths(total[:2])
     return gram / lengths[0][..., :, None] / lengths[1][..., None, :], by_layer
 
@@ -195,7 +229,9 @@ def _heads(moved: Moved, space: Space) -> Tensor:
 
 
 def _experts(moved: Moved, space: Space) -> Tensor:
-    """Experts by the best that their units reach, over their lengths, `[copies, n, n]`; by products where they are too many."""
+    """Experts by the best that their units reach, over their lengths, `[copies, n, n]`; by products
+    where they are too many.
+    """
     problem = moved.problem
     path = problem.layout.path(space.name)
     mixture = Mixture(moved, problem.layout.spaces[path[0]] if path else space)
@@ -203,16 +239,25 @@ def _experts(moved: Moved, space: Space) -> Tensor:
     if mixture.small:
         value = mixture.pairs()
         for part in mixture.parts:
-            lengths += part.weight * torch.stack([side.square().sum((1, 2)).double() for side in part.sides])
+            lengths += part.weight * torch.stack(
+                [side.square().sum((1, 2)).double() for side in part.sides]
+            )
     else:
         value = mixture.routers + mixture.products()
         for part in mixture.parts:
-            sizes = [torch.stack([(w @ w.mT).double().square().sum() for w in side]) for side in part.sides]
+            sizes = [
+                torch.stack([(w @ w.mT).double().square().sum() for w in side])
+                for side in part.sides
+            ]
             whole = [side.double().square().sum((1, 2)) for side in part.sides]
-            lengths += part.weight * torch.stack([s / w.clamp_min(TINY) for s, w in zip(sizes, whole, strict=True)])
+            lengths += part.weight * torch.stack(
+                [s / w.clamp_min(TINY) for s, w in zip(sizes, whole, strict=True)]
+            )
     found = _over(value, lengths)
     each = space.size
-    return torch.stack([found[k * each : (k + 1) * each, k * each : (k + 1) * each] for k in range(space.copies)])
+    return torch.stack(
+        [found[k * each : (k + 1) * each, k * each : (k + 1) * each] for k in range(space.copies)]
+    )
 
 
 def _over(value: Tensor, squares: Tensor) -> Tensor:

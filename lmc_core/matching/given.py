@@ -48,7 +48,8 @@ class Learning:
     ) -> Learning:
         """Hold some training examples out, drawn at random; of images every label in proportion.
 
-        What is left to learn from is in random order too, so that its first examples stand for all of it. Nothing is read.
+        What is left to learn from is in random order too, so that its first examples stand for all
+        of it. Nothing is read.
 
         Args:
             examples: of the training split, in any order.
@@ -63,9 +64,14 @@ class Learning:
         count = max(2, min(HELD_OUT, len(examples) // SHARE)) if held_out is None else held_out
         rest = len(examples) - count
         if min(count, rest) < 2:
-            raise BadInput(f"At least 2 examples to hold out and 2 to learn from are needed; {count} of {len(examples)} came.")
+            raise BadInput(
+                f"At least 2 examples to hold out and 2 to learn from are needed; {count} of "
+                f"{len(examples)} came."
+            )
         order = examples.mixed_order(seed)
-        return cls(examples.take(order[:rest]), examples.take(order[rest:]), device, checkpoint, seed)
+        return cls(
+            examples.take(order[:rest]), examples.take(order[rest:]), device, checkpoint, seed
+        )
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,8 @@ class Given:
         progress: called with the share done in [0, 1] and a few words; may raise to stop.
         checkpoint: file that an interrupted run goes on from; None to keep nothing.
         seed: of everything that is drawn.
-        keeps: whether B moved by an alignment still computes what it did, as it is checked of what is returned.
+        keeps: whether B moved by an alignment still computes what it did, as it is checked of what
+            is returned.
     """
 
     a: Model
@@ -105,4 +112,6 @@ class Given:
 
     def within(self, low: float, high: float) -> Given:
         """The same, for a part of the work whose progress runs from `low` to `high`."""
-        return replace(self, progress=lambda share, words: self.progress(low + (high - low) * share, words))
+        return replace(
+            self, progress=lambda share, words: self.progress(low + (high - low) * share, words)
+        )

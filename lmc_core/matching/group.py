@@ -1,4 +1,6 @@
-"""Align several models: canonical rewrite of all, a method, the function checks, and the cycles that their maps compose to."""
+"""Align several models: canonical rewrite of all, a method, the function checks, and the cycles
+that their maps compose to.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,19 @@ from lmc_core.models.model import Model
 from lmc_core.models.rows import extended
 from lmc_core.paths.simplex import centre
 from lmc_core.symmetry.alignment import Alignment
-from lmc_core.symmetry.check import few_enough, function_error, is_rounding, relative_difference, require_same_function, run
+from lmc_core.symmetry.check import (
+    few_enough,
+    function_error,
+    is_rounding,
+    relative_difference,
+    require_same_function,
+    run,
+)
 from lmc_core.symmetry.spaces import SymmetryClass, choose_classes
 from lmc_core.tasks.class_order import in_one_order
 
-FEWEST, MOST = 2, 8  # models; memory grows with their number, and matching all pairs with its square
+# models; memory grows with their number, and matching all pairs with its square
+FEWEST, MOST = 2, 8
 
 
 @dataclass(frozen=True)
@@ -37,10 +47,13 @@ class AlignedGroup:
         models: in the order they came, the first in canonical form, the others moved; in float32.
         alignments: what moved each of them into the frame, after its own canonical rewrite.
         trace: of the method's objective.
-        function_errors: of each model, the largest relative difference of its outputs before and after, in float32.
-        cycle_error: largest absolute difference of g_ij g_jk g_ki from the identity, over all triples.
+        function_errors: of each model, the largest relative difference of its outputs before and
+            after, in float32.
+        cycle_error: largest absolute difference of g_ij g_jk g_ki from the identity, over all
+            triples.
         seconds: what the alignment took, without the checks.
-        wholes: the models with all rows of their own tables, where these are not equally many; () where they are.
+        wholes: the models with all rows of their own tables, where these are not equally many; ()
+            where they are.
     """
 
     models: tuple[Model, ...]
@@ -53,7 +66,9 @@ class AlignedGroup:
 
     @property
     def centre(self) -> Model:
-        """The mean of the aligned models, an ordinary model of their class; further rows of its tables are the first's."""
+        """The mean of the aligned models, an ordinary model of their class; further rows of its
+        tables are the first's.
+        """
         return extended(centre(self.models), self.written[0])
 
     @property
@@ -63,13 +78,15 @@ class AlignedGroup:
 
 
 def common_forms(models: Sequence[Model]) -> list[Model]:
-    """All models, untied if any two differ in that, so that they have the same parameters, with the classes in one order.
+    """All models, untied if any two differ in that, so that they have the same parameters, with the
+    classes in one order.
 
     Of tables with unequal numbers of rows all have those that all have.
 
     Raises:
         BadInput: for fewer than two models, or more than eight.
-        Incompatible: if they have no common layout, are not of one width, or tell other classes apart.
+        Incompatible: if they have no common layout, are not of one width, or tell other classes
+            apart.
     """
     return in_shared_rows(whole_forms(models))
 
@@ -86,7 +103,8 @@ def whole_forms(models: Sequence[Model]) -> list[Model]:
         for name, tensor in shared[0].state.items():
             if model.state[name].shape != tensor.shape:
                 raise Incompatible(
-                    f"{name!r} has shape {list(tensor.shape)} in {models[0].name} and {list(model.state[name].shape)} in "
+                    f"{name!r} has shape {list(tensor.shape)} in {models[0].name} and "
+                    f"{list(model.state[name].shape)} in "
                     f"{model.name}; several models have to be of one width."
                 )
     return list(models)
@@ -102,7 +120,8 @@ def align_group(
     progress: Report = lambda share, words: None,
     learning: Learning | None = None,
 ) -> AlignedGroup:
-    """Move several models into one frame, in which every one has a single alignment, so that maps agree around cycles.
+    """Move several models into one frame, in which every one has a single alignment, so that maps
+    agree around cycles.
 
     Args:
         models: two to eight, of one family and width; the first stays, up to its canonical rewrite.
@@ -123,7 +142,10 @@ def align_group(
     chosen_method = get_group_method(method)
     settings = settings if settings is not None else chosen_method.settings()
     if learns(settings) and learning is None:
-        raise BadInput(f"The method {method} learns from data; give examples of a training split, or set steps=0.")
+        raise BadInput(
+            f"The method {method} learns from data; give examples of a training split, or set "
+            "steps=0."
+        )
     begin = time.perf_counter()
     models = whole_forms(models)
     chosen = choose_classes(models[0].layout.spaces, classes)
@@ -137,7 +159,9 @@ def align_group(
         for model, was, form, alignment in zip(models, before, wholes, found, strict=True):
             after = form.with_state(alignment.apply(form.layout, form.state))
             error = relative_difference(was, run(in_float32(after), checked))
-            if not is_rounding(error, exact=partial(function_error, model, after, checked, torch.float64)):
+            if not is_rounding(
+                error, exact=partial(function_error, model, after, checked, torch.float64)
+            ):
                 return False
         return True
 
@@ -149,9 +173,14 @@ def align_group(
     ]
     moved = tuple(in_float32(model) for model in double)
     seconds = time.perf_counter() - begin - checking
-    errors = [relative_difference(was, run(model, checked)) for was, model in zip(before, moved, strict=True)]
+    errors = [
+        relative_difference(was, run(model, checked))
+        for was, model in zip(before, moved, strict=True)
+    ]
     for model, after, error in zip(models, double, errors, strict=True):
-        require_same_function(error, model.name, exact=partial(function_error, model, after, checked, torch.float64))
+        require_same_function(
+            error, model.name, exact=partial(function_error, model, after, checked, torch.float64)
+        )
     found = tuple(alignments), trace, tuple(errors), cycle_error(between(alignments)), seconds
     shared = tuple(in_shared_rows(moved))
     return AlignedGroup(shared, *found, moved if unequal_rows(shared, moved) else ())

@@ -1,4 +1,5 @@
-"""The alignment that a learned one goes on from, kept beside its checkpoint: an interrupted run does not search for it again.
+"""The alignment that a learned one goes on from, kept beside its checkpoint: an interrupted run
+does not search for it again.
 
     <checkpoint>.start.safetensors     the alignment
     <checkpoint>.start.json            what the search said, and what it was about
@@ -28,7 +29,8 @@ Found = tuple[Alignment, Trace]
 
 
 def kept_start(given: Given, method: str, find: Callable[[], Found]) -> Found:
-    """Return the start of a run: what an interrupted one found, or what is found now, which is then kept.
+    """Return the start of a run: what an interrupted one found, or what is found now, which is then
+    kept.
 
     Args:
         given: that is learned from; without a checkpoint nothing is kept.
@@ -39,15 +41,21 @@ def kept_start(given: Given, method: str, find: Callable[[], Found]) -> Found:
         return find()
     place, said = _places(given.checkpoint)
     known = _known(given, method)
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, LmcError):  # missing, damaged, or of another version
+    # missing, damaged, or of another version
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, LmcError):
         content = json.loads(said.read_text(encoding="utf-8"))
         if content.pop("known") == known:
-            return Alignment.load(place), Trace(**{**content, "objective": tuple(content["objective"])})
+            return Alignment.load(place), Trace(
+                **{**content, "objective": tuple(content["objective"])}
+            )
     start, trace = find()
     with contextlib.suppress(OSError):  # no space: then it is found again
         place.parent.mkdir(parents=True, exist_ok=True)
         said.unlink(missing_ok=True)
-        for path, write in ((place, start.save), (said, lambda path: _write(path, {**asdict(trace), "known": known}))):
+        for path, write in (
+            (place, start.save),
+            (said, lambda path: _write(path, {**asdict(trace), "known": known})),
+        ):
             draft = path.with_name(f"{path.name}.part")
             write(draft)
             os.replace(draft, path)
@@ -68,7 +76,11 @@ def _places(checkpoint: Path) -> tuple[Path, Path]:
 def _known(given: Given, method: str) -> list[Any]:
     """What tells this start from others that could lie at the same place."""
     named = {kind: chosen.value for kind, chosen in given.classes.items()}
-    seen = None if given.train is None else InMemory(given.train).digest(torch.arange(len(given.train)))
+    seen = (
+        None
+        if given.train is None
+        else InMemory(given.train).digest(torch.arange(len(given.train)))
+    )
     return [method, given.a.digest, given.b.digest, named, given.seed, seen]
 
 

@@ -1,17 +1,19 @@
-"""Learned matching: go on from another method by following the gradient of the task's loss on the line.
+"""Learned matching: go on from another method by following the gradient of the task's loss on the
+line.
 
     minimise  E_lam E_(x, y)  loss( f[(1 - lam) g_A A + lam g_B g_0 B](x), y ),     lam ~ U(1/2 - s, 1/2 + s)
 
-over maps g near the identity (`charts`) and permutations (`rows`); g_0 is what the other method found. One-sided learning moves
-B alone. Dual learning moves both ends towards a common line; its path has an exact one-sided twin, because every move
-multiplies weights by fixed matrices: (1 - lam) g_A A + lam g_B g_0 B = g_A [(1 - lam) A + lam g_A^-1 g_B g_0 B] computes what
-the bracket computes. So what is returned is one alignment of B either way.
+over maps g near the identity (`charts`) and permutations (`rows`); g_0 is what the other method
+found. One-sided learning moves B alone. Dual learning moves both ends towards a common line; its
+path has an exact one-sided twin, because every move multiplies weights by fixed matrices: (1 - lam)
+g_A A + lam g_B g_0 B = g_A [(1 - lam) A + lam g_A^-1 g_B g_0 B] computes what the bracket computes.
+So what is returned is one alignment of B either way.
 
-The targets are by default what the end models themselves predict, mixed like their weights. They are known for nothing, as
-no map changes them, and carry less noise than labels (see docs/LOG.md).
+The targets are by default what the end models themselves predict, mixed like their weights. They
+are known for nothing, as no map changes them, and carry less noise than labels (see docs/LOG.md).
 
-Theus et al. 2025 (arXiv 2506.22712) for learned maps (with projections, one-sided, lam in U(0.4, 0.6)), arXiv 2606.23607 (2026)
-for both ends.
+Theus et al. 2025 (arXiv 2506.22712) for learned maps (with projections, one-sided, lam in U(0.4,
+0.6)), arXiv 2606.23607 (2026) for both ends.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ class LearnedSettings(Steps):
 
     Attributes:
         spread: s; lam is drawn from U(1/2 - s, 1/2 + s).
-        start: the method that it goes on from, ``activation`` (on examples that it has anyway) or ``weight``.
+        start: the method that it goes on from, ``activation`` (on examples that it has anyway) or
+            ``weight``.
     """
 
     spread: float = 0.1
@@ -61,14 +64,17 @@ def learn(
         both: whether both ends move.
 
     Returns:
-        The alignment of B alone, and the trace with what was learned in `about`. Never worse than the start on the held-out
-        examples, and one that `given.keeps`, unless that is the start itself.
+        The alignment of B alone, and the trace with what was learned in `about`. Never worse than
+        the start on the held-out examples, and one that `given.keeps`, unless that is the start
+        itself.
 
     Raises:
         BadInput: if there are no examples to learn from.
     """
     if given.train is None or given.held_out is None:
-        raise BadInput("Learned matching needs examples of a training split; choose a task that has one.")
+        raise BadInput(
+            "Learned matching needs examples of a training split; choose a task that has one."
+        )
     moved = given.b.with_state(start.apply(given.layout, given.b.state))
 
     def draw(generator: torch.Generator) -> list[float]:

@@ -1,4 +1,6 @@
-"""The loss of a mixture of models as a function of the maps that move them, and one step down it."""
+"""The loss of a mixture of models as a function of the maps that move them, and one step down
+it.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ from lmc_core.symmetry.spaces import Classes, Space
 from lmc_core.tasks.task import IGNORED, Examples
 
 SCALES = 0.1  # logarithms of scales and angles move a tenth as fast as vectors turn
-LATENTS = 2**26  # numbers of latents of permutations, 256 MB and as much again four times; with more, permutations stay
+# numbers of latents of permutations, 256 MB and as much again four times; with more, permutations
+# stay
+LATENTS = 2**26
 PLANES = 3.0  # maps of planes inside heads move three times as fast as the stream
 
 
@@ -34,9 +38,11 @@ class Learner:
     Args:
         models: in float32, already brought over by another method; one layout.
         classes: chosen class of each kind of space.
-        moves: numbers of the models that have smooth maps. Permutations move in those of them that are not the first.
+        moves: numbers of the models that have smooth maps. Permutations move in those of them that
+            are not the first.
         rate: how far a vector turns in one step, in radians, about; whatever the width.
-        rows_rate: how far latents of permutations move in one step, in units of a cosine; 0 for never.
+        rows_rate: how far latents of permutations move in one step, in units of a cosine; 0 for
+            never.
         device: where to run.
     """
 
@@ -51,9 +57,12 @@ class Learner:
     ):
         self.layout, self.moves, self.device = models[0].layout, tuple(moves), device
         self.forward = Forward(models[0]).to(device)
-        self.ends = [{name: tensor.to(device) for name, tensor in model.state.items()} for model in models]
+        self.ends = [
+            {name: tensor.to(device) for name, tensor in model.state.items()} for model in models
+        ]
         spaces = self.layout.spaces
-        stretch = STRETCH / 2 if 0 in self.moves else STRETCH  # where all move, what one does is undone in the others
+        # where all move, what one does is undone in the others
+        stretch = STRETCH / 2 if 0 in self.moves else STRETCH
         self.charts = {k: Charts(spaces, classes, stretch=stretch).to(device) for k in self.moves}
         wanted = Rows.moving(spaces, classes) if rows_rate else []
         wanted = wanted if latents_of(wanted) <= LATENTS else []
@@ -62,12 +71,21 @@ class Learner:
         self.moving: dict[int, Moving] = {}
         for k, charts in self.charts.items():
             if k > 0:
-                self.rows[k] = Rows(wanted, cosines(self.layout, models[0].state, models[k].state, names), rows_rate)
-            self.moving[k] = Moving(self.layout, self.ends[k], [*charts.elements(), *(names if k > 0 else [])])
+                self.rows[k] = Rows(
+                    wanted, cosines(self.layout, models[0].state, models[k].state, names), rows_rate
+                )
+            self.moving[k] = Moving(
+                self.layout, self.ends[k], [*charts.elements(), *(names if k > 0 else [])]
+            )
         groups: list[dict[str, Any]] = []
         for charts in self.charts.values():
             for p in charts.matrices.values():
-                groups.append({"params": [p], "lr": rate * (PLANES if len(p) > 1 else 1.0) / p.shape[-1] ** 0.5})
+                groups.append(
+                    {
+                        "params": [p],
+                        "lr": rate * (PLANES if len(p) > 1 else 1.0) / p.shape[-1] ** 0.5,
+                    }
+                )
             groups += [{"params": [p], "lr": rate * SCALES} for p in charts.vectors.values()]
         self.optimiser = Soap(groups) if groups else None
         self.peaks = [group["lr"] for group in groups]
@@ -85,23 +103,38 @@ class Learner:
         smooth = charts.elements()
         if k not in self.rows:
             return smooth
-        scales = {name: element.scales for name, element in smooth.items() if isinstance(element, Monomial)}
+        scales = {
+            name: element.scales
+            for name, element in smooth.items()
+            if isinstance(element, Monomial)
+        }
         return {**smooth, **self.rows[k].elements(scales, device, probed)}
 
     def _mixture(self, weights: Sequence[float], probed: bool = False) -> dict[str, Tensor]:
         states = self.states(probed)
-        return {f"inner.{name}": weighted([state[name] for state in states], weights) for name in states[0]}
+        return {
+            f"inner.{name}": weighted([state[name] for state in states], weights)
+            for name in states[0]
+        }
 
     def logits(self, inputs: Tensor, weights: Sequence[float], probed: bool = False) -> Tensor:
         """Outputs of the mixture of all models with some weights."""
         return functional_call(self.forward, self._mixture(weights, probed), (inputs,))
 
-    def step(self, batch: Examples, soft: Sequence[Tensor] | None, weights: Sequence[float], share: float, rows: bool) -> float:
+    def step(
+        self,
+        batch: Examples,
+        soft: Sequence[Tensor] | None,
+        weights: Sequence[float],
+        share: float,
+        rows: bool,
+    ) -> float:
         """One step down the loss of a batch at a mixture; returns that loss in nats.
 
         Args:
             batch: inputs and targets.
-            soft: probabilities that each model gives on the batch, as targets in place of the labels.
+            soft: probabilities that each model gives on the batch, as targets in place of the
+                labels.
             weights: of the mixture.
             share: of the full rates.
             rows: whether permutations may move in this step.
@@ -136,7 +169,9 @@ class Learner:
             logits = functional_call(self.forward, between, (part.inputs.to(self.device),))
             targets = part.targets.to(self.device)
             kept = int((targets != IGNORED).sum())
-            total += kept * float(F.cross_entropy(logits.flatten(0, -2), targets.flatten(), ignore_index=IGNORED))
+            total += kept * float(
+                F.cross_entropy(logits.flatten(0, -2), targets.flatten(), ignore_index=IGNORED)
+            )
             count += kept
         return total / max(count, 1.0)
 
@@ -147,7 +182,9 @@ class Learner:
         for part in inputs.split(size):
             for side, state in enumerate(self.ends):
                 named = {f"inner.{name}": tensor for name, tensor in state.items()}
-                found[side].append(functional_call(self.forward, named, (part.to(self.device),)).softmax(-1).cpu())
+                found[side].append(
+                    functional_call(self.forward, named, (part.to(self.device),)).softmax(-1).cpu()
+                )
         return [torch.cat(parts) for parts in found]
 
     @torch.no_grad()
@@ -157,14 +194,20 @@ class Learner:
         found = [Alignment.of(spaces) for _ in self.ends]
         for k, charts in self.charts.items():
             double = Charts(spaces, charts.classes, torch.float64, charts.stretch)
-            double.load_state_dict({name: tensor.double().cpu() for name, tensor in charts.state_dict().items()})
+            double.load_state_dict(
+                {name: tensor.double().cpu() for name, tensor in charts.state_dict().items()}
+            )
             found[k] = Alignment.of(spaces, self._elements(k, double, "cpu", False))
         return found
 
     def rows_moved(self) -> tuple[int, int]:
-        """How many rows of permutations stand elsewhere than at the start, and how many there are."""
+        """How many rows of permutations stand elsewhere than at the start, and how many there
+        are.
+        """
         moved = sum(sum(rows.moved().values()) for rows in self.rows.values())
-        return moved, sum(z.numel() // z.shape[-1] for rows in self.rows.values() for z in rows.latents.values())
+        return moved, sum(
+            z.numel() // z.shape[-1] for rows in self.rows.values() for z in rows.latents.values()
+        )
 
     def state(self) -> dict[str, Any]:
         """Everything that an interrupted run needs."""

@@ -1,12 +1,14 @@
 """Soft matches of all spaces, and what they make of a model: averages of its rows.
 
-A space that is permuted has a doubly stochastic matrix P (with signs S where signs are free) in place of a permutation:
-(T x)_i = sum_j P_ij S_ij x_j along axes that write and along axes that read, sum_j P_ij x_j along axes that keep order alone.
-Spaces within another have a map for every *pair* of copies: head i becomes sum_j P_ij A_ij x_j with A_ij the best plane of
-head i of A and head j of B, expert i becomes sum_j E_ij U_ij x_j with U_ij the soft match of their units. Maps that mix
-coordinates are not softened.
+A space that is permuted has a doubly stochastic matrix P (with signs S where signs are free) in
+place of a permutation: (T x)_i = sum_j P_ij S_ij x_j along axes that write and along axes that
+read, sum_j P_ij x_j along axes that keep order alone. Spaces within another have a map for every
+*pair* of copies: head i becomes sum_j P_ij A_ij x_j with A_ij the best plane of head i of A and
+head j of B, expert i becomes sum_j E_ij U_ij x_j with U_ij the soft match of their units. Maps that
+mix coordinates are not softened.
 
-A soft match is no symmetry: unless every P is a permutation, the model it makes computes another function.
+A soft match is no symmetry: unless every P is a permutation, the model it makes computes another
+function.
 """
 
 from __future__ import annotations
@@ -25,12 +27,15 @@ from lmc_core.symmetry.layout import Block, Layout, State
 
 @dataclass(frozen=True)
 class Match:
-    """The map of one space, for every pair of copies of the spaces that it lives within, outermost first.
+    """The map of one space, for every pair of copies of the spaces that it lives within, outermost
+    first.
 
     Attributes:
         values: what acts along axes that write or read, float64 `[n1, n1, ..., n, n]`.
-        order: what acts along axes that keep order alone, same shape; None for what does not move them.
-        element: the same, flat over all pairs, of what is not soft; None for a doubly stochastic matrix.
+        order: what acts along axes that keep order alone, same shape; None for what does not move
+            them.
+        element: the same, flat over all pairs, of what is not soft; None for a doubly stochastic
+            matrix.
     """
 
     values: Tensor
@@ -40,8 +45,14 @@ class Match:
     @classmethod
     def of(cls, element: Element, shape: Sequence[int]) -> Match:
         """A match that is an element for each pair, flat; `shape` is that of `values`."""
-        order = Permutation(element.indices).matrix() if isinstance(element, Permutation | Monomial) else None
-        return cls(element.matrix().view(*shape), None if order is None else order.view(*shape), element)
+        order = (
+            Permutation(element.indices).matrix()
+            if isinstance(element, Permutation | Monomial)
+            else None
+        )
+        return cls(
+            element.matrix().view(*shape), None if order is None else order.view(*shape), element
+        )
 
 
 @dataclass(frozen=True)
@@ -65,13 +76,19 @@ class SoftMatches:
             shape = [*(n for size in sizes for n in (size, size)), *(layout.spaces[name].size,) * 2]
             if sizes:
                 count = torch.tensor(sizes).prod()
-                places = torch.arange(int(count)).view([n for size in sizes for n in (size, 1)]).expand(shape[:-2])
+                places = (
+                    torch.arange(int(count))
+                    .view([n for size in sizes for n in (size, 1)])
+                    .expand(shape[:-2])
+                )
                 element = element.select(places.flatten())
             found[name] = Match.of(element, shape)
         return cls(layout, found)
 
     def act(self, block: Block, tensor: Tensor, skip: str = "") -> Tensor:
-        """Apply the matches to one block, but not that of the root space `skip` and of what lives within it."""
+        """Apply the matches to one block, but not that of the root space `skip` and of what lives
+        within it.
+        """
         for root, positions in trees(self.layout, block):
             if root == skip:
                 continue
@@ -94,7 +111,9 @@ class SoftMatches:
         return tensor
 
     def apply(self, state: State) -> dict[str, Tensor]:
-        """The parameters of the model that the matches make; computed in float64, returned in the precision of `state`."""
+        """The parameters of the model that the matches make; computed in float64, returned in the
+        precision of `state`.
+        """
         result = {name: tensor.clone().contiguous() for name, tensor in state.items()}
         for block in self.layout.blocks:
             if any(axis.space is not None for axis in block.axes):
@@ -103,10 +122,11 @@ class SoftMatches:
         return result
 
     def rows(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Entropy in nats and largest entry of every row of every soft match, and how much the row counts.
+        """Entropy in nats and largest entry of every row of every soft match, and how much the row
+        counts.
 
-        A row of a space within others counts as much as the pair of copies that it belongs to; together the rows of one place
-        count as one.
+        A row of a space within others counts as much as the pair of copies that it belongs to;
+        together the rows of one place count as one.
         """
         found: list[tuple[Tensor, Tensor, Tensor]] = []
         for name, match in self.matches.items():
@@ -122,13 +142,16 @@ class SoftMatches:
         if not found:
             none = torch.zeros(0, dtype=torch.float64)
             return none, none, none
-        first, second, third = (torch.cat([part.flatten() for part in parts]) for parts in zip(*found, strict=True))
+        first, second, third = (
+            torch.cat([part.flatten() for part in parts]) for parts in zip(*found, strict=True)
+        )
         return first, second, third
 
     def hardened(self) -> Alignment:
         """The alignment nearest to the matches: an assignment of every soft one, level by level."""
         elements: dict[str, Element] = {}
-        pairs: dict[str, tuple[Tensor, ...]] = {}  # by space: which pairs of copies, of it and of those it lives within, meet
+        # by space: which pairs of copies, of it and of those it lives within, meet
+        pairs: dict[str, tuple[Tensor, ...]] = {}
         for name, space in self.layout.spaces.items():
             match = self.matches[name]
             outer = pairs.get(space.within, ()) if space.within else ()
@@ -139,7 +162,9 @@ class SoftMatches:
                 flat = order.reshape(-1, space.size, space.size)
                 indices = torch.stack([assignment(m) for m in flat]).view(*shape, space.size)
                 signs = values.gather(-1, indices[..., None])[..., 0].sign()
-                flat_indices, flat_signs = (t.reshape(-1, space.size) if outer else t for t in (indices, signs))
+                flat_indices, flat_signs = (
+                    t.reshape(-1, space.size) if outer else t for t in (indices, signs)
+                )
                 negative = bool((flat_signs < 0).any())
                 elements[name] = (
                     Monomial(flat_indices, torch.where(flat_signs < 0, -1.0, 1.0).double())
@@ -168,7 +193,9 @@ def entropy(rows: Tensor) -> Tensor:
 
 
 def trees(layout: Layout, block: Block) -> Iterator[tuple[str, list[int]]]:
-    """The axes of a block by root space, those of one tree together, each after those that its space lives within."""
+    """The axes of a block by root space, those of one tree together, each after those that its
+    space lives within.
+    """
     found: dict[str, list[int]] = {}
     for position, axis in enumerate(block.axes):
         if axis.space is not None:
@@ -176,10 +203,17 @@ def trees(layout: Layout, block: Block) -> Iterator[tuple[str, list[int]]]:
             found.setdefault(path[0] if path else axis.space, []).append(position)
     for root, positions in found.items():
         names = [block.axes[position].space for position in positions]
-        if len(set(names)) < len(names):  # one after the other, of a space that has nothing within it
+        # one after the other, of a space that has nothing within it
+        if len(set(names)) < len(names):
             yield from ((root, [position]) for position in positions)
         else:
-            yield root, sorted(positions, key=lambda position: len(layout.path(str(block.axes[position].space))))
+            yield (
+                root,
+                sorted(
+                    positions,
+                    key=lambda position: len(layout.path(str(block.axes[position].space))),
+                ),
+            )
 
 
 def _new(position: int) -> str:

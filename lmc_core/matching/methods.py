@@ -79,15 +79,23 @@ def _weight(given: Given, settings: Settings) -> tuple[Alignment, Trace]:
     def tell(share: float) -> None:
         given.progress(share, "matching the weights")
 
-    return match_weights(given.layout, given.a.state, given.b.state, given.classes, settings, given.masks, tell)
+    return match_weights(
+        given.layout, given.a.state, given.b.state, given.classes, settings, given.masks, tell
+    )
 
 
-def _learned(given: Given, settings: LearnedSettings, both: bool = False) -> tuple[Alignment, Trace]:
+def _learned(
+    given: Given, settings: LearnedSettings, both: bool = False
+) -> tuple[Alignment, Trace]:
     first = given.within(0.0, 0.05)
     from_data = settings.start == "activation"
 
     def find() -> tuple[Alignment, Trace]:
-        return match_activations(first, ActivationSettings()) if from_data else _weight(first, Settings())
+        return (
+            match_activations(first, ActivationSettings())
+            if from_data
+            else _weight(first, Settings())
+        )
 
     found = learn(given.within(0.05, 1.0), *kept_start(given, settings.start, find), settings, both)
     forget_start(given)
@@ -105,7 +113,8 @@ METHODS: dict[str, Method] = {
             "weight",
             "weight matching",
             "Moves B so that its weights correlate most with those of A; it needs no data.",
-            "Ainsworth, Hayase, Srinivasa 2022, arXiv 2209.04836; Theus et al. 2025, arXiv 2506.22712",
+            "Ainsworth, Hayase, Srinivasa 2022, arXiv 2209.04836; Theus et al. 2025, arXiv "
+            "2506.22712",
             Settings,
             False,
             _weight,
@@ -113,9 +122,11 @@ METHODS: dict[str, Method] = {
         Method(
             "activation",
             "activation matching",
-            "Moves B so that what it computes on training examples correlates most with what A computes, together with its "
+            "Moves B so that what it computes on training examples correlates most with what A "
+            "computes, together with its "
             "weights.",
-            "Li et al. 2015, arXiv 1511.07543; Ainsworth et al. 2022, arXiv 2209.04836; Theus et al. 2025, arXiv 2506.22712",
+            "Li et al. 2015, arXiv 1511.07543; Ainsworth et al. 2022, arXiv 2209.04836; Theus et "
+            "al. 2025, arXiv 2506.22712",
             ActivationSettings,
             True,
             match_activations,
@@ -123,7 +134,8 @@ METHODS: dict[str, Method] = {
         Method(
             "learned",
             "learned",
-            "Goes on from another method by the gradient of the loss on the line, on training examples; B alone moves.",
+            "Goes on from another method by the gradient of the loss on the line, on training "
+            "examples; B alone moves.",
             "Theus et al. 2025, arXiv 2506.22712",
             LearnedSettings,
             True,
@@ -132,7 +144,8 @@ METHODS: dict[str, Method] = {
         Method(
             "dual",
             "learned at both ends",
-            "Like learned, but both ends move towards a common line; the path has an exact one-sided twin, which is shown.",
+            "Like learned, but both ends move towards a common line; the path has an exact "
+            "one-sided twin, which is shown.",
             "arXiv 2606.23607, 2026",
             LearnedSettings,
             True,
@@ -141,7 +154,8 @@ METHODS: dict[str, Method] = {
         Method(
             "soft",
             "soft matching",
-            "Soft assignments whose temperature falls; above temperature 0 the line leads to an average of B's rows, which is "
+            "Soft assignments whose temperature falls; above temperature 0 the line leads to an "
+            "average of B's rows, which is "
             "another function than B.",
             "Gold, Rangarajan 1996; Sinkhorn 1964; Cuturi 2013, arXiv 1306.0895",
             SoftSettings,

@@ -1,4 +1,6 @@
-"""Model B as a differentiable function of the elements that move it: blocks are cut once, moved and put together each time."""
+"""Model B as a differentiable function of the elements that move it: blocks are cut once, moved and
+put together each time.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +31,23 @@ class Moving:
         for block in layout.blocks:
             if any(axis.space in names for axis in block.axes):
                 self.blocks.setdefault(block.parameter, []).append(block)
-        self._views = {block.name: layout.view(state, block) for blocks in self.blocks.values() for block in blocks}
+        self._views = {
+            block.name: layout.view(state, block)
+            for blocks in self.blocks.values()
+            for block in blocks
+        }
 
     def moved(self, elements: Mapping[str, Element]) -> dict[str, Tensor]:
-        """The parameters that some element moves, by name; the others stay as they are in `state`."""
+        """The parameters that some element moves, by name; the others stay as they are in
+        `state`.
+        """
         found = {}
         for parameter, blocks in self.blocks.items():
             base = self.state[parameter]
-            parts = [act_on_block(self.layout, block, self._views[block.name], elements) for block in blocks]
+            parts = [
+                act_on_block(self.layout, block, self._views[block.name], elements)
+                for block in blocks
+            ]
             if len(parts) == 1 and parts[0].numel() == base.numel():
                 found[parameter] = parts[0].reshape(base.shape)
                 continue

@@ -30,7 +30,13 @@ from lmc_core.matching.widths import Places, Widened, match_widths
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.canonical import rewrite_in_place
-from lmc_core.symmetry.check import few_enough, is_rounding, relative_difference, require_same_function, run
+from lmc_core.symmetry.check import (
+    few_enough,
+    is_rounding,
+    relative_difference,
+    require_same_function,
+    run,
+)
 from lmc_core.symmetry.fits import wider
 from lmc_core.symmetry.spaces import Classes, SymmetryClass, choose_classes, class_of
 from lmc_core.tasks.class_order import in_order_of
@@ -45,11 +51,15 @@ class AlignedPair:
         b: the second, moved onto the first.
         alignment: what moved it, after its own canonical rewrite.
         trace: of the matcher's objective.
-        function_error: largest relative difference of the outputs of either model before and after, in float32.
+        function_error: largest relative difference of the outputs of either model before and after,
+            in float32.
         seconds: what the alignment took, without the check.
-        places: for models of unequal widths, by name of space, which unit of the narrow one each place belongs to.
-        soft: of soft matching above temperature 0, the second model with its rows averaged: another function.
-        whole: both models with all rows of their own tables, where they do not have as many; None where they do.
+        places: for models of unequal widths, by name of space, which unit of the narrow one each
+            place belongs to.
+        soft: of soft matching above temperature 0, the second model with its rows averaged: another
+            function.
+        whole: both models with all rows of their own tables, where they do not have as many; None
+            where they do.
     """
 
     a: Model
@@ -81,7 +91,8 @@ def canonical(model: Model, classes: Classes, in_place: bool = False) -> Model:
     Args:
         model: to rewrite.
         classes: chosen class of each kind of space.
-        in_place: write into the model's own tensors, in their own precision (float32 at least), so that it is not held twice.
+        in_place: write into the model's own tensors, in their own precision (float32 at least), so
+            that it is not held twice.
 
     Returns:
         The rewritten model, in float64 unless `in_place`.
@@ -100,7 +111,9 @@ def canonical(model: Model, classes: Classes, in_place: bool = False) -> Model:
 def _working(tensor: Tensor, in_place: bool) -> Tensor:
     if not in_place:
         return tensor.to(torch.float64, copy=True, memory_format=torch.contiguous_format)
-    return (tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()).contiguous()
+    return (
+        tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()
+    ).contiguous()
 
 
 def align_pair(
@@ -119,16 +132,17 @@ def align_pair(
 
     Args:
         a: stays, up to its canonical rewrite.
-        b: moves; its head may be another (`bodies`). If both are classifiers of the same classes by name in another order, its
-            outputs follow those of `a` first.
+        b: moves; its head may be another (`bodies`). If both are classifiers of the same classes by
+            name in another order, its outputs follow those of `a` first.
         inputs: a few real examples for the function check.
         classes: kind of space -> class; what is left out gets the largest admissible one.
         method: a name in `methods.METHODS`.
         settings: of the method, an instance of its `settings`; None for its defaults.
         masks: by parameter, the rows that count.
         progress: called with the share done and a few words; may raise to stop.
-        in_place: write into the tensors of `a` and `b`, which then hold the aligned models; for models so large that there
-            is no room for copies. They are of no use afterwards if this fails or is stopped.
+        in_place: write into the tensors of `a` and `b`, which then hold the aligned models; for
+            models so large that there is no room for copies. They are of no use afterwards if this
+            fails or is stopped.
         learning: examples of the training split, for methods that use data.
 
     Returns:
@@ -170,25 +184,39 @@ def align_pair(
         def keeps(found: Alignment) -> bool:
             double = wholes[1].with_state(found.apply(wholes[1].layout, wholes[1].state))
             error = relative_difference(before[1], run(in_float32(double), checked))
-            return is_rounding(error, exact=None if in_place else lambda: _in_float64(original[1:], (double,), checked))
+            return is_rounding(
+                error,
+                exact=None if in_place else lambda: _in_float64(original[1:], (double,), checked),
+            )
 
         given = Given(left, right, chosen, masks or {}, progress=progress, keeps=keeps)
         if learning is not None:
             given = replace(given, **vars(learning))
-        alignment, trace = chosen_method.match(given if held is None else given.within(0.1, 1.0), settings)
+        alignment, trace = chosen_method.match(
+            given if held is None else given.within(0.1, 1.0), settings
+        )
         averaged = trace.averaged(right) if isinstance(trace, SoftTrace) else None
-        wholes[1] = wholes[1].with_state(alignment.apply(wholes[1].layout, wholes[1].state, in_place=True))
+        wholes[1] = wholes[1].with_state(
+            alignment.apply(wholes[1].layout, wholes[1].state, in_place=True)
+        )
         alignment = alignment if held is None else alignment.compose(held.alignment)
     double, single = tuple(wholes), tuple(in_float32(model) for model in wholes)
     seconds = time.perf_counter() - begin - checking
-    error = max(relative_difference(was, run(model, checked)) for was, model in zip(before, single, strict=True))
-    require_same_function(error, b.name, exact=None if in_place else lambda: _in_float64(original, double, checked))
+    error = max(
+        relative_difference(was, run(model, checked))
+        for was, model in zip(before, single, strict=True)
+    )
+    require_same_function(
+        error, b.name, exact=None if in_place else lambda: _in_float64(original, double, checked)
+    )
     places = {} if held is None else held.places
     pair = pair_of_wholes(single[0], single[1], alignment, trace, error, seconds, places)
     if averaged is None:
         return pair
     reference = before[1] if pair.whole is None else run(pair.b, checked)
-    return replace(pair, soft=SoftEnd(averaged, relative_difference(reference, run(averaged, checked))))
+    return replace(
+        pair, soft=SoftEnd(averaged, relative_difference(reference, run(averaged, checked)))
+    )
 
 
 def pair_of_wholes(a: Model, b: Model, *facts: Any) -> AlignedPair:
@@ -204,9 +232,16 @@ def pair_of_wholes(a: Model, b: Model, *facts: Any) -> AlignedPair:
 
 
 def _at_one_width(
-    a: Model, b: Model, chosen: Classes, settings: Any, masks: Mapping[str, Tensor] | None, progress: Report
+    a: Model,
+    b: Model,
+    chosen: Classes,
+    settings: Any,
+    masks: Mapping[str, Tensor] | None,
+    progress: Report,
 ) -> tuple[Widened, Model, Model]:
-    """Both models at the width of the wider, in canonical form and matched by their weights; `a` stays if it is that one."""
+    """Both models at the width of the wider, in canonical form and matched by their weights; `a`
+    stays if it is that one.
+    """
     second = bool(wider(a, b))
     narrow, wide = (canonical(untied(model), chosen) for model in ((a, b) if second else (b, a)))
     alone = isinstance(settings, Settings)
@@ -222,6 +257,11 @@ def _at_one_width(
 
 
 def _in_float64(before: Sequence[Model], after: Sequence[Model], inputs: Tensor) -> float:
-    """The largest function error of some models in float64, as they were moved and not yet rounded."""
+    """The largest function error of some models in float64, as they were moved and not yet
+    rounded.
+    """
     pairs = zip(before, after, strict=True)
-    return max(relative_difference(*(run(model, inputs, torch.float64) for model in pair)) for pair in pairs)
+    return max(
+        relative_difference(*(run(model, inputs, torch.float64) for model in pair))
+        for pair in pairs
+    )

@@ -1,7 +1,9 @@
-"""Two models as weighted blocks, and what each space sees of them: the Gram matrices that a matching step maximises over.
+"""Two models as weighted blocks, and what each space sees of them: the Gram matrices that a
+matching step maximises over.
 
-Small models are held in float64 as a whole. Of large ones only one block at a time is looked at, in float32, and model B's
-blocks are moved then, so that no second copy of either model exists; sums of products and what is solved stay in float64.
+Small models are held in float64 as a whole. Of large ones only one block at a time is looked at, in
+float32, and model B's blocks are moved then, so that no second copy of either model exists; sums of
+products and what is solved stay in float64.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from lmc_core.symmetry.layout import Block, Layout, State, rows, unrows
 from lmc_core.symmetry.spaces import Classes, Space, SymmetryClass, class_of
 
 SPREAD = 0.5  # between weights as they are and what they compute of a stream that is only estimated
-HELD = 2**24  # parameters; models up to this size are held in float64 while they are matched (2 x 128 MB)
+# parameters; models up to this size are held in float64 while they are matched (2 x 128 MB)
+HELD = 2**24
 
 
 class Problem:
@@ -43,18 +46,23 @@ class Problem:
             a: parameters of the model that stays.
             b: parameters of the model that moves.
             classes: chosen class of each kind of space.
-            unit_weights: weigh block p of a layer l by n_l^sizes / (|a_l| |b_l|), n_l its number of entries; otherwise by 1.
+            unit_weights: weigh block p of a layer l by n_l^sizes / (|a_l| |b_l|), n_l its number of
+                entries; otherwise by 1.
             masks: by parameter, the weight of each row.
-            held: models with at most this number of parameters are held in float64; `HELD` by default.
-            sizes: see `unit_weights`. A cosine of n independent numbers has the standard deviation n^-1/2, so that 1/2
-                measures every layer in standard deviations.
-            spread: power of the metric in which readers of a stream that mixes are compared (`metric`), 0 for none; None for
-                `SPREAD`, or 0 for models that are not held.
+            held: models with at most this number of parameters are held in float64; `HELD` by
+                default.
+            sizes: see `unit_weights`. A cosine of n independent numbers has the standard deviation
+                n^-1/2, so that 1/2 measures every layer in standard deviations.
+            spread: power of the metric in which readers of a stream that mixes are compared
+                (`metric`), 0 for none; None for `SPREAD`, or 0 for models that are not held.
         """
         self.layout, self.states, self.classes, self.masks = layout, (a, b), classes, masks or {}
-        # a block with two axes in one space is not linear in that space's element; few exist (BERT's tied transform)
+        # a block with two axes in one space is not linear in that space's element; few exist
+        # (BERT's tied transform)
         self.blocks = [
-            block for block in layout.blocks if not block.twice and any(axis.space is not None for axis in block.axes)
+            block
+            for block in layout.blocks
+            if not block.twice and any(axis.space is not None for axis in block.axes)
         ]
         self.held = sum(tensor.numel() for tensor in a.values()) <= (HELD if held is None else held)
         self.precision = torch.float64 if self.held else torch.float32
@@ -62,13 +70,22 @@ class Problem:
         self._metrics: dict[tuple[str, int], Tensor] = {}
         power = (SPREAD if self.held else 0.0) if spread is None else spread
         for stream in layout.spaces.values():
-            if power and stream.kind == "residual" and stream.within is None and class_of(stream, classes).mixes:
+            if (
+                power
+                and stream.kind == "residual"
+                and stream.within is None
+                and class_of(stream, classes).mixes
+            ):
                 for side, state in enumerate(self.states):
-                    for name, metric in stream_metrics(layout, state, stream, power, self.masks).items():
+                    for name, metric in stream_metrics(
+                        layout, state, stream, power, self.masks
+                    ).items():
                         self._metrics[name, side] = metric.to(self.precision)
                         self._streams[name] = stream.name
         self.means = {
-            (block.name, side): layout.view(state, block).mean(block.ignores_mean_over, keepdim=True, dtype=torch.float64)
+            (block.name, side): layout.view(state, block).mean(
+                block.ignores_mean_over, keepdim=True, dtype=torch.float64
+            )
             for block in self.blocks
             if block.ignores_mean_over is not None
             for side, state in enumerate(self.states)
@@ -76,7 +93,11 @@ class Problem:
         self.weights = dict.fromkeys((block.name for block in self.blocks), 1.0)
         norms = {
             block.name: [
-                sum(float(part.square().sum(dtype=torch.float64)) for part in self.parts(block, side)) for side in (0, 1)
+                sum(
+                    float(part.square().sum(dtype=torch.float64))
+                    for part in self.parts(block, side)
+                )
+                for side in (0, 1)
             ]
             for block in self.blocks
         }
@@ -86,11 +107,17 @@ class Problem:
                 entries = sum(layout.view(a, layout.by_name[name]).numel() for name in names)
                 for name in names:
                     self.weights[name] = entries**sizes / max(both[0] * both[1], 1e-300)
-        self.bound = sum(self.weights[name] * (one * two) ** 0.5 for name, (one, two) in norms.items()) or 1.0
+        self.bound = (
+            sum(self.weights[name] * (one * two) ** 0.5 for name, (one, two) in norms.items())
+            or 1.0
+        )
         self.roots = [space for space in layout.spaces.values() if space.within is None]
-        self.children = {name: [s for s in layout.spaces.values() if s.within == name] for name in layout.spaces}
+        self.children = {
+            name: [s for s in layout.spaces.values() if s.within == name] for name in layout.spaces
+        }
         self.touching = {
-            name: [block for block in self.blocks if any(axis.space == name for axis in block.axes)] for name in layout.spaces
+            name: [block for block in self.blocks if any(axis.space == name for axis in block.axes)]
+            for name in layout.spaces
         }
 
     def chosen(self, space: Space) -> SymmetryClass:
@@ -102,7 +129,9 @@ class Problem:
         return [root, *(each for child in self.children[root.name] for each in self.tree(child))]
 
     def parts(self, block: Block, side: int) -> Iterator[Tensor]:
-        """A block of one side, in pieces if it is large: without the mean that is ignored, its rows masked."""
+        """A block of one side, in pieces if it is large: without the mean that is ignored, its rows
+        masked.
+        """
         view = self.layout.view(self.states[side], block)
         mask = self.masks.get(block.parameter)
         mean = self.means.get((block.name, side))
@@ -136,23 +165,36 @@ class Moved:
     def __init__(self, problem: Problem):
         self.problem = problem
         self.found = Alignment.of(problem.layout.spaces)
-        self._held = {block.name: [problem.whole(block, side) for side in (0, 1)] for block in problem.blocks if problem.held}
-        self._moving: dict[str, Element] = {}  # of a large model: what has moved, in the precision that is worked in
-        self._edges: dict[str, Tensor] = {}  # Gram matrices, before B moved, of large blocks that one space alone touches
+        self._held = {
+            block.name: [problem.whole(block, side) for side in (0, 1)]
+            for block in problem.blocks
+            if problem.held
+        }
+        # of a large model: what has moved, in the precision that is worked in
+        self._moving: dict[str, Element] = {}
+        # Gram matrices, before B moved, of large blocks that one space alone touches
+        self._edges: dict[str, Tensor] = {}
         self._values: dict[str, float] = {}  # of blocks whose value is known
-        self._sums: tuple[str, Tensor, Tensor | None] | None = None  # what the residual stream has last seen, B as it stands
+        # what the residual stream has last seen, B as it stands
+        self._sums: tuple[str, Tensor, Tensor | None] | None = None
         self._joint: tuple[str, float] | None = None  # the value of all blocks that touch it
 
     def pairs(self, block: Block) -> Iterator[tuple[Tensor, Tensor]]:
-        """The same block of A and of B as it stands, in float64 (float32 for large models, in pieces)."""
+        """The same block of A and of B as it stands, in float64 (float32 for large models, in
+        pieces).
+        """
         if self.problem.held:
             one, two = self._held[block.name]
             yield one, two
             return
         yield from self._moved(block, self._moving)
 
-    def _moved(self, block: Block, elements: Mapping[str, Element]) -> Iterator[tuple[Tensor, Tensor]]:
-        for one, two in zip(self.problem.parts(block, 0), self.problem.parts(block, 1), strict=True):
+    def _moved(
+        self, block: Block, elements: Mapping[str, Element]
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        for one, two in zip(
+            self.problem.parts(block, 0), self.problem.parts(block, 1), strict=True
+        ):
             yield one, act_on_block(self.problem.layout, block, two, elements)
 
     def sums(self, space: Space, shares: Mapping[str, float]) -> tuple[Tensor, Tensor | None]:
@@ -160,12 +202,16 @@ class Moved:
 
         Args:
             space: within no other.
-            shares: by name of block, what multiplies its weight; blocks that are left out count fully.
+            shares: by name of block, what multiplies its weight; blocks that are left out count
+                fully.
 
         Returns:
-            The sum over axes that write or read, and over axes that keep order alone (None if there are none).
+            The sum over axes that write or read, and over axes that keep order alone (None if there
+            are none).
         """
-        found: dict[bool, Tensor] = {False: torch.zeros(space.size, space.size, dtype=torch.float64)}
+        found: dict[bool, Tensor] = {
+            False: torch.zeros(space.size, space.size, dtype=torch.float64)
+        }
         for block in self.problem.touching[space.name]:
             weight = self.problem.weights[block.name] * shares.get(block.name, 1.0)
             if weight == 0:
@@ -181,7 +227,8 @@ class Moved:
     def _gram(self, block: Block, space: Space) -> Tensor:
         """The Gram matrix a b^T along a root space, float64 `[n, n]`.
 
-        Of a large block b is not moved by the space's own element T: a (T b)^T = (a b^T) T^T costs a product of its size less.
+        Of a large block b is not moved by the space's own element T: a (T b)^T = (a b^T) T^T costs
+        a product of its size less.
         """
         layout, axis = self.problem.layout, block.axes[block.axis(space.name)]
 
@@ -196,7 +243,9 @@ class Moved:
             return product(self.pairs(block))
         raw = self._edges.get(block.name)
         if raw is None:
-            raw = product(self._moved(block, {n: e for n, e in self._moving.items() if n != space.name}))
+            raw = product(
+                self._moved(block, {n: e for n, e in self._moving.items() if n != space.name})
+            )
             if {each.space for each in block.axes} <= {space.name, None}:
                 self._edges[block.name] = raw
         return self.found.elements[space.name].act(raw.mT, axis.role).mT
@@ -206,7 +255,11 @@ class Moved:
         if not step:
             return
         problem = self.problem
-        trees = [root for root in problem.roots if any(space.name in step for space in problem.tree(root))]
+        trees = [
+            root
+            for root in problem.roots
+            if any(space.name in step for space in problem.tree(root))
+        ]
         spaces = {space.name: space for root in trees for space in problem.tree(root)}
         within = {name: outer for name, outer in self.found.within.items() if name in spaces}
         before = Alignment({name: self.found.elements[name] for name in spaces}, within)
@@ -220,13 +273,19 @@ class Moved:
                 one, two = self._held[block.name]
                 self._held[block.name] = [one, act_on_block(problem.layout, block, two, step)]
         if not problem.held:
-            self._moving.update({name: in_precision(element, problem.precision) for name, element in after.items()})
+            self._moving.update(
+                {name: in_precision(element, problem.precision) for name, element in after.items()}
+            )
             if sums is not None and set(step) == {sums[0]}:
                 name, plain, ordered = sums
-                total = float(step[name].act(plain.mT, "writes").trace())  # elements found by matching keep lengths
-                if ordered is not None:  # a map that mixes leaves gains, which are constant, as they are
+                # elements found by matching keep lengths
+                total = float(step[name].act(plain.mT, "writes").trace())
+                # a map that mixes leaves gains, which are constant, as they are
+                if ordered is not None:
                     reorders = isinstance(step[name], Permutation | Monomial)
-                    total += float((step[name].act(ordered.mT, "order") if reorders else ordered).trace())
+                    total += float(
+                        (step[name].act(ordered.mT, "order") if reorders else ordered).trace()
+                    )
                 self._joint = name, total
 
     def _value(self, block: Block) -> float:
@@ -243,9 +302,14 @@ class Moved:
     @property
     def objective(self) -> float:
         """The objective as a share of the largest possible."""
-        known, total = (set(), 0.0) if self._joint is None else (set(self._names(self._joint[0])), self._joint[1])
+        known, total = (
+            (set(), 0.0)
+            if self._joint is None
+            else (set(self._names(self._joint[0])), self._joint[1])
+        )
         return (
-            total + sum(self._value(block) for block in self.problem.blocks if block.name not in known)
+            total
+            + sum(self._value(block) for block in self.problem.blocks if block.name not in known)
         ) / self.problem.bound
 
     def _names(self, space: str) -> list[str]:
@@ -254,13 +318,16 @@ class Moved:
 
 def in_precision(element: Element, dtype: torch.dtype) -> Element:
     """An element whose numbers are of that type."""
-    return type(element)(**{key: t.to(dtype) if t.is_floating_point() else t for key, t in element.tensors().items()})
+    return type(element)(
+        **{key: t.to(dtype) if t.is_floating_point() else t for key, t in element.tensors().items()}
+    )
 
 
 def layers(blocks: Sequence[Block]) -> dict[str, list[str]]:
     """Names of blocks by layer: a weight and its bias count as one matrix [W b].
 
-    A bias on its own, at unit weight, would decide everything: any vector can be rotated onto any other.
+    A bias on its own, at unit weight, would decide everything: any vector can be rotated onto any
+    other.
     """
     found: dict[str, list[str]] = {}
     for block in blocks:

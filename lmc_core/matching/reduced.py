@@ -11,7 +11,8 @@ def block_edge(size: int, most: int) -> int:
 
 
 def block_means(values: np.ndarray, most: int) -> np.ndarray:
-    """Means over square blocks, so that `[..., n, m]` gets at most `most` rows and columns; the last blocks may be smaller.
+    """Means over square blocks, so that `[..., n, m]` gets at most `most` rows and columns; the
+    last blocks may be smaller.
 
     Args:
         values: `[..., n, m]`; what is not finite makes its block so.

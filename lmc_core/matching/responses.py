@@ -1,17 +1,19 @@
-"""What two models compute on the same inputs, as blocks of a layout: Gram matrices between their activations.
+"""What two models compute on the same inputs, as blocks of a layout: Gram matrices between their
+activations.
 
-Activations transform like parameters. What a linear layer reads from a space, x, becomes T x once the space is moved by T, so
-the matrix X `[tokens, n]` of all of them is a block "* +space"; what the layer makes of it, y = W x + b, has the other axes of
-W in their own roles (keys become T^-T k). All that matching asks of two such matrices is their Gram matrix,
+Activations transform like parameters. What a linear layer reads from a space, x, becomes T x once
+the space is moved by T, so the matrix X `[tokens, n]` of all of them is a block "* +space"; what
+the layer makes of it, y = W x + b, has the other axes of W in their own roles (keys become T^-T k).
+All that matching asks of two such matrices is their Gram matrix,
 
     M = X_A^T X_B,      <X_A, X_B T^T> = sum_ij M[i, j] T[i, j] = <I, M T^T>,
 
 so the pair of blocks (I, M) stands for (X_A, X_B) however many tokens there are.
 
-A layer reads along the last axis of its weight when all spaces there are read, else along the first (layers stored
-`[in, out]`). Inputs are caught at the module; outputs are computed from the block, so that fused projections, routers and
-stacked experts need nothing of their own: every expert answers every token. Queries and keys are seen before rotary positions
-turn them.
+A layer reads along the last axis of its weight when all spaces there are read, else along the first
+(layers stored `[in, out]`). Inputs are caught at the module; outputs are computed from the block,
+so that fused projections, routers and stacked experts need nothing of their own: every expert
+answers every token. Queries and keys are seen before rotary positions turn them.
 """
 
 from __future__ import annotations
@@ -63,7 +65,9 @@ class Site:
     @property
     def pattern(self) -> str:
         """Of the Gram matrix: model A's coordinates, on which nothing acts, then B's axes."""
-        return " ".join(["*", *(f"{SIGNS[axis.role]}{axis.space}" if axis.space else "*" for axis in self.axes)])
+        return " ".join(
+            ["*", *(f"{SIGNS[axis.role]}{axis.space}" if axis.space else "*" for axis in self.axes)]
+        )
 
 
 @dataclass(frozen=True)
@@ -86,13 +90,19 @@ class Response:
     def of(cls, x: Tensor, y: Tensor) -> Response:
         """The sums over some tokens, `[tokens, n]` of each model."""
         x, y = x.double(), y.double()
-        totals, squares = torch.stack([x.sum(0), y.sum(0)]), torch.stack([x.square().sum(0), y.square().sum(0)])
+        totals, squares = (
+            torch.stack([x.sum(0), y.sum(0)]),
+            torch.stack([x.square().sum(0), y.square().sum(0)]),
+        )
         return cls((x.mT @ y).cpu(), totals.cpu(), squares.cpu(), len(x))
 
     def __add__(self, other: Response) -> Response:
         """The sums over the tokens of both."""
         return Response(
-            self.gram + other.gram, self.totals + other.totals, self.squares + other.squares, self.count + other.count
+            self.gram + other.gram,
+            self.totals + other.totals,
+            self.squares + other.squares,
+            self.count + other.count,
         )
 
     def centred(self) -> Response:
@@ -113,7 +123,9 @@ def sites(layout: Layout) -> list[Site]:
         sizes = _sizes(layout, block)
         entry = tuple(Axis(block.axes[i].space) for i in reading)
         name = f"{module}.input"
-        found.setdefault(name, Site(name, module, block, reading, entry, tuple(sizes[i] for i in reading)))
+        found.setdefault(
+            name, Site(name, module, block, reading, entry, tuple(sizes[i] for i in reading))
+        )
         others = [i for i in range(len(sizes)) if i not in reading]
         if any(block.axes[i].space for i in others):
             name = f"{block.name.removesuffix('.weight')}.output"
@@ -123,19 +135,26 @@ def sites(layout: Layout) -> list[Site]:
 
 
 def reading_axes(layout: Layout, block: Block) -> tuple[int, ...]:
-    """Which axes of a block its layer reads its input along; none for tables, biases, gains, and the inner side of experts."""
+    """Which axes of a block its layer reads its input along; none for tables, biases, gains, and
+    the inner side of experts.
+    """
     shape = layout.shapes[block.parameter]
     for last in (True, False) if len(shape) > 1 else ():
         group = _axes_at(layout, block, last)
         axes = [block.axes[i] for i in group]
         names = {axis.space for axis in axes}
-        if axes and all(axis.space and axis.role == "reads" and {*layout.path(axis.space)} <= names for axis in axes):
+        if axes and all(
+            axis.space and axis.role == "reads" and {*layout.path(axis.space)} <= names
+            for axis in axes
+        ):
             return group
     return ()
 
 
 def _axes_at(layout: Layout, block: Block, last: bool) -> tuple[int, ...]:
-    """The axes of a block that the last (or first) axis of its parameter is cut into; none where the cut goes across it."""
+    """The axes of a block that the last (or first) axis of its parameter is cut into; none where
+    the cut goes across it.
+    """
     shape = layout.shapes[block.parameter]
     sizes = block.view_shape(layout.spaces, math.prod(shape))
     numbers = [word for word, index in enumerate(block.slices) if not isinstance(index, int)]
@@ -174,7 +193,8 @@ def responses(
         b: the second, of the same layout.
         wanted: sites to look at; of inputs that are one tensor only the first is kept.
         examples: whose inputs are taken.
-        tokens: how many are looked at, the same number of each example and at least one; drawn by `seed`.
+        tokens: how many are looked at, the same number of each example and at least one; drawn by
+            `seed`.
         device: where the models run.
         seed: of the draw.
         batch: examples at once; it does not matter for the result.
@@ -188,7 +208,9 @@ def responses(
     draw = Draw(len(examples), tokens, seed)
     done = 0
     for part in examples.batches(batch):
-        one, two = (model.run(part.inputs, partial(draw.rows, done, len(part))) for model in watched)
+        one, two = (
+            model.run(part.inputs, partial(draw.rows, done, len(part))) for model in watched
+        )
         for site in [site for site in one if site in two]:
             found = Response.of(one[site], two[site])
             sums[site] = sums[site] + found if site in sums else found
@@ -211,13 +233,19 @@ class Draw:
         self._drawn: dict[int, Tensor] = {}
 
     def rows(self, start: int, count: int, places: int) -> Tensor:
-        """Rows of an activation `[count * places, n]` that are kept, with the same places of an example at every site."""
+        """Rows of an activation `[count * places, n]` that are kept, with the same places of an
+        example at every site.
+        """
         if places <= self.each:
             return torch.arange(count * places)
         if places not in self._drawn:
-            scores = torch.rand(self.examples, places, generator=torch.Generator().manual_seed(self.seed))
+            scores = torch.rand(
+                self.examples, places, generator=torch.Generator().manual_seed(self.seed)
+            )
             self._drawn[places] = scores.topk(self.each).indices.sort().values
-        return (self._drawn[places][start : start + count] + places * torch.arange(count)[:, None]).flatten()
+        return (
+            self._drawn[places][start : start + count] + places * torch.arange(count)[:, None]
+        ).flatten()
 
 
 class Watched:
@@ -228,11 +256,15 @@ class Watched:
         self.module = model.module().to(device)
         self.caught: dict[str, Tensor] = {}
         for name in {site.module: None for site in wanted}:
-            self.module.get_submodule(name).register_forward_pre_hook(self._hook(name), with_kwargs=True)
+            self.module.get_submodule(name).register_forward_pre_hook(
+                self._hook(name), with_kwargs=True
+            )
 
     def _hook(self, name: str) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
         def catch(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            found = next((value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)), None)
+            found = next(
+                (value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)), None
+            )
             if found is not None:
                 self.caught.setdefault(name, found)
 

@@ -6,11 +6,12 @@ At temperature T > 0 the match of a similarity M is
 
     P_ij = exp((M_ij + f_i + g_j) / T),
 
-with potentials f, g that make rows and columns sum to 1 in turn (Sinkhorn 1964; Cuturi 2013, arXiv 1306.0895). T -> 0 gives
-the assignment, T -> infinity the uniform matrix. Potentials are kept as logarithms, so that nothing under- or overflows;
-between two such updates the matrix itself is scaled, which is faster (Schmitzer 2019, arXiv 1610.06519). From a cold start T is
-lowered by halves. What is left of the error is removed by scaling down and one matrix of rank one (Altschuler, Weed, Rigollet
-2017, arXiv 1705.09634), so that rows and columns always sum to 1 to rounding.
+with potentials f, g that make rows and columns sum to 1 in turn (Sinkhorn 1964; Cuturi 2013, arXiv
+1306.0895). T -> 0 gives the assignment, T -> infinity the uniform matrix. Potentials are kept as
+logarithms, so that nothing under- or overflows; between two such updates the matrix itself is
+scaled, which is faster (Schmitzer 2019, arXiv 1610.06519). From a cold start T is lowered by
+halves. What is left of the error is removed by scaling down and one matrix of rank one (Altschuler,
+Weed, Rigollet 2017, arXiv 1705.09634), so that rows and columns always sum to 1 to rounding.
 """
 
 from __future__ import annotations
@@ -32,14 +33,17 @@ STEPS = 48  # halvings from a cold start at the most
 Potentials = tuple[Tensor, Tensor]
 
 
-def sinkhorn(similarity: Tensor, temperature: float, tolerance: float = TOLERANCE, limit: int = LIMIT) -> Tensor:
+def sinkhorn(
+    similarity: Tensor, temperature: float, tolerance: float = TOLERANCE, limit: int = LIMIT
+) -> Tensor:
     """The doubly stochastic match of a similarity at a temperature.
 
     Args:
         similarity: M, `[..., n, n]`; larger is more alike.
         temperature: T, in the unit of M; 0 gives the assignment, infinity the uniform matrix.
         tolerance: how far the sums of rows may be from 1 when the iteration stops.
-        limit: iterations at the most; at a very low temperature they end before the tolerance is met.
+        limit: iterations at the most; at a very low temperature they end before the tolerance is
+            met.
 
     Returns:
         P, float64 `[..., n, n]`; its rows and columns sum to 1 to rounding.
@@ -47,8 +51,15 @@ def sinkhorn(similarity: Tensor, temperature: float, tolerance: float = TOLERANC
     Raises:
         BadInput: for a temperature below 0, or a similarity that is not square and finite.
     """
-    if similarity.ndim < 2 or similarity.shape[-1] != similarity.shape[-2] or not bool(similarity.isfinite().all()):
-        raise BadInput(f"A square similarity of finite numbers is expected; one of shape {list(similarity.shape)} came.")
+    if (
+        similarity.ndim < 2
+        or similarity.shape[-1] != similarity.shape[-2]
+        or not bool(similarity.isfinite().all())
+    ):
+        raise BadInput(
+            "A square similarity of finite numbers is expected; one of shape "
+            f"{list(similarity.shape)} came."
+        )
     if not temperature >= 0:
         raise BadInput(f"A temperature should be 0 or more; {temperature} came.")
     similarity = similarity.double()
@@ -57,7 +68,11 @@ def sinkhorn(similarity: Tensor, temperature: float, tolerance: float = TOLERANC
         return torch.full_like(similarity, 1 / max(size, 1))
     if temperature == 0:
         flat = similarity.reshape(-1, size, size)
-        indices = torch.stack([assignment(m) for m in flat]) if len(flat) else flat.new_zeros(0, size, dtype=torch.int64)
+        indices = (
+            torch.stack([assignment(m) for m in flat])
+            if len(flat)
+            else flat.new_zeros(0, size, dtype=torch.int64)
+        )
         return torch.nn.functional.one_hot(indices, size).double().view(similarity.shape)
     return balanced(similarity, temperature, tolerance=tolerance, limit=limit)[0]
 

@@ -1,10 +1,12 @@
-"""Adam in the eigenbasis of the gradients' second moments: for parameters that are square matrices, and Adam for the rest.
+"""Adam in the eigenbasis of the gradients' second moments: for parameters that are square matrices,
+and Adam for the rest.
 
     L <- b L + (1 - b) G G^T,   R <- b R + (1 - b) G^T G,   L = Q_L D Q_L^T,   R = Q_R D' Q_R^T
     step = Q_L Adam(Q_L^T G Q_R) Q_R^T
 
-The maps that are learned have a hundred rows or so, so the decompositions cost little, and the loss between two models is badly
-conditioned in the coordinates that maps happen to have: this reaches in 400 steps what Adam reaches in 1,000 (docs/LOG.md).
+The maps that are learned have a hundred rows or so, so the decompositions cost little, and the loss
+between two models is badly conditioned in the coordinates that maps happen to have: this reaches in
+400 steps what Adam reaches in 1,000 (docs/LOG.md).
 
 Vyas et al. 2024 (arXiv 2409.11321), after Gupta, Koren, Singer 2018 (arXiv 1802.09568).
 """
@@ -29,7 +31,11 @@ class Soap(torch.optim.Optimizer):
     """
 
     def __init__(
-        self, groups: list[dict[str, Any]], betas: tuple[float, float] = (0.9, 0.98), memory: float = 0.95, every: int = 10
+        self,
+        groups: list[dict[str, Any]],
+        betas: tuple[float, float] = (0.9, 0.98),
+        memory: float = 0.95,
+        every: int = 10,
     ):
         super().__init__(groups, {"lr": 0.01, "betas": betas, "memory": memory, "every": every})
 
@@ -46,18 +52,26 @@ class Soap(torch.optim.Optimizer):
         gradient, state = parameter.grad, self.state[parameter]
         assert gradient is not None
         if not state:
-            state.update(count=0, first=torch.zeros_like(parameter), second=torch.zeros_like(parameter))
+            state.update(
+                count=0, first=torch.zeros_like(parameter), second=torch.zeros_like(parameter)
+            )
         state["count"] += 1
         early, late = (1 - beta ** state["count"] for beta in group["betas"])
         state["first"].lerp_(gradient, 1 - group["betas"][0])
         first = state["first"] / early
-        if parameter.ndim < 2 or parameter.shape[-1] != parameter.shape[-2] or parameter.shape[-1] == 1:
+        if (
+            parameter.ndim < 2
+            or parameter.shape[-1] != parameter.shape[-2]
+            or parameter.shape[-1] == 1
+        ):
             state["second"].lerp_(gradient.square(), 1 - group["betas"][1])
             return first / ((state["second"] / late).sqrt() + 1e-8)
         self._decompose(state, gradient, group)
         left, right = state["left_basis"], state["right_basis"]
         state["second"].lerp_((left.mT @ gradient @ right).square(), 1 - group["betas"][1])
-        return left @ ((left.mT @ first @ right) / ((state["second"] / late).sqrt() + 1e-8)) @ right.mT
+        return (
+            left @ ((left.mT @ first @ right) / ((state["second"] / late).sqrt() + 1e-8)) @ right.mT
+        )
 
     @staticmethod
     def _decompose(state: dict[str, Any], gradient: Tensor, group: dict[str, Any]) -> None:

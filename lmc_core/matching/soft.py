@@ -1,4 +1,5 @@
-"""Soft matching: doubly stochastic matches whose temperature is lowered, and the two ends that they have.
+"""Soft matching: doubly stochastic matches whose temperature is lowered, and the two ends that they
+have.
 
 The matches are annealed from `start` to `temperature` (`annealing`). Then there are two ends:
 
@@ -39,12 +40,13 @@ class SoftSettings:
     """How soft matching anneals.
 
     Attributes:
-        temperature: where it ends, in cosines: what one coordinate can contribute to the objective at the most is 1. Above 0
-            the line leads to the soft end, which is another function than B; at 0 to the hard end.
+        temperature: where it ends, in cosines: what one coordinate can contribute to the objective
+            at the most is 1. Above 0 the line leads to the soft end, which is another function than
+            B; at 0 to the hard end.
         start: where it begins; at `temperature`, if that is higher.
         rounds: temperatures between, falling by equal factors; every space is visited once at each.
-        origin: what is matched before: ``weight`` (everything, by weight matching) or ``edges`` (the residual stream alone, by
-            tables, positions and head).
+        origin: what is matched before: ``weight`` (everything, by weight matching) or ``edges``
+            (the residual stream alone, by tables, positions and head).
     """
 
     temperature: float = 0.02
@@ -56,11 +58,19 @@ class SoftSettings:
         require_settings(self)
         for name in ("temperature", "start"):
             if getattr(self, name) < 0:
-                raise BadInput(f"The {name} of soft matching should be a number of 0 or more; {getattr(self, name)} came.")
+                raise BadInput(
+                    f"The {name} of soft matching should be a number of 0 or more; "
+                    f"{getattr(self, name)} came."
+                )
         if self.start == 0:
-            raise BadInput("The start of soft matching should be above 0; at 0 there is nothing to anneal.")
+            raise BadInput(
+                "The start of soft matching should be above 0; at 0 there is nothing to anneal."
+            )
         if self.rounds < 1:
-            raise BadInput(f"The rounds of soft matching should be a whole number of 1 or more; {self.rounds} came.")
+            raise BadInput(
+                "The rounds of soft matching should be a whole number of 1 or more; "
+                f"{self.rounds} came."
+            )
         if self.origin not in ORIGINS:
             raise UnknownName.of("origin of soft matching", str(self.origin), ORIGINS)
 
@@ -70,7 +80,9 @@ class SoftSettings:
         last = self.temperature or min(COLD, self.start)
         first = max(self.start, last)
         steps = max(1, self.rounds - 1)
-        return [first * (last / first) ** (step / steps) for step in range(self.rounds)][:-1] + [last]
+        return [first * (last / first) ** (step / steps) for step in range(self.rounds)][:-1] + [
+            last
+        ]
 
 
 @dataclass(frozen=True)
@@ -84,7 +96,9 @@ class SoftTrace(Trace):
     matches: SoftMatches | None = None
 
     def averaged(self, model: Model) -> Model | None:
-        """The soft end of a model, in float32; its scores are not those of the model. None at temperature 0."""
+        """The soft end of a model, in float32; its scores are not those of the model. None at
+        temperature 0.
+        """
         if self.matches is None:
             return None
         state = {name: tensor.float() for name, tensor in self.matches.apply(model.state).items()}
@@ -120,11 +134,22 @@ def match_soft(given: Given, settings: SoftSettings) -> tuple[Alignment, SoftTra
     """
     layout, a, b = given.layout, given.a.state, given.b.state
     problem = problem_of(layout, a, b, given.classes, Settings(), given.masks)
-    annealing = Annealing(problem, Alignment.of(layout.spaces))  # refuses before anything is computed
-    origin = Settings() if settings.origin == "weight" else Settings(starts=(EDGES,), scout_rounds=0, max_rounds=0)
+    # refuses before anything is computed
+    annealing = Annealing(problem, Alignment.of(layout.spaces))
+    origin = (
+        Settings()
+        if settings.origin == "weight"
+        else Settings(starts=(EDGES,), scout_rounds=0, max_rounds=0)
+    )
     begin = given.within(0.0, 0.3 if settings.origin == "weight" else 0.05)
     begun, trace = match_weights(
-        layout, a, b, given.classes, origin, given.masks, lambda share: begin.progress(share, "matching the weights")
+        layout,
+        a,
+        b,
+        given.classes,
+        origin,
+        given.masks,
+        lambda share: begin.progress(share, "matching the weights"),
     )
     annealing.begin(begun)
     rest = given.within(0.3 if settings.origin == "weight" else 0.05, 1.0)
@@ -157,14 +182,21 @@ def match_soft(given: Given, settings: SoftSettings) -> tuple[Alignment, SoftTra
 
 
 def _anneal(annealing: Annealing, settings: SoftSettings, given: Given) -> int:
-    """Lower the temperature, and stay at the last until nothing is gained; returns how many rounds there were."""
+    """Lower the temperature, and stay at the last until nothing is gained; returns how many rounds
+    there were.
+    """
     schedule = settings.schedule
     for number, temperature in enumerate(schedule):
-        given.progress(number / (len(schedule) + 2), f"soft matching at temperature {temperature:.2g}")
+        given.progress(
+            number / (len(schedule) + 2), f"soft matching at temperature {temperature:.2g}"
+        )
         annealing.round(temperature)
     value = annealing.free(schedule[-1])
     for more in range(LAST):
-        given.progress(min(0.99, (len(schedule) + 0.2 * more) / (len(schedule) + 2)), "soft matching at the last temperature")
+        given.progress(
+            min(0.99, (len(schedule) + 0.2 * more) / (len(schedule) + 2)),
+            "soft matching at the last temperature",
+        )
         annealing.round(schedule[-1])
         before, value = value, annealing.free(schedule[-1])
         if value - before < GAIN:
@@ -172,11 +204,15 @@ def _anneal(annealing: Annealing, settings: SoftSettings, given: Given) -> int:
     return len(schedule) + LAST
 
 
-def harden(problem: Problem, start: Alignment, rounds: int = 100, tolerance: float = 1e-4) -> tuple[Alignment, list[float]]:
-    """Go on from an alignment by the cycle of weight matching until a round gains less than a share of the largest objective.
+def harden(
+    problem: Problem, start: Alignment, rounds: int = 100, tolerance: float = 1e-4
+) -> tuple[Alignment, list[float]]:
+    """Go on from an alignment by the cycle of weight matching until a round gains less than a share
+    of the largest objective.
 
     Returns:
-        The alignment, and the objective at the start and after every round, as shares of the largest possible.
+        The alignment, and the objective at the start and after every round, as shares of the
+        largest possible.
     """
     moved = Moved(problem)
     moved.take(start.elements)

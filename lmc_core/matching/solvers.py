@@ -1,4 +1,5 @@
-"""The exact solution of one space at a time: argmax over a group of <M, T> = sum_ij M[i, j] T[i, j].
+"""The exact solution of one space at a time: argmax over a group of <M, T> = sum_ij M[i, j] T[i,
+j].
 
 `M = a b^T` gathers what model A (rows) and model B (columns) have along the space. All in float64.
 """
@@ -24,7 +25,8 @@ from lmc_core.symmetry.spaces import Pairs, Space, SymmetryClass
 
 
 def assignment(similarity: Tensor) -> Tensor:
-    """Indices p that maximise sum_i M[i, p[i]] (linear assignment, Jonker and Volgenant 1987), int64 `[n]`.
+    """Indices p that maximise sum_i M[i, p[i]] (linear assignment, Jonker and Volgenant 1987),
+    int64 `[n]`.
 
     Ties fall to the identity: a pull far below rounding of the entries is added to the diagonal.
     """
@@ -35,9 +37,11 @@ def assignment(similarity: Tensor) -> Tensor:
 
 
 def procrustes(similarity: Tensor, fixes_ones: bool = False) -> Tensor:
-    """The orthogonal map that maximises <M, R>: R = U V^T for M = U S V^T (Schoenemann 1966), `[..., n, n]`.
+    """The orthogonal map that maximises <M, R>: R = U V^T for M = U S V^T (Schoenemann 1966),
+    `[..., n, n]`.
 
-    With `fixes_ones`, R is restricted to the maps with R 1 = 1: the same formula in the complement of the ones vector.
+    With `fixes_ones`, R is restricted to the maps with R 1 = 1: the same formula in the complement
+    of the ones vector.
     """
     if not fixes_ones:
         u, _, vt = torch.linalg.svd(similarity)
@@ -49,10 +53,11 @@ def procrustes(similarity: Tensor, fixes_ones: bool = False) -> Tensor:
 
 
 def rotations(similarity: Tensor, pairs: Pairs) -> tuple[Tensor, Tensor]:
-    """Maximise <M, T> over rotations of the rotary pairs and orthogonal maps of the other coordinates.
+    """Maximise <M, T> over rotations of the rotary pairs and orthogonal maps of the other
+    coordinates.
 
-    With M read on one pair as (a, b; c, d), <M, rotation by phi> = (a + d) cos phi + (c - b) sin phi, so
-    phi = arg((a + d) + i (c - b)) and the maximum is its modulus.
+    With M read on one pair as (a, b; c, d), <M, rotation by phi> = (a + d) cos phi + (c - b) sin
+    phi, so phi = arg((a + d) + i (c - b)) and the maximum is its modulus.
 
     Returns:
         T, float64 `[..., n, n]`, and the maximum `[...]`.
@@ -68,10 +73,13 @@ def rotations(similarity: Tensor, pairs: Pairs) -> tuple[Tensor, Tensor]:
     return rotary_matrix(pairs, factors, procrustes(rest) if rest.shape[-1] else rest), value
 
 
-def maximise(space: Space, chosen: SymmetryClass, similarity: Tensor, order: Tensor | None = None) -> tuple[Element, Tensor]:
+def maximise(
+    space: Space, chosen: SymmetryClass, similarity: Tensor, order: Tensor | None = None
+) -> tuple[Element, Tensor]:
     """The element of a class that fits best, and how well: argmax and max of <M, T> (+ <M', |T|>).
 
-    Scales are balanced before matching, so that of the classes that stretch only signs and rotations are left to find.
+    Scales are balanced before matching, so that of the classes that stretch only signs and
+    rotations are left to find.
 
     Args:
         space: where.
@@ -86,7 +94,9 @@ def maximise(space: Space, chosen: SymmetryClass, similarity: Tensor, order: Ten
     extra = torch.zeros_like(similarity) if order is None else order
     if chosen in (SymmetryClass.ORTHOGONAL, SymmetryClass.INVERTIBLE):
         found = procrustes(similarity, space.fixes_ones)
-        return Orthogonal(found), (found * similarity).sum((-2, -1)) + extra.diagonal(dim1=-2, dim2=-1).sum(-1)
+        return Orthogonal(found), (found * similarity).sum((-2, -1)) + extra.diagonal(
+            dim1=-2, dim2=-1
+        ).sum(-1)
     if chosen in (SymmetryClass.ROTATION, SymmetryClass.ROTARY):
         assert space.pairs is not None
         values, best = rotations(similarity, space.pairs)
@@ -100,18 +110,24 @@ def maximise(space: Space, chosen: SymmetryClass, similarity: Tensor, order: Ten
             first, second = (torch.tensor(side) for side in space.pairs.indices())
             each = pair_signs(space, diagonal[..., first] + diagonal[..., second])
         signs = torch.where(each < 0, -1.0, 1.0).double()
-        return Monomial(indices, signs), (signs * diagonal + extra.diagonal(dim1=-2, dim2=-1)).sum(-1)
+        return Monomial(indices, signs), (signs * diagonal + extra.diagonal(dim1=-2, dim2=-1)).sum(
+            -1
+        )
     if chosen is SymmetryClass.TURNS:
         assert space.pairs is not None
         first, second = (torch.tensor(side) for side in space.pairs.indices())
         even = diagonal[..., first] + diagonal[..., second]
         odd = similarity[..., second, first] - similarity[..., first, second]
         best, turns = torch.stack([even, odd, -even, -odd], -1).max(-1)
-        return quarter_turns(space, turns), best.sum(-1) + diagonal[..., space.pairs.rotated :].sum(-1)
+        return quarter_turns(space, turns), best.sum(-1) + diagonal[..., space.pairs.rotated :].sum(
+            -1
+        )
     free = chosen is not SymmetryClass.PERMUTATION and not space.positive
     value = (similarity.abs() if free else similarity) + extra
     if space.size > 1:
-        indices = assignment(value) if value.ndim == 2 else torch.stack([assignment(m) for m in value])
+        indices = (
+            assignment(value) if value.ndim == 2 else torch.stack([assignment(m) for m in value])
+        )
     best = value.gather(-1, indices[..., None])[..., 0].sum(-1)
     if not free:
         return Permutation(indices), best
@@ -120,7 +136,9 @@ def maximise(space: Space, chosen: SymmetryClass, similarity: Tensor, order: Ten
 
 
 def reach(space: Space, chosen: SymmetryClass, similarity: Tensor) -> Tensor:
-    """The maximum of `maximise` alone, `[copies]`: of orthogonal maps the sum of singular values, without the vectors."""
+    """The maximum of `maximise` alone, `[copies]`: of orthogonal maps the sum of singular values,
+    without the vectors.
+    """
     if chosen in (SymmetryClass.ORTHOGONAL, SymmetryClass.INVERTIBLE) and not space.fixes_ones:
         return torch.linalg.svdvals(similarity).sum(-1)
     return maximise(space, chosen, similarity)[1]

@@ -1,10 +1,12 @@
-"""One step of weight matching: the best element of one space and of all within it, everything else held.
+"""One step of weight matching: the best element of one space and of all within it, everything else
+held.
 
-Plain spaces are solved exactly. So are heads with their planes, and experts with their units: every pair of copies gets the
-best value that the spaces within can reach, an assignment picks the copies, and the spaces within follow. Heads that share keys
-(grouped queries) couple their queries with the plane: for each pair of groups all orders of the queries are tried, each with
-the best planes for it; if they are many, the one assigned by values that no plane map can change, and the present one. Experts
-have a file of their own (`experts`).
+Plain spaces are solved exactly. So are heads with their planes, and experts with their units: every
+pair of copies gets the best value that the spaces within can reach, an assignment picks the copies,
+and the spaces within follow. Heads that share keys (grouped queries) couple their queries with the
+plane: for each pair of groups all orders of the queries are tried, each with the best planes for
+it; if they are many, the one assigned by values that no plane map can change, and the present one.
+Experts have a file of their own (`experts`).
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ Shares = Mapping[str, float]
 ORDERS = 2**26  # multiplications to try all orders of the queries of every pair of groups
 
 
-def solve(moved: Moved, root: Space, shares: Shares | None = None, experts: str = "exact") -> dict[str, Element]:
+def solve(
+    moved: Moved, root: Space, shares: Shares | None = None, experts: str = "exact"
+) -> dict[str, Element]:
     """The best element of a root space and of those within it.
 
     Args:
@@ -51,14 +55,18 @@ def solve(moved: Moved, root: Space, shares: Shares | None = None, experts: str 
 
 
 def pair_values(moved: Moved, root: Space) -> Tensor:
-    """What the objective gains from head j of B at the place of head i of A with the best that is within them, `[n, n]`."""
+    """What the objective gains from head j of B at the place of head i of A with the best that is
+    within them, `[n, n]`.
+    """
     inner = moved.problem.tree(root)[1:]
     grouped = any(space.kind == "queries" for space in inner)
     return (_group_pairs(moved, root, inner) if grouped else _head_pairs(moved, root, inner))[0]
 
 
 def _all_pairs(moved: Moved, block: Block, *path: str) -> Tensor:
-    """Gram matrices of a plane for every pair of copies, `[n1, n1, ..., n, n]` (or a number for each pair without a plane)."""
+    """Gram matrices of a plane for every pair of copies, `[n1, n1, ..., n, n]` (or a number for
+    each pair without a plane).
+    """
     layout = moved.problem.layout
     total = None
     weight = moved.problem.weights[block.name]
@@ -86,11 +94,16 @@ def _identity(size: int, *batch: int) -> Tensor:
 
 
 def _head_pairs(moved: Moved, root: Space, planes: list[Space]) -> tuple[Tensor, dict[str, Tensor]]:
-    """Value `[n, n]` of every pair of heads with the best planes, and the Gram matrices of the planes `[n, n, ...]`."""
+    """Value `[n, n]` of every pair of heads with the best planes, and the Gram matrices of the
+    planes `[n, n, ...]`.
+    """
     problem = moved.problem
     n = root.size
     own = torch.zeros(n, n, dtype=torch.float64)
-    grams = {plane.name: torch.zeros(n, n, plane.size, plane.size, dtype=torch.float64) for plane in planes}
+    grams = {
+        plane.name: torch.zeros(n, n, plane.size, plane.size, dtype=torch.float64)
+        for plane in planes
+    }
     for block in problem.touching[root.name]:
         touched = _inner_of(block, planes)
         if touched:
@@ -109,12 +122,18 @@ def _solve_heads(moved: Moved, root: Space, planes: list[Space]) -> dict[str, El
     order = assignment(value) if problem.chosen(root) is not SymmetryClass.NONE else torch.arange(n)
     found: dict[str, Element] = {root.name: Permutation(order)}
     for plane in planes:
-        found[plane.name] = maximise(plane, problem.chosen(plane), grams[plane.name][torch.arange(n), order])[0]
+        found[plane.name] = maximise(
+            plane, problem.chosen(plane), grams[plane.name][torch.arange(n), order]
+        )[0]
     return found
 
 
-def _group_pairs(moved: Moved, root: Space, inner: list[Space]) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-    """Value `[n, n]` of every pair of groups, the planes' Gram matrices and the queries' order `[n, n, q]` that reach it."""
+def _group_pairs(
+    moved: Moved, root: Space, inner: list[Space]
+) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+    """Value `[n, n]` of every pair of groups, the planes' Gram matrices and the queries' order
+    `[n, n, q]` that reach it.
+    """
     problem = moved.problem
     queries = next(space for space in inner if space.kind == "queries")
     planes = [space for space in inner if space.kind != "queries"]
@@ -136,13 +155,19 @@ def _group_pairs(moved: Moved, root: Space, inner: list[Space]) -> tuple[Tensor,
             own += _all_pairs(moved, block, root.name)
 
     def planes_given(orders: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Value `[n, n]` and Gram matrices of the planes once queries are ordered `[n, n, q]` for each pair of groups."""
+        """Value `[n, n]` and Gram matrices of the planes once queries are ordered `[n, n, q]` for
+        each pair of groups.
+        """
         value = own + apart.gather(3, orders[..., None])[..., 0].sum(-1)
         grams = {}
         for plane in planes:
             index = orders[:, :, :, None, None, None].expand(n, n, q, 1, plane.size, plane.size)
-            grams[plane.name] = shared[plane.name] + each[plane.name].gather(3, index)[:, :, :, 0].sum(2)
-            value = value + reach(plane, problem.chosen(plane), grams[plane.name].flatten(0, 1)).view(n, n)
+            grams[plane.name] = shared[plane.name] + each[plane.name].gather(3, index)[
+                :, :, :, 0
+            ].sum(2)
+            value = value + reach(
+                plane, problem.chosen(plane), grams[plane.name].flatten(0, 1)
+            ).view(n, n)
         return value, grams
 
     candidates = [_identity(q, n, n)]
@@ -152,8 +177,12 @@ def _group_pairs(moved: Moved, root: Space, inner: list[Space]) -> tuple[Tensor,
         else:
             score = apart.clone()
             for plane in planes:
-                score += reach(plane, problem.chosen(plane), each[plane.name].flatten(0, 3)).view(n, n, q, q)
-            candidates.append(torch.stack([assignment(m) for m in score.flatten(0, 1)]).view(n, n, q))
+                score += reach(plane, problem.chosen(plane), each[plane.name].flatten(0, 3)).view(
+                    n, n, q, q
+                )
+            candidates.append(
+                torch.stack([assignment(m) for m in score.flatten(0, 1)]).view(n, n, q)
+            )
     orders = candidates[0]
     value, grams = planes_given(orders)
     for other in candidates[1:]:
@@ -161,7 +190,10 @@ def _group_pairs(moved: Moved, root: Space, inner: list[Space]) -> tuple[Tensor,
         better = other_value > value
         orders = torch.where(better[..., None], other, orders)
         value = torch.where(better, other_value, value)
-        grams = {name: torch.where(better[..., None, None], other_grams[name], grams[name]) for name in grams}
+        grams = {
+            name: torch.where(better[..., None, None], other_grams[name], grams[name])
+            for name in grams
+        }
     return value, grams, orders
 
 
@@ -175,7 +207,12 @@ def _solve_groups(moved: Moved, root: Space, inner: list[Space]) -> dict[str, El
     free = problem.chosen(root) is not SymmetryClass.NONE
     order = assignment(value) if free else torch.arange(n)
     places = torch.arange(n)
-    found: dict[str, Element] = {root.name: Permutation(order), queries.name: Permutation(orders[places, order])}
+    found: dict[str, Element] = {
+        root.name: Permutation(order),
+        queries.name: Permutation(orders[places, order]),
+    }
     for plane in planes:
-        found[plane.name] = maximise(plane, problem.chosen(plane), grams[plane.name][places, order])[0]
+        found[plane.name] = maximise(
+            plane, problem.chosen(plane), grams[plane.name][places, order]
+        )[0]
     return found

@@ -1,7 +1,8 @@
-"""The residual streams of two models on the same tokens, as every layer reads them, and how alike they are.
+"""The residual streams of two models on the same tokens, as every layer reads them, and how alike
+they are.
 
-A stream is taken where the first part of a layer reads it: behind its norm, if it has one. What block 1 reads is the stream
-after block 0, what the head reads is the stream after the last block.
+A stream is taken where the first part of a layer reads it: behind its norm, if it has one. What
+block 1 reads is the stream after block 0, what the head reads is the stream after the last block.
 """
 
 from __future__ import annotations
@@ -34,10 +35,11 @@ class Likeness:
         tokens: that each was seen on; fewer where a model keeps one token of each example.
         before: mean cosine of both streams before the alignment, by layer.
         after: the same after it.
-        cka: linear CKA of A and B at each layer; no orthogonal map changes it, so it is the same before and after.
+        cka: linear CKA of A and B at each layer; no orthogonal map changes it, so it is the same
+            before and after.
         unbiased: the same by the unbiased estimator.
-        matrix: linear CKA of every layer of A (rows) with every layer of B, float64 `[layers, layers]`; NaN between layers that
-            see different tokens.
+        matrix: linear CKA of every layer of A (rows) with every layer of B, float64
+            `[layers, layers]`; NaN between layers that see different tokens.
     """
 
     layers: tuple[str, ...]
@@ -94,7 +96,10 @@ def likeness(
     return Likeness(
         tuple(layers),
         tuple(len(x) for x in ours),
-        tuple(mean_cosine(x, back.act(y.double().mT, "writes").mT) for x, y in zip(ours, theirs, strict=True)),
+        tuple(
+            mean_cosine(x, back.act(y.double().mT, "writes").mT)
+            for x, y in zip(ours, theirs, strict=True)
+        ),
         tuple(mean_cosine(x, y) for x, y in zip(ours, theirs, strict=True)),
         tuple(linear_cka(x, y) for x, y in zip(ours, theirs, strict=True)),
         tuple(linear_cka(x, y, unbiased=True) for x, y in zip(ours, theirs, strict=True)),
@@ -103,19 +108,30 @@ def likeness(
 
 
 def _seen(
-    a: Model, b: Model, wanted: list[Site], examples: Examples, draw: Draw, device: str, progress: Report
+    a: Model,
+    b: Model,
+    wanted: list[Site],
+    examples: Examples,
+    draw: Draw,
+    device: str,
+    progress: Report,
 ) -> dict[Site, tuple[Tensor, Tensor]]:
     """The streams of A and B at every site that both reach, `[tokens, n]`."""
     watched = [Watched(model, wanted, device) for model in (a, b)]
     parts: dict[Site, list[tuple[Tensor, Tensor]]] = {}
     done = 0
     for part in examples.batches(BATCH):
-        one, two = (model.run(part.inputs, partial(draw.rows, done, len(part))) for model in watched)
+        one, two = (
+            model.run(part.inputs, partial(draw.rows, done, len(part))) for model in watched
+        )
         for site in one.keys() & two.keys():
             parts.setdefault(site, []).append((one[site].float().cpu(), two[site].float().cpu()))
         done += len(part)
         progress(done / len(examples))
-    return {site: (torch.cat([x for x, _ in each]), torch.cat([y for _, y in each])) for site, each in parts.items()}
+    return {
+        site: (torch.cat([x for x, _ in each]), torch.cat([y for _, y in each]))
+        for site, each in parts.items()
+    }
 
 
 def _matrix(ours: list[Tensor], theirs: list[Tensor]) -> Tensor:

@@ -12,8 +12,8 @@ class Trace:
     """What a matcher did.
 
     Attributes:
-        objective: of matching without gradients, after every visit of a space, as a share of the largest possible; the first is
-            that of the start. Of large models: after every round.
+        objective: of matching without gradients, after every visit of a space, as a share of the
+            largest possible; the first is that of the start. Of large models: after every round.
         before: its value with nothing moved.
         start: which start won.
         starts: the last objective of every start.

@@ -1,14 +1,18 @@
-"""Several models into one frame: onto a chosen model, or into a universe of their own that learning then refines.
+"""Several models into one frame: onto a chosen model, or into a universe of their own that learning
+then refines.
 
-Every model k gets one alignment g_k; the map from model j to model i is g_i^-1 g_j, so cycles compose to the identity
-(`cycles`). By weights alone the frame is that of the model onto which all others match best, or of the mean of the aligned,
-visited in turn (`frame`); the better one by the objective, which sees no data, is kept. Learning goes on from there,
+Every model k gets one alignment g_k; the map from model j to model i is g_i^-1 g_j, so cycles
+compose to the identity (`cycles`). By weights alone the frame is that of the model onto which all
+others match best, or of the mean of the aligned, visited in turn (`frame`); the better one by the
+objective, which sees no data, is kept. Learning goes on from there,
 
     minimise  E_w E_(x, y)  loss( f[sum_k w_k h_k g_k theta_k](x), y ),     w ~ Dirichlet(c, ..., c),
 
-over maps h_k near the identity. Moving all models by one element changes nothing, so the first model stays and h_1 = 1.
+over maps h_k near the identity. Moving all models by one element changes nothing, so the first
+model stays and h_1 = 1.
 
-Theus et al. 2025 (arXiv 2506.22712, several models); Crisostomi et al. 2024 (arXiv 2405.17897, cycle-consistent permutations).
+Theus et al. 2025 (arXiv 2506.22712, several models); Crisostomi et al. 2024 (arXiv 2405.17897,
+cycle-consistent permutations).
 """
 
 from __future__ import annotations
@@ -62,7 +66,8 @@ class ReferenceSettings:
     """How several models are brought onto one of them.
 
     Attributes:
-        reference: number of that model, the first is 1; 0 for the one with the best objective, for which all pairs are matched.
+        reference: number of that model, the first is 1; 0 for the one with the best objective, for
+            which all pairs are matched.
     """
 
     reference: int = 0
@@ -70,7 +75,10 @@ class ReferenceSettings:
     def __post_init__(self) -> None:
         require_settings(self)
         if self.reference < 0:
-            raise BadInput(f"reference should be 0 or the number of a model, the first is 1; {self.reference} came.")
+            raise BadInput(
+                "reference should be 0 or the number of a model, the first is 1; "
+                f"{self.reference} came."
+            )
 
 
 @dataclass(frozen=True)
@@ -79,11 +87,14 @@ class UniverseSettings(Steps):
 
     Attributes:
         steps: as of `Steps`; 0 for weights alone, without data.
-        reference: number of the model that the search begins at, the first is 1; 0 for the one with the best objective.
-        frame: ``reference`` (stay there), ``mean`` (match each onto the mean of the others, in turn) or ``best`` of both.
+        reference: number of the model that the search begins at, the first is 1; 0 for the one with
+            the best objective.
+        frame: ``reference`` (stay there), ``mean`` (match each onto the mean of the others, in
+            turn) or ``best`` of both.
         rounds: visits of every model, at the most.
         tolerance: stop when a round adds less than this share of the largest possible objective.
-        concentration: c of the Dirichlet distribution of mixing weights; the larger, the closer to the centre.
+        concentration: c of the Dirichlet distribution of mixing weights; the larger, the closer to
+            the centre.
     """
 
     fewest: ClassVar[int] = 0
@@ -107,8 +118,12 @@ class UniverseSettings(Steps):
 
 
 def match_onto(group: Group, settings: ReferenceSettings) -> tuple[list[Alignment], Trace]:
-    """Bring all models onto one of them by weight matching; the first stays where it is, see `Frame.from_the_first`."""
-    _, trace, frame = _onto(group, settings.reference, lambda share: group.progress(share, "matching the weights"))
+    """Bring all models onto one of them by weight matching; the first stays where it is, see
+    `Frame.from_the_first`.
+    """
+    _, trace, frame = _onto(
+        group, settings.reference, lambda share: group.progress(share, "matching the weights")
+    )
     return frame.from_the_first(), trace
 
 
@@ -116,14 +131,18 @@ def match_universe(group: Group, settings: UniverseSettings) -> tuple[list[Align
     """Find a universe by weights, then learn.
 
     Returns:
-        One alignment for every model, that of the first the identity; and the trace of the objective, with what was learned.
-        Never worse on the held-out examples than by weights alone.
+        One alignment for every model, that of the first the identity; and the trace of the
+        objective, with what was learned. Never worse on the held-out examples than by weights
+        alone.
 
     Raises:
         BadInput: if there are no examples to learn from.
     """
     if settings.steps and group.learning is None:
-        raise BadInput("A universe is learned from examples of a training split; give them, or set steps=0 for weights alone.")
+        raise BadInput(
+            "A universe is learned from examples of a training split; give them, or set steps=0 "
+            "for weights alone."
+        )
     share = CALM if settings.steps else 1.0
 
     def tell(done: float) -> None:
@@ -133,7 +152,9 @@ def match_universe(group: Group, settings: UniverseSettings) -> tuple[list[Align
     values, kept = list(trace.objective), "reference"
     if settings.frame != "reference":
         at_reference = list(found.found)
-        values += found.settle(settings.rounds, settings.tolerance, lambda done: tell(0.6 + 0.4 * done))[1:]
+        values += found.settle(
+            settings.rounds, settings.tolerance, lambda done: tell(0.6 + 0.4 * done)
+        )[1:]
         kept = "mean"
         if settings.frame == "best" and len(values) == 1:
             found.found, kept = at_reference, "reference"
@@ -143,14 +164,20 @@ def match_universe(group: Group, settings: UniverseSettings) -> tuple[list[Align
         assert group.learning is not None
         starts, learned = _learn(group, starts, settings, share)
         about |= learned
-    return starts, Trace(tuple(values), trace.before, trace.start, trace.starts, len(values) - 1, about)
+    return starts, Trace(
+        tuple(values), trace.before, trace.start, trace.starts, len(values) - 1, about
+    )
 
 
 def _onto(group: Group, reference: int, tell: Callable[[float], None]) -> tuple[int, Trace, Frame]:
     names = [model.name for model in group.models]
     if reference > len(names):
-        raise BadInput(f"reference should be at most {len(names)}, the number of models; {reference} came.")
-    frame = Frame(group.models[0].layout, [model.state for model in group.models], group.classes, group.masks)
+        raise BadInput(
+            f"reference should be at most {len(names)}, the number of models; {reference} came."
+        )
+    frame = Frame(
+        group.models[0].layout, [model.state for model in group.models], group.classes, group.masks
+    )
     before = frame.objective(frame.units)
     best, tried = frame.onto(reference - 1 if reference else None, tell)
     starts = {f"{number + 1}: {names[number]}": value for number, value in tried.items()}
@@ -171,7 +198,9 @@ def _learn(
     def whole(steps: Sequence[Alignment]) -> list[Alignment]:
         return [step.compose(start) for step, start in zip(steps, starts, strict=True)]
 
-    moved = [m.with_state(g.apply(m.layout, m.state)) for m, g in zip(group.models, starts, strict=True)]
+    moved = [
+        m.with_state(g.apply(m.layout, m.state)) for m, g in zip(group.models, starts, strict=True)
+    ]
     descent = Descent(
         moved,
         group.classes,
@@ -208,7 +237,9 @@ class GroupMethod:
     match: Callable[[Group, Any], tuple[list[Alignment], Trace]]
 
     def configured(self, settings: Mapping[str, Any] | None) -> Any:
-        """The settings with some values changed; raises `BadInput` (or one of its kinds) for what makes no sense."""
+        """The settings with some values changed; raises `BadInput` (or one of its kinds) for what
+        makes no sense.
+        """
         return configured(self.name, self.settings, settings)
 
 
@@ -223,7 +254,8 @@ GROUP_METHODS: dict[str, GroupMethod] = {
         GroupMethod(
             "reference",
             "onto one model",
-            "Brings all models onto one of them by weight matching, the one they match best; it needs no data.",
+            "Brings all models onto one of them by weight matching, the one they match best; it "
+            "needs no data.",
             "Ainsworth, Hayase, Srinivasa 2022, arXiv 2209.04836",
             ReferenceSettings,
             match_onto,
@@ -231,7 +263,8 @@ GROUP_METHODS: dict[str, GroupMethod] = {
         GroupMethod(
             "universe",
             "universe",
-            "Matches each model onto the mean of the others, in turn, then learns all maps together on training examples.",
+            "Matches each model onto the mean of the others, in turn, then learns all maps "
+            "together on training examples.",
             "Theus et al. 2025, arXiv 2506.22712; Crisostomi et al. 2024, arXiv 2405.17897",
             UniverseSettings,
             match_universe,

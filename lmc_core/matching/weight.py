@@ -2,20 +2,23 @@
 
     maximise   sum_p  w_p <a_p, (g b)_p>     over one group element g_s per space s,
 
-a_p and b_p the blocks of both models; by default w_p = n_l^1/2 / (|a_l| |b_l|) with l the layer of p (a weight and its bias
-count as one matrix [W b]) and n_l its number of entries: the cosine of every layer counts in standard deviations of that of
-independent layers. w_p = 1 is the least-squares distance of the parameters. Readers of the residual stream are compared in a
-metric that says, from the weights alone, in which directions the stream carries much (`metric`).
-The spaces are visited in turn: with all others held, the objective is linear in g_s and its exact maximiser is known (an
-assignment, or a Procrustes map), so the objective never falls. Spaces within another are solved with it: heads are assigned by
-the best value that their planes can reach for each pair, experts by that of their units (`steps`).
+a_p and b_p the blocks of both models; by default w_p = n_l^1/2 / (|a_l| |b_l|) with l the layer of
+p (a weight and its bias count as one matrix [W b]) and n_l its number of entries: the cosine of
+every layer counts in standard deviations of that of independent layers. w_p = 1 is the
+least-squares distance of the parameters. Readers of the residual stream are compared in a metric
+that says, from the weights alone, in which directions the stream carries much (`metric`). The
+spaces are visited in turn: with all others held, the objective is linear in g_s and its exact
+maximiser is known (an assignment, or a Procrustes map), so the objective never falls. Spaces within
+another are solved with it: heads are assigned by the best value that their planes can reach for
+each pair, experts by that of their units (`steps`).
 
-The cycle has many local optima. The first visit of the residual stream decides most, so several starts are tried that differ
-in which blocks that first visit sees. After a few rounds of each, the best by the objective alone goes on to its end. Latent
-streams, which are made from the residual stream, are visited next, by what makes them alone: heads are not aligned yet.
+The cycle has many local optima. The first visit of the residual stream decides most, so several
+starts are tried that differ in which blocks that first visit sees. After a few rounds of each, the
+best by the objective alone goes on to its end. Latent streams, which are made from the residual
+stream, are visited next, by what makes them alone: heads are not aligned yet.
 
-Ainsworth, Hayase, Srinivasa 2022 (arXiv 2209.04836, section 3.2) for permutations; Theus et al. 2025 (arXiv 2506.22712) for
-orthogonal maps of the residual stream of transformers.
+Ainsworth, Hayase, Srinivasa 2022 (arXiv 2209.04836, section 3.2) for permutations; Theus et al.
+2025 (arXiv 2506.22712) for orthogonal maps of the residual stream of transformers.
 """
 
 from __future__ import annotations
@@ -39,8 +42,9 @@ from lmc_core.symmetry.spaces import Classes, Space, SymmetryClass
 
 EDGES = "edges"
 ALL = "all"
-# What the other blocks count in a first visit of the edges. Few tokens or classes leave directions of the stream open, and an
-# SVD would fill them with rounding errors, differently for every number of threads.
+# What the other blocks count in a first visit of the edges. Few tokens or classes leave directions
+# of the stream open, and an SVD would fill them with rounding errors, differently for every number
+# of threads.
 FAINT = {torch.float64: 1e-6, torch.float32: 1e-3}  # by the precision of products
 RANK = 1e-9  # relative; singular values below this say nothing of their directions
 USUAL_ROUNDS = 25  # until convergence, for the progress shown
@@ -51,18 +55,23 @@ class Settings:
     """How weight matching searches.
 
     Attributes:
-        block_weights: ``unit`` (w_p = n_l^sizes / (|a_l| |b_l|), n_l entries in the layer) or ``none`` (w_p = 1).
-        starts: what the first visit of the residual stream sees: ``edges`` (blocks that only the residual touches: tables,
-            positions, head), ``all`` (every block; left out where the edges alone settle every direction), or a number (a
-            random rotation drawn with that seed).
-        scout_rounds: rounds every start is given; only the one with the best objective then goes on.
+        block_weights: ``unit`` (w_p = n_l^sizes / (|a_l| |b_l|), n_l entries in the layer) or
+            ``none`` (w_p = 1).
+        starts: what the first visit of the residual stream sees: ``edges`` (blocks that only the
+            residual touches: tables, positions, head), ``all`` (every block; left out where the
+            edges alone settle every direction), or a number (a random rotation drawn with that
+            seed).
+        scout_rounds: rounds every start is given; only the one with the best objective then goes
+            on.
         max_rounds: visits of every space before giving up on convergence.
         tolerance: stop when a round adds less than this share of the largest possible objective.
-        experts: how the experts of a mixture are ordered: ``exact``, ``router``, ``gram`` or ``none`` (see `experts`).
-        sizes: power of the number of entries: 0 counts every layer alike, 1 every number; 1/2 measures each layer's cosine in
-            standard deviations of that of independent ones.
-        spread: in [0, 1], how much the readers of the residual stream are compared by what they see of it (`metric`); None for
-            0.5 with ``unit`` weights, and 0 with ``none`` or for more than 17 million parameters, where it costs too much.
+        experts: how the experts of a mixture are ordered: ``exact``, ``router``, ``gram`` or
+            ``none`` (see `experts`).
+        sizes: power of the number of entries: 0 counts every layer alike, 1 every number; 1/2
+            measures each layer's cosine in standard deviations of that of independent ones.
+        spread: in [0, 1], how much the readers of the residual stream are compared by what they see
+            of it (`metric`); None for 0.5 with ``unit`` weights, and 0 with ``none`` or for more
+            than 17 million parameters, where it costs too much.
     """
 
     block_weights: str = "unit"
@@ -82,10 +91,14 @@ class Settings:
             raise UnknownName.of("order of experts", self.experts, ORDERS)
         for name in ("scout_rounds", "max_rounds", "tolerance"):
             if getattr(self, name) < 0:
-                raise BadInput(f"{name} of weight matching should be 0 or more; {getattr(self, name)} came.")
+                raise BadInput(
+                    f"{name} of weight matching should be 0 or more; {getattr(self, name)} came."
+                )
         for name, value in (("sizes", self.sizes), ("spread", self.spread or 0.0)):
             if not 0 <= value <= 1:
-                raise BadInput(f"{name} of weight matching should be between 0 and 1; {value} came.")
+                raise BadInput(
+                    f"{name} of weight matching should be between 0 and 1; {value} came."
+                )
         for start in self.starts:
             if not (start in (EDGES, ALL) or isinstance(start, int)):
                 raise UnknownName.of("start", str(start), (EDGES, ALL, "a number"))
@@ -108,7 +121,8 @@ def match_weights(
         b: parameters of the model that moves, in canonical form.
         classes: chosen class of each kind of space.
         settings: how to search.
-        masks: by parameter, the weight of each row (bool or float `[rows]`); tokens never seen carry no information.
+        masks: by parameter, the weight of each row (bool or float `[rows]`); tokens never seen
+            carry no information.
         progress: called with the share done, in [0, 1]; may raise to stop.
 
     Returns:
@@ -123,12 +137,18 @@ def match_weights(
         if start != ALL or not any(search.determined for search in searches):
             searches.append(_Search(problem, start, settings.experts))
     scouting = settings.scout_rounds * (len(searches) - 1)
-    for number, search in enumerate(searches):  # a few rounds tell which start is worth following to its end
+    # a few rounds tell which start is worth following to its end
+    for number, search in enumerate(searches):
         for done in range(settings.scout_rounds if len(searches) > 1 else 0):
             search.round()
-            progress((number * settings.scout_rounds + done) / (scouting + settings.scout_rounds + USUAL_ROUNDS))
+            progress(
+                (number * settings.scout_rounds + done)
+                / (scouting + settings.scout_rounds + USUAL_ROUNDS)
+            )
     best = max(searches, key=lambda search: search.values[-1]) if len(searches) > 1 else searches[0]
-    while len(best.gains) < settings.max_rounds and (not best.gains or best.gains[-1] >= settings.tolerance):
+    while len(best.gains) < settings.max_rounds and (
+        not best.gains or best.gains[-1] >= settings.tolerance
+    ):
         best.round()
         progress(min(1.0, (scouting + len(best.gains)) / (scouting + USUAL_ROUNDS)))
     progress(1.0)
@@ -142,7 +162,12 @@ def match_weights(
 
 
 def problem_of(
-    layout: Layout, a: State, b: State, classes: Classes, settings: Settings, masks: Mapping[str, Tensor] | None = None
+    layout: Layout,
+    a: State,
+    b: State,
+    classes: Classes,
+    settings: Settings,
+    masks: Mapping[str, Tensor] | None = None,
 ) -> Problem:
     """What `match_weights` maximises; for its arguments see there."""
     unit = settings.block_weights == "unit"
@@ -169,8 +194,10 @@ class _Search:
         self.before = self.moved.objective
         self.gains: list[float] = []
         self.values: list[float] = []
-        self.determined = False  # whether the edges alone say where every direction of the stream goes
-        # what a latent stream is made from stands still when it is visited first; tables alone say where their own stream goes
+        # whether the edges alone say where every direction of the stream goes
+        self.determined = False
+        # what a latent stream is made from stands still when it is visited first; tables alone say
+        # where their own stream goes
         for turn in (_from_tables, lambda stream: stream.kind == "residual", _made):
             for stream in filter(turn, problem.roots):
                 self.moved.take(self._first_visit(stream))
@@ -187,20 +214,44 @@ class _Search:
         if _from_tables(stream):
             edges = True
         elif stream.kind == "latent":
-            edges, seen = True, [*seen, *({stream.name, root.name} for root in problem.roots if root.kind == "residual")]
+            edges, seen = (
+                True,
+                [
+                    *seen,
+                    *(
+                        {stream.name, root.name}
+                        for root in problem.roots
+                        if root.kind == "residual"
+                    ),
+                ],
+            )
         elif isinstance(self.start, int):
-            return {stream.name: random_element(stream, chosen, torch.Generator().manual_seed(self.start))}
+            return {
+                stream.name: random_element(
+                    stream, chosen, torch.Generator().manual_seed(self.start)
+                )
+            }
         else:  # what one stream writes to the next says where it goes, once that stream has been visited
             streams = [root.name for root in problem.roots if root.kind == "residual"]
-            seen += [{stream.name, before, None} for before in streams[: streams.index(stream.name)]]
-        inner = [b.name for b in problem.touching[stream.name] if {axis.space for axis in b.axes} not in seen]
+            seen += [
+                {stream.name, before, None} for before in streams[: streams.index(stream.name)]
+            ]
+        inner = [
+            b.name
+            for b in problem.touching[stream.name]
+            if {axis.space for axis in b.axes} not in seen
+        ]
         if not edges:
             return solve(self.moved, stream)
         alone, _ = self.moved.sums(stream, dict.fromkeys(inner, 0.0))
         known = int(torch.linalg.matrix_rank(alone, rtol=RANK)) >= stream.size - stream.fixes_ones
         self.determined = stream.kind == "residual" and chosen is SymmetryClass.ORTHOGONAL and known
         alone_suffices = self.determined or (known and _from_tables(stream))
-        return solve(self.moved, stream, dict.fromkeys(inner, 0.0 if alone_suffices else FAINT[problem.precision]))
+        return solve(
+            self.moved,
+            stream,
+            dict.fromkeys(inner, 0.0 if alone_suffices else FAINT[problem.precision]),
+        )
 
     def _note(self) -> None:
         if self.moved.known:

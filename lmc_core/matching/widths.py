@@ -1,17 +1,24 @@
-"""Match a narrow model with a wider one: widen it so that it lies close to the other, and move the other onto it.
+"""Match a narrow model with a wider one: widen it so that it lies close to the other, and move the
+other onto it.
 
-The widened model computes what the narrow one does whatever the embedding; matching chooses the embedding.
+The widened model computes what the narrow one does whatever the embedding; matching chooses the
+embedding.
 
-1. Streams and planes get zeros appended, units and heads are repeated evenly, each copy with an equal share of what goes out.
-2. Weight matching moves the wide model onto that. At equal sizes a rotation of the wide stream is all that can be chosen about
-   how the narrow one lies in it, since Q^T R runs through all orthonormal columns when R runs through the rotations.
-3. The places of the wide model are shared out anew by linear assignment: to the narrow units that they resemble, one at least
-   and ceil(m / n) at most for each, or to nobody where an empty place is nearer. Copies get the shares of least squares: with
-   p_j = <b_j, a> / |a|^2 for what goes out, s_j = p_j + (1 - sum_j p_j) / k is the nearest with sum 1. Then step 2 again from
-   where the wide model is; what does not raise the objective is taken back.
-4. What the embedding leaves open takes the values of the wide model (`widen`, its argument `like`), which is the nearest.
+1. Streams and planes get zeros appended, units and heads are repeated evenly, each copy with an
+   equal share of what goes out.
+2. Weight matching moves the wide model onto that. At equal sizes a rotation of the wide stream is
+   all that can be chosen about how the narrow one lies in it, since Q^T R runs through all
+   orthonormal columns when R runs through the rotations.
+3. The places of the wide model are shared out anew by linear assignment: to the narrow units that
+   they resemble, one at least and ceil(m / n) at most for each, or to nobody where an empty place
+   is nearer. Copies get the shares of least squares: with p_j = <b_j, a> / |a|^2 for what goes out,
+   s_j = p_j + (1 - sum_j p_j) / k is the nearest with sum 1. Then step 2 again from where the wide
+   model is; what does not raise the objective is taken back.
+4. What the embedding leaves open takes the values of the wide model (`widen`, its argument `like`),
+   which is the nearest.
 
-Theus et al. 2025 (arXiv 2506.22712) match different widths by semi-permutations of units and rectangular orthogonal maps.
+Theus et al. 2025 (arXiv 2506.22712) match different widths by semi-permutations of units and
+rectangular orthogonal maps.
 """
 
 from __future__ import annotations
@@ -31,7 +38,13 @@ from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.canonical import rewrite_in_place
 from lmc_core.symmetry.elements import Element, Monomial, Permutation
-from lmc_core.symmetry.embedding import NOBODY, Embedding, embed_block, restrict_block, semi_permutation
+from lmc_core.symmetry.embedding import (
+    NOBODY,
+    Embedding,
+    embed_block,
+    restrict_block,
+    semi_permutation,
+)
 from lmc_core.symmetry.fits import REPEATED, unequal_spaces
 from lmc_core.symmetry.layout import Block, Layout
 from lmc_core.symmetry.spaces import Classes, Space, class_of
@@ -45,9 +58,11 @@ class Places:
     """Which narrow unit each place of a wide space belongs to.
 
     Attributes:
-        owner: int64 `[m]`, by the wide model's own numbering, or `[copies, m]` for the units of experts and the queries of
-            groups, these in the order of the narrow model; `NOBODY` (-1) for a place that no one reads.
-        shares: float64 of the same shape: what part of the narrow unit's output comes from there; those of one owner sum to 1.
+        owner: int64 `[m]`, by the wide model's own numbering, or `[copies, m]` for the units of
+            experts and the queries of groups, these in the order of the narrow model; `NOBODY` (-1)
+            for a place that no one reads.
+        shares: float64 of the same shape: what part of the narrow unit's output comes from there;
+            those of one owner sum to 1.
     """
 
     owner: Tensor
@@ -97,18 +112,29 @@ def match_widths(
         settings: of weight matching.
         masks: by parameter of the wide model, the rows that count.
         progress: called with the share done; may raise to stop.
-        fill: let what the embedding leaves open take the values of the wide model; otherwise it is zero.
+        fill: let what the embedding leaves open take the values of the wide model; otherwise it is
+            zero.
     """
     settings = settings or Settings()
     layout = wide.layout
     narrow, compared = _as_long(narrow, wide, classes)
     embeddings, held = _balanced(narrow, wide, even(narrow, wide), classes)
-    found, trace = match_weights(layout, held.state, wide.state, classes, settings, masks, lambda share: progress(0.8 * share))
+    found, trace = match_weights(
+        layout,
+        held.state,
+        wide.state,
+        classes,
+        settings,
+        masks,
+        lambda share: progress(0.8 * share),
+    )
     moved = wide.with_state(found.apply(layout, wide.state))
     objective, rounds = list(trace.objective), trace.rounds
     for number in range(ROUNDS if any(not each.mixes for each in embeddings.values()) else 0):
         problem = problem_of(layout, held.state, moved.state, classes, settings, masks)
-        given_away, other = _balanced(narrow, wide, embeddings | _given_away(compared, moved, embeddings, problem), classes)
+        given_away, other = _balanced(
+            narrow, wide, embeddings | _given_away(compared, moved, embeddings, problem), classes
+        )
         step, values = _go_on(layout, other, moved, classes, settings, masks)
         if values[-1] <= objective[-1] + settings.tolerance:
             break
@@ -125,8 +151,12 @@ def match_widths(
 
 
 def even(narrow: Model, wide: Model) -> dict[str, Embedding]:
-    """Zeros appended to streams and planes; units and heads repeated in turn, copies with equal shares."""
-    chosen = {name: padded(narrow, wide)[name] for name in unequal_spaces(narrow.layout, wide.layout)}
+    """Zeros appended to streams and planes; units and heads repeated in turn, copies with equal
+    shares.
+    """
+    chosen = {
+        name: padded(narrow, wide)[name] for name in unequal_spaces(narrow.layout, wide.layout)
+    }
     for name in chosen:
         n, m = narrow.layout.spaces[name].size, wide.layout.spaces[name].size
         if narrow.layout.spaces[name].kind in REPEATED:
@@ -136,9 +166,11 @@ def even(narrow: Model, wide: Model) -> dict[str, Embedding]:
 
 
 def _as_long(narrow: Model, wide: Model, classes: Classes) -> tuple[Model, Model]:
-    """The narrow model with its planes balanced as they are seen from the wide one, and the same with the scores it has there.
+    """The narrow model with its planes balanced as they are seen from the wide one, and the same
+    with the scores it has there.
 
-    A wider stream is longer, larger heads divide scores by more: with biases beside the weights, balance depends on both.
+    A wider stream is longer, larger heads divide scores by more: with biases beside the weights,
+    balance depends on both.
     """
     layout, rewrite = narrow.layout, narrow.family.rewrite(narrow.config)
     normed = {norm.space for norm in rewrite.norms}
@@ -146,12 +178,16 @@ def _as_long(narrow: Model, wide: Model, classes: Classes) -> tuple[Model, Model
     for name in unequal_spaces(layout, wide.layout):
         n, m = layout.spaces[name].size, wide.layout.spaces[name].size
         if name in normed:
-            longer[name] = Monomial(torch.arange(n), torch.full((n,), (m / n) ** 0.5, dtype=torch.float64))
+            longer[name] = Monomial(
+                torch.arange(n), torch.full((n,), (m / n) ** 0.5, dtype=torch.float64)
+            )
     stretch = Alignment.of(layout.spaces, longer)
     state = {name: tensor.double().clone() for name, tensor in narrow.state.items()}
     scale_scores(narrow, wide, state)
     state = stretch.apply(layout, state, in_place=True)
-    rewrite_in_place(layout, replace(rewrite, norms=(), layer_scales=(), centred=()), state, classes)
+    rewrite_in_place(
+        layout, replace(rewrite, norms=(), layer_scales=(), centred=()), state, classes
+    )
     compared = stretch.inverse().apply(layout, state, in_place=True)
     state = {name: tensor.clone() for name, tensor in compared.items()}
     scale_scores(narrow, wide, state, back=True)
@@ -161,9 +197,11 @@ def _as_long(narrow: Model, wide: Model, classes: Classes) -> tuple[Model, Model
 def _balanced(
     narrow: Model, wide: Model, embeddings: Mapping[str, Embedding], classes: Classes
 ) -> tuple[dict[str, Embedding], Model]:
-    """Stretch embeddings so that both sides of planes and of gated units are equally long in the widened model, and widen.
+    """Stretch embeddings so that both sides of planes and of gated units are equally long in the
+    widened model, and widen.
 
-    That is what the canonical rewrite does to the wide model: a stream of other width and shares of copies change the lengths.
+    That is what the canonical rewrite does to the wide model: a stream of other width and shares of
+    copies change the lengths.
     """
     chosen = dict(embeddings)
     held = widen(narrow, wide.config, chosen)
@@ -173,12 +211,19 @@ def _balanced(
         if not class_of(space, classes).stretches:
             continue
         left, right = (
-            sum(layout.copies(layout.view(held.state, layout.by_name[name]), layout.by_name[name], space.name).square().sum(-1)
-                for name in names)
+            sum(
+                layout.copies(
+                    layout.view(held.state, layout.by_name[name]), layout.by_name[name], space.name
+                )
+                .square()
+                .sum(-1)
+                for name in names
+            )
             for names in (product.left, product.right)
-        )  # fmt: skip
+        )
         assert isinstance(left, Tensor) and isinstance(right, Tensor)
-        if space.kind not in ("units", "gains", "states"):  # one factor for a plane, whatever may be mixed in it
+        # one factor for a plane, whatever may be mixed in it
+        if space.kind not in ("units", "gains", "states"):
             left, right = (side.sum(-1, keepdim=True).expand(side.shape) for side in (left, right))
         factors = torch.where((left > 0) & (right > 0), (right / left) ** 0.25, 1.0)
         if space.name not in chosen:
@@ -189,7 +234,12 @@ def _balanced(
 
 
 def _go_on(
-    layout: Layout, a: Model, b: Model, classes: Classes, settings: Settings, masks: Mapping[str, Tensor] | None
+    layout: Layout,
+    a: Model,
+    b: Model,
+    classes: Classes,
+    settings: Settings,
+    masks: Mapping[str, Tensor] | None,
 ) -> tuple[Alignment, list[float]]:
     """Weight matching from where `b` stands, until convergence."""
     moved = Moved(problem_of(layout, a.state, b.state, classes, settings, masks))
@@ -203,7 +253,9 @@ def _go_on(
     return moved.found, values
 
 
-def _given_away(narrow: Model, wide: Model, embeddings: Mapping[str, Embedding], problem: Problem) -> dict[str, Embedding]:
+def _given_away(
+    narrow: Model, wide: Model, embeddings: Mapping[str, Embedding], problem: Problem
+) -> dict[str, Embedding]:
     """Step 3 for every space whose coordinates are repeated."""
     return {
         name: _shared_out(narrow, wide, narrow.layout.spaces[name], embeddings, problem)
@@ -212,7 +264,9 @@ def _given_away(narrow: Model, wide: Model, embeddings: Mapping[str, Embedding],
     }
 
 
-def _shared_out(narrow: Model, wide: Model, space: Space, embeddings: Mapping[str, Embedding], problem: Problem) -> Embedding:
+def _shared_out(
+    narrow: Model, wide: Model, space: Space, embeddings: Mapping[str, Embedding], problem: Problem
+) -> Embedding:
     """The semi-permutation of one space that fits best, with everything else held."""
     n, m = space.size, wide.layout.spaces[space.name].size
     usual = n / m  # share of a copy
@@ -226,9 +280,12 @@ def _shared_out(narrow: Model, wide: Model, space: Space, embeddings: Mapping[st
             share = usual
             products.append(inner)
             lengths.append(own)
-        gains.append(2 * share * inner - share**2 * own)  # |b|^2 - |b - s a|^2: what an owner is worth over an empty place
+        # |b|^2 - |b - s a|^2: what an owner is worth over an empty place
+        gains.append(2 * share * inner - share**2 * own)
     gain = torch.stack(gains).sum(0)
-    owner = torch.stack([_owners(each) for each in gain.reshape(-1, n, m)]).view(*gain.shape[:-2], m)
+    owner = torch.stack([_owners(each) for each in gain.reshape(-1, n, m)]).view(
+        *gain.shape[:-2], m
+    )
     held = (owner[..., None, :] == torch.arange(n)[:, None]).double()
     parts = held * (torch.stack(products).sum(0) / torch.stack(lengths).sum(0)).nan_to_num()
     left = (1 - parts.sum(-1, keepdim=True)) / held.sum(-1, keepdim=True)
@@ -236,43 +293,56 @@ def _shared_out(narrow: Model, wide: Model, space: Space, embeddings: Mapping[st
 
 
 def _owners(gain: Tensor) -> Tensor:
-    """Give m places to n units, one at least and ceil(m / n) at most to each, the others to `NOBODY`, whose gain is zero.
+    """Give m places to n units, one at least and ceil(m / n) at most to each, the others to
+    `NOBODY`, whose gain is zero.
 
     Args:
         gain: of each place for each unit, `[n, m]`.
     """
     n, m = gain.shape
     first = gain + 2 * m * gain.abs().max()  # whatever it costs
-    slots = torch.cat([first, gain.repeat(-(-m // n) - 1, 1), torch.zeros(m - n, m, dtype=torch.float64)])
+    slots = torch.cat(
+        [first, gain.repeat(-(-m // n) - 1, 1), torch.zeros(m - n, m, dtype=torch.float64)]
+    )
     rows, columns = (torch.from_numpy(each) for each in linear_sum_assignment(-slots.numpy()))
     owner = torch.empty(m, dtype=torch.int64)
     owner[columns] = torch.where(rows < len(slots) - (m - n), rows % n, NOBODY)
     return owner
 
 
-def _sides(narrow: Model, wide: Model, block: Block, space: str, embeddings: Mapping[str, Embedding]) -> tuple[Tensor, Tensor]:
+def _sides(
+    narrow: Model, wide: Model, block: Block, space: str, embeddings: Mapping[str, Embedding]
+) -> tuple[Tensor, Tensor]:
     """Rows of a block along a space, `[n, k]` and `[m, k]` or copy by copy.
 
-    Of the narrow model all other spaces are embedded; those within this one, of which both have another number, are restricted
-    of the wide one.
+    Of the narrow model all other spaces are embedded; those within this one, of which both have
+    another number, are restricted of the wide one.
     """
     layout = wide.layout
     inner = {name: each for name, each in embeddings.items() if space in layout.path(name)}
-    others = {name: each for name, each in embeddings.items() if name != space and name not in inner}
+    others = {
+        name: each for name, each in embeddings.items() if name != space and name not in inner
+    }
     mine = narrow.layout.view(narrow.state, narrow.layout.by_name[block.name]).double()
     mine = embed_block(layout, block, mine, others)
     theirs = restrict_block(layout, block, layout.view(wide.state, block).double(), inner)
     return layout.copies(mine, block, space), layout.copies(theirs, block, space)
 
 
-def _places(narrow: Model, held: Model, embeddings: Mapping[str, Embedding], found: Alignment) -> dict[str, Places]:
-    """Owners and their shares in the widened model, in the numbering of the wide model before it moved."""
+def _places(
+    narrow: Model, held: Model, embeddings: Mapping[str, Embedding], found: Alignment
+) -> dict[str, Places]:
+    """Owners and their shares in the widened model, in the numbering of the wide model before it
+    moved.
+    """
     result = {}
     for name, embedding in embeddings.items():
         element = found.elements[name]
         if embedding.unread is None or not isinstance(element, Permutation | Monomial):
             continue
-        owner = torch.where(embedding.unread, NOBODY, embedding.writes.argmax(-1)).expand(element.indices.shape)
+        owner = torch.where(embedding.unread, NOBODY, embedding.writes.argmax(-1)).expand(
+            element.indices.shape
+        )
         inner = own = torch.zeros((), dtype=torch.float64)
         for block in held.layout.blocks:
             if any(axis.space == name and axis.role == "reads" for axis in block.axes):

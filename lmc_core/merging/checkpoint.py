@@ -30,25 +30,35 @@ def require_name(name: str) -> str:
         BadInput: if it could be anything but the name of one folder.
     """
     if not NAME.fullmatch(name) or name.endswith("."):
-        raise BadInput(f"A name of letters, digits, dots, hyphens and underscores is expected, at most 80; {name[:80]!r} came.")
+        raise BadInput(
+            "A name of letters, digits, dots, hyphens and underscores is expected, at most 80; "
+            f"{name[:80]!r} came."
+        )
     return name
 
 
 def write_merged(
-    model: Model, folder: Path, card: Mapping[str, Any], dtype: str | None = None, unrounded: Outputs | None = None
+    model: Model,
+    folder: Path,
+    card: Mapping[str, Any],
+    dtype: str | None = None,
+    unrounded: Outputs | None = None,
 ) -> dict[str, Any]:
     """Write a merged model, whole or not at all.
 
     Args:
-        model: to write; tokenizer or preparation are taken from the folder that it says it was read from.
+        model: to write; tokenizer or preparation are taken from the folder that it says it was read
+            from.
         folder: to be made; must not exist.
-        card: JSON values; the name, family, number of parameters and digest of the model are put in front.
+        card: JSON values; the name, family, number of parameters and digest of the model are put in
+            front.
         dtype: of the weights; None for the types of the model's first parent.
         unrounded: what the model computed before it was rounded to them.
 
     Returns:
-        What was found when the file was read again, which the card says too: ``dtype``, and the largest relative difference of
-        the outputs that rounding made, ``rounding``; None without `unrounded`.
+        What was found when the file was read again, which the card says too: ``dtype``, and the
+        largest relative difference of the outputs that rounding made, ``rounding``; None without
+        `unrounded`.
 
     Raises:
         BadInput: if there is something of that name already.
@@ -60,9 +70,18 @@ def write_merged(
     try:
         model.save(draft, dtype)
         carry_over(model.folder, draft, model.class_names)
-        error, words = unrounded.error_as_written(0, draft) if unrounded else (None, type_words(model.types(dtype).values()))
+        error, words = (
+            unrounded.error_as_written(0, draft)
+            if unrounded
+            else (None, type_words(model.types(dtype).values()))
+        )
         written = {"dtype": words, "rounding": error}
-        first = {"name": model.name, "family": model.family.name, "parameters": model.parameters, "digest": model.digest}
+        first = {
+            "name": model.name,
+            "family": model.family.name,
+            "parameters": model.parameters,
+            "digest": model.digest,
+        }
         text = json.dumps(first | {"written": written} | dict(card), indent=1) + "\n"
         (draft / "card.json").write_text(text, encoding="utf-8")
         draft.rename(folder)

@@ -1,7 +1,8 @@
 """DARE: drop and rescale (Yu et al. 2024, arXiv 2311.03099), then task arithmetic.
 
-Every entry of a task vector is dropped with probability 1 - density, and what is left is divided by density, so that its
-expectation is the task vector. The draw depends on the seed, the model's place and the parameter's name alone.
+Every entry of a task vector is dropped with probability 1 - density, and what is left is divided by
+density, so that its expectation is the task vector. The draw depends on the seed, the model's place
+and the parameter's name alone.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ class DareSettings:
     """How much is kept at random, and how much of the sum is added.
 
     Attributes:
-        density: share of every task vector that is kept, above 0 and at most 1; 1 is task arithmetic.
+        density: share of every task vector that is kept, above 0 and at most 1; 1 is task
+            arithmetic.
         scale: of the sum of what is kept, rescaled.
         seed: of the draw.
     """
@@ -41,7 +43,9 @@ def dare(given: Ingredients, settings: DareSettings) -> Merged:
 
     def merge(name: str) -> Tensor:
         vectors = given.task_vectors(name)
-        thinned = [v * kept(v.shape, k, name, settings) / settings.density for k, v in enumerate(vectors)]
+        thinned = [
+            v * kept(v.shape, k, name, settings) / settings.density for k, v in enumerate(vectors)
+        ]
         return added(given, name, thinned, settings.scale)
 
     return given.each(merge)
@@ -49,5 +53,10 @@ def dare(given: Ingredients, settings: DareSettings) -> Merged:
 
 def kept(shape: torch.Size, k: int, name: str, settings: DareSettings) -> Tensor:
     """Which entries of a parameter of model k stay, as a boolean tensor."""
-    seed = int.from_bytes(hashlib.sha256(f"{settings.seed}/{k}/{name}".encode()).digest()[:7], "big")
-    return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) < settings.density
+    seed = int.from_bytes(
+        hashlib.sha256(f"{settings.seed}/{k}/{name}".encode()).digest()[:7], "big"
+    )
+    return (
+        torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        < settings.density
+    )

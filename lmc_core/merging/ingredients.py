@@ -1,6 +1,7 @@
 """What every way to merge is given, and what it returns: parameters of one layout, in one frame.
 
-All arithmetic is in float64, one tensor at a time, so that a model is never held twice in it; the result is float32.
+All arithmetic is in float64, one tensor at a time, so that a model is never held twice in it; the
+result is float32.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from lmc_core.errors import BadInput, Incompatible, UnknownName
 from lmc_core.paths.simplex import weighted
 
 State = Mapping[str, Tensor]
-Judge = Callable[[State], tuple[float, float]]  # parameters -> loss in nats and share correct, on data that is not the test
+# parameters -> loss in nats and share correct, on data that is not the test
+Judge = Callable[[State], tuple[float, float]]
 STAND_INS = ("mean", "first")  # what takes the place of a common ancestor where there is none
 
 
@@ -27,8 +29,10 @@ class Ingredients:
     Attributes:
         states: at least two, with the same names and shapes, brought into one frame before.
         names: of the models, for what is said of the result.
-        weights: of the models, at least 0; () for equal ones. The plain average and the greedy soup ignore them.
-        ancestor: parameters that all models were fine-tuned from, in the same frame; None if there are none.
+        weights: of the models, at least 0; () for equal ones. The plain average and the greedy soup
+            ignore them.
+        ancestor: parameters that all models were fine-tuned from, in the same frame; None if there
+            are none.
         stand_in: what takes their place then, ``mean`` of all models or the ``first`` of them.
         judge: measures parameters on validation data, for methods that choose.
         progress: called with the share done; may raise to stop.
@@ -52,14 +56,21 @@ class Ingredients:
             raise BadInput(f"At least 2 models are needed to merge; {len(self.states)} came.")
         if self.stand_in not in STAND_INS:
             raise UnknownName.of("stand-in for a common ancestor", self.stand_in, STAND_INS)
-        object.__setattr__(self, "names", tuple(self.names) or tuple(f"model {k + 1}" for k in range(len(self.states))))
+        object.__setattr__(
+            self,
+            "names",
+            tuple(self.names) or tuple(f"model {k + 1}" for k in range(len(self.states))),
+        )
         object.__setattr__(self, "weights", normalised(self.weights, len(self.states)))
         shapes = {name: tensor.shape for name, tensor in self.states[0].items()}
         others = [*self.states[1:], *([] if self.ancestor is None else [self.ancestor])]
         called = [*self.names[1:], *([] if self.ancestor is None else ["the common ancestor"])]
         for state, name in zip(others, called, strict=True):
             if {n: t.shape for n, t in state.items()} != shapes:
-                raise Incompatible(f"{self.names[0]} and {name} have different parameters; bring them into one frame first.")
+                raise Incompatible(
+                    f"{self.names[0]} and {name} have different parameters; bring them into one "
+                    "frame first."
+                )
 
     def __len__(self) -> int:
         return len(self.states)
@@ -77,7 +88,9 @@ class Ingredients:
         return weighted(self.of(name), [1 / len(self)] * len(self))
 
     def task_vectors(self, name: str) -> list[Tensor]:
-        """What every model adds to the ancestor, tau_k = theta_k - theta_0, of one parameter in float64."""
+        """What every model adds to the ancestor, tau_k = theta_k - theta_0, of one parameter in
+        float64.
+        """
         base = self.base(name)
         return [tensor - base for tensor in self.of(name)]
 
@@ -112,12 +125,15 @@ def normalised(weights: Sequence[float], count: int) -> tuple[float, ...]:
     """Weights divided by their sum; () becomes equal ones.
 
     Raises:
-        BadInput: for another number of weights than of models, a negative one, or a sum that is not positive and finite.
+        BadInput: for another number of weights than of models, a negative one, or a sum that is not
+            positive and finite.
     """
     if not len(weights):
         return (1 / count,) * count
     if len(weights) != count:
-        raise BadInput(f"One weight for each of the {count} models is expected; {len(weights)} came.")
+        raise BadInput(
+            f"One weight for each of the {count} models is expected; {len(weights)} came."
+        )
     total = float(sum(weights))
     if not all(weight >= 0 for weight in weights) or not 0 < total < float("inf"):
         words = ", ".join(f"{weight:g}" for weight in weights)

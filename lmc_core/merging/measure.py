@@ -1,7 +1,8 @@
 """Loss, score and calibration of one model, or of several that vote, in one pass over the data.
 
-The output ensemble is the mixture of the models' predictions, p(y | x) = sum_k w_k p_k(y | x): its loss is at most the mean of
-their losses (Jensen's inequality), and it costs as many forward passes as there are models.
+The output ensemble is the mixture of the models' predictions, p(y | x) = sum_k w_k p_k(y | x): its
+loss is at most the mean of their losses (Jensen's inequality), and it costs as many forward passes
+as there are models.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class Measured:
         losses: of each example in nats, float32 `[examples]`.
         correct: share predicted correctly, same shape.
         calibration: of the confidences.
-        groups: which examples belong together, int64 `[examples]`; None where each stands for itself.
+        groups: which examples belong together, int64 `[examples]`; None where each stands for
+            itself.
     """
 
     losses: Tensor
@@ -62,7 +64,9 @@ class Measured:
 
 
 def mean_and_error(values: Tensor, groups: Tensor | None = None) -> tuple[float, float]:
-    """The mean of `[n]` values and its standard error; `groups` says which of them belong together."""
+    """The mean of `[n]` values and its standard error; `groups` says which of them belong
+    together.
+    """
     return float(values.double().mean()), float(stderr(values, groups))
 
 
@@ -88,7 +92,10 @@ def measure(
         bins: of the calibration.
     """
     forward = Forward(model).to(device)
-    placed = [{f"inner.{name}": in_single(tensor.to(device)) for name, tensor in state.items()} for state in states]
+    placed = [
+        {f"inner.{name}": in_single(tensor.to(device)) for name, tensor in state.items()}
+        for state in states
+    ]
     found, sums = [], []
     done = 0
     for batch in examples.batches(batch_size(model, examples)):
@@ -106,5 +113,9 @@ def _votes(logits: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     """Of one model its logits, of several the logarithm of the mixture of their probabilities."""
     if len(logits) == 1:
         return logits[0]
-    terms = [each.float().log_softmax(-1) + math.log(weight) for each, weight in zip(logits, weights, strict=True) if weight]
+    terms = [
+        each.float().log_softmax(-1) + math.log(weight)
+        for each, weight in zip(logits, weights, strict=True)
+        if weight
+    ]
     return torch.logsumexp(torch.stack(terms), 0)

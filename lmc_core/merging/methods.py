@@ -49,7 +49,9 @@ class MergeMethod:
         return self.merge is not None
 
     def configured(self, settings: Mapping[str, Any] | None) -> Any:
-        """The settings with some values changed; raises `BadInput` (or one of its kinds) for what makes no sense."""
+        """The settings with some values changed; raises `BadInput` (or one of its kinds) for what
+        makes no sense.
+        """
         return configured(self.name, self.settings, settings)
 
 
@@ -81,7 +83,8 @@ MERGES: dict[str, MergeMethod] = {
         MergeMethod(
             "slerp",
             "SLERP",
-            "The point on the arc between the models' tensors, which keeps their length where the straight line shortens it.",
+            "The point on the arc between the models' tensors, which keeps their length where the "
+            "straight line shortens it.",
             "Shoemake 1985",
             NoSettings,
             False,
@@ -103,7 +106,8 @@ MERGES: dict[str, MergeMethod] = {
         MergeMethod(
             "ties",
             "TIES",
-            "Keeps the largest changes since the common ancestor, elects a sign for every parameter, and averages what agrees.",
+            "Keeps the largest changes since the common ancestor, elects a sign for every "
+            "parameter, and averages what agrees.",
             "Yadav et al. 2023, arXiv 2306.01708",
             TiesSettings,
             True,
@@ -114,7 +118,8 @@ MERGES: dict[str, MergeMethod] = {
         MergeMethod(
             "dare",
             "DARE",
-            "Drops changes since the common ancestor at random and enlarges the others, then task arithmetic.",
+            "Drops changes since the common ancestor at random and enlarges the others, then task "
+            "arithmetic.",
             "Yu et al. 2024, arXiv 2311.03099",
             DareSettings,
             True,
@@ -125,7 +130,8 @@ MERGES: dict[str, MergeMethod] = {
         MergeMethod(
             "soup",
             "greedy soup",
-            "Takes the models from the best to the worst on validation data and keeps those that do not make the mean worse.",
+            "Takes the models from the best to the worst on validation data and keeps those that "
+            "do not make the mean worse.",
             "Wortsman et al. 2022, arXiv 2203.05482",
             SoupSettings,
             False,
@@ -136,7 +142,8 @@ MERGES: dict[str, MergeMethod] = {
         MergeMethod(
             "ensemble",
             "output ensemble",
-            "The mean of the models' probabilities: the upper reference, which keeps and runs all models.",
+            "The mean of the models' probabilities: the upper reference, which keeps and runs all "
+            "models.",
             "Hansen, Salamon 1990; Lakshminarayanan et al. 2017, arXiv 1612.01474",
             NoSettings,
             False,

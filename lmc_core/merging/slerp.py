@@ -1,13 +1,16 @@
-"""Spherical linear interpolation, tensor by tensor (Shoemake 1985, "Animating rotation with quaternion curves").
+"""Spherical linear interpolation, tensor by tensor (Shoemake 1985, "Animating rotation with
+quaternion curves").
 
 With Omega the angle between two tensors as flat vectors,
 
     slerp(a, b; t) = sin((1 - t) Omega) / sin(Omega) a + sin(t Omega) / sin(Omega) b.
 
-Convention: the angle is that of the directions a / |a| and b / |b|, and the sum is of the tensors as they are, so tensors of
-one length stay on their sphere and the ends are kept. Where the angle is 0 (equal directions, or a tensor that is zero) this is
-the straight line, its limit; opposite directions have no shortest arc, and the straight line is taken as well. More than two
-models are taken in one after the other, model k with the share w_k / (w_1 + ... + w_k), so their order matters a little.
+Convention: the angle is that of the directions a / |a| and b / |b|, and the sum is of the tensors
+as they are, so tensors of one length stay on their sphere and the ends are kept. Where the angle is
+0 (equal directions, or a tensor that is zero) this is the straight line, its limit; opposite
+directions have no shortest arc, and the straight line is taken as well. More than two models are
+taken in one after the other, model k with the share w_k / (w_1 + ... + w_k), so their order matters
+a little.
 """
 
 from __future__ import annotations
@@ -53,7 +56,9 @@ def on_arc(a: Tensor, b: Tensor, t: float) -> Tensor:
 
 
 def _angle(a: Tensor, b: Tensor) -> tuple[float, float]:
-    """Sine and cosine of the angle between two directions; of the halves' lengths, which is exact for small angles too."""
+    """Sine and cosine of the angle between two directions; of the halves' lengths, which is exact
+    for small angles too.
+    """
     lengths = float(a.norm()), float(b.norm())
     if 0.0 in lengths:
         return 0.0, 1.0

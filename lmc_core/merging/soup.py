@@ -1,7 +1,8 @@
 """The greedy soup (Wortsman et al. 2022, arXiv 2203.05482, recipe 1).
 
-Models are tried from the best to the worst on validation data; one stays in the mean if the mean with it is not worse there. So
-the soup is never worse than its best member on the data that it was chosen on, which is never what is reported.
+Models are tried from the best to the worst on validation data; one stays in the mean if the mean
+with it is not worse there. So the soup is never worse than its best member on the data that it was
+chosen on, which is never what is reported.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ def greedy_soup(given: Ingredients, settings: SoupSettings) -> Merged:
         BadInput: if there is nothing to judge by.
     """
     if given.judge is None:
-        raise BadInput("A greedy soup is chosen on validation data; give some, or take the average.")
+        raise BadInput(
+            "A greedy soup is chosen on validation data; give some, or take the average."
+        )
     judge = given.judge
 
     def cost(state: State) -> float:
@@ -81,6 +84,8 @@ def _mean(given: Ingredients, chosen: list[int]) -> Merged:
     """The mean of some of the models, in float32 as it will be kept."""
 
     def mean(name: str) -> Tensor:
-        return weighted([given.states[k][name].double() for k in chosen], [1 / len(chosen)] * len(chosen)).float()
+        return weighted(
+            [given.states[k][name].double() for k in chosen], [1 / len(chosen)] * len(chosen)
+        ).float()
 
     return Merged({name: mean(name) for name in given.states[0]})

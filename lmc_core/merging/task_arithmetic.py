@@ -1,9 +1,10 @@
-"""Task arithmetic (Ilharco et al. 2023, arXiv 2212.04089): add to the common ancestor what every model learned.
+"""Task arithmetic (Ilharco et al. 2023, arXiv 2212.04089): add to the common ancestor what every
+model learned.
 
     theta = theta_0 + scale * sum_k v_k (theta_k - theta_0),      v_k = n w_k, so that equal weights give the paper's plain sum
 
-Without an ancestor something else stands in for it. From the mean of the models task vectors cancel, and with equal weights the
-result is the mean, whatever the scale.
+Without an ancestor something else stands in for it. From the mean of the models task vectors
+cancel, and with equal weights the result is the mean, whatever the scale.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ class TaskArithmeticSettings:
     """How much of the sum is added.
 
     Attributes:
-        scale: of the sum of the task vectors; 0.4 where nothing is known (Yadav et al. 2023), 1 / n gives the average.
+        scale: of the sum of the task vectors; 0.4 where nothing is known (Yadav et al. 2023), 1 / n
+            gives the average.
     """
 
     scale: float = 0.4

@@ -7,14 +7,15 @@
 
     theta = theta_0 + scale * merged
 
-With equal weights this is the paper's. From the mean of two models in place of an ancestor, everything is in conflict and the
-result is that mean.
+With equal weights this is the paper's. From the mean of two models in place of an ancestor,
+everything is in conflict and the result is that mean.
 
-What is zero in exact arithmetic is not in floating point, and the sign of what is left would elect one of the models.
-With M the largest |theta_k| or |theta_0| of an entry and eps that of float64: each of the n - 1 steps of the mean
-theta_0 errs by at most 2 eps M, each difference tau_k by eps M, and their weighted sum by n eps M more. So `SLACK` n
-eps M bounds the residue; a change that bf16 or float32 can store is some 10^7 times larger. Magnitudes that are equal up to
-it are trimmed or kept together.
+What is zero in exact arithmetic is not in floating point, and the sign of what is left would elect
+one of the models. With M the largest |theta_k| or |theta_0| of an entry and eps that of float64:
+each of the n - 1 steps of the mean theta_0 errs by at most 2 eps M, each difference tau_k by eps M,
+and their weighted sum by n eps M more. So `SLACK` n eps M bounds the residue; a change that bf16 or
+float32 can store is some 10^7 times larger. Magnitudes that are equal up to it are trimmed or kept
+together.
 """
 
 from __future__ import annotations
@@ -62,13 +63,16 @@ def ties(given: Ingredients, settings: TiesSettings) -> Merged:
 
 
 def rounding(given: Ingredients, name: str) -> Tensor:
-    """What arithmetic may leave of a sum of task vectors that is zero, entry by entry of one parameter."""
+    """What arithmetic may leave of a sum of task vectors that is zero, entry by entry of one
+    parameter.
+    """
     largest = torch.stack([*given.of(name), given.base(name)]).abs().amax(0)
     return SLACK * len(given) * torch.finfo(largest.dtype).eps * largest
 
 
 def agreed(vectors: list[Tensor], weights: Sequence[float], slack: Tensor) -> Tensor:
-    """Elect a sign for every entry and take the weighted mean of the vectors that have it; 0 where none has.
+    """Elect a sign for every entry and take the weighted mean of the vectors that have it; 0 where
+    none has.
 
     Args:
         vectors: trimmed task vectors of one parameter.
@@ -87,10 +91,14 @@ def agreed(vectors: list[Tensor], weights: Sequence[float], slack: Tensor) -> Te
 
 
 def _limit(given: Ingredients, k: int, density: float) -> float:
-    """The smallest magnitude that model k keeps: of all its entries the share `density` is at least as large."""
+    """The smallest magnitude that model k keeps: of all its entries the share `density` is at least
+    as large.
+    """
     if density == 1:
         return 0.0
     size = sum(tensor.numel() for tensor in given.states[k].values())
     kept = max(1, round(density * size))
-    magnitudes = torch.cat([(given.states[k][n].double() - given.base(n)).abs().flatten() for n in given.states[k]])
+    magnitudes = torch.cat(
+        [(given.states[k][n].double() - given.base(n)).abs().flatten() for n in given.states[k]]
+    )
     return float(magnitudes.kthvalue(size - kept + 1).values)

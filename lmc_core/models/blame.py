@@ -1,4 +1,6 @@
-"""One clear error for whatever damaged content makes a family, a layout or a model's own class stumble over."""
+"""One clear error for whatever damaged content makes a family, a layout or a model's own class
+stumble over.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ class WithLines(BadCheckpoint):
 
 @contextmanager
 def blame(name: str) -> Iterator[None]:
-    """Turn errors that no one wrote for people into `BadCheckpoint`, and keep every message to one short line.
+    """Turn errors that no one wrote for people into `BadCheckpoint`, and keep every message to one
+    short line.
 
     Args:
         name: of the checkpoint that is to blame.
@@ -34,7 +37,9 @@ def blame(name: str) -> Iterator[None]:
         if text == str(error) and len(text) <= longest:
             raise
         half = longest // 2
-        raise type(error)(text if len(text) <= longest else f"{text[:half]} ... {text[-half:]}") from error
+        raise type(error)(
+            text if len(text) <= longest else f"{text[:half]} ... {text[-half:]}"
+        ) from error
     except MemoryError as error:
         raise _no_memory(name) from error
     except Exception as error:  # libraries have kinds of their own
@@ -42,10 +47,14 @@ def blame(name: str) -> Iterator[None]:
         if "can't allocate memory" in reason or "out of memory" in reason:
             raise _no_memory(name) from error
         raise BadCheckpoint(
-            f"The files of {clip(name)} do not make sense together ({type(error).__name__}: {reason[:120]}); check its "
+            f"The files of {clip(name)} do not make sense together ({type(error).__name__}: "
+            f"{reason[:120]}); check its "
             "config.json, or fetch the checkpoint again."
         ) from error
 
 
 def _no_memory(name: str) -> BadInput:
-    return BadInput(f"There is not enough memory for {clip(name)}; close other programs, or take a smaller model.")
+    return BadInput(
+        f"There is not enough memory for {clip(name)}; close other programs, or take a smaller "
+        "model."
+    )

@@ -1,12 +1,15 @@
-"""The files of a checkpoint folder: `config.json`, and the weights in one file or in shards with an index.
+"""The files of a checkpoint folder: `config.json`, and the weights in one file or in shards with an
+index.
 
     config.json                     what the model is
     model.safetensors               its weights, or
     model.safetensors.index.json    parameter -> file, beside model-00001-of-00002.safetensors and the others
-    pytorch_model.bin, *.pt, *.ckpt the same as pickles (also *.pth and *.pth.tar), read only where that is allowed
+    pytorch_model.bin, *.pt, *.ckpt the same as pickles (also *.pth and *.pth.tar), read only where
+    that is allowed
 
-Everything in a folder may be damaged or hostile: sizes are bounded before anything is read, only ordinary files are opened
-(a pipe would wait forever), and an index may name files of its own folder alone.
+Everything in a folder may be damaged or hostile: sizes are bounded before anything is read, only
+ordinary files are opened (a pipe would wait forever), and an index may name files of its own folder
+alone.
 """
 
 from __future__ import annotations
@@ -24,11 +27,20 @@ from torch import Tensor
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models import pickle_file, safetensors_file
 
-CONFIG_BYTES, INDEX_BYTES = 2**24, 2**27  # the largest that are read; real ones have a few kB and a few MB
+# the largest that are read; real ones have a few kB and a few MB
+CONFIG_BYTES, INDEX_BYTES = 2**24, 2**27
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLE_SINGLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 # what training scripts leave beside the weights
-NO_WEIGHTS = ("training_args.", "optimizer.", "scheduler.", "rng_state", "scaler.", "trainer_state.", "sentencepiece.")
+NO_WEIGHTS = (
+    "training_args.",
+    "optimizer.",
+    "scheduler.",
+    "rng_state",
+    "scaler.",
+    "trainer_state.",
+    "sentencepiece.",
+)
 QUANTISED = torch.float8_e4m3fn  # stands for every type that is no ordinary number
 ADAPTER, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 FOREIGN = {
@@ -45,7 +57,8 @@ class Weights:
         files: of the weights, in order.
         index: the index's file, if there are shards.
         placed: parameter -> name of its file, as the index says; empty without one.
-        beside: an index with shards of its own that lies beside a single file and is passed over; see `passed_over`.
+        beside: an index with shards of its own that lies beside a single file and is passed over;
+            see `passed_over`.
     """
 
     files: tuple[Path, ...]
@@ -83,10 +96,14 @@ class Weights:
 
     def names(self) -> list[str]:
         """Names of the parameters, from the headers alone where there are headers."""
-        return list(self.placed or (self.content.tensors if self.pickled else safetensors_file.header(self.files[0])))
+        return list(
+            self.placed
+            or (self.content.tensors if self.pickled else safetensors_file.header(self.files[0]))
+        )
 
     def shapes(self) -> dict[str, Tensor]:
-        """The parameters without their values, on the device "meta"; from the headers alone where there are headers.
+        """The parameters without their values, on the device "meta"; from the headers alone where
+        there are headers.
 
         What is stored in a type that torch has no ordinary numbers for is there as `QUANTISED`.
 
@@ -95,10 +112,16 @@ class Weights:
         """
         found: dict[str, Tensor] = {}
         for path in self.files:
-            part: Mapping[str, Any] = self._pickle(path).tensors if self.pickled else safetensors_file.header(path)
+            part: Mapping[str, Any] = (
+                self._pickle(path).tensors if self.pickled else safetensors_file.header(path)
+            )
             self._agree(path, part)
             for name, entry in part.items():
-                dtype = entry.dtype if isinstance(entry, Tensor) else safetensors_file.DTYPES.get(entry.dtype, QUANTISED)
+                dtype = (
+                    entry.dtype
+                    if isinstance(entry, Tensor)
+                    else safetensors_file.DTYPES.get(entry.dtype, QUANTISED)
+                )
                 dtype = torch.float32 if dtype == torch.float64 else dtype  # as it is read
                 found[name] = torch.empty(tuple(entry.shape), dtype=dtype, device="meta")
         return found
@@ -106,7 +129,9 @@ class Weights:
     def stored_as(self, name: str) -> str:
         """The type of a parameter in its file, in words of torch where it has one."""
         for path in self.files:
-            part: Mapping[str, Any] = self._pickle(path).tensors if self.pickled else safetensors_file.header(path)
+            part: Mapping[str, Any] = (
+                self._pickle(path).tensors if self.pickled else safetensors_file.header(path)
+            )
             if name in part:
                 dtype = str(part[name].dtype)
                 return str(safetensors_file.DTYPES.get(dtype, dtype)).removeprefix("torch.")
@@ -122,14 +147,21 @@ class Weights:
             if self.placed.get(name) != path.name:
                 other = self.placed.get(name)
                 says = f"puts it into {other}" if other else "does not name it"
-                raise BadCheckpoint(f"{path.name} holds {name!r}, but {self.index.name} {says}; fetch the checkpoint again.")
+                raise BadCheckpoint(
+                    f"{path.name} holds {name!r}, but {self.index.name} {says}; fetch the "
+                    "checkpoint again."
+                )
         for name, file in self.placed.items():
             if file == path.name and name not in part:
-                raise BadCheckpoint(f"{self.index.name} puts {name!r} into {file}, which lacks it; fetch the checkpoint again.")
+                raise BadCheckpoint(
+                    f"{self.index.name} puts {name!r} into {file}, which lacks it; fetch the "
+                    "checkpoint again."
+                )
 
 
 def find_weights(folder: Path, allow_pickle: bool = False) -> Weights:
-    """Find the files of the weights: safetensors first, pickles where they are allowed and nothing else is there.
+    """Find the files of the weights: safetensors first, pickles where they are allowed and nothing
+    else is there.
 
     Raises:
         BadCheckpoint: if there are none, a shard is missing, or the index is damaged.
@@ -157,15 +189,23 @@ def read_json(path: Path, limit: int = CONFIG_BYTES) -> dict[str, Any]:
     where = f"{path.parent.name}/{path.name}"
     try:
         if not path.is_file():
-            raise BadCheckpoint(f"The file {path.name} is missing from {path.parent.name}.{hint(path.parent)}")
+            raise BadCheckpoint(
+                f"The file {path.name} is missing from {path.parent.name}.{hint(path.parent)}"
+            )
         size = path.stat().st_size
         if size > limit:
-            raise BadCheckpoint(f"{where} has {size:,} bytes; at most {limit:,} are expected of such a file.")
+            raise BadCheckpoint(
+                f"{where} has {size:,} bytes; at most {limit:,} are expected of such a file."
+            )
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise BadCheckpoint(f"{where} is not readable JSON ({type(error).__name__}); fetch it again.") from error
+        raise BadCheckpoint(
+            f"{where} is not readable JSON ({type(error).__name__}); fetch it again."
+        ) from error
     if not isinstance(content, dict):
-        raise BadCheckpoint(f"{where} should hold a JSON object; it holds a {type(content).__name__}.")
+        raise BadCheckpoint(
+            f"{where} should hold a JSON object; it holds a {type(content).__name__}."
+        )
     return content
 
 
@@ -178,23 +218,40 @@ def sharded(index: Path) -> Weights:
     placed = read_json(index, INDEX_BYTES).get("weight_map")
     where = f"{index.parent.name}/{index.name}"
     if not isinstance(placed, dict) or not placed:
-        raise BadCheckpoint(f"{where} should say under 'weight_map' which file holds each parameter; fetch it again.")
+        raise BadCheckpoint(
+            f"{where} should say under 'weight_map' which file holds each parameter; fetch it "
+            "again."
+        )
     suffix = pickle_file.SUFFIXES if index.name == PICKLE_INDEX else (".safetensors",)
     for name, file in placed.items():
-        if not isinstance(file, str) or not file.endswith(suffix) or "/" in file or "\\" in file or not file.isprintable():
+        if (
+            not isinstance(file, str)
+            or not file.endswith(suffix)
+            or "/" in file
+            or "\\" in file
+            or not file.isprintable()
+        ):
             raise BadCheckpoint(
-                f"{where} should put {name[:60]!r} into a {suffix[0]} file of the same folder; it says {str(file)[:60]!r}."
+                f"{where} should put {name[:60]!r} into a {suffix[0]} file of the same folder; it "
+                f"says {str(file)[:60]!r}."
             )
     shards = sorted(set(placed.values()))
     for shard in shards:
         if not (index.parent / shard).is_file():
-            raise BadCheckpoint(f"The file {shard[:100]} is missing from {index.parent.name}; {index.name} names it.")
+            raise BadCheckpoint(
+                f"The file {shard[:100]} is missing from {index.parent.name}; {index.name} names "
+                "it."
+            )
     return Weights(tuple(index.parent / shard for shard in shards), index, placed)
 
 
 def pickles(folder: Path) -> list[Path]:
     """The files of a folder that can be pickled weights, in alphabetical order."""
-    files = (path for path in sorted(folder.iterdir()) if pickle_file.is_pickle(path.name) and path.is_file())
+    files = (
+        path
+        for path in sorted(folder.iterdir())
+        if pickle_file.is_pickle(path.name) and path.is_file()
+    )
     return [path for path in files if not path.name.startswith(NO_WEIGHTS)]
 
 
@@ -202,12 +259,18 @@ def _missing(folder: Path, found: list[Path], allow_pickle: bool) -> str:
     sentence = f"The file {SINGLE} is missing from {folder.name}"
     if found and not allow_pickle:
         return (
-            f"{sentence}; it holds {found[0].name}, which is read only with --allow-pickle (load(..., allow_pickle=True)): "
+            f"{sentence}; it holds {found[0].name}, which is read only with --allow-pickle "
+            "(load(..., allow_pickle=True)): "
             "allow it if you trust its source, or save it with safetensors."
         )
     if found:
-        return f"{sentence}, and of {', '.join(p.name for p in found[:5])} only one can be the weights; remove the others."
-    others = [path.name for path in sorted(folder.glob("*.safetensors")) if path.name != ADAPTER_WEIGHTS]
+        return (
+            f"{sentence}, and of {', '.join(p.name for p in found[:5])} only one can be the "
+            "weights; remove the others."
+        )
+    others = [
+        path.name for path in sorted(folder.glob("*.safetensors")) if path.name != ADAPTER_WEIGHTS
+    ]
     if len(others) == 1:
         return f"{sentence}; if {others[0][:100]} holds the weights, rename it to that."
     return f"{sentence}.{hint(folder)}"
@@ -216,7 +279,10 @@ def _missing(folder: Path, found: list[Path], allow_pickle: bool) -> str:
 def hint(folder: Path) -> str:
     """A sentence about files of another kind that a folder holds; "" where there are none."""
     if (folder / ADAPTER).is_file():
-        return f" The folder holds {ADAPTER}: an adapter; write {base_of(folder)}+{folder.name} to merge it into its base."
+        return (
+            f" The folder holds {ADAPTER}: an adapter; write {base_of(folder)}+{folder.name} "
+            "to merge it into its base."
+        )
     for name, what in FOREIGN.items():
         if (folder / name).is_file():
             return f" The folder holds {name}: {what}."

@@ -1,7 +1,8 @@
 """Classes of transformers: one body, and what each class puts behind it.
 
-A base model's outputs are its stream itself, so that there the stream does not move. A head is a linear layer that reads the
-stream behind the last norm: one label for a whole text or an image, one for each token, or where an answer begins and ends.
+A base model's outputs are its stream itself, so that there the stream does not move. A head is a
+linear layer that reads the stream behind the last norm: one label for a whole text or an image, one
+for each token, or where an answer begins and ends.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class Head:
 
     Attributes:
         predicts: a key of `PREDICTIONS`.
-        name: of its linear layer in the state dict; "" without one, or where the family writes it down by itself.
+        name: of its linear layer in the state dict; "" without one, or where the family writes it
+            down by itself.
         bias: whether that layer has one.
         body: what the names of the body's parameters begin with; "" for the body alone.
     """
@@ -48,11 +50,15 @@ STANDARD: dict[str, Head] = {
 }
 
 
-def heads(body: str, usual: str = "ForCausalLM", token: str = "classifier", without: Collection[str] = ()) -> dict[str, Head]:
-    """What most decoders have behind a body whose names begin with `body`, by the ends of the names of their classes.
+def heads(
+    body: str, usual: str = "ForCausalLM", token: str = "classifier", without: Collection[str] = ()
+) -> dict[str, Head]:
+    """What most decoders have behind a body whose names begin with `body`, by the ends of the names
+    of their classes.
 
     Args:
-        body: what the names of the body's parameters begin with in all classes but that of the body alone.
+        body: what the names of the body's parameters begin with in all classes but that of the body
+            alone.
         usual: the end of the language model's name.
         token: name of the layer that labels each token.
         without: ends of the classes that transformers does not have.
@@ -63,7 +69,9 @@ def heads(body: str, usual: str = "ForCausalLM", token: str = "classifier", with
     return {end: head for end, head in found.items() if end not in without}
 
 
-def head_of(config: Config, heads: Mapping[str, Head] = STANDARD, usual: str = "ForCausalLM") -> Head:
+def head_of(
+    config: Config, heads: Mapping[str, Head] = STANDARD, usual: str = "ForCausalLM"
+) -> Head:
     """What the class that a configuration names has behind its body.
 
     Args:
@@ -75,8 +83,11 @@ def head_of(config: Config, heads: Mapping[str, Head] = STANDARD, usual: str = "
     return heads[next(end for end in sorted(heads, key=len, reverse=True) if cls.endswith(end))]
 
 
-def with_class(found: dict[str, Any], raw: Config, classes: Mapping[str, Head], usual: str, family: str) -> dict[str, Any]:
-    """Write the class into a configuration where it is not the family's usual one, and what it needs; returns it.
+def with_class(
+    found: dict[str, Any], raw: Config, classes: Mapping[str, Head], usual: str, family: str
+) -> dict[str, Any]:
+    """Write the class into a configuration where it is not the family's usual one, and what it
+    needs; returns it.
 
     Args:
         found: the configuration so far.
@@ -100,7 +111,9 @@ def with_class(found: dict[str, Any], raw: Config, classes: Mapping[str, Head], 
     return found
 
 
-def with_body(tensors: Mapping[str, Tensor], head: Head, bodies: tuple[str, ...]) -> dict[str, Tensor]:
+def with_body(
+    tensors: Mapping[str, Tensor], head: Head, bodies: tuple[str, ...]
+) -> dict[str, Tensor]:
     """Names in memory: the body's begin as its class has them, whatever they begin with on disk.
 
     Args:
@@ -118,31 +131,43 @@ def with_body(tensors: Mapping[str, Tensor], head: Head, bodies: tuple[str, ...]
     return found
 
 
-def write_head(s: Structure, config: Config, head: Head, norm: Callable[[Readers | None], None]) -> None:
+def write_head(
+    s: Structure, config: Config, head: Head, norm: Callable[[Readers | None], None]
+) -> None:
     """Write down what reads the stream behind the last norm, and that norm.
 
     Args:
         s: what is being written down.
         config: of the family.
         head: a linear layer, or none: then the outputs are the stream itself.
-        norm: writes the last norm down, given its readers; None where the outputs are what it gives.
+        norm: writes the last norm down, given its readers; None where the outputs are what it
+            gives.
     """
     if head.predicts == "features":
         norm(None)
         return
     rows, over = (2, None) if head.predicts == "span" else (config["num_labels"], 0)
-    norm([s.linear("head", head.name, "*", "-residual", head.bias, rows=rows, ignores_mean_over=over)])
+    norm(
+        [
+            s.linear(
+                "head", head.name, "*", "-residual", head.bias, rows=rows, ignores_mean_over=over
+            )
+        ]
+    )
 
 
 def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
     """What a class computes of tokens `[n, length]`.
 
-    Logits `[n, length, vocabulary]`, `[n, labels]` or `[n, length, labels]`; scores `[n, length, 2]` of where an answer begins
-    and ends; or the stream `[n, length, width]`.
+    Logits `[n, length, vocabulary]`, `[n, labels]` or `[n, length, labels]`; scores
+    `[n, length, 2]` of where an answer begins and ends; or the stream `[n, length, width]`.
     """
     config: Any = module.config
-    if getattr(config, "pad_token_id", 0) is None and type(module).__name__.endswith("ForSequenceClassification"):
-        # without a padding token these classes take one text at a time; with one that no token is, they take its last token
+    if getattr(config, "pad_token_id", 0) is None and type(module).__name__.endswith(
+        "ForSequenceClassification"
+    ):
+        # without a padding token these classes take one text at a time; with one that no token is,
+        # they take its last token
         config.pad_token_id = -1
         try:
             return module(inputs, use_cache=False).logits

@@ -1,4 +1,6 @@
-"""What belongs to a checkpoint besides its weights: tokenizer, preparation of images, names of classes."""
+"""What belongs to a checkpoint besides its weights: tokenizer, preparation of images, names of
+classes.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +11,24 @@ from pathlib import Path
 from typing import Any
 
 FILES = (
-    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt"),
-    *("vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "preprocessor_config.json"),
+    *(
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "vocab.json",
+        "merges.txt",
+    ),
+    *(
+        "vocab.txt",
+        "tokenizer.model",
+        "spiece.model",
+        "sentencepiece.bpe.model",
+        "preprocessor_config.json",
+    ),
 )
-LABELS = ("id2label", "label2id", "label_names", "label_descriptions", "problem_type")  # transformers', then timm's
+# transformers', then timm's
+LABELS = ("id2label", "label2id", "label_names", "label_descriptions", "problem_type")
 ORDERED = LABELS[:3]  # those that number the classes
 PREPARATION = "pretrained_cfg"  # timm's
 GENERATION = "generation_config.json"
@@ -24,7 +40,8 @@ def carry_over(source: Path | None, target: Path, class_names: Sequence[str] = (
     Args:
         source: folder of the original; None for a model made in memory.
         target: folder of the new one, with its config.json.
-        class_names: of a classifier whose outputs are in another order than the original's, in this order; () for any other.
+        class_names: of a classifier whose outputs are in another order than the original's, in this
+            order; () for any other.
     """
     if class_names:
         _name_classes(target, class_names)
@@ -35,7 +52,8 @@ def carry_over(source: Path | None, target: Path, class_names: Sequence[str] = (
             shutil.copyfile(source / name, target / name)
     old, new = _config(source), _config(target)
     if new.get("model_type") == "whisper" and (generation := _config(source, GENERATION)):
-        # tokens of languages and tasks; the heads that give times are named by numbers that may have changed
+        # tokens of languages and tasks; the heads that give times are named by numbers that may
+        # have changed
         generation.pop("alignment_heads", None)
         (target / GENERATION).write_text(json.dumps(generation, indent=2) + "\n", encoding="utf-8")
     kept = [name for name in LABELS if name in old and not (class_names and name in ORDERED)]

@@ -1,7 +1,9 @@
-"""Decoders with rotary positions and a norm before each layer, behind it, or both: Llama and its kin.
+"""Decoders with rotary positions and a norm before each layer, behind it, or both: Llama and its
+kin.
 
-A family says what its configuration says: where norms stand, which layers have biases, norms on queries and keys, and how the
-feed-forward part of a block is written down (`gated`, or the mixture of its own).
+A family says what its configuration says: where norms stand, which layers have biases, norms on
+queries and keys, and how the feed-forward part of a block is written down (`gated`, or the mixture
+of its own).
 """
 
 from __future__ import annotations
@@ -38,8 +40,8 @@ class Norms:
     """Where the norms of a decoder's blocks stand, and what they have.
 
     Attributes:
-        before: names of the norms through which the attention and the feed-forward layer read the stream; None where these
-            read the stream itself.
+        before: names of the norms through which the attention and the feed-forward layer read the
+            stream; None where these read the stream itself.
         behind: names of the norms of what both layers write; None where there are none.
         unit: the stored gain that means 1.
         plain: LayerNorm without parameters, instead of RMSNorm with gains.
@@ -64,7 +66,9 @@ def rotated(config: Config) -> int:
 def gated(s: Structure, config: Config, i: int, size: int | None = None) -> Readers:
     """The gated feed-forward layer of a block."""
     units, bias = int(size or config["intermediate_size"]), bool(config.get("mlp_bias"))
-    return gated_layer(s, f"blocks.{i}", f"model.layers.{i}.mlp", str(i), units, config["hidden_act"], bias)
+    return gated_layer(
+        s, f"blocks.{i}", f"model.layers.{i}.mlp", str(i), units, config["hidden_act"], bias
+    )
 
 
 def fused_gated(s: Structure, config: Config, i: int) -> Readers:
@@ -72,14 +76,19 @@ def fused_gated(s: Structure, config: Config, i: int) -> Readers:
     size, act = int(config["intermediate_size"]), config["hidden_act"]
     on, at = f"blocks.{i}", f"model.layers.{i}.mlp"
     u = gated_units(s, str(i), size, act)
-    parts = [(f"{on}.gate.weight", f"0/2 ={u} -residual"), (f"{on}.up.weight", f"1/2 +{u} -residual")]
+    parts = [
+        (f"{on}.gate.weight", f"0/2 ={u} -residual"),
+        (f"{on}.up.weight", f"1/2 +{u} -residual"),
+    ]
     s.fused(f"{at}.gate_up_proj.weight", (2 * size, config["hidden_size"]), parts)
     s.linear(f"{on}.down", f"{at}.down_proj", "+residual", f"-{u}", bias=False)
     units_product(s, u, on, gate=act)
     return [(block, None) for block, _ in parts]
 
 
-def gated_layer(s: Structure, on: str, at: str, tag: str, size: int, activation: str, bias: bool = False) -> Readers:
+def gated_layer(
+    s: Structure, on: str, at: str, tag: str, size: int, activation: str, bias: bool = False
+) -> Readers:
     """A gated feed-forward layer: down(act(gate x) * up x).
 
     Args:
@@ -123,21 +132,33 @@ def rms_decoder(
         config: with transformers' names of sizes.
         feed_forward: writes the second half of a block down.
         biases: whether query, key, value and output have one, each or all.
-        normed: an RMSNorm over each head's queries and keys, before the rotation; "whole" for one over all heads together.
+        normed: an RMSNorm over each head's queries and keys, before the rotation; "whole" for one
+            over all heads together.
         clipped: queries, keys and values are clipped, behind their norms if they have any.
         interleaved: rotary pairs are neighbours.
         norms: where norms stand; by default an RMSNorm before each layer.
-        scaled: scores are divided by the root of a head's size; otherwise by a number of the configuration.
+        scaled: scores are divided by the root of a head's size; otherwise by a number of the
+            configuration.
         attend: writes the attention of a block down instead, where it is of another kind.
         head: what its class has behind the body; by default what most classes of that name have.
-        rotary: number of a layer -> its rotary pairs, None for a layer without; by default whole heads in each.
-        capped: the head's outputs pass through a function one by one, so that a number common to all of them is seen.
+        rotary: number of a layer -> its rotary pairs, None for a layer without; by default whole
+            heads in each.
+        capped: the head's outputs pass through a function one by one, so that a number common to
+            all of them is seen.
     """
     norms, head = norms or Norms(), head or head_of(config)
     output = head.predicts == "features"
     biases = biases if isinstance(biases, tuple) else (biases, biases, biases, biases)
-    width, heads, vocabulary = config["hidden_size"], config["num_attention_heads"], config["vocab_size"]
-    groups, size, tied = config["num_key_value_heads"], head_dim(config), bool(config.get("tie_word_embeddings"))
+    width, heads, vocabulary = (
+        config["hidden_size"],
+        config["num_attention_heads"],
+        config["vocab_size"],
+    )
+    groups, size, tied = (
+        config["num_key_value_heads"],
+        head_dim(config),
+        bool(config.get("tie_word_embeddings")),
+    )
     s = Structure(family)
     if norms.behind:
         post_norm_stream(s, width, True, output)
@@ -147,7 +168,15 @@ def rms_decoder(
         rms_norm_stream(s, width, output)
 
     def norm(block: str, name: str, readers: Readers | None) -> None:
-        s.norm(block, name, readers, offset=False, gain=not norms.plain, centred=norms.plain, unit=norms.unit)
+        s.norm(
+            block,
+            name,
+            readers,
+            offset=False,
+            gain=not norms.plain,
+            centred=norms.plain,
+            unit=norms.unit,
+        )
 
     s.parameter("token.table", TABLE, "* +residual", (vocabulary, width))
     for i in range(config["num_hidden_layers"]):
@@ -155,7 +184,10 @@ def rms_decoder(
         if attend is not None:
             readers = attend(s, config, i)
         else:
-            kind, pairs = "rms" if normed else None, rotary(i) if rotary else Pairs(size, interleaved)
+            kind, pairs = (
+                "rms" if normed else None,
+                rotary(i) if rotary else Pairs(size, interleaved),
+            )
             a = attention(s, str(i), heads, size, groups, pairs=pairs, normed=kind, clipped=clipped)
             names = tuple(f"{at}.self_attn.{part}_proj" for part in "qkvo")
             readers = separate_attention(s, a, on, names, biases, scaled=scaled)  # type: ignore[arg-type]  (four names)
@@ -192,21 +224,40 @@ def _query_key_norms(
     pairs: Pairs | None,
     unit: float,
 ) -> None:
-    """RMSNorms on queries and keys; their gains scale against each other, rotary pair by pair, unless clipped behind.
+    """RMSNorms on queries and keys; their gains scale against each other, rotary pair by pair,
+    unless clipped behind.
 
-    Gains that are not stored as they are (`unit`), and those of layers without rotary positions, which move with their
-    coordinates, have that freedom too; it is counted, and nothing here uses it.
+    Gains that are not stored as they are (`unit`), and those of layers without rotary positions,
+    which move with their coordinates, have that freedom too; it is counted, and nothing here uses
+    it.
     """
     heads, groups, size = counts
     space, interleaved = None, pairs is not None and pairs.interleaved
     if pairs is None or (unit != 1 and not clipped):
-        s.add("further", ("gains of queries against those of keys", size if pairs is None else size // 2))
+        s.add(
+            "further",
+            ("gains of queries against those of keys", size if pairs is None else size // 2),
+        )
     elif not clipped:
-        reason = "of the gains of queries and keys only the product is seen, one factor for each rotary pair"
-        space = s.space(f"gains.{i}", "gains", size // 2, SCALES, reason, f"heads.{i}" if whole else None)
-    for part, letter, pattern, role, count in (("query", "q", a.query, "+", heads), ("key", "k", a.key, "-", groups)):
+        reason = (
+            "of the gains of queries and keys only the product is seen, one factor for each "
+            "rotary pair"
+        )
+        space = s.space(
+            f"gains.{i}", "gains", size // 2, SCALES, reason, f"heads.{i}" if whole else None
+        )
+    for part, letter, pattern, role, count in (
+        ("query", "q", a.query, "+", heads),
+        ("key", "k", a.key, "-", groups),
+    ):
         outer = pattern.split()[:-1] if whole else []
-        pair = ["*"] if space is None else [f"{role}{space}", "*"] if interleaved else ["*", f"{role}{space}"]
+        pair = (
+            ["*"]
+            if space is None
+            else [f"{role}{space}", "*"]
+            if interleaved
+            else ["*", f"{role}{space}"]
+        )
         if pairs is None:
             pair = [f"={a.product_name}"]
         shape = (count * size if whole else size,)

@@ -1,4 +1,6 @@
-"""Configurations, files and classes that transformers' decoders with rotary positions have in common: Llama and its kin."""
+"""Configurations, files and classes that transformers' decoders with rotary positions have in
+common: Llama and its kin.
+"""
 
 from __future__ import annotations
 
@@ -56,15 +58,19 @@ def configuration(
     partial: float | None = None,
     bases: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults.
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
 
     Args:
         raw: the content of the file.
-        defaults: of the family, with names of sizes; without "head_dim" where the size of a head follows from them.
-        even: whether the number of heads has to divide the width even where the size of a head is given.
+        defaults: of the family, with names of sizes; without "head_dim" where the size of a head
+            follows from them.
+        even: whether the number of heads has to divide the width even where the size of a head is
+            given.
         act: name of the setting for the activation of gates.
         theta: the family's default base of rotary positions.
-        partial: the family's default share of a head that is rotated; None where it cannot be chosen.
+        partial: the family's default share of a head that is rotated; None where it cannot be
+            chosen.
         bases: type of layer -> its base, where rotary positions differ by the type of layer.
 
     Raises:
@@ -74,7 +80,14 @@ def configuration(
     found: dict[str, Any] = hf.chosen(raw, defaults) | {"rope_parameters": rope}
     if found["num_key_value_heads"] is None:
         found["num_key_value_heads"] = found["num_attention_heads"]
-    positive_sizes(found, "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+    positive_sizes(
+        found,
+        "vocab_size",
+        "hidden_size",
+        "intermediate_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+    )
     positive_sizes(found, "num_key_value_heads", "max_position_embeddings")
     if even or found.get("head_dim") is None:
         divides(found, "num_attention_heads", "hidden_size")
@@ -95,42 +108,68 @@ def configuration(
 
 
 def _check_pairs(size: int, rope: Mapping[str, Any]) -> None:
-    """Raise `BadCheckpoint` unless rotary positions turn pairs of a head of that size, with a factor for each if any."""
+    """Raise `BadCheckpoint` unless rotary positions turn pairs of a head of that size, with a
+    factor for each if any.
+    """
     share = rope.get("partial_rotary_factor", 1.0)
     half, odd = divmod(int(size * share), 2)
     if share == 1.0 and odd:
-        raise BadCheckpoint(f"Rotary positions need heads of even size; the configuration gives {size}.")
+        raise BadCheckpoint(
+            f"Rotary positions need heads of even size; the configuration gives {size}."
+        )
     if odd or not 0 < 2 * half <= size:
-        raise BadCheckpoint(f"Rotary positions need an even share of {size} coordinates; {share} of them is none.")
+        raise BadCheckpoint(
+            f"Rotary positions need an even share of {size} coordinates; {share} of them is none."
+        )
     factors = [rope.get(key) for key in ("short_factor", "long_factor")]
-    if any(factor is not None and (not isinstance(factor, list) or len(factor) != half) for factor in factors):
-        raise BadCheckpoint(f"Rotary positions of the type 'longrope' need lists of {half} factors here, one for each pair.")
+    if any(
+        factor is not None and (not isinstance(factor, list) or len(factor) != half)
+        for factor in factors
+    ):
+        raise BadCheckpoint(
+            f"Rotary positions of the type 'longrope' need lists of {half} factors here, one for "
+            "each pair."
+        )
 
 
 def windows(found: dict[str, Any], always: bool = False, every: int = 2) -> dict[str, Any]:
-    """Write out which layers attend to a sliding window, in a configuration that may say so in several ways; returns it.
+    """Write out which layers attend to a sliding window, in a configuration that may say so in
+    several ways; returns it.
 
     Args:
         found: the configuration.
-        always: whether all but some layers have a window unless it says otherwise; else those from "max_window_layers" on
-            where "use_sliding_window" is true.
+        always: whether all but some layers have a window unless it says otherwise; else those from
+            "max_window_layers" on where "use_sliding_window" is true.
         every: of how many layers the last has none, if `always`.
 
     Raises:
         BadCheckpoint: where it does not say it for each layer, or gives no window.
     """
     kinds, depth = found["layer_types"], found["num_hidden_layers"]
-    if kinds is not None and (not isinstance(kinds, list) or len(kinds) != depth or any(kind not in WINDOWS for kind in kinds)):
-        raise BadCheckpoint(f"The configuration should give 'layer_types' as one of {', '.join(WINDOWS)} for each layer.")
+    if kinds is not None and (
+        not isinstance(kinds, list)
+        or len(kinds) != depth
+        or any(kind not in WINDOWS for kind in kinds)
+    ):
+        raise BadCheckpoint(
+            f"The configuration should give 'layer_types' as one of {', '.join(WINDOWS)} for each "
+            "layer."
+        )
     first = found.pop("max_window_layers", 0)
     if not isinstance(first, int) or isinstance(first, bool) or first < 0:
-        raise BadCheckpoint(f"The configuration should give 'max_window_layers' as a number of layers; it gives {first!r}.")
+        raise BadCheckpoint(
+            "The configuration should give 'max_window_layers' as a number of layers; it gives "
+            f"{first!r}."
+        )
     used = always or (found["use_sliding_window"] and found["sliding_window"] is not None)
     if kinds is None:
         sliding = [(i + 1) % every != 0 if always else used and i >= first for i in range(depth)]
         found["layer_types"] = [WINDOWS[each] for each in sliding]
     elif WINDOWS[1] in kinds and not used:
-        raise BadCheckpoint("The configuration gives layers of the type 'sliding_attention', and use_sliding_window=false.")
+        raise BadCheckpoint(
+            "The configuration gives layers of the type 'sliding_attention', and "
+            "use_sliding_window=false."
+        )
     if not always:
         used = found["use_sliding_window"] = WINDOWS[1] in found["layer_types"]
     if used:
@@ -140,13 +179,18 @@ def windows(found: dict[str, Any], always: bool = False, every: int = 2) -> dict
     return found
 
 
-def from_disk(tensors: dict[str, Tensor], config: Config, head: Head = STANDARD["ForCausalLM"]) -> dict[str, Tensor]:
-    """Names in memory: with the prefix that the body has in its class, without constant buffers and a tied head.
+def from_disk(
+    tensors: dict[str, Tensor], config: Config, head: Head = STANDARD["ForCausalLM"]
+) -> dict[str, Tensor]:
+    """Names in memory: with the prefix that the body has in its class, without constant buffers and
+    a tied head.
 
     Raises:
         BadCheckpoint: if a head that should be the token table is another matrix.
     """
-    kept = {name: tensor for name, tensor in tensors.items() if not name.endswith("rotary_emb.inv_freq")}
+    kept = {
+        name: tensor for name, tensor in tensors.items() if not name.endswith("rotary_emb.inv_freq")
+    }
     found = with_body(kept, head, BODIES)
     if config.get("tie_word_embeddings"):
         hf.drop_copy(found, HEAD, TABLE)
@@ -168,11 +212,14 @@ def family(
     heads: Sequence[str] = ALL_HEADS,
     span: str = "model.",
     aliases: Mapping[str, str] | None = None,
-    stored: Callable[[dict[str, Tensor], Config], dict[str, Tensor]] = lambda tensors, config: tensors,
+    stored: Callable[[dict[str, Tensor], Config], dict[str, Tensor]] = lambda tensors, config: (
+        tensors
+    ),
     language: str = "",
     **further: Any,
 ) -> Family:
-    """A family of transformers' decoders: the language model, the body alone, and what heads there are.
+    """A family of transformers' decoders: the language model, the body alone, and what heads there
+    are.
 
     Args:
         name: of the family, and of its kind in a `config.json`.
@@ -185,7 +232,8 @@ def family(
         heads: ends of the names of further classes that transformers has.
         span: what the body's names begin with in the class for question answering.
         aliases: earlier names of classes -> their ends.
-        stored: (tensors by their names on disk, configuration) -> the same where this family's files differ from others'.
+        stored: (tensors by their names on disk, configuration) -> the same where this family's
+            files differ from others'.
         language: the class of the language model where it is not called after the others.
         further: settings for building, of speed or training alone.
     """

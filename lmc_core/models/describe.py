@@ -1,4 +1,6 @@
-"""What is known about models, as plain values: for the command line, the app, and whoever lists them."""
+"""What is known about models, as plain values: for the command line, the app, and whoever lists
+them.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +20,31 @@ def listing() -> list[dict[str, Any]]:
     rows = []
     for name, card in zoo().items():
         family = get_family(card["family"])
-        sizes = family.sizes(family.config(json.loads((folder_of(f"zoo:{name}") / "config.json").read_text())))
-        row = {"name": name, "reference": f"zoo:{name}", "family": family.name, "task": card["task"], "seed": card["seed"]}
+        sizes = family.sizes(
+            family.config(json.loads((folder_of(f"zoo:{name}") / "config.json").read_text()))
+        )
+        row = {
+            "name": name,
+            "reference": f"zoo:{name}",
+            "family": family.name,
+            "task": card["task"],
+            "seed": card["seed"],
+        }
         row |= {"takes": family.takes}
-        row |= {"parameters": card["parameters"], "width": sizes["width"], "sizes": sizes, "scores": card["scores"]}
+        row |= {
+            "parameters": card["parameters"],
+            "width": sizes["width"],
+            "sizes": sizes,
+            "scores": card["scores"],
+        }
         rows.append(row)
     return rows
 
 
 def describe(reference: str, **loading: Any) -> dict[str, Any]:
-    """Load a model and say what it is: sizes, scores, the symmetries it admits with their reasons, and their dimension."""
+    """Load a model and say what it is: sizes, scores, the symmetries it admits with their reasons,
+    and their dimension.
+    """
     model = load(reference, **loading)
     counts = dimension(model)
     return {
@@ -50,7 +67,9 @@ def describe(reference: str, **loading: Any) -> dict[str, Any]:
 
 
 def dimension(model: Model) -> dict[str, int]:
-    """Directions of the model's parameters that no output sees, by where they come from; a tied head counts as its own."""
+    """Directions of the model's parameters that no output sees, by where they come from; a tied
+    head counts as its own.
+    """
     from lmc_core.matching.common import untied
 
     own = untied(model)
@@ -58,7 +77,9 @@ def dimension(model: Model) -> dict[str, int]:
 
 
 def spaces(layout: Layout) -> list[dict[str, Any]]:
-    """One object for all spaces of one kind that are alike: how many, of what size, which classes and why."""
+    """One object for all spaces of one kind that are alike: how many, of what size, which classes
+    and why.
+    """
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     for space in layout.spaces.values():
         alike = (space.kind, space.size, space.classes, space.reason)
@@ -77,10 +98,21 @@ def spaces(layout: Layout) -> list[dict[str, Any]]:
 
 
 def kinds(layout: Layout) -> dict[str, dict[str, Any]]:
-    """Kind of space -> what it is, the classes that can be chosen for it, and why there are no more."""
+    """Kind of space -> what it is, the classes that can be chosen for it, and why there are no
+    more.
+    """
     found = {}
-    for kind, classes in sorted(kinds_of(layout.spaces).items(), key=lambda each: list(KINDS).index(each[0])):
-        reasons = dict.fromkeys(space.reason for space in layout.spaces.values() if space.kind == kind)
+    for kind, classes in sorted(
+        kinds_of(layout.spaces).items(), key=lambda each: list(KINDS).index(each[0])
+    ):
+        reasons = dict.fromkeys(
+            space.reason for space in layout.spaces.values() if space.kind == kind
+        )
         values = [value.value for value in classes]
-        found[kind] = {"what": KINDS[kind], "classes": values, "largest": values[-1], "reason": "; elsewhere ".join(reasons)}
+        found[kind] = {
+            "what": KINDS[kind],
+            "classes": values,
+            "largest": values[-1],
+            "reason": "; elsewhere ".join(reasons),
+        }
     return found

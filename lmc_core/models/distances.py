@@ -1,4 +1,6 @@
-"""Distances between tokens as DeBERTa sees them: what its scores say of them, and which rows of their table are read."""
+"""Distances between tokens as DeBERTa sees them: what its scores say of them, and which rows of
+their table are read.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def span(config: Config) -> int:
 
 
 def used_rows(config: Config, first: bool) -> int:
-    """How many rows of the table are read, of all distances that a text of full length has, or that its first token has."""
+    """How many rows of the table are read, of all distances that a text of full length has, or that
+    its first token has.
+    """
     half, buckets = span(config), config["position_buckets"]
     length = config["max_position_embeddings"]
     apart = torch.arange(1 - length, 1 if first else length)
@@ -58,7 +62,9 @@ class Terms:
 
     @classmethod
     def of(cls, config: Config, pooler: bool) -> Terms:
-        """Those of a configuration; of a single layer a pooler reads what its first token sees alone."""
+        """Those of a configuration; of a single layer a pooler reads what its first token sees
+        alone.
+        """
         c2p, p2c = (each in config["pos_att_type"] for each in TERMS)
         normed, used = config["norm_rel_ebd"] == "layer_norm", 0
         if c2p or p2c:

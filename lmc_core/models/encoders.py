@@ -1,6 +1,8 @@
-"""Configurations, files and classes that encoders with a LayerNorm after each layer have in common: BERT and its kin.
+"""Configurations, files and classes that encoders with a LayerNorm after each layer have in common:
+BERT and its kin.
 
-One body, and what each class of transformers puts behind it. How the body is written down is in `postnorm`.
+One body, and what each class of transformers puts behind it. How the body is written down is in
+`postnorm`.
 """
 
 from __future__ import annotations
@@ -26,7 +28,13 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "position_embedding_type": ("absolute", "with other than absolute positions"),
     "pruned_heads": ({}, "with pruned heads"),
 }
-SIZES = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+SIZES = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+)
 # beginnings of a body's names on disk
 BODIES = ("bert.", "roberta.", "distilbert.", "electra.", "mpnet.", "albert.", "deberta.", "model.")
 PARTS = (
@@ -94,7 +102,8 @@ class Encoder:
     Attributes:
         name: of the family, and of its kind in a `config.json`.
         title: its name in sentences.
-        classes: name of a class of transformers -> what it has; the one with "features" is the usual one.
+        classes: name of a class of transformers -> what it has; the one with "features" is the
+            usual one.
         base: what the body's names begin with in the classes that have a head, e.g. "bert.".
         defaults: settings that the function depends on, with transformers' defaults.
         write: writes the layout down, given what the body's names begin with.
@@ -115,7 +124,11 @@ class Encoder:
     write: Write
     head: TokenHead
     config_class: str
-    dropless: tuple[str, ...] = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
+    dropless: tuple[str, ...] = (
+        "hidden_dropout_prob",
+        "attention_probs_dropout_prob",
+        "classifier_dropout",
+    )
     own: Mapping[str, str] = field(default_factory=dict)
     check: Check = unchecked
     newer: TokenHead | None = None
@@ -130,10 +143,12 @@ class Encoder:
         return self.classes[config["architectures"][0]]
 
     def configured(self, raw: Config) -> dict[str, Any]:
-        """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults.
+        """The entries of a `config.json` that the function depends on; missing ones get
+        transformers' defaults.
 
         Raises:
-            BadCheckpoint: for what is no size, no number, no switch, not supported, or does not fit together.
+            BadCheckpoint: for what is no size, no number, no switch, not supported, or does not fit
+                together.
         """
         # files have the family's own names of settings, or the usual ones
         raw = {own: raw[usual] for usual, own in self.own.items() if usual in raw} | dict(raw)
@@ -166,23 +181,29 @@ class Encoder:
             positive_sizes(found, "num_labels")
         if kind.predicts == "span" and hf.labels(raw) != 2:
             raise BadCheckpoint(
-                f"The class {found['architectures'][0]} scores where an answer begins and where it ends, which are 2 labels; "
+                f"The class {found['architectures'][0]} scores where an answer begins and where "
+                "it ends, which are 2 labels; "
                 f"the configuration gives {hf.labels(raw)!r}."
             )
         self.check(raw, found, kind)
         return found
 
     def _require_direction(self, raw: Config, found: dict[str, Any], kind: Kind) -> None:
-        """Causal attention belongs to the classes that predict the next token, and a body may have it."""
+        """Causal attention belongs to the classes that predict the next token, and a body may have
+        it.
+        """
         causal = raw.get("is_decoder") or False
         if kind.predicts == "next" and causal is not True:
             raise BadCheckpoint(
-                f"The class {found['architectures'][0]} predicts the next token, and its configuration does not say "
-                "is_decoder=true, so that it would see that token; set it if the model was trained so."
+                f"The class {found['architectures'][0]} predicts the next token, and its "
+                "configuration does not say "
+                "is_decoder=true, so that it would see that token; set it if the model was "
+                "trained so."
             )
         if causal and (kind.predicts not in ("next", "features") or causal is not True):
             raise BadCheckpoint(
-                f"A {self.title} of the class {found['architectures'][0]} with causal attention (is_decoder={causal!r}) is not "
+                f"A {self.title} of the class {found['architectures'][0]} with causal attention "
+                f"(is_decoder={causal!r}) is not "
                 "supported."
             )
         if causal:
@@ -204,12 +225,18 @@ class Encoder:
 
     def build(self, config: Config) -> nn.Module:
         """A module of the class that the configuration names, randomly initialised, in float32."""
-        settings = dict(config)  # whether there is a pooler is an argument of the class; a file says it by its parameters
+        # whether there is a pooler is an argument of the class; a file says it by its parameters
+        settings = dict(config)
         arguments = {key: settings.pop(key) for key in ("add_pooling_layer",) if key in settings}
         module = hf.build(
-            settings, self.config_class, config["architectures"][0], arguments, **dict.fromkeys(self.dropless, 0.0)
+            settings,
+            self.config_class,
+            config["architectures"][0],
+            arguments,
+            **dict.fromkeys(self.dropless, 0.0),
         )
-        if self.body(config):  # first, so that a table that a head shares is called by its name in the body
+        # first, so that a table that a head shares is called by its name in the body
+        if self.body(config):
             for name, part in list(module.named_children()):
                 if f"{name}." != self.base:
                     delattr(module, name)
@@ -226,35 +253,61 @@ class Encoder:
         Buffers, copies, and heads and poolers that the class does not have are left out.
 
         Raises:
-            BadCheckpoint: if the configuration says that the head shares the table and its weight or bias does not.
+            BadCheckpoint: if the configuration says that the head shares the table and its weight
+                or bias does not.
         """
         base, found = self.body(config), {}
         for name, tensor in tensors.items():
-            name = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+            name = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace(
+                "LayerNorm.beta", "LayerNorm.bias"
+            )
             bare = next((name.removeprefix(body) for body in BODIES if name.startswith(body)), name)
             if not bare.endswith(BUFFERS):
-                inside = bare.startswith(PARTS) and not (self.beside and bare.startswith(self.beside))
+                inside = bare.startswith(PARTS) and not (
+                    self.beside and bare.startswith(self.beside)
+                )
                 found[base + bare if inside else name] = tensor
         if self.kind(config).predicts in TOKENS:
             self._with_one_head(found, config)
         expected = {_owner(name, base) for name in self.structure(config).layout.shapes}
         heads = self._heads()
-        return {name: t for name, t in found.items() if _owner(name, base) in expected or _owner(name, base) not in heads}
+        return {
+            name: t
+            for name, t in found.items()
+            if _owner(name, base) in expected or _owner(name, base) not in heads
+        }
 
     def _heads(self) -> set[str]:
         """What owns the parameters of heads and poolers, in all classes of the family."""
-        found = {"pooler", "lm_head", "classifier", "qa_outputs", "cls.predictions", "cls.seq_relationship", "predictions"}
+        found = {
+            "pooler",
+            "lm_head",
+            "classifier",
+            "qa_outputs",
+            "cls.predictions",
+            "cls.seq_relationship",
+            "predictions",
+        }
         found |= {"lm_predictions", "mask_predictions"} if self.newer else set()
         return (
             found
             | {_owner(name, "") for name in (self.head.dense, self.head.norm, self.head.decoder)}
             | {
-                *("head", "decoder", "pre_classifier", "sequence_summary", "discriminator_predictions", "sop_classifier"),
+                *(
+                    "head",
+                    "decoder",
+                    "pre_classifier",
+                    "sequence_summary",
+                    "discriminator_predictions",
+                    "sop_classifier",
+                )
             }
         )
 
     def _with_one_head(self, tensors: dict[str, Tensor], config: Config) -> None:
-        """Leave out the copies that a head shares: the token table, and the second name of its bias."""
+        """Leave out the copies that a head shares: the token table, and the second name of its
+        bias.
+        """
         head = self.token_head(config)
         decoder, bias = head.decoder, head.bias
         if config["tie_word_embeddings"]:
@@ -262,13 +315,19 @@ class Encoder:
             if head.twice:
                 hf.drop_copy(tensors, f"{decoder}.bias", bias)
         elif head.twice and f"{decoder}.bias" in tensors:
-            tensors[bias] = tensors.pop(f"{decoder}.bias")  # the one that is used; the other name is left over
+            # the one that is used; the other name is left over
+            tensors[bias] = tensors.pop(f"{decoder}.bias")
 
     def save(self, module: nn.Module, config: Config, folder: Path, shard: int = SHARD) -> None:
         """Write `config.json` and `model.safetensors` as transformers does."""
         head = self.token_head(config)
-        if self.kind(config).predicts in TOKENS and not config["tie_word_embeddings"] and head.twice:
-            # two parameters again, as transformers' own class has them where the table is not shared
+        if (
+            self.kind(config).predicts in TOKENS
+            and not config["tie_word_embeddings"]
+            and head.twice
+        ):
+            # two parameters again, as transformers' own class has them where the table is not
+            # shared
             bias = module.get_submodule(head.decoder).bias.detach().clone()  # type: ignore[union-attr,operator]
             module.get_submodule(head.bias.rpartition(".")[0]).bias = nn.Parameter(bias, False)  # type: ignore[assignment]
         hf.save(module, config, folder, shard)
@@ -288,7 +347,9 @@ class Encoder:
 
 
 def _owner(name: str, base: str) -> str:
-    """What a parameter belongs to: the first part of its name, without what a body's names begin with."""
+    """What a parameter belongs to: the first part of its name, without what a body's names begin
+    with.
+    """
     bare = name.removeprefix(base).split(".")
     return ".".join(bare[: 2 if bare[0] == "cls" else 1])
 
@@ -296,9 +357,10 @@ def _owner(name: str, base: str) -> str:
 def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
     """What the class computes of tokens `[n, length]`.
 
-    Logits `[n, length, vocabulary]`, `[n, labels]` or `[n, length, labels]`; scores `[n, length, 2]` of where an answer begins
-    and ends; scores `[n, 2]` of two choices, each text and the same one backwards; or features `[n, length, width]` with the
-    pooled state behind them where there is one.
+    Logits `[n, length, vocabulary]`, `[n, labels]` or `[n, length, labels]`; scores
+    `[n, length, 2]` of where an answer begins and ends; scores `[n, 2]` of two choices, each text
+    and the same one backwards; or features `[n, length, width]` with the pooled state behind them
+    where there is one.
     """
     name = type(module).__name__
     further = {"use_cache": False} if getattr(module.config, "is_decoder", False) else {}
@@ -309,7 +371,11 @@ def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
         return torch.stack([found.start_logits, found.end_logits], -1)
     if "last_hidden_state" in found:
         pooled = found.get("pooler_output")
-        return found.last_hidden_state if pooled is None else torch.cat([found.last_hidden_state, pooled[:, None]], 1)
+        return (
+            found.last_hidden_state
+            if pooled is None
+            else torch.cat([found.last_hidden_state, pooled[:, None]], 1)
+        )
     logits = found.prediction_logits if "prediction_logits" in found else found.logits
     return logits[..., None] if name == "ElectraForPreTraining" else logits
 

@@ -1,4 +1,6 @@
-"""What a family of models is: how to build one, its layout, its canonical rewrite. Data, no algorithm."""
+"""What a family of models is: how to build one, its layout, its canonical rewrite. Data, no
+algorithm.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,8 @@ class Save(Protocol):
             module: with its parameters.
             config: of the family.
             folder: to be made.
-            shard: bytes of a file above which there are several and an index, where the class's library reads such.
+            shard: bytes of a file above which there are several and an index, where the class's
+                library reads such.
         """
         ...
 
@@ -70,11 +73,14 @@ class Family:
         predicts: configuration -> what the outputs predict, a key of `PREDICTIONS`.
         save: (module, configuration, folder, bytes of a file) writes an ordinary checkpoint.
         config: the content of a `config.json` -> what the function depends on, defaults filled in.
-        from_disk: (tensors by their names on disk, configuration) -> tensors by their names in memory.
-        examples: name -> small configurations that take every branch, as in a `config.json`; tests and docs/families.md go
-            through them all.
-        classes: names of the classes of transformers that `architectures` may give in a `config.json`; () for other libraries'.
-        probe: (configuration, count, seed, type) -> random inputs; None where they are tokens or images of one size.
+        from_disk: (tensors by their names on disk, configuration) -> tensors by their names in
+            memory.
+        examples: name -> small configurations that take every branch, as in a `config.json`; tests
+            and docs/families.md go through them all.
+        classes: names of the classes of transformers that `architectures` may give in a
+            `config.json`; () for other libraries'.
+        probe: (configuration, count, seed, type) -> random inputs; None where they are tokens or
+            images of one size.
     """
 
     name: str
@@ -108,7 +114,9 @@ def positive_sizes(config: Config, *names: str) -> None:
     for name in names:
         value = config.get(name)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**24:
-            raise BadCheckpoint(f"The configuration should give {name!r} as a positive integer; it gives {value!r}.")
+            raise BadCheckpoint(
+                f"The configuration should give {name!r} as a positive integer; it gives {value!r}."
+            )
 
 
 def divides(config: Config, part: str, whole: str) -> None:

@@ -1,4 +1,6 @@
-"""What families of transformers' classes share: configurations, building, saving, rotary settings."""
+"""What families of transformers' classes share: configurations, building, saving, rotary
+settings.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +14,24 @@ from torch import Tensor, nn
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.family import SHARD, Config
 
-UNTIE = "set tie_word_embeddings to false in its config.json if the head is meant to be a matrix of its own, or remove the copy"
+UNTIE = (
+    "set tie_word_embeddings to false in its config.json if the head is meant to be a matrix "
+    "of its own, or remove the copy"
+)
 
 
 def chosen(raw: Config, defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get the defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get the
+    defaults.
+    """
     return {key: raw.get(key, default) for key, default in defaults.items()}
 
 
 def named_class(raw: Config, classes: Sequence[str], kind: str, default: str = "") -> str:
     """The class of transformers that a `config.json` names under `architectures`.
 
-    The same parameters mean another network in another class: of a base model the outputs are the stream itself.
+    The same parameters mean another network in another class: of a base model the outputs are the
+    stream itself.
 
     Args:
         raw: the content of the file.
@@ -40,13 +48,18 @@ def named_class(raw: Config, classes: Sequence[str], kind: str, default: str = "
         return str(given[0])
     found = ", ".join(map(str, given)) if isinstance(given, list | tuple) else repr(given)
     raise BadCheckpoint(
-        f"The configuration gives the class under 'architectures' as {found[:80]}, which is not supported; of the kind {kind} "
+        f"The configuration gives the class under 'architectures' as {found[:80]}, which is not "
+        f"supported; of the kind {kind} "
         f"supported are {', '.join(classes)}. A model saved as one of these is read."
     )
 
 
 def build(
-    config: Config, config_class: str, model_class: str, arguments: Mapping[str, Any] | None = None, **further: Any
+    config: Config,
+    config_class: str,
+    model_class: str,
+    arguments: Mapping[str, Any] | None = None,
+    **further: Any,
 ) -> nn.Module:
     """A module of transformers' own class, randomly initialised, in float32.
 
@@ -55,18 +68,23 @@ def build(
         config_class: name of the class of configurations, e.g. "LlamaConfig".
         model_class: name of the class of models, e.g. "LlamaForCausalLM".
         arguments: of the class of models, beside its configuration.
-        further: settings of the configuration that matter in training or for speed alone (dropout, kernels).
+        further: settings of the configuration that matter in training or for speed alone (dropout,
+            kernels).
     """
     import transformers
 
-    settings = {key: value for key, value in config.items() if key not in ("model_type", "architectures")} | further
+    settings = {
+        key: value for key, value in config.items() if key not in ("model_type", "architectures")
+    } | further
     made = getattr(transformers, config_class)(**settings, dtype="float32")
     made.architectures = [model_class]
     return getattr(transformers, model_class)(made, **(arguments or {}))
 
 
 def save(module: nn.Module, config: Config, folder: Path, shard: int = SHARD) -> None:
-    """Write `config.json` and `model.safetensors` as transformers does; above `shard` bytes several files and their index."""
+    """Write `config.json` and `model.safetensors` as transformers does; above `shard` bytes several
+    files and their index.
+    """
     module.save_pretrained(folder, max_shard_size=shard)  # type: ignore[operator]  (every class of transformers has it)
 
 
@@ -78,14 +96,17 @@ def logits(module: nn.Module, inputs: Tensor) -> Tensor:
 def as_on_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
     """Names on disk are those in memory; the copy of a tied head is dropped."""
     tied = config.get("tie_word_embeddings")
-    return {name: tensor for name, tensor in tensors.items() if not (tied and name == "lm_head.weight")}
+    return {
+        name: tensor for name, tensor in tensors.items() if not (tied and name == "lm_head.weight")
+    }
 
 
 def drop_copy(tensors: dict[str, Tensor], copy: str, original: str, words: str = UNTIE) -> None:
-    """Remove a tensor that the configuration says is another one, if it is there; alone, it is that other one.
+    """Remove a tensor that the configuration says is another one, if it is there; alone, it is that
+    other one.
 
-    Versions of transformers differ in what they make of two that are not the same: up to 4 the copy is dropped, from 5 on both
-    are kept. So neither is guessed.
+    Versions of transformers differ in what they make of two that are not the same: up to 4 the copy
+    is dropped, from 5 on both are kept. So neither is guessed.
 
     Args:
         tensors: by their names in memory.
@@ -100,13 +121,22 @@ def drop_copy(tensors: dict[str, Tensor], copy: str, original: str, words: str =
     if found is None:
         return
     first = tensors.setdefault(original, found)
-    alike = torch.equal(found, first) if found.dtype == first.dtype else torch.equal(found.float(), first.float())
+    alike = (
+        torch.equal(found, first)
+        if found.dtype == first.dtype
+        else torch.equal(found.float(), first.float())
+    )
     if not alike:
-        raise BadCheckpoint(f"{copy!r} differs from {original!r}, and the configuration says that they are one; {words}.")
+        raise BadCheckpoint(
+            f"{copy!r} differs from {original!r}, and the configuration says that they are one; "
+            f"{words}."
+        )
 
 
 def labels(raw: Config) -> Any:
-    """How many labels a classifier has: what is said, else the number of their names, else transformers' default."""
+    """How many labels a classifier has: what is said, else the number of their names, else
+    transformers' default.
+    """
     named = raw.get("id2label")
     if raw.get("num_labels") is not None or not isinstance(named, dict):
         return raw.get("num_labels", 2)
@@ -114,30 +144,52 @@ def labels(raw: Config) -> Any:
 
 
 def positive_numbers(config: Config, *names: str) -> None:
-    """Raise `BadCheckpoint` unless each of the names is a positive number of the configuration, an epsilon for example."""
+    """Raise `BadCheckpoint` unless each of the names is a positive number of the configuration, an
+    epsilon for example.
+    """
     for name in names:
         value = config.get(name)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e6:
-            raise BadCheckpoint(f"The configuration should give {name!r} as a positive number; it gives {value!r}.")
+            raise BadCheckpoint(
+                f"The configuration should give {name!r} as a positive number; it gives {value!r}."
+            )
 
 
 def switches(config: Config, *names: str) -> None:
-    """Raise `BadCheckpoint` unless each of the names that the configuration has is true or false."""
+    """Raise `BadCheckpoint` unless each of the names that the configuration has is true or
+    false.
+    """
     for name in names:
         if name in config and not isinstance(config[name], bool):
-            raise BadCheckpoint(f"The configuration should give {name!r} as true or false; it gives {config[name]!r}.")
+            raise BadCheckpoint(
+                f"The configuration should give {name!r} as true or false; it gives "
+                f"{config[name]!r}."
+            )
 
 
 def special_tokens(config: Config) -> None:
-    """Raise `BadCheckpoint` unless the numbers of special tokens are tokens, lists of them, or left out."""
+    """Raise `BadCheckpoint` unless the numbers of special tokens are tokens, lists of them, or left
+    out.
+    """
     for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
         value = config.get(name)
-        values = value if isinstance(value, list) and name == "eos_token_id" else [] if value is None else [value]
+        values = (
+            value
+            if isinstance(value, list) and name == "eos_token_id"
+            else []
+            if value is None
+            else [value]
+        )
         if not all(isinstance(token, int) and not isinstance(token, bool) for token in values):
-            raise BadCheckpoint(f"The configuration should give {name!r} as the number of a token; it gives {value!r}.")
+            raise BadCheckpoint(
+                f"The configuration should give {name!r} as the number of a token; it gives "
+                f"{value!r}."
+            )
     pad, tokens = config.get("pad_token_id"), config["vocab_size"]
     if pad is not None and not -tokens <= pad < tokens:
-        raise BadCheckpoint(f"The configuration gives 'pad_token_id' as {pad}, and there are {tokens} tokens.")
+        raise BadCheckpoint(
+            f"The configuration gives 'pad_token_id' as {pad}, and there are {tokens} tokens."
+        )
 
 
 # kinds of rotary positions, and what each needs to be told
@@ -151,71 +203,126 @@ ROPE_NEEDS: dict[str, tuple[str, ...]] = {
 }
 
 ROPE_NUMBERS = (
-    *("rope_theta", "partial_rotary_factor", "factor", "original_max_position_embeddings", "attention_factor"),
-    *("beta_fast", "beta_slow", "short_factor", "long_factor", "low_freq_factor", "high_freq_factor"),
+    *(
+        "rope_theta",
+        "partial_rotary_factor",
+        "factor",
+        "original_max_position_embeddings",
+        "attention_factor",
+    ),
+    *(
+        "beta_fast",
+        "beta_slow",
+        "short_factor",
+        "long_factor",
+        "low_freq_factor",
+        "high_freq_factor",
+    ),
     *("mscale", "mscale_all_dim"),
 )
 
 
 def rope(raw: Config, theta: float = 10000.0, partial: float | None = None) -> dict[str, Any]:
-    """The settings of rotary positions, from `rope_parameters` or from the older `rope_theta` and `rope_scaling`.
+    """The settings of rotary positions, from `rope_parameters` or from the older `rope_theta` and
+    `rope_scaling`.
 
     Args:
         raw: a configuration.
         theta: the family's default base.
-        partial: the family's default share of each head that is rotated; None where it cannot be chosen.
+        partial: the family's default share of each head that is rotated; None where it cannot be
+            chosen.
     """
     given = raw.get("rope_scaling") or raw.get("rope_parameters") or {}
     if not isinstance(given, Mapping):
-        raise BadCheckpoint(f"The configuration should give 'rope_parameters' as an object; it gives {given!r}.")
+        raise BadCheckpoint(
+            f"The configuration should give 'rope_parameters' as an object; it gives {given!r}."
+        )
     if any(isinstance(value, Mapping) for value in given.values()):
-        raise BadCheckpoint("Rotary positions that differ by the type of layer are not supported here.")
-    found = {key: given[key] for key in ("rope_type", "truncate", *ROPE_NUMBERS) if given.get(key) is not None}
+        raise BadCheckpoint(
+            "Rotary positions that differ by the type of layer are not supported here."
+        )
+    found = {
+        key: given[key]
+        for key in ("rope_type", "truncate", *ROPE_NUMBERS)
+        if given.get(key) is not None
+    }
     kind = found["rope_type"] = found.get("rope_type") or given.get("type") or "default"
     found.setdefault("rope_theta", raw.get("rope_theta") or raw.get("rotary_emb_base") or theta)
     length = raw.get("original_max_position_embeddings")
     if length is not None and kind in ("longrope", "yarn", "llama3"):
         found["original_max_position_embeddings"] = length
-    shares = [share for share in (raw.get("partial_rotary_factor"), raw.get("rotary_pct"), partial) if share is not None]
+    shares = [
+        share
+        for share in (raw.get("partial_rotary_factor"), raw.get("rotary_pct"), partial)
+        if share is not None
+    ]
     if shares:
         found.setdefault("partial_rotary_factor", shares[0])
     if not isinstance(kind, str) or kind not in ROPE_NEEDS:
-        raise BadCheckpoint(f"Rotary positions of the type {kind!r} are not supported; known: {', '.join(ROPE_NEEDS)}.")
+        raise BadCheckpoint(
+            f"Rotary positions of the type {kind!r} are not supported; known: "
+            f"{', '.join(ROPE_NEEDS)}."
+        )
     for key in ROPE_NEEDS[kind]:
         if key not in found:
-            raise BadCheckpoint(f"Rotary positions of the type {kind!r} need {key!r} in 'rope_parameters'.")
+            raise BadCheckpoint(
+                f"Rotary positions of the type {kind!r} need {key!r} in 'rope_parameters'."
+            )
     switches(found, "truncate")
     for key in [key for key in ROPE_NUMBERS if key in found]:
-        values = found[key] if isinstance(found[key], list) and key in ("short_factor", "long_factor") else [found[key]]
+        values = (
+            found[key]
+            if isinstance(found[key], list) and key in ("short_factor", "long_factor")
+            else [found[key]]
+        )
         low = -1 if key.startswith("mscale") else 0
-        if not all(isinstance(x, int | float) and not isinstance(x, bool) and low < x < 1e12 for x in values):
-            raise BadCheckpoint(f"The configuration should give {key!r} as a positive number; it gives {found[key]!r}.")
+        if not all(
+            isinstance(x, int | float) and not isinstance(x, bool) and low < x < 1e12
+            for x in values
+        ):
+            raise BadCheckpoint(
+                f"The configuration should give {key!r} as a positive number; it gives "
+                f"{found[key]!r}."
+            )
     if kind == "llama3" and not found["low_freq_factor"] < found["high_freq_factor"]:
-        raise BadCheckpoint("Rotary positions of the type 'llama3' need a low_freq_factor below their high_freq_factor.")
+        raise BadCheckpoint(
+            "Rotary positions of the type 'llama3' need a low_freq_factor below their "
+            "high_freq_factor."
+        )
     if partial is None and found.pop("partial_rotary_factor", 1.0) != 1.0:
-        raise BadCheckpoint("This kind of model rotates whole heads; 'partial_rotary_factor' should be 1 or left out.")
+        raise BadCheckpoint(
+            "This kind of model rotates whole heads; 'partial_rotary_factor' should be 1 or left "
+            "out."
+        )
     return found
 
 
 def rope_by_type(raw: Config, bases: Mapping[str, float]) -> dict[str, Any]:
-    """The settings of rotary positions that differ by the type of layer; an older `rope_scaling` is of those without a window.
+    """The settings of rotary positions that differ by the type of layer; an older `rope_scaling` is
+    of those without a window.
 
     Args:
         raw: a configuration.
         bases: type of layer -> its base where `rope_parameters` does not say it.
     """
     given, scaling = raw.get("rope_parameters") or {}, raw.get("rope_scaling") or {}
-    nested = isinstance(given, Mapping) and all(each is None or isinstance(each, Mapping) for each in given.values())
+    nested = isinstance(given, Mapping) and all(
+        each is None or isinstance(each, Mapping) for each in given.values()
+    )
     if not nested or not isinstance(scaling, Mapping) or given.keys() - bases.keys():
         raise BadCheckpoint(
-            f"The configuration should give 'rope_parameters' as one object for each of {', '.join(bases)}, and "
+            "The configuration should give 'rope_parameters' as one object for each of "
+            f"{', '.join(bases)}, and "
             f"'rope_scaling' as an object; it gives {str(given)[:80]} and {str(scaling)[:80]}."
         )
     found = {}
     for kind, base in bases.items():
         part = dict(given.get(kind) or {"rope_type": "default"})
         part |= scaling if kind == "full_attention" else {}
-        found[kind] = rope({"rope_parameters": part, "partial_rotary_factor": raw.get("partial_rotary_factor")}, base)
+        found[kind] = rope(
+            {"rope_parameters": part, "partial_rotary_factor": raw.get("partial_rotary_factor")},
+            base,
+        )
     return found
 
 
@@ -227,7 +334,10 @@ def activation(config: Config, key: str, known: set[str], family: str) -> str:
     """
     value = config.get(key)
     if not isinstance(value, str) or value not in known:
-        raise BadCheckpoint(f"{family} with activation {value!r} is not supported; known: {', '.join(sorted(known))}.")
+        raise BadCheckpoint(
+            f"{family} with activation {value!r} is not supported; known: "
+            f"{', '.join(sorted(known))}."
+        )
     return str(value)
 
 

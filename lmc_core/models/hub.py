@@ -1,8 +1,10 @@
-"""Models of the Hugging Face hub and of timm: the local cache first, then, where there is a connection, a download into it.
+"""Models of the Hugging Face hub and of timm: the local cache first, then, where there is a
+connection, a download into it.
 
-The cache has the hub's own format (`models--ORG--NAME` with `refs`, `snapshots` and `blobs`), so what `hf download` or
-`from_pretrained` fetched is found, and what is fetched here is found by them. Only data is fetched: configuration, weights and
-tokenizer; code that a repository may hold is neither fetched nor run.
+The cache has the hub's own format (`models--ORG--NAME` with `refs`, `snapshots` and `blobs`), so
+what `hf download` or `from_pretrained` fetched is found, and what is fetched here is found by them.
+Only data is fetched: configuration, weights and tokenizer; code that a repository may hold is
+neither fetched nor run.
 """
 
 from __future__ import annotations
@@ -35,19 +37,31 @@ CONFIG, MAIN = "config.json", "main"
 ADAPTER_FILES = (ADAPTER_WEIGHTS, "adapter_model.bin")
 PATIENCE = 0.6  # seconds that finding out whether there is a connection may take
 COMPANIONS = (
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
-    "vocab.txt", "tokenizer.model", "spiece.model", "preprocessor_config.json", "generation_config.json", "card.json",
-)  # fmt: skip
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "vocab.txt",
+    "tokenizer.model",
+    "spiece.model",
+    "preprocessor_config.json",
+    "generation_config.json",
+    "card.json",
+)
 YES = {"1", "ON", "YES", "TRUE"}
 Accept = Callable[[Mapping[str, Any]], object]
 
 
 def folder_in_cache(reference: Reference, accept: Accept = lambda config: None) -> Path:
-    """Return the snapshot of a ``hf`` or ``timm`` reference in the local cache, fetched if it was not there.
+    """Return the snapshot of a ``hf`` or ``timm`` reference in the local cache, fetched if it was
+    not there.
 
     Args:
         reference: what is wanted.
-        accept: called with the configuration before the weights are fetched; raises for a model that cannot be used.
+        accept: called with the configuration before the weights are fetched; raises for a model
+            that cannot be used.
 
     Raises:
         UnknownName: if the hub or timm has no such model.
@@ -72,7 +86,9 @@ def folder_in_cache(reference: Reference, accept: Accept = lambda config: None) 
 
 
 def adapter_in_cache(reference: Reference) -> Path:
-    """Return the snapshot of an adapter in the local cache, fetched if it was not there; see `folder_in_cache`."""
+    """Return the snapshot of an adapter in the local cache, fetched if it was not there; see
+    `folder_in_cache`.
+    """
     repository = _repository(reference)
     snapshot = _snapshot(repository, reference.revision, ADAPTER)
     if snapshot is not None and any((snapshot / name).is_file() for name in ADAPTER_FILES):
@@ -88,18 +104,23 @@ def _not_there(reference: Reference, repository: str, reason: str) -> BadInput:
     commits = _snapshots(repository)
     if reference.revision is None and len(commits) > 1:
         return BadInput(
-            f"The local cache holds {len(commits)} snapshots of {repository} and does not say which is its newest, and "
+            f"The local cache holds {len(commits)} snapshots of {repository} and does not say "
+            "which is its newest, and "
             f"{reason}: name one, such as {replace(reference, revision=commits[0].name)}."
         )
-    command = f"hf download {repository}" + (f" --revision {reference.revision}" if reference.revision else "")
+    command = f"hf download {repository}" + (
+        f" --revision {reference.revision}" if reference.revision else ""
+    )
     return BadInput(
-        f"{reference} is not in the local cache {str(cache())!r}, and {reason}: run `{command}` where there is a connection "
+        f"{reference} is not in the local cache {str(cache())!r}, and {reason}: run `{command}` "
+        "where there is a connection "
         "and copy that cache here, or give a folder."
     )
 
 
 def in_cache(reference: Reference, adapter: bool = False) -> bool:
-    """Whether a ``hf`` or ``timm`` reference can be read from the local cache, without asking anybody.
+    """Whether a ``hf`` or ``timm`` reference can be read from the local cache, without asking
+    anybody.
 
     Args:
         reference: of a model, or of an adapter.
@@ -121,9 +142,16 @@ def cache_notes(reference: Reference) -> tuple[str, ...]:
     """What a person should know of where a model lies in the local cache, as sentences."""
     repository = _repository(reference)
     top = _top(repository)
-    if reference.revision is not None or (top / "refs" / MAIN).is_file() or len(_snapshots(repository)) != 1:
+    if (
+        reference.revision is not None
+        or (top / "refs" / MAIN).is_file()
+        or len(_snapshots(repository)) != 1
+    ):
         return ()
-    return (f"The local cache does not say which revision of {repository} is its newest; its only one was read.",)
+    return (
+        f"The local cache does not say which revision of {repository} is its newest; its only one "
+        "was read.",
+    )
 
 
 def _repository(reference: Reference) -> str:
@@ -135,7 +163,9 @@ def cache() -> Path:
     chosen = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
     if not chosen:
         above = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-        chosen = os.path.join(os.environ.get("HF_HOME") or os.path.join(above, "huggingface"), "hub")
+        chosen = os.path.join(
+            os.environ.get("HF_HOME") or os.path.join(above, "huggingface"), "hub"
+        )
     return Path(os.path.expandvars(os.path.expanduser(chosen)))
 
 
@@ -183,7 +213,9 @@ def no_connection() -> str | None:
 
 
 def _address(text: str) -> tuple[str, int]:
-    """Host and port that a connection to an address is made to: its own, or those of the proxy before it."""
+    """Host and port that a connection to an address is made to: its own, or those of the proxy
+    before it.
+    """
     url = urlsplit(text)
     proxy = urllib.request.getproxies().get(url.scheme)
     if proxy and not urllib.request.proxy_bypass(url.hostname or ""):
@@ -205,13 +237,19 @@ def _top(repository: str) -> Path:
 def _snapshots(repository: str, file: str = CONFIG) -> list[Path]:
     """The snapshots of a repository that hold a file, by name."""
     try:
-        return sorted(path.parent for path in (_top(repository) / "snapshots").glob(f"*/{file}") if path.is_file())
+        return sorted(
+            path.parent
+            for path in (_top(repository) / "snapshots").glob(f"*/{file}")
+            if path.is_file()
+        )
     except OSError:
         return []
 
 
 def _snapshot(repository: str, revision: str | None, file: str = CONFIG) -> Path | None:
-    """The snapshot of a revision that holds a file; one copied by hand may have no refs, or such with a newline."""
+    """The snapshot of a revision that holds a file; one copied by hand may have no refs, or such
+    with a newline.
+    """
     top = _top(repository)
     try:
         ref = top / "refs" / (revision or MAIN)
@@ -249,25 +287,37 @@ def _fetch(reference: Reference, repository: str, accept: Accept, first: str = C
             if name in names:
                 get(name, commit)
         wanted = [name for name in ADAPTER_FILES[: 1 + reference.allow_pickle] if name in names]
-        for name in wanted if first == ADAPTER else _weights(reference, names, lambda name: get(name, commit)):
+        for name in (
+            wanted
+            if first == ADAPTER
+            else _weights(reference, names, lambda name: get(name, commit))
+        ):
             get(name, commit)
         return config.parent
     except errors.GatedRepoError as error:
-        raise BadInput(f"{reference} asks for consent: accept its terms on the hub, then run `hf auth login`.") from error
+        raise BadInput(
+            f"{reference} asks for consent: accept its terms on the hub, then run `hf auth login`."
+        ) from error
     except errors.RevisionNotFoundError as error:
-        raise UnknownName(f"{repository!r} has no branch, tag or commit {reference.revision!r}; leave @ out.") from error
+        raise UnknownName(
+            f"{repository!r} has no branch, tag or commit {reference.revision!r}; leave @ out."
+        ) from error
     except errors.RepositoryNotFoundError as error:
         raise UnknownName(
-            f"The hub has no repository {repository!r}, or keeps it private: check the spelling, or run `hf auth login`."
+            f"The hub has no repository {repository!r}, or keeps it private: check the spelling, "
+            "or run `hf auth login`."
         ) from error
     except errors.EntryNotFoundError as error:
         what = "adapter" if first == ADAPTER else "model"
-        raise BadCheckpoint(f"{reference} has no {first}, so it is no {what} that can be loaded.") from error
+        raise BadCheckpoint(
+            f"{reference} has no {first}, so it is no {what} that can be loaded."
+        ) from error
     except BadInput:
         raise
     except Exception as error:  # whatever a connection can come to
         raise BadInput(
-            f"{reference} could not be fetched ({type(error).__name__}); try again, or run `hf download {repository}`."
+            f"{reference} could not be fetched ({type(error).__name__}); try again, or run `hf "
+            f"download {repository}`."
         ) from error
 
 
@@ -280,7 +330,9 @@ def _weights(reference: Reference, names: list[str], get: Callable[[str], Path])
             return [single]
         if index in names:
             placed = read_json(get(index), INDEX_BYTES).get("weight_map")
-            shards = sorted({str(file) for file in placed.values()}) if isinstance(placed, dict) else []
+            shards = (
+                sorted({str(file) for file in placed.values()}) if isinstance(placed, dict) else []
+            )
             return [shard for shard in shards if shard in names]
     others = [name for name in names if name in (PICKLE_SINGLE, PICKLE_INDEX)]
     hint = f"; it has {others[0]}, which is read only with --allow-pickle" if others else ""

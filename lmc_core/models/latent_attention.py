@@ -1,7 +1,9 @@
-"""Latent attention (DeepSeek-AI 2024, arXiv 2405.04434, section 2.1): keys and values are made from one small stream.
+"""Latent attention (DeepSeek-AI 2024, arXiv 2405.04434, section 2.1): keys and values are made from
+one small stream.
 
-That stream, and another for queries if the configuration wants one, pass through an RMSNorm, so any rotation passes through
-them. Each head has a plane without positions; the rotary part of the key is one for all heads, and so is its plane.
+That stream, and another for queries if the configuration wants one, pass through an RMSNorm, so any
+rotation passes through them. Each head has a plane without positions; the rotary part of the key is
+one for all heads, and so is its plane.
 """
 
 from __future__ import annotations
@@ -29,15 +31,19 @@ def configuration(raw: Config, defaults: dict[str, Any], even: bool) -> dict[str
     """
     given = defaults | dict(raw)
     positive_sizes(given, *SIZES)
-    # rotary positions turn a part of each head, whose size is the "head_dim" of transformers' configuration
-    found = decoder_family.configuration({**raw, "head_dim": given["qk_rope_head_dim"]}, defaults, even)
+    # rotary positions turn a part of each head, whose size is the "head_dim" of transformers'
+    # configuration
+    found = decoder_family.configuration(
+        {**raw, "head_dim": given["qk_rope_head_dim"]}, defaults, even
+    )
     if found["q_lora_rank"] is not None:
         positive_sizes(found, "q_lora_rank")
     if even:
         divides(found, "num_attention_heads", "hidden_size")
     if found["num_key_value_heads"] != found["num_attention_heads"]:
         raise BadCheckpoint(
-            "Latent attention makes keys for every head; num_key_value_heads should equal num_attention_heads = "
+            "Latent attention makes keys for every head; num_key_value_heads should equal "
+            "num_attention_heads = "
             f"{found['num_attention_heads']}, it is {found['num_key_value_heads']}."
         )
     return found
@@ -59,17 +65,42 @@ def latent_attention(s: Structure, config: Config, i: int, interleaved: bool) ->
         config["kv_lora_rank"],
         config["attention_bias"],
     )
-    flat, turned, values = (config[name] for name in ("qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"))
+    flat, turned, values = (
+        config[name] for name in ("qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")
+    )
     head = s.space(f"heads.{i}", "heads", heads, PERMUTATIONS, "each head has a softmax of its own")
-    plane = s.space(f"query-key.{i}", "query-key", flat, LINEAR, "only the product of query and key is seen", head)
-    reason = "rotary positions leave one scaled rotation per frequency pair, the same for the queries of all heads"
-    pair = s.space(f"rotary-key.{i}", "rotary-key", turned, ROTARY, reason, pairs=Pairs(turned, interleaved))
-    value = s.space(f"value-output.{i}", "value-output", values, LINEAR, "only the product of value and output is seen", head)
+    plane = s.space(
+        f"query-key.{i}",
+        "query-key",
+        flat,
+        LINEAR,
+        "only the product of query and key is seen",
+        head,
+    )
+    reason = (
+        "rotary positions leave one scaled rotation per frequency pair, the same for the "
+        "queries of all heads"
+    )
+    pair = s.space(
+        f"rotary-key.{i}", "rotary-key", turned, ROTARY, reason, pairs=Pairs(turned, interleaved)
+    )
+    value = s.space(
+        f"value-output.{i}",
+        "value-output",
+        values,
+        LINEAR,
+        "only the product of value and output is seen",
+        head,
+    )
 
     def latent(name: str, size: int) -> str:
         s.add("scales", f"{name.replace('-', ' ')} stream")
         return s.space(
-            f"{name}.{i}", "latent", size, ROTATIONS, "RMSNorm divides by the length of the stream, which rotations keep"
+            f"{name}.{i}",
+            "latent",
+            size,
+            ROTATIONS,
+            "RMSNorm divides by the length of the stream, which rotations keep",
         )
 
     def norm(name: str, readers: Readers, space: str) -> None:
@@ -82,7 +113,9 @@ def latent_attention(s: Structure, config: Config, i: int, interleaved: bool) ->
         readers += queries
     else:
         made = latent("query-latent", config["q_lora_rank"])
-        readers.append(s.linear(f"{on}.query-latent", f"{at}.q_a_proj", f"+{made}", "-residual", bias))
+        readers.append(
+            s.linear(f"{on}.query-latent", f"{at}.q_a_proj", f"+{made}", "-residual", bias)
+        )
         norm("q_a_layernorm", queries, made)
         reads, query = f"-{made}", "q_b_proj"
     size = flat + turned
@@ -96,9 +129,15 @@ def latent_attention(s: Structure, config: Config, i: int, interleaved: bool) ->
     size = rank + turned
     parts = {"latent": f"0:{rank}/{size}+{small}", "rotary-key": f"{rank}:{size}/{size}-{pair}"}
     down = f"{at}.kv_a_proj_with_mqa"
-    s.fused(f"{down}.weight", (size, width), [(f"{on}.{name}.weight", f"{place} -residual") for name, place in parts.items()])
+    s.fused(
+        f"{down}.weight",
+        (size, width),
+        [(f"{on}.{name}.weight", f"{place} -residual") for name, place in parts.items()],
+    )
     if bias:
-        s.fused(f"{down}.bias", (size,), [(f"{on}.{name}.bias", place) for name, place in parts.items()])
+        s.fused(
+            f"{down}.bias", (size,), [(f"{on}.{name}.bias", place) for name, place in parts.items()]
+        )
     readers += [(f"{on}.{name}.weight", f"{on}.{name}.bias" if bias else None) for name in parts]
     norm("kv_a_layernorm", [(f"{on}.key.weight", None), (f"{on}.value.weight", None)], small)
     size = flat + values

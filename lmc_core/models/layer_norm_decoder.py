@@ -1,7 +1,9 @@
-"""Decoders with a LayerNorm before each layer: rotary, learned or linear positions, layers in turn or in parallel.
+"""Decoders with a LayerNorm before each layer: rotary, learned or linear positions, layers in turn
+or in parallel.
 
-A family says in data what its parameters are called and what its configuration chooses. Beside the classes of its spaces
-a LayerNorm whose offset is read by layers without biases leaves constants open; they are counted here.
+A family says in data what its parameters are called and what its configuration chooses. Beside the
+classes of its spaces a LayerNorm whose offset is read by layers without biases leaves constants
+open; they are counted here.
 """
 
 from __future__ import annotations
@@ -76,7 +78,8 @@ class SelfAttention:
     Attributes:
         heads: number of query heads.
         size: of one head.
-        names: of query, key, value and output in the state dict; or of the layer that holds three of them, and of the output.
+        names: of query, key, value and output in the state dict; or of the layer that holds three
+            of them, and of the output.
         bias: whether queries, keys and values have one.
         output_bias: whether the output has one.
         groups: number of key and value heads; None for one each.
@@ -121,7 +124,9 @@ class FeedForward:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Width of the stream, number of blocks, of tokens, and of learned positions if there are any."""
+    """Width of the stream, number of blocks, of tokens, and of learned positions if there are
+    any.
+    """
 
     width: int
     depth: int
@@ -166,7 +171,14 @@ def layer_norm_decoder(
             norm(f"{on}.norm2", f"{at}.{body.norms[1]}", fed)
         if body.parallel and attend(i).output_bias and feed.bias:
             s.add("sums", (f"{on}.output.bias", f"{on}.down.bias"))
-    _behind(s, config, sizes, body, head, lambda readers: norm("norm", f"{body.prefix}{body.last}", readers))
+    _behind(
+        s,
+        config,
+        sizes,
+        body,
+        head,
+        lambda readers: norm("norm", f"{body.prefix}{body.last}", readers),
+    )
     s.rename(body.prefix, head.body)
     return s
 
@@ -176,9 +188,13 @@ def _embeddings(s: Structure, sizes: Sizes, body: Body, output: bool) -> None:
     if body.embedded and not output:
         s.add("centred", "residual")
         s.add("scales", "residual stream")
-        reason = "the gains and offsets of the norm behind the token table act on its coordinates one by one"
+        reason = (
+            "the gains and offsets of the norm behind the token table act on its coordinates "
+            "one by one"
+        )
         s.space("residual", "residual", sizes.width, PERMUTATIONS, reason)
-        s.add("further", ("gains against a rotation", 1))  # of a single norm that writes to the stream
+        # of a single norm that writes to the stream
+        s.add("further", ("gains against a rotation", 1))
     else:
         layer_norm_stream(s, sizes.width, output=output)
     s.parameter("token.table", body.token_table, "* +residual", (sizes.tokens, sizes.width))
@@ -193,7 +209,9 @@ def _embeddings(s: Structure, sizes: Sizes, body: Body, output: bool) -> None:
         s.add("further", ("scales of embeddings", sizes.tokens))
 
 
-def _attention(s: Structure, i: int, part: SelfAttention, at: str, body: Body, fed_bias: bool) -> Readers:
+def _attention(
+    s: Structure, i: int, part: SelfAttention, at: str, body: Body, fed_bias: bool
+) -> Readers:
     """One attention layer; returns what reads the norm before it."""
     on, names = f"blocks.{i}", [f"{at}.{name}" for name in part.names]
     normed = part.norms.kind if part.norms else None
@@ -213,12 +231,24 @@ def _attention(s: Structure, i: int, part: SelfAttention, at: str, body: Body, f
         readers = write(s, a, on, names[0], bias=part.bias)
     else:
         layers = zip(("query", "key", "value"), names, (a.query, a.key, a.value), strict=False)
-        readers = [s.linear(f"{on}.{which}", name, writes, "-residual", part.bias) for which, name, writes in layers]
+        readers = [
+            s.linear(f"{on}.{which}", name, writes, "-residual", part.bias)
+            for which, name, writes in layers
+        ]
     s.linear(f"{on}.output", names[-1], "+residual", a.output, part.output_bias)
     attention_products(s, a, on, part.bias, part.bias, part.bias, part.output_bias, part.scaled)
     if part.norms:
         write_query_key_norms(
-            s, i, at, a, part.heads, part.groups or part.heads, part.norms, part.pairs, part.bias, body.offset
+            s,
+            i,
+            at,
+            a,
+            part.heads,
+            part.groups or part.heads,
+            part.norms,
+            part.pairs,
+            part.bias,
+            body.offset,
         )
     _constants(s, a, part, body, fed_bias)
     return readers
@@ -232,7 +262,10 @@ def _constants(s: Structure, a: Attention, part: SelfAttention, body: Body, fed_
     elif part.bias and not part.output_bias:
         values = s.spaces[a.value_name]
         constants = values.copies * values.size
-        s.add("further", (MEANS, constants if absorbed else max(0, constants - s.spaces["residual"].size + 1)))
+        s.add(
+            "further",
+            (MEANS, constants if absorbed else max(0, constants - s.spaces["residual"].size + 1)),
+        )
 
 
 def _feed_forward(s: Structure, i: int, part: FeedForward, at: str) -> Readers:
@@ -247,7 +280,14 @@ def _feed_forward(s: Structure, i: int, part: FeedForward, at: str) -> Readers:
     return readers
 
 
-def _behind(s: Structure, config: Config, sizes: Sizes, body: Body, head: Head, norm: Callable[[Readers | None], None]) -> None:
+def _behind(
+    s: Structure,
+    config: Config,
+    sizes: Sizes,
+    body: Body,
+    head: Head,
+    norm: Callable[[Readers | None], None],
+) -> None:
     """The last norm and the head."""
     if head.predicts != "next":
         write_head(s, config, head, norm)
@@ -255,10 +295,13 @@ def _behind(s: Structure, config: Config, sizes: Sizes, body: Body, head: Head, 
     tied, rows = bool(config["tie_word_embeddings"]), sizes.tokens
     bias = "head.bias" if body.head_bias else None
     if not tied:
-        s.parameter("head.weight", f"{HEAD}.weight", "* -residual", (rows, sizes.width), ignores_mean_over=0)
+        s.parameter(
+            "head.weight", f"{HEAD}.weight", "* -residual", (rows, sizes.width), ignores_mean_over=0
+        )
     if bias:
         s.parameter(bias, f"{HEAD}.bias", "*", (rows,), ignores_mean_over=0)
     if tied:
         s.tie(Tied(f"{HEAD}.weight", body.token_table))
-    stays = tied and bool(body.embedded)  # where the stream does not mix, the head goes on sharing the table
+    # where the stream does not mix, the head goes on sharing the table
+    stays = tied and bool(body.embedded)
     norm(None if stays else [("head.weight", bias)])

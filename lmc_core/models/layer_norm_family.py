@@ -1,4 +1,6 @@
-"""Configurations, files and classes that decoders with a LayerNorm before each layer have in common."""
+"""Configurations, files and classes that decoders with a LayerNorm before each layer have in
+common.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,13 @@ from lmc_core.models.parts import POINTWISE
 from lmc_core.models.structure import Structure
 
 # constants that older checkpoints hold
-BUFFERS = ("rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias")
+BUFFERS = (
+    "rotary_emb.inv_freq",
+    ".attn.bias",
+    ".attn.masked_bias",
+    ".attention.bias",
+    ".attention.masked_bias",
+)
 TOKENS = {"pad_token_id": None, "bos_token_id": None, "eos_token_id": None}
 
 
@@ -41,7 +49,8 @@ def configuration(
         aliases: other names that transformers reads -> its own.
 
     Raises:
-        BadCheckpoint: for what is no size, no number, no switch, or an activation that is not known.
+        BadCheckpoint: for what is no size, no number, no switch, or an activation that is not
+            known.
     """
     for other, own in (aliases or {}).items():
         if other in raw and own not in raw:
@@ -65,13 +74,15 @@ def rotated(size: int, share: float) -> int:
     count = int(size * share)
     if count % 2 or not 0 < count <= size:
         raise BadCheckpoint(
-            f"Rotary positions turn an even number of a head's {size} coordinates; the configuration asks for {count}."
+            f"Rotary positions turn an even number of a head's {size} coordinates; the "
+            f"configuration asks for {count}."
         )
     return count
 
 
 def grouped(found: dict[str, Any], groups: str, heads: str) -> dict[str, Any]:
-    """Fill in the number of key and value heads, as many as heads where none is given; returns the configuration.
+    """Fill in the number of key and value heads, as many as heads where none is given; returns the
+    configuration.
 
     Raises:
         BadCheckpoint: if it does not divide the number of heads.
@@ -108,10 +119,13 @@ def family(
     body: Callable[[Config], Body] | Body,
     heads: Mapping[str, Head],
     examples: Mapping[str, Config],
-    stored: Callable[[dict[str, Tensor], Config], dict[str, Tensor]] = lambda tensors, config: tensors,
+    stored: Callable[[dict[str, Tensor], Config], dict[str, Tensor]] = lambda tensors, config: (
+        tensors
+    ),
     **further: Any,
 ) -> Family:
-    """A family of transformers' decoders: the language model, the body alone, and what heads there are.
+    """A family of transformers' decoders: the language model, the body alone, and what heads there
+    are.
 
     Args:
         name: of the family, and of its kind in a `config.json`.
@@ -124,7 +138,8 @@ def family(
         body: names of its parameters, which may follow from the configuration.
         heads: by the ends of the names of classes, the language model's first.
         examples: small configurations, without their kind.
-        stored: (tensors by their names on disk, configuration) -> the same where this family's files differ from others'.
+        stored: (tensors by their names on disk, configuration) -> the same where this family's
+            files differ from others'.
         further: settings for building, of dropout for example.
     """
     usual = f"{classes}{next(iter(heads))}"
@@ -134,7 +149,9 @@ def family(
         return head_of(config, heads, usual)
 
     def build(config: Config) -> nn.Module:
-        return hf.build(config, f"{classes}Config", config.get("architectures", [usual])[0], **further)
+        return hf.build(
+            config, f"{classes}Config", config.get("architectures", [usual])[0], **further
+        )
 
     def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
         parts = body(config) if callable(body) else body
@@ -170,7 +187,9 @@ def family(
 def sizes_by(
     width: str, depth: str, heads: str, tokens: str, context: str, **others: str
 ) -> Callable[[Config], dict[str, int]]:
-    """Reads the sizes that people see from a configuration, given their names there; `others` by what people call them."""
+    """Reads the sizes that people see from a configuration, given their names there; `others` by
+    what people call them.
+    """
     names = {"width": width, "depth": depth, "heads": heads, "tokens": tokens, "context": context}
     names |= {key.replace("_", " "): value for key, value in others.items()}
     return lambda config: {key: int(config[value]) for key, value in names.items()}

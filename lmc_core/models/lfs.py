@@ -1,4 +1,6 @@
-"""Pointers of Git LFS: a few lines of text that stand in a repository for a file that was not fetched."""
+"""Pointers of Git LFS: a few lines of text that stand in a repository for a file that was not
+fetched.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +28,7 @@ def require_no_pointer(path: Path) -> None:
     """
     if is_pointer(path):
         raise BadCheckpoint(
-            f"{path.parent.name}/{path.name} is a Git LFS pointer of {path.stat().st_size:,} bytes, not the weights; run "
+            f"{path.parent.name}/{path.name} is a Git LFS pointer of {path.stat().st_size:,} "
+            "bytes, not the weights; run "
             "`git lfs pull` in that folder, or fetch the file again."
         )

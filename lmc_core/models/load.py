@@ -1,9 +1,11 @@
-"""Load a model: reference -> folder -> files -> family -> tensors, each step with its own clear refusal.
+"""Load a model: reference -> folder -> files -> family -> tensors, each step with its own clear
+refusal.
 
-References are those of `references.py`, files those of `checkpoint_files.py`; how their tensors become parameters is planned by
-`plan.py`, and what is refused gets its reason in `refusals.py`. Parameters stay in the precision they are stored
-in; modules are built in float32 from any. Nothing in a folder is ever executed: weights are safetensors, or pickles where a
-person allows them, and a repository's own code is never run.
+References are those of `references.py`, files those of `checkpoint_files.py`; how their tensors
+become parameters is planned by `plan.py`, and what is refused gets its reason in `refusals.py`.
+Parameters stay in the precision they are stored in; modules are built in float32 from any. Nothing
+in a folder is ever executed: weights are safetensors, or pickles where a person allows them, and a
+repository's own code is never run.
 """
 
 from __future__ import annotations
@@ -24,7 +26,14 @@ from lmc_core.models.old_configs import completed, without_pooler
 from lmc_core.models.passed_over import notes_on
 from lmc_core.models.plan import Files, Plan, assembled, planned
 from lmc_core.models.plausible import quantisation, require_depth, require_plausible, require_types
-from lmc_core.models.references import REPOSITORY, Reference, allowing_pickle, clip, ignoring_extra, parse
+from lmc_core.models.references import (
+    REPOSITORY,
+    Reference,
+    allowing_pickle,
+    clip,
+    ignoring_extra,
+    parse,
+)
 from lmc_core.models.refusals import unsupported, without_config
 from lmc_core.models.rows import finite_rows
 from lmc_core.models.vocabulary import rows_needed, vocabulary_of
@@ -70,10 +79,12 @@ def load(reference: str | Path, allow_pickle: bool = False, ignore_extra: bool =
     """Load a model, e.g. ``load("zoo:vit-fashion-s0")`` or ``load("hf:openai-community/gpt2")``.
 
     Args:
-        reference: ``zoo:NAME``, ``hf:ORG/NAME[@REVISION]``, ``timm:NAME[.TAG]``, ``path:FOLDER``, a zoo name or a path; with
-            ``+ADAPTER`` behind it, the model with that adapter merged into it.
+        reference: ``zoo:NAME``, ``hf:ORG/NAME[@REVISION]``, ``timm:NAME[.TAG]``, ``path:FOLDER``, a
+            zoo name or a path; with ``+ADAPTER`` behind it, the model with that adapter merged into
+            it.
         allow_pickle: whether weights may be read from pickled files where there are no safetensors.
-        ignore_extra: whether tensors that have no place in the model, such as a value head, are left out.
+        ignore_extra: whether tensors that have no place in the model, such as a value head, are
+            left out.
 
     Returns:
         The model in the precision it is stored in, checked against the layout of its family.
@@ -81,7 +92,8 @@ def load(reference: str | Path, allow_pickle: bool = False, ignore_extra: bool =
     Raises:
         UnknownName: if the zoo, the hub or timm has no such model.
         BadCheckpoint: if files are missing, damaged, foreign or hold values that are not finite.
-        BadInput: for a model of the hub that is not in the local cache while there is no connection.
+        BadInput: for a model of the hub that is not in the local cache while there is no
+            connection.
     """
     found = _parsed(reference, allow_pickle, ignore_extra)
     model = load_folder(_folder(found), found.base.label, found.allow_pickle, found.ignore_extra)
@@ -93,23 +105,28 @@ def load(reference: str | Path, allow_pickle: bool = False, ignore_extra: bool =
 
 
 def folder_of(reference: str | Path) -> Path:
-    """Return the folder a reference means, fetched if it is one of the hub's; one given as a path need not exist.
+    """Return the folder a reference means, fetched if it is one of the hub's; one given as a path
+    need not exist.
 
     Raises:
         UnknownName: if the zoo, the hub or timm has no such model.
-        BadInput: for a model of the hub that is not in the local cache while there is no connection.
+        BadInput: for a model of the hub that is not in the local cache while there is no
+            connection.
     """
     return _folder(_parsed(reference))
 
 
 def folders_of(reference: str | Path) -> list[Path]:
-    """The folders that a reference is read from: the model's, then those of its adapters; see `folder_of`."""
+    """The folders that a reference is read from: the model's, then those of its adapters; see
+    `folder_of`.
+    """
     found = _parsed(reference)
     return [_folder(found), *map(_adapter_folder, found.adapters)]
 
 
 def full_reference(reference: str | Path) -> str:
-    """The same reference in a form that means the same in any working folder; paths become absolute.
+    """The same reference in a form that means the same in any working folder; paths become
+    absolute.
 
     Raises:
         UnknownName: if it is a name and the zoo has no such model.
@@ -126,7 +143,9 @@ def full_reference(reference: str | Path) -> str:
 
 
 def files_of(reference: str | Path) -> list[Path]:
-    """The files that a model and its notes are read from, as far as they are there: configuration, card, index, weights."""
+    """The files that a model and its notes are read from, as far as they are there: configuration,
+    card, index, weights.
+    """
     found = _parsed(reference)
     folder = _folder(found)
     files = [folder / "config.json", folder / "card.json"]
@@ -144,7 +163,9 @@ def files_of(reference: str | Path) -> list[Path]:
 
 
 def file_notes(reference: str | Path) -> tuple[str, ...]:
-    """What a person should know of the files of a model, as sentences, without loading it; its `notes` say the same."""
+    """What a person should know of the files of a model, as sentences, without loading it; its
+    `notes` say the same.
+    """
     found = _parsed(reference)
     try:
         folder = _present(_folder(found))
@@ -154,7 +175,9 @@ def file_notes(reference: str | Path) -> tuple[str, ...]:
         return ()  # refused where it is loaded
 
 
-def load_folder(folder: Path, name: str | None = None, allow_pickle: bool = False, ignore_extra: bool = False) -> Model:
+def load_folder(
+    folder: Path, name: str | None = None, allow_pickle: bool = False, ignore_extra: bool = False
+) -> Model:
     """Load a checkpoint from a folder.
 
     Args:
@@ -172,7 +195,9 @@ def load_folder(folder: Path, name: str | None = None, allow_pickle: bool = Fals
         card = _card(folder)
         state = assembled(plan, described.files, family, config, described.weights.read())
         stored = {parameter: tensor.dtype for parameter, tensor in state.items()}
-        model = Model(card.get("name") or name, family, config, state, card, folder, stored, plan.notes)
+        model = Model(
+            card.get("name") or name, family, config, state, card, folder, stored, plan.notes
+        )
         try:
             return model.check()
         except NotFinite as error:
@@ -180,7 +205,8 @@ def load_folder(folder: Path, name: str | None = None, allow_pickle: bool = Fals
 
 
 def _with_padding(model: Model, error: NotFinite) -> Model:
-    """The model with it said that the last rows of its token tables are padding, if the tokenizer beside it says so.
+    """The model with it said that the last rows of its token tables are padding, if the tokenizer
+    beside it says so.
 
     Raises:
         NotFinite: if the values that are not finite are elsewhere, or a token uses their rows.
@@ -190,17 +216,21 @@ def _with_padding(model: Model, error: NotFinite) -> Model:
         raise error
     if vocabulary is None:
         raise NotFinite(
-            f"{error} They are in rows from number {first} on of its token table or head; put its tokenizer.json beside the "
+            f"{error} They are in rows from number {first} on of its token table or head; put its "
+            "tokenizer.json beside the "
             "weights, which tells whether a token uses them."
         ) from error
     note = (
-        f"The token table or head of {model.name} holds no finite numbers in rows from number {first:,} on, which no token of "
+        f"The token table or head of {model.name} holds no finite numbers in rows from number "
+        f"{first:,} on, which no token of "
         f"its tokenizer uses; the {first:,} rows before them are taken."
     )
     return replace(model, rows=first, notes=(*model.notes, note))
 
 
-def configuration(reference: str | Path, allow_pickle: bool = False) -> tuple[Family, dict[str, Any]]:
+def configuration(
+    reference: str | Path, allow_pickle: bool = False
+) -> tuple[Family, dict[str, Any]]:
     """The family and configuration of a model, without reading its weights."""
     found = _parsed(reference, allow_pickle)
     folder = _present(_folder(found))
@@ -221,13 +251,21 @@ def _described(folder: Path, name: str, allow_pickle: bool) -> Described:
         if raw.get("model_type") or raw.get("architecture"):
             _recognise(raw, name, ())  # a model that is not supported is the better reason
         raise
-    where = f"{folder.name}/{weights.files[0].name}" if weights.index is None else f"{folder.name}/{weights.index.name}"
+    where = (
+        f"{folder.name}/{weights.files[0].name}"
+        if weights.index is None
+        else f"{folder.name}/{weights.index.name}"
+    )
     beside = weights.content.beside if weights.pickled else {}
     if raw is None and not nanogpt.recognises(beside):
         raise without_config(folder, weights)
     names = weights.names()
     if raw is None:
-        raw, convert, notes = nanogpt.configuration(beside), nanogpt.converter(beside), nanogpt.notes(beside, where)
+        raw, convert, notes = (
+            nanogpt.configuration(beside),
+            nanogpt.converter(beside),
+            nanogpt.notes(beside, where),
+        )
     else:
         raw, convert, notes = _completed(raw, names), dict, _wrapper_notes(weights, where)
     family = _recognise(raw, name, names)
@@ -241,25 +279,48 @@ def _described(folder: Path, name: str, allow_pickle: bool) -> Described:
 
 # beginnings of names that a body alone has not
 HEADS = (
-    *("lm_head.", "cls.", "classifier.", "qa_outputs.", "score.", "head.", "predictions.", "decoder.weight", "decoder.bias"),
-    *("discriminator_predictions.", "generator_predictions.", "generator_lm_head.", "pre_classifier.", "sop_classifier."),
+    *(
+        "lm_head.",
+        "cls.",
+        "classifier.",
+        "qa_outputs.",
+        "score.",
+        "head.",
+        "predictions.",
+        "decoder.weight",
+        "decoder.bias",
+    ),
+    *(
+        "discriminator_predictions.",
+        "generator_predictions.",
+        "generator_lm_head.",
+        "pre_classifier.",
+        "sop_classifier.",
+    ),
 )
 
 
-def _require_class(family: Family, raw: Mapping[str, Any], config: Mapping[str, Any], names: list[str], name: str) -> None:
-    """Refuse weights with a head whose configuration names no class and would be read as a body alone."""
+def _require_class(
+    family: Family, raw: Mapping[str, Any], config: Mapping[str, Any], names: list[str], name: str
+) -> None:
+    """Refuse weights with a head whose configuration names no class and would be read as a body
+    alone.
+    """
     if raw.get("architectures") or not family.classes or family.predicts(config) != "features":
         return
     head = next((each for each in names if each.startswith(HEADS)), None)
     if head is not None:
         raise BadCheckpoint(
-            f"{name[:80]}/config.json names no class under 'architectures', and its weights hold a head ({clip(head, 60)}); "
+            f"{name[:80]}/config.json names no class under 'architectures', and its weights hold "
+            f"a head ({clip(head, 60)}); "
             f"write the class that it was saved from there, such as {family.classes[0]}."
         )
 
 
 def _completed(raw: Mapping[str, Any], names: list[str]) -> Mapping[str, Any]:
-    """An old configuration with what the names of the parameters say, whatever is wrapped around them."""
+    """An old configuration with what the names of the parameters say, whatever is wrapped around
+    them.
+    """
     for form in forms(names):
         found = completed(raw, list(form.values()))
         if found.get("model_type"):
@@ -286,7 +347,9 @@ def _origin_notes(found: Reference) -> tuple[str, ...]:
     return cache_notes(found)
 
 
-def _parsed(reference: str | Path, allow_pickle: bool = False, ignore_extra: bool = False) -> Reference:
+def _parsed(
+    reference: str | Path, allow_pickle: bool = False, ignore_extra: bool = False
+) -> Reference:
     words = allowing_pickle(str(reference)) if allow_pickle else str(reference)
     return parse(ignoring_extra(words) if ignore_extra else words, _zoo_names())
 
@@ -326,17 +389,27 @@ def _present(folder: Path) -> Path:
         if folder.is_dir():
             return folder.absolute()
         if folder.is_file():
-            raise BadCheckpoint(f"A folder with config.json and model.safetensors is expected; {folder.name} is a file.")
+            raise BadCheckpoint(
+                f"A folder with config.json and model.safetensors is expected; {folder.name} is a "
+                "file."
+            )
     except OSError:  # a name too long for the file system
         pass
-    hint = f" A model of the hub is written hf:{folder}." if REPOSITORY.fullmatch(str(folder)) else ""
-    raise BadCheckpoint(f"There is no folder {clip(str(folder))}; give one with config.json and model.safetensors.{hint}")
+    hint = (
+        f" A model of the hub is written hf:{folder}." if REPOSITORY.fullmatch(str(folder)) else ""
+    )
+    raise BadCheckpoint(
+        f"There is no folder {clip(str(folder))}; give one with config.json and "
+        f"model.safetensors.{hint}"
+    )
 
 
 def _recognise(config: Mapping[str, Any], name: str, names: Collection[str]) -> Family:
-    """The family of a configuration, whose class it supports; `names` are those of the parameters, for the refusal.
+    """The family of a configuration, whose class it supports; `names` are those of the parameters,
+    for the refusal.
 
-    A configuration that names no class is read as the family's usual one, as old language models have it.
+    A configuration that names no class is read as the family's usual one, as old language models
+    have it.
     """
     for family in FAMILIES.values():
         if family.recognises(config):
@@ -347,17 +420,29 @@ def _recognise(config: Mapping[str, Any], name: str, names: Collection[str]) -> 
 
 
 def _card(folder: Path) -> dict[str, Any]:
-    """What `card.json` says, if there is one; its entries that are shown must be what they should be."""
+    """What `card.json` says, if there is one; its entries that are shown must be what they should
+    be.
+    """
     if not (folder / "card.json").is_file():
         return {}
     card = read_json(folder / "card.json")
     for key in ("name", "family", "task"):
         value = card.get(key, "")
-        if value is not None and not (isinstance(value, str) and value.isprintable() and len(value) <= 200):
-            raise BadCheckpoint(f"{folder.name}/card.json should give {key!r} in a few words; remove the file, or mend it.")
+        if value is not None and not (
+            isinstance(value, str) and value.isprintable() and len(value) <= 200
+        ):
+            raise BadCheckpoint(
+                f"{folder.name}/card.json should give {key!r} in a few words; remove the file, or "
+                "mend it."
+            )
     scores = card.get("scores", {})
-    if not isinstance(scores, dict) or not all(isinstance(s, dict) and _numbers(s) for s in scores.values()):
-        raise BadCheckpoint(f"{folder.name}/card.json should give 'scores' as numbers by split; remove the file, or mend it.")
+    if not isinstance(scores, dict) or not all(
+        isinstance(s, dict) and _numbers(s) for s in scores.values()
+    ):
+        raise BadCheckpoint(
+            f"{folder.name}/card.json should give 'scores' as numbers by split; remove the file, "
+            "or mend it."
+        )
     return {key: value for key, value in card.items() if value is not None}
 
 

@@ -1,8 +1,10 @@
-"""Mixtures of experts: a router scores the experts for each token, and the outputs of the best few are added up by weight.
+"""Mixtures of experts: a router scores the experts for each token, and the outputs of the best few
+are added up by weight.
 
-Experts change places together with their rows of the router; the units of each expert live within it. Where a router chooses
-among groups of experts first, experts change places within their group, and groups as a whole. In memory the experts of a
-layer are stacked: `experts.gate_up_proj` `[experts, 2 units, width]`, rows of the gate first, and `experts.down_proj`
+Experts change places together with their rows of the router; the units of each expert live within
+it. Where a router chooses among groups of experts first, experts change places within their group,
+and groups as a whole. In memory the experts of a layer are stacked: `experts.gate_up_proj`
+`[experts, 2 units, width]`, rows of the gate first, and `experts.down_proj`
 `[experts, width, units]`. Checkpoints on disk have one matrix for each expert.
 """
 
@@ -34,7 +36,8 @@ class Routing:
         experts: how many there are.
         active: how many each token visits.
         relative: whether the weights of the chosen experts are divided by their sum.
-        softmax: whether scores are a softmax, which does not see a number added to all; otherwise each has a sigmoid.
+        softmax: whether scores are a softmax, which does not see a number added to all; otherwise
+            each has a sigmoid.
         groups: of experts, among which the router chooses first; 1 where it does not.
         correction: whether a buffer is added to the scores for the choice alone.
     """
@@ -51,29 +54,44 @@ COUNTS = ("num_local_experts", "num_experts", "n_routed_experts")
 
 
 def counted(raw: Config, name: str) -> Config:
-    """A configuration that gives the number of experts under one name; the classes of transformers know several."""
+    """A configuration that gives the number of experts under one name; the classes of transformers
+    know several.
+    """
     given = next((raw[other] for other in (name, *COUNTS) if other in raw), None)
     return raw if given is None else {**raw, name: given}
 
 
-def check_sizes(found: Config, experts: str, *names: str, active: str = "num_experts_per_tok") -> None:
-    """Raise `BadCheckpoint` unless the named settings are sizes, and no more experts are active than there are."""
+def check_sizes(
+    found: Config, experts: str, *names: str, active: str = "num_experts_per_tok"
+) -> None:
+    """Raise `BadCheckpoint` unless the named settings are sizes, and no more experts are active
+    than there are.
+    """
     positive_sizes(found, experts, active, *names)
     if found[active] > found[experts]:
-        raise BadCheckpoint(f"{active} = {found[active]} should be at most {experts} = {found[experts]}.")
+        raise BadCheckpoint(
+            f"{active} = {found[active]} should be at most {experts} = {found[experts]}."
+        )
 
 
 def check_layers(found: dict[str, Any]) -> None:
     """Check which layers Qwen's mixtures leave dense, and their switches."""
     positive_sizes(found, "decoder_sparse_step")
     dense = found["mlp_only_layers"] = found["mlp_only_layers"] or []
-    if not isinstance(dense, list) or not all(isinstance(i, int) and not isinstance(i, bool) for i in dense):
-        raise BadCheckpoint(f"The configuration should give 'mlp_only_layers' as a list of numbers; it gives {dense!r}.")
+    if not isinstance(dense, list) or not all(
+        isinstance(i, int) and not isinstance(i, bool) for i in dense
+    ):
+        raise BadCheckpoint(
+            "The configuration should give 'mlp_only_layers' as a list of numbers; it gives "
+            f"{dense!r}."
+        )
     hf.switches(found, "norm_topk_prob", "qkv_bias")
 
 
 def sparse_layers(config: Config) -> list[bool]:
-    """Which blocks have a mixture, by Qwen's `decoder_sparse_step` and `mlp_only_layers`; the others are dense."""
+    """Which blocks have a mixture, by Qwen's `decoder_sparse_step` and `mlp_only_layers`; the
+    others are dense.
+    """
     step, dense = config["decoder_sparse_step"], config["mlp_only_layers"]
     return [i not in dense and (i + 1) % step == 0 for i in range(config["num_hidden_layers"])]
 
@@ -113,13 +131,30 @@ def mixture(
     s.space(experts, "experts", places, PERMUTATIONS, reason, outer)
     levels += f"+{experts}"
     over = ((0,) if outer is None else (0, 1)) if routing.softmax else None
-    s.parameter(f"{on}.router.weight", f"{at}.{router}.weight", f"{levels} -residual", (routing.experts, width), over)
-    if routing.correction:  # the choice does not see a number added to all of them, and no output changes until the choice does
+    s.parameter(
+        f"{on}.router.weight",
+        f"{at}.{router}.weight",
+        f"{levels} -residual",
+        (routing.experts, width),
+        over,
+    )
+    # the choice does not see a number added to all of them, and no output changes until the choice
+    # does
+    if routing.correction:
         over = (0,) if outer is None else (0, 1)
-        s.parameter(f"{on}.router.correction", f"{at}.{router}.e_score_correction_bias", levels, (routing.experts,), over)
+        s.parameter(
+            f"{on}.router.correction",
+            f"{at}.{router}.e_score_correction_bias",
+            levels,
+            (routing.experts,),
+            over,
+        )
         s.add("further", ("corrections of the choice of experts", routing.experts - 1))
     if routing.relative and routing.active == 1:  # one weight, always 1
-        s.add("further", ("routers that only choose", (routing.experts - int(routing.softmax)) * width))
+        s.add(
+            "further",
+            ("routers that only choose", (routing.experts - int(routing.softmax)) * width),
+        )
     u = gated_units(s, str(i), units, activation, experts)
     s.fused(
         f"{at}.experts.gate_up_proj",
@@ -129,7 +164,12 @@ def mixture(
             (f"{on}.up.weight", f"{levels} 1/2 +{u} -residual"),
         ],
     )
-    s.parameter(f"{on}.down.weight", f"{at}.experts.down_proj", f"{levels} +residual -{u}", (routing.experts, width, units))
+    s.parameter(
+        f"{on}.down.weight",
+        f"{at}.experts.down_proj",
+        f"{levels} +residual -{u}",
+        (routing.experts, width, units),
+    )
     units_product(s, u, on, gate=activation)
     return [(f"{on}.{part}.weight", None) for part in ("router", "gate", "up")]
 
@@ -137,11 +177,20 @@ def mixture(
 _EXPERT = re.compile(
     r"((?:model\.|transformer\.)?layers\.\d+\.mlp\.experts)\.(\d+)\.(gate_proj|up_proj|down_proj|w[123])\.weight"
 )
-_PLACES = {"gate_proj": "gate", "up_proj": "up", "down_proj": "down", "w1": "gate", "w3": "up", "w2": "down"}
+_PLACES = {
+    "gate_proj": "gate",
+    "up_proj": "up",
+    "down_proj": "down",
+    "w1": "gate",
+    "w3": "up",
+    "w2": "down",
+}
 
 
 def stacked(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Stack the matrices that a checkpoint has for each expert; those that are stacked already stay."""
+    """Stack the matrices that a checkpoint has for each expert; those that are stacked already
+    stay.
+    """
     found: dict[str, Tensor] = {}
     apart: dict[str, dict[tuple[str, int], Tensor]] = defaultdict(dict)
     for name, tensor in tensors.items():
@@ -156,10 +205,15 @@ def stacked(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         for part in ("gate", "up", "down"):
             for number in range(count):
                 if (part, number) not in matrices:
-                    raise BadCheckpoint(f"{layer}.{number} lacks its {part} matrix; fetch the checkpoint again.")
+                    raise BadCheckpoint(
+                        f"{layer}.{number} lacks its {part} matrix; fetch the checkpoint again."
+                    )
         down = [matrices.pop(("down", number)) for number in range(count)]
         found[f"{layer}.down_proj"] = torch.stack(down)
-        both = [torch.cat([matrices.pop((part, number)) for part in ("gate", "up")]) for number in range(count)]
+        both = [
+            torch.cat([matrices.pop((part, number)) for part in ("gate", "up")])
+            for number in range(count)
+        ]
         found[f"{layer}.gate_up_proj"] = torch.stack(both)
     return found
 
@@ -176,11 +230,20 @@ def family(
     units: str,
     **further: Any,
 ) -> Family:
-    """A family of decoders with mixtures; `experts` and `units` are the names of these sizes in the configuration.
+    """A family of decoders with mixtures; `experts` and `units` are the names of these sizes in the
+    configuration.
 
-    Experts run one after the other, not as one grouped product, which not every device has for every size. Further
-    arguments are those of `decoder_family.family`.
+    Experts run one after the other, not as one grouped product, which not every device has for
+    every size. Further arguments are those of `decoder_family.family`.
     """
-    settings = {"stored": lambda tensors, config: stacked(tensors), "experts_implementation": "eager"} | further
-    found = decoder_family.family(name, classes, sentence, reference, config, structure, examples, **settings)
-    return replace(found, sizes=lambda config: sizes(config) | {"experts": config[experts], "units": config[units]})
+    settings = {
+        "stored": lambda tensors, config: stacked(tensors),
+        "experts_implementation": "eager",
+    } | further
+    found = decoder_family.family(
+        name, classes, sentence, reference, config, structure, examples, **settings
+    )
+    return replace(
+        found,
+        sizes=lambda config: sizes(config) | {"experts": config[experts], "units": config[units]},
+    )

@@ -35,13 +35,15 @@ class Model:
         config: its configuration, as in its `config.json`.
         state: parameters by their names in memory; a tied head is left out.
         card: what is known about it (task, seed, scores), possibly empty.
-        folder: it was read from, where its tokenizer or its preparation of images lies; None for a model made in memory.
-        stored: by name, the types that the parameters had in its files, or those of its first parent; it is written in these.
+        folder: it was read from, where its tokenizer or its preparation of images lies; None for a
+            model made in memory.
+        stored: by name, the types that the parameters had in its files, or those of its first
+            parent; it is written in these.
         notes: what a person should know of the files it was read from, as sentences.
-        class_names: of a classifier whose outputs were brought into another order than that of `folder`, the names of its
-            classes in the order that they have now; () for any other.
-        rows: of a model whose token tables hold no finite numbers in rows that no token uses, how many rows come before the
-            first of these; None for all.
+        class_names: of a classifier whose outputs were brought into another order than that of
+            `folder`, the names of its classes in the order that they have now; () for any other.
+        rows: of a model whose token tables hold no finite numbers in rows that no token uses, how
+            many rows come before the first of these; None for all.
     """
 
     name: str
@@ -62,8 +64,12 @@ class Model:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over family, configuration and parameters in float32, as 64 hexadecimal digits."""
-        digest = hashlib.sha256(json.dumps([self.family.name, dict(self.config)], sort_keys=True).encode())
+        """SHA-256 over family, configuration and parameters in float32, as 64 hexadecimal
+        digits.
+        """
+        digest = hashlib.sha256(
+            json.dumps([self.family.name, dict(self.config)], sort_keys=True).encode()
+        )
         for name in sorted(self.state):
             digest.update(name.encode())
             digest.update(self.state[name].detach().cpu().float().contiguous().numpy().tobytes())
@@ -84,14 +90,19 @@ class Model:
         padded = token_tables(self) if self.rows is not None else ()
         for name, tensor in self.state.items():
             used = tensor[: self.rows] if name in padded else tensor
-            if not all(bool(torch.isfinite(part).all()) for part in used.flatten().split(2**22)):  # without large temporaries
-                raise NotFinite(f"The parameter {name!r} of {self.name} holds values that are not finite numbers.")
+            # without large temporaries
+            if not all(bool(torch.isfinite(part).all()) for part in used.flatten().split(2**22)):
+                raise NotFinite(
+                    f"The parameter {name!r} of {self.name} holds values that are not finite "
+                    "numbers."
+                )
         return self
 
     def module(self, dtype: torch.dtype = torch.float32) -> nn.Module:
         """Build a module of the ordinary class with these parameters, in evaluation mode.
 
-        Parameters that have this precision already are shared with the module, not copied; nothing is initialised first.
+        Parameters that have this precision already are shared with the module, not copied; nothing
+        is initialised first.
         """
         module = self._built({name: tensor.to(dtype) for name, tensor in self.state.items()})
         return module.to(dtype).eval().requires_grad_(False)
@@ -101,7 +112,9 @@ class Model:
         with Uninitialised(), blame(self.name):
             module = self.family.build(self.config)
         ties = named_ties(module)
-        missing = set(module.load_state_dict(state, strict=False, assign=True).missing_keys) - {name for name, _ in ties}
+        missing = set(module.load_state_dict(state, strict=False, assign=True).missing_keys) - {
+            name for name, _ in ties
+        }
         if missing:
             raise BadCheckpoint(f"The parameter {sorted(missing)[0]!r} of {self.name} is missing.")
         for name, first in ties:
@@ -117,19 +130,22 @@ class Model:
         """The type that `save` writes each parameter in.
 
         Args:
-            dtype: of all of them; None for those that the files of the model, or of its first parent, have.
+            dtype: of all of them; None for those that the files of the model, or of its first
+                parent, have.
         """
         return types_to_write(self.state, self.stored, dtype)
 
-    def save(self, folder: Path, dtype: torch.dtype | str | None = None, shard: int = SHARD) -> None:
+    def save(
+        self, folder: Path, dtype: torch.dtype | str | None = None, shard: int = SHARD
+    ) -> None:
         """Write an ordinary checkpoint of the model's own class.
 
         Args:
             folder: to be made.
-            dtype: float32, bfloat16 or float16 for all parameters; None for the types in which the model, or its first parent
-                if it was aligned or merged, was stored.
-            shard: bytes above which the weights are written in several files with an index, where the class's library reads
-                such (transformers does, timm does not).
+            dtype: float32, bfloat16 or float16 for all parameters; None for the types in which the
+                model, or its first parent if it was aligned or merged, was stored.
+            shard: bytes above which the weights are written in several files with an index, where
+                the class's library reads such (transformers does, timm does not).
 
         Raises:
             UnknownName: for another type.
@@ -147,13 +163,32 @@ def token_tables(model: Model) -> list[str]:
 
 
 class Uninitialised(TorchFunctionMode):
-    """Leaves the parameters of modules that are built as they were allocated: no time, no random numbers, no memory touched."""
+    """Leaves the parameters of modules that are built as they were allocated: no time, no random
+    numbers, no memory touched.
+    """
 
-    FILLS = {"normal_", "uniform_", "trunc_normal_", "zero_", "fill_", "erfinv_", "mul_", "add_", "clamp_", "copy_"}
+    FILLS = {
+        "normal_",
+        "uniform_",
+        "trunc_normal_",
+        "zero_",
+        "fill_",
+        "erfinv_",
+        "mul_",
+        "add_",
+        "clamp_",
+        "copy_",
+    }
 
-    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
         """Skip what fills a parameter; everything else runs, buffers included."""
-        if args and isinstance(args[0], nn.Parameter) and getattr(func, "__name__", "") in self.FILLS:
+        if (
+            args
+            and isinstance(args[0], nn.Parameter)
+            and getattr(func, "__name__", "") in self.FILLS
+        ):
             return args[0]
         return func(*args, **(kwargs or {}))
 
@@ -171,6 +206,12 @@ def named_ties(module: nn.Module) -> list[tuple[str, str]]:
 
 
 def untied_state(module: nn.Module) -> dict[str, Tensor]:
-    """The parameters of a module in memory, each once: names that repeat an earlier tensor are left out."""
+    """The parameters of a module in memory, each once: names that repeat an earlier tensor are left
+    out.
+    """
     ties = {name for name, _ in named_ties(module)}
-    return {name: tensor.detach().clone() for name, tensor in module.state_dict().items() if name not in ties}
+    return {
+        name: tensor.detach().clone()
+        for name, tensor in module.state_dict().items()
+        if name not in ties
+    }

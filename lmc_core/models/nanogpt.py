@@ -1,8 +1,9 @@
-"""Checkpoints of nanoGPT (Karpathy 2022): a `ckpt.pt` that holds its sizes beside the weights, read as an ordinary GPT-2.
+"""Checkpoints of nanoGPT (Karpathy 2022): a `ckpt.pt` that holds its sizes beside the weights, read
+as an ordinary GPT-2.
 
-The network is GPT-2's with exact GELU, epsilon 1e-5 and a tied head. Its linear layers are stored `[out, in]`, those of
-transformers' class `[in, out]`; a model trained with `bias=False` has neither offsets of norms nor biases, which is the same
-as zeros. A padded vocabulary stays padded.
+The network is GPT-2's with exact GELU, epsilon 1e-5 and a tied head. Its linear layers are stored
+`[out, in]`, those of transformers' class `[in, out]`; a model trained with `bias=False` has neither
+offsets of norms nor biases, which is the same as zeros. A padded vocabulary stays padded.
 """
 
 from __future__ import annotations
@@ -17,11 +18,25 @@ from torch import Tensor
 from lmc_core.errors import BadCheckpoint
 
 KEY = "model_args"
-SIZES = {"vocab_size": "vocab_size", "block_size": "n_positions", "n_embd": "n_embd", "n_layer": "n_layer", "n_head": "n_head"}
-LINEAR = re.compile(r"transformer\.h\.\d+\.(attn\.c_attn|attn\.c_proj|mlp\.c_fc|mlp\.c_proj)\.weight")
+SIZES = {
+    "vocab_size": "vocab_size",
+    "block_size": "n_positions",
+    "n_embd": "n_embd",
+    "n_layer": "n_layer",
+    "n_head": "n_head",
+}
+LINEAR = re.compile(
+    r"transformer\.h\.\d+\.(attn\.c_attn|attn\.c_proj|mlp\.c_fc|mlp\.c_proj)\.weight"
+)
 NORM = re.compile(r"transformer\.(h\.\d+\.ln_[12]|ln_f)\.weight")
-ZEROS = "{where} was trained without biases (bias=False of nanoGPT); an ordinary GPT-2 has them, so they were set to zero."
-MADE = "{where} was written by nanoGPT; it is read, and written, as GPT2LMHeadModel of transformers, with exact GELU."
+ZEROS = (
+    "{where} was trained without biases (bias=False of nanoGPT); an ordinary GPT-2 has them, "
+    "so they were set to zero."
+)
+MADE = (
+    "{where} was written by nanoGPT; it is read, and written, as GPT2LMHeadModel of "
+    "transformers, with exact GELU."
+)
 
 
 def recognises(beside: Mapping[Any, Any]) -> bool:
@@ -39,14 +54,23 @@ def configuration(beside: Mapping[Any, Any]) -> dict[str, Any]:
     args = beside[KEY]
     for name in SIZES:
         if not isinstance(args[name], int) or isinstance(args[name], bool):
-            raise BadCheckpoint(f"The checkpoint of nanoGPT should give {name!r} as a number; it gives {args[name]!r}.")
+            raise BadCheckpoint(
+                f"The checkpoint of nanoGPT should give {name!r} as a number; it gives "
+                f"{args[name]!r}."
+            )
     sizes = {ours: args[theirs] for theirs, ours in SIZES.items()}
-    further = {"activation_function": "gelu", "layer_norm_epsilon": 1e-5, "tie_word_embeddings": True}
+    further = {
+        "activation_function": "gelu",
+        "layer_norm_epsilon": 1e-5,
+        "tie_word_embeddings": True,
+    }
     return {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], **sizes, **further}
 
 
 def converter(beside: Mapping[Any, Any]) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
-    """What brings the tensors into the form in which transformers' class stores them; biases there were none of are zeros."""
+    """What brings the tensors into the form in which transformers' class stores them; biases there
+    were none of are zeros.
+    """
     biases = beside[KEY].get("bias", True)
 
     def converted(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

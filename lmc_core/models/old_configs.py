@@ -1,6 +1,7 @@
 """Configurations of encoders from 2018 to 2020, which do not say what they belong to.
 
-Before transformers 3, `config.json` lacked `model_type`, and often `architectures`. The parameters' names say both.
+Before transformers 3, `config.json` lacked `model_type`, and often `architectures`. The parameters'
+names say both.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-# beginning of a parameter's name -> kind of model; the last one is of models saved without their head
+# beginning of a parameter's name -> kind of model; the last one is of models saved without their
+# head
 BEGINNINGS = (
     ("bert.", "bert"),
     ("roberta.", "roberta"),
@@ -41,11 +43,15 @@ HEADS: dict[str, tuple[tuple[str, str], ...]] = {
     ),
 }
 # encoders alone whose class has a pooler unless it is told otherwise
-POOLED = [[f"{beginning}Model"] for beginning in ("Bert", "Roberta", "XLMRoberta", "Camembert", "Albert", "MPNet")]
+POOLED = [
+    [f"{beginning}Model"]
+    for beginning in ("Bert", "Roberta", "XLMRoberta", "Camembert", "Albert", "MPNet")
+]
 
 
 def completed(config: Mapping[str, Any], names: Collection[str]) -> Mapping[str, Any]:
-    """The configuration with `model_type` and `architectures` filled in from the names of the parameters, where it lacks them.
+    """The configuration with `model_type` and `architectures` filled in from the names of the
+    parameters, where it lacks them.
 
     Args:
         config: content of a `config.json`.
@@ -56,17 +62,26 @@ def completed(config: Mapping[str, Any], names: Collection[str]) -> Mapping[str,
     if "model_type" in config and not isinstance(config["model_type"], str):
         return config
     kind = config.get("model_type") or next(
-        (kind for beginning, kind in BEGINNINGS if any(name.startswith(beginning) for name in names)), None
+        (
+            kind
+            for beginning, kind in BEGINNINGS
+            if any(name.startswith(beginning) for name in names)
+        ),
+        None,
     )
     found: dict[str, Any] = {"model_type": kind} if kind else {}
-    head = next((cls for part, cls in HEADS.get(kind or "", ()) if any(part in name for name in names)), None)
+    head = next(
+        (cls for part, cls in HEADS.get(kind or "", ()) if any(part in name for name in names)),
+        None,
+    )
     if head and not config.get("architectures"):
         found["architectures"] = [head]
     return {**config, **found}
 
 
 def without_pooler(config: Mapping[str, Any], names: Collection[str]) -> Mapping[str, Any]:
-    """The configuration, with `add_pooling_layer` false for an encoder without a head whose parameters hold no pooler.
+    """The configuration, with `add_pooling_layer` false for an encoder without a head whose
+    parameters hold no pooler.
 
     Transformers has this as an argument of the class, so that no `config.json` says it.
 
@@ -76,6 +91,8 @@ def without_pooler(config: Mapping[str, Any], names: Collection[str]) -> Mapping
     """
     given = config.get("architectures")
     cls = given[0] if isinstance(given, list | tuple) and len(given) == 1 else None
-    if not (isinstance(cls, str) and cls.endswith("Model")) or any("pooler." in name for name in names):
+    if not (isinstance(cls, str) and cls.endswith("Model")) or any(
+        "pooler." in name for name in names
+    ):
         return config
     return {**config, "add_pooling_layer": False}

@@ -1,4 +1,6 @@
-"""Models of a class of one's own: an `nn.Module` with a `Structure` that says what its parameters write to and read from."""
+"""Models of a class of one's own: an `nn.Module` with a `Structure` that says what its parameters
+write to and read from.
+"""
 
 from __future__ import annotations
 
@@ -32,11 +34,12 @@ def own_model(
         takes: what its inputs are.
 
     Returns:
-        The model. Two of them can be aligned when their classes and shapes are the same. `save` writes `model.safetensors`, to
-        be read with `load_state_dict`.
+        The model. Two of them can be aligned when their classes and shapes are the same. `save`
+        writes `model.safetensors`, to be read with `load_state_dict`.
 
     Raises:
-        BadCheckpoint: naming the first parameter that the structure does not cover, or that is not there.
+        BadCheckpoint: naming the first parameter that the structure does not cover, or that is not
+            there.
     """
     state = untied_state(module)
     skeleton = copy.deepcopy(module)
@@ -46,7 +49,10 @@ def own_model(
         from safetensors.torch import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
-        save_file({key: value.contiguous() for key, value in untied_state(module).items()}, folder / "model.safetensors")
+        save_file(
+            {key: value.contiguous() for key, value in untied_state(module).items()},
+            folder / "model.safetensors",
+        )
 
     family = Family(
         name=kind,
@@ -66,5 +72,8 @@ def own_model(
     )
     missing = state.keys() - structure.layout.shapes.keys()
     if missing:
-        raise BadCheckpoint(f"The structure of {kind} says nothing of the parameter {sorted(missing)[0]!r}; add its pattern.")
+        raise BadCheckpoint(
+            f"The structure of {kind} says nothing of the parameter {sorted(missing)[0]!r}; add "
+            "its pattern."
+        )
     return Model(name, family, {}, state).check()

@@ -1,7 +1,8 @@
-"""Parts that transformers share: the residual stream, attention with its planes, feed-forward units. Reasons in words.
+"""Parts that transformers share: the residual stream, attention with its planes, feed-forward
+units. Reasons in words.
 
-Everything follows from what a configuration says (rotary fraction, grouped queries, norms on queries and keys, activation,
-norms before or after a layer), never from a family's name.
+Everything follows from what a configuration says (rotary fraction, grouped queries, norms on
+queries and keys, activation, norms before or after a layer), never from a family's name.
 """
 
 from __future__ import annotations
@@ -26,8 +27,28 @@ from lmc_core.symmetry.spaces import (
 
 # act on each unit by itself; of these only the homogeneous commute with positive scales
 POINTWISE = {
-    *("gelu", "gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu_python", "gelu_10", "quick_gelu", "gelu_accurate"),
-    *("silu", "swish", "tanh", "mish", "relu", "relu2", "relu6", "leaky_relu", "sigmoid", "laplace"),
+    *(
+        "gelu",
+        "gelu_new",
+        "gelu_pytorch_tanh",
+        "gelu_fast",
+        "gelu_python",
+        "gelu_10",
+        "quick_gelu",
+        "gelu_accurate",
+    ),
+    *(
+        "silu",
+        "swish",
+        "tanh",
+        "mish",
+        "relu",
+        "relu2",
+        "relu6",
+        "leaky_relu",
+        "sigmoid",
+        "laplace",
+    ),
 }
 HOMOGENEOUS = {"relu", "leaky_relu"}
 SQUARED = {"relu2"}  # a factor in front comes out squared, which no class of maps here says
@@ -51,7 +72,10 @@ def layer_norm_stream(s: Structure, width: int, scaled: bool = True, output: boo
         s.add("scales", "residual stream")
     if output:
         return s.space("residual", "residual", width, NONE, OUTPUT)
-    reason = "LayerNorm divides by the length of the stream, which rotations that keep the all-ones vector leave alone"
+    reason = (
+        "LayerNorm divides by the length of the stream, which rotations that keep the "
+        "all-ones vector leave alone"
+    )
     return s.space("residual", "residual", width, ROTATIONS, reason, fixes_ones=True)
 
 
@@ -65,16 +89,25 @@ def rms_norm_stream(s: Structure, width: int, output: bool = False) -> str:
 
 
 def post_norm_stream(s: Structure, width: int, rms: bool, output: bool = False) -> str:
-    """A residual stream that norms write to: their gains act inside it, coordinate by coordinate; `output` as above."""
+    """A residual stream that norms write to: their gains act inside it, coordinate by coordinate;
+    `output` as above.
+    """
     if rms:
         s.add("scales", "residual stream")
     if output:
         return s.space("residual", "residual", width, NONE, OUTPUT)
     if rms:
         return s.space(
-            "residual", "residual", width, SIGNED, "gains of the norms after each layer act on its coordinates one by one"
+            "residual",
+            "residual",
+            width,
+            SIGNED,
+            "gains of the norms after each layer act on its coordinates one by one",
         )
-    reason = "gains and offsets of the norms after each layer act on its coordinates one by one, and LayerNorm sees their signs"
+    reason = (
+        "gains and offsets of the norms after each layer act on its coordinates one by one, "
+        "and LayerNorm sees their signs"
+    )
     return s.space("residual", "residual", width, PERMUTATIONS, reason)
 
 
@@ -113,37 +146,59 @@ def attention(
         groups: number of key and value heads where queries share them; None for one each.
         value_dim: size of the value/output plane, if another.
         pairs: of a rotary position encoding.
-        normed: norms on queries and keys: "rms" (RMSNorm over one head or all), "layer" (LayerNorm over one head), or None.
+        normed: norms on queries and keys: "rms" (RMSNorm over one head or all), "layer" (LayerNorm
+            over one head), or None.
         clipped: queries, keys and values are clipped to [-c, c], coordinate by coordinate.
-        shared_heads: a space of heads that exists already and orders these too (relative position tables).
-        fixed: why heads, and queries that share a key, cannot change places, as a clause; None where they can.
+        shared_heads: a space of heads that exists already and orders these too (relative position
+            tables).
+        fixed: why heads, and queries that share a key, cannot change places, as a clause; None
+            where they can.
     """
     groups = groups or heads
     outer = shared_heads or f"heads.{tag}"
     if shared_heads is None:
         what = "each head has a softmax of its own"
         if groups < heads:
-            what = f"each of the {groups} key and value heads serves {heads // groups} queries, which move with it"
+            what = (
+                f"each of the {groups} key and value heads serves {heads // groups} queries, "
+                "which move with it"
+            )
         s.space(outer, "heads", groups, NONE if fixed else PERMUTATIONS, fixed or what)
     plus, minus = f"+{outer}", f"-{outer}"
     if groups < heads:
         inner = s.space(
-            f"queries.{tag}", "queries", heads // groups, NONE if fixed else PERMUTATIONS,
-            fixed or "queries that share one key head can change places, never across key heads", outer,
-        )  # fmt: skip
+            f"queries.{tag}",
+            "queries",
+            heads // groups,
+            NONE if fixed else PERMUTATIONS,
+            fixed or "queries that share one key head can change places, never across key heads",
+            outer,
+        )
         plus_q, minus_q = f"{plus} +{inner}", f"{minus} -{inner}"
     else:
         plus_q, minus_q = plus, minus
     plane = f"query-key.{tag}"
     if clipped and not normed:
         reason = "queries and keys are clipped to a symmetric range coordinate by coordinate: "
-        reason += "only quarter turns of rotary pairs keep it" if pairs else "only signs and exchanges keep it"
-        s.space(plane, "query-key", head_dim, TURNS if pairs else SIGNED, reason, outer, pairs=pairs)
+        reason += (
+            "only quarter turns of rotary pairs keep it"
+            if pairs
+            else "only signs and exchanges keep it"
+        )
+        s.space(
+            plane, "query-key", head_dim, TURNS if pairs else SIGNED, reason, outer, pairs=pairs
+        )
     elif normed == "rms" and pairs:
-        reason = "rotary positions turn pairs, and norms on queries and keys scale coordinates one by one: one sign per pair"
+        reason = (
+            "rotary positions turn pairs, and norms on queries and keys scale coordinates "
+            "one by one: one sign per pair"
+        )
         s.space(plane, "query-key", head_dim, PAIR_SIGNS, reason, outer, pairs=pairs)
     elif normed and pairs:
-        reason = "norms on queries and keys see the mean of a head's coordinates and scale them one by one, and rotary "
+        reason = (
+            "norms on queries and keys see the mean of a head's coordinates and scale them "
+            "one by one, and rotary "
+        )
         s.space(plane, "query-key", head_dim, NONE, reason + "positions tell them apart", outer)
     elif normed:
         reason = "norms on queries and keys have one gain per coordinate, common to all heads"
@@ -151,18 +206,33 @@ def attention(
     elif pairs and pairs.rotated:
         reason = "rotary positions leave one scaled rotation per frequency pair"
         if pairs.rotated < head_dim:
-            reason += f", and any invertible map of the {head_dim - pairs.rotated} coordinates that are not rotated"
+            reason += (
+                f", and any invertible map of the {head_dim - pairs.rotated} coordinates "
+                "that are not rotated"
+            )
         s.space(plane, "query-key", head_dim, ROTARY, reason, outer, pairs=pairs)
     else:
-        s.space(plane, "query-key", head_dim, LINEAR, "only the product of query and key is seen", outer)
+        s.space(
+            plane, "query-key", head_dim, LINEAR, "only the product of query and key is seen", outer
+        )
     values = f"value-output.{tag}"
     if clipped:
-        reason = "values are clipped to a symmetric range coordinate by coordinate: only signs and exchanges keep it"
+        reason = (
+            "values are clipped to a symmetric range coordinate by coordinate: only signs "
+            "and exchanges keep it"
+        )
         s.space(values, "value-output", value_dim or head_dim, SIGNED, reason, outer)
     else:
         reason = "only the product of value and output is seen"
         s.space(values, "value-output", value_dim or head_dim, LINEAR, reason, outer)
-    return Attention(f"{plus_q} +{plane}", f"{plus} -{plane}", f"{plus} +{values}", f"{minus_q} -{values}", plane, values)
+    return Attention(
+        f"{plus_q} +{plane}",
+        f"{plus} -{plane}",
+        f"{plus} +{values}",
+        f"{minus_q} -{values}",
+        plane,
+        values,
+    )
 
 
 def attention_products(
@@ -177,9 +247,11 @@ def attention_products(
     sums: bool = True,
     divisor: float = 1.0,
 ) -> None:
-    """Add the two products of an attention layer whose blocks are called `on.query.weight` and so on.
+    """Add the two products of an attention layer whose blocks are called `on.query.weight` and so
+    on.
 
-    Scores are divided by the root of a head's size, if `scaled`, and by `divisor`; attention rows add up to 1, if `sums`.
+    Scores are divided by the root of a head's size, if `scaled`, and by `divisor`; attention rows
+    add up to 1, if `sums`.
     """
     left = (f"{on}.query.weight", *([f"{on}.query.bias"] if query_bias else []))
     plane = s.spaces[at.product_name]
@@ -206,8 +278,9 @@ def attention_products(
 def offsets_without_biases(s: Structure, at: Attention, output_bias: bool) -> None:
     """Count what stays open where keys and values without biases read a norm that has an offset o.
 
-    W o is a constant then, like a bias. The key's is not seen on coordinates that are not rotated; the value's reaches the
-    output as a constant, which a bias behind it takes. Without such a bias the constants remain that become a mean, or nothing.
+    W o is a constant then, like a bias. The key's is not seen on coordinates that are not rotated;
+    the value's reaches the output as a constant, which a bias behind it takes. Without such a bias
+    the constants remain that become a mean, or nothing.
 
     Args:
         s: what is being written down.
@@ -215,18 +288,30 @@ def offsets_without_biases(s: Structure, at: Attention, output_bias: bool) -> No
         output_bias: whether a bias is added to the stream where the heads' outputs are.
     """
     plane, values = s.spaces[at.product_name], s.spaces[at.value_name]
-    keys = plane.copies * (plane.size - (plane.pairs.rotated if plane.pairs else 0)) if plane.largest.mixes else 0
+    keys = (
+        plane.copies * (plane.size - (plane.pairs.rotated if plane.pairs else 0))
+        if plane.largest.mixes
+        else 0
+    )
     constants = values.copies * values.size
     unseen = constants if output_bias else max(0, constants - s.spaces["residual"].size + 1)
     s.add("further", ("constants that no output sees", keys + unseen))
 
 
 def separate_attention(
-    s: Structure, at: Attention, on: str, names: tuple[str, str, str, str], biases: tuple[bool, bool, bool, bool],
-    reads: str = "-residual", key_reads: str | None = None, writes: str = "+residual", scaled: bool = True,
+    s: Structure,
+    at: Attention,
+    on: str,
+    names: tuple[str, str, str, str],
+    biases: tuple[bool, bool, bool, bool],
+    reads: str = "-residual",
+    key_reads: str | None = None,
+    writes: str = "+residual",
+    scaled: bool = True,
     sums: bool = True,
-) -> list[tuple[str, str | None]]:  # fmt: skip
-    """Add four linear layers for query, key, value and output, and their products; returns the readers of the norm before.
+) -> list[tuple[str, str | None]]:
+    """Add four linear layers for query, key, value and output, and their products; returns the
+    readers of the norm before.
 
     Args:
         s: what is being written down.
@@ -254,7 +339,8 @@ def separate_attention(
 def fused_by_group(
     s: Structure, at: Attention, on: str, name: str, reads: str = "-residual", bias: bool = True
 ) -> list[tuple[str, str | None]]:
-    """Add one linear layer for queries, keys and values, stored group by group: its queries, its key, its value.
+    """Add one linear layer for queries, keys and values, stored group by group: its queries, its
+    key, its value.
 
     With as many groups as heads that is head by head; with one group it is multi-query attention.
 
@@ -280,7 +366,11 @@ def fused_by_group(
     weights = [(f"{on}.{part}.weight", f"{pattern} {reads}") for part, pattern in patterns.items()]
     s.fused(f"{name}.weight", (rows, s.size(reads)), weights)
     if bias:
-        s.fused(f"{name}.bias", (rows,), [(f"{on}.{part}.bias", pattern) for part, pattern in patterns.items()])
+        s.fused(
+            f"{name}.bias",
+            (rows,),
+            [(f"{on}.{part}.bias", pattern) for part, pattern in patterns.items()],
+        )
     return [(f"{on}.{part}.weight", f"{on}.{part}.bias" if bias else None) for part in patterns]
 
 
@@ -293,7 +383,11 @@ def fused_in_thirds(
     weights = [(f"{on}.{part}.weight", f"{pattern} {reads}") for part, pattern in patterns.items()]
     s.fused(f"{name}.weight", (rows, s.size(reads)), weights)
     if bias:
-        s.fused(f"{name}.bias", (rows,), [(f"{on}.{part}.bias", pattern) for part, pattern in patterns.items()])
+        s.fused(
+            f"{name}.bias",
+            (rows,),
+            [(f"{on}.{part}.bias", pattern) for part, pattern in patterns.items()],
+        )
     return [(f"{on}.{part}.weight", f"{on}.{part}.bias" if bias else None) for part in patterns]
 
 
@@ -304,26 +398,43 @@ def units(s: Structure, tag: str, size: int, activation: str, within: str | None
         return s.space(f"units.{tag}", "units", size, SCALED, reason, within, positive=True)
     reason = f"the activation ({activation}) acts on each unit by itself and is not homogeneous"
     if activation in SQUARED:
-        reason = "the square of ReLU acts on each unit by itself and answers a factor with its square"
+        reason = (
+            "the square of ReLU acts on each unit by itself and answers a factor with its square"
+        )
     name = s.space(f"units.{tag}", "units", size, PERMUTATIONS, reason, within)
     if activation in SQUARED:
         s.add("further", ("scales of units against their squares", size * s.spaces[name].copies))
     return name
 
 
-def gated_units(s: Structure, tag: str, size: int, activation: str, within: str | None = None) -> str:
+def gated_units(
+    s: Structure, tag: str, size: int, activation: str, within: str | None = None
+) -> str:
     """Add the hidden units of a gated feed-forward layer: act(gate) * up."""
-    reason = f"the gate ({activation}) acts on each unit by itself; `up` is linear, so it may be scaled against `down`"
+    reason = (
+        f"the gate ({activation}) acts on each unit by itself; `up` is linear, so it may be "
+        "scaled against `down`"
+    )
     name = s.space(f"units.{tag}", "units", size, SIGNED_AND_SCALED, reason, within)
     if activation in SQUARED:
-        s.add("further", ("scales of gates against the squares of units", size * s.spaces[name].copies))
+        s.add(
+            "further",
+            ("scales of gates against the squares of units", size * s.spaces[name].copies),
+        )
     return name
 
 
-def units_product(s: Structure, space: str, on: str, bias: bool = False, gate: str | None = None) -> None:
-    """Add the product of `on.up` and `on.down` where units can be scaled, and `on.gate` where scales pass through it."""
+def units_product(
+    s: Structure, space: str, on: str, bias: bool = False, gate: str | None = None
+) -> None:
+    """Add the product of `on.up` and `on.down` where units can be scaled, and `on.gate` where
+    scales pass through it.
+    """
     if not s.spaces[space].largest.stretches:
         return
     parts = ("weight", "bias") if bias else ("weight",)
     left, gates = (tuple(f"{on}.{side}.{part}" for part in parts) for side in ("up", "gate"))
-    s.add("products", Product(space, left, (f"{on}.down.weight",), gate=gates if gate in HOMOGENEOUS else ()))
+    s.add(
+        "products",
+        Product(space, left, (f"{on}.down.weight",), gate=gates if gate in HOMOGENEOUS else ()),
+    )

@@ -1,7 +1,9 @@
-"""Files of weights that lie beside those that are read: `model.safetensors` beside an index with shards.
+"""Files of weights that lie beside those that are read: `model.safetensors` beside an index with
+shards.
 
-Such folders are left behind where a model was saved again in another number of files. Transformers reads the single file then,
-and so does `find_weights`; where the two do not hold the same, a person is told.
+Such folders are left behind where a model was saved again in another number of files. Transformers
+reads the single file then, and so does `find_weights`; where the two do not hold the same, a person
+is told.
 """
 
 from __future__ import annotations
@@ -19,18 +21,24 @@ PIECE = 2**24  # bytes that are compared at once
 
 
 def notes_on(weights: Weights) -> tuple[str, ...]:
-    """What a person should know of the files beside those that are read; nothing where all hold the same."""
+    """What a person should know of the files beside those that are read; nothing where all hold the
+    same.
+    """
     if weights.beside is None:
         return ()
     read, index = weights.files[0], weights.beside
     try:
         name = _first_difference(weights, sharded(index))
     except BadCheckpoint as error:
-        return (f"Beside {read.name} lies {index.name}, which cannot be followed: {error} {read.name} was read.",)
+        return (
+            f"Beside {read.name} lies {index.name}, which cannot be followed: {error} {read.name} "
+            "was read.",
+        )
     if name is None:
         return ()
     return (
-        f"{read.parent.name} holds {read.name} and the shards of {index.name}, which disagree, first in {name!r}; "
+        f"{read.parent.name} holds {read.name} and the shards of {index.name}, which disagree, "
+        f"first in {name!r}; "
         f"{read.name} was read, as transformers does. Remove what is out of date.",
     )
 
@@ -39,14 +47,23 @@ def _first_difference(read: Weights, other: Weights) -> str | None:
     """Name of the first parameter that two sets of files do not hold alike."""
     if read.pickled:
         return _difference_of(read.read(), other.read())
-    here = {name: (read.files[0], entry) for name, entry in safetensors_file.header(read.files[0]).items()}
-    there = {name: (path, entry) for path in other.files for name, entry in safetensors_file.header(path).items()}
+    here = {
+        name: (read.files[0], entry)
+        for name, entry in safetensors_file.header(read.files[0]).items()
+    }
+    there = {
+        name: (path, entry)
+        for path in other.files
+        for name, entry in safetensors_file.header(path).items()
+    }
     for name in [*here, *(name for name in there if name not in here)]:
         if name not in here or name not in there:
             return name
         (path, entry), (second, its) = here[name], there[name]
         alike = (entry.dtype, entry.shape) == (its.dtype, its.shape)
-        if not alike or not _same_bytes(path, entry.start, second, its.start, entry.end - entry.start):
+        if not alike or not _same_bytes(
+            path, entry.start, second, its.start, entry.end - entry.start
+        ):
             return name
     return None
 
@@ -54,7 +71,12 @@ def _first_difference(read: Weights, other: Weights) -> str | None:
 def _difference_of(here: dict[str, Tensor], there: dict[str, Tensor]) -> str | None:
     for name in [*here, *(name for name in there if name not in here)]:
         left, right = here.get(name), there.get(name)
-        if left is None or right is None or left.dtype != right.dtype or not torch.equal(left, right):
+        if (
+            left is None
+            or right is None
+            or left.dtype != right.dtype
+            or not torch.equal(left, right)
+        ):
             return name
     return None
 

@@ -1,8 +1,10 @@
-"""One pickled file of weights, read by torch's restricted unpickler, which builds tensors and plain containers alone.
+"""One pickled file of weights, read by torch's restricted unpickler, which builds tensors and plain
+containers alone.
 
-Training scripts put their settings beside the weights (an `argparse.Namespace`, for example). Such objects are never built and
-their modules never imported: their place takes an `Inert` one of ours, which keeps nothing and does nothing. Files are read
-only where a person allows it: even so restricted, a pickle is a program.
+Training scripts put their settings beside the weights (an `argparse.Namespace`, for example). Such
+objects are never built and their modules never imported: their place takes an `Inert` one of ours,
+which keeps nothing and does nothing. Files are read only where a person allows it: even so
+restricted, a pickle is a program.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ class Content:
 
     Attributes:
         tensors: by name.
-        key: under which they were found, such as "state_dict"; "" where the file holds nothing else.
+        key: under which they were found, such as "state_dict"; "" where the file holds nothing
+            else.
         others: further keys under which there are tensors by name.
         beside: what lies beside them; objects that were not built are `Inert`.
     """
@@ -53,7 +56,9 @@ class Content:
 
 
 class Inert:
-    """Takes the place of an object that is not built: it accepts whatever the file does to it and keeps nothing."""
+    """Takes the place of an object that is not built: it accepts whatever the file does to it and
+    keeps nothing.
+    """
 
     said = "object"  # name of what it stands for
 
@@ -74,7 +79,8 @@ def is_pickle(name: str) -> bool:
 
 
 def read(path: Path) -> Content:
-    """Name -> tensor, as stored, and what lies beside; float64 is rounded to float32, in which everything is computed.
+    """Name -> tensor, as stored, and what lies beside; float64 is rounded to float32, in which
+    everything is computed.
 
     Raises:
         BadCheckpoint: if the file is damaged, or holds no tensors by name.
@@ -87,25 +93,33 @@ def read(path: Path) -> Content:
             content = _load(path)
     except pickle.UnpicklingError as error:
         raise BadCheckpoint(
-            f"{where} holds objects other than tensors, or is no pickle; only tensors by name are read, so save it again "
+            f"{where} holds objects other than tensors, or is no pickle; only tensors by name are "
+            "read, so save it again "
             "with safetensors."
         ) from error
     except Exception as error:  # a damaged pickle can raise whatever its bytes happen to ask for
-        raise BadCheckpoint(f"{where} is truncated or damaged ({type(error).__name__}); fetch it again.") from error
+        raise BadCheckpoint(
+            f"{where} is truncated or damaged ({type(error).__name__}); fetch it again."
+        ) from error
     if isinstance(content, Inert):
         raise BadCheckpoint(
-            f"{where} holds a whole object of the class {content.said[:80]}, and objects other than tensors are not built; "
+            f"{where} holds a whole object of the class {content.said[:80]}, and objects other "
+            "than tensors are not built; "
             "save its state_dict() with safetensors."
         )
     found = _unwrapped(content)
     for name, tensor in found.tensors.items():
         if isinstance(tensor, Inert):
             raise BadCheckpoint(
-                f"{where} holds objects other than tensors ({str(name)[:60]!r} is a {tensor.said[:60]}), which are not "
+                f"{where} holds objects other than tensors ({str(name)[:60]!r} is a "
+                f"{tensor.said[:60]}), which are not "
                 "built; save the state_dict() of the model alone, with safetensors."
             )
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
-            raise BadCheckpoint(f"{where} should hold tensors by name; {str(name)[:60]!r} is a {type(tensor).__name__}.")
+            raise BadCheckpoint(
+                f"{where} should hold tensors by name; {str(name)[:60]!r} is a "
+                f"{type(tensor).__name__}."
+            )
     if not found.tensors:
         raise BadCheckpoint(f"{where} should hold tensors by name; it holds none.")
     _require_honest(found.tensors, path)
@@ -134,7 +148,9 @@ def _load(path: Path) -> Any:
 
 
 def _inert(number: int, name: str, container: bool) -> type[Inert]:
-    """A class that stands for another one; where that one is a kind of dictionary, its instances are plain ones."""
+    """A class that stands for another one; where that one is a kind of dictionary, its instances
+    are plain ones.
+    """
     members: dict[str, Any] = {"said": name}
     if container:
         members["__new__"] = lambda cls, *_, **__: {}
@@ -162,17 +178,27 @@ def _holds_tensors(content: Any) -> bool:
     if not isinstance(content, Mapping):
         return False
     inner = [content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)]
-    return any(isinstance(value, Tensor) for mapping in (content, *inner) for value in mapping.values())
+    return any(
+        isinstance(value, Tensor) for mapping in (content, *inner) for value in mapping.values()
+    )
 
 
 def _require_honest(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Refuse tensors larger than what backs them: a few bytes can claim any shape by repeating themselves."""
+    """Refuse tensors larger than what backs them: a few bytes can claim any shape by repeating
+    themselves.
+    """
     size = path.stat().st_size
     for name, tensor in tensors.items():
         if tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
-            raise BadCheckpoint(f"The parameter {name!r} is no ordinary tensor; save the model again with safetensors.")
+            raise BadCheckpoint(
+                f"The parameter {name!r} is no ordinary tensor; save the model again with "
+                "safetensors."
+            )
         if tensor.numel() * tensor.element_size() > min(tensor.untyped_storage().nbytes(), size):
-            raise BadCheckpoint(f"The parameter {name!r} claims more values than {path.parent.name}/{path.name} holds.")
+            raise BadCheckpoint(
+                f"The parameter {name!r} claims more values than {path.parent.name}/{path.name} "
+                "holds."
+            )
 
 
 def _plain(tensor: Tensor) -> Tensor:

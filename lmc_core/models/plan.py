@@ -1,7 +1,8 @@
-"""How the tensors of a checkpoint become the parameters of a model, found out from their names and shapes alone.
+"""How the tensors of a checkpoint become the parameters of a model, found out from their names and
+shapes alone.
 
-Nothing of the weights is read for it, so a model that is refused costs no time, and what is said of a model can be said without
-loading it.
+Nothing of the weights is read for it, so a model that is refused costs no time, and what is said of
+a model can be said without loading it.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ class Files:
         shapes: the tensors without their values, by their names in the file.
         stored_as: name in the file -> its type, as the format spells it.
         quantisation: method that the configuration names for its weights; "" where it names none.
-        convert: brings tensors without wrappers into the names and forms of the family's own files, and says what it did.
+        convert: brings tensors without wrappers into the names and forms of the family's own files,
+            and says what it did.
     """
 
     where: str
@@ -59,7 +61,9 @@ class Plan:
 
 
 class Equal(TorchFunctionMode):
-    """Takes tensors without values for equal: whether copies agree is checked when they are read."""
+    """Takes tensors without values for equal: whether copies agree is checked when they are
+    read.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Answer `torch.equal`; everything else runs."""
@@ -76,7 +80,8 @@ def planned(files: Files, family: Family, config: Config, ignore_extra: bool = F
         ignore_extra: whether tensors that have no place in the model are left out.
 
     Raises:
-        BadCheckpoint: naming the first parameter that is missing, has no place, another shape or a type of quantised weights.
+        BadCheckpoint: naming the first parameter that is missing, has no place, another shape or a
+            type of quantised weights.
     """
     layout = family.layout(config)
     form, state, source = _best(files, family, config, layout)
@@ -87,20 +92,25 @@ def planned(files: Files, family: Family, config: Config, ignore_extra: bool = F
     for name, shape in layout.shapes.items():
         if tuple(state[name].shape) != shape:
             raise BadCheckpoint(
-                f"The parameter {source(name)!r} was expected with shape {list(shape)}; it has {list(state[name].shape)}."
+                f"The parameter {source(name)!r} was expected with shape {list(shape)}; it has "
+                f"{list(state[name].shape)}."
             )
     extra = [source(name) for name in state if name not in layout.shapes]
     if extra and not ignore_extra:
         raise BadCheckpoint(
-            f"{files.where} holds {_tensors(extra)} that a {kind(family, config)} of this configuration has no place for: "
-            f"{_listed(extra)}. Where the model does not need that, leave it out with --ignore-extra (load(..., "
+            f"{files.where} holds {_tensors(extra)} that a {kind(family, config)} of this "
+            "configuration has no place for: "
+            f"{_listed(extra)}. Where the model does not need that, leave it out with "
+            "--ignore-extra (load(..., "
             "ignore_extra=True))."
         )
     notes = _notes(files, form, extra)
     return Plan({name: bare for name, bare in form.items() if name not in extra}, notes)
 
 
-def assembled(plan: Plan, files: Files, family: Family, config: Config, tensors: Tensors) -> Tensors:
+def assembled(
+    plan: Plan, files: Files, family: Family, config: Config, tensors: Tensors
+) -> Tensors:
     """The parameters by their names in memory, from the tensors by their names in the file."""
     kept = {plan.names[name]: tensor for name, tensor in tensors.items() if name in plan.names}
     return family.from_disk(files.convert(kept), config)
@@ -108,20 +118,28 @@ def assembled(plan: Plan, files: Files, family: Family, config: Config, tensors:
 
 def kind(family: Family, config: Config) -> str:
     """Name of the class of a model, as people know it."""
-    given = config.get("architectures") or [*family.classes[:1], config.get("architecture"), family.name]
+    given = config.get("architectures") or [
+        *family.classes[:1],
+        config.get("architecture"),
+        family.name,
+    ]
     return str(next(name for name in given if name))
 
 
 def _best(
     files: Files, family: Family, config: Config, layout: Layout
 ) -> tuple[Form, Mapping[str, Tensor], Callable[[str], str]]:
-    """The form of the names that leaves the fewest parameters missing, what it makes, and a parameter's name in the file."""
+    """The form of the names that leaves the fewest parameters missing, what it makes, and a
+    parameter's name in the file.
+    """
     found: tuple[int, Form, Tensors] | None = None
     refusal: Exception | None = None
     for form in forms(files.shapes):
         try:
             with Equal():
-                state = family.from_disk(files.convert({form[name]: t for name, t in files.shapes.items()}), config)
+                state = family.from_disk(
+                    files.convert({form[name]: t for name, t in files.shapes.items()}), config
+                )
         except (
             BadCheckpoint,
             LookupError,
@@ -148,25 +166,38 @@ def _best(
     return form, state, source
 
 
-def _require_types(files: Files, layout: Layout, state: Mapping[str, Tensor], source: Callable[[str], str]) -> None:
-    """Refuse weights that are stored as anything but ordinary numbers; a configuration alone makes none quantised."""
+def _require_types(
+    files: Files, layout: Layout, state: Mapping[str, Tensor], source: Callable[[str], str]
+) -> None:
+    """Refuse weights that are stored as anything but ordinary numbers; a configuration alone makes
+    none quantised.
+    """
     for name, tensor in state.items():
         if tensor.dtype in PRECISIONS or (name not in layout.shapes and not files.quantisation):
             continue
         stored = files.stored_as(source(name))
         if files.quantisation:
             raise BadCheckpoint(
-                f"The configuration says that the weights are quantised ({clip(files.quantisation)}), and the parameter "
-                f"{source(name)!r} is stored as {stored}; use the model's float32, bfloat16 or float16 checkpoint."
+                "The configuration says that the weights are quantised "
+                f"({clip(files.quantisation)}), and the parameter "
+                f"{source(name)!r} is stored as {stored}; use the model's float32, bfloat16 or "
+                "float16 checkpoint."
             )
         raise quantised(source(name), stored)
 
 
-def _missing(files: Files, family: Family, config: Config, layout: Layout, missing: Sequence[str]) -> str:
+def _missing(
+    files: Files, family: Family, config: Config, layout: Layout, missing: Sequence[str]
+) -> str:
     head = layout.by_name.get("head.weight")
-    if head is not None and missing == [head.parameter] and config.get("tie_word_embeddings") is False:
+    if (
+        head is not None
+        and missing == [head.parameter]
+        and config.get("tie_word_embeddings") is False
+    ):
         return (
-            f"The head {head.parameter!r} is not stored, and the configuration says tie_word_embeddings=false; set it to "
+            f"The head {head.parameter!r} is not stored, and the configuration says "
+            "tie_word_embeddings=false; set it to "
             "true in its config.json if the head is the token table, or fetch the checkpoint again."
         )
     what, count = kind(family, config), len(layout.shapes)
@@ -174,7 +205,8 @@ def _missing(files: Files, family: Family, config: Config, layout: Layout, missi
         return f"The parameter {missing[0]!r} of a {what} is missing from {files.where}."
     first = clip(next(iter(files.shapes)), 80)
     return (
-        f"{files.where} is no {what} of this configuration: {len(missing)} of its {count} parameters are missing, the first "
+        f"{files.where} is no {what} of this configuration: {len(missing)} of its {count} "
+        "parameters are missing, the first "
         f"{missing[0]!r}; the file's {_tensors(files.shapes)} begin with {first}."
     )
 
@@ -183,17 +215,22 @@ def _notes(files: Files, form: Form, extra: Sequence[str]) -> tuple[str, ...]:
     notes = []
     if words := removed(form):
         notes.append(
-            f"The names in {files.where} were read without {', '.join(repr(word + '.') for word in words)}, which "
+            f"The names in {files.where} were read without "
+            f"{', '.join(repr(word + '.') for word in words)}, which "
             "training tools put around them."
         )
     if files.quantisation:
         notes.append(
-            f"The configuration beside {files.where} speaks of quantised weights ({clip(files.quantisation)}), but all are "
+            f"The configuration beside {files.where} speaks of quantised weights "
+            f"({clip(files.quantisation)}), but all are "
             "stored as floating-point numbers; they were read as they are."
         )
     if extra:
         were = "was" if len(extra) == 1 else "were"
-        notes.append(f"{files.where} holds {_tensors(extra)} without a place, which {were} left out: {_listed(extra)}.")
+        notes.append(
+            f"{files.where} holds {_tensors(extra)} without a place, which {were} left out: "
+            f"{_listed(extra)}."
+        )
     return tuple(notes)
 
 

@@ -1,4 +1,6 @@
-"""What can be said about a configuration without knowing its family: counts that are believed, and values of the right type."""
+"""What can be said about a configuration without knowing its family: counts that are believed, and
+values of the right type.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +32,17 @@ def require_plausible(config: Mapping[str, Any]) -> None:
             todo += value.items()
         elif isinstance(value, int) and value > MOST and COUNTS.search(key):
             raise BadCheckpoint(
-                f"The configuration gives {clip(key)} as {clip(str(value))}; at most {MOST:,} is expected there."
+                f"The configuration gives {clip(key)} as {clip(str(value))}; at most {MOST:,} is "
+                "expected there."
             )
 
 
 def quantisation(config: Mapping[str, Any]) -> str:
-    """The method by which a configuration says that the weights are quantised; "" where it says nothing of it.
+    """The method by which a configuration says that the weights are quantised; "" where it says
+    nothing of it.
 
-    Such a block is often left behind where the weights are ordinary numbers, so the types that are stored decide.
+    Such a block is often left behind where the weights are ordinary numbers, so the types that are
+    stored decide.
 
     Raises:
         BadCheckpoint: if it is there and names no method.
@@ -48,7 +53,8 @@ def quantisation(config: Mapping[str, Any]) -> str:
     method = given.get("quant_method") if isinstance(given, dict) else None
     if not isinstance(method, str) or not method:
         raise BadCheckpoint(
-            "The configuration should give 'quantization_config' as an object that names its 'quant_method'; it gives "
+            "The configuration should give 'quantization_config' as an object that names its "
+            "'quant_method'; it gives "
             f"{clip(repr(given), 60)}."
         )
     return method
@@ -62,11 +68,15 @@ def require_depth(family: Family, config: Mapping[str, Any], tensors: int) -> No
     """
     depth = family.sizes(config).get("depth", 0)
     if depth > max(tensors, DEEP):
-        raise BadCheckpoint(f"The configuration gives a depth of {depth:,} layers; the weights are only {tensors:,} tensors.")
+        raise BadCheckpoint(
+            f"The configuration gives a depth of {depth:,} layers; the weights are only "
+            f"{tensors:,} tensors."
+        )
 
 
 def require_types(family: Family, raw: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-    """Refuse a number where the family's default is a switch, a text where it is a number, and so on.
+    """Refuse a number where the family's default is a switch, a text where it is a number, and so
+    on.
 
     Args:
         family: whose configuration it is.
@@ -85,7 +95,10 @@ def require_types(family: Family, raw: Mapping[str, Any], config: Mapping[str, A
             continue
         wanted = _mismatch(key, default, value)
         if wanted:
-            raise BadCheckpoint(f"The configuration should give {key!r} as {wanted}; it gives {clip(repr(value), 60)}.")
+            raise BadCheckpoint(
+                f"The configuration should give {key!r} as {wanted}; it gives "
+                f"{clip(repr(value), 60)}."
+            )
 
 
 def _mismatch(key: str, default: Any, value: Any) -> str | None:
@@ -93,15 +106,23 @@ def _mismatch(key: str, default: Any, value: Any) -> str | None:
     if isinstance(default, bool):
         return None if isinstance(value, bool) else "true or false"
     if isinstance(default, int | float):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not math.isfinite(value)
+        ):
             return "a number"
-        return "a small positive number" if re.search(r"(^|_)eps", key) and not 0 < value < 1 else None
+        return (
+            "a small positive number" if re.search(r"(^|_)eps", key) and not 0 < value < 1 else None
+        )
     if isinstance(default, str):
         return None if isinstance(value, str) else "a word"
     return None
 
 
-def _pairs(defaults: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+def _pairs(
+    defaults: Mapping[str, Any], config: Mapping[str, Any]
+) -> Iterator[tuple[str, Any, Any]]:
     for key in defaults.keys() & config.keys():
         if isinstance(defaults[key], Mapping) and isinstance(config[key], Mapping):
             yield from _pairs(defaults[key], config[key])

@@ -1,4 +1,6 @@
-"""The types in which parameters are written: those of the files they came from, or one that a person names."""
+"""The types in which parameters are written: those of the files they came from, or one that a
+person names.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,11 @@ from torch import Tensor
 
 from lmc_core.errors import BadInput, UnknownName
 
-TYPES: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+TYPES: dict[str, torch.dtype] = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
 
 
 def type_named(name: str) -> torch.dtype:
@@ -24,14 +30,17 @@ def type_named(name: str) -> torch.dtype:
 
 
 def types_to_write(
-    state: Mapping[str, Tensor], stored: Mapping[str, torch.dtype], dtype: torch.dtype | str | None = None
+    state: Mapping[str, Tensor],
+    stored: Mapping[str, torch.dtype],
+    dtype: torch.dtype | str | None = None,
 ) -> dict[str, torch.dtype]:
     """The type that each parameter is written in.
 
     Args:
         state: the parameters.
-        stored: the types in which those of the first parent were stored; a parameter that it lacks, such as a head that was
-            shared there, gets the most frequent one. Empty for a model made in memory, whose own types are kept.
+        stored: the types in which those of the first parent were stored; a parameter that it lacks,
+            such as a head that was shared there, gets the most frequent one. Empty for a model made
+            in memory, whose own types are kept.
         dtype: for all of them, in place of these.
 
     Raises:
@@ -41,7 +50,10 @@ def types_to_write(
         chosen = type_named(str(dtype).removeprefix("torch."))
         return dict.fromkeys(state, chosen)
     if not stored:
-        return {name: tensor.dtype if tensor.dtype in TYPES.values() else torch.float32 for name, tensor in state.items()}
+        return {
+            name: tensor.dtype if tensor.dtype in TYPES.values() else torch.float32
+            for name, tensor in state.items()
+        }
     found = list(stored.values())
     usual = max(dict.fromkeys(found), key=found.count)
     return {name: stored.get(name, usual) for name in state}
@@ -56,9 +68,12 @@ def rounded(state: Mapping[str, Tensor], types: Mapping[str, torch.dtype]) -> di
     found = {}
     for name, tensor in state.items():
         found[name] = tensor.to(types[name])
-        if types[name] is torch.float16 and bool((torch.isfinite(tensor) & ~torch.isfinite(found[name])).any()):
+        if types[name] is torch.float16 and bool(
+            (torch.isfinite(tensor) & ~torch.isfinite(found[name])).any()
+        ):
             raise BadInput(
-                f"{name!r} has values up to {float(tensor.abs().max()):.3g}, and float16 holds none above 65,504; choose "
+                f"{name!r} has values up to {float(tensor.abs().max()):.3g}, and float16 holds "
+                "none above 65,504; choose "
                 "bfloat16 or float32 (--dtype)."
             )
     return found

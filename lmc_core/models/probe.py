@@ -8,8 +8,11 @@ from torch import Tensor
 from lmc_core.models.model import Model
 
 
-def random_inputs(model: Model, count: int = 4, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Tokens `[count, context]` drawn uniformly, or images `[count, channels, size, size]` of normal noise.
+def random_inputs(
+    model: Model, count: int = 4, seed: int = 0, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Tokens `[count, context]` drawn uniformly, or images `[count, channels, size, size]` of
+    normal noise.
 
     Args:
         model: what is to read them.

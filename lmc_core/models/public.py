@@ -1,7 +1,9 @@
-"""Public families of independently trained models, for people who are online: data, nothing is fetched here.
+"""Public families of independently trained models, for people who are online: data, nothing is
+fetched here.
 
-Names are as the hub and timm spell them. Those of timm are in timm's own registry. Those of the hub were compared with model
-cards and published code, not with the hub itself; whether a repository holds safetensors by now may differ from `pickle`.
+Names are as the hub and timm spell them. Those of timm are in timm's own registry. Those of the hub
+were compared with model cards and published code, not with the hub itself; whether a repository
+holds safetensors by now may differ from `pickle`.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-MEMORY = 2.5  # times the float32 weights of one model: those of both, 20 % more, and one layer in float64
+# times the float32 weights of one model: those of both, 20 % more, and one layer in float64
+MEMORY = 2.5
 
 
 @dataclass(frozen=True)
@@ -25,8 +28,9 @@ class PublicFamily:
         parameters: of each.
         config: what their `config.json` says, as far as the function depends on it.
         config_source: where that is from.
-        verified: whether it is the content of what the models are published with; otherwise it was put together from what the
-            authors published of the training, and the files themselves were not at hand.
+        verified: whether it is the content of what the models are published with; otherwise it was
+            put together from what the authors published of the training, and the files themselves
+            were not at hand.
         takes: ``text`` or ``images``.
         data: what to measure them on.
         pickle: whether `--allow-pickle` is needed; None where it is not known.
@@ -46,12 +50,16 @@ class PublicFamily:
 
     @property
     def family(self) -> str:
-        """Name of the family here that takes them; all of timm's in the catalogue are plain Vision Transformers."""
+        """Name of the family here that takes them; all of timm's in the catalogue are plain Vision
+        Transformers.
+        """
         return str(self.config.get("model_type", "vit"))
 
     @property
     def bytes(self) -> int:
-        """To download for each model: its weights in float32; half of that where they are stored in half precision."""
+        """To download for each model: its weights in float32; half of that where they are stored in
+        half precision.
+        """
         return 4 * self.parameters
 
     @property
@@ -62,7 +70,13 @@ class PublicFamily:
 
 SEEDS = (("alias", 21), ("battlestar", 49), ("caprica", 81), ("darkmatter", 343), ("expanse", 777))
 MEDIUM_SEEDS = (("arwen", 21), ("beren", 49), ("celebrimbor", 81), ("durin", 343), ("eowyn", 777))
-PYTHIAS = {"14m": 14_067_712, "31m": 30_494_720, "70m": 70_426_624, "160m": 162_322_944, "410m": 405_334_016}
+PYTHIAS = {
+    "14m": 14_067_712,
+    "31m": 30_494_720,
+    "70m": 70_426_624,
+    "160m": 162_322_944,
+    "410m": 405_334_016,
+}
 # Both stability switches are in the training configurations of all ten models.
 GPT2: dict[str, Any] = {
     "model_type": "gpt2",
@@ -78,7 +92,9 @@ GPT2: dict[str, Any] = {
     "bos_token_id": 50256,
     "eos_token_id": 50256,
 }
-SMALL, MEDIUM = ({"n_embd": w, "n_layer": n, "n_head": h} for w, n, h in ((768, 12, 12), (1024, 24, 16)))
+SMALL, MEDIUM = (
+    {"n_embd": w, "n_layer": n, "n_head": h} for w, n, h in ((768, 12, 12), (1024, 24, 16))
+)
 NEOX: dict[str, Any] = {
     "model_type": "gpt_neox",
     "architectures": ["GPTNeoXForCausalLM"],
@@ -93,7 +109,13 @@ NEOX: dict[str, Any] = {
     "bos_token_id": 0,
     "eos_token_id": 0,
 }
-PYTHIA_SIZES = {"14m": (128, 6, 4), "31m": (256, 6, 8), "70m": (512, 6, 8), "160m": (768, 12, 12), "410m": (1024, 24, 16)}
+PYTHIA_SIZES = {
+    "14m": (128, 6, 4),
+    "31m": (256, 6, 8),
+    "70m": (512, 6, 8),
+    "160m": (768, 12, 12),
+    "410m": (1024, 24, 16),
+}
 BERT: dict[str, Any] = {
     "model_type": "bert",
     "architectures": ["BertForPreTraining"],
@@ -110,18 +132,38 @@ BERT: dict[str, Any] = {
 }
 TRAINED = "sizes and switches of the authors' training configurations"
 REGISTRY = "timm's own registry"
-MISTRAL = "Karamcheti et al., Mistral: A Journey towards Reproducible Language Model Training, Stanford CRFM 2021"
+MISTRAL = (
+    "Karamcheti et al., Mistral: A Journey towards Reproducible Language Model Training, "
+    "Stanford CRFM 2021"
+)
 POLYPYTHIAS = "van der Wal et al., PolyPythias, ICLR 2025, arXiv 2503.09543"
-AUGREG = "Steiner et al., How to train your ViT?, 2021, arXiv 2106.10270, and others; weights in timm"
+AUGREG = (
+    "Steiner et al., How to train your ViT?, 2021, arXiv 2106.10270, and others; weights in timm"
+)
 IMAGENET = "images:FOLDER of ImageNet-1k's validation images"
 TEXT = "text:FILE, such as a part of the Pile or of OpenWebText"
 
 
 def _timm(name: str, parameters: int, *members: str) -> PublicFamily:
-    sentence = "Vision Transformers of one architecture, trained for ImageNet-1k by different recipes and groups."
+    sentence = (
+        "Vision Transformers of one architecture, trained for ImageNet-1k by different "
+        "recipes and groups."
+    )
     references = tuple(f"timm:{member}" for member in members)
     config = {"architecture": name, "num_classes": 1000}
-    return PublicFamily(name, sentence, AUGREG, references, parameters, config, REGISTRY, True, "images", IMAGENET, False)
+    return PublicFamily(
+        name,
+        sentence,
+        AUGREG,
+        references,
+        parameters,
+        config,
+        REGISTRY,
+        True,
+        "images",
+        IMAGENET,
+        False,
+    )
 
 
 def _neox(width: int, depth: int, heads: int) -> dict[str, int]:
@@ -188,7 +230,13 @@ def public() -> tuple[PublicFamily, ...]:
             TEXT,
             True,
         ),
-        _timm(small, 22_050_664, f"{small}.augreg_in1k", f"{small}.augreg_in21k_ft_in1k", "deit_small_patch16_224.fb_in1k"),
+        _timm(
+            small,
+            22_050_664,
+            f"{small}.augreg_in1k",
+            f"{small}.augreg_in21k_ft_in1k",
+            "deit_small_patch16_224.fb_in1k",
+        ),
         _timm(
             base,
             86_567_656,
@@ -198,7 +246,13 @@ def public() -> tuple[PublicFamily, ...]:
             f"{base}.sam_in1k",
             "deit_base_patch16_224.fb_in1k",
         ),
-        _timm(coarse, 88_224_232, f"{coarse}.augreg_in1k", f"{coarse}.augreg_in21k_ft_in1k", f"{coarse}.sam_in1k"),
+        _timm(
+            coarse,
+            88_224_232,
+            f"{coarse}.augreg_in1k",
+            f"{coarse}.augreg_in21k_ft_in1k",
+            f"{coarse}.sam_in1k",
+        ),
     )
 
 
@@ -206,10 +260,28 @@ def public_rows() -> list[dict[str, Any]]:
     """The catalogue as plain values, with the family here that each belongs to."""
     rows = []
     for entry in public():
-        row = {"name": entry.name, "sentence": entry.sentence, "source": entry.source, "takes": entry.takes}
+        row = {
+            "name": entry.name,
+            "sentence": entry.sentence,
+            "source": entry.source,
+            "takes": entry.takes,
+        }
         row["family"] = entry.family
-        row |= {"config": dict(entry.config), "config_source": entry.config_source, "verified": entry.verified}
-        row |= {"models": len(entry.members), "references": list(entry.members), "parameters": entry.parameters}
-        row |= {"bytes": entry.bytes, "memory": entry.memory, "data": entry.data, "pickle": entry.pickle}
+        row |= {
+            "config": dict(entry.config),
+            "config_source": entry.config_source,
+            "verified": entry.verified,
+        }
+        row |= {
+            "models": len(entry.members),
+            "references": list(entry.members),
+            "parameters": entry.parameters,
+        }
+        row |= {
+            "bytes": entry.bytes,
+            "memory": entry.memory,
+            "data": entry.data,
+            "pickle": entry.pickle,
+        }
         rows.append(row)
     return rows

@@ -1,8 +1,10 @@
-"""LayerNorms over each head's queries and keys, before the rotation: what of their gains and offsets is seen.
+"""LayerNorms over each head's queries and keys, before the rotation: what of their gains and
+offsets is seen.
 
-A norm removes a head's mean and length, and its gains tell coordinates apart, so that nothing is left of the plane. Of the
-gains (and offsets) of queries and keys only the product is seen: one factor for each rotary pair, one for each coordinate that
-is not rotated. A number added to a key's coordinate that is not rotated adds the same to all scores of a query.
+A norm removes a head's mean and length, and its gains tell coordinates apart, so that nothing is
+left of the plane. Of the gains (and offsets) of queries and keys only the product is seen: one
+factor for each rotary pair, one for each coordinate that is not rotated. A number added to a key's
+coordinate that is not rotated adds the same to all scores of a query.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ class QueryKeyNorms:
     """LayerNorms over one head.
 
     Attributes:
-        query: name of the queries' norm in a block; with "{}" where each head has a parameter of its own.
+        query: name of the queries' norm in a block; with "{}" where each head has a parameter of
+            its own.
         key: the same of the keys'.
         gains: "common" to all heads, "heads" together in one parameter, or "apart" in one for each.
         offset: whether they have one.
@@ -77,11 +80,33 @@ def write_query_key_norms(
             block = f"blocks.{i}.query.norm" + (f".{number}" if norms.gains == "apart" else "")
             count = heads if norms.gains == "heads" else 0
             within = a.query.split()[:-1] if norms.gains == "heads" else []
-            _norm(s, block, f"{at}.{norms.query.format(number)}", size, count, within, "+", words, norms.offset, left)
+            _norm(
+                s,
+                block,
+                f"{at}.{norms.query.format(number)}",
+                size,
+                count,
+                within,
+                "+",
+                words,
+                norms.offset,
+                left,
+            )
         block = f"blocks.{i}.key.norm" + (f".{group}" if norms.gains == "apart" else "")
         count = groups if norms.gains == "heads" else 0
         within = a.key.split()[:-1] if norms.gains == "heads" else []
-        _norm(s, block, f"{at}.{norms.key.format(group)}", size, count, within, "-", words, norms.offset, right)
+        _norm(
+            s,
+            block,
+            f"{at}.{norms.key.format(group)}",
+            size,
+            count,
+            within,
+            "-",
+            words,
+            norms.offset,
+            right,
+        )
         for space in words:
             s.add("products", Product(space, tuple(left[space]), tuple(right[space])))
         if norms.offset:
@@ -92,8 +117,12 @@ def write_query_key_norms(
     s.add("scales", *["queries of a head"] * heads, *["keys of a head"] * groups)
 
 
-def _gains(s: Structure, tag: str, size: int, pairs: Pairs | None, outer: str | None) -> dict[str, list[str]]:
-    """Add the spaces of gains; returns, by space, the words that cut its parts out of a norm, without their roles."""
+def _gains(
+    s: Structure, tag: str, size: int, pairs: Pairs | None, outer: str | None
+) -> dict[str, list[str]]:
+    """Add the spaces of gains; returns, by space, the words that cut its parts out of a norm,
+    without their roles.
+    """
     rotated = pairs.rotated if pairs else 0
     half, words = rotated // 2, {}
     if pairs and rotated:
@@ -104,22 +133,41 @@ def _gains(s: Structure, tag: str, size: int, pairs: Pairs | None, outer: str | 
             assert not pairs.interleaved
             words[name] = [f"{start}:{start + half}/{size}{{role}}{name}" for start in (0, half)]
     if rotated < size:
-        name = s.space(f"gains.rest.{tag}", "gains", size - rotated, SCALES, f"{REASON}coordinate not rotated", outer)
+        name = s.space(
+            f"gains.rest.{tag}",
+            "gains",
+            size - rotated,
+            SCALES,
+            f"{REASON}coordinate not rotated",
+            outer,
+        )
         words[name] = [f"{rotated}:{size}/{size}{{role}}{name}"]
     return words
 
 
 def _norm(
-    s: Structure, block: str, name: str, size: int, count: int, within: list[str], role: str, words: dict[str, list[str]],
-    offset: bool, into: dict[str, list[str]],
-) -> None:  # fmt: skip
-    """Write one norm down; `count` is of the heads that its gains hold, 0 for one vector, `into` collects names of blocks."""
+    s: Structure,
+    block: str,
+    name: str,
+    size: int,
+    count: int,
+    within: list[str],
+    role: str,
+    words: dict[str, list[str]],
+    offset: bool,
+    into: dict[str, list[str]],
+) -> None:
+    """Write one norm down; `count` is of the heads that its gains hold, 0 for one vector, `into`
+    collects names of blocks.
+    """
     shape = (count, size) if count else (size,)
     for end, part in (("gain", "weight"), ("offset", "bias"))[: 1 + offset]:
         found = []
         for space, patterns in words.items():
             for number, pattern in enumerate(patterns):
-                own = f"{block}.{end}" + (f".{space.split('.')[1] if 'rest' in space else 'pair'}.{number}")
+                own = f"{block}.{end}" + (
+                    f".{space.split('.')[1] if 'rest' in space else 'pair'}.{number}"
+                )
                 found.append((own, " ".join([*within, pattern.format(role=role)])))
                 into[space].append(own)
         s.fused(f"{name}.{part}", shape, found)

@@ -1,9 +1,11 @@
-"""How models are named: `zoo:NAME`, `hf:ORG/NAME[@REVISION]`, `timm:NAME[.TAG]`, `path:FOLDER`, or plain words.
+"""How models are named: `zoo:NAME`, `hf:ORG/NAME[@REVISION]`, `timm:NAME[.TAG]`, `path:FOLDER`, or
+plain words.
 
-A plain word is a model of the zoo; anything with a slash, and any folder that exists, is a path. `pickle:` before any of them
-says that weights may also be read from pickled files (`.bin`, `.pt`, `.pth`, `.ckpt`, `.pth.tar`), which is what
-`--allow-pickle` writes there, and `extra:` that tensors without a place are left out (`--ignore-extra`), so that these
-permissions travel with the reference to whoever loads it. `BASE+ADAPTER` is a model with an adapter merged into it.
+A plain word is a model of the zoo; anything with a slash, and any folder that exists, is a path.
+`pickle:` before any of them says that weights may also be read from pickled files (`.bin`, `.pt`,
+`.pth`, `.ckpt`, `.pth.tar`), which is what `--allow-pickle` writes there, and `extra:` that tensors
+without a place are left out (`--ignore-extra`), so that these permissions travel with the reference
+to whoever loads it. `BASE+ADAPTER` is a model with an adapter merged into it.
 """
 
 from __future__ import annotations
@@ -19,7 +21,10 @@ from lmc_core.errors import BadInput, UnknownName
 
 Kind = Literal["zoo", "hf", "timm", "path"]
 PICKLE, EXTRA = "pickle:", "extra:"
-FORMS = "zoo:NAME, hf:ORG/NAME[@REVISION], timm:NAME[.TAG], path:FOLDER, a zoo name, a folder, or BASE+ADAPTER"
+FORMS = (
+    "zoo:NAME, hf:ORG/NAME[@REVISION], timm:NAME[.TAG], path:FOLDER, a zoo name, a folder, or "
+    "BASE+ADAPTER"
+)
 REPOSITORY = re.compile(r"(?!.*(\.\.|--))\w[\w.-]{0,95}(/\w[\w.-]{0,95})?(?<![.-])", re.ASCII)
 REVISION = re.compile(r"(?!.*\.\.)\w[\w./-]{0,199}(?<![./])", re.ASCII)
 TIMM = re.compile(r"\w[\w-]{0,95}(\.\w[\w-]{0,95})?", re.ASCII)
@@ -31,7 +36,8 @@ class Reference:
 
     Attributes:
         kind: where it comes from.
-        name: of the zoo's model, ``ORG/NAME`` of the hub's repository, ``NAME[.TAG]`` of timm's weights, or the folder.
+        name: of the zoo's model, ``ORG/NAME`` of the hub's repository, ``NAME[.TAG]`` of timm's
+            weights, or the folder.
         revision: branch, tag or commit of the hub's repository; None for ``main``.
         allow_pickle: whether pickled files may be read.
         ignore_extra: whether tensors that have no place in the model are left out.
@@ -49,7 +55,9 @@ class Reference:
         """The reference as it is typed."""
         revision = f"@{self.revision}" if self.revision else ""
         permissions = f"{PICKLE if self.allow_pickle else ''}{EXTRA if self.ignore_extra else ''}"
-        adapters = "".join(f"+{_permitted(each, allow_pickle=False, ignore_extra=False)}" for each in self.adapters)
+        adapters = "".join(
+            f"+{_permitted(each, allow_pickle=False, ignore_extra=False)}" for each in self.adapters
+        )
         return f"{permissions}{self.kind}:{self.name}{revision}{adapters}"
 
     @property
@@ -109,7 +117,10 @@ def parse(text: str | Path, zoo: Iterable[str] = ()) -> Reference:
         return _hub(name)
     if colon and kind == "timm":
         if not TIMM.fullmatch(name):
-            raise BadInput(f"timm:NAME[.TAG] is expected, such as timm:vit_small_patch16_224.augreg_in1k; {clip(words)} came.")
+            raise BadInput(
+                "timm:NAME[.TAG] is expected, such as timm:vit_small_patch16_224.augreg_in1k; "
+                f"{clip(words)} came."
+            )
         return Reference("timm", name)
     name = name if colon and kind == "zoo" else words
     if name in zoo:
@@ -128,7 +139,9 @@ def unknown(kind: str, name: str, known: Iterable[str], shown: int = 20) -> Unkn
     options = sorted(known)
     if len(options) > shown:
         options = difflib.get_close_matches(name, options, n=3, cutoff=0.3) or options[:3]
-        return UnknownName(f"There is no {kind} {clip(name)}; the nearest names are {', '.join(options)}.")
+        return UnknownName(
+            f"There is no {kind} {clip(name)}; the nearest names are {', '.join(options)}."
+        )
     return UnknownName.of(kind, name if len(name) <= 100 else name[:97] + "...", options)
 
 
@@ -145,7 +158,9 @@ def _permitted(found: Reference, **permissions: bool) -> Reference:
 
 
 def _adapter(words: str) -> int | None:
-    """Where a reference is divided into a model and its adapter; a folder may have a + in its name."""
+    """Where a reference is divided into a model and its adapter; a folder may have a + in its
+    name.
+    """
     places = [i for i, letter in enumerate(words) if letter == "+" and 0 < i < len(words) - 1]
     if not places or _exists(_home(words.removeprefix("path:"))):
         return None
@@ -159,9 +174,15 @@ def _adapter(words: str) -> int | None:
 def _hub(name: str) -> Reference:
     repository, at, revision = name.partition("@")
     if not REPOSITORY.fullmatch(repository):
-        raise BadInput(f"hf:ORG/NAME[@REVISION] is expected, such as hf:openai-community/gpt2; {clip('hf:' + name)} came.")
+        raise BadInput(
+            "hf:ORG/NAME[@REVISION] is expected, such as hf:openai-community/gpt2; "
+            f"{clip('hf:' + name)} came."
+        )
     if at and not REVISION.fullmatch(revision):
-        raise BadInput(f"A branch, tag or commit is expected after @ in {clip('hf:' + name)}; leave @ out for the newest one.")
+        raise BadInput(
+            f"A branch, tag or commit is expected after @ in {clip('hf:' + name)}; leave @ out "
+            "for the newest one."
+        )
     return Reference("hf", repository, revision or None)
 
 

@@ -15,10 +15,14 @@ from lmc_core.models.references import clip
 from lmc_core.models.resembles import HEADS, lines, look_of, sizes_of
 
 SWIN2 = (
-    "its norms stand behind attention and units and write to the stream of each stage, scores are cosines with a temperature "
+    "its norms stand behind attention and units and write to the stream of each stage, scores are "
+    "cosines with a temperature "
     "for each head, and a small network gives relative positions; no layout says so yet"
 )
-CONVOLUTIONS = "convolutions act on each of its channels by itself, so that only their order is free, and no layout says so yet"
+CONVOLUTIONS = (
+    "convolutions act on each of its channels by itself, so that only their order is "
+    "free, and no layout says so yet"
+)
 # kinds of models that people bring and that have no layout, with the reason
 REASONS = {
     "swinv2": SWIN2,
@@ -27,17 +31,24 @@ REASONS = {
     "dinov3_convnext": CONVOLUTIONS,
     "resnet": f"{CONVOLUTIONS}, and batch norm keeps statistics of each",
     "mobilevit": f"{CONVOLUTIONS}, and batch norm keeps statistics of each",
-    "siglip2": "it reads patches of images of any shape with a mask for each, and images here have one size; SigLIP 2 of one "
+    "siglip2": "it reads patches of images of any shape with a mask for each, and images here "
+    "have one size; SigLIP 2 of one "
     "resolution is of the kind siglip",
-    "mamba2": "its channels go in heads that share one decay and one time step, its convolution runs over what is written to "
-    "states and read from them too, and a norm with a gate stands before its output; no layout says so yet",
-    "deberta": "its queries, keys and values are one matrix with biases of their own beside it, and no layout says so yet; "
+    "mamba2": "its channels go in heads that share one decay and one time step, its convolution "
+    "runs over what is written to "
+    "states and read from them too, and a norm with a gate stands before its output; no layout "
+    "says so yet",
+    "deberta": "its queries, keys and values are one matrix with biases of their own beside it, "
+    "and no layout says so yet; "
     "DeBERTa of the kind deberta-v2 is supported",
-    "rwkv": "factors for each coordinate mix a token with the one before it, so that only the order of its stream is free, and "
+    "rwkv": "factors for each coordinate mix a token with the one before it, so that only the "
+    "order of its stream is free, and "
     "no layout says so yet",
-    "qwen3_next": "most of its layers are gated linear attention behind a short convolution, and no layout says yet what these "
+    "qwen3_next": "most of its layers are gated linear attention behind a short convolution, and "
+    "no layout says yet what these "
     "leave open",
-    "gemma3": "its images go through a tower of their own; its language model alone, saved as Gemma3ForCausalLM, is supported",
+    "gemma3": "its images go through a tower of their own; its language model alone, saved as "
+    "Gemma3ForCausalLM, is supported",
 }
 LIST = "`lmc models --families` lists what is supported"
 
@@ -77,8 +88,13 @@ def _nameless(where: str, names: Collection[str]) -> str:
     if found is None:
         return f"{where} names no kind of model ('model_type' or 'architecture'); {LIST}."
     look, _ = found
-    add = f'; if it is one, add "model_type": "{look.kind}" to it' if look.classes[0] else f"; {LIST}"
-    return f"{where} names no kind of model ('model_type' or 'architecture'), and its weights look like {look.what}{add}."
+    add = (
+        f'; if it is one, add "model_type": "{look.kind}" to it' if look.classes[0] else f"; {LIST}"
+    )
+    return (
+        f"{where} names no kind of model ('model_type' or 'architecture'), and its weights "
+        f"look like {look.what}{add}."
+    )
 
 
 def without_config(folder: Path, weights: Weights | None) -> BadCheckpoint:
@@ -94,7 +110,8 @@ def without_config(folder: Path, weights: Weights | None) -> BadCheckpoint:
         if not found or hint(folder):
             return BadCheckpoint(f"{missing}.{hint(folder)}")
         return BadCheckpoint(
-            f"{missing}; it holds {found[0].name}, and what that is can be told only with --allow-pickle "
+            f"{missing}; it holds {found[0].name}, and what that is can be told only with "
+            "--allow-pickle "
             "(load(..., allow_pickle=True)): allow it if you trust its source."
         )
     shapes = {name: tuple(tensor.shape) for name, tensor in weights.shapes().items()}
@@ -103,7 +120,8 @@ def without_config(folder: Path, weights: Weights | None) -> BadCheckpoint:
     if looked is None:
         first = next(iter(shapes), "nothing")
         return BadCheckpoint(
-            f"{missing}, and {file}, which begins with {clip(first, 60)}, looks like no network that is known here; save the "
+            f"{missing}, and {file}, which begins with {clip(first, 60)}, looks like no network "
+            "that is known here; save the "
             "model with save_pretrained of transformers or save_for_hf of timm."
         )
     look, form = looked
@@ -112,11 +130,14 @@ def without_config(folder: Path, weights: Weights | None) -> BadCheckpoint:
     given = lines(look, sizes, folder.name, *heads)
     if not given:
         return BadCheckpoint(
-            f"{missing}; {file} looks like {look.what}. Its configuration cannot be told from its weights: save the model "
+            f"{missing}; {file} looks like {look.what}. Its configuration cannot be told from its "
+            "weights: save the model "
             "with save_pretrained of transformers, or fetch its config.json."
         )
     asked = [each for each in (HEADS, "GROUPS") if any(each in line for line in given)]
     words = {HEADS: "the number of heads", "GROUPS": "that of key/value heads"}
     fill = f", with {' and '.join(f'{each} as {words[each]}' for each in asked)}" if asked else ""
     allow = "; read it with --allow-pickle" if weights.pickled else ""
-    return WithLines(f"{missing}; {file} looks like {look.what}. Write one: `{'; '.join(given)}`{fill}{allow}.")
+    return WithLines(
+        f"{missing}; {file} looks like {look.what}. Write one: `{'; '.join(given)}`{fill}{allow}."
+    )

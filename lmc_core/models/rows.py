@@ -1,7 +1,8 @@
-"""Rows of tables that hold one row per token or position: a model with fewer of them, and with its own again.
+"""Rows of tables that hold one row per token or position: a model with fewer of them, and with its
+own again.
 
-No symmetry touches these axes, so that a model computes the same on inputs that use the first rows alone, whatever the rest
-holds; of a head the outputs are those of the first rows.
+No symmetry touches these axes, so that a model computes the same on inputs that use the first rows
+alone, whatever the rest holds; of a head the outputs are those of the first rows.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ class Rows:
 
     Attributes:
         tokens: of tables and heads; None for models without tokens.
-        positions: by name of the configuration's entry, of learned tables of positions; empty where none differ.
+        positions: by name of the configuration's entry, of learned tables of positions; empty where
+            none differ.
     """
 
     tokens: int | None = None
@@ -32,7 +34,9 @@ class Rows:
 
 
 def usable_rows(model: Model) -> int | None:
-    """Rows of a model's token tables, those of no finite values left out; None for a model without tokens."""
+    """Rows of a model's token tables, those of no finite values left out; None for a model without
+    tokens.
+    """
     tokens = model.config.get(TOKENS)
     if model.family.takes != "text" or not isinstance(tokens, int):
         return None
@@ -64,10 +68,16 @@ def restricted(model: Model, rows: Rows) -> Model:
             if isinstance(token, int) and token >= rows.tokens:
                 changes[name] = None  # a table has no such row
     state = {
-        name: tensor if tuple(tensor.shape) == shapes[name] else tensor[tuple(slice(size) for size in shapes[name])]
+        name: tensor
+        if tuple(tensor.shape) == shapes[name]
+        else tensor[tuple(slice(size) for size in shapes[name])]
         for name, tensor in model.state.items()
     }
-    left = None if model.rows is None or rows.tokens is None or rows.tokens <= model.rows else model.rows
+    left = (
+        None
+        if model.rows is None or rows.tokens is None or rows.tokens <= model.rows
+        else model.rows
+    )
     return replace(model, config={**model.config, **changes}, state=state, rows=left)
 
 
@@ -76,7 +86,8 @@ def extended(model: Model, whole: Model) -> Model:
 
     Args:
         model: a model with fewer rows.
-        whole: the model whose configuration and further rows are taken; its parameters have the same names.
+        whole: the model whose configuration and further rows are taken; its parameters have the
+            same names.
     """
     if all(tensor.shape == model.state[name].shape for name, tensor in whole.state.items()):
         return model
@@ -92,7 +103,8 @@ def extended(model: Model, whole: Model) -> Model:
 
 
 def finite_rows(model: Model) -> int | None:
-    """How many rows of the token tables come before the first that holds a value that is no number; None where all are finite.
+    """How many rows of the token tables come before the first that holds a value that is no number;
+    None where all are finite.
 
     Args:
         model: of text.

@@ -31,10 +31,15 @@ class Sameness:
 def sameness(a: Model, b: Model) -> Sameness:
     """Compare the parameters of two models.
 
-    A tensor of one value alone, such as gains that are all 1, tells nothing and counts as equal only beside another that is.
+    A tensor of one value alone, such as gains that are all 1, tells nothing and counts as equal
+    only beside another that is.
     """
     names = [*a.state, *(name for name in b.state if name not in a.state)]
-    same = [name for name in names if name in a.state and name in b.state and _equal(a.state[name], b.state[name])]
+    same = [
+        name
+        for name in names
+        if name in a.state and name in b.state and _equal(a.state[name], b.state[name])
+    ]
     if len(same) < len(names) and all(_constant(a.state[name]) for name in same):
         same = []
     chosen = set(same)
@@ -42,18 +47,25 @@ def sameness(a: Model, b: Model) -> Sameness:
 
 
 def common_weights(models: Sequence[Model]) -> list[dict[str, Any]]:
-    """The pairs of models that hold something in common, as plain values: which two, how many tensors, and names.
+    """The pairs of models that hold something in common, as plain values: which two, how many
+    tensors, and names.
 
-    Each has ``models`` (two numbers, from 0), ``same`` and ``tensors`` (counts), and the names that are fewer, abbreviated:
-    ``differ`` of those that are not equal, or ``equal`` of those that are.
+    Each has ``models`` (two numbers, from 0), ``same`` and ``tensors`` (counts), and the names that
+    are fewer, abbreviated: ``differ`` of those that are not equal, or ``equal`` of those that are.
     """
     found = []
     for i, j in combinations(range(len(models)), 2):
         each = sameness(models[i], models[j])
         if each.same:
             total = len(each.same) + len(each.differ)
-            few = {"differ": each.differ} if len(each.differ) <= len(each.same) else {"equal": each.same}
-            short = {key: abbreviated(names, [*each.same, *each.differ]) for key, names in few.items()}
+            few = (
+                {"differ": each.differ}
+                if len(each.differ) <= len(each.same)
+                else {"equal": each.same}
+            )
+            short = {
+                key: abbreviated(names, [*each.same, *each.differ]) for key, names in few.items()
+            }
             found.append({"models": [i, j], "same": len(each.same), "tensors": total, **short})
     return found
 
@@ -66,7 +78,9 @@ def abbreviated(names: Collection[str], among: Collection[str]) -> list[str]:
         parts = name.split(".")
         for k in range(1, len(parts)):
             inside.setdefault(".".join(parts[:k]), []).append(name)
-    whole = {prefix for prefix, all_of in inside.items() if len(all_of) > 1 and wanted.issuperset(all_of)}
+    whole = {
+        prefix for prefix, all_of in inside.items() if len(all_of) > 1 and wanted.issuperset(all_of)
+    }
     for name in names:
         parts = name.split(".")
         prefixes = [".".join(parts[:k]) for k in range(1, len(parts))]

@@ -1,11 +1,13 @@
-"""How a family writes its layout and its canonical rewrite down: spaces, parameters and norms in the order of the network.
+"""How a family writes its layout and its canonical rewrite down: spaces, parameters and norms in
+the order of the network.
 
-    s = Structure("gpt2")
-    s.space("residual", "residual", 768, ROTATIONS, "LayerNorm divides by the length of the stream", fixes_ones=True)
-    s.parameter("token.table", "transformer.wte.weight", "* +residual", (50257, 768))
-    s.linear("blocks.0.up", "transformer.h.0.mlp.fc", "+units.0", "-residual")
+    s = Structure("gpt2") s.space("residual", "residual", 768, ROTATIONS, "LayerNorm divides by the
+    length of the stream", fixes_ones=True) s.parameter("token.table", "transformer.wte.weight", "*
+    +residual", (50257, 768)) s.linear("blocks.0.up", "transformer.h.0.mlp.fc", "+units.0",
+    "-residual")
 
-Blocks of parameters are named alike in every family: `blocks.3.query.weight`, `blocks.3.norm1.gain`, `blocks.3.up.bias`.
+Blocks of parameters are named alike in every family: `blocks.3.query.weight`,
+`blocks.3.norm1.gain`, `blocks.3.up.bias`.
 """
 
 from __future__ import annotations
@@ -42,7 +44,9 @@ class Structure:
         within: str | None = None,
         **further: Any,
     ) -> str:
-        """Add a space and return its name; the number of its copies follows from the space it is within."""
+        """Add a space and return its name; the number of its copies follows from the space it is
+        within.
+        """
         outer = self.spaces[within] if within else None
         copies = outer.copies * outer.size if outer else 1
         self.spaces[name] = Space(name, kind, size, classes, reason, within, copies, **further)
@@ -65,7 +69,11 @@ class Structure:
         self.fused(name, shape, [(block, pattern)], ignores_mean_over)
 
     def fused(
-        self, name: str, shape: tuple[int, ...], parts: Parts, ignores_mean_over: int | tuple[int, ...] | None = None
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        parts: Parts,
+        ignores_mean_over: int | tuple[int, ...] | None = None,
     ) -> None:
         """Add a parameter that holds several blocks."""
         self.shapes[name] = tuple(shape)
@@ -82,7 +90,8 @@ class Structure:
         rows: int | None = None,
         ignores_mean_over: int | tuple[int, ...] | None = None,
     ) -> tuple[str, str | None]:
-        """Add a linear layer `name.weight` `[out, in]` and `name.bias`; returns the names of both blocks.
+        """Add a linear layer `name.weight` `[out, in]` and `name.bias`; returns the names of both
+        blocks.
 
         Args:
             block: its blocks are called `block.weight` and `block.bias`.
@@ -114,7 +123,8 @@ class Structure:
         centred: bool = True,
         unit: float = 1.0,
     ) -> None:
-        """Add a norm `name.weight`, `name.bias`, and what reads it; `readers` is None where others see its output too.
+        """Add a norm `name.weight`, `name.bias`, and what reads it; `readers` is None where others
+        see its output too.
 
         Args:
             block: its blocks are called `block.gain` and `block.offset`.
@@ -130,7 +140,8 @@ class Structure:
         if gain:
             self.parameter(f"{block}.gain", f"{name}.weight", f"={space}", size)
         if offset:
-            # of an output's offset the mean is seen, unlike that of what is written to a stream before LayerNorms
+            # of an output's offset the mean is seen, unlike that of what is written to a stream
+            # before LayerNorms
             fixed = readers is None and centred and self.spaces[space].largest is SymmetryClass.NONE
             self.parameter(f"{block}.offset", f"{name}.bias", "*" if fixed else f"+{space}", size)
         if readers is not None:
@@ -138,7 +149,9 @@ class Structure:
             self.add("norms", Norm(*found, tuple(readers), space, centred, unit))
 
     def add(self, field: str, *items: Norm | Product | LayerScale | str | tuple[Any, ...]) -> None:
-        """Append to one of the tuples of the `Rewrite`: norms, products, layer_scales, centred, sums, scales, further."""
+        """Append to one of the tuples of the `Rewrite`: norms, products, layer_scales, centred,
+        sums, scales, further.
+        """
         self._rewrite = replace(self._rewrite, **{field: (*getattr(self._rewrite, field), *items)})
 
     def tie(self, tied: Tied) -> None:
@@ -146,7 +159,9 @@ class Structure:
         self._rewrite = replace(self._rewrite, tied=tied)
 
     def rename(self, old: str, new: str) -> None:
-        """Let the parameters whose names begin with `old` begin with `new`, as in another class of the same body."""
+        """Let the parameters whose names begin with `old` begin with `new`, as in another class of
+        the same body.
+        """
 
         def renamed(name: str) -> str:
             return new + name.removeprefix(old) if name.startswith(old) else name

@@ -3,8 +3,9 @@
     inputs  [[ 7  4  9  2 -1 -1]     a text is a row of tokens; behind its end stands `END`
              [ 7  5  3  8  6  2]]
 
-Texts of one length run together and no token is put behind the shorter ones, so that what a class would do with padding (its
-position, its row of the table, the token that a head reads) cannot reach any output: each is that of the text alone.
+Texts of one length run together and no token is put behind the shorter ones, so that what a class
+would do with padding (its position, its row of the table, the token that a head reads) cannot reach
+any output: each is that of the text alone.
 """
 
 from __future__ import annotations
@@ -21,8 +22,15 @@ END = -1  # behind the end of a text that is shorter than others beside it
 
 
 def lengths_of(inputs: Tensor) -> Tensor | None:
-    """How long each of some texts `[n, length]` is, `[n]`; None where all are equally long, or the inputs are no tokens."""
-    if inputs.is_floating_point() or inputs.ndim != 2 or not len(inputs) or not bool((inputs[:, -1] == END).any()):
+    """How long each of some texts `[n, length]` is, `[n]`; None where all are equally long, or the
+    inputs are no tokens.
+    """
+    if (
+        inputs.is_floating_point()
+        or inputs.ndim != 2
+        or not len(inputs)
+        or not bool((inputs[:, -1] == END).any())
+    ):
         return None
     return (inputs != END).sum(1)
 
@@ -47,7 +55,8 @@ def outputs_of(family: Family, module: nn.Module, inputs: Tensor) -> Tensor:
     Args:
         family: of the model.
         module: with its parameters.
-        inputs: as the family takes them; rows of tokens may end in `END` where there is one output for a whole row.
+        inputs: as the family takes them; rows of tokens may end in `END` where there is one output
+            for a whole row.
     """
     lengths = lengths_of(inputs)
     if lengths is None:

@@ -1,4 +1,6 @@
-"""The blocks of timm's Vision Transformers, written down: attention, units, LayerScales, and both of them in parallel."""
+"""The blocks of timm's Vision Transformers, written down: attention, units, LayerScales, and both
+of them in parallel.
+"""
 
 from __future__ import annotations
 
@@ -38,13 +40,20 @@ def write_block(s: Structure, b: Body, i: int) -> None:
 
 
 def _means(s: Structure, b: Body) -> None:
-    """A stream behind a norm: the means of what layers write to it. The other streams count theirs by themselves."""
+    """A stream behind a norm: the means of what layers write to it. The other streams count theirs
+    by themselves.
+    """
     if b.pre_norm and b.shown != "raw":
         inner = b.attends.heads * b.attends.size
-        s.add("further", (MEANS, b.several * (inner + b.feeds.units + b.attends.output_bias + b.feeds.bias)))
+        s.add(
+            "further",
+            (MEANS, b.several * (inner + b.feeds.units + b.attends.output_bias + b.feeds.bias)),
+        )
 
 
-def scale(s: Structure, b: Body, block: str, at: str, name: str | None, writers: tuple[str | None, ...]) -> None:
+def scale(
+    s: Structure, b: Body, block: str, at: str, name: str | None, writers: tuple[str | None, ...]
+) -> None:
     """The LayerScale of what some layers write, if there is one."""
     if name is not None:
         s.parameter(block, f"{at}.{name}", "=residual", (b.width,))
@@ -52,7 +61,9 @@ def scale(s: Structure, b: Body, block: str, at: str, name: str | None, writers:
 
 
 def _side_by_side(s: Structure, b: Body, i: int) -> None:
-    """Attention layers that read one stream, then feed-forward layers: only the sums of their biases are seen."""
+    """Attention layers that read one stream, then feed-forward layers: only the sums of their
+    biases are seen.
+    """
     for part, name in (("attends", "attns"), ("feeds", "ffns")):
         constants = []
         for j in range(b.several):
@@ -69,8 +80,11 @@ def _side_by_side(s: Structure, b: Body, i: int) -> None:
     _means(s, b)
 
 
-def attend(s: Structure, b: Body, tag: str, on: str, at: str, norm: str, norm_block: str, i: int) -> Written:
-    """An attention layer with the norm before it; returns the weight and the bias that write to the stream.
+def attend(
+    s: Structure, b: Body, tag: str, on: str, at: str, norm: str, norm_block: str, i: int
+) -> Written:
+    """An attention layer with the norm before it; returns the weight and the bias that write to the
+    stream.
 
     Args:
         s: what is being written down.
@@ -85,7 +99,9 @@ def attend(s: Structure, b: Body, tag: str, on: str, at: str, norm: str, norm_bl
     f = b.attends
     shared = "heads" if b.relative and b.relative.shared else None
     groups = f.groups if f.groups < f.heads else None
-    a = attention(s, tag, f.heads, f.size, groups, pairs=b.pairs, normed=f.normed, shared_heads=shared)
+    a = attention(
+        s, tag, f.heads, f.size, groups, pairs=b.pairs, normed=f.normed, shared_heads=shared
+    )
     _queries_keys_values(s, b.width, f, a, on, at, b.rms, norm, norm_block)
     output = s.linear(f"{on}.output", f"{at}.proj", "+residual", a.output, f.output_bias)
     attention_products(s, a, on, f.query_bias, f.key_bias, f.value_bias, f.output_bias)
@@ -99,33 +115,52 @@ def attend(s: Structure, b: Body, tag: str, on: str, at: str, norm: str, norm_bl
         s.fused(
             "rope.freqs",
             (2, b.depth, f.heads, f.size // 2),
-            [(f"{on}.frequencies.{'xy'[j]}", f"{j}/2 {i}/{b.depth} +heads.{tag} *") for j in (0, 1)],
+            [
+                (f"{on}.frequencies.{'xy'[j]}", f"{j}/2 {i}/{b.depth} +heads.{tag} *")
+                for j in (0, 1)
+            ],
         )
     _constants(s, b, a)
     return output
 
 
 def _queries_keys_values(
-    s: Structure, width: int, f: Attends, a: Attention, on: str, at: str, rms: bool, norm: str, norm_block: str
+    s: Structure,
+    width: int,
+    f: Attends,
+    a: Attention,
+    on: str,
+    at: str,
+    rms: bool,
+    norm: str,
+    norm_block: str,
 ) -> None:
     """Three maps, fused or not, and the norm that they read."""
     biases = (f.query_bias, f.key_bias, f.value_bias)
     parts = list(zip(("query", "key", "value"), (a.query, a.key, a.value), biases, strict=True))
     inner = f.heads * f.size
     if f.fused:
-        rows = [(f"{on}.{part}.weight", f"{j}/3 {pattern} -residual") for j, (part, pattern, _) in enumerate(parts)]
+        rows = [
+            (f"{on}.{part}.weight", f"{j}/3 {pattern} -residual")
+            for j, (part, pattern, _) in enumerate(parts)
+        ]
         s.fused(f"{at}.qkv.weight", (3 * inner, width), rows)
         if f.bias_apart:
             for part, pattern, bias in parts:
                 if bias:
                     s.parameter(f"{on}.{part}.bias", f"{at}.{part[0]}_bias", pattern, (inner,))
         elif f.query_bias:
-            rows = [(f"{on}.{part}.bias", f"{j}/3 {pattern}") for j, (part, pattern, _) in enumerate(parts)]
+            rows = [
+                (f"{on}.{part}.bias", f"{j}/3 {pattern}")
+                for j, (part, pattern, _) in enumerate(parts)
+            ]
             s.fused(f"{at}.qkv.bias", (3 * inner,), rows)
     else:
         for part, pattern, bias in parts:
             s.linear(f"{on}.{part}", f"{at}.{part[0]}_proj", pattern, "-residual", bias)
-    readers = [(f"{on}.{part}.weight", f"{on}.{part}.bias" if bias else None) for part, _, bias in parts]
+    readers = [
+        (f"{on}.{part}.weight", f"{on}.{part}.bias" if bias else None) for part, _, bias in parts
+    ]
     s.norm(norm_block, norm, readers, offset=not rms, centred=not rms)
 
 
@@ -137,15 +172,25 @@ def _layer_norms(s: Structure, b: Body, a: Attention, on: str, at: str) -> None:
         s.parameter(f"{on}.{part}.norm.gain", f"{norm}.weight", f"={a.product_name}", (size,))
         s.parameter(f"{on}.{part}.norm.offset", f"{norm}.bias", f"+{a.product_name}", (size,))
         s.add("scales", *[f"{part} of a head"] * heads)
-    # gains of queries against those of keys; the keys' offset adds one number to all scores of a query; the queries' offset
-    # is seen by normalised keys alone, which have no mean
-    s.add("further", (MEANS, 2 * b.width * heads), ("gains and offsets of queries and keys", size + size + 1))
+    # gains of queries against those of keys; the keys' offset adds one number to all scores of a
+    # query; the queries' offset is seen by normalised keys alone, which have no mean
+    s.add(
+        "further",
+        (MEANS, 2 * b.width * heads),
+        ("gains and offsets of queries and keys", size + size + 1),
+    )
     s.add("further", ("gains against a rotation", 1))
 
 
-def _rms_norms(s: Structure, f: Attends, a: Attention, on: str, at: str, tag: str, interleaved: bool) -> None:
-    """RMSNorms on queries and keys that are turned behind them; their gains scale against each other, pair by pair."""
-    reason = "of the gains of queries and keys only the product is seen, one factor for each rotary pair"
+def _rms_norms(
+    s: Structure, f: Attends, a: Attention, on: str, at: str, tag: str, interleaved: bool
+) -> None:
+    """RMSNorms on queries and keys that are turned behind them; their gains scale against each
+    other, pair by pair.
+    """
+    reason = (
+        "of the gains of queries and keys only the product is seen, one factor for each rotary pair"
+    )
     space = s.space(f"gains.{tag}", "gains", f.size // 2, SCALES, reason)
     for part, role, count in (("query", "+", f.heads), ("key", "-", f.groups)):
         pattern = f"{role}{space} *" if interleaved else f"* {role}{space}"
@@ -164,17 +209,20 @@ def _constants(s: Structure, b: Body, a: Attention) -> None:
     elif not f.key_bias:
         plane = s.spaces[a.product_name]
         rotated = plane.pairs.rotated if plane.pairs else 0
-        s.add("further", (UNSEEN, plane.copies * (plane.size - rotated) if plane.largest.mixes else 0))
+        s.add(
+            "further", (UNSEEN, plane.copies * (plane.size - rotated) if plane.largest.mixes else 0)
+        )
     if f.value_bias and not f.output_bias and b.shown != "raw":
         s.add("further", (UNSEEN, 1))
 
 
 def relative(s: Structure, b: Body, space: str, on: str, at: str, tag: str, last: bool) -> None:
-    """Numbers added to scores by relative position: from a table, or from a small network with ReLU.
+    """Numbers added to scores by relative position: from a table, or from a small network with
+    ReLU.
 
-    A softmax does not see a number common to a row of scores. With a class token a row has an entry for it: of a table both
-    kinds of rows lose one number for each head, the network's constant is seen. In the last layer only the rows of tokens that
-    are pooled are seen.
+    A softmax does not see a number common to a row of scores. With a class token a row has an entry
+    for it: of a table both kinds of rows lose one number for each head, the network's constant is
+    seen. In the last layer only the rows of tokens that are pooled are seen.
 
     Args:
         s: what is being written down.
@@ -205,10 +253,18 @@ def relative(s: Structure, b: Body, space: str, on: str, at: str, tag: str, last
 
 
 def feed(
-    s: Structure, b: Body, f: Feeds, tag: str, on: str, at: str, norm: str | None, space: str = "residual",
+    s: Structure,
+    b: Body,
+    f: Feeds,
+    tag: str,
+    on: str,
+    at: str,
+    norm: str | None,
+    space: str = "residual",
     norm_block: str | None = None,
-) -> Written:  # fmt: skip
-    """A feed-forward layer with the norm before it; returns the weight and the bias that write to the stream.
+) -> Written:
+    """A feed-forward layer with the norm before it; returns the weight and the bias that write to
+    the stream.
 
     Args:
         s: what is being written down.
@@ -228,12 +284,21 @@ def feed(
     elif f.gate:
         first, second = ("gate", "up") if f.gate == "first" else ("up", "gate")
         roles = {"gate": f"={u}", "up": f"+{u}"}
-        rows = [(f"{on}.{part}.weight", f"{j}/2 {roles[part]} -{space}") for j, part in enumerate((first, second))]
+        rows = [
+            (f"{on}.{part}.weight", f"{j}/2 {roles[part]} -{space}")
+            for j, part in enumerate((first, second))
+        ]
         s.fused(f"{at}.fc1.weight", (2 * f.units, s.spaces[space].size), rows)
         if f.bias:
-            rows = [(f"{on}.{part}.bias", f"{j}/2 {roles[part]}") for j, part in enumerate((first, second))]
+            rows = [
+                (f"{on}.{part}.bias", f"{j}/2 {roles[part]}")
+                for j, part in enumerate((first, second))
+            ]
             s.fused(f"{at}.fc1.bias", (2 * f.units,), rows)
-        readers = [(f"{on}.{part}.weight", f"{on}.{part}.bias" if f.bias else None) for part in ("gate", "up")]
+        readers = [
+            (f"{on}.{part}.weight", f"{on}.{part}.bias" if f.bias else None)
+            for part in ("gate", "up")
+        ]
     else:
         readers = [s.linear(f"{on}.up", f"{at}.fc1", f"+{u}", f"-{space}", f.bias)]
     down = s.linear(f"{on}.down", f"{at}.fc2", f"+{space}", f"-{u}", f.bias)
@@ -245,7 +310,9 @@ def feed(
         if b.shown != "raw" and not b.rms:  # 1 (1/g)^T is a mean of its rows and of its columns
             s.add("further", (MEANS, -1))
     if norm is not None:
-        s.norm(norm_block or f"{on}.norm2", norm, readers, space, offset=not b.rms, centred=not b.rms)
+        s.norm(
+            norm_block or f"{on}.norm2", norm, readers, space, offset=not b.rms, centred=not b.rms
+        )
     return down
 
 
@@ -257,7 +324,9 @@ def _units(s: Structure, f: Feeds, tag: str) -> str:
 
 
 def _parallel(s: Structure, b: Body, i: int) -> None:
-    """Attention and units side by side (Dehghani et al. 2023, arXiv 2302.05442): one norm, one matrix that reads it."""
+    """Attention and units side by side (Dehghani et al. 2023, arXiv 2302.05442): one norm, one
+    matrix that reads it.
+    """
     f, on, at, units_ = b.attends, f"blocks.{i}", f"blocks.{i}", b.feeds.units
     inner, size, heads = f.heads * f.size, f.size, f.heads
     a = attention(s, str(i), heads, size)
@@ -268,13 +337,21 @@ def _parallel(s: Structure, b: Body, i: int) -> None:
         start = units_ // size + j * heads
         first, *others = pattern.split()
         parts.append((part, " ".join([f"{start}:{start + heads}/{whole // size}{first}", *others])))
-    s.fused(f"{at}.in_proj.weight", (whole, b.width), [(f"{on}.{part}.weight", f"{words} -residual") for part, words in parts])
+    s.fused(
+        f"{at}.in_proj.weight",
+        (whole, b.width),
+        [(f"{on}.{part}.weight", f"{words} -residual") for part, words in parts],
+    )
     if f.query_bias:
-        s.fused(f"{at}.in_proj.bias", (whole,), [(f"{on}.{part}.bias", words) for part, words in parts])
+        s.fused(
+            f"{at}.in_proj.bias", (whole,), [(f"{on}.{part}.bias", words) for part, words in parts]
+        )
     else:
         s.parameter(f"{on}.up.bias", f"{at}.mlp_bias", f"+{u}", (units_,))
     biased = {"up": True, "query": f.query_bias, "key": f.query_bias, "value": f.query_bias}
-    readers = [(f"{on}.{part}.weight", f"{on}.{part}.bias" if biased[part] else None) for part, _ in parts]
+    readers = [
+        (f"{on}.{part}.weight", f"{on}.{part}.bias" if biased[part] else None) for part, _ in parts
+    ]
     s.norm(f"{on}.norm1", f"{at}.in_norm", readers, offset=not b.rms, centred=not b.rms)
     written: tuple[str | None, ...]
     if b.parallel == "fused":

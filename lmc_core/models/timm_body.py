@@ -1,6 +1,8 @@
-"""What a Vision Transformer of timm is made of, read from its module on the meta device: sizes, and which parts stand where.
+"""What a Vision Transformer of timm is made of, read from its module on the meta device: sizes, and
+which parts stand where.
 
-Every part that the layout can describe is recognised by its class. Anything else is refused by what it is.
+Every part that the layout can describe is recognised by its class. Anything else is refused by what
+it is.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ ACTIVATIONS = {
     "ReLU": "relu",
 }
 SUPPORTED = (
-    "ViT, DeiT, DeiT III, CLIP's, SigLIP's, DINO's, EVA, BEiT and their kin with a norm before each layer, whose attention and "
+    "ViT, DeiT, DeiT III, CLIP's, SigLIP's, DINO's, EVA, BEiT and their kin with a norm before "
+    "each layer, whose attention and "
     "feed-forward layers are plain, gated or in parallel"
 )
 CLASSES = {
@@ -33,22 +36,30 @@ CLASSES = {
 }
 # class of timm's -> why none of its layouts is here, as a clause
 REASONS = {
-    "SwinTransformer": "its stages have streams of different widths, joined by norms over several patches at once",
-    "SwinTransformerV2": "norms stand behind its layers, and its stages have streams of different widths",
-    "VisionTransformerSAM": "it attends in windows and adds positions that are multiplied with its queries",
+    "SwinTransformer": "its stages have streams of different widths, joined by norms over several "
+    "patches at once",
+    "SwinTransformerV2": "norms stand behind its layers, and its stages have streams of different "
+    "widths",
+    "VisionTransformerSAM": "it attends in windows and adds positions that are multiplied with "
+    "its queries",
     "MlpMixer": "it mixes patches by matrices over positions, and has no attention",
     "ConvNeXt": "it is a network of convolutions, whose channels no attention reads",
     "ResNet": "it is a network of convolutions, whose channels no attention reads",
-    "Cait": "scores of its heads are mixed before and after the softmax, so that no head can be moved by itself",
-    "NaFlexVit": "it takes patches of images of any shape, where images of one size are expected here",
+    "Cait": "scores of its heads are mixed before and after the softmax, so that no head can be "
+    "moved by itself",
+    "NaFlexVit": "it takes patches of images of any shape, where images of one size are expected "
+    "here",
 }
 BLOCKS = {
     "ResPostBlock": "norms behind its layers, whose gains act inside the stream",
     "ResPostRelPosBlock": "norms behind its layers, whose gains act inside the stream",
     "EvaBlockPostNorm": "norms behind its layers, whose gains act inside the stream",
-    "DiffParallelScalingBlock": "differential attention, in which two softmaxes of a head are subtracted",
+    "DiffParallelScalingBlock": "differential attention, in which two softmaxes of a head are "
+    "subtracted",
 }
-ATTENTIONS = {"DiffAttention": "differential attention, in which two softmaxes of a head are subtracted"}
+ATTENTIONS = {
+    "DiffAttention": "differential attention, in which two softmaxes of a head are subtracted"
+}
 RELATIVE = ("RelPosMlp", "RelPosBias", "RelativePositionBias")
 
 
@@ -176,7 +187,11 @@ def body_of(module: Any, architecture: str, depth: int, classes: int) -> Body:
     attends: Attends = found["attends"]
     if rope is not None and attends.normed == "layer":
         reader.refuse("LayerNorms on queries and keys that are turned by their positions")
-    if rope is not None and type(rope).__name__ not in ("RotaryEmbeddingCat", "RotaryEmbeddingDinoV3", "RotaryEmbeddingMixed"):
+    if rope is not None and type(rope).__name__ not in (
+        "RotaryEmbeddingCat",
+        "RotaryEmbeddingDinoV3",
+        "RotaryEmbeddingMixed",
+    ):
         reader.refuse(f"rotary positions of the kind {type(rope).__name__}")
     if rope is None and attends.normed == "rms":
         reader.refuse("RMSNorms on queries and keys without rotary positions")
@@ -214,7 +229,10 @@ class _Reader:
         self.architecture = architecture
 
     def refuse(self, what: str) -> None:
-        raise BadCheckpoint(f"timm's {self.architecture!r} has {what}, which is not supported; supported are {SUPPORTED}.")
+        raise BadCheckpoint(
+            f"timm's {self.architecture!r} has {what}, which is not supported; supported are "
+            f"{SUPPORTED}."
+        )
 
     def absent(self, part: Any) -> bool:
         return part is None or isinstance(part, nn.Identity)
@@ -223,21 +241,40 @@ class _Reader:
         """The class of the network, and what no layout can say."""
         kind = type(module).__name__
         if kind not in CLASSES:
-            because = f", which is not supported because {REASONS[kind]}" if kind in REASONS else ", which has no layout here"
-            raise BadCheckpoint(f"timm's {self.architecture!r} is of the class {kind}{because}; supported are {SUPPORTED}.")
+            because = (
+                f", which is not supported because {REASONS[kind]}"
+                if kind in REASONS
+                else ", which has no layout here"
+            )
+            raise BadCheckpoint(
+                f"timm's {self.architecture!r} is of the class {kind}{because}; supported are "
+                f"{SUPPORTED}."
+            )
         if module.global_pool not in ("token", "avg", "", "map"):
             raise BadCheckpoint(
-                f"Pooling {module.global_pool!r} is not supported: only the class token ('token'), the mean ('avg'), attention "
+                f"Pooling {module.global_pool!r} is not supported: only the class token "
+                "('token'), the mean ('avg'), attention "
                 "with a learned query ('map') and none ('') commute with a rotation of the stream."
             )
 
-    def projection(self, patches: Any) -> tuple[str, nn.Conv2d, tuple[tuple[str, tuple[int, ...]], ...]]:
-        """The name of what writes patches to the stream, that map, and the parameters of convolutions before it."""
+    def projection(
+        self, patches: Any
+    ) -> tuple[str, nn.Conv2d, tuple[tuple[str, tuple[int, ...]], ...]]:
+        """The name of what writes patches to the stream, that map, and the parameters of
+        convolutions before it.
+        """
         name, found = "patch_embed.proj", patches.proj
-        if self.absent(found) and type(patches).__name__ == "HybridEmbed":  # the last of the convolutions
-            convolutions = [(n, m) for n, m in patches.backbone.named_modules() if isinstance(m, nn.Conv2d)]
+        # the last of the convolutions
+        if self.absent(found) and type(patches).__name__ == "HybridEmbed":
+            convolutions = [
+                (n, m) for n, m in patches.backbone.named_modules() if isinstance(m, nn.Conv2d)
+            ]
             name, found = f"patch_embed.backbone.{convolutions[-1][0]}", convolutions[-1][1]
-            behind = [type(m).__name__ for m in list(patches.backbone.modules())[-2:] if not list(m.children())]
+            behind = [
+                type(m).__name__
+                for m in list(patches.backbone.modules())[-2:]
+                if not list(m.children())
+            ]
             if behind and set(behind) - {"Conv2d", "Sequential", "Identity"}:
                 self.refuse(f"{behind[-1]} between its patches and the stream")
         if not isinstance(found, nn.Conv2d):
@@ -253,7 +290,9 @@ class _Reader:
 
     def last(self, module: Any) -> str | None:
         """The name of the last norm."""
-        found = [name for name in ("norm", "fc_norm") if not self.absent(getattr(module, name, None))]
+        found = [
+            name for name in ("norm", "fc_norm") if not self.absent(getattr(module, name, None))
+        ]
         if len(found) > 1:
             self.refuse("two norms before its outputs")
         return found[0] if found else None
@@ -261,7 +300,10 @@ class _Reader:
     def rms(self, norm: Any) -> bool:
         """Whether a norm is an RMSNorm; otherwise it is a LayerNorm."""
         kind = type(norm).__name__
-        if kind not in ("LayerNorm", "LayerNormFp32", "RmsNorm", "RmsNormFp32") or norm.weight is None:
+        if (
+            kind not in ("LayerNorm", "LayerNormFp32", "RmsNorm", "RmsNormFp32")
+            or norm.weight is None
+        ):
             self.refuse(f"{kind} for LayerNorm")
         return kind.startswith("Rms")
 
@@ -273,7 +315,11 @@ class _Reader:
         if kind == "ParallelThingsBlock":
             attn, ffn = block.attns[0], block.ffns[0]
             scale = None if self.absent(attn.ls) else "ls.gamma"
-            found = {"attends": self.attends(attn.attn), "feeds": self.feeds(ffn.mlp), "norm": attn.norm}
+            found = {
+                "attends": self.attends(attn.attn),
+                "feeds": self.feeds(ffn.mlp),
+                "norm": attn.norm,
+            }
             return found | {"scales": (scale, scale), "several": len(block.attns)}
         if kind not in ("Block", "EvaBlock", "RelPosBlock"):
             self.refuse(BLOCKS.get(kind, f"blocks of the kind {kind}"))
@@ -285,7 +331,12 @@ class _Reader:
             else None
             for i in (1, 2)
         )
-        found = {"attends": self.attends(block.attn), "feeds": self.feeds(block.mlp), "norm": block.norm1, "scales": scales}
+        found = {
+            "attends": self.attends(block.attn),
+            "feeds": self.feeds(block.mlp),
+            "norm": block.norm1,
+            "scales": scales,
+        }
         table = getattr(block.attn, "relative_position_bias_table", None)
         if table is not None:
             found["relative"] = Relative("relative_position_bias_table", False, rows=table.shape[0])
@@ -294,14 +345,20 @@ class _Reader:
         return found
 
     def _parallel(self, block: Any) -> dict[str, Any]:
-        bias, out = block.in_proj.bias is not None, (block.out_proj or block.attn_out_proj).bias is not None
+        bias, out = (
+            block.in_proj.bias is not None,
+            (block.out_proj or block.attn_out_proj).bias is not None,
+        )
         if not self.absent(block.q_norm):
             self.refuse("norms on queries and keys in parallel layers")
         if not out:
             self.refuse("parallel layers without biases")
         units = block.in_split[0]
         if units % block.head_dim:
-            self.refuse(f"{units} units beside heads of {block.head_dim} in one matrix, which should divide them")
+            self.refuse(
+                f"{units} units beside heads of {block.head_dim} in one matrix, which should "
+                "divide them"
+            )
         attends = Attends(block.num_heads, block.num_heads, block.head_dim, bias, bias, bias)
         scale = None if self.absent(block.ls) else "ls.gamma"
         return {
@@ -372,8 +429,14 @@ class _Reader:
             self.refuse(f"relative positions of the kind {kind}")
         if kind == "RelPosMlp":
             outputs = part.mlp.fc2
-            return Relative(name, shared, 0, outputs.in_features, part.mode == "swin", outputs.bias is not None)
-        return Relative(f"{name}.relative_position_bias_table", shared, part.relative_position_bias_table.shape[0])
+            return Relative(
+                name, shared, 0, outputs.in_features, part.mode == "swin", outputs.bias is not None
+            )
+        return Relative(
+            f"{name}.relative_position_bias_table",
+            shared,
+            part.relative_position_bias_table.shape[0],
+        )
 
     def pooling(self, module: Any) -> Pools | None:
         """Attention for pooling, which reads behind the last norm."""
@@ -382,7 +445,12 @@ class _Reader:
             return None
         if type(part).__name__ != "AttentionPoolLatent":
             self.refuse(f"pooling of the kind {type(part).__name__}")
-        plain = part.latent_len == 1 and part.pos_embed is None and part.mlp is not None and part.q.bias is not None
+        plain = (
+            part.latent_len == 1
+            and part.pos_embed is None
+            and part.mlp is not None
+            and part.q.bias is not None
+        )
         if not plain or not self.absent(part.q_norm) or self.rms(part.norm):
             self.refuse("attention for pooling with settings of its own")
         if self.last(module) != "norm":

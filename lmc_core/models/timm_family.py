@@ -1,4 +1,6 @@
-"""What families of timm's Vision Transformers share: building, files, outputs, and configurations read from a module."""
+"""What families of timm's Vision Transformers share: building, files, outputs, and configurations
+read from a module.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +28,21 @@ from lmc_core.models.timm_vit import (
     without_counters,
 )
 
-COMMON = ("embed_dim", "depth", "num_heads", "mlp_ratio", "img_size", "patch_size", "in_chans", "global_pool")
+COMMON = (
+    "embed_dim",
+    "depth",
+    "num_heads",
+    "mlp_ratio",
+    "img_size",
+    "patch_size",
+    "in_chans",
+    "global_pool",
+)
 
 
 def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
-    """Timm's names on disk are those in memory, without the numbers of batches that batch norms have seen.
+    """Timm's names on disk are those in memory, without the numbers of batches that batch norms
+    have seen.
 
     Raises:
         BadCheckpoint: if there is a head and the configuration says that there is none.
@@ -38,10 +50,15 @@ def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
     head = tensors.get("head.weight")
     if head is not None and not config["num_classes"]:
         raise BadCheckpoint(
-            f"The configuration gives 'num_classes' as 0, and the file has a head of {head.shape[0]} classes; write that "
+            "The configuration gives 'num_classes' as 0, and the file has a head of "
+            f"{head.shape[0]} classes; write that "
             "number into its config.json, or remove the head."
         )
-    return {name: tensor for name, tensor in tensors.items() if not name.endswith(".num_batches_tracked")}
+    return {
+        name: tensor
+        for name, tensor in tensors.items()
+        if not name.endswith(".num_batches_tracked")
+    }
 
 
 def build(config: Config) -> nn.Module:
@@ -49,11 +66,15 @@ def build(config: Config) -> nn.Module:
     import timm
 
     args = config.get("model_args", {})
-    return without_counters(timm.create_model(config["architecture"], num_classes=config["num_classes"], **args))
+    return without_counters(
+        timm.create_model(config["architecture"], num_classes=config["num_classes"], **args)
+    )
 
 
 def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
-    """Logits `[n, classes]` of images `[n, channels, height, width]`, or the features of a model without a head."""
+    """Logits `[n, classes]` of images `[n, channels, height, width]`, or the features of a model
+    without a head.
+    """
     return module(inputs)
 
 
@@ -63,7 +84,9 @@ def predicts(config: Config) -> str:
 
 
 def save(module: nn.Module, config: Config, folder: Path, shard: int = SHARD) -> None:
-    """Write timm's `config.json` and `model.safetensors`, which `timm.create_model("local-dir:FOLDER")` reads: one file."""
+    """Write timm's `config.json` and `model.safetensors`, which
+    `timm.create_model("local-dir:FOLDER")` reads: one file.
+    """
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -71,9 +94,17 @@ def save(module: nn.Module, config: Config, folder: Path, shard: int = SHARD) ->
     args = config.get("model_args", {})
     edge_, channels = args.get("img_size", 224), args.get("in_chans", 3)
     pretrained = {"input_size": [channels, edge_, edge_], "num_classes": config["num_classes"]}
-    content: dict[str, Any] = {**config, **sizes, "pretrained_cfg": {**config.get("pretrained_cfg", {}), **pretrained}}
+    content: dict[str, Any] = {
+        **config,
+        **sizes,
+        "pretrained_cfg": {**config.get("pretrained_cfg", {}), **pretrained},
+    }
     (folder / "config.json").write_text(json.dumps(content, indent=2) + "\n")
-    save_file({k: v.contiguous() for k, v in module.state_dict().items()}, folder / "model.safetensors", {"format": "pt"})
+    save_file(
+        {k: v.contiguous() for k, v in module.state_dict().items()},
+        folder / "model.safetensors",
+        {"format": "pt"},
+    )
 
 
 @functools.lru_cache(maxsize=64)
@@ -83,7 +114,11 @@ def _read(name: str, args: str, classes: int) -> Body:
 
 def read(config: Config) -> Body:
     """What a model of that configuration is made of, as timm builds it."""
-    return _read(config["architecture"], json.dumps(config["model_args"], sort_keys=True), config["num_classes"])
+    return _read(
+        config["architecture"],
+        json.dumps(config["model_args"], sort_keys=True),
+        config["num_classes"],
+    )
 
 
 def sizes(config: Config, body: Body) -> dict[str, int]:
@@ -134,14 +169,16 @@ def family(
             "img_size": edge(patches.img_size, "images"),
             "patch_size": edge(patches.patch_size, "patches"),
         }
-        if getattr(built, "dynamic_img_size", False):  # otherwise pixels at the edge may belong to no patch
+        # otherwise pixels at the edge may belong to no patch
+        if getattr(built, "dynamic_img_size", False):
             divides(sizes_, "patch_size", "img_size")
         body = body_of(built, architecture, 1, 1)
         assert CLASSES[type(built).__name__] == name
         classes = classes_of(raw)
         if classes and not body.last:
             raise BadCheckpoint(
-                f"timm's {architecture!r} has no norm before its head; it is supported without one (num_classes=0)."
+                f"timm's {architecture!r} has no norm before its head; it is supported without "
+                "one (num_classes=0)."
             )
         found = {
             "embed_dim": body.width,
@@ -160,7 +197,9 @@ def family(
         reference=reference,
         takes="images",
         recognises=lambda c: (
-            isinstance(c.get("architecture"), str) and not c.get("model_type") and source(c["architecture"]) == module
+            isinstance(c.get("architecture"), str)
+            and not c.get("model_type")
+            and source(c["architecture"]) == module
         ),
         build=build,
         outputs=outputs,

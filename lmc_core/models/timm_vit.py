@@ -1,7 +1,9 @@
-"""The arguments of timm's Vision Transformers: read from timm's own module of an architecture, built without any memory.
+"""The arguments of timm's Vision Transformers: read from timm's own module of an architecture,
+built without any memory.
 
-Architectures that compute alike (`vit_small_patch16_224`, `deit_small_patch16_224`) get one name and all their arguments, so
-that their models can be compared; those whose norms or activation arguments cannot say keep their own name.
+Architectures that compute alike (`vit_small_patch16_224`, `deit_small_patch16_224`) get one name
+and all their arguments, so that their models can be compared; those whose norms or activation
+arguments cannot say keep their own name.
 """
 
 from __future__ import annotations
@@ -65,17 +67,24 @@ TRAINING = {
 
 @functools.lru_cache(maxsize=256)
 def source(architecture: str) -> str:
-    """The module of timm that an architecture is written in, "eva" for example; "" where there is none."""
+    """The module of timm that an architecture is written in, "eva" for example; "" where there is
+    none.
+    """
     if architecture in (PLAIN, DISTILLED):
         return "vision_transformer"
     import timm
 
     name = architecture.partition(".")[0]
-    return timm.models.model_entrypoint(name).__module__.rpartition(".")[2] if timm.is_model(name) else ""
+    return (
+        timm.models.model_entrypoint(name).__module__.rpartition(".")[2]
+        if timm.is_model(name)
+        else ""
+    )
 
 
 def given_arguments(raw: Config, known: set[str]) -> dict[str, Any]:
-    """Arguments that a file gives: under `model_args`, and what timm takes from the rest; those of training are left out.
+    """Arguments that a file gives: under `model_args`, and what timm takes from the rest; those of
+    training are left out.
 
     Args:
         raw: the content of the file.
@@ -86,10 +95,14 @@ def given_arguments(raw: Config, known: set[str]) -> dict[str, Any]:
     """
     given = raw.get("model_args") or {}
     if not isinstance(given, dict):
-        raise BadCheckpoint(f"The configuration should give 'model_args' as an object; it gives {given!r}.")
+        raise BadCheckpoint(
+            f"The configuration should give 'model_args' as an object; it gives {given!r}."
+        )
     for key in given:
         if key not in known and key not in TRAINING and key != "num_classes":
-            raise BadCheckpoint(f"Vision Transformers with {key!r} under 'model_args' are not supported.")
+            raise BadCheckpoint(
+                f"Vision Transformers with {key!r} under 'model_args' are not supported."
+            )
     pretrained = raw.get("pretrained_cfg")
     pretrained = pretrained if isinstance(pretrained, dict) else {}
     found = {key: value for key, value in given.items() if key in known}
@@ -110,7 +123,8 @@ def given_arguments(raw: Config, known: set[str]) -> dict[str, Any]:
 
 
 def classes_of(raw: Config) -> int:
-    """Number of classes, 0 for a model without a head: what `model_args` says comes first, as in timm.
+    """Number of classes, 0 for a model without a head: what `model_args` says comes first, as in
+    timm.
 
     Raises:
         BadCheckpoint: if it is no number of classes.
@@ -129,7 +143,9 @@ def ratio_is_plausible(args: Mapping[str, Any]) -> None:
     """Raise `BadCheckpoint` unless the share of units to width is a positive number."""
     value = args["mlp_ratio"]
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1024:
-        raise BadCheckpoint(f"The configuration should give 'mlp_ratio' as a positive number; it gives {value!r}.")
+        raise BadCheckpoint(
+            f"The configuration should give 'mlp_ratio' as a positive number; it gives {value!r}."
+        )
 
 
 def arguments(architecture: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -148,11 +164,15 @@ def arguments(architecture: str, given: Mapping[str, Any]) -> tuple[str, dict[st
     module = probe(architecture, json.dumps(dict(given), sort_keys=True))
     body = body_of(module, architecture, 1, 1)
     if CLASSES[type(module).__name__] != "vit":
-        raise BadCheckpoint(f"timm's {architecture!r} is of the class {type(module).__name__}, a family of its own.")
+        raise BadCheckpoint(
+            f"timm's {architecture!r} is of the class {type(module).__name__}, a family of its own."
+        )
     found = _arguments(module, body, given)
     name = DISTILLED if hasattr(module, "dist_token") else PLAIN
     small = {**found, "depth": 1}
-    if name == architecture or text_of(probe(name, json.dumps(small))) == text_of(probe(architecture, json.dumps(small))):
+    if name == architecture or text_of(probe(name, json.dumps(small))) == text_of(
+        probe(architecture, json.dumps(small))
+    ):
         return name, found
     return architecture, found
 
@@ -171,7 +191,9 @@ def probe(architecture: str, given: str) -> nn.Module:
     import timm
 
     if not timm.is_model(architecture):
-        raise BadCheckpoint(f"timm has no architecture {architecture!r}; supported are {SUPPORTED}.")
+        raise BadCheckpoint(
+            f"timm has no architecture {architecture!r}; supported are {SUPPORTED}."
+        )
     settings = json.loads(given)
     try:
         return _built(architecture, settings | ({"depth": 1} if "depth" in settings else {}))
@@ -188,15 +210,26 @@ def _built(architecture: str, settings: dict[str, Any]) -> nn.Module:
     try:
         with torch.device("meta"):
             return timm.create_model(architecture, **{"num_classes": 1, **settings})
-    except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+    except (
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
         reason = " ".join(str(error).split())[:100]
         raise BadCheckpoint(
-            f"timm cannot build {architecture!r} with the arguments of the configuration ({reason})."
+            f"timm cannot build {architecture!r} with the arguments of the configuration "
+            f"({reason})."
         ) from error
 
 
 def _arguments(module: Any, body: Body, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Every argument of a `VisionTransformer`; those of `DEFAULTS` always, the others where they are not as usual."""
+    """Every argument of a `VisionTransformer`; those of `DEFAULTS` always, the others where they
+    are not as usual.
+    """
     patches, attends = module.patch_embed, body.attends
     moved = body.last == "fc_norm"  # the last norm stands behind the pooling
     pooled = module.global_pool in ("avg", "avgmax", "max")
@@ -241,12 +274,16 @@ def edge(sizes: tuple[int, int], what: str) -> int:
         BadCheckpoint: if it is none.
     """
     if sizes[0] != sizes[1]:
-        raise BadCheckpoint(f"Only square {what} are supported; the configuration gives img_size as {list(sizes)}.")
+        raise BadCheckpoint(
+            f"Only square {what} are supported; the configuration gives img_size as {list(sizes)}."
+        )
     return int(sizes[0])
 
 
 def text_of(module: nn.Module) -> str:
-    """What a module computes, in words: its parts with their settings, and the shapes of its parameters."""
+    """What a module computes, in words: its parts with their settings, and the shapes of its
+    parameters.
+    """
     return f"{module!r} {[(name, tuple(tensor.shape)) for name, tensor in module.state_dict().items()]}"
 
 

@@ -1,4 +1,5 @@
-"""A text tower and an image tower side by side, as CLIP and SigLIP have them: configurations, names, streams, packed inputs.
+"""A text tower and an image tower side by side, as CLIP and SigLIP have them: configurations,
+names, streams, packed inputs.
 
 Each tower has a stream of its own. Their embeddings are compared after both were brought to length
 one, so one orthogonal map of both is not seen, nor is a positive factor of either. Images and texts
@@ -46,11 +47,14 @@ class Part:
     prefix: str = ""
 
 
-TEXT, IMAGE = (Part(f"{name}_model.", f"residual.{name}", f"{name}.") for name in ("text", "vision"))
+TEXT, IMAGE = (
+    Part(f"{name}_model.", f"residual.{name}", f"{name}.") for name in ("text", "vision")
+)
 
 
 def nested(raw: Config, key: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a configuration that is one tower's; older files have a second one, which counts where it is given.
+    """The part of a configuration that is one tower's; older files have a second one, which counts
+    where it is given.
 
     Raises:
         BadCheckpoint: if it is no object.
@@ -61,7 +65,9 @@ def nested(raw: Config, key: str, defaults: Mapping[str, Any]) -> dict[str, Any]
         if given is None:
             continue
         if not isinstance(given, Mapping):
-            raise BadCheckpoint(f"The configuration should give {name!r} as an object; it gives {given!r}.")
+            raise BadCheckpoint(
+                f"The configuration should give {name!r} as an object; it gives {given!r}."
+            )
         found |= dict(missing) | dict(given)
     return found
 
@@ -73,7 +79,13 @@ def checked_text(raw: Config, defaults: Mapping[str, Any], *further: str) -> dic
         BadCheckpoint: for sizes that make no network.
     """
     found = hf.chosen(raw, defaults)
-    sizes = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+    sizes = (
+        "vocab_size",
+        "hidden_size",
+        "intermediate_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+    )
     positive_sizes(found, *sizes, "max_position_embeddings", *further)
     divides(found, "num_attention_heads", "hidden_size")
     hf.positive_numbers(found, "layer_norm_eps")
@@ -90,7 +102,9 @@ def checked_image(raw: Config, defaults: Mapping[str, Any], *further: str) -> di
     found = vision.configuration(raw, defaults, "intermediate_size", *further)
     hf.activation(found, "hidden_act", POINTWISE, "An image tower")
     if found["patch_size"] > found["image_size"]:
-        raise BadCheckpoint(f"Patches of {found['patch_size']} are larger than images of {found['image_size']}.")
+        raise BadCheckpoint(
+            f"Patches of {found['patch_size']} are larger than images of {found['image_size']}."
+        )
     return found
 
 
@@ -159,12 +173,16 @@ def shown_embedding(s: Structure, size: int) -> None:
 
 
 def head_of_outputs(s: Structure, rows: int) -> None:
-    """Count what is open in a layer with a bias that reads a norm whose outputs are shown: its rows' means."""
+    """Count what is open in a layer with a bias that reads a norm whose outputs are shown: its
+    rows' means.
+    """
     s.add("further", (MEANS, rows))
 
 
 def unpacked(config: Any, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Images `[n, channels, height, width]` and tokens `[n, length]` of one tensor `[n, pixels + length]`."""
+    """Images `[n, channels, height, width]` and tokens `[n, length]` of one tensor
+    `[n, pixels + length]`.
+    """
     images = config.vision_config
     shape = (images.num_channels, images.image_size, images.image_size)
     pixels = shape[0] * shape[1] * shape[2]
@@ -187,7 +205,9 @@ def random_tokens(config: Config, count: int, seed: int, end: int | None = None)
     return tokens
 
 
-def random_pairs(config: Config, count: int, seed: int, dtype: torch.dtype, end: int | None = None) -> Tensor:
+def random_pairs(
+    config: Config, count: int, seed: int, dtype: torch.dtype, end: int | None = None
+) -> Tensor:
     """Images of normal noise with random tokens behind them, in one tensor."""
     images, generator = config["vision_config"], torch.Generator().manual_seed(seed)
     pixels = images["num_channels"] * images["image_size"] ** 2

@@ -1,7 +1,9 @@
-"""Parts that image transformers of transformers' classes share: square images, names on disk, embeddings, layers, poolers.
+"""Parts that image transformers of transformers' classes share: square images, names on disk,
+embeddings, layers, poolers.
 
-Every layer has a LayerNorm before attention and one before its units; what differs (rotary positions, biases, gates, a scale on
-what is written) follows from the configuration. Where a class gives its stream unasked, the stream is an output.
+Every layer has a LayerNorm before attention and one before its units; what differs (rotary
+positions, biases, gates, a scale on what is written) follows from the configuration. Where a class
+gives its stream unasked, the stream is an output.
 """
 
 from __future__ import annotations
@@ -54,7 +56,10 @@ def edge(raw: Config, key: str, default: Any) -> Any:
     value = raw.get(key, default)
     if isinstance(value, list | tuple):
         if len(value) != 2 or value[0] != value[1]:
-            raise BadCheckpoint(f"Only square images and patches are supported; the configuration gives {key} as {value!r}.")
+            raise BadCheckpoint(
+                f"Only square images and patches are supported; the configuration gives {key} as "
+                f"{value!r}."
+            )
         return value[0]
     return value
 
@@ -72,12 +77,22 @@ def configuration(raw: Config, defaults: Mapping[str, Any], *further: str) -> di
     """
     found = hf.chosen(raw, defaults)
     found |= {key: edge(raw, key, defaults[key]) for key in ("image_size", "patch_size")}
-    sizes = ("hidden_size", "num_hidden_layers", "num_attention_heads", "image_size", "patch_size", "num_channels")
+    sizes = (
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "image_size",
+        "patch_size",
+        "num_channels",
+    )
     positive_sizes(found, *sizes, *further)
     divides(found, "num_attention_heads", "hidden_size")
     hf.positive_numbers(found, "layer_norm_eps")
     if raw.get("head_dim") not in (None, found["hidden_size"] // found["num_attention_heads"]):
-        raise BadCheckpoint(f"A head_dim of its own ({raw['head_dim']!r}) is not supported; heads share the width evenly.")
+        raise BadCheckpoint(
+            f"A head_dim of its own ({raw['head_dim']!r}) is not supported; heads share the width "
+            "evenly."
+        )
     return found
 
 
@@ -100,9 +115,12 @@ def sizes(config: Config) -> dict[str, int]:
 
 
 def renamed(
-    tensors: Mapping[str, Tensor], names: Sequence[tuple[str, str]] = OLD_NAMES, layers: str = "layers"
+    tensors: Mapping[str, Tensor],
+    names: Sequence[tuple[str, str]] = OLD_NAMES,
+    layers: str = "layers",
 ) -> dict[str, Tensor]:
-    """Names of the layers in memory: `layers.3.`, which older files call `encoder.layer.3.`, and the parts of each.
+    """Names of the layers in memory: `layers.3.`, which older files call `encoder.layer.3.`, and
+    the parts of each.
 
     Args:
         tensors: by their names on disk.
@@ -138,27 +156,35 @@ def with_base(
     found = {}
     for name, tensor in tensors.items():
         if not name.startswith(heads or ("\n",)):
-            bare = next((name.removeprefix(start) for start in known if name.startswith(start)), name)
+            bare = next(
+                (name.removeprefix(start) for start in known if name.startswith(start)), name
+            )
             name = base + bare
         found[name] = tensor
     return found
 
 
 def norm_stream(s: Structure, width: int, name: str = "residual", output: bool = False) -> None:
-    """A stream of that name that is read through LayerNorms alone; `output` where what the last norm gives is shown."""
+    """A stream of that name that is read through LayerNorms alone; `output` where what the last
+    norm gives is shown.
+    """
     s.add("centred", name)
     s.add("scales", "residual stream")
     if output:
         s.space(name, "residual", width, NONE, OUTPUT)
         return
-    reason = "LayerNorm divides by the length of the stream, which rotations that keep the all-ones vector leave alone"
+    reason = (
+        "LayerNorm divides by the length of the stream, which rotations that keep the "
+        "all-ones vector leave alone"
+    )
     s.space(name, "residual", width, ROTATIONS, reason, fixes_ones=True)
 
 
 def raw_stream(s: Structure, width: int, depth: int, name: str = "residual") -> str:
     """A stream that is an output as it is, without a norm: neither its length nor its mean is free.
 
-    What adds the same to all tokens may have another mean where the next such bias takes it back: no norm between sees it.
+    What adds the same to all tokens may have another mean where the next such bias takes it back:
+    no norm between sees it.
 
     Args:
         s: what is being written down.
@@ -171,13 +197,22 @@ def raw_stream(s: Structure, width: int, depth: int, name: str = "residual") -> 
 
 
 def output_norm(s: Structure, name: str, stream: str = "residual", block: str = "norm") -> None:
-    """A last norm whose outputs are the class's own: its offset is added behind the stream, so it is none of its writers."""
+    """A last norm whose outputs are the class's own: its offset is added behind the stream, so it
+    is none of its writers.
+    """
     size = (s.spaces[stream].size,)
     s.parameter(f"{block}.gain", f"{name}.weight", f"={stream}", size)
     s.parameter(f"{block}.offset", f"{name}.bias", f"={stream}", size)
 
 
-def patches(s: Structure, config: Config, name: str, bias: bool = True, stream: str = "residual", on: str = "") -> None:
+def patches(
+    s: Structure,
+    config: Config,
+    name: str,
+    bias: bool = True,
+    stream: str = "residual",
+    on: str = "",
+) -> None:
     """Write the embedding of patches down."""
     width, patch = config["hidden_size"], config["patch_size"]
     shape = (width, config["num_channels"], patch, patch)
@@ -186,15 +221,20 @@ def patches(s: Structure, config: Config, name: str, bias: bool = True, stream: 
         s.parameter(f"{on}patch.bias", f"{name}.bias", f"+{stream}", (width,))
 
 
-def unseen_token(s: Structure, block: str, name: str, shape: tuple[int, ...], stream: str = "residual") -> None:
-    """A token for masked patches that the outputs of the class do not show; it moves with the stream."""
+def unseen_token(
+    s: Structure, block: str, name: str, shape: tuple[int, ...], stream: str = "residual"
+) -> None:
+    """A token for masked patches that the outputs of the class do not show; it moves with the
+    stream.
+    """
     s.parameter(block, name, f"* +{stream}", shape)
     s.add("further", (CONSTANTS, s.spaces[stream].size - int(stream in s.rewrite.centred)))
 
 
 @dataclass(frozen=True)
 class Layer:
-    """How one layer is made and what its parts are called in the state dict, behind the layer's own name.
+    """How one layer is made and what its parts are called in the state dict, behind the layer's own
+    name.
 
     Attributes:
         width: of its stream.
@@ -206,11 +246,12 @@ class Layer:
         gated: whether the units have a gate.
         pairs: of rotary positions.
         scaled: whether a vector scales what attention and units write.
-        names: of norms, of the four maps of attention, of the layers of units (a gate first), of the scales.
+        names: of norms, of the four maps of attention, of the layers of units (a gate first), of
+            the scales.
         stream: the space it reads and writes.
         prefix: of the names of its blocks and spaces, "" or "text.".
-        zeros: whether keys and values are also made of places of zeros behind the first norm: what its offset adds to others
-            is not added there, so that it cannot go into their biases.
+        zeros: whether keys and values are also made of places of zeros behind the first norm: what
+            its offset adds to others is not added there, so that it cannot go into their biases.
     """
 
     width: int
@@ -232,10 +273,19 @@ class Layer:
     zeros: bool = False
 
     def write(self, s: Structure, i: int, at: str) -> Attention:
-        """Write the layer number `i` down, whose parameters' names begin with `at`; returns its attention."""
+        """Write the layer number `i` down, whose parameters' names begin with `at`; returns its
+        attention.
+        """
         tag, on = f"{self.prefix}{i}", f"{self.prefix}blocks.{i}"
         reads, writes = f"-{self.stream}", f"+{self.stream}"
-        a = attention(s, tag, self.heads, self.width // self.heads, pairs=self.pairs, shared_heads=self.shared_heads)
+        a = attention(
+            s,
+            tag,
+            self.heads,
+            self.width // self.heads,
+            pairs=self.pairs,
+            shared_heads=self.shared_heads,
+        )
         names = tuple(f"{at}.{name}" for name in self.maps)
         readers = separate_attention(s, a, on, names, self.biases, reads, writes=writes)  # type: ignore[arg-type]
         if self.zeros:
@@ -256,17 +306,23 @@ class Layer:
         if self.scaled:
             for number, part, bias in ((1, "output", self.biases[3]), (2, "down", self.unit_bias)):
                 scale = f"{on}.scale{number}"
-                s.parameter(scale, f"{at}.{self.scales[number - 1]}", f"={self.stream}", (self.width,))
+                s.parameter(
+                    scale, f"{at}.{self.scales[number - 1]}", f"={self.stream}", (self.width,)
+                )
                 writers = (f"{on}.{part}.weight", f"{on}.{part}.bias" if bias else None)
                 s.add("layer_scales", LayerScale(scale, writers, self.stream))
         return a
 
 
-def unseen_constants(s: Structure, a: Attention, biases: tuple[bool, bool, bool, bool], stream: str) -> None:
-    """Count what stays open where maps of attention without biases read a norm that has an offset o.
+def unseen_constants(
+    s: Structure, a: Attention, biases: tuple[bool, bool, bool, bool], stream: str
+) -> None:
+    """Count what stays open where maps of attention without biases read a norm that has an offset
+    o.
 
-    W o is a constant then, like a bias. The key's is not seen on coordinates that are not rotated; the value's reaches the
-    output as a constant, which a bias behind it takes. Without such a bias only that remains which becomes a mean, or nothing.
+    W o is a constant then, like a bias. The key's is not seen on coordinates that are not rotated;
+    the value's reaches the output as a constant, which a bias behind it takes. Without such a bias
+    only that remains which becomes a mean, or nothing.
     """
     plane, values = s.spaces[a.product_name], s.spaces[a.value_name]
     _, key, value, output = biases
@@ -280,15 +336,21 @@ def unseen_constants(s: Structure, a: Attention, biases: tuple[bool, bool, bool,
 
 
 def tanh_pooler(s: Structure, width: int, rows: int) -> None:
-    """A pooler whose state is an output: its layer reads the last norm, whose own outputs are others'."""
+    """A pooler whose state is an output: its layer reads the last norm, whose own outputs are
+    others'.
+    """
     s.space("pooled", "pooled", rows, NONE, "the pooled state is an output itself")
     s.linear("pooler", "pooler.dense", "+pooled", "-residual", rows=rows)
     s.add("further", (MEANS, rows))
 
 
 def two_readers(s: Structure, name: str, labels: int, width: int) -> Readers:
-    """A head that reads the class token and the mean of the patches side by side; returns its readers."""
-    parts = [(f"head.{part}.weight", f"* {i}/2 -residual") for i, part in enumerate(("class", "patches"))]
+    """A head that reads the class token and the mean of the patches side by side; returns its
+    readers.
+    """
+    parts = [
+        (f"head.{part}.weight", f"* {i}/2 -residual") for i, part in enumerate(("class", "patches"))
+    ]
     s.fused(f"{name}.weight", (labels, 2 * width), parts, ignores_mean_over=0)
     s.parameter("head.bias", f"{name}.bias", "*", (labels,), ignores_mean_over=0)
     return [(block, "head.bias") for block, _ in parts]
@@ -300,15 +362,21 @@ def fitting(module: nn.Module, inputs: Tensor) -> Tensor:
 
 
 def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
-    """What a class computes of images: logits, or its stream with the pooled state behind it where that is no part of it."""
+    """What a class computes of images: logits, or its stream with the pooled state behind it where
+    that is no part of it.
+    """
     found = module(fitting(module, inputs))
     if "logits" in found:
         return found.logits
-    return with_pooled(found.last_hidden_state, found.pooler_output if "pooler_output" in found else None)
+    return with_pooled(
+        found.last_hidden_state, found.pooler_output if "pooler_output" in found else None
+    )
 
 
 def with_pooled(stream: Tensor, pooled: Tensor | None) -> Tensor:
-    """A stream `[n, tokens, width]` and a pooled state behind it; in one row `[n, numbers]` if that has another width."""
+    """A stream `[n, tokens, width]` and a pooled state behind it; in one row `[n, numbers]` if that
+    has another width.
+    """
     if pooled is None:
         return stream
     if pooled.shape[-1] == stream.shape[-1]:
@@ -317,14 +385,18 @@ def with_pooled(stream: Tensor, pooled: Tensor | None) -> Tensor:
 
 
 def chessboard(inputs: Tensor, patch: int, odd: bool) -> Tensor:
-    """Every second patch of images `[n, channels, height, width]`, true or false `[n, patches]`: what is masked."""
+    """Every second patch of images `[n, channels, height, width]`, true or false `[n, patches]`:
+    what is masked.
+    """
     rows, columns = (length // patch for length in inputs.shape[-2:])
     places = torch.arange(rows)[:, None] + torch.arange(columns)[None]
     return (places % 2 == int(odd)).flatten().expand(len(inputs), -1).to(inputs.device)
 
 
 def twice_masked(module: nn.Module, inputs: Tensor, read: Callable[[Any], Tensor]) -> Tensor:
-    """What a class that fills masked patches in makes of images twice `[n, 2, ...]`, every second patch masked each time."""
+    """What a class that fills masked patches in makes of images twice `[n, 2, ...]`, every second
+    patch masked each time.
+    """
     settings: Any = module.config
     inputs, patch = fitting(module, inputs), settings.patch_size
     boards: Iterable[Tensor] = (chessboard(inputs, patch, odd) for odd in (False, True))

@@ -1,6 +1,8 @@
-"""Which tokens the tokenizer beside a model has, read from its files alone: what tells rows that mean something from padding.
+"""Which tokens the tokenizer beside a model has, read from its files alone: what tells rows that
+mean something from padding.
 
-Tables are often made longer than their tokenizer, to a multiple of 64 or for tokens to come; the rows beyond are never read.
+Tables are often made longer than their tokenizer, to a multiple of 64 or for tokens to come; the
+rows beyond are never read.
 """
 
 from __future__ import annotations
@@ -12,8 +14,16 @@ from pathlib import Path
 
 from lmc_core.models.stamp import stamp
 
-OTHERS = ("spiece.model", "tokenizer.model", "sentencepiece.bpe.model")  # read by transformers alone
-FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "added_tokens.json", "tokenizer_config.json", *OTHERS)
+# read by transformers alone
+OTHERS = ("spiece.model", "tokenizer.model", "sentencepiece.bpe.model")
+FILES = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "added_tokens.json",
+    "tokenizer_config.json",
+    *OTHERS,
+)
 
 
 def vocabulary_of(folder: Path | None) -> Mapping[str, int] | None:
@@ -32,7 +42,9 @@ def vocabulary_of(folder: Path | None) -> Mapping[str, int] | None:
 def _read(folder: Path, content: tuple[str, ...]) -> Mapping[str, int] | None:
     try:
         found = _vocabulary(folder)
-    except Exception:  # of a damaged file many kinds; whoever needs its tokens says what is wrong with it
+    except (
+        Exception
+    ):  # of a damaged file many kinds; whoever needs its tokens says what is wrong with it
         return None
     return found or None
 
@@ -45,7 +57,10 @@ def _vocabulary(folder: Path) -> dict[str, int]:
     found: dict[str, int] = {}
     if (folder / "vocab.txt").is_file():
         lines = (folder / "vocab.txt").read_text(encoding="utf-8").split("\n")
-        found = {line.rstrip("\r"): number for number, line in enumerate(lines[: -1 if not lines[-1] else None])}
+        found = {
+            line.rstrip("\r"): number
+            for number, line in enumerate(lines[: -1 if not lines[-1] else None])
+        }
     elif (folder / "vocab.json").is_file():
         found = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
     elif any((folder / name).is_file() for name in OTHERS):
@@ -64,15 +79,22 @@ def rows_needed(vocabulary: Mapping[str, int]) -> int:
 
 
 def disagreement(a: Mapping[str, int], b: Mapping[str, int]) -> str | None:
-    """Where two tokenizers give one token two numbers, or one number two tokens, as a clause; None where they agree.
+    """Where two tokenizers give one token two numbers, or one number two tokens, as a clause; None
+    where they agree.
 
     A tokenizer may have tokens that the other lacks.
     """
     for token, number in a.items():
         if b.get(token, number) != number:
-            return f"{token[:40]!r} is token number {number:,} of the one and {b[token]:,} of the other"
+            return (
+                f"{token[:40]!r} is token number {number:,} of the one and {b[token]:,} of the "
+                "other"
+            )
     numbered = {number: token for token, number in a.items()}
     for token, number in b.items():
         if token not in a and number in numbered:
-            return f"token number {number:,} is {numbered[number][:40]!r} of the one and {token[:40]!r} of the other"
+            return (
+                f"token number {number:,} is {numbered[number][:40]!r} of the one and "
+                f"{token[:40]!r} of the other"
+            )
     return None

@@ -1,18 +1,36 @@
-"""Words that training tools put around the names of parameters: `module.`, `_orig_mod.`, `model.` and the like.
+"""Words that training tools put around the names of parameters: `module.`, `_orig_mod.`, `model.`
+and the like.
 
-Whether a word belongs to a name is not guessed: `model.` is a wrapper of one network and the beginning of a Llama's own names.
-`forms` yields the names with more and more taken away, and whoever knows the layout takes the first that fits.
+Whether a word belongs to a name is not guessed: `model.` is a wrapper of one network and the
+beginning of a Llama's own names. `forms` yields the names with more and more taken away, and
+whoever knows the layout takes the first that fits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-# parts of names that torch's wrappers add wherever a module is wrapped, and that no module has for a name
-WRAPPERS = ("_orig_mod", "_forward_module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_ddp_wrapped_module")
+# parts of names that torch's wrappers add wherever a module is wrapped, and that no module has for
+# a name
+WRAPPERS = (
+    "_orig_mod",
+    "_forward_module",
+    "_fsdp_wrapped_module",
+    "_checkpoint_wrapped_module",
+    "_ddp_wrapped_module",
+)
 PARALLEL = "module"  # DataParallel's and DeepSpeed's, mostly in front
 # attributes in which scripts hold their network; removed in front alone
-HOLDERS = ("model", "net", "network", "pretrained_model", "base_model", "ema_model", "ema", "backbone")
+HOLDERS = (
+    "model",
+    "net",
+    "network",
+    "pretrained_model",
+    "base_model",
+    "ema_model",
+    "ema",
+    "backbone",
+)
 DEEPEST = 8  # words in front of a name
 
 Form = Mapping[str, str]  # name in the file -> name without wrappers
@@ -50,8 +68,13 @@ def removed(form: Form) -> list[str]:
 
 
 def _without(form: Form, words: Collection[str]) -> Form | None:
-    """The names without some parts, wherever they are; None if that changes nothing or makes two of them one."""
-    shorter = {name: ".".join(part for part in bare.split(".") if part not in words) for name, bare in form.items()}
+    """The names without some parts, wherever they are; None if that changes nothing or makes two of
+    them one.
+    """
+    shorter = {
+        name: ".".join(part for part in bare.split(".") if part not in words)
+        for name, bare in form.items()
+    }
     return _sound(form, shorter)
 
 

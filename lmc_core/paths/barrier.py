@@ -3,11 +3,12 @@
     excess(lam)  = L(lam) - [(1 - lam) L(0) + lam L(1)]         the loss above the chord between the end losses
     barrier      = max over lam of excess(lam)                  (Frankle et al. 2020, arXiv 1912.05671; Entezari et al. 2022)
 
-At both ends the excess is 0 by definition, so they do not count. If the whole interior lies below the chord, the barrier is
-the excess at the deepest point, a negative number: the largest one would only tell how close to an end the first point is.
+At both ends the excess is 0 by definition, so they do not count. If the whole interior lies below
+the chord, the barrier is the excess at the deepest point, a negative number: the largest one would
+only tell how close to an end the first point is.
 
-The largest of many noisy values is positive even where the barrier is zero; `lmc_core.intervals` has a band for the whole curve
-and the value at the maximum without that bias.
+The largest of many noisy values is positive even where the barrier is zero; `lmc_core.intervals`
+has a band for the whole curve and the value at the maximum without that bias.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ class Barrier:
 
     Attributes:
         value: in nats; negative for a path below its chord.
-        stderr: standard error of the excess at `lam` over examples, or groups of them, in nats. It does not count the choice
-            of `lam`.
+        stderr: standard error of the excess at `lam` over examples, or groups of them, in nats. It
+            does not count the choice of `lam`.
         lam: where on the path.
         index: which point of the curve.
     """
@@ -52,7 +53,12 @@ def excess(lam: Tensor, losses: Tensor) -> Tensor:
     Raises:
         BadInput: if the points do not run from 0 to 1.
     """
-    if len(lam) < 3 or float(lam[0]) != 0.0 or float(lam[-1]) != 1.0 or not bool((lam.diff() > 0).all()):
+    if (
+        len(lam) < 3
+        or float(lam[0]) != 0.0
+        or float(lam[-1]) != 1.0
+        or not bool((lam.diff() > 0).all())
+    ):
         raise BadInput("A curve needs at least three increasing points that run from 0 to 1.")
     losses, weight = losses.double(), lam.double()[:, None]
     return losses - ((1 - weight) * losses[:1] + weight * losses[-1:])

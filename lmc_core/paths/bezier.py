@@ -1,10 +1,12 @@
-"""A quadratic Bezier curve between two models, whose bend is trained so that the loss along it is low.
+"""A quadratic Bezier curve between two models, whose bend is trained so that the loss along it is
+low.
 
     theta(t) = (1 - t)^2 A + 2 t (1 - t) C + t^2 B
     minimise over C   E_t E_(x, y)  loss( f[theta(t)](x), y ),     t ~ U(0, 1)
 
-(Garipov et al. 2018, arXiv 1802.10026.) It begins as the straight line, C = (A + B) / 2. It shows that two models are connected
-at all, and costs training; that a straight line after an alignment does as well is the stronger statement.
+(Garipov et al. 2018, arXiv 1802.10026.) It begins as the straight line, C = (A + B) / 2. It shows
+that two models are connected at all, and costs training; that a straight line after an alignment
+does as well is the stronger statement.
 """
 
 from __future__ import annotations
@@ -35,8 +37,10 @@ State = Mapping[str, Tensor]
 WARM = 20  # steps until the full rate
 WATCHED = (0.25, 0.5, 0.75)  # where the held-out loss is measured
 SAVE_LEAST = 1.0  # seconds between two saves, so that a run that is killed early is not lost
-SAVE_SHARE = 20  # times what a save takes that pass before the next, so that saving costs a twentieth at the most
-KEPT = ("best", "done", "history", "running", "spent")  # what a checkpoint holds besides bend and optimiser
+# times what a save takes that pass before the next, so that saving costs a twentieth at the most
+SAVE_SHARE = 20
+# what a checkpoint holds besides bend and optimiser
+KEPT = ("best", "done", "history", "running", "spent")
 
 
 @dataclass(frozen=True)
@@ -72,12 +76,16 @@ def bent(a: State, bend: State, b: State, t: float) -> dict[str, Tensor]:
     """(1 - t)^2 A + 2 t (1 - t) C + t^2 B, differentiable in C."""
     weights = (1 - t) ** 2, 2 * t * (1 - t), t**2
     return {
-        name: weights[0] * in_single(tensor) + weights[1] * in_single(bend[name]) + weights[2] * in_single(b[name])
+        name: weights[0] * in_single(tensor)
+        + weights[1] * in_single(bend[name])
+        + weights[2] * in_single(b[name])
         for name, tensor in a.items()
     }
 
 
-def loss_at(forward: nn.Module, a: State, bend: State, b: State, t: float, batch: Examples) -> Tensor:
+def loss_at(
+    forward: nn.Module, a: State, bend: State, b: State, t: float, batch: Examples
+) -> Tensor:
     """Mean loss of a batch at one point of the curve in nats, differentiable in the bend.
 
     Args:
@@ -130,24 +138,46 @@ class Bending:
     """
 
     def __init__(
-        self, a: Model, b: Model, settings: BendSettings, learning: Learning, progress: Report = lambda share, words: None
+        self,
+        a: Model,
+        b: Model,
+        settings: BendSettings,
+        learning: Learning,
+        progress: Report = lambda share, words: None,
     ):
         learning = replace(learning, train=learning.train.read(), held_out=learning.held_out.read())
-        self.start, self.settings, self.learning, self.progress = Bezier.straight(a, b), settings, learning, progress
+        self.start, self.settings, self.learning, self.progress = (
+            Bezier.straight(a, b),
+            settings,
+            learning,
+            progress,
+        )
         device = learning.device
         self.forward = Forward(a).to(device)
-        self.ends = [{name: in_single(tensor).to(device) for name, tensor in model.state.items()} for model in (a, b)]
-        self.bend = {name: tensor.to(device).clone().requires_grad_() for name, tensor in self.start.bend.items()}
+        self.ends = [
+            {name: in_single(tensor).to(device) for name, tensor in model.state.items()}
+            for model in (a, b)
+        ]
+        self.bend = {
+            name: tensor.to(device).clone().requires_grad_()
+            for name, tensor in self.start.bend.items()
+        }
         self.optimiser = torch.optim.Adam(list(self.bend.values()), lr=settings.rate)
         images = learning.train.inputs.is_floating_point()
-        self.batch = settings.batch or (64 if images else max(1, 1024 // learning.train.inputs.shape[1]))
+        self.batch = settings.batch or (
+            64 if images else max(1, 1024 // learning.train.inputs.shape[1])
+        )
         self.done, self.spent = 0, 0.0
-        self.history: list[list[float]] = []  # step, training loss since the last check, held-out loss
+        # step, training loss since the last check, held-out loss
+        self.history: list[list[float]] = []
         self.running: list[float] = []
         self.best: dict[str, Any] = {}
         self.whole = False  # no step is half done
         self.saving = 0.0  # seconds that the last save took
-        seen = [InMemory(part).digest(torch.arange(len(part))) for part in (learning.train, learning.held_out)]
+        seen = [
+            InMemory(part).digest(torch.arange(len(part)))
+            for part in (learning.train, learning.held_out)
+        ]
         content = [asdict(settings), a.digest, b.digest, learning.seed, seen]
         self.fingerprint = hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
@@ -155,8 +185,8 @@ class Bending:
         """Train to the end; what is there is saved if anything interrupts.
 
         Returns:
-            The curve whose held-out loss was lowest (at worst the straight line), and what to say of its training, as plain
-            JSON values.
+            The curve whose held-out loss was lowest (at worst the straight line), and what to say
+            of its training, as plain JSON values.
         """
         self._restore()
         begun = time.perf_counter() - self.spent
@@ -170,7 +200,11 @@ class Bending:
         self.spent = time.perf_counter() - begun
         if self.learning.checkpoint is not None:
             self.learning.checkpoint.unlink(missing_ok=True)
-        curve = Bezier(self.start.a, self.start.b, {name: tensor.cpu() for name, tensor in self.best["bend"].items()})
+        curve = Bezier(
+            self.start.a,
+            self.start.b,
+            {name: tensor.cpu() for name, tensor in self.best["bend"].items()},
+        )
         return curve, {
             "history": self.history,
             "steps": self.done,
@@ -193,7 +227,9 @@ class Bending:
             if self.done % max(1, steps // self.settings.checks) == 0 or self.done == steps:
                 self._check()
             self.whole = True
-            self.progress(self.done / steps, f"step {self.done} of {steps}, loss {loss:.3f} nats on the curve")
+            self.progress(
+                self.done / steps, f"step {self.done} of {steps}, loss {loss:.3f} nats on the curve"
+            )
             now = time.perf_counter()
             if now - saved > max(SAVE_LEAST, SAVE_SHARE * self.saving):
                 saved, self.spent = now, now - begun
@@ -202,12 +238,15 @@ class Bending:
     def _step(self) -> float:
         """One step at a random point of the curve; returns its loss in nats."""
         train, steps, device = self.learning.train, self.settings.steps, self.learning.device
-        generator = torch.Generator().manual_seed(self.learning.seed * 1_000_003 + self.done)  # of this step alone
+        # of this step alone
+        generator = torch.Generator().manual_seed(self.learning.seed * 1_000_003 + self.done)
         rows = torch.randint(len(train), (self.batch,), generator=generator)
         t = float(torch.rand((), generator=generator))
         batch = Examples(train.inputs[rows].to(device), train.targets[rows].to(device))
         for group in self.optimiser.param_groups:
-            group["lr"] = self.settings.rate * min((self.done + 1) / WARM, 1.0) * (1 - self.done / steps)
+            group["lr"] = (
+                self.settings.rate * min((self.done + 1) / WARM, 1.0) * (1 - self.done / steps)
+            )
         self.optimiser.zero_grad()
         loss = loss_at(self.forward, self.ends[0], self.bend, self.ends[1], t, batch)
         loss.backward()
@@ -223,10 +262,15 @@ class Bending:
         size, total = batch_size(self.start.a, held), 0.0
         for batch in held.batches(size):
             placed = Examples(batch.inputs.to(device), batch.targets.to(device))
-            found = [float(loss_at(self.forward, self.ends[0], self.bend, self.ends[1], t, placed)) for t in WATCHED]
+            found = [
+                float(loss_at(self.forward, self.ends[0], self.bend, self.ends[1], t, placed))
+                for t in WATCHED
+            ]
             total += len(batch) * sum(found) / len(found)
         loss = total / len(held)
-        self.history.append([self.done, sum(self.running) / len(self.running) if self.running else loss, loss])
+        self.history.append(
+            [self.done, sum(self.running) / len(self.running) if self.running else loss, loss]
+        )
         self.running = []
         if not self.best or loss < self.best["loss"]:
             bend = {name: tensor.detach().clone() for name, tensor in self.bend.items()}
@@ -259,7 +303,9 @@ class Bending:
         if path is None or not path.is_file():
             return
         try:
-            state: Mapping[str, Any] = torch.load(path, weights_only=True, map_location=self.learning.device)
+            state: Mapping[str, Any] = torch.load(
+                path, weights_only=True, map_location=self.learning.device
+            )
         except Exception:  # a file that cannot be read is one that is not there
             return
         if state.get("fingerprint") != self.fingerprint:

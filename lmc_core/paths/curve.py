@@ -1,8 +1,8 @@
 """What a task's loss does along a path, at many points, in one pass over the data.
 
-Each batch is loaded once and run at every point. The points share one module, whose parameters are swapped by
-`torch.func.functional_call`. (Stacking the points under `vmap` was 2 to 3.5 times slower on CPUs, where batched attention has
-no fused kernel; see docs/LOG.md.)
+Each batch is loaded once and run at every point. The points share one module, whose parameters are
+swapped by `torch.func.functional_call`. (Stacking the points under `vmap` was 2 to 3.5 times slower
+on CPUs, where batched attention has no fused kernel; see docs/LOG.md.)
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class Curve:
         lam: the points, increasing from 0 to 1, float64 `[points]`.
         losses: loss of each example at each point in nats, float32 `[points, examples]`.
         correct: share predicted correctly, same shape.
-        groups: which examples belong together, int64 `[examples]`; None where each stands for itself.
+        groups: which examples belong together, int64 `[examples]`; None where each stands for
+            itself.
     """
 
     lam: Tensor
@@ -53,7 +54,9 @@ class Curve:
 
     @property
     def stderr(self) -> Tensor:
-        """Standard error of the mean loss over examples, or groups of them, in nats, float64 `[points]`."""
+        """Standard error of the mean loss over examples, or groups of them, in nats, float64
+        `[points]`.
+        """
         return stderr(self.losses, self.groups)
 
     @property
@@ -109,7 +112,10 @@ def evaluate(
         Two float32 tensors `[states, examples]`: loss in nats, share correct.
     """
     forward = Forward(model).to(device)
-    placed = [{f"inner.{name}": in_single(tensor.to(device)) for name, tensor in state.items()} for state in states]
+    placed = [
+        {f"inner.{name}": in_single(tensor.to(device)) for name, tensor in state.items()}
+        for state in states
+    ]
     rows = []
     size = batch_size(model, examples)
     for number, batch in enumerate(examples.batches(size)):
@@ -120,7 +126,9 @@ def evaluate(
             if temperatures is not None:
                 logits = logits / float(temperatures[index])
             found.append(torch.stack(losses(logits, targets)).cpu())
-            progress(min(1.0, (number * size + len(batch) * (index + 1) / len(placed)) / len(examples)))
+            progress(
+                min(1.0, (number * size + len(batch) * (index + 1) / len(placed)) / len(examples))
+            )
         rows.append(torch.stack(found))  # [states, 2, batch]
     result = torch.cat(rows, 2)
     return result[:, 0], result[:, 1]
@@ -173,8 +181,8 @@ def curve(
 ) -> Curve:
     """Measure the loss along a line.
 
-    A uniform grid is measured in one pass over the data; a second pass measures `refine` more points between the two
-    neighbours of the point where the barrier is.
+    A uniform grid is measured in one pass over the data; a second pass measures `refine` more
+    points between the two neighbours of the point where the barrier is.
 
     Args:
         line: a path between two models.
@@ -198,10 +206,18 @@ def curve(
     if refine:
         top = found.barrier.index
         left, right = refine // 2, refine - refine // 2
-        low = torch.linspace(float(lam[top - 1]), float(lam[top]), left + 2, dtype=torch.float64)[1:-1]
-        high = torch.linspace(float(lam[top]), float(lam[top + 1]), right + 2, dtype=torch.float64)[1:-1]
+        low = torch.linspace(float(lam[top - 1]), float(lam[top]), left + 2, dtype=torch.float64)[
+            1:-1
+        ]
+        high = torch.linspace(float(lam[top]), float(lam[top + 1]), right + 2, dtype=torch.float64)[
+            1:-1
+        ]
         more = measure(
-            line, torch.cat([low, high]), examples, device, lambda share: progress((points + share * refine) / total)
+            line,
+            torch.cat([low, high]),
+            examples,
+            device,
+            lambda share: progress((points + share * refine) / total),
         )
         found = found.merged(more)
     return found

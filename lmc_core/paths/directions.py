@@ -2,8 +2,9 @@
 
     d_f  <-  d_f |theta_f| / |d_f|     for every filter f;  0 for biases and the gains of norms
 
-(Li et al. 2018, arXiv 1712.09913.) A filter is what one output is computed from: a row of a matrix, the kernel of one channel,
-the vector of one token. Without this a network whose weights are large would look flat and its equal in function sharp.
+(Li et al. 2018, arXiv 1712.09913.) A filter is what one output is computed from: a row of a matrix,
+the kernel of one channel, the vector of one token. Without this a network whose weights are large
+would look flat and its equal in function sharp.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from lmc_core.paths.plane import Plane
 def random_plane(model: Model, seed: int = 0) -> Plane:
     """The plane of two filter-normalised random directions around a model, theta + u d_1 + v d_2.
 
-    Its coordinates are shares of the filters' norms, not distances: d_1 and d_2 are nearly orthogonal, not exactly.
+    Its coordinates are shares of the filters' norms, not distances: d_1 and d_2 are nearly
+    orthogonal, not exactly.
 
     Args:
         model: at (0, 0).
@@ -31,7 +33,10 @@ def random_plane(model: Model, seed: int = 0) -> Plane:
 
     def end() -> dict[str, Tensor]:
         drawn = filter_normalised(model, generator)
-        return {n: in_single(t) + drawn[n].to(t.device) if t.ndim > 1 else t for n, t in model.state.items()}
+        return {
+            n: in_single(t) + drawn[n].to(t.device) if t.ndim > 1 else t
+            for n, t in model.state.items()
+        }
 
     return Plane(model, end(), end(), torch.eye(2, dtype=torch.float64))
 

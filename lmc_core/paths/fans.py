@@ -1,8 +1,10 @@
-"""The loss along the line for many orders of the experts of a mixture: the fan of curves that the order alone opens.
+"""The loss along the line for many orders of the experts of a mixture: the fan of curves that the
+order alone opens.
 
-Everything but the experts stays as an alignment found it, and the units inside each expert are matched anew for every order. A
-fan belongs to one mixture, all others in the order that their exact costs choose; or to all mixtures together, which have far
-too many orders to try, so that those with a name and a few drawn at random are measured.
+Everything but the experts stays as an alignment found it, and the units inside each expert are
+matched anew for every order. A fan belongs to one mixture, all others in the order that their exact
+costs choose; or to all mixtures together, which have far too many orders to try, so that those with
+a name and a few drawn at random are measured.
 """
 
 from __future__ import annotations
@@ -24,7 +26,15 @@ from lmc_core.models.model import Model
 from lmc_core.paths.barrier import Barrier, barrier
 from lmc_core.paths.curve import HELD, evaluate
 from lmc_core.paths.line import Line
-from lmc_core.paths.orders import ALL, MOST, all_orders, mixtures, number_of_orders, order_of, random_order
+from lmc_core.paths.orders import (
+    ALL,
+    MOST,
+    all_orders,
+    mixtures,
+    number_of_orders,
+    order_of,
+    random_order,
+)
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.elements import Element
 from lmc_core.symmetry.spaces import Classes
@@ -43,8 +53,8 @@ class Fan:
         orders: the expert of B, as B was numbered before it was aligned, at each place of A, int64
             `[orders, mixtures, experts]`; one mixture, or all of them.
         losses: of each example in nats, float32 `[orders, points, examples]`.
-        named: number of the order by ``naive``, ``router``, ``gram``, ``exact``, ``best`` and ``worst``; that of the alignment
-            by ``found``, where it was asked for.
+        named: number of the order by ``naive``, ``router``, ``gram``, ``exact``, ``best`` and
+            ``worst``; that of the alignment by ``found``, where it was asked for.
         there: how many orders there are; more than were measured where they were drawn.
     """
 
@@ -73,20 +83,27 @@ class Orders:
         BadInput: for a network without experts.
     """
 
-    def __init__(self, a: Model, b: Model, alignment: Alignment, classes: Classes, found: bool = False):
+    def __init__(
+        self, a: Model, b: Model, alignment: Alignment, classes: Classes, found: bool = False
+    ):
         self.a, self.b, self.layout, self.roots = a, b, a.layout, mixtures(a.layout)
         if not self.roots:
-            raise BadInput(f"{a.name} has no experts, so there are no orders to try; choose a mixture of experts.")
+            raise BadInput(
+                f"{a.name} has no experts, so there are no orders to try; choose a mixture of "
+                "experts."
+            )
         moved = Moved(problem_of(self.layout, a.state, b.state, classes, Settings()))
         self._parts = {root: Mixture(moved, self.layout.spaces[root]) for root in self.roots}
         self._present = {root: order_of(self.layout, alignment, root) for root in self.roots}
         self.costs: dict[str, ExpertCosts] = {
-            root: expert_costs(part).seen_from(self._present[root]) for root, part in self._parts.items()
+            root: expert_costs(part).seen_from(self._present[root])
+            for root, part in self._parts.items()
         }
         self.ways = (NAIVE, *WAYS, FOUND) if found else (NAIVE, *WAYS)
         if found:
             self.costs = {
-                root: ExpertCosts(each.costs, {**each.orders, FOUND: self._present[root]}) for root, each in self.costs.items()
+                root: ExpertCosts(each.costs, {**each.orders, FOUND: self._present[root]})
+                for root, each in self.costs.items()
             }
 
     def chosen(self, way: str) -> dict[str, Tensor]:
@@ -97,7 +114,8 @@ class Orders:
         """The line to B with its experts in some order, the units inside them matched for it.
 
         Args:
-            orders: by mixture, the expert of B at each place of A; those left out stay where the alignment put them.
+            orders: by mixture, the expert of B at each place of A; those left out stay where the
+                alignment put them.
         """
         elements: dict[str, Element] = {}
         for root, order in orders.items():
@@ -139,7 +157,9 @@ def fans(
         named = _named(wanted[root], {way: orders.costs[root].orders[way] for way in orders.ways})
         above = torch.tensor([barrier(lam, each).value for each in losses])
         named |= {BEST: int(above.argmin()), WORST: int(above.argmax())}
-        found.append(Fan(root, wanted[root][:, None], losses, named, number_of_orders(orders.layout, root)))
+        found.append(
+            Fan(root, wanted[root][:, None], losses, named, number_of_orders(orders.layout, root))
+        )
     if several:
         found.append(_together(orders, found, draws, generator, measure))
     progress(1.0)
@@ -154,11 +174,20 @@ def _wanted(orders: Orders, root: str, draws: int, generator: torch.Generator) -
     return _distinct([*rows, *(random_order(orders.layout, root, generator) for _ in range(draws))])
 
 
-def _together(orders: Orders, apart: Sequence[Fan], draws: int, generator: torch.Generator, measure: _Measure) -> Fan:
-    """All mixtures at once: each by one way, each in its best or worst order, and orders drawn at random."""
+def _together(
+    orders: Orders, apart: Sequence[Fan], draws: int, generator: torch.Generator, measure: _Measure
+) -> Fan:
+    """All mixtures at once: each by one way, each in its best or worst order, and orders drawn at
+    random.
+    """
     ways = {way: torch.stack([*orders.chosen(way).values()]) for way in orders.ways}
-    ways |= {end: torch.stack([fan.orders[fan.named[end], 0] for fan in apart]) for end in (BEST, WORST)}
-    drawn = [torch.stack([random_order(orders.layout, root, generator) for root in orders.roots]) for _ in range(draws)]
+    ways |= {
+        end: torch.stack([fan.orders[fan.named[end], 0] for fan in apart]) for end in (BEST, WORST)
+    }
+    drawn = [
+        torch.stack([random_order(orders.layout, root, generator) for root in orders.roots])
+        for _ in range(draws)
+    ]
     rows = _distinct([*ways.values(), *drawn])
     losses = measure([dict(zip(orders.roots, row, strict=True)) for row in rows])
     return Fan(ALL, rows, losses, _named(rows, ways), prod(fan.there for fan in apart))
@@ -166,18 +195,42 @@ def _together(orders: Orders, apart: Sequence[Fan], draws: int, generator: torch
 
 def _distinct(rows: Sequence[Tensor]) -> Tensor:
     """The rows, each where it comes first."""
-    return torch.stack([row for i, row in enumerate(rows) if not any(torch.equal(row, other) for other in rows[:i])])
+    return torch.stack(
+        [
+            row
+            for i, row in enumerate(rows)
+            if not any(torch.equal(row, other) for other in rows[:i])
+        ]
+    )
 
 
 def _named(rows: Tensor, ways: Mapping[str, Tensor]) -> dict[str, int]:
-    return {way: next(i for i, row in enumerate(rows) if torch.equal(row, order)) for way, order in ways.items()}
+    return {
+        way: next(i for i, row in enumerate(rows) if torch.equal(row, order))
+        for way, order in ways.items()
+    }
 
 
 class _Measure:
-    """The losses of orders at all points; the ends are measured once, as no order changes what B computes."""
+    """The losses of orders at all points; the ends are measured once, as no order changes what B
+    computes.
+    """
 
-    def __init__(self, orders: Orders, examples: Examples, lam: Tensor, device: str, tell: Callable[[float], None]):
-        self.orders, self.examples, self.lam, self.device, self.tell = orders, examples, lam, device, tell
+    def __init__(
+        self,
+        orders: Orders,
+        examples: Examples,
+        lam: Tensor,
+        device: str,
+        tell: Callable[[float], None],
+    ):
+        self.orders, self.examples, self.lam, self.device, self.tell = (
+            orders,
+            examples,
+            lam,
+            device,
+            tell,
+        )
         self.ends = evaluate(orders.a, [orders.a.state, orders.b.state], examples, device)[0]
         self.together = max(1, HELD // max(1, orders.a.parameters))
         self.done = 0

@@ -1,7 +1,9 @@
-"""The loss on a grid of a plane, coarse to fine and from the centre outwards, so that what is stopped is a picture already.
+"""The loss on a grid of a plane, coarse to fine and from the centre outwards, so that what is
+stopped is a picture already.
 
-A grid of n x n points is filled level by level: first every 2^k-th point counted from the centre, then those of every
-2^(k-1)-th that are not there yet, and so on. A grid of 2n - 1 on the same rectangle begins with all points of the one of n.
+A grid of n x n points is filled level by level: first every 2^k-th point counted from the centre,
+then those of every 2^(k-1)-th that are not there yet, and so on. A grid of 2n - 1 on the same
+rectangle begins with all points of the one of n.
 """
 
 from __future__ import annotations
@@ -50,7 +52,10 @@ class Grid:
         """
         require_counts(resolution=resolution)
         if not FEWEST <= resolution <= MOST:
-            raise BadInput(f"The resolution of a plane should lie between {FEWEST} and {MOST}; {resolution} came.")
+            raise BadInput(
+                f"The resolution of a plane should lie between {FEWEST} and {MOST}; {resolution} "
+                "came."
+            )
         axes = []
         for middle, half in zip(centre, halves, strict=True):
             step = 2 * half / (resolution - 1)
@@ -63,7 +68,9 @@ class Grid:
         return cls.box(centre, (half, half), resolution)
 
     @classmethod
-    def around(cls, points: Sequence[tuple[float, float]], resolution: int, margin: float = MARGIN) -> Grid:
+    def around(
+        cls, points: Sequence[tuple[float, float]], resolution: int, margin: float = MARGIN
+    ) -> Grid:
         """The square around some points, with room around them; see `box`.
 
         Args:
@@ -77,18 +84,25 @@ class Grid:
         return cls.square(centre, longer * (0.5 + margin), resolution)
 
     @classmethod
-    def along(cls, base: float, control: tuple[float, float], resolution: int, margin: float = MARGIN) -> Grid:
-        """The rectangle of a curve from (0, 0) to (base, 0) that is drawn towards a point; its sides differ.
+    def along(
+        cls, base: float, control: tuple[float, float], resolution: int, margin: float = MARGIN
+    ) -> Grid:
+        """The rectangle of a curve from (0, 0) to (base, 0) that is drawn towards a point; its
+        sides differ.
 
-        The curve rises to half the height of the point; room above and below is of that order, whatever the base.
+        The curve rises to half the height of the point; room above and below is of that order,
+        whatever the base.
         """
         low, high = min(0.0, control[0]), max(base, control[0])
         half = (high - low) * (0.5 + margin)
-        return cls.box(((low + high) / 2, control[1] / 2), (half, 1.2 * abs(control[1])), resolution)
+        return cls.box(
+            ((low + high) / 2, control[1] / 2), (half, 1.2 * abs(control[1])), resolution
+        )
 
 
 def levels(resolution: int) -> list[list[tuple[int, int]]]:
-    """The points (row, column) of a grid in the order in which they are measured: coarse to fine, centre first.
+    """The points (row, column) of a grid in the order in which they are measured: coarse to fine,
+    centre first.
 
     Returns:
         One list for each level; together every point once.
@@ -125,7 +139,12 @@ class Surface:
     @classmethod
     def empty(cls, resolution: int) -> Surface:
         """A surface on which nothing was measured."""
-        return cls(*(torch.full((resolution, resolution), float("nan"), dtype=torch.float64) for _ in range(3)))
+        return cls(
+            *(
+                torch.full((resolution, resolution), float("nan"), dtype=torch.float64)
+                for _ in range(3)
+            )
+        )
 
     @property
     def missing(self) -> Tensor:
@@ -135,7 +154,11 @@ class Surface:
     def refined(self) -> Surface:
         """The same points on the grid of 2n - 1."""
         fine = Surface.empty(2 * len(self.loss) - 1)
-        for to, values in ((fine.loss, self.loss), (fine.stderr, self.stderr), (fine.correct, self.correct)):
+        for to, values in (
+            (fine.loss, self.loss),
+            (fine.stderr, self.stderr),
+            (fine.correct, self.correct),
+        ):
             to[::2, ::2] = values
         return fine
 
@@ -151,8 +174,8 @@ def measure_grid(
 ) -> Surface:
     """Measure the loss at every point of a grid that is not known yet.
 
-    The value at a point does not depend on what is measured together with it, so that going on after a stop gives the
-    same numbers.
+    The value at a point does not depend on what is measured together with it, so that going on
+    after a stop gives the same numbers.
 
     Args:
         plane: that the grid lies in.
@@ -176,7 +199,9 @@ def measure_grid(
         def tell(share: float, before: int = done + start, count: int = len(part)) -> None:
             progress((before + share * count) / (n * n))
 
-        losses, correct = (each.double() for each in evaluate(plane.origin, states, examples, device, tell))
+        losses, correct = (
+            each.double() for each in evaluate(plane.origin, states, examples, device, tell)
+        )
         rows, columns = (list(each) for each in zip(*part, strict=True))
         surface.loss[rows, columns] = losses.mean(1)
         surface.stderr[rows, columns] = stderr(losses, examples.groups)

@@ -1,11 +1,14 @@
-"""Which part of a network the barrier comes from: one part goes from A to B while all others stay at A.
+"""Which part of a network the barrier comes from: one part goes from A to B while all others stay
+at A.
 
-Layer-wise linear mode connectivity (Adilova et al. 2024, arXiv 2307.06966, section 3): for a part P of the parameters
+Layer-wise linear mode connectivity (Adilova et al. 2024, arXiv 2307.06966, section 3): for a part P
+of the parameters
 
     theta_P(lam) = (theta_A outside of P,  (1 - lam) theta_A + lam theta_B in P).
 
-The *cost* of averaging a part is L(theta_P(1/2)) - L(theta_A); its *swap* is L(theta_P(1)) - L(theta_A), the loss of A with
-that part of B in its place. Without an alignment the parts of two models do not fit each other; after one they should.
+The *cost* of averaging a part is L(theta_P(1/2)) - L(theta_A); its *swap* is L(theta_P(1)) -
+L(theta_A), the loss of A with that part of B in its place. Without an alignment the parts of two
+models do not fit each other; after one they should.
 """
 
 from __future__ import annotations
@@ -26,7 +29,8 @@ from lmc_core.tasks import Examples
 ATTENTION = {"heads", "queries", "query-key", "rotary-key", "gains", "value-output", "latent"}
 FEED_FORWARD = {"units", "experts", "expert-groups"}
 RECURRENCE = {"channels", "filters", "states", "time-step"}
-KINDS = {"attention": ATTENTION, "recurrence": RECURRENCE, "feed-forward": FEED_FORWARD}  # part of a layer -> its spaces
+# part of a layer -> its spaces
+KINDS = {"attention": ATTENTION, "recurrence": RECURRENCE, "feed-forward": FEED_FORWARD}
 _LAYER = re.compile(r"^(.*?)\.(\d+)\.")
 
 
@@ -35,7 +39,8 @@ class Part:
     """Some of the parameters of a network.
 
     Attributes:
-        name: "input", "attention 0", "recurrence 0", "feed-forward 0", "norms 0", "output"; layers are counted from 0.
+        name: "input", "attention 0", "recurrence 0", "feed-forward 0", "norms 0", "output"; layers
+            are counted from 0.
         parameters: names of its parameters.
     """
 
@@ -44,19 +49,27 @@ class Part:
 
 
 def parts_of(layout: Layout) -> list[Part]:
-    """The parts of a network as data flows: input, attention or recurrence and feed-forward of each layer, output.
+    """The parts of a network as data flows: input, attention or recurrence and feed-forward of each
+    layer, output.
 
-    A layer is told by the first number in a parameter's name, and what a parameter belongs to by the spaces it touches; a bias
-    that touches the residual stream alone belongs to the weight beside it, and a norm to the norms of its layer.
+    A layer is told by the first number in a parameter's name, and what a parameter belongs to by
+    the spaces it touches; a bias that touches the residual stream alone belongs to the weight
+    beside it, and a norm to the norms of its layer.
     """
     touched: dict[str, set[str]] = {name: set() for name in layout.shapes}
     for block in layout.blocks:
-        touched[block.parameter] |= {layout.spaces[axis.space].kind for axis in block.axes if axis.space}
+        touched[block.parameter] |= {
+            layout.spaces[axis.space].kind for axis in block.axes if axis.space
+        }
     beside: dict[str, set[str]] = {}
     for name, kinds in touched.items():
         beside.setdefault(name.rpartition(".")[0], set()).update(kinds)
     groups: dict[str, list[str]] = {"input": []}
-    inside, last, stacks = False, [], list(dict.fromkeys(m[1] for n in layout.shapes if (m := _LAYER.match(n))))
+    inside, last, stacks = (
+        False,
+        [],
+        list(dict.fromkeys(m[1] for n in layout.shapes if (m := _LAYER.match(n)))),
+    )
     for name in layout.shapes:
         layer = _LAYER.match(name)
         if layer is None:
@@ -82,7 +95,8 @@ class PartCosts:
         own: loss of each example under A in nats, float32 `[examples]`.
         half: the same with a part half way, `[parts, examples]`.
         swapped: the same with a part of B in place of A's, `[parts, examples]`.
-        groups: which examples belong together, int64 `[examples]`; None where each stands for itself.
+        groups: which examples belong together, int64 `[examples]`; None where each stands for
+            itself.
     """
 
     parts: tuple[Part, ...]
@@ -92,7 +106,9 @@ class PartCosts:
     groups: Tensor | None = None
 
     def above(self, losses: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard error over examples of losses above A's own, float64 `[parts]` in nats."""
+        """Mean and standard error over examples of losses above A's own, float64 `[parts]` in
+        nats.
+        """
         found = losses.double() - self.own.double()
         return found.mean(1), stderr(found, self.groups)
 

@@ -44,24 +44,36 @@ class Line:
     b: Model
 
     def __post_init__(self) -> None:
-        if {n: t.shape for n, t in self.a.state.items()} != {n: t.shape for n, t in self.b.state.items()}:
-            raise Incompatible(f"{self.a.name} and {self.b.name} have different parameters; align them first.")
+        if {n: t.shape for n, t in self.a.state.items()} != {
+            n: t.shape for n, t in self.b.state.items()
+        }:
+            raise Incompatible(
+                f"{self.a.name} and {self.b.name} have different parameters; align them first."
+            )
         if order_of(self.a, self.b) is not None:
             raise Incompatible(
-                f"{self.a.name} and {self.b.name} have their classes in another order; align them, or bring the second "
+                f"{self.a.name} and {self.b.name} have their classes in another order; align "
+                "them, or bring the second "
                 "into the order of the first by in_order_of."
             )
 
     def state(self, lam: float) -> Mapping[str, Tensor]:
-        """The parameters at `lam`: at 0 and 1 the end models' own tensors, bit for bit; between them at least in float32."""
+        """The parameters at `lam`: at 0 and 1 the end models' own tensors, bit for bit; between
+        them at least in float32.
+        """
         if lam == 0.0:
             return self.a.state
         if lam == 1.0:
             return self.b.state
         other = self.b.state
-        return {name: torch.lerp(in_single(tensor), in_single(other[name]), lam) for name, tensor in self.a.state.items()}
+        return {
+            name: torch.lerp(in_single(tensor), in_single(other[name]), lam)
+            for name, tensor in self.a.state.items()
+        }
 
 
 def in_single(tensor: Tensor) -> Tensor:
-    """The tensor itself, or its float32 copy where it is stored in half precision, which is too coarse to compute in."""
+    """The tensor itself, or its float32 copy where it is stored in half precision, which is too
+    coarse to compute in.
+    """
     return tensor.float() if tensor.element_size() < 4 else tensor

@@ -1,7 +1,9 @@
-"""The loss in the middle of the line for every order of the experts of a mixture, the rest of the alignment held.
+"""The loss in the middle of the line for every order of the experts of a mixture, the rest of the
+alignment held.
 
-Inside each order the units of the experts are matched anew. Four experts have 24 orders. With several mixtures each is looked
-at by itself, the others in the order that the alignment found; and all of them together in one common order.
+Inside each order the units of the experts are matched anew. Four experts have 24 orders. With
+several mixtures each is looked at by itself, the others in the order that the alignment found; and
+all of them together in one common order.
 """
 
 from __future__ import annotations
@@ -37,9 +39,10 @@ class Orders:
 
     Attributes:
         mixture: name of its space (``experts.0``), or ``all``.
-        orders: row by row, the expert of B (as B was before it was aligned) that stands at each place of A, int64
-            `[orders, experts]`.
-        losses: loss of each example in the middle of the line in nats, float32 `[orders, examples]`.
+        orders: row by row, the expert of B (as B was before it was aligned) that stands at each
+            place of A, int64 `[orders, experts]`.
+        losses: loss of each example in the middle of the line in nats, float32
+            `[orders, examples]`.
         ends: mean of the losses of both ends in nats, float32 `[examples]`.
         naive: number of the order in which nothing changes place.
         found: number of the order that the alignment has; None where mixtures have different ones.
@@ -64,12 +67,19 @@ class Orders:
 
 
 def mixtures(layout: Layout) -> list[str]:
-    """The outermost spaces of all mixtures: of their experts, or of the groups that these live within."""
-    return [(*layout.path(name), name)[0] for name, space in layout.spaces.items() if space.kind == "experts"]
+    """The outermost spaces of all mixtures: of their experts, or of the groups that these live
+    within.
+    """
+    return [
+        (*layout.path(name), name)[0]
+        for name, space in layout.spaces.items()
+        if space.kind == "experts"
+    ]
 
 
 def all_orders(layout: Layout, root: str) -> Tensor:
-    """All orders of the experts of a mixture that its router admits, flat, int64 `[orders, experts]`; the first is the present.
+    """All orders of the experts of a mixture that its router admits, flat, int64
+    `[orders, experts]`; the first is the present.
 
     Raises:
         BadInput: if there are more than `MOST`.
@@ -77,11 +87,18 @@ def all_orders(layout: Layout, root: str) -> Tensor:
     groups, each = _sizes(layout, root)
     count = number_of_orders(layout, root)
     if count > MOST:
-        raise BadInput(f"The experts of {root} have {count} orders; all orders are tried of at most {MOST}, as of 4 experts.")
+        raise BadInput(
+            f"The experts of {root} have {count} orders; all orders are tried of at most {MOST}, "
+            "as of 4 experts."
+        )
     inside = list(permutations(range(each)))
     return torch.tensor(
         [
-            [group * each + place for group, choice in zip(outer, inner, strict=True) for place in choice]
+            [
+                group * each + place
+                for group, choice in zip(outer, inner, strict=True)
+                for place in choice
+            ]
             for outer in permutations(range(groups))
             for inner in product(inside, repeat=groups)
         ]
@@ -89,7 +106,9 @@ def all_orders(layout: Layout, root: str) -> Tensor:
 
 
 def number_of_orders(layout: Layout, root: str) -> int:
-    """How many orders the experts of a mixture have: those of the groups times those inside each."""
+    """How many orders the experts of a mixture have: those of the groups times those inside
+    each.
+    """
     groups, each = _sizes(layout, root)
     return factorial(groups) * factorial(each) ** groups
 
@@ -123,14 +142,17 @@ def every_order(
         progress: called with the share done; may raise to stop.
 
     Returns:
-        One entry for each mixture, in the order of the blocks, and one for all together if there are several.
+        One entry for each mixture, in the order of the blocks, and one for all together if there
+        are several.
 
     Raises:
         BadInput: for a network without experts, or of too many orders.
     """
     layout, roots = a.layout, mixtures(a.layout)
     if not roots:
-        raise BadInput(f"{a.name} has no experts, so there are no orders to try; choose a mixture of experts.")
+        raise BadInput(
+            f"{a.name} has no experts, so there are no orders to try; choose a mixture of experts."
+        )
     wanted = {root: all_orders(layout, root) for root in roots}
     back = {root: order_of(layout, alignment, root).argsort() for root in roots}
     moved = Moved(problem_of(layout, a.state, b.state, classes, Settings()))
@@ -147,7 +169,10 @@ def every_order(
         orders = wanted[names[0]]
         rows = []
         for start in range(0, len(orders), together):
-            steps = [{k: v for name in names for k, v in elements(name, order).items()} for order in orders[start:][:together]]
+            steps = [
+                {k: v for name in names for k, v in elements(name, order).items()}
+                for order in orders[start:][:together]
+            ]
             rows.append(evaluate(a, _middles(a, b, steps), examples, device)[0])
             done += len(steps)
             progress(done / total)
@@ -172,7 +197,11 @@ def order_of(layout: Layout, alignment: Alignment, root: str) -> Tensor:
 
 
 def _experts(layout: Layout, root: str) -> str:
-    return next(n for n, space in layout.spaces.items() if space.kind == "experts" and root in (n, space.within))
+    return next(
+        n
+        for n, space in layout.spaces.items()
+        if space.kind == "experts" and root in (n, space.within)
+    )
 
 
 def _sizes(layout: Layout, root: str) -> tuple[int, int]:
@@ -181,7 +210,9 @@ def _sizes(layout: Layout, root: str) -> tuple[int, int]:
     return space.copies, space.size
 
 
-def _middles(a: Model, b: Model, steps: Sequence[Mapping[str, Element]]) -> list[Mapping[str, Tensor]]:
+def _middles(
+    a: Model, b: Model, steps: Sequence[Mapping[str, Element]]
+) -> list[Mapping[str, Tensor]]:
     found = []
     for step in steps:
         state = Alignment.of(a.layout.spaces, step).apply(b.layout, b.state)

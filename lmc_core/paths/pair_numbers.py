@@ -1,4 +1,6 @@
-"""Numbers of a barrier with what every example adds to them, for means over the pairs of a family."""
+"""Numbers of a barrier with what every example adds to them, for means over the pairs of a
+family.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ class Measured:
 
 
 def numbers(lam: Sequence[float], arrays: Mapping[str, Any], score: str) -> dict[str, Measured]:
-    """Barrier, and drop of the accuracy in points or largest perplexity, each read where it is largest.
+    """Barrier, and drop of the accuracy in points or largest perplexity, each read where it is
+    largest.
 
     Args:
         lam: the points of the curve.
@@ -57,24 +60,32 @@ def _at(rows: Tensor, place: int) -> Measured:
     return Measured(float(rows[place].mean()), rows[place])
 
 
-def mean_of(pairs: Sequence[tuple[str, str]], each: Sequence[Measured], groups: Tensor | None) -> PairMean:
-    """The mean over pairs that were measured on the same examples; on different ones, the error is over models alone."""
+def mean_of(
+    pairs: Sequence[tuple[str, str]], each: Sequence[Measured], groups: Tensor | None
+) -> PairMean:
+    """The mean over pairs that were measured on the same examples; on different ones, the error is
+    over models alone.
+    """
     same = len({len(one.parts) for one in each}) == 1
     parts = torch.stack([one.parts for one in each]) if same else None
     return over_pairs(pairs, [one.value for one in each], parts, groups if same else None)
 
 
 def words(mean: PairMean, digits: int = 3, errors: bool = False) -> str:
-    """The mean with half the width of its 95 % interval: "2.796 ± 1.324"; without an interval the mean alone.
+    """The mean with half the width of its 95 % interval: "2.796 ± 1.324"; without an interval the
+    mean alone.
 
     Args:
         mean: over pairs.
         digits: after the point.
-        errors: give the standard errors over models and over examples instead: "2.796 (models 0.416, examples 0.021)".
+        errors: give the standard errors over models and over examples instead: "2.796 (models
+            0.416, examples 0.021)".
     """
     if errors:
         known = {"models": mean.over_models, "examples": mean.over_examples}
-        said = ", ".join(f"{name} {value:.{digits}f}" for name, value in known.items() if value is not None)
+        said = ", ".join(
+            f"{name} {value:.{digits}f}" for name, value in known.items() if value is not None
+        )
         return f"{mean.value:.{digits}f} ({said})" if said else f"{mean.value:.{digits}f}"
     half = "" if mean.half is None else f" ± {mean.half:.{digits}f}"
     return f"{mean.value:.{digits}f}{half}"

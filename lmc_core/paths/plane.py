@@ -2,8 +2,9 @@
 
     theta(u, v) = theta_0 + u e_1 + v e_2,     <e_i, e_j> = delta_ij     (Garipov et al. 2018, arXiv 1802.10026)
 
-e_1 points from the first model to the second, e_2 is what of the way to the third is orthogonal to it (Gram-Schmidt over all
-parameters). The basis is never held: with d_k = theta_k - theta_0 and the triangular factor of the two,
+e_1 points from the first model to the second, e_2 is what of the way to the third is orthogonal to
+it (Gram-Schmidt over all parameters). The basis is never held: with d_k = theta_k - theta_0 and the
+triangular factor of the two,
 
     [d_1 d_2] = [e_1 e_2] R,     theta(u, v) = theta_0 + alpha d_1 + beta d_2,     (u, v) = R (alpha, beta)
 
@@ -46,7 +47,8 @@ class Plane:
 
     @classmethod
     def through(cls, a: Model, b: Model, c: Model) -> Plane:
-        """The plane through three models, with an orthonormal basis: `a` at the origin, `b` on the first axis, `c` above it.
+        """The plane through three models, with an orthonormal basis: `a` at the origin, `b` on the
+        first axis, `c` above it.
 
         Raises:
             Incompatible: if their parameters differ in name or shape.
@@ -59,10 +61,13 @@ class Plane:
         height = max(0.0, float(products[1, 1]) - across**2) ** 0.5
         if not base or height < FLAT * base:
             raise BadInput(
-                f"{a.name}, {b.name} and {c.name} lie on one line, so there is no plane through them; choose three "
+                f"{a.name}, {b.name} and {c.name} lie on one line, so there is no plane through "
+                "them; choose three "
                 "different models."
             )
-        return cls(a, b.state, c.state, torch.tensor([[base, across], [0.0, height]], dtype=torch.float64))
+        return cls(
+            a, b.state, c.state, torch.tensor([[base, across], [0.0, height]], dtype=torch.float64)
+        )
 
     @property
     def corners(self) -> tuple[tuple[float, float], ...]:
@@ -81,14 +86,20 @@ class Plane:
         return alpha, beta
 
     def state(self, u: float, v: float) -> State:
-        """The parameters at a point, at least in float32; of the three models their own tensors, bit for bit."""
+        """The parameters at a point, at least in float32; of the three models their own tensors,
+        bit for bit.
+        """
         alpha, beta = self.shares(u, v)
-        met = {(0.0, 0.0): self.origin.state, (1.0, 0.0): self.first, (0.0, 1.0): self.second}.get((alpha, beta))
+        met = {(0.0, 0.0): self.origin.state, (1.0, 0.0): self.first, (0.0, 1.0): self.second}.get(
+            (alpha, beta)
+        )
         if met is not None:
             return met
         rest = 1.0 - alpha - beta
         return {
-            name: (in_single(tensor) * rest).add_(self.first[name], alpha=alpha).add_(self.second[name], alpha=beta)
+            name: (in_single(tensor) * rest)
+            .add_(self.first[name], alpha=alpha)
+            .add_(self.second[name], alpha=beta)
             for name, tensor in self.origin.state.items()
         }
 
@@ -103,7 +114,8 @@ class Plane:
         return e1, e2
 
     def project(self, state: State) -> tuple[float, float, float]:
-        """The nearest point of the plane to some parameters, and how far they are from it; for orthonormal bases.
+        """The nearest point of the plane to some parameters, and how far they are from it; for
+        orthonormal bases.
 
         Returns:
             u, v and the distance, all in the units of the parameters.
@@ -116,14 +128,17 @@ class Plane:
 
 
 def gram(origin: State, states: Sequence[State]) -> Tensor:
-    """Inner products of the ways from one set of parameters to others, accumulated in float64 parameter by parameter.
+    """Inner products of the ways from one set of parameters to others, accumulated in float64
+    parameter by parameter.
 
     Returns:
         float64 `[states, states]`.
     """
     total = torch.zeros(len(states), len(states), dtype=torch.float64)
     for name, tensor in origin.items():
-        ways = torch.stack([state[name].double().flatten() - tensor.double().flatten() for state in states])
+        ways = torch.stack(
+            [state[name].double().flatten() - tensor.double().flatten() for state in states]
+        )
         total += (ways @ ways.T).cpu()
     return total
 

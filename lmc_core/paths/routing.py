@@ -1,6 +1,7 @@
 """Which experts the tokens visit along a path, next to those that they visit at its ends.
 
-With S(t) the set of experts that a router chooses for token t at a point of the path, and S_A(t) at its end A,
+With S(t) the set of experts that a router chooses for token t at a point of the path, and S_A(t) at
+its end A,
 
     agreement with A  =  mean over tokens of  |S(t) and S_A(t)| / |S(t) or S_A(t)|       (Jaccard index: 1 for equal sets)
     load of expert e  =  share of all choices that fall on e                             (1 / experts where all are used alike)
@@ -52,13 +53,23 @@ class Routing:
     def chance(self) -> float:
         """The agreement to be expected of two random choices, each of all experts alike."""
         n, k = self.load.shape[-1], self.active
-        ways = [(both, comb(k, both) * comb(n - k, k - both)) for both in range(max(0, 2 * k - n), k + 1)]
+        ways = [
+            (both, comb(k, both) * comb(n - k, k - both))
+            for both in range(max(0, 2 * k - n), k + 1)
+        ]
         return sum(both / (2 * k - both) * count for both, count in ways) / comb(n, k)
 
     def listed(self) -> dict[str, Any]:
         """Everything as plain JSON values."""
-        tensors = {name: getattr(self, name).tolist() for name in ("lam", "with_a", "with_b", "load")}
-        return {"mixtures": list(self.mixtures), "active": self.active, "chance": self.chance, **tensors}
+        tensors = {
+            name: getattr(self, name).tolist() for name in ("lam", "with_a", "with_b", "load")
+        }
+        return {
+            "mixtures": list(self.mixtures),
+            "active": self.active,
+            "chance": self.chance,
+            **tensors,
+        }
 
 
 @torch.no_grad()
@@ -72,7 +83,8 @@ def routing(
     """Follow the choices of every router along a line.
 
     Args:
-        line: between two mixtures of experts, aligned or not; agreement means little between models that are not.
+        line: between two mixtures of experts, aligned or not; agreement means little between models
+            that are not.
         examples: whose tokens are followed.
         points: of the uniform grid, both ends included.
         device: where to run.
@@ -87,7 +99,10 @@ def routing(
     forward = Forward(line.a).to(device)
     parts = router_modules(forward.inner, line.a.layout)
     if not parts:
-        raise BadInput(f"{line.a.name} has no experts, so there is no routing to follow; choose a mixture of experts.")
+        raise BadInput(
+            f"{line.a.name} has no experts, so there is no routing to follow; choose a mixture of "
+            "experts."
+        )
     heard: dict[str, list[Tensor]] = {name: [] for name in parts}
     hooks = [part.register_forward_hook(_hear(heard[name])) for name, part in parts.items()]
     spaces = line.a.layout.spaces
@@ -100,7 +115,9 @@ def routing(
             found.clear()
         for batch in examples.batches(batch_size(line.a, examples)):
             functional_call(forward, placed, (batch.inputs.to(device),))
-        return torch.stack([F.one_hot(torch.cat(found), count).sum(1).bool() for found in heard.values()])
+        return torch.stack(
+            [F.one_hot(torch.cat(found), count).sum(1).bool() for found in heard.values()]
+        )
 
     lam = torch.linspace(0, 1, points, dtype=torch.float64)
     try:
@@ -108,7 +125,9 @@ def routing(
         agreement, load = [], []
         for number, x in enumerate(lam.tolist()):
             here = ends[0] if x == 0 else ends[1] if x == 1 else choices(line.state(x))
-            agreement.append([((here & end).sum(-1) / (here | end).sum(-1)).double().mean(-1) for end in ends])
+            agreement.append(
+                [((here & end).sum(-1) / (here | end).sum(-1)).double().mean(-1) for end in ends]
+            )
             load.append(here.double().sum(1) / here.sum((1, 2))[:, None])
             progress((number + 1) / points)
     finally:

@@ -1,9 +1,11 @@
-"""The loss over the simplex of three models: theta(w) = w_1 theta_1 + w_2 theta_2 + w_3 theta_3, w >= 0, sum w = 1.
+"""The loss over the simplex of three models: theta(w) = w_1 theta_1 + w_2 theta_2 + w_3 theta_3, w
+>= 0, sum w = 1.
 
     excess(w) = L(w) - sum_k w_k L(e_k)         the loss above the plane through the losses of the corners
 
-At a corner the excess is 0 by definition. On an edge it is that of the line between two models. Several models whose pairs are
-connected need not be connected at their centre, so the largest excess over the triangle is the barrier of three.
+At a corner the excess is 0 by definition. On an edge it is that of the line between two models.
+Several models whose pairs are connected need not be connected at their centre, so the largest
+excess over the triangle is the barrier of three.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ from lmc_core.tasks import Examples
 
 
 def weighted(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    """sum_k w_k x_k for weights that sum to 1, as a running mean; of one weight 1 the tensor itself, bit for bit."""
+    """sum_k w_k x_k for weights that sum to 1, as a running mean; of one weight 1 the tensor
+    itself, bit for bit.
+    """
     result, total = tensors[0], weights[0]
     for tensor, weight in zip(tensors[1:], weights[1:], strict=True):
         if weight:
@@ -34,10 +38,15 @@ def weighted(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
 
 
 def mixed(models: Sequence[Model], weights: Sequence[float]) -> Mapping[str, Tensor]:
-    """The parameters sum_k w_k theta_k, in float32 at least; where one weight is 1, that model's own tensors."""
+    """The parameters sum_k w_k theta_k, in float32 at least; where one weight is 1, that model's
+    own tensors.
+    """
     if 1.0 in weights:
         return models[list(weights).index(1.0)].state
-    return {name: weighted([in_single(m.state[name]) for m in models], weights) for name in models[0].state}
+    return {
+        name: weighted([in_single(m.state[name]) for m in models], weights)
+        for name in models[0].state
+    }
 
 
 def centre(models: Sequence[Model], name: str | None = None) -> Model:
@@ -52,7 +61,9 @@ def centre(models: Sequence[Model], name: str | None = None) -> Model:
     """
     require_alike(models)
     state = mixed(models, [1 / len(models)] * len(models))
-    return models[0].with_state(dict(state), name=name or " + ".join(m.name for m in models), card=_shared(models))
+    return models[0].with_state(
+        dict(state), name=name or " + ".join(m.name for m in models), card=_shared(models)
+    )
 
 
 def _shared(models: Sequence[Model]) -> dict[str, str]:
@@ -65,15 +76,21 @@ def _shared(models: Sequence[Model]) -> dict[str, str]:
 def require_alike(models: Sequence[Model]) -> None:
     """Raise `Incompatible` unless all models have parameters of the same names and shapes."""
     for model in models[1:]:
-        if {n: t.shape for n, t in model.state.items()} != {n: t.shape for n, t in models[0].state.items()}:
-            raise Incompatible(f"{models[0].name} and {model.name} have different parameters; align them first.")
+        if {n: t.shape for n, t in model.state.items()} != {
+            n: t.shape for n, t in models[0].state.items()
+        }:
+            raise Incompatible(
+                f"{models[0].name} and {model.name} have different parameters; align them first."
+            )
 
 
 def grid(resolution: int) -> Tensor:
-    """Points of a triangular grid, (i, j, k) / resolution with i + j + k = resolution, and the centre where it is not one.
+    """Points of a triangular grid, (i, j, k) / resolution with i + j + k = resolution, and the
+    centre where it is not one.
 
     Returns:
-        Barycentric weights, float64 `[points, 3]`; (n + 1)(n + 2) / 2 points, one more unless n is a multiple of three.
+        Barycentric weights, float64 `[points, 3]`; (n + 1)(n + 2) / 2 points, one more unless n is
+        a multiple of three.
 
     Raises:
         BadInput: for a resolution below 2, or more than anyone can mean.
@@ -96,7 +113,8 @@ class Simplex:
         weights: barycentric, float64 `[points, 3]`; corners and centre are among them.
         losses: loss of each example at each point in nats, float32 `[points, examples]`.
         correct: share predicted correctly, same shape.
-        groups: which examples belong together, int64 `[examples]`; None where each stands for itself.
+        groups: which examples belong together, int64 `[examples]`; None where each stands for
+            itself.
     """
 
     weights: Tensor
@@ -121,20 +139,26 @@ class Simplex:
 
     @property
     def excess(self) -> Tensor:
-        """Loss of each example above the barycentric combination of those at the corners, float64 `[points, examples]`."""
+        """Loss of each example above the barycentric combination of those at the corners, float64
+        `[points, examples]`.
+        """
         losses = self.losses.double()
         return losses - self.weights @ losses[self.corners]
 
     @property
     def stderr(self) -> Tensor:
-        """Standard error of the mean excess over examples, or groups of them, in nats, float64 `[points]`."""
+        """Standard error of the mean excess over examples, or groups of them, in nats, float64
+        `[points]`.
+        """
         return stderr(self.excess, self.groups)
 
     @property
     def top(self) -> int:
-        """Where the excess is largest; corners do not count, and where all lie below the plane it is the deepest point.
+        """Where the excess is largest; corners do not count, and where all lie below the plane it
+        is the deepest point.
 
-        The second is the convention of `barrier`: else it would only tell how close to a corner the first point is.
+        The second is the convention of `barrier`: else it would only tell how close to a corner the
+        first point is.
         """
         mean = self.excess.mean(1)
         mean[self.corners] = float("-inf")
@@ -156,7 +180,8 @@ def measure_simplex(
     device: str = "cpu",
     progress: Callable[[float], None] = lambda share: None,
 ) -> Simplex:
-    """Measure the loss over the triangle of three models in one pass over the data, of large models a few points at a time.
+    """Measure the loss over the triangle of three models in one pass over the data, of large models
+    a few points at a time.
 
     Args:
         models: three, aligned before.

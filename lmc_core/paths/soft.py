@@ -1,9 +1,10 @@
-"""Lines to a soft end, which is another function than B: they are measured against what A and B lose themselves.
+"""Lines to a soft end, which is another function than B: they are measured against what A and B
+lose themselves.
 
     excess(lam) = L(lam) - [(1 - lam) L_A + lam L_B],   L_B the loss of B itself, not that of the soft end
 
-so that the excess at lam = 1 is what B lost by being averaged, and counts. Against the chord to its own end a line to a model
-that is bad would look flat.
+so that the excess at lam = 1 is what B lost by being averaged, and counts. Against the chord to its
+own end a line to a model that is bad would look flat.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ class TrueEnds:
 
     Attributes:
         chord: in nats, float64 `[points]`.
-        excess: of each example, float64 `[points, examples]`; zero at 0, what the soft end lost at 1.
+        excess: of each example, float64 `[points, examples]`; zero at 0, what the soft end lost at
+            1.
         barrier: the largest mean excess over all points but the first.
         own: mean loss of B itself.
     """
@@ -47,7 +49,9 @@ class TrueEnds:
 
 
 def place_to_soft_end(mean: Tensor) -> Tensor:
-    """Which point of a line to a soft end its barrier is at: the largest mean excess `[..., points]` but for the first."""
+    """Which point of a line to a soft end its barrier is at: the largest mean excess
+    `[..., points]` but for the first.
+    """
     return 1 + mean[..., 1:].argmax(-1)
 
 
@@ -63,7 +67,9 @@ def against_true_ends(found: Curve, own: Tensor) -> TrueEnds:
     above = losses - chord
     index = int(place_to_soft_end(above.mean(1)))
     row = above[index]
-    barrier = Barrier(float(row.mean()), float(stderr(row, found.groups)), float(found.lam[index]), index)
+    barrier = Barrier(
+        float(row.mean()), float(stderr(row, found.groups)), float(found.lam[index]), index
+    )
     return TrueEnds(chord.mean(1), above, barrier, float(own.mean()))
 
 
@@ -77,7 +83,8 @@ class SweepPoint:
         hard_barrier: of the line to the hard end, and its standard error.
         midpoint: loss half way to the soft end; that of the hard end at temperature 0.
         end: loss of the soft end.
-        barrier: of the line to the soft end, against the chord between A and B themselves, and its standard error.
+        barrier: of the line to the soft end, against the chord between A and B themselves, and its
+            standard error.
         function_error: largest relative difference of the soft end's outputs from B's.
         about: what the matcher says of its matches: ``entropy`` in nats, ``sharp``, ``objective``.
         objective: of the hard end, as a share of the largest possible.
@@ -131,16 +138,22 @@ def sweep(
             progress((number + 0.9 * share) / len(temperatures), words)
 
         chosen = replace(settings or SoftSettings(), temperature=float(temperature))
-        pair = align_pair(a, b, examples.first(CHECKED).inputs, classes, "soft", chosen, masks, tell)
+        pair = align_pair(
+            a, b, examples.first(CHECKED).inputs, classes, "soft", chosen, masks, tell
+        )
         tell(1.0, "measuring")
         found.append(_point(pair, float(temperature), lam, examples, device))
     return found
 
 
-def _point(pair: AlignedPair, temperature: float, lam: Tensor, examples: Examples, device: str) -> SweepPoint:
+def _point(
+    pair: AlignedPair, temperature: float, lam: Tensor, examples: Examples, device: str
+) -> SweepPoint:
     hard = measure(Line(pair.a, pair.b), lam, examples, device)
     own, _ = evaluate(pair.b, [pair.b.state], examples, device)
-    soft = hard if pair.soft is None else measure(Line(pair.a, pair.soft.model), lam, examples, device)
+    soft = (
+        hard if pair.soft is None else measure(Line(pair.a, pair.soft.model), lam, examples, device)
+    )
     ends = against_true_ends(soft, own[0])
     middle = int((lam - 0.5).abs().argmin())
     return SweepPoint(

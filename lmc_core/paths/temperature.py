@@ -1,10 +1,12 @@
-"""A softmax temperature fitted at each point of a path, so that a barrier can be told from over- or underconfidence.
+"""A softmax temperature fitted at each point of a path, so that a barrier can be told from over- or
+underconfidence.
 
     T(lam) = argmin over T > 0 of the mean of  -log softmax(z / T)[y]  over training examples
 
-(Guo et al. 2017, arXiv 1706.04599). In beta = 1 / T the loss is convex: with p = softmax(beta z) its slope is the mean of
-E_p[z] - z[y], its curvature the mean of Var_p[z]. Averaging weights shrinks the outputs of a network, which alone makes a
-barrier; what is left at the best temperature is not that.
+(Guo et al. 2017, arXiv 1706.04599). In beta = 1 / T the loss is convex: with p = softmax(beta z)
+its slope is the mean of E_p[z] - z[y], its curvature the mean of Var_p[z]. Averaging weights
+shrinks the outputs of a network, which alone makes a barrier; what is left at the best temperature
+is not that.
 """
 
 from __future__ import annotations
@@ -19,8 +21,11 @@ from lmc_core.paths.curve import Curve, batch_size, measure
 from lmc_core.paths.line import Path
 from lmc_core.tasks.task import IGNORED, Examples
 
-LIMIT = 100.0  # temperatures stay in [1 / LIMIT, LIMIT]: logits that are never wrong have no best one, nor have those of no use
-HELD = 2**25  # logits that are held at once in float32, 128 MB; of more, evenly spaced targets are kept
+# temperatures stay in [1 / LIMIT, LIMIT]: logits that are never wrong have no best one, nor have
+# those of no use
+LIMIT = 100.0
+# logits that are held at once in float32, 128 MB; of more, evenly spaced targets are kept
+HELD = 2**25
 
 
 def fit_temperature(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> float:
@@ -35,7 +40,11 @@ def fit_temperature(logits: Tensor, targets: Tensor, weights: Tensor | None = No
     """
     z = logits.double()
     z = z - z.gather(1, targets[:, None])  # relative to the target's own logit
-    share = torch.full((len(z),), 1.0 / len(z), dtype=torch.float64) if weights is None else weights.double()
+    share = (
+        torch.full((len(z),), 1.0 / len(z), dtype=torch.float64)
+        if weights is None
+        else weights.double()
+    )
     share = (share / share.sum()).to(z.device)
     low, high, beta = 1 / LIMIT, LIMIT, 1.0
     for _ in range(100):
@@ -75,7 +84,8 @@ def temperatures(
     found = []
     size = batch_size(line.a, examples)
     counted = (examples.targets != IGNORED).reshape(len(examples), -1)
-    weights = (counted / counted.sum(1, keepdim=True)).flatten()  # the loss of an example is the mean over its targets
+    # the loss of an example is the mean over its targets
+    weights = (counted / counted.sum(1, keepdim=True)).flatten()
     for index, at in enumerate(lam.tolist()):
         model = line.a.with_state(line.state(at))
         module = model.module().to(device)
@@ -88,7 +98,13 @@ def temperatures(
             done += len(logits)
             progress((index + done / counted.numel()) / len(lam))
         kept = weights[::step] > 0
-        found.append(fit_temperature(torch.cat(rows)[kept], examples.targets.flatten()[::step][kept], weights[::step][kept]))
+        found.append(
+            fit_temperature(
+                torch.cat(rows)[kept],
+                examples.targets.flatten()[::step][kept],
+                weights[::step][kept],
+            )
+        )
     return torch.tensor(found, dtype=torch.float64)
 
 
@@ -115,4 +131,6 @@ def tempered(
     """
     share = len(train) / (len(train) + len(examples))
     found = temperatures(line, lam, train, device, lambda done: progress(share * done))
-    return found, measure(line, lam, examples, device, lambda done: progress(share + (1 - share) * done), found)
+    return found, measure(
+        line, lam, examples, device, lambda done: progress(share + (1 - share) * done), found
+    )

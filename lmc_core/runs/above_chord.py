@@ -5,7 +5,8 @@
 ``NAME_factor``                  half its width in standard errors
 ``midpoint_NAME``, ``..._stderr``  half way, a place that nobody chose by its value
 
-Where the name is ``excess`` these are nats of the loss above the chord, where it is ``drop`` shares of the score below it.
+Where the name is ``excess`` these are nats of the loss above the chord, where it is ``drop`` shares
+of the score below it.
 """
 
 from __future__ import annotations
@@ -24,10 +25,14 @@ if TYPE_CHECKING:
 SINGLE = 1e-6  # relative error of a loss that single precision leaves, after some layers
 
 
-def above_chord(lam: Tensor, above: Tensor, groups: Tensor | None, rounding: float, name: str = "excess") -> dict[str, Any]:
-    """Mean, errors, band and midpoint of what lies above a chord, and ``at_zero`` (of a drop ``drop_at_zero``).
+def above_chord(
+    lam: Tensor, above: Tensor, groups: Tensor | None, rounding: float, name: str = "excess"
+) -> dict[str, Any]:
+    """Mean, errors, band and midpoint of what lies above a chord, and ``at_zero`` (of a drop
+    ``drop_at_zero``).
 
-    At zero means that the band contains zero everywhere: nothing seen at any point contradicts a curve that is its chord.
+    At zero means that the band contains zero everywhere: nothing seen at any point contradicts a
+    curve that is its chord.
 
     Args:
         lam: the points, `[points]`.
@@ -52,10 +57,14 @@ def above_chord(lam: Tensor, above: Tensor, groups: Tensor | None, rounding: flo
     }
 
 
-def crossfitted(above: Tensor, groups: Tensor | None, choose: Callable[[Tensor], Tensor], name: str) -> dict[str, Any]:
-    """The value at the maximum without the bias of having looked for it: ``NAME_crossfit``, ``NAME_crossfit_stderr``.
+def crossfitted(
+    above: Tensor, groups: Tensor | None, choose: Callable[[Tensor], Tensor], name: str
+) -> dict[str, Any]:
+    """The value at the maximum without the bias of having looked for it: ``NAME_crossfit``,
+    ``NAME_crossfit_stderr``.
 
-    Both are None for fewer than four examples, or groups of them, and for numbers that are not finite.
+    Both are None for fewer than four examples, or groups of them, and for numbers that are not
+    finite.
 
     Args:
         above: of each example, `[points, examples]`.
@@ -73,7 +82,8 @@ def crossfitted(above: Tensor, groups: Tensor | None, choose: Callable[[Tensor],
 
 
 def drop_facts(found: Curve) -> dict[str, Any]:
-    """How far the accuracy lies below the chord of the ends: ``drop`` and the like, and ``largest_drop`` with its place.
+    """How far the accuracy lies below the chord of the ends: ``drop`` and the like, and
+    ``largest_drop`` with its place.
 
     Args:
         found: the curve of an image task.

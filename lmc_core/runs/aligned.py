@@ -5,8 +5,8 @@
                   soft.safetensors                  of soft matching, its end
                   facts.json                        configurations, trace, function error, seconds, places of unequal widths
 
-The key is over what an alignment depends on, which is less than what a result depends on. Nothing here is precious: a folder
-that is missing, damaged or crowded out is computed again.
+The key is over what an alignment depends on, which is less than what a result depends on. Nothing
+here is precious: a folder that is missing, damaged or crowded out is computed again.
 """
 
 from __future__ import annotations
@@ -40,15 +40,22 @@ def alignment_key(request: PairRequest) -> str:
     from lmc_core.matching.methods import get_method
 
     content: dict[str, Any] = {
-        name: getattr(request, name) for name in ("digests", "method", "classes", "settings", "seed", "device")
+        name: getattr(request, name)
+        for name in ("digests", "method", "classes", "settings", "seed", "device")
     }
     if request.orders:
         content["orders"] = request.orders
-    content["algorithm"] = ALGORITHM  # also where a temperature learns, which leaves the alignment alone
+    # also where a temperature learns, which leaves the alignment alone
+    content["algorithm"] = ALGORITHM
     if get_method(request.method).uses_data:
         content["algorithm"] = request.algorithm
         task = request.task.partition(":")[0] if request.data else request.task
-        content |= {"task": task, "length": request.length, "learn": request.learn, "learn_data": request.learn_data}
+        content |= {
+            "task": task,
+            "length": request.length,
+            "learn": request.learn,
+            "learn_data": request.learn_data,
+        }
     return digest_of(content)
 
 
@@ -67,22 +74,33 @@ def pair_of(request: ModelsRequest, second: int = 1) -> PairRequest:
         second: number of the other model.
     """
     other = request.naming(second)
-    return PairRequest.of(request, **{name: value + other[name] for name, value in request.naming(0).items()})
+    return PairRequest.of(
+        request, **{name: value + other[name] for name, value in request.naming(0).items()}
+    )
 
 
 def consumes(request: PairRequest, models: tuple[Model, Model]) -> bool:
-    """Whether aligning writes into the models' own tensors: where they are large, and nothing else holds them."""
+    """Whether aligning writes into the models' own tensors: where they are large, and nothing else
+    holds them.
+    """
     from lmc_core.matching.problem import HELD
 
-    return models[0].parameters > HELD and not any(is_warm(reference) for reference in request.models)
+    return models[0].parameters > HELD and not any(
+        is_warm(reference) for reference in request.models
+    )
 
 
 def aligned_pair(
-    request: PairRequest, models: tuple[Model, Model], examples: Examples, task: Task, report: Report
+    request: PairRequest,
+    models: tuple[Model, Model],
+    examples: Examples,
+    task: Task,
+    report: Report,
 ) -> AlignedPair:
     """Align the models of a request as it says, or take the pair that was aligned so before.
 
-    What a method learns is kept in a file until it is done, so that a run that was cancelled or killed goes on from there.
+    What a method learns is kept in a file until it is done, so that a run that was cancelled or
+    killed goes on from there.
 
     Args:
         request: what was asked; its method is not ``none``.
@@ -121,16 +139,22 @@ def aligned_pair(
 
 
 def line_of(
-    request: PairRequest, models: tuple[Model, Model], examples: Examples, task: Task, report: Report
+    request: PairRequest,
+    models: tuple[Model, Model],
+    examples: Examples,
+    task: Task,
+    report: Report,
 ) -> tuple[Line, AlignedPair | None]:
-    """The line that a request asks for, between both models as they are or after an alignment, which is the second value.
+    """The line that a request asks for, between both models as they are or after an alignment,
+    which is the second value.
 
     Args:
         request: what was asked.
         models: of the request.
         examples: of the request.
         task: of the request.
-        report: called with the share of the alignment that is done and a few words; may raise to stop.
+        report: called with the share of the alignment that is done and a few words; may raise to
+            stop.
     """
     from lmc_core.matching.common import common_form
     from lmc_core.paths.line import Line
@@ -151,18 +175,33 @@ def _write(folder: Path, pair: AlignedPair) -> None:
         "a": dict(pair.written[0].config),
         "b": dict(pair.written[1].config),
         "rows": dict(pair.b.config),
-        "trace": [list(trace.objective), trace.before, trace.start, dict(trace.starts), trace.rounds, dict(trace.about)],
+        "trace": [
+            list(trace.objective),
+            trace.before,
+            trace.start,
+            dict(trace.starts),
+            trace.rounds,
+            dict(trace.about),
+        ],
         "function_error": pair.function_error,
         "seconds": pair.seconds,
-        "places": {name: {k: v.tolist() for k, v in asdict(place).items()} for name, place in pair.places.items()},
+        "places": {
+            name: {k: v.tolist() for k, v in asdict(place).items()}
+            for name, place in pair.places.items()
+        },
         "soft": None if pair.soft is None else [pair.soft.model.name, pair.soft.function_error],
     }
     try:
         draft.mkdir(parents=True)
         make_room(folder.parent)
-        models = dict(zip("ab", pair.written, strict=True)) | ({} if pair.soft is None else {"soft": pair.soft.model})
+        models = dict(zip("ab", pair.written, strict=True)) | (
+            {} if pair.soft is None else {"soft": pair.soft.model}
+        )
         for name, model in models.items():
-            save_file({key: tensor.contiguous() for key, tensor in model.state.items()}, draft / f"{name}.safetensors")
+            save_file(
+                {key: tensor.contiguous() for key, tensor in model.state.items()},
+                draft / f"{name}.safetensors",
+            )
         pair.alignment.save(draft / "alignment.safetensors")
         (draft / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
         os.rename(draft, folder)
@@ -189,16 +228,22 @@ def _read(folder: Path, models: tuple[Model, Model]) -> AlignedPair | None:
         return replace(like, config=config, state=load_file(folder / f"{name}.safetensors"))
 
     def placed(owner: list[Any], shares: list[Any]) -> Places:
-        return Places(torch.tensor(owner, dtype=torch.int64), torch.tensor(shares, dtype=torch.float64))
+        return Places(
+            torch.tensor(owner, dtype=torch.int64), torch.tensor(shares, dtype=torch.float64)
+        )
 
     try:
         facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
-        a, b = (model(name, like, facts[name]).check() for name, like in zip("ab", models, strict=True))
+        a, b = (
+            model(name, like, facts[name]).check() for name, like in zip("ab", models, strict=True)
+        )
         objective, before, start, starts, rounds, about = facts["trace"]
         soft = None
         if facts["soft"] is not None:
             name, error = facts["soft"]
-            soft = SoftEnd(replace(model("soft", b, facts.get("rows", facts["b"])), name=name), error)
+            soft = SoftEnd(
+                replace(model("soft", b, facts.get("rows", facts["b"])), name=name), error
+            )
         pair = pair_of_wholes(
             a,
             b,
@@ -218,7 +263,10 @@ def _read(folder: Path, models: tuple[Model, Model]) -> AlignedPair | None:
 
 def make_room(parent: Path) -> None:
     """Remove the pairs used longest ago until there is room for more."""
-    held = [(path.stat().st_mtime, sum(file.stat().st_size for file in path.iterdir()), path) for path in parent.iterdir()]
+    held = [
+        (path.stat().st_mtime, sum(file.stat().st_size for file in path.iterdir()), path)
+        for path in parent.iterdir()
+    ]
     over = sum(size for _, size, _ in held) - ROOM
     for _, size, path in sorted(held):
         if over <= 0:

@@ -1,4 +1,5 @@
-"""Several models in one frame, kept on disk like pairs (`aligned`): another method, weight or task does not align again.
+"""Several models in one frame, kept on disk like pairs (`aligned`): another method, weight or task
+does not align again.
 
 aligned/<key>/1.safetensors, 2.safetensors, ...     the models in one frame, float32
 facts.json                            configurations, objective, function errors, seconds
@@ -57,11 +58,15 @@ class Placed:
         return tuple(in_shared_rows(self.wholes))
 
 
-def placed_group(request: ModelsRequest, models: Sequence[Model], examples: Examples, task: Task, report: Report) -> Placed:
-    """Bring the models of a request into one frame as it says, or take them as they were brought there before.
+def placed_group(
+    request: ModelsRequest, models: Sequence[Model], examples: Examples, task: Task, report: Report
+) -> Placed:
+    """Bring the models of a request into one frame as it says, or take them as they were brought
+    there before.
 
     Args:
-        request: what was asked; its method is ``none`` or a name in `matching.universe.GROUP_METHODS`.
+        request: what was asked; its method is ``none`` or a name in
+            `matching.universe.GROUP_METHODS`.
         models: of the request.
         examples: of the request; the function checks run on the first of them.
         task: of the request.
@@ -116,13 +121,19 @@ def kept_in(request: ModelsRequest) -> Path:
 def frame_key(request: ModelsRequest) -> str:
     """64 hexadecimal digits that name what brings the models of a request into one frame."""
     content: dict[str, Any] = {
-        name: getattr(request, name) for name in ("digests", "method", "classes", "settings", "seed", "device", "algorithm")
+        name: getattr(request, name)
+        for name in ("digests", "method", "classes", "settings", "seed", "device", "algorithm")
     }
     if request.orders:
         content["orders"] = request.orders
     if request.learn is not None:
         task = request.task.partition(":")[0] if request.data else request.task
-        content |= {"task": task, "length": request.length, "learn": request.learn, "learn_data": request.learn_data}
+        content |= {
+            "task": task,
+            "length": request.length,
+            "learn": request.learn,
+            "learn_data": request.learn_data,
+        }
     return digest_of({"group": content})
 
 
@@ -131,12 +142,18 @@ def _write(folder: Path, placed: Placed) -> None:
     from safetensors.torch import save_file
 
     draft = folder.with_name(f".tmp-{secrets.token_hex(8)}")
-    facts = {"configurations": [dict(model.config) for model in placed.wholes], "facts": placed.facts}
+    facts = {
+        "configurations": [dict(model.config) for model in placed.wholes],
+        "facts": placed.facts,
+    }
     try:
         draft.mkdir(parents=True)
         make_room(folder.parent)
         for number, model in enumerate(placed.wholes, 1):
-            save_file({name: tensor.contiguous() for name, tensor in model.state.items()}, draft / f"{number}.safetensors")
+            save_file(
+                {name: tensor.contiguous() for name, tensor in model.state.items()},
+                draft / f"{number}.safetensors",
+            )
         (draft / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
         os.rename(draft, folder)
     except OSError:  # no room, or another process was first
@@ -156,7 +173,9 @@ def _read(folder: Path, models: Sequence[Model]) -> Placed | None:
         content = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
         found = tuple(
             replace(like, config=config, state=load_file(folder / f"{number}.safetensors")).check()
-            for number, (like, config) in enumerate(zip(models, content["configurations"], strict=True), 1)
+            for number, (like, config) in enumerate(
+                zip(models, content["configurations"], strict=True), 1
+            )
         )
         facts = {name: content["facts"][name] for name in NOTHING}
         os.utime(folder)  # used just now

@@ -1,6 +1,7 @@
 """What an alignment found: the request, and its computation.
 
-Arrays, by name of space S (copies lie one after the other; see `matching.found` and `matching.facts`):
+Arrays, by name of space S (copies lie one after the other; see `matching.found` and
+`matching.facts`):
 
     S/before, S/after                how alike every pair of coordinates is: float16 `[copies, m, m]`; block means if m < n
     S/indices, S/scales, S/values    the element of the alignment, as `symmetry.elements` stores it
@@ -33,12 +34,14 @@ if TYPE_CHECKING:
 
 KEPT = 2**20  # numbers of one matrix over all copies; larger ones are kept as means over blocks
 DRAWN = 512  # rows and columns of these at the most
-ELEMENT = 2**22  # numbers of a matrix that mixes, over all copies; larger ones are left out, their angles stay
+# numbers of a matrix that mixes, over all copies; larger ones are left out, their angles stay
+ELEMENT = 2**22
 
 
 @dataclass(frozen=True, kw_only=True)
 class AlignmentRequest(PairRequest):
-    """What an alignment matched: matrices of every space, what its elements do, and the streams of both models.
+    """What an alignment matched: matrices of every space, what its elements do, and the streams of
+    both models.
 
     Attributes:
         tokens: on which the streams are compared, the same number of each example.
@@ -68,23 +71,33 @@ def compute(
     from lmc_core.symmetry.spaces import choose_classes, class_of
 
     if request.method == "none":
-        raise BadInput("Without a method nothing is aligned, so there is nothing to look at; choose a method.")
+        raise BadInput(
+            "Without a method nothing is aligned, so there is nothing to look at; choose a method."
+        )
     report(0.0, "loading the models")
     (a, b), task, examples = opened(request)
-    pair = aligned_pair(request, (a, b), examples, task, lambda share, words: report(0.7 * share, words))
+    pair = aligned_pair(
+        request, (a, b), examples, task, lambda share, words: report(0.7 * share, words)
+    )
     begin = perf_counter()
     classes = choose_classes(pair.a.layout.spaces, dict(request.classes))
     second = wider(a, b)
     spaces: list[dict[str, Any]] = []
     arrays: dict[str, np.ndarray] = {}
     for found in found_in(
-        pair, classes, seen_rows(a, b), bool(second), lambda share: report(0.7 + 0.2 * share, "comparing coordinates")
+        pair,
+        classes,
+        seen_rows(a, b),
+        bool(second),
+        lambda share: report(0.7 + 0.2 * share, "comparing coordinates"),
     ):
         element = pair.alignment.elements[found.space.name]
         facts = facts_of(found.space, element, class_of(found.space, classes))
         spaces.append(_entry(found, facts, class_of(found.space, classes).value))
         arrays |= _matrices(found) | _element(found.space.name, element, facts)
-    streams, matrices = _streams(request, pair, examples, lambda share, words: report(0.9 + 0.1 * share, words))
+    streams, matrices = _streams(
+        request, pair, examples, lambda share, words: report(0.9 + 0.1 * share, words)
+    )
     arrays |= matrices
     result = {
         **asked(request, task, len(examples)),
@@ -100,9 +113,14 @@ def compute(
 
 
 def _streams(
-    request: AlignmentRequest, pair: AlignedPair, examples: Examples, report: Callable[[float, str], None]
+    request: AlignmentRequest,
+    pair: AlignedPair,
+    examples: Examples,
+    report: Callable[[float, str], None],
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """How alike the residual streams are on real examples, by space, and the matrices of their similarity."""
+    """How alike the residual streams are on real examples, by space, and the matrices of their
+    similarity.
+    """
     from lmc_core.matching.streams import likeness
 
     streams, matrices = {}, {}
@@ -110,12 +128,20 @@ def _streams(
         if space.kind == "residual":
             element = pair.alignment.elements[space.name]
             alike = likeness(
-                pair.a, pair.b, space.name, element, examples, request.tokens, request.device, request.seed,
+                pair.a,
+                pair.b,
+                space.name,
+                element,
+                examples,
+                request.tokens,
+                request.device,
+                request.seed,
                 lambda share: report(share, "comparing the residual streams"),
-            )  # fmt: skip
+            )
             matrices[f"{space.name}/cka"] = alike.matrix.float().numpy()
             streams[space.name] = {
-                name: _plain(getattr(alike, name)) for name in ("layers", "tokens", "before", "after", "cka", "unbiased")
+                name: _plain(getattr(alike, name))
+                for name in ("layers", "tokens", "before", "after", "cka", "unbiased")
             }
     return streams, matrices
 
@@ -136,7 +162,9 @@ def _entry(found: Found, facts: Facts, chosen: str) -> dict[str, Any]:
         "edge": _edge(found),
         "before": _plain(before),
         "after": _plain(after),
-        "by_layer": {name: [_number(value) for value in pair] for name, pair in found.by_layer.items()},
+        "by_layer": {
+            name: [_number(value) for value in pair] for name, pair in found.by_layer.items()
+        },
         "owned": int((~found.matched.isnan()).sum()),
         "distance": _plain(facts.distance),
         "moved": _plain(facts.moved),
@@ -169,13 +197,20 @@ def _matrices(found: Found) -> dict[str, np.ndarray]:
 def _element(name: str, element: Element, facts: Facts) -> dict[str, np.ndarray]:
     import torch
 
-    tensors = {key: value for key, value in element.tensors().items() if key in ("indices", "scales")}
-    tensors |= {key: v for key, v in element.tensors().items() if key == "values" and v.numel() <= ELEMENT}
+    tensors = {
+        key: value for key, value in element.tensors().items() if key in ("indices", "scales")
+    }
+    tensors |= {
+        key: v for key, v in element.tensors().items() if key == "values" and v.numel() <= ELEMENT
+    }
     tensors |= {"angles": facts.angles} if facts.angles is not None else {}
     tensors |= {"singular": facts.singular} if facts.singular is not None else {}
     if facts.factors is not None:
         tensors |= {"phases": facts.factors.angle().rad2deg(), "stretches": facts.factors.abs()}
-    small = {key: value.to(torch.float32 if value.is_floating_point() else torch.int32) for key, value in tensors.items()}
+    small = {
+        key: value.to(torch.float32 if value.is_floating_point() else torch.int32)
+        for key, value in tensors.items()
+    }
     return {f"{name}/{key}": value.contiguous().numpy() for key, value in small.items()}
 
 

@@ -1,4 +1,6 @@
-"""Computing anew: what earlier runs left on disk to save time is then not used, but put in the place of."""
+"""Computing anew: what earlier runs left on disk to save time is then not used, but put in the
+place of.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ _ANEW: ContextVar[bool] = ContextVar("anew", default=False)
 
 @contextlib.contextmanager
 def anew(wanted: bool = True) -> Iterator[None]:
-    """Within this, nothing that was kept of earlier runs is used; with False it is, also inside of another one."""
+    """Within this, nothing that was kept of earlier runs is used; with False it is, also inside of
+    another one.
+    """
     token = _ANEW.set(wanted)
     try:
         yield

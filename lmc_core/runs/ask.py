@@ -1,4 +1,6 @@
-"""What a person asked for becomes a `BarrierRequest`, after checking everything that is cheap to check."""
+"""What a person asked for becomes a `BarrierRequest`, after checking everything that is cheap to
+check.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,14 @@ if TYPE_CHECKING:
     from lmc_core.tasks import Task
 
 WINDOW = 128  # tokens of a window when nothing else is asked for
-LEARN = {"images": 8000, "text": 1500}  # training examples that a method learns from when nothing else is asked for
+# training examples that a method learns from when nothing else is asked for
+LEARN = {"images": 8000, "text": 1500}
 DEVICES = ("cpu", "cuda", "mps")
 
 
-def memory_of(references: str | Sequence[str], points: int = 25, aligned: bool = True, learned: bool = False) -> Memory:
+def memory_of(
+    references: str | Sequence[str], points: int = 25, aligned: bool = True, learned: bool = False
+) -> Memory:
     """The memory that a run on two models takes, before anything of their weights is read.
 
     Args:
@@ -32,12 +37,21 @@ def memory_of(references: str | Sequence[str], points: int = 25, aligned: bool =
     from lmc_core.models.load import configuration
     from lmc_core.runs.memory import estimate
 
-    found = [configuration(each) for each in ([references] if isinstance(references, str) else references)]
-    sizes = [{name: space.size for name, space in family.layout(config).spaces.items()} for family, config in found]
+    found = [
+        configuration(each)
+        for each in ([references] if isinstance(references, str) else references)
+    ]
+    sizes = [
+        {name: space.size for name, space in family.layout(config).spaces.items()}
+        for family, config in found
+    ]
     if found[0][0].name != found[-1][0].name:  # refused a moment later, for that reason
         found = found[:1]
     unequal = sizes[0] != sizes[-1]
-    return max((estimate(*each, points, aligned, unequal, learned) for each in found), key=lambda memory: memory.peak)
+    return max(
+        (estimate(*each, points, aligned, unequal, learned) for each in found),
+        key=lambda memory: memory.peak,
+    )
 
 
 def find_device(wanted: str | None = None) -> str:
@@ -49,7 +63,11 @@ def find_device(wanted: str | None = None) -> str:
     """
     import torch
 
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
     if wanted in (None, "auto"):
         return next(name for name in ("cuda", "mps", "cpu") if there[name])
     if wanted not in there:
@@ -77,7 +95,9 @@ def task_of(models: Sequence[Model], name: str | None, needed: bool = True) -> T
         if known[0] is None or len(set(known)) > 1:
             if not needed:
                 return random_task(models)
-            raise BadInput(f"Which task to measure on is not clear from the models; name one of: {FORMS}.")
+            raise BadInput(
+                f"Which task to measure on is not clear from the models; name one of: {FORMS}."
+            )
         name = str(known[0])
     task = task_for(name, *models)
     for model in models:
@@ -88,19 +108,27 @@ def task_of(models: Sequence[Model], name: str | None, needed: bool = True) -> T
                 f"{model.name} has {outputs} outputs and the task {task.name!r} has {task.classes} "
                 "labels; choose a task the model was made for."
             )
-        if task.kind == "images" and not task.reference:  # one's own are prepared as the model takes them
+        # one's own are prepared as the model takes them
+        if task.kind == "images" and not task.reference:
             takes = [sizes[name] for name in ("channels", "image", "image")]
             gives = list(task.examples("test").first(1).inputs.shape[1:])
             if takes != gives:
-                raise BadInput(f"{model.name} takes images {takes} and the task {task.name!r} gives {gives} (channels, edges).")
+                raise BadInput(
+                    f"{model.name} takes images {takes} and the task {task.name!r} gives {gives} "
+                    "(channels, edges)."
+                )
     return task
 
 
 def window_of(task: Task, models: Sequence[Model], length: int | None) -> int | None:
-    """Tokens of a window: as asked for, else the models' context, at most `WINDOW`; None for images."""
+    """Tokens of a window: as asked for, else the models' context, at most `WINDOW`; None for
+    images.
+    """
     if task.kind == "images":
         if length is not None:
-            raise BadInput(f"A length is for text; the task {task.name} gives images, so leave it out.")
+            raise BadInput(
+                f"A length is for text; the task {task.name} gives images, so leave it out."
+            )
         return None
     contexts = [(model.family.sizes(model.config).get("context"), model.name) for model in models]
     context, name = min(((size, name) for size, name in contexts if size), default=(None, ""))
@@ -134,7 +162,8 @@ def data_of(
 ) -> tuple[Task, dict[str, Any]]:
     """The task of some models, and what a request says of its data.
 
-    For the arguments see `make_request`; `needed` is whether anything is measured on data or learned from it.
+    For the arguments see `make_request`; `needed` is whether anything is measured on data or
+    learned from it.
     """
     from lmc_core.tasks.prediction import require_loss
 
@@ -181,13 +210,14 @@ def make_request(
     repair: bool = False,
     measured: bool = True,
 ) -> BarrierRequest:
-    """Turn what a person asked for into a request, after checking everything that is cheap to check.
+    """Turn what a person asked for into a request, after checking everything that is cheap to
+    check.
 
     Args:
         a: reference of the first model, which stays.
         b: reference of the second, which moves.
-        task: name of a shipped task, ``text:FILE``, ``images:FOLDER`` or ``hf-dataset:NAME[:SPLIT]``; by default the task that
-            both models were trained on.
+        task: name of a shipped task, ``text:FILE``, ``images:FOLDER`` or
+            ``hf-dataset:NAME[:SPLIT]``; by default the task that both models were trained on.
         split: of its data; by default the test split, or the only one there is.
         examples: how many; None for all of the split.
         seed: of the draw of examples.
@@ -198,11 +228,14 @@ def make_request(
         refine: further points around the maximum.
         settings: of the method, by name.
         device: ``cpu``, ``cuda``, ``mps``, or None for the best there is.
-        learn: training examples for methods that use data; by default at most 8,000 images or 1,500 windows.
-        temperature: also measure the curve at the softmax temperature that is best on training examples at each point.
-        repair: renormalise the interpolated network on training examples; for networks without norms.
-        measured: a loss will be measured, which models without a head do not have; where it is not, and the method uses no
-            data, no task is needed.
+        learn: training examples for methods that use data; by default at most 8,000 images or 1,500
+            windows.
+        temperature: also measure the curve at the softmax temperature that is best on training
+            examples at each point.
+        repair: renormalise the interpolated network on training examples; for networks without
+            norms.
+        measured: a loss will be measured, which models without a head do not have; where it is not,
+            and the method uses no data, no task is needed.
 
     Raises:
         BadInput: (or one of its kinds) when the request cannot be done as asked.
@@ -216,7 +249,12 @@ def make_request(
     models = _opened(a, b, points, method != "none", learned, measured)
     needed = measured or learned
     chosen_task, data = data_of(models, task, split, examples, seed, length, measured, needed)
-    curve: dict[str, Any] = {"points": points, "refine": refine, "temperature": temperature, "repair": repair}
+    curve: dict[str, Any] = {
+        "points": points,
+        "refine": refine,
+        "temperature": temperature,
+        "repair": repair,
+    }
     learns = [method] * learned + ["temperature"] * temperature + ["repair"] * repair
     return BarrierRequest(
         **named((a, b), models),
@@ -239,14 +277,20 @@ def _checked(method: str, settings: Mapping[str, Any] | None) -> bool:
     return chosen.uses_data
 
 
-def _opened(a: str, b: str, points: int, aligned: bool, learned: bool, measured: bool) -> tuple[Model, Model]:
-    """Two models that can be compared, or aligned where nothing is measured, loaded if there is room for what is asked."""
+def _opened(
+    a: str, b: str, points: int, aligned: bool, learned: bool, measured: bool
+) -> tuple[Model, Model]:
+    """Two models that can be compared, or aligned where nothing is measured, loaded if there is
+    room for what is asked.
+    """
     from lmc_core.matching.common import common_form, different_heads, require_one_body
     from lmc_core.models.load import full_reference
     from lmc_core.runs.memory import require_room
 
     references = full_reference(a), full_reference(b)
-    require_room(memory_of(references, points, aligned, learned).peak, f"Measuring between {a} and {b}")
+    require_room(
+        memory_of(references, points, aligned, learned).peak, f"Measuring between {a} and {b}"
+    )
     models = load_warm(references[0]), load_warm(references[1])
     if not measured and different_heads(*models):
         require_one_body(*models)
@@ -268,11 +312,15 @@ def named(references: Sequence[str], models: Sequence[Model]) -> dict[str, Any]:
 
 
 def orders_of(models: Sequence[Model]) -> tuple[str, ...]:
-    """What a request says of the orders that the classes of its models are brought into; () where all have their own."""
+    """What a request says of the orders that the classes of its models are brought into; () where
+    all have their own.
+    """
     from lmc_core.tasks.class_order import order_of
 
     orders = [order_of(models[0], model) for model in models]
-    return tuple("" if order is None else digest_of(order) for order in orders) if any(orders) else ()
+    return (
+        tuple("" if order is None else digest_of(order) for order in orders) if any(orders) else ()
+    )
 
 
 def matching_of(
@@ -296,9 +344,16 @@ def matching_of(
 
 
 def _learning(
-    model: Model, learns: Sequence[str], task: Task, method: str, learn: int | None, seed: int, length: int | None
+    model: Model,
+    learns: Sequence[str],
+    task: Task,
+    method: str,
+    learn: int | None,
+    seed: int,
+    length: int | None,
 ) -> dict[str, Any]:
-    """What a request says of training examples: how many, and their digest if they are a person's own.
+    """What a request says of training examples: how many, and their digest if they are a person's
+    own.
 
     Args:
         model: of the request.
@@ -315,7 +370,10 @@ def _learning(
         hidden_layers(model)
     if not learns:
         if learn is not None:
-            raise BadInput(f"The method {method} learns from no examples; leave their number out, or choose one that does.")
+            raise BadInput(
+                f"The method {method} learns from no examples; leave their number out, or choose "
+                "one that does."
+            )
         return {"learn": None, "learn_data": ""}
     count, digest = learning_of(task, learns[0], learn, seed, length)
     return {"learn": count, "learn_data": digest}
@@ -330,15 +388,22 @@ def _require_counts(points: int, refine: int, examples: int | None) -> None:
     require_two(examples)
 
 
-def learning_of(task: Task, method: str, learn: int | None, seed: int, length: int | None) -> tuple[int, str]:
-    """How many training examples a method (or a switch) learns from, and their digest if they are a person's own."""
+def learning_of(
+    task: Task, method: str, learn: int | None, seed: int, length: int | None
+) -> tuple[int, str]:
+    """How many training examples a method (or a switch) learns from, and their digest if they are a
+    person's own.
+    """
     if "train" not in task.splits:
         raise BadInput(
-            f"{method.capitalize()} learns from a training split and the task {task.name} has none; "
+            f"{method.capitalize()} learns from a training split and the task {task.name} has "
+            "none; "
             "use the method weight alone, or data with a training split."
         )
     wanted = LEARN[task.kind] if learn is None else learn
     if wanted < 4:
-        raise BadInput(f"At least 4 training examples are needed, some of them to stop by; {wanted} came.")
+        raise BadInput(
+            f"At least 4 training examples are needed, some of them to stop by; {wanted} came."
+        )
     count = min(wanted, len(task.source("train", length or WINDOW)))
     return count, task.digest("train", count, seed, length or WINDOW)

@@ -27,11 +27,13 @@ def make_equivariance_request(
     seed: int = 0,
     device: str | None = None,
 ) -> EquivarianceRequest:
-    """Turn what a person asked for into a request, after checking everything that is cheap to check.
+    """Turn what a person asked for into a request, after checking everything that is cheap to
+    check.
 
-    Args are those of `EquivarianceRequest`; settings that a form has no use for are left out of its key, and what is None is
-    the network's own (`equivariance.networks.NETWORKS`). The device is ``cpu`` unless another is asked for: on networks this
-    small one core is busy with arithmetic, a graphics card with waiting.
+    Args are those of `EquivarianceRequest`; settings that a form has no use for are left out of its
+    key, and what is None is the network's own (`equivariance.networks.NETWORKS`). The device is
+    ``cpu`` unless another is asked for: on networks this small one core is busy with arithmetic, a
+    graphics card with waiting.
 
     Raises:
         BadInput: (or one of its kinds) when the request cannot be done as asked.
@@ -54,7 +56,9 @@ def make_equivariance_request(
     build(network, domain, 0)
     require_counts(examples=examples)
     if not 10 <= examples <= MOST[source]:
-        raise BadInput(f"10 to {MOST[source]:,} training examples of {source} are expected; {examples:,} came.")
+        raise BadInput(
+            f"10 to {MOST[source]:,} training examples of {source} are expected; {examples:,} came."
+        )
     own = NETWORKS[network]
     schedule = Schedule(
         own.steps if steps is None else steps,
@@ -65,9 +69,21 @@ def make_equivariance_request(
     )
     moves = form in ("equality", "resilient")
     return EquivarianceRequest(
-        source=source, kind=kind, group=group, network=network, form=form,
-        primal_rate=float(primal_rate) if moves else 0.0, dual_rate=float(dual_rate) if moves else 0.0,
-        augmented=float(augmented) if form == "equality" else 0.0, price=float(price) if form == "resilient" else 0.0,
-        steps=schedule.steps, rate=float(schedule.rate), decay=float(schedule.decay), batch=schedule.batch,
-        examples=examples, split=split, seed=seed, device=find_device(device or "cpu"),
-    )  # fmt: skip
+        source=source,
+        kind=kind,
+        group=group,
+        network=network,
+        form=form,
+        primal_rate=float(primal_rate) if moves else 0.0,
+        dual_rate=float(dual_rate) if moves else 0.0,
+        augmented=float(augmented) if form == "equality" else 0.0,
+        price=float(price) if form == "resilient" else 0.0,
+        steps=schedule.steps,
+        rate=float(schedule.rate),
+        decay=float(schedule.decay),
+        batch=schedule.batch,
+        examples=examples,
+        split=split,
+        seed=seed,
+        device=find_device(device or "cpu"),
+    )

@@ -1,4 +1,6 @@
-"""What a person asked of several models becomes a `GroupRequest`, after checking everything that is cheap to check."""
+"""What a person asked of several models becomes a `GroupRequest`, after checking everything that is
+cheap to check.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from lmc_core.errors import BadInput
 from lmc_core.limits import require_counts
-from lmc_core.runs.ask import data_of, find_device, learning_of, matching_of, memory_of, named, require_two
+from lmc_core.runs.ask import (
+    data_of,
+    find_device,
+    learning_of,
+    matching_of,
+    memory_of,
+    named,
+    require_two,
+)
 from lmc_core.runs.request import GroupRequest
 from lmc_core.runs.warm import load_warm
 
@@ -18,7 +28,9 @@ RESOLUTION = 6  # of the simplex of three: 28 points, the centre among them
 
 
 def memory_of_group(references: Sequence[str], aligned: bool = True, learned: bool = False) -> int:
-    """Bytes that a run on several models takes at the most: what two take, for every two of them."""
+    """Bytes that a run on several models takes at the most: what two take, for every two of
+    them.
+    """
     pairs = (len(references) + 1) // 2
     return pairs * max(memory_of(each, 3, aligned, learned).peak for each in references)
 
@@ -39,11 +51,13 @@ def make_group_request(
     learn: int | None = None,
     measured: bool = True,
 ) -> GroupRequest:
-    """Turn what a person asked for into a request, after checking everything that is cheap to check.
+    """Turn what a person asked for into a request, after checking everything that is cheap to
+    check.
 
     Args:
         references: of two to eight models; the first stays.
-        task: name of a shipped task or a reference to data of one's own; by default the task that all were trained on.
+        task: name of a shipped task or a reference to data of one's own; by default the task that
+            all were trained on.
         split: of its data; by default the test split, or the only one there is.
         examples: how many; None for all of the split.
         seed: of the draw of examples, and of learning.
@@ -65,7 +79,10 @@ def make_group_request(
     configured = None if method == "none" else get_group_method(method).configured(settings)
     require_number(references)
     if learn is not None and not learns(configured):
-        raise BadInput(f"The method {method} learns from no examples; leave their number out, or choose one that does.")
+        raise BadInput(
+            f"The method {method} learns from no examples; leave their number out, or choose one "
+            "that does."
+        )
     require_counts(length=length, learn=learn, seed=seed)
     require_two(examples)
     grid(resolution)
@@ -74,7 +91,11 @@ def make_group_request(
     measured = measured or learns(configured)
     chosen_task, data = data_of(models, task, split, examples, seed, length, measured, measured)
     matching = matching_of(models[0], method, classes, settings)
-    learning = learning_of(chosen_task, method, learn, seed, data["length"]) if learns(configured) else (None, "")
+    learning = (
+        learning_of(chosen_task, method, learn, seed, data["length"])
+        if learns(configured)
+        else (None, "")
+    )
     return GroupRequest(
         **named(references, models),
         **data,
@@ -97,11 +118,17 @@ def require_number(references: Sequence[str], besides: str = "", more: int = 0) 
     from lmc_core.matching.group import FEWEST, MOST
 
     if not FEWEST <= len(references) <= MOST - more:
-        raise BadInput(f"Between {FEWEST} and {MOST - more} models are expected{besides}; {len(references)} came.")
+        raise BadInput(
+            f"Between {FEWEST} and {MOST - more} models are expected{besides}; {len(references)} "
+            "came."
+        )
 
 
-def opened_group(references: Sequence[str], aligned: bool, learned: bool, doing: str, merged: int | None = None) -> list[Model]:
-    """Several models that can be brought together, loaded if there is room for what is asked of them.
+def opened_group(
+    references: Sequence[str], aligned: bool, learned: bool, doing: str, merged: int | None = None
+) -> list[Model]:
+    """Several models that can be brought together, loaded if there is room for what is asked of
+    them.
 
     Args:
         references: of the models.

@@ -1,6 +1,8 @@
-"""What a person asked about merging becomes requests, one for each frame, after checking everything that is cheap to check.
+"""What a person asked about merging becomes requests, one for each frame, after checking everything
+that is cheap to check.
 
-One request for a frame: another frame, or another way to merge in one of them, leaves the results of the others as they are.
+One request for a frame: another frame, or another way to merge in one of them, leaves the results
+of the others as they are.
 """
 
 from __future__ import annotations
@@ -46,20 +48,24 @@ def make_merge_requests(
     learn: int | None = None,
     measured: bool = True,
 ) -> list[MergeRequest]:
-    """Turn what a person asked for into one request for each frame, after checking everything that is cheap to check.
+    """Turn what a person asked for into one request for each frame, after checking everything that
+    is cheap to check.
 
     Args:
         references: of two to eight models of one family and size; the first stays.
         frames: names in `FRAMES`.
-        merges: names in `merging.methods.MERGES`, with those of their settings that differ from the defaults. The output
-            ensemble does not depend on a frame and is asked for in the first alone.
+        merges: names in `merging.methods.MERGES`, with those of their settings that differ from the
+            defaults. The output ensemble does not depend on a frame and is asked for in the first
+            alone.
         weights: of the models, 0 or more; () for equal ones.
         ancestor: reference of the model that all were fine-tuned from; None where there is none.
         stand_in: what stands in for it then, ``mean`` of the models or the ``first``.
-        onto: for the frame ``reference``, number of the model that stays, the first is 1; 0 for the one that matches best.
+        onto: for the frame ``reference``, number of the model that stays, the first is 1; 0 for the
+            one that matches best.
         steps: of learning, for the frame ``learned``.
         classes: kind of space -> class; what is left out gets the largest admissible one.
-        task: name of a task; by default the one that all were trained on, or that of the first where they differ.
+        task: name of a task; by default the one that all were trained on, or that of the first
+            where they differ.
         split: of its data; by default the test split, or the only one there is.
         examples: how many; None for all of the split.
         seed: of the draw of examples, and of learning.
@@ -68,7 +74,8 @@ def make_merge_requests(
         resolution: of the grid on the simplex of three models.
         device: ``cpu``, ``cuda``, ``mps``, or None for the best there is.
         learn: training examples to learn from; by default at most 8,000 images or 1,500 windows.
-        measured: losses are asked for; where they are not, and nothing is learned or chosen by data, no task is needed.
+        measured: losses are asked for; where they are not, and nothing is learned or chosen by
+            data, no task is needed.
 
     Raises:
         BadInput: (or one of its kinds) when the requests cannot be done as asked.
@@ -78,16 +85,40 @@ def make_merge_requests(
     require_counts(points=points, steps=steps, length=length, learn=learn, seed=seed, onto=onto)
     chosen, kinds = _checked(merges), [get_frame(name) for name in dict.fromkeys(frames)]
     _require_counts(examples, resolution)
-    shares, where = _require(references, ancestor, kinds, onto, points, stand_in, weights), find_device(device)
+    shares, where = (
+        _require(references, ancestor, kinds, onto, points, stand_in, weights),
+        find_device(device),
+    )
     every = [*references, *([ancestor] if ancestor else [])]
     models = _opened(every, kinds, len(references))
-    needed = measured or any(kind.learns for kind in kinds) or any(get_merge(name).chooses for name in chosen)
-    found, data = _data(models, len(references), chosen, task, split, examples, seed, length, needed)
-    shared = named(every, models) | data | {"device": where, "weights": shares, "ancestor": ancestor is not None}
-    shared |= {"stand_in": stand_in, "points": points, "resolution": resolution if len(references) == 3 else None}
+    needed = (
+        measured
+        or any(kind.learns for kind in kinds)
+        or any(get_merge(name).chooses for name in chosen)
+    )
+    found, data = _data(
+        models, len(references), chosen, task, split, examples, seed, length, needed
+    )
+    shared = (
+        named(every, models)
+        | data
+        | {"device": where, "weights": shares, "ancestor": ancestor is not None}
+    )
+    shared |= {
+        "stand_in": stand_in,
+        "points": points,
+        "resolution": resolution if len(references) == 3 else None,
+    }
     return [
-        MergeRequest(**shared, **_framed(models[0], kind, classes, onto, steps), **taught, merges=_frozen(chosen, not number))
-        for number, (kind, taught) in enumerate(zip(kinds, _learning(kinds, found, learn, seed, data["length"]), strict=True))
+        MergeRequest(
+            **shared,
+            **_framed(models[0], kind, classes, onto, steps),
+            **taught,
+            merges=_frozen(chosen, not number),
+        )
+        for number, (kind, taught) in enumerate(
+            zip(kinds, _learning(kinds, found, learn, seed, data["length"]), strict=True)
+        )
     ]
 
 
@@ -108,13 +139,15 @@ def _data(
     length: int | None,
     needed: bool,
 ) -> tuple[Task, dict[str, Any]]:
-    """The task that is measured on, and what a request says of its data and of the further tasks of the models.
+    """The task that is measured on, and what a request says of its data and of the further tasks of
+    the models.
 
     Args:
         models: of the request, an ancestor last.
         merged: how many of them are merged.
         merges: the ways to merge, some of which need examples to choose by.
-        task: asked for; by default the one that all were trained on, or that of the first where they differ.
+        task: asked for; by default the one that all were trained on, or that of the first where
+            they differ.
         split: asked for.
         examples: asked for.
         seed: of their draw.
@@ -123,14 +156,22 @@ def _data(
     """
     if not needed and task is None and any(not model.card.get("task") for model in models):
         return data_of(models, None, split, examples, seed, length, False, False)
-    own = list(dict.fromkeys(str(model.card["task"]) for model in models[:merged] if model.card.get("task")))
-    chosen, data = data_of(models, task or (own[0] if len(own) > 1 else None), split, examples, seed, length, True)
+    own = list(
+        dict.fromkeys(
+            str(model.card["task"]) for model in models[:merged] if model.card.get("task")
+        )
+    )
+    chosen, data = data_of(
+        models, task or (own[0] if len(own) > 1 else None), split, examples, seed, length, True
+    )
     also = () if chosen.reference else tuple(name for name in own if name != chosen.name)
     _require_choice(merges, [chosen.name, *also], chosen.splits, data["split"])
     return chosen, {**data, "also": also}
 
 
-def _framed(model: Model, kind: FrameKind, classes: Mapping[str, str] | None, onto: int, steps: int) -> dict[str, Any]:
+def _framed(
+    model: Model, kind: FrameKind, classes: Mapping[str, str] | None, onto: int, steps: int
+) -> dict[str, Any]:
     """What a request says of how its models come into a frame."""
     from lmc_core.matching.universe import get_group_method
 
@@ -140,15 +181,24 @@ def _framed(model: Model, kind: FrameKind, classes: Mapping[str, str] | None, on
     return matching_of(model, kind.method, classes, settings)
 
 
-def _learning(kinds: Sequence[FrameKind], task: Task, learn: int | None, seed: int, length: int | None) -> list[dict[str, Any]]:
+def _learning(
+    kinds: Sequence[FrameKind], task: Task, learn: int | None, seed: int, length: int | None
+) -> list[dict[str, Any]]:
     """What the request of each frame says of training examples."""
-    taught = [learning_of(task, "learning", learn, seed, length) if kind.learns else (None, "") for kind in kinds]
+    taught = [
+        learning_of(task, "learning", learn, seed, length) if kind.learns else (None, "")
+        for kind in kinds
+    ]
     return [{"learn": count, "learn_data": digest} for count, digest in taught]
 
 
 def _frozen(merges: Mapping[str, Mapping[str, Any]], first: bool) -> tuple[Wanted, ...]:
     """The ways to merge in a frame, of which the first alone has the output ensemble."""
-    return tuple((name, tuple(sorted(values.items()))) for name, values in merges.items() if first or name != "ensemble")
+    return tuple(
+        (name, tuple(sorted(values.items())))
+        for name, values in merges.items()
+        if first or name != "ensemble"
+    )
 
 
 def saving(request: MergeRequest, merge: str, name: str, dtype: str = "") -> MergeRequest:
@@ -161,7 +211,8 @@ def saving(request: MergeRequest, merge: str, name: str, dtype: str = "") -> Mer
         dtype: of its weights; "" for that of the first model.
 
     Raises:
-        UnknownName: if the request has no such way to merge, or for a type in which no weights are written.
+        UnknownName: if the request has no such way to merge, or for a type in which no weights are
+            written.
         BadInput: for a name that no folder can have, or for the output ensemble.
     """
     from lmc_core.merging.checkpoint import require_name
@@ -174,8 +225,17 @@ def saving(request: MergeRequest, merge: str, name: str, dtype: str = "") -> Mer
     if merge not in wanted:
         raise UnknownName.of("way to merge in this request", merge, wanted)
     if not get_merge(merge).checkpoint:
-        raise BadInput("An output ensemble is several models and cannot be saved as one; choose another way to merge.")
-    return replace(request, merges=((merge, wanted[merge]),), save=require_name(name), resolution=None, dtype=dtype)
+        raise BadInput(
+            "An output ensemble is several models and cannot be saved as one; choose another way "
+            "to merge."
+        )
+    return replace(
+        request,
+        merges=((merge, wanted[merge]),),
+        save=require_name(name),
+        resolution=None,
+        dtype=dtype,
+    )
 
 
 def _checked(merges: Mapping[str, Mapping[str, Any]] | Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -205,11 +265,18 @@ def _require(
     """Refuse what makes no sense; returns the weights so that they sum to 1."""
     from lmc_core.merging.ingredients import STAND_INS, normalised
 
-    require_number(references, " besides their ancestor" if ancestor is not None else "", int(ancestor is not None))
+    require_number(
+        references,
+        " besides their ancestor" if ancestor is not None else "",
+        int(ancestor is not None),
+    )
     if not frames:
         raise BadInput("At least one frame is expected; none came.")
     if not 0 <= onto <= len(references):
-        raise BadInput(f"The model that stays is a number from 1 to {len(references)}, or 0 for the best; {onto} came.")
+        raise BadInput(
+            f"The model that stays is a number from 1 to {len(references)}, or 0 for the best; "
+            f"{onto} came."
+        )
     if points < 1:
         raise BadInput(f"At least 1 point inside of each line is needed; {points} came.")
     if stand_in not in STAND_INS:
@@ -224,12 +291,17 @@ def _require_counts(examples: int | None, resolution: int) -> None:
     grid(resolution)
 
 
-def _require_choice(merges: Mapping[str, Any], tasks: Sequence[str], splits: Sequence[str], split: str) -> None:
-    """Refuse a way to merge that chooses where there is nothing to choose by that is not reported on."""
+def _require_choice(
+    merges: Mapping[str, Any], tasks: Sequence[str], splits: Sequence[str], split: str
+) -> None:
+    """Refuse a way to merge that chooses where there is nothing to choose by that is not reported
+    on.
+    """
     from lmc_core.merging.methods import get_merge
 
     needed = "train" if split == "validation" else "validation"
     if any(get_merge(name).chooses for name in merges) and needed not in splits:
         raise BadInput(
-            f"A greedy soup is chosen on the {needed} split, which {tasks[0]} does not have; leave it out, or give more data."
+            f"A greedy soup is chosen on the {needed} split, which {tasks[0]} does not have; "
+            "leave it out, or give more data."
         )

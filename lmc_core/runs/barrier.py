@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from lmc_core.tasks import Examples
 
 Report = Callable[[float, str], None]
-STATISTICS = 1024  # training examples at the most that temperatures and renormalisations are fitted on
+# training examples at the most that temperatures and renormalisations are fitted on
+STATISTICS = 1024
 
 
 def compute(
@@ -41,8 +42,9 @@ def compute(
         report: called with the share done and a few words; may raise `Cancelled`.
 
     Returns:
-        The result as plain JSON values, and the arrays ``losses`` (nats, `[points, examples]`), ``correct`` and, where examples
-        belong together, ``groups``; of a line to a soft end also ``own`` (`[examples]`), what B itself loses.
+        The result as plain JSON values, and the arrays ``losses`` (nats, `[points, examples]`),
+        ``correct`` and, where examples belong together, ``groups``; of a line to a soft end also
+        ``own`` (`[examples]`), what B itself loses.
 
     Raises:
         BadInput: if the models are no longer those of the request.
@@ -55,9 +57,16 @@ def compute(
     report(0.0, "loading the models")
     (a, b), task, examples = opened(request)
     same = common_weights((a, b))  # before an alignment writes into them
-    first = {"none": 0.0, "weight": 0.2}.get(request.method, 0.9)  # where the progress of measuring begins
+    # where the progress of measuring begins
+    first = {"none": 0.0, "weight": 0.2}.get(request.method, 0.9)
     plain = _plain_before(request, (a, b), examples, report)
-    line, pair = line_of(request, (a, b), examples, task, lambda share, words: report(0.02 + (first - 0.02) * share, words))
+    line, pair = line_of(
+        request,
+        (a, b),
+        examples,
+        task,
+        lambda share, words: report(0.02 + (first - 0.02) * share, words),
+    )
     begin = perf_counter()
     learning = learning_from(request, task)
     path: Path = line
@@ -69,18 +78,33 @@ def compute(
         request.points,
         request.refine,
         request.device,
-        lambda share: report(first + (1 - first) * share, f"measuring the loss on {len(examples)} examples"),
+        lambda share: report(
+            first + (1 - first) * share, f"measuring the loss on {len(examples)} examples"
+        ),
     )
     seconds = {"align": pair.seconds if pair else 0.0, "evaluate": perf_counter() - begin}
-    beside: dict[str, Any] = {"routing": routes(line, examples, request.device, report), "repair": request.repair}
+    beside: dict[str, Any] = {
+        "routing": routes(line, examples, request.device, report),
+        "repair": request.repair,
+    }
     if request.temperature and learning is not None:
         train = learning.train.first(STATISTICS)
-        beside["tempered"] = at_best_temperature(path, found, train, examples, request.device, report)
+        beside["tempered"] = at_best_temperature(
+            path, found, train, examples, request.device, report
+        )
     if pair is not None:
         if plain is None:
-            plain = plain_losses((a, b), places_of(found), examples, request.device, lambda share, words: report(1.0, words))
+            plain = plain_losses(
+                (a, b),
+                places_of(found),
+                examples,
+                request.device,
+                lambda share, words: report(1.0, words),
+            )
         beside |= against_plain(found, plain)
-    memory = memory_of(request.models, request.points, request.method != "none", request.learn is not None).peak
+    memory = memory_of(
+        request.models, request.points, request.method != "none", request.learn is not None
+    ).peak
     arrays = {"losses": found.losses.numpy(), "correct": found.correct.numpy(), **grouped(examples)}
     if (own := own_losses(pair, examples, request.device)) is not None:
         arrays["own"] = own.numpy()
@@ -101,19 +125,31 @@ def compute(
 def _plain_before(
     request: BarrierRequest, models: tuple[Model, Model], examples: Examples, report: Report
 ) -> tuple[list[float], Tensor] | None:
-    """What the plain average loses half way, of models that an alignment writes into; of others it is measured later."""
+    """What the plain average loses half way, of models that an alignment writes into; of others it
+    is measured later.
+    """
     import torch
 
     if request.method == "none" or not consumes(request, models):
         return None
     middle = nearest_half(torch.linspace(0, 1, request.points, dtype=torch.float64))
-    return plain_losses(models, [middle], examples, request.device, lambda share, words: report(0.0, words))
+    return plain_losses(
+        models, [middle], examples, request.device, lambda share, words: report(0.0, words)
+    )
 
 
 def pair_facts(pair: AlignedPair | None) -> dict[str, Any]:
-    """The entries of a result that say what an alignment found and that no function changed; empty ones for none."""
+    """The entries of a result that say what an alignment found and that no function changed; empty
+    ones for none.
+    """
     if pair is None:
-        return {"function_error": None, "objective": [], "objective_before": None, "start": None, "found": {}}
+        return {
+            "function_error": None,
+            "objective": [],
+            "objective_before": None,
+            "start": None,
+            "found": {},
+        }
     return {
         "function_error": pair.function_error,
         "objective": list(pair.trace.objective),
@@ -121,19 +157,23 @@ def pair_facts(pair: AlignedPair | None) -> dict[str, Any]:
         "start": pair.trace.start,
         "found": dict(pair.trace.about),
         "places": {
-            space: {name: values.tolist() for name, values in asdict(place).items()} for space, place in pair.places.items()
+            space: {name: values.tolist() for name, values in asdict(place).items()}
+            for space, place in pair.places.items()
         },
     }
 
 
 def curve_facts(found: Curve, score: str) -> dict[str, Any]:
-    """The entries of a result that are its curve: losses, chord, excess, score, barrier, and the area above the chord.
+    """The entries of a result that are its curve: losses, chord, excess, score, barrier, and the
+    area above the chord.
 
-    ``barrier`` is the largest excess as it is, ``barrier_crossfit`` the same without the bias of having looked for it; the band
-    and ``at_zero`` are those of `above_chord`. Errors are over examples, or the groups of the curve.
+    ``barrier`` is the largest excess as it is, ``barrier_crossfit`` the same without the bias of
+    having looked for it; the band and ``at_zero`` are those of `above_chord`. Errors are over
+    examples, or the groups of the curve.
 
     Args:
-        found: the curve; one whose groups are not known, as of old results, is taken for one of independent examples.
+        found: the curve; one whose groups are not known, as of old results, is taken for one of
+            independent examples.
         score: of the task, ``accuracy`` or ``perplexity``.
     """
     import torch

@@ -1,4 +1,6 @@
-"""Compute a `BendRequest`: curves with a trained bend between two models, against the straight line and the aligned one."""
+"""Compute a `BendRequest`: curves with a trained bend between two models, against the straight line
+and the aligned one.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ STEPS = 300
 
 @dataclass(frozen=True, kw_only=True)
 class BendRequest(PairRequest):
-    """Curves from A to B as it is and, where there is a method, to aligned B, with the straight lines between the same ends.
+    """Curves from A to B as it is and, where there is a method, to aligned B, with the straight
+    lines between the same ends.
 
     Attributes:
         steps: that train each bend.
@@ -57,7 +60,9 @@ def bend_of(request: ModelsRequest, steps: int = STEPS, points: int = 25) -> Ben
 
     require_counts(steps=steps, points=points)
     if steps < 1:
-        raise BadInput(f"The steps that train a bend should lie between 1 and {MOST['steps']:,}; {steps} came.")
+        raise BadInput(
+            f"The steps that train a bend should lie between 1 and {MOST['steps']:,}; {steps} came."
+        )
     if points < 3:
         raise BadInput(f"At least 3 points are needed, both ends included; {points} came.")
     learn, data = request.learn, request.learn_data
@@ -72,7 +77,9 @@ def bend_of(request: ModelsRequest, steps: int = STEPS, points: int = 25) -> Ben
     return BendRequest.of(request, steps=steps, points=points, learn=learn, learn_data=data)
 
 
-def compute(request: BendRequest, report: Report = lambda share, words: None) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def compute(
+    request: BendRequest, report: Report = lambda share, words: None
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Compute the curves of a request.
 
     Args:
@@ -80,7 +87,8 @@ def compute(request: BendRequest, report: Report = lambda share, words: None) ->
         report: called with the share done and a few words; may raise `Cancelled`.
 
     Returns:
-        The result as plain JSON values, and for every path ``losses.<name>`` (nats, `[points, examples]`).
+        The result as plain JSON values, and for every path ``losses.<name>`` (nats,
+        `[points, examples]`).
 
     Raises:
         BadInput: if the models are no longer those of the request.
@@ -105,7 +113,10 @@ def compute(request: BendRequest, report: Report = lambda share, words: None) ->
         where = " aligned" if tail else ""
 
         def tell(share: float, words: str, number: int = number, where: str = where) -> None:
-            report(0.1 + 0.7 * (number + share) / len(goals), f"training the curve to{where} {request.names[1]}, {words}")
+            report(
+                0.1 + 0.7 * (number + share) / len(goals),
+                f"training the curve to{where} {request.names[1]}, {words}",
+            )
 
         paths[f"bend{tail}"], trainings[f"bend{tail}"] = trained(request, ends.a, goal, task, tell)
     begin = perf_counter()
@@ -114,11 +125,17 @@ def compute(request: BendRequest, report: Report = lambda share, words: None) ->
     for number, (name, path) in enumerate(paths.items()):
 
         def share_of(share: float, number: int = number) -> None:
-            report(0.8 + 0.2 * (number + share) / len(paths), f"measuring the loss on {len(examples)} examples")
+            report(
+                0.8 + 0.2 * (number + share) / len(paths),
+                f"measuring the loss on {len(examples)} examples",
+            )
 
         curves[name] = measure(path, lam, examples, request.device, share_of)
     plane = Plane.through(ends.a, ends.end, ends.b) if aligned else None
-    listed = [_listed(name, curve, task, paths[name], plane, trainings.get(name)) for name, curve in curves.items()]
+    listed = [
+        _listed(name, curve, task, paths[name], plane, trainings.get(name))
+        for name, curve in curves.items()
+    ]
     seconds = {"align": ends.seconds, "evaluate": perf_counter() - begin}
     seconds["learn"] = sum(about["learn_seconds"] for about in trainings.values())
     return {
@@ -129,11 +146,18 @@ def compute(request: BendRequest, report: Report = lambda share, words: None) ->
         "function_error": ends.function_error,
         "seconds": seconds,
         **stamped(),
-    }, {**{f"losses.{name}": curve.losses.numpy() for name, curve in curves.items()}, **grouped(examples)}
+    }, {
+        **{f"losses.{name}": curve.losses.numpy() for name, curve in curves.items()},
+        **grouped(examples),
+    }
 
 
-def _listed(name: str, curve: Curve, task: Task, path: Any, plane: Any, training: dict[str, Any] | None) -> dict[str, Any]:
-    """One path as plain JSON values, as a barrier's result has them; with where its bend is in the plane of A, B, aligned B."""
+def _listed(
+    name: str, curve: Curve, task: Task, path: Any, plane: Any, training: dict[str, Any] | None
+) -> dict[str, Any]:
+    """One path as plain JSON values, as a barrier's result has them; with where its bend is in the
+    plane of A, B, aligned B.
+    """
     import math
 
     if task.score == "accuracy":
@@ -180,8 +204,11 @@ def path_facts(lam: Tensor, losses: Tensor, groups: Tensor | None = None) -> dic
     }
 
 
-def trained(request: ModelsRequest, a: Model, b: Model, task: Task, report: Report) -> tuple[Bezier, dict[str, Any]]:
-    """The curve between two models with a trained bend; what was trained so before is taken from disk.
+def trained(
+    request: ModelsRequest, a: Model, b: Model, task: Task, report: Report
+) -> tuple[Bezier, dict[str, Any]]:
+    """The curve between two models with a trained bend; what was trained so before is taken from
+    disk.
 
     Args:
         request: that says the steps and what is learned from.
@@ -198,14 +225,20 @@ def trained(request: ModelsRequest, a: Model, b: Model, task: Task, report: Repo
 
     learning = learning_from(request, task, "bend")
     if learning is None:
-        raise BadInput("A bend is trained on examples of a training split; choose a task that has one.")
-    bending = Bending(a, b, BendSettings(steps=getattr(request, "steps", None) or STEPS), learning, report)
+        raise BadInput(
+            "A bend is trained on examples of a training split; choose a task that has one."
+        )
+    bending = Bending(
+        a, b, BendSettings(steps=getattr(request, "steps", None) or STEPS), learning, report
+    )
     folder = places.home() / "bends" / bending.fingerprint
     make_way(folder)
     if (found := _read(folder, bending)) is not None:
         report(1.0, "trained before")
         return Bezier(a, b, found[0]), found[1]
-    bending.learning = replace(bending.learning, checkpoint=places.home() / "unfinished" / f"{bending.fingerprint}.pt")
+    bending.learning = replace(
+        bending.learning, checkpoint=places.home() / "unfinished" / f"{bending.fingerprint}.pt"
+    )
     curve, about = bending.finish()
     draft = folder.with_name(f".tmp-{secrets.token_hex(8)}")
     try:
@@ -213,7 +246,10 @@ def trained(request: ModelsRequest, a: Model, b: Model, task: Task, report: Repo
 
         draft.mkdir(parents=True)
         make_room(folder.parent)
-        save_file({name: tensor.contiguous() for name, tensor in curve.bend.items()}, draft / "bend.safetensors")
+        save_file(
+            {name: tensor.contiguous() for name, tensor in curve.bend.items()},
+            draft / "bend.safetensors",
+        )
         (draft / "facts.json").write_text(json.dumps(about), encoding="utf-8")
         os.rename(draft, folder)
     except OSError:  # no room, or another process was first
@@ -234,5 +270,7 @@ def _read(folder: Any, bending: Any) -> tuple[dict[str, Any], dict[str, Any]] | 
         os.utime(folder)  # used just now
     except (OSError, ValueError, SafetensorError):
         return None
-    fits = {name: tensor.shape for name, tensor in bend.items()} == {n: t.shape for n, t in bending.bend.items()}
+    fits = {name: tensor.shape for name, tensor in bend.items()} == {
+        n: t.shape for n, t in bending.bend.items()
+    }
     return (bend, about) if fits else None

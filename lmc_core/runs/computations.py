@@ -1,6 +1,7 @@
 """Which function computes which request, and the one way to a result that all executors share.
 
-Functions are named, not imported, until one is needed: a page that only reads results never loads torch.
+Functions are named, not imported, until one is needed: a page that only reads results never loads
+torch.
 """
 
 from __future__ import annotations
@@ -24,7 +25,18 @@ Compute = Callable[[Any, Report], tuple[dict[str, Any], dict[str, np.ndarray]]]
 
 COMPUTE: dict[str, str | Compute] = {
     what: f"lmc_core.runs.{what}:compute"
-    for what in ("barrier", "group", "layers", "alignment", "plane", "point", "bend", "merge", "orders", "equivariance")
+    for what in (
+        "barrier",
+        "group",
+        "layers",
+        "alignment",
+        "plane",
+        "point",
+        "bend",
+        "merge",
+        "orders",
+        "equivariance",
+    )
 }
 REQUESTS: dict[str, str | type] = {
     "barrier": "lmc_core.runs.request:BarrierRequest",
@@ -61,15 +73,16 @@ def request_from_json(content: dict[str, Any]) -> Request:
 def obtain(request: Request, report: Report, store: Store, *, fresh: bool = False) -> Result:
     """Return the result of a request: from the store, or computed and then stored.
 
-    Whoever asks for the same key meanwhile, in this process or another, waits and gets the same result. It has the names of the
-    request, whatever whoever asked before called the models and the data.
+    Whoever asks for the same key meanwhile, in this process or another, waits and gets the same
+    result. It has the names of the request, whatever whoever asked before called the models and the
+    data.
 
     Args:
         request: what is asked for.
         report: called with the progress; may raise `Cancelled`.
         store: where results lie.
-        fresh: compute even if there is a result, and put the new one in its place; alignments, frames and bends that earlier
-            runs left on disk are made anew too.
+        fresh: compute even if there is a result, and put the new one in its place; alignments,
+            frames and bends that earlier runs left on disk are made anew too.
     """
     asked = datetime.now(UTC).isoformat(timespec="microseconds")
 
@@ -79,7 +92,10 @@ def obtain(request: Request, report: Report, store: Store, *, fresh: bool = Fals
 
     if (found := stored()) is not None:
         return found
-    with store.lock(request.key, waiting=lambda: report(0.0, "Waiting for another process that computes the same")):
+    with store.lock(
+        request.key,
+        waiting=lambda: report(0.0, "Waiting for another process that computes the same"),
+    ):
         if (found := stored()) is not None:
             return found
         log = _Log(report)

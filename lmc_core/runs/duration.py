@@ -1,8 +1,8 @@
-"""How long runs will take, said before they start: as finished runs of the same kind and size took on this machine where there
-are any, else from the count of examples, points and parameters.
+"""How long runs will take, said before they start: as finished runs of the same kind and size took
+on this machine where there are any, else from the count of examples, points and parameters.
 
-What there is to do is counted by `workload`; seconds of finished runs by the same count give a pace, of which the median over
-the newest is taken.
+What there is to do is counted by `workload`; seconds of finished runs by the same count give a
+pace, of which the median over the newest is taken.
 """
 
 from __future__ import annotations
@@ -14,7 +14,16 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from lmc_core.errors import LmcError
-from lmc_core.runs.workload import PASSES, Facts, aligning, facts_in, facts_of, measuring, steps_of, training
+from lmc_core.runs.workload import (
+    PASSES,
+    Facts,
+    aligning,
+    facts_in,
+    facts_of,
+    measuring,
+    steps_of,
+    training,
+)
 
 if TYPE_CHECKING:
     from lmc_core.runs.request import ModelsRequest
@@ -22,7 +31,8 @@ if TYPE_CHECKING:
 
 NEAREST = 5  # finished runs at the most that a pace is taken from
 ALIKE = 4.0  # parameters may differ by this factor in runs of one size
-PACE = {"images": 5e-10, "text": 4e-9}  # seconds of one core for a forward pass by example (128 tokens) and parameter
+# seconds of one core for a forward pass by example (128 tokens) and parameter
+PACE = {"images": 5e-10, "text": 4e-9}
 STEP = {"images": 3e-7, "text": 6e-7}  # seconds for a step of learning by parameter
 MATCHING = {"weight": 3e-6, "activation": 3e-6, "soft": 1e-5}  # seconds by parameter
 SEVERAL = 2e-5  # seconds by pair and parameter, of methods for several models
@@ -34,7 +44,8 @@ class Expected:
 
     Attributes:
         seconds: in all.
-        measured: whether all of it is known from finished runs of the same kind and size, rather than counted.
+        measured: whether all of it is known from finished runs of the same kind and size, rather
+            than counted.
     """
 
     seconds: float
@@ -62,7 +73,8 @@ class Finished:
 
 
 def finished_runs(entries: Iterable[Result]) -> list[Finished]:
-    """Those results that say how long they took here; what came with the app was computed elsewhere.
+    """Those results that say how long they took here; what came with the app was computed
+    elsewhere.
 
     Args:
         entries: of the store, newest first.
@@ -74,17 +86,28 @@ def finished_runs(entries: Iterable[Result]) -> list[Finished]:
     for entry in entries:
         try:
             request = request_from_json(entry.request)
-            if not entry.shipped and isinstance(request, ModelsRequest) and entry.result["seconds"]["evaluate"] > 0:
+            if (
+                not entry.shipped
+                and isinstance(request, ModelsRequest)
+                and entry.result["seconds"]["evaluate"] > 0
+            ):
                 found.append(Finished(request, entry.result, facts_in(entry.result)))
-        except (LmcError, KeyError, TypeError):  # of another version, or of a kind that measures nothing
+        except (
+            LmcError,
+            KeyError,
+            TypeError,
+        ):  # of another version, or of a kind that measures nothing
             continue
     return found
 
 
-def expected_seconds(requests: Sequence[ModelsRequest], finished: Sequence[Finished]) -> Expected | None:
+def expected_seconds(
+    requests: Sequence[ModelsRequest], finished: Sequence[Finished]
+) -> Expected | None:
     """How long some requests take one after the other; None when nothing tells.
 
-    An alignment or a bend that several of them share counts once, and one that is kept on disk not at all.
+    An alignment or a bend that several of them share counts once, and one that is kept on disk not
+    at all.
 
     Args:
         requests: of any kinds.
@@ -101,7 +124,9 @@ def expected_seconds(requests: Sequence[ModelsRequest], finished: Sequence[Finis
                 spans.append(_aligning(request, facts, units, past))
             seen.add(folder)
         for name, units in training(request, facts).items():
-            if name not in seen and not any(name in training(each.request, each.facts) for each in past):
+            if name not in seen and not any(
+                name in training(each.request, each.facts) for each in past
+            ):
                 spans.append(_training(request, facts, units, past))
             seen.add(name)
     known = [span for span in spans if span is not None]
@@ -116,32 +141,51 @@ def _measuring(request: ModelsRequest, facts: Facts, past: Sequence[Finished]) -
     def paces(runs: Sequence[Finished]) -> list[float]:
         return _paces(runs, "evaluate", lambda run: measuring(run.request, run.facts))
 
-    if own := paces(_of_size([run for run in past if run.request.what == request.what], request, facts)):
+    if own := paces(
+        _of_size([run for run in past if run.request.what == request.what], request, facts)
+    ):
         return Expected(units * median(own), True)
     if request.what not in PASSES:
         return None
-    others = [run for run in past if run.request.what in PASSES and _data(run.request) == _data(request)]
+    others = [
+        run for run in past if run.request.what in PASSES and _data(run.request) == _data(request)
+    ]
     return _counted(units, paces(others), PACE[_data(request)], request)
 
 
-def _aligning(request: ModelsRequest, facts: Facts, units: float, past: Sequence[Finished]) -> Expected | None:
+def _aligning(
+    request: ModelsRequest, facts: Facts, units: float, past: Sequence[Finished]
+) -> Expected | None:
     settings, steps = dict(request.settings), steps_of(request)
     if settings.get("seconds"):
         return Expected(float(settings["seconds"]), True)
 
     def paces(runs: Sequence[Finished]) -> list[float]:
         return _paces(
-            runs, "align", lambda r: sum(aligning(r.request, r.facts, r.result.get("found", {}).get("steps")).values())
+            runs,
+            "align",
+            lambda r: sum(
+                aligning(r.request, r.facts, r.result.get("found", {}).get("steps")).values()
+            ),
         )
 
-    same = [run for run in past if run.request.method == request.method and (steps_of(run.request) is None) == (steps is None)]
+    same = [
+        run
+        for run in past
+        if run.request.method == request.method
+        and (steps_of(run.request) is None) == (steps is None)
+    ]
     if own := paces(_of_size(same, request, facts)):
         return Expected(units * median(own), True)
     pace = STEP[_data(request)] if steps else MATCHING.get(request.method, SEVERAL)
-    return _counted(units, paces([run for run in same if _data(run.request) == _data(request)]), pace, request)
+    return _counted(
+        units, paces([run for run in same if _data(run.request) == _data(request)]), pace, request
+    )
 
 
-def _training(request: ModelsRequest, facts: Facts, units: float, past: Sequence[Finished]) -> Expected | None:
+def _training(
+    request: ModelsRequest, facts: Facts, units: float, past: Sequence[Finished]
+) -> Expected | None:
     def paces(runs: Sequence[Finished]) -> list[float]:
         return _paces(runs, "learn", lambda run: sum(training(run.request, run.facts).values()))
 
@@ -158,17 +202,27 @@ def _paces(runs: Sequence[Finished], part: str, count: Callable[[Finished], floa
     return list(itertools.islice(found, NEAREST))
 
 
-def _counted(units: float, others: Sequence[float], constant: float, request: ModelsRequest) -> Expected | None:
-    """By the pace of runs of other kinds or sizes here, else by that of one core of a processor; None for other devices."""
+def _counted(
+    units: float, others: Sequence[float], constant: float, request: ModelsRequest
+) -> Expected | None:
+    """By the pace of runs of other kinds or sizes here, else by that of one core of a processor;
+    None for other devices.
+    """
     if not others and request.device != "cpu":
         return None
     return Expected(units * (median(others) if others else constant), False)
 
 
 def _of_size(past: Sequence[Finished], request: ModelsRequest, facts: Facts) -> list[Finished]:
-    """Runs on the same kind of data by models of about the same size; those whose names differ in the seed alone, if any."""
+    """Runs on the same kind of data by models of about the same size; those whose names differ in
+    the seed alone, if any.
+    """
     low, high = facts.parameters / ALIKE, facts.parameters * ALIKE
-    near = [run for run in past if _data(run.request) == _data(request) and low <= run.facts.parameters <= high]
+    near = [
+        run
+        for run in past
+        if _data(run.request) == _data(request) and low <= run.facts.parameters <= high
+    ]
     return [run for run in near if _stems(run.request) == _stems(request)] or near
 
 

@@ -1,8 +1,10 @@
-"""Shipped results on machines with another device: the request is the same but for where it runs, so its key is another.
+"""Shipped results on machines with another device: the request is the same but for where it runs,
+so its key is another.
 
-What ships was computed on a processor. A page that is opened on a machine with a graphics card would begin empty, although what
-it asks for is there but for rounding. So pages look a second time, and the result says on which device it was computed. A run
-that a person starts is never answered so: who asks for a device gets that device.
+What ships was computed on a processor. A page that is opened on a machine with a graphics card
+would begin empty, although what it asks for is there but for rounding. So pages look a second time,
+and the result says on which device it was computed. A run that a person starts is never answered
+so: who asks for a device gets that device.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ DEVICES = ("cpu", "cuda", "mps")
 
 
 def shown(key: str, store: Store) -> Result | None:
-    """Return what there is to show for a key: its own result, else a shipped one that differs in the device alone.
+    """Return what there is to show for a key: its own result, else a shipped one that differs in
+    the device alone.
 
     Raises:
         StoreError: a result is there and may not be read.
@@ -42,5 +45,9 @@ def _twins(shipped: Path) -> dict[str, str]:
             request: Any = request_from_json(entry.request)
         except (LmcError, TypeError):  # of another version
             continue
-        found |= {replace(request, device=device).key: entry.key for device in DEVICES if device != request.device}
+        found |= {
+            replace(request, device=device).key: entry.key
+            for device in DEVICES
+            if device != request.device
+        }
     return found

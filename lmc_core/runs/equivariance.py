@@ -1,4 +1,5 @@
-"""Compute an `EquivarianceRequest`: train one network towards equivariance and measure it on the way and at the end.
+"""Compute an `EquivarianceRequest`: train one network towards equivariance and measure it on the
+way and at the end.
 
 While it runs, what it has so far lies in `unfinished`, where the page finds it to draw.
 """
@@ -101,15 +102,19 @@ def compute(
         report: called with the share done and a few words; may raise `Cancelled`.
 
     Returns:
-        The result as plain JSON values, losses in nats (``copies``: see `equivariance.copies.measure_copies`), and the arrays
+        The result as plain JSON values, losses in nats (``copies``: see
+        `equivariance.copies.measure_copies`), and the arrays
 
-        - ``trace.step`` `[k]`; ``trace.gamma``, ``.multiplier``, ``.slack``, ``.gradient`` (dJ/dgamma), ``.gauge`` (-dJ/dgamma
-          at gamma = 0) `[k, layers]`; ``trace.loss`` and ``trace.accuracy`` `[k, 4]`: training with the free branch on and off,
-          held-out with it on and off; ``trace.error`` `[k, 2]`: of equivariance, with it on and off
-        - ``path.step`` `[c]`, ``path.share`` `[t]`, ``path.loss``, ``path.stderr``, ``path.accuracy`` `[c, t]`, on the held-out
-          split: from the projection (share 0) to the network after so many steps
+        - ``trace.step`` `[k]`; ``trace.gamma``, ``.multiplier``, ``.slack``, ``.gradient``
+          (dJ/dgamma), ``.gauge`` (-dJ/dgamma at gamma = 0) `[k, layers]`; ``trace.loss`` and
+          ``trace.accuracy`` `[k, 4]`: training with the free branch on and off, held-out with it on
+          and off; ``trace.error`` `[k, 2]`: of equivariance, with it on and off
+        - ``path.step`` `[c]`, ``path.share`` `[t]`, ``path.loss``, ``path.stderr``,
+          ``path.accuracy`` `[c, t]`, on the held-out split: from the projection (share 0) to the
+          network after so many steps
         - ``plane.value`` `[v]`, ``plane.loss`` `[v, v]`: over the entries ``plane_layers`` of gamma
-        - ``strip.inputs`` `[n, order, inputs]`, ``strip.labels`` `[n]`, ``strip.on``, ``strip.off`` `[n, order, classes]`
+        - ``strip.inputs`` `[n, order, inputs]`, ``strip.labels`` `[n]`, ``strip.on``, ``strip.off``
+          `[n, order, classes]`
         - ``weights.<parameter>``: of the network at the end, an ordinary state dict of its class.
 
     Raises:
@@ -131,10 +136,14 @@ def compute(
     report(0.0, "making the data")
     domain = domain_of(request.source, group_of(request.group))
     taught, held = (
-        sample(request.source, request.kind, domain, split, request.seed, count).to(request.device, torch.float32)
+        sample(request.source, request.kind, domain, split, request.seed, count).to(
+            request.device, torch.float32
+        )
         for split, count in (("train", request.examples), (request.split, None))
     )
-    form = make_form(request.form, request.primal_rate, request.dual_rate, request.augmented, request.price)
+    form = make_form(
+        request.form, request.primal_rate, request.dual_rate, request.augmented, request.price
+    )
     module, layout = build(request.network, domain, request.seed)
     relaxed = Relaxed(module.to(request.device), layout, as_built=request.form == "free")
     schedule = Schedule(request.steps, request.rate, request.decay, request.batch, request.seed)
@@ -161,7 +170,9 @@ def compute(
     return result, arrays
 
 
-def _facts(request: EquivarianceRequest, relaxed: Relaxed, taught: Sample, held: Sample) -> dict[str, Any]:
+def _facts(
+    request: EquivarianceRequest, relaxed: Relaxed, taught: Sample, held: Sample
+) -> dict[str, Any]:
     """What the result says of what was asked."""
     from lmc_core.equivariance.data import KINDS, SOURCES
     from lmc_core.equivariance.forms import FORMS
@@ -193,7 +204,13 @@ def _facts(request: EquivarianceRequest, relaxed: Relaxed, taught: Sample, held:
 
 
 def _measure(
-    request: EquivarianceRequest, relaxed: Relaxed, gamma: Any, trace: Trace, taught: Sample, held: Sample, report: Report
+    request: EquivarianceRequest,
+    relaxed: Relaxed,
+    gamma: Any,
+    trace: Trace,
+    taught: Sample,
+    held: Sample,
+    report: Report,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What is measured once the training is over: facts and arrays."""
     import torch
@@ -209,9 +226,14 @@ def _measure(
     values = torch.linspace(*extent(arrays["trace.gamma"]), SIDE)
     few = held.first(ROWS)
     layers = (0, min(1, len(relaxed.layers) - 1))
-    arrays |= {"plane.value": values.numpy(), "plane.loss": plane(relaxed, gamma, layers, values.to(gamma), few).numpy()}
+    arrays |= {
+        "plane.value": values.numpy(),
+        "plane.loss": plane(relaxed, gamma, layers, values.to(gamma), few).numpy(),
+    }
     report(0.9, "following examples through their positions")
-    still = sample(request.source, "upright", domain_of_request(request), request.split, request.seed)
+    still = sample(
+        request.source, "upright", domain_of_request(request), request.split, request.seed
+    )
     chosen = _of_each_class(still.labels.tolist())[:SHOWN]
     inputs, labels = still.inputs[chosen].to(gamma), still.labels[chosen]
     moved, on = strip(relaxed, gamma, inputs)
@@ -223,11 +245,18 @@ def _measure(
     with torch.no_grad():
         written = relaxed.module_at(gamma)(inputs)
         apart = (written - relaxed(inputs, gamma)).abs().max() / written.abs().max()
-    end = {**trace.end(gamma), "plane_layers": list(layers), "plane_examples": len(few), "function_error": float(apart)}
+    end = {
+        **trace.end(gamma),
+        "plane_layers": list(layers),
+        "plane_examples": len(few),
+        "function_error": float(apart),
+    }
     if request.network not in STRUCTURES:  # nothing says which of its units may change places
         return end, arrays
     report(0.95, "comparing the network with its moved copies")
-    end["copies"] = measure_copies(Copies(request.network, relaxed.module, relaxed.layout, weights, taught), held)
+    end["copies"] = measure_copies(
+        Copies(request.network, relaxed.module, relaxed.layout, weights, taught), held
+    )
     return end, arrays
 
 

@@ -75,22 +75,33 @@ class Local:
 
     Args:
         home: folder of results, jobs and locks; default `places.home()`.
-        cancel_on_interrupt: whether Ctrl-C during `run` also cancels the job; otherwise the worker goes on with it.
+        cancel_on_interrupt: whether Ctrl-C during `run` also cancels the job; otherwise the worker
+            goes on with it.
         command: what starts a worker; `--device` is added.
     """
 
-    def __init__(self, home: Path | None = None, *, cancel_on_interrupt: bool = False, command: Sequence[str] | None = None):
+    def __init__(
+        self,
+        home: Path | None = None,
+        *,
+        cancel_on_interrupt: bool = False,
+        command: Sequence[str] | None = None,
+    ):
         self.home = Path(home) if home is not None else places.home()
         self.store = Store(self.home / "results")
         self.jobs = Jobs(self.home / "jobs.sqlite")
         self.cancel_on_interrupt = cancel_on_interrupt
-        self.command = list(command) if command is not None else [sys.executable, "-m", "lmc_core.runs.worker"]
+        self.command = (
+            list(command) if command is not None else [sys.executable, "-m", "lmc_core.runs.worker"]
+        )
 
     def submit(self, request: Request, *, fresh: bool = False) -> str:
-        """Put a request into the table and see that a worker is there; nothing is done when the result exists.
+        """Put a request into the table and see that a worker is there; nothing is done when the
+        result exists.
 
         Returns:
-            The key, for `jobs.get` and `store.get`. Call `tend` now and then while the job is active.
+            The key, for `jobs.get` and `store.get`. Call `tend` now and then while the job is
+            active.
         """
         if fresh or self.store.answer(request) is None:
             self.jobs.submit(request, fresh=fresh)
@@ -117,7 +128,10 @@ class Local:
             raise _error(job)
         result = self.store.answer(request)
         if result is None:
-            raise StoreError(f"The result {request.key[:12]} was taken from {self.store.root} as soon as it was there.")
+            raise StoreError(
+                f"The result {request.key[:12]} was taken from {self.store.root} as soon as it "
+                "was there."
+            )
         result.result["cached"] = False
         return result
 
@@ -128,7 +142,8 @@ class Local:
     def tend(self) -> None:
         """Mark jobs of dead workers as failed, and start workers for jobs that wait.
 
-        When a worker cannot be started, the jobs that wait for it are marked as failed with the reason.
+        When a worker cannot be started, the jobs that wait for it are marked as failed with the
+        reason.
         """
         self.jobs.sweep()
         for device in sorted({job.device for job in self.jobs.active() if job.state == "queued"}):
@@ -157,7 +172,10 @@ class Local:
                 return False
             del _STARTED[lock]
             if code > 0:  # below zero a signal ended it, and a new one may live
-                raise LmcError(f"The worker could not be started (exit code {code}); the reason is at the end of {log}.")
+                raise LmcError(
+                    f"The worker could not be started (exit code {code}); the reason is at the "
+                    f"end of {log}."
+                )
         try:
             log.parent.mkdir(parents=True, exist_ok=True)
             with open(log, "ab") as output:
@@ -171,7 +189,9 @@ class Local:
                     **_DETACHED,
                 )
         except OSError as error:
-            raise LmcError(f"The worker could not be started ({error}); {self.home} must be writable.") from error
+            raise LmcError(
+                f"The worker could not be started ({error}); {self.home} must be writable."
+            ) from error
         return True
 
     def _wait(self, key: str, report: Report) -> Job:
@@ -183,11 +203,16 @@ class Local:
                 tended = time.monotonic()
             job = self.jobs.get(key)
             if job is None:
-                raise StoreError(f"The table of jobs {self.jobs.path} was deleted during the run; start it again.")
+                raise StoreError(
+                    f"The table of jobs {self.jobs.path} was deleted during the run; start it "
+                    "again."
+                )
             if not job.active:
                 return job
             # Called also when there is no news, because a report may raise Cancelled.
-            news = (job.progress, job.message) if job.state == "running" else (0.0, self._waiting(key))
+            news = (
+                (job.progress, job.message) if job.state == "running" else (0.0, self._waiting(key))
+            )
             said = news if news[1] else (news[0], said[1] if said else "Starting")
             report(*said)
             time.sleep(POLL)
@@ -197,7 +222,8 @@ class Local:
         return f"Waiting, {before} before this one" if before else "Waiting for the worker"
 
 
-# Kept so that an ended worker is reaped, and none is started twice; workers outlive this process, which is meant.
+# Kept so that an ended worker is reaped, and none is started twice; workers outlive this process,
+# which is meant.
 _STARTED: dict[Path, subprocess.Popen[Any]] = {}
 
 _DETACHED: dict[str, Any] = (
@@ -230,11 +256,17 @@ def _quiet(share: float, words: str) -> None:
 def _error(job: Job) -> LmcError:
     """Return the exception of a failed job, of the class it had in the worker."""
     kind = getattr(errors, job.kind, LmcError)
-    return kind(job.error) if isinstance(kind, type) and issubclass(kind, LmcError) else LmcError(job.error)
+    return (
+        kind(job.error)
+        if isinstance(kind, type) and issubclass(kind, LmcError)
+        else LmcError(job.error)
+    )
 
 
 def _environment(home: Path) -> dict[str, str]:
-    """Return the worker's environment: the same home, and the same package also when it is not installed."""
+    """Return the worker's environment: the same home, and the same package also when it is not
+    installed.
+    """
     environment = {**as_given(os.environ), "LMC_HOME": str(home)}
     package = str(places.PACKAGE.parent)
     if package not in (*site.getsitepackages(), site.getusersitepackages()):

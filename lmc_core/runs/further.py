@@ -1,4 +1,6 @@
-"""What a barrier's result holds beside the curve: its best temperatures, and where a mixture's tokens go."""
+"""What a barrier's result holds beside the curve: its best temperatures, and where a mixture's
+tokens go.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ ROUTED_POINTS = 11
 def at_best_temperature(
     path: Path, found: Curve, train: Examples, examples: Examples, device: str, report: Report
 ) -> dict[str, Any]:
-    """The curve once more, with a softmax temperature fitted on training examples at each of its points.
+    """The curve once more, with a softmax temperature fitted on training examples at each of its
+    points.
 
     Returns:
         The temperatures, and loss, excess and barrier of the curve with them, as plain JSON values.
@@ -26,7 +29,12 @@ def at_best_temperature(
     from lmc_core.paths.temperature import tempered
 
     fitted, curve = tempered(
-        path, found.lam, train, examples, device, lambda share: report(share, "fitting a temperature at every point")
+        path,
+        found.lam,
+        train,
+        examples,
+        device,
+        lambda share: report(share, "fitting a temperature at every point"),
     )
     top, above = curve.barrier, excess(curve.lam, curve.losses)
     return {
@@ -41,11 +49,19 @@ def at_best_temperature(
 
 
 def routes(line: Line, examples: Examples, device: str, report: Report) -> dict[str, Any] | None:
-    """Routing agreement and load of the experts along the line; None for a network without experts."""
+    """Routing agreement and load of the experts along the line; None for a network without
+    experts.
+    """
     from lmc_core.paths.routing import routing
 
     if not any(space.kind == "experts" for space in line.a.layout.spaces.values()):
         return None
     few = examples.first(ROUTED)
-    followed = routing(line, few, ROUTED_POINTS, device, lambda share: report(share, "following the routers' choices"))
+    followed = routing(
+        line,
+        few,
+        ROUTED_POINTS,
+        device,
+        lambda share: report(share, "following the routers' choices"),
+    )
     return {**followed.listed(), "examples": len(few)}

@@ -1,4 +1,6 @@
-"""Compute a `GroupRequest`: load, align, measure the centre, the midpoints of all pairs, and the simplex of three."""
+"""Compute a `GroupRequest`: load, align, measure the centre, the midpoints of all pairs, and the
+simplex of three.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,16 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from lmc_core.runs.ask_group import memory_of_group
-from lmc_core.runs.opened import CHECKED, asked, grouped, learning_from, opened, seen_rows, size_of, stamped
+from lmc_core.runs.opened import (
+    CHECKED,
+    asked,
+    grouped,
+    learning_from,
+    opened,
+    seen_rows,
+    size_of,
+    stamped,
+)
 from lmc_core.runs.request import GroupRequest
 
 if TYPE_CHECKING:
@@ -23,7 +34,9 @@ if TYPE_CHECKING:
 Report = Callable[[float, str], None]
 
 
-def compute(request: GroupRequest, report: Report = lambda share, words: None) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def compute(
+    request: GroupRequest, report: Report = lambda share, words: None
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Compute what a request asks of several models.
 
     Args:
@@ -31,8 +44,10 @@ def compute(request: GroupRequest, report: Report = lambda share, words: None) -
         report: called with the share done and a few words; may raise `Cancelled`.
 
     Returns:
-        The result as plain JSON values, and the arrays ``losses`` (nats, `[points, examples]`), ``correct`` and ``weights``
-        (of the mixtures, `[points, models]`): the models, their centre, the midpoints of pairs, then those of the simplex.
+        The result as plain JSON values, and the arrays ``losses`` (nats, `[points, examples]`),
+        ``correct`` and ``weights``
+        (of the mixtures, `[points, models]`): the models, their centre, the midpoints of pairs,
+            then those of the simplex.
 
     Raises:
         BadInput: if the models are no longer those of the request.
@@ -45,15 +60,23 @@ def compute(request: GroupRequest, report: Report = lambda share, words: None) -
     report(0.0, "loading the models")
     models, task, examples = opened(request)
     same = common_weights(models)
-    first = {"none": 0.0, "reference": 0.4}.get(request.method, 0.85)  # where the progress of measuring begins
+    # where the progress of measuring begins
+    first = {"none": 0.0, "reference": 0.4}.get(request.method, 0.85)
     aligned: dict[str, Any] = {
-        "function_errors": None, "cycle_error": None, "objective": [], "objective_before": None, "start": None, "found": {}
-    }  # fmt: skip
+        "function_errors": None,
+        "cycle_error": None,
+        "objective": [],
+        "objective_before": None,
+        "start": None,
+        "found": {},
+    }
     seconds = {"align": 0.0, "evaluate": 0.0}
     if request.method == "none":
         placed: Sequence[Model] = common_forms(models)
     else:
-        group = align(request, models, examples, task, lambda share, words: report(first * share, words))
+        group = align(
+            request, models, examples, task, lambda share, words: report(first * share, words)
+        )
         placed, seconds["align"] = group.models, group.seconds
         aligned = {
             "function_errors": list(group.function_errors),
@@ -71,23 +94,35 @@ def compute(request: GroupRequest, report: Report = lambda share, words: None) -
 
     losses, correct = losses_at(placed, weights, examples, request.device, tell)
     seconds["evaluate"] = perf_counter() - begin
-    arrays = {"losses": losses.numpy(), "correct": correct.numpy(), "weights": weights.numpy(), **grouped(examples)}
+    arrays = {
+        "losses": losses.numpy(),
+        "correct": correct.numpy(),
+        "weights": weights.numpy(),
+        **grouped(examples),
+    }
     return {
         **asked(request, task, len(examples)),
-        **numbers_of(weights, losses, correct, len(models), request.resolution, task.score, examples.groups),
+        **numbers_of(
+            weights, losses, correct, len(models), request.resolution, task.score, examples.groups
+        ),
         **aligned,
         **size_of(models),
         "same": same,
-        "memory": memory_of_group(request.models, request.method != "none", request.learn is not None),
+        "memory": memory_of_group(
+            request.models, request.method != "none", request.learn is not None
+        ),
         "seconds": seconds,
         **stamped(),
     }, arrays
 
 
-def align(request: GroupRequest, models: Sequence[Model], examples: Examples, task: Task, report: Report) -> AlignedGroup:
+def align(
+    request: GroupRequest, models: Sequence[Model], examples: Examples, task: Task, report: Report
+) -> AlignedGroup:
     """Align the models of a request as it says.
 
-    What is learned is kept in a file until it is done, so that a run that was cancelled or killed goes on from there.
+    What is learned is kept in a file until it is done, so that a run that was cancelled or killed
+    goes on from there.
     """
     from lmc_core.matching.group import align_group
     from lmc_core.matching.universe import get_group_method
@@ -105,7 +140,9 @@ def align(request: GroupRequest, models: Sequence[Model], examples: Examples, ta
 
 
 def mixtures(count: int, resolution: int | None) -> Tensor:
-    """Weights of all that is measured, `[points, models]`: each model, the centre, midpoints of pairs, the grid of three."""
+    """Weights of all that is measured, `[points, models]`: each model, the centre, midpoints of
+    pairs, the grid of three.
+    """
     import torch
 
     from lmc_core.paths.simplex import grid
@@ -116,11 +153,14 @@ def mixtures(count: int, resolution: int | None) -> Tensor:
     if resolution is None:
         return rows
     points = grid(resolution)
-    new = [k for k in range(len(points)) if float((rows - points[k]).abs().amax(1).min()) > 1e-9]  # the others are there
+    # the others are there
+    new = [k for k in range(len(points)) if float((rows - points[k]).abs().amax(1).min()) > 1e-9]
     return torch.cat([rows, points[new]])
 
 
-def simplex_of(weights: Tensor, losses: Tensor, correct: Tensor, resolution: int, groups: Tensor | None) -> Simplex:
+def simplex_of(
+    weights: Tensor, losses: Tensor, correct: Tensor, resolution: int, groups: Tensor | None
+) -> Simplex:
     """The points of the grid among all that were measured, in the grid's order."""
     from lmc_core.paths.simplex import Simplex, grid
 
@@ -138,7 +178,8 @@ def numbers_of(
     score: str,
     groups: Tensor | None = None,
 ) -> dict[str, Any]:
-    """The entries of a result that follow from its arrays: losses, the centre, the middles of pairs, the simplex.
+    """The entries of a result that follow from its arrays: losses, the centre, the middles of
+    pairs, the simplex.
 
     Args:
         weights: of what was measured, `[points, models]`, in the order of `mixtures`.
@@ -162,7 +203,11 @@ def numbers_of(
         point = count + 1 + number
         middles[i][j] = middles[j][i] = float(mean[point])
         errors[i][j] = errors[j][i] = float(error[point])
-    scores = correct.double().mean(1) if score == "accuracy" else torch.exp(values.mean(1).clamp(max=700.0))
+    scores = (
+        correct.double().mean(1)
+        if score == "accuracy"
+        else torch.exp(values.mean(1).clamp(max=700.0))
+    )
     found: dict[str, Any] = {
         "losses": values[:count].mean(1).tolist(),
         "centre_loss": float(values[count].mean()),

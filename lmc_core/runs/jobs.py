@@ -1,8 +1,10 @@
-"""The table of jobs: requests that wait, run, or have run, in one SQLite file that all processes of a machine share.
+"""The table of jobs: requests that wait, run, or have run, in one SQLite file that all processes of
+a machine share.
 
-SQLite's write-ahead log needs memory that its processes share, which file systems of a network do not have: there the older
-journal is used, which is slower. Either way several machines must not share this file. Every call opens and closes its own
-connection, so a table can be used from any thread.
+SQLite's write-ahead log needs memory that its processes share, which file systems of a network do
+not have: there the older journal is used, which is slower. Either way several machines must not
+share this file. Every call opens and closes its own connection, so a table can be used from any
+thread.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ from lmc_core.runs.unfinished import prune
 
 VERSION = 1
 ENDED = "('done', 'failed', 'cancelled')"
-REMEMBERED = 30 * 24 * 3600.0  # seconds that ended jobs stay, and what they left unfinished; results stay in the store
+# seconds that ended jobs stay, and what they left unfinished; results stay in the store
+REMEMBERED = 30 * 24 * 3600.0
 HEARTBEAT_LIMIT = 60.0  # seconds without a sign of life after which a running job counts as dead
 PATIENCE = 10.0  # seconds to go on trying while other processes hold the file
 ROOM = 2**16  # bytes without which SQLite cannot write
@@ -105,16 +108,24 @@ class Jobs:
     def submit(self, request: Request, *, fresh: bool = False) -> Job:
         """Ask for a computation; an equal one that waits or runs is joined.
 
-        Look into the store first: a job that is done is queued again, because its result may have been deleted. The worker
-        looks there too, so asking once too often costs nothing.
+        Look into the store first: a job that is done is queued again, because its result may have
+        been deleted. The worker looks there too, so asking once too often costs nothing.
 
         Args:
             request: what to compute.
             fresh: compute although there is a result.
         """
-        self._run(f"DELETE FROM jobs WHERE state IN {ENDED} AND finished < ?", (time.time() - REMEMBERED,))
+        self._run(
+            f"DELETE FROM jobs WHERE state IN {ENDED} AND finished < ?", (time.time() - REMEMBERED,)
+        )
         prune(self.path.parent / "unfinished", REMEMBERED)
-        values = (request.key, json.dumps(request.to_json()), request.device, int(fresh), time.time())
+        values = (
+            request.key,
+            json.dumps(request.to_json()),
+            request.device,
+            int(fresh),
+            time.time(),
+        )
         self._run(
             """
             INSERT INTO jobs (key, request, device, fresh, created, state) VALUES (?, ?, ?, ?, ?, 'queued')
@@ -128,14 +139,17 @@ class Jobs:
         )
         # Whoever asks again for a run that was being cancelled wants it after all.
         rows = self._run(
-            "UPDATE jobs SET cancel = 0, fresh = CASE WHEN state = 'queued' THEN max(fresh, ?) ELSE fresh END"
+            "UPDATE jobs SET cancel = 0, fresh = CASE WHEN state = 'queued' THEN max(fresh, ?) "
+            "ELSE fresh END"
             " WHERE key = ? RETURNING *",
             (int(fresh), request.key),
         )
         return rows[0]
 
     def claim(self, worker: str, device: str, pid: int) -> Job | None:
-        """Take the oldest waiting job of a kind of device, or None; no two workers get the same one."""
+        """Take the oldest waiting job of a kind of device, or None; no two workers get the same
+        one.
+        """
         now = time.time()
         rows = self._run(
             """
@@ -153,7 +167,9 @@ class Jobs:
         Returns:
             Whether to stop: somebody asked for it, or the job is no longer this worker's.
         """
-        return self._sign("progress = ?, message = ?,", (min(max(float(share), 0.0), 1.0), message), key, worker)
+        return self._sign(
+            "progress = ?, message = ?,", (min(max(float(share), 0.0), 1.0), message), key, worker
+        )
 
     def beat(self, key: str, worker: str) -> bool:
         """Record a sign of life; returns the same as `report`."""
@@ -178,7 +194,9 @@ class Jobs:
         )
 
     def cancel(self, key: str) -> None:
-        """Ask for a job to stop: a waiting one is cancelled at once, a running one at its next report."""
+        """Ask for a job to stop: a waiting one is cancelled at once, a running one at its next
+        report.
+        """
         self._run(
             """
             UPDATE jobs SET cancel = 1, finished = CASE WHEN state = 'queued' THEN ? ELSE finished END,
@@ -191,15 +209,16 @@ class Jobs:
     def refuse(self, device: str, error: LmcError) -> None:
         """Mark every waiting job of a kind of device as failed: no worker can be had for them."""
         self._run(
-            "UPDATE jobs SET state = 'failed', error = ?, kind = ?, finished = ? WHERE state = 'queued' AND device = ?",
+            "UPDATE jobs SET state = 'failed', error = ?, kind = ?, finished = ? WHERE state = "
+            "'queued' AND device = ?",
             (str(error), type(error).__name__, time.time(), device),
         )
 
     def sweep(self, limit: float = HEARTBEAT_LIMIT) -> list[Job]:
         """Mark running jobs of dead workers as failed, with a reason.
 
-        A worker is dead when nobody, or somebody else, holds its lock file, or when it gave no sign of life for `limit`
-        seconds.
+        A worker is dead when nobody, or somebody else, holds its lock file, or when it gave no sign
+        of life for `limit` seconds.
 
         Returns:
             The jobs that were marked.
@@ -210,11 +229,15 @@ class Jobs:
             silence = time.time() - (job.heartbeat or job.created)
             if holder(lock) != job.worker:
                 reason = (
-                    f"The worker (process {job.pid}) ended in the middle of this run: it was killed, crashed, or ran out "
+                    f"The worker (process {job.pid}) ended in the middle of this run: it was "
+                    "killed, crashed, or ran out "
                     "of memory. Start the run again."
                 )
             elif silence > limit:
-                reason = f"The worker (process {job.pid}) gave no sign of life for {silence:.0f} s. Start the run again."
+                reason = (
+                    f"The worker (process {job.pid}) gave no sign of life for {silence:.0f} "
+                    "s. Start the run again."
+                )
             else:
                 continue
             swept += self._run(
@@ -234,14 +257,23 @@ class Jobs:
 
     def active(self) -> list[Job]:
         """Return the jobs that run or wait, in the order in which they are done."""
-        return self._run("SELECT * FROM jobs WHERE state IN ('running', 'queued') ORDER BY state = 'queued', created, rowid")
+        return self._run(
+            "SELECT * FROM jobs WHERE state IN ('running', 'queued') ORDER BY state = 'queued', "
+            "created, rowid"
+        )
 
     def recent(self, limit: int = 20) -> list[Job]:
         """Return the jobs that ended, the last one first."""
-        return self._run("SELECT * FROM jobs WHERE state NOT IN ('running', 'queued') ORDER BY finished DESC LIMIT ?", (limit,))
+        return self._run(
+            "SELECT * FROM jobs WHERE state NOT IN ('running', 'queued') ORDER BY finished DESC "
+            "LIMIT ?",
+            (limit,),
+        )
 
     def position(self, key: str) -> int | None:
-        """Return how many jobs of the same device come before this waiting one; None when it does not wait."""
+        """Return how many jobs of the same device come before this waiting one; None when it does
+        not wait.
+        """
         job = self.get(key)
         if job is None or job.state != "queued":
             return None
@@ -250,12 +282,15 @@ class Jobs:
 
     def _sign(self, fields: str, values: tuple[Any, ...], key: str, worker: str) -> bool:
         rows = self._run(
-            f"UPDATE jobs SET {fields} heartbeat = ? WHERE key = ? AND worker = ? AND state = 'running' RETURNING *",
+            f"UPDATE jobs SET {fields} heartbeat = ? WHERE key = ? AND worker = ? AND state = "
+            "'running' RETURNING *",
             (*values, time.time(), key, worker),
         )
         return not rows or rows[0].cancel
 
-    def _end(self, key: str, worker: str, state: str, error: str, kind: str, progress: str = "progress") -> None:
+    def _end(
+        self, key: str, worker: str, state: str, error: str, kind: str, progress: str = "progress"
+    ) -> None:
         self._run(
             f"UPDATE jobs SET state = ?, error = ?, kind = ?, finished = ?, progress = {progress}"
             " WHERE key = ? AND worker = ? AND state = 'running'",
@@ -274,7 +309,10 @@ class Jobs:
                 if _is_busy(error) and time.monotonic() < end:
                     time.sleep(0.02)
                     continue
-                raise StoreError(f"The table of jobs {self.path} cannot be used ({error}); {self._advice(error)}.") from error
+                raise StoreError(
+                    f"The table of jobs {self.path} cannot be used ({error}); "
+                    f"{self._advice(error)}."
+                ) from error
         return [_job(row) for row in rows]
 
     def _advice(self, error: Exception) -> str:
@@ -290,7 +328,9 @@ class Jobs:
         return "make its folder writable, or set LMC_HOME to a folder on a disk of this machine"
 
     def _is_full(self) -> bool:
-        """Whether there is no room for a page of the table; SQLite then also speaks of errors of the disk."""
+        """Whether there is no room for a page of the table; SQLite then also speaks of errors of
+        the disk.
+        """
         try:
             return shutil.disk_usage(self.path.parent).free < ROOM
         except OSError:
@@ -316,7 +356,9 @@ class Jobs:
 
 
 def _choose_journal(connection: sqlite3.Connection) -> None:
-    """The write-ahead log, and where the file system has no shared memory for it, the journal that needs none."""
+    """The write-ahead log, and where the file system has no shared memory for it, the journal that
+    needs none.
+    """
     try:
         connection.execute("PRAGMA journal_mode = WAL")
     except sqlite3.OperationalError as error:
@@ -326,7 +368,9 @@ def _choose_journal(connection: sqlite3.Connection) -> None:
 
 
 def _is_busy(error: Exception) -> bool:
-    return isinstance(error, sqlite3.OperationalError) and ("locked" in str(error) or "busy" in str(error))
+    return isinstance(error, sqlite3.OperationalError) and (
+        "locked" in str(error) or "busy" in str(error)
+    )
 
 
 def lock_path(device: str, home: Path | None = None) -> Path:

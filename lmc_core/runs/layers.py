@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class LayersRequest(PairRequest):
-    """The loss of A with one part at a time half way to B, or in B's place, after an alignment or without one."""
+    """The loss of A with one part at a time half way to B, or in B's place, after an alignment or
+    without one.
+    """
 
     what: str = "layers"
 
@@ -27,8 +29,8 @@ def compute(
     """Compute what each part costs.
 
     Returns:
-        The result as plain JSON values, and the arrays ``own`` (nats, `[examples]`), ``half`` and ``swapped``
-        (`[parts, examples]`).
+        The result as plain JSON values, and the arrays ``own`` (nats, `[examples]`), ``half`` and
+        ``swapped`` (`[parts, examples]`).
 
     Raises:
         BadInput: if the models are no longer those of the request.
@@ -41,10 +43,14 @@ def compute(
     report(0.0, "loading the models")
     (a, b), task, examples = opened(request)
     first = {"none": 0.0, "weight": 0.2}.get(request.method, 0.8)
-    line, pair = line_of(request, (a, b), examples, task, lambda share, words: report(first * share, words))
+    line, pair = line_of(
+        request, (a, b), examples, task, lambda share, words: report(first * share, words)
+    )
     begin = perf_counter()
     words = f"measuring one part at a time on {len(examples)} examples"
-    found = part_costs(line, examples, request.device, lambda share: report(first + (1 - first) * share, words))
+    found = part_costs(
+        line, examples, request.device, lambda share: report(first + (1 - first) * share, words)
+    )
     (half, half_error), (swap, swap_error) = found.above(found.half), found.above(found.swapped)
     shapes = line.a.layout.shapes
     result = {
@@ -61,7 +67,10 @@ def compute(
         "seconds": {"align": pair.seconds if pair else 0.0, "evaluate": perf_counter() - begin},
         **stamped(),
     }
-    return result, {**{name: getattr(found, name).numpy() for name in ("own", "half", "swapped")}, **grouped(examples)}
+    return result, {
+        **{name: getattr(found, name).numpy() for name in ("own", "half", "swapped")},
+        **grouped(examples),
+    }
 
 
 def _count(shape: tuple[int, ...]) -> int:

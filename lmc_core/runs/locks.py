@@ -1,7 +1,7 @@
 """Locks on files that the operating system releases when their holder dies.
 
-A process number says nothing about life: a zombie still answers, and numbers are used again. A lock ends with its process,
-however that ended.
+A process number says nothing about life: a zombie still answers, and numbers are used again. A lock
+ends with its process, however that ended.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from lmc_core.errors import StoreError
 if sys.platform == "win32":
     import msvcrt
 
-    _FAR = 1 << 30  # Windows forbids others to read locked bytes, so the locked byte lies far behind the content
+    # Windows forbids others to read locked bytes, so the locked byte lies far behind the content
+    _FAR = 1 << 30
 
     def _try(handle: int, shared: bool) -> None:
         os.lseek(handle, _FAR, os.SEEK_SET)
@@ -78,7 +79,9 @@ class FileLock:
         self.note = note
         self._handle: int | None = None
 
-    def acquire(self, timeout: float | None = 0.0, waiting: Callable[[], None] | None = None) -> bool:
+    def acquire(
+        self, timeout: float | None = 0.0, waiting: Callable[[], None] | None = None
+    ) -> bool:
         """Take the lock.
 
         Args:
@@ -118,7 +121,9 @@ class FileLock:
         return True
 
     def _same_file(self, handle: int) -> bool:
-        """Whether the path still names the locked file; its last holder may have removed it meanwhile."""
+        """Whether the path still names the locked file; its last holder may have removed it
+        meanwhile.
+        """
         if sys.platform == "win32":
             return True
         try:
@@ -128,7 +133,9 @@ class FileLock:
 
     @property
     def held(self) -> bool:
-        """Whether the lock is held and others can see that: its file may have been removed, with the folder around it."""
+        """Whether the lock is held and others can see that: its file may have been removed, with
+        the folder around it.
+        """
         return self._handle is not None and self._same_file(self._handle)
 
     def release(self, remove: bool = False) -> None:
@@ -145,7 +152,12 @@ class FileLock:
             self.acquire(timeout=None)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.release()
 
 

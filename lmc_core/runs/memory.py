@@ -1,7 +1,8 @@
 """How much memory a run will take, and whether there is that much: said before it begins.
 
-Aligning holds the weights of both models, with a head of its own where it shared the token table, and one layer in float64 with
-what is compared of it; for small models copies of both in float64. The curve holds the parameters of one more point at least.
+Aligning holds the weights of both models, with a head of its own where it shared the token table,
+and one layer in float64 with what is compared of it; for small models copies of both in float64.
+The curve holds the parameters of one more point at least.
 """
 
 from __future__ import annotations
@@ -48,9 +49,15 @@ class Memory:
 
 
 def estimate(
-    family: Family, config: Config, points: int = 25, aligned: bool = True, widened: bool = False, learned: bool = False
+    family: Family,
+    config: Config,
+    points: int = 25,
+    aligned: bool = True,
+    widened: bool = False,
+    learned: bool = False,
 ) -> Memory:
-    """Estimate the memory that a run on two models of a configuration takes, their weights in float32.
+    """Estimate the memory that a run on two models of a configuration takes, their weights in
+    float32.
 
     Args:
         family: of both models.
@@ -71,21 +78,41 @@ def estimate(
     held = 2 * SINGLE * each
     align = held + largest_layer(structure.layout) + SCRATCH
     if parameters <= HELD:
-        align += 2 * SINGLE * each + 4 * DOUBLE * each  # the originals stay; working copies, and what matching holds of them
+        # the originals stay; working copies, and what matching holds of them
+        align += 2 * SINGLE * each + 4 * DOUBLE * each
     elif widened:
-        align += 5 * DOUBLE * each  # the wide one where it was and where it is, the narrow one as it was held, is and will be
-    if learned:  # copies that are moved, their mixture, and the gradients of both; latents with theirs and two averages
-        latents = latents_of([space for space in structure.layout.spaces.values() if space.kind in ("residual", "units")])
-        align += 2 * DOUBLE * each + 6 * SINGLE * each + SINGLE * (5 * latents if latents <= LATENTS else 0)
+        # the wide one where it was and where it is, the narrow one as it was held, is and will be
+        align += 5 * DOUBLE * each
+    # copies that are moved, their mixture, and the gradients of both; latents with theirs and two
+    # averages
+    if learned:
+        latents = latents_of(
+            [
+                space
+                for space in structure.layout.spaces.values()
+                if space.kind in ("residual", "units")
+            ]
+        )
+        align += (
+            2 * DOUBLE * each
+            + 6 * SINGLE * each
+            + SINGLE * (5 * latents if latents <= LATENTS else 0)
+        )
     together = min(points, max(1, curve.HELD // max(1, parameters)))
     sizes = family.sizes(config)
-    outputs = curve.BATCH * (sizes["tokens"] * min(sizes["context"], 128) if "tokens" in sizes else sizes.get("classes", 1))
+    outputs = curve.BATCH * (
+        sizes["tokens"] * min(sizes["context"], 128)
+        if "tokens" in sizes
+        else sizes.get("classes", 1)
+    )
     measure = held + together * SINGLE * each + SINGLE * min(outputs, curve.OUTPUTS) + SCRATCH
     return Memory(held, align if aligned else 0, measure)
 
 
 def largest_layer(layout: Layout) -> int:
-    """Bytes of the largest block in float64 with its Gram matrices, as one step of matching holds them."""
+    """Bytes of the largest block in float64 with its Gram matrices, as one step of matching holds
+    them.
+    """
     from lmc_core.symmetry.alignment import CHUNK
 
     most = 0
@@ -93,12 +120,17 @@ def largest_layer(layout: Layout) -> int:
         size = math.prod(layout.shapes[block.parameter])
         free = any(axis.space is None for axis in block.axes)
         spaces = [layout.spaces[axis.space].size for axis in block.axes if axis.space]
-        most = max(most, DOUBLE * (3 * (min(size, CHUNK) if free else size) + 2 * max(spaces, default=0) ** 2))
+        most = max(
+            most,
+            DOUBLE * (3 * (min(size, CHUNK) if free else size) + 2 * max(spaces, default=0) ** 2),
+        )
     return most
 
 
 def available() -> int:
-    """Bytes that a new process can still have: of the machine, or of the container it runs in if that is less."""
+    """Bytes that a new process can still have: of the machine, or of the container it runs in if
+    that is less.
+    """
     found = psutil.virtual_memory().available
     for limit, used in CGROUPS:
         try:

@@ -1,4 +1,6 @@
-"""Compute a `MergeRequest`: several models in one frame, ways to merge them, the lines between them, the simplex of three."""
+"""Compute a `MergeRequest`: several models in one frame, ways to merge them, the lines between
+them, the simplex of three.
+"""
 
 from __future__ import annotations
 
@@ -19,17 +21,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Report = Callable[[float, str], None]
-Wanted = tuple[str, tuple[tuple[str, Any], ...]]  # a way to merge, and those of its settings that differ from the defaults
+# a way to merge, and those of its settings that differ from the defaults
+Wanted = tuple[str, tuple[tuple[str, Any], ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class MergeRequest(ModelsRequest):
-    """Several models brought into one frame, which `method` names, and merged there in several ways.
+    """Several models brought into one frame, which `method` names, and merged there in several
+    ways.
 
     Attributes:
         merges: ways to merge with their settings, names in `merging.methods.MERGES`.
         weights: of the models, summing to 1.
-        ancestor: whether the last of the models is the common ancestor of the others, which is moved and not merged.
+        ancestor: whether the last of the models is the common ancestor of the others, which is
+            moved and not merged.
         stand_in: what stands in for an ancestor otherwise, ``mean`` or ``first``.
         also: further shipped tasks to measure on, those that the models were trained on.
         points: measured inside of each line between two models.
@@ -51,7 +56,9 @@ class MergeRequest(ModelsRequest):
     what: str = "merge"
 
     def to_json(self) -> dict[str, Any]:
-        """Everything as plain JSON values; a type only where one was asked for, so that keys from before stay."""
+        """Everything as plain JSON values; a type only where one was asked for, so that keys from
+        before stay.
+        """
         content = super().to_json()
         if not self.dtype:
             del content["dtype"]
@@ -63,7 +70,9 @@ class MergeRequest(ModelsRequest):
         return len(self.models) - self.ancestor
 
 
-def compute(request: MergeRequest, report: Report = lambda share, words: None) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def compute(
+    request: MergeRequest, report: Report = lambda share, words: None
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Compute what a request asks of several models.
 
     Args:
@@ -71,8 +80,9 @@ def compute(request: MergeRequest, report: Report = lambda share, words: None) -
         report: called with the share done and a few words; may raise `Cancelled`.
 
     Returns:
-        The result as plain JSON values, and the arrays ``losses`` (nats, `[points, examples]`), ``correct`` and ``weights`` (of
-        the mixtures, `[points, models]`): the models, points on the lines of all pairs, then those of the simplex.
+        The result as plain JSON values, and the arrays ``losses`` (nats, `[points, examples]`),
+        ``correct`` and ``weights`` (of the mixtures, `[points, models]`): the models, points on the
+        lines of all pairs, then those of the simplex.
 
     Raises:
         BadInput: if the models are no longer those of the request.
@@ -89,15 +99,25 @@ def compute(request: MergeRequest, report: Report = lambda share, words: None) -
     points = mixtures(request.count, request.points, request.resolution)
     losses, correct = bench.losses_at(points)
     task, examples = bench.tasks[0]
-    arrays = {"losses": losses.numpy(), "correct": correct.numpy(), "weights": points.numpy(), **grouped(examples)}
+    arrays = {
+        "losses": losses.numpy(),
+        "correct": correct.numpy(),
+        "weights": points.numpy(),
+        **grouped(examples),
+    }
     return {
         **facts_of(request, bench),
         "models_rows": models,
         "rows": rows,
         **centre_of(points, losses, request.count, examples.groups),
         "lines": lines_of(points, losses, request.count, examples.groups),
-        "simplex": simplex_of(points, losses, correct, request.resolution, task.score, examples.groups),
-        "seconds": {"align": bench.placed.facts["align_seconds"], "evaluate": perf_counter() - begin},
+        "simplex": simplex_of(
+            points, losses, correct, request.resolution, task.score, examples.groups
+        ),
+        "seconds": {
+            "align": bench.placed.facts["align_seconds"],
+            "evaluate": perf_counter() - begin,
+        },
         **stamped(),
     }, arrays
 
@@ -113,13 +133,22 @@ def facts_of(request: MergeRequest, bench: Bench) -> dict[str, Any]:
         "models": names,
         "references": list(request.models[: request.count]),
         "digests": list(request.digests[: request.count]),
-        "ancestor": {"name": request.names[-1], "digest": request.digests[-1]} if request.ancestor else None,
+        "ancestor": {"name": request.names[-1], "digest": request.digests[-1]}
+        if request.ancestor
+        else None,
         "stand_in": None if request.ancestor else request.stand_in,
         "weights": list(request.weights),
         "frame": frame.name,
         "frame_title": frame.title,
         "tasks": [
-            {"name": t.name, "unit": t.unit, "score": t.score, "about": t.sentence, "examples": len(e)} for t, e in bench.tasks
+            {
+                "name": t.name,
+                "unit": t.unit,
+                "score": t.score,
+                "about": t.sentence,
+                "examples": len(e),
+            }
+            for t, e in bench.tasks
         ],
         **facts,
         **size_of(bench.placed.models),
@@ -129,7 +158,8 @@ def facts_of(request: MergeRequest, bench: Bench) -> dict[str, Any]:
 
 
 def mixtures(count: int, points: int, resolution: int | None) -> Tensor:
-    """Weights of all that is measured: each model, the lines of all pairs, the centre, the grid of three.
+    """Weights of all that is measured: each model, the lines of all pairs, the centre, the grid of
+    three.
 
     Args:
         count: of models.
@@ -152,11 +182,15 @@ def mixtures(count: int, points: int, resolution: int | None) -> Tensor:
     rows.append((1 / count,) * count)
     if resolution is not None:
         rows += [tuple(row) for row in grid(resolution).tolist()]
-    return torch.tensor(list({tuple(round(x, 12) for x in row): row for row in rows}.values()), dtype=torch.float64)
+    return torch.tensor(
+        list({tuple(round(x, 12) for x in row): row for row in rows}.values()), dtype=torch.float64
+    )
 
 
 def lines_of(weights: Tensor, losses: Tensor, count: int, groups: Tensor | None) -> dict[str, Any]:
-    """The barrier between every two models over all points measured on their line, its standard error, and where it is."""
+    """The barrier between every two models over all points measured on their line, its standard
+    error, and where it is.
+    """
     from lmc_core.paths.barrier import barrier
 
     empty: list[list[float | None]] = [[None] * count for _ in range(count)]
@@ -175,8 +209,12 @@ def lines_of(weights: Tensor, losses: Tensor, count: int, groups: Tensor | None)
     return {**found, "points": max(points)}
 
 
-def centre_of(weights: Tensor, losses: Tensor, count: int, groups: Tensor | None) -> dict[str, float]:
-    """How far the loss of the mean lies above the mean loss of the models, with its standard error."""
+def centre_of(
+    weights: Tensor, losses: Tensor, count: int, groups: Tensor | None
+) -> dict[str, float]:
+    """How far the loss of the mean lies above the mean loss of the models, with its standard
+    error.
+    """
     from lmc_core.intervals.errors import stderr
 
     middle = int((weights - 1 / count).abs().amax(1).argmin())
@@ -185,7 +223,12 @@ def centre_of(weights: Tensor, losses: Tensor, count: int, groups: Tensor | None
 
 
 def simplex_of(
-    weights: Tensor, losses: Tensor, correct: Tensor, resolution: int | None, score: str, groups: Tensor | None
+    weights: Tensor,
+    losses: Tensor,
+    correct: Tensor,
+    resolution: int | None,
+    score: str,
+    groups: Tensor | None,
 ) -> dict[str, Any] | None:
     """Loss, excess and score over the triangle of three models; None for other numbers of them."""
     if resolution is None:
@@ -195,7 +238,11 @@ def simplex_of(
     points = grid(resolution)
     where = (weights[None] - points[:, None]).abs().amax(2).argmin(1)
     simplex = Simplex(points, losses[where], correct[where], groups)
-    scores = simplex.correct.double().mean(1) if score == "accuracy" else simplex.mean.clamp(max=700.0).exp()
+    scores = (
+        simplex.correct.double().mean(1)
+        if score == "accuracy"
+        else simplex.mean.clamp(max=700.0).exp()
+    )
     return {
         "resolution": resolution,
         "weights": points.tolist(),

@@ -1,4 +1,6 @@
-"""Where models are merged and measured: in one frame, on every task, with one progress for all of it."""
+"""Where models are merged and measured: in one frame, on every task, with one progress for all of
+it.
+"""
 
 from __future__ import annotations
 
@@ -35,12 +37,14 @@ class Bench:
         request: what was asked.
         placed: the models in one frame, a common ancestor last.
         asked: the task of the request with its examples, on the first of which function checks run.
-        tasks: what is measured on: that task, then further ones, each with its examples; none where nothing is measured.
+        tasks: what is measured on: that task, then further ones, each with its examples; none where
+            nothing is measured.
         report: called with the share done and a few words; may raise to stop.
         begin: share that was done when measuring began.
         total: forward passes over the examples that are still to come.
         done: of them.
-        types: by parameter, those that the outcome is rounded to before it is measured; empty for not.
+        types: by parameter, those that the outcome is rounded to before it is measured; empty for
+            not.
         unrounded: what the outcome computed of the first examples before that.
         same: what the models that are merged hold in common, see `sameness.common_weights`.
     """
@@ -80,11 +84,20 @@ class Bench:
 
         return tell
 
-    def _measured(self, states: list[Mapping[str, Tensor]], weights: tuple[float, ...], words: str) -> list[Measured]:
+    def _measured(
+        self, states: list[Mapping[str, Tensor]], weights: tuple[float, ...], words: str
+    ) -> list[Measured]:
         from lmc_core.merging.measure import measure
 
         return [
-            measure(self.models[0], states, examples, weights, self.request.device, self._tell(len(states), words))
+            measure(
+                self.models[0],
+                states,
+                examples,
+                weights,
+                self.request.device,
+                self._tell(len(states), words),
+            )
             for _, examples in self.tasks
         ]
 
@@ -94,13 +107,27 @@ class Bench:
         for number, model in enumerate(self.placed.models):
             found = self._measured([model.state], (1.0,), f"measuring {model.name}")
             self.ends.append(found)
-            rows.append({"name": model.name, "ancestor": number >= self.request.count, **self._numbers(found, 1)})
+            rows.append(
+                {
+                    "name": model.name,
+                    "ancestor": number >= self.request.count,
+                    **self._numbers(found, 1),
+                }
+            )
         return rows
 
     def _numbers(self, found: list[Measured], passes: int) -> dict[str, Any]:
         parameters = passes * self.models[0].parameters
-        measured = {task.name: each.numbers(task.score) for (task, _), each in zip(self.tasks, found, strict=True)}
-        return {"measured": measured, "parameters": parameters, "bytes": BYTES * parameters, "passes": passes}
+        measured = {
+            task.name: each.numbers(task.score)
+            for (task, _), each in zip(self.tasks, found, strict=True)
+        }
+        return {
+            "measured": measured,
+            "parameters": parameters,
+            "bytes": BYTES * parameters,
+            "passes": passes,
+        }
 
     def row(self, name: str, settings: Mapping[str, Any]) -> tuple[dict[str, Any], Merged | None]:
         """Merge in one way and measure the outcome.
@@ -125,7 +152,11 @@ class Bench:
             "checkpoint": method.checkpoint,
         }
         if method.merge is None:
-            found = self._measured([m.state for m in self.models], self.request.weights, "measuring the output ensemble")
+            found = self._measured(
+                [m.state for m in self.models],
+                self.request.weights,
+                "measuring the output ensemble",
+            )
             return {**row, **self._numbers(found, count), "about": {}, "seconds": 0.0}, None
         begin = perf_counter()
         given = self.ingredients(chosen.examples if method.chooses else None, method.title)
@@ -134,18 +165,24 @@ class Bench:
         if self.types:
             merged = self._rounded(merged)
         found = self._measured([merged.state], (1.0,), f"measuring: {method.title}")
-        about = merged.about | ({"split": self.held_out, "examples": chosen.examples} if method.chooses else {})
+        about = merged.about | (
+            {"split": self.held_out, "examples": chosen.examples} if method.chooses else {}
+        )
         return {**row, **self._numbers(found, 1), "about": about, "seconds": seconds}, merged
 
     def _rounded(self, merged: Merged) -> Merged:
-        """What was merged with the values that its file will hold, so that numbers are those of the file."""
+        """What was merged with the values that its file will hold, so that numbers are those of the
+        file.
+        """
         from lmc_core.models.precision import rounded
         from lmc_core.models.rows import extended
         from lmc_core.symmetry.written import Outputs
 
         outcome = extended(self.models[0].with_state(merged.state), self.placed.wholes[0])
         self.unrounded = Outputs.of([outcome], self.asked[1].first(CHECKED).inputs)
-        return replace(merged, state={name: t.float() for name, t in rounded(merged.state, self.types).items()})
+        return replace(
+            merged, state={name: t.float() for name, t in rounded(merged.state, self.types).items()}
+        )
 
     def ingredients(self, judged: int | None, title: str) -> Ingredients:
         """The models as a way to merge is given them.
@@ -156,7 +193,10 @@ class Bench:
         """
         from lmc_core.merging.ingredients import Ingredients
 
-        tell = self._tell(0.0 if judged is None else judging(self.request, judged, len(self.tasks[0][1])), f"merging: {title}")
+        tell = self._tell(
+            0.0 if judged is None else judging(self.request, judged, len(self.tasks[0][1])),
+            f"merging: {title}",
+        )
         return Ingredients(
             states=[model.state for model in self.models],
             names=self.request.names[: self.request.count],
@@ -169,7 +209,9 @@ class Bench:
 
     @property
     def held_out(self) -> str:
-        """The split that choices are made on, never the one that is measured on and never the test split."""
+        """The split that choices are made on, never the one that is measured on and never the test
+        split.
+        """
         return "train" if self.request.split == "validation" else "validation"
 
     def _judge(self, count: int) -> Judge:
@@ -177,10 +219,16 @@ class Bench:
         from lmc_core.merging.measure import measure
 
         request = self.request
-        chosen = [task.examples(self.held_out, count, request.seed, request.length or WINDOW) for task, _ in self.tasks]
+        chosen = [
+            task.examples(self.held_out, count, request.seed, request.length or WINDOW)
+            for task, _ in self.tasks
+        ]
 
         def judge(state: Mapping[str, Tensor]) -> tuple[float, float]:
-            found = [measure(self.models[0], [state], examples, device=request.device) for examples in chosen]
+            found = [
+                measure(self.models[0], [state], examples, device=request.device)
+                for examples in chosen
+            ]
             losses = [float(each.losses.double().mean()) for each in found]
             correct = [float(each.correct.double().mean()) for each in found]
             return sum(losses) / len(losses), sum(correct) / len(correct)
@@ -188,7 +236,9 @@ class Bench:
         return judge
 
     def losses_at(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Loss and correctness of every example of the task at some mixtures; the models' own come first and were measured."""
+        """Loss and correctness of every example of the task at some mixtures; the models' own come
+        first and were measured.
+        """
         import torch
 
         from lmc_core.paths.simplex import losses_at
@@ -205,7 +255,9 @@ class Bench:
 
 
 def opened_bench(request: MergeRequest, report: Report) -> Bench:
-    """Load the models of a request, bring them into their frame, and count what is to be measured."""
+    """Load the models of a request, bring them into their frame, and count what is to be
+    measured.
+    """
     from lmc_core.models.sameness import common_weights
     from lmc_core.tasks import task_for
     from lmc_core.tasks.unmeasured import RANDOM
@@ -220,8 +272,16 @@ def opened_bench(request: MergeRequest, report: Report) -> Bench:
         other = task_for(name, *models)
         tasks.append((other, other.examples(request.split, request.examples, request.seed, length)))
     first = 0.02 if request.method == "none" else 0.25 if request.learn is None else 0.8
-    placed = placed_group(request, models, examples, task, lambda share, words: report(0.02 + (first - 0.02) * share, words))
-    return Bench(request, placed, asked, tasks, report, first, passes(request, len(examples)), same=same)
+    placed = placed_group(
+        request,
+        models,
+        examples,
+        task,
+        lambda share, words: report(0.02 + (first - 0.02) * share, words),
+    )
+    return Bench(
+        request, placed, asked, tasks, report, first, passes(request, len(examples)), same=same
+    )
 
 
 def passes(request: MergeRequest, examples: int) -> float:

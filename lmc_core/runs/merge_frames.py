@@ -33,12 +33,23 @@ class FrameKind:
 FRAMES: dict[str, FrameKind] = {
     frame.name: frame
     for frame in (
-        FrameKind("none", "as they are", "Nothing is moved: the plain way, which fails for models of different seeds.", "none"),
         FrameKind(
-            "reference", "onto one model", "All models are moved onto one of them by their weights; seconds.", "reference"
+            "none",
+            "as they are",
+            "Nothing is moved: the plain way, which fails for models of different seeds.",
+            "none",
         ),
         FrameKind(
-            "universe", "universe", "Each model is moved onto the mean of the others, in turn, by weights; seconds.", "universe"
+            "reference",
+            "onto one model",
+            "All models are moved onto one of them by their weights; seconds.",
+            "reference",
+        ),
+        FrameKind(
+            "universe",
+            "universe",
+            "Each model is moved onto the mean of the others, in turn, by weights; seconds.",
+            "universe",
         ),
         FrameKind(
             "learned",
@@ -71,11 +82,17 @@ def frame_of(method: str, settings: Mapping[str, Any]) -> FrameKind:
         settings: of the method.
     """
     learned = method == "universe" and settings.get("steps", LEARNED_STEPS) != 0
-    return next(frame for frame in FRAMES.values() if frame.method == method and frame.learns == learned)
+    return next(
+        frame for frame in FRAMES.values() if frame.method == method and frame.learns == learned
+    )
 
 
 def frame_settings(frame: FrameKind, onto: int, steps: int) -> dict[str, Any]:
     """The settings of the method that brings models into a frame."""
     if frame.method == "none":
         return {}
-    return {"reference": onto} if frame.method == "reference" else {"steps": steps if frame.learns else 0}
+    return (
+        {"reference": onto}
+        if frame.method == "reference"
+        else {"steps": steps if frame.learns else 0}
+    )

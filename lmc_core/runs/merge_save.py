@@ -29,7 +29,8 @@ def models_folder() -> Path:
 
 
 def save(request: MergeRequest, report: Report) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Merge, measure, and write into the folder of kept models, under the name that the request gives.
+    """Merge, measure, and write into the folder of kept models, under the name that the request
+    gives.
 
     Raises:
         BadInput: if there is a model of that name already.
@@ -41,7 +42,9 @@ def save(request: MergeRequest, report: Report) -> tuple[dict[str, Any], dict[st
         raise BadInput(f"There is a model named {folder.name!r} already; choose another name.")
     made = produce(request, report, request.save)
     written = write_merged(made.model, folder, made.card, request.dtype or None, made.unrounded)
-    return made.result | {"saved": {"name": made.model.name, "digest": made.model.digest, **written}}, {}
+    return made.result | {
+        "saved": {"name": made.model.name, "digest": made.model.digest, **written}
+    }, {}
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,8 @@ class Made:
         model: with the values that its file will hold, in float32.
         card: what is said of it.
         result: as plain JSON values; its numbers are those of the file.
-        unrounded: what the model computed of a few examples before it was rounded to the type of its file.
+        unrounded: what the model computed of a few examples before it was rounded to the type of
+            its file.
     """
 
     model: Model
@@ -79,7 +83,10 @@ def produce(request: MergeRequest, report: Report, name: str) -> Made:
     if request.dtype:
         type_named(request.dtype)
     if len(request.merges) != 1 or not get_merge(request.merges[0][0]).checkpoint:
-        raise BadInput("One way to merge is expected whose outcome is one model; an output ensemble is several.")
+        raise BadInput(
+            "One way to merge is expected whose outcome is one model; an output ensemble is "
+            "several."
+        )
     bench = opened_bench(request, report)
     bench.types = bench.models[0].types(request.dtype or None)
     models = bench.model_rows()
@@ -88,7 +95,14 @@ def produce(request: MergeRequest, report: Report, name: str) -> Made:
     assert merged is not None and bench.unrounded is not None
     like = bench.placed.wholes[0]
     model = replace(extended(bench.models[0].with_state(merged.state), like), name=name, card={})
-    result = {**facts_of(request, bench), "models_rows": models, "rows": [row], "lines": None, "simplex": None, **stamped()}
+    result = {
+        **facts_of(request, bench),
+        "models_rows": models,
+        "rows": [row],
+        "lines": None,
+        "simplex": None,
+        **stamped(),
+    }
     tasks = {original.card.get("task") for original in bench.models}
     known = {"task": tasks.pop()} if len(tasks) == 1 and None not in tasks else {}
     return Made(model, known | card_of(request, result, row), result, bench.unrounded)
@@ -99,16 +113,24 @@ def card_of(request: MergeRequest, result: dict[str, Any], row: dict[str, Any]) 
     from lmc_core.merging.methods import get_merge
 
     method = get_merge(row["merge"])
-    who = zip(request.names, request.digests, request.weights, strict=False)  # an ancestor comes last and has no weight
+    # an ancestor comes last and has no weight
+    who = zip(request.names, request.digests, request.weights, strict=False)
     measured = {
-        task["name"]: {key: value for key, value in row["measured"][task["name"]].items() if key != "reliability"}
+        task["name"]: {
+            key: value
+            for key, value in row["measured"][task["name"]].items()
+            if key != "reliability"
+        }
         | {"examples": task["examples"]}
         for task in result["tasks"]
     }
     return {
         "merged": {
-            "models": [{"name": name, "digest": digest, "weight": weight} for name, digest, weight in who],
-            "ancestor": result["ancestor"] or ({"stand_in": request.stand_in} if method.ancestor else None),
+            "models": [
+                {"name": name, "digest": digest, "weight": weight} for name, digest, weight in who
+            ],
+            "ancestor": result["ancestor"]
+            or ({"stand_in": request.stand_in} if method.ancestor else None),
             "method": method.name,
             "title": method.title,
             "source": method.source,

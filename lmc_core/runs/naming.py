@@ -1,8 +1,10 @@
-"""What a stored result calls its models and data: names are not part of a key, so whoever asks brings their own.
+"""What a stored result calls its models and data: names are not part of a key, so whoever asks
+brings their own.
 
-Equal weights in two folders, or one text under two names, are one request and one result. Whoever asks second must not read the
-names of whoever asked first. The files stay as they are; what is read of them is renamed, model by model in the order of the
-request, never by looking for an old name in the text, which could stand for anything.
+Equal weights in two folders, or one text under two names, are one request and one result. Whoever
+asks second must not read the names of whoever asked first. The files stay as they are; what is read
+of them is renamed, model by model in the order of the request, never by looking for an old name in
+the text, which could stand for anything.
 """
 
 from __future__ import annotations
@@ -19,9 +21,16 @@ Values = dict[str, Any]
 
 
 def naming_of(request: Mapping[str, Any]) -> Values | None:
-    """The names in a request as JSON values; None for a kind that names nothing, or where they are not lists of texts."""
+    """The names in a request as JSON values; None for a kind that names nothing, or where they are
+    not lists of texts.
+    """
     models, names, task = (request.get(name) for name in FIELDS)
-    if not (isinstance(models, list) and isinstance(names, list) and isinstance(task, str) and len(models) == len(names)):
+    if not (
+        isinstance(models, list)
+        and isinstance(names, list)
+        and isinstance(task, str)
+        and len(models) == len(names)
+    ):
         return None
     texts = all(isinstance(text, str) for text in (*models, *names))
     return {"models": models, "names": names, "task": task} if texts else None
@@ -43,13 +52,17 @@ def named_as(found: Result, asked: Mapping[str, Any]) -> Result:
     return replace(found, request=request, result=renamed(found.result, request, old["task"]))
 
 
-def renamed(result: Mapping[str, Any], request: Mapping[str, Any], before: str | None = None) -> Values:
-    """Return what a result says with the names of a request in every place where it names a model or its data.
+def renamed(
+    result: Mapping[str, Any], request: Mapping[str, Any], before: str | None = None
+) -> Values:
+    """Return what a result says with the names of a request in every place where it names a model
+    or its data.
 
     Args:
         result: as JSON values; also what a run says before it is done.
         request: that answers the same key.
-        before: reference of the data that the result was computed with; by default that of the request.
+        before: reference of the data that the result was computed with; by default that of the
+            request.
     """
     new, content = naming_of(request), dict(result)
     if new is None or not isinstance(content.get("models"), list):
@@ -64,7 +77,9 @@ def renamed(result: Mapping[str, Any], request: Mapping[str, Any], before: str |
 
 
 def _data(content: Values, before: str, now: str) -> Values:
-    """The same with another name of a person's own data: of the task, of the sentence about it, of numbers measured on it."""
+    """The same with another name of a person's own data: of the task, of the sentence about it, of
+    numbers measured on it.
+    """
     old, new = str(content.get("task")), _task_name(now)
     pairs = [(_place(before), _place(now)), (_last(_place(before)), _last(_place(now)))]
 
@@ -75,15 +90,26 @@ def _data(content: Values, before: str, now: str) -> Values:
         return text
 
     def row(each: Values) -> Values:
-        return {**each, "measured": {new if name == old else name: value for name, value in each["measured"].items()}}
+        return {
+            **each,
+            "measured": {
+                new if name == old else name: value for name, value in each["measured"].items()
+            },
+        }
 
     content |= {"task": new, "about": about(content.get("about"))}
     if isinstance(content.get("tasks"), list):
         content["tasks"] = [
-            {**task, "name": new, "about": about(task.get("about"))} if task.get("name") == old else task
+            {**task, "name": new, "about": about(task.get("about"))}
+            if task.get("name") == old
+            else task
             for task in content["tasks"]
         ]
-        content |= {name: [row(each) for each in content[name]] for name in ("models_rows", "rows") if content.get(name)}
+        content |= {
+            name: [row(each) for each in content[name]]
+            for name in ("models_rows", "rows")
+            if content.get(name)
+        }
     return content
 
 
@@ -129,9 +155,12 @@ def _merge(content: Values, before: Sequence[str], names: Sequence[str]) -> Valu
     def kept(row: Values) -> Values:
         about = row.get("about") or {}
         chosen = about.get("kept_numbers")  # counted from 1
-        if chosen is None and len(set(before)) == len(before):  # of an earlier version, which kept the names alone
+        # of an earlier version, which kept the names alone
+        if chosen is None and len(set(before)) == len(before):
             chosen = [before.index(name) + 1 for name in about.get("kept", ()) if name in before]
-        return {**row, "about": {**about, "kept": [names[k - 1] for k in chosen]}} if chosen else row
+        return (
+            {**row, "about": {**about, "kept": [names[k - 1] for k in chosen]}} if chosen else row
+        )
 
     return content | {"rows": [kept(row) for row in content.get("rows") or []]}
 
@@ -142,6 +171,9 @@ def _alignment(content: Values, before: Sequence[str], names: Sequence[str]) -> 
 
 
 FURTHER: dict[str, Callable[[Values, Sequence[str], Sequence[str]], Values]] = {
-    "plane": _plane, "group": _group, "merge": _merge, "alignment": _alignment,
-}  # fmt: skip
+    "plane": _plane,
+    "group": _group,
+    "merge": _merge,
+    "alignment": _alignment,
+}
 """Kind of computation -> what renames the places that this kind alone has."""

@@ -1,4 +1,6 @@
-"""What every computation begins and ends with: the models and the data of a request, and the facts of its result."""
+"""What every computation begins and ends with: the models and the data of a request, and the facts
+of its result.
+"""
 
 from __future__ import annotations
 
@@ -27,18 +29,25 @@ def opened(request: ModelsRequest) -> tuple[list[Model], Task, Examples]:
     """The models of a request, its task, and its examples.
 
     Raises:
-        BadInput: if the models or a person's own data have changed since the request was made, or what is computed.
+        BadInput: if the models or a person's own data have changed since the request was made, or
+            what is computed.
     """
     from lmc_core.tasks.class_order import in_one_order
 
     if request.algorithm != request.current:
-        raise BadInput("The request was made by another version, whose numbers are others; ask again.")
+        raise BadInput(
+            "The request was made by another version, whose numbers are others; ask again."
+        )
     models = [load_warm(reference) for reference in request.models]
     for model, digest in zip(models, request.digests, strict=True):
         if model.digest != digest:
-            raise BadInput(f"The files of {model.name} have changed since the request was made; ask again.")
+            raise BadInput(
+                f"The files of {model.name} have changed since the request was made; ask again."
+            )
     if orders_of(models) != request.orders:
-        raise BadInput("The names of the classes have changed since the request was made; ask again.")
+        raise BadInput(
+            "The names of the classes have changed since the request was made; ask again."
+        )
     models = in_one_order(models)
     return models, *task_and_examples(request, models)
 
@@ -60,20 +69,25 @@ def task_and_examples(request: ModelsRequest, models: Sequence[Model]) -> tuple[
     task = task_for(request.task, *models)
     chosen = request.split, request.examples, request.seed, request.length or WINDOW
     if task.digest(*chosen) != request.data:
-        raise BadInput(f"The data of {task.name} has changed since the request was made; ask again.")
+        raise BadInput(
+            f"The data of {task.name} has changed since the request was made; ask again."
+        )
     said = () if task.said is None else task.said(request.split, chosen[3])
     return replace(
-        task, notes=(*task.notes, *said, *order_notes(models), *row_notes(models), *head_notes(models))
+        task,
+        notes=(*task.notes, *said, *order_notes(models), *row_notes(models), *head_notes(models)),
     ), task.examples(*chosen)
 
 
 def learning_from(request: ModelsRequest, task: Task, name: str | None = None) -> Learning | None:
-    """The training examples that a request learns from, some of them held out; None for one that learns nothing.
+    """The training examples that a request learns from, some of them held out; None for one that
+    learns nothing.
 
     Args:
         request: what was asked.
         task: of the request.
-        name: of what is learned, which an interrupted run goes on with; by default the request's key.
+        name: of what is learned, which an interrupted run goes on with; by default the request's
+            key.
     """
     from lmc_core import places
     from lmc_core.matching.given import Learning
@@ -86,12 +100,15 @@ def learning_from(request: ModelsRequest, task: Task, name: str | None = None) -
 
 
 def grouped(examples: Examples) -> dict[str, np.ndarray]:
-    """The array ``groups`` that is stored beside losses: which examples belong together; none where each stands for itself."""
+    """The array ``groups`` that is stored beside losses: which examples belong together; none where
+    each stands for itself.
+    """
     return {} if examples.groups is None else {"groups": examples.groups.numpy()}
 
 
 def seen_rows(*models: Model) -> dict[str, Any]:
-    """Which rows of the token tables and heads all models saw in training, by parameter; others carry no information.
+    """Which rows of the token tables and heads all models saw in training, by parameter; others
+    carry no information.
 
     Known only for models whose cards name a shipped text task; empty for others.
     """
@@ -110,7 +127,11 @@ def seen_rows(*models: Model) -> dict[str, Any]:
     for stream in streams:
         seen &= torch.zeros(tokens, dtype=torch.bool).index_fill_(0, stream("train").unique(), True)
     layout = untied(first).layout
-    tables = [block.parameter for block in layout.blocks if block.name in ("token.table", "head.weight", "head.bias")]
+    tables = [
+        block.parameter
+        for block in layout.blocks
+        if block.name in ("token.table", "head.weight", "head.bias")
+    ]
     return {name: seen for name in tables if layout.shapes[name][0] == tokens}
 
 
@@ -153,7 +174,11 @@ def stamped() -> dict[str, Any]:
     from lmc_core import __version__
 
     return {
-        "versions": {"lmc": __version__, "torch": torch.__version__, "python": platform.python_version()},
+        "versions": {
+            "lmc": __version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "cached": False,
     }

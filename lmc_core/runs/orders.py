@@ -1,4 +1,6 @@
-"""Compute an `OrdersRequest`: what the experts of two mixtures cost each other, and the fan of curves of their orders."""
+"""Compute an `OrdersRequest`: what the experts of two mixtures cost each other, and the fan of
+curves of their orders.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ START = {"align": 0.0, "plain": 0.1, "fans": 0.12, "routing": 0.9}  # shares of 
 
 @dataclass(frozen=True, kw_only=True)
 class OrdersRequest(PairRequest):
-    """The loss along the line for the orders of the experts, the rest of an alignment by weights or activations held.
+    """The loss along the line for the orders of the experts, the rest of an alignment by weights or
+    activations held.
 
     Attributes:
         points: of the uniform grid on [0, 1]; odd, so that the middle is one of them.
@@ -41,7 +44,9 @@ class OrdersRequest(PairRequest):
     what: str = "orders"
 
 
-def compute(request: OrdersRequest, report: Report = lambda share, words: None) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def compute(
+    request: OrdersRequest, report: Report = lambda share, words: None
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Compute the fans of a request.
 
     Args:
@@ -49,11 +54,12 @@ def compute(request: OrdersRequest, report: Report = lambda share, words: None) 
         report: called with the share done and a few words; may raise `Cancelled`.
 
     Returns:
-        The result as plain JSON values, and for each fan the array ``losses.<mixture>`` (nats, `[orders, points, examples]`).
+        The result as plain JSON values, and for each fan the array ``losses.<mixture>`` (nats,
+        `[orders, points, examples]`).
 
     Raises:
-        BadInput: for networks without experts, methods that are not in `METHODS`, an even number of points, or models that are
-            no longer those of the request.
+        BadInput: for networks without experts, methods that are not in `METHODS`, an even number of
+            points, or models that are no longer those of the request.
     """
     import torch
 
@@ -69,20 +75,40 @@ def compute(request: OrdersRequest, report: Report = lambda share, words: None) 
     report(0.0, "loading the models")
     models, task, examples = opened(request)
     if not any(space.kind == "experts" for space in models[0].layout.spaces.values()):
-        raise BadInput(f"{models[0].name} has no experts, so there are no orders to try; choose a mixture of experts.")
-    pair = aligned_pair(request, (models[0], models[1]), examples, task, _within(report, START["align"], START["plain"], ""))
+        raise BadInput(
+            f"{models[0].name} has no experts, so there are no orders to try; choose a mixture of "
+            "experts."
+        )
+    pair = aligned_pair(
+        request,
+        (models[0], models[1]),
+        examples,
+        task,
+        _within(report, START["align"], START["plain"], ""),
+    )
     lam = torch.linspace(0, 1, request.points, dtype=torch.float64)
     tell = _within(report, START["plain"], START["fans"], "measuring the plain average")
-    plain = measure(Line(*common_form(*models)), lam, examples, request.device, lambda share: tell(share, ""))
+    plain = measure(
+        Line(*common_form(*models)), lam, examples, request.device, lambda share: tell(share, "")
+    )
     report(START["fans"], "comparing the experts pair by pair")
     classes = choose_classes(pair.a.layout.spaces, dict(request.classes))
     begin = perf_counter()
-    own = request.method != "weight"  # which orders experts and units by other means than those of this page
+    # which orders experts and units by other means than those of this page
+    own = request.method != "weight"
     orders = Orders(pair.a, pair.b, pair.alignment, classes, own)
     compared = perf_counter() - begin
     tell = _within(report, START["fans"], START["routing"], "measuring the loss of every order")
     matched = measure(Line(pair.a, pair.b), lam, examples, request.device) if own else None
-    found = fans(orders, examples, lam, request.draws, request.seed, request.device, lambda share: tell(share, ""))
+    found = fans(
+        orders,
+        examples,
+        lam,
+        request.draws,
+        request.seed,
+        request.device,
+        lambda share: tell(share, ""),
+    )
     measured = perf_counter() - begin - compared
     ends = plain.mean[0], plain.mean[-1]
     result = {
@@ -95,17 +121,23 @@ def compute(request: OrdersRequest, report: Report = lambda share, words: None) 
         "matched": None if matched is None else curve_of(lam, matched.losses, examples.groups),
         "mixtures": _mixtures(orders),
         "fans": [_listed(fan, lam, examples.groups) for fan in found],
-        "routing": _followed(orders, examples, request.device, _within(report, START["routing"], 1.0, "")),
+        "routing": _followed(
+            orders, examples, request.device, _within(report, START["routing"], 1.0, "")
+        ),
         "seconds": {"align": pair.seconds, "compare": compared, "evaluate": measured},
         **stamped(),
     }
-    return result, {**{f"losses.{fan.mixture}": fan.losses.numpy() for fan in found}, **grouped(examples)}
+    return result, {
+        **{f"losses.{fan.mixture}": fan.losses.numpy() for fan in found},
+        **grouped(examples),
+    }
 
 
 def _require(request: OrdersRequest) -> None:
     if request.method not in METHODS:
         raise BadInput(
-            "Orders of experts are compared within weight or activation matching. What is learned holds for one order alone, "
+            "Orders of experts are compared within weight or activation matching. What is learned "
+            "holds for one order alone, "
             f"and soft matching ends as weight matching; {request.method!r} came."
         )
     require_counts(points=request.points, draws=request.draws)
@@ -116,7 +148,9 @@ def _require(request: OrdersRequest) -> None:
 
 
 def _within(report: Report, low: float, high: float, said: str) -> Report:
-    """The same report for a part of the work; `said` in the place of what is said there, if anything."""
+    """The same report for a part of the work; `said` in the place of what is said there, if
+    anything.
+    """
     return lambda share, words: report(low + (high - low) * share, said or words)
 
 
@@ -165,7 +199,9 @@ def _mixtures(orders: Orders) -> list[dict[str, Any]]:
 
 
 def _followed(orders: Orders, examples: Examples, device: str, report: Report) -> dict[str, Any]:
-    """Load and agreement along the line for all mixtures in one way; ways of equal orders share one entry's numbers."""
+    """Load and agreement along the line for all mixtures in one way; ways of equal orders share one
+    entry's numbers.
+    """
     from lmc_core.paths.routing import routing
 
     few = examples.first(ROUTED)
@@ -174,7 +210,14 @@ def _followed(orders: Orders, examples: Examples, device: str, report: Report) -
     result: dict[str, Any] = {"examples": len(few)}
     for number, (way, line) in enumerate(lines.items()):
         chosen = orders.chosen(way)
-        same = next((found for other, found in known if all(bool((chosen[k] == other[k]).all()) for k in chosen)), None)
+        same = next(
+            (
+                found
+                for other, found in known
+                if all(bool((chosen[k] == other[k]).all()) for k in chosen)
+            ),
+            None,
+        )
         if same is None:
 
             def tell(share: float, number: int = number) -> None:

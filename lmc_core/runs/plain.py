@@ -1,7 +1,9 @@
-"""What the plain average of two models loses where an aligned line's barrier is: an alignment may leave more than it found.
+"""What the plain average of two models loses where an aligned line's barrier is: an alignment may
+leave more than it found.
 
-Independent weights cancel in an average, so that what it computes is faint and little confident. Aligned weights do not, and
-where models agree in their coordinates but not in what they compute, the average is confidently wrong and loses more.
+Independent weights cancel in an average, so that what it computes is faint and little confident.
+Aligned weights do not, and where models agree in their coordinates but not in what they compute,
+the average is confidently wrong and loses more.
 """
 
 from __future__ import annotations
@@ -31,7 +33,11 @@ def nearest_half(lam: Tensor) -> float:
 
 
 def plain_losses(
-    models: tuple[Model, Model], lam: Sequence[float], examples: Examples, device: str, report: Report
+    models: tuple[Model, Model],
+    lam: Sequence[float],
+    examples: Examples,
+    device: str,
+    report: Report,
 ) -> tuple[list[float], Tensor]:
     """Losses of the plain averages of two models, as the method ``none`` takes them.
 
@@ -51,16 +57,19 @@ def plain_losses(
 
     line = Line(*common_form(*models))
     words = "measuring the plain average"
-    losses, _ = evaluate(line.a, [line.state(x) for x in lam], examples, device, lambda share: report(share, words))
+    losses, _ = evaluate(
+        line.a, [line.state(x) for x in lam], examples, device, lambda share: report(share, words)
+    )
     return list(lam), losses
 
 
 def against_plain(found: Curve, plain: tuple[list[float], Tensor]) -> dict[str, Any]:
-    """Entries of the result that compare an aligned line with the plain averages of the same models.
+    """Entries of the result that compare an aligned line with the plain averages of the same
+    models.
 
-    ``plain`` holds where they were measured, their losses, and how much more the aligned line loses at the first of these
-    places, with the standard error over examples of that difference; ``above_plain`` says whether that is more than two of
-    these errors.
+    ``plain`` holds where they were measured, their losses, and how much more the aligned line loses
+    at the first of these places, with the standard error over examples of that difference;
+    ``above_plain`` says whether that is more than two of these errors.
 
     Args:
         found: the curve of the aligned line.
@@ -72,5 +81,10 @@ def against_plain(found: Curve, plain: tuple[list[float], Tensor]) -> dict[str, 
     row = int((found.lam - lam[0]).abs().argmin())
     more = found.losses[row].double() - losses[0].double()
     mean, error = float(more.mean()), float(stderr(more, found.groups))
-    facts = {"lam": lam, "loss": losses.double().mean(1).tolist(), "more": mean, "more_stderr": error}
+    facts = {
+        "lam": lam,
+        "loss": losses.double().mean(1).tolist(),
+        "more": mean,
+        "more_stderr": error,
+    }
     return {"plain": facts, "above_plain": mean > max(NOTICED, 2 * error)}

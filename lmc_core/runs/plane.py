@@ -1,6 +1,7 @@
 """Compute a `PlaneRequest`: the loss on a grid of a plane through models, coarse to fine.
 
-While it runs, what it has so far lies in `unfinished`, where the page finds it to draw and a later run to go on.
+While it runs, what it has so far lies in `unfinished`, where the page finds it to draw and a later
+run to go on.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ class PlacedRequest(ModelsRequest):
     """Something in a plane in the space of parameters.
 
     Attributes:
-        kind: ``pair`` (A, B as it is, B aligned), ``bend`` (A, B aligned or not, and the trained bend of a curve between them),
-            ``three`` (A, B, C, the last two aligned to A or not), ``random`` (filter-normalised directions around A).
+        kind: ``pair`` (A, B as it is, B aligned), ``bend`` (A, B aligned or not, and the trained
+            bend of a curve between them), ``three`` (A, B, C, the last two aligned to A or not),
+            ``random`` (filter-normalised directions around A).
         span: of random directions, how far to go either way, as a share of the filters' norms.
         steps: of a bend, how many train it.
     """
@@ -59,12 +61,17 @@ class PlaneRequest(PlacedRequest):
 
 
 def plane_of(
-    requests: Sequence[ModelsRequest], kind: str, resolution: int = 25, span: float = 1.0, steps: int = 300
+    requests: Sequence[ModelsRequest],
+    kind: str,
+    resolution: int = 25,
+    span: float = 1.0,
+    steps: int = 300,
 ) -> PlaneRequest:
     """The plane of some checked requests.
 
     Args:
-        requests: of A with B; for ``three`` another of A with C; for ``random`` one of A with itself.
+        requests: of A with B; for ``three`` another of A with C; for ``random`` one of A with
+            itself.
         kind: of plane.
         resolution: points along a side.
         span: of random directions.
@@ -77,13 +84,20 @@ def plane_of(
         raise UnknownName.of("kind of plane", kind, KINDS)
     first = requests[0]
     if len(requests) != max(1, KINDS[kind] - 1):
-        raise BadInput(f"A plane of the kind {kind!r} takes {KINDS[kind]} models; other numbers came.")
+        raise BadInput(
+            f"A plane of the kind {kind!r} takes {KINDS[kind]} models; other numbers came."
+        )
     if kind == "pair" and first.method == "none":
-        raise BadInput("The plane of A, B and aligned B needs a method that aligns; choose one, or another kind of plane.")
+        raise BadInput(
+            "The plane of A, B and aligned B needs a method that aligns; choose one, or another "
+            "kind of plane."
+        )
     require_counts(resolution=resolution, steps=steps)
     require_numbers(span=span)
     if not 3 <= resolution <= 129:
-        raise BadInput(f"The resolution of a plane should lie between 3 and 129; {resolution} came.")
+        raise BadInput(
+            f"The resolution of a plane should lie between 3 and 129; {resolution} came."
+        )
     if not 0 < span <= 10:
         raise BadInput(f"The span of random directions should lie between 0 and 10; {span} came.")
     chosen: dict[str, Any] = first.naming(0)
@@ -91,9 +105,18 @@ def plane_of(
         for name, value in other.naming(1).items():
             chosen[name] += value
     if kind == "three" and len(set(chosen["digests"])) < 3:
-        raise BadInput("Three different models are needed for a plane through them; choose another third.")
+        raise BadInput(
+            "Three different models are needed for a plane through them; choose another third."
+        )
     if kind == "random":
-        chosen |= {"method": "none", "classes": (), "settings": (), "span": float(span), "learn": None, "learn_data": ""}
+        chosen |= {
+            "method": "none",
+            "classes": (),
+            "settings": (),
+            "span": float(span),
+            "learn": None,
+            "learn_data": "",
+        }
     if kind == "bend":
         from lmc_core.runs.bend import bend_of
 
@@ -103,9 +126,15 @@ def plane_of(
 
 
 def make_plane_request(
-    models: Sequence[str], kind: str | None = None, resolution: int = 25, span: float = 1.0, steps: int = 300, **words: Any
+    models: Sequence[str],
+    kind: str | None = None,
+    resolution: int = 25,
+    span: float = 1.0,
+    steps: int = 300,
+    **words: Any,
 ) -> PlaneRequest:
-    """Turn what a person asked for into a request, after checking everything that is cheap to check.
+    """Turn what a person asked for into a request, after checking everything that is cheap to
+    check.
 
     Args:
         models: references of one (random directions), two or three.
@@ -121,20 +150,30 @@ def make_plane_request(
     from lmc_core.runs.ask import make_request
 
     if not 1 <= len(models) <= 3:
-        raise BadInput(f"A plane is drawn through two or three models, or around one; {len(models)} came.")
+        raise BadInput(
+            f"A plane is drawn through two or three models, or around one; {len(models)} came."
+        )
     kind = kind or {1: "random", 2: "pair", 3: "three"}[len(models)]
     if KINDS.get(kind, len(models)) != len(models):
-        raise BadInput(f"A plane of the kind {kind!r} takes {KINDS[kind]} models; {len(models)} came.")
+        raise BadInput(
+            f"A plane of the kind {kind!r} takes {KINDS[kind]} models; {len(models)} came."
+        )
     if kind == "random":
         words |= {"method": "none", "classes": None, "settings": None}
-    first = make_request(models[0], models[-1] if len(models) == 1 else models[1], points=3, refine=0, **words)
+    first = make_request(
+        models[0], models[-1] if len(models) == 1 else models[1], points=3, refine=0, **words
+    )
     requests = [first]
     if len(models) == 3:
-        requests.append(make_request(models[0], models[2], points=3, refine=0, **{**words, "task": first.task}))
+        requests.append(
+            make_request(models[0], models[2], points=3, refine=0, **{**words, "task": first.task})
+        )
     return plane_of(requests, kind, resolution, span, steps)
 
 
-def compute(request: PlaneRequest, report: Report = lambda share, words: None) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def compute(
+    request: PlaneRequest, report: Report = lambda share, words: None
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Compute the plane of a request.
 
     Args:
@@ -142,11 +181,12 @@ def compute(request: PlaneRequest, report: Report = lambda share, words: None) -
         report: called with the share done and a few words; may raise `Cancelled`.
 
     Returns:
-        The result as plain JSON values, and the arrays ``u`` and ``v`` `[n]`, ``loss`` (nats), ``stderr`` and ``correct``
-        `[n, n]`, rows along v.
+        The result as plain JSON values, and the arrays ``u`` and ``v`` `[n]`, ``loss`` (nats),
+        ``stderr`` and ``correct`` `[n, n]`, rows along v.
 
     Raises:
-        BadInput: if the models are no longer those of the request, or lie on one line, or no loss is finite.
+        BadInput: if the models are no longer those of the request, or lie on one line, or no loss
+            is finite.
         FunctionChanged: if an alignment moved the outputs by more than rounding.
     """
     from lmc_core.paths.grid import Grid
@@ -155,8 +195,11 @@ def compute(request: PlaneRequest, report: Report = lambda share, words: None) -
 
     report(0.0, "loading the models")
     models, task, examples = opened(request)
-    first = 0.02 if request.method == "none" and request.kind != "bend" else 0.25  # where the progress of measuring begins
-    found = placed(request, models, task, examples, lambda share, words: report(first * share, words))
+    # where the progress of measuring begins
+    first = 0.02 if request.method == "none" and request.kind != "bend" else 0.25
+    found = placed(
+        request, models, task, examples, lambda share, words: report(first * share, words)
+    )
     plane = found.plane
     if request.kind == "random":
         grid = Grid.square((0.0, 0.0), request.span or 1.0, request.resolution)
@@ -178,14 +221,34 @@ def compute(request: PlaneRequest, report: Report = lambda share, words: None) -
         **stamped(),
     }
     begin = perf_counter()
-    surface, before = _measured(request, plane, grid, examples, facts, lambda s, words: report(first + (1 - first) * s, words))
-    arrays = {"u": grid.u.numpy(), "v": grid.v.numpy(), **{name: getattr(surface, name).numpy() for name in NUMBERS}}
+    surface, before = _measured(
+        request,
+        plane,
+        grid,
+        examples,
+        facts,
+        lambda s, words: report(first + (1 - first) * s, words),
+    )
+    arrays = {
+        "u": grid.u.numpy(),
+        "v": grid.v.numpy(),
+        **{name: getattr(surface, name).numpy() for name in NUMBERS},
+    }
     seconds = {"align": found.seconds, "evaluate": perf_counter() - begin}
-    return facts | lowest_of(arrays, task.score) | {"seconds": seconds, "gone_on": before, **stamped()}, arrays
+    return facts | lowest_of(arrays, task.score) | {
+        "seconds": seconds,
+        "gone_on": before,
+        **stamped(),
+    }, arrays
 
 
 def _measured(
-    request: PlaneRequest, plane: Plane, grid: Grid, examples: Examples, facts: dict[str, Any], report: Report
+    request: PlaneRequest,
+    plane: Plane,
+    grid: Grid,
+    examples: Examples,
+    facts: dict[str, Any],
+    report: Report,
 ) -> tuple[Surface, int]:
     """Measure the grid, going on from what is there; also says how many points were."""
     from lmc_core.paths.grid import measure_grid
@@ -197,13 +260,17 @@ def _measured(
     axes = {"u": grid.u.numpy(), "v": grid.v.numpy()}
 
     def keep(surface: Surface, now: bool = False) -> None:
-        unfinished.write(facts, axes | {name: getattr(surface, name).numpy() for name in NUMBERS}, now)
+        unfinished.write(
+            facts, axes | {name: getattr(surface, name).numpy() for name in NUMBERS}, now
+        )
 
     side = len(grid.u)
     words = f"measuring {side} × {side} points on {len(examples)} examples"
     keep(known, now=True)
     try:
-        surface = measure_grid(plane, grid, examples, request.device, known, lambda share: report(share, words), keep)
+        surface = measure_grid(
+            plane, grid, examples, request.device, known, lambda share: report(share, words), keep
+        )
     except BaseException:  # whatever stops it, what was measured stays
         keep(known, now=True)
         raise
@@ -212,7 +279,9 @@ def _measured(
 
 
 def points_there(request: PlaneRequest) -> int:
-    """Points of a plane that are measured already, by a run that was stopped or one of half the resolution."""
+    """Points of a plane that are measured already, by a run that was stopped or one of half the
+    resolution.
+    """
     import numpy as np
 
     from lmc_core.runs.store import Store
@@ -225,14 +294,18 @@ def points_there(request: PlaneRequest) -> int:
 
 
 def half_of(request: PlaneRequest) -> PlaneRequest | None:
-    """The plane of half the resolution, whose points are all among those of this one; None where there is none."""
+    """The plane of half the resolution, whose points are all among those of this one; None where
+    there is none.
+    """
     if request.resolution % 2 == 0 or request.resolution <= 3:
         return None
     return replace(request, resolution=(request.resolution + 1) // 2)
 
 
 def _known(request: PlaneRequest, unfinished: Any, grid: Grid) -> Surface:
-    """What was measured before on this grid: by a run that was stopped, or by one of half the resolution."""
+    """What was measured before on this grid: by a run that was stopped, or by one of half the
+    resolution.
+    """
     import torch
 
     from lmc_core.paths.grid import Surface
@@ -255,19 +328,28 @@ def _lies_on(arrays: Mapping[str, np.ndarray], grid: Grid, step: int) -> bool:
     import numpy as np
 
     whole = {"u", "v", *NUMBERS} <= arrays.keys()
-    return whole and all(np.array_equal(arrays[axis], getattr(grid, axis).numpy()[::step]) for axis in ("u", "v"))
+    return whole and all(
+        np.array_equal(arrays[axis], getattr(grid, axis).numpy()[::step]) for axis in ("u", "v")
+    )
 
 
-def _points(request: PlaneRequest, found: Placed, task: Task, examples: Examples) -> list[dict[str, Any]]:
+def _points(
+    request: PlaneRequest, found: Placed, task: Task, examples: Examples
+) -> list[dict[str, Any]]:
     """The labelled points, with their own losses."""
     from lmc_core.intervals.errors import stderr
     from lmc_core.paths.curve import evaluate
 
     corners = found.plane.corners if request.kind != "random" else ((0.0, 0.0),)
     states = [found.plane.state(u, v) for u, v in corners]
-    losses, correct = (each.double() for each in evaluate(found.plane.origin, states, examples, request.device))
+    losses, correct = (
+        each.double() for each in evaluate(found.plane.origin, states, examples, request.device)
+    )
     if not losses.mean(1).isfinite().any():  # nothing around them will be
-        raise BadInput(f"None of {', '.join(dict.fromkeys(request.names))} has a finite loss on {task.name}, {OVERFLOW}")
+        raise BadInput(
+            f"None of {', '.join(dict.fromkeys(request.names))} has a finite loss on {task.name}, "
+            f"{OVERFLOW}"
+        )
     errors = stderr(losses, examples.groups)
     return [
         {
@@ -278,7 +360,9 @@ def _points(request: PlaneRequest, found: Placed, task: Task, examples: Examples
             "v": v,
             "loss": float(losses[i].mean()),
             "stderr": float(errors[i]),
-            "score": float(correct[i].mean()) if task.score == "accuracy" else math.exp(min(float(losses[i].mean()), 700.0)),
+            "score": float(correct[i].mean())
+            if task.score == "accuracy"
+            else math.exp(min(float(losses[i].mean()), 700.0)),
         }
         for i, ((label, name, role), (u, v)) in enumerate(zip(found.labels, corners, strict=True))
     ]
@@ -295,7 +379,9 @@ def lowest_of(arrays: dict[str, np.ndarray], score: str) -> dict[str, Any]:
     loss = arrays["loss"]
     finite = np.isfinite(loss)
     if not finite.any():
-        raise BadInput(f"None of the {loss.size:,} points of this plane has a finite loss, {OVERFLOW}")
+        raise BadInput(
+            f"None of the {loss.size:,} points of this plane has a finite loss, {OVERFLOW}"
+        )
     row, column = np.unravel_index(int(np.where(finite, loss, np.inf).argmin()), loss.shape)
     value = float(loss[row, column])
     return {
@@ -304,6 +390,8 @@ def lowest_of(arrays: dict[str, np.ndarray], score: str) -> dict[str, Any]:
             "v": float(arrays["v"][row]),
             "loss": value,
             "stderr": float(arrays["stderr"][row, column]),
-            "score": float(arrays["correct"][row, column]) if score == "accuracy" else math.exp(min(value, 700.0)),
+            "score": float(arrays["correct"][row, column])
+            if score == "accuracy"
+            else math.exp(min(value, 700.0)),
         }
     }

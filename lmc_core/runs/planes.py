@@ -1,4 +1,6 @@
-"""Where the models of a `PlacedRequest` lie: which three span the plane, and what they are called."""
+"""Where the models of a `PlacedRequest` lie: which three span the plane, and what they are
+called.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ class Placed:
         plane: that they span.
         labels: of its corners.
         seconds: what alignments took.
-        function_error: largest relative difference of the outputs of an aligned model; None where nothing was aligned.
+        function_error: largest relative difference of the outputs of an aligned model; None where
+            nothing was aligned.
         about: what the matcher says.
         bend: what is said of the training of a bend, where there is one.
     """
@@ -64,9 +67,15 @@ class Ends:
 
 
 def ends_of(
-    request: ModelsRequest, models: Sequence[Model], examples: Examples, task: Task, report: Report, second: int = 1
+    request: ModelsRequest,
+    models: Sequence[Model],
+    examples: Examples,
+    task: Task,
+    report: Report,
+    second: int = 1,
 ) -> Ends:
-    """The first model of a request and another one, before and after the alignment that it asks for.
+    """The first model of a request and another one, before and after the alignment that it asks
+    for.
 
     Args:
         request: what was asked.
@@ -93,7 +102,8 @@ def ends_of(
     # Large models were aligned in place; what is kept warm comes back at once.
     a, b = common_form(*(load_warm(reference) for reference in asked.models))
     still = in_float32(canonical(b, choose_classes(a.layout.spaces, dict(request.classes))))
-    if still.state.keys() != pair.b.state.keys():  # a head that was untied for the sake of the alignment alone
+    # a head that was untied for the sake of the alignment alone
+    if still.state.keys() != pair.b.state.keys():
         from lmc_core.matching.common import untied
 
         still = untied(still)
@@ -101,51 +111,82 @@ def ends_of(
     return Ends(first, still, moved, pair.seconds, pair.function_error)
 
 
-def placed(request: PlacedRequest, models: Sequence[Model], task: Task, examples: Examples, report: Report) -> Placed:
+def placed(
+    request: PlacedRequest, models: Sequence[Model], task: Task, examples: Examples, report: Report
+) -> Placed:
     """Bring the models of a request into one frame, and span the plane."""
     return {"pair": _pair, "bend": _bend, "three": _three, "random": _random}[request.kind](
         request, models, task, examples, report
     )
 
 
-def _pair(request: PlacedRequest, models: Sequence[Model], task: Task, examples: Examples, report: Report) -> Placed:
+def _pair(
+    request: PlacedRequest, models: Sequence[Model], task: Task, examples: Examples, report: Report
+) -> Placed:
     from lmc_core.paths.plane import Plane
 
     ends = ends_of(request, models, examples, task, report)
     a, b = request.names
     labels = [("A", a, "a"), ("B aligned", b, "aligned"), ("B", b, "b")]
-    return Placed(Plane.through(ends.a, ends.end, ends.b), labels, ends.seconds, ends.function_error)
+    return Placed(
+        Plane.through(ends.a, ends.end, ends.b), labels, ends.seconds, ends.function_error
+    )
 
 
-def _bend(request: PlacedRequest, models: Sequence[Model], task: Task, examples: Examples, report: Report) -> Placed:
+def _bend(
+    request: PlacedRequest, models: Sequence[Model], task: Task, examples: Examples, report: Report
+) -> Placed:
     from lmc_core.paths.plane import Plane
     from lmc_core.runs.bend import trained
 
     ends = ends_of(request, models, examples, task, lambda share, words: report(0.5 * share, words))
-    curve, about = trained(request, ends.a, ends.end, task, lambda share, words: report(0.5 + 0.5 * share, words))
+    curve, about = trained(
+        request, ends.a, ends.end, task, lambda share, words: report(0.5 + 0.5 * share, words)
+    )
     second = ("B", "b") if ends.moved is None else ("B aligned", "aligned")
-    labels = [("A", request.names[0], "a"), (second[0], request.names[1], second[1]), ("bend", "bend", "bend")]
+    labels = [
+        ("A", request.names[0], "a"),
+        (second[0], request.names[1], second[1]),
+        ("bend", "bend", "bend"),
+    ]
     bend = ends.a.with_state(curve.bend, name="the bend")
-    return Placed(Plane.through(ends.a, ends.end, bend), labels, ends.seconds, ends.function_error, bend=about)
+    return Placed(
+        Plane.through(ends.a, ends.end, bend), labels, ends.seconds, ends.function_error, bend=about
+    )
 
 
-def _three(request: PlacedRequest, models: Sequence[Model], task: Task, examples: Examples, report: Report) -> Placed:
+def _three(
+    request: PlacedRequest, models: Sequence[Model], task: Task, examples: Examples, report: Report
+) -> Placed:
     from lmc_core.paths.plane import Plane
 
     found = [
-        ends_of(request, models, examples, task, lambda share, words, k=k: report((k - 1 + share) / 2, words), k)
+        ends_of(
+            request,
+            models,
+            examples,
+            task,
+            lambda share, words, k=k: report((k - 1 + share) / 2, words),
+            k,
+        )
         for k in (1, 2)
     ]
     aligned = found[0].moved is not None
     tail, role = (" aligned", "aligned") if aligned else ("", "b")
-    labels = [("A", request.names[0], "a"), (f"B{tail}", request.names[1], role), (f"C{tail}", request.names[2], role)]
+    labels = [
+        ("A", request.names[0], "a"),
+        (f"B{tail}", request.names[1], role),
+        (f"C{tail}", request.names[2], role),
+    ]
     errors = [ends.function_error for ends in found if ends.function_error is not None]
     seconds = sum(ends.seconds for ends in found)
     plane = Plane.through(found[0].a, found[0].end, found[1].end)
     return Placed(plane, labels, seconds, max(errors, default=None))
 
 
-def _random(request: PlacedRequest, models: Sequence[Model], task: Task, examples: Examples, report: Report) -> Placed:
+def _random(
+    request: PlacedRequest, models: Sequence[Model], task: Task, examples: Examples, report: Report
+) -> Placed:
     from lmc_core.models.rows import usable
     from lmc_core.paths.directions import random_plane
 

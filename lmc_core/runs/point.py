@@ -1,4 +1,6 @@
-"""Compute a `PointRequest`: the loss at one place of a plane, exactly where it is asked for rather than on a grid."""
+"""Compute a `PointRequest`: the loss at one place of a plane, exactly where it is asked for rather
+than on a grid.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,8 @@ def point_of(plane: PlaneRequest, u: float, v: float) -> PointRequest:
     """
     if not (math.isfinite(u) and math.isfinite(v)):
         raise BadInput(f"A point of a plane has two finite coordinates; {u} and {v} came.")
-    at = {name: float(f"{value:.{DIGITS}g}") + 0.0 for name, value in (("u", u), ("v", v))}  # no negative zero
+    # no negative zero
+    at = {name: float(f"{value:.{DIGITS}g}") + 0.0 for name, value in (("u", u), ("v", v))}
     return PointRequest.of(plane, kind=plane.kind, steps=plane.steps, **at)
 
 
@@ -54,7 +57,8 @@ def compute(
         report: called with the share done and a few words; may raise `Cancelled`.
 
     Returns:
-        The result as plain JSON values, and the arrays ``losses`` (nats) and ``correct``, `[examples]`.
+        The result as plain JSON values, and the arrays ``losses`` (nats) and ``correct``,
+        `[examples]`.
 
     Raises:
         BadInput: if the models are no longer those of the request, or lie on one line.
@@ -70,9 +74,12 @@ def compute(
     begin = perf_counter()
     words = f"measuring this point on {len(examples)} examples"
     losses, correct = evaluate(
-        found.plane.origin, [found.plane.state(request.u, request.v)], examples, request.device,
+        found.plane.origin,
+        [found.plane.state(request.u, request.v)],
+        examples,
+        request.device,
         lambda share: report(0.7 + 0.3 * share, words),
-    )  # fmt: skip
+    )
     result = {
         **asked(request, task, len(examples)),
         **size_of(models),

@@ -1,8 +1,9 @@
 """What is asked for, as a frozen value; equal requests have equal keys and are one computation.
 
-The key is the SHA-256 of the request's canonical JSON (sorted keys, no spaces). It holds everything the numbers depend on: the
-models and a person's own data by digest, the task, the classes, the method with its settings, and the version of the
-algorithm; references to models and files are only for finding them and are left out.
+The key is the SHA-256 of the request's canonical JSON (sorted keys, no spaces). It holds everything
+the numbers depend on: the models and a person's own data by digest, the task, the classes, the
+method with its settings, and the version of the algorithm; references to models and files are only
+for finding them and are left out.
 """
 
 from __future__ import annotations
@@ -18,15 +19,18 @@ LEARNING = 3  # the same of requests that learn from training examples, whatever
 
 @dataclass(frozen=True, kw_only=True)
 class ModelsRequest:
-    """What everything that is asked of models has in common: which models, how they are brought together, on what data.
+    """What everything that is asked of models has in common: which models, how they are brought
+    together, on what data.
 
     Attributes:
-        models: references of the models, as given by the person ("zoo:vit-fashion-s0"); the first stays.
+        models: references of the models, as given by the person ("zoo:vit-fashion-s0"); the first
+            stays.
         names: their names, for display.
         digests: their content digests, as they are on disk.
-        orders: of each model a digest of the order that its classes are brought into, which is by their names that of the
-            first, "" for its own; () where all have their own.
-        task: name of a shipped task, or a reference to data of one's own ("text:/home/me/letters.txt").
+        orders: of each model a digest of the order that its classes are brought into, which is by
+            their names that of the first, "" for its own; () where all have their own.
+        task: name of a shipped task, or a reference to data of one's own
+            ("text:/home/me/letters.txt").
         split: of its data.
         examples: how many of them; None for all.
         seed: of the draw of examples, of masked positions, of random starts, and of learning.
@@ -37,9 +41,11 @@ class ModelsRequest:
         settings: of the method, (name, value) in alphabetical order.
         precision: of the evaluation.
         device: kind of device, ``cpu``, ``cuda`` or ``mps``.
-        learn: how many training examples are learned from (by the method, a temperature, a renormalisation); None for none.
+        learn: how many training examples are learned from (by the method, a temperature, a
+            renormalisation); None for none.
         learn_data: digest of these, if they are one's own.
-        algorithm: version of the computation; None for today's: `LEARNING` for what learns from examples, else `ALGORITHM`.
+        algorithm: version of the computation; None for today's: `LEARNING` for what learns from
+            examples, else `ALGORITHM`.
         what: which computation, a key of `computations.COMPUTE`.
     """
 
@@ -76,7 +82,8 @@ class ModelsRequest:
 
     @classmethod
     def of(cls, other: ModelsRequest, **own: Any) -> Self:
-        """The request of this kind about what another one is about: the same models, data, method and device.
+        """The request of this kind about what another one is about: the same models, data, method
+        and device.
 
         Its version is today's, whatever version the other is of.
 
@@ -101,14 +108,18 @@ class ModelsRequest:
         """What it says of one of its models, each as a tuple of one."""
         orders = self.orders or ("",) * len(self.models)
         return {
-            "models": (self.models[number],), "names": (self.names[number],), "digests": (self.digests[number],),
+            "models": (self.models[number],),
+            "names": (self.names[number],),
+            "digests": (self.digests[number],),
             "orders": (orders[number],),
-        }  # fmt: skip
+        }
 
     @property
     def key(self) -> str:
         """64 hexadecimal digits that name the result."""
-        content = {name: value for name, value in self.to_json().items() if name not in ("models", "names")}
+        content = {
+            name: value for name, value in self.to_json().items() if name not in ("models", "names")
+        }
         if not self.orders:  # as it was before there were any
             del content["orders"]
         if self.data:  # the same data under another name
@@ -128,7 +139,8 @@ class BarrierRequest(PairRequest):
     Attributes:
         points: of the uniform grid on [0, 1].
         refine: further points around the maximum.
-        temperature: whether the curve is also measured at the best softmax temperature of each point.
+        temperature: whether the curve is also measured at the best softmax temperature of each
+            point.
         repair: whether the interpolated network is renormalised (networks without norms alone).
     """
 
@@ -141,7 +153,8 @@ class BarrierRequest(PairRequest):
 
 @dataclass(frozen=True, kw_only=True)
 class GroupRequest(ModelsRequest):
-    """Several models in one frame: their centre, the midpoints of their pairs, and of three the loss over the simplex.
+    """Several models in one frame: their centre, the midpoints of their pairs, and of three the
+    loss over the simplex.
 
     Attributes:
         resolution: of the grid on the simplex of three models; None for other numbers of models.

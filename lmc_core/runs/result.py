@@ -61,13 +61,14 @@ class Result:
     Attributes:
         key: of its request.
         request: the request as JSON values.
-        result: the numbers; ``cached`` says whether they were read rather than just computed, and where ``imported`` is true,
-            somebody else says that they were computed.
+        result: the numbers; ``cached`` says whether they were read rather than just computed, and
+            where ``imported`` is true, somebody else says that they were computed.
         folder: where it lies.
         written: time of writing, ISO 8601 in UTC.
         shipped: whether it came with the app.
         imported: whether it came out of an archive.
-        summary: version of the formulas by which its numbers follow from its arrays; 0 for unknown ones.
+        summary: version of the formulas by which its numbers follow from its arrays; 0 for unknown
+            ones.
     """
 
     key: str
@@ -88,8 +89,12 @@ class Result:
         try:
             with np.load(self.folder / "arrays.npz", allow_pickle=False) as content:
                 return {name: content[name] for name in content.files}
-        except Exception as error:  # zipfile, zlib, ValueError, OSError: all mean the same to a person
-            raise StoreError(f"The arrays of the result in {self.folder} cannot be read; run it again.") from error
+        except (
+            Exception
+        ) as error:  # zipfile, zlib, ValueError, OSError: all mean the same to a person
+            raise StoreError(
+                f"The arrays of the result in {self.folder} cannot be read; run it again."
+            ) from error
 
     def log(self) -> str:
         """Read what the computation said; empty when that is gone."""
@@ -104,16 +109,22 @@ class Damaged(Exception):
 
 
 class Foreign(Exception):
-    """A whole folder whose files are not laid out as this version lays them out; a newer one may."""
+    """A whole folder whose files are not laid out as this version lays them out; a newer one
+    may.
+    """
 
 
 def is_key(key: str) -> bool:
-    """Whether a text can be the name of a result; keeps paths out, because keys also come from addresses."""
+    """Whether a text can be the name of a result; keeps paths out, because keys also come from
+    addresses.
+    """
     return re.fullmatch(r"[0-9a-f]{8,64}", key) is not None
 
 
 def read(folder: Path, shipped: bool, check: bool, key: str = "") -> Result | None:
-    """Read a folder; None when it does not exist, Damaged when it is not what was written, Foreign when this version cannot."""
+    """Read a folder; None when it does not exist, Damaged when it is not what was written, Foreign
+    when this version cannot.
+    """
     if not folder.is_dir():
         return None
     key = key or folder.name
@@ -130,24 +141,32 @@ def read(folder: Path, shipped: bool, check: bool, key: str = "") -> Result | No
         request, result = json.loads(data["request.json"]), json.loads(data["result.json"])
         _require_known(request, result)
         imported = manifest.get("imported") is True
-        content = {**{name: value for name, value in result.items() if name != IMPORTED}, "cached": True}
+        content = {
+            **{name: value for name, value in result.items() if name != IMPORTED},
+            "cached": True,
+        }
         if imported:
             content[IMPORTED] = True
-        return Result(key, request, content, folder, str(written), shipped, imported, _version(manifest))
+        return Result(
+            key, request, content, folder, str(written), shipped, imported, _version(manifest)
+        )
     except FileNotFoundError as error:
         if not folder.is_dir():  # deleted while it was read
             return None
         raise Damaged(f"{Path(error.filename).name} is missing") from error
     except OSError as error:
         raise StoreError(
-            f"The result in {folder} cannot be read ({error.strerror or error}); check the permissions of that folder."
+            f"The result in {folder} cannot be read ({error.strerror or error}); check the "
+            "permissions of that folder."
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise Damaged("a file is not readable JSON, or incomplete") from error
 
 
 def _require_known(request: Any, result: Any) -> None:
-    """Raise `Foreign` unless both are named values, and the models, which every list shows, are a list of texts."""
+    """Raise `Foreign` unless both are named values, and the models, which every list shows, are a
+    list of texts.
+    """
     models = result.get("models", []) if isinstance(result, dict) else None
     named = isinstance(models, list) and all(isinstance(name, str) for name in models)
     if not (named and isinstance(request, dict)):
@@ -159,7 +178,9 @@ def _version(manifest: Mapping[str, Any]) -> int:
     return found if isinstance(found, int) else 0
 
 
-def encode(request: dict[str, Any], result: Mapping[str, Any], arrays: Mapping[str, np.ndarray], log: str) -> dict[str, bytes]:
+def encode(
+    request: dict[str, Any], result: Mapping[str, Any], arrays: Mapping[str, np.ndarray], log: str
+) -> dict[str, bytes]:
     """Return the content of every file but the manifest.
 
     Raises:

@@ -30,7 +30,8 @@ def own_losses(pair: AlignedPair | None, examples: Examples, device: str) -> Ten
 def soft_facts(pair: AlignedPair | None, found: Curve, own: Tensor | None) -> dict[str, Any]:
     """Entries of the result that differ for a line to a soft end; empty for one to B itself.
 
-    Chord, excess and barrier are measured against what B itself loses, and the function error is that of the soft end.
+    Chord, excess and barrier are measured against what B itself loses, and the function error is
+    that of the soft end.
 
     Args:
         pair: that was aligned, if any.

@@ -1,9 +1,10 @@
 """Results on disk, found by the key of their request.
 
-A result is a folder named by its key (see `result.py`). It is written to a temporary folder beside its place and renamed, so a
-folder with a key's name is always whole; if its files no longer match the manifest it is taken away and computed again.
-Results that ship with the app are looked up second and only read. A result is shown under the names it was asked for last, and
-its numbers follow from its arrays (see `naming.py` and `summary.py`).
+A result is a folder named by its key (see `result.py`). It is written to a temporary folder beside
+its place and renamed, so a folder with a key's name is always whole; if its files no longer match
+the manifest it is taken away and computed again. Results that ship with the app are looked up
+second and only read. A result is shown under the names it was asked for last, and its numbers
+follow from its arrays (see `naming.py` and `summary.py`).
 """
 
 from __future__ import annotations
@@ -27,12 +28,26 @@ from lmc_core import places
 from lmc_core.errors import StoreError
 from lmc_core.runs.locks import ELSEWHERE, NO_SPACE, FileLock
 from lmc_core.runs.naming import named_as, naming_of
-from lmc_core.runs.result import ASKED, Damaged, Foreign, Request, Result, digest, encode, is_key, read, to_bytes
+from lmc_core.runs.result import (
+    ASKED,
+    Damaged,
+    Foreign,
+    Request,
+    Result,
+    digest,
+    encode,
+    is_key,
+    read,
+    to_bytes,
+)
 from lmc_core.runs.summary import SUMMARY, current
 
-LEFTOVER_AGE = 24 * 3600.0  # seconds after which a temporary folder cannot belong to a living writer
+# seconds after which a temporary folder cannot belong to a living writer
+LEFTOVER_AGE = 24 * 3600.0
 
-FOREIGN = "was written by a newer version of LMC Explorer and stays as it is; update this one to see it"
+FOREIGN = (
+    "was written by a newer version of LMC Explorer and stays as it is; update this one to see it"
+)
 
 
 class StoreWarning(UserWarning):
@@ -47,7 +62,8 @@ class Store:
         shipped: folder of read-only results; default `results` in `places.assets()`.
 
     Attributes:
-        foreign: how many folders `list` left out last, because a newer version laid them out otherwise.
+        foreign: how many folders `list` left out last, because a newer version laid them out
+            otherwise.
     """
 
     def __init__(self, root: Path | None = None, shipped: Path | None = None):
@@ -58,8 +74,8 @@ class Store:
     def get(self, key: str) -> Result | None:
         """Return the result of a key after checking the hash of every file, or None.
 
-        A damaged result gives a `StoreWarning`, is removed, and counts as absent. Numbers that were made by other formulas than
-        today's are recomputed from the arrays.
+        A damaged result gives a `StoreWarning`, is removed, and counts as absent. Numbers that were
+        made by other formulas than today's are recomputed from the arrays.
 
         Raises:
             StoreError: the folder is there but may not be read.
@@ -71,7 +87,8 @@ class Store:
                 found = read(folder, shipped, check=True)
             except Damaged as damage:
                 warnings.warn(
-                    f"The stored result {key[:12]} in {folder.parent} is damaged ({damage}); it will be computed again.",
+                    f"The stored result {key[:12]} in {folder.parent} is damaged ({damage}); it "
+                    "will be computed again.",
                     StoreWarning,
                     stacklevel=2,
                 )
@@ -79,14 +96,19 @@ class Store:
                     self._discard(folder, damaged_only=True)
                 continue
             except Foreign:
-                warnings.warn(f"The result {key[:12]} in {folder.parent} {FOREIGN}.", StoreWarning, stacklevel=2)
+                warnings.warn(
+                    f"The result {key[:12]} in {folder.parent} {FOREIGN}.",
+                    StoreWarning,
+                    stacklevel=2,
+                )
                 continue
             if found is not None:
                 return _as_asked(current(found))
         return None
 
     def answer(self, request: Request) -> Result | None:
-        """Return the result of a request under the names that the request has, or None; who looks later reads these names too.
+        """Return the result of a request under the names that the request has, or None; who looks
+        later reads these names too.
 
         Raises:
             StoreError: the result is there and may not be read.
@@ -100,13 +122,15 @@ class Store:
         Args:
             found: the result.
             request: that it answers.
-            keep: whether lists and studies show these names from now on. What ships with the app keeps its own.
+            keep: whether lists and studies show these names from now on. What ships with the app
+                keeps its own.
         """
         asked = request.to_json()
         named = named_as(found, asked)
         if keep and named is not found and not found.shipped:
             draft = found.folder / f".{ASKED}-{secrets.token_hex(4)}"
-            with contextlib.suppress(OSError):  # no space, or deleted meanwhile: the names of before are no reason to fail
+            # no space, or deleted meanwhile: the names of before are no reason to fail
+            with contextlib.suppress(OSError):
                 draft.write_bytes(to_bytes(naming_of(asked)))
                 os.replace(draft, found.folder / ASKED)
                 return named
@@ -136,7 +160,8 @@ class Store:
             The result that is in the store now.
 
         Raises:
-            StoreError: the disk is full or the folder cannot be written; nothing half-written is left.
+            StoreError: the disk is full or the folder cannot be written; nothing half-written is
+                left.
         """
         key = request.key
         if not is_key(key):
@@ -165,17 +190,26 @@ class Store:
         if not won and (earlier := self.get(key)) is not None:
             return earlier
         content = {**json.loads(files["result.json"]), "cached": False}
-        return Result(key, json.loads(files["request.json"]), content, self.root / key, written, summary=SUMMARY)
+        return Result(
+            key,
+            json.loads(files["request.json"]),
+            content,
+            self.root / key,
+            written,
+            summary=SUMMARY,
+        )
 
     def adopt(self, folder: Path, key: str) -> bool:
-        """Take over a finished folder that lies in the store's own and was checked, such as one out of an archive.
+        """Take over a finished folder that lies in the store's own and was checked, such as one out
+        of an archive.
 
         Args:
             folder: with all files of a result.
             key: of its request.
 
         Returns:
-            Whether it was taken; False when the key has a result already, and then the folder stays where it is.
+            Whether it was taken; False when the key has a result already, and then the folder stays
+            where it is.
 
         Raises:
             StoreError: the store cannot be written.
@@ -192,10 +226,12 @@ class Store:
         return won
 
     def list(self, limit: int | None = None) -> list[Result]:
-        """Return the results, newest first, without checking hashes or reading arrays; `get` does both.
+        """Return the results, newest first, without checking hashes or reading arrays; `get` does
+        both.
 
-        The numbers are right all the same: what was computed here follows from its arrays, and what came out of an archive was
-        made to when it was imported. Only numbers that an earlier version wrote may differ from those of `get`.
+        The numbers are right all the same: what was computed here follows from its arrays, and what
+        came out of an archive was made to when it was imported. Only numbers that an earlier
+        version wrote may differ from those of `get`.
 
         Folders that a newer version laid out otherwise are left out; `foreign` counts them.
 
@@ -260,18 +296,22 @@ class Store:
             except OSError as error:
                 if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                     raise
-                if last or self.get(key) is not None:  # a damaged one is gone after this, and the second try succeeds
+                # a damaged one is gone after this, and the second try succeeds
+                if last or self.get(key) is not None:
                     return False
         return False
 
     def _discard(self, folder: Path, damaged_only: bool = False) -> bool:
-        """Move a folder out of the way in one step, then delete it; False when nothing was deleted."""
+        """Move a folder out of the way in one step, then delete it; False when nothing was
+        deleted.
+        """
         aside = self.root / f".tmp-old-{folder.name[:16]}-{secrets.token_hex(6)}"
         try:
             os.rename(folder, aside)
         except OSError:
             return False
-        if damaged_only:  # a writer may have replaced the damaged result between the look and the move
+        # a writer may have replaced the damaged result between the look and the move
+        if damaged_only:
             with contextlib.suppress(Damaged, Foreign, StoreError, OSError):
                 read(aside, False, check=True, key=folder.name)
                 os.rename(aside, folder)
@@ -281,7 +321,9 @@ class Store:
 
 
 def _as_asked(found: Result) -> Result:
-    """The result under the names it was asked for last; a file that says something else says nothing."""
+    """The result under the names it was asked for last; a file that says something else says
+    nothing.
+    """
     if found.shipped:
         return found
     try:

@@ -1,8 +1,10 @@
-"""What a result says of its own arrays, recomputed: a number that is shown follows from the curve that is shown with it.
+"""What a result says of its own arrays, recomputed: a number that is shown follows from the curve
+that is shown with it.
 
-A result that was computed here by these formulas says so in its manifest and is believed. What was written by other formulas is
-recomputed when it is read, and what comes out of an archive when it is imported, whatever its manifest says. Entries that no
-array determines (seconds, what a matcher reports, curves whose losses of single examples are not kept) stay as they are.
+A result that was computed here by these formulas says so in its manifest and is believed. What was
+written by other formulas is recomputed when it is read, and what comes out of an archive when it is
+imported, whatever its manifest says. Entries that no array determines (seconds, what a matcher
+reports, curves whose losses of single examples are not kept) stay as they are.
 """
 
 from __future__ import annotations
@@ -20,14 +22,25 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SUMMARY = 2  # raised whenever an entry of `SUMMARIES` is added or computed otherwise
-CLOSE, NEAR = 1e-6, 1e-7  # relative and absolute differences that rounding explains; arrays are float32
+# relative and absolute differences that rounding explains; arrays are float32
+CLOSE, NEAR = 1e-6, 1e-7
 SCORES = ("accuracy", "perplexity")
-# entries on the loss above the chord that need B's own losses, one by one, where a line leads to a soft end
-AGAINST_TRUE_END = ("excess_low", "excess_high", "excess_factor", "at_zero", "midpoint_excess", "midpoint_excess_stderr",
-                    "barrier_crossfit", "barrier_crossfit_stderr")  # fmt: skip
+# entries on the loss above the chord that need B's own losses, one by one, where a line leads to a
+# soft end
+AGAINST_TRUE_END = (
+    "excess_low",
+    "excess_high",
+    "excess_factor",
+    "at_zero",
+    "midpoint_excess",
+    "midpoint_excess_stderr",
+    "barrier_crossfit",
+    "barrier_crossfit_stderr",
+)
 Values = dict[str, Any]
 Arrays = Mapping[str, "np.ndarray"]
-Misfit = (LmcError, LookupError, TypeError, ValueError, RuntimeError, AttributeError)  # what arrays that do not fit can raise
+# what arrays that do not fit can raise
+Misfit = (LmcError, LookupError, TypeError, ValueError, RuntimeError, AttributeError)
 
 _KNOWN: dict[tuple[str, str], Values] = {}  # (folder, digest of the manifest) -> entries
 MOST_KNOWN = 256
@@ -51,7 +64,8 @@ def follows(request: Mapping[str, Any], result: Mapping[str, Any], arrays: Array
 def current(found: Result) -> Result:
     """Return a result whose summary follows from its arrays by today's formulas.
 
-    What an earlier version wrote in another form, so that it cannot be recomputed, is returned as it is.
+    What an earlier version wrote in another form, so that it cannot be recomputed, is returned as
+    it is.
 
     Raises:
         StoreError: the result was deleted meanwhile.
@@ -74,8 +88,12 @@ def current(found: Result) -> Result:
 
 
 def contradicts(said: Mapping[str, Any], follows: Mapping[str, Any]) -> list[str]:
-    """Return the entries that a result states otherwise than its arrays do, by more than rounding; what is absent is not."""
-    return [name for name, value in follows.items() if name in said and not _alike(said[name], value)]
+    """Return the entries that a result states otherwise than its arrays do, by more than rounding;
+    what is absent is not.
+    """
+    return [
+        name for name, value in follows.items() if name in said and not _alike(said[name], value)
+    ]
 
 
 def _alike(one: Any, other: Any) -> bool:
@@ -84,7 +102,9 @@ def _alike(one: Any, other: Any) -> bool:
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(_alike(a, b) for a, b in zip(one, other, strict=True))
     if isinstance(one, int | float) and isinstance(other, int | float):
-        return math.isclose(one, other, rel_tol=CLOSE, abs_tol=NEAR) or (one != one and other != other)
+        return math.isclose(one, other, rel_tol=CLOSE, abs_tol=NEAR) or (
+            one != one and other != other
+        )
     return one == other
 
 
@@ -98,7 +118,9 @@ def _tensor(arrays: Arrays, name: str, axes: int) -> Tensor:
 
 
 def _groups(arrays: Arrays) -> Tensor | None:
-    """Which examples belong together; None of results that know of none, as those of earlier versions."""
+    """Which examples belong together; None of results that know of none, as those of earlier
+    versions.
+    """
     return _tensor(arrays, "groups", 1) if "groups" in arrays else None
 
 
@@ -135,7 +157,9 @@ def _barrier(request: Mapping[str, Any], result: Mapping[str, Any], arrays: Arra
         else:  # of an earlier version: the means follow, the errors do not
             chord = [(1 - x) * found["loss"][0] + x * soft["loss_of_b"] for x in found["lam"]]
             found = {name: value for name, value in found.items() if name not in AGAINST_TRUE_END}
-            found |= _above(found["lam"], found["loss"], chord, last=True) | _kept(result, "excess_stderr", "barrier_stderr")
+            found |= _above(found["lam"], found["loss"], chord, last=True) | _kept(
+                result, "excess_stderr", "barrier_stderr"
+            )
         found["soft"] = {**soft, "loss": found["loss"][-1]}
     if (tempered := result.get("tempered")) is not None:
         found["tempered"] = {**tempered, **_above(found["lam"], tempered["loss"])}
@@ -146,7 +170,9 @@ def _kept(result: Mapping[str, Any], *names: str) -> Values:
     return {name: result[name] for name in names}
 
 
-def _above(lam: list[float], loss: list[float], chord: list[float] | None = None, last: bool = False) -> Values:
+def _above(
+    lam: list[float], loss: list[float], chord: list[float] | None = None, last: bool = False
+) -> Values:
     """Excess and barrier of a curve of which the means alone are kept.
 
     Args:
@@ -164,13 +190,19 @@ def _above(lam: list[float], loss: list[float], chord: list[float] | None = None
     top = max(inside, key=above.__getitem__)
     if not last and above[top] <= 0:  # the convention of `paths.barrier`
         top = min(inside, key=above.__getitem__)
-    return {"excess": above, "barrier": above[top], "barrier_lam": lam[top]} | ({"chord": chord} if own else {})
+    return {"excess": above, "barrier": above[top], "barrier_lam": lam[top]} | (
+        {"chord": chord} if own else {}
+    )
 
 
 def _layers(request: Mapping[str, Any], result: Mapping[str, Any], arrays: Arrays) -> Values:
     from lmc_core.paths.layers import PartCosts
 
-    own, half, swapped = _tensor(arrays, "own", 1), _tensor(arrays, "half", 2), _tensor(arrays, "swapped", 2)
+    own, half, swapped = (
+        _tensor(arrays, "own", 1),
+        _tensor(arrays, "half", 2),
+        _tensor(arrays, "swapped", 2),
+    )
     if len({len(half), len(swapped), len(result["parts"])}) != 1:
         raise ValueError("as many parts as rows are needed")
     costs = PartCosts((), own, half, swapped, _groups(arrays))
@@ -198,7 +230,10 @@ def _point(request: Mapping[str, Any], result: Mapping[str, Any], arrays: Arrays
     from lmc_core.runs.point import numbers_of
 
     losses = _tensor(arrays, "losses", 1)
-    return {**numbers_of(losses, _tensor(arrays, "correct", 1), _groups(arrays)), "examples": len(losses)}
+    return {
+        **numbers_of(losses, _tensor(arrays, "correct", 1), _groups(arrays)),
+        "examples": len(losses),
+    }
 
 
 def _bend(request: Mapping[str, Any], result: Mapping[str, Any], arrays: Arrays) -> Values:
@@ -219,11 +254,15 @@ def _bend(request: Mapping[str, Any], result: Mapping[str, Any], arrays: Arrays)
 def _group(request: Mapping[str, Any], result: Mapping[str, Any], arrays: Arrays) -> Values:
     from lmc_core.runs.group import numbers_of
 
-    weights, losses, correct = (_tensor(arrays, name, 2) for name in ("weights", "losses", "correct"))
+    weights, losses, correct = (
+        _tensor(arrays, name, 2) for name in ("weights", "losses", "correct")
+    )
     count = len(request["digests"])
     if weights.shape != (len(losses), count) or losses.shape != correct.shape:
         raise ValueError("the mixtures are not those of the request")
-    found = numbers_of(weights, losses, correct, count, request["resolution"], _score(result), _groups(arrays))
+    found = numbers_of(
+        weights, losses, correct, count, request["resolution"], _score(result), _groups(arrays)
+    )
     return found | {"examples": losses.shape[1]}
 
 
@@ -231,14 +270,18 @@ def _merge(request: Mapping[str, Any], result: Mapping[str, Any], arrays: Arrays
     from lmc_core.merging.measure import mean_and_error
     from lmc_core.runs.merge import centre_of, lines_of, simplex_of
 
-    weights, losses, correct = (_tensor(arrays, name, 2) for name in ("weights", "losses", "correct"))
+    weights, losses, correct = (
+        _tensor(arrays, name, 2) for name in ("weights", "losses", "correct")
+    )
     count = len(request["digests"]) - bool(request["ancestor"])
     if weights.shape != (len(losses), count) or losses.shape != correct.shape:
         raise ValueError("the mixtures are not those of the request")
     score, task, groups = _score(result), str(result["task"]), _groups(arrays)
 
     def measured(row: Mapping[str, Any], k: int) -> Values:
-        (loss, error), (right, right_error) = (mean_and_error(each[k], groups) for each in (losses, correct))
+        (loss, error), (right, right_error) = (
+            mean_and_error(each[k], groups) for each in (losses, correct)
+        )
         if score == "perplexity":
             right = math.exp(min(loss, 700.0))
             right_error = error * right
@@ -271,16 +314,24 @@ def _orders(request: Mapping[str, Any], result: Mapping[str, Any], arrays: Array
         found = {**said, **{name: [curve[name] for curve in curves] for name in curves[0]}}
         if said["mixture"] != "all":  # where the best of all was put together from the best of each
             top = torch.tensor(found["barrier"])
-            found["named"] = {**said["named"], "best": int(top.argmin()), "worst": int(top.argmax())}
+            found["named"] = {
+                **said["named"],
+                "best": int(top.argmin()),
+                "worst": int(top.argmax()),
+            }
         return found
 
     def alone(curve: Mapping[str, Any] | None) -> Values | None:
         if curve is None:
             return None
-        return {**curve, **{name: _above(points, curve["loss"])[name] for name in ("barrier", "barrier_lam")}}
+        return {
+            **curve,
+            **{name: _above(points, curve["loss"])[name] for name in ("barrier", "barrier_lam")},
+        }
 
     ends = result["plain"]["loss"][0], result["plain"]["loss"][-1]
-    matched = {"matched": alone(result["matched"])} if "matched" in result else {}  # which earlier versions had not
+    # which earlier versions had not
+    matched = {"matched": alone(result["matched"])} if "matched" in result else {}
     return matched | {
         "lam": points,
         "chord": [(1 - x) * ends[0] + x * ends[1] for x in points],
@@ -290,7 +341,9 @@ def _orders(request: Mapping[str, Any], result: Mapping[str, Any], arrays: Array
 
 
 def _alignment(request: Mapping[str, Any], result: Mapping[str, Any], arrays: Arrays) -> Values:
-    """Angles, condition and what changed places; the cosines need all coordinates, of which blocks are kept."""
+    """Angles, condition and what changed places; the cosines need all coordinates, of which blocks
+    are kept.
+    """
     import torch
 
     def space(said: Mapping[str, Any]) -> Values:
@@ -299,12 +352,18 @@ def _alignment(request: Mapping[str, Any], result: Mapping[str, Any], arrays: Ar
             found["angle"] = _tensor(arrays, f"{name}/angles", 2).double().abs().mean(-1).tolist()
         if f"{name}/singular" in arrays:
             singular = _tensor(arrays, f"{name}/singular", 2).double()
-            found["condition"] = [x if math.isfinite(x) else None for x in (singular[:, 0] / singular[:, -1]).tolist()]
+            found["condition"] = [
+                x if math.isfinite(x) else None for x in (singular[:, 0] / singular[:, -1]).tolist()
+            ]
         if f"{name}/indices" in arrays:
             places = torch.from_numpy(arrays[f"{name}/indices"].copy()).reshape(-1, size)
             found["moved"] = (places != torch.arange(size)).sum(-1).tolist()
         if f"{name}/scales" in arrays:
-            found["flipped"] = (torch.from_numpy(arrays[f"{name}/scales"].copy()).reshape(-1, size) < 0).sum(-1).tolist()
+            found["flipped"] = (
+                (torch.from_numpy(arrays[f"{name}/scales"].copy()).reshape(-1, size) < 0)
+                .sum(-1)
+                .tolist()
+            )
         return found
 
     def stream(name: str, said: Mapping[str, Any]) -> Values:
@@ -319,11 +378,18 @@ def _alignment(request: Mapping[str, Any], result: Mapping[str, Any], arrays: Ar
 
 def _equivariance(request: Mapping[str, Any], result: Mapping[str, Any], arrays: Arrays) -> Values:
     """The last row of the record; errors over examples are not in it."""
-    last = {name: arrays[f"trace.{name}"][-1].tolist() for name in ("gamma", "multiplier", "slack", "gauge", "error")}
-    scores = zip(*(arrays[f"trace.{name}"][-1].tolist() for name in ("loss", "accuracy")), strict=True)
+    last = {
+        name: arrays[f"trace.{name}"][-1].tolist()
+        for name in ("gamma", "multiplier", "slack", "gauge", "error")
+    }
+    scores = zip(
+        *(arrays[f"trace.{name}"][-1].tolist() for name in ("loss", "accuracy")), strict=True
+    )
     found = {
         name: {**result[name], "loss": loss, "accuracy": accuracy}
-        for name, (loss, accuracy) in zip(("train_on", "train_off", "on", "off"), scores, strict=True)
+        for name, (loss, accuracy) in zip(
+            ("train_on", "train_off", "on", "off"), scores, strict=True
+        )
     }
     error_on, error_off = last.pop("error")
     return {**found, **last, "error_on": error_on, "error_off": error_off}
@@ -341,4 +407,6 @@ SUMMARIES: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any], Arrays], Va
     "alignment": _alignment,
     "equivariance": _equivariance,
 }
-"""Kind of computation -> what its arrays determine: from request, result and arrays, all of its own kind."""
+"""Kind of computation -> what its arrays determine: from request, result and arrays, all of its own
+kind.
+"""

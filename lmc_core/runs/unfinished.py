@@ -1,11 +1,13 @@
-"""What a computation has so far, kept beside the results while it runs: others look at it, and a later run goes on from it.
+"""What a computation has so far, kept beside the results while it runs: others look at it, and a
+later run goes on from it.
 
     unfinished/<key>.npz      the arrays, and the facts about them as JSON
 
                       <key>.pt       what a method has learned so far, written by it
 
-A file is written under another name and renamed, so that whoever reads it finds it whole. It goes when the result is there, or
-when nobody has asked for the rest of it for as long as jobs are remembered.
+A file is written under another name and renamed, so that whoever reads it finds it whole. It goes
+when the result is there, or when nobody has asked for the rest of it for as long as jobs are
+remembered.
 """
 
 from __future__ import annotations
@@ -49,8 +51,12 @@ class Unfinished:
         except Exception:  # zipfile, zlib, ValueError, OSError, KeyError: a file that cannot be read is one that is not there
             return None
 
-    def write(self, facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray], now: bool = False) -> None:
-        """Keep what there is, at most once a second unless `now`; a full disk is no reason to fail."""
+    def write(
+        self, facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray], now: bool = False
+    ) -> None:
+        """Keep what there is, at most once a second unless `now`; a full disk is no reason to
+        fail.
+        """
         if not now and time.monotonic() - self._written < EVERY:
             return
         self._written = time.monotonic()
@@ -73,7 +79,8 @@ def prune(folder: Path, age: float) -> None:
 
     Args:
         folder: of unfinished files.
-        age: seconds since a file was last written; a run that goes on writes its own again and again.
+        age: seconds since a file was last written; a run that goes on writes its own again and
+            again.
     """
     oldest = time.time() - age
     with contextlib.suppress(OSError):

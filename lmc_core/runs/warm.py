@@ -10,9 +10,9 @@ from lmc_core.models.stamp import HASHED, stamp
 if TYPE_CHECKING:
     from lmc_core.models.model import Model
 
-# Bytes of a model's files up to which it is kept. Every model that is aligned in place is larger, even in half precision
-# (2 bytes x matching.problem.HELD), so that no model that is kept is ever written into.
-# Their content is compared before they are taken again.
+# Bytes of a model's files up to which it is kept. Every model that is aligned in place is larger,
+# even in half precision (2 bytes x matching.problem.HELD), so that no model that is kept is ever
+# written into. Their content is compared before they are taken again.
 WARM = HASHED
 
 
@@ -24,7 +24,9 @@ def _load_once(reference: str, content: tuple[str, ...]) -> Model:
 
 
 def load_warm(reference: str) -> Model:
-    """Load a model, or take the one kept warm if its files hold what they held then; large ones are not kept."""
+    """Load a model, or take the one kept warm if its files hold what they held then; large ones are
+    not kept.
+    """
     from lmc_core.models.load import files_of, load
 
     if not is_warm(reference):

@@ -1,8 +1,10 @@
-"""The worker: its own process, one per kind of device, that takes jobs from the table until it has been idle for a while.
+"""The worker: its own process, one per kind of device, that takes jobs from the table until it has
+been idle for a while.
 
     python -m lmc_core.runs.worker --device cpu --idle 600
 
-A result is stored before its job is marked done, so a worker can die at any moment and costs nothing but the run it was in.
+A result is stored before its job is marked done, so a worker can die at any moment and costs
+nothing but the run it was in.
 """
 
 from __future__ import annotations
@@ -49,10 +51,17 @@ class Worker:
         device: ``cpu``, ``cuda`` or ``mps``.
         idle: seconds without a job after which it ends.
         home: folder of results, jobs and locks; default `places.home()`.
-        threads: of torch; default: before every job, as many as there are cores that nobody else uses then.
+        threads: of torch; default: before every job, as many as there are cores that nobody else
+            uses then.
     """
 
-    def __init__(self, device: str = "cpu", idle: float = 600.0, home: Path | None = None, threads: int | None = None):
+    def __init__(
+        self,
+        device: str = "cpu",
+        idle: float = 600.0,
+        home: Path | None = None,
+        threads: int | None = None,
+    ):
         home = home if home is not None else places.home()
         self.device = device
         self.idle = idle
@@ -72,7 +81,8 @@ class Worker:
             False when another worker of this device is there already.
         """
         served = False
-        # Others look at the lock for a moment to see whether it is held; that must not keep a worker from starting.
+        # Others look at the lock for a moment to see whether it is held; that must not keep a
+        # worker from starting.
         while self.lock.acquire(timeout=1.0):
             served = True
             try:
@@ -81,8 +91,11 @@ class Worker:
                 self.lock.release()
             if self._lost:
                 break
-            # A job that came between the last look and the release saw a living worker and started none.
-            if self._stopping or not any(job.state == "queued" and job.device == self.device for job in self.jobs.active()):
+            # A job that came between the last look and the release saw a living worker and started
+            # none.
+            if self._stopping or not any(
+                job.state == "queued" and job.device == self.device for job in self.jobs.active()
+            ):
                 break
         return served
 
@@ -96,7 +109,8 @@ class Worker:
         log.info("worker %s is there", self.name)
         idle_since = time.monotonic()
         while not self._stopping:
-            if not self.lock.held:  # whoever looks sees no worker, and takes every job of this one for that of a dead one
+            # whoever looks sees no worker, and takes every job of this one for that of a dead one
+            if not self.lock.held:
                 log.info("worker %s ends: %s was removed", self.name, self.lock.path)
                 self._lost = True
                 break
@@ -125,7 +139,11 @@ class Worker:
             self.jobs.stopped(job.key, self.name)
         except _Stop:
             log.info("job %s was stopped", job.key[:12])
-            self.jobs.fail(job.key, self.name, LmcError("The worker was stopped in the middle of this run. Start it again."))
+            self.jobs.fail(
+                job.key,
+                self.name,
+                LmcError("The worker was stopped in the middle of this run. Start it again."),
+            )
         except LmcError as error:
             log.info("job %s failed: %s", job.key[:12], error)
             self.jobs.fail(job.key, self.name, error)
@@ -154,7 +172,9 @@ class Worker:
 
 
 class _Reporter:
-    """The report a computation calls: writes progress, not too often, and raises when the job should stop."""
+    """The report a computation calls: writes progress, not too often, and raises when the job
+    should stop.
+    """
 
     def __init__(self, jobs: Jobs, key: str, worker: str):
         self.ended = threading.Event()
@@ -184,17 +204,22 @@ def _surprise(error: Exception, log_file: Path) -> LmcError:
     if isinstance(error, OSError) and error.errno in NO_SPACE:
         return StoreError(f"No space is left on a disk that this run writes to; {ELSEWHERE}.")
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return LmcError("The memory did not suffice for this run; ask for fewer examples or points.")
+        return LmcError(
+            "The memory did not suffice for this run; ask for fewer examples or points."
+        )
     text = " ".join(str(error).split())[:200]
     return LmcError(
-        f"The run failed in a way that was not foreseen ({type(error).__name__}{': ' + text if text else ''}); "
+        "The run failed in a way that was not foreseen "
+        f"({type(error).__name__}{': ' + text if text else ''}); "
         f"the details are in {log_file}."
     )
 
 
 def _log_to(path: Path) -> logging.Handler:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.handlers.RotatingFileHandler(path, maxBytes=1_000_000, backupCount=1, encoding="utf-8")
+    handler = logging.handlers.RotatingFileHandler(
+        path, maxBytes=1_000_000, backupCount=1, encoding="utf-8"
+    )
     handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)
@@ -204,21 +229,35 @@ def _log_to(path: Path) -> logging.Handler:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a worker in this process; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="lmc worker", description="Compute the jobs of one kind of device.")
-    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda", "mps"), help="kind of device")
-    parser.add_argument("--idle", type=float, default=600.0, help="end after so many seconds without a job")
-    parser.add_argument("--threads", type=int, help="threads of torch; default: the cores that nobody else uses")
+    parser = argparse.ArgumentParser(
+        prog="lmc worker", description="Compute the jobs of one kind of device."
+    )
+    parser.add_argument(
+        "--device", default="cpu", choices=("cpu", "cuda", "mps"), help="kind of device"
+    )
+    parser.add_argument(
+        "--idle", type=float, default=600.0, help="end after so many seconds without a job"
+    )
+    parser.add_argument(
+        "--threads", type=int, help="threads of torch; default: the cores that nobody else uses"
+    )
     options = parser.parse_args(arguments)
     worker = Worker(options.device, options.idle, threads=options.threads)
     try:
         handler = _log_to(worker.lock.path.with_suffix(".log"))
     except OSError as error:
-        print(f"lmc worker: cannot write to {worker.lock.path.parent} ({error.strerror or error})", file=sys.stderr)
+        print(
+            f"lmc worker: cannot write to {worker.lock.path.parent} ({error.strerror or error})",
+            file=sys.stderr,
+        )
         return 1
-    if sys.stderr is not None:  # what kills the interpreter itself goes where the detached worker's errors go
+    # what kills the interpreter itself goes where the detached worker's errors go
+    if sys.stderr is not None:
         with contextlib.suppress(ValueError, OSError):
             faulthandler.enable()
-    before = {number: signal.signal(number, worker.stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {
+        number: signal.signal(number, worker.stop) for number in (signal.SIGTERM, signal.SIGINT)
+    }
     try:
         worker.serve()
     except LmcError as error:

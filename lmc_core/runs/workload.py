@@ -1,7 +1,8 @@
 """How much there is to do for a request, counted before it runs and in the same way after it has.
 
-Measuring counts as forward passes of one model over one example, each as long as the model has parameters; matching as pairs of
-models times parameters, times steps where it learns; a bend as steps times parameters.
+Measuring counts as forward passes of one model over one example, each as long as the model has
+parameters; matching as pairs of models times parameters, times steps where it learns; a bend as
+steps times parameters.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class Facts:
 
 @lru_cache(maxsize=256)
 def structure_of(references: tuple[str, ...], draws: int = 0) -> tuple[int, int, int]:
-    """Parameters of the largest of some models, parts of the first, and orders of its experts that a fan has.
+    """Parameters of the largest of some models, parts of the first, and orders of its experts that
+    a fan has.
 
     Args:
         references: of models; their weights are not read.
@@ -47,20 +49,30 @@ def structure_of(references: tuple[str, ...], draws: int = 0) -> tuple[int, int,
     from lmc_core.paths.layers import parts_of
     from lmc_core.paths.orders import MOST, mixtures, number_of_orders
 
-    layouts = [family.layout(config) for family, config in map(configuration, dict.fromkeys(references))]
+    layouts = [
+        family.layout(config) for family, config in map(configuration, dict.fromkeys(references))
+    ]
     parameters = max(sum(map(math.prod, layout.shapes.values())) for layout in layouts)
     tried = [number_of_orders(layouts[0], root) for root in mixtures(layouts[0])]
     named = 6  # at the most; see `paths.fans`
-    orders = sum(each if each <= MOST else draws + named for each in tried) + (draws + named) * (len(tried) > 1)
+    orders = sum(each if each <= MOST else draws + named for each in tried) + (draws + named) * (
+        len(tried) > 1
+    )
     return parameters, len(parts_of(layouts[0])), orders
 
 
 def facts_of(request: ModelsRequest) -> Facts:
-    """What the work of a request depends on, from the models' configurations and the data's size."""
+    """What the work of a request depends on, from the models' configurations and the data's
+    size.
+    """
     from lmc_core.runs.ask import WINDOW
     from lmc_core.tasks import TASKS
 
-    there = len(TASKS[request.task].source(request.split, request.length or WINDOW)) if request.task in TASKS else 1000
+    there = (
+        len(TASKS[request.task].source(request.split, request.length or WINDOW))
+        if request.task in TASKS
+        else 1000
+    )
     parameters, parts, orders = structure_of(request.models, getattr(request, "draws", 0))
     known = 0
     if request.what == "plane":
@@ -112,11 +124,15 @@ PASSES: dict[str, Callable[[Any, Facts], float]] = {
     "merge": _merges,
     "orders": lambda request, facts: 2 + request.points + facts.orders * (request.points - 2),
 }
-"""Kind of computation -> forward passes over every example; of kinds that are not here, finished runs alone tell."""
+"""Kind of computation -> forward passes over every example; of kinds that are not here, finished
+runs alone tell.
+"""
 
 
 def measuring(request: ModelsRequest, facts: Facts) -> float:
-    """Forward passes times examples times parameters; of kinds that are not in `PASSES`, examples times parameters."""
+    """Forward passes times examples times parameters; of kinds that are not in `PASSES`, examples
+    times parameters.
+    """
     passes = PASSES[request.what](request, facts) if request.what in PASSES else 1
     return max(passes, 0) * facts.examples * facts.parameters
 
@@ -127,12 +143,21 @@ def training(request: ModelsRequest, facts: Facts) -> dict[str, float]:
     if request.what not in ("bend", "plane", "point") or not steps:
         return {}
     ends = dict.fromkeys(["none", request.method] if request.what == "bend" else [request.method])
-    about = request.digests, request.task, request.classes, request.settings, request.seed, request.learn, steps
+    about = (
+        request.digests,
+        request.task,
+        request.classes,
+        request.settings,
+        request.seed,
+        request.learn,
+        steps,
+    )
     return {f"{end} {about}": float(steps * facts.parameters) for end in ends}
 
 
 def aligning(request: ModelsRequest, facts: Facts, taken: int | None = None) -> dict[Path, float]:
-    """Pairs times parameters (times steps, of methods that learn) of every alignment, by the folder in which it is kept.
+    """Pairs times parameters (times steps, of methods that learn) of every alignment, by the folder
+    in which it is kept.
 
     Args:
         request: what is asked for, or was.
@@ -156,5 +181,7 @@ def steps_of(request: ModelsRequest) -> int | None:
     from lmc_core.matching.methods import METHODS
     from lmc_core.matching.universe import get_group_method
 
-    method = METHODS[request.method] if request.method in METHODS else get_group_method(request.method)
+    method = (
+        METHODS[request.method] if request.method in METHODS else get_group_method(request.method)
+    )
     return getattr(method.configured(dict(request.settings)), "steps", None) or None

@@ -1,1 +1,3 @@
-"""Studies: results that belong together, with titles and notes; as a page, as files for a paper, as an archive."""
+"""Studies: results that belong together, with titles and notes; as a page, as files for a paper, as
+an archive.
+"""

@@ -4,7 +4,8 @@
     study.json                     titles, notes, order
     results/<key>/request.json     and the other files of a result, with the SHA-256 of each in its manifest.json
 
-The same study gives the same bytes. References to a person's own models and data hold their last name only.
+The same study gives the same bytes. References to a person's own models and data hold their last
+name only.
 """
 
 from __future__ import annotations
@@ -60,7 +61,9 @@ class Limits:
 LIMITS = Limits()
 
 
-def write_archive(study: Study, store: Store, target: IO[bytes], limits: Limits = LIMITS) -> list[str]:
+def write_archive(
+    study: Study, store: Store, target: IO[bytes], limits: Limits = LIMITS
+) -> list[str]:
     """Write a study and its results.
 
     Args:
@@ -76,12 +79,19 @@ def write_archive(study: Study, store: Store, target: IO[bytes], limits: Limits 
         BadInput: there is no result at all, or more than an archive may hold.
         StoreError: a result cannot be read or cannot leave this machine.
     """
-    found = {key: each for key in study.keys if (each := store.get(key)) is not None and is_known(each)}
+    found = {
+        key: each for key in study.keys if (each := store.get(key)) is not None and is_known(each)
+    }
     missing = [key for key in study.keys if key not in found]
     if not found:
-        raise BadInput("The study shows no result that is stored here, so there is nothing to take away.")
+        raise BadInput(
+            "The study shows no result that is stored here, so there is nothing to take away."
+        )
     if len(found) > limits.results:
-        raise BadInput(f"An archive holds at most {limits.results} results; the study has {len(found)}. Split it.")
+        raise BadInput(
+            f"An archive holds at most {limits.results} results; the study has {len(found)}. "
+            "Split it."
+        )
     about = to_bytes(_present(study, set(found)).to_json())
     manifests: dict[str, str] = {}
     total = len(about)
@@ -90,19 +100,31 @@ def write_archive(study: Study, store: Store, target: IO[bytes], limits: Limits 
             files = result_files(found[key])
             manifests[key] = digest(files["manifest.json"])
             total += sum(len(data) for data in files.values())
-            large = next((name for name, data in files.items() if len(data) > limits.sizes[name]), None)
+            large = next(
+                (name for name, data in files.items() if len(data) > limits.sizes[name]), None
+            )
             if large or total > limits.total:
-                raise BadInput(f"The result {key[:12]} makes the archive larger than one may be; leave it out of the study.")
+                raise BadInput(
+                    f"The result {key[:12]} makes the archive larger than one may be; leave it "
+                    "out of the study."
+                )
             for name, data in files.items():
                 _add(archive, f"results/{key}/{name}", data, limits)
-        content = {"format": FORMAT, "version": VERSION, "lmc": __version__, "study": digest(about), "results": manifests}
+        content = {
+            "format": FORMAT,
+            "version": VERSION,
+            "lmc": __version__,
+            "study": digest(about),
+            "results": manifests,
+        }
         _add(archive, "study.json", about, limits)
         _add(archive, "manifest.json", to_bytes(content), limits)
     return missing
 
 
 def result_files(found: Result) -> dict[str, bytes]:
-    """Return the files of a stored result as they go into an archive; without paths in them, the very bytes of the store.
+    """Return the files of a stored result as they go into an archive; without paths in them, the
+    very bytes of the store.
 
     Raises:
         StoreError: a file cannot be read, or the result cannot leave this machine.
@@ -116,7 +138,9 @@ def result_files(found: Result) -> dict[str, bytes]:
             files["log.txt"].decode(errors="replace"),
         ]
     except (OSError, ValueError) as error:
-        raise StoreError(f"The result {found.key[:12]} was deleted or damaged meanwhile; try again.") from error
+        raise StoreError(
+            f"The result {found.key[:12]} was deleted or damaged meanwhile; try again."
+        ) from error
     after = without_places(before)
     for name, old, new in zip(("request.json", "result.json"), before, after, strict=False):
         if new != old:
@@ -124,7 +148,10 @@ def result_files(found: Result) -> dict[str, bytes]:
     if after[2] != before[2]:
         files["log.txt"] = after[2].encode()
     if after != before:
-        manifest = {**json.loads(files["manifest.json"]), "files": {name: digest(files[name]) for name in FILES}}
+        manifest = {
+            **json.loads(files["manifest.json"]),
+            "files": {name: digest(files[name]) for name in FILES},
+        }
         files["manifest.json"] = to_bytes(manifest)
     return files
 
@@ -136,12 +163,16 @@ def _present(study: Study, there: set[str]) -> Study:
         kept = [index for index, key in enumerate(entry.keys) if key in there]
         labels = tuple(entry.labels[index] for index in kept) if entry.labels else ()
         if kept:
-            entries.append(replace(entry, keys=tuple(entry.keys[index] for index in kept), labels=labels))
+            entries.append(
+                replace(entry, keys=tuple(entry.keys[index] for index in kept), labels=labels)
+            )
     return replace(study, entries=tuple(entries))
 
 
 def _add(archive: zipfile.ZipFile, name: str, data: bytes, limits: Limits) -> None:
-    """Add a file with no date; packed, unless it packs so well that an import would take it for a bomb."""
+    """Add a file with no date; packed, unless it packs so well that an import would take it for a
+    bomb.
+    """
     info = zipfile.ZipInfo(name)
     info.external_attr = 0o644 << 16
     info.create_system = 3  # the same bytes from every system

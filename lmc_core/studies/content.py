@@ -1,4 +1,6 @@
-"""The files of one result from elsewhere: JSON that is what it says, arrays without objects, a key that fits its request."""
+"""The files of one result from elsewhere: JSON that is what it says, arrays without objects, a key
+that fits its request.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def parsed(data: bytes, name: str) -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise BadInput(f"{name} in the archive is not JSON; it was not exported here, or is damaged.") from error
+        raise BadInput(
+            f"{name} in the archive is not JSON; it was not exported here, or is damaged."
+        ) from error
 
 
 def check_result(folder: Path, key: str, written: str, limits: Limits) -> None:
@@ -57,24 +61,36 @@ def check_result(folder: Path, key: str, written: str, limits: Limits) -> None:
         raise BadInput(f"log.txt of the result {key[:12]} in the archive is not text.") from error
     _check_key(request, result, key)
     if has_places([request, result]):
-        raise BadInput(f"The result {key[:12]} in the archive names a path of another machine; it was not exported here.")
+        raise BadInput(
+            f"The result {key[:12]} in the archive names a path of another machine; it was not "
+            "exported here."
+        )
     check_arrays(folder / "arrays.npz", key, limits)
     _check_shown(Result(key, request, result, folder, written), key)
 
 
 def _check_key(request: dict[str, Any], result: dict[str, Any], key: str) -> None:
-    """The key must be the hash of the request: a result cannot pass for the answer to another question."""
+    """The key must be the hash of the request: a result cannot pass for the answer to another
+    question.
+    """
     try:
         found = request_from_json(request).key
     except LmcError as error:
         raise BadInput(
-            f"The result {key[:12]} in the archive is of a kind that this version does not know; update it."
+            f"The result {key[:12]} in the archive is of a kind that this version does not know; "
+            "update it."
         ) from error
     except (TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise BadInput(f"The request of the result {key[:12]} in the archive is not one that this version makes.") from error
+        raise BadInput(
+            f"The request of the result {key[:12]} in the archive is not one that this version "
+            "makes."
+        ) from error
     if found != key or result.get("key", key) != key:
-        raise BadInput(f"The result {key[:12]} in the archive answers another request than its key says.")
-    if not set(result.get("models", ())) <= set(request["names"]):  # an ancestor is asked for, and is none of those merged
+        raise BadInput(
+            f"The result {key[:12]} in the archive answers another request than its key says."
+        )
+    # an ancestor is asked for, and is none of those merged
+    if not set(result.get("models", ())) <= set(request["names"]):
         raise BadInput(f"The result {key[:12]} in the archive names other models than its request.")
 
 
@@ -88,29 +104,56 @@ def check_arrays(path: Path, key: str, limits: Limits) -> None:
         with zipfile.ZipFile(path) as packed:
             members = packed.infolist()
             names = [member.filename for member in members]
-            if len(names) > ARRAYS or len(set(names)) != len(names) or not all(name.endswith(".npy") for name in names):
-                raise BadInput(f"The arrays of the result {key[:12]} in the archive are not named as arrays are.")
+            if (
+                len(names) > ARRAYS
+                or len(set(names)) != len(names)
+                or not all(name.endswith(".npy") for name in names)
+            ):
+                raise BadInput(
+                    f"The arrays of the result {key[:12]} in the archive are not named as arrays "
+                    "are."
+                )
             if sum(member.file_size for member in members) > limits.sizes["arrays.npz"]:
-                raise BadInput(f"The arrays of the result {key[:12]} in the archive unpack to more than is taken.")
+                raise BadInput(
+                    f"The arrays of the result {key[:12]} in the archive unpack to more than is "
+                    "taken."
+                )
             for member in members:
                 with packed.open(member) as file:
                     _check_array(file, member.file_size, key)
-    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, RuntimeError, OSError) as error:
-        raise BadInput(f"The arrays of the result {key[:12]} in the archive cannot be read.") from error
+    except (
+        zipfile.BadZipFile,
+        ValueError,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        OSError,
+    ) as error:
+        raise BadInput(
+            f"The arrays of the result {key[:12]} in the archive cannot be read."
+        ) from error
 
 
 def _check_array(file: Any, size: int, key: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         version = np.lib.format.read_magic(file)
-        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
+        read = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }.get(version)
         if read is None:
             raise ValueError("unknown version")
         shape, _, dtype = read(file, max_header_size=HEADER)
     if dtype.hasobject or dtype.kind not in "biufcSU":
-        raise BadInput(f"An array of the result {key[:12]} in the archive holds objects, which could run code when read.")
+        raise BadInput(
+            f"An array of the result {key[:12]} in the archive holds objects, which could run "
+            "code when read."
+        )
     if math.prod(shape) * dtype.itemsize != size - file.tell():
-        raise BadInput(f"An array of the result {key[:12]} in the archive is larger or smaller than it says.")
+        raise BadInput(
+            f"An array of the result {key[:12]} in the archive is larger or smaller than it says."
+        )
 
 
 def _check_shown(found: Result, key: str) -> None:
@@ -120,4 +163,6 @@ def _check_shown(found: Result, key: str) -> None:
         for panel in panels_of([found], strict=True):
             panel.summary.html()
     except Exception as error:  # whatever a page could stumble over
-        raise BadInput(f"The numbers of the result {key[:12]} in the archive cannot be shown.") from error
+        raise BadInput(
+            f"The numbers of the result {key[:12]} in the archive cannot be shown."
+        ) from error

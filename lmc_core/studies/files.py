@@ -18,7 +18,8 @@ def write_file(path: Path, data: bytes) -> None:
     """Put data into a file, whole or not at all.
 
     Raises:
-        StoreError: the disk is full or the folder cannot be written; the file is then what it was before.
+        StoreError: the disk is full or the folder cannot be written; the file is then what it was
+            before.
     """
     draft = path.with_name(f".tmp-{secrets.token_hex(6)}-{path.name[:40]}")
     try:
@@ -44,10 +45,15 @@ def clean(folder: Path, age: float = LEFTOVER_AGE) -> None:
 
 
 def write_error(error: OSError) -> StoreError:
-    """What a person can do about a file that cannot be written; without its place, which pages never show."""
+    """What a person can do about a file that cannot be written; without its place, which pages
+    never show.
+    """
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StoreError("No space is left for studies; free some, or set LMC_HOME to a folder elsewhere.")
+        return StoreError(
+            "No space is left for studies; free some, or set LMC_HOME to a folder elsewhere."
+        )
     return StoreError(
-        f"Studies cannot be written ({error.strerror or type(error).__name__}); make the folder of results writable, or set "
+        f"Studies cannot be written ({error.strerror or type(error).__name__}); make the folder "
+        "of results writable, or set "
         "LMC_HOME to another one."
     )

@@ -35,7 +35,9 @@ class Shown:
     @property
     def title(self) -> str:
         """The entry's own title, else the models."""
-        names = dict.fromkeys(" \u2192 ".join(map(str, each.result.get("models", ()))) for each in self.found)
+        names = dict.fromkeys(
+            " \u2192 ".join(map(str, each.result.get("models", ()))) for each in self.found
+        )
         return self.entry.title or " and ".join(list(names)[:3]) or "Without results"
 
     def panels(self, theme: Theme = "light", height: int | None = None) -> list[Panel]:
@@ -44,13 +46,16 @@ class Shown:
 
 
 def gather(study: Study, store: Store) -> list[Shown]:
-    """Return the entries of a study with their results, each checked against the hashes of its manifest.
+    """Return the entries of a study with their results, each checked against the hashes of its
+    manifest.
 
     Raises:
         StoreError: a result is there and may not be read.
     """
     known = {key: public(found) for key in study.keys if (found := store.get(key)) is not None}
-    return [_shown(entry, [known[key] for key in entry.keys if key in known]) for entry in study.entries]
+    return [
+        _shown(entry, [known[key] for key in entry.keys if key in known]) for entry in study.entries
+    ]
 
 
 def missing_of(shown: Sequence[Shown]) -> list[str]:
@@ -69,14 +74,19 @@ def is_known(found: Result) -> bool:
 def public(found: Result) -> Result:
     """Return a result with the last name in place of every path; its key stays the same.
 
-    Of a request that a newer version made nobody can tell here whether a path belongs to it; it is shown, and not taken away.
+    Of a request that a newer version made nobody can tell here whether a path belongs to it; it is
+    shown, and not taken away.
 
     Raises:
-        StoreError: the path is part of what was asked for, so that the result cannot leave this machine without it.
+        StoreError: the path is part of what was asked for, so that the result cannot leave this
+            machine without it.
     """
     request, result = without_places([found.request, found.result])
     if request != found.request and is_known(found) and request_from_json(request).key != found.key:
-        raise StoreError(f"The result {found.key[:12]} belongs to a path of this machine and cannot be taken elsewhere.")
+        raise StoreError(
+            f"The result {found.key[:12]} belongs to a path of this machine and cannot be taken "
+            "elsewhere."
+        )
     return replace(found, request=request, result=result)
 
 
@@ -85,4 +95,6 @@ def _shown(entry: Entry, found: Sequence[Result]) -> Shown:
     own = dict(zip(entry.keys, entry.labels, strict=True)) if entry.labels else {}
     labels = [own.get(each.key) or name for each, name in zip(found, usual, strict=True)]
     there = {each.key for each in found}
-    return Shown(entry, tuple(found), tuple(labels), tuple(key for key in entry.keys if key not in there))
+    return Shown(
+        entry, tuple(found), tuple(labels), tuple(key for key in entry.keys if key not in there)
+    )

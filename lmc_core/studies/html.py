@@ -1,4 +1,6 @@
-"""A study as one HTML file: opens offline, figures stay interactive, plotly.js once, data inside, asks nobody for anything."""
+"""A study as one HTML file: opens offline, figures stay interactive, plotly.js once, data inside,
+asks nobody for anything.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,8 @@ summary {{ cursor: pointer; padding: 4px 0; }}
   h2 {{ break-after: avoid; }}
 }}
 """
-# Figures take the width of the paper when a page is printed; browsers say so too late for a rule of style.
+# Figures take the width of the paper when a page is printed; browsers say so too late for a rule of
+# style.
 PRINT = """<script>
 for (const moment of ["beforeprint", "afterprint"])
   addEventListener(moment, () => document.querySelectorAll(".js-plotly-plot").forEach(each => Plotly.Plots.resize(each)));
@@ -55,7 +58,8 @@ def study_html(study: Study, store: Store, theme: Theme = "light") -> tuple[str,
         theme: ``light``, ``dark`` or ``paper``.
 
     Returns:
-        The HTML text, and the keys that the store has no result of; the page says so where they would be.
+        The HTML text, and the keys that the store has no result of; the page says so where they
+        would be.
     """
     shown = gather(study, store)
     ground = GROUNDS[theme]
@@ -64,33 +68,45 @@ def study_html(study: Study, store: Store, theme: Theme = "light") -> tuple[str,
     for index, each in enumerate(shown):
         text, drawn = _section(index, each, each.panels(theme), drawn)
         sections.append(text)
-    results = {found.key: {"request": found.request, "result": found.result} for each in shown for found in each.found}
+    results = {
+        found.key: {"request": found.request, "result": found.result}
+        for each in shown
+        for found in each.found
+    }
     data: dict[str, Any] = {"study": study.to_json(), "results": results}
     style = STYLE.format(large=LARGE, small=SMALL, muted=ground.muted, grid=ground.grid)
-    return page_html(study.title, _head(study, shown) + "\n".join(sections) + _foot(study), data, theme, style), missing_of(
-        shown
-    )
+    return page_html(
+        study.title, _head(study, shown) + "\n".join(sections) + _foot(study), data, theme, style
+    ), missing_of(shown)
 
 
 def _head(study: Study, shown: Sequence[Shown]) -> str:
-    items = "".join(f'<li><a href="#s{i}">{html.escape(each.title)}</a></li>' for i, each in enumerate(shown))
+    items = "".join(
+        f'<li><a href="#s{i}">{html.escape(each.title)}</a></li>' for i, each in enumerate(shown)
+    )
     contents = f'<nav aria-label="Contents"><ol>{items}</ol></nav>' if len(shown) > 2 else ""
     return f"<main>\n<h1>{html.escape(study.title)}</h1>\n{_note(study.note)}{contents}\n"
 
 
 def _section(index: int, shown: Shown, panels: Sequence[Panel], drawn: bool) -> tuple[str, bool]:
     """One entry; says whether plotly.js is in the page by now."""
-    parts = [f'<section id="s{index}">\n<h2>{html.escape(shown.title)}</h2>\n{_note(shown.entry.note)}']
+    parts = [
+        f'<section id="s{index}">\n<h2>{html.escape(shown.title)}</h2>\n{_note(shown.entry.note)}'
+    ]
     for number, panel in enumerate(panels):
         figure = ""
         if panel.figure is not None:
             inner = figure_html(panel.figure, library=not drawn, name=f"figure-{index}-{number}")
             figure = f'<div role="group" aria-label="{html.escape(panel.alt)}">{inner}</div>'
             drawn = True
-        parts.append(f"<figure>\n{figure}\n<figcaption>{html.escape(panel.caption)}</figcaption>\n</figure>")
+        parts.append(
+            f"<figure>\n{figure}\n<figcaption>{html.escape(panel.caption)}</figcaption>\n</figure>"
+        )
         parts.append(f"{WIDE}{panel.summary.html()}</div>")
         every = panel.numbers.html()
-        parts.append(f"<details><summary>Every number of the figure</summary>\n{WIDE}{every}</div></details>")
+        parts.append(
+            f"<details><summary>Every number of the figure</summary>\n{WIDE}{every}</div></details>"
+        )
     if shown.missing:
         keys = ", ".join(key[:12] for key in shown.missing)
         parts.append(f'<p class="small">Not stored where this page was made: {keys}.</p>')
@@ -102,6 +118,12 @@ def _note(text: str) -> str:
 
 
 def _foot(study: Study) -> str:
-    said = f"Made with LMC Explorer {__version__}; the study was last changed on {html.escape(study.changed[:10])}."
-    how = "Every result with its request is inside this file, as JSON in the element with the id \u201cresults\u201d."
+    said = (
+        f"Made with LMC Explorer {__version__}; the study was last changed on "
+        f"{html.escape(study.changed[:10])}."
+    )
+    how = (
+        "Every result with its request is inside this file, as JSON in the element with the id "
+        "\u201cresults\u201d."
+    )
     return f"\n</main>\n<footer><p>{said} {how}</p></footer>\n{PRINT}"

@@ -50,7 +50,10 @@ class Notes:
         if not is_key(key):
             raise ValueError(f"not a key: {key!r}")
         if len(text) > NOTE:
-            raise BadInput(f"At most {NOTE:,} characters fit into a note; {len(text):,} came. Shorten the text.")
+            raise BadInput(
+                f"At most {NOTE:,} characters fit into a note; {len(text):,} came. Shorten the "
+                "text."
+            )
         path = self.root / f"{key}.txt"
         if text.strip():
             clean(self.root)

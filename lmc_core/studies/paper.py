@@ -1,4 +1,6 @@
-"""A study as a folder for a paper: every figure as SVG, PDF and PNG at the width of a page, numbers as CSV, the captions."""
+"""A study as a folder for a paper: every figure as SVG, PDF and PNG at the width of a page, numbers
+as CSV, the captions.
+"""
 
 from __future__ import annotations
 
@@ -51,18 +53,31 @@ def study_files(
         yield f"{name}.csv", panel.numbers.csv().encode()
         yield f"{name}-summary.csv", panel.summary.csv().encode()
     if missing := missing_of(shown):
-        captions.append(f"Not stored where this was made: {', '.join(key[:12] for key in missing)}.\n")
-    results = {found.key: {"request": found.request, "result": found.result} for each in shown for found in each.found}
+        captions.append(
+            f"Not stored where this was made: {', '.join(key[:12] for key in missing)}.\n"
+        )
+    results = {
+        found.key: {"request": found.request, "result": found.result}
+        for each in shown
+        for found in each.found
+    }
     yield "captions.md", "\n".join(captions).encode()
-    yield "results.json", json.dumps({"study": study.to_json(), "results": results}, indent=1).encode()
+    yield (
+        "results.json",
+        json.dumps({"study": study.to_json(), "results": results}, indent=1).encode(),
+    )
     if draw and figures:
-        pictures = draw_images([figure for _, figure in figures], ("svg", "pdf", "png"), pixels(WIDTH), DPI, report)
+        pictures = draw_images(
+            [figure for _, figure in figures], ("svg", "pdf", "png"), pixels(WIDTH), DPI, report
+        )
         for (name, _), files in zip(figures, pictures, strict=True):
             for ending, data in files.items():
                 yield f"{name}.{ending}", data
 
 
-def write_folder(study: Study, store: Store, folder: Path, report: Report = lambda share, words: None) -> list[str]:
+def write_folder(
+    study: Study, store: Store, folder: Path, report: Report = lambda share, words: None
+) -> list[str]:
     """Write the files of a study into a folder that is new or empty.
 
     Returns:

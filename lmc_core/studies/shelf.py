@@ -1,4 +1,6 @@
-"""Every stored result as a row that can be searched and filtered; deleting one so that it can be brought back."""
+"""Every stored result as a row that can be searched and filtered; deleting one so that it can be
+brought back.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,19 @@ from lmc_core.runs.result import Result, is_key
 from lmc_core.runs.store import Store
 
 SAID = (  # fields a row is made of
-    "models", "references", "task", "split", "examples", "method", "classes", "largest", "date", "form", "price", "augmented",
-)  # fmt: skip
+    "models",
+    "references",
+    "task",
+    "split",
+    "examples",
+    "method",
+    "classes",
+    "largest",
+    "date",
+    "form",
+    "price",
+    "augmented",
+)
 KEPT = 3600.0  # seconds for which a deleted result can be brought back
 
 
@@ -87,7 +100,9 @@ class Row:
 
 
 def row_of(found: Result) -> Row:
-    """Return the row of a stored result; what an unknown kind of result does not say stays empty."""
+    """Return the row of a stored result; what an unknown kind of result does not say stays
+    empty.
+    """
     what = str(found.request.get("what", ""))
     number, value = headline(what, found.result)
     plain = {name: value for name, value in found.result.items() if name in SAID}
@@ -120,32 +135,47 @@ def rows(store: Store) -> list[Row]:
     return found
 
 
-def chosen(table: Sequence[Row], words: str = "", notes: Mapping[str, str] | None = None, **fields: str | None) -> list[Row]:
+def chosen(
+    table: Sequence[Row],
+    words: str = "",
+    notes: Mapping[str, str] | None = None,
+    **fields: str | None,
+) -> list[Row]:
     """Return the rows that hold all words and have the given fields.
 
     Args:
         table: all rows.
         words: to be found anywhere, in any order.
         notes: by key; searched as well.
-        fields: names of `Row` with the value wanted, None for any; ``models`` takes one model's name.
+        fields: names of `Row` with the value wanted, None for any; ``models`` takes one model's
+            name.
     """
     wanted = {name: value for name, value in fields.items() if value}
     known = notes or {}
     return [
         row
         for row in table
-        if all(value in row.models if name == "models" else getattr(row, name) == value for name, value in wanted.items())
+        if all(
+            value in row.models if name == "models" else getattr(row, name) == value
+            for name, value in wanted.items()
+        )
         and row.has(words, known.get(row.key, ""))
     ]
 
 
 def stamp(store: Store) -> tuple[tuple[str, int], ...]:
-    """Return something that changes whenever a result is added, replaced or deleted, without reading any."""
+    """Return something that changes whenever a result is added, replaced or deleted, without
+    reading any.
+    """
     found = []
     for parent in (store.root, store.shipped):
         with contextlib.suppress(OSError):
             found += [(str(parent), parent.stat().st_mtime_ns)]
-            found += [(entry.name, entry.stat().st_mtime_ns) for entry in os.scandir(parent) if is_key(entry.name)]
+            found += [
+                (entry.name, entry.stat().st_mtime_ns)
+                for entry in os.scandir(parent)
+                if is_key(entry.name)
+            ]
     return tuple(sorted(found))
 
 
@@ -159,7 +189,8 @@ def size_of(store: Store) -> int:
 
 
 def remove(store: Store, key: str) -> bool:
-    """Take a result of this person's own out of the store; False when there is none (shipped ones stay).
+    """Take a result of this person's own out of the store; False when there is none (shipped ones
+    stay).
 
     For an hour `restore` brings it back; what was deleted earlier than that goes for good now.
     """

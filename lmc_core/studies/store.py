@@ -1,8 +1,8 @@
 """Studies on disk: one small JSON file each, under `LMC_HOME/studies`.
 
-Every change takes a lock, reads what is there now, and renames a finished file into its place: writers of several processes
-lose nothing of each other, and a kill or a full disk leaves the file as it was. Studies that ship with the app are looked up
-second and only read.
+Every change takes a lock, reads what is there now, and renames a finished file into its place:
+writers of several processes lose nothing of each other, and a kill or a full disk leaves the file
+as it was. Studies that ship with the app are looked up second and only read.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ class Studies:
         self.shipped = Path(shipped) if shipped is not None else places.assets() / "studies"
 
     def list(self) -> list[Study]:
-        """Return the studies, the last changed first; a file that is not a study gives a `StoreWarning` and is left out."""
+        """Return the studies, the last changed first; a file that is not a study gives a
+        `StoreWarning` and is left out.
+        """
         found: dict[str, Study] = {}
         for folder in (self.root, self.shipped):
             for name in _names(folder):
@@ -69,12 +71,19 @@ class Studies:
             return study
         titled = [each for each in self.list() if each.title.casefold() == text.casefold()]
         if len(titled) > 1:
-            raise BadInput(f"{len(titled)} studies have the title {text!r}; give a name: {', '.join(s.name for s in titled)}.")
+            raise BadInput(
+                f"{len(titled)} studies have the title {text!r}; give a name: "
+                f"{', '.join(s.name for s in titled)}."
+            )
         return titled[0] if titled else self.get(text)
 
     def is_shipped(self, name: str) -> bool:
         """Whether a study came with the app and was not changed here."""
-        return NAME.fullmatch(name) is not None and not self._path(name).is_file() and (self.shipped / f"{name}.json").is_file()
+        return (
+            NAME.fullmatch(name) is not None
+            and not self._path(name).is_file()
+            and (self.shipped / f"{name}.json").is_file()
+        )
 
     def create(self, title: str, note: str = "", entries: tuple[Entry, ...] = ()) -> Study:
         """Begin a study; its name comes from the title, with a number where that is taken.
@@ -84,11 +93,19 @@ class Studies:
             StoreError: it cannot be written.
         """
         moment = now()
-        study = Study(name=name_of(title), title=title.strip(), note=note, entries=entries, created=moment, changed=moment)
+        study = Study(
+            name=name_of(title),
+            title=title.strip(),
+            note=note,
+            entries=entries,
+            created=moment,
+            changed=moment,
+        )
         return self.add(study)
 
     def add(self, study: Study) -> Study:
-        """Store a study that exists elsewhere; one that is here already, equal in everything, stays the only one.
+        """Store a study that exists elsewhere; one that is here already, equal in everything, stays
+        the only one.
 
         Returns:
             What is stored now; another name where a different study has this one.
@@ -112,7 +129,8 @@ class Studies:
 
         Args:
             name: of the study.
-            change: takes what is stored and returns what should be; a shipped study is copied by its first change.
+            change: takes what is stored and returns what should be; a shipped study is copied by
+                its first change.
 
         Raises:
             UnknownName: it was deleted.
@@ -125,7 +143,9 @@ class Studies:
             return self._write(Study.from_json(after.to_json()))
 
     def delete(self, name: str) -> Study | None:
-        """Remove a study and return it, for `add` to bring back; None when there is none of this person's own."""
+        """Remove a study and return it, for `add` to bring back; None when there is none of this
+        person's own.
+        """
         with self._locked():
             study = _read(self.root, name) if NAME.fullmatch(name) else None
             if study is not None:
@@ -172,7 +192,11 @@ def _read(folder: Path, name: str) -> Study | None:
     except FileNotFoundError:
         return None
     except (ValueError, RecursionError, BadInput):
-        warnings.warn(f"The file of the study {name!r} is damaged and left out.", StoreWarning, stacklevel=3)
+        warnings.warn(
+            f"The file of the study {name!r} is damaged and left out.", StoreWarning, stacklevel=3
+        )
         return None
     except OSError as error:
-        raise StoreError(f"The study {name!r} cannot be read ({error.strerror}); check its permissions.") from error
+        raise StoreError(
+            f"The study {name!r} cannot be read ({error.strerror}); check its permissions."
+        ) from error

@@ -68,7 +68,10 @@ class Study:
         content = asdict(self)
         return {
             **content,
-            "entries": [{k: list(v) if isinstance(v, tuple) else v for k, v in e.items()} for e in content["entries"]],
+            "entries": [
+                {k: list(v) if isinstance(v, tuple) else v for k, v in e.items()}
+                for e in content["entries"]
+            ],
         }
 
     @classmethod
@@ -80,11 +83,15 @@ class Study:
         """
         if not isinstance(content, Mapping) or set(content) != set(cls.__dataclass_fields__):
             raise BadInput(
-                "A study has a name, title, note, entries, and the dates of its making and last change; this has not."
+                "A study has a name, title, note, entries, and the dates of its making and last "
+                "change; this has not."
             )
         texts = {name: _text(content[name], limit) for name, limit in _LIMITS.items()}
         if not NAME.fullmatch(texts["name"]) or not texts["title"].strip():
-            raise BadInput("The name of a study is made of lower-case letters, digits and hyphens, and its title is not empty.")
+            raise BadInput(
+                "The name of a study is made of lower-case letters, digits and hyphens, and its "
+                "title is not empty."
+            )
         return cls(**texts, entries=_entries(content["entries"]))
 
     def with_entry(self, entry: Entry) -> Study:
@@ -138,7 +145,9 @@ def _text(value: Any, limit: int) -> str:
     if not isinstance(value, str):
         raise BadInput(f"A text was expected in the study; {type(value).__name__} came.")
     if len(value) > limit:
-        raise BadInput(f"At most {limit:,} characters fit there; {len(value):,} came. Shorten the text.")
+        raise BadInput(
+            f"At most {limit:,} characters fit there; {len(value):,} came. Shorten the text."
+        )
     return value
 
 
@@ -146,7 +155,9 @@ def _entries(content: Any) -> tuple[Entry, ...]:
     if not isinstance(content, Sequence) or isinstance(content, str):
         raise BadInput("The entries of a study are a list.")
     if len(content) > ENTRIES:
-        raise BadInput(f"A study has at most {ENTRIES} pictures; {len(content):,} came. Begin another study.")
+        raise BadInput(
+            f"A study has at most {ENTRIES} pictures; {len(content):,} came. Begin another study."
+        )
     return tuple(_entry(each) for each in content)
 
 
@@ -155,10 +166,19 @@ def _entry(content: Any) -> Entry:
         raise BadInput("An entry of a study has keys, title, note and labels; this one has not.")
     keys, labels = content["keys"], content["labels"]
     lists = all(isinstance(each, list | tuple) for each in (keys, labels))
-    if not lists or not 1 <= len(keys) <= KEYS or not all(isinstance(key, str) and is_key(key) for key in keys):
-        raise BadInput(f"An entry of a study names 1 to {KEYS} results by their keys, 8 to 64 hexadecimal digits each.")
+    if (
+        not lists
+        or not 1 <= len(keys) <= KEYS
+        or not all(isinstance(key, str) and is_key(key) for key in keys)
+    ):
+        raise BadInput(
+            f"An entry of a study names 1 to {KEYS} results by their keys, 8 to 64 hexadecimal "
+            "digits each."
+        )
     if len(set(keys)) != len(keys) or len(labels) not in (0, len(keys)):
-        raise BadInput("An entry of a study names each result once, and labels all of them or none.")
+        raise BadInput(
+            "An entry of a study names each result once, and labels all of them or none."
+        )
     return Entry(
         keys=tuple(keys),
         title=_text(content["title"], TITLE),

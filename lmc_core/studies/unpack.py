@@ -1,7 +1,9 @@
-"""Importing an archive: everything is checked before anything is kept, and nothing of a refused archive stays.
+"""Importing an archive: everything is checked before anything is kept, and nothing of a refused
+archive stays.
 
-The hashes say that the files are those that were exported; they do not say who computed them, or that anybody did. So what the
-numbers say of the arrays is recomputed, and the result is marked as imported wherever it is shown.
+The hashes say that the files are those that were exported; they do not say who computed them, or
+that anybody did. So what the numbers say of the arrays is recomputed, and the result is marked as
+imported wherever it is shown.
 """
 
 from __future__ import annotations
@@ -48,7 +50,9 @@ class Imported:
     mended: tuple[str, ...] = ()
 
 
-def read_archive(file: IO[bytes], store: Store, studies: Studies, limits: Limits = LIMITS) -> Imported:
+def read_archive(
+    file: IO[bytes], store: Store, studies: Studies, limits: Limits = LIMITS
+) -> Imported:
     """Import a study with its results, whole or not at all.
 
     Args:
@@ -58,7 +62,8 @@ def read_archive(file: IO[bytes], store: Store, studies: Studies, limits: Limits
         limits: of sizes and numbers.
 
     Raises:
-        BadInput: it is not an archive that was exported, or was changed since; the message says what is wrong with it.
+        BadInput: it is not an archive that was exported, or was changed since; the message says
+            what is wrong with it.
         StoreError: there is no space, or the folders cannot be written.
     """
     draft = store.root / f".tmp-import-{secrets.token_hex(6)}"
@@ -83,29 +88,50 @@ def _opened(file: IO[bytes]) -> Any:
     try:
         with zipfile.ZipFile(file) as archive:
             yield archive
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError) as error:
-        raise BadInput("The archive is damaged or incomplete; export it again and copy the whole file.") from error
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        UnicodeDecodeError,
+    ) as error:
+        raise BadInput(
+            "The archive is damaged or incomplete; export it again and copy the whole file."
+        ) from error
 
 
-def _contents(archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo]) -> tuple[Study, dict[str, str]]:
+def _contents(
+    archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo]
+) -> tuple[Study, dict[str, str]]:
     """The study and, for every result, the hash of its manifest."""
     manifest = parsed(_read(archive, members["manifest.json"]), "manifest.json")
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise BadInput("This is not an archive of a study: its manifest does not say so. Choose a file that was exported here.")
+        raise BadInput(
+            "This is not an archive of a study: its manifest does not say so. Choose a file that "
+            "was exported here."
+        )
     if manifest.get("version") != VERSION:
         raise BadInput(
-            f"The archive has format {manifest.get('version')!r}; this version reads {VERSION}. Update LMC Explorer."
+            f"The archive has format {manifest.get('version')!r}; this version reads {VERSION}. "
+            "Update LMC Explorer."
         )
     about = _read(archive, members["study.json"])
     if hashlib.sha256(about).hexdigest() != manifest.get("study"):
-        raise BadInput("study.json is not what was exported: its hash differs. Export the archive again.")
+        raise BadInput(
+            "study.json is not what was exported: its hash differs. Export the archive again."
+        )
     study = Study.from_json(parsed(about, "study.json"))
     results = manifest.get("results")
     there = {name.split("/")[1] for name in members if "/" in name}
     if not isinstance(results, dict) or set(results) != there:
-        raise BadInput("The archive's manifest names other results than the archive holds. Export it again.")
+        raise BadInput(
+            "The archive's manifest names other results than the archive holds. Export it again."
+        )
     if set(study.keys) != there:
-        raise BadInput("The study in the archive shows other results than the archive holds. Export it again.")
+        raise BadInput(
+            "The study in the archive shows other results than the archive holds. Export it again."
+        )
     return study, results
 
 
@@ -119,17 +145,28 @@ def _stage(
 ) -> None:
     """Write one result into the draft and check it there."""
     folder.mkdir(parents=True)
-    hashes = {name: _copy(archive, members[f"results/{key}/{name}"], folder / name) for name in (*FILES, "manifest.json")}
+    hashes = {
+        name: _copy(archive, members[f"results/{key}/{name}"], folder / name)
+        for name in (*FILES, "manifest.json")
+    }
     if hashes["manifest.json"] != recorded:
-        raise BadInput(f"The manifest of the result {key[:12]} is not what was exported: its hash differs.")
+        raise BadInput(
+            f"The manifest of the result {key[:12]} is not what was exported: its hash differs."
+        )
     manifest = parsed((folder / "manifest.json").read_bytes(), "manifest.json")
-    if not isinstance(manifest, dict) or manifest.get("key") != key or not isinstance(manifest.get("files"), dict):
+    if (
+        not isinstance(manifest, dict)
+        or manifest.get("key") != key
+        or not isinstance(manifest.get("files"), dict)
+    ):
         raise BadInput(f"The manifest of the result {key[:12]} names another key, or no files.")
     if not isinstance(manifest.get("written"), str) or len(manifest["written"]) > 40:
         raise BadInput(f"The manifest of the result {key[:12]} does not say when it was written.")
     for name in FILES:
         if manifest["files"].get(name) != hashes[name]:
-            raise BadInput(f"{name} of the result {key[:12]} is not what was exported: its hash differs.")
+            raise BadInput(
+                f"{name} of the result {key[:12]} is not what was exported: its hash differs."
+            )
     check_result(folder, key, manifest["written"], limits)
 
 
@@ -143,23 +180,33 @@ def _mark(folder: Path, key: str) -> bool:
         BadInput: its arrays are not those of such a result.
     """
     manifest = parsed((folder / "manifest.json").read_bytes(), "manifest.json")
-    request, result = (parsed((folder / name).read_bytes(), name) for name in ("request.json", "result.json"))
+    request, result = (
+        parsed((folder / name).read_bytes(), name) for name in ("request.json", "result.json")
+    )
     try:
-        found = follows(request, result, Result(key, request, result, folder, manifest["written"]).arrays())
+        found = follows(
+            request, result, Result(key, request, result, folder, manifest["written"]).arrays()
+        )
     except Misfit as error:
         raise BadInput(
-            f"The arrays of the result {key[:12]} in the archive are not those that its numbers speak of. Export it again."
+            f"The arrays of the result {key[:12]} in the archive are not those that its numbers "
+            "speak of. Export it again."
         ) from error
     wrong = contradicts(result, found)
-    if wrong or not found.keys() <= result.keys():  # an honest one of today's version stays as it is, to the byte
+    # an honest one of today's version stays as it is, to the byte
+    if wrong or not found.keys() <= result.keys():
         data = to_bytes({**result, **found})
         (folder / "result.json").write_bytes(data)
         manifest["files"]["result.json"] = digest(data)
-    (folder / "manifest.json").write_bytes(to_bytes({**manifest, "summary": SUMMARY, IMPORTED: True}))
+    (folder / "manifest.json").write_bytes(
+        to_bytes({**manifest, "summary": SUMMARY, IMPORTED: True})
+    )
     return bool(wrong)
 
 
-def _keep(study: Study, keys: list[str], wrong: set[str], draft: Path, store: Store, studies: Studies) -> Imported:
+def _keep(
+    study: Study, keys: list[str], wrong: set[str], draft: Path, store: Store, studies: Studies
+) -> Imported:
     """Move checked results and the study to their places; on failure take back what was moved."""
     added: list[str] = []
     try:
@@ -171,7 +218,10 @@ def _keep(study: Study, keys: list[str], wrong: set[str], draft: Path, store: St
         for key in added:
             store.delete(key)
         raise
-    kept, mended = (tuple(key for key in keys if key not in added), tuple(key for key in added if key in wrong))
+    kept, mended = (
+        tuple(key for key in keys if key not in added),
+        tuple(key for key in added if key in wrong),
+    )
     return Imported(stored, tuple(added), kept, mended)
 
 

@@ -1,12 +1,13 @@
 """An alignment: one group element per space, moving model B into the coordinates of model A.
 
-Planes live within heads: element number h of a plane acts on the head that stands at place h *after* the heads were moved.
-So with heads p and planes A, the pair (A, p) sends head x to A[h] x[p[h]], and
+Planes live within heads: element number h of a plane acts on the head that stands at place h
+*after* the heads were moved. So with heads p and planes A, the pair (A, p) sends head x to A[h]
+x[p[h]], and
 
     (A2, p2)(A1, p1) = (A2[h] A1[p2[h]], p1[p2[h]]),    (A, p)^-1 = (A[p^-1[h]]^-1, p^-1),
 
-the wreath product (Rotman, An Introduction to the Theory of Groups, 1995, ch. 7). Units live within experts, experts may live
-within groups of experts: the same, level by level.
+the wreath product (Rotman, An Introduction to the Theory of Groups, 1995, ch. 7). Units live within
+experts, experts may live within groups of experts: the same, level by level.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ from lmc_core.symmetry.layout import Block, Layout, State, rows, unrows
 from lmc_core.symmetry.spaces import Classes, Space, SymmetryClass, class_of
 
 
-def act_on_block(layout: Layout, block: Block, tensor: Tensor, elements: Mapping[str, Element]) -> Tensor:
+def act_on_block(
+    layout: Layout, block: Block, tensor: Tensor, elements: Mapping[str, Element]
+) -> Tensor:
     """Apply one element per space to one block; spaces without an element stay as they are.
 
     Args:
@@ -48,14 +51,20 @@ def act_on_block(layout: Layout, block: Block, tensor: Tensor, elements: Mapping
     Raises:
         Inadmissible: if a gain that is not constant would have to be rotated.
     """
-    moving = [(len(layout.path(a.space)), i, a) for i, a in enumerate(block.axes) if a.space and a.space in elements]
-    for _, position, axis in sorted(moving, key=lambda each: each[0]):  # heads first, then their planes where they stand now
+    moving = [
+        (len(layout.path(a.space)), i, a)
+        for i, a in enumerate(block.axes)
+        if a.space and a.space in elements
+    ]
+    # heads first, then their planes where they stand now
+    for _, position, axis in sorted(moving, key=lambda each: each[0]):
         assert axis.space is not None
         element = elements[axis.space]
         if axis.role == "order" and not isinstance(element, Permutation | Monomial):
             if not torch.equal(tensor, tensor.flatten()[:1].expand_as(tensor)):
                 raise Inadmissible(
-                    f"{block.parameter!r} scales the coordinates of {axis.space!r} one by one; fold it into its readers "
+                    f"{block.parameter!r} scales the coordinates of {axis.space!r} one by one; "
+                    "fold it into its readers "
                     "(the canonical rewrite) before a map that mixes coordinates."
                 )
             continue
@@ -70,8 +79,14 @@ CHUNK = 2**20  # numbers of a large block that are held in float64 at once: 8 MB
 
 
 def chunks(tensor: Tensor, block: Block, spaces: Container[str] | None = None) -> Iterator[Tensor]:
-    """Cut a large view of a block along an axis that no space (of `spaces`) lives in: little is in float64 at a time."""
-    free = [i for i, axis in enumerate(block.axes) if axis.space is None or (spaces is not None and axis.space not in spaces)]
+    """Cut a large view of a block along an axis that no space (of `spaces`) lives in: little is in
+    float64 at a time.
+    """
+    free = [
+        i
+        for i, axis in enumerate(block.axes)
+        if axis.space is None or (spaces is not None and axis.space not in spaces)
+    ]
     if tensor.numel() <= CHUNK or not free:
         return iter((tensor,))
     longest = max(free, key=lambda i: tensor.shape[i])
@@ -81,7 +96,9 @@ def chunks(tensor: Tensor, block: Block, spaces: Container[str] | None = None) -
 def _is_identity(element: Element) -> bool:
     if not isinstance(element, Permutation):
         return False
-    return torch.equal(element.indices, torch.arange(element.indices.shape[-1]).expand_as(element.indices))
+    return torch.equal(
+        element.indices, torch.arange(element.indices.shape[-1]).expand_as(element.indices)
+    )
 
 
 @dataclass(frozen=True)
@@ -97,7 +114,9 @@ class Alignment:
     within: Mapping[str, str]
 
     @classmethod
-    def of(cls, spaces: Mapping[str, Space], elements: Mapping[str, Element] | None = None) -> Alignment:
+    def of(
+        cls, spaces: Mapping[str, Space], elements: Mapping[str, Element] | None = None
+    ) -> Alignment:
         """An alignment with the given elements, and the identity on all other spaces."""
         given = elements or {}
         return cls(
@@ -106,12 +125,18 @@ class Alignment:
         )
 
     @classmethod
-    def random(cls, spaces: Mapping[str, Space], classes: Classes, generator: torch.Generator) -> Alignment:
+    def random(
+        cls, spaces: Mapping[str, Space], classes: Classes, generator: torch.Generator
+    ) -> Alignment:
         """Draw an element of the chosen class for each space."""
-        return cls.of(spaces, {n: random_element(s, class_of(s, classes), generator) for n, s in spaces.items()})
+        return cls.of(
+            spaces,
+            {n: random_element(s, class_of(s, classes), generator) for n, s in spaces.items()},
+        )
 
     def apply(self, layout: Layout, state: State, in_place: bool = False) -> dict[str, Tensor]:
-        """Move the parameters of a model, one at a time; computed in float64, returned in the precision of `state`.
+        """Move the parameters of a model, one at a time; computed in float64, returned in the
+        precision of `state`.
 
         Args:
             layout: of the model.
@@ -123,9 +148,14 @@ class Alignment:
             Inadmissible: if a gain that is not constant would have to be rotated.
         """
         if set(self.elements) != set(layout.spaces):
-            raise Incompatible("This alignment was made for a model with other spaces; make one for this pair.")
+            raise Incompatible(
+                "This alignment was made for a model with other spaces; make one for this pair."
+            )
         moving = {n: e for n, e in self.elements.items() if not _is_identity(e)}
-        result = {name: tensor if in_place else tensor.clone().contiguous() for name, tensor in state.items()}
+        result = {
+            name: tensor if in_place else tensor.clone().contiguous()
+            for name, tensor in state.items()
+        }
         for block in layout.blocks:
             if not any(axis.space in moving for axis in block.axes):
                 continue
@@ -135,19 +165,25 @@ class Alignment:
         return result
 
     def _places(self, name: str) -> Tensor | None:
-        """For every copy of a space, flat, the number of the copy that stands there after the outer spaces have moved."""
+        """For every copy of a space, flat, the number of the copy that stands there after the outer
+        spaces have moved.
+        """
         path = []
         while (outer := self.within.get(path[-1] if path else name)) is not None:
             path.append(outer)
         places = None
         for outer in reversed(path):
             element = self.elements[outer]
-            assert isinstance(element, Permutation), "only permutations can move whole copies of a space"
+            assert isinstance(element, Permutation), (
+                "only permutations can move whole copies of a space"
+            )
             indices = element.indices
             if places is None:
                 places = indices
             else:
-                inner = torch.arange(len(places))[:, None] * indices.shape[1] + torch.arange(indices.shape[1])
+                inner = torch.arange(len(places))[:, None] * indices.shape[1] + torch.arange(
+                    indices.shape[1]
+                )
                 places = inner[places].gather(1, indices).flatten()
         return places
 
@@ -156,7 +192,9 @@ class Alignment:
         elements = {}
         for name, element in self.elements.items():
             places = self._places(name)
-            elements[name] = (element if places is None else element.select(places.argsort())).inverse()
+            elements[name] = (
+                element if places is None else element.select(places.argsort())
+            ).inverse()
         return Alignment(elements, self.within)
 
     def compose(self, first: Alignment) -> Alignment:
@@ -170,7 +208,10 @@ class Alignment:
 
     def distance(self, other: Alignment) -> float:
         """Largest absolute difference of the matrices of two alignments, over all spaces."""
-        return max(float((self.elements[name].matrix() - other.elements[name].matrix()).abs().max()) for name in self.elements)
+        return max(
+            float((self.elements[name].matrix() - other.elements[name].matrix()).abs().max())
+            for name in self.elements
+        )
 
     def save(self, path: Path) -> None:
         """Write to one safetensors file."""
@@ -183,7 +224,11 @@ class Alignment:
         save_file(
             tensors,
             path,
-            {"format": "lmc-alignment-1", "kinds": json.dumps(kinds), "within": json.dumps(dict(self.within))},
+            {
+                "format": "lmc-alignment-1",
+                "kinds": json.dumps(kinds),
+                "within": json.dumps(dict(self.within)),
+            },
         )
 
     @classmethod
@@ -203,11 +248,17 @@ class Alignment:
             with safe_open(path, framework="pt") as file:
                 header = file.metadata() or {}
                 if header.get("format") != "lmc-alignment-1":
-                    raise BadCheckpoint(f"{Path(path).name} is not an alignment written by this program.")
+                    raise BadCheckpoint(
+                        f"{Path(path).name} is not an alignment written by this program."
+                    )
                 elements: dict[str, Element] = {}
                 for name, kind in json.loads(header["kinds"]).items():
                     keys = [key for key in file.keys() if key.rpartition("/")[0] == name]  # noqa: SIM118
-                    elements[name] = makers[kind](**{key.rpartition("/")[2]: file.get_tensor(key) for key in keys})
+                    elements[name] = makers[kind](
+                        **{key.rpartition("/")[2]: file.get_tensor(key) for key in keys}
+                    )
                 return cls(elements, json.loads(header["within"]))
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise BadCheckpoint(f"{Path(path).name} is not a readable alignment ({type(error).__name__}).") from error
+            raise BadCheckpoint(
+                f"{Path(path).name} is not a readable alignment ({type(error).__name__})."
+            ) from error

@@ -1,37 +1,46 @@
-"""The canonical rewrite: remove what a model's own architecture leaves open, function unchanged, before two are compared.
+"""The canonical rewrite: remove what a model's own architecture leaves open, function unchanged,
+before two are compared.
 
-Column vectors, y = W x + b; J = 11^T / d, C = I - J. Each step is done only when the chosen classes ask for it, so that
-"permutations only" compares the weights as they are. One block at a time is in float64; results are written in place.
+Column vectors, y = W x + b; J = 11^T / d, C = I - J. Each step is done only when the chosen classes
+ask for it, so that "permutations only" compares the weights as they are. One block at a time is in
+float64; results are written in place.
 
 With a space whose class mixes coordinates (orthogonal):
 
-- fold gains: a reader W of a norm with gain g and offset o becomes W diag(g), its bias b + W o; then g = 1, o = 0.
-- a reader without bias has nowhere to put W o. It goes into the all-ones direction, which LayerNorm leaves free: with offset
-  o' = 1 and W' = W diag(g) C + (W o) 1^T / d we get W'(LN(x) + 1) = W diag(g) LN(x) + W o exactly, because LN(x) has mean zero.
-  No gain is divided by, and any map that keeps the ones vector keeps o'. Readers of the same norm with a bias have W' 1 = 0.
-- centre, LayerNorm alone: writers W -> C W, b -> C b, readers W -> W C. LayerNorm never sees the mean; RMSNorm does.
+- fold gains: a reader W of a norm with gain g and offset o becomes W diag(g), its bias b + W o;
+  then g = 1, o = 0.
+- a reader without bias has nowhere to put W o. It goes into the all-ones direction, which LayerNorm
+  leaves free: with offset o' = 1 and W' = W diag(g) C + (W o) 1^T / d we get W'(LN(x) + 1) = W
+  diag(g) LN(x) + W o exactly, because LN(x) has mean zero. No gain is divided by, and any map that
+  keeps the ones vector keeps o'. Readers of the same norm with a bias have W' 1 = 0.
+- centre, LayerNorm alone: writers W -> C W, b -> C b, readers W -> W C. LayerNorm never sees the
+  mean; RMSNorm does.
 - fold LayerScale into the writer before it.
 
-With a plane that mixes: b_o -> b_o + W_o b_v, b_v = 0, since attention rows sum to one; and b_k = 0 on coordinates that are not
-rotated, since it adds one constant to all scores of a query.
+With a plane that mixes: b_o -> b_o + W_o b_v, b_v = 0, since attention rows sum to one; and b_k = 0
+on coordinates that are not rotated, since it adds one constant to all scores of a query.
 
-With a space that *stretches* only the product of its two sides is seen, so both sides get equal shares:
+With a space that *stretches* only the product of its two sides is seen, so both sides get equal
+shares:
 
-- invertible: L^T R = U S V^T gives L = S^1/2 U^T, R = S^1/2 V^T (query and key, value and output; of all queries of a group).
+- invertible: L^T R = U S V^T gives L = S^1/2 U^T, R = S^1/2 V^T (query and key, value and output;
+  of all queries of a group).
 - rotary: every pair gets sides of equal norm; coordinates that are not rotated are invertible.
-- scaled: every unit's row of the one side and column of the other get equal norms, and that of its gate where a factor passes
-  through the gate; scales: the same for gains.
+- scaled: every unit's row of the one side and column of the other get equal norms, and that of its
+  gate where a factor passes through the gate; scales: the same for gains.
 
-A space that stretches and stands in no product, as a residual stream without norms, has all its writers as the one side and all
-its readers as the other: V V^T = W^T W. Its readers are sides of the planes behind it, and its writers too, so balancing one
-undoes the other, and all are balanced in turn until they agree. They do: each step is the exact minimiser over one group of
+A space that stretches and stands in no product, as a residual stream without norms, has all its
+writers as the one side and all its readers as the other: V V^T = W^T W. Its readers are sides of
+the planes behind it, and its writers too, so balancing one undoes the other, and all are balanced
+in turn until they agree. They do: each step is the exact minimiser over one group of
 
     f = sum of the squares of all blocks between the spaces that stretch,
 
-whose minimum over all of them is one point up to maps that keep lengths, if it is attained (Kempf, Ness 1979; for real groups
-Richardson, Slodowy 1990), and f is convex along the group, so that descent by turns has no other end. Without it what matching
-finds depends on which of all equal copies of a model it was given, and of these the balanced ones have the quietest average:
-for one scale c, |V_A + c V_B|^2 + |W_A + W_B / c|^2 is least at c = 1 where the sides are equal.
+whose minimum over all of them is one point up to maps that keep lengths, if it is attained (Kempf,
+Ness 1979; for real groups Richardson, Slodowy 1990), and f is convex along the group, so that
+descent by turns has no other end. Without it what matching finds depends on which of all equal
+copies of a model it was given, and of these the balanced ones have the quietest average: for one
+scale c, |V_A + c V_B|^2 + |W_A + W_B / c|^2 is least at c = 1 where the sides are equal.
 
 What is then left free is orthogonal, a rotation, or a sign, so that matching solves it exactly.
 """
@@ -66,7 +75,9 @@ class Blocks(MutableMapping[str, Tensor]):
         self.view(name).copy_(value)
 
     def view(self, name: str) -> Tensor:
-        """A block in its parameter, in its own precision; what is written into it is written into the model."""
+        """A block in its parameter, in its own precision; what is written into it is written into
+        the model.
+        """
         return self.layout.view(self.state, self.layout.by_name[name])
 
     def pieces(self, name: str) -> Iterator[Tensor]:
@@ -83,8 +94,11 @@ class Blocks(MutableMapping[str, Tensor]):
         return len(self.layout.by_name)
 
 
-def rewrite_in_place(layout: Layout, rewrite: Rewrite, state: MutableMapping[str, Tensor], classes: Classes) -> None:
-    """Bring the parameters into canonical form for the chosen classes; the model computes the same function.
+def rewrite_in_place(
+    layout: Layout, rewrite: Rewrite, state: MutableMapping[str, Tensor], classes: Classes
+) -> None:
+    """Bring the parameters into canonical form for the chosen classes; the model computes the same
+    function.
 
     Args:
         layout: of the (untied) model.
@@ -119,15 +133,25 @@ def rewrite_in_place(layout: Layout, rewrite: Rewrite, state: MutableMapping[str
 
 
 def _without_product(layout: Layout, rewrite: Rewrite, classes: Classes) -> list[Product]:
-    """Spaces that stretch and of which the rewrite names no product: everything that writes, against everything that reads."""
+    """Spaces that stretch and of which the rewrite names no product: everything that writes,
+    against everything that reads.
+    """
     named = {product.space for product in rewrite.products}
     found = []
     for name, space in layout.spaces.items():
-        touching = [block for block in layout.blocks if any(axis.space == name for axis in block.axes)]
-        if name in named or not class_of(space, classes).stretches or any(block.twice for block in touching):
+        touching = [
+            block for block in layout.blocks if any(axis.space == name for axis in block.axes)
+        ]
+        if (
+            name in named
+            or not class_of(space, classes).stretches
+            or any(block.twice for block in touching)
+        ):
             continue
         left = tuple(writers(layout, rewrite, name))
-        right = tuple(block.name for block in touching if block.axes[block.axis(name)].role == "reads")
+        right = tuple(
+            block.name for block in touching if block.axes[block.axis(name)].role == "reads"
+        )
         if left and right:
             found.append(Product(name, left, right))
     return found
@@ -135,8 +159,16 @@ def _without_product(layout: Layout, rewrite: Rewrite, classes: Classes) -> list
 
 def _settle(layout: Layout, products: Sequence[Product], classes: Classes, blocks: Blocks) -> None:
     """Balance all products in turn until the sum of the squares of their blocks falls no more."""
-    chosen = [(each, layout.spaces[each.space], class_of(layout.spaces[each.space], classes)) for each in products]
-    touched = {name for each, _, by in chosen if by.stretches for name in (*each.left, *each.right, *each.gate)}
+    chosen = [
+        (each, layout.spaces[each.space], class_of(layout.spaces[each.space], classes))
+        for each in products
+    ]
+    touched = {
+        name
+        for each, _, by in chosen
+        if by.stretches
+        for name in (*each.left, *each.right, *each.gate)
+    }
     before = float("inf")
     for _ in range(ROUNDS):
         for product, space, by in chosen:
@@ -148,12 +180,15 @@ def _settle(layout: Layout, products: Sequence[Product], classes: Classes, block
 
 
 def writers(layout: Layout, rewrite: Rewrite, space: str) -> list[str]:
-    """Names of the blocks that write to a space. Offsets of its norms are not among them: they are added after the norm."""
+    """Names of the blocks that write to a space. Offsets of its norms are not among them: they are
+    added after the norm.
+    """
     offsets = {norm.offset for norm in rewrite.norms}
     return [
         block.name
         for block in layout.blocks
-        if block.name not in offsets and any(axis.space == space and axis.role == "writes" for axis in block.axes)
+        if block.name not in offsets
+        and any(axis.space == space and axis.role == "writes" for axis in block.axes)
     ]
 
 
@@ -173,7 +208,11 @@ def _fold_layer_scale(layout: Layout, part: LayerScale, blocks: Blocks) -> None:
 
 def _fold_norm(layout: Layout, norm: Norm, blocks: Blocks) -> None:
     size = layout.spaces[norm.space].size
-    gain = torch.ones(size, dtype=torch.float64) if norm.gain is None else blocks[norm.gain] + (1 - norm.unit)
+    gain = (
+        torch.ones(size, dtype=torch.float64)
+        if norm.gain is None
+        else blocks[norm.gain] + (1 - norm.unit)
+    )
     offset = None if norm.offset is None else blocks[norm.offset]
     for weight, bias in norm.readers:
         axis = layout.by_name[weight].axis(norm.space)
@@ -202,7 +241,9 @@ def _drop_biases(layout: Layout, product: Product, blocks: Blocks) -> None:
         block = layout.by_name[product.invisible]
         value = blocks[product.invisible]
         rotated = space.pairs.rotated if space.pairs else 0
-        keep = _along((torch.arange(space.size) < rotated).double(), value, block.axis(product.space))
+        keep = _along(
+            (torch.arange(space.size) < rotated).double(), value, block.axis(product.space)
+        )
         blocks[product.invisible] = value * keep
     for name in product.unseen:
         blocks[name] = torch.zeros_like(blocks[name])
@@ -211,28 +252,39 @@ def _drop_biases(layout: Layout, product: Product, blocks: Blocks) -> None:
         path = (*layout.path(product.space), product.space)
         bias, output = blocks[left], blocks[right]
         outer = layout.by_name[right]
-        # axes of the output that the bias lacks (queries of a group) share the bias, so they are summed over
+        # axes of the output that the bias lacks (queries of a group) share the bias, so they are
+        # summed over
         names = [axis.space for axis in outer.axes]
         first = layout.rows(output, outer, *path)  # [..., n, rest]
         rest = [i for i, name in enumerate(names) if name not in path]
         shape = [output.shape[i] for i in rest]
-        constant = (layout.rows(bias, layout.by_name[left], *path) * first).flatten(0, -2).sum(0).view(shape)
+        constant = (
+            (layout.rows(bias, layout.by_name[left], *path) * first)
+            .flatten(0, -2)
+            .sum(0)
+            .view(shape)
+        )
         into = {axis.space for axis in layout.by_name[target].axes}
         summed = [i for i, axis in enumerate(rest) if names[axis] not in into]
         blocks[target] = blocks[target] + (constant.sum(summed) if summed else constant)
         blocks[left] = torch.zeros_like(bias)
 
 
-def _balance(layout: Layout, product: Product, space: Space, chosen: SymmetryClass, blocks: Blocks) -> None:
+def _balance(
+    layout: Layout, product: Product, space: Space, chosen: SymmetryClass, blocks: Blocks
+) -> None:
     """Give both sides equal shares of their product, copy by copy of the space.
 
-    Invertible: with L^T = Q_l R_l and R^T = Q_r R_r (thin QR), L^T R = Q_l (R_l R_r^T) Q_r^T, so only an n x n matrix is
-    decomposed and no product of full width is formed.
+    Invertible: with L^T = Q_l R_l and R^T = Q_r R_r (thin QR), L^T R = Q_l (R_l R_r^T) Q_r^T, so
+    only an n x n matrix is decomposed and no product of full width is formed.
     """
     if not chosen.stretches:
         return
     groups = [names for names in (product.left, product.right, product.gate) if names]
-    sides = [[layout.copies(blocks[name], layout.by_name[name], space.name) for name in names] for names in groups]
+    sides = [
+        [layout.copies(blocks[name], layout.by_name[name], space.name) for name in names]
+        for names in groups
+    ]
     left, right, *gate = (torch.cat(parts, -1) for parts in sides)
     moved: tuple[Tensor, ...]
     if chosen in (SymmetryClass.SCALES, SymmetryClass.SCALED) and gate:
@@ -247,7 +299,12 @@ def _balance(layout: Layout, product: Product, space: Space, chosen: SymmetryCla
         ratio = _ratio(*(each[..., first] + each[..., second] for each in power))
         pieces = [side[..., space.pairs.rotated :, :] for side in (left, right)]
         eye = torch.zeros(*ratio.shape[:-1], 0, 0, dtype=torch.float64)
-        scale = torch.diagonal(rotary_matrix(space.pairs, torch.complex(ratio, torch.zeros_like(ratio)), eye), 0, -2, -1)
+        scale = torch.diagonal(
+            rotary_matrix(space.pairs, torch.complex(ratio, torch.zeros_like(ratio)), eye),
+            0,
+            -2,
+            -1,
+        )
         rest = _equal_shares(*pieces)
         moved = tuple(
             torch.cat([side[..., : space.pairs.rotated, :] * by[..., None], other], -2)
@@ -256,21 +313,27 @@ def _balance(layout: Layout, product: Product, space: Space, chosen: SymmetryCla
     else:
         moved = _equal_shares(left, right)
     for names, parts, value in zip(groups, sides, moved, strict=True):
-        for name, piece in zip(names, value.split([part.shape[-1] for part in parts], -1), strict=True):
+        for name, piece in zip(
+            names, value.split([part.shape[-1] for part in parts], -1), strict=True
+        ):
             block = layout.by_name[name]
             shape = tuple(layout.view(blocks.state, block).shape)
             blocks[name] = layout.uncopies(piece, block, shape, space.name)
 
 
 def _ratio(left: Tensor, right: Tensor) -> Tensor:
-    """The factor (|right| / |left|)^1/2 that makes squared norms equal; 1 where one of them is zero."""
+    """The factor (|right| / |left|)^1/2 that makes squared norms equal; 1 where one of them is
+    zero.
+    """
     return torch.where((left > 0) & (right > 0), (right / left) ** 0.25, 1.0)
 
 
 def _equal_norms(*sides: Tensor) -> tuple[Tensor, ...]:
     """Scale the rows of all sides to their geometric mean, unless one of them is zero."""
     norms = torch.stack([side.norm(dim=-1) for side in sides])
-    factors = torch.where((norms > 0).all(0), norms.clamp_min(1e-300).log().mean(0).exp() / norms, 1.0)
+    factors = torch.where(
+        (norms > 0).all(0), norms.clamp_min(1e-300).log().mean(0).exp() / norms, 1.0
+    )
     return tuple(side * factor[..., None] for side, factor in zip(sides, factors, strict=True))
 
 
@@ -283,7 +346,8 @@ def _equal_shares(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     n, k = left.shape[-2], s.shape[-1]
     root = s.sqrt()[..., None]
     moved = root * (ql @ u).mT, root * (qr @ vt.mT).mT
-    if k < n:  # a side of fewer columns than the plane has dimensions: the rest of the plane is not used
+    # a side of fewer columns than the plane has dimensions: the rest of the plane is not used
+    if k < n:
         pad = (0, 0, 0, n - k)
         return torch.nn.functional.pad(moved[0], pad), torch.nn.functional.pad(moved[1], pad)
     return moved

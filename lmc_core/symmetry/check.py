@@ -1,8 +1,10 @@
-"""The function check: run the moved model against the original on real input and measure the largest difference.
+"""The function check: run the moved model against the original on real input and measure the
+largest difference.
 
     error = max over examples of  max |f'(x) - f(x)| / max |f(x)|,
 
-both maxima over all outputs of one example. At rounding level this is below 1e-5 in float32 and 1e-10 in float64.
+both maxima over all outputs of one example. At rounding level this is below 1e-5 in float32 and
+1e-10 in float64.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ def relative_difference(reference: Tensor, outputs: Tensor) -> float:
 
 
 @torch.no_grad()
-def function_error(original: Model, moved: Model, inputs: Tensor, dtype: torch.dtype = torch.float32) -> float:
+def function_error(
+    original: Model, moved: Model, inputs: Tensor, dtype: torch.dtype = torch.float32
+) -> float:
     """Measure the largest relative difference of the outputs of two models on the same input.
 
     Args:
@@ -50,7 +54,9 @@ OUTPUTS = 2**24  # numbers that are kept of a model before it is moved: 64 MB in
 
 
 def few_enough(inputs: Tensor, model: Model) -> Tensor:
-    """The first of some inputs, so few that all their outputs are at most `OUTPUTS` numbers; one at least."""
+    """The first of some inputs, so few that all their outputs are at most `OUTPUTS` numbers; one at
+    least.
+    """
     return inputs[: max(1, OUTPUTS // outputs_each(model, inputs))]
 
 
@@ -82,9 +88,13 @@ def run(model: Model, inputs: Tensor, dtype: torch.dtype = torch.float32) -> Ten
 
 
 class Double(TorchFunctionMode):
-    """Keeps float64 where a module asks for float32: norms and routers of many transformers upcast half precision that way."""
+    """Keeps float64 where a module asks for float32: norms and routers of many transformers upcast
+    half precision that way.
+    """
 
-    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
         """Run `func`, but leave float64 tensors in float64."""
         kwargs = dict(kwargs or {})
         name = getattr(func, "__name__", "")
@@ -100,24 +110,33 @@ class Double(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def is_rounding(error: float, dtype: torch.dtype = torch.float32, exact: Callable[[], float] | None = None) -> bool:
+def is_rounding(
+    error: float, dtype: torch.dtype = torch.float32, exact: Callable[[], float] | None = None
+) -> bool:
     """Whether rounding alone explains an error.
 
-    Maps that are far from orthogonal, as learning finds them, amplify the rounding of float32 by their condition number. Where
-    the error is larger than rounding alone explains, `exact` tells the two apart.
+    Maps that are far from orthogonal, as learning finds them, amplify the rounding of float32 by
+    their condition number. Where the error is larger than rounding alone explains, `exact` tells
+    the two apart.
 
     Args:
         error: as measured in `dtype`.
         dtype: what it was measured in.
         exact: measures the error in float64, before anything was rounded to float32.
     """
-    return error < LIMIT[dtype] or (error < AMPLIFIED and exact is not None and exact() < LIMIT[torch.float64])
+    return error < LIMIT[dtype] or (
+        error < AMPLIFIED and exact is not None and exact() < LIMIT[torch.float64]
+    )
 
 
 def require_same_function(
-    error: float, name: str, dtype: torch.dtype = torch.float32, exact: Callable[[], float] | None = None
+    error: float,
+    name: str,
+    dtype: torch.dtype = torch.float32,
+    exact: Callable[[], float] | None = None,
 ) -> float:
-    """Return the error, or refuse the transformation; for `error`, `dtype` and `exact` see `is_rounding`.
+    """Return the error, or refuse the transformation; for `error`, `dtype` and `exact` see
+    `is_rounding`.
 
     Args:
         error: as measured in `dtype`.
@@ -130,7 +149,9 @@ def require_same_function(
     """
     if not is_rounding(error, dtype, exact):
         raise FunctionChanged(
-            f"Moving {name} changed its outputs by {error:.1e} (relative), more than the {LIMIT[dtype]:.0e} that rounding "
-            "explains; nothing was written. Please report the model and the classes that were chosen."
+            f"Moving {name} changed its outputs by {error:.1e} (relative), more than the "
+            f"{LIMIT[dtype]:.0e} that rounding "
+            "explains; nothing was written. Please report the model and the classes that were "
+            "chosen."
         )
     return error

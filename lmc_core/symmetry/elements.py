@@ -1,9 +1,11 @@
 """Group elements: maps of a space, one for a space or one for each of its copies.
 
-Conventions. An element T of size n acts on column vectors. Along an axis that *writes* to the space a tensor is multiplied by
-T, along an axis that *reads* from it by T^-T, so that reader times writer is unchanged: (W T^-1)(T V) = W V. Along an axis that
-only keeps *order* (the gain of a norm, the gate of a gated unit) just the reordering of T counts. A permutation is stored as
-indices p with (T x)[i] = x[p[i]]. The elements of a space within another have one leading axis, of all its copies in order.
+Conventions. An element T of size n acts on column vectors. Along an axis that *writes* to the space
+a tensor is multiplied by T, along an axis that *reads* from it by T^-T, so that reader times writer
+is unchanged: (W T^-1)(T V) = W V. Along an axis that only keeps *order* (the gain of a norm, the
+gate of a gated unit) just the reordering of T counts. A permutation is stored as indices p with (T
+x)[i] = x[p[i]]. The elements of a space within another have one leading axis, of all its copies in
+order.
 """
 
 from __future__ import annotations
@@ -60,7 +62,8 @@ class Permutation:
 
 @dataclass(frozen=True)
 class Monomial:
-    """Reordering with a factor for every coordinate, a sign or a scale: (T x)[i] = scales[i] x[indices[i]].
+    """Reordering with a factor for every coordinate, a sign or a scale: (T x)[i] = scales[i]
+    x[indices[i]].
 
     Attributes:
         indices: int64 `[n]`, or `[copies, n]`.
@@ -76,7 +79,9 @@ class Monomial:
         return self.scales[..., None] * Permutation(self.indices).matrix()
 
     def act(self, x: Tensor, role: Role) -> Tensor:
-        """Act on `[n, k]`, or on `[copies, n, k]` copy by copy; an axis that reads is divided by the factors."""
+        """Act on `[n, k]`, or on `[copies, n, k]` copy by copy; an axis that reads is divided by
+        the factors.
+        """
         moved = _reorder(x, self.indices)
         if role == "order":
             return moved
@@ -130,7 +135,8 @@ class Orthogonal:
 
 @dataclass(frozen=True)
 class Invertible:
-    """Any invertible map, kept together with its inverse; the maps that rotary positions leave are of this kind too.
+    """Any invertible map, kept together with its inverse; the maps that rotary positions leave are
+    of this kind too.
 
     Attributes:
         values: float64 `[n, n]`, or `[copies, n, n]`.
@@ -145,7 +151,9 @@ class Invertible:
     def of(cls, values: Tensor) -> Invertible:
         """Build from T alone; raises `BadInput` when T has no usable inverse."""
         if not bool((torch.linalg.cond(values) < 1e12).all()):
-            raise BadInput("An invertible map was expected; this one is singular to working precision.")
+            raise BadInput(
+                "An invertible map was expected; this one is singular to working precision."
+            )
         return cls(values, torch.linalg.inv(values))
 
     def matrix(self) -> Tensor:
@@ -153,7 +161,9 @@ class Invertible:
         return self.values
 
     def act(self, x: Tensor, role: Role) -> Tensor:
-        """Act on `[n, k]`, or on `[copies, n, k]` copy by copy: by T, or by T^-T where the axis reads."""
+        """Act on `[n, k]`, or on `[copies, n, k]` copy by copy: by T, or by T^-T where the axis
+        reads.
+        """
         return (self.inverse_values.mT if role == "reads" else self.values) @ x
 
     def inverse(self) -> Invertible:
@@ -179,7 +189,9 @@ def identity(space: Space) -> Permutation:
 
 
 def compose(second: Element, first: Element) -> Element:
-    """The element that acts like `first`, then `second`: T = T2 T1. Its class is the larger of the two."""
+    """The element that acts like `first`, then `second`: T = T2 T1. Its class is the larger of the
+    two.
+    """
     if isinstance(first, Permutation) and isinstance(second, Permutation):
         return Permutation(first.indices.gather(-1, second.indices))
     if isinstance(first, Permutation | Monomial) and isinstance(second, Permutation | Monomial):
@@ -196,7 +208,9 @@ def compose(second: Element, first: Element) -> Element:
 
 
 def ones_complement(size: int) -> Tensor:
-    """Orthonormal basis `[n, n-1]` of the vectors whose coordinates sum to zero (Helmert's), float64."""
+    """Orthonormal basis `[n, n-1]` of the vectors whose coordinates sum to zero (Helmert's),
+    float64.
+    """
     rows = torch.arange(1, size, dtype=torch.float64)
     basis = torch.tril(torch.ones(size - 1, size, dtype=torch.float64))
     basis[torch.arange(size - 1), torch.arange(1, size)] = -rows
@@ -204,10 +218,12 @@ def ones_complement(size: int) -> Tensor:
 
 
 def rotary_matrix(pairs: Pairs, factors: Tensor, rest: Tensor) -> Tensor:
-    """The matrix that multiplies each rotary pair, read as a complex number, by a factor, and the other coordinates by `rest`.
+    """The matrix that multiplies each rotary pair, read as a complex number, by a factor, and the
+    other coordinates by `rest`.
 
-    A rotary position encoding multiplies pair j of every query and key by exp(i m theta_j); complex numbers commute, so this is
-    all that passes through it (reflections and exchanges of pairs do not).
+    A rotary position encoding multiplies pair j of every query and key by exp(i m theta_j); complex
+    numbers commute, so this is all that passes through it (reflections and exchanges of pairs do
+    not).
 
     Args:
         pairs: which coordinates are pairs.
@@ -229,7 +245,9 @@ def rotary_matrix(pairs: Pairs, factors: Tensor, rest: Tensor) -> Tensor:
 
 
 def pair_signs(space: Space, signs: Tensor) -> Tensor:
-    """One sign per rotary pair `[..., rotated / 2]`, spread over all coordinates of the space `[..., n]`; others keep 1."""
+    """One sign per rotary pair `[..., rotated / 2]`, spread over all coordinates of the space
+    `[..., n]`; others keep 1.
+    """
     assert space.pairs is not None
     first, second = (torch.tensor(side) for side in space.pairs.indices())
     result = torch.ones(*signs.shape[:-1], space.size, dtype=torch.float64)
@@ -239,7 +257,9 @@ def pair_signs(space: Space, signs: Tensor) -> Tensor:
 
 
 def quarter_turns(space: Space, turns: Tensor) -> Monomial:
-    """Turn every rotary pair by a number of right angles, int64 `[..., rotated / 2]`; other coordinates stay."""
+    """Turn every rotary pair by a number of right angles, int64 `[..., rotated / 2]`; other
+    coordinates stay.
+    """
     assert space.pairs is not None
     first, second = (torch.tensor(side) for side in space.pairs.indices())
     indices = torch.arange(space.size).repeat(*turns.shape[:-1], 1)
@@ -247,13 +267,16 @@ def quarter_turns(space: Space, turns: Tensor) -> Monomial:
     odd = turns % 2 == 1
     indices[..., first] = torch.where(odd, second, first)
     indices[..., second] = torch.where(odd, first, second)
-    scales[..., first] = torch.tensor([1.0, -1.0, -1.0, 1.0], dtype=torch.float64)[turns]  # cosine, or minus the sine
-    scales[..., second] = torch.tensor([1.0, 1.0, -1.0, -1.0], dtype=torch.float64)[turns]  # cosine, or the sine
+    # cosine, or minus the sine
+    scales[..., first] = torch.tensor([1.0, -1.0, -1.0, 1.0], dtype=torch.float64)[turns]
+    # cosine, or the sine
+    scales[..., second] = torch.tensor([1.0, 1.0, -1.0, -1.0], dtype=torch.float64)[turns]
     return Monomial(indices, scales)
 
 
 def random_element(space: Space, chosen: SymmetryClass, generator: torch.Generator) -> Element:
-    """Draw an element: uniform permutations and signs, scales in [1/3, 3], Haar orthogonal maps, condition number at most 9.
+    """Draw an element: uniform permutations and signs, scales in [1/3, 3], Haar orthogonal maps,
+    condition number at most 9.
 
     Orthogonal maps of a space that `fixes_ones` are Haar on the complement of the all-ones vector.
 
@@ -265,7 +288,9 @@ def random_element(space: Space, chosen: SymmetryClass, generator: torch.Generat
     n = space.size
 
     def haar(size: int) -> Tensor:
-        q, r = torch.linalg.qr(torch.randn(*shape, size, size, generator=generator, dtype=torch.float64))
+        q, r = torch.linalg.qr(
+            torch.randn(*shape, size, size, generator=generator, dtype=torch.float64)
+        )
         return q * r.diagonal(dim1=-2, dim2=-1).sign()[..., None, :]
 
     def spread(size: int) -> Tensor:
@@ -281,30 +306,42 @@ def random_element(space: Space, chosen: SymmetryClass, generator: torch.Generat
     if chosen is SymmetryClass.NONE:
         return identity(space)
     if chosen is SymmetryClass.SIGNS:
-        factors = signs(n) if space.pairs is None else pair_signs(space, signs(space.pairs.rotated // 2))
+        factors = (
+            signs(n) if space.pairs is None else pair_signs(space, signs(space.pairs.rotated // 2))
+        )
         return Monomial(identity(space).indices, factors)
     if chosen is SymmetryClass.TURNS:
         assert space.pairs is not None
-        return quarter_turns(space, torch.randint(4, (*shape, space.pairs.rotated // 2), generator=generator))
+        return quarter_turns(
+            space, torch.randint(4, (*shape, space.pairs.rotated // 2), generator=generator)
+        )
     if chosen is SymmetryClass.SCALES:
         return Monomial(identity(space).indices, spread(n))
     if chosen in (SymmetryClass.PERMUTATION, SymmetryClass.SIGNED, SymmetryClass.SCALED):
         indices = torch.rand(*shape, n, generator=generator).argsort(-1)
         if chosen is SymmetryClass.PERMUTATION:
             return Permutation(indices)
-        scales = spread(n) if chosen is SymmetryClass.SCALED else torch.ones(indices.shape, dtype=torch.float64)
+        scales = (
+            spread(n)
+            if chosen is SymmetryClass.SCALED
+            else torch.ones(indices.shape, dtype=torch.float64)
+        )
         return Monomial(indices, scales if space.positive else scales * signs(n))
     if chosen in (SymmetryClass.ROTATION, SymmetryClass.ROTARY):
         assert space.pairs is not None
         half, others = space.pairs.rotated // 2, n - space.pairs.rotated
         turn = torch.polar(
-            torch.ones(*shape, half, dtype=torch.float64), 6.283 * torch.rand(*shape, half, generator=generator).double()
+            torch.ones(*shape, half, dtype=torch.float64),
+            6.283 * torch.rand(*shape, half, generator=generator).double(),
         )
         if chosen is SymmetryClass.ROTATION:
             return Orthogonal(rotary_matrix(space.pairs, turn, haar(others)))
         factors = turn * spread(half)
         values, inverse = linear(others)
-        return Invertible(rotary_matrix(space.pairs, factors, values), rotary_matrix(space.pairs, 1 / factors, inverse))
+        return Invertible(
+            rotary_matrix(space.pairs, factors, values),
+            rotary_matrix(space.pairs, 1 / factors, inverse),
+        )
     if chosen is SymmetryClass.ORTHOGONAL:
         if not space.fixes_ones:
             return Orthogonal(haar(n))

@@ -1,4 +1,6 @@
-"""What the canonical rewrite of a family works on: its norms and its products, by names of blocks. Data, no algorithm."""
+"""What the canonical rewrite of a family works on: its norms and its products, by names of blocks.
+Data, no algorithm.
+"""
 
 from __future__ import annotations
 
@@ -31,19 +33,24 @@ class Norm:
 
 @dataclass(frozen=True)
 class Product:
-    """Two sides of a space of which only the product is seen: query and key, value and output, `up` and `down` of a gated unit.
+    """Two sides of a space of which only the product is seen: query and key, value and output, `up`
+    and `down` of a gated unit.
 
     Attributes:
         space: the space between them.
         left: blocks of one side, weights and biases.
         right: blocks of the other.
-        invisible: a bias on the right that adds one number to all scores of a query, which a softmax does not see: the key's,
-            on the coordinates that are not rotated by a position encoding.
-        constant: (bias on the left, weight on the right, bias that the right side adds to) where the left bias reaches the
-            output as a constant: b_o -> b_o + W_o b_v, as attention rows sum to one.
-        gate: blocks of a third side, where a positive factor passes through a gate too (ReLU): all three get equal norms.
+        invisible: a bias on the right that adds one number to all scores of a query, which a
+            softmax does not see: the key's, on the coordinates that are not rotated by a position
+            encoding.
+        constant: (bias on the left, weight on the right, bias that the right side adds to) where
+            the left bias reaches the output as a constant: b_o -> b_o + W_o b_v, as attention rows
+            sum to one.
+        gate: blocks of a third side, where a positive factor passes through a gate too (ReLU): all
+            three get equal norms.
         unseen: further biases on the right of which no output sees anything.
-        scale: what the network multiplies the product by, where that depends on the size of the space: 1/sqrt(size of a head).
+        scale: what the network multiplies the product by, where that depends on the size of the
+            space: 1/sqrt(size of a head).
     """
 
     space: str
@@ -58,7 +65,9 @@ class Product:
 
 @dataclass(frozen=True)
 class LayerScale:
-    """A vector that scales what a layer writes, and the layer's weights and biases (None without one)."""
+    """A vector that scales what a layer writes, and the layer's weights and biases (None without
+    one).
+    """
 
     scale: str
     writers: tuple[str | None, ...]
@@ -67,9 +76,11 @@ class LayerScale:
 
 @dataclass(frozen=True)
 class Tied:
-    """A head that shares the token table, head = scale * table, and what the configuration says once they are two.
+    """A head that shares the token table, head = scale * table, and what the configuration says
+    once they are two.
 
-    It `stays` shared where whatever moves the table moves the head as it should: no gain stands between them.
+    It `stays` shared where whatever moves the table moves the head as it should: no gain stands
+    between them.
     """
 
     head: str
@@ -81,18 +92,24 @@ class Tied:
 
 @dataclass(frozen=True)
 class Rewrite:
-    """What the canonical rewrite of a family works on, and what its symmetry group has beside the maps of spaces.
+    """What the canonical rewrite of a family works on, and what its symmetry group has beside the
+    maps of spaces.
 
     Attributes:
         norms: every norm whose output is seen by its readers alone.
         products: every space between two sides.
         layer_scales: every LayerScale.
-        tied: when the head shares the token table and has to be a matrix of its own before the stream is rotated.
-        centred: spaces of which no one sees the mean, so that writers can lose theirs (streams under LayerNorm).
-        sums: groups of blocks of which only a sum of constants is seen (token and position tables, biases of parallel layers).
-        scales: a phrase for every positive number that a norm undoes (exactly only where its epsilon is 0).
+        tied: when the head shares the token table and has to be a matrix of its own before the
+            stream is rotated.
+        centred: spaces of which no one sees the mean, so that writers can lose theirs (streams
+            under LayerNorm).
+        sums: groups of blocks of which only a sum of constants is seen (token and position tables,
+            biases of parallel layers).
+        scales: a phrase for every positive number that a norm undoes (exactly only where its
+            epsilon is 0).
         further: (phrase, dimension) of continuous freedoms that no step here uses.
-        multiplied: (block, number) of tables that the network multiplies by a number that depends on its width.
+        multiplied: (block, number) of tables that the network multiplies by a number that depends
+            on its width.
     """
 
     norms: tuple[Norm, ...] = ()

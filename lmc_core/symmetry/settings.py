@@ -1,4 +1,6 @@
-"""Which settings of two models must be equal: those that decide what is computed of the inputs that both take."""
+"""Which settings of two models must be equal: those that decide what is computed of the inputs that
+both take.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +12,19 @@ if TYPE_CHECKING:
     from lmc_core.models.family import Config
     from lmc_core.models.model import Model
 
-POSITIONS = ("n_positions", "max_position_embeddings", "max_seq_len", "n_ctx", "seq_length")  # how long windows may be
+# how long windows may be
+POSITIONS = ("n_positions", "max_position_embeddings", "max_seq_len", "n_ctx", "seq_length")
 NAMED = ("pad_token_id", "bos_token_id", "eos_token_id")  # numbers of special tokens
-HEADS = {"architectures", "num_labels", "num_classes", "add_pooling_layer"}  # what a class has behind its body
+# what a class has behind its body
+HEADS = {"architectures", "num_labels", "num_classes", "add_pooling_layer"}
 ROUNDING = 1e-6  # relative; 1e-5 in float32 is 9.99999974e-06
-FIXED_SPEEDS = ("default", "linear", "dynamic", "llama3")  # rotary positions that windows within the context turn alike
+# rotary positions that windows within the context turn alike
+FIXED_SPEEDS = ("default", "linear", "dynamic", "llama3")
 
 
 def without_effect(a: Model, b: Model, heads: bool = True) -> set[str]:
-    """Entries of the configurations of two models of one family that may differ and decide nothing that is compared.
+    """Entries of the configurations of two models of one family that may differ and decide nothing
+    that is compared.
 
     Args:
         a: the first model.
@@ -39,11 +45,15 @@ def _decisive_tokens(model: Model, heads: bool) -> set[str]:
     if not isinstance(pad, int):
         pad = 0
     found = set()
-    before, after = (model.family.sizes({**config, "pad_token_id": token}).get("context") for token in (pad, pad + 1))
+    before, after = (
+        model.family.sizes({**config, "pad_token_id": token}).get("context")
+        for token in (pad, pad + 1)
+    )
     if before != after:  # positions are counted from that of padding on
         found.add("pad_token_id")
     sorts = heads and model.family.takes == "text" and model.family.predicts(config) == "label"
-    if sorts and "pooler.weight" not in model.layout.by_name:  # the last token that is no padding, or the end of the text
+    # the last token that is no padding, or the end of the text
+    if sorts and "pooler.weight" not in model.layout.by_name:
         found |= {"pad_token_id", *(["eos_token_id"] if "decoder_start_token_id" in config else [])}
     return found
 
@@ -58,7 +68,9 @@ def _rotary_kinds(config: Config) -> Iterator[str]:
 
 
 def unequal_settings(a: Config, b: Config, ignored: set[str]) -> Iterator[tuple[str, Any, Any]]:
-    """Entries that both configurations have and that differ by more than rounding, with both values."""
+    """Entries that both configurations have and that differ by more than rounding, with both
+    values.
+    """
     for key in sorted(a.keys() & b.keys() - ignored):
         one, two = a[key], b[key]
         if isinstance(one, Mapping) and isinstance(two, Mapping):
@@ -68,5 +80,7 @@ def unequal_settings(a: Config, b: Config, ignored: set[str]) -> Iterator[tuple[
 
 
 def _nearly(one: Any, two: Any) -> bool:
-    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (one, two))
+    numbers = all(
+        isinstance(value, int | float) and not isinstance(value, bool) for value in (one, two)
+    )
     return numbers and math.isclose(one, two, rel_tol=ROUNDING)

@@ -1,8 +1,9 @@
 """Symmetry classes, and the spaces inside a network that they act on.
 
-A *space* is a vector space inside the network whose coordinates are a convention: change its basis, change every parameter
-that writes to it or reads from it, and the function stays. Which groups do that depends on the architecture: each space names
-the classes it admits, from the smallest to the largest. A person may ask for any of them.
+A *space* is a vector space inside the network whose coordinates are a convention: change its basis,
+change every parameter that writes to it or reads from it, and the function stays. Which groups do
+that depends on the architecture: each space names the classes it admits, from the smallest to the
+largest. A person may ask for any of them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from lmc_core.errors import Inadmissible, UnknownName
 
 
 class SymmetryClass(Enum):
-    """A group of maps of one space. Not every one contains the one before it: what a space admits is a chain of its own.
+    """A group of maps of one space. Not every one contains the one before it: what a space admits
+    is a chain of its own.
 
     none            the identity alone
     permutation     reordering of coordinates
@@ -44,12 +46,16 @@ class SymmetryClass(Enum):
 
     @property
     def mixes(self) -> bool:
-        """Whether its elements mix coordinates, so that gains have to be folded and biases moved before."""
+        """Whether its elements mix coordinates, so that gains have to be folded and biases moved
+        before.
+        """
         return self in MIXING
 
     @property
     def stretches(self) -> bool:
-        """Whether its elements change lengths, so that both sides of the space have to be balanced before."""
+        """Whether its elements change lengths, so that both sides of the space have to be balanced
+        before.
+        """
         return self in STRETCHING
 
     def contains(self, other: SymmetryClass) -> bool:
@@ -82,9 +88,22 @@ _NAMES = {
     "orthogonal": "none permutation signs turns signed rotation",
     "invertible": "none permutation signs turns signed scales scaled rotation rotary orthogonal",
 }
-CONTAINED = {SymmetryClass(name): {SymmetryClass(each) for each in inner.split()} for name, inner in _NAMES.items()}
-MIXING = {SymmetryClass.ROTATION, SymmetryClass.ROTARY, SymmetryClass.ORTHOGONAL, SymmetryClass.INVERTIBLE}
-STRETCHING = {SymmetryClass.SCALES, SymmetryClass.SCALED, SymmetryClass.ROTARY, SymmetryClass.INVERTIBLE}
+CONTAINED = {
+    SymmetryClass(name): {SymmetryClass(each) for each in inner.split()}
+    for name, inner in _NAMES.items()
+}
+MIXING = {
+    SymmetryClass.ROTATION,
+    SymmetryClass.ROTARY,
+    SymmetryClass.ORTHOGONAL,
+    SymmetryClass.INVERTIBLE,
+}
+STRETCHING = {
+    SymmetryClass.SCALES,
+    SymmetryClass.SCALED,
+    SymmetryClass.ROTARY,
+    SymmetryClass.INVERTIBLE,
+}
 
 NONE = (SymmetryClass.NONE,)
 PERMUTATIONS = (SymmetryClass.NONE, SymmetryClass.PERMUTATION)
@@ -104,10 +123,12 @@ KINDS: dict[str, str] = {
     "heads": "the order of the attention heads of each block",
     "queries": "the order of the queries that share one key and value head",
     "query-key": "the plane in which one head compares queries with keys",
-    "rotary-key": "the plane of the rotary part of queries and keys, where it is apart from the rest",
+    "rotary-key": "the plane of the rotary part of queries and keys, where it is apart from the "
+    "rest",
     "gains": "the gains of norms on queries and keys, of which only the product is seen",
     "value-output": "the plane through which one head passes values to its output",
-    "latent": "a stream of smaller width: of token embeddings, or from which queries, or keys and values, are made",
+    "latent": "a stream of smaller width: of token embeddings, or from which queries, or keys and "
+    "values, are made",
     "experts": "the order of the experts of each mixture",
     "expert-groups": "the order of the groups of experts that a router chooses between",
     "embedding": "the space in which images and texts are compared",
@@ -121,7 +142,8 @@ KINDS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Pairs:
-    """Which coordinates of a plane a rotary position encoding turns together (Su et al. 2021, arXiv 2104.09864).
+    """Which coordinates of a plane a rotary position encoding turns together (Su et al. 2021, arXiv
+    2104.09864).
 
     Attributes:
         rotated: number of coordinates that are rotated, an even number; the others come after them.
@@ -147,11 +169,16 @@ class Space:
         name: unique in the layout, e.g. ``units.3``.
         kind: what it is called when classes are chosen, a key of `KINDS`.
         size: number of coordinates.
-        classes: the admissible classes from the smallest (none) to the largest, each containing those before it.
-        reason: what admits the largest class and no larger one, as a clause ("GELU acts on each unit by itself").
-        within: the space whose every coordinate has a copy of this one (the planes live within the heads), or None.
-        copies: how many copies there are, 1 otherwise; with several levels the product of their sizes.
-        fixes_ones: an orthogonal map must keep the all-ones vector, as a residual stream under LayerNorm asks for.
+        classes: the admissible classes from the smallest (none) to the largest, each containing
+            those before it.
+        reason: what admits the largest class and no larger one, as a clause ("GELU acts on each
+            unit by itself").
+        within: the space whose every coordinate has a copy of this one (the planes live within the
+            heads), or None.
+        copies: how many copies there are, 1 otherwise; with several levels the product of their
+            sizes.
+        fixes_ones: an orthogonal map must keep the all-ones vector, as a residual stream under
+            LayerNorm asks for.
         pairs: which coordinates are rotated together, for planes with rotary positions.
         positive: scales and signs must be positive (ReLU); for the class scaled alone.
     """
@@ -177,7 +204,8 @@ class Space:
         if chosen not in self.classes:
             others = ", ".join(c.value for c in self.classes)
             raise Inadmissible(
-                f"{self.kind}={chosen.value} is not admissible: {self.kind} here admits {others}, because {self.reason}."
+                f"{self.kind}={chosen.value} is not admissible: {self.kind} here admits {others}, "
+                f"because {self.reason}."
             )
 
     @property
@@ -198,13 +226,16 @@ class Space:
         return each * self.copies
 
 
-Classes = dict[str, SymmetryClass]  # kind of space -> chosen class; what a space does not admit falls to what it does
+# kind of space -> chosen class; what a space does not admit falls to what it does
+Classes = dict[str, SymmetryClass]
 
 
 def class_of(space: Space, classes: Mapping[str, SymmetryClass]) -> SymmetryClass:
-    """The class a space gets when classes are chosen by kind: the chosen one, or the largest that it admits below that.
+    """The class a space gets when classes are chosen by kind: the chosen one, or the largest that
+    it admits below that.
 
-    Spaces of one kind may differ (a first dense layer among mixtures, one layer without rotary positions).
+    Spaces of one kind may differ (a first dense layer among mixtures, one layer without rotary
+    positions).
     """
     return [c for c in space.classes if classes[space.kind].contains(c)][-1]
 
@@ -214,10 +245,14 @@ def kinds_of(spaces: Mapping[str, Space]) -> dict[str, tuple[SymmetryClass, ...]
     found: dict[str, set[SymmetryClass]] = {}
     for space in spaces.values():
         found.setdefault(space.kind, set()).update(space.classes)
-    return {kind: tuple(c for c in SymmetryClass if c in classes) for kind, classes in found.items()}
+    return {
+        kind: tuple(c for c in SymmetryClass if c in classes) for kind, classes in found.items()
+    }
 
 
-def choose_classes(spaces: Mapping[str, Space], chosen: Mapping[str, str | SymmetryClass] | None = None) -> Classes:
+def choose_classes(
+    spaces: Mapping[str, Space], chosen: Mapping[str, str | SymmetryClass] | None = None
+) -> Classes:
     """Return a class for every kind of space: the chosen one, or the largest.
 
     Args:
@@ -245,13 +280,20 @@ PLANES = ("query-key", "rotary-key", "gains", "value-output", "latent", "filters
 
 
 def permutations_only(spaces: Mapping[str, Space]) -> Classes:
-    """Permutations of residual, units, heads and experts; the planes inside each head stay as they are."""
+    """Permutations of residual, units, heads and experts; the planes inside each head stay as they
+    are.
+    """
     return {
-        kind: SymmetryClass.NONE if kind in PLANES or SymmetryClass.PERMUTATION not in classes else SymmetryClass.PERMUTATION
+        kind: SymmetryClass.NONE
+        if kind in PLANES or SymmetryClass.PERMUTATION not in classes
+        else SymmetryClass.PERMUTATION
         for kind, classes in kinds_of(spaces).items()
     }
 
 
 def at_most(spaces: Mapping[str, Space], largest: SymmetryClass) -> Classes:
     """Every kind at the largest of its classes that `largest` contains."""
-    return {kind: [c for c in classes if largest.contains(c)][-1] for kind, classes in kinds_of(spaces).items()}
+    return {
+        kind: [c for c in classes if largest.contains(c)][-1]
+        for kind, classes in kinds_of(spaces).items()
+    }

@@ -10,7 +10,15 @@ import torch
 from torch import Tensor
 
 from lmc_core.symmetry.canonical import rewrite_in_place
-from lmc_core.symmetry.embedding import Embedding, embed_block, padding, paired, rectangular, seen, semi_permutation
+from lmc_core.symmetry.embedding import (
+    Embedding,
+    embed_block,
+    padding,
+    paired,
+    rectangular,
+    seen,
+    semi_permutation,
+)
 from lmc_core.symmetry.fits import REPEATED, require_fits, separate_head, unequal_spaces
 from lmc_core.symmetry.layout import Block, Layout, State
 from lmc_core.symmetry.spaces import Space, SymmetryClass, kinds_of
@@ -20,12 +28,18 @@ if TYPE_CHECKING:
     from lmc_core.models.model import Model
 
 
-def widen(narrow: Model, config: Config, embeddings: Mapping[str, Embedding] | None = None, like: State | None = None) -> Model:
+def widen(
+    narrow: Model,
+    config: Config,
+    embeddings: Mapping[str, Embedding] | None = None,
+    like: State | None = None,
+) -> Model:
     """The function of a narrow model in a model of the configuration of a wider one.
 
-    An embedding leaves much of the wide model open: what reads parts of a stream that are never written, what is written to
-    units that are never read. Without `like` these parameters are zero; with it they are those of a given model, so that the
-    result is the nearest of all wide models that hold the narrow one in this way:
+    An embedding leaves much of the wide model open: what reads parts of a stream that are never
+    written, what is written to units that are never read. Without `like` these parameters are zero;
+    with it they are those of a given model, so that the result is the nearest of all wide models
+    that hold the narrow one in this way:
 
         readers  W' = W F^T + W_like (1 - E F^T),    units that no one reads: their writers are those of `like`.
 
@@ -38,16 +52,21 @@ def widen(narrow: Model, config: Config, embeddings: Mapping[str, Embedding] | N
         like: parameters of a wide model whose head is its own.
 
     Returns:
-        A model of that configuration with a head of its own, in float64, that computes what `narrow` does.
+        A model of that configuration with a head of its own, in float64, that computes what
+        `narrow` does.
 
     Raises:
         Incompatible: if the narrow model cannot be embedded in such a one.
     """
-    target = replace(narrow, config=dict(config), state={}, name=f"a model of the width of {narrow.name}")
+    target = replace(
+        narrow, config=dict(config), state={}, name=f"a model of the width of {narrow.name}"
+    )
     require_fits(narrow, target)
     narrow, target = separate_head(narrow), separate_head(target)
     small, large = narrow.layout, target.layout
-    chosen = {name: padded(narrow, target)[name] for name in unequal_spaces(small, large)} | dict(embeddings or {})
+    chosen = {name: padded(narrow, target)[name] for name in unequal_spaces(small, large)} | dict(
+        embeddings or {}
+    )
     state = _rewritten(narrow, chosen)
     scale_scores(narrow, target, state)
     result = {name: torch.zeros(shape, dtype=torch.float64) for name, shape in large.shapes.items()}
@@ -60,9 +79,14 @@ def widen(narrow: Model, config: Config, embeddings: Mapping[str, Embedding] | N
 
 
 def padded(narrow: Model, target: Model) -> dict[str, Embedding]:
-    """The embedding that appends zeros, for every space: of streams, units, heads and planes as they are numbered."""
+    """The embedding that appends zeros, for every space: of streams, units, heads and planes as
+    they are numbered.
+    """
     normed = {norm.space for norm in narrow.family.rewrite(narrow.config).norms}
-    return {name: _padding(space, target.layout.spaces[name], name in normed) for name, space in narrow.layout.spaces.items()}
+    return {
+        name: _padding(space, target.layout.spaces[name], name in normed)
+        for name, space in narrow.layout.spaces.items()
+    }
 
 
 def _padding(small: Space, large: Space, normed: bool) -> Embedding:
@@ -79,17 +103,32 @@ def _padding(small: Space, large: Space, normed: bool) -> Embedding:
 
 
 def _rewritten(narrow: Model, chosen: Mapping[str, Embedding]) -> dict[str, Tensor]:
-    """The parameters in float64, in canonical form where an embedding mixes the coordinates of a stream."""
+    """The parameters in float64, in canonical form where an embedding mixes the coordinates of a
+    stream.
+    """
     spaces = narrow.layout.spaces
-    mixing = {spaces[name].kind for name, embedding in chosen.items() if embedding.mixes and spaces[name].within is None}
-    classes = {kind: all_[-1] if kind in mixing else SymmetryClass.NONE for kind, all_ in kinds_of(spaces).items()}
-    state = {n: t.to(torch.float64, copy=True, memory_format=torch.contiguous_format) for n, t in narrow.state.items()}
+    mixing = {
+        spaces[name].kind
+        for name, embedding in chosen.items()
+        if embedding.mixes and spaces[name].within is None
+    }
+    classes = {
+        kind: all_[-1] if kind in mixing else SymmetryClass.NONE
+        for kind, all_ in kinds_of(spaces).items()
+    }
+    state = {
+        n: t.to(torch.float64, copy=True, memory_format=torch.contiguous_format)
+        for n, t in narrow.state.items()
+    }
     rewrite_in_place(narrow.layout, narrow.family.rewrite(narrow.config), state, classes)
     return state
 
 
-def scale_scores(narrow: Model, target: Model, state: Mapping[str, Tensor], back: bool = False) -> None:
-    """Larger heads divide their scores by more; multiply queries and their biases by what makes up for it (`back`: divide).
+def scale_scores(
+    narrow: Model, target: Model, state: Mapping[str, Tensor], back: bool = False
+) -> None:
+    """Larger heads divide their scores by more; multiply queries and their biases by what makes up
+    for it (`back`: divide).
 
     Likewise for token tables that are multiplied by a number that depends on the width.
     """
@@ -104,7 +143,9 @@ def scale_scores(narrow: Model, target: Model, state: Mapping[str, Tensor], back
                 narrow.layout.view(state, narrow.layout.by_name[name]).mul_(factor)
 
 
-def _filled(layout: Layout, block: Block, value: Tensor, like: Tensor, embeddings: Mapping[str, Embedding]) -> Tensor:
+def _filled(
+    layout: Layout, block: Block, value: Tensor, like: Tensor, embeddings: Mapping[str, Embedding]
+) -> Tensor:
     """Put the values of a wide model where the embedding leaves them open; see `widen`."""
     chosen = dict(embeddings)
     value = value + like - seen(layout, block, like, chosen)
@@ -123,6 +164,8 @@ def _filled(layout: Layout, block: Block, value: Tensor, like: Tensor, embedding
 
 
 def _shape(layout: Layout, unread: Tensor, spaces: list[str]) -> list[int]:
-    """The sizes of a space and those around it, outermost first; 1 for outer ones where all copies share one mask."""
+    """The sizes of a space and those around it, outermost first; 1 for outer ones where all copies
+    share one mask.
+    """
     sizes = [layout.spaces[name].size for name in spaces]
     return sizes if unread.ndim > 1 else [*[1] * (len(sizes) - 1), sizes[-1]]

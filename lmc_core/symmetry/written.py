@@ -1,4 +1,6 @@
-"""The function check of a checkpoint as it lies on disk: rounding to the type of the file counts."""
+"""The function check of a checkpoint as it lies on disk: rounding to the type of the file
+counts.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,8 @@ class Outputs:
             folder: that was written.
 
         Returns:
-            The largest relative difference of the outputs, and the types of the parameters in words.
+            The largest relative difference of the outputs, and the types of the parameters in
+            words.
         """
         again = load_folder(folder)
         words = type_words(tensor.dtype for tensor in again.state.values())

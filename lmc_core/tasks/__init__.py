@@ -1,4 +1,5 @@
-"""The data that losses are measured on. Adding a shipped one: a module with a `TASK`, and a line here.
+"""The data that losses are measured on. Adding a shipped one: a module with a `TASK`, and a line
+here.
 
 plays, austen, fashion-mnist   shipped
 text:FILE                      a text of one's own, with the model's own tokenizer
@@ -37,7 +38,10 @@ def get_task(name: str) -> Task:
         BadInput: for data of one's own, which can only be read for a model.
     """
     if name.partition(":")[0] in OWN and ":" in name:
-        raise BadInput(f"{name!r} is read with the tokenizer or preparation of a model; use task_for({name!r}, model).")
+        raise BadInput(
+            f"{name!r} is read with the tokenizer or preparation of a model; use "
+            f"task_for({name!r}, model)."
+        )
     if name not in TASKS:
         raise UnknownName.of("task", name, TASKS)
     return TASKS[name]
@@ -47,9 +51,11 @@ def task_for(reference: str, *models: Model) -> Task:
     """Return a task as one model, or several that see the same inputs, can be measured on it.
 
     Args:
-        reference: name of a shipped task, ``text:FILE``, ``labels:FILE``, ``images:FOLDER`` or ``hf-dataset:NAME[:SPLIT]``.
-        models: at least one. Data of one's own is read with their tokenizer or preparation, and the loss is of what they
-            predict: labels, next tokens, masked tokens, or the second half of a window.
+        reference: name of a shipped task, ``text:FILE``, ``labels:FILE``, ``images:FOLDER`` or
+            ``hf-dataset:NAME[:SPLIT]``.
+        models: at least one. Data of one's own is read with their tokenizer or preparation, and the
+            loss is of what they predict: labels, next tokens, masked tokens, or the second half of
+            a window.
 
     Raises:
         UnknownName: if there is no such task.
@@ -73,7 +79,9 @@ def task_for(reference: str, *models: Model) -> Task:
     gives = task.kind if task is not None else kinds.get(kind, models[0].family.takes)
     for model in models:
         if model.family.takes != gives:
-            raise BadInput(f"{model.name} takes {model.family.takes}; the task {reference!r} gives {gives}.")
+            raise BadInput(
+                f"{model.name} takes {model.family.takes}; the task {reference!r} gives {gives}."
+            )
     if task is not None:
         return in_its_way(task, models)
     if kind == "text":

@@ -1,8 +1,9 @@
 """Two novels by Jane Austen, predicted character by character, in the alphabet of `plays`.
 
-Models of both tasks so have one vocabulary and can be compared; the texts are about as long (1.15 and 1.07 million
-characters). The plays' alphabet lacks the digit zero, for which the capital letter O stands, as on old typewriters (15
-places); underscores of emphasis and rows of asterisks are left out, as are blanks at the end of lines. Splits: `characters.py`.
+Models of both tasks so have one vocabulary and can be compared; the texts are about as long (1.15
+and 1.07 million characters). The plays' alphabet lacks the digit zero, for which the capital letter
+O stands, as on old typewriters (15 places); underscores of emphasis and rows of asterisks are left
+out, as are blanks at the end of lines. Splits: `characters.py`.
 """
 
 from __future__ import annotations
@@ -30,12 +31,15 @@ def tokens(split: str) -> Tensor:
 
 TASK = Task(
     name="austen",
-    sentence="Next character in two novels by Jane Austen, in the alphabet of the plays; the last tenth of each is tested.",
+    sentence="Next character in two novels by Jane Austen, in the alphabet of the plays; the last "
+    "tenth of each is tested.",
     kind="text",
     unit="nats per character",
     classes=81,
     licence="public domain; Debian package r-cran-janeaustenr (MIT)",
-    read=lambda split, length: Windows(tokens(split), length, works=characters.begins(novels(), split)),
+    read=lambda split, length: Windows(
+        tokens(split), length, works=characters.begins(novels(), split)
+    ),
     stream=tokens,
     alphabet=alphabet,
 )

@@ -1,13 +1,14 @@
 """Calibration: does a model that is 80 % sure turn out right 80 % of the time?
 
-A prediction's confidence is the probability of the class it names. Predictions are sorted into bins of equal width by
-confidence; the expected calibration error is the mean distance of accuracy and confidence, by the bins' shares of them,
+A prediction's confidence is the probability of the class it names. Predictions are sorted into bins
+of equal width by confidence; the expected calibration error is the mean distance of accuracy and
+confidence, by the bins' shares of them,
 
     ECE = sum_b (n_b / n) |accuracy_b - confidence_b|            (Naeini et al. 2015; Guo et al. 2017, arXiv 1706.04599)
 
-Images are one prediction each, windows of text one for every target. It is biased upwards by chance, the more the fewer
-predictions there are. Its standard error is a bootstrap over examples (Efron 1979), as those of one window belong together,
-or over whole groups of examples.
+Images are one prediction each, windows of text one for every target. It is biased upwards by
+chance, the more the fewer predictions there are. Its standard error is a bootstrap over examples
+(Efron 1979), as those of one window belong together, or over whole groups of examples.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ class Calibration:
     """How sure predictions are, and how often right, by bins of confidence.
 
     Attributes:
-        sums: of each example and bin, how many predictions, the sum of their confidences, and how many are right; float64
-            `[examples, bins, 3]`.
+        sums: of each example and bin, how many predictions, the sum of their confidences, and how
+            many are right; float64 `[examples, bins, 3]`.
     """
 
     sums: Tensor
@@ -47,7 +48,8 @@ class Calibration:
         return float(_errors(self.sums.sum(0)[None])[0])
 
     def of_groups(self, groups: Tensor | None) -> Calibration:
-        """The same predictions with the examples of a group taken as one, so that the bootstrap draws whole groups.
+        """The same predictions with the examples of a group taken as one, so that the bootstrap
+        draws whole groups.
 
         Args:
             groups: which examples belong together, `[examples]`; None for none.
@@ -59,17 +61,23 @@ class Calibration:
 
     @property
     def stderr(self) -> float:
-        """Standard error of it: the spread over `RESAMPLES` draws of as many examples with replacement, by a fixed seed."""
+        """Standard error of it: the spread over `RESAMPLES` draws of as many examples with
+        replacement, by a fixed seed.
+        """
         count = len(self.sums)
         if count < 2:
             raise BadInput(f"At least 2 examples are needed for a standard error; {count} came.")
         drawn = torch.randint(count, (RESAMPLES, count), generator=torch.Generator().manual_seed(0))
-        times = torch.zeros(RESAMPLES, count, dtype=torch.float64).scatter_add_(1, drawn, torch.ones_like(drawn).double())
+        times = torch.zeros(RESAMPLES, count, dtype=torch.float64).scatter_add_(
+            1, drawn, torch.ones_like(drawn).double()
+        )
         again = (times @ self.sums.flatten(1)).view(RESAMPLES, self.bins, 3)
         return float(_errors(again).std())
 
     def curve(self) -> dict[str, list[float | None]]:
-        """The reliability curve: of each bin its share of the predictions, mean confidence and accuracy; None if empty."""
+        """The reliability curve: of each bin its share of the predictions, mean confidence and
+        accuracy; None if empty.
+        """
         count, sure, right = self.sums.sum(0).unbind(1)
         there = (count > 0).tolist()
 
@@ -99,7 +107,8 @@ def confidence_sums(logits: Tensor, targets: Tensor, bins: int = BINS) -> Tensor
         bins: of equal width; bin b holds confidences in (b / bins, (b + 1) / bins].
 
     Returns:
-        float64 `[n, bins, 3]`: how many predictions, the sum of their confidences, how many are right.
+        float64 `[n, bins, 3]`: how many predictions, the sum of their confidences, how many are
+            right.
 
     Raises:
         BadInput: for less than one bin.

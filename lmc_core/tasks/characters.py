@@ -1,7 +1,7 @@
 """Text predicted character by character: works, their alphabet, their split by position.
 
-Works that are shipped lie in one gzipped file, a form feed between them. Each work is split by position: its first 80 % train,
-the next 10 % validate, the last 10 % test.
+Works that are shipped lie in one gzipped file, a form feed between them. Each work is split by
+position: its first 80 % train, the next 10 % validate, the last 10 % test.
 """
 
 from __future__ import annotations

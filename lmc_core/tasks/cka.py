@@ -1,14 +1,18 @@
-"""How alike two networks represent the same inputs: centred kernel alignment, and the plain cosine of their vectors.
+"""How alike two networks represent the same inputs: centred kernel alignment, and the plain cosine
+of their vectors.
 
-With X `[n, p]` and Y `[n, q]` what both compute on the same n inputs, K = X X^T, L = Y Y^T and H = I - 11^T / n,
+With X `[n, p]` and Y `[n, q]` what both compute on the same n inputs, K = X X^T, L = Y Y^T and H =
+I - 11^T / n,
 
     CKA(X, Y) = HSIC(K, L) / (HSIC(K, K) HSIC(L, L))^1/2,      HSIC(K, L) = tr(K H L H) / (n - 1)^2
 
-(Kornblith et al. 2019, arXiv 1905.00414, linear kernel). Orthogonal maps and scales of X or Y do not change it; other
-invertible maps do. With few inputs it is biased upwards; `unbiased` takes the estimator of Song et al. 2012 (Journal of Machine
-Learning Research 13), as Nguyen et al. 2021 (arXiv 2010.15327) do: with K' and L' the kernels without their diagonals,
+(Kornblith et al. 2019, arXiv 1905.00414, linear kernel). Orthogonal maps and scales of X or Y do
+not change it; other invertible maps do. With few inputs it is biased upwards; `unbiased` takes the
+estimator of Song et al. 2012 (Journal of Machine Learning Research 13), as Nguyen et al. 2021
+(arXiv 2010.15327) do: with K' and L' the kernels without their diagonals,
 
-    HSIC_1(K, L) = [tr(K' L') + 1^T K' 1 1^T L' 1 / ((n - 1)(n - 2)) - 2 / (n - 2) 1^T K' L' 1] / (n (n - 3)).
+    HSIC_1(K, L) = [tr(K' L') + 1^T K' 1 1^T L' 1 / ((n - 1)(n - 2)) - 2 / (n - 2) 1^T K' L' 1] / (n
+    (n - 3)).
 """
 
 from __future__ import annotations
@@ -38,20 +42,28 @@ def linear_cka(x: Tensor, y: Tensor, unbiased: bool = False) -> float:
 
 
 def cka_matrix(xs: Sequence[Tensor], ys: Sequence[Tensor], unbiased: bool = False) -> Tensor:
-    """CKA of every one of `xs` with every one of `ys`, float64 `[len(xs), len(ys)]`; for the arguments see `linear_cka`."""
+    """CKA of every one of `xs` with every one of `ys`, float64 `[len(xs), len(ys)]`; for the
+    arguments see `linear_cka`.
+    """
     counts = {len(each) for each in (*xs, *ys)}
     if len(counts) != 1 or min(counts) < FEWEST:
-        raise BadInput(f"CKA compares vectors of the same inputs, {FEWEST} at least; {sorted(counts)} came.")
+        raise BadInput(
+            f"CKA compares vectors of the same inputs, {FEWEST} at least; {sorted(counts)} came."
+        )
     left, right = ([_kernel(each, unbiased) for each in side] for side in (xs, ys))
     lengths = [[_hsic(kernel, kernel, unbiased) for kernel in side] for side in (left, right)]
-    found = torch.tensor([[_hsic(k, m, unbiased) for m in right] for k in left], dtype=torch.float64)
+    found = torch.tensor(
+        [[_hsic(k, m, unbiased) for m in right] for k in left], dtype=torch.float64
+    )
     one, two = (torch.tensor(each, dtype=torch.float64) for each in lengths)
     scale = one.clamp_min(0).sqrt()[:, None] * two.clamp_min(0).sqrt()
     return torch.where(scale > 0, found / scale, torch.nan)
 
 
 def mean_cosine(x: Tensor, y: Tensor) -> float:
-    """Mean over inputs of the cosine of both vectors, `[n, p]` each; unlike CKA it depends on the coordinates."""
+    """Mean over inputs of the cosine of both vectors, `[n, p]` each; unlike CKA it depends on the
+    coordinates.
+    """
     return float(torch.nn.functional.cosine_similarity(x.double(), y.double(), dim=1).mean())
 
 

@@ -1,4 +1,6 @@
-"""Which examples are taken, and in which order: drawn by a seed, and in proportion to the labels where there are any."""
+"""Which examples are taken, and in which order: drawn by a seed, and in proportion to the labels
+where there are any.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,8 @@ def drawn(there: int, count: int | None, seed: int, labels: Tensor | None = None
         there: how many there are.
         count: how many are wanted.
         seed: of the draw.
-        labels: of all of them, `[there]`. With them every label is drawn in proportion, and the order is that of `mixed`;
-            without them the order is increasing.
+        labels: of all of them, `[there]`. With them every label is drawn in proportion, and the
+            order is that of `mixed`; without them the order is increasing.
 
     Raises:
         BadInput: if there would be fewer than two.
@@ -27,15 +29,19 @@ def drawn(there: int, count: int | None, seed: int, labels: Tensor | None = None
         return mixed(labels, seed)[:count]
     if count is None or count >= there:
         return torch.arange(there)
-    return torch.randperm(there, generator=torch.Generator().manual_seed(seed))[:count].sort().values
+    return (
+        torch.randperm(there, generator=torch.Generator().manual_seed(seed))[:count].sort().values
+    )
 
 
 def mixed(labels: Tensor, seed: int) -> Tensor:
-    """A random order of all indices of which every part in a row holds the labels nearly in proportion.
+    """A random order of all indices of which every part in a row holds the labels nearly in
+    proportion.
 
-    The n examples of a label are put into an order of their own; the k-th of them (from 0) gets the place (k + u) / n with u
-    uniform in [0, 1), and all are sorted by their places. Of n there are between p n - 1 and p n + 1 below any place p. Where
-    all labels are equal, every order is as likely as any other.
+    The n examples of a label are put into an order of their own; the k-th of them (from 0) gets the
+    place (k + u) / n with u uniform in [0, 1), and all are sorted by their places. Of n there are
+    between p n - 1 and p n + 1 below any place p. Where all labels are equal, every order is as
+    likely as any other.
 
     Args:
         labels: class numbers `[n]`.

@@ -1,8 +1,8 @@
 """Text into tokens, as a model's own tokenizer does it.
 
-A model whose card names a shipped text task reads that task's characters. For every other the tokenizer lies in the folder that
-its weights were read from: `tokenizer.json`, else the older files that transformers reads. Nothing is fetched, and no code from
-the folder is run.
+A model whose card names a shipped text task reads that task's characters. For every other the
+tokenizer lies in the folder that its weights were read from: `tokenizer.json`, else the older files
+that transformers reads. Nothing is fetched, and no code from the folder is run.
 """
 
 from __future__ import annotations
@@ -26,7 +26,11 @@ from lmc_core.tasks.windows import Marks
 
 OLDER = ("vocab.txt", "vocab.json", "spiece.model", "tokenizer.model", "sentencepiece.bpe.model")
 # what the marks are called in files that do not say
-USUAL = {"mask_token": ("[MASK]", "<mask>"), "cls_token": ("[CLS]", "<s>"), "sep_token": ("[SEP]", "</s>")}
+USUAL = {
+    "mask_token": ("[MASK]", "<mask>"),
+    "cls_token": ("[CLS]", "<s>"),
+    "sep_token": ("[SEP]", "</s>"),
+}
 COMPARED = 20_000  # characters on which two tokenizers are compared
 PROBE = "a text"  # of which one sees what a tokenizer puts around it
 
@@ -38,10 +42,12 @@ class Encoder:
     Attributes:
         encode: text -> token numbers `[n]`, without marks at the ends.
         unit: of a loss per token.
-        unknown: number of the token that stands for what the tokenizer does not know; None without one.
+        unknown: number of the token that stands for what the tokenizer does not know; None without
+            one.
         marks: of masked windows; None for a tokenizer without a mask.
         name: for messages.
-        begins: the tokens that the tokenizer puts before every text (Gemma's and Llama's ``<bos>``), which the model expects.
+        begins: the tokens that the tokenizer puts before every text (Gemma's and Llama's
+            ``<bos>``), which the model expects.
         begins_with: the same in its own words.
         ends: the tokens that the tokenizer puts behind every text.
     """
@@ -68,8 +74,12 @@ def encoder_of(model: Model) -> Encoder:
     if shipped is not None and shipped.alphabet is not None:
         return _characters(shipped.alphabet())
     if model.folder is None:
-        raise BadInput(f"{model.name} was not read from a folder, so its tokenizer is not known; save it beside its tokenizer.")
-    names = ("tokenizer*", "special_tokens_map.json", "config.json", *OLDER)  # config.json says of what kind older files are
+        raise BadInput(
+            f"{model.name} was not read from a folder, so its tokenizer is not known; save it "
+            "beside its tokenizer."
+        )
+    # config.json says of what kind older files are
+    names = ("tokenizer*", "special_tokens_map.json", "config.json", *OLDER)
     files = sorted({path for name in names for path in model.folder.glob(name) if path.is_file()})
     if not any(path.name in ("tokenizer.json", *OLDER) for path in files):
         raise BadInput(
@@ -88,7 +98,8 @@ def common_encoder(models: Sequence[Model], text: str) -> Encoder:
 
     Raises:
         BadInput: if none has a tokenizer.
-        Incompatible: if two of them encode the text differently, or one of them begins it with a token and another does not.
+        Incompatible: if two of them encode the text differently, or one of them begins it with a
+            token and another does not.
     """
     found: list[tuple[Model, Encoder]] = []
     missing: list[BadInput] = []
@@ -104,21 +115,32 @@ def common_encoder(models: Sequence[Model], text: str) -> Encoder:
     for other, its in found[1:]:
         if its is not encoder and not torch.equal(its.encode(text[:COMPARED]), expected):
             raise Incompatible(
-                f"{model.name} and {other.name} have different tokenizers, so that their tokens do not mean the same; "
+                f"{model.name} and {other.name} have different tokenizers, so that their tokens "
+                "do not mean the same; "
                 "choose two models with one tokenizer."
             )
         if its.begins != encoder.begins:
             both = [
-                f"{who.name} begins every text with {repr(each.begins_with) if each.begins else 'no token of its own'}"
+                f"{who.name} begins every text with "
+                f"{repr(each.begins_with) if each.begins else 'no token of its own'}"
                 for who, each in ((model, encoder), (other, its))
             ]
-            raise Incompatible(f"{' and '.join(both)}, so that they expect other inputs; give both the same tokenizer.")
+            raise Incompatible(
+                f"{' and '.join(both)}, so that they expect other inputs; give both the same "
+                "tokenizer."
+            )
     return encoder
 
 
 @lru_cache(maxsize=4)
 def _characters(alphabet: str) -> Encoder:
-    return Encoder(lambda text: characters.encode(text, alphabet), "nats per character", None, None, "characters")
+    return Encoder(
+        lambda text: characters.encode(text, alphabet),
+        "nats per character",
+        None,
+        None,
+        "characters",
+    )
 
 
 @lru_cache(maxsize=4)
@@ -137,7 +159,8 @@ def _readable(folder: Path) -> Any:
     except Exception as error:  # the tokenizers package raises plain Exception
         words = " ".join(str(error).split())[:120]
         raise BadInput(
-            f"The tokenizer in {folder.name} cannot be read ({words}); fetch it again, or put its tokenizer.json there."
+            f"The tokenizer in {folder.name} cannot be read ({words}); fetch it again, or put its "
+            "tokenizer.json there."
         ) from error
 
 
@@ -147,13 +170,17 @@ def _fast(folder: Path) -> Encoder:
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_truncation()  # files of sentence encoders cut and pad to their window
     tokenizer.no_padding()
-    named = _read_json(folder / "special_tokens_map.json") | _read_json(folder / "tokenizer_config.json")
+    named = _read_json(folder / "special_tokens_map.json") | _read_json(
+        folder / "tokenizer_config.json"
+    )
 
     def number(kind: str) -> int | None:
         given = named.get(kind)
         given = given.get("content") if isinstance(given, dict) else given
         options = [given] if isinstance(given, str) else USUAL.get(kind, ())
-        return next((found for name in options if (found := tokenizer.token_to_id(name)) is not None), None)
+        return next(
+            (found for name in options if (found := tokenizer.token_to_id(name)) is not None), None
+        )
 
     unknown = getattr(tokenizer.model, "unk_token", None)
     whole = [tokenizer.encode(PROBE, add_special_tokens=added).ids for added in (True, False)]
@@ -176,8 +203,13 @@ def _older(folder: Path) -> Encoder:
 
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     says = [_read_json(folder / name) for name in ("config.json", "tokenizer_config.json")]
-    # files from before 2020 do not say of what kind they are; a list of words in vocab.txt was BERT's
-    unsaid = "model_type" not in says[0] and "tokenizer_class" not in says[1] and (folder / "vocab.txt").is_file()
+    # files from before 2020 do not say of what kind they are; a list of words in vocab.txt was
+    # BERT's
+    unsaid = (
+        "model_type" not in says[0]
+        and "tokenizer_class" not in says[1]
+        and (folder / "vocab.txt").is_file()
+    )
     tokenizer = (BertTokenizer if unsaid else AutoTokenizer).from_pretrained(str(folder), **options)
     whole = [tokenizer.encode(PROBE, add_special_tokens=added) for added in (True, False)]
     begins = _before(*whole) or _asked_for(says[1], tokenizer.bos_token_id)
@@ -197,7 +229,9 @@ def _older(folder: Path) -> Encoder:
 def _before(whole: list[int], text: list[int]) -> tuple[int, ...]:
     """The tokens that stand before those of a text, of the whole that a tokenizer makes of it."""
     starts = range(len(whole) - len(text) + 1)
-    return tuple(whole[: next((at for at in starts if text and whole[at : at + len(text)] == text), 0)])
+    return tuple(
+        whole[: next((at for at in starts if text and whole[at : at + len(text)] == text), 0)]
+    )
 
 
 def _behind(whole: list[int], text: list[int]) -> tuple[int, ...]:
@@ -206,8 +240,12 @@ def _behind(whole: list[int], text: list[int]) -> tuple[int, ...]:
     return tuple(whole[at + len(text) :]) if text and whole[at : at + len(text)] == text else ()
 
 
-def _asked_for(says: dict[str, Any], token: int | None, entry: str = "add_bos_token") -> tuple[int, ...]:
-    """The token around a text that `tokenizer_config.json` asks for, as older versions of transformers read it."""
+def _asked_for(
+    says: dict[str, Any], token: int | None, entry: str = "add_bos_token"
+) -> tuple[int, ...]:
+    """The token around a text that `tokenizer_config.json` asks for, as older versions of
+    transformers read it.
+    """
     return (token,) if says.get(entry) is True and token is not None else ()
 
 
@@ -229,6 +267,8 @@ def _encoder(
     if not size:
         raise BadInput(f"The tokenizer in {name} knows no tokens; fetch it again.")
     masked = numbers["mask_token"]
-    marks = None if masked is None else Marks(masked, numbers["cls_token"], numbers["sep_token"], size)
+    marks = (
+        None if masked is None else Marks(masked, numbers["cls_token"], numbers["sep_token"], size)
+    )
     tokens = lambda text: torch.tensor(encode(text), dtype=torch.int64)  # noqa: E731
     return Encoder(tokens, "nats per token", unknown, marks, name, begins, begins_with, ends)

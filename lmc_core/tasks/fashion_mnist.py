@@ -1,7 +1,9 @@
-"""Fashion-MNIST (Xiao, Rasul, Vollgraf 2017, arXiv 1708.07747): 28x28 grey images of ten kinds of clothing.
+"""Fashion-MNIST (Xiao, Rasul, Vollgraf 2017, arXiv 1708.07747): 28x28 grey images of ten kinds of
+clothing.
 
-Shipped: 8,000 training, 2,000 validation and 2,000 test images, stratified. For training the full set is read where Debian's
-package `dataset-fashion-mnist` puts it; the 2,000 validation images are left out of it.
+Shipped: 8,000 training, 2,000 validation and 2,000 test images, stratified. For training the full
+set is read where Debian's package `dataset-fashion-mnist` puts it; the 2,000 validation images are
+left out of it.
 """
 
 from __future__ import annotations
@@ -19,7 +21,18 @@ from lmc_core.tasks.preparation import Preparation
 from lmc_core.tasks.task import Examples, InMemory, Task
 
 MEAN, STD = 0.2860, 0.3530
-LABELS = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+LABELS = (
+    "T-shirt",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle boot",
+)
 FULL_SET = Path("/usr/share/datasets/fashion-mnist")  # where the Debian package installs it
 
 
@@ -41,7 +54,8 @@ def _idx(path: Path) -> np.ndarray:
 
 
 def full_set(part: str, folder: Path = FULL_SET) -> Examples:
-    """Read all 60,000 training images but the 2,000 of validation (`part="train"`), or all 10,000 of `part="test"`.
+    """Read all 60,000 training images but the 2,000 of validation (`part="train"`), or all 10,000
+    of `part="test"`.
 
     Raises:
         BadInput: if the files are not in `folder`.
@@ -53,7 +67,8 @@ def full_set(part: str, folder: Path = FULL_SET) -> Examples:
     except FileNotFoundError as error:
         raise BadInput(
             f"The full Fashion-MNIST is expected in {folder} and is not there; "
-            "install Debian's package dataset-fashion-mnist, or train on the shipped subset with --subset."
+            "install Debian's package dataset-fashion-mnist, or train on the shipped subset with "
+            "--subset."
         ) from error
     if part == "train":
         with np.load(assets() / "data" / "fashion-mnist.npz") as arrays:

@@ -1,8 +1,10 @@
-"""`hf-dataset:NAME[:SPLIT]`: a data set of the Hugging Face hub or a folder that the package `datasets` reads.
+"""`hf-dataset:NAME[:SPLIT]`: a data set of the Hugging Face hub or a folder that the package
+`datasets` reads.
 
-NAME is `ORG/NAME`, `ORG/NAME/CONFIGURATION`, a name of the hub without an owner, or a local folder. Without SPLIT the data
-set's own splits are used; with it, that split as a whole. Text models read its column of text, image models its images and
-labels. Only data is fetched, into the package's own cache; from version 4 on `datasets` runs no code of a data set.
+NAME is `ORG/NAME`, `ORG/NAME/CONFIGURATION`, a name of the hub without an owner, or a local folder.
+Without SPLIT the data set's own splits are used; with it, that split as a whole. Text models read
+its column of text, image models its images and labels. Only data is fetched, into the package's own
+cache; from version 4 on `datasets` runs no code of a data set.
 """
 
 from __future__ import annotations
@@ -28,7 +30,11 @@ from lmc_core.tasks.preparation import Preparation, common_preparation
 from lmc_core.tasks.task import Examples, Task
 
 PREFIX = "hf-dataset:"
-SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "val", "valid", "dev"), "test": ("test",)}
+SPLIT_NAMES = {
+    "train": ("train",),
+    "validation": ("validation", "val", "valid", "dev"),
+    "test": ("test",),
+}
 TEXT_COLUMNS = ("text", "content", "sentence", "document")
 LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target")
 
@@ -63,13 +69,17 @@ def parse(reference: str) -> Name:
     """
     name, _, split = reference.removeprefix(PREFIX).partition(":")
     if not name.strip("/"):
-        raise BadInput(f"hf-dataset:NAME[:SPLIT] is expected, such as hf-dataset:stanfordnlp/imdb:test; {reference!r} came.")
+        raise BadInput(
+            "hf-dataset:NAME[:SPLIT] is expected, such as hf-dataset:stanfordnlp/imdb:test; "
+            f"{reference!r} came."
+        )
     if (folder := Path(name).expanduser()).is_dir():
         return Name(str(folder.absolute()), None, split or None, True)
     parts = name.split("/")
     if len(parts) > 3 or not all(parts):
         raise BadInput(
-            f"There is no folder {name!r}, and names of data sets on the hub are ORG/NAME or ORG/NAME/CONFIGURATION."
+            f"There is no folder {name!r}, and names of data sets on the hub are ORG/NAME or "
+            "ORG/NAME/CONFIGURATION."
         )
     return Name("/".join(parts[:2]), parts[2] if len(parts) == 3 else None, split or None, False)
 
@@ -96,7 +106,10 @@ def dataset_task(reference: str, models: Sequence[Model]) -> Task:
     else:
         splits = {ours: its for ours, names in SPLIT_NAMES.items() for its in names if its in there}
         if not splits:
-            raise BadInput(f"{name} has no split called train, validation or test; name one of: {', '.join(there)}.")
+            raise BadInput(
+                f"{name} has no split called train, validation or test; name one of: "
+                f"{', '.join(there)}."
+            )
 
     @cache
     def table(split: str) -> Any:
@@ -111,14 +124,24 @@ def dataset_task(reference: str, models: Sequence[Model]) -> Task:
     return _images(name, models, splits, table, first)
 
 
-def _text(name: Name, models: Sequence[Model], splits: dict[str, str], table: Any, first: Any) -> Task:
+def _text(
+    name: Name, models: Sequence[Model], splits: dict[str, str], table: Any, first: Any
+) -> Task:
     from datasets import Value
 
-    columns = [column for column, kind in first.features.items() if isinstance(kind, Value) and "string" in kind.dtype]
-    column = next((column for column in TEXT_COLUMNS if column in columns), columns[0] if len(columns) == 1 else None)
+    columns = [
+        column
+        for column, kind in first.features.items()
+        if isinstance(kind, Value) and "string" in kind.dtype
+    ]
+    column = next(
+        (column for column in TEXT_COLUMNS if column in columns),
+        columns[0] if len(columns) == 1 else None,
+    )
     if column is None:
         raise BadInput(
-            f"{name} should have a column of text called {', '.join(TEXT_COLUMNS[:-1])} or {TEXT_COLUMNS[-1]}; "
+            f"{name} should have a column of text called {', '.join(TEXT_COLUMNS[:-1])} or "
+            f"{TEXT_COLUMNS[-1]}; "
             f"it has {', '.join(first.column_names)}."
         )
 
@@ -137,14 +160,24 @@ def _text(name: Name, models: Sequence[Model], splits: dict[str, str], table: An
     return task_of_text(models, encoder, text, _shown(name), sentence, str(name), tuple(splits))
 
 
-def _images(name: Name, models: Sequence[Model], splits: dict[str, str], table: Any, first: Any) -> Task:
+def _images(
+    name: Name, models: Sequence[Model], splits: dict[str, str], table: Any, first: Any
+) -> Task:
     from datasets import ClassLabel, Image
 
-    image = next((column for column, kind in first.features.items() if isinstance(kind, Image)), None)
+    image = next(
+        (column for column, kind in first.features.items() if isinstance(kind, Image)), None
+    )
     labelled = [column for column, kind in first.features.items() if isinstance(kind, ClassLabel)]
-    label = next((column for column in LABEL_COLUMNS if column in first.features), labelled[0] if labelled else None)
+    label = next(
+        (column for column in LABEL_COLUMNS if column in first.features),
+        labelled[0] if labelled else None,
+    )
     if image is None or label is None:
-        raise BadInput(f"{name} should have a column of images and one of labels; it has {', '.join(first.column_names)}.")
+        raise BadInput(
+            f"{name} should have a column of images and one of labels; it has "
+            f"{', '.join(first.column_names)}."
+        )
     kind = first.features[label]
     numbers: Sequence[int] | None = None
     how = "class numbers as they are"
@@ -163,7 +196,8 @@ def _images(name: Name, models: Sequence[Model], splits: dict[str, str], table: 
         labels = [numbers[value] for value in labels] if numbers else labels
         if labels and not 0 <= min(labels) <= max(labels) < classes:
             raise BadInput(
-                f"{name} has labels from {min(labels)} to {max(labels)}; {models[0].name} has the classes 0 to {classes - 1}."
+                f"{name} has labels from {min(labels)} to {max(labels)}; {models[0].name} has the "
+                f"classes 0 to {classes - 1}."
             )
         return Rows(rows, image, tuple(labels), prepare, _shown(name))
 
@@ -213,7 +247,9 @@ class Rows:
             return image
         except Exception as error:  # Pillow's and the package's own
             reason = " ".join(str(error).split())[:100]
-            raise BadInput(f"Row {index + 1:,} of {self.name} is not readable as an image ({reason}).") from error
+            raise BadInput(
+                f"Row {index + 1:,} of {self.name} is not readable as an image ({reason})."
+            ) from error
 
     def _image(self, index: int) -> Tensor:
         return self.prepare(self._raw(index), f"row {index + 1:,} of {self.name}")
@@ -226,17 +262,23 @@ def _shown(name: Name) -> str:
 
 @contextmanager
 def _reading(name: Name) -> Iterator[None]:
-    """Let `datasets` read, from its cache alone where there is no connection; whatever it raises becomes one sentence."""
+    """Let `datasets` read, from its cache alone where there is no connection; whatever it raises
+    becomes one sentence.
+    """
     try:
         import datasets
         from datasets import config
     except ImportError:
-        raise BadInput(f"{PREFIX} needs the package datasets; install it with `pip install 'lmc-explorer[hub]'`.") from None
+        raise BadInput(
+            f"{PREFIX} needs the package datasets; install it with `pip install "
+            "'lmc-explorer[hub]'`."
+        ) from None
     from lmc_core.models.hub import no_connection
 
     reason = None if name.local else no_connection()
     offline, quiet = config.HF_HUB_OFFLINE, datasets.are_progress_bars_disabled()
-    config.HF_HUB_OFFLINE = offline or reason is not None  # without it five attempts take half a minute
+    # without it five attempts take half a minute
+    config.HF_HUB_OFFLINE = offline or reason is not None
     datasets.disable_progress_bars()
     try:
         yield
@@ -245,8 +287,10 @@ def _reading(name: Name) -> Iterator[None]:
     except Exception as error:  # the package raises many kinds
         if reason is not None:
             raise BadInput(
-                f"{name} is not in the local cache of data sets, and {reason}; load it once where there is a connection and "
-                "copy that cache here, or give its text as text:FILE or its images as images:FOLDER."
+                f"{name} is not in the local cache of data sets, and {reason}; load it once where "
+                "there is a connection and "
+                "copy that cache here, or give its text as text:FILE or its images as "
+                "images:FOLDER."
             ) from error
         words = " ".join(str(error).split())[:160]
         raise BadInput(f"{name} cannot be read ({type(error).__name__}: {words}).") from error

@@ -12,7 +12,9 @@ from lmc_core.errors import BadInput
 from lmc_core.models.model import Model
 
 
-def class_numbers(names: Sequence[str], model: Model, what: str = "folder") -> tuple[dict[str, int], str]:
+def class_numbers(
+    names: Sequence[str], model: Model, what: str = "folder"
+) -> tuple[dict[str, int], str]:
     """Map names of classes to the numbers that the model's outputs have.
 
     Args:
@@ -21,11 +23,13 @@ def class_numbers(names: Sequence[str], model: Model, what: str = "folder") -> t
         what: the names belong to, for messages.
 
     Returns:
-        Name -> number, and in words how it was found: whole numbers are taken as they are; else names that the model's
-        configuration has are looked up there; else the alphabetical order counts.
+        Name -> number, and in words how it was found: whole numbers are taken as they are; else
+        names that the model's configuration has are looked up there; else the alphabetical order
+        counts.
 
     Raises:
-        BadInput: if a name has no class, two have the same, or there are not as many names as classes.
+        BadInput: if a name has no class, two have the same, or there are not as many names as
+            classes.
     """
     classes = model.family.sizes(model.config)["classes"]
     known = model_labels(model)
@@ -44,14 +48,19 @@ def class_numbers(names: Sequence[str], model: Model, what: str = "folder") -> t
     else:
         if len(names) != classes:
             raise BadInput(
-                f"{model.name} has {classes} classes, and there {'is' if len(names) == 1 else 'are'} {len(names)} {what}"
-                f"{'' if len(names) == 1 else 's'} ({few(names)}); give one for each class, or name them by number or label."
+                f"{model.name} has {classes} classes, and there "
+                f"{'is' if len(names) == 1 else 'are'} {len(names)} {what}"
+                f"{'' if len(names) == 1 else 's'} ({few(names)}); give one for each class, or "
+                "name them by number or label."
             )
         found = {name: number for number, name in enumerate(sorted(names))}
         how = f"classes in the alphabetical order of the {what}s"
     for name, number in found.items():
         if number >= classes:
-            raise BadInput(f"The {what} {name!r} names class {number}; {model.name} has the classes 0 to {classes - 1}.")
+            raise BadInput(
+                f"The {what} {name!r} names class {number}; {model.name} has the classes 0 to "
+                f"{classes - 1}."
+            )
     twice = next((number for number, times in Counter(found.values()).items() if times > 1), None)
     if twice is not None:
         same = [name for name, number in found.items() if number == twice]
@@ -60,33 +69,48 @@ def class_numbers(names: Sequence[str], model: Model, what: str = "folder") -> t
 
 
 def model_labels(model: Model) -> dict[str, int]:
-    """Every name by which the model's configuration calls a class, in small letters -> its number."""
+    """Every name by which the model's configuration calls a class, in small letters -> its
+    number.
+    """
     named = {name: number for number, name in named_classes(model).items()}
     if _shipped(model):
         return {plain(name): number for name, number in named.items()}
     # ImageNet's labels list synonyms; one that two classes share means neither
     parts = Counter(plain(part) for name in named for part in name.split(","))
-    known = {plain(part): n for name, n in named.items() for part in name.split(",") if parts[plain(part)] == 1}
+    known = {
+        plain(part): n
+        for name, n in named.items()
+        for part in name.split(",")
+        if parts[plain(part)] == 1
+    }
     return known | {plain(name): number for name, number in named.items()}
 
 
 def named_classes(model: Model) -> dict[int, str]:
-    """Number -> name of the classes, as the shipped task says that a model was trained on, else its `config.json`."""
+    """Number -> name of the classes, as the shipped task says that a model was trained on, else its
+    `config.json`.
+    """
     if labels := _shipped(model):
         return dict(enumerate(labels))
     raw = configuration_of(model)
     by_number = raw.get("id2label")
     if isinstance(by_number, Mapping):
-        return {int(number): str(name) for number, name in by_number.items() if str(number).isdecimal()}
+        return {
+            int(number): str(name) for number, name in by_number.items() if str(number).isdecimal()
+        }
     if isinstance(raw.get("label2id"), Mapping):
-        return {number: str(name) for name, number in raw["label2id"].items() if isinstance(number, int)}
+        return {
+            number: str(name) for name, number in raw["label2id"].items() if isinstance(number, int)
+        }
     if isinstance(raw.get("label_names"), list):  # timm
         return {number: str(name) for number, name in enumerate(raw["label_names"])}
     return {}
 
 
 def configuration_of(model: Model) -> Mapping[str, Any]:
-    """All that the `config.json` of a model says, also what its outputs do not depend on; {} for a model made in memory."""
+    """All that the `config.json` of a model says, also what its outputs do not depend on; {} for a
+    model made in memory.
+    """
     if model.folder is None or not (model.folder / "config.json").is_file():
         return {}
     raw: object = json.loads((model.folder / "config.json").read_text(encoding="utf-8"))
@@ -94,7 +118,9 @@ def configuration_of(model: Model) -> Mapping[str, Any]:
 
 
 def _shipped(model: Model) -> Sequence[str]:
-    """The labels of the shipped task that a model's card names; none where it names no such task."""
+    """The labels of the shipped task that a model's card names; none where it names no such
+    task.
+    """
     from lmc_core.tasks import TASKS
 
     shipped = TASKS.get(str(model.card.get("task")))
@@ -102,7 +128,9 @@ def _shipped(model: Model) -> Sequence[str]:
 
 
 def plain(name: str) -> str:
-    """A name as names are compared: in small letters, with a space for any of space, underscore and hyphen."""
+    """A name as names are compared: in small letters, with a space for any of space, underscore and
+    hyphen.
+    """
     return re.sub(r"[\s_-]+", " ", name).strip().casefold()
 
 

@@ -1,4 +1,5 @@
-"""`images:FOLDER`: images of one's own, one folder per class, prepared as the model's own files say.
+"""`images:FOLDER`: images of one's own, one folder per class, prepared as the model's own files
+say.
 
     FOLDER/dog/1.png                  a class folder; its images are split 80/10/10 in an order that only their names decide
     FOLDER/train/dog/1.png            or the splits are folders: train, validation (or val, valid), test; any of them
@@ -30,7 +31,13 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
-SPLIT_FOLDERS = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
+SPLIT_FOLDERS = {
+    "train": "train",
+    "validation": "validation",
+    "val": "validation",
+    "valid": "validation",
+    "test": "test",
+}
 Classes = dict[str, list[Path]]
 
 
@@ -57,7 +64,9 @@ class LazyImages(Examples):
         """The images from `start` up to `stop`, read now."""
         read: Callable[[int], Tensor] = self._read  # type: ignore[attr-defined]
         indices: tuple[int, ...] = self._indices  # type: ignore[attr-defined]
-        return Examples(torch.stack([read(i) for i in indices[start:stop]]), self.targets[start:stop])
+        return Examples(
+            torch.stack([read(i) for i in indices[start:stop]]), self.targets[start:stop]
+        )
 
     def take(self, indices: Tensor) -> Examples:
         """The images at `indices` `[n]`, in that order, to be read when they are asked for."""
@@ -131,7 +140,10 @@ def open_image(path: Path) -> Image:
 
 def _unreadable(path: Path, error: Exception) -> BadInput:
     reason = " ".join(str(error).replace(str(path), path.name).split())[:100]
-    return BadInput(f"{path.parent.name}/{path.name} is not readable as an image ({reason}); replace or remove it.")
+    return BadInput(
+        f"{path.parent.name}/{path.name} is not readable as an image ({reason}); replace or "
+        "remove it."
+    )
 
 
 def images_task(folder: Path, models: Sequence[Model]) -> Task:
@@ -152,8 +164,12 @@ def images_task(folder: Path, models: Sequence[Model]) -> Task:
 
     @cache
     def read(split: str, length: int) -> Files:
-        pairs = [(path, numbers[name]) for name, paths in sorted(found[split].items()) for path in paths]
-        return Files(tuple(path for path, _ in pairs), tuple(number for _, number in pairs), prepare)
+        pairs = [
+            (path, numbers[name]) for name, paths in sorted(found[split].items()) for path in paths
+        ]
+        return Files(
+            tuple(path for path, _ in pairs), tuple(number for _, number in pairs), prepare
+        )
 
     total = sum(len(paths) for classes in found.values() for paths in classes.values())
     return Task(
@@ -178,7 +194,10 @@ def find_images(folder: Path) -> dict[str, Classes]:
     """
     if not folder.is_dir():
         kind = "is a file" if folder.is_file() else "does not exist"
-        raise BadInput(f"images:FOLDER expects a folder with one folder of images per class; {str(folder)!r} {kind}.")
+        raise BadInput(
+            f"images:FOLDER expects a folder with one folder of images per class; {str(folder)!r} "
+            f"{kind}."
+        )
     try:
         inside = _folders(folder)
         named: dict[str, Path] = {}
@@ -186,7 +205,9 @@ def find_images(folder: Path) -> dict[str, Classes]:
             for path in inside:
                 split = SPLIT_FOLDERS[path.name.lower()]
                 if split in named:
-                    raise BadInput(f"{folder.name} has two folders of the {split} split; keep one of them.")
+                    raise BadInput(
+                        f"{folder.name} has two folders of the {split} split; keep one of them."
+                    )
                 named[split] = path
             found = {split: _classes(named[split]) for split in SPLITS if split in named}
             found = {split: classes for split, classes in found.items() if classes}
@@ -198,29 +219,41 @@ def find_images(folder: Path) -> dict[str, Classes]:
     if not found:
         loose = any(path.suffix.lower() in SUFFIXES for path in folder.iterdir())
         raise BadInput(
-            f"{folder.name} holds {'images but no class folders' if loose else 'no class folders with images'}; "
+            f"{folder.name} holds "
+            f"{'images but no class folders' if loose else 'no class folders with images'}; "
             f"one folder per class is expected, with files such as {folder.name}/CLASS/1.png."
         )
     return found
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(
+        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
+    )
 
 
 def _classes(folder: Path) -> Classes:
     found = {
-        inner.name: sorted(p for p in inner.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+        inner.name: sorted(
+            p
+            for p in inner.iterdir()
+            if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
+        )
         for inner in _folders(folder)
     }
     return {name: paths for name, paths in found.items() if paths}
 
 
 def _part(classes: Classes, split: str) -> Classes:
-    """The share of every class that belongs to a split, in an order that the names' hashes decide."""
+    """The share of every class that belongs to a split, in an order that the names' hashes
+    decide.
+    """
     part: Classes = {}
     for name, paths in classes.items():
-        mixed = sorted(paths, key=lambda path: hashlib.sha256(path.name.encode("utf-8", "surrogateescape")).digest())
+        mixed = sorted(
+            paths,
+            key=lambda path: hashlib.sha256(path.name.encode("utf-8", "surrogateescape")).digest(),
+        )
         first, last = (int(share * len(mixed)) for share in PARTS[split])
         part[name] = sorted(mixed[first:last])
     return part

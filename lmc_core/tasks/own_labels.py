@@ -1,10 +1,12 @@
-"""`labels:FILE`: texts of one's own with a label each, for models that sort whole texts into classes.
+"""`labels:FILE`: texts of one's own with a label each, for models that sort whole texts into
+classes.
 
     text,label                          CSV (or TSV) with these two columns among any others, or
     "What a film.",positive             {"text": "What a film.", "label": "positive"}    JSON lines, one object a line
 
-A label is the name of a class or its number. Every class is split 80/10/10 in an order that only the texts decide. A text is
-read with what the tokenizer puts around it; one that is longer than the window is cut, and a note counts these.
+A label is the name of a class or its number. Every class is split 80/10/10 in an order that only
+the texts decide. A text is read with what the tokenizer puts around it; one that is longer than the
+window is cut, and a note counts these.
 """
 
 from __future__ import annotations
@@ -84,7 +86,8 @@ def labels_task(path: Path, models: Sequence[Model]) -> Task:
     for model in models:
         if predicts(model) != "label":
             raise BadInput(
-                f"labels:FILE is for models that sort whole texts into classes; {model.name} predicts {predicts(model)!r}, "
+                f"labels:FILE is for models that sort whole texts into classes; {model.name} "
+                f"predicts {predicts(model)!r}, "
                 "for which there is text:FILE."
             )
     rows = read_rows(path)
@@ -111,7 +114,8 @@ def labels_task(path: Path, models: Sequence[Model]) -> Task:
         if not longer:
             return ()
         return (
-            f"{longer:,} of the {len(texts):,} texts of the {split} split {'is' if longer == 1 else 'are'} longer than "
+            f"{longer:,} of the {len(texts):,} texts of the {split} split "
+            f"{'is' if longer == 1 else 'are'} longer than "
             f"{length:,} tokens and cut there.",
         )
 
@@ -142,9 +146,14 @@ def read_rows(path: Path) -> Rows:
     for number, entry in entries(content, path.name):
         text, label = entry.get("text"), entry.get("label")
         if not isinstance(text, str) or not text.strip():
-            raise BadInput(f"Line {number:,} of {path.name} has no text; give one, or remove the line.")
+            raise BadInput(
+                f"Line {number:,} of {path.name} has no text; give one, or remove the line."
+            )
         if isinstance(label, bool) or not isinstance(label, int | str) or not str(label).strip():
-            raise BadInput(f"Line {number:,} of {path.name} gives the label {label!r}; a class's name or number is expected.")
+            raise BadInput(
+                f"Line {number:,} of {path.name} gives the label {label!r}; a class's name or "
+                "number is expected."
+            )
         found.append((text, str(label).strip()))
     if not found:
         raise BadInput(f"{path.name} holds no texts below its header.")
@@ -175,26 +184,34 @@ def _table(content: str, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
         columns = [str(column).strip() for column in reader.fieldnames or ()]
         if not {"text", "label"} <= set(columns):
             raise BadInput(
-                f"{name} should begin with the names of its columns, text and label among them; it begins with "
+                f"{name} should begin with the names of its columns, text and label among them; "
+                "it begins with "
                 f"{', '.join(columns)[:80]!r}."
             )
         reader.fieldnames = columns
         for entry in reader:
             yield reader.line_num, entry
     except csv.Error as error:
-        raise BadInput(f"{name} is not readable as CSV ({error}); save it again, or as JSON lines.") from error
+        raise BadInput(
+            f"{name} is not readable as CSV ({error}); save it again, or as JSON lines."
+        ) from error
     finally:
         csv.field_size_limit(usual)
 
 
 def _part(rows: Rows, split: str) -> Rows:
-    """The share of every class that belongs to a split, in an order that the texts' hashes decide."""
+    """The share of every class that belongs to a split, in an order that the texts' hashes
+    decide.
+    """
     classes: dict[str, list[str]] = {}
     for text, label in rows:
         classes.setdefault(label, []).append(text)
     found: Rows = []
     for label in sorted(classes):
-        mixed = sorted(classes[label], key=lambda text: hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest())
+        mixed = sorted(
+            classes[label],
+            key=lambda text: hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest(),
+        )
         first, last = (int(share * len(mixed)) for share in PARTS[split])
         found += [(text, label) for text in mixed[first:last]]
     return found
@@ -205,11 +222,14 @@ def _tokens(encoder: Encoder, text: str, limit: tuple[int, str]) -> list[int]:
     found = [*encoder.begins, *encoder.encode(text).tolist(), *encoder.ends]
     if found and max(found) >= limit[0]:
         raise BadInput(
-            f"The tokenizer in {encoder.name} gives token number {max(found):,} and {limit[1]} has {limit[0]:,} tokens; "
+            f"The tokenizer in {encoder.name} gives token number {max(found):,} and {limit[1]} "
+            f"has {limit[0]:,} tokens; "
             "use the tokenizer that the model was trained with."
         )
     if not found:
-        raise BadInput(f"The tokenizer in {encoder.name} makes no tokens of {text[:40]!r}; remove that text.")
+        raise BadInput(
+            f"The tokenizer in {encoder.name} makes no tokens of {text[:40]!r}; remove that text."
+        )
     return found
 
 
@@ -225,7 +245,8 @@ def _require_room(encoder: Encoder, length: int) -> None:
     around = len(encoder.begins) + len(encoder.ends)
     if length <= around:
         raise BadInput(
-            f"A window of {length} tokens has no room for text beside {around} of the tokenizer; ask for a longer one."
+            f"A window of {length} tokens has no room for text beside {around} of the tokenizer; "
+            "ask for a longer one."
         )
 
 
@@ -239,5 +260,6 @@ def _require_one_end(models: Sequence[Model], encoder: Encoder) -> None:
             continue
         if ends != encoder.ends:
             raise Incompatible(
-                f"{models[0].name} and {model.name} end texts with different tokens; give both the same tokenizer."
+                f"{models[0].name} and {model.name} end texts with different tokens; give both "
+                "the same tokenizer."
             )

@@ -1,7 +1,7 @@
 """`text:FILE`: a text of one's own, read with the model's own tokenizer.
 
-The file is UTF-8, or that in gzip. It is split by position as the shipped texts are, before it is encoded: its first 80 %
-train, the next 10 % validate, the last 10 % test.
+The file is UTF-8, or that in gzip. It is split by position as the shipped texts are, before it is
+encoded: its first 80 % train, the next 10 % validate, the last 10 % test.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from lmc_core.tasks.prediction import prediction
 from lmc_core.tasks.task import SPLITS, Task
 from lmc_core.tasks.windows import Marks, Windows
 
-LIMIT = 2**26  # bytes that are read of a text; 64 MiB are some 15 million tokens, more than any curve needs
+# bytes that are read of a text; 64 MiB are some 15 million tokens, more than any curve needs
+LIMIT = 2**26
 
 
 def read_text(path: Path, form: str = "text:FILE") -> str:
@@ -46,13 +47,17 @@ def read_text(path: Path, form: str = "text:FILE") -> str:
         with gzip.open(path) if packed else path.open("rb") as file:
             content = file.read(LIMIT + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise BadInput(f"{name} cannot be read ({type(error).__name__}: {str(error)[:80]}).") from error
+        raise BadInput(
+            f"{name} cannot be read ({type(error).__name__}: {str(error)[:80]})."
+        ) from error
     if len(content) > LIMIT:
         raise BadInput(f"{name} is larger than {LIMIT >> 20} MiB; give a part of it.")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadInput(f"{name} is not UTF-8 (byte {error.start + 1:,} fits nothing); save it as UTF-8.") from error
+        raise BadInput(
+            f"{name} is not UTF-8 (byte {error.start + 1:,} fits nothing); save it as UTF-8."
+        ) from error
     if not text.strip():
         raise BadInput(f"{name} holds no text.")
     return text
@@ -109,7 +114,11 @@ def task_of_text(
 
     marks = encoder.marks
     if marks is not None and predicts != "next":
-        _require_rows(max(mark for mark in (marks.mask, marks.first, marks.last) if mark is not None), encoder, rows)
+        _require_rows(
+            max(mark for mark in (marks.mask, marks.first, marks.last) if mark is not None),
+            encoder,
+            rows,
+        )
         marks = replace(marks, vocabulary=min(marks.vocabulary, rows[0]))
     begins, notes = (), ()
     if predicts == "next" and encoder.begins:
@@ -123,13 +132,19 @@ def task_of_text(
 
 def _begins_with(encoder: Encoder) -> str:
     return (
-        f"Every window begins with {encoder.begins_with[:40]!r}, as the tokenizer begins every text; the loss is of the tokens "
+        f"Every window begins with {encoder.begins_with[:40]!r}, as the tokenizer begins every "
+        "text; the loss is of the tokens "
         "of text alone."
     )
 
 
 def _windows(
-    stream: Callable[[str], Tensor], predicts: str, marks: Marks | None, begins: tuple[int, ...], split: str, length: int
+    stream: Callable[[str], Tensor],
+    predicts: str,
+    marks: Marks | None,
+    begins: tuple[int, ...],
+    split: str,
+    length: int,
 ) -> Windows:
     return Windows(stream(split), length, predicts, marks, begins=begins)
 
@@ -137,7 +152,8 @@ def _windows(
 def _require_rows(token: int, encoder: Encoder, rows: tuple[int, str]) -> None:
     if token >= rows[0]:
         raise BadInput(
-            f"The tokenizer in {encoder.name} gives token number {token:,} and {rows[1]} has {rows[0]:,} tokens; "
+            f"The tokenizer in {encoder.name} gives token number {token:,} and {rows[1]} has "
+            f"{rows[0]:,} tokens; "
             "use the tokenizer that the model was trained with."
         )
 
@@ -148,7 +164,11 @@ def _stream(encoder: Encoder, text: str, rows: tuple[int, str], name: str) -> Te
     tokens = encoder.encode(text)
     if len(tokens):
         _require_rows(int(tokens.max()), encoder, rows)
-    if len(tokens) and encoder.unknown is not None and (share := float((tokens == encoder.unknown).float().mean())) > 0.5:
+    if (
+        len(tokens)
+        and encoder.unknown is not None
+        and (share := float((tokens == encoder.unknown).float().mean())) > 0.5
+    ):
         raise BadInput(
             f"{share:.0%} of the tokens of {name} are unknown to the tokenizer in {encoder.name}; "
             "give a text of the kind that the model was trained on."

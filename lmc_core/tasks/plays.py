@@ -1,6 +1,7 @@
 """Eight plays by Shakespeare, predicted character by character.
 
-The alphabet is the 81 characters that occur; a form feed begins each play's part. Splits: `characters.py`.
+The alphabet is the 81 characters that occur; a form feed begins each play's part. Splits:
+`characters.py`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ def plays() -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def alphabet() -> str:
-    """The distinct characters in the order of their code points; a token is a position in this string."""
+    """The distinct characters in the order of their code points; a token is a position in this
+    string.
+    """
     return "".join(sorted(set("".join(plays()))))
 
 
@@ -33,12 +36,15 @@ def tokens(split: str) -> Tensor:
 
 TASK = Task(
     name="plays",
-    sentence="Next character in eight of Shakespeare's plays; the last tenth of each play is the test split.",
+    sentence="Next character in eight of Shakespeare's plays; the last tenth of each play is the "
+    "test split.",
     kind="text",
     unit="nats per character",
     classes=81,
     licence="public domain; Python package shakespeare 0.6 (CC BY 2.5)",
-    read=lambda split, length: Windows(tokens(split), length, works=characters.begins(plays(), split)),
+    read=lambda split, length: Windows(
+        tokens(split), length, works=characters.begins(plays(), split)
+    ),
     stream=tokens,
     alphabet=alphabet,
 )

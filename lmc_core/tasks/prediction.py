@@ -17,7 +17,9 @@ MEASURED = {"images": ("label",), "text": ("next", "masked", "continuation", "la
 
 
 def predicts(model: Model) -> str:
-    """What a model's outputs are: ``label``, ``next``, ``masked``, ``continuation``, ``features`` and the like."""
+    """What a model's outputs are: ``label``, ``next``, ``masked``, ``continuation``, ``features``
+    and the like.
+    """
     said = getattr(model.family, "predicts", None)
     if said is not None:
         return said(model.config)
@@ -29,33 +31,39 @@ def prediction(models: Sequence[Model]) -> str:
 
     Raises:
         Incompatible: if they do not predict the same.
-        BadInput: for text models that sort whole texts into classes, whose labels `labels:FILE` has.
+        BadInput: for text models that sort whole texts into classes, whose labels `labels:FILE`
+            has.
     """
     found = [predicts(model) for model in models]
     for model, other in zip(models[1:], found[1:], strict=True):
         if other != found[0]:
             raise Incompatible(
-                f"{models[0].name} predicts {found[0]!r} and {model.name} {other!r}; choose two that do the same."
+                f"{models[0].name} predicts {found[0]!r} and {model.name} {other!r}; choose two "
+                "that do the same."
             )
     if models[0].family.takes == "text" and found[0] == "label":
         raise BadInput(
-            f"{models[0].name} sorts whole texts into classes, which this task has no labels of; give texts with labels as "
+            f"{models[0].name} sorts whole texts into classes, which this task has no labels of; "
+            "give texts with labels as "
             "labels:FILE, or choose a model that predicts tokens."
         )
     return found[0]
 
 
 def require_loss(models: Sequence[Model]) -> None:
-    """Raise `BadInput` unless the outputs of the models are predictions that a loss can be taken of.
+    """Raise `BadInput` unless the outputs of the models are predictions that a loss can be taken
+    of.
 
-    Data here has one class or one token for each prediction, of which the loss is a cross-entropy. A classifier with one output
-    would have a loss of zero, whatever it computes; transformers take it for a regression.
+    Data here has one class or one token for each prediction, of which the loss is a cross-entropy.
+    A classifier with one output would have a loss of zero, whatever it computes; transformers take
+    it for a regression.
     """
     for model in models:
         if (found := predicts(model)) not in MEASURED.get(model.family.takes, ()):
             if found != "features":
                 raise BadInput(
-                    f"{model.name} predicts {PREDICTIONS.get(found, found)}, and no task here measures that; it can be aligned "
+                    f"{model.name} predicts {PREDICTIONS.get(found, found)}, and no task here "
+                    "measures that; it can be aligned "
                     "by its weights."
                 )
             raise BadInput(
@@ -64,13 +72,16 @@ def require_loss(models: Sequence[Model]) -> None:
             )
         if (setting := _no_choice(model)) is not None:
             raise BadInput(
-                f"{model.name} does not choose one of several classes ({setting} in its config.json), and a loss is measured "
+                f"{model.name} does not choose one of several classes ({setting} in its "
+                "config.json), and a loss is measured "
                 "of such a choice alone; it can be aligned by its weights, or choose a classifier."
             )
 
 
 def _no_choice(model: Model) -> str | None:
-    """The setting by which a model's outputs are anything but scores of classes of which one is right; None for none."""
+    """The setting by which a model's outputs are anything but scores of classes of which one is
+    right; None for none.
+    """
     if predicts(model) != "label":
         return None
     kind = configuration_of(model).get("problem_type")
@@ -95,6 +106,8 @@ def in_its_way(task: Task, models: Sequence[Model]) -> Task:
 
     def read(split: str, length: int) -> Windows:
         whole = task.read(split, length)
-        return Windows(stream(split), length, found, works=whole.works if isinstance(whole, Windows) else (0,))
+        return Windows(
+            stream(split), length, found, works=whole.works if isinstance(whole, Windows) else (0,)
+        )
 
     return replace(task, read=read)

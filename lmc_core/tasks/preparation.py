@@ -1,7 +1,8 @@
 """How a model wants its images: resized, cropped, scaled and normalised as its own files say.
 
-`preprocessor_config.json` is what transformers writes, `pretrained_cfg` in `config.json` what timm writes. A model of a shipped
-image task is prepared for as that task's images are. Images are read with Pillow; their orientation tag is not looked at.
+`preprocessor_config.json` is what transformers writes, `pretrained_cfg` in `config.json` what timm
+writes. A model of a shipped image task is prepared for as that task's images are. Images are read
+with Pillow; their orientation tag is not looked at.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
     from lmc_core.models.model import Model
 
-RESAMPLING = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")  # in the order of Pillow's numbers
+# in the order of Pillow's numbers
+RESAMPLING = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
 REFUSED = ("do_pad", "do_flip_channel_order", "do_split_image", "do_grayscale")
 
 
@@ -35,7 +37,8 @@ class Preparation:
     Attributes:
         channels: 3 for colour, 1 for grey.
         edge: height and width at the end, in pixels.
-        resize: (height, width), or the length that the shorter edge gets, or None to leave the size.
+        resize: (height, width), or the length that the shorter edge gets, or None to leave the
+            size.
         resampling: how, a name in `RESAMPLING`.
         crop: whether the middle of `edge` x `edge` pixels is cut out.
         scale: what the pixels, 0 to 255, are multiplied by.
@@ -70,7 +73,10 @@ class Preparation:
         from PIL import Image as Pillow
 
         if image.mode.startswith(("I", "F")):
-            raise BadInput(f"{name} has pixels of type {image.mode!r}; images with 8 bits a channel are expected.")
+            raise BadInput(
+                f"{name} has pixels of type {image.mode!r}; images with 8 bits a channel are "
+                "expected."
+            )
         image = image.convert("L" if self.channels == 1 else "RGB")
         size = self._size(*image.size)
         if size != image.size:
@@ -78,13 +84,19 @@ class Preparation:
         if self.crop:
             width, height = image.size
             left, top = self._margin(width), self._margin(height)
-            image = image.crop((left, top, left + self.edge, top + self.edge))  # what lies outside is black
+            # what lies outside is black
+            image = image.crop((left, top, left + self.edge, top + self.edge))
         if image.size != (self.edge, self.edge):
             raise BadInput(
-                f"{name} has {image.width} x {image.height} pixels after the model's own preparation, and the model takes "
+                f"{name} has {image.width} x {image.height} pixels after the model's own "
+                "preparation, and the model takes "
                 f"{self.edge} x {self.edge}; let the preparation resize, or resize the images."
             )
-        pixels = torch.from_numpy(np.array(image, np.float32)).view(self.edge, self.edge, self.channels).permute(2, 0, 1)
+        pixels = (
+            torch.from_numpy(np.array(image, np.float32))
+            .view(self.edge, self.edge, self.channels)
+            .permute(2, 0, 1)
+        )
         mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (self.mean, self.std))
         return ((pixels * self.scale - mean) / std).contiguous()
 
@@ -110,7 +122,8 @@ class NoPreparation(BadInput):
 def common_preparation(models: Sequence[Model]) -> tuple[Preparation, tuple[str, ...]]:
     """Return the preparation that the models agree on in size and normalisation, and notes on it.
 
-    A model whose files do not say how takes the preparation of the first that does, which a note says.
+    A model whose files do not say how takes the preparation of the first that does, which a note
+    says.
 
     Args:
         models: that will see the same pixels.
@@ -134,7 +147,8 @@ def common_preparation(models: Sequence[Model]) -> tuple[Preparation, tuple[str,
     for model, _ in missing:
         _require_size(first, chosen, model)
     return chosen, tuple(
-        f"The files of {model.name} do not say how its images are prepared; they are prepared as {first.name} takes them."
+        f"The files of {model.name} do not say how its images are prepared; they are prepared as "
+        f"{first.name} takes them."
         for model, _ in missing
     )
 
@@ -144,17 +158,22 @@ def _require_alike(first: Model, chosen: Preparation, model: Model, other: Prepa
         left, right = getattr(chosen, what), getattr(other, what)
         if left != right:
             raise Incompatible(
-                f"{first.name} and {model.name} prepare images differently ({what} {left} and {right}); "
+                f"{first.name} and {model.name} prepare images differently ({what} {left} and "
+                f"{right}); "
                 "choose two models that see the same pixels."
             )
 
 
 def _require_size(first: Model, chosen: Preparation, model: Model) -> None:
     sizes = model.family.sizes(model.config)
-    for what, left, right in (("channels", chosen.channels, sizes["channels"]), ("edge", chosen.edge, sizes["image"])):
+    for what, left, right in (
+        ("channels", chosen.channels, sizes["channels"]),
+        ("edge", chosen.edge, sizes["image"]),
+    ):
         if left != right:
             raise Incompatible(
-                f"{first.name} and {model.name} take images of other sizes ({what} {left} and {right}); "
+                f"{first.name} and {model.name} take images of other sizes ({what} {left} and "
+                f"{right}); "
                 "choose two models that see the same pixels."
             )
 
@@ -175,17 +194,31 @@ def preparation_of(model: Model) -> Preparation:
     if model.folder is not None:
         where = f"{model.folder.name}/preprocessor_config.json"
         if (model.folder / "preprocessor_config.json").is_file():
-            return _from(where, _transformers, _read(model.folder / "preprocessor_config.json"), channels, edge)
+            return _from(
+                where,
+                _transformers,
+                _read(model.folder / "preprocessor_config.json"),
+                channels,
+                edge,
+            )
         raw = _read(model.folder / "config.json")
         if "architecture" in raw and not raw.get("pretrained_cfg") and "mean" not in raw:
             raise NoPreparation(
-                f"{model.folder.name}/config.json does not say 'mean', 'std' and 'interpolation', which preparing images "
+                f"{model.folder.name}/config.json does not say 'mean', 'std' and 'interpolation', "
+                "which preparing images "
                 "needs; add them under 'pretrained_cfg', as timm does."
             )
         if "architecture" in raw or "pretrained_cfg" in raw:
-            return _from(f"{model.folder.name}/config.json", _timm, raw.get("pretrained_cfg") or raw, channels, edge)
+            return _from(
+                f"{model.folder.name}/config.json",
+                _timm,
+                raw.get("pretrained_cfg") or raw,
+                channels,
+                edge,
+            )
     raise NoPreparation(
-        f"How {model.name} wants its images prepared is not known; put the preprocessor_config.json that belongs to it "
+        f"How {model.name} wants its images prepared is not known; put the "
+        "preprocessor_config.json that belongs to it "
         "beside its weights."
     )
 
@@ -194,7 +227,10 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BadInput(f"{path.parent.name}/{path.name} cannot be read ({type(error).__name__}); fetch it again.") from error
+        raise BadInput(
+            f"{path.parent.name}/{path.name} cannot be read ({type(error).__name__}); fetch it "
+            "again."
+        ) from error
     return content if isinstance(content, dict) else {}
 
 
@@ -203,9 +239,14 @@ def _from(where: str, read: Any, content: dict[str, Any], channels: int, edge: i
     try:
         return read(content, channels, edge)
     except KeyError as error:
-        raise BadInput(f"{where} does not say {error.args[0]!r}, which preparing images needs; add it.") from None
+        raise BadInput(
+            f"{where} does not say {error.args[0]!r}, which preparing images needs; add it."
+        ) from None
     except (TypeError, ValueError, IndexError) as error:
-        raise BadInput(f"{where} says how to prepare images in a way that is not supported ({str(error)[:100]}).") from error
+        raise BadInput(
+            f"{where} says how to prepare images in a way that is not supported "
+            f"({str(error)[:100]})."
+        ) from error
 
 
 def _transformers(given: dict[str, Any], channels: int, edge: int) -> Preparation:
@@ -233,7 +274,15 @@ def _transformers(given: dict[str, Any], channels: int, edge: int) -> Preparatio
     mean, std = (given["image_mean"], given["image_std"]) if normalised else (0.0, 1.0)
     resampling = RESAMPLING[int(given["resample"])] if resize is not None else "bilinear"
     return Preparation(
-        channels, edge, resize, resampling, crop, scale, _by_channel(mean, channels), _by_channel(std, channels), False
+        channels,
+        edge,
+        resize,
+        resampling,
+        crop,
+        scale,
+        _by_channel(mean, channels),
+        _by_channel(std, channels),
+        False,
     )
 
 

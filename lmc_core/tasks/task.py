@@ -1,8 +1,8 @@
 """What a task is: data in three splits, and the loss of each example.
 
-Conventions: a loss is a cross-entropy in nats. One *example* is one image, or one window of tokens; the loss of a window is
-the mean over its targets, so that averages over examples are nats per token. Standard errors are taken over examples, of a text
-over groups of them (`windows.py`).
+Conventions: a loss is a cross-entropy in nats. One *example* is one image, or one window of tokens;
+the loss of a window is the mean over its targets, so that averages over examples are nats per
+token. Standard errors are taken over examples, of a text over groups of them (`windows.py`).
 """
 
 from __future__ import annotations
@@ -29,10 +29,12 @@ class Examples:
     """Inputs and targets, row by row.
 
     Attributes:
-        inputs: images `[n, channels, height, width]` in float32, or token numbers `[n, length]`; behind the end of texts that
-            are shorter than others stands `texts.END`.
-        targets: class numbers `[n]`, or tokens `[n, length]`; `IGNORED` where there is nothing to predict.
-        groups: equal for rows that are not independent, as windows of one play are, int64 `[n]`; None where all are.
+        inputs: images `[n, channels, height, width]` in float32, or token numbers `[n, length]`;
+            behind the end of texts that are shorter than others stands `texts.END`.
+        targets: class numbers `[n]`, or tokens `[n, length]`; `IGNORED` where there is nothing to
+            predict.
+        groups: equal for rows that are not independent, as windows of one play are, int64 `[n]`;
+            None where all are.
     """
 
     inputs: Tensor
@@ -48,12 +50,16 @@ class Examples:
         return Examples(self.inputs[start:stop], self.targets[start:stop], groups)
 
     def take(self, indices: Tensor) -> Examples:
-        """The rows at `indices` `[n]`, in that order; what is not in memory yet is read when it is asked for."""
+        """The rows at `indices` `[n]`, in that order; what is not in memory yet is read when it is
+        asked for.
+        """
         groups = None if self.groups is None else self.groups[indices]
         return Examples(self.inputs[indices], self.targets[indices], groups)
 
     def mixed_order(self, seed: int) -> Tensor:
-        """A random order of the rows, `[n]`, of which every part in a row holds the labels of images nearly in proportion."""
+        """A random order of the rows, `[n]`, of which every part in a row holds the labels of
+        images nearly in proportion.
+        """
         return mixed(self.targets if self.targets.ndim == 1 else torch.zeros(len(self)), seed)
 
     def read(self) -> Examples:
@@ -73,8 +79,9 @@ class Examples:
 class Source(Protocol):
     """All examples of one split, of which only those that are asked for are read.
 
-    One that also has `labels`, the class numbers of all of them, is drawn from in proportion to these. Shipped data has none:
-    it is not sorted by class, and what is drawn of it stays what it was.
+    One that also has `labels`, the class numbers of all of them, is drawn from in proportion to
+    these. Shipped data has none: it is not sorted by class, and what is drawn of it stays what it
+    was.
     """
 
     def __len__(self) -> int:
@@ -106,7 +113,9 @@ class InMemory:
     def digest(self, indices: Tensor) -> str:
         """SHA-256 of the numbers."""
         part = self.take(indices, 0)
-        return hashlib.sha256(part.inputs.numpy().tobytes() + part.targets.numpy().tobytes()).hexdigest()
+        return hashlib.sha256(
+            part.inputs.numpy().tobytes() + part.targets.numpy().tobytes()
+        ).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -117,17 +126,22 @@ class Task:
         name: how it is shown, e.g. ``plays`` or ``text:letters.txt``.
         sentence: what it is, for lists in the app.
         kind: ``images`` (one label each) or ``text`` (tokens in windows).
-        unit: what the loss counts: "nats", "nats per character", "nats per token" or "nats per masked token".
+        unit: what the loss counts: "nats", "nats per character", "nats per token" or "nats per
+            masked token".
         classes: number of labels or of distinct tokens.
         licence: under which the data is shipped.
         read: returns the source of a split; `length` is the window of text tasks, in tokens.
-        stream: of a text task, returns all tokens `[n]` of a split, which training cuts windows from; None for images.
-        alphabet: of a shipped text task, returns the characters that its tokens are; None for other tasks.
+        stream: of a text task, returns all tokens `[n]` of a split, which training cuts windows
+            from; None for images.
+        alphabet: of a shipped text task, returns the characters that its tokens are; None for other
+            tasks.
         labels: of a shipped image task, the names of the classes.
         preparation: of a shipped image task, how its images were prepared.
         splits: that can be asked for.
-        reference: what names the data anywhere on this machine, with whole paths; empty for shipped tasks.
-        notes: sentences on how the data is given to the models, for captions, where that is not as usual.
+        reference: what names the data anywhere on this machine, with whole paths; empty for shipped
+            tasks.
+        notes: sentences on how the data is given to the models, for captions, where that is not as
+            usual.
         labelled: of texts, whether each has one label.
         said: (split, length) -> further notes, which depend on what is asked for; None for none.
     """
@@ -168,20 +182,26 @@ class Task:
         source = self.read(split, length)
         if len(source) < 2:
             windows = self.kind == "text" and not self.labelled
-            what = f"windows of {length} tokens" if windows else "texts" if self.labelled else "images"
+            what = (
+                f"windows of {length} tokens" if windows else "texts" if self.labelled else "images"
+            )
             raise BadInput(
-                f"At least 2 {what} are needed and the {split} split of {self.name} has {len(source)}; "
+                f"At least 2 {what} are needed and the {split} split of {self.name} has "
+                f"{len(source)}; "
                 f"give more data{' or a shorter length' if windows else ''}."
             )
         return source
 
-    def examples(self, split: str = "test", count: int | None = None, seed: int = 0, length: int = 128) -> Examples:
+    def examples(
+        self, split: str = "test", count: int | None = None, seed: int = 0, length: int = 128
+    ) -> Examples:
         """Return `count` examples of a split.
 
         Args:
             split: one of `splits`.
-            count: how many, drawn by `seed` without replacement; None for all. Images of one's own are drawn in proportion to
-                their labels and come mixed, so that the first of them are of all classes.
+            count: how many, drawn by `seed` without replacement; None for all. Images of one's own
+                are drawn in proportion to their labels and come mixed, so that the first of them
+                are of all classes.
             seed: of the draw, of the order, and of the positions that are masked.
             length: the window of a text task, in tokens; no effect on images.
 
@@ -192,8 +212,12 @@ class Task:
         source = self.source(split, length)
         return source.take(_chosen(source, count, seed), seed)
 
-    def digest(self, split: str = "test", count: int | None = None, seed: int = 0, length: int = 128) -> str:
-        """SHA-256 of the content of the examples that the same arguments give; "" for shipped data, which does not change."""
+    def digest(
+        self, split: str = "test", count: int | None = None, seed: int = 0, length: int = 128
+    ) -> str:
+        """SHA-256 of the content of the examples that the same arguments give; "" for shipped data,
+        which does not change.
+        """
         if not self.reference:
             return ""
         source = self.source(split, length)
@@ -214,9 +238,14 @@ def losses(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         targets: `[n]` or `[n, length]`; where they are `IGNORED`, nothing is counted.
 
     Returns:
-        Two float tensors `[n]`: the loss in nats (mean over the targets of a window), and the share predicted correctly.
+        Two float tensors `[n]`: the loss in nats (mean over the targets of a window), and the share
+            predicted correctly.
     """
-    each = F.cross_entropy(logits.flatten(0, -2).float(), targets.flatten(), ignore_index=IGNORED, reduction="none")
+    each = F.cross_entropy(
+        logits.flatten(0, -2).float(), targets.flatten(), ignore_index=IGNORED, reduction="none"
+    )
     correct = (logits.argmax(-1) == targets).float()  # no class is IGNORED
     counted = (targets != IGNORED).reshape(len(targets), -1).sum(1)
-    return each.view(len(targets), -1).sum(1) / counted, correct.reshape(len(targets), -1).sum(1) / counted
+    return each.view(len(targets), -1).sum(1) / counted, correct.reshape(len(targets), -1).sum(
+        1
+    ) / counted

@@ -1,4 +1,6 @@
-"""No data: random inputs, on which a function check runs where nothing is measured and nothing is learned."""
+"""No data: random inputs, on which a function check runs where nothing is measured and nothing is
+learned.
+"""
 
 from __future__ import annotations
 

@@ -1,17 +1,20 @@
 """Windows of tokens, and what is predicted in them.
 
 next          a window and the token after each of its tokens; windows do not overlap. Where a model expects texts to begin with
-              a token of their own, every window does: then its targets are the tokens of text that follow in it
+              a token of their own, every window does: then its targets are the tokens of text that
+              follow in it
 masked        15 % of a window's tokens are to be found again: 80 % of them are replaced by the mask, 10 % by a random token,
-              10 % stay (Devlin et al. 2018, arXiv 1810.04805, section 3.1). At least one; the marks at the ends never
-continuation  the second half of a window from its first; of an odd length the last token is left out
+              10 % stay (Devlin et al. 2018, arXiv 1810.04805, section 3.1). At least one; the marks
+              at the ends never
+continuation the second half of a window from its first; of an odd length the last token is left out
 features      nothing: the outputs are no predictions, and no loss is taken
 
-Windows of one work share its words, so that standard errors are taken over groups of windows: the works where there are
-at least `FEW`, which are independent but for their author. Of fewer, each is cut into blocks of neighbouring windows,
-`BLOCKS` in all: what one window says of another fades with the distance between them, so long blocks are nearly
-independent (Carlstein 1986; the ends of a block are all that touches the next). Blocks say how well one work is
-measured, not how much works differ.
+Windows of one work share its words, so that standard errors are taken over groups of windows: the
+works where there are at least `FEW`, which are independent but for their author. Of fewer, each is
+cut into blocks of neighbouring windows, `BLOCKS` in all: what one window says of another fades with
+the distance between them, so long blocks are nearly independent (Carlstein 1986; the ends of a
+block are all that touches the next). Blocks say how well one work is measured, not how much works
+differ.
 """
 
 from __future__ import annotations
@@ -70,25 +73,37 @@ class Windows:
 
     def __post_init__(self) -> None:
         if self.predicts == "masked" and self.marks is None:
-            raise BadInput("The model predicts masked tokens, and its tokenizer has no mask; give a tokenizer that has one.")
+            raise BadInput(
+                "The model predicts masked tokens, and its tokenizer has no mask; give a "
+                "tokenizer that has one."
+            )
         if self.step < 1:
-            raise BadInput(f"A window of {self.length} tokens has no room for text; ask for a greater length.")
+            raise BadInput(
+                f"A window of {self.length} tokens has no room for text; ask for a greater length."
+            )
 
     @property
     def step(self) -> int:
         """Tokens of the stream in one window."""
         if self.predicts == "continuation":
             return self.length - self.length % 2
-        return self.length - len(self._around) - (len(self.begins) if self.predicts == "next" else 0)
+        return (
+            self.length - len(self._around) - (len(self.begins) if self.predicts == "next" else 0)
+        )
 
     @property
     def _around(self) -> list[int]:
         """The marks that begin and end a window."""
-        around = (self.marks.first, self.marks.last) if self.marks and self.predicts in ("masked", "features") else ()
+        around = (
+            (self.marks.first, self.marks.last)
+            if self.marks and self.predicts in ("masked", "features")
+            else ()
+        )
         return [mark for mark in around if mark is not None]
 
     def __len__(self) -> int:
-        after = self.predicts == "next" and not self.begins  # the last window needs the token after it
+        # the last window needs the token after it
+        after = self.predicts == "next" and not self.begins
         return max(0, len(self.tokens) - after) // self.step
 
     def take(self, indices: Tensor, seed: int) -> Examples:
@@ -98,7 +113,8 @@ class Windows:
     def groups(self) -> Tensor:
         """The work of every window, or the block of a work, numbered from 0, int64 `[windows]`.
 
-        A window belongs to the work that its middle lies in. Works shorter than a window may have none of their own.
+        A window belongs to the work that its middle lies in. Works shorter than a window may have
+        none of their own.
         """
         middles = torch.arange(len(self)) * self.step + self.step // 2
         work = torch.searchsorted(torch.tensor(self.works), middles, right=True) - 1
@@ -166,6 +182,8 @@ def _between(first: int | None, rows: Tensor, last: int | None, value: int | Non
     """Put a column before and after the rows, holding the marks, or `value` in their places."""
 
     def column(mark: int | None) -> list[Tensor]:
-        return [] if mark is None else [torch.full((len(rows), 1), mark if value is None else value)]
+        return (
+            [] if mark is None else [torch.full((len(rows), 1), mark if value is None else value)]
+        )
 
     return torch.cat([*column(first), rows, *column(last)], 1)

@@ -22,17 +22,25 @@ from lmc_core.training.trainer import score, train
 
 
 def _scores(model: Model, device: str, length: int) -> dict[str, Any]:
-    """Loss and accuracy or perplexity on the validation and test splits, of the weights as they are shipped."""
+    """Loss and accuracy or perplexity on the validation and test splits, of the weights as they are
+    shipped.
+    """
     task = get_task(model.card["task"])
     module = model.module().to(device)
-    sets: dict[str, Examples] = {split: task.examples(split, length=length) for split in ("validation", "test")}
+    sets: dict[str, Examples] = {
+        split: task.examples(split, length=length) for split in ("validation", "test")
+    }
     if task.name == "fashion-mnist" and not model.card["data"]["subset"]:
         sets["test_all_10000"] = full_set("test")
     result = {}
     for name, examples in sets.items():
         on_device = Examples(examples.inputs.to(device), examples.targets.to(device))
         loss, accuracy = score(module, model.family.outputs, on_device)
-        result[name] = {"loss": round(loss, 5), "accuracy": round(accuracy, 5), "examples": len(examples)}
+        result[name] = {
+            "loss": round(loss, 5),
+            "accuracy": round(accuracy, 5),
+            "examples": len(examples),
+        }
         if task.kind == "text":
             result[name]["perplexity"] = round(math.exp(loss), 4)
     return result
@@ -46,7 +54,8 @@ def produce(
     subset: bool = False,
     report: Callable[[str], None] = lambda line: None,
 ) -> Model:
-    """Train the model of a recipe and write it to `folder` as an ordinary half-precision checkpoint with a `card.json`.
+    """Train the model of a recipe and write it to `folder` as an ordinary half-precision checkpoint
+    with a `card.json`.
 
     Args:
         recipe: the settings.
@@ -62,7 +71,9 @@ def produce(
     torch.manual_seed(recipe.seed)
     module = family.build(recipe.config).to(device)
     state_file = home() / "training" / f"{recipe.name}.pt"
-    story = train(recipe, module, family.outputs, state_file=state_file, subset=subset, report=report)
+    story = train(
+        recipe, module, family.outputs, state_file=state_file, subset=subset, report=report
+    )
     return write(recipe, module, story, folder, device=device, subset=subset, report=report)
 
 
@@ -76,10 +87,17 @@ def write(
     subset: bool = False,
     report: Callable[[str], None] = lambda line: None,
 ) -> Model:
-    """Write a trained module of a recipe to `folder`; `story` is what `train` returned; the rest as of `produce`."""
+    """Write a trained module of a recipe to `folder`; `story` is what `train` returned; the rest as
+    of `produce`.
+    """
     family = get_family(recipe.family)
     state = {name: tensor.cpu().half().float() for name, tensor in untied_state(module).items()}
-    data = {"task": recipe.task, "split": "train", "subset": subset, "examples_seen": story["examples"]}
+    data = {
+        "task": recipe.task,
+        "split": "train",
+        "subset": subset,
+        "examples_seen": story["examples"],
+    }
     config = family.config(recipe.config)
     model = Model(recipe.name, family, config, state, {"task": recipe.task, "data": data}).check()
     card = {

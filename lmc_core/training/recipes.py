@@ -1,4 +1,6 @@
-"""The settings each zoo model was trained with, as data. `lmc train NAME` reads them; the model's card repeats them."""
+"""The settings each zoo model was trained with, as data. `lmc train NAME` reads them; the model's
+card repeats them.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ class Recipe:
         family: which family's `build` makes the network.
         task: what it learns.
         config: what the family builds from.
-        seed: of the initialisation; data order and augmentation use a generator of their own, seeded by `seed` + 10,000.
+        seed: of the initialisation; data order and augmentation use a generator of their own,
+            seeded by `seed` + 10,000.
         steps: optimiser steps; the rate rises over `warmup` of them, then falls linearly to zero.
         batch: examples a step.
         learning_rate: the peak rate.
@@ -26,10 +29,13 @@ class Recipe:
         length: window of a text task, in tokens.
         shift: images are moved by up to this many pixels, and mirrored; None for neither.
         label_smoothing: share of the target spread over all classes.
-        dropout: share of the stream's updates that is dropped in training; attention weights are never dropped.
-        optimizer: ``adamw``, or ``muon`` (hidden matrices by orthogonalised momentum, Jordan et al. 2024; the rest by AdamW).
+        dropout: share of the stream's updates that is dropped in training; attention weights are
+            never dropped.
+        optimizer: ``adamw``, or ``muon`` (hidden matrices by orthogonalised momentum, Jordan et al.
+            2024; the rest by AdamW).
         muon_rate: Muon's peak rate.
-        balance: weight of the load-balancing loss of mixtures of experts (Fedus, Zoph, Shazeer 2021), 0 for none.
+        balance: weight of the load-balancing loss of mixtures of experts (Fedus, Zoph, Shazeer
+            2021), 0 for none.
     """
 
     name: str
@@ -72,16 +78,35 @@ def _vit(name: str, seed: int, width: int, heads: int, steps: int = 4000) -> Rec
         },
     }
     return Recipe(
-        name, "vit", "fashion-mnist", config, seed=seed, steps=steps, batch=128, shift=2, warmup=200, optimizer="muon"
+        name,
+        "vit",
+        "fashion-mnist",
+        config,
+        seed=seed,
+        steps=steps,
+        batch=128,
+        shift=2,
+        warmup=200,
+        optimizer="muon",
     )
 
 
-def _text(name: str, family: str, config: dict[str, Any], seed: int, steps: int = 2400, **changes: Any) -> Recipe:
+def _text(
+    name: str, family: str, config: dict[str, Any], seed: int, steps: int = 2400, **changes: Any
+) -> Recipe:
     changes = {"task": "plays", "batch": 16, "learning_rate": 3e-3, "weight_decay": 0.1} | changes
     return Recipe(name=name, family=family, config=config, seed=seed, steps=steps, **changes)
 
 
-def _gpt2(name: str, seed: int, width: int, heads: int, steps: int = 2400, task: str = "plays", depth: int = 4) -> Recipe:
+def _gpt2(
+    name: str,
+    seed: int,
+    width: int,
+    heads: int,
+    steps: int = 2400,
+    task: str = "plays",
+    depth: int = 4,
+) -> Recipe:
     config = {
         "vocab_size": 81,
         "n_positions": 128,
@@ -115,7 +140,12 @@ def _llama(seed: int) -> Recipe:
 
 def _neox(seed: int) -> Recipe:
     rope = {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.25}
-    config = {"model_type": "gpt_neox", **_ROTARY, "intermediate_size": 512, "rope_parameters": rope}
+    config = {
+        "model_type": "gpt_neox",
+        **_ROTARY,
+        "intermediate_size": 512,
+        "rope_parameters": rope,
+    }
     return _text(f"neox-plays-s{seed}", "gpt_neox", config, seed)
 
 
@@ -134,7 +164,13 @@ def _qwen_moe(seed: int) -> Recipe:
         "decoder_sparse_step": 1,
         "mlp_only_layers": [],
     }
-    config = {"model_type": "qwen2_moe", **_ROTARY, "num_key_value_heads": 2, "intermediate_size": 256, **experts}
+    config = {
+        "model_type": "qwen2_moe",
+        **_ROTARY,
+        "num_key_value_heads": 2,
+        "intermediate_size": 256,
+        **experts,
+    }
     return _text(f"qwen-moe-plays-s{seed}", "qwen2_moe", config, seed, steps=2000, balance=0.01)
 
 
@@ -152,9 +188,17 @@ def _vit_hf(seed: int) -> Recipe:
         "num_labels": 10,
     }
     return Recipe(
-        f"vit-hf-fashion-s{seed}", "vit_hf", "fashion-mnist", config, seed=seed, steps=4000, batch=128, shift=2, warmup=200,
+        f"vit-hf-fashion-s{seed}",
+        "vit_hf",
+        "fashion-mnist",
+        config,
+        seed=seed,
+        steps=4000,
+        batch=128,
+        shift=2,
+        warmup=200,
         optimizer="muon",
-    )  # fmt: skip
+    )
 
 
 RECIPES: dict[str, Recipe] = {
@@ -178,7 +222,9 @@ RECIPES: dict[str, Recipe] = {
 
 FURTHER: dict[str, Recipe] = {
     recipe.name: recipe
-    for recipe in [_gpt2(f"gpt2-plays-broad-s{seed}", seed, 256, 4, steps=1000, depth=3) for seed in range(2)]
+    for recipe in [
+        _gpt2(f"gpt2-plays-broad-s{seed}", seed, 256, 4, steps=1000, depth=3) for seed in range(2)
+    ]
 }
 """Recipes of models that are too large to ship, for what takes width; see docs/results.md."""
 

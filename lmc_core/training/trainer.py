@@ -1,4 +1,5 @@
-"""Train one model by its recipe. Selection uses the validation split; the test split is read once, at the end.
+"""Train one model by its recipe. Selection uses the validation split; the test split is read once,
+at the end.
 
 A killed run goes on from its last checkpoint when it is started again with the same recipe.
 """
@@ -28,15 +29,21 @@ CHECKPOINT_EVERY = 500  # steps
 REPORT_EVERY = 250  # steps
 
 
-def image_batches(images: Examples, recipe: Recipe, generator: torch.Generator) -> Iterator[Examples]:
-    """Yield batches without end: a new order each epoch; shifted by up to `recipe.shift` pixels and mirrored."""
+def image_batches(
+    images: Examples, recipe: Recipe, generator: torch.Generator
+) -> Iterator[Examples]:
+    """Yield batches without end: a new order each epoch; shifted by up to `recipe.shift` pixels and
+    mirrored.
+    """
     while True:
         for rows in torch.randperm(len(images), generator=generator).split(recipe.batch):
             x = images.inputs[rows]
             if recipe.shift is not None:
                 mirrored = torch.rand(len(x), generator=generator) < 0.5
                 x = torch.where(mirrored[:, None, None, None], x.flip(-1), x)
-                by = torch.randint(-recipe.shift, recipe.shift + 1, (2,), generator=generator).tolist()
+                by = torch.randint(
+                    -recipe.shift, recipe.shift + 1, (2,), generator=generator
+                ).tolist()
                 edge = F.pad(x, [recipe.shift] * 4, value=float(x.min()))
                 top, left = recipe.shift + by[0], recipe.shift + by[1]
                 x = edge[:, :, top : top + x.shape[2], left : left + x.shape[3]]
@@ -53,11 +60,15 @@ def text_batches(stream: Tensor, recipe: Recipe, generator: torch.Generator) -> 
 
 def rate(step: int, recipe: Recipe) -> float:
     """Share of the peak rate at a step: linear rise, then linear fall to zero."""
-    return min((step + 1) / recipe.warmup, max(0.0, (recipe.steps - step) / (recipe.steps - recipe.warmup)))
+    return min(
+        (step + 1) / recipe.warmup, max(0.0, (recipe.steps - step) / (recipe.steps - recipe.warmup))
+    )
 
 
 def optimizers(module: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    """Decay on matrices, none on biases, norms and tables; hidden matrices by Muon where the recipe says so."""
+    """Decay on matrices, none on biases, norms and tables; hidden matrices by Muon where the recipe
+    says so.
+    """
     tables = (
         *("wte", "wpe", "pos_embed", "cls_token", "patch_embed", "head", "lm_head"),
         *("embed_tokens", "embed_in", "embed_out", "embeddings", "classifier"),
@@ -71,7 +82,9 @@ def optimizers(module: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]
     groups = [{"params": plain, "weight_decay": 0.0}, {"params": table, "weight_decay": 0.0}]
     if recipe.optimizer == "muon":
         return [
-            torch.optim.Muon(hidden, lr=recipe.muon_rate, weight_decay=recipe.weight_decay, momentum=0.95),
+            torch.optim.Muon(
+                hidden, lr=recipe.muon_rate, weight_decay=recipe.weight_decay, momentum=0.95
+            ),
             torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=recipe.betas),
         ]
     groups.append({"params": hidden, "weight_decay": recipe.weight_decay})
@@ -79,7 +92,9 @@ def optimizers(module: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]
 
 
 def set_dropout(module: nn.Module, share: float) -> None:
-    """Set the rate of every dropout layer but those of attention weights, which have no fast kernel on CPUs."""
+    """Set the rate of every dropout layer but those of attention weights, which have no fast kernel
+    on CPUs.
+    """
     for name, part in module.named_modules():
         if isinstance(part, nn.Dropout) and "attn_drop" not in name:
             part.p = share
@@ -88,8 +103,8 @@ def set_dropout(module: nn.Module, share: float) -> None:
 class Balance:
     """The load-balancing loss of mixtures of experts, E sum_e f_e p_e averaged over layers.
 
-    f_e is the share of choices that fall on expert e, p_e the mean probability the router gives it; 1 when all are used alike
-    (Fedus, Zoph, Shazeer 2021, arXiv 2101.03961, section 2.2).
+    f_e is the share of choices that fall on expert e, p_e the mean probability the router gives it;
+    1 when all are used alike (Fedus, Zoph, Shazeer 2021, arXiv 2101.03961, section 2.2).
     """
 
     def __init__(self, module: nn.Module, layout: Layout):
@@ -117,7 +132,9 @@ def score(module: nn.Module, outputs: Outputs, examples: Examples) -> tuple[floa
     module.eval()
     parts = [losses(outputs(module, part.inputs), part.targets) for part in examples.batches(500)]
     module.train(was)
-    return float(torch.cat([p[0] for p in parts]).mean()), float(torch.cat([p[1] for p in parts]).mean())
+    return float(torch.cat([p[0] for p in parts]).mean()), float(
+        torch.cat([p[1] for p in parts]).mean()
+    )
 
 
 def train(
@@ -140,7 +157,8 @@ def train(
         report: called with one line of text every `REPORT_EVERY` steps.
 
     Returns:
-        `curve` (a list of step, training loss, validation loss), `seconds`, `examples` (training examples seen).
+        `curve` (a list of step, training loss, validation loss), `seconds`, `examples` (training
+        examples seen).
     """
     task = get_task(recipe.task)
     device = next(module.parameters()).device
@@ -169,7 +187,9 @@ def train(
     module.train()
     running: list[float] = []
     family = get_family(recipe.family)
-    balance = Balance(module, family.layout(family.config(recipe.config))) if recipe.balance else None
+    balance = (
+        Balance(module, family.layout(family.config(recipe.config))) if recipe.balance else None
+    )
     for step in range(first, recipe.steps):
         share = rate(step, recipe)
         for solver, peak in zip(solvers, peaks, strict=True):
@@ -180,11 +200,15 @@ def train(
             balance.parts.clear()
         logits = outputs(module, batch.inputs.to(device))
         loss = F.cross_entropy(
-            logits.flatten(0, -2), batch.targets.to(device).flatten(), label_smoothing=recipe.label_smoothing
+            logits.flatten(0, -2),
+            batch.targets.to(device).flatten(),
+            label_smoothing=recipe.label_smoothing,
         )
         running.append(loss.item())
         if not math.isfinite(running[-1]):
-            raise FloatingPointError(f"The training loss of {recipe.name} is not finite at step {step}.")
+            raise FloatingPointError(
+                f"The training loss of {recipe.name} is not finite at step {step}."
+            )
         if balance is not None:
             loss = loss + recipe.balance * balance.loss()
         for solver in solvers:
@@ -198,8 +222,11 @@ def train(
             measured, _ = score(module, outputs, validation)
             curve.append([done, sum(running) / len(running), measured])
             running = []
-            report(f"{recipe.name} {done}/{recipe.steps} train {curve[-1][1]:.4f} validation {measured:.4f} nats "
-                   f"{time.perf_counter() - begin:.0f} s")  # fmt: skip
+            report(
+                f"{recipe.name} {done}/{recipe.steps} train {curve[-1][1]:.4f} validation "
+                f"{measured:.4f} nats "
+                f"{time.perf_counter() - begin:.0f} s"
+            )
         if state_file is not None and done % CHECKPOINT_EVERY == 0 and done < recipe.steps:
             _save(state_file, recipe, module, solvers, done, curve, time.perf_counter() - begin)
     module.eval()
@@ -212,7 +239,15 @@ def train(
     }
 
 
-def _save(path: Path, recipe: Recipe, module: nn.Module, solvers: list, step: int, curve: list, spent: float) -> None:
+def _save(
+    path: Path,
+    recipe: Recipe,
+    module: nn.Module,
+    solvers: list,
+    step: int,
+    curve: list,
+    spent: float,
+) -> None:
     state = {
         "recipe": json.dumps(recipe.settings()),
         "module": module.state_dict(),

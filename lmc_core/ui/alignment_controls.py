@@ -1,4 +1,6 @@
-"""The controls of the page Alignment: on what the streams are compared, and which space is shown in detail."""
+"""The controls of the page Alignment: on what the streams are compared, and which space is shown in
+detail.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,11 @@ class Detail:
     @property
     def reordered(self) -> bool:
         """Whether the copy was permuted, so that there is an assignment to draw."""
-        return self.entry["moved"] is not None and self.entry["edge"] == 1 and bool(self.entry["moved"][self.copy])
+        return (
+            self.entry["moved"] is not None
+            and self.entry["edge"] == 1
+            and bool(self.entry["moved"][self.copy])
+        )
 
     @property
     def drawn_in(self) -> bool:
@@ -65,11 +71,19 @@ def choose_data(key: str) -> tuple[str, int]:
     address.prepare(f"{key}_examples", "examples", list(EXAMPLES), 256)
     address.prepare(f"{key}_split", "split", list(SPLITS), "test")
     examples = st.select_slider(
-        "Examples", list(EXAMPLES), key=f"{key}_examples",
-        help="For the similarity of the streams alone, which looks at 1,024 tokens spread over them.",
-    )  # fmt: skip
+        "Examples",
+        list(EXAMPLES),
+        key=f"{key}_examples",
+        help="For the similarity of the streams alone, which looks at 1,024 tokens spread over "
+        "them.",
+    )
     split = st.segmented_control(
-        "Split", list(SPLITS), key=f"{key}_split", required=True, width="stretch", help="Which part of the data they are from."
+        "Split",
+        list(SPLITS),
+        key=f"{key}_split",
+        required=True,
+        width="stretch",
+        help="Which part of the data they are from.",
     )
     return str(split), int(examples)
 
@@ -85,7 +99,9 @@ def groups_of(result: Result) -> dict[str, list[Entry]]:
 def choose_detail(result: Result, key: str) -> Detail:
     """Which space, which layer, which copy, and in which order B is drawn."""
     groups = groups_of(result)
-    name, layer_key, copy_key, view_key = (f"{key}_{part}" for part in ("space", "layer", "copy", "view"))
+    name, layer_key, copy_key, view_key = (
+        f"{key}_{part}" for part in ("space", "layer", "copy", "view")
+    )
     address.prepare(name, "space", list(groups), next(iter(groups)))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         group = st.selectbox("Space", list(groups), key=name, format_func=_capital, width=190)
@@ -105,7 +121,11 @@ def choose_detail(result: Result, key: str) -> Detail:
             copies = list(range(entry["copies"]))
             address.prepare(copy_key, "copy", copies, 0)
             copy = st.selectbox(
-                "Within", copies, key=copy_key, format_func=lambda each: _capital(copy_title(entry, each)), width=150
+                "Within",
+                copies,
+                key=copy_key,
+                format_func=lambda each: _capital(copy_title(entry, each)),
+                width=150,
             )
         usual = Detail(entry, int(copy), False)
         own = False
@@ -113,9 +133,14 @@ def choose_detail(result: Result, key: str) -> Detail:
             view_key = f"{view_key}_{'few' if usual.drawn_in else 'many'}"
             address.prepare(view_key, "view", list(VIEWS), "own" if usual.drawn_in else "matched")
             view = st.segmented_control(
-                "B is drawn", list(VIEWS), key=view_key, format_func=VIEWS.__getitem__, required=True,
-                help="As the alignment numbers it, matched pairs on the diagonal; or as its file does, matched pairs marked.",
-            )  # fmt: skip
+                "B is drawn",
+                list(VIEWS),
+                key=view_key,
+                format_func=VIEWS.__getitem__,
+                required=True,
+                help="As the alignment numbers it, matched pairs on the diagonal; or as its file "
+                "does, matched pairs marked.",
+            )
             own = view == "own"
     return Detail(entry, int(copy), own)
 
@@ -130,7 +155,9 @@ def selected_space(result: Result, key: str) -> str:
 
 
 def follow_click(event: Mapping[str, Any], result: Result, key: str) -> None:
-    """Show the space whose point in the overview was clicked; in a callback, before the page's widgets exist."""
+    """Show the space whose point in the overview was clicked; in a callback, before the page's
+    widgets exist.
+    """
     points = (event.get("selection") or {}).get("points") or []
     for point in points[:1]:
         name = (point.get("customdata") or [None])[0]

@@ -1,4 +1,6 @@
-"""What runs will take, said beside the button that starts them: "About 40 s and 600 MB of memory"."""
+"""What runs will take, said beside the button that starts them: "About 40 s and 600 MB of
+memory".
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ def _finished(root: str) -> list[Finished]:
 
 
 def note(requests: Sequence[Request], what: str = "") -> str:
-    """Say what some runs take before they start; nothing on a server for an audience, which starts none.
+    """Say what some runs take before they start; nothing on a server for an audience, which starts
+    none.
 
     Args:
         requests: that are still to compute.
@@ -33,7 +36,11 @@ def note(requests: Sequence[Request], what: str = "") -> str:
     asked = [request for request in requests if isinstance(request, ModelsRequest)]
     if not asked or work.read_only():
         return ""
-    return sentence(expected_seconds(asked, _finished(str(Store().root))), max(memory_of_request(each) for each in asked), what)
+    return sentence(
+        expected_seconds(asked, _finished(str(Store().root))),
+        max(memory_of_request(each) for each in asked),
+        what,
+    )
 
 
 def sentence(expected: Expected | None, memory: int, what: str = "") -> str:
@@ -47,8 +54,15 @@ def sentence(expected: Expected | None, memory: int, what: str = "") -> str:
     begin = f"{what}: about" if what else "About"
     room = whole(size(memory))
     if expected is None:
-        return f"{begin} {room} of memory; how long it takes on this device is known after a first run."
-    told = "as finished runs took here" if expected.measured else "estimated from examples × points × parameters"
+        return (
+            f"{begin} {room} of memory; how long it takes on this device is known after a "
+            "first run."
+        )
+    told = (
+        "as finished runs took here"
+        if expected.measured
+        else "estimated from examples × points × parameters"
+    )
     return f"{begin} {whole(rounded(expected.seconds))} and {room} of memory, {told}."
 
 

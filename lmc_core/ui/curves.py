@@ -1,4 +1,6 @@
-"""Results on a page: the figure with its caption, the table of numbers, the function check, the files to take away."""
+"""Results on a page: the figure with its caption, the table of numbers, the function check, the
+files to take away.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +11,31 @@ import pandas as pd
 import streamlit as st
 
 from lmc_core.figures.barrier import barrier_figure, objective_figure
-from lmc_core.figures.export import CONFIG, can_draw_svg, results_csv, results_json, standalone_html, svg
+from lmc_core.figures.export import (
+    CONFIG,
+    can_draw_svg,
+    results_csv,
+    results_json,
+    standalone_html,
+    svg,
+)
 from lmc_core.figures.learning import learning_figure
 from lmc_core.figures.numbers import estimate, number, percent, seconds
 from lmc_core.figures.style import Theme
 from lmc_core.figures.words import barrier_caption, barrier_words, classes_sentence, is_above_plain
 
 Result = Mapping[str, Any]
-BARRIER = "The largest excess of the loss over the chord between the end losses, with one standard error over examples."
-AT_ZERO = "At zero: the band that holds the whole curve with 95 % confidence contains zero everywhere."
-CHECK = "The largest difference of an output before and after the alignment, as a share of the largest output. No unit."
+BARRIER = (
+    "The largest excess of the loss over the chord between the end losses, with one "
+    "standard error over examples."
+)
+AT_ZERO = (
+    "At zero: the band that holds the whole curve with 95 % confidence contains zero everywhere."
+)
+CHECK = (
+    "The largest difference of an output before and after the alignment, as a share of the "
+    "largest output. No unit."
+)
 ROUNDING = 1e-5  # relative difference of the outputs that float32 arithmetic explains
 
 
@@ -28,19 +45,27 @@ def theme() -> Theme:
 
 
 def phone() -> bool:
-    """Whether the reader holds a phone, whose browsers say "Mobi"; a square picture is then as low as it is narrow."""
+    """Whether the reader holds a phone, whose browsers say "Mobi"; a square picture is then as low
+    as it is narrow.
+    """
     return "Mobi" in st.context.headers.get("User-Agent", "")
 
 
-def show_figure(results: Sequence[Result], labels: Sequence[str], key: str, height: int = 520) -> None:
+def show_figure(
+    results: Sequence[Result], labels: Sequence[str], key: str, height: int = 520
+) -> None:
     """Draw the curves with an accessible name; without results the axes keep the place."""
-    spoken = "; ".join(f"{label}: {barrier_words(result)}" for label, result in zip(labels, results, strict=True))
+    spoken = "; ".join(
+        f"{label}: {barrier_words(result)}" for label, result in zip(labels, results, strict=True)
+    )
     st.plotly_chart(
         barrier_figure(results, theme(), labels, height),
         theme=None,
         config=CONFIG,
         key=key,
-        alt=f"Loss and score between two models. Barriers: {spoken}." if results else "Empty axes of loss and score.",
+        alt=f"Loss and score between two models. Barriers: {spoken}."
+        if results
+        else "Empty axes of loss and score.",
     )
 
 
@@ -57,7 +82,11 @@ def show_table(results: Sequence[Result], labels: Sequence[str]) -> None:
         middle = min(range(len(result["lam"])), key=lambda k: abs(result["lam"][k] - 0.5))
         score = result[result["score"]][middle]
         half = percent(score) if result["score"] == "accuracy" else number(score)
-        left = result["barrier"] / plain if plain and plain > 0 and result["method"] != "none" else None
+        left = (
+            result["barrier"] / plain
+            if plain and plain > 0 and result["method"] != "none"
+            else None
+        )
         rows.append(
             {
                 "Setting": label,
@@ -65,30 +94,43 @@ def show_table(results: Sequence[Result], labels: Sequence[str]) -> None:
                 "Of plain": percent(left, 0),
                 f"Area ({unit})": estimate(result.get("area"), result.get("area_stderr")),
                 f"Half way (loss, {result['score']})": f"{number(result['midpoint_loss'])}, {half}",
-                "Function check": "\u2013" if result["function_error"] is None else number(result["function_error"], digits=2),
+                "Function check": "\u2013"
+                if result["function_error"] is None
+                else number(result["function_error"], digits=2),
                 "Time": _time(result),
             }
         )
     _show_rows(rows)
     st.caption(
-        f"Barrier: the largest excess of the loss over the chord between the end losses. {AT_ZERO} Area: between curve and "
-        "chord, the mean excess over the line. Both with one standard error over examples, of a text over its works or blocks "
-        "of it. Of plain: the barrier as a share of that of the plain average. Function check: the largest relative difference "
+        "Barrier: the largest excess of the loss over the chord between the end losses. "
+        f"{AT_ZERO} Area: between curve and "
+        "chord, the mean excess over the line. Both with one standard error over examples, of a "
+        "text over its works or blocks "
+        "of it. Of plain: the barrier as a share of that of the plain average. Function check: "
+        "the largest relative difference "
         "of the outputs before and after the alignment. Time: to align, then to evaluate."
     )
     pairs = zip(labels, results, strict=True)
     if certain := [_certain(label, result) for label, result in pairs if result.get("excess_low")]:
         _show_rows(certain)
         st.caption(
-            "How certain that is. Midpoint: the excess half way, a place that nobody chose by its value. Cross-fitted: read "
-            "where the other half of the examples has its largest excess, so that noise does not raise it. Band: where the "
+            "How certain that is. Midpoint: the excess half way, a place that nobody chose by its "
+            "value. Cross-fitted: read "
+            "where the other half of the examples has its largest excess, so that noise does not "
+            "raise it. Band: where the "
             "whole curve lies with 95 % confidence, at its largest excess; the figure shades it."
         )
 
 
 def _show_rows(rows: Sequence[dict[str, str]]) -> None:
     """Show rows as a table whose numbers are not broken over lines."""
-    whole = [{name: text if name == "Setting" else text.replace(" ", "\u00a0") for name, text in row.items()} for row in rows]
+    whole = [
+        {
+            name: text if name == "Setting" else text.replace(" ", "\u00a0")
+            for name, text in row.items()
+        }
+        for row in rows
+    ]
     st.table(pd.DataFrame(whole).set_index("Setting"), border="horizontal")
 
 
@@ -98,7 +140,9 @@ def _certain(label: str, result: Result) -> dict[str, str]:
     return {
         "Setting": label,
         f"Midpoint ({unit})": estimate(result["midpoint_excess"], result["midpoint_excess_stderr"]),
-        f"Cross-fitted ({unit})": estimate(result.get("barrier_crossfit"), result.get("barrier_crossfit_stderr")),
+        f"Cross-fitted ({unit})": estimate(
+            result.get("barrier_crossfit"), result.get("barrier_crossfit_stderr")
+        ),
         f"Band ({unit})": f"{low} to {high}",
         "At zero": "yes" if result.get("at_zero") else "no",
     }
@@ -116,20 +160,39 @@ def _time(result: Result) -> str:
 
 
 def show_facts(results: Sequence[Result], labels: Sequence[str]) -> None:
-    """Show what matters most as numbers with a sentence: what is left of the barrier, and that no function changed."""
+    """Show what matters most as numbers with a sentence: what is left of the barrier, and that no
+    function changed.
+    """
     left, check = st.columns(2)
     plain = next((r for r in results if r["method"] == "none"), None)
-    aligned = [(r["barrier"], label, r) for r, label in zip(results, labels, strict=True) if r["method"] != "none"]
+    aligned = [
+        (r["barrier"], label, r)
+        for r, label in zip(results, labels, strict=True)
+        if r["method"] != "none"
+    ]
     if plain is not None and aligned:
         lowest, label, result = min(aligned, key=lambda entry: entry[0])
-        left.metric(f"Lowest barrier ({_unit(result)})", _barrier(result), border=True, help=f"{BARRIER} {AT_ZERO}")
-        share = f", {percent(lowest / plain['barrier'], 0)} of that of the plain average" if plain["barrier"] > 0 else ""
+        left.metric(
+            f"Lowest barrier ({_unit(result)})",
+            _barrier(result),
+            border=True,
+            help=f"{BARRIER} {AT_ZERO}",
+        )
+        share = (
+            f", {percent(lowest / plain['barrier'], 0)} of that of the plain average"
+            if plain["barrier"] > 0
+            else ""
+        )
         left.caption(f"{label}{share}.")
-        if above := [name for name, r in zip(labels, results, strict=True) if is_above_plain(r, results)]:
+        if above := [
+            name for name, r in zip(labels, results, strict=True) if is_above_plain(r, results)
+        ]:
             left.caption(f"Above the plain average: {'; '.join(above)}.")
     else:
         first = results[0]
-        left.metric(f"Barrier ({_unit(first)})", _barrier(first), border=True, help=f"{BARRIER} {AT_ZERO}")
+        left.metric(
+            f"Barrier ({_unit(first)})", _barrier(first), border=True, help=f"{BARRIER} {AT_ZERO}"
+        )
         left.caption(f"{labels[0]}.")
     errors = [r["function_error"] for r in results if r["function_error"] is not None]
     worst = max(errors, default=None)
@@ -137,38 +200,69 @@ def show_facts(results: Sequence[Result], labels: Sequence[str]) -> None:
     if worst is None:
         check.caption("Nothing was aligned, so there is nothing to check.")
         return
-    verdict = "rounding level, so these are the same functions" if worst < ROUNDING else "more than rounding explains"
-    check.caption(f"Largest relative difference of the models' outputs before and after alignment: {verdict}.")
+    verdict = (
+        "rounding level, so these are the same functions"
+        if worst < ROUNDING
+        else "more than rounding explains"
+    )
+    check.caption(
+        f"Largest relative difference of the models' outputs before and after alignment: {verdict}."
+    )
 
 
 def show_objectives(results: Sequence[Result], labels: Sequence[str], key: str) -> None:
     """Show what the matcher maximised, one trace for every aligned curve."""
-    traced = [(result, label) for result, label in zip(results, labels, strict=True) if result["objective"]]
+    traced = [
+        (result, label)
+        for result, label in zip(results, labels, strict=True)
+        if result["objective"]
+    ]
     if not traced:
         st.write("There is no objective without an alignment.")
     for result, label in traced:
         st.markdown(f"**{label}** \u00b7 {classes_sentence(result['classes'])}")
-        alt = f"Objective of {label}, from {number(result['objective'][0])} to {number(result['objective'][-1])}."
+        alt = (
+            f"Objective of {label}, from {number(result['objective'][0])} to "
+            f"{number(result['objective'][-1])}."
+        )
         name = f"{key}_{result['key'][:12]}"
-        st.plotly_chart(objective_figure(result, theme()), theme=None, config=CONFIG, key=name, alt=alt)
+        st.plotly_chart(
+            objective_figure(result, theme()), theme=None, config=CONFIG, key=name, alt=alt
+        )
         found = result.get("found") or {}
         if found.get("history"):
             first, last = found["history"][0][2], min(row[2] for row in found["history"])
             alt = f"Loss half way while learning, from {number(first)} to {number(last)} nats."
-            st.plotly_chart(learning_figure(result, theme()), theme=None, config=CONFIG, key=f"{name}_learned", alt=alt)
-            moved = f"; {found['rows_moved']:,} of {found['rows']:,} permuted rows moved" if found.get("rows") else ""
+            st.plotly_chart(
+                learning_figure(result, theme()),
+                theme=None,
+                config=CONFIG,
+                key=f"{name}_learned",
+                alt=alt,
+            )
+            moved = (
+                f"; {found['rows_moved']:,} of {found['rows']:,} permuted rows moved"
+                if found.get("rows")
+                else ""
+            )
             st.caption(
-                f"{found['steps']:,} steps of {found['batch']} examples out of {found['examples']:,} of the training split "
-                f"in {seconds(found['learn_seconds'])}{moved}. {found['held_out']:,} further examples of it chose what is kept."
+                f"{found['steps']:,} steps of {found['batch']} examples out of "
+                f"{found['examples']:,} of the training split "
+                f"in {seconds(found['learn_seconds'])}{moved}. {found['held_out']:,} further "
+                "examples of it chose what is kept."
             )
 
 
 def show_downloads(results: Sequence[Result], labels: Sequence[str], key: str) -> None:
-    """Offer the curves as CSV, JSON, a page that opens offline, and SVG where a browser can draw it."""
+    """Offer the curves as CSV, JSON, a page that opens offline, and SVG where a browser can draw
+    it.
+    """
     current, caption = theme(), barrier_caption(results, labels)
 
     def page() -> str:
-        return standalone_html(barrier_figure(results, current, labels), caption, list(results), current)
+        return standalone_html(
+            barrier_figure(results, current, labels), caption, list(results), current
+        )
 
     def image() -> bytes:
         return svg(barrier_figure(results, "paper", labels))
@@ -184,9 +278,16 @@ def show_downloads(results: Sequence[Result], labels: Sequence[str], key: str) -
     with st.container(horizontal=True):
         for label, ending, mime, make in files:
             st.download_button(
-                label, make, f"{name}.{ending}", mime, on_click="ignore", key=f"{key}_{ending}",
-                icon=":material/download:", disabled=not results, help=HELP[ending],
-            )  # fmt: skip
+                label,
+                make,
+                f"{name}.{ending}",
+                mime,
+                on_click="ignore",
+                key=f"{key}_{ending}",
+                icon=":material/download:",
+                disabled=not results,
+                help=HELP[ending],
+            )
 
 
 HELP = {

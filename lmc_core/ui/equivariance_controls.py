@@ -1,4 +1,6 @@
-"""The controls of the page Equivariance: which lesson, data and symmetry, which network, what is compared, how long."""
+"""The controls of the page Equivariance: which lesson, data and symmetry, which network, what is
+compared, how long.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +30,20 @@ SEEDS = tuple(range(10))
 SPLITS = ("validation", "test")
 MOVING = ("equality", "resilient")  # forms in which gamma moves
 NAMES = {
-    "data": "data", "kind": "symmetry of the data", "group": "group", "network": "network", "form": "what is compared",
-    "primal": "primal rate", "dual": "dual rate", "c": "c", "rho": "ρ", "seed": "seed", "images": "training examples",
-    "steps": "steps", "split": "split",
-}  # fmt: skip
+    "data": "data",
+    "kind": "symmetry of the data",
+    "group": "group",
+    "network": "network",
+    "form": "what is compared",
+    "primal": "primal rate",
+    "dual": "dual rate",
+    "c": "c",
+    "rho": "ρ",
+    "seed": "seed",
+    "images": "training examples",
+    "steps": "steps",
+    "split": "split",
+}
 
 
 @dataclass(frozen=True)
@@ -56,7 +68,9 @@ class Choice:
         """Names of the controls that matter for what is compared."""
         forms = self.values["form"]
         unused = {"primal", "dual"} if not set(forms) & set(MOVING) else set()
-        unused |= {name for name, form in (("c", "equality"), ("rho", "resilient")) if form not in forms}
+        unused |= {
+            name for name, form in (("c", "equality"), ("rho", "resilient")) if form not in forms
+        }
         return [name for name in self.values if name not in unused]
 
     @property
@@ -65,7 +79,9 @@ class Choice:
         if self.preset == OWN:
             return []
         lesson = self.lesson.values
-        return [NAMES[name] for name in self.used if _sorted(self.values[name]) != _sorted(lesson[name])]
+        return [
+            NAMES[name] for name in self.used if _sorted(self.values[name]) != _sorted(lesson[name])
+        ]
 
     @property
     def address(self) -> dict[str, str | list[str]]:
@@ -73,7 +89,9 @@ class Choice:
         found: dict[str, str | list[str]] = {"preset": self.preset}
         for name in self.used:
             value = self.values[name]
-            found[name] = ([str(each) for each in value] or "none") if isinstance(value, list) else str(value)
+            found[name] = (
+                ([str(each) for each in value] or "none") if isinstance(value, list) else str(value)
+            )
         return found
 
     def wanted(self) -> list[dict[str, Any]]:
@@ -84,17 +102,29 @@ class Choice:
         """
         v = self.values
         shared = {
-            "source": v["data"], "group": v["group"], "network": v["network"], "primal_rate": v["primal"],
-            "dual_rate": v["dual"], "steps": v["steps"], "examples": v["images"], "split": v["split"], "seed": v["seed"],
-        }  # fmt: skip
+            "source": v["data"],
+            "group": v["group"],
+            "network": v["network"],
+            "primal_rate": v["primal"],
+            "dual_rate": v["dual"],
+            "steps": v["steps"],
+            "examples": v["images"],
+            "split": v["split"],
+            "seed": v["seed"],
+        }
         ways: list[dict[str, Any]] = []
         for form in v["form"]:
             own = {"equality": ("augmented", v["c"]), "resilient": ("price", v["rho"])}.get(form)
-            ways += [{"form": form}] if own is None else [{"form": form, own[0]: value} for value in own[1]]
+            ways += (
+                [{"form": form}]
+                if own is None
+                else [{"form": form, own[0]: value} for value in own[1]]
+            )
         found = [{**shared, "kind": kind, **way} for kind, way in product(v["kind"], ways)]
         if len(found) > MOST:
             raise BadInput(
-                f"{len(found)} networks are asked for, and {MOST} are the most at a time; choose fewer prices or kinds."
+                f"{len(found)} networks are asked for, and {MOST} are the most at a time; choose "
+                "fewer prices or kinds."
             )
         return found
 
@@ -106,14 +136,18 @@ def choose(key: str) -> Choice:
     values: dict[str, Any] = {}
 
     def one(name: str, options: Sequence[Any]) -> str:
-        address.prepare(f"{key}_{name}", name, options, first[name] if first[name] in options else options[0])
+        address.prepare(
+            f"{key}_{name}", name, options, first[name] if first[name] in options else options[0]
+        )
         return f"{key}_{name}"
 
     def many(name: str, options: Sequence[Any]) -> str:
         _prepare_many(f"{key}_{name}", name, options, first[name])
         return f"{key}_{name}"
 
-    def pills(label: str, name: str, options: Sequence[Any], words: Callable[[Any], str], told: str) -> None:
+    def pills(
+        label: str, name: str, options: Sequence[Any], words: Callable[[Any], str], told: str
+    ) -> None:
         state = many(name, options)
         st.pills(label, options, selection_mode="multi", key=state, format_func=words, help=told)
         values[name] = [each for each in options if each in st.session_state[state]]
@@ -123,38 +157,79 @@ def choose(key: str) -> Choice:
 
     st.subheader("Data and its symmetry", anchor=False)
     values["data"] = st.selectbox(
-        "Data", list(SOURCES), key=one("data", list(SOURCES)), format_func=SOURCES.__getitem__,
+        "Data",
+        list(SOURCES),
+        key=one("data", list(SOURCES)),
+        format_func=SOURCES.__getitem__,
         help="Small enough that a network is trained in seconds. Sets are made of digits.",
-    )  # fmt: skip
-    pills("Symmetry of the data", "kind", list(KINDS), _short, " ".join(f"**{_short(k)}**: {_told(k)}." for k in KINDS))
-    groups = [name for name in GROUPS if values["data"] == "digits" or group_of(name).acts == "image"]
+    )
+    pills(
+        "Symmetry of the data",
+        "kind",
+        list(KINDS),
+        _short,
+        " ".join(f"**{_short(k)}**: {_told(k)}." for k in KINDS),
+    )
+    groups = [
+        name for name in GROUPS if values["data"] == "digits" or group_of(name).acts == "image"
+    ]
     values["group"] = st.selectbox(
-        "Group", groups, key=one("group", groups), format_func=lambda name: f"{name}: {group_of(name).sentence}",
-        help="C4 and D4 turn images, D4 mirrors them too; S3 and S4 exchange the elements of a set.",
-    )  # fmt: skip
+        "Group",
+        groups,
+        key=one("group", groups),
+        format_func=lambda name: f"{name}: {group_of(name).sentence}",
+        help="C4 and D4 turn images, D4 mirrors them too; S3 and S4 exchange the elements of a "
+        "set.",
+    )
     acts = group_of(str(values["group"])).acts
     networks = [name for name, network in NETWORKS.items() if acts in network.acts]
     values["network"] = st.selectbox(
-        "Network", networks, key=one("network", networks), format_func=lambda name: NETWORKS[name].label,
+        "Network",
+        networks,
+        key=one("network", networks),
+        format_func=lambda name: NETWORKS[name].label,
         help="Of the same class whether it is equivariant or not: only its weights differ.",
-    )  # fmt: skip
+    )
     if len(networks) < len(NETWORKS):
         st.caption("A convolution net takes images; a set takes one of these.")
     st.subheader("What is compared", anchor=False)
     pills(
-        "Networks", "form", list(FORMS), FORMS.__getitem__,
-        "W(γ) = P(We) + γ (I − P)(Wn) in every layer, P the average over the group. Unconstrained: γ = 1. Strictly "
+        "Networks",
+        "form",
+        list(FORMS),
+        FORMS.__getitem__,
+        "W(γ) = P(We) + γ (I − P)(Wn) in every layer, P the average over the group. "
+        "Unconstrained: γ = 1. Strictly "
         "equivariant: γ = 0. Equality leads γ to 0; resilient lets it stay within u at a price.",
-    )  # fmt: skip
+    )
     _choose_constraint(values, slider, pills, first)
     st.subheader("How long, on how much", anchor=False)
-    slider("Steps", "steps", STEPS, "Of training, by AdamW; the learning rate falls to 0 along a half cosine.")
-    slider("Training examples", "images", IMAGES, "Before they are moved. The fewer, the more a symmetry is worth.")
-    slider("Seed", "seed", SEEDS, "Of the draw of the data, of the start of the weights, and of the order of batches.")
+    slider(
+        "Steps",
+        "steps",
+        STEPS,
+        "Of training, by AdamW; the learning rate falls to 0 along a half cosine.",
+    )
+    slider(
+        "Training examples",
+        "images",
+        IMAGES,
+        "Before they are moved. The fewer, the more a symmetry is worth.",
+    )
+    slider(
+        "Seed",
+        "seed",
+        SEEDS,
+        "Of the draw of the data, of the start of the weights, and of the order of batches.",
+    )
     values["split"] = st.segmented_control(
-        "Measured on", list(SPLITS), key=one("split", list(SPLITS)), required=True, width="stretch",
+        "Measured on",
+        list(SPLITS),
+        key=one("split", list(SPLITS)),
+        required=True,
+        width="stretch",
         help="Neither was seen in training. Choose on validation; test is for the final number.",
-    )  # fmt: skip
+    )
     return Choice(preset, {name: values[name] for name in NAMES})
 
 
@@ -167,23 +242,44 @@ def write_address(choice: Choice, key: str, run: str | None = None) -> None:
         run: key of the finished run that is looked at, if there is one.
     """
     views = {
-        name: st.session_state.get(f"{key}_{name}", st.query_params.get(name)) for name in ("view", "layer", "shown", "example")
+        name: st.session_state.get(f"{key}_{name}", st.query_params.get(name))
+        for name in ("view", "layer", "shown", "example")
     }
     shown = {name: None if value is None else str(value) for name, value in views.items()}
-    address.write({**choice.address, "run": run[:8] if run else st.query_params.get("run"), **shown})
+    address.write(
+        {**choice.address, "run": run[:8] if run else st.query_params.get("run"), **shown}
+    )
 
 
-def _choose_constraint(values: dict[str, Any], slider: Callable, pills: Callable, first: Mapping[str, Any]) -> None:
+def _choose_constraint(
+    values: dict[str, Any], slider: Callable, pills: Callable, first: Mapping[str, Any]
+) -> None:
     """Rates, augmented terms and prices, as far as what is compared has a use for them."""
     values |= {name: first[name] for name in ("primal", "dual", "c", "rho")}
     if set(values["form"]) & set(MOVING):
-        slider("Primal rate", "primal", RATES, "How far γ moves in a step against dJ/dγ and its multiplier.")
-        slider("Dual rate", "dual", RATES, "How far the multiplier λ moves in a step; at most the price ρ.")
+        slider(
+            "Primal rate",
+            "primal",
+            RATES,
+            "How far γ moves in a step against dJ/dγ and its multiplier.",
+        )
+        slider(
+            "Dual rate",
+            "dual",
+            RATES,
+            "How far the multiplier λ moves in a step; at most the price ρ.",
+        )
     if "equality" in values["form"]:
-        told = "The term c γ² / 2 in the Lagrangian damps γ; without it (0) γ rings. 2 √(dual rate / primal rate) is critical."
+        told = (
+            "The term c γ² / 2 in the Lagrangian damps γ; without it (0) γ rings. 2 √(dual "
+            "rate / primal rate) is critical."
+        )
         pills("Augmented term c", "c", list(AUGMENTED), "{:g}".format, told)
     if "resilient" in values["form"]:
-        told = "(ρ / 2) |u|² is what it costs to let |γ| be u: a high price leaves an equivariant network. One run each."
+        told = (
+            "(ρ / 2) |u|² is what it costs to let |γ| be u: a high price leaves an equivariant "
+            "network. One run each."
+        )
         pills("Prices ρ of asymmetry", "rho", list(PRICES), "{:g}".format, told)
 
 
@@ -196,19 +292,31 @@ def _preset(key: str) -> str:
         name = st.session_state[state]
         if name != OWN:
             for control, value in preset_of(name).values.items():
-                st.session_state[f"{key}_{control}"] = list(value) if isinstance(value, list) else value
+                st.session_state[f"{key}_{control}"] = (
+                    list(value) if isinstance(value, list) else value
+                )
             for view in ("closer", "layer", "shown", "view"):
-                st.session_state[f"{key}_{view}"] = None  # nothing that can be chosen: the lesson's own is
+                # nothing that can be chosen: the lesson's own is
+                st.session_state[f"{key}_{view}"] = None
 
     st.subheader("Lesson", anchor=False)
-    return str(st.selectbox(
-        "Lesson", list(TITLES), key=state, format_func=TITLES.__getitem__, on_change=take, label_visibility="collapsed",
-        help="Sets everything below, which can then be changed.",
-    ))  # fmt: skip
+    return str(
+        st.selectbox(
+            "Lesson",
+            list(TITLES),
+            key=state,
+            format_func=TITLES.__getitem__,
+            on_change=take,
+            label_visibility="collapsed",
+            help="Sets everything below, which can then be changed.",
+        )
+    )
 
 
 def _prepare_many(key: str, name: str, options: Sequence[Any], default: Sequence[Any]) -> None:
-    """Give a widget of several values its first ones: those of the session, else of the address, else the default."""
+    """Give a widget of several values its first ones: those of the session, else of the address,
+    else the default.
+    """
     if key in st.session_state:
         return
     asked = st.query_params.get_all(name)

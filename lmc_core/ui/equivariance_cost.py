@@ -17,19 +17,24 @@ from lmc_core.ui import work
 NEWEST = 200  # results that are looked through for finished runs
 KEPT = 30.0  # seconds for which what was found there is good enough
 START = 3.0  # seconds until a worker has loaded what it needs
-STEP = {"perceptron": 2.5e-3, "convolution": 1.5e-2, "transformer": 5.5e-2}  # seconds, of 400 examples on one core
+# seconds, of 400 examples on one core
+STEP = {"perceptron": 2.5e-3, "convolution": 1.5e-2, "transformer": 5.5e-2}
 MEMORY = "800\u00a0MB"  # nearly all of it libraries
 
 Pace = dict[tuple[str, str, str, bool], float]  # what a step depends on -> seconds
 
 
 def note(requests: Sequence[EquivarianceRequest]) -> str:
-    """Say what some runs take; nothing where none is left, and on a server for an audience, which starts none."""
+    """Say what some runs take; nothing where none is left, and on a server for an audience, which
+    starts none.
+    """
     if not requests or work.read_only():
         return ""
     found = expected(requests, _paces(str(Store().root)))
     told = "as finished runs took here" if found.measured else "estimated from the steps"
-    networks = f"{len(requests)} networks are trained" if len(requests) > 1 else "One network is trained"
+    networks = (
+        f"{len(requests)} networks are trained" if len(requests) > 1 else "One network is trained"
+    )
     took = rounded(found.seconds).replace(" ", "\u00a0")
     return f"{networks}: about {took} and {MEMORY} of memory, {told}."
 
@@ -39,12 +44,16 @@ def expected(requests: Sequence[EquivarianceRequest], paces: Pace) -> Expected:
     spans = []
     for request in requests:
         own = paces.get(_kind(request))
-        spans.append((request.steps * (own if own is not None else _counted(request)), own is not None))
+        spans.append(
+            (request.steps * (own if own is not None else _counted(request)), own is not None)
+        )
     return Expected(START + sum(span for span, _ in spans), all(measured for _, measured in spans))
 
 
 def _counted(request: EquivarianceRequest) -> float:
-    """Seconds of a step; perceptrons learn from all examples at once, the others from batches but are measured on all."""
+    """Seconds of a step; perceptrons learn from all examples at once, the others from batches but
+    are measured on all.
+    """
     times = request.examples / 400 * (group(request.group).order if request.kind == "orbit" else 1)
     step = STEP.get(request.network, max(STEP.values()))
     return step * (0.5 + 0.5 * times if request.network == "perceptron" else 0.75 + 0.25 * times)
@@ -56,12 +65,16 @@ def _kind(request: EquivarianceRequest) -> tuple[str, str, str, bool]:
 
 @st.cache_resource(max_entries=4, ttl=KEPT, show_spinner=False)
 def _paces(root: str) -> Pace:
-    """Seconds of a step, measuring included, by what it depends on; what came with the app was computed elsewhere."""
+    """Seconds of a step, measuring included, by what it depends on; what came with the app was
+    computed elsewhere.
+    """
     found: dict[tuple[str, str, str, bool], list[float]] = {}
     for entry in Store().list(limit=NEWEST):
         if entry.shipped or entry.request.get("what") != "equivariance":
             continue
         with contextlib.suppress(LookupError, TypeError, AttributeError):  # of a newer version
             request = EquivarianceRequest.from_json(entry.request)
-            found.setdefault(_kind(request), []).append(sum(entry.result["seconds"].values()) / request.steps)
+            found.setdefault(_kind(request), []).append(
+                sum(entry.result["seconds"].values()) / request.steps
+            )
     return {kind: median(values) for kind, values in found.items()}

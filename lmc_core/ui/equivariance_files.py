@@ -1,4 +1,6 @@
-"""What the page Equivariance gives away: numbers, pictures, and a trained network with the lines that load it."""
+"""What the page Equivariance gives away: numbers, pictures, and a trained network with the lines
+that load it.
+"""
 
 from __future__ import annotations
 
@@ -21,18 +23,22 @@ from lmc_core.ui.panels import show_numbers
 
 COLUMNS = {
     "Network": "Its form of the constraint, and whatever else differs between the runs.",
-    "Loss (nats)": "Mean cross-entropy of the held-out examples at the end, ± one standard error (an orbit counts as one).",
-    "Projected (nats)": "The same of the projection, γ = 0: every weight is averaged over the group, nothing is trained again.",
+    "Loss (nats)": "Mean cross-entropy of the held-out examples at the end, ± one standard error "
+    "(an orbit counts as one).",
+    "Projected (nats)": "The same of the projection, γ = 0: every weight is averaged over the "
+    "group, nothing is trained again.",
     "Accuracy": "Share of the held-out examples that the network gets right at the end.",
     "Projected": "The same of the projection, γ = 0.",
-    "Equivariance error": "Root mean square change of the outputs when the input is moved, as a share of how far outputs of "
+    "Equivariance error": "Root mean square change of the outputs when the input is moved, as a "
+    "share of how far outputs of "
     "different inputs are apart. No unit; 0 is equivariant.",
     "Time": "To train and to measure, on the machine that computed it.",
 }
 HELP = {
     "csv": "One row for every network.",
     "json": "Everything that is known about these runs, without arrays.",
-    "html": "One file with the pictures, their captions and numbers that opens in any browser, offline.",
+    "html": "One file with the pictures, their captions and numbers that opens in any browser, "
+    "offline.",
     "svg": "The lesson's picture for a paper.",
     "safetensors": "The weights at the end, an ordinary state dict.",
 }
@@ -55,14 +61,19 @@ def show_summary(runs: Sequence[Run], key: str) -> None:
     ]
     configs = {name: st.column_config.TextColumn(help=told) for name, told in COLUMNS.items()}
     st.dataframe(
-        pd.DataFrame(rows, columns=list(COLUMNS)), hide_index=True, key=f"{key}_summary", column_config=configs,
+        pd.DataFrame(rows, columns=list(COLUMNS)),
+        hide_index=True,
+        key=f"{key}_summary",
+        column_config=configs,
         alt=f"What {len(rows)} networks reach",
-    )  # fmt: skip
+    )
 
 
 def summary_table(runs: Sequence[Run]) -> Table:
     """One row for every run, numbers in full."""
-    scores = [f"{branch}_{value}" for branch in ("on", "off") for value in ("loss", "stderr", "accuracy")]
+    scores = [
+        f"{branch}_{value}" for branch in ("on", "off") for value in ("loss", "stderr", "accuracy")
+    ]
     asked = (
         "source",
         "kind",
@@ -83,7 +94,11 @@ def summary_table(runs: Sequence[Run]) -> Table:
             (
                 run.label,
                 *(run.facts[name] for name in (*asked, "split", "seed")),
-                *(run.facts[branch][value] for branch in ("on", "off") for value in ("loss", "stderr", "accuracy")),
+                *(
+                    run.facts[branch][value]
+                    for branch in ("on", "off")
+                    for value in ("loss", "stderr", "accuracy")
+                ),
                 run.facts["error_on"],
                 run.facts["error_off"],
             )
@@ -98,13 +113,17 @@ def show_tables(pictures: Sequence[Picture], key: str) -> None:
     name = f"{key}_table"
     if st.session_state.get(name) not in known:
         st.session_state[name] = next(iter(known))
-    st.selectbox("Behind the picture", list(known), format_func=lambda each: known[each].title, key=name)
+    st.selectbox(
+        "Behind the picture", list(known), format_func=lambda each: known[each].title, key=name
+    )
     chosen = known[st.session_state[name]]
     show_numbers(chosen.table, f"{key}_behind", f"equivariance-{chosen.name}")
 
 
 def show_files(runs: Sequence[Run], pictures: Sequence[Picture], key: str) -> None:
-    """Offer the runs as CSV, JSON, a page that opens offline, and SVG where a browser can draw it."""
+    """Offer the runs as CSV, JSON, a page that opens offline, and SVG where a browser can draw
+    it.
+    """
     current = theme()
     results = [dict(run.facts) for run in runs]
     files: list[tuple[str, str, str, Any]] = [
@@ -117,9 +136,15 @@ def show_files(runs: Sequence[Run], pictures: Sequence[Picture], key: str) -> No
     with st.container(horizontal=True):
         for label, ending, mime, content in files:
             st.download_button(
-                label, content, f"equivariance.{ending}", mime, on_click="ignore", key=f"{key}_{ending}",
-                icon=":material/download:", help=HELP[ending],
-            )  # fmt: skip
+                label,
+                content,
+                f"equivariance.{ending}",
+                mime,
+                on_click="ignore",
+                key=f"{key}_{ending}",
+                icon=":material/download:",
+                help=HELP[ending],
+            )
 
 
 def page(pictures: Sequence[Picture], results: Sequence[Mapping[str, Any]], ground: Theme) -> str:
@@ -128,18 +153,30 @@ def page(pictures: Sequence[Picture], results: Sequence[Mapping[str, Any]], grou
     for place, picture in enumerate(pictures):
         drawn = figure_html(picture.draw(ground), library=place == 0, name=picture.name)
         said = html.escape(picture.caption)
-        parts.append(f"<h2>{html.escape(picture.title)}</h2>\n<figure>\n{drawn}\n<figcaption>{said}</figcaption>\n</figure>")
+        parts.append(
+            f"<h2>{html.escape(picture.title)}</h2>\n<figure>\n{drawn}\n<figcaption>{said}</figcaption>\n</figure>"
+        )
     return page_html("Equivariance", "\n".join(parts), results, ground)
 
 
 def show_network(run: Run, key: str) -> None:
     """Offer the trained network of a run, with the lines that load it."""
-    st.caption(f"One network, {run.label}, in its own class with its weights at the end, and the lines that load it:")
+    st.caption(
+        f"One network, {run.label}, in its own class with its weights at the end, and the lines "
+        "that load it:"
+    )
     st.download_button(
-        "Network", lambda: network_file(run.arrays), file_name(run), "application/octet-stream", on_click="ignore",
-        key=f"{key}_safetensors", icon=":material/download:", help=HELP["safetensors"],
-    )  # fmt: skip
-    st.code(loading_code(run), language=None, wrap_lines=True)  # colours lack contrast; what scrolls, no key reaches
+        "Network",
+        lambda: network_file(run.arrays),
+        file_name(run),
+        "application/octet-stream",
+        on_click="ignore",
+        key=f"{key}_safetensors",
+        icon=":material/download:",
+        help=HELP["safetensors"],
+    )
+    # colours lack contrast; what scrolls, no key reaches
+    st.code(loading_code(run), language=None, wrap_lines=True)
 
 
 def file_name(run: Run) -> str:
@@ -152,7 +189,13 @@ def network_file(arrays: Mapping[str, np.ndarray]) -> bytes:
     """The weights at the end as a safetensors file."""
     from safetensors.numpy import save
 
-    return save({name.removeprefix(WEIGHTS): np.ascontiguousarray(a) for name, a in arrays.items() if name.startswith(WEIGHTS)})
+    return save(
+        {
+            name.removeprefix(WEIGHTS): np.ascontiguousarray(a)
+            for name, a in arrays.items()
+            if name.startswith(WEIGHTS)
+        }
+    )
 
 
 def loading_code(run: Run) -> str:
@@ -163,6 +206,7 @@ def loading_code(run: Run) -> str:
         "from lmc_core.equivariance.data import domain_of\n"
         "from lmc_core.equivariance.groups import group\n"
         "from lmc_core.equivariance.networks import build\n\n"
-        f'network, _ = build("{facts["network"]}", domain_of("{facts["source"]}", group("{facts["group"]}")), seed=0)\n'
+        f'network, _ = build("{facts["network"]}", domain_of("{facts["source"]}", '
+        f'group("{facts["group"]}")), seed=0)\n'
         f'network.load_state_dict(load_file("{file_name(run)}"))'
     )

@@ -1,4 +1,6 @@
-"""The pictures of the page Equivariance by name, each with its caption, its sentence for those who cannot see it, its table."""
+"""The pictures of the page Equivariance by name, each with its caption, its sentence for those who
+cannot see it, its table.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,8 @@ DRAWN: dict[str, tuple[str, Callable[..., go.Figure]]] = {
     "strip": ("One input in all positions", strip.strip_figure),
     "copies": ("The network and its moved copy", copies.copies_figure),
 }
-WORDS = {"prices": "price_loss", "tradeoff": "price"}  # where functions are called otherwise than here
+# where functions are called otherwise than here
+WORDS = {"prices": "price_loss", "tradeoff": "price"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +66,9 @@ class Picture:
 
     @property
     def short(self) -> str:
-        """The caption without what it shares with every other one of the same runs: data, network, training, version."""
+        """The caption without what it shares with every other one of the same runs: data, network,
+        training, version.
+        """
         first = self.arguments[0]
         runs = first if isinstance(first, list) else [first]
         told = self.caption
@@ -95,10 +100,16 @@ def show(picture: Picture, key: str, whole: bool = False) -> None:
     Args:
         picture: what to show.
         key: prefix of the widgets' keys.
-        whole: whether the caption says all; else what the first one of the page has said is left out.
+        whole: whether the caption says all; else what the first one of the page has said is left
+            out.
     """
-    config = {**CONFIG, "toImageButtonOptions": {"format": "svg", "filename": f"equivariance-{picture.name}"}}
+    config = {
+        **CONFIG,
+        "toImageButtonOptions": {"format": "svg", "filename": f"equivariance-{picture.name}"},
+    }
     name = f"{key}_chart_{picture.name}"
-    st.plotly_chart(picture.draw(theme()), theme=None, config=config, key=name, alt=picture.alt or picture.title)
+    st.plotly_chart(
+        picture.draw(theme()), theme=None, config=config, key=name, alt=picture.alt or picture.title
+    )
     if picture.arguments[0]:  # empty axes are explained by the page
         st.caption(picture.caption if whole else picture.short)

@@ -56,16 +56,20 @@ class Preset:
 PRESETS = {
     "projection": Preset(
         "Projection is harmless only when trained for",
-        "Digits in all four positions: the data has the symmetry. **Follow each line to the left, where the weights are "
-        "averaged over the group**: the unconstrained network breaks, the one that was led there does not.",
+        "Digits in all four positions: the data has the symmetry. **Follow each line to the left, "
+        "where the weights are "
+        "averaged over the group**: the unconstrained network breaks, the one that was led there "
+        "does not.",
         "paths",
         "way",
         {"form": "equality"},
     ),
     "rings": Preset(
         "The equality form rings",
-        "Nothing in the data keeps γ away from 0. **Without the augmented term γ swings around 0 and never rests**: with its "
-        "multiplier it is an oscillator of the period 2π / √(primal rate × dual rate). c = 2 √(dual rate / primal rate) is "
+        "Nothing in the data keeps γ away from 0. **Without the augmented term γ swings around 0 "
+        "and never rests**: with its "
+        "multiplier it is an oscillator of the period 2π / √(primal rate × dual rate). c = 2 "
+        "√(dual rate / primal rate) is "
         "the least that stops it.",
         "gammas",
         "training",
@@ -74,23 +78,36 @@ PRESETS = {
     ),
     "multiplier": Preset(
         "The multiplier is the diagnosis",
-        "Data with the symmetry, and data whose labels depend on the rotation. **Look for the layers whose multiplier stays "
-        "away from 0**: there symmetry costs something. The gauge |dJ/dγ| at γ = 0 is how hard the loss pulls the free part "
+        "Data with the symmetry, and data whose labels depend on the rotation. **Look for the "
+        "layers whose multiplier stays "
+        "away from 0**: there symmetry costs something. The gauge |dJ/dγ| at γ = 0 is how hard "
+        "the loss pulls the free part "
         "in, exactly 0 where the data has the symmetry.",
         "gauge",
         "training",
         {"form": "resilient", "kind": "broken"},
-        {"kind": ["orbit", "broken"], "form": ["equality", "resilient"], "rho": [1.0], "steps": 600},
+        {
+            "kind": ["orbit", "broken"],
+            "form": ["equality", "resilient"],
+            "rho": [1.0],
+            "steps": 600,
+        },
     ),
     "price": Preset(
         "The best price is between the ends",
-        "The labels of two digits change places unless the image is upright: the symmetry is mostly right, and wrong "
-        "somewhere. **A finite price ρ of asymmetry has a lower held-out loss than either end**, no constraint and strict "
+        "The labels of two digits change places unless the image is upright: the symmetry is "
+        "mostly right, and wrong "
+        "somewhere. **A finite price ρ of asymmetry has a lower held-out loss than either end**, "
+        "no constraint and strict "
         "equivariance.",
         "prices",
         "price",
         {"form": "resilient", "price": 1.0},
-        {"kind": ["broken"], "form": ["free", "strict", "resilient"], "rho": [0.03, 0.1, 0.3, 1.0, 3.0]},
+        {
+            "kind": ["broken"],
+            "form": ["free", "strict", "resilient"],
+            "rho": [0.03, 0.1, 0.3, 1.0, 3.0],
+        },
     ),
 }
 """Name in the address -> lesson, in the order in which they build on each other."""

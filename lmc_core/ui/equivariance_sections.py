@@ -12,7 +12,14 @@ from lmc_core.figures.numbers import number, percent
 from lmc_core.ui import address
 from lmc_core.ui.equivariance_pictures import Picture, show
 from lmc_core.ui.equivariance_presets import Preset
-from lmc_core.ui.equivariance_view import FOLLOW, Scene, choose_layer, choose_run, lesson_picture, live
+from lmc_core.ui.equivariance_view import (
+    FOLLOW,
+    Scene,
+    choose_layer,
+    choose_run,
+    lesson_picture,
+    live,
+)
 
 SECTIONS = {
     "training": ("Training", "While it trained"),
@@ -40,9 +47,14 @@ def show_section(scene: Scene, lesson: Preset, early: int | None, key: str) -> s
     address.prepare(f"{key}_view", "view", names, lesson.section if scene.runs else "training")
     if len(names) > 1:
         st.segmented_control(
-            "Section", names, key=f"{key}_view", format_func=lambda name: SECTIONS[name][0], required=True, width="stretch",
+            "Section",
+            names,
+            key=f"{key}_view",
+            format_func=lambda name: SECTIONS[name][0],
+            required=True,
+            width="stretch",
             label_visibility="collapsed",
-        )  # fmt: skip
+        )
     name = st.session_state[f"{key}_view"]
     st.header(SECTIONS[name][1], anchor=False)
     if name == "price":
@@ -112,7 +124,9 @@ def way_pictures(scene: Scene, run: Run, lesson: Preset) -> list[Picture]:
 
 
 def price_pictures(runs: Sequence[Run], lesson: Preset) -> list[Picture]:
-    """The pictures of what symmetry costs that the lesson has not shown, of runs on one kind of data."""
+    """The pictures of what symmetry costs that the lesson has not shown, of runs on one kind of
+    data.
+    """
     priced = sum(run.form == "resilient" for run in runs) > 1
     return [
         *([Picture("prices", (runs,))] if priced and lesson.picture != "prices" else []),
@@ -122,12 +136,18 @@ def price_pictures(runs: Sequence[Run], lesson: Preset) -> list[Picture]:
 
 
 def choose_kind(scene: Scene, key: str) -> list[Run]:
-    """The runs of one kind of data, chosen where there are several: errors and losses of different data do not compare."""
+    """The runs of one kind of data, chosen where there are several: errors and losses of different
+    data do not compare.
+    """
     kinds = {str(run.facts["kind"]): str(run.facts["kind_label"]) for run in scene.finished}
     address.prepare(f"{key}_shown", "shown", list(kinds), list(kinds)[-1])
     if len(kinds) > 1:
         st.segmented_control(
-            "Data", list(kinds), key=f"{key}_shown", format_func=lambda k: kinds[k].partition(":")[0], required=True
+            "Data",
+            list(kinds),
+            key=f"{key}_shown",
+            format_func=lambda k: kinds[k].partition(":")[0],
+            required=True,
         )
     return [run for run in scene.finished if run.facts["kind"] == st.session_state[f"{key}_shown"]]
 
@@ -138,42 +158,66 @@ def choose_example(run: Run, key: str) -> int:
     options = list(range(len(labels)))
     address.prepare(f"{key}_example", "example", options, 0)
     st.segmented_control(
-        "Example", options, key=f"{key}_example", format_func=lambda k: names[labels[k]], required=True,
+        "Example",
+        options,
+        key=f"{key}_example",
+        format_func=lambda k: names[labels[k]],
+        required=True,
         help="The first held-out example of some classes.",
-    )  # fmt: skip
+    )
     return int(st.session_state[f"{key}_example"])
 
 
 def show_copies(run: Run, key: str) -> None:
-    """Show the barrier to the moved copy and the merges, with what they say about the projection."""
+    """Show the barrier to the moved copy and the merges, with what they say about the
+    projection.
+    """
     st.markdown(
-        "A **moved copy** does to a moved input what the network does to the upright one; its weights are the network's own, "
-        "moved by an element of the group. **The projection is the uniform merge of all copies that the group itself aligns**: "
+        "A **moved copy** does to a moved input what the network does to the upright one; its "
+        "weights are the network's own, "
+        "moved by an element of the group. **The projection is the uniform merge of all copies "
+        "that the group itself aligns**: "
         "what the average over the group costs is what any merge costs that leaves a barrier."
     )
     found = run.copies
     if found is None:
-        st.caption("This result is older and does not hold the copies; **Run again** computes them too.")
+        st.caption(
+            "This result is older and does not hold the copies; **Run again** computes them too."
+        )
         return
     show(Picture("copies", (run,)), key)
-    ways = {"Weight matching": found.get("agree"), "activation matching": found.get("agree_activation")}
+    ways = {
+        "Weight matching": found.get("agree"),
+        "activation matching": found.get("agree_activation"),
+    }
     sent = [f"{name} sends {percent(sum(a.values()) / len(a), 0)}" for name, a in ways.items() if a]
     if sent:
-        st.markdown(f"{', '.join(sent)} of the hidden units where the group sends them, the mean over the layers.")
+        st.markdown(
+            f"{', '.join(sent)} of the hidden units where the group sends them, the mean over the "
+            "layers."
+        )
     check, merge = st.columns(2)
     check.metric(
-        "Function check", number(found.get("function_error"), digits=2), border=True,
-        help="The largest relative difference of an output of a copy from that of the network on moved inputs. No unit; at "
+        "Function check",
+        number(found.get("function_error"), digits=2),
+        border=True,
+        help="The largest relative difference of an output of a copy from that of the network on "
+        "moved inputs. No unit; at "
         "rounding level the copies are the same function, moved.",
-    )  # fmt: skip
+    )
     merge.metric(
-        "Merge by the group against P(W)", number(found.get("group_is_projection"), digits=2), border=True,
-        help="The largest difference of a weight between the merge of the copies that the group aligns and the projection, as "
+        "Merge by the group against P(W)",
+        number(found.get("group_is_projection"), digits=2),
+        border=True,
+        help="The largest difference of a weight between the merge of the copies that the group "
+        "aligns and the projection, as "
         "a share of the largest weight. No unit.",
-    )  # fmt: skip
+    )
 
 
-def all_pictures(scene: Scene, run: Run, lesson: Preset, layer: int, example: int = 0) -> list[Picture]:
+def all_pictures(
+    scene: Scene, run: Run, lesson: Preset, layer: int, example: int = 0
+) -> list[Picture]:
     """Every picture that the page can show of a run and those beside it, the lesson's first."""
     beside = [each for each in scene.finished if each.facts["kind"] == run.facts["kind"]]
     return [

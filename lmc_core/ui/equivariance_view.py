@@ -1,4 +1,6 @@
-"""What the page Equivariance shows first: the lesson's picture, what every network reaches, which one is looked at closer."""
+"""What the page Equivariance shows first: the lesson's picture, what every network reaches, which
+one is looked at closer.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,11 @@ class Scene:
         """The run that is being trained now, with what it has so far."""
         jobs = work.jobs(self.running)
         for line in self.lines:
-            if line.key in jobs and jobs[line.key].state == "running" and (found := work.unfinished(line.key)):
+            if (
+                line.key in jobs
+                and jobs[line.key].state == "running"
+                and (found := work.unfinished(line.key))
+            ):
                 return Run(line.label, *found)
         return None
 
@@ -70,7 +76,9 @@ def choose_layer(scene: Scene, key: str) -> int:
     if len(layers) > MOST:
         st.selectbox("Layer", layers, key=f"{key}_layer", format_func=layer_title)
     elif len(layers) > 1:
-        st.segmented_control("Layer", layers, key=f"{key}_layer", format_func=layer_title, required=True)
+        st.segmented_control(
+            "Layer", layers, key=f"{key}_layer", format_func=layer_title, required=True
+        )
     return layers.index(st.session_state[f"{key}_layer"])
 
 
@@ -84,12 +92,15 @@ def show_lesson(scene: Scene, lesson: Preset, layer: int, key: str) -> None:
     live(draw, scene)
     if not scene.runs and not scene.running and not work.read_only():
         st.caption(
-            "Nothing is trained yet with these settings. **Run** trains them one after the other; pictures grow meanwhile."
+            "Nothing is trained yet with these settings. **Run** trains them one after the other; "
+            "pictures grow meanwhile."
         )
     equivariance_files.show_summary(scene.finished, key)
 
 
-def lesson_picture(scene: Scene, lesson: Preset, layer: int = 0, grown: Run | None = None) -> Picture:
+def lesson_picture(
+    scene: Scene, lesson: Preset, layer: int = 0, grown: Run | None = None
+) -> Picture:
     """The picture of a lesson."""
     runs = [*scene.finished, *([grown] if grown is not None else [])]
     return Picture(lesson.picture, (runs, layer) if lesson.picture == "gammas" else (runs,))
@@ -97,7 +108,11 @@ def lesson_picture(scene: Scene, lesson: Preset, layer: int = 0, grown: Run | No
 
 def first_run(scene: Scene, lesson: Preset) -> str:
     """Key of the finished run that a lesson is about; of the first one where it is not there."""
-    about = [key for key, run in scene.runs.items() if all(run.facts[name] == value for name, value in lesson.shown.items())]
+    about = [
+        key
+        for key, run in scene.runs.items()
+        if all(run.facts[name] == value for name, value in lesson.shown.items())
+    ]
     return next(iter([*about, *scene.runs]))
 
 
@@ -108,11 +123,18 @@ def choose_run(scene: Scene, lesson: Preset, key: str) -> str:
     if st.session_state.get(state) not in options:
         asked = _asked(scene) if state not in st.session_state else None
         st.session_state[state] = asked or (FOLLOW if scene.running else first_run(scene, lesson))
-    names = {line.key: line.label for line in scene.lines} | {FOLLOW: "The one that is being trained"}
-    return str(st.selectbox(
-        "Network that is looked at", options, key=state, format_func=names.__getitem__,
-        help="One of those above; each of these pictures is of one network.",
-    ))  # fmt: skip
+    names = {line.key: line.label for line in scene.lines} | {
+        FOLLOW: "The one that is being trained"
+    }
+    return str(
+        st.selectbox(
+            "Network that is looked at",
+            options,
+            key=state,
+            format_func=names.__getitem__,
+            help="One of those above; each of these pictures is of one network.",
+        )
+    )
 
 
 def looked_at(scene: Scene, lesson: Preset, key: str) -> Run:

@@ -1,4 +1,6 @@
-"""The controls of the page Experts: mixtures alone, what else may move, how exact, which layer, which order."""
+"""The controls of the page Experts: mixtures alone, what else may move, how exact, which layer,
+which order.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def rest_setting(name: str, largest: Mapping[str, str], method: str = "weight") 
         return Setting.of(method, dict(all_classes(largest).classes))
     if name == "permutations":
         return Setting.of(method, dict(only_permutations(largest).classes))
-    return Setting.of(method, {kind: "permutation" if kind in MIXTURE else "none" for kind in largest})
+    return Setting.of(
+        method, {kind: "permutation" if kind in MIXTURE else "none" for kind in largest}
+    )
 
 
 def choose_rest(pair: Sequence[Row], key: str) -> tuple[str, Setting]:
@@ -44,34 +48,63 @@ def choose_rest(pair: Sequence[Row], key: str) -> tuple[str, Setting]:
     largest = {kind: space["largest"] for kind, space in catalogue.spaces(pair[0]).items()}
     st.subheader("Symmetries that may be used", anchor=False)
     address.prepare(f"{key}_rest", "rest", list(REST), "all")
-    name = str(st.segmented_control(
-        "What else is aligned", list(REST), key=f"{key}_rest", format_func=REST.__getitem__, required=True, width="stretch",
-        help="Before the experts are ordered, the rest of B is brought into the coordinates of A: with rotations of the "
-        "residual stream and of planes, with permutations, or not at all.",
-    ))  # fmt: skip
+    name = str(
+        st.segmented_control(
+            "What else is aligned",
+            list(REST),
+            key=f"{key}_rest",
+            format_func=REST.__getitem__,
+            required=True,
+            width="stretch",
+            help="Before the experts are ordered, the rest of B is brought into the coordinates "
+            "of A: with rotations of the "
+            "residual stream and of planes, with permutations, or not at all.",
+        )
+    )
     address.prepare(f"{key}_method", "method", list(BY), "weight")
-    method = str(st.segmented_control(
-        "Aligned by", list(BY), key=f"{key}_method", format_func=BY.__getitem__, required=True, width="stretch",
-        help="By weights, or by what both models compute on training examples, which orders the experts by what they answer. "
-        "Maps that are learned fit the one order in which they were learned, and soft matching ends as weight matching, so "
-        "that these are on the page Barrier.",
-    ))  # fmt: skip
+    method = str(
+        st.segmented_control(
+            "Aligned by",
+            list(BY),
+            key=f"{key}_method",
+            format_func=BY.__getitem__,
+            required=True,
+            width="stretch",
+            help="By weights, or by what both models compute on training examples, which orders "
+            "the experts by what they answer. "
+            "Maps that are learned fit the one order in which they were learned, and soft "
+            "matching ends as weight matching, so "
+            "that these are on the page Barrier.",
+        )
+    )
     return name, rest_setting(name, largest, method)
 
 
 def choose_exactness(key: str) -> tuple[str, int | None, int]:
-    """How much of the data, and how many points; returns split, examples (None for all) and points."""
+    """How much of the data, and how many points; returns split, examples (None for all) and
+    points.
+    """
     st.subheader("How exact", anchor=False)
     address.prepare(f"{key}_examples", "examples", [str(n or "all") for n in EXAMPLES], "16")
     address.prepare(f"{key}_points", "points", list(POINTS), 9)
     address.prepare(f"{key}_split", "split", list(SPLITS), "test")
     examples = st.select_slider(
-        "Examples", [str(n or "all") for n in EXAMPLES], key=f"{key}_examples",
-        help="Every order is measured on all of them. The standard error falls with the square root of their number.",
-    )  # fmt: skip
-    points = st.select_slider("Points on the line", list(POINTS), key=f"{key}_points", help="One of them is the middle.")
+        "Examples",
+        [str(n or "all") for n in EXAMPLES],
+        key=f"{key}_examples",
+        help="Every order is measured on all of them. The standard error falls with the square "
+        "root of their number.",
+    )
+    points = st.select_slider(
+        "Points on the line", list(POINTS), key=f"{key}_points", help="One of them is the middle."
+    )
     split = st.segmented_control(
-        "Split", list(SPLITS), key=f"{key}_split", required=True, width="stretch", help="Neither was seen in training."
+        "Split",
+        list(SPLITS),
+        key=f"{key}_split",
+        required=True,
+        width="stretch",
+        help="Neither was seen in training.",
     )
     return str(split), None if examples == "all" else int(examples), int(points)
 
@@ -84,10 +117,17 @@ def choose_fan(result: Result, key: str) -> int:
     arguments: dict[str, Any] = {
         "key": f"{key}_layer",
         "format_func": lambda name: layers.get(name, "All layers"),
-        "help": "In one layer all orders can be tried, the others in exact order; of all layers together only a few.",
+        "help": "In one layer all orders can be tried, the others in exact order; of all layers "
+        "together only a few.",
     }
     if len(names) <= BUTTONS:
-        return names.index(str(st.segmented_control("Experts that change places", names, required=True, **arguments)))
+        return names.index(
+            str(
+                st.segmented_control(
+                    "Experts that change places", names, required=True, **arguments
+                )
+            )
+        )
     return names.index(str(st.selectbox("Experts that change places", names, **arguments)))
 
 

@@ -27,10 +27,15 @@ HEIGHT = 480  # pixels of the fan
 def show_empty(models: Sequence[str], split: str, key: str) -> None:
     """Show the axes of the fan while there is nothing to draw."""
     st.plotly_chart(
-        empty_fan(models, split, theme(), HEIGHT), theme=None, config=CONFIG, key=f"{key}_empty", alt="Empty axes of the loss."
+        empty_fan(models, split, theme(), HEIGHT),
+        theme=None,
+        config=CONFIG,
+        key=f"{key}_empty",
+        alt="Empty axes of the loss.",
     )
     st.caption(
-        "Nothing is computed yet for these models. **Run** measures the loss along the straight line for all orders of the "
+        "Nothing is computed yet for these models. **Run** measures the loss along the straight "
+        "line for all orders of the "
         "experts, layer by layer."
     )
 
@@ -39,7 +44,11 @@ def show_fan(result: Result, number_of_fan: int, key: str) -> None:
     """Show the fan with its caption."""
     fan = result["fans"][number_of_fan]
     st.plotly_chart(
-        fan_figure(result, fan, theme(), HEIGHT), theme=None, config=CONFIG, key=f"{key}_fan", alt=words.spoken_fan(result, fan)
+        fan_figure(result, fan, theme(), HEIGHT),
+        theme=None,
+        config=CONFIG,
+        key=f"{key}_fan",
+        alt=words.spoken_fan(result, fan),
     )
     st.caption(words.fan_caption(result, fan))
 
@@ -54,14 +63,20 @@ def show_facts(result: Result) -> None:
     share = percent(fan["barrier"][exact] / result["plain"]["barrier"], 0)
     left.caption(f"Barrier {values[0]}, all layers ordered: {share} of that of the plain average.")
     middle.metric("As numbered (nats)", number(fan["barrier"][naive]), border=True)
-    below, others = sum(value < fan["barrier"][naive] for value in fan["barrier"]), len(fan["barrier"]) - 1
+    below, others = (
+        sum(value < fan["barrier"][naive] for value in fan["barrier"]),
+        len(fan["barrier"]) - 1,
+    )
     middle.caption(
-        f"Barrier {values[1]}, the rest aligned all the same; {below} of the other {others} orders measured are better."
+        f"Barrier {values[1]}, the rest aligned all the same; {below} of the other {others} "
+        "orders measured are better."
     )
     error = result["function_error"]
     right.metric("Function check", number(error, digits=2), border=True)
     verdict = "rounding level" if error < ROUNDING else "more than rounding explains"
-    right.caption(f"Largest relative difference of the outputs before and after alignment: {verdict}.")
+    right.caption(
+        f"Largest relative difference of the outputs before and after alignment: {verdict}."
+    )
 
 
 def show_ranks(result: Result, key: str) -> None:
@@ -69,7 +84,9 @@ def show_ranks(result: Result, key: str) -> None:
     fan = result["fans"][-1]
     exact = number(fan["barrier"][fan["named"]["exact"]])
     spoken = f"Barriers of every order by layer; all layers in exact order: {exact} nats."
-    st.plotly_chart(ranks_figure(result, theme()), theme=None, config=CONFIG, key=f"{key}_ranks", alt=spoken)
+    st.plotly_chart(
+        ranks_figure(result, theme()), theme=None, config=CONFIG, key=f"{key}_ranks", alt=spoken
+    )
     st.caption(words.ranks_caption(result))
 
 
@@ -78,13 +95,18 @@ def show_costs(result: Result, number_of_fan: int, key: str) -> None:
     one = number_of_fan < len(result["mixtures"])
     layers = [number_of_fan] if one else None
     orders = "; ".join(
-        f"layer {each['layer']} {words.order_words(each['orders']['exact'])}" for each in result["mixtures"] if layers is None
-        or each["layer"] == number_of_fan
-    )  # fmt: skip
+        f"layer {each['layer']} {words.order_words(each['orders']['exact'])}"
+        for each in result["mixtures"]
+        if layers is None or each["layer"] == number_of_fan
+    )
     st.plotly_chart(
-        costs_figure(result, layers, theme()), theme=None, config=CONFIG, key=f"{key}_costs",
-        alt=f"Costs of pairs of experts by routers, Gram matrices and exactly. Exact assignment: {orders}.",
-    )  # fmt: skip
+        costs_figure(result, layers, theme()),
+        theme=None,
+        config=CONFIG,
+        key=f"{key}_costs",
+        alt="Costs of pairs of experts by routers, Gram matrices and exactly. Exact assignment: "
+        f"{orders}.",
+    )
     st.caption(words.costs_caption(result))
 
 
@@ -93,40 +115,70 @@ def show_routing(result: Result, number_of_fan: int, key: str) -> None:
     layers = [number_of_fan] if number_of_fan < len(result["mixtures"]) else None
     followed = [way for way in words.STRONGEST if way in result["routing"]]
     address.prepare(f"{key}_order", "order", followed, "exact")
-    way = str(st.segmented_control(
-        "Experts ordered", followed, key=f"{key}_order", required=True, format_func=words.WAYS.__getitem__,
-        help="In all layers. The agreement of the order as numbered stays in the figure.",
-    ))  # fmt: skip
+    way = str(
+        st.segmented_control(
+            "Experts ordered",
+            followed,
+            key=f"{key}_order",
+            required=True,
+            format_func=words.WAYS.__getitem__,
+            help="In all layers. The agreement of the order as numbered stays in the figure.",
+        )
+    )
     ways = list(dict.fromkeys(["naive", way]))
-    ends = [np.mean(np.array(result["routing"][each]["with_a"][-1])[layers or slice(None)]) for each in ways]
+    ends = [
+        np.mean(np.array(result["routing"][each]["with_a"][-1])[layers or slice(None)])
+        for each in ways
+    ]
     left, right = st.columns(2)
-    said = "; ".join(f"{words.WAYS[each]}, {number(float(end), digits=2)}" for each, end in zip(ways, ends, strict=True))
+    said = "; ".join(
+        f"{words.WAYS[each]}, {number(float(end), digits=2)}"
+        for each, end in zip(ways, ends, strict=True)
+    )
     left.plotly_chart(
-        agreement_figure(result, ways, layers, theme()), theme=None, config=CONFIG, key=f"{key}_agreement",
-        alt=f"Agreement of the routers' choices along the line. Of both ends with each other: {said}.",
-    )  # fmt: skip
+        agreement_figure(result, ways, layers, theme()),
+        theme=None,
+        config=CONFIG,
+        key=f"{key}_agreement",
+        alt="Agreement of the routers' choices along the line. Of both ends with each other: "
+        f"{said}.",
+    )
     load = np.array(result["routing"][way]["load"])
     right.plotly_chart(
-        load_figure(result, way, layers, theme()), theme=None, config=CONFIG, key=f"{key}_load",
-        alt=f"Load of each expert along the line, from {percent(float(load.min()))} to {percent(float(load.max()))} of visits.",
-    )  # fmt: skip
+        load_figure(result, way, layers, theme()),
+        theme=None,
+        config=CONFIG,
+        key=f"{key}_load",
+        alt=f"Load of each expert along the line, from {percent(float(load.min()))} to "
+        f"{percent(float(load.max()))} of visits.",
+    )
     st.caption(words.routing_caption(result, way))
 
 
 def show_table(result: Result) -> None:
     """Show the orders that have a name."""
     table = words.named_table(result)
-    frame = pd.DataFrame([[cell(value) for value in row] for row in table.rows], columns=list(table.header))
+    frame = pd.DataFrame(
+        [[cell(value) for value in row] for row in table.rows], columns=list(table.header)
+    )
     st.table(frame.set_index(["Experts of", "Order"]), border="horizontal")
 
 
 def show_downloads(result: Result, number_of_fan: int, key: str) -> None:
-    """Offer every curve as CSV, everything as JSON, the fan as a page and SVG, and the loss of every example as arrays."""
+    """Offer every curve as CSV, everything as JSON, the fan as a page and SVG, and the loss of
+    every example as arrays.
+    """
     fan, current = result["fans"][number_of_fan], theme()
 
     def page() -> str:
         caption = words.fan_caption(result, fan)
-        return standalone_html(fan_figure(result, fan, current, HEIGHT), caption, [result], current, title="Orders of experts")
+        return standalone_html(
+            fan_figure(result, fan, current, HEIGHT),
+            caption,
+            [result],
+            current,
+            title="Orders of experts",
+        )
 
     def packed() -> bytes:
         file = io.BytesIO()
@@ -134,7 +186,13 @@ def show_downloads(result: Result, number_of_fan: int, key: str) -> None:
         return file.getvalue()
 
     files: list[tuple[str, str, str, Any, str]] = [
-        ("CSV", "csv", "text/csv", lambda: words.orders_table(result).csv(), "One row for every point of every order."),
+        (
+            "CSV",
+            "csv",
+            "text/csv",
+            lambda: words.orders_table(result).csv(),
+            "One row for every point of every order.",
+        ),
         (
             "JSON",
             "json",
@@ -159,12 +217,24 @@ def show_downloads(result: Result, number_of_fan: int, key: str) -> None:
     ]
     if can_draw_svg():
         files.append(
-            ("SVG", "svg", "image/svg+xml", lambda: svg(fan_figure(result, fan, "paper", HEIGHT)), "The fan for a paper.")
+            (
+                "SVG",
+                "svg",
+                "image/svg+xml",
+                lambda: svg(fan_figure(result, fan, "paper", HEIGHT)),
+                "The fan for a paper.",
+            )
         )
     name = f"experts-{'-'.join(result['models'])}"
     with st.container(horizontal=True):
         for label, ending, mime, make, help_ in files:
             st.download_button(
-                label, make, f"{name}.{ending}", mime, on_click="ignore", key=f"{key}_{ending}", icon=":material/download:",
+                label,
+                make,
+                f"{name}.{ending}",
+                mime,
+                on_click="ignore",
+                key=f"{key}_{ending}",
+                icon=":material/download:",
                 help=help_,
-            )  # fmt: skip
+            )

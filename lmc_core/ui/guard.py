@@ -1,14 +1,17 @@
-"""Who may talk to the server: people at this machine's own addresses, by pages that the server itself gave them.
+"""Who may talk to the server: people at this machine's own addresses, by pages that the server
+itself gave them.
 
-A server on 127.0.0.1 is still within reach of every page that a person's browser shows. Three doors stand open without this:
+A server on 127.0.0.1 is still within reach of every page that a person's browser shows. Three doors
+stand open without this:
 
-- A foreign name can be made to mean 127.0.0.1 (DNS rebinding); its page then has our origin, as far as the browser can see. So
-  the header `Host` must name an address from a list.
-- A page from anywhere may open a socket, or send a form. So `Origin`, which browsers add to these, must be our own, to the
-  letter: another port of this machine is as foreign as another machine. (Streamlit asks less, and to find out whether a
-  foreign origin is this machine it asks a server outside for our address: nothing of the kind may reach it.)
-- A page may show the app in a frame and lead a person's clicks. So answers say that only our own pages may frame it (Content
-  Security Policy level 2, "frame-ancestors").
+- A foreign name can be made to mean 127.0.0.1 (DNS rebinding); its page then has our origin, as far
+  as the browser can see. So the header `Host` must name an address from a list.
+- A page from anywhere may open a socket, or send a form. So `Origin`, which browsers add to these,
+  must be our own, to the letter: another port of this machine is as foreign as another machine.
+  (Streamlit asks less, and to find out whether a foreign origin is this machine it asks a server
+  outside for our address: nothing of the kind may reach it.)
+- A page may show the app in a frame and lead a person's clicks. So answers say that only our own
+  pages may frame it (Content Security Policy level 2, "frame-ancestors").
 
 The same policy keeps our own pages from asking anyone else for anything.
 """
@@ -28,16 +31,20 @@ from lmc_core.errors import BadInput
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
 VARIABLE = "LMC_HOSTS"
 ENTRY = re.compile(
-    r"(?:(?P<scheme>https?)://)?(?P<name>[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::(?P<port>[1-9][0-9]{0,4}))?", re.IGNORECASE
+    r"(?:(?P<scheme>https?)://)?(?P<name>[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::(?P<port>[1-9][0-9]{0,4}))?",
+    re.IGNORECASE,
 )
 USUAL = {"http": 80, "https": 443}  # ports that browsers leave out of both headers
 CLOSED = 1008  # of a socket: "policy violation" (RFC 6455)
-# Foreign pages may not frame ours; and ours load pictures, fonts and data from nowhere else, and connect and send to nowhere
-# else, whatever a title or a note that came with a study holds.
+# Foreign pages may not frame ours; and ours load pictures, fonts and data from nowhere else, and
+# connect and send to nowhere else, whatever a title or a note that came with a study holds.
 POLICY = "; ".join(
     [
         "frame-ancestors 'self'",
-        *(f"{what}-src 'self' data: blob:" for what in ("img", "media", "font", "connect", "frame")),
+        *(
+            f"{what}-src 'self' data: blob:"
+            for what in ("img", "media", "font", "connect", "frame")
+        ),
         "object-src 'none'",
         "form-action 'self'",
     ]
@@ -45,8 +52,10 @@ POLICY = "; ".join(
 HEADERS = {
     "X-Frame-Options": "SAMEORIGIN",  # the same for browsers that do not know frame-ancestors
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",  # a page's address holds what it shows; links to papers do not pass it on
-    "Cross-Origin-Resource-Policy": "same-origin",  # foreign pages load neither pictures nor scripts of ours
+    # a page's address holds what it shows; links to papers do not pass it on
+    "Referrer-Policy": "same-origin",
+    # foreign pages load neither pictures nor scripts of ours
+    "Cross-Origin-Resource-Policy": "same-origin",
 }
 
 
@@ -72,7 +81,8 @@ class Host:
 
 
 def hosts_of(text: str) -> tuple[Host, ...]:
-    """Read a list of further hosts: NAME, NAME:PORT or https://NAME[:PORT], separated by commas or spaces.
+    """Read a list of further hosts: NAME, NAME:PORT or https://NAME[:PORT], separated by commas or
+    spaces.
 
     Raises:
         BadInput: for anything else; there is no way to allow every name.
@@ -83,7 +93,8 @@ def hosts_of(text: str) -> tuple[Host, ...]:
         port = int(match["port"]) if match and match["port"] else None
         if match is None or (port or 0) > 65535:
             raise BadInput(
-                f"{VARIABLE} and --allow-host take names of hosts as browsers see them, such as lmc.example.org, "
+                f"{VARIABLE} and --allow-host take names of hosts as browsers see them, such as "
+                "lmc.example.org, "
                 f"login1:9000 or https://lmc.example.org; {entry[:80]!r} came."
             )
         found.append(Host(match["name"].lower(), port, match["scheme"] and match["scheme"].lower()))
@@ -96,7 +107,8 @@ def allowed_hosts() -> tuple[Host, ...]:
 
 
 class Guard:
-    """Middleware that answers nobody but our own pages at our own addresses, and comes before everything else.
+    """Middleware that answers nobody but our own pages at our own addresses, and comes before
+    everything else.
 
     Args:
         app: that answers.
@@ -129,19 +141,28 @@ class Guard:
         named, origins = headers.getlist("host"), headers.getlist("origin")
         host = named[0].lower() if len(named) == 1 else ""
         scheme = "https" if scope["scheme"] in ("https", "wss") else "http"
-        local = {f"{name}:{port}" for name in LOCAL} | (set(LOCAL) if port == USUAL.get(scheme) else set())
+        local = {f"{name}:{port}" for name in LOCAL} | (
+            set(LOCAL) if port == USUAL.get(scheme) else set()
+        )
         further = [each for each in self.hosts if host in each.addresses(port)]
         if host not in local and not further:
             return (
-                f"This server answers at {LOCAL[0]}:{port} and {LOCAL[1]}:{port}, and the request names "
-                f"{_shown(named)}; open one of these, or name that host with `lmc app --allow-host` or {VARIABLE}."
+                f"This server answers at {LOCAL[0]}:{port} and {LOCAL[1]}:{port}, and the request "
+                "names "
+                f"{_shown(named)}; open one of these, or name that host with `lmc app "
+                f"--allow-host` or {VARIABLE}."
             )
-        # Both headers come from the same browser and must agree letter by letter, as Streamlit compares them so after us.
-        expected = {f"{each.scheme or scheme}://{named[0]}" for each in further} or {f"{scheme}://{named[0]}"}
+        # Both headers come from the same browser and must agree letter by letter, as Streamlit
+        # compares them so after us.
+        expected = {f"{each.scheme or scheme}://{named[0]}" for each in further} or {
+            f"{scheme}://{named[0]}"
+        }
         if origins and (len(origins) > 1 or origins[0] not in expected):
             return (
-                f"This server answers its own pages alone, those of {min(expected)}, and the request comes from a page of "
-                f"{_shown(origins)}; open the app by its own address, and behind a proxy pass on `Host` as it comes and name "
+                f"This server answers its own pages alone, those of {min(expected)}, and the "
+                "request comes from a page of "
+                f"{_shown(origins)}; open the app by its own address, and behind a proxy pass on "
+                "`Host` as it comes and name "
                 f"the address that browsers see in {VARIABLE}."
             )
         return ""
@@ -162,7 +183,9 @@ def _protect(headers: MutableHeaders) -> None:
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, reason: str) -> None:
-    """Answer with 403 and a sentence; a socket is closed before it is open, with the sentence where the server can say it."""
+    """Answer with 403 and a sentence; a socket is closed before it is open, with the sentence where
+    the server can say it.
+    """
     kind = "http.response"
     if scope["type"] == "websocket":
         await receive()  # "websocket.connect"

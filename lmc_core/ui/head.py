@@ -1,4 +1,6 @@
-"""How the pages about two models begin: title, models, symmetries, and what of these belongs into the address."""
+"""How the pages about two models begin: title, models, symmetries, and what of these belongs into
+the address.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,16 @@ Row = Mapping[str, Any]
 
 
 def begin(title: str) -> dict[str, dict[str, Any]]:
-    """Show the title of a page and return the models that it can be about; stop where there are no two."""
+    """Show the title of a page and return the models that it can be about; stop where there are no
+    two.
+    """
     known = catalogue.models()
     st.title(title, anchor=False)
     if len(known) < 2:
-        st.info("This installation ships no models; `lmc train --list` names the recipes that make them.")
+        st.info(
+            "This installation ships no models; `lmc train --list` names the recipes that make "
+            "them."
+        )
         st.stop()
     return known
 
@@ -43,7 +50,9 @@ def choose_setting(pair: Sequence[Row], key: str) -> tuple[Setting, dict[str, di
 
 
 def state_of(pair: Sequence[Row], setting: Setting | None) -> dict[str, str | list[str] | None]:
-    """Return what an address says of the models and of the setting, None where nothing is aligned."""
+    """Return what an address says of the models and of the setting, None where nothing is
+    aligned.
+    """
     found: dict[str, str | list[str] | None] = {"a": pair[0]["name"], "b": pair[1]["name"]}
     if setting is None:
         return found

@@ -1,4 +1,6 @@
-"""The controls of the page Landscape: which models, which plane, what is aligned, on what data, how fine, which curves."""
+"""The controls of the page Landscape: which models, which plane, what is aligned, on what data, how
+fine, which curves.
+"""
 
 from __future__ import annotations
 
@@ -70,21 +72,35 @@ def choose_kind(key: str) -> str:
     """Which plane."""
     st.subheader("Plane", anchor=False)
     address.prepare(f"{key}_plane", "plane", list(KINDS), "pair")
-    return str(st.selectbox(
-        "Plane through", list(KINDS), key=f"{key}_plane", format_func=KINDS.__getitem__,
-        help="Three points span a plane. Random directions show the surroundings of one model, at the scale of its filters.",
-    ))  # fmt: skip
+    return str(
+        st.selectbox(
+            "Plane through",
+            list(KINDS),
+            key=f"{key}_plane",
+            format_func=KINDS.__getitem__,
+            help="Three points span a plane. Random directions show the surroundings of one "
+            "model, at the scale of its filters.",
+        )
+    )
 
 
 def choose_third(pair: Sequence[Row], known: Mapping[str, Row], key: str) -> Row | None:
     """A third model that fits the other two; None when there is none."""
-    names = [n for n, row in known.items() if n not in {each["name"] for each in pair} and _alike(row, pair[0])]
+    names = [
+        n
+        for n, row in known.items()
+        if n not in {each["name"] for each in pair} and _alike(row, pair[0])
+    ]
     if not names:
         st.info("No third model of the same family and size is here.")
         return None
     address.prepare(f"{key}_c", "c", names, names[0])
     name = st.selectbox(
-        "Model C", names, key=f"{key}_c", format_func=lambda n: catalogue.model_label(known[n]), help="It is moved like B."
+        "Model C",
+        names,
+        key=f"{key}_c",
+        format_func=lambda n: catalogue.model_label(known[n]),
+        help="It is moved like B.",
     )
     return known[str(name)]
 
@@ -100,34 +116,60 @@ def choose_detail(kind: str, key: str) -> Choice:
     address.prepare(f"{key}_examples", "examples", [str(n or "all") for n in EXAMPLES], "500")
     address.prepare(f"{key}_split", "split", list(SPLITS), "test")
     resolution = st.select_slider(
-        "Points along a side", list(RESOLUTIONS), key=f"{key}_resolution",
-        help="They are measured coarse to fine; a finer map begins with the points of the coarser one.",
-    )  # fmt: skip
+        "Points along a side",
+        list(RESOLUTIONS),
+        key=f"{key}_resolution",
+        help="They are measured coarse to fine; a finer map begins with the points of the coarser "
+        "one.",
+    )
     examples = st.select_slider(
-        "Examples", [str(n or "all") for n in EXAMPLES], key=f"{key}_examples",
-        help="Every point is measured on all of them. The standard error falls with the square root of their number.",
-    )  # fmt: skip
+        "Examples",
+        [str(n or "all") for n in EXAMPLES],
+        key=f"{key}_examples",
+        help="Every point is measured on all of them. The standard error falls with the square "
+        "root of their number.",
+    )
     split = st.segmented_control(
-        "Split", list(SPLITS), key=f"{key}_split", required=True, width="stretch",
+        "Split",
+        list(SPLITS),
+        key=f"{key}_split",
+        required=True,
+        width="stretch",
         help="Test and validation were not seen in training.",
-    )  # fmt: skip
+    )
     seed, span, steps = 0, 1.0, None
     if kind == "random":
         address.prepare(f"{key}_seed", "seed", list(SEEDS), 0)
         address.prepare(f"{key}_span", "span", list(SPANS), 1.0)
         seed = int(st.select_slider("Seed of the directions", list(SEEDS), key=f"{key}_seed"))
-        span = float(st.select_slider(
-            "How far", list(SPANS), key=f"{key}_span", help="As a share of the norms of the model's filters, either way."
-        ))  # fmt: skip
+        span = float(
+            st.select_slider(
+                "How far",
+                list(SPANS),
+                key=f"{key}_span",
+                help="As a share of the norms of the model's filters, either way.",
+            )
+        )
     if kind in CURVED:
         options = ["none", *(str(n) for n in STEPS)]
         address.prepare(f"{key}_curves", "curves", options, "300")
         chosen = st.select_slider(
-            "Steps that train a curve", options, key=f"{key}_curves",
-            help="A quadratic Bezier curve between the models, bent by training towards low loss; none leaves curves out.",
-        )  # fmt: skip
+            "Steps that train a curve",
+            options,
+            key=f"{key}_curves",
+            help="A quadratic Bezier curve between the models, bent by training towards low loss; "
+            "none leaves curves out.",
+        )
         steps = None if chosen == "none" else int(chosen)
-    return Choice(kind, int(resolution), str(split), None if examples == "all" else int(examples), seed, span, steps)
+    return Choice(
+        kind,
+        int(resolution),
+        str(split),
+        None if examples == "all" else int(examples),
+        seed,
+        span,
+        steps,
+    )
 
 
 def requests_of(
@@ -163,7 +205,9 @@ def scene_of(plane: PlaneRequest) -> tuple[Landscape | None, bool]:
 
 
 def unfinished(plane: PlaneRequest) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """What a plane has so far: facts, with the names asked for now, and arrays; None before its first point."""
+    """What a plane has so far: facts, with the names asked for now, and arrays; None before its
+    first point.
+    """
     found = Unfinished(plane.key).read()
     if found is None or not {"u", "v", "loss", "stderr", "correct"} <= found[1].keys():
         return None
@@ -179,6 +223,10 @@ def amount(choice: Choice, aligned: bool, plane: bool, curves: bool) -> str:
         plane: whether the plane is still to compute.
         curves: whether the curves are.
     """
-    trained = (int(curves) * (1 + aligned) or int(plane and choice.kind == "bend")) * (choice.steps or STEPS[1])
-    parts = [f"{choice.resolution**2:,} points"] * plane + [f"{trained:,} steps of training"] * bool(trained)
+    trained = (int(curves) * (1 + aligned) or int(plane and choice.kind == "bend")) * (
+        choice.steps or STEPS[1]
+    )
+    parts = [f"{choice.resolution**2:,} points"] * plane + [
+        f"{trained:,} steps of training"
+    ] * bool(trained)
     return " and ".join(parts)

@@ -1,4 +1,6 @@
-"""The ring on the page Landscape: a place that one moves, with loss and score there, interpolated or when asked for exact."""
+"""The ring on the page Landscape: a place that one moves, with loss and score there, interpolated
+or when asked for exact.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ DIGITS = 7  # of a share of a side, which the steps of the sliders have exactly
 
 
 def prepare(scene: Landscape, key: str) -> tuple[float, float]:
-    """Return the chosen place as (u, v); at first the one of the address, or the middle between the first two models."""
+    """Return the chosen place as (u, v); at first the one of the address, or the middle between the
+    first two models.
+    """
     name = f"{key}_at"
     if name not in st.session_state:
         st.session_state[name] = _from_address() or _middle(scene)
@@ -40,7 +44,9 @@ def _share(axis: np.ndarray, place: float) -> float:
 def _from_address() -> tuple[float, float] | None:
     """The place that the address names, as shares of the sides along v and u."""
     try:
-        column, row = (round(float(part), DIGITS) for part in st.query_params.get("at", "").split(","))
+        column, row = (
+            round(float(part), DIGITS) for part in st.query_params.get("at", "").split(",")
+        )
     except ValueError:
         return None
     return (row, column) if 0 <= row <= 1 and 0 <= column <= 1 else None
@@ -72,18 +78,27 @@ def move(scene: Landscape, key: str) -> None:
         at[axis] = st.session_state[name] / STEPS
         st.session_state[f"{key}_at"] = tuple(at)
 
-    names = ("First direction", "Second direction") if scene.facts.get("kind") == "random" else ("Along", "Across")
+    names = (
+        ("First direction", "Second direction")
+        if scene.facts.get("kind") == "random"
+        else ("Along", "Across")
+    )
     for index, axis, name, values in ((1, "u", names[0], scene.u), (0, "v", names[1], scene.v)):
         shown = np.linspace(values[0], values[-1], STEPS + 1)
         shown[np.abs(shown) < 1e-9 * np.ptp(values)] = 0.0
         st.select_slider(
-            name, range(STEPS + 1), key=f"{key}_{axis}", on_change=moved, args=(index, f"{key}_{axis}"),
+            name,
+            range(STEPS + 1),
+            key=f"{key}_{axis}",
+            on_change=moved,
+            args=(index, f"{key}_{axis}"),
             format_func=lambda i, at=shown: number(float(at[i])),
-        )  # fmt: skip
+        )
 
 
 def show(scene: Landscape, plane: PlaneRequest, chosen: tuple[float, float], key: str) -> None:
-    """Loss and score at the ring: measured there when that was asked for, else what the grid says of it.
+    """Loss and score at the ring: measured there when that was asked for, else what the grid says
+    of it.
 
     Args:
         scene: what was measured of the plane.
@@ -96,10 +111,18 @@ def show(scene: Landscape, plane: PlaneRequest, chosen: tuple[float, float], key
     exact = work.stored(request)
     if exact is not None:
         _metrics(scene, estimate(exact["loss"], exact["stderr"]), exact[scene.score_name])
-        by_grid = "" if node or math.isnan(grid["loss"]) else f" Between grid points it looks like {number(grid['loss'])}."
+        by_grid = (
+            ""
+            if node or math.isnan(grid["loss"])
+            else f" Between grid points it looks like {number(grid['loss'])}."
+        )
         st.caption(f"Evaluated exactly here, on {exact['examples']:,} examples.{by_grid}")
     elif node and scene.measured[node]:
-        _metrics(scene, estimate(float(scene.loss[node]), float(scene.stderr[node])), float(scene.score[node]))
+        _metrics(
+            scene,
+            estimate(float(scene.loss[node]), float(scene.stderr[node])),
+            float(scene.score[node]),
+        )
         st.caption("A point of the grid, which was measured.")
     elif not math.isnan(grid["loss"]):
         _metrics(scene, f"\u2248 {number(grid['loss'])}", grid["score"])
@@ -110,9 +133,13 @@ def show(scene: Landscape, plane: PlaneRequest, chosen: tuple[float, float], key
     _distances(facts, chosen)
     if exact is None and not (node and scene.measured[node]) and not work.read_only():
         status.show_status(
-            [status.Curve("This point", request, None)], f"{key}_point", cost.note([request]), noun="point",
-            verbs=("Evaluate exactly here", "Cancel this point"), narrow=True,
-        )  # fmt: skip
+            [status.Curve("This point", request, None)],
+            f"{key}_point",
+            cost.note([request]),
+            noun="point",
+            verbs=("Evaluate exactly here", "Cancel this point"),
+            narrow=True,
+        )
 
 
 def exact_of(plane: PlaneRequest, chosen: tuple[float, float]) -> PointRequest:
@@ -122,12 +149,21 @@ def exact_of(plane: PlaneRequest, chosen: tuple[float, float]) -> PointRequest:
 
 def _metrics(scene: Landscape, loss: str, score: float | None) -> None:
     st.metric(f"Loss ({str(scene.facts.get('unit', 'nats')).split(' per ')[0]})", loss, border=True)
-    shown = "\u2013" if score is None else percent(score) if scene.score_name == "accuracy" else number(score)
+    shown = (
+        "\u2013"
+        if score is None
+        else percent(score)
+        if scene.score_name == "accuracy"
+        else number(score)
+    )
     st.metric(scene.score_name.capitalize(), shown, border=True)
 
 
 def _distances(facts: Result, chosen: tuple[float, float]) -> None:
     if facts.get("kind") == "random":
         return
-    away = [(p["label"], float(np.hypot(p["u"] - chosen[0], p["v"] - chosen[1]))) for p in facts["points"]]
+    away = [
+        (p["label"], float(np.hypot(p["u"] - chosen[0], p["v"] - chosen[1])))
+        for p in facts["points"]
+    ]
     st.caption("Distances: " + ", ".join(f"{label} {number(value)}" for label, value in away) + ".")

@@ -1,4 +1,6 @@
-"""What the page Landscape shows: the picture that grows, the point that moves, the paths, the numbers, the files."""
+"""What the page Landscape shows: the picture that grows, the point that moves, the paths, the
+numbers, the files.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,11 @@ NARROW = 400  # pixels of height of the map on a phone
 CURVES = 520  # pixels of the comparison of paths
 
 
-def show_picture(plane: PlaneRequest, bend: Result | None, running: bool, key: str) -> Landscape | None:
-    """Show the plane as map or surface with the point beside it; while it is computed, what there is so far.
+def show_picture(
+    plane: PlaneRequest, bend: Result | None, running: bool, key: str
+) -> Landscape | None:
+    """Show the plane as map or surface with the point beside it; while it is computed, what there
+    is so far.
 
     Args:
         plane: the request.
@@ -37,7 +42,12 @@ def show_picture(plane: PlaneRequest, bend: Result | None, running: bool, key: s
     """
     address.prepare(f"{key}_view", "view", list(VIEWS), "map")
     st.segmented_control(
-        "Picture", list(VIEWS), key=f"{key}_view", format_func=VIEWS.__getitem__, required=True, label_visibility="collapsed"
+        "Picture",
+        list(VIEWS),
+        key=f"{key}_view",
+        format_func=VIEWS.__getitem__,
+        required=True,
+        label_visibility="collapsed",
     )
     scene, finished = landscape_controls.scene_of(plane)
 
@@ -74,12 +84,20 @@ def paths_of(scene: Landscape | None, bend: Result | None) -> list[Route]:
     return [] if scene is None else routes(scene.facts, bend)
 
 
-def _chart(scene: Landscape | None, paths: list[Route], chosen: tuple[float, float] | None, view: str, key: str) -> None:
+def _chart(
+    scene: Landscape | None,
+    paths: list[Route],
+    chosen: tuple[float, float] | None,
+    view: str,
+    key: str,
+) -> None:
     alt = words.landscape_alt(scene, VIEWS[view])
     height = NARROW if phone() else HEIGHT
     common: dict[str, Any] = {"theme": None, "config": CONFIG, "alt": alt, "height": height}
     if view == "surface":
-        st.plotly_chart(surface_figure(scene, theme(), paths, chosen, height), key=f"{key}_surface", **common)
+        st.plotly_chart(
+            surface_figure(scene, theme(), paths, chosen, height), key=f"{key}_surface", **common
+        )
         return
 
     def clicked() -> None:
@@ -99,15 +117,24 @@ def _chart(scene: Landscape | None, paths: list[Route], chosen: tuple[float, flo
 def show_paths(bend: Result, key: str) -> None:
     """Show the loss along straight and curved paths, with a table."""
     results, labels = words.path_results(bend), words.path_labels(bend)
-    spoken = "; ".join(f"{label}: {barrier_words(result)}" for label, result in zip(labels, results, strict=True))
+    spoken = "; ".join(
+        f"{label}: {barrier_words(result)}" for label, result in zip(labels, results, strict=True)
+    )
     st.plotly_chart(
         barrier_figure(results, theme(), words.path_labels(bend, short=True), CURVES),
-        theme=None, config=CONFIG, key=f"{key}_paths",
+        theme=None,
+        config=CONFIG,
+        key=f"{key}_paths",
         alt=f"Loss and score along straight and curved paths. Barriers: {spoken}.",
-    )  # fmt: skip
+    )
     st.caption(words.paths_caption(bend))
     table = words.paths_table(bend)
-    st.table(pd.DataFrame([list(row) for row in table.rows], columns=list(table.header)).set_index("Path"), border="horizontal")
+    st.table(
+        pd.DataFrame([list(row) for row in table.rows], columns=list(table.header)).set_index(
+            "Path"
+        ),
+        border="horizontal",
+    )
 
 
 def show_numbers(scene: Landscape) -> None:
@@ -123,12 +150,16 @@ def show_downloads(scene: Landscape, bend: Result | None, key: str) -> None:
     current, view = theme(), st.session_state[f"{key}_view"]
     make = surface_figure if view == "surface" else contour_figure
     paths = paths_of(scene, bend)
-    numbers = {name: getattr(scene, name).tolist() for name in ("u", "v", "loss", "stderr", "correct")}
+    numbers = {
+        name: getattr(scene, name).tolist() for name in ("u", "v", "loss", "stderr", "correct")
+    }
     data = [{**scene.facts, "grid": numbers}, *([dict(bend)] if bend else [])]
 
     def page() -> str:
         figure = make(scene, current, paths)
-        return standalone_html(figure, words.landscape_caption(scene, paths), data, current, "Loss landscape")
+        return standalone_html(
+            figure, words.landscape_caption(scene, paths), data, current, "Loss landscape"
+        )
 
     files: list[tuple[str, str, str, Any]] = [
         ("CSV", "csv", "text/csv", lambda: words.grid_table(scene).csv()),
@@ -136,20 +167,29 @@ def show_downloads(scene: Landscape, bend: Result | None, key: str) -> None:
         ("HTML", "html", "text/html", page),
     ]
     if can_draw_svg():
-        files.append(("SVG", "svg", "image/svg+xml", lambda: svg(make(scene, "paper", paths), WIDTH)))
+        files.append(
+            ("SVG", "svg", "image/svg+xml", lambda: svg(make(scene, "paper", paths), WIDTH))
+        )
     name = f"landscape-{'-'.join(scene.facts['models'])}"
     with st.container(horizontal=True):
         for label, ending, mime, content in files:
             st.download_button(
-                label, content, f"{name}.{ending}", mime, on_click="ignore", key=f"{key}_{ending}",
-                icon=":material/download:", help=HELP[ending],
-            )  # fmt: skip
+                label,
+                content,
+                f"{name}.{ending}",
+                mime,
+                on_click="ignore",
+                key=f"{key}_{ending}",
+                icon=":material/download:",
+                help=HELP[ending],
+            )
 
 
 def show_empty(method: str) -> None:
     """Say what to do where nothing is computed, and what a method will be drawn as."""
     st.caption(
-        "Nothing is computed yet for these models. **Run** measures the loss on the plane, coarse to fine and from the centre "
+        "Nothing is computed yet for these models. **Run** measures the loss on the plane, coarse "
+        "to fine and from the centre "
         "outwards; the map grows while it does, and what is there stays when you cancel."
         + (f" {words.HARD}" if method == "soft" else "")
     )
@@ -158,6 +198,7 @@ def show_empty(method: str) -> None:
 HELP = {
     "csv": "One row for every measured point.",
     "json": "Everything that is known about this plane and its paths.",
-    "html": "One file with the picture, its caption and its numbers that opens in any browser, offline.",
+    "html": "One file with the picture, its caption and its numbers that opens in any browser, "
+    "offline.",
     "svg": "The picture for a paper.",
 }

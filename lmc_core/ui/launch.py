@@ -23,8 +23,9 @@ ADDRESS = "127.0.0.1"
 FIRST_PORT = 8501
 PATIENCE = 60.0  # seconds until the server must answer
 
-# What keeps the app private, and quick, must hold whatever a person's own Streamlit settings say; the look comes from the
-# `.streamlit/config.toml` beside app.py, which Streamlit reads from any working directory.
+# What keeps the app private, and quick, must hold whatever a person's own Streamlit settings say;
+# the look comes from the `.streamlit/config.toml` beside app.py, which Streamlit reads from any
+# working directory.
 OPTIONS = {
     "server.address": ADDRESS,
     "server.headless": "true",
@@ -34,8 +35,9 @@ OPTIONS = {
     "browser.gatherUsageStats": "false",
     "browser.serverAddress": ADDRESS,
     "global.developmentMode": "false",
-    # An installed app does not change while it runs; looking whether it did takes 0.2 to 0.4 s after each run of a page, and
-    # nobody is answered meanwhile. `streamlit run app.py` still looks, for those who work on the pages.
+    # An installed app does not change while it runs; looking whether it did takes 0.2 to 0.4 s
+    # after each run of a page, and nobody is answered meanwhile. `streamlit run app.py` still
+    # looks, for those who work on the pages.
     "server.fileWatcherType": "none",
 }
 
@@ -64,14 +66,21 @@ def command(port: int) -> list[str]:
     return [sys.executable, "-m", "streamlit", "run", str(app_folder() / "app.py"), *flags]
 
 
-def launch(port: int | None = None, browser: bool = True, read_only: bool = False, hosts: Sequence[str] = ()) -> int:
+def launch(
+    port: int | None = None,
+    browser: bool = True,
+    read_only: bool = False,
+    hosts: Sequence[str] = (),
+) -> int:
     """Start the server, print its address, open a browser, and wait until it ends.
 
     Args:
         port: to listen on; by default the first free one from 8501.
         browser: whether to open one.
-        read_only: for an audience: the app shows what is stored, starts nothing and changes nothing.
-        hosts: further names at which browsers see the app, besides those in `LMC_HOSTS`; see `guard.hosts_of`.
+        read_only: for an audience: the app shows what is stored, starts nothing and changes
+            nothing.
+        hosts: further names at which browsers see the app, besides those in `LMC_HOSTS`; see
+            `guard.hosts_of`.
 
     Returns:
         The exit code: 0 also after Ctrl-C.
@@ -84,7 +93,11 @@ def launch(port: int | None = None, browser: bool = True, read_only: bool = Fals
     chosen = free_port() if port is None else port
     if port is not None and _taken(port):
         raise BadInput(f"The port {port} is taken; leave --port out to get a free one.")
-    environment = {**os.environ, **({"LMC_READ_ONLY": "1"} if read_only else {}), VARIABLE: _named(hosts)}
+    environment = {
+        **os.environ,
+        **({"LMC_READ_ONLY": "1"} if read_only else {}),
+        VARIABLE: _named(hosts),
+    }
     # Streamlit prints an address of its own before the server answers; ours comes when it does.
     server = subprocess.Popen(command(chosen), stdout=subprocess.DEVNULL, env=environment)
     address = f"http://{ADDRESS}:{chosen}"
@@ -120,7 +133,9 @@ def serving(environment: Mapping[str, str], first: int = FIRST_PORT) -> Iterator
     """
     port = free_port(first)
     address = f"http://{ADDRESS}:{port}"
-    server = subprocess.Popen(command(port), env={**os.environ, **environment}, stdout=subprocess.DEVNULL)
+    server = subprocess.Popen(
+        command(port), env={**os.environ, **environment}, stdout=subprocess.DEVNULL
+    )
     try:
         end = time.monotonic() + PATIENCE
         while not answers(address):
@@ -135,7 +150,8 @@ def serving(environment: Mapping[str, str], first: int = FIRST_PORT) -> Iterator
 
 def answers(address: str) -> bool:
     """Whether the server at an address is ready."""
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy cannot know this machine's own address
+    # a proxy cannot know this machine's own address
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with direct.open(f"{address}/_stcore/health", timeout=1) as reply:
             return reply.status == 200

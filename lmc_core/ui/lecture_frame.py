@@ -1,4 +1,6 @@
-"""What stands around a slide: the bar below it, and how much of the window is left for the picture."""
+"""What stands around a slide: the bar below it, and how much of the window is left for the
+picture.
+"""
 
 from __future__ import annotations
 
@@ -35,37 +37,64 @@ def show_bar(at: int, answered: bool, notes: str, table: pd.DataFrame) -> None:
         table: what its picture shows.
     """
     last = at == len(STEPS) - 1
-    forward = f"Next: {STEPS[at + 1].name}" if answered and not last else "Show the answer" if not answered else "The end"
+    forward = (
+        f"Next: {STEPS[at + 1].name}"
+        if answered and not last
+        else "Show the answer"
+        if not answered
+        else "The end"
+    )
     st.session_state["lecture_jump"] = at + 1
     with st.bottom:
         if st.session_state[state.NOTES]:
             with st.container(height=SPEAKER, border=False):
                 st.markdown(f":material/speaker_notes: {notes}")
-        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        with st.container(
+            horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
+        ):
             st.button(
-                "Back", key="lecture_back", on_click=state.turn, args=("back",), shortcut="Left",
+                "Back",
+                key="lecture_back",
+                on_click=state.turn,
+                args=("back",),
+                shortcut="Left",
                 disabled=at == 0 and not answered,
-            )  # fmt: skip
+            )
             st.segmented_control(
-                "Step", range(1, len(STEPS) + 1), key="lecture_jump", on_change=_jump, required=True,
+                "Step",
+                range(1, len(STEPS) + 1),
+                key="lecture_jump",
+                on_change=_jump,
+                required=True,
                 label_visibility="collapsed",
-            )  # fmt: skip
+            )
             with st.popover("Numbers", icon=":material/table:", key="lecture_table"):
                 st.dataframe(table, height=320, hide_index=True)
                 st.download_button(
-                    "CSV", _csv(table), f"lecture-{STEPS[at].key}.csv", "text/csv", on_click="ignore",
-                    key="lecture_csv", icon=":material/download:",
-                )  # fmt: skip
+                    "CSV",
+                    _csv(table),
+                    f"lecture-{STEPS[at].key}.csv",
+                    "text/csv",
+                    on_click="ignore",
+                    key="lecture_csv",
+                    icon=":material/download:",
+                )
             st.toggle("Notes", key=state.NOTES)
             st.button(
-                forward, key="lecture_next", on_click=state.turn, args=("next",), shortcut="Right",
+                forward,
+                key="lecture_next",
+                on_click=state.turn,
+                args=("next",),
+                shortcut="Right",
                 disabled=last and answered,
-            )  # fmt: skip
+            )
 
 
 def _csv(table: pd.DataFrame) -> str:
     """The numbers as every other CSV of the app is written."""
-    return Table.of(table.columns, table.astype(object).where(table.notna(), None).to_numpy().tolist()).csv()
+    return Table.of(
+        table.columns, table.astype(object).where(table.notna(), None).to_numpy().tolist()
+    ).csv()
 
 
 def _jump() -> None:

@@ -1,7 +1,9 @@
-"""The words of a slide, large enough for the last row, and what a lecturer's hand does: page keys, and arrows after a slider.
+"""The words of a slide, large enough for the last row, and what a lecturer's hand does: page keys,
+and arrows after a slider.
 
-Streamlit's own type has fixed sizes; these words grow with the window, in a component of their own that touches nothing else.
-The component also tells how high the window is, so that the picture can fill what is left of it.
+Streamlit's own type has fixed sizes; these words grow with the window, in a component of their own
+that touches nothing else. The component also tells how high the window is, so that the picture can
+fill what is left of it.
 """
 
 from __future__ import annotations
@@ -67,11 +69,17 @@ export default function ({ data, parentElement }) {
 
 _slide = component(
     "lecture_slide",
-    html='<section><p class="name"></p><h1 class="question"></h1><p class="answer" aria-live="polite"></p></section>',
+    html='<section><p class="name"></p><h1 class="question"></h1><p class="answer" '
+    'aria-live="polite"></p></section>',
     css=STYLE,
     js=SLIDE,
 )
-_fact = component("lecture_fact", html='<section><p class="label"></p><p class="value"></p></section>', css=STYLE, js=FACT)
+_fact = component(
+    "lecture_fact",
+    html='<section><p class="label"></p><p class="value"></p></section>',
+    css=STYLE,
+    js=FACT,
+)
 
 
 def show_slide(name: str, question: str, answer: str, turn: Callable[[str], None]) -> int:
@@ -92,7 +100,13 @@ def show_slide(name: str, question: str, answer: str, turn: Callable[[str], None
     known = (st.session_state.get("lecture_slide") or {}).get("height") or ASSUMED
     _slide(
         key="lecture_slide",
-        data={"name": name, "question": question, "answer": answer, "height": known, "round": ROUND},
+        data={
+            "name": name,
+            "question": question,
+            "answer": answer,
+            "height": known,
+            "round": ROUND,
+        },
         on_height_change=lambda: None,
         on_turn_change=turned,
     )

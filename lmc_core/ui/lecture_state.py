@@ -1,4 +1,6 @@
-"""Where the lecture is: step, question or answer, notes. It lives in the address, with what is set in the step's picture."""
+"""Where the lecture is: step, question or answer, notes. It lives in the address, with what is set
+in the step's picture.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def turn(direction: str) -> None:
 
 
 def go(place: int) -> None:
-    """Go to a place; a new step begins afresh, so what the address says of the old one is dropped."""
+    """Go to a place; a new step begins afresh, so what the address says of the old one is
+    dropped.
+    """
     place = min(max(place, 0), LAST)
     if place // 2 != st.session_state[PLACE] // 2:
         st.query_params.clear()
@@ -49,7 +53,11 @@ def go(place: int) -> None:
 def remember(values: dict[str, str]) -> None:
     """Write the state into the address."""
     step, answered = where()
-    shown = {"step": str(step + 1), "answer": "1" if answered else None, "notes": "1" if st.session_state[NOTES] else None}
+    shown = {
+        "step": str(step + 1),
+        "answer": "1" if answered else None,
+        "notes": "1" if st.session_state[NOTES] else None,
+    }
     address.write({**shown, **values})
 
 
@@ -67,23 +75,41 @@ class Controls:
         """A switch."""
         key = self._key(name)
         if key not in st.session_state:
-            st.session_state[key] = {"1": True, "0": False}.get(st.query_params.get(name, ""), default)
+            st.session_state[key] = {"1": True, "0": False}.get(
+                st.query_params.get(name, ""), default
+            )
         chosen = st.toggle(label, key=key, **more)
         self.values[name] = str(int(chosen))
         return chosen
 
-    def slider(self, label: str, name: str, options: Sequence[T], default: T, shown: Shown = str) -> T:
+    def slider(
+        self, label: str, name: str, options: Sequence[T], default: T, shown: Shown = str
+    ) -> T:
         """A slider over some options."""
         address.prepare(self._key(name), name, options, default)
         chosen = st.select_slider(label, options, key=self._key(name), format_func=shown)
         self.values[name] = str(chosen)
         return chosen
 
-    def choice(self, label: str, name: str, options: Sequence[T], default: T, shown: Shown = str, **more: Any) -> T:
+    def choice(
+        self,
+        label: str,
+        name: str,
+        options: Sequence[T],
+        default: T,
+        shown: Shown = str,
+        **more: Any,
+    ) -> T:
         """Buttons of which one is pressed."""
         address.prepare(self._key(name), name, options, default)
         chosen = st.segmented_control(
-            label, options, key=self._key(name), format_func=shown, required=True, width="stretch", **more
+            label,
+            options,
+            key=self._key(name),
+            format_func=shown,
+            required=True,
+            width="stretch",
+            **more,
         )
         self.values[name] = str(chosen)
         return chosen  # type: ignore[return-value]  (one of the options)
@@ -94,6 +120,8 @@ class Controls:
         found = []
         for column, name, first in zip(st.columns(2), "ab", default, strict=True):
             address.prepare(self._key(name), name, numbers, first)
-            found.append(column.selectbox(f"{what} {name.upper()}", numbers, key=self._key(name)) - 1)
+            found.append(
+                column.selectbox(f"{what} {name.upper()}", numbers, key=self._key(name)) - 1
+            )
             self.values[name] = str(found[-1] + 1)
         return found[0], found[1]

@@ -21,7 +21,10 @@ SPLITS = ("test", "validation")
 STEPS = (100, 300, 600, 1500)
 USUAL_FRAMES = tuple(FRAMES)
 SYMMETRIES = {"all": "All classes", "permutations": "Permutations only"}
-STAND_INS = {"mean": "The mean of the models, as a stand-in", "first": "The first model, as a stand-in"}
+STAND_INS = {
+    "mean": "The mean of the models, as a stand-in",
+    "first": "The first model, as a stand-in",
+}
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,9 @@ def choose_models(known: Mapping[str, Row], key: str) -> list[str]:
     wanted = [name for name in dict.fromkeys(st.query_params.get_all("models")) if name in known]
     usual = next((first for first, names in found.items() if FIRST in names), next(iter(found)))
     if f"{key}_group" not in st.session_state:
-        st.session_state[f"{key}_group"] = next((f for f, names in found.items() if wanted and wanted[0] in names), usual)
+        st.session_state[f"{key}_group"] = next(
+            (f for f, names in found.items() if wanted and wanted[0] in names), usual
+        )
     elif st.session_state[f"{key}_group"] not in found:
         st.session_state[f"{key}_group"] = usual
 
@@ -86,9 +91,12 @@ def choose_models(known: Mapping[str, Row], key: str) -> list[str]:
 
     st.subheader("Models", anchor=False)
     group = st.selectbox(
-        "Family and size", list(found), key=f"{key}_group", format_func=label,
+        "Family and size",
+        list(found),
+        key=f"{key}_group",
+        format_func=label,
         help="A mean of weights exists between models of one family and the same sizes.",
-    )  # fmt: skip
+    )
     options = found[str(group)]
     name = f"{key}_models"
     if name not in st.session_state:
@@ -97,12 +105,19 @@ def choose_models(known: Mapping[str, Row], key: str) -> list[str]:
     elif any(each not in options for each in st.session_state[name]):
         st.session_state[name] = options[:USUAL]
     chosen = st.pills(
-        "Models", options, selection_mode="multi", key=name,
-        help="Two to eight; the first stays where it is. Of three the loss is drawn over their triangle.",
-    )  # fmt: skip
+        "Models",
+        options,
+        selection_mode="multi",
+        key=name,
+        help="Two to eight; the first stays where it is. Of three the loss is drawn over their "
+        "triangle.",
+    )
     others = len(known) - len(options)
     if others:
-        st.caption(f"{others} others are of another family or size, which leaves nothing to average with these.")
+        st.caption(
+            f"{others} others are of another family or size, which leaves nothing to average with "
+            "these."
+        )
     controls.show_notes([known[each] for each in chosen])
     return list(chosen)
 
@@ -110,42 +125,70 @@ def choose_models(known: Mapping[str, Row], key: str) -> list[str]:
 def choose_frames(names: Sequence[str], key: str) -> tuple[tuple[str, ...], int, int, str]:
     """Frames, the model that stays, steps of learning, and the symmetries that may be used."""
     st.subheader("Frames", anchor=False)
-    frames = _several("Brought together", FRAMES, f"{key}_frames", "frame", USUAL_FRAMES, _sentences(FRAMES))
+    frames = _several(
+        "Brought together", FRAMES, f"{key}_frames", "frame", USUAL_FRAMES, _sentences(FRAMES)
+    )
     onto, steps = 0, 300
     if "reference" in frames:
         options = ["0", *(str(k + 1) for k in range(len(names)))]
         address.prepare(f"{key}_onto", "onto", options, "0")
-        onto = int(st.selectbox(
-            "Onto", options, key=f"{key}_onto", help="The model that the others are moved onto.",
-            format_func=lambda k: "the one that matches best" if k == "0" else names[int(k) - 1],
-        ))  # fmt: skip
+        onto = int(
+            st.selectbox(
+                "Onto",
+                options,
+                key=f"{key}_onto",
+                help="The model that the others are moved onto.",
+                format_func=lambda k: (
+                    "the one that matches best" if k == "0" else names[int(k) - 1]
+                ),
+            )
+        )
     if "learned" in frames:
         address.prepare(f"{key}_steps", "steps", list(STEPS), 300)
-        steps = int(st.select_slider(
-            "Steps of learning", list(STEPS), key=f"{key}_steps",
-            help="Of the gradient, on training examples; a cancelled run goes on where it was.",
-        ))  # fmt: skip
+        steps = int(
+            st.select_slider(
+                "Steps of learning",
+                list(STEPS),
+                key=f"{key}_steps",
+                help="Of the gradient, on training examples; a cancelled run goes on where it was.",
+            )
+        )
     address.prepare(f"{key}_symmetries", "symmetries", list(SYMMETRIES), "all")
     symmetries = st.segmented_control(
-        "Symmetries that may be used", list(SYMMETRIES), key=f"{key}_symmetries", format_func=SYMMETRIES.__getitem__,
-        required=True, width="stretch", help="The page Barrier shows what each class of symmetries is worth.",
-    )  # fmt: skip
+        "Symmetries that may be used",
+        list(SYMMETRIES),
+        key=f"{key}_symmetries",
+        format_func=SYMMETRIES.__getitem__,
+        required=True,
+        width="stretch",
+        help="The page Barrier shows what each class of symmetries is worth.",
+    )
     return frames, onto, steps, str(symmetries)
 
 
-def choose_merges(chosen: Sequence[str], kin: Sequence[Row], key: str) -> tuple[dict[str, dict[str, Any]], str]:
+def choose_merges(
+    chosen: Sequence[str], kin: Sequence[Row], key: str
+) -> tuple[dict[str, dict[str, Any]], str]:
     """Ways to merge with their settings, and what the task vectors start from."""
     st.subheader("Methods", anchor=False)
-    merges = _several("Ways to merge", MERGES, f"{key}_merges", "merge", tuple(MERGES), _sentences(MERGES))
+    merges = _several(
+        "Ways to merge", MERGES, f"{key}_merges", "merge", tuple(MERGES), _sentences(MERGES)
+    )
     base = "mean"
     if any(MERGES[name].ancestor for name in merges):
         others = {row["reference"]: row["name"] for row in kin if row["name"] not in chosen}
         address.prepare(f"{key}_base", "base", [*STAND_INS, *others], "mean")
-        base = str(st.selectbox(
-            "Common ancestor", [*STAND_INS, *others], key=f"{key}_base", format_func=lambda b: STAND_INS.get(b) or others[b],
-            help="Task arithmetic, TIES and DARE assume that all models were fine-tuned from one. Models of different seeds "
-            "were not, so something stands in for it.",
-        ))  # fmt: skip
+        base = str(
+            st.selectbox(
+                "Common ancestor",
+                [*STAND_INS, *others],
+                key=f"{key}_base",
+                format_func=lambda b: STAND_INS.get(b) or others[b],
+                help="Task arithmetic, TIES and DARE assume that all models were fine-tuned from "
+                "one. Models of different seeds "
+                "were not, so something stands in for it.",
+            )
+        )
     with st.expander("Settings of the methods"):
         settings = {name: _settings(name, key) for name in merges}
     return settings, base
@@ -167,7 +210,9 @@ def _settings(name: str, key: str) -> dict[str, Any]:
             found[field.name] = st.selectbox(label, options, key=widget)
             continue
         low, high, step = _range(field.name, value)
-        st.session_state.setdefault(widget, _number(changed.get(f"{name}.{field.name}"), value, low, high))
+        st.session_state.setdefault(
+            widget, _number(changed.get(f"{name}.{field.name}"), value, low, high)
+        )
         found[field.name] = st.number_input(label, low, high, step=step, key=widget)
     return {field: value for field, value in found.items() if value != getattr(usual, field)}
 
@@ -203,11 +248,17 @@ def choose_weights(names: Sequence[str], key: str) -> tuple[float, ...]:
     return tuple(found) if sum(found) > 0 else (1.0,) * len(names)
 
 
-def choose_data(rows: Sequence[Row], known: Mapping[str, Row], key: str) -> tuple[str, str, int | None]:
+def choose_data(
+    rows: Sequence[Row], known: Mapping[str, Row], key: str
+) -> tuple[str, str, int | None]:
     """Task, split and number of examples."""
     st.subheader("Data", anchor=False)
     tasks = list(dict.fromkeys(row["task"] for row in rows if row["task"]))
-    tasks += [t for t in dict.fromkeys(r["task"] for r in known.values() if r["takes"] == rows[0]["takes"]) if t not in tasks]
+    tasks += [
+        t
+        for t in dict.fromkeys(r["task"] for r in known.values() if r["takes"] == rows[0]["takes"])
+        if t not in tasks
+    ]
     address.prepare(f"{key}_task", "task", tasks, tasks[0])
     address.prepare(f"{key}_examples", "examples", [str(n or "all") for n in EXAMPLES], "all")
     address.prepare(f"{key}_split", "split", list(SPLITS), "test")
@@ -218,14 +269,20 @@ def choose_data(rows: Sequence[Row], known: Mapping[str, Row], key: str) -> tupl
         help="Models of different tasks are measured on all of their tasks.",
     )
     examples = st.select_slider(
-        "Examples", [str(n or "all") for n in EXAMPLES], key=f"{key}_examples",
+        "Examples",
+        [str(n or "all") for n in EXAMPLES],
+        key=f"{key}_examples",
         help="The standard error falls with the square root of their number.",
-    )  # fmt: skip
+    )
     split = st.segmented_control(
-        "Split", list(SPLITS), key=f"{key}_split", required=True,
-        help="Neither was seen in training. A greedy soup is chosen on the validation split, or on training examples where "
+        "Split",
+        list(SPLITS),
+        key=f"{key}_split",
+        required=True,
+        help="Neither was seen in training. A greedy soup is chosen on the validation split, or "
+        "on training examples where "
         "that is the one measured on.",
-    )  # fmt: skip
+    )
     return str(task), str(split), None if examples == "all" else int(examples)
 
 
@@ -237,7 +294,12 @@ def _several(
         wanted = [each for each in dict.fromkeys(st.query_params.get_all(name)) if each in table]
         st.session_state[widget] = wanted or list(usual)
     chosen = st.pills(
-        label, list(table), selection_mode="multi", key=widget, format_func=lambda each: _title(table[each].title), help=words
+        label,
+        list(table),
+        selection_mode="multi",
+        key=widget,
+        format_func=lambda each: _title(table[each].title),
+        help=words,
     )
     return tuple(each for each in table if each in chosen) or (next(iter(table)),)
 
@@ -248,8 +310,14 @@ def _title(title: str) -> str:
 
 def _sentences(table: Mapping[str, Any]) -> str:
     """One line for each entry: what it does, and whether it assumes a common ancestor."""
-    assumes = {name: " Assumes a common ancestor." for name, entry in table.items() if getattr(entry, "ancestor", False)}
-    return "\n\n".join(f"**{_title(e.title)}**: {e.sentence}{assumes.get(name, '')}" for name, e in table.items())
+    assumes = {
+        name: " Assumes a common ancestor."
+        for name, entry in table.items()
+        if getattr(entry, "ancestor", False)
+    }
+    return "\n\n".join(
+        f"**{_title(e.title)}**: {e.sentence}{assumes.get(name, '')}" for name, e in table.items()
+    )
 
 
 def choose(known: Mapping[str, dict[str, Any]], key: str) -> Selection | None:
@@ -264,15 +332,26 @@ def choose(known: Mapping[str, dict[str, Any]], key: str) -> Selection | None:
     weights = choose_weights(names, key)
     task, split, examples = choose_data(rows, known, key)
     return Selection(
-        tuple((row["reference"], row["digest"]) for row in rows), tuple(names), frames,
+        tuple((row["reference"], row["digest"]) for row in rows),
+        tuple(names),
+        frames,
         tuple((name, tuple(sorted(settings.items()))) for name, settings in merges.items()),
-        weights, base, onto, steps, symmetries, task, split, examples,
-    )  # fmt: skip
+        weights,
+        base,
+        onto,
+        steps,
+        symmetries,
+        task,
+        split,
+        examples,
+    )
 
 
 def write_address(chosen: Selection, known: Mapping[str, Row]) -> None:
     """Put the selection into the address; what is as usual is left out."""
-    touched = [f"{name}.{field}={value}" for name, settings in chosen.merges for field, value in settings]
+    touched = [
+        f"{name}.{field}={value}" for name, settings in chosen.merges for field, value in settings
+    ]
     every = [name for name, _ in chosen.merges]
     address.write(
         {
@@ -280,7 +359,9 @@ def write_address(chosen: Selection, known: Mapping[str, Row]) -> None:
             "frame": list(chosen.frames),
             "merge": None if every == list(MERGES) else every,
             "set": touched or None,
-            "weights": None if len(set(chosen.weights)) == 1 else ",".join(f"{w:g}" for w in chosen.weights),
+            "weights": None
+            if len(set(chosen.weights)) == 1
+            else ",".join(f"{w:g}" for w in chosen.weights),
             "base": None if chosen.base == "mean" else chosen.base,
             "onto": str(chosen.onto) if chosen.onto else None,
             "steps": str(chosen.steps) if "learned" in chosen.frames else None,

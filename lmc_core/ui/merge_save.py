@@ -16,7 +16,12 @@ from lmc_core.runs.merge import MergeRequest
 from lmc_core.ui import merge_work, says, work
 from lmc_core.ui.status import Curve, show_status
 
-TYPES = {"": "As the first model's", "float32": "float32", "bfloat16": "bfloat16", "float16": "float16"}
+TYPES = {
+    "": "As the first model's",
+    "float32": "float32",
+    "bfloat16": "bfloat16",
+    "float16": "float16",
+}
 
 
 def show_saving(curves: Sequence[Curve], task: str, key: str) -> None:
@@ -28,7 +33,12 @@ def show_saving(curves: Sequence[Curve], task: str, key: str) -> None:
         key: prefix of the widgets' keys.
     """
     there = [curve for curve in curves if curve.result is not None]
-    choices = [(curve, merge) for curve in there for merge, _ in _request(curve).merges if MERGES[merge].checkpoint]
+    choices = [
+        (curve, merge)
+        for curve in there
+        for merge, _ in _request(curve).merges
+        if MERGES[merge].checkpoint
+    ]
     if not choices:
         st.write("An output ensemble is several models; choose another way to merge as well.")
         return
@@ -46,16 +56,28 @@ def show_saving(curves: Sequence[Curve], task: str, key: str) -> None:
     name_of = f"{key}_which"
     if st.session_state.get(name_of) not in labels:
         st.session_state[name_of] = labels[first]
-    chosen = left.selectbox("Which", labels, key=name_of, help="The one with the smallest loss is proposed.")
+    chosen = left.selectbox(
+        "Which", labels, key=name_of, help="The one with the smallest loss is proposed."
+    )
     curve, merge = choices[labels.index(str(chosen))]
-    proposed = suggestion(_request(curve), merge, str(curve.result["frame"]) if curve.result else "")
+    proposed = suggestion(
+        _request(curve), merge, str(curve.result["frame"]) if curve.result else ""
+    )
     name = right.text_input(
-        "Name", proposed, key=f"{key}_name_{proposed}", max_chars=80, help="Of the new model, and of its folder."
+        "Name",
+        proposed,
+        key=f"{key}_name_{proposed}",
+        max_chars=80,
+        help="Of the new model, and of its folder.",
     )
     kind = left.selectbox(
-        "Type of the weights", list(TYPES), key=f"{key}_dtype", format_func=TYPES.__getitem__,
-        help="Half precision takes half of the space; what rounding does to the outputs is measured and said.",
-    )  # fmt: skip
+        "Type of the weights",
+        list(TYPES),
+        key=f"{key}_dtype",
+        format_func=TYPES.__getitem__,
+        help="Half precision takes half of the space; what rounding does to the outputs is "
+        "measured and said.",
+    )
     try:
         request = merge_work.saving_of(_request(curve), merge, name.strip(), str(kind))
     except LmcError as error:
@@ -65,27 +87,40 @@ def show_saving(curves: Sequence[Curve], task: str, key: str) -> None:
     kept = merge_work.is_kept(request.save)
     if result is not None and kept:
         st.success(
-            f"Saved as **{request.save}**, an ordinary checkpoint with a card that says where it came from. It lies in the "
-            "folder `models` of the app's results, and the page Barrier lists it among the models of your own."
-            + rounding_words(result),
+            f"Saved as **{request.save}**, an ordinary checkpoint with a card that says where it "
+            "came from. It lies in the "
+            "folder `models` of the app's results, and the page Barrier lists it among the models "
+            "of your own." + rounding_words(result),
             icon=":material/check:",
         )
         return
     if kept:
-        st.warning(f"There is a model named {request.save} already; choose another name.", icon=":material/warning:")
+        st.warning(
+            f"There is a model named {request.save} already; choose another name.",
+            icon=":material/warning:",
+        )
         return
     show_status(
-        [Curve(request.save, request, None)], key, "It is merged, measured and written.", "model", ("Save", "Stop saving")
+        [Curve(request.save, request, None)],
+        key,
+        "It is merged, measured and written.",
+        "model",
+        ("Save", "Stop saving"),
     )
 
 
 def rounding_words(result: Mapping[str, Any]) -> str:
-    """What rounding to the type of the file did to the outputs of a model that was saved; empty where it is not known."""
+    """What rounding to the type of the file did to the outputs of a model that was saved; empty
+    where it is not known.
+    """
     saved = result.get("saved") or {}
     if saved.get("rounding") is None:
         return ""
     error = number(saved["rounding"], digits=2)
-    return f" Written in {saved['dtype']}; rounding to it changed the outputs by {error} (relative, at most)."
+    return (
+        f" Written in {saved['dtype']}; rounding to it changed the outputs by {error} "
+        "(relative, at most)."
+    )
 
 
 def _request(curve: Curve) -> MergeRequest:
@@ -97,6 +132,18 @@ def suggestion(request: MergeRequest, merge: str, frame: str) -> str:
     """A name for a merged model: what its sources have in common, the way to merge, the frame."""
     names = request.names[: request.count]
     first, last = min(names), max(names)
-    common = first[: next((k for k, (x, y) in enumerate(zip(first, last, strict=False)) if x != y), min(len(first), len(last)))]
-    parts = [re.sub(r"[-_.]?s?$", "", common), merge, *([frame] if frame not in ("", "none") else [])]
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(part for part in parts if part)).strip("-._")[:80] or merge
+    common = first[
+        : next(
+            (k for k, (x, y) in enumerate(zip(first, last, strict=False)) if x != y),
+            min(len(first), len(last)),
+        )
+    ]
+    parts = [
+        re.sub(r"[-_.]?s?$", "", common),
+        merge,
+        *([frame] if frame not in ("", "none") else []),
+    ]
+    return (
+        re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(part for part in parts if part)).strip("-._")[:80]
+        or merge
+    )

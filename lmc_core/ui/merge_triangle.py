@@ -1,4 +1,6 @@
-"""The triangle of three models on a page: weights that are moved by sliders or by a click, and what was measured there."""
+"""The triangle of three models on a page: weights that are moved by sliders or by a click, and what
+was measured there.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,14 @@ import streamlit as st
 
 from lmc_core.figures.export import CONFIG
 from lmc_core.figures.merge_rows import Result
-from lmc_core.figures.merge_triangle import MEASURED, interpolated, limits_of, nearest, triangle_alt, triangle_figure
+from lmc_core.figures.merge_triangle import (
+    MEASURED,
+    interpolated,
+    limits_of,
+    nearest,
+    triangle_alt,
+    triangle_figure,
+)
 from lmc_core.figures.merge_words import triangle_caption
 from lmc_core.figures.numbers import number, percent
 from lmc_core.ui.curves import theme
@@ -18,7 +27,8 @@ PLACES = 2  # decimals of a weight
 
 
 def shared_out(weights: Sequence[float], changed: int, value: float) -> list[float]:
-    """Weights after one of three was changed: the other two keep their proportion, and all sum to 1.
+    """Weights after one of three was changed: the other two keep their proportion, and all sum to
+    1.
 
     Args:
         weights: of the three models before.
@@ -48,7 +58,9 @@ def show_triangles(results: Sequence[Result], key: str) -> None:
         st.session_state[name] = value
 
     def moved(k: int) -> None:
-        st.session_state[state] = shared_out(st.session_state[state], k, st.session_state[sliders[k]])
+        st.session_state[state] = shared_out(
+            st.session_state[state], k, st.session_state[sliders[k]]
+        )
 
     def clicked(chart: str, result: Result) -> None:
         points = st.session_state[chart].selection.points
@@ -58,28 +70,46 @@ def show_triangles(results: Sequence[Result], key: str) -> None:
             st.session_state[state] = [row[0], row[1], round(1 - row[0] - row[1], PLACES)]
 
     limits = limits_of(results)
-    places = [column for _ in range((len(results) + 1) // 2) for column in st.columns(2, vertical_alignment="center")]
+    places = [
+        column
+        for _ in range((len(results) + 1) // 2)
+        for column in st.columns(2, vertical_alignment="center")
+    ]
     for column, result in zip(places, results, strict=False):
         with column:
             st.markdown(f"**{result['frame_title'][0].upper()}{result['frame_title'][1:]}**")
             chart = f"{key}_chart_{result['frame']}"
             st.plotly_chart(
-                triangle_figure(result, limits, at, theme()), theme=None, config={**CONFIG, "displayModeBar": False},
-                key=chart, alt=triangle_alt(result), selection_mode="points",
+                triangle_figure(result, limits, at, theme()),
+                theme=None,
+                config={**CONFIG, "displayModeBar": False},
+                key=chart,
+                alt=triangle_alt(result),
+                selection_mode="points",
                 on_select=lambda chart=chart, result=result: clicked(chart, result),
-            )  # fmt: skip
-    free = [places[-1]] * 3 if len(results) % 2 else st.columns(3)  # beside the last triangle, or below them all
+            )
+    # beside the last triangle, or below them all
+    free = [places[-1]] * 3 if len(results) % 2 else st.columns(3)
     for k, column in enumerate(free):
         column.slider(
-            f"Weight of {k + 1}, {names[k]}", 0.0, 1.0, step=0.01, key=sliders[k], on_change=moved, args=(k,),
-            help="The other two keep their proportion. A click on a point of a triangle sets all three.",
-        )  # fmt: skip
+            f"Weight of {k + 1}, {names[k]}",
+            0.0,
+            1.0,
+            step=0.01,
+            key=sliders[k],
+            on_change=moved,
+            args=(k,),
+            help="The other two keep their proportion. A click on a point of a triangle sets all "
+            "three.",
+        )
     st.table(readout(results, at), border="horizontal")
     st.caption(triangle_caption(results))
 
 
 def readout(results: Sequence[Result], weights: Sequence[float]) -> pd.DataFrame:
-    """What is known at some weights: between the points, and at the nearest point that was measured."""
+    """What is known at some weights: between the points, and at the nearest point that was
+    measured.
+    """
     rows = []
     unit = str(results[0]["unit"]).split(" per ")[0]
     for result in results:

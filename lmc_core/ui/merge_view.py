@@ -1,4 +1,6 @@
-"""Results of merging on a page: the dots with their caption, what matters most, matrices, table and files."""
+"""Results of merging on a page: the dots with their caption, what matters most, matrices, table and
+files.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,8 @@ DEFINED = {
     "Loss": "Mean cross-entropy over the examples, \u00b1 one standard error.",
     "Accuracy": "Share of the examples predicted correctly.",
     "Perplexity": "exp of the mean loss.",
-    "Calibration error": "Mean distance of confidence and accuracy over 15 bins of equal width (Guo et al. 2017).",
+    "Calibration error": "Mean distance of confidence and accuracy over 15 bins of equal width "
+    "(Guo et al. 2017).",
     "Size": "Of all weights that are kept, in float32.",
     "Passes": "Forward passes that one example takes.",
     "To merge": "Seconds to make the weights, without bringing the models into the frame.",
@@ -45,16 +48,23 @@ def show_dots(results: Sequence[Result], task: str, key: str) -> None:
     """The ways to merge side by side, in the quantity that is chosen."""
     score = score_of(results, task).capitalize()
     quantity = st.segmented_control(
-        "Quantity", list(QUANTITIES), key=f"{key}_quantity", default="loss", required=True, label_visibility="collapsed",
+        "Quantity",
+        list(QUANTITIES),
+        key=f"{key}_quantity",
+        default="loss",
+        required=True,
+        label_visibility="collapsed",
         format_func=lambda each: score if each == "score" else QUANTITIES[each],
-    )  # fmt: skip
+    )
     figure = merge_figure(results, task, str(quantity), theme())
     alt = merge_alt(results, task, str(quantity))
     st.plotly_chart(figure, theme=None, config=CONFIG, key=f"{key}_dots", alt=alt)
 
 
 def show_facts(results: Sequence[Result], task: str) -> None:
-    """What matters most as numbers: the best merged model, the best single one, the ensemble, the function check."""
+    """What matters most as numbers: the best merged model, the best single one, the ensemble, the
+    function check.
+    """
     unit = short_unit(results, task)
     left, middle = st.columns(2)
     right, check = st.columns(2)
@@ -62,12 +72,23 @@ def show_facts(results: Sequence[Result], task: str) -> None:
     if best is not None:
         left.metric(f"Best merged ({unit})", shown(best.numbers, "loss"), border=True)
         left.caption(f"{best.title[0].upper()}{best.title[1:]}, {best.frame_title}.")
-    single = min(single_models(results, task)[: len(results[0]["models"])], key=lambda row: row.numbers["loss"])
+    single = min(
+        single_models(results, task)[: len(results[0]["models"])],
+        key=lambda row: row.numbers["loss"],
+    )
     middle.metric(f"Best single model ({unit})", shown(single.numbers, "loss"), border=True)
     middle.caption(f"{single.title}.")
     ensemble = next((row for row in merged_rows(results, task) if row.frame == ANYWHERE), None)
-    right.metric(f"Ensemble ({unit})", "\u2013" if ensemble is None else shown(ensemble.numbers, "loss"), border=True)
-    right.caption("Not asked for." if ensemble is None else f"All {ensemble.passes} models, {ensemble.passes} passes.")
+    right.metric(
+        f"Ensemble ({unit})",
+        "\u2013" if ensemble is None else shown(ensemble.numbers, "loss"),
+        border=True,
+    )
+    right.caption(
+        "Not asked for."
+        if ensemble is None
+        else f"All {ensemble.passes} models, {ensemble.passes} passes."
+    )
     worst = max((max(r["function_errors"]) for r in results if r["function_errors"]), default=None)
     check.metric("Function check", number(worst, digits=2), border=True)
     if worst is None:
@@ -87,7 +108,11 @@ def show_matrices(results: Sequence[Result], key: str) -> None:
                 st.markdown(f"**{result['frame_title'][0].upper()}{result['frame_title'][1:]}**")
                 figure = matrix_figure(result, most, theme(), 80 + 48 * max(3, count))
                 st.plotly_chart(
-                    figure, theme=None, config=CONFIG, key=f"{key}_matrix_{result['frame']}", alt=matrix_alt(result)
+                    figure,
+                    theme=None,
+                    config=CONFIG,
+                    key=f"{key}_matrix_{result['frame']}",
+                    alt=matrix_alt(result),
                 )
     st.caption(matrix_caption(results))
 
@@ -100,16 +125,28 @@ def show_table(results: Sequence[Result], task: str) -> None:
     numbers = [name for name in frame if name not in ("Model", "Frame")]
     frame[numbers] = frame[numbers].map(lambda text: str(text).replace(" ", "\u00a0"))
     st.table(frame.set_index("Model"), border="horizontal")
-    said = [f"**{name}**: {words}" for name, words in DEFINED.items() if any(head.startswith(name) for head in found.header)]
+    said = [
+        f"**{name}**: {words}"
+        for name, words in DEFINED.items()
+        if any(head.startswith(name) for head in found.header)
+    ]
     st.caption(" ".join(said))
 
 
 def show_downloads(results: Sequence[Result], task: str, key: str) -> None:
-    """Offer everything as CSV, JSON, a page that opens offline, and SVG where a browser can draw it."""
+    """Offer everything as CSV, JSON, a page that opens offline, and SVG where a browser can draw
+    it.
+    """
     current, caption = theme(), merge_caption(results, task)
 
     def page() -> str:
-        return standalone_html(merge_figure(results, task, "loss", current), caption, list(results), current, "Merged models")
+        return standalone_html(
+            merge_figure(results, task, "loss", current),
+            caption,
+            list(results),
+            current,
+            "Merged models",
+        )
 
     def image() -> bytes:
         return svg(merge_figure(results, task, "loss", "paper"))
@@ -129,13 +166,25 @@ def show_downloads(results: Sequence[Result], task: str, key: str) -> None:
             lambda: results_json(list(results)),
             "Everything that is known.",
         ),
-        ("HTML", "html", "text/html", page, "One file with figure, caption and data that opens in any browser, offline."),
+        (
+            "HTML",
+            "html",
+            "text/html",
+            page,
+            "One file with figure, caption and data that opens in any browser, offline.",
+        ),
     ]
     if can_draw_svg():
         files.append(("SVG", "svg", "image/svg+xml", image, "The figure for a paper."))
     with st.container(horizontal=True):
         for label, ending, mime, make, words in files:
             st.download_button(
-                label, make, f"merge-{'-'.join(results[0]['models'])}.{ending}"[:120], mime, on_click="ignore",
-                key=f"{key}_{ending}", icon=":material/download:", help=words,
-            )  # fmt: skip
+                label,
+                make,
+                f"merge-{'-'.join(results[0]['models'])}.{ending}"[:120],
+                mime,
+                on_click="ignore",
+                key=f"{key}_{ending}",
+                icon=":material/download:",
+                help=words,
+            )

@@ -42,11 +42,16 @@ def requests_of(chosen: Selection, classes: dict[str, str]) -> list[MergeRequest
     Raises:
         BadInput: with the reason, when these cannot be merged.
     """
-    return [MergeRequest.from_json(content) for content in json.loads(_requests(chosen, tuple(sorted(classes.items()))))]
+    return [
+        MergeRequest.from_json(content)
+        for content in json.loads(_requests(chosen, tuple(sorted(classes.items()))))
+    ]
 
 
 def saving_of(request: MergeRequest, merge: str, name: str, dtype: str = "") -> MergeRequest:
-    """Return the request that keeps one merged model; raises `BadInput` with the reason when it cannot."""
+    """Return the request that keeps one merged model; raises `BadInput` with the reason when it
+    cannot.
+    """
     from lmc_core.runs.ask_merge import saving
 
     return saving(request, merge, name, dtype)

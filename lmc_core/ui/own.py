@@ -1,7 +1,9 @@
-"""Models beside those that are shipped: merged ones that were kept, folders, and what lies in the hub's local cache.
+"""Models beside those that are shipped: merged ones that were kept, folders, and what lies in the
+hub's local cache.
 
-The page fetches nothing: a model of the hub or of timm has to be in the local cache, where `lmc show` or `hf download` puts it.
-Folders have to lie where the app may read, pickles are refused, and no code of a repository is ever run.
+The page fetches nothing: a model of the hub or of timm has to be in the local cache, where
+`lmc show` or `hf download` puts it. Folders have to lie where the app may read, pickles are
+refused, and no code of a repository is ever run.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ NAME = "own_models"  # in the session: references that this person added
 
 
 def kept() -> dict[str, str]:
-    """Name -> reference of the models in the folder of results, which merging and training put there."""
+    """Name -> reference of the models in the folder of results, which merging and training put
+    there.
+    """
     folder = places.home() / "models"
     try:
         found = sorted(path for path in folder.iterdir() if (path / "config.json").is_file())
@@ -30,7 +34,8 @@ def kept() -> dict[str, str]:
 
 
 def add(reference: str, ignore_extra: bool = False) -> str:
-    """Add a model to those that can be chosen in this session; returns the name under which it is listed.
+    """Add a model to those that can be chosen in this session; returns the name under which it is
+    listed.
 
     Args:
         reference: as it was typed.
@@ -47,11 +52,17 @@ def add(reference: str, ignore_extra: bool = False) -> str:
 
 
 def models() -> dict[str, dict[str, Any]]:
-    """Name -> what is known about each model that is not shipped; those that cannot be read any more are left out."""
+    """Name -> what is known about each model that is not shipped; those that cannot be read any
+    more are left out.
+    """
     if work.read_only():
         return {}
     asked = [st.query_params.get(name, "") for name in ("a", "b")]
-    typed = [name for name in asked if name.partition(":")[0] in ("hf", "timm", "path", "extra") or "+" in name]
+    typed = [
+        name
+        for name in asked
+        if name.partition(":")[0] in ("hf", "timm", "path", "extra") or "+" in name
+    ]
     wanted = kept() | {name: name for name in [*st.session_state.get(NAME, []), *typed]}
     found = {}
     for name, reference in wanted.items():
@@ -73,7 +84,10 @@ def row_of(reference: str) -> dict[str, Any]:
 
     found = parse(reference, zoo())
     if found.allow_pickle:
-        raise BadInput("Pickled weights (.bin, .pt) are not opened here; convert them with `lmc`, or give safetensors.")
+        raise BadInput(
+            "Pickled weights (.bin, .pt) are not opened here; convert them with `lmc`, or give "
+            "safetensors."
+        )
     for each in (found.base, *found.adapters):
         _require_here(each, each in found.adapters)
     full = full_reference(reference)
@@ -88,14 +102,16 @@ def _require_here(found: Reference, adapter: bool) -> None:
         if places.allowed(found.name):
             return
         raise BadInput(
-            "A folder is expected among those that the app may read: where it was started, or what LMC_ROOTS names. "
+            "A folder is expected among those that the app may read: where it was started, or "
+            "what LMC_ROOTS names. "
             "This one is elsewhere; copy it there, or start the app with LMC_ROOTS."
         )
     from lmc_core.models.hub import in_cache
 
     if not in_cache(found, adapter):
         raise BadInput(
-            f"{found} is not in the local cache, and the page fetches nothing; run `lmc show {found}` once, then add it."
+            f"{found} is not in the local cache, and the page fetches nothing; run `lmc show "
+            f"{found}` once, then add it."
         )
 
 
@@ -121,4 +137,5 @@ def _row(reference: str, content: tuple[str, ...]) -> Mapping[str, Any]:
     }
 
 
-TASKS = {"images": "fashion-mnist", "text": "plays"}  # where a card names none; whether it fits is said when it is asked for
+# where a card names none; whether it fits is said when it is asked for
+TASKS = {"images": "fashion-mnist", "text": "plays"}

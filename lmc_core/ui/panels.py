@@ -19,7 +19,9 @@ DETAIL = ("barrier", "one standard error")  # traces that a small picture goes w
 
 
 def show_panel(panel: Panel, key: str, numbers: bool = True) -> None:
-    """Show a figure with its accessible name, its caption, one row for each result, and every number in a fold."""
+    """Show a figure with its accessible name, its caption, one row for each result, and every
+    number in a fold.
+    """
     if panel.figure is not None:
         config = {**CONFIG, "toImageButtonOptions": {"format": "svg", "filename": panel.what}}
         st.plotly_chart(panel.figure, theme=None, config=config, key=f"{key}_figure", alt=panel.alt)
@@ -34,9 +36,13 @@ def show_table(table: Table) -> None:
     """Show a table whose first column names the rows; a long one scrolls."""
     if len(table.rows) > SHORT:
         frame = pd.DataFrame(table.rows, columns=list(table.header))
-        st.dataframe(frame, hide_index=True, height=320, alt=f"Summary of {len(table.rows)} results")
+        st.dataframe(
+            frame, hide_index=True, height=320, alt=f"Summary of {len(table.rows)} results"
+        )
         return
-    frame = pd.DataFrame([[words(value) for value in row] for row in table.rows], columns=list(table.header))
+    frame = pd.DataFrame(
+        [[words(value) for value in row] for row in table.rows], columns=list(table.header)
+    )
     st.table(frame.set_index(table.header[0]), border="horizontal")
 
 
@@ -44,12 +50,22 @@ def show_numbers(table: Table, key: str, name: str) -> None:
     """Show a long table that scrolls, with its CSV."""
     frame = pd.DataFrame(table.rows[:LONG], columns=list(table.header))
     st.dataframe(
-        frame, hide_index=True, height=320, key=f"{key}_numbers", alt=f"Every number of the figure, {len(table.rows)} rows"
+        frame,
+        hide_index=True,
+        height=320,
+        key=f"{key}_numbers",
+        alt=f"Every number of the figure, {len(table.rows)} rows",
     )
     st.download_button(
-        "CSV", table.csv, f"{name}.csv", "text/csv", on_click="ignore", key=f"{key}_csv", icon=":material/download:",
+        "CSV",
+        table.csv,
+        f"{name}.csv",
+        "text/csv",
+        on_click="ignore",
+        key=f"{key}_csv",
+        icon=":material/download:",
         help="Every number in full, one row each.",
-    )  # fmt: skip
+    )
 
 
 def show_thumbnail(panel: Panel, key: str) -> None:
@@ -61,9 +77,13 @@ def show_thumbnail(panel: Panel, key: str) -> None:
 def thumbnail(figure: go.Figure, height: int = 170) -> go.Figure:
     """Return a figure without words, brackets, bands and markers, small enough for a card."""
     whole: Any = figure
-    small: Any = go.Figure([trace for trace in whole.data if trace.name not in DETAIL], whole.layout)
+    small: Any = go.Figure(
+        [trace for trace in whole.data if trace.name not in DETAIL], whole.layout
+    )
     small.layout.annotations = ()
-    small.update_layout(showlegend=False, height=height, margin={"l": 4, "r": 4, "t": 4, "b": 4}, hovermode=False)
+    small.update_layout(
+        showlegend=False, height=height, margin={"l": 4, "r": 4, "t": 4, "b": 4}, hovermode=False
+    )
     small.update_xaxes(showticklabels=False, title=None)
     small.update_yaxes(showticklabels=False, title=None)
     small.for_each_trace(_plain)

@@ -1,8 +1,10 @@
-"""Browsers are told early of the code that draws charts, which Streamlit asks for only when the first chart arrives.
+"""Browsers are told early of the code that draws charts, which Streamlit asks for only when the
+first chart arrives.
 
-That code is the largest file of the app by far (4.7 MB). Named in the header `Link` of a page's own answer (RFC 8288; HTML
-standard, "modulepreload"), it comes and is parsed while the rest of the page starts. A browser that does not know the header,
-and a version of Streamlit that names the file otherwise, lose nothing but that head start.
+That code is the largest file of the app by far (4.7 MB). Named in the header `Link` of a page's own
+answer (RFC 8288; HTML standard, "modulepreload"), it comes and is parsed while the rest of the page
+starts. A browser that does not know the header, and a version of Streamlit that names the file
+otherwise, lose nothing but that head start.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ CHARTS = "PlotlyChart.*.js"
 
 
 def chart_code() -> list[str]:
-    """Return the address of the code that draws charts, seen from a page; empty where Streamlit keeps it elsewhere."""
+    """Return the address of the code that draws charts, seen from a page; empty where Streamlit
+    keeps it elsewhere.
+    """
     folder = Path(st.__file__).parent / "static" / "static" / "js"
     return [f"./static/js/{file.name}" for file in folder.glob(CHARTS)]
 
@@ -39,7 +43,11 @@ class Preload:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http" or not self.link or scope["path"].rpartition("/")[2] not in self.pages:
+        if (
+            scope["type"] != "http"
+            or not self.link
+            or scope["path"].rpartition("/")[2] not in self.pages
+        ):
             await self.app(scope, receive, send)
             return
 

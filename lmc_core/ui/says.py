@@ -22,6 +22,7 @@ def refuse(error: Exception) -> None:
 def strong() -> Literal["primary", "secondary"]:
     """The type of the button that matters most on a page.
 
-    On a dark ground Streamlit writes white on the theme's light primary colour, 1.6 times its contrast, which nobody can read.
+    On a dark ground Streamlit writes white on the theme's light primary colour, 1.6 times its
+    contrast, which nobody can read.
     """
     return "secondary" if st.context.theme.type == "dark" else "primary"

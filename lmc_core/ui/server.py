@@ -1,4 +1,6 @@
-"""What the web server needs beside the pages: the scripts, the fonts at an address of our own, the words for the unforeseen."""
+"""What the web server needs beside the pages: the scripts, the fonts at an address of our own, the
+words for the unforeseen.
+"""
 
 from __future__ import annotations
 
@@ -36,16 +38,23 @@ class Entry:
     sentence: str
 
 
-# Name -> page, in the order of the navigation. The script is pages/<name>.py, the address /<name>, but for the first.
+# Name -> page, in the order of the navigation. The script is pages/<name>.py, the address /<name>,
+# but for the first.
 PAGES = {
     "start": Entry("Start", "What a loss barrier is, and three ways in."),
-    "barrier": Entry("Barrier", "The loss between two models, as symmetries are allowed one class after the other."),
+    "barrier": Entry(
+        "Barrier",
+        "The loss between two models, as symmetries are allowed one class after the other.",
+    ),
     "alignment": Entry("Alignment", "What was matched with what, layer by layer."),
     "landscape": Entry("Landscape", "The plane through the models, and curved paths in it."),
     "merge": Entry("Merge", "Several models made one, by every method side by side."),
     "experts": Entry("Experts", "Mixtures of experts: all orders, and where the tokens go."),
     "widths": Entry("Widths", "A narrow model inside a wide one."),
-    "equivariance": Entry("Equivariance", "The symmetry of the data, and the way from a free network to an equivariant one."),
+    "equivariance": Entry(
+        "Equivariance",
+        "The symmetry of the data, and the way from a free network to an equivariant one.",
+    ),
     "lecture": Entry("Lecture", "Symmetry in about ten steps, for a hall."),
     "studies": Entry("Studies", "Every stored result: compare, keep, take away."),
     "models": Entry("Models", "What is shipped, and what can be opened."),
@@ -68,7 +77,8 @@ def routes() -> list[Mount]:
 
 
 def middleware() -> list[Middleware]:
-    """Return what stands before the server, the outermost first: strangers are refused before anything else looks at them.
+    """Return what stands before the server, the outermost first: strangers are refused before
+    anything else looks at them.
 
     Then the pages name the code that draws charts, so that it comes early.
 
@@ -92,7 +102,8 @@ def say_error(error: Exception) -> bool:
         return True
     print(plain("".join(traceback.format_exception(error))), file=sys.stderr, end="")
     st.error(
-        f"This page stopped at something it was not made for ({type(error).__name__}). The full report is in the terminal "
+        f"This page stopped at something it was not made for ({type(error).__name__}). The full "
+        "report is in the terminal "
         "where the app was started; reload the page to go on.",
         icon=":material/error:",
     )

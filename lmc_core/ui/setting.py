@@ -1,4 +1,6 @@
-"""A setting is what one curve of the figure is: a method and the classes it may use. It fits into an address."""
+"""A setting is what one curve of the figure is: a method and the classes it may use. It fits into
+an address.
+"""
 
 from __future__ import annotations
 
@@ -42,11 +44,18 @@ class Setting:
         """
         first, *parts = text.split(".")
         method, tilde, steps = first.partition("~")
-        pairs: list[tuple[str, str]] = [(kind, value) for kind, _, value in (part.rpartition("-") for part in parts)]
+        pairs: list[tuple[str, str]] = [
+            (kind, value) for kind, _, value in (part.rpartition("-") for part in parts)
+        ]
         known = {value.value for value in SymmetryClass}
-        unknown = method not in ("none", *MATCHERS) or any(kind not in KINDS or value not in known for kind, value in pairs)
+        unknown = method not in ("none", *MATCHERS) or any(
+            kind not in KINDS or value not in known for kind, value in pairs
+        )
         if unknown or (tilde and not (steps.isdigit() and 0 < int(steps) <= MOST_STEPS)):
-            raise BadInput(f"The address holds {text!r}, which is no setting; expected e.g. 'weight.units-permutation'.")
+            raise BadInput(
+                f"The address holds {text!r}, which is no setting; expected e.g. "
+                "'weight.units-permutation'."
+            )
         return cls.of(method, dict(pairs), int(steps) if tilde else None)
 
     @property
@@ -56,7 +65,9 @@ class Setting:
         return ".".join([first, *(f"{kind}-{value}" for kind, value in self.classes)])
 
     def label(self, largest: Mapping[str, str]) -> str:
-        """How it is called in the figure, where `largest` are the largest classes that the models admit."""
+        """How it is called in the figure, where `largest` are the largest classes that the models
+        admit.
+        """
         return setting_label(self.method, dict(self.classes), largest)
 
     @property
@@ -74,13 +85,19 @@ def all_classes(largest: Mapping[str, str]) -> Setting:
 
 
 def only_permutations(largest: Mapping[str, str]) -> Setting:
-    """Weight matching with permutations of all that can be reordered; the planes inside heads stay as they are."""
+    """Weight matching with permutations of all that can be reordered; the planes inside heads stay
+    as they are.
+    """
     still = {kind for kind, value in largest.items() if value in ("none", "signs")} | set(PLANES)
-    return Setting.of("weight", {kind: "none" if kind in still else "permutation" for kind in largest})
+    return Setting.of(
+        "weight", {kind: "none" if kind in still else "permutation" for kind in largest}
+    )
 
 
 def with_residual(largest: Mapping[str, str], value: str) -> Setting:
-    """Permutations of all that can be reordered, and a class of its own for the residual stream, as far as it is admitted."""
+    """Permutations of all that can be reordered, and a class of its own for the residual stream, as
+    far as it is admitted.
+    """
     classes = dict(only_permutations(largest).classes)
     residual = SymmetryClass(largest["residual"]) if "residual" in largest else SymmetryClass.NONE
     if residual.contains(SymmetryClass(value)):

@@ -11,7 +11,11 @@ from lmc_core.figures.numbers import number, percent, size
 from lmc_core.models.public import public_rows as all_public_rows
 from lmc_core.ui import catalogue
 
-FORMATS = {True: "pickle: needs `--allow-pickle`", False: "safetensors", None: "may need `--allow-pickle`"}
+FORMATS = {
+    True: "pickle: needs `--allow-pickle`",
+    False: "safetensors",
+    None: "may need `--allow-pickle`",
+}
 
 
 def zoo_table() -> pd.DataFrame:
@@ -20,7 +24,9 @@ def zoo_table() -> pd.DataFrame:
     for row in catalogue.models().values():
         test = row["scores"].get("test", {})
         score = (
-            percent(test.get("accuracy")) + " right" if "perplexity" not in test else f"perplexity {number(test['perplexity'])}"
+            percent(test.get("accuracy")) + " right"
+            if "perplexity" not in test
+            else f"perplexity {number(test['perplexity'])}"
         )
         rows.append(
             {

@@ -1,4 +1,6 @@
-"""What is being computed: progress with words, cancel, and failures as one sentence. It polls only while something runs."""
+"""What is being computed: progress with words, cancel, and failures as one sentence. It polls only
+while something runs.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ POLL = 0.5  # seconds
 
 @dataclass(frozen=True)
 class Curve:
-    """One thing that a page shows, with what computes it: a curve of the figure, a plane, a table of merges.
+    """One thing that a page shows, with what computes it: a curve of the figure, a plane, a table
+    of merges.
 
     Attributes:
         label: how it is called.
@@ -47,9 +50,11 @@ def show_status(
     verbs: tuple[str, str] = ("Run", "Cancel"),
     narrow: bool = False,
 ) -> None:
-    """Show one line on the state of all curves with the button that fits, and rerun the page when one has arrived.
+    """Show one line on the state of all curves with the button that fits, and rerun the page when
+    one has arrived.
 
-    The button belongs to the page and only the words are polled: a click on a button that is being redrawn would be lost.
+    The button belongs to the page and only the words are polled: a click on a button that is being
+    redrawn would be lost.
 
     Args:
         curves: those that the figure should hold.
@@ -76,7 +81,9 @@ def show_status(
         _progress(curves, [now[k] for k in active])
 
     height = "content" if narrow or failed and not active else HEIGHT
-    with st.container(horizontal=not narrow, vertical_alignment="center", height=height, border=False):
+    with st.container(
+        horizontal=not narrow, vertical_alignment="center", height=height, border=False
+    ):
         with st.container(width="stretch"):
             if active:
                 poll()
@@ -84,7 +91,9 @@ def show_status(
                 reason = says.sentence(jobs[failed[0].key].error)
                 st.error(f"{failed[0].label} was not computed. {reason}", icon=":material/error:")
             else:
-                st.markdown(_rest(curves, missing, jobs, noun) + (f" {note}" if missing and note else ""))
+                st.markdown(
+                    _rest(curves, missing, jobs, noun) + (f" {note}" if missing and note else "")
+                )
         if work.read_only():
             return
         if active:
@@ -93,8 +102,20 @@ def show_status(
         todo = [curve.request for curve in missing or curves]
         label = f"{verbs[0]} again" if failed or not missing else verbs[0]
         kind = says.strong() if missing else "secondary"
-        again = None if missing else "Everything is computed anew, alignments and what was learned too; the new results stay."
-        st.button(label, key=f"{key}_run", type=kind, help=again, on_click=_act, args=(key, work.submit, todo, not missing))
+        again = (
+            None
+            if missing
+            else "Everything is computed anew, alignments and what was learned too; the new "
+            "results stay."
+        )
+        st.button(
+            label,
+            key=f"{key}_run",
+            type=kind,
+            help=again,
+            on_click=_act,
+            args=(key, work.submit, todo, not missing),
+        )
 
 
 def _progress(curves: Sequence[Curve], jobs: list[Job]) -> None:
@@ -121,7 +142,9 @@ def _left(job: Job) -> str:
     return f", about {seconds(spent * (1 - job.progress) / job.progress)} left"
 
 
-def _rest(curves: Sequence[Curve], missing: Sequence[Curve], jobs: Mapping[str, Job], noun: str) -> str:
+def _rest(
+    curves: Sequence[Curve], missing: Sequence[Curve], jobs: Mapping[str, Job], noun: str
+) -> str:
     """What there is to say while nothing runs."""
     if not missing:
         newest = max(str(curve.result["date"]) for curve in curves if curve.result)
@@ -136,12 +159,16 @@ def _rest(curves: Sequence[Curve], missing: Sequence[Curve], jobs: Mapping[str, 
 
 def _imported(curves: Sequence[Curve]) -> str:
     """Which of them somebody else says were computed."""
-    names = ", ".join(curve.label for curve in curves if curve.result and curve.result.get("imported"))
+    names = ", ".join(
+        curve.label for curve in curves if curve.result and curve.result.get("imported")
+    )
     return f" Imported from an archive, not computed here: {names}." if names else ""
 
 
 def _act(key: str, action: Callable[..., None], *arguments: Any) -> None:
-    """Do something with jobs; a refusal is said above the line. As a callback it comes before anything that reruns the page."""
+    """Do something with jobs; a refusal is said above the line. As a callback it comes before
+    anything that reruns the page.
+    """
     try:
         action(*arguments)
     except LmcError as error:

@@ -21,7 +21,8 @@ COLUMNS = 3
 def show_cards() -> None:
     """Show every study as a card with its picture; the last changed first."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", StoreWarning)  # of a damaged file; the others are still shown
+        # of a damaged file; the others are still shown
+        warnings.simplefilter("ignore", StoreWarning)
         known = studies().list()
     if not known:
         st.info(
@@ -42,7 +43,9 @@ def _card(study: Study) -> None:
     if study.note:
         st.markdown(plain(study.note.partition("\n")[0]))
     try:
-        shown = next(iter(gather(Study(name="a", title="a", entries=study.entries[:1]), Store())), None)
+        shown = next(
+            iter(gather(Study(name="a", title="a", entries=study.entries[:1]), Store())), None
+        )
         panels = shown.panels(theme()) if shown and shown.found else []
         if panels:
             show_thumbnail(panels[0], f"{KEY}_card_{study.name}")

@@ -28,12 +28,16 @@ def _rows(stamp: tuple[tuple[str, int], ...]) -> list[Row]:
 
 
 def rows() -> list[Row]:
-    """Return the rows of every stored result, newest first; read again only when the store has changed."""
+    """Return the rows of every stored result, newest first; read again only when the store has
+    changed.
+    """
     return _rows(shelf.stamp(Store()))
 
 
 def found(keys: list[str]) -> list[Result]:
-    """Return stored results in the order of their keys, without paths of this machine; those that are gone are left out."""
+    """Return stored results in the order of their keys, without paths of this machine; those that
+    are gone are left out.
+    """
     store = Store()
     return [public(each) for key in keys if (each := store.get(key)) is not None]
 
@@ -81,7 +85,9 @@ def say() -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.success(said, icon=":material/check:")
             if undo is not None:
-                st.button("Bring back", key=f"{KEY}_bring_back", icon=":material/undo:", on_click=_undo)
+                st.button(
+                    "Bring back", key=f"{KEY}_bring_back", icon=":material/undo:", on_click=_undo
+                )
     else:
         st.session_state.pop(f"{KEY}_undo", None)
 
@@ -103,7 +109,9 @@ def delete_results(keys: list[str]) -> None:
     count = f"{len(gone)} results were" if len(gone) != 1 else "One result was"
     st.session_state[f"{KEY}_undo"] = (back, f"{count} brought back.")
     st.session_state[f"{KEY}_said"] = f"{count} deleted."
-    st.session_state[f"{KEY}_show"] = [key for key in st.session_state.get(f"{KEY}_show", []) if key not in gone]
+    st.session_state[f"{KEY}_show"] = [
+        key for key in st.session_state.get(f"{KEY}_show", []) if key not in gone
+    ]
 
 
 def delete_study(name: str) -> None:
@@ -112,5 +120,10 @@ def delete_study(name: str) -> None:
     study = folder.delete(name)
     st.session_state[f"{KEY}_study"] = None
     if study is not None:
-        st.session_state[f"{KEY}_undo"] = (lambda: folder.add(study), f"The study \u201c{study.title}\u201d was brought back.")
-        st.session_state[f"{KEY}_said"] = f"The study \u201c{study.title}\u201d was deleted; its results stay."
+        st.session_state[f"{KEY}_undo"] = (
+            lambda: folder.add(study),
+            f"The study \u201c{study.title}\u201d was brought back.",
+        )
+        st.session_state[f"{KEY}_said"] = (
+            f"The study \u201c{study.title}\u201d was deleted; its results stay."
+        )

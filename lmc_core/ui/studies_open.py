@@ -23,7 +23,12 @@ from lmc_core.ui.studies_files import show_exports
 def show_study(study: Study) -> None:
     """Show a study with everything in it."""
     st.button(
-        "All studies", key=f"{KEY}_back", icon=":material/arrow_back:", type="tertiary", on_click=open_study, args=(None,)
+        "All studies",
+        key=f"{KEY}_back",
+        icon=":material/arrow_back:",
+        type="tertiary",
+        on_click=open_study,
+        args=(None,),
     )
     st.header(study.title, anchor=False)
     if study.note:
@@ -55,7 +60,8 @@ def _show_entry(study: Study, index: int, shown: Shown, writes: bool) -> None:
         count = len(shown.missing)
         st.warning(
             f"{count} of its results {'is' if count == 1 else 'are'} not stored here any more "
-            f"({', '.join(key[:12] for key in shown.missing[:5])}); compute again, or import an archive that has them.",
+            f"({', '.join(key[:12] for key in shown.missing[:5])}); compute again, or import an "
+            "archive that has them.",
             icon=":material/warning:",
         )
     for number, panel in enumerate(shown.panels(theme(), 520)):
@@ -66,25 +72,36 @@ def _show_entry(study: Study, index: int, shown: Shown, writes: bool) -> None:
 
 
 def _change(study: Study, index: int, shown: Shown) -> None:
-    """Title, note, labels and place of a picture; a change of one who looked at another version of it is refused."""
+    """Title, note, labels and place of a picture; a change of one who looked at another version of
+    it is refused.
+    """
     name = f"{KEY}_{study.name}_{index}_{study.changed}"
     entry = shown.entry
     labels = dict(zip(entry.keys, entry.labels, strict=True)) if entry.labels else {}
     usual = {found.key: label for found, label in zip(shown.found, shown.labels, strict=True)}
     with st.form(name, border=False):
-        st.text_input("Title", value=entry.title, placeholder=shown.title, key=f"{name}_title", max_chars=200)
+        st.text_input(
+            "Title", value=entry.title, placeholder=shown.title, key=f"{name}_title", max_chars=200
+        )
         st.text_area("Note", value=entry.note, key=f"{name}_note")
         for key in entry.keys:
             own = labels.get(key, "")
             st.text_input(
-                f"Label of {key[:12]}", value=own, placeholder=usual.get(key, ""), key=f"{name}_{key[:12]}", max_chars=200
+                f"Label of {key[:12]}",
+                value=own,
+                placeholder=usual.get(key, ""),
+                key=f"{name}_{key[:12]}",
+                max_chars=200,
             )
 
         def keep() -> None:
             given = [(st.session_state[f"{name}_{key[:12]}"] or "").strip() for key in entry.keys]
             values: dict[str, Any] = {"title": (st.session_state[f"{name}_title"] or "").strip()}
             values["note"] = (st.session_state[f"{name}_note"] or "").strip()
-            values["labels"] = tuple(label or usual.get(key, key[:12]) for key, label in zip(entry.keys, given, strict=True))
+            values["labels"] = tuple(
+                label or usual.get(key, key[:12])
+                for key, label in zip(entry.keys, given, strict=True)
+            )
             if not any(given):
                 values["labels"] = ()
             _update(study, index, entry, lambda now, place: now.with_changed(place, **values))
@@ -92,14 +109,29 @@ def _change(study: Study, index: int, shown: Shown) -> None:
         st.form_submit_button("Keep", type=says.strong(), on_click=lambda: act(keep))
     with st.container(horizontal=True):
         moves: list[tuple[str, str, Callable[[Study, int], Study], bool]] = [
-            ("Earlier", ":material/arrow_upward:", lambda now, place: now.moved(place, -1), index == 0),
-            ("Later", ":material/arrow_downward:", lambda now, place: now.moved(place, 1), index == len(study.entries) - 1),
+            (
+                "Earlier",
+                ":material/arrow_upward:",
+                lambda now, place: now.moved(place, -1),
+                index == 0,
+            ),
+            (
+                "Later",
+                ":material/arrow_downward:",
+                lambda now, place: now.moved(place, 1),
+                index == len(study.entries) - 1,
+            ),
             ("Take out", ":material/close:", lambda now, place: now.without_entry(place), False),
         ]
         for label, icon, move, off in moves:
             st.button(
-                label, key=f"{name}_{label}", icon=icon, disabled=off, on_click=act, args=(_update, study, index, entry, move)
-            )  # fmt: skip
+                label,
+                key=f"{name}_{label}",
+                icon=icon,
+                disabled=off,
+                on_click=act,
+                args=(_update, study, index, entry, move),
+            )
 
 
 def _update(study: Study, index: int, entry: Any, change: Callable[[Study, int], Study]) -> None:
@@ -108,7 +140,10 @@ def _update(study: Study, index: int, entry: Any, change: Callable[[Study, int],
     def fresh(now: Study) -> Study:
         places = [place for place, each in enumerate(now.entries) if each == entry]
         if not places:
-            raise BadInput("Somebody else changed this picture meanwhile; look at it again before you change it.")
+            raise BadInput(
+                "Somebody else changed this picture meanwhile; look at it again before you change "
+                "it."
+            )
         return change(now, index if index in places else places[0])
 
     studies().update(study.name, fresh)
@@ -133,4 +168,10 @@ def _delete(study: Study) -> None:
         st.markdown("This study came with the app and stays.")
         return
     st.markdown("The study with its titles and notes is deleted; its results stay.")
-    st.button("Delete this study", key=f"{KEY}_delete_study", type=says.strong(), on_click=act, args=(delete_study, study.name))
+    st.button(
+        "Delete this study",
+        key=f"{KEY}_delete_study",
+        type=says.strong(),
+        on_click=act,
+        args=(delete_study, study.name),
+    )

@@ -1,4 +1,6 @@
-"""Every stored result as a table that is searched and filtered; the chosen ones on one axis, and what can be done with them."""
+"""Every stored result as a table that is searched and filtered; the chosen ones on one axis, and
+what can be done with them.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +30,16 @@ HEIGHT = 520  # pixels of a figure
 def choose_rows(table: list[Row]) -> list[Row]:
     """Search box and filters; returns the rows that fit."""
     address.prepare_text(f"{KEY}_q", "q")
-    words = st.text_input("Search", key=f"{KEY}_q", placeholder="models, task, method, notes", max_chars=200)
+    words = st.text_input(
+        "Search", key=f"{KEY}_q", placeholder="models, task, method, notes", max_chars=200
+    )
     picked: dict[str, str | None] = {}
     for field, label in FILTERS.items():
         options = [ANY, *sorted({value for row in table for value in _values(row, field) if value})]
         address.prepare(f"{KEY}_{field}", field, options, ANY)
-        value = st.selectbox(label, options, key=f"{KEY}_{field}", format_func=_kind if field == "what" else str)
+        value = st.selectbox(
+            label, options, key=f"{KEY}_{field}", format_func=_kind if field == "what" else str
+        )
         picked[field] = None if value == ANY else value
     return chosen(table, words or "", notes().all(), **picked)
 
@@ -59,17 +65,30 @@ def show_results(table: list[Row], fitting: list[Row]) -> None:
     """The table, the chosen results, and what can be done with them."""
     keys = _chosen_keys(table)
     if not table:
-        st.info("Nothing is stored yet. Measure a barrier, or import an archive; what is computed appears here.")
+        st.info(
+            "Nothing is stored yet. Measure a barrier, or import an archive; what is computed "
+            "appears here."
+        )
         return
     if not fitting:
-        st.info("No result fits; take a word out of the search, or set a filter back to \u201cany\u201d.")
+        st.info(
+            "No result fits; take a word out of the search, or set a filter back to "
+            "\u201cany\u201d."
+        )
     else:
         _table(fitting, keys)
     hidden = [key for key in keys if key not in {row.key for row in fitting}]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(_chosen_sentence(keys, hidden))
         if keys:
-            st.button("Choose none", key=f"{KEY}_none", on_click=_set, args=([],), type="tertiary", icon=":material/close:")
+            st.button(
+                "Choose none",
+                key=f"{KEY}_none",
+                on_click=_set,
+                args=([],),
+                type="tertiary",
+                icon=":material/close:",
+            )
     if not keys:
         return
     try:
@@ -84,16 +103,23 @@ def show_results(table: list[Row], fitting: list[Row]) -> None:
 
 
 def _chosen_keys(table: list[Row]) -> list[str]:
-    """The chosen keys that are stored: those of the session, else of the address, else the newest pair of models."""
+    """The chosen keys that are stored: those of the session, else of the address, else the newest
+    pair of models.
+    """
     known = [row.key for row in table]
     if SHOW not in st.session_state:
         wanted = st.query_params.get_all("show")
         if wanted:
-            keys = [key for text in wanted for key in known if len(text) >= 8 and key.startswith(text)]
+            keys = [
+                key for text in wanted for key in known if len(text) >= 8 and key.startswith(text)
+            ]
         else:
             first = next((row for row in table if row.what == "barrier"), None)
             same = [
-                row for row in table if first and (row.what, row.models, row.task) == (first.what, first.models, first.task)
+                row
+                for row in table
+                if first
+                and (row.what, row.models, row.task) == (first.what, first.models, first.task)
             ]
             keys = [row.key for row in sorted(same[:4], key=lambda row: -(row.value or 0))]
         st.session_state[SHOW] = list(dict.fromkeys(keys))[:KEYS]
@@ -129,13 +155,21 @@ def _table(fitting: list[Row], keys: list[str]) -> None:
         places = st.session_state[name].selection.rows
         picked = {shown[place] for place in places}
         kept = [key for key in st.session_state[SHOW] if key not in shown or key in picked]
-        st.session_state[SHOW] = [*kept, *(key for key in shown if key in picked and key not in kept)][:KEYS]
+        st.session_state[SHOW] = [
+            *kept,
+            *(key for key in shown if key in picked and key not in kept),
+        ][:KEYS]
 
     st.dataframe(
-        frame, key=name, hide_index=True, height=min(35 * (len(fitting) + 1) + 3, 248), on_select=select,
-        selection_mode="multi-row", selection_default={"selection": {"rows": [shown.index(k) for k in keys if k in shown]}},
+        frame,
+        key=name,
+        hide_index=True,
+        height=min(35 * (len(fitting) + 1) + 3, 248),
+        on_select=select,
+        selection_mode="multi-row",
+        selection_default={"selection": {"rows": [shown.index(k) for k in keys if k in shown]}},
         alt=f"{len(fitting)} stored results; choose rows to draw them on one axis",
-    )  # fmt: skip
+    )
 
 
 def _chosen_sentence(keys: list[str], hidden: list[str]) -> str:
@@ -160,16 +194,33 @@ def _actions(picked: list[Row]) -> None:
 def _put(picked: list[Row]) -> None:
     known = {study.name: study.title for study in studies().list()}
     with st.form(f"{KEY}_put", border=False):
-        st.selectbox("Study", ["", *known], key=f"{KEY}_put_into", format_func=lambda name: known.get(name, NEW))
+        st.selectbox(
+            "Study",
+            ["", *known],
+            key=f"{KEY}_put_into",
+            format_func=lambda name: known.get(name, NEW),
+        )
         st.text_input("Title of a new study", key=f"{KEY}_put_name", max_chars=200)
-        st.text_input("Title of the picture", key=f"{KEY}_put_title", placeholder=picked[0].between, max_chars=200)
-        st.text_area("Note", key=f"{KEY}_put_note", value=notes().get(picked[0].key) if len(picked) == 1 else "")
+        st.text_input(
+            "Title of the picture",
+            key=f"{KEY}_put_title",
+            placeholder=picked[0].between,
+            max_chars=200,
+        )
+        st.text_area(
+            "Note",
+            key=f"{KEY}_put_note",
+            value=notes().get(picked[0].key) if len(picked) == 1 else "",
+        )
         keys = tuple(row.key for row in picked)
         st.form_submit_button("Put in", type=says.strong(), on_click=_callback(_put_in, keys))
 
 
 def _put_in(keys: tuple[str, ...]) -> None:
-    given = {name: st.session_state[f"{KEY}_put_{name}"] or "" for name in ("into", "name", "title", "note")}
+    given = {
+        name: st.session_state[f"{KEY}_put_{name}"] or ""
+        for name in ("into", "name", "title", "note")
+    }
     entry = Entry(keys=keys, title=given["title"].strip(), note=given["note"].strip())
     folder = studies()
     if given["into"]:
@@ -177,7 +228,8 @@ def _put_in(keys: tuple[str, ...]) -> None:
     else:
         study = folder.create(given["name"].strip() or "My study", entries=(entry,))
     st.session_state[f"{KEY}_said"] = (
-        f"Put into the study \u201c{study.title}\u201d, which has {len(study.entries)} pictures now."
+        f"Put into the study \u201c{study.title}\u201d, which has {len(study.entries)} pictures "
+        "now."
     )
 
 
@@ -188,7 +240,9 @@ def _note(row: Row) -> None:
         st.form_submit_button(
             "Keep",
             type=says.strong(),
-            on_click=_callback(lambda: notes().set(row.key, st.session_state[name] or ""), said="Noted."),
+            on_click=_callback(
+                lambda: notes().set(row.key, st.session_state[name] or ""), said="Noted."
+            ),
         )
 
 
@@ -198,7 +252,10 @@ def _delete(picked: list[Row]) -> None:
         st.markdown("These came with the app and stay; only your own results can be deleted.")
         return
     used = {study.title for study in studies().list() if set(study.keys) & {row.key for row in own}}
-    st.markdown("\n".join(f"- {row.setting}, {row.between}" for row in own[:8]) + ("\n- \u2026" if len(own) > 8 else ""))
+    st.markdown(
+        "\n".join(f"- {row.setting}, {row.between}" for row in own[:8])
+        + ("\n- \u2026" if len(own) > 8 else "")
+    )
     if used:
         titles = ", ".join(f"\u201c{title}\u201d" for title in sorted(used))
         st.markdown(f"Shown in {titles}, which will lack them.")
@@ -206,7 +263,10 @@ def _delete(picked: list[Row]) -> None:
         st.markdown(f"The other {len(picked) - len(own)} came with the app and stay.")
     count = f"{len(own)} results" if len(own) > 1 else "this result"
     st.button(
-        f"Delete {count}", key=f"{KEY}_delete", type=says.strong(), on_click=_callback(delete_results, [row.key for row in own])
+        f"Delete {count}",
+        key=f"{KEY}_delete",
+        type=says.strong(),
+        on_click=_callback(delete_results, [row.key for row in own]),
     )
 
 

@@ -1,4 +1,6 @@
-"""What the first page says: the shipped picture, three ways in, studies that are kept, what runs now, the device."""
+"""What the first page says: the shipped picture, three ways in, studies that are kept, what runs
+now, the device.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ from lmc_core.ui.server import script
 from lmc_core.ui.setting import Setting
 
 Result = Mapping[str, Any]
-SETTINGS = ("Plain average", "Permutations only", "All classes", "All classes, learned")  # what the first picture shows
+# what the first picture shows
+SETTINGS = ("Plain average", "Permutations only", "All classes", "All classes, learned")
 CARDS = 6  # studies at the most that are shown as cards
 POLL = 2.0  # seconds
 
@@ -48,7 +51,8 @@ class Way:
 WAYS = (
     Way(
         "Explore",
-        "Pick any two models, choose which symmetries may be used and how they are found, and measure what is left between "
+        "Pick any two models, choose which symmetries may be used and how they are found, and "
+        "measure what is left between "
         "them. Then look at what was matched, at the plane through the models, at their merge.",
         "Measure a barrier",
         ":material/explore:",
@@ -56,7 +60,8 @@ WAYS = (
     ),
     Way(
         "Teach",
-        "Symmetry in about ten steps on live models, full screen: exchange two units, rotate the residual stream, switch the "
+        "Symmetry in about ten steps on live models, full screen: exchange two units, rotate the "
+        "residual stream, switch the "
         "classes on one after the other and see the barrier fall.",
         "Open the lecture",
         ":material/school:",
@@ -64,7 +69,8 @@ WAYS = (
     ),
     Way(
         "Present",
-        "Put results into a study, with titles and notes, and take it with you: one HTML file that opens offline, figures at "
+        "Put results into a study, with titles and notes, and take it with you: one HTML file "
+        "that opens offline, figures at "
         "paper size, or an archive that another installation opens.",
         "Open the studies",
         ":material/present_to_all:",
@@ -74,13 +80,16 @@ WAYS = (
 
 
 def one_pair(results: Sequence[Result]) -> list[Result]:
-    """Return the results of one pair of models that make the first picture, in the order of `SETTINGS`."""
+    """Return the results of one pair of models that make the first picture, in the order of
+    `SETTINGS`.
+    """
     groups: dict[tuple[str, ...], dict[str, Result]] = {}
     for result in sorted(results, key=lambda r: (tuple(r["models"]), -r["examples"])):
         label = setting_label(result["method"], result["classes"], result.get("largest"))
         groups.setdefault(tuple(result["models"]), {}).setdefault(label, result)
     best: dict[str, Result] = {}
-    for group in groups.values():  # among equally complete pairs the last in the alphabet, which is one of images
+    # among equally complete pairs the last in the alphabet, which is one of images
+    for group in groups.values():
         if sum(label in group for label in SETTINGS) >= sum(label in best for label in SETTINGS):
             best = group
     return [best[label] for label in SETTINGS if label in best]
@@ -89,9 +98,12 @@ def one_pair(results: Sequence[Result]) -> list[Result]:
 def lead(results: Sequence[Result]) -> str:
     """Say what the picture shows, with its own numbers."""
     said = (
-        "Two transformers trained from different seeds solve the same task, yet the average of their weights is a broken "
-        "model: the straight line between them climbs a **loss barrier**. Much of it is an illusion. Weights can change in "
-        "many ways that leave the function alone; undo these accidental differences first, and the barrier shrinks."
+        "Two transformers trained from different seeds solve the same task, yet the average of "
+        "their weights is a broken "
+        "model: the straight line between them climbs a **loss barrier**. Much of it is an "
+        "illusion. Weights can change in "
+        "many ways that leave the function alone; undo these accidental differences first, and "
+        "the barrier shrinks."
     )
     if len(results) > 1:
         said += f" Here from **{barrier_words(results[0])}** to **{barrier_words(results[-1])}**."
@@ -102,7 +114,9 @@ def address_of(results: Sequence[Result]) -> dict[str, str | list[str]]:
     """Return the query parameters under which the barrier's page shows these results."""
     first = results[0]
     settings = [
-        Setting.of(r["method"], r["classes"], r.get("settings", {}).get("steps")) for r in results if r["method"] != "none"
+        Setting.of(r["method"], r["classes"], r.get("settings", {}).get("steps"))
+        for r in results
+        if r["method"] != "none"
     ]
     chosen = settings[-1] if settings else None
     return {
@@ -150,7 +164,8 @@ def show_studies(theme: Theme) -> None:
     cards = work.studies()[:CARDS]
     if not cards:
         st.caption(
-            "A study is a selection of results with titles and notes. None is kept yet: put a result into one on the page "
+            "A study is a selection of results with titles and notes. None is kept yet: put a "
+            "result into one on the page "
             "Studies."
         )
         return
@@ -164,7 +179,10 @@ def show_studies(theme: Theme) -> None:
                 if card.note:
                     st.markdown(card.note if len(card.note) <= 200 else card.note[:197] + "...")
                 st.page_link(
-                    script("studies"), label="Open", icon=":material/arrow_forward:", query_params={"study": card.name}
+                    script("studies"),
+                    label="Open",
+                    icon=":material/arrow_forward:",
+                    query_params={"study": card.name},
                 )
 
 
@@ -181,7 +199,9 @@ def show_running() -> None:
             st.rerun()
         for job in jobs:
             said = "waiting" if job.state == "queued" else (job.message or "starting")
-            st.progress(min(job.progress, 1.0), text=f"{run_title(job.request)}: {said}, {job.progress:.0%}")
+            st.progress(
+                min(job.progress, 1.0), text=f"{run_title(job.request)}: {said}, {job.progress:.0%}"
+            )
 
     poll()
 

@@ -9,7 +9,14 @@ import pandas as pd
 import streamlit as st
 
 from lmc_core.figures import widths_words as words
-from lmc_core.figures.export import CONFIG, can_draw_svg, results_csv, results_json, standalone_html, svg
+from lmc_core.figures.export import (
+    CONFIG,
+    can_draw_svg,
+    results_csv,
+    results_json,
+    standalone_html,
+    svg,
+)
 from lmc_core.figures.numbers import estimate, number, percent
 from lmc_core.figures.tables import Table
 from lmc_core.figures.tables import words as cell
@@ -29,12 +36,17 @@ def show_curves(results: Sequence[Result], pair: Sequence[Row], key: str) -> Non
     """Show the curves of the chosen pair; without results the axes keep the place."""
     said = "; ".join(f"{words.setting_name(result)}: {barrier_words(result)}" for result in results)
     alt = (
-        f"Loss and score between a widened and a wide model. Barriers: {said}." if results else "Empty axes of loss and score."
+        f"Loss and score between a widened and a wide model. Barriers: {said}."
+        if results
+        else "Empty axes of loss and score."
     )
-    st.plotly_chart(curves_figure(results, theme()), theme=None, config=CONFIG, key=f"{key}_figure", alt=alt)
+    st.plotly_chart(
+        curves_figure(results, theme()), theme=None, config=CONFIG, key=f"{key}_figure", alt=alt
+    )
     if not results:
         st.caption(
-            "Nothing is computed yet for these models. **Run** widens the narrow one and measures the loss along the straight "
+            "Nothing is computed yet for these models. **Run** widens the narrow one and measures "
+            "the loss along the straight "
             "line to the wide one."
         )
         return
@@ -42,24 +54,38 @@ def show_curves(results: Sequence[Result], pair: Sequence[Row], key: str) -> Non
 
 
 def show_facts(results: Sequence[Result], pair: Sequence[Row]) -> None:
-    """Show what is left of the barrier, that the widened model is the same function, and how large both models are."""
+    """Show what is left of the barrier, that the widened model is the same function, and how large
+    both models are.
+    """
     lowest = min(results, key=lambda result: result["barrier"])
     plain = next((r["barrier"] for r in results if r["method"] == "none"), None)
     left, middle, right = st.columns(3)
     left.metric("Lowest barrier (nats)", number(lowest["barrier"]), border=True)
     share = (
-        f", {percent(lowest['barrier'] / plain, 0)} of that with zeros appended" if plain and lowest["method"] != "none" else ""
+        f", {percent(lowest['barrier'] / plain, 0)} of that with zeros appended"
+        if plain and lowest["method"] != "none"
+        else ""
     )
     left.caption(
-        f"{estimate(lowest['barrier'], lowest['barrier_stderr'], 'nats')}, {words.setting_name(lowest).lower()}{share}."
+        f"{estimate(lowest['barrier'], lowest['barrier_stderr'], 'nats')}, "
+        f"{words.setting_name(lowest).lower()}{share}."
     )
-    error = max((r["function_error"] for r in results if r["function_error"] is not None), default=None)
+    error = max(
+        (r["function_error"] for r in results if r["function_error"] is not None), default=None
+    )
     middle.metric("Function check", number(error, digits=2), border=True)
     if error is None:
         middle.caption("Nothing was matched yet, so there is nothing to check.")
     else:
-        verdict = "rounding level, so it is the same function" if error < ROUNDING else "more than rounding explains"
-        middle.caption(f"Largest relative difference of the outputs, narrow model against its widened form: {verdict}.")
+        verdict = (
+            "rounding level, so it is the same function"
+            if error < ROUNDING
+            else "more than rounding explains"
+        )
+        middle.caption(
+            "Largest relative difference of the outputs, narrow model against its widened form: "
+            f"{verdict}."
+        )
     narrow, wide = pair
     right.metric("Width in width", f"{narrow['width']} in {wide['width']}", border=True)
     sizes = f"{narrow['parameters']:,} parameters of the narrow model in {wide['parameters']:,}"
@@ -73,15 +99,25 @@ def show_against(lines: Sequence[tuple[Widths, status.Curve]], key: str) -> Know
     for widths, line in lines:
         if line.result is not None:
             found[widths].append(line.result)
-    reference = next((r for w in reversed(pairs) if w[0] == w[1] for r in found[w] if r["method"] == "none"), None)
+    reference = next(
+        (r for w in reversed(pairs) if w[0] == w[1] for r in found[w] if r["method"] == "none"),
+        None,
+    )
     said = "; ".join(
-        f"{words.pair_name(widths)}, {words.setting_name(r, widths[0] == widths[1])}: {number(r['barrier'])}"
-        for widths, results in found.items() for r in results
-    )  # fmt: skip
+        f"{words.pair_name(widths)}, {words.setting_name(r, widths[0] == widths[1])}: "
+        f"{number(r['barrier'])}"
+        for widths, results in found.items()
+        for r in results
+    )
     st.plotly_chart(
-        against_figure(found, pairs, reference, theme()), theme=None, config=CONFIG, key=f"{key}_against",
-        alt=f"Barrier against width, in nats. {said}." if said else "Empty axes of the barrier against width.",
-    )  # fmt: skip
+        against_figure(found, pairs, reference, theme()),
+        theme=None,
+        config=CONFIG,
+        key=f"{key}_against",
+        alt=f"Barrier against width, in nats. {said}."
+        if said
+        else "Empty axes of the barrier against width.",
+    )
     known = [(widths, r) for widths, results in found.items() for r in results]
     st.caption(words.against_caption([r for _, r in known], reference))
     return known
@@ -91,33 +127,56 @@ def show_places(result: Result, key: str) -> None:
     """Show the shares of all spaces, and the places of one of them."""
     found = words.strips(result)
     if not found:
-        st.write("These models have as many units and heads; only directions of streams and planes were added.")
+        st.write(
+            "These models have as many units and heads; only directions of streams and planes "
+            "were added."
+        )
         return
     names = [strip.name for strip in found]
     models = result["models"]
     many = max(len(each) for strip in found for each in strip.copies())
     st.plotly_chart(
-        shares_figure(found, theme()), theme=None, config=CONFIG, key=f"{key}_shares",
-        alt=f"Shares of the copies of every narrow unit, at most {many} copies, in {len(found)} spaces.",
-    )  # fmt: skip
+        shares_figure(found, theme()),
+        theme=None,
+        config=CONFIG,
+        key=f"{key}_shares",
+        alt=f"Shares of the copies of every narrow unit, at most {many} copies, in {len(found)} "
+        "spaces.",
+    )
     address.prepare(f"{key}_space", "space", names, names[0])
     address.prepare(f"{key}_view", "view", list(VIEWS), "closer")
     left, right = st.columns(2, vertical_alignment="bottom")
-    chosen = left.selectbox("Space", names, key=f"{key}_space", help="Spaces of which the wide model has more.")
-    view = right.segmented_control("Show", list(VIEWS), key=f"{key}_view", format_func=VIEWS.__getitem__, required=True)
+    chosen = left.selectbox(
+        "Space", names, key=f"{key}_space", help="Spaces of which the wide model has more."
+    )
+    view = right.segmented_control(
+        "Show", list(VIEWS), key=f"{key}_view", format_func=VIEWS.__getitem__, required=True
+    )
     strip = found[names.index(chosen)]
     if view == "all":
         figure = map_figure(strip, models, theme())
-        alt = f"Places of {strip.units} narrow units among {len(strip.owner)}, {strip.name}; {strip.empty} are read by no one."
+        alt = (
+            f"Places of {strip.units} narrow units among {len(strip.owner)}, {strip.name}; "
+            f"{strip.empty} are read by no one."
+        )
     else:
         first = 0
         if strip.units > CLOSER:
-            first = int(st.slider(
-                "First narrow unit", 0, strip.units - CLOSER, 0, key=f"{key}_first",
-                help=f"{CLOSER} units are drawn from here on.",
-            ))  # fmt: skip
+            first = int(
+                st.slider(
+                    "First narrow unit",
+                    0,
+                    strip.units - CLOSER,
+                    0,
+                    key=f"{key}_first",
+                    help=f"{CLOSER} units are drawn from here on.",
+                )
+            )
         figure = closer_figure(strip, models, first, theme())
-        alt = f"Narrow units {first} to {first + CLOSER - 1} of {strip.name} with their places in {models[1]}."
+        alt = (
+            f"Narrow units {first} to {first + CLOSER - 1} of {strip.name} with their places in "
+            f"{models[1]}."
+        )
     st.plotly_chart(figure, theme=None, config=CONFIG, key=f"{key}_places_{view}", alt=alt)
     st.caption(words.places_caption(result, strip))
 
@@ -125,12 +184,18 @@ def show_places(result: Result, key: str) -> None:
 def show_table(known: Sequence[tuple[Widths, Result]]) -> None:
     """Show the numbers of every pair."""
     table = words.curves_table(known)
-    frame = pd.DataFrame([[cell(value) for value in row] for row in table.rows], columns=list(table.header))
+    frame = pd.DataFrame(
+        [[cell(value) for value in row] for row in table.rows], columns=list(table.header)
+    )
     st.table(frame.set_index("Widths"), border="horizontal")
 
 
 def show_downloads(
-    results: Sequence[Result], known: Sequence[tuple[Widths, Result]], pair: Sequence[Row], places: Table | None, key: str
+    results: Sequence[Result],
+    known: Sequence[tuple[Widths, Result]],
+    pair: Sequence[Row],
+    places: Table | None,
+    key: str,
 ) -> None:
     """Offer the curves as CSV, JSON, a page and SVG, and the places of all units as CSV."""
     current = theme()
@@ -138,7 +203,9 @@ def show_downloads(
 
     def page() -> str:
         caption = words.curves_caption(results, pair)
-        return standalone_html(curves_figure(results, current), caption, every, current, title="Widths")
+        return standalone_html(
+            curves_figure(results, current), caption, every, current, title="Widths"
+        )
 
     names = [f"{words.pair_name(widths)}, {words.setting_name(result)}" for widths, result in known]
     names = names or [words.setting_name(result) for result in results]
@@ -149,14 +216,34 @@ def show_downloads(
     ]
     if places is not None:
         files.append(
-            ("Places", "places.csv", "text/csv", places.csv, "One row for every place: its narrow unit and its share.")
+            (
+                "Places",
+                "places.csv",
+                "text/csv",
+                places.csv,
+                "One row for every place: its narrow unit and its share.",
+            )
         )
     if can_draw_svg():
-        files.append(("SVG", "svg", "image/svg+xml", lambda: svg(curves_figure(results, "paper")), HELP["svg"]))
+        files.append(
+            (
+                "SVG",
+                "svg",
+                "image/svg+xml",
+                lambda: svg(curves_figure(results, "paper")),
+                HELP["svg"],
+            )
+        )
     name = f"widths-{'-'.join(row['name'] for row in pair)}"
     with st.container(horizontal=True):
         for label, ending, mime, make, help_ in files:
             st.download_button(
-                label, make, f"{name}.{ending}", mime, on_click="ignore", key=f"{key}_{ending}", icon=":material/download:",
+                label,
+                make,
+                f"{name}.{ending}",
+                mime,
+                on_click="ignore",
+                key=f"{key}_{ending}",
+                icon=":material/download:",
                 help=help_,
-            )  # fmt: skip
+            )

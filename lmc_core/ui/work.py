@@ -1,4 +1,6 @@
-"""The one place where pages meet requests, the store and the jobs; tests put something else in its place."""
+"""The one place where pages meet requests, the store and the jobs; tests put something else in its
+place.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,14 @@ if TYPE_CHECKING:
 
 @st.cache_data(max_entries=512, show_spinner="Reading the models")
 def _request(
-    a: str, b: str, setting: str, split: str, examples: int | None, points: int, task: str, digests: tuple[str, str]
+    a: str,
+    b: str,
+    setting: str,
+    split: str,
+    examples: int | None,
+    points: int,
+    task: str,
+    digests: tuple[str, str],
 ) -> str:
     from lmc_core.runs.ask import make_request
 
@@ -50,7 +59,12 @@ def _request(
 
 
 def request_of(
-    pair: Sequence[dict[str, Any]], setting: Setting, split: str, examples: int | None, points: int, task: str
+    pair: Sequence[dict[str, Any]],
+    setting: Setting,
+    split: str,
+    examples: int | None,
+    points: int,
+    task: str,
 ) -> BarrierRequest:
     """Return the request of a pair of catalogue rows and a setting.
 
@@ -58,7 +72,16 @@ def request_of(
         BadInput: with the reason, when these cannot be compared.
     """
     a, b = pair
-    text = _request(a["reference"], b["reference"], setting.text, split, examples, points, task, (a["digest"], b["digest"]))
+    text = _request(
+        a["reference"],
+        b["reference"],
+        setting.text,
+        split,
+        examples,
+        points,
+        task,
+        (a["digest"], b["digest"]),
+    )
     return BarrierRequest.from_json(json.loads(text))
 
 
@@ -70,27 +93,36 @@ def _equivariance(words: str) -> str:
 
 
 def equivariance_of(words: Mapping[str, Any]) -> EquivarianceRequest:
-    """Return the request of a training towards equivariance, from the words of `make_equivariance_request`.
+    """Return the request of a training towards equivariance, from the words of
+    `make_equivariance_request`.
 
     Raises:
         BadInput: with the reason, when it cannot be done.
     """
-    return EquivarianceRequest.from_json(json.loads(_equivariance(json.dumps(dict(words), sort_keys=True))))
+    return EquivarianceRequest.from_json(
+        json.loads(_equivariance(json.dumps(dict(words), sort_keys=True)))
+    )
 
 
 def unfinished(key: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """Return what a run has so far, facts and arrays; None before its first record, and for runs that keep nothing."""
+    """Return what a run has so far, facts and arrays; None before its first record, and for runs
+    that keep nothing.
+    """
     return Unfinished(key).read()
 
 
 def layers_of(request: Request) -> LayersRequest:
-    """Return the request for what each part of the network costs in the setting of a barrier's request."""
+    """Return the request for what each part of the network costs in the setting of a barrier's
+    request.
+    """
     assert isinstance(request, BarrierRequest)
     return LayersRequest.of(request)
 
 
 def stored(request: Request) -> dict[str, Any] | None:
-    """Return the result of a request under its names, or None; a shipped one may be of another device, and says so."""
+    """Return the result of a request under its names, or None; a shipped one may be of another
+    device, and says so.
+    """
     store = Store()
     found = shown(request.key, store)
     return store.name(found, request, keep=not read_only()).result if found else None
@@ -103,26 +135,41 @@ def arrays(key: str) -> dict[str, Any]:
 
 
 def read_only() -> bool:
-    """Whether this server is for an audience: it shows what is stored, starts nothing and changes nothing."""
+    """Whether this server is for an audience: it shows what is stored, starts nothing and changes
+    nothing.
+    """
     return os.environ.get("LMC_READ_ONLY", "") not in ("", "0")
 
 
 def require_writable() -> None:
-    """Raise `BadInput` on a server for an audience; hidden buttons are not enough, since a page's address can be made up."""
+    """Raise `BadInput` on a server for an audience; hidden buttons are not enough, since a page's
+    address can be made up.
+    """
     if read_only():
-        raise BadInput("This server only shows what is stored; start `lmc` without --read-only to compute or to change things.")
+        raise BadInput(
+            "This server only shows what is stored; start `lmc` without --read-only to compute or "
+            "to change things."
+        )
 
 
 def shipped() -> list[dict[str, Any]]:
-    """Return the barriers that came with the app, each replaced by a newer computation of this person's own."""
+    """Return the barriers that came with the app, each replaced by a newer computation of this
+    person's own.
+    """
     store = Store()
-    came = [entry.key for entry in Store(store.shipped, store.shipped).list() if entry.request["what"] == "barrier"]
+    came = [
+        entry.key
+        for entry in Store(store.shipped, store.shipped).list()
+        if entry.request["what"] == "barrier"
+    ]
     found = [entry for key in came if (entry := store.get(key)) is not None]
     return [entry.result for entry in sorted(found, key=lambda entry: entry.written, reverse=True)]
 
 
 def jobs(keys: Iterable[str]) -> dict[str, Job]:
-    """Return the jobs of these keys, after a look after the worker; none on a server for an audience."""
+    """Return the jobs of these keys, after a look after the worker; none on a server for an
+    audience.
+    """
     if read_only():
         return {}
     local = Local()
@@ -144,7 +191,9 @@ def position(key: str) -> int:
 
 
 def running() -> list[Job]:
-    """Return every job that runs or waits, of any page and any person; none on a server for an audience."""
+    """Return every job that runs or waits, of any page and any person; none on a server for an
+    audience.
+    """
     if read_only():
         return []
     local = Local()
@@ -168,7 +217,9 @@ def studies() -> list[Study]:
 
 
 def first_panel(name: str, theme: Theme) -> Panel | None:
-    """Return the first picture of a study, or None when it has none or its results cannot be read."""
+    """Return the first picture of a study, or None when it has none or its results cannot be
+    read.
+    """
     from lmc_core.studies.gather import gather
     from lmc_core.studies.store import Studies
 

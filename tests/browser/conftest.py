@@ -1,4 +1,5 @@
-"""A real server and a real browser, with guards: nothing leaves the machine, nothing is written to the console as an error.
+"""A real server and a real browser, with guards: nothing leaves the machine, nothing is written to
+the console as an error.
 
 Without chromium these tests are skipped; where CI is set they fail instead.
 """
@@ -19,7 +20,14 @@ from playwright.sync_api import Page
 
 from lmc_core.ui.launch import ADDRESS, answers, command, free_port
 
-CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+CHROMIUM = next(
+    (
+        path
+        for name in ("chromium", "chromium-browser", "google-chrome")
+        if (path := shutil.which(name))
+    ),
+    None,
+)
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -32,19 +40,25 @@ PAGE_LIMIT = 90_000  # milliseconds until a page has run; the first one imports 
 def browser_type_launch_args(browser_type_launch_args: dict) -> dict:
     if CHROMIUM is None:
         if os.environ.get("CI"):
-            pytest.fail("Chromium is missing; browser tests are not skipped in continuous integration.")
+            pytest.fail(
+                "Chromium is missing; browser tests are not skipped in continuous integration."
+            )
         pytest.skip("chromium is not installed")
     return {**browser_type_launch_args, "executable_path": CHROMIUM, "args": FLAGS}
 
 
 @pytest.fixture(scope="session")
 def base_url() -> None:
-    """Every server has an address of its own; the plugin's fixture of this name is deprecated by pytest 9, a warning."""
+    """Every server has an address of its own; the plugin's fixture of this name is deprecated by
+    pytest 9, a warning.
+    """
 
 
 @contextlib.contextmanager
 def serving(home: Path) -> Iterator[str]:
-    """A fresh server with a home of its own on a free port; yields its address and ends it with its worker."""
+    """A fresh server with a home of its own on a free port; yields its address and ends it with its
+    worker.
+    """
     home.mkdir(parents=True, exist_ok=True)
     port = free_port(20000 + os.getpid() % 20000)
     environment = {**os.environ, "LMC_HOME": str(home), "OMP_NUM_THREADS": "1"}
@@ -54,7 +68,9 @@ def serving(home: Path) -> Iterator[str]:
     try:
         end = time.monotonic() + START_LIMIT
         while not answers(address):
-            assert server.poll() is None and time.monotonic() < end, (home / "server.log").read_text()
+            assert server.poll() is None and time.monotonic() < end, (
+                home / "server.log"
+            ).read_text()
             time.sleep(0.1)
         yield address
     finally:
@@ -98,8 +114,11 @@ def guarded(page: Page) -> Iterator[Page]:
             strangers.append(request.url)
 
     def said(message) -> None:
-        # On a deep link Streamlit's front end looks for its server below the page's address first, which is answered with 404.
-        looking = message.location.get("url", "").endswith(("/_stcore/health", "/_stcore/host-config"))
+        # On a deep link Streamlit's front end looks for its server below the page's address first,
+        # which is answered with 404.
+        looking = message.location.get("url", "").endswith(
+            ("/_stcore/health", "/_stcore/host-config")
+        )
         if message.type == "error" and not looking:
             complaints.append(message.text)
 
@@ -126,6 +145,10 @@ def visit(guarded: Page) -> Callable[[str], Page]:
 
 def settle(page: Page) -> None:
     """Wait until Streamlit's script has run and nothing is a placeholder any more."""
-    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=PAGE_LIMIT)
+    page.wait_for_selector(
+        "[data-testid=stApp][data-test-script-state=notRunning]", timeout=PAGE_LIMIT
+    )
     page.wait_for_selector("h1", timeout=PAGE_LIMIT)
-    page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')", timeout=PAGE_LIMIT)
+    page.wait_for_function(
+        "!document.querySelector('[data-testid=stSkeleton]')", timeout=PAGE_LIMIT
+    )

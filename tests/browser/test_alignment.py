@@ -1,4 +1,6 @@
-"""The way through the page Alignment in a real browser: run, click a layer, look at its detail, take the matrix away."""
+"""The way through the page Alignment in a real browser: run, click a layer, look at its detail,
+take the matrix away.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,10 @@ from tests.browser.test_app import violations
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.timeout(400),
-    pytest.mark.skipif(not {"vit-fashion-s0", "vit-fashion-s1"} <= zoo().keys(), reason="the zoo's models are not there"),
+    pytest.mark.skipif(
+        not {"vit-fashion-s0", "vit-fashion-s1"} <= zoo().keys(),
+        reason="the zoo's models are not there",
+    ),
 ]
 
 SMALL = "/alignment?a=vit-fashion-s0&b=vit-fashion-s1&examples=64&split=validation"
@@ -36,12 +41,14 @@ def test_run_click_look_and_take_away(server, visit, tmp_path):
     expect(page.get_by_text(re.compile("^Residual stream, all layers")).first).to_be_visible()
 
     overview.scroll_into_view_if_needed()
-    overview.locator("g.trace.scatter").filter(has=page.locator("path.point")).nth(5).locator("path.point").nth(1).click(
-        force=True
-    )
+    overview.locator("g.trace.scatter").filter(has=page.locator("path.point")).nth(5).locator(
+        "path.point"
+    ).nth(1).click(force=True)
     page.wait_for_url(re.compile("space=heads"))
     settle(page)
-    expect(page.get_by_text(re.compile("^Heads, block 1 .4 heads.*the matched cells are marked")).first).to_be_visible()
+    expect(
+        page.get_by_text(re.compile("^Heads, block 1 .4 heads.*the matched cells are marked")).first
+    ).to_be_visible()
     expect(chart(page, "^The permutation as rings|^Mean cosine")).to_be_visible()
     page.reload()  # the link holds what was clicked
     settle(page)

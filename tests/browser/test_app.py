@@ -13,12 +13,21 @@ from tests.browser.conftest import settle
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.timeout(300),
-    pytest.mark.skipif(not {"vit-fashion-s0", "vit-fashion-s1"} <= zoo().keys(), reason="the zoo's models are not trained yet"),
+    pytest.mark.skipif(
+        not {"vit-fashion-s0", "vit-fashion-s1"} <= zoo().keys(),
+        reason="the zoo's models are not trained yet",
+    ),
 ]
 
 SMALL = "/barrier?a=vit-fashion-s0&b=vit-fashion-s1&examples=50&points=5"
-LARGE = "/barrier?a=vit-fashion-s0&b=vit-fashion-s1&examples=all&points=51&split=validation&with=none"
-HEADINGS = {"start": "How far apart are two trained transformers?", "barrier": "Loss barrier", "models": "Models"}
+LARGE = (
+    "/barrier?a=vit-fashion-s0&b=vit-fashion-s1&examples=all&points=51&split=validation&with=none"
+)
+HEADINGS = {
+    "start": "How far apart are two trained transformers?",
+    "barrier": "Loss barrier",
+    "models": "Models",
+}
 
 
 def violations(page: Page) -> list[str]:
@@ -27,7 +36,9 @@ def violations(page: Page) -> list[str]:
 
 
 def run(page: Page) -> None:
-    """Press Run and wait until the page that shows the run is drawn: nobody clicks on it while it is being drawn."""
+    """Press Run and wait until the page that shows the run is drawn: nobody clicks on it while it
+    is being drawn.
+    """
     page.get_by_role("button", name="Run", exact=True).click()
     expect(page.get_by_role("progressbar")).to_be_visible()
     settle(page)
@@ -39,12 +50,16 @@ def test_every_page_opens_by_a_deep_link_on_a_fresh_server(name, fresh_server, v
     expect(page.get_by_role("heading", level=1)).to_contain_text(HEADINGS.get(name, ""))
     assert not page.get_by_text("This page stopped at something").count()
     expect(page.get_by_role("link", name="Barrier", exact=True)).to_be_visible()
-    fonts = page.evaluate("document.fonts.ready.then(() => document.fonts.check('16px \"IBM Plex Sans\"'))")
+    fonts = page.evaluate(
+        "document.fonts.ready.then(() => document.fonts.check('16px \"IBM Plex Sans\"'))"
+    )
     assert fonts
 
 
 def test_the_code_of_charts_comes_once_and_before_it_is_needed(server, visit):
-    asked = visit(server).evaluate("performance.getEntriesByType('resource').map(each => [each.name, each.startTime])")
+    asked = visit(server).evaluate(
+        "performance.getEntriesByType('resource').map(each => [each.name, each.startTime])"
+    )
     charts = [start for name, start in asked if "PlotlyChart" in name]
     assert len(charts) == 1
     assert charts[0] < min(start for name, start in asked if name.endswith("/_stcore/health"))
@@ -58,11 +73,15 @@ def test_run_reload_and_take_away(server, visit, tmp_path):
     page.reload()  # the run goes on, and its progress is there again
     settle(page)
     expect(
-        page.get_by_text(re.compile("more to go|All 3 curves are stored|Permutations only: |All classes: ")).first
+        page.get_by_text(
+            re.compile("more to go|All 3 curves are stored|Permutations only: |All classes: ")
+        ).first
     ).to_be_visible()
     expect(page.get_by_text("All 3 curves are stored")).to_be_visible(timeout=120_000)
     settle(page)
-    chart = page.get_by_role("figure", name=re.compile("Loss and score between two models. Barriers: Plain average"))
+    chart = page.get_by_role(
+        "figure", name=re.compile("Loss and score between two models. Barriers: Plain average")
+    )
     expect(chart.first).to_be_visible()
     expect(page.get_by_text("Function check", exact=True).first).to_be_visible()
 
@@ -88,8 +107,12 @@ def opens_offline(page: Page, file: Path) -> None:
     expect(sheet.get_by_text("Plain average").first).to_be_visible()
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
     assert len(json.loads(sheet.locator("#results").text_content() or "")) == 3
-    titles = sheet.locator(".modebar-btn").evaluate_all("all => all.map(each => each.dataset.title || '')")
-    assert titles and not [title for title in titles if re.search("share|cloud|edit", title, re.IGNORECASE)]
+    titles = sheet.locator(".modebar-btn").evaluate_all(
+        "all => all.map(each => each.dataset.title || '')"
+    )
+    assert titles and not [
+        title for title in titles if re.search("share|cloud|edit", title, re.IGNORECASE)
+    ]
     alone.close()
 
 
@@ -145,8 +168,12 @@ def test_accessibility(path, scheme, server, guarded, visit):
     if path == SMALL:
         expect(page.get_by_text("All 3 curves are stored")).to_be_visible()
         page.get_by_text("What the matching maximised").click()
-        expect(page.get_by_role("figure", name=re.compile("^Objective of All classes")).first).to_be_visible()
-    ground = page.locator("[data-testid=stApp]").evaluate("each => getComputedStyle(each).backgroundColor")
+        expect(
+            page.get_by_role("figure", name=re.compile("^Objective of All classes")).first
+        ).to_be_visible()
+    ground = page.locator("[data-testid=stApp]").evaluate(
+        "each => getComputedStyle(each).backgroundColor"
+    )
     assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(17, 23, 29)"}[scheme]
     assert violations(page) == []
 

@@ -8,13 +8,16 @@ from tests.browser.test_app import violations
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
-LESSON = "/equivariance?preset=rings&steps=400"  # a little shorter than the lesson, seed and data its own
+# a little shorter than the lesson, seed and data its own
+LESSON = "/equivariance?preset=rings&steps=400"
 STORED = "All 3 networks are stored"
 
 
 def test_a_lesson_is_trained_watched_and_looked_at(server, visit, tmp_path):
     page = visit(server + LESSON)
-    expect(page.get_by_text("Not computed yet: Equality, c = 0, Equality, c = 0.5, Equality, c = 2.")).to_be_visible()
+    expect(
+        page.get_by_text("Not computed yet: Equality, c = 0, Equality, c = 0.5, Equality, c = 2.")
+    ).to_be_visible()
     chart = page.get_by_test_id("stPlotlyChart").first
     expect(chart).to_be_visible()
     page.get_by_role("button", name="Run", exact=True).click()
@@ -47,7 +50,9 @@ def test_a_lesson_sets_the_controls(server, visit):
     page = visit(server + "/equivariance")
     page.get_by_role("combobox", name="Lesson", exact=True).click()
     page.get_by_role("option", name="The best price is between the ends").click()
-    expect(page.get_by_text("A finite price ρ of asymmetry has a lower held-out loss")).to_be_visible()
+    expect(
+        page.get_by_text("A finite price ρ of asymmetry has a lower held-out loss")
+    ).to_be_visible()
     page.wait_for_function("location.search.includes('preset=price')")
     assert "kind=broken" in page.url and page.url.count("rho=") == 5
 

@@ -1,4 +1,6 @@
-"""The way through the page Experts in a real browser; its numbers are put into the store, as real ones take minutes."""
+"""The way through the page Experts in a real browser; its numbers are put into the store, as real
+ones take minutes.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ PAGE = "/experts?a=mixtral-plays-s0&b=mixtral-plays-s1&examples=16&points=5"
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.timeout(300),
-    pytest.mark.skipif(not set(NAMES) <= zoo().keys(), reason="the zoo's mixtures are not trained yet"),
+    pytest.mark.skipif(
+        not set(NAMES) <= zoo().keys(), reason="the zoo's mixtures are not trained yet"
+    ),
 ]
 
 
@@ -35,7 +39,9 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     asked = make_request(*(f"zoo:{name}" for name in NAMES), examples=16, points=5)
     request = OrdersRequest.of(asked, points=5)
     result = {**experts_result(), "key": request.key, "models": list(NAMES)}
-    Store(home / "results").put(request, result, {"losses.all": np.zeros((4, 5, 16), dtype=np.float32)})
+    Store(home / "results").put(
+        request, result, {"losses.all": np.zeros((4, 5, 16), dtype=np.float32)}
+    )
     with serving(home) as address:
         yield address
 
@@ -43,14 +49,20 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def test_layers_orders_and_files(filled, visit, tmp_path):
     page = visit(filled + PAGE)
     expect(page.get_by_text("The fan is stored")).to_be_visible(timeout=60_000)
-    expect(page.get_by_role("figure", name=re.compile("6 orders of experts, layer 0")).first).to_be_visible(timeout=60_000)
+    expect(
+        page.get_by_role("figure", name=re.compile("6 orders of experts, layer 0")).first
+    ).to_be_visible(timeout=60_000)
     page.get_by_role("radio", name="All layers").click()
-    expect(page.get_by_role("figure", name=re.compile("4 orders of experts, all layers")).first).to_be_visible(timeout=60_000)
+    expect(
+        page.get_by_role("figure", name=re.compile("4 orders of experts, all layers")).first
+    ).to_be_visible(timeout=60_000)
     page.wait_for_url(re.compile("layer=all"))
     page.get_by_role("radio", name="router", exact=True).click()
     page.wait_for_url(re.compile("order=router"))
     settle(visit(page.url))
-    expect(page.get_by_role("figure", name=re.compile("all layers")).first).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("figure", name=re.compile("all layers")).first).to_be_visible(
+        timeout=60_000
+    )
     with page.expect_download() as waiting:
         page.get_by_role("button", name="CSV").click()
     waiting.value.save_as(tmp_path / "orders.csv")
@@ -68,7 +80,9 @@ def test_run_and_cancel(filled, visit):
     expect(page.get_by_role("progressbar")).to_be_visible(timeout=60_000)
     settle(page)
     page.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_text("Cancelled. Still to compute: All orders.")).to_be_visible(timeout=120_000)
+    expect(page.get_by_text("Cancelled. Still to compute: All orders.")).to_be_visible(
+        timeout=120_000
+    )
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

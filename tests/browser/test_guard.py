@@ -1,4 +1,6 @@
-"""Foreign pages in a real browser: one whose name was made to mean this machine, and one of another server of this machine."""
+"""Foreign pages in a real browser: one whose name was made to mean this machine, and one of another
+server of this machine.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ ASKED: list[str] = []
 
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of another server of this machine, with a page of its own; `ASKED` has what it was asked for."""
+    """The port of another server of this machine, with a page of its own; `ASKED` has what it was
+    asked for.
+    """
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
@@ -76,9 +80,12 @@ def test_a_foreign_name_for_this_machine_is_refused(server, rebound):
         answer = page.goto(f"http://evil.example:{port}{path}")
         assert answer is not None and answer.status == 403
         expect(page.get_by_text("This server answers at 127.0.0.1")).to_be_visible()
-    # Scripts of such a page have the origin of the address, so that the browser itself would let them read everything.
+    # Scripts of such a page have the origin of the address, so that the browser itself would let
+    # them read everything.
     assert page.evaluate(SOCKET, f"ws://evil.example:{port}/_stcore/stream") == "refused"
-    assert page.evaluate(FETCH, f"http://evil.example:{port}/_stcore/health").startswith("This server answers")
+    assert page.evaluate(FETCH, f"http://evil.example:{port}/_stcore/health").startswith(
+        "This server answers"
+    )
     page.close()
 
 
@@ -93,9 +100,13 @@ def test_a_page_of_another_server_gets_no_way_in(server, rebound, elsewhere, hos
         assert page.evaluate(SCRIPT, f"http://{target}:{port}/_stcore/health") == "refused"
         page.evaluate(FRAME, f"http://{target}:{port}/")
         frame = page.frames[-1]
-        while not frame.url:  # the frame says that it has loaded before it says what; the test's own limit ends this
+        # the frame says that it has loaded before it says what; the test's own limit ends this
+        while not frame.url:
             page.wait_for_timeout(50)
-        assert frame.url.startswith("chrome-error:") and frame.locator("[data-testid=stApp]").count() == 0
+        assert (
+            frame.url.startswith("chrome-error:")
+            and frame.locator("[data-testid=stApp]").count() == 0
+        )
     page.close()
 
 
@@ -112,7 +123,9 @@ def test_its_own_page_works_and_may_frame_itself(server, rebound):
 
 
 def test_our_pages_ask_nobody_else_for_anything(server, rebound, elsewhere):
-    """Whatever a title or a note holds: a picture from elsewhere would tell that it is read, and by whom."""
+    """Whatever a title or a note holds: a picture from elsewhere would tell that it is read, and by
+    whom.
+    """
     page = rebound.new_page()
     page.goto(server)
     settle(page)

@@ -10,7 +10,10 @@ from tests.browser.test_app import violations
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.timeout(400),
-    pytest.mark.skipif(not {"vit-fashion-s0", "vit-fashion-s1"} <= zoo().keys(), reason="the zoo's models are not trained yet"),
+    pytest.mark.skipif(
+        not {"vit-fashion-s0", "vit-fashion-s1"} <= zoo().keys(),
+        reason="the zoo's models are not trained yet",
+    ),
 ]
 
 SMALL = "/landscape?resolution=9&examples=100&curves=none&split=validation"
@@ -23,11 +26,14 @@ def test_a_map_grows_and_its_point_follows_a_click(server, visit):
     before = chart.bounding_box()
     page.get_by_role("button", name="Run", exact=True).click()
     expect(page.get_by_role("progressbar")).to_be_visible(timeout=60_000)
-    expect(page.get_by_role("figure", name=re.compile("^Map of the loss on a plane")).first).to_be_visible(timeout=240_000)
+    expect(
+        page.get_by_role("figure", name=re.compile("^Map of the loss on a plane")).first
+    ).to_be_visible(timeout=240_000)
     expect(page.get_by_text("The picture is stored")).to_be_visible(timeout=240_000)
     settle(page)
     after = chart.bounding_box()
-    assert before and after and (before["y"], before["height"]) == (after["y"], after["height"])  # nothing jumped
+    # nothing jumped
+    assert before and after and (before["y"], before["height"]) == (after["y"], after["height"])
     assert "at=" in page.url
     at = page.url
     plot = chart.locator(".nsewdrag").first.bounding_box()
@@ -38,8 +44,12 @@ def test_a_map_grows_and_its_point_follows_a_click(server, visit):
     page.mouse.click(*place)
     page.wait_for_function("before => location.href !== before", arg=at)
     assert re.search(r"at=(0\.\d+|1)%2C(0\.\d+|1)", page.url)
-    page.get_by_role("button", name="Surface").or_(page.get_by_role("radio", name="Surface")).first.click()
-    expect(page.get_by_role("figure", name=re.compile("^Surface of the loss on a plane")).first).to_be_visible(timeout=60_000)
+    page.get_by_role("button", name="Surface").or_(
+        page.get_by_role("radio", name="Surface")
+    ).first.click()
+    expect(
+        page.get_by_role("figure", name=re.compile("^Surface of the loss on a plane")).first
+    ).to_be_visible(timeout=60_000)
 
 
 def test_the_ring_between_grid_points_is_evaluated_exactly(server, visit):
@@ -48,10 +58,14 @@ def test_the_ring_between_grid_points_is_evaluated_exactly(server, visit):
     value = page.get_by_test_id("stMetricValue").first
     expect(value).to_contain_text("\u2248")
     page.get_by_role("button", name="Evaluate exactly here").click()
-    expect(page.get_by_text("Evaluated exactly here, on 100 examples.")).to_be_visible(timeout=120_000)
+    expect(page.get_by_text("Evaluated exactly here, on 100 examples.")).to_be_visible(
+        timeout=120_000
+    )
     expect(value).to_contain_text("\u00b1")
     again = visit(page.url)
-    expect(again.get_by_text("Evaluated exactly here, on 100 examples.")).to_be_visible(timeout=60_000)
+    expect(again.get_by_text("Evaluated exactly here, on 100 examples.")).to_be_visible(
+        timeout=60_000
+    )
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

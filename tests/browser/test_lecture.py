@@ -11,15 +11,24 @@ from tests.browser.conftest import PAGE_LIMIT, settle
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.timeout(600),
-    pytest.mark.skipif("vit-fashion-narrow-s0" not in zoo(), reason="the zoo's models are not trained yet"),
+    pytest.mark.skipif(
+        "vit-fashion-narrow-s0" not in zoo(), reason="the zoo's models are not trained yet"
+    ),
 ]
-WINDOWS = {"a laptop": {"width": 1280, "height": 800}, "a projector": {"width": 1920, "height": 1080}}
+WINDOWS = {
+    "a laptop": {"width": 1280, "height": 800},
+    "a projector": {"width": 1920, "height": 1080},
+}
 
 
 def at_place(page: Page, step: int, answered: bool) -> None:
     """Wait until a step is drawn, as a question or with its answer."""
-    expect(page.get_by_role("heading", level=1)).to_have_text(STEPS[step].question, timeout=PAGE_LIMIT)
-    page.wait_for_url(re.compile(rf"step={step + 1}(?!\d)" + ("&answer=1" if answered else r"(?!.*answer)")))
+    expect(page.get_by_role("heading", level=1)).to_have_text(
+        STEPS[step].question, timeout=PAGE_LIMIT
+    )
+    page.wait_for_url(
+        re.compile(rf"step={step + 1}(?!\d)" + ("&answer=1" if answered else r"(?!.*answer)"))
+    )
     settle(page)
 
 
@@ -50,7 +59,8 @@ def test_keys_lead_through_the_lecture(server, guarded, visit):
     at_place(page, 2, False)
     box = page.locator("[data-testid=stSlider]").bounding_box()
     assert box is not None
-    page.mouse.click(box["x"] + 0.5 * box["width"], slider.bounding_box()["y"] + 4)  # one that was touched gives them back
+    # one that was touched gives them back
+    page.mouse.click(box["x"] + 0.5 * box["width"], slider.bounding_box()["y"] + 4)
     page.wait_for_url(re.compile("angle=90"))
     settle(page)
     page.keyboard.press("ArrowRight")
@@ -89,6 +99,10 @@ def test_accessibility(scheme, server, guarded, visit):
         page = visit(f"{server}/lecture?step={step}&answer=1&notes=1")
         at_place(page, step - 1, True)
         found = Axe().run(page).response["violations"]
-        assert [f"{each['id']}: {[node['html'][:120] for node in each['nodes']][:3]}" for each in found] == []
-        fonts = page.evaluate("document.fonts.ready.then(() => document.fonts.check('600 40px \"Source Serif 4\"'))")
+        assert [
+            f"{each['id']}: {[node['html'][:120] for node in each['nodes']][:3]}" for each in found
+        ] == []
+        fonts = page.evaluate(
+            "document.fonts.ready.then(() => document.fonts.check('600 40px \"Source Serif 4\"'))"
+        )
         assert fonts

@@ -14,7 +14,10 @@ from tests.browser.test_app import violations
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.timeout(400),
-    pytest.mark.skipif(not {f"vit-fashion-s{k}" for k in range(3)} <= zoo().keys(), reason="the zoo's models are not there"),
+    pytest.mark.skipif(
+        not {f"vit-fashion-s{k}" for k in range(3)} <= zoo().keys(),
+        reason="the zoo's models are not there",
+    ),
 ]
 
 MODELS = "&".join(f"models=vit-fashion-s{k}" for k in range(3))
@@ -43,7 +46,8 @@ def test_run_look_move_and_keep(server, visit):
 
     page.get_by_label("Name", exact=True).fill("kept-one")
     page.get_by_label("Name", exact=True).press("Enter")
-    expect(page.get_by_text("Not computed yet: kept-one.")).to_be_visible()  # a click before that would be lost
+    # a click before that would be lost
+    expect(page.get_by_text("Not computed yet: kept-one.")).to_be_visible()
     settle(page)
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("an ordinary checkpoint with a card")).to_be_visible(timeout=180_000)
@@ -53,7 +57,11 @@ def click_on(page: Page, row: int) -> None:
     """Click on one of the 28 measured points of the triangle, in the order of the grid."""
     triangle = chart(page, "^Loss over the triangle")
     triangle.scroll_into_view_if_needed()
-    points = triangle.locator(".scatterlayer .trace").filter(has=page.locator("path.point").nth(27)).locator("path.point")
+    points = (
+        triangle.locator(".scatterlayer .trace")
+        .filter(has=page.locator("path.point").nth(27))
+        .locator("path.point")
+    )
     expect(points).to_have_count(28)
     box = points.nth(row).bounding_box()
     assert box
@@ -71,11 +79,15 @@ def test_a_click_on_the_triangle_sets_the_weights(server, visit):
     settle(page)
     points = [[round(w, 2) for w in row] for row in grid(6).tolist()]
     first, second = points.index([0.5, 0.5, 0.0]), points.index([0.0, 0.0, 1.0])
-    cells = page.get_by_role("table").filter(has_text="Nearest measured weights").get_by_role("cell")
+    cells = (
+        page.get_by_role("table").filter(has_text="Nearest measured weights").get_by_role("cell")
+    )
     sliders = page.get_by_role("slider", name=re.compile("^Weight of"))
 
     def shown(row: int) -> str:
-        expect(page.get_by_role("cell", name=", ".join(f"{w:.2f}" for w in points[row]))).to_be_visible(timeout=60_000)
+        expect(
+            page.get_by_role("cell", name=", ".join(f"{w:.2f}" for w in points[row]))
+        ).to_be_visible(timeout=60_000)
         for number, value in enumerate(points[row]):
             expect(sliders.nth(number)).to_have_value(f"{value:g}")
         settle(page)

@@ -1,4 +1,6 @@
-"""The page of studies in a real browser: compare, keep, take away, take in; and an audience that can only look."""
+"""The page of studies in a real browser: compare, keep, take away, take in; and an audience that
+can only look.
+"""
 
 from __future__ import annotations
 
@@ -77,14 +79,21 @@ def test_compare_keep_take_away_and_take_in(stocked, visit, tmp_path):
         bad = tmp_path / "bad.zip"
         bad.write_bytes(archive.read_bytes()[:-1])
         take_in(page, bad)
-        expect(page.get_by_text("This is not an archive of a study, or not the whole of it")).to_be_visible()
-    there = {path.name: path.read_bytes() for path in (tmp_path / "elsewhere" / "results").glob("*/result.json")}
+        expect(
+            page.get_by_text("This is not an archive of a study, or not the whole of it")
+        ).to_be_visible()
+    there = {
+        path.name: path.read_bytes()
+        for path in (tmp_path / "elsewhere" / "results").glob("*/result.json")
+    }
     assert there and len(list((tmp_path / "elsewhere" / "results").glob("*/result.json"))) == 3
     for path in (tmp_path / "elsewhere" / "results").glob("[0-9a-f]*/*"):
         original = home / "results" / path.parent.name / path.name
         if path.name == "manifest.json":  # which says besides where the result came from
             manifest = json.loads(path.read_bytes())
-            assert manifest.pop("imported") is True and manifest == json.loads(original.read_bytes())
+            assert manifest.pop("imported") is True and manifest == json.loads(
+                original.read_bytes()
+            )
         else:
             assert path.read_bytes() == original.read_bytes()
 
@@ -100,7 +109,9 @@ def take_in(page: Page, file: Path) -> None:
     settle(page)
 
 
-def test_the_page_of_a_study_opens_from_disk_without_a_server_or_any_request(stocked, page, tmp_path):
+def test_the_page_of_a_study_opens_from_disk_without_a_server_or_any_request(
+    stocked, page, tmp_path
+):
     _, home = stocked
     text, missing = study_html(Studies(home / "studies").get("two-pairs"), Store(home / "results"))
     assert missing == [] and text.count("plotly.js v") == 1
@@ -109,7 +120,12 @@ def test_the_page_of_a_study_opens_from_disk_without_a_server_or_any_request(sto
     sheet = alone.new_page()
     asked, complaints = [], []
     sheet.on("request", lambda request: asked.append(request.url))
-    sheet.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
+    sheet.on(
+        "console",
+        lambda message: (
+            complaints.append(message.text) if message.type in ("error", "warning") else None
+        ),
+    )
     sheet.on("pageerror", lambda error: complaints.append(str(error)))
     sheet.goto((tmp_path / "study.html").as_uri())
     assert sheet.locator(".js-plotly-plot .main-svg").count() >= 2
@@ -118,14 +134,21 @@ def test_the_page_of_a_study_opens_from_disk_without_a_server_or_any_request(sto
     box = chart.bounding_box()
     assert box
     sheet.mouse.move(box["x"] + box["width"] / 2, box["y"] + 150)
-    expect(sheet.locator(".hoverlayer .legend, .hoverlayer .hovertext").first).to_be_visible()  # it is alive
-    titles = sheet.locator(".modebar-btn").evaluate_all("all => all.map(each => each.dataset.title || '')")
-    assert titles and not [title for title in titles if re.search("share|cloud|edit|upload", title, re.IGNORECASE)]
+    # it is alive
+    expect(sheet.locator(".hoverlayer .legend, .hoverlayer .hovertext").first).to_be_visible()
+    titles = sheet.locator(".modebar-btn").evaluate_all(
+        "all => all.map(each => each.dataset.title || '')"
+    )
+    assert titles and not [
+        title for title in titles if re.search("share|cloud|edit|upload", title, re.IGNORECASE)
+    ]
     assert len(json.loads(sheet.locator("#results").text_content() or "")["results"]) == 6
     sheet.get_by_text("Every number of the figure").first.click()
     expect(sheet.get_by_role("cell", name="plays", exact=True).first).to_be_visible()
     assert violations(sheet) == []
-    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == [] and complaints == []
+    assert [
+        url for url in asked if not url.startswith(("file:", "data:", "blob:"))
+    ] == [] and complaints == []
     alone.close()
 
 
@@ -136,10 +159,19 @@ def test_files_for_a_paper(stocked):
     _, home = stocked
     study = Studies(home / "studies").get("two-pairs").without_entry(1)
     with zipfile.ZipFile(io.BytesIO(zipped(study, Store(home / "results")))) as packed:
-        files = {name.rpartition(".")[2]: packed.read(name) for name in packed.namelist() if "summary" not in name}
-    assert files["svg"].startswith(b"<svg") and b"@font-face" in files["svg"] and b'width="643"' in files["svg"]
+        files = {
+            name.rpartition(".")[2]: packed.read(name)
+            for name in packed.namelist()
+            if "summary" not in name
+        }
+    assert (
+        files["svg"].startswith(b"<svg")
+        and b"@font-face" in files["svg"]
+        and b'width="643"' in files["svg"]
+    )
     assert files["pdf"].startswith(b"%PDF") and b"IBMPlexSans" in files["pdf"]
-    assert files["png"][:4] == b"\x89PNG" and int.from_bytes(files["png"][16:20], "big") == 2009  # 170 mm at 300 to the inch
+    # 170 mm at 300 to the inch
+    assert files["png"][:4] == b"\x89PNG" and int.from_bytes(files["png"][16:20], "big") == 2009
     assert b"Figure 1." in files["md"] and files["csv"].startswith(b"setting,model_a")
 
 
@@ -168,7 +200,14 @@ def test_an_audience_can_only_look(visit, tmp_path, monkeypatch):
         for path in ("/studies", "/studies?study=two-pairs"):
             page = visit(address + path)
             expect(page.get_by_role("figure").first).to_be_visible()
-            for name in ("Put into a study", "Delete", "Edit", "Change this picture", "Import", "Run"):
+            for name in (
+                "Put into a study",
+                "Delete",
+                "Edit",
+                "Change this picture",
+                "Import",
+                "Run",
+            ):
                 expect(page.get_by_role("button", name=name, exact=True)).to_have_count(0)
             expect(page.locator("input[type=file]")).to_have_count(0)
         with page.expect_download() as waiting:

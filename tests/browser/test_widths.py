@@ -29,11 +29,13 @@ def test_run_look_closer_and_take_away(server, visit, tmp_path):
     expect(page.get_by_text("All 2 curves are stored")).to_be_visible(timeout=200_000)
     settle(page)
     expect(page.get_by_text("rounding level, so it is the same function")).to_be_visible()
-    expect(page.get_by_role("figure", name=re.compile("Narrow units 0 to 11")).first).to_be_visible(timeout=60_000)
-    page.get_by_role("radio", name="All units").click()
-    expect(page.get_by_role("figure", name=re.compile("Places of 192 narrow units among 384")).first).to_be_visible(
+    expect(page.get_by_role("figure", name=re.compile("Narrow units 0 to 11")).first).to_be_visible(
         timeout=60_000
     )
+    page.get_by_role("radio", name="All units").click()
+    expect(
+        page.get_by_role("figure", name=re.compile("Places of 192 narrow units among 384")).first
+    ).to_be_visible(timeout=60_000)
     page.wait_for_url(re.compile("view=all"))
     with page.expect_download() as waiting:
         page.get_by_role("button", name="Places").click()

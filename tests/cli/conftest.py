@@ -24,7 +24,9 @@ class Outcome:
         return json.loads(self.out)
 
     def refused(self, *words: str, code: int = 2) -> None:
-        """Assert one or two lines that begin with "lmc:" and hold the words, and nothing on standard output."""
+        """Assert one or two lines that begin with "lmc:" and hold the words, and nothing on
+        standard output.
+        """
         assert self.code == code, self.err
         assert self.out == ""
         lines = self.err.strip().splitlines()

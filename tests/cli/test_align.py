@@ -1,4 +1,6 @@
-"""`lmc align`: an ordinary checkpoint that needs nothing of this project, with the outputs of the original."""
+"""`lmc align`: an ordinary checkpoint that needs nothing of this project, with the outputs of the
+original.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ assert not any(name.startswith("lmc_core") for name in sys.modules)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("fixture", "script"), [("tiny_gpt2_pair", TRANSFORMERS), ("tiny_vit_pair", TIMM)])
+@pytest.mark.parametrize(
+    ("fixture", "script"), [("tiny_gpt2_pair", TRANSFORMERS), ("tiny_vit_pair", TIMM)]
+)
 def test_the_checkpoint_loads_in_its_own_library(
     fixture: str, script: str, request: pytest.FixtureRequest, lmc: Run, tmp_path: Path
 ):
@@ -50,14 +54,20 @@ def test_the_checkpoint_loads_in_its_own_library(
     assert "outputs changed by" in outcome.out
     arguments = [str(path) for path in (b, out, a, out / "reference")]
     done = subprocess.run(
-        [sys.executable, "-c", script + COMPARE, *arguments], capture_output=True, text=True, cwd=tmp_path, timeout=240
+        [sys.executable, "-c", script + COMPARE, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr
 
 
 def test_the_report_and_the_alignment(tiny_gpt2_pair: Pair, lmc: Run, tmp_path: Path):
     out = tmp_path / "deep" / "aligned"
-    outcome = lmc("align", *tiny_gpt2_pair, "--out", out, "--class", "residual=permutation", "--json")
+    outcome = lmc(
+        "align", *tiny_gpt2_pair, "--out", out, "--class", "residual=permutation", "--json"
+    )
     report = json.loads((out / "report.json").read_text())
     assert outcome.json == report | {"out": str(out)}
     assert report["classes"]["residual"] == "permutation" and report["task"] == "plays"
@@ -69,15 +79,26 @@ def test_the_report_and_the_alignment(tiny_gpt2_pair: Pair, lmc: Run, tmp_path: 
     assert [path.name for path in out.parent.iterdir()] == ["aligned"]  # no draft is left
 
 
-def test_the_line_to_the_reference_is_that_of_the_barrier(tiny_vit_pair: Pair, lmc: Run, tmp_path: Path):
+def test_the_line_to_the_reference_is_that_of_the_barrier(
+    tiny_vit_pair: Pair, lmc: Run, tmp_path: Path
+):
     quick = ("--examples", 16, "--points", 3, "--refine", 0, "--json")
     lmc("align", *tiny_vit_pair, "--out", tmp_path / "aligned")
     direct = lmc("barrier", *tiny_vit_pair, *quick).json
-    written = lmc("barrier", tmp_path / "aligned" / "reference", tmp_path / "aligned", "--method", "none", *quick).json
+    written = lmc(
+        "barrier",
+        tmp_path / "aligned" / "reference",
+        tmp_path / "aligned",
+        "--method",
+        "none",
+        *quick,
+    ).json
     assert written["loss"] == pytest.approx(direct["loss"], rel=1e-5)
 
 
-def test_an_existing_folder_is_replaced_only_by_force(tiny_vit_pair: Pair, lmc: Run, tmp_path: Path):
+def test_an_existing_folder_is_replaced_only_by_force(
+    tiny_vit_pair: Pair, lmc: Run, tmp_path: Path
+):
     out = tmp_path / "aligned"
     out.mkdir()
     assert lmc("align", *tiny_vit_pair, "--out", out).code == 0  # empty
@@ -93,7 +114,9 @@ def test_force_spares_what_the_command_did_not_write(tiny_vit_pair: Pair, lmc: R
     lmc("align", *tiny_vit_pair, "--out", tmp_path, "--force").refused("something else")
     assert (tmp_path / "thesis.txt").exists()
     lmc("align", *tiny_vit_pair, "--out", tmp_path / "thesis.txt").refused("is a file")
-    lmc("align", *tiny_vit_pair, "--out", tmp_path / "thesis.txt" / "aligned").refused("not a folder")
+    lmc("align", *tiny_vit_pair, "--out", tmp_path / "thesis.txt" / "aligned").refused(
+        "not a folder"
+    )
 
 
 def test_a_model_that_is_read_is_not_replaced(tiny_vit_pair: Pair, lmc: Run, tmp_path: Path):
@@ -104,7 +127,9 @@ def test_a_model_that_is_read_is_not_replaced(tiny_vit_pair: Pair, lmc: Run, tmp
     assert (out / "model.safetensors").read_bytes() == before
 
 
-def test_a_failed_write_leaves_what_was_there(tiny_vit_pair: Pair, lmc: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_failed_write_leaves_what_was_there(
+    tiny_vit_pair: Pair, lmc: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     out = tmp_path / "aligned"
     lmc("align", *tiny_vit_pair, "--out", out)
     before = (out / "report.json").read_bytes()

@@ -43,7 +43,9 @@ FIELDS = {
     ("tiny_gpt2_pair", "plays", "perplexity"),
     ("tiny_vit_pair", "fashion-mnist", "accuracy"),
 ])  # fmt: skip
-def test_json_holds_every_promised_field(fixture: str, task: str, score: str, request: pytest.FixtureRequest, lmc: Run):
+def test_json_holds_every_promised_field(
+    fixture: str, task: str, score: str, request: pytest.FixtureRequest, lmc: Run
+):
     a, b = request.getfixturevalue(fixture)
     outcome = lmc("barrier", a, b, *QUICK, "--json")
     assert outcome.code == 0 and outcome.err == ""
@@ -74,16 +76,30 @@ def test_the_same_request_again_is_read_from_the_store(tiny_gpt2_pair: Pair, lmc
     second = lmc("barrier", *tiny_gpt2_pair, *QUICK, "--json").json
     assert (first["cached"], second["cached"]) == (False, True)
     assert first | {"cached": True} == second
-    assert [entry.key for entry in Store(home / "results").list() if not entry.shipped] == [first["key"]]
+    assert [entry.key for entry in Store(home / "results").list() if not entry.shipped] == [
+        first["key"]
+    ]
 
 
 def test_no_alignment_has_no_classes_and_no_function_error(tiny_gpt2_pair: Pair, lmc: Run):
     result = lmc("barrier", *tiny_gpt2_pair, *QUICK, "--method", "none", "--json").json
-    assert (result["method"], result["classes"], result["function_error"], result["objective"]) == ("none", {}, None, [])
+    assert (result["method"], result["classes"], result["function_error"], result["objective"]) == (
+        "none",
+        {},
+        None,
+        [],
+    )
 
 
 def test_classes_can_be_lowered(tiny_gpt2_pair: Pair, lmc: Run):
-    chosen = ("--class", "all=orthogonal", "--class", "residual=none", "--class", "query-key=invertible")
+    chosen = (
+        "--class",
+        "all=orthogonal",
+        "--class",
+        "residual=none",
+        "--class",
+        "query-key=invertible",
+    )
     result = lmc("barrier", *tiny_gpt2_pair, *QUICK, *chosen, "--json").json
     assert result["classes"] == {
         "heads": "permutation",
@@ -97,7 +113,12 @@ def test_classes_can_be_lowered(tiny_gpt2_pair: Pair, lmc: Run):
 def test_options_reach_the_request(tiny_vit_pair: Pair, lmc: Run):
     chosen = ("--split", "validation", "--task", "fashion-mnist", "--device", "cpu", "--json")
     result = lmc("barrier", *tiny_vit_pair, *QUICK, *chosen, "--seed", 3).json
-    assert (result["split"], result["seed"], result["examples"], result["device"]) == ("validation", 3, 8, "cpu")
+    assert (result["split"], result["seed"], result["examples"], result["device"]) == (
+        "validation",
+        3,
+        8,
+        "cpu",
+    )
     other = lmc("barrier", *tiny_vit_pair, *QUICK, *chosen, "--seed", 4).json
     assert other["key"] != result["key"] and other["loss"] != result["loss"]
 
@@ -113,22 +134,48 @@ def test_words_have_units(tiny_gpt2_pair: Pair, lmc: Run):
         "relative",
     ):
         assert words in outcome.out
-    assert sum(line.startswith("barrier ") for line in outcome.out.splitlines()) == 2  # the fact, and the row of the table
+    # the fact, and the row of the table
+    assert sum(line.startswith("barrier ") for line in outcome.out.splitlines()) == 2
 
 
 def test_words_say_how_sure_the_maximum_is(tiny_vit_pair: Pair, lmc: Run):
-    outcome = lmc("barrier", *tiny_vit_pair, "--examples", 40, "--points", 5, "--refine", 0, "--method", "none")
+    outcome = lmc(
+        "barrier",
+        *tiny_vit_pair,
+        "--examples",
+        40,
+        "--points",
+        5,
+        "--refine",
+        0,
+        "--method",
+        "none",
+    )
     facts = {line.split("  ")[0].strip(): line for line in outcome.out.splitlines()}
-    assert "above the chord" in facts["midpoint"] and "did not choose the place" in facts["cross-fitted"]
+    assert (
+        "above the chord" in facts["midpoint"]
+        and "did not choose the place" in facts["cross-fitted"]
+    )
     assert "95 % for the whole curve" in facts["band"] and "zero" in facts["band"]
     assert all(word in facts["drop"] for word in ("in points: at most", "half way", "cross-fitted"))
 
 
 def test_json_says_how_sure_the_maximum_is(tiny_gpt2_pair: Pair, lmc: Run):
-    result = lmc("barrier", *tiny_gpt2_pair, "--examples", 40, "--points", 5, "--refine", 0, "--json").json
-    for name in ("midpoint_excess", "midpoint_excess_stderr", "barrier_crossfit", "barrier_crossfit_stderr", "excess_factor"):
+    result = lmc(
+        "barrier", *tiny_gpt2_pair, "--examples", 40, "--points", 5, "--refine", 0, "--json"
+    ).json
+    for name in (
+        "midpoint_excess",
+        "midpoint_excess_stderr",
+        "barrier_crossfit",
+        "barrier_crossfit_stderr",
+        "excess_factor",
+    ):
         assert math.isfinite(result[name]), name
-    assert type(result["at_zero"]) is bool and len(result["excess_low"]) == len(result["excess_high"]) == 5
+    assert (
+        type(result["at_zero"]) is bool
+        and len(result["excess_low"]) == len(result["excess_high"]) == 5
+    )
 
 
 def test_csv_and_html(tiny_vit_pair: Pair, lmc: Run, tmp_path: Path):
@@ -136,9 +183,17 @@ def test_csv_and_html(tiny_vit_pair: Pair, lmc: Run, tmp_path: Path):
     result = lmc("barrier", *tiny_vit_pair, *QUICK, "--json", "--csv", table, "--html", page).json
     with table.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert {"lam", "loss", "loss_stderr", "chord", "excess", "excess_stderr", "excess_low", "excess_high", "accuracy"} <= set(
-        rows[0]
-    )
+    assert {
+        "lam",
+        "loss",
+        "loss_stderr",
+        "chord",
+        "excess",
+        "excess_stderr",
+        "excess_low",
+        "excess_high",
+        "accuracy",
+    } <= set(rows[0])
     for name in ("lam", "loss", "chord", "accuracy"):
         assert [float(row[name]) for row in rows] == result[name]
     text = page.read_text()
@@ -151,15 +206,21 @@ def test_csv_and_html(tiny_vit_pair: Pair, lmc: Run, tmp_path: Path):
 def test_targets_are_checked_before_anything_is_computed(
     option: str, tiny_vit_pair: Pair, lmc: Run, tmp_path: Path, home: Path
 ):
-    lmc("barrier", *tiny_vit_pair, *QUICK, option, tmp_path / "nowhere" / "file").refused(option, "no folder")
+    lmc("barrier", *tiny_vit_pair, *QUICK, option, tmp_path / "nowhere" / "file").refused(
+        option, "no folder"
+    )
     lmc("barrier", *tiny_vit_pair, *QUICK, option, tmp_path).refused(option, "is a folder")
     assert not home.exists()
 
 
-def test_relative_folders_work_in_a_worker(tiny_gpt2_pair: Pair, lmc: Run, monkeypatch: pytest.MonkeyPatch):
+def test_relative_folders_work_in_a_worker(
+    tiny_gpt2_pair: Pair, lmc: Run, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.chdir(tiny_gpt2_pair[0].parent)
     inline = lmc("barrier", "./s0", "path:s1", *QUICK, "--json").json
-    assert [Path(reference.removeprefix("path:")).is_absolute() for reference in inline["references"]] == [True, True]
+    assert [
+        Path(reference.removeprefix("path:")).is_absolute() for reference in inline["references"]
+    ] == [True, True]
 
 
 @pytest.fixture
@@ -174,7 +235,9 @@ def workers() -> Iterator[None]:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("workers")
-def test_local_executor_gives_the_same_numbers(tiny_gpt2_pair: Pair, lmc: Run, home: Path, monkeypatch: pytest.MonkeyPatch):
+def test_local_executor_gives_the_same_numbers(
+    tiny_gpt2_pair: Pair, lmc: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+):
     local = lmc("barrier", *tiny_gpt2_pair, *QUICK, "--executor", "local", "--json")
     assert local.code == 0, local.err
     monkeypatch.setenv("LMC_HOME", str(home.with_name("other")))
@@ -184,7 +247,9 @@ def test_local_executor_gives_the_same_numbers(tiny_gpt2_pair: Pair, lmc: Run, h
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not {"vit-fashion-s0", "vit-fashion-s1"} <= set(zoo()), reason="the zoo is not there")
+@pytest.mark.skipif(
+    not {"vit-fashion-s0", "vit-fashion-s1"} <= set(zoo()), reason="the zoo is not there"
+)
 def test_a_pair_of_the_zoo(lmc: Run):
     """Aligning two trained models lowers their barrier."""
     sizes = ("--examples", 128, "--points", 5, "--refine", 0, "--json")

@@ -1,4 +1,6 @@
-"""Classifiers of the same classes in another order: compared by name, whatever is asked of them, and written in one order."""
+"""Classifiers of the same classes in another order: compared by name, whatever is asked of them,
+and written in one order.
+"""
 
 from __future__ import annotations
 
@@ -35,17 +37,36 @@ from tests.cli.conftest import Run
 
 ANIMALS = ("cat", "dog", "owl", "yak")
 OTHER = ("owl", "cat", "yak", "dog")  # row k of the other head is the class OTHER[k]
-PREPARED = {"size": {"height": 14, "width": 14}, "resample": 2, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+PREPARED = {
+    "size": {"height": 14, "width": 14},
+    "resample": 2,
+    "image_mean": [0.5] * 3,
+    "image_std": [0.5] * 3,
+}
 QUICK = {"points": 3, "refine": 0, "device": "cpu"}
 
 
-def hf(folder: Path, names: Sequence[str], seed: int = 0, rows: Sequence[int] | None = None, **changes: Any) -> Path:
+def hf(
+    folder: Path,
+    names: Sequence[str],
+    seed: int = 0,
+    rows: Sequence[int] | None = None,
+    **changes: Any,
+) -> Path:
     """A ViT of transformers with named classes; `rows` permute the head."""
     from transformers import ViTConfig, ViTForImageClassification
 
-    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24}
+    sizes = {
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 24,
+    }
     config = ViTConfig(**sizes, image_size=14, patch_size=7, initializer_range=0.3)  # type: ignore[arg-type]
-    config.id2label, config.label2id = dict(enumerate(names)), {name: k for k, name in enumerate(names)}
+    config.id2label, config.label2id = (
+        dict(enumerate(names)),
+        {name: k for k, name in enumerate(names)},
+    )
     torch.manual_seed(seed)
     model = ViTForImageClassification(config)
     with torch.no_grad():
@@ -59,7 +80,9 @@ def hf(folder: Path, names: Sequence[str], seed: int = 0, rows: Sequence[int] | 
     return folder
 
 
-def timm(folder: Path, names: Sequence[str], seed: int = 0, rows: Sequence[int] | None = None) -> Path:
+def timm(
+    folder: Path, names: Sequence[str], seed: int = 0, rows: Sequence[int] | None = None
+) -> Path:
     """A timm ViT whose configuration names its classes; `rows` permute the head."""
     tiny.tiny("vit", seed, num_classes=len(names), in_chans=3).save(folder)
     state = load_file(folder / "model.safetensors")
@@ -69,7 +92,12 @@ def timm(folder: Path, names: Sequence[str], seed: int = 0, rows: Sequence[int] 
     raw = json.loads((folder / "config.json").read_text())
     prepared = {"mean": [0.5] * 3, "std": [0.5] * 3, "crop_pct": 1.0, "interpolation": "bilinear"}
     descriptions = {name: f"a {name}" for name in names}
-    edit(folder, label_names=list(names), label_descriptions=descriptions, pretrained_cfg=raw["pretrained_cfg"] | prepared)
+    edit(
+        folder,
+        label_names=list(names),
+        label_descriptions=descriptions,
+        pretrained_cfg=raw["pretrained_cfg"] | prepared,
+    )
     return folder
 
 
@@ -96,7 +124,9 @@ def images(tmp_path: Path) -> str:
             (tmp_path / "animals" / split / name).mkdir(parents=True)
             for number in range(each):
                 pixels = rng.integers(0, 256, (14, 14, 3), np.uint8)
-                Image.fromarray(pixels).resize((28, 28)).save(tmp_path / "animals" / split / name / f"{number}.png")
+                Image.fromarray(pixels).resize((28, 28)).save(
+                    tmp_path / "animals" / split / name / f"{number}.png"
+                )
     return f"images:{tmp_path / 'animals'}"
 
 
@@ -105,34 +135,48 @@ def barrier_of(a: Path, b: Path, images: str, **words: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("method", ["none", "weight", "activation"])
-def test_the_same_model_in_another_order_is_the_same_model(pair: tuple[Path, Path], images: str, method: str) -> None:
+def test_the_same_model_in_another_order_is_the_same_model(
+    pair: tuple[Path, Path], images: str, method: str
+) -> None:
     result = barrier_of(*pair, images, method=method)
     alone = barrier_of(pair[0], pair[0], images, method="none")
     assert result["loss"] == pytest.approx([alone["loss"][0]] * 3, rel=1e-4)
     assert result["accuracy"] == pytest.approx([alone["accuracy"][0]] * 3)
     assert result["barrier"] == pytest.approx(0, abs=1e-4)
     assert result["notes"] == [
-        "b is read with the classes in the order of a, by their names: the rows of the head are permuted."
+        "b is read with the classes in the order of a, by their names: the rows of the head are "
+        "permuted."
     ]
     assert alone["notes"] == []
     assert result["digests"] == [load(folder).digest for folder in pair]  # those of the files
 
 
-def test_several_models_follow_the_first(pair: tuple[Path, Path], images: str, tmp_path: Path) -> None:
+def test_several_models_follow_the_first(
+    pair: tuple[Path, Path], images: str, tmp_path: Path
+) -> None:
     a, b = pair
     c = maker(a)(tmp_path / "c", OTHER[::-1], rows=[ANIMALS.index(name) for name in OTHER[::-1]])
     three = [str(folder) for folder in (a, b, c)]
     loss = barrier_of(a, a, images, method="none")["loss"][0]
-    group, _ = compute_group(make_group_request(three, task=images, resolution=2, device="cpu", settings={"steps": 0}))
+    group, _ = compute_group(
+        make_group_request(three, task=images, resolution=2, device="cpu", settings={"steps": 0})
+    )
     assert [*group["losses"], group["centre_loss"]] == pytest.approx([loss] * 4, rel=1e-4)
     assert group["notes"][0].startswith("b and c are read with the classes in the order of a")
-    (merge,) = make_merge_requests(three, frames=("none",), task=images, points=1, resolution=2, device="cpu")
+    (merge,) = make_merge_requests(
+        three, frames=("none",), task=images, points=1, resolution=2, device="cpu"
+    )
     row = compute_merge(merge)[0]["rows"][0]
     assert row["measured"]["images:animals"]["loss"] == pytest.approx(loss, rel=1e-4)
 
 
-def test_planes_hold_models_that_have_their_own_loss(pair: tuple[Path, Path], images: str, tmp_path: Path) -> None:
-    models = [pair[0], *(maker(pair[0])(tmp_path / f"s{seed}", OTHER, seed=seed) for seed in (5, 6))]
+def test_planes_hold_models_that_have_their_own_loss(
+    pair: tuple[Path, Path], images: str, tmp_path: Path
+) -> None:
+    models = [
+        pair[0],
+        *(maker(pair[0])(tmp_path / f"s{seed}", OTHER, seed=seed) for seed in (5, 6)),
+    ]
     own = [barrier_of(model, model, images, method="none")["loss"][0] for model in models]
     for count, method in ((2, "weight"), (3, "none"), (3, "weight")):
         chosen = [str(model) for model in models[:count]]
@@ -163,25 +207,50 @@ def test_written_checkpoints_are_in_the_first_order_and_say_so(
         assert class_names(model) == ANIMALS and model.class_names == ()
         config = json.loads((folder / "config.json").read_text())
         if "architecture" in config:
-            assert config["label_names"] == list(ANIMALS) and config["label_descriptions"]["owl"] == "a owl"
+            assert (
+                config["label_names"] == list(ANIMALS)
+                and config["label_descriptions"]["owl"] == "a owl"
+            )
         else:
             assert config["id2label"] == {str(k): name for k, name in enumerate(ANIMALS)}
             assert config["label2id"] == {name: k for k, name in enumerate(ANIMALS)}
     again = barrier_of(out / "reference", out, images, method="none")
-    assert again["notes"] == [] and again["loss"] == pytest.approx(barrier_of(a, b, images)["loss"], rel=1e-4)
+    assert again["notes"] == [] and again["loss"] == pytest.approx(
+        barrier_of(a, b, images)["loss"], rel=1e-4
+    )
     group = tmp_path / "group"
-    assert lmc("align", a, b, "--method", "universe", "--set", "steps=0", "--task", images, "--out", group).code == 0
+    assert (
+        lmc(
+            "align",
+            a,
+            b,
+            "--method",
+            "universe",
+            "--set",
+            "steps=0",
+            "--task",
+            images,
+            "--out",
+            group,
+        ).code
+        == 0
+    )
     assert [class_names(load(group / name)) for name in ("1-a", "2-b", "merged")] == [ANIMALS] * 3
 
 
 def test_a_card_does_not_keep_a_task_whose_order_is_gone(tmp_path: Path, lmc: Run) -> None:
-    """A model of the zoo that follows another one no longer numbers its classes as the task does."""
+    """A model of the zoo that follows another one no longer numbers its classes as the task
+    does.
+    """
     labels = get_task("fashion-mnist").labels
     sizes = {"num_classes": 10}
     own, shipped = tmp_path / "own", tiny.write(tmp_path / "shipped", tiny.tiny("vit", 1, **sizes))
     tiny.tiny("vit", 0, **sizes).save(own)
     edit(own, label_names=sorted(labels))
-    with pytest.raises(BadInput, match="own has the classes of fashion-mnist in another order; give the images as images:F"):
+    with pytest.raises(
+        BadInput,
+        match="own has the classes of fashion-mnist in another order; give the images as images:F",
+    ):
         make_request(str(own), str(shipped), task="fashion-mnist", **QUICK)
     moved = lmc_core.in_order_of(load(own), load(shipped))
     assert moved.class_names == tuple(sorted(labels))
@@ -198,9 +267,16 @@ def test_the_key_holds_the_order(pair: tuple[Path, Path], images: str) -> None:
     same = make_request(str(pair[0]), str(pair[0]), task=images, **QUICK)
     assert same.orders == () and len(request.orders) == 2 and request.orders[0] == ""
     assert BarrierRequest.from_json(request.to_json()) == request
-    assert replace(request, orders=()).key != request.key and replace(same, orders=("", "")).key == same.key
+    assert (
+        replace(request, orders=()).key != request.key
+        and replace(same, orders=("", "")).key == same.key
+    )
     assert alignment_key(replace(request, orders=())) != alignment_key(request)
-    names = ("label_names",) if "label_names" in json.loads((pair[1] / "config.json").read_text()) else ("id2label", "label2id")
+    names = (
+        ("label_names",)
+        if "label_names" in json.loads((pair[1] / "config.json").read_text())
+        else ("id2label", "label2id")
+    )
     for name in names:
         edit(pair[1], **{name: json.loads((pair[0] / "config.json").read_text())[name]})
     assert make_request(*map(str, pair), task=images, **QUICK).orders == ()
@@ -213,7 +289,9 @@ def test_the_key_holds_the_order(pair: tuple[Path, Path], images: str) -> None:
     (["0", "1", "2", "3"], OTHER),
     (ANIMALS, ["Cat", "DOG", "owl", "yak"]),
 ])  # fmt: skip
-def test_where_names_say_nothing_the_order_counts(first: list[str], second: list[str], images: str, tmp_path: Path) -> None:
+def test_where_names_say_nothing_the_order_counts(
+    first: list[str], second: list[str], images: str, tmp_path: Path
+) -> None:
     a, b = hf(tmp_path / "a", first), hf(tmp_path / "b", second)
     if first != ["0", "1", "2", "3"]:  # the folders of images are named
         assert barrier_of(a, b, images, method="none")["barrier"] == pytest.approx(0, abs=1e-6)
@@ -222,14 +300,24 @@ def test_where_names_say_nothing_the_order_counts(first: list[str], second: list
 
 def test_models_of_other_classes_are_refused(images: str, tmp_path: Path, lmc: Run) -> None:
     a, b = hf(tmp_path / "a", ANIMALS), hf(tmp_path / "b", ("cat", "dog", "elk", "gnu"))
-    words = "a and b tell other classes apart: 'owl', 'yak' are known to a alone and 'elk', 'gnu' are known to b alone; choose"
+    words = (
+        "a and b tell other classes apart: 'owl', 'yak' are known to a alone and 'elk', 'gnu' "
+        "are known to b alone; choose"
+    )
     lmc("barrier", a, b, "--task", images).refused(words)
-    lmc("align", a, b, "--task", images, "--out", tmp_path / "out").refused("tell other classes apart")
+    lmc("align", a, b, "--task", images, "--out", tmp_path / "out").refused(
+        "tell other classes apart"
+    )
     for make in (make_group_request, make_merge_requests):
         with pytest.raises(Incompatible, match="tell other classes apart"):
             make([str(a), str(b)], task=images, device="cpu")
-    twice = hf(tmp_path / "c", ("crane", "cat", "dog", "crane")), hf(tmp_path / "d", ("cat", "crane", "crane", "dog"))
-    for folder, order in zip(twice, (("crane", "cat", "dog", "crane"), ("cat", "crane", "crane", "dog")), strict=True):
+    twice = (
+        hf(tmp_path / "c", ("crane", "cat", "dog", "crane")),
+        hf(tmp_path / "d", ("cat", "crane", "crane", "dog")),
+    )
+    for folder, order in zip(
+        twice, (("crane", "cat", "dog", "crane"), ("cat", "crane", "crane", "dog")), strict=True
+    ):
         edit(folder, id2label={str(k): name for k, name in enumerate(order)})
     with pytest.raises(Incompatible, match="another order, and call several 'crane'"):
         in_order_of(*map(load, twice))
@@ -238,12 +326,17 @@ def test_models_of_other_classes_are_refused(images: str, tmp_path: Path, lmc: R
 
 def test_the_library_brings_them_into_one_order_too(pair: tuple[Path, Path]) -> None:
     a, b = map(load, pair)
-    inputs = torch.randn(4, 3, 28 if a.family.name == "vit" else 14, 28 if a.family.name == "vit" else 14)
+    inputs = torch.randn(
+        4, 3, 28 if a.family.name == "vit" else 14, 28 if a.family.name == "vit" else 14
+    )
     with pytest.raises(Incompatible, match="classes in another order; align them, or bring"):
         lmc_core.Line(a, b)
     moved = lmc_core.in_order_of(a, b)
     assert moved.digest == a.digest and lmc_core.in_order_of(a, moved) is moved
-    assert all(torch.equal(tensor, a.state[name]) for name, tensor in lmc_core.Line(a, moved).b.state.items())
+    assert all(
+        torch.equal(tensor, a.state[name])
+        for name, tensor in lmc_core.Line(a, moved).b.state.items()
+    )
     found = lmc_core.align_pair(a, b, inputs)
     assert found.function_error < 1e-5 and found.b.class_names == ANIMALS
     outputs = [model.family.outputs(model.module(), inputs) for model in (found.a, found.b)]
@@ -255,7 +348,7 @@ def test_the_library_brings_them_into_one_order_too(pair: tuple[Path, Path]) -> 
 
 @pytest.mark.parametrize(("setting", "words"), [
     ({"problem_type": "regression"}, "problem_type: regression in its config.json"),
-    ({"problem_type": "multi_label_classification"}, "problem_type: multi_label_classification in its"),
+    ({"problem_type": "multi_label_classification"}, "problem_type: multi_label_classification in " "its"),
     ({}, "num_labels: 1 in its config.json"),
 ])  # fmt: skip
 def test_outputs_that_choose_no_class_are_aligned_and_not_measured(
@@ -267,7 +360,9 @@ def test_outputs_that_choose_no_class_are_aligned_and_not_measured(
         for split in ("train", "test"):
             (tmp_path / "set" / split / name).mkdir(parents=True)
             for k in range(8):
-                Image.fromarray(np.full((14, 14, 3), 25 * k, np.uint8)).save(tmp_path / "set" / split / name / f"{k}.png")
+                Image.fromarray(np.full((14, 14, 3), 25 * k, np.uint8)).save(
+                    tmp_path / "set" / split / name / f"{k}.png"
+                )
     task = ("--task", f"images:{tmp_path / 'set'}")
     for how in ((), ("--method", "none"), ("--method", "learned")):
         lmc("barrier", a, b, *task, *how).refused("a does not choose one of several classes", words)
@@ -286,6 +381,8 @@ def test_a_timm_model_of_one_class_is_not_measured(tmp_path: Path) -> None:
     a = timm(tmp_path / "a", ("cat",))
     (tmp_path / "set" / "test" / "cat").mkdir(parents=True)
     for k in range(4):
-        Image.fromarray(np.full((28, 28, 3), 25 * k, np.uint8)).save(tmp_path / "set" / "test" / "cat" / f"{k}.png")
+        Image.fromarray(np.full((28, 28, 3), 25 * k, np.uint8)).save(
+            tmp_path / "set" / "test" / "cat" / f"{k}.png"
+        )
     with pytest.raises(BadInput, match="num_classes: 1 in its"):
         make_request(str(a), str(a), task=f"images:{tmp_path / 'set'}", **QUICK)

@@ -29,7 +29,13 @@ def small_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "assets" / "zoo"
     model = tiny.tiny("vit")
     tiny.write(folder / "tiny-one", model)
-    card = {"name": "tiny-one", "family": "vit", "task": "fashion-mnist", "seed": 0, "parameters": model.parameters}
+    card = {
+        "name": "tiny-one",
+        "family": "vit",
+        "task": "fashion-mnist",
+        "seed": 0,
+        "parameters": model.parameters,
+    }
     card["scores"] = {"test": {"loss": 2.3, "accuracy": 0.1, "examples": 2000}}
     (folder / "tiny-one" / "card.json").write_text(json.dumps(card))
     monkeypatch.setattr("lmc_core.models.load.zoo_folder", lambda: folder)
@@ -38,8 +44,23 @@ def small_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_models(small_zoo: Path, lmc: Run):
     (row,) = lmc("models", "--json").json
-    assert {"name", "reference", "family", "seed", "task", "parameters", "width", "sizes", "scores"} <= set(row)
-    assert (row["name"], row["reference"], row["width"], row["sizes"]["depth"]) == ("tiny-one", "zoo:tiny-one", 16, 2)
+    assert {
+        "name",
+        "reference",
+        "family",
+        "seed",
+        "task",
+        "parameters",
+        "width",
+        "sizes",
+        "scores",
+    } <= set(row)
+    assert (row["name"], row["reference"], row["width"], row["sizes"]["depth"]) == (
+        "tiny-one",
+        "zoo:tiny-one",
+        16,
+        2,
+    )
     assert row["scores"]["test"]["accuracy"] == 0.1
     table = lmc("models").out
     assert "tiny-one" in table and "10.0 % right" in table
@@ -61,7 +82,9 @@ def test_models_and_show_of_the_zoo(lmc: Run):
 
 def test_show(tiny_gpt2_pair: Pair, lmc: Run):
     content = lmc("show", tiny_gpt2_pair[0], "--json").json
-    assert content["family"] == "gpt2" and content["task"] == "plays" and len(content["digest"]) == 64
+    assert (
+        content["family"] == "gpt2" and content["task"] == "plays" and len(content["digest"]) == 64
+    )
     assert content["sizes"]["width"] == 16 and content["parameters"] > 1000
     spaces = {space["kind"]: space for space in content["spaces"]}
     assert {kind: space["largest"] for kind, space in spaces.items()} == {
@@ -72,7 +95,8 @@ def test_show(tiny_gpt2_pair: Pair, lmc: Run):
         "units": "permutation",
     }
     assert (spaces["residual"]["spaces"], spaces["residual"]["size"]) == (1, 16)
-    assert (spaces["query-key"]["spaces"], spaces["query-key"]["size"]) == (4, 8)  # two heads in each of two blocks
+    # two heads in each of two blocks
+    assert (spaces["query-key"]["spaces"], spaces["query-key"]["size"]) == (4, 8)
     assert (spaces["units"]["spaces"], spaces["units"]["size"]) == (2, 64)
     words = lmc("show", tiny_gpt2_pair[0]).out
     for part in (content["digest"], "LayerNorm divides", "invertible", "width 16"):
@@ -83,7 +107,9 @@ def test_results_are_listed_and_deleted(tiny_vit_pair: Pair, lmc: Run):
     key = lmc("barrier", *tiny_vit_pair, *QUICK, "--json").json["key"]
     mine = [entry for entry in lmc("results", "--json").json if not entry["shipped"]]
     assert [entry["key"] for entry in mine] == [key]
-    assert mine[0]["models"] == ["tiny-vit-s0", "tiny-vit-s1"] and isinstance(mine[0]["barrier"], float)
+    assert mine[0]["models"] == ["tiny-vit-s0", "tiny-vit-s1"] and isinstance(
+        mine[0]["barrier"], float
+    )
     assert key[:12] in lmc("results").out
     lmc("results", "--delete", "f" * 64).refused("No results")
     lmc("results", "--delete", "").refused("begins with")
@@ -92,19 +118,35 @@ def test_results_are_listed_and_deleted(tiny_vit_pair: Pair, lmc: Run):
 
 
 @pytest.mark.filterwarnings("default::lmc_core.runs.store.StoreWarning")
-def test_a_damaged_result_is_computed_again_with_a_warning(tiny_vit_pair: Pair, lmc: Run, home: Path):
+def test_a_damaged_result_is_computed_again_with_a_warning(
+    tiny_vit_pair: Pair, lmc: Run, home: Path
+):
     first = lmc("barrier", *tiny_vit_pair, *QUICK, "--json").json
     (home / "results" / first["key"] / "arrays.npz").write_bytes(b"broken")
     again = lmc("barrier", *tiny_vit_pair, *QUICK, "--json")
     assert again.code == 0 and again.json["cached"] is False and again.json["loss"] == first["loss"]
-    assert again.err.startswith("lmc: ") and "damaged" in again.err and len(again.err.splitlines()) == 1
+    assert (
+        again.err.startswith("lmc: ")
+        and "damaged" in again.err
+        and len(again.err.splitlines()) == 1
+    )
 
 
 def test_train(lmc: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     recipe = RECIPES["vit-fashion-s0"]
     small = type(recipe)(**{**recipe.__dict__, "config": tiny.configuration("vit"), "batch": 8})
     monkeypatch.setitem(RECIPES, "vit-fashion-s0", small)
-    done = lmc("train", "vit-fashion-s0", "--subset", "--steps", 2, "--seed", 5, "--out", tmp_path / "model")
+    done = lmc(
+        "train",
+        "vit-fashion-s0",
+        "--subset",
+        "--steps",
+        2,
+        "--seed",
+        5,
+        "--out",
+        tmp_path / "model",
+    )
     assert done.code == 0, done.err
     assert done.json[0]["scores"]["test"]["loss"] > 0
     assert "nats" in done.err
@@ -150,7 +192,11 @@ def test_no_command_and_app_open_the_app(lmc: Run, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr("lmc_core.ui.launch.launch", launch)
     assert [lmc().code, lmc("app", "--port", 8600, "--no-browser").code] == [0, 0]
-    assert [lmc("--read-only").code, lmc("app", "--read-only").code, lmc("--read-only", "app").code] == [0, 0, 0]
+    assert [
+        lmc("--read-only").code,
+        lmc("app", "--read-only").code,
+        lmc("--read-only", "app").code,
+    ] == [0, 0, 0]
     assert calls == [(None, True, False), (8600, False, False), *[(None, True, True)] * 3]
 
 
@@ -170,7 +216,12 @@ def test_version_and_help(lmc: Run):
     (ZeroDivisionError("division by zero"), 1, "LMC_DEBUG"),
 ])  # fmt: skip
 def test_exit_codes(
-    raised: BaseException, code: int, words: str, tiny_vit_pair: Pair, lmc: Run, monkeypatch: pytest.MonkeyPatch
+    raised: BaseException,
+    code: int,
+    words: str,
+    tiny_vit_pair: Pair,
+    lmc: Run,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     def fail(*_: object, **__: object) -> None:
         raise raised
@@ -190,7 +241,9 @@ def test_debug_shows_where(tiny_vit_pair: Pair, monkeypatch: pytest.MonkeyPatch)
         main(["barrier", *map(str, tiny_vit_pair)])
 
 
-def test_progress_waits_for_a_second(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+def test_progress_waits_for_a_second(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
     now = [0.0]
     monkeypatch.setattr("lmc_core.cli.progress.time.monotonic", lambda: now[0])
     with Progress() as progress:
@@ -201,7 +254,9 @@ def test_progress_waits_for_a_second(capsys: pytest.CaptureFixture[str], monkeyp
     assert capsys.readouterr().err == " 50 % halfway, about 10 s left\n"
 
 
-def test_progress_is_a_bar_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+def test_progress_is_a_bar_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     monkeypatch.setattr("lmc_core.cli.progress.PATIENCE", 0.0)
     with Progress() as progress:
@@ -213,7 +268,10 @@ def test_progress_is_a_bar_on_a_terminal(capsys: pytest.CaptureFixture[str], mon
 
 def test_import_is_light():
     heavy = ["torch", "transformers", "timm", "streamlit", "plotly", "pandas", "numpy", "scipy"]
-    code = f"import sys, lmc_core.cli; lmc_core.cli.main(['--help']); print([m for m in {heavy} if m in sys.modules])"
+    code = (
+        f"import sys, lmc_core.cli; lmc_core.cli.main(['--help']); print([m for m in {heavy} "
+        "if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == "[]", done.stdout + done.stderr
 
@@ -221,10 +279,18 @@ def test_import_is_light():
 def test_in_a_process_of_its_own(tmp_path: Path):
     """Standard error holds the message alone, and a closed pipe is no error."""
     command = [sys.executable, "-m", "lmc_core.cli"]
-    done = subprocess.run([*command, "show", str(tmp_path)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [*command, "show", str(tmp_path)], capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr.startswith("lmc: ") and len(done.stderr.splitlines()) == 1 and "config.json" in done.stderr
-    piped = subprocess.Popen([*command, "train", "--list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert (
+        done.stderr.startswith("lmc: ")
+        and len(done.stderr.splitlines()) == 1
+        and "config.json" in done.stderr
+    )
+    piped = subprocess.Popen(
+        [*command, "train", "--list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     assert piped.stdout is not None and piped.stderr is not None
     piped.stdout.close()
     assert (piped.stderr.read(), piped.wait(60)) == (b"", 0)

@@ -1,4 +1,6 @@
-"""Models with other numbers of rows, windows or preparations on the command line, to the files that are written."""
+"""Models with other numbers of rows, windows or preparations on the command line, to the files that
+are written.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +41,12 @@ def text(tmp_path: Path) -> str:
     return f"text:{tmp_path / 'letters.txt'}"
 
 
-def test_a_result_says_which_rows_were_compared(padded: tuple[Path, Path], text: str, lmc: Run) -> None:
-    outcome = lmc("barrier", *padded, "--task", text, *QUICK, "--points", 3, "--refine", 0, "--json")
+def test_a_result_says_which_rows_were_compared(
+    padded: tuple[Path, Path], text: str, lmc: Run
+) -> None:
+    outcome = lmc(
+        "barrier", *padded, "--task", text, *QUICK, "--points", 3, "--refine", 0, "--json"
+    )
     assert outcome.code == 0, outcome.err
     assert any("first 37 rows are compared" in note for note in outcome.json["notes"])
     assert all(np.isfinite(outcome.json["loss"])) and outcome.json["function_error"] < 1e-5
@@ -48,14 +54,19 @@ def test_a_result_says_which_rows_were_compared(padded: tuple[Path, Path], text:
     assert plane.code == 0, plane.err
 
 
-def test_aligned_models_keep_their_own_rows(padded: tuple[Path, Path], text: str, lmc: Run, tmp_path: Path) -> None:
+def test_aligned_models_keep_their_own_rows(
+    padded: tuple[Path, Path], text: str, lmc: Run, tmp_path: Path
+) -> None:
     for number in (0, 1):  # the second time from what was kept
         out = tmp_path / f"out{number}"
         outcome = lmc("align", *padded, "--task", text, *QUICK[:2], "--out", out, "--json")
         assert outcome.code == 0, outcome.err
         assert max(outcome.json["written_errors"]) < 1e-5
         assert any("first 37 rows" in note for note in outcome.json["notes"])
-        assert load(out).config["vocab_size"] == 37 and load(out / "reference").config["vocab_size"] == 45
+        assert (
+            load(out).config["vocab_size"] == 37
+            and load(out / "reference").config["vocab_size"] == 45
+        )
         assert load(out / "reference").rows == 40
 
 
@@ -66,7 +77,9 @@ def test_a_merged_model_has_the_rows_of_the_first(
     chosen = ("--method", "average", "--frame", frame, "--task", text, *QUICK)
     outcome = lmc("merge", *padded, *chosen, "--out", tmp_path / "out", "--json")
     assert outcome.code == 0, outcome.err
-    merged, first, second = (load_file(path / "model.safetensors") for path in (tmp_path / "out", *padded))
+    merged, first, second = (
+        load_file(path / "model.safetensors") for path in (tmp_path / "out", *padded)
+    )
     assert merged[TABLE].shape == first[TABLE].shape and load(tmp_path / "out").rows == 40
     if frame == "none":
         torch.testing.assert_close(merged[TABLE][:37], (first[TABLE][:37] + second[TABLE]) / 2)
@@ -74,12 +87,19 @@ def test_a_merged_model_has_the_rows_of_the_first(
     assert outcome.json["written"]["rounding"] < 1e-6
 
 
-def test_several_models_are_written_with_their_rows(padded: tuple[Path, Path], text: str, lmc: Run, tmp_path: Path) -> None:
+def test_several_models_are_written_with_their_rows(
+    padded: tuple[Path, Path], text: str, lmc: Run, tmp_path: Path
+) -> None:
     third = tmp_path / "third"
     made("llama", 2, vocab_size=39).save(third)
-    outcome = lmc("align", *padded, third, "--task", text, *QUICK[:2], "--out", tmp_path / "out", "--json")
+    outcome = lmc(
+        "align", *padded, third, "--task", text, *QUICK[:2], "--out", tmp_path / "out", "--json"
+    )
     assert outcome.code == 0, outcome.err
-    found = [load(tmp_path / "out" / folder).config["vocab_size"] for folder in (*outcome.json["folders"], "merged")]
+    found = [
+        load(tmp_path / "out" / folder).config["vocab_size"]
+        for folder in (*outcome.json["folders"], "merged")
+    ]
     assert found == [45, 37, 39, 45] and max(outcome.json["written_errors"]) < 1e-5
 
 
@@ -101,10 +121,25 @@ def test_images_of_a_pair_of_which_one_lacks_its_preparation(lmc: Run, tmp_path:
             place = tmp_path / "images" / split / str(number)
             place.mkdir(parents=True)
             for k in range(2):
-                pixels = np.random.default_rng(10 * number + k).integers(0, 255, (9, 9, 3), np.uint8)
+                pixels = np.random.default_rng(10 * number + k).integers(
+                    0, 255, (9, 9, 3), np.uint8
+                )
                 Image.fromarray(pixels).save(place / f"{k}.png")
-    asked = ("barrier", *folders, "--task", f"images:{tmp_path / 'images'}", "--points", 3, "--refine", 0)
+    asked = (
+        "barrier",
+        *folders,
+        "--task",
+        f"images:{tmp_path / 'images'}",
+        "--points",
+        3,
+        "--refine",
+        0,
+    )
     outcome = lmc(*asked)
-    assert outcome.code == 0 and "note" in outcome.out and "prepared as b takes them" in outcome.out, outcome.err
-    (folders[0] / "preprocessor_config.json").write_text(json.dumps(says | {"image_mean": [0.4] * 3}))
+    assert (
+        outcome.code == 0 and "note" in outcome.out and "prepared as b takes them" in outcome.out
+    ), outcome.err
+    (folders[0] / "preprocessor_config.json").write_text(
+        json.dumps(says | {"image_mean": [0.4] * 3})
+    )
     lmc(*asked).refused("prepare images differently (mean")

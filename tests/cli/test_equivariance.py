@@ -16,11 +16,24 @@ FEW = ("--steps", "5", "--examples", "20")
 def test_in_words_as_json_and_as_weights(lmc, tmp_path) -> None:
     page, weights = tmp_path / "page.html", tmp_path / "net.safetensors"
     done = lmc(
-        "equivariance", *FEW, "--kind", "broken", "--form", "resilient", "--price", "0.5", "--out", weights, "--html", page
+        "equivariance",
+        *FEW,
+        "--kind",
+        "broken",
+        "--form",
+        "resilient",
+        "--price",
+        "0.5",
+        "--out",
+        weights,
+        "--html",
+        page,
     )
     assert done.code == 0, done.err
     assert "rho = 0.5" in done.out and "1,040 / 4,160" in done.out and "projected" in done.out
-    again = lmc("equivariance", *FEW, "--kind", "broken", "--form", "resilient", "--price", "0.5", "--json")
+    again = lmc(
+        "equivariance", *FEW, "--kind", "broken", "--form", "resilient", "--price", "0.5", "--json"
+    )
     assert again.json["cached"] and len(again.json["arrays"]["trace.gamma"]) == 6
     module, _ = networks.build("perceptron", domain_of("digits", group("C4")), 3)
     module.load_state_dict(load_file(weights))

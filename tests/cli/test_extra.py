@@ -27,12 +27,17 @@ COMMANDS = {
 @pytest.fixture
 def folder(tiny_gpt2_pair: Pair, tmp_path: Path) -> Path:
     copy = shutil.copytree(tiny_gpt2_pair[0], tmp_path / "mine")
-    save_file(load_file(copy / "model.safetensors") | {"v_head.weight": torch.ones(1, 16)}, copy / "model.safetensors")
+    save_file(
+        load_file(copy / "model.safetensors") | {"v_head.weight": torch.ones(1, 16)},
+        copy / "model.safetensors",
+    )
     return copy
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_it(command: str, folder: Path, tiny_gpt2_pair: Pair, lmc: Run, tmp_path: Path) -> None:
+def test_every_command_has_it(
+    command: str, folder: Path, tiny_gpt2_pair: Pair, lmc: Run, tmp_path: Path
+) -> None:
     models = (folder,) if command == "show" else (folder, tiny_gpt2_pair[1])
     out = ("--out", tmp_path / "out") if command == "align" else ()
     lmc(command, *models, *COMMANDS[command], *out).refused("'v_head.weight'", "--ignore-extra")

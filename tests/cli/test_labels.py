@@ -31,8 +31,15 @@ def test_a_barrier(pair: list[Path], task: str, lmc: Run) -> None:
     outcome = lmc(*asked, "--json")
     assert outcome.code == 0, outcome.err
     result = outcome.json
-    assert (result["task"], result["score"], result["unit"], result["length"]) == ("labels:texts.csv", "accuracy", "nats", 12)
-    assert result["function_error"] < 1e-5 and any("longer than 12 tokens and cut" in note for note in result["notes"])
+    assert (result["task"], result["score"], result["unit"], result["length"]) == (
+        "labels:texts.csv",
+        "accuracy",
+        "nats",
+        12,
+    )
+    assert result["function_error"] < 1e-5 and any(
+        "longer than 12 tokens and cut" in note for note in result["notes"]
+    )
     for end, folder in ((0, pair[0]), (-1, pair[1])):
         model = load(folder)
         examples = task_for(task, model).examples("test", None, 0, 12)
@@ -46,7 +53,19 @@ def test_a_barrier(pair: list[Path], task: str, lmc: Run) -> None:
 @pytest.mark.parametrize("method", ["activation", "learned"])
 def test_methods_that_learn(method: str, pair: list[Path], task: str, lmc: Run) -> None:
     steps = ("--set", "steps=4") if method == "learned" else ()
-    outcome = lmc("barrier", *pair, "--task", task, "--method", method, *steps, *QUICK, "--device", "cpu", "--json")
+    outcome = lmc(
+        "barrier",
+        *pair,
+        "--task",
+        task,
+        "--method",
+        method,
+        *steps,
+        *QUICK,
+        "--device",
+        "cpu",
+        "--json",
+    )
     assert outcome.code == 0 and outcome.json["function_error"] < 1e-4, outcome.err
 
 
@@ -55,12 +74,20 @@ def test_classes_in_another_order_are_compared_by_name(task: str, lmc: Run, tmp_
     b = classifier(tmp_path / "b", "bert", names=[NAMES[2], NAMES[0], NAMES[1]])
     state, other = load(a).state, load(b)
     rows = torch.tensor([2, 0, 1])
-    moved = {name: state[name][rows] if name.startswith("classifier") else state[name] for name in other.state}
+    moved = {
+        name: state[name][rows] if name.startswith("classifier") else state[name]
+        for name in other.state
+    }
     other.with_state(moved).save(tmp_path / "same")
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
         (tmp_path / "same" / name).write_bytes((b / name).read_bytes())
-    result = lmc("barrier", a, tmp_path / "same", "--task", task, "--method", "none", *QUICK, "--json").json
-    assert result["loss"][0] == pytest.approx(result["loss"][-1], rel=1e-6) and abs(result["barrier"]) < 1e-5
+    result = lmc(
+        "barrier", a, tmp_path / "same", "--task", task, "--method", "none", *QUICK, "--json"
+    ).json
+    assert (
+        result["loss"][0] == pytest.approx(result["loss"][-1], rel=1e-6)
+        and abs(result["barrier"]) < 1e-5
+    )
     assert any("by their names" in note for note in result["notes"])
 
 
@@ -75,9 +102,13 @@ def test_merging_and_groups(pair: list[Path], task: str, lmc: Run, tmp_path: Pat
 def test_what_is_no_choice_of_classes_is_refused(task: str, lmc: Run, tmp_path: Path) -> None:
     one = [classifier(tmp_path / name, "bert", seed, names=["x"]) for seed, name in enumerate("ab")]
     rows = [(text, "0") for text, _ in texts(30)]
-    lmc("barrier", *one, "--task", f"labels:{write(tmp_path / 'one.csv', rows)}").refused("does not choose one of several")
+    lmc("barrier", *one, "--task", f"labels:{write(tmp_path / 'one.csv', rows)}").refused(
+        "does not choose one of several"
+    )
     many = [classifier(tmp_path / name, "bert", seed) for seed, name in enumerate("cd")]
     for folder in many:
         path = folder / "config.json"
-        path.write_text(path.read_text().replace("{", '{"problem_type": "multi_label_classification",', 1))
+        path.write_text(
+            path.read_text().replace("{", '{"problem_type": "multi_label_classification",', 1)
+        )
     lmc("barrier", *many, "--task", task).refused("problem_type: multi_label_classification")

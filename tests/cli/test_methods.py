@@ -15,12 +15,16 @@ from lmc_core.matching.methods import METHODS
 from lmc_core.matching.universe import GROUP_METHODS
 
 
-def test_every_method_is_listed_with_what_each_setting_means(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_method_is_listed_with_what_each_setting_means(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["methods", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert list(rows) == [*METHODS, *GROUP_METHODS]
     for name, method in {**METHODS, **GROUP_METHODS}.items():
-        assert [s["name"] for s in rows[name]["settings"]] == [field.name for field in fields(method.settings)]
+        assert [s["name"] for s in rows[name]["settings"]] == [
+            field.name for field in fields(method.settings)
+        ]
         assert all(s["help"] for s in rows[name]["settings"]), name
     assert main(["methods"]) == 0
     out = capsys.readouterr().out
@@ -49,6 +53,8 @@ def test_settings_are_typed_as_name_and_value() -> None:
         (["--method", "magic"], "method"),
     ],
 )
-def test_what_makes_no_sense_is_said_at_once(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_makes_no_sense_is_said_at_once(
+    words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["barrier", "vit-fashion-narrow-s0", "vit-fashion-narrow-s0", *words]) == 2
     assert sentence in capsys.readouterr().err

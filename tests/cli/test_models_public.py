@@ -39,7 +39,16 @@ def pickles(tiny_gpt2_pair: Pair, tmp_path: Path) -> list[Path]:
 
 def test_the_catalogue(lmc: Run) -> None:
     rows = lmc("models", "--public", "--json").json
-    assert {"name", "references", "parameters", "bytes", "memory", "family", "data", "pickle"} <= rows[0].keys()
+    assert {
+        "name",
+        "references",
+        "parameters",
+        "bytes",
+        "memory",
+        "family",
+        "data",
+        "pickle",
+    } <= rows[0].keys()
     out = lmc("models", "--public").out
     for words in (
         "hf:google/multiberts-seed_0",
@@ -52,7 +61,9 @@ def test_the_catalogue(lmc: Run) -> None:
     assert all(row["name"] in out for row in rows)
 
 
-def test_pickles_need_permission(pickles: list[Path], tiny_gpt2_pair: Pair, tmp_path: Path, lmc: Run) -> None:
+def test_pickles_need_permission(
+    pickles: list[Path], tiny_gpt2_pair: Pair, tmp_path: Path, lmc: Run
+) -> None:
     lmc("show", pickles[0]).refused("--allow-pickle", "pytorch_model.bin")
     shown = lmc("show", pickles[0], "--allow-pickle", "--json").json
     assert shown["digest"] == load(tiny_gpt2_pair[0]).digest
@@ -63,7 +74,9 @@ def test_pickles_need_permission(pickles: list[Path], tiny_gpt2_pair: Pair, tmp_
     done = lmc("align", *pickles, "--out", tmp_path / "out", "--allow-pickle")
     assert done.code == 0, done.err
     assert (tmp_path / "out" / "model.safetensors").is_file()
-    assert json.loads((tmp_path / "out" / "report.json").read_text())["references"][0].startswith("pickle:path:")
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["references"][0].startswith(
+        "pickle:path:"
+    )
 
 
 def test_models_of_the_cache(tiny_gpt2_pair: Pair, cache: Path, lmc: Run) -> None:
@@ -73,4 +86,6 @@ def test_models_of_the_cache(tiny_gpt2_pair: Pair, cache: Path, lmc: Run) -> Non
     assert lmc("barrier", "hf:org/a", "hf:org/b", *QUICK, "--json").json["task"] == "plays"
     lmc("show", "hf:org/c").refused("hf download org/c", "HF_HUB_OFFLINE")
     lmc("barrier", "hf:org/a", "hf:org/c").refused("hf download org/c")
-    lmc("show", "timm:vit_small_patch16_224.augreg_in1k").refused("timm/vit_small_patch16_224.augreg_in1k")
+    lmc("show", "timm:vit_small_patch16_224.augreg_in1k").refused(
+        "timm/vit_small_patch16_224.augreg_in1k"
+    )

@@ -20,7 +20,9 @@ SAME = "A and B hold the same weights."
 def copy(tiny_gpt2_pair: Pair, tmp_path: Path) -> Path:
     """A copy of the first model, with shards of the second beside its single file."""
     folder = shutil.copytree(tiny_gpt2_pair[0], tmp_path / "copy")
-    GPT2LMHeadModel.from_pretrained(tiny_gpt2_pair[1]).save_pretrained(folder, max_shard_size="12KB")
+    GPT2LMHeadModel.from_pretrained(tiny_gpt2_pair[1]).save_pretrained(
+        folder, max_shard_size="12KB"
+    )
     shutil.copy(tiny_gpt2_pair[0] / "model.safetensors", folder)
     return folder
 
@@ -34,15 +36,25 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_says_it(command: str, copy: Path, tiny_gpt2_pair: Pair, lmc: Run, tmp_path: Path) -> None:
+def test_every_command_says_it(
+    command: str, copy: Path, tiny_gpt2_pair: Pair, lmc: Run, tmp_path: Path
+) -> None:
     out = ("--out", tmp_path / "out") if command == "align" else ()
     outcome = lmc(command, tiny_gpt2_pair[0], copy, *COMMANDS[command], *out)
     assert outcome.code == 0, outcome.err
-    assert "note" in outcome.out and SAME in outcome.out and "copy holds model.safetensors and the shards" in outcome.out
+    assert (
+        "note" in outcome.out
+        and SAME in outcome.out
+        and "copy holds model.safetensors and the shards" in outcome.out
+    )
     if command != "align":
         found = lmc(command, tiny_gpt2_pair[0], copy, *COMMANDS[command], "--json").json
         found = found[0] if command == "merge" else found
-        assert found["notes"][-1] == SAME and len(found["notes"]) == 2 and found["same"][0]["same"] == 28
+        assert (
+            found["notes"][-1] == SAME
+            and len(found["notes"]) == 2
+            and found["same"][0]["same"] == 28
+        )
     else:
         assert json.loads((tmp_path / "out" / "report.json").read_text())["same"][0]["same"] == 28
 

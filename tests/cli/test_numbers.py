@@ -1,4 +1,6 @@
-"""Every number that can be typed after `lmc`, with everything that a slip of the keyboard makes of it."""
+"""Every number that can be typed after `lmc`, with everything that a slip of the keyboard makes of
+it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,21 @@ from lmc_core.cli.shared_arguments import decimal, setting, whole
 from lmc_core.errors import BadInput
 from tests.cli.conftest import Run
 
-NO_NUMBERS = ("nan", "inf", "-inf", "1e400", "", " ", "many", "0x10", "1,000", "9" * 5000, "\x1b[31m7", "1\n2", "٣x")
+NO_NUMBERS = (
+    "nan",
+    "inf",
+    "-inf",
+    "1e400",
+    "",
+    " ",
+    "many",
+    "0x10",
+    "1,000",
+    "9" * 5000,
+    "\x1b[31m7",
+    "1\n2",
+    "٣x",
+)
 NO_WHOLE = (*NO_NUMBERS, "1e9", "2.0", "0.5", "9" * 19)
 
 
@@ -23,7 +39,11 @@ def options() -> Iterator[tuple[str, argparse.Action]]:
     for name, (sentence, add) in arguments.COMMANDS.items():
         parser = arguments.Parser(prog=name, description=sentence)
         add(parser)
-        yield from ((name, action) for action in parser._actions if action.type in (int, float, whole, decimal))
+        yield from (
+            (name, action)
+            for action in parser._actions
+            if action.type in (int, float, whole, decimal)
+        )
 
 
 OPTIONS = list(options())
@@ -33,11 +53,18 @@ NAMES = [f"{name} {action.option_strings[0]}" for name, action in OPTIONS]
 def line(name: str, option: str, value: str) -> list[str]:
     """A command line that wants nothing else."""
     models = {"barrier": 2, "align": 2, "group": 2, "merge": 2, "plane": 2}.get(name, 0)
-    return [name, *["a", "b"][:models], *(["--out", "x"] if name == "align" else []), f"{option}={value}"]
+    return [
+        name,
+        *["a", "b"][:models],
+        *(["--out", "x"] if name == "align" else []),
+        f"{option}={value}",
+    ]
 
 
 def test_there_are_many() -> None:
-    assert len(OPTIONS) > 35 and not [action for _, action in OPTIONS if action.type in (int, float)]
+    assert len(OPTIONS) > 35 and not [
+        action for _, action in OPTIONS if action.type in (int, float)
+    ]
 
 
 @pytest.mark.parametrize(("name", "action"), OPTIONS, ids=NAMES)
@@ -53,7 +80,10 @@ def test_what_is_no_number_is_refused_by_the_name_of_its_option(name, action) ->
 
 def test_settings_become_what_they_look_like() -> None:
     assert setting("steps=300") == ("steps", 300) and setting("rate=1e-3") == ("rate", 1e-3)
-    assert setting("by=loss") == ("by", "loss") and setting("steps=" + "9" * 5000) == ("steps", float("inf"))
+    assert setting("by=loss") == ("by", "loss") and setting("steps=" + "9" * 5000) == (
+        "steps",
+        float("inf"),
+    )
 
 
 QUICK = ("--examples", 8, "--points", 3, "--refine", 0)
@@ -74,9 +104,18 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("command", "option", "value"), REFUSED, ids=lambda each: str(each))
-def test_numbers_beyond_sense_are_one_sentence_and_no_work(command, option, value, lmc: Run, tiny_vit_pair) -> None:
-    models = [*tiny_vit_pair, "--task", "fashion-mnist"] if command in ("barrier", "plane", "group", "merge") else []
-    more = {"equivariance": ["--form", "resilient"] if option == "--price" else [], "train": ["vit-fashion-s0", "--out", "x"]}
+def test_numbers_beyond_sense_are_one_sentence_and_no_work(
+    command, option, value, lmc: Run, tiny_vit_pair
+) -> None:
+    models = (
+        [*tiny_vit_pair, "--task", "fashion-mnist"]
+        if command in ("barrier", "plane", "group", "merge")
+        else []
+    )
+    more = {
+        "equivariance": ["--form", "resilient"] if option == "--price" else [],
+        "train": ["vit-fashion-s0", "--out", "x"],
+    }
     begin = time.monotonic()
     said = lmc(command, *models, *more.get(command, []), f"{option}={value}")
     said.refused()
@@ -89,15 +128,31 @@ def test_numbers_beyond_sense_are_one_sentence_and_no_work(command, option, valu
      "steps=many", "checks=0.5", "seconds=-1"],
 )  # fmt: skip
 def test_settings_of_learning(text, lmc: Run, tiny_vit_pair) -> None:
-    said = lmc("barrier", *tiny_vit_pair, "--task", "fashion-mnist", *QUICK, "--method", "learned", "--set", text)
+    said = lmc(
+        "barrier",
+        *tiny_vit_pair,
+        "--task",
+        "fashion-mnist",
+        *QUICK,
+        "--method",
+        "learned",
+        "--set",
+        text,
+    )
     said.refused(text.partition("=")[0])
 
 
-@pytest.mark.parametrize("text", ["scale=nan", "density=nan", "density=inf", "scale=1e300", "seed=-1", "examples=1e9"])
+@pytest.mark.parametrize(
+    "text", ["scale=nan", "density=nan", "density=inf", "scale=1e300", "seed=-1", "examples=1e9"]
+)
 def test_settings_of_merging(text, lmc: Run, tiny_vit_pair) -> None:
-    lmc("merge", *tiny_vit_pair, "--task", "fashion-mnist", "--set", text).refused(text.partition("=")[0])
+    lmc("merge", *tiny_vit_pair, "--task", "fashion-mnist", "--set", text).refused(
+        text.partition("=")[0]
+    )
 
 
-@pytest.mark.parametrize("weights", [("nan", "1"), ("inf", "1"), ("-1", "2"), ("0", "0"), ("1", "1", "1")])
+@pytest.mark.parametrize(
+    "weights", [("nan", "1"), ("inf", "1"), ("-1", "2"), ("0", "0"), ("1", "1", "1")]
+)
 def test_weights_of_models(weights, lmc: Run, tiny_vit_pair) -> None:
     lmc("merge", *tiny_vit_pair, "--task", "fashion-mnist", "--weights", *weights).refused("eight")

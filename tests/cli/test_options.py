@@ -11,10 +11,14 @@ from tests.cli.conftest import Run
 Pair = tuple[Path, Path]
 
 
-def test_the_help_of_align_offers_no_method_none(lmc: Run, tiny_gpt2_pair: Pair, tmp_path: Path) -> None:
+def test_the_help_of_align_offers_no_method_none(
+    lmc: Run, tiny_gpt2_pair: Pair, tmp_path: Path
+) -> None:
     words = " ".join(lmc("align", "--help").out.split())
     assert "how to align; `lmc methods` lists all" in words and "or none;" not in words
-    lmc("align", *tiny_gpt2_pair, "--method", "none", "--out", tmp_path / "out").refused("no method 'none'")
+    lmc("align", *tiny_gpt2_pair, "--method", "none", "--out", tmp_path / "out").refused(
+        "no method 'none'"
+    )
     for command in ("barrier", "plane", "group"):
         assert "how to align, or none;" in " ".join(lmc(command, "--help").out.split())
 
@@ -28,6 +32,8 @@ def test_the_help_of_align_offers_no_method_none(lmc: Run, tiny_gpt2_pair: Pair,
     ("barrier", ("--learn", 50), "learns from no examples"),
     ("plane", ("--random", "--learn", 50), "leave --class, --set, --learn and --curves out"),
 ])  # fmt: skip
-def test_options_that_do_nothing(command: str, options: tuple[object, ...], words: str, tiny_gpt2_pair: Pair, lmc: Run) -> None:
+def test_options_that_do_nothing(
+    command: str, options: tuple[object, ...], words: str, tiny_gpt2_pair: Pair, lmc: Run
+) -> None:
     models = tiny_gpt2_pair[:1] if command == "plane" else tiny_gpt2_pair
     lmc(command, *models, *options).refused(words)

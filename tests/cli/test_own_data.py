@@ -45,12 +45,29 @@ def letters(tmp_path: Path) -> Path:
 
 
 def test_the_loss_at_the_ends_is_the_models_own(readers: Pair, letters: Path, lmc: Run) -> None:
-    chosen = ("--task", f"text:{letters}", "--length", 24, "--examples", 6, "--seed", 5, "--method", "none")
+    chosen = (
+        "--task",
+        f"text:{letters}",
+        "--length",
+        24,
+        "--examples",
+        6,
+        "--seed",
+        5,
+        "--method",
+        "none",
+    )
     outcome = lmc("barrier", *readers, *chosen, *QUICK)
     assert outcome.code == 0 and outcome.err == "", outcome.err
     result = outcome.json
-    assert (result["task"], result["unit"], result["score"]) == ("text:letters.txt", "nats per token", "perplexity")
-    assert (result["length"], result["examples"], result["seed"]) == (24, 6, 5) and len(result["data"]) == 64
+    assert (result["task"], result["unit"], result["score"]) == (
+        "text:letters.txt",
+        "nats per token",
+        "perplexity",
+    )
+    assert (result["length"], result["examples"], result["seed"]) == (24, 6, 5) and len(
+        result["data"]
+    ) == 64
     text = letters.read_text()
     tokenizer = Tokenizer.from_file(str(readers[0] / "tokenizer.json"))
     tokens = tokenizer.encode(text[int(0.9 * len(text)) :], add_special_tokens=False).ids
@@ -66,10 +83,18 @@ def test_the_loss_at_the_ends_is_the_models_own(readers: Pair, letters: Path, lm
         assert result["perplexity"][end] == pytest.approx(np.exp(sum(losses) / 6), rel=1e-5)
 
 
-def test_the_request_is_of_the_data_not_of_its_name(readers: Pair, letters: Path, lmc: Run, tmp_path: Path) -> None:
+def test_the_request_is_of_the_data_not_of_its_name(
+    readers: Pair, letters: Path, lmc: Run, tmp_path: Path
+) -> None:
     def ask(path: Path, length: int = 16, seed: int = 0) -> BarrierRequest:
         return make_request(
-            *map(str, readers), task=f"text:{path}", examples=4, length=length, seed=seed, points=3, device="cpu"
+            *map(str, readers),
+            task=f"text:{path}",
+            examples=4,
+            length=length,
+            seed=seed,
+            points=3,
+            device="cpu",
         )
 
     first = ask(letters)
@@ -89,7 +114,8 @@ def test_the_request_is_of_the_data_not_of_its_name(readers: Pair, letters: Path
 
 def test_words_say_what_was_read(readers: Pair, letters: Path, lmc: Run) -> None:
     outcome = lmc("barrier", *readers, "--task", f"text:{letters}", "--examples", 4, *QUICK[:4])
-    assert "4 examples of 32 tokens" in outcome.out and "nats per token" in outcome.out  # 32: the models' context
+    # 32: the models' context
+    assert "4 examples of 32 tokens" in outcome.out and "nats per token" in outcome.out
     assert f"letters.txt, {len(letters.read_text()):,} characters" in outcome.out
 
 
@@ -101,7 +127,9 @@ def test_words_say_what_was_read(readers: Pair, letters: Path, lmc: Run) -> None
     (("--task", "images:."), ("takes text",)),
     (("--split", "dev"), ("no split 'dev'",)),
 ])  # fmt: skip
-def test_refusals(options: tuple, words: tuple[str, ...], readers: Pair, letters: Path, lmc: Run, home: Path) -> None:
+def test_refusals(
+    options: tuple, words: tuple[str, ...], readers: Pair, letters: Path, lmc: Run, home: Path
+) -> None:
     lmc("barrier", *readers, "--task", f"text:{letters}", *options).refused(*words)
     assert not home.exists()
 
@@ -114,13 +142,38 @@ def test_other_refusals(readers: Pair, letters: Path, lmc: Run, tiny_vit_pair: P
     lmc("barrier", *readers, "--task", f"text:{letters}").refused("has no tokenizer")
 
 
-def test_aligned_models_keep_their_tokenizer(readers: Pair, letters: Path, lmc: Run, tmp_path: Path) -> None:
+def test_aligned_models_keep_their_tokenizer(
+    readers: Pair, letters: Path, lmc: Run, tmp_path: Path
+) -> None:
     out = tmp_path / "aligned"
     outcome = lmc("align", *readers, "--task", f"text:{letters}", "--out", out, "--json")
     assert outcome.code == 0, outcome.err
-    assert outcome.json["task"] == "text:letters.txt" and "task" not in json.loads((out / "card.json").read_text())
-    again = lmc("barrier", out / "reference", out, "--task", f"text:{letters}", "--examples", 4, "--method", "none", *QUICK)
-    direct = lmc("barrier", *readers, "--task", f"text:{letters}", "--examples", 4, "--method", "none", *QUICK)
+    assert outcome.json["task"] == "text:letters.txt" and "task" not in json.loads(
+        (out / "card.json").read_text()
+    )
+    again = lmc(
+        "barrier",
+        out / "reference",
+        out,
+        "--task",
+        f"text:{letters}",
+        "--examples",
+        4,
+        "--method",
+        "none",
+        *QUICK,
+    )
+    direct = lmc(
+        "barrier",
+        *readers,
+        "--task",
+        f"text:{letters}",
+        "--examples",
+        4,
+        "--method",
+        "none",
+        *QUICK,
+    )
     for end in (0, -1):
         assert again.json["loss"][end] == pytest.approx(direct.json["loss"][end], rel=1e-4)
     assert again.json["data"] == direct.json["data"]
@@ -137,10 +190,23 @@ def test_images(lmc: Run, tiny_vit_pair: Pair, tmp_path: Path) -> None:
         folder = tmp_path / "clothes" / "test" / name
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(folder / f"{number}.png")
-    outcome = lmc("barrier", *tiny_vit_pair, "--task", f"images:{tmp_path / 'clothes'}", "--method", "none", *QUICK)
+    outcome = lmc(
+        "barrier",
+        *tiny_vit_pair,
+        "--task",
+        f"images:{tmp_path / 'clothes'}",
+        "--method",
+        "none",
+        *QUICK,
+    )
     assert outcome.code == 0 and outcome.err == "", outcome.err
     result = outcome.json
-    assert (result["examples"], result["split"], result["length"], result["unit"]) == (60, "test", None, "nats")
+    assert (result["examples"], result["split"], result["length"], result["unit"]) == (
+        60,
+        "test",
+        None,
+        "nats",
+    )
     assert "by the labels of the model" in result["about"]
     module = load(tiny_vit_pair[0]).module()
     examples = TASKS["fashion-mnist"].examples("test").first(60)
@@ -148,7 +214,9 @@ def test_images(lmc: Run, tiny_vit_pair: Pair, tmp_path: Path) -> None:
     assert result["loss"][0] == pytest.approx(expected, rel=1e-5)
 
 
-def test_rows_never_seen_are_known_for_shipped_training_alone(readers: Pair, tiny_gpt2_pair: Pair) -> None:
+def test_rows_never_seen_are_known_for_shipped_training_alone(
+    readers: Pair, tiny_gpt2_pair: Pair
+) -> None:
     assert seen_rows(load(readers[0]), load(readers[1])) == {}
     a, b = (load(folder) for folder in tiny_gpt2_pair)
     assert seen_rows(a, load(readers[1])) == {}

@@ -22,24 +22,36 @@ def test_a_pair_in_words_and_as_json(lmc, tiny_vit_pair, tmp_path) -> None:
     data = json.loads(text.split('id="results">')[1].split("</script>")[0])
     assert len(data["grid"]["loss"]) == 3
     again = lmc("plane", *tiny_vit_pair, *FEW, "--json")
-    assert again.json["cached"] and again.json["grid"] == data["grid"] and again.json["curves"] is None
+    assert (
+        again.json["cached"] and again.json["grid"] == data["grid"] and again.json["curves"] is None
+    )
 
 
 def test_curves(lmc, tiny_vit_pair) -> None:
     done = lmc("plane", *tiny_vit_pair, *FEW, "--curves", "--steps", "2")
     assert done.code == 0, done.err
     assert all(
-        f"\n{name}" in done.out for name in ("Straight line", "Straight line to aligned B", "Curve", "Curve to aligned B")
+        f"\n{name}" in done.out
+        for name in ("Straight line", "Straight line to aligned B", "Curve", "Curve to aligned B")
     )
-    bend = lmc("plane", *tiny_vit_pair, *FEW, "--bend", "--steps", "2", "--method", "none", "--json")
+    bend = lmc(
+        "plane", *tiny_vit_pair, *FEW, "--bend", "--steps", "2", "--method", "none", "--json"
+    )
     assert [point["role"] for point in bend.json["points"]] == ["a", "b", "bend"]
 
 
 def test_random_directions(lmc, tiny_vit_pair) -> None:
     done = lmc("plane", tiny_vit_pair[0], "--random", "--seed", "3", *FEW, "--json")
     assert done.code == 0, done.err
-    assert done.json["kind"] == "random" and done.json["seed"] == 3 and done.json["grid"]["u"] == [-1.0, 0.0, 1.0]
-    assert lmc("plane", tiny_vit_pair[0], *FEW, "--seed", "3", "--json").json["key"] == done.json["key"]
+    assert (
+        done.json["kind"] == "random"
+        and done.json["seed"] == 3
+        and done.json["grid"]["u"] == [-1.0, 0.0, 1.0]
+    )
+    assert (
+        lmc("plane", tiny_vit_pair[0], *FEW, "--seed", "3", "--json").json["key"]
+        == done.json["key"]
+    )
 
 
 @pytest.mark.parametrize(

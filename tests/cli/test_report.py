@@ -1,4 +1,6 @@
-"""`lmc report`: pages, folders and archives of studies, and taking archives in, without the app and without torch."""
+"""`lmc report`: pages, folders and archives of studies, and taking archives in, without the app and
+without torch.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def keys(home: Path) -> list[str]:
 
 @pytest.fixture
 def study(keys: list[str]):
-    return Studies().create("Two seeds", "What is left.", (Entry(keys=tuple(keys), note="All in one."),))
+    return Studies().create(
+        "Two seeds", "What is left.", (Entry(keys=tuple(keys), note="All in one."),)
+    )
 
 
 def test_the_list(lmc: Run, study):
@@ -50,7 +54,9 @@ def test_the_page(lmc: Run, study, tmp_path: Path):
     done = lmc("report", "two-seeds", "--html", tmp_path / "study.html", "--json")
     assert done.code == 0 and done.json["html"] == str(tmp_path / "study.html")
     text = (tmp_path / "study.html").read_text()
-    found = re.search(r'<script type="application/json" id="results">(.*?)</script>', text, re.DOTALL)
+    found = re.search(
+        r'<script type="application/json" id="results">(.*?)</script>', text, re.DOTALL
+    )
     assert found and set(json.loads(found[1])["results"]) == set(study.keys)
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
@@ -59,17 +65,25 @@ def test_archive_and_import(lmc: Run, study, tmp_path: Path, monkeypatch: pytest
     archive = tmp_path / "study.zip"
     assert lmc("report", "two-seeds", "--archive", archive).code == 0
     monkeypatch.setenv("LMC_HOME", str(tmp_path / "other"))
-    assert "Imported the study 'two-seeds' with 3 new results. Every hash was right." in lmc("report", "--import", archive).out
+    assert (
+        "Imported the study 'two-seeds' with 3 new results. Every hash was right."
+        in lmc("report", "--import", archive).out
+    )
     assert lmc("report", "--import", archive, "--json").json["added"] == []
     archive.write_bytes(archive.read_bytes()[:-5])
     lmc("report", "--import", archive).refused("not the whole of it")
 
 
 def test_results_are_put_into_a_study(lmc: Run, keys: list[str], tmp_path: Path):
-    assert lmc("report", "New one", "--add", keys[0][:10], keys[1][:10], "--note", "first").code == 0
+    assert (
+        lmc("report", "New one", "--add", keys[0][:10], keys[1][:10], "--note", "first").code == 0
+    )
     assert lmc("report", "new-one", "--add", keys[2]).code == 0
     found = Studies().get("new-one")
-    assert [entry.keys for entry in found.entries] == [tuple(keys[:2]), (keys[2],)] and found.entries[0].note == "first"
+    assert [entry.keys for entry in found.entries] == [
+        tuple(keys[:2]),
+        (keys[2],),
+    ] and found.entries[0].note == "first"
     lmc("report", "New one", "--add", "zzzz").refused("No results have a key")
 
 
@@ -86,16 +100,28 @@ def test_a_folder_for_a_paper(lmc: Run, study, tmp_path: Path, monkeypatch: pyte
     names = sorted(path.name for path in (tmp_path / "paper").iterdir())
     stem = "01-barrier-vit-fashion-s0-vit-fashion-s1"
     assert names == sorted(
-        [*(f"{stem}.{e}" for e in ("csv", "pdf", "png", "svg")), f"{stem}-summary.csv", "captions.md", "results.json"]
+        [
+            *(f"{stem}.{e}" for e in ("csv", "pdf", "png", "svg")),
+            f"{stem}-summary.csv",
+            "captions.md",
+            "results.json",
+        ]
     )
     assert drawn == [(1, 643, 300)]  # 170 mm at 96 pixels to the inch
     captions = (tmp_path / "paper" / "captions.md").read_text()
-    assert "**Figure 1.** Loss and accuracy along the straight line" in captions and "All in one." in captions
+    assert (
+        "**Figure 1.** Loss and accuracy along the straight line" in captions
+        and "All in one." in captions
+    )
     lmc("report", "two-seeds", "--folder", tmp_path / "paper").refused("new or empty folder")
 
 
-@pytest.mark.parametrize(("spec", "paths", "words"), [(None, "", "kaleido is missing"), (True, "", "browser is missing")])
-def test_missing_tools_are_said_plainly(spec, paths, words, lmc: Run, study, tmp_path: Path, monkeypatch):
+@pytest.mark.parametrize(
+    ("spec", "paths", "words"), [(None, "", "kaleido is missing"), (True, "", "browser is missing")]
+)
+def test_missing_tools_are_said_plainly(
+    spec, paths, words, lmc: Run, study, tmp_path: Path, monkeypatch
+):
     monkeypatch.setattr(drawing.importlib.util, "find_spec", lambda name: spec)
     monkeypatch.setattr(drawing.shutil, "which", lambda name: None)
     lmc("report", "two-seeds", "--folder", tmp_path / "paper").refused(words)
@@ -125,14 +151,19 @@ def test_neither_torch_nor_streamlit_is_needed(study, home: Path, tmp_path: Path
     code = (
         "import sys\nfrom lmc_core.cli import main\n"
         f"assert main(['report', 'two-seeds', '--html', {str(tmp_path / 'x.html')!r}]) == 0\n"
-        "print([name for name in ('torch', 'transformers', 'timm', 'streamlit') if name in sys.modules])"
+        "print([name for name in ('torch', 'transformers', 'timm', 'streamlit') if name in "
+        "sys.modules])"
     )
     environment = {**os.environ, "LMC_HOME": str(home), "PYTHONPATH": str(places.PACKAGE.parent)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]" and (tmp_path / "x.html").stat().st_size > 10**6
 
 
-def test_a_full_disk_leaves_no_half_page(study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+def test_a_full_disk_leaves_no_half_page(
+    study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
     def full(self, data):
         raise OSError(28, "No space left on device", str(self))
 

@@ -25,13 +25,17 @@ def domain(group: str) -> Domain:
 
 
 def built(group: str, network: str, seed: int = 0) -> tuple[nn.Module, EquivariantLayout]:
-    """A network in float64 whose parameters are all away from 0 and 1, which would hide mistakes."""
+    """A network in float64 whose parameters are all away from 0 and 1, which would hide
+    mistakes.
+    """
     module, layout = networks.build(network, domain(group), seed)
     module = module.double()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in module.parameters():
-            parameter += 0.1 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+            parameter += 0.1 * torch.randn(
+                parameter.shape, generator=generator, dtype=torch.float64
+            )
     return module, layout
 
 
@@ -42,7 +46,12 @@ def relaxed(group: str, network: str, seed: int = 0, as_built: bool = True) -> R
 
 def inputs(group: str, count: int = 5, seed: int = 1) -> torch.Tensor:
     """Random inputs in float64."""
-    return torch.randn(count, domain(group).input.size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.randn(
+        count,
+        domain(group).input.size,
+        generator=torch.Generator().manual_seed(seed),
+        dtype=torch.float64,
+    )
 
 
 def moved(layout: EquivariantLayout, x: torch.Tensor, element: int) -> torch.Tensor:

@@ -1,4 +1,6 @@
-"""Moved copies of a network: each way to write them has the function it should have, and their average by the group is P(W)."""
+"""Moved copies of a network: each way to write them has the function it should have, and their
+average by the group is P(W).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,15 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 import lmc_core
-from lmc_core.equivariance.copies import ELEMENT, POINTS, WAYS, Copies, State, mean_of, measure_copies
+from lmc_core.equivariance.copies import (
+    ELEMENT,
+    POINTS,
+    WAYS,
+    Copies,
+    State,
+    mean_of,
+    measure_copies,
+)
 from lmc_core.equivariance.data import Sample
 from lmc_core.equivariance.structures import hidden_units
 from lmc_core.errors import FunctionChanged, UnknownName
@@ -18,7 +28,8 @@ from lmc_core.runs.ask_equivariance import make_equivariance_request
 from lmc_core.runs.equivariance import compute
 from tests.equivariance.cases import PAIRS, built, inputs, relaxed
 
-QUICK = [pair for pair in PAIRS if pair != ("S4", "transformer")]  # S3 does the same with 6 elements in place of 24
+# S3 does the same with 6 elements in place of 24
+QUICK = [pair for pair in PAIRS if pair != ("S4", "transformer")]
 SMALL = [pair for pair in PAIRS if pair[0] in ("C4", "mirror", "S3")]
 
 
@@ -31,7 +42,9 @@ def copies(group: str, network: str) -> Copies:
 def equivariant(group: str, network: str) -> Copies:
     """Those of a random network that is."""
     found = relaxed(group, network)
-    return Copies(network, found.module, found.layout, found.weights(torch.zeros_like(found.ones())))
+    return Copies(
+        network, found.module, found.layout, found.weights(torch.zeros_like(found.ones()))
+    )
 
 
 def apart(one: State, other: State) -> float:
@@ -62,11 +75,14 @@ def test_a_copy_of_another_element_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("group", "network"), PAIRS)
-def test_the_merge_of_the_copies_aligned_by_the_group_is_the_projection(group: str, network: str) -> None:
+def test_the_merge_of_the_copies_aligned_by_the_group_is_the_projection(
+    group: str, network: str
+) -> None:
     found = copies(group, network)
     assert apart(mean_of(found.group), found.projection()) < 1e-14
     assert apart(found.weights, found.projection()) > 0.1
-    if not (group.startswith("S") and network == "transformer"):  # there the group leaves the hidden units where they are
+    # there the group leaves the hidden units where they are
+    if not (group.startswith("S") and network == "transformer"):
         assert apart(mean_of(found.naive), found.projection()) > 0.1
 
 
@@ -74,19 +90,31 @@ def test_naive_copies_move_what_reads_the_inputs_and_nothing_else() -> None:
     found = copies("D4", "perceptron")
     matrices = torch.from_numpy(found.actions.input.matrices())
     for element in range(8):
-        expected = {**found.weights, "first.weight": found.weights["first.weight"] @ matrices[element].T}
+        expected = {
+            **found.weights,
+            "first.weight": found.weights["first.weight"] @ matrices[element].T,
+        }
         assert apart(found.naive[element], expected) == 0.0
     found = copies("C4", "transformer")
-    moved = {name for name, tensor in found.naive[1].items() if not torch.equal(tensor, found.weights[name])}
+    moved = {
+        name
+        for name, tensor in found.naive[1].items()
+        if not torch.equal(tensor, found.weights[name])
+    }
     assert moved == {"embed.weight", "positions"}
     found = copies("C4", "convolution")
     kernels = found.weights["second.weight"]
-    turned = [torch.equal(found.naive[1]["second.weight"], torch.rot90(kernels, k, (2, 3))) for k in range(4)]
+    turned = [
+        torch.equal(found.naive[1]["second.weight"], torch.rot90(kernels, k, (2, 3)))
+        for k in range(4)
+    ]
     assert sum(turned) == 1
     assert not turned[0]
 
 
-def test_hidden_units_of_the_aligned_copy_are_those_of_the_network_in_the_order_the_group_says() -> None:
+def test_hidden_units_of_the_aligned_copy_are_those_of_the_network_in_the_order_the_group_says() -> (
+    None
+):
     found, x = copies("C4", "perceptron"), inputs("C4")
     first = hidden_units("perceptron", found.actions).actions["first"]
     into, out = found.actions.input.matrices(), first.matrices()
@@ -112,7 +140,9 @@ def test_an_equivariant_network_is_its_own_aligned_copy(group: str, network: str
 @pytest.mark.parametrize(
     ("group", "network"), [pair for pair in SMALL if pair != ("C4", "perceptron")]
 )  # a random network of that kind leaves matching in a local optimum; a trained one does not
-def test_matching_finds_the_assignment_of_the_group_in_an_equivariant_network(group: str, network: str) -> None:
+def test_matching_finds_the_assignment_of_the_group_in_an_equivariant_network(
+    group: str, network: str
+) -> None:
     found = equivariant(group, network)
     assert set(found.ways) == {"naive", "matched", "group"}  # no examples, no activations
     assert set(found.agreement("matched", ELEMENT).values()) == {1.0}
@@ -149,23 +179,44 @@ def test_lines_and_merges_are_what_their_definitions_say() -> None:
     for way in WAYS:
         end, rows = found.ways[way][ELEMENT], []
         for share in result["lam"]:
-            weights = {name: (1 - share) * tensor + share * end[name] for name, tensor in found.weights.items()}
-            rows.append(cross_entropy(found.run(weights, sample.inputs), sample.labels, reduction="none"))
+            weights = {
+                name: (1 - share) * tensor + share * end[name]
+                for name, tensor in found.weights.items()
+            }
+            rows.append(
+                cross_entropy(found.run(weights, sample.inputs), sample.labels, reduction="none")
+            )
         losses, line = torch.stack(rows), result["curves"][way]
         assert line["loss"] == pytest.approx(losses.mean(1).tolist())
         assert line["stderr"] == pytest.approx((losses.std(1) / 40**0.5).tolist())
-        chord = torch.tensor([(1 - t) * line["loss"][0] + t * line["loss"][-1] for t in result["lam"]], dtype=torch.float64)
+        chord = torch.tensor(
+            [(1 - t) * line["loss"][0] + t * line["loss"][-1] for t in result["lam"]],
+            dtype=torch.float64,
+        )
         above = (losses.mean(1) - chord)[1:-1]
-        assert line["barrier"] == pytest.approx(float(above.max() if above.max() > 0 else above.min()))
-        merged = {name: sum((c[name] for c in found.ways[way][1:]), tensor) / 4 for name, tensor in found.weights.items()}
+        assert line["barrier"] == pytest.approx(
+            float(above.max() if above.max() > 0 else above.min())
+        )
+        merged = {
+            name: sum((c[name] for c in found.ways[way][1:]), tensor) / 4
+            for name, tensor in found.weights.items()
+        }
         assert result["merges"][way]["loss"] == pytest.approx(
             float(cross_entropy(found.run(merged, sample.inputs), sample.labels))
         )
     losses = {way: line["loss"] for way, line in result["curves"].items()}
-    assert losses["naive"][-1] == pytest.approx(losses["matched"][-1]) == pytest.approx(losses["group"][-1])
+    assert (
+        losses["naive"][-1]
+        == pytest.approx(losses["matched"][-1])
+        == pytest.approx(losses["group"][-1])
+    )
     assert losses["naive"][5] != pytest.approx(losses["group"][5], rel=1e-3)
-    assert result["merges"]["group"]["loss"] == pytest.approx(result["merges"]["projection"]["loss"])
-    assert result["merges"]["naive"]["loss"] != pytest.approx(result["merges"]["projection"]["loss"], rel=1e-3)
+    assert result["merges"]["group"]["loss"] == pytest.approx(
+        result["merges"]["projection"]["loss"]
+    )
+    assert result["merges"]["naive"]["loss"] != pytest.approx(
+        result["merges"]["projection"]["loss"], rel=1e-3
+    )
 
 
 def test_examples_in_all_positions_count_once() -> None:

@@ -1,4 +1,6 @@
-"""The updates of gamma against steps computed by hand, against their continuous limits, and refusals of bad settings."""
+"""The updates of gamma against steps computed by hand, against their continuous limits, and
+refusals of bad settings.
+"""
 
 from __future__ import annotations
 
@@ -29,15 +31,21 @@ def run(form: Form, steps: int, gradient: Tensor | None = None) -> tuple[Tensor,
 def test_equality_by_hand() -> None:
     """New gamma 0.8 - 0.1 (0.3 + 0.5 + 2 * 0.8) = 0.56; lambda 0.5 + 0.2 * 0.56 = 0.612."""
     state = Equality(0.1, 0.2, 2.0).step(State(values(0.8), values(0.5), values(0.0)), values(0.3))
-    assert float(state.gamma) == pytest.approx(0.56) and float(state.multiplier) == pytest.approx(0.612)
+    assert float(state.gamma) == pytest.approx(0.56) and float(state.multiplier) == pytest.approx(
+        0.612
+    )
     plain = Equality(0.1, 0.2).step(State(values(0.8), values(0.5), values(0.0)), values(0.3))
-    assert float(plain.gamma) == pytest.approx(0.72) and float(plain.multiplier) == pytest.approx(0.644)
+    assert float(plain.gamma) == pytest.approx(0.72) and float(plain.multiplier) == pytest.approx(
+        0.644
+    )
 
 
 def test_resilient_by_hand() -> None:
-    """First layer: 0.5 - 0.1 * 0.2 = 0.48, shrunk by 0.1 * 0.4 to 0.44; lambda 0.4 + 0.05 (0.44 - 0.2) = 0.412; u = 0.206.
+    """First layer: 0.5 - 0.1 * 0.2 = 0.48, shrunk by 0.1 * 0.4 to 0.44; lambda 0.4 + 0.05 (0.44 -
+    0.2) = 0.412; u = 0.206.
 
-    Second: -0.5 + 0.02 = -0.48 ... with the opposite gradient the same with signs. Third: shrunk to nothing, lambda falls to 0.
+    Second: -0.5 + 0.02 = -0.48 ... with the opposite gradient the same with signs. Third: shrunk to
+    nothing, lambda falls to 0.
     """
     before = State(values(0.5, -0.5, 0.01), values(0.4, 0.4, 0.3), values(0.2, 0.2, 9.0))
     after = Resilient(0.1, 0.05, 2.0).step(before, values(0.2, -0.2, 0.0))
@@ -73,12 +81,23 @@ def test_the_augmented_term_damps_and_is_critical_where_it_says() -> None:
     # The envelope falls at the rate eta_p c / 2.
     form = Equality(primal, dual, 0.2 * critical)
     gammas, _ = run(form, 1200)
-    top = [float(gammas[round(k * form.period * 1.0206) - 20 : round(k * form.period * 1.0206) + 20].max()) for k in (1, 2)]
-    assert math.log(top[0] / top[1]) == pytest.approx(form.period * 1.0206 * primal * 0.2 * critical / 2, rel=0.1)
+    top = [
+        float(
+            gammas[
+                round(k * form.period * 1.0206) - 20 : round(k * form.period * 1.0206) + 20
+            ].max()
+        )
+        for k in (1, 2)
+    ]
+    assert math.log(top[0] / top[1]) == pytest.approx(
+        form.period * 1.0206 * primal * 0.2 * critical / 2, rel=0.1
+    )
 
 
 def test_equality_multiplier_ends_at_the_force_of_the_data() -> None:
-    """With a constant pull dJ/dgamma = -0.7 gamma still goes to 0, and lambda to 0.7: the multiplier is the diagnosis."""
+    """With a constant pull dJ/dgamma = -0.7 gamma still goes to 0, and lambda to 0.7: the
+    multiplier is the diagnosis.
+    """
     gammas, state = run(Equality(0.02, 0.02, 2.0), 3000, values(-0.7))
     assert abs(float(gammas[-1])) < 1e-6 and float(state.multiplier) == pytest.approx(0.7, abs=1e-5)
 
@@ -88,9 +107,9 @@ def test_resilient_rests_where_price_and_force_balance() -> None:
     for price in (0.5, 1.0, 4.0):
         gammas, state = run(Resilient(0.05, 0.05, price), 8000, values(-0.3))
         assert float(gammas[-1]) == pytest.approx(0.3 / price, rel=1e-3)
-        assert float(state.multiplier) == pytest.approx(0.3, rel=1e-3) and float(state.slack) == pytest.approx(
-            0.3 / price, rel=1e-3
-        )
+        assert float(state.multiplier) == pytest.approx(0.3, rel=1e-3) and float(
+            state.slack
+        ) == pytest.approx(0.3 / price, rel=1e-3)
     gammas, _ = run(Resilient(0.05, 0.05, 1.0), 3000)
     assert abs(float(gammas[-1])) < 1e-6
 
@@ -136,7 +155,12 @@ def test_the_bound_is_where_steps_begin_to_grow() -> None:
 
 
 def test_by_name() -> None:
-    assert [type(make_form(name, 0.1, 0.1, 0.0, 1.0)) for name in FORMS] == [Fixed, Fixed, Equality, Resilient]
+    assert [type(make_form(name, 0.1, 0.1, 0.0, 1.0)) for name in FORMS] == [
+        Fixed,
+        Fixed,
+        Equality,
+        Resilient,
+    ]
     assert make_form("free", -1, -1, -1, -1) == Fixed(1.0)
     with pytest.raises(UnknownName, match="Did you mean 'resilient'"):
         make_form("resilent", 0.1, 0.1, 0.0, 1.0)

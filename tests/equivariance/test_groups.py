@@ -1,4 +1,6 @@
-"""Groups and their actions: what is no group or no representation is refused, and actions follow products."""
+"""Groups and their actions: what is no group or no representation is refused, and actions follow
+products.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ ORDERS = {"C4": 4, "D4": 8, "mirror": 2, "S3": 6, "S4": 24}
 def test_group_axioms(name: str) -> None:
     group = groups.group(name)
     assert group.order == ORDERS[name] == len(set(group.labels))
-    assert (group.table[0] == np.arange(group.order)).all() and (group.table[:, 0] == np.arange(group.order)).all()
+    assert (group.table[0] == np.arange(group.order)).all() and (
+        group.table[:, 0] == np.arange(group.order)
+    ).all()
     assert (group.table[np.arange(group.order), group.inverse] == 0).all()
     for g, h in itertools.product(range(group.order), repeat=2):
         assert (group.matrices[g] @ group.matrices[h] == group.matrices[group.table[g, h]]).all()
@@ -58,7 +62,10 @@ def test_grid_turns_like_numpy() -> None:
         turned = np.rot90(image, k)
         assert np.array_equal(image.ravel()[places[f"{90 * k}°"]].reshape(6, 6), turned)
         if k:
-            assert np.array_equal(image.ravel()[places[f"mirror {90 * k}°"]].reshape(6, 6), np.rot90(np.fliplr(image), k))
+            assert np.array_equal(
+                image.ravel()[places[f"mirror {90 * k}°"]].reshape(6, 6),
+                np.rot90(np.fliplr(image), k),
+            )
 
 
 def test_natural_moves_elements() -> None:
@@ -70,10 +77,19 @@ def test_natural_moves_elements() -> None:
 
 @pytest.mark.parametrize("name", groups.GROUPS)
 def test_actions_are_representations(name: str) -> None:
-    """The check of the constructor itself is checked: matrices multiply as the table says, for every kind of action."""
+    """The check of the constructor itself is checked: matrices multiply as the table says, for
+    every kind of action.
+    """
     space = domain(name)
     group = space.group
-    actions = [space.input, space.positions, regular(group), trivial(group, 3) * regular(group), space.hidden(24), space.output]
+    actions = [
+        space.input,
+        space.positions,
+        regular(group),
+        trivial(group, 3) * regular(group),
+        space.hidden(24),
+        space.output,
+    ]
     if space.images:
         actions.append(grid(group, 3) * trivial(group, 2))
     for action in actions:
@@ -97,12 +113,18 @@ def test_what_is_no_representation_is_refused() -> None:
 
 
 def test_inverse_action_where_the_group_does_not_commute_is_refused() -> None:
-    """The map g -> rho(g^-1) is a representation of commuting groups alone: the order of products matters."""
+    """The map g -> rho(g^-1) is a representation of commuting groups alone: the order of products
+    matters.
+    """
     group = groups.group("S3")
     backwards = natural(group).places[group.inverse]
     with pytest.raises(BadInput, match="no representation"):
         Action(group, "backwards", backwards)
-    assert Action(groups.group("C4"), "backwards", regular(groups.group("C4")).places[groups.group("C4").inverse])
+    assert Action(
+        groups.group("C4"),
+        "backwards",
+        regular(groups.group("C4")).places[groups.group("C4").inverse],
+    )
 
 
 def test_hidden_units_come_in_blocks() -> None:

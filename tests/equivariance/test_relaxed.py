@@ -1,4 +1,6 @@
-"""Networks between free and equivariant: exact at both ends, straight in between, ordinary state dicts everywhere."""
+"""Networks between free and equivariant: exact at both ends, straight in between, ordinary state
+dicts everywhere.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,13 @@ def test_zero_is_equivariant_and_one_is_the_network(group: str, network: str) ->
     out = layout.output.matrices()
     still = net(x, zeros)
     for g in range(domain(group).group.order):
-        assert torch.allclose(net(moved(layout, x, g), zeros), still @ torch.from_numpy(out[g]).T, atol=1e-12)
-    free = max(float((net(moved(layout, x, g), ones) - net(x, ones)).abs().max()) for g in range(1, domain(group).group.order))
+        assert torch.allclose(
+            net(moved(layout, x, g), zeros), still @ torch.from_numpy(out[g]).T, atol=1e-12
+        )
+    free = max(
+        float((net(moved(layout, x, g), ones) - net(x, ones)).abs().max())
+        for g in range(1, domain(group).group.order)
+    )
     assert free > 1e-3  # the control: the network itself is not
 
 
@@ -42,10 +49,15 @@ def test_moving_every_axis_moves_the_function(group: str, network: str) -> None:
 
     def apart(skipped: str) -> float:
         state = module.state_dict()
-        found = {n: p.moved(state[n], element) if n != skipped else state[n] for n, p in net.projections.items()}
+        found = {
+            n: p.moved(state[n], element) if n != skipped else state[n]
+            for n, p in net.projections.items()
+        }
         copied = copy.deepcopy(module)
         copied.load_state_dict(found)
-        expected = module(moved(layout, x, back)) @ torch.from_numpy(layout.output.matrices()[element]).T
+        expected = (
+            module(moved(layout, x, back)) @ torch.from_numpy(layout.output.matrices()[element]).T
+        )
         return float((copied(x) - expected).abs().max())
 
     assert apart("") < 1e-12
@@ -60,10 +72,15 @@ def test_the_path_is_straight_and_its_weights_are_ordinary() -> None:
     ends = net.weights(0 * ones), net.weights(ones)
     for share in (0.25, 0.5):
         for name, weight in net.weights(share * ones).items():
-            assert torch.allclose(weight, (1 - share) * ends[0][name] + share * ends[1][name], atol=1e-12)
+            assert torch.allclose(
+                weight, (1 - share) * ends[0][name] + share * ends[1][name], atol=1e-12
+            )
     written = net.module_at(0.3 * ones)
-    assert type(written) is type(net.module) and torch.allclose(written(x), net(x, 0.3 * ones), atol=1e-12)
-    assert torch.allclose(net(x, ones), relaxed("C4", "convolution")(x, ones))  # nothing was changed by it
+    assert type(written) is type(net.module) and torch.allclose(
+        written(x), net(x, 0.3 * ones), atol=1e-12
+    )
+    # nothing was changed by it
+    assert torch.allclose(net(x, ones), relaxed("C4", "convolution")(x, ones))
 
 
 def test_layers_without_a_choice_have_no_gamma() -> None:
@@ -79,7 +96,9 @@ def test_start_of_the_equivariant_part_keeps_the_law_of_the_weights() -> None:
     zero = 0 * net.ones()
     stds = [float(found.weights(zero)["second.weight"].std()) for found in (net, built_as)]
     whole = float(built_as.free["second.weight"].std())
-    assert stds[0] == pytest.approx(whole, rel=0.05) and stds[1] == pytest.approx(whole / 2, rel=0.05)
+    assert stds[0] == pytest.approx(whole, rel=0.05) and stds[1] == pytest.approx(
+        whole / 2, rel=0.05
+    )
     assert torch.equal(net.free["second.weight"], built_as.free["second.weight"])
 
 
@@ -89,17 +108,25 @@ def test_asymmetry_sees_through_a_rescaled_gamma() -> None:
     before = net.asymmetry(net.ones())
     net.free = {name: 2 * tensor for name, tensor in net.free.items()}
     assert torch.allclose(net.asymmetry(0.5 * net.ones()), before)
-    assert torch.allclose(net.asymmetry(0 * net.ones()), torch.zeros(3, dtype=torch.float64), atol=1e-12)
+    assert torch.allclose(
+        net.asymmetry(0 * net.ones()), torch.zeros(3, dtype=torch.float64), atol=1e-12
+    )
     assert before.min() > 0 and before.max() < 1
 
 
 @pytest.mark.parametrize(("group", "network"), PAIRS)
 def test_symmetric_criticality(group: str, network: str) -> None:
-    """On data that the group maps to itself dJ/dgamma = 0 at gamma = 0 for any weights (Palais 1979); on others not."""
+    """On data that the group maps to itself dJ/dgamma = 0 at gamma = 0 for any weights (Palais
+    1979); on others not.
+    """
     net, space = relaxed(group, network, as_built=False), domain(group)
 
     def found(kind: str, count: int) -> float:
-        return float(gauge(net, sample("digits", kind, space, "train", 0, count).to("cpu", torch.float64)).abs().max())
+        return float(
+            gauge(net, sample("digits", kind, space, "train", 0, count).to("cpu", torch.float64))
+            .abs()
+            .max()
+        )
 
     assert found("orbit", 6) < 1e-12
     assert found("broken", 60) > 1e-6
@@ -117,7 +144,12 @@ def test_equivariance_error() -> None:
     # By the matrices of the actions, summed by hand.
     with torch.no_grad():
         still = net(x, ones)
-        squares = torch.stack([(net(moved(net.layout, x, g), ones) - still).square().sum(1).mean() for g in range(1, 8)])
+        squares = torch.stack(
+            [
+                (net(moved(net.layout, x, g), ones) - still).square().sum(1).mean()
+                for g in range(1, 8)
+            ]
+        )
         spread = (still - still.mean(0)).square().sum(1).mean()
     assert values[2] == pytest.approx(float((squares.mean() / spread).sqrt()))
 
@@ -138,6 +170,10 @@ def test_a_network_belongs_to_its_seed_and_leaves_the_generator_alone() -> None:
     torch.manual_seed(3)
     expected = torch.rand(1)
     torch.manual_seed(3)
-    a, b, c = (networks.build("perceptron", domain("C4"), seed)[0].state_dict() for seed in (0, 0, 1))
+    a, b, c = (
+        networks.build("perceptron", domain("C4"), seed)[0].state_dict() for seed in (0, 0, 1)
+    )
     assert torch.rand(1) == expected
-    assert all(torch.equal(a[name], b[name]) for name in a) and not torch.equal(a["first.weight"], c["first.weight"])
+    assert all(torch.equal(a[name], b[name]) for name in a) and not torch.equal(
+        a["first.weight"], c["first.weight"]
+    )

@@ -24,12 +24,16 @@ def trained(
     form: Form, kind: str = "orbit", steps: int = 200, as_built: bool = False, count: int = 60
 ) -> tuple[Relaxed, State]:
     net = Relaxed(*networks.build("perceptron", domain("C4"), 0), as_built=as_built)
-    state = train(net, form, sample("digits", kind, domain("C4"), "train", 0, count), Schedule(steps), nothing)
+    state = train(
+        net, form, sample("digits", kind, domain("C4"), "train", 0, count), Schedule(steps), nothing
+    )
     return net, state
 
 
 def test_one_step_by_hand() -> None:
-    """Plain autograd through W = P(We) + gamma (I - P)(Wn) with P as a dense matrix; then AdamW's first step, a sign."""
+    """Plain autograd through W = P(We) + gamma (I - P)(Wn) with P as a dense matrix; then AdamW's
+    first step, a sign.
+    """
     space = domain("C4")
     module, layout = networks.build("perceptron", space, 0)
     net = Relaxed(module.double(), layout)
@@ -38,7 +42,13 @@ def test_one_step_by_hand() -> None:
     found: list[tuple[State, torch.Tensor]] = []
     rate, decay = 0.01, 0.5
     form = Equality(0.02, 0.03, 1.5)
-    train(net, form, data, Schedule(1, rate, decay), lambda step, state, gradient: found.append((state, gradient)))
+    train(
+        net,
+        form,
+        data,
+        Schedule(1, rate, decay),
+        lambda step, state, gradient: found.append((state, gradient)),
+    )
 
     gamma = torch.ones(3, dtype=torch.float64, requires_grad=True)
     leaves, x = {}, data.inputs
@@ -47,11 +57,16 @@ def test_one_step_by_hand() -> None:
     for name, (equivariant, free) in before.items():
         size = free.numel()
         dense = torch.stack(
-            [net.projections[name](row.view_as(free)).flatten() for row in torch.eye(size, dtype=torch.float64)]
+            [
+                net.projections[name](row.view_as(free)).flatten()
+                for row in torch.eye(size, dtype=torch.float64)
+            ]
         )
         leaves[name] = equivariant.clone().requires_grad_(True), free.clone().requires_grad_(True)
         e, n = (leaf.flatten() for leaf in leaves[name])
-        weights[name] = (dense @ e + gamma[layers[name.split(".")[0]]] * (n - dense @ n)).view_as(free)
+        weights[name] = (dense @ e + gamma[layers[name.split(".")[0]]] * (n - dense @ n)).view_as(
+            free
+        )
     x = (x @ weights["first.weight"].T + weights["first.bias"]).relu()
     x = (x @ weights["second.weight"].T + weights["second.bias"]).relu()
     loss = cross_entropy(x @ weights["head.weight"].T + weights["head.bias"], data.labels)
@@ -61,15 +76,21 @@ def test_one_step_by_hand() -> None:
     assert torch.allclose(found[1][0].gamma, stepped.detach(), atol=1e-12)
     assert torch.allclose(found[1][0].multiplier, 0.03 * stepped.detach(), atol=1e-12)
     for name, (equivariant, free) in leaves.items():
-        for leaf, now, then in ((equivariant, net.equivariant[name], before[name][0]), (free, net.free[name], before[name][1])):
+        for leaf, now, then in (
+            (equivariant, net.equivariant[name], before[name][0]),
+            (free, net.free[name], before[name][1]),
+        ):
             gradient = leaf.grad if leaf.grad is not None else torch.zeros_like(leaf)
             expected = then * (1 - rate * decay) - rate * gradient / (gradient.abs() + 1e-8)
-            clear = gradient.abs() > 1e-6  # near zero the direction of Adam's first step is rounding
+            # near zero the direction of Adam's first step is rounding
+            clear = gradient.abs() > 1e-6
             assert torch.allclose(now[clear], expected[clear], atol=1e-9), name
 
 
 def test_a_free_network_is_trained_like_any_other() -> None:
-    """Against a plain loop over the module; as two tensors, Adam would give the equivariant part steps of its own size."""
+    """Against a plain loop over the module; as two tensors, Adam would give the equivariant part
+    steps of its own size.
+    """
     data, schedule = sample("digits", "orbit", domain("C4"), "train", 0, 30), Schedule(20)
     module, layout = networks.build("perceptron", domain("C4"), 0)
     net = Relaxed(module, layout, as_built=True)
@@ -100,19 +121,27 @@ def test_forms_lead_where_they_should() -> None:
     assert one.gamma.tolist() == [1, 1, 1] and zero.gamma.tolist() == [0, 0, 0]
     assert float(near.gamma.abs().max()) < 0.01 < float(between.gamma.abs().min()) < 1
     for net in (free, strict, equality, resilient):
-        assert space.input.size == 64 and not any(tensor.requires_grad for tensor in net.free.values())
+        assert space.input.size == 64 and not any(
+            tensor.requires_grad for tensor in net.free.values()
+        )
     # Projection is harmless only when trained for.
     assert score(free, 0 * one.gamma, data).loss > score(free, one.gamma, data).loss + 0.5
-    assert abs(score(equality, 0 * near.gamma, data).loss - score(equality, near.gamma, data).loss) < 0.02
+    assert (
+        abs(score(equality, 0 * near.gamma, data).loss - score(equality, near.gamma, data).loss)
+        < 0.02
+    )
 
 
 def test_equivariant_part_is_trained_alone_where_gamma_is_zero() -> None:
     before = Relaxed(*networks.build("perceptron", domain("C4"), 0))
     after, _ = trained(Fixed(0.0), steps=1)
-    for name, tensor in after.free.items():  # nothing but the decay moves it; the head's bias has no free part at all
+    # nothing but the decay moves it; the head's bias has no free part at all
+    for name, tensor in after.free.items():
         left = 1.0 if after.projections[name].keeps_all else 1 - 0.01 * Schedule().decay
         assert torch.allclose(tensor, before.free[name] * left, atol=1e-7)
-    assert not torch.allclose(after.equivariant["head.weight"], before.equivariant["head.weight"], atol=1e-3)
+    assert not torch.allclose(
+        after.equivariant["head.weight"], before.equivariant["head.weight"], atol=1e-3
+    )
 
 
 def test_batches_hold_whole_orbits() -> None:
@@ -140,16 +169,28 @@ def test_paths_and_planes_agree_with_single_scores() -> None:
     moved, chances = strip(net, state.gamma, data.inputs[:2])
     assert moved.shape == (2, 4, 64) and torch.allclose(chances.sum(-1), torch.ones(2, 4))
     with torch.no_grad():
-        assert torch.allclose(chances[1, 0], net(data.inputs[1:2], state.gamma).softmax(-1)[0], atol=1e-6)
-        assert torch.equal(moved[:, 2], moved[:, 1][:, torch.from_numpy(domain("C4").input.places[1])])
+        assert torch.allclose(
+            chances[1, 0], net(data.inputs[1:2], state.gamma).softmax(-1)[0], atol=1e-6
+        )
+        assert torch.equal(
+            moved[:, 2], moved[:, 1][:, torch.from_numpy(domain("C4").input.places[1])]
+        )
 
 
 def test_standard_error_counts_an_orbit_once() -> None:
     data = sample("digits", "orbit", domain("C4"), "validation", 0, 25)
     outputs = torch.randn(100, 10, generator=torch.Generator().manual_seed(0))
     found = score_outputs(outputs, data)
-    losses = cross_entropy(outputs, data.labels, reduction="none").double().numpy().reshape(25, 4).mean(1)
-    assert found.loss == pytest.approx(losses.mean()) and found.stderr == pytest.approx(losses.std(ddof=1) / 5)
+    losses = (
+        cross_entropy(outputs, data.labels, reduction="none")
+        .double()
+        .numpy()
+        .reshape(25, 4)
+        .mean(1)
+    )
+    assert found.loss == pytest.approx(losses.mean()) and found.stderr == pytest.approx(
+        losses.std(ddof=1) / 5
+    )
 
 
 def test_what_cannot_be_trained() -> None:
@@ -165,7 +206,13 @@ def test_what_cannot_be_trained() -> None:
     net = Relaxed(*networks.build("perceptron", domain("C4"), 0))
     net.free["head.weight"][0, 0] = float("nan")
     with pytest.raises(BadInput, match="not finite after 0 steps"):
-        train(net, Fixed(1.0), sample("digits", "orbit", domain("C4"), "train", 0, 10), Schedule(3), nothing)
+        train(
+            net,
+            Fixed(1.0),
+            sample("digits", "orbit", domain("C4"), "train", 0, 10),
+            Schedule(3),
+            nothing,
+        )
 
 
 def test_a_watcher_may_stop_it() -> None:
@@ -176,5 +223,11 @@ def test_a_watcher_may_stop_it() -> None:
             raise Cancelled("stop")
 
     with pytest.raises(Cancelled):
-        train(net, Fixed(1.0), sample("digits", "orbit", domain("C4"), "train", 0, 10), Schedule(5), watch)
+        train(
+            net,
+            Fixed(1.0),
+            sample("digits", "orbit", domain("C4"), "train", 0, 10),
+            Schedule(5),
+            watch,
+        )
     assert not any(tensor.requires_grad for tensor in net.free.values())

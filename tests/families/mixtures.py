@@ -1,4 +1,6 @@
-"""What the tests of mixtures of experts share: edited models, routing margins, round trips through files."""
+"""What the tests of mixtures of experts share: edited models, routing margins, round trips through
+files.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +38,13 @@ TINY: dict[str, Any] = {
 }
 
 
-def nullity_and_dimension(family: str, raw: dict[str, Any], count: int, seed: int = 0) -> tuple[int, int]:
+def nullity_and_dimension(
+    family: str, raw: dict[str, Any], count: int, seed: int = 0
+) -> tuple[int, int]:
     """The nullity of the Jacobian on `count` inputs, and the dimension that the layout counts.
 
-    Take a seed of which every expert is chosen by enough tokens; the weights of an expert that no one visits are not seen.
+    Take a seed of which every expert is chosen by enough tokens; the weights of an expert that no
+    one visits are not seen.
     """
     model = small_model(family, raw, seed)
     found, gap = nullity(model, count)
@@ -75,13 +80,17 @@ def scaled(*names: str) -> Edit:
 
 
 def decided(name: str) -> Model:
-    """A random model in float32 whose routers choose by a clear margin, so that rounding does not send a token elsewhere."""
+    """A random model in float32 whose routers choose by a clear margin, so that rounding does not
+    send a token elsewhere.
+    """
     models = (random_model(name, seed, torch.float32) for seed in range(20))
     return next(model for model in models if routing_margin(model, random_inputs(model)) > 1e-4)
 
 
 def routing_margin(model: Model, inputs: Tensor) -> float:
-    """The smallest gap between the scores of the last expert that is chosen and the first that is not, over all tokens."""
+    """The smallest gap between the scores of the last expert that is chosen and the first that is
+    not, over all tokens.
+    """
     margins: list[float] = []
 
     def hear(part: Any, given: Any, outputs: Any) -> None:
@@ -97,8 +106,12 @@ def routing_margin(model: Model, inputs: Tensor) -> float:
     return min(margins)
 
 
-def round_trip(model: Model, folder: Path, auto: str = "AutoModelForCausalLM", **arguments: Any) -> None:
-    """Save a model, as it is, rewritten and moved; both transformers and this project must read back what was written."""
+def round_trip(
+    model: Model, folder: Path, auto: str = "AutoModelForCausalLM", **arguments: Any
+) -> None:
+    """Save a model, as it is, rewritten and moved; both transformers and this project must read
+    back what was written.
+    """
     import transformers
 
     inputs = random_inputs(model)
@@ -106,13 +119,19 @@ def round_trip(model: Model, folder: Path, auto: str = "AutoModelForCausalLM", *
     rewritten = canonical(model, classes)
     alignment = Alignment.random(rewritten.layout.spaces, classes, torch.Generator().manual_seed(0))
     moved = rewritten.with_state(alignment.apply(rewritten.layout, rewritten.state))
-    for name, each in (("original", model), ("rewritten", in_float32(rewritten)), ("moved", in_float32(moved))):
+    for name, each in (
+        ("original", model),
+        ("rewritten", in_float32(rewritten)),
+        ("moved", in_float32(moved)),
+    ):
         each.save(folder / name)
         again = load_folder(folder / name)
         assert again.config == each.config
         assert again.state.keys() == each.state.keys()
         assert all(torch.equal(again.state[n], t) for n, t in each.state.items())
-        loaded: Any = getattr(transformers, auto).from_pretrained(folder / name, output_loading_info=True, **arguments)
+        loaded: Any = getattr(transformers, auto).from_pretrained(
+            folder / name, output_loading_info=True, **arguments
+        )
         module, report = loaded
         assert not any(report.values()), report
         assert module.config.architectures == [type(module).__name__]

@@ -17,14 +17,23 @@ from tests.networks import random_model
 from tests.symmetry.nullity import nullity, small_model
 
 SIZES = {"layers": 1, "attention_heads": 2, "ffn_dim": 4}
-TINY: dict[str, Any] = {"model_type": "bart", "vocab_size": 11, "max_position_embeddings": 6, "d_model": 8}
+TINY: dict[str, Any] = {
+    "model_type": "bart",
+    "vocab_size": 11,
+    "max_position_embeddings": 6,
+    "d_model": 8,
+}
 TINY |= {f"{stack}_{size}": n for stack in ("encoder", "decoder") for size, n in SIZES.items()}
 
 
 def whole(module: nn.Module, inputs: Tensor) -> Tensor:
     """Outputs with all positions of both stacks read."""
     found = module(input_ids=inputs, decoder_input_ids=inputs.flip(1), use_cache=False)
-    return found.logits if "logits" in found else torch.cat([found.encoder_last_hidden_state, found.last_hidden_state], 1)
+    return (
+        found.logits
+        if "logits" in found
+        else torch.cat([found.encoder_last_hidden_state, found.last_hidden_state], 1)
+    )
 
 
 @pytest.mark.parametrize("cls", ["BartForConditionalGeneration", "BartModel"])
@@ -33,7 +42,8 @@ def test_the_dimension_is_the_nullity_of_the_jacobian(cls: str) -> None:
 
     def build(config: Any) -> nn.Module:
         module = model.family.build(config)
-        if "final_logits_bias" in dict(module.named_buffers()):  # a buffer in the class, and counted
+        # a buffer in the class, and counted
+        if "final_logits_bias" in dict(module.named_buffers()):
             bias = module.final_logits_bias
             del module.final_logits_bias
             module.final_logits_bias = nn.Parameter(bias.clone())  # type: ignore[operator]  (a tensor)
@@ -44,7 +54,9 @@ def test_the_dimension_is_the_nullity_of_the_jacobian(cls: str) -> None:
 
     seen = replace(model, family=replace(model.family, build=build, outputs=whole))
     found, gap = nullity(seen, 30)
-    assert found == sum(symmetry_dimension(model.layout, model.family.rewrite(model.config)).values())
+    assert found == sum(
+        symmetry_dimension(model.layout, model.family.rewrite(model.config)).values()
+    )
     assert gap > 1e4
 
 
@@ -52,7 +64,10 @@ WRONG: dict[str, tuple[str, Edit]] = {
     "the encoder's stream alone": ("bart", rolled("encoder.norm.gain", "encoder.norm.offset")),
     "keys across without queries": ("bart", rolled("blocks.decoder.0.across.key.weight")),
     "a negative scale before ReLU": ("bart", scaled("blocks.encoder.0.up.weight")),
-    "the encoder's last gain, not its readers": ("bart-scaled", scaled("blocks.encoder.0.last.gain")),
+    "the encoder's last gain, not its readers": (
+        "bart-scaled",
+        scaled("blocks.encoder.0.last.gain"),
+    ),
     "the bias of the head": ("bart", rolled("head.bias")),
     "positions moved by one": ("bart-features", rolled("decoder.position.table")),
 }
@@ -74,7 +89,10 @@ def test_wrong_edits_change_the_function(name: str) -> None:
         ({"activation_function": "softmax"}, "activation 'softmax'"),
         ({"decoder_start_token_id": None}, "one of the tokens"),
         ({"architectures": ["BartForQuestionAnswering"], "num_labels": 3}, "are 2 labels"),
-        ({"architectures": ["BartForCausalLM"]}, "BartForCausalLM.*supported are BartForConditionalGeneration"),
+        (
+            {"architectures": ["BartForCausalLM"]},
+            "BartForCausalLM.*supported are BartForConditionalGeneration",
+        ),
     ],
 )
 def test_refused_configurations(changes: dict[str, Any], words: str) -> None:

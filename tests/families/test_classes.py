@@ -1,4 +1,6 @@
-"""Classes of transformers: a model is read as the class that it was saved as, or refused by that class's name."""
+"""Classes of transformers: a model is read as the class that it was saved as, or refused by that
+class's name.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,21 @@ from tests.networks import random_model
 NAMED = [family.name for family in FAMILIES.values() if family.classes]
 SMALL: dict[str, dict[str, Any]] = {
     "GPT2": {"n_embd": 16, "n_layer": 1, "n_head": 2, "vocab_size": 20, "n_positions": 8},
-    "OPT": {"hidden_size": 16, "ffn_dim": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 20},
+    "OPT": {
+        "hidden_size": 16,
+        "ffn_dim": 8,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "vocab_size": 20,
+    },
 }
-DECODER = {"hidden_size": 16, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 20}
+DECODER = {
+    "hidden_size": 16,
+    "intermediate_size": 8,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "vocab_size": 20,
+}
 OTHERS = ["GPT2DoubleHeadsModel"]  # which is told the position that its second head reads
 
 
@@ -29,7 +43,9 @@ def saved(name: str, folder: Path) -> Path:
     """A small model of that class, with a shared table, as transformers writes it."""
     beginning = next(b for b in ("GPT2", "OPT", "Qwen2", "Llama", "Gemma2") if name.startswith(b))
     sizes = SMALL.get(beginning) or DECODER | {"num_key_value_heads": 2, "head_dim": 8}
-    config = getattr(transformers, f"{beginning}Config")(**sizes, tie_word_embeddings=True, pad_token_id=0)
+    config = getattr(transformers, f"{beginning}Config")(
+        **sizes, tie_word_embeddings=True, pad_token_id=0
+    )
     torch.manual_seed(0)
     getattr(transformers, name)(config).save_pretrained(folder)
     return folder
@@ -37,13 +53,19 @@ def saved(name: str, folder: Path) -> Path:
 
 def changed(folder: Path, **entries: Any) -> None:
     path = folder / "config.json"
-    content = {key: value for key, value in (json.loads(path.read_text()) | entries).items() if value is not None}
+    content = {
+        key: value
+        for key, value in (json.loads(path.read_text()) | entries).items()
+        if value is not None
+    }
     path.write_text(json.dumps(content))
 
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_model_of_another_class_is_refused_by_its_name(name: str, tmp_path: Path) -> None:
-    with pytest.raises(BadCheckpoint, match=f"'architectures' as {name}, which is not supported.*supported are") as caught:
+    with pytest.raises(
+        BadCheckpoint, match=f"'architectures' as {name}, which is not supported.*supported are"
+    ) as caught:
         load_folder(saved(name, tmp_path))
     assert any(cls in str(caught.value) for cls in ("GPT2LMHeadModel", "ForCausalLM"))
 
@@ -72,7 +94,10 @@ def test_gpt2_without_prefix_and_without_a_class_is_the_language_model(tmp_path:
     """As the first files were written, and those of openai-community/gpt2 still are."""
     model = random_model("gpt2", dtype=torch.float32)
     model.save(tmp_path)
-    tensors = {name.removeprefix("transformer."): tensor for name, tensor in load_file(tmp_path / "model.safetensors").items()}
+    tensors = {
+        name.removeprefix("transformer."): tensor
+        for name, tensor in load_file(tmp_path / "model.safetensors").items()
+    }
     save_file(tensors, tmp_path / "model.safetensors")
     for architectures in (["GPT2LMHeadModel"], [], None):
         changed(tmp_path, architectures=architectures)

@@ -1,4 +1,6 @@
-"""DeBERTa: its scores of distances, counted, tried just outside what is admitted, and read from files."""
+"""DeBERTa: its scores of distances, counted, tried just outside what is admitted, and read from
+files.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ from tests.symmetry.nullity import nullity, small_model
 NAMES = ("deberta-v2", "deberta-v2-newer-head", "deberta-v2-classifier")
 TINY: dict[str, Any] = {
     "model_type": "deberta-v2",
-    "vocab_size": 40,  # so many that tokens leave no other gains and offsets open than those that all could have
+    # so many that tokens leave no other gains and offsets open than those that all could have
+    "vocab_size": 40,
     "hidden_size": 8,
     "intermediate_size": 6,
     "num_hidden_layers": 1,
@@ -45,7 +48,12 @@ PLAIN = {
     "norm_rel_ebd": "none",
     "position_biased_input": True,
 }
-OWN = {"share_att_key": False, "hidden_size": 6, "num_attention_heads": 3, "max_position_embeddings": 13}
+OWN = {
+    "share_att_key": False,
+    "hidden_size": 6,
+    "num_attention_heads": 3,
+    "max_position_embeddings": 13,
+}
 FREE = {"norm_rel_ebd": "none"}
 C2P, P2C = {"pos_att_type": ["c2p"]}, {"pos_att_type": ["p2c"]}
 MASKED = "DebertaV2ForMaskedLM"
@@ -112,15 +120,30 @@ KEYS = ("blocks.0.key.weight", "blocks.0.key.bias")
 # example, an edit just outside what is admitted
 WRONG: dict[str, tuple[str, Edit]] = {
     "a bias of keys that p2c sees": ("deberta-v2", shifted("blocks.0.key.bias")),
-    "queries against keys, and not those of tables": ("deberta-v2-classifier", scaled(*KEYS[:1], "blocks.0.query.weight")),
+    "queries against keys, and not those of tables": (
+        "deberta-v2-classifier",
+        scaled(*KEYS[:1], "blocks.0.query.weight"),
+    ),
     "the table of distances, not the stream": ("deberta-v2", rolled("distance.table", axis=1)),
     "distances in another order": ("deberta-v2", rolled("distance.table")),
     "the norm of distances alone": ("deberta-v2", rolled("distance.norm.gain")),
-    "a table with its own maps, not these": ("deberta-v2-classifier", rolled("distance.table", axis=1)),
-    "the convolution's outputs alone": ("deberta-v2-classifier", rolled("conv.weight", "conv.bias")),
+    "a table with its own maps, not these": (
+        "deberta-v2-classifier",
+        rolled("distance.table", axis=1),
+    ),
+    "the convolution's outputs alone": (
+        "deberta-v2-classifier",
+        rolled("conv.weight", "conv.bias"),
+    ),
     "what a convolution reads alone": ("deberta-v2-classifier", rolled("conv.weight", axis=1)),
-    "the pooled state without its reader": ("deberta-v2-classifier", rolled("pooler.weight", "pooler.bias")),
-    "a norm before a convolution is added": ("deberta-v2-classifier", shifted("blocks.0.norm2.gain")),
+    "the pooled state without its reader": (
+        "deberta-v2-classifier",
+        rolled("pooler.weight", "pooler.bias"),
+    ),
+    "a norm before a convolution is added": (
+        "deberta-v2-classifier",
+        shifted("blocks.0.norm2.gain"),
+    ),
 }
 
 
@@ -132,12 +155,18 @@ def test_wrong_edits_change_the_function(name: str) -> None:
 
 def test_biases_of_keys_that_no_output_sees() -> None:
     assert error_after(random_model("deberta-v2-newer-head"), shifted("blocks.0.key.bias")) < 1e-10
-    assert error_after(random_model("deberta-v2-classifier"), shifted("blocks.0.pos_key.bias")) < 1e-10
-    assert error_after(random_model("deberta-v2-classifier"), shifted("blocks.0.pos_query.bias")) > 1e-4
+    assert (
+        error_after(random_model("deberta-v2-classifier"), shifted("blocks.0.pos_key.bias")) < 1e-10
+    )
+    assert (
+        error_after(random_model("deberta-v2-classifier"), shifted("blocks.0.pos_query.bias"))
+        > 1e-4
+    )
 
 
 @pytest.mark.parametrize(
-    ("name", "auto"), [(NAMES[0], "MaskedLM"), (NAMES[1], "MaskedLM"), (NAMES[2], "SequenceClassification")]
+    ("name", "auto"),
+    [(NAMES[0], "MaskedLM"), (NAMES[1], "MaskedLM"), (NAMES[2], "SequenceClassification")],
 )
 def test_round_trips_through_transformers(name: str, auto: str, tmp_path: Path) -> None:
     round_trip(random_model(name, dtype=torch.float32), tmp_path, f"AutoModelFor{auto}")
@@ -151,7 +180,9 @@ def test_files_of_old_have_positions_and_heads_that_are_not_read(tmp_path: Path)
     content |= {"pos_att_type": "p2c|c2p", "pooler_hidden_size": 24, "max_relative_positions": -1}
     content.pop("architectures")
     (tmp_path / "config.json").write_text(json.dumps(content))
-    tensors = {f"deberta.{name}": t for name, t in load_file(tmp_path / "model.safetensors").items()}
+    tensors = {
+        f"deberta.{name}": t for name, t in load_file(tmp_path / "model.safetensors").items()
+    }
     tensors["deberta.embeddings.position_embeddings.weight"] = torch.zeros(12, 24)
     tensors["lm_predictions.lm_head.bias"] = torch.zeros(37)
     tensors["mask_predictions.dense.weight"] = torch.zeros(24, 24)
@@ -178,7 +209,10 @@ def test_files_of_old_have_positions_and_heads_that_are_not_read(tmp_path: Path)
         ({"conv_kernel_size": "3"}, "positive integer"),
         ({"conv_kernel_size": 3, "conv_act": "softmax"}, "activation 'softmax'"),
         ({"type_vocab_size": -1}, "positive integer"),
-        ({"architectures": ["DebertaV2ForSequenceClassification"], "pooler_hidden_act": 3}, "activation 3"),
+        (
+            {"architectures": ["DebertaV2ForSequenceClassification"], "pooler_hidden_act": 3},
+            "activation 3",
+        ),
         ({"hidden_size": 25}, "num_attention_heads = 3 should divide"),
     ],
 )

@@ -1,4 +1,6 @@
-"""Every class of BERT's and RoBERTa's kin: counted, tried just outside what is admitted, and read from old files."""
+"""Every class of BERT's and RoBERTa's kin: counted, tried just outside what is admitted, and read
+from old files.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ from tests.symmetry.nullity import nullity, small_model
 
 CAUSAL = {"is_decoder": True}
 BERT = TINY | {"pad_token_id": None}
-SMALLER = {"vocab_size": 7, "hidden_size": 6, "intermediate_size": 4, "max_position_embeddings": 4}  # one output for each text
+# one output for each text
+SMALLER = {"vocab_size": 7, "hidden_size": 6, "intermediate_size": 4, "max_position_embeddings": 4}
 
 
 def of(cls: str, raw: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -45,7 +48,10 @@ COUNTED: dict[str, tuple[dict[str, Any], int]] = {
     "bert, follows": (of("BertForNextSentencePrediction", BERT), 350),
     "bert, choice": (of("BertForMultipleChoice", BERT, **SMALLER), 400),
     "roberta, tokens": (of("RobertaForTokenClassification", ROBERTA), 50),
-    "roberta, choice": (of("RobertaForMultipleChoice", ROBERTA, **SMALLER | {"max_position_embeddings": 8}), 400),
+    "roberta, choice": (
+        of("RobertaForMultipleChoice", ROBERTA, **SMALLER | {"max_position_embeddings": 8}),
+        400,
+    ),
     "roberta, causal": (of("RobertaForCausalLM", ROBERTA, **CAUSAL), 30),
 }
 DISTILBERT: dict[str, Any] = {
@@ -61,25 +67,45 @@ DISTILBERT: dict[str, Any] = {
 FEW = {"dim": 6, "hidden_dim": 4, "vocab_size": 7}
 COUNTED |= {
     "distilbert, tied": (of("DistilBertForMaskedLM", DISTILBERT), 30),
-    "distilbert, untied relu": (of("DistilBertForMaskedLM", DISTILBERT, tie_word_embeddings=False, activation="relu"), 60),
+    "distilbert, untied relu": (
+        of("DistilBertForMaskedLM", DISTILBERT, tie_word_embeddings=False, activation="relu"),
+        60,
+    ),
     "distilbert, texts": (of("DistilBertForSequenceClassification", DISTILBERT, **FEW), 300),
     "distilbert, features": (of("DistilBertModel", DISTILBERT, n_layers=2), 30),
 }
-ELECTRA = BERT | {"model_type": "electra", "embedding_size": 6, "vocab_size": 19, "tie_word_embeddings": False}
+ELECTRA = BERT | {
+    "model_type": "electra",
+    "embedding_size": 6,
+    "vocab_size": 19,
+    "tie_word_embeddings": False,
+}
 COUNTED |= {
     "electra, discriminator": (of("ElectraForPreTraining", ELECTRA), 180),
     "electra, discriminator relu": (of("ElectraForPreTraining", ELECTRA, hidden_act="relu"), 200),
     "electra, generator": (of("ElectraForMaskedLM", ELECTRA), 40),
-    "electra, wide embeddings": (of("ElectraForTokenClassification", ELECTRA, embedding_size=10, vocab_size=31), 80),
+    "electra, wide embeddings": (
+        of("ElectraForTokenClassification", ELECTRA, embedding_size=10, vocab_size=31),
+        80,
+    ),
     "electra, features": (of("ElectraModel", ELECTRA, type_vocab_size=1, num_hidden_layers=2), 40),
-    "electra, base": (of("ElectraForMaskedLM", ELECTRA, embedding_size=8, tie_word_embeddings=True), 40),
+    "electra, base": (
+        of("ElectraForMaskedLM", ELECTRA, embedding_size=8, tie_word_embeddings=True),
+        40,
+    ),
 }
 ALBERT = ELECTRA | {"model_type": "albert", "num_hidden_layers": 2}
 COUNTED |= {
     "albert, one run": (of("AlbertForTokenClassification", ALBERT, num_hidden_layers=1), 60),
     "albert, two runs": (of("AlbertForMaskedLM", ALBERT), 40),
-    "albert, features": (of("AlbertModel", ALBERT, num_hidden_layers=3, add_pooling_layer=False), 30),
-    "albert, groups": (of("AlbertForTokenClassification", ALBERT, num_hidden_layers=3, num_hidden_groups=2), 90),
+    "albert, features": (
+        of("AlbertModel", ALBERT, num_hidden_layers=3, add_pooling_layer=False),
+        30,
+    ),
+    "albert, groups": (
+        of("AlbertForTokenClassification", ALBERT, num_hidden_layers=3, num_hidden_groups=2),
+        90,
+    ),
     "albert, pairs of layers": (of("AlbertForTokenClassification", ALBERT, inner_group_num=2), 90),
 }
 MODERN: dict[str, Any] = {
@@ -106,7 +132,8 @@ COUNTED |= {
 @pytest.mark.parametrize("name", COUNTED)
 def test_the_dimension_is_the_nullity_of_the_jacobian(name: str) -> None:
     raw, count = COUNTED[name]
-    seed = 10 if name == "electra, discriminator relu" else 0  # at which every ReLU is on for some tokens and off for others
+    # at which every ReLU is on for some tokens and off for others
+    seed = 10 if name == "electra, discriminator relu" else 0
     model = with_all_gradients(small_model(raw["model_type"], raw, seed), outputs)
     found, gap = nullity(model, count)
     counts = symmetry_dimension(model.layout, model.family.rewrite(model.config))
@@ -126,17 +153,57 @@ def flipped(*names: str) -> Edit:
 
 # family, class, an edit just outside what is admitted
 WRONG: dict[str, tuple[str, str, Edit]] = {
-    "the pooled state without its reader": ("bert", "BertForNextSentencePrediction", rolled("pooler.weight", "pooler.bias")),
-    "a sign of the pooled state without its reader": ("bert", "BertForMultipleChoice", flipped("pooler.weight", "pooler.bias")),
-    "a scale before tanh": ("roberta", "RobertaForMultipleChoice", scaled("pooler.weight", "score.weight")),
-    "the last norm's gain, not what reads it": ("bert", "BertForTokenClassification", scaled("blocks.1.norm2.gain")),
-    "gates without their units": ("modernbert", "ModernBertForMaskedLM", rolled("blocks.0.gate.weight")),
-    "a scaled gate": ("modernbert", "ModernBertForMaskedLM", scaled("blocks.0.gate.weight", "blocks.0.down.weight")),
-    "the norm behind the embeddings, not the stream": ("modernbert", "ModernBertModel", rolled("norm0.gain")),
-    "labels in another order": ("roberta", "RobertaForTokenClassification", rolled("head.weight", "head.bias")),
-    "beginning and end exchanged": ("bert", "BertForQuestionAnswering", rolled("head.weight", "head.bias")),
+    "the pooled state without its reader": (
+        "bert",
+        "BertForNextSentencePrediction",
+        rolled("pooler.weight", "pooler.bias"),
+    ),
+    "a sign of the pooled state without its reader": (
+        "bert",
+        "BertForMultipleChoice",
+        flipped("pooler.weight", "pooler.bias"),
+    ),
+    "a scale before tanh": (
+        "roberta",
+        "RobertaForMultipleChoice",
+        scaled("pooler.weight", "score.weight"),
+    ),
+    "the last norm's gain, not what reads it": (
+        "bert",
+        "BertForTokenClassification",
+        scaled("blocks.1.norm2.gain"),
+    ),
+    "gates without their units": (
+        "modernbert",
+        "ModernBertForMaskedLM",
+        rolled("blocks.0.gate.weight"),
+    ),
+    "a scaled gate": (
+        "modernbert",
+        "ModernBertForMaskedLM",
+        scaled("blocks.0.gate.weight", "blocks.0.down.weight"),
+    ),
+    "the norm behind the embeddings, not the stream": (
+        "modernbert",
+        "ModernBertModel",
+        rolled("norm0.gain"),
+    ),
+    "labels in another order": (
+        "roberta",
+        "RobertaForTokenClassification",
+        rolled("head.weight", "head.bias"),
+    ),
+    "beginning and end exchanged": (
+        "bert",
+        "BertForQuestionAnswering",
+        rolled("head.weight", "head.bias"),
+    ),
     "positions of a causal model": ("bert", "BertLMHeadModel", rolled("position.table")),
-    "keys without queries": ("roberta", "RobertaForCausalLM", rolled("blocks.0.key.weight", "blocks.0.key.bias")),
+    "keys without queries": (
+        "roberta",
+        "RobertaForCausalLM",
+        rolled("blocks.0.key.weight", "blocks.0.key.bias"),
+    ),
 }
 
 
@@ -157,7 +224,10 @@ def test_the_edits_are_right_where_they_are_allowed() -> None:
 
     assert error_after(follows, together) < 1e-10
     assert (
-        error_after(random_model("bert", "BertForMultipleChoice"), flipped("pooler.weight", "pooler.bias", "score.weight"))
+        error_after(
+            random_model("bert", "BertForMultipleChoice"),
+            flipped("pooler.weight", "pooler.bias", "score.weight"),
+        )
         < 1e-10
     )
     last = "blocks.1.norm2.gain", "blocks.1.norm2.offset", "head.weight"
@@ -185,34 +255,56 @@ def test_causal_attention_does_not_see_what_follows() -> None:
 def on_disk(family: str, cls: str, folder: Path) -> tuple[Model, dict[str, Any], dict[str, Tensor]]:
     model = random_model(family, cls, torch.float32)
     model.save(folder)
-    return model, json.loads((folder / "config.json").read_text()), load_file(folder / "model.safetensors")
+    return (
+        model,
+        json.loads((folder / "config.json").read_text()),
+        load_file(folder / "model.safetensors"),
+    )
 
 
 def rewritten(folder: Path, content: dict[str, Any], tensors: dict[str, Tensor]) -> Model:
     (folder / "config.json").write_text(json.dumps(content))
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "model.safetensors", {"format": "pt"})
+    save_file(
+        {name: tensor.contiguous() for name, tensor in tensors.items()},
+        folder / "model.safetensors",
+        {"format": "pt"},
+    )
     return load_folder(folder)
 
 
 CASES = [
-    *(("bert", f"Bert{end}") for end in ("ForTokenClassification", "ForQuestionAnswering", "LMHeadModel", "ForMaskedLM")),
-    *(("roberta", f"Roberta{end}") for end in ("ForTokenClassification", "ForMultipleChoice", "ForCausalLM", "Model")),
+    *(
+        ("bert", f"Bert{end}")
+        for end in ("ForTokenClassification", "ForQuestionAnswering", "LMHeadModel", "ForMaskedLM")
+    ),
+    *(
+        ("roberta", f"Roberta{end}")
+        for end in ("ForTokenClassification", "ForMultipleChoice", "ForCausalLM", "Model")
+    ),
 ]
 
 
 @pytest.mark.parametrize(("family", "cls"), CASES)
 def test_a_body_is_found_with_any_prefix_and_without(family: str, cls: str, tmp_path: Path) -> None:
-    """Bodies saved alone have none, and RoBERTa's of other libraries have BERT's; heads and poolers of others are left over."""
+    """Bodies saved alone have none, and RoBERTa's of other libraries have BERT's; heads and poolers
+    of others are left over.
+    """
     model, content, tensors = on_disk(family, cls, tmp_path)
     for prefix in ("", "bert.", "roberta."):
         other = {}
         for name, tensor in tensors.items():
             bare = name.removeprefix(f"{family}.")
             body = bare.startswith(("embeddings.", "encoder.", "pooler."))
-            old = bare.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+            old = bare.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
+                "LayerNorm.bias", "LayerNorm.beta"
+            )
             other[prefix + old if body else name] = tensor
         other["embeddings.position_ids"] = torch.arange(14)[None].float()
-        other |= {"classifier.other": torch.zeros(2)} if "Classification" not in cls and "Choice" not in cls else {}
+        other |= (
+            {"classifier.other": torch.zeros(2)}
+            if "Classification" not in cls and "Choice" not in cls
+            else {}
+        )
         assert rewritten(tmp_path, content, other).digest == model.digest
 
 
@@ -221,7 +313,11 @@ def test_modernbert_of_old_files_has_its_two_bases(tmp_path: Path) -> None:
     model, content, tensors = on_disk("modernbert", "ModernBertForMaskedLM", tmp_path)
     for key in ("rope_parameters", "layer_types"):
         content.pop(key)
-    content |= {"global_rope_theta": 160000.0, "local_rope_theta": 10000.0, "global_attn_every_n_layers": 2}
+    content |= {
+        "global_rope_theta": 160000.0,
+        "local_rope_theta": 10000.0,
+        "global_attn_every_n_layers": 2,
+    }
     assert rewritten(tmp_path, content, tensors).digest == model.digest
     other = rewritten(tmp_path, content | {"local_rope_theta": 100.0}, tensors)
     assert function_error(model, other, random_inputs(model), torch.float64) > 1e-6
@@ -234,7 +330,9 @@ def test_narrow_embeddings_turn_by_themselves_and_keep_the_ones() -> None:
     generator = torch.Generator().manual_seed(0)
     model = canonical(model, choose_classes(spaces))
     admitted = random_element(spaces["embedding"], SymmetryClass.ORTHOGONAL, generator)
-    free = Orthogonal(torch.linalg.qr(torch.randn(10, 10, generator=generator, dtype=torch.float64))[0])
+    free = Orthogonal(
+        torch.linalg.qr(torch.randn(10, 10, generator=generator, dtype=torch.float64))[0]
+    )
     for element, low, high in ((admitted, 0, 1e-10), (free, 1e-3, 1e3)):
         moved = Alignment.of(spaces, {"embedding": element}).apply(model.layout, model.state)
         assert low <= function_error(model, model.with_state(moved), inputs, torch.float64) < high
@@ -249,7 +347,10 @@ def test_a_generator_gets_a_head_of_its_own_before_its_embeddings_turn() -> None
 
 
 def test_old_files_that_name_no_class(tmp_path: Path) -> None:
-    for family, cls in (("bert", "BertForQuestionAnswering"), ("roberta", "RobertaForTokenClassification")):
+    for family, cls in (
+        ("bert", "BertForQuestionAnswering"),
+        ("roberta", "RobertaForTokenClassification"),
+    ):
         model, content, tensors = on_disk(family, cls, tmp_path)
         content.pop("architectures")
         content.pop("model_type")
@@ -260,11 +361,27 @@ def test_old_files_that_name_no_class(tmp_path: Path) -> None:
     ("family", "changes", "words"),
     [
         ("bert", {"architectures": ["BertLMHeadModel"]}, "does not say is_decoder=true"),
-        ("roberta", {"architectures": ["RobertaForCausalLM"], "is_decoder": False}, "does not say is_decoder=true"),
-        ("bert", {"architectures": ["BertForTokenClassification"], "is_decoder": True}, "causal attention"),
+        (
+            "roberta",
+            {"architectures": ["RobertaForCausalLM"], "is_decoder": False},
+            "does not say is_decoder=true",
+        ),
+        (
+            "bert",
+            {"architectures": ["BertForTokenClassification"], "is_decoder": True},
+            "causal attention",
+        ),
         ("bert", {"architectures": ["BertModel"], "is_decoder": "yes"}, "causal attention"),
-        ("bert", {"architectures": ["BertForQuestionAnswering"], "num_labels": 3}, "which are 2 labels.*gives 3"),
-        ("bert", {"architectures": ["BertForTokenClassification"], "num_labels": 0}, "positive integer"),
+        (
+            "bert",
+            {"architectures": ["BertForQuestionAnswering"], "num_labels": 3},
+            "which are 2 labels.*gives 3",
+        ),
+        (
+            "bert",
+            {"architectures": ["BertForTokenClassification"], "num_labels": 0},
+            "positive integer",
+        ),
         ("modernbert", {"layer_types": ["full_attention"]}, "for each layer"),
         ("modernbert", {"local_attention": 0}, "integer from 2 on"),
         ("modernbert", {"global_attn_every_n_layers": "3"}, "integer from 1 on"),
@@ -275,7 +392,11 @@ def test_old_files_that_name_no_class(tmp_path: Path) -> None:
         ("albert", {"num_hidden_groups": 5}, "groups that never run"),
         ("albert", {"embedding_size": "10"}, "positive integer"),
         ("electra", {"embedding_size": None}, "positive integer"),
-        ("electra", {"architectures": ["ElectraForMultipleChoice"], "summary_type": "mean"}, "published models have 'first'"),
+        (
+            "electra",
+            {"architectures": ["ElectraForMultipleChoice"], "summary_type": "mean"},
+            "published models have 'first'",
+        ),
         ("distilbert", {"sinusoidal_pos_embds": "yes"}, "true or false"),
         ("distilbert", {"n_heads": 5}, "n_heads = 5 should divide dim"),
         ("distilbert", {"activation": "softmax"}, "activation 'softmax'"),
@@ -288,8 +409,15 @@ def test_refused_configurations(family: str, changes: dict[str, Any], words: str
 
 
 def test_a_body_with_causal_attention_is_another_model() -> None:
-    """Of one set of weights attention that looks back alone computes something else, so the configuration keeps it."""
+    """Of one set of weights attention that looks back alone computes something else, so the
+    configuration keeps it.
+    """
     model = random_model("bert", "BertModel")
-    causal = Model("causal", model.family, model.family.config({**model.config, "is_decoder": True}), model.state)
+    causal = Model(
+        "causal",
+        model.family,
+        model.family.config({**model.config, "is_decoder": True}),
+        model.state,
+    )
     assert causal.config["is_decoder"] is True
     assert function_error(model, causal, torch.arange(12)[None], torch.float64) > 1e-3

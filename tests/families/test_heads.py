@@ -1,4 +1,6 @@
-"""Base models and heads: every class of every family keeps its outputs, is written as itself, and is counted right."""
+"""Base models and heads: every class of every family keeps its outputs, is written as itself, and
+is counted right.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def random_model(family: str, cls: str, dtype: torch.dtype = torch.float64) -> M
     config = chosen.config(raw_configuration(chosen, cls))
     torch.manual_seed(0)
     state = {name: tensor.double() for name, tensor in untied_state(chosen.build(config)).items()}
-    state = {name: (tensor + 0.3 * torch.randn_like(tensor)).to(dtype) for name, tensor in state.items()}
+    state = {
+        name: (tensor + 0.3 * torch.randn_like(tensor)).to(dtype) for name, tensor in state.items()
+    }
     return Model("random", chosen, config, state).check()
 
 
@@ -53,7 +57,9 @@ def test_a_moved_model_of_every_class_computes_the_same(family: str, cls: str) -
         "AlbertForPreTraining",
     ):  # what the head of its pooled state computes is not among the outputs here
         return
-    still = any(s.name == "residual" and s.largest.value == "none" for s in model.layout.spaces.values())
+    still = any(
+        s.name == "residual" and s.largest.value == "none" for s in model.layout.spaces.values()
+    )
     for block in form.layout.blocks:  # a head that stays where it was while the stream moves
         if block.name == "head.weight" and not still:
             left = moved | {block.parameter: form.state[block.parameter]}
@@ -72,7 +78,9 @@ def test_of_a_base_model_the_stream_is_an_output_and_does_not_move(family: str, 
 
 @pytest.mark.parametrize("family", [name for name, family in FAMILIES.items() if family.classes])
 def test_what_a_class_computes_is_what_transformers_computes(family: str) -> None:
-    """The outputs are those of the class itself, text by text, not of a head that lies beside it."""
+    """The outputs are those of the class itself, text by text, not of a head that lies beside
+    it.
+    """
     for cls in FAMILIES[family].classes:
         if (family, cls) not in CLASSES or FAMILIES[family].takes != "text":
             continue
@@ -82,14 +90,18 @@ def test_what_a_class_computes_is_what_transformers_computes(family: str) -> Non
         found = FAMILIES[family].outputs(module, tokens)
         if predicts == "span":
             expected = [module(text) for text in tokens.split(1)]
-            assert torch.allclose(found, torch.cat([spans(each) for each in expected]), rtol=1e-4, atol=1e-5)
+            assert torch.allclose(
+                found, torch.cat([spans(each) for each in expected]), rtol=1e-4, atol=1e-5
+            )
         if predicts in ("label", "token-label"):
             end = {"T5": 1, "MT5": 1, "Bart": 2}.get(
                 cls.removesuffix("ForSequenceClassification").removeprefix("M").removeprefix("U")
             )
             ended = tokens  # some classes read a text at the token that ends it
             if end is not None:
-                ended = torch.nn.functional.pad(tokens[:, 1:] if end == 2 else tokens, (0, 1), value=end)
+                ended = torch.nn.functional.pad(
+                    tokens[:, 1:] if end == 2 else tokens, (0, 1), value=end
+                )
             logits = torch.cat([module(text).logits for text in ended.split(1)])
             assert found.shape[-1] == model.config["num_labels"]
             assert torch.allclose(found, logits, rtol=1e-4, atol=1e-5)
@@ -119,7 +131,10 @@ COUNTED: dict[str, tuple[str, dict[str, Any]]] = {
     "olmo, texts": ("olmo", TINY | {"architectures": ["OlmoForSequenceClassification"]}),
     "olmo2, features": ("olmo2", TINY | {"architectures": ["Olmo2Model"]}),
     "gemma2, features": ("gemma2", TINY | GEMMA | {"architectures": ["Gemma2Model"]}),
-    "gemma2, tokens": ("gemma2", TINY | GEMMA | {"architectures": ["Gemma2ForTokenClassification"]}),
+    "gemma2, tokens": (
+        "gemma2",
+        TINY | GEMMA | {"architectures": ["Gemma2ForTokenClassification"]},
+    ),
 }
 
 
@@ -132,11 +147,15 @@ def test_the_dimension_is_the_nullity_of_the_jacobian(name: str) -> None:
 
 def test_a_stream_that_is_an_output_may_not_be_rotated() -> None:
     model = random_model("llama", "LlamaModel")
-    rotation = torch.linalg.qr(torch.randn(24, 24, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))[0]
+    rotation = torch.linalg.qr(
+        torch.randn(24, 24, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    )[0]
     state = {name: tensor.clone() for name, tensor in model.state.items()}
     for block in model.layout.blocks:
         for axis, word in enumerate(block.pattern.split()):
             if word in ("+residual", "-residual") and len(block.pattern.split()) == 2:
                 tensor = state[block.parameter]
                 state[block.parameter] = tensor @ rotation.T if axis else rotation @ tensor
-    assert function_error(model, model.with_state(state), random_inputs(model), torch.float64) > 1e-2
+    assert (
+        function_error(model, model.with_state(state), random_inputs(model), torch.float64) > 1e-2
+    )

@@ -1,4 +1,6 @@
-"""ViT and DeiT of transformers, GPT-NeoX, OPT: the dimension of their symmetry, and moves just outside of it."""
+"""ViT and DeiT of transformers, GPT-NeoX, OPT: the dimension of their symmetry, and moves just
+outside of it.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ from tests.networks import random_inputs, random_model
 IMAGES: dict[str, Any] = {
     "model_type": "vit",
     "hidden_size": 6,
-    "num_hidden_layers": 2,  # in a single layer the query of the class token is the same for every image
+    # in a single layer the query of the class token is the same for every image
+    "num_hidden_layers": 2,
     "num_attention_heads": 2,
     "intermediate_size": 4,
     "image_size": 4,
@@ -54,13 +57,22 @@ OPT: dict[str, Any] = {
     "activation_function": "gelu",
 }
 BEHIND, PLAIN = {"do_layer_norm_before": False}, {"layer_norm_elementwise_affine": False}
-NARROW = {"word_embed_proj_dim": 4, "vocab_size": 17, "max_position_embeddings": 8}  # fewer tokens do not determine it
+# fewer tokens do not determine it
+NARROW = {"word_embed_proj_dim": 4, "vocab_size": 17, "max_position_embeddings": 8}
 COUNTED: dict[str, tuple[str, dict[str, Any], int]] = {
     "vit, no biases": ("vit_hf", IMAGES | {"qkv_bias": False}, 110),
     "deit": ("vit_hf", IMAGES | TEACHER, 110),
     "neox": ("gpt_neox", NEOX, 30),
-    "neox, sequential, no biases": ("gpt_neox", NEOX | {"use_parallel_residual": False, "attention_bias": False}, 30),
-    "neox, parallel, no biases": ("gpt_neox", NEOX | {"rotary_pct": 1.0, "attention_bias": False}, 30),
+    "neox, sequential, no biases": (
+        "gpt_neox",
+        NEOX | {"use_parallel_residual": False, "attention_bias": False},
+        30,
+    ),
+    "neox, parallel, no biases": (
+        "gpt_neox",
+        NEOX | {"rotary_pct": 1.0, "attention_bias": False},
+        30,
+    ),
     "opt": ("opt", OPT, 30),
     "opt, narrow": ("opt", OPT | {"word_embed_proj_dim": 4}, 30),
     "opt, behind": ("opt", OPT | BEHIND, 30),
@@ -77,14 +89,21 @@ def test_the_dimension_is_the_nullity_of_the_jacobian(name: str) -> None:
 
 
 def test_relu_units_add_a_scale_each() -> None:
-    """Every unit has to be seen on both sides of its kink: many inputs, and a seed that leaves none dead."""
-    found, expected = nullity_and_dimension("opt", OPT | {"activation_function": "relu", "num_hidden_layers": 1}, 120)
+    """Every unit has to be seen on both sides of its kink: many inputs, and a seed that leaves none
+    dead.
+    """
+    found, expected = nullity_and_dimension(
+        "opt", OPT | {"activation_function": "relu", "num_hidden_layers": 1}, 120
+    )
     assert found == expected
 
 
-# Negative controls: moves of one space, just outside its class, drawn as an element of another kind.
+# Negative controls: moves of one space, just outside its class, drawn as an element of another
+# kind.
 def haar(*shape: int) -> Tensor:
-    return torch.linalg.qr(torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64))[0]
+    return torch.linalg.qr(
+        torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    )[0]
 
 
 def rotated(space: Space) -> Element:
@@ -127,7 +146,9 @@ def exchanged(*order: int) -> Callable[[Space], Element]:
 
 
 def stretched(space: Space) -> Element:
-    return Invertible.of(haar(space.size, space.size) * torch.linspace(0.5, 2, space.size, dtype=torch.float64))
+    return Invertible.of(
+        haar(space.size, space.size) * torch.linspace(0.5, 2, space.size, dtype=torch.float64)
+    )
 
 
 MOVES: dict[str, tuple[str, str, Callable[[Space], Element]]] = {
@@ -159,7 +180,9 @@ def test_what_is_just_outside_a_class_changes_the_function(name: str) -> None:
 
 
 def test_what_is_just_inside_a_class_does_not() -> None:
-    """The draws above are no wrong moves in themselves: the same on coordinates that may mix changes nothing."""
+    """The draws above are no wrong moves in themselves: the same on coordinates that may mix
+    changes nothing.
+    """
     for example, space, draw in (
         ("gpt_neox", "query-key.0", rotated_places(0, 2)),
         ("gpt_neox", "query-key.0", rotated_places(4, 5, 9)),
@@ -173,7 +196,9 @@ def test_what_is_just_inside_a_class_does_not() -> None:
             first = [i for i in range(space_of.size) if values[0, i, i] != 1][0]
             values[:, first] *= torch.linalg.det(values).round()[:, None]
             element = Orthogonal(values)
-        moved = model.with_state(Alignment.of(model.layout.spaces, {space: element}).apply(model.layout, model.state))
+        moved = model.with_state(
+            Alignment.of(model.layout.spaces, {space: element}).apply(model.layout, model.state)
+        )
         assert function_error(model, moved, random_inputs(model), torch.float64) < 1e-10
 
 
@@ -238,10 +263,26 @@ EDITS: dict[str, tuple[str, Edit, bool]] = {  # example, what is done, whether t
     "heads as three parts": ("gpt_neox", of_heads(heads_as_thirds), False),
     "positions of padding": ("opt", parameter(POSITIONS, rows(0, 2)), True),
     "the first position": ("opt", parameter(POSITIONS, rows(2, 3)), False),
-    "class token for distillation token": ("vit_hf-deit-teacher", exchange("cls.token", "distillation.token"), False),
-    "one head for the other": ("vit_hf-deit-teacher", exchange("head.weight", "distillation.head.weight"), False),
-    "biases of both heads": ("vit_hf-deit-teacher", exchange("head.bias", "distillation.head.bias"), True),
-    "biases of parallel layers": ("gpt_neox", exchange("blocks.0.output.bias", "blocks.0.down.bias"), True),
+    "class token for distillation token": (
+        "vit_hf-deit-teacher",
+        exchange("cls.token", "distillation.token"),
+        False,
+    ),
+    "one head for the other": (
+        "vit_hf-deit-teacher",
+        exchange("head.weight", "distillation.head.weight"),
+        False,
+    ),
+    "biases of both heads": (
+        "vit_hf-deit-teacher",
+        exchange("head.bias", "distillation.head.bias"),
+        True,
+    ),
+    "biases of parallel layers": (
+        "gpt_neox",
+        exchange("blocks.0.output.bias", "blocks.0.down.bias"),
+        True,
+    ),
     "biases of layers in turn": (
         "gpt_neox-sequential-tied",
         exchange("blocks.0.output.bias", "blocks.0.down.bias"),
@@ -258,11 +299,15 @@ def test_traps(name: str) -> None:
 
 
 def test_a_narrow_table_moves_with_both_projections() -> None:
-    """A shared table is written and read: a map of its space that leaves the projection to the head alone is seen."""
+    """A shared table is written and read: a map of its space that leaves the projection to the head
+    alone is seen.
+    """
     model = random_model("opt-narrow-tied-gelu")
     space = model.layout.spaces["embedding"]
     move = Alignment.of(model.layout.spaces, {"embedding": stretched(space)})
     moved = move.apply(model.layout, model.state)
-    assert function_error(model, model.with_state(moved), random_inputs(model), torch.float64) < 1e-10
+    assert (
+        function_error(model, model.with_state(moved), random_inputs(model), torch.float64) < 1e-10
+    )
     kept = moved | {name: model.state[name] for name in ("model.decoder.project_out.weight",)}
     assert function_error(model, model.with_state(kept), random_inputs(model), torch.float64) > 1e-3

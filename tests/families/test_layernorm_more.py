@@ -1,4 +1,6 @@
-"""Decoders with a LayerNorm before each layer: what their layouts say, counted and tried, in every class."""
+"""Decoders with a LayerNorm before each layer: what their layouts say, counted and tried, in every
+class.
+"""
 
 from __future__ import annotations
 
@@ -90,8 +92,13 @@ ONE_NORM = {"new_decoder_architecture": True, "num_kv_heads": 1, "num_ln_in_para
 IN_TURN = {"alibi": True, "multi_query": False, "parallel_attn": False, "bias": True}
 BLOOM = {"vocab_size": 29, "hidden_size": 6, "n_layer": 1, "n_head": 2, "seq_length": 8}
 MPT = {"vocab_size": 31, "d_model": 6, "n_layers": 1, "n_heads": 2, "max_seq_len": 8}
-CLIPPED = {"attn_config": {"clip_qkv": 0.5, "softmax_scale": 0.4}}  # every coordinate is sometimes clipped, sometimes not
-COHERE2 = {"layer_types": ["full_attention", "sliding_attention"], "sliding_window": 3, "num_hidden_layers": 2}
+# every coordinate is sometimes clipped, sometimes not
+CLIPPED = {"attn_config": {"clip_qkv": 0.5, "softmax_scale": 0.4}}
+COHERE2 = {
+    "layer_types": ["full_attention", "sliding_attention"],
+    "sliding_window": 3,
+    "num_hidden_layers": 2,
+}
 COUNTED: dict[str, tuple[str, dict[str, Any], int]] = {
     "gpt2, scores by layer": ("gpt2", GPT2 | UNTIED | BY_LAYER, 60),
     "gpt2, features": ("gpt2", GPT2 | cls("GPT2Model"), 60),
@@ -104,7 +111,11 @@ COUNTED: dict[str, tuple[str, dict[str, Any], int]] = {
     "opt, behind, spans": ("opt", OPT | BEHIND | cls("OPTForQuestionAnswering"), 120),
     "opt, narrow, features": ("opt", OPT | BEHIND | NARROW | cls("OPTModel"), 30),
     "opt, narrow, few labels": ("opt", OPT | NARROW | cls("OPTForQuestionAnswering"), 160),
-    "opt, narrow, no gains, few labels": ("opt", OPT | BEHIND | NARROW | PLAIN | cls("OPTForQuestionAnswering"), 160),
+    "opt, narrow, no gains, few labels": (
+        "opt",
+        OPT | BEHIND | NARROW | PLAIN | cls("OPTForQuestionAnswering"),
+        160,
+    ),
     "phi": ("phi", TINY | ALL, 30),
     "phi, norms": ("phi", TINY | NORMED, 30),
     "phi, norms, all rotated": ("phi", TINY | ALL | NORMED | {"partial_rotary_factor": 1.0}, 30),
@@ -112,20 +123,43 @@ COUNTED: dict[str, tuple[str, dict[str, Any], int]] = {
     "starcoder2": ("starcoder2", TINY | UNTIED, 30),
     "starcoder2, no biases": ("starcoder2", TINY | UNTIED | ALL | {"use_bias": False}, 30),
     "stablelm": ("stablelm", TINY | ALL | {"partial_rotary_factor": 0.5}, 30),
-    "stablelm, biases": ("stablelm", TINY | ALL | {"use_qkv_bias": True, "partial_rotary_factor": 0.5}, 30),
+    "stablelm, biases": (
+        "stablelm",
+        TINY | ALL | {"use_qkv_bias": True, "partial_rotary_factor": 0.5},
+        30,
+    ),
     "stablelm, parallel": (
         "stablelm",
-        TINY | ALL | {"use_qkv_bias": True, "use_parallel_residual": True, "partial_rotary_factor": 0.5, "vocab_size": 29},
+        TINY
+        | ALL
+        | {
+            "use_qkv_bias": True,
+            "use_parallel_residual": True,
+            "partial_rotary_factor": 0.5,
+            "vocab_size": 29,
+        },
         30,
     ),
     "stablelm, norms": ("stablelm", TINY | NORMED | {"partial_rotary_factor": 0.5}, 30),
-    "stablelm, norms, biases": ("stablelm", TINY | NORMED | {"partial_rotary_factor": 1.0, "use_qkv_bias": True}, 30),
+    "stablelm, norms, biases": (
+        "stablelm",
+        TINY | NORMED | {"partial_rotary_factor": 1.0, "use_qkv_bias": True},
+        30,
+    ),
     "nemotron": ("nemotron", TINY, 60),
     "nemotron, biases": ("nemotron", TINY | ALL | {"attention_bias": True}, 60),
-    "nemotron, gelu": ("nemotron", TINY | {"mlp_bias": True, "attention_bias": True, "hidden_act": "gelu"}, 30),
+    "nemotron, gelu": (
+        "nemotron",
+        TINY | {"mlp_bias": True, "attention_bias": True, "hidden_act": "gelu"},
+        30,
+    ),
     "cohere": ("cohere", TINY | UNTIED, 30),
     "cohere, norms": ("cohere", TINY | UNTIED | ALL | {"use_qk_norm": True}, 30),
-    "cohere, norms, biases": ("cohere", TINY | UNTIED | {"use_qk_norm": True, "attention_bias": True}, 30),
+    "cohere, norms, biases": (
+        "cohere",
+        TINY | UNTIED | {"use_qk_norm": True, "attention_bias": True},
+        30,
+    ),
     "cohere2": ("cohere2", TINY | UNTIED | COHERE2 | {"attention_bias": True}, 30),
     "gptj": ("gptj", GPTJ, 30),
     "gptj, spans": ("gptj", GPTJ | cls("GPTJForQuestionAnswering"), 80),
@@ -140,7 +174,11 @@ COUNTED: dict[str, tuple[str, dict[str, Any], int]] = {
     "bloom, features": ("bloom", BLOOM | cls("BloomModel"), 30),
     "mpt": ("mpt", MPT | UNTIED, 30),
     "mpt, clipped": ("mpt", MPT | UNTIED | CLIPPED, 60),
-    "gpt_bigcode": ("gpt_bigcode", {k: v for k, v in GPTJ.items() if k != "rotary_dim"} | UNTIED, 30),
+    "gpt_bigcode": (
+        "gpt_bigcode",
+        {k: v for k, v in GPTJ.items() if k != "rotary_dim"} | UNTIED,
+        30,
+    ),
     "gpt_bigcode, all keys": (
         "gpt_bigcode",
         {k: v for k, v in GPTJ.items() if k != "rotary_dim"} | UNTIED | {"multi_query": False},
@@ -157,9 +195,13 @@ def test_the_dimension_is_the_nullity_of_the_jacobian(name: str) -> None:
 
 
 def test_what_scores_are_divided_by_is_seen() -> None:
-    """The same parameters compute something else with another divisor, so that it belongs to the configuration."""
+    """The same parameters compute something else with another divisor, so that it belongs to the
+    configuration.
+    """
     model = random_model("gpt2-by-layer")
-    products = {product.space: product.scale for product in model.family.rewrite(model.config).products}
+    products = {
+        product.space: product.scale for product in model.family.rewrite(model.config).products
+    }
     assert products["query-key.0"] == 2 * products["query-key.1"] == 8**-0.5
     tokens = random_inputs(model)
     outputs = model.family.outputs(model.module(), tokens)
@@ -167,7 +209,9 @@ def test_what_scores_are_divided_by_is_seen() -> None:
         other = model.family.build(dict(model.config) | {key: False}).eval()
         other.load_state_dict(model.module().state_dict())
         with torch.no_grad():
-            same = torch.allclose(FAMILIES["gpt2"].outputs(other, tokens), outputs, rtol=1e-5, atol=1e-5)
+            same = torch.allclose(
+                FAMILIES["gpt2"].outputs(other, tokens), outputs, rtol=1e-5, atol=1e-5
+            )
         assert same is (key == "reorder_and_upcast_attn")
 
 
@@ -176,7 +220,9 @@ def heads_exchanged(model: Model) -> dict[str, Tensor]:
     """Exchange the first two heads of the first block, whatever its layout admits."""
     state = {key: tensor.clone() for key, tensor in model.state.items()}
     for block in model.layout.blocks:
-        if block.name.startswith("blocks.0.") and any(axis.space == "heads.0" for axis in block.axes):
+        if block.name.startswith("blocks.0.") and any(
+            axis.space == "heads.0" for axis in block.axes
+        ):
             view = model.layout.view(state, block)
             axis = block.axis("heads.0")
             order = torch.arange(view.shape[axis])
@@ -215,10 +261,15 @@ def turned(model: Model, plane: str, first: int, second: int) -> dict[str, Tenso
     c, s = 0.8, 0.6
     matrix[:, first, first] = matrix[:, second, second] = c
     matrix[:, first, second], matrix[:, second, first] = -s, s
-    return dict(Alignment.of(model.layout.spaces, {plane: Orthogonal(matrix)}).apply(model.layout, model.state))
+    return dict(
+        Alignment.of(model.layout.spaces, {plane: Orthogonal(matrix)}).apply(
+            model.layout, model.state
+        )
+    )
 
 
-TURNS: dict[str, tuple[str, str, int, int, bool]] = {  # example, plane, two coordinates, whether the function stays
+# example, plane, two coordinates, whether the function stays
+TURNS: dict[str, tuple[str, str, int, int, bool]] = {
     "neighbours of Cohere": ("cohere", "query-key.0", 0, 1, True),
     "halves of Cohere": ("cohere", "query-key.0", 0, 3, False),
     "a layer with a window": ("cohere2", "query-key.0", 0, 2, False),

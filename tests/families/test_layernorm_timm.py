@@ -1,4 +1,6 @@
-"""timm's Vision Transformers: dimension of the symmetry, moves just outside of it, files, and architectures by name."""
+"""timm's Vision Transformers: dimension of the symmetry, moves just outside of it, files, and
+architectures by name.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,11 @@ def another_order(space: Space) -> Element:
 
 
 MOVES: dict[str, tuple[str, str, Callable[[Space], Element]]] = {
-    "signs under norms on queries": ("vit-norms-on-queries", "query-key.0", factors(-1.0, 1.0, -1.0)),
+    "signs under norms on queries": (
+        "vit-norms-on-queries",
+        "query-key.0",
+        factors(-1.0, 1.0, -1.0),
+    ),
     "stream that moves its ones": ("vit-distilled", "residual", rotated),
     "general map of the stream": ("vit-deit3", "residual", stretched),
     "signs of a stream behind a norm": ("vit-clip", "residual", factors(-1.0, 1.0, -1.0)),
@@ -78,20 +84,28 @@ def test_what_is_just_outside_a_class_changes_the_function(name: str) -> None:
     assert function_error(model, moved, random_inputs(model), torch.float64) > 1e-3
 
 
-@pytest.mark.parametrize(("name", "space"), [("vit-norms-on-queries", "query-key.0"), ("vit-clip", "residual")])
+@pytest.mark.parametrize(
+    ("name", "space"), [("vit-norms-on-queries", "query-key.0"), ("vit-clip", "residual")]
+)
 def test_gains_inside_a_space_hold_it_at_permutations(name: str, space: str) -> None:
     model = random_model(name)
     found = model.layout.spaces[space]
     assert found.largest is SymmetryClass.PERMUTATION
-    order = Alignment.of(model.layout.spaces, {space: another_order(found)}).apply(model.layout, model.state)
-    assert function_error(model, model.with_state(order), random_inputs(model), torch.float64) < 1e-10
+    order = Alignment.of(model.layout.spaces, {space: another_order(found)}).apply(
+        model.layout, model.state
+    )
+    assert (
+        function_error(model, model.with_state(order), random_inputs(model), torch.float64) < 1e-10
+    )
     rotation = Alignment.of(model.layout.spaces, {space: Orthogonal(rotated(found).matrix())})
     with pytest.raises(Inadmissible, match="one by one"):
         rotation.apply(model.layout, model.state)
 
 
 def of_one_head(blocks: Blocks) -> None:
-    """Another order of the plane of the first head alone, though all heads share the gains of its norms."""
+    """Another order of the plane of the first head alone, though all heads share the gains of its
+    norms.
+    """
     for name in ("query.weight", "query.bias", "key.weight", "key.bias"):
         value = blocks[f"blocks.0.{name}"].clone()
         value[0] = value[0].roll(1, 0)
@@ -115,10 +129,26 @@ EDITS: dict[str, tuple[str, Edit, bool]] = {  # example, what is done, whether t
     "the plane of one head": ("vit-norms-on-queries", of_one_head, False),
     "planes without their gains": ("vit-norms-on-queries", without_the_gains, False),
     "the offset of keys": ("vit-norms-on-queries", other_offset("blocks.0.key.norm.offset"), True),
-    "the offset of queries": ("vit-norms-on-queries", other_offset("blocks.0.query.norm.offset"), False),
-    "class token for distillation token": ("vit-distilled", exchange("class.token", "distillation.token"), False),
-    "biases of both heads": ("vit-distilled", exchange("head.bias", "distillation.head.bias"), True),
-    "one head for the other": ("vit-distilled", exchange("head.weight", "distillation.head.weight"), False),
+    "the offset of queries": (
+        "vit-norms-on-queries",
+        other_offset("blocks.0.query.norm.offset"),
+        False,
+    ),
+    "class token for distillation token": (
+        "vit-distilled",
+        exchange("class.token", "distillation.token"),
+        False,
+    ),
+    "biases of both heads": (
+        "vit-distilled",
+        exchange("head.bias", "distillation.head.bias"),
+        True,
+    ),
+    "one head for the other": (
+        "vit-distilled",
+        exchange("head.weight", "distillation.head.weight"),
+        False,
+    ),
 }
 
 
@@ -129,7 +159,9 @@ def test_traps(name: str) -> None:
     assert error < 1e-10 if stays else error > 1e-3
 
 
-@pytest.mark.parametrize("name", [name for name, (family, _) in CONFIGURATIONS.items() if family == "vit"])
+@pytest.mark.parametrize(
+    "name", [name for name, (family, _) in CONFIGURATIONS.items() if family == "vit"]
+)
 def test_what_is_written_is_read_by_timm_and_here(name: str, tmp_path: Path) -> None:
     import timm
 
@@ -149,7 +181,12 @@ def test_what_is_written_is_read_by_timm_and_here(name: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     "architecture",
-    ["deit_small_patch16_224", "deit3_small_patch16_224", "vit_small_patch16_36x1_224", "vit_xsmall_patch16_clip_224"],
+    [
+        "deit_small_patch16_224",
+        "deit3_small_patch16_224",
+        "vit_small_patch16_36x1_224",
+        "vit_xsmall_patch16_clip_224",
+    ],
 )
 def test_a_folder_as_timm_uploads_it(architecture: str, tmp_path: Path) -> None:
     """The hub has no arguments for what an architecture has by itself: sizes come from the name."""
@@ -157,14 +194,21 @@ def test_a_folder_as_timm_uploads_it(architecture: str, tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     torch.manual_seed(0)
-    module: Any = timm.create_model(architecture, num_classes=3, in_chans=1, depth=1, img_size=32).eval()
+    module: Any = timm.create_model(
+        architecture, num_classes=3, in_chans=1, depth=1, img_size=32
+    ).eval()
     content: dict[str, Any] = {
         "architecture": architecture,
         "num_classes": 3,
         "num_features": module.num_features,
         "global_pool": module.global_pool,
         "model_args": {"depth": 1, "img_size": 32},
-        "pretrained_cfg": {"tag": "x", "input_size": [1, 32, 32], "fixed_input_size": True, "num_classes": 3},
+        "pretrained_cfg": {
+            "tag": "x",
+            "input_size": [1, 32, 32],
+            "fixed_input_size": True,
+            "num_classes": 3,
+        },
     }
     content["model_args"]["in_chans"] = 1
     (tmp_path / "config.json").write_text(json.dumps(content))
@@ -172,7 +216,9 @@ def test_a_folder_as_timm_uploads_it(architecture: str, tmp_path: Path) -> None:
     model = load_folder(tmp_path)
     inputs = random_inputs(model).float()
     with torch.no_grad():
-        assert relative_difference(module(inputs), model.family.outputs(model.module(), inputs)) < 1e-6
+        assert (
+            relative_difference(module(inputs), model.family.outputs(model.module(), inputs)) < 1e-6
+        )
 
 
 def test_sizes_come_from_the_name() -> None:
@@ -194,26 +240,44 @@ def of_architecture(architecture: str) -> Model:
 def test_architectures_that_compute_alike_can_be_compared() -> None:
     from lmc_core.errors import Incompatible
 
-    require_compatible(of_architecture("vit_small_patch16_224"), of_architecture("deit_small_patch16_224"))
+    require_compatible(
+        of_architecture("vit_small_patch16_224"), of_architecture("deit_small_patch16_224")
+    )
     with pytest.raises(Incompatible, match="architecture"):
-        require_compatible(of_architecture("vit_base_patch16_clip_224"), of_architecture("vit_base_patch16_clip_quickgelu_224"))
+        require_compatible(
+            of_architecture("vit_base_patch16_clip_224"),
+            of_architecture("vit_base_patch16_clip_quickgelu_224"),
+        )
 
 
 @pytest.mark.parametrize(
     "architecture",
-    [PLAIN, "deit_tiny_distilled_patch16_224", "vit_base_patch16_gap_224", "vit_wee_patch16_reg1_gap_256", "flexivit_small"],
+    [
+        PLAIN,
+        "deit_tiny_distilled_patch16_224",
+        "vit_base_patch16_gap_224",
+        "vit_wee_patch16_reg1_gap_256",
+        "flexivit_small",
+    ],
 )
 def test_the_layout_is_that_of_timm(architecture: str) -> None:
     import timm
 
-    config = VIT.config({"architecture": architecture, "num_classes": 10, "model_args": {"depth": 1}})
+    config = VIT.config(
+        {"architecture": architecture, "num_classes": 10, "model_args": {"depth": 1}}
+    )
     with torch.device("meta"):
         module = timm.create_model(architecture, num_classes=10, depth=1)
-    assert VIT.layout(config).shapes == {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    assert VIT.layout(config).shapes == {
+        name: tuple(tensor.shape) for name, tensor in module.state_dict().items()
+    }
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "norms behind layers": ({"architecture": "vit_base_patch16_rpn_224"}, "norms behind its layers"),
+    "norms behind layers": (
+        {"architecture": "vit_base_patch16_rpn_224"},
+        "norms behind its layers",
+    ),
     "tables of relative positions": ({"architecture": "vit_relpos_small_patch16_224"}, "RelPos"),
     "rotary positions": ({"architecture": "vit_small_patch16_rope_224"}, "Eva"),
     "no such architecture": ({"architecture": "vit_enormous"}, "vit_enormous"),
@@ -221,10 +285,19 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "pooling by the largest": ({"global_pool": "max"}, "'max'"),
     "no class token to pool": ({"model_args": {"class_token": False}}, "class token"),
     "images that are not square": ({"model_args": {"img_size": [224, 112]}}, "img_size"),
-    "an activation of its own": ({"architecture": "deit_tiny_patch16_224", "model_args": {"act_layer": "relu"}}, "act_layer"),
+    "an activation of its own": (
+        {"architecture": "deit_tiny_patch16_224", "model_args": {"act_layer": "relu"}},
+        "act_layer",
+    ),
     "a switch in words": ({"model_args": {"qk_norm": "yes"}}, "qk_norm"),
-    "a width in words": ({"architecture": "deit_tiny_patch16_224", "model_args": {"embed_dim": "6"}}, "embed_dim"),
-    "a huge width": ({"architecture": "deit_tiny_patch16_224", "model_args": {"embed_dim": 10**12}}, "embed_dim"),
+    "a width in words": (
+        {"architecture": "deit_tiny_patch16_224", "model_args": {"embed_dim": "6"}},
+        "embed_dim",
+    ),
+    "a huge width": (
+        {"architecture": "deit_tiny_patch16_224", "model_args": {"embed_dim": 10**12}},
+        "embed_dim",
+    ),
     "registers of a distilled model": (
         {"architecture": "deit_tiny_distilled_patch16_224", "model_args": {"reg_tokens": 2}},
         "distillation token",

@@ -1,4 +1,6 @@
-"""Mamba and Falcon Mamba: what their layouts say, counted and tried, their files and configurations."""
+"""Mamba and Falcon Mamba: what their layouts say, counted and tried, their files and
+configurations.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,9 @@ def spread(raw: dict[str, Any], seed: int = 1) -> Model:
     generator = torch.Generator().manual_seed(seed)
     state = {}
     for name, tensor in untied_state(family.build(config)).items():
-        size = 0.7 if tensor.ndim == 1 else 0.6 if tensor.ndim == 3 else 1.5 * tensor.shape[-1] ** -0.5
+        size = (
+            0.7 if tensor.ndim == 1 else 0.6 if tensor.ndim == 3 else 1.5 * tensor.shape[-1] ** -0.5
+        )
         state[name] = size * torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
         if name.endswith(("norm.weight", "norm_f.weight")):
             state[name] += 1
@@ -106,8 +110,12 @@ def test_the_audit(name: str) -> None:
 
 # Negative controls: moves of one space, just outside its class.
 def haar(space: Space) -> torch.Tensor:
-    shape = (space.size, space.size) if space.within is None else (space.copies, space.size, space.size)
-    return torch.linalg.qr(torch.randn(shape, generator=torch.Generator().manual_seed(0)).double())[0]
+    shape = (
+        (space.size, space.size) if space.within is None else (space.copies, space.size, space.size)
+    )
+    return torch.linalg.qr(torch.randn(shape, generator=torch.Generator().manual_seed(0)).double())[
+        0
+    ]
 
 
 def rotated(space: Space) -> Element:
@@ -167,19 +175,34 @@ def rolled(axes: dict[str, int]) -> Edit:
 
 
 CHANNELS = {
-    **dict.fromkeys(("input.weight", "gate.weight", "filter.weight", "filter.bias", "step.weight", "step.bias"), 0),
+    **dict.fromkeys(
+        ("input.weight", "gate.weight", "filter.weight", "filter.bias", "step.weight", "step.bias"),
+        0,
+    ),
     **dict.fromkeys(("decay", "skip"), 0),
     **dict.fromkeys(("rank.weight", "write.weight", "read.weight", "output.weight"), 1),
 }
 STATES = {"write.weight": 0, "read.weight": 0, "decay": 1}
 WRONG: dict[str, Edit] = {
     "filters alone": rolled({"filter.weight": 0, "filter.bias": 0}),
-    **{f"channels without {name}": rolled({n: a for n, a in CHANNELS.items() if n != name}) for name in CHANNELS},
-    **{f"states without {name}": rolled({n: a for n, a in STATES.items() if n != name}) for name in STATES},
-    "a factor through the activation": multiplied({"filter.weight": 2, "filter.bias": 2, "output.weight": 0.5}),
+    **{
+        f"channels without {name}": rolled({n: a for n, a in CHANNELS.items() if n != name})
+        for name in CHANNELS
+    },
+    **{
+        f"states without {name}": rolled({n: a for n, a in STATES.items() if n != name})
+        for name in STATES
+    },
+    "a factor through the activation": multiplied(
+        {"filter.weight": 2, "filter.bias": 2, "output.weight": 0.5}
+    ),
     "a factor through the gate": multiplied({"gate.weight": 2, "output.weight": 0.5}),
-    "a factor through the filter's bias": multiplied({"input.weight": 2, "filter.weight": 0.5, "filter.bias": 0.5}),
-    "a factor of what is written past the skip": multiplied({"write.weight": 2, "output.weight": 0.5}),
+    "a factor through the filter's bias": multiplied(
+        {"input.weight": 2, "filter.weight": 0.5, "filter.bias": 0.5}
+    ),
+    "a factor of what is written past the skip": multiplied(
+        {"write.weight": 2, "output.weight": 0.5}
+    ),
     "a factor of time steps": multiplied({"step.weight": 2, "write.weight": 0.5}),
 }
 RIGHT: dict[str, Edit] = {
@@ -219,7 +242,9 @@ def test_under_norms_states_keep_their_signs_alone() -> None:
     assert error_after(model, rolled(CHANNELS)) < 1e-12
     assert error_after(model, one("write", factor=-1)) > 1e-3
     assert error_after(model, one("write", "read", factor=2)) > 1e-3
-    assert error_after(model, multiplied({"read.weight": 2, "skip": 2, "output.weight": 0.5})) > 1e-3
+    assert (
+        error_after(model, multiplied({"read.weight": 2, "skip": 2, "output.weight": 0.5})) > 1e-3
+    )
     assert error_after(model, multiplied({"rank.weight": 2, "step.weight": 0.5})) > 1e-3
 
 
@@ -236,21 +261,30 @@ def test_a_number_for_every_pair_of_channels() -> None:
 
 
 def test_names_of_earlier_files(tmp_path: Path) -> None:
-    """With 'embedding' in place of 'embeddings', with a copy of the shared table, and of the body alone."""
+    """With 'embedding' in place of 'embeddings', with a copy of the shared table, and of the body
+    alone.
+    """
     model = random_model("mamba", dtype=torch.float32)
     model.save(tmp_path)
     tensors = load_file(tmp_path / "model.safetensors")
     table = tensors.pop("backbone.embeddings.weight")
     save_file({**tensors, "backbone.embedding.weight": table}, tmp_path / "model.safetensors")
     assert load_folder(tmp_path).digest == model.digest
-    save_file({**tensors, "backbone.embedding.weight": table, "lm_head.weight": table.clone()}, tmp_path / "model.safetensors")
+    save_file(
+        {**tensors, "backbone.embedding.weight": table, "lm_head.weight": table.clone()},
+        tmp_path / "model.safetensors",
+    )
     assert load_folder(tmp_path).digest == model.digest
-    save_file({**tensors, "backbone.embedding.weight": table, "lm_head.weight": table + 1}, tmp_path / "model.safetensors")
+    save_file(
+        {**tensors, "backbone.embedding.weight": table, "lm_head.weight": table + 1},
+        tmp_path / "model.safetensors",
+    )
     with pytest.raises(BadCheckpoint, match="tie_word_embeddings"):
         load_folder(tmp_path)
 
 
-# sizes of state-spaces/mamba-130m-hf and mamba-2.8b-hf and tiiuae/falcon-mamba-7b, with the number of their parameters
+# sizes of state-spaces/mamba-130m-hf and mamba-2.8b-hf and tiiuae/falcon-mamba-7b, with the number
+# of their parameters
 PUBLISHED = {"mamba-130m": (768, 24, 129_135_360), "mamba-2.8b": (2560, 64, 2_768_345_600)}
 PUBLISHED["falcon-mamba-7b"] = (4096, 64, 7_272_665_088)
 
@@ -260,7 +294,11 @@ def test_published_sizes(name: str) -> None:
     width, depth, parameters = PUBLISHED[name]
     raw: dict[str, Any] = {"model_type": "mamba", "hidden_size": width, "num_hidden_layers": depth}
     if name.startswith("falcon"):
-        raw |= NORMED | {"vocab_size": 65024, "intermediate_size": 8192, "tie_word_embeddings": False}
+        raw |= NORMED | {
+            "vocab_size": 65024,
+            "intermediate_size": 8192,
+            "tie_word_embeddings": False,
+        }
     family = FAMILIES[raw["model_type"]]
     config = family.config(raw)
     with torch.device("meta"):
@@ -273,24 +311,37 @@ def test_published_sizes(name: str) -> None:
 def test_sizes_are_those_of_transformers() -> None:
     from transformers import MambaConfig
 
-    cases: list[dict[str, Any]] = [{}, {"hidden_size": 40}, {"expand": 3}, {"intermediate_size": 100}]
+    cases: list[dict[str, Any]] = [
+        {},
+        {"hidden_size": 40},
+        {"expand": 3},
+        {"intermediate_size": 100},
+    ]
     cases.append({"intermediate_size": 900, "expand": 3})
     for raw in cases:
         found, own = MAMBA.config({"model_type": "mamba"} | raw), MambaConfig(**raw)
-        assert all(getattr(own, key) == value for key, value in found.items() if key != "model_type")
+        assert all(
+            getattr(own, key) == value for key, value in found.items() if key != "model_type"
+        )
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"expand": 1.5, "intermediate_size": None}, "'expand' as a positive integer; it gives 1.5"),
+        (
+            {"expand": 1.5, "intermediate_size": None},
+            "'expand' as a positive integer; it gives 1.5",
+        ),
         ({"state_size": 0}, "'state_size' as a positive integer; it gives 0"),
         ({"time_step_rank": "all"}, "'time_step_rank' as a positive integer; it gives 'all'"),
         ({"time_step_rank": 21}, "20 channels are made from a space that is no larger; .* as 21"),
         ({"use_bias": "yes"}, "'use_bias' as true or false"),
         ({"hidden_act": "glu"}, "activation 'glu' is not supported"),
         ({"layer_norm_epsilon": 0}, "'layer_norm_epsilon' as a positive number"),
-        ({"architectures": ["Mamba2ForCausalLM"]}, "'architectures' as Mamba2ForCausalLM, which is not supported"),
+        (
+            {"architectures": ["Mamba2ForCausalLM"]},
+            "'architectures' as Mamba2ForCausalLM, which is not supported",
+        ),
     ],
 )
 def test_refused_with_a_reason(changes: dict[str, Any], words: str) -> None:

@@ -14,20 +14,50 @@ from lmc_core.models.families import FAMILIES
 from lmc_core.models.load import load_folder
 from lmc_core.symmetry.canonical import Blocks
 from lmc_core.symmetry.spaces import choose_classes
-from tests.families.mixtures import TINY, Edit, decided, error_after, nullity_and_dimension, rolled, round_trip, scaled
+from tests.families.mixtures import (
+    TINY,
+    Edit,
+    decided,
+    error_after,
+    nullity_and_dimension,
+    rolled,
+    round_trip,
+    scaled,
+)
 from tests.networks import CONFIGURATIONS, random_model
 
 MIXTURES = ("mixtral", "qwen2_moe", "qwen3_moe", "olmoe")
 EXAMPLES = [name for name, (family, _) in CONFIGURATIONS.items() if family in MIXTURES]
-QWEN = TINY | {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 3, "shared_expert_intermediate_size": 4}
-OLMOE = TINY | {"head_dim": None, "num_attention_heads": 2, "num_experts": 4, "num_experts_per_tok": 2, "eos_token_id": None}
+QWEN = TINY | {
+    "num_experts": 4,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 3,
+    "shared_expert_intermediate_size": 4,
+}
+OLMOE = TINY | {
+    "head_dim": None,
+    "num_attention_heads": 2,
+    "num_experts": 4,
+    "num_experts_per_tok": 2,
+    "eos_token_id": None,
+}
 COUNTED: dict[str, tuple[str, dict[str, Any], int]] = {
     "mixtral": ("mixtral", TINY | {"num_local_experts": 4, "intermediate_size": 3}, 0),
-    "one active": ("mixtral", TINY | {"num_local_experts": 3, "intermediate_size": 3, "num_experts_per_tok": 1}, 0),
+    "one active": (
+        "mixtral",
+        TINY | {"num_local_experts": 3, "intermediate_size": 3, "num_experts_per_tok": 1},
+        0,
+    ),
     "qwen2_moe": ("qwen2_moe", QWEN, 0),
     "some dense": (
         "qwen2_moe",
-        QWEN | {"num_hidden_layers": 2, "decoder_sparse_step": 2, "norm_topk_prob": True, "qkv_bias": False},
+        QWEN
+        | {
+            "num_hidden_layers": 2,
+            "decoder_sparse_step": 2,
+            "norm_topk_prob": True,
+            "qkv_bias": False,
+        },
         0,
     ),
     "qwen3_moe": ("qwen3_moe", QWEN | {"attention_bias": True}, 1),
@@ -35,7 +65,8 @@ COUNTED: dict[str, tuple[str, dict[str, Any], int]] = {
     # with few tokens some values are always clipped, and their weights are not seen
     "olmoe clipped": (
         "olmoe",
-        OLMOE | {"intermediate_size": 2, "vocab_size": 37, "num_key_value_heads": 1, "clip_qkv": 0.8},
+        OLMOE
+        | {"intermediate_size": 2, "vocab_size": 37, "num_key_value_heads": 1, "clip_qkv": 0.8},
         0,
     ),
 }
@@ -89,7 +120,10 @@ WRONG: dict[str, tuple[str, Edit]] = {
     "heads without the gains over all of them": ("olmoe", heads),
     "gains of queries without those of keys": ("olmoe", scaled("blocks.0.query.norm")),
     "gains against each other that clipping sees": ("olmoe-clipped", scaled(*GAINS)),
-    "half of a rotary pair": ("mixtral", rolled("blocks.0.query.weight", "blocks.0.key.weight", axis=-2)),
+    "half of a rotary pair": (
+        "mixtral",
+        rolled("blocks.0.query.weight", "blocks.0.key.weight", axis=-2),
+    ),
 }
 
 
@@ -118,7 +152,9 @@ def test_right_moves_do_not(right: str) -> None:
 def test_a_softmax_router_does_not_see_a_shift_common_to_all_experts(name: str) -> None:
     def shift(blocks: Blocks) -> None:
         router = blocks["blocks.0.router.weight"]
-        blocks["blocks.0.router.weight"] = router + torch.linspace(-1, 1, router.shape[-1], dtype=torch.float64)
+        blocks["blocks.0.router.weight"] = router + torch.linspace(
+            -1, 1, router.shape[-1], dtype=torch.float64
+        )
 
     def shift_of_one(blocks: Blocks) -> None:
         router = blocks["blocks.0.router.weight"]
@@ -148,7 +184,9 @@ def test_experts_are_read_stacked_or_apart_in_any_order(tmp_path: Path) -> None:
     assert "model.layers.0.block_sparse_moe.experts.3.w2.weight" in apart
     save_file(dict(model.state), file)  # as in memory
     assert all(torch.equal(t, model.state[n]) for n, t in load_folder(tmp_path).state.items())
-    renamed = {name.replace("block_sparse_moe", "mlp"): apart[name] for name in sorted(apart, reverse=True)}
+    renamed = {
+        name.replace("block_sparse_moe", "mlp"): apart[name] for name in sorted(apart, reverse=True)
+    }
     save_file(renamed | {"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(3)}, file)
     assert all(torch.equal(t, model.state[n]) for n, t in load_folder(tmp_path).state.items())
     del apart["model.layers.1.block_sparse_moe.experts.2.w3.weight"]
@@ -177,7 +215,11 @@ def test_an_expert_of_another_size_is_refused(tmp_path: Path) -> None:
 
 REFUSED = [
     ("mixtral", {"num_local_experts": 0}, "'num_local_experts' as a positive integer"),
-    ("mixtral", {"num_experts_per_tok": 5}, "num_experts_per_tok = 5 should be at most num_local_experts = 4"),
+    (
+        "mixtral",
+        {"num_experts_per_tok": 5},
+        "num_experts_per_tok = 5 should be at most num_local_experts = 4",
+    ),
     ("mixtral", {"num_experts_per_tok": None}, "'num_experts_per_tok' as a positive integer"),
     ("mixtral", {"num_local_experts": 10**9}, "'num_local_experts' as a positive integer"),
     ("mixtral", {"sliding_window": "wide"}, "'sliding_window' as a positive integer"),
@@ -191,7 +233,9 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("family,changes,words", REFUSED, ids=[f"{f}-{next(iter(c))}" for f, c, _ in REFUSED])
+@pytest.mark.parametrize(
+    "family,changes,words", REFUSED, ids=[f"{f}-{next(iter(c))}" for f, c, _ in REFUSED]
+)
 def test_refused_configurations(family: str, changes: dict[str, Any], words: str) -> None:
     raw = FAMILIES[family].examples[family]
     with pytest.raises(BadCheckpoint, match=words):

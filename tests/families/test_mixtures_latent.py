@@ -1,4 +1,6 @@
-"""DeepSeek-V2 and -V3: latent attention, groups of experts, shared experts, corrections of the choice."""
+"""DeepSeek-V2 and -V3: latent attention, groups of experts, shared experts, corrections of the
+choice.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +17,22 @@ from lmc_core.models.families import FAMILIES
 from lmc_core.models.load import load_folder
 from lmc_core.symmetry.canonical import Blocks
 from lmc_core.symmetry.spaces import choose_classes
-from tests.families.mixtures import TINY, Edit, decided, error_after, nullity_and_dimension, rolled, round_trip, scaled
+from tests.families.mixtures import (
+    TINY,
+    Edit,
+    decided,
+    error_after,
+    nullity_and_dimension,
+    rolled,
+    round_trip,
+    scaled,
+)
 from tests.networks import CONFIGURATIONS, random_model
 from tests.symmetry.nullity import small_model
 
 EXAMPLES = [name for name, (family, _) in CONFIGURATIONS.items() if family.startswith("deepseek")]
-# Seventeen tokens fix the form |c| of a latent stream c in the first layer only up to five coordinates: 5 (5 + 1) / 2 < 17.
+# Seventeen tokens fix the form |c| of a latent stream c in the first layer only up to five
+# coordinates: 5 (5 + 1) / 2 < 17.
 LATENT = TINY | {
     "num_attention_heads": 2,
     "kv_lora_rank": 4,
@@ -40,7 +52,11 @@ ONE_GROUP = {"n_group": 1, "topk_group": 1, "n_routed_experts": 4, "norm_topk_pr
 BIASES = {"q_lora_rank": None, "attention_bias": True}
 COUNTED: dict[str, tuple[str, dict[str, Any], int]] = {
     "deepseek_v2": ("deepseek_v2", LATENT, 0),
-    "deepseek_v2 with groups and biases": ("deepseek_v2", LATENT | LIMITED | BIASES | {"mlp_bias": True}, 0),
+    "deepseek_v2 with groups and biases": (
+        "deepseek_v2",
+        LATENT | LIMITED | BIASES | {"mlp_bias": True},
+        0,
+    ),
     "deepseek_v3": ("deepseek_v3", LATENT | GROUPS, 1),
     "deepseek_v3 with biases": ("deepseek_v3", LATENT | ONE_GROUP | BIASES, 2),
 }
@@ -59,7 +75,9 @@ def grouped(*parts: str, across: bool) -> Edit:
     def edit(blocks: Blocks) -> None:
         for part in parts:
             value = blocks[f"blocks.1.{part}"]
-            blocks[f"blocks.1.{part}"] = value.flatten(0, 1).roll(1, 0).view_as(value) if across else value.roll(1, 0)
+            blocks[f"blocks.1.{part}"] = (
+                value.flatten(0, 1).roll(1, 0).view_as(value) if across else value.roll(1, 0)
+            )
 
     return edit
 
@@ -84,7 +102,9 @@ def added(name: str, first_alone: bool = False) -> Edit:
     def edit(blocks: Blocks) -> None:
         value = blocks[name]
         rows = value.view(-1, *value.shape[2:]) if value.ndim > 2 or "correction" in name else value
-        (rows[:1] if first_alone else rows).add_(torch.linspace(1, 2, rows[0].numel(), dtype=torch.float64).view_as(rows[0]))
+        (rows[:1] if first_alone else rows).add_(
+            torch.linspace(1, 2, rows[0].numel(), dtype=torch.float64).view_as(rows[0])
+        )
         blocks[name] = value
 
     return edit
@@ -103,10 +123,19 @@ ONE = tuple(f"blocks.1.{part}" for part in ALL)
 SHARED = tuple(f"blocks.1.shared.{part}.weight" for part in ("gate", "up"))
 WRONG: dict[str, tuple[str, Edit]] = {
     "experts across groups": ("deepseek_v2-groups", grouped(*ALL, across=True)),
-    "experts across groups, corrected": ("deepseek_v3", grouped(*ALL, "router.correction", across=True)),
+    "experts across groups, corrected": (
+        "deepseek_v3",
+        grouped(*ALL, "router.correction", across=True),
+    ),
     "groups without their corrections": ("deepseek_v3", grouped(*ALL, across=False)),
-    "a vector added to all rows of a sigmoid router": ("deepseek_v3", added("blocks.1.router.weight")),
-    "a number added to one correction": ("deepseek_v3", added("blocks.1.router.correction", first_alone=True)),
+    "a vector added to all rows of a sigmoid router": (
+        "deepseek_v3",
+        added("blocks.1.router.weight"),
+    ),
+    "a number added to one correction": (
+        "deepseek_v3",
+        added("blocks.1.router.correction", first_alone=True),
+    ),
     "a vector added to one row": ("deepseek_v2", added("blocks.1.router.weight", first_alone=True)),
     "neighbours that are two pairs": ("deepseek_v2", turned(1, 2)),
     "half-split coordinates of neighbours": ("deepseek_v3", turned(0, 2)),
@@ -133,13 +162,22 @@ def shared_units(blocks: Blocks) -> None:
 RIGHT: dict[str, tuple[str, Edit]] = {
     "experts without groups": ("deepseek_v2", rolled(*ONE)),
     "groups as a whole": ("deepseek_v2-groups", grouped(*ALL, across=False)),
-    "groups with their corrections": ("deepseek_v3", grouped(*ALL, "router.correction", across=False)),
-    "a vector added to all rows of a softmax router": ("deepseek_v2-groups", added("blocks.1.router.weight")),
+    "groups with their corrections": (
+        "deepseek_v3",
+        grouped(*ALL, "router.correction", across=False),
+    ),
+    "a vector added to all rows of a softmax router": (
+        "deepseek_v2-groups",
+        added("blocks.1.router.weight"),
+    ),
     "a number added to all corrections": ("deepseek_v3", added("blocks.1.router.correction")),
     "neighbours that are one pair": ("deepseek_v2", turned(2, 3)),
     "a half-split pair": ("deepseek_v3-no-groups", turned(1, 3)),
     "units across shared experts": ("deepseek_v2", shared_units),
-    "rotary queries against the key": ("deepseek_v3", scaled("blocks.0.rotary-query.weight", "blocks.0.rotary-key.weight")),
+    "rotary queries against the key": (
+        "deepseek_v3",
+        scaled("blocks.0.rotary-query.weight", "blocks.0.rotary-key.weight"),
+    ),
 }
 
 
@@ -150,7 +188,9 @@ def test_right_moves_do_not(right: str) -> None:
 
 
 @pytest.mark.parametrize("active", [2, 3])
-def test_groups_scored_by_their_best_expert_bind_only_where_fewer_of_them_are_chosen(active: int) -> None:
+def test_groups_scored_by_their_best_expert_bind_only_where_fewer_of_them_are_chosen(
+    active: int,
+) -> None:
     model = small_model("deepseek_v2", LATENT | LIMITED | {"num_experts_per_tok": active})
     found = {name for name in model.layout.spaces if name.startswith("expert")}
 
@@ -194,7 +234,11 @@ REFUSED = [
     ("deepseek_v2", {"kv_lora_rank": 13}, "odd kv_lora_rank"),
     ("deepseek_v2", {"qk_rope_head_dim": 3}, "heads of even size"),
     ("deepseek_v2", {"q_lora_rank": 0}, "'q_lora_rank' as a positive integer"),
-    ("deepseek_v2", {"num_key_value_heads": 2}, "num_key_value_heads should equal num_attention_heads"),
+    (
+        "deepseek_v2",
+        {"num_key_value_heads": 2},
+        "num_key_value_heads should equal num_attention_heads",
+    ),
     ("deepseek_v2", {"topk_method": "best"}, "topk_method='best' is not supported"),
     ("deepseek_v2", {"topk_method": "group_limited_greedy"}, "'n_group' as a positive integer"),
     ("deepseek_v2", {"norm_topk_prob": True}, "norm_topk_prob=true is not supported"),
@@ -213,7 +257,9 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("family,changes,words", REFUSED, ids=[f"{f}-{next(iter(c))}" for f, c, _ in REFUSED])
+@pytest.mark.parametrize(
+    "family,changes,words", REFUSED, ids=[f"{f}-{next(iter(c))}" for f, c, _ in REFUSED]
+)
 def test_refused_configurations(family: str, changes: dict[str, Any], words: str) -> None:
     raw = FAMILIES[family].examples[family]
     with pytest.raises(BadCheckpoint, match=words):

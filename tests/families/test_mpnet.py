@@ -36,7 +36,11 @@ COUNTED: dict[str, tuple[str, dict[str, Any], int]] = {
     "untied, relu units": ("ForMaskedLM", {"tie_word_embeddings": False, "hidden_act": "relu"}, 40),
     "features, two layers": ("Model", {"num_hidden_layers": 2}, 24),
     "texts": ("ForSequenceClassification", FEW | {"num_labels": 3}, 220),
-    "texts, two layers": ("ForSequenceClassification", FEW | {"num_labels": 3, "num_hidden_layers": 2}, 220),
+    "texts, two layers": (
+        "ForSequenceClassification",
+        FEW | {"num_labels": 3, "num_hidden_layers": 2},
+        220,
+    ),
     "tokens": ("ForTokenClassification", {"num_labels": 3}, 60),
     "spans": ("ForQuestionAnswering", {}, 80),
     "far": ("Model", {"max_position_embeddings": 14, "relative_attention_num_buckets": 34}, 16),
@@ -47,7 +51,8 @@ COUNTED: dict[str, tuple[str, dict[str, Any], int]] = {
 def test_the_dimension_is_the_nullity_of_the_jacobian(name: str) -> None:
     end, changes, count = COUNTED[name]
     raw = TINY | changes | {"architectures": [f"MPNet{end}"]}
-    seed = 10 if "relu" in name else 0  # at which every ReLU is on for some tokens and off for others
+    # at which every ReLU is on for some tokens and off for others
+    seed = 10 if "relu" in name else 0
     model = with_all_gradients(small_model("mpnet", raw, seed), outputs)
     found, gap = nullity(model, count)
     counts = symmetry_dimension(model.layout, model.family.rewrite(model.config))
@@ -80,7 +85,9 @@ def heads(*layers: int, table: bool = True) -> Edit:
 
 
 def raised(axis: int) -> Edit:
-    """Another number on all distances of each head (axis 1), or on all heads of each distance (axis 0)."""
+    """Another number on all distances of each head (axis 1), or on all heads of each distance (axis
+    0).
+    """
 
     def edit(blocks: Blocks) -> None:
         table = blocks["distance.table"]
@@ -119,7 +126,9 @@ def test_what_is_just_outside_a_class_changes_the_function(name: str) -> None:
 
 
 def test_positions_before_the_padding_are_not_seen() -> None:
-    """Whatever token the configuration calls padding, transformers counts positions from number 1."""
+    """Whatever token the configuration calls padding, transformers counts positions from number
+    1.
+    """
 
     def edit(blocks: Blocks) -> None:
         table = blocks["position.table"]
@@ -132,7 +141,9 @@ def test_positions_before_the_padding_are_not_seen() -> None:
     assert other.rewrite == random_model("mpnet").family.rewrite(random_model("mpnet").config)
 
 
-@pytest.mark.parametrize(("name", "auto"), [("mpnet", "AutoModelForMaskedLM"), ("mpnet-features", "AutoModel")])
+@pytest.mark.parametrize(
+    ("name", "auto"), [("mpnet", "AutoModelForMaskedLM"), ("mpnet-features", "AutoModel")]
+)
 def test_files_reopen_in_their_own_class(name: str, auto: str, tmp_path: Path) -> None:
     round_trip(random_model(name, dtype=torch.float32), tmp_path, auto)
 

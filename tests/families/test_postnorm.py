@@ -43,7 +43,8 @@ def of(cls: str, raw: dict[str, Any] = TINY) -> dict[str, Any]:
     return raw | {"architectures": [cls]}
 
 
-# configuration, number of inputs, seed (at which every ReLU is on for some tokens and off for others)
+# configuration, number of inputs, seed (at which every ReLU is on for some tokens and off for
+# others)
 COUNTED: dict[str, tuple[dict[str, Any], int, int]] = {
     "tied": (of("BertForMaskedLM"), 20, 0),
     "untied": (of("BertForMaskedLM") | UNTIED, 20, 0),
@@ -54,8 +55,16 @@ COUNTED: dict[str, tuple[dict[str, Any], int, int]] = {
     "no pooler": (of("BertModel") | {"add_pooling_layer": False}, 16, 0),
     "roberta, tied": (of("RobertaForMaskedLM", ROBERTA), 24, 0),
     "roberta, untied": (of("RobertaForMaskedLM", ROBERTA) | UNTIED, 24, 0),
-    "roberta, two types": (of("RobertaModel", ROBERTA) | {"type_vocab_size": 2, "add_pooling_layer": False}, 20, 0),
-    "roberta, classifier": (of("RobertaForSequenceClassification", ROBERTA) | {"num_labels": 3}, 220, 0),
+    "roberta, two types": (
+        of("RobertaModel", ROBERTA) | {"type_vocab_size": 2, "add_pooling_layer": False},
+        20,
+        0,
+    ),
+    "roberta, classifier": (
+        of("RobertaForSequenceClassification", ROBERTA) | {"num_labels": 3},
+        220,
+        0,
+    ),
 }
 
 
@@ -67,8 +76,12 @@ def all_outputs(module: nn.Module, inputs: Tensor) -> Tensor:
     return torch.cat([each.flatten(1) for one in found for each in one.to_tuple()], 1)
 
 
-def with_all_gradients(model: Model, outputs: Callable[[nn.Module, Tensor], Tensor] = all_outputs) -> Model:
-    """The same, where the embedding of padding has a gradient too (transformers keeps it from being trained)."""
+def with_all_gradients(
+    model: Model, outputs: Callable[[nn.Module, Tensor], Tensor] = all_outputs
+) -> Model:
+    """The same, where the embedding of padding has a gradient too (transformers keeps it from being
+    trained).
+    """
 
     def build(config: Any) -> nn.Module:
         module = model.family.build(config)
@@ -91,7 +104,9 @@ def test_the_dimension_is_the_nullity_of_the_jacobian(name: str) -> None:
 
 
 def signs(space: Space) -> Element:
-    return Monomial(torch.arange(space.size), torch.where(torch.arange(space.size) == 1, -1.0, 1.0).double())
+    return Monomial(
+        torch.arange(space.size), torch.where(torch.arange(space.size) == 1, -1.0, 1.0).double()
+    )
 
 
 def doubled(space: Space) -> Element:
@@ -104,7 +119,11 @@ def reordered(space: Space) -> Element:
 
 def rotated(space: Space) -> Element:
     generator = torch.Generator().manual_seed(0)
-    return Orthogonal(torch.linalg.qr(torch.randn(space.size, space.size, generator=generator, dtype=torch.float64))[0])
+    return Orthogonal(
+        torch.linalg.qr(
+            torch.randn(space.size, space.size, generator=generator, dtype=torch.float64)
+        )[0]
+    )
 
 
 MOVES: dict[str, tuple[str, str, Callable[[Space], Element]]] = {
@@ -134,12 +153,17 @@ def test_a_stream_that_norms_write_to_does_not_rotate() -> None:
     space = model.layout.spaces["residual"]
     assert space.largest is SymmetryClass.PERMUTATION
     with pytest.raises(Inadmissible, match="one by one"):
-        Alignment.of(model.layout.spaces, {"residual": rotated(space)}).apply(model.layout, model.state)
+        Alignment.of(model.layout.spaces, {"residual": rotated(space)}).apply(
+            model.layout, model.state
+        )
 
 
 def test_the_output_of_an_encoder_alone_holds_its_stream() -> None:
     space = random_model("bert-features").layout.spaces["residual"]
-    with pytest.raises(Inadmissible, match="admits none, because the outputs are the coordinates of the stream themselves"):
+    with pytest.raises(
+        Inadmissible,
+        match="admits none, because the outputs are the coordinates of the stream themselves",
+    ):
         space.require(SymmetryClass.PERMUTATION)
 
 
@@ -158,7 +182,9 @@ def only(*words: str) -> Edit:
 
 
 def shifted(blocks: Blocks) -> None:
-    """The offset of a norm into the stream, against the biases behind it and the one that is added next."""
+    """The offset of a norm into the stream, against the biases behind it and the one that is added
+    next.
+    """
     move = torch.linspace(-1, 1, len(blocks["norm.offset"]), dtype=torch.float64)
     blocks["norm.offset"] = blocks["norm.offset"] + move
     for part in ("query", "key", "value"):
@@ -168,11 +194,14 @@ def shifted(blocks: Blocks) -> None:
 
 
 def stretched(*added: str) -> Edit:
-    """The scale of a norm into the stream, against what reads it; `added` is what has to follow, as it is added next."""
+    """The scale of a norm into the stream, against what reads it; `added` is what has to follow, as
+    it is added next.
+    """
 
     def edit(blocks: Blocks) -> None:
         for name in ("norm.gain", "norm.offset", *added):
-            blocks[name] = blocks[name] * -1.5  # its sign is free as well: the next norm's gain takes it
+            # its sign is free as well: the next norm's gain takes it
+            blocks[name] = blocks[name] * -1.5
         for part in ("query", "key", "value"):
             blocks[f"blocks.0.{part}.weight"] = blocks[f"blocks.0.{part}.weight"] / -1.5
         if added:
@@ -182,7 +211,9 @@ def stretched(*added: str) -> Edit:
 
 
 def reader_moved(by_gain: bool) -> Edit:
-    """A reader's rows along 1/g of the norm before it, the bias against the constant that comes of it."""
+    """A reader's rows along 1/g of the norm before it, the bias against the constant that comes of
+    it.
+    """
 
     def edit(blocks: Blocks) -> None:
         gain, offset = blocks["norm.gain"], blocks["norm.offset"]
@@ -203,8 +234,14 @@ def centred(*names: str) -> Edit:
 
 
 WRONG: dict[str, tuple[str, Edit]] = {
-    "the stream without the head's layer": ("bert", only("table", "norm", "query", "key", "value", "output", "up", "down")),
-    "the head's layer without the stream": ("bert", rolled("head.dense.weight", "head.dense.bias", "head.norm.gain")),
+    "the stream without the head's layer": (
+        "bert",
+        only("table", "norm", "query", "key", "value", "output", "up", "down"),
+    ),
+    "the head's layer without the stream": (
+        "bert",
+        rolled("head.dense.weight", "head.dense.bias", "head.norm.gain"),
+    ),
     "the table without the stream": ("roberta", only("table")),
     "heads apart": ("bert", rolled("blocks.0.value.weight")),
     "queries without keys": ("roberta", rolled("blocks.0.query.weight", "blocks.0.query.bias")),
@@ -213,9 +250,15 @@ WRONG: dict[str, tuple[str, Edit]] = {
     "a tied table centred": ("bert", centred("token.table")),
     "a norm's offset centred": ("bert", centred("norm.offset")),
     "a tied head's gain taken out": ("bert", scaled("head.norm.gain")),
-    "the last norm's gain, one head of two": ("bert-pretraining", scaled("blocks.0.norm2.gain", "pooler.weight")),
+    "the last norm's gain, one head of two": (
+        "bert-pretraining",
+        scaled("blocks.0.norm2.gain", "pooler.weight"),
+    ),
     "positions moved by one": ("roberta", rolled("position.table")),
-    "the pooled state without its reader": ("bert-classifier", rolled("pooler.weight", "pooler.bias")),
+    "the pooled state without its reader": (
+        "bert-classifier",
+        rolled("pooler.weight", "pooler.bias"),
+    ),
 }
 
 
@@ -226,14 +269,26 @@ def test_wrong_edits_change_the_function(name: str) -> None:
 
 
 def test_the_edits_are_right_where_they_are_allowed() -> None:
-    """The controls above fail for the reason they name: what differs from them by that alone keeps the function."""
+    """The controls above fail for the reason they name: what differs from them by that alone keeps
+    the function.
+    """
     everything = only(*(block.name for block in random_model("bert").layout.blocks))
     assert error_after(random_model("bert"), everything) < 1e-10
     assert error_after(random_model("bert"), shifted) < 1e-10
-    assert error_after(random_model("bert"), stretched("blocks.0.output.weight", "blocks.0.output.bias")) < 1e-10
+    assert (
+        error_after(
+            random_model("bert"), stretched("blocks.0.output.weight", "blocks.0.output.bias")
+        )
+        < 1e-10
+    )
     assert error_after(random_model("bert"), reader_moved(True)) < 1e-10
     assert error_after(random_model("bert-untied-relu"), centred("token.table")) < 1e-10
-    assert error_after(random_model("bert"), centred("position.table", "type.table", "blocks.0.down.weight")) < 1e-10
+    assert (
+        error_after(
+            random_model("bert"), centred("position.table", "type.table", "blocks.0.down.weight")
+        )
+        < 1e-10
+    )
 
 
 def test_positions_before_the_padding_are_not_seen() -> None:
@@ -246,7 +301,9 @@ def test_positions_before_the_padding_are_not_seen() -> None:
 
 
 def test_the_second_head_keeps_its_outputs_too() -> None:
-    """The function check sees the masked tokens alone; whether two sentences follow is checked here."""
+    """The function check sees the masked tokens alone; whether two sentences follow is checked
+    here.
+    """
     model = random_model("bert-pretraining")
     classes = choose_classes(model.layout.spaces)
     assert classes["pooled"] is SymmetryClass.SIGNED
@@ -254,20 +311,29 @@ def test_the_second_head_keeps_its_outputs_too() -> None:
     alignment = Alignment.random(moved.layout.spaces, classes, torch.Generator().manual_seed(0))
     moved = moved.with_state(alignment.apply(moved.layout, moved.state))
     inputs = random_inputs(model)
-    before, after = (each.module(torch.float64)(inputs).seq_relationship_logits for each in (model, moved))
+    before, after = (
+        each.module(torch.float64)(inputs).seq_relationship_logits for each in (model, moved)
+    )
     torch.testing.assert_close(before, after)
-    wrong = model.with_state({**model.state, "bert.pooler.dense.bias": -model.state["bert.pooler.dense.bias"]})
+    wrong = model.with_state(
+        {**model.state, "bert.pooler.dense.bias": -model.state["bert.pooler.dense.bias"]}
+    )
     assert not torch.allclose(before, wrong.module(torch.float64)(inputs).seq_relationship_logits)
 
 
 @pytest.mark.parametrize("name", ["bert", "roberta"])
 def test_a_tied_and_an_untied_model_meet(name: str) -> None:
-    """The tied one gets a head of its own; then the head's layer has a space of its own and a planted order is found."""
+    """The tied one gets a head of its own; then the head's layer has a space of its own and a
+    planted order is found.
+    """
     tied, inputs = random_model(name), random_inputs(random_model(name))
     apart = untied(tied)
     assert "units.head" in apart.layout.spaces and "units.head" not in tied.layout.spaces
     assert function_error(tied, apart, inputs, torch.float64) < 1e-14
-    move = Alignment.of(apart.layout.spaces, {s: reordered(apart.layout.spaces[s]) for s in ("units.head", "residual")})
+    move = Alignment.of(
+        apart.layout.spaces,
+        {s: reordered(apart.layout.spaces[s]) for s in ("units.head", "residual")},
+    )
     moved = apart.with_state(move.apply(apart.layout, apart.state))
     assert function_error(tied, moved, inputs, torch.float64) < 1e-12
     left, right = common_form(tied, moved)
@@ -277,7 +343,9 @@ def test_a_tied_and_an_untied_model_meet(name: str) -> None:
     assert max(float((pair.a.state[n] - pair.b.state[n]).abs().max()) for n in pair.a.state) < 1e-5
 
 
-@pytest.mark.parametrize("name", [name for name, (family, _) in CONFIGURATIONS.items() if family in ("bert", "roberta")])
+@pytest.mark.parametrize(
+    "name", [name for name, (family, _) in CONFIGURATIONS.items() if family in ("bert", "roberta")]
+)
 def test_shapes_of_outputs(name: str) -> None:
     model = random_model(name)
     inputs, sizes = random_inputs(model), model.family.sizes(model.config)

@@ -1,4 +1,6 @@
-"""BERT and RoBERTa: checkpoints as they have been on disk since 2018, and configurations that are refused."""
+"""BERT and RoBERTa: checkpoints as they have been on disk since 2018, and configurations that are
+refused.
+"""
 
 from __future__ import annotations
 
@@ -43,13 +45,21 @@ def on_disk(name: str, folder: Path) -> tuple[Model, dict[str, Any], dict[str, T
     """A saved example: the model, its config.json and its tensors."""
     model = random_model(name, 2, torch.float32)
     model.save(folder)
-    return model, json.loads((folder / "config.json").read_text()), load_file(folder / "model.safetensors")
+    return (
+        model,
+        json.loads((folder / "config.json").read_text()),
+        load_file(folder / "model.safetensors"),
+    )
 
 
 def rewritten(folder: Path, content: dict[str, Any], tensors: dict[str, Tensor]) -> Path:
     """The same checkpoint with another configuration and other tensors."""
     (folder / "config.json").write_text(json.dumps(content))
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "model.safetensors", {"format": "pt"})
+    save_file(
+        {name: tensor.contiguous() for name, tensor in tensors.items()},
+        folder / "model.safetensors",
+        {"format": "pt"},
+    )
     return folder
 
 
@@ -66,23 +76,33 @@ def theirs(model: Model, folder: Path) -> Tensor:
 
 
 def test_names_of_2018(tmp_path: Path) -> None:
-    """Gamma and beta, positions as a buffer, a copy of the table, the second name of a bias, and no word on what it is."""
+    """Gamma and beta, positions as a buffer, a copy of the table, the second name of a bias, and no
+    word on what it is.
+    """
     model, content, tensors = on_disk("bert-pretraining", tmp_path)
     old = {
-        name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): tensor
+        name.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
+            "LayerNorm.bias", "LayerNorm.beta"
+        ): tensor
         for name, tensor in tensors.items()
     }
     old["bert.embeddings.position_ids"] = torch.arange(12).float()[None]
-    old["cls.predictions.decoder.weight"] = tensors["bert.embeddings.word_embeddings.weight"].clone()
+    old["cls.predictions.decoder.weight"] = tensors[
+        "bert.embeddings.word_embeddings.weight"
+    ].clone()
     old["cls.predictions.decoder.bias"] = tensors["cls.predictions.bias"].clone()
     content = {
-        key: value for key, value in content.items() if key not in ("model_type", "architectures", "tie_word_embeddings")
+        key: value
+        for key, value in content.items()
+        if key not in ("model_type", "architectures", "tie_word_embeddings")
     }
     require_same(model, load_folder(rewritten(tmp_path, content, old)))
 
 
 def test_a_masked_model_saved_with_what_pretraining_had(tmp_path: Path) -> None:
-    """As google-bert/bert-base-uncased: the class is a masked model, the file has the pooler and the second head too."""
+    """As google-bert/bert-base-uncased: the class is a masked model, the file has the pooler and
+    the second head too.
+    """
     model, content, tensors = on_disk("bert-pretraining", tmp_path)
     content["architectures"] = ["BertForMaskedLM"]
     found = load_folder(rewritten(tmp_path, content, tensors))
@@ -91,7 +111,9 @@ def test_a_masked_model_saved_with_what_pretraining_had(tmp_path: Path) -> None:
     torch.testing.assert_close(theirs(found, tmp_path), run(found, random_inputs(found)))
 
 
-@pytest.mark.parametrize(("name", "cls"), [("bert-pretraining", "BertModel"), ("roberta", "RobertaModel")])
+@pytest.mark.parametrize(
+    ("name", "cls"), [("bert-pretraining", "BertModel"), ("roberta", "RobertaModel")]
+)
 def test_an_encoder_alone_from_a_file_with_heads(name: str, cls: str, tmp_path: Path) -> None:
     _, content, tensors = on_disk(name, tmp_path)
     content["architectures"] = [cls]
@@ -104,7 +126,9 @@ def test_an_encoder_alone_from_a_file_with_heads(name: str, cls: str, tmp_path: 
 
 @pytest.mark.parametrize("name", ["bert-untied-relu", "roberta-untied"])
 def test_an_untied_head_has_the_bias_that_is_used(name: str, tmp_path: Path) -> None:
-    """Both names are written with one value; of two values on disk transformers uses the decoder's, and so does this."""
+    """Both names are written with one value; of two values on disk transformers uses the decoder's,
+    and so does this.
+    """
     model, content, tensors = on_disk(name, tmp_path)
     head = "cls.predictions" if name.startswith("bert") else "lm_head"
     assert torch.equal(tensors[f"{head}.bias"], tensors[f"{head}.decoder.bias"])
@@ -114,8 +138,12 @@ def test_an_untied_head_has_the_bias_that_is_used(name: str, tmp_path: Path) -> 
     torch.testing.assert_close(theirs(found, tmp_path), run(found, random_inputs(found)))
 
 
-@pytest.mark.parametrize(("head", "second"), [("bert", "cls.predictions.decoder"), ("roberta", "lm_head.decoder")])
-def test_a_table_that_is_said_to_be_shared_and_is_not(head: str, second: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("head", "second"), [("bert", "cls.predictions.decoder"), ("roberta", "lm_head.decoder")]
+)
+def test_a_table_that_is_said_to_be_shared_and_is_not(
+    head: str, second: str, tmp_path: Path
+) -> None:
     _, content, tensors = on_disk(head, tmp_path)
     tensors[f"{second}.weight"] = torch.ones(37, 24)
     tensors[f"{second}.bias"] = tensors[f"{second.removesuffix('.decoder')}.bias"].clone()
@@ -154,7 +182,9 @@ def test_refused_configurations(family: str, changes: dict[str, Any], words: str
 
 def test_a_roberta_needs_positions_behind_the_padding() -> None:
     with pytest.raises(BadCheckpoint, match="come after that of pad_token_id"):
-        FAMILIES["roberta"].config({**FAMILIES["roberta"].examples["roberta"], "max_position_embeddings": 2})
+        FAMILIES["roberta"].config(
+            {**FAMILIES["roberta"].examples["roberta"], "max_position_embeddings": 2}
+        )
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta"])
@@ -163,4 +193,9 @@ def test_a_number_of_labels_that_is_none(family: str, labels: Any) -> None:
     example = FAMILIES[family].examples[f"{family}-classifier"]
     with pytest.raises(BadCheckpoint, match="'num_labels' as a positive integer"):
         FAMILIES[family].config({**example, "num_labels": labels})
-    assert FAMILIES[family].config({**example, "num_labels": None, "id2label": {"0": "a", "1": "b"}})["num_labels"] == 2
+    assert (
+        FAMILIES[family].config({**example, "num_labels": None, "id2label": {"0": "a", "1": "b"}})[
+            "num_labels"
+        ]
+        == 2
+    )

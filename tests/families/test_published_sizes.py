@@ -1,4 +1,6 @@
-"""Families at their usual published configurations, without weights: the layout has the shapes of transformers' own module."""
+"""Families at their usual published configurations, without weights: the layout has the shapes of
+transformers' own module.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,24 @@ from lmc_core.models.model import untied_state
 # family -> class, what its published configuration says beside transformers' defaults
 PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {
     "bert": ("BertForMaskedLM", {}),
-    "roberta": ("RobertaForMaskedLM", {"max_position_embeddings": 514, "type_vocab_size": 1, "layer_norm_eps": 1e-5}),
-    "xlm-roberta": ("XLMRobertaForMaskedLM", {"vocab_size": 250002, "max_position_embeddings": 514, "type_vocab_size": 1}),
-    "camembert": ("CamembertForMaskedLM", {"vocab_size": 32005, "max_position_embeddings": 514, "type_vocab_size": 1}),
+    "roberta": (
+        "RobertaForMaskedLM",
+        {"max_position_embeddings": 514, "type_vocab_size": 1, "layer_norm_eps": 1e-5},
+    ),
+    "xlm-roberta": (
+        "XLMRobertaForMaskedLM",
+        {"vocab_size": 250002, "max_position_embeddings": 514, "type_vocab_size": 1},
+    ),
+    "camembert": (
+        "CamembertForMaskedLM",
+        {"vocab_size": 32005, "max_position_embeddings": 514, "type_vocab_size": 1},
+    ),
     "distilbert": ("DistilBertForMaskedLM", {}),
     "electra": ("ElectraForPreTraining", {}),
-    "albert": ("AlbertForMaskedLM", {"hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072}),
+    "albert": (
+        "AlbertForMaskedLM",
+        {"hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072},
+    ),
     "deberta-v2": (
         "DebertaV2ForMaskedLM",
         {
@@ -34,7 +48,10 @@ PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {
             "position_biased_input": False,
         },
     ),
-    "modernbert": ("ModernBertForMaskedLM", {"global_rope_theta": 160000.0, "local_rope_theta": 10000.0}),
+    "modernbert": (
+        "ModernBertForMaskedLM",
+        {"global_rope_theta": 160000.0, "local_rope_theta": 10000.0},
+    ),
     "bart": ("BartForConditionalGeneration", {}),
     "t5": ("T5ForConditionalGeneration", {}),
     "mt5": ("MT5ForConditionalGeneration", {"tie_word_embeddings": False}),

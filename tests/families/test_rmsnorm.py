@@ -1,4 +1,6 @@
-"""Llama, Mistral, Qwen2, Qwen3, OLMo, OLMo 2, Gemma 2: what their layouts say, counted and tried."""
+"""Llama, Mistral, Qwen2, Qwen3, OLMo, OLMo 2, Gemma 2: what their layouts say, counted and
+tried.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,10 @@ COUNTED: dict[str, tuple[str, dict[str, Any]]] = {
     "olmo2": ("olmo2", TINY),
     "olmo2, tied": ("olmo2", TINY | BIASES | HEADS | TIED),
     "gemma2": ("gemma2", TINY | {"head_dim": 4, "sliding_window": 3}),
-    "gemma2, untied": ("gemma2", TINY | BIASES | UNTIED | {"head_dim": 4, "sliding_window": 3, "num_hidden_layers": 2}),
+    "gemma2, untied": (
+        "gemma2",
+        TINY | BIASES | UNTIED | {"head_dim": 4, "sliding_window": 3, "num_hidden_layers": 2},
+    ),
 }
 
 
@@ -67,10 +72,15 @@ def test_the_dimension_is_the_nullity_of_the_jacobian(name: str) -> None:
     assert found == expected
 
 
-# Negative controls: moves of one space, just outside its class, drawn as an element of another kind.
+# Negative controls: moves of one space, just outside its class, drawn as an element of another
+# kind.
 def haar(space: Space, seed: int = 0) -> Tensor:
-    shape = (space.size, space.size) if space.within is None else (space.copies, space.size, space.size)
-    return torch.linalg.qr(torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64))[0]
+    shape = (
+        (space.size, space.size) if space.within is None else (space.copies, space.size, space.size)
+    )
+    return torch.linalg.qr(
+        torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    )[0]
 
 
 def rotated(space: Space) -> Element:
@@ -98,16 +108,29 @@ def exchanged_pairs(space: Space) -> Element:
 
 def neighbours_turned(space: Space) -> Element:
     """Rotations of neighbouring coordinates, the order of other models."""
-    angles = torch.linspace(0.5, 1.5, space.copies * space.size // 2, dtype=torch.float64).view(space.copies, -1)
+    angles = torch.linspace(0.5, 1.5, space.copies * space.size // 2, dtype=torch.float64).view(
+        space.copies, -1
+    )
     turns = torch.polar(torch.ones_like(angles), angles)
     empty = torch.zeros(space.copies, 0, 0, dtype=torch.float64)
     return Orthogonal(rotary_matrix(Pairs(space.size, interleaved=True), turns, empty))
 
 
 def pairs_turned(space: Space) -> Element:
-    """Rotations of rotary pairs, which norms and clipping on queries and keys do not let through."""
+    """Rotations of rotary pairs, which norms and clipping on queries and keys do not let
+    through.
+    """
     return random_element(
-        Space("", "", space.size, (SymmetryClass.ROTATION,), "", space.within, space.copies, pairs=space.pairs),
+        Space(
+            "",
+            "",
+            space.size,
+            (SymmetryClass.ROTATION,),
+            "",
+            space.within,
+            space.copies,
+            pairs=space.pairs,
+        ),
         SymmetryClass.ROTATION,
         torch.Generator().manual_seed(0),
     )
@@ -157,7 +180,9 @@ def test_what_is_just_outside_a_class_changes_the_function(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["olmo2", "gemma2"])
 def test_a_stream_that_norms_write_to_does_not_rotate(name: str) -> None:
-    """Rotating what writes and reads is refused while gains stand between; leaving them alone changes the function."""
+    """Rotating what writes and reads is refused while gains stand between; leaving them alone
+    changes the function.
+    """
     model = random_model(name)
     space = model.layout.spaces["residual"]
     assert space.largest is SymmetryClass.SIGNED
@@ -170,7 +195,9 @@ def test_a_stream_that_norms_write_to_does_not_rotate(name: str) -> None:
             if any(axis.space == "residual" and axis.role != "order" for axis in block.axes):
                 rows = model.layout.rows(blocks[block.name], block, "residual")
                 shape = tuple(blocks[block.name].shape)
-                blocks[block.name] = model.layout.unrows(haar(space) @ rows, block, shape, "residual")
+                blocks[block.name] = model.layout.unrows(
+                    haar(space) @ rows, block, shape, "residual"
+                )
 
     assert error_after(model, rotate) > 1e-3
 
@@ -195,12 +222,16 @@ def folded_value_bias(blocks: Blocks) -> None:
     """b_o + W_o b_v, with one key head for each query head."""
     bias, output = blocks["blocks.0.value.bias"], blocks["blocks.0.output.weight"]
     groups = (bias[:, None] if output.ndim == 4 else bias).expand(output.shape[1:])
-    blocks["blocks.0.output.bias"] = blocks["blocks.0.output.bias"] + (output * groups).flatten(1).sum(1)
+    blocks["blocks.0.output.bias"] = blocks["blocks.0.output.bias"] + (output * groups).flatten(
+        1
+    ).sum(1)
     blocks["blocks.0.value.bias"] = torch.zeros_like(bias)
 
 
 def queries_across_groups(blocks: Blocks) -> None:
-    """All query heads move on by one place, with their columns of the output, and so change their key heads."""
+    """All query heads move on by one place, with their columns of the output, and so change their
+    key heads.
+    """
     for name, axis in (("query", 0), ("output", 1)):
         value = blocks[f"blocks.0.{name}.weight"]
         flat = value.flatten(axis, axis + 1)
@@ -208,7 +239,9 @@ def queries_across_groups(blocks: Blocks) -> None:
 
 
 def gain_of_one_coordinate(blocks: Blocks) -> None:
-    """Queries' gain against the keys', for the first coordinate of a pair alone; blocks end in [2, pairs]."""
+    """Queries' gain against the keys', for the first coordinate of a pair alone; blocks end in [2,
+    pairs].
+    """
     for name, factor in (("query", 2.0), ("key", 0.5)):
         value = blocks[f"blocks.0.{name}.norm"]
         value[..., 0, 0] *= factor
@@ -237,10 +270,16 @@ def heads_with_gains(blocks: Blocks) -> None:
 
 
 WRONG: dict[str, tuple[str, Edit]] = {
-    "centring under RMSNorm": ("llama", centred("token.table", "blocks.0.output.weight", "blocks.0.down.weight")),
+    "centring under RMSNorm": (
+        "llama",
+        centred("token.table", "blocks.0.output.weight", "blocks.0.down.weight"),
+    ),
     "queries across key heads": ("llama", queries_across_groups),
     "queries without their outputs": ("llama", rolled("blocks.0.query.weight", axis=1)),
-    "key heads without their queries": ("llama", rolled("blocks.0.key.weight", "blocks.0.value.weight")),
+    "key heads without their queries": (
+        "llama",
+        rolled("blocks.0.key.weight", "blocks.0.value.weight"),
+    ),
     "a scaled gate": ("llama", scaled("blocks.0.gate.weight", "blocks.0.down.weight")),
     "a rotated key bias dropped": ("llama-biases-tied", zeroed("blocks.0.key.bias")),
     "a value bias dropped": ("qwen2", zeroed("blocks.0.value.bias")),
@@ -249,8 +288,14 @@ WRONG: dict[str, tuple[str, Edit]] = {
     "queries against keys under norms": ("qwen3", scaled("blocks.0.query.norm")),
     "a tied head's stream scaled": ("olmo-tied", scaled("token.table")),
     "a clipped value bias folded": ("olmo-clipped", folded_value_bias),
-    "clipped values scaled": ("olmo-clipped", scaled("blocks.0.value.weight", "blocks.0.output.weight")),
-    "clipped queries scaled": ("olmo-clipped", scaled("blocks.0.query.weight", "blocks.0.key.weight")),
+    "clipped values scaled": (
+        "olmo-clipped",
+        scaled("blocks.0.value.weight", "blocks.0.output.weight"),
+    ),
+    "clipped queries scaled": (
+        "olmo-clipped",
+        scaled("blocks.0.query.weight", "blocks.0.key.weight"),
+    ),
     "heads without their gains": ("olmo2", heads_without_gains),
     "centring a stream that norms write to": ("olmo2", centred("token.table")),
     "one post-norm's gain scaled": ("olmo2", scaled("blocks.0.attended.gain")),
@@ -266,12 +311,26 @@ def test_wrong_edits_change_the_function(name: str) -> None:
 
 
 def test_the_edits_are_right_where_they_are_allowed() -> None:
-    """The controls above fail for the reason they name: what differs from them by that alone keeps the function."""
+    """The controls above fail for the reason they name: what differs from them by that alone keeps
+    the function.
+    """
     assert error_after(random_model("olmo2"), heads_with_gains) < 1e-10
-    assert error_after(random_model("olmo"), centred("token.table", "blocks.0.output.weight", "blocks.0.down.weight")) < 1e-10
+    assert (
+        error_after(
+            random_model("olmo"),
+            centred("token.table", "blocks.0.output.weight", "blocks.0.down.weight"),
+        )
+        < 1e-10
+    )
     assert error_after(random_model("llama-biases-tied"), folded_value_bias) < 1e-10
-    assert error_after(random_model("llama"), scaled("blocks.0.up.weight", "blocks.0.down.weight")) < 1e-10
-    assert error_after(random_model("llama"), scaled("blocks.0.query.weight", "blocks.0.key.weight")) < 1e-10
+    assert (
+        error_after(random_model("llama"), scaled("blocks.0.up.weight", "blocks.0.down.weight"))
+        < 1e-10
+    )
+    assert (
+        error_after(random_model("llama"), scaled("blocks.0.query.weight", "blocks.0.key.weight"))
+        < 1e-10
+    )
 
 
 def test_a_value_bias_stays_where_the_output_has_none() -> None:
@@ -283,11 +342,15 @@ def test_a_value_bias_stays_where_the_output_has_none() -> None:
 
 
 def gains_rescaled(model: Model) -> Model:
-    """The same function, with gains of queries multiplied and those of keys divided, by another number for each pair."""
+    """The same function, with gains of queries multiplied and those of keys divided, by another
+    number for each pair.
+    """
     state = {name: tensor.clone() for name, tensor in model.state.items()}
     blocks = Blocks(model.layout, state)
     query, key = blocks["blocks.0.query.norm"], blocks["blocks.0.key.norm"]
-    factor = torch.linspace(0.3, 3, key.numel() // 2, dtype=torch.float64).view(key.shape[:-2] + key.shape[-1:])
+    factor = torch.linspace(0.3, 3, key.numel() // 2, dtype=torch.float64).view(
+        key.shape[:-2] + key.shape[-1:]
+    )
     blocks["blocks.0.key.norm"] = key / factor[..., None, :]
     for _ in range(query.ndim - key.ndim):
         factor = factor[..., None, :]
@@ -312,7 +375,9 @@ def test_gains_of_queries_and_keys_are_balanced(name: str) -> None:
 
 
 def test_gates_that_let_a_factor_pass_are_balanced_too() -> None:
-    """relu(s g) u d / s: the norms of a unit's gate, `up` and `down` become one number, whatever they were shared out as."""
+    """relu(s g) u d / s: the norms of a unit's gate, `up` and `down` become one number, whatever
+    they were shared out as.
+    """
     model = random_model("llama-all-heads-relu")
     state = {name: tensor.clone() for name, tensor in model.state.items()}
     blocks = Blocks(model.layout, state)
@@ -328,27 +393,40 @@ def test_gates_that_let_a_factor_pass_are_balanced_too() -> None:
         torch.testing.assert_close(left.state[name], right.state[name])
     found = left.layout.read(left.state)
     joined = [
-        torch.cat([found[f"blocks.0.{side}.weight"], found[f"blocks.0.{side}.bias"][:, None]], 1) for side in ("gate", "up")
+        torch.cat([found[f"blocks.0.{side}.weight"], found[f"blocks.0.{side}.bias"][:, None]], 1)
+        for side in ("gate", "up")
     ]
     for side in joined:
         torch.testing.assert_close(side.norm(dim=1), found["blocks.0.down.weight"].norm(dim=0))
-    assert error_after(random_model("llama"), scaled("blocks.0.gate.weight", "blocks.0.up.weight")) > 1e-3  # SiLU
+    # SiLU
+    assert (
+        error_after(random_model("llama"), scaled("blocks.0.gate.weight", "blocks.0.up.weight"))
+        > 1e-3
+    )
 
 
 def test_signs_of_rotary_pairs_pass_through_norms() -> None:
-    """Per key head; the same element that flips one coordinate of a pair alone is among the wrong moves."""
+    """Per key head; the same element that flips one coordinate of a pair alone is among the wrong
+    moves.
+    """
     model = random_model("qwen3")
     space = model.layout.spaces["query-key.0"]
-    signs = pair_signs(space, torch.tensor([[1.0, -1.0, 1.0, 1.0], [-1.0, 1.0, 1.0, -1.0]], dtype=torch.float64))
+    signs = pair_signs(
+        space, torch.tensor([[1.0, -1.0, 1.0, 1.0], [-1.0, 1.0, 1.0, -1.0]], dtype=torch.float64)
+    )
     element = Monomial(torch.arange(space.size).expand(space.copies, -1), signs)
     alignment = Alignment.of(model.layout.spaces, {"query-key.0": element})
     moved = model.with_state(alignment.apply(model.layout, model.state))
     assert function_error(model, moved, random_inputs(model), torch.float64) < 1e-12
-    assert max(float((moved.state[name] - tensor).abs().max()) for name, tensor in model.state.items()) > 0.1
+    assert (
+        max(float((moved.state[name] - tensor).abs().max()) for name, tensor in model.state.items())
+        > 0.1
+    )
 
 
 @pytest.mark.parametrize(
-    ("name", "stays"), [("olmo-tied", True), ("gemma2", True), ("olmo2-groups-tied", True), ("mistral-tied", False)]
+    ("name", "stays"),
+    [("olmo-tied", True), ("gemma2", True), ("olmo2-groups-tied", True), ("mistral-tied", False)],
 )
 def test_a_head_stays_tied_where_it_can(name: str, stays: bool) -> None:
     model = random_model(name)
@@ -361,14 +439,18 @@ def test_a_head_stays_tied_where_it_can(name: str, stays: bool) -> None:
 def test_a_tied_and_an_untied_model_have_a_common_form(name: str) -> None:
     tied = random_model(name)
     state = dict(tied.state) | {"lm_head.weight": 2 * tied.state["model.embed_tokens.weight"]}
-    untied = Model("untied", tied.family, {**tied.config, "tie_word_embeddings": False}, state).check()
+    untied = Model(
+        "untied", tied.family, {**tied.config, "tie_word_embeddings": False}, state
+    ).check()
     left, right = common_form(tied, untied)
     assert left.state.keys() == right.state.keys() and left.config == right.config
     assert function_error(tied, left, random_inputs(tied), torch.float64) < 1e-12
 
 
 def test_a_number_added_to_all_capped_logits_is_seen() -> None:
-    """The tanh caps each logit by itself, so that matching may not take the mean out of the head's rows."""
+    """The tanh caps each logit by itself, so that matching may not take the mean out of the head's
+    rows.
+    """
     capped, plain = (random_model(name).layout.by_name for name in ("gemma2-untied", "llama"))
     assert plain["head.weight"].ignores_mean_over is not None
     assert capped["head.weight"].ignores_mean_over is not None  # its logits are not capped

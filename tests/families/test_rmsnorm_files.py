@@ -1,4 +1,6 @@
-"""Llama, Mistral, Qwen2, Qwen3, OLMo, OLMo 2, Gemma 2: checkpoints as they are on disk, and configurations that are refused."""
+"""Llama, Mistral, Qwen2, Qwen3, OLMo, OLMo 2, Gemma 2: checkpoints as they are on disk, and
+configurations that are refused.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,11 @@ def written(folder: Path, raw: dict[str, Any], state: dict[str, Tensor]) -> Path
     """A checkpoint as people have it: a configuration that says no more than it must."""
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(raw))
-    save_file({name: tensor.contiguous() for name, tensor in state.items()}, folder / "model.safetensors", {"format": "pt"})
+    save_file(
+        {name: tensor.contiguous() for name, tensor in state.items()},
+        folder / "model.safetensors",
+        {"format": "pt"},
+    )
     return folder
 
 
@@ -83,7 +89,8 @@ def test_a_configuration_is_read_as_transformers_reads_it(name: str, tmp_path: P
     family = FAMILIES[family_name]
     torch.manual_seed(0)
     state = {
-        name: tensor + 0.3 * torch.randn_like(tensor) for name, tensor in family.build(family.config(raw)).state_dict().items()
+        name: tensor + 0.3 * torch.randn_like(tensor)
+        for name, tensor in family.build(family.config(raw)).state_dict().items()
     }
     if raw.get("tie_word_embeddings", family_name == "gemma2"):
         del state[HEAD]
@@ -92,14 +99,20 @@ def test_a_configuration_is_read_as_transformers_reads_it(name: str, tmp_path: P
     inputs = random_inputs(random_model(example))
     outputs = family.outputs(model.module(), inputs)
     assert relative_difference(theirs(folder, inputs), outputs) < 1e-5
-    plain = random_model(example).with_state(model.state) if changes.keys() & {"rope_theta", "rope_scaling"} else None
+    plain = (
+        random_model(example).with_state(model.state)
+        if changes.keys() & {"rope_theta", "rope_scaling"}
+        else None
+    )
     if plain is not None:  # the setting is one that matters
         assert relative_difference(family.outputs(plain.module(), inputs), outputs) > 1e-3
 
 
 def on_disk(name: str, folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     random_model(name, 1, torch.float32).save(folder / "saved")
-    return json.loads((folder / "saved" / "config.json").read_text()), load_file(folder / "saved" / "model.safetensors")
+    return json.loads((folder / "saved" / "config.json").read_text()), load_file(
+        folder / "saved" / "model.safetensors"
+    )
 
 
 def test_buffers_of_old_checkpoints_are_dropped(tmp_path: Path) -> None:
@@ -111,7 +124,9 @@ def test_buffers_of_old_checkpoints_are_dropped(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_of_the_body_alone(tmp_path: Path) -> None:
-    """`Qwen2Model` saves without the prefix and without a head; one that is shared is still known."""
+    """`Qwen2Model` saves without the prefix and without a head; one that is shared is still
+    known.
+    """
     raw, tensors = on_disk("qwen2-tied", tmp_path)
     bare = {name.removeprefix("model."): tensor for name, tensor in tensors.items()}
     model = load_folder(written(tmp_path / "body", raw, bare))
@@ -125,21 +140,39 @@ def test_a_checkpoint_of_the_body_alone(tmp_path: Path) -> None:
 def test_a_tied_head_on_disk(tmp_path: Path) -> None:
     raw, tensors = on_disk("qwen3-tied-biases", tmp_path)
     copied = load_folder(written(tmp_path / "copy", raw, tensors | {HEAD: tensors[TABLE].clone()}))
-    swapped = {name: tensor for name, tensor in tensors.items() if name != TABLE} | {HEAD: tensors[TABLE]}
+    swapped = {name: tensor for name, tensor in tensors.items() if name != TABLE} | {
+        HEAD: tensors[TABLE]
+    }
     only = load_folder(written(tmp_path / "only", raw, swapped))
     for model in (copied, only):
-        assert model.state.keys() == tensors.keys() and torch.equal(model.state[TABLE], tensors[TABLE])
-    with pytest.raises(BadCheckpoint, match="'lm_head.weight' differs from 'model.embed_tokens.weight'.*tie_word_embeddings"):
+        assert model.state.keys() == tensors.keys() and torch.equal(
+            model.state[TABLE], tensors[TABLE]
+        )
+    with pytest.raises(
+        BadCheckpoint,
+        match="'lm_head.weight' differs from 'model.embed_tokens.weight'.*tie_word_embeddings",
+    ):
         load_folder(written(tmp_path / "other", raw, tensors | {HEAD: tensors[TABLE] + 1}))
 
 
 def test_another_head_is_refused_by_name(tmp_path: Path) -> None:
     raw, tensors = on_disk("llama", tmp_path)
-    score = {name: tensor for name, tensor in tensors.items() if name != HEAD} | {"score.weight": torch.ones(2, 24)}
+    score = {name: tensor for name, tensor in tensors.items() if name != HEAD} | {
+        "score.weight": torch.ones(2, 24)
+    }
     with pytest.raises(BadCheckpoint, match="lm_head.weight"):
         load_folder(written(tmp_path / "classifier", raw, score))
-    with pytest.raises(BadCheckpoint, match="no place for: 'model.layers.0.self_attn.q_norm.weight'.*--ignore-extra"):
-        load_folder(written(tmp_path / "more", raw, tensors | {"model.layers.0.self_attn.q_norm.weight": torch.ones(6)}))
+    with pytest.raises(
+        BadCheckpoint,
+        match="no place for: 'model.layers.0.self_attn.q_norm.weight'.*--ignore-extra",
+    ):
+        load_folder(
+            written(
+                tmp_path / "more",
+                raw,
+                tensors | {"model.layers.0.self_attn.q_norm.weight": torch.ones(6)},
+            )
+        )
 
 
 ROPE = "rope_parameters"
@@ -173,8 +206,16 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("qwen2", {"layer_types": ["full_attention"]}, "for each layer"),
     ("qwen2", {"layer_types": ["full_attention", "linear_attention"]}, "for each layer"),
     ("qwen3", {"layer_types": ["sliding_attention"] * 2}, "use_sliding_window=false"),
-    ("qwen2", {"use_sliding_window": True, "sliding_window": "all", "max_window_layers": 1}, "'sliding_window' as a positive"),
-    ("qwen2", {"use_sliding_window": True, "max_window_layers": "all"}, "'max_window_layers' as a number of layers"),
+    (
+        "qwen2",
+        {"use_sliding_window": True, "sliding_window": "all", "max_window_layers": 1},
+        "'sliding_window' as a positive",
+    ),
+    (
+        "qwen2",
+        {"use_sliding_window": True, "max_window_layers": "all"},
+        "'max_window_layers' as a number of layers",
+    ),
     ("gemma2", {"sliding_window": None}, "'sliding_window' as a positive integer"),
     ("gemma2", {"use_bidirectional_attention": True}, "predicts no next token"),
     ("gemma2", {"final_logit_softcapping": 0}, "'final_logit_softcapping' as a positive number"),
@@ -187,14 +228,33 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("llama", {"rope_scaling": {"type": "linear"}}, "the type 'linear' need 'factor'"),
     ("llama", {"rope_scaling": {"type": "linear", "factor": "2"}}, "'factor' as a positive number"),
     ("llama", {"rope_theta": -1.0}, "'rope_theta' as a positive number"),
-    ("mistral", {"rope_scaling": {"type": "longrope", "short_factor": [1], "long_factor": [1, 2, 3]}}, "lists of 3 factors"),
-    ("mistral", {"rope_scaling": {"type": "longrope", "short_factor": 2, "long_factor": [1, 2, 3]}}, "lists of 3 factors"),
+    (
+        "mistral",
+        {"rope_scaling": {"type": "longrope", "short_factor": [1], "long_factor": [1, 2, 3]}},
+        "lists of 3 factors",
+    ),
+    (
+        "mistral",
+        {"rope_scaling": {"type": "longrope", "short_factor": 2, "long_factor": [1, 2, 3]}},
+        "lists of 3 factors",
+    ),
     (
         "llama",
-        {ROPE: {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 4.0, "high_freq_factor": 4.0}},
+        {
+            ROPE: {
+                "rope_type": "llama3",
+                "factor": 8.0,
+                "low_freq_factor": 4.0,
+                "high_freq_factor": 4.0,
+            }
+        },
         "low_freq_factor below",
     ),
-    ("qwen3", {ROPE: {"full_attention": {"rope_theta": 1e4}, "sliding_attention": {"rope_theta": 1e6}}}, "differ by the type"),
+    (
+        "qwen3",
+        {ROPE: {"full_attention": {"rope_theta": 1e4}, "sliding_attention": {"rope_theta": 1e6}}},
+        "differ by the type",
+    ),
     ("llama", {"partial_rotary_factor": 0.5}, "rotates whole heads"),
 ]
 

@@ -43,17 +43,33 @@ TINY: dict[str, Any] = {
 HEADS = {"num_attention_heads": 4, "num_key_value_heads": 2}
 BIASES, UNTIED = {"attention_bias": True}, {"tie_word_embeddings": False}
 TIED, WINDOW = {"tie_word_embeddings": True}, {"sliding_window": 3}
-GRANITE = {"embedding_multiplier": 3.0, "residual_multiplier": 0.5, "attention_multiplier": 0.4, "logits_scaling": 2.0}
-EXPERTS = WINDOW | {"num_local_experts": 3, "num_experts_per_tok": 2, "intermediate_size": 3, "swiglu_limit": 0.8}
+GRANITE = {
+    "embedding_multiplier": 3.0,
+    "residual_multiplier": 0.5,
+    "attention_multiplier": 0.4,
+    "logits_scaling": 2.0,
+}
+EXPERTS = WINDOW | {
+    "num_local_experts": 3,
+    "num_experts_per_tok": 2,
+    "intermediate_size": 3,
+    "swiglu_limit": 0.8,
+}
 COUNTED: dict[str, tuple[str, dict[str, Any]]] = {
     "gemma": ("gemma", TINY | HEADS | UNTIED),
     "gemma, biases": ("gemma", TINY | BIASES | UNTIED),
     "gemma, features": ("gemma", TINY | {"architectures": ["GemmaModel"]}),
     "gemma3": ("gemma3_text", TINY | WINDOW | {"query_pre_attn_scalar": 3}),
-    "gemma3, untied": ("gemma3_text", TINY | WINDOW | BIASES | UNTIED | {"final_logit_softcapping": 2.0}),
+    "gemma3, untied": (
+        "gemma3_text",
+        TINY | WINDOW | BIASES | UNTIED | {"final_logit_softcapping": 2.0},
+    ),
     "gemma3, both sides": (
         "gemma3_text",
-        TINY | WINDOW | HEADS | {"use_bidirectional_attention": True, "architectures": ["Gemma3TextModel"]},
+        TINY
+        | WINDOW
+        | HEADS
+        | {"use_bidirectional_attention": True, "architectures": ["Gemma3TextModel"]},
     ),
     "olmo3": ("olmo3", TINY | WINDOW),
     "olmo3, heads": ("olmo3", TINY | HEADS | WINDOW | TIED),
@@ -61,20 +77,29 @@ COUNTED: dict[str, tuple[str, dict[str, Any]]] = {
     "phi3, partial": ("phi3", TINY | {"head_dim": 6, "partial_rotary_factor": 0.7}),
     "phi3, features": ("phi3", TINY | {"architectures": ["Phi3Model"]}),
     "smollm3": ("smollm3", TINY | UNTIED | {"no_rope_layers": [0]}),
-    "smollm3, biases": ("smollm3", TINY | UNTIED | BIASES | {"no_rope_layers": [0], "mlp_bias": True}),
+    "smollm3, biases": (
+        "smollm3",
+        TINY | UNTIED | BIASES | {"no_rope_layers": [0], "mlp_bias": True},
+    ),
     "smollm3, rotary": ("smollm3", TINY | UNTIED | HEADS | {"no_rope_layers": [1]}),
     "granite": ("granite", TINY | GRANITE),
     "granite, biases": ("granite", TINY | GRANITE | BIASES | {"mlp_bias": True}),
     "granitemoe": ("granitemoe", TINY | GRANITE | EXPERTS),
     "granitemoe, one expert": ("granitemoe", TINY | EXPERTS | BIASES | {"num_experts_per_tok": 1}),
     "glm": ("glm", TINY),
-    "glm, no biases": ("glm", TINY | HEADS | {"attention_bias": False, "partial_rotary_factor": 1.0}),
+    "glm, no biases": (
+        "glm",
+        TINY | HEADS | {"attention_bias": False, "partial_rotary_factor": 1.0},
+    ),
     "glm4": ("glm4", TINY),
     "glm4, no biases": ("glm4", TINY | HEADS | TIED | {"attention_bias": False}),
     "exaone4": ("exaone4", TINY | HEADS | {"sliding_window": None}),
     "exaone4, windows": ("exaone4", TINY | WINDOW | {"layer_types": ["sliding_attention"]}),
     "exaone4, no rotary": ("exaone4", TINY | WINDOW | {"layer_types": ["full_attention"]}),
-    "exaone4, no rotary, heads": ("exaone4", TINY | HEADS | WINDOW | TIED | {"layer_types": ["full_attention"]}),
+    "exaone4, no rotary, heads": (
+        "exaone4",
+        TINY | HEADS | WINDOW | TIED | {"layer_types": ["full_attention"]},
+    ),
     "gpt_oss": ("gpt_oss", TINY | EXPERTS),
     "gpt_oss, no biases": ("gpt_oss", TINY | EXPERTS | {"attention_bias": False}),
     "gpt_oss, one expert": ("gpt_oss", TINY | EXPERTS | {"num_experts_per_tok": 1}),
@@ -105,7 +130,8 @@ def doubled(space: Space) -> Element:
     return Monomial(indices, torch.full(indices.shape, 2.0, dtype=torch.float64))
 
 
-# Negative controls: moves of one space, just outside its class, drawn as an element of another kind.
+# Negative controls: moves of one space, just outside its class, drawn as an element of another
+# kind.
 MOVES: dict[str, tuple[str, str, Callable[[Space], Element]]] = {
     "general map of the stream": ("gemma", "residual", stretched),
     "rotation across rotary pairs": ("gemma", "query-key.0", rotated),
@@ -182,14 +208,19 @@ def heads_with_sinks(blocks: Blocks) -> None:
 def scores_shifted(blocks: Blocks) -> None:
     """One vector and one number added to the scores of all experts."""
     weight, bias = blocks["blocks.0.router.weight"], blocks["blocks.0.router.bias"]
-    blocks["blocks.0.router.weight"] = weight + torch.linspace(-1, 1, weight.shape[1], dtype=torch.float64)
+    blocks["blocks.0.router.weight"] = weight + torch.linspace(
+        -1, 1, weight.shape[1], dtype=torch.float64
+    )
     blocks["blocks.0.router.bias"] = bias + 3
 
 
 RIGHT: dict[str, tuple[str, Edit]] = {
     "gains of 1 + w against each other": ("gemma3", gains_of_one_and_more),
     "heads with their gains": ("olmo3", heads_with_gains),
-    "the key bias of a layer without rotary positions": ("smollm3-biases", zeroed("blocks.0.key.bias")),
+    "the key bias of a layer without rotary positions": (
+        "smollm3-biases",
+        zeroed("blocks.0.key.bias"),
+    ),
     "a value bias folded": ("smollm3-biases", folded_value_bias),
     "the key bias that is not rotated": ("glm", bias_not_rotated),
     "order of coordinates without rotary positions": ("exaone4", coordinates_rolled(1)),
@@ -212,7 +243,10 @@ WRONG: dict[str, tuple[str, Edit]] = {
         scaled("blocks.0.norm2.gain", "blocks.0.gate.weight", "blocks.0.up.weight"),
     ),
     "embeddings alone scaled": ("gemma-untied", scaled("token.table")),
-    "stored gains of 1 + w against each other": ("gemma3", scaled("blocks.0.query.norm", "blocks.0.key.norm")),
+    "stored gains of 1 + w against each other": (
+        "gemma3",
+        scaled("blocks.0.query.norm", "blocks.0.key.norm"),
+    ),
     "a normed query scaled": ("gemma3", scaled("blocks.0.query.norm")),
     "heads without their gains": ("olmo3", heads_without_gains),
     "queries of a fused matrix across key heads": ("phi3", queries_across_groups),
@@ -222,7 +256,10 @@ WRONG: dict[str, tuple[str, Edit]] = {
     "a router without its experts": ("granitemoe", rolled("blocks.0.router.weight")),
     "the whole key bias where half is rotated": ("glm", zeroed("blocks.0.key.bias")),
     "a norm behind scaled": ("glm4", scaled("blocks.0.fed.gain")),
-    "gains of one side of a layer without rotary positions": ("exaone4", rolled("blocks.1.query.norm")),
+    "gains of one side of a layer without rotary positions": (
+        "exaone4",
+        rolled("blocks.1.query.norm"),
+    ),
     "order of coordinates in a rotary layer": ("exaone4", coordinates_rolled(0)),
     "a value bias folded beside sinks": ("gpt_oss", folded_value_bias),
     "sinks without their heads": ("gpt_oss", rolled("blocks.0.sinks")),
@@ -263,4 +300,6 @@ def test_a_wider_copy_makes_up_for_the_factor_of_its_embeddings() -> None:
     assert function_error(narrow, wide, random_inputs(narrow), torch.float64) < 1e-10
     state = {name: tensor.clone() for name, tensor in wide.state.items()}
     state["model.embed_tokens.weight"] *= (40 / 24) ** 0.5
-    assert function_error(narrow, wide.with_state(state), random_inputs(narrow), torch.float64) > 1e-2
+    assert (
+        function_error(narrow, wide.with_state(state), random_inputs(narrow), torch.float64) > 1e-2
+    )

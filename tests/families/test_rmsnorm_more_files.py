@@ -1,4 +1,6 @@
-"""Further decoders with RMSNorm: configurations as people have them, published sizes, and what is refused."""
+"""Further decoders with RMSNorm: configurations as people have them, published sizes, and what is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,10 @@ LLAMA3 = {
 }
 # example -> what its config.json says otherwise; transformers' own reading is the reference
 OLDER: dict[str, tuple[str, dict[str, Any]]] = {
-    "gemma, as first published": ("gemma", {"hidden_act": "gelu", "hidden_activation": None, "rope_theta": 500.0}),
+    "gemma, as first published": (
+        "gemma",
+        {"hidden_act": "gelu", "hidden_activation": None, "rope_theta": 500.0},
+    ),
     "gemma3, two bases": ("gemma3", {"rope_theta": 100.0, "rope_local_base_freq": 20.0}),
     "gemma3, scaled": ("gemma3", {"rope_scaling": {"rope_type": "linear", "factor": 8.0}}),
     "gemma3, an older key": ("gemma3", {"rope_scaling": {"type": "linear", "factor": 8.0}}),
@@ -67,10 +72,19 @@ OLDER: dict[str, tuple[str, dict[str, Any]]] = {
     "granitemoe, another constant": ("granitemoe", {"attention_multiplier": 0.5}),
     "glm, share": ("glm", {"partial_rotary_factor": 0.25}),
     "glm, base": ("glm", {"rope_theta": 50.0}),
-    "glm4, share": ("glm4", {"rope_parameters": {"partial_rotary_factor": 1.0, "rope_theta": 100.0}}),
+    "glm4, share": (
+        "glm4",
+        {"rope_parameters": {"partial_rotary_factor": 1.0, "rope_theta": 100.0}},
+    ),
     "exaone4, pattern": ("exaone4", {"sliding_window_pattern": 3}),
-    "exaone4, letters": ("exaone4", {"sliding_window_pattern": "LG", "layer_types": ["full_attention"] * 2}),
-    "exaone4, no window": ("exaone4", {"sliding_window": None, "layer_types": ["full_attention"] * 2}),
+    "exaone4, letters": (
+        "exaone4",
+        {"sliding_window_pattern": "LG", "layer_types": ["full_attention"] * 2},
+    ),
+    "exaone4, no window": (
+        "exaone4",
+        {"sliding_window": None, "layer_types": ["full_attention"] * 2},
+    ),
     "exaone4, scaled": ("exaone4", {"rope_theta": 20.0, "rope_scaling": LLAMA3}),
     "gpt_oss, older": ("gpt_oss", {"rope_scaling": YARN, "rope_theta": 100.0}),
     "gpt_oss, truncated": ("gpt_oss", {"rope_scaling": YARN | {"truncate": False}}),
@@ -88,9 +102,16 @@ def test_a_configuration_is_read_as_transformers_reads_it(name: str, tmp_path: P
     raw = {**base, **changes}
     family = FAMILIES[family_name]
     torch.manual_seed(0)
-    state = {n: t + 0.3 * torch.randn_like(t) for n, t in untied_state(family.build(family.config(raw))).items()}
+    state = {
+        n: t + 0.3 * torch.randn_like(t)
+        for n, t in untied_state(family.build(family.config(raw))).items()
+    }
     (tmp_path / "config.json").write_text(json.dumps(raw))
-    save_file({n: t.contiguous() for n, t in state.items()}, tmp_path / "model.safetensors", {"format": "pt"})
+    save_file(
+        {n: t.contiguous() for n, t in state.items()},
+        tmp_path / "model.safetensors",
+        {"format": "pt"},
+    )
     model = load_folder(tmp_path)
     inputs = random_inputs(model)
     with torch.no_grad():
@@ -165,7 +186,11 @@ PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {
             "partial_rotary_factor": 0.75,
             "tie_word_embeddings": True,
             "max_position_embeddings": 131072,
-            "rope_scaling": {"type": "longrope", "short_factor": [1.0] * 48, "long_factor": [1.0] * 48},
+            "rope_scaling": {
+                "type": "longrope",
+                "short_factor": [1.0] * 48,
+                "long_factor": [1.0] * 48,
+            },
         },
     ),
     "olmo-3-7b": (
@@ -271,11 +296,23 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("gemma3", {"sliding_window_pattern": 0}, "'sliding_window_pattern' as a positive integer"),
     ("gemma3", {"sliding_window_pattern": "LG"}, "'sliding_window_pattern' as a positive integer"),
     ("gemma3", {"use_bidirectional_attention": True}, "supported as Gemma3TextModel"),
-    ("gemma3", {"use_bidirectional_attention": "yes"}, "'use_bidirectional_attention' as true or false"),
+    (
+        "gemma3",
+        {"use_bidirectional_attention": "yes"},
+        "'use_bidirectional_attention' as true or false",
+    ),
     ("gemma3-both-sides", {"sliding_window": 1}, "'sliding_window' as 2 or more"),
     ("gemma3", {"attn_logit_softcapping": 50.0}, "does not apply attn_logit_softcapping"),
-    ("gemma3", {"rope_parameters": {"rope_theta": 100.0}}, "one object for each of full_attention, sliding_attention"),
-    ("gemma3", {"rope_parameters": {"chunked_attention": {"rope_theta": 1.0}}}, "one object for each of"),
+    (
+        "gemma3",
+        {"rope_parameters": {"rope_theta": 100.0}},
+        "one object for each of full_attention, sliding_attention",
+    ),
+    (
+        "gemma3",
+        {"rope_parameters": {"chunked_attention": {"rope_theta": 1.0}}},
+        "one object for each of",
+    ),
     ("gemma3", {"rope_scaling": "linear"}, "'rope_scaling' as an object"),
     ("gemma3", {"rope_scaling": {"rope_type": "linear"}}, "the type 'linear' need 'factor'"),
     ("gemma3", {"rope_theta": "big"}, "'rope_theta' as a positive number"),
@@ -284,10 +321,22 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("olmo3", {"partial_rotary_factor": 0.5}, "rotates whole heads"),
     ("phi3", {"partial_rotary_factor": 0.5}, "an even share of 6"),
     ("phi3", {"partial_rotary_factor": 2.0}, "an even share of 6"),
-    ("phi3", {"rope_scaling": {"type": "linear", "factor": 2.0}}, "types default and longrope, not 'linear'"),
-    ("phi3-long", {"rope_scaling": LONG | {"type": "su", "short_factor": [1.0]}}, "lists of 3 factors"),
+    (
+        "phi3",
+        {"rope_scaling": {"type": "linear", "factor": 2.0}},
+        "types default and longrope, not 'linear'",
+    ),
+    (
+        "phi3-long",
+        {"rope_scaling": LONG | {"type": "su", "short_factor": [1.0]}},
+        "lists of 3 factors",
+    ),
     ("phi3-long", {"head_dim": 8, "partial_rotary_factor": 0.75}, "heads that add up to the width"),
-    ("phi3-long", {"original_max_position_embeddings": "6"}, "'original_max_position_embeddings' as a positive"),
+    (
+        "phi3-long",
+        {"original_max_position_embeddings": "6"},
+        "'original_max_position_embeddings' as a positive",
+    ),
     ("phi3", {"sliding_window": 0}, "'sliding_window' as a positive integer"),
     ("smollm3", {"no_rope_layers": [1]}, "'no_rope_layers' as 0 or 1 for each layer"),
     ("smollm3", {"no_rope_layers": "all"}, "'no_rope_layers' as 0 or 1 for each layer"),
@@ -299,7 +348,11 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("glm", {"partial_rotary_factor": 0.1}, "an even share of 8"),
     ("glm4", {"pad_token_id": 99}, "'pad_token_id' as 99"),
     ("exaone4", {"sliding_window_pattern": "LG"}, "'sliding_window_pattern' as a positive integer"),
-    ("exaone4", {"sliding_window": None, "layer_types": ["sliding_attention"] * 2}, "should be 'full_attention'"),
+    (
+        "exaone4",
+        {"sliding_window": None, "layer_types": ["sliding_attention"] * 2},
+        "should be 'full_attention'",
+    ),
     ("gpt_oss", {"num_experts_per_tok": 5}, "should be at most num_local_experts"),
     ("gpt_oss", {"swiglu_limit": 0}, "'swiglu_limit' as a positive number"),
     ("gpt_oss", {"sliding_window": None}, "'sliding_window' as a positive integer"),
@@ -326,7 +379,9 @@ KINDS = {
 def test_kinds_that_are_refused_for_a_reason_of_their_own(kind: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": kind}))
     save_file({"some.weight": torch.ones(2)}, tmp_path / "model.safetensors", {"format": "pt"})
-    with pytest.raises(BadCheckpoint, match=f"'{kind}', which is not supported because .*{KINDS[kind]}"):
+    with pytest.raises(
+        BadCheckpoint, match=f"'{kind}', which is not supported because .*{KINDS[kind]}"
+    ):
         load_folder(tmp_path)
 
 
@@ -337,7 +392,11 @@ def test_files_of_older_names_of_experts(tmp_path: Path) -> None:
     names = set(load_file(tmp_path / "model.safetensors"))
     save_file(dict(model.state), tmp_path / "model.safetensors", {"format": "pt"})
     assert load_folder(tmp_path).digest == model.digest
-    old = {name for name in names if "input_linear" in name or "output_linear" in name or "router.layer" in name}
+    old = {
+        name
+        for name in names
+        if "input_linear" in name or "output_linear" in name or "router.layer" in name
+    }
     for name, tensor in list(model.state.items()):
         assert name in names or "block_sparse_moe" in name, name
         assert tensor.is_floating_point()

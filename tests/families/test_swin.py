@@ -1,4 +1,6 @@
-"""Swin: every branch counts right, moves just outside each class show, and what transformers cannot compute is refused."""
+"""Swin: every branch counts right, moves just outside each class show, and what transformers cannot
+compute is refused.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,14 @@ from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.canonical import Blocks
 from lmc_core.symmetry.check import function_error
 from lmc_core.symmetry.spaces import SymmetryClass, choose_classes
-from tests.families.mixtures import Edit, error_after, nullity_and_dimension, rolled, round_trip, scaled
+from tests.families.mixtures import (
+    Edit,
+    error_after,
+    nullity_and_dimension,
+    rolled,
+    round_trip,
+    scaled,
+)
 from tests.networks import random_inputs, random_model
 from tests.symmetry.nullity import small_model
 
@@ -39,8 +48,22 @@ TINY: dict[str, Any] = {
 SHOWN = TINY | {"architectures": ["SwinModel"]}
 ODD = {"image_size": 10}  # five places along an edge: windows are filled up, and so is the merge
 ONE = {"depths": [1], "num_heads": [2]}
-SHORT = {"embed_dim": 3, "num_heads": [1, 2], "depths": [1, 1], "mlp_ratio": 0.4, "image_size": 4, "patch_size": 1}
-THREE = {"embed_dim": 3, "num_heads": [1, 2, 2], "depths": [1, 1, 1], "mlp_ratio": 0.4, "image_size": 5, "patch_size": 1}
+SHORT = {
+    "embed_dim": 3,
+    "num_heads": [1, 2],
+    "depths": [1, 1],
+    "mlp_ratio": 0.4,
+    "image_size": 4,
+    "patch_size": 1,
+}
+THREE = {
+    "embed_dim": 3,
+    "num_heads": [1, 2, 2],
+    "depths": [1, 1, 1],
+    "mlp_ratio": 0.4,
+    "image_size": 5,
+    "patch_size": 1,
+}
 POSITIONS = {"use_absolute_embeddings": True}
 BARE = {"qkv_bias": False}
 
@@ -73,12 +96,23 @@ def whole(name: str, **entries: Any) -> Model:
 
 
 @pytest.mark.parametrize(
-    "entries", [ODD | {"patch_size": 2}, {"image_size": 18, "patch_size": 4}, {"image_size": 24, "window_size": 5}]
+    "entries",
+    [
+        ODD | {"patch_size": 2},
+        {"image_size": 18, "patch_size": 4},
+        {"image_size": 24, "window_size": 5},
+    ],
 )
 @pytest.mark.parametrize("bias", [True, False])
 def test_windows_that_do_not_fit_keep_the_function(entries: dict[str, Any], bias: bool) -> None:
-    """A place of zeros has keys and values that are biases alone, which the offset of a norm must not enter."""
-    small = {"embed_dim": 4, "num_heads": [2, 2], "patch_size": 2 if entries["image_size"] == 24 else 4}
+    """A place of zeros has keys and values that are biases alone, which the offset of a norm must
+    not enter.
+    """
+    small = {
+        "embed_dim": 4,
+        "num_heads": [2, 2],
+        "patch_size": 2 if entries["image_size"] == 24 else 4,
+    }
     model = whole("swin", **(small | entries), qkv_bias=bias)
     classes = choose_classes(model.layout.spaces)
     form = canonical(model, classes)
@@ -143,7 +177,9 @@ def turn(size: int) -> Tensor:
 
 
 @pytest.mark.parametrize(("stream", "kept"), [("residual", True), ("residual.0", False)])
-def test_the_last_stream_may_be_rotated_and_one_that_is_merged_may_not(stream: str, kept: bool) -> None:
+def test_the_last_stream_may_be_rotated_and_one_that_is_merged_may_not(
+    stream: str, kept: bool
+) -> None:
     model = random_model("swin")
     form = canonical(model, choose_classes(model.layout.spaces))
     layout, state = form.layout, {name: tensor.clone() for name, tensor in form.state.items()}
@@ -153,7 +189,9 @@ def test_the_last_stream_may_be_rotated_and_one_that_is_merged_may_not(stream: s
     for block in layout.blocks:
         for axis, each in enumerate(block.axes):
             if each.space == stream and each.role != "order":
-                blocks[block.name] = (blocks[block.name].movedim(axis, -1) @ rotation.T).movedim(-1, axis)
+                blocks[block.name] = (blocks[block.name].movedim(axis, -1) @ rotation.T).movedim(
+                    -1, axis
+                )
     error = function_error(model, form.with_state(state), random_inputs(model), torch.float64)
     assert error < 1e-10 if kept else error > 1e-2
 
@@ -165,11 +203,16 @@ def test_the_audit_finds_the_layout_right(name: str) -> None:
     assert found.double < 1e-10
     assert found.single < 1e-5
     assert found.control > 1e-3
-    assert found.recovered < 1e-6  # few labels: what the first stream writes to the last says where that one goes
+    # few labels: what the first stream writes to the last says where that one goes
+    assert found.recovered < 1e-6
 
 
-@pytest.mark.parametrize(("name", "auto"), [("swin", "AutoModelForImageClassification"), ("swin-features", "AutoModel")])
-def test_what_is_written_is_read_by_transformers_and_here(name: str, auto: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "auto"), [("swin", "AutoModelForImageClassification"), ("swin-features", "AutoModel")]
+)
+def test_what_is_written_is_read_by_transformers_and_here(
+    name: str, auto: str, tmp_path: Path
+) -> None:
     round_trip(random_model(name, dtype=torch.float32), tmp_path, auto)
 
 
@@ -193,21 +236,42 @@ def test_the_published_size_fits_transformers_own_module() -> None:
         module = family.build(config)
     family.layout(config).check(module.state_dict())
     assert sum(tensor.numel() for tensor in module.state_dict().values()) == 28_288_354
-    expected = {"width": 768, "depth": 12, "heads": 24, "units": 3072, "classes": 1000, "patch": 4, "image": 224, "channels": 3}
+    expected = {
+        "width": 768,
+        "depth": 12,
+        "heads": 24,
+        "units": 3072,
+        "classes": 1000,
+        "patch": 4,
+        "image": 224,
+        "channels": 3,
+    }
     assert family.sizes(config) == expected
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "a grid smaller than a window": ({"image_size": 8}, "Stage 1 has 1 x 1 places, fewer than its windows"),
+    "a grid smaller than a window": (
+        {"image_size": 8},
+        "Stage 1 has 1 x 1 places, fewer than its windows",
+    ),
     "windows of one place": ({"window_size": 1}, "window_size should be 2 or more"),
     "another number of heads": ({"num_heads": [3]}, "as many 'num_heads' as 'depths'.*1 and 2"),
     "depth that is a number": ({"depths": 2}, "'depths' as one positive integer for each"),
     "a stage without blocks": ({"depths": [0, 2]}, "'depths' as one positive integer for each"),
-    "heads that do not divide": ({"num_heads": [5, 2]}, "Stage 0 has 12 coordinates, which 5 heads should divide"),
+    "heads that do not divide": (
+        {"num_heads": [5, 2]},
+        "Stage 0 has 12 coordinates, which 5 heads should divide",
+    ),
     "no units": ({"mlp_ratio": 0.01}, "leaves stage 0 no units"),
-    "positions that do not fit": ({"image_size": 18, "use_absolute_embeddings": True}, "should divide image_size = 18"),
+    "positions that do not fit": (
+        {"image_size": 18, "use_absolute_embeddings": True},
+        "should divide image_size = 18",
+    ),
     "oblong images": ({"image_size": [16, 20]}, "Only square images"),
-    "masked images": ({"architectures": ["SwinForMaskedImageModeling"]}, "SwinForMaskedImageModeling, which is not supported"),
+    "masked images": (
+        {"architectures": ["SwinForMaskedImageModeling"]},
+        "SwinForMaskedImageModeling, which is not supported",
+    ),
     "a backbone": ({"architectures": ["SwinBackbone"]}, "SwinBackbone, which is not supported"),
     "a gate": ({"hidden_act": "glu"}, "activation 'glu' is not supported"),
 }
@@ -222,7 +286,11 @@ def test_what_is_not_supported_is_refused_with_its_reason(name: str) -> None:
 
 
 def test_swin_v2_is_refused_with_its_reason(tmp_path: Path) -> None:
-    config = transformers.Swinv2Config(embed_dim=8, depths=[1], num_heads=[2], image_size=8, patch_size=2, window_size=2)
+    config = transformers.Swinv2Config(
+        embed_dim=8, depths=[1], num_heads=[2], image_size=8, patch_size=2, window_size=2
+    )
     transformers.Swinv2ForImageClassification(config).save_pretrained(tmp_path)
-    with pytest.raises(BadCheckpoint, match=re.escape("because its norms stand behind attention and units")):
+    with pytest.raises(
+        BadCheckpoint, match=re.escape("because its norms stand behind attention and units")
+    ):
         load_folder(tmp_path)

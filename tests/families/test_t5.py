@@ -25,10 +25,21 @@ from lmc_core.symmetry.canonical import Blocks
 from lmc_core.symmetry.check import function_error, run
 from lmc_core.symmetry.elements import Element, Invertible, Monomial, Orthogonal
 from lmc_core.symmetry.spaces import Space, choose_classes
-from tests.families.mixtures import Edit, error_after, nullity_and_dimension, rolled, round_trip, scaled
+from tests.families.mixtures import (
+    Edit,
+    error_after,
+    nullity_and_dimension,
+    rolled,
+    round_trip,
+    scaled,
+)
 from tests.networks import CONFIGURATIONS, random_inputs, random_model
 
-EXAMPLES = [name for name, (family, raw) in CONFIGURATIONS.items() if family == "t5" and name != "t5-encoder"]
+EXAMPLES = [
+    name
+    for name, (family, raw) in CONFIGURATIONS.items()
+    if family == "t5" and name != "t5-encoder"
+]
 TINY: dict[str, Any] = {
     "vocab_size": 11,
     "d_model": 6,
@@ -48,7 +59,8 @@ COUNTED: dict[str, dict[str, Any]] = {
 }
 
 
-FEW = {"d_model": 4, "d_ff": 3, "num_heads": 1, "vocab_size": 7, "n_positions": 8}  # one output for each text
+# one output for each text
+FEW = {"d_model": 4, "d_ff": 3, "num_heads": 1, "vocab_size": 7, "n_positions": 8}
 HEADS: dict[str, tuple[str, dict[str, Any], int]] = {
     "features": ("t5", {"architectures": ["T5Model"]}, 30),
     "encoder": ("t5", {"architectures": ["T5EncoderModel"]}, 30),
@@ -102,7 +114,9 @@ def test_an_encoder_and_heads_from_a_whole_checkpoint(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("both_ways", [True, False])
-@pytest.mark.parametrize(("buckets", "farthest"), [(32, 128), (6, 5), (4, 3), (8, 6), (20, 14), (32, 20), (31, 500)])
+@pytest.mark.parametrize(
+    ("buckets", "farthest"), [(32, 128), (6, 5), (4, 3), (8, 6), (20, 14), (32, 20), (31, 500)]
+)
 def test_buckets_of_distances(buckets: int, farthest: int, both_ways: bool) -> None:
     """Against transformers' own assignment of all distances."""
     from transformers.models.t5.modeling_t5 import T5Attention
@@ -114,7 +128,9 @@ def test_buckets_of_distances(buckets: int, farthest: int, both_ways: bool) -> N
 
 def haar(space: Space, seed: int = 0) -> Tensor:
     shape = (space.size, space.size)
-    return torch.linalg.qr(torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64))[0]
+    return torch.linalg.qr(
+        torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    )[0]
 
 
 def stretched(space: Space) -> Element:
@@ -174,7 +190,9 @@ def gain_folded(*parts: str) -> Edit:
 
 
 def turned(*stacks: str) -> Edit:
-    """A rotation of the stream in some stacks; gains are 1 in canonical form, so that it may pass."""
+    """A rotation of the stream in some stacks; gains are 1 in canonical form, so that it may
+    pass.
+    """
 
     def edit(blocks: Blocks) -> None:
         q = haar(blocks.layout.spaces["residual"])
@@ -184,7 +202,9 @@ def turned(*stacks: str) -> Edit:
             reads = any(axis.space == "residual" and axis.role != "order" for axis in block.axes)
             if reads and (stack in stacks or (block.name == "token.table" and len(stacks) == 2)):
                 rows = blocks.layout.rows(blocks[block.name], block, "residual")
-                blocks[block.name] = blocks.layout.unrows(q @ rows, block, tuple(blocks[block.name].shape), "residual")
+                blocks[block.name] = blocks.layout.unrows(
+                    q @ rows, block, tuple(blocks[block.name].shape), "residual"
+                )
 
     return edit
 
@@ -216,7 +236,10 @@ WRONG: dict[str, tuple[str, Edit]] = {
     "centring under RMSNorm": ("t5", centred),
     "the encoder's gain in keys alone": ("t5", gain_folded("key")),
     "the encoder's gain in values alone": ("t5", gain_folded("value")),
-    "a scaled gate": ("t5-1.1", scaled("blocks.encoder.0.gate.weight", "blocks.encoder.0.down.weight")),
+    "a scaled gate": (
+        "t5-1.1",
+        scaled("blocks.encoder.0.gate.weight", "blocks.encoder.0.down.weight"),
+    ),
     "queries scaled": ("t5", scaled("blocks.encoder.0.query.weight")),
     "queries across layers": ("t5", rolled("blocks.decoder.0.across.query.weight")),
     "a tied table scaled": ("t5", scaled("token.table")),
@@ -230,7 +253,9 @@ def test_wrong_edits_change_the_function(name: str) -> None:
 
 
 def test_the_edits_are_right_where_they_are_allowed() -> None:
-    """The controls above fail for the reason they name: what differs from them by that alone keeps the function."""
+    """The controls above fail for the reason they name: what differs from them by that alone keeps
+    the function.
+    """
     model = random_model("t5")
     assert error_after(model, heads(*SELF, table="encoder")) < 1e-10
     assert error_after(model, heads("decoder.0", table="decoder")) < 1e-10
@@ -262,7 +287,9 @@ def test_an_untied_head_takes_the_scale_along() -> None:
 
 
 def test_outputs_are_those_of_teacher_forcing() -> None:
-    """Logits of the second half given the first, as transformers computes them from labels; the second may be longer by one."""
+    """Logits of the second half given the first, as transformers computes them from labels; the
+    second may be longer by one.
+    """
     model = random_model("t5")
     module, inputs = model.module(torch.float64), random_inputs(model)[:, :11]
     labels = inputs[:, 5:].contiguous()
@@ -284,12 +311,20 @@ def on_disk(name: str, folder: Path) -> tuple[Model, dict[str, Any], dict[str, T
     """A saved example: the model, its config.json and its tensors."""
     model = random_model(name, 2, torch.float32)
     model.save(folder)
-    return model, json.loads((folder / "config.json").read_text()), load_file(folder / "model.safetensors")
+    return (
+        model,
+        json.loads((folder / "config.json").read_text()),
+        load_file(folder / "model.safetensors"),
+    )
 
 
 def rewritten(folder: Path, content: dict[str, Any], tensors: dict[str, Tensor]) -> Path:
     (folder / "config.json").write_text(json.dumps(content))
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "model.safetensors", {"format": "pt"})
+    save_file(
+        {name: tensor.contiguous() for name, tensor in tensors.items()},
+        folder / "model.safetensors",
+        {"format": "pt"},
+    )
     return folder
 
 
@@ -306,7 +341,9 @@ def test_what_is_written_says_whether_the_head_is_tied(tmp_path: Path) -> None:
     for name, tied in (("t5", True), ("t5-1.1", False)):
         _, content, tensors = on_disk(name, tmp_path / name)
         assert content["tie_word_embeddings"] is tied and "scale_decoder_outputs" not in content
-        assert ("lm_head.weight" in tensors) is not tied and "encoder.embed_tokens.weight" not in tensors
+        assert (
+            "lm_head.weight" in tensors
+        ) is not tied and "encoder.embed_tokens.weight" not in tensors
     model = random_model("t5", 0, torch.float32)
     moved = in_float32(canonical(model, choose_classes(model.layout.spaces)))
     moved.save(tmp_path / "moved")
@@ -318,11 +355,16 @@ def test_copies_of_the_table_and_an_unused_one(tmp_path: Path) -> None:
     model, content, tensors = on_disk("t5", tmp_path)
     for name in ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "lm_head.weight"):
         tensors[name] = tensors["shared.weight"].clone()
-    tensors["decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"] = torch.zeros(6, 3)
+    tensors["decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"] = torch.zeros(
+        6, 3
+    )
     content["architectures"] = ["T5WithLMHeadModel"]
     require_same(model, rewritten(tmp_path, content, tensors))
     del tensors["shared.weight"]
-    assert torch.equal(load_folder(rewritten(tmp_path, content, tensors)).state["shared.weight"], model.state["shared.weight"])
+    assert torch.equal(
+        load_folder(rewritten(tmp_path, content, tensors)).state["shared.weight"],
+        model.state["shared.weight"],
+    )
 
 
 def test_a_head_of_its_own_as_transformers_5_writes_it(tmp_path: Path) -> None:
@@ -357,7 +399,10 @@ def test_another_start_token_is_kept(tmp_path: Path) -> None:
         ({"architectures": ["T5Stack"]}, "T5Stack.*supported are T5ForConditionalGeneration"),
         ({"architectures": "T5"}, "supported are"),
         ({"architectures": ["T5ForQuestionAnswering"], "num_labels": 3}, "are 2 labels.*gives 3"),
-        ({"architectures": ["T5ForSequenceClassification"], "eos_token_id": None}, "should be one token"),
+        (
+            {"architectures": ["T5ForSequenceClassification"], "eos_token_id": None},
+            "should be one token",
+        ),
         ({"architectures": ["T5ForTokenClassification"], "num_labels": 0}, "positive integer"),
         ({"feed_forward_proj": "gated-softmax"}, "'gated-softmax' is not supported"),
         ({"feed_forward_proj": "relu-gated"}, "is not supported"),

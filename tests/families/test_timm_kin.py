@@ -1,4 +1,6 @@
-"""timm's Vision Transformers beyond the plain ones: dimension of the symmetry, moves just outside of it, files."""
+"""timm's Vision Transformers beyond the plain ones: dimension of the symmetry, moves just outside
+of it, files.
+"""
 
 from __future__ import annotations
 
@@ -32,15 +34,18 @@ ARGS: dict[str, Any] = {
     "num_heads": 2,
     "mlp_ratio": 0.7,
 }
-# rotary positions need heads of four; patches of more pixels than the stream is wide reach all of it
+# rotary positions need heads of four; patches of more pixels than the stream is wide reach all of
+# it
 WIDE = ARGS | {"embed_dim": 8, "img_size": 6, "patch_size": 3}
-GRID = WIDE | {"img_size": 9}  # at two by two patches DINOv3's positions turn every pair by half a circle
+# at two by two patches DINOv3's positions turn every pair by half a circle
+GRID = WIDE | {"img_size": 9}
 POOLED = {"global_pool": "map", "class_token": False}
 STREAM = {"final_norm": False, "reg_tokens": 1}
 NETWORK = {"img_size": 8, "rel_pos_dim": 3}
 GROUPED = {"num_kv_heads": 1, "qkv_fused": False, "attn_type": "rope"}
 
-# name -> family, architecture, classes, arguments, images, seed at which no ReLU is always on or always off
+# name -> family, architecture, classes, arguments, images, seed at which no ReLU is always on or
+# always off
 Counted = tuple[str, str, int, dict[str, Any], int, int]
 COUNTED: dict[str, Counted] = {
     "features": ("vit", PLAIN, 0, ARGS, 110, 0),
@@ -51,9 +56,23 @@ COUNTED: dict[str, Counted] = {
         *(ARGS | {"img_size": 6, "patch_size": 3}, 110, 0),
     ),
     "the stream of the class token": ("vit", PLAIN, 0, ARGS | STREAM, 110, 0),
-    "the stream, tokens without positions": ("vit", PLAIN, 0, ARGS | STREAM | {"no_embed_class": True}, 110, 0),
+    "the stream, tokens without positions": (
+        "vit",
+        PLAIN,
+        0,
+        ARGS | STREAM | {"no_embed_class": True},
+        110,
+        0,
+    ),
     "the mean of the stream": ("vit", PLAIN, 0, ARGS | STREAM | {"global_pool": "avg"}, 110, 0),
-    "the stream of all tokens": ("vit", PLAIN, 0, ARGS | {"final_norm": False, "global_pool": ""}, 110, 0),
+    "the stream of all tokens": (
+        "vit",
+        PLAIN,
+        0,
+        ARGS | {"final_norm": False, "global_pool": ""},
+        110,
+        0,
+    ),
     "the stream, no biases": (
         *("vit", PLAIN, 0),
         *(ARGS | {"final_norm": False, "qkv_bias": False, "proj_bias": False}, 110, 0),
@@ -62,21 +81,66 @@ COUNTED: dict[str, Counted] = {
     "attention for pooling, features": ("vit", PLAIN, 0, ARGS | POOLED | {"num_heads": 3}, 110, 0),
     "gated units": ("vit", "vit_giant_patch14_dinov2", 7, ARGS | {"mlp_ratio": 1.4}, 110, 0),
     "parallel": ("vit", "vit_pwee_patch16_reg1_gap_256", 7, ARGS | {"mlp_ratio": 1}, 110, 0),
-    "parallel, no biases": ("vit", "vit_pwee_patch16_reg1_gap_256", 7, ARGS | {"mlp_ratio": 1, "qkv_bias": False}, 110, 0),
+    "parallel, no biases": (
+        "vit",
+        "vit_pwee_patch16_reg1_gap_256",
+        7,
+        ARGS | {"mlp_ratio": 1, "qkv_bias": False},
+        110,
+        0,
+    ),
     "eva": ("eva", "eva_giant_patch14_224", 7, ARGS, 110, 0),
-    "frequencies that are learned": ("eva", "vit_small_patch16_rope_mixed_ape_224", 7, ARGS | {"embed_dim": 8}, 110, 0),
+    "frequencies that are learned": (
+        "eva",
+        "vit_small_patch16_rope_mixed_ape_224",
+        7,
+        ARGS | {"embed_dim": 8},
+        110,
+        0,
+    ),
     "beit": ("beit_timm", "beit_base_patch16_224", 7, ARGS, 110, 0),
     "beit, one table": (
         *("beit_timm", "beit_base_patch16_224", 7),
-        *(ARGS | {"use_rel_pos_bias": False, "use_shared_rel_pos_bias": True, "swiglu_mlp": True, "qkv_bias": False}, 110, 0),
+        *(
+            ARGS
+            | {
+                "use_rel_pos_bias": False,
+                "use_shared_rel_pos_bias": True,
+                "swiglu_mlp": True,
+                "qkv_bias": False,
+            },
+            110,
+            0,
+        ),
     ),
-    "table": ("vit_relpos", "vit_relpos_small_patch16_224", 7, ARGS | {"rel_pos_type": "bias"}, 110, 0),
+    "table": (
+        "vit_relpos",
+        "vit_relpos_small_patch16_224",
+        7,
+        ARGS | {"rel_pos_type": "bias"},
+        110,
+        0,
+    ),
     "table and class token": (
         *("vit_relpos", "vit_relpos_small_patch16_224", 7),
         *(ARGS | {"rel_pos_type": "bias", "class_token": True, "global_pool": "token"}, 110, 0),
     ),
-    "network and class token": ("vit_relpos", "vit_relpos_medium_patch16_cls_224", 7, ARGS | NETWORK, 110, 0),
-    "network, queries without biases": ("vit_relpos", "vit_relpos_small_patch16_224", 7, ARGS | NETWORK, 110, 2),
+    "network and class token": (
+        "vit_relpos",
+        "vit_relpos_medium_patch16_cls_224",
+        7,
+        ARGS | NETWORK,
+        110,
+        0,
+    ),
+    "network, queries without biases": (
+        "vit_relpos",
+        "vit_relpos_small_patch16_224",
+        7,
+        ARGS | NETWORK,
+        110,
+        2,
+    ),
     "one network": ("vit_relpos", "vit_srelpos_small_patch16_224", 7, ARGS | NETWORK, 110, 1),
     "network behind a sigmoid": (
         *("vit_relpos", "vit_relpos_small_patch16_224", 7),
@@ -132,9 +196,17 @@ MOVES: dict[str, tuple[str, str, Callable[[Space], Element]]] = {
     "general map of parallel layers": ("vit-parallel", "residual", stretched),
     "rotated units of parallel layers": ("vit-parallel", "units.0", rotated),
     "general map of a rotary plane": ("eva-gated-rotary", "query-key.0", stretched),
-    "general map where frequencies are learned": ("eva-mixed-frequencies", "query-key.0", stretched),
+    "general map where frequencies are learned": (
+        "eva-mixed-frequencies",
+        "query-key.0",
+        stretched,
+    ),
     "signs under a norm over units": ("eva-norm-over-units", "units.0", factors(-1.0, 1.0, -1.0)),
-    "signs of a stream that is shown, behind a norm": ("eva-perception-stream", "residual", factors(-1.0, 1.0, -1.0)),
+    "signs of a stream that is shown, behind a norm": (
+        "eva-perception-stream",
+        "residual",
+        factors(-1.0, 1.0, -1.0),
+    ),
     "general map under norms on queries": ("eva-rms-norms", "query-key.0", stretched),
     "negative scales of ReLU": ("vit_relpos", "units.relative.0", factors(-1.0, 1.0, -1.0)),
     "rotated units of BEiT": ("beit_timm", "units.0", rotated),
@@ -158,7 +230,9 @@ def test_what_is_just_outside_a_class_changes_the_function(name: str) -> None:
                 matrix = element.matrix()
                 turn = torch.linalg.inv(matrix).mT if axis.role == "reads" else matrix
                 blocks[block.name] = layout.uncopies(turn @ moved, block, tuple(value.shape), space)
-    assert function_error(model, model.with_state(state), random_inputs(model), torch.float64) > 1e-4
+    assert (
+        function_error(model, model.with_state(state), random_inputs(model), torch.float64) > 1e-4
+    )
 
 
 def later(name: str, step: float = 1.0) -> Edit:
@@ -172,13 +246,33 @@ def later(name: str, step: float = 1.0) -> Edit:
 
 
 EDITS: dict[str, tuple[str, Edit, bool]] = {  # example, what is done, whether the function stays
-    "columns of a table in another order": ("beit_timm", rolled("blocks.0.relative.table", axis=1), False),
-    "a number for each head of a network": ("vit_relpos", later("blocks.0.relative.down.bias"), True),
+    "columns of a table in another order": (
+        "beit_timm",
+        rolled("blocks.0.relative.table", axis=1),
+        False,
+    ),
+    "a number for each head of a network": (
+        "vit_relpos",
+        later("blocks.0.relative.down.bias"),
+        True,
+    ),
     "rows of a table": ("beit_timm", rolled("blocks.0.relative.table"), False),
-    "frequencies of another head": ("eva-mixed-frequencies", rolled("blocks.0.frequencies.x"), False),
+    "frequencies of another head": (
+        "eva-mixed-frequencies",
+        rolled("blocks.0.frequencies.x"),
+        False,
+    ),
     "gate for up": ("vit-gated", exchange("blocks.0.gate.weight", "blocks.0.up.weight"), False),
-    "a scale of the gate": ("vit-gated", scaled("blocks.0.gate.weight", "blocks.0.down.weight"), False),
-    "biases of parallel layers": ("vit-parallel", exchange("blocks.0.output.bias", "blocks.0.down.bias"), True),
+    "a scale of the gate": (
+        "vit-gated",
+        scaled("blocks.0.gate.weight", "blocks.0.down.weight"),
+        False,
+    ),
+    "biases of parallel layers": (
+        "vit-parallel",
+        exchange("blocks.0.output.bias", "blocks.0.down.bias"),
+        True,
+    ),
     "one attention for the other": (
         "vit-side-by-side",
         exchange("blocks.0.0.output.weight", "blocks.0.1.output.weight"),
@@ -204,7 +298,12 @@ def test_traps(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, (family, _) in CONFIGURATIONS.items() if family in ("eva", "beit_timm", "vit_relpos")]
+    "name",
+    [
+        name
+        for name, (family, _) in CONFIGURATIONS.items()
+        if family in ("eva", "beit_timm", "vit_relpos")
+    ],
 )
 def test_what_is_written_is_read_by_timm_and_here(name: str, tmp_path: Path) -> None:
     import timm
@@ -241,9 +340,15 @@ EXPORTED: dict[str, tuple[str, dict[str, Any]]] = {
     "no pooling": (PLAIN, TINY | {"num_classes": 0, "patch_size": 7, "global_pool": ""}),
     "patches by the architecture": ("vit_small_patch14_dinov2", TINY | {"num_classes": 3}),
     "one channel": ("vit_small_patch14_dinov2", TINY | {"num_classes": 0, "in_chans": 1}),
-    "attention for pooling": ("vit_base_patch16_siglip_224", TINY | {"num_classes": 0, "patch_size": 7}),
+    "attention for pooling": (
+        "vit_base_patch16_siglip_224",
+        TINY | {"num_classes": 0, "patch_size": 7},
+    ),
     "images of varying size": ("vit_intern300m_patch14_448", TINY | {"num_classes": 0}),
-    "rotary": ("vit_small_patch16_dinov3", TINY | {"num_classes": 2, "patch_size": 7, "num_heads": 3}),
+    "rotary": (
+        "vit_small_patch16_dinov3",
+        TINY | {"num_classes": 2, "patch_size": 7, "num_heads": 3},
+    ),
     "relative": ("vit_relpos_small_patch16_224", TINY | {"num_classes": 2, "patch_size": 7}),
     "beit": ("beit_base_patch16_224", TINY | {"num_classes": 2, "patch_size": 7}),
     "batch norms before": ("vit_base_mci_224", TINY | {"num_classes": 2, "img_size": 32}),
@@ -276,16 +381,32 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "a mixer": ("mixer_b16_224", {}, "MlpMixer.*no attention"),
     "stages": ("swin_tiny_patch4_window7_224", {}, "SwinTransformer.*different widths"),
     "scores that are mixed": ("cait_xxs24_224", {}, "Cait.*before and after the softmax"),
-    "differential attention": ("vit_dwee_patch16_reg1_gap_256", {}, "two softmaxes of a head are subtracted"),
+    "differential attention": (
+        "vit_dwee_patch16_reg1_gap_256",
+        {},
+        "two softmaxes of a head are subtracted",
+    ),
     "norms behind": ("vit_relpos_medium_patch16_rpn_224", {}, "norms behind its layers"),
-    "norms behind, EVA": ("eva02_enormous_patch14_clip_224", {"depth": 1}, "norms behind its layers"),
+    "norms behind, EVA": (
+        "eva02_enormous_patch14_clip_224",
+        {"depth": 1},
+        "norms behind its layers",
+    ),
     "a norm over heads": ("eva02_base_patch16_clip_224", {"depth": 1}, "all heads write together"),
-    "images that are not square": ("vit_base_patch16_sapiens2", {}, r"Only square images.*\[1024, 768\]"),
+    "images that are not square": (
+        "vit_base_patch16_sapiens2",
+        {},
+        r"Only square images.*\[1024, 768\]",
+    ),
     "a switch in words": ("eva02_tiny_patch14_224", {"qkv_bias": "yes"}, "qkv_bias"),
     "a kind of positions": ("eva02_tiny_patch14_224", {"rope_type": "spiral"}, "cannot build"),
     "an argument of its own": ("beit_base_patch16_224", {"act_layer": "relu"}, "act_layer"),
     "a width in words": ("vit_relpos_small_patch16_224", {"embed_dim": "6"}, "embed_dim"),
-    "no norm before a head": ("vit_pe_spatial_tiny_patch16_512", {"num_classes": 3}, "no norm before its head"),
+    "no norm before a head": (
+        "vit_pe_spatial_tiny_patch16_512",
+        {"num_classes": 3},
+        "no norm before its head",
+    ),
 }
 
 

@@ -1,4 +1,6 @@
-"""All of timm's pretrained names that begin like a Vision Transformer: how many are supported, and why the others are not."""
+"""All of timm's pretrained names that begin like a Vision Transformer: how many are supported, and
+why the others are not.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,15 @@ REASONS = (
     "norms behind its layers, whose gains act inside the stream",
     "Only square images are supported",
 )
-KIN = ("beit_", "beitv2_", "eva_giant", "eva02_tiny", "eva02_small", "eva02_base_patch14_448", "eva02_large_patch14_448")
+KIN = (
+    "beit_",
+    "beitv2_",
+    "eva_giant",
+    "eva02_tiny",
+    "eva02_small",
+    "eva02_base_patch14_448",
+    "eva02_large_patch14_448",
+)
 
 
 def as_uploaded(name: str) -> dict[str, Any]:
@@ -75,11 +85,34 @@ def test_kin(beginning: str) -> None:
 @pytest.mark.parametrize(
     "architecture",
     [
-        *("vit_base_patch16_siglip_224", "vit_giant_patch14_reg4_dinov2", "vit_pwee_patch16_reg1_gap_256", "vit_base_mci_224"),
-        *("vit_small_patch16_18x2_224", "vit_small_r26_s32_224", "vit_so400m_patch14_siglip_384", "vit_huge_patch16_radio_v4"),
-        *("vit_pe_core_tiny_patch16_384", "vit_small_patch16_rope_mixed_ape_224", "vit_small_plus_patch16_dinov3"),
-        *("eva02_base_patch14_448", "eva_giant_patch14_clip_224", "beitv2_base_patch16_224", "vit_srelpos_small_patch16_224"),
-        *("vit_relpos_medium_patch16_cls_224", "vit_intern300m_patch14_448", "vit_betwixt_patch16_rope_reg4_gap_256"),
+        *(
+            "vit_base_patch16_siglip_224",
+            "vit_giant_patch14_reg4_dinov2",
+            "vit_pwee_patch16_reg1_gap_256",
+            "vit_base_mci_224",
+        ),
+        *(
+            "vit_small_patch16_18x2_224",
+            "vit_small_r26_s32_224",
+            "vit_so400m_patch14_siglip_384",
+            "vit_huge_patch16_radio_v4",
+        ),
+        *(
+            "vit_pe_core_tiny_patch16_384",
+            "vit_small_patch16_rope_mixed_ape_224",
+            "vit_small_plus_patch16_dinov3",
+        ),
+        *(
+            "eva02_base_patch14_448",
+            "eva_giant_patch14_clip_224",
+            "beitv2_base_patch16_224",
+            "vit_srelpos_small_patch16_224",
+        ),
+        *(
+            "vit_relpos_medium_patch16_cls_224",
+            "vit_intern300m_patch14_448",
+            "vit_betwixt_patch16_rope_reg4_gap_256",
+        ),
     ],
 )
 def test_the_layout_is_that_of_timm(architecture: str) -> None:
@@ -92,5 +125,7 @@ def test_the_layout_is_that_of_timm(architecture: str) -> None:
     config = family.config(raw)
     with torch.device("meta"):
         module = timm.create_model(architecture, num_classes=classes, depth=1)
-    state = {name: tuple(t.shape) for name, t in module.state_dict().items() if t.is_floating_point()}
+    state = {
+        name: tuple(t.shape) for name, t in module.state_dict().items() if t.is_floating_point()
+    }
     assert family.layout(config).shapes == state

@@ -1,4 +1,6 @@
-"""Image transformers and their kin: every branch counts right, and moves just outside each class show."""
+"""Image transformers and their kin: every branch counts right, and moves just outside each class
+show.
+"""
 
 from __future__ import annotations
 
@@ -27,19 +29,27 @@ TINY: dict[str, Any] = {
     "num_channels": 1,
     "num_labels": 3,
 }
-DEEP = {"hidden_size": 6, "intermediate_size": 3, "num_hidden_layers": 2}  # where one layer would leave some of it unseen
+# where one layer would leave some of it unseen
+DEEP = {"hidden_size": 6, "intermediate_size": 3, "num_hidden_layers": 2}
 
 
 def of(*architectures: str, **entries: Any) -> dict[str, Any]:
     return TINY | {"architectures": list(architectures)} | entries
 
 
-D2: dict[str, Any] = {key: value for key, value in TINY.items() if key != "intermediate_size"} | {"mlp_ratio": 1}
+D2: dict[str, Any] = {key: value for key, value in TINY.items() if key != "intermediate_size"} | {
+    "mlp_ratio": 1
+}
 D3: dict[str, Any] = TINY | {"num_channels": 3, "image_size": 6, "num_register_tokens": 1}
 RELATIVE = {"use_relative_position_bias": True}
 SHARED = {"use_shared_relative_position_bias": True}
 
-WORDS: dict[str, Any] = {"vocab_size": 17, "max_position_embeddings": 5, "eos_token_id": 2, "projection_dim": 5}
+WORDS: dict[str, Any] = {
+    "vocab_size": 17,
+    "max_position_embeddings": 5,
+    "eos_token_id": 2,
+    "projection_dim": 5,
+}
 PLAIN = {key: value for key, value in TINY.items() if key != "num_labels"}
 BOTH: dict[str, Any] = {
     "text_config": PLAIN | DEEP | {"num_hidden_layers": 1, "projection_size": 6} | WORDS,
@@ -52,7 +62,11 @@ COUNTED: dict[str, tuple[str, dict[str, Any], int]] = {
     "vit without biases": ("vit_hf", of("ViTModel", model_type="vit", qkv_bias=False), 30),
     "vit, features": ("vit_hf", of("ViTModel", model_type="vit", add_pooling_layer=False), 30),
     "vit, pooled": ("vit_hf", of("ViTModel", model_type="vit", pooler_output_size=5), 30),
-    "vit, pixels": ("vit_hf", of("ViTForMaskedImageModeling", model_type="vit", encoder_stride=2, **DEEP), 40),
+    "vit, pixels": (
+        "vit_hf",
+        of("ViTForMaskedImageModeling", model_type="vit", encoder_stride=2, **DEEP),
+        40,
+    ),
     "deit, features": ("vit_hf", of("DeiTModel", model_type="deit"), 30),
     "dinov2": ("dinov2", D2, 30),
     "dinov2, labels": (
@@ -60,16 +74,28 @@ COUNTED: dict[str, tuple[str, dict[str, Any], int]] = {
         D2 | DEEP | {"architectures": ["Dinov2ForImageClassification"], "use_swiglu_ffn": True},
         350,
     ),
-    "dinov2 without biases": ("dinov2", D2 | {"use_swiglu_ffn": True, "qkv_bias": False, "use_mask_token": False}, 30),
+    "dinov2 without biases": (
+        "dinov2",
+        D2 | {"use_swiglu_ffn": True, "qkv_bias": False, "use_mask_token": False},
+        30,
+    ),
     "dinov2, registers": ("dinov2_with_registers", D2 | {"num_register_tokens": 2}, 30),
     "dinov3": ("dinov3_vit", D3, 20),
-    "dinov3, gated": ("dinov3_vit", D3 | {"use_gated_mlp": True, "hidden_act": "silu", "key_bias": True}, 20),
+    "dinov3, gated": (
+        "dinov3_vit",
+        D3 | {"use_gated_mlp": True, "hidden_act": "silu", "key_bias": True},
+        20,
+    ),
     "dinov3 without biases": (
         "dinov3_vit",
         D3 | dict.fromkeys(("query_bias", "value_bias", "proj_bias", "mlp_bias"), False),
         20,
     ),
-    "dinov3, value bias alone": ("dinov3_vit", D3 | dict.fromkeys(("query_bias", "proj_bias"), False), 20),
+    "dinov3, value bias alone": (
+        "dinov3_vit",
+        D3 | dict.fromkeys(("query_bias", "proj_bias"), False),
+        20,
+    ),
     "beit, labels": ("beit", of("BeitForImageClassification", **DEEP, **RELATIVE), 300),
     "beit, class token": (
         "beit",
@@ -83,9 +109,21 @@ COUNTED: dict[str, tuple[str, dict[str, Any], int]] = {
         300,
     ),
     "beit, features": ("beit", of("BeitModel", num_channels=3, use_mask_token=True, **SHARED), 30),
-    "beit, normed features": ("beit", of("BeitModel", num_channels=3, use_mask_token=True, use_mean_pooling=False), 30),
-    "beit, masked": ("beit", of("BeitForMaskedImageModeling", **DEEP, **SHARED, use_mask_token=True, vocab_size=5), 40),
-    "data2vec": ("data2vec-vision", of("Data2VecVisionModel", num_channels=3, **RELATIVE, **SHARED, num_hidden_layers=2), 30),
+    "beit, normed features": (
+        "beit",
+        of("BeitModel", num_channels=3, use_mask_token=True, use_mean_pooling=False),
+        30,
+    ),
+    "beit, masked": (
+        "beit",
+        of("BeitForMaskedImageModeling", **DEEP, **SHARED, use_mask_token=True, vocab_size=5),
+        40,
+    ),
+    "data2vec": (
+        "data2vec-vision",
+        of("Data2VecVisionModel", num_channels=3, **RELATIVE, **SHARED, num_hidden_layers=2),
+        30,
+    ),
     "mae": (
         "vit_mae",
         of(
@@ -100,7 +138,11 @@ COUNTED: dict[str, tuple[str, dict[str, Any], int]] = {
         40,
     ),
     "clip, texts": ("clip_text", PLAIN | WORDS, 20),
-    "clip, texts projected": ("clip_text", PLAIN | WORDS | {"architectures": ["CLIPTextModelWithProjection"]}, 20),
+    "clip, texts projected": (
+        "clip_text",
+        PLAIN | WORDS | {"architectures": ["CLIPTextModelWithProjection"]},
+        20,
+    ),
     "clip, images": ("clip_vision", PLAIN, 30),
     "clip, images projected": (
         "clip_vision",
@@ -110,7 +152,11 @@ COUNTED: dict[str, tuple[str, dict[str, Any], int]] = {
     "clip": ("clip", BOTH, 120),
     "clip, labels": (
         "clip_classifier",
-        {"vision_config": PLAIN | DEEP, "architectures": ["CLIPForImageClassification"], "num_labels": 7},
+        {
+            "vision_config": PLAIN | DEEP,
+            "architectures": ["CLIPForImageClassification"],
+            "num_labels": 7,
+        },
         130,
     ),
     "siglip, texts": ("siglip_text", PLAIN | WORDS | {"projection_size": 5}, 20),
@@ -118,7 +164,11 @@ COUNTED: dict[str, tuple[str, dict[str, Any], int]] = {
     "siglip": ("siglip", BOTH, 120),
     "siglip, labels": (
         "siglip_classifier",
-        {"vision_config": PLAIN | DEEP, "architectures": ["SiglipForImageClassification"], "num_labels": 3},
+        {
+            "vision_config": PLAIN | DEEP,
+            "architectures": ["SiglipForImageClassification"],
+            "num_labels": 3,
+        },
         300,
     ),
     "mae, features": ("vit_mae", of("ViTMAEModel", mask_ratio=0.5), 40),
@@ -133,8 +183,12 @@ def test_the_dimension_is_the_nullity_of_the_jacobian(name: str) -> None:
 
 
 def turned(names: dict[str, int], size: int, ones: bool = True, seed: int = 0) -> Edit:
-    """Apply one random orthogonal map along an axis of some blocks; with `ones` it keeps the all-ones vector."""
-    draw = torch.randn(size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    """Apply one random orthogonal map along an axis of some blocks; with `ones` it keeps the
+    all-ones vector.
+    """
+    draw = torch.randn(
+        size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
+    )
     if ones:
         centre = torch.eye(size, dtype=torch.float64) - 1 / size
         draw = centre @ (draw - draw.T) @ centre
@@ -152,24 +206,55 @@ def turned(names: dict[str, int], size: int, ones: bool = True, seed: int = 0) -
 
 # configuration, a move just outside its class
 OUTSIDE: dict[str, tuple[str, Edit]] = {
-    "a rotation of ViT's features": ("vit_hf-features", turned({"norm.gain": 0, "norm.offset": 0}, 24)),
+    "a rotation of ViT's features": (
+        "vit_hf-features",
+        turned({"norm.gain": 0, "norm.offset": 0}, 24),
+    ),
     "the order of BEiT's heads without its table": (
         "beit",
-        rolled(*(f"blocks.0.{part}" for part in ("query.weight", "query.bias", "key.weight", "value.weight", "value.bias"))),
+        rolled(
+            *(
+                f"blocks.0.{part}"
+                for part in (
+                    "query.weight",
+                    "query.bias",
+                    "key.weight",
+                    "value.weight",
+                    "value.bias",
+                )
+            )
+        ),
     ),
     "a factor through the stream that BEiT gives": ("beit-features", scaled("cls.token")),
     "an exchange of DINOv3's rotary pairs": (
         "dinov3",
         rolled("blocks.0.query.weight", "blocks.0.query.bias", "blocks.0.key.weight", axis=1),
     ),
-    "a factor through the gate of DINOv2": ("dinov2-swiglu-no-biases", scaled("blocks.0.gate.weight", "blocks.0.down.weight")),
-    "a rotation of the embeddings of texts alone": ("clip", turned({"text.projection.weight": 0}, 10, ones=False)),
-    "a rotation of CLIP's images behind the first norm": ("clip", turned({"vision.norm.pre.gain": 0}, 16)),
+    "a factor through the gate of DINOv2": (
+        "dinov2-swiglu-no-biases",
+        scaled("blocks.0.gate.weight", "blocks.0.down.weight"),
+    ),
+    "a rotation of the embeddings of texts alone": (
+        "clip",
+        turned({"text.projection.weight": 0}, 10, ones=False),
+    ),
+    "a rotation of CLIP's images behind the first norm": (
+        "clip",
+        turned({"vision.norm.pre.gain": 0}, 16),
+    ),
     "a rotation of embeddings that moves the ones": (
         "siglip",
         turned(
             {
-                **dict.fromkeys(("text.head.weight", "text.head.bias", "pool.output.weight", "pool.output.bias"), 0),
+                **dict.fromkeys(
+                    (
+                        "text.head.weight",
+                        "text.head.bias",
+                        "pool.output.weight",
+                        "pool.output.bias",
+                    ),
+                    0,
+                ),
                 **dict.fromkeys(("pool.down.weight", "pool.down.bias"), 0),
                 "pool.up.weight": 1,
             },
@@ -194,11 +279,17 @@ def test_a_move_just_outside_the_class_shows(name: str) -> None:
     assert error_after(random_model(configuration), edit) > 1e-3
 
 
-@pytest.mark.parametrize("name", ["vit_hf-features", "beit-features", "dinov2", "dinov3", "vit_mae-features"])
+@pytest.mark.parametrize(
+    "name", ["vit_hf-features", "beit-features", "dinov2", "dinov3", "vit_mae-features"]
+)
 def test_a_stream_that_is_an_output_stands_still(name: str) -> None:
     layout = random_model(name).layout
     assert layout.spaces["residual"].classes == NONE
-    assert all(space.classes != NONE for space in layout.spaces.values() if space.kind in ("heads", "units", "query-key"))
+    assert all(
+        space.classes != NONE
+        for space in layout.spaces.values()
+        if space.kind in ("heads", "units", "query-key")
+    )
 
 
 def test_layers_of_a_shared_table_have_one_order_of_heads() -> None:
@@ -213,7 +304,11 @@ def test_both_towers_share_one_space_and_nothing_else() -> None:
         assert layout.spaces["embedding"].largest.value == "orthogonal"
         assert layout.spaces["embedding"].size == size
         for block in layout.blocks:
-            towers = {axis.space.split(".")[1] for axis in block.axes if axis.space and axis.space.startswith("residual")}
+            towers = {
+                axis.space.split(".")[1]
+                for axis in block.axes
+                if axis.space and axis.space.startswith("residual")
+            }
             assert len(towers) <= 1
             assert not towers or block.parameter.split("_")[0] in (towers.pop(), "visual")
 
@@ -232,21 +327,45 @@ def test_images_and_texts_come_in_one_tensor() -> None:
 def test_old_files_of_clip_give_a_tower_twice() -> None:
     """Of both parts the one that ends in _dict counts, with transformers' defaults behind it."""
     family = FAMILIES["clip"]
-    raw = {"model_type": "clip", "text_config": {"hidden_size": 768}, "text_config_dict": {"num_attention_heads": 4}}
+    raw = {
+        "model_type": "clip",
+        "text_config": {"hidden_size": 768},
+        "text_config_dict": {"num_attention_heads": 4},
+    }
     config = family.config(raw)["text_config"]
     assert config["hidden_size"] == 512
     assert config["num_attention_heads"] == 4
-    assert family.config({"model_type": "clip", "text_config": {"hidden_size": 768}})["text_config"]["hidden_size"] == 768
+    assert (
+        family.config({"model_type": "clip", "text_config": {"hidden_size": 768}})["text_config"][
+            "hidden_size"
+        ]
+        == 768
+    )
 
 
 # what a configuration says, part of the refusal
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "an oblong": ({"model_type": "dinov2", "image_size": [224, 112]}, "Only square images"),
-    "odd heads": ({"model_type": "dinov3_vit", "hidden_size": 30, "num_attention_heads": 3}, "that 4 divides"),
-    "a switch": ({"model_type": "beit", "use_mean_pooling": "yes"}, "'use_mean_pooling' as true or false"),
-    "nothing left": ({"model_type": "vit_mae", "mask_ratio": 0.999}, "none of the 196 patches is left"),
-    "an activation": ({"model_type": "clip_vision_model", "hidden_act": "softmax"}, "activation 'softmax'"),
-    "another class": ({"model_type": "siglip_text_model", "architectures": ["SiglipModel"]}, "SiglipModel"),
+    "odd heads": (
+        {"model_type": "dinov3_vit", "hidden_size": 30, "num_attention_heads": 3},
+        "that 4 divides",
+    ),
+    "a switch": (
+        {"model_type": "beit", "use_mean_pooling": "yes"},
+        "'use_mean_pooling' as true or false",
+    ),
+    "nothing left": (
+        {"model_type": "vit_mae", "mask_ratio": 0.999},
+        "none of the 196 patches is left",
+    ),
+    "an activation": (
+        {"model_type": "clip_vision_model", "hidden_act": "softmax"},
+        "activation 'softmax'",
+    ),
+    "another class": (
+        {"model_type": "siglip_text_model", "architectures": ["SiglipModel"]},
+        "SiglipModel",
+    ),
     "two sizes": (
         {"model_type": "siglip", "text_config": {"projection_size": 512}},
         "embedded in 512 numbers here and images in 768",
@@ -277,7 +396,9 @@ OLD = {
 }
 
 
-@pytest.mark.parametrize("name", ["vit_hf-features", "vit_mae", "clip_text", "clip_vision-projection", "siglip_vision"])
+@pytest.mark.parametrize(
+    "name", ["vit_hf-features", "vit_mae", "clip_text", "clip_vision-projection", "siglip_vision"]
+)
 def test_names_of_older_files_are_read(name: str) -> None:
     """Those of version 4, and those of a body that was saved within another class."""
     model = random_model(name, dtype=torch.float32)
@@ -286,13 +407,26 @@ def test_names_of_older_files_are_read(name: str) -> None:
         bare = key.removeprefix("vit.")
         if name.startswith("vit") and re.match(r"layers\.\d", bare):
             start, _, rest = bare.partition(".")[2].partition(".")
-            new = next((f"{value}{rest.removeprefix(part)}" for part, value in OLD.items() if rest.startswith(part)), rest)
+            new = next(
+                (
+                    f"{value}{rest.removeprefix(part)}"
+                    for part, value in OLD.items()
+                    if rest.startswith(part)
+                ),
+                rest,
+            )
             old[f"vit.encoder.layer.{start}.{new}"] = tensor
         else:
-            begin = {"clip_text": "text_model.", "siglip_vision": "vision_model.", "vit_hf-features": "vit."}.get(name, "")
+            begin = {
+                "clip_text": "text_model.",
+                "siglip_vision": "vision_model.",
+                "vit_hf-features": "vit.",
+            }.get(name, "")
             old[begin + key] = tensor
     if name.startswith("clip"):
-        old[f"{'text' if name == 'clip_text' else 'vision'}_model.embeddings.position_ids"] = torch.arange(6)
+        old[f"{'text' if name == 'clip_text' else 'vision'}_model.embeddings.position_ids"] = (
+            torch.arange(6)
+        )
     found = model.family.from_disk(old, model.config)
     assert found.keys() == model.state.keys()
     assert all(torch.equal(found[key], tensor) for key, tensor in model.state.items())
@@ -302,12 +436,20 @@ def test_indices_of_older_beits_and_fused_gates_of_dinov2_are_read() -> None:
     model = random_model("beit", dtype=torch.float32)
     old = {}
     for key, tensor in model.state.items():
-        key = re.sub(r"layers\.(\d+)\.relative", r"encoder.layer.\1.attention.attention.relative", key)
+        key = re.sub(
+            r"layers\.(\d+)\.relative", r"encoder.layer.\1.attention.attention.relative", key
+        )
         old[key] = tensor
-    old["beit.encoder.layer.0.attention.attention.relative_position_bias.relative_position_index"] = torch.zeros(5, 5)
+    old[
+        "beit.encoder.layer.0.attention.attention.relative_position_bias.relative_position_index"
+    ] = torch.zeros(5, 5)
     assert model.family.from_disk(old, model.config).keys() == model.state.keys()
     model = random_model("dinov2-swiglu-no-biases", dtype=torch.float32)
-    old = {key: tensor for key, tensor in model.state.items() if "gate_proj" not in key and "up_proj" not in key}
+    old = {
+        key: tensor
+        for key, tensor in model.state.items()
+        if "gate_proj" not in key and "up_proj" not in key
+    }
     for key, tensor in model.state.items():
         if "gate_proj" in key:
             both = torch.cat([tensor, model.state[key.replace("gate_proj", "up_proj")]])

@@ -1,4 +1,6 @@
-"""Whisper: its classes counted, tried just outside what is admitted, written as themselves, and aligned without data."""
+"""Whisper: its classes counted, tried just outside what is admitted, written as themselves, and
+aligned without data.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,14 @@ from lmc_core.symmetry.check import function_error
 from lmc_core.symmetry.elements import Element, Monomial, Orthogonal
 from lmc_core.symmetry.spaces import Space, SymmetryClass, choose_classes
 from tests.cli.conftest import Run, lmc  # noqa: F401  (a fixture)
-from tests.families.mixtures import Edit, error_after, nullity_and_dimension, rolled, round_trip, scaled
+from tests.families.mixtures import (
+    Edit,
+    error_after,
+    nullity_and_dimension,
+    rolled,
+    round_trip,
+    scaled,
+)
 from tests.networks import random_inputs, random_model
 
 TINY: dict[str, Any] = {
@@ -54,7 +63,11 @@ COUNTED: dict[str, tuple[dict[str, Any], int, int]] = {
     "text": (FEW, 26, 0),
     "relu": (FEW | {"activation_function": "relu"}, 40, 1),
     "two layers of the encoder": (FEW | {"encoder_layers": 2}, 40, 0),
-    "features, two layers of the decoder": (FEW | {"architectures": ["WhisperModel"], "decoder_layers": 2}, 30, 0),
+    "features, two layers of the decoder": (
+        FEW | {"architectures": ["WhisperModel"], "decoder_layers": 2},
+        30,
+        0,
+    ),
     "labels": (LABELLED, 200, 0),
     "more labels than the projection has coordinates": (LABELLED | {"num_labels": 6}, 100, 0),
     "a wide projection": (LABELLED | {"classifier_proj_size": 8}, 200, 0),
@@ -69,7 +82,9 @@ def test_the_dimension_is_the_nullity_of_the_jacobian(name: str) -> None:
 
 
 def turned(space: Space) -> Element:
-    """A small rotation that keeps the ones vector, as a stream between LayerNorms alone would admit it."""
+    """A small rotation that keeps the ones vector, as a stream between LayerNorms alone would admit
+    it.
+    """
     n = space.size
     noise = torch.randn(n, n, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     plane = noise - noise.T
@@ -78,7 +93,9 @@ def turned(space: Space) -> Element:
 
 
 def rotated(space: Space) -> Element:
-    noise = torch.randn(space.size, space.size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    noise = torch.randn(
+        space.size, space.size, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
     return Orthogonal(torch.linalg.qr(noise)[0])
 
 
@@ -100,11 +117,26 @@ MOVES: dict[str, tuple[str, str, Any, bool]] = {
     "the encoder's stream scaled": ("whisper", HEARD, stretched, False),
     "signs of the encoder's stream": ("whisper", HEARD, negative, False),
     "the encoder's stream in another order": ("whisper", HEARD, reversed_order, True),
-    "the encoder's stream, an output, in another order": ("whisper-features", HEARD, reversed_order, False),
-    "the decoder's stream, an output, in another order": ("whisper-features", "residual", reversed_order, False),
+    "the encoder's stream, an output, in another order": (
+        "whisper-features",
+        HEARD,
+        reversed_order,
+        False,
+    ),
+    "the decoder's stream, an output, in another order": (
+        "whisper-features",
+        "residual",
+        reversed_order,
+        False,
+    ),
     "the decoder's stream rotated": ("whisper", "residual", turned, True),
     "the decoder's stream rotated, the ones too": ("whisper", "residual", rotated, False),
-    "channels of the convolutions in another order": ("whisper", "units.conv", reversed_order, True),
+    "channels of the convolutions in another order": (
+        "whisper",
+        "units.conv",
+        reversed_order,
+        True,
+    ),
     "channels of the convolutions rotated": ("whisper", "units.conv", turned, False),
     "channels of the convolutions scaled": ("whisper", "units.conv", stretched, False),
     "channels scaled, though units are ReLU": ("whisper", "units.decoder.0", stretched, True),
@@ -189,7 +221,9 @@ def test_a_probe_reaches_all_rows_and_each_example_stands_alone() -> None:
     assert torch.allclose(whole[5:6], model.family.outputs(module, features[5:6]))
     longer = SimpleNamespace(max_target_positions=600, vocab_size=37, decoder_start_token_id=3)
     assert heard_tokens(longer, features).shape == (20, 600)
-    assert heard_tokens(SimpleNamespace(**vars(longer) | {"max_target_positions": 1}), features).shape == (20, 1)
+    assert heard_tokens(
+        SimpleNamespace(**vars(longer) | {"max_target_positions": 1}), features
+    ).shape == (20, 1)
 
 
 @pytest.mark.parametrize(
@@ -223,7 +257,9 @@ def test_other_classes_from_a_whole_checkpoint(tmp_path: Path) -> None:
     save_file(tensors | head, tmp_path / "model.safetensors")
     found = load_folder(tmp_path)
     assert not any("decoder" in name for name in found.state)
-    assert torch.equal(found.state["encoder.conv1.weight"], model.state["model.encoder.conv1.weight"])
+    assert torch.equal(
+        found.state["encoder.conv1.weight"], model.state["model.encoder.conv1.weight"]
+    )
 
 
 def test_a_head_that_differs_from_the_table_it_should_share_is_refused(tmp_path: Path) -> None:
@@ -267,16 +303,24 @@ def test_whisper_tiny_has_these_shapes(cls: str) -> None:
 
 
 def test_two_models_are_aligned_without_data(lmc: Run, tmp_path: Path) -> None:  # noqa: F811
-    """A model and its moved copy: the copy comes back to the model, in a checkpoint that transformers opens."""
+    """A model and its moved copy: the copy comes back to the model, in a checkpoint that
+    transformers opens.
+    """
     import transformers
 
     model = random_model("whisper", dtype=torch.float32)
     form = canonical(model, choose_classes(model.layout.spaces))
-    element = Alignment.random(form.layout.spaces, choose_classes(model.layout.spaces), torch.Generator().manual_seed(1))
+    element = Alignment.random(
+        form.layout.spaces, choose_classes(model.layout.spaces), torch.Generator().manual_seed(1)
+    )
     moved = in_float32(form.with_state(element.apply(form.layout, form.state)))
     for name, each in (("a", model), ("b", moved)):
         each.save(tmp_path / name)
-    said = {"lang_to_id": {"<|en|>": 5}, "task_to_id": {"transcribe": 6}, "alignment_heads": [[0, 1]]}
+    said = {
+        "lang_to_id": {"<|en|>": 5},
+        "task_to_id": {"transcribe": 6},
+        "alignment_heads": [[0, 1]],
+    }
     (tmp_path / "b" / "generation_config.json").write_text(json.dumps(said))
     outcome = lmc("align", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "out")
     assert outcome.code == 0 and "random inputs" in outcome.out, outcome.err
@@ -292,5 +336,9 @@ def test_two_models_are_aligned_without_data(lmc: Run, tmp_path: Path) -> None: 
     loaded = transformers.WhisperForConditionalGeneration.from_pretrained(tmp_path / "out").eval()
     with torch.no_grad():
         found = model.family.outputs(loaded, random_inputs(model).float())
-    assert torch.allclose(found, model.family.outputs(written.module(), random_inputs(model).float()), atol=1e-4)
-    lmc("barrier", tmp_path / "a", tmp_path / "b", "--task", "text:somewhere").refused("takes audio")
+    assert torch.allclose(
+        found, model.family.outputs(written.module(), random_inputs(model).float()), atol=1e-4
+    )
+    lmc("barrier", tmp_path / "a", tmp_path / "b", "--task", "text:somewhere").refused(
+        "takes audio"
+    )

@@ -1,4 +1,6 @@
-"""A small result of an alignment with its arrays, of the shape that `lmc_core.runs.alignment.compute` returns."""
+"""A small result of an alignment with its arrays, of the shape that
+`lmc_core.runs.alignment.compute` returns.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def entry(kind: str, layer: int | None) -> dict[str, Any]:
         "edge": 1,
         "before": [0.01 * (copy + 1) for copy in range(copies)],
         "after": [0.3 + 0.1 * (layer or 0) + 0.01 * copy for copy in range(copies)],
-        "by_layer": {name: [0.0, 0.2 + 0.1 * k] for k, name in enumerate(LAYERS)} if layer is None else {},
+        "by_layer": {name: [0.0, 0.2 + 0.1 * k] for k, name in enumerate(LAYERS)}
+        if layer is None
+        else {},
         "owned": copies * SIZES[kind],
         "distance": [1.2] * copies,
         "moved": None if mixes else [3 if kind == "heads" else SIZES[kind]],
@@ -43,7 +47,11 @@ def entry(kind: str, layer: int | None) -> dict[str, Any]:
 
 
 def alignment_result() -> dict[str, Any]:
-    layered = [entry(kind, layer) for layer in range(2) for kind in ("heads", "query-key", "value-output", "units")]
+    layered = [
+        entry(kind, layer)
+        for layer in range(2)
+        for kind in ("heads", "query-key", "value-output", "units")
+    ]
     return {
         "key": "ab" * 32,
         "what": "alignment",
@@ -84,10 +92,20 @@ def alignment_arrays() -> dict[str, np.ndarray]:
             order = HEADS if each["kind"] == "heads" else list(np.roll(np.arange(n), 1))
             arrays[f"{name}/indices"] = np.array(order, dtype=np.int32)
         else:
-            arrays[f"{name}/angles"] = np.sort(generator.uniform(-180, 180, (copies, n))).astype(np.float32)
-            arrays[f"{name}/singular"] = np.linspace(each["condition"][0], 1, n)[None].repeat(copies, 0).astype(np.float32)
+            arrays[f"{name}/angles"] = np.sort(generator.uniform(-180, 180, (copies, n))).astype(
+                np.float32
+            )
+            arrays[f"{name}/singular"] = (
+                np.linspace(each["condition"][0], 1, n)[None].repeat(copies, 0).astype(np.float32)
+            )
         if each["class"] == "rotary":
-            arrays[f"{name}/phases"] = generator.uniform(-180, 180, (copies, n // 2)).astype(np.float32)
-            arrays[f"{name}/stretches"] = generator.uniform(0.5, 2, (copies, n // 2)).astype(np.float32)
-    matrix = np.array([[0.98, 0.7, np.nan], [0.6, 0.8, np.nan], [np.nan, np.nan, 0.9]], dtype=np.float32)
+            arrays[f"{name}/phases"] = generator.uniform(-180, 180, (copies, n // 2)).astype(
+                np.float32
+            )
+            arrays[f"{name}/stretches"] = generator.uniform(0.5, 2, (copies, n // 2)).astype(
+                np.float32
+            )
+    matrix = np.array(
+        [[0.98, 0.7, np.nan], [0.6, 0.8, np.nan], [np.nan, np.nan, 0.9]], dtype=np.float32
+    )
     return arrays | {"residual/cka": matrix}

@@ -22,7 +22,7 @@ def facts(**own: Any) -> dict[str, Any]:
         "primal_rate": 0.02, "dual_rate": 0.02, "augmented": 2.0, "price": 0.0, "steps": 600, "rate": 0.01, "decay": 1.0,
         "batch": 0, "examples": 400, "split": "validation", "seed": 0, "key": "0" * 64,
         "models": ["Perceptron, C4 on digits (orbit)"],
-        "network_label": "Perceptron", "source_label": "Digits, 8x8", "kind_label": "Orbit: each in every position",
+        "network_label": "Perceptron", "source_label": "Digits, 8x8", "kind_label": "Orbit: each in every " "position",
         "group_labels": ["0°", "90°", "180°", "270°"], "group_sentence": "quarter turns", "acts": "image", "unit": "nats",
         "task": "digits", "classes": {}, "layers": layers, "dimensions": [[10, 40]] * count, "parameters": 1234,
         "trained_on": 1600, "held_out": 1600, "on": score, "off": {**score, "loss": 1.9, "accuracy": 0.3},
@@ -39,7 +39,9 @@ def arrays(said: dict[str, Any], until: int | None = None) -> dict[str, np.ndarr
     steps = np.linspace(0, said["steps"], RECORDED).round().astype(np.int64)
     time = steps[:, None] / said["steps"] + 0.01 * np.arange(count)[None]
     gamma = (
-        np.exp(-3 * time) if said["form"] in ("equality", "resilient") else np.full(time.shape, float(said["form"] == "free"))
+        np.exp(-3 * time)
+        if said["form"] in ("equality", "resilient")
+        else np.full(time.shape, float(said["form"] == "free"))
     )
     random = np.random.default_rng(0)
     found: dict[str, Any] = {
@@ -49,11 +51,16 @@ def arrays(said: dict[str, Any], until: int | None = None) -> dict[str, np.ndarr
         "path.step": np.array([0, said["steps"] // 2, said["steps"]]), "path.share": np.linspace(0, 1, SHARES),
     }  # fmt: skip
     for name, start in (("loss", 2.0), ("stderr", 0.05), ("accuracy", 0.2)):
-        found[f"path.{name}"] = start + 0.01 * np.arange(3)[:, None] + 0.1 * start * np.arange(SHARES)[None]
+        found[f"path.{name}"] = (
+            start + 0.01 * np.arange(3)[:, None] + 0.1 * start * np.arange(SHARES)[None]
+        )
     if until is not None:
         cut, paths = int((steps <= until).sum()), int((found["path.step"] <= until).sum())
         long = {"trace": cut, "path": paths}
-        return {name: v if name == "path.share" else v[: long[name.split(".")[0]]] for name, v in found.items()}
+        return {
+            name: v if name == "path.share" else v[: long[name.split(".")[0]]]
+            for name, v in found.items()
+        }
     values = np.linspace(-0.1, 1.1, 7)
     found |= {"plane.value": values, "plane.loss": 1 + values[:, None] + 10 * (2 + values[None])}
     size = SIDE * SIDE * (int(said["group"][1:]) if said["acts"] == "set" else 1)
@@ -85,23 +92,44 @@ def copies() -> dict[str, Any]:
 
 
 def run(label: str = "Run", until: int | None = None, **own: Any) -> Run:
-    """A run; with `until` an unfinished one, which has neither what is measured at the end nor the losses of the end."""
+    """A run; with `until` an unfinished one, which has neither what is measured at the end nor the
+    losses of the end.
+    """
     said = facts(**own)
     recorded = arrays(said, until)
     if until is not None:
-        ends = ("on", "off", "train_on", "train_off", "error_on", "error_off", "gamma", "asymmetry", "plane_layers", "versions")
+        ends = (
+            "on",
+            "off",
+            "train_on",
+            "train_off",
+            "error_on",
+            "error_off",
+            "gamma",
+            "asymmetry",
+            "plane_layers",
+            "versions",
+        )
         said = {name: value for name, value in said.items() if name not in ends} | {"step": until}
     return Run(label, said, recorded)
 
 
 def named(figure, name: str, **meta) -> list:
     """The traces of a name whose meta holds what is given."""
-    return [t for t in figure.data if t.name == name and all((t.meta or {}).get(k) == v for k, v in meta.items())]
+    return [
+        t
+        for t in figure.data
+        if t.name == name and all((t.meta or {}).get(k) == v for k, v in meta.items())
+    ]
 
 
 def drawn(figure, **meta) -> list:
     """The traces whose meta holds what is given."""
-    return [t for t in figure.data if isinstance(t.meta, dict) and all(t.meta.get(k) == v for k, v in meta.items())]
+    return [
+        t
+        for t in figure.data
+        if isinstance(t.meta, dict) and all(t.meta.get(k) == v for k, v in meta.items())
+    ]
 
 
 def texts(figure, name: str) -> list[str]:

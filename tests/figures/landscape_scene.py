@@ -20,14 +20,28 @@ SHARED: dict[str, Any] = {
 
 def facts(kind: str = "pair", n: int = 9, **changes: Any) -> dict[str, Any]:
     """Of a plane of some kind."""
-    roles = {"pair": ["a", "aligned", "b"], "random": ["a"], "three": ["a", "aligned", "b"], "bend": ["a", "aligned", "b"]}[
-        kind
-    ]
+    roles = {
+        "pair": ["a", "aligned", "b"],
+        "random": ["a"],
+        "three": ["a", "aligned", "b"],
+        "bend": ["a", "aligned", "b"],
+    }[kind]
     points = []
     for role in roles:
         label, u, v = CORNERS[role]
         name = "vit-fashion-s0" if role == "a" else "vit-fashion-s1"
-        points.append({"label": label, "name": name, "role": role, "u": u, "v": v, "loss": 0.3, "stderr": 0.02, "score": 0.9})
+        points.append(
+            {
+                "label": label,
+                "name": name,
+                "role": role,
+                "u": u,
+                "v": v,
+                "loss": 0.3,
+                "stderr": 0.02,
+                "score": 0.9,
+            }
+        )
     if kind == "bend":
         points[2] |= {"label": "bend", "role": "bend", "name": "bend"}
     if kind == "three":
@@ -35,13 +49,26 @@ def facts(kind: str = "pair", n: int = 9, **changes: Any) -> dict[str, Any]:
             point |= {"label": label}
     lowest = {"u": 0.0, "v": 0.0, "loss": 0.28, "stderr": 0.02, "score": 0.91}
     models = SHARED["models"] + (["vit-fashion-s2"] if kind == "three" else [])
-    own = {"what": "plane", "key": "ab" * 32, "kind": kind, "resolution": n, "span": 1.0 if kind == "random" else None}
-    rest = {"points": points, "clip": float(np.log(10)), "lowest": lowest, "seconds": {"align": 9.9, "evaluate": 60.0}}
+    own = {
+        "what": "plane",
+        "key": "ab" * 32,
+        "kind": kind,
+        "resolution": n,
+        "span": 1.0 if kind == "random" else None,
+    }
+    rest = {
+        "points": points,
+        "clip": float(np.log(10)),
+        "lowest": lowest,
+        "seconds": {"align": 9.9, "evaluate": 60.0},
+    }
     return {**SHARED, **own, **rest, "models": models, **changes}
 
 
 def arrays(n: int = 9, measured: int | None = None) -> dict[str, np.ndarray]:
-    """Three basins on a plateau of 5 nats; where `measured` is given, only every so-many-th point along both axes."""
+    """Three basins on a plateau of 5 nats; where `measured` is given, only every so-many-th point
+    along both axes.
+    """
     u, v = np.linspace(-30, 110, n), np.linspace(-25, 115, n)
     away = [(u[None, :] - x) ** 2 + (v[:, None] - y) ** 2 for _, x, y in CORNERS.values()]
     loss = 0.3 + 4.7 * (1 - np.exp(-np.min(away, 0) / 900))
@@ -62,11 +89,26 @@ def curves() -> dict[str, Any]:
     """The result of curves between the same models."""
     lam = np.linspace(0, 1, 5)
     paths = []
-    for name, top in (("straight", 1.8), ("straight-aligned", 0.5), ("bend", 0.2), ("bend-aligned", 0.05)):
+    for name, top in (
+        ("straight", 1.8),
+        ("straight-aligned", 0.5),
+        ("bend", 0.2),
+        ("bend-aligned", 0.05),
+    ):
         excess = top * np.array([0, 0.6, 1, 0.6, 0])
         curved = name.startswith("bend")
-        control = {"u": 20.0 if name == "bend" else 40.0, "v": 46.0 if name == "bend" else 0.0, "away": 6.2}
-        training = {"steps": 300, "batch": 64, "examples": 7488, "held_out": 512, "history": [[0, 1.0, 1.0]]}
+        control = {
+            "u": 20.0 if name == "bend" else 40.0,
+            "v": 46.0 if name == "bend" else 0.0,
+            "away": 6.2,
+        }
+        training = {
+            "steps": 300,
+            "batch": 64,
+            "examples": 7488,
+            "held_out": 512,
+            "history": [[0, 1.0, 1.0]],
+        }
         paths.append(
             {
                 "name": name, "lam": lam.tolist(), "loss": (0.3 + excess).tolist(), "loss_stderr": [0.02] * 5,

@@ -39,10 +39,19 @@ def shapes(figure, name: str) -> list:
 def test_the_overview_has_a_panel_for_each_kind_and_a_point_for_each_layer(result, theme) -> None:
     figure = overview_figure(result, theme, "units.1")
     headings = [a.text for a in figure.layout.annotations]
-    assert headings == [f"<b>{t}</b>" for t in ("Residual<br>stream", "Units", "Heads", "Query-<br>key", "Value-<br>output")]
+    assert headings == [
+        f"<b>{t}</b>"
+        for t in ("Residual<br>stream", "Units", "Heads", "Query-<br>key", "Value-<br>output")
+    ]
     after = named(figure, "after")
-    assert [list(trace.y) for trace in after[:2]] == [[0.2, pytest.approx(0.3), 0.4, 0.5], [0.3, 0.4]]
-    assert [list(each) for each in after[1].customdata] == [["units.0", "blocks.0"], ["units.1", "blocks.1"]]
+    assert [list(trace.y) for trace in after[:2]] == [
+        [0.2, pytest.approx(0.3), 0.4, 0.5],
+        [0.3, 0.4],
+    ]
+    assert [list(each) for each in after[1].customdata] == [
+        ["units.0", "blocks.0"],
+        ["units.1", "blocks.1"],
+    ]
     assert named(figure, "before")[3].y[0] == pytest.approx(0.025)  # mean over the heads' planes
     marked = shapes(figure, "selected")
     assert len(marked) == 1 and marked[0].x0 < 1 < marked[0].x1 and marked[0].xref == after[1].xaxis
@@ -50,7 +59,10 @@ def test_the_overview_has_a_panel_for_each_kind_and_a_point_for_each_layer(resul
 
 
 def test_many_kinds_are_drawn_in_two_rows(result) -> None:
-    more = [{**result["spaces"][1], "name": f"{kind}.0", "kind": kind} for kind in ("queries", "experts", "latent")]
+    more = [
+        {**result["spaces"][1], "name": f"{kind}.0", "kind": kind}
+        for kind in ("queries", "experts", "latent")
+    ]
     figure = overview_figure({**result, "spaces": result["spaces"] + more})
     assert figure.layout.height > overview_figure(result).layout.height
     assert figure.layout.yaxis2.domain[1] < figure.layout.yaxis.domain[0]
@@ -69,7 +81,10 @@ def test_both_matrices_share_their_scale_and_say_their_models() -> None:
         figure = heatmap_figure(Matrices(before, after, MODELS), panels)
         assert (figure.layout.coloraxis.cmin, figure.layout.coloraxis.cmax) == (-0.5, 0.5)
         assert [trace.name for trace in figure.data] == list(panels)
-        assert figure.layout.yaxis.title.text == MODELS[0] and figure.layout.xaxis.title.text == MODELS[1]
+        assert (
+            figure.layout.yaxis.title.text == MODELS[0]
+            and figure.layout.xaxis.title.text == MODELS[1]
+        )
     assert np.array_equal(np.array(figure.data[1].z), after.astype(np.float32))
     assert heatmap_figure(Matrices(before, after, MODELS, signed=False)).layout.coloraxis.cmin == 0
 
@@ -96,7 +111,9 @@ def test_in_its_own_order_the_matched_cells_are_framed_where_they_were(arrays) -
 
 def test_many_matched_cells_are_dots(arrays) -> None:
     order = np.roll(np.arange(100), 3)
-    figure = heatmap_figure(Matrices(np.zeros((100, 100)), np.eye(100), MODELS, assignment=order), ("after",))
+    figure = heatmap_figure(
+        Matrices(np.zeros((100, 100)), np.eye(100), MODELS, assignment=order), ("after",)
+    )
     dots = named(figure, "matched")[0]
     assert list(dots.x) == order.tolist() and list(dots.y) == list(range(100))
     assert all(np.array(figure.data[0].z)[i, j] == 1 for i, j in zip(dots.y, dots.x, strict=True))
@@ -115,18 +132,27 @@ def test_large_matrices_are_drawn_as_means_over_blocks() -> None:
 def test_the_circle_counts_every_angle_once() -> None:
     angles = np.array([-180.0, 180.0, 0.0, 7.0, -7.0, 90.0])
     counts, centres = histogram(angles)
-    assert counts.sum() == 6 and dict(zip(centres, counts, strict=True))[180] == 2 and -180 not in centres
+    assert (
+        counts.sum() == 6
+        and dict(zip(centres, counts, strict=True))[180] == 2
+        and -180 not in centres
+    )
     figure = circle_figure(angles, BLUE)
     assert list(named(figure, "eigenvalues")[0].theta) == angles.tolist()
     bars = named(figure, "count")[0]
-    assert bars.r.max() == pytest.approx(0.65) and (bars.r[counts == 0] == 0).all()  # base 0.25 up to 0.9
+    # base 0.25 up to 0.9
+    assert bars.r.max() == pytest.approx(0.65) and (bars.r[counts == 0] == 0).all()
     assert "77.3°" in figure.layout.annotations[0].text
 
 
 def test_rotary_pairs_are_drawn_at_angle_and_length() -> None:
     figure = pairs_figure(np.array([10.0, -120.0]), np.array([1.5, 0.5]), BLUE)
     dots = named(figure, "pairs")[0]
-    assert list(dots.theta) == [10, -120] and list(dots.r) == [1.5, 0.5] and list(dots.text) == ["0", "1"]
+    assert (
+        list(dots.theta) == [10, -120]
+        and list(dots.r) == [1.5, 0.5]
+        and list(dots.text) == ["0", "1"]
+    )
     assert figure.layout.polar.radialaxis.range[1] > 1.5
 
 
@@ -139,7 +165,10 @@ def test_cycles_are_found_and_told() -> None:
     order = [1, 2, 0, 3, 5, 4, 6]
     assert cycles_of(order) == [[0, 1, 2], [4, 5], [3], [6]]
     assert cycles_words(cycles_of(order)) == "cycles of 3 and 2; 2 stayed"
-    assert cycles_words(cycles_of([1, 0, 3, 2])) == "cycles of 2 × 2" and cycles_words(cycles_of([0, 1])) == "2 stayed"
+    assert (
+        cycles_words(cycles_of([1, 0, 3, 2])) == "cycles of 2 × 2"
+        and cycles_words(cycles_of([0, 1])) == "2 stayed"
+    )
     assert cycles_words(cycles_of([1, 2, 0])) == "a cycle of 3"
 
 
@@ -151,12 +180,21 @@ def test_each_ring_is_a_cycle() -> None:
     assert all(order[place] == came for trace in rings for came, place in trace.customdata)
     assert len(named(figure, "ring")) == 2
     many = cycles_figure(np.roll(np.arange(50), 1), BLUE)
-    assert [len(trace.x) for trace in named(many, "cycle")] == [50] and named(many, "cycle")[0].text is None
+    assert [len(trace.x) for trace in named(many, "cycle")] == [50] and named(many, "cycle")[
+        0
+    ].text is None
 
 
 def test_rings_do_not_overlap() -> None:
-    order = np.concatenate([np.roll(np.arange(n), 1) + start for n, start in ((60, 0), (30, 60), (20, 90), (2, 110), (2, 112))])
-    boxes = [(min(t.x), max(t.x), min(t.y), max(t.y)) for t in named(cycles_figure(order, BLUE), "ring")]
+    order = np.concatenate(
+        [
+            np.roll(np.arange(n), 1) + start
+            for n, start in ((60, 0), (30, 60), (20, 90), (2, 110), (2, 112))
+        ]
+    )
+    boxes = [
+        (min(t.x), max(t.x), min(t.y), max(t.y)) for t in named(cycles_figure(order, BLUE), "ring")
+    ]
     assert len(boxes) == 5
     for k, one in enumerate(boxes):
         for other in boxes[k + 1 :]:
@@ -177,28 +215,56 @@ def test_streams_by_layer(result) -> None:
 
 def test_cka_of_all_layers_keeps_what_is_unknown_blank(result, arrays) -> None:
     figure = cka_figure(arrays["residual/cka"], LAYERS[1:], MODELS)
-    assert [list(row) for row in figure.data[0].text] == [["0.98", "0.70", ""], ["0.60", "0.80", ""], ["", "", "0.90"]]
+    assert [list(row) for row in figure.data[0].text] == [
+        ["0.98", "0.70", ""],
+        ["0.60", "0.80", ""],
+        ["", "", "0.90"],
+    ]
     assert (figure.data[0].zmin, figure.data[0].zmax) == (0, 1)
     assert figure.data[0].customdata[0][1] == "Block 0, block 1"
 
 
 def test_layers_and_spaces_have_names() -> None:
-    assert [words.layer_title(n) for n in ("blocks.3", "encoder.blocks.2", "input")] == ["Block 3", "Encoder block 2", "Input"]
-    assert [words.layer_tick(n) for n in ("blocks.3", "encoder.blocks.2", "output")] == ["3", "e2", "out"]
+    assert [words.layer_title(n) for n in ("blocks.3", "encoder.blocks.2", "input")] == [
+        "Block 3",
+        "Encoder block 2",
+        "Input",
+    ]
+    assert [words.layer_tick(n) for n in ("blocks.3", "encoder.blocks.2", "output")] == [
+        "3",
+        "e2",
+        "out",
+    ]
     assert words.group_of({"name": "units.shared.2", "kind": "units"}) == "units, shared"
-    assert words.copy_title({"within": "experts.1"}, 3) == "expert 3" and words.copy_title({"within": "heads.1"}, 0) == "head 0"
+    assert (
+        words.copy_title({"within": "experts.1"}, 3) == "expert 3"
+        and words.copy_title({"within": "heads.1"}, 0) == "head 0"
+    )
 
 
 def test_captions_say_what_was_compared_and_how_it_was_reduced(result) -> None:
     units = result["spaces"][4]
     plain = words.heatmap_caption(result, units, 0, own=False)
-    assert "Units, block 0 (30 units): vit-fashion-s0 in rows" in plain and "0.0100 before, 0.300 after" in plain
+    assert (
+        "Units, block 0 (30 units): vit-fashion-s0 in rows" in plain
+        and "0.0100 before, 0.300 after" in plain
+    )
     assert "means over blocks" not in plain and "wider" not in plain
-    reduced = words.heatmap_caption({**result, "wider": "vit-wide"}, {**units, "edge": 4}, 0, own=True)
-    assert "means over blocks of 4 x 4" in reduced and "own order" in reduced and "vit-wide is the wider" in reduced
+    reduced = words.heatmap_caption(
+        {**result, "wider": "vit-wide"}, {**units, "edge": 4}, 0, own=True
+    )
+    assert (
+        "means over blocks of 4 x 4" in reduced
+        and "own order" in reduced
+        and "vit-wide is the wider" in reduced
+    )
     assert "head 2" in words.heatmap_caption(result, result["spaces"][2], 2, own=False)
-    assert "2.4 × 10⁻⁷" in words.overview_caption(result) and "LMC Explorer 0.1.0" in words.overview_caption(result)
-    assert "one token of each example" in words.streams_caption(result, result["streams"]["residual"])
+    assert "2.4 × 10⁻⁷" in words.overview_caption(
+        result
+    ) and "LMC Explorer 0.1.0" in words.overview_caption(result)
+    assert "one token of each example" in words.streams_caption(
+        result, result["streams"]["residual"]
+    )
 
 
 def test_elements_are_told_in_words(result) -> None:
@@ -213,9 +279,18 @@ def test_elements_are_told_in_words(result) -> None:
 
 def test_tables_hold_every_copy_and_every_layer(result) -> None:
     table = spaces_table(result)
-    assert len(table.rows) == 1 + 2 * (1 + 4 + 4 + 1) and table.rows[2][:5] == ("query-key", "Block 0", "head 0", "rotary", 4)
+    assert len(table.rows) == 1 + 2 * (1 + 4 + 4 + 1) and table.rows[2][:5] == (
+        "query-key",
+        "Block 0",
+        "head 0",
+        "rotary",
+        4,
+    )
     assert table.csv().splitlines()[0].startswith("space,layer,copy,class")
     short = {row[:2]: row[2:] for row in short_table(result).rows}
-    assert short["heads", "Block 0"][-2:] == ("3 moved", 1.0) and short["query-key", "Block 1"][1] == "4 × 4"
+    assert (
+        short["heads", "Block 0"][-2:] == ("3 moved", 1.0)
+        and short["query-key", "Block 1"][1] == "4 × 4"
+    )
     assert short["residual stream", "all"][-2] == "80° on average"
     assert [row[-1] for row in streams_table(result).rows] == [0.97, 0.78, None]

@@ -5,7 +5,17 @@ import re
 import numpy as np
 import pytest
 
-from lmc_core.figures.barrier import BOTTOM, DIRECT, GAP, HEIGHT, SHARE, TOP, barrier_figure, legend_height, objective_figure
+from lmc_core.figures.barrier import (
+    BOTTOM,
+    DIRECT,
+    GAP,
+    HEIGHT,
+    SHARE,
+    TOP,
+    barrier_figure,
+    legend_height,
+    objective_figure,
+)
 from lmc_core.figures.style import MEANINGS
 from lmc_core.figures.words import barrier_caption, labels_of, setting_label
 
@@ -13,7 +23,9 @@ from lmc_core.figures.words import barrier_caption, labels_of, setting_label
 def scaled(result: dict, factor: float) -> dict:
     """The same result with its excess over the chord multiplied."""
     changed = copy.deepcopy(result)
-    changed["loss"] = [c + factor * (v - c) for c, v in zip(result["chord"], result["loss"], strict=True)]
+    changed["loss"] = [
+        c + factor * (v - c) for c, v in zip(result["chord"], result["loss"], strict=True)
+    ]
     changed["barrier"] *= factor
     changed["barrier_stderr"] *= abs(factor)
     return changed
@@ -24,7 +36,11 @@ def named(figure, name: str) -> list:
 
 
 def panel(figure, which: str) -> list:
-    return [trace for trace in figure.data if isinstance(trace.meta, dict) and trace.meta["panel"] == which]
+    return [
+        trace
+        for trace in figure.data
+        if isinstance(trace.meta, dict) and trace.meta["panel"] == which
+    ]
 
 
 def label_heights(figure) -> list[float]:
@@ -50,14 +66,21 @@ def test_labels_name_the_setting_and_give_value_error_and_unit(vit):
 
 def test_colours_by_meaning(vit):
     lines = panel(barrier_figure(vit), "loss")
-    assert [line.line.color for line in lines] == [MEANINGS[m].light for m in ("plain", "permutation", "orthogonal")]
+    assert [line.line.color for line in lines] == [
+        MEANINGS[m].light for m in ("plain", "permutation", "orthogonal")
+    ]
     lines = panel(barrier_figure(vit, "dark"), "loss")
-    assert [line.line.color for line in lines] == [MEANINGS[m].dark for m in ("plain", "permutation", "orthogonal")]
+    assert [line.line.color for line in lines] == [
+        MEANINGS[m].dark for m in ("plain", "permutation", "orthogonal")
+    ]
 
 
 def test_ends_carry_the_names_and_losses_of_the_models(vit):
     figure = barrier_figure(vit)
-    assert [end.text for end in named(figure, "model")] == ["<b>vit-fashion-s0</b>", "<b>vit-fashion-s1</b>"]
+    assert [end.text for end in named(figure, "model")] == [
+        "<b>vit-fashion-s0</b>",
+        "<b>vit-fashion-s1</b>",
+    ]
     assert {"0.301", "0.295", "89.3%", "89.7%"} == {end.text for end in named(figure, "end")}
 
 
@@ -73,7 +96,10 @@ def test_units_of_text_models(gpt2):
     assert len(panel(figure, "score")) == 3
 
 
-@pytest.mark.parametrize("factors", [(1, 0.5, 0.1), (1, 0.99, 0.98), (1, 1, 1, 1, 1), (1, 0.9, 0.3, 0.28, 0.25), (-1, -0.9, 1)])
+@pytest.mark.parametrize(
+    "factors",
+    [(1, 0.5, 0.1), (1, 0.99, 0.98), (1, 1, 1, 1, 1), (1, 0.9, 0.3, 0.28, 0.25), (-1, -0.9, 1)],
+)
 def test_labels_do_not_overlap(vit, factors):
     heights = sorted(label_heights(barrier_figure([scaled(vit[0], factor) for factor in factors])))
     gap = 40 if len(factors) <= 3 else 34
@@ -96,7 +122,10 @@ def written(figure) -> list[tuple[float, str]]:
     [
         ["Plain average"],
         ["Plain average", "Permutations only", "All classes, activation matching"],
-        ["Permuted units; orthogonal residual, learned, 300 steps", "Plain average, validation split"],
+        [
+            "Permuted units; orthogonal residual, learned, 300 steps",
+            "Plain average, validation split",
+        ],
         ["Straight", "Straight, aligned", "Curve", "Curve, aligned"],
         ["Straight line to aligned B", "Orthogonal residual; permuted heads, units", "a", "b", "c"],
     ],
@@ -109,18 +138,31 @@ def test_no_label_is_cut_on_a_phone(vit, names):
         place = left + (label.x + 0.02) / 1.04 * (PHONE - left - right) + label.ax
         wide = len(widest) * label.font.size * 0.5
         assert label.xanchor == "left" and place + wide <= PHONE, (widest, place + wide)
-    legend = [line for trace in figure.data if trace.showlegend for line in trace.name.split("<br>")]
+    legend = [
+        line for trace in figure.data if trace.showlegend for line in trace.name.split("<br>")
+    ]
     assert all(len(line) <= 42 for line in legend)
-    said = " ".join(text.replace("<br>", " ") for text in [*legend, *(label.text for label, _ in written(figure))])
+    said = " ".join(
+        text.replace("<br>", " ")
+        for text in [*legend, *(label.text for label, _ in written(figure))]
+    )
     assert all(name in said for name in names)  # nothing is left out
 
 
 def test_long_names_of_many_curves_stand_in_a_legend_with_room_of_its_own(vit):
     long = [f"Orthogonal residual; permuted heads, units {i}" for i in range(4)]
     results = [scaled(vit[0], 1 - 0.1 * i) for i in range(4)]
-    one, other = barrier_figure(results, labels=["a", "b", "c", "d"]), barrier_figure(results, labels=long)
+    one, other = (
+        barrier_figure(results, labels=["a", "b", "c", "d"]),
+        barrier_figure(results, labels=long),
+    )
     assert not one.layout.showlegend and other.layout.showlegend
-    assert other.layout.margin.b - one.layout.margin.b == legend_height(long) > legend_height(["a", "b", "c", "d"]) == 0
+    assert (
+        other.layout.margin.b - one.layout.margin.b
+        == legend_height(long)
+        > legend_height(["a", "b", "c", "d"])
+        == 0
+    )
     assert "<b>1.83 ± 0.02 nats</b>" in [label.text for label in named(other, "label")]
 
 
@@ -173,21 +215,26 @@ def test_no_result_gives_empty_axes():
 def test_objective(vit):
     figure = objective_figure(vit[2])
     assert list(figure.data[0].y) == vit[2]["objective"]
-    assert any("nothing moved: 0.0213" in annotation.text for annotation in figure.layout.annotations)
+    assert any(
+        "nothing moved: 0.0213" in annotation.text for annotation in figure.layout.annotations
+    )
     objective_figure({**vit[0]})  # nothing to show is no error
 
 
 def test_labels():
     assert setting_label("none", {}) == "Plain average"
-    assert setting_label("weight", {"units": "permutation", "residual": "orthogonal", "heads": "none"}) == (
-        "Permuted units; orthogonal residual"
-    )
+    assert setting_label(
+        "weight", {"units": "permutation", "residual": "orthogonal", "heads": "none"}
+    ) == ("Permuted units; orthogonal residual")
     assert setting_label("weight", {"units": "none"}) == "Nothing may move"
 
 
 def test_labels_tell_equal_settings_apart(vit):
     other = {**vit[0], "examples": 50}
-    assert labels_of([vit[0], other]) == ["Plain average, examples 2000", "Plain average, examples 50"]
+    assert labels_of([vit[0], other]) == [
+        "Plain average, examples 2000",
+        "Plain average, examples 50",
+    ]
 
 
 def with_band(result: dict, half: float, at_zero: bool = False) -> dict:
@@ -212,9 +259,13 @@ def test_the_band_is_that_of_the_whole_curve_around_the_line(vit):
     assert "95 %" in band.name
     wide = barrier_figure([with_band(vit[2], 0.7)])
     low, high = wide.layout.yaxis.range
-    assert low < min(result["loss"]) - 0.5 and high > max(result["loss"]) + 0.7  # nothing of it is cut off
+    # nothing of it is cut off
+    assert low < min(result["loss"]) - 0.5 and high > max(result["loss"]) + 0.7
     older = next(trace for trace in barrier_figure([vit[2]]).data if trace.fill == "toself")
-    assert np.array(older.y[:n]) - result["loss"] == pytest.approx(vit[2]["loss_stderr"]) and "standard error" in older.name
+    assert (
+        np.array(older.y[:n]) - result["loss"] == pytest.approx(vit[2]["loss_stderr"])
+        and "standard error" in older.name
+    )
 
 
 def test_a_barrier_at_zero_is_called_so(vit):
@@ -222,14 +273,19 @@ def test_a_barrier_at_zero_is_called_so(vit):
     assert "at zero" in named(barrier_figure([result]), "label")[0].text
     caption = barrier_caption([result])
     assert ": at zero (half way 0.002 ± 0.005 nats), the largest value 0.171 at λ = " in caption
-    assert "cross-fitted 0.163 ± 0.009, the 95 % band there from \u22120.23 to 0.57 nats." in caption
+    assert (
+        "cross-fitted 0.163 ± 0.009, the 95 % band there from \u22120.23 to 0.57 nats." in caption
+    )
 
 
 def test_a_barrier_that_is_not_at_zero_has_midpoint_and_band_beside_it(vit):
     caption = barrier_caption([with_band(vit[2], 0.05)])
     assert "0.171 ± 0.009 nats at λ = " in caption
     assert "; half way 0.002 ± 0.005, cross-fitted 0.163 ± 0.009, the 95 % band there" in caption
-    assert "hold a whole curve with 95 % confidence" in caption and "bands show one standard error" not in caption
+    assert (
+        "hold a whole curve with 95 % confidence" in caption
+        and "bands show one standard error" not in caption
+    )
     assert "half way" not in barrier_caption([vit[2]])  # an older result says what it knows
 
 

@@ -1,4 +1,6 @@
-"""Figures, captions and tables of trainings towards equivariance: on made-up runs, on unfinished ones, and on a real one."""
+"""Figures, captions and tables of trainings towards equivariance: on made-up runs, on unfinished
+ones, and on a real one.
+"""
 
 from __future__ import annotations
 
@@ -24,17 +26,28 @@ from lmc_core.figures.equivariance_data import (
     runs_of,
     strokes_of,
 )
-from lmc_core.figures.equivariance_paths import MANY, checkpoints_figure, lines_of, paths_figure, plane_figure
+from lmc_core.figures.equivariance_paths import (
+    MANY,
+    checkpoints_figure,
+    lines_of,
+    paths_figure,
+    plane_figure,
+)
 from lmc_core.figures.equivariance_price import gauge_figure, price_figure, price_loss_figure
 from lmc_core.figures.equivariance_strip import strip_figure, written_on
-from lmc_core.figures.equivariance_trace import constraint_figure, gammas_figure, losses_figure, phase_figure
+from lmc_core.figures.equivariance_trace import (
+    constraint_figure,
+    gammas_figure,
+    losses_figure,
+    phase_figure,
+)
 from lmc_core.figures.panels import headline, kind_name, panels_of
 from lmc_core.figures.style import GROUNDS, contrast
 from tests.figures.equivariance_run import drawn, facts, named, run, texts
 
 THEMES = ("light", "dark", "paper")
 SAID = (
-    "Perceptron", "group C4 (quarter turns)", "digits, 8x8 (orbit: each in every position)", "40 training examples", "12 steps",
+    "Perceptron", "group C4 (quarter turns)", "digits, 8x8 (orbit: each in every position)", "40 training " "examples", "12 steps",
     "seed 0", "of the validation split", "LMC Explorer",
 )  # fmt: skip
 DRAWN = {  # name -> figure, and what it is drawn of
@@ -73,7 +86,10 @@ def real(tmp_path_factory) -> list[Run]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LMC_HOME", str(tmp_path_factory.mktemp("home")))
-        found = [compute(make_equivariance_request(form=form, steps=12, examples=40)) for form in ("resilient", "free")]
+        found = [
+            compute(make_equivariance_request(form=form, steps=12, examples=40))
+            for form in ("resilient", "free")
+        ]
     return runs_of([f for f, _ in found], [a for _, a in found])
 
 
@@ -83,9 +99,13 @@ def test_everything_draws_a_real_run(real, name, theme):
     draw, what = DRAWN[name]
     figure = draw(*given(what, real), theme=theme)
     assert figure.data and figure.layout.height > 100 and not texts(figure, "nothing")
-    assert figure.layout.paper_bgcolor is None or figure.layout.paper_bgcolor == GROUNDS[theme].paper
+    assert (
+        figure.layout.paper_bgcolor is None or figure.layout.paper_bgcolor == GROUNDS[theme].paper
+    )
     json.loads(figure.to_json())
-    caption, alt = (getattr(words, f"{name}_{ending}")(*given(what, real)) for ending in ("caption", "alt"))
+    caption, alt = (
+        getattr(words, f"{name}_{ending}")(*given(what, real)) for ending in ("caption", "alt")
+    )
     table = getattr(tables, f"{name}_table")(*given(what, real))
     for said in SAID:
         assert said in caption, said
@@ -106,12 +126,17 @@ def test_everything_draws_what_there_is_of_an_unfinished_run(name, until):
     getattr(tables, f"{name}_table")(*given(what, runs)).csv()
 
 
-@pytest.mark.parametrize("name", [name for name, (_, what) in DRAWN.items() if what in ("runs", "layer")])
+@pytest.mark.parametrize(
+    "name", [name for name, (_, what) in DRAWN.items() if what in ("runs", "layer")]
+)
 def test_no_runs_are_no_error(name):
     draw, what = DRAWN[name]
     arguments = ([],) if what == "runs" else ([], 0)
     assert draw(*arguments).layout.height > 100
-    assert getattr(words, f"{name}_caption")(*arguments) and not getattr(tables, f"{name}_table")(*arguments).rows
+    assert (
+        getattr(words, f"{name}_caption")(*arguments)
+        and not getattr(tables, f"{name}_table")(*arguments).rows
+    )
 
 
 @pytest.mark.parametrize("theme", THEMES)
@@ -124,20 +149,31 @@ def test_looks_stand_out_and_differ(theme):
     for count in range(1, 9):
         drawn = layer_strokes(count, theme)
         assert all(contrast(stroke.colour, GROUNDS[theme].paper) >= 4.5 for stroke in drawn)
-        assert len({stroke.dash for stroke in drawn}) == count == len({stroke.colour for stroke in drawn})
-    assert all(contrast(written_on(share, theme), colour_of(share, theme)) >= 4.5 for share in np.linspace(0, 1, 21))
+        assert (
+            len({stroke.dash for stroke in drawn})
+            == count
+            == len({stroke.colour for stroke in drawn})
+        )
+    assert all(
+        contrast(written_on(share, theme), colour_of(share, theme)) >= 4.5
+        for share in np.linspace(0, 1, 21)
+    )
 
 
 def colour_of(share: float, theme) -> str:
     from lmc_core.figures.heatmap import sequential
 
     low, high = ([int(end[1][k : k + 2], 16) for k in (1, 3, 5)] for end in sequential(theme))
-    return "#" + "".join(f"{round(a + share * (b - a)):02x}" for a, b in zip(low, high, strict=True))
+    return "#" + "".join(
+        f"{round(a + share * (b - a)):02x}" for a, b in zip(low, high, strict=True)
+    )
 
 
 def test_several_runs_of_one_form_differ_in_dash_and_marker():
     strokes = strokes_of([run(form="resilient", price=0.1 * k) for k in range(1, 5)], "light")
-    assert len({s.colour for s in strokes}) == 1 and len({s.dash for s in strokes}) == 4 == len({s.marker for s in strokes})
+    assert len({s.colour for s in strokes}) == 1 and len({s.dash for s in strokes}) == 4 == len(
+        {s.marker for s in strokes}
+    )
 
 
 def test_labels_say_what_differs_and_no_more():
@@ -145,9 +181,18 @@ def test_labels_say_what_differs_and_no_more():
     assert labels_of_runs([one, other, facts(form="free", primal_rate=0.0, dual_rate=0.0)]) == [
         "Resilient, \u03c1 = 0.1", "Equality, c = 2", "Unconstrained"
     ]  # fmt: skip
-    assert labels_of_runs([other, facts(augmented=0.5, seed=3)]) == ["Equality, c = 2, seed 0", "Equality, c = 0.5, seed 3"]
-    rates = labels_of_runs([other, facts(dual_rate=0.005), facts(form="strict", primal_rate=0.0, dual_rate=0.0)])
-    assert rates == ["Equality, c = 2, dual rate 0.02", "Equality, c = 2, dual rate 0.005", "Strictly equivariant"]
+    assert labels_of_runs([other, facts(augmented=0.5, seed=3)]) == [
+        "Equality, c = 2, seed 0",
+        "Equality, c = 0.5, seed 3",
+    ]
+    rates = labels_of_runs(
+        [other, facts(dual_rate=0.005), facts(form="strict", primal_rate=0.0, dual_rate=0.0)]
+    )
+    assert rates == [
+        "Equality, c = 2, dual rate 0.02",
+        "Equality, c = 2, dual rate 0.005",
+        "Strictly equivariant",
+    ]
 
 
 def test_labels_of_results_of_all_kinds(vit):
@@ -156,8 +201,13 @@ def test_labels_of_results_of_all_kinds(vit):
     found = [facts(form="resilient", price=0.1), facts(form="strict")]
     assert labels_of(found) == ["Resilient, \u03c1 = 0.1", "Strictly equivariant"]
     mixed = labels_of([vit[0], found[0]])
-    assert mixed[0].startswith("Plain average") and mixed[1].startswith("Resilient, \u03c1 = 0.1, Perceptron, C4")
-    assert setting_of(found[0]) == "Resilient, \u03c1 = 0.1" and setting_of(vit[1]) == "Permutations only"
+    assert mixed[0].startswith("Plain average") and mixed[1].startswith(
+        "Resilient, \u03c1 = 0.1, Perceptron, C4"
+    )
+    assert (
+        setting_of(found[0]) == "Resilient, \u03c1 = 0.1"
+        and setting_of(vit[1]) == "Permutations only"
+    )
     assert setting_label("resilient", {}) == "Resilient"
 
 
@@ -251,7 +301,9 @@ def test_labels_at_the_ends_of_lines_stand_apart(layers):
     inner = figure.layout.height - figure.layout.margin.t - figure.layout.margin.b
     for axis in ("yaxis", "yaxis2", "yaxis3"):
         domain, reach = figure.layout[axis].domain, figure.layout[axis].range
-        at = sorted(heights(figure, axis.replace("axis", ""), reach, (domain[1] - domain[0]) * inner))
+        at = sorted(
+            heights(figure, axis.replace("axis", ""), reach, (domain[1] - domain[0]) * inner)
+        )
         assert len(at) == layers and min(np.diff(at)) >= axes.LINE - 1e-6
         assert at[0] >= 0 and at[-1] <= (domain[1] - domain[0]) * inner + axes.LINE
 
@@ -263,13 +315,19 @@ def test_gammas_of_one_layer():
     np.testing.assert_array_equal(figure.data[0].y, runs[0].trace("gamma")[:, 1])
     assert texts(figure, "label") == ["a", "b"] and not figure.layout.showlegend
     many = gammas_figure([run(f"run {k}") for k in range(8)], 0)
-    assert many.layout.showlegend and not texts(many, "label") and many.layout.height > figure.layout.height
+    assert (
+        many.layout.showlegend
+        and not texts(many, "label")
+        and many.layout.height > figure.layout.height
+    )
 
 
 def test_the_phase_portrait_is_the_way_in_pieces():
     runs = [run("a", form="resilient", price=0.5), run("b", form="free")]
     figure = phase_figure(runs, 2)
-    pieces = [trace for trace in figure.data if isinstance(trace.meta, dict) and "piece" in trace.meta]
+    pieces = [
+        trace for trace in figure.data if isinstance(trace.meta, dict) and "piece" in trace.meta
+    ]
     assert {trace.name for trace in pieces} == {"a"}
     np.testing.assert_array_equal(
         np.concatenate([pieces[0].x, *(p.x[1:] for p in pieces[1:])]), runs[0].trace("gamma")[:, 2]
@@ -287,14 +345,20 @@ def test_losses_are_told_apart_by_branch_and_data():
     each = run()
     figure = losses_figure(each)
     loss = each.trace("loss")
-    expected = {("on", 0): loss[:, 2], ("off", 0): loss[:, 3], ("on", 1): loss[:, 0], ("off", 1): loss[:, 1]}
+    expected = {
+        ("on", 0): loss[:, 2],
+        ("off", 0): loss[:, 3],
+        ("on", 1): loss[:, 0],
+        ("off", 1): loss[:, 1],
+    }
     for branch in ("on", "off"):
         lines = drawn(figure, branch=branch)
         for panel in (0, 1):
             np.testing.assert_array_equal(lines[panel].y, expected[branch, panel])
         assert figure.layout.yaxis3.type == "log" and (np.asarray(lines[2].y) > 0).all()
     zeros = Run("zero", each.facts, {**each.arrays, "trace.error": np.zeros((len(each.steps), 2))})
-    assert all((np.asarray(line.y) > 0).all() for line in drawn(losses_figure(zeros))[-2:])  # a logarithm shows no 0
+    # a logarithm shows no 0
+    assert all((np.asarray(line.y) > 0).all() for line in drawn(losses_figure(zeros))[-2:])
 
 
 def test_paths_run_from_the_projection_to_the_network():
@@ -303,24 +367,37 @@ def test_paths_run_from_the_projection_to_the_network():
     losses = drawn(figure, panel="loss")
     assert [line.name for line in losses] == ["a", "b"]
     np.testing.assert_array_equal(losses[0].y, runs[0].arrays["path.loss"][-1])
-    np.testing.assert_array_equal(drawn(figure, panel="accuracy")[1].y, runs[1].arrays["path.accuracy"][-1])
+    np.testing.assert_array_equal(
+        drawn(figure, panel="accuracy")[1].y, runs[1].arrays["path.accuracy"][-1]
+    )
     assert losses[0].x[0] == 0 and losses[0].x[-1] == 1
     assert texts(figure, "model") == ["<b>projection</b>", "<b>trained network</b>"]
-    assert all(a.xanchor == "right" for a in figure.layout.annotations if a.name == "label")  # where the lines differ
+    # where the lines differ
+    assert all(a.xanchor == "right" for a in figure.layout.annotations if a.name == "label")
     assert texts(paths_figure([Run("c", facts(), {})]), "nothing")
 
 
 def test_many_paths_have_one_entry_of_the_legend_for_each_form():
     runs = [run(f"run {k}", form=("free", "strict")[k % 2]) for k in range(MANY + 2)]
     figure = paths_figure(runs)
-    assert [t.name for t in figure.data if t.showlegend] == ["Unconstrained", "Strictly equivariant"]
-    assert len({t.hovertemplate for t in drawn(figure, panel="loss")}) == MANY + 2  # each says its own name
-    assert not named(figure, "one standard error") and named(paths_figure(runs[:MANY]), "one standard error")
+    assert [t.name for t in figure.data if t.showlegend] == [
+        "Unconstrained",
+        "Strictly equivariant",
+    ]
+    # each says its own name
+    assert len({t.hovertemplate for t in drawn(figure, panel="loss")}) == MANY + 2
+    assert not named(figure, "one standard error") and named(
+        paths_figure(runs[:MANY]), "one standard error"
+    )
 
 
 def test_checkpoints_are_named_by_their_step():
     each = run()
-    assert [line.name for line in drawn(checkpoints_figure(each), panel="loss")] == ["start", "step 300", "end"]
+    assert [line.name for line in drawn(checkpoints_figure(each), panel="loss")] == [
+        "start",
+        "step 300",
+        "end",
+    ]
     assert [step for step, _ in lines_of(run(until=300))] == [0, 300]
     with pytest.raises(IndexError):
         lines_of(run())[3]
@@ -330,11 +407,14 @@ def test_captions_name_every_setting_that_differs():
     runs = [run("a", form="resilient", price=0.1, seed=1), run("b", seed=2, dual_rate=0.005)]
     caption = words.paths_caption(runs)
     assert "seed 1 or 2" in caption and "dual rate 0.02" in caption and "dual rate 0.005" in caption
-    assert "a: 2.02 \u00b1 0.07" in caption and "LMC Explorer 0.1.0, torch 2.9.0, 2026-11-21." in caption
-    assert "still training, 300 of 600 steps" in words.constraint_caption(run(until=300))
-    assert "over runs" not in words.price_loss_caption([run()]) and "over runs" in words.price_loss_caption(
-        [run(), run(seed=1)]
+    assert (
+        "a: 2.02 \u00b1 0.07" in caption
+        and "LMC Explorer 0.1.0, torch 2.9.0, 2026-11-21." in caption
     )
+    assert "still training, 300 of 600 steps" in words.constraint_caption(run(until=300))
+    assert "over runs" not in words.price_loss_caption(
+        [run()]
+    ) and "over runs" in words.price_loss_caption([run(), run(seed=1)])
 
 
 def test_tables_hold_every_recorded_number():
@@ -346,7 +426,10 @@ def test_tables_hold_every_recorded_number():
     losses = tables.losses_table(each)
     place = losses.header.index("loss (nats) held out, projected")
     assert [row[place] for row in losses.rows] == each.trace("loss")[:, 3].tolist()
-    assert len(tables.paths_table([each, run("b")]).rows) == 2 * 5 and len(tables.checkpoints_table(each).rows) == 3 * 5
+    assert (
+        len(tables.paths_table([each, run("b")]).rows) == 2 * 5
+        and len(tables.checkpoints_table(each).rows) == 3 * 5
+    )
 
 
 @pytest.mark.parametrize("theme", THEMES)
@@ -354,28 +437,53 @@ def test_one_training_is_a_panel_of_its_constraint_and_several_share_their_paths
     one, other = Stored(run(form="resilient", price=0.1)), Stored(run(form="free"))
     (alone,) = panels_of([one], theme=theme)
     assert (alone.kind, alone.title) == ("Equivariance", "Perceptron, C4 on digits (orbit)")
-    assert drawn(alone.figure, what="slack") and "the slack u" in alone.caption and len(alone.numbers.rows) == 3 * 13
+    assert (
+        drawn(alone.figure, what="slack")
+        and "the slack u" in alone.caption
+        and len(alone.numbers.rows) == 3 * 13
+    )
     (both,) = panels_of([one, other], theme=theme)
-    assert [line.name for line in drawn(both.figure, panel="loss")] == ["Resilient, \u03c1 = 0.1", "Unconstrained"]
+    assert [line.name for line in drawn(both.figure, panel="loss")] == [
+        "Resilient, \u03c1 = 0.1",
+        "Unconstrained",
+    ]
     assert [row[0] for row in both.summary.rows] == ["Resilient, \u03c1 = 0.1", "Unconstrained"]
-    assert both.summary.rows[0][2:7] == ("0.40 \u00b1 0.05", "90.0%", "1.90 \u00b1 0.05", "30.0%", "0.20")
-    assert "straight line in weight space" in both.caption and "Unconstrained: 0.400 \u2192 1.90 nats projected" in both.alt
-    bare = [Stored(Run("", each.result, {})) for each in (one, other)]  # arrays that somebody has deleted
+    assert both.summary.rows[0][2:7] == (
+        "0.40 \u00b1 0.05",
+        "90.0%",
+        "1.90 \u00b1 0.05",
+        "30.0%",
+        "0.20",
+    )
+    assert (
+        "straight line in weight space" in both.caption
+        and "Unconstrained: 0.400 \u2192 1.90 nats projected" in both.alt
+    )
+    # arrays that somebody has deleted
+    bare = [Stored(Run("", each.result, {})) for each in (one, other)]
     assert panels_of(bare, theme=theme)[0].figure is not None
 
 
 def test_a_training_on_a_shelf():
     assert kind_name("equivariance") == "Equivariance"
     assert headline("equivariance", facts()) == ("0.400 \u2192 1.90 nats projected", 1.9)
-    assert headline("equivariance", {"form": "free"}) == ("\u2013", None)  # unfinished, or of another version
-    panels = panels_of([Stored(run()), Stored(run(network_label="Convolution net", models=["Convolution net"], seed=1))])
+    # unfinished, or of another version
+    assert headline("equivariance", {"form": "free"}) == ("\u2013", None)
+    panels = panels_of(
+        [
+            Stored(run()),
+            Stored(run(network_label="Convolution net", models=["Convolution net"], seed=1)),
+        ]
+    )
     assert panels[0].title == "2 models"
 
 
 def test_an_exported_page_holds_figure_and_caption(real):
     from lmc_core.figures.export import standalone_html
 
-    page = standalone_html(strip_figure(real[0], 0), words.strip_caption(real[0], 0), [dict(real[0].facts)])
+    page = standalone_html(
+        strip_figure(real[0], 0), words.strip_caption(real[0], 0), [dict(real[0].facts)]
+    )
     assert (
         "data:image/png;base64," in page
         and "One input of the validation split" in page

@@ -39,11 +39,14 @@ def test_every_order_is_in_the_fan_once(result):
     figure = fan_figure(result, fan)
     (others,) = traces(figure, "others")
     curves_drawn = "|".join(str(v) for v in others.y).split("None")
-    assert len([c for c in curves_drawn if c.strip("|")]) == 6 - 3  # exact, naive and worst have lines of their own
+    # exact, naive and worst have lines of their own
+    assert len([c for c in curves_drawn if c.strip("|")]) == 6 - 3
     assert others.y[:5] == tuple(fan["loss"][1]) and "0 2 1" in others.customdata[0]
     named = {trace.name: tuple(trace.y) for trace in traces(figure, "named")}
     assert set(named) == {"Plain average", "Exact, Gram, router, best", "As numbered", "Worst"}
-    assert named["Exact, Gram, router, best"] == tuple(fan["loss"][2]) and named["As numbered"] == tuple(fan["loss"][0])
+    assert named["Exact, Gram, router, best"] == tuple(fan["loss"][2]) and named[
+        "As numbered"
+    ] == tuple(fan["loss"][0])
 
 
 def test_labels_stand_at_their_lines_without_overlap(result):
@@ -64,7 +67,12 @@ def test_all_fans_share_one_scale(result):
 
 
 def test_ways_that_differ_have_their_own_lines(result):
-    assert groups_of(result["fans"][1]) == [(4, ("exact",)), (3, ("gram", "best")), (1, ("router",)), (0, ("naive", "worst"))]
+    assert groups_of(result["fans"][1]) == [
+        (4, ("exact",)),
+        (3, ("gram", "best")),
+        (1, ("router",)),
+        (0, ("naive", "worst")),
+    ]
     names = {trace.name for trace in traces(fan_figure(result, result["fans"][1]), "named")}
     assert names == {"Plain average", "Exact", "Gram, best", "Router", "As numbered, worst"}
     assert group_name(("best",), every=True) == "Best of each"
@@ -73,14 +81,20 @@ def test_ways_that_differ_have_their_own_lines(result):
 def test_ranks_hold_every_order_in_its_row(result):
     figure = ranks_figure(result)
     every = figure.data[0]
-    assert len(every.x) == 6 + 6 + 4 and list(every.y) == ["Layer 0"] * 6 + ["Layer 1"] * 6 + ["All layers"] * 4
+    assert (
+        len(every.x) == 6 + 6 + 4
+        and list(every.y) == ["Layer 0"] * 6 + ["Layer 1"] * 6 + ["All layers"] * 4
+    )
     marks = {trace.name: list(trace.x) for trace in figure.data[1:]}
     assert marks["exact"] == [0.2, 0.2, 0.2] and marks["as numbered"] == [0.5, 0.9, 1.0]
 
 
 def test_costs_have_their_assignment_framed_and_one_scale_a_kind(result):
     figure = costs_figure(result)
-    assert [trace.meta for trace in figure.data][:2] == [{"layer": 0, "kind": "router"}, {"layer": 1, "kind": "router"}]
+    assert [trace.meta for trace in figure.data][:2] == [
+        {"layer": 0, "kind": "router"},
+        {"layer": 1, "kind": "router"},
+    ]
     for trace in figure.data:
         mixture = result["mixtures"][trace.meta["layer"]]
         assert np.allclose(np.array(trace.z, dtype=float), mixture["costs"][trace.meta["kind"]])
@@ -102,9 +116,14 @@ def test_costs_without_exact_ones(result):
 def test_agreement_is_the_mean_over_layers(result):
     figure = agreement_figure(result)
     lines = {(trace.meta["way"], trace.meta["side"]): trace for trace in figure.data if trace.meta}
-    assert set(lines) == {(way, side) for way in ("naive", "exact") for side in ("with_a", "with_b")}
+    assert set(lines) == {
+        (way, side) for way in ("naive", "exact") for side in ("with_a", "with_b")
+    }
     assert np.allclose(lines["exact", "with_a"].y, [1.0, 0.85, 0.7, 0.6, 0.5])
-    assert np.allclose({t.meta["side"]: t for t in agreement_figure(result, ["exact"], [1]).data}["with_b"].y[0], 0.4)
+    assert np.allclose(
+        {t.meta["side"]: t for t in agreement_figure(result, ["exact"], [1]).data}["with_b"].y[0],
+        0.4,
+    )
 
 
 def test_load_has_a_row_for_every_expert(result):
@@ -118,22 +137,35 @@ def test_load_has_a_row_for_every_expert(result):
 @pytest.mark.parametrize("theme", ["light", "dark", "paper"])
 def test_every_theme_draws_with_enough_contrast(result, theme):
     figures = [fan_figure(result, fan, theme) for fan in result["fans"]]
-    figures += [ranks_figure(result, theme), costs_figure(result, theme=theme), load_figure(result, theme=theme)]
+    figures += [
+        ranks_figure(result, theme),
+        costs_figure(result, theme=theme),
+        load_figure(result, theme=theme),
+    ]
     figures += [agreement_figure(result, theme=theme), empty_fan(("one", "two"), "test", theme)]
     for figure in figures:
         assert figure.layout.template.layout.paper_bgcolor == GROUNDS[theme].paper
     for way in ("naive", "router", "gram", "exact", "best", "worst"):
         assert contrast(way_stroke(way, theme).colour, GROUNDS[theme].paper) >= 4.5
-    strokes = [way_stroke(way, theme) for way in ("naive", "router", "gram", "exact", "best", "worst")]
+    strokes = [
+        way_stroke(way, theme) for way in ("naive", "router", "gram", "exact", "best", "worst")
+    ]
     assert len({(s.dash, s.marker) for s in strokes}) == 6  # nothing depends on colour
 
 
 def test_words_and_tables(result):
     caption = fan_caption(result, result["fans"][0])
-    assert "all 6 orders of the 3 experts of layer 0" in caption and "Exact, Gram, router, best: 0.20 ± 0.02 nats" in caption
+    assert (
+        "all 6 orders of the 3 experts of layer 0" in caption
+        and "Exact, Gram, router, best: 0.20 ± 0.02 nats" in caption
+    )
     assert "4 of the 36 joint orders" in fan_caption(result, result["fans"][2])
-    assert "2 of 3 experts" in routing_caption(result, "exact") and "two (columns" in costs_caption(result)
-    assert spoken_fan(result, result["fans"][0]).startswith("Loss between two models for 6 orders of experts, layer 0.")
+    assert "2 of 3 experts" in routing_caption(result, "exact") and "two (columns" in costs_caption(
+        result
+    )
+    assert spoken_fan(result, result["fans"][0]).startswith(
+        "Loss between two models for 6 orders of experts, layer 0."
+    )
     assert ("layer 0", "As numbered", "0 1 2", "0.50 ± 0.02", "2 of 6") in named_table(result).rows
     rows = orders_table(result).rows
     assert len(rows) == (6 + 6 + 4 + 1) * 5
@@ -147,9 +179,15 @@ def test_an_order_by_activations_has_a_line_and_a_mark_of_its_own():
     every = fan_figure(result, result["fans"][-1])
     named = {trace.name: trace for trace in traces(every, "named")}
     assert tuple(named["Activation matching"].y) == tuple(result["matched"]["loss"])
-    assert "Activation matching" not in {trace.name for trace in traces(fan_figure(result, result["fans"][0]), "named")}
+    assert "Activation matching" not in {
+        trace.name for trace in traces(fan_figure(result, result["fans"][0]), "named")
+    }
     assert named["By activations, worst of each"].line.color == way_stroke("found", "light").colour
     ranks = {trace.name: trace for trace in ranks_figure(result).data}
     assert list(ranks["by activations"].x) == [0.6, 0.6, 1.2]
     assert "by activations" not in {trace.name for trace in ranks_figure(experts_result()).data}
-    assert {trace.meta["way"] for trace in agreement_figure(result, ("naive", "found")).data if trace.meta} >= {"found"}
+    assert {
+        trace.meta["way"]
+        for trace in agreement_figure(result, ("naive", "found")).data
+        if trace.meta
+    } >= {"found"}

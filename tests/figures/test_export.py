@@ -14,7 +14,9 @@ def test_the_page_holds_figure_caption_and_data(vit):
     evil = [{**vit[0], "note": "</script><b>"}]
     page = standalone_html(barrier_figure(vit), "a < b", evil)
     assert "a &lt; b" in page
-    found = re.search(r'<script type="application/json" id="results">(.*?)</script>', page, re.DOTALL)
+    found = re.search(
+        r'<script type="application/json" id="results">(.*?)</script>', page, re.DOTALL
+    )
     assert found and json.loads(found[1])[0]["note"] == "</script><b>"
     assert '"showSendToCloud": false' in page
     assert "default-src 'none'" in page

@@ -1,4 +1,6 @@
-"""Maps and surfaces on their data: colours and their clipping, paths where they belong, what is unfinished."""
+"""Maps and surfaces on their data: colours and their clipping, paths where they belong, what is
+unfinished.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,8 @@ def test_colours_are_logarithmic_and_end_at_guessing() -> None:
     low, high = scene().limits
     assert high == pytest.approx(np.log(10)) and low == pytest.approx(0.3, rel=0.05)
     assert (contour.zmin, contour.zmax) == pytest.approx((np.log10(low), np.log10(high)))
-    assert float(np.max(contour.z)) == pytest.approx(np.log10(high))  # 5 nats are drawn as guessing is
+    # 5 nats are drawn as guessing is
+    assert float(np.max(contour.z)) == pytest.approx(np.log10(high))
     whole = scene()
     below = whole.loss < high
     assert np.allclose(np.asarray(contour.z)[below], np.log10(whole.loss[below]))
@@ -52,7 +55,10 @@ def test_what_is_below_guessing_is_not_clipped() -> None:
 def test_infinite_losses_far_out_are_drawn_at_the_top() -> None:
     wild = scene()
     wild.loss[0, 0] = np.inf
-    assert wild.height[0, 0] == pytest.approx(np.log10(wild.limits[1])) and np.isfinite(wild.height).all()
+    assert (
+        wild.height[0, 0] == pytest.approx(np.log10(wild.limits[1]))
+        and np.isfinite(wild.height).all()
+    )
 
 
 def test_between_points_the_loss_is_bilinear_and_on_them_it_is_theirs() -> None:
@@ -61,17 +67,24 @@ def test_between_points_the_loss_is_bilinear_and_on_them_it_is_theirs() -> None:
     there = scene()
     reference = RegularGridInterpolator((there.v, there.u), there.loss)
     for u, v in np.random.default_rng(0).uniform([-30, -25], [110, 115], (50, 2)):
-        assert there.between(u, v)["loss"] == pytest.approx(float(reference([[v, u]])[0])) and there.node(u, v) is None
+        assert (
+            there.between(u, v)["loss"] == pytest.approx(float(reference([[v, u]])[0]))
+            and there.node(u, v) is None
+        )
     for row, column in ((0, 0), (8, 8), (3, 5), (8, 0)):
         at = float(there.u[column]), float(there.v[row])
         assert there.node(*at) == (row, column)
-        assert there.between(*at) == {"loss": there.loss[row, column], "score": there.score[row, column]}
+        assert there.between(*at) == {
+            "loss": there.loss[row, column],
+            "score": there.score[row, column],
+        }
 
 
 def test_nothing_is_interpolated_from_what_is_not_measured() -> None:
     there = scene(measured=2)
     assert np.isnan(there.between(float(there.u[2]) + 1.0, float(there.v[2]))["loss"])
-    assert there.between(float(there.u[2]), float(there.v[2]))["loss"] == there.loss[2, 2]  # its neighbours do not matter
+    # its neighbours do not matter
+    assert there.between(float(there.u[2]), float(there.v[2]))["loss"] == there.loss[2, 2]
 
 
 @pytest.mark.parametrize("draw", [contour_figure, surface_figure])
@@ -84,18 +97,30 @@ def test_models_and_paths_are_drawn(draw, theme, kind) -> None:
     (models,) = traces(figure, "models")
     assert list(models.x) == [p["u"] for p in there.facts["points"]]
     assert len(paths) == {"pair": 4, "three": 3, "bend": 2, "random": 0}[kind]
-    shown = [path for path in paths if not (path.away and draw is surface_figure)]  # their loss is not the surface's
+    # their loss is not the surface's
+    shown = [path for path in paths if not (path.away and draw is surface_figure)]
     assert len(traces(figure, "path")) == len(shown)
     assert {(trace.x[0], trace.y[0]) for trace in traces(figure, "chosen")} == {(12.5, 40.0)}
-    assert figure.layout.paper_bgcolor in (None, GROUNDS[theme].paper) and "nan" not in str(figure.layout).lower()
+    assert (
+        figure.layout.paper_bgcolor in (None, GROUNDS[theme].paper)
+        and "nan" not in str(figure.layout).lower()
+    )
 
 
 def test_paths_lead_from_model_to_model_in_their_colours() -> None:
     paths = routes(facts(), curves())
-    assert [path.label for path in paths] == ["straight", "straight to aligned B", "curve", "curve to aligned B"]
+    assert [path.label for path in paths] == [
+        "straight",
+        "straight to aligned B",
+        "curve",
+        "curve to aligned B",
+    ]
     for path, end in zip(paths, ((40, 90), (80, 0), (40, 90), (80, 0)), strict=True):
         assert (path.u[0], path.v[0]) == (0, 0) and (path.u[-1], path.v[-1]) == pytest.approx(end)
-    drawn = {trace.name: trace.line.color for trace in traces(contour_figure(scene(), "light", paths), "path")}
+    drawn = {
+        trace.name: trace.line.color
+        for trace in traces(contour_figure(scene(), "light", paths), "path")
+    }
     band = faint(MEANINGS["bend"].light, 0.55)
     colours = [MEANINGS["plain"].light, MEANINGS["orthogonal"].light, band, band]
     assert drawn == dict(zip([path.label for path in paths], colours, strict=True))
@@ -114,7 +139,11 @@ def test_a_curve_reaches_half_way_to_its_bend() -> None:
 def test_a_projection_is_called_one() -> None:
     paths = routes(facts(), curves())
     assert "lies outside of this plane, its bend 6.20 from it" in landscape_caption(scene(), paths)
-    texts = [note.text for note in contour_figure(scene(), "light", paths).layout.annotations if note.name == "path"]
+    texts = [
+        note.text
+        for note in contour_figure(scene(), "light", paths).layout.annotations
+        if note.name == "path"
+    ]
     assert texts == ["straight", "straight, aligned", "curve", "curve, aligned"]
 
 
@@ -141,7 +170,11 @@ def test_nothing_measured_yet(kind) -> None:
 
 
 def test_empty_axes_keep_the_place() -> None:
-    assert contour_figure(None).layout.height == contour_figure(scene()).layout.height == surface_figure(None).layout.height
+    assert (
+        contour_figure(None).layout.height
+        == contour_figure(scene()).layout.height
+        == surface_figure(None).layout.height
+    )
     assert landscape_alt(None) == "Empty axes of a plane between models."
 
 
@@ -154,7 +187,10 @@ def test_distances_have_one_scale_but_for_a_bend() -> None:
 def test_ramps_are_monotone_in_lightness() -> None:
     """Low loss is far from the ground and high loss near it, so that the order is there in grey."""
     for theme, ramp in RAMPS.items():
-        levels = [sum(int(colour[i : i + 2], 16) * w for i, w in ((1, 0.3), (3, 0.59), (5, 0.11))) for colour in ramp]
+        levels = [
+            sum(int(colour[i : i + 2], 16) * w for i, w in ((1, 0.3), (3, 0.59), (5, 0.11)))
+            for colour in ramp
+        ]
         assert levels == sorted(levels, reverse=theme == "dark")
 
 
@@ -166,7 +202,9 @@ def test_words_for_those_who_do_not_see_it() -> None:
 
 
 def test_captions_of_every_kind_name_the_models() -> None:
-    assert "Li et al. 2018" in landscape_caption(scene("random")) and "Distances" not in landscape_caption(scene("random"))
+    assert "Li et al. 2018" in landscape_caption(
+        scene("random")
+    ) and "Distances" not in landscape_caption(scene("random"))
     assert "vit-fashion-s2 (C)" in landscape_caption(scene("three"))
     assert "Distances from A: B aligned 80.0, B 98.5." in landscape_caption(scene())
 
@@ -184,11 +222,17 @@ def test_paths_are_curves_of_the_figure_of_barriers() -> None:
     short = path_labels(curves(), short=True)
     assert short == ["Straight", "Straight, aligned", "Curve", "Curve, aligned"]
     figure = barrier_figure(results, "light", short)
-    assert [note.text for note in figure.layout.annotations if note.name == "label" and "Curve" in note.text]
+    assert [
+        note.text
+        for note in figure.layout.annotations
+        if note.name == "label" and "Curve" in note.text
+    ]
     assert "Curve: barrier 0.20 \u00b1 0.02 nats." in paths_caption(curves())
     assert [row[0] for row in paths_table(curves()).rows] == labels
 
 
 def test_the_page_that_stands_alone_has_the_numbers() -> None:
-    text = standalone_html(contour_figure(scene()), landscape_caption(scene()), facts(), title="Loss landscape")
+    text = standalone_html(
+        contour_figure(scene()), landscape_caption(scene()), facts(), title="Loss landscape"
+    )
     assert "<title>Loss landscape</title>" in text and '"clip"' in text

@@ -1,4 +1,6 @@
-"""A plane on which no loss is finite: the picture says so, whole or in part, and nothing stops at it."""
+"""A plane on which no loss is finite: the picture says so, whole or in part, and nothing stops at
+it.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,13 @@ from lmc_core.figures.export import standalone_html
 from lmc_core.figures.landscape import contour_figure
 from lmc_core.figures.landscape_data import Landscape, routes
 from lmc_core.figures.landscape_surface import surface_figure
-from lmc_core.figures.landscape_words import UNREADABLE, grid_table, landscape_alt, landscape_caption, points_table
+from lmc_core.figures.landscape_words import (
+    UNREADABLE,
+    grid_table,
+    landscape_alt,
+    landscape_caption,
+    points_table,
+)
 from lmc_core.figures.panels_kinds import headline_plane
 from tests.figures.landscape_scene import arrays, facts
 
@@ -49,7 +57,9 @@ def test_it_is_drawn_and_said(kind, loss, own, measured):
 
 def test_it_is_taken_away():
     scene = unreadable("pair", math.nan, None)
-    page = standalone_html(contour_figure(scene), landscape_caption(scene), [dict(scene.facts)], title="Loss landscape")
+    page = standalone_html(
+        contour_figure(scene), landscape_caption(scene), [dict(scene.facts)], title="Loss landscape"
+    )
     assert "overflows" in page
     assert headline_plane({"lowest": {"loss": math.nan}}) == ("–", None)
 
@@ -61,6 +71,10 @@ def test_one_finite_loss_is_a_map_and_nothing_measured_is_not_yet_one():
     scene = Landscape.of(facts(), grid)
     assert scene.readable and UNREADABLE not in landscape_caption(scene)
     nothing = Landscape.of(
-        facts(), {name: np.full_like(each, np.nan) if each.ndim == 2 else each for name, each in grid.items()}
+        facts(),
+        {
+            name: np.full_like(each, np.nan) if each.ndim == 2 else each
+            for name, each in grid.items()
+        },
     )
     assert nothing.readable and UNREADABLE not in landscape_caption(nothing)

@@ -12,7 +12,13 @@ import pytest
 
 from lmc_core.figures.merge import WIDE, logarithmic, merge_alt, merge_figure
 from lmc_core.figures.merge_matrix import largest_barrier, matrix_alt, matrix_figure
-from lmc_core.figures.merge_rows import best_row, merged_rows, numbers_table, people_table, single_models
+from lmc_core.figures.merge_rows import (
+    best_row,
+    merged_rows,
+    numbers_table,
+    people_table,
+    single_models,
+)
 from lmc_core.figures.merge_triangle import (
     HIGH,
     MEASURED,
@@ -46,17 +52,29 @@ def test_every_dot_is_a_number_of_a_result_with_its_error(results):
         trace = dots(figure)[result["frame"]]
         expected = [row["measured"][TASK]["loss"] for row in result["rows"] if row["checkpoint"]]
         assert list(trace.x) == expected
-        assert list(trace.error_x.array) == [r["measured"][TASK]["loss_stderr"] for r in result["rows"] if r["checkpoint"]]
+        assert list(trace.error_x.array) == [
+            r["measured"][TASK]["loss_stderr"] for r in result["rows"] if r["checkpoint"]
+        ]
     heights = sorted(y for trace in figure.data for y in trace.y)
-    assert all(b - a > 0.1 for a, b in zip(heights, heights[1:], strict=False))  # no two on one line
-    assert list(figure.layout.yaxis.ticktext)[:4] == ["average", "weighted average", "SLERP", "task arithmetic *"]
+    # no two on one line
+    assert all(b - a > 0.1 for a, b in zip(heights, heights[1:], strict=False))
+    assert list(figure.layout.yaxis.ticktext)[:4] == [
+        "average",
+        "weighted average",
+        "SLERP",
+        "task arithmetic *",
+    ]
 
 
 def test_frames_have_their_colours_and_markers(results):
     for theme in ("light", "dark"):
         found = dots(merge_figure(results, TASK, "loss", theme))
         assert found["none"].marker.color == MEANINGS["plain"].colour(theme)
-        assert found["reference"].marker.color == found["universe"].marker.color == MEANINGS["orthogonal"].colour(theme)
+        assert (
+            found["reference"].marker.color
+            == found["universe"].marker.color
+            == MEANINGS["orthogonal"].colour(theme)
+        )
         assert len({trace.marker.symbol for trace in found.values()}) == 3
 
 
@@ -72,11 +90,18 @@ def test_the_models_are_a_band_and_the_ensemble_a_line(results):
 
 def test_far_apart_values_get_a_logarithmic_axis_that_says_so(results):
     figure = merge_figure(results, TASK)
-    assert figure.layout.xaxis.type == "log" and "logarithmic axis" in figure.layout.annotations[0].text
+    assert (
+        figure.layout.xaxis.type == "log"
+        and "logarithmic axis" in figure.layout.annotations[0].text
+    )
     low, high = figure.layout.xaxis.range
     assert 10**low < min(row.numbers["loss"] for row in merged_rows(results, TASK)) < 10**high
     assert merge_figure(results, TASK, "score").layout.xaxis.type != "log"
-    assert logarithmic([1, WIDE + 1], "loss") and not logarithmic([1, WIDE - 1], "loss") and not logarithmic([0, 9], "loss")
+    assert (
+        logarithmic([1, WIDE + 1], "loss")
+        and not logarithmic([1, WIDE - 1], "loss")
+        and not logarithmic([0, 9], "loss")
+    )
 
 
 def test_values_that_are_not_numbers(results):
@@ -90,9 +115,13 @@ def test_values_that_are_not_numbers(results):
 
 def test_tables_have_everything(results):
     table = people_table(results, TASK)
-    assert len(table.rows) == 3 + 3 * 7 + 1 and all(len(row) == len(table.header) for row in table.rows)
+    assert len(table.rows) == 3 + 3 * 7 + 1 and all(
+        len(row) == len(table.header) for row in table.rows
+    )
     found = numbers_table(results).csv().splitlines()
-    assert len(found) == 1 + len(table.rows) and found[0].startswith("model,frame,task,split,examples,loss,loss_stderr")
+    assert len(found) == 1 + len(table.rows) and found[0].startswith(
+        "model,frame,task,split,examples,loss,loss_stderr"
+    )
 
 
 def test_interpolation_agrees_with_a_plane_and_with_the_points(results):
@@ -105,7 +134,8 @@ def test_interpolation_agrees_with_a_plane_and_with_the_points(results):
     simplex = results[0]["simplex"]
     for row, loss in zip(simplex["weights"], simplex["loss"], strict=True):
         assert interpolated(simplex, "loss", row) == pytest.approx(loss)
-    bent = {**plane, "loss": [float(a == 1) for a, _, _ in grid]}  # only the corner: linear down to its neighbours
+    # only the corner: linear down to its neighbours
+    bent = {**plane, "loss": [float(a == 1) for a, _, _ in grid]}
     assert interpolated(bent, "loss", [1 - 0.5 / n, 0.5 / n, 0.0]) == pytest.approx(0.5)
     assert interpolated(bent, "loss", [1 - 1 / n, 0.5 / n, 0.5 / n]) == pytest.approx(0)
 
@@ -118,21 +148,34 @@ def test_the_triangle(results):
     assert (contour.zmin, contour.zmax) == limits and np.isfinite(contour.z).all()
     assert len(points.x) == len(results[0]["simplex"]["weights"])
     assert (chosen.x[0], chosen.y[0]) == (0.5, 0.0) and place([0, 0, 1]) == (0.5, HIGH)
-    assert limits[0] <= min(results[0]["simplex"]["loss"]) and limits[1] >= max(results[0]["simplex"]["loss"])
+    assert limits[0] <= min(results[0]["simplex"]["loss"]) and limits[1] >= max(
+        results[0]["simplex"]["loss"]
+    )
     corners = [note.text for note in figure.layout.annotations if note.name == "corner"]
     assert len(corners) == 3 and "vit-fashion-s0" in corners[0]
-    assert nearest(results[0]["simplex"], [0.99, 0.01, 0.0]) == results[0]["simplex"]["weights"].index([1.0, 0.0, 0.0])
+    assert nearest(results[0]["simplex"], [0.99, 0.01, 0.0]) == results[0]["simplex"][
+        "weights"
+    ].index([1.0, 0.0, 0.0])
 
 
 def test_matrices_share_a_scale_and_show_every_pair(results):
     most = largest_barrier(results)
     for result in results:
         figure = matrix_figure(result, most)
-        assert figure.data[0].zmax == most and figure.data[0].z[0][1] == result["lines"]["barrier"][0][1]
+        assert (
+            figure.data[0].zmax == most
+            and figure.data[0].z[0][1] == result["lines"]["barrier"][0][1]
+        )
         assert figure.data[0].z[1][1] is None
-        notes = {(note.y, note.x): note.text for note in figure.layout.annotations if note.name == "value"}
+        notes = {
+            (note.y, note.x): note.text
+            for note in figure.layout.annotations
+            if note.name == "value"
+        }
         assert len(notes) == 6 and notes[1, 3] == number(result["lines"]["barrier"][0][2], digits=2)
-    assert most == max(v for r in results for row in r["lines"]["barrier"] for v in row if v is not None)
+    assert most == max(
+        v for r in results for row in r["lines"]["barrier"] for v in row if v is not None
+    )
 
 
 def test_captions_say_what_a_paper_must(results):
@@ -152,7 +195,11 @@ def test_captions_say_what_a_paper_must(results):
     other = [{**results[0], "ancestor": {"name": "base"}}]
     assert "assumes a common ancestor: base." in merge_caption(other, TASK)
     assert "vit-fashion-s0 stands in" in merge_caption([{**results[0], "stand_in": "first"}], TASK)
-    assert "Weights of the models: 0.50, 0.25, 0.25." in merge_caption([{**results[0], "weights": [0.5, 0.25, 0.25]}], TASK)
+    assert "Weights of the models: 0.50, 0.25, 0.25." in merge_caption(
+        [{**results[0], "weights": [0.5, 0.25, 0.25]}], TASK
+    )
     assert "linear" in triangle_caption(results) and "onto one model" in triangle_caption(results)
-    assert "3 points inside of each line" in matrix_caption(results) or "points inside" in matrix_caption(results)
+    assert "3 points inside of each line" in matrix_caption(
+        results
+    ) or "points inside" in matrix_caption(results)
     assert "nats" in matrix_alt(results[0]) and "largest excess" in triangle_alt(results[0])

@@ -1,4 +1,6 @@
-"""Results of any kind as pictures with captions and tables; results without the places of this machine; many curves."""
+"""Results of any kind as pictures with captions and tables; results without the places of this
+machine; many curves.
+"""
 
 from __future__ import annotations
 
@@ -53,10 +55,16 @@ def test_barriers_share_one_figure_and_the_caption_has_everything(vit):
         "1.83 \u00b1 0.02 nats", "largest relative difference 2.4", "LMC Explorer 0.1.0",
     ):  # fmt: skip
         assert words in panel.caption
-    assert [row[0] for row in panel.summary.rows] == ["Plain average", "Permutations only", "All classes"]
+    assert [row[0] for row in panel.summary.rows] == [
+        "Plain average",
+        "Permutations only",
+        "All classes",
+    ]
     rows = list(csv.DictReader(io.StringIO(panel.numbers.csv())))
     assert len(rows) == sum(len(result["lam"]) for result in vit)
-    assert [float(row["loss"]) for row in rows] == [value for result in vit for value in result["loss"]]
+    assert [float(row["loss"]) for row in rows] == [
+        value for result in vit for value in result["loss"]
+    ]
 
 
 def test_forty_curves_on_one_axis(vit):
@@ -67,11 +75,16 @@ def test_forty_curves_on_one_axis(vit):
     for trace, each in zip(lines, found, strict=True):
         np.testing.assert_array_equal(trace.y, each.result["loss"])
     named = [trace.name for trace in panel.figure.data if trace.showlegend]
-    assert sorted(named) == sorted(MEANINGS[key].name for key in ("plain", "permutation", "orthogonal"))
+    assert sorted(named) == sorted(
+        MEANINGS[key].name for key in ("plain", "permutation", "orthogonal")
+    )
     assert len(panel.figure.data) == 2 * 40 + 1 and panel.figure.layout.hovermode == "closest"
     assert len({trace.hovertemplate for trace in lines}) == 40  # each says its own name
     assert len(panel.summary.rows) == 40 and len(panel.caption) < 1000
-    assert "Lowest: Plain average, seed 0" in panel.caption and "highest: Plain average, seed 39" in panel.caption
+    assert (
+        "Lowest: Plain average, seed 0" in panel.caption
+        and "highest: Plain average, seed 39" in panel.caption
+    )
 
 
 def test_up_to_a_dozen_curves_keep_their_own_look(vit):
@@ -92,11 +105,17 @@ def test_kinds_are_drawn_apart(vit, gpt2):
 
 def test_an_unknown_kind_has_a_caption_and_its_numbers(vit):
     (panel,) = panels_of([Found({**vit[1], "deep": {"er": 0.25}}, "shell")])
-    assert panel.caption.startswith("Shell of vit-fashion-s0 \u2192 vit-fashion-s1, on the test split of fashion-mnist (2,000")
-    assert "Weight matching (" in panel.caption and panel.caption.endswith("LMC Explorer 0.1.0, torch 2.9.0, 2026-11-20.")
+    assert panel.caption.startswith(
+        "Shell of vit-fashion-s0 \u2192 vit-fashion-s1, on the test split of fashion-mnist (2,000"
+    )
+    assert "Weight matching (" in panel.caption and panel.caption.endswith(
+        "LMC Explorer 0.1.0, torch 2.9.0, 2026-11-20."
+    )
     assert ("Permutations only", "deep.er", 0.25) in panel.numbers.rows
     (nothing,) = panels_of([Found({}, "")])
-    assert nothing.figure is None and nothing.kind == "Result" and headline("", {}) == ("\u2013", None)
+    assert (
+        nothing.figure is None and nothing.kind == "Result" and headline("", {}) == ("\u2013", None)
+    )
 
 
 def test_every_kind_is_named():
@@ -106,7 +125,12 @@ def test_every_kind_is_named():
 def test_tables():
     table = Table.of(("a", "b<c"), [("x & y", 0.123456), (None, 12345), ("=1+1", True)])
     assert table.csv() == "a,b<c\nx & y,0.123456\n,12345\n'=1+1,True\n"
-    assert "x &amp; y" in table.html() and "b&lt;c" in table.html() and "0.123<" in table.html() and "12,345" in table.html()
+    assert (
+        "x &amp; y" in table.html()
+        and "b&lt;c" in table.html()
+        and "0.123<" in table.html()
+        and "12,345" in table.html()
+    )
 
 
 @pytest.mark.parametrize(
@@ -130,14 +154,23 @@ def test_places_become_names(before: str, after: str):
 
 
 def test_a_place_with_spaces_is_found_wherever_it_is_said():
-    content = {"models": ["path:/home/me/my model"], "log": "reading /home/me/my model", "n": [1, None, 2.5, True]}
-    assert without_places(content) == {"models": ["path:my model"], "log": "reading my model", "n": [1, None, 2.5, True]}
+    content = {
+        "models": ["path:/home/me/my model"],
+        "log": "reading /home/me/my model",
+        "n": [1, None, 2.5, True],
+    }
+    assert without_places(content) == {
+        "models": ["path:my model"],
+        "log": "reading my model",
+        "n": [1, None, 2.5, True],
+    }
     assert last_name("/") == "model"
 
 
 @given(
     some.recursive(
-        some.text(alphabet="ab/\\:~. C\n", max_size=30), lambda x: some.lists(x) | some.dictionaries(some.text(max_size=4), x)
+        some.text(alphabet="ab/\\:~. C\n", max_size=30),
+        lambda x: some.lists(x) | some.dictionaries(some.text(max_size=4), x),
     )
 )
 def test_what_has_no_places_keeps_none(content: Any):
@@ -167,14 +200,28 @@ def kinds_of_the_others() -> dict[str, tuple[dict[str, Any], dict[str, np.ndarra
 
     merged = json.loads((Path(__file__).parents[1] / "fixtures" / "merge.json").read_text())[0]
     names, excess = merged["models"], [[None, 0.5, 0.6], [0.5, None, 0.7], [0.6, 0.7, None]]
-    shared = {name: merged[name] for name in ("split", "task", "examples", "unit", "score", "date", "versions", "method")}
+    shared = {
+        name: merged[name]
+        for name in ("split", "task", "examples", "unit", "score", "date", "versions", "method")
+    }
     group = {
         **shared, "models": names, "losses": [0.1, 0.2, 0.3], "accuracy": [0.9, 0.8, 0.7], "centre_loss": 1.0,
         "centre_accuracy": 0.4, "centre_excess": 0.8, "centre_stderr": 0.02, "midpoint_excess": excess,
         "midpoint_stderr": excess,
     }  # fmt: skip
-    layers = {**shared, "models": names[:2], "parts": ["attention 0", "head"], "cost": [0.25, 0.125], "stderr": [0.01, 0.01]}
-    layers |= {"replaced": [0.3, 0.2], "replaced_stderr": [0.01, 0.01], "loss": 0.3, "cost_stderr": [0.01, 0.01]}
+    layers = {
+        **shared,
+        "models": names[:2],
+        "parts": ["attention 0", "head"],
+        "cost": [0.25, 0.125],
+        "stderr": [0.01, 0.01],
+    }
+    layers |= {
+        "replaced": [0.3, 0.2],
+        "replaced_stderr": [0.01, 0.01],
+        "loss": 0.3,
+        "cost_stderr": [0.01, 0.01],
+    }
     return {
         "plane": (landscape_scene.facts(), landscape_scene.arrays()),
         "bend": (landscape_scene.curves(), {}),
@@ -191,7 +238,10 @@ def test_every_kind_has_a_figure_a_caption_tables_and_a_headline(what: str):
     for theme in ("light", "dark", "paper"):
         (panel,) = panels_of([Found(result, what, arrays)], theme=theme)
         assert panel.figure is not None and len(panel.figure.data) >= 1
-    assert all(name in panel.title for name in result["models"]) and result["models"][0] in panel.caption
+    assert (
+        all(name in panel.title for name in result["models"])
+        and result["models"][0] in panel.caption
+    )
     assert "LMC Explorer 0.1.0" in panel.caption or what in ("bend", "orders")
     assert panel.summary.rows and panel.numbers.rows and panel.numbers.csv()
     words, value = headline(what, result)

@@ -8,7 +8,8 @@ from lmc_core.figures.style import GROUNDS, MEANINGS, contrast, faint, meaning_o
 @pytest.mark.parametrize("theme", ["light", "dark", "paper"])
 @pytest.mark.parametrize("name", MEANINGS)
 def test_lines_and_labels_stand_out_from_their_ground(name, theme):
-    assert contrast(MEANINGS[name].colour(theme), GROUNDS[theme].paper) >= 4.5  # lines need 3, labels in their colour 4.5
+    # lines need 3, labels in their colour 4.5
+    assert contrast(MEANINGS[name].colour(theme), GROUNDS[theme].paper) >= 4.5
 
 
 @pytest.mark.parametrize("theme", ["light", "dark", "paper"])
@@ -31,7 +32,10 @@ def test_every_meaning_has_its_own_colour_dash_and_marker():
 def test_meaning_follows_method_and_classes(vit):
     assert [meaning_of(result) for result in vit] == ["plain", "permutation", "orthogonal"]
     assert meaning_of({"method": "activation", "classes": {"units": "permutation"}}) == "activation"
-    assert meaning_of({"method": "something new", "classes": {"residual": "orthogonal"}}) == "orthogonal"
+    assert (
+        meaning_of({"method": "something new", "classes": {"residual": "orthogonal"}})
+        == "orthogonal"
+    )
 
 
 def test_settings_of_one_meaning_share_the_colour_and_differ_otherwise(vit):

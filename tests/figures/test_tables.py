@@ -15,7 +15,22 @@ from lmc_core.figures.tables import Table
 from lmc_core.places import app_folder
 from lmc_core.ui.lecture_frame import _csv
 
-EVIL = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "＝1", "=", "-", "--", "+1 -1", "-inf"]
+EVIL = [
+    "=1+1",
+    "+cmd|' /C calc'!A0",
+    "-2+3",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    " =1",
+    "＝1",
+    "=",
+    "-",
+    "--",
+    "+1 -1",
+    "-inf",
+]
 
 
 def back(text: str) -> list[list[str]]:
@@ -29,14 +44,17 @@ def test_a_text_that_would_be_a_formula_is_a_text(text):
         assert cell.startswith("'") and cell[1:] == text.replace("\r", "\\r")
 
 
-@pytest.mark.parametrize("value", [-1, -0.5, 1e-300, -2.5e-07, float("-inf"), np.float64(-0.25), np.int64(-3)])
+@pytest.mark.parametrize(
+    "value", [-1, -0.5, 1e-300, -2.5e-07, float("-inf"), np.float64(-0.25), np.int64(-3)]
+)
 def test_a_number_is_a_number(value):
     ((cell,),) = back(Table.of(("x",), [(value,)]).csv())[1:]
     assert float(cell) == float(value)
 
 
 @pytest.mark.parametrize(
-    "text", ["-0.5", "+3", "-1e-9", ".5", "λ → μ", "Plain average", "a=b", "3 + 4", "–", "−0.5", "'quoted"]
+    "text",
+    ["-0.5", "+3", "-1e-9", ".5", "λ → μ", "Plain average", "a=b", "3 + 4", "–", "−0.5", "'quoted"],
 )
 def test_other_texts_stay(text):
     assert back(Table.of(("x",), [(text,), (None,)]).csv())[1:] == [[text], [""]]

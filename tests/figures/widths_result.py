@@ -6,14 +6,18 @@ from typing import Any
 
 LAM = [0.0, 0.25, 0.5, 0.75, 1.0]
 PLACES = {
-    # three narrow units in seven places: one alone, one twice, one three times, one place that no one reads
+    # three narrow units in seven places: one alone, one twice, one three times, one place that no
+    # one reads
     "units.0": {"owner": [1, 2, 0, 2, -1, 1, 2], "shares": [0.7, 0.2, 1.0, 0.5, 0.0, 0.3, 0.3]},
     "heads.1": {"owner": [0, 1, 0], "shares": [0.4, 1.0, 0.6]},
 }
 
 
 def widths_result(
-    method: str = "weight", barrier: float = 0.5, models: tuple[str, str] = ("thin", "thick"), steps: int | None = None
+    method: str = "weight",
+    barrier: float = 0.5,
+    models: tuple[str, str] = ("thin", "thick"),
+    steps: int | None = None,
 ) -> dict[str, Any]:
     """A result of one pair; matched ones have places."""
     matched = method != "none"

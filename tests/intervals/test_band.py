@@ -1,4 +1,6 @@
-"""The band holds whole curves as often as promised, point-wise errors do not; one point gets Student's t."""
+"""The band holds whole curves as often as promised, point-wise errors do not; one point gets
+Student's t.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,14 @@ POINTS, RUNS = 9, 300
 
 
 def smooth(runs: int, examples: int, seed: int, works: int = 0) -> Tensor:
-    """Noise that is alike at neighbouring points, `[runs, points, examples]`; of some works, mostly that of the work."""
+    """Noise that is alike at neighbouring points, `[runs, points, examples]`; of some works, mostly
+    that of the work.
+    """
     generator = torch.Generator().manual_seed(seed)
     place = torch.linspace(0, 1, POINTS, dtype=torch.float64)
-    kernel = (-((place[:, None] - place) ** 2) / 0.08).exp() + 1e-9 * torch.eye(POINTS, dtype=torch.float64)
+    kernel = (-((place[:, None] - place) ** 2) / 0.08).exp() + 1e-9 * torch.eye(
+        POINTS, dtype=torch.float64
+    )
     root = torch.linalg.cholesky(kernel)
     values = root @ torch.randn(runs, POINTS, examples, generator=generator, dtype=torch.float64)
     if works:
@@ -44,18 +50,29 @@ def test_the_whole_curve_lies_in_the_band_as_often_as_promised() -> None:
 def test_eight_works_need_a_wider_band_than_so_many_windows() -> None:
     groups = torch.arange(80) % 8
     values = smooth(RUNS, 80, 1, works=8)
-    assert sum(band(each, groups).at_zero for each in values) / RUNS == pytest.approx(0.95, abs=0.035)
+    assert sum(band(each, groups).at_zero for each in values) / RUNS == pytest.approx(
+        0.95, abs=0.035
+    )
     assert sum(band(each).at_zero for each in values) / RUNS < 0.5
 
 
 def test_the_factor_is_that_of_the_multiplier_bootstrap() -> None:
-    """The closed form against the sums that it stands for: 20,000 draws of a normal number for every example."""
+    """The closed form against the sums that it stands for: 20,000 draws of a normal number for
+    every example.
+    """
     values = smooth(1, 60, 2)[0]
     deviations = values - values.mean(1, keepdim=True)
     errors = deviations.square().sum(1).sqrt() / 60
     generator = torch.Generator().manual_seed(3)
-    drawn = torch.randn(20_000, 60, generator=generator, dtype=torch.float64) @ deviations.T / 60 / errors
-    scale = (torch.randn(20_000, 59, generator=generator, dtype=torch.float64).square().sum(1) / 59).sqrt()
+    drawn = (
+        torch.randn(20_000, 60, generator=generator, dtype=torch.float64)
+        @ deviations.T
+        / 60
+        / errors
+    )
+    scale = (
+        torch.randn(20_000, 59, generator=generator, dtype=torch.float64).square().sum(1) / 59
+    ).sqrt()
     slow = float((drawn.abs().amax(1) / scale).quantile(0.95))
     assert band(values).factor == pytest.approx(slow, rel=0.03)
 
@@ -74,7 +91,11 @@ def test_points_that_do_not_vary_get_no_width() -> None:
     assert found.half[0] == found.half[-1] == 0 and bool((found.half[1:-1] > 0).all())
     assert torch.allclose(found.high - found.mean, found.factor * stderr(values))
     nothing = band(torch.zeros(4, 10))
-    assert nothing.at_zero and nothing.factor != nothing.factor and torch.equal(nothing.low, torch.zeros(4).double())
+    assert (
+        nothing.at_zero
+        and nothing.factor != nothing.factor
+        and torch.equal(nothing.low, torch.zeros(4).double())
+    )
 
 
 def test_at_zero_allows_for_rounding_and_not_for_more() -> None:
@@ -88,7 +109,9 @@ def test_what_is_not_finite_is_not_at_zero() -> None:
     assert band(values).at_zero
     values[3, 2] = float("nan")
     found = band(values)
-    assert not found.at_zero and found.factor == pytest.approx(band(values[[0, 1, 2, 4, 5, 6, 7, 8]]).factor)
+    assert not found.at_zero and found.factor == pytest.approx(
+        band(values[[0, 1, 2, 4, 5, 6, 7, 8]]).factor
+    )
     values[3, 2] = float("inf")
     assert not band(values).at_zero
 

@@ -1,4 +1,6 @@
-"""Errors of means whose examples belong together, against slow loops, known cases and simulated coverage."""
+"""Errors of means whose examples belong together, against slow loops, known cases and simulated
+coverage.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +15,19 @@ def test_without_groups_it_is_the_usual_standard_error() -> None:
     values = torch.rand(3, 50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     usual = values.std(1) / 50**0.5
     assert torch.allclose(stderr(values), usual, rtol=1e-12)
-    assert torch.allclose(stderr(values, torch.randperm(50)), usual, rtol=1e-12)  # each its own group
-    assert torch.allclose(stderr(values, torch.full((50,), 7)), usual, rtol=1e-12)  # one group says nothing
+    # each its own group
+    assert torch.allclose(stderr(values, torch.randperm(50)), usual, rtol=1e-12)
+    # one group says nothing
+    assert torch.allclose(stderr(values, torch.full((50,), 7)), usual, rtol=1e-12)
     assert freedom(50) == freedom(50, torch.full((50,), 7)) == 49
 
 
 def test_against_a_slow_loop_over_groups_of_unequal_size() -> None:
     generator = torch.Generator().manual_seed(1)
-    values, groups = torch.randn(40, generator=generator), torch.randint(5, (40,), generator=generator) * 3 - 4
+    values, groups = (
+        torch.randn(40, generator=generator),
+        torch.randint(5, (40,), generator=generator) * 3 - 4,
+    )
     mean = sum(values.tolist()) / 40
     total = sum(
         sum(v - mean for v, g in zip(values.tolist(), groups.tolist(), strict=True) if g == k) ** 2
@@ -34,18 +41,25 @@ def test_against_a_slow_loop_over_groups_of_unequal_size() -> None:
 def test_groups_of_equal_size_are_the_error_of_their_means() -> None:
     values = torch.randn(8, 30, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     groups = torch.arange(8).repeat_interleave(30)
-    assert float(stderr(values.flatten(), groups)) == pytest.approx(float(values.mean(1).std() / 8**0.5), rel=1e-12)
+    assert float(stderr(values.flatten(), groups)) == pytest.approx(
+        float(values.mean(1).std() / 8**0.5), rel=1e-12
+    )
 
 
 def test_copies_of_an_example_add_nothing() -> None:
     values = torch.randn(20, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     thrice = values.repeat(3)
-    assert float(stderr(thrice, torch.arange(20).repeat(3))) == pytest.approx(float(stderr(values)), rel=1e-12)
-    assert float(stderr(thrice)) < 0.6 * float(stderr(values))  # what counting them as independent would say
+    assert float(stderr(thrice, torch.arange(20).repeat(3))) == pytest.approx(
+        float(stderr(values)), rel=1e-12
+    )
+    # what counting them as independent would say
+    assert float(stderr(thrice)) < 0.6 * float(stderr(values))
 
 
 def coverage(sizes: list[int], clustered: bool) -> float:
-    """How often the 95 % interval of a mean holds the truth, zero; windows of a work share half of their variance."""
+    """How often the 95 % interval of a mean holds the truth, zero; windows of a work share half of
+    their variance.
+    """
     generator = torch.Generator().manual_seed(4)
     groups = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
     draws, count = 4000, sum(sizes)
@@ -64,7 +78,9 @@ def test_eight_works_hold_what_is_promised_and_windows_alone_do_not() -> None:
 
 
 def test_quantiles_from_a_table() -> None:
-    assert student(3) == pytest.approx(3.182, abs=1e-3) and student(7) == pytest.approx(2.365, abs=1e-3)
+    assert student(3) == pytest.approx(3.182, abs=1e-3) and student(7) == pytest.approx(
+        2.365, abs=1e-3
+    )
     assert student(1e9) == pytest.approx(1.95996, abs=1e-4)
 
 

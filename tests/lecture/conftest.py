@@ -31,6 +31,11 @@ def mixture() -> Live:
     family = FAMILIES["mixtral"]
     config = family.config(family.examples["mixtral"])
     torch.manual_seed(0)
-    state = {name: tensor + 0.1 * torch.randn_like(tensor) for name, tensor in untied_state(family.build(config)).items()}
+    state = {
+        name: tensor + 0.1 * torch.randn_like(tensor)
+        for name, tensor in untied_state(family.build(config)).items()
+    }
     tokens = torch.randint(37, (2, 12), generator=torch.Generator().manual_seed(2))
-    return Live.of(Model("tiny-mixtral", family, config, state), Examples(tokens, tokens.roll(-1, 1)))
+    return Live.of(
+        Model("tiny-mixtral", family, config, state), Examples(tokens, tokens.roll(-1, 1))
+    )

@@ -30,7 +30,9 @@ def test_units_exchanged_wholly_or_by_half(vit):
         np.testing.assert_array_equal(np.delete(after, [2, 5], 0), np.delete(before, [2, 5], 0))
     weight = vit.model.state["blocks.1.mlp.fc1.weight"].numpy()
     np.testing.assert_array_equal(still.incoming, weight)
-    np.testing.assert_array_equal(still.outgoing, vit.model.state["blocks.1.mlp.fc2.weight"].numpy().T)
+    np.testing.assert_array_equal(
+        still.outgoing, vit.model.state["blocks.1.mlp.fc2.weight"].numpy().T
+    )
 
 
 def test_attention_is_that_of_the_network(vit):
@@ -57,7 +59,9 @@ def test_experts_exchanged_with_and_without_their_rows(mixture):
     assert found.difference < EXACT and found.loss == pytest.approx(still.loss, abs=1e-12)
     assert found.expert.tolist() == [2, 1, 0, 3]
     np.testing.assert_array_equal(found.router, still.router[[2, 1, 0, 3]])
-    np.testing.assert_array_equal(found.expert[found.choice], still.expert[still.choice])  # each is served by the same expert
+    # each is served by the same expert
+    np.testing.assert_array_equal(found.expert[found.choice], still.expert[still.choice])
     broken = exchange_experts(mixture, 1, 0, 2, follow=False)
     assert broken.difference > 1e-4
-    np.testing.assert_array_equal(broken.choice, still.choice)  # the router sends where it always sent, to another expert
+    # the router sends where it always sent, to another expert
+    np.testing.assert_array_equal(broken.choice, still.choice)

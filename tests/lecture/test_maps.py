@@ -7,7 +7,13 @@ import torch
 from lmc_core.lecture import shipped
 from lmc_core.lecture.averages import averages
 from lmc_core.lecture.plane import stretch_plane
-from lmc_core.lecture.rotation import basis, plane_rotation, tilt_stream, turn_stream, whole_rotation
+from lmc_core.lecture.rotation import (
+    basis,
+    plane_rotation,
+    tilt_stream,
+    turn_stream,
+    whole_rotation,
+)
 from lmc_core.lecture.steps import BY_KEY, STEPS
 from lmc_core.lecture.wander import orders, wander
 from lmc_core.paths.curve import evaluate
@@ -37,7 +43,9 @@ def test_rotations():
     assert torch.allclose(axes.mT @ axes, torch.eye(8, dtype=torch.float64), atol=1e-12)
     assert torch.allclose(axes.sum(0), torch.zeros(8, dtype=torch.float64), atol=1e-12)
     one = plane_rotation(axes[:, 0], axes[:, 1], 0.3)
-    assert torch.allclose(one @ axes[:, 0], math.cos(0.3) * axes[:, 0] + math.sin(0.3) * axes[:, 1], atol=1e-12)
+    assert torch.allclose(
+        one @ axes[:, 0], math.cos(0.3) * axes[:, 0] + math.sin(0.3) * axes[:, 1], atol=1e-12
+    )
     whole, ones = whole_rotation(9, 0.7), torch.ones(9, dtype=torch.float64)
     assert torch.allclose(whole @ whole.mT, torch.eye(9, dtype=torch.float64), atol=1e-12)
     assert torch.allclose(whole @ ones, ones, atol=1e-12)
@@ -52,7 +60,8 @@ def test_turning_the_stream(canonical_vit):
     assert found.filters.shape == (16, 14, 14)
     np.testing.assert_allclose(found.outputs, still.outputs, atol=1e-10)
     assert np.abs(found.before - still.before).max() == 0
-    # every plane turns by the same angle: half way round, all but the one direction that is left over has its sign changed
+    # every plane turns by the same angle: half way round, all but the one direction that is left
+    # over has its sign changed
     assert turn_stream(canonical_vit, 180).cosine < -0.5
 
 
@@ -61,7 +70,8 @@ def test_only_turns_that_keep_the_ones_direction_pass_a_layer_norm(canonical_vit
     assert max(found.keeping) < EXACT
     assert found.tilting[0] < EXACT
     assert found.tilting[2] > 1e-2 and found.tilting[1] > 1e-6
-    assert np.abs(found.points[:, 2]).max() < 1e-10  # nothing of a centred stream lies along the ones direction
+    # nothing of a centred stream lies along the ones direction
+    assert np.abs(found.points[:, 2]).max() < 1e-10
     assert len(found.accuracy) == 3
 
 
@@ -91,7 +101,11 @@ def test_averages_are_the_line(pictures):
     losses, correct = evaluate(a, [Line(a, b).state(x) for x in (0.0, 0.5, 1.0)], pictures, "cpu")
     np.testing.assert_allclose(found.loss, losses.mean(1), rtol=1e-5)
     np.testing.assert_allclose(found.accuracy, correct.mean(1))
-    assert found.lam == [0.0, 0.5, 1.0] and found.answers.shape == (3, 4) and found.images.shape == (4, 28, 28)
+    assert (
+        found.lam == [0.0, 0.5, 1.0]
+        and found.answers.shape == (3, 4)
+        and found.images.shape == (4, 28, 28)
+    )
 
 
 def test_shipped_barriers_are_complete_enough():

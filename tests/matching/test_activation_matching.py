@@ -1,4 +1,6 @@
-"""Activation matching: planted elements come back from activations alone; Gram matrices against a slow reference."""
+"""Activation matching: planted elements come back from activations alone; Gram matrices against a
+slow reference.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,10 @@ ALONE = ActivationSettings(weights=0, tokens=10**6)
 
 def examples_of(model: Model, count: int = 40) -> Examples:
     inputs = random_inputs(model, count, 5)
-    return Examples(inputs.float() if inputs.is_floating_point() else inputs, torch.zeros(count, dtype=torch.long))
+    return Examples(
+        inputs.float() if inputs.is_floating_point() else inputs,
+        torch.zeros(count, dtype=torch.long),
+    )
 
 
 def planted(name: str, classes: Classes | None = None) -> Given:
@@ -42,11 +47,14 @@ def left_over(given: Given, alignment: Alignment) -> float:
     """Largest difference of the parameters of A and of B moved, relative to the largest of them."""
     moved = alignment.apply(given.layout, given.b.state)
     largest = max(float(tensor.abs().max()) for tensor in given.a.state.values())
-    return max(float((moved[name] - tensor).abs().max()) for name, tensor in given.a.state.items()) / largest
+    return (
+        max(float((moved[name] - tensor).abs().max()) for name, tensor in given.a.state.items())
+        / largest
+    )
 
 
-# orthogonal and invertible, experts, groups of queries with rotary planes, partly rotated planes, permutations, latent streams,
-# channels of recurrences
+# orthogonal and invertible, experts, groups of queries with rotary planes, partly rotated planes,
+# permutations, latent streams, channels of recurrences
 NAMES = ["gpt2", "vit", "mixtral", "llama", "gpt_neox", "bert", "deepseek_v2", "mamba"]
 
 
@@ -72,14 +80,20 @@ def test_planted_permutations_are_found_exactly(name: str) -> None:
 def test_of_sorted_examples_all_classes_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     """They are drawn, of images in proportion, so that nobody has to mix them first."""
     seen: list[Examples] = []
-    monkeypatch.setattr(activation, "responses", lambda a, b, sites, examples, *rest, **words: seen.append(examples) or {})
+    monkeypatch.setattr(
+        activation,
+        "responses",
+        lambda a, b, sites, examples, *rest, **words: seen.append(examples) or {},
+    )
     given = planted("vit")
     assert given.train is not None
     given = replace(given, train=Examples(given.train.inputs, torch.arange(5).repeat_interleave(8)))
     for seed in (0, 0, 1):
         match_activations(replace(given, seed=seed), ActivationSettings(examples=10))
     assert all(torch.bincount(each.targets, minlength=5).tolist() == [2] * 5 for each in seen)
-    assert torch.equal(seen[0].inputs, seen[1].inputs) and not torch.equal(seen[0].inputs, seen[2].inputs)
+    assert torch.equal(seen[0].inputs, seen[1].inputs) and not torch.equal(
+        seen[0].inputs, seen[2].inputs
+    )
     assert given.train is not None
     for image, label in zip(seen[2].inputs, seen[2].targets, strict=True):
         (row,) = [i for i, other in enumerate(given.train.inputs) if torch.equal(image, other)]
@@ -91,7 +105,9 @@ def test_activations_that_do_not_belong_together_find_nothing() -> None:
     given = planted("vit")
     other = examples_of(given.a).inputs.flip(0)
     run_b = given.b.family.outputs
-    swapped = replace(given.b.family, outputs=lambda module, inputs: run_b(module, other[: len(inputs)]))
+    swapped = replace(
+        given.b.family, outputs=lambda module, inputs: run_b(module, other[: len(inputs)])
+    )
     found, trace = match_activations(replace(given, b=replace(given.b, family=swapped)), ALONE)
     assert left_over(given, found) > 0.1 and trace.objective[-1] < 0.9
 
@@ -105,22 +121,35 @@ def test_sums_do_not_depend_on_batches(name: str) -> None:
         two = responses(a, b, places, examples_of(a), tokens, batch=7)
         assert one.keys() == two.keys() and len(one) > 10
         for site, response in one.items():
-            assert response.count == two[site].count == min(tokens, 40 * a.family.sizes(a.config)["context"])
-            torch.testing.assert_close(response.gram, two[site].gram, rtol=1e-4, atol=1e-4 * float(response.gram.abs().max()))
+            assert (
+                response.count
+                == two[site].count
+                == min(tokens, 40 * a.family.sizes(a.config)["context"])
+            )
+            torch.testing.assert_close(
+                response.gram,
+                two[site].gram,
+                rtol=1e-4,
+                atol=1e-4 * float(response.gram.abs().max()),
+            )
     other = responses(a, b, places, examples_of(a), 120, seed=1)
     assert any(float((other[site].gram - one[site].gram).abs().max()) > 1e-2 for site in one)
 
 
 @pytest.mark.parametrize("name", ["gpt2", "gpt_neox", "llama", "mixtral"])
 def test_what_a_layer_makes_is_what_its_module_gives(name: str) -> None:
-    """Sums over computed outputs against a hook on the module: fused, interleaved, transposed or plain."""
+    """Sums over computed outputs against a hook on the module: fused, interleaved, transposed or
+    plain.
+    """
     model = random_model(name, 0)
     examples = examples_of(model, 6)
     found = responses(model, model, sites(model.layout), examples, 10**6)
     caught: dict[str, torch.Tensor] = {}
     module = model.module()
     for part, child in module.named_modules():
-        child.register_forward_hook(lambda layer, inputs, output, part=part: caught.__setitem__(part, output))
+        child.register_forward_hook(
+            lambda layer, inputs, output, part=part: caught.__setitem__(part, output)
+        )
     model.family.outputs(module, examples.inputs)
     checked = 0
     for site, response in found.items():
@@ -129,11 +158,20 @@ def test_what_a_layer_makes_is_what_its_module_gives(name: str) -> None:
             continue
         own = output.reshape(response.count, -1).double()
         block = site.block
-        bare = replace(block, pattern=" ".join(w for i, w in enumerate(block.pattern.split()) if w != "-residual"))
+        bare = replace(
+            block,
+            pattern=" ".join(w for i, w in enumerate(block.pattern.split()) if w != "-residual"),
+        )
         shape = bare.view_shape(model.layout.spaces, own.shape[1])
-        own = own.view(-1, *shape)[(slice(None), *bare.slices)].flatten(1) if len(bare.axes) < len(block.axes) else own
+        own = (
+            own.view(-1, *shape)[(slice(None), *bare.slices)].flatten(1)
+            if len(bare.axes) < len(block.axes)
+            else own
+        )
         torch.testing.assert_close(response.totals[0], own.sum(0), rtol=1e-3, atol=1e-3)
-        torch.testing.assert_close(response.gram, own.mT @ own, rtol=1e-3, atol=1e-3 * float(response.gram.abs().max()))
+        torch.testing.assert_close(
+            response.gram, own.mT @ own, rtol=1e-3, atol=1e-3 * float(response.gram.abs().max())
+        )
         checked += 1
     assert checked >= 6
 
@@ -146,8 +184,14 @@ def test_the_alignment_keeps_the_function_and_the_objective_never_falls() -> Non
         found, trace = match_activations(given, settings)
         moved = given.b.with_state(found.apply(given.layout, given.b.state))
         inputs = examples_of(a).inputs[:4]
-        assert relative_difference(run(b, inputs, torch.float64), run(moved, inputs, torch.float64)) < 1e-9
-        assert float(torch.tensor(trace.objective).diff().min()) > -1e-9 and trace.objective[-1] > trace.before + 0.1
+        assert (
+            relative_difference(run(b, inputs, torch.float64), run(moved, inputs, torch.float64))
+            < 1e-9
+        )
+        assert (
+            float(torch.tensor(trace.objective).diff().min()) > -1e-9
+            and trace.objective[-1] > trace.before + 0.1
+        )
         again, _ = match_activations(given, settings)
         assert again.distance(found) == 0
     assert trace.about["examples"] == 40 and trace.about["by weights alone"] == []

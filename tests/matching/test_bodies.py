@@ -1,4 +1,6 @@
-"""Models of one family with different heads: matched is the body that both have, and each keeps its own function."""
+"""Models of one family with different heads: matched is the body that both have, and each keeps its
+own function.
+"""
 
 from __future__ import annotations
 
@@ -55,18 +57,25 @@ def test_each_keeps_its_class_and_its_function(name: str, tmp_path: Path) -> Non
     for original, after in ((a, pair.a), (b, pair.b)):
         assert function_error(original, after, inputs) < 1e-5
         assert after.config.get("architectures") == original.config.get("architectures")
-    assert "matched are the layers that both have" in head_notes((a, b))[0] and head_notes((a, a)) == ()
+    assert (
+        "matched are the layers that both have" in head_notes((a, b))[0]
+        and head_notes((a, a)) == ()
+    )
     pair.b.save(tmp_path / "moved")
     assert function_error(b, load(tmp_path / "moved"), inputs) < 1e-5
     assert set(pair.alignment.elements) == set(pair.b.layout.spaces)
 
 
-@pytest.mark.parametrize("name", ["masked, label", "label, features", "features, next", "label, tied next", "fused"])
+@pytest.mark.parametrize(
+    "name", ["masked, label", "label, features", "features, next", "label, tied next", "fused"]
+)
 def test_a_body_that_was_moved_is_found(name: str) -> None:
     a, b = pair_of(name)
     chosen = choose_classes(b.layout.spaces)
     body = body_of(a, b, chosen)
-    same = b.with_state({**b.state, **{mine: a.state[theirs] for mine, theirs in body.names.items()}})
+    same = b.with_state(
+        {**b.state, **{mine: a.state[theirs] for mine, theirs in body.names.items()}}
+    )
     form = canonical(same, chosen)
     element = Alignment.random(form.layout.spaces, chosen, torch.Generator().manual_seed(5))
     moved = in_float32(form.with_state(element.apply(form.layout, form.state)))
@@ -75,13 +84,18 @@ def test_a_body_that_was_moved_is_found(name: str) -> None:
     pair = align_pair(a, moved, inputs)
     assert pair.trace.objective[-1] > 0.9999
     if name == "masked, label":  # the control: a head that stays behind does not fit
-        left = {n: moved.state[n] if n.startswith("bert.pooler") else t for n, t in pair.b.state.items()}
+        left = {
+            n: moved.state[n] if n.startswith("bert.pooler") else t for n, t in pair.b.state.items()
+        }
         assert function_error(moved, pair.b.with_state(left), inputs) > 1e-3
 
 
 def test_a_measurement_is_refused_with_both_heads() -> None:
     a, b = pair_of("masked, label")
-    words = "is a BertForMaskedLM and predicts the tokens that were masked, and .* one of 5 labels .* one body, and `lmc align`"
+    words = (
+        "is a BertForMaskedLM and predicts the tokens that were masked, and .* one of 5 "
+        "labels .* one body, and `lmc align`"
+    )
     for refused in (require_compatible, common_form):
         with pytest.raises(Incompatible, match=words):
             refused(a, b)
@@ -99,6 +113,10 @@ def test_a_measurement_is_refused_with_both_heads() -> None:
 ])  # fmt: skip
 def test_bodies_that_differ_are_refused(changes: dict[str, Any], words: str) -> None:
     a, b = made("bert"), made("bert", 1, "bert-classifier", **changes)
-    for refused in (require_one_body, require_compatible, lambda a, b: align_pair(a, b, tokens(12))):
+    for refused in (
+        require_one_body,
+        require_compatible,
+        lambda a, b: align_pair(a, b, tokens(12)),
+    ):
         with pytest.raises(Incompatible, match=words):
             refused(a, b)

@@ -1,4 +1,6 @@
-"""Charts: maps of the right class, exactly; the identity at zero; gradients that agree with finite differences."""
+"""Charts: maps of the right class, exactly; the identity at zero; gradients that agree with finite
+differences.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,17 @@ from lmc_core.matching.charts import SMOOTH, STRETCH, Charts, held, held_each
 from lmc_core.matching.rows import Probed, Rows
 from lmc_core.matching.soap import Soap
 from lmc_core.symmetry.elements import Invertible, Orthogonal, Permutation
-from lmc_core.symmetry.spaces import LINEAR, PERMUTATIONS, ROTARY, ROTATIONS, SCALED, SCALES, Pairs, Space, SymmetryClass
+from lmc_core.symmetry.spaces import (
+    LINEAR,
+    PERMUTATIONS,
+    ROTARY,
+    ROTATIONS,
+    SCALED,
+    SCALES,
+    Pairs,
+    Space,
+    SymmetryClass,
+)
 
 PAIRS = Pairs(4)
 SPACES = {
@@ -18,7 +30,9 @@ SPACES = {
     "plain": Space("plain", "residual", 5, ROTATIONS, ""),
     "plane": Space("plane", "value-output", 4, LINEAR, "", within="heads", copies=3),
     "rotary": Space("rotary", "query-key", 6, ROTARY, "", within="heads", copies=2, pairs=PAIRS),
-    "rotation": Space("rotation", "query-key", 6, ROTARY[:2], "", within="heads", copies=2, pairs=PAIRS),
+    "rotation": Space(
+        "rotation", "query-key", 6, ROTARY[:2], "", within="heads", copies=2, pairs=PAIRS
+    ),
     "scaled": Space("scaled", "units", 7, SCALED, ""),
     "scales": Space("scales", "gains", 3, SCALES, "", within="heads", copies=2),
 }
@@ -30,7 +44,9 @@ def charts_of(name: str, size: float) -> Charts:
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in charts.parameters():
-            parameter.copy_(size * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
+            parameter.copy_(
+                size * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+            )
     return charts
 
 
@@ -47,7 +63,9 @@ def test_zero_is_the_identity_and_others_are_in_the_class(name: str) -> None:
     if isinstance(element, Orthogonal):
         assert torch.allclose(matrix.mT @ matrix, eye.expand_as(matrix), atol=1e-12)
     if space.fixes_ones:
-        assert torch.allclose(matrix.sum(-1), torch.ones(space.size, dtype=torch.float64), atol=1e-12)
+        assert torch.allclose(
+            matrix.sum(-1), torch.ones(space.size, dtype=torch.float64), atol=1e-12
+        )
     if space.pairs is not None:
         for turned in _positions(space):  # what passes through rotary positions commutes with them
             assert torch.allclose(matrix @ turned, turned @ matrix, atol=1e-10)
@@ -76,11 +94,15 @@ def test_gradients_agree_with_finite_differences(name: str, size: float) -> None
     charts = charts_of(name, size)
     generator = torch.Generator().manual_seed(1)
     shape = charts.elements()[name].matrix().shape
-    reads, writes = (torch.randn(*shape[:-1], 3, generator=generator, dtype=torch.float64) for _ in range(2))
+    reads, writes = (
+        torch.randn(*shape[:-1], 3, generator=generator, dtype=torch.float64) for _ in range(2)
+    )
 
     def value() -> Tensor:
         element = charts.elements()[name]
-        return (element.act(writes, "writes") ** 2).sum() + (element.act(reads, "reads") * writes).sin().sum()
+        return (element.act(writes, "writes") ** 2).sum() + (
+            element.act(reads, "reads") * writes
+        ).sin().sum()
 
     charts.zero_grad()
     value().backward()
@@ -93,7 +115,9 @@ def test_gradients_agree_with_finite_differences(name: str, size: float) -> None
                 flat[i] += by
                 values.append(float(value().detach()))
                 flat[i] -= by
-            assert float(gradient.view(-1)[i]) == pytest.approx((values[0] - values[1]) / 2e-6, abs=1e-5, rel=1e-5)
+            assert float(gradient.view(-1)[i]) == pytest.approx(
+                (values[0] - values[1]) / 2e-6, abs=1e-5, rel=1e-5
+            )
 
 
 STRETCHES = [name for name, space in SPACES.items() if space.largest.stretches]
@@ -102,24 +126,34 @@ STRETCHES = [name for name, space in SPACES.items() if space.largest.stretches]
 @pytest.mark.parametrize("name", STRETCHES)
 @pytest.mark.parametrize("size", [3.0, 30.0, 1e3])
 def test_maps_cannot_run_away(name: str, size: float) -> None:
-    """Wherever the parameters are, singular values lie between exp(-c) and exp(c), and gradients are finite."""
+    """Wherever the parameters are, singular values lie between exp(-c) and exp(c), and gradients
+    are finite.
+    """
     charts = charts_of(name, size)
-    for parameter in charts.parameters():  # a rotation by a huge angle is one like any other, but not to an exponential
+    # a rotation by a huge angle is one like any other, but not to an exponential
+    for parameter in charts.parameters():
         if parameter.ndim == 3:
             parameter.data = (parameter.data + parameter.data.mT) / 2
     singular = torch.linalg.svdvals(charts.elements()[name].matrix().detach()).log()
     assert 0.6 * STRETCH < float(singular.abs().max()) <= STRETCH + 1e-9
     sum(element.matrix().sum() for element in charts.elements().values()).backward()  # type: ignore[union-attr]
-    assert all(bool(parameter.grad.isfinite().all()) for parameter in charts.parameters() if parameter.grad is not None)
+    assert all(
+        bool(parameter.grad.isfinite().all())
+        for parameter in charts.parameters()
+        if parameter.grad is not None
+    )
 
 
 @pytest.mark.parametrize("size", [0.5, 2.0, 8.0])
 def test_a_held_map_stretches_as_its_logarithm_allows(size: float) -> None:
-    """|exp(X)| <= exp(c) for X with a skew part too, and the bound is reached where the symmetric part is large."""
+    """|exp(X)| <= exp(c) for X with a skew part too, and the bound is reached where the symmetric
+    part is large.
+    """
     generator = torch.Generator().manual_seed(0)
     matrices = size * torch.randn(20, 6, 6, generator=generator, dtype=torch.float64)
     bounded = held(matrices, 1.5)
-    torch.testing.assert_close(bounded - bounded.mT, matrices - matrices.mT)  # rotations are not held
+    # rotations are not held
+    torch.testing.assert_close(bounded - bounded.mT, matrices - matrices.mT)
     largest = torch.linalg.eigvalsh((bounded + bounded.mT) / 2).abs().amax(-1)
     assert bool((largest < 1.5).all()) and (size < 1 or float(largest.min()) > 1.2)
     assert float(torch.linalg.matrix_norm(torch.matrix_exp(bounded), 2).log().max()) <= 1.5
@@ -128,7 +162,9 @@ def test_a_held_map_stretches_as_its_logarithm_allows(size: float) -> None:
 
 
 def test_small_maps_are_not_held() -> None:
-    """In float32 to the last bit, so that learning near the start is what it would be without a bound."""
+    """In float32 to the last bit, so that learning near the start is what it would be without a
+    bound.
+    """
     generator = torch.Generator().manual_seed(0)
     matrices = 0.1 * torch.randn(20, 24, 24, generator=generator)
     assert float(torch.linalg.eigvalsh((matrices + matrices.mT) / 2).max()) > 0.6
@@ -145,14 +181,18 @@ def test_the_bound_is_smooth_and_does_not_overflow(dtype: torch.dtype) -> None:
         assert float(bounded.detach()) == pytest.approx(expected, rel=1e-5)
         bounded.backward()
         slope = (1 + (value / 4) ** 16) ** (-17 / 16) if value < 100 else 0.0
-        assert number.grad is not None and float(number.grad) == pytest.approx(slope, rel=1e-4, abs=1e-6)
+        assert number.grad is not None and float(number.grad) == pytest.approx(
+            slope, rel=1e-4, abs=1e-6
+        )
         matrix = (value * torch.eye(1, dtype=dtype)).requires_grad_()
         assert float(held(matrix, 4.0).detach()) == pytest.approx(expected, rel=1e-5)
 
 
 def test_only_smooth_classes_get_charts() -> None:
     spaces = {"units": Space("units", "units", 4, PERMUTATIONS, ""), **SPACES}
-    chosen = {space.kind: space.largest for space in spaces.values()} | {"residual": SymmetryClass.PERMUTATION}
+    chosen = {space.kind: space.largest for space in spaces.values()} | {
+        "residual": SymmetryClass.PERMUTATION
+    }
     chosen["query-key"], chosen["units"] = SymmetryClass.ROTARY, SymmetryClass.SCALED
     found = Charts(spaces, chosen).elements()
     assert set(found) == {name for name, space in SPACES.items() if space.kind != "residual"}
@@ -162,12 +202,19 @@ def test_only_smooth_classes_get_charts() -> None:
 def test_a_probe_collects_the_derivative_for_every_entry_of_the_permutation() -> None:
     generator = torch.Generator().manual_seed(0)
     x, target = (torch.randn(5, 3, generator=generator, dtype=torch.float64) for _ in range(2))
-    indices, scales = torch.randperm(5, generator=generator), torch.rand(5, generator=generator, dtype=torch.float64) + 0.5
+    indices, scales = (
+        torch.randperm(5, generator=generator),
+        torch.rand(5, generator=generator, dtype=torch.float64) + 0.5,
+    )
     probe = torch.zeros(5, 5, dtype=torch.float64, requires_grad=True)
     (Probed(indices, scales, probe).act(x, "reads") * target).sum().backward()
     matrix = Permutation(indices).matrix().requires_grad_()
     (((matrix @ x) / scales[:, None]) * target).sum().backward()
-    assert probe.grad is not None and matrix.grad is not None and torch.allclose(probe.grad, matrix.grad)
+    assert (
+        probe.grad is not None
+        and matrix.grad is not None
+        and torch.allclose(probe.grad, matrix.grad)
+    )
 
 
 def test_rows_follow_the_gradient_of_a_planted_permutation() -> None:
@@ -193,7 +240,10 @@ def test_preconditioned_steps_solve_an_ill_conditioned_problem_faster() -> None:
     a, b = (left * scales) @ left.mT, (right * scales) @ right.mT
     begin = torch.randn(8, 8, generator=generator)
     left_over = []
-    for maker in (lambda p: Soap([{"params": [p], "lr": 0.05}], every=5), lambda p: torch.optim.Adam([p], 0.05, (0.9, 0.98))):
+    for maker in (
+        lambda p: Soap([{"params": [p], "lr": 0.05}], every=5),
+        lambda p: torch.optim.Adam([p], 0.05, (0.9, 0.98)),
+    ):
         x = begin.clone().requires_grad_()
         optimiser = maker(x)
         for _ in range(100):

@@ -1,4 +1,6 @@
-"""Costs of pairs of experts against distances that are formed in full, and orders in the numbering of the model as it was."""
+"""Costs of pairs of experts against distances that are formed in full, and orders in the numbering
+of the model as it was.
+"""
 
 from __future__ import annotations
 
@@ -42,12 +44,20 @@ def test_exact_costs_are_distances_after_the_best_order_of_units() -> None:
         return units + float((rows[0][i] - rows[1][j]).square().sum())
 
     lengths = tuple(
-        [sum(float(w.square().sum()) for w in matrices(model, i)) + float(row[i].square().sum()) for i in range(3)]
+        [
+            sum(float(w.square().sum()) for w in matrices(model, i)) + float(row[i].square().sum())
+            for i in range(3)
+        ]
         for model, row in zip((a, b), rows, strict=True)
     )
-    expected = scaled([[distance(i, j) for j in range(3)] for i in range(3)], (lengths[0], lengths[1]))
+    expected = scaled(
+        [[distance(i, j) for j in range(3)] for i in range(3)], (lengths[0], lengths[1])
+    )
     assert found.costs["exact"].allclose(expected, rtol=1e-10)
-    sums = {order: sum(float(expected[i, j]) for i, j in enumerate(order)) for order in permutations(range(3))}
+    sums = {
+        order: sum(float(expected[i, j]) for i, j in enumerate(order))
+        for order in permutations(range(3))
+    }
     assert tuple(found.orders["exact"].tolist()) == min(sums, key=lambda order: sums[order])
 
 
@@ -57,21 +67,34 @@ def test_router_and_gram_costs_are_distances_of_rows_and_of_products() -> None:
     rows = [mixture_of(model, 0)["router"] for model in (a, b)]
     expected = scaled(
         [[float((one - two).square().sum()) for two in rows[1]] for one in rows[0]],
-        ([float(row.square().sum()) for row in rows[0]], [float(row.square().sum()) for row in rows[1]]),
+        (
+            [float(row.square().sum()) for row in rows[0]],
+            [float(row.square().sum()) for row in rows[1]],
+        ),
     )
     assert found.costs["router"].allclose(expected, rtol=1e-10)
 
-    products = [[[w.T @ w / w.norm() for w in matrices(model, i)] for i in range(3)] for model in (a, b)]
+    products = [
+        [[w.T @ w / w.norm() for w in matrices(model, i)] for i in range(3)] for model in (a, b)
+    ]
     distances = [
-        [sum(float((x - y).square().sum()) for x, y in zip(one, two, strict=True)) for two in products[1]]
+        [
+            sum(float((x - y).square().sum()) for x, y in zip(one, two, strict=True))
+            for two in products[1]
+        ]
         for one in products[0]
     ]
     lengths = [[sum(float(x.square().sum()) for x in each) for each in side] for side in products]
     assert found.costs["gram"].allclose(scaled(distances, (lengths[0], lengths[1])), rtol=1e-10)
     for way in ("router", "gram"):
         order = found.orders[way].tolist()
-        sums = [sum(float(found.costs[way][i, j]) for i, j in enumerate(each)) for each in permutations(range(3))]
-        assert sum(float(found.costs[way][i, j]) for i, j in enumerate(order)) == pytest.approx(min(sums))
+        sums = [
+            sum(float(found.costs[way][i, j]) for i, j in enumerate(each))
+            for each in permutations(range(3))
+        ]
+        assert sum(float(found.costs[way][i, j]) for i, j in enumerate(order)) == pytest.approx(
+            min(sums)
+        )
 
 
 def test_a_planted_order_costs_nothing_and_is_told_in_the_first_numbering() -> None:

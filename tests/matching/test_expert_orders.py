@@ -1,4 +1,6 @@
-"""Orders of experts by routers, by products and exactly: brute force, planted orders, what each does and does not see."""
+"""Orders of experts by routers, by products and exactly: brute force, planted orders, what each
+does and does not see.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,10 @@ def tiny_mixture(seed: int) -> Model:
     family = FAMILIES["mixtral"]
     config = family.config(dict(family.examples["mixtral"]) | TINY)
     torch.manual_seed(seed)
-    state = {name: torch.randn(tensor.shape).double() for name, tensor in untied_state(family.build(config)).items()}
+    state = {
+        name: torch.randn(tensor.shape).double()
+        for name, tensor in untied_state(family.build(config)).items()
+    }
     return Model(f"tiny-{seed}", family, config, state).check()
 
 
@@ -58,10 +63,17 @@ def test_no_order_of_experts_and_units_is_better_than_exact(units: str, seed: in
         gate, up = two["gate_up"][j].split(3)
         moved = torch.cat([gate[rows], up[rows] * by[:, None]])
         down = two["down"][j][:, rows] * by
-        return float((one["gate_up"][i] * moved).sum() + (one["down"][i] * down).sum() + one["router"][i] @ two["router"][j])
+        return float(
+            (one["gate_up"][i] * moved).sum()
+            + (one["down"][i] * down).sum()
+            + one["router"][i] @ two["router"][j]
+        )
 
     orders = list(permutations(range(3)))
-    pairs = [[max(value(i, j, o, s) for o, s in product(orders, signs)) for j in range(3)] for i in range(3)]
+    pairs = [
+        [max(value(i, j, o, s) for o, s in product(orders, signs)) for j in range(3)]
+        for i in range(3)
+    ]
     sums = [sum(pairs[i][j] for i, j in enumerate(order)) for order in orders]
     assert reached == pytest.approx(max(sums), rel=1e-12)
     if units == "permutation":  # every element of the group at once, not pair by pair
@@ -79,17 +91,23 @@ def test_a_planted_order_comes_back(name: str, by: str) -> None:
     model = random_model(name)
     classes = of_experts(model)
     copy, planted = moved_copy(model, classes, 11)
-    found, trace = match_weights(model.layout, model.state, copy.state, classes, Settings(experts=by))
+    found, trace = match_weights(
+        model.layout, model.state, copy.state, classes, Settings(experts=by)
+    )
     assert found.compose(planted).distance(Alignment.of(model.layout.spaces)) == 0
     assert trace.objective[-1] == pytest.approx(1.0, abs=1e-12)
 
 
 def test_experts_that_are_not_ordered_stay() -> None:
-    """The control: without an order the planted one does not come back; the same as the class none."""
+    """The control: without an order the planted one does not come back; the same as the class
+    none.
+    """
     model = random_model("mixtral")
     classes = of_experts(model)
     copy, _ = moved_copy(model, classes, 11)
-    found, trace = match_weights(model.layout, model.state, copy.state, classes, Settings(experts="none"))
+    found, trace = match_weights(
+        model.layout, model.state, copy.state, classes, Settings(experts="none")
+    )
     assert trace.objective[-1] < 0.99
     held = classes | {"experts": SymmetryClass.NONE}
     other, _ = match_weights(model.layout, model.state, copy.state, held, Settings())
@@ -115,17 +133,25 @@ def test_each_order_sees_its_own_parts_alone(by: str, parts: tuple[str, ...]) ->
     other = planted(model, order, parts)
     back = torch.tensor(order).argsort()
     for each in ("router", "gram"):
-        found, _ = match_weights(model.layout, model.state, other.state, of_experts(model), Settings(experts=each))
+        found, _ = match_weights(
+            model.layout, model.state, other.state, of_experts(model), Settings(experts=each)
+        )
         places = [found.elements[f"experts.{layer}"].tensors()["indices"] for layer in range(2)]
         assert all(torch.equal(place, back) for place in places) == (each == by)
 
 
 def distances(one: dict[str, Tensor], two: dict[str, Tensor]) -> Tensor:
-    """Sum over gate, up and down of |X - X'|^2 with X = W^T W / |W|, from products of full width."""
+    """Sum over gate, up and down of |X - X'|^2 with X = W^T W / |W|, from products of full
+    width.
+    """
     count, half = len(one["down"]), one["gate_up"].shape[1] // 2
     found = torch.zeros(count, count, dtype=torch.float64)
     for i, j in product(range(count), repeat=2):
-        for take in (lambda m, k: m["gate_up"][k, :half], lambda m, k: m["gate_up"][k, half:], lambda m, k: m["down"][k].T):
+        for take in (
+            lambda m, k: m["gate_up"][k, :half],
+            lambda m, k: m["gate_up"][k, half:],
+            lambda m, k: m["down"][k].T,
+        ):
             a, b = take(one, i), take(two, j)
             found[i, j] += (a.T @ a / a.norm() - b.T @ b / b.norm()).square().sum()
     return found
@@ -136,7 +162,10 @@ def test_gram_is_the_order_of_the_least_distance() -> None:
         a, b = random_model("mixtral", seed), random_model("mixtral", seed + 4)
         mixture = Mixture(moved_between(a, b), a.layout.spaces["experts.0"])
         apart = distances(mixture_of(a, 0), mixture_of(b, 0))
-        sums = {order: sum(float(apart[i, j]) for i, j in enumerate(order)) for order in permutations(range(4))}
+        sums = {
+            order: sum(float(apart[i, j]) for i, j in enumerate(order))
+            for order in permutations(range(4))
+        }
         assert tuple(mixture.ordered("gram").tolist()) == min(sums, key=lambda order: sums[order])
 
 
@@ -147,7 +176,10 @@ def test_products_do_not_see_what_units_do(monkeypatch: pytest.MonkeyPatch) -> N
     for small in (True, False):
         if not small:
             monkeypatch.setattr(experts, "EXACT", 0)
-        found = [Mixture(moved_between(m, other), m.layout.spaces["experts.0"]).products() for m in (model, copy, other)]
+        found = [
+            Mixture(moved_between(m, other), m.layout.spaces["experts.0"]).products()
+            for m in (model, copy, other)
+        ]
         assert torch.allclose(found[0], found[1], rtol=1e-12)
         assert not torch.allclose(found[0], found[2], rtol=0.1)
 
@@ -160,7 +192,9 @@ def test_an_explicit_order_gets_the_best_units_inside() -> None:
         step = mixture.given(torch.tensor(order))
         moved = b.with_state(Alignment.of(a.layout.spaces, step).apply(b.layout, b.state))
         assert gain(a, moved) == pytest.approx(mixture.value(torch.tensor(order)), rel=1e-12)
-        assert isinstance(step["experts.0"], Permutation) and step["experts.0"].indices.tolist() == list(order)
+        assert isinstance(step["experts.0"], Permutation) and step[
+            "experts.0"
+        ].indices.tolist() == list(order)
     assert mixture.value(mixture.ordered("exact")) > start
 
 
@@ -173,5 +207,8 @@ def test_dense_models_do_not_ask_for_an_order() -> None:
     model = random_model("gpt2")
     classes = permutations_only(model.layout.spaces)
     copy, _ = moved_copy(model, classes, 3)
-    found = [match_weights(model.layout, model.state, copy.state, classes, Settings(experts=by))[0] for by in ("exact", "none")]
+    found = [
+        match_weights(model.layout, model.state, copy.state, classes, Settings(experts=by))[0]
+        for by in ("exact", "none")
+    ]
     assert found[0].distance(found[1]) == 0

@@ -11,13 +11,21 @@ from lmc_core.matching.given import Learning
 from lmc_core.tasks import Examples
 
 TEXT = Examples(torch.arange(800).view(100, 8), torch.arange(800).view(100, 8) + 1)
-IMAGES = Examples(torch.randn(100, 1, 2, 2, generator=torch.Generator().manual_seed(0)), torch.arange(4).repeat_interleave(25))
+IMAGES = Examples(
+    torch.randn(100, 1, 2, 2, generator=torch.Generator().manual_seed(0)),
+    torch.arange(4).repeat_interleave(25),
+)
 
 
 @pytest.mark.parametrize("examples", [TEXT, IMAGES], ids=["text", "images"])
 def test_a_split_has_every_example_once_with_its_target(examples: Examples) -> None:
     found = lmc_core.Learning.split(examples, 20, seed=2)
-    assert (len(found.train), len(found.held_out), found.seed, found.checkpoint) == (80, 20, 2, None)
+    assert (len(found.train), len(found.held_out), found.seed, found.checkpoint) == (
+        80,
+        20,
+        2,
+        None,
+    )
     inputs = torch.cat([found.train.inputs, found.held_out.inputs])
     targets = torch.cat([found.train.targets, found.held_out.targets])
     at = [int((examples.inputs.flatten(1) == row.flatten()).all(1).nonzero()) for row in inputs]
@@ -30,8 +38,12 @@ def test_a_split_has_every_example_once_with_its_target(examples: Examples) -> N
 
 def test_labels_are_held_out_in_proportion() -> None:
     found = Learning.split(IMAGES, 20)
-    assert torch.bincount(found.held_out.targets, minlength=4).tolist() == pytest.approx([5] * 4, abs=1)
-    assert torch.bincount(found.train.targets[:40], minlength=4).tolist() == pytest.approx([10] * 4, abs=1)
+    assert torch.bincount(found.held_out.targets, minlength=4).tolist() == pytest.approx(
+        [5] * 4, abs=1
+    )
+    assert torch.bincount(found.train.targets[:40], minlength=4).tolist() == pytest.approx(
+        [10] * 4, abs=1
+    )
 
 
 def test_by_default_one_of_sixteen_is_held_out() -> None:

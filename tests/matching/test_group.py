@@ -1,4 +1,6 @@
-"""Several models in one frame: moved copies come back to one point, maps agree around cycles, learning refines."""
+"""Several models in one frame: moved copies come back to one point, maps agree around cycles,
+learning refines.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,12 @@ from lmc_core.matching.given import Learning
 from lmc_core.matching.group import align_group
 from lmc_core.matching.pair import canonical
 from lmc_core.matching.problem import Moved
-from lmc_core.matching.universe import GROUP_METHODS, ReferenceSettings, UniverseSettings, get_group_method
+from lmc_core.matching.universe import (
+    GROUP_METHODS,
+    ReferenceSettings,
+    UniverseSettings,
+    get_group_method,
+)
 from lmc_core.matching.weight import Settings, match_weights, problem_of
 from lmc_core.models.model import Model
 from lmc_core.paths.curve import evaluate
@@ -36,13 +43,24 @@ SHORT = UniverseSettings(steps=6, batch=8, checks=3, rounds=1)
 def copies(name: str, classes: dict, count: int = 3) -> list[Model]:
     """One model and moved copies of it."""
     model = canonical(random_model(name), classes)
-    elements = [Alignment.random(model.layout.spaces, classes, torch.Generator().manual_seed(k)) for k in range(1, count)]
-    return [model, *(model.with_state(g.apply(model.layout, model.state), name="copy") for g in elements)]
+    elements = [
+        Alignment.random(model.layout.spaces, classes, torch.Generator().manual_seed(k))
+        for k in range(1, count)
+    ]
+    return [
+        model,
+        *(model.with_state(g.apply(model.layout, model.state), name="copy") for g in elements),
+    ]
 
 
 def learning_of(count: int = 128, checkpoint: Path | None = None, seed: int = 0) -> Learning:
     examples = DATA.examples("train", count, 0)
-    return Learning(examples.first(count - 32), examples.rows(count - 32, count), checkpoint=checkpoint, seed=seed)
+    return Learning(
+        examples.first(count - 32),
+        examples.rows(count - 32, count),
+        checkpoint=checkpoint,
+        seed=seed,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +71,9 @@ def three() -> list[Model]:
     models = [first]
     for seed in (1, 2):
         generator = torch.Generator().manual_seed(seed)
-        noisy = {n: t + 0.03 * torch.randn(t.shape, generator=generator) for n, t in first.state.items()}
+        noisy = {
+            n: t + 0.03 * torch.randn(t.shape, generator=generator) for n, t in first.state.items()
+        }
         form = canonical(first.with_state(noisy), classes)
         away = Alignment.random(form.layout.spaces, classes, generator)
         state = {n: t.float() for n, t in away.apply(form.layout, form.state).items()}
@@ -63,15 +83,25 @@ def three() -> list[Model]:
 
 @pytest.mark.parametrize("name", ["gpt2", "llama", "vit"])
 @pytest.mark.parametrize("settings", [ReferenceSettings(), ReferenceSettings(2), WEIGHTS])
-def test_moved_copies_come_back_to_one_point(name: str, settings: ReferenceSettings | UniverseSettings) -> None:
+def test_moved_copies_come_back_to_one_point(
+    name: str, settings: ReferenceSettings | UniverseSettings
+) -> None:
     for choose in (choose_classes, permutations_only):
         classes = choose(random_model(name).layout.spaces)
         models = copies(name, classes)
         method = "reference" if isinstance(settings, ReferenceSettings) else "universe"
         found = align_group(models, random_inputs(models[0]), classes, method, settings)
         for model in found.models[1:]:
-            assert max(float((model.state[n] - t).abs().max()) for n, t in found.models[0].state.items()) < 1e-5
-        assert found.trace.objective[-1] == pytest.approx(1.0, abs=1e-9) and found.trace.before < 0.9
+            assert (
+                max(
+                    float((model.state[n] - t).abs().max())
+                    for n, t in found.models[0].state.items()
+                )
+                < 1e-5
+            )
+        assert (
+            found.trace.objective[-1] == pytest.approx(1.0, abs=1e-9) and found.trace.before < 0.9
+        )
         assert found.cycle_error < 1e-10 and max(found.function_errors) < 1e-5
         # so the mean is the model itself
         assert function_error(models[0], found.centre, random_inputs(models[0])) < 1e-5
@@ -101,10 +131,17 @@ def test_visits_never_lower_the_objective_and_it_is_the_mean_of_the_pairs() -> N
     _, tried = frame.onto(None, lambda share: None)
     values = frame.settle(4, 0.0, lambda share: None)
     assert values[0] == max(tried.values()) and len(tried) == 3
-    assert all(later > earlier for earlier, later in zip(values, values[1:], strict=False)) and len(values) > 1
-    moved = [f.with_state(g.apply(f.layout, f.state)) for f, g in zip(forms, frame.from_the_first(), strict=True)]
+    assert (
+        all(later > earlier for earlier, later in zip(values, values[1:], strict=False))
+        and len(values) > 1
+    )
+    moved = [
+        f.with_state(g.apply(f.layout, f.state))
+        for f, g in zip(forms, frame.from_the_first(), strict=True)
+    ]
     pairs = [
-        Moved(problem_of(a.layout, a.state, b.state, classes, Settings())).objective for a, b in combinations(moved, 2)
+        Moved(problem_of(a.layout, a.state, b.state, classes, Settings())).objective
+        for a, b in combinations(moved, 2)
     ]  # of the models themselves, as pairs are matched
     assert values[-1] == pytest.approx(sum(pairs) / 3, abs=1e-9)
 
@@ -141,8 +178,14 @@ def test_learning_brings_three_copies_back_to_one_point() -> None:
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for parameter in charts.parameters():
-                parameter.copy_(0.9 * torch.randn(parameter.shape, generator=generator) / parameter.shape[-1] ** 0.5)
-            moved = Alignment.of(form.layout.spaces, charts.elements()).apply(form.layout, form.state)
+                parameter.copy_(
+                    0.9
+                    * torch.randn(parameter.shape, generator=generator)
+                    / parameter.shape[-1] ** 0.5
+                )
+            moved = Alignment.of(form.layout.spaces, charts.elements()).apply(
+                form.layout, form.state
+            )
         away.append(form.with_state(moved))
 
     def draw(generator: torch.Generator) -> list[float]:
@@ -150,12 +193,17 @@ def test_learning_brings_three_copies_back_to_one_point() -> None:
         return [first, 0.5 - first / 2, 0.5 - first / 2]
 
     settings = Steps(steps=80, batch=32, checks=4, rows_rate=0.0)
-    descent = Descent(away, classes, (1, 2), draw, settings, learning_of(512), [], lambda share, words: None)
+    descent = Descent(
+        away, classes, (1, 2), draw, settings, learning_of(512), [], lambda share, words: None
+    )
     maps, about = descent.finish()
     assert maps[0].distance(Alignment.of(form.layout.spaces)) == 0
     examples = DATA.examples("train", 200, 1)
     back = [m.with_state(g.apply(m.layout, m.state)) for m, g in zip(away, maps, strict=True)]
-    states = [{n: t.float() for n, t in each.items()} for each in (form.state, centre(away).state, centre(back).state)]
+    states = [
+        {n: t.float() for n, t in each.items()}
+        for each in (form.state, centre(away).state, centre(back).state)
+    ]
     own, before, after = evaluate(model, states, examples)[0].mean(1).tolist()
     assert after - own < 0.3 * (before - own)
     assert about["history"][0][2] > about["history"][-1][2]
@@ -167,14 +215,22 @@ def test_learning_never_ends_worse_than_it_began(three: list[Model]) -> None:
     found = align_group(three, inputs, None, "universe", wild, learning=learning_of())
     start = align_group(three, inputs, None, "universe", replace(wild, steps=0))
     assert found.trace.about["best_step"] == 0
-    assert max(a.distance(b) for a, b in zip(found.alignments, start.alignments, strict=True)) < 1e-12
+    assert (
+        max(a.distance(b) for a, b in zip(found.alignments, start.alignments, strict=True)) < 1e-12
+    )
 
 
-def test_seeds_agree_and_an_interrupted_run_goes_on_to_the_same_end(three: list[Model], tmp_path: Path) -> None:
+def test_seeds_agree_and_an_interrupted_run_goes_on_to_the_same_end(
+    three: list[Model], tmp_path: Path
+) -> None:
     inputs = DATA.examples("train", 8, 0).inputs
 
     def align(learning: Learning, progress=lambda share, words: None) -> list[Alignment]:  # type: ignore[no-untyped-def]
-        return list(align_group(three, inputs, None, "universe", SHORT, progress=progress, learning=learning).alignments)
+        return list(
+            align_group(
+                three, inputs, None, "universe", SHORT, progress=progress, learning=learning
+            ).alignments
+        )
 
     def apart(one: list[Alignment], two: list[Alignment]) -> float:
         return max(a.distance(b) for a, b in zip(one, two, strict=True))
@@ -200,13 +256,23 @@ def test_seeds_agree_and_an_interrupted_run_goes_on_to_the_same_end(three: list[
 def test_progress_rises_to_the_end(three: list[Model]) -> None:
     shares: list[float] = []
     inputs = DATA.examples("train", 8, 0).inputs
-    align_group(three, inputs, None, "universe", SHORT, progress=lambda s, w: shares.append(s), learning=learning_of())
+    align_group(
+        three,
+        inputs,
+        None,
+        "universe",
+        SHORT,
+        progress=lambda s, w: shares.append(s),
+        learning=learning_of(),
+    )
     assert shares == sorted(shares) and shares[-1] == 1.0 and shares[0] < 0.2
 
 
 def test_a_changed_function_is_refused(three: list[Model], monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(model: Model) -> Model:
-        return model.with_state({name: tensor.float() * 1.01 for name, tensor in model.state.items()})
+        return model.with_state(
+            {name: tensor.float() * 1.01 for name, tensor in model.state.items()}
+        )
 
     monkeypatch.setattr(group_module, "in_float32", wrong)
     with pytest.raises(FunctionChanged):
@@ -229,7 +295,14 @@ def test_bad_input_is_named(three: list[Model]) -> None:
         align_group([load("zoo:vit-fashion-s0"), three[0]], inputs, None, "reference")
     with pytest.raises(UnknownName, match="method for several models"):
         get_group_method("magic")
-    wrong = ({"frame": "median"}, {"concentration": 0.0}, {"rounds": 0}, {"steps": -1}, {"reference": -1}, {"steps": "many"})
+    wrong = (
+        {"frame": "median"},
+        {"concentration": 0.0},
+        {"rounds": 0},
+        {"steps": -1},
+        {"reference": -1},
+        {"steps": "many"},
+    )
     for each in wrong:
         with pytest.raises(BadInput):
             get_group_method("universe").configured(each)
@@ -239,7 +312,12 @@ def test_bad_input_is_named(three: list[Model]) -> None:
 
 def test_every_method_says_what_it_is() -> None:
     for name, method in GROUP_METHODS.items():
-        assert method.name == name and method.sentence.endswith(".") and method.source and method.configured({}) is not None
+        assert (
+            method.name == name
+            and method.sentence.endswith(".")
+            and method.source
+            and method.configured({}) is not None
+        )
 
 
 def test_between_gives_maps_that_move_one_model_onto_another() -> None:

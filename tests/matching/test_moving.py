@@ -1,4 +1,6 @@
-"""For every family: what learning moves is what the alignment moves, and a step of learning runs and has a gradient."""
+"""For every family: what learning moves is what the alignment moves, and a step of learning runs
+and has a gradient.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,11 @@ def test_the_differentiable_path_is_the_alignment(name: str) -> None:
     with torch.no_grad():
         for charts in learner.charts.values():
             for parameter in charts.parameters():
-                parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator) / parameter.shape[-1] ** 0.5)
+                parameter.copy_(
+                    0.3
+                    * torch.randn(parameter.shape, generator=generator)
+                    / parameter.shape[-1] ** 0.5
+                )
     for rows in learner.rows.values():
         for space, indices in rows.indices.items():
             rows.indices[space] = torch.rand(indices.shape, generator=generator).argsort(-1)
@@ -31,7 +37,10 @@ def test_the_differentiable_path_is_the_alignment(name: str) -> None:
     for state, alignment, end in zip(moved, learner.alignments(), (a, b), strict=True):
         exact = alignment.apply(end.layout, {n: t.double() for n, t in end.state.items()})
         scale = max(float(tensor.abs().max()) for tensor in exact.values())
-        assert max(float((state[n].detach().double() - t).abs().max()) for n, t in exact.items()) < 1e-5 * scale
+        assert (
+            max(float((state[n].detach().double() - t).abs().max()) for n, t in exact.items())
+            < 1e-5 * scale
+        )
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
@@ -51,8 +60,13 @@ def test_a_step_of_learning_has_a_gradient_for_everything_that_moves(name: str) 
     assert loss == loss and loss > 0
     for parameter in learner.charts[1].parameters():
         assert parameter.grad is not None and bool(parameter.grad.isfinite().all())
-    seen = [float(parameter.grad.abs().max()) for parameter in learner.charts[1].parameters() if parameter.grad is not None]
+    seen = [
+        float(parameter.grad.abs().max())
+        for parameter in learner.charts[1].parameters()
+        if parameter.grad is not None
+    ]
     assert not seen or max(seen) > 0
     for space, probe in learner.rows[1].probes.items():
-        unseen = name == "bert-pretraining" and space == "pooled"  # its outputs are those of the masked tokens alone
+        # its outputs are those of the masked tokens alone
+        unseen = name == "bert-pretraining" and space == "pooled"
         assert unseen or (probe.grad is not None and bool(probe.grad.isfinite().all())), space

@@ -15,14 +15,17 @@ from lmc_core.symmetry.layout import Axis, Block, Layout
 from lmc_core.symmetry.spaces import PERMUTATIONS, ROTATIONS, Space, SymmetryClass
 
 GENERATOR = torch.Generator().manual_seed(0)
-X = torch.randn(60, 4, generator=GENERATOR).double() * torch.tensor([1.0, 2.0, 3.0, 4.0]) + 7  # means far from zero
+# means far from zero
+X = torch.randn(60, 4, generator=GENERATOR).double() * torch.tensor([1.0, 2.0, 3.0, 4.0]) + 7
 Y = X.roll(1, 1) + torch.randn(60, 4, generator=GENERATOR).double() - 3
 
 
 def similarity(chosen: SymmetryClass, x: torch.Tensor = X, y: torch.Tensor = Y) -> torch.Tensor:
     kind, classes = ("residual", ROTATIONS) if chosen.mixes else ("units", PERMUTATIONS)
     block = Block("w", "w", "* -s")
-    layout = Layout("of the test", {"s": Space("s", kind, 4, classes, "of the test")}, (block,), {"w": (1, 4)})
+    layout = Layout(
+        "of the test", {"s": Space("s", kind, 4, classes, "of the test")}, (block,), {"w": (1, 4)}
+    )
     site = Site("w.input", "w", block, (1,), (Axis("s"),), (4,))
     given: Any = SimpleNamespace(layout=layout, classes={kind: chosen})
     return _similarity(given, site, Response.of(x, y))
@@ -50,7 +53,8 @@ def test_a_unit_that_is_constant_is_like_no_other() -> None:
 
 def test_each_example_has_a_draw_of_its_own_whatever_the_batches() -> None:
     draw = Draw(examples=6, tokens=18, seed=1)
-    whole = draw.rows(0, 6, 10).view(6, 3) - 10 * torch.arange(6)[:, None]  # places within each example
+    # places within each example
+    whole = draw.rows(0, 6, 10).view(6, 3) - 10 * torch.arange(6)[:, None]
     assert bool((whole.diff(dim=1) > 0).all()) and int(whole.min()) >= 0 and int(whole.max()) < 10
     assert len({tuple(row) for row in whole.tolist()}) > 1
     batches = [(start, count, draw.rows(start, count, 10)) for start, count in ((0, 4), (4, 2))]

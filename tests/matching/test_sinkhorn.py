@@ -1,4 +1,6 @@
-"""Sinkhorn's iteration: doubly stochastic, both limits, a closed form, and the optimum of its own objective."""
+"""Sinkhorn's iteration: doubly stochastic, both limits, a closed form, and the optimum of its own
+objective.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,10 @@ def drawn(*shape: int, seed: int = 0) -> Tensor:
 def test_rows_and_columns_sum_to_one(shape: tuple[int, ...], temperature: float) -> None:
     found = sinkhorn(drawn(*shape), temperature)
     assert found.shape == shape and found.dtype is torch.float64 and float(found.min()) >= 0
-    assert float((found.sum(-1) - 1).abs().max()) < 1e-12 and float((found.sum(-2) - 1).abs().max()) < 1e-12
+    assert (
+        float((found.sum(-1) - 1).abs().max()) < 1e-12
+        and float((found.sum(-2) - 1).abs().max()) < 1e-12
+    )
 
 
 def test_one_normalisation_is_not_enough() -> None:
@@ -45,7 +50,9 @@ def test_two_by_two_has_a_closed_form() -> None:
     """P11 P22 / (P12 P21) = exp((a + d - b - c) / T) and P11 = P22."""
     value = torch.tensor([[0.3, -0.2], [0.9, 1.1]], dtype=torch.float64)
     for temperature in (0.05, 0.2, 3.0):
-        share = torch.sigmoid((value[0, 0] + value[1, 1] - value[0, 1] - value[1, 0]) / (2 * temperature))
+        share = torch.sigmoid(
+            (value[0, 0] + value[1, 1] - value[0, 1] - value[1, 0]) / (2 * temperature)
+        )
         found = sinkhorn(value, temperature)
         assert float(found[0, 0]) == pytest.approx(float(share), abs=1e-8)
 

@@ -1,4 +1,6 @@
-"""Soft matching: planted permutations come back, no round lets the free energy fall, both ends are what they say."""
+"""Soft matching: planted permutations come back, no round lets the free energy fall, both ends are
+what they say.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.spaces import SymmetryClass, choose_classes, permutations_only
 from tests.networks import random_inputs, random_model
 
-# heads with planes, grouped queries, experts, groups of experts, gains of queries, signs, an axis twice
+# heads with planes, grouped queries, experts, groups of experts, gains of queries, signs, an axis
+# twice
 NAMES = ("vit", "llama", "mixtral", "deepseek_v2-groups", "olmo2-groups-tied", "gemma2", "bert")
 BOTH = (lambda spaces: choose_classes(spaces), permutations_only)
 
@@ -36,7 +39,8 @@ def pair_of(name: str, choose) -> tuple[Model, Model, dict]:  # type: ignore[no-
 def test_hard_matches_are_the_alignment(name: str, choose) -> None:  # type: ignore[no-untyped-def]
     a, b, classes = pair_of(name, choose)
     alignment = Alignment.random(b.layout.spaces, classes, torch.Generator().manual_seed(3))
-    if any(c.stretches for c in classes.values()):  # matching finds maps that keep lengths, of which values are all there is
+    # matching finds maps that keep lengths, of which values are all there is
+    if any(c.stretches for c in classes.values()):
         alignment, _ = match_weights(a.layout, a.state, b.state, classes)
     matches = SoftMatches.of(b.layout, alignment)
     moved, expected = matches.apply(b.state), alignment.apply(b.layout, b.state)
@@ -47,11 +51,18 @@ def test_hard_matches_are_the_alignment(name: str, choose) -> None:  # type: ign
 
 
 @pytest.mark.parametrize(
-    ("name", "choose"), [("vit", permutations_only), ("mixtral", choose_classes), ("olmo2-groups-tied", permutations_only)]
+    ("name", "choose"),
+    [
+        ("vit", permutations_only),
+        ("mixtral", choose_classes),
+        ("olmo2-groups-tied", permutations_only),
+    ],
 )
 def test_the_free_energy_never_falls(name: str, choose) -> None:  # type: ignore[no-untyped-def]
     a, b, classes = pair_of(name, choose)
-    annealing = Annealing(problem_of(a.layout, a.state, b.state, classes, Settings()), Alignment.of(a.layout.spaces))
+    annealing = Annealing(
+        problem_of(a.layout, a.state, b.state, classes, Settings()), Alignment.of(a.layout.spaces)
+    )
     annealing.round(0.1)
     first = value = annealing.free(0.1)
     for root in annealing.problem.roots * 2:
@@ -61,7 +72,9 @@ def test_the_free_energy_never_falls(name: str, choose) -> None:  # type: ignore
     assert value > first
 
 
-@pytest.mark.parametrize(("name", "origin"), [("gpt2", "edges"), ("vit", "weight"), ("mixtral", "edges")])
+@pytest.mark.parametrize(
+    ("name", "origin"), [("gpt2", "edges"), ("vit", "weight"), ("mixtral", "edges")]
+)
 def test_a_planted_permutation_is_found_by_hardening(name: str, origin: str) -> None:
     model = random_model(name)
     classes = permutations_only(model.layout.spaces)
@@ -75,7 +88,9 @@ def test_a_planted_permutation_is_found_by_hardening(name: str, origin: str) -> 
 
 
 def test_annealing_leaves_local_optima() -> None:
-    """The hard end is one of the cycle of weight matching: nothing more to gain, and better than the nearest assignment."""
+    """The hard end is one of the cycle of weight matching: nothing more to gain, and better than
+    the nearest assignment.
+    """
     a, b, classes = pair_of("gpt2", permutations_only)
     problem = problem_of(a.layout, a.state, b.state, classes, Settings())
     start = Alignment.random(a.layout.spaces, classes, torch.Generator().manual_seed(0))
@@ -89,12 +104,19 @@ def test_annealing_leaves_local_optima() -> None:
 
 @pytest.mark.parametrize(("choose", "near"), [(permutations_only, 1e-6), (choose_classes, 1e-2)])
 def test_the_soft_end_of_a_low_temperature_is_the_hard_end(choose, near: float) -> None:  # type: ignore[no-untyped-def]
-    """With rotations a tie may be left, and the cycle of weight matching still turns the stream a little before it stops."""
+    """With rotations a tie may be left, and the cycle of weight matching still turns the stream a
+    little before it stops.
+    """
     a, b = random_model("vit", 0, torch.float32), random_model("vit", 1, torch.float32)
-    pair = align_pair(a, b, random_inputs(a).float(), choose(a.layout.spaces), "soft", SoftSettings(1e-5, 0.1, 12))
+    pair = align_pair(
+        a, b, random_inputs(a).float(), choose(a.layout.spaces), "soft", SoftSettings(1e-5, 0.1, 12)
+    )
     assert pair.soft is not None
     scale = max(float(t.abs().max()) for t in pair.b.state.values())
-    assert max(float((pair.b.state[n] - pair.soft.model.state[n]).abs().max()) for n in pair.b.state) < near * scale
+    assert (
+        max(float((pair.b.state[n] - pair.soft.model.state[n]).abs().max()) for n in pair.b.state)
+        < near * scale
+    )
     assert pair.soft.function_error < 10 * near and pair.trace.about["soft"]["sharp"] > 0.999
 
 
@@ -112,7 +134,9 @@ def test_the_soft_end_of_a_high_temperature_averages_all_rows() -> None:
     assert any(not torch.allclose(expected[n].float(), b.state[n]) for n in expected)
     for name, tensor in pair.soft.model.state.items():
         assert torch.allclose(tensor, expected[name].float(), atol=1e-6), name
-    assert pair.trace.about["soft"]["entropy"] == pytest.approx(math.log(a.layout.spaces["units.0"].size))
+    assert pair.trace.about["soft"]["entropy"] == pytest.approx(
+        math.log(a.layout.spaces["units.0"].size)
+    )
     assert pair.trace.about["soft"]["sharp"] == 0
 
 
@@ -125,7 +149,11 @@ def test_the_soft_end_is_another_function_and_the_hard_end_is_not(name: str) -> 
     assert pair.function_error < 1e-5
     assert pair.soft is not None and pair.soft.function_error > 1e-2
     model = pair.soft.model.check()  # an ordinary checkpoint of the same class
-    assert model.config == pair.b.config and set(model.state) == set(pair.b.state) and model.name.endswith("-soft")
+    assert (
+        model.config == pair.b.config
+        and set(model.state) == set(pair.b.state)
+        and model.name.endswith("-soft")
+    )
     hard = align_pair(a, b, x, method="soft", settings=SoftSettings(0.0, 0.2, 3))
     assert hard.soft is None and hard.end is hard.b and hard.function_error < 1e-5
     assert hard.trace.about["soft"]["temperature"] == 0
@@ -141,7 +169,9 @@ def test_spaces_that_rotate_are_not_softened() -> None:
         assert (match.element is None) is soft
         assert torch.allclose(match.values.sum(-1), torch.ones(()).double()) or not soft
         assert torch.allclose(match.values.sum(-2), torch.ones(()).double()) or not soft
-        assert soft or torch.allclose(match.values @ match.values.mT, torch.eye(match.values.shape[-1]).double(), atol=1e-9)
+        assert soft or torch.allclose(
+            match.values @ match.values.mT, torch.eye(match.values.shape[-1]).double(), atol=1e-9
+        )
 
 
 def test_equal_calls_give_equal_results_whatever_the_threads() -> None:
@@ -155,7 +185,9 @@ def test_equal_calls_give_equal_results_whatever_the_threads() -> None:
             found.append(match_soft(given, settings))
     finally:
         torch.set_num_threads(threads)
-    first, second, third = ({n: m.values for n, m in trace.matches.matches.items()} for _, trace in found)
+    first, second, third = (
+        {n: m.values for n, m in trace.matches.matches.items()} for _, trace in found
+    )
     assert all(torch.equal(first[n], second[n]) for n in first)
     assert all(torch.allclose(first[n], third[n], atol=1e-6) for n in first)
     assert found[0][0].distance(found[2][0]) < 1e-6
@@ -172,7 +204,10 @@ def test_the_schedule_falls_by_equal_factors() -> None:
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"temperature": -0.1}, "temperature of soft matching should be a number of 0 or more; -0.1 came"),
+        (
+            {"temperature": -0.1},
+            "temperature of soft matching should be a number of 0 or more; -0.1 came",
+        ),
         ({"temperature": "hot"}, "'hot' came"),
         ({"temperature": float("nan")}, "nan came"),
         ({"start": 0.0}, "nothing to anneal"),

@@ -28,10 +28,14 @@ seeds = st.integers(0, 2**20)
 
 
 def matrix(size: int, seed: int) -> torch.Tensor:
-    return torch.randn(size, size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.randn(
+        size, size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
 
 
-def value(space: Space, chosen: SymmetryClass, m: torch.Tensor, order: torch.Tensor | None = None) -> float:
+def value(
+    space: Space, chosen: SymmetryClass, m: torch.Tensor, order: torch.Tensor | None = None
+) -> float:
     """The maximum that is claimed, after checking that the element reaches it."""
     element, claimed = maximise(space, chosen, m, order)
     reached = float((element.matrix() * m).sum())
@@ -67,13 +71,20 @@ def test_ties_fall_to_the_identity() -> None:
 
 @pytest.mark.parametrize("size", [1e-8, 1.0, 1e8])
 @pytest.mark.parametrize("sign", [1, -1])
-def test_ties_of_any_size_fall_to_the_identity_and_differences_do_not(size: float, sign: int) -> None:
-    """The pull is relative: as much below small entries as below large ones, and above the rounding of either."""
+def test_ties_of_any_size_fall_to_the_identity_and_differences_do_not(
+    size: float, sign: int
+) -> None:
+    """The pull is relative: as much below small entries as below large ones, and above the rounding
+    of either.
+    """
     tied = sign * size * torch.ones(9, 9, dtype=torch.float64)
     assert assignment(tied).tolist() == list(range(9))
-    for values in ([[1, 2], [1, 2]], [[3, 2, 2], [3, 2, 3], [1, 2, 3]]):  # the identity is one of the best, not SciPy's own
+    # the identity is one of the best, not SciPy's own
+    for values in ([[1, 2], [1, 2]], [[3, 2, 2], [3, 2, 3], [1, 2, 3]]):
         some = size * torch.tensor(values, dtype=torch.float64)
-        assert assignment(some if sign > 0 else some - 9 * size).tolist() == list(range(len(values)))
+        assert assignment(some if sign > 0 else some - 9 * size).tolist() == list(
+            range(len(values))
+        )
     turned = tied + size * 1e-7 * torch.eye(9, dtype=torch.float64).roll(1, 1)
     assert assignment(turned).tolist() == [*range(1, 9), 0]
 
@@ -91,7 +102,9 @@ def test_procrustes_is_the_best_rotation_or_reflection_of_the_plane(seed: int) -
     assert float((found * m).sum()) == pytest.approx(best, rel=1e-6)
     space = Space("r", "residual", 2, ROTATIONS, "")
     assert value(space, SymmetryClass.ORTHOGONAL, m) == pytest.approx(best, rel=1e-6)
-    torch.testing.assert_close(found.mT @ found, torch.eye(2, dtype=torch.float64), atol=1e-12, rtol=0)
+    torch.testing.assert_close(
+        found.mT @ found, torch.eye(2, dtype=torch.float64), atol=1e-12, rtol=0
+    )
 
 
 @settings(max_examples=10, deadline=None, derandomize=True)
@@ -101,10 +114,14 @@ def test_procrustes_that_fixes_ones_beats_random_maps_that_do(size: int, seed: i
     found = procrustes(m, fixes_ones=True)
     ones = torch.ones(size, 1, dtype=torch.float64)
     torch.testing.assert_close(found @ ones, ones, atol=1e-12, rtol=0)
-    torch.testing.assert_close(found.mT @ found, torch.eye(size, dtype=torch.float64), atol=1e-12, rtol=0)
+    torch.testing.assert_close(
+        found.mT @ found, torch.eye(size, dtype=torch.float64), atol=1e-12, rtol=0
+    )
     space = Space("r", "residual", size, ROTATIONS, "", fixes_ones=True)
     generator = torch.Generator().manual_seed(seed)
-    others = [random_element(space, SymmetryClass.ORTHOGONAL, generator).matrix() for _ in range(200)]
+    others = [
+        random_element(space, SymmetryClass.ORTHOGONAL, generator).matrix() for _ in range(200)
+    ]
     assert float((found * m).sum()) >= max(float((other * m).sum()) for other in others) - 1e-12
     # and is a stationary point: turning a little in any direction does not gain
     for _ in range(20):
@@ -121,7 +138,10 @@ def test_signed_permutations_are_the_best_of_all(size: int, seed: int) -> None:
     m, order = matrix(size, seed), matrix(size, seed + 1)
     rows = torch.arange(size)
     best = max(
-        float((torch.tensor(signs) * m[rows, torch.tensor(p)]).sum() + order[rows, torch.tensor(p)].sum())
+        float(
+            (torch.tensor(signs) * m[rows, torch.tensor(p)]).sum()
+            + order[rows, torch.tensor(p)].sum()
+        )
         for p in permutations(range(size))
         for signs in product((-1.0, 1.0), repeat=size)
     )
@@ -130,9 +150,11 @@ def test_signed_permutations_are_the_best_of_all(size: int, seed: int) -> None:
         assert value(space, chosen, m, order) == pytest.approx(best, abs=1e-12)
     positive = Space("u", "units", size, SIGNED_AND_SCALED, "", positive=True)
     element, _ = maximise(positive, SymmetryClass.SCALED, m, order)
-    assert isinstance(element, Permutation)  # after balancing there is no scale left, and no sign is allowed
+    # after balancing there is no scale left, and no sign is allowed
+    assert isinstance(element, Permutation)
     assert value(positive, SymmetryClass.SCALED, m, order) == pytest.approx(
-        max(float((m + order)[rows, torch.tensor(p)].sum()) for p in permutations(range(size))), abs=1e-12
+        max(float((m + order)[rows, torch.tensor(p)].sum()) for p in permutations(range(size))),
+        abs=1e-12,
     )
 
 
@@ -144,15 +166,19 @@ def test_rotations_of_pairs_are_the_best_of_a_grid(seed: int, interleaved: bool)
     angles = torch.linspace(0, 2 * torch.pi, 40_001, dtype=torch.float64)
     best = float(torch.linalg.svdvals(m[4:, 4:]).sum())
     for i, j in ((0, 1), (2, 3)) if interleaved else ((0, 2), (1, 3)):
-        best += float(((m[i, i] + m[j, j]) * angles.cos() + (m[j, i] - m[i, j]) * angles.sin()).max())
+        best += float(
+            ((m[i, i] + m[j, j]) * angles.cos() + (m[j, i] - m[i, j]) * angles.sin()).max()
+        )
     for chosen in (SymmetryClass.ROTATION, SymmetryClass.ROTARY):
         assert value(space, chosen, m) == pytest.approx(best, rel=1e-6)
     element, _ = maximise(space, SymmetryClass.ROTATION, m)
-    random = random_element(space, SymmetryClass.ROTATION, torch.Generator().manual_seed(seed)).matrix()
+    random = random_element(
+        space, SymmetryClass.ROTATION, torch.Generator().manual_seed(seed)
+    ).matrix()
     blocks = element.matrix()
-    assert torch.equal(blocks != 0, (random != 0) & (blocks != 0)) and float(torch.linalg.det(blocks[:4, :4])) == pytest.approx(
-        1
-    )
+    assert torch.equal(blocks != 0, (random != 0) & (blocks != 0)) and float(
+        torch.linalg.det(blocks[:4, :4])
+    ) == pytest.approx(1)
 
 
 @settings(max_examples=15, deadline=None, derandomize=True)
@@ -161,7 +187,10 @@ def test_signs_of_pairs_are_the_best_of_all(seed: int) -> None:
     m = matrix(6, seed)
     pairs = Space("p", "query-key", 6, PAIR_SIGNS, "", pairs=Pairs(6))
     each = m.diagonal()
-    best = max(sum(s * float(each[i] + each[i + 3]) for i, s in enumerate(signs)) for signs in product((-1, 1), repeat=3))
+    best = max(
+        sum(s * float(each[i] + each[i + 3]) for i, s in enumerate(signs))
+        for signs in product((-1, 1), repeat=3)
+    )
     assert value(pairs, SymmetryClass.SIGNS, m) == pytest.approx(best)
     alone = Space("p", "query-key", 6, PAIR_SIGNS, "")
     assert value(alone, SymmetryClass.SIGNS, m) == pytest.approx(float(each.abs().sum()))
@@ -175,8 +204,12 @@ def test_quarter_turns_of_pairs_are_the_best_of_all(seed: int, interleaved: bool
     angles = torch.pi / 2 * torch.tensor(list(product(range(4), repeat=2)), dtype=torch.float64)
     turns = torch.polar(torch.ones_like(angles), angles)
     every = rotary_matrix(Pairs(4, interleaved), turns, torch.ones(16, 1, 1, dtype=torch.float64))
-    assert value(space, SymmetryClass.TURNS, m) == pytest.approx(float((every * m).sum((1, 2)).max()))
-    random = random_element(space, SymmetryClass.TURNS, torch.Generator().manual_seed(seed)).matrix()
+    assert value(space, SymmetryClass.TURNS, m) == pytest.approx(
+        float((every * m).sum((1, 2)).max())
+    )
+    random = random_element(
+        space, SymmetryClass.TURNS, torch.Generator().manual_seed(seed)
+    ).matrix()
     assert float((every - random).abs().amax((1, 2)).min()) < 1e-12
 
 
@@ -190,24 +223,32 @@ def test_scales_are_balanced_already() -> None:
 
 def test_none_keeps_the_diagonal() -> None:
     m = matrix(4, 1)
-    assert value(Space("s", "units", 4, LINEAR, ""), SymmetryClass.NONE, m) == pytest.approx(float(m.trace()))
+    assert value(Space("s", "units", 4, LINEAR, ""), SymmetryClass.NONE, m) == pytest.approx(
+        float(m.trace())
+    )
 
 
 def test_copies_are_solved_one_by_one() -> None:
     m = torch.stack([matrix(4, seed) for seed in range(3)])
     for chosen in (SymmetryClass.PERMUTATION, SymmetryClass.SIGNED, SymmetryClass.ORTHOGONAL):
-        space = Space("s", "units", 4, (*SIGNED_AND_SCALED, SymmetryClass.ORTHOGONAL), "", "heads", 3)
+        space = Space(
+            "s", "units", 4, (*SIGNED_AND_SCALED, SymmetryClass.ORTHOGONAL), "", "heads", 3
+        )
         element, values = maximise(space, chosen, m)
         for i in range(3):
             one, best = maximise(space, chosen, m[i])
-            assert torch.allclose(element.matrix()[i], one.matrix(), rtol=0, atol=1e-12) and float(values[i]) == pytest.approx(
-                float(best)
-            )
+            assert torch.allclose(element.matrix()[i], one.matrix(), rtol=0, atol=1e-12) and float(
+                values[i]
+            ) == pytest.approx(float(best))
 
 
 @pytest.mark.parametrize("chosen", ["orthogonal", "invertible", "permutation", "none"])
 def test_the_value_within_reach_is_that_of_the_best_element(chosen: str) -> None:
     space = Space("plane", "value-output", 5, LINEAR, "a test", within="heads", copies=4)
-    similarity = torch.randn(4, 5, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    similarity = torch.randn(
+        4, 5, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64
+    )
     kind = SymmetryClass(chosen)
-    assert reach(space, kind, similarity).tolist() == pytest.approx(maximise(space, kind, similarity)[1].tolist(), rel=1e-12)
+    assert reach(space, kind, similarity).tolist() == pytest.approx(
+        maximise(space, kind, similarity)[1].tolist(), rel=1e-12
+    )

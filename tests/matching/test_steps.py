@@ -1,4 +1,6 @@
-"""One step for heads, on layouts small enough to count by hand: what touches heads alone, and heads that keep their order."""
+"""One step for heads, on layouts small enough to count by hand: what touches heads alone, and heads
+that keep their order.
+"""
 
 from __future__ import annotations
 
@@ -25,17 +27,29 @@ FREE = {
 STILL = FREE | {"heads": SymmetryClass.NONE}
 
 
-def layout_of(spaces: tuple[Space, ...], patterns: dict[str, tuple[str, tuple[int, ...]]]) -> Layout:
+def layout_of(
+    spaces: tuple[Space, ...], patterns: dict[str, tuple[str, tuple[int, ...]]]
+) -> Layout:
     blocks = tuple(Block(name, name, pattern) for name, (pattern, _) in patterns.items())
-    return Layout("by hand", {s.name: s for s in spaces}, blocks, {name: shape for name, (_, shape) in patterns.items()})
+    return Layout(
+        "by hand",
+        {s.name: s for s in spaces},
+        blocks,
+        {name: shape for name, (_, shape) in patterns.items()},
+    )
 
 
 def drawn(layout: Layout, seed: int) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    return {name: torch.randn(shape, generator=generator, dtype=torch.float64) for name, shape in layout.shapes.items()}
+    return {
+        name: torch.randn(shape, generator=generator, dtype=torch.float64)
+        for name, shape in layout.shapes.items()
+    }
 
 
-PLAIN = layout_of((HEADS, PLANE), {"value": ("+heads +plane *", (6, 4)), "table": ("* +heads", (5, 3))})
+PLAIN = layout_of(
+    (HEADS, PLANE), {"value": ("+heads +plane *", (6, 4)), "table": ("* +heads", (5, 3))}
+)
 GROUPED = layout_of(
     (HEADS, QUERIES, PLANE),
     {
@@ -47,7 +61,9 @@ GROUPED = layout_of(
 )
 
 
-def moved_of(layout: Layout, classes: dict[str, SymmetryClass], a: dict[str, Tensor], b: dict[str, Tensor]) -> Moved:
+def moved_of(
+    layout: Layout, classes: dict[str, SymmetryClass], a: dict[str, Tensor], b: dict[str, Tensor]
+) -> Moved:
     return Moved(Problem(layout, a, b, classes, unit_weights=False))
 
 
@@ -69,7 +85,10 @@ def test_a_table_alone_tells_the_order_of_heads() -> None:
     a = drawn(PLAIN, 0) | {"value": torch.zeros(6, 4, dtype=torch.float64)}
     order = torch.tensor([2, 0, 1])
     b = a | {"table": a["table"][:, order]}
-    assert solve(moved_of(PLAIN, FREE, a, b), HEADS)["heads"].indices.tolist() == order.argsort().tolist()  # type: ignore[union-attr]
+    assert (
+        solve(moved_of(PLAIN, FREE, a, b), HEADS)["heads"].indices.tolist()
+        == order.argsort().tolist()
+    )  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("layout", [PLAIN, GROUPED], ids=["heads", "groups"])
@@ -103,7 +122,9 @@ def test_groups_are_valued_by_the_best_order_of_their_queries() -> None:
     alone, other_alone = (each["each"].view(5, 3, 2) for each in (a, b))
 
     def value(i: int, j: int, order: tuple[int, ...]) -> float:
-        gram = key[i] @ other_key[j].mT + sum(query[i, q] @ other[j, p].mT for q, p in enumerate(order))
+        gram = key[i] @ other_key[j].mT + sum(
+            query[i, q] @ other[j, p].mT for q, p in enumerate(order)
+        )
         apart = sum(float(alone[:, i, q] @ other_alone[:, j, p]) for q, p in enumerate(order))
         return nuclear(gram) + apart + float(a["table"][:, i] @ b["table"][:, j])
 
@@ -111,6 +132,8 @@ def test_groups_are_valued_by_the_best_order_of_their_queries() -> None:
     kept = pair_values(moved_of(GROUPED, FREE | {"queries": SymmetryClass.NONE}, a, b), HEADS)
     for i in range(3):
         for j in range(3):
-            assert float(free[i, j]) == pytest.approx(max(value(i, j, order) for order in permutations(range(2))), abs=1e-12)
+            assert float(free[i, j]) == pytest.approx(
+                max(value(i, j, order) for order in permutations(range(2))), abs=1e-12
+            )
             assert float(kept[i, j]) == pytest.approx(value(i, j, (0, 1)), abs=1e-12)
     assert bool((free > kept + 1e-6).any())

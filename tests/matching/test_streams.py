@@ -1,4 +1,6 @@
-"""Streams of a model and of its moved copy: CKA is 1 all along, the cosine only once the copy is brought back."""
+"""Streams of a model and of its moved copy: CKA is 1 all along, the cosine only once the copy is
+brought back.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +22,20 @@ def test_a_turned_copy_has_cka_one_and_is_brought_back(name: str) -> None:
     a = canonical(model, choose_classes(model.layout.spaces))
     classes = choose_classes(a.layout.spaces)
     planted = Alignment.random(a.layout.spaces, classes, torch.Generator().manual_seed(1))
-    inputs = random_inputs(model, 8).float() if model.family.takes == "images" else random_inputs(model, 8)
+    inputs = (
+        random_inputs(model, 8).float()
+        if model.family.takes == "images"
+        else random_inputs(model, 8)
+    )
     examples = Examples(inputs, torch.zeros(8, dtype=torch.int64))
     a = in_float32(a)
     found = likeness(a, a, "residual", planted.inverse().elements["residual"], examples, 64)
     assert found.after == pytest.approx([1.0] * len(found.layers), abs=1e-5)
     assert max(abs(value) for value in found.before) < 0.8
     assert found.cka == pytest.approx([1.0] * len(found.layers), abs=1e-5)
-    assert torch.allclose(found.matrix.diagonal(), torch.ones(len(found.layers), dtype=torch.float64), atol=1e-5)
+    assert torch.allclose(
+        found.matrix.diagonal(), torch.ones(len(found.layers), dtype=torch.float64), atol=1e-5
+    )
     blocks = [layer for layer in found.layers if layer.startswith("blocks")]
     assert blocks == [f"blocks.{k}" for k in range(len(blocks))] and found.layers[-1] == "output"
     assert found.matrix.nan_to_num(0).fill_diagonal_(0).max() < 1 - 1e-4
@@ -43,12 +51,20 @@ def test_another_model_is_less_alike() -> None:
 
 def test_before_is_what_it_was_in_the_models_own_coordinates() -> None:
     a, b = (
-        in_float32(canonical(random_model("gpt2", seed), choose_classes(random_model("gpt2").layout.spaces))) for seed in (1, 2)
+        in_float32(
+            canonical(
+                random_model("gpt2", seed), choose_classes(random_model("gpt2").layout.spaces)
+            )
+        )
+        for seed in (1, 2)
     )
     classes = choose_classes(b.layout.spaces)
     moving = Alignment.random(b.layout.spaces, classes, torch.Generator().manual_seed(3))
     moved = b.with_state({n: t.float() for n, t in moving.apply(b.layout, b.state).items()})
-    examples, still = Examples(random_inputs(a, 8), torch.zeros(8)), Alignment.of(a.layout.spaces).elements["residual"]
+    examples, still = (
+        Examples(random_inputs(a, 8), torch.zeros(8)),
+        Alignment.of(a.layout.spaces).elements["residual"],
+    )
     own = likeness(a, b, "residual", still, examples, 64)
     found = likeness(a, moved, "residual", moving.elements["residual"], examples, 64)
     assert found.before == pytest.approx(own.after, abs=1e-5)

@@ -1,4 +1,6 @@
-"""Weight matching: planted elements come back, the objective never falls, heads and planes match brute force."""
+"""Weight matching: planted elements come back, the objective never falls, heads and planes match
+brute force.
+"""
 
 from __future__ import annotations
 
@@ -25,22 +27,30 @@ from tests.networks import CONFIGURATIONS, random_inputs, random_model
 
 def moved_copy(model: Model, classes: dict, seed: int) -> tuple[Model, Alignment]:
     rewritten = canonical(model, classes)
-    alignment = Alignment.random(rewritten.layout.spaces, classes, torch.Generator().manual_seed(seed))
+    alignment = Alignment.random(
+        rewritten.layout.spaces, classes, torch.Generator().manual_seed(seed)
+    )
     return rewritten.with_state(alignment.apply(rewritten.layout, rewritten.state)), alignment
 
 
-# With five tokens the first visit sees a third of the stream, and the cycle may end in a local optimum even for a moved copy.
+# With five tokens the first visit sees a third of the stream, and the cycle may end in a local
+# optimum even for a moved copy.
 @pytest.mark.parametrize("name", [name for name in CONFIGURATIONS if name != "gpt2-few-tokens"])
-@settings(max_examples=1, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=1, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
 @given(seed=st.integers(0, 2**16))
 def test_a_moved_copy_is_aligned_back(name: str, seed: int) -> None:
     model = random_model(name, seed)
     for chosen in (choose_classes(model.layout.spaces), permutations_only(model.layout.spaces)):
         copy, _ = moved_copy(model, chosen, seed)
         pair = align_pair(model, copy, random_inputs(model), chosen)
-        # two towers that meet in one embedding come nearer by a constant factor a round, and the cycle ends before
+        # two towers that meet in one embedding come nearer by a constant factor a round, and the
+        # cycle ends before
         near, objective = (1e-2, 1e-5) if name == "siglip" else (1e-5, 1e-9)
-        assert max(float((pair.a.state[n] - pair.b.state[n]).abs().max()) for n in pair.a.state) < near
+        assert (
+            max(float((pair.a.state[n] - pair.b.state[n]).abs().max()) for n in pair.a.state) < near
+        )
         assert pair.trace.objective[-1] == pytest.approx(1.0, abs=objective)
         assert pair.function_error < 1e-5
 
@@ -60,11 +70,14 @@ def test_the_objective_never_falls(name: str, weights: str) -> None:
     a, b = random_model(name, 0), random_model(name, 1)
     for chosen in (choose_classes(a.layout.spaces), permutations_only(a.layout.spaces)):
         left, right = canonical(a, chosen), canonical(b, chosen)
-        found, trace = match_weights(left.layout, left.state, right.state, chosen, Settings(weights, ("edges", "all", 3)))
+        found, trace = match_weights(
+            left.layout, left.state, right.state, chosen, Settings(weights, ("edges", "all", 3))
+        )
         steps = torch.tensor(trace.objective).diff()
         assert float(steps.min()) > -1e-12 and trace.objective[-1] > trace.objective[0] + 0.01
         assert trace.objective[-1] == max(trace.starts.values())
-        # the trace is the truth: the objective of the returned alignment, computed apart from the matcher, is its last value
+        # the trace is the truth: the objective of the returned alignment, computed apart from the
+        # matcher, is its last value
         moved = right.with_state(found.apply(right.layout, right.state))
         options = Settings(weights, ("edges",))
         check = Moved(problem_of(left.layout, left.state, moved.state, chosen, options))
@@ -72,12 +85,19 @@ def test_the_objective_never_falls(name: str, weights: str) -> None:
 
 
 def test_heads_are_matched_as_well_as_all_orders_allow() -> None:
-    """With everything else held, the head step equals the best of all 3! orders, each with its own Procrustes planes."""
+    """With everything else held, the head step equals the best of all 3! orders, each with its own
+    Procrustes planes.
+    """
     a, b = random_model("vit", 0), random_model("vit", 1)
     classes = choose_classes(a.layout.spaces, {"residual": "none", "units": "none"})
     left, right = canonical(a, classes), canonical(b, classes)
-    _, trace = match_weights(left.layout, left.state, right.state, classes, Settings("none", ("edges",)))
-    blocks = {"query-key": ["query.weight", "query.bias", "key.weight"], "value-output": ["value.weight", "output.weight"]}
+    _, trace = match_weights(
+        left.layout, left.state, right.state, classes, Settings("none", ("edges",))
+    )
+    blocks = {
+        "query-key": ["query.weight", "query.bias", "key.weight"],
+        "value-output": ["value.weight", "output.weight"],
+    }
     x, y = left.layout.read(left.state), right.layout.read(right.state)
     by_name = {block.name: block for block in left.layout.blocks}
     gain = 0.0
@@ -106,14 +126,20 @@ def test_heads_are_matched_as_well_as_all_orders_allow() -> None:
     head = [t["head.weight"] - t["head.weight"].mean(0) for t in (x, y)]
     rest += float((head[0] * head[1]).sum())
     bound = sum(
-        float(_centred(x, b).norm() * _centred(y, b).norm()) for b in left.layout.blocks if any(a.space for a in b.axes)
+        float(_centred(x, b).norm() * _centred(y, b).norm())
+        for b in left.layout.blocks
+        if any(a.space for a in b.axes)
     )
     assert trace.objective[-1] == pytest.approx((gain + rest) / bound, rel=1e-10)
 
 
 def _centred(blocks: dict, block) -> torch.Tensor:  # type: ignore[no-untyped-def]
     value = blocks[block.name]
-    return value if block.ignores_mean_over is None else value - value.mean(block.ignores_mean_over, keepdim=True)
+    return (
+        value
+        if block.ignores_mean_over is None
+        else value - value.mean(block.ignores_mean_over, keepdim=True)
+    )
 
 
 def test_rows_that_are_masked_have_no_say() -> None:
@@ -123,7 +149,9 @@ def test_rows_that_are_masked_have_no_say() -> None:
     state = dict(copy.state)
     for name in ("transformer.wte.weight", "lm_head.weight"):
         state[name] = state[name].clone()
-        state[name][10:] = 1e3 * torch.randn(21, 24, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        state[name][10:] = 1e3 * torch.randn(
+            21, 24, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+        )
     seen = torch.arange(31) < 10
     masks = {"transformer.wte.weight": seen, "lm_head.weight": seen}
     found, _ = match_weights(a.layout, a.state, state, classes, masks=masks)
@@ -136,17 +164,24 @@ def test_rows_that_are_masked_have_no_say() -> None:
 def test_a_row_counts_with_its_weight_once(held: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """sum_p sum_i m_i <a_p[i], b_p[i]> written out, with weights that are not 0 or 1."""
     monkeypatch.setattr(problem, "HELD", problem.HELD if held else 0)
-    monkeypatch.setattr("lmc_core.symmetry.alignment.CHUNK", 100)  # tables are read in pieces, each with its own weights
+    # tables are read in pieces, each with its own weights
+    monkeypatch.setattr("lmc_core.symmetry.alignment.CHUNK", 100)
     a, b = random_model("gpt2-untied", 0), random_model("gpt2-untied", 1)
     generator = torch.Generator().manual_seed(0)
-    masks = {n: torch.rand(31, generator=generator) for n in ("transformer.wte.weight", "lm_head.weight")}
+    masks = {
+        n: torch.rand(31, generator=generator) for n in ("transformer.wte.weight", "lm_head.weight")
+    }
     masks["lm_head.weight"][:5] = 0.25
     classes = permutations_only(a.layout.spaces)
     found = problem_of(a.layout, a.state, b.state, classes, Settings("none"), masks)
     value = lengths = 0.0
     for block in found.blocks:
         one, two = (_centred(a.layout.read(model.state), block) for model in (a, b))
-        mask = masks.get(block.parameter, torch.ones(one.shape[0])).double().view(-1, *[1] * (one.ndim - 1))
+        mask = (
+            masks.get(block.parameter, torch.ones(one.shape[0]))
+            .double()
+            .view(-1, *[1] * (one.ndim - 1))
+        )
         value += float((mask * one * two).sum())
         lengths += float((mask * one * one).sum() * (mask * two * two).sum()) ** 0.5
     assert found.bound == pytest.approx(lengths, rel=1e-6)
@@ -154,8 +189,12 @@ def test_a_row_counts_with_its_weight_once(held: bool, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("name", ["gpt2-untied", "vit", "llama"])
-def test_large_models_are_aligned_like_small_ones(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Block by block in float32, Gram matrices of tables kept, values from Gram matrices: the same objective and alignment."""
+def test_large_models_are_aligned_like_small_ones(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Block by block in float32, Gram matrices of tables kept, values from Gram matrices: the same
+    objective and alignment.
+    """
     a, b = random_model(name, 0), random_model(name, 1)
     for chosen in (choose_classes(a.layout.spaces), permutations_only(a.layout.spaces)):
         left, right = canonical(a, chosen), canonical(b, chosen)
@@ -164,7 +203,10 @@ def test_large_models_are_aligned_like_small_ones(name: str, monkeypatch: pytest
         with monkeypatch.context() as patch:
             patch.setattr(problem, "HELD", 0)
             large, trace = match_weights(left.layout, left.state, right.state, chosen, options)
-        assert trace.objective[-1] == pytest.approx(held.objective[-1], abs=1e-5) and len(trace.objective) == trace.rounds
+        assert (
+            trace.objective[-1] == pytest.approx(held.objective[-1], abs=1e-5)
+            and len(trace.objective) == trace.rounds
+        )
         assert float(torch.tensor(trace.objective).diff().min()) > -1e-6
         moved = right.with_state(large.apply(right.layout, right.state))
         check = Moved(problem_of(left.layout, left.state, moved.state, chosen, options))
@@ -180,7 +222,10 @@ def test_readers_seen_through_the_stream_move_like_readers(name: str) -> None:
     copy, planted = moved_copy(a, classes, 5)
     left = canonical(a, classes)
     stream = left.layout.spaces["residual"]
-    one, two = (stream_metrics(left.layout, m.state, stream, 0.5, {}) for m in (left, canonical(copy, classes)))
+    one, two = (
+        stream_metrics(left.layout, m.state, stream, 0.5, {})
+        for m in (left, canonical(copy, classes))
+    )
     turn = planted.elements["residual"].matrix()
     assert one.keys() == two.keys() and any("up" in key for key in one)
     for key, metric in one.items():
@@ -192,18 +237,29 @@ def test_a_start_that_the_edges_make_needless_is_left_out() -> None:
     full, few = (random_model(name, 0) for name in ("gpt2-untied", "gpt2-few-tokens"))
     for model, starts in ((full, {"edges"}), (few, {"edges", "all"})):
         classes = choose_classes(model.layout.spaces)
-        left, right = (canonical(random_model(model.name.removesuffix("-s0"), seed), classes) for seed in (0, 1))
-        _, trace = match_weights(left.layout, left.state, right.state, classes, Settings(max_rounds=5))
+        left, right = (
+            canonical(random_model(model.name.removesuffix("-s0"), seed), classes)
+            for seed in (0, 1)
+        )
+        _, trace = match_weights(
+            left.layout, left.state, right.state, classes, Settings(max_rounds=5)
+        )
         assert set(trace.starts) == starts
 
 
 def test_matching_goes_on_until_a_round_adds_less_than_the_tolerance() -> None:
-    """A slow case, whose rounds add 14 in a hundred, then 7 in a thousand, and after nine rounds 9 in 100,000."""
+    """A slow case, whose rounds add 14 in a hundred, then 7 in a thousand, and after nine rounds 9
+    in 100,000.
+    """
     a, b = random_model("gpt2-untied", 0), random_model("gpt2-untied", 1)
     classes = choose_classes(a.layout.spaces)
     left, right = canonical(a, classes), canonical(b, classes)
     for tolerance in (None, 1e-2, 1e-3):
-        settings = Settings(starts=("all",)) if tolerance is None else Settings(starts=("all",), tolerance=tolerance)
+        settings = (
+            Settings(starts=("all",))
+            if tolerance is None
+            else Settings(starts=("all",), tolerance=tolerance)
+        )
         _, trace = match_weights(left.layout, left.state, right.state, classes, settings)
         each = (len(trace.objective) - 1) // trace.rounds  # visits of a round
         gains = torch.tensor(trace.objective[::each], dtype=torch.float64).diff()
@@ -235,12 +291,20 @@ def test_equal_calls_give_equal_results() -> None:
 
 
 def test_rounding_does_not_decide() -> None:
-    """Few tokens and positions leave the first visit directions it knows nothing of; noise must not fill them."""
+    """Few tokens and positions leave the first visit directions it knows nothing of; noise must not
+    fill them.
+    """
     a, b = random_model("gpt2-few-tokens", 0), random_model("gpt2-few-tokens", 1)
     generator = torch.Generator().manual_seed(0)
-    noisy = {n: t * (1 + 1e-15 * torch.randn(t.shape, generator=generator, dtype=t.dtype)) for n, t in b.state.items()}
+    noisy = {
+        n: t * (1 + 1e-15 * torch.randn(t.shape, generator=generator, dtype=t.dtype))
+        for n, t in b.state.items()
+    }
     settings = Settings(starts=("edges",))
-    one, two = (align_pair(a, model, random_inputs(a), settings=settings) for model in (b, b.with_state(noisy)))
+    one, two = (
+        align_pair(a, model, random_inputs(a), settings=settings)
+        for model in (b, b.with_state(noisy))
+    )
     assert one.trace.objective == pytest.approx(two.trace.objective, abs=1e-7)
     assert max(float((one.b.state[n] - two.b.state[n]).abs().max()) for n in one.b.state) < 1e-4
 
@@ -263,7 +327,10 @@ def test_a_tied_and_an_untied_model_meet_untied() -> None:
     tied = random_model("gpt2")
     untied = canonical(tied, choose_classes(tied.layout.spaces))
     a, b = common_form(tied, untied)
-    assert a.state.keys() == b.state.keys() and function_error(tied, a, random_inputs(tied), torch.float64) < 1e-12
+    assert (
+        a.state.keys() == b.state.keys()
+        and function_error(tied, a, random_inputs(tied), torch.float64) < 1e-12
+    )
 
 
 def test_unknown_method_and_weights_are_refused() -> None:
@@ -278,5 +345,7 @@ def test_a_changed_function_is_refused() -> None:
     a, b = random_model("vit", 0), random_model("vit", 1)
     with pytest.raises(FunctionChanged, match="changed its outputs"):
         require_same_function(function_error(a, b, random_inputs(a)), "b")
-    broken = a.with_state({n: t * float("nan") if n == "head.bias" else t for n, t in a.state.items()})
+    broken = a.with_state(
+        {n: t * float("nan") if n == "head.bias" else t for n, t in a.state.items()}
+    )
     assert function_error(a, broken, random_inputs(a)) == float("inf")

@@ -1,4 +1,6 @@
-"""Unequal widths: a widened model is found again in the wide one, both ways round; functions stay; shares sum to one."""
+"""Unequal widths: a widened model is found again in the wide one, both ways round; functions stay;
+shares sum to one.
+"""
 
 from __future__ import annotations
 
@@ -37,11 +39,15 @@ def random_wide(name: str, narrow: Model, seed: int, way: str = "everything") ->
 
 
 def planted(name: str, seed: int) -> tuple[Model, Model]:
-    """A narrow model, and its widened form moved by a random alignment of the wide sizes; units split into equal copies."""
+    """A narrow model, and its widened form moved by a random alignment of the wide sizes; units
+    split into equal copies.
+    """
     narrow = random_model(name, seed)
     empty = random_wide(name, narrow, 5)
     wide = widen(narrow, empty.config, even(narrow, empty))
-    alignment = Alignment.random(wide.layout.spaces, choose_classes(wide.layout.spaces), torch.Generator().manual_seed(seed))
+    alignment = Alignment.random(
+        wide.layout.spaces, choose_classes(wide.layout.spaces), torch.Generator().manual_seed(seed)
+    )
     return narrow, replace(wide, state=alignment.apply(wide.layout, wide.state), name="planted")
 
 
@@ -60,7 +66,12 @@ def test_a_planted_embedding_is_found(name: str, second: bool) -> None:
     assert function_error(single, middle, inputs) < 1e-4
 
 
-SIZED = [(name, way) for way in ("everything", "heads", "units") for name in NAMES if has_sizes(name, way)]
+SIZED = [
+    (name, way)
+    for way in ("everything", "heads", "units")
+    for name in NAMES
+    if has_sizes(name, way)
+]
 
 
 @pytest.mark.parametrize("name, way", SIZED)
@@ -71,7 +82,9 @@ def test_independent_models_keep_their_functions(name: str, way: str) -> None:
     for a, b in ((narrow, wide), (wide, narrow)):
         pair = align_pair(a, b, inputs)
         assert pair.function_error < 1e-5
-        assert {n: t.shape for n, t in pair.a.state.items()} == {n: t.shape for n, t in wide.state.items()}
+        assert {n: t.shape for n, t in pair.a.state.items()} == {
+            n: t.shape for n, t in wide.state.items()
+        }
         assert (pair.a.config, pair.b.config) == (wide.config, wide.config)
         for places in pair.places.values():
             _require_shares(places.owner, places.shares)
@@ -79,9 +92,13 @@ def test_independent_models_keep_their_functions(name: str, way: str) -> None:
 
 
 def _require_shares(owner: torch.Tensor, shares: torch.Tensor) -> None:
-    for one, part in zip(owner.view(-1, owner.shape[-1]), shares.view(-1, owner.shape[-1]), strict=True):
+    for one, part in zip(
+        owner.view(-1, owner.shape[-1]), shares.view(-1, owner.shape[-1]), strict=True
+    ):
         held = one != NOBODY
-        total = torch.zeros(int(one.max()) + 1, dtype=torch.float64).index_add_(0, one[held], part[held])
+        total = torch.zeros(int(one.max()) + 1, dtype=torch.float64).index_add_(
+            0, one[held], part[held]
+        )
         assert torch.allclose(total, torch.ones_like(total), atol=1e-9)
         assert bool((part[~held] == 0).all())
 
@@ -102,7 +119,10 @@ def test_what_is_left_open_comes_nearer() -> None:
     wide = canonical(random_wide("vit", narrow, 3), classes)
     small = canonical(narrow, classes)
     bare, filled = (match_widths(small, wide, classes, fill=fill) for fill in (False, True))
-    distances = [sum(float((w.narrow.state[n] - w.wide.state[n]).square().sum()) for n in wide.state) for w in (bare, filled)]
+    distances = [
+        sum(float((w.narrow.state[n] - w.wide.state[n]).square().sum()) for n in wide.state)
+        for w in (bare, filled)
+    ]
     assert distances[1] < 0.95 * distances[0]
     assert function_error(narrow, filled.narrow, random_inputs(narrow), torch.float64) < 1e-10
 
@@ -113,7 +133,8 @@ def test_without_a_method_zeros_are_appended() -> None:
     a, b = common_form(narrow, wide)
     assert function_error(narrow, a, random_inputs(narrow)) < 1e-5
     assert all(torch.equal(b.state[n], wide.state[n]) for n in wide.state)
-    assert bool((a.state["transformer.h.0.mlp.c_fc.weight"][:, 96:] == 0).all())  # the units that the narrow one lacks
+    # the units that the narrow one lacks
+    assert bool((a.state["transformer.h.0.mlp.c_fc.weight"][:, 96:] == 0).all())
     back = common_form(wide, narrow)
     assert all(torch.equal(back[1].state[n], a.state[n]) for n in a.state)
 
@@ -131,10 +152,14 @@ def test_from_the_command_line_to_a_checkpoint(tmp_path: Path) -> None:
     from lmc_core.runs.ask import make_request, memory_of
     from lmc_core.runs.barrier import compute
 
-    small, large = (str(write(tmp_path / n, tiny("gpt2", n_embd=w))) for n, w in (("small", 16), ("large", 24)))
+    small, large = (
+        str(write(tmp_path / n, tiny("gpt2", n_embd=w))) for n, w in (("small", 16), ("large", 24))
+    )
     for pair in ((small, large), (large, small)):
         for method in ("none", "weight"):
-            request = make_request(*pair, method=method, examples=2, points=3, refine=0, device="cpu", length=16)
+            request = make_request(
+                *pair, method=method, examples=2, points=3, refine=0, device="cpu", length=16
+            )
             result, arrays = compute(request)
             assert arrays["losses"].shape == (3, 2)
             assert method == "none" or result["function_error"] < 1e-5

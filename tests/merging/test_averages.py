@@ -21,15 +21,21 @@ def entries(state: State) -> list[float]:
 
 
 def test_the_average_is_that_of_a_plain_loop(states: list[State]) -> None:
-    found = average(Ingredients(states, weights=WEIGHTS), NONE).state  # the plain one heeds no weights
+    # the plain one heeds no weights
+    found = average(Ingredients(states, weights=WEIGHTS), NONE).state
     slow = [sum(values) / 4 for values in zip(*(entries(s) for s in states), strict=True)]
     assert entries(found) == pytest.approx(slow, abs=1e-7)
-    assert {tensor.dtype for tensor in found.values()} == {torch.float32} and list(found) == list(states[0])
+    assert {tensor.dtype for tensor in found.values()} == {torch.float32} and list(found) == list(
+        states[0]
+    )
 
 
 def test_weights_against_a_loop_and_the_linear_formula_of_mergekit(states: list[State]) -> None:
     found = weighted_average(Ingredients(states, weights=WEIGHTS), NONE).state
-    slow = [sum(w * x for w, x in zip(WEIGHTS, values, strict=True)) for values in zip(*map(entries, states), strict=True)]
+    slow = [
+        sum(w * x for w, x in zip(WEIGHTS, values, strict=True))
+        for values in zip(*map(entries, states), strict=True)
+    ]
     assert entries(found) == pytest.approx(slow, abs=1e-7)
     raw = torch.tensor([4.0, 2.0, 1.0, 1.0])  # linear with normalize: true takes weights of any sum
     again = weighted_average(Ingredients(states, weights=raw.tolist()), NONE).state
@@ -37,7 +43,9 @@ def test_weights_against_a_loop_and_the_linear_formula_of_mergekit(states: list[
         stack = torch.stack([s[name] for s in states])
         w = raw.view(-1, *[1] * tensor.dim())
         assert torch.allclose(tensor, (w * stack).sum(0) / w.sum(0), atol=1e-6)
-    assert entries(found) != pytest.approx(entries(average(Ingredients(states), NONE).state), abs=1e-3)
+    assert entries(found) != pytest.approx(
+        entries(average(Ingredients(states), NONE).state), abs=1e-3
+    )
 
 
 def test_one_weight_of_one_is_that_model_bit_for_bit(states: list[State]) -> None:
@@ -57,8 +65,11 @@ def slow_slerp(t: float, v0: torch.Tensor, v1: torch.Tensor) -> torch.Tensor:
 def test_an_arc_against_the_published_formula(states: list[State], t: float) -> None:
     found = slerp(Ingredients(states[:2], weights=(1 - t, t)), NONE).state
     for name, tensor in found.items():
-        if name == "c":  # of one number each: directions are equal or opposite, and the straight line is taken
-            assert float(tensor) == pytest.approx(float(torch.lerp(states[0][name], states[1][name], t)))
+        # of one number each: directions are equal or opposite, and the straight line is taken
+        if name == "c":
+            assert float(tensor) == pytest.approx(
+                float(torch.lerp(states[0][name], states[1][name], t))
+            )
         else:
             expected = slow_slerp(t, states[0][name].double(), states[1][name].double())
             assert torch.allclose(tensor.double(), expected, atol=1e-6)
@@ -83,11 +94,15 @@ def test_small_angles_and_degenerate_ones() -> None:
     a = random_state(0)["a.weight"].double()
     for size in (1e-3, 1e-6, 1e-9, 1e-12):
         b = a + size * random_state(1)["a.weight"].double()
-        assert torch.allclose(on_arc(a, b, 0.3), torch.lerp(a, b, 0.3), rtol=0, atol=max(size**2, 1e-14))
+        assert torch.allclose(
+            on_arc(a, b, 0.3), torch.lerp(a, b, 0.3), rtol=0, atol=max(size**2, 1e-14)
+        )
     zero = torch.zeros_like(a)
     assert torch.equal(on_arc(a, zero, 0.25), torch.lerp(a, zero, 0.25))
     assert torch.equal(on_arc(zero, zero, 0.25), zero)
-    assert torch.isfinite(on_arc(a, -a, 0.25)).all() and torch.allclose(on_arc(a, -a, 0.25), 0.5 * a)
+    assert torch.isfinite(on_arc(a, -a, 0.25)).all() and torch.allclose(
+        on_arc(a, -a, 0.25), 0.5 * a
+    )
 
 
 def test_arcs_of_several_are_taken_one_after_the_other() -> None:
@@ -100,7 +115,9 @@ def test_half_precision_comes_out_in_single(states: list[State]) -> None:
     halves = [{name: tensor.half() for name, tensor in s.items()} for s in states]
     found = average(Ingredients(halves), NONE).state
     exact = torch.stack([s["a.weight"].double() for s in halves]).mean(0)
-    assert found["a.weight"].dtype is torch.float32 and torch.allclose(found["a.weight"].double(), exact, atol=1e-7)
+    assert found["a.weight"].dtype is torch.float32 and torch.allclose(
+        found["a.weight"].double(), exact, atol=1e-7
+    )
 
 
 def test_nothing_given_is_changed(states: list[State], ancestor: State) -> None:
@@ -110,7 +127,10 @@ def test_nothing_given_is_changed(states: list[State], ancestor: State) -> None:
     for method in MERGES.values():
         if method.merge is not None:
             for base in (None, ancestor):
-                method.merge(Ingredients(states, ancestor=base, judge=lambda state: (1.0, 0.5)), method.settings())
+                method.merge(
+                    Ingredients(states, ancestor=base, judge=lambda state: (1.0, 0.5)),
+                    method.settings(),
+                )
     for was, now in zip(before, [*states, ancestor], strict=True):
         assert all(torch.equal(was[name], now[name]) for name in was)
 

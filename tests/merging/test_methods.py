@@ -12,11 +12,28 @@ from tests.merging.conftest import State
 
 
 def test_each_says_what_it_is() -> None:
-    assert list(MERGES) == ["average", "weighted", "slerp", "task-arithmetic", "ties", "dare", "soup", "ensemble"]
+    assert list(MERGES) == [
+        "average",
+        "weighted",
+        "slerp",
+        "task-arithmetic",
+        "ties",
+        "dare",
+        "soup",
+        "ensemble",
+    ]
     for name, method in MERGES.items():
-        assert method.name == name and method.sentence.endswith(".") and any(digit.isdigit() for digit in method.source)
+        assert (
+            method.name == name
+            and method.sentence.endswith(".")
+            and any(digit.isdigit() for digit in method.source)
+        )
         method.settings()  # a default for everything
-    assert {name for name, method in MERGES.items() if method.ancestor} == {"task-arithmetic", "ties", "dare"}
+    assert {name for name, method in MERGES.items() if method.ancestor} == {
+        "task-arithmetic",
+        "ties",
+        "dare",
+    }
     assert [name for name, method in MERGES.items() if not method.checkpoint] == ["ensemble"]
 
 

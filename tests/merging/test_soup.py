@@ -28,9 +28,12 @@ def models(values: list[float]) -> list[State]:
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(
-    strategies.lists(strategies.floats(-3, 3, width=32), min_size=2, max_size=6), strategies.sampled_from(["loss", "accuracy"])
+    strategies.lists(strategies.floats(-3, 3, width=32), min_size=2, max_size=6),
+    strategies.sampled_from(["loss", "accuracy"]),
 )
-def test_never_worse_than_its_best_member_on_what_it_was_chosen_on(values: list[float], by: str) -> None:
+def test_never_worse_than_its_best_member_on_what_it_was_chosen_on(
+    values: list[float], by: str
+) -> None:
     judge = judged(0.3)
     found = greedy_soup(Ingredients(models(values), judge=judge), SoupSettings(by))
     best = min(judge(state)[0] for state in models(values))
@@ -39,20 +42,28 @@ def test_never_worse_than_its_best_member_on_what_it_was_chosen_on(values: list[
 
 def test_against_the_recipe_step_by_step() -> None:
     values = [1.0, -1.2, 0.4, 3.0]
-    found = greedy_soup(Ingredients(models(values), names=list("abcd"), judge=judged(0.0)), SoupSettings())
-    # best first: c (0.4), a (1.0): mean 0.7 is worse, out; b (-1.2): mean -0.4 is no worse, in; d (3.0): mean 0.73, out
+    found = greedy_soup(
+        Ingredients(models(values), names=list("abcd"), judge=judged(0.0)), SoupSettings()
+    )
+    # best first: c (0.4), a (1.0): mean 0.7 is worse, out; b (-1.2): mean -0.4 is no worse, in; d
+    # (3.0): mean 0.73, out
     assert found.about["kept"] == ["b", "c"]
     assert found.state["x"].tolist() == pytest.approx([-0.4, -0.8])
-    assert found.about["of_soup"] == pytest.approx(1.2) and found.about["of_each"] == pytest.approx([3.0, 3.6, 1.2, 9.0])
+    assert found.about["of_soup"] == pytest.approx(1.2) and found.about["of_each"] == pytest.approx(
+        [3.0, 3.6, 1.2, 9.0]
+    )
 
 
 def test_broken_models_come_last() -> None:
     broken = [*models([0.5]), {"x": torch.tensor([float("nan"), 0.0])}]
-    assert greedy_soup(Ingredients(broken, judge=judged(0.0)), SoupSettings()).about["kept"] == ["model 1"]
+    assert greedy_soup(Ingredients(broken, judge=judged(0.0)), SoupSettings()).about["kept"] == [
+        "model 1"
+    ]
 
 
 def test_a_broken_model_is_not_what_a_soup_begins_with() -> None:
-    broken = [{"x": torch.tensor([float("nan"), 0.0])}, *models([0.5, 0.4])]  # a sum that is no number comes first
+    # a sum that is no number comes first
+    broken = [{"x": torch.tensor([float("nan"), 0.0])}, *models([0.5, 0.4])]
     found = greedy_soup(Ingredients(broken, judge=judged(0.0)), SoupSettings())
     assert found.about["kept"] == ["model 3"]
     assert found.state["x"].tolist() == pytest.approx([0.4, 0.8])

@@ -1,4 +1,6 @@
-"""The hub without the hub: its cache's format on disk, and a server on this machine that answers as it does."""
+"""The hub without the hub: its cache's format on disk, and a server on this machine that answers as
+it does.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,12 @@ from urllib.parse import unquote
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-def cached(cache: Path, repository: str, source: Path, revision: str = "main", commit: str = COMMIT) -> Path:
-    """Put the files of a folder into a cache as the hub's client does: blobs by their hash, snapshots of links, refs."""
+def cached(
+    cache: Path, repository: str, source: Path, revision: str = "main", commit: str = COMMIT
+) -> Path:
+    """Put the files of a folder into a cache as the hub's client does: blobs by their hash,
+    snapshots of links, refs.
+    """
     top = cache / f"models--{repository.replace('/', '--')}"
     snapshot = top / "snapshots" / commit
     for folder in (snapshot, top / "blobs", (top / "refs" / revision).parent):
@@ -42,7 +48,11 @@ def server(repositories: Mapping[str, Path]) -> Iterator[tuple[str, list[str]]]:
 
         def answer(self, code: int, body: bytes = b"", **headers: str) -> None:
             self.send_response(code)
-            for name, value in {"Content-Length": str(len(body)), "X-Repo-Commit": COMMIT, **headers}.items():
+            for name, value in {
+                "Content-Length": str(len(body)),
+                "X-Repo-Commit": COMMIT,
+                **headers,
+            }.items():
                 self.send_header(name.replace("_", "-"), value)
             self.end_headers()
             if self.command == "GET":
@@ -59,9 +69,16 @@ def server(repositories: Mapping[str, Path]) -> Iterator[tuple[str, list[str]]]:
             revision, _, file = rest.partition("/")
             if revision not in ("main", COMMIT):
                 return self.answer(404, X_Error_Code="RevisionNotFound")
-            files = {entry.name: entry.read_bytes() for entry in repositories[name].iterdir() if entry.is_file()}
+            files = {
+                entry.name: entry.read_bytes()
+                for entry in repositories[name].iterdir()
+                if entry.is_file()
+            }
             if api and what == "tree":
-                tree = [{"type": "file", "path": n, "size": len(b), "oid": "0" * 40} for n, b in files.items()]
+                tree = [
+                    {"type": "file", "path": n, "size": len(b), "oid": "0" * 40}
+                    for n, b in files.items()
+                ]
                 return self.answer(200, json.dumps(tree).encode(), Content_Type="application/json")
             if api:
                 info = {"id": name, "sha": COMMIT, "siblings": [{"rfilename": n} for n in files]}
@@ -75,7 +92,9 @@ def server(repositories: Mapping[str, Path]) -> Iterator[tuple[str, list[str]]]:
 
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     http.daemon_threads = True
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread = threading.Thread(
+        target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+    )
     thread.start()
     try:
         yield f"http://127.0.0.1:{http.server_port}", asked

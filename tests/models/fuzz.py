@@ -1,4 +1,6 @@
-"""Parts of the fuzz test: the judge of a case, and ways to damage bytes, tensors and configurations."""
+"""Parts of the fuzz test: the judge of a case, and ways to damage bytes, tensors and
+configurations.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +28,19 @@ Right = dict[str, np.ndarray]
 SOURCES = ("gpt2", "gpt2-sharded", "gpt2-bfloat16", "vit", "zoo-gpt2", "zoo-vit")
 
 
-# --- the judge -------------------------------------------------------------------------------------------------------
+# --- the judge
+# -------------------------------------------------------------------------------------------------------
 
 
 def said(folder: Path) -> Right:
     """What the files of a folder say, in float32 by name, without the library that is tested."""
     index = folder / "model.safetensors.index.json"
     single = folder / "model.safetensors"
-    names = [single.name] if single.is_file() else sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
+    names = (
+        [single.name]
+        if single.is_file()
+        else sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
+    )
     found = {}
     for name in names:
         data = (folder / name).read_bytes()
@@ -71,7 +78,9 @@ def judge(folder: Path, case: str, right: Right | None = None) -> str:
         right = said(folder) if right is None else right
         for name, tensor in model.state.items():
             wanted = right.get(name, right.get(name.removeprefix("transformer.")))
-            assert wanted is not None and np.array_equal(tensor.float().numpy(), wanted), f"{case}: {name} has other values"
+            assert wanted is not None and np.array_equal(tensor.float().numpy(), wanted), (
+                f"{case}: {name} has other values"
+            )
             assert np.isfinite(wanted).all(), f"{case}: {name} is not finite"
         json.dumps(dict(model.config))
         outcome = "loaded"
@@ -93,7 +102,9 @@ def each(
     further: Callable[[Path, str], None] | None = None,
     right: Right | None = None,
 ) -> Counter[str]:
-    """Judge every change on every source; each case starts from a fresh copy; `further` looks at what was loaded."""
+    """Judge every change on every source; each case starts from a fresh copy; `further` looks at
+    what was loaded.
+    """
     outcomes: Counter[str] = Counter()
     for source in names:
         for case, change in changes.items():
@@ -107,7 +118,8 @@ def each(
     return outcomes
 
 
-# --- bytes -----------------------------------------------------------------------------------------------------------
+# --- bytes
+# -----------------------------------------------------------------------------------------------------------
 
 
 def header_length(data: bytes) -> int:
@@ -143,7 +155,11 @@ def with_header(change: Callable[[dict[str, Any]], Any]) -> Callable[[bytes], by
         end = header_length(data)
         header = json.loads(data[8:end])
         result = change(header)
-        text = result if isinstance(result, bytes) else json.dumps(header if result is None else result).encode()
+        text = (
+            result
+            if isinstance(result, bytes)
+            else json.dumps(header if result is None else result).encode()
+        )
         return struct.pack("<Q", len(text)) + text + data[end:]
 
     return apply
@@ -157,15 +173,20 @@ def entry(**changes: Any) -> Callable[[dict[str, Any]], None]:
     return lambda header: first_entry(header).update(changes)
 
 
-# --- tensors ---------------------------------------------------------------------------------------------------------
+# --- tensors
+# ---------------------------------------------------------------------------------------------------------
 
 
-def on_tensors(change: Callable[[dict[str, torch.Tensor], random.Random], Any], seed: int = 0) -> Callable[[Path], Any]:
+def on_tensors(
+    change: Callable[[dict[str, torch.Tensor], random.Random], Any], seed: int = 0
+) -> Callable[[Path], Any]:
     def apply(folder: Path) -> None:
         path = weights_of(folder)
         tensors = load_file(path)
         change(tensors, random.Random(seed))
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, {"format": "pt"})
+        save_file(
+            {name: tensor.contiguous() for name, tensor in tensors.items()}, path, {"format": "pt"}
+        )
 
     return apply
 
@@ -182,7 +203,9 @@ def spoil(value: float) -> Callable[[dict[str, torch.Tensor], random.Random], An
     return change
 
 
-def reshape(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[dict[str, torch.Tensor], random.Random], Any]:
+def reshape(
+    change: Callable[[torch.Tensor], torch.Tensor],
+) -> Callable[[dict[str, torch.Tensor], random.Random], Any]:
     def apply(tensors: dict[str, torch.Tensor], chance: random.Random) -> None:
         name = pick(tensors, chance)
         tensors[name] = change(tensors[name])
@@ -198,7 +221,8 @@ def rename(change: Callable[[str], str]) -> Callable[[dict[str, torch.Tensor], r
     return apply
 
 
-# --- configurations --------------------------------------------------------------------------------------------------
+# --- configurations
+# --------------------------------------------------------------------------------------------------
 
 ABSURD: dict[str, Any] = {
     "minus one": -1, "zero": 0, "one": 1, "a billion": 10**9, "beyond 64 bits": 2**70, "a fraction": 2.5, "a huge float": 1e300,

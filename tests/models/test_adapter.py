@@ -1,4 +1,6 @@
-"""LoRA adapters: what is merged is the formula written out, and what `peft` merges; everything else is refused by its name."""
+"""LoRA adapters: what is merged is the formula written out, and what `peft` merges; everything else
+is refused by its name.
+"""
 
 from __future__ import annotations
 
@@ -34,14 +36,23 @@ LLAMA: dict[str, Any] = {
     "vocab_size": 29, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4,
     "num_key_value_heads": 2, "max_position_embeddings": 16,
 }  # fmt: skip
-SMALL: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+SMALL: dict[str, Any] = {
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 24,
+}
 LABELS: dict[str, Any] = {"num_labels": 3}
 MODELS: dict[str, Any] = {
-    "gpt2": lambda: GPT2LMHeadModel(GPT2Config(vocab_size=29, n_positions=16, n_embd=16, n_layer=2, n_head=2)),
+    "gpt2": lambda: GPT2LMHeadModel(
+        GPT2Config(vocab_size=29, n_positions=16, n_embd=16, n_layer=2, n_head=2)
+    ),
     "llama": lambda: LlamaForCausalLM(LlamaConfig(**LLAMA, attention_bias=True)),
     "tied": lambda: LlamaForCausalLM(LlamaConfig(**LLAMA, tie_word_embeddings=True)),
     "bert": lambda: BertForSequenceClassification(BertConfig(vocab_size=29, **SMALL, **LABELS)),
-    "vit": lambda: ViTForImageClassification(ViTConfig(**SMALL, **LABELS, image_size=8, patch_size=4)),
+    "vit": lambda: ViTForImageClassification(
+        ViTConfig(**SMALL, **LABELS, image_size=8, patch_size=4)
+    ),
 }
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "fused, Conv1D": ("gpt2", {"target_modules": ["c_attn"]}),
@@ -115,8 +126,13 @@ def test_it_is_what_peft_merges(case: str, tmp_path: Path) -> None:
     wrapped.merge_and_unload().save_pretrained(tmp_path / "merged")
     theirs = load(tmp_path / "merged")
     assert theirs.config == model.config and theirs.state.keys() == model.state.keys()
-    assert all(torch.allclose(model.state[name], tensor, atol=1e-6) for name, tensor in theirs.state.items())
-    assert model.name == "base+lora" and model.family is plain.family and model.digest != plain.digest
+    assert all(
+        torch.allclose(model.state[name], tensor, atol=1e-6)
+        for name, tensor in theirs.state.items()
+    )
+    assert (
+        model.name == "base+lora" and model.family is plain.family and model.digest != plain.digest
+    )
 
 
 @pytest.fixture
@@ -135,7 +151,13 @@ def written(folder: Path, shapes: dict[str, tuple[int, int]], rank: int = 2, **c
         tensors[f"{at}.lora_A.weight"] = torch.randn(rank, into, generator=generator)
         tensors[f"{at}.lora_B.weight"] = torch.randn(out, rank, generator=generator)
     save_file(tensors, folder / "adapter_model.safetensors")
-    content = {"peft_type": "LORA", "base_model_name_or_path": "org/base", "r": rank, "lora_alpha": 3, **config}
+    content = {
+        "peft_type": "LORA",
+        "base_model_name_or_path": "org/base",
+        "r": rank,
+        "lora_alpha": 3,
+        **config,
+    }
     (folder / "adapter_config.json").write_text(json.dumps(content))
     return folder
 
@@ -145,22 +167,32 @@ def test_the_formula_written_out(root: bool, pair: tuple[Path, Path]) -> None:
     content = json.loads((pair[1] / "adapter_config.json").read_text()) | {"use_rslora": root}
     (pair[1] / "adapter_config.json").write_text(json.dumps(content))
     tensors = load_file(pair[1] / "adapter_model.safetensors")
-    first, second = (tensors[f"base_model.model.transformer.h.0.attn.c_proj.lora_{part}.weight"].double() for part in "AB")
+    first, second = (
+        tensors[f"base_model.model.transformer.h.0.attn.c_proj.lora_{part}.weight"].double()
+        for part in "AB"
+    )
     plain, model = load(pair[0]).state, load(f"{pair[0]}+{pair[1]}").state
     name = "transformer.h.0.attn.c_proj.weight"
     scale = 3 / (math.sqrt(2) if root else 2)
     for i in range(16):  # Conv1D stores [in, out]
         for j in range(16):
-            wanted = plain[name][i, j].double() + scale * sum(second[j, k] * first[k, i] for k in range(2))
+            wanted = plain[name][i, j].double() + scale * sum(
+                second[j, k] * first[k, i] for k in range(2)
+            )
             assert abs(float(model[name][i, j] - wanted)) < 1e-5
-    assert all(torch.equal(model[other], tensor) for other, tensor in plain.items() if other != name)
+    assert all(
+        torch.equal(model[other], tensor) for other, tensor in plain.items() if other != name
+    )
 
 
 def test_two_after_each_other(pair: tuple[Path, Path], tmp_path: Path) -> None:
     second = written(tmp_path / "more", {"h.1.mlp.c_fc": (64, 16), "h.0.attn.c_proj": (16, 16)})
     both = load(f"{pair[0]}+{pair[1]}+{second}")
     load(f"{pair[0]}+{pair[1]}").save(tmp_path / "once")
-    assert both.digest == load(f"{tmp_path / 'once'}+{second}").digest and both.name == "base+lora+more"
+    assert (
+        both.digest == load(f"{tmp_path / 'once'}+{second}").digest
+        and both.name == "base+lora+more"
+    )
 
 
 def test_half_precision_stays(pair: tuple[Path, Path], tmp_path: Path) -> None:
@@ -174,16 +206,29 @@ def test_half_precision_stays(pair: tuple[Path, Path], tmp_path: Path) -> None:
     assert torch.equal(model.state[name], wanted.bfloat16())
 
 
-def test_references(pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_references(
+    pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = parse("one+./lora", ["one"])
-    assert found == Reference("zoo", "one", adapters=(Reference("path", "lora"),)) and found.label == "one+lora"
-    for text in ("one+hf:org/lora@v1", "hf:org/base+hf:org/lora", "path:/a/base+path:/b/lora", "pickle:extra:one+path:/b"):
+    assert (
+        found == Reference("zoo", "one", adapters=(Reference("path", "lora"),))
+        and found.label == "one+lora"
+    )
+    for text in (
+        "one+hf:org/lora@v1",
+        "hf:org/base+hf:org/lora",
+        "path:/a/base+path:/b/lora",
+        "pickle:extra:one+path:/b",
+    ):
         assert parse(str(parse(text, ["one"])), ["one"]) == parse(text, ["one"])
     assert parse("one+pickle:hf:org/lora", ["one"]) == parse("pickle:one+hf:org/lora", ["one"])
     monkeypatch.chdir(tmp_path)
     assert full_reference("./base+./lora") == f"path:{pair[0]}+path:{pair[1]}"
     plus = shutil.copytree(pair[0], tmp_path / "c++" / "base")
-    assert load(plus).name == "base" and load(f"{plus}+{pair[1]}").digest == load(f"{pair[0]}+{pair[1]}").digest
+    assert (
+        load(plus).name == "base"
+        and load(f"{plus}+{pair[1]}").digest == load(f"{pair[0]}+{pair[1]}").digest
+    )
     with pytest.raises(BadInput, match="ORG/NAME"):
         parse("one+hf:", ["one"])
 
@@ -199,7 +244,9 @@ def test_files_and_what_is_kept_warm(pair: tuple[Path, Path]) -> None:
     assert load_warm(reference).digest != before
 
 
-def test_commands(pair: tuple[Path, Path], tiny_gpt2_pair: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands(
+    pair: tuple[Path, Path], tiny_gpt2_pair: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     a = str(tiny_gpt2_pair[0])
     lora = written(tmp_path / "tiny", {"h.0.attn.c_proj": (16, 16), "h.1.mlp.c_fc": (64, 16)})
     b = f"{tiny_gpt2_pair[1]}+{lora}"
@@ -217,7 +264,8 @@ def test_a_card_of_the_base_is_not_that_of_the_merged(tiny_gpt2_pair: Any, tmp_p
     assert model.card == {"task": "plays"} and model.name == "tiny-gpt2-s0+lora"
 
 
-# --- refusals --------------------------------------------------------------------------------------------------------
+# --- refusals
+# --------------------------------------------------------------------------------------------------------
 
 
 def test_an_adapter_alone_says_what_to_write(pair: tuple[Path, Path]) -> None:
@@ -228,7 +276,7 @@ def test_an_adapter_alone_says_what_to_write(pair: tuple[Path, Path]) -> None:
 @pytest.mark.parametrize(("changes", "words"), [
     ({"use_dora": True}, "LORA with use_dora='True'.*merge_and_unload"),
     ({"peft_type": "IA3"}, "'IA3'.*from peft import AutoPeftModel;.*merge_and_unload"),
-    ({"peft_type": "LOHA", "task_type": "CAUSAL_LM"}, "'LOHA'.*from peft import AutoPeftModelForCausalLM;.*merge_and_unload"),
+    ({"peft_type": "LOHA", "task_type": "CAUSAL_LM"}, "'LOHA'.*from peft import " "AutoPeftModelForCausalLM;.*merge_and_unload"),
     ({"peft_type": "PROMPT_TUNING"}, "'PROMPT_TUNING'.*no weights that could be merged"),
     ({"init_lora_weights": "pissa"}, "init_lora_weights='pissa'"),
     ({"target_parameters": ["experts.gate_up_proj"]}, "target_parameters"),
@@ -240,7 +288,9 @@ def test_an_adapter_alone_says_what_to_write(pair: tuple[Path, Path]) -> None:
     ({"alpha_pattern": {"(a+)+": 3}}, "'alpha_pattern'"),
     ({"alpha_pattern": [1]}, "'alpha_pattern'"),
 ])  # fmt: skip
-def test_other_kinds_are_refused_by_name(changes: dict[str, Any], words: str, pair: tuple[Path, Path]) -> None:
+def test_other_kinds_are_refused_by_name(
+    changes: dict[str, Any], words: str, pair: tuple[Path, Path]
+) -> None:
     content = json.loads((pair[1] / "adapter_config.json").read_text()) | changes
     (pair[1] / "adapter_config.json").write_text(json.dumps(content))
     with pytest.raises(BadCheckpoint, match=words) as caught:
@@ -250,8 +300,18 @@ def test_other_kinds_are_refused_by_name(changes: dict[str, Any], words: str, pa
 
 def change(folder: Path, **tensors: Tensor | None) -> None:
     path = folder / "adapter_model.safetensors"
-    found = {**load_file(path), **{name: tensor for name, tensor in tensors.items() if tensor is not None}}
-    save_file({name: tensor for name, tensor in found.items() if name not in tensors or tensors[name] is not None}, path)
+    found = {
+        **load_file(path),
+        **{name: tensor for name, tensor in tensors.items() if tensor is not None},
+    }
+    save_file(
+        {
+            name: tensor
+            for name, tensor in found.items()
+            if name not in tensors or tensors[name] is not None
+        },
+        path,
+    )
 
 
 AT = "base_model.model.transformer.h.0.attn.c_proj"
@@ -261,17 +321,19 @@ AT = "base_model.model.transformer.h.0.attn.c_proj"
     ({f"{AT}.lora_B.weight": None}, "only one of the two matrices"),
     ({f"{AT}.lora_magnitude_vector": torch.ones(16)}, "no part of a plain LoRA"),
     ({f"{AT}.lora_B.weight": torch.ones(17, 2)}, r"shape \[17, 16\].*another base"),
-    ({"base_model.model.score.weight": torch.ones(3, 16)}, "'score.weight'.*GPT2LMHeadModel does not have"),
+    ({"base_model.model.score.weight": torch.ones(3, 16)}, "'score.weight'.*GPT2LMHeadModel does " "not have"),
     ({"base_model.model.transformer.h.7.mlp.c_fc.lora_A.weight": torch.ones(2, 16),
       "base_model.model.transformer.h.7.mlp.c_fc.lora_B.weight": torch.ones(64, 2)}, "h.7.mlp.c_fc.weight'"),
     ({"base_model.model.transformer.ln_f.bias": torch.ones(3)}, r"'transformer.ln_f.bias' by a tensor of shape \[3\]"),
     ({"base_model.model.transformer.wte.lora_embedding_A": torch.ones(2, 29),
-      "base_model.model.transformer.wte.lora_embedding_B": torch.ones(16, 2)}, "'transformer.wte.weight' alone.*tie_word"),
+      "base_model.model.transformer.wte.lora_embedding_B": torch.ones(16, 2)}, "'transformer.wte.weight' " "alone.*tie_word"),
     ({"base_model.model.lm_head.weight": torch.ones(29, 16)}, "'transformer.wte.weight' alone"),
-    ({"base_model.model.transformer.wte.weight": torch.ones(29, 16)}, "'transformer.wte.weight' alone"),
+    ({"base_model.model.transformer.wte.weight": torch.ones(29, 16)}, "'transformer.wte.weight' " "alone"),
     ({f"{AT}.lora_A.weight": torch.full((2, 16), math.nan)}, "not finite"),
 ])  # fmt: skip
-def test_what_does_not_fit(tensors: dict[str, Tensor | None], words: str, pair: tuple[Path, Path]) -> None:
+def test_what_does_not_fit(
+    tensors: dict[str, Tensor | None], words: str, pair: tuple[Path, Path]
+) -> None:
     change(pair[1], **tensors)
     with pytest.raises(BadCheckpoint, match=words):
         load(f"{pair[0]}+{pair[1]}")
@@ -279,7 +341,13 @@ def test_what_does_not_fit(tensors: dict[str, Tensor | None], words: str, pair: 
 
 def test_a_tied_table_that_both_replace_alike(pair: tuple[Path, Path]) -> None:
     table = torch.randn(29, 16)
-    change(pair[1], **{"base_model.model.lm_head.weight": table, "base_model.model.transformer.wte.weight": table.clone()})
+    change(
+        pair[1],
+        **{
+            "base_model.model.lm_head.weight": table,
+            "base_model.model.transformer.wte.weight": table.clone(),
+        },
+    )
     assert torch.equal(load(f"{pair[0]}+{pair[1]}").state["transformer.wte.weight"], table)
 
 
@@ -300,7 +368,9 @@ def test_missing_files(pair: tuple[Path, Path]) -> None:
         load(f"{pair[0]}+zoo:vit-fashion-s0")
 
 
-def test_one_of_the_hub(pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_of_the_hub(
+    pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(BadInput, match="hf download org/lora"):

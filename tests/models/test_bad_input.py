@@ -1,4 +1,6 @@
-"""Bad input: a clear error of the right kind from the library; exit code 2 and one or two lines from the command."""
+"""Bad input: a clear error of the right kind from the library; exit code 2 and one or two lines
+from the command.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ Change = Callable[[Path], None]
 FAMILY_OF = {"gpt2": "tiny_gpt2_pair", "vit": "tiny_vit_pair"}
 
 
-def refused_by_the_command(capsys: pytest.CaptureFixture[str], *arguments: object, words: tuple[str, ...] = ()) -> None:
+def refused_by_the_command(
+    capsys: pytest.CaptureFixture[str], *arguments: object, words: tuple[str, ...] = ()
+) -> None:
     """Assert exit code 2, nothing on standard output, and one or two lines that hold the words."""
     capsys.readouterr()
     assert main([str(argument) for argument in arguments]) == 2
@@ -36,7 +40,8 @@ def refused_by_the_command(capsys: pytest.CaptureFixture[str], *arguments: objec
         assert word in captured.err
 
 
-# --- damaged folders -------------------------------------------------------------------------------------------------
+# --- damaged folders
+# -------------------------------------------------------------------------------------------------
 
 
 def weights(change: Callable[[dict[str, torch.Tensor]], Any]) -> Change:
@@ -51,7 +56,9 @@ def weights(change: Callable[[dict[str, torch.Tensor]], Any]) -> Change:
 
 
 def config(**changes: Any) -> Change:
-    """Set entries of a folder's `config.json`, inside `model_args` where they are there; `...` removes one."""
+    """Set entries of a folder's `config.json`, inside `model_args` where they are there; `...`
+    removes one.
+    """
 
     def apply(folder: Path) -> None:
         content = json.loads((folder / "config.json").read_text())
@@ -83,7 +90,10 @@ def pickled(folder: Path) -> None:
 
 
 def foreign(folder: Path) -> None:
-    save_file({"encoder.weight": torch.ones(3, 3), "encoder.bias": torch.ones(3)}, folder / "model.safetensors")
+    save_file(
+        {"encoder.weight": torch.ones(3, 3), "encoder.bias": torch.ones(3)},
+        folder / "model.safetensors",
+    )
 
 
 def spoil(name: str, value: float) -> Change:
@@ -100,21 +110,61 @@ DAMAGES: dict[str, tuple[str, Change, tuple[str, ...]]] = {
     "config is no JSON": ("vit", text("config.json", "{"), ("config.json", "JSON")),
     "config is a list": ("vit", text("config.json", "[1]"), ("config.json", "object")),
     "card is no JSON": ("vit", text("card.json", "{"), ("card.json", "JSON")),
-    "config is not text": ("vit", lambda f: (f / "config.json").write_bytes(b"\xff\xfe\x00") and None, ("config.json",)),
+    "config is not text": (
+        "vit",
+        lambda f: (f / "config.json").write_bytes(b"\xff\xfe\x00") and None,
+        ("config.json",),
+    ),
     "truncated": ("gpt2", truncate, ("model.safetensors", "truncated")),
-    "truncated in the header": ("vit", lambda f: truncate(f, 0.005), ("model.safetensors", "truncated")),
+    "truncated in the header": (
+        "vit",
+        lambda f: truncate(f, 0.005),
+        ("model.safetensors", "truncated"),
+    ),
     "empty weights": ("vit", lambda f: truncate(f, 0), ("model.safetensors", "truncated")),
-    "weights are text": ("vit", text("model.safetensors", "version https://git-lfs.github.com"), ("model.safetensors",)),
+    "weights are text": (
+        "vit",
+        text("model.safetensors", "version https://git-lfs.github.com"),
+        ("model.safetensors",),
+    ),
     "foreign names": ("gpt2", foreign, ("missing",)),
     "foreign names, images": ("vit", foreign, ("missing",)),
     "a tensor is missing": ("gpt2", weights(lambda t: t.pop(GPT2_UNITS)), (GPT2_UNITS, "missing")),
-    "an extra tensor": ("gpt2", weights(lambda t: t.update({"adapter": torch.ones(2)})), ("adapter",)),
-    "an extra tensor, images": ("vit", weights(lambda t: t.update({"adapter": torch.ones(2)})), ("adapter",)),
-    "a wrong shape": ("gpt2", weights(lambda t: t.update({GPT2_UNITS: torch.ones(16, 63)})), (GPT2_UNITS, "63")),
-    "a wrong shape, images": ("vit", weights(lambda t: t.update({VIT_UNITS: torch.ones(64)})), (VIT_UNITS, "64")),
-    "a transposed tensor": ("vit", weights(lambda t: t.update({VIT_UNITS: t[VIT_UNITS].T.contiguous()})), (VIT_UNITS,)),
-    "integers": ("vit", weights(lambda t: t.update({VIT_UNITS: t[VIT_UNITS].to(torch.int32)})), (VIT_UNITS, "int32")),
-    "whole numbers": ("gpt2", weights(lambda t: t.update({GPT2_UNITS: t[GPT2_UNITS].long()})), (GPT2_UNITS, "int64")),
+    "an extra tensor": (
+        "gpt2",
+        weights(lambda t: t.update({"adapter": torch.ones(2)})),
+        ("adapter",),
+    ),
+    "an extra tensor, images": (
+        "vit",
+        weights(lambda t: t.update({"adapter": torch.ones(2)})),
+        ("adapter",),
+    ),
+    "a wrong shape": (
+        "gpt2",
+        weights(lambda t: t.update({GPT2_UNITS: torch.ones(16, 63)})),
+        (GPT2_UNITS, "63"),
+    ),
+    "a wrong shape, images": (
+        "vit",
+        weights(lambda t: t.update({VIT_UNITS: torch.ones(64)})),
+        (VIT_UNITS, "64"),
+    ),
+    "a transposed tensor": (
+        "vit",
+        weights(lambda t: t.update({VIT_UNITS: t[VIT_UNITS].T.contiguous()})),
+        (VIT_UNITS,),
+    ),
+    "integers": (
+        "vit",
+        weights(lambda t: t.update({VIT_UNITS: t[VIT_UNITS].to(torch.int32)})),
+        (VIT_UNITS, "int32"),
+    ),
+    "whole numbers": (
+        "gpt2",
+        weights(lambda t: t.update({GPT2_UNITS: t[GPT2_UNITS].long()})),
+        (GPT2_UNITS, "int64"),
+    ),
     "NaN": ("gpt2", spoil(GPT2_UNITS, math.nan), (GPT2_UNITS, "finite")),
     "infinity": ("vit", spoil(VIT_UNITS, math.inf), (VIT_UNITS, "finite")),
     "another family": ("gpt2", config(model_type="llama"), ("llama", "GPT2LMHeadModel")),
@@ -156,7 +206,9 @@ def test_damaged_checkpoint(
         assert word in message
     assert len(message) < 400 and "\n" not in message
     refused_by_the_command(capsys, "show", folder, words=words)
-    refused_by_the_command(capsys, "barrier", other, folder, "--points", 3, "--examples", 4, words=words)
+    refused_by_the_command(
+        capsys, "barrier", other, folder, "--points", 3, "--examples", 4, words=words
+    )
 
 
 @pytest.mark.parametrize(("reference", "kind", "words"), [
@@ -169,7 +221,10 @@ def test_damaged_checkpoint(
     ("path:nothing", BadCheckpoint, ("nothing", "folder")),
 ])  # fmt: skip
 def test_no_such_model(
-    reference: str, kind: type[Exception], words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+    reference: str,
+    kind: type[Exception],
+    words: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(kind) as caught:
         load(reference)
@@ -179,14 +234,17 @@ def test_no_such_model(
     refused_by_the_command(capsys, "barrier", reference, reference, words=words)
 
 
-def test_a_file_in_place_of_a_folder(tiny_vit_pair: Pair, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_in_place_of_a_folder(
+    tiny_vit_pair: Pair, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tiny_vit_pair[0] / "model.safetensors"
     with pytest.raises(BadCheckpoint, match="is a file"):
         load(file)
     refused_by_the_command(capsys, "show", file, words=("is a file",))
 
 
-# --- pairs that do not fit -------------------------------------------------------------------------------------------
+# --- pairs that do not fit
+# -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("family", "changes", "words"), [
@@ -220,13 +278,18 @@ def test_models_of_different_sizes(
         assert not (tmp_path / "out").exists()
 
 
-def test_models_of_different_families(tiny_gpt2_pair: Pair, tiny_vit_pair: Pair, capsys: pytest.CaptureFixture[str]) -> None:
+def test_models_of_different_families(
+    tiny_gpt2_pair: Pair, tiny_vit_pair: Pair, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(Incompatible, match="gpt2.*vit"):
         make_request(str(tiny_gpt2_pair[0]), str(tiny_vit_pair[0]), device="cpu")
-    refused_by_the_command(capsys, "barrier", tiny_gpt2_pair[0], tiny_vit_pair[0], words=("gpt2", "vit"))
+    refused_by_the_command(
+        capsys, "barrier", tiny_gpt2_pair[0], tiny_vit_pair[0], words=("gpt2", "vit")
+    )
 
 
-# --- requests that make no sense -------------------------------------------------------------------------------------
+# --- requests that make no sense
+# -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("option", "keywords", "kind", "words"), [
@@ -273,7 +336,10 @@ def test_bad_request(
     (["--points", "2.5"], ("--points", "2.5")),
 ])  # fmt: skip
 def test_bad_options(
-    option: list[str], words: tuple[str, ...], tiny_gpt2_pair: Pair, capsys: pytest.CaptureFixture[str]
+    option: list[str],
+    words: tuple[str, ...],
+    tiny_gpt2_pair: Pair,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     refused_by_the_command(capsys, "barrier", *tiny_gpt2_pair, *option, words=words)
 
@@ -283,15 +349,23 @@ def test_unknown_executor() -> None:
         get_executor("cloud")
 
 
-def test_a_device_that_is_not_there(tiny_vit_pair: Pair, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_device_that_is_not_there(
+    tiny_vit_pair: Pair, capsys: pytest.CaptureFixture[str]
+) -> None:
     absent = "mps" if not torch.backends.mps.is_available() else "cuda"
     with pytest.raises(BadInput, match=absent):
         make_request(*map(str, tiny_vit_pair), device=absent)
-    refused_by_the_command(capsys, "barrier", *tiny_vit_pair, "--device", absent, words=(absent, "cpu"))
+    refused_by_the_command(
+        capsys, "barrier", *tiny_vit_pair, "--device", absent, words=(absent, "cpu")
+    )
 
 
-def test_models_without_a_card_need_a_task(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    a, b = (tiny.write(tmp_path / f"s{seed}", tiny.tiny("vit", seed), card=False) for seed in (0, 1))
+def test_models_without_a_card_need_a_task(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = (
+        tiny.write(tmp_path / f"s{seed}", tiny.tiny("vit", seed), card=False) for seed in (0, 1)
+    )
     with pytest.raises(BadInput, match="plays"):
         make_request(str(a), str(b), device="cpu")
     refused_by_the_command(capsys, "barrier", a, b, words=("task", "fashion-mnist"))
@@ -305,9 +379,15 @@ def test_models_without_a_card_need_a_task(tmp_path: Path, capsys: pytest.Captur
     ("vit", {"in_chans": 3}, ("3", "1")),
 ])  # fmt: skip
 def test_models_that_the_task_does_not_fit(
-    family: str, changes: dict[str, int], words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    family: str,
+    changes: dict[str, int],
+    words: tuple[str, ...],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    a, b = (tiny.write(tmp_path / f"s{seed}", tiny.tiny(family, seed, **changes)) for seed in (0, 1))
+    a, b = (
+        tiny.write(tmp_path / f"s{seed}", tiny.tiny(family, seed, **changes)) for seed in (0, 1)
+    )
     with pytest.raises(BadInput) as caught:
         make_request(str(a), str(b), device="cpu")
     for word in words:
@@ -319,9 +399,13 @@ def test_models_that_the_task_does_not_fit(
 def test_files_that_change_after_the_request(tiny_vit_pair: Pair, tmp_path: Path) -> None:
     """A request says which weights it meant; others are not computed under its key."""
     folder = shutil.copytree(tiny_vit_pair[0], tmp_path / "model")
-    request = make_request(str(folder), str(tiny_vit_pair[1]), examples=4, points=3, refine=0, device="cpu")
+    request = make_request(
+        str(folder), str(tiny_vit_pair[1]), examples=4, points=3, refine=0, device="cpu"
+    )
     spoil(VIT_UNITS, 1.5)(folder)
     with pytest.raises(BadInput, match="changed"):
         get_executor("inline").run(request)
-    again = make_request(str(folder), str(tiny_vit_pair[1]), examples=4, points=3, refine=0, device="cpu")
+    again = make_request(
+        str(folder), str(tiny_vit_pair[1]), examples=4, points=3, refine=0, device="cpu"
+    )
     assert again.key != request.key

@@ -1,4 +1,6 @@
-"""Tensors that have no place in a model: refused by their names in the file, left out with permission, and then said."""
+"""Tensors that have no place in a model: refused by their names in the file, left out with
+permission, and then said.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +30,13 @@ def with_extra(source: Path, folder: Path, extra: dict[str, torch.Tensor]) -> Pa
 def test_a_value_head(tiny_gpt2_pair: Pair, tmp_path: Path) -> None:
     folder = with_extra(tiny_gpt2_pair[0], tmp_path / "mine", VALUES)
     with pytest.raises(
-        BadCheckpoint, match=r"mine/model.safetensors holds 2 tensors that a GPT2LMHeadModel .*--ignore-extra"
+        BadCheckpoint,
+        match=r"mine/model.safetensors holds 2 tensors that a GPT2LMHeadModel .*--ignore-extra",
     ) as e:
         load(folder)
-    assert all(repr(name) in str(e.value) for name in VALUES) and "transformer.v_head" not in str(e.value)
+    assert all(repr(name) in str(e.value) for name in VALUES) and "transformer.v_head" not in str(
+        e.value
+    )
     model = load(folder, ignore_extra=True)
     assert model.digest == load(tiny_gpt2_pair[0]).digest
     (note,) = model.notes
@@ -41,9 +46,12 @@ def test_a_value_head(tiny_gpt2_pair: Pair, tmp_path: Path) -> None:
 
 
 def test_many_are_counted(tiny_vit_pair: Pair, tmp_path: Path) -> None:
-    folder = with_extra(tiny_vit_pair[0], tmp_path / "mine", {f"probe.{i}.weight": torch.ones(2) for i in range(9)})
+    folder = with_extra(
+        tiny_vit_pair[0], tmp_path / "mine", {f"probe.{i}.weight": torch.ones(2) for i in range(9)}
+    )
     with pytest.raises(
-        BadCheckpoint, match=r"holds 9 tensors .*: 'probe.0.weight', 'probe.1.weight', 'probe.2.weight' and 6 more"
+        BadCheckpoint,
+        match=r"holds 9 tensors .*: 'probe.0.weight', 'probe.1.weight', 'probe.2.weight' and 6 more",
     ):
         load(folder)
     assert "9 tensors" in load(folder, ignore_extra=True).notes[0]
@@ -63,10 +71,19 @@ def test_a_parameter_that_is_missing_is_no_extra_one(tiny_gpt2_pair: Pair, tmp_p
         load(folder, ignore_extra=True)
 
 
-@pytest.mark.parametrize("text", ["extra:one", "pickle:extra:one", "extra:pickle:one", "extra:hf:org/name@v1", "extra:./x"])
-def test_the_permission_travels_with_the_reference(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "text",
+    ["extra:one", "pickle:extra:one", "extra:pickle:one", "extra:hf:org/name@v1", "extra:./x"],
+)
+def test_the_permission_travels_with_the_reference(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = parse(text, ["one"])
-    assert found.ignore_extra and found.allow_pickle == ("pickle:" in text) and parse(str(found), ["one"]) == found
+    assert (
+        found.ignore_extra
+        and found.allow_pickle == ("pickle:" in text)
+        and parse(str(found), ["one"]) == found
+    )
     assert ignoring_extra(text) == text and parse(allowing_pickle(text), ["one"]).allow_pickle
     assert parse(ignoring_extra("pickle:one"), ["one"]) == Reference("zoo", "one", None, True, True)
     monkeypatch.chdir(tmp_path)
@@ -75,7 +92,9 @@ def test_the_permission_travels_with_the_reference(text: str, tmp_path: Path, mo
 
 
 def test_results_know_nothing_of_it(tiny_gpt2_pair: Pair, tmp_path: Path) -> None:
-    """The weights say what was measured: with the extra tensors left out, the key is that of the model without them."""
+    """The weights say what was measured: with the extra tensors left out, the key is that of the
+    model without them.
+    """
     folder = with_extra(tiny_gpt2_pair[0], tmp_path / "mine", VALUES)
     options: dict[str, Any] = {"device": "cpu", "examples": 4, "points": 3, "refine": 0}
     one = make_request(f"extra:{folder}", str(tiny_gpt2_pair[1]), **options)

@@ -1,4 +1,6 @@
-"""Folders as people have them: shards, half precision, pickles, old configurations; what is read is what the files say."""
+"""Folders as people have them: shards, half precision, pickles, old configurations; what is read is
+what the files say.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,11 @@ def folder(tiny_gpt2_pair: Pair, tmp_path: Path) -> Path:
 def rewrite(folder: Path, change: Callable[[dict[str, torch.Tensor]], Any]) -> None:
     tensors = load_file(folder / "model.safetensors")
     result = change(tensors)
-    save_file(result if isinstance(result, dict) else tensors, folder / "model.safetensors", {"format": "pt"})
+    save_file(
+        result if isinstance(result, dict) else tensors,
+        folder / "model.safetensors",
+        {"format": "pt"},
+    )
 
 
 def shard(folder: Path, safe: bool = True) -> Path:
@@ -58,17 +64,22 @@ def shard(folder: Path, safe: bool = True) -> Path:
     return index
 
 
-def pickled(folder: Path, name: str = "pytorch_model.bin", wrap: str | None = None, **options: Any) -> None:
+def pickled(
+    folder: Path, name: str = "pytorch_model.bin", wrap: str | None = None, **options: Any
+) -> None:
     tensors = load_file(folder / "model.safetensors")
     (folder / "model.safetensors").unlink()
     torch.save({wrap: tensors, "epoch": 3} if wrap else tensors, folder / name, **options)
 
 
-# --- what is read ----------------------------------------------------------------------------------------------------
+# --- what is read
+# ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_stays_and_computes_as_transformers_does(folder: Path, dtype: torch.dtype) -> None:
+def test_half_precision_stays_and_computes_as_transformers_does(
+    folder: Path, dtype: torch.dtype
+) -> None:
     rewrite(folder, lambda tensors: {name: tensor.to(dtype) for name, tensor in tensors.items()})
     model = load(folder)
     assert {tensor.dtype for tensor in model.state.values()} == {dtype}
@@ -84,7 +95,10 @@ def test_half_precision_is_averaged_in_float32(tiny_gpt2_pair: Pair, tmp_path: P
     halves = []
     for source in tiny_gpt2_pair:
         halves.append(shutil.copytree(source, tmp_path / source.name))
-        rewrite(halves[-1], lambda tensors: {name: tensor.bfloat16() for name, tensor in tensors.items()})
+        rewrite(
+            halves[-1],
+            lambda tensors: {name: tensor.bfloat16() for name, tensor in tensors.items()},
+        )
     a, b = (load(folder) for folder in halves)
     wide = [model.with_state({n: t.float() for n, t in model.state.items()}) for model in (a, b)]
     examples = get_task("plays").examples("test", 4, length=16)
@@ -110,7 +124,12 @@ def test_shards_are_read_as_one(folder: Path) -> None:
 
 def test_a_head_that_is_stored_though_it_is_tied(folder: Path) -> None:
     before = load(folder)
-    rewrite(folder, lambda tensors: tensors.update({"lm_head.weight": tensors["transformer.wte.weight"].clone()}))
+    rewrite(
+        folder,
+        lambda tensors: tensors.update(
+            {"lm_head.weight": tensors["transformer.wte.weight"].clone()}
+        ),
+    )
     assert load(folder).digest == before.digest
 
 
@@ -120,7 +139,10 @@ def test_names_without_the_prefix_and_masks(folder: Path) -> None:
         folder,
         lambda tensors: (
             {name.removeprefix("transformer."): tensor for name, tensor in tensors.items()}
-            | {"h.0.attn.bias": torch.ones(1, 1, 32, 32, dtype=torch.uint8), "h.0.attn.masked_bias": torch.tensor(-1e4)}
+            | {
+                "h.0.attn.bias": torch.ones(1, 1, 32, 32, dtype=torch.uint8),
+                "h.0.attn.masked_bias": torch.tensor(-1e4),
+            }
         ),
     )
     assert load(folder).digest == before.digest
@@ -149,15 +171,28 @@ def test_configurations_without_a_kind() -> None:
     body = ["encoder.layer.0.attention.self.query.weight", "pooler.dense.bias"]
     with_head = [f"bert.{name}" for name in body]
     assert completed({}, body) == {"model_type": "bert", "architectures": ["BertModel"]}
-    found = completed({"hidden_size": 8}, [*with_head, "cls.predictions.bias", "cls.seq_relationship.bias"])
-    assert found == {"hidden_size": 8, "model_type": "bert", "architectures": ["BertForPreTraining"]}
-    assert completed({}, [*with_head, "classifier.weight"])["architectures"] == ["BertForSequenceClassification"]
+    found = completed(
+        {"hidden_size": 8}, [*with_head, "cls.predictions.bias", "cls.seq_relationship.bias"]
+    )
+    assert found == {
+        "hidden_size": 8,
+        "model_type": "bert",
+        "architectures": ["BertForPreTraining"],
+    }
+    assert completed({}, [*with_head, "classifier.weight"])["architectures"] == [
+        "BertForSequenceClassification"
+    ]
     whole = {"model_type": "bert", "architectures": ["BertForMaskedLM"]}
-    assert completed(whole, body) == whole and completed({"architecture": "vit_x"}, body) == {"architecture": "vit_x"}
-    assert completed({}, ["transformer.h.0.ln_1.weight"]) == {} and completed({"model_type": 3}, body) == {"model_type": 3}
+    assert completed(whole, body) == whole and completed({"architecture": "vit_x"}, body) == {
+        "architecture": "vit_x"
+    }
+    assert completed({}, ["transformer.h.0.ln_1.weight"]) == {} and completed(
+        {"model_type": 3}, body
+    ) == {"model_type": 3}
 
 
-# --- pickles ---------------------------------------------------------------------------------------------------------
+# --- pickles
+# ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("name", "options"), [
@@ -166,13 +201,17 @@ def test_configurations_without_a_kind() -> None:
     ("best.pt", {"wrap": "state_dict"}),
     ("best.pth", {"wrap": "model"}),
 ])  # fmt: skip
-def test_pickles_are_read_only_where_that_is_allowed(folder: Path, name: str, options: dict[str, Any]) -> None:
+def test_pickles_are_read_only_where_that_is_allowed(
+    folder: Path, name: str, options: dict[str, Any]
+) -> None:
     before = load(folder)
     pickled(folder, name, **options)
     torch.save({"learning_rate": 1.0}, folder / "training_args.bin")
     with pytest.raises(BadCheckpoint, match=f"{name}.*--allow-pickle"):
         load(folder)
-    assert load(folder, allow_pickle=True).digest == load(f"pickle:{folder}").digest == before.digest
+    assert (
+        load(folder, allow_pickle=True).digest == load(f"pickle:{folder}").digest == before.digest
+    )
 
 
 def test_pickled_shards(folder: Path) -> None:
@@ -203,7 +242,8 @@ def test_a_pickle_cannot_act(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(BadCheckpoint, match="objects other than tensors"):
         load(folder, allow_pickle=True)
     assert not (tmp_path / "boom").exists()
-    torch.load(folder / "pytorch_model.bin", weights_only=False)  # the negative control: the bomb is a real one
+    # the negative control: the bomb is a real one
+    torch.load(folder / "pytorch_model.bin", weights_only=False)
     assert (tmp_path / "boom").exists()
 
 
@@ -230,7 +270,8 @@ def test_two_pickles_are_one_too_many(folder: Path) -> None:
         load(folder, allow_pickle=True)
 
 
-# --- refusals --------------------------------------------------------------------------------------------------------
+# --- refusals
+# --------------------------------------------------------------------------------------------------------
 
 
 def change_index(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
@@ -248,11 +289,23 @@ INDEX_DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], Any], tuple[str, ...]]
     "no map": (lambda index: index.pop("weight_map") and None, ("weight_map",)),
     "an empty map": (lambda index: {"weight_map": {}}, ("weight_map",)),
     "a map that is a list": (lambda index: {"weight_map": ["a"]}, ("weight_map",)),
-    "a shard that is not there": (put(UNITS, "model-9.safetensors"), ("model-9.safetensors", "missing")),
+    "a shard that is not there": (
+        put(UNITS, "model-9.safetensors"),
+        ("model-9.safetensors", "missing"),
+    ),
     "a tensor no shard has": (put("adapter", "model-00001-of-00005.safetensors"), ("adapter",)),
-    "a tensor in another shard": (put(UNITS, "model-00001-of-00005.safetensors"), (UNITS, "model-00001-of-00005")),
-    "a tensor left out": (lambda index: index["weight_map"].pop(UNITS) and None, (UNITS, "does not name it")),
-    "a path upwards": (put(UNITS, "../mine/model-00001-of-00005.safetensors"), (UNITS, "same folder")),
+    "a tensor in another shard": (
+        put(UNITS, "model-00001-of-00005.safetensors"),
+        (UNITS, "model-00001-of-00005"),
+    ),
+    "a tensor left out": (
+        lambda index: index["weight_map"].pop(UNITS) and None,
+        (UNITS, "does not name it"),
+    ),
+    "a path upwards": (
+        put(UNITS, "../mine/model-00001-of-00005.safetensors"),
+        (UNITS, "same folder"),
+    ),
     "an absolute path": (put(UNITS, "/etc/passwd"), (UNITS, "same folder")),
     "a path with backslashes": (put(UNITS, "..\\x.safetensors"), (UNITS, "same folder")),
     "another kind of file": (put(UNITS, "config.json"), (UNITS, "same folder")),
@@ -269,7 +322,9 @@ def test_damaged_index(folder: Path, damage: str) -> None:
         if number == 0 and name != "model-00001-of-00005.safetensors":
             (folder / name).rename(folder / "model-00001-of-00005.safetensors")
             text = (folder / "model.safetensors.index.json").read_text()
-            (folder / "model.safetensors.index.json").write_text(text.replace(name, "model-00001-of-00005.safetensors"))
+            (folder / "model.safetensors.index.json").write_text(
+                text.replace(name, "model-00001-of-00005.safetensors")
+            )
     load(folder)
     change_index(folder, change)
     with pytest.raises(BadCheckpoint) as caught:
@@ -288,13 +343,23 @@ def test_a_shard_with_a_tensor_of_another(folder: Path) -> None:
 
 
 def test_no_layout_fits(folder: Path) -> None:
-    """The refusal names the first parameter, as the file does, and where what is supported can be read."""
+    """The refusal names the first parameter, as the file does, and where what is supported can be
+    read.
+    """
     rewrite(folder, lambda tensors: tensors.update({"adapter.weight": torch.ones(2)}))
-    with pytest.raises(BadCheckpoint, match=r"mine/model.safetensors holds 1 tensor that .*'adapter.weight'. .*--ignore-extra"):
+    with pytest.raises(
+        BadCheckpoint,
+        match=r"mine/model.safetensors holds 1 tensor that .*'adapter.weight'. .*--ignore-extra",
+    ):
         load(folder)
     content = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(content | {"model_type": "gpt2x", "architectures": ["GPT2XModel"]}))
-    with pytest.raises(BadCheckpoint, match=r"'gpt2x' \('GPT2XModel'\).*begin with 'adapter.weight'.*--families.*'gpt2'"):
+    (folder / "config.json").write_text(
+        json.dumps(content | {"model_type": "gpt2x", "architectures": ["GPT2XModel"]})
+    )
+    with pytest.raises(
+        BadCheckpoint,
+        match=r"'gpt2x' \('GPT2XModel'\).*begin with 'adapter.weight'.*--families.*'gpt2'",
+    ):
         load(folder)
 
 
@@ -310,7 +375,11 @@ def test_a_quantisation_block_left_behind(folder: Path) -> None:
     with pytest.raises(BadCheckpoint, match=f"'bitsandbytes'.*{UNITS}.*stored as uint8"):
         load(folder)
     rewrite(
-        folder, lambda tensors: {n.replace("fc.w", "fc.qw"): t.int() if "fc.w" in n else t.float() for n, t in tensors.items()}
+        folder,
+        lambda tensors: {
+            n.replace("fc.w", "fc.qw"): t.int() if "fc.w" in n else t.float()
+            for n, t in tensors.items()
+        },
     )
     with pytest.raises(BadCheckpoint, match=r"'bitsandbytes'.*qweight.*stored as int32"):
         load(folder)
@@ -332,8 +401,12 @@ def test_configurations_that_are_refused(folder: Path, changes: dict[str, Any], 
 def test_code_beside_a_model_of_a_known_kind_is_not_run(folder: Path, tmp_path: Path) -> None:
     before = load(folder).digest
     content = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(content | {"auto_map": {"AutoModelForCausalLM": "own.Own"}}))
-    (folder / "own.py").write_text(f"import os\nos.mkdir({str(tmp_path / 'boom')!r})\nclass Own: pass\n")
+    (folder / "config.json").write_text(
+        json.dumps(content | {"auto_map": {"AutoModelForCausalLM": "own.Own"}})
+    )
+    (folder / "own.py").write_text(
+        f"import os\nos.mkdir({str(tmp_path / 'boom')!r})\nclass Own: pass\n"
+    )
     model = load(folder)
     model.module()
     assert model.digest == before and not (tmp_path / "boom").exists()
@@ -349,7 +422,9 @@ def test_float8_is_refused(folder: Path, dtype: torch.dtype) -> None:
         load(folder, allow_pickle=True)
 
 
-@pytest.mark.parametrize(("name", "what"), [("adapter_config.json", "adapter"), ("tf_model.h5", "TensorFlow")])
+@pytest.mark.parametrize(
+    ("name", "what"), [("adapter_config.json", "adapter"), ("tf_model.h5", "TensorFlow")]
+)
 def test_files_of_other_kinds_are_named(folder: Path, name: str, what: str) -> None:
     (folder / "model.safetensors").unlink()
     (folder / name).write_text("{}")
@@ -386,5 +461,7 @@ def test_tiny_vit_in_half_precision_of_timm(tiny_vit_pair: Pair, tmp_path: Path)
     copy = shutil.copytree(tiny_vit_pair[0], tmp_path / "vit")
     rewrite(copy, lambda tensors: {name: tensor.half() for name, tensor in tensors.items()})
     model = load(copy)
-    assert model.name == tiny.tiny("vit").name and {t.dtype for t in model.state.values()} == {torch.float16}
+    assert model.name == tiny.tiny("vit").name and {t.dtype for t in model.state.values()} == {
+        torch.float16
+    }
     assert model.module()(torch.ones(1, 1, 28, 28)).dtype == torch.float32

@@ -1,4 +1,6 @@
-"""References: what they mean, the hub's cache on disk, downloads from a server that answers as the hub does, no connection."""
+"""References: what they mean, the hub's cache on disk, downloads from a server that answers as the
+hub does, no connection.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,14 @@ CLOSED = "http://127.0.0.1:9"  # no server answers there
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of this test's own, and a hub that cannot be reached."""
-    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HOME", "HUGGINGFACE_HUB_CACHE", "http_proxy", "HTTP_PROXY"):
+    for name in (
+        "HF_HUB_OFFLINE",
+        "TRANSFORMERS_OFFLINE",
+        "HF_HOME",
+        "HUGGINGFACE_HUB_CACHE",
+        "http_proxy",
+        "HTTP_PROXY",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setenv("HF_ENDPOINT", CLOSED)
@@ -42,7 +51,8 @@ def plain(tiny_gpt2_pair: Pair, tmp_path: Path) -> Path:
     return copy
 
 
-# --- grammar ---------------------------------------------------------------------------------------------------------
+# --- grammar
+# ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("text", "expected", "label"), [
@@ -63,7 +73,10 @@ def test_references_and_back(text: str, expected: Reference, label: str | None) 
     found = parse(text, ["one"])
     assert found == expected and found.label == (label or text.partition(":")[2])
     assert parse(str(found), ["one"]) == found
-    assert parse(allowing_pickle(text), ["one"]).allow_pickle and allowing_pickle("pickle:x") == "pickle:x"
+    assert (
+        parse(allowing_pickle(text), ["one"]).allow_pickle
+        and allowing_pickle("pickle:x") == "pickle:x"
+    )
 
 
 @pytest.mark.parametrize(("text", "kind", "words"), [
@@ -104,7 +117,8 @@ def test_full_references(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         assert full_reference(same) == same
 
 
-# --- the cache -------------------------------------------------------------------------------------------------------
+# --- the cache
+# -------------------------------------------------------------------------------------------------------
 
 
 def test_a_model_in_the_cache(plain: Path, cache: Path) -> None:
@@ -167,7 +181,9 @@ def test_a_cache_with_pickles(plain: Path, cache: Path) -> None:
     cached(cache, "org/tiny", plain)
     with pytest.raises(BadCheckpoint, match="--allow-pickle"):
         load("hf:org/tiny")
-    assert load("hf:org/tiny", allow_pickle=True).digest == load("pickle:hf:org/tiny").digest == before
+    assert (
+        load("hf:org/tiny", allow_pickle=True).digest == load("pickle:hf:org/tiny").digest == before
+    )
 
 
 @pytest.mark.parametrize(("variables", "place"), [
@@ -176,19 +192,23 @@ def test_a_cache_with_pickles(plain: Path, cache: Path) -> None:
     ({"XDG_CACHE_HOME": "/a"}, "/a/huggingface/hub"),
     ({"HUGGINGFACE_HUB_CACHE": "/a/c"}, "/a/c"),
 ])  # fmt: skip
-def test_where_the_cache_is(variables: dict[str, str], place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_cache_is(
+    variables: dict[str, str], place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("HF_HUB_CACHE")
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert hub.cache() == Path(place)
 
 
-# --- no connection ---------------------------------------------------------------------------------------------------
+# --- no connection
+# ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("variables", [
     {"HF_ENDPOINT": CLOSED},
-    {"HF_ENDPOINT": "http://192.0.2.1"},  # reserved for documentation: nothing answers, not even with a refusal
+    # reserved for documentation: nothing answers, not even with a refusal
+    {"HF_ENDPOINT": "http://192.0.2.1"},
     {"HF_ENDPOINT": "https://hub.invalid"},
     {"HF_ENDPOINT": "https://hub.invalid:many"},
     {"HF_HUB_OFFLINE": "1"},
@@ -221,10 +241,13 @@ def test_a_slow_look_up_of_names_is_not_waited_for(monkeypatch: pytest.MonkeyPat
     assert hub.no_connection() and time.perf_counter() - begin < 1.0
 
 
-# --- a connection ----------------------------------------------------------------------------------------------------
+# --- a connection
+# ----------------------------------------------------------------------------------------------------
 
 
-def test_a_download_goes_into_the_cache_and_is_not_repeated(plain: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_goes_into_the_cache_and_is_not_repeated(
+    plain: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (plain / "tokenizer.json").write_text("{}")
     (plain / "modeling_own.py").write_text("raise SystemExit")
     (plain / "pytorch_model.bin").write_bytes(b"a copy that is not needed")
@@ -233,7 +256,12 @@ def test_a_download_goes_into_the_cache_and_is_not_repeated(plain: Path, cache: 
         model = load("hf:org/tiny")
         assert model.name == "tiny" and model.digest == load(plain).digest
         fetched = {path.rpartition("/")[2] for path in asked if "/resolve/" in path}
-        assert fetched == {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json"}
+        assert fetched == {
+            "config.json",
+            "generation_config.json",
+            "model.safetensors",
+            "tokenizer.json",
+        }
         asked.clear()
         assert load("hf:org/tiny").digest == model.digest and asked == []
     monkeypatch.setenv("HF_ENDPOINT", CLOSED)
@@ -247,7 +275,9 @@ def test_downloads_of_shards_and_pickles(plain: Path, monkeypatch: pytest.Monkey
     before = load(plain).digest
     GPT2LMHeadModel.from_pretrained(plain).save_pretrained(plain, max_shard_size="12KB")
     (plain / "model.safetensors").unlink(missing_ok=True)
-    old = shutil.copytree(plain, plain.parent / "old", ignore=shutil.ignore_patterns("*safetensors*"))
+    old = shutil.copytree(
+        plain, plain.parent / "old", ignore=shutil.ignore_patterns("*safetensors*")
+    )
     tensors: dict[str, Any] = {}
     for path in plain.glob("*.safetensors"):
         tensors |= load_file(path)
@@ -261,10 +291,14 @@ def test_downloads_of_shards_and_pickles(plain: Path, monkeypatch: pytest.Monkey
         assert load("hf:org/old", allow_pickle=True).digest == before
 
 
-def test_what_is_not_supported_is_refused_before_its_weights_are_fetched(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_supported_is_refused_before_its_weights_are_fetched(
+    plain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     content = json.loads((plain / "config.json").read_text())
     (plain / "config.json").write_text(json.dumps(content | {"model_type": "xlnet"}))
-    bare = shutil.copytree(plain, plain.parent / "bare", ignore=shutil.ignore_patterns("config.json"))
+    bare = shutil.copytree(
+        plain, plain.parent / "bare", ignore=shutil.ignore_patterns("config.json")
+    )
     with server({"org/tiny": plain, "org/bare": bare}) as (address, asked):
         monkeypatch.setenv("HF_ENDPOINT", address)
         with pytest.raises(BadCheckpoint, match="'xlnet'"):
@@ -278,7 +312,8 @@ def test_what_is_not_supported_is_refused_before_its_weights_are_fetched(plain: 
             load("hf:org/bare")
 
 
-# --- caches carried by hand ------------------------------------------------------------------------------------------
+# --- caches carried by hand
+# ------------------------------------------------------------------------------------------
 
 
 def test_a_ref_with_a_newline(plain: Path, cache: Path) -> None:
@@ -293,7 +328,10 @@ def test_a_single_snapshot_without_refs_is_taken_and_that_is_said(plain: Path, c
     cached(cache, "org/tiny", plain)
     shutil.rmtree(cache / "models--org--tiny" / "refs")
     model = load("hf:org/tiny")
-    assert model.digest == load(plain).digest and "does not say which revision of org/tiny" in model.notes[0]
+    assert (
+        model.digest == load(plain).digest
+        and "does not say which revision of org/tiny" in model.notes[0]
+    )
     assert file_notes("hf:org/tiny") == model.notes
     assert load(f"hf:org/tiny@{COMMIT}").notes == ()
     assert hub.in_cache(Reference("hf", "org/tiny"))
@@ -306,7 +344,9 @@ def test_several_snapshots_without_refs_are_named(tiny_gpt2_pair: Pair, cache: P
         cached(cache, "org/tiny", source, revision=f"v{number}", commit=str(number) * 40)
     shutil.rmtree(cache / "models--org--tiny" / "refs")
     assert not hub.in_cache(Reference("hf", "org/tiny"))
-    with pytest.raises(BadInput, match=rf"2 snapshots of org/tiny .*name one, such as hf:org/tiny@{'0' * 40}"):
+    with pytest.raises(
+        BadInput, match=rf"2 snapshots of org/tiny .*name one, such as hf:org/tiny@{'0' * 40}"
+    ):
         load("hf:org/tiny")
     assert load(f"hf:org/tiny@{'1' * 40}").digest == load(tiny_gpt2_pair[1]).digest
 

@@ -1,4 +1,6 @@
-"""nanoGPT's `ckpt.pt`: what is read computes what nanoGPT computes, written out here one position after the other."""
+"""nanoGPT's `ckpt.pt`: what is read computes what nanoGPT computes, written out here one position
+after the other.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +32,15 @@ def weights(bias: bool, seed: int = 0) -> dict[str, Tensor]:
         at = f"transformer.h.{i}"
         shapes |= {f"{at}.ln_1.weight": (width,), f"{at}.attn.c_attn.weight": (3 * width, width)}
         shapes |= {f"{at}.attn.c_proj.weight": (width, width), f"{at}.ln_2.weight": (width,)}
-        shapes |= {f"{at}.mlp.c_fc.weight": (4 * width, width), f"{at}.mlp.c_proj.weight": (width, 4 * width)}
+        shapes |= {
+            f"{at}.mlp.c_fc.weight": (4 * width, width),
+            f"{at}.mlp.c_proj.weight": (width, 4 * width),
+        }
     shapes["transformer.ln_f.weight"] = (width,)
     if bias:
-        layers = {name: shape for name, shape in shapes.items() if ".w" not in name.replace(".weight", "")}
+        layers = {
+            name: shape for name, shape in shapes.items() if ".w" not in name.replace(".weight", "")
+        }
         shapes |= {name.replace(".weight", ".bias"): shape[:1] for name, shape in layers.items()}
     found = {name: 0.6 * torch.randn(shape, generator=generator) for name, shape in shapes.items()}
     return found | {"lm_head.weight": found["transformer.wte.weight"]}
@@ -57,9 +64,14 @@ def slowly(p: dict[str, Tensor], tokens: list[int]) -> Tensor:
         )
 
     def gelu(x: Tensor) -> Tensor:
-        return torch.tensor([v / 2 * (1 + math.erf(v / math.sqrt(2))) for v in x.tolist()], dtype=torch.float64)
+        return torch.tensor(
+            [v / 2 * (1 + math.erf(v / math.sqrt(2))) for v in x.tolist()], dtype=torch.float64
+        )
 
-    stream = [p["transformer.wte.weight"][token] + p["transformer.wpe.weight"][i] for i, token in enumerate(tokens)]
+    stream = [
+        p["transformer.wte.weight"][token] + p["transformer.wpe.weight"][i]
+        for i, token in enumerate(tokens)
+    ]
     for i in range(SIZES["n_layer"]):
         at = f"transformer.h.{i}"
         fused = [linear(norm(x, f"{at}.ln_1"), f"{at}.attn.c_attn") for x in stream]
@@ -68,12 +80,21 @@ def slowly(p: dict[str, Tensor], tokens: list[int]) -> Tensor:
             for h in range(heads):
                 part = slice(h * size, (h + 1) * size)
                 query = fused[here][:width][part]
-                scores = [float(query @ fused[t][width : 2 * width][part]) / math.sqrt(size) for t in range(here + 1)]
+                scores = [
+                    float(query @ fused[t][width : 2 * width][part]) / math.sqrt(size)
+                    for t in range(here + 1)
+                ]
                 shares = [math.exp(score - max(scores)) for score in scores]
-                values = [share / sum(shares) * fused[t][2 * width :][part] for t, share in enumerate(shares)]
+                values = [
+                    share / sum(shares) * fused[t][2 * width :][part]
+                    for t, share in enumerate(shares)
+                ]
                 mixed.append(torch.stack(values).sum(0))
             stream[here] = stream[here] + linear(torch.cat(mixed), f"{at}.attn.c_proj")
-        stream = [x + linear(gelu(linear(norm(x, f"{at}.ln_2"), f"{at}.mlp.c_fc")), f"{at}.mlp.c_proj") for x in stream]
+        stream = [
+            x + linear(gelu(linear(norm(x, f"{at}.ln_2"), f"{at}.mlp.c_fc")), f"{at}.mlp.c_proj")
+            for x in stream
+        ]
     return linear(norm(stream[-1], "transformer.ln_f"), "lm_head")
 
 
@@ -102,7 +123,8 @@ def test_it_computes_what_nanogpt_computes(bias: bool, prefix: str, tmp_path: Pa
         found = model.module(torch.float64)(torch.tensor([tokens])).logits[0, -1]
     wanted = slowly(weights(bias), tokens)
     assert found.shape == (20,) and float((found - wanted).abs().max() / wanted.abs().max()) < 1e-12
-    tanh = {**model.config, "activation_function": "gelu_new"}  # the negative control: GPT-2's own activation is another one
+    # the negative control: GPT-2's own activation is another one
+    tanh = {**model.config, "activation_function": "gelu_new"}
     with torch.no_grad():
         other = model.family.build(tanh).double().eval()
         other.load_state_dict(model.module(torch.float64).state_dict())
@@ -116,10 +138,15 @@ def test_it_is_written_as_an_ordinary_gpt2(tmp_path: Path) -> None:
     model = load(checkpoint(tmp_path / "out", False, "_orig_mod."), allow_pickle=True)
     model.save(tmp_path / "saved")
     content = json.loads((tmp_path / "saved" / "config.json").read_text())
-    assert content["architectures"] == ["GPT2LMHeadModel"] and content["activation_function"] == "gelu"
+    assert (
+        content["architectures"] == ["GPT2LMHeadModel"] and content["activation_function"] == "gelu"
+    )
     tokens = torch.tensor([[1, 2, 3, 4]])
     with torch.no_grad():
-        assert torch.equal(GPT2LMHeadModel.from_pretrained(tmp_path / "saved")(tokens).logits, model.module()(tokens).logits)
+        assert torch.equal(
+            GPT2LMHeadModel.from_pretrained(tmp_path / "saved")(tokens).logits,
+            model.module()(tokens).logits,
+        )
     assert load(tmp_path / "saved").digest == model.digest
 
 
@@ -138,7 +165,8 @@ def test_what_is_not_whole_is_refused(tmp_path: Path) -> None:
     content = torch.load(folder / "ckpt.pt")
     del content["model"]["transformer.h.1.ln_2.bias"]
     torch.save(content, folder / "ckpt.pt")
-    with pytest.raises(BadCheckpoint, match="'transformer.h.1.ln_2.bias' .* is missing"):  # zeros only where it says so
+    # zeros only where it says so
+    with pytest.raises(BadCheckpoint, match="'transformer.h.1.ln_2.bias' .* is missing"):
         load(folder, allow_pickle=True)
     del content["model_args"]["n_head"]
     torch.save(content, folder / "ckpt.pt")

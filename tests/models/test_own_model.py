@@ -1,4 +1,6 @@
-"""The documented example of a class of one's own runs as it is printed, and what is wrong with a structure is said."""
+"""The documented example of a class of one's own runs as it is printed, and what is wrong with a
+structure is said.
+"""
 
 from __future__ import annotations
 
@@ -50,12 +52,26 @@ def test_saved_parameters_fit_the_class(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "instead", "words"),
     [
-        ('s.linear("down", "down", "+residual", "-units")', "pass", "says nothing of the parameter 'down.bias'"),
-        ('"embed.weight", "+residual *", (16, 20)', '"embed.weight", "+residual *", (20, 16)', "expected with shape"),
-        ('"embed.bias", "embed.bias"', '"embed.bias", "embed.offset"', "says nothing of the parameter 'embed.bias'"),
+        (
+            's.linear("down", "down", "+residual", "-units")',
+            "pass",
+            "says nothing of the parameter 'down.bias'",
+        ),
+        (
+            '"embed.weight", "+residual *", (16, 20)',
+            '"embed.weight", "+residual *", (20, 16)',
+            "expected with shape",
+        ),
+        (
+            '"embed.bias", "embed.bias"',
+            '"embed.bias", "embed.offset"',
+            "says nothing of the parameter 'embed.bias'",
+        ),
     ],
 )
-def test_a_structure_that_does_not_fit_names_the_parameter(line: str, instead: str, words: str) -> None:
+def test_a_structure_that_does_not_fit_names_the_parameter(
+    line: str, instead: str, words: str
+) -> None:
     assert line in example()
     with pytest.raises(BadCheckpoint, match=words):
         run(example().replace(line, instead))
@@ -64,7 +80,9 @@ def test_a_structure_that_does_not_fit_names_the_parameter(line: str, instead: s
 def test_a_wrong_structure_is_refused() -> None:
     """`down` is said to read nothing, so moving the units would change the function."""
     reads = 's.linear("down", "down", "+residual", "-units")'
-    product = next(line for line in example().splitlines() if "Product(" in line and line.startswith("s.add"))
+    product = next(
+        line for line in example().splitlines() if "Product(" in line and line.startswith("s.add")
+    )
     blind = (
         's.parameter("down.weight", "down.weight", "+residual *", (16, 24)); '
         's.parameter("down.bias", "down.bias", "+residual", (16,))'

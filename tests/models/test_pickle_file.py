@@ -1,4 +1,6 @@
-"""Pickled files of training scripts: weights only; whatever else they hold is never built, and nothing in them runs."""
+"""Pickled files of training scripts: weights only; whatever else they hold is never built, and
+nothing in them runs.
+"""
 
 from __future__ import annotations
 
@@ -73,27 +75,37 @@ FILES: dict[str, tuple[str, Callable[[Tensors], Any]]] = {
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_files_of_training_scripts(kind: str, folder: Path, tensors: Tensors, tiny_vit_pair: tuple[Path, Path]) -> None:
+def test_files_of_training_scripts(
+    kind: str, folder: Path, tensors: Tensors, tiny_vit_pair: tuple[Path, Path]
+) -> None:
     name, content = FILES[kind]
     torch.save(content(tensors), folder / name)
     with pytest.raises(BadCheckpoint, match=f"{name}.*--allow-pickle"):
         load(folder)
     before = set(get_safe_globals())
     assert load(folder, allow_pickle=True).digest == load(tiny_vit_pair[0]).digest
-    assert set(get_safe_globals()) == before  # what was allowed for one file is allowed for no other
+    # what was allowed for one file is allowed for no other
+    assert set(get_safe_globals()) == before
 
 
 def test_nothing_foreign_is_built(folder: Path, tensors: Tensors) -> None:
-    torch.save({"state_dict": tensors, "args": argparse.Namespace(lr=1), "best": Schedule()}, folder / "m.pth")
+    torch.save(
+        {"state_dict": tensors, "args": argparse.Namespace(lr=1), "best": Schedule()},
+        folder / "m.pth",
+    )
     beside = read(folder / "m.pth").beside
     for key, kind in (("args", "argparse.Namespace"), ("best", f"{__name__}.Schedule")):
         assert isinstance(beside[key], Inert) and beside[key].said == kind and not vars(beside[key])
 
 
-def test_modules_are_not_imported(folder: Path, tensors: Tensors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_modules_are_not_imported(
+    folder: Path, tensors: Tensors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     package = tmp_path / "code"
     package.mkdir()
-    (package / "lmc_trap.py").write_text(f"import os\nos.mkdir({str(tmp_path / 'boom')!r})\nclass Args: pass\n")
+    (package / "lmc_trap.py").write_text(
+        f"import os\nos.mkdir({str(tmp_path / 'boom')!r})\nclass Args: pass\n"
+    )
     monkeypatch.syspath_prepend(str(package))
     import lmc_trap  # type: ignore  # noqa: I001  (written above)
 
@@ -102,7 +114,8 @@ def test_modules_are_not_imported(folder: Path, tensors: Tensors, tmp_path: Path
     monkeypatch.delitem(sys.modules, "lmc_trap")
     assert load(folder, allow_pickle=True).parameters
     assert "lmc_trap" not in sys.modules and not (tmp_path / "boom").exists()
-    torch.load(folder / "m.pth", weights_only=False)  # the negative control: an ordinary reader imports it
+    # the negative control: an ordinary reader imports it
+    torch.load(folder / "m.pth", weights_only=False)
     assert (tmp_path / "boom").exists()
 
 
@@ -124,7 +137,9 @@ def make(path: str) -> str:
 
 @pytest.mark.parametrize("function", [os.mkdir, make, os.system, eval, exec, getattr, __import__])
 @pytest.mark.parametrize("place", ["beside", "within", "key"])
-def test_a_malicious_file_cannot_act(function: Any, place: str, folder: Path, tensors: Tensors, tmp_path: Path) -> None:
+def test_a_malicious_file_cannot_act(
+    function: Any, place: str, folder: Path, tensors: Tensors, tmp_path: Path
+) -> None:
     """Nothing runs, whether the file is read (its weights are whole) or refused."""
     boom = tmp_path / "boom"
     words = {
@@ -153,7 +168,9 @@ def test_a_malicious_file_cannot_act(function: Any, place: str, folder: Path, te
 @pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
 def test_plain_pickles_cannot_act_either(protocol: int, folder: Path, tmp_path: Path) -> None:
     boom = tmp_path / "boom"
-    (folder / "m.pth").write_bytes(pickle.dumps({"state_dict": {"a": Call(make, str(boom))}}, protocol))
+    (folder / "m.pth").write_bytes(
+        pickle.dumps({"state_dict": {"a": Call(make, str(boom))}}, protocol)
+    )
     with pytest.raises(BadCheckpoint, match="objects other than tensors"):
         load(folder, allow_pickle=True)
     assert not boom.exists()
@@ -167,8 +184,13 @@ def test_a_traced_program_is_not_run(folder: Path) -> None:
 
 
 def test_a_stand_in_keeps_no_state(folder: Path, tensors: Tensors) -> None:
-    """A file says what attributes an object gets; a stand-in keeps none of them, and later files see none."""
-    torch.save({"state_dict": tensors, "args": argparse.Namespace(said=1, __setstate__=2, __reduce__=3)}, folder / "m.pth")
+    """A file says what attributes an object gets; a stand-in keeps none of them, and later files
+    see none.
+    """
+    torch.save(
+        {"state_dict": tensors, "args": argparse.Namespace(said=1, __setstate__=2, __reduce__=3)},
+        folder / "m.pth",
+    )
     found = read(folder / "m.pth").beside["args"]
     assert not vars(found) and found.said == "argparse.Namespace" and Inert.said == "object"
     assert callable(Inert.__setstate__)
@@ -177,18 +199,28 @@ def test_a_stand_in_keeps_no_state(folder: Path, tensors: Tensors) -> None:
 def test_a_whole_module_is_named(folder: Path) -> None:
     torch.save(Settings(), folder / "m.pth")
     torch.save(Schedule(), folder / "m.pth")
-    with pytest.raises(BadCheckpoint, match=rf"whole object of the class {__name__}.Schedule.*state_dict\(\)"):
+    with pytest.raises(
+        BadCheckpoint, match=rf"whole object of the class {__name__}.Schedule.*state_dict\(\)"
+    ):
         load(folder, allow_pickle=True)
 
 
-def test_several_sets_of_weights(folder: Path, tensors: Tensors, tiny_vit_pair: tuple[Path, Path]) -> None:
-    """The network as it was trained comes before its running mean, and what was not read is said."""
+def test_several_sets_of_weights(
+    folder: Path, tensors: Tensors, tiny_vit_pair: tuple[Path, Path]
+) -> None:
+    """The network as it was trained comes before its running mean, and what was not read is
+    said.
+    """
     mean = {name: tensor + 1 for name, tensor in tensors.items()}
-    torch.save({"state_dict_ema": mean, "state_dict": tensors, "args": argparse.Namespace()}, folder / "m.pth.tar")
+    torch.save(
+        {"state_dict_ema": mean, "state_dict": tensors, "args": argparse.Namespace()},
+        folder / "m.pth.tar",
+    )
     model = load(folder, allow_pickle=True)
     assert model.digest == load(tiny_vit_pair[0]).digest
     assert model.notes == (
-        "mine/m.pth.tar holds several sets of weights; 'state_dict' was read, and 'state_dict_ema' was not.",
+        "mine/m.pth.tar holds several sets of weights; 'state_dict' was read, and "
+        "'state_dict_ema' was not.",
     )
 
 

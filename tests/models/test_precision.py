@@ -1,4 +1,6 @@
-"""Types and sizes of files that are written: those of the parents, or as asked; in shards above a limit."""
+"""Types and sizes of files that are written: those of the parents, or as asked; in shards above a
+limit.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ NAMES = ("gpt2", "bert", "t5", "mixtral", "opt-norms-behind")
 
 
 def stored(folder: Path) -> set[torch.dtype]:
-    return {tensor.dtype for path in folder.glob("*.safetensors") for tensor in load_file(path).values()}
+    return {
+        tensor.dtype for path in folder.glob("*.safetensors") for tensor in load_file(path).values()
+    }
 
 
 def in_bf16(name: str, folder: Path, seed: int = 0) -> Model:
@@ -55,20 +59,31 @@ def test_types_of_their_own_stay_each(tmp_path: Path) -> None:
     mixed = {n: t if n.endswith("bias") else t.bfloat16() for n, t in model.state.items()}
     model.with_state(mixed).save(tmp_path / "a")
     again = load_folder(tmp_path / "a")
-    assert {n: t.dtype for n, t in again.state.items()} == {n: t.dtype for n, t in mixed.items()} == dict(again.stored)
+    assert (
+        {n: t.dtype for n, t in again.state.items()}
+        == {n: t.dtype for n, t in mixed.items()}
+        == dict(again.stored)
+    )
     wide = untied(again.with_state({n: 2 * t.float() for n, t in again.state.items()}))
     assert wide.types()["lm_head.weight"] == torch.bfloat16  # which it shared, and most have
     wide.save(tmp_path / "b")
     found = load_folder(tmp_path / "b").stored
-    assert {n: found[n] for n in mixed} == dict(again.stored) and type_words(again.stored.values()) == "bfloat16 and float32"
+    assert {n: found[n] for n in mixed} == dict(again.stored) and type_words(
+        again.stored.values()
+    ) == "bfloat16 and float32"
 
 
 def test_a_model_of_timm_keeps_its_type_too(tmp_path: Path) -> None:
     model = tiny.tiny("vit")
     model.save(tmp_path / "half", "float16")
     again = load_folder(tmp_path / "half")
-    again.with_state({n: t.float() for n, t in again.state.items()}).save(tmp_path / "again", shard=1000)
-    assert stored(tmp_path / "again") == {torch.float16} and load_folder(tmp_path / "again").digest == again.digest
+    again.with_state({n: t.float() for n, t in again.state.items()}).save(
+        tmp_path / "again", shard=1000
+    )
+    assert (
+        stored(tmp_path / "again") == {torch.float16}
+        and load_folder(tmp_path / "again").digest == again.digest
+    )
     assert len(list((tmp_path / "again").glob("*.safetensors"))) == 1  # timm reads one file
 
 
@@ -79,7 +94,10 @@ def test_a_model_made_in_memory_is_written_as_it_is(tmp_path: Path) -> None:
     assert stored(tmp_path) == {torch.float32}
 
 
-@pytest.mark.parametrize("name", ["gpt2", "gpt2-untied", "mixtral", "t5", "t5-1.1", "bert", "bert-untied-relu", "roberta"])
+@pytest.mark.parametrize(
+    "name",
+    ["gpt2", "gpt2-untied", "mixtral", "t5", "t5-1.1", "bert", "bert-untied-relu", "roberta"],
+)
 def test_large_ones_are_written_in_shards_with_an_index(name: str, tmp_path: Path) -> None:
     model = random_model(name, dtype=torch.float32)
     model.save(tmp_path, shard=10_000)
@@ -105,6 +123,9 @@ def test_types_that_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="int8.*bfloat16, float16, float32"):
         model.save(tmp_path, "int8")
     large = model.with_state({**model.state, "transformer.wte.weight": 1e5 * torch.ones(31, 24)})
-    with pytest.raises(BadInput, match="'transformer.wte.weight' has values up to 1e.05, and float16 holds none above"):
+    with pytest.raises(
+        BadInput,
+        match="'transformer.wte.weight' has values up to 1e.05, and float16 holds none above",
+    ):
         large.save(tmp_path, torch.float16)
     assert not list(tmp_path.iterdir())

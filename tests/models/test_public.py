@@ -42,7 +42,9 @@ def test_timm_knows_its_members() -> None:
 
 
 def module_of(entry: PublicFamily) -> tuple[Family, dict[str, Any], torch.nn.Module]:
-    """The family here that reads an entry's configuration, that configuration, and the module, on no device."""
+    """The family here that reads an entry's configuration, that configuration, and the module, on
+    no device.
+    """
     family = next(family for family in FAMILIES.values() if family.recognises(entry.config))
     assert family.name == entry.family
     config = family.config(entry.config)
@@ -52,7 +54,9 @@ def module_of(entry: PublicFamily) -> tuple[Family, dict[str, Any], torch.nn.Mod
 
 @pytest.mark.parametrize("entry", public(), ids=lambda entry: entry.name)
 def test_every_entry_is_opened_at_its_published_configuration(entry: PublicFamily) -> None:
-    """Its family takes it, the layout is that of the ordinary class, and the parameters are as many as the entry says."""
+    """Its family takes it, the layout is that of the ordinary class, and the parameters are as many
+    as the entry says.
+    """
     family, config, module = module_of(entry)
     if family.classes:
         assert hf.named_class(entry.config, family.classes, family.name) == type(module).__name__
@@ -68,14 +72,21 @@ def test_members_of_timm_have_one_shape() -> None:
             continue
         with torch.device("meta"):
             first, *others = [
-                timm.create_model(member.removeprefix("timm:").partition(".")[0], num_classes=1000) for member in entry.members
+                timm.create_model(member.removeprefix("timm:").partition(".")[0], num_classes=1000)
+                for member in entry.members
             ]
         for other in others:  # not of one name
-            assert {n: p.shape for n, p in other.named_parameters()} == {n: p.shape for n, p in first.named_parameters()}
+            assert {n: p.shape for n, p in other.named_parameters()} == {
+                n: p.shape for n, p in first.named_parameters()
+            }
 
 
 DEPTHS = {"gpt2": "n_layer", "gpt_neox": "num_hidden_layers", "bert": "num_hidden_layers"}
-SHORT = {"gpt2": "n_positions", "gpt_neox": "max_position_embeddings", "bert": "max_position_embeddings"}
+SHORT = {
+    "gpt2": "n_positions",
+    "gpt_neox": "max_position_embeddings",
+    "bert": "max_position_embeddings",
+}
 
 
 @pytest.mark.parametrize("name", ["PolyPythias 14M", "Mistral GPT-2 small", "MultiBERTs"])
@@ -83,9 +94,14 @@ def test_two_layers_of_an_entry_are_moved_without_a_change(name: str) -> None:
     entry = next(entry for entry in public() if entry.name == name)
     family = next(family for family in FAMILIES.values() if family.recognises(entry.config))
     assert family.name == entry.family
-    config = family.config(dict(entry.config) | {DEPTHS[family.name]: 2, SHORT[family.name]: 8, "vocab_size": 512})
+    config = family.config(
+        dict(entry.config) | {DEPTHS[family.name]: 2, SHORT[family.name]: 8, "vocab_size": 512}
+    )
     torch.manual_seed(0)
-    state = {key: tensor + 0.05 * torch.randn_like(tensor) for key, tensor in untied_state(family.build(config)).items()}
+    state = {
+        key: tensor + 0.05 * torch.randn_like(tensor)
+        for key, tensor in untied_state(family.build(config)).items()
+    }
     model = Model(name, family, config, state)
     classes = choose_classes(model.layout.spaces)
     form = canonical(model, classes)
@@ -96,7 +112,14 @@ def test_two_layers_of_an_entry_are_moved_without_a_change(name: str) -> None:
 
 def test_rows_are_plain_and_say_which_family_here() -> None:
     rows = {row["name"]: row for row in public_rows()}
-    assert rows["Mistral GPT-2 small"]["family"] == "gpt2" and rows["vit_small_patch16_224"]["family"] == "vit"
+    assert (
+        rows["Mistral GPT-2 small"]["family"] == "gpt2"
+        and rows["vit_small_patch16_224"]["family"] == "vit"
+    )
     for row in rows.values():
-        assert row["models"] == len(row["references"]) and row["sentence"].endswith(".") and row["source"]
+        assert (
+            row["models"] == len(row["references"])
+            and row["sentence"].endswith(".")
+            and row["source"]
+        )
         assert row["config_source"] and row["verified"] is (row["takes"] == "images")

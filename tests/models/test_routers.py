@@ -19,8 +19,12 @@ def test_every_router_is_found(name: str) -> None:
     model = random_model(name)
     module = model.module()
     found = router_modules(module, model.layout)
-    assert list(found.values()) == [part for part in module.modules() if type(part).__name__.lower().endswith("topkrouter")]
-    assert found and list(found) == [space.name for space in model.layout.spaces.values() if space.kind == "experts"]
+    assert list(found.values()) == [
+        part for part in module.modules() if type(part).__name__.lower().endswith("topkrouter")
+    ]
+    assert found and list(found) == [
+        space.name for space in model.layout.spaces.values() if space.kind == "experts"
+    ]
 
 
 def test_dense_networks_have_none() -> None:

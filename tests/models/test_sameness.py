@@ -1,4 +1,6 @@
-"""Models that hold the same weights, or the same but for some: it is said which, and nothing is refused."""
+"""Models that hold the same weights, or the same but for some: it is said which, and nothing is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -25,25 +27,38 @@ def pair() -> tuple[Model, Model]:
 
 def mixed(a: Model, b: Model, *beginnings: str) -> Model:
     """The first model with the parameters of the second where the names begin so."""
-    return a.with_state({name: (b if name.startswith(beginnings) else a).state[name] for name in a.state})
+    return a.with_state(
+        {name: (b if name.startswith(beginnings) else a).state[name] for name in a.state}
+    )
 
 
 def said(*models: Model) -> list[str]:
-    return same_weights({"same": common_weights(models), "digests": [model.digest for model in models]})
+    return same_weights(
+        {"same": common_weights(models), "digests": [model.digest for model in models]}
+    )
 
 
 def test_the_same_weights_under_another_name_and_type(pair: tuple[Model, Model]) -> None:
     a, _ = pair
     halved = a.with_state({name: tensor.bfloat16() for name, tensor in a.state.items()})
-    wide = replace(halved, name="copy", state={name: tensor.float() for name, tensor in halved.state.items()})
-    assert said(a, replace(a, name="copy")) == said(halved, wide) == ["A and B hold the same weights."]
+    wide = replace(
+        halved, name="copy", state={name: tensor.float() for name, tensor in halved.state.items()}
+    )
+    assert (
+        said(a, replace(a, name="copy")) == said(halved, wide) == ["A and B hold the same weights."]
+    )
 
 
 def test_all_but_one_layer(pair: tuple[Model, Model]) -> None:
     a, b = pair
-    assert said(a, mixed(a, b, "transformer.h.1.")) == ["A and B differ only in transformer.h.1.*: 12 of 28 tensors."]
+    assert said(a, mixed(a, b, "transformer.h.1.")) == [
+        "A and B differ only in transformer.h.1.*: 12 of 28 tensors."
+    ]
     found = sameness(a, mixed(a, b, "transformer.h.1.ln_1.weight", "transformer.wte"))
-    assert set(found.differ) == {"transformer.h.1.ln_1.weight", "transformer.wte.weight"} and len(found.same) == 26
+    assert (
+        set(found.differ) == {"transformer.h.1.ln_1.weight", "transformer.wte.weight"}
+        and len(found.same) == 26
+    )
 
 
 def test_a_difference_in_the_last_value_is_one(pair: tuple[Model, Model]) -> None:
@@ -56,14 +71,25 @@ def test_a_difference_in_the_last_value_is_one(pair: tuple[Model, Model]) -> Non
 
 def test_one_part_in_common(pair: tuple[Model, Model]) -> None:
     a, b = pair
-    assert said(b, mixed(b, a, "transformer.wte")) == ["A and B differ only in transformer.wte.weight: 1 of 28 tensors."]
-    assert said(a, mixed(b, a, "transformer.wte")) == ["A and B have transformer.wte.weight in common: 1 of 28 tensors."]
+    assert said(b, mixed(b, a, "transformer.wte")) == [
+        "A and B differ only in transformer.wte.weight: 1 of 28 tensors."
+    ]
+    assert said(a, mixed(b, a, "transformer.wte")) == [
+        "A and B have transformer.wte.weight in common: 1 of 28 tensors."
+    ]
 
 
-def test_of_models_trained_apart_nothing_is_said_though_gains_are_all_one(pair: tuple[Model, Model]) -> None:
+def test_of_models_trained_apart_nothing_is_said_though_gains_are_all_one(
+    pair: tuple[Model, Model],
+) -> None:
     assert said(*pair) == []
     ones = [
-        model.with_state({n: torch.ones_like(t) if ".ln_" in n and n.endswith("weight") else t for n, t in model.state.items()})
+        model.with_state(
+            {
+                n: torch.ones_like(t) if ".ln_" in n and n.endswith("weight") else t
+                for n, t in model.state.items()
+            }
+        )
         for model in pair
     ]
     assert said(*ones) == []
@@ -87,9 +113,14 @@ def test_whole_layers_are_abbreviated() -> None:
 
 def test_many_names_are_counted(pair: tuple[Model, Model]) -> None:
     a, b = pair
-    gains = tuple(name for name in a.state if name.endswith("weight") and ("ln_" in name or "mlp" in name))
+    gains = tuple(
+        name for name in a.state if name.endswith("weight") and ("ln_" in name or "mlp" in name)
+    )
     (sentence,) = said(a, mixed(a, b, *gains))
-    assert sentence.endswith(f"and {len(gains) - 6} more: {len(gains)} of 28 tensors.") and sentence.count(",") == 5
+    assert (
+        sentence.endswith(f"and {len(gains) - 6} more: {len(gains)} of 28 tensors.")
+        and sentence.count(",") == 5
+    )
 
 
 def test_copies_in_folders(tiny_gpt2_pair: Pair, tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""Files that are changed in place, with their size and time kept, are noticed wherever something of them is kept in memory."""
+"""Files that are changed in place, with their size and time kept, are noticed wherever something of
+them is kept in memory.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,11 @@ def overwrite(path: Path, content: bytes) -> None:
         file.write(content)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     after = path.stat()
-    assert (after.st_size, after.st_mtime_ns, after.st_ino) == (before.st_size, before.st_mtime_ns, before.st_ino)
+    assert (after.st_size, after.st_mtime_ns, after.st_ino) == (
+        before.st_size,
+        before.st_mtime_ns,
+        before.st_ino,
+    )
 
 
 @pytest.mark.parametrize("hashed", [2**25, 0])
@@ -51,12 +57,20 @@ def test_a_model_kept_warm_is_read_again(tiny_gpt2_pair: Pair, tmp_path: Path) -
     assert load_warm(str(folder)).digest == load(tiny_gpt2_pair[1]).digest != first.digest
 
 
-def test_a_configuration_or_a_card_changed_in_place_is_read_again(tiny_gpt2_pair: Pair, tmp_path: Path) -> None:
+def test_a_configuration_or_a_card_changed_in_place_is_read_again(
+    tiny_gpt2_pair: Pair, tmp_path: Path
+) -> None:
     folder = shutil.copytree(tiny_gpt2_pair[0], tmp_path / "mine")
     first = load_warm(str(folder))
-    overwrite(folder / "card.json", (folder / "card.json").read_bytes().replace(b"tiny-gpt2-s0", b"tiny-gpt2-s9"))
+    overwrite(
+        folder / "card.json",
+        (folder / "card.json").read_bytes().replace(b"tiny-gpt2-s0", b"tiny-gpt2-s9"),
+    )
     assert load_warm(str(folder)).name == "tiny-gpt2-s9" != first.name
-    overwrite(folder / "config.json", (folder / "config.json").read_bytes().replace(b'"gelu_new"', b'"relu"    '))
+    overwrite(
+        folder / "config.json",
+        (folder / "config.json").read_bytes().replace(b'"gelu_new"', b'"relu"    '),
+    )
     assert load_warm(str(folder)).config["activation_function"] == "relu"
 
 
@@ -66,6 +80,10 @@ def test_a_tokenizer_changed_in_place_is_read_again(tmp_path: Path) -> None:
     first = encoder_of(words).encode("quick brown").tolist()
     assert encoder_of(words) is encoder_of(words)
     text = (tmp_path / "tokenizer.json").read_text()
-    changed = text.replace('"quick"', '"other"').replace('"brown"', '"quick"').replace('"other"', '"brown"')
+    changed = (
+        text.replace('"quick"', '"other"')
+        .replace('"brown"', '"quick"')
+        .replace('"other"', '"brown"')
+    )
     overwrite(tmp_path / "tokenizer.json", changed.encode())
     assert encoder_of(words).encode("quick brown").tolist() == first[::-1]

@@ -1,4 +1,6 @@
-"""Names with words of training tools around them: which are taken away, and which are a network's own."""
+"""Names with words of training tools around them: which are taken away, and which are a network's
+own.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,13 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import LlamaConfig, LlamaForCausalLM, LlamaModel, MixtralConfig, MixtralForCausalLM
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    LlamaModel,
+    MixtralConfig,
+    MixtralForCausalLM,
+)
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.families import FAMILIES
@@ -57,20 +65,27 @@ FORMS: dict[str, tuple[Rename, set[str]]] = {
     ),
     "layers compiled": (inside("_orig_mod."), {"_orig_mod"}),
     "layers in parallel": (inside("module."), {"module"}),
-    "in front and inside": (lambda name: "module." + inside("_orig_mod.")(name), {"module", "_orig_mod"}),
+    "in front and inside": (
+        lambda name: "module." + inside("_orig_mod.")(name),
+        {"module", "_orig_mod"},
+    ),
 }
 
 
 def renamed(source: Path, folder: Path, rename: Rename) -> Path:
     shutil.copytree(source, folder)
     tensors = load_file(folder / "model.safetensors")
-    save_file({rename(name): tensor for name, tensor in tensors.items()}, folder / "model.safetensors")
+    save_file(
+        {rename(name): tensor for name, tensor in tensors.items()}, folder / "model.safetensors"
+    )
     return folder
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A Llama, whose own names begin with "model.", one without a head, and a mixture whose experts are stacked when read."""
+    """A Llama, whose own names begin with "model.", one without a head, and a mixture whose experts
+    are stacked when read.
+    """
     root = tmp_path_factory.mktemp("wrapped")
     torch.manual_seed(0)
     made = {
@@ -86,7 +101,12 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kind", ["gpt2", "vit", "llama", "tied", "mixture"])
 def test_wrapped_names_are_read(
-    kind: str, form: str, folders: dict[str, Path], tiny_gpt2_pair: Any, tiny_vit_pair: Any, tmp_path: Path
+    kind: str,
+    form: str,
+    folders: dict[str, Path],
+    tiny_gpt2_pair: Any,
+    tiny_vit_pair: Any,
+    tmp_path: Path,
 ) -> None:
     source = {"gpt2": tiny_gpt2_pair[0], "vit": tiny_vit_pair[0], **folders}[kind]
     rename, words = FORMS[form]
@@ -103,11 +123,17 @@ def test_wrapped_names_are_read(
 )  # whose example is refused when it is read first
 @pytest.mark.parametrize("words", ["module._orig_mod.", "model."])
 def test_every_family(family: str, words: str, tmp_path: Path) -> None:
-    model = random_model(next(n for n, (owner, _) in CONFIGURATIONS.items() if owner == family), dtype=torch.float32)
+    model = random_model(
+        next(n for n, (owner, _) in CONFIGURATIONS.items() if owner == family), dtype=torch.float32
+    )
     model.save(tmp_path / "plain")
-    before, after = load(tmp_path / "plain"), load(renamed(tmp_path / "plain", tmp_path / "mine", front(words)))
+    before, after = (
+        load(tmp_path / "plain"),
+        load(renamed(tmp_path / "plain", tmp_path / "mine", front(words))),
+    )
     assert after.digest == before.digest == model.digest
-    assert not before.notes and len(after.notes) <= 1  # a body's own prefix may be what was put in front
+    # a body's own prefix may be what was put in front
+    assert not before.notes and len(after.notes) <= 1
 
 
 def test_an_encoder_of_old_whose_configuration_names_no_kind(tmp_path: Path) -> None:
@@ -125,7 +151,13 @@ def test_an_encoder_of_old_whose_configuration_names_no_kind(tmp_path: Path) -> 
     BertForMaskedLM(BertConfig(**sizes)).save_pretrained(tmp_path / "bert")
     content = json.loads((tmp_path / "bert" / "config.json").read_text())
     (tmp_path / "bert" / "config.json").write_text(
-        json.dumps({key: value for key, value in content.items() if key not in ("model_type", "architectures")})
+        json.dumps(
+            {
+                key: value
+                for key, value in content.items()
+                if key not in ("model_type", "architectures")
+            }
+        )
     )
     wrapped = renamed(tmp_path / "bert", tmp_path / "mine", front("module.model."))
     assert load(wrapped).digest == load(tmp_path / "bert").digest
@@ -141,26 +173,39 @@ def test_a_body_without_its_prefix_is_no_wrapper(tmp_path: Path) -> None:
     assert isinstance(whole.model, LlamaModel)
 
 
-def test_what_does_not_fit_without_wrappers_either_is_named_as_it_is_in_the_file(tiny_gpt2_pair: Any, tmp_path: Path) -> None:
+def test_what_does_not_fit_without_wrappers_either_is_named_as_it_is_in_the_file(
+    tiny_gpt2_pair: Any, tmp_path: Path
+) -> None:
     wrapped = renamed(tiny_gpt2_pair[0], tmp_path / "mine", front("module."))
     tensors = load_file(wrapped / "model.safetensors")
     lost = tensors.pop("module.transformer.h.1.mlp.c_fc.weight")
     save_file(tensors, wrapped / "model.safetensors")
-    with pytest.raises(BadCheckpoint, match="'transformer.h.1.mlp.c_fc.weight' of a GPT2LMHeadModel is missing"):
+    with pytest.raises(
+        BadCheckpoint, match="'transformer.h.1.mlp.c_fc.weight' of a GPT2LMHeadModel is missing"
+    ):
         load(wrapped)
-    save_file(tensors | {"module.transformer.h.1.mlp.c_fc.weight": lost[:, :-1].contiguous()}, wrapped / "model.safetensors")
-    with pytest.raises(BadCheckpoint, match="'module.transformer.h.1.mlp.c_fc.weight' was expected with shape"):
+    save_file(
+        tensors | {"module.transformer.h.1.mlp.c_fc.weight": lost[:, :-1].contiguous()},
+        wrapped / "model.safetensors",
+    )
+    with pytest.raises(
+        BadCheckpoint, match="'module.transformer.h.1.mlp.c_fc.weight' was expected with shape"
+    ):
         load(wrapped)
 
 
 def test_two_networks_in_one_file(tiny_vit_pair: Any, tmp_path: Path) -> None:
-    """Lightning keeps the running mean beside the network: with permission the network alone is read."""
+    """Lightning keeps the running mean beside the network: with permission the network alone is
+    read.
+    """
     folder = shutil.copytree(tiny_vit_pair[0], tmp_path / "mine")
     tensors = load_file(folder / "model.safetensors")
     both = {f"model.{name}": tensor for name, tensor in tensors.items()}
     both |= {f"ema_model.{name}": tensor + 1 for name, tensor in tensors.items()}
     save_file(both, folder / "model.safetensors")
-    with pytest.raises(BadCheckpoint, match=rf"holds {len(tensors)} tensors .*'ema_model\..*--ignore-extra"):
+    with pytest.raises(
+        BadCheckpoint, match=rf"holds {len(tensors)} tensors .*'ema_model\..*--ignore-extra"
+    ):
         load(folder)
     model = load(folder, ignore_extra=True)
     assert model.digest == load(tiny_vit_pair[0]).digest and len(model.notes) == 2

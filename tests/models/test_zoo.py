@@ -1,4 +1,6 @@
-"""The shipped models: all there, as their cards say, good enough, independently trained, within the size that was set."""
+"""The shipped models: all there, as their cards say, good enough, independently trained, within the
+size that was set.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,14 @@ from lmc_core.training.recipes import RECIPES, Recipe
 
 RECIPE_FIELDS = Recipe.__dataclass_fields__
 NAMES = sorted(RECIPES)
-COUNTS = {"vit-fashion": 4, "vit-hf-fashion": 2, "gpt2-plays": 4, "gpt2-austen": 2, "llama-plays": 3, "neox-plays": 3}
+COUNTS = {
+    "vit-fashion": 4,
+    "vit-hf-fashion": 2,
+    "gpt2-plays": 4,
+    "gpt2-austen": 2,
+    "llama-plays": 3,
+    "neox-plays": 3,
+}
 COUNTS |= {"mixtral-plays": 3, "qwen-moe-plays": 3}
 SEEDS = {group: [f"{group}-s{i}" for i in range(count)] for group, count in COUNTS.items()}
 
@@ -31,12 +40,27 @@ def test_the_card_tells_the_truth(name: str) -> None:
     model = lmc_core.load(f"zoo:{name}")
     card = model.card
     assert card["digest"] == model.digest and card["parameters"] == model.parameters
-    assert card["name"] == name and card["family"] == model.family.name and card["task"] == RECIPES[name].task
+    assert (
+        card["name"] == name
+        and card["family"] == model.family.name
+        and card["task"] == RECIPES[name].task
+    )
     recipe = json.loads(json.dumps(RECIPES[name].settings()))
-    later = {field: RECIPE_FIELDS[field].default for field in recipe.keys() - card["settings"].keys()}  # added since, unused
+    # added since, unused
+    later = {
+        field: RECIPE_FIELDS[field].default for field in recipe.keys() - card["settings"].keys()
+    }
     assert recipe == card["settings"] | later, "the recipe has changed since training"
-    assert card["seed"] == RECIPES[name].seed and card["trained"]["date"] and len(card["curve"]["rows"]) >= 5
-    limit = {"fashion-mnist": ("accuracy", 0.88), "plays": ("loss", 1.65), "austen": ("loss", 1.65)}[card["task"]]
+    assert (
+        card["seed"] == RECIPES[name].seed
+        and card["trained"]["date"]
+        and len(card["curve"]["rows"]) >= 5
+    )
+    limit = {
+        "fashion-mnist": ("accuracy", 0.88),
+        "plays": ("loss", 1.65),
+        "austen": ("loss", 1.65),
+    }[card["task"]]
     measured = card["scores"]["test"][limit[0]]
     assert measured >= limit[1] if limit[0] == "accuracy" else measured <= limit[1]
 
@@ -46,20 +70,35 @@ def test_the_scores_of_the_card_can_be_measured_again(name: str) -> None:
     model = lmc_core.load(f"zoo:{name}")
     examples = lmc_core.get_task(model.card["task"]).examples("test")
     with torch.no_grad():
-        parts = [losses(model.family.outputs(model.module(), b.inputs), b.targets) for b in examples.batches(500)]
+        parts = [
+            losses(model.family.outputs(model.module(), b.inputs), b.targets)
+            for b in examples.batches(500)
+        ]
     recorded = model.card["scores"]["test"]
-    assert float(torch.cat([p[0] for p in parts]).mean()) == pytest.approx(recorded["loss"], abs=1e-4)
-    assert float(torch.cat([p[1] for p in parts]).mean()) == pytest.approx(recorded["accuracy"], abs=1e-3)
+    assert float(torch.cat([p[0] for p in parts]).mean()) == pytest.approx(
+        recorded["loss"], abs=1e-4
+    )
+    assert float(torch.cat([p[1] for p in parts]).mean()) == pytest.approx(
+        recorded["accuracy"], abs=1e-3
+    )
 
 
 @pytest.mark.parametrize("family", SEEDS)
 def test_seeds_are_independent(family: str) -> None:
-    """No two models share an initialisation: their first matrices are not correlated beyond chance."""
+    """No two models share an initialisation: their first matrices are not correlated beyond
+    chance.
+    """
     states = [lmc_core.load(name).state for name in SEEDS[family]]
-    name = next(n for n, t in states[0].items() if t.ndim == 2 and any(part in n for part in ("attn.", "attention.")))
+    name = next(
+        n
+        for n, t in states[0].items()
+        if t.ndim == 2 and any(part in n for part in ("attn.", "attention."))
+    )
     for i, one in enumerate(states):
         for other in states[i + 1 :]:
-            cosine = torch.nn.functional.cosine_similarity(one[name].flatten(), other[name].flatten(), 0)
+            cosine = torch.nn.functional.cosine_similarity(
+                one[name].flatten(), other[name].flatten(), 0
+            )
             assert abs(float(cosine)) < 0.05
 
 
@@ -105,23 +144,33 @@ assert "lmc_core" not in sys.modules
 
 @pytest.mark.slow
 def test_ordinary_checkpoints_without_this_package(tmp_path: Path) -> None:
-    """Shipped, aligned and averaged models are read by their own libraries in a process that does not know this one."""
+    """Shipped, aligned and averaged models are read by their own libraries in a process that does
+    not know this one.
+    """
     models = [lmc_core.load(names[0]) for names in SEEDS.values()]
     folders = [assets() / "zoo" / model.name for model in models]
     for group in ("llama-plays", "mixtral-plays", "vit-hf-fashion", "vit-fashion"):
         a, b = (lmc_core.load(name) for name in SEEDS[group][:2])
         inputs = lmc_core.get_task(a.card["task"]).examples("test", 2).inputs
         pair = lmc_core.align_pair(a, b, inputs, settings=lmc_core.Settings(max_rounds=1))
-        for name, model in (("aligned", pair.b), ("mean", pair.a.with_state(lmc_core.Line(pair.a, pair.b).state(0.5)))):
+        for name, model in (
+            ("aligned", pair.b),
+            ("mean", pair.a.with_state(lmc_core.Line(pair.a, pair.b).state(0.5))),
+        ):
             folders.append(tmp_path / f"{group}-{name}")
             model.save(folders[-1], "float32")  # the zoo itself is stored in half precision
             models.append(model)
-    done = subprocess.run([sys.executable, "-c", READER, *map(str, folders)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", READER, *map(str, folders)], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     with torch.no_grad():
         own = [
             model.family.outputs(
-                model.module(), torch.arange(20)[None] if model.family.takes == "text" else torch.ones(1, 1, 28, 28)
+                model.module(),
+                torch.arange(20)[None]
+                if model.family.takes == "text"
+                else torch.ones(1, 1, 28, 28),
             )
             for model in models
         ]

@@ -29,7 +29,9 @@ CLASSES = {kind: [c.value for c in classes] for kind, classes in {
 
 
 def row(name: str, family: str, seed: int, width: int = 96) -> dict:
-    score = {"accuracy": 0.893, "loss": 0.3} if family == "vit" else {"perplexity": 4.12, "loss": 1.4}
+    score = (
+        {"accuracy": 0.893, "loss": 0.3} if family == "vit" else {"perplexity": 4.12, "loss": 1.4}
+    )
     sizes = {"width": width}
     task = "austen" if "austen" in name else TASKS[family]
     return {
@@ -53,9 +55,13 @@ class Layer:
 
     def request_of(self, pair, setting, split, examples, points, task):
         if pair[0]["family"] != pair[1]["family"]:
-            raise Incompatible("vit-fashion-s0 is a vit and gpt2-plays-s0 a gpt2; choose two models of one family.")
+            raise Incompatible(
+                "vit-fashion-s0 is a vit and gpt2-plays-s0 a gpt2; choose two models of one family."
+            )
         self.requests.append((setting.text, split, examples, points))
-        return SimpleNamespace(key=self.key(setting.label(LARGEST), pair[0]["name"], pair[1]["name"]))
+        return SimpleNamespace(
+            key=self.key(setting.label(LARGEST), pair[0]["name"], pair[1]["name"])
+        )
 
     def stored(self, request):
         return self.results.get(request.key)
@@ -82,7 +88,9 @@ class Layer:
             self.cancelled.append(key)
             self.job(key, "cancelled")
 
-    def job(self, key: str, state: str, progress: float = 0.0, message: str = "", error: str = "") -> None:
+    def job(
+        self, key: str, state: str, progress: float = 0.0, message: str = "", error: str = ""
+    ) -> None:
         active = state in ("queued", "running")
         self.table[key] = SimpleNamespace(
             key=key,
@@ -98,24 +106,48 @@ class Layer:
 
     def fill(self) -> None:
         """Store plain, permutations and all classes of the first pair."""
-        for label, result in zip(("Plain average", "Permutations only", "All classes"), RESULTS["vit"], strict=True):
+        for label, result in zip(
+            ("Plain average", "Permutations only", "All classes"), RESULTS["vit"], strict=True
+        ):
             self.results[self.key(label)] = result
 
 
 @pytest.fixture
 def layer(monkeypatch: pytest.MonkeyPatch) -> Layer:
     fake = Layer()
-    for name in ("request_of", "layers_of", "stored", "arrays", "shipped", "jobs", "submit", "cancel"):
+    for name in (
+        "request_of",
+        "layers_of",
+        "stored",
+        "arrays",
+        "shipped",
+        "jobs",
+        "submit",
+        "cancel",
+    ):
         monkeypatch.setattr(work, name, getattr(fake, name))
-    names = [("gpt2-plays-s0", "gpt2", 0), ("gpt2-plays-s1", "gpt2", 1), ("gpt2-austen-s0", "gpt2", 0)]
+    names = [
+        ("gpt2-plays-s0", "gpt2", 0),
+        ("gpt2-plays-s1", "gpt2", 1),
+        ("gpt2-austen-s0", "gpt2", 0),
+    ]
     names += [(f"vit-fashion-s{seed}", "vit", seed) for seed in range(3)]
     known = {"vit-fashion-narrow-s0": row("vit-fashion-narrow-s0", "vit", 0, 48)}
     known |= {name: row(name, family, seed) for name, family, seed in names}
     spaces = {
-        kind: {"what": f"the {kind}", "classes": CLASSES[kind], "largest": largest, "reason": "so it is"}
+        kind: {
+            "what": f"the {kind}",
+            "classes": CLASSES[kind],
+            "largest": largest,
+            "reason": "so it is",
+        }
         for kind, largest in LARGEST.items()
     }
-    monkeypatch.setattr(cost, "note", lambda requests, what="": cost.sentence(Expected(40.0, True), 345_000_000, what))
+    monkeypatch.setattr(
+        cost,
+        "note",
+        lambda requests, what="": cost.sentence(Expected(40.0, True), 345_000_000, what),
+    )
     monkeypatch.setattr(work, "studies", lambda: [])
     monkeypatch.setattr(work, "store_size", lambda: (0, 0))
     monkeypatch.setattr(work, "position", lambda key: 2)

@@ -15,7 +15,12 @@ SHORT: dict[str, Any] = {"steps": 4, "examples": 20}
 
 def result_of(request: EquivarianceRequest) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Facts and arrays that look like those of a request and took no time."""
-    short = {"kind": request.kind, "form": request.form, "group": request.group, "network": request.network}
+    short = {
+        "kind": request.kind,
+        "form": request.form,
+        "group": request.group,
+        "network": request.network,
+    }
     settings = {"augmented": request.augmented, "price": request.price or 0.1}
     facts, arrays = _computed(tuple((short | settings).items()))
     return {**facts, **request.to_json(), "key": request.key}, dict(arrays)

@@ -26,7 +26,11 @@ def test_a_long_address_is_one_sentence(name):
     at.run()
     assert not at.exception
     (said,) = at.error
-    assert said.value.startswith("This address ") and len(said.value) < 200 and "evil" not in said.value
+    assert (
+        said.value.startswith("This address ")
+        and len(said.value) < 200
+        and "evil" not in said.value
+    )
     assert not at.title  # no page ran
 
 
@@ -43,11 +47,35 @@ def test_what_a_page_writes_is_followed(layer):
     at.query_params["with"] = ["weight.units-permutation"] * REPEATED
     at.query_params["task"] = "x" * (LONGEST // 2)
     at.run()
-    assert not at.exception and not [each for each in at.error if each.value.startswith("This address")]
+    assert not at.exception and not [
+        each for each in at.error if each.value.startswith("This address")
+    ]
 
 
-PAGES = ("barrier", "alignment", "landscape", "merge", "experts", "widths", "equivariance", "studies", "lecture", "models")
-VALUES = ("nan", "inf", "-1", "1e300", "9" * 400, "\x1b[31m", "=1+1", "![x](http://evil.example/x.png)", "../../etc", "")
+PAGES = (
+    "barrier",
+    "alignment",
+    "landscape",
+    "merge",
+    "experts",
+    "widths",
+    "equivariance",
+    "studies",
+    "lecture",
+    "models",
+)
+VALUES = (
+    "nan",
+    "inf",
+    "-1",
+    "1e300",
+    "9" * 400,
+    "\x1b[31m",
+    "=1+1",
+    "![x](http://evil.example/x.png)",
+    "../../etc",
+    "",
+)
 NAMES = (
     "a", "b", "c", "models", "frame", "merge", "set", "weights", "onto", "steps", "points", "examples", "resolution", "with",
     "task", "split", "span", "at", "layer", "shown", "step", "price", "kind", "seed", "view", "study", "show", "space", "ways",
@@ -59,19 +87,27 @@ def test_a_page_survives_any_address(name, layer, monkeypatch):
     def refuse(*_: object, **__: object) -> None:
         raise BadInput("Nothing is asked for here.")
 
-    monkeypatch.setattr(landscape_controls, "requests_of", refuse)  # requests of the layer are no real ones
+    # requests of the layer are no real ones
+    monkeypatch.setattr(landscape_controls, "requests_of", refuse)
     monkeypatch.setattr(alignment_controls, "alignment_of", refuse)
     for value in VALUES:
         at = AppTest.from_file(str(script(name)), default_timeout=60)
         for each in NAMES:
-            at.query_params[each] = [value, value] if each in ("models", "with", "set", "show") else value
+            at.query_params[each] = (
+                [value, value] if each in ("models", "with", "set", "show") else value
+            )
         at.run()
         assert not at.exception, (name, value, at.exception[0].message)
 
 
 def test_a_model_that_is_named_twice_is_one(layer):
     at = AppTest.from_file(str(script("merge")), default_timeout=60)
-    at.query_params["models"] = ["vit-fashion-s0", "vit-fashion-s0", "vit-fashion-s1", "vit-fashion-s0"]
+    at.query_params["models"] = [
+        "vit-fashion-s0",
+        "vit-fashion-s0",
+        "vit-fashion-s1",
+        "vit-fashion-s0",
+    ]
     at.query_params["set"] = "ties.density=nan"
     at.run()
     assert not at.exception

@@ -18,7 +18,11 @@ KEY = "vit-fashion-s0|vit-fashion-s1|All classes|alignment"
 
 @pytest.fixture
 def at(layer, monkeypatch: pytest.MonkeyPatch) -> AppTest:
-    monkeypatch.setattr(alignment_controls, "alignment_of", lambda request: SimpleNamespace(key=f"{request.key}|alignment"))
+    monkeypatch.setattr(
+        alignment_controls,
+        "alignment_of",
+        lambda request: SimpleNamespace(key=f"{request.key}|alignment"),
+    )
     monkeypatch.setattr(work, "arrays", lambda key: alignment_arrays())
     return AppTest.from_file(str(script("alignment")), default_timeout=30)
 
@@ -54,9 +58,12 @@ def test_empty_says_what_run_does(at, layer):
     at.query_params["space"] = "heads"
     at.run()
     assert not at.exception
-    assert "Not computed yet: All classes." in words(at) and "**Run** brings the second model" in words(at)
+    assert "Not computed yet: All classes." in words(
+        at
+    ) and "**Run** brings the second model" in words(at)
     assert not at.get("plotly_chart")
-    assert parameter(at, "space") == "heads"  # what a link asks for is not lost while there is nothing to show
+    # what a link asks for is not lost while there is nothing to show
+    assert parameter(at, "space") == "heads"
     button(at, "Run").click().run()
     assert layer.submitted == [(KEY, False)] and layer.requests[-1][1:3] == ("test", 256)
 
@@ -82,16 +89,30 @@ def test_done_shows_everything(done):
     values = {metric.label: metric.value for metric in done.metric}
     assert values["Function check"] == "2.4 × 10⁻⁷" and values["Cosine of the streams"] == "0.633"
     assert len(done.get("plotly_chart")) == 6  # overview, two matrices, circle, streams, CKA
-    assert "Residual stream, all layers (6 coordinates)" in words(done) and "As a rotation" in words(done)
-    assert {each.label for each in done.get("download_button")} >= {"CSV", "Matrix", "JSON", "NPZ", "HTML"}
+    assert "Residual stream, all layers (6 coordinates)" in words(
+        done
+    ) and "As a rotation" in words(done)
+    assert {each.label for each in done.get("download_button")} >= {
+        "CSV",
+        "Matrix",
+        "JSON",
+        "NPZ",
+        "HTML",
+    }
     table = done.table[0].value
-    assert list(table.index)[:2] == ["residual stream", "heads"] and table.iloc[1]["found"] == "3 moved"
-    assert [box(done, "Space").options[0], parameter(done, "space")] == ["Residual stream", "residual stream"]
+    assert (
+        list(table.index)[:2] == ["residual stream", "heads"]
+        and table.iloc[1]["found"] == "3 moved"
+    )
+    assert [box(done, "Space").options[0], parameter(done, "space")] == [
+        "Residual stream",
+        "residual stream",
+    ]
 
 
 def test_each_kind_of_space_has_its_picture(done):
     expected = {
-        "units": "As a permutation", "heads": "As a permutation", "query-key": "As a turn of every rotary pair",
+        "units": "As a permutation", "heads": "As a permutation", "query-key": "As a turn of every rotary " "pair",
         "value-output": "condition number 3.50",
     }  # fmt: skip
     done.run()
@@ -108,7 +129,8 @@ def test_layer_copy_and_view_are_in_the_address_and_come_back(done):
     assert "Query-key, block 1, head 2" in words(done)
     box(done, "Space").set_value("heads").run()
     assert parameter(done, "layer") == "heads.0" and "copy" not in done.query_params
-    assert "own order and the matched cells are marked" in words(done)  # few: the assignment at once
+    # few: the assignment at once
+    assert "own order and the matched cells are marked" in words(done)
     box(done, "Space").set_value("units").run()  # many: as matched, until somebody asks
     assert "view" not in done.query_params and "own order and the matched" not in words(done)
     done.segmented_control(key="alignment_view_many").set_value("own").run()
@@ -116,7 +138,9 @@ def test_layer_copy_and_view_are_in_the_address_and_come_back(done):
 
 
 def test_what_an_address_may_not_hold_is_dropped(done):
-    done.query_params.update({"space": "souls", "layer": "blocks.9", "copy": "77", "view": "sideways", "examples": "3"})
+    done.query_params.update(
+        {"space": "souls", "layer": "blocks.9", "copy": "77", "view": "sideways", "examples": "3"}
+    )
     done.run()
     assert not done.exception and box(done, "Space").value == "residual stream"
     assert parameter(done, "examples") == "256" and "copy" not in done.query_params
@@ -128,7 +152,11 @@ def test_a_click_on_the_overview_chooses_the_space(monkeypatch: pytest.MonkeyPat
     event = {"selection": {"points": [{"customdata": ["units.1", "blocks.1"]}]}}
     alignment_controls.follow_click(event, alignment_result(), "alignment")
     assert state == {"alignment_space": "units", "alignment_layer": "units.1"}
-    for nothing in ({}, {"selection": {"points": []}}, {"selection": {"points": [{"customdata": ["nobody"]}]}}):
+    for nothing in (
+        {},
+        {"selection": {"points": []}},
+        {"selection": {"points": [{"customdata": ["nobody"]}]}},
+    ):
         alignment_controls.follow_click(nothing, alignment_result(), "alignment")
     assert state == {"alignment_space": "units", "alignment_layer": "units.1"}
 
@@ -142,7 +170,9 @@ def test_without_a_method_there_is_nothing_to_match(at, layer):
 def test_incompatible_models_are_one_sentence(at):
     at.query_params["b"] = "gpt2-plays-s0"
     at.run()
-    assert [error.value.partition(";")[0] for error in at.error] == ["vit-fashion-s0 is a vit and gpt2-plays-s0 a gpt2"]
+    assert [error.value.partition(";")[0] for error in at.error] == [
+        "vit-fashion-s0 is a vit and gpt2-plays-s0 a gpt2"
+    ]
 
 
 def test_a_damaged_store_is_one_sentence(done, monkeypatch):
@@ -165,7 +195,9 @@ def test_read_only_has_no_button(done, monkeypatch):
 def test_read_only_without_a_result_says_so(at, monkeypatch):
     monkeypatch.setattr(work, "read_only", lambda: True)
     at.run()
-    assert "only shows what is" in words(at) and not [each for each in at.button if each.label.startswith("Run")]
+    assert "only shows what is" in words(at) and not [
+        each for each in at.button if each.label.startswith("Run")
+    ]
 
 
 def test_without_models(at, monkeypatch):
@@ -181,7 +213,9 @@ def test_files_hold_the_full_matrices():
     drawn = alignment_view.matrices_of(result, arrays, detail)
     assert drawn.assignment is not None and drawn.assignment.tolist() == HEADS and not drawn.signed
     lines = alignment_view.matrix_csv(drawn.after).splitlines()
-    assert lines[0] == "A \\ B,0,1,2,3" and float(lines[2].split(",")[2]) == pytest.approx(drawn.after[1, 1])
+    assert lines[0] == "A \\ B,0,1,2,3" and float(lines[2].split(",")[2]) == pytest.approx(
+        drawn.after[1, 1]
+    )
     file = alignment_view.packed(arrays)
     import io
 

@@ -66,9 +66,16 @@ def test_running_says_what_and_how_far_and_cancels(at, layer):
 def test_failure_is_one_sentence_and_can_be_run_again(at, layer):
     layer.fill()
     del layer.results[layer.key("All classes")]
-    layer.job(layer.key("All classes"), "failed", error="The worker (process 7) ended in the middle of this run.")
+    layer.job(
+        layer.key("All classes"),
+        "failed",
+        error="The worker (process 7) ended in the middle of this run.",
+    )
     at.run()
-    assert at.error[0].value == "All classes was not computed. The worker (process 7) ended in the middle of this run."
+    assert (
+        at.error[0].value
+        == "All classes was not computed. The worker (process 7) ended in the middle of this run."
+    )
     button(at, "Run again").click().run()
     assert layer.submitted == [(layer.key("All classes"), False)]
 
@@ -127,14 +134,26 @@ def test_the_address_restores_everything(at, layer):
         }
     )  # fmt: skip
     at.run()
-    assert [box.value for box in at.selectbox] == ["vit-fashion-s2", "vit-fashion-s0", "weight", "fashion-mnist"]
+    assert [box.value for box in at.selectbox] == [
+        "vit-fashion-s2",
+        "vit-fashion-s0",
+        "weight",
+        "fashion-mnist",
+    ]
     chosen = "weight.residual-permutation.units-permutation.heads-permutation.query-key-none.value-output-invertible"
-    assert layer.requests == [(text, "validation", 200, 11) for text in ("none", PERMUTATIONS, chosen)]
+    assert layer.requests == [
+        (text, "validation", 200, 11) for text in ("none", PERMUTATIONS, chosen)
+    ]
 
 
 def test_what_an_address_may_not_hold_is_dropped(at, layer):
     at.query_params.update(
-        {"a": "nobody", "units": "invertible", "points": "7", "with": ["nonsense", "weight.units-invertible"]}
+        {
+            "a": "nobody",
+            "units": "invertible",
+            "points": "7",
+            "with": ["nonsense", "weight.units-invertible"],
+        }
     )
     at.run()
     assert not at.exception
@@ -178,14 +197,21 @@ def test_a_refusal_is_one_sentence(at, layer, monkeypatch):
     monkeypatch.setattr(work, "submit", refuse)
     at.run()
     button(at, "Run").click().run()
-    assert [error.value for error in at.error] == ["The table of jobs cannot be used; make its folder writable."]
+    assert [error.value for error in at.error] == [
+        "The table of jobs cannot be used; make its folder writable."
+    ]
 
 
 def test_the_first_partner_has_the_same_sizes(at, layer):
     """A narrow model comes earlier in the alphabet, and there is no line to it."""
     at.run()
     assert "vit-fashion-narrow-s0 · seed 0 · width 48 · 89.3%" in at.selectbox[1].options
-    assert [box.value for box in at.selectbox] == ["vit-fashion-s0", "vit-fashion-s1", "weight", "fashion-mnist"]
+    assert [box.value for box in at.selectbox] == [
+        "vit-fashion-s0",
+        "vit-fashion-s1",
+        "weight",
+        "fashion-mnist",
+    ]
     at.selectbox[0].set_value("gpt2-plays-s0").run()
     assert at.selectbox[1].value == "gpt2-plays-s1"
 
@@ -198,7 +224,9 @@ def test_a_method_that_learns_has_steps_and_an_address(at, layer):
     assert parameter(at, "steps") == ["600"] and parameter(at, "method") == ["learned"]
     assert layer.requests[-1][0].startswith("learned~600.residual-orthogonal.")
     at.selectbox[2].set_value("weight").run()
-    assert not [s for s in at.select_slider if s.label == "Steps"] and "steps" not in at.query_params
+    assert (
+        not [s for s in at.select_slider if s.label == "Steps"] and "steps" not in at.query_params
+    )
 
 
 def test_a_grid_of_classes_and_methods_becomes_a_queue(at, layer):
@@ -213,7 +241,10 @@ def test_a_grid_of_classes_and_methods_becomes_a_queue(at, layer):
     button(at, "Run").click().run()
     asked = [key for key, _ in layer.submitted]
     assert len(asked) == len(set(asked)) == 5  # the plain average besides
-    assert layer.key("All classes, activation matching") in asked and layer.key("Permutations only") in asked
+    assert (
+        layer.key("All classes, activation matching") in asked
+        and layer.key("Permutations only") in asked
+    )
 
 
 def test_both_splits_are_curves_of_their_own(at, layer):
@@ -229,7 +260,8 @@ def test_parts_are_measured_on_demand(at, layer):
     at.run()
     button(at, "Measure the parts").click().run()
     assert [key for key, _ in layer.submitted] == [
-        f"{layer.key(label)}|parts" for label in ("Plain average", "Permutations only", "All classes")
+        f"{layer.key(label)}|parts"
+        for label in ("Plain average", "Permutations only", "All classes")
     ]
     assert "Stop measuring" in labels(at)
 
@@ -238,7 +270,18 @@ def test_parts_are_drawn_with_their_numbers(at, layer):
     layer.fill()
     plain = layer.results[layer.key("Plain average")]
     shared = {
-        name: plain[name] for name in ("models", "unit", "examples", "split", "task", "versions", "date", "method", "classes")
+        name: plain[name]
+        for name in (
+            "models",
+            "unit",
+            "examples",
+            "split",
+            "task",
+            "versions",
+            "date",
+            "method",
+            "classes",
+        )
     }
     part = {"parts": ["input", "attention 0"], "cost": [0.5, -0.1], "cost_stderr": [0.02, 0.03]}
     layer.results[f"{layer.key('Plain average')}|parts"] = shared | part | {
@@ -247,7 +290,9 @@ def test_parts_are_drawn_with_their_numbers(at, layer):
     at.run()
     assert not at.exception
     assert len(at.get("plotly_chart")) >= 2
-    assert "most for input (0.500)" in words(at) and "Not computed yet: Permutations only, All classes" in words(at)
+    assert "most for input (0.500)" in words(
+        at
+    ) and "Not computed yet: Permutations only, All classes" in words(at)
 
 
 def test_a_waiting_run_says_how_many_come_first(at, layer):

@@ -12,13 +12,18 @@ def test_it_says_where_the_time_is_known_from():
         == "About 40\u00a0s and 345\u00a0MB of memory, as finished runs took here."
     )
     counted = cost.sentence(Expected(400.0, False), 1_500_000_000, "289 points")
-    assert counted == "289 points: about 7\u00a0min and 1.50\u00a0GB of memory, estimated from examples × points × parameters."
+    assert (
+        counted
+        == "289 points: about 7\u00a0min and 1.50\u00a0GB of memory, estimated from examples × "
+        "points × parameters."
+    )
 
 
 def test_where_nothing_tells_it_says_so():
     assert (
         cost.sentence(None, 10**9)
-        == "About 1.00\u00a0GB of memory; how long it takes on this device is known after a first run."
+        == "About 1.00\u00a0GB of memory; how long it takes on this device is known after a first "
+        "run."
     )
 
 

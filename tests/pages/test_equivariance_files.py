@@ -1,4 +1,6 @@
-"""What the page Equivariance gives away: networks that load, pages that stand alone, tables that are whole."""
+"""What the page Equivariance gives away: networks that load, pages that stand alone, tables that
+are whole.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ def run_of(**words: Any) -> Run:
     ],
     ids=lambda words: "-".join(words.values()),
 )
-def test_the_lines_load_the_network_that_was_trained(words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_lines_load_the_network_that_was_trained(
+    words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     run = run_of(**words)
     monkeypatch.chdir(tmp_path)
     Path(files.file_name(run)).write_bytes(files.network_file(run.arrays))
@@ -56,7 +60,9 @@ def pictures_of(run: Run) -> list[Picture]:
 def test_every_picture_has_words_and_numbers_behind_it():
     for picture in pictures_of(run_of(form="resilient", dual_rate=0.01)):
         assert picture.alt and picture.table.header and picture.table.rows, picture.name
-        assert picture.caption.startswith(picture.short) and 0 < len(picture.short) < len(picture.caption), picture.name
+        assert picture.caption.startswith(picture.short) and 0 < len(picture.short) < len(
+            picture.caption
+        ), picture.name
         assert picture.draw("paper").data
 
 
@@ -66,12 +72,21 @@ def test_the_page_stands_alone_and_has_everything():
     text = files.page(pictures, [dict(run.facts)], "light")
     assert all(picture.title in text for picture in pictures)
     assert text.count("<figure>") == len(pictures) and run.facts["key"] in text
-    assert "default-src 'none'" in text and len(re.findall(r"plotly\.js v\d", text)) == 1  # the library comes once
+    # the library comes once
+    assert "default-src 'none'" in text and len(re.findall(r"plotly\.js v\d", text)) == 1
 
 
 def test_the_summary_is_in_full():
     run = run_of(form="strict")
     table = files.summary_table([run])
     row = dict(zip(table.header, table.rows[0], strict=True))
-    assert row["on_loss"] == run.facts["on"]["loss"] and row["off_accuracy"] == run.facts["off"]["accuracy"]
-    assert (row["form"], row["group"], row["seed"], row["error_on"]) == ("strict", "C4", 0, run.facts["error_on"])
+    assert (
+        row["on_loss"] == run.facts["on"]["loss"]
+        and row["off_accuracy"] == run.facts["off"]["accuracy"]
+    )
+    assert (row["form"], row["group"], row["seed"], row["error_on"]) == (
+        "strict",
+        "C4",
+        0,
+        run.facts["error_on"],
+    )

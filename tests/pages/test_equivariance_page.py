@@ -1,4 +1,6 @@
-"""The page Equivariance in every state, with a job layer in memory and results of very short trainings."""
+"""The page Equivariance in every state, with a job layer in memory and results of very short
+trainings.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,11 @@ class Answers:
                 self.layer.results[key], self.arrays[key] = result_of(request)
 
     def key(self, form: str, kind: str = "orbit") -> str:
-        return next(key for key, request in self.asked.items() if (request.form, request.kind) == (form, kind))
+        return next(
+            key
+            for key, request in self.asked.items()
+            if (request.form, request.kind) == (form, kind)
+        )
 
 
 @pytest.fixture
@@ -82,7 +88,11 @@ def pills(at: AppTest, label: str) -> Any:
 
 
 def labels(at: AppTest) -> list[str]:
-    return [getattr(each, "label", "") for kind in ("selectbox", "select_slider", "button_group") for each in at.get(kind)]
+    return [
+        getattr(each, "label", "")
+        for kind in ("selectbox", "select_slider", "button_group")
+        for each in at.get(kind)
+    ]
 
 
 def parameter(at: AppTest, name: str) -> list[str]:
@@ -94,7 +104,10 @@ def test_empty_says_what_to_do_and_what_it_takes(at, answers):
     at.run()
     assert not at.exception
     assert "Nothing is trained yet with these settings." in words(at)
-    assert "Not computed yet: Unconstrained, Strictly equivariant, Equality, c = 2, Resilient, ρ = 0.1. 4 networks" in words(at)
+    assert (
+        "Not computed yet: Unconstrained, Strictly equivariant, Equality, c = 2, Resilient, ρ = "
+        "0.1. 4 networks" in words(at)
+    )
     assert "800\u00a0MB of memory, estimated from the steps" in words(at)
     assert [request.form for request in answers.asked.values()] == FORMS
     assert len(at.get("plotly_chart")) == 1  # empty axes keep the place
@@ -107,7 +120,10 @@ def test_run_running_and_cancel(at, answers, layer):
     assert layer.submitted == [(key, False) for key in answers.asked]
     layer.job(answers.key("free"), "running", 0.5, "training, step 150 of 300")
     at.run()
-    assert "Unconstrained: training, step 150 of 300, 50%; 3 more to go" in at.get("progress")[0].proto.text
+    assert (
+        "Unconstrained: training, step 150 of 300, 50%; 3 more to go"
+        in at.get("progress")[0].proto.text
+    )
     assert "The first pictures come a second after the training has begun." in words(at)
     button(at, "Cancel").click().run()
     assert set(layer.cancelled) == set(answers.asked)
@@ -119,13 +135,19 @@ def test_pictures_grow_while_it_trains(at, answers, layer):
     layer.job(key, "running", 0.3, "training")
     facts, arrays = result_of(answers.asked[key])
     left_out = ("on", "off", "copies", "error_on", "error_off")
-    begun = {name: array[:2] for name, array in arrays.items() if name.startswith(("trace.", "path."))}
+    begun = {
+        name: array[:2] for name, array in arrays.items() if name.startswith(("trace.", "path."))
+    }
     begun["path.share"] = arrays["path.share"]
-    answers.growing[key] = {name: value for name, value in facts.items() if name not in left_out}, begun
+    answers.growing[key] = (
+        {name: value for name, value in facts.items() if name not in left_out},
+        begun,
+    )
     at.run()
     assert not at.exception
     assert box(at, CLOSER).options == ["The one that is being trained"]
-    assert len(at.get("plotly_chart")) == 4  # the lesson's, the constraint, the phase portrait, the losses
+    # the lesson's, the constraint, the phase portrait, the losses
+    assert len(at.get("plotly_chart")) == 4
     assert [each.value for each in at.header] == ["While it trained"]
 
 
@@ -135,7 +157,11 @@ def test_a_finished_run_is_shown_while_the_next_one_trains(at, answers, layer):
     layer.job(answers.key("resilient"), "running", 0.1, "training")
     at.run()
     assert not at.exception
-    assert box(at, CLOSER).options == ["The one that is being trained", "Unconstrained", "Equality, c = 2"]
+    assert box(at, CLOSER).options == [
+        "The one that is being trained",
+        "Unconstrained",
+        "Equality, c = 2",
+    ]
     box(at, CLOSER).set_value(answers.key("equality")).run()
     view(at, "copies")
     assert not at.exception and "A merge of moved copies" in [each.value for each in at.header]
@@ -143,10 +169,15 @@ def test_a_finished_run_is_shown_while_the_next_one_trains(at, answers, layer):
 
 def test_failed_is_one_sentence(at, answers, layer):
     at.run()
-    layer.job(answers.key("free"), "failed", error="The loss is not finite after 3 steps; lower the learning rate.")
+    layer.job(
+        answers.key("free"),
+        "failed",
+        error="The loss is not finite after 3 steps; lower the learning rate.",
+    )
     at.run()
     assert [e.value for e in at.error] == [
-        "Unconstrained was not computed. The loss is not finite after 3 steps; lower the learning rate."
+        "Unconstrained was not computed. The loss is not finite after 3 steps; lower the learning "
+        "rate."
     ]
 
 
@@ -159,14 +190,32 @@ def test_done_shows_the_lesson_and_what_every_network_reaches(done, answers):
     assert not done.exception
     assert [each.value for each in done.header] == ["The way to the projection", "To take away"]
     summary = done.dataframe[0].value
-    assert list(summary["Network"]) == ["Unconstrained", "Strictly equivariant", "Equality, c = 2", "Resilient, ρ = 0.1"]
+    assert list(summary["Network"]) == [
+        "Unconstrained",
+        "Strictly equivariant",
+        "Equality, c = 2",
+        "Resilient, ρ = 0.1",
+    ]
     assert list(summary.columns) == list(
-        ("Network", "Loss (nats)", "Projected (nats)", "Accuracy", "Projected", "Equivariance error", "Time")
+        (
+            "Network",
+            "Loss (nats)",
+            "Projected (nats)",
+            "Accuracy",
+            "Projected",
+            "Equivariance error",
+            "Time",
+        )
     )
     assert summary["Loss (nats)"][1] == summary["Projected (nats)"][1]
     assert summary["Loss (nats)"][0] != summary["Projected (nats)"][0]
     assert box(done, CLOSER).value == answers.key("equality")  # the one that the lesson is about
-    assert {each.label for each in done.get("download_button")} >= {"CSV", "JSON", "HTML", "Network"}
+    assert {each.label for each in done.get("download_button")} >= {
+        "CSV",
+        "JSON",
+        "HTML",
+        "Network",
+    }
     assert "load_state_dict" in done.code[0].value
     assert len(done.get("plotly_chart")) == 3  # the lesson's, the checkpoints, the plane
 
@@ -174,7 +223,8 @@ def test_done_shows_the_lesson_and_what_every_network_reaches(done, answers):
 @pytest.mark.parametrize(
     ("name", "heading", "charts"),
     [
-        ("training", "While it trained", 4),  # with the lesson's: the constraint, the losses, the phase portrait
+        # with the lesson's: the constraint, the losses, the phase portrait
+        ("training", "While it trained", 4),
         ("price", "What symmetry costs", 3),  # one price is no curve
         ("positions", "One input in all positions", 2),
         ("copies", "A merge of moved copies", 2),
@@ -189,9 +239,18 @@ def test_every_section(done, name, heading, charts):
 
 def test_the_section_of_moved_copies_says_what_the_projection_is(done):
     view(done, "copies")
-    assert "The projection is the uniform merge of all copies that the group itself aligns" in words(done)
-    assert re.search(r"Weight matching sends \d+%, activation matching sends \d+% of the hidden units", words(done))
-    assert [metric.label for metric in done.metric] == ["Function check", "Merge by the group against P(W)"]
+    assert (
+        "The projection is the uniform merge of all copies that the group itself aligns"
+        in words(done)
+    )
+    assert re.search(
+        r"Weight matching sends \d+%, activation matching sends \d+% of the hidden units",
+        words(done),
+    )
+    assert [metric.label for metric in done.metric] == [
+        "Function check",
+        "Merge by the group against P(W)",
+    ]
 
 
 def test_a_network_without_constraint_has_no_constraint_to_show(done, answers):
@@ -219,7 +278,9 @@ def test_a_lesson_sets_everything(at, answers, name):
     assert lesson.title in words(at) and "Changed against the lesson" not in words(at)
     found = {(r.kind, r.form, r.augmented, r.price) for r in answers.asked.values()}
     v = lesson.values
-    ways = [("free", 0.0, 0.0)] * ("free" in v["form"]) + [("strict", 0.0, 0.0)] * ("strict" in v["form"])
+    ways = [("free", 0.0, 0.0)] * ("free" in v["form"]) + [("strict", 0.0, 0.0)] * (
+        "strict" in v["form"]
+    )
     ways += [("equality", c, 0.0) for c in v["c"]] * ("equality" in v["form"])
     ways += [("resilient", 0.0, rho) for rho in v["rho"]] * ("resilient" in v["form"])
     assert found == {(kind, *way) for kind in v["kind"] for way in ways}
@@ -244,16 +305,22 @@ def test_own_settings_keep_what_was_chosen(at):
     at.run()
     box(at, "Group").set_value("mirror").run()
     box(at, "Lesson").set_value(OWN).run()
-    assert box(at, "Group").value == "mirror" and "Symmetries of weights leave the function alone" in words(at)
+    assert box(
+        at, "Group"
+    ).value == "mirror" and "Symmetries of weights leave the function alone" in words(at)
 
 
 def test_settings_without_use_are_hidden_and_left_out_of_the_address(at, answers):
     at.query_params.update({"preset": "own", "form": ["free", "strict"]})
     at.run()
-    assert not {"Primal rate", "Dual rate", "Augmented term c", "Prices ρ of asymmetry"} & set(labels(at))
+    assert not {"Primal rate", "Dual rate", "Augmented term c", "Prices ρ of asymmetry"} & set(
+        labels(at)
+    )
     assert not {"primal", "dual", "c", "rho"} & set(at.query_params)
     pills(at, "Networks").set_value(["resilient"]).run()
-    assert {"Primal rate", "Prices ρ of asymmetry"} <= set(labels(at)) and "Augmented term c" not in labels(at)
+    assert {"Primal rate", "Prices ρ of asymmetry"} <= set(
+        labels(at)
+    ) and "Augmented term c" not in labels(at)
 
 
 def test_the_address_holds_everything(at, answers):
@@ -265,11 +332,15 @@ def test_the_address_holds_everything(at, answers):
     at.query_params.update(asked)
     at.run()
     assert not at.exception
-    assert {name: parameter(at, name) for name in asked} == {n: v if isinstance(v, list) else [v] for n, v in asked.items()}
+    assert {name: parameter(at, name) for name in asked} == {
+        n: v if isinstance(v, list) else [v] for n, v in asked.items()
+    }
     one = next(iter(answers.asked.values()))
     assert (one.source, one.network, one.seed, one.split) == ("fashion", "transformer", 7, "test")
     assert {(r.kind, r.augmented, r.price) for r in answers.asked.values()} == {
-        (kind, c, rho) for kind in ("upright", "broken") for c, rho in ((0.0, 0.0), (1.0, 0.0), (0.0, 0.3))
+        (kind, c, rho)
+        for kind in ("upright", "broken")
+        for c, rho in ((0.0, 0.0), (1.0, 0.0), (0.0, 0.3))
     }
 
 
@@ -285,10 +356,24 @@ def test_the_address_brings_the_looked_at_run_back(done, answers):
 
 
 def test_nonsense_in_the_address_is_dropped(at):
-    at.query_params.update({"preset": "x", "data": "y", "kind": "z", "seed": "-1", "rho": "ten", "run": "../..", "layer": "9"})
+    at.query_params.update(
+        {
+            "preset": "x",
+            "data": "y",
+            "kind": "z",
+            "seed": "-1",
+            "rho": "ten",
+            "run": "../..",
+            "layer": "9",
+        }
+    )
     at.run()
     assert not at.exception and not at.error
-    assert parameter(at, "preset") == ["projection"] and parameter(at, "kind") == ["orbit"] and parameter(at, "rho") == ["0.1"]
+    assert (
+        parameter(at, "preset") == ["projection"]
+        and parameter(at, "kind") == ["orbit"]
+        and parameter(at, "rho") == ["0.1"]
+    )
 
 
 def test_a_set_takes_no_convolution(at, answers):
@@ -306,15 +391,23 @@ def test_a_set_takes_no_convolution(at, answers):
 def test_clothing_makes_no_sets(at):
     at.query_params.update({"data": "fashion", "group": "S4"})
     at.run()
-    assert not at.exception and all(not option.startswith("S") for option in box(at, "Group").options)
+    assert not at.exception and all(
+        not option.startswith("S") for option in box(at, "Group").options
+    )
 
 
 @pytest.mark.parametrize(
     ("asked", "sentence"),
     [
-        ({"form": "resilient", "rho": "0.01", "dual": "0.1"}, "The dual rate is expected to be at most the price rho = 0.01"),
         (
-            {"kind": ["orbit", "partly", "broken", "upright"], "rho": ["0.03", "0.1", "0.3", "1.0", "3.0"]},
+            {"form": "resilient", "rho": "0.01", "dual": "0.1"},
+            "The dual rate is expected to be at most the price rho = 0.01",
+        ),
+        (
+            {
+                "kind": ["orbit", "partly", "broken", "upright"],
+                "rho": ["0.03", "0.1", "0.3", "1.0", "3.0"],
+            },
             "are the most at a time",
         ),
     ],

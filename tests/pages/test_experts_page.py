@@ -12,30 +12,53 @@ from lmc_core.ui.server import script
 from tests.figures.experts_result import by_activations, experts_result
 from tests.pages.conftest import row
 
-KINDS = {"residual": "orthogonal", "units": "permutation", "experts": "permutation", "value-output": "invertible"}
+KINDS = {
+    "residual": "orthogonal",
+    "units": "permutation",
+    "experts": "permutation",
+    "value-output": "invertible",
+}
 KEY = "mix-s0|mix-s1|orders"
 
 
 def mixture(name: str, seed: int) -> dict:
     found = row(name, "gpt2", seed)
-    return {**found, "sizes": {"width": 96, "depth": 2, "experts": 3}, "family": "mixtral", "parameters": 1_400_000}
+    return {
+        **found,
+        "sizes": {"width": 96, "depth": 2, "experts": 3},
+        "family": "mixtral",
+        "parameters": 1_400_000,
+    }
 
 
 @pytest.fixture
 def asked(layer, monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
-    """Two mixtures beside models without experts; what is asked of the job layer is written down."""
-    known = catalogue.models() | {f"mix-s{seed}": mixture(f"mix-s{seed}", seed) for seed in range(2)}
+    """Two mixtures beside models without experts; what is asked of the job layer is written
+    down.
+    """
+    known = catalogue.models() | {
+        f"mix-s{seed}": mixture(f"mix-s{seed}", seed) for seed in range(2)
+    }
     monkeypatch.setattr(catalogue, "models", lambda: known)
-    spaces = {k: {"what": k, "classes": ["none", v], "largest": v, "reason": "so it is"} for k, v in KINDS.items()}
+    spaces = {
+        k: {"what": k, "classes": ["none", v], "largest": v, "reason": "so it is"}
+        for k, v in KINDS.items()
+    }
     monkeypatch.setattr(catalogue, "spaces", lambda row: spaces)
     found: list[tuple] = []
 
     def request_of(pair, setting, split, examples, points, task):
-        found.append((pair[0]["name"], pair[1]["name"], setting.text, split, examples, points, task))
+        found.append(
+            (pair[0]["name"], pair[1]["name"], setting.text, split, examples, points, task)
+        )
         return SimpleNamespace(key="|".join(row["name"] for row in pair))
 
     monkeypatch.setattr(work, "request_of", request_of)
-    monkeypatch.setattr(experts_controls, "orders_of", lambda request, points: SimpleNamespace(key=f"{request.key}|orders"))
+    monkeypatch.setattr(
+        experts_controls,
+        "orders_of",
+        lambda request, points: SimpleNamespace(key=f"{request.key}|orders"),
+    )
     return found
 
 
@@ -80,7 +103,10 @@ def test_run_running_and_cancel(at, layer):
 def test_failed_is_one_sentence(at, layer):
     layer.job(KEY, "failed", error="The worker (process 7) ended in the middle of this run.")
     at.run()
-    assert at.error[0].value == "All orders was not computed. The worker (process 7) ended in the middle of this run."
+    assert (
+        at.error[0].value
+        == "All orders was not computed. The worker (process 7) ended in the middle of this run."
+    )
 
 
 def test_done_shows_fan_ranks_costs_routing_numbers_and_files(at, layer):
@@ -121,13 +147,15 @@ def test_activation_matching_is_offered_and_shows_its_own_order(at, layer, asked
     layer.results[KEY] = by_activations()
     at.run()
     assert not at.exception and asked[-1][2].startswith("activation.residual-orthogonal")
-    assert "aligned by activation matching" in words(at) and "activation matching as it is, its units by activations" in words(
+    assert "aligned by activation matching" in words(
         at
-    )
+    ) and "activation matching as it is, its units by activations" in words(at)
     assert ("all layers", "Activation matching as it is") in at.table[0].value.index
     assert ("layer 0", "By activations") in at.table[0].value.index
     assert parameter(at, "method") == "activation" and parameter(at, "order") == "found"
-    assert "Maps that are learned fit the one order" in next(c.help for c in at.segmented_control if c.label == "Aligned by")
+    assert "Maps that are learned fit the one order" in next(
+        c.help for c in at.segmented_control if c.label == "Aligned by"
+    )
 
 
 def test_an_order_that_a_result_lacks_is_not_kept(at, layer):
@@ -145,14 +173,24 @@ def test_an_address_survives_until_there_is_a_result(at):
 
 def test_what_an_address_may_not_hold_is_dropped(at, layer, asked):
     layer.results[KEY] = experts_result()
-    at.query_params.update({"a": "gpt2-plays-s0", "rest": "nothing", "points": "6", "layer": "experts.9", "order": "random"})
+    at.query_params.update(
+        {
+            "a": "gpt2-plays-s0",
+            "rest": "nothing",
+            "points": "6",
+            "layer": "experts.9",
+            "order": "random",
+        }
+    )
     at.run()
     assert not at.exception and not at.error
     assert asked[-1][0] == "mix-s0" and asked[-1][5] == 9 and parameter(at, "layer") == "experts.0"
 
 
 def test_without_mixtures(at, monkeypatch):
-    monkeypatch.setattr(catalogue, "models", lambda: {"gpt2-plays-s0": row("gpt2-plays-s0", "gpt2", 0)})
+    monkeypatch.setattr(
+        catalogue, "models", lambda: {"gpt2-plays-s0": row("gpt2-plays-s0", "gpt2", 0)}
+    )
     at.run()
     assert not at.exception and "two mixtures of experts" in at.info[0].value
 
@@ -164,4 +202,7 @@ def test_a_server_for_an_audience_has_no_button(at, layer, monkeypatch):
     assert not {each.label for each in at.button} & {"Run", "Run again", "Cancel"}
     layer.results[KEY] = experts_result()
     at.run()
-    assert len(at.get("plotly_chart")) == 5 and not {each.label for each in at.button} & {"Run", "Run again"}
+    assert len(at.get("plotly_chart")) == 5 and not {each.label for each in at.button} & {
+        "Run",
+        "Run again",
+    }

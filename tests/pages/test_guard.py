@@ -41,16 +41,31 @@ class Answer:
 
 
 def ask(
-    headers: list[tuple[str, str]], hosts: str = "", socket: bool = False, scheme: str = "http", port: int | None = PORT, **more
+    headers: list[tuple[str, str]],
+    hosts: str = "",
+    socket: bool = False,
+    scheme: str = "http",
+    port: int | None = PORT,
+    **more,
 ) -> Answer:
-    """Send one request through the guard; a socket where the server can answer in words unless `more` says otherwise."""
+    """Send one request through the guard; a socket where the server can answer in words unless
+    `more` says otherwise.
+    """
     answer = Answer()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         answer.reached = True
-        start = {"type": "http.response.start", "status": 200, "headers": [(b"content-security-policy", b"default-src *")]}
+        start = {
+            "type": "http.response.start",
+            "status": 200,
+            "headers": [(b"content-security-policy", b"default-src *")],
+        }
         await send({"type": "websocket.accept"} if socket else start)
-        await send({"type": "websocket.close"} if socket else {"type": "http.response.body", "body": b"the app"})
+        await send(
+            {"type": "websocket.close"}
+            if socket
+            else {"type": "http.response.body", "body": b"the app"}
+        )
 
     async def receive() -> Message:
         return {"type": "websocket.connect" if socket else "http.request"}
@@ -67,8 +82,11 @@ def ask(
         "extensions": {"websocket.http.response": {}} if socket else {},
         **more,
     }
-    with ThreadPoolExecutor(1) as apart:  # tests in a browser leave an event loop running in this thread
-        apart.submit(lambda: asyncio.run(Guard(app, hosts_of(hosts))(scope, receive, send))).result()
+    # tests in a browser leave an event loop running in this thread
+    with ThreadPoolExecutor(1) as apart:
+        apart.submit(
+            lambda: asyncio.run(Guard(app, hosts_of(hosts))(scope, receive, send))
+        ).result()
     return answer
 
 
@@ -136,7 +154,9 @@ def test_what_came_is_shown_without_doing_anything():
 
 def test_the_usual_port_may_be_left_out():
     assert ask([("Host", "localhost")], port=80).reached
-    assert ask([("Host", "localhost"), ("Origin", "https://localhost")], scheme="https", port=443).reached
+    assert ask(
+        [("Host", "localhost"), ("Origin", "https://localhost")], scheme="https", port=443
+    ).reached
     assert not ask([("Host", "localhost")], scheme="https", port=80).reached
 
 
@@ -155,13 +175,21 @@ def test_a_server_without_a_port_answers_named_hosts_alone():
         ("login1", "login1:9000", "http://login1:9000", False),
         ("login1", "login2", "http://login2", False),
         ("login1", "a.login1", "http://a.login1", False),
-        ("127.0.0.1:9000", "127.0.0.1:9000", "http://127.0.0.1:9000", True),  # the near end of a tunnel
+        # the near end of a tunnel
+        ("127.0.0.1:9000", "127.0.0.1:9000", "http://127.0.0.1:9000", True),
         ("127.0.0.1:9000", HERE, "http://127.0.0.1:9000", False),
-        ("x, https://lmc.example.org", "lmc.example.org", "https://lmc.example.org", True),  # a proxy that speaks TLS
+        # a proxy that speaks TLS
+        ("x, https://lmc.example.org", "lmc.example.org", "https://lmc.example.org", True),
         ("https://lmc.example.org:443/", "lmc.example.org", "https://lmc.example.org", True),
         ("https://lmc.example.org", "lmc.example.org", "http://lmc.example.org", False),
-        ("https://lmc.example.org", HERE, "https://lmc.example.org", False),  # a proxy that does not pass on the host
-        ("https://lmc.example.org:8443", "lmc.example.org:8443", "https://lmc.example.org:8443", True),
+        # a proxy that does not pass on the host
+        ("https://lmc.example.org", HERE, "https://lmc.example.org", False),
+        (
+            "https://lmc.example.org:8443",
+            "lmc.example.org:8443",
+            "https://lmc.example.org:8443",
+            True,
+        ),
         ("[fe80::1]:80", "[fe80::1]:80", "http://[fe80::1]:80", True),
     ],
 )
@@ -172,7 +200,9 @@ def test_further_hosts(hosts, host, origin, reached):
     assert not ask(headers).reached
 
 
-@pytest.mark.parametrize("text", ["*", "*.example.org", "a b/c", "ftp://x", "x:0", "x:99999", "x:y", "http://", "a\x1bb"])
+@pytest.mark.parametrize(
+    "text", ["*", "*.example.org", "a b/c", "ftp://x", "x:0", "x:99999", "x:y", "http://", "a\x1bb"]
+)
 def test_nonsense_as_a_host(text, monkeypatch):
     with pytest.raises(BadInput, match="take names of hosts") as refused:
         hosts_of(text)
@@ -196,14 +226,22 @@ def test_the_option_reaches_the_server(monkeypatch):
     arguments = parse(["app", "--allow-host", "a.example", "--allow-host", "https://b.example"])
     with pytest.raises(BadInput, match="enough"):
         launch.launch(browser=False, hosts=arguments.allow_host)
-    assert hosts_of(started[0]["LMC_HOSTS"]) == (Host("a.example"), Host("b.example", None, "https"), Host("login1"))
+    assert hosts_of(started[0]["LMC_HOSTS"]) == (
+        Host("a.example"),
+        Host("b.example", None, "https"),
+        Host("login1"),
+    )
 
 
 def test_answers_keep_foreign_pages_out_of_the_picture():
     headers = ask([("Host", HERE)]).headers
     assert headers["content-security-policy"] == ["default-src *", POLICY]  # what was there stays
-    assert headers["x-frame-options"] == ["SAMEORIGIN"] and headers["x-content-type-options"] == ["nosniff"]
-    assert headers["referrer-policy"] == ["same-origin"] and headers["cross-origin-resource-policy"] == ["same-origin"]
+    assert headers["x-frame-options"] == ["SAMEORIGIN"] and headers["x-content-type-options"] == [
+        "nosniff"
+    ]
+    assert headers["referrer-policy"] == ["same-origin"] and headers[
+        "cross-origin-resource-policy"
+    ] == ["same-origin"]
     assert POLICY in ask([("Host", "evil.example")]).headers["content-security-policy"]
 
 
@@ -216,7 +254,9 @@ def test_it_stands_before_everything_else():
 
 
 def test_who_passes_is_never_asked_about_outside(monkeypatch):
-    """Streamlit asks a server outside for our address unless host and origin agree to the letter."""
+    """Streamlit asks a server outside for our address unless host and origin agree to the
+    letter.
+    """
 
     def outside(*_: object) -> None:
         raise AssertionError("a request leaves the machine")
@@ -225,6 +265,10 @@ def test_who_passes_is_never_asked_about_outside(monkeypatch):
         monkeypatch.setattr(streamlit.net_util, name, outside)
     with pytest.raises(AssertionError, match="leaves"):
         _is_origin_allowed("http://evil.example", HERE)
-    for host, origin in [(h, o) for h in (HERE, f"LOGIN1:{PORT}", "login1") for o in (f"http://{h}", f"http://{h.lower()}")]:
+    for host, origin in [
+        (h, o)
+        for h in (HERE, f"LOGIN1:{PORT}", "login1")
+        for o in (f"http://{h}", f"http://{h.lower()}")
+    ]:
         if ask([("Host", host), ("Origin", origin)], "login1").reached:
             assert _is_origin_allowed(origin, host)

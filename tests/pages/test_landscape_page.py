@@ -26,13 +26,20 @@ def asked(layer, monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
     def requests_of(models, setting, choice, task):
         found.append(([row["name"] for row in models], setting.text, choice, task))
         if setting.method == "none" and choice.kind == "pair":
-            raise BadInput("The plane of A, B and aligned B needs a method that aligns; choose one, or another kind of plane.")
+            raise BadInput(
+                "The plane of A, B and aligned B needs a method that aligns; choose one, or "
+                "another kind of plane."
+            )
         wanted = choice.kind in landscape_controls.CURVED and choice.steps
         return SimpleNamespace(key=PLANE), SimpleNamespace(key=CURVES) if wanted else None
 
     monkeypatch.setattr(landscape_controls, "requests_of", requests_of)
     monkeypatch.setattr(landscape_controls, "unfinished", lambda key: None)
-    monkeypatch.setattr(landscape_point, "exact_of", lambda plane, chosen: SimpleNamespace(key=POINT.format(*chosen)))
+    monkeypatch.setattr(
+        landscape_point,
+        "exact_of",
+        lambda plane, chosen: SimpleNamespace(key=POINT.format(*chosen)),
+    )
     monkeypatch.setattr(work, "arrays", lambda key: arrays() if key == PLANE else {})
     return found
 
@@ -67,14 +74,17 @@ def test_empty_says_what_to_do(at, asked):
     at.run()
     assert not at.exception
     assert (
-        "Not computed yet: Plane, Curved paths. 289 points and 600 steps of training: about 40\u00a0s and 345\u00a0MB"
-        in words(at)
+        "Not computed yet: Plane, Curved paths. 289 points and 600 steps of training: about "
+        "40\u00a0s and 345\u00a0MB" in words(at)
     )
     assert "Nothing is computed yet" in words(at)
     assert len(at.get("plotly_chart")) == 1  # empty axes
     names, setting, choice, task = asked[-1]
     assert names == ["vit-fashion-s0", "vit-fashion-s1"] and task == "fashion-mnist"
-    assert setting.startswith("weight.residual-orthogonal") and (choice.kind, choice.resolution) == ("pair", 17)
+    assert setting.startswith("weight.residual-orthogonal") and (
+        choice.kind,
+        choice.resolution,
+    ) == ("pair", 17)
 
 
 def test_soft_matching_says_which_end_is_drawn(at):
@@ -89,7 +99,9 @@ def test_run_running_and_cancel(at, layer):
     assert layer.submitted == [(PLANE, False), (CURVES, False)]
     layer.job(PLANE, "running", 0.25, "measuring 17 × 17 points on 500 examples")
     at.run()
-    assert "Plane: measuring 17 × 17 points on 500 examples, 25%" in at.get("progress")[0].proto.text
+    assert (
+        "Plane: measuring 17 × 17 points on 500 examples, 25%" in at.get("progress")[0].proto.text
+    )
     button(at, "Cancel").click().run()
     assert set(layer.cancelled) == {PLANE, CURVES}
 
@@ -115,7 +127,9 @@ def test_what_is_cancelled_stays(at, layer, monkeypatch):
 def test_failed_is_one_sentence(at, layer):
     layer.job(PLANE, "failed", error="The worker ended in the middle of this run.")
     at.run()
-    assert at.error[0].value == "Plane was not computed. The worker ended in the middle of this run."
+    assert (
+        at.error[0].value == "Plane was not computed. The worker ended in the middle of this run."
+    )
 
 
 def test_done_shows_map_point_paths_numbers_and_files(done):
@@ -124,7 +138,12 @@ def test_done_shows_map_point_paths_numbers_and_files(done):
     assert len(done.get("plotly_chart")) == 2
     assert "The plane through vit-fashion-s0 (A), vit-fashion-s1 (B)" in words(done)
     assert {metric.label for metric in done.metric} == {"Loss (nats)", "Accuracy"}
-    assert list(done.table[0].value.index) == ["Straight line", "Straight line to aligned B", "Curve", "Curve to aligned B"]
+    assert list(done.table[0].value.index) == [
+        "Straight line",
+        "Straight line to aligned B",
+        "Curve",
+        "Curve to aligned B",
+    ]
     assert list(done.table[1].value.index) == ["A", "B aligned", "B", "lowest of the grid"]
     assert {each.label for each in done.get("download_button")} >= {"CSV", "JSON", "HTML"}
 
@@ -182,9 +201,16 @@ def test_between_points_it_is_interpolated_and_can_be_evaluated(done, layer):
 
 def test_a_failed_evaluation_is_one_sentence(done, layer):
     done.query_params["at"] = "0.3125,0.5"
-    layer.job(POINT.format(-30 + 140 * 0.3125, 45), "failed", error="The worker ended in the middle of this run.")
+    layer.job(
+        POINT.format(-30 + 140 * 0.3125, 45),
+        "failed",
+        error="The worker ended in the middle of this run.",
+    )
     done.run()
-    assert done.error[0].value == "This point was not computed. The worker ended in the middle of this run."
+    assert (
+        done.error[0].value
+        == "This point was not computed. The worker ended in the middle of this run."
+    )
 
 
 def test_an_audience_sees_what_was_evaluated_and_no_button(done, layer, monkeypatch):
@@ -192,7 +218,12 @@ def test_an_audience_sees_what_was_evaluated_and_no_button(done, layer, monkeypa
     done.query_params["at"] = "0.3125,0.5"
     done.run()
     assert loss(done).startswith("≈") and not done.button
-    layer.results[POINT.format(-30 + 140 * 0.3125, 45)] = {"loss": 1.25, "stderr": 0.04, "accuracy": 0.5, "examples": 500}
+    layer.results[POINT.format(-30 + 140 * 0.3125, 45)] = {
+        "loss": 1.25,
+        "stderr": 0.04,
+        "accuracy": 0.5,
+        "examples": 500,
+    }
     done.run()
     assert loss(done) == "1.25 ± 0.04"
 
@@ -210,9 +241,15 @@ def test_the_place_survives_the_address_exactly(done):
 
 @pytest.mark.parametrize("nonsense", ["", "x,y", "2,0", "0.5", "nan,nan"])
 def test_nonsense_in_the_address_is_dropped(done, nonsense):
-    done.query_params.update({"at": nonsense, "plane": "round", "resolution": "1000", "view": "film"})
+    done.query_params.update(
+        {"at": nonsense, "plane": "round", "resolution": "1000", "view": "film"}
+    )
     done.run()
-    assert not done.exception and parameter(done, "plane") == "pair" and parameter(done, "resolution") == "17"
+    assert (
+        not done.exception
+        and parameter(done, "plane") == "pair"
+        and parameter(done, "resolution") == "17"
+    )
 
 
 def test_the_surface(done):
@@ -228,7 +265,12 @@ def test_random_directions_need_one_model_and_nothing_aligned(at, layer, asked):
     at.run()
     assert not at.exception
     names, setting, choice, _ = asked[-1]
-    assert setting == "none" and (choice.kind, choice.seed, choice.span, choice.steps) == ("random", 3, 0.5, None)
+    assert setting == "none" and (choice.kind, choice.seed, choice.span, choice.steps) == (
+        "random",
+        3,
+        0.5,
+        None,
+    )
     assert "Method" not in [box.label for box in at.selectbox]
     assert parameter(at, "curves") is None and "Two random directions" in words(at)
 
@@ -237,7 +279,11 @@ def test_three_models(at, layer, asked):
     at.query_params["plane"] = "three"
     layer.results[PLANE] = facts("three")
     at.run()
-    assert not at.exception and asked[-1][0] == ["vit-fashion-s0", "vit-fashion-s1", "vit-fashion-s2"]
+    assert not at.exception and asked[-1][0] == [
+        "vit-fashion-s0",
+        "vit-fashion-s1",
+        "vit-fashion-s2",
+    ]
     assert parameter(at, "c") == "vit-fashion-s2"
 
 
@@ -261,7 +307,8 @@ def test_a_plane_that_cannot_be_is_one_sentence(at):
     at.query_params["method"] = "none"
     at.run()
     assert [error.value for error in at.error] == [
-        "The plane of A, B and aligned B needs a method that aligns; choose one, or another kind of plane."
+        "The plane of A, B and aligned B needs a method that aligns; choose one, or another kind "
+        "of plane."
     ]
 
 
@@ -303,14 +350,25 @@ def test_requests_are_made_of_checked_ones(layer, monkeypatch):
     monkeypatch.setattr(work, "request_of", request_of)
     rows = [{"name": name} for name in "abc"]
     how = Setting.of("weight", {"units": "permutation"})
-    plane, bend = requests_of(rows[:2], how, Choice("pair", 9, "test", 100, steps=100), "fashion-mnist")
+    plane, bend = requests_of(
+        rows[:2], how, Choice("pair", 9, "test", 100, steps=100), "fashion-mnist"
+    )
     assert (plane.kind, plane.names, plane.resolution, bend.steps) == ("pair", ("a", "b"), 9, 100)
     assert bend.learn == 8000 and plane.learn is None
     plane, bend = requests_of(rows, how, Choice("three", 9, "test", 100), "fashion-mnist")
     assert plane.digests == ("d-a", "d-b", "d-c") and bend is None
-    plane, bend = requests_of(rows[:1], PLAIN, Choice("random", 9, "test", 100, seed=4, span=2.0), "fashion-mnist")
-    assert (plane.names, plane.seed, plane.span, plane.method) == (("a",), 4, 2.0, "none") and bend is None
-    plane, bend = requests_of(rows[:2], PLAIN, Choice("bend", 9, "test", 100, steps=300), "fashion-mnist")
+    plane, bend = requests_of(
+        rows[:1], PLAIN, Choice("random", 9, "test", 100, seed=4, span=2.0), "fashion-mnist"
+    )
+    assert (plane.names, plane.seed, plane.span, plane.method) == (
+        ("a",),
+        4,
+        2.0,
+        "none",
+    ) and bend is None
+    plane, bend = requests_of(
+        rows[:2], PLAIN, Choice("bend", 9, "test", 100, steps=300), "fashion-mnist"
+    )
     assert plane.steps == 300 == bend.steps and plane.learn == bend.learn == 8000
 
 
@@ -318,6 +376,10 @@ def test_a_plane_without_a_finite_loss_is_said(at, layer, monkeypatch):
     grid = arrays()
     layer.results |= {PLANE: facts(), CURVES: curves()}
     for loss in (float("nan"), float("inf")):
-        monkeypatch.setattr(work, "arrays", lambda key, loss=loss: {**grid, "loss": np.full_like(grid["loss"], loss)})
+        monkeypatch.setattr(
+            work,
+            "arrays",
+            lambda key, loss=loss: {**grid, "loss": np.full_like(grid["loss"], loss)},
+        )
         at.run()
         assert not at.exception and UNREADABLE in words(at)

@@ -73,10 +73,13 @@ def test_the_address_restores_step_answer_and_controls():
     at = page(step="3", answer="1", angle="40")
     assert slide(at)["question"] == STEPS[2].question and slide(at)["answer"]
     assert at.select_slider(key="lecture_stream_angle").value == 40
-    assert facts(at)[0] != "1" and "10" in facts(at)[1]  # the cosine fell, the outputs changed by rounding alone
+    # the cosine fell, the outputs changed by rounding alone
+    assert facts(at)[0] != "1" and "10" in facts(at)[1]
 
 
-@pytest.mark.parametrize("address", [{"step": "77"}, {"step": "x", "answer": "y"}, {"step": "-1"}, {"step": "\u00b2"}])
+@pytest.mark.parametrize(
+    "address", [{"step": "77"}, {"step": "x", "answer": "y"}, {"step": "-1"}, {"step": "\u00b2"}]
+)
 def test_an_address_that_means_nothing_is_a_place_all_the_same(address):
     at = page(**address)
     assert not at.exception

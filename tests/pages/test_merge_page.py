@@ -19,7 +19,8 @@ from lmc_core.ui.merge_triangle import shared_out
 from lmc_core.ui.server import script
 
 RESULTS = {
-    result["frame"]: result for result in json.loads((Path(__file__).parents[1] / "fixtures" / "merge.json").read_text())
+    result["frame"]: result
+    for result in json.loads((Path(__file__).parents[1] / "fixtures" / "merge.json").read_text())
 }
 
 
@@ -99,7 +100,11 @@ def test_only_models_of_one_family_and_size_are_offered(at, asked):
     assert "4 others are of another family or size" in words(at)
     at.selectbox(key="merge_group").set_value("gpt2-plays-s0").run()
     assert not at.exception
-    assert at.pills(key="merge_models").value == ["gpt2-plays-s0", "gpt2-plays-s1", "gpt2-austen-s0"]
+    assert at.pills(key="merge_models").value == [
+        "gpt2-plays-s0",
+        "gpt2-plays-s1",
+        "gpt2-austen-s0",
+    ]
     assert at.error[-1].value == "These cannot be merged; choose others."
     at.pills(key="merge_models").set_value(["gpt2-plays-s0"]).run()
     assert "Choose two to eight models" in at.info[0].value
@@ -122,7 +127,11 @@ def test_running_and_cancel(at, layer):
 
 
 def test_failed(at, layer):
-    layer.job("none/", "failed", error="The memory did not suffice for this run; ask for fewer examples or points.")
+    layer.job(
+        "none/",
+        "failed",
+        error="The memory did not suffice for this run; ask for fewer examples or points.",
+    )
     at.run()
     assert at.error[0].value.startswith("As they are was not computed. The memory did not suffice")
 
@@ -132,7 +141,10 @@ def test_done(at, layer):
     at.run()
     assert not at.exception
     values = {metric.label: metric.value for metric in at.metric}
-    assert values["Function check"].endswith("10\u207b\u2077") and "\u00b1" in values["Best merged (nats)"]
+    assert (
+        values["Function check"].endswith("10\u207b\u2077")
+        and "\u00b1" in values["Best merged (nats)"]
+    )
     said = words(at)
     for part in (
         "band spans the single models",
@@ -172,7 +184,8 @@ def test_saving(at, layer):
     at.run()
     which = at.selectbox(key="merge_save_which")
     assert len(which.options) == 3 * 7 and not any("ensemble" in each for each in which.options)
-    assert which.value == "SLERP, Onto one model"  # the best; a soup that kept one model is no merge
+    # the best; a soup that kept one model is no merge
+    assert which.value == "SLERP, Onto one model"
     name = at.text_input[0]
     name.set_value("mine").run()
     button(at, "Save").click().run()
@@ -200,16 +213,32 @@ def test_the_address_restores_everything_and_is_written(at, asked):
     at.run()
     assert not at.exception
     chosen, classes = asked[-1]
-    assert chosen.names == ("vit-fashion-s2", "vit-fashion-s0") and chosen.frames == ("learned",) and chosen.steps == 600
-    assert chosen.merges == (("average", ()), ("ties", (("density", 0.5),))) and chosen.weights == (0.25, 0.75)
+    assert (
+        chosen.names == ("vit-fashion-s2", "vit-fashion-s0")
+        and chosen.frames == ("learned",)
+        and chosen.steps == 600
+    )
+    assert chosen.merges == (("average", ()), ("ties", (("density", 0.5),))) and chosen.weights == (
+        0.25,
+        0.75,
+    )
     assert (chosen.base, chosen.split, chosen.examples) == ("zoo:vit-fashion-s1", "validation", 200)
     assert classes["residual"] == "permutation" and classes["query-key"] == "none"
-    assert parameter(at, "set") == ["ties.density=0.5"] and parameter(at, "weights") == ["0.25,0.75"]
+    assert parameter(at, "set") == ["ties.density=0.5"] and parameter(at, "weights") == [
+        "0.25,0.75"
+    ]
     assert parameter(at, "models") == ["vit-fashion-s2", "vit-fashion-s0"]
 
 
 def test_what_an_address_may_not_hold_is_dropped(at, asked):
-    at.query_params.update({"models": ["nobody", "gpt2-plays-s0"], "frame": ["sky"], "merge": ["blend"], "weights": "x"})
+    at.query_params.update(
+        {
+            "models": ["nobody", "gpt2-plays-s0"],
+            "frame": ["sky"],
+            "merge": ["blend"],
+            "weights": "x",
+        }
+    )
     at.run()
     assert not at.exception
     chosen, _ = asked[-1]
@@ -249,4 +278,7 @@ def test_names_that_are_proposed():
     names = ("vit-fashion-s0", "vit-fashion-s2")
     made = SimpleNamespace(names=names, count=2)
     assert suggestion(made, "ties", "universe") == "vit-fashion-ties-universe"
-    assert suggestion(SimpleNamespace(names=("alpha", "beta"), count=2), "average", "none") == "average"
+    assert (
+        suggestion(SimpleNamespace(names=("alpha", "beta"), count=2), "average", "none")
+        == "average"
+    )

@@ -15,7 +15,10 @@ def test_shelves(at):
     assert not at.exception
     zoo, public, families = (table.value for table in at.table)
     assert "vit-fashion-s0" in zoo.index and "89.3% right" in set(zoo["On the test split"])
-    assert public.loc["MultiBERTs", "Models"] == "25" and "MB" in public.loc["MultiBERTs", "Download of each"]
+    assert (
+        public.loc["MultiBERTs", "Models"] == "25"
+        and "MB" in public.loc["MultiBERTs", "Download of each"]
+    )
     assert set(public["Family"]) <= set(FAMILIES), "a family of the catalogue is not supported"
     assert list(families.index) == list(FAMILIES)
     assert any("google/multiberts-seed_24" in code.value for code in at.code)

@@ -1,4 +1,6 @@
-"""Models beside those that are shipped: what the page opens, what it refuses, and that it says no path."""
+"""Models beside those that are shipped: what the page opens, what it refuses, and that it says no
+path.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from lmc_core.ui.server import script
 
 
 @pytest.fixture
-def inside(tiny_gpt2_pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def inside(
+    tiny_gpt2_pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """A folder that the app may read, with a model in it."""
     root = tmp_path / "allowed"
     shutil.copytree(tiny_gpt2_pair[0], root / "mine")
@@ -26,11 +30,15 @@ def inside(tiny_gpt2_pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytes
 
 def test_a_folder_that_may_be_read(inside: Path) -> None:
     row = own.row_of(f"path:{inside / 'mine'}")
-    assert row["family"] == "gpt2" and row["takes"] == "text" and row["reference"].startswith("path:")
+    assert (
+        row["family"] == "gpt2" and row["takes"] == "text" and row["reference"].startswith("path:")
+    )
     assert catalogue.model_label(row).startswith(f"{row['name']} \u00b7 ")
 
 
-def test_a_folder_changed_in_place_is_read_again(inside: Path, tiny_gpt2_pair: tuple[Path, Path]) -> None:
+def test_a_folder_changed_in_place_is_read_again(
+    inside: Path, tiny_gpt2_pair: tuple[Path, Path]
+) -> None:
     path = inside / "mine" / "model.safetensors"
     before, was = own.row_of(f"path:{inside / 'mine'}"), path.stat()
     with path.open("r+b") as file:
@@ -53,13 +61,17 @@ def test_a_folder_changed_in_place_is_read_again(inside: Path, tiny_gpt2_pair: t
         ("path:{inside}/empty", "no folder"),
     ],
 )
-def test_what_is_refused(reference: str, words: str, inside: Path, tiny_gpt2_pair: tuple[Path, Path]) -> None:
+def test_what_is_refused(
+    reference: str, words: str, inside: Path, tiny_gpt2_pair: tuple[Path, Path]
+) -> None:
     with pytest.raises(LmcError, match=words) as caught:
         own.row_of(reference.format(outside=tiny_gpt2_pair[0], inside=inside))
     assert str(tiny_gpt2_pair[0]) not in str(caught.value)
 
 
-def test_a_link_out_of_the_folder_is_not_followed(inside: Path, tiny_gpt2_pair: tuple[Path, Path]) -> None:
+def test_a_link_out_of_the_folder_is_not_followed(
+    inside: Path, tiny_gpt2_pair: tuple[Path, Path]
+) -> None:
     (inside / "link").symlink_to(tiny_gpt2_pair[0])
     with pytest.raises(LmcError, match="elsewhere"):
         own.row_of(f"path:{inside / 'link'}")
@@ -85,11 +97,14 @@ def test_a_damaged_one_is_left_out(home: Path) -> None:
 def test_the_page_adds_a_model_and_says_why_it_does_not(inside: Path) -> None:
     app = AppTest.from_file(str(script("barrier")), default_timeout=120).run()
     app.text_input(key="barrier_add").set_value("path:/etc").run()
-    assert not app.exception and "elsewhere" in app.error[0].value and "/etc" not in app.error[0].value
+    assert (
+        not app.exception and "elsewhere" in app.error[0].value and "/etc" not in app.error[0].value
+    )
     app.text_input(key="barrier_add").set_value(f"path:{inside / 'mine'}").run()
     assert not app.exception and not app.error
     assert f"path:{inside / 'mine'}" in app.selectbox(key="barrier_a").options or any(
-        str(inside / "mine") in option or "tiny" in option for option in app.selectbox(key="barrier_a").options
+        str(inside / "mine") in option or "tiny" in option
+        for option in app.selectbox(key="barrier_a").options
     )
 
 
@@ -98,7 +113,9 @@ def test_a_server_for_an_audience_offers_no_such_field(monkeypatch: pytest.Monke
     app = AppTest.from_file(str(script("barrier")), default_timeout=120).run()
     assert not app.exception
     assert "barrier_add" not in [field.key for field in app.text_input]
-    assert not {"Run", "Run again", "Cancel", "Measure the parts"} & {button.label for button in app.button}
+    assert not {"Run", "Run again", "Cancel", "Measure the parts"} & {
+        button.label for button in app.button
+    }
 
 
 def test_extra_tensors_are_left_out_where_that_is_ticked(inside: Path) -> None:
@@ -110,7 +127,11 @@ def test_extra_tensors_are_left_out_where_that_is_ticked(inside: Path) -> None:
     reference = f"path:{inside / 'mine'}"
     app = AppTest.from_file(str(script("barrier")), default_timeout=120).run()
     app.text_input(key="barrier_add").set_value(reference).run()
-    assert not app.exception and "v_head.weight" in app.error[0].value and "--ignore-extra" in app.error[0].value
+    assert (
+        not app.exception
+        and "v_head.weight" in app.error[0].value
+        and "--ignore-extra" in app.error[0].value
+    )
     app.checkbox(key="barrier_add_extra").check().run()
     assert not app.exception and not app.error
     assert app.session_state[own.NAME] == [f"extra:{reference}"]

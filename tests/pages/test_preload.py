@@ -27,8 +27,18 @@ def links(path: str, files: list[str], status: int = 200, html: bool = True) -> 
         return (HTMLResponse if html else PlainTextResponse)("<title>x</title>", status)
 
     pages = frozenset({"", "barrier"})
-    app = Starlette(routes=[Route("/{rest:path}", answer)], middleware=[Middleware(Preload, files=files, pages=pages)])
-    scope = {"type": "http", "method": "GET", "path": path, "headers": [], "query_string": b"", "root_path": ""}
+    app = Starlette(
+        routes=[Route("/{rest:path}", answer)],
+        middleware=[Middleware(Preload, files=files, pages=pages)],
+    )
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": path,
+        "headers": [],
+        "query_string": b"",
+        "root_path": "",
+    }
     said: list[Message] = []
 
     async def receive() -> Message:
@@ -37,7 +47,8 @@ def links(path: str, files: list[str], status: int = 200, html: bool = True) -> 
     async def send(message: Message) -> None:
         said.append(message)
 
-    with ThreadPoolExecutor(1) as apart:  # tests in a browser leave an event loop running in this thread
+    # tests in a browser leave an event loop running in this thread
+    with ThreadPoolExecutor(1) as apart:
         apart.submit(lambda: asyncio.run(app(scope, receive, send))).result()
     return [value.decode() for name, value in said[0]["headers"] if name == b"link"]
 
@@ -47,7 +58,9 @@ def test_a_page_names_the_code(path):
     assert links(path, [CODE]) == [f"<{CODE}>; rel=modulepreload"]
 
 
-@pytest.mark.parametrize("path", ["/other", "/static/js/index.js", "/_stcore/health", "/media/report.html"])
+@pytest.mark.parametrize(
+    "path", ["/other", "/static/js/index.js", "/_stcore/health", "/media/report.html"]
+)
 def test_nothing_else_does(path):
     assert links(path, [CODE]) == []
 

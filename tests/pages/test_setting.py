@@ -16,14 +16,14 @@ def test_text_round_trip(setting):
 
 
 def test_labels():
-    assert [each.label(LARGEST) for each in (PLAIN, all_classes(LARGEST), only_permutations(LARGEST))] == [
-        "Plain average",
-        "All classes",
-        "Permutations only",
-    ]
+    assert [
+        each.label(LARGEST) for each in (PLAIN, all_classes(LARGEST), only_permutations(LARGEST))
+    ] == ["Plain average", "All classes", "Permutations only"]
 
 
-@pytest.mark.parametrize("text", ["", "weight.units", "weight.units-magic", "weight.roof-permutation", "a b"])
+@pytest.mark.parametrize(
+    "text", ["", "weight.units", "weight.units-magic", "weight.roof-permutation", "a b"]
+)
 def test_nonsense(text):
     with pytest.raises(BadInput):
         Setting.parse(text)
@@ -40,7 +40,9 @@ def options_of(table: dict, before: str = "") -> list[str]:
     """The full names of the options in a file of settings."""
     found = []
     for name, value in table.items():
-        found += options_of(value, f"{before}{name}.") if isinstance(value, dict) else [before + name]
+        found += (
+            options_of(value, f"{before}{name}.") if isinstance(value, dict) else [before + name]
+        )
     return found
 
 

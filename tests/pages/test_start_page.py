@@ -75,12 +75,18 @@ def test_an_audience_sees_no_machine(at, layer, monkeypatch):
 
 def test_one_pair_in_order():
     mixed = [*RESULTS["gpt2"][:2], *reversed(RESULTS["vit"])]
-    assert [result["key"] for result in welcome.one_pair(mixed)] == [result["key"] for result in RESULTS["vit"]]
+    assert [result["key"] for result in welcome.one_pair(mixed)] == [
+        result["key"] for result in RESULTS["vit"]
+    ]
     assert welcome.one_pair([]) == []
 
 
 def test_other_settings_are_not_in_the_first_picture():
-    other = {**RESULTS["vit"][2], "classes": {**RESULTS["vit"][2]["classes"], "query-key": "none"}, "barrier": 1.0}
+    other = {
+        **RESULTS["vit"][2],
+        "classes": {**RESULTS["vit"][2]["classes"], "query-key": "none"},
+        "barrier": 1.0,
+    }
     fewer = {**RESULTS["vit"][0], "examples": 50}
     found = welcome.one_pair([other, fewer, *RESULTS["vit"]])
     assert found == RESULTS["vit"]

@@ -41,7 +41,10 @@ def keys(home: Path) -> list[str]:
 
 @pytest.fixture
 def study(home: Path, keys: list[str]):
-    entries = (Entry(keys=tuple(keys[:3]), title="Vision", note="**Not bold** $x$"), Entry(keys=tuple(keys[3:5])))
+    entries = (
+        Entry(keys=tuple(keys[:3]), title="Vision", note="**Not bold** $x$"),
+        Entry(keys=tuple(keys[3:5])),
+    )
     return Studies().create("Two pairs", "What is left", entries)
 
 
@@ -51,7 +54,16 @@ def audience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def words(at: AppTest) -> str:
-    parts = [*at.markdown, *at.caption, *at.error, *at.info, *at.success, *at.warning, *at.header, *at.subheader]
+    parts = [
+        *at.markdown,
+        *at.caption,
+        *at.error,
+        *at.info,
+        *at.success,
+        *at.warning,
+        *at.header,
+        *at.subheader,
+    ]
     return "\n".join(str(part.value) for part in parts)
 
 
@@ -90,7 +102,13 @@ def test_the_newest_pair_is_drawn_at_once_with_everything_behind_it(at: AppTest,
 
 
 def test_the_address_holds_search_filters_and_choice(at: AppTest, keys: list[str]):
-    at.query_params.update({"q": "fashion plain", "task": "fashion-mnist", "show": [keys[0][:12], keys[4][:12], "0" * 12]})
+    at.query_params.update(
+        {
+            "q": "fashion plain",
+            "task": "fashion-mnist",
+            "show": [keys[0][:12], keys[4][:12], "0" * 12],
+        }
+    )
     at.run()
     assert list(at.dataframe[0].value["Setting"]) == ["Plain average"]
     assert "**2** chosen, 1 of them not in the table as filtered." in words(at)
@@ -100,7 +118,15 @@ def test_the_address_holds_search_filters_and_choice(at: AppTest, keys: list[str
 
 
 def test_what_an_address_may_not_hold_is_dropped(at: AppTest, keys: list[str]):
-    at.query_params.update({"what": "rm", "model": "x", "view": "secret", "show": ["../../x", ""], "study": "../../etc/passwd"})
+    at.query_params.update(
+        {
+            "what": "rm",
+            "model": "x",
+            "view": "secret",
+            "show": ["../../x", ""],
+            "study": "../../etc/passwd",
+        }
+    )
     at.run()
     assert not at.exception
     at = AppTest.from_file(str(script("studies")), default_timeout=30)
@@ -119,7 +145,11 @@ def test_a_chosen_row_joins_those_chosen_under_another_filter(at: AppTest, keys:
     at.query_params.update({"task": "fashion-mnist", "show": [keys[4][:12]]})
     at.run()
     press(at, "Choose none")
-    assert "Choose rows to draw them" in words(at) and not alts(at) and parameter(at, "show") == ["none"]
+    assert (
+        "Choose rows to draw them" in words(at)
+        and not alts(at)
+        and parameter(at, "show") == ["none"]
+    )
 
 
 def test_put_into_a_new_study_and_into_a_known_one(at: AppTest, keys: list[str]):
@@ -131,7 +161,9 @@ def test_put_into_a_new_study_and_into_a_known_one(at: AppTest, keys: list[str])
     at.selectbox(key="studies_put_into").set_value("mine")
     press(at, "Put in")
     found = Studies().get("mine")
-    assert [entry.keys for entry in found.entries] == [tuple(keys[3:])] * 2 and found.entries[0].note == "why"
+    assert [entry.keys for entry in found.entries] == [tuple(keys[3:])] * 2 and found.entries[
+        0
+    ].note == "why"
 
 
 def test_note_on_a_result_is_found_by_the_search(at: AppTest, keys: list[str]):
@@ -159,7 +191,9 @@ def test_delete_and_bring_back(at: AppTest, home: Path, keys: list[str], study):
 def test_shipped_results_cannot_be_deleted(at: AppTest, shipped: Path):
     key = keep(Store(shipped / "results", shipped / "none"), RESULTS["vit"][0])
     at.run()
-    assert "These came with the app and stay" in words(at) and "Delete this result" not in labels(at)
+    assert "These came with the app and stay" in words(at) and "Delete this result" not in labels(
+        at
+    )
     assert Store().get(key) is not None
 
 
@@ -182,7 +216,9 @@ def test_a_study_is_changed(at: AppTest, study):
     assert [entry.title for entry in Studies().get(study.name).entries] == ["", "Vision"]
     press(at, "Take out", 1)
     assert [entry.title for entry in Studies().get(study.name).entries] == [""]
-    name = next(each.key for each in at.text_input if each.key.endswith("_title") and "_0_" in each.key)
+    name = next(
+        each.key for each in at.text_input if each.key.endswith("_title") and "_0_" in each.key
+    )
     at.text_input(key=name).set_value("Language")
     press(at, "Keep", 1)
     assert Studies().get(study.name).entries[0].title == "Language" and "Language" in words(at)
@@ -210,20 +246,32 @@ def test_results_that_are_gone_are_said(at: AppTest, study, keys: list[str]):
     Store().delete(keys[0])
     at.query_params["study"] = study.name
     at.run()
-    assert not at.exception and f"1 of its results is not stored here any more ({keys[0][:12]})" in words(at)
+    assert (
+        not at.exception
+        and f"1 of its results is not stored here any more ({keys[0][:12]})" in words(at)
+    )
     assert len(alts(at)) == 2
 
 
-def test_a_store_that_cannot_be_read_is_one_sentence_without_its_place(at: AppTest, study, home: Path, monkeypatch):
+def test_a_store_that_cannot_be_read_is_one_sentence_without_its_place(
+    at: AppTest, study, home: Path, monkeypatch
+):
     from lmc_core.errors import StoreError
 
     def refuse(self, key):
-        raise StoreError(f"The result in {home / 'results' / key} cannot be read; check the permissions of that folder.")
+        raise StoreError(
+            f"The result in {home / 'results' / key} cannot be read; check the permissions of "
+            "that folder."
+        )
 
     monkeypatch.setattr(Store, "get", refuse)
     at.query_params["study"] = study.name
     at.run()
-    assert not at.exception and "cannot be read" in at.error[0].value and str(home) not in at.error[0].value
+    assert (
+        not at.exception
+        and "cannot be read" in at.error[0].value
+        and str(home) not in at.error[0].value
+    )
 
 
 def test_paths_of_the_server_are_never_shown(at: AppTest, home: Path):
@@ -231,11 +279,22 @@ def test_paths_of_the_server_are_never_shown(at: AppTest, home: Path):
     store = Store(home / "results", home / "none")
     models = (f"path:{place}/one", f"path:{place}/two")
     keep(
-        store, {**RESULTS["gpt2"][1], "about": f"{place}/letters.txt"}, models=models, task=f"text:{place}/l.txt", data="d" * 64
+        store,
+        {**RESULTS["gpt2"][1], "about": f"{place}/letters.txt"},
+        models=models,
+        task=f"text:{place}/l.txt",
+        data="d" * 64,
     )
     at.run()
     assert not at.exception and "**1** chosen" in words(at)
-    shown = json.dumps([words(at), alts(at), [each.value.to_csv() for each in at.dataframe], dict(at.query_params.items())])
+    shown = json.dumps(
+        [
+            words(at),
+            alts(at),
+            [each.value.to_csv() for each in at.dataframe],
+            dict(at.query_params.items()),
+        ]
+    )
     assert "somebody" not in shown and "secret" not in shown
 
 
@@ -244,7 +303,18 @@ def test_an_audience_sees_everything_and_changes_nothing(view: dict, at: AppTest
     at.query_params.update(view)
     at.run()
     assert not at.exception and alts(at)
-    writing = {"Put in", "Keep", "Begin", "Import", "Earlier", "Later", "Take out", "Run", "Run again", "Bring back"}
+    writing = {
+        "Put in",
+        "Keep",
+        "Begin",
+        "Import",
+        "Earlier",
+        "Later",
+        "Take out",
+        "Run",
+        "Run again",
+        "Bring back",
+    }
     assert not [label for label in labels(at) if label in writing or label.startswith("Delete")]
     assert not at.text_area and not at.get("file_uploader")
     if "study" in view:

@@ -33,7 +33,9 @@ KNOWN = {
 
 @pytest.fixture
 def asked(layer, monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
-    """Three widths, a deeper model and another family; what is asked of the job layer is written down."""
+    """Three widths, a deeper model and another family; what is asked of the job layer is written
+    down.
+    """
     monkeypatch.setattr(catalogue, "models", lambda: KNOWN)
     found: list[tuple] = []
 
@@ -74,7 +76,11 @@ def test_only_models_that_go_together_are_offered(at):
     assert narrow_models(KNOWN) == ["mid-0", "mid-1", "thin"]
     assert len(at.selectbox[0].options) == 3 and at.selectbox[0].value == "mid-0"
     at.selectbox[0].set_value("thin").run()
-    assert [option.split(" ")[0] for option in at.selectbox[1].options] == ["mid-0", "mid-1", "wide"]
+    assert [option.split(" ")[0] for option in at.selectbox[1].options] == [
+        "mid-0",
+        "mid-1",
+        "wide",
+    ]
 
 
 def test_what_fits_into_what():
@@ -85,7 +91,9 @@ def test_what_fits_into_what():
 
 
 def test_all_pairs_have_the_equal_ones_first():
-    found = [(one["name"], two["name"]) for one, two in all_pairs(KNOWN, (KNOWN["thin"], KNOWN["mid-1"]))]
+    found = [
+        (one["name"], two["name"]) for one, two in all_pairs(KNOWN, (KNOWN["thin"], KNOWN["mid-1"]))
+    ]
     assert found == [("mid-1", "mid-0"), ("thin", "mid-1"), ("thin", "wide"), ("mid-1", "wide")]
 
 
@@ -93,7 +101,9 @@ def test_empty(at, asked):
     at.query_params.update({"a": "thin", "ways": "weight"})
     at.run()
     assert not at.exception
-    assert "Not computed yet: Padded with zeros, By weights." in words(at) and "Nothing is computed yet" in words(at)
+    assert "Not computed yet: Padded with zeros, By weights." in words(
+        at
+    ) and "Nothing is computed yet" in words(at)
     assert "Once the pair is matched" in words(at)
     assert asked[:2] == [
         ("thin", "mid-0", "none", "test", 500, 11),
@@ -114,7 +124,8 @@ def test_run_submits_the_pair_and_the_other_button_the_rest(at, layer):
     layer.table.clear()
     at.run()
     next(each for each in at.button if each.label == "Run the other pairs").click().run()
-    pairs = [("mid-0", "mid-1"), ("thin", "wide"), ("mid-0", "wide")]  # those of the chosen pair have their own button
+    # those of the chosen pair have their own button
+    pairs = [("mid-0", "mid-1"), ("thin", "wide"), ("mid-0", "wide")]
     expected = {key(a, b, method) for a, b in pairs for method in ("none", "weight")}
     assert {submitted for submitted, _ in layer.submitted} == expected
 
@@ -136,9 +147,16 @@ def test_running_and_cancel(at, layer):
 
 def test_failed_is_one_sentence(at, layer):
     at.query_params.update({"a": "thin", "ways": "weight"})
-    layer.job(key(*PAIR, "weight"), "failed", error="The worker (process 7) ended in the middle of this run.")
+    layer.job(
+        key(*PAIR, "weight"),
+        "failed",
+        error="The worker (process 7) ended in the middle of this run.",
+    )
     at.run()
-    assert at.error[0].value == "By weights was not computed. The worker (process 7) ended in the middle of this run."
+    assert (
+        at.error[0].value
+        == "By weights was not computed. The worker (process 7) ended in the middle of this run."
+    )
 
 
 def test_done_shows_curves_facts_widths_places_numbers_and_files(at, layer):
@@ -154,7 +172,9 @@ def test_done_shows_curves_facts_widths_places_numbers_and_files(at, layer):
         "Width in width": "48 in 96",
     }
     assert "48,000 parameters of the narrow model in 96,000" in words(at)
-    assert "25% of that with zeros appended" in words(at) and "rounding level, so it is the same function" in words(at)
+    assert "25% of that with zeros appended" in words(
+        at
+    ) and "rounding level, so it is the same function" in words(at)
     assert "each at 1 to 3 places" in words(at)
     assert list(at.table[0].value.index) == ["48 in 96", "48 in 96"]
     assert {each.label for each in at.get("download_button")} >= {"CSV", "JSON", "HTML", "Places"}
@@ -173,19 +193,30 @@ def test_the_address_restores_everything(at, layer, asked):
         (name, "validation", 50, 5) for name in ("none", "weight", "learned~600")
     ]
     assert "Where the 2 heads of layer 1" in words(at)
-    for name, value in (("ways", ["weight", "learned"]), ("steps", ["600"]), ("view", ["all"]), ("b", ["wide"])):
+    for name, value in (
+        ("ways", ["weight", "learned"]),
+        ("steps", ["600"]),
+        ("view", ["all"]),
+        ("b", ["wide"]),
+    ):
         assert parameter(at, name) == value
 
 
 def test_what_an_address_may_not_hold_is_dropped(at, layer):
-    at.query_params.update({"a": "wide", "b": "thin", "ways": "magic", "points": "7", "view": "none"})
+    at.query_params.update(
+        {"a": "wide", "b": "thin", "ways": "magic", "points": "7", "view": "none"}
+    )
     at.run()
     assert not at.exception and not at.error
-    assert [box.value for box in at.selectbox[:2]] == ["mid-0", "wide"] and parameter(at, "ways") == ["none"]
+    assert [box.value for box in at.selectbox[:2]] == ["mid-0", "wide"] and parameter(
+        at, "ways"
+    ) == ["none"]
 
 
 def test_without_two_widths(at, monkeypatch):
-    monkeypatch.setattr(catalogue, "models", lambda: {name: KNOWN[name] for name in ("mid-0", "mid-1")})
+    monkeypatch.setattr(
+        catalogue, "models", lambda: {name: KNOWN[name] for name in ("mid-0", "mid-1")}
+    )
     at.run()
     assert not at.exception and "different widths" in at.info[0].value
 

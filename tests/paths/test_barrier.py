@@ -39,17 +39,24 @@ def test_one_point_above_is_enough_to_be_positive() -> None:
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(st.integers(2, 30), st.integers(0, 2**20))
 def test_against_a_slow_reference(count: int, seed: int) -> None:
-    values = torch.rand(5, count, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    values = torch.rand(
+        5, count, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
     means = []
     for point in range(5):
-        rows = [float(values[point, i] - ((1 - LAM[point]) * values[0, i] + LAM[point] * values[-1, i])) for i in range(count)]
+        rows = [
+            float(values[point, i] - ((1 - LAM[point]) * values[0, i] + LAM[point] * values[-1, i]))
+            for i in range(count)
+        ]
         mean = sum(rows) / count
         spread = (sum((row - mean) ** 2 for row in rows) / (count - 1)) ** 0.5
         means.append((mean, spread / count**0.5))
     inner = means[1:-1]
     expected = max(inner) if max(inner)[0] > 0 else min(inner)
     found = barrier(LAM, values)
-    assert found.value == pytest.approx(expected[0], abs=1e-12) and found.stderr == pytest.approx(expected[1], abs=1e-12)
+    assert found.value == pytest.approx(expected[0], abs=1e-12) and found.stderr == pytest.approx(
+        expected[1], abs=1e-12
+    )
 
 
 @settings(max_examples=20, deadline=None, derandomize=True)
@@ -61,7 +68,9 @@ def test_an_offset_does_not_matter_and_a_scale_scales(offset: float, scale: floa
     assert two.stderr == pytest.approx(scale * one.stderr, abs=1e-9)
 
 
-@pytest.mark.parametrize("lam", [[0.0, 1.0], [0.1, 0.5, 1.0], [0.0, 0.6, 0.5, 1.0], [0.0, 0.5, 0.9]])
+@pytest.mark.parametrize(
+    "lam", [[0.0, 1.0], [0.1, 0.5, 1.0], [0.0, 0.6, 0.5, 1.0], [0.0, 0.5, 0.9]]
+)
 def test_points_must_run_from_zero_to_one(lam: list[float]) -> None:
     with pytest.raises(BadInput, match="run from 0 to 1"):
         excess(torch.tensor(lam), torch.rand(len(lam), 3))

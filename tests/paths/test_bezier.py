@@ -1,4 +1,6 @@
-"""Ends bit for bit, gradients by finite differences, a straight bend is the line; a stopped training goes on."""
+"""Ends bit for bit, gradients by finite differences, a straight bend is the line; a stopped
+training goes on.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,10 @@ def test_the_formula(pair) -> None:
 def test_a_straight_bend_is_the_line(pair) -> None:
     path, line = Bezier.straight(pair[0], pair[1]), Line(pair[0], pair[1])
     for lam in (0.1, 0.5, 0.8):
-        assert all(torch.allclose(tensor, line.state(lam)[name], atol=1e-6) for name, tensor in path.state(lam).items())
+        assert all(
+            torch.allclose(tensor, line.state(lam)[name], atol=1e-6)
+            for name, tensor in path.state(lam).items()
+        )
 
 
 def test_other_shapes_are_refused(pair) -> None:
@@ -61,12 +66,28 @@ def test_the_gradient_of_the_bend_against_finite_differences(pair, learning) -> 
     bend = {name: ((a[name] + b[name]) / 2).requires_grad_() for name in a}
     loss_at(forward, a, bend, b, 0.3, batch).backward()
     generator = torch.Generator().manual_seed(0)
-    way = {name: torch.randn(tensor.shape, generator=generator, dtype=torch.float64) for name, tensor in bend.items()}
-    slope = sum(float((tensor.grad * way[name]).sum()) for name, tensor in bend.items() if tensor.grad is not None)
+    way = {
+        name: torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
+        for name, tensor in bend.items()
+    }
+    slope = sum(
+        float((tensor.grad * way[name]).sum())
+        for name, tensor in bend.items()
+        if tensor.grad is not None
+    )
     with torch.no_grad():
         step = 1e-6
         high, low = (
-            float(loss_at(forward, a, {name: bend[name] + sign * step * way[name] for name in bend}, b, 0.3, batch))
+            float(
+                loss_at(
+                    forward,
+                    a,
+                    {name: bend[name] + sign * step * way[name] for name in bend},
+                    b,
+                    0.3,
+                    batch,
+                )
+            )
             for sign in (1, -1)
         )
     assert slope == pytest.approx((high - low) / (2 * step), rel=1e-6)
@@ -74,16 +95,22 @@ def test_the_gradient_of_the_bend_against_finite_differences(pair, learning) -> 
 
 
 def test_training_lowers_the_loss_on_the_curve(pair, learning) -> None:
-    found, about = Bending(pair[0], pair[1], BendSettings(steps=30, rate=1e-2, checks=3), learning).finish()
+    found, about = Bending(
+        pair[0], pair[1], BendSettings(steps=30, rate=1e-2, checks=3), learning
+    ).finish()
     first, best = about["history"][0][2], min(row[2] for row in about["history"])
     assert best < first and [row[0] for row in about["history"]] == [0, 10, 20, 30]
     held = learning.held_out
-    assert float(curve(found, held, 5, 0).mean[2]) < float(curve(Line(pair[0], pair[1]), held, 5, 0).mean[2])
+    assert float(curve(found, held, 5, 0).mean[2]) < float(
+        curve(Line(pair[0], pair[1]), held, 5, 0).mean[2]
+    )
 
 
 def test_what_does_not_help_is_not_kept(pair, learning) -> None:
     """A rate that ruins everything: the straight line is the best that was seen."""
-    found, about = Bending(pair[0], pair[1], BendSettings(steps=4, rate=0.9, checks=1), learning).finish()
+    found, about = Bending(
+        pair[0], pair[1], BendSettings(steps=4, rate=0.9, checks=1), learning
+    ).finish()
     assert about["best_step"] == 0 and about["history"][-1][2] > about["history"][0][2]
     straight = Bezier.straight(pair[0], pair[1]).bend
     assert all(torch.equal(tensor, straight[name]) for name, tensor in found.bend.items())
@@ -102,30 +129,40 @@ def test_interrupted_and_resumed_equals_uninterrupted(pair, learning, tmp_path: 
         Bending(pair[0], pair[1], settings, kept, stop).finish()
     assert (tmp_path / "bend.pt").is_file()
     said: list[str] = []
-    found, again = Bending(pair[0], pair[1], settings, kept, lambda share, words: said.append(words)).finish()
+    found, again = Bending(
+        pair[0], pair[1], settings, kept, lambda share, words: said.append(words)
+    ).finish()
     assert said[0].startswith("step 8 ") and not (tmp_path / "bend.pt").exists()
     assert all(torch.equal(tensor, whole.bend[name]) for name, tensor in found.bend.items())
     assert again["history"] == about["history"]
 
 
 @pytest.mark.parametrize("content", [b"", b"no file of torch", None])
-def test_a_checkpoint_of_something_else_is_left_alone(pair, learning, tmp_path: Path, content) -> None:
+def test_a_checkpoint_of_something_else_is_left_alone(
+    pair, learning, tmp_path: Path, content
+) -> None:
     path = tmp_path / "bend.pt"
     if content is None:
         torch.save({"fingerprint": "another", "bend": {}}, path)
     else:
         path.write_bytes(content)
-    _, about = Bending(pair[0], pair[1], BendSettings(steps=2, checks=1), replace(learning, checkpoint=path)).finish()
+    _, about = Bending(
+        pair[0], pair[1], BendSettings(steps=2, checks=1), replace(learning, checkpoint=path)
+    ).finish()
     assert about["steps"] == 2
 
 
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"checks": 0}, {"rate": 0.0}, {"rate": 2.0}, {"batch": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"steps": 0}, {"checks": 0}, {"rate": 0.0}, {"rate": 2.0}, {"batch": -1}]
+)
 def test_settings_that_make_no_sense(wrong: dict) -> None:
     with pytest.raises(BadInput):
         BendSettings(**wrong)
 
 
-def test_the_held_out_mean_counts_examples_not_batches(pair, learning, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_held_out_mean_counts_examples_not_batches(
+    pair, learning, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Seven examples in batches of three, three and one: the last must not count three times."""
     from lmc_core.paths import bezier
 
@@ -134,7 +171,10 @@ def test_the_held_out_mean_counts_examples_not_batches(pair, learning, monkeypat
     training = Bending(pair[0], pair[1], BendSettings(steps=1), replace(learning, held_out=held))
     training._check()
     ends, line = training.ends, {name: tensor.detach() for name, tensor in training.bend.items()}
-    whole = [float(loss_at(training.forward, ends[0], line, ends[1], t, held).detach()) for t in bezier.WATCHED]
+    whole = [
+        float(loss_at(training.forward, ends[0], line, ends[1], t, held).detach())
+        for t in bezier.WATCHED
+    ]
     found = training.history[0][2]
     assert found == pytest.approx(sum(whole) / 3, abs=1e-6)
     apart = [

@@ -45,22 +45,34 @@ def test_a_filter_of_zeros_stays() -> None:
     name = "blocks.0.mlp.fc1.weight"
     weight = model.state[name].clone()
     weight[2] = 0
-    direction = filter_normalised(model.with_state({**model.state, name: weight}), torch.Generator().manual_seed(0))
-    assert not direction[name][2].any() and bool(direction[name][3].any()) and bool(direction[name].isfinite().all())
+    direction = filter_normalised(
+        model.with_state({**model.state, name: weight}), torch.Generator().manual_seed(0)
+    )
+    assert (
+        not direction[name][2].any()
+        and bool(direction[name][3].any())
+        and bool(direction[name].isfinite().all())
+    )
 
 
 def test_the_seed_decides() -> None:
     model = tiny("vit", 0)
     one, again, other = (random_plane(model, seed) for seed in (0, 0, 1))
     name = "blocks.0.mlp.fc1.weight"
-    assert torch.equal(one.first[name], again.first[name]) and torch.equal(one.second[name], again.second[name])
-    assert not torch.equal(one.first[name], other.first[name]) and not torch.equal(one.first[name], one.second[name])
+    assert torch.equal(one.first[name], again.first[name]) and torch.equal(
+        one.second[name], again.second[name]
+    )
+    assert not torch.equal(one.first[name], other.first[name]) and not torch.equal(
+        one.first[name], one.second[name]
+    )
 
 
 def test_the_order_in_which_a_checkpoint_is_stored_does_not_matter() -> None:
     model = tiny("gpt2", 0)
     turned = model.with_state(dict(reversed(model.state.items())))
-    one, other = (filter_normalised(each, torch.Generator().manual_seed(0)) for each in (model, turned))
+    one, other = (
+        filter_normalised(each, torch.Generator().manual_seed(0)) for each in (model, turned)
+    )
     assert all(torch.equal(one[name], other[name]) for name in model.state)
 
 
@@ -71,5 +83,9 @@ def test_the_plane_is_spanned_by_the_directions() -> None:
     first, second = (filter_normalised(model, generator) for _ in range(2))
     found = plane.state(0.3, -0.7)
     for name, tensor in model.state.items():
-        assert torch.allclose(found[name], tensor + 0.3 * first[name] - 0.7 * second[name], atol=1e-6)
-    assert all(torch.equal(tensor, model.state[name]) for name, tensor in plane.state(0.0, 0.0).items())
+        assert torch.allclose(
+            found[name], tensor + 0.3 * first[name] - 0.7 * second[name], atol=1e-6
+        )
+    assert all(
+        torch.equal(tensor, model.state[name]) for name, tensor in plane.state(0.0, 0.0).items()
+    )

@@ -1,4 +1,6 @@
-"""Fans of orders: one curve against the order applied by hand, planted orders, draws where there are too many."""
+"""Fans of orders: one curve against the order applied by hand, planted orders, draws where there
+are too many.
+"""
 
 from __future__ import annotations
 
@@ -65,10 +67,18 @@ def test_a_curve_is_that_of_the_order_applied_by_hand() -> None:
 def test_the_names_of_a_fan() -> None:
     a, b = random_model("mixtral", 0, torch.float32), random_model("mixtral", 1, torch.float32)
     shares: list[float] = []
-    found = fans(Orders(a, b, Alignment.of(a.layout.spaces), of_experts(a)), some_examples(a), LAM, 3, progress=shares.append)
+    found = fans(
+        Orders(a, b, Alignment.of(a.layout.spaces), of_experts(a)),
+        some_examples(a),
+        LAM,
+        3,
+        progress=shares.append,
+    )
     for fan in found[:-1]:
         values = [each.value for each in fan.barriers(LAM)]
-        assert fan.there == 24 and fan.orders[:, 0].tolist() == [list(order) for order in permutations(range(4))]
+        assert fan.there == 24 and fan.orders[:, 0].tolist() == [
+            list(order) for order in permutations(range(4))
+        ]
         assert values[fan.named["best"]] == min(values) < values[fan.named["worst"]] == max(values)
         assert fan.losses.shape == (24, 5, 4)
     common = found[-1]
@@ -83,7 +93,9 @@ def test_the_names_of_a_fan() -> None:
 def test_a_planted_order_has_a_flat_curve() -> None:
     a = decided("mixtral")
     order = torch.tensor([1, 3, 0, 2])
-    b = a.with_state(Alignment.of(a.layout.spaces, {"experts.0": Permutation(order)}).apply(a.layout, a.state))
+    b = a.with_state(
+        Alignment.of(a.layout.spaces, {"experts.0": Permutation(order)}).apply(a.layout, a.state)
+    )
     orders = Orders(a, b, Alignment.of(a.layout.spaces), of_experts(a))
     first, second, common = fans(orders, some_examples(a, 8), LAM)
     values = [each.value for each in first.barriers(LAM)]
@@ -102,7 +114,9 @@ def test_too_many_orders_are_drawn() -> None:
     for fan in found[:-1]:
         assert fan.there == 48 and len(fan.orders) <= 5 + 4
         for row in fan.orders[:, 0].tolist():
-            assert sorted(row) == list(range(6)) and all({row[i] // 2, row[i + 1] // 2} == {row[i] // 2} for i in (0, 2, 4))
+            assert sorted(row) == list(range(6)) and all(
+                {row[i] // 2, row[i + 1] // 2} == {row[i] // 2} for i in (0, 2, 4)
+            )
     again = fans(orders, some_examples(a, 2), LAM[[0, 2, 4]], draws=5)
     assert all(torch.equal(one.orders, two.orders) for one, two in zip(found, again, strict=True))
 

@@ -64,9 +64,13 @@ def test_values_are_those_of_a_slow_loop(scene) -> None:
     for row in range(5):
         for column in range(5):
             model = plane.origin.with_state(plane.state(float(grid.u[column]), float(grid.v[row])))
-            loss, correct = losses(model.family.outputs(model.module(), examples.inputs), examples.targets)
+            loss, correct = losses(
+                model.family.outputs(model.module(), examples.inputs), examples.targets
+            )
             assert float(found.loss[row, column]) == pytest.approx(float(loss.mean()), rel=1e-5)
-            assert float(found.stderr[row, column]) == pytest.approx(float(loss.std() / 12**0.5), rel=1e-4)
+            assert float(found.stderr[row, column]) == pytest.approx(
+                float(loss.std() / 12**0.5), rel=1e-4
+            )
             assert float(found.correct[row, column]) == pytest.approx(float(correct.mean()))
 
 

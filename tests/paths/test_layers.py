@@ -1,4 +1,6 @@
-"""One part of a network at a time: the parts cover it, the losses are those of models made by hand."""
+"""One part of a network at a time: the parts cover it, the losses are those of models made by
+hand.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +19,20 @@ FAMILIES = ("vit", "gpt2", "llama")
 
 @pytest.fixture(scope="module")
 def line() -> Line:
-    return Line(lmc_core.load("zoo:vit-fashion-narrow-s0"), shifted(lmc_core.load("zoo:vit-fashion-narrow-s0")))
+    return Line(
+        lmc_core.load("zoo:vit-fashion-narrow-s0"),
+        shifted(lmc_core.load("zoo:vit-fashion-narrow-s0")),
+    )
 
 
 def shifted(model: Model) -> Model:
     """The same model with noise on its parameters, but for the norms."""
     generator = torch.Generator().manual_seed(0)
-    noisy = {n: t + 0.05 * torch.randn(t.shape, generator=generator) for n, t in model.state.items() if "norm" not in n}
+    noisy = {
+        n: t + 0.05 * torch.randn(t.shape, generator=generator)
+        for n, t in model.state.items()
+        if "norm" not in n
+    }
     return model.with_state({**model.state, **noisy})
 
 
@@ -34,12 +43,20 @@ def test_every_parameter_is_in_one_part(name: str) -> None:
     listed = [parameter for part in parts for parameter in part.parameters]
     assert sorted(listed) == sorted(layout.shapes)
     names = [part.name for part in parts]
-    assert names[0] == "input" and names[-1] == "output" and {"attention 0", "feed-forward 0"} <= set(names)
+    assert (
+        names[0] == "input"
+        and names[-1] == "output"
+        and {"attention 0", "feed-forward 0"} <= set(names)
+    )
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_biases_go_with_their_weights(family: str) -> None:
-    where = {parameter: part.name for part in parts_of(random_model(family).layout) for parameter in part.parameters}
+    where = {
+        parameter: part.name
+        for part in parts_of(random_model(family).layout)
+        for parameter in part.parameters
+    }
     for parameter, part in where.items():
         if parameter.endswith(".bias"):
             assert where[parameter.removesuffix("bias") + "weight"] == part
@@ -52,11 +69,17 @@ def test_losses_are_those_of_models_made_by_hand(line: Line) -> None:
     for index, part in enumerate(found.parts):
         inside = set(part.parameters)
         for lam, row in ((0.5, found.half), (1.0, found.swapped)):
-            by_hand = {n: t + lam * (line.b.state[n] - t) if n in inside else t for n, t in line.a.state.items()}
+            by_hand = {
+                n: t + lam * (line.b.state[n] - t) if n in inside else t
+                for n, t in line.a.state.items()
+            }
             losses, _ = evaluate(line.a, [by_hand], examples)
             torch.testing.assert_close(row[index], losses[0], rtol=1e-4, atol=1e-5)
     cost, error = found.above(found.swapped)
-    assert cost.shape == error.shape == (len(found.parts),) and float(cost.max()) > 10 * float(error.min()) > 0
+    assert (
+        cost.shape == error.shape == (len(found.parts),)
+        and float(cost.max()) > 10 * float(error.min()) > 0
+    )
 
 
 def test_a_part_alone_leaves_the_others(line: Line) -> None:
@@ -71,4 +94,6 @@ def test_progress_can_stop_it(line: Line) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        part_costs(line, lmc_core.get_task("fashion-mnist").examples("validation", 8), progress=stop)
+        part_costs(
+            line, lmc_core.get_task("fashion-mnist").examples("validation", 8), progress=stop
+        )

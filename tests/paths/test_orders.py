@@ -1,4 +1,6 @@
-"""All orders of the experts: the planted one has no excess, each keeps B's function, groups hold their experts."""
+"""All orders of the experts: the planted one has no excess, each keeps B's function, groups hold
+their experts.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def test_a_planted_order_has_no_excess_and_the_others_have() -> None:
     model = decided("mixtral")
     layout, classes = model.layout, permutations_only(model.layout.spaces)
     order = torch.tensor([1, 3, 0, 2])
-    units = torch.stack([torch.randperm(12, generator=torch.Generator().manual_seed(i)) for i in range(4)])
+    units = torch.stack(
+        [torch.randperm(12, generator=torch.Generator().manual_seed(i)) for i in range(4)]
+    )
     elements = {"experts.0": Permutation(order), "units.0": Permutation(units)}
     moved = model.with_state(Alignment.of(layout.spaces, elements).apply(layout, model.state))
     inputs = random_inputs(model, 8)
@@ -39,9 +43,12 @@ def test_a_planted_order_has_no_excess_and_the_others_have() -> None:
     first, second, common = stays
     best = first.excess.abs().argmin()
     assert first.orders[best].tolist() == order.argsort().tolist()
-    assert float(first.excess[best].abs()) < 1e-5 < 100e-5 < float(first.excess.abs().sort().values[1])
+    assert (
+        float(first.excess[best].abs()) < 1e-5 < 100e-5 < float(first.excess.abs().sort().values[1])
+    )
     assert first.naive == first.found == second.naive == 0 and common.found == 0
-    assert float(first.excess[0]) == pytest.approx(float(common.excess[0]), abs=1e-6)  # the units of both are matched anew
+    # the units of both are matched anew
+    assert float(first.excess[0]) == pytest.approx(float(common.excess[0]), abs=1e-6)
     assert float(first.excess[0]) < float(second.excess[0])  # those of the first mixture are not
 
     found, _ = match_weights(layout, model.state, moved.state, classes)
@@ -70,7 +77,10 @@ def test_experts_stay_in_their_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     tried = every_order(model, aligned, found, classes, Examples(inputs, inputs.roll(1, 1)))
     for each in tried[:-1]:
         assert each.mixture.startswith("experts.") and each.found is not None
-        assert each.found == int(each.excess.abs().argmin()) and abs(float(each.excess[each.found])) < 1e-4
+        assert (
+            each.found == int(each.excess.abs().argmin())
+            and abs(float(each.excess[each.found])) < 1e-4
+        )
         assert float(each.excess.abs().max()) > 1e-3
     assert {each.found for each in tried[:-1]} != {0}  # something had to be undone
 

@@ -33,15 +33,22 @@ def flat(state) -> torch.Tensor:
 
 def test_the_three_models_are_met_exactly(plane: Plane, models: list[Model]) -> None:
     for corner, model in zip(plane.corners, models, strict=True):
-        assert all(torch.equal(tensor, model.state[name]) for name, tensor in plane.state(*corner).items())
+        assert all(
+            torch.equal(tensor, model.state[name]) for name, tensor in plane.state(*corner).items()
+        )
 
 
-def test_the_formula_with_the_basis_gives_the_same_points(plane: Plane, models: list[Model]) -> None:
+def test_the_formula_with_the_basis_gives_the_same_points(
+    plane: Plane, models: list[Model]
+) -> None:
     """theta_0 + u e_1 + v e_2, also at the models themselves, where `state` takes a short cut."""
     e1, e2 = (flat(each) for each in plane.basis())
     origin = flat(models[0].state)
     for corner, model in zip(plane.corners, models, strict=True):
-        assert float((origin + corner[0] * e1 + corner[1] * e2 - flat(model.state)).abs().max()) < 1e-12
+        assert (
+            float((origin + corner[0] * e1 + corner[1] * e2 - flat(model.state)).abs().max())
+            < 1e-12
+        )
     for u, v in ((0.3, -0.7), (5.0, 2.0), (-3.0, 11.0)):
         assert float((origin + u * e1 + v * e2 - flat(plane.state(u, v))).abs().max()) < 1e-12
 
@@ -54,7 +61,9 @@ def test_the_basis_is_orthonormal(plane: Plane) -> None:
 
 def test_coordinates_are_distances(plane: Plane, models: list[Model]) -> None:
     between = distances([model.state for model in models])
-    slow = torch.tensor([[float((flat(a.state) - flat(b.state)).norm()) for b in models] for a in models])
+    slow = torch.tensor(
+        [[float((flat(a.state) - flat(b.state)).norm()) for b in models] for a in models]
+    )
     assert torch.allclose(between, slow.double(), rtol=1e-6)
     corners = torch.tensor(plane.corners, dtype=torch.float64)
     assert torch.allclose(torch.cdist(corners, corners), between, rtol=1e-10)
@@ -65,7 +74,10 @@ def test_the_first_axis_is_the_straight_line(plane: Plane, models: list[Model]) 
     base = plane.corners[1][0]
     for lam in (0.25, 0.5, 0.9):
         other = line.state(lam)
-        assert all(torch.allclose(tensor, other[name], atol=1e-12) for name, tensor in plane.state(lam * base, 0.0).items())
+        assert all(
+            torch.allclose(tensor, other[name], atol=1e-12)
+            for name, tensor in plane.state(lam * base, 0.0).items()
+        )
 
 
 def test_a_projection_is_the_nearest_point(plane: Plane) -> None:
@@ -83,7 +95,9 @@ def test_a_projection_is_the_nearest_point(plane: Plane) -> None:
 def test_half_precision_is_computed_in_single() -> None:
     models = [double(seed) for seed in range(3)]
     halves = [m.with_state({n: t.to(torch.bfloat16) for n, t in m.state.items()}) for m in models]
-    assert {tensor.dtype for tensor in Plane.through(*halves).state(1.0, 1.0).values()} == {torch.float32}
+    assert {tensor.dtype for tensor in Plane.through(*halves).state(1.0, 1.0).values()} == {
+        torch.float32
+    }
 
 
 def test_models_on_one_line_are_refused(models: list[Model]) -> None:

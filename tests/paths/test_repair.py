@@ -1,4 +1,6 @@
-"""Renormalisation: statistics become those asked for, the ends stay, norms and missing biases are refused."""
+"""Renormalisation: statistics become those asked for, the ends stay, norms and missing biases are
+refused.
+"""
 
 from __future__ import annotations
 
@@ -49,13 +51,22 @@ def convolutions(seed: int) -> Model:
     """Two convolutions without norms, and a head."""
     torch.manual_seed(seed)
     module = nn.Sequential(
-        nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Conv2d(8, 9, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(9, 3)
+        nn.Conv2d(1, 8, 3),
+        nn.ReLU(),
+        nn.Conv2d(8, 9, 3),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(9, 3),
     )
     s = Structure("convolutions")
     for i, (size, before) in enumerate(((8, "*"), (9, "-units.0"))):
         units = s.space(f"units.{i}", "units", size, SCALED, "ReLU", positive=True)
         s.parameter(
-            f"{i}.weight", f"{2 * i}.weight", f"+{units} {before} *" if i else f"+{units} *", (size, 8 if i else 1, 3, 3)
+            f"{i}.weight",
+            f"{2 * i}.weight",
+            f"+{units} {before} *" if i else f"+{units} *",
+            (size, 8 if i else 1, 3, 3),
         )
         s.parameter(f"{i}.bias", f"{2 * i}.bias", f"+{units}", (size,))
     s.linear("head", "6", "*", "-units.1", rows=3)
@@ -89,7 +100,9 @@ def test_the_ends_and_equal_models_stay() -> None:
     examples = Examples(INPUTS, torch.zeros(300, dtype=torch.long))
     path = Repaired(Line(a, b), examples)
     for lam, model in ((0.0, a), (1.0, b)):
-        assert all(torch.equal(path.state(lam)[name], tensor) for name, tensor in model.state.items())
+        assert all(
+            torch.equal(path.state(lam)[name], tensor) for name, tensor in model.state.items()
+        )
     near = path.state(1e-7)  # no jump next to an end
     assert max(float((near[name] - tensor).abs().max()) for name, tensor in a.state.items()) < 1e-4
     same = Repaired(Line(a, a), examples).state(0.5)
@@ -97,7 +110,9 @@ def test_the_ends_and_equal_models_stay() -> None:
 
 
 def test_it_is_measured_like_a_line_and_the_middle_is_no_longer_flat() -> None:
-    """A network and a copy with its units in another order: the midpoint forgets its input unless it is renormalised."""
+    """A network and a copy with its units in another order: the midpoint forgets its input unless
+    it is renormalised.
+    """
     a = perceptron(0)
     generator = torch.Generator().manual_seed(3)
     classes = {"units": SymmetryClass.PERMUTATION}
@@ -109,7 +124,9 @@ def test_it_is_measured_like_a_line_and_the_middle_is_no_longer_flat() -> None:
     def spread(state: Mapping[str, Tensor]) -> float:
         return float(a.with_state(state).module()(INPUTS).std(0).mean())
 
-    assert spread(line.state(0.5)) < 0.5 * spread(a.state) and spread(path.state(0.5)) > 1.5 * spread(line.state(0.5))
+    assert spread(line.state(0.5)) < 0.5 * spread(a.state) and spread(
+        path.state(0.5)
+    ) > 1.5 * spread(line.state(0.5))
     found = curve(path, examples, points=3, refine=0)
     assert torch.equal(found.losses[0], curve(line, examples, points=3, refine=0).losses[0])
     assert float(found.correct[1].mean()) > 0

@@ -1,4 +1,6 @@
-"""Routing along a path: agreement at the ends, after alignment and by chance; loads against the logits of the routers."""
+"""Routing along a path: agreement at the ends, after alignment and by chance; loads against the
+logits of the routers.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,8 @@ def test_agreement_is_one_at_the_own_end_and_loads_sum_to_one(name: str) -> None
     found = routing(Line(a, b), tokens(a), points=3)
     assert torch.equal(found.with_a[0], torch.ones(len(found.mixtures), dtype=torch.float64))
     assert torch.equal(found.with_b[-1], found.with_a[0])
-    assert torch.equal(found.with_a[-1], found.with_b[0])  # A's choices with B's, seen from both ends
+    # A's choices with B's, seen from both ends
+    assert torch.equal(found.with_a[-1], found.with_b[0])
     assert float(found.with_a[-1].max()) < 1
     assert torch.allclose(found.load.sum(-1), torch.ones(found.load.shape[:2], dtype=torch.float64))
     assert found.load.shape == (3, len(found.mixtures), a.family.sizes(a.config)["experts"])
@@ -53,9 +56,13 @@ def test_a_moved_copy_agrees_once_it_is_aligned() -> None:
     before = routing(Line(model, copy), tokens(model), points=3)
     assert float(before.with_a[-1].min()) < 0.9
     back, _ = match_weights(model.layout, model.state, copy.state, classes)
-    after = routing(Line(model, copy.with_state(back.apply(model.layout, copy.state))), tokens(model), points=3)
+    after = routing(
+        Line(model, copy.with_state(back.apply(model.layout, copy.state))), tokens(model), points=3
+    )
     assert float(after.with_a.min()) == float(after.with_b.min()) == 1.0
-    assert torch.allclose(after.load[0], after.load[2]) and not torch.allclose(before.load[0], before.load[2])
+    assert torch.allclose(after.load[0], after.load[2]) and not torch.allclose(
+        before.load[0], before.load[2]
+    )
 
 
 def test_loads_are_those_of_the_routers_logits() -> None:
@@ -69,10 +76,15 @@ def test_loads_are_those_of_the_routers_logits() -> None:
         module: Any = model.module()
         entered: list[torch.Tensor] = []
         for layer in module.model.layers:
-            layer.mlp.register_forward_pre_hook(lambda part, given, entered=entered: entered.append(given[0]))
+            layer.mlp.register_forward_pre_hook(
+                lambda part, given, entered=entered: entered.append(given[0])
+            )
         model.family.outputs(module, examples.inputs)
         rows = [model.state[f"model.layers.{i}.mlp.gate.weight"] for i in range(2)]
-        sets[model is a] = [(x.flatten(0, 1) @ w.T).topk(2).indices.tolist() for x, w in zip(entered, rows, strict=True)]
+        sets[model is a] = [
+            (x.flatten(0, 1) @ w.T).topk(2).indices.tolist()
+            for x, w in zip(entered, rows, strict=True)
+        ]
     for layer in range(2):
         here, end = sets[False][layer], sets[True][layer]
         share = [len({*s} & {*t}) / len({*s} | {*t}) for s, t in zip(here, end, strict=True)]
@@ -86,7 +98,9 @@ def test_chance_is_the_mean_over_all_pairs_of_choices(n: int, k: int) -> None:
     nothing = torch.zeros(1, 1)
     sets = [set(each) for each in combinations(range(n), k)]
     mean = sum(len(s & t) / len(s | t) for s, t in product(sets, sets)) / len(sets) ** 2
-    assert Routing(nothing, (), nothing, nothing, torch.zeros(1, 1, n), k).chance == pytest.approx(mean)
+    assert Routing(nothing, (), nothing, nothing, torch.zeros(1, 1, n), k).chance == pytest.approx(
+        mean
+    )
 
 
 def test_what_has_no_experts_or_no_line_is_refused() -> None:

@@ -1,4 +1,6 @@
-"""The loss over three models: the grid, the plane through the corners, and a slow loop that says the same."""
+"""The loss over three models: the grid, the plane through the corners, and a slow loop that says
+the same.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,10 @@ def three() -> tuple[list[Model], Examples]:
 def test_the_grid_has_corners_edges_and_the_centre(resolution: int, points: int) -> None:
     found = grid(resolution)
     assert len(found) == points and len({tuple(row) for row in found.tolist()}) == points
-    assert torch.allclose(found.sum(1), torch.ones(points, dtype=torch.float64)) and float(found.min()) == 0
+    assert (
+        torch.allclose(found.sum(1), torch.ones(points, dtype=torch.float64))
+        and float(found.min()) == 0
+    )
     assert sum(row.count(1.0) for row in found.tolist()) == 3
     assert float((found - 1 / 3).abs().amax(1).min()) < 1e-15
 
@@ -35,10 +40,15 @@ def test_against_a_slow_loop(three: tuple[list[Model], Examples]) -> None:
     models, examples = three
     found = measure_simplex(models, examples, 3)
     for point, row in enumerate(found.weights.tolist()):
-        state = {n: sum(w * m.state[n].double() for w, m in zip(row, models, strict=True)) for n in models[0].state}
+        state = {
+            n: sum(w * m.state[n].double() for w, m in zip(row, models, strict=True))
+            for n in models[0].state
+        }
         module = models[0].with_state(state).module()
         slow, correct = losses(models[0].family.outputs(module, examples.inputs), examples.targets)
-        assert torch.allclose(found.losses[point], slow, atol=1e-5) and torch.equal(found.correct[point], correct)
+        assert torch.allclose(found.losses[point], slow, atol=1e-5) and torch.equal(
+            found.correct[point], correct
+        )
     corners = [found.losses[int(c)].double() for c in found.corners]
     for point, row in enumerate(found.weights.tolist()):
         plane = sum(w * corner for w, corner in zip(row, corners, strict=True))
@@ -50,7 +60,9 @@ def test_against_a_slow_loop(three: tuple[list[Model], Examples]) -> None:
     assert float(found.stderr[best]) == pytest.approx(float(found.excess[best].std() / 5**0.5))
 
 
-def test_corners_are_the_models_bit_for_bit_and_edges_their_lines(three: tuple[list[Model], Examples]) -> None:
+def test_corners_are_the_models_bit_for_bit_and_edges_their_lines(
+    three: tuple[list[Model], Examples],
+) -> None:
     models, examples = three
     found = measure_simplex(models, examples, 4)
     own, _ = evaluate(models[0], [m.state for m in models], examples)
@@ -64,7 +76,9 @@ def test_the_centre_is_the_mean(three: tuple[list[Model], Examples]) -> None:
     models, examples = three
     found = centre(models)
     name = next(iter(found.state))
-    assert torch.allclose(found.state[name], torch.stack([m.state[name] for m in models]).mean(0), atol=1e-6)
+    assert torch.allclose(
+        found.state[name], torch.stack([m.state[name] for m in models]).mean(0), atol=1e-6
+    )
     loss, _ = evaluate(found, [found.state], examples)
     simplex = measure_simplex(models, examples, 2)
     assert torch.allclose(simplex.losses[simplex.centre], loss[0], atol=1e-6)
@@ -74,7 +88,8 @@ def test_three_times_one_model_is_flat(three: tuple[list[Model], Examples]) -> N
     models, examples = three
     found = measure_simplex([models[0]] * 3, examples, 3)
     assert float(found.excess.abs().max()) < 1e-5
-    assert float(measure_simplex(models, examples, 3).excess.abs().max()) > 0.01  # else nothing was shown
+    # else nothing was shown
+    assert float(measure_simplex(models, examples, 3).excess.abs().max()) > 0.01
 
 
 def test_below_the_plane_the_deepest_point_counts() -> None:
@@ -84,7 +99,9 @@ def test_below_the_plane_the_deepest_point_counts() -> None:
     assert Simplex(weights, flat, flat).maximum == pytest.approx(-0.75)
 
 
-@pytest.mark.parametrize("weights", [[0.2, 0.3, 0.5], [0.0, 0.5, 0.5], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
+@pytest.mark.parametrize(
+    "weights", [[0.2, 0.3, 0.5], [0.0, 0.5, 0.5], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
+)
 def test_a_running_mean_is_a_weighted_sum(weights: list[float]) -> None:
     generator = torch.Generator().manual_seed(0)
     tensors = [torch.randn(4, 3, generator=generator, dtype=torch.float64) for _ in weights]

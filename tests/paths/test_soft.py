@@ -9,7 +9,8 @@ from lmc_core.paths.curve import Curve
 from lmc_core.paths.soft import against_true_ends
 
 LAM = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
-LOSSES = torch.tensor([[1.0, 3.0], [2.0, 6.0], [5.0, 8.0]])  # of two examples: at A, half way, at the soft end
+# of two examples: at A, half way, at the soft end
+LOSSES = torch.tensor([[1.0, 3.0], [2.0, 6.0], [5.0, 8.0]])
 OWN = torch.tensor([3.0, 1.0])  # what B loses itself
 
 

@@ -1,4 +1,6 @@
-"""The temperature: against a slow minimiser, where it is known, where there is none, and along a curve."""
+"""The temperature: against a slow minimiser, where it is known, where there is none, and along a
+curve.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,12 @@ def answered(name: str, count: int = 40) -> tuple[Line, Examples]:
     inputs = examples_for(name, count).inputs
     with torch.no_grad():
         logits = line.a.family.outputs(line.a.with_state(line.state(0.5)).module(), inputs)
-    drawn = (logits / 2).softmax(-1).flatten(0, -2).multinomial(1, generator=torch.Generator().manual_seed(0))
+    drawn = (
+        (logits / 2)
+        .softmax(-1)
+        .flatten(0, -2)
+        .multinomial(1, generator=torch.Generator().manual_seed(0))
+    )
     return line, Examples(inputs, drawn.view(logits.shape[:-1]))
 
 
@@ -35,14 +42,18 @@ def answered(name: str, count: int = 40) -> tuple[Line, Examples]:
 def test_against_scipy(classes: int, seed: int, scale: float) -> None:
     generator = torch.Generator().manual_seed(seed)
     logits = scale * torch.randn(60, classes, generator=generator, dtype=torch.float64)
-    targets = torch.distributions.Categorical(logits=logits / (2 * scale)).probs.multinomial(1, generator=generator)[:, 0]
+    targets = torch.distributions.Categorical(logits=logits / (2 * scale)).probs.multinomial(
+        1, generator=generator
+    )[:, 0]
     weights = torch.rand(60, generator=generator, dtype=torch.float64)
 
     def loss(log_beta: float) -> float:
         each = cross_entropy(logits * math.exp(log_beta), targets, reduction="none")
         return float((weights * each).sum() / weights.sum())
 
-    best: dict[str, float] = minimize_scalar(loss, bounds=(-4.6, 4.6), method="bounded", options={"xatol": 1e-9})  # type: ignore
+    best: dict[str, float] = minimize_scalar(
+        loss, bounds=(-4.6, 4.6), method="bounded", options={"xatol": 1e-9}
+    )  # type: ignore
     found = fit_temperature(logits, targets, weights)
     at, least = best["x"], best["fun"]
     assert loss(-math.log(found)) <= least + 1e-12
@@ -61,8 +72,10 @@ def test_calibrated_logits_have_the_temperature_they_were_drawn_with(true: float
 
 def test_logits_without_a_best_temperature_get_the_nearest_bound() -> None:
     logits = torch.eye(5)
-    assert fit_temperature(logits, torch.arange(5)) == pytest.approx(0.01, rel=1e-3)  # never wrong: the smaller, the better
-    assert fit_temperature(logits, torch.arange(5).roll(1)) == pytest.approx(100, rel=1e-3)  # always wrong
+    # never wrong: the smaller, the better
+    assert fit_temperature(logits, torch.arange(5)) == pytest.approx(0.01, rel=1e-3)
+    # always wrong
+    assert fit_temperature(logits, torch.arange(5).roll(1)) == pytest.approx(100, rel=1e-3)
     assert 0.01 <= fit_temperature(torch.zeros(5, 5), torch.arange(5)) <= 100  # says nothing
 
 
@@ -72,11 +85,15 @@ def test_a_tempered_curve_is_the_lowest_on_what_it_was_fitted_on(name: str) -> N
     before = curve(line, examples, points=3, refine=0)
     found, after = tempered(line, before.lam, examples, examples)
     assert float(found[1]) == pytest.approx(2, rel=0.2)
-    assert bool((after.mean <= before.mean).all()) and float((before.mean - after.mean).max()) > 0.02
-    torch.testing.assert_close(after.correct, before.correct)  # the order of the classes does not depend on it
+    assert (
+        bool((after.mean <= before.mean).all()) and float((before.mean - after.mean).max()) > 0.02
+    )
+    # the order of the classes does not depend on it
+    torch.testing.assert_close(after.correct, before.correct)
     for factor in (0.9, 1.1):
         other = measure(line, before.lam, examples, temperatures=found * factor)
-        assert float(other.mean[1]) > float(after.mean[1])  # at the ends the targets are noise, and any large one is as good
+        # at the ends the targets are noise, and any large one is as good
+        assert float(other.mean[1]) > float(after.mean[1])
 
 
 def test_masked_targets_do_not_count_and_windows_count_alike() -> None:
@@ -88,7 +105,14 @@ def test_masked_targets_do_not_count_and_windows_count_alike() -> None:
     (found,), (other,) = temperatures(line, lam, masked), temperatures(line, lam, examples)
     assert abs(float(found - other)) > 1e-3
     values = [
-        float(evaluate(line.a, [line.state(0.5)], masked, temperatures=torch.tensor([float(found) * factor]))[0].mean())
+        float(
+            evaluate(
+                line.a,
+                [line.state(0.5)],
+                masked,
+                temperatures=torch.tensor([float(found) * factor]),
+            )[0].mean()
+        )
         for factor in (0.9, 1.0, 1.1)
     ]
     assert values[1] < min(values[0], values[2])
@@ -102,9 +126,15 @@ def test_of_many_logits_evenly_spaced_ones_are_kept(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(temperature, "batch_size", lambda model, examples: 7)
     part = temperatures(line, lam, examples)
     with torch.no_grad():
-        logits = line.a.family.outputs(line.a.with_state(line.state(0.5)).module(), examples.inputs).flatten(0, 1)
-    assert float(part) == pytest.approx(fit_temperature(logits[::5], examples.targets.flatten()[::5]), rel=1e-4)
-    assert float(whole) == pytest.approx(fit_temperature(logits, examples.targets.flatten()), rel=1e-4)
+        logits = line.a.family.outputs(
+            line.a.with_state(line.state(0.5)).module(), examples.inputs
+        ).flatten(0, 1)
+    assert float(part) == pytest.approx(
+        fit_temperature(logits[::5], examples.targets.flatten()[::5]), rel=1e-4
+    )
+    assert float(whole) == pytest.approx(
+        fit_temperature(logits, examples.targets.flatten()), rel=1e-4
+    )
     assert abs(float(part - whole)) > 1e-3
 
 

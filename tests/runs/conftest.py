@@ -31,7 +31,8 @@ def _fake_computation(monkeypatch: pytest.MonkeyPatch) -> None:
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "home"
     monkeypatch.setenv("LMC_HOME", str(folder))
-    monkeypatch.setenv("PYTHONPATH", str(places.PACKAGE.parent))  # the tests themselves are not installed
+    # the tests themselves are not installed
+    monkeypatch.setenv("PYTHONPATH", str(places.PACKAGE.parent))
     return folder
 
 

@@ -1,4 +1,6 @@
-"""A quick computation with the shape of a real one; it leaves a file for every time it ran, so runs can be counted."""
+"""A quick computation with the shape of a real one; it leaves a file for every time it ran, so runs
+can be counted.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ class FakeRequest:
         return len(list(Path(self.folder).glob(f"{self.name}-*.ran")))
 
 
-def compute(request: FakeRequest, report: computations.Report) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def compute(
+    request: FakeRequest, report: computations.Report
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     (Path(request.folder) / f"{request.name}-{os.getpid()}-{time.time_ns()}.ran").touch()
     if request.mode == "input":
         raise BadInput("Expected an even number; came 3.")

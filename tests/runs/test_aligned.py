@@ -41,7 +41,11 @@ def test_a_pair_is_read_back_as_it_was(method, request_of) -> None:
     first, second, said = aligned_twice(request_of(method=method, settings=settings))
     assert said == ["aligned before"]
     for one, other in ((first.a, second.a), (first.b, second.b), (first.end, second.end)):
-        assert one.state.keys() == other.state.keys() and one.config == other.config and one.name == other.name
+        assert (
+            one.state.keys() == other.state.keys()
+            and one.config == other.config
+            and one.name == other.name
+        )
         assert all(torch.equal(tensor, other.state[name]) for name, tensor in one.state.items())
     assert first.alignment.distance(second.alignment) == 0.0
     assert (first.function_error, first.seconds, first.trace.objective) == (
@@ -55,13 +59,19 @@ def test_a_narrow_model_in_a_wide_one_is_read_back() -> None:
     request = make_request(*names, examples=8, points=3, refine=0, device="cpu")
     first, second, said = aligned_twice(request)
     assert said and first.places.keys() == second.places.keys() != set()
-    assert all(torch.equal(first.places[name].owner, second.places[name].owner) for name in first.places)
+    assert all(
+        torch.equal(first.places[name].owner, second.places[name].owner) for name in first.places
+    )
     assert all(torch.equal(tensor, second.a.state[name]) for name, tensor in first.a.state.items())
 
 
 def test_the_key_holds_what_an_alignment_depends_on_and_no_more(request_of) -> None:
     plain = request_of()
-    same = [replace(plain, points=9), replace(plain, examples=4, split="validation"), PairRequest.of(plain, what="else")]
+    same = [
+        replace(plain, points=9),
+        replace(plain, examples=4, split="validation"),
+        PairRequest.of(plain, what="else"),
+    ]
     assert {alignment_key(each) for each in same} == {alignment_key(plain)}
     learned = request_of(method="learned", settings={"steps": 2})
     others = [
@@ -92,7 +102,9 @@ def test_a_damaged_pair_is_aligned_again(request_of, home: Path) -> None:
     load(str(request.models[0]))  # the models themselves are as they were
 
 
-def test_the_least_recently_used_pairs_give_way(request_of, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_least_recently_used_pairs_give_way(
+    request_of, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(aligned, "ROOM", 1)
     first, second = request_of(), request_of(seed=1)
     compute(first)
@@ -126,7 +138,8 @@ def test_run_again_aligns_again(request_of, monkeypatch: pytest.MonkeyPatch) -> 
     folder = aligned.folder_of(request)
     (folder / "of the first").touch()
     second = obtain(request, lambda share, words: None, store, fresh=True)
-    assert len(count) == 2 and folder.is_dir() and not (folder / "of the first").exists()  # the new one is in its place
+    # the new one is in its place
+    assert len(count) == 2 and folder.is_dir() and not (folder / "of the first").exists()
     assert second.result["loss"] == first.result["loss"] and second.written > first.written
     obtain(replace(request, points=5), lambda share, words: None, store)
     assert len(count) == 2

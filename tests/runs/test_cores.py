@@ -1,4 +1,6 @@
-"""Threads: what a person asked for, else the cores that affinity and quotas leave, less those that others use."""
+"""Threads: what a person asked for, else the cores that affinity and quotas leave, less those that
+others use.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,10 @@ def many(monkeypatch: pytest.MonkeyPatch) -> None:
     ("files", "allowed"),
     [
         ({}, []),
-        ({"proc__self__cgroup": "0::/\n", "sys__fs__cgroup__cpu_DOT_max": "150000 100000\n"}, [1.5]),
+        (
+            {"proc__self__cgroup": "0::/\n", "sys__fs__cgroup__cpu_DOT_max": "150000 100000\n"},
+            [1.5],
+        ),
         ({"proc__self__cgroup": "0::/\n", "sys__fs__cgroup__cpu_DOT_max": "max 100000\n"}, []),
         ({"proc__self__cgroup": "0::/\n", "sys__fs__cgroup__cpu_DOT_max": "nonsense\n"}, []),
         (
@@ -42,7 +47,13 @@ def many(monkeypatch: pytest.MonkeyPatch) -> None:
             },
             [3.0],
         ),
-        ({"proc__self__cgroup": "0::/../outside\n", "sys__fs__cgroup__cpu_DOT_max": "50000 100000\n"}, [0.5]),
+        (
+            {
+                "proc__self__cgroup": "0::/../outside\n",
+                "sys__fs__cgroup__cpu_DOT_max": "50000 100000\n",
+            },
+            [0.5],
+        ),
         (
             {
                 "proc__self__cgroup": "4:memory:/x\n3:cpu,cpuacct:/docker/x\n",
@@ -61,14 +72,18 @@ def many(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
     ],
 )
-def test_quotas_of_control_groups(files: dict[str, str], allowed: list[float], tmp_path: Path, many: None) -> None:
+def test_quotas_of_control_groups(
+    files: dict[str, str], allowed: list[float], tmp_path: Path, many: None
+) -> None:
     root = system(tmp_path, **files)
     assert list(quotas(root)) == allowed
     assert cores(root) == max(1, int(min([32, *allowed])))
     assert threads({}, root, 0) == min(MOST_THREADS, cores(root))
 
 
-def test_the_affinity_counts_without_any_quota(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_affinity_counts_without_any_quota(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 5}, raising=False)
     assert cores(tmp_path) == 2
     monkeypatch.delattr(os, "sched_getaffinity")  # macOS, Windows
@@ -86,7 +101,9 @@ def test_the_affinity_counts_without_any_quota(tmp_path: Path, monkeypatch: pyte
         ({"OMP_NUM_THREADS": "4,2"}, MOST_THREADS),
     ],
 )
-def test_what_a_person_asks_for_counts_first(environment: dict[str, str], count: int, tmp_path: Path, many: None) -> None:
+def test_what_a_person_asks_for_counts_first(
+    environment: dict[str, str], count: int, tmp_path: Path, many: None
+) -> None:
     assert threads(environment, tmp_path, 0) == count
 
 
@@ -99,13 +116,16 @@ def test_cores_that_others_use_are_left_to_them(
     assert threads({}, tmp_path) == count
 
 
-def test_other_work_is_seen_and_ones_own_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_work_is_seen_and_ones_own_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ticks = os.sysconf("SC_CLK_TCK")
     clock = [100.0]
     own = [10.0]
     system(tmp_path, proc__stat=f"cpu {1000 * ticks} 0 0 5 5 0 0 0 0 0\ncpu0 1 2 3\n")
 
-    def sleep(seconds: float) -> None:  # meanwhile others use 1.5 cores, and this process half of one
+    # meanwhile others use 1.5 cores, and this process half of one
+    def sleep(seconds: float) -> None:
         clock[0] += seconds
         own[0] += 0.5 * seconds
         work = round((1000 + 2 * seconds) * ticks)
@@ -130,7 +150,12 @@ print(use_threads(1), torch.get_num_threads())
 """
     environment = {**os.environ, "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
     )
     assert done.stdout.split() == ["1", "1", "1", "1"]
     monkeypatch.setenv("LMC_THREADS", "6")
@@ -139,7 +164,8 @@ print(use_threads(1), torch.get_num_threads())
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     monkeypatch.setattr(module, "_GIVEN", {})
     assert use_threads() == 6 and os.environ["OMP_NUM_THREADS"] == "6"
-    # what was set so is not taken for a person's choice, neither the next time nor by a worker that is started
+    # what was set so is not taken for a person's choice, neither the next time nor by a worker that
+    # is started
     given = as_given(os.environ)
     assert (given["OMP_NUM_THREADS"], given["LMC_THREADS"]) == ("1", "6")
     monkeypatch.delenv("LMC_THREADS")

@@ -1,4 +1,6 @@
-"""What a result says of its curve, against its arrays: errors by group, bands, the midpoint, the maximum and its bias."""
+"""What a result says of its curve, against its arrays: errors by group, bands, the midpoint, the
+maximum and its bias.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +23,21 @@ from tests.tiny import tiny
 LAM = torch.linspace(0, 1, 9, dtype=torch.float64)
 
 
-def curve_of(height: float, examples: int = 200, seed: int = 0, groups: Tensor | None = None) -> Curve:
-    """Losses around 1 with a hill of some height, and half of the examples right; one in ten at the top of a hill of 1."""
+def curve_of(
+    height: float, examples: int = 200, seed: int = 0, groups: Tensor | None = None
+) -> Curve:
+    """Losses around 1 with a hill of some height, and half of the examples right; one in ten at the
+    top of a hill of 1.
+    """
     generator = torch.Generator().manual_seed(seed)
     hill = height * 4 * LAM * (1 - LAM)
-    losses = 1 + hill[:, None] + 0.3 * torch.randn(9, examples, generator=generator, dtype=torch.float64)
-    correct = torch.rand(9, examples, generator=generator, dtype=torch.float64) < (0.5 - 0.4 * hill)[:, None]
+    losses = (
+        1 + hill[:, None] + 0.3 * torch.randn(9, examples, generator=generator, dtype=torch.float64)
+    )
+    correct = (
+        torch.rand(9, examples, generator=generator, dtype=torch.float64)
+        < (0.5 - 0.4 * hill)[:, None]
+    )
     return Curve(LAM, losses.float(), correct.float(), groups)
 
 
@@ -38,19 +49,25 @@ def test_every_number_against_the_arrays(groups: Tensor | None) -> None:
     error = stderr(above, groups)
     top = facts["lam"].index(facts["barrier_lam"])
     assert facts["barrier"] == max(facts["excess"]) == pytest.approx(float(above.mean(1).max()))
-    assert facts["barrier_stderr"] == pytest.approx(float(error[top])) and facts["excess_stderr"] == pytest.approx(
-        error.tolist()
-    )
+    assert facts["barrier_stderr"] == pytest.approx(float(error[top])) and facts[
+        "excess_stderr"
+    ] == pytest.approx(error.tolist())
     assert facts["loss_stderr"] == pytest.approx(stderr(found.losses, groups).tolist())
-    assert facts["midpoint_excess"] == facts["excess"][4] and facts["midpoint_excess_stderr"] == pytest.approx(float(error[4]))
+    assert facts["midpoint_excess"] == facts["excess"][4] and facts[
+        "midpoint_excess_stderr"
+    ] == pytest.approx(float(error[4]))
     for name in ("excess", "drop"):
         half = facts[f"{name}_factor"] * np.array(facts[f"{name}_stderr"])
         assert np.array(facts[f"{name}_high"]) - np.array(facts[name]) == pytest.approx(half)
         assert np.array(facts[name]) - np.array(facts[f"{name}_low"]) == pytest.approx(half)
     accuracy = np.array(facts["accuracy"])
     drop = (1 - LAM.numpy()) * accuracy[0] + LAM.numpy() * accuracy[-1] - accuracy
-    assert facts["drop"] == pytest.approx(drop.tolist()) and facts["largest_drop"] == pytest.approx(drop.max())
-    assert facts["drop_stderr"] == pytest.approx(stderr(excess(LAM, 1 - found.correct), groups).tolist())
+    assert facts["drop"] == pytest.approx(drop.tolist()) and facts["largest_drop"] == pytest.approx(
+        drop.max()
+    )
+    assert facts["drop_stderr"] == pytest.approx(
+        stderr(excess(LAM, 1 - found.correct), groups).tolist()
+    )
     assert facts["largest_drop_lam"] == LAM[int(drop.argmax())]
     assert (facts["at_zero"], facts["drop_at_zero"]) == (False, False)
 
@@ -70,12 +87,15 @@ def test_groups_widen_what_they_should() -> None:
         "midpoint_excess_stderr",
     ):
         assert facts[name] == pytest.approx(expected[name], rel=1e-6)
-    bare = curve_facts(Curve(LAM, four.losses, four.correct), "accuracy")  # as an old result, whose groups are not known
+    # as an old result, whose groups are not known
+    bare = curve_facts(Curve(LAM, four.losses, four.correct), "accuracy")
     assert bare["barrier_stderr"] == pytest.approx(expected["barrier_stderr"] / 2, rel=0.02)
 
 
 def test_at_zero_where_nothing_is_there_and_only_there() -> None:
-    """Nineteen times in twenty, though the largest excess is nearly always positive, and the accuracy falls somewhere."""
+    """Nineteen times in twenty, though the largest excess is nearly always positive, and the
+    accuracy falls somewhere.
+    """
     facts = [curve_facts(curve_of(0.0, seed=seed), "accuracy") for seed in range(100)]
     assert sum(each["barrier"] > 0 and each["largest_drop"] > 0 for each in facts) > 80
     for name in ("at_zero", "drop_at_zero"):
@@ -84,14 +104,23 @@ def test_at_zero_where_nothing_is_there_and_only_there() -> None:
         error = np.mean([each[f"{largest}_stderr"] for each in facts])
         assert np.mean([each[largest] for each in facts]) > 0.7 * error  # the bias of the largest
         assert abs(np.mean([each[fitted] for each in facts])) < 0.3 * error
-    assert not any(curve_facts(curve_of(0.4, seed=seed), "accuracy")["at_zero"] for seed in range(5))
-    assert not any(curve_facts(curve_of(-0.4, seed=seed), "perplexity")["at_zero"] for seed in range(5))  # nor below
+    assert not any(
+        curve_facts(curve_of(0.4, seed=seed), "accuracy")["at_zero"] for seed in range(5)
+    )
+    # nor below
+    assert not any(
+        curve_facts(curve_of(-0.4, seed=seed), "perplexity")["at_zero"] for seed in range(5)
+    )
 
 
 def test_a_model_and_itself_are_at_zero_in_single_precision() -> None:
-    """Losses that differ by rounding alone, and by the same for every example: no noise hides it, and it is nothing."""
+    """Losses that differ by rounding alone, and by the same for every example: no noise hides it,
+    and it is nothing.
+    """
     losses = torch.rand(200, generator=torch.Generator().manual_seed(1)) + 1
-    curve = Curve(LAM, (losses + 2e-7 * (LAM * (1 - LAM))[:, None].float()).float(), torch.ones(9, 200))
+    curve = Curve(
+        LAM, (losses + 2e-7 * (LAM * (1 - LAM))[:, None].float()).float(), torch.ones(9, 200)
+    )
     facts = curve_facts(curve, "accuracy")
     assert facts["at_zero"] and facts["drop_at_zero"] and facts["drop_factor"] is None
 
@@ -108,10 +137,16 @@ def test_a_loss_that_is_not_finite_is_no_error_and_not_at_zero() -> None:
     curve = curve_of(0.0)
     curve.losses[4, 3] = math.inf
     facts = curve_facts(curve, "accuracy")
-    assert not facts["at_zero"] and facts["barrier_crossfit"] is None and facts["excess_factor"] is not None
+    assert (
+        not facts["at_zero"]
+        and facts["barrier_crossfit"] is None
+        and facts["excess_factor"] is not None
+    )
 
 
-def test_a_stored_result_has_the_groups_of_its_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stored_result_has_the_groups_of_its_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from lmc_core.runs.ask import make_request
     from lmc_core.tasks import get_task
 
@@ -122,10 +157,15 @@ def test_a_stored_result_has_the_groups_of_its_windows(tmp_path: Path, monkeypat
     request = make_request(*names, task="plays", examples=24, points=5, refine=0, method="none")
     assert isinstance(request, BarrierRequest)
     stored = Inline(tmp_path / "home").run(request)
-    arrays, examples = stored.arrays(), get_task("plays").examples("test", 24, request.seed, request.length or 128)
+    arrays, examples = (
+        stored.arrays(),
+        get_task("plays").examples("test", 24, request.seed, request.length or 128),
+    )
     assert examples.groups is not None and arrays["groups"].tolist() == examples.groups.tolist()
     lam = torch.tensor(stored.result["lam"], dtype=torch.float64)
-    again = Curve(lam, *(torch.from_numpy(arrays[name]) for name in ("losses", "correct", "groups")))
+    again = Curve(
+        lam, *(torch.from_numpy(arrays[name]) for name in ("losses", "correct", "groups"))
+    )
     for name, value in curve_facts(again, "perplexity").items():
         assert stored.result[name] == pytest.approx(value, rel=1e-9), name
     assert stored.result["barrier_stderr"] != pytest.approx(

@@ -34,14 +34,23 @@ def _sizes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def asked(request: Any = BarrierRequest, **changes: Any) -> Any:
-    words: dict[str, Any] = {"models": ("a", "b"), "names": ("m-s2", "m-s3"), "digests": ("x", "y"), "task": "plays"}
+    words: dict[str, Any] = {
+        "models": ("a", "b"),
+        "names": ("m-s2", "m-s3"),
+        "digests": ("x", "y"),
+        "task": "plays",
+    }
     words |= {"method": "none", "examples": 50, "length": 128}
     words |= {"points": 18, "refine": 2} if request is BarrierRequest else {}
     return request(**(words | changes))
 
 
-def put(store: Store, request: ModelsRequest, align: float = 0.0, evaluate: float = 10.0, **more: Any) -> None:
-    seconds = {"align": align, "evaluate": evaluate} | ({"learn": more.pop("learn")} if "learn" in more else {})
+def put(
+    store: Store, request: ModelsRequest, align: float = 0.0, evaluate: float = 10.0, **more: Any
+) -> None:
+    seconds = {"align": align, "evaluate": evaluate} | (
+        {"learn": more.pop("learn")} if "learn" in more else {}
+    )
     result = {"parameters": SIZE, "examples": request.examples, "seconds": seconds, "found": {}}
     store.put(request, result | more, {})
 
@@ -72,12 +81,19 @@ def test_measuring_grows_with_points_and_examples(begun):
     there = workload.facts_of(asked(examples=None)).examples  # the whole split
     assert there > 100
     assert expected(begun, asked(examples=None)) == spans(20.0 * there / 100, True)
-    assert expected(begun, asked(examples=10**6)) == expected(begun, asked(examples=None))  # no more than there are
+    # no more than there are
+    assert expected(begun, asked(examples=10**6)) == expected(begun, asked(examples=None))
 
 
 def test_aligning_comes_on_top_and_learning_by_its_steps(begun):
     put(begun, asked(examples=100, method="weight"), align=2.0, evaluate=20.0)
-    put(begun, asked(examples=100, method="learned"), align=30.0, evaluate=20.0, found={"steps": 300})
+    put(
+        begun,
+        asked(examples=100, method="learned"),
+        align=30.0,
+        evaluate=20.0,
+        found={"steps": 300},
+    )
     other: dict[str, Any] = {"digests": ("p", "q")}
     assert expected(begun, asked(method="weight", **other)) == spans(12.0, True)
     learned = asked(method="learned", settings=(("steps", 600),), **other)
@@ -91,7 +107,9 @@ def test_without_finished_runs_it_is_counted_and_says_so(store):
     images = asked(task="fashion-mnist", length=None)
     assert expected(store, images) == spans(20 * 50 * SIZE * PACE["images"], False)
     learned = expected(store, asked(method="learned", settings=(("steps", 600),)))
-    assert learned is not None and learned.seconds == pytest.approx(1000 * SIZE * PACE["text"] + 600 * SIZE * STEP["text"])
+    assert learned is not None and learned.seconds == pytest.approx(
+        1000 * SIZE * PACE["text"] + 600 * SIZE * STEP["text"]
+    )
 
 
 def test_another_kind_or_size_gives_the_pace_and_is_not_called_measured(begun):
@@ -106,7 +124,8 @@ def test_another_kind_or_size_gives_the_pace_and_is_not_called_measured(begun):
 
 def test_a_larger_model_does_not_tell_how_long_a_small_one_takes(store):
     put(store, asked(examples=100), evaluate=7.0, parameters=100 * SIZE)
-    assert expected(store, asked()) == spans(7.0 / 100 / 2, False)  # by its pace, and so not measured
+    # by its pace, and so not measured
+    assert expected(store, asked()) == spans(7.0 / 100 / 2, False)
 
 
 def test_the_newest_runs_tell(store):
@@ -144,7 +163,11 @@ def test_what_came_with_the_app_was_computed_elsewhere(store):
 
 def test_runs_that_are_not_about_models_tell_nothing(begun):
     request = EquivarianceRequest()
-    begun.put(request, {"parameters": SIZE, "examples": 400, "seconds": {"train": 9.0, "evaluate": 9.0}}, {})
+    begun.put(
+        request,
+        {"parameters": SIZE, "examples": 400, "seconds": {"train": 9.0, "evaluate": 9.0}},
+        {},
+    )
     assert [run.request.what for run in finished_runs(begun.list())] == ["barrier"]
     assert expected(begun, asked(method="weight")) is not None
 
@@ -160,7 +183,12 @@ def test_an_alignment_counts_once_and_not_at_all_where_it_is_kept(begun):
 
 
 def test_bends_count_once_and_not_where_they_were_trained(begun):
-    put(begun, asked(BendRequest, steps=100, digests=("o", "l"), points=10), evaluate=20.0, learn=30.0)
+    put(
+        begun,
+        asked(BendRequest, steps=100, digests=("o", "l"), points=10),
+        evaluate=20.0,
+        learn=30.0,
+    )
     curves = asked(BendRequest, steps=200, points=10)
     assert expected(begun, curves) == spans(20.0 + 60.0, True)
     plane = asked(PlaneRequest, kind="bend", steps=200, resolution=9)
@@ -191,9 +219,15 @@ def test_every_kind_counts_what_it_measures():
     assert measuring(asked(BendRequest, points=25), facts) == 50
     assert measuring(asked(BendRequest, points=25, method="weight"), facts) == 100
     assert measuring(asked(OrdersRequest, points=9), facts) == 2 + 9 + 54 * 7
-    three = {"models": ("a", "b", "c"), "names": ("a", "b", "c"), "digests": ("x", "y", "z"), "points": 3}
+    three = {
+        "models": ("a", "b", "c"),
+        "names": ("a", "b", "c"),
+        "digests": ("x", "y", "z"),
+        "points": 3,
+    }
     merges = asked(MergeRequest, merges=(("average", ()), ("ensemble", ())), **three)
-    assert measuring(merges, facts) == 3 + (3 * 3 + 1) + 1 + 3  # models, lines and centre, the average, the ensemble
+    # models, lines and centre, the average, the ensemble
+    assert measuring(merges, facts) == 3 + (3 * 3 + 1) + 1 + 3
 
 
 def test_the_structure_of_a_model_is_read_without_its_weights(tiny_gpt2_pair):

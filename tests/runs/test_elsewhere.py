@@ -18,15 +18,24 @@ def test_a_shipped_result_is_shown_whatever_the_device(tmp_path: Path, monkeypat
     store = Store(tmp_path / "own", tmp_path / "shipped")
     there = replace(request, device="cuda")
     found = shown(there.key, store)
-    assert there.key != request.key and found is not None and found.shipped and found.result["device"] == "cpu"
-    assert shown(replace(request, device="cuda", seed=1).key, store) is None  # another request is another result
+    assert (
+        there.key != request.key
+        and found is not None
+        and found.shipped
+        and found.result["device"] == "cpu"
+    )
+    # another request is another result
+    assert shown(replace(request, device="cuda", seed=1).key, store) is None
     store.put(there, {"device": "cuda", "loss": 0.25}, {})
-    assert (own := shown(there.key, store)) is not None and own.result["loss"] == 0.25  # one's own comes first
+    # one's own comes first
+    assert (own := shown(there.key, store)) is not None and own.result["loss"] == 0.25
     monkeypatch.setattr(
-        "lmc_core.runs.computations.compute_function", lambda what: lambda asked, report: ({"device": asked.device}, {})
+        "lmc_core.runs.computations.compute_function",
+        lambda what: lambda asked, report: ({"device": asked.device}, {}),
     )
     fresh = Store(tmp_path / "fresh", tmp_path / "shipped")
-    assert obtain(there, lambda share, said: None, fresh).result["device"] == "cuda"  # who asks for a device gets it
+    # who asks for a device gets it
+    assert obtain(there, lambda share, said: None, fresh).result["device"] == "cuda"
 
 
 def test_what_ships_has_twins_that_differ_in_the_device_alone() -> None:

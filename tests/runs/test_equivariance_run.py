@@ -1,4 +1,6 @@
-"""Runs towards equivariance: requests, what is refused, what a result holds, and what lies there meanwhile."""
+"""Runs towards equivariance: requests, what is refused, what a result holds, and what lies there
+meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -35,12 +37,22 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_requests_come_back_and_settings_of_other_forms_do_not_count() -> None:
     request = make_equivariance_request(form="resilient", price=0.5)
     assert (
-        request_from_json(request.to_json()) == request and request.key == EquivarianceRequest.from_json(request.to_json()).key
+        request_from_json(request.to_json()) == request
+        and request.key == EquivarianceRequest.from_json(request.to_json()).key
     )
-    assert make_equivariance_request(form="free", price=0.5).key == make_equivariance_request(form="free", augmented=7.0).key
+    assert (
+        make_equivariance_request(form="free", price=0.5).key
+        == make_equivariance_request(form="free", augmented=7.0).key
+    )
     assert make_equivariance_request(form="resilient", price=0.4).key != request.key
-    assert make_equivariance_request(form="equality", price=0.5).key == make_equivariance_request(form="equality").key
-    assert make_equivariance_request(network="convolution").batch == networks.NETWORKS["convolution"].batch
+    assert (
+        make_equivariance_request(form="equality", price=0.5).key
+        == make_equivariance_request(form="equality").key
+    )
+    assert (
+        make_equivariance_request(network="convolution").batch
+        == networks.NETWORKS["convolution"].batch
+    )
 
 
 @pytest.mark.parametrize(
@@ -66,7 +78,10 @@ def test_refused(words: dict[str, object], kind: type[Exception], said: str) -> 
         make_equivariance_request(**words)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("words", [{}, {"group": "S3", "kind": "symmetric"}, {"network": "convolution", "form": "resilient"}])
+@pytest.mark.parametrize(
+    "words",
+    [{}, {"group": "S3", "kind": "symmetric"}, {"network": "convolution", "form": "resilient"}],
+)
 def test_result(words: dict[str, str]) -> None:
     request = make_equivariance_request(**SMALL, **words)  # type: ignore[arg-type]
     threads = torch.get_num_threads()
@@ -77,17 +92,29 @@ def test_result(words: dict[str, str]) -> None:
     for name in ("gamma", "multiplier", "slack", "gradient", "gauge"):
         assert arrays[f"trace.{name}"].shape == (13, layers)
     assert arrays["trace.loss"].shape == (13, 4) and arrays["trace.error"].shape == (13, 2)
-    assert arrays["path.loss"].shape == (len(arrays["path.step"]), len(arrays["path.share"])) == (4, 21)
-    assert arrays["strip.inputs"].shape[:2] == (6, order) and len(set(arrays["strip.labels"].tolist())) == 6
+    assert (
+        arrays["path.loss"].shape
+        == (len(arrays["path.step"]), len(arrays["path.share"]))
+        == (4, 21)
+    )
+    assert (
+        arrays["strip.inputs"].shape[:2] == (6, order)
+        and len(set(arrays["strip.labels"].tolist())) == 6
+    )
     assert result["gamma"] == arrays["trace.gamma"][-1].tolist()
     assert result["on"]["loss"] == pytest.approx(arrays["path.loss"][-1, -1], rel=1e-6)
     assert result["off"]["loss"] == pytest.approx(arrays["path.loss"][-1, 0], rel=1e-6)
     assert result["error_off"] < 1e-5 < result["error_on"] and result["function_error"] < 1e-6
     assert Unfinished(request.key).read() is None
-    # The weights are an ordinary state dict of the network's class, and give the loss that the result names.
+    # The weights are an ordinary state dict of the network's class, and give the loss that the
+    # result names.
     domain = domain_of(request.source, group(request.group))
     module, _ = networks.build(request.network, domain, 5)
-    weights = {name.removeprefix("weights."): torch.from_numpy(a) for name, a in arrays.items() if name.startswith("weights.")}
+    weights = {
+        name.removeprefix("weights."): torch.from_numpy(a)
+        for name, a in arrays.items()
+        if name.startswith("weights.")
+    }
     module.load_state_dict(weights)
     held = sample(request.source, request.kind, domain, request.split, request.seed)
     with torch.no_grad():
@@ -96,7 +123,9 @@ def test_result(words: dict[str, str]) -> None:
 
 
 def test_another_network_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the request to the panel of a study; what nobody described, its moved copies, is left out."""
+    """From the request to the panel of a study; what nobody described, its moved copies, is left
+    out.
+    """
     from lmc_core.equivariance.layout import EquivariantLayout, linear
     from lmc_core.figures.panels import panels_of
     from lmc_core.ui.equivariance_cost import expected
@@ -109,10 +138,14 @@ def test_another_network_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("one_layer")
     vars(module)["build"] = build
     monkeypatch.setitem(sys.modules, "one_layer", module)
-    monkeypatch.setitem(networks.NETWORKS, "one", networks.Network("One layer", "one_layer", ("image",)))
+    monkeypatch.setitem(
+        networks.NETWORKS, "one", networks.Network("One layer", "one_layer", ("image",))
+    )
     request = make_equivariance_request(**SMALL, network="one")  # type: ignore[arg-type]
     result, arrays = compute(request)
-    assert result["layers"] == ["only"] and "copies" not in result and arrays["plane.loss"].ndim == 2
+    assert (
+        result["layers"] == ["only"] and "copies" not in result and arrays["plane.loss"].ndim == 2
+    )
     stored = Result(request.key, request.to_json(), result, Path(), "")
     monkeypatch.setattr(Result, "arrays", lambda self: arrays)
     assert panels_of([stored])[0].figure is not None and expected([request], {}).seconds > 0
@@ -136,7 +169,9 @@ def test_what_there_is_lies_there_meanwhile_and_a_cancelled_run_stores_nothing(h
     store = Store(home / "results", home / "none")
     with pytest.raises(Cancelled):
         obtain(request, report, store)
-    assert store.get(request.key) is None and [share for share, _ in seen] == sorted(share for share, _ in seen)
+    assert store.get(request.key) is None and [share for share, _ in seen] == sorted(
+        share for share, _ in seen
+    )
     found = Unfinished(request.key).read()
     assert found is not None and found[0]["layers"] == ["first", "second", "head"]
     assert len(found[1]["trace.gamma"]) == len(found[1]["trace.step"]) >= 1

@@ -62,7 +62,9 @@ def test_two_inline_threads_compute_once(home: Path, ask: Ask) -> None:
 
 
 def race(request: FakeRequest, home: Path, executor: str) -> list[bytes]:
-    """Run the same request in two processes that begin at the same moment; returns what they print."""
+    """Run the same request in two processes that begin at the same moment; returns what they
+    print.
+    """
     flag = home.parent / "go"
     code = (
         "import time\nfrom pathlib import Path\nfrom lmc_core.runs import Inline, Local\n"
@@ -97,7 +99,11 @@ def test_two_submitting_processes_compute_once(home: Path, ask: Ask) -> None:
 
 def test_a_killed_process_does_not_block_the_next(home: Path, ask: Ask) -> None:
     request = ask(seconds=60)
-    process = python(f"from lmc_core.runs import Inline\nInline().run(fakes.FakeRequest(**{request.to_json()!r}))", home)
+    process = python(
+        "from lmc_core.runs import "
+        f"Inline\nInline().run(fakes.FakeRequest(**{request.to_json()!r}))",
+        home,
+    )
     with process:
         until(lambda: request.runs() == 1)
         process.kill()
@@ -149,5 +155,11 @@ def test_names(home: Path) -> None:
 
 
 def test_importing_runs_loads_no_heavy_package() -> None:
-    code = "import sys, lmc_core.runs; print(sorted({'torch', 'streamlit', 'transformers', 'timm'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60).stdout.strip() == b"[]"
+    code = (
+        "import sys, lmc_core.runs; print(sorted({'torch', 'streamlit', 'transformers', "
+        "'timm'} & set(sys.modules)))"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60).stdout.strip()
+        == b"[]"
+    )

@@ -1,4 +1,6 @@
-"""What a result holds beside the curve: temperatures, routing; and what is refused before anything runs."""
+"""What a result holds beside the curve: temperatures, routing; and what is refused before anything
+runs.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,14 @@ from lmc_core.runs.barrier import compute
 SMALL = {"examples": 4, "points": 5, "refine": 0, "device": "cpu"}
 
 
-def test_the_curve_at_its_best_temperatures_stands_beside_the_curve(tiny_gpt2_pair: tuple[Path, Path]) -> None:
+def test_the_curve_at_its_best_temperatures_stands_beside_the_curve(
+    tiny_gpt2_pair: tuple[Path, Path],
+) -> None:
     a, b = map(str, tiny_gpt2_pair)
     plain = make_request(a, b, task="plays", method="none", length=16, **SMALL)
-    request = make_request(a, b, task="plays", method="none", length=16, temperature=True, learn=32, **SMALL)
+    request = make_request(
+        a, b, task="plays", method="none", length=16, temperature=True, learn=32, **SMALL
+    )
     assert plain.learn is None and request.learn == 32 and plain.key != request.key
     result, without = compute(request)[0], compute(plain)[0]
     assert result["loss"] == without["loss"] and "tempered" not in without
@@ -28,10 +34,17 @@ def test_the_curve_at_its_best_temperatures_stands_beside_the_curve(tiny_gpt2_pa
     assert max(tempered["temperatures"]) > 1 and sum(tempered["loss"]) < sum(result["loss"])
 
 
-def test_mixtures_say_where_their_tokens_go_and_others_do_not(tiny_gpt2_pair: tuple[Path, Path]) -> None:
+def test_mixtures_say_where_their_tokens_go_and_others_do_not(
+    tiny_gpt2_pair: tuple[Path, Path],
+) -> None:
     a, b = map(str, tiny_gpt2_pair)
-    assert compute(make_request(a, b, task="plays", method="none", length=16, **SMALL))[0]["routing"] is None
-    request = make_request("zoo:mixtral-plays-s0", "zoo:mixtral-plays-s0", length=16, method="none", **SMALL)
+    assert (
+        compute(make_request(a, b, task="plays", method="none", length=16, **SMALL))[0]["routing"]
+        is None
+    )
+    request = make_request(
+        "zoo:mixtral-plays-s0", "zoo:mixtral-plays-s0", length=16, method="none", **SMALL
+    )
     routing = compute(request)[0]["routing"]
     assert len(routing["lam"]) == len(routing["with_a"]) == 11 and routing["active"] == 2
     assert all(value == 1.0 for point in routing["with_a"] for value in point)  # a model and itself

@@ -1,7 +1,9 @@
-"""One key of every kind of request, literally: whatever changes one makes every stored result of that kind unfindable.
+"""One key of every kind of request, literally: whatever changes one makes every stored result of
+that kind unfindable.
 
-If a test here fails, the change either was meant to give other numbers (raise `ALGORITHM`, and write the new keys here), or it
-must leave the keys alone: a new field may enter a key only with a value that older requests could not have had.
+If a test here fails, the change either was meant to give other numbers (raise `ALGORITHM`, and
+write the new keys here), or it must leave the keys alone: a new field may enter a key only with a
+value that older requests could not have had.
 """
 
 from __future__ import annotations
@@ -29,8 +31,17 @@ PAIR: dict[str, Any] = {
     "classes": (("residual", "orthogonal"), ("units", "permutation")),
     "settings": (("iterations", 9), ("share", 0.5)), "device": "cpu", "algorithm": 2,
 }  # fmt: skip
-THREE = {**PAIR, "models": ("1", "2", "3"), "names": ("x", "y", "z"), "digests": ("1" * 64, "2" * 64, "3" * 64)}
-ONE = {**PAIR, **{name: PAIR[name][:1] for name in ("models", "names", "digests")}, "method": "none"}
+THREE = {
+    **PAIR,
+    "models": ("1", "2", "3"),
+    "names": ("x", "y", "z"),
+    "digests": ("1" * 64, "2" * 64, "3" * 64),
+}
+ONE = {
+    **PAIR,
+    **{name: PAIR[name][:1] for name in ("models", "names", "digests")},
+    "method": "none",
+}
 LEARNED = {**PAIR, "method": "learned", "settings": (("steps", 40),), "learn": 100, "algorithm": 2}
 OWN = {**PAIR, "task": "text:/home/me/letters.txt", "data": "d" * 64, "split": "train"}
 REQUESTED: dict[str, ModelsRequest | EquivarianceRequest] = {
@@ -82,16 +93,22 @@ def test_the_key_is_what_it_was(name: str) -> None:
 
 @pytest.mark.parametrize("name", REQUESTED)
 def test_the_order_of_what_is_written_does_not_matter(name: str) -> None:
-    """Fields, and the members of objects in JSON, in the opposite order; as they come back from a file."""
+    """Fields, and the members of objects in JSON, in the opposite order; as they come back from a
+    file.
+    """
     request: Any = REQUESTED[name]
     content = request.to_json()
     backwards = json.loads(json.dumps({field: content[field] for field in reversed(list(content))}))
     assert request_from_json(backwards).key == KEYS[name]
-    values = {field.name: getattr(request, field.name) for field in reversed(dataclasses.fields(request))}
+    values = {
+        field.name: getattr(request, field.name) for field in reversed(dataclasses.fields(request))
+    }
     assert type(request)(**values) == request and type(request)(**values).key == KEYS[name]
 
 
-@pytest.mark.parametrize("name", [name for name, request in REQUESTED.items() if isinstance(request, ModelsRequest)])
+@pytest.mark.parametrize(
+    "name", [name for name, request in REQUESTED.items() if isinstance(request, ModelsRequest)]
+)
 def test_names_and_places_do_not_matter_and_all_else_does(name: str) -> None:
     request: Any = REQUESTED[name]
     count = len(request.names)
@@ -104,7 +121,10 @@ def test_names_and_places_do_not_matter_and_all_else_does(name: str) -> None:
         "seed": 4, "length": 65, "data": "e" * 64, "method": "soft", "classes": (("units", "none"),), "settings": (("x", 1),),
         "precision": "bfloat16", "device": "cuda", "learn": 101, "learn_data": "f" * 64, "algorithm": 99, "what": "fake",
     }  # fmt: skip
-    keys = {field: dataclasses.replace(request, **{field: value}).key for field, value in changed.items()}
+    keys = {
+        field: dataclasses.replace(request, **{field: value}).key
+        for field, value in changed.items()
+    }
     assert len({*keys.values(), request.key}) == len(keys) + 1, "some field is not in the key"
 
 
@@ -113,7 +133,10 @@ def test_classes_and_settings_in_another_order_are_one_request() -> None:
     from lmc_core.runs.ask import matching_of
 
     model = load("zoo:vit-fashion-s0")
-    classes, settings = {"units": "permutation", "residual": "orthogonal"}, {"rounds": 2, "seeds": 1}
+    classes, settings = (
+        {"units": "permutation", "residual": "orthogonal"},
+        {"rounds": 2, "seeds": 1},
+    )
     keys = {
         BarrierRequest(**{**PAIR, **matching_of(model, "weight", dict(one), dict(other))}).key
         for one in (classes.items(), reversed(classes.items()))

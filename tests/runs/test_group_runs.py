@@ -1,4 +1,6 @@
-"""Several models as a request: what the result holds, that a cancelled run resumes, and what is refused."""
+"""Several models as a request: what the result holds, that a cancelled run resumes, and what is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -37,10 +39,12 @@ def test_a_result_is_stored_and_says_what_was_measured(three: list[str], home: P
     excess = losses - weights @ losses[:3]
     assert result["centre_excess"] == pytest.approx(excess[3].mean(), abs=1e-6)
     assert result["centre_stderr"] == pytest.approx(excess[3].std(ddof=1) / 6**0.5, abs=1e-6)
-    assert result["midpoint_excess"][2][0] == pytest.approx(excess[5].mean(), abs=1e-6)  # pairs: 01, 02, 12
+    # pairs: 01, 02, 12
+    assert result["midpoint_excess"][2][0] == pytest.approx(excess[5].mean(), abs=1e-6)
     assert result["midpoint_excess"][1][1] is None
     simplex = result["simplex"]
-    assert len(simplex["weights"]) == 7 and len(losses) == 3 + 1 + 3  # of this grid nothing has to be measured twice
+    # of this grid nothing has to be measured twice
+    assert len(simplex["weights"]) == 7 and len(losses) == 3 + 1 + 3
     assert simplex["maximum"] == pytest.approx(max(simplex["excess"][k] for k in (1, 2, 4, 6)))
     assert result["cycle_error"] < 1e-10 and max(result["function_errors"]) < 1e-5
     assert result["objective"][-1] > result["objective_before"] and result["start"][0] in "123"
@@ -49,14 +53,20 @@ def test_a_result_is_stored_and_says_what_was_measured(three: list[str], home: P
 def test_nothing_is_moved_without_a_method(three: list[str]) -> None:
     found, _ = compute(make_group_request(three, method="none", **WORDS))
     states = [tiny.tiny("gpt2", seed).state for seed in range(3)]
-    assert found["function_errors"] is None and found["classes"] == {} and found["seconds"]["align"] == 0
+    assert (
+        found["function_errors"] is None
+        and found["classes"] == {}
+        and found["seconds"]["align"] == 0
+    )
     centre = {n: torch.stack([s[n] for s in states]).mean(0) for n in states[0]}
     model = tiny.tiny("gpt2").with_state(centre)
     from lmc_core.paths.curve import evaluate
     from lmc_core.tasks import get_task
 
     examples = get_task("plays").examples("test", 6, 0, 16)
-    assert found["centre_loss"] == pytest.approx(float(evaluate(model, [centre], examples)[0].mean()), abs=1e-5)
+    assert found["centre_loss"] == pytest.approx(
+        float(evaluate(model, [centre], examples)[0].mean()), abs=1e-5
+    )
 
 
 def test_two_models_have_no_simplex_and_four_have_all_pairs(three: list[str]) -> None:
@@ -83,12 +93,22 @@ def test_a_cancelled_run_goes_on_where_it_was(three: list[str], home: Path) -> N
     assert [words for words in again if words.startswith("step")][0].startswith("step 5 of 6")
     assert resumed["losses"] == whole["losses"] and resumed["centre_loss"] == whole["centre_loss"]
     assert not (home / "unfinished" / f"{request.key}.pt").exists()
-    assert resumed["found"]["steps"] == 6 and resumed["found"]["examples"] + resumed["found"]["held_out"] == 40
+    assert (
+        resumed["found"]["steps"] == 6
+        and resumed["found"]["examples"] + resumed["found"]["held_out"] == 40
+    )
 
 
 def test_what_matters_is_part_of_the_key(three: list[str]) -> None:
-    wanted = [("none", {}, None), ("reference", {}, None), ("universe", {"steps": 0}, None), ("universe", SETTINGS, 40)]
-    requests = [make_group_request(three, method=m, settings=s, learn=n, **WORDS) for m, s, n in wanted]
+    wanted = [
+        ("none", {}, None),
+        ("reference", {}, None),
+        ("universe", {"steps": 0}, None),
+        ("universe", SETTINGS, 40),
+    ]
+    requests = [
+        make_group_request(three, method=m, settings=s, learn=n, **WORDS) for m, s, n in wanted
+    ]
     assert [request.learn for request in requests] == [None, None, None, 40]
     assert len({request.key for request in requests}) == 4
     assert make_group_request(three[::-1], method="none", **WORDS).key != requests[0].key

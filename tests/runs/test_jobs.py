@@ -52,7 +52,11 @@ def test_life_of_a_job(jobs: Jobs, ask: Ask) -> None:
     jobs.finish(request.key, "cpu:w")
     job = jobs.get(request.key)
     assert job is not None and (job.state, job.progress, job.active) == ("done", 1.0, False)
-    assert job.finished is not None and job.started is not None and job.finished >= job.started >= job.created
+    assert (
+        job.finished is not None
+        and job.started is not None
+        and job.finished >= job.started >= job.created
+    )
     assert jobs.active() == []
     assert [entry.key for entry in jobs.recent()] == [request.key]
 
@@ -79,7 +83,13 @@ def test_an_ended_job_can_be_asked_for_again(jobs: Jobs, ask: Ask, end: str) -> 
         jobs.finish(request.key, "cpu:w")
     assert state(jobs, request) == end
     job = jobs.submit(request)
-    assert (job.state, job.progress, job.message, job.error, job.cancel) == ("queued", 0.0, "", "", False)
+    assert (job.state, job.progress, job.message, job.error, job.cancel) == (
+        "queued",
+        0.0,
+        "",
+        "",
+        False,
+    )
     assert (job.worker, job.started, job.finished) == ("", None, None)
 
 
@@ -176,7 +186,9 @@ def test_a_cancelled_job_of_a_dead_worker_is_cancelled(jobs: Jobs, ask: Ask) -> 
 
 
 def test_many_at_once(jobs: Jobs, ask: Ask) -> None:
-    """Submitters and workers in threads that all begin with no file: every job is claimed exactly once."""
+    """Submitters and workers in threads that all begin with no file: every job is claimed exactly
+    once.
+    """
     names = [str(number) for number in range(12)]
     start, taken, errors = threading.Barrier(8), [], []
 
@@ -227,9 +239,14 @@ class Refusing(sqlite3.Connection):
         return super().execute(statement, *values)
 
 
-def test_without_a_write_ahead_log_the_older_journal_is_used(jobs: Jobs, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_write_ahead_log_the_older_journal_is_used(
+    jobs: Jobs, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     connect = sqlite3.connect
-    monkeypatch.setattr("lmc_core.runs.jobs.sqlite3.connect", lambda *args, **more: connect(*args, factory=Refusing, **more))
+    monkeypatch.setattr(
+        "lmc_core.runs.jobs.sqlite3.connect",
+        lambda *args, **more: connect(*args, factory=Refusing, **more),
+    )
     claimed(jobs, ask())
     jobs.finish(ask().key, "cpu:w")
     assert state(jobs, ask()) == "done"
@@ -241,12 +258,36 @@ def test_without_a_write_ahead_log_the_older_journal_is_used(jobs: Jobs, ask: As
 @pytest.mark.parametrize(
     ("error", "free", "words"),
     [
-        (sqlite3.OperationalError("database or disk is full"), 2**30, "no space is left there: free some, or set LMC_HOME"),
-        (sqlite3.OperationalError("disk I/O error"), 0, "no space is left there: free some, or set LMC_HOME"),
-        (OSError(errno.ENOSPC, "No space left on device"), 2**30, "no space is left there: free some, or set LMC_HOME"),
-        (sqlite3.OperationalError("locking protocol"), 2**30, "set LMC_HOME to a folder on a disk of this machine"),
-        (sqlite3.OperationalError("attempt to write a readonly database"), 2**30, "make its folder writable"),
-        (sqlite3.DatabaseError("database disk image is malformed"), 2**30, "delete the file \\(results are kept elsewhere"),
+        (
+            sqlite3.OperationalError("database or disk is full"),
+            2**30,
+            "no space is left there: free some, or set LMC_HOME",
+        ),
+        (
+            sqlite3.OperationalError("disk I/O error"),
+            0,
+            "no space is left there: free some, or set LMC_HOME",
+        ),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            2**30,
+            "no space is left there: free some, or set LMC_HOME",
+        ),
+        (
+            sqlite3.OperationalError("locking protocol"),
+            2**30,
+            "set LMC_HOME to a folder on a disk of this machine",
+        ),
+        (
+            sqlite3.OperationalError("attempt to write a readonly database"),
+            2**30,
+            "make its folder writable",
+        ),
+        (
+            sqlite3.DatabaseError("database disk image is malformed"),
+            2**30,
+            "delete the file \\(results are kept elsewhere",
+        ),
     ],
 )
 def test_an_error_says_what_helps(
@@ -256,14 +297,18 @@ def test_an_error_says_what_helps(
         raise error
 
     monkeypatch.setattr("lmc_core.runs.jobs.sqlite3.connect", fail)
-    monkeypatch.setattr("lmc_core.runs.jobs.shutil.disk_usage", lambda path: SimpleNamespace(free=free))
+    monkeypatch.setattr(
+        "lmc_core.runs.jobs.shutil.disk_usage", lambda path: SimpleNamespace(free=free)
+    )
     with pytest.raises(StoreError, match=words) as caught:
         jobs.submit(ask())
     assert "delete the file" not in str(caught.value) or "malformed" in str(error)
 
 
 def test_unusable_files_are_clear_errors(tmp_path: Path, ask: Ask) -> None:
-    (tmp_path / "file").write_text("not a table of jobs, but long enough to be looked at as a file of SQLite" * 20)
+    (tmp_path / "file").write_text(
+        "not a table of jobs, but long enough to be looked at as a file of SQLite" * 20
+    )
     for path in (tmp_path / "file", tmp_path / "file" / "jobs.sqlite"):
         with pytest.raises(StoreError, match="table of jobs"):
             Jobs(path).submit(ask())
@@ -274,7 +319,9 @@ def test_unusable_files_are_clear_errors(tmp_path: Path, ask: Ask) -> None:
         Jobs(tmp_path / "newer.sqlite").active()
 
 
-def test_ended_jobs_are_forgotten_after_a_month(jobs: Jobs, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ended_jobs_are_forgotten_after_a_month(
+    jobs: Jobs, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     old, waiting, new = ask("old"), ask("waiting"), ask("new")
     claimed(jobs, old)
     jobs.finish(old.key, "cpu:w")
@@ -289,7 +336,13 @@ def test_what_was_left_unfinished_goes_with_the_jobs(jobs: Jobs, ask: Ask, home:
     month = 30 * 24 * 3600
     folder = home / "unfinished"
     (folder / "a folder").mkdir(parents=True)
-    ages = {"old.npz": month + 60, "old.pt": 2 * month, ".old.7.part": month + 60, "young.npz": month - 3600, "new.pt": 0}
+    ages = {
+        "old.npz": month + 60,
+        "old.pt": 2 * month,
+        ".old.7.part": month + 60,
+        "young.npz": month - 3600,
+        "new.pt": 0,
+    }
     for name, age in ages.items():
         (folder / name).write_bytes(b"x")
         os.utime(folder / name, (time.time() - age,) * 2)
@@ -297,6 +350,8 @@ def test_what_was_left_unfinished_goes_with_the_jobs(jobs: Jobs, ask: Ask, home:
     assert sorted(path.name for path in folder.iterdir()) == ["a folder", "new.pt", "young.npz"]
 
 
-def test_without_anything_unfinished_there_is_nothing_to_prune(jobs: Jobs, ask: Ask, home: Path) -> None:
+def test_without_anything_unfinished_there_is_nothing_to_prune(
+    jobs: Jobs, ask: Ask, home: Path
+) -> None:
     jobs.submit(ask())
     assert not (home / "unfinished").exists() and state(jobs, ask()) == "queued"

@@ -19,25 +19,38 @@ WORDS = {"task": "plays", "examples": 6, "device": "cpu", "length": 16}
 @pytest.fixture
 def results(tiny_gpt2_pair: tuple[Path, Path]) -> list[dict]:
     a, b = map(str, tiny_gpt2_pair)
-    requests = [LayersRequest.of(make_request(a, b, method=method, **WORDS)) for method in ("none", "weight")]
+    requests = [
+        LayersRequest.of(make_request(a, b, method=method, **WORDS))
+        for method in ("none", "weight")
+    ]
     return [obtain(request, lambda share, words: None, Store()).result for request in requests]
 
 
-def test_results_of_a_setting_share_its_alignment(results: list[dict], tiny_gpt2_pair: tuple[Path, Path], home: Path) -> None:
+def test_results_of_a_setting_share_its_alignment(
+    results: list[dict], tiny_gpt2_pair: tuple[Path, Path], home: Path
+) -> None:
     plain, weight = results
     assert plain["function_error"] is None and weight["function_error"] < 1e-5
-    assert plain["parts"][0] == "input" and len(plain["cost"]) == len(plain["swap"]) == len(plain["parts"])
+    assert plain["parts"][0] == "input" and len(plain["cost"]) == len(plain["swap"]) == len(
+        plain["parts"]
+    )
     assert sum(plain["numbers"]) <= plain["parameters"]
     assert len(list(home.glob("aligned/*"))) == 1
     a, b = map(str, tiny_gpt2_pair)
     barrier = make_request(a, b, method="weight", points=5, refine=0, **WORDS)
     obtain(barrier, lambda share, words: None, Store())
     assert len(list(home.glob("aligned/*"))) == 1  # aligned once for both
-    assert LayersRequest.of(barrier).key == LayersRequest.of(make_request(a, b, method="weight", **WORDS)).key != barrier.key
+    assert (
+        LayersRequest.of(barrier).key
+        == LayersRequest.of(make_request(a, b, method="weight", **WORDS)).key
+        != barrier.key
+    )
 
 
 def test_costs_are_those_of_the_arrays(tiny_gpt2_pair: tuple[Path, Path]) -> None:
-    result, arrays = compute(LayersRequest.of(make_request(*map(str, tiny_gpt2_pair), method="none", **WORDS)))
+    result, arrays = compute(
+        LayersRequest.of(make_request(*map(str, tiny_gpt2_pair), method="none", **WORDS))
+    )
     for name, field in (("half", "cost"), ("swapped", "swap")):
         above = arrays[name].astype(np.float64) - arrays["own"]
         assert result[field] == pytest.approx(above.mean(1).tolist(), abs=1e-6)
@@ -63,7 +76,8 @@ def test_heading_and_legend_fit_a_phone(results: list[dict]) -> None:
     assert max(map(len, heading.text.replace("<b>", "").replace("</b>", "").split("<br>"))) <= 46
     foot = figure.layout.margin.b
     inner = figure.layout.height - figure.layout.margin.t - foot
-    assert foot + figure.layout.legend.y * inner == pytest.approx(22 * len(results))  # a row each below the names of the parts
+    # a row each below the names of the parts
+    assert foot + figure.layout.legend.y * inner == pytest.approx(22 * len(results))
     assert layers_figure(results[:1]).layout.margin.b == foot - 44
 
 

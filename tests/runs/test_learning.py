@@ -1,4 +1,6 @@
-"""A learned barrier as a request: what it holds, that it resumes after a cancel, and what it says."""
+"""A learned barrier as a request: what it holds, that it resumes after a cancel, and what it
+says.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,11 @@ def test_a_cancelled_run_goes_on_where_it_was(
     assert resumed["loss"] == whole["loss"]
     assert not checkpoint.exists()
     found = resumed["found"]
-    assert found["steps"] == 9 and found["held_out"] + found["examples"] == 40 and len(found["history"]) == 4
+    assert (
+        found["steps"] == 9
+        and found["held_out"] + found["examples"] == 40
+        and len(found["history"]) == 4
+    )
     assert resumed["function_error"] < 1e-5
 
 
@@ -73,7 +79,9 @@ def test_a_run_that_is_killed_in_its_first_second_goes_on(
 ) -> None:
     """Nothing of it is handled: what is there then was saved before."""
     monkeypatch.setenv("LMC_HOME", str(tmp_path))
-    request = make_request(*map(str, tiny_gpt2_pair), method="learned", settings=SETTINGS, learn=40, **WORDS)
+    request = make_request(
+        *map(str, tiny_gpt2_pair), method="learned", settings=SETTINGS, learn=40, **WORDS
+    )
     environment = {**os.environ, "PYTHONPATH": str(places.PACKAGE.parent)}
     command = [sys.executable, "-c", RUN, json.dumps(request.to_json())]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
@@ -85,8 +93,13 @@ def test_a_run_that_is_killed_in_its_first_second_goes_on(
     assert saved["done"] == 0 and len(saved["history"]) == 1  # the start, with its held-out loss
     said: list[str] = []
     resumed, _ = compute(request, lambda share, words: said.append(words))
-    assert resumed["found"]["history"][0] == saved["history"][0] and list(checkpoint.parent.iterdir()) == []
-    assert not any("activations" in words or "matching" in words for words in said), "the start was searched for again"
+    assert (
+        resumed["found"]["history"][0] == saved["history"][0]
+        and list(checkpoint.parent.iterdir()) == []
+    )
+    assert not any("activations" in words or "matching" in words for words in said), (
+        "the start was searched for again"
+    )
     shutil.rmtree(tmp_path / "aligned")
     whole, _ = compute(request)
     assert whole["loss"] == resumed["loss"]
@@ -97,7 +110,9 @@ def test_a_damaged_start_is_found_again(
     name: str, tiny_gpt2_pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LMC_HOME", str(tmp_path))
-    request = make_request(*map(str, tiny_gpt2_pair), method="learned", settings=SETTINGS, learn=40, **WORDS)
+    request = make_request(
+        *map(str, tiny_gpt2_pair), method="learned", settings=SETTINGS, learn=40, **WORDS
+    )
 
     def cancel(share: float, words: str) -> None:
         if words.startswith("step 2 "):
@@ -134,7 +149,9 @@ def test_states_are_saved_often_at_first_and_for_a_twentieth_of_the_time_at_most
     monkeypatch.setattr(descent.Descent, "_step", slow)
     monkeypatch.setattr(descent.torch, "save", saved)
     monkeypatch.setenv("LMC_HOME", str(tmp_path))
-    request = make_request(*map(str, tiny_gpt2_pair), method="learned", settings=SETTINGS, learn=40, **WORDS)
+    request = make_request(
+        *map(str, tiny_gpt2_pair), method="learned", settings=SETTINGS, learn=40, **WORDS
+    )
     compute(request)
     assert [done for done, _ in saves] == [0, 4, 8]  # 2 s apart, 20 times 0.1 s
 
@@ -150,7 +167,9 @@ def test_a_full_disk_is_no_reason_to_stop_learning(
 
     monkeypatch.setattr(descent.torch, "save", full)
     monkeypatch.setenv("LMC_HOME", str(tmp_path))
-    request = make_request(*map(str, tiny_gpt2_pair), method="learned", settings=SETTINGS, learn=40, **WORDS)
+    request = make_request(
+        *map(str, tiny_gpt2_pair), method="learned", settings=SETTINGS, learn=40, **WORDS
+    )
     assert compute(request)[0]["found"]["steps"] == 9
     assert not any(path.suffix in (".pt", ".part") for path in (tmp_path / "unfinished").iterdir())
 
@@ -158,7 +177,9 @@ def test_a_full_disk_is_no_reason_to_stop_learning(
 def test_a_budget_in_seconds_holds_for_a_run_that_goes_on(
     tiny_gpt2_pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stopped before it knew how many steps fit, it measures that over as many steps as it makes."""
+    """Stopped before it knew how many steps fit, it measures that over as many steps as it
+    makes.
+    """
     from lmc_core.matching import descent
 
     clock = [0.0]
@@ -172,7 +193,9 @@ def test_a_budget_in_seconds_holds_for_a_run_that_goes_on(
     monkeypatch.setattr(descent.Descent, "_step", slow)
     monkeypatch.setenv("LMC_HOME", str(tmp_path))
     settings = {**SETTINGS, "steps": 500, "seconds": 33.0}
-    request = make_request(*map(str, tiny_gpt2_pair), method="learned", settings=settings, learn=40, **WORDS)
+    request = make_request(
+        *map(str, tiny_gpt2_pair), method="learned", settings=settings, learn=40, **WORDS
+    )
 
     def cancel(share: float, words: str) -> None:
         if words.startswith("step 5 "):
@@ -194,13 +217,19 @@ def test_what_is_learned_from_is_part_of_the_key(tiny_gpt2_pair: tuple[Path, Pat
     assert len(keys) == 4
 
 
-def test_data_without_a_training_split_cannot_be_learned_from(tiny_gpt2_pair: tuple[Path, Path], monkeypatch) -> None:
+def test_data_without_a_training_split_cannot_be_learned_from(
+    tiny_gpt2_pair: tuple[Path, Path], monkeypatch
+) -> None:
     from dataclasses import replace
 
     from lmc_core.runs import ask
     from lmc_core.tasks import get_task
 
-    monkeypatch.setattr(ask, "task_of", lambda models, name, needed=True: replace(get_task("plays"), splits=("test",)))
+    monkeypatch.setattr(
+        ask,
+        "task_of",
+        lambda models, name, needed=True: replace(get_task("plays"), splits=("test",)),
+    )
     a, b = map(str, tiny_gpt2_pair)
     with pytest.raises(BadInput, match="earned learns from a training split"):
         make_request(a, b, method="learned", **WORDS)

@@ -60,7 +60,8 @@ def test_a_killed_holder_lets_go_though_its_process_is_not_reaped(tmp_path: Path
     path = tmp_path / "x.lock"
     process = python(
         "import time\nfrom pathlib import Path\nfrom lmc_core.runs.locks import FileLock\n"
-        f"lock = FileLock(Path({str(path)!r}), 'other')\nlock.acquire()\nprint('held', flush=True)\ntime.sleep(60)",
+        f"lock = FileLock(Path({str(path)!r}), 'other')\nlock.acquire()\nprint('held', "
+        "flush=True)\ntime.sleep(60)",
         tmp_path,
     )
     with process:

@@ -41,7 +41,9 @@ def test_a_run_that_does_not_fit_is_refused_before_weights_are_read(
     a, b = map(str, tiny_gpt2_pair)
     assert memory_of(a).peak > 2 * 4 * 10_000
     monkeypatch.setattr(memory, "available", lambda: 1_000_000)
-    monkeypatch.setattr("lmc_core.runs.ask.load_warm", lambda reference: pytest.fail("weights were read"))
+    monkeypatch.setattr(
+        "lmc_core.runs.ask.load_warm", lambda reference: pytest.fail("weights were read")
+    )
     with pytest.raises(BadInput, match="takes about .* MB of memory and 1.00 MB are free"):
         make_request(a, b, task="plays", device="cpu")
 
@@ -60,7 +62,9 @@ def test_the_limit_of_a_container_counts(tmp_path: Path, monkeypatch: pytest.Mon
 def test_large_models_are_aligned_in_place_and_never_kept(
     tiny_gpt2_pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, warm: bool
 ) -> None:
-    """A model that is kept between runs must never be written into: the same request twice gives the same."""
+    """A model that is kept between runs must never be written into: the same request twice gives
+    the same.
+    """
     from lmc_core.matching import pair
     from lmc_core.runs import barrier
     from lmc_core.runs import warm as warm_models
@@ -70,7 +74,9 @@ def test_large_models_are_aligned_in_place_and_never_kept(
     monkeypatch.setattr("lmc_core.matching.problem.HELD", 0)
     original = pair.align_pair
     monkeypatch.setattr(
-        pair, "align_pair", lambda *given, **named: (seen.append(named["in_place"]), original(*given, **named))[1]
+        pair,
+        "align_pair",
+        lambda *given, **named: (seen.append(named["in_place"]), original(*given, **named))[1],
     )
     a, b = map(str, tiny_gpt2_pair)
     request = make_request(a, b, task="plays", examples=4, points=3, refine=0, device="cpu")
@@ -80,7 +86,9 @@ def test_large_models_are_aligned_in_place_and_never_kept(
 
 
 def test_what_the_estimate_takes_to_be_in_place_is_never_kept() -> None:
-    """Above HELD parameters the estimate counts no copies: such files are larger than WARM at two bytes a number."""
+    """Above HELD parameters the estimate counts no copies: such files are larger than WARM at two
+    bytes a number.
+    """
     from lmc_core.matching.problem import HELD
     from lmc_core.runs.warm import WARM
 
@@ -89,4 +97,8 @@ def test_what_the_estimate_takes_to_be_in_place_is_never_kept() -> None:
 
 def test_learning_takes_more_than_matching(tiny_gpt2_pair: tuple[Path, Path]) -> None:
     a, b = map(str, tiny_gpt2_pair)
-    assert memory_of(a).align < memory_of(a, learned=True).align == memory_of((a, b), learned=True).align
+    assert (
+        memory_of(a).align
+        < memory_of(a, learned=True).align
+        == memory_of((a, b), learned=True).align
+    )

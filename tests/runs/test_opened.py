@@ -1,4 +1,6 @@
-"""What a request learns from: training examples of the request, some held out, in proportion and from everywhere."""
+"""What a request learns from: training examples of the request, some held out, in proportion and
+from everywhere.
+"""
 
 from __future__ import annotations
 
@@ -58,8 +60,13 @@ def test_learned_rows_are_training_rows_and_none_is_held_out(
     assert rows(found.train, found.held_out) == rows(split)
     assert not set(rows(found.train)) & set(rows(found.held_out))
     assert not set(rows(found.train)) & set(rows(get_task(name).examples("test", None, 0, 16)))
-    again, other = learning_of(request), learning_of(asked_of(pair, task=name, learn=learn, seed=4, length=length))
-    assert torch.equal(again.train.inputs, found.train.inputs) and not torch.equal(other.train.inputs, found.train.inputs)
+    again, other = (
+        learning_of(request),
+        learning_of(asked_of(pair, task=name, learn=learn, seed=4, length=length)),
+    )
+    assert torch.equal(again.train.inputs, found.train.inputs) and not torch.equal(
+        other.train.inputs, found.train.inputs
+    )
 
 
 @pytest.mark.parametrize(("learn", "held"), [(4, 2), (40, 2), (8000, 500)])
@@ -68,8 +75,12 @@ def test_how_many_are_held_out(learn: int, held: int, tiny_vit_pair: Pair) -> No
     assert (len(found.train), len(found.held_out)) == (learn - held, held)
 
 
-def test_of_images_every_part_has_all_classes_in_proportion(tiny_vit_pair: Pair, tmp_path: Path) -> None:
-    """Ten classes of 80, listed class by class: the last 50 rows were all of one, and the first 256 of three."""
+def test_of_images_every_part_has_all_classes_in_proportion(
+    tiny_vit_pair: Pair, tmp_path: Path
+) -> None:
+    """Ten classes of 80, listed class by class: the last 50 rows were all of one, and the first 256
+    of three.
+    """
     pixels = np.random.default_rng(0).integers(0, 256, (900, 28, 28), np.uint8)
     for number in range(900):
         split, name = ("train", number // 80) if number < 800 else ("test", (number - 800) // 10)
@@ -80,7 +91,12 @@ def test_of_images_every_part_has_all_classes_in_proportion(tiny_vit_pair: Pair,
     _, _, examples = opened(request)
     found = learning_of(request)
     assert (len(found.train), len(found.held_out)) == (750, 50)
-    for targets in (found.train.targets, found.held_out.targets, found.train.targets[:256], examples.targets[:16]):
+    for targets in (
+        found.train.targets,
+        found.held_out.targets,
+        found.train.targets[:256],
+        examples.targets[:16],
+    ):
         counts = torch.bincount(targets, minlength=10).tolist()
         assert counts == pytest.approx([len(targets) / 10] * 10, abs=1.1), counts
     assert rows(found.train, found.held_out) == rows(task_examples(request))
@@ -102,15 +118,25 @@ def test_held_out_windows_lie_in_every_play(tiny_gpt2_pair: Pair) -> None:
         at = torch.tensor([where[row.numpy().tobytes()] for row in some.inputs])
         counts = torch.bincount(torch.bucketize(16 * at, ends, right=True), minlength=8)
         share = torch.diff(ends, prepend=torch.zeros(1, dtype=torch.long)) / ends[-1]
-        assert len(counts) == 8 and ((counts - len(some) * share).abs() < 4 * (len(some) * share).sqrt()).all(), counts
+        assert (
+            len(counts) == 8
+            and ((counts - len(some) * share).abs() < 4 * (len(some) * share).sqrt()).all()
+        ), counts
         assert at[1:].lt(at[:-1]).any()  # in no order
 
 
 def test_requests_that_learn_are_of_another_version(tiny_gpt2_pair: Pair) -> None:
-    """Their numbers have changed and those of the others have not, so that only their keys may change."""
+    """Their numbers have changed and those of the others have not, so that only their keys may
+    change.
+    """
     plain = asked_of(tiny_gpt2_pair, method="weight", task="plays", length=16)
     for words in ({"method": "learned"}, {"method": "activation"}, {"temperature": True}):
-        assert asked_of(tiny_gpt2_pair, **({"method": "weight", "task": "plays", "length": 16} | words)).algorithm == LEARNING
+        assert (
+            asked_of(
+                tiny_gpt2_pair, **({"method": "weight", "task": "plays", "length": 16} | words)
+            ).algorithm
+            == LEARNING
+        )
     assert plain.algorithm == ALGORITHM != LEARNING
     assert BarrierRequest.of(plain, learn=40).algorithm == LEARNING
     assert BarrierRequest.from_json(plain.to_json()) == plain
@@ -126,7 +152,9 @@ def test_a_request_of_an_older_version_is_asked_again(tiny_gpt2_pair: Pair) -> N
 
 
 def test_shipped_results_that_learn_nothing_keep_their_keys() -> None:
-    """All of them can be read; those that learned are under the keys of older numbers, and no longer answer."""
+    """All of them can be read; those that learned are under the keys of older numbers, and no
+    longer answer.
+    """
     counts = {False: 0, True: 0}
     for entry in Store(places.assets() / "results", places.assets() / "results").list():
         request = request_from_json(entry.request)

@@ -1,4 +1,6 @@
-"""Planes and bends from request to result: stopped runs go on, finer ones begin with coarser ones."""
+"""Planes and bends from request to result: stopped runs go on, finer ones begin with coarser
+ones.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,17 @@ def test_a_request_survives_json(references) -> None:
     assert request_from_json(request.to_json()) == request and isinstance(request, PlaneRequest)
     bend = bend_of(make_request(*references, **WORDS), steps=2)
     assert request_from_json(bend.to_json()) == bend and isinstance(bend, BendRequest)
-    assert len({request.key, replace(request, resolution=9).key, replace(request, seed=1).key, bend.key}) == 4
+    assert (
+        len(
+            {
+                request.key,
+                replace(request, resolution=9).key,
+                replace(request, seed=1).key,
+                bend.key,
+            }
+        )
+        == 4
+    )
 
 
 def test_the_plane_of_a_pair(references) -> None:
@@ -59,7 +71,14 @@ def test_thelowest_of_point_is_where_its_row_and_column_say() -> None:
     loss = np.full((3, 3), 2.0)
     loss[0, 2], loss[1, 1] = 1.0, np.nan
     found = lowest_of(
-        {"u": np.arange(3), "v": 10 + np.arange(3), "loss": loss, "stderr": loss, "correct": loss / 4}, "accuracy"
+        {
+            "u": np.arange(3),
+            "v": 10 + np.arange(3),
+            "loss": loss,
+            "stderr": loss,
+            "correct": loss / 4,
+        },
+        "accuracy",
     )
     assert found["lowest"] == {"u": 2.0, "v": 10.0, "loss": 1.0, "stderr": 1.0, "score": 0.25}
 
@@ -69,16 +88,26 @@ def test_ends_of_the_plane_are_those_of_the_barrier(references) -> None:
 
     barrier, _ = compute_barrier(make_request(*references, points=3, refine=0, **WORDS))
     plane, _ = compute(make_plane_request(references, resolution=3, **WORDS))
-    assert [p["loss"] for p in plane["points"][:2]] == pytest.approx([barrier["loss"][0], barrier["loss"][-1]], abs=1e-6)
+    assert [p["loss"] for p in plane["points"][:2]] == pytest.approx(
+        [barrier["loss"][0], barrier["loss"][-1]], abs=1e-6
+    )
 
 
 def test_three_models_and_one(references, third) -> None:
     result, _ = compute(make_plane_request([*references, third], resolution=3, **WORDS))
     assert [point["label"] for point in result["points"]] == ["A", "B aligned", "C aligned"]
-    result, _ = compute(make_plane_request([*references, third], resolution=3, method="none", **WORDS))
-    assert [point["label"] for point in result["points"]] == ["A", "B", "C"] and result["function_error"] is None
+    result, _ = compute(
+        make_plane_request([*references, third], resolution=3, method="none", **WORDS)
+    )
+    assert [point["label"] for point in result["points"]] == ["A", "B", "C"] and result[
+        "function_error"
+    ] is None
     result, arrays = compute(make_plane_request(references[:1], resolution=3, span=0.5, **WORDS))
-    assert [point["label"] for point in result["points"]] == ["A"] and arrays["u"].tolist() == [-0.5, 0.0, 0.5]
+    assert [point["label"] for point in result["points"]] == ["A"] and arrays["u"].tolist() == [
+        -0.5,
+        0.0,
+        0.5,
+    ]
     assert arrays["loss"][1, 1] == pytest.approx(result["points"][0]["loss"], abs=1e-6)
 
 
@@ -94,7 +123,8 @@ def test_interrupted_and_resumed_equals_uninterrupted(references, home: Path, mo
     with pytest.raises(Cancelled):
         compute(request, stop)
     found = Unfinished(request.key).read()
-    assert found is not None and found[0]["points"][0]["label"] == "A"  # what a page needs to draw it
+    # what a page needs to draw it
+    assert found is not None and found[0]["points"][0]["label"] == "A"
     there = ~np.isnan(found[1]["correct"])
     assert 0 < there.sum() < 25 and np.array_equal(found[1]["loss"][there], whole["loss"][there])
     result, again = compute(request)
@@ -128,14 +158,25 @@ def test_a_finer_plane_begins_with_the_coarse_one(references, home: Path) -> Non
 def test_bends_against_straight_lines(references) -> None:
     request = bend_of(make_request(*references, **WORDS), steps=3, points=5)
     result, arrays = compute_bend(request)
-    assert [path["name"] for path in result["paths"]] == ["straight", "straight-aligned", "bend", "bend-aligned"]
+    assert [path["name"] for path in result["paths"]] == [
+        "straight",
+        "straight-aligned",
+        "bend",
+        "bend-aligned",
+    ]
     straight, aligned, bend, bend_aligned = result["paths"]
     for path in result["paths"]:
-        assert len(path["loss"]) == 5 and path["loss"][0] == pytest.approx(straight["loss"][0], abs=1e-6)
-    assert bend["loss"][-1] == straight["loss"][-1] and bend_aligned["loss"][-1] == aligned["loss"][-1]
+        assert len(path["loss"]) == 5 and path["loss"][0] == pytest.approx(
+            straight["loss"][0], abs=1e-6
+        )
+    assert (
+        bend["loss"][-1] == straight["loss"][-1] and bend_aligned["loss"][-1] == aligned["loss"][-1]
+    )
     assert straight["control"] is None and bend["control"]["away"] >= 0
     assert set(arrays) == {f"losses.{path['name']}" for path in result["paths"]}
-    plain, _ = compute_bend(bend_of(make_request(*references, method="none", **WORDS), steps=2, points=3))
+    plain, _ = compute_bend(
+        bend_of(make_request(*references, method="none", **WORDS), steps=2, points=3)
+    )
     assert [path["name"] for path in plain["paths"]] == ["straight", "bend"]
 
 
@@ -149,7 +190,9 @@ def test_a_bend_is_trained_once(references, monkeypatch) -> None:
     monkeypatch.setattr("lmc_core.paths.bezier.Bending.finish", never)
     again, _ = compute_bend(request)
     assert again["paths"] == first["paths"]
-    plane = make_plane_request(references, kind="bend", resolution=3, steps=2, method="none", **WORDS)
+    plane = make_plane_request(
+        references, kind="bend", resolution=3, steps=2, method="none", **WORDS
+    )
     result, arrays = compute(plane)  # of the same bend
     assert [point["role"] for point in result["points"]] == ["a", "b", "bend"]
     height = result["points"][2]["v"]
@@ -196,8 +239,12 @@ def test_a_point_of_the_grid_evaluated_by_itself_is_the_same(references, third) 
         assert result["loss"] == pytest.approx(arrays["loss"][0, 2], abs=1e-5)
         assert result["stderr"] == pytest.approx(arrays["stderr"][0, 2], abs=1e-5)
         assert result["accuracy"] == pytest.approx(arrays["correct"][0, 2])
-        assert own["losses"].mean() == pytest.approx(result["loss"], abs=1e-6) and own["correct"].shape == (8,)
-        elsewhere, _ = compute_point(point_of(request, float(arrays["u"][1]), float(arrays["v"][1])))
+        assert own["losses"].mean() == pytest.approx(result["loss"], abs=1e-6) and own[
+            "correct"
+        ].shape == (8,)
+        elsewhere, _ = compute_point(
+            point_of(request, float(arrays["u"][1]), float(arrays["v"][1]))
+        )
         assert abs(elsewhere["loss"] - result["loss"]) > 1e-4
 
 
@@ -206,7 +253,11 @@ def test_a_point_is_one_for_grids_of_all_resolutions(references) -> None:
     point = point_of(plane, 1 / 3, -0.0)
     assert request_from_json(point.to_json()) == point and isinstance(point, PointRequest)
     assert point.key == point_of(replace(plane, resolution=9), 0.33333334, 0.0).key != plane.key
-    assert point.key != point_of(plane, 1 / 3, 0.1).key != point_of(replace(plane, examples=4), 1 / 3, 0.1).key
+    assert (
+        point.key
+        != point_of(plane, 1 / 3, 0.1).key
+        != point_of(replace(plane, examples=4), 1 / 3, 0.1).key
+    )
     with pytest.raises(BadInput, match="two finite coordinates"):
         point_of(plane, float("nan"), 0.0)
 
@@ -228,32 +279,48 @@ def test_anew_neither_a_bend_nor_a_coarser_grid_is_taken_over(references) -> Non
 
 
 def test_of_soft_matching_the_hard_end_is_drawn(references) -> None:
-    result, _ = compute(make_plane_request(references, resolution=3, method="soft", settings={"temperature": 0.1}, **WORDS))
+    result, _ = compute(
+        make_plane_request(
+            references, resolution=3, method="soft", settings={"temperature": 0.1}, **WORDS
+        )
+    )
     _, moved, b = result["points"]
-    assert result["function_error"] < 1e-5 and moved["loss"] == pytest.approx(b["loss"], abs=1e-5)  # as the caption says
+    # as the caption says
+    assert result["function_error"] < 1e-5 and moved["loss"] == pytest.approx(b["loss"], abs=1e-5)
 
 
 @pytest.fixture
 def overflowing(tmp_path: Path) -> str:
     """A model whose weights are finite and whose outputs are not."""
     model = tiny.tiny("vit", 0)
-    state = {name: tensor * 1e25 if tensor.ndim > 1 else tensor for name, tensor in model.state.items()}
+    state = {
+        name: tensor * 1e25 if tensor.ndim > 1 else tensor for name, tensor in model.state.items()
+    }
     return str(tiny.write(tmp_path / "huge", model.with_state(state)))
 
 
 def test_a_plane_without_a_finite_loss_is_a_sentence(references, overflowing, lmc_command) -> None:
     request = make_plane_request([overflowing], kind="random", resolution=3, **WORDS)
-    with pytest.raises(BadInput, match="None of .* has a finite loss on fashion-mnist, because what the networks compute"):
+    with pytest.raises(
+        BadInput,
+        match="None of .* has a finite loss on fashion-mnist, because what the networks compute",
+    ):
         compute(request)
-    said = lmc_command("plane", overflowing, "--resolution", 3, "--examples", 8, "--task", "fashion-mnist")
+    said = lmc_command(
+        "plane", overflowing, "--resolution", 3, "--examples", 8, "--task", "fashion-mnist"
+    )
     assert said[0] == 2 and said[1].startswith("lmc: None of ") and len(said[1].splitlines()) == 1
     with pytest.raises(BadInput, match="None of the 4 points of this plane has a finite loss"):
         lowest_of({"loss": np.array([[np.nan, np.inf], [np.inf, np.nan]])}, "accuracy")
 
 
 def test_infinite_losses_are_never_thelowest_of() -> None:
-    grid = {name: np.array([[np.nan, np.inf], [-np.inf, 2.0]]) for name in ("loss", "stderr", "correct")}
-    found = lowest_of(grid | {"u": np.array([0.0, 1.0]), "v": np.array([2.0, 3.0])}, "perplexity")["lowest"]
+    grid = {
+        name: np.array([[np.nan, np.inf], [-np.inf, 2.0]]) for name in ("loss", "stderr", "correct")
+    }
+    found = lowest_of(grid | {"u": np.array([0.0, 1.0]), "v": np.array([2.0, 3.0])}, "perplexity")[
+        "lowest"
+    ]
     assert (found["u"], found["v"], found["loss"]) == (1.0, 3.0, 2.0)
 
 

@@ -1,4 +1,6 @@
-"""A barrier to a soft end as a request: the chord runs to what B itself loses, the function error is that of the soft end."""
+"""A barrier to a soft end as a request: the chord runs to what B itself loses, the function error
+is that of the soft end.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,14 @@ from lmc_core.runs.ask import make_request
 from lmc_core.runs.barrier import compute
 from lmc_core.tasks import get_task
 
-WORDS = {"task": "fashion-mnist", "examples": 8, "points": 4, "refine": 0, "device": "cpu", "method": "soft"}
+WORDS = {
+    "task": "fashion-mnist",
+    "examples": 8,
+    "points": 4,
+    "refine": 0,
+    "device": "cpu",
+    "method": "soft",
+}
 QUICK = {"start": 0.2, "rounds": 2}
 
 
@@ -26,29 +35,44 @@ def test_a_soft_end_is_measured_against_b_itself(tiny_vit_pair: tuple[Path, Path
     soft = result["soft"]
     examples = get_task("fashion-mnist").examples("test", 8, 0)
     own = float(evaluate(load(b), [load(b).state], examples)[0].double().mean())
-    assert soft["loss_of_b"] == pytest.approx(own, abs=1e-5) and result["chord"][-1] == pytest.approx(own, abs=1e-5)
+    assert soft["loss_of_b"] == pytest.approx(own, abs=1e-5) and result["chord"][
+        -1
+    ] == pytest.approx(own, abs=1e-5)
     assert soft["loss"] == result["loss"][-1] and abs(soft["loss"] - own) > 1e-3
     assert result["excess"][-1] == pytest.approx(soft["loss"] - own, abs=1e-5)
     assert result["barrier"] == pytest.approx(max(result["excess"][1:]))
-    assert soft["hard_function_error"] < 1e-5 < 1e-3 < soft["function_error"] == result["function_error"]
+    assert (
+        soft["hard_function_error"]
+        < 1e-5
+        < 1e-3
+        < soft["function_error"]
+        == result["function_error"]
+    )
     assert soft["temperature"] == 0.5 and soft["entropy"] > 1 and 0 <= soft["sharp"] <= 1
     assert arrays["losses"].shape == (4, 8)
     said = summary(result)
     assert "another function: loss " in said and "% of the rows mostly one other" in said
     caption = barrier_caption([result])
-    assert "which is another function" in caption and "the same outputs as the originals" not in caption
+    assert (
+        "which is another function" in caption
+        and "the same outputs as the originals" not in caption
+    )
 
 
 def test_a_hard_end_is_an_ordinary_barrier(tiny_vit_pair: tuple[Path, Path]) -> None:
     a, b = map(str, tiny_vit_pair)
     result, _ = compute(make_request(a, b, settings=QUICK | {"temperature": 0.0}, **WORDS))
-    assert "the same outputs as the originals" in barrier_caption([result]) and "another function" not in summary(result)
+    assert "the same outputs as the originals" in barrier_caption(
+        [result]
+    ) and "another function" not in summary(result)
     assert "soft" not in result and result["function_error"] < 1e-5 and result["excess"][-1] == 0
     assert result["found"]["soft"]["temperature"] == 0
 
 
 def test_a_bad_end_does_not_look_flat() -> None:
-    """A line to a soft end that loses 3 nats has a barrier of 2 against a model that loses 1, not of 0."""
+    """A line to a soft end that loses 3 nats has a barrier of 2 against a model that loses 1, not
+    of 0.
+    """
     lam = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
     losses = torch.tensor([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]])
     found = Curve(lam, losses, torch.zeros_like(losses))
@@ -65,11 +89,19 @@ def test_a_sweep_runs_from_soft_to_hard(tiny_vit_pair: tuple[Path, Path]) -> Non
     examples = get_task("fashion-mnist").examples("validation", 16, 0)
     said: list[float] = []
     points = sweep(
-        a, b, examples, (1.0, 0.05, 0.0), SoftSettings(start=0.2, rounds=3), points=3, progress=lambda x, _: said.append(x)
+        a,
+        b,
+        examples,
+        (1.0, 0.05, 0.0),
+        SoftSettings(start=0.2, rounds=3),
+        points=3,
+        progress=lambda x, _: said.append(x),
     )
     assert [point.temperature for point in points] == [1.0, 0.05, 0.0]
     soft, middle, hard = points
     assert soft.about["entropy"] > middle.about["entropy"] > hard.about["entropy"]
     assert soft.function_error > 1e-3 and hard.function_error < 1e-5
-    assert hard.midpoint == hard.hard_midpoint and hard.barrier == pytest.approx(hard.hard_barrier, abs=1e-4)
+    assert hard.midpoint == hard.hard_midpoint and hard.barrier == pytest.approx(
+        hard.hard_barrier, abs=1e-4
+    )
     assert said == sorted(said) and said[-1] <= 1

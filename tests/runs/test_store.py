@@ -105,7 +105,9 @@ def test_a_good_result_that_came_meanwhile_is_not_thrown_away(store: Store, ask:
     assert content(store) == [request.key]
 
 
-def test_a_half_written_folder_is_never_read(store: Store, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_half_written_folder_is_never_read(
+    store: Store, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     request = ask()
     seen: list[list[str]] = []
 
@@ -144,7 +146,9 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path, ask: Ask) 
 
 
 @pytest.mark.parametrize("good_writes", [0, 2, 4])
-def test_a_full_disk_leaves_nothing(store: Store, ask: Ask, monkeypatch: pytest.MonkeyPatch, good_writes: int) -> None:
+def test_a_full_disk_leaves_nothing(
+    store: Store, ask: Ask, monkeypatch: pytest.MonkeyPatch, good_writes: int
+) -> None:
     write, left = module._write, good_writes
 
     def full(path: Path, data: bytes) -> None:
@@ -161,7 +165,9 @@ def test_a_full_disk_leaves_nothing(store: Store, ask: Ask, monkeypatch: pytest.
     assert content(store) == []
 
 
-def test_an_interrupted_write_leaves_nothing(store: Store, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_write_leaves_nothing(
+    store: Store, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupted(path: Path, data: bytes) -> None:
         raise KeyboardInterrupt
 
@@ -221,7 +227,9 @@ def test_delete(store: Store, ask: Ask) -> None:
     assert content(store) == []
 
 
-@pytest.mark.parametrize("key", ["", "..", "../results", "0" * 65, "ABCDEF0123", ".tmp-0123456789ab"])
+@pytest.mark.parametrize(
+    "key", ["", "..", "../results", "0" * 65, "ABCDEF0123", ".tmp-0123456789ab"]
+)
 def test_what_is_no_key_names_nothing(store: Store, ask: Ask, key: str) -> None:
     put(store, ask())
     assert store.get(key) is None

@@ -181,7 +181,10 @@ def test_one_worker_per_device(local: Local, ask: Ask, home: Path) -> None:
     assert name is not None
     assert not local.ensure_worker()
     assert Worker("cpu", home=home).serve() is False
-    assert subprocess.run(LAUNCH, env={**os.environ, "LMC_HOME": str(home)}, timeout=30).returncode == 0
+    assert (
+        subprocess.run(LAUNCH, env={**os.environ, "LMC_HOME": str(home)}, timeout=30).returncode
+        == 0
+    )
     assert holder(lock_path("cpu", home)) == name
 
 
@@ -203,11 +206,16 @@ def test_a_worker_that_does_not_start_is_an_error(local: Local, ask: Ask) -> Non
 
 def test_the_real_worker_starts_and_ends(home: Path) -> None:
     command = [sys.executable, "-m", "lmc_core.runs.worker", "--idle", "0"]
-    assert subprocess.run(command, timeout=60, stderr=subprocess.STDOUT, stdout=subprocess.PIPE).stdout == b""
+    assert (
+        subprocess.run(command, timeout=60, stderr=subprocess.STDOUT, stdout=subprocess.PIPE).stdout
+        == b""
+    )
     assert "is there" in (home / "workers" / "cpu.log").read_text()
 
 
-def test_a_worker_without_a_job_ends_at_once_when_stopped(local: Local, ask: Ask, home: Path) -> None:
+def test_a_worker_without_a_job_ends_at_once_when_stopped(
+    local: Local, ask: Ask, home: Path
+) -> None:
     local.run(ask())
     process = executors._STARTED[lock_path("cpu", home)]
     process.send_signal(signal.SIGTERM)
@@ -226,7 +234,9 @@ def remove(home: Path) -> None:
     raise AssertionError(f"{home} is written again and again.")
 
 
-def test_a_worker_whose_home_was_removed_ends_and_another_takes_the_next_job(local: Local, ask: Ask, home: Path) -> None:
+def test_a_worker_whose_home_was_removed_ends_and_another_takes_the_next_job(
+    local: Local, ask: Ask, home: Path
+) -> None:
     local.run(ask("before"))
     process = executors._STARTED[lock_path("cpu", home)]
     remove(home)
@@ -250,7 +260,9 @@ def test_a_full_disk_in_a_run_is_said(local: Local, home: Path) -> None:
     assert "free some, or set LMC_HOME" in str(said) and isinstance(said, StoreError)
 
 
-def test_a_job_runs_on_the_threads_that_are_free_when_it_begins(home: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_runs_on_the_threads_that_are_free_when_it_begins(
+    home: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     chosen: list[int | None] = []
     monkeypatch.setattr("lmc_core.runs.worker.use_threads", lambda count: chosen.append(count) or 1)
     for threads in (None, 3):

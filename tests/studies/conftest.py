@@ -22,13 +22,17 @@ STATED = json.loads((Path(__file__).parents[1] / "fixtures" / "results.json").re
 
 
 def arrays_of(result: dict[str, Any], examples: int = 20) -> dict[str, np.ndarray]:
-    """Losses of a few examples along the curve of a result, with the means and the error of the barrier that it states."""
+    """Losses of a few examples along the curve of a result, with the means and the error of the
+    barrier that it states.
+    """
     means, inner = np.array(result["loss"]), np.ones(len(result["loss"]))
     inner[[0, -1]] = 0  # so that the errors of losses and of their excess are one
     spread = np.linspace(-1, 1, examples)
     spread *= result["barrier_stderr"] * examples**0.5 / spread.std(ddof=1)
     losses = (means[:, None] + np.outer(inner, spread)).astype(np.float32)
-    right = np.broadcast_to(np.array(result.get("accuracy", np.ones(len(means))))[:, None], losses.shape)
+    right = np.broadcast_to(
+        np.array(result.get("accuracy", np.ones(len(means))))[:, None], losses.shape
+    )
     return {"losses": losses, "correct": right.astype(np.float32)}
 
 
@@ -37,7 +41,9 @@ def honest(result: dict[str, Any]) -> dict[str, Any]:
     return {**result, **follows({"what": "barrier"}, result, arrays_of(result))}
 
 
-RESULTS: dict[str, list[dict[str, Any]]] = {name: [honest(result) for result in found] for name, found in STATED.items()}
+RESULTS: dict[str, list[dict[str, Any]]] = {
+    name: [honest(result) for result in found] for name, found in STATED.items()
+}
 
 
 def request_of(result: dict[str, Any], **values: Any) -> BarrierRequest:
@@ -53,10 +59,17 @@ def request_of(result: dict[str, Any], **values: Any) -> BarrierRequest:
     )
 
 
-def keep(store: Store, result: dict[str, Any], log: str = "0.00 s  loading the models\n", **values: Any) -> str:
+def keep(
+    store: Store, result: dict[str, Any], log: str = "0.00 s  loading the models\n", **values: Any
+) -> str:
     """Store a result of the fixtures; returns its key."""
     request = request_of(result, **values)
-    content = {**result, "key": request.key, "references": list(request.models), "task": str(request.task)}
+    content = {
+        **result,
+        "key": request.key,
+        "references": list(request.models),
+        "task": str(request.task),
+    }
     return store.put(request, content, arrays_of(result), log).key
 
 
@@ -79,7 +92,12 @@ def keys(store: Store) -> list[str]:
 @pytest.fixture
 def study(studies: Studies, keys: list[str]) -> Study:
     entries = (
-        Entry(keys=tuple(keys[:3]), title="Vision", note="The ridge <b>shrinks</b>.", labels=("plain", "permuted", "all")),
+        Entry(
+            keys=tuple(keys[:3]),
+            title="Vision",
+            note="The ridge <b>shrinks</b>.",
+            labels=("plain", "permuted", "all"),
+        ),
         Entry(keys=tuple(keys[3:])),
     )
     return studies.create("Two pairs", "What is left.\nOf two pairs.", entries)

@@ -1,4 +1,6 @@
-"""An archive that is imported elsewhere is what was exported, to the byte; nothing of this machine is in it."""
+"""An archive that is imported elsewhere is what was exported, to the byte; nothing of this machine
+is in it.
+"""
 
 from __future__ import annotations
 
@@ -24,24 +26,44 @@ Place = tuple[Store, Studies]
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
-def test_the_imported_results_are_the_exported_ones_to_the_byte(packed: bytes, study: Study, store: Store, elsewhere: Place):
+def test_the_imported_results_are_the_exported_ones_to_the_byte(
+    packed: bytes, study: Study, store: Store, elsewhere: Place
+):
     there, studies = elsewhere
     done = read_archive(io.BytesIO(packed), there, studies)
-    assert (done.study, sorted(done.added), done.kept, done.mended) == (study, sorted(study.keys), (), ())
+    assert (done.study, sorted(done.added), done.kept, done.mended) == (
+        study,
+        sorted(study.keys),
+        (),
+        (),
+    )
     assert studies.get(study.name) == study
     ours, theirs = files(there.root), files(store.root)
     assert ours.keys() == theirs.keys()
-    assert {name for name in ours if ours[name] != theirs[name]} == {f"{key}/manifest.json" for key in study.keys}
+    assert {name for name in ours if ours[name] != theirs[name]} == {
+        f"{key}/manifest.json" for key in study.keys
+    }
     for key in study.keys:
         one, other = store.get(key), there.get(key)
-        assert one and other and {**one.result, "imported": True} == other.result and one.written == other.written
+        assert (
+            one
+            and other
+            and {**one.result, "imported": True} == other.result
+            and one.written == other.written
+        )
         np.testing.assert_array_equal(one.arrays()["losses"], other.arrays()["losses"])
 
 
-def test_an_archive_of_what_was_imported_is_the_same_archive_and_says_so(packed: bytes, elsewhere: Place, tmp_path: Path):
+def test_an_archive_of_what_was_imported_is_the_same_archive_and_says_so(
+    packed: bytes, elsewhere: Place, tmp_path: Path
+):
     there, studies = elsewhere
     buffer = io.BytesIO()
     write_archive(read_archive(io.BytesIO(packed), there, studies).study, there, buffer)
@@ -66,14 +88,21 @@ def test_importing_twice_changes_nothing(packed: bytes, elsewhere: Place):
     assert done.added == () and len(done.kept) == 5 and files(there.root.parent) == before
 
 
-def test_what_is_here_already_stays_and_another_study_of_the_name_too(packed: bytes, study: Study, elsewhere: Place):
+def test_what_is_here_already_stays_and_another_study_of_the_name_too(
+    packed: bytes, study: Study, elsewhere: Place
+):
     there, studies = elsewhere
     own = keep(there, {**RESULTS["vit"][0], "memory": 9.0})
     studies.add(replace(study, note="mine"))
     done = read_archive(io.BytesIO(packed), there, studies)
     assert done.kept == (own,) and done.study.name == "two-pairs-2"
     found = there.get(own)
-    assert found and found.result["memory"] == 9.0 and not found.imported and studies.get("two-pairs").note == "mine"
+    assert (
+        found
+        and found.result["memory"] == 9.0
+        and not found.imported
+        and studies.get("two-pairs").note == "mine"
+    )
 
 
 def test_a_damaged_result_here_is_replaced(packed: bytes, study: Study, elsewhere: Place):
@@ -110,19 +139,28 @@ def private(studies: Studies, store: Store) -> Study:
     return studies.create("Private", entries=(Entry(keys=(key,)),))
 
 
-def test_paths_of_this_machine_stay_here_and_keys_hold(private: Study, store: Store, elsewhere: Place):
+def test_paths_of_this_machine_stay_here_and_keys_hold(
+    private: Study, store: Store, elsewhere: Place
+):
     buffer = io.BytesIO()
     write_archive(private, store, buffer)
     with zipfile.ZipFile(buffer) as archive:
         everything = b"".join(archive.read(name) for name in archive.namelist())
     assert b"somebody" not in everything and b"secret project" not in everything
-    assert "somebody" in "".join(map(str, store.list()[0].request.values()))  # what this store has still leads there
+    # what this store has still leads there
+    assert "somebody" in "".join(map(str, store.list()[0].request.values()))
     there, studies = elsewhere
     key = read_archive(buffer, there, studies).study.keys[0]
     found = there.get(key)
     assert found and key == private.keys[0]
-    assert found.request["models"] == ["path:one", "pickle:path:two"] and found.request["task"] == "text:letters.txt"
-    assert found.result["about"] == "letters.txt, 9,000 characters" and found.log() == "0.00 s  reading one\n"
+    assert (
+        found.request["models"] == ["path:one", "pickle:path:two"]
+        and found.request["task"] == "text:letters.txt"
+    )
+    assert (
+        found.result["about"] == "letters.txt, 9,000 characters"
+        and found.log() == "0.00 s  reading one\n"
+    )
 
 
 def test_a_result_that_its_path_belongs_to_cannot_leave(studies: Studies, store: Store):
@@ -132,7 +170,9 @@ def test_a_result_that_its_path_belongs_to_cannot_leave(studies: Studies, store:
         write_archive(study, store, io.BytesIO())
 
 
-def test_what_packs_too_well_is_stored_plainly_so_that_every_import_takes_it(studies: Studies, store: Store, elsewhere: Place):
+def test_what_packs_too_well_is_stored_plainly_so_that_every_import_takes_it(
+    studies: Studies, store: Store, elsewhere: Place
+):
     key = keep(store, RESULTS["vit"][0], log="the same line\n" * 200_000)
     study = studies.create("Zeros", entries=(Entry(keys=(key,)),))
     buffer = io.BytesIO()
@@ -140,13 +180,20 @@ def test_what_packs_too_well_is_stored_plainly_so_that_every_import_takes_it(stu
     assert read_archive(buffer, *elsewhere).added == (key,)
 
 
-@pytest.mark.parametrize("limits", [Limits(results=4), Limits(total=20_000), Limits(sizes={**LIMITS.sizes, "log.txt": 3})])
-def test_an_archive_that_nobody_could_import_is_not_written(limits: Limits, study: Study, store: Store):
+@pytest.mark.parametrize(
+    "limits",
+    [Limits(results=4), Limits(total=20_000), Limits(sizes={**LIMITS.sizes, "log.txt": 3})],
+)
+def test_an_archive_that_nobody_could_import_is_not_written(
+    limits: Limits, study: Study, store: Store
+):
     with pytest.raises(BadInput, match="at most|larger than one may be"):
         write_archive(study, store, io.BytesIO(), limits)
 
 
-def test_a_failure_at_the_end_takes_back_what_was_moved(packed: bytes, elsewhere: Place, monkeypatch: pytest.MonkeyPatch):
+def test_a_failure_at_the_end_takes_back_what_was_moved(
+    packed: bytes, elsewhere: Place, monkeypatch: pytest.MonkeyPatch
+):
     there, studies = elsewhere
 
     def fail(study: Study) -> Study:
@@ -161,6 +208,10 @@ def test_a_failure_at_the_end_takes_back_what_was_moved(packed: bytes, elsewhere
 def test_the_archive_says_what_it_is(packed: bytes, study: Study):
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         manifest = json.loads(archive.read("manifest.json"))
-        assert (manifest["format"], manifest["version"], set(manifest["results"])) == ("lmc-study", 1, set(study.keys))
+        assert (manifest["format"], manifest["version"], set(manifest["results"])) == (
+            "lmc-study",
+            1,
+            set(study.keys),
+        )
         assert len(archive.namelist()) == 2 + 5 * 5
         assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}

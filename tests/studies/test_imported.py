@@ -1,4 +1,6 @@
-"""What comes out of an archive says so wherever it is shown, and its numbers follow from its own arrays."""
+"""What comes out of an archive says so wherever it is shown, and its numbers follow from its own
+arrays.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +35,17 @@ def quiet(share: float, words: str) -> None:
     """Report to nobody."""
 
 
-def imported(store: Store, studies: Studies, elsewhere: Place, result: dict[str, Any], arrays: dict[str, Any] | None = None):
+def imported(
+    store: Store,
+    studies: Studies,
+    elsewhere: Place,
+    result: dict[str, Any],
+    arrays: dict[str, Any] | None = None,
+):
     """Put a result into the first store, export it from there, import it into the second."""
-    key = store.put(request_of(result), {**result, "key": request_of(result).key}, arrays or arrays_of(result)).key
+    key = store.put(
+        request_of(result), {**result, "key": request_of(result).key}, arrays or arrays_of(result)
+    ).key
     buffer = io.BytesIO()
     write_archive(studies.create("Another's", entries=(Entry(keys=(key,)),)), store, buffer)
     return read_archive(buffer, *elsewhere)
@@ -44,11 +54,18 @@ def imported(store: Store, studies: Studies, elsewhere: Place, result: dict[str,
 @pytest.fixture
 def forged(store: Store, studies: Studies, elsewhere: Place) -> Imported:
     """A result whose barrier contradicts its curve, and says that it was not imported."""
-    wrong = {"barrier": 0.001, "barrier_stderr": 1e-5, "loss": [0.3] * len(TRUE["loss"]), "imported": False}
+    wrong = {
+        "barrier": 0.001,
+        "barrier_stderr": 1e-5,
+        "loss": [0.3] * len(TRUE["loss"]),
+        "imported": False,
+    }
     return imported(store, studies, elsewhere, {**TRUE, **wrong}, arrays_of(TRUE))
 
 
-def test_numbers_that_contradict_the_curve_are_recomputed_wherever_they_are_read(forged: Imported, elsewhere: Place):
+def test_numbers_that_contradict_the_curve_are_recomputed_wherever_they_are_read(
+    forged: Imported, elsewhere: Place
+):
     there, studies = elsewhere
     assert forged.mended == forged.added and len(forged.added) == 1
     found = there.get(forged.added[0])
@@ -66,14 +83,18 @@ def test_an_imported_result_answers_and_says_so_until_it_is_computed_anew(
 ):
     there, _ = elsewhere
     monkeypatch.setitem(
-        computations.COMPUTE, "barrier", lambda request, report: ({**TRUE, "key": request.key}, arrays_of(TRUE))
+        computations.COMPUTE,
+        "barrier",
+        lambda request, report: ({**TRUE, "key": request.key}, arrays_of(TRUE)),
     )
     request = request_of(TRUE)
     answer = obtain(request, quiet, there)
     assert answer.imported and answer.result["imported"] is True
     assert origin_words(answer.result) == " (imported from an archive; not computed here)"
     fresh = obtain(request, quiet, there, fresh=True)
-    assert not fresh.imported and "imported" not in fresh.result and origin_words(fresh.result) == ""
+    assert (
+        not fresh.imported and "imported" not in fresh.result and origin_words(fresh.result) == ""
+    )
     again = there.get(request.key)
     assert again and not again.imported and origin_words(again.result) == " (computed earlier)"
 
@@ -88,19 +109,40 @@ def test_captions_reports_and_tables_name_what_was_imported(forged: Imported, el
     assert SENTENCE in page and '"imported": true' in page
     assert gather(forged.study, there)[0].found[0].imported
     own = replace(found, result={**TRUE, "cached": True})
-    assert "2 of the 2" in imported_sentence([own.result, found.result]) and imported_sentence([own.result]) == ""
+    assert (
+        "2 of the 2" in imported_sentence([own.result, found.result])
+        and imported_sentence([own.result]) == ""
+    )
     assert SENTENCE not in panels_of([own])[0].caption
 
 
-def test_arrays_that_do_not_fit_the_numbers_are_refused(store: Store, studies: Studies, elsewhere: Place):
-    with pytest.raises(BadInput, match="arrays of the result .* not those that its numbers speak of"):
-        imported(store, studies, elsewhere, TRUE, {name: values[:3] for name, values in arrays_of(TRUE).items()})
+def test_arrays_that_do_not_fit_the_numbers_are_refused(
+    store: Store, studies: Studies, elsewhere: Place
+):
+    with pytest.raises(
+        BadInput, match="arrays of the result .* not those that its numbers speak of"
+    ):
+        imported(
+            store,
+            studies,
+            elsewhere,
+            TRUE,
+            {name: values[:3] for name, values in arrays_of(TRUE).items()},
+        )
     with pytest.raises(BadInput, match="not those that its numbers"):
-        imported(store, studies, elsewhere, {**TRUE, "lam": [x / 2 for x in TRUE["lam"]]}, arrays_of(TRUE))
+        imported(
+            store,
+            studies,
+            elsewhere,
+            {**TRUE, "lam": [x / 2 for x in TRUE["lam"]]},
+            arrays_of(TRUE),
+        )
     assert elsewhere[0].list() == [] and elsewhere[1].list() == []
 
 
-def test_what_other_formulas_wrote_is_recomputed_when_it_is_read(store: Store, monkeypatch: pytest.MonkeyPatch):
+def test_what_other_formulas_wrote_is_recomputed_when_it_is_read(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
     """Such as one that was imported before imports were marked."""
     from lmc_core.runs import store as module
 
@@ -112,7 +154,9 @@ def test_what_other_formulas_wrote_is_recomputed_when_it_is_read(store: Store, m
         assert found and found.result["barrier"] == pytest.approx(TRUE["barrier"])
     # what cannot be recomputed stays readable
     monkeypatch.setattr(module, "SUMMARY", 0)
-    other = store.put(request_of(TRUE, seed=5), {**TRUE, "barrier": 7.0}, {"losses": np.zeros((2, 2))}).key
+    other = store.put(
+        request_of(TRUE, seed=5), {**TRUE, "barrier": 7.0}, {"losses": np.zeros((2, 2))}
+    ).key
     monkeypatch.undo()
     found = store.get(other)
     assert found and found.result["barrier"] == 7.0

@@ -1,7 +1,8 @@
 """Archives that are meant to do harm are refused with a sentence, and nothing of them stays.
 
-Each is made from a good archive by one change, with every hash made right again, so that it is the change that is refused and
-not a hash. The control makes the archive in the same way without a change, or with a harmless one of the same kind.
+Each is made from a good archive by one change, with every hash made right again, so that it is the
+change that is refused and not a hash. The control makes the archive in the same way without a
+change, or with a harmless one of the same kind.
 """
 
 from __future__ import annotations
@@ -28,7 +29,12 @@ from lmc_core.studies.archive import LIMITS, Limits
 from lmc_core.studies.store import Studies
 from lmc_core.studies.unpack import read_archive
 
-SMALL = Limits(archive=2**20, total=2**21, results=6, sizes={**LIMITS.sizes, "arrays.npz": 2**19, "log.txt": 2**19})
+SMALL = Limits(
+    archive=2**20,
+    total=2**21,
+    results=6,
+    sizes={**LIMITS.sizes, "arrays.npz": 2**19, "log.txt": 2**19},
+)
 
 
 class Parts:
@@ -62,7 +68,9 @@ class Parts:
         self.members.append((info, data))
 
     def rename(self, key: str) -> None:
-        """Give the first result another key everywhere, as one who edits an archive by hand would."""
+        """Give the first result another key everywhere, as one who edits an archive by hand
+        would.
+        """
         for name in (*FILES, "manifest.json"):
             self.files[f"results/{key}/{name}"] = self.files.pop(self.path(name))
         self.files["study.json"] = self.files["study.json"].replace(self.key.encode(), key.encode())
@@ -85,13 +93,19 @@ class Parts:
         keys = {name.split("/")[1] for name in self.files if name.startswith("results/")}
         for key in keys:
             own = f"results/{key}/manifest.json"
-            if own not in self.files or any(f"results/{key}/{name}" not in self.files for name in FILES):
+            if own not in self.files or any(
+                f"results/{key}/{name}" not in self.files for name in FILES
+            ):
                 continue
             written = json.loads(self.files[own])["written"]
             hashes = {name: digest(self.files[f"results/{key}/{name}"]) for name in FILES}
             self.files[own] = to_bytes({"key": key, "written": written, "files": hashes})
-        manifest["results"] = {key: digest(self.files.get(f"results/{key}/manifest.json", b"")) for key in keys}
-        self.files["manifest.json"] = to_bytes({**manifest, "study": digest(self.files["study.json"])})
+        manifest["results"] = {
+            key: digest(self.files.get(f"results/{key}/manifest.json", b"")) for key in keys
+        }
+        self.files["manifest.json"] = to_bytes(
+            {**manifest, "study": digest(self.files["study.json"])}
+        )
 
 
 class Boom:
@@ -108,7 +122,9 @@ def npz_of(name: str, data: bytes) -> bytes:
 
 def npy_header(shape: tuple[int, ...], dtype: str) -> bytes:
     buffer = io.BytesIO()
-    np.lib.format.write_array_header_1_0(buffer, {"descr": dtype, "fortran_order": False, "shape": shape})
+    np.lib.format.write_array_header_1_0(
+        buffer, {"descr": dtype, "fortran_order": False, "shape": shape}
+    )
     return buffer.getvalue()
 
 
@@ -121,7 +137,9 @@ def pickled_array(parts: Parts) -> None:
 
 
 def huge_claim(parts: Parts) -> None:
-    parts.files[parts.path("arrays.npz")] = npz_of("losses.npy", npy_header((2**40,), "<f8") + b"x" * 16)
+    parts.files[parts.path("arrays.npz")] = npz_of(
+        "losses.npy", npy_header((2**40,), "<f8") + b"x" * 16
+    )
 
 
 def bomb_in_npz(parts: Parts) -> None:
@@ -206,7 +224,11 @@ ZOO: dict[str, tuple[Change | None, Edit | None, str]] = {
     "absolute": (lambda p: p.add("/etc/passwd"), None, "absolute name"),
     "absolute of Windows": (lambda p: p.add("C:/x"), None, "absolute name"),
     "share of Windows": (lambda p: p.add("\\\\host\\x"), None, "absolute name"),
-    "link": (lambda p: p.add(p.path("more"), b"/etc/passwd", stat.S_IFLNK | 0o777), None, "the link"),
+    "link": (
+        lambda p: p.add(p.path("more"), b"/etc/passwd", stat.S_IFLNK | 0o777),
+        None,
+        "the link",
+    ),
     "folder": (lambda p: p.add("results/"), None, "which no study has"),
     "null in a name": (lambda p: p.add("study.json\0.txt"), None, "which no study has"),
     "stranger": (lambda p: p.add("readme.txt"), None, "which no study has"),
@@ -215,7 +237,11 @@ ZOO: dict[str, tuple[Change | None, Edit | None, str]] = {
     "pickle": (lambda p: p.add(p.path("model.pkl"), pickle.dumps(Boom())), None, "could run code"),
     "weights": (lambda p: p.add("weights/pytorch_model.bin"), None, "could run code"),
     "twice": (lambda p: p.add(p.path("log.txt"), b"other"), None, "twice"),
-    "too many results": (lambda p: [p.add(f"results/{i:064x}/log.txt") for i in range(9)], None, "at most 6 results"),
+    "too many results": (
+        lambda p: [p.add(f"results/{i:064x}/log.txt") for i in range(9)],
+        None,
+        "at most 6 results",
+    ),
     "too large a file": (
         lambda p: p.files.update({p.path("log.txt"): bytes(range(256)) * 2100}),
         None,
@@ -227,26 +253,70 @@ ZOO: dict[str, tuple[Change | None, Edit | None, str]] = {
     "array of objects": (objects, None, "holds objects"),
     "pickle in place of arrays": (pickled_array, None, "cannot be read"),
     "array that claims a terabyte": (huge_claim, None, "larger or smaller than it says"),
-    "arrays with other names": (lambda p: p.files.update({p.path("arrays.npz"): npz_of("x.pkl", b"")}), None, "not named as"),
+    "arrays with other names": (
+        lambda p: p.files.update({p.path("arrays.npz"): npz_of("x.pkl", b"")}),
+        None,
+        "not named as",
+    ),
     "broken JSON": (wrong_json, None, "is not JSON"),
     "deep JSON": (deep_json, None, "is not JSON"),
-    "list for a result": (lambda p: p.files.update({p.path("result.json"): b"[1]"}), None, "named values"),
-    "log that is no text": (lambda p: p.files.update({p.path("log.txt"): b"\xff\xfe"}), None, "is not text"),
+    "list for a result": (
+        lambda p: p.files.update({p.path("result.json"): b"[1]"}),
+        None,
+        "named values",
+    ),
+    "log that is no text": (
+        lambda p: p.files.update({p.path("log.txt"): b"\xff\xfe"}),
+        None,
+        "is not text",
+    ),
     "other request": (lambda p: p.edit("request.json", seed=7), None, "another request"),
     "other key": (lambda p: p.rename("e" * 64), None, "another request"),
-    "other key in the result": (lambda p: p.edit("result.json", key="e" * 64), None, "another request"),
-    "other models": (lambda p: p.edit("result.json", models=["mine", "yours"]), None, "other models"),
-    "unknown field": (lambda p: p.edit("request.json", run="rm"), None, "not one that this version makes"),
+    "other key in the result": (
+        lambda p: p.edit("result.json", key="e" * 64),
+        None,
+        "another request",
+    ),
+    "other models": (
+        lambda p: p.edit("result.json", models=["mine", "yours"]),
+        None,
+        "other models",
+    ),
+    "unknown field": (
+        lambda p: p.edit("request.json", run="rm"),
+        None,
+        "not one that this version makes",
+    ),
     "unknown kind": (lambda p: p.edit("request.json", what="shell"), None, "does not know"),
-    "a kind that is no text": (lambda p: p.edit("request.json", what=["barrier"]), None, "does not know|not one that"),
-    "path of a person": (lambda p: p.edit("request.json", models=["path:/home/me/a", "path:/b/c"]), None, "names a path"),
+    "a kind that is no text": (
+        lambda p: p.edit("request.json", what=["barrier"]),
+        None,
+        "does not know|not one that",
+    ),
+    "path of a person": (
+        lambda p: p.edit("request.json", models=["path:/home/me/a", "path:/b/c"]),
+        None,
+        "names a path",
+    ),
     "numbers that are none": (lambda p: p.edit("result.json", lam="0123"), None, "cannot be shown"),
-    "numbers that are missing": (lambda p: p.edit("result.json", loss=None), None, "cannot be shown"),
+    "numbers that are missing": (
+        lambda p: p.edit("result.json", loss=None),
+        None,
+        "cannot be shown",
+    ),
     "lost file": (lost_file, None, "lacks results/"),
     "no study": (lambda p: p.files.pop("study.json"), None, "lacks study.json"),
     "study of other results": (result_of_another_study, None, "shows other results"),
-    "study that is none": (lambda p: p.edit("study.json", entries=[{"keys": ["../x"]}]), None, "keys, title, note"),
-    "another format": (lambda p: p.edit("manifest.json", format="zip"), None, "not an archive of a study"),
+    "study that is none": (
+        lambda p: p.edit("study.json", entries=[{"keys": ["../x"]}]),
+        None,
+        "keys, title, note",
+    ),
+    "another format": (
+        lambda p: p.edit("manifest.json", format="zip"),
+        None,
+        "not an archive of a study",
+    ),
     "a later format": (lambda p: p.edit("manifest.json", version=2), None, "has format 2"),
     "edited result": (edited_after_export, None, "its hash differs"),
     "edited result and manifest": (edited_manifest, None, "its hash differs"),
@@ -269,7 +339,9 @@ ZOO: dict[str, tuple[Change | None, Edit | None, str]] = {
 HARMLESS: dict[str, Change] = {
     "unchanged": lambda parts: None,
     "stored plainly": lambda parts: setattr(parts, "method", zipfile.ZIP_STORED),
-    "another log": lambda parts: parts.files.update({parts.path("log.txt"): "one more line, ë\n".encode()}),
+    "another log": lambda parts: parts.files.update(
+        {parts.path("log.txt"): "one more line, ë\n".encode()}
+    ),
     "another number": lambda parts: parts.edit("result.json", barrier=0.5),
     "other arrays": lambda parts: parts.arrays(**same_points(parts), names=np.array(["a"])),
     "no arrays": lambda parts: parts.arrays(),
@@ -286,11 +358,17 @@ def same_points(parts: Parts) -> dict[str, np.ndarray]:
 
 def kept(place: Place) -> list[str]:
     root = place[0].root.parent
-    return [str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and path.name != ".lock"]
+    return [
+        str(path.relative_to(root))
+        for path in root.rglob("*")
+        if path.is_file() and path.name != ".lock"
+    ]
 
 
 @pytest.mark.parametrize("name", ZOO)
-def test_what_is_meant_to_do_harm_is_refused_and_leaves_nothing(name: str, packed: bytes, elsewhere: Place):
+def test_what_is_meant_to_do_harm_is_refused_and_leaves_nothing(
+    name: str, packed: bytes, elsewhere: Place
+):
     change, edit, words = ZOO[name]
     parts = Parts(packed)
     if name == "no study":

@@ -1,4 +1,6 @@
-"""A folder that a newer version wrote stops no other: it is shown as far as it can be, or left out with a sentence."""
+"""A folder that a newer version wrote stops no other: it is shown as far as it can be, or left out
+with a sentence.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,14 @@ NEWER: dict[str, tuple[str, Change]] = {
     "an unknown kind": ("request.json", lambda content: {**content, "what": "novelty"}),
     "no kind": ("request.json", lambda content: {"schema": 9}),
     "other entries": ("result.json", lambda content: {"schema": 9}),
-    "other values": ("result.json", lambda content: {**content, "lam": {"from": 0}, "barrier": {"value": 1}}),
-    "models of another form": ("result.json", lambda content: {**content, "models": [{"name": "a"}]}),
+    "other values": (
+        "result.json",
+        lambda content: {**content, "lam": {"from": 0}, "barrier": {"value": 1}},
+    ),
+    "models of another form": (
+        "result.json",
+        lambda content: {**content, "models": [{"name": "a"}]},
+    ),
     "no names at all": ("result.json", lambda content: [1]),
 }
 LEFT_OUT = ("models of another form", "no names at all")
@@ -47,7 +55,10 @@ def rewrite(folder: Path, name: str, change: Change) -> None:
 def own(home: Path) -> tuple[Store, Study]:
     """Two results of models in folders, one study of both."""
     store = Store(home / "results")
-    keys = [keep(store, result, models=("path:/home/me/a", "path:/home/me/b")) for result in RESULTS["vit"][:2]]
+    keys = [
+        keep(store, result, models=("path:/home/me/a", "path:/home/me/b"))
+        for result in RESULTS["vit"][:2]
+    ]
     return store, Studies(home / "studies").create("Both", entries=(Entry(keys=tuple(keys)),))
 
 
@@ -63,19 +74,40 @@ def test_the_others_are_shown_all_the_same(
         warnings.simplefilter("ignore", StoreWarning)  # which the next test looks at
         assert old in {row.key for row in rows(store)}
         (shown,) = gather(study, store)
-        assert old in {found.key for found in shown.found} and (new in shown.missing) == (what in LEFT_OUT)
+        assert old in {found.key for found in shown.found} and (new in shown.missing) == (
+            what in LEFT_OUT
+        )
         assert RESULTS["vit"][1]["models"][0] in study_html(study, store)[0]
-        for arguments in (["results"], ["results", "--json"], ["report", "both"], ["report", "--list"]):
+        for arguments in (
+            ["results"],
+            ["results", "--json"],
+            ["report", "both"],
+            ["report", "--list"],
+        ):
             assert main(arguments) == 0, capsys.readouterr().err
             if arguments[0] == "results" or arguments == ["report", "both"]:
                 assert old[:12] in capsys.readouterr().out
-        assert main(["report", "both", "--html", str(tmp_path / "x.html"), "--archive", str(tmp_path / "x.zip")]) == 0
+        assert (
+            main(
+                [
+                    "report",
+                    "both",
+                    "--html",
+                    str(tmp_path / "x.html"),
+                    "--archive",
+                    str(tmp_path / "x.zip"),
+                ]
+            )
+            == 0
+        )
         assert "/home/me" not in (tmp_path / "x.html").read_text()
         assert old not in write_archive(study, store, io.BytesIO())
     assert {path.name: path.read_bytes() for path in (store.root / new).iterdir()} == before
 
 
-def test_what_is_left_out_is_said_and_stays(own: tuple[Store, Study], capsys: pytest.CaptureFixture[str]):
+def test_what_is_left_out_is_said_and_stays(
+    own: tuple[Store, Study], capsys: pytest.CaptureFixture[str]
+):
     store, study = own
     rewrite(store.root / study.keys[0], *NEWER["no names at all"])
     with pytest.warns(StoreWarning, match="newer version of LMC Explorer and stays as it is"):

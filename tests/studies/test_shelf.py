@@ -34,7 +34,9 @@ def test_rows_say_what_results_are(store: Store, keys: list[str]):
 def test_search_and_filters(store: Store, keys: list[str]):
     table = shelf.rows(store)
     assert {row.key for row in shelf.chosen(table, "FASHION average")} == {keys[0]}
-    assert {row.key for row in shelf.chosen(table, "", method="weight", models="gpt2-plays-s1")} == {keys[4]}
+    assert {
+        row.key for row in shelf.chosen(table, "", method="weight", models="gpt2-plays-s1")
+    } == {keys[4]}
     assert {row.key for row in shelf.chosen(table, "again", {keys[3]: "look again"})} == {keys[3]}
     assert shelf.chosen(table, "resnet") == [] and len(shelf.chosen(table)) == 5
     assert {row.key for row in shelf.chosen(table, keys[1][:12])} == {keys[1]}
@@ -55,7 +57,9 @@ def test_delete_and_restore_to_the_byte(store: Store, keys: list[str]):
     assert {path.name: path.read_bytes() for path in (store.root / keys[0]).iterdir()} == before
 
 
-def test_a_result_that_was_computed_again_is_not_replaced_by_the_deleted_one(store: Store, keys: list[str]):
+def test_a_result_that_was_computed_again_is_not_replaced_by_the_deleted_one(
+    store: Store, keys: list[str]
+):
     shelf.remove(store, keys[0])
     keep(store, {**RESULTS["vit"][0], "barrier": 5.0})
     assert not shelf.restore(store, keys[0])
@@ -84,4 +88,7 @@ def test_the_stamp_changes_with_the_store_and_with_nothing_else(store: Store, ke
 
 def test_the_size(store: Store, keys: list[str]):
     expected = sum(path.stat().st_size for path in store.root.glob("[0-9a-f]*/*"))
-    assert shelf.size_of(store) == expected > 0 and shelf.size_of(Store(Path("/nowhere"), Path("/nowhere"))) == 0
+    assert (
+        shelf.size_of(store) == expected > 0
+        and shelf.size_of(Store(Path("/nowhere"), Path("/nowhere"))) == 0
+    )

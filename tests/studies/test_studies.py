@@ -28,7 +28,12 @@ ENTRY = Entry(keys=(KEY,))
 
 def test_what_is_written_is_read(studies: Studies):
     made = studies.create("Löss & barrier", "Two\nlines", (replace(ENTRY, labels=("one",)),))
-    assert studies.list() == [made] == [studies.get("loss-barrier")] == [studies.find("löss & BARRIER")]
+    assert (
+        studies.list()
+        == [made]
+        == [studies.get("loss-barrier")]
+        == [studies.find("löss & BARRIER")]
+    )
     assert Study.from_json(json.loads(json.dumps(made.to_json()))) == made
 
 
@@ -82,11 +87,23 @@ def test_shipped_studies_are_copied_by_a_change_and_stay(studies: Studies):
         ({"note": 3}, "A text was expected"),
         ({"entries": {}}, "are a list"),
         ({"entries": [{"keys": [KEY]}]}, "keys, title, note and labels"),
-        ({"entries": [{"keys": ["../../etc"], "title": "", "note": "", "labels": []}]}, "by their keys"),
-        ({"entries": [{"keys": [KEY, KEY], "title": "", "note": "", "labels": []}]}, "each result once"),
-        ({"entries": [{"keys": [KEY], "title": "", "note": "", "labels": ["a", "b"]}]}, "all of them or none"),
+        (
+            {"entries": [{"keys": ["../../etc"], "title": "", "note": "", "labels": []}]},
+            "by their keys",
+        ),
+        (
+            {"entries": [{"keys": [KEY, KEY], "title": "", "note": "", "labels": []}]},
+            "each result once",
+        ),
+        (
+            {"entries": [{"keys": [KEY], "title": "", "note": "", "labels": ["a", "b"]}]},
+            "all of them or none",
+        ),
         ({"entries": [{"keys": [], "title": "", "note": "", "labels": []}]}, "1 to 60"),
-        ({"entries": [{"keys": [KEY], "title": "", "note": "", "labels": []}] * (ENTRIES + 1)}, "at most 200 pictures"),
+        (
+            {"entries": [{"keys": [KEY], "title": "", "note": "", "labels": []}] * (ENTRIES + 1)},
+            "at most 200 pictures",
+        ),
         ({"more": 1}, "this has not"),
     ],
 )
@@ -99,7 +116,14 @@ def test_what_is_no_study(content: dict, words: str):
 
 @given(some.text(max_size=300))
 def test_any_title_gives_a_name(title: str):
-    whole = {"name": name_of(title), "title": "A", "note": "", "entries": [], "created": "", "changed": ""}
+    whole = {
+        "name": name_of(title),
+        "title": "A",
+        "note": "",
+        "entries": [],
+        "created": "",
+        "changed": "",
+    }
     assert Study.from_json(whole).name == name_of(title)
 
 
@@ -143,7 +167,9 @@ def test_what_interrupted_writers_left_is_removed(studies: Studies):
 
 
 def test_two_writers_lose_nothing_of_each_other(studies: Studies):
-    """Every one of forty additions by four writers is there; a plain read and write would lose some."""
+    """Every one of forty additions by four writers is there; a plain read and write would lose
+    some.
+    """
     name = studies.create("Shared").name
     start = threading.Barrier(4)
 
@@ -158,19 +184,25 @@ def test_two_writers_lose_nothing_of_each_other(studies: Studies):
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(entry.title for entry in studies.get(name).entries) == sorted(f"{w}-{c}" for w in range(4) for c in range(10))
+    assert sorted(entry.title for entry in studies.get(name).entries) == sorted(
+        f"{w}-{c}" for w in range(4) for c in range(10)
+    )
 
 
 def test_two_processes_and_a_kill(studies: Studies, home: Path):
     """A process that is killed while it writes leaves a whole study, and its lock does not stay."""
     name = studies.create("Shared").name
     code = (
-        "from dataclasses import replace\nfrom lmc_core.studies.store import Studies\nstudies = Studies()\n"
-        "while True:\n    studies.update('shared', lambda s: replace(s, note=s.note[-9000:] + 'x' * 100))\n"
+        "from dataclasses import replace\nfrom lmc_core.studies.store import Studies\nstudies = "
+        "Studies()\n"
+        "while True:\n    studies.update('shared', lambda s: replace(s, note=s.note[-9000:] + 'x' "
+        "* 100))\n"
         "    print(flush=True)"
     )
     environment = {**os.environ, "LMC_HOME": str(home), "PYTHONPATH": str(places.PACKAGE.parent)}
-    process = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE
+    )
     assert process.stdout is not None
     with process:
         for _ in range(3):

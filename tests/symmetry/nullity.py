@@ -1,4 +1,6 @@
-"""The nullity of the Jacobian of all outputs with respect to all parameters: an independent count of a network's symmetry."""
+"""The nullity of the Jacobian of all outputs with respect to all parameters: an independent count
+of a network's symmetry.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ def without_epsilon(module: nn.Module) -> nn.Module:
 class NoEpsilon(TorchFunctionMode):
     """Sets the epsilon of LayerNorms to zero where a class has it in its code."""
 
-    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
         kwargs = dict(kwargs or {})
         if func is nn.functional.layer_norm and "eps" in kwargs:
             kwargs["eps"] = 0.0
@@ -34,7 +38,8 @@ class NoEpsilon(TorchFunctionMode):
 
 
 def jacobian(model: Model, inputs: Tensor, chunk: int = 256) -> Tensor:
-    """Derivatives `[rows, parameters]` in float64, at epsilon 0, of all outputs or of as many random sums of them as needed.
+    """Derivatives `[rows, parameters]` in float64, at epsilon 0, of all outputs or of as many
+    random sums of them as needed.
 
     With n parameters, n + 64 sums with normal weights have the rank of all outputs.
     """
@@ -50,15 +55,24 @@ def jacobian(model: Model, inputs: Tensor, chunk: int = 256) -> Tensor:
             picks = torch.eye(len(outputs), dtype=torch.float64)[start : start + chunk]
         else:
             size = min(chunk, total + 64 - start), len(outputs)
-            picks = torch.randn(size, generator=generator, dtype=torch.float64) / len(outputs) ** 0.5
-        found = torch.autograd.grad(outputs, parameters, picks, retain_graph=True, is_grads_batched=True, allow_unused=True)
-        whole = [p.new_zeros(len(picks), p.numel()) if g is None else g for g, p in zip(found, parameters, strict=True)]
+            picks = (
+                torch.randn(size, generator=generator, dtype=torch.float64) / len(outputs) ** 0.5
+            )
+        found = torch.autograd.grad(
+            outputs, parameters, picks, retain_graph=True, is_grads_batched=True, allow_unused=True
+        )
+        whole = [
+            p.new_zeros(len(picks), p.numel()) if g is None else g
+            for g, p in zip(found, parameters, strict=True)
+        ]
         rows.append(torch.cat([g.reshape(len(picks), -1) for g in whole], 1))
     return torch.cat(rows)
 
 
 def nullity(model: Model, count: int, seed: int = 0) -> tuple[int, float]:
-    """Number of parameters minus rank, and the gap: smallest kept over largest dropped singular value."""
+    """Number of parameters minus rank, and the gap: smallest kept over largest dropped singular
+    value.
+    """
     values = torch.linalg.svdvals(jacobian(model, random_inputs(model, count, seed)))
     total = sum(t.numel() for t in model.state.values())
     values = torch.nn.functional.pad(values, (0, max(0, total - len(values))))[:total]

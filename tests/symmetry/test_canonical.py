@@ -21,7 +21,10 @@ def test_permutations_leave_the_weights_as_they_are(name: str) -> None:
     model = random_model(name)
     same = canonical(model, permutations_only(model.layout.spaces))
     assert same.config == model.config
-    assert all(torch.equal(same.state[n], t) for n, t in model.state.items()) and same.state.keys() == model.state.keys()
+    assert (
+        all(torch.equal(same.state[n], t) for n, t in model.state.items())
+        and same.state.keys() == model.state.keys()
+    )
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
@@ -46,7 +49,10 @@ def test_canonical_form(name: str) -> None:
     for space in rewrite.centred:
         if chosen(space).mixes:
             for writer in writers(layout, rewrite, space):
-                assert float(blocks[writer].mean(layout.by_name[writer].axis(space)).abs().max()) < 1e-12
+                assert (
+                    float(blocks[writer].mean(layout.by_name[writer].axis(space)).abs().max())
+                    < 1e-12
+                )
     for product in rewrite.products:
         if chosen(product.space).mixes and product.constant:
             assert not blocks[product.constant[0]].any()
@@ -54,16 +60,20 @@ def test_canonical_form(name: str) -> None:
             continue
         grams = []
         for names in (product.left, product.right):
-            rows = torch.cat([layout.copies(blocks[n], layout.by_name[n], product.space) for n in names], -1)
+            rows = torch.cat(
+                [layout.copies(blocks[n], layout.by_name[n], product.space) for n in names], -1
+            )
             grams.append(rows @ rows.mT)
         pairs = layout.spaces[product.space].pairs
-        if chosen(product.space) is SymmetryClass.ROTARY and pairs:  # every pair has sides of equal norm
+        # every pair has sides of equal norm
+        if chosen(product.space) is SymmetryClass.ROTARY and pairs:
             power = [gram.diagonal(dim1=-2, dim2=-1) for gram in grams]
             first, second = pairs.indices()
             grams = [p[..., first] + p[..., second] for p in power]
         elif chosen(product.space) in (SymmetryClass.SCALES, SymmetryClass.SCALED):
             grams = [gram.diagonal(dim1=-2, dim2=-1) for gram in grams]
-        torch.testing.assert_close(grams[0], grams[1], atol=1e-10, rtol=1e-9)  # both sides carry sqrt(S)
+        # both sides carry sqrt(S)
+        torch.testing.assert_close(grams[0], grams[1], atol=1e-10, rtol=1e-9)
 
 
 def test_rewriting_twice_changes_nothing_that_is_seen() -> None:
@@ -71,12 +81,19 @@ def test_rewriting_twice_changes_nothing_that_is_seen() -> None:
     classes = choose_classes(model.layout.spaces)
     once = canonical(model, classes)
     twice = canonical(once, classes)
-    for name in ("transformer.wte.weight", "transformer.h.0.mlp.c_fc.weight", "lm_head.weight", "transformer.ln_f.bias"):
+    for name in (
+        "transformer.wte.weight",
+        "transformer.h.0.mlp.c_fc.weight",
+        "lm_head.weight",
+        "transformer.ln_f.bias",
+    ):
         torch.testing.assert_close(once.state[name], twice.state[name], atol=1e-12, rtol=0)
 
 
 def test_gains_that_are_zero_are_folded_too() -> None:
-    """The constant of a head without bias goes into the all-ones direction, so that nothing is divided by a gain."""
+    """The constant of a head without bias goes into the all-ones direction, so that nothing is
+    divided by a gain.
+    """
     model = random_model("gpt2")
     state = dict(model.state)
     for name in ("transformer.ln_f.weight", "transformer.h.0.ln_1.weight"):
@@ -96,42 +113,67 @@ def test_the_head_is_untied_only_when_it_must_be() -> None:
 
 def in_double(model: Model) -> Model:
     generator = torch.Generator().manual_seed(0)
-    noise = {n: 0.2 * torch.randn(t.shape, generator=generator, dtype=torch.float64) for n, t in model.state.items()}
+    noise = {
+        n: 0.2 * torch.randn(t.shape, generator=generator, dtype=torch.float64)
+        for n, t in model.state.items()
+    }
     return model.with_state({n: t.double() + noise[n] for n, t in model.state.items()})
 
 
 def test_a_stream_in_no_product_is_balanced_with_the_planes_behind_it() -> None:
-    """Everything that writes against everything that reads; balancing either alone would undo the other."""
+    """Everything that writes against everything that reads; balancing either alone would undo the
+    other.
+    """
     model = in_double(bare(0))
     done = canonical(model, choose_classes(model.layout.spaces))
     layout, blocks = done.layout, done.layout.read(done.state)
     sides = {
         "residual": (
-            ("token.table", "place.table", "0.attention.output.weight", "0.down.weight", "0.down.bias"),
-            ("0.attention.query.weight", "0.attention.key.weight", "0.attention.value.weight", "0.up.weight", "head.weight"),
+            (
+                "token.table",
+                "place.table",
+                "0.attention.output.weight",
+                "0.down.weight",
+                "0.down.bias",
+            ),
+            (
+                "0.attention.query.weight",
+                "0.attention.key.weight",
+                "0.attention.value.weight",
+                "0.up.weight",
+                "head.weight",
+            ),
         ),
         "query-key.0": (("0.attention.query.weight",), ("0.attention.key.weight",)),
         "value-output.0": (("0.attention.value.weight",), ("0.attention.output.weight",)),
     }
     for space, both in sides.items():
-        rows = [torch.cat([layout.copies(blocks[n], layout.by_name[n], space) for n in names], -1) for names in both]
+        rows = [
+            torch.cat([layout.copies(blocks[n], layout.by_name[n], space) for n in names], -1)
+            for names in both
+        ]
         left, right = (each @ each.mT for each in rows)
         torch.testing.assert_close(left, right, atol=1e-6, rtol=1e-6)
     inputs = torch.randint(TOKENS, (8, CONTEXT), generator=torch.Generator().manual_seed(0))
     assert function_error(model, done, inputs, torch.float64) < 1e-12
 
 
-def test_a_stream_without_norms_is_found_again_from_any_gauge(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_without_norms_is_found_again_from_any_gauge(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     model = in_double(bare(0))
     inputs = torch.randint(TOKENS, (8, CONTEXT), generator=torch.Generator().manual_seed(0))
     found = audit(model, inputs)
     assert found.classes["residual"] == "invertible" and found.double < 1e-10
     assert found.recovered < 1e-6 and found.control > 1e-2
     monkeypatch.setattr(rewriting, "_without_product", lambda layout, rewrite, classes: [])
-    assert audit(model, inputs).recovered > 0.1  # what matching finds would depend on which of all equal copies it is given
+    # what matching finds would depend on which of all equal copies it is given
+    assert audit(model, inputs).recovered > 0.1
 
 
-def test_spaces_that_are_named_in_products_are_not_balanced_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spaces_that_are_named_in_products_are_not_balanced_once_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """So that the canonical form of the families is what it was."""
     calls: list[str] = []
     balance = rewriting._balance
@@ -145,7 +187,8 @@ def test_spaces_that_are_named_in_products_are_not_balanced_once_more(monkeypatc
         model = random_model(name)
         calls.clear()
         done = canonical(model, choose_classes(model.layout.spaces))
-        if name.startswith("deberta") and "distances" in done.layout.spaces:  # a table that stretches without a norm
+        # a table that stretches without a norm
+        if name.startswith("deberta") and "distances" in done.layout.spaces:
             continue
         assert calls == [product.space for product in done.family.rewrite(done.config).products]
 
@@ -155,7 +198,11 @@ def test_key_biases_that_no_score_sees_are_zero(name: str) -> None:
     model = random_model(name)
     classes = choose_classes(model.layout.spaces)
     done = canonical(model, classes)
-    layout, blocks, before = done.layout, done.layout.read(done.state), model.layout.read(model.state)
+    layout, blocks, before = (
+        done.layout,
+        done.layout.read(done.state),
+        model.layout.read(model.state),
+    )
     for product in done.family.rewrite(done.config).products:
         if product.invisible is None or not class_of(layout.spaces[product.space], classes).mixes:
             continue

@@ -1,4 +1,6 @@
-"""The first promise: every admissible element of every class leaves the function unchanged; a wrong one does not."""
+"""The first promise: every admissible element of every class leaves the function unchanged; a wrong
+one does not.
+"""
 
 from __future__ import annotations
 
@@ -14,20 +16,27 @@ from lmc_core.symmetry.elements import Invertible, Orthogonal
 from lmc_core.symmetry.spaces import SymmetryClass, choose_classes, kinds_of
 from tests.networks import CONFIGURATIONS, random_inputs, random_model
 
-FAMILY = {family: name for name, (family, _) in reversed(CONFIGURATIONS.items())}  # the first example of each family
+# the first example of each family
+FAMILY = {family: name for name, (family, _) in reversed(CONFIGURATIONS.items())}
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
-@settings(max_examples=2, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=2, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
 @given(data=st.data(), seed=st.integers(0, 2**16))
 def test_random_elements_of_admissible_classes(name: str, data: st.DataObject, seed: int) -> None:
     model = random_model(name)
     inputs = random_inputs(model)
-    choices = {kind: st.sampled_from(classes) for kind, classes in kinds_of(model.layout.spaces).items()}
+    choices = {
+        kind: st.sampled_from(classes) for kind, classes in kinds_of(model.layout.spaces).items()
+    }
     allowed = choose_classes(model.layout.spaces, data.draw(st.fixed_dictionaries(choices)))
     rewritten = canonical(model, allowed)
     assert function_error(model, rewritten, inputs, torch.float64) < 1e-10
-    alignment = Alignment.random(rewritten.layout.spaces, allowed, torch.Generator().manual_seed(seed))
+    alignment = Alignment.random(
+        rewritten.layout.spaces, allowed, torch.Generator().manual_seed(seed)
+    )
     moved = rewritten.with_state(alignment.apply(rewritten.layout, rewritten.state))
     assert function_error(model, moved, inputs, torch.float64) < 1e-10
 
@@ -48,7 +57,9 @@ def test_in_float32(name: str) -> None:
     allowed = choose_classes(model.layout.spaces)
     rewritten = canonical(model, allowed)
     alignment = Alignment.random(rewritten.layout.spaces, allowed, torch.Generator().manual_seed(3))
-    moved = rewritten.with_state({n: t.float() for n, t in alignment.apply(rewritten.layout, rewritten.state).items()})
+    moved = rewritten.with_state(
+        {n: t.float() for n, t in alignment.apply(rewritten.layout, rewritten.state).items()}
+    )
     assert function_error(model, moved, random_inputs(model)) < 1e-5
 
 
@@ -57,13 +68,23 @@ def test_each_move_really_moves_the_weights(name: str) -> None:
     model = canonical(random_model(name), choose_classes(random_model(name).layout.spaces))
     for kind, classes in kinds_of(model.layout.spaces).items():
         if len(classes) > 1:
-            allowed = dict.fromkeys(kinds_of(model.layout.spaces), SymmetryClass.NONE) | {kind: classes[-1]}
-            alignment = Alignment.random(model.layout.spaces, allowed, torch.Generator().manual_seed(1))
+            allowed = dict.fromkeys(kinds_of(model.layout.spaces), SymmetryClass.NONE) | {
+                kind: classes[-1]
+            }
+            alignment = Alignment.random(
+                model.layout.spaces, allowed, torch.Generator().manual_seed(1)
+            )
             moved = alignment.apply(model.layout, model.state)
             assert max(float((moved[n] - model.state[n]).abs().max()) for n in moved) > 0.1, kind
 
 
-WRONG = ["residual without fixing ones", "general map of the residual", "rotated units", "heads apart", "one side of a plane"]
+WRONG = [
+    "residual without fixing ones",
+    "general map of the residual",
+    "rotated units",
+    "heads apart",
+    "one side of a plane",
+]
 
 
 @pytest.mark.parametrize("name", ["gpt2", "vit"])
@@ -102,6 +123,8 @@ def test_rotating_before_the_rewrite_is_refused(name: str) -> None:
     from lmc_core.errors import Inadmissible
 
     model = random_model(name)
-    alignment = Alignment.random(model.layout.spaces, choose_classes(model.layout.spaces), torch.Generator().manual_seed(1))
+    alignment = Alignment.random(
+        model.layout.spaces, choose_classes(model.layout.spaces), torch.Generator().manual_seed(1)
+    )
     with pytest.raises(Inadmissible, match="fold it into its readers"):
         alignment.apply(model.layout, model.state)

@@ -1,4 +1,6 @@
-"""Alignments are a group: inverse, composition, identity; elements keep what their class keeps; files round-trip."""
+"""Alignments are a group: inverse, composition, identity; elements keep what their class keeps;
+files round-trip.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +15,37 @@ from lmc_core.errors import BadCheckpoint, BadInput, Inadmissible, Incompatible,
 from lmc_core.matching.pair import canonical
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
-from lmc_core.symmetry.elements import Invertible, compose, ones_complement, random_element, rotary_matrix
-from lmc_core.symmetry.spaces import LINEAR, Pairs, Space, SymmetryClass, choose_classes, permutations_only
+from lmc_core.symmetry.elements import (
+    Invertible,
+    compose,
+    ones_complement,
+    random_element,
+    rotary_matrix,
+)
+from lmc_core.symmetry.spaces import (
+    LINEAR,
+    Pairs,
+    Space,
+    SymmetryClass,
+    choose_classes,
+    permutations_only,
+)
 from tests.networks import random_model
 
-MODELS = {name: random_model(name) for name in ("gpt2", "llama")}  # planes within heads; queries within groups, rotary, scaled
-MODELS = {name: canonical(model, choose_classes(model.layout.spaces)) for name, model in MODELS.items()}
+# planes within heads; queries within groups, rotary, scaled
+MODELS = {name: random_model(name) for name in ("gpt2", "llama")}
+MODELS = {
+    name: canonical(model, choose_classes(model.layout.spaces)) for name, model in MODELS.items()
+}
 MODEL = MODELS["gpt2"]
 LARGEST = choose_classes(MODEL.layout.spaces)
 seeds = st.integers(0, 2**20)
 every = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 
 
-def draw(seed: int, model: Model = MODEL, classes: dict[str, SymmetryClass] | None = None) -> Alignment:
+def draw(
+    seed: int, model: Model = MODEL, classes: dict[str, SymmetryClass] | None = None
+) -> Alignment:
     chosen = classes or choose_classes(model.layout.spaces)
     return Alignment.random(model.layout.spaces, chosen, torch.Generator().manual_seed(seed))
 
@@ -40,7 +60,9 @@ def largest_difference(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -
 def test_composition_is_one_after_the_other(model: Model, first: int, second: int) -> None:
     one, two = draw(first, model), draw(second + 1, model)
     step_by_step = two.apply(model.layout, one.apply(model.layout, model.state))
-    assert largest_difference(step_by_step, two.compose(one).apply(model.layout, model.state)) < 1e-11
+    assert (
+        largest_difference(step_by_step, two.compose(one).apply(model.layout, model.state)) < 1e-11
+    )
 
 
 @every
@@ -77,7 +99,9 @@ def test_large_blocks_are_moved_in_pieces(monkeypatch: pytest.MonkeyPatch) -> No
     assert largest_difference(whole, draw(3).apply(MODEL.layout, MODEL.state)) < 1e-12
 
 
-@pytest.mark.parametrize("classes", [LARGEST, permutations_only(MODEL.layout.spaces)], ids=["largest", "permutations"])
+@pytest.mark.parametrize(
+    "classes", [LARGEST, permutations_only(MODEL.layout.spaces)], ids=["largest", "permutations"]
+)
 def test_saved_and_loaded(tmp_path: Path, classes: dict[str, SymmetryClass]) -> None:
     one = draw(4, MODEL, classes)
     one.save(tmp_path / "alignment.safetensors")
@@ -85,10 +109,14 @@ def test_saved_and_loaded(tmp_path: Path, classes: dict[str, SymmetryClass]) -> 
     assert one.distance(again) == 0
     moved, expected = (x.apply(MODEL.layout, MODEL.state) for x in (again, one))
     assert largest_difference(moved, expected) < 1e-13
-    assert {n: e.kind for n, e in again.elements.items()} == {n: e.kind for n, e in one.elements.items()}
+    assert {n: e.kind for n, e in again.elements.items()} == {
+        n: e.kind for n, e in one.elements.items()
+    }
 
 
-@pytest.mark.parametrize("content", [b"", b"not safetensors at all", None], ids=["empty", "foreign", "cut"])
+@pytest.mark.parametrize(
+    "content", [b"", b"not safetensors at all", None], ids=["empty", "foreign", "cut"]
+)
 def test_damaged_files_are_refused(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "alignment.safetensors"
     draw(4).save(path)
@@ -109,24 +137,38 @@ EVERY = tuple(SymmetryClass)
 
 @pytest.mark.parametrize("chosen", [c for c in EVERY if c is not SymmetryClass.NONE])
 @settings(max_examples=12, deadline=None, derandomize=True)
-@given(size=st.integers(4, 12), seed=seeds, copies=st.sampled_from([1, 3]), interleaved=st.booleans())
+@given(
+    size=st.integers(4, 12), seed=seeds, copies=st.sampled_from([1, 3]), interleaved=st.booleans()
+)
 def test_elements_are_a_group_and_keep_the_pairing(
     chosen: SymmetryClass, size: int, seed: int, copies: int, interleaved: bool
 ) -> None:
-    """Reader times writer stays, T T^-1 = 1, and two elements make one that acts like both in turn."""
+    """Reader times writer stays, T T^-1 = 1, and two elements make one that acts like both in
+    turn.
+    """
     generator = torch.Generator().manual_seed(seed)
     within = None if copies == 1 else "heads"
-    space = Space("s", "units", size, EVERY, "", within, copies, pairs=Pairs(size // 4 * 2, interleaved))
+    space = Space(
+        "s", "units", size, EVERY, "", within, copies, pairs=Pairs(size // 4 * 2, interleaved)
+    )
     one, two = (random_element(space, chosen, generator) for _ in range(2))
     eye = torch.eye(size, dtype=torch.float64)
-    torch.testing.assert_close(one.matrix() @ one.inverse().matrix(), eye.expand(one.matrix().shape), atol=1e-11, rtol=0)
+    torch.testing.assert_close(
+        one.matrix() @ one.inverse().matrix(), eye.expand(one.matrix().shape), atol=1e-11, rtol=0
+    )
     shape = (size, 3) if copies == 1 else (copies, size, 3)
     x, y = (torch.randn(shape, generator=generator, dtype=torch.float64) for _ in range(2))
-    torch.testing.assert_close(one.act(y, "reads").mT @ one.act(x, "writes"), y.mT @ x, atol=1e-10, rtol=1e-10)
+    torch.testing.assert_close(
+        one.act(y, "reads").mT @ one.act(x, "writes"), y.mT @ x, atol=1e-10, rtol=1e-10
+    )
     torch.testing.assert_close(one.act(x, "writes"), one.matrix() @ x, atol=1e-11, rtol=1e-11)
     both = compose(two, one)
-    torch.testing.assert_close(both.act(y, "reads"), two.act(one.act(y, "reads"), "reads"), atol=1e-9, rtol=1e-9)
-    torch.testing.assert_close(both.act(x, "writes"), two.act(one.act(x, "writes"), "writes"), atol=1e-9, rtol=1e-9)
+    torch.testing.assert_close(
+        both.act(y, "reads"), two.act(one.act(y, "reads"), "reads"), atol=1e-9, rtol=1e-9
+    )
+    torch.testing.assert_close(
+        both.act(x, "writes"), two.act(one.act(x, "writes"), "writes"), atol=1e-9, rtol=1e-9
+    )
 
 
 @settings(max_examples=20, deadline=None, derandomize=True)
@@ -137,17 +179,25 @@ def test_orthogonal_maps_that_fix_ones(size: int, seed: int) -> None:
     ones = torch.ones(size, 1, dtype=torch.float64)
     for chosen in (SymmetryClass.PERMUTATION, SymmetryClass.ORTHOGONAL):
         matrix = random_element(space, chosen, generator).matrix()
-        torch.testing.assert_close(matrix.mT @ matrix, torch.eye(size, dtype=torch.float64), atol=1e-12, rtol=0)
+        torch.testing.assert_close(
+            matrix.mT @ matrix, torch.eye(size, dtype=torch.float64), atol=1e-12, rtol=0
+        )
         torch.testing.assert_close(matrix @ ones, ones, atol=1e-12, rtol=0)
 
 
 @pytest.mark.parametrize("interleaved", [False, True])
-@pytest.mark.parametrize("chosen", [SymmetryClass.ROTATION, SymmetryClass.ROTARY, SymmetryClass.SIGNS])
-def test_rotary_elements_commute_with_the_position_encoding(chosen: SymmetryClass, interleaved: bool) -> None:
+@pytest.mark.parametrize(
+    "chosen", [SymmetryClass.ROTATION, SymmetryClass.ROTARY, SymmetryClass.SIGNS]
+)
+def test_rotary_elements_commute_with_the_position_encoding(
+    chosen: SymmetryClass, interleaved: bool
+) -> None:
     """And a general rotation of the plane, or an exchange of pairs, does not."""
     space = Space("s", "query-key", 8, EVERY, "", pairs=Pairs(6, interleaved))
     angles = torch.tensor([1.0, 0.3, 0.05], dtype=torch.float64)
-    encoding = rotary_matrix(Pairs(6, interleaved), torch.polar(torch.ones(3).double(), angles), torch.eye(2).double())
+    encoding = rotary_matrix(
+        Pairs(6, interleaved), torch.polar(torch.ones(3).double(), angles), torch.eye(2).double()
+    )
     for seed in range(5):
         matrix = random_element(space, chosen, torch.Generator().manual_seed(seed)).matrix()
         torch.testing.assert_close(matrix @ encoding, encoding @ matrix, atol=1e-12, rtol=0)
@@ -161,13 +211,17 @@ def test_what_a_class_is_said_to_contain_it_contains(larger: SymmetryClass) -> N
     """An element of a contained class satisfies the equations of the larger one."""
     space = Space("s", "query-key", 6, EVERY, "", pairs=Pairs(4))
     eye = torch.eye(6, dtype=torch.float64)
-    pattern = random_element(space, SymmetryClass.ROTARY, torch.Generator().manual_seed(0)).matrix() != 0
+    pattern = (
+        random_element(space, SymmetryClass.ROTARY, torch.Generator().manual_seed(0)).matrix() != 0
+    )
 
     def holds(m: torch.Tensor, chosen: SymmetryClass) -> bool:
         one = bool(((m != 0).sum(0) == 1).all() and ((m != 0).sum(1) == 1).all())
         isometry = bool((m.mT @ m - eye).abs().max() < 1e-10)
         paired = bool((m[~pattern] == 0).all()) and all(
-            abs(float(m[i, i] - m[i + 2, i + 2])) < 1e-12 and abs(float(m[i, i + 2] + m[i + 2, i])) < 1e-12 for i in (0, 1)
+            abs(float(m[i, i] - m[i + 2, i + 2])) < 1e-12
+            and abs(float(m[i, i + 2] + m[i + 2, i])) < 1e-12
+            for i in (0, 1)
         )
         return {
             "none": bool((m == eye).all()),
@@ -184,15 +238,23 @@ def test_what_a_class_is_said_to_contain_it_contains(larger: SymmetryClass) -> N
         }[chosen.value]
 
     for smaller in EVERY:
-        elements = [random_element(space, smaller, torch.Generator().manual_seed(seed)).matrix() for seed in range(8)]
-        assert larger.contains(smaller) == all(holds(m, larger) for m in elements), (larger, smaller)
+        elements = [
+            random_element(space, smaller, torch.Generator().manual_seed(seed)).matrix()
+            for seed in range(8)
+        ]
+        assert larger.contains(smaller) == all(holds(m, larger) for m in elements), (
+            larger,
+            smaller,
+        )
 
 
 @pytest.mark.parametrize("size", [2, 3, 24])
 def test_complement_of_the_ones_vector(size: int) -> None:
     basis = ones_complement(size)
     assert basis.shape == (size, size - 1)
-    torch.testing.assert_close(basis.mT @ basis, torch.eye(size - 1, dtype=torch.float64), atol=1e-13, rtol=0)
+    torch.testing.assert_close(
+        basis.mT @ basis, torch.eye(size - 1, dtype=torch.float64), atol=1e-13, rtol=0
+    )
     assert float(basis.sum(0).abs().max()) < 1e-13
 
 
@@ -204,13 +266,27 @@ def test_singular_maps_are_refused() -> None:
 @pytest.mark.parametrize(
     ("chosen", "error", "words"),
     [
-        ({"units": "orthogonal"}, Inadmissible, "units here admits none, permutation, because the activation"),
-        ({"heads": "invertible"}, Inadmissible, "heads here admits none, permutation, because each head"),
-        ({"residual": "invertible"}, Inadmissible, "residual here admits none, permutation, orthogonal, because LayerNorm"),
+        (
+            {"units": "orthogonal"},
+            Inadmissible,
+            "units here admits none, permutation, because the activation",
+        ),
+        (
+            {"heads": "invertible"},
+            Inadmissible,
+            "heads here admits none, permutation, because each head",
+        ),
+        (
+            {"residual": "invertible"},
+            Inadmissible,
+            "residual here admits none, permutation, orthogonal, because LayerNorm",
+        ),
         ({"residuals": "none"}, UnknownName, "Did you mean 'residual'"),
         ({"residual": "spin"}, UnknownName, "symmetry class 'spin'"),
     ],
 )
-def test_inadmissible_classes_name_the_largest_and_the_reason(chosen: dict, error: type, words: str) -> None:
+def test_inadmissible_classes_name_the_largest_and_the_reason(
+    chosen: dict, error: type, words: str
+) -> None:
     with pytest.raises(error, match=words):
         choose_classes(MODEL.layout.spaces, chosen)

@@ -1,4 +1,6 @@
-"""Alignments of spaces within spaces within spaces: units of experts of groups, against indices followed by hand."""
+"""Alignments of spaces within spaces within spaces: units of experts of groups, against indices
+followed by hand.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,12 @@ SPACES = {
         Space("units", "units", UNITS, PERMUTATIONS, "of the test", "experts", GROUPS * EXPERTS),
     )
 }
-LAYOUT = Layout("of the test", SPACES, (Block("w", "w", "+groups +experts +units"),), {"w": (GROUPS, EXPERTS, UNITS)})
+LAYOUT = Layout(
+    "of the test",
+    SPACES,
+    (Block("w", "w", "+groups +experts +units"),),
+    {"w": (GROUPS, EXPERTS, UNITS)},
+)
 STATE = {"w": torch.arange(float(GROUPS * EXPERTS * UNITS)).view(GROUPS, EXPERTS, UNITS)}
 
 
@@ -33,7 +40,9 @@ def moved(alignment: Alignment, state: dict[str, torch.Tensor]) -> torch.Tensor:
 
 def test_an_element_acts_on_the_copy_that_stands_there_now() -> None:
     one = drawn(0)
-    groups, experts, units = (one.elements[name].tensors()["indices"] for name in ("groups", "experts", "units"))
+    groups, experts, units = (
+        one.elements[name].tensors()["indices"] for name in ("groups", "experts", "units")
+    )
     found = moved(one, STATE)
     for g in range(GROUPS):
         for e in range(EXPERTS):

@@ -11,7 +11,14 @@ from lmc_core.symmetry.fits import SIZES
 from tests.networks import CONFIGURATIONS
 
 WIDTHS = ("n_embd", "embed_dim", "hidden_size", "d_model")
-UNITS = ("intermediate_size", "moe_intermediate_size", "shared_expert_intermediate_size", "d_ff", "ffn_dim", "n_inner")
+UNITS = (
+    "intermediate_size",
+    "moe_intermediate_size",
+    "shared_expert_intermediate_size",
+    "d_ff",
+    "ffn_dim",
+    "n_inner",
+)
 HEADS = ("n_head", "num_heads", "num_attention_heads", "num_key_value_heads")
 ALONE = (
     *HEADS,
@@ -33,7 +40,9 @@ WAYS = {
 
 
 def wider_config(name: str, way: str) -> dict[str, Any] | None:
-    """The configuration of one of the networks with some sizes multiplied; None where it has none of these sizes."""
+    """The configuration of one of the networks with some sizes multiplied; None where it has none
+    of these sizes.
+    """
     family, raw = CONFIGURATIONS[name]
     larger = _multiplied(raw, WAYS[way])
     return None if larger == raw else FAMILIES[family].config(larger)

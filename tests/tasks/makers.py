@@ -36,10 +36,14 @@ def model(
     family = SimpleNamespace(takes=takes, sizes=lambda config: sizes)
     if predicts is not None:
         family.predicts = lambda config: predicts
-    return SimpleNamespace(name=name, family=family, config={}, folder=folder, card=card or {}, class_names=())
+    return SimpleNamespace(
+        name=name, family=family, config={}, folder=folder, card=card or {}, class_names=()
+    )
 
 
-def word_tokenizer(folder: Path, words: list[str] | None = None, cut: bool = False, around: str = "", **says: Any) -> Tokenizer:
+def word_tokenizer(
+    folder: Path, words: list[str] | None = None, cut: bool = False, around: str = "", **says: Any
+) -> Tokenizer:
     """Write a tokenizer with one token per word and BERT's marks.
 
     Args:
@@ -50,10 +54,14 @@ def word_tokenizer(folder: Path, words: list[str] | None = None, cut: bool = Fal
         says: further entries of `tokenizer_config.json`.
     """
     names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *dict.fromkeys(words or WORDS)]
-    tokenizer = Tokenizer(models.WordLevel({name: number for number, name in enumerate(names)}, unk_token="[UNK]"))
+    tokenizer = Tokenizer(
+        models.WordLevel({name: number for number, name in enumerate(names)}, unk_token="[UNK]")
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     if around:
-        tokenizer.post_processor = TemplateProcessing(single=around, special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+        tokenizer.post_processor = TemplateProcessing(
+            single=around, special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        )
     if cut:
         tokenizer.enable_truncation(6)
         tokenizer.enable_padding(length=5000)

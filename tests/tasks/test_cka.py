@@ -30,11 +30,15 @@ def slow_hsic(x: Tensor, y: Tensor) -> float:
         whole = sum(map(sum, kernel)) / n**2
         return kernel[i][j] - sum(kernel[i]) / n - column + whole
 
-    return sum(centred(k, i, j) * centred(m, j, i) for i in range(n) for j in range(n)) / (n - 1) ** 2
+    return (
+        sum(centred(k, i, j) * centred(m, j, i) for i in range(n) for j in range(n)) / (n - 1) ** 2
+    )
 
 
 def slow_unbiased(x: Tensor, y: Tensor) -> float:
-    """The U-statistic of Song et al. 2012: the mean over all ordered sets of four different inputs."""
+    """The U-statistic of Song et al. 2012: the mean over all ordered sets of four different
+    inputs.
+    """
     k, m = x @ x.mT, y @ y.mT
     total, count = 0.0, 0
     for i, j, q, r in permutations(range(len(x)), 4):
@@ -61,7 +65,9 @@ def test_the_unbiased_one_is_the_mean_over_sets_of_four() -> None:
 def test_rotations_scales_and_shifts_do_not_matter(unbiased: bool) -> None:
     x, y = draw(40, 7, 0), draw(40, 7, 1) + draw(40, 7, 0)
     before = linear_cka(x, y, unbiased)
-    assert linear_cka(2.5 * x @ rotation(7, 2) + 4, y @ rotation(7, 3) - 1, unbiased) == pytest.approx(before, abs=1e-12)
+    assert linear_cka(
+        2.5 * x @ rotation(7, 2) + 4, y @ rotation(7, 3) - 1, unbiased
+    ) == pytest.approx(before, abs=1e-12)
     assert linear_cka(x, x @ rotation(7, 4), unbiased) == pytest.approx(1.0, abs=1e-12)
 
 
@@ -72,7 +78,10 @@ def test_other_invertible_maps_do() -> None:
 
 
 def test_few_inputs_bias_one_upwards_and_not_the_other() -> None:
-    found = [[linear_cka(draw(20, 60, k), draw(20, 60, 100 + k), unbiased) for k in range(20)] for unbiased in (False, True)]
+    found = [
+        [linear_cka(draw(20, 60, k), draw(20, 60, 100 + k), unbiased) for k in range(20)]
+        for unbiased in (False, True)
+    ]
     assert sum(found[0]) / 20 > 0.6 and abs(sum(found[1]) / 20) < 0.05
 
 
@@ -80,7 +89,9 @@ def test_all_pairs_are_those_one_by_one() -> None:
     xs, ys = [draw(12, 3, k) for k in range(3)], [draw(12, 5, 10 + k) for k in range(2)]
     found = cka_matrix(xs, ys)
     assert found.shape == (3, 2)
-    assert found[2, 1] == pytest.approx(linear_cka(xs[2], ys[1])) and found[2, 1] != pytest.approx(found[1, 1])
+    assert found[2, 1] == pytest.approx(linear_cka(xs[2], ys[1])) and found[2, 1] != pytest.approx(
+        found[1, 1]
+    )
 
 
 def test_what_does_not_vary_has_no_cka() -> None:
@@ -97,12 +108,15 @@ def test_the_cosine_of_vectors_depends_on_coordinates() -> None:
     x = draw(30, 6, 0)
     assert mean_cosine(x, 3 * x) == pytest.approx(1.0)
     assert abs(mean_cosine(x, x @ rotation(6, 1))) < 0.6
-    assert mean_cosine(torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([[1.0, 1.0], [0.0, 1.0]])) == pytest.approx(
-        (0.5**0.5 + 1) / 2
-    )
+    assert mean_cosine(
+        torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([[1.0, 1.0], [0.0, 1.0]])
+    ) == pytest.approx((0.5**0.5 + 1) / 2)
 
 
 def test_the_cosine_is_the_mean_over_inputs_not_over_coordinates() -> None:
     x, y = draw(7, 3, 0), draw(7, 3, 1)
-    each = [float(a @ b) / (float(a @ a) * float(b @ b)) ** 0.5 for a, b in zip(x.double(), y.double(), strict=True)]
+    each = [
+        float(a @ b) / (float(a @ a) * float(b @ b)) ** 0.5
+        for a, b in zip(x.double(), y.double(), strict=True)
+    ]
     assert mean_cosine(x, y) == pytest.approx(sum(each) / 7)

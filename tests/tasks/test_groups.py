@@ -1,4 +1,6 @@
-"""Which windows belong together: works, or blocks of few works; the groups go wherever the rows go."""
+"""Which windows belong together: works, or blocks of few works; the groups go wherever the rows
+go.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,10 @@ STREAM = torch.arange(1000)
 def test_windows_of_the_plays_belong_to_the_play_their_middle_is_in(split: str) -> None:
     source = get_task("plays").source(split, 128)
     assert isinstance(source, Windows)
-    found, ends = source.groups().tolist(), torch.tensor([len(part(play, split)) for play in plays()]).cumsum(0).tolist()
+    found, ends = (
+        source.groups().tolist(),
+        torch.tensor([len(part(play, split)) for play in plays()]).cumsum(0).tolist(),
+    )
     for window in range(0, len(source), 7):
         assert found[window] == next(k for k, end in enumerate(ends) if window * 128 + 64 < end)
     assert sorted(set(found)) == list(range(8)) and begins(plays(), split)[1:] == tuple(ends[:-1])
@@ -30,7 +35,9 @@ def test_windows_of_the_plays_belong_to_the_play_their_middle_is_in(split: str) 
 def test_few_works_are_cut_into_blocks_of_neighbours() -> None:
     windows = Windows(STREAM, 5, works=(0, 300))  # 199 windows, 60 of them in the first work
     groups = windows.groups()
-    assert len(windows) == 199 and len(groups.unique()) == BLOCKS and bool((groups.diff() >= 0).all())
+    assert (
+        len(windows) == 199 and len(groups.unique()) == BLOCKS and bool((groups.diff() >= 0).all())
+    )
     assert int(groups[59]) < int(groups[60])  # no block is of two works
     sizes = groups.bincount()
     assert set(sizes[:8].tolist()) <= {7, 8} and set(sizes[8:].tolist()) <= {17, 18}
@@ -47,7 +54,8 @@ def test_many_works_stay_whole_and_those_without_a_window_do_not_count() -> None
     works = tuple(range(0, 1000, 100))
     groups = Windows(STREAM, 5, works=works).groups()
     assert torch.equal(groups, (torch.arange(199) * 5 + 2) // 100)
-    short = Windows(STREAM, 5, works=(0, 1, 2, *works[1:])).groups()  # three works begin within the first window
+    # three works begin within the first window
+    short = Windows(STREAM, 5, works=(0, 1, 2, *works[1:])).groups()
     assert torch.equal(short, groups)
     assert len(works) >= FEW
 
@@ -59,7 +67,12 @@ def test_groups_go_where_the_rows_go() -> None:
     expected = source.groups()[chosen]
     taken = source.take(chosen, 0)
     assert taken.groups is not None and torch.equal(taken.groups, expected)
-    for rows in (taken.first(2), taken.rows(0, 2), next(taken.batches(2)), InMemory(taken).take(torch.tensor([0, 1]), 0)):
+    for rows in (
+        taken.first(2),
+        taken.rows(0, 2),
+        next(taken.batches(2)),
+        InMemory(taken).take(torch.tensor([0, 1]), 0),
+    ):
         assert rows.groups is not None and torch.equal(rows.groups, expected[:2])
     images = get_task("fashion-mnist").examples("test", 4)
     assert images.groups is None and images.first(2).groups is None

@@ -1,4 +1,6 @@
-"""`hf-dataset:NAME[:SPLIT]` on local data sets, and at once one sentence where there is no connection."""
+"""`hf-dataset:NAME[:SPLIT]` on local data sets, and at once one sentence where there is no
+connection.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def reader(tmp_path: Path) -> Any:
 def pictures(folder: Path, labels: Any, classes: int = 3, **columns: Any) -> Path:
     rows = {"image": [Pictures.fromarray(np.full((9, 9, 3), 10 * i, np.uint8)) for i in range(12)]}
     rows |= {"label": [i % classes for i in range(12)]} | columns
-    features = datasets.Features({"image": datasets.Image(), "label": labels} | {k: datasets.Value("int64") for k in columns})
+    features = datasets.Features(
+        {"image": datasets.Image(), "label": labels} | {k: datasets.Value("int64") for k in columns}
+    )
     datasets.Dataset.from_dict(rows, features=features).to_parquet(folder / "test.parquet")
     return folder
 
@@ -54,7 +58,9 @@ def viewer(tmp_path: Path) -> Any:
     folder.mkdir()
     prepared = {"size": 8, "resample": 2, "image_mean": [0.0] * 3, "image_std": [1.0] * 3}
     (folder / "preprocessor_config.json").write_text(json.dumps(prepared))
-    (folder / "config.json").write_text(json.dumps({"id2label": {"0": "owl", "1": "cat", "2": "dog"}}))
+    (folder / "config.json").write_text(
+        json.dumps({"id2label": {"0": "owl", "1": "cat", "2": "dog"}})
+    )
     return model("images", folder=folder)
 
 
@@ -67,7 +73,9 @@ def by_row(examples: Examples) -> list[int]:
 
 def test_text(words: Path, reader: Any) -> None:
     task = task_for(f"hf-dataset:{words}", reader)
-    assert task.splits == ("train", "test") and task.kind == "text" and task.name == "hf-dataset:words"
+    assert (
+        task.splits == ("train", "test") and task.kind == "text" and task.name == "hf-dataset:words"
+    )
     rows = datasets.load_dataset(str(words), split="test")["text"]
     expected = word_tokenizer(reader.folder).encode("\n\n".join(rows), add_special_tokens=False).ids
     found = task.examples("test", length=10)
@@ -96,7 +104,10 @@ def test_images_by_names_of_labels(tmp_path: Path, viewer: Any) -> None:
 def test_data_that_is_sorted_by_label_is_drawn_in_proportion(tmp_path: Path, viewer: Any) -> None:
     folder = tmp_path / "set"
     labels = [i // 40 for i in range(120)]
-    rows = {"image": [Pictures.fromarray(np.full((9, 9, 3), 2 * i, np.uint8)) for i in range(120)], "label": labels}
+    rows = {
+        "image": [Pictures.fromarray(np.full((9, 9, 3), 2 * i, np.uint8)) for i in range(120)],
+        "label": labels,
+    }
     features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("int64")})
     for split in ("train", "test"):
         datasets.Dataset.from_dict(rows, features=features).to_parquet(folder / f"{split}.parquet")
@@ -106,7 +117,9 @@ def test_data_that_is_sorted_by_label_is_drawn_in_proportion(tmp_path: Path, vie
     assert (len(learning.train), len(learning.held_out)) == (85, 5)
     train = learning.train.targets
     for part in (some.targets, some.targets[:9], train, train[:16], learning.held_out.targets):
-        assert torch.bincount(part, minlength=3).tolist() == pytest.approx([len(part) / 3] * 3, abs=1.4)
+        assert torch.bincount(part, minlength=3).tolist() == pytest.approx(
+            [len(part) / 3] * 3, abs=1.4
+        )
     shades = (learning.train.inputs[:, 0, 0, 0] * 255 / 2).round().long()
     assert torch.equal(train, shades // 40)  # each image has kept its own label
 
@@ -116,7 +129,9 @@ def test_images_by_numbers(tmp_path: Path, viewer: Any) -> None:
     assert by_row(task_for(f"hf-dataset:{folder}", viewer).examples("test")) == [0, 1, 2] * 4
     unnamed = pictures(tmp_path / "other", datasets.ClassLabel(names=["c", "b", "a"]))
     task = task_for(f"hf-dataset:{unnamed}", viewer)
-    assert by_row(task.examples("test")) == [0, 1, 2] * 4 and "order of the data set" in task.sentence
+    assert (
+        by_row(task.examples("test")) == [0, 1, 2] * 4 and "order of the data set" in task.sentence
+    )
     many = pictures(tmp_path / "many", datasets.Value("int64"), classes=4)
     with pytest.raises(BadInput, match="labels from 0 to 3; m has the classes 0 to 2"):
         task_for(f"hf-dataset:{many}", viewer).examples("test")
@@ -139,7 +154,10 @@ def test_damaged_and_empty_folders(tmp_path: Path, reader: Any) -> None:
 
 
 def test_names() -> None:
-    found = [hub_data.parse(f"hf-dataset:{text}") for text in ("imdb", "a/b", "a/b/c", "a/b/c:test[:10%]")]
+    found = [
+        hub_data.parse(f"hf-dataset:{text}")
+        for text in ("imdb", "a/b", "a/b/c", "a/b/c:test[:10%]")
+    ]
     assert [(n.path, n.configuration, n.split) for n in found] == [
         ("imdb", None, None), ("a/b", None, None), ("a/b", "c", None), ("a/b", "c", "test[:10%]"),
     ]  # fmt: skip
@@ -152,10 +170,14 @@ def test_names() -> None:
             hub_data.parse(f"hf-dataset:{text}")
 
 
-def test_without_a_connection_it_says_so_at_once(reader: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_connection_it_says_so_at_once(
+    reader: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # where nothing answers
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     begin = time.monotonic()
-    with pytest.raises(BadInput, match="not in the local cache of data sets, and 127.0.0.1 cannot be reached"):
+    with pytest.raises(
+        BadInput, match="not in the local cache of data sets, and 127.0.0.1 cannot be reached"
+    ):
         task_for("hf-dataset:nobody/nothing", reader)
     assert time.monotonic() - begin < 2 and not datasets.config.HF_HUB_OFFLINE

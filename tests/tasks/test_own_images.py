@@ -1,4 +1,6 @@
-"""`images:FOLDER`: classes, splits, files that are read when they are needed, and every way in which it can be refused."""
+"""`images:FOLDER`: classes, splits, files that are read when they are needed, and every way in
+which it can be refused.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,9 @@ def animals(tmp_path: Path) -> Path:
 def test_classes_in_alphabetical_order_and_their_splits(animals: Path, net: Path) -> None:
     task = task_for(f"images:{animals}", model("images", folder=net))
     assert (task.unit, task.score, task.classes) == ("nats", "accuracy", 3)
-    assert "60 images of 3 classes; classes in the alphabetical order of the folders" in task.sentence
+    assert (
+        "60 images of 3 classes; classes in the alphabetical order of the folders" in task.sentence
+    )
     seen: list[int] = []
     for split, size in (("train", 48), ("validation", 6), ("test", 6)):
         found = task.examples(split)
@@ -68,7 +72,9 @@ def test_classes_in_alphabetical_order_and_their_splits(animals: Path, net: Path
             assert label == {0: 2, 1: 0, 2: 1}[grey // 20]  # cat, ant, bee
         seen += greys(found.inputs)
     assert sorted(seen) == list(range(60))
-    assert sorted(greys(task.examples("test").inputs)) != [18, 19, 38, 39, 58, 59], "the split should not follow the names"
+    assert sorted(greys(task.examples("test").inputs)) != [18, 19, 38, 39, 58, 59], (
+        "the split should not follow the names"
+    )
 
 
 def test_draws_and_batches(animals: Path, net: Path) -> None:
@@ -87,30 +93,46 @@ def test_every_beginning_has_all_classes(animals: Path, net: Path) -> None:
     for count in (None, 24):
         targets = task.examples("train", count, seed=3).targets
         for part in (targets[:6], targets[:18], targets[-9:]):
-            assert torch.bincount(part, minlength=3).tolist() == pytest.approx([len(part) / 3] * 3, abs=1)
+            assert torch.bincount(part, minlength=3).tolist() == pytest.approx(
+                [len(part) / 3] * 3, abs=1
+            )
 
 
-def test_another_order_is_not_read_before_it_is_asked_for(animals: Path, net: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_order_is_not_read_before_it_is_asked_for(
+    animals: Path, net: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     opened: list[Path] = []
     original = own_images.open_image
-    monkeypatch.setattr(own_images, "open_image", lambda path: opened.append(path) or original(path))
+    monkeypatch.setattr(
+        own_images, "open_image", lambda path: opened.append(path) or original(path)
+    )
     examples = task_for(f"images:{animals}", model("images", folder=net)).examples("train")
     chosen = torch.tensor([30, 2, 17])
     some = examples.take(chosen)
     learning = Learning.split(examples, 6, 1)
-    assert opened == [] and len(some) == 3 and (len(learning.train), len(learning.held_out)) == (42, 6)
-    assert torch.equal(some.inputs, examples.inputs[chosen]) and torch.equal(some.targets, examples.targets[chosen])
+    assert (
+        opened == [] and len(some) == 3 and (len(learning.train), len(learning.held_out)) == (42, 6)
+    )
+    assert torch.equal(some.inputs, examples.inputs[chosen]) and torch.equal(
+        some.targets, examples.targets[chosen]
+    )
     opened.clear()
     learning.train.first(5)
     assert len(opened) == 5
-    assert sorted(greys(learning.train.inputs) + greys(learning.held_out.inputs)) == sorted(greys(examples.inputs))
+    assert sorted(greys(learning.train.inputs) + greys(learning.held_out.inputs)) == sorted(
+        greys(examples.inputs)
+    )
     assert torch.bincount(learning.held_out.targets).tolist() == pytest.approx([2, 2, 2], abs=1)
 
 
-def test_only_what_is_asked_for_is_read(animals: Path, net: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_what_is_asked_for_is_read(
+    animals: Path, net: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     opened: list[Path] = []
     original = own_images.open_image
-    monkeypatch.setattr(own_images, "open_image", lambda path: opened.append(path) or original(path))
+    monkeypatch.setattr(
+        own_images, "open_image", lambda path: opened.append(path) or original(path)
+    )
     examples = task_for(f"images:{animals}", model("images", folder=net)).examples("train", 10)
     assert len(examples) == 10 and opened == []
     examples.first(4)
@@ -119,7 +141,9 @@ def test_only_what_is_asked_for_is_read(animals: Path, net: Path, monkeypatch: p
 
 def test_digests_follow_files_and_classes(animals: Path, net: Path) -> None:
     def digest(**changes: Any) -> str:
-        return task_for(f"images:{animals}", model("images", folder=net)).digest(**{"split": "train"} | changes)
+        return task_for(f"images:{animals}", model("images", folder=net)).digest(
+            **{"split": "train"} | changes
+        )
 
     base = digest()
     assert base == digest() and len({base, digest(count=10), digest(split="test")}) == 3
@@ -137,7 +161,9 @@ def test_digests_follow_class_numbers(tmp_path: Path, net: Path) -> None:
         for other in ("1", "2"):
             if (tmp_path / "set" / other).exists():
                 (tmp_path / "set" / other).rename(tmp_path / "set" / name)
-        digests.append(task_for(f"images:{tmp_path / 'set'}", model("images", folder=net)).digest("train"))
+        digests.append(
+            task_for(f"images:{tmp_path / 'set'}", model("images", folder=net)).digest("train")
+        )
     assert digests[0] == digests[2] != digests[1]
 
 
@@ -157,15 +183,27 @@ def test_folders_of_splits(tmp_path: Path, net: Path) -> None:
 
 def test_class_numbers(tmp_path: Path) -> None:
     plain = model("images", classes=3)
-    assert class_numbers(["2", "0"], plain) == ({"2": 2, "0": 0}, "class numbers as the folders are named")
+    assert class_numbers(["2", "0"], plain) == (
+        {"2": 2, "0": 0},
+        "class numbers as the folders are named",
+    )
     assert class_numbers(["b", "a", "C"], plain)[0] == {"C": 0, "a": 1, "b": 2}
     named = model(
-        "images", classes=3, folder=net_at(tmp_path / "n", id2label={"0": "Tench, Tinca", "1": "crane", "2": "crane, x"})
+        "images",
+        classes=3,
+        folder=net_at(
+            tmp_path / "n", id2label={"0": "Tench, Tinca", "1": "crane", "2": "crane, x"}
+        ),
     )
     found, how = class_numbers(["tinca", "X"], named)
     assert found == {"tinca": 0, "X": 2} and "labels of the model" in how
     assert model_labels(named)["crane"] == 1  # a whole name wins over another's synonym
-    shared = model("images", folder=net_at(tmp_path / "s", id2label={"0": "maillot, suit", "1": "maillot, top", "2": "hat"}))
+    shared = model(
+        "images",
+        folder=net_at(
+            tmp_path / "s", id2label={"0": "maillot, suit", "1": "maillot, top", "2": "hat"}
+        ),
+    )
     assert "maillot" not in model_labels(shared) and model_labels(shared)["top"] == 1
     timm = model("images", folder=net_at(tmp_path / "t", label_names=["red fox", "wolf", "dog"]))
     assert class_numbers(["Red_Fox", "dog"], timm)[0] == {"Red_Fox": 0, "dog": 2}

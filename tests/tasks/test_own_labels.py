@@ -1,4 +1,6 @@
-"""`labels:FILE`: texts with labels, of unequal length side by side, each as its own class of transformers reads it alone."""
+"""`labels:FILE`: texts with labels, of unequal length side by side, each as its own class of
+transformers reads it alone.
+"""
 
 from __future__ import annotations
 
@@ -32,13 +34,20 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def classifier(folder: Path, kind: str, seed: int = 0, names: list[str] = NAMES, **changes: Any) -> Path:
+def classifier(
+    folder: Path, kind: str, seed: int = 0, names: list[str] = NAMES, **changes: Any
+) -> Path:
     """A classifier with its tokenizer, whose configuration names the classes."""
     cls, more = KINDS[kind]
     sizes = {"vocab_size": 37, "max_position_embeddings": 40, "num_labels": len(names)}
     made(kind.partition("-")[0], seed, architectures=[cls], **sizes, **more, **changes).save(folder)
-    word_tokenizer(folder, around=AROUND, pad_token="[PAD]", sep_token="[SEP]", mask_token="[MASK]", **NATIVE)
-    named = {"id2label": dict(enumerate(names)), "label2id": {name: k for k, name in enumerate(names)}}
+    word_tokenizer(
+        folder, around=AROUND, pad_token="[PAD]", sep_token="[SEP]", mask_token="[MASK]", **NATIVE
+    )
+    named = {
+        "id2label": dict(enumerate(names)),
+        "label2id": {name: k for k, name in enumerate(names)},
+    }
     path = folder / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | named))
     return folder
@@ -54,12 +63,16 @@ def write(path: Path, rows: list[tuple[str, str]]) -> Path:
             writer = csv.writer(file)
             writer.writerows([("id", "text", "label"), *((k, *row) for k, row in enumerate(rows))])
     else:
-        path.write_text("\n".join(json.dumps({"text": text, "label": label}) for text, label in rows))
+        path.write_text(
+            "\n".join(json.dumps({"text": text, "label": label}) for text, label in rows)
+        )
     return path
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_each_loss_is_that_of_transformers_own_class_on_the_text_alone(kind: str, tmp_path: Path) -> None:
+def test_each_loss_is_that_of_transformers_own_class_on_the_text_alone(
+    kind: str, tmp_path: Path
+) -> None:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     folder = classifier(tmp_path / "a", kind)
@@ -68,13 +81,19 @@ def test_each_loss_is_that_of_transformers_own_class_on_the_text_alone(kind: str
     task = task_for(f"labels:{path}", model)
     examples = task.examples("train", 24, 0, length)
     found, right = evaluate(model, [model.state], examples)
-    theirs, tokenizer = AutoModelForSequenceClassification.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+    theirs, tokenizer = (
+        AutoModelForSequenceClassification.from_pretrained(folder).eval(),
+        AutoTokenizer.from_pretrained(folder),
+    )
     by_tokens = {}
     for text, label in read_rows(path):
         encoded = tokenizer(text, truncation=True, max_length=length, return_tensors="pt")
         with torch.no_grad():
             logits = theirs(input_ids=encoded["input_ids"]).logits
-        by_tokens[tuple(encoded["input_ids"][0].tolist())] = F.cross_entropy(logits, torch.tensor([NAMES.index(label)])), logits
+        by_tokens[tuple(encoded["input_ids"][0].tolist())] = (
+            F.cross_entropy(logits, torch.tensor([NAMES.index(label)])),
+            logits,
+        )
     assert len({int((row != END).sum()) for row in examples.inputs}) > 3
     for number in range(len(examples)):
         tokens = tuple(examples.inputs[number][examples.inputs[number] != END].tolist())
@@ -103,24 +122,38 @@ def test_rows_of_unequal_length() -> None:
     lengths = lengths_of(inputs)
     assert lengths is not None and lengths.tolist() == [3, 1, 3]
     assert lengths_of(inputs[[0, 2]]) is None and lengths_of(torch.randn(2, 3)) is None
-    family: Any = type("F", (), {"outputs": staticmethod(lambda module, x: x.sum(1, keepdim=True) * x.shape[1])})
+    family: Any = type(
+        "F", (), {"outputs": staticmethod(lambda module, x: x.sum(1, keepdim=True) * x.shape[1])}
+    )
     assert outputs_of(family, torch.nn.Identity(), inputs).tolist() == [[18], [4], [54]]
 
 
 def test_splits_draws_and_notes(tmp_path: Path) -> None:
     model, rows = load(classifier(tmp_path / "a", "bert")), texts(200)
     task = task_for(f"labels:{write(tmp_path / 't.csv', rows)}", model)
-    assert (task.kind, task.score, task.unit, task.splits) == ("text", "accuracy", "nats", ("train", "validation", "test"))
+    assert (task.kind, task.score, task.unit, task.splits) == (
+        "text",
+        "accuracy",
+        "nats",
+        ("train", "validation", "test"),
+    )
     sizes = [len(task.source(split, 32)) for split in task.splits]
     assert sum(sizes) == 200 and 150 <= sizes[0] <= 165
-    again = task_for(f"labels:{write(tmp_path / 'mixed.jsonl', rows[::-1])}", model)  # the order of the file decides nothing
-    assert again.digest("test", 12, 3, 32) == task.digest("test", 12, 3, 32) != task.digest("test", 12, 3, 16)
+    # the order of the file decides nothing
+    again = task_for(f"labels:{write(tmp_path / 'mixed.jsonl', rows[::-1])}", model)
+    assert (
+        again.digest("test", 12, 3, 32)
+        == task.digest("test", 12, 3, 32)
+        != task.digest("test", 12, 3, 16)
+    )
     counts = torch.bincount(task.examples("train", 30, 0, 32).targets, minlength=3)
     share = torch.bincount(task.examples("train", None, 0, 32).targets, minlength=3) / sizes[0]
     assert float((counts / 30 - share).abs().max()) < 0.05  # every class in proportion
     assert task.said is not None and task.said("test", 40) == ()
     longer = sum(len(text.split()) + 2 > 12 for text in _texts_of(task, "test"))
-    assert task.said("test", 12)[0].startswith(f"{longer} of the {sizes[2]} texts of the test split are longer than 12 tokens")
+    assert task.said("test", 12)[0].startswith(
+        f"{longer} of the {sizes[2]} texts of the test split are longer than 12 tokens"
+    )
     with pytest.raises(BadInput, match="no room for text beside 2"):
         task.source("test", 2)
 
@@ -167,7 +200,9 @@ def test_files_that_are_not_as_they_should_be(content: str, words: str, tmp_path
 def test_quotes_tabs_and_long_texts(tmp_path: Path) -> None:
     long = "word " * 40_000
     with (tmp_path / "t.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([("label", "text"), ("good", 'a "dog",\nthe fox'), ("bad", long)])
+        csv.writer(file).writerows(
+            [("label", "text"), ("good", 'a "dog",\nthe fox'), ("bad", long)]
+        )
     assert read_rows(tmp_path / "t.csv") == [('a "dog",\nthe fox', "good"), (long, "bad")]
     (tmp_path / "t.tsv").write_text("text\tlabel\nthe fox, a dog\tgood\n")
     assert read_rows(tmp_path / "t.tsv") == [("the fox, a dog", "good")]
@@ -194,5 +229,8 @@ def test_a_model_without_tokenizer_takes_the_others(tmp_path: Path) -> None:
     b = load(classifier(tmp_path / "b", "bert", 1))
     (tmp_path / "b" / "tokenizer.json").unlink()
     path = write(tmp_path / "t.csv", texts(90))
-    alone, both = (task_for(f"labels:{path}", *models).examples("train", None, 0, 32) for models in ((a,), (b, a)))
+    alone, both = (
+        task_for(f"labels:{path}", *models).examples("train", None, 0, 32)
+        for models in ((a,), (b, a))
+    )
     assert torch.equal(alone.inputs, both.inputs)

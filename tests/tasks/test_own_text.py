@@ -1,4 +1,6 @@
-"""`text:FILE`: the model's own tokenizer, splits, digests, and every way in which it can be refused."""
+"""`text:FILE`: the model's own tokenizer, splits, digests, and every way in which it can be
+refused.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,12 @@ def folder(tmp_path: Path) -> Path:
 
 def test_windows_are_the_text(file: Path, folder: Path) -> None:
     task = task_for(f"text:{file}", model(folder=folder))
-    assert (task.kind, task.unit, task.score, task.licence) == ("text", "nats per token", "perplexity", "your own data")
+    assert (task.kind, task.unit, task.score, task.licence) == (
+        "text",
+        "nats per token",
+        "perplexity",
+        "your own data",
+    )
     names = {number: name for name, number in word_tokenizer(folder).get_vocab().items()}
     text = file.read_text()
     test = text[int(0.9 * len(text)) :].split()
@@ -50,13 +57,18 @@ def test_gzip_and_a_byte_order_mark_do_not_matter(file: Path, folder: Path, tmp_
     packed, marked = tmp_path / "letters.gz", tmp_path / "marked.txt"
     packed.write_bytes(gzip.compress(file.read_bytes()))
     marked.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
-    digests = {task_for(f"text:{path}", model(folder=folder)).digest("train", length=8) for path in (file, packed, marked)}
+    digests = {
+        task_for(f"text:{path}", model(folder=folder)).digest("train", length=8)
+        for path in (file, packed, marked)
+    }
     assert len(digests) == 1 and len(next(iter(digests))) == 64
 
 
 def test_digests_follow_the_data(file: Path, folder: Path) -> None:
     def digest(**changes: int) -> str:
-        return task_for(f"text:{file}", model(folder=folder)).digest(**{"count": 20, "length": 8, "seed": 0} | changes)
+        return task_for(f"text:{file}", model(folder=folder)).digest(
+            **{"count": 20, "length": 8, "seed": 0} | changes
+        )
 
     base = digest()
     assert base == digest() and len({base, digest(length=9), digest(count=21), digest(seed=1)}) == 4
@@ -82,7 +94,9 @@ def test_masked_models_get_masks_between_marks(file: Path, folder: Path) -> None
 
 
 def test_the_second_half_of_windows(file: Path, folder: Path) -> None:
-    found = task_for(f"text:{file}", model(folder=folder, predicts="continuation")).examples("test", length=16)
+    found = task_for(f"text:{file}", model(folder=folder, predicts="continuation")).examples(
+        "test", length=16
+    )
     assert torch.equal(found.targets, found.inputs[:, 8:])
 
 
@@ -99,7 +113,9 @@ def test_windows_begin_as_the_tokenizer_begins_a_text(
 ) -> None:
     word_tokenizer(tmp_path / "plain")
     word_tokenizer(tmp_path / "model", around=around, **says)
-    plain, task = (task_for(f"text:{file}", model(folder=tmp_path / name)) for name in ("plain", "model"))
+    plain, task = (
+        task_for(f"text:{file}", model(folder=tmp_path / name)) for name in ("plain", "model")
+    )
     text = plain.stream("test")  # type: ignore[misc]
     assert torch.equal(task.stream("test"), text)  # type: ignore[misc]
     found = task.examples("test", length=16)
@@ -111,7 +127,10 @@ def test_windows_begin_as_the_tokenizer_begins_a_text(
     assert not same and len(found) == len(text) // 15
     assert ((found.inputs == first).sum(1) == 1).all() and (found.inputs[:, 0] == first).all()
     assert torch.equal(found.inputs[:, 1:].flatten(), text[: 15 * len(found)])
-    assert torch.equal(found.targets[:, :-1], found.inputs[:, 1:]) and (found.targets[:, -1] == IGNORED).all()
+    assert (
+        torch.equal(found.targets[:, :-1], found.inputs[:, 1:])
+        and (found.targets[:, -1] == IGNORED).all()
+    )
     assert f"Every window begins with '[{'CLS' if first == 2 else 'SEP'}]'" in task.notes[0]
     masked = task_for(f"text:{file}", model(folder=tmp_path / "model", predicts="masked"))
     assert masked.notes == () and (masked.examples("test", length=16).inputs[:, 1] != 2).all()
@@ -146,15 +165,21 @@ def test_models_of_a_shipped_text_read_its_characters(tmp_path: Path) -> None:
     assert "".join(alphabet()[i] for i in task.stream("train")[:12]) == "Good morrow,"  # type: ignore[misc]
     (tmp_path / "b.txt").write_text("Good morrow. £5 ≠ €6\n" * 40)
     with pytest.raises(BadInput, match="lacks '£'"):
-        task_for(f"text:{tmp_path / 'b.txt'}", model(card={"task": "austen"})).examples("test", length=4)
+        task_for(f"text:{tmp_path / 'b.txt'}", model(card={"task": "austen"})).examples(
+            "test", length=4
+        )
 
 
 @pytest.mark.parametrize("config", [{"model_type": "bert"}, {"hidden_size": 256}])
-def test_older_tokenizer_files_are_read(config: dict[str, object], file: Path, tmp_path: Path) -> None:
+def test_older_tokenizer_files_are_read(
+    config: dict[str, object], file: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "old"
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(config))
-    (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *dict.fromkeys(WORDS)]))
+    (folder / "vocab.txt").write_text(
+        "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *dict.fromkeys(WORDS)])
+    )
     old = encoder_of(model(folder=folder))
     word_tokenizer(tmp_path / "new")
     new = encoder_of(model(folder=tmp_path / "new"))
@@ -173,7 +198,10 @@ def test_two_models_share_a_tokenizer(file: Path, folder: Path, tmp_path: Path) 
     base = task_for(reference, model(folder=folder)).digest(count=5, length=8)
     for second in (same, empty):
         for pair in ((folder, second), (second, folder)):
-            assert task_for(reference, *(model(folder=f) for f in pair)).digest(count=5, length=8) == base
+            assert (
+                task_for(reference, *(model(folder=f) for f in pair)).digest(count=5, length=8)
+                == base
+            )
     with pytest.raises(Incompatible, match="a and b have different tokenizers"):
         task_for(reference, model(folder=folder, name="a"), model(folder=other, name="b"))
     with pytest.raises(Incompatible, match="predicts"):
@@ -202,7 +230,9 @@ BAD_FILES = [
 
 
 @pytest.mark.parametrize(("content", "words"), BAD_FILES)
-def test_bad_files_are_named(content: bytes | None, words: str, folder: Path, tmp_path: Path) -> None:
+def test_bad_files_are_named(
+    content: bytes | None, words: str, folder: Path, tmp_path: Path
+) -> None:
     path = tmp_path / "letters.txt"
     if content is not None:
         path.write_bytes(content)
@@ -211,8 +241,12 @@ def test_bad_files_are_named(content: bytes | None, words: str, folder: Path, tm
     assert str(caught.value).count(". ") <= 1
 
 
-def test_other_refusals(file: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(words: str, reference: str = f"text:{file}", kind: type[BadInput] = BadInput, **how: object) -> None:
+def test_other_refusals(
+    file: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(
+        words: str, reference: str = f"text:{file}", kind: type[BadInput] = BadInput, **how: object
+    ) -> None:
         with pytest.raises(kind, match=words):
             task_for(reference, model(**{"folder": folder} | how)).examples("test", length=8)  # type: ignore[arg-type]
 
@@ -245,10 +279,14 @@ def test_code_beside_a_tokenizer_is_not_run(file: Path, tmp_path: Path) -> None:
     folder = tmp_path / "remote"
     folder.mkdir()
     (folder / "vocab.txt").write_text("[UNK]\nthe\n")
-    (folder / "config.json").write_text(json.dumps({"model_type": "mine", "auto_map": {"AutoConfig": "code.C"}}))
+    (folder / "config.json").write_text(
+        json.dumps({"model_type": "mine", "auto_map": {"AutoConfig": "code.C"}})
+    )
     mapped = {"tokenizer_class": "T", "auto_map": {"AutoTokenizer": ["code.T", None]}}
     (folder / "tokenizer_config.json").write_text(json.dumps(mapped))
-    (folder / "code.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass T: pass\nclass C: pass\n")
+    (folder / "code.py").write_text(
+        f"open({str(tmp_path / 'ran')!r}, 'w')\nclass T: pass\nclass C: pass\n"
+    )
     with pytest.raises(BadInput, match="tokenizer in remote cannot be read"):
         task_for(f"text:{file}", model(folder=folder))
     assert not (tmp_path / "ran").exists()

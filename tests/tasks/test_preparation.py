@@ -44,7 +44,12 @@ def test_the_numbers_of_pillow() -> None:
 def test_against_transformers(changes: dict[str, Any], tmp_path: Path) -> None:
     from transformers import DeiTImageProcessorPil
 
-    given = {"do_resize": True, "do_center_crop": False, "image_mean": [0.4, 0.5, 0.6], "image_std": [0.2, 0.3, 0.25]} | changes
+    given = {
+        "do_resize": True,
+        "do_center_crop": False,
+        "image_mean": [0.4, 0.5, 0.6],
+        "image_std": [0.2, 0.3, 0.25],
+    } | changes
     processor = DeiTImageProcessorPil(**given)
     processor.save_pretrained(tmp_path)
     prepare = preparation_of(model("images", folder=tmp_path, image=24))
@@ -58,12 +63,24 @@ def test_against_transformers(changes: dict[str, Any], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["center", "squash"])
-@pytest.mark.parametrize(("interpolation", "share"), [("bicubic", 0.9), ("bilinear", 1.0), ("nearest", 0.875)])
+@pytest.mark.parametrize(
+    ("interpolation", "share"), [("bicubic", 0.9), ("bilinear", 1.0), ("nearest", 0.875)]
+)
 def test_against_timm(interpolation: str, share: float, mode: str, tmp_path: Path) -> None:
     from timm.data import create_transform  # type: ignore[attr-defined]
 
-    given = {"interpolation": interpolation, "crop_pct": share, "crop_mode": mode, "mean": [0.5] * 3, "std": [0.5, 0.4, 0.3]}
-    folder_with(tmp_path, "config.json", {"architecture": "vit", "pretrained_cfg": {"input_size": [3, 24, 24], **given}})
+    given = {
+        "interpolation": interpolation,
+        "crop_pct": share,
+        "crop_mode": mode,
+        "mean": [0.5] * 3,
+        "std": [0.5, 0.4, 0.3],
+    }
+    folder_with(
+        tmp_path,
+        "config.json",
+        {"architecture": "vit", "pretrained_cfg": {"input_size": [3, 24, 24], **given}},
+    )
     prepare = preparation_of(model("images", folder=tmp_path, image=24))
     transform = create_transform(input_size=(3, 24, 24), is_training=False, **given)  # type: ignore[arg-type]
     for width, height in SIZES:
@@ -81,9 +98,13 @@ def test_a_size_of_two_numbers_is_height_and_width() -> None:
 
 def test_shipped_images_are_prepared_as_they_were() -> None:
     prepare = preparation_of(model("images", card={"task": "fashion-mnist"}))
-    with np.load(Path(__file__).resolve().parents[2] / "assets" / "data" / "fashion-mnist.npz") as arrays:
+    with np.load(
+        Path(__file__).resolve().parents[2] / "assets" / "data" / "fashion-mnist.npz"
+    ) as arrays:
         pixels = arrays["test_images"][:5]
-    for row, expected in zip(pixels, get_task("fashion-mnist").examples().first(5).inputs, strict=True):
+    for row, expected in zip(
+        pixels, get_task("fashion-mnist").examples().first(5).inputs, strict=True
+    ):
         for image in (Image.fromarray(row), Image.fromarray(row).convert("RGB")):
             assert torch.allclose(prepare(image, "x"), expected, atol=1e-5)
 
@@ -91,7 +112,9 @@ def test_shipped_images_are_prepared_as_they_were() -> None:
 def test_grey_and_colour() -> None:
     colour = Preparation(3, 8, (8, 8), "bilinear", False, 1 / 255, (0.0,) * 3, (1.0,) * 3)
     grey = Preparation(1, 8, (8, 8), "bilinear", False, 1 / 255, (0.0,), (1.0,))
-    assert colour(picture(8, 8, "L"), "x").shape == (3, 8, 8) and grey(picture(8, 8), "x").shape == (1, 8, 8)
+    assert colour(picture(8, 8, "L"), "x").shape == (3, 8, 8) and grey(
+        picture(8, 8), "x"
+    ).shape == (1, 8, 8)
     palette = picture(8, 8).quantize(16)
     assert torch.equal(colour(palette, "x"), colour(palette.convert("RGB"), "x"))
     deep = Image.fromarray(np.full((8, 8), 3000, np.uint16))
@@ -125,7 +148,9 @@ def test_what_is_not_supported_is_said(changes: dict[str, Any], words: str, tmp_
 
 @pytest.mark.parametrize("missing", sorted(GIVEN))
 def test_what_is_missing_is_named(missing: str, tmp_path: Path) -> None:
-    folder_with(tmp_path, "preprocessor_config.json", {k: v for k, v in GIVEN.items() if k != missing})
+    folder_with(
+        tmp_path, "preprocessor_config.json", {k: v for k, v in GIVEN.items() if k != missing}
+    )
     with pytest.raises(BadInput, match=f"does not say '{missing}'"):
         preparation_of(model("images", folder=tmp_path))
 
@@ -134,17 +159,36 @@ def test_models_that_say_nothing(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="put the preprocessor_config.json"):
         preparation_of(model("images"))
     with pytest.raises(BadInput, match="put the preprocessor_config.json"):
-        preparation_of(model("images", folder=folder_with(tmp_path / "a", "config.json", {"model_type": "vit"})))
+        preparation_of(
+            model(
+                "images", folder=folder_with(tmp_path / "a", "config.json", {"model_type": "vit"})
+            )
+        )
     with pytest.raises(BadInput, match="does not say 'mean'"):
-        preparation_of(model("images", folder=folder_with(tmp_path / "b", "config.json", {"architecture": "vit_tiny"})))
+        preparation_of(
+            model(
+                "images",
+                folder=folder_with(tmp_path / "b", "config.json", {"architecture": "vit_tiny"}),
+            )
+        )
     with pytest.raises(BadInput, match="c/preprocessor_config.json cannot be read"):
-        preparation_of(model("images", folder=folder_with(tmp_path / "c", "preprocessor_config.json", "{")))
+        preparation_of(
+            model("images", folder=folder_with(tmp_path / "c", "preprocessor_config.json", "{"))
+        )
 
 
 def test_two_models_see_the_same_pixels(tmp_path: Path) -> None:
-    one = model("images", folder=folder_with(tmp_path / "a", "preprocessor_config.json", GIVEN), name="a")
-    sharper = model("images", folder=folder_with(tmp_path / "b", "preprocessor_config.json", GIVEN | {"resample": 3}), name="b")
-    darker = folder_with(tmp_path / "c", "preprocessor_config.json", GIVEN | {"image_mean": [0.4] * 3})
+    one = model(
+        "images", folder=folder_with(tmp_path / "a", "preprocessor_config.json", GIVEN), name="a"
+    )
+    sharper = model(
+        "images",
+        folder=folder_with(tmp_path / "b", "preprocessor_config.json", GIVEN | {"resample": 3}),
+        name="b",
+    )
+    darker = folder_with(
+        tmp_path / "c", "preprocessor_config.json", GIVEN | {"image_mean": [0.4] * 3}
+    )
     assert common_preparation([one, sharper])[0].resampling == "bilinear"
     with pytest.raises(Incompatible, match="a and c prepare images differently .mean"):
         common_preparation([one, model("images", folder=darker, name="c")])
@@ -154,18 +198,37 @@ def test_two_models_see_the_same_pixels(tmp_path: Path) -> None:
 
 
 def test_a_model_without_a_file_takes_the_others_and_a_note_says_so(tmp_path: Path) -> None:
-    one = model("images", folder=folder_with(tmp_path / "a", "preprocessor_config.json", GIVEN), name="a")
-    lacks = model("images", folder=folder_with(tmp_path / "b", "config.json", {"model_type": "vit"}), name="b")
-    timm = model("images", folder=folder_with(tmp_path / "c", "config.json", {"architecture": "vit_tiny"}), name="c")
+    one = model(
+        "images", folder=folder_with(tmp_path / "a", "preprocessor_config.json", GIVEN), name="a"
+    )
+    lacks = model(
+        "images", folder=folder_with(tmp_path / "b", "config.json", {"model_type": "vit"}), name="b"
+    )
+    timm = model(
+        "images",
+        folder=folder_with(tmp_path / "c", "config.json", {"architecture": "vit_tiny"}),
+        name="c",
+    )
     for pair in ([one, lacks], [lacks, one], [timm, one]):
         chosen, notes = common_preparation(pair)
-        assert chosen == preparation_of(one) and len(notes) == 1 and "prepared as a takes them" in notes[0]
+        assert (
+            chosen == preparation_of(one)
+            and len(notes) == 1
+            and "prepared as a takes them" in notes[0]
+        )
     assert common_preparation([one, one])[1] == ()
     with pytest.raises(BadInput, match="How b wants its images prepared is not known"):
         common_preparation([lacks, lacks])
-    broken = model("images", folder=folder_with(tmp_path / "d", "preprocessor_config.json", "{"), name="d")
+    broken = model(
+        "images", folder=folder_with(tmp_path / "d", "preprocessor_config.json", "{"), name="d"
+    )
     with pytest.raises(BadInput, match="cannot be read"):  # a damaged file is no missing one
         common_preparation([one, broken])
-    large = model("images", folder=folder_with(tmp_path / "e", "config.json", {"model_type": "vit"}), name="e", image=16)
+    large = model(
+        "images",
+        folder=folder_with(tmp_path / "e", "config.json", {"model_type": "vit"}),
+        name="e",
+        image=16,
+    )
     with pytest.raises(Incompatible, match="other sizes .edge 8 and 16"):
         common_preparation([one, large])

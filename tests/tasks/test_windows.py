@@ -29,7 +29,9 @@ def test_next_tokens() -> None:
         assert found.inputs[i].tolist() == list(range(10 + 6 * i, 16 + 6 * i))
         assert found.targets[i].tolist() == list(range(11 + 6 * i, 17 + 6 * i))
     some = windows.take(torch.tensor([3, 11]), 0)
-    assert torch.equal(some.inputs, found.inputs[[3, 11]]) and torch.equal(some.targets, found.targets[[3, 11]])
+    assert torch.equal(some.inputs, found.inputs[[3, 11]]) and torch.equal(
+        some.targets, found.targets[[3, 11]]
+    )
 
 
 def test_the_last_window_needs_a_token_after_it() -> None:
@@ -39,7 +41,9 @@ def test_the_last_window_needs_a_token_after_it() -> None:
 
 @pytest.mark.parametrize("begins", [(1,), (1, 5)])
 def test_windows_that_begin_as_texts_do(begins: tuple[int, ...]) -> None:
-    """Every token of text is in one window and is a target once; what begins the windows is none."""
+    """Every token of text is in one window and is a target once; what begins the windows is
+    none.
+    """
     windows = Windows(STREAM, 8, begins=begins)
     text = 8 - len(begins)
     assert windows.step == text and len(windows) == 103 // text
@@ -60,7 +64,9 @@ def test_what_begins_windows_is_only_of_next_tokens_and_in_their_digest_alone() 
     for predicts in ("continuation", "features", "masked"):
         one, two = (Windows(STREAM, 12, predicts, MARKS, begins) for begins in ((), (1,)))
         assert torch.equal(everything(one).inputs, everything(two).inputs)
-    without, begun, other = (Windows(STREAM, 12, begins=begins).digest(indices) for begins in ((), (1,), (7,)))
+    without, begun, other = (
+        Windows(STREAM, 12, begins=begins).digest(indices) for begins in ((), (1,), (7,))
+    )
     assert len({without, begun, other}) == 3
     content = repr(("next", 12, None)).encode() + STREAM[:60].numpy().tobytes()
     assert without == hashlib.sha256(content).hexdigest()  # as it was, so that keys stay
@@ -93,11 +99,18 @@ def test_shares_of_masks_random_and_same_tokens() -> None:
     inputs, targets = mask(tokens, Marks(4, None, None, 50), seed=3)
     chosen = targets != IGNORED
     assert (chosen.sum(1) == 15).all()
-    assert torch.equal(inputs[~chosen], tokens[~chosen]) and torch.equal(targets[chosen], tokens[chosen])
+    assert torch.equal(inputs[~chosen], tokens[~chosen]) and torch.equal(
+        targets[chosen], tokens[chosen]
+    )
     total = int(chosen.sum())
-    shares = [float((inputs[chosen] == 4).sum()) / total, float((inputs[chosen] == tokens[chosen]).sum()) / total]
+    shares = [
+        float((inputs[chosen] == 4).sum()) / total,
+        float((inputs[chosen] == tokens[chosen]).sum()) / total,
+    ]
     other = inputs[chosen & (inputs != 4) & (inputs != tokens)]
-    assert shares == pytest.approx([0.8, 0.1], abs=0.03) and len(other) / total == pytest.approx(0.1, abs=0.03)
+    assert shares == pytest.approx([0.8, 0.1], abs=0.03) and len(other) / total == pytest.approx(
+        0.1, abs=0.03
+    )
     assert int(other.max()) < 50 and len(other.unique()) > 30
     assert chosen.float().mean(0).std() < 0.03  # no place is preferred
 
@@ -116,7 +129,11 @@ def test_windows_that_cannot_be() -> None:
 
 def test_features_have_windows_and_no_targets() -> None:
     found = everything(Windows(STREAM, 12, "features", MARKS))
-    assert found.inputs.shape == (10, 12) and (found.targets == IGNORED).all() and (found.inputs != 4).all()
+    assert (
+        found.inputs.shape == (10, 12)
+        and (found.targets == IGNORED).all()
+        and (found.inputs != 4).all()
+    )
 
 
 def test_losses_count_only_what_is_predicted() -> None:
@@ -164,5 +181,8 @@ def test_digests_depend_on_tokens_and_use() -> None:
 
 def test_the_same_tokens_in_windows_of_another_length_are_other_data() -> None:
     long, short = Windows(STREAM, 10), Windows(STREAM, 5)
-    assert torch.equal(long.take(torch.arange(2), 0).inputs.flatten(), short.take(torch.arange(4), 0).inputs.flatten())
+    assert torch.equal(
+        long.take(torch.arange(2), 0).inputs.flatten(),
+        short.take(torch.arange(4), 0).inputs.flatten(),
+    )
     assert long.digest(torch.arange(2)) != short.digest(torch.arange(4))

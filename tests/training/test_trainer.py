@@ -1,4 +1,6 @@
-"""Training: it learns, seeds decide everything, a killed run goes on where it was, the test split is not touched."""
+"""Training: it learns, seeds decide everything, a killed run goes on where it was, the test split
+is not touched.
+"""
 
 from __future__ import annotations
 
@@ -30,13 +32,27 @@ TINY = {
             "mlp_ratio": 2,
         },
     },
-    "gpt2": {"vocab_size": 81, "n_positions": 16, "n_embd": 16, "n_layer": 1, "n_head": 2, "bos_token_id": None},
+    "gpt2": {
+        "vocab_size": 81,
+        "n_positions": 16,
+        "n_embd": 16,
+        "n_layer": 1,
+        "n_head": 2,
+        "bos_token_id": None,
+    },
 }
 
 
 def tiny(family: str, **changes: object) -> Recipe:
     task = {"vit": "fashion-mnist", "gpt2": "plays"}[family]
-    settings = {"steps": 60, "batch": 16, "warmup": 10, "learning_rate": 1e-2, "length": 16, "optimizer": "muon"} | changes
+    settings = {
+        "steps": 60,
+        "batch": 16,
+        "warmup": 10,
+        "learning_rate": 1e-2,
+        "length": 16,
+        "optimizer": "muon",
+    } | changes
     return Recipe(f"tiny-{family}", family, task, TINY[family], **settings)  # type: ignore[arg-type]
 
 
@@ -84,7 +100,9 @@ def test_equal_seeds_give_equal_models_and_others_do_not() -> None:
     assert torch.equal(states[0], states[1]) and not torch.allclose(states[0], states[2])
 
 
-def test_a_killed_run_goes_on_from_its_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_run_goes_on_from_its_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(trainer, "CHECKPOINT_EVERY", 20)
     recipe = tiny("gpt2", steps=50)
     outputs = get_family("gpt2").outputs
@@ -114,25 +132,33 @@ def test_a_killed_run_goes_on_from_its_checkpoint(tmp_path: Path, monkeypatch: p
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
 
 
-def test_a_checkpoint_of_another_recipe_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_of_another_recipe_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(trainer, "CHECKPOINT_EVERY", 5)
     outputs = get_family("gpt2").outputs
     torch.save({"recipe": "something else"}, tmp_path / "state.pt")
-    story = train(tiny("gpt2", steps=6), module_for(tiny("gpt2")), outputs, state_file=tmp_path / "state.pt")
+    story = train(
+        tiny("gpt2", steps=6), module_for(tiny("gpt2")), outputs, state_file=tmp_path / "state.pt"
+    )
     assert story["curve"][-1][0] == 6
 
 
 def test_the_rate_rises_then_falls_to_zero() -> None:
     recipe = tiny("gpt2", steps=100, warmup=10)
     values = [rate(step, recipe) for step in range(101)]
-    assert values[0] == pytest.approx(0.1) and max(values) == pytest.approx(1.0) and values[100] == 0.0
+    assert (
+        values[0] == pytest.approx(0.1) and max(values) == pytest.approx(1.0) and values[100] == 0.0
+    )
     assert values[:10] == sorted(values[:10]) and values[10:] == sorted(values[10:], reverse=True)
 
 
 def test_augmentation_keeps_shape_and_moves_at_most_so_far() -> None:
     images = Examples(torch.zeros(40, 1, 28, 28), torch.zeros(40, dtype=torch.int64))
     images.inputs[:, :, 14, 10] = 1.0
-    batch = next(image_batches(images, tiny("vit", shift=2, batch=40), torch.Generator().manual_seed(0)))
+    batch = next(
+        image_batches(images, tiny("vit", shift=2, batch=40), torch.Generator().manual_seed(0))
+    )
     assert batch.inputs.shape == (40, 1, 28, 28)
     places = batch.inputs[:, 0].nonzero()
     assert len(places) == 40 and int((places[:, 1] - 14).abs().max()) <= 2
@@ -142,8 +168,12 @@ def test_augmentation_keeps_shape_and_moves_at_most_so_far() -> None:
 def test_dropout_is_set_but_not_on_attention_weights() -> None:
     module = module_for(tiny("gpt2"))
     set_dropout(module, 0.3)
-    rates = {name: part.p for name, part in module.named_modules() if isinstance(part, torch.nn.Dropout)}
-    assert set(rates.values()) == {0.0, 0.3} and all(p == 0.0 for n, p in rates.items() if "attn_drop" in n)
+    rates = {
+        name: part.p for name, part in module.named_modules() if isinstance(part, torch.nn.Dropout)
+    }
+    assert set(rates.values()) == {0.0, 0.3} and all(
+        p == 0.0 for n, p in rates.items() if "attn_drop" in n
+    )
 
 
 def test_a_produced_model_is_an_ordinary_folder(tmp_path: Path) -> None:

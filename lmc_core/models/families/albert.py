@@ -1,9 +1,11 @@
-"""ALBERT (Lan et al. 2019, arXiv 1909.11942): BERT's layers, of which one is repeated, behind embeddings of another width.
+"""ALBERT (Lan et al. 2019, arXiv 1909.11942): BERT's layers, of which one is repeated, behind
+embeddings of another width.
 
-A repeated layer's maps move together in all its repetitions, so that it has one set of spaces and blocks however often it runs.
-What is less than in a BERT follows from what such a layer reads. Call *sites* the places where the stream is read: behind the
-embeddings, and behind each layer of its own. Sites that one layer reads share one offset and one scale; only a layer with a
-single site has rows that may change by 1/g of its norm's gain.
+A repeated layer's maps move together in all its repetitions, so that it has one set of spaces and
+blocks however often it runs. What is less than in a BERT follows from what such a layer reads. Call
+*sites* the places where the stream is read: behind the embeddings, and behind each layer of its
+own. Sites that one layer reads share one offset and one scale; only a layer with a single site has
+rows that may change by 1/g of its norm's gain.
 """
 
 from __future__ import annotations
@@ -63,19 +65,24 @@ def check(raw: Config, found: dict[str, Any], kind: Kind) -> None:
     positive_sizes(found, "embedding_size", "num_hidden_groups", "inner_group_num")
     if found["num_hidden_groups"] > found["num_hidden_layers"]:
         raise BadCheckpoint(
-            f"An ALBERT with {found['num_hidden_layers']} layers in {found['num_hidden_groups']} groups has groups that never "
+            f"An ALBERT with {found['num_hidden_layers']} layers in {found['num_hidden_groups']} "
+            "groups has groups that never "
             "run; num_hidden_groups should be at most num_hidden_layers."
         )
 
 
 def order(config: Config) -> list[int]:
     """Numbers of the layers of their own, in the order in which they run."""
-    depth, groups, inner = (config[key] for key in ("num_hidden_layers", "num_hidden_groups", "inner_group_num"))
+    depth, groups, inner = (
+        config[key] for key in ("num_hidden_layers", "num_hidden_groups", "inner_group_num")
+    )
     return [int(i / (depth / groups)) * inner + j for i in range(depth) for j in range(inner)]
 
 
 def _freedom(s: Structure, config: Config, readers: list[str]) -> bool:
-    """Count offsets, scales and means of the sites of the stream; returns whether the last norm is read at its end alone."""
+    """Count offsets, scales and means of the sites of the stream; returns whether the last norm is
+    read at its end alone.
+    """
     width, ran, embeddings = config["hidden_size"], order(config), -1
     reads: dict[int, set[int]] = {}
     for before, layer in zip([embeddings, *ran], ran, strict=False):
@@ -95,7 +102,8 @@ def _freedom(s: Structure, config: Config, readers: list[str]) -> bool:
             s.add("further", (MEANS, k + 3 * width * (width - k)))
         elif len(linked) == 1:
             s.add("further", (MEANS, 3 * width))
-    for each in classes:  # x -> x + 1 (a^T x) along 1/g of the only norm that is read with the embeddings
+    # x -> x + 1 (a^T x) along 1/g of the only norm that is read with the embeddings
+    for each in classes:
         if embeddings in each and len(each) == 2:
             s.add("further", (MEANS, 1))
     if len(ran) == 1 and readers:  # gains of a single norm into the stream, as in `vit`
@@ -115,7 +123,11 @@ def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
     for i in range(max(ran) + 1):
         at = f"{base}{NAMES.layer.format(i // inner)}.albert_layers.{i % inner}"
         postnorm.layer(s, config, at, i, NAMES)
-        last = [(f"{reader}.weight", f"{reader}.bias") for reader in readers] if i == ran[-1] and apart else None
+        last = (
+            [(f"{reader}.weight", f"{reader}.bias") for reader in readers]
+            if i == ran[-1] and apart
+            else None
+        )
         s.norm(f"blocks.{i}.norm2", f"{at}.{NAMES.norm2}", last or None)
         s.add("further", (MEANS, (width + 1) + (size + 1) + size))
     if pooler:
@@ -128,9 +140,15 @@ def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
     if kind.predicts in TOKENS:
         postnorm.token_head(s, config, HEAD, config["hidden_act"])
     elif kind.predicts in ("token-label", "span"):
-        postnorm.stream_head(s, config, kind, "qa_outputs" if kind.predicts == "span" else "classifier")
+        postnorm.stream_head(
+            s, config, kind, "qa_outputs" if kind.predicts == "span" else "classifier"
+        )
     if not apart:  # of rows along 1/g of the last norm, which is read by a layer as well
-        rows = sum(s.shapes[block.parameter][0] for block in s.blocks if block.name in {f"{name}.weight" for name in readers})
+        rows = sum(
+            s.shapes[block.parameter][0]
+            for block in s.blocks
+            if block.name in {f"{name}.weight" for name in readers}
+        )
         s.add("further", (MEANS, rows))
 
 
@@ -154,12 +172,19 @@ ALBERT = family(
         ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout_prob"),
         check=check,
     ),
-    "Encoder of one layer that is repeated, LayerNorm after each layer, GELU units, narrow embeddings.",
-    "Lan et al., ALBERT: A Lite BERT for Self-supervised Learning of Language Representations, 2019, arXiv 1909.11942",
+    "Encoder of one layer that is repeated, LayerNorm after each layer, GELU units, narrow "
+    "embeddings.",
+    "Lan et al., ALBERT: A Lite BERT for Self-supervised Learning of Language Representations, "
+    "2019, arXiv 1909.11942",
     {
         "albert": SMALL,
         "albert-groups": SMALL
-        | {"architectures": ["AlbertForTokenClassification"], "num_labels": 3, "num_hidden_groups": 2, "inner_group_num": 2},
+        | {
+            "architectures": ["AlbertForTokenClassification"],
+            "num_labels": 3,
+            "num_hidden_groups": 2,
+            "inner_group_num": 2,
+        },
         "albert-features": SMALL | {"architectures": ["AlbertModel"]},
     },
 )

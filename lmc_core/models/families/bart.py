@@ -1,8 +1,10 @@
-"""BART (Lewis et al. 2019, arXiv 1910.13461): encoder and decoder with a LayerNorm after each layer, and heads on both.
+"""BART (Lewis et al. 2019, arXiv 1910.13461): encoder and decoder with a LayerNorm after each
+layer, and heads on both.
 
-As in BERT norms write to the stream, which admits permutations; both stacks begin with the rows of one table, so that one
-permutation moves both. The encoder's last norm goes into keys and values of every decoder layer. Two rows of each table of
-positions are never read. The head is the token table, with a bias that is stored as a buffer.
+As in BERT norms write to the stream, which admits permutations; both stacks begin with the rows of
+one table, so that one permutation moves both. The encoder's last norm goes into keys and values of
+every decoder layer. Two rows of each table of positions are never read. The head is the token
+table, with a bias that is stored as a buffer.
 """
 
 from __future__ import annotations
@@ -16,7 +18,14 @@ from lmc_core.errors import BadCheckpoint
 from lmc_core.models import hf
 from lmc_core.models.classes import Head, Readers, with_class
 from lmc_core.models.family import Config, Family, divides, positive_sizes
-from lmc_core.models.parts import POINTWISE, attention, post_norm_stream, separate_attention, units, units_product
+from lmc_core.models.parts import (
+    POINTWISE,
+    attention,
+    post_norm_stream,
+    separate_attention,
+    units,
+    units_product,
+)
 from lmc_core.models.postnorm import MEANS, OFFSETS, SUMS, norm_into
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import SIGNED
@@ -30,7 +39,11 @@ DEFAULTS: dict[str, Any] = {
     "vocab_size": 50265,
     "max_position_embeddings": 1024,
     "d_model": 1024,
-    **{f"{stack}_{size}": usual for stack in ("encoder", "decoder") for size, usual in zip(SIZES, (12, 16, 4096), strict=True)},
+    **{
+        f"{stack}_{size}": usual
+        for stack in ("encoder", "decoder")
+        for size, usual in zip(SIZES, (12, 16, 4096), strict=True)
+    },
     "activation_function": "gelu",
     "scale_embedding": False,
     "pad_token_id": 1,
@@ -51,7 +64,9 @@ def _head(config: Config) -> Head:
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     found = hf.chosen(raw, DEFAULTS)
     positive_sizes(found, "vocab_size", "max_position_embeddings", "d_model")
     for stack in ("encoder", "decoder"):
@@ -62,40 +77,72 @@ def config(raw: Config) -> dict[str, Any]:
     hf.special_tokens(found)
     if raw.get("tie_word_embeddings", True) is not True:
         raise BadCheckpoint(
-            "A BART whose head and stacks do not share one token table is not supported; published ones share it."
+            "A BART whose head and stacks do not share one token table is not supported; "
+            "published ones share it."
         )
-    for old in ("normalize_before", "add_final_layer_norm", "static_position_embeddings", "extra_pos_embeddings"):
+    for old in (
+        "normalize_before",
+        "add_final_layer_norm",
+        "static_position_embeddings",
+        "extra_pos_embeddings",
+    ):
         if raw.get(old) not in (None, False, UNREAD):
-            raise BadCheckpoint(f"A BART with {old}={raw[old]!r} is not supported; published ones have norms after each layer.")
+            raise BadCheckpoint(
+                f"A BART with {old}={raw[old]!r} is not supported; published ones have norms "
+                "after each layer."
+            )
     for key in ("pad_token_id", "eos_token_id", "decoder_start_token_id"):
         token = found[key]
-        if not isinstance(token, int) or isinstance(token, bool) or not 0 <= token < found["vocab_size"]:
-            raise BadCheckpoint(f"The configuration should give {key!r} as one of the tokens; it gives {token!r}.")
+        if (
+            not isinstance(token, int)
+            or isinstance(token, bool)
+            or not 0 <= token < found["vocab_size"]
+        ):
+            raise BadCheckpoint(
+                f"The configuration should give {key!r} as one of the tokens; it gives {token!r}."
+            )
     found = with_class(found, raw, CLASSES, USUAL, "BART")
     if _head(found).predicts == "span" and hf.labels(raw) != 2:
-        raise BadCheckpoint(f"Where an answer begins and ends are 2 labels; the configuration gives {hf.labels(raw)!r}.")
+        raise BadCheckpoint(
+            "Where an answer begins and ends are 2 labels; the configuration gives "
+            f"{hf.labels(raw)!r}."
+        )
     return found
 
 
 def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
-    """Names in memory; copies of the token table and heads of other classes are dropped, a missing bias is zero."""
+    """Names in memory; copies of the token table and heads of other classes are dropped, a missing
+    bias is zero.
+    """
     head, found = _head(config), {}
     own = (HEAD, BIAS) if head.predicts == "continuation" else (head.name.split(".")[0] or "-",)
     for name, tensor in tensors.items():
         bare = name.removeprefix("model.")
-        if bare.startswith((HEAD, BIAS, "classification_head.", "qa_outputs.")) and not bare.startswith(own):
+        if bare.startswith(
+            (HEAD, BIAS, "classification_head.", "qa_outputs.")
+        ) and not bare.startswith(own):
             continue
         found[bare] = tensor
     for copy in (*COPIES, HEAD):
-        hf.drop_copy(found, copy, TABLE, "both stacks and the head of a BART read one table, so fetch the checkpoint again")
+        hf.drop_copy(
+            found,
+            copy,
+            TABLE,
+            "both stacks and the head of a BART read one table, so fetch the checkpoint again",
+        )
     if head.predicts == "continuation" and BIAS not in found and TABLE in found:
         found[BIAS] = torch.zeros(1, config["vocab_size"], dtype=found[TABLE].dtype)
-    return {f"{head.body}{n}" if n.startswith(("shared.", "encoder.", "decoder.")) else n: t for n, t in found.items()}
+    return {
+        f"{head.body}{n}" if n.startswith(("shared.", "encoder.", "decoder.")) else n: t
+        for n, t in found.items()
+    }
 
 
 def build(config: Config) -> nn.Module:
     """A module of the class that the configuration names, randomly initialised, in float32."""
-    none = dict.fromkeys(("dropout", "attention_dropout", "activation_dropout", "classifier_dropout"), 0.0)
+    none = dict.fromkeys(
+        ("dropout", "attention_dropout", "activation_dropout", "classifier_dropout"), 0.0
+    )
     none |= dict.fromkeys(("encoder_layerdrop", "decoder_layerdrop"), 0.0)
     return hf.build(config, "BartConfig", config.get("architectures", [USUAL])[0], **none)
 
@@ -103,14 +150,16 @@ def build(config: Config) -> nn.Module:
 def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
     """What a class computes of tokens `[n, length]`.
 
-    Logits of the second half given the first, as of a T5; of the whole model without a head the streams of both; logits of a
-    text are read at the token that ends it, which is put behind it; scores of where an answer begins and ends.
+    Logits of the second half given the first, as of a T5; of the whole model without a head the
+    streams of both; logits of a text are read at the token that ends it, which is put behind it;
+    scores of where an answer begins and ends.
     """
     config: Any = module.config
     name = type(module).__name__
     if name.endswith("ForSequenceClassification"):
         ended = torch.cat([inputs[:, 1:], torch.full_like(inputs[:, :1], config.eos_token_id)], 1)
-        return torch.cat([module(text, use_cache=False).logits for text in ended.split(1)])  # one of its own number of ends
+        # one of its own number of ends
+        return torch.cat([module(text, use_cache=False).logits for text in ended.split(1)])
     if name.endswith("ForQuestionAnswering"):
         found = module(inputs, use_cache=False)
         return torch.stack([found.start_logits, found.end_logits], -1)
@@ -118,14 +167,22 @@ def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
     start = torch.full_like(inputs[:, :1], config.decoder_start_token_id)
     shifted = torch.cat([start, inputs[:, half:-1]], 1)
     found = module(input_ids=inputs[:, :half], decoder_input_ids=shifted, use_cache=False)
-    return found.logits if "logits" in found else torch.cat([found.encoder_last_hidden_state, found.last_hidden_state], 1)
+    return (
+        found.logits
+        if "logits" in found
+        else torch.cat([found.encoder_last_hidden_state, found.last_hidden_state], 1)
+    )
 
 
 def _stack(s: Structure, config: Config, stack: str) -> Readers:
-    """Write a stack down without its last norm; returns what in it reads the encoder's last norm."""
+    """Write a stack down without its last norm; returns what in it reads the encoder's last
+    norm.
+    """
     width, depth, heads, size = config["d_model"], *(config[f"{stack}_{each}"] for each in SIZES)
     rows = config["max_position_embeddings"] + UNREAD
-    s.parameter(f"{stack}.position.table", f"{stack}.embed_positions.weight", "* +residual", (rows, width))
+    s.parameter(
+        f"{stack}.position.table", f"{stack}.embed_positions.weight", "* +residual", (rows, width)
+    )
     s.add("further", (MEANS, rows), ("positions that are never used", UNREAD * (width - 1)))
     norm_into(s, f"{stack}.norm", f"{stack}.layernorm_embedding")
     across: Readers = []
@@ -160,7 +217,8 @@ def structure(config: Config) -> Structure:
     post_norm_stream(s, width, rms=False, output=shown)
     s.parameter("token.table", TABLE, "* +residual", (vocabulary, width))
     s.add("scales", "embeddings")
-    # one constant against both tables of positions; what the head sees of a row as well, see `postnorm.encoder`
+    # one constant against both tables of positions; what the head sees of a row as well, see
+    # `postnorm.encoder`
     s.add("further", (MEANS, 0 if tied else vocabulary), (SUMS, 1 if tied else width - 1))
     _stack(s, config, "encoder")
     across = _stack(s, config, "decoder")
@@ -173,7 +231,13 @@ def structure(config: Config) -> Structure:
         s.add("further", (MEANS, 2 * width * config["decoder_layers"]))
     readers: Readers | None = None
     if head.predicts == "label":
-        s.space("pooled", "pooled", width, SIGNED, "tanh acts on each coordinate by itself and keeps signs")
+        s.space(
+            "pooled",
+            "pooled",
+            width,
+            SIGNED,
+            "tanh acts on each coordinate by itself and keeps signs",
+        )
         readers = [s.linear("pooler", "classification_head.dense", "+pooled", "-residual")]
         s.linear("head", head.name, "*", "-pooled", rows=config["num_labels"], ignores_mean_over=0)
     elif head.predicts == "span":
@@ -193,13 +257,18 @@ SMALL: dict[str, Any] = {
     "vocab_size": 37,
     "max_position_embeddings": 12,
     "d_model": 24,
-    **{f"{stack}_{size}": n for stack in ("encoder", "decoder") for size, n in zip(SIZES, (1, 3, 20), strict=True)},
+    **{
+        f"{stack}_{size}": n
+        for stack in ("encoder", "decoder")
+        for size, n in zip(SIZES, (1, 3, 20), strict=True)
+    },
 }
 
 BART = Family(
     name="bart",
     sentence="Encoder and decoder with learned positions, LayerNorm after each layer, GELU units.",
-    reference="Lewis et al., BART: Denoising Sequence-to-Sequence Pre-training for Natural Language Generation, Translation, "
+    reference="Lewis et al., BART: Denoising Sequence-to-Sequence Pre-training for Natural "
+    "Language Generation, Translation, "
     "and Comprehension, 2019, arXiv 1910.13461",
     takes="text",
     recognises=lambda config: config.get("model_type") == "bart",

@@ -1,4 +1,5 @@
-"""BEiT (Bao et al. 2021, arXiv 2106.08254) and data2vec for images (Baevski et al. 2022, arXiv 2202.03555).
+"""BEiT (Bao et al. 2021, arXiv 2106.08254) and data2vec for images (Baevski et al. 2022, arXiv
+2202.03555).
 
 LayerNorm before each layer, keys without a bias, a vector that scales what attention and units
 write, and tables of relative positions by head, in each layer or one for all: then all layers share
@@ -53,7 +54,10 @@ BODY = {"beit": "beit.", "data2vec-vision": "data2vec_vision."}
 PLAIN = Layer(0, 1, 0, "gelu", BIASES, scales=("lambda_1", "lambda_2"))
 OLD = replace(
     PLAIN,
-    maps=(*(f"attention.attention.{part}" for part in ("query", "key", "value")), "attention.output.dense"),
+    maps=(
+        *(f"attention.attention.{part}" for part in ("query", "key", "value")),
+        "attention.output.dense",
+    ),
     mlp=("intermediate.dense", "output.dense"),
 )
 
@@ -69,7 +73,10 @@ def _configuration(raw: Config, name: str, classes: tuple[str, ...]) -> dict[str
     hf.switches(found, *SWITCHES)
     value = found["layer_scale_init_value"]
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadCheckpoint(f"The configuration should give 'layer_scale_init_value' as a number; it gives {value!r}.")
+        raise BadCheckpoint(
+            "The configuration should give 'layer_scale_init_value' as a number; it gives "
+            f"{value!r}."
+        )
     found["layer_scale_init_value"] = float(value)
     found["architectures"] = [hf.named_class(raw, classes, name, classes[0])]
     predicts = _predicts(found)
@@ -77,14 +84,17 @@ def _configuration(raw: Config, name: str, classes: tuple[str, ...]) -> dict[str
         found["num_labels"] = hf.labels(raw)
         positive_sizes(found, "num_labels")
     if predicts == "features":
-        found["add_pooling_layer"] = found["use_mean_pooling"] and raw.get("add_pooling_layer", name == "beit") is not False
+        found["add_pooling_layer"] = (
+            found["use_mean_pooling"] and raw.get("add_pooling_layer", name == "beit") is not False
+        )
     if predicts == "pixels":
         found["vocab_size"] = raw.get("vocab_size", 8192)
         positive_sizes(found, "vocab_size")
         for key, needed in (("use_mask_token", True), ("use_mean_pooling", True)):
             if found[key] is not needed:
                 raise BadCheckpoint(
-                    f"The class for masked images is supported with {key}={str(needed).lower()}, as it is published; the "
+                    f"The class for masked images is supported with {key}={str(needed).lower()}, "
+                    "as it is published; the "
                     f"configuration gives {found[key]}."
                 )
     return found
@@ -93,7 +103,9 @@ def _configuration(raw: Config, name: str, classes: tuple[str, ...]) -> dict[str
 def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
     """Names in memory; indices of positions, and what only another class uses, are dropped."""
     body, predicts = BODY[config["model_type"]], _predicts(config)
-    heads = {"label": ("classifier.",), "pixels": ("layernorm.", "lm_head."), "features": ()}[predicts]
+    heads = {"label": ("classifier.",), "pixels": ("layernorm.", "lm_head."), "features": ()}[
+        predicts
+    ]
     dropped = tuple({"classifier.", "lm_head."} - set(heads))
     kept = {
         name: tensor
@@ -101,12 +113,19 @@ def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
         if not name.endswith("relative_position_index") and not name.startswith(dropped)
     }
     if not config["use_mask_token"]:
-        kept = {name: tensor for name, tensor in kept.items() if not name.endswith("embeddings.mask_token")}
+        kept = {
+            name: tensor
+            for name, tensor in kept.items()
+            if not name.endswith("embeddings.mask_token")
+        }
     if config["model_type"] == "beit":
         moved = (r"attention\.attention\.relative_position_bias\.", "relative_position_bias.")
         kept = vision.renamed(kept, (moved, *vision.OLD_NAMES))
         old = f"encoder.{TABLE}"
-        kept = {name.replace(old, f"shared_position_bias.{TABLE.split('.')[1]}"): tensor for name, tensor in kept.items()}
+        kept = {
+            name.replace(old, f"shared_position_bias.{TABLE.split('.')[1]}"): tensor
+            for name, tensor in kept.items()
+        }
     return vision.with_base(kept, "" if predicts == "features" else body, (body,), heads)
 
 
@@ -114,13 +133,24 @@ def _build(config: Config, config_class: str) -> nn.Module:
     settings = dict(config)
     arguments = {}
     if "add_pooling_layer" in settings:
-        pools = settings.pop("add_pooling_layer") or (not config["use_mean_pooling"] and config["model_type"] == "beit")
+        pools = settings.pop("add_pooling_layer") or (
+            not config["use_mean_pooling"] and config["model_type"] == "beit"
+        )
         arguments["add_pooling_layer"] = pools
-    return hf.build(settings, config_class, config["architectures"][0], arguments, drop_path_rate=0.0, **vision.DROPLESS)
+    return hf.build(
+        settings,
+        config_class,
+        config["architectures"][0],
+        arguments,
+        drop_path_rate=0.0,
+        **vision.DROPLESS,
+    )
 
 
 def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
-    """Logits `[n, classes]`, the stream with the pooled mean behind it, or logits `[n, 2, patches, tokens]`."""
+    """Logits `[n, classes]`, the stream with the pooled mean behind it, or logits
+    `[n, 2, patches, tokens]`.
+    """
     if type(module).__name__.endswith("ForMaskedImageModeling"):
         return vision.twice_masked(module, inputs, lambda found: found.logits)
     found = module(vision.fitting(module, inputs))
@@ -147,22 +177,41 @@ def structure(config: Config) -> Structure:
         elif config["add_pooling_layer"]:
             vision.output_norm(s, "pooler.layernorm")
         return s
-    name, rows = ("classifier", config["num_labels"]) if predicts == "label" else ("lm_head", config["vocab_size"])
-    norm = "layernorm" if predicts == "pixels" else f"{base}pooler.layernorm" if mean else f"{base}layernorm"
+    name, rows = (
+        ("classifier", config["num_labels"])
+        if predicts == "label"
+        else ("lm_head", config["vocab_size"])
+    )
+    norm = (
+        "layernorm"
+        if predicts == "pixels"
+        else f"{base}pooler.layernorm"
+        if mean
+        else f"{base}layernorm"
+    )
     s.norm("norm", norm, [s.linear("head", name, "*", "-residual", rows=rows, ignores_mean_over=0)])
     return s
 
 
 def _layers(s: Structure, config: Config, base: str, patches_alone: bool) -> None:
-    """The layers with their tables of positions; where patches alone are read, the last class token's scores are not seen."""
-    heads, rows = config["num_attention_heads"], (2 * (config["image_size"] // config["patch_size"]) - 1) ** 2 + 3
+    """The layers with their tables of positions; where patches alone are read, the last class
+    token's scores are not seen.
+    """
+    heads, rows = (
+        config["num_attention_heads"],
+        (2 * (config["image_size"] // config["patch_size"]) - 1) ** 2 + 3,
+    )
     old = config["model_type"] != "beit"
     own, one = config["use_relative_position_bias"], config["use_shared_relative_position_bias"]
     shared = None
     if one:
-        reason = "each head has a softmax of its own; all layers share one table of positions by head"
+        reason = (
+            "each head has a softmax of its own; all layers share one table of positions by head"
+        )
         shared = s.space("heads", "heads", heads, PERMUTATIONS, reason)
-        name = f"{base}encoder.{TABLE}" if old else f"{base}shared_position_bias.{TABLE.split('.')[1]}"
+        name = (
+            f"{base}encoder.{TABLE}" if old else f"{base}shared_position_bias.{TABLE.split('.')[1]}"
+        )
         s.parameter("relative.table", name, f"* ={shared}", (rows, heads))
         s.add("further", ("sums of constants", rows * heads) if own else (SHIFTS, 2 * heads))
     layer = replace(
@@ -179,7 +228,9 @@ def _layers(s: Structure, config: Config, base: str, patches_alone: bool) -> Non
         layer.write(s, i, at)
         if own:
             table = f"{at}.attention.attention.{TABLE}" if old else f"{at}.{TABLE}"
-            s.parameter(f"blocks.{i}.relative.table", table, f"* ={shared or f'heads.{i}'}", (rows, heads))
+            s.parameter(
+                f"blocks.{i}.relative.table", table, f"* ={shared or f'heads.{i}'}", (rows, heads)
+            )
             s.add("further", (SHIFTS, 2 * heads))
     if patches_alone and (own or (one and config["num_hidden_layers"] == 1)):
         s.add("further", (SHIFTS, heads))
@@ -190,7 +241,9 @@ def _embeddings(s: Structure, config: Config, at: str, predicts: str) -> None:
     width, rows = config["hidden_size"], (config["image_size"] // config["patch_size"]) ** 2
     s.parameter("cls.token", f"{at}.cls_token", "* +residual", (1, 1, width))
     if config["use_absolute_position_embeddings"]:
-        s.parameter("position.table", f"{at}.position_embeddings", "* +residual", (1, rows + 1, width))
+        s.parameter(
+            "position.table", f"{at}.position_embeddings", "* +residual", (1, rows + 1, width)
+        )
     vision.patches(s, config, f"{at}.patch_embeddings.projection")
     if config["use_absolute_position_embeddings"]:
         for name in ("cls.token", "patch.bias"):
@@ -214,7 +267,11 @@ SMALL: dict[str, Any] = {
 
 
 def _family(
-    name: str, begin: str, ends: tuple[str, ...], words: tuple[str, str], examples: Mapping[str, tuple[str, Config]]
+    name: str,
+    begin: str,
+    ends: tuple[str, ...],
+    words: tuple[str, str],
+    examples: Mapping[str, tuple[str, Config]],
 ) -> Family:
     classes = tuple(f"{begin}{end}" for end in ends)
     return Family(
@@ -246,20 +303,34 @@ BEIT = _family(
     "Beit",
     ("Model", "ForImageClassification", "ForMaskedImageModeling"),
     (
-        "Image transformer that predicts visual tokens of masked patches: tables of relative positions by head.",
+        "Image transformer that predicts visual tokens of masked patches: tables of relative "
+        "positions by head.",
         "Bao et al., BEiT: BERT Pre-Training of Image Transformers, 2021, arXiv 2106.08254",
     ),
     {
         "beit": ("ForImageClassification", _LABELS | {"use_relative_position_bias": True}),
         "beit-class-token": (
             "ForImageClassification",
-            _LABELS | {"use_absolute_position_embeddings": True, "use_mean_pooling": False, "layer_scale_init_value": 0.0},
+            _LABELS
+            | {
+                "use_absolute_position_embeddings": True,
+                "use_mean_pooling": False,
+                "layer_scale_init_value": 0.0,
+            },
         ),
-        "beit-features": ("Model", {"use_shared_relative_position_bias": True, "use_mask_token": True}),
+        "beit-features": (
+            "Model",
+            {"use_shared_relative_position_bias": True, "use_mask_token": True},
+        ),
         "beit-features-normed": ("Model", {"use_mean_pooling": False}),
         "beit-masked": (
             "ForMaskedImageModeling",
-            {"use_shared_relative_position_bias": True, "use_mask_token": True, "vocab_size": 7, "num_hidden_layers": 2},
+            {
+                "use_shared_relative_position_bias": True,
+                "use_mask_token": True,
+                "vocab_size": 7,
+                "num_hidden_layers": 2,
+            },
         ),
     },
 )
@@ -269,10 +340,17 @@ DATA2VEC_VISION = _family(
     ("Model", "ForImageClassification"),
     (
         "BEiT's architecture, trained to predict its own features of what was masked.",
-        "Baevski et al., data2vec: A General Framework for Self-supervised Learning, 2022, arXiv 2202.03555",
+        "Baevski et al., data2vec: A General Framework for Self-supervised Learning, 2022, arXiv "
+        "2202.03555",
     ),
     {
-        "data2vec-vision": ("Model", {"use_relative_position_bias": True, "use_shared_relative_position_bias": True}),
-        "data2vec-vision-classifier": ("ForImageClassification", _LABELS | {"use_shared_relative_position_bias": True}),
+        "data2vec-vision": (
+            "Model",
+            {"use_relative_position_bias": True, "use_shared_relative_position_bias": True},
+        ),
+        "data2vec-vision-classifier": (
+            "ForImageClassification",
+            _LABELS | {"use_shared_relative_position_bias": True},
+        ),
     },
 )

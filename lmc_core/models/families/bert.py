@@ -1,7 +1,9 @@
-"""BERT (Devlin et al. 2018, arXiv 1810.04805), as transformers' classes of the encoder alone and with its heads.
+"""BERT (Devlin et al. 2018, arXiv 1810.04805), as transformers' classes of the encoder alone and
+with its heads.
 
-A LayerNorm after each layer, learned positions, two token types (all tokens are of the first here). Which class is built
-follows from the configuration's `architectures`. With is_decoder=true attention looks back alone, which moves nothing.
+A LayerNorm after each layer, learned positions, two token types (all tokens are of the first here).
+Which class is built follows from the configuration's `architectures`. With is_decoder=true
+attention looks back alone, which moves nothing.
 """
 
 from __future__ import annotations
@@ -48,13 +50,16 @@ CLASSES = {
     "BertForMultipleChoice": Kind("choice", pooler=True),
     "BertLMHeadModel": Kind("next"),
 }
-SECOND = {"seq_relationship": ("cls.seq_relationship", 2)}  # whether two sentences follow each other
+# whether two sentences follow each other
+SECOND = {"seq_relationship": ("cls.seq_relationship", 2)}
 
 
 def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
     """Write the spaces and blocks of a BERT of that configuration down."""
     tied = kind.predicts in TOKENS and config["tie_word_embeddings"]
-    postnorm.encoder(s, config, base, postnorm.last_readers(kind, bool(kind.pooler and base)), tied=tied)
+    postnorm.encoder(
+        s, config, base, postnorm.last_readers(kind, bool(kind.pooler and base)), tied=tied
+    )
     if kind.pooler and config.get("add_pooling_layer", True):
         heads = {
             "masked": SECOND,
@@ -66,7 +71,9 @@ def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
     if kind.predicts in TOKENS:
         postnorm.token_head(s, config, HEAD, config["hidden_act"])
     elif kind.predicts in ("token-label", "span"):
-        postnorm.stream_head(s, config, kind, "qa_outputs" if kind.predicts == "span" else "classifier")
+        postnorm.stream_head(
+            s, config, kind, "qa_outputs" if kind.predicts == "span" else "classifier"
+        )
 
 
 SMALL: dict[str, Any] = {
@@ -89,9 +96,11 @@ BERT = family(
         "bert": SMALL,
         "bert-untied-relu": _SHORT | {"tie_word_embeddings": False, "hidden_act": "relu"},
         "bert-pretraining": _SHORT | {"architectures": ["BertForPreTraining"]},
-        "bert-classifier": SMALL | {"architectures": ["BertForSequenceClassification"], "num_labels": 5},
+        "bert-classifier": SMALL
+        | {"architectures": ["BertForSequenceClassification"], "num_labels": 5},
         "bert-features": _SHORT | {"architectures": ["BertModel"]},
-        "bert-features-no-pooler": _SHORT | {"architectures": ["BertModel"], "add_pooling_layer": False},
+        "bert-features-no-pooler": _SHORT
+        | {"architectures": ["BertModel"], "add_pooling_layer": False},
         "bert-causal": _SHORT | {"architectures": ["BertLMHeadModel"], "is_decoder": True},
     },
 )

@@ -1,4 +1,5 @@
-"""CLIP (Radford et al. 2021, arXiv 2103.00020): a text tower and an image tower, and the classes that hold one of them.
+"""CLIP (Radford et al. 2021, arXiv 2103.00020): a text tower and an image tower, and the classes
+that hold one of them.
 
 Both towers are pre-norm. The texts' is causal, and its state at the last token of a text is the
 pooled one. The images' begins with a norm whose gains act inside its stream, so that its order
@@ -54,15 +55,22 @@ REASON = "gains and offsets of the norm before the first block act on its coordi
 
 
 def _text(raw: Config, projects: bool) -> dict[str, Any]:
-    found = towers.checked_text(raw, TEXTS | (PROJECTION if projects else {}), *(PROJECTION if projects else ()))
+    found = towers.checked_text(
+        raw, TEXTS | (PROJECTION if projects else {}), *(PROJECTION if projects else ())
+    )
     end = found["eos_token_id"]
     if isinstance(end, bool) or not isinstance(end, int):
-        raise BadCheckpoint(f"The configuration should give 'eos_token_id' as one token, which is pooled; it gives {end!r}.")
+        raise BadCheckpoint(
+            "The configuration should give 'eos_token_id' as one token, which is pooled; it "
+            f"gives {end!r}."
+        )
     return found
 
 
 def _image(raw: Config, projects: bool) -> dict[str, Any]:
-    return towers.checked_image(raw, IMAGES | (PROJECTION if projects else {}), *(PROJECTION if projects else ()))
+    return towers.checked_image(
+        raw, IMAGES | (PROJECTION if projects else {}), *(PROJECTION if projects else ())
+    )
 
 
 def _projects(config: Config) -> bool:
@@ -72,7 +80,11 @@ def _projects(config: Config) -> bool:
 def _tower(raw: Config, kind: str, classes: tuple[str, ...]) -> dict[str, Any]:
     cls = hf.named_class(raw, classes, TYPES[kind], classes[0])
     given = {"architectures": [cls]}
-    return {"model_type": TYPES[kind], **given, **(_text if kind == "text" else _image)(raw, _projects(given))}
+    return {
+        "model_type": TYPES[kind],
+        **given,
+        **(_text if kind == "text" else _image)(raw, _projects(given)),
+    }
 
 
 def _both(raw: Config) -> dict[str, Any]:
@@ -107,10 +119,15 @@ def image_tower(s: Structure, config: Config, part: Part, shown: bool) -> None:
         shown: whether something sees its stream without a norm.
     """
     width, on, stream = config["hidden_size"], part.prefix, part.stream
-    depth, rows = config["num_hidden_layers"], (config["image_size"] // config["patch_size"]) ** 2 + 1
+    depth, rows = (
+        config["num_hidden_layers"],
+        (config["image_size"] // config["patch_size"]) ** 2 + 1,
+    )
     at = f"{part.base}embeddings"
     s.parameter(f"{on}cls.token", f"{at}.class_embedding", f"+{stream}", (width,))
-    s.parameter(f"{on}position.table", f"{at}.position_embedding.weight", f"* +{stream}", (rows, width))
+    s.parameter(
+        f"{on}position.table", f"{at}.position_embedding.weight", f"* +{stream}", (rows, width)
+    )
     vision.patches(s, config, f"{at}.patch_embedding", False, stream, on)
     s.norm(f"{on}norm.pre", f"{part.base}pre_layrnorm", None, stream)
     columns = rows + 1 + config["num_channels"] * config["patch_size"] ** 2
@@ -157,7 +174,10 @@ def _both_structure(config: Config) -> Structure:
     image_tower(s, images, IMAGE, False)
     towers.text_tower(s, texts, TEXT, False)
     towers.embedding_space(s, config["projection_dim"])
-    for part, name, norm in ((IMAGE, "visual_projection", "post_layernorm"), (TEXT, "text_projection", "final_layer_norm")):
+    for part, name, norm in (
+        (IMAGE, "visual_projection", "post_layernorm"),
+        (TEXT, "text_projection", "final_layer_norm"),
+    ):
         reader = s.linear(f"{part.prefix}projection", name, "+embedding", f"-{part.stream}", False)
         s.norm(f"{part.prefix}norm", f"{part.base}{norm}", [reader], part.stream)
     s.parameter("scale", "logit_scale", "*", ())
@@ -171,8 +191,9 @@ def _classifier_structure(config: Config) -> Structure:
     image_tower(s, images, part, True)
     s.linear("head", "classifier", "*", "-residual", rows=config["num_labels"], ignores_mean_over=0)
     s.add("scales", "residual stream")  # the head divides by it
-    # The head's bias takes the means of all constants and the last of them whole. A multiple of the ones vector that depends on
-    # the stream passes every norm, and the head can undo it: by itself, and where it belongs to other gains of the first norm.
+    # The head's bias takes the means of all constants and the last of them whole. A multiple of the
+    # ones vector that depends on the stream passes every norm, and the head can undo it: by itself,
+    # and where it belongs to other gains of the first norm.
     s.add("further", (MEANS, 2 * images["num_hidden_layers"] + 2), ("sums of constants", width - 1))
     s.add("further", ("gains against a rotation", 1))
     vision.output_norm(s, f"{part.base}post_layernorm", block="norm.unused")
@@ -181,13 +202,24 @@ def _classifier_structure(config: Config) -> Structure:
 
 
 def _bare(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    """Without the numbers of positions, which old files hold, and without what belongs to other parts."""
-    others = {"text": ("vision_model.", "visual_projection."), "vision": ("text_model.", "text_projection.")}
+    """Without the numbers of positions, which old files hold, and without what belongs to other
+    parts.
+    """
+    others = {
+        "text": ("vision_model.", "visual_projection."),
+        "vision": ("text_model.", "text_projection."),
+    }
     dropped = (*others[name], "logit_scale") if name else ()
-    return {k: v for k, v in tensors.items() if not k.endswith("position_ids") and not k.startswith(dropped or ("\n",))}
+    return {
+        k: v
+        for k, v in tensors.items()
+        if not k.endswith("position_ids") and not k.startswith(dropped or ("\n",))
+    }
 
 
-def _tower_from_disk(tensors: dict[str, Tensor], config: Config, part: Part, projection: str) -> dict[str, Tensor]:
+def _tower_from_disk(
+    tensors: dict[str, Tensor], config: Config, part: Part, projection: str
+) -> dict[str, Tensor]:
     found = _bare(tensors, part.prefix.rstrip("."))
     projects = _projects(config)
     if not projects:
@@ -196,12 +228,18 @@ def _tower_from_disk(tensors: dict[str, Tensor], config: Config, part: Part, pro
 
 
 def _classifier_from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
-    found = {name: tensor for name, tensor in _bare(tensors, "vision").items() if not name.startswith("visual_projection.")}
+    found = {
+        name: tensor
+        for name, tensor in _bare(tensors, "vision").items()
+        if not name.startswith("visual_projection.")
+    }
     return vision.with_base(found, IMAGE.base, (IMAGE.base,), ("classifier.",))
 
 
 def _outputs(module: nn.Module, inputs: Tensor) -> Tensor:
-    """The stream `[n, length, width]`, with what is pooled of it or projected behind it where that is no part of the stream."""
+    """The stream `[n, length, width]`, with what is pooled of it or projected behind it where that
+    is no part of the stream.
+    """
     images = inputs.is_floating_point()
     found = module(vision.fitting(module, inputs) if images else inputs)
     for name in ("image_embeds", "text_embeds"):
@@ -211,7 +249,9 @@ def _outputs(module: nn.Module, inputs: Tensor) -> Tensor:
 
 
 def _end(config: Config) -> int | None:
-    """The token whose state is pooled; None where that is the token of the highest number, as in files that give 2."""
+    """The token whose state is pooled; None where that is the token of the highest number, as in
+    files that give 2.
+    """
     return None if config["eos_token_id"] == 2 else config["eos_token_id"]
 
 
@@ -224,13 +264,22 @@ def _probe_pairs(config: Config, count: int, seed: int, dtype: torch.dtype) -> T
 
 
 def _build(config: Config, config_class: str) -> nn.Module:
-    settings, others = dict(config), {"bos_token_id": None, "pad_token_id": None}  # no output depends on them
+    # no output depends on them
+    settings, others = dict(config), {"bos_token_id": None, "pad_token_id": None}
     if "text_config" in settings:
         settings["text_config"] = {**settings["text_config"], **others}
-    return hf.build(settings, config_class, config["architectures"][0], **(others if "vocab_size" in config else {}))
+    return hf.build(
+        settings,
+        config_class,
+        config["architectures"][0],
+        **(others if "vocab_size" in config else {}),
+    )
 
 
-REFERENCE = "Radford et al., Learning Transferable Visual Models From Natural Language Supervision, 2021, arXiv 2103.00020"
+REFERENCE = (
+    "Radford et al., Learning Transferable Visual Models From Natural Language "
+    "Supervision, 2021, arXiv 2103.00020"
+)
 SMALL_TEXT: dict[str, Any] = {
     "vocab_size": 37,
     "hidden_size": 24,
@@ -257,7 +306,8 @@ _IMAGE_CLASSES = ("CLIPVisionModel", "CLIPVisionModelWithProjection")
 
 CLIP_TEXT = Family(
     name="clip_text",
-    sentence="The text tower of CLIP: causal, LayerNorm before each layer, with or without its projection.",
+    sentence="The text tower of CLIP: causal, LayerNorm before each layer, with or without its "
+    "projection.",
     reference=REFERENCE,
     takes="text",
     recognises=lambda config: config.get("model_type") == TYPES["text"],
@@ -272,13 +322,18 @@ CLIP_TEXT = Family(
     classes=_TEXT_CLASSES,
     examples={
         "clip_text": {"model_type": TYPES["text"], **SMALL_TEXT},
-        "clip_text-projection": {"model_type": TYPES["text"], "architectures": [_TEXT_CLASSES[1]], **SMALL_TEXT},
+        "clip_text-projection": {
+            "model_type": TYPES["text"],
+            "architectures": [_TEXT_CLASSES[1]],
+            **SMALL_TEXT,
+        },
     },
     probe=_probe_texts,
 )
 CLIP_VISION = Family(
     name="clip_vision",
-    sentence="The image tower of CLIP: a norm before the first layer and before each, with or without its projection.",
+    sentence="The image tower of CLIP: a norm before the first layer and before each, with or "
+    "without its projection.",
     reference=REFERENCE,
     takes="images",
     recognises=lambda config: config.get("model_type") == TYPES["image"],
@@ -289,17 +344,26 @@ CLIP_VISION = Family(
     predicts=lambda config: "features",
     save=hf.save,
     config=lambda raw: _tower(raw, "image", _IMAGE_CLASSES),
-    from_disk=lambda tensors, config: _tower_from_disk(tensors, config, IMAGE, "visual_projection."),
+    from_disk=lambda tensors, config: _tower_from_disk(
+        tensors, config, IMAGE, "visual_projection."
+    ),
     classes=_IMAGE_CLASSES,
     examples={
         "clip_vision": {"model_type": TYPES["image"], **SMALL_IMAGE},
-        "clip_vision-projection": {"model_type": TYPES["image"], "architectures": [_IMAGE_CLASSES[1]], **SMALL_IMAGE},
+        "clip_vision-projection": {
+            "model_type": TYPES["image"],
+            "architectures": [_IMAGE_CLASSES[1]],
+            **SMALL_IMAGE,
+        },
     },
 )
 
 
 def _is_classifier(config: Config) -> bool:
-    return config.get("model_type") == "clip" and config.get("architectures") in ([CLASSIFIER], (CLASSIFIER,))
+    return config.get("model_type") == "clip" and config.get("architectures") in (
+        [CLASSIFIER],
+        (CLASSIFIER,),
+    )
 
 
 CLIP = Family(
@@ -329,7 +393,8 @@ CLIP = Family(
 )
 CLIP_CLASSIFIER = Family(
     name="clip_classifier",
-    sentence="Image classifier on CLIP's image tower: it reads the mean of the patches without a norm.",
+    sentence="Image classifier on CLIP's image tower: it reads the mean of the patches without a "
+    "norm.",
     reference=REFERENCE,
     takes="images",
     recognises=_is_classifier,

@@ -1,9 +1,10 @@
-"""Command R (Cohere 2024; Aya 23, Aryabumi et al. 2024, arXiv 2405.15032, is of its architecture), as transformers'
-`CohereForCausalLM` and its body alone; `cohere2` builds on it.
+"""Command R (Cohere 2024; Aya 23, Aryabumi et al. 2024, arXiv 2405.15032, is of its architecture),
+as transformers' `CohereForCausalLM` and its body alone; `cohere2` builds on it.
 
-LayerNorm with a gain alone; attention and gated units read it in parallel; rotary pairs are neighbours; logits are multiplied
-by a number of the configuration. The head shares the token table. Norms on queries and keys, where the configuration asks for
-them, have a gain for each coordinate of each head, which moves with its head.
+LayerNorm with a gain alone; attention and gated units read it in parallel; rotary pairs are
+neighbours; logits are multiplied by a number of the configuration. The head shares the token table.
+Norms on queries and keys, where the configuration asks for them, have a gain for each coordinate of
+each head, which moves with its head.
 """
 
 from __future__ import annotations
@@ -13,17 +14,35 @@ from typing import Any
 from lmc_core.models import hf
 from lmc_core.models.classes import Head, heads
 from lmc_core.models.family import Config, divides
-from lmc_core.models.layer_norm_decoder import Body, FeedForward, SelfAttention, Sizes, layer_norm_decoder
-from lmc_core.models.layer_norm_family import TOKENS, configuration, family, grouped, rotated, sizes_by
+from lmc_core.models.layer_norm_decoder import (
+    Body,
+    FeedForward,
+    SelfAttention,
+    Sizes,
+    layer_norm_decoder,
+)
+from lmc_core.models.layer_norm_family import (
+    TOKENS,
+    configuration,
+    family,
+    grouped,
+    rotated,
+    sizes_by,
+)
 from lmc_core.models.query_key_norms import QueryKeyNorms
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import Pairs
 
-BODY = Body("model.", "embed_tokens", "layers", ("input_layernorm",), "norm", parallel=True, offset=False)
+BODY = Body(
+    "model.", "embed_tokens", "layers", ("input_layernorm",), "norm", parallel=True, offset=False
+)
 NAMES = tuple(f"self_attn.{part}_proj" for part in "qkvo")
 UNITS = ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
 NORMS = QueryKeyNorms("self_attn.q_norm", "self_attn.k_norm", "heads")
-HEADS = heads("model.", without=("ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering"))
+HEADS = heads(
+    "model.",
+    without=("ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering"),
+)
 
 # What the function depends on, with transformers' defaults; those of `cohere2` too.
 COMMON: dict[str, Any] = TOKENS | {
@@ -44,12 +63,22 @@ COMMON: dict[str, Any] = TOKENS | {
     "eos_token_id": 255001,
 }
 DEFAULTS = COMMON | {"model_type": "cohere", "use_qk_norm": False}
-COUNTS = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+COUNTS = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+)
 
 
 def common(raw: Config, defaults: dict[str, Any], theta: float) -> dict[str, Any]:
-    """What both kinds read from a `config.json`; `theta` is the default base of rotary positions."""
-    found = configuration(raw, defaults, (*COUNTS, "max_position_embeddings"), "layer_norm_eps", "hidden_act")
+    """What both kinds read from a `config.json`; `theta` is the default base of rotary
+    positions.
+    """
+    found = configuration(
+        raw, defaults, (*COUNTS, "max_position_embeddings"), "layer_norm_eps", "hidden_act"
+    )
     found["rope_parameters"] = hf.rope(raw, theta)
     hf.positive_numbers(found, "logit_scale")
     divides(found, "num_attention_heads", "hidden_size")
@@ -58,7 +87,9 @@ def common(raw: Config, defaults: dict[str, Any], theta: float) -> dict[str, Any
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     return common(raw, DEFAULTS, 500000.0)
 
 
@@ -68,7 +99,9 @@ def attention(config: Config, rotary: bool = True, normed: bool = False) -> Self
     size = config["hidden_size"] // count
     pairs = Pairs(size, interleaved=True) if rotary else None
     norms = NORMS if normed else None
-    return SelfAttention(count, size, NAMES, bias, bias, config["num_key_value_heads"], pairs, norms=norms)
+    return SelfAttention(
+        count, size, NAMES, bias, bias, config["num_key_value_heads"], pairs, norms=norms
+    )
 
 
 def feed(config: Config) -> FeedForward:
@@ -84,7 +117,9 @@ def sizes(config: Config) -> Sizes:
 def structure(config: Config, head: Head) -> Structure:
     """The spaces and blocks of a Command R of that configuration."""
     part = attention(config, normed=config["use_qk_norm"])
-    return layer_norm_decoder("cohere", config, sizes(config), BODY, lambda i: part, feed(config), head)
+    return layer_norm_decoder(
+        "cohere", config, sizes(config), BODY, lambda i: part, feed(config), head
+    )
 
 
 SIZES = sizes_by(
@@ -120,7 +155,12 @@ COHERE = family(
     {
         "cohere": SMALL,
         "cohere-norms": SMALL
-        | {"use_qk_norm": True, "attention_bias": True, "tie_word_embeddings": False, "num_hidden_layers": 1},
+        | {
+            "use_qk_norm": True,
+            "attention_bias": True,
+            "tie_word_embeddings": False,
+            "num_hidden_layers": 1,
+        },
     },
     attention_dropout=0.0,
 )

@@ -1,7 +1,8 @@
-"""Command R7B and Command A (Cohere 2025, arXiv 2504.00698), as transformers' `Cohere2ForCausalLM` and its body alone.
+"""Command R7B and Command A (Cohere 2025, arXiv 2504.00698), as transformers' `Cohere2ForCausalLM`
+and its body alone.
 
-A Command R in which most layers attend to a window with rotary positions, and every fourth to everything without any: there
-the whole query/key plane is free.
+A Command R in which most layers attend to a window with rotary positions, and every fourth to
+everything without any: there the whole query/key plane is free.
 """
 
 from __future__ import annotations
@@ -11,7 +12,17 @@ from typing import Any
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.classes import Head
 from lmc_core.models.decoder_family import windows
-from lmc_core.models.families.cohere import BODY, COMMON, HEADS, SIZES, SMALL, attention, common, feed, sizes
+from lmc_core.models.families.cohere import (
+    BODY,
+    COMMON,
+    HEADS,
+    SIZES,
+    SMALL,
+    attention,
+    common,
+    feed,
+    sizes,
+)
 from lmc_core.models.family import Config
 from lmc_core.models.layer_norm_decoder import layer_norm_decoder
 from lmc_core.models.layer_norm_family import family
@@ -22,11 +33,14 @@ DEFAULTS = COMMON | {"model_type": "cohere2", "sliding_window": 4096, "layer_typ
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     every = raw.get("sliding_window_pattern", 4)  # as the first files say it
     if not isinstance(every, int) or isinstance(every, bool) or every < 1:
         raise BadCheckpoint(
-            f"The configuration should give 'sliding_window_pattern' as a number of layers; it gives {every!r}."
+            "The configuration should give 'sliding_window_pattern' as a number of layers; it "
+            f"gives {every!r}."
         )
     return windows(common(raw, DEFAULTS, 10000.0), always=True, every=every)
 

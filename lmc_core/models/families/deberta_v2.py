@@ -1,13 +1,16 @@
-"""DeBERTa (He et al. 2020, arXiv 2006.03654) and DeBERTaV3 (He et al. 2021, arXiv 2111.09543), of transformers' second kind.
+"""DeBERTa (He et al. 2020, arXiv 2006.03654) and DeBERTaV3 (He et al. 2021, arXiv 2111.09543), of
+transformers' second kind.
 
-BERT's layers, whose scores also compare queries with keys of distances (c2p) and keys with queries of distances (p2c). One
-table of distances serves all layers. Where the layers make keys and queries of distances with the maps that make those of
-tokens (share_att_key), the table lies in the stream and moves with it; where they have maps of their own, no one else reads
-the table, and it has a space of its own. Positions of tokens may be in a table too, or in none.
+BERT's layers, whose scores also compare queries with keys of distances (c2p) and keys with queries
+of distances (p2c). One table of distances serves all layers. Where the layers make keys and queries
+of distances with the maps that make those of tokens (share_att_key), the table lies in the stream
+and moves with it; where they have maps of their own, no one else reads the table, and it has a
+space of its own. Positions of tokens may be in a table too, or in none.
 
-What is free beside BERT's: a bias of keys shifts all scores of a query alike, but p2c multiplies it by what depends on the
-distance, and then it is seen. A map that reads tokens and distances keeps the means of what it reads, and with both terms
-offsets and scales of all that it reads are common to all layers.
+What is free beside BERT's: a bias of keys shifts all scores of a query alike, but p2c multiplies it
+by what depends on the distance, and then it is seen. A map that reads tokens and distances keeps
+the means of what it reads, and with both terms offsets and scales of all that it reads are common
+to all layers.
 """
 
 from __future__ import annotations
@@ -32,7 +35,9 @@ from lmc_core.symmetry.spaces import LINEAR, ROTATIONS
 
 AT = "cls.predictions"
 TABLE = "deberta.embeddings.word_embeddings.weight"
-HEAD = TokenHead(f"{AT}.transform.dense", f"{AT}.transform.LayerNorm", f"{AT}.decoder", TABLE, f"{AT}.bias")
+HEAD = TokenHead(
+    f"{AT}.transform.dense", f"{AT}.transform.LayerNorm", f"{AT}.decoder", TABLE, f"{AT}.bias"
+)
 NEWER = "lm_predictions.lm_head"
 NEWER_HEAD = TokenHead(f"{NEWER}.dense", f"{NEWER}.LayerNorm", NEWER, TABLE, f"{NEWER}.bias")
 UNSEEN = "biases that no output sees"
@@ -68,7 +73,9 @@ CLASSES = {
 
 
 def check(raw: Config, found: dict[str, Any], kind: Kind) -> None:
-    """Refuse what transformers' class cannot compute or no layout says, and bring the rest to one form."""
+    """Refuse what transformers' class cannot compute or no layout says, and bring the rest to one
+    form.
+    """
     hf.switches(found, "relative_attention", "share_att_key", "position_biased_input", "legacy")
     width, heads = found["hidden_size"], found["num_attention_heads"]
     for key, usual in (
@@ -78,7 +85,8 @@ def check(raw: Config, found: dict[str, Any], kind: Kind) -> None:
     ):
         if raw.get(key, usual) != usual:
             raise BadCheckpoint(
-                f"A DeBERTa with {key}={raw[key]!r} is not supported; {usual} is expected, as its other sizes say."
+                f"A DeBERTa with {key}={raw[key]!r} is not supported; {usual} is expected, as its "
+                "other sizes say."
             )
     types = found["type_vocab_size"]
     if types:
@@ -95,30 +103,43 @@ def check(raw: Config, found: dict[str, Any], kind: Kind) -> None:
 def _distances(found: dict[str, Any]) -> None:
     """Check what is said of distances, and write it as transformers' class understands it."""
     said = found["pos_att_type"] or []
-    terms = [each.strip() for each in said.lower().split("|") if each.strip()] if isinstance(said, str) else said
+    terms = (
+        [each.strip() for each in said.lower().split("|") if each.strip()]
+        if isinstance(said, str)
+        else said
+    )
     if not isinstance(terms, list | tuple) or not all(each in TERMS for each in terms):
         raise BadCheckpoint(
-            f"The configuration should give 'pos_att_type' as some of {', '.join(TERMS)}; it gives {said!r}, and of other "
+            f"The configuration should give 'pos_att_type' as some of {', '.join(TERMS)}; it "
+            f"gives {said!r}, and of other "
             "terms transformers' class computes none."
         )
     found["pos_att_type"] = [each for each in TERMS if each in terms]
     norm = found["norm_rel_ebd"]
     if norm not in ("none", "layer_norm"):
-        raise BadCheckpoint(f"The configuration should give 'norm_rel_ebd' as none or layer_norm; it gives {norm!r}.")
+        raise BadCheckpoint(
+            "The configuration should give 'norm_rel_ebd' as none or layer_norm; it gives "
+            f"{norm!r}."
+        )
     for key in ("max_relative_positions", "position_buckets"):
         value = found[key]
         if not isinstance(value, int) or isinstance(value, bool) or value >= 2**24:
-            raise BadCheckpoint(f"The configuration should give {key!r} as an integer; it gives {value!r}.")
+            raise BadCheckpoint(
+                f"The configuration should give {key!r} as an integer; it gives {value!r}."
+            )
         found[key] = value if value > 0 else -1
     if found["relative_attention"] != bool(terms) or (norm != "none" and not terms):
         raise BadCheckpoint(
-            f"A DeBERTa with relative_attention={found['relative_attention']}, pos_att_type={terms} and "
-            f"norm_rel_ebd={norm!r} is not supported: distances are either compared, or have neither terms nor a norm."
+            f"A DeBERTa with relative_attention={found['relative_attention']}, "
+            f"pos_att_type={terms} and "
+            f"norm_rel_ebd={norm!r} is not supported: distances are either compared, or have "
+            "neither terms nor a norm."
         )
     reach, buckets = farthest(found), found["position_buckets"]
     if terms and buckets > 0 and not (buckets >= 4 and reach - 1 > buckets // 2):
         raise BadCheckpoint(
-            "Buckets of distances need at least 4, and a farthest distance beyond half their number; the configuration "
+            "Buckets of distances need at least 4, and a farthest distance beyond half their "
+            "number; the configuration "
             f"gives position_buckets={buckets} and distances up to {reach}."
         )
 
@@ -134,14 +155,20 @@ def _convolution(raw: Config, found: dict[str, Any]) -> None:
     hf.activation(found, "conv_act", POINTWISE, "A convolution over tokens")
     if size % 2 == 0 or raw.get("conv_groups", 1) != 1:
         raise BadCheckpoint(
-            f"A convolution over tokens with conv_kernel_size={size} and conv_groups={raw.get('conv_groups', 1)} is not "
-            "supported: an odd size is expected, and one group, since groups tell the stream's coordinates apart."
+            f"A convolution over tokens with conv_kernel_size={size} and "
+            f"conv_groups={raw.get('conv_groups', 1)} is not "
+            "supported: an odd size is expected, and one group, since groups tell the stream's "
+            "coordinates apart."
         )
 
 
 def names(config: Config) -> postnorm.Names:
     """Names of the parameters, of those tables that there are."""
-    there = {"token": True, "position": config["position_biased_input"], "type": config["type_vocab_size"] > 0}
+    there = {
+        "token": True,
+        "position": config["position_biased_input"],
+        "type": config["type_vocab_size"] > 0,
+    }
     return postnorm.Names(
         {part: name for part, name in postnorm.TABLES.items() if there[part]},
         "embeddings.LayerNorm",
@@ -161,7 +188,10 @@ def names(config: Config) -> postnorm.Names:
 
 def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
     """Write the spaces and blocks of a DeBERTa of that configuration down."""
-    tied, pooler = kind.predicts in TOKENS and config["tie_word_embeddings"], kind.predicts in ("label", "choice")
+    tied, pooler = (
+        kind.predicts in TOKENS and config["tie_word_embeddings"],
+        kind.predicts in ("label", "choice"),
+    )
     readers, terms = postnorm.last_readers(kind, pooler), Terms.of(config, pooler)
     postnorm.stream(s, config["hidden_size"], readers)
     postnorm.embeddings(s, config, base, None, names(config), tied)
@@ -169,7 +199,8 @@ def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
         distances(s, config, base, terms)
     for i in range(config["num_hidden_layers"]):
         layer(s, config, base, i, readers, terms)
-    if "distances" in s.spaces:  # last, so that matching turns the planes that its readers write to before it turns them
+    # last, so that matching turns the planes that its readers write to before it turns them
+    if "distances" in s.spaces:
         s.spaces["distances"] = s.spaces.pop("distances")
     if pooler:
         head = ("classifier", 1 if kind.predicts == "choice" else config["num_labels"])
@@ -180,7 +211,9 @@ def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
     elif kind.predicts in TOKENS:
         newer_head(s, config)
     elif kind.predicts in ("token-label", "span"):
-        postnorm.stream_head(s, config, kind, "qa_outputs" if kind.predicts == "span" else "classifier")
+        postnorm.stream_head(
+            s, config, kind, "qa_outputs" if kind.predicts == "span" else "classifier"
+        )
 
 
 def newer_head(s: Structure, config: Config) -> None:
@@ -194,7 +227,11 @@ def newer_head(s: Structure, config: Config) -> None:
 def distances(s: Structure, config: Config, base: str, terms: Terms) -> None:
     """Write down the table of distances, and count what it leaves open."""
     width, rows, depth = config["hidden_size"], 2 * span(config), config["num_hidden_layers"]
-    unused, name, norm = rows - terms.used, f"{base}encoder.rel_embeddings.weight", f"{base}encoder.LayerNorm"
+    unused, name, norm = (
+        rows - terms.used,
+        f"{base}encoder.rel_embeddings.weight",
+        f"{base}encoder.LayerNorm",
+    )
     if terms.shared:
         s.parameter("distance.table", name, "* +residual", (rows, width))
         if terms.normed:
@@ -202,19 +239,26 @@ def distances(s: Structure, config: Config, base: str, terms: Terms) -> None:
             # of a few rows a gain and an offset make nothing that the rows alone could not be
             s.add("further", (MEANS, max(terms.used, width)), (SCALES, max(terms.used, width)))
         s.add("further", ("distances that never come", unused * width))
-        if depth == 1 and (not terms.normed or terms.used <= width):  # the table follows the means that its only readers take
+        # the table follows the means that its only readers take
+        if depth == 1 and (not terms.normed or terms.used <= width):
             s.add("further", (MEANS, width))
-        if terms.c2p and terms.p2c:  # what the layers read, and the table, move by one offset and one scale
+        # what the layers read, and the table, move by one offset and one scale
+        if terms.c2p and terms.p2c:
             s.add("further", (OFFSETS, -(depth - 1) * width), (SCALES, -(depth - 1)))
         else:
             s.add("further", (OFFSETS, width), (SCALES, -(depth - 1)))
         return
     parts = [part for part, there in (("pos_key", terms.c2p), ("pos_query", terms.p2c)) if there]
     readers: list[tuple[str, str | None]] = [
-        (f"blocks.{i}.{part}.weight", f"blocks.{i}.{part}.bias") for i in range(depth) for part in parts
+        (f"blocks.{i}.{part}.weight", f"blocks.{i}.{part}.bias")
+        for i in range(depth)
+        for part in parts
     ]
     if terms.normed:
-        reason = "LayerNorm divides by the length of each row, which rotations that keep the all-ones vector leave alone"
+        reason = (
+            "LayerNorm divides by the length of each row, which rotations that keep the "
+            "all-ones vector leave alone"
+        )
         s.space("distances", "latent", width, ROTATIONS, reason, fixes_ones=True)
         s.add("centred", "distances")
         s.add("further", (SCALES, terms.used), ("distances that never come", unused * (width - 1)))
@@ -222,16 +266,25 @@ def distances(s: Structure, config: Config, base: str, terms: Terms) -> None:
         reason = "only the products of the table of distances with the maps that read it are seen"
         s.space("distances", "latent", width, LINEAR, reason)
         s.add("further", (OFFSETS, width), ("distances that never come", unused * width))
-        of = len(readers) * width  # with few rows a part of the maps is not seen, and the table's map is not all seen
+        # with few rows a part of the maps is not seen, and the table's map is not all seen
+        of = len(readers) * width
         s.add("further", (MEANS, (width - terms.rank) * (of - width)))
     s.parameter("distance.table", name, "* +distances", (rows, width))
     if terms.normed:
         s.norm("distance.norm", norm, readers, space="distances")
 
 
-def layer(s: Structure, config: Config, base: str, i: int, readers: list[str], terms: Terms) -> None:
-    """Write one layer down with the norm behind it, and the convolution that stands behind the first."""
-    width, size, heads = config["hidden_size"], config["intermediate_size"], config["num_attention_heads"]
+def layer(
+    s: Structure, config: Config, base: str, i: int, readers: list[str], terms: Terms
+) -> None:
+    """Write one layer down with the norm behind it, and the convolution that stands behind the
+    first.
+    """
+    width, size, heads = (
+        config["hidden_size"],
+        config["intermediate_size"],
+        config["num_attention_heads"],
+    )
     on, own, last = f"blocks.{i}", names(config), i == config["num_hidden_layers"] - 1
     at = base + own.layer.format(i)
 
@@ -252,7 +305,8 @@ def layer(s: Structure, config: Config, base: str, i: int, readers: list[str], t
         norm("conv.norm", f"{base}encoder.conv.LayerNorm")
     else:
         norm(f"{on}.norm2", f"{at}.{own.norm2}")
-    maps = 3 - (terms.shared and terms.p2c) - (terms.shared and terms.c2p)  # of attention, that read tokens alone
+    # of attention, that read tokens alone
+    maps = 3 - (terms.shared and terms.p2c) - (terms.shared and terms.c2p)
     s.add("further", (MEANS, (width + 1) + (size + 1) + maps * width + size))
     each = width // heads
     if terms.p2c:
@@ -284,7 +338,14 @@ def attention(s: Structure, a: Attention, on: str, at: str, config: Config, term
     scale = (s.spaces[a.product_name].size * (1 + len(config["pos_att_type"]))) ** -0.5
     s.add(
         "products",
-        Product(a.product_name, tuple(left), tuple(right), None if terms.p2c else key, scale=scale, unseen=unseen),
+        Product(
+            a.product_name,
+            tuple(left),
+            tuple(right),
+            None if terms.p2c else key,
+            scale=scale,
+            unseen=unseen,
+        ),
         Product(
             a.value_name,
             (f"{on}.value.weight",),
@@ -297,18 +358,26 @@ def attention(s: Structure, a: Attention, on: str, at: str, config: Config, term
 def convolution(s: Structure, config: Config, base: str, kernel: int) -> None:
     """Write down the convolution that reads the embeddings and adds to what the first layer gives.
 
-    Its activation acts on the stream's coordinates one by one. It reads zeros beyond the ends of a text, so that of its maps
-    only the one that reads a token itself leaves a mean open. What the first layer gives is read by a norm alone, behind a sum
-    with it, which sees all of an offset but its mean, and its scale.
+    Its activation acts on the stream's coordinates one by one. It reads zeros beyond the ends of a
+    text, so that of its maps only the one that reads a token itself leaves a mean open. What the
+    first layer gives is read by a norm alone, behind a sum with it, which sees all of an offset but
+    its mean, and its scale.
     """
     width = config["hidden_size"]
-    s.parameter("conv.weight", f"{base}encoder.conv.conv.weight", "+residual -residual *", (width, width, kernel))
+    s.parameter(
+        "conv.weight",
+        f"{base}encoder.conv.conv.weight",
+        "+residual -residual *",
+        (width, width, kernel),
+    )
     s.parameter("conv.bias", f"{base}encoder.conv.conv.bias", "+residual", (width,))
     s.add("further", (MEANS, width), (OFFSETS, 1))
 
 
 def from_disk(tensors: Mapping[str, Tensor], config: Config) -> dict[str, Tensor]:
-    """Names in memory; a table of positions that the class does not read is left out, as transformers does."""
+    """Names in memory; a table of positions that the class does not read is left out, as
+    transformers does.
+    """
     if not config["position_biased_input"]:
         tensors = {name: t for name, t in tensors.items() if "position_embeddings." not in name}
     return Encoder.from_disk(ENCODER, tensors, config)
@@ -354,14 +423,21 @@ ENCODER = Encoder(
 DEBERTA_V2 = replace(
     family(
         ENCODER,
-        "Encoder whose scores see distances apart from tokens, LayerNorm after each layer, GELU units.",
-        "He et al., DeBERTa: Decoding-enhanced BERT with Disentangled Attention, 2020, arXiv 2006.03654",
+        "Encoder whose scores see distances apart from tokens, LayerNorm after each layer, GELU "
+        "units.",
+        "He et al., DeBERTa: Decoding-enhanced BERT with Disentangled Attention, 2020, arXiv "
+        "2006.03654",
         {
             "deberta-v2": SMALL,
-            "deberta-v2-newer-head": SMALL | {"num_hidden_layers": 1, "legacy": False, "pos_att_type": ["c2p"]},
+            "deberta-v2-newer-head": SMALL
+            | {"num_hidden_layers": 1, "legacy": False, "pos_att_type": ["c2p"]},
             "deberta-v2-classifier": SMALL
             | OWN
-            | {"architectures": ["DebertaV2ForSequenceClassification"], "num_labels": 3, "type_vocab_size": 2},
+            | {
+                "architectures": ["DebertaV2ForSequenceClassification"],
+                "num_labels": 3,
+                "type_vocab_size": 2,
+            },
         },
     ),
     from_disk=from_disk,

@@ -1,7 +1,8 @@
 """DeepSeek-V2 (DeepSeek-AI 2024, arXiv 2405.04434), as transformers' `DeepseekV2ForCausalLM`.
 
-Latent attention with rotary pairs that are neighbours. After a few dense layers, mixtures with a softmax router, which may
-choose among groups of experts first, and shared experts that are one block, so that all of their units change places freely.
+Latent attention with rotary pairs that are neighbours. After a few dense layers, mixtures with a
+softmax router, which may choose among groups of experts first, and shared experts that are one
+block, so that all of their units change places freely.
 """
 
 from __future__ import annotations
@@ -57,30 +58,45 @@ def checked(raw: Config, found: dict[str, Any], scores: str) -> dict[str, Any]:
     found["routed_scaling_factor"] = float(found["routed_scaling_factor"])
     first = found["first_k_dense_replace"]
     if not isinstance(first, int) or isinstance(first, bool) or first < 0:
-        raise BadCheckpoint(f"The configuration should give 'first_k_dense_replace' as a number of layers; it gives {first!r}.")
+        raise BadCheckpoint(
+            "The configuration should give 'first_k_dense_replace' as a number of layers; it "
+            f"gives {first!r}."
+        )
     for name, only in (("moe_layer_freq", 1), ("scoring_func", scores)):
         if raw.get(name, only) != only:
-            raise BadCheckpoint(f"{found['model_type']} with {name}={raw[name]!r} is not supported; {only!r} is expected.")
+            raise BadCheckpoint(
+                f"{found['model_type']} with {name}={raw[name]!r} is not supported; {only!r} is "
+                "expected."
+            )
     return found
 
 
 def check_groups(found: Config) -> None:
-    """Raise `BadCheckpoint` unless experts fall into groups of equal size, enough of which are chosen."""
+    """Raise `BadCheckpoint` unless experts fall into groups of equal size, enough of which are
+    chosen.
+    """
     positive_sizes(found, "n_group", "topk_group")
     divides(found, "n_group", "n_routed_experts")
     within = found["topk_group"] * (found["n_routed_experts"] // found["n_group"])
     if found["topk_group"] > found["n_group"] or found["num_experts_per_tok"] > within:
         raise BadCheckpoint(
-            f"topk_group = {found['topk_group']} of n_group = {found['n_group']} groups should hold the num_experts_per_tok = "
+            f"topk_group = {found['topk_group']} of n_group = {found['n_group']} groups should "
+            "hold the num_experts_per_tok = "
             f"{found['num_experts_per_tok']} experts that are chosen."
         )
 
 
 def feed_forward(s: Structure, config: Config, i: int, routing: mixture.Routing) -> Readers:
-    """Write the feed-forward layer of block i down: dense in the first layers, then experts beside shared ones."""
+    """Write the feed-forward layer of block i down: dense in the first layers, then experts beside
+    shared ones.
+    """
     if i < config["first_k_dense_replace"]:
         return gated(s, config, i)
-    act, units, bias = config["hidden_act"], config["moe_intermediate_size"], bool(config.get("mlp_bias"))
+    act, units, bias = (
+        config["hidden_act"],
+        config["moe_intermediate_size"],
+        bool(config.get("mlp_bias")),
+    )
     on, at = f"blocks.{i}.shared", f"model.layers.{i}.mlp.shared_experts"
     return [
         *mixture.mixture(s, i, routing, units, act),
@@ -89,19 +105,29 @@ def feed_forward(s: Structure, config: Config, i: int, routing: mixture.Routing)
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
-    found = checked(raw, configuration(mixture.counted(raw, "n_routed_experts"), DEFAULTS, even=True), "softmax")
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
+    found = checked(
+        raw, configuration(mixture.counted(raw, "n_routed_experts"), DEFAULTS, even=True), "softmax"
+    )
     for name in ("qk_nope_head_dim", "kv_lora_rank"):
-        if found[name] % 2:  # the rotary part comes after these and is read as complex numbers in place
+        # the rotary part comes after these and is read as complex numbers in place
+        if found[name] % 2:
             raise BadCheckpoint(
-                f"deepseek_v2 with an odd {name} ({found[name]}) is not supported by its class in transformers."
+                f"deepseek_v2 with an odd {name} ({found[name]}) is not supported by its class in "
+                "transformers."
             )
     if found["topk_method"] not in METHODS:
         raise BadCheckpoint(
-            f"deepseek_v2 with topk_method={found['topk_method']!r} is not supported; known: {', '.join(METHODS)}."
+            f"deepseek_v2 with topk_method={found['topk_method']!r} is not supported; known: "
+            f"{', '.join(METHODS)}."
         )
     if found["norm_topk_prob"]:
-        raise BadCheckpoint("deepseek_v2 with norm_topk_prob=true is not supported: transformers does not divide by the sum.")
+        raise BadCheckpoint(
+            "deepseek_v2 with norm_topk_prob=true is not supported: transformers does not divide "
+            "by the sum."
+        )
     if found["topk_method"] == METHODS[1]:
         check_groups(found)
     else:
@@ -112,14 +138,17 @@ def config(raw: Config) -> dict[str, Any]:
 def structure(config: Config) -> Structure:
     """The spaces and blocks of a DeepSeek-V2 of that configuration.
 
-    A group is scored by its best expert, so the best k experts always lie in the best k groups: choosing among groups first
-    changes nothing unless fewer groups than experts are chosen.
+    A group is scored by its best expert, so the best k experts always lie in the best k groups:
+    choosing among groups first changes nothing unless fewer groups than experts are chosen.
     """
     limited = config["topk_method"] == METHODS[1] and config["topk_group"] < min(
         config["n_group"], config["num_experts_per_tok"]
     )
     routing = mixture.Routing(
-        config["n_routed_experts"], config["num_experts_per_tok"], relative=False, groups=config["n_group"] if limited else 1
+        config["n_routed_experts"],
+        config["num_experts_per_tok"],
+        relative=False,
+        groups=config["n_group"] if limited else 1,
     )
     return rms_decoder(
         "deepseek_v2",
@@ -147,14 +176,22 @@ DEEPSEEK_V2 = mixture.family(
     "deepseek_v2",
     "DeepseekV2",
     "Decoder with latent attention and mixtures of experts, some of them shared.",
-    "DeepSeek-AI, DeepSeek-V2: A Strong, Economical, and Efficient Mixture-of-Experts Language Model, 2024, arXiv 2405.04434",
+    "DeepSeek-AI, DeepSeek-V2: A Strong, Economical, and Efficient Mixture-of-Experts Language "
+    "Model, 2024, arXiv 2405.04434",
     config,
     structure,
     {
         "deepseek_v2": SMALL,
-        "deepseek_v2-groups": SMALL | GROUPED | {"first_k_dense_replace": 0, "routed_scaling_factor": 2.5},
+        "deepseek_v2-groups": SMALL
+        | GROUPED
+        | {"first_k_dense_replace": 0, "routed_scaling_factor": 2.5},
         "deepseek_v2-biases": SMALL
-        | {"q_lora_rank": None, "attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True},
+        | {
+            "q_lora_rank": None,
+            "attention_bias": True,
+            "mlp_bias": True,
+            "tie_word_embeddings": True,
+        },
     },
     experts="n_routed_experts",
     units="moe_intermediate_size",

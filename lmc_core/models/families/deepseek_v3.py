@@ -1,8 +1,9 @@
 """DeepSeek-V3 (DeepSeek-AI 2024, arXiv 2412.19437), as transformers' `DeepseekV3ForCausalLM`.
 
-A DeepSeek-V2 whose router gives each expert a sigmoid of its own, so that a number added to all scores is seen. A buffer of
-corrections is added to the scores for the choice alone: it moves with the experts, and only its differences matter. Checkpoints
-hold further layers that predict more than one token; they take no part in the outputs and are left out.
+A DeepSeek-V2 whose router gives each expert a sigmoid of its own, so that a number added to all
+scores is seen. A buffer of corrections is added to the scores for the choice alone: it moves with
+the experts, and only its differences matter. Checkpoints hold further layers that predict more than
+one token; they take no part in the outputs and are left out.
 """
 
 from __future__ import annotations
@@ -54,17 +55,32 @@ DEFAULTS: dict[str, Any] = decoder_family.DEFAULTS | {
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
-    found = checked(raw, configuration(mixture.counted(raw, "n_routed_experts"), DEFAULTS, even=False), "sigmoid")
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
+    found = checked(
+        raw,
+        configuration(mixture.counted(raw, "n_routed_experts"), DEFAULTS, even=False),
+        "sigmoid",
+    )
     if raw.get("topk_method", "noaux_tc") != "noaux_tc":
-        raise BadCheckpoint(f"deepseek_v3 with topk_method={raw['topk_method']!r} is not supported; 'noaux_tc' is expected.")
+        raise BadCheckpoint(
+            f"deepseek_v3 with topk_method={raw['topk_method']!r} is not supported; 'noaux_tc' is "
+            "expected."
+        )
     hf.switches(found, "rope_interleave")
     check_groups(found)
     if found["n_routed_experts"] < 2 * found["n_group"]:
-        raise BadCheckpoint(f"Groups are scored by their best two experts; n_group = {found['n_group']} leaves fewer in each.")
+        raise BadCheckpoint(
+            f"Groups are scored by their best two experts; n_group = {found['n_group']} leaves "
+            "fewer in each."
+        )
     further = found["num_nextn_predict_layers"]
     if not isinstance(further, int) or isinstance(further, bool) or further < 0:
-        raise BadCheckpoint(f"The configuration should give 'num_nextn_predict_layers' as a number; it gives {further!r}.")
+        raise BadCheckpoint(
+            "The configuration should give 'num_nextn_predict_layers' as a number; it gives "
+            f"{further!r}."
+        )
     return found
 
 
@@ -95,7 +111,11 @@ def stored(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
     depth = config["num_hidden_layers"]
     further = range(depth, depth + config["num_nextn_predict_layers"])
     numbers = {name: _LAYER.match(name) for name in tensors}
-    kept = {name: tensors[name] for name, match in numbers.items() if match is None or int(match[1]) not in further}
+    kept = {
+        name: tensors[name]
+        for name, match in numbers.items()
+        if match is None or int(match[1]) not in further
+    }
     return mixture.stacked(kept)
 
 
@@ -111,9 +131,20 @@ DEEPSEEK_V3 = mixture.family(
     {
         "deepseek_v3": SMALL,
         "deepseek_v3-no-groups": SMALL
-        | {"n_group": 1, "topk_group": 1, "norm_topk_prob": False, "rope_interleave": False, "first_k_dense_replace": 0},
+        | {
+            "n_group": 1,
+            "topk_group": 1,
+            "norm_topk_prob": False,
+            "rope_interleave": False,
+            "first_k_dense_replace": 0,
+        },
         "deepseek_v3-biases": SMALL
-        | {"q_lora_rank": None, "attention_bias": True, "tie_word_embeddings": True, "qk_nope_head_dim": 5},
+        | {
+            "q_lora_rank": None,
+            "attention_bias": True,
+            "tie_word_embeddings": True,
+            "qk_nope_head_dim": 5,
+        },
     },
     experts="n_routed_experts",
     units="moe_intermediate_size",

@@ -1,4 +1,5 @@
-"""DINOv2 (Oquab et al. 2023, arXiv 2304.07193), with register tokens too (Darcet et al. 2023, arXiv 2309.16588).
+"""DINOv2 (Oquab et al. 2023, arXiv 2304.07193), with register tokens too (Darcet et al. 2023, arXiv
+2309.16588).
 
 LayerNorm before each layer, a vector that scales what attention and units write, GELU units or
 SwiGLU with biases. Register tokens have no positions. A classifier reads the class token and the
@@ -41,7 +42,9 @@ REGISTERS: dict[str, Any] = DEFAULTS | {
 }
 
 
-def _configuration(raw: Config, defaults: dict[str, Any], classes: tuple[str, ...]) -> dict[str, Any]:
+def _configuration(
+    raw: Config, defaults: dict[str, Any], classes: tuple[str, ...]
+) -> dict[str, Any]:
     found = vision.configuration(raw, defaults, "mlp_ratio")
     name = found["model_type"]
     hf.activation(found, "hidden_act", POINTWISE, name)
@@ -86,7 +89,9 @@ def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
 
 
 def _build(config: Config, config_class: str) -> nn.Module:
-    return hf.build(config, config_class, config["architectures"][0], drop_path_rate=0.0, **vision.DROPLESS)
+    return hf.build(
+        config, config_class, config["architectures"][0], drop_path_rate=0.0, **vision.DROPLESS
+    )
 
 
 def structure(config: Config) -> Structure:
@@ -112,7 +117,11 @@ def structure(config: Config) -> Structure:
     for i in range(config["num_hidden_layers"]):
         layer.write(s, i, f"{base}encoder.layer.{i}")
     if classifies:
-        s.norm("norm", f"{base}layernorm", vision.two_readers(s, "classifier", config["num_labels"], width))
+        s.norm(
+            "norm",
+            f"{base}layernorm",
+            vision.two_readers(s, "classifier", config["num_labels"], width),
+        )
     else:
         vision.output_norm(s, "layernorm")
     return s
@@ -149,12 +158,20 @@ SMALL: dict[str, Any] = {
 
 
 def _outputs(module: nn.Module, inputs: Tensor) -> Tensor:
-    """Logits `[n, classes]`, or the stream `[n, tokens, width]`, whose first token is the pooled state."""
+    """Logits `[n, classes]`, or the stream `[n, tokens, width]`, whose first token is the pooled
+    state.
+    """
     found = module(vision.fitting(module, inputs))
     return found.logits if "logits" in found else found.last_hidden_state
 
 
-def _family(name: str, classes: str, defaults: dict[str, Any], words: tuple[str, str], examples: dict[str, Config]) -> Family:
+def _family(
+    name: str,
+    classes: str,
+    defaults: dict[str, Any],
+    words: tuple[str, str],
+    examples: dict[str, Config],
+) -> Family:
     names = (f"{classes}Model", f"{classes}ForImageClassification")
     return Family(
         name=name,
@@ -182,8 +199,10 @@ DINOV2 = _family(
     "Dinov2",
     DEFAULTS,
     (
-        "Image features without labels: LayerNorm before each layer, scales on what is written, GELU units or SwiGLU.",
-        "Oquab et al., DINOv2: Learning Robust Visual Features without Supervision, 2023, arXiv 2304.07193",
+        "Image features without labels: LayerNorm before each layer, scales on what is written, "
+        "GELU units or SwiGLU.",
+        "Oquab et al., DINOv2: Learning Robust Visual Features without Supervision, 2023, arXiv "
+        "2304.07193",
     ),
     {
         "dinov2": {},
@@ -208,6 +227,9 @@ DINOV2_WITH_REGISTERS = _family(
     {
         "dinov2-registers": {"num_register_tokens": 2},
         "dinov2-registers-classifier": _LABELS
-        | {"architectures": ["Dinov2WithRegistersForImageClassification"], "num_register_tokens": 2},
+        | {
+            "architectures": ["Dinov2WithRegistersForImageClassification"],
+            "num_register_tokens": 2,
+        },
     },
 )

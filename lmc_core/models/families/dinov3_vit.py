@@ -1,4 +1,5 @@
-"""DINOv3's Vision Transformers (Siméoni et al. 2025, arXiv 2508.10104): rotary positions on patches, no table of positions.
+"""DINOv3's Vision Transformers (Siméoni et al. 2025, arXiv 2508.10104): rotary positions on
+patches, no table of positions.
 
 A patch at (y, x) turns the first half of each head's pairs by multiples of y and the other half by
 multiples of x; class token and registers are not turned. Complex factors commute with every turn,
@@ -47,7 +48,9 @@ CLASS, REGISTERS = "DINOv3ViTModel", "embeddings.register_tokens"
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     found = vision.configuration(raw, DEFAULTS, "intermediate_size")
     hf.named_class(raw, (CLASS,), "dinov3_vit", CLASS)
     divides(found, "patch_size", "image_size")
@@ -58,22 +61,32 @@ def config(raw: Config) -> dict[str, Any]:
         positive_sizes(found, "num_register_tokens")
     size = found["hidden_size"] // found["num_attention_heads"]
     if size % 4:
-        raise BadCheckpoint(f"Rotary positions in two directions need heads of a size that 4 divides; it is {size}.")
+        raise BadCheckpoint(
+            f"Rotary positions in two directions need heads of a size that 4 divides; it is {size}."
+        )
     return found
 
 
 def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
     """Names in memory: a layer is `model.layer.3`, on disk `layer.3`."""
-    kept = {name: tensor for name, tensor in tensors.items() if not name.endswith("rope_embeddings.inv_freq")}
+    kept = {
+        name: tensor
+        for name, tensor in tensors.items()
+        if not name.endswith("rope_embeddings.inv_freq")
+    }
     if not config["num_register_tokens"]:
         kept.pop(REGISTERS, None)
-    return {f"model.{name}" if name.startswith("layer.") else name: tensor for name, tensor in kept.items()}
+    return {
+        f"model.{name}" if name.startswith("layer.") else name: tensor
+        for name, tensor in kept.items()
+    }
 
 
 def build(config: Config) -> nn.Module:
     """A `DINOv3ViTModel`, randomly initialised, in float32."""
     module = hf.build(config, "DINOv3ViTConfig", CLASS, attention_dropout=0.0, drop_path_rate=0.0)
-    if not config["num_register_tokens"]:  # the class has a parameter of no numbers, which is none here
+    # the class has a parameter of no numbers, which is none here
+    if not config["num_register_tokens"]:
         empty, owner = module.get_parameter(REGISTERS), module.get_submodule("embeddings")
         del owner.register_tokens
         owner.register_buffer("register_tokens", empty.detach(), persistent=False)
@@ -92,12 +105,16 @@ def save(module: nn.Module, config: Config, folder: Path, shard: int = SHARD) ->
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of a model of that configuration."""
-    width, heads, gated = (config[key] for key in ("hidden_size", "num_attention_heads", "use_gated_mlp"))
+    width, heads, gated = (
+        config[key] for key in ("hidden_size", "num_attention_heads", "use_gated_mlp")
+    )
     s = Structure("dinov3_vit")
     layer_norm_stream(s, width, output=True)
     s.parameter("cls.token", "embeddings.cls_token", "* +residual", (1, 1, width))
     if config["num_register_tokens"]:
-        s.parameter("register.tokens", REGISTERS, "* +residual", (1, config["num_register_tokens"], width))
+        s.parameter(
+            "register.tokens", REGISTERS, "* +residual", (1, config["num_register_tokens"], width)
+        )
     vision.patches(s, config, "embeddings.patch_embeddings")
     vision.unseen_token(s, "mask.token", "embeddings.mask_token", (1, 1, width))
     layer = Layer(
@@ -111,7 +128,9 @@ def structure(config: Config) -> Structure:
         Pairs(width // heads),
         scaled=True,
         norms=("norm1", "norm2"),
-        mlp=tuple(f"mlp.{part}_proj" for part in (("gate", "up", "down") if gated else ("up", "down"))),
+        mlp=tuple(
+            f"mlp.{part}_proj" for part in (("gate", "up", "down") if gated else ("up", "down"))
+        ),
     )
     for i in range(config["num_hidden_layers"]):
         layer.write(s, i, f"model.layer.{i}")
@@ -134,7 +153,8 @@ SMALL: dict[str, Any] = {
 
 DINOV3_VIT = Family(
     name="dinov3_vit",
-    sentence="Image features without labels: rotary positions on patches, scales on what is written, GELU units or SwiGLU.",
+    sentence="Image features without labels: rotary positions on patches, scales on what is "
+    "written, GELU units or SwiGLU.",
     reference="Siméoni et al., DINOv3, 2025, arXiv 2508.10104",
     takes="images",
     recognises=lambda config: config.get("model_type") == "dinov3_vit",
@@ -149,7 +169,8 @@ DINOV3_VIT = Family(
     classes=(CLASS,),
     examples={
         "dinov3": SMALL,
-        "dinov3-gated": SMALL | {"use_gated_mlp": True, "hidden_act": "silu", "key_bias": True, "num_register_tokens": 0},
+        "dinov3-gated": SMALL
+        | {"use_gated_mlp": True, "hidden_act": "silu", "key_bias": True, "num_register_tokens": 0},
         "dinov3-no-biases": SMALL | dict.fromkeys((*BIASES, "mlp_bias"), False),
     },
 )

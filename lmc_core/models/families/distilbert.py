@@ -1,7 +1,9 @@
-"""DistilBERT (Sanh et al. 2019, arXiv 1910.01108), as transformers' classes of the encoder alone and with its heads.
+"""DistilBERT (Sanh et al. 2019, arXiv 1910.01108), as transformers' classes of the encoder alone
+and with its heads.
 
-BERT's layers without types of tokens and without a pooler; a classifier reads the first token through a layer with ReLU. Tables
-of positions that were sinusoidal are stored like learned ones, and move like them.
+BERT's layers without types of tokens and without a pooler; a classifier reads the first token
+through a layer with ReLU. Tables of positions that were sinusoidal are stored like learned ones,
+and move like them.
 """
 
 from __future__ import annotations
@@ -68,15 +70,24 @@ def check(raw: Config, found: dict[str, Any], kind: Kind) -> None:
 
 def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
     """Write the spaces and blocks of a DistilBERT of that configuration down."""
-    tied, pooler = kind.predicts in TOKENS and config["tie_word_embeddings"], kind.predicts in ("label", "choice")
+    tied, pooler = (
+        kind.predicts in TOKENS and config["tie_word_embeddings"],
+        kind.predicts in ("label", "choice"),
+    )
     postnorm.encoder(s, config, base, postnorm.last_readers(kind, pooler), names=NAMES, tied=tied)
     if pooler:
-        heads = {"score": ("classifier", 1)} if kind.predicts == "choice" else {"head": ("classifier", config["num_labels"])}
+        heads = (
+            {"score": ("classifier", 1)}
+            if kind.predicts == "choice"
+            else {"head": ("classifier", config["num_labels"])}
+        )
         postnorm.pooled(s, config, "pre_classifier", heads, "relu")
     elif kind.predicts in TOKENS:
         postnorm.token_head(s, config, HEAD, config["hidden_act"])
     elif kind.predicts in ("token-label", "span"):
-        postnorm.stream_head(s, config, kind, "qa_outputs" if kind.predicts == "span" else "classifier")
+        postnorm.stream_head(
+            s, config, kind, "qa_outputs" if kind.predicts == "span" else "classifier"
+        )
 
 
 SMALL: dict[str, Any] = {
@@ -104,11 +115,15 @@ DISTILBERT = family(
         OWN,
         check,
     ),
-    "Encoder with positions in a table, LayerNorm after each layer, GELU units, of half BERT's depth.",
-    "Sanh et al., DistilBERT, a distilled version of BERT: smaller, faster, cheaper and lighter, 2019, arXiv 1910.01108",
+    "Encoder with positions in a table, LayerNorm after each layer, GELU units, of half BERT's "
+    "depth.",
+    "Sanh et al., DistilBERT, a distilled version of BERT: smaller, faster, cheaper and lighter, "
+    "2019, arXiv 1910.01108",
     {
         "distilbert": SMALL | {"n_layers": 2},
-        "distilbert-classifier": SMALL | {"architectures": ["DistilBertForSequenceClassification"], "num_labels": 3},
-        "distilbert-features": SMALL | {"architectures": ["DistilBertModel"], "sinusoidal_pos_embds": True},
+        "distilbert-classifier": SMALL
+        | {"architectures": ["DistilBertForSequenceClassification"], "num_labels": 3},
+        "distilbert-features": SMALL
+        | {"architectures": ["DistilBertModel"], "sinusoidal_pos_embds": True},
     },
 )

@@ -1,8 +1,10 @@
-"""ELECTRA (Clark et al. 2020, arXiv 2003.10555): generator, discriminator, and the encoder with other heads.
+"""ELECTRA (Clark et al. 2020, arXiv 2003.10555): generator, discriminator, and the encoder with
+other heads.
 
-BERT's layers. Embeddings may be of another width than the stream: then a layer stands between, which reads their norm, so that
-the embeddings rotate by themselves. The generator's head shares the token table and has the embeddings' width; the
-discriminator says of each token whether it was put in another's place.
+BERT's layers. Embeddings may be of another width than the stream: then a layer stands between,
+which reads their norm, so that the embeddings rotate by themselves. The generator's head shares the
+token table and has the embeddings' width; the discriminator says of each token whether it was put
+in another's place.
 """
 
 from __future__ import annotations
@@ -41,7 +43,12 @@ CLASSES = {
     "ElectraForCausalLM": Kind("next"),
     "ElectraModel": Kind("features"),
 }
-SUMMARY = {"summary_type": "first", "summary_use_proj": True, "summary_activation": "gelu", "summary_proj_to_labels": False}
+SUMMARY = {
+    "summary_type": "first",
+    "summary_use_proj": True,
+    "summary_activation": "gelu",
+    "summary_proj_to_labels": False,
+}
 
 
 def check(raw: Config, found: dict[str, Any], kind: Kind) -> None:
@@ -50,13 +57,17 @@ def check(raw: Config, found: dict[str, Any], kind: Kind) -> None:
     for key, usual in SUMMARY.items():
         if kind.predicts == "choice" and raw.get(key, usual) != usual:
             raise BadCheckpoint(
-                f"A choice between texts with {key}={raw[key]!r} is not supported; published models have {usual!r}."
+                f"A choice between texts with {key}={raw[key]!r} is not supported; published "
+                f"models have {usual!r}."
             )
 
 
 def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
     """Write the spaces and blocks of an ELECTRA of that configuration down."""
-    tied, pooler = kind.predicts in TOKENS and config["tie_word_embeddings"], kind.predicts in ("label", "choice")
+    tied, pooler = (
+        kind.predicts in TOKENS and config["tie_word_embeddings"],
+        kind.predicts in ("label", "choice"),
+    )
     readers = postnorm.last_readers(kind, pooler)
     if config["embedding_size"] == config["hidden_size"]:
         postnorm.encoder(s, config, base, readers, tied=tied)
@@ -71,11 +82,15 @@ def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
         postnorm.pooled(s, config, "sequence_summary.summary", {"score": ("classifier", 1)}, "gelu")
     elif kind.predicts == "replaced":
         at = "discriminator_predictions"
-        postnorm.hidden_head(s, config, f"{at}.dense", f"{at}.dense_prediction", 1, config["hidden_act"])
+        postnorm.hidden_head(
+            s, config, f"{at}.dense", f"{at}.dense_prediction", 1, config["hidden_act"]
+        )
     elif kind.predicts in TOKENS:
         postnorm.token_head(s, config, HEAD, "gelu")
     elif kind.predicts in ("token-label", "span"):
-        postnorm.stream_head(s, config, kind, "qa_outputs" if kind.predicts == "span" else "classifier")
+        postnorm.stream_head(
+            s, config, kind, "qa_outputs" if kind.predicts == "span" else "classifier"
+        )
 
 
 SMALL: dict[str, Any] = bert.SMALL | {
@@ -86,9 +101,21 @@ SMALL: dict[str, Any] = bert.SMALL | {
 }
 
 ELECTRA = family(
-    Encoder("electra", "ELECTRA", CLASSES, "electra.", DEFAULTS, write, HEAD, "ElectraConfig", check=check),
-    "Encoder whose embeddings may be narrower than its stream, LayerNorm after each layer, GELU units.",
-    "Clark et al., ELECTRA: Pre-training Text Encoders as Discriminators Rather Than Generators, 2020, arXiv 2003.10555",
+    Encoder(
+        "electra",
+        "ELECTRA",
+        CLASSES,
+        "electra.",
+        DEFAULTS,
+        write,
+        HEAD,
+        "ElectraConfig",
+        check=check,
+    ),
+    "Encoder whose embeddings may be narrower than its stream, LayerNorm after each layer, GELU "
+    "units.",
+    "Clark et al., ELECTRA: Pre-training Text Encoders as Discriminators Rather Than Generators, "
+    "2020, arXiv 2003.10555",
     {
         "electra": SMALL | {"num_hidden_layers": 2},
         "electra-generator": SMALL | {"architectures": ["ElectraForMaskedLM"]},

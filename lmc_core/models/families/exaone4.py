@@ -35,14 +35,22 @@ DEFAULTS: dict[str, Any] = decoder_family.DEFAULTS | {
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     found = decoder_family.configuration(raw, DEFAULTS)
     if found["sliding_window"] is None:  # the classes read no pattern then
         kinds = found["layer_types"] or [WINDOWS[0]] * found["num_hidden_layers"]
         if kinds != [WINDOWS[0]] * found["num_hidden_layers"]:
-            raise BadCheckpoint("The configuration gives sliding_window=null; every layer should be 'full_attention'.")
+            raise BadCheckpoint(
+                "The configuration gives sliding_window=null; every layer should be "
+                "'full_attention'."
+            )
         return found | {"layer_types": kinds}
-    window, pattern = found["sliding_window"], {"sliding_window_pattern": raw.get("sliding_window_pattern", 4)}
+    window, pattern = (
+        found["sliding_window"],
+        {"sliding_window_pattern": raw.get("sliding_window_pattern", 4)},
+    )
     if found["layer_types"] is None:
         positive_sizes(pattern, "sliding_window_pattern")
     positive_sizes(found, "sliding_window")
@@ -67,14 +75,20 @@ def structure(config: Config) -> Structure:
 EXAONE4 = decoder_family.family(
     "exaone4",
     "Exaone4",
-    "Decoder with RMSNorm behind each layer and on queries and keys, without rotary positions where it sees everything.",
+    "Decoder with RMSNorm behind each layer and on queries and keys, without rotary positions "
+    "where it sees everything.",
     "LG AI Research, EXAONE 4.0: Unified Large Language Models, 2025, arXiv 2507.11407",
     config,
     structure,
     {
         "exaone4": SMALL | {"sliding_window": 5, "sliding_window_pattern": 2},
         "exaone4-rotary-tied": SMALL
-        | {"sliding_window": None, "tie_word_embeddings": True, "num_key_value_heads": 4, "num_hidden_layers": 1},
+        | {
+            "sliding_window": None,
+            "tie_word_embeddings": True,
+            "num_key_value_heads": 4,
+            "num_hidden_layers": 1,
+        },
     },
     span="transformer.",
 )

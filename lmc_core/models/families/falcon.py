@@ -1,8 +1,10 @@
-"""Falcon (Almazrouei et al. 2023, arXiv 2311.16867), as transformers' `FalconForCausalLM`, its body alone, and with heads.
+"""Falcon (Almazrouei et al. 2023, arXiv 2311.16867), as transformers' `FalconForCausalLM`, its body
+alone, and with heads.
 
-One layer holds queries, keys and values group by group: all queries share one key (7B), each key serves several (40B, 180B), or
-each query has its own (the RW models). Attention and units read one LayerNorm in parallel, one each in parallel, or one each in
-turn. Positions are rotary, or slopes that differ from head to head (ALiBi), so that heads cannot change places.
+One layer holds queries, keys and values group by group: all queries share one key (7B), each key
+serves several (40B, 180B), or each query has its own (the RW models). Attention and units read one
+LayerNorm in parallel, one each in parallel, or one each in turn. Positions are rotary, or slopes
+that differ from head to head (ALiBi), so that heads cannot change places.
 """
 
 from __future__ import annotations
@@ -13,8 +15,21 @@ from lmc_core.errors import BadCheckpoint
 from lmc_core.models import hf
 from lmc_core.models.classes import Head, heads
 from lmc_core.models.family import Config, divides, positive_sizes
-from lmc_core.models.layer_norm_decoder import Body, FeedForward, SelfAttention, Sizes, layer_norm_decoder
-from lmc_core.models.layer_norm_family import TOKENS, configuration, family, grouped, rotated, sizes_by
+from lmc_core.models.layer_norm_decoder import (
+    Body,
+    FeedForward,
+    SelfAttention,
+    Sizes,
+    layer_norm_decoder,
+)
+from lmc_core.models.layer_norm_family import (
+    TOKENS,
+    configuration,
+    family,
+    grouped,
+    rotated,
+    sizes_by,
+)
 from lmc_core.models.parts import ALIBI
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import Pairs
@@ -43,7 +58,13 @@ DEFAULTS: dict[str, Any] = TOKENS | {
     "bos_token_id": 11,
     "eos_token_id": 11,
 }
-COUNTS = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "max_position_embeddings")
+COUNTS = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "max_position_embeddings",
+)
 ALIASES = {
     "n_embed": "hidden_size",
     "n_layer": "num_hidden_layers",
@@ -53,7 +74,9 @@ ALIASES = {
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     found = configuration(raw, DEFAULTS, COUNTS, "layer_norm_epsilon", "activation", ALIASES)
     found["rope_parameters"] = hf.rope(raw)
     divides(found, "num_attention_heads", "hidden_size")
@@ -69,12 +92,15 @@ def config(raw: Config) -> dict[str, Any]:
         norms = found["num_ln_in_parallel_attn"] = 2
     if new and not (found["parallel_attn"] and norms in (1, 2)):
         raise BadCheckpoint(
-            "A Falcon with new_decoder_architecture=true has one or two norms and layers in parallel; the configuration gives "
-            f"num_ln_in_parallel_attn={norms!r} and parallel_attn={found['parallel_attn']}, which transformers cannot compute."
+            "A Falcon with new_decoder_architecture=true has one or two norms and layers in "
+            "parallel; the configuration gives "
+            f"num_ln_in_parallel_attn={norms!r} and parallel_attn={found['parallel_attn']}, which "
+            "transformers cannot compute."
         )
     if not new and norms not in (None, 1):
         raise BadCheckpoint(
-            f"A Falcon with num_ln_in_parallel_attn={norms!r} needs new_decoder_architecture=true; transformers computes no "
+            f"A Falcon with num_ln_in_parallel_attn={norms!r} needs "
+            "new_decoder_architecture=true; transformers computes no "
             "other."
         )
     return found
@@ -113,9 +139,16 @@ def structure(config: Config, head: Head) -> Structure:
         "groups",
         ALIBI if config["alibi"] else None,
     )
-    feed = FeedForward(config["ffn_hidden_size"], config["activation"], ("mlp.dense_h_to_4h", "mlp.dense_4h_to_h"), bias)
+    feed = FeedForward(
+        config["ffn_hidden_size"],
+        config["activation"],
+        ("mlp.dense_h_to_4h", "mlp.dense_4h_to_h"),
+        bias,
+    )
     sizes = Sizes(width, config["num_hidden_layers"], config["vocab_size"])
-    return layer_norm_decoder("falcon", config, sizes, body(config), lambda i: attention, feed, head)
+    return layer_norm_decoder(
+        "falcon", config, sizes, body(config), lambda i: attention, feed, head
+    )
 
 
 SIZES = sizes_by(
@@ -138,7 +171,8 @@ SMALL: dict[str, Any] = {
 FALCON = family(
     "falcon",
     "Falcon",
-    "Decoder with rotary positions or ALiBi, queries that share keys; attention and GELU units in parallel or in turn.",
+    "Decoder with rotary positions or ALiBi, queries that share keys; attention and GELU units in "
+    "parallel or in turn.",
     "Almazrouei et al., The Falcon Series of Open Language Models, 2023, arXiv 2311.16867",
     config,
     structure,
@@ -149,7 +183,13 @@ FALCON = family(
         "falcon": SMALL | {"new_decoder_architecture": True, "num_kv_heads": 2},
         "falcon-one-key": SMALL | {"num_hidden_layers": 1},
         "falcon-alibi": SMALL
-        | {"alibi": True, "multi_query": False, "parallel_attn": False, "bias": True, "tie_word_embeddings": False},
+        | {
+            "alibi": True,
+            "multi_query": False,
+            "parallel_attn": False,
+            "bias": True,
+            "tie_word_embeddings": False,
+        },
     },
     attention_dropout=0.0,
     hidden_dropout=0.0,

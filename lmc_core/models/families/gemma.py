@@ -39,10 +39,15 @@ DEFAULTS: dict[str, Any] = decoder_family.DEFAULTS | {
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     found = decoder_family.configuration(raw, DEFAULTS)
     if raw.get("use_bidirectional_attention"):
-        raise BadCheckpoint("Gemma with use_bidirectional_attention=true is not supported; it predicts no next token.")
+        raise BadCheckpoint(
+            "Gemma with use_bidirectional_attention=true is not supported; it predicts no next "
+            "token."
+        )
     if found["hidden_act"] == "gelu":  # the first files say so and mean the approximation
         found["hidden_act"] = "gelu_pytorch_tanh"
     return found
@@ -60,12 +65,19 @@ GEMMA = decoder_family.family(
     "gemma",
     "Gemma",
     "Llama with gains stored as 1 + w and token embeddings multiplied by the root of the width.",
-    "Gemma team, Gemma: Open Models Based on Gemini Research and Technology, 2024, arXiv 2403.08295",
+    "Gemma team, Gemma: Open Models Based on Gemini Research and Technology, 2024, arXiv "
+    "2403.08295",
     config,
     structure,
     {
         "gemma": SMALL | {"head_dim": 8},
-        "gemma-untied": SMALL | {"head_dim": 6, "tie_word_embeddings": False, "attention_bias": True, "hidden_act": "gelu"},
+        "gemma-untied": SMALL
+        | {
+            "head_dim": 6,
+            "tie_word_embeddings": False,
+            "attention_bias": True,
+            "hidden_act": "gelu",
+        },
     },
     heads=ALL_HEADS[:2],
 )

@@ -1,8 +1,9 @@
 """Gemma 2 (Gemma team 2024, arXiv 2408.00118), as transformers' `Gemma2ForCausalLM`.
 
-An RMSNorm stands before and behind each layer; gains are stored as 1 + w. The gains behind act inside the stream, which keeps
-signed permutations, so a head that shares the token table goes on sharing it. Scores and logits are capped by c tanh(x / c);
-no symmetry notices but one, as a number added to all logits of a token is seen. Every second layer has a sliding window.
+An RMSNorm stands before and behind each layer; gains are stored as 1 + w. The gains behind act
+inside the stream, which keeps signed permutations, so a head that shares the token table goes on
+sharing it. Scores and logits are capped by c tanh(x / c); no symmetry notices but one, as a number
+added to all logits of a token is seen. Every second layer has a sliding window.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from lmc_core.models.family import Config, positive_sizes
 from lmc_core.models.structure import Structure
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = {key: value for key, value in decoder_family.DEFAULTS.items() if key != "hidden_act"} | {
+DEFAULTS: dict[str, Any] = {
+    key: value for key, value in decoder_family.DEFAULTS.items() if key != "hidden_act"
+} | {
     "model_type": "gemma2",
     "vocab_size": 256000,
     "hidden_size": 2304,
@@ -44,10 +47,15 @@ NORMS = Norms(
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     found = decoder_family.configuration(raw, DEFAULTS, even=True, act="hidden_activation")
     if raw.get("use_bidirectional_attention"):
-        raise BadCheckpoint("Gemma 2 with use_bidirectional_attention=true is not supported; it predicts no next token.")
+        raise BadCheckpoint(
+            "Gemma 2 with use_bidirectional_attention=true is not supported; it predicts no next "
+            "token."
+        )
     positive_sizes(found, "query_pre_attn_scalar")
     for key in ("final_logit_softcapping", "attn_logit_softcapping"):
         if found[key] is not None:
@@ -77,12 +85,20 @@ def structure(config: Config) -> Structure:
 GEMMA2 = decoder_family.family(
     "gemma2",
     "Gemma2",
-    "Decoder with rotary positions, RMSNorm before and behind each layer, grouped queries, gated units, capped logits.",
-    "Gemma team, Gemma 2: Improving Open Language Models at a Practical Size, 2024, arXiv 2408.00118",
+    "Decoder with rotary positions, RMSNorm before and behind each layer, grouped queries, gated "
+    "units, capped logits.",
+    "Gemma team, Gemma 2: Improving Open Language Models at a Practical Size, 2024, arXiv "
+    "2408.00118",
     config,
     structure,
     {
-        "gemma2": SMALL | {"head_dim": 6, "sliding_window": 5, "query_pre_attn_scalar": 9, "final_logit_softcapping": 2.0},
+        "gemma2": SMALL
+        | {
+            "head_dim": 6,
+            "sliding_window": 5,
+            "query_pre_attn_scalar": 9,
+            "final_logit_softcapping": 2.0,
+        },
         "gemma2-untied": SMALL
         | {
             "head_dim": 8,

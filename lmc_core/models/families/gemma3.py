@@ -1,4 +1,5 @@
-"""Gemma 3 (Gemma team 2025, arXiv 2503.19786), the language model, as transformers' `Gemma3ForCausalLM`.
+"""Gemma 3 (Gemma team 2025, arXiv 2503.19786), the language model, as transformers'
+`Gemma3ForCausalLM`.
 
 As Gemma 2, an RMSNorm before and behind each layer with gains stored as 1 + w, which keeps signed
 permutations of the stream, and an RMSNorm over each head's queries and keys: one sign for each
@@ -23,7 +24,9 @@ from lmc_core.models.family import Config, positive_sizes
 from lmc_core.models.structure import Structure
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = {k: v for k, v in GEMMA2_DEFAULTS.items() if k != "attn_logit_softcapping"} | {
+DEFAULTS: dict[str, Any] = {
+    k: v for k, v in GEMMA2_DEFAULTS.items() if k != "attn_logit_softcapping"
+} | {
     "model_type": "gemma3_text",
     "vocab_size": 262208,
     "max_position_embeddings": 131072,
@@ -36,19 +39,24 @@ DEFAULTS: dict[str, Any] = {k: v for k, v in GEMMA2_DEFAULTS.items() if k != "at
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     bases = {
         "full_attention": raw.get("rope_theta") or 1e6,
         "sliding_attention": raw.get("rope_local_base_freq") or 1e4,
     }
-    found = decoder_family.configuration(raw, DEFAULTS, even=True, act="hidden_activation", bases=bases)
+    found = decoder_family.configuration(
+        raw, DEFAULTS, even=True, act="hidden_activation", bases=bases
+    )
     positive_sizes(found, "query_pre_attn_scalar")
     if found["final_logit_softcapping"] is not None:
         hf.positive_numbers(found, "final_logit_softcapping")
         found["final_logit_softcapping"] = float(found["final_logit_softcapping"])
     if raw.get("attn_logit_softcapping") is not None:
         raise BadCheckpoint(
-            "Gemma 3 has no cap on its scores: transformers does not apply attn_logit_softcapping; set it to null."
+            "Gemma 3 has no cap on its scores: transformers does not apply "
+            "attn_logit_softcapping; set it to null."
         )
     pattern = {"sliding_window_pattern": raw.get("sliding_window_pattern", 6)}
     positive_sizes(pattern, "sliding_window_pattern")
@@ -58,7 +66,9 @@ def config(raw: Config) -> dict[str, Any]:
 
 
 def _both_sides(found: dict[str, Any], raw: Config) -> None:
-    """Check whether tokens see those behind them; then half the window lies on each side, and its size is even."""
+    """Check whether tokens see those behind them; then half the window lies on each side, and its
+    size is even.
+    """
     if found["use_bidirectional_attention"] is None:
         found["use_bidirectional_attention"] = False
     hf.switches(found, "use_bidirectional_attention")
@@ -66,10 +76,13 @@ def _both_sides(found: dict[str, Any], raw: Config) -> None:
         return
     if str((raw.get("architectures") or ["ForCausalLM"])[0]).endswith("ForCausalLM"):
         raise BadCheckpoint(
-            "Gemma 3 with use_bidirectional_attention=true predicts no next token; it is supported as Gemma3TextModel."
+            "Gemma 3 with use_bidirectional_attention=true predicts no next token; it is "
+            "supported as Gemma3TextModel."
         )
     if found["sliding_window"] < 2:
-        raise BadCheckpoint("The configuration should give 'sliding_window' as 2 or more where both sides are seen.")
+        raise BadCheckpoint(
+            "The configuration should give 'sliding_window' as 2 or more where both sides are seen."
+        )
     found["sliding_window"] -= found["sliding_window"] % 2
 
 
@@ -97,15 +110,26 @@ SMALL = SMALL | {"sliding_window": 5, "query_pre_attn_scalar": 9}
 GEMMA3 = decoder_family.family(
     "gemma3_text",
     "Gemma3Text",
-    "Gemma 2 with norms on queries and keys, two rotary bases, and most layers with a sliding window.",
+    "Gemma 2 with norms on queries and keys, two rotary bases, and most layers with a sliding "
+    "window.",
     "Gemma team, Gemma 3 Technical Report, 2025, arXiv 2503.19786",
     config,
     structure,
     {
         "gemma3": SMALL | {"head_dim": 6, "sliding_window_pattern": 2},
         "gemma3-untied": SMALL
-        | {"head_dim": 8, "tie_word_embeddings": False, "attention_bias": True, "final_logit_softcapping": 2.0},
-        "gemma3-both-sides": SMALL | {"head_dim": 6, "use_bidirectional_attention": True, "architectures": ["Gemma3TextModel"]},
+        | {
+            "head_dim": 8,
+            "tie_word_embeddings": False,
+            "attention_bias": True,
+            "final_logit_softcapping": 2.0,
+        },
+        "gemma3-both-sides": SMALL
+        | {
+            "head_dim": 6,
+            "use_bidirectional_attention": True,
+            "architectures": ["Gemma3TextModel"],
+        },
     },
     heads=("ForSequenceClassification",),
     language="Gemma3ForCausalLM",

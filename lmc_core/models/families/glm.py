@@ -33,13 +33,17 @@ ENDS = [151329, 151336, 151338]  # the tokens that end a text where none is give
 
 
 def configured(raw: Config, defaults: dict[str, Any]) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get those defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get those
+    defaults.
+    """
     found = decoder_family.configuration(raw, defaults, partial=0.5)
     return found | ({"eos_token_id": ENDS} if found["eos_token_id"] is None else {})
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     return configured(raw, DEFAULTS)
 
 
@@ -59,15 +63,24 @@ SMALL = SMALL | {"pad_token_id": None, "eos_token_id": 2}
 EXAMPLES = {
     "": SMALL | {"head_dim": 8},
     "-plain-tied": SMALL
-    | {"head_dim": 6, "attention_bias": False, "tie_word_embeddings": True, "num_key_value_heads": 4}
-    | {"rope_parameters": {"partial_rotary_factor": 1.0, "rope_theta": 500.0}, "num_hidden_layers": 1},
+    | {
+        "head_dim": 6,
+        "attention_bias": False,
+        "tie_word_embeddings": True,
+        "num_key_value_heads": 4,
+    }
+    | {
+        "rope_parameters": {"partial_rotary_factor": 1.0, "rope_theta": 500.0},
+        "num_hidden_layers": 1,
+    },
 }
 
 GLM = decoder_family.family(
     "glm",
     "Glm",
     "Llama with biases, and rotary positions of neighbours in half of each head.",
-    "GLM team, ChatGLM: A Family of Large Language Models from GLM-130B to GLM-4 All Tools, 2024, arXiv 2406.12793",
+    "GLM team, ChatGLM: A Family of Large Language Models from GLM-130B to GLM-4 All Tools, 2024, "
+    "arXiv 2406.12793",
     config,
     structure,
     {f"glm{name}": raw for name, raw in EXAMPLES.items()},

@@ -1,4 +1,5 @@
-"""GLM-4 of 2025 (GLM team 2024, arXiv 2406.12793, its successor of April 2025), as transformers' `Glm4ForCausalLM`.
+"""GLM-4 of 2025 (GLM team 2024, arXiv 2406.12793, its successor of April 2025), as transformers'
+`Glm4ForCausalLM`.
 
 A GLM with an RMSNorm before and behind each layer: the gains behind act inside the stream, which
 keeps signed permutations.
@@ -22,7 +23,9 @@ NORMS = Norms(behind=("post_self_attn_layernorm", "post_mlp_layernorm"))
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     return configured(raw, DEFAULTS)
 
 
@@ -35,7 +38,8 @@ GLM4 = decoder_family.family(
     "glm4",
     "Glm4",
     "GLM with RMSNorm before and behind each layer.",
-    "GLM team, GLM-4-0414, 2025; ChatGLM: A Family of Large Language Models, 2024, arXiv 2406.12793",
+    "GLM team, GLM-4-0414, 2025; ChatGLM: A Family of Large Language Models, 2024, arXiv "
+    "2406.12793",
     config,
     structure,
     {f"glm4{name}": raw for name, raw in EXAMPLES.items()},

@@ -1,9 +1,11 @@
-"""GPT-2 (Radford et al. 2019), as transformers' `GPT2LMHeadModel`, as its body alone, and with heads for labels and spans.
+"""GPT-2 (Radford et al. 2019), as transformers' `GPT2LMHeadModel`, as its body alone, and with
+heads for labels and spans.
 
-Its linear layers are `Conv1D`: weights are stored `[in, out]`. Queries, keys and values are fused in `c_attn`. The head shares
-the token table unless the configuration says otherwise; it has no bias. What scores are divided by may depend on the layer
-(`scale_attn_by_inverse_layer_idx`), which no symmetry notices; the order in which they are computed
-(`reorder_and_upcast_attn`) is a matter of rounding alone.
+Its linear layers are `Conv1D`: weights are stored `[in, out]`. Queries, keys and values are fused
+in `c_attn`. The head shares the token table unless the configuration says otherwise; it has no
+bias. What scores are divided by may depend on the layer (`scale_attn_by_inverse_layer_idx`), which
+no symmetry notices; the order in which they are computed (`reorder_and_upcast_attn`) is a matter of
+rounding alone.
 """
 
 from __future__ import annotations
@@ -14,9 +16,25 @@ from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models import hf
-from lmc_core.models.classes import Head, Readers, head_of, heads, outputs, with_body, with_class, write_head
+from lmc_core.models.classes import (
+    Head,
+    Readers,
+    head_of,
+    heads,
+    outputs,
+    with_body,
+    with_class,
+    write_head,
+)
 from lmc_core.models.family import Config, Family, divides, positive_sizes
-from lmc_core.models.parts import POINTWISE, attention, attention_products, layer_norm_stream, units, units_product
+from lmc_core.models.parts import (
+    POINTWISE,
+    attention,
+    attention_products,
+    layer_norm_stream,
+    units,
+    units_product,
+)
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.rewrite import Tied
 
@@ -59,15 +77,20 @@ DEFAULTS: dict[str, Any] = {
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     chosen = {key: raw.get(key, default) for key, default in DEFAULTS.items()}
     positive_sizes(chosen, "vocab_size", "n_positions", "n_embd", "n_layer", "n_head")
     if chosen["n_inner"] is not None:
         positive_sizes(chosen, "n_inner")
     divides(chosen, "n_head", "n_embd")
-    hf.switches(chosen, "scale_attn_weights", "scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn")
+    hf.switches(
+        chosen, "scale_attn_weights", "scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn"
+    )
     found = with_class(chosen, raw, CLASSES, USUAL, "gpt2")
-    if _head(found).predicts == "label":  # the label is read where the last token is that is no padding
+    # the label is read where the last token is that is no padding
+    if _head(found).predicts == "label":
         found["pad_token_id"] = raw.get("pad_token_id")
         hf.special_tokens(found)
     return found
@@ -79,7 +102,11 @@ def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
     Raises:
         BadCheckpoint: if a head that should be the token table is another matrix.
     """
-    kept = {name: tensor for name, tensor in tensors.items() if not name.endswith((".attn.bias", ".attn.masked_bias"))}
+    kept = {
+        name: tensor
+        for name, tensor in tensors.items()
+        if not name.endswith((".attn.bias", ".attn.masked_bias"))
+    }
     renamed = with_body(kept, _head(config), ("transformer.",))
     if _tied(config):
         hf.drop_copy(renamed, HEAD, TABLE)
@@ -88,20 +115,37 @@ def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
 
 def build(config: Config) -> nn.Module:
     """A module of the class that the configuration names, randomly initialised, in float32."""
-    dropless: dict[str, Any] = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0, "classifier_dropout": 0.0}
+    dropless: dict[str, Any] = {
+        "resid_pdrop": 0.0,
+        "embd_pdrop": 0.0,
+        "attn_pdrop": 0.0,
+        "classifier_dropout": 0.0,
+    }
     usual = DEFAULTS if _head(config).predicts == "next" else {}
-    return hf.build({**usual, **config}, "GPT2Config", config.get("architectures", [USUAL])[0], **dropless)
+    return hf.build(
+        {**usual, **config}, "GPT2Config", config.get("architectures", [USUAL])[0], **dropless
+    )
 
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of a GPT-2 of that configuration."""
     config = {**DEFAULTS, **config}
     if config["add_cross_attention"]:
-        raise BadCheckpoint("GPT-2 models with add_cross_attention=true are not supported: they read a second text.")
+        raise BadCheckpoint(
+            "GPT-2 models with add_cross_attention=true are not supported: they read a second text."
+        )
     act = config.get("activation_function", "gelu_new")
     if act not in POINTWISE:
-        raise BadCheckpoint(f"GPT-2 with activation {act!r} is not supported; known: {', '.join(sorted(POINTWISE))}.")
-    width, heads, vocabulary, positions = config["n_embd"], config["n_head"], config["vocab_size"], config["n_positions"]
+        raise BadCheckpoint(
+            f"GPT-2 with activation {act!r} is not supported; known: "
+            f"{', '.join(sorted(POINTWISE))}."
+        )
+    width, heads, vocabulary, positions = (
+        config["n_embd"],
+        config["n_head"],
+        config["vocab_size"],
+        config["n_positions"],
+    )
     s, head = Structure("gpt2"), _head(config)
     layer_norm_stream(s, width, output=head.predicts == "features")
 
@@ -118,17 +162,26 @@ def structure(config: Config) -> Structure:
         s.fused(
             f"{at}.attn.c_attn.weight",
             (width, 3 * width),
-            [(f"{on}.{part}.weight", f"-residual {j}/3 {pattern}") for j, (part, pattern) in enumerate(parts)],
+            [
+                (f"{on}.{part}.weight", f"-residual {j}/3 {pattern}")
+                for j, (part, pattern) in enumerate(parts)
+            ],
         )
         s.fused(
             f"{at}.attn.c_attn.bias",
             (3 * width,),
             [(f"{on}.{part}.bias", f"{j}/3 {pattern}") for j, (part, pattern) in enumerate(parts)],
         )
-        s.norm(f"{on}.norm1", f"{at}.ln_1", [(f"{on}.{part}.weight", f"{on}.{part}.bias") for part, _ in parts])
+        s.norm(
+            f"{on}.norm1",
+            f"{at}.ln_1",
+            [(f"{on}.{part}.weight", f"{on}.{part}.bias") for part, _ in parts],
+        )
         s.linear(f"{on}.output", f"{at}.attn.c_proj", "+residual", a.output, transposed=True)
         divisor = i + 1 if config["scale_attn_by_inverse_layer_idx"] else 1
-        attention_products(s, a, on, True, True, True, True, bool(config["scale_attn_weights"]), divisor=divisor)
+        attention_products(
+            s, a, on, True, True, True, True, bool(config["scale_attn_weights"]), divisor=divisor
+        )
         u = units(s, str(i), _hidden(config), act)
         up = s.linear(f"{on}.up", f"{at}.mlp.c_fc", f"+{u}", "-residual", transposed=True)
         s.linear(f"{on}.down", f"{at}.mlp.c_proj", "+residual", f"-{u}", transposed=True)
@@ -146,7 +199,14 @@ def structure(config: Config) -> Structure:
     return s
 
 
-SMALL = {"model_type": "gpt2", "vocab_size": 31, "n_positions": 12, "n_embd": 24, "n_layer": 2, "n_head": 3}
+SMALL = {
+    "model_type": "gpt2",
+    "vocab_size": 31,
+    "n_positions": 12,
+    "n_embd": 24,
+    "n_layer": 2,
+    "n_head": 3,
+}
 
 GPT2 = Family(
     name="gpt2",
@@ -175,10 +235,12 @@ GPT2 = Family(
     classes=tuple(CLASSES),
     examples={
         "gpt2": SMALL,
-        "gpt2-untied": SMALL | {"tie_word_embeddings": False, "n_inner": 40, "activation_function": "gelu_pytorch_tanh"},
+        "gpt2-untied": SMALL
+        | {"tie_word_embeddings": False, "n_inner": 40, "activation_function": "gelu_pytorch_tanh"},
         "gpt2-relu": SMALL | {"tie_word_embeddings": False, "activation_function": "relu"},
         "gpt2-few-tokens": SMALL | {"vocab_size": 5, "n_positions": 4},
         "gpt2-one-head": SMALL | {"n_head": 1, "n_layer": 1},
-        "gpt2-by-layer": SMALL | {"scale_attn_by_inverse_layer_idx": True, "reorder_and_upcast_attn": True},
+        "gpt2-by-layer": SMALL
+        | {"scale_attn_by_inverse_layer_idx": True, "reorder_and_upcast_attn": True},
     },
 )

@@ -1,8 +1,8 @@
-"""GPT-BigCode (Ben Allal et al. 2023, arXiv 2301.03988), which are SantaCoder and StarCoder, as transformers'
-`GPTBigCodeForCausalLM`, its body alone, and with heads for labels.
+"""GPT-BigCode (Ben Allal et al. 2023, arXiv 2301.03988), which are SantaCoder and StarCoder, as
+transformers' `GPTBigCodeForCausalLM`, its body alone, and with heads for labels.
 
-A GPT-2 with ordinary linear layers in which all queries share one key and value head, or none do; a layer holds them group by
-group.
+A GPT-2 with ordinary linear layers in which all queries share one key and value head, or none do; a
+layer holds them group by group.
 """
 
 from __future__ import annotations
@@ -11,7 +11,13 @@ from typing import Any
 
 from lmc_core.models.classes import Head, heads
 from lmc_core.models.family import Config, divides, positive_sizes
-from lmc_core.models.layer_norm_decoder import Body, FeedForward, SelfAttention, Sizes, layer_norm_decoder
+from lmc_core.models.layer_norm_decoder import (
+    Body,
+    FeedForward,
+    SelfAttention,
+    Sizes,
+    layer_norm_decoder,
+)
 from lmc_core.models.layer_norm_family import TOKENS, configuration, family, refuse, sizes_by
 from lmc_core.models.structure import Structure
 
@@ -51,9 +57,13 @@ def hidden(config: Config) -> int:
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     refuse(raw, USUAL, "GPT-BigCode")
-    found = configuration(raw, DEFAULTS, COUNTS, "layer_norm_epsilon", "activation_function", ALIASES)
+    found = configuration(
+        raw, DEFAULTS, COUNTS, "layer_norm_epsilon", "activation_function", ALIASES
+    )
     if found["n_inner"] is not None:
         positive_sizes(found, "n_inner")
     divides(found, "n_head", "n_embd")
@@ -91,11 +101,16 @@ SMALL: dict[str, Any] = {
 GPT_BIGCODE = family(
     "gpt_bigcode",
     "GPTBigCode",
-    "Decoder with learned positions, LayerNorm before each layer, queries that share one key, GELU units.",
-    "Ben Allal et al., SantaCoder: don't reach for the stars!, 2023, arXiv 2301.03988; Li et al., StarCoder, arXiv 2305.06161",
+    "Decoder with learned positions, LayerNorm before each layer, queries that share one key, "
+    "GELU units.",
+    "Ben Allal et al., SantaCoder: don't reach for the stars!, 2023, arXiv 2301.03988; Li et al., "
+    "StarCoder, arXiv 2305.06161",
     config,
     structure,
-    lambda config: SIZES(config) | {"key heads": 1 if config["multi_query"] else config["n_head"], "units": hidden(config)},
+    lambda config: (
+        SIZES(config)
+        | {"key heads": 1 if config["multi_query"] else config["n_head"], "units": hidden(config)}
+    ),
     BODY,
     heads("transformer.", without=("ForQuestionAnswering",)),
     {

@@ -1,7 +1,8 @@
-"""GPT-Neo (Black et al. 2021), as transformers' `GPTNeoForCausalLM`, its body alone, and with heads for labels and spans.
+"""GPT-Neo (Black et al. 2021), as transformers' `GPTNeoForCausalLM`, its body alone, and with heads
+for labels and spans.
 
-A GPT-2 whose every second layer attends to a window, which no symmetry notices. Scores are not divided by anything; queries,
-keys and values have no biases.
+A GPT-2 whose every second layer attends to a window, which no symmetry notices. Scores are not
+divided by anything; queries, keys and values have no biases.
 """
 
 from __future__ import annotations
@@ -11,7 +12,13 @@ from typing import Any
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.classes import Head, heads
 from lmc_core.models.family import Config, divides, positive_sizes
-from lmc_core.models.layer_norm_decoder import Body, FeedForward, SelfAttention, Sizes, layer_norm_decoder
+from lmc_core.models.layer_norm_decoder import (
+    Body,
+    FeedForward,
+    SelfAttention,
+    Sizes,
+    layer_norm_decoder,
+)
 from lmc_core.models.layer_norm_family import TOKENS, configuration, family, sizes_by
 from lmc_core.models.structure import Structure
 
@@ -36,7 +43,14 @@ DEFAULTS: dict[str, Any] = TOKENS | {
     "bos_token_id": 50256,
     "eos_token_id": 50256,
 }
-COUNTS = ("vocab_size", "max_position_embeddings", "hidden_size", "num_layers", "num_heads", "window_size")
+COUNTS = (
+    "vocab_size",
+    "max_position_embeddings",
+    "hidden_size",
+    "num_layers",
+    "num_heads",
+    "window_size",
+)
 
 
 def hidden(config: Config) -> int:
@@ -45,9 +59,13 @@ def hidden(config: Config) -> int:
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     aliases = {"num_hidden_layers": "num_layers", "num_attention_heads": "num_heads"}
-    found = configuration(raw, DEFAULTS, COUNTS, "layer_norm_epsilon", "activation_function", aliases)
+    found = configuration(
+        raw, DEFAULTS, COUNTS, "layer_norm_epsilon", "activation_function", aliases
+    )
     if found["intermediate_size"] is not None:
         positive_sizes(found, "intermediate_size")
     divides(found, "num_heads", "hidden_size")
@@ -55,19 +73,26 @@ def config(raw: Config) -> dict[str, Any]:
         found["attention_types"] = [[list(KINDS), 12]]
     if _layers(found["attention_types"]) != found["num_layers"]:
         raise BadCheckpoint(
-            "The configuration should give 'attention_types' as lists of 'global' and 'local' with how often each is repeated, "
-            f"for {found['num_layers']} layers in all; it gives {str(found['attention_types'])[:80]}."
+            "The configuration should give 'attention_types' as lists of 'global' and 'local' "
+            "with how often each is repeated, "
+            f"for {found['num_layers']} layers in all; it gives "
+            f"{str(found['attention_types'])[:80]}."
         )
     return found
 
 
 def _layers(types: Any) -> int | None:
-    """How many layers the kinds of attention are for; None where they are not what they should be."""
+    """How many layers the kinds of attention are for; None where they are not what they should
+    be.
+    """
     try:
         pairs = [(list(kinds), times) for kinds, times in types]
     except (TypeError, ValueError):
         return None
-    if not all(isinstance(times, int) and 0 < times < 2**16 and set(kinds) <= set(KINDS) for kinds, times in pairs):
+    if not all(
+        isinstance(times, int) and 0 < times < 2**16 and set(kinds) <= set(KINDS)
+        for kinds, times in pairs
+    ):
         return None
     return sum(len(kinds) * times for kinds, times in pairs)
 
@@ -77,7 +102,9 @@ def structure(config: Config, head: Head) -> Structure:
     width, count = config["hidden_size"], config["num_heads"]
     attention = SelfAttention(count, width // count, NAMES, bias=False, scaled=False)
     feed = FeedForward(hidden(config), config["activation_function"], ("mlp.c_fc", "mlp.c_proj"))
-    sizes = Sizes(width, config["num_layers"], config["vocab_size"], config["max_position_embeddings"])
+    sizes = Sizes(
+        width, config["num_layers"], config["vocab_size"], config["max_position_embeddings"]
+    )
     return layer_norm_decoder("gpt_neo", config, sizes, BODY, lambda i: attention, feed, head)
 
 
@@ -98,8 +125,10 @@ SMALL: dict[str, Any] = {
 GPT_NEO = family(
     "gpt_neo",
     "GPTNeo",
-    "Decoder with learned positions, LayerNorm before each layer, windows in every second layer, GELU units.",
-    "Black et al., GPT-Neo: Large Scale Autoregressive Language Modeling with Mesh-Tensorflow, 2021",
+    "Decoder with learned positions, LayerNorm before each layer, windows in every second layer, "
+    "GELU units.",
+    "Black et al., GPT-Neo: Large Scale Autoregressive Language Modeling with Mesh-Tensorflow, "
+    "2021",
     config,
     structure,
     lambda config: SIZES(config) | {"units": hidden(config)},
@@ -108,7 +137,12 @@ GPT_NEO = family(
     {
         "gpt_neo": SMALL,
         "gpt_neo-untied": SMALL
-        | {"tie_word_embeddings": False, "num_layers": 1, "attention_types": [[["local"], 1]], "intermediate_size": None},
+        | {
+            "tie_word_embeddings": False,
+            "num_layers": 1,
+            "attention_types": [[["local"], 1]],
+            "intermediate_size": None,
+        },
     },
     attention_dropout=0.0,
     resid_dropout=0.0,

@@ -1,8 +1,9 @@
-"""GPT-NeoX and Pythia (Black et al. 2022, Biderman et al. 2023), as transformers' `GPTNeoXForCausalLM`, its
-body alone, and heads for labels and spans.
+"""GPT-NeoX and Pythia (Black et al. 2022, Biderman et al. 2023), as transformers'
+`GPTNeoXForCausalLM`, its body alone, and heads for labels and spans.
 
-LayerNorm before each layer, rotary positions on a part of each head in half-split order, attention and units in parallel or one
-after the other. `query_key_value` holds query, key and value head by head. The head is `embed_out` on disk.
+LayerNorm before each layer, rotary positions on a part of each head in half-split order, attention
+and units in parallel or one after the other. `query_key_value` holds query, key and value head by
+head. The head is `embed_out` on disk.
 """
 
 from __future__ import annotations
@@ -13,7 +14,16 @@ from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models import hf
-from lmc_core.models.classes import Head, Readers, head_of, heads, outputs, with_body, with_class, write_head
+from lmc_core.models.classes import (
+    Head,
+    Readers,
+    head_of,
+    heads,
+    outputs,
+    with_body,
+    with_class,
+    write_head,
+)
 from lmc_core.models.family import Config, Family, divides, positive_sizes
 from lmc_core.models.parts import (
     POINTWISE,
@@ -66,12 +76,25 @@ def _rotated(config: Config) -> int:
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     found: dict[str, Any] = hf.chosen(raw, DEFAULTS)
-    # this family's own names are rotary_emb_base and rotary_pct; transformers does not look at the others
-    own = {key: value for key, value in raw.items() if key not in ("rope_theta", "partial_rotary_factor")}
+    # this family's own names are rotary_emb_base and rotary_pct; transformers does not look at the
+    # others
+    own = {
+        key: value
+        for key, value in raw.items()
+        if key not in ("rope_theta", "partial_rotary_factor")
+    }
     found["rope_parameters"] = hf.rope(own, partial=0.25)
-    names = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+    names = (
+        "vocab_size",
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "intermediate_size",
+    )
     positive_sizes(found, *names, "max_position_embeddings")
     divides(found, "num_attention_heads", "hidden_size")
     hf.activation(found, "hidden_act", POINTWISE, "GPT-NeoX")
@@ -81,7 +104,8 @@ def config(raw: Config) -> dict[str, Any]:
     rotated, size = _rotated(found), found["hidden_size"] // found["num_attention_heads"]
     if rotated % 2 or not 0 < rotated <= size:
         raise BadCheckpoint(
-            f"Rotary positions turn an even number of a head's {size} coordinates; the configuration asks for {rotated}."
+            f"Rotary positions turn an even number of a head's {size} coordinates; the "
+            f"configuration asks for {rotated}."
         )
     return with_class(found, raw, CLASSES, USUAL, "gpt_neox")
 
@@ -98,13 +122,21 @@ def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
 
 def build(config: Config) -> nn.Module:
     """A module of the class that the configuration names, randomly initialised, in float32."""
-    dropless: dict[str, Any] = {"attention_dropout": 0.0, "hidden_dropout": 0.0, "classifier_dropout": 0.0}
+    dropless: dict[str, Any] = {
+        "attention_dropout": 0.0,
+        "hidden_dropout": 0.0,
+        "classifier_dropout": 0.0,
+    }
     return hf.build(config, "GPTNeoXConfig", config.get("architectures", [USUAL])[0], **dropless)
 
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of a GPT-NeoX of that configuration."""
-    width, heads, bias = config["hidden_size"], config["num_attention_heads"], bool(config["attention_bias"])
+    width, heads, bias = (
+        config["hidden_size"],
+        config["num_attention_heads"],
+        bool(config["attention_bias"]),
+    )
     s, head = Structure("gpt_neox"), _head(config)
     layer_norm_stream(s, width, output=head.predicts == "features")
 
@@ -116,11 +148,17 @@ def structure(config: Config) -> Structure:
         on, at = f"blocks.{i}", f"gpt_neox.layers.{i}"
         a = attention(s, str(i), heads, width // heads, pairs=Pairs(_rotated(config)))
         parts = []
-        for j, (part, pattern) in enumerate((("query", a.query), ("key", a.key), ("value", a.value))):
+        for j, (part, pattern) in enumerate(
+            (("query", a.query), ("key", a.key), ("value", a.value))
+        ):
             outer, plane = pattern.split()
             parts.append((f"{on}.{part}", f"{outer} {j}/3 {plane}"))
         name = f"{at}.attention.query_key_value"
-        s.fused(f"{name}.weight", (3 * width, width), [(f"{part}.weight", f"{p} -residual") for part, p in parts])
+        s.fused(
+            f"{name}.weight",
+            (3 * width, width),
+            [(f"{part}.weight", f"{p} -residual") for part, p in parts],
+        )
         if bias:
             s.fused(f"{name}.bias", (3 * width,), [(f"{part}.bias", p) for part, p in parts])
         readers = [(f"{part}.weight", f"{part}.bias" if bias else None) for part, _ in parts]
@@ -144,7 +182,9 @@ def structure(config: Config) -> Structure:
     if config["tie_word_embeddings"]:
         s.tie(Tied(HEAD, TABLE))
     else:
-        s.parameter("head.weight", HEAD, "* -residual", (config["vocab_size"], width), ignores_mean_over=0)
+        s.parameter(
+            "head.weight", HEAD, "* -residual", (config["vocab_size"], width), ignores_mean_over=0
+        )
     return s
 
 
@@ -161,8 +201,10 @@ SMALL: dict[str, Any] = {
 
 GPT_NEOX = Family(
     name="gpt_neox",
-    sentence="Decoder with partial rotary positions, LayerNorm before parallel attention and GELU units (Pythia).",
-    reference="Black et al., GPT-NeoX-20B, 2022, arXiv 2204.06745; Biderman et al., Pythia, 2023, arXiv 2304.01373",
+    sentence="Decoder with partial rotary positions, LayerNorm before parallel attention and GELU "
+    "units (Pythia).",
+    reference="Black et al., GPT-NeoX-20B, 2022, arXiv 2204.06745; Biderman et al., Pythia, 2023, "
+    "arXiv 2304.01373",
     takes="text",
     recognises=lambda config: config.get("model_type") == "gpt_neox",
     build=build,
@@ -186,7 +228,9 @@ GPT_NEOX = Family(
     classes=tuple(CLASSES),
     examples={
         "gpt_neox": SMALL,
-        "gpt_neox-sequential-tied": SMALL | {"use_parallel_residual": False, "tie_word_embeddings": True},
-        "gpt_neox-all-rotated-no-biases": SMALL | {"rotary_pct": 1.0, "attention_bias": False, "num_hidden_layers": 1},
+        "gpt_neox-sequential-tied": SMALL
+        | {"use_parallel_residual": False, "tie_word_embeddings": True},
+        "gpt_neox-all-rotated-no-biases": SMALL
+        | {"rotary_pct": 1.0, "attention_bias": False, "num_hidden_layers": 1},
     },
 )

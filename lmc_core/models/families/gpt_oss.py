@@ -51,7 +51,9 @@ POSITIONS = {
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     raw = mixture.counted(raw, "num_local_experts")
     if not raw.get("rope_scaling") and raw.get("rope_parameters") is None:
         raw = {**raw, "rope_parameters": POSITIONS}
@@ -67,7 +69,12 @@ def structure(config: Config) -> Structure:
 
 
 def _attention(s: Structure, config: Config, i: int) -> Readers:
-    on, at, heads, size = f"blocks.{i}", f"model.layers.{i}.self_attn", config["num_attention_heads"], head_dim(config)
+    on, at, heads, size = (
+        f"blocks.{i}",
+        f"model.layers.{i}.self_attn",
+        config["num_attention_heads"],
+        head_dim(config),
+    )
     a = attention(s, str(i), heads, size, config["num_key_value_heads"], pairs=Pairs(size))
     names = (f"{at}.q_proj", f"{at}.k_proj", f"{at}.v_proj", f"{at}.o_proj")
     bias = config["attention_bias"]
@@ -77,25 +84,50 @@ def _attention(s: Structure, config: Config, i: int) -> Readers:
 
 
 def _experts(s: Structure, config: Config, i: int) -> Readers:
-    on, at, experts, width = f"blocks.{i}", f"model.layers.{i}.mlp", f"experts.{i}", config["hidden_size"]
+    on, at, experts, width = (
+        f"blocks.{i}",
+        f"model.layers.{i}.mlp",
+        f"experts.{i}",
+        config["hidden_size"],
+    )
     count, size = config["num_local_experts"], config["intermediate_size"]
     s.space(experts, "experts", count, PERMUTATIONS, "each expert moves with its row of the router")
-    s.parameter(f"{on}.router.weight", f"{at}.router.weight", f"+{experts} -residual", (count, width), 0)
+    s.parameter(
+        f"{on}.router.weight", f"{at}.router.weight", f"+{experts} -residual", (count, width), 0
+    )
     s.parameter(f"{on}.router.bias", f"{at}.router.bias", f"+{experts}", (count,), 0)
     if config["num_experts_per_tok"] == 1:  # one weight, always 1
         s.add("further", ("routers that only choose", (count - 1) * (width + 1)))
     reason = "gate and `up` are clamped, and 1 is added to `up`: no scale passes"
     u = s.space(f"units.{i}", "units", size, PERMUTATIONS, reason, experts)
-    for part, ends, shape in (("weight", "_proj", (count, width, 2 * size)), ("bias", "_proj_bias", (count, 2 * size))):
+    for part, ends, shape in (
+        ("weight", "_proj", (count, width, 2 * size)),
+        ("bias", "_proj_bias", (count, 2 * size)),
+    ):
         reads = "-residual " if part == "weight" else ""
-        blocks = [(f"{on}.{side}.{part}", f"+{experts} {reads}+{u} {j}/2") for j, side in enumerate(("gate", "up"))]
+        blocks = [
+            (f"{on}.{side}.{part}", f"+{experts} {reads}+{u} {j}/2")
+            for j, side in enumerate(("gate", "up"))
+        ]
         s.fused(f"{at}.experts.gate_up{ends}", shape, blocks)
-    s.parameter(f"{on}.down.weight", f"{at}.experts.down_proj", f"+{experts} -{u} +residual", (count, size, width))
-    s.parameter(f"{on}.down.bias", f"{at}.experts.down_proj_bias", f"+{experts} +residual", (count, width))
+    s.parameter(
+        f"{on}.down.weight",
+        f"{at}.experts.down_proj",
+        f"+{experts} -{u} +residual",
+        (count, size, width),
+    )
+    s.parameter(
+        f"{on}.down.bias", f"{at}.experts.down_proj_bias", f"+{experts} +residual", (count, width)
+    )
     return [(f"{on}.{part}.weight", f"{on}.{part}.bias") for part in ("router", "gate", "up")]
 
 
-SMALL = SMALL | {"intermediate_size": 12, "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 5}
+SMALL = SMALL | {
+    "intermediate_size": 12,
+    "num_local_experts": 4,
+    "num_experts_per_tok": 2,
+    "sliding_window": 5,
+}
 
 GPT_OSS = mixture.family(
     "gpt_oss",
@@ -107,8 +139,17 @@ GPT_OSS = mixture.family(
     {
         "gpt_oss": SMALL | {"head_dim": 6, "swiglu_limit": 1.5},
         "gpt_oss-one-tied": SMALL
-        | {"head_dim": 8, "attention_bias": False, "tie_word_embeddings": True, "num_key_value_heads": 4}
-        | {"num_experts_per_tok": 1, "num_hidden_layers": 1, "rope_parameters": {"rope_type": "default"}},
+        | {
+            "head_dim": 8,
+            "attention_bias": False,
+            "tie_word_embeddings": True,
+            "num_key_value_heads": 4,
+        }
+        | {
+            "num_experts_per_tok": 1,
+            "num_hidden_layers": 1,
+            "rope_parameters": {"rope_type": "default"},
+        },
     },
     experts="num_local_experts",
     units="intermediate_size",

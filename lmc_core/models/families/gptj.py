@@ -1,7 +1,8 @@
-"""GPT-J (Wang, Komatsuzaki 2021), as transformers' `GPTJForCausalLM`, its body alone, and with heads for labels and spans.
+"""GPT-J (Wang, Komatsuzaki 2021), as transformers' `GPTJForCausalLM`, its body alone, and with
+heads for labels and spans.
 
-Attention without biases and units with them read one LayerNorm in parallel. Rotary positions turn neighbouring coordinates of
-the first part of each head. The head has a bias.
+Attention without biases and units with them read one LayerNorm in parallel. Rotary positions turn
+neighbouring coordinates of the first part of each head. The head has a bias.
 """
 
 from __future__ import annotations
@@ -11,7 +12,13 @@ from typing import Any
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.classes import Head, heads
 from lmc_core.models.family import Config, divides, positive_sizes
-from lmc_core.models.layer_norm_decoder import Body, FeedForward, SelfAttention, Sizes, layer_norm_decoder
+from lmc_core.models.layer_norm_decoder import (
+    Body,
+    FeedForward,
+    SelfAttention,
+    Sizes,
+    layer_norm_decoder,
+)
 from lmc_core.models.layer_norm_family import TOKENS, configuration, family, sizes_by
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import Pairs
@@ -50,15 +57,20 @@ def hidden(config: Config) -> int:
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
-    found = configuration(raw, DEFAULTS, COUNTS, "layer_norm_epsilon", "activation_function", ALIASES)
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
+    found = configuration(
+        raw, DEFAULTS, COUNTS, "layer_norm_epsilon", "activation_function", ALIASES
+    )
     if found["n_inner"] is not None:
         positive_sizes(found, "n_inner")
     divides(found, "n_head", "n_embd")
     size = found["n_embd"] // found["n_head"]
     if found["rotary_dim"] % 2 or found["rotary_dim"] > size:
         raise BadCheckpoint(
-            f"Rotary positions turn an even number of a head's {size} coordinates; the configuration asks for "
+            f"Rotary positions turn an even number of a head's {size} coordinates; the "
+            "configuration asks for "
             f"{found['rotary_dim']}."
         )
     return found
@@ -90,14 +102,19 @@ SMALL: dict[str, Any] = {
 GPTJ = family(
     "gptj",
     "GPTJ",
-    "Decoder with partial rotary positions of neighbours; attention and GELU units read one LayerNorm in parallel.",
+    "Decoder with partial rotary positions of neighbours; attention and GELU units read one "
+    "LayerNorm in parallel.",
     "Wang and Komatsuzaki, GPT-J-6B: A 6 Billion Parameter Autoregressive Language Model, 2021",
     config,
     structure,
     lambda config: SIZES(config) | {"units": hidden(config)},
     BODY,
     heads("transformer.", without=("ForTokenClassification",)),
-    {"gptj": SMALL, "gptj-all-rotated-tied": SMALL | {"rotary_dim": 8, "tie_word_embeddings": True, "n_layer": 1}},
+    {
+        "gptj": SMALL,
+        "gptj-all-rotated-tied": SMALL
+        | {"rotary_dim": 8, "tie_word_embeddings": True, "n_layer": 1},
+    },
     attn_pdrop=0.0,
     resid_pdrop=0.0,
     embd_pdrop=0.0,

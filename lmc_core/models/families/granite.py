@@ -1,4 +1,5 @@
-"""Granite 3 (Granite team 2024; after Yang et al. 2022, arXiv 2203.03466), as transformers' `GraniteForCausalLM`.
+"""Granite 3 (Granite team 2024; after Yang et al. 2022, arXiv 2203.03466), as transformers'
+`GraniteForCausalLM`.
 
 A Llama with four constants of its configuration: what embeddings, what a layer writes and what
 scores are multiplied by, and what logits are divided by. They change no symmetry.
@@ -14,7 +15,12 @@ from lmc_core.models.decoder_family import SMALL
 from lmc_core.models.family import Config
 from lmc_core.models.structure import Structure
 
-CONSTANTS = ("embedding_multiplier", "logits_scaling", "residual_multiplier", "attention_multiplier")
+CONSTANTS = (
+    "embedding_multiplier",
+    "logits_scaling",
+    "residual_multiplier",
+    "attention_multiplier",
+)
 # What the function depends on, with transformers' defaults.
 DEFAULTS: dict[str, Any] = decoder_family.DEFAULTS | {
     "model_type": "granite",
@@ -27,13 +33,17 @@ DEFAULTS: dict[str, Any] = decoder_family.DEFAULTS | {
 
 
 def with_constants(found: dict[str, Any]) -> dict[str, Any]:
-    """The configuration with its constants as numbers; raises `BadCheckpoint` where one is not positive."""
+    """The configuration with its constants as numbers; raises `BadCheckpoint` where one is not
+    positive.
+    """
     hf.positive_numbers(found, *CONSTANTS)
     return found | {name: float(found[name]) for name in CONSTANTS}
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     return with_constants(decoder_family.configuration(raw, DEFAULTS))
 
 
@@ -51,9 +61,19 @@ GRANITE = decoder_family.family(
     structure,
     {
         "granite": SMALL
-        | {"embedding_multiplier": 12, "logits_scaling": 3, "residual_multiplier": 0.5, "attention_multiplier": 0.25},
+        | {
+            "embedding_multiplier": 12,
+            "logits_scaling": 3,
+            "residual_multiplier": 0.5,
+            "attention_multiplier": 0.25,
+        },
         "granite-biases-tied": SMALL
-        | {"attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True, "num_key_value_heads": 4}
+        | {
+            "attention_bias": True,
+            "mlp_bias": True,
+            "tie_word_embeddings": True,
+            "num_key_value_heads": 4,
+        }
         | {"attention_multiplier": 0.5, "num_hidden_layers": 1},
     },
     heads=(),

@@ -1,4 +1,5 @@
-"""Granite 3's mixtures (Granite team 2024; after Shen et al. 2024, arXiv 2404.07413), as transformers' `GraniteMoeForCausalLM`.
+"""Granite 3's mixtures (Granite team 2024; after Shen et al. 2024, arXiv 2404.07413), as
+transformers' `GraniteMoeForCausalLM`.
 
 A Granite whose feed-forward layers are Mixtral's: the weights of the chosen experts are a softmax
 of their scores. Files have the matrices of all experts of a layer stacked, under older names.
@@ -19,11 +20,9 @@ from lmc_core.models.family import Config
 from lmc_core.models.structure import Structure
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = {key: value for key, value in GRANITE_DEFAULTS.items() if key != "mlp_bias"} | {
-    "model_type": "granitemoe",
-    "num_local_experts": 8,
-    "num_experts_per_tok": 2,
-}
+DEFAULTS: dict[str, Any] = {
+    key: value for key, value in GRANITE_DEFAULTS.items() if key != "mlp_bias"
+} | {"model_type": "granitemoe", "num_local_experts": 8, "num_experts_per_tok": 2}
 PLACE = "block_sparse_moe"
 STORED = {
     "input_linear.weight": "experts.gate_up_proj",
@@ -33,7 +32,9 @@ STORED = {
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     found = decoder_family.configuration(mixture.counted(raw, "num_local_experts"), DEFAULTS)
     mixture.check_sizes(found, "num_local_experts")
     return with_constants(found)
@@ -41,10 +42,14 @@ def config(raw: Config) -> dict[str, Any]:
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of a Granite with mixtures of that configuration."""
-    routing = mixture.Routing(config["num_local_experts"], config["num_experts_per_tok"], relative=True)
+    routing = mixture.Routing(
+        config["num_local_experts"], config["num_experts_per_tok"], relative=True
+    )
 
     def experts(s: Structure, config: Config, i: int) -> Readers:
-        return mixture.mixture(s, i, routing, config["intermediate_size"], config["hidden_act"], PLACE, "router")
+        return mixture.mixture(
+            s, i, routing, config["intermediate_size"], config["hidden_act"], PLACE, "router"
+        )
 
     return rms_decoder("granitemoe", config, experts, config["attention_bias"], scaled=False)
 
@@ -68,9 +73,15 @@ GRANITEMOE = mixture.family(
     config,
     structure,
     {
-        "granitemoe": SMALL | {"embedding_multiplier": 12, "residual_multiplier": 0.5, "attention_multiplier": 0.25},
+        "granitemoe": SMALL
+        | {"embedding_multiplier": 12, "residual_multiplier": 0.5, "attention_multiplier": 0.25},
         "granitemoe-tied": SMALL
-        | {"tie_word_embeddings": True, "attention_bias": True, "logits_scaling": 3, "num_hidden_layers": 1},
+        | {
+            "tie_word_embeddings": True,
+            "attention_bias": True,
+            "logits_scaling": 3,
+            "num_hidden_layers": 1,
+        },
     },
     experts="num_local_experts",
     units="intermediate_size",

@@ -1,6 +1,7 @@
 """Llama (Touvron et al. 2023, arXiv 2302.13971), as transformers' `LlamaForCausalLM`.
 
-RMSNorm before each layer, rotary positions in half-split order, grouped queries, gated units (SwiGLU).
+RMSNorm before each layer, rotary positions in half-split order, grouped queries, gated units
+(SwiGLU).
 """
 
 from __future__ import annotations
@@ -14,11 +15,17 @@ from lmc_core.models.family import Config
 from lmc_core.models.structure import Structure
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = decoder_family.DEFAULTS | {"model_type": "llama", "attention_bias": False, "mlp_bias": False}
+DEFAULTS: dict[str, Any] = decoder_family.DEFAULTS | {
+    "model_type": "llama",
+    "attention_bias": False,
+    "mlp_bias": False,
+}
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     return decoder_family.configuration(raw, DEFAULTS, even=True)
 
 
@@ -36,9 +43,16 @@ LLAMA = decoder_family.family(
     structure,
     {
         "llama": SMALL | {"head_dim": 6},
-        "llama-biases-tied": SMALL | {"attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True},
+        "llama-biases-tied": SMALL
+        | {"attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True},
         "llama-all-heads-relu": SMALL
-        | {"num_key_value_heads": 4, "num_hidden_layers": 1, "rope_theta": 500.0, "hidden_act": "relu", "mlp_bias": True},
+        | {
+            "num_key_value_heads": 4,
+            "num_hidden_layers": 1,
+            "rope_theta": 500.0,
+            "hidden_act": "relu",
+            "mlp_bias": True,
+        },
     },
     aliases={"LLaMAForCausalLM": "ForCausalLM"},  # its name in the first weeks of 2023
     span="transformer.",

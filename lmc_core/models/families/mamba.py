@@ -1,15 +1,17 @@
-"""Mamba (Gu and Dao 2023, arXiv 2312.00752) and Falcon Mamba (Zuo et al. 2024, arXiv 2410.05355), as transformers'
-`MambaForCausalLM` and `FalconMambaForCausalLM`, and their bodies alone.
+"""Mamba (Gu and Dao 2023, arXiv 2312.00752) and Falcon Mamba (Zuo et al. 2024, arXiv 2410.05355),
+as transformers' `MambaForCausalLM` and `FalconMambaForCausalLM`, and their bodies alone.
 
-Each layer reads the stream behind an RMSNorm and splits it into channels, of which everything acts on each by itself: a short
-convolution over time, an activation, a recurrence with a few states, a skip past it, a gate. So their order is free, and the
-stream rotates. Further freedoms stand between neighbouring linear maps: one factor for each channel between what it reads and
-its filter; one for each state between what is written to it and what is read; any invertible map of the small space from which
-all time steps are made. States may change places together with their decays. The activation and the gate let no factor pass;
-one factor for a whole layer, of what is read from its states and of its skips against its output, is counted and not used.
+Each layer reads the stream behind an RMSNorm and splits it into channels, of which everything acts
+on each by itself: a short convolution over time, an activation, a recurrence with a few states, a
+skip past it, a gate. So their order is free, and the stream rotates. Further freedoms stand between
+neighbouring linear maps: one factor for each channel between what it reads and its filter; one for
+each state between what is written to it and what is read; any invertible map of the small space
+from which all time steps are made. States may change places together with their decays. The
+activation and the gate let no factor pass; one factor for a whole layer, of what is read from its
+states and of its skips against its output, is counted and not used.
 
-Falcon Mamba divides what is written to the states, what is read and what makes time steps by their lengths: states change
-places and signs alone, and the small space rotates.
+Falcon Mamba divides what is written to the states, what is read and what makes time steps by their
+lengths: states change places and signs alone, and the small space rotates.
 """
 
 from __future__ import annotations
@@ -31,8 +33,11 @@ from lmc_core.symmetry.spaces import LINEAR, PERMUTATIONS, ROTATIONS, SIGNED, SI
 
 BODY = "backbone."
 HEAD, TABLE = "lm_head.weight", f"{BODY}embeddings.weight"
-HEADS = heads(BODY, without=("ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering"))
-CLASSES = {"mamba": "Mamba", "falcon_mamba": "FalconMamba"}  # what the names of a family's classes begin with
+HEADS = heads(
+    BODY, without=("ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering")
+)
+# what the names of a family's classes begin with
+CLASSES = {"mamba": "Mamba", "falcon_mamba": "FalconMamba"}
 CONTEXT = 2048  # what the published models were trained on; a recurrence has no end
 EXPAND = 2  # transformers' default number of channels for each coordinate of the stream
 
@@ -67,10 +72,14 @@ def _classes(family: str) -> dict[str, Head]:
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     name = raw["model_type"]
     found = hf.chosen(raw, DEFAULTS | (NORMED if name == "falcon_mamba" else {}))
-    positive_sizes(found, "vocab_size", "hidden_size", "state_size", "num_hidden_layers", "conv_kernel")
+    positive_sizes(
+        found, "vocab_size", "hidden_size", "state_size", "num_hidden_layers", "conv_kernel"
+    )
     if found["intermediate_size"] is None:  # transformers lets it stand before `expand`
         expand = {"expand": raw.get("expand", EXPAND)}
         positive_sizes(expand, "expand")
@@ -80,7 +89,8 @@ def config(raw: Config) -> dict[str, Any]:
     positive_sizes(found, "intermediate_size", "time_step_rank")
     if found["time_step_rank"] > found["intermediate_size"]:
         raise BadCheckpoint(
-            f"The time steps of {found['intermediate_size']} channels are made from a space that is no larger; the "
+            f"The time steps of {found['intermediate_size']} channels are made from a space that "
+            "is no larger; the "
             f"configuration gives 'time_step_rank' as {found['time_step_rank']}."
         )
     if raw.get("max_position_embeddings") is not None:
@@ -96,9 +106,14 @@ def config(raw: Config) -> dict[str, Any]:
 
 
 def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
-    """Names in memory; the table's name of earlier files is read, the copy of a tied table dropped."""
+    """Names in memory; the table's name of earlier files is read, the copy of a tied table
+    dropped.
+    """
     old, new = "embedding.", "embeddings."
-    now = {new + n.removeprefix(old) if n.startswith(old) else n.replace(f".{old}", f".{new}"): t for n, t in tensors.items()}
+    now = {
+        new + n.removeprefix(old) if n.startswith(old) else n.replace(f".{old}", f".{new}"): t
+        for n, t in tensors.items()
+    }
     found = with_body(now, _head(config), (BODY,))
     if config.get("tie_word_embeddings"):
         hf.drop_copy(found, HEAD, TABLE)
@@ -110,7 +125,9 @@ def build(config: Config) -> nn.Module:
     expand, left = divmod(config["intermediate_size"], config["hidden_size"])
     beginning = CLASSES[config["model_type"]]
     cls = str(config.get("architectures", [f"{beginning}ForCausalLM"])[0])
-    return hf.build(config, f"{beginning}Config", cls, expand=EXPAND if left or not expand else expand)
+    return hf.build(
+        config, f"{beginning}Config", cls, expand=EXPAND if left or not expand else expand
+    )
 
 
 def structure(config: Config) -> Structure:
@@ -131,7 +148,9 @@ def structure(config: Config) -> Structure:
         if config["tie_word_embeddings"]:
             s.tie(Tied(HEAD, TABLE))
         else:
-            s.parameter("head.weight", HEAD, "* -residual", (vocabulary, width), ignores_mean_over=0)
+            s.parameter(
+                "head.weight", HEAD, "* -residual", (vocabulary, width), ignores_mean_over=0
+            )
         norm("norm", "norm_f", [("head.weight", None)])
     s.rename(BODY, head.body)
     return s
@@ -140,7 +159,11 @@ def structure(config: Config) -> Structure:
 def _mixer(s: Structure, config: Config, i: int) -> Readers:
     """Write one layer down; returns what reads the norm before it."""
     on, at = f"blocks.{i}", f"{BODY}layers.{i}.mixer"
-    inner, states, rank = config["intermediate_size"], config["state_size"], config["time_step_rank"]
+    inner, states, rank = (
+        config["intermediate_size"],
+        config["state_size"],
+        config["time_step_rank"],
+    )
     bias, filter_bias, kernel = config["use_bias"], config["use_conv_bias"], config["conv_kernel"]
     normed = "mixer_rms_eps" in config
     c, f, n, t = _spaces(s, i, inner, states, rank, normed)
@@ -149,7 +172,11 @@ def _mixer(s: Structure, config: Config, i: int) -> Readers:
     weights = [(f"{on}.{part}.weight", f"{pattern} -residual") for part, pattern in parts.items()]
     s.fused(f"{at}.in_proj.weight", (2 * inner, config["hidden_size"]), weights)
     if bias:
-        s.fused(f"{at}.in_proj.bias", (2 * inner,), [(f"{on}.{part}.bias", pattern) for part, pattern in parts.items()])
+        s.fused(
+            f"{at}.in_proj.bias",
+            (2 * inner,),
+            [(f"{on}.{part}.bias", pattern) for part, pattern in parts.items()],
+        )
     s.parameter(f"{on}.filter.weight", f"{at}.conv1d.weight", f"+{c} -{f} *", (inner, 1, kernel))
     if filter_bias:
         s.parameter(f"{on}.filter.bias", f"{at}.conv1d.bias", f"+{c}", (inner,))
@@ -169,30 +196,46 @@ def _mixer(s: Structure, config: Config, i: int) -> Readers:
     if normed:
         s.add("norms", *[Norm(None, None, (), n, centred=False)] * 2)
         s.add("norms", Norm(None, None, ((f"{on}.step.weight", None),), t, centred=False))
-        s.add("scales", "what is written to states", "what is read from states", "what makes time steps")
+        s.add(
+            "scales",
+            "what is written to states",
+            "what is read from states",
+            "what makes time steps",
+        )
     else:
         s.add("products", Product(n, (f"{on}.write.weight",), (f"{on}.read.weight",)))
         s.add("products", Product(t, (f"{on}.rank.weight",), (f"{on}.step.weight",)))
         s.add("further", ("scales of what recurrences and skips give", 1))
-    if kernel == 1 and bias and filter_bias:  # longer filters reach back before the beginning, where there is no bias
+    # longer filters reach back before the beginning, where there is no bias
+    if kernel == 1 and bias and filter_bias:
         s.add("further", ("biases of inputs against those of filters", inner))
     if config["hidden_act"] in HOMOGENEOUS | SQUARED:
         s.add("further", ("scales of filters against what is made from their channels", inner))
     return [(f"{on}.{part}.weight", f"{on}.{part}.bias" if bias else None) for part in parts]
 
 
-def _spaces(s: Structure, i: int, inner: int, states: int, rank: int, normed: bool) -> tuple[str, str, str, str]:
-    """Add the spaces of one layer: its channels, the factor of each of their filters, its states, what makes time steps."""
+def _spaces(
+    s: Structure, i: int, inner: int, states: int, rank: int, normed: bool
+) -> tuple[str, str, str, str]:
+    """Add the spaces of one layer: its channels, the factor of each of their filters, its states,
+    what makes time steps.
+    """
     reason = "a convolution over time, a recurrence and a gate act on each channel by itself"
     c = s.space(f"channels.{i}", "channels", inner, PERMUTATIONS, reason)
     reason = "a filter is linear, so that what its channel reads may be scaled against it"
     f = s.space(f"filters.{i}", "filters", 1, SIGNED_AND_SCALED, reason, c)
     if normed:
-        reason = "each state decays by itself, and norms divide what is written to all and what is read by their lengths"
+        reason = (
+            "each state decays by itself, and norms divide what is written to all and what "
+            "is read by their lengths"
+        )
         n = s.space(f"states.{i}", "states", states, SIGNED, reason)
         reason = "a norm divides what makes time steps by its length, which rotations keep"
         return c, f, n, s.space(f"time-step.{i}", "time-step", rank, ROTATIONS, reason)
-    reason = "each state decays by itself, and what is written to it may be scaled against what is read from it"
+    reason = (
+        "each state decays by itself, and what is written to it may be scaled against what "
+        "is read from it"
+    )
     n = s.space(f"states.{i}", "states", states, SIGNED_AND_SCALED, reason)
     reason = "only the product of what makes time steps and what they are made from is seen"
     return c, f, n, s.space(f"time-step.{i}", "time-step", rank, LINEAR, reason)
@@ -244,13 +287,17 @@ def _family(name: str, sentence: str, reference: str, examples: Mapping[str, Con
 
 MAMBA = _family(
     "mamba",
-    "Recurrence with states that choose what they keep, behind a short convolution; RMSNorm before each layer.",
-    "Gu and Dao, Mamba: Linear-Time Sequence Modeling with Selective State Spaces, 2023, arXiv 2312.00752",
+    "Recurrence with states that choose what they keep, behind a short convolution; RMSNorm "
+    "before each layer.",
+    "Gu and Dao, Mamba: Linear-Time Sequence Modeling with Selective State Spaces, 2023, arXiv "
+    "2312.00752",
     {"mamba": SMALL, "mamba-biases": SMALL | _UNTIED | {"use_bias": True, "use_conv_bias": False}},
 )
 FALCON_MAMBA = _family(
     "falcon_mamba",
-    "Mamba with norms of what is written to the states, what is read from them and what makes time steps.",
-    "Zuo et al., Falcon Mamba: The First Competitive Attention-free 7B Language Model, 2024, arXiv 2410.05355",
+    "Mamba with norms of what is written to the states, what is read from them and what makes "
+    "time steps.",
+    "Zuo et al., Falcon Mamba: The First Competitive Attention-free 7B Language Model, 2024, "
+    "arXiv 2410.05355",
     {"falcon_mamba": SMALL | _UNTIED},
 )

@@ -24,12 +24,17 @@ DEFAULTS: dict[str, Any] = decoder_family.DEFAULTS | {
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     found = decoder_family.configuration(raw, DEFAULTS)
     if found["sliding_window"] is not None:
         positive_sizes(found, "sliding_window")
     if raw.get("layer_types"):
-        raise BadCheckpoint("Mistral models whose layers attend in different ways ('layer_types') are not supported.")
+        raise BadCheckpoint(
+            "Mistral models whose layers attend in different ways ('layer_types') are not "
+            "supported."
+        )
     return found
 
 
@@ -42,6 +47,12 @@ MISTRAL = decoder_family.family(
     lambda config: rms_decoder("mistral", config),
     {
         "mistral": SMALL | {"sliding_window": 5},
-        "mistral-tied": SMALL | {"sliding_window": None, "head_dim": 8, "num_hidden_layers": 1, "tie_word_embeddings": True},
+        "mistral-tied": SMALL
+        | {
+            "sliding_window": None,
+            "head_dim": 8,
+            "num_hidden_layers": 1,
+            "tie_word_embeddings": True,
+        },
     },
 )

@@ -1,6 +1,7 @@
 """Mixtral (Jiang et al. 2024, arXiv 2401.04088), as transformers' `MixtralForCausalLM`.
 
-A Llama whose feed-forward layers are mixtures of gated experts; the weights of the chosen experts are divided by their sum.
+A Llama whose feed-forward layers are mixtures of gated experts; the weights of the chosen experts
+are divided by their sum.
 """
 
 from __future__ import annotations
@@ -29,8 +30,12 @@ DEFAULTS: dict[str, Any] = decoder_family.DEFAULTS | {
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
-    found = decoder_family.configuration(mixture.counted(raw, "num_local_experts"), DEFAULTS, theta=1e6)
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
+    found = decoder_family.configuration(
+        mixture.counted(raw, "num_local_experts"), DEFAULTS, theta=1e6
+    )
     mixture.check_sizes(found, "num_local_experts")
     if found["sliding_window"] is not None:
         positive_sizes(found, "sliding_window")
@@ -39,7 +44,9 @@ def config(raw: Config) -> dict[str, Any]:
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of a Mixtral of that configuration."""
-    routing = mixture.Routing(config["num_local_experts"], config["num_experts_per_tok"], relative=True)
+    routing = mixture.Routing(
+        config["num_local_experts"], config["num_experts_per_tok"], relative=True
+    )
 
     def experts(s: Structure, config: Config, i: int) -> Readers:
         return mixture.mixture(s, i, routing, config["intermediate_size"], config["hidden_act"])
@@ -58,7 +65,8 @@ MIXTRAL = mixture.family(
     structure,
     {
         "mixtral": SMALL,
-        "mixtral-tied": SMALL | {"tie_word_embeddings": True, "num_hidden_layers": 1, "head_dim": 8, "sliding_window": 4},
+        "mixtral-tied": SMALL
+        | {"tie_word_embeddings": True, "num_hidden_layers": 1, "head_dim": 8, "sliding_window": 4},
     },
     experts="num_local_experts",
     units="intermediate_size",

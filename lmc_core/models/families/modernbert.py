@@ -1,9 +1,11 @@
-"""ModernBERT (Warner et al. 2024, arXiv 2412.13663), as transformers' classes of the encoder alone and with its heads.
+"""ModernBERT (Warner et al. 2024, arXiv 2412.13663), as transformers' classes of the encoder alone
+and with its heads.
 
-LayerNorm before each layer, without offsets as published; rotary positions of two bases, for layers that see everything and for
-those with a window; gated units. A norm stands behind the embeddings, whose gains act inside the stream, so that only its order
-is free; of a token's row only the direction is seen. The first attention reads the stream itself. All heads begin with a layer,
-an activation and a norm.
+LayerNorm before each layer, without offsets as published; rotary positions of two bases, for layers
+that see everything and for those with a window; gated units. A norm stands behind the embeddings,
+whose gains act inside the stream, so that only its order is free; of a token's row only the
+direction is seen. The first attention reads the stream itself. All heads begin with a layer, an
+activation and a norm.
 """
 
 from __future__ import annotations
@@ -28,9 +30,14 @@ from lmc_core.models.structure import Structure
 from lmc_core.symmetry.rewrite import Tied
 from lmc_core.symmetry.spaces import NONE, PERMUTATIONS, Pairs
 
-HEAD = TokenHead("head.dense", "head.norm", "decoder", "model.embeddings.tok_embeddings.weight", "decoder.bias")
+HEAD = TokenHead(
+    "head.dense", "head.norm", "decoder", "model.embeddings.tok_embeddings.weight", "decoder.bias"
+)
 LAYERS = ("full_attention", "sliding_attention")
-BASES = {"full_attention": ("global_rope_theta", 160000.0), "sliding_attention": ("local_rope_theta", 10000.0)}
+BASES = {
+    "full_attention": ("global_rope_theta", 160000.0),
+    "sliding_attention": ("local_rope_theta", 10000.0),
+}
 SWITCHES = ("norm_bias", "attention_bias", "mlp_bias", "decoder_bias", "classifier_bias")
 # What the function depends on, with transformers' defaults.
 DEFAULTS: dict[str, Any] = {
@@ -71,39 +78,69 @@ def check(raw: Config, found: dict[str, Any], kind: Kind) -> None:
     hf.switches(found, *SWITCHES)
     hf.activation(found, "classifier_activation", POINTWISE, "ModernBERT")
     window, every = found["local_attention"], raw.get("global_attn_every_n_layers", 3)
-    for name, value, least in (("local_attention", window, 2), ("global_attn_every_n_layers", every, 1)):
+    for name, value, least in (
+        ("local_attention", window, 2),
+        ("global_attn_every_n_layers", every, 1),
+    ):
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise BadCheckpoint(f"The configuration should give {name!r} as an integer from {least} on; it gives {value!r}.")
+            raise BadCheckpoint(
+                f"The configuration should give {name!r} as an integer from {least} on; it gives "
+                f"{value!r}."
+            )
     depth, kinds = found["num_hidden_layers"], found["layer_types"]
     if kinds is None:
         kinds = found["layer_types"] = [LAYERS[bool(i % every)] for i in range(depth)]
-    if not isinstance(kinds, list) or len(kinds) != depth or any(each not in LAYERS for each in kinds):
-        raise BadCheckpoint(f"The configuration should give 'layer_types' as one of {', '.join(LAYERS)} for each layer.")
+    if (
+        not isinstance(kinds, list)
+        or len(kinds) != depth
+        or any(each not in LAYERS for each in kinds)
+    ):
+        raise BadCheckpoint(
+            f"The configuration should give 'layer_types' as one of {', '.join(LAYERS)} for each "
+            "layer."
+        )
     given = raw.get("rope_parameters") or {}
     if raw.get("rope_scaling") or not isinstance(given, dict):
-        raise BadCheckpoint("A ModernBERT gives 'rope_parameters' for each kind of layer; 'rope_scaling' is not supported.")
+        raise BadCheckpoint(
+            "A ModernBERT gives 'rope_parameters' for each kind of layer; 'rope_scaling' is not "
+            "supported."
+        )
     found["rope_parameters"] = {}
     for layer, (name, theta) in BASES.items():
         base = raw.get(name) or theta
-        found["rope_parameters"][layer] = hf.rope({"rope_parameters": given.get(layer) or {}, "rope_theta": base}, theta)
+        found["rope_parameters"][layer] = hf.rope(
+            {"rope_parameters": given.get(layer) or {}, "rope_theta": base}, theta
+        )
     if (found["hidden_size"] // found["num_attention_heads"]) % 2:
-        raise BadCheckpoint("Rotary positions need heads of even size; hidden_size / num_attention_heads is odd.")
+        raise BadCheckpoint(
+            "Rotary positions need heads of even size; hidden_size / num_attention_heads is odd."
+        )
     pooling = found["classifier_pooling"]
     if pooling not in ("cls", "mean") or (kind.predicts == "choice" and pooling == "mean"):
-        raise BadCheckpoint(f"A ModernBERT with classifier_pooling={pooling!r} and this class is not supported.")
+        raise BadCheckpoint(
+            f"A ModernBERT with classifier_pooling={pooling!r} and this class is not supported."
+        )
 
 
 def _attention(s: Structure, config: Config, i: int, at: str) -> list[tuple[str, str | None]]:
     """The attention of a layer; returns what reads the norm before it."""
-    width, heads, bias = config["hidden_size"], config["num_attention_heads"], config["attention_bias"]
+    width, heads, bias = (
+        config["hidden_size"],
+        config["num_attention_heads"],
+        config["attention_bias"],
+    )
     on, size = f"blocks.{i}", config["hidden_size"] // config["num_attention_heads"]
     a = attention(s, str(i), heads, size, pairs=Pairs(size))
     parts = (("query", a.query), ("key", a.key), ("value", a.value))
-    weights = [(f"{on}.{part}.weight", f"{n}/3 {to} -residual") for n, (part, to) in enumerate(parts)]
+    weights = [
+        (f"{on}.{part}.weight", f"{n}/3 {to} -residual") for n, (part, to) in enumerate(parts)
+    ]
     s.fused(f"{at}.attn.Wqkv.weight", (3 * width, width), weights)
     if bias:
         s.fused(
-            f"{at}.attn.Wqkv.bias", (3 * width,), [(f"{on}.{part}.bias", f"{n}/3 {to}") for n, (part, to) in enumerate(parts)]
+            f"{at}.attn.Wqkv.bias",
+            (3 * width,),
+            [(f"{on}.{part}.bias", f"{n}/3 {to}") for n, (part, to) in enumerate(parts)],
         )
     s.linear(f"{on}.output", f"{at}.attn.Wo", "+residual", a.output, bias)
     attention_products(s, a, on, bias, bias, bias, bias)
@@ -112,20 +149,33 @@ def _attention(s: Structure, config: Config, i: int, at: str) -> list[tuple[str,
 
 def _feed_forward(s: Structure, config: Config, i: int, at: str) -> list[tuple[str, str | None]]:
     """The gated units of a layer; returns what reads the norm before them."""
-    on, size, bias, act = f"blocks.{i}", config["intermediate_size"], config["mlp_bias"], config["hidden_activation"]
+    on, size, bias, act = (
+        f"blocks.{i}",
+        config["intermediate_size"],
+        config["mlp_bias"],
+        config["hidden_activation"],
+    )
     u = gated_units(s, str(i), size, act)
     parts = (("gate", f"={u}"), ("up", f"+{u}"))
-    weights = [(f"{on}.{part}.weight", f"{n}/2 {to} -residual") for n, (part, to) in enumerate(parts)]
+    weights = [
+        (f"{on}.{part}.weight", f"{n}/2 {to} -residual") for n, (part, to) in enumerate(parts)
+    ]
     s.fused(f"{at}.mlp.Wi.weight", (2 * size, config["hidden_size"]), weights)
     if bias:
-        s.fused(f"{at}.mlp.Wi.bias", (2 * size,), [(f"{on}.{part}.bias", f"{n}/2 {to}") for n, (part, to) in enumerate(parts)])
+        s.fused(
+            f"{at}.mlp.Wi.bias",
+            (2 * size,),
+            [(f"{on}.{part}.bias", f"{n}/2 {to}") for n, (part, to) in enumerate(parts)],
+        )
     s.linear(f"{on}.down", f"{at}.mlp.Wo", "+residual", f"-{u}", bias)
     units_product(s, u, on, bias, act)
     return [(f"{on}.{part}.weight", f"{on}.{part}.bias" if bias else None) for part, _ in parts]
 
 
 def _head(s: Structure, config: Config, kind: Kind) -> list[tuple[str, str | None]]:
-    """The layer, activation and norm of every head and what reads it; returns what reads the last norm of the body."""
+    """The layer, activation and norm of every head and what reads it; returns what reads the last
+    norm of the body.
+    """
     width, act, offset = config["hidden_size"], config["classifier_activation"], config["norm_bias"]
     tied = kind.predicts in TOKENS and config["tie_word_embeddings"]
     if act in HOMOGENEOUS:
@@ -133,7 +183,13 @@ def _head(s: Structure, config: Config, kind: Kind) -> list[tuple[str, str | Non
     u = (
         "residual"
         if tied
-        else s.space("units.head", "units", width, PERMUTATIONS, f"the activation ({act}) acts on each by itself")
+        else s.space(
+            "units.head",
+            "units",
+            width,
+            PERMUTATIONS,
+            f"the activation ({act}) acts on each by itself",
+        )
     )
     reader = s.linear("head.dense", "head.dense", f"+{u}", "-residual", config["classifier_bias"])
     if tied:
@@ -157,10 +213,16 @@ def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
     """Write the spaces and blocks of a ModernBERT of that configuration down."""
     width, vocabulary, offset = config["hidden_size"], config["vocab_size"], config["norm_bias"]
     output = kind.predicts == "features"
-    reason = OUTPUT if output else "gains of the norm behind the embeddings act on its coordinates one by one"
+    reason = (
+        OUTPUT
+        if output
+        else "gains of the norm behind the embeddings act on its coordinates one by one"
+    )
     s.space("residual", "residual", width, NONE if output else PERMUTATIONS, reason)
     s.add("scales", "residual stream")
-    s.parameter("token.table", f"{base}embeddings.tok_embeddings.weight", "* +residual", (vocabulary, width))
+    s.parameter(
+        "token.table", f"{base}embeddings.tok_embeddings.weight", "* +residual", (vocabulary, width)
+    )
     s.add("further", ("lengths of rows that a norm undoes", vocabulary), (MEANS, vocabulary))
     s.norm("norm0", f"{base}embeddings.norm", None, offset=offset)
     for i in range(config["num_hidden_layers"]):
@@ -173,7 +235,8 @@ def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
         s.norm(f"{on}.norm2", f"{at}.mlp_norm", _feed_forward(s, config, i, at), offset=offset)
         means = width + config["attention_bias"] + config["intermediate_size"] + config["mlp_bias"]
         s.add("further", (MEANS, means))
-    if config["attention_bias"] and offset:  # a constant in the stream, against the first attention's biases and a later one
+    # a constant in the stream, against the first attention's biases and a later one
+    if config["attention_bias"] and offset:
         s.add("further", (OFFSETS, width))
     if not output:  # gains of a single norm into the stream, as in `vit`
         s.add("further", ("gains against a rotation", 1))
@@ -209,12 +272,18 @@ MODERNBERT = family(
         {"hidden_act": "hidden_activation"},
         check,
     ),
-    "Encoder with rotary positions, LayerNorm before each layer and behind the embeddings, gated units.",
-    "Warner et al., Smarter, Better, Faster, Longer: A Modern Bidirectional Encoder, 2024, arXiv 2412.13663",
+    "Encoder with rotary positions, LayerNorm before each layer and behind the embeddings, gated "
+    "units.",
+    "Warner et al., Smarter, Better, Faster, Longer: A Modern Bidirectional Encoder, 2024, arXiv "
+    "2412.13663",
     {
         "modernbert": SMALL,
         "modernbert-biases": SMALL
-        | {"architectures": ["ModernBertForSequenceClassification"], "num_labels": 3, "classifier_pooling": "mean"}
+        | {
+            "architectures": ["ModernBertForSequenceClassification"],
+            "num_labels": 3,
+            "classifier_pooling": "mean",
+        }
         | _BIASES,
         "modernbert-features": SMALL | {"architectures": ["ModernBertModel"]},
     },

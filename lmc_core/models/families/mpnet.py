@@ -1,4 +1,5 @@
-"""MPNet (Song et al. 2020, arXiv 2004.09297), as transformers' classes of the encoder alone and with its heads.
+"""MPNet (Song et al. 2020, arXiv 2004.09297), as transformers' classes of the encoder alone and
+with its heads.
 
 RoBERTa's layers without types of tokens; to the scores of every layer one table adds a number for
 each distance and head, so that one order of heads holds for all layers. The padding token is number
@@ -81,13 +82,16 @@ def check(raw: Config, found: dict[str, Any], kind: Kind) -> None:
     positive_sizes(found, "relative_attention_num_buckets")
     if context(found) < 1 or found["vocab_size"] <= PADDING:
         raise BadCheckpoint(
-            f"Token {PADDING} is the padding of an MPNet, and positions come after its own; the configuration gives "
-            f"{found['vocab_size']} tokens and {found['max_position_embeddings']} positions, and at least 2 and 3 are needed."
+            f"Token {PADDING} is the padding of an MPNet, and positions come after its own; the "
+            "configuration gives "
+            f"{found['vocab_size']} tokens and {found['max_position_embeddings']} positions, and "
+            "at least 2 and 3 are needed."
         )
     if found["relative_attention_num_buckets"] < BUCKETS:
         raise BadCheckpoint(
             f"An MPNet reads a table of {BUCKETS} groups of distances; the configuration gives "
-            f"relative_attention_num_buckets = {found['relative_attention_num_buckets']}, which is too few."
+            f"relative_attention_num_buckets = {found['relative_attention_num_buckets']}, which "
+            "is too few."
         )
 
 
@@ -135,8 +139,10 @@ SMALL: dict[str, Any] = {
 
 MPNET = family(
     Encoder("mpnet", "MPNet", CLASSES, "mpnet.", DEFAULTS, write, HEAD, "MPNetConfig", check=check),
-    "Encoder with learned positions and a table of distances for all layers, LayerNorm after each layer, GELU units.",
-    "Song et al., MPNet: Masked and Permuted Pre-training for Language Understanding, 2020, arXiv 2004.09297",
+    "Encoder with learned positions and a table of distances for all layers, LayerNorm after each "
+    "layer, GELU units.",
+    "Song et al., MPNet: Masked and Permuted Pre-training for Language Understanding, 2020, arXiv "
+    "2004.09297",
     {
         "mpnet": SMALL,
         "mpnet-features": SMALL | {"architectures": ["MPNetModel"], "num_hidden_layers": 1},

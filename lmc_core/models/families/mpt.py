@@ -1,8 +1,10 @@
-"""MPT (MosaicML 2023), as transformers' `MptForCausalLM`, its body alone, and with heads for labels and spans.
+"""MPT (MosaicML 2023), as transformers' `MptForCausalLM`, its body alone, and with heads for labels
+and spans.
 
-Positions are slopes that differ from head to head (ALiBi; Press et al. 2021, arXiv 2108.12409), so that heads cannot change
-places. No layer has a bias, no norm an offset; one layer holds all queries, then all keys, then all values, which may be
-clipped. Transformers' class computes one kind of MPT; what a file says of other kinds is refused.
+Positions are slopes that differ from head to head (ALiBi; Press et al. 2021, arXiv 2108.12409), so
+that heads cannot change places. No layer has a bias, no norm an offset; one layer holds all
+queries, then all keys, then all values, which may be clipped. Transformers' class computes one kind
+of MPT; what a file says of other kinds is refused.
 """
 
 from __future__ import annotations
@@ -13,7 +15,13 @@ from lmc_core.errors import BadCheckpoint
 from lmc_core.models import hf
 from lmc_core.models.classes import Head, heads
 from lmc_core.models.family import Config, divides
-from lmc_core.models.layer_norm_decoder import Body, FeedForward, SelfAttention, Sizes, layer_norm_decoder
+from lmc_core.models.layer_norm_decoder import (
+    Body,
+    FeedForward,
+    SelfAttention,
+    Sizes,
+    layer_norm_decoder,
+)
 from lmc_core.models.layer_norm_family import TOKENS, configuration, family, refuse
 from lmc_core.models.parts import ALIBI
 from lmc_core.models.structure import Structure
@@ -33,9 +41,17 @@ DEFAULTS: dict[str, Any] = TOKENS | {
     "tie_word_embeddings": True,
 }
 COUNTS = ("d_model", "n_heads", "n_layers", "max_seq_len", "vocab_size")
-ALIASES = {"num_attention_heads": "n_heads", "hidden_size": "d_model", "num_hidden_layers": "n_layers"}
+ALIASES = {
+    "num_attention_heads": "n_heads",
+    "hidden_size": "d_model",
+    "num_hidden_layers": "n_layers",
+}
 IGNORED = "transformers' class does not compute it"
-USUAL = {"expansion_ratio": (4, IGNORED), "no_bias": (True, IGNORED), "logit_scale": (None, IGNORED)}
+USUAL = {
+    "expansion_ratio": (4, IGNORED),
+    "no_bias": (True, IGNORED),
+    "logit_scale": (None, IGNORED),
+}
 ATTENTION = {
     "attn_type": ("multihead_attention", IGNORED),
     "qk_ln": (False, IGNORED),
@@ -46,15 +62,22 @@ ATTENTION = {
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     refuse(raw, USUAL, "MPT")
     found = configuration(raw, DEFAULTS, COUNTS, "layer_norm_epsilon", None, ALIASES)
     divides(found, "n_heads", "d_model")
     given = raw.get("attn_config") or {}
     if not isinstance(given, dict):
-        raise BadCheckpoint(f"The configuration should give 'attn_config' as an object; it gives {str(given)[:80]}.")
+        raise BadCheckpoint(
+            f"The configuration should give 'attn_config' as an object; it gives {str(given)[:80]}."
+        )
     refuse(given, ATTENTION, "MPT")
-    chosen: dict[str, Any] = {"clip_qkv": given.get("clip_qkv") or None, "softmax_scale": given.get("softmax_scale")}
+    chosen: dict[str, Any] = {
+        "clip_qkv": given.get("clip_qkv") or None,
+        "softmax_scale": given.get("softmax_scale"),
+    }
     for key in [key for key, value in chosen.items() if value is not None]:
         hf.positive_numbers(chosen, key)
         chosen[key] = float(chosen[key])
@@ -92,13 +115,20 @@ def sizes(config: Config) -> dict[str, int]:
     }
 
 
-SMALL: dict[str, Any] = {"vocab_size": 37, "d_model": 12, "n_layers": 2, "n_heads": 3, "max_seq_len": 12}
+SMALL: dict[str, Any] = {
+    "vocab_size": 37,
+    "d_model": 12,
+    "n_layers": 2,
+    "n_heads": 3,
+    "max_seq_len": 12,
+}
 
 MPT = family(
     "mpt",
     "Mpt",
     "Decoder with ALiBi, LayerNorm without offsets before each layer, GELU units, no biases.",
-    "MosaicML, Introducing MPT-7B, 2023; Press et al., Train Short, Test Long, 2021, arXiv 2108.12409",
+    "MosaicML, Introducing MPT-7B, 2023; Press et al., Train Short, Test Long, 2021, arXiv "
+    "2108.12409",
     config,
     structure,
     sizes,

@@ -1,8 +1,9 @@
-"""Nemotron (Parmar et al. 2024, arXiv 2402.16819), as transformers' `NemotronForCausalLM`, its body alone, and with heads.
+"""Nemotron (Parmar et al. 2024, arXiv 2402.16819), as transformers' `NemotronForCausalLM`, its body
+alone, and with heads.
 
-LayerNorm with gains stored as 1 + w, partial rotary positions, grouped queries. Units are squares of ReLU: a positive factor c
-in front of one is undone by 1 / c^2 behind it. No class of maps here says that, so units change places alone and their scales
-are counted as a freedom that is not used.
+LayerNorm with gains stored as 1 + w, partial rotary positions, grouped queries. Units are squares
+of ReLU: a positive factor c in front of one is undone by 1 / c^2 behind it. No class of maps here
+says that, so units change places alone and their scales are counted as a freedom that is not used.
 """
 
 from __future__ import annotations
@@ -12,14 +13,36 @@ from typing import Any
 from lmc_core.models import hf
 from lmc_core.models.classes import Head, heads
 from lmc_core.models.family import Config, divides, positive_sizes
-from lmc_core.models.layer_norm_decoder import Body, FeedForward, SelfAttention, Sizes, layer_norm_decoder
-from lmc_core.models.layer_norm_family import TOKENS, configuration, family, grouped, rotated, sizes_by
+from lmc_core.models.layer_norm_decoder import (
+    Body,
+    FeedForward,
+    SelfAttention,
+    Sizes,
+    layer_norm_decoder,
+)
+from lmc_core.models.layer_norm_family import (
+    TOKENS,
+    configuration,
+    family,
+    grouped,
+    rotated,
+    sizes_by,
+)
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import Pairs
 
-BODY = Body("model.", "embed_tokens", "layers", ("input_layernorm", "post_attention_layernorm"), "norm", unit=0.0)
+BODY = Body(
+    "model.",
+    "embed_tokens",
+    "layers",
+    ("input_layernorm", "post_attention_layernorm"),
+    "norm",
+    unit=0.0,
+)
 NAMES = tuple(f"self_attn.{part}_proj" for part in "qkvo")
-HEADS = heads("model.", token="score") | {"ForQuestionAnswering": heads("transformer.")["ForQuestionAnswering"]}
+HEADS = heads("model.", token="score") | {
+    "ForQuestionAnswering": heads("transformer.")["ForQuestionAnswering"]
+}
 
 # What the function depends on, with transformers' defaults.
 DEFAULTS: dict[str, Any] = TOKENS | {
@@ -40,7 +63,13 @@ DEFAULTS: dict[str, Any] = TOKENS | {
     "bos_token_id": 2,
     "eos_token_id": 3,
 }
-COUNTS = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+COUNTS = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+)
 
 
 def _pairs(config: Config) -> Pairs:
@@ -48,8 +77,12 @@ def _pairs(config: Config) -> Pairs:
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
-    found = configuration(raw, DEFAULTS, (*COUNTS, "max_position_embeddings"), "norm_eps", "hidden_act")
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
+    found = configuration(
+        raw, DEFAULTS, (*COUNTS, "max_position_embeddings"), "norm_eps", "hidden_act"
+    )
     found["rope_parameters"] = hf.rope(raw, partial=0.5)
     if found["head_dim"] is None:
         divides(found, "num_attention_heads", "hidden_size")
@@ -92,7 +125,8 @@ SMALL: dict[str, Any] = {
 NEMOTRON = family(
     "nemotron",
     "Nemotron",
-    "Decoder with partial rotary positions, LayerNorm before each layer, grouped queries, units of squared ReLU.",
+    "Decoder with partial rotary positions, LayerNorm before each layer, grouped queries, units "
+    "of squared ReLU.",
     "Parmar et al., Nemotron-4 15B Technical Report, 2024, arXiv 2402.16819",
     config,
     structure,

@@ -1,8 +1,9 @@
 """OLMo (Groeneveld et al. 2024, arXiv 2402.00838), as transformers' `OlmoForCausalLM`.
 
-A Llama with LayerNorms that have no parameters: the stream loses its mean, and a head that shares the token table may go on
-sharing it, since no gain stands between them. Where queries, keys and values are clipped, their planes keep only what a
-symmetric range keeps, coordinate by coordinate: quarter turns of rotary pairs, and signs and exchanges of values.
+A Llama with LayerNorms that have no parameters: the stream loses its mean, and a head that shares
+the token table may go on sharing it, since no gain stands between them. Where queries, keys and
+values are clipped, their planes keep only what a symmetric range keeps, coordinate by coordinate:
+quarter turns of rotary pairs, and signs and exchanges of values.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ from lmc_core.models.structure import Structure
 
 # What the function depends on, with transformers' defaults. The epsilon of its norms is fixed.
 DEFAULTS: dict[str, Any] = {
-    key: value for key, value in decoder_family.DEFAULTS.items() if key not in ("head_dim", "rms_norm_eps")
+    key: value
+    for key, value in decoder_family.DEFAULTS.items()
+    if key not in ("head_dim", "rms_norm_eps")
 } | {"model_type": "olmo", "vocab_size": 50304, "attention_bias": False, "clip_qkv": None}
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     found = decoder_family.configuration(raw, DEFAULTS)
     if found["clip_qkv"] is not None:
         hf.positive_numbers(found, "clip_qkv")
@@ -50,7 +55,8 @@ OLMO = decoder_family.family(
     structure,
     {
         "olmo": SMALL,
-        "olmo-tied": SMALL | {"tie_word_embeddings": True, "num_key_value_heads": 4, "attention_bias": True},
+        "olmo-tied": SMALL
+        | {"tie_word_embeddings": True, "num_key_value_heads": 4, "attention_bias": True},
         "olmo-clipped": SMALL | {"clip_qkv": 0.8, "attention_bias": True},
     },
     heads=ALL_HEADS[:1],

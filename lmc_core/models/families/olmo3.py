@@ -30,7 +30,9 @@ DEFAULTS: dict[str, Any] = decoder_family.DEFAULTS | {
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     bases = {"full_attention": raw.get("rope_theta") or BASE, "sliding_attention": BASE}
     found = decoder_family.configuration(raw, DEFAULTS, bases=bases)
     return decoder_family.windows(found, always=True, every=4)
@@ -38,7 +40,9 @@ def config(raw: Config) -> dict[str, Any]:
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of an OLMo 3 of that configuration."""
-    return rms_decoder("olmo3", config, biases=config["attention_bias"], normed="whole", norms=NORMS)
+    return rms_decoder(
+        "olmo3", config, biases=config["attention_bias"], normed="whole", norms=NORMS
+    )
 
 
 SMALL = SMALL | {"sliding_window": 5, "pad_token_id": None}
@@ -53,7 +57,12 @@ OLMO3 = decoder_family.family(
     {
         "olmo3": SMALL | {"layer_types": ["sliding_attention", "full_attention"]},
         "olmo3-biases-tied": SMALL
-        | {"num_key_value_heads": 4, "tie_word_embeddings": True, "attention_bias": True, "num_hidden_layers": 1},
+        | {
+            "num_key_value_heads": 4,
+            "tie_word_embeddings": True,
+            "attention_bias": True,
+            "num_hidden_layers": 1,
+        },
     },
     heads=ALL_HEADS[:1],
 )

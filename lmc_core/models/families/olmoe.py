@@ -1,7 +1,8 @@
 """OLMoE (Muennighoff et al. 2024, arXiv 2409.02060), as transformers' `OlmoeForCausalLM`.
 
-A mixture of experts in each layer. One RMSNorm goes over the queries of all heads together, one over the keys, with a gain for
-each coordinate of each head, so that gains move with their heads. Queries, keys and values may be clipped behind them.
+A mixture of experts in each layer. One RMSNorm goes over the queries of all heads together, one
+over the keys, with a gain for each coordinate of each head, so that gains move with their heads.
+Queries, keys and values may be clipped behind them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from lmc_core.models.family import Config
 from lmc_core.models.structure import Structure
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = {key: value for key, value in decoder_family.DEFAULTS.items() if key != "head_dim"} | {
+DEFAULTS: dict[str, Any] = {
+    key: value for key, value in decoder_family.DEFAULTS.items() if key != "head_dim"
+} | {
     "model_type": "olmoe",
     "vocab_size": 50304,
     "hidden_size": 2048,
@@ -35,7 +38,9 @@ DEFAULTS: dict[str, Any] = {key: value for key, value in decoder_family.DEFAULTS
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     found = decoder_family.configuration(mixture.counted(raw, "num_experts"), DEFAULTS)
     mixture.check_sizes(found, "num_experts")
     hf.switches(found, "norm_topk_prob")
@@ -47,27 +52,38 @@ def config(raw: Config) -> dict[str, Any]:
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of an OLMoE of that configuration."""
-    routing = mixture.Routing(config["num_experts"], config["num_experts_per_tok"], config["norm_topk_prob"])
+    routing = mixture.Routing(
+        config["num_experts"], config["num_experts_per_tok"], config["norm_topk_prob"]
+    )
 
     def experts(s: Structure, config: Config, i: int) -> Readers:
         return mixture.mixture(s, i, routing, config["intermediate_size"], config["hidden_act"])
 
     biases = (config["attention_bias"],) * 4
-    return rms_decoder("olmoe", config, experts, biases, normed="whole", clipped=config["clip_qkv"] is not None)
+    return rms_decoder(
+        "olmoe", config, experts, biases, normed="whole", clipped=config["clip_qkv"] is not None
+    )
 
 
-SMALL = SMALL | {"intermediate_size": 12, "num_experts": 4, "num_experts_per_tok": 2, "eos_token_id": None}
+SMALL = SMALL | {
+    "intermediate_size": 12,
+    "num_experts": 4,
+    "num_experts_per_tok": 2,
+    "eos_token_id": None,
+}
 
 OLMOE = mixture.family(
     "olmoe",
     "Olmoe",
-    "Decoder with a mixture of experts in each layer and norms over the queries and keys of all heads.",
+    "Decoder with a mixture of experts in each layer and norms over the queries and keys of all "
+    "heads.",
     "Muennighoff et al., OLMoE: Open Mixture-of-Experts Language Models, 2024, arXiv 2409.02060",
     config,
     structure,
     {
         "olmoe": SMALL | {"num_key_value_heads": 4},
-        "olmoe-groups": SMALL | {"attention_bias": True, "norm_topk_prob": True, "tie_word_embeddings": True},
+        "olmoe-groups": SMALL
+        | {"attention_bias": True, "norm_topk_prob": True, "tie_word_embeddings": True},
         "olmoe-clipped": SMALL | {"clip_qkv": 0.8, "num_hidden_layers": 1},
     },
     experts="num_experts",

@@ -1,9 +1,10 @@
-"""OPT (Zhang et al. 2022, arXiv 2205.01068), as transformers' `OPTForCausalLM`, its body alone, and with
-heads for labels and spans.
+"""OPT (Zhang et al. 2022, arXiv 2205.01068), as transformers' `OPTForCausalLM`, its body alone, and
+with heads for labels and spans.
 
-Learned positions, of which the first two rows serve padding alone; ReLU units. LayerNorm stands before each layer, or, in the
-model of 350 million parameters, behind it: then the gains act in the stream itself and only its order is free. Token embeddings
-of another width are projected to the stream and back; any invertible map of their space passes through, a shared head included.
+Learned positions, of which the first two rows serve padding alone; ReLU units. LayerNorm stands
+before each layer, or, in the model of 350 million parameters, behind it: then the gains act in the
+stream itself and only its order is free. Token embeddings of another width are projected to the
+stream and back; any invertible map of their space passes through, a shared head included.
 """
 
 from __future__ import annotations
@@ -65,19 +66,35 @@ def _head(config: Config) -> Head:
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     found = hf.chosen(raw, DEFAULTS)
     if found["word_embed_proj_dim"] is None:
         found["word_embed_proj_dim"] = found["hidden_size"]
-    sizes = ("vocab_size", "hidden_size", "num_hidden_layers", "ffn_dim", "num_attention_heads", "word_embed_proj_dim")
+    sizes = (
+        "vocab_size",
+        "hidden_size",
+        "num_hidden_layers",
+        "ffn_dim",
+        "num_attention_heads",
+        "word_embed_proj_dim",
+    )
     positive_sizes(found, *sizes, "max_position_embeddings")
     divides(found, "num_attention_heads", "hidden_size")
-    switches = ("do_layer_norm_before", "enable_bias", "layer_norm_elementwise_affine", "tie_word_embeddings")
+    switches = (
+        "do_layer_norm_before",
+        "enable_bias",
+        "layer_norm_elementwise_affine",
+        "tie_word_embeddings",
+    )
     hf.switches(found, *switches)
     hf.special_tokens(found)
     hf.activation(found, "activation_function", POINTWISE, "OPT")
     if raw.get("_remove_final_layer_norm"):
-        raise BadCheckpoint("OPT models without a last norm (_remove_final_layer_norm=true) are not supported.")
+        raise BadCheckpoint(
+            "OPT models without a last norm (_remove_final_layer_norm=true) are not supported."
+        )
     return with_class(found, raw, CLASSES, USUAL, "opt")
 
 
@@ -97,22 +114,46 @@ def build(config: Config) -> nn.Module:
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of an OPT of that configuration."""
-    width, narrow, vocabulary = config["hidden_size"], config["word_embed_proj_dim"], config["vocab_size"]
-    heads, size, act = config["num_attention_heads"], config["ffn_dim"], config["activation_function"]
-    before, bias, tied = (bool(config.get(key)) for key in ("do_layer_norm_before", "enable_bias", "tie_word_embeddings"))
+    width, narrow, vocabulary = (
+        config["hidden_size"],
+        config["word_embed_proj_dim"],
+        config["vocab_size"],
+    )
+    heads, size, act = (
+        config["num_attention_heads"],
+        config["ffn_dim"],
+        config["activation_function"],
+    )
+    before, bias, tied = (
+        bool(config.get(key))
+        for key in ("do_layer_norm_before", "enable_bias", "tie_word_embeddings")
+    )
     affine, projected = bool(config["layer_norm_elementwise_affine"]), narrow != width
     s, head = Structure("opt"), _head(config)
     output = head.predicts == "features" and not projected
     _stream(s, width, before, affine, tied and not projected, output)
     if projected:
-        s.space("embedding", "latent", narrow, LINEAR, "only the product of the token table and what reads it is seen")
-    s.parameter("token.table", TABLE, f"* +{'embedding' if projected else 'residual'}", (vocabulary, narrow))
+        s.space(
+            "embedding",
+            "latent",
+            narrow,
+            LINEAR,
+            "only the product of the token table and what reads it is seen",
+        )
+    s.parameter(
+        "token.table", TABLE, f"* +{'embedding' if projected else 'residual'}", (vocabulary, narrow)
+    )
     if projected:
         s.linear("project.in", f"{AT}.project_in", "+residual", "-embedding", False)
     positions = config["max_position_embeddings"] + PADDING
     s.parameter("position.table", f"{AT}.embed_positions.weight", "* +residual", (positions, width))
-    seen = width - int(before)  # of a constant in the stream, whose mean a LayerNorm before each layer removes
-    s.add("further", ("positions of padding alone", PADDING * seen), ("sums of constants", narrow if projected else seen))
+    # of a constant in the stream, whose mean a LayerNorm before each layer removes
+    seen = width - int(before)
+    s.add(
+        "further",
+        ("positions of padding alone", PADDING * seen),
+        ("sums of constants", narrow if projected else seen),
+    )
     readers: list[Readers] = []
     norms: list[tuple[str, str]] = []
     for i in range(config["num_hidden_layers"]):
@@ -126,7 +167,10 @@ def structure(config: Config) -> Structure:
         readers.append([s.linear(f"{on}.up", f"{at}.fc1", f"+{u}", "-residual", bias)])
         s.linear(f"{on}.down", f"{at}.fc2", "+residual", f"-{u}", bias)
         units_product(s, u, on, bias)
-        norms += [(f"{on}.norm1", f"{at}.self_attn_layer_norm"), (f"{on}.norm2", f"{at}.final_layer_norm")]
+        norms += [
+            (f"{on}.norm1", f"{at}.self_attn_layer_norm"),
+            (f"{on}.norm2", f"{at}.final_layer_norm"),
+        ]
         if not before:
             s.add("further", (MEANS, width + size + 2 * bias))
     readers.append(_read_behind(s, config, tied, projected))
@@ -135,16 +179,19 @@ def structure(config: Config) -> Structure:
     for (block, name), behind in zip(norms, readers[0 if before else 1 :], strict=True):
         last = behind is readers[-1]
         if before or not affine:
-            if affine or not (last and tied and not projected):  # a shared head without gains before it needs no rewrite
+            # a shared head without gains before it needs no rewrite
+            if affine or not (last and tied and not projected):
                 s.norm(block, name, None if last and output else behind, gain=affine, offset=affine)
         elif last:
             s.norm(block, name, None if output or (tied and not projected) else behind)
         else:
             _norm_behind(s, block, name, behind, bias)
     if not before:
-        # the first attention alone sees the mean of the embeddings: x -> x + 1 (a^T x) for any a, undone in its three maps
+        # the first attention alone sees the mean of the embeddings: x -> x + 1 (a^T x) for any a,
+        # undone in its three maps
         s.add("further", (MEANS, width), (OFFSETS, width * bias))
-        if affine and not output and config["num_hidden_layers"] == 1:  # gains of a single norm into the stream, see `vit`
+        # gains of a single norm into the stream, see `vit`
+        if affine and not output and config["num_hidden_layers"] == 1:
             s.add("further", ("gains against a rotation", 1))
     s.rename("model.", head.body)
     return s
@@ -161,7 +208,8 @@ def _stream(s: Structure, width: int, before: bool, affine: bool, tied: bool, ou
         s.add("scales", "embeddings")
     else:
         reason = (
-            "the norms into the stream have no gains and divide by its length, which rotations that keep the ones leave alone"
+            "the norms into the stream have no gains and divide by its length, which "
+            "rotations that keep the ones leave alone"
         )
         s.space("residual", "residual", width, ROTATIONS, reason, fixes_ones=True)
         if not tied:
@@ -171,8 +219,9 @@ def _stream(s: Structure, width: int, before: bool, affine: bool, tied: bool, ou
 def _norm_behind(s: Structure, block: str, name: str, readers: Readers, bias: bool) -> None:
     """A norm into the stream: its offset and its scale pass on to what stands behind it.
 
-    A reader W of g * normalised(x) + o may change by c (1/g)^T, as the normalised x has mean zero; its bias takes the constant.
-    Without biases that constant has to make up for a change of o; only attention can pass one on, units cannot.
+    A reader W of g * normalised(x) + o may change by c (1/g)^T, as the normalised x has mean zero;
+    its bias takes the constant. Without biases that constant has to make up for a change of o; only
+    attention can pass one on, units cannot.
     """
     width, shapes = s.spaces["residual"].size, {b.name: s.shapes[b.parameter] for b in s.blocks}
     s.norm(block, name, None)
@@ -189,7 +238,10 @@ def _read_behind(s: Structure, config: Config, tied: bool, projected: bool) -> R
     inner = "residual"
     if projected and tied:
         s.linear("project.out", f"{AT}.project_out", "-embedding", "-residual", False)
-        s.add("products", Product("embedding", ("token.table",), ("project.in.weight", "project.out.weight")))
+        s.add(
+            "products",
+            Product("embedding", ("token.table",), ("project.in.weight", "project.out.weight")),
+        )
     elif projected and head.predicts == "features":
         s.linear("project.out", f"{AT}.project_out", "*", "-residual", False, rows=narrow)
         s.add("products", Product("embedding", ("token.table",), ("project.in.weight",)))
@@ -206,20 +258,26 @@ def _read_behind(s: Structure, config: Config, tied: bool, projected: bool) -> R
         s.parameter("head.weight", HEAD, f"* -{inner}", (vocabulary, narrow), ignores_mean_over=0)
     elif head.predicts != "features":
         rows, over = (2, None) if head.predicts == "span" else (config["num_labels"], 0)
-        reader = s.linear("head", head.name, "*", f"-{inner}", head.bias, rows=rows, ignores_mean_over=over)
+        reader = s.linear(
+            "head", head.name, "*", f"-{inner}", head.bias, rows=rows, ignores_mean_over=over
+        )
         if projected:
             _few_labels(s, config, rows, head.bias)
     return [("project.out.weight", None)] if projected else [reader]
 
 
 def _few_labels(s: Structure, config: Config, labels: int, bias: bool) -> None:
-    """Count what a head of few labels leaves open in the projection P that it reads: P + K where the head sends K to nothing.
+    """Count what a head of few labels leaves open in the projection P that it reads: P + K where
+    the head sends K to nothing.
 
-    The head's bias, if it has one, takes the constants that means of rows of P become behind a norm with an offset.
+    The head's bias, if it has one, takes the constants that means of rows of P become behind a norm
+    with an offset.
     """
     narrow, affine = config["word_embed_proj_dim"], bool(config["layer_norm_elementwise_affine"])
     seen = config["hidden_size"] - int(not affine)
-    s.add("further", ("what few labels do not read", max(0, narrow - labels) * max(0, seen - narrow)))
+    s.add(
+        "further", ("what few labels do not read", max(0, narrow - labels) * max(0, seen - narrow))
+    )
     if affine and bias:
         s.add("further", (MEANS, min(narrow, labels)))
 
@@ -234,13 +292,18 @@ SMALL: dict[str, Any] = {
     "num_attention_heads": 3,
 }
 _NARROW = {"word_embed_proj_dim": 5, "hidden_size": 12, "num_hidden_layers": 1}
-_LABELS = {"architectures": ["OPTForSequenceClassification"], "num_labels": 3, "num_hidden_layers": 1}
+_LABELS = {
+    "architectures": ["OPTForSequenceClassification"],
+    "num_labels": 3,
+    "num_hidden_layers": 1,
+}
 _PLAIN = {"layer_norm_elementwise_affine": False, "num_hidden_layers": 1}
 
 OPT = Family(
     name="opt",
     sentence="Decoder with learned positions, LayerNorm before or behind each layer, ReLU units.",
-    reference="Zhang et al., OPT: Open Pre-trained Transformer Language Models, 2022, arXiv 2205.01068",
+    reference="Zhang et al., OPT: Open Pre-trained Transformer Language Models, 2022, arXiv "
+    "2205.01068",
     takes="text",
     recognises=lambda config: config.get("model_type") == "opt",
     build=build,
@@ -268,12 +331,17 @@ OPT = Family(
         "opt-norms-behind": SMALL | {"do_layer_norm_before": False},
         "opt-narrow-norms-behind": SMALL | _NARROW | {"do_layer_norm_before": False},
         "opt-narrow-tied-gelu": SMALL | _NARROW | {"activation_function": "gelu"},
-        "opt-narrow-no-biases": SMALL | _NARROW | {"tie_word_embeddings": False, "enable_bias": False},
-        "opt-norms-behind-features": SMALL | {"architectures": ["OPTModel"], "do_layer_norm_before": False},
+        "opt-narrow-no-biases": SMALL
+        | _NARROW
+        | {"tie_word_embeddings": False, "enable_bias": False},
+        "opt-norms-behind-features": SMALL
+        | {"architectures": ["OPTModel"], "do_layer_norm_before": False},
         "opt-narrow-labels": SMALL | _NARROW | _LABELS,
         "opt-narrow-features": SMALL | _NARROW | {"architectures": ["OPTModel"]},
         "opt-norms-behind-labels": SMALL | _LABELS | {"do_layer_norm_before": False},
         "opt-no-gains": SMALL | _PLAIN,
-        "opt-no-gains-behind": SMALL | _PLAIN | {"do_layer_norm_before": False, "tie_word_embeddings": False},
+        "opt-no-gains-behind": SMALL
+        | _PLAIN
+        | {"do_layer_norm_before": False, "tie_word_embeddings": False},
     },
 )

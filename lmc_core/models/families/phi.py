@@ -1,8 +1,9 @@
-"""Phi (Gunasekar et al. 2023, arXiv 2306.11644; Li et al. 2023, arXiv 2309.05463): Phi-1, Phi-1.5, Phi-2, as transformers'
-`PhiForCausalLM`, its body alone, and with heads for labels.
+"""Phi (Gunasekar et al. 2023, arXiv 2306.11644; Li et al. 2023, arXiv 2309.05463): Phi-1, Phi-1.5,
+Phi-2, as transformers' `PhiForCausalLM`, its body alone, and with heads for labels.
 
-Attention and units read one LayerNorm in parallel; rotary positions turn a part of each head; every layer and the head have a
-bias. Norms on queries and keys, with gains and offsets common to all heads, are a choice of the configuration.
+Attention and units read one LayerNorm in parallel; rotary positions turn a part of each head; every
+layer and the head have a bias. Norms on queries and keys, with gains and offsets common to all
+heads, are a choice of the configuration.
 """
 
 from __future__ import annotations
@@ -12,13 +13,34 @@ from typing import Any
 from lmc_core.models import hf
 from lmc_core.models.classes import Head, heads
 from lmc_core.models.family import Config, divides
-from lmc_core.models.layer_norm_decoder import Body, FeedForward, SelfAttention, Sizes, layer_norm_decoder
-from lmc_core.models.layer_norm_family import TOKENS, configuration, family, grouped, rotated, sizes_by
+from lmc_core.models.layer_norm_decoder import (
+    Body,
+    FeedForward,
+    SelfAttention,
+    Sizes,
+    layer_norm_decoder,
+)
+from lmc_core.models.layer_norm_family import (
+    TOKENS,
+    configuration,
+    family,
+    grouped,
+    rotated,
+    sizes_by,
+)
 from lmc_core.models.query_key_norms import QueryKeyNorms
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import Pairs
 
-BODY = Body("model.", "embed_tokens", "layers", ("input_layernorm",), "final_layernorm", parallel=True, head_bias=True)
+BODY = Body(
+    "model.",
+    "embed_tokens",
+    "layers",
+    ("input_layernorm",),
+    "final_layernorm",
+    parallel=True,
+    head_bias=True,
+)
 NAMES = tuple(f"self_attn.{part}" for part in ("q_proj", "k_proj", "v_proj", "dense"))
 NORMS = QueryKeyNorms("self_attn.q_layernorm", "self_attn.k_layernorm", "common", offset=True)
 
@@ -39,7 +61,13 @@ DEFAULTS: dict[str, Any] = TOKENS | {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
-COUNTS = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+COUNTS = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+)
 
 
 def _pairs(config: Config) -> Pairs:
@@ -48,8 +76,12 @@ def _pairs(config: Config) -> Pairs:
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
-    found = configuration(raw, DEFAULTS, (*COUNTS, "max_position_embeddings"), "layer_norm_eps", "hidden_act")
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
+    found = configuration(
+        raw, DEFAULTS, (*COUNTS, "max_position_embeddings"), "layer_norm_eps", "hidden_act"
+    )
     found["rope_parameters"] = hf.rope(raw, partial=0.5)
     divides(found, "num_attention_heads", "hidden_size")
     grouped(found, "num_key_value_heads", "num_attention_heads")
@@ -85,7 +117,8 @@ SMALL: dict[str, Any] = {
 PHI = family(
     "phi",
     "Phi",
-    "Decoder with partial rotary positions; attention and GELU units read one LayerNorm in parallel.",
+    "Decoder with partial rotary positions; attention and GELU units read one LayerNorm in "
+    "parallel.",
     "Gunasekar et al., Textbooks Are All You Need, 2023, arXiv 2306.11644",
     config,
     structure,

@@ -37,21 +37,33 @@ OLDER = ("su", "yarn")  # names that the first files have for "longrope"
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     found = decoder_family.configuration(_renamed(raw), DEFAULTS, partial=1.0)
     kind = found["rope_parameters"]["rope_type"]
     if kind not in ("default", "longrope"):
-        raise BadCheckpoint(f"Phi-3 knows rotary positions of the types default and longrope, not {kind!r}.")
+        raise BadCheckpoint(
+            f"Phi-3 knows rotary positions of the types default and longrope, not {kind!r}."
+        )
     positive_sizes(found, "original_max_position_embeddings")
-    if kind == "longrope" and head_dim(found) * found["num_attention_heads"] != found["hidden_size"]:
-        raise BadCheckpoint("Phi-3 with rotary positions of the type 'longrope' needs heads that add up to the width.")
+    if (
+        kind == "longrope"
+        and head_dim(found) * found["num_attention_heads"] != found["hidden_size"]
+    ):
+        raise BadCheckpoint(
+            "Phi-3 with rotary positions of the type 'longrope' needs heads that add up to the "
+            "width."
+        )
     if found["sliding_window"] is not None:
         positive_sizes(found, "sliding_window")
     return found
 
 
 def _renamed(raw: Config) -> Config:
-    """The same with today's name of rotary positions for long contexts, and the length that they are told apart by."""
+    """The same with today's name of rotary positions for long contexts, and the length that they
+    are told apart by.
+    """
     key = "rope_scaling" if raw.get("rope_scaling") else "rope_parameters"
     given, length = raw.get(key), "original_max_position_embeddings"
     if not isinstance(given, dict):
@@ -63,12 +75,21 @@ def _renamed(raw: Config) -> Config:
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of a Phi-3 of that configuration."""
-    heads, groups, size = config["num_attention_heads"], config["num_key_value_heads"], head_dim(config)
+    heads, groups, size = (
+        config["num_attention_heads"],
+        config["num_key_value_heads"],
+        head_dim(config),
+    )
 
     def attend(s: Structure, config: Config, i: int) -> Readers:
         on, at = f"blocks.{i}", f"model.layers.{i}.self_attn"
         a = attention(s, str(i), heads, size, groups, pairs=Pairs(rotated(config)))
-        parts = zip(("query", "key", "value"), (a.query, a.key, a.value), (heads, groups, groups), strict=True)
+        parts = zip(
+            ("query", "key", "value"),
+            (a.query, a.key, a.value),
+            (heads, groups, groups),
+            strict=True,
+        )
         rows, start, blocks = (heads + 2 * groups) * size, 0, []
         for part, pattern, count in parts:
             cut = f"[{start}:{start + count * size}/{rows}]"
@@ -95,8 +116,14 @@ PHI3 = decoder_family.family(
     {
         "phi3": SMALL,
         "phi3-partial-tied": SMALL
-        | {"head_dim": 8, "partial_rotary_factor": 0.5, "tie_word_embeddings": True, "sliding_window": 5},
-        "phi3-long": SMALL | {"num_key_value_heads": 4, "rope_scaling": LONG, "original_max_position_embeddings": 6},
+        | {
+            "head_dim": 8,
+            "partial_rotary_factor": 0.5,
+            "tie_word_embeddings": True,
+            "sliding_window": 5,
+        },
+        "phi3-long": SMALL
+        | {"num_key_value_heads": 4, "rope_scaling": LONG, "original_max_position_embeddings": 6},
     },
     heads=ALL_HEADS[:2],
     resid_pdrop=0.0,

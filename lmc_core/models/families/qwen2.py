@@ -1,7 +1,8 @@
 """Qwen2 and Qwen2.5 (Yang et al. 2024, arXiv 2407.10671), as transformers' `Qwen2ForCausalLM`.
 
-A Llama whose queries, keys and values have biases, and whose output of attention has none: a value's bias reaches the stream as
-a constant that no other parameter can take, so it stays where it is.
+A Llama whose queries, keys and values have biases, and whose output of attention has none: a
+value's bias reaches the stream as a constant that no other parameter can take, so it stays where it
+is.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ DEFAULTS: dict[str, Any] = decoder_family.DEFAULTS | {
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     return decoder_family.windows(decoder_family.configuration(raw, DEFAULTS))
 
 
@@ -42,7 +45,12 @@ QWEN2 = decoder_family.family(
     {
         "qwen2": SMALL,
         "qwen2-tied": SMALL
-        | {"tie_word_embeddings": True, "use_sliding_window": True, "sliding_window": 5, "max_window_layers": 1},
+        | {
+            "tie_word_embeddings": True,
+            "use_sliding_window": True,
+            "sliding_window": 5,
+            "max_window_layers": 1,
+        },
     },
     span="transformer.",
 )

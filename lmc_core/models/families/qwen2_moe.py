@@ -1,7 +1,9 @@
-"""Qwen1.5-MoE and Qwen2-MoE (Yang et al. 2024, arXiv 2407.10671, section 2.2.2), as transformers' `Qwen2MoeForCausalLM`.
+"""Qwen1.5-MoE and Qwen2-MoE (Yang et al. 2024, arXiv 2407.10671, section 2.2.2), as transformers'
+`Qwen2MoeForCausalLM`.
 
-Beside the experts that a router chooses, every token visits a shared expert, whose output is scaled by a sigmoid of its own.
-Some layers may be dense. Queries, keys and values have biases, the output has none.
+Beside the experts that a router chooses, every token visits a shared expert, whose output is scaled
+by a sigmoid of its own. Some layers may be dense. Queries, keys and values have biases, the output
+has none.
 """
 
 from __future__ import annotations
@@ -40,21 +42,29 @@ DEFAULTS: dict[str, Any] = decoder_family.DEFAULTS | {
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     found = decoder_family.configuration(mixture.counted(raw, "num_experts"), DEFAULTS)
     used = found["use_sliding_window"] and found["sliding_window"] is not None
     if found["layer_types"] is None and used:  # every other layer of the first ones has a window
         upto, depth = found["max_window_layers"], found["num_hidden_layers"]
-        found["layer_types"] = [WINDOWS[i % 2 == 0 and isinstance(upto, int) and i < upto] for i in range(depth)]
+        found["layer_types"] = [
+            WINDOWS[i % 2 == 0 and isinstance(upto, int) and i < upto] for i in range(depth)
+        ]
     found = decoder_family.windows(found)
-    mixture.check_sizes(found, "num_experts", "moe_intermediate_size", "shared_expert_intermediate_size")
+    mixture.check_sizes(
+        found, "num_experts", "moe_intermediate_size", "shared_expert_intermediate_size"
+    )
     mixture.check_layers(found)
     return found
 
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of a Qwen2-MoE of that configuration."""
-    routing = mixture.Routing(config["num_experts"], config["num_experts_per_tok"], config["norm_topk_prob"])
+    routing = mixture.Routing(
+        config["num_experts"], config["num_experts_per_tok"], config["norm_topk_prob"]
+    )
     sparse, act = mixture.sparse_layers(config), config["hidden_act"]
 
     def experts(s: Structure, config: Config, i: int) -> Readers:
@@ -82,15 +92,23 @@ WINDOWED = {"use_sliding_window": True, "sliding_window": 4}
 QWEN2_MOE = mixture.family(
     "qwen2_moe",
     "Qwen2Moe",
-    "Decoder with experts that a router chooses and a shared one, dense layers between them if wanted.",
+    "Decoder with experts that a router chooses and a shared one, dense layers between them if "
+    "wanted.",
     "Yang et al., Qwen2 Technical Report, 2024, arXiv 2407.10671",
     config,
     structure,
     {
         "qwen2_moe": SMALL,
         "qwen2_moe-some-dense": SMALL
-        | {"decoder_sparse_step": 2, "norm_topk_prob": True, "qkv_bias": False, "tie_word_embeddings": True},
-        "qwen2_moe-first-dense": SMALL | WINDOWED | {"mlp_only_layers": [0], "num_key_value_heads": 4, "head_dim": 8},
+        | {
+            "decoder_sparse_step": 2,
+            "norm_topk_prob": True,
+            "qkv_bias": False,
+            "tie_word_embeddings": True,
+        },
+        "qwen2_moe-first-dense": SMALL
+        | WINDOWED
+        | {"mlp_only_layers": [0], "num_key_value_heads": 4, "head_dim": 8},
     },
     experts="num_experts",
     units="moe_intermediate_size",

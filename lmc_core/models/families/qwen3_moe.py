@@ -1,6 +1,7 @@
 """Qwen3-MoE (Yang et al. 2025, arXiv 2505.09388), as transformers' `Qwen3MoeForCausalLM`.
 
-A Qwen3, with norms on queries and keys, whose feed-forward layers are mixtures without a shared expert; some may be dense.
+A Qwen3, with norms on queries and keys, whose feed-forward layers are mixtures without a shared
+expert; some may be dense.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ DEFAULTS: dict[str, Any] = decoder_family.DEFAULTS | {
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     found = decoder_family.configuration(mixture.counted(raw, "num_experts"), DEFAULTS)
     mixture.check_sizes(found, "num_experts", "moe_intermediate_size")
     mixture.check_layers(found)
@@ -48,7 +51,9 @@ def config(raw: Config) -> dict[str, Any]:
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of a Qwen3-MoE of that configuration."""
-    routing = mixture.Routing(config["num_experts"], config["num_experts_per_tok"], config["norm_topk_prob"])
+    routing = mixture.Routing(
+        config["num_experts"], config["num_experts_per_tok"], config["norm_topk_prob"]
+    )
     sparse = mixture.sparse_layers(config)
 
     def experts(s: Structure, config: Config, i: int) -> Readers:
@@ -59,7 +64,12 @@ def structure(config: Config) -> Structure:
     return rms_decoder("qwen3_moe", config, experts, (config["attention_bias"],) * 4, normed=True)
 
 
-SMALL = SMALL | {"head_dim": 6, "moe_intermediate_size": 12, "num_experts": 5, "num_experts_per_tok": 2}
+SMALL = SMALL | {
+    "head_dim": 6,
+    "moe_intermediate_size": 12,
+    "num_experts": 5,
+    "num_experts_per_tok": 2,
+}
 
 QWEN3_MOE = mixture.family(
     "qwen3_moe",
@@ -71,7 +81,12 @@ QWEN3_MOE = mixture.family(
     {
         "qwen3_moe": SMALL,
         "qwen3_moe-some-dense": SMALL
-        | {"mlp_only_layers": [1], "attention_bias": True, "norm_topk_prob": True, "tie_word_embeddings": True},
+        | {
+            "mlp_only_layers": [1],
+            "attention_bias": True,
+            "norm_topk_prob": True,
+            "tie_word_embeddings": True,
+        },
     },
     experts="num_experts",
     units="moe_intermediate_size",

@@ -1,7 +1,9 @@
-"""RoBERTa (Liu et al. 2019, arXiv 1907.11692), XLM-RoBERTa (Conneau et al. 2019, arXiv 1911.02116) and CamemBERT (Martin et al.
-2019, arXiv 1911.03894), as transformers' classes of the encoder alone and with its heads.
+"""RoBERTa (Liu et al. 2019, arXiv 1907.11692), XLM-RoBERTa (Conneau et al. 2019, arXiv 1911.02116)
+and CamemBERT (Martin et al. 2019, arXiv 1911.03894), as transformers' classes of the encoder alone
+and with its heads.
 
-As BERT, but positions are counted after the padding token's, which padding alone has, and the pooled state is the classifier's.
+As BERT, but positions are counted after the padding token's, which padding alone has, and the
+pooled state is the classifier's.
 """
 
 from __future__ import annotations
@@ -38,7 +40,10 @@ def check(raw: Config, found: dict[str, Any], kind: Kind) -> None:
     """Refuse positions that leave none behind the padding's."""
     pad, positions = found["pad_token_id"], found["max_position_embeddings"]
     if pad is None or not 0 <= pad < positions - 1:
-        raise BadCheckpoint(f"Positions come after that of pad_token_id, which is {pad!r}; there are {positions} in all.")
+        raise BadCheckpoint(
+            f"Positions come after that of pad_token_id, which is {pad!r}; there are {positions} "
+            "in all."
+        )
 
 
 def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
@@ -47,17 +52,23 @@ def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
     readers = postnorm.last_readers(kind, kind.predicts in ("label", "choice"))
     postnorm.encoder(s, config, base, readers, config["pad_token_id"], tied=tied)
     if kind.predicts == "label":
-        postnorm.pooled(s, config, "classifier.dense", {"head": ("classifier.out_proj", config["num_labels"])})
+        postnorm.pooled(
+            s, config, "classifier.dense", {"head": ("classifier.out_proj", config["num_labels"])}
+        )
     elif kind.predicts in TOKENS:
         postnorm.token_head(s, config, HEAD, "gelu")
     elif kind.predicts in ("token-label", "span"):
-        postnorm.stream_head(s, config, kind, "qa_outputs" if kind.predicts == "span" else "classifier")
+        postnorm.stream_head(
+            s, config, kind, "qa_outputs" if kind.predicts == "span" else "classifier"
+        )
     elif config.get("add_pooling_layer", True):
         heads = {"score": ("classifier", 1)} if kind.predicts == "choice" else {}
         postnorm.pooled(s, config, f"{base}pooler.dense", heads)
 
 
-def roberta(name: str, title: str, classes: str, reference: str, examples: dict[str, Any], **defaults: Any) -> Family:
+def roberta(
+    name: str, title: str, classes: str, reference: str, examples: dict[str, Any], **defaults: Any
+) -> Family:
     """A family of RoBERTa's layout.
 
     Args:
@@ -73,18 +84,23 @@ def roberta(name: str, title: str, classes: str, reference: str, examples: dict[
     kinds = {f"{classes}{end}": kind for end, kind in ENDS.items()}
     settings = bert.DEFAULTS | {"model_type": name, "pad_token_id": 1} | defaults
     return family(
-        Encoder(name, title, kinds, "roberta.", settings, write, HEAD, f"{classes}Config", check=check),
-        "Encoder with learned positions after the padding's, LayerNorm after each layer, GELU units.",
+        Encoder(
+            name, title, kinds, "roberta.", settings, write, HEAD, f"{classes}Config", check=check
+        ),
+        "Encoder with learned positions after the padding's, LayerNorm after each layer, GELU "
+        "units.",
         reference,
-        {key: raw | {"architectures": [f"{classes}{raw['architectures'][0]}"]} for key, raw in made.items()},
+        {
+            key: raw | {"architectures": [f"{classes}{raw['architectures'][0]}"]}
+            for key, raw in made.items()
+        },
         lambda config: config["max_position_embeddings"] - config["pad_token_id"] - 1,
     )
 
 
-SMALL: dict[str, Any] = {key: value for key, value in bert.SMALL.items() if key not in ("model_type", "architectures")} | {
-    "max_position_embeddings": 14,
-    "type_vocab_size": 1,
-}
+SMALL: dict[str, Any] = {
+    key: value for key, value in bert.SMALL.items() if key not in ("model_type", "architectures")
+} | {"max_position_embeddings": 14, "type_vocab_size": 1}
 SHORT = SMALL | {"num_hidden_layers": 1}
 
 ROBERTA = roberta(
@@ -95,7 +111,8 @@ ROBERTA = roberta(
     {
         "roberta": SMALL,
         "roberta-untied": SHORT | {"tie_word_embeddings": False},
-        "roberta-classifier": SHORT | {"architectures": ["ForSequenceClassification"], "num_labels": 3},
+        "roberta-classifier": SHORT
+        | {"architectures": ["ForSequenceClassification"], "num_labels": 3},
         "roberta-features": SHORT | {"architectures": ["Model"]},
         "roberta-causal": SHORT | {"architectures": ["ForCausalLM"], "is_decoder": True},
     },
@@ -105,7 +122,8 @@ XLM_ROBERTA = roberta(
     "xlm-roberta",
     "XLM-RoBERTa",
     "XLMRoberta",
-    "Conneau et al., Unsupervised Cross-lingual Representation Learning at Scale, 2019, arXiv 1911.02116",
+    "Conneau et al., Unsupervised Cross-lingual Representation Learning at Scale, 2019, arXiv "
+    "1911.02116",
     {"xlm-roberta": SHORT, "xlm-roberta-features": SHORT | {"architectures": ["Model"]}},
 )
 CAMEMBERT = roberta(

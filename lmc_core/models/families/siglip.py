@@ -1,4 +1,5 @@
-"""SigLIP (Zhai et al. 2023, arXiv 2303.15343): text and image towers without masks, compared by a sigmoid for each pair.
+"""SigLIP (Zhai et al. 2023, arXiv 2303.15343): text and image towers without masks, compared by a
+sigmoid for each pair.
 
 Both towers are pre-norm. A layer makes the text's embedding of its last token. The image's comes of
 attention by one learned query, the probe, over all patches; what that writes is read by a LayerNorm
@@ -65,7 +66,11 @@ def _image(raw: Config) -> dict[str, Any]:
 
 def _tower(raw: Config, kind: str, cls: str) -> dict[str, Any]:
     named = [hf.named_class(raw, (cls,), TYPES[kind], cls)]
-    return {"model_type": TYPES[kind], "architectures": named, **(_text if kind == "text" else _image)(raw)}
+    return {
+        "model_type": TYPES[kind],
+        "architectures": named,
+        **(_text if kind == "text" else _image)(raw),
+    }
 
 
 def _both(raw: Config) -> dict[str, Any]:
@@ -78,8 +83,10 @@ def _both(raw: Config) -> dict[str, Any]:
     sizes = found["text_config"]["projection_size"], found["vision_config"]["hidden_size"]
     if sizes[0] != sizes[1] or not found["vision_config"]["vision_use_head"]:
         raise BadCheckpoint(
-            f"Texts are embedded in {sizes[0]} numbers here and images in {sizes[1]}, with vision_use_head="
-            f"{found['vision_config']['vision_use_head']}; to be compared both need as many, and images their head."
+            f"Texts are embedded in {sizes[0]} numbers here and images in {sizes[1]}, with "
+            "vision_use_head="
+            f"{found['vision_config']['vision_use_head']}; to be compared both need as many, and "
+            "images their head."
         )
     return found
 
@@ -88,7 +95,8 @@ def _classifier(raw: Config) -> dict[str, Any]:
     found = {
         "model_type": "siglip",
         "architectures": [hf.named_class(raw, (CLASSIFIER,), "siglip", CLASSIFIER)],
-        "vision_config": _image(towers.nested(raw, "vision_config", IMAGES)) | {"vision_use_head": False},
+        "vision_config": _image(towers.nested(raw, "vision_config", IMAGES))
+        | {"vision_use_head": False},
         "num_labels": hf.labels(raw),
     }
     positive_sizes(found, "num_labels")
@@ -101,7 +109,9 @@ def _image_tower(s: Structure, config: Config, part: Part, output: bool) -> None
     vision.norm_stream(s, width, part.stream, output)
     vision.patches(s, config, f"{at}.patch_embedding", True, part.stream, on)
     shape = ((config["image_size"] // config["patch_size"]) ** 2, width)
-    s.parameter(f"{on}position.table", f"{at}.position_embedding.weight", f"* +{part.stream}", shape)
+    s.parameter(
+        f"{on}position.table", f"{at}.position_embedding.weight", f"* +{part.stream}", shape
+    )
     s.add("sums", (f"{on}patch.bias", f"{on}position.table"))
     for i in range(config["num_hidden_layers"]):
         towers.layer(config, part).write(s, i, f"{part.base}encoder.layers.{i}")
@@ -115,8 +125,16 @@ def _pool(s: Structure, config: Config, part: Part, shown: bool) -> vision.Reade
     a = attention(s, on, heads, size)
     sides = (("query", a.query, "*"), ("key", a.key, reads), ("value", a.value, reads))
     name, shape = f"{at}.attention.in_proj", (3 * width, width)
-    s.fused(f"{name}_weight", shape, [(f"{on}.{p}.weight", f"{j}/3 {w} {r}") for j, (p, w, r) in enumerate(sides)])
-    s.fused(f"{name}_bias", shape[:1], [(f"{on}.{p}.bias", f"{j}/3 {w}") for j, (p, w, _) in enumerate(sides)])
+    s.fused(
+        f"{name}_weight",
+        shape,
+        [(f"{on}.{p}.weight", f"{j}/3 {w} {r}") for j, (p, w, r) in enumerate(sides)],
+    )
+    s.fused(
+        f"{name}_bias",
+        shape[:1],
+        [(f"{on}.{p}.bias", f"{j}/3 {w}") for j, (p, w, _) in enumerate(sides)],
+    )
     s.linear(f"{on}.output", f"{at}.attention.out_proj", "+embedding", a.output)
     attention_products(s, a, on, True, True, True, True)
     u = units(s, on, config["intermediate_size"], config["hidden_act"])
@@ -125,8 +143,9 @@ def _pool(s: Structure, config: Config, part: Part, shown: bool) -> vision.Reade
     units_product(s, u, on, True)
     s.norm(f"{on}.norm", f"{at}.layernorm", [up], "embedding")
     s.add("further", (MEANS, 1))  # of the two constants that are added there only one mean is seen
-    # of probe, queries and keys one vector for each head is seen, without its mean; the rest counts here, but for what the
-    # plane, the keys' bias and, behind a norm that is not shown, the keys' means count already
+    # of probe, queries and keys one vector for each head is seen, without its mean; the rest counts
+    # here, but for what the plane, the keys' bias and, behind a norm that is not shown, the keys'
+    # means count already
     seen = heads * (width - 1) + heads * size**2 + width
     s.add("further", (CONSTANTS, 3 * width + 2 * width**2 - seen - (0 if shown else width)))
     if shown:
@@ -159,7 +178,9 @@ def _both_structure(config: Config) -> Structure:
     _image_tower(s, images, IMAGE, False)
     towers.text_tower(s, texts, TEXT, False)
     towers.embedding_space(s, images["hidden_size"], fixes_ones=True)
-    s.norm("vision.norm", f"{IMAGE.base}post_layernorm", _pool(s, images, IMAGE, False), IMAGE.stream)
+    s.norm(
+        "vision.norm", f"{IMAGE.base}post_layernorm", _pool(s, images, IMAGE, False), IMAGE.stream
+    )
     head = s.linear("text.head", f"{TEXT.base}head", "+embedding", f"-{TEXT.stream}")
     s.norm("text.norm", f"{TEXT.base}final_layer_norm", [head], TEXT.stream)
     for block, name in (("scale", "logit_scale"), ("shift", "logit_bias")):
@@ -170,14 +191,22 @@ def _both_structure(config: Config) -> Structure:
 def _classifier_structure(config: Config) -> Structure:
     s, part = Structure("siglip_classifier"), Part(IMAGE.base)
     _image_tower(s, config["vision_config"], part, False)
-    head = s.linear("head", "classifier", "*", "-residual", rows=config["num_labels"], ignores_mean_over=0)
+    head = s.linear(
+        "head", "classifier", "*", "-residual", rows=config["num_labels"], ignores_mean_over=0
+    )
     s.norm("norm", f"{part.base}post_layernorm", [head])
     return s
 
 
 def _kept(tensors: dict[str, Tensor], dropped: tuple[str, ...]) -> dict[str, Tensor]:
-    """Without the numbers of positions, which old files hold, and without what belongs to other parts."""
-    return {name: t for name, t in tensors.items() if not name.endswith("position_ids") and not name.startswith(dropped)}
+    """Without the numbers of positions, which old files hold, and without what belongs to other
+    parts.
+    """
+    return {
+        name: t
+        for name, t in tensors.items()
+        if not name.endswith("position_ids") and not name.startswith(dropped)
+    }
 
 
 def _text_from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
@@ -196,7 +225,9 @@ def _classifier_from_disk(tensors: dict[str, Tensor], config: Config) -> dict[st
 def _outputs(module: nn.Module, inputs: Tensor) -> Tensor:
     """The stream `[n, length, width]` with the embedding behind it, where there is one."""
     found = module(vision.fitting(module, inputs) if inputs.is_floating_point() else inputs)
-    return vision.with_pooled(found.last_hidden_state, found.pooler_output if "pooler_output" in found else None)
+    return vision.with_pooled(
+        found.last_hidden_state, found.pooler_output if "pooler_output" in found else None
+    )
 
 
 def _probe_pairs(config: Config, count: int, seed: int, dtype: torch.dtype) -> Tensor:
@@ -205,10 +236,16 @@ def _probe_pairs(config: Config, count: int, seed: int, dtype: torch.dtype) -> T
 
 def _build(config: Config, config_class: str) -> nn.Module:
     settings = dict(config)
-    ends = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}  # no output depends on them
+    # no output depends on them
+    ends = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
     if "text_config" in settings:
         settings["text_config"] = {**settings["text_config"], **ends}
-    return hf.build(settings, config_class, config["architectures"][0], **(ends if "vocab_size" in config else {}))
+    return hf.build(
+        settings,
+        config_class,
+        config["architectures"][0],
+        **(ends if "vocab_size" in config else {}),
+    )
 
 
 REFERENCE = "Zhai et al., Sigmoid Loss for Language Image Pre-Training, 2023, arXiv 2303.15343"
@@ -233,7 +270,8 @@ SMALL_IMAGE: dict[str, Any] = {
 
 SIGLIP_TEXT = Family(
     name="siglip_text",
-    sentence="The text tower of SigLIP: no mask, LayerNorm before each layer, one layer on the last token.",
+    sentence="The text tower of SigLIP: no mask, LayerNorm before each layer, one layer on the "
+    "last token.",
     reference=REFERENCE,
     takes="text",
     recognises=lambda config: config.get("model_type") == TYPES["text"],
@@ -250,7 +288,8 @@ SIGLIP_TEXT = Family(
 )
 SIGLIP_VISION = Family(
     name="siglip_vision",
-    sentence="The image tower of SigLIP: LayerNorm before each layer, attention of one learned query to pool.",
+    sentence="The image tower of SigLIP: LayerNorm before each layer, attention of one learned "
+    "query to pool.",
     reference=REFERENCE,
     takes="images",
     recognises=lambda config: config.get("model_type") == TYPES["image"],
@@ -265,13 +304,20 @@ SIGLIP_VISION = Family(
     classes=("SiglipVisionModel",),
     examples={
         "siglip_vision": {"model_type": TYPES["image"], **SMALL_IMAGE},
-        "siglip_vision-no-head": {"model_type": TYPES["image"], **SMALL_IMAGE, "vision_use_head": False},
+        "siglip_vision-no-head": {
+            "model_type": TYPES["image"],
+            **SMALL_IMAGE,
+            "vision_use_head": False,
+        },
     },
 )
 
 
 def _is_classifier(config: Config) -> bool:
-    return config.get("model_type") == "siglip" and config.get("architectures") in ([CLASSIFIER], (CLASSIFIER,))
+    return config.get("model_type") == "siglip" and config.get("architectures") in (
+        [CLASSIFIER],
+        (CLASSIFIER,),
+    )
 
 
 SIGLIP = Family(
@@ -289,7 +335,9 @@ SIGLIP = Family(
     config=_both,
     from_disk=lambda tensors, config: _kept(tensors, ("\n",)),
     classes=("SiglipModel",),
-    examples={"siglip": {"model_type": "siglip", "text_config": SMALL_TEXT, "vision_config": SMALL_IMAGE}},
+    examples={
+        "siglip": {"model_type": "siglip", "text_config": SMALL_TEXT, "vision_config": SMALL_IMAGE}
+    },
     probe=_probe_pairs,
 )
 SIGLIP_CLASSIFIER = Family(

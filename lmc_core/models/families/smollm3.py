@@ -1,4 +1,5 @@
-"""SmolLM3 (Bakouch et al. 2025, no paper; after Yang et al. 2025, arXiv 2501.18795), as transformers' `SmolLM3ForCausalLM`.
+"""SmolLM3 (Bakouch et al. 2025, no paper; after Yang et al. 2025, arXiv 2501.18795), as
+transformers' `SmolLM3ForCausalLM`.
 
 A Llama of which every fourth layer has no rotary positions, unless its configuration says another
 order. Where there are none only the product of query and key is seen, so that their plane takes any
@@ -40,29 +41,43 @@ DEFAULTS: dict[str, Any] = decoder_family.DEFAULTS | {
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     found = decoder_family.configuration(raw, DEFAULTS, theta=2e6)
     depth, rotary = found["num_hidden_layers"], found["no_rope_layers"]
     if rotary is None:
         every = {"no_rope_layer_interval": raw.get("no_rope_layer_interval", 4)}
         positive_sizes(every, "no_rope_layer_interval")
         rotary = [int((i + 1) % every["no_rope_layer_interval"] != 0) for i in range(depth)]
-    if not isinstance(rotary, list) or len(rotary) < depth or any(each not in (0, 1) for each in rotary):
+    if (
+        not isinstance(rotary, list)
+        or len(rotary) < depth
+        or any(each not in (0, 1) for each in rotary)
+    ):
         raise BadCheckpoint(
-            "The configuration should give 'no_rope_layers' as 0 or 1 for each layer, 0 for one without rotary "
+            "The configuration should give 'no_rope_layers' as 0 or 1 for each layer, 0 for one "
+            "without rotary "
             f"positions; it gives {str(rotary)[:80]}."
         )
     found["no_rope_layers"] = [int(each) for each in rotary[:depth]]
     if found["layer_types"] is None:
         window = found["use_sliding_window"] and found["sliding_window"] is not None
-        found["layer_types"] = [WINDOWS[bool(window and not each)] for each in found["no_rope_layers"]]
+        found["layer_types"] = [
+            WINDOWS[bool(window and not each)] for each in found["no_rope_layers"]
+        ]
     return decoder_family.windows(found)
 
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of a SmolLM3 of that configuration."""
     pairs, rotary = Pairs(head_dim(config)), config["no_rope_layers"]
-    return rms_decoder("smollm3", config, biases=config["attention_bias"], rotary=lambda i: pairs if rotary[i] else None)
+    return rms_decoder(
+        "smollm3",
+        config,
+        biases=config["attention_bias"],
+        rotary=lambda i: pairs if rotary[i] else None,
+    )
 
 
 SMALL = SMALL | {"pad_token_id": None, "no_rope_layer_interval": 2}
@@ -71,13 +86,19 @@ SMOLLM3 = decoder_family.family(
     "smollm3",
     "SmolLM3",
     "Llama of which some layers have no rotary positions.",
-    "Bakouch et al., SmolLM3: smol, multilingual, long-context reasoner, 2025; arXiv 2501.18795 for its layers",
+    "Bakouch et al., SmolLM3: smol, multilingual, long-context reasoner, 2025; arXiv 2501.18795 "
+    "for its layers",
     config,
     structure,
     {
         "smollm3": SMALL,
         "smollm3-biases": SMALL
-        | {"attention_bias": True, "mlp_bias": True, "tie_word_embeddings": False, "num_key_value_heads": 4}
+        | {
+            "attention_bias": True,
+            "mlp_bias": True,
+            "tie_word_embeddings": False,
+            "num_key_value_heads": 4,
+        }
         | {"use_sliding_window": True, "sliding_window": 5, "no_rope_layers": [0, 1]},
     },
     span="transformer.",

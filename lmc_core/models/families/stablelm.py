@@ -1,8 +1,10 @@
-"""StableLM 2 (Bellagente et al. 2024, arXiv 2402.17834), as transformers' `StableLmForCausalLM`, its body alone, with heads.
+"""StableLM 2 (Bellagente et al. 2024, arXiv 2402.17834), as transformers' `StableLmForCausalLM`,
+its body alone, with heads.
 
-LayerNorm with gain and offset, partial rotary positions, gated units without biases; queries, keys and values may have biases,
-and attention and units may read one norm in parallel. Norms on queries and keys, if there are any, are a parameter of its own
-for each head; layouts here move places within a parameter, not parameters, so that there heads keep theirs.
+LayerNorm with gain and offset, partial rotary positions, gated units without biases; queries, keys
+and values may have biases, and attention and units may read one norm in parallel. Norms on queries
+and keys, if there are any, are a parameter of its own for each head; layouts here move places
+within a parameter, not parameters, so that there heads keep theirs.
 """
 
 from __future__ import annotations
@@ -12,8 +14,21 @@ from typing import Any
 from lmc_core.models import hf
 from lmc_core.models.classes import Head, heads
 from lmc_core.models.family import Config, divides
-from lmc_core.models.layer_norm_decoder import Body, FeedForward, SelfAttention, Sizes, layer_norm_decoder
-from lmc_core.models.layer_norm_family import TOKENS, configuration, family, grouped, rotated, sizes_by
+from lmc_core.models.layer_norm_decoder import (
+    Body,
+    FeedForward,
+    SelfAttention,
+    Sizes,
+    layer_norm_decoder,
+)
+from lmc_core.models.layer_norm_family import (
+    TOKENS,
+    configuration,
+    family,
+    grouped,
+    rotated,
+    sizes_by,
+)
 from lmc_core.models.query_key_norms import QueryKeyNorms
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import Pairs
@@ -41,7 +56,13 @@ DEFAULTS: dict[str, Any] = TOKENS | {
     "bos_token_id": 0,
     "eos_token_id": 0,
 }
-COUNTS = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+COUNTS = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+)
 
 
 def _pairs(config: Config) -> Pairs:
@@ -50,9 +71,13 @@ def _pairs(config: Config) -> Pairs:
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     aliases = {"norm_eps": "layer_norm_eps"}  # as the first files were written
-    found = configuration(raw, DEFAULTS, (*COUNTS, "max_position_embeddings"), "layer_norm_eps", "hidden_act", aliases)
+    found = configuration(
+        raw, DEFAULTS, (*COUNTS, "max_position_embeddings"), "layer_norm_eps", "hidden_act", aliases
+    )
     found["rope_parameters"] = hf.rope(raw, partial=0.25)
     divides(found, "num_attention_heads", "hidden_size")
     grouped(found, "num_key_value_heads", "num_attention_heads")
@@ -68,7 +93,11 @@ def _body(config: Config) -> Body:
 
 def structure(config: Config, head: Head) -> Structure:
     """The spaces and blocks of a StableLM of that configuration."""
-    width, count, normed = config["hidden_size"], config["num_attention_heads"], config["qk_layernorm"]
+    width, count, normed = (
+        config["hidden_size"],
+        config["num_attention_heads"],
+        config["qk_layernorm"],
+    )
     attention = SelfAttention(
         count,
         width // count,
@@ -87,7 +116,9 @@ def structure(config: Config, head: Head) -> Structure:
         False,
     )
     sizes = Sizes(width, config["num_hidden_layers"], config["vocab_size"])
-    return layer_norm_decoder("stablelm", config, sizes, _body(config), lambda i: attention, feed, head)
+    return layer_norm_decoder(
+        "stablelm", config, sizes, _body(config), lambda i: attention, feed, head
+    )
 
 
 SMALL: dict[str, Any] = {
@@ -121,7 +152,12 @@ STABLELM = family(
     {
         "stablelm": SMALL,
         "stablelm-biases-parallel": SMALL
-        | {"use_qkv_bias": True, "use_parallel_residual": True, "tie_word_embeddings": True, "num_hidden_layers": 1},
+        | {
+            "use_qkv_bias": True,
+            "use_parallel_residual": True,
+            "tie_word_embeddings": True,
+            "num_hidden_layers": 1,
+        },
         "stablelm-groups-norms": SMALL
         | {
             "num_attention_heads": 4,

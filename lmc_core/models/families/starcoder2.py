@@ -1,7 +1,8 @@
-"""StarCoder2 (Lozhkov et al. 2024, arXiv 2402.19173), as transformers' `Starcoder2ForCausalLM`, its body alone, and with heads.
+"""StarCoder2 (Lozhkov et al. 2024, arXiv 2402.19173), as transformers' `Starcoder2ForCausalLM`, its
+body alone, and with heads.
 
-LayerNorm with gain and offset before each layer, rotary positions, grouped queries, units without a gate. All layers have
-biases, or none has (`use_bias`).
+LayerNorm with gain and offset before each layer, rotary positions, grouped queries, units without a
+gate. All layers have biases, or none has (`use_bias`).
 """
 
 from __future__ import annotations
@@ -11,12 +12,27 @@ from typing import Any
 from lmc_core.models import hf
 from lmc_core.models.classes import Head, heads
 from lmc_core.models.family import Config, divides, positive_sizes
-from lmc_core.models.layer_norm_decoder import Body, FeedForward, SelfAttention, Sizes, layer_norm_decoder
-from lmc_core.models.layer_norm_family import TOKENS, configuration, family, grouped, rotated, sizes_by
+from lmc_core.models.layer_norm_decoder import (
+    Body,
+    FeedForward,
+    SelfAttention,
+    Sizes,
+    layer_norm_decoder,
+)
+from lmc_core.models.layer_norm_family import (
+    TOKENS,
+    configuration,
+    family,
+    grouped,
+    rotated,
+    sizes_by,
+)
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import Pairs
 
-BODY = Body("model.", "embed_tokens", "layers", ("input_layernorm", "post_attention_layernorm"), "norm")
+BODY = Body(
+    "model.", "embed_tokens", "layers", ("input_layernorm", "post_attention_layernorm"), "norm"
+)
 NAMES = tuple(f"self_attn.{part}_proj" for part in "qkvo")
 
 # What the function depends on, with transformers' defaults.
@@ -37,12 +53,22 @@ DEFAULTS: dict[str, Any] = TOKENS | {
     "bos_token_id": 50256,
     "eos_token_id": 50256,
 }
-COUNTS = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+COUNTS = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+)
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
-    found = configuration(raw, DEFAULTS, (*COUNTS, "max_position_embeddings"), "norm_epsilon", "hidden_act")
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
+    found = configuration(
+        raw, DEFAULTS, (*COUNTS, "max_position_embeddings"), "norm_epsilon", "hidden_act"
+    )
     found["rope_parameters"] = hf.rope(raw)
     divides(found, "num_attention_heads", "hidden_size")
     rotated(found["hidden_size"] // found["num_attention_heads"], 1.0)
@@ -56,7 +82,9 @@ def structure(config: Config, head: Head) -> Structure:
     width, count, bias = config["hidden_size"], config["num_attention_heads"], config["use_bias"]
     size, groups = width // count, config["num_key_value_heads"]
     attention = SelfAttention(count, size, NAMES, bias, bias, groups, Pairs(size))
-    feed = FeedForward(config["intermediate_size"], config["hidden_act"], ("mlp.c_fc", "mlp.c_proj"), bias)
+    feed = FeedForward(
+        config["intermediate_size"], config["hidden_act"], ("mlp.c_fc", "mlp.c_proj"), bias
+    )
     sizes = Sizes(width, config["num_hidden_layers"], config["vocab_size"])
     return layer_norm_decoder("starcoder2", config, sizes, BODY, lambda i: attention, feed, head)
 
@@ -94,7 +122,12 @@ STARCODER2 = family(
     {
         "starcoder2": SMALL | {"sliding_window": 5},
         "starcoder2-no-biases": SMALL
-        | {"use_bias": False, "tie_word_embeddings": False, "num_hidden_layers": 1, "num_key_value_heads": 4},
+        | {
+            "use_bias": False,
+            "tie_word_embeddings": False,
+            "num_hidden_layers": 1,
+            "num_key_value_heads": 4,
+        },
     },
     attention_dropout=0.0,
     residual_dropout=0.0,

@@ -1,11 +1,14 @@
-"""Swin (Liu et al. 2021, arXiv 2103.14030): attention in windows, in stages that halve the image and double the width.
+"""Swin (Liu et al. 2021, arXiv 2103.14030): attention in windows, in stages that halve the image
+and double the width.
 
-Every stage has a stream of its own. Between two of them one LayerNorm reads four neighbours side by side, the same map acts on
-all four, and a layer without a bias writes to the next stream. A norm stands behind the patches, so its gains act inside the
-first stream. The last stream is read through LayerNorms over itself alone and may be rotated; the others change their order
-here. Rotations that keep the ones vector would be right for those between, but their gains, one for each neighbour and
-coordinate, are not folded: these rotations are counted and not used. Where windows do not fit, places behind the first norm of
-a block are filled with zeros, of which keys and values are their biases alone; what that norm's offset adds is then seen.
+Every stage has a stream of its own. Between two of them one LayerNorm reads four neighbours side by
+side, the same map acts on all four, and a layer without a bias writes to the next stream. A norm
+stands behind the patches, so its gains act inside the first stream. The last stream is read through
+LayerNorms over itself alone and may be rotated; the others change their order here. Rotations that
+keep the ones vector would be right for those between, but their gains, one for each neighbour and
+coordinate, are not folded: these rotations are counted and not used. Where windows do not fit,
+places behind the first norm of a block are filled with zeros, of which keys and values are their
+biases alone; what that norm's offset adds is then seen.
 """
 
 from __future__ import annotations
@@ -46,12 +49,16 @@ TABLE = "attention.relative_position_bias.relative_position_bias_table"
 OLD_TABLE = r"attention\.self\.relative_position_bias_table"
 OLD_NAMES = (
     (OLD_TABLE, TABLE),
-    *((rf"attention\.self\.{part}\.", f"attention.{part[0]}_proj.") for part in ("query", "key", "value")),
+    *(
+        (rf"attention\.self\.{part}\.", f"attention.{part[0]}_proj.")
+        for part in ("query", "key", "value")
+    ),
     *vision.OLD_NAMES[3:],
 )
 FIRST = "gains of the norm behind the patches act on its coordinates one by one"
 MERGED = (
-    "the norm that reads four neighbours side by side has a gain for each of their coordinates, and gains are folded only into "
+    "the norm that reads four neighbours side by side has a gain for each of their coordinates, "
+    "and gains are folded only into "
     "what reads one place"
 )
 
@@ -88,9 +95,11 @@ def _stages(config: Config) -> list[Stage]:
 
 
 def configuration(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults.
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
 
-    `add_pooling_layer` is none of them: transformers does not read it there, and pooling by the mean has no parameters.
+    `add_pooling_layer` is none of them: transformers does not read it there, and pooling by the
+    mean has no parameters.
     """
     found = hf.chosen(raw, DEFAULTS)
     found |= {key: vision.edge(raw, key, DEFAULTS[key]) for key in ("image_size", "patch_size")}
@@ -103,7 +112,8 @@ def configuration(raw: Config) -> dict[str, Any]:
         found[key] = _per_stage(found[key], key)
     if len(found["depths"]) != len(found["num_heads"]):
         raise BadCheckpoint(
-            f"The configuration should give as many 'num_heads' as 'depths', one for each stage; it gives "
+            "The configuration should give as many 'num_heads' as 'depths', one for each stage; "
+            "it gives "
             f"{len(found['num_heads'])} and {len(found['depths'])}."
         )
     _fitting(found)
@@ -117,9 +127,12 @@ def configuration(raw: Config) -> dict[str, Any]:
 def _per_stage(value: Any, key: str) -> list[int]:
     """One positive number for each stage, of which there are not many: each halves the image."""
     listed = isinstance(value, list | tuple) and 0 < len(value) <= 12
-    if not listed or not all(isinstance(n, int) and not isinstance(n, bool) and 0 < n < 2**16 for n in value):
+    if not listed or not all(
+        isinstance(n, int) and not isinstance(n, bool) and 0 < n < 2**16 for n in value
+    ):
         raise BadCheckpoint(
-            f"The configuration should give {key!r} as one positive integer for each of at most 12 stages; it gives "
+            f"The configuration should give {key!r} as one positive integer for each of at most "
+            "12 stages; it gives "
             f"{str(value)[:60]}."
         )
     return list(value)
@@ -130,21 +143,30 @@ def _fitting(found: Config) -> None:
     window = found["window_size"]
     if window == 1:
         raise BadCheckpoint(
-            "Windows of one place, where attention does nothing, are not supported; window_size should be 2 or more."
+            "Windows of one place, where attention does nothing, are not supported; window_size "
+            "should be 2 or more."
         )
     for stage in _stages(found):
         if stage.width % stage.heads:
-            raise BadCheckpoint(f"Stage {stage.number} has {stage.width} coordinates, which {stage.heads} heads should divide.")
+            raise BadCheckpoint(
+                f"Stage {stage.number} has {stage.width} coordinates, which {stage.heads} heads "
+                "should divide."
+            )
         if int(found["mlp_ratio"] * stage.width) < 1:
-            raise BadCheckpoint(f"mlp_ratio = {found['mlp_ratio']} leaves stage {stage.number} no units.")
+            raise BadCheckpoint(
+                f"mlp_ratio = {found['mlp_ratio']} leaves stage {stage.number} no units."
+            )
         if stage.grid < window:
             raise BadCheckpoint(
-                f"Stage {stage.number} has {stage.grid} x {stage.grid} places, fewer than its windows ({window} x {window}), "
-                "whose table of positions would not fit; a larger image_size or a smaller window_size is expected."
+                f"Stage {stage.number} has {stage.grid} x {stage.grid} places, fewer than its "
+                f"windows ({window} x {window}), "
+                "whose table of positions would not fit; a larger image_size or a smaller "
+                "window_size is expected."
             )
     if found["use_absolute_embeddings"] and found["image_size"] % found["patch_size"]:
         raise BadCheckpoint(
-            f"With a table of positions patch_size = {found['patch_size']} should divide image_size = {found['image_size']}."
+            f"With a table of positions patch_size = {found['patch_size']} should divide "
+            f"image_size = {found['image_size']}."
         )
 
 
@@ -152,7 +174,9 @@ def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
     """Names in memory; indices of positions, and what only another class uses, are dropped."""
     found = {}
     for name, tensor in tensors.items():
-        if name.endswith(("relative_position_index", "embeddings.mask_token")) or name.startswith("decoder."):
+        if name.endswith(("relative_position_index", "embeddings.mask_token")) or name.startswith(
+            "decoder."
+        ):
             continue
         place = re.match(r"(.*\.blocks\.\d+\.)(.*)$", name)
         if place is not None:
@@ -161,24 +185,34 @@ def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
             name = beginning + next((new for new, fits in renamed if fits), rest)
         found[name] = tensor
     if _shown(config):
-        bare = {name: tensor for name, tensor in found.items() if not name.startswith("classifier.")}
+        bare = {
+            name: tensor for name, tensor in found.items() if not name.startswith("classifier.")
+        }
         return vision.with_base(bare, "", ("swin.",))
     return vision.with_base(found, "swin.", ("swin.",), ("classifier.",))
 
 
 def build(config: Config) -> nn.Module:
     """A module of the class that the configuration names, randomly initialised, in float32."""
-    return hf.build(config, "SwinConfig", config["architectures"][0], drop_path_rate=0.0, **vision.DROPLESS)
+    return hf.build(
+        config, "SwinConfig", config["architectures"][0], drop_path_rate=0.0, **vision.DROPLESS
+    )
 
 
 def sizes(config: Config) -> dict[str, int]:
-    """Sizes for people; width, heads and units are those of the last stage, depth is that of all stages together."""
+    """Sizes for people; width, heads and units are those of the last stage, depth is that of all
+    stages together.
+    """
     last = _stages(config)[-1]
     found = {"width": last.width, "depth": last.first + last.depth, "heads": last.heads}
     found["units"] = int(config["mlp_ratio"] * last.width)
     if "num_labels" in config:
         found["classes"] = config["num_labels"]
-    return found | {"patch": config["patch_size"], "image": config["image_size"], "channels": config["num_channels"]}
+    return found | {
+        "patch": config["patch_size"],
+        "image": config["image_size"],
+        "channels": config["num_channels"],
+    }
 
 
 def structure(config: Config) -> Structure:
@@ -193,7 +227,12 @@ def structure(config: Config) -> Structure:
         for i in range(stage.depth):
             _block(s, config, stage, i, f"{base}encoder.layers.{stage.number}.blocks.{i}")
         if not stage.last:
-            _merge(s, stage, stages[stage.number + 1], f"{base}encoder.layers.{stage.number}.downsample")
+            _merge(
+                s,
+                stage,
+                stages[stage.number + 1],
+                f"{base}encoder.layers.{stage.number}.downsample",
+            )
     if shown:
         vision.output_norm(s, "layernorm")
     else:
@@ -206,8 +245,9 @@ def structure(config: Config) -> Structure:
 def _stream(s: Structure, config: Config, stage: Stage, shown: bool) -> None:
     """The stream of a stage, with what stays open of it.
 
-    Before a merge the mean of what is the same at all places is not seen, unless zeros are put beside an odd number of places:
-    then the sum of these means is. Of the last stream no mean is seen at all.
+    Before a merge the mean of what is the same at all places is not seen, unless zeros are put
+    beside an odd number of places: then the sum of these means is. Of the last stream no mean is
+    seen at all.
     """
     width, first = stage.width, stage.number == 0
     if stage.last and not first:
@@ -231,7 +271,12 @@ def _stream(s: Structure, config: Config, stage: Stage, shown: bool) -> None:
 def _embeddings(s: Structure, config: Config, stage: Stage, base: str) -> None:
     """Patches, the norm behind them, and positions where there is a table."""
     at, stream = f"{base}embeddings", stage.stream
-    vision.patches(s, {**config, "hidden_size": stage.width}, f"{at}.patch_embeddings.projection", stream=stream)
+    vision.patches(
+        s,
+        {**config, "hidden_size": stage.width},
+        f"{at}.patch_embeddings.projection",
+        stream=stream,
+    )
     s.add("further", (MEANS, 1 + config["num_channels"] * config["patch_size"] ** 2))
     s.add("scales", "embeddings of patches")
     s.norm("patch.norm", f"{at}.norm", None, stream)
@@ -242,7 +287,9 @@ def _embeddings(s: Structure, config: Config, stage: Stage, base: str) -> None:
             s.add("further", (MEANS, stage.grid**2), ("sums of constants", stage.width - 1))
         else:
             alike = (stage.grid // 2) ** 2  # of four neighbours the same mean is not seen
-            s.add("further", (MEANS, alike - 1 + stage.grid % 2), ("sums of constants", stage.width))
+            s.add(
+                "further", (MEANS, alike - 1 + stage.grid % 2), ("sums of constants", stage.width)
+            )
 
 
 def _block(s: Structure, config: Config, stage: Stage, i: int, at: str) -> None:
@@ -261,18 +308,32 @@ def _block(s: Structure, config: Config, stage: Stage, i: int, at: str) -> None:
         zeros=zeros,
     )
     layer.write(s, number, at)
-    s.parameter(f"blocks.{number}.relative.table", f"{at}.{TABLE}", f"* =heads.{number}", (rows, stage.heads))
+    s.parameter(
+        f"blocks.{number}.relative.table",
+        f"{at}.{TABLE}",
+        f"* =heads.{number}",
+        (rows, stage.heads),
+    )
     unused = rows - distances**2
-    s.add("further", ("constants that a softmax removes", stage.heads), ("positions that are never used", unused * stage.heads))
+    s.add(
+        "further",
+        ("constants that a softmax removes", stage.heads),
+        ("positions that are never used", unused * stage.heads),
+    )
 
 
 def _windows(grid: int, window: int, shift: int) -> tuple[int, bool]:
-    """What places of the image see along one edge: how many distances, and whether there are places of zeros among it."""
+    """What places of the image see along one edge: how many distances, and whether there are places
+    of zeros among it.
+    """
     padded = -(-grid // window) * window
     distances, zeros = set(), False
     for start in range(0, padded, window):
         places = range(start, start + window)
-        parts = [(place >= padded - window) + (place >= padded - shift) if shift else 0 for place in places]
+        parts = [
+            (place >= padded - window) + (place >= padded - shift) if shift else 0
+            for place in places
+        ]
         for j, query in enumerate(places):
             if (query + shift) % padded < grid:
                 seen = [k for k in range(window) if parts[j] == parts[k]]
@@ -282,11 +343,18 @@ def _windows(grid: int, window: int, shift: int) -> tuple[int, bool]:
 
 
 def _merge(s: Structure, stage: Stage, after: Stage, at: str) -> None:
-    """The norm over four neighbours side by side, and the layer that writes what it gives to the next stream."""
+    """The norm over four neighbours side by side, and the layer that writes what it gives to the
+    next stream.
+    """
     size, block = 4 * stage.width, f"merge.{stage.number}"
     s.parameter(f"{block}.gain", f"{at}.norm.weight", f"* ={stage.stream}", (size,))
     s.parameter(f"{block}.offset", f"{at}.norm.bias", f"* ={stage.stream}", (size,))
-    s.parameter(f"{block}.weight", f"{at}.reduction.weight", f"+{after.stream} * -{stage.stream}", (after.width, size))
+    s.parameter(
+        f"{block}.weight",
+        f"{at}.reduction.weight",
+        f"+{after.stream} * -{stage.stream}",
+        (after.width, size),
+    )
     s.add("further", ("gains of norms", size), ("offsets of norms", size))
 
 
@@ -304,8 +372,10 @@ SMALL: dict[str, Any] = {
 
 SWIN = Family(
     name="swin",
-    sentence="Image transformer in stages: attention in shifted windows, four neighbours merged between stages.",
-    reference="Liu et al., Swin Transformer: Hierarchical Vision Transformer using Shifted Windows, 2021, arXiv 2103.14030",
+    sentence="Image transformer in stages: attention in shifted windows, four neighbours merged "
+    "between stages.",
+    reference="Liu et al., Swin Transformer: Hierarchical Vision Transformer using Shifted "
+    "Windows, 2021, arXiv 2103.14030",
     takes="images",
     recognises=lambda config: config.get("model_type") == "swin",
     build=build,

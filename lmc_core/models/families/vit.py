@@ -1,10 +1,12 @@
 """Vision Transformers and their kin as timm's `VisionTransformer` and `VisionTransformerDistilled`.
 
-ViT, DeiT, DeiT III, DINO and DINOv2, CLIP's and SigLIP's, parallel layers, and hybrids with convolutions before the patches.
-Queries, keys and values are fused in `attn.qkv`. Class token, register tokens, positions and patches write to the stream. The
-head reads it after the last norm; pooling before or after that norm is the same for a map of the stream. Where a norm stands
-before the first block (CLIP), its gains act inside the stream, and only its order is free. Without a head the outputs are the
-stream itself, which then does not move; behind attention for pooling (SigLIP) it does.
+ViT, DeiT, DeiT III, DINO and DINOv2, CLIP's and SigLIP's, parallel layers, and hybrids with
+convolutions before the patches. Queries, keys and values are fused in `attn.qkv`. Class token,
+register tokens, positions and patches write to the stream. The head reads it after the last norm;
+pooling before or after that norm is the same for a map of the stream. Where a norm stands before
+the first block (CLIP), its gains act inside the stream, and only its order is free. Without a head
+the outputs are the stream itself, which then does not move; behind attention for pooling (SigLIP)
+it does.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ from lmc_core.models.timm_vit import (
     switches,
 )
 
-ELSEWHERE = ("beit", "eva", "vision_transformer_relpos")  # modules of timm whose networks are families of their own
+# modules of timm whose networks are families of their own
+ELSEWHERE = ("beit", "eva", "vision_transformer_relpos")
 
 
 def config(raw: Config) -> dict[str, Any]:
@@ -67,30 +70,41 @@ def _checked(raw: Config, name: str, args: dict[str, Any]) -> dict[str, Any]:
         positive_sizes(args, "reg_tokens")
     if args["global_pool"] not in ("token", "avg", "map", ""):
         raise BadCheckpoint(
-            f"Pooling {args['global_pool']!r} is not supported: only the class token ('token'), the mean ('avg'), attention "
+            f"Pooling {args['global_pool']!r} is not supported: only the class token ('token'), "
+            "the mean ('avg'), attention "
             "with a learned query ('map') and none ('') commute with a rotation of the stream."
         )
     if not args.get("final_norm", True) and (chosen["num_classes"] or args["global_pool"] == "map"):
         raise BadCheckpoint(
-            "Vision Transformers without a last norm (final_norm=false) are supported without a head alone (num_classes=0)."
+            "Vision Transformers without a last norm (final_norm=false) are supported without a "
+            "head alone (num_classes=0)."
         )
     if args["global_pool"] == "map" and args["fc_norm"]:
-        raise BadCheckpoint("Attention for pooling ('map') is supported with the last norm before it alone (fc_norm=false).")
+        raise BadCheckpoint(
+            "Attention for pooling ('map') is supported with the last norm before it alone "
+            "(fc_norm=false)."
+        )
     if args["global_pool"] == "token" and not args["class_token"]:
-        raise BadCheckpoint("Pooling by the class token needs one; the configuration gives class_token=false.")
+        raise BadCheckpoint(
+            "Pooling by the class token needs one; the configuration gives class_token=false."
+        )
     usual = ("token", True, 0, None)
     if name == DISTILLED and (
         args.get("no_embed_class")
-        or tuple(args[key] for key in ("global_pool", "class_token", "reg_tokens", "fc_norm")) != usual
+        or tuple(args[key] for key in ("global_pool", "class_token", "reg_tokens", "fc_norm"))
+        != usual
     ):
         raise BadCheckpoint(
-            "A model with a distillation token reads it and the class token, has no others and a usual last norm."
+            "A model with a distillation token reads it and the class token, has no others and a "
+            "usual last norm."
         )
     return chosen
 
 
 def body(config: Config) -> Body:
-    """What a Vision Transformer of that configuration is made of; plain ones are described without asking timm."""
+    """What a Vision Transformer of that configuration is made of; plain ones are described without
+    asking timm.
+    """
     name, args = config["architecture"], config["model_args"]
     if name in (PLAIN, DISTILLED):
         return _plain({**USUAL, **args}, config["num_classes"], name == DISTILLED)
@@ -98,7 +112,12 @@ def body(config: Config) -> Body:
 
 
 def _plain(args: dict[str, Any], classes: int, distilled: bool) -> Body:
-    width, heads, patch, bias = args["embed_dim"], args["num_heads"], args["patch_size"], args["qkv_bias"]
+    width, heads, patch, bias = (
+        args["embed_dim"],
+        args["num_heads"],
+        args["patch_size"],
+        args["qkv_bias"],
+    )
     tokens = [("class.token", "cls_token", 1)] if args["class_token"] else []
     tokens += [("distillation.token", "dist_token", 1)] if distilled else []
     tokens += [("register.tokens", "reg_token", args["reg_tokens"])] if args["reg_tokens"] else []
@@ -109,7 +128,16 @@ def _plain(args: dict[str, Any], classes: int, distilled: bool) -> Body:
         width=width,
         depth=args["depth"],
         classes=classes,
-        attends=Attends(heads, heads, width // heads, bias, bias, bias, out, normed="layer" if args["qk_norm"] else None),
+        attends=Attends(
+            heads,
+            heads,
+            width // heads,
+            bias,
+            bias,
+            bias,
+            out,
+            normed="layer" if args["qk_norm"] else None,
+        ),
         feeds=feeds,
         channels=args["in_chans"],
         patch=(patch, patch),
@@ -129,7 +157,14 @@ def structure(config: Config) -> Structure:
     return timm_layout.write("vit", body(config))
 
 
-SMALL = {"img_size": 14, "patch_size": 7, "in_chans": 1, "embed_dim": 24, "depth": 2, "num_heads": 3}
+SMALL = {
+    "img_size": 14,
+    "patch_size": 7,
+    "in_chans": 1,
+    "embed_dim": 24,
+    "depth": 2,
+    "num_heads": 3,
+}
 
 POOLED = {"global_pool": "map", "class_token": False}
 
@@ -139,15 +174,19 @@ def _small(**args: Any) -> dict[str, Any]:
 
 
 def _recognises(config: Config) -> bool:
-    """Any architecture of timm that no other family takes; those without a layout are refused by what they are."""
+    """Any architecture of timm that no other family takes; those without a layout are refused by
+    what they are.
+    """
     name = config.get("architecture")
     return isinstance(name, str) and not config.get("model_type") and source(name) not in ELSEWHERE
 
 
 VIT = Family(
     name="vit",
-    sentence="Image classifier on patches, LayerNorm before each layer, GELU units; ViT, DeiT and CLIP's in timm.",
-    reference="Dosovitskiy et al., An Image is Worth 16x16 Words, 2020, arXiv 2010.11929; DeiT: arXiv 2012.12877",
+    sentence="Image classifier on patches, LayerNorm before each layer, GELU units; ViT, DeiT and "
+    "CLIP's in timm.",
+    reference="Dosovitskiy et al., An Image is Worth 16x16 Words, 2020, arXiv 2010.11929; DeiT: "
+    "arXiv 2012.12877",
     takes="images",
     recognises=_recognises,
     build=timm_family.build,
@@ -173,7 +212,13 @@ VIT = Family(
         "vit-siglip": {**_small(depth=1, mlp_ratio=1.5, **POOLED), "num_classes": 30},
         "vit-gated": {**_small(depth=1), "architecture": "vit_giant_patch14_dinov2"},
         "vit-parallel": {**_small(depth=1), "architecture": "vit_pwee_patch16_reg1_gap_256"},
-        "vit-side-by-side": {**_small(depth=1, mlp_ratio=1.5), "architecture": "vit_small_patch16_18x2_224"},
-        "vit-hybrid": {**_small(depth=1, img_size=32, patch_size=4), "architecture": "vit_tiny_r_s16_p8_224"},
+        "vit-side-by-side": {
+            **_small(depth=1, mlp_ratio=1.5),
+            "architecture": "vit_small_patch16_18x2_224",
+        },
+        "vit-hybrid": {
+            **_small(depth=1, img_size=32, patch_size=4),
+            "architecture": "vit_tiny_r_s16_p8_224",
+        },
     },
 )

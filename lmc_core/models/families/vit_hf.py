@@ -68,7 +68,9 @@ CLASSES = {
 # parts of other classes, which lie beside a body that was trained as one of these
 UNUSED = {
     "label": re.compile(r"(vit|deit)\.(pooler\.|embeddings\.mask_token$)"),
-    "features": re.compile(r"((vit|deit)\.)?embeddings\.mask_token$|classifier\.|(cls|distillation)_classifier\.|decoder\."),
+    "features": re.compile(
+        r"((vit|deit)\.)?embeddings\.mask_token$|classifier\.|(cls|distillation)_classifier\.|decoder\."
+    ),
     "pixels": re.compile(r"((vit|deit)\.)?pooler\.|classifier\."),
 }
 
@@ -78,7 +80,9 @@ def _kind(config: Config) -> Kind:
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     found = vision.configuration(raw, DEFAULTS, "intermediate_size")
     name = found["model_type"]
     fitting = [cls for cls, kind in CLASSES.items() if kind.type == name]
@@ -99,14 +103,17 @@ def config(raw: Config) -> dict[str, Any]:
         positive_sizes(found, "encoder_stride")
         if found["encoder_stride"] != found["patch_size"]:
             raise BadCheckpoint(
-                f"The class for masked images fills patches of {found['patch_size']} pixels in, so the configuration should "
+                f"The class for masked images fills patches of {found['patch_size']} pixels in, "
+                "so the configuration should "
                 f"give 'encoder_stride' as that; it gives {found['encoder_stride']}."
             )
     return found
 
 
 def _pooler(raw: Config, found: dict[str, Any]) -> None:
-    """What the pooler of a base model depends on; its size and activation only where they are not as usual."""
+    """What the pooler of a base model depends on; its size and activation only where they are not
+    as usual.
+    """
     found["add_pooling_layer"] = raw.get("add_pooling_layer", True) is not False
     width = raw.get("pooler_output_size") or found["hidden_size"]
     further = {"pooler_output_size": width, "pooler_act": raw.get("pooler_act", "tanh")}
@@ -120,9 +127,13 @@ def _pooler(raw: Config, found: dict[str, Any]) -> None:
 def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
     """Names of the layers in memory; what only another class uses is dropped."""
     kind = _kind(config)
-    kept = {name: tensor for name, tensor in tensors.items() if not UNUSED[kind.predicts].match(name)}
+    kept = {
+        name: tensor for name, tensor in tensors.items() if not UNUSED[kind.predicts].match(name)
+    }
     base = "" if kind.predicts == "features" else f"{kind.type}."
-    return vision.with_base(vision.renamed(kept), base, (f"{kind.type}.",), (*kind.heads, "decoder."))
+    return vision.with_base(
+        vision.renamed(kept), base, (f"{kind.type}.",), (*kind.heads, "decoder.")
+    )
 
 
 def build(config: Config) -> nn.Module:
@@ -130,11 +141,15 @@ def build(config: Config) -> nn.Module:
     configuration = {"vit": "ViTConfig", "deit": "DeiTConfig"}[config["model_type"]]
     settings = dict(config)
     arguments = {key: settings.pop(key) for key in ("add_pooling_layer",) if key in settings}
-    return hf.build(settings, configuration, config["architectures"][0], arguments, **vision.DROPLESS)
+    return hf.build(
+        settings, configuration, config["architectures"][0], arguments, **vision.DROPLESS
+    )
 
 
 def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
-    """Logits `[n, classes]`, the stream and the pooled state `[n, tokens + 1, width]`, or images twice `[n, 2, c, h, w]`."""
+    """Logits `[n, classes]`, the stream and the pooled state `[n, tokens + 1, width]`, or images
+    twice `[n, 2, c, h, w]`.
+    """
     if type(module).__name__.endswith("ForMaskedImageModeling"):
         return vision.twice_masked(module, inputs, lambda found: found.reconstruction)
     return vision.outputs(module, inputs)
@@ -148,7 +163,9 @@ def structure(config: Config) -> Structure:
     s = Structure("vit_hf")
     layer_norm_stream(s, width, output=kind.predicts == "features")
     _embeddings(s, config, kind, f"{base}embeddings")
-    layer = Layer(width, heads, config["intermediate_size"], config["hidden_act"], (bias, bias, bias, True))
+    layer = Layer(
+        width, heads, config["intermediate_size"], config["hidden_act"], (bias, bias, bias, True)
+    )
     for i in range(config["num_hidden_layers"]):
         layer.write(s, i, f"{base}layers.{i}")
     if kind.predicts == "features":
@@ -164,7 +181,8 @@ def structure(config: Config) -> Structure:
     else:
         labels = config["num_labels"]
         found = [
-            s.linear(block, name, "*", "-residual", rows=labels, ignores_mean_over=0) for name, block in kind.heads.items()
+            s.linear(block, name, "*", "-residual", rows=labels, ignores_mean_over=0)
+            for name, block in kind.heads.items()
         ]
         if len(found) > 1:  # the outputs are the mean of both heads
             s.add("further", ("sums of constants", labels))
@@ -206,7 +224,8 @@ _FILLED = {"encoder_stride": 7}
 VIT_HF = Family(
     name="vit_hf",
     sentence="Image classifier on patches, ViT or DeiT, LayerNorm before each layer, GELU units.",
-    reference="Dosovitskiy et al., An Image is Worth 16x16 Words, 2020, arXiv 2010.11929; DeiT: arXiv 2012.12877",
+    reference="Dosovitskiy et al., An Image is Worth 16x16 Words, 2020, arXiv 2010.11929; DeiT: "
+    "arXiv 2012.12877",
     takes="images",
     recognises=lambda config: config.get("model_type") in ("vit", "deit"),
     build=build,

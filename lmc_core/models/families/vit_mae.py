@@ -1,4 +1,5 @@
-"""Masked autoencoders (He et al. 2021, arXiv 2111.06377): an encoder of the patches that are left, and a decoder of pixels.
+"""Masked autoencoders (He et al. 2021, arXiv 2111.06377): an encoder of the patches that are left,
+and a decoder of pixels.
 
 Both are pre-norm and have a stream each; one layer leads from the first to the second. Which
 patches are left is drawn at random in the class itself. Here an image is seen several times, each
@@ -50,16 +51,22 @@ def _patches(config: Config) -> int:
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     found = vision.configuration(raw, DEFAULTS, "intermediate_size")
     divides(found, "patch_size", "image_size")
     hf.activation(found, "hidden_act", POINTWISE, "vit_mae")
     hf.switches(found, "qkv_bias")
     ratio = found["mask_ratio"]
     if isinstance(ratio, bool) or not isinstance(ratio, int | float) or not 0 <= ratio < 1:
-        raise BadCheckpoint(f"The configuration should give 'mask_ratio' as a number below 1; it gives {ratio!r}.")
+        raise BadCheckpoint(
+            f"The configuration should give 'mask_ratio' as a number below 1; it gives {ratio!r}."
+        )
     if int(_patches(found) * (1 - ratio)) < 1:
-        raise BadCheckpoint(f"With mask_ratio {ratio} none of the {_patches(found)} patches is left.")
+        raise BadCheckpoint(
+            f"With mask_ratio {ratio} none of the {_patches(found)} patches is left."
+        )
     found["architectures"] = [hf.named_class(raw, CLASSES, "vit_mae", CLASSES[0])]
     if _decodes(found):
         found |= hf.chosen(raw, DECODER)
@@ -77,7 +84,9 @@ def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
     found = vision.renamed(tensors)
     if _decodes(config):
         return vision.with_base(found, "vit.", ("vit.",), ("decoder.",))
-    return vision.with_base({k: v for k, v in found.items() if not k.startswith("decoder.")}, "", ("vit.",))
+    return vision.with_base(
+        {k: v for k, v in found.items() if not k.startswith("decoder.")}, "", ("vit.",)
+    )
 
 
 def build(config: Config) -> nn.Module:
@@ -86,14 +95,21 @@ def build(config: Config) -> nn.Module:
 
 
 def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
-    """For each of several masks the pixels of all patches `[n, masks, patches, pixels]`, or the stream of those left."""
+    """For each of several masks the pixels of all patches `[n, masks, patches, pixels]`, or the
+    stream of those left.
+    """
     settings: Any = module.config
     inputs = vision.fitting(module, inputs)
     length = (settings.image_size // settings.patch_size) ** 2
     left = int(length * (1 - settings.mask_ratio))
     found = []
     for first in range(0, length, left):
-        noise = torch.arange(length, device=inputs.device).roll(first).expand(len(inputs), -1).to(inputs.dtype)
+        noise = (
+            torch.arange(length, device=inputs.device)
+            .roll(first)
+            .expand(len(inputs), -1)
+            .to(inputs.dtype)
+        )
         given = module(inputs, noise=noise)
         found.append(given.logits if "logits" in given else given.last_hidden_state)
     return torch.stack(found, 1)
@@ -111,7 +127,13 @@ def structure(config: Config) -> Structure:
     for name in ("cls.token", "patch.bias"):
         s.add("sums", (name, "position.table"))
     biases = (bias, bias, bias, True)
-    layer = Layer(width, config["num_attention_heads"], config["intermediate_size"], config["hidden_act"], biases)
+    layer = Layer(
+        width,
+        config["num_attention_heads"],
+        config["intermediate_size"],
+        config["hidden_act"],
+        biases,
+    )
     for i in range(config["num_hidden_layers"]):
         layer.write(s, i, f"{base}layers.{i}")
     if decodes:
@@ -122,11 +144,18 @@ def structure(config: Config) -> Structure:
 
 
 def _decoder(s: Structure, config: Config, biases: tuple[bool, bool, bool, bool]) -> None:
-    """The decoder, with the layer that leads to its stream and the last norm of the encoder, which that layer reads."""
+    """The decoder, with the layer that leads to its stream and the last norm of the encoder, which
+    that layer reads.
+    """
     width, rows = config["decoder_hidden_size"], config["patch_size"] ** 2 * config["num_channels"]
     vision.norm_stream(s, width, STREAM)
-    s.norm("norm", "vit.layernorm", [s.linear("decoder.embedding", "decoder.decoder_embed", f"+{STREAM}", "-residual")])
-    s.add("further", (vision.MEANS, -1))  # that layer reads vectors without mean and writes some: one change is both
+    s.norm(
+        "norm",
+        "vit.layernorm",
+        [s.linear("decoder.embedding", "decoder.decoder_embed", f"+{STREAM}", "-residual")],
+    )
+    # that layer reads vectors without mean and writes some: one change is both
+    s.add("further", (vision.MEANS, -1))
     s.parameter("decoder.mask.token", "decoder.mask_token", f"* +{STREAM}", (1, 1, width))
     shape = (1, _patches(config) + 1, width)
     s.parameter("decoder.position.table", "decoder.decoder_pos_embed", f"* +{STREAM}", shape)
@@ -165,7 +194,8 @@ SMALL: dict[str, Any] = {
 
 VIT_MAE = Family(
     name="vit_mae",
-    sentence="Masked autoencoder of images: an encoder of the patches left and a decoder of pixels, each with a stream.",
+    sentence="Masked autoencoder of images: an encoder of the patches left and a decoder of "
+    "pixels, each with a stream.",
     reference="He et al., Masked Autoencoders Are Scalable Vision Learners, 2021, arXiv 2111.06377",
     takes="images",
     recognises=lambda config: config.get("model_type") == "vit_mae",

@@ -1,4 +1,5 @@
-"""Whisper (Radford et al. 2022, arXiv 2212.04356): sound to text, its body alone, and its encoder with labels.
+"""Whisper (Radford et al. 2022, arXiv 2212.04356): sound to text, its body alone, and its encoder
+with labels.
 
 Two streams, each with a LayerNorm before each layer; keys have no bias. The encoder's begins with
 gelu(conv2(gelu(conv1(mel)))) + positions: what the second convolution gives passes a GELU on its
@@ -38,7 +39,8 @@ HEAD, TABLE = "proj_out.weight", "model.decoder.embed_tokens.weight"
 HEARD = "residual.encoder"
 MEANS, CONSTANTS = "means that LayerNorm removes", "constants that no output sees"
 SIZES = ("layers", "attention_heads", "ffn_dim")
-# What the function depends on, with transformers' defaults: of an encoder, and what the other classes have besides.
+# What the function depends on, with transformers' defaults: of an encoder, and what the other
+# classes have besides.
 ENCODER: dict[str, Any] = {
     "model_type": "whisper",
     "num_mel_bins": 80,
@@ -74,7 +76,9 @@ def _class(config: Config) -> str:
 
 
 def config(raw: Config) -> dict[str, Any]:
-    """The entries of a `config.json` that the function depends on; missing ones get transformers' defaults."""
+    """The entries of a `config.json` that the function depends on; missing ones get transformers'
+    defaults.
+    """
     found = with_class(hf.chosen(raw, ENCODER), raw, CLASSES, USUAL, "Whisper")
     positive_sizes(found, "num_mel_bins", "d_model", "max_source_positions")
     positive_sizes(found, *(f"encoder_{size}" for size in SIZES))
@@ -84,7 +88,8 @@ def config(raw: Config) -> dict[str, Any]:
         hf.switches(raw, "use_weighted_layer_sum")
         if raw.get("use_weighted_layer_sum"):
             raise BadCheckpoint(
-                "A Whisper whose labels are read from a weighted sum of all layers (use_weighted_layer_sum=true) is not "
+                "A Whisper whose labels are read from a weighted sum of all layers "
+                "(use_weighted_layer_sum=true) is not "
                 "supported; one that reads the last layer is."
             )
         found["classifier_proj_size"] = raw.get("classifier_proj_size", 256)
@@ -99,21 +104,36 @@ def config(raw: Config) -> dict[str, Any]:
     divides(found, "decoder_attention_heads", "d_model")
     hf.special_tokens(found)
     start = found["decoder_start_token_id"]
-    if not isinstance(start, int) or isinstance(start, bool) or not 0 <= start < found["vocab_size"]:
-        raise BadCheckpoint(f"The configuration should give 'decoder_start_token_id' as one of the tokens; it gives {start!r}.")
+    if (
+        not isinstance(start, int)
+        or isinstance(start, bool)
+        or not 0 <= start < found["vocab_size"]
+    ):
+        raise BadCheckpoint(
+            "The configuration should give 'decoder_start_token_id' as one of the tokens; it "
+            f"gives {start!r}."
+        )
     return found
 
 
 def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
-    """Names in memory; heads and decoders of other classes are left over, and so is the copy of a tied table."""
+    """Names in memory; heads and decoders of other classes are left over, and so is the copy of a
+    tied table.
+    """
     cls, found = _class(config), {}
     head = CLASSES[cls]
     others = ("projector.", "classifier.", "layer_weights")
-    left = {USUAL: others, "WhisperModel": ("proj_out.", *others), LABELS: ("proj_out.", "decoder.")}[cls]
+    left = {
+        USUAL: others,
+        "WhisperModel": ("proj_out.", *others),
+        LABELS: ("proj_out.", "decoder."),
+    }[cls]
     for name, tensor in tensors.items():
         bare = name.removeprefix("model.")
         if not bare.startswith(left):
-            found[f"{head.body}{bare}" if bare.startswith(("encoder.", "decoder.")) else bare] = tensor
+            found[f"{head.body}{bare}" if bare.startswith(("encoder.", "decoder.")) else bare] = (
+                tensor
+            )
     if cls == USUAL and config["tie_word_embeddings"]:
         hf.drop_copy(found, HEAD, TABLE)
     return found
@@ -134,7 +154,8 @@ def probe(config: Config, count: int, seed: int, dtype: torch.dtype) -> Tensor:
 
 
 def heard_tokens(config: Any, features: Tensor) -> Tensor:
-    """Tokens `[n, max_target_positions]` for the decoder to read: its start token, then others that follow from the features.
+    """Tokens `[n, max_target_positions]` for the decoder to read: its start token, then others that
+    follow from the features.
 
     A probe of the function has to reach all rows of both tables. Each number of the features gives
     a token, in hundredths, modulo the size of the vocabulary; the features of one example alone
@@ -151,7 +172,8 @@ def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
     """What a class computes of mel features `[n, bins, frames]`.
 
     Logits `[n, positions, vocabulary]` at every place of the tokens that `heard_tokens` gives; of
-    the body alone both streams behind their last norms, the encoder's first; or logits `[n, labels]`.
+    the body alone both streams behind their last norms, the encoder's first; or logits
+    `[n, labels]`.
     """
     features = fitting(module, inputs)
     if type(module).__name__ == LABELS:
@@ -163,8 +185,12 @@ def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
     return torch.cat([found.encoder_last_hidden_state, found.last_hidden_state], 1)
 
 
-def _attention(s: Structure, on: str, at: str, heads: int, stream: str, heard: str | None = None) -> Readers:
-    """One attention layer, whose keys have no bias; returns what reads the streams: queries, keys, values."""
+def _attention(
+    s: Structure, on: str, at: str, heads: int, stream: str, heard: str | None = None
+) -> Readers:
+    """One attention layer, whose keys have no bias; returns what reads the streams: queries, keys,
+    values.
+    """
     width = s.spaces[stream].size
     a = attention(s, on.removeprefix("blocks."), heads, width // heads)
     names = (f"{at}.q_proj", f"{at}.k_proj", f"{at}.v_proj", f"{at}.out_proj")
@@ -175,7 +201,9 @@ def _attention(s: Structure, on: str, at: str, heads: int, stream: str, heard: s
     return separate_attention(s, a, on, names, biases, reads, key_reads, f"+{stream}")
 
 
-def _feed_forward(s: Structure, config: Config, on: str, at: str, size: int, stream: str) -> Readers:
+def _feed_forward(
+    s: Structure, config: Config, on: str, at: str, size: int, stream: str
+) -> Readers:
     u = units(s, on.removeprefix("blocks."), size, config["activation_function"])
     reader = s.linear(f"{on}.up", f"{at}.fc1", f"+{u}", f"-{stream}")
     s.linear(f"{on}.down", f"{at}.fc2", f"+{stream}", f"-{u}")
@@ -186,7 +214,10 @@ def _feed_forward(s: Structure, config: Config, on: str, at: str, size: int, str
 def _encoder(s: Structure, config: Config, shown: bool) -> None:
     """Write the encoder down, without its last norm; `shown` where its stream is an output."""
     width, mels, size = config["d_model"], config["num_mel_bins"], config["encoder_ffn_dim"]
-    reason = "what the second convolution gives passes GELU, which acts on each coordinate by itself, into the stream"
+    reason = (
+        "what the second convolution gives passes GELU, which acts on each coordinate by "
+        "itself, into the stream"
+    )
     s.space(HEARD, "residual", width, NONE if shown else PERMUTATIONS, OUTPUT if shown else reason)
     reason = "the activation (gelu) acts on each channel by itself and is not homogeneous"
     u = s.space("units.conv", "units", width, PERMUTATIONS, reason)
@@ -209,16 +240,23 @@ def _decoder(s: Structure, config: Config, shown: bool) -> Readers:
     """Write the decoder down, without its last norm; returns what in it reads the encoder's."""
     width, heads = config["d_model"], config["decoder_attention_heads"]
     layer_norm_stream(s, width, output=shown)
-    tables = (("token", "embed_tokens", "vocab_size"), ("position", "embed_positions", "max_target_positions"))
+    tables = (
+        ("token", "embed_tokens", "vocab_size"),
+        ("position", "embed_positions", "max_target_positions"),
+    )
     for block, name, rows in tables:
-        s.parameter(f"{block}.table", f"decoder.{name}.weight", "* +residual", (config[rows], width))
+        s.parameter(
+            f"{block}.table", f"decoder.{name}.weight", "* +residual", (config[rows], width)
+        )
     s.add("sums", ("token.table", "position.table"))
     across: Readers = []
     for i in range(config["decoder_layers"]):
         on, at = f"blocks.decoder.{i}", f"decoder.layers.{i}"
         readers = _attention(s, on, f"{at}.self_attn", heads, "residual")
         s.norm(f"{on}.norm1", f"{at}.self_attn_layer_norm", readers)
-        query, *others = _attention(s, f"{on}.across", f"{at}.encoder_attn", heads, "residual", HEARD)
+        query, *others = _attention(
+            s, f"{on}.across", f"{at}.encoder_attn", heads, "residual", HEARD
+        )
         s.norm(f"{on}.norm2", f"{at}.encoder_attn_layer_norm", [query])
         across += others
         readers = _feed_forward(s, config, on, at, config["decoder_ffn_dim"], "residual")
@@ -288,7 +326,11 @@ SMALL: dict[str, Any] = {
     "vocab_size": 37,
     "num_mel_bins": 5,
     "d_model": 24,
-    **{f"{stack}_{size}": n for stack in ("encoder", "decoder") for size, n in zip(SIZES, (1, 3, 20), strict=True)},
+    **{
+        f"{stack}_{size}": n
+        for stack in ("encoder", "decoder")
+        for size, n in zip(SIZES, (1, 3, 20), strict=True)
+    },
     "max_source_positions": 10,
     "max_target_positions": 8,
     "decoder_start_token_id": 3,
@@ -297,8 +339,10 @@ SMALL: dict[str, Any] = {
 
 WHISPER = Family(
     name="whisper",
-    sentence="Sound to text: encoder and decoder with a LayerNorm before each layer, the encoder behind two convolutions.",
-    reference="Radford et al., Robust Speech Recognition via Large-Scale Weak Supervision, 2022, arXiv 2212.04356",
+    sentence="Sound to text: encoder and decoder with a LayerNorm before each layer, the encoder "
+    "behind two convolutions.",
+    reference="Radford et al., Robust Speech Recognition via Large-Scale Weak Supervision, 2022, "
+    "arXiv 2212.04356",
     takes="audio",
     recognises=lambda config: config.get("model_type") == "whisper",
     build=build,
@@ -311,9 +355,11 @@ WHISPER = Family(
     from_disk=from_disk,
     classes=tuple(CLASSES),
     examples={
-        "whisper": SMALL | {"encoder_layers": 2, "decoder_layers": 2, "activation_function": "relu"},
+        "whisper": SMALL
+        | {"encoder_layers": 2, "decoder_layers": 2, "activation_function": "relu"},
         "whisper-features": SMALL | {"architectures": ["WhisperModel"]},
-        "whisper-labels": SMALL | {"architectures": [LABELS], "num_labels": 3, "classifier_proj_size": 6},
+        "whisper-labels": SMALL
+        | {"architectures": [LABELS], "num_labels": 3, "classifier_proj_size": 6},
     },
     probe=probe,
 )
