@@ -86,7 +86,8 @@ def pair(
     by.
     """
     from lmc_core import Settings, canonical, choose_classes, match_weights
-    from lmc_core.matching.common import common_form, in_float32
+    from lmc_core.matching.common import common_form
+    from lmc_core.models.common import in_float32
     from lmc_core.paths.orders import ALL, every_order
 
     a, b = common_form(a, b)

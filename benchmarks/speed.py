@@ -178,9 +178,9 @@ def curves(arguments: argparse.Namespace) -> None:
 
 def learned_step(a, b, batch) -> Callable[[], object]:  # noqa: ANN001
     """One step of learned matching on a batch: smooth maps of B alone, labels as targets."""
-    from lmc_core.matching.common import in_float32
     from lmc_core.matching.learner import Learner
     from lmc_core.matching.pair import canonical
+    from lmc_core.models.common import in_float32
     from lmc_core.symmetry.spaces import choose_classes
 
     classes = choose_classes(a.layout.spaces)

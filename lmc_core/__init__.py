@@ -25,7 +25,7 @@ _HOME = {
     "FAMILIES": "lmc_core.models.families",
     "Model": "lmc_core.models.model",
     "load": "lmc_core.models.load",
-    "own_model": "lmc_core.models.own",
+    "own_model": "lmc_core.models.custom",
     "Structure": "lmc_core.models.structure",
     "zoo": "lmc_core.models.load",
     # symmetry
@@ -40,8 +40,8 @@ _HOME = {
     "SymmetryClass": "lmc_core.symmetry.spaces",
     "choose_classes": "lmc_core.symmetry.spaces",
     "permutations_only": "lmc_core.symmetry.spaces",
-    "function_error": "lmc_core.symmetry.check",
-    "widen": "lmc_core.symmetry.widen",
+    "function_error": "lmc_core.models.forward",
+    "widen": "lmc_core.models.widen",
     # matching
     "ActivationSettings": "lmc_core.matching.activation",
     "AlignedGroup": "lmc_core.matching.group",

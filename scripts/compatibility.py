@@ -26,10 +26,10 @@ from lmc_core.errors import LmcError
 from lmc_core.matching.pair import canonical, in_float32
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.family import Family
+from lmc_core.models.files.refusals import REASONS
+from lmc_core.models.forward import random_inputs
 from lmc_core.models.load import load_folder
 from lmc_core.models.model import Model
-from lmc_core.models.probe import random_inputs
-from lmc_core.models.refusals import REASONS
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.check import relative_difference
 from lmc_core.symmetry.spaces import choose_classes

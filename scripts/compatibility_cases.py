@@ -19,7 +19,7 @@ from torch import Tensor, nn
 import lmc_core
 from lmc_core.errors import LmcError
 from lmc_core.matching.pair import align_pair
-from lmc_core.models.probe import random_inputs
+from lmc_core.models.forward import random_inputs
 
 WEIGHTS = "model.safetensors"
 Build = Callable[[Path], list[str]]

@@ -14,8 +14,8 @@ import torch
 from lmc_core.matching.audit import audit
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.family import Family
+from lmc_core.models.forward import random_inputs
 from lmc_core.models.model import Model, untied_state
-from lmc_core.models.probe import random_inputs
 from lmc_core.symmetry.spaces import KINDS
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "families.md"

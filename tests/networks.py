@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lmc_core.models import probe
+from lmc_core.models import forward
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.model import Model, untied_state
 
@@ -36,4 +36,4 @@ def random_model(name: str, seed: int = 0, dtype: torch.dtype = torch.float64) -
 
 def random_inputs(model: Model, count: int = 4, seed: int = 0) -> Tensor:
     """Inputs of the right shape, in float64."""
-    return probe.random_inputs(model, count, seed, torch.float64)
+    return forward.random_inputs(model, count, seed, torch.float64)

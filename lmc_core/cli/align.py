@@ -135,10 +135,10 @@ def align(
     from lmc_core.figures.numbers import size
     from lmc_core.models.load import load
     from lmc_core.models.sameness import common_weights
+    from lmc_core.models.written import Outputs
     from lmc_core.runs.aligned import aligned_pair
     from lmc_core.runs.ask import make_request, memory_of
     from lmc_core.runs.opened import CHECKED, task_and_examples
-    from lmc_core.symmetry.written import Outputs
     from lmc_core.tasks.class_order import in_order_of
 
     # the examples are for the function check alone, so that models without a head can be aligned

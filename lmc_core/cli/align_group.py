@@ -95,10 +95,10 @@ def align(
     from lmc_core import __version__
     from lmc_core.figures.numbers import size
     from lmc_core.models.sameness import common_weights
+    from lmc_core.models.written import Outputs
     from lmc_core.runs import group
     from lmc_core.runs.ask_group import make_group_request, memory_of_group
     from lmc_core.runs.opened import CHECKED
-    from lmc_core.symmetry.written import Outputs
 
     # the examples are for the function checks alone, so that models without a head can be aligned
     # too

@@ -26,7 +26,7 @@ from lmc_core.cli.shared_arguments import (
     whole,
 )
 from lmc_core.errors import BadInput
-from lmc_core.models.references import allowing_pickle, ignoring_extra
+from lmc_core.models.files.references import allowing_pickle, ignoring_extra
 
 READ_ONLY = (
     "open the app for an audience: it shows what is stored, starts nothing and changes nothing"

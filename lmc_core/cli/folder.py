@@ -94,7 +94,7 @@ def write_model(model: Any, folder: Path, name: str, dtype: str | None = None) -
         name: for the card.
         dtype: of the parameters; None for that of the model's own files.
     """
-    from lmc_core.models.companions import carry_over
+    from lmc_core.models.files.sidecars import carry_over
 
     model.save(folder, dtype)
     carry_over(model.folder, folder, model.class_names)

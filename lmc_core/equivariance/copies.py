@@ -40,7 +40,7 @@ from lmc_core.equivariance.structures import hidden_units
 from lmc_core.matching.activation import match_activations
 from lmc_core.matching.given import Given
 from lmc_core.matching.weight import match_weights
-from lmc_core.models.own import own_model
+from lmc_core.models.custom import own_model
 from lmc_core.paths.barrier import barrier
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.check import relative_difference, require_same_function

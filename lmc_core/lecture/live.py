@@ -98,7 +98,7 @@ class Live:
                 hook.remove()
 
     def difference(self, state: State) -> float:
-        """Largest relative difference of the outputs from the model's own (`symmetry.check`)."""
+        """Largest relative difference of the outputs from the model's own (`relative_difference`)."""
         return relative_difference(self.reference, self.outputs(state))
 
     def moved(self, elements: Mapping[str, Element]) -> dict[str, Tensor]:

@@ -14,9 +14,10 @@ from torch import Tensor
 from lmc_core.matching.pair import canonical
 from lmc_core.matching.weight import match_weights
 from lmc_core.models.describe import dimension
+from lmc_core.models.forward import run
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
-from lmc_core.symmetry.check import relative_difference, run
+from lmc_core.symmetry.check import relative_difference
 from lmc_core.symmetry.spaces import SymmetryClass, choose_classes, class_of, kinds_of
 
 

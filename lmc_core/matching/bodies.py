@@ -18,20 +18,16 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput, Incompatible
-from lmc_core.matching.common import in_float32, in_shared_rows, untied
 from lmc_core.matching.given import Given, Report
 from lmc_core.matching.methods import Method
 from lmc_core.matching.pair import AlignedPair, canonical, pair_of_wholes
+from lmc_core.models.common import in_float32, untied
+from lmc_core.models.forward import few_enough, function_error, run
 from lmc_core.models.model import Model
+from lmc_core.models.rows import in_shared_rows
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.canonical import rewrite_in_place
-from lmc_core.symmetry.check import (
-    few_enough,
-    function_error,
-    relative_difference,
-    require_same_function,
-    run,
-)
+from lmc_core.symmetry.check import relative_difference, require_same_function
 from lmc_core.symmetry.layout import Layout
 from lmc_core.symmetry.rewrite import Rewrite
 from lmc_core.symmetry.spaces import Classes, SymmetryClass, choose_classes, class_of, kinds_of

@@ -14,24 +14,18 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput, Incompatible
-from lmc_core.matching.common import alike_untied, in_float32, in_shared_rows, require_compatible
 from lmc_core.matching.cycles import between, cycle_error
 from lmc_core.matching.given import Learning, Report
 from lmc_core.matching.pair import canonical
 from lmc_core.matching.trace import Trace
 from lmc_core.matching.universe import Group, get_group_method, learns
+from lmc_core.models.common import alike_untied, in_float32, require_compatible
+from lmc_core.models.forward import few_enough, function_error, run
 from lmc_core.models.model import Model
-from lmc_core.models.rows import extended
+from lmc_core.models.rows import extended, in_shared_rows
 from lmc_core.paths.simplex import centre
 from lmc_core.symmetry.alignment import Alignment
-from lmc_core.symmetry.check import (
-    few_enough,
-    function_error,
-    is_rounding,
-    relative_difference,
-    require_same_function,
-    run,
-)
+from lmc_core.symmetry.check import is_rounding, relative_difference, require_same_function
 from lmc_core.symmetry.spaces import SymmetryClass, choose_classes
 from lmc_core.tasks.class_order import in_one_order
 

@@ -11,15 +11,6 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput
-from lmc_core.matching.common import (
-    alike_untied,
-    different_heads,
-    in_float32,
-    in_shared_rows,
-    require_compatible,
-    require_one_body,
-    untied,
-)
 from lmc_core.matching.common import common_form as common_form
 from lmc_core.matching.given import Given, Learning, Report
 from lmc_core.matching.methods import get_method
@@ -27,17 +18,21 @@ from lmc_core.matching.soft import SoftEnd, SoftTrace
 from lmc_core.matching.trace import Trace
 from lmc_core.matching.weight import Settings
 from lmc_core.matching.widths import Places, Widened, match_widths
+from lmc_core.models.common import (
+    alike_untied,
+    different_heads,
+    in_float32,
+    require_compatible,
+    require_one_body,
+    untied,
+)
+from lmc_core.models.fits import wider
+from lmc_core.models.forward import few_enough, run
 from lmc_core.models.model import Model
+from lmc_core.models.rows import in_shared_rows
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.canonical import rewrite_in_place
-from lmc_core.symmetry.check import (
-    few_enough,
-    is_rounding,
-    relative_difference,
-    require_same_function,
-    run,
-)
-from lmc_core.symmetry.fits import wider
+from lmc_core.symmetry.check import is_rounding, relative_difference, require_same_function
 from lmc_core.symmetry.spaces import Classes, SymmetryClass, choose_classes, class_of
 from lmc_core.tasks.class_order import in_order_of
 

@@ -34,7 +34,9 @@ from lmc_core.matching.problem import Moved, Problem
 from lmc_core.matching.steps import solve
 from lmc_core.matching.trace import Trace
 from lmc_core.matching.weight import Settings, match_weights, problem_of
+from lmc_core.models.fits import REPEATED, unequal_spaces
 from lmc_core.models.model import Model
+from lmc_core.models.widen import padded, scale_scores, widen
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.canonical import rewrite_in_place
 from lmc_core.symmetry.elements import Element, Monomial, Permutation
@@ -45,10 +47,8 @@ from lmc_core.symmetry.embedding import (
     restrict_block,
     semi_permutation,
 )
-from lmc_core.symmetry.fits import REPEATED, unequal_spaces
 from lmc_core.symmetry.layout import Block, Layout
 from lmc_core.symmetry.spaces import Classes, Space, class_of
-from lmc_core.symmetry.widen import padded, scale_scores, widen
 
 ROUNDS = 4  # of giving places away and matching again
 

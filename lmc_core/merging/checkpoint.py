@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from lmc_core.errors import BadInput
-from lmc_core.models.companions import carry_over
+from lmc_core.models.files.sidecars import carry_over
 from lmc_core.models.model import Model
 from lmc_core.models.precision import type_words
-from lmc_core.symmetry.written import Outputs
+from lmc_core.models.written import Outputs
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from lmc_core.models.common import untied
 from lmc_core.models.families import get_family
 from lmc_core.models.load import folder_of, load, zoo
 from lmc_core.models.model import Model
@@ -70,8 +71,6 @@ def dimension(model: Model) -> dict[str, int]:
     """Directions of the model's parameters that no output sees, by where they come from; a tied
     head counts as its own.
     """
-    from lmc_core.matching.common import untied
-
     own = untied(model)
     return symmetry_dimension(own.layout, own.family.rewrite(own.config))
 

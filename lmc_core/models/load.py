@@ -1,8 +1,8 @@
 """Load a model: reference -> folder -> files -> family -> tensors, each step with its own clear
 refusal.
 
-References are those of `references.py`, files those of `checkpoint_files.py`; how their tensors
-become parameters is planned by `plan.py`, and what is refused gets its reason in `refusals.py`.
+Where the parts of this lie, see `files/`: `references.py`, `folders.py`, `plan.py` (how tensors become
+parameters) and `refusals.py` (the reasons).
 Parameters stay in the precision they are stored in; modules are built in float32 from any. Nothing
 in a folder is ever executed: weights are safetensors, or pickles where a person allows them, and a
 repository's own code is never run.
@@ -16,17 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from lmc_core.errors import BadCheckpoint, LmcError
-from lmc_core.models import adapter, hf, nanogpt
-from lmc_core.models.blame import blame
-from lmc_core.models.checkpoint_files import Weights, find_weights, read_json, sharded
+from lmc_core.models.architectures import hf
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.family import Family
-from lmc_core.models.model import Model, NotFinite
-from lmc_core.models.old_configs import completed, without_pooler
-from lmc_core.models.passed_over import notes_on
-from lmc_core.models.plan import Files, Plan, assembled, planned
-from lmc_core.models.plausible import quantisation, require_depth, require_plausible, require_types
-from lmc_core.models.references import (
+from lmc_core.models.files import adapter, nanogpt
+from lmc_core.models.files.error_wrapping import wrap_errors
+from lmc_core.models.files.folders import Weights, find_weights, read_json, sharded
+from lmc_core.models.files.hub import adapter_in_cache, cache_notes, folder_in_cache
+from lmc_core.models.files.legacy import completed, without_pooler
+from lmc_core.models.files.plan import Files, Plan, assembled, planned
+from lmc_core.models.files.prefixes import forms
+from lmc_core.models.files.references import (
     REPOSITORY,
     Reference,
     allowing_pickle,
@@ -34,10 +34,17 @@ from lmc_core.models.references import (
     ignoring_extra,
     parse,
 )
-from lmc_core.models.refusals import unsupported, without_config
+from lmc_core.models.files.refusals import unsupported, without_config
+from lmc_core.models.files.unused_weights import notes_on
+from lmc_core.models.files.validation import (
+    quantisation,
+    require_depth,
+    require_plausible,
+    require_types,
+)
+from lmc_core.models.files.vocabulary import rows_needed, vocabulary_of
+from lmc_core.models.model import Model, NotFinite
 from lmc_core.models.rows import finite_rows
-from lmc_core.models.vocabulary import rows_needed, vocabulary_of
-from lmc_core.models.wrapping import forms
 from lmc_core.places import assets
 
 
@@ -98,7 +105,7 @@ def load(reference: str | Path, allow_pickle: bool = False, ignore_extra: bool =
     found = _parsed(reference, allow_pickle, ignore_extra)
     model = load_folder(_folder(found), found.base.label, found.allow_pickle, found.ignore_extra)
     for each in found.adapters:
-        with blame(each.label):
+        with wrap_errors(each.label):
             model = adapter.merged(model, _adapter_folder(each), each.label, found.allow_pickle)
     notes = _origin_notes(found)
     return replace(model, notes=(*notes, *model.notes)) if notes else model
@@ -188,7 +195,7 @@ def load_folder(
     """
     folder = _present(Path(folder).expanduser())
     name = name or folder.name
-    with blame(name):
+    with wrap_errors(name):
         described = _described(folder, name, allow_pickle)
         family, config = described.family, described.config
         plan = described.plan(ignore_extra)
@@ -234,7 +241,7 @@ def configuration(
     """The family and configuration of a model, without reading its weights."""
     found = _parsed(reference, allow_pickle)
     folder = _present(_folder(found))
-    with blame(folder.name):
+    with wrap_errors(folder.name):
         described = _described(folder, folder.name, found.allow_pickle)
         return described.family, described.config
 
@@ -342,8 +349,6 @@ def _origin_notes(found: Reference) -> tuple[str, ...]:
     """What a person should know of where the files were found."""
     if found.kind not in ("hf", "timm"):
         return ()
-    from lmc_core.models.hub import cache_notes
-
     return cache_notes(found)
 
 
@@ -367,8 +372,6 @@ def _folder(found: Reference) -> Path:
         return zoo_folder() / found.name
     if found.kind == "path":
         return Path(found.name)
-    from lmc_core.models.hub import folder_in_cache
-
     return folder_in_cache(found, lambda raw: _recognise(raw, found.base.label, ()))
 
 
@@ -378,8 +381,6 @@ def _adapter_folder(found: Reference) -> Path:
         return Path(found.name)
     if found.kind != "hf":
         raise BadCheckpoint(f"An adapter is a folder or hf:ORG/NAME; {found} came behind the +.")
-    from lmc_core.models.hub import adapter_in_cache
-
     return adapter_in_cache(found)
 
 

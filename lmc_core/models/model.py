@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models.blame import blame
 from lmc_core.models.family import SHARD, Config, Family
+from lmc_core.models.files.error_wrapping import wrap_errors
 from lmc_core.models.precision import rounded, types_to_write
 from lmc_core.symmetry.layout import Layout
 
@@ -109,7 +109,7 @@ class Model:
 
     def _built(self, state: Mapping[str, Tensor]) -> nn.Module:
         """A module of the ordinary class with some parameters, in the types that they have."""
-        with Uninitialised(), blame(self.name):
+        with Uninitialised(), wrap_errors(self.name):
             module = self.family.build(self.config)
         ties = named_ties(module)
         missing = set(module.load_state_dict(state, strict=False, assign=True).missing_keys) - {

@@ -10,13 +10,8 @@ any output: each is that of the text alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
-from torch import Tensor, nn
-
-if TYPE_CHECKING:
-    from lmc_core.models.family import Family
+from torch import Tensor
 
 END = -1  # behind the end of a text that is shorter than others beside it
 
@@ -47,23 +42,3 @@ def joined(texts: list[list[int]]) -> Tensor:
     for row, text in zip(found, texts, strict=True):
         row[: len(text)] = torch.tensor(text, dtype=torch.int64)
     return found
-
-
-def outputs_of(family: Family, module: nn.Module, inputs: Tensor) -> Tensor:
-    """The outputs of a model, of texts of unequal length too.
-
-    Args:
-        family: of the model.
-        module: with its parameters.
-        inputs: as the family takes them; rows of tokens may end in `END` where there is one output
-            for a whole row.
-    """
-    lengths = lengths_of(inputs)
-    if lengths is None:
-        return family.outputs(module, inputs)
-    rows, found = [], []
-    for length in lengths.unique().tolist():
-        chosen = (lengths == length).nonzero()[:, 0]
-        rows.append(chosen)
-        found.append(family.outputs(module, inputs[chosen, :length]))
-    return torch.cat(found)[torch.cat(rows).argsort()]

@@ -17,11 +17,10 @@ from torch.func import functional_call
 from lmc_core.errors import BadInput
 from lmc_core.intervals.errors import stderr
 from lmc_core.limits import require_counts
+from lmc_core.models.forward import compute_outputs, outputs_each
 from lmc_core.models.model import Model
-from lmc_core.models.texts import outputs_of
 from lmc_core.paths.barrier import Barrier, barrier
 from lmc_core.paths.line import Path, in_single
-from lmc_core.symmetry.check import outputs_each
 from lmc_core.tasks import Examples, losses
 
 State = Mapping[str, Tensor]
@@ -86,7 +85,7 @@ class Forward(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """The outputs of the model."""
-        return outputs_of(self.family, self.inner, inputs)
+        return compute_outputs(self.family, self.inner, inputs)
 
 
 @torch.no_grad()

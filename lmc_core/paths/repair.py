@@ -26,8 +26,8 @@ import torch
 from torch import Tensor, nn
 
 from lmc_core.errors import BadInput
+from lmc_core.models.forward import compute_outputs
 from lmc_core.models.model import Model
-from lmc_core.models.texts import outputs_of
 from lmc_core.paths.curve import batch_size
 from lmc_core.paths.line import Line, in_single
 from lmc_core.symmetry.layout import Block
@@ -195,7 +195,7 @@ def statistics(
         axis = 1 if isinstance(watched, nn.Conv1d | nn.Conv2d | nn.Conv3d) else -1
         watched.register_forward_hook(look(layer.module, axis))
     for batch in examples.batches(batch_size(model, examples)):
-        outputs_of(model.family, module, batch.inputs.to(device))
+        compute_outputs(model.family, module, batch.inputs.to(device))
     found = {}
     for name, (total, squares) in sums.items():
         mean = total / counts[name]

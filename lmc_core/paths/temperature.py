@@ -16,7 +16,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lmc_core.models.texts import outputs_of
+from lmc_core.models.forward import compute_outputs
 from lmc_core.paths.curve import Curve, batch_size, measure
 from lmc_core.paths.line import Path
 from lmc_core.tasks.task import IGNORED, Examples
@@ -91,7 +91,7 @@ def temperatures(
         module = model.module().to(device)
         rows, step, done = [], 1, 0
         for batch in examples.batches(size):
-            logits = outputs_of(model.family, module, batch.inputs.to(device))
+            logits = compute_outputs(model.family, module, batch.inputs.to(device))
             logits = logits.flatten(0, -2)
             step = -(-counted.numel() * logits.shape[-1] // HELD)
             rows.append(logits[-done % step :: step].cpu())

@@ -53,7 +53,7 @@ class Placed:
     @cached_property
     def models(self) -> tuple[Model, ...]:
         """The models with those rows of their tables that all have."""
-        from lmc_core.matching.common import in_shared_rows
+        from lmc_core.models.rows import in_shared_rows
 
         return tuple(in_shared_rows(self.wholes))
 

@@ -65,9 +65,9 @@ def compute(
     """
     from lmc_core.matching.facts import facts_of
     from lmc_core.matching.found import found_in
+    from lmc_core.models.fits import wider
     from lmc_core.runs.barrier import pair_facts
     from lmc_core.runs.opened import asked, opened, seen_rows, size_of, stamped
-    from lmc_core.symmetry.fits import wider
     from lmc_core.symmetry.spaces import choose_classes, class_of
 
     if request.method == "none":

@@ -283,7 +283,8 @@ def _opened(
     """Two models that can be compared, or aligned where nothing is measured, loaded if there is
     room for what is asked.
     """
-    from lmc_core.matching.common import common_form, different_heads, require_one_body
+    from lmc_core.matching.common import common_form
+    from lmc_core.models.common import different_heads, require_one_body
     from lmc_core.models.load import full_reference
     from lmc_core.runs.memory import require_room
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from lmc_core.merging.ingredients import Ingredients, Judge, Merged
     from lmc_core.merging.measure import Measured
     from lmc_core.models.model import Model
+    from lmc_core.models.written import Outputs
     from lmc_core.runs.merge import MergeRequest
-    from lmc_core.symmetry.written import Outputs
     from lmc_core.tasks import Examples, Task
 
 Report = Callable[[float, str], None]
@@ -176,7 +176,7 @@ class Bench:
         """
         from lmc_core.models.precision import rounded
         from lmc_core.models.rows import extended
-        from lmc_core.symmetry.written import Outputs
+        from lmc_core.models.written import Outputs
 
         outcome = extended(self.models[0].with_state(merged.state), self.placed.wholes[0])
         self.unrounded = Outputs.of([outcome], self.asked[1].first(CHECKED).inputs)

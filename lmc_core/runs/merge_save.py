@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from lmc_core.models.model import Model
-    from lmc_core.symmetry.written import Outputs
+    from lmc_core.models.written import Outputs
 
 Report = Callable[[float, str], None]
 

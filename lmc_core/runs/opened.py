@@ -62,7 +62,8 @@ def task_and_examples(request: ModelsRequest, models: Sequence[Model]) -> tuple[
     Raises:
         BadInput: if a person's own data is no longer that of the request.
     """
-    from lmc_core.matching.common import head_notes, row_notes
+    from lmc_core.models.common import head_notes
+    from lmc_core.models.rows import row_notes
     from lmc_core.tasks import task_for
     from lmc_core.tasks.class_order import order_notes
 
@@ -114,7 +115,8 @@ def seen_rows(*models: Model) -> dict[str, Any]:
     """
     import torch
 
-    from lmc_core.matching.common import in_shared_rows, untied
+    from lmc_core.models.common import untied
+    from lmc_core.models.rows import in_shared_rows
     from lmc_core.tasks import TASKS
 
     trained = [TASKS.get(str(model.card.get("task"))) for model in models]

@@ -85,9 +85,10 @@ def ends_of(
         report: called with the share done and a few words; may raise to stop.
         second: number of the other model.
     """
-    from lmc_core.matching.common import common_form, in_float32, shared_rows
+    from lmc_core.matching.common import common_form
     from lmc_core.matching.pair import canonical
-    from lmc_core.models.rows import restricted
+    from lmc_core.models.common import in_float32
+    from lmc_core.models.rows import restricted, shared_rows
     from lmc_core.runs.aligned import aligned_pair, pair_of
     from lmc_core.runs.warm import load_warm
     from lmc_core.symmetry.spaces import choose_classes
@@ -104,7 +105,7 @@ def ends_of(
     still = in_float32(canonical(b, choose_classes(a.layout.spaces, dict(request.classes))))
     # a head that was untied for the sake of the alignment alone
     if still.state.keys() != pair.b.state.keys():
-        from lmc_core.matching.common import untied
+        from lmc_core.models.common import untied
 
         still = untied(still)
     first, still, moved = (restricted(model, rows) for model in (pair.a, still, pair.b))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from lmc_core.models.stamp import HASHED, stamp
+from lmc_core.models.files.stamp import HASHED, stamp
 
 if TYPE_CHECKING:
     from lmc_core.models.model import Model

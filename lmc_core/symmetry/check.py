@@ -1,5 +1,4 @@
-"""The function check: run the moved model against the original on real input and measure the
-largest difference.
+"""The function check: how far the outputs of the moved model are from those of the original.
 
     error = max over examples of  max |f'(x) - f(x)| / max |f(x)|,
 
@@ -10,16 +9,13 @@ both maxima over all outputs of one example. At rounding level this is below 1e-
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from lmc_core.errors import FunctionChanged
-
-if TYPE_CHECKING:
-    from lmc_core.models.model import Model
 
 LIMIT = {torch.float32: 1e-5, torch.float64: 1e-10}
 AMPLIFIED = 1e-3  # the most that ill-conditioned maps may make of the rounding of float32
@@ -30,61 +26,6 @@ def relative_difference(reference: Tensor, outputs: Tensor) -> float:
     scale = reference.flatten(1).abs().amax(1).clamp_min(torch.finfo(reference.dtype).tiny)
     error = float(((outputs - reference).flatten(1).abs().amax(1) / scale).max())
     return error if error == error else float("inf")
-
-
-@torch.no_grad()
-def function_error(
-    original: Model, moved: Model, inputs: Tensor, dtype: torch.dtype = torch.float32
-) -> float:
-    """Measure the largest relative difference of the outputs of two models on the same input.
-
-    Args:
-        original: before.
-        moved: after.
-        inputs: images or tokens, a few examples.
-        dtype: precision both are run in.
-
-    Returns:
-        The error as defined above; no unit.
-    """
-    return relative_difference(*(run(model, inputs, dtype) for model in (original, moved)))
-
-
-OUTPUTS = 2**24  # numbers that are kept of a model before it is moved: 64 MB in float32
-
-
-def few_enough(inputs: Tensor, model: Model) -> Tensor:
-    """The first of some inputs, so few that all their outputs are at most `OUTPUTS` numbers; one at
-    least.
-    """
-    return inputs[: max(1, OUTPUTS // outputs_each(model, inputs))]
-
-
-def outputs_each(model: Model, inputs: Tensor) -> int:
-    """How many numbers a model gives of one of some inputs, at most."""
-    sizes = model.family.sizes(model.config)
-    if "tokens" not in sizes or model.family.predicts(model.config) == "label":
-        return max(1, sizes.get("classes", 1))
-    length = sizes["context"] if model.family.takes == "audio" else inputs.shape[1]
-    return max(1, length * sizes["tokens"])
-
-
-@torch.no_grad()
-def run(model: Model, inputs: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """The outputs of a model in a precision; in float64 nothing inside falls back to float32.
-
-    Rows of token tables that hold no finite numbers are left out, of the outputs too.
-    """
-    from lmc_core.models.rows import usable
-    from lmc_core.models.texts import outputs_of
-
-    model = usable(model)
-    x = inputs.to(dtype) if inputs.is_floating_point() else inputs
-    module = model.module(dtype)
-    if dtype is not torch.float64:
-        return outputs_of(model.family, module, x)
-    with Double():
-        return outputs_of(model.family, module, x)
 
 
 class Double(TorchFunctionMode):

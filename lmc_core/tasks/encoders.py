@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput, Incompatible
+from lmc_core.models.files.stamp import stamp
 from lmc_core.models.model import Model
-from lmc_core.models.stamp import stamp
 from lmc_core.tasks import characters
 from lmc_core.tasks.windows import Marks
 

@@ -273,7 +273,7 @@ def _reading(name: Name) -> Iterator[None]:
             f"{PREFIX} needs the package datasets; install it with `pip install "
             "'lmc-explorer[hub]'`."
         ) from None
-    from lmc_core.models.hub import no_connection
+    from lmc_core.models.files.hub import no_connection
 
     reason = None if name.local else no_connection()
     offline, quiet = config.HF_HUB_OFFLINE, datasets.are_progress_bars_disabled()

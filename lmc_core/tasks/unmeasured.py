@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import torch
 
-from lmc_core.matching.common import in_shared_rows
+from lmc_core.models.forward import random_inputs
 from lmc_core.models.model import Model
-from lmc_core.models.probe import random_inputs
+from lmc_core.models.rows import in_shared_rows
 from lmc_core.tasks.task import Examples, InMemory, Task
 
 RANDOM = "random inputs"  # the name of the task, which nobody types

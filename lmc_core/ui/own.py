@@ -15,7 +15,7 @@ import streamlit as st
 
 from lmc_core import places
 from lmc_core.errors import BadInput, LmcError
-from lmc_core.models.references import Reference, ignoring_extra, parse
+from lmc_core.models.files.references import Reference, ignoring_extra, parse
 from lmc_core.ui import work
 
 NAME = "own_models"  # in the session: references that this person added
@@ -79,8 +79,8 @@ def row_of(reference: str) -> dict[str, Any]:
     Raises:
         BadInput: (or another of its kinds) with the reason, when it cannot be used.
     """
+    from lmc_core.models.files.stamp import stamp
     from lmc_core.models.load import files_of, full_reference, zoo
-    from lmc_core.models.stamp import stamp
 
     found = parse(reference, zoo())
     if found.allow_pickle:
@@ -106,7 +106,7 @@ def _require_here(found: Reference, adapter: bool) -> None:
             "what LMC_ROOTS names. "
             "This one is elsewhere; copy it there, or start the app with LMC_ROOTS."
         )
-    from lmc_core.models.hub import in_cache
+    from lmc_core.models.files.hub import in_cache
 
     if not in_cache(found, adapter):
         raise BadInput(

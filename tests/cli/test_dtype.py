@@ -11,8 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from lmc_core.models.forward import run
 from lmc_core.models.load import load
-from lmc_core.symmetry.check import relative_difference, run
+from lmc_core.symmetry.check import relative_difference
 from lmc_core.tasks import get_task
 from tests import tiny
 from tests.cli.conftest import Run

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from lmc_core.models.forward import function_error
 from lmc_core.models.load import load
 from lmc_core.symmetry.alignment import Alignment
-from lmc_core.symmetry.check import function_error
 from tests import tiny
 from tests.cli.conftest import Run
 

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from lmc_core.models.forward import function_error, random_inputs
 from lmc_core.models.load import load
-from lmc_core.models.probe import random_inputs
-from lmc_core.symmetry.check import function_error
 from tests.cli.conftest import Run
 from tests.matching.test_common import made
 

@@ -11,13 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lmc_core.matching.common import in_float32
 from lmc_core.matching.pair import canonical
+from lmc_core.models.common import in_float32
+from lmc_core.models.forward import function_error
 from lmc_core.models.load import load_folder
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.canonical import Blocks
-from lmc_core.symmetry.check import function_error, relative_difference
+from lmc_core.symmetry.check import relative_difference
 from lmc_core.symmetry.dimension import symmetry_dimension
 from lmc_core.symmetry.spaces import choose_classes
 from tests.networks import random_inputs, random_model

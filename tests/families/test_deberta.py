@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.matching.audit import audit
-from lmc_core.models.encoders import outputs
+from lmc_core.models.architectures.encoders import outputs
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.load import load_folder
 from lmc_core.symmetry.dimension import symmetry_dimension

@@ -15,12 +15,12 @@ from torch import Tensor
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.matching.pair import canonical
-from lmc_core.models.encoders import outputs
+from lmc_core.models.architectures.encoders import outputs
 from lmc_core.models.families import FAMILIES
+from lmc_core.models.forward import function_error
 from lmc_core.models.load import load_folder
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
-from lmc_core.symmetry.check import function_error
 from lmc_core.symmetry.dimension import symmetry_dimension
 from lmc_core.symmetry.elements import Orthogonal, random_element
 from lmc_core.symmetry.spaces import SymmetryClass, choose_classes

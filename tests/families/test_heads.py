@@ -13,10 +13,9 @@ from torch import Tensor
 
 from lmc_core.matching.pair import canonical
 from lmc_core.models.families import FAMILIES
+from lmc_core.models.forward import function_error, random_inputs
 from lmc_core.models.model import Model, untied_state
-from lmc_core.models.probe import random_inputs
 from lmc_core.symmetry.alignment import Alignment
-from lmc_core.symmetry.check import function_error
 from lmc_core.symmetry.spaces import choose_classes
 from scripts.compatibility import raw_configuration
 from tests.families.mixtures import nullity_and_dimension

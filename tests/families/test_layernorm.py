@@ -13,9 +13,9 @@ from torch import Tensor
 
 from lmc_core.errors import Inadmissible
 from lmc_core.matching.pair import canonical
+from lmc_core.models.forward import function_error
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.canonical import Blocks
-from lmc_core.symmetry.check import function_error
 from lmc_core.symmetry.elements import Element, Invertible, Monomial, Orthogonal, Permutation
 from lmc_core.symmetry.spaces import Space, SymmetryClass, choose_classes
 from tests.families.mixtures import Edit, error_after, nullity_and_dimension

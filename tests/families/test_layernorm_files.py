@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.matching.common import in_float32
 from lmc_core.matching.pair import canonical
+from lmc_core.models.common import in_float32
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.load import load_folder
 from lmc_core.models.model import Model

@@ -13,14 +13,15 @@ import pytest
 import torch
 
 from lmc_core.errors import BadCheckpoint, Inadmissible
-from lmc_core.matching.common import require_compatible
 from lmc_core.matching.pair import canonical
+from lmc_core.models.common import require_compatible
 from lmc_core.models.families import FAMILIES
+from lmc_core.models.forward import function_error
 from lmc_core.models.load import load_folder
 from lmc_core.models.model import Model, untied_state
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.canonical import Blocks
-from lmc_core.symmetry.check import function_error, relative_difference
+from lmc_core.symmetry.check import relative_difference
 from lmc_core.symmetry.elements import Element, Orthogonal, Permutation
 from lmc_core.symmetry.spaces import Space, SymmetryClass, choose_classes
 from tests.families.mixtures import Edit, error_after, nullity_and_dimension

@@ -17,12 +17,12 @@ from lmc_core.matching.audit import audit
 from lmc_core.matching.pair import canonical
 from lmc_core.matching.solvers import reach
 from lmc_core.models.families import FAMILIES
+from lmc_core.models.forward import function_error
 from lmc_core.models.load import load_folder
 from lmc_core.models.model import Model, untied_state
 from lmc_core.paths.layers import parts_of
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.canonical import Blocks
-from lmc_core.symmetry.check import function_error
 from lmc_core.symmetry.dimension import symmetry_dimension
 from lmc_core.symmetry.elements import Element, Invertible, Orthogonal
 from lmc_core.symmetry.spaces import Space, SymmetryClass, choose_classes

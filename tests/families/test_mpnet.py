@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models.encoders import outputs
+from lmc_core.models.architectures.encoders import outputs
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.families.mpnet import reached
 from lmc_core.models.model import untied_state

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from lmc_core.errors import Inadmissible
-from lmc_core.matching.common import common_form, untied
+from lmc_core.matching.common import common_form
 from lmc_core.matching.pair import align_pair, canonical
+from lmc_core.models.common import untied
+from lmc_core.models.forward import function_error, run
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.canonical import Blocks
-from lmc_core.symmetry.check import function_error, run
 from lmc_core.symmetry.dimension import symmetry_dimension
 from lmc_core.symmetry.elements import Element, Monomial, Orthogonal, Permutation
 from lmc_core.symmetry.spaces import Space, SymmetryClass, choose_classes

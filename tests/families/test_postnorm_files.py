@@ -16,9 +16,9 @@ from torch import Tensor
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.families import FAMILIES
+from lmc_core.models.forward import run
 from lmc_core.models.load import load_folder
 from lmc_core.models.model import Model
-from lmc_core.symmetry.check import run
 from tests.families.mixtures import round_trip
 from tests.networks import CONFIGURATIONS, random_inputs, random_model
 

@@ -14,10 +14,10 @@ from torch import Tensor
 from lmc_core.errors import Inadmissible
 from lmc_core.matching.common import common_form
 from lmc_core.matching.pair import canonical
+from lmc_core.models.forward import function_error
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.canonical import Blocks
-from lmc_core.symmetry.check import function_error
 from lmc_core.symmetry.elements import (
     Element,
     Invertible,

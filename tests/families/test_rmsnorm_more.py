@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from lmc_core.matching.pair import canonical
+from lmc_core.models.forward import function_error
+from lmc_core.models.widen import widen
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.canonical import Blocks
-from lmc_core.symmetry.check import function_error
 from lmc_core.symmetry.elements import Element, Monomial, Orthogonal, rotary_matrix
 from lmc_core.symmetry.spaces import Pairs, Space, SymmetryClass, choose_classes
-from lmc_core.symmetry.widen import widen
 from tests.families.mixtures import Edit, error_after, nullity_and_dimension, rolled, scaled
 from tests.families.test_rmsnorm import (
     exchanged_pairs,

@@ -17,11 +17,11 @@ from lmc_core.errors import BadCheckpoint
 from lmc_core.matching.audit import audit
 from lmc_core.matching.pair import canonical
 from lmc_core.models.families import FAMILIES
+from lmc_core.models.forward import function_error
 from lmc_core.models.load import load_folder
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.canonical import Blocks
-from lmc_core.symmetry.check import function_error
 from lmc_core.symmetry.spaces import SymmetryClass, choose_classes
 from tests.families.mixtures import (
     Edit,

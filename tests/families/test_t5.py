@@ -14,15 +14,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.matching.common import in_float32, untied
 from lmc_core.matching.pair import align_pair, canonical
+from lmc_core.models.common import in_float32, untied
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.families.t5 import reached
+from lmc_core.models.forward import function_error, run
 from lmc_core.models.load import load_folder
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.canonical import Blocks
-from lmc_core.symmetry.check import function_error, run
 from lmc_core.symmetry.elements import Element, Invertible, Monomial, Orthogonal
 from lmc_core.symmetry.spaces import Space, choose_classes
 from tests.families.mixtures import (

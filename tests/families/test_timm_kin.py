@@ -14,9 +14,10 @@ import torch
 from lmc_core.errors import BadCheckpoint
 from lmc_core.matching.pair import align_pair, canonical
 from lmc_core.models.families import FAMILIES
+from lmc_core.models.forward import function_error
 from lmc_core.models.load import load_folder
 from lmc_core.symmetry.canonical import Blocks
-from lmc_core.symmetry.check import function_error, relative_difference
+from lmc_core.symmetry.check import relative_difference
 from lmc_core.symmetry.elements import Element
 from lmc_core.symmetry.spaces import Space, choose_classes
 from tests.families.mixtures import Edit, error_after, nullity_and_dimension, rolled, scaled

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.families import FAMILIES
-from lmc_core.models.probe import random_inputs
+from lmc_core.models.forward import random_inputs
 from lmc_core.symmetry.canonical import Blocks
 from lmc_core.symmetry.spaces import NONE
 from tests.families.mixtures import Edit, error_after, nullity_and_dimension, rolled, scaled

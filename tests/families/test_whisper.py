@@ -15,15 +15,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lmc_core.errors import BadCheckpoint, Inadmissible
-from lmc_core.matching.common import in_float32
 from lmc_core.matching.pair import canonical
+from lmc_core.models.common import in_float32
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.families.whisper import HEARD, LABELS, heard_tokens
+from lmc_core.models.forward import function_error
 from lmc_core.models.load import load_folder
 from lmc_core.models.model import Model, untied_state
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.canonical import Blocks
-from lmc_core.symmetry.check import function_error
 from lmc_core.symmetry.elements import Element, Monomial, Orthogonal
 from lmc_core.symmetry.spaces import Space, SymmetryClass, choose_classes
 from tests.cli.conftest import Run, lmc  # noqa: F401  (a fixture)

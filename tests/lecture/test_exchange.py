@@ -4,7 +4,7 @@ import torch
 
 from lmc_core.lecture.exchange import exchange_heads, exchange_units, scores, swapped
 from lmc_core.lecture.experts import exchange_experts
-from lmc_core.symmetry.check import run
+from lmc_core.models.forward import run
 
 EXACT = 1e-12
 

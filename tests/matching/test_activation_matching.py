@@ -15,9 +15,10 @@ from lmc_core.matching.activation import ActivationSettings, match_activations
 from lmc_core.matching.given import Given
 from lmc_core.matching.pair import canonical
 from lmc_core.matching.responses import responses, sites
+from lmc_core.models.forward import run
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
-from lmc_core.symmetry.check import relative_difference, run
+from lmc_core.symmetry.check import relative_difference
 from lmc_core.symmetry.spaces import Classes, choose_classes, permutations_only
 from lmc_core.tasks.task import Examples
 from tests.networks import random_inputs, random_model

@@ -12,14 +12,15 @@ import torch
 
 from lmc_core.errors import BadInput, Incompatible
 from lmc_core.matching.bodies import body_of
-from lmc_core.matching.common import common_form, head_notes, require_compatible, require_one_body
+from lmc_core.matching.common import common_form
 from lmc_core.matching.given import Learning
 from lmc_core.matching.group import align_group
 from lmc_core.matching.pair import align_pair, canonical, in_float32
+from lmc_core.models.common import head_notes, require_compatible, require_one_body
+from lmc_core.models.forward import function_error
 from lmc_core.models.load import load
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
-from lmc_core.symmetry.check import function_error
 from lmc_core.symmetry.spaces import choose_classes
 from lmc_core.tasks.task import Examples
 from tests.matching.test_common import made, tokens

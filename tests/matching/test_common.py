@@ -10,21 +10,25 @@ import pytest
 import torch
 
 from lmc_core.errors import BadCheckpoint, Incompatible
-from lmc_core.matching.common import (
-    common_form,
-    in_shared_rows,
-    require_compatible,
-    row_notes,
-    shared_rows,
-)
+from lmc_core.matching.common import common_form
 from lmc_core.matching.group import align_group
 from lmc_core.matching.pair import align_pair
+from lmc_core.models.common import require_compatible
 from lmc_core.models.families import FAMILIES
+from lmc_core.models.forward import run
 from lmc_core.models.load import load
 from lmc_core.models.model import Model, untied_state
-from lmc_core.models.rows import Rows, extended, restricted, usable
-from lmc_core.symmetry.check import relative_difference, run
-from lmc_core.symmetry.written import Outputs
+from lmc_core.models.rows import (
+    Rows,
+    extended,
+    in_shared_rows,
+    restricted,
+    row_notes,
+    shared_rows,
+    usable,
+)
+from lmc_core.models.written import Outputs
+from lmc_core.symmetry.check import relative_difference
 from tests.tasks.makers import WORDS, word_tokenizer
 
 TOKENS = 37  # word_tokenizer has 21 of them

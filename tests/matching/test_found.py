@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from lmc_core.matching.common import in_float32
 from lmc_core.matching.experts import Mixture
 from lmc_core.matching.found import INPUT, OUTPUT, Found, found_in, layer_of, layers_of
 from lmc_core.matching.pair import AlignedPair, align_pair, canonical
 from lmc_core.matching.problem import Moved, Problem
 from lmc_core.matching.reduced import block_edge, block_means
 from lmc_core.matching.trace import Trace
+from lmc_core.models.common import in_float32
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.elements import Permutation
 from lmc_core.symmetry.spaces import Classes, choose_classes, permutations_only

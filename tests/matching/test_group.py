@@ -29,10 +29,10 @@ from lmc_core.matching.universe import (
     get_group_method,
 )
 from lmc_core.matching.weight import Settings, match_weights, problem_of
+from lmc_core.models.forward import function_error
 from lmc_core.models.model import Model
 from lmc_core.paths.curve import evaluate
 from lmc_core.paths.simplex import centre
-from lmc_core.symmetry.check import function_error
 from tests.networks import random_inputs, random_model
 
 DATA = get_task("fashion-mnist")

@@ -30,8 +30,8 @@ from lmc_core.matching.methods import get_method
 from lmc_core.matching.pair import canonical
 from lmc_core.matching.trace import Trace
 from lmc_core.matching.weight import match_weights
+from lmc_core.models.forward import run
 from lmc_core.models.model import Model
-from lmc_core.symmetry.check import run
 from lmc_core.symmetry.elements import Element, Permutation
 from lmc_core.symmetry.spaces import Classes
 from tests.bare import bare, chain
@@ -418,7 +418,8 @@ def test_bad_settings_are_named() -> None:
 
 def test_ill_conditioned_maps_are_told_from_wrong_ones() -> None:
     from lmc_core.errors import FunctionChanged
-    from lmc_core.symmetry.check import function_error, require_same_function
+    from lmc_core.models.forward import function_error
+    from lmc_core.symmetry.check import require_same_function
 
     assert require_same_function(5e-5, "b", exact=lambda: 1e-12) == 5e-5  # rounding, amplified
     for error, exact in (

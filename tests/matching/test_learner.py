@@ -10,9 +10,9 @@ from torch import Tensor
 
 from lmc_core import Examples, choose_classes
 from lmc_core.matching.charts import STRETCH
-from lmc_core.matching.common import in_float32
 from lmc_core.matching.learner import Learner
 from lmc_core.matching.pair import canonical
+from lmc_core.models.common import in_float32
 from lmc_core.tasks.task import IGNORED
 from tests.bare import bare, chain
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from lmc_core import choose_classes
-from lmc_core.matching.common import in_float32
 from lmc_core.matching.learner import Learner
 from lmc_core.matching.pair import canonical
+from lmc_core.models.common import in_float32
 from lmc_core.tasks.task import Examples
 from tests.networks import CONFIGURATIONS, random_inputs, random_model
 

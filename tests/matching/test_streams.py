@@ -7,9 +7,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lmc_core.matching.common import in_float32
 from lmc_core.matching.pair import canonical
 from lmc_core.matching.streams import likeness, stream_sites
+from lmc_core.models.common import in_float32
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.spaces import choose_classes
 from lmc_core.tasks.task import Examples

@@ -18,9 +18,10 @@ from lmc_core.matching.metric import stream_metrics
 from lmc_core.matching.pair import align_pair, canonical
 from lmc_core.matching.problem import Moved
 from lmc_core.matching.weight import Settings, match_weights, problem_of
+from lmc_core.models.forward import function_error
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
-from lmc_core.symmetry.check import function_error, require_same_function
+from lmc_core.symmetry.check import require_same_function
 from lmc_core.symmetry.spaces import choose_classes, permutations_only
 from tests.networks import CONFIGURATIONS, random_inputs, random_model
 

@@ -15,14 +15,14 @@ from lmc_core.matching.common import common_form
 from lmc_core.matching.pair import align_pair, canonical
 from lmc_core.matching.widths import even, match_widths
 from lmc_core.models.families import FAMILIES
+from lmc_core.models.forward import function_error
 from lmc_core.models.load import load
 from lmc_core.models.model import Model
+from lmc_core.models.widen import widen
 from lmc_core.paths.line import Line
 from lmc_core.symmetry.alignment import Alignment
-from lmc_core.symmetry.check import function_error
 from lmc_core.symmetry.embedding import NOBODY
 from lmc_core.symmetry.spaces import choose_classes
-from lmc_core.symmetry.widen import widen
 from tests.networks import random_inputs, random_model
 from tests.symmetry.test_widen import like
 from tests.symmetry.wider import has_sizes, wider_config

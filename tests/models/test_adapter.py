@@ -28,8 +28,8 @@ from transformers import (
 
 from lmc_core.cli import main
 from lmc_core.errors import BadCheckpoint, BadInput
+from lmc_core.models.files.references import Reference, parse
 from lmc_core.models.load import files_of, full_reference, load
-from lmc_core.models.references import Reference, parse
 from tests.models.fake_hub import cached
 
 LLAMA: dict[str, Any] = {

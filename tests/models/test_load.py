@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 from transformers import GPT2LMHeadModel
 
 from lmc_core.errors import BadCheckpoint
+from lmc_core.models.files.legacy import completed
 from lmc_core.models.load import files_of, load
-from lmc_core.models.old_configs import completed
 from lmc_core.paths.curve import curve
 from lmc_core.paths.line import Line
 from lmc_core.tasks import get_task

@@ -23,8 +23,8 @@ from safetensors.torch import load_file
 from torch.serialization import get_safe_globals
 
 from lmc_core.errors import BadCheckpoint
+from lmc_core.models.files.pickle import Inert, read
 from lmc_core.models.load import load
-from lmc_core.models.pickle_file import Inert, read
 
 Tensors = dict[str, torch.Tensor]
 

@@ -13,12 +13,13 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from lmc_core.errors import BadInput, UnknownName
-from lmc_core.matching.common import untied
 from lmc_core.matching.pair import align_pair
+from lmc_core.models.common import untied
+from lmc_core.models.forward import run
 from lmc_core.models.load import load_folder
 from lmc_core.models.model import Model
 from lmc_core.models.precision import type_words
-from lmc_core.symmetry.check import relative_difference, run
+from lmc_core.symmetry.check import relative_difference
 from tests import tiny
 from tests.networks import random_inputs, random_model
 

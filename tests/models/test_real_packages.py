@@ -16,10 +16,11 @@ import transformers
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.matching.pair import align_pair, canonical, in_float32
+from lmc_core.models.forward import function_error
 from lmc_core.models.load import load
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
-from lmc_core.symmetry.check import function_error, relative_difference
+from lmc_core.symmetry.check import relative_difference
 from lmc_core.symmetry.spaces import SymmetryClass, at_most, choose_classes
 
 pytestmark = pytest.mark.slow

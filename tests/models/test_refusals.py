@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 from lmc_core.cli import main
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.families import FAMILIES
+from lmc_core.models.files.safetensors import header
 from lmc_core.models.load import load
-from lmc_core.models.safetensors_file import header
 
 Change = Callable[[Path], None]
 WIDTHS: dict[str, Any] = {

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from lmc_core.errors import BadInput
+from lmc_core.models.custom import own_model
 from lmc_core.models.model import Model
-from lmc_core.models.own import own_model
 from lmc_core.models.structure import Structure
 from lmc_core.paths.curve import curve
 from lmc_core.paths.line import Line

@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from lmc_core.errors import BadInput
-from lmc_core.matching.common import in_float32
 from lmc_core.matching.pair import AlignedPair, canonical
 from lmc_core.matching.trace import Trace
+from lmc_core.models.common import in_float32
 from lmc_core.models.model import Model
 from lmc_core.runs import alignment, opened
 from lmc_core.runs.alignment import AlignmentRequest, compute

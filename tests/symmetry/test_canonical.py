@@ -7,10 +7,10 @@ import torch
 
 from lmc_core.matching.audit import audit
 from lmc_core.matching.pair import canonical
+from lmc_core.models.forward import function_error
 from lmc_core.models.model import Model
 from lmc_core.symmetry import canonical as rewriting
 from lmc_core.symmetry.canonical import writers
-from lmc_core.symmetry.check import function_error
 from lmc_core.symmetry.spaces import SymmetryClass, choose_classes, class_of, permutations_only
 from tests.bare import CONTEXT, TOKENS, bare
 from tests.networks import CONFIGURATIONS, random_inputs, random_model

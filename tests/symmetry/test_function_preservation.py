@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lmc_core.matching.pair import canonical
+from lmc_core.models.forward import function_error
 from lmc_core.symmetry.alignment import Alignment
-from lmc_core.symmetry.check import function_error
 from lmc_core.symmetry.elements import Invertible, Orthogonal
 from lmc_core.symmetry.spaces import SymmetryClass, choose_classes, kinds_of
 from tests.networks import CONFIGURATIONS, random_inputs, random_model

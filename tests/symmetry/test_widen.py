@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from lmc_core.errors import Incompatible
 from lmc_core.models.families import FAMILIES
+from lmc_core.models.fits import REPEATED, unequal_spaces
+from lmc_core.models.forward import function_error
 from lmc_core.models.load import load
 from lmc_core.models.model import Model
-from lmc_core.symmetry.check import function_error
+from lmc_core.models.widen import padded, separate_head, widen
 from lmc_core.symmetry.elements import ones_complement
 from lmc_core.symmetry.embedding import NOBODY, Embedding, padding, rectangular, semi_permutation
-from lmc_core.symmetry.fits import REPEATED, unequal_spaces
 from lmc_core.symmetry.spaces import SymmetryClass
-from lmc_core.symmetry.widen import padded, separate_head, widen
 from tests.networks import CONFIGURATIONS, random_inputs, random_model
 from tests.symmetry.wider import WAYS, has_sizes, wider_config
 from tests.tiny import configuration, tiny

@@ -7,7 +7,7 @@ from typing import Any
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.families import FAMILIES
-from lmc_core.symmetry.fits import SIZES
+from lmc_core.models.fits import SIZES
 from tests.networks import CONFIGURATIONS
 
 WIDTHS = ("n_embd", "embed_dim", "hidden_size", "d_model")

@@ -15,8 +15,9 @@ import torch
 import torch.nn.functional as F
 
 from lmc_core.errors import BadInput, Incompatible
+from lmc_core.models.forward import compute_outputs
 from lmc_core.models.load import load
-from lmc_core.models.texts import END, joined, lengths_of, outputs_of
+from lmc_core.models.texts import END, joined, lengths_of
 from lmc_core.paths.curve import evaluate
 from lmc_core.tasks import Examples, task_for
 from lmc_core.tasks.own_labels import read_rows
@@ -125,7 +126,7 @@ def test_rows_of_unequal_length() -> None:
     family: Any = type(
         "F", (), {"outputs": staticmethod(lambda module, x: x.sum(1, keepdim=True) * x.shape[1])}
     )
-    assert outputs_of(family, torch.nn.Identity(), inputs).tolist() == [[18], [4], [54]]
+    assert compute_outputs(family, torch.nn.Identity(), inputs).tolist() == [[18], [4], [54]]
 
 
 def test_splits_draws_and_notes(tmp_path: Path) -> None:

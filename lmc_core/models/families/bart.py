@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models import hf
-from lmc_core.models.classes import Head, Readers, with_class
+from lmc_core.models.architectures import hf
+from lmc_core.models.architectures.heads import Head, Readers, with_class
+from lmc_core.models.architectures.postnorm import MEANS, OFFSETS, SUMS, norm_into
 from lmc_core.models.family import Config, Family, divides, positive_sizes
 from lmc_core.models.parts import (
     POINTWISE,
@@ -26,7 +27,6 @@ from lmc_core.models.parts import (
     units,
     units_product,
 )
-from lmc_core.models.postnorm import MEANS, OFFSETS, SUMS, norm_into
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import SIGNED
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lmc_core.models import timm_family
+from lmc_core.models.architectures import timm_family
 
 SETTINGS = (
     *(

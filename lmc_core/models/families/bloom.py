@@ -11,16 +11,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from lmc_core.models.classes import Head, heads
-from lmc_core.models.family import Config, divides
-from lmc_core.models.layer_norm_decoder import (
+from lmc_core.models.architectures.heads import Head, heads
+from lmc_core.models.architectures.layer_norm_decoder import (
     Body,
     FeedForward,
     SelfAttention,
     Sizes,
     layer_norm_decoder,
 )
-from lmc_core.models.layer_norm_family import TOKENS, configuration, family, refuse
+from lmc_core.models.architectures.layer_norm_family import TOKENS, configuration, family, refuse
+from lmc_core.models.family import Config, divides
 from lmc_core.models.parts import ALIBI
 from lmc_core.models.structure import Structure
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models.classes import Head
-from lmc_core.models.decoder_family import windows
+from lmc_core.models.architectures.decoder_family import windows
+from lmc_core.models.architectures.heads import Head
+from lmc_core.models.architectures.layer_norm_decoder import layer_norm_decoder
+from lmc_core.models.architectures.layer_norm_family import family
 from lmc_core.models.families.cohere import (
     BODY,
     COMMON,
@@ -24,8 +26,6 @@ from lmc_core.models.families.cohere import (
     sizes,
 )
 from lmc_core.models.family import Config
-from lmc_core.models.layer_norm_decoder import layer_norm_decoder
-from lmc_core.models.layer_norm_family import family
 from lmc_core.models.structure import Structure
 
 # What the function depends on, with transformers' defaults.

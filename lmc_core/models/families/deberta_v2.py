@@ -22,13 +22,13 @@ from typing import Any
 from torch import Tensor
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models import hf, postnorm
-from lmc_core.models.distances import TERMS, Terms, farthest, span
-from lmc_core.models.encoders import TOKENS, Encoder, Kind, TokenHead, family
+from lmc_core.models.architectures import hf, postnorm
+from lmc_core.models.architectures.distances import TERMS, Terms, farthest, span
+from lmc_core.models.architectures.encoders import TOKENS, Encoder, Kind, TokenHead, family
+from lmc_core.models.architectures.postnorm import MEANS, OFFSETS, SUMS
 from lmc_core.models.families import bert
 from lmc_core.models.family import Config, positive_sizes
 from lmc_core.models.parts import POINTWISE, Attention
-from lmc_core.models.postnorm import MEANS, OFFSETS, SUMS
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.rewrite import Product
 from lmc_core.symmetry.spaces import LINEAR, ROTATIONS

@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models import decoder_family, hf, mixture
-from lmc_core.models.decoder import Readers, gated, gated_layer, rms_decoder
-from lmc_core.models.decoder_family import ALL_HEADS, SMALL
+from lmc_core.models.architectures import decoder_family, hf, mixture
+from lmc_core.models.architectures.decoder import Readers, gated, gated_layer, rms_decoder
+from lmc_core.models.architectures.decoder_family import ALL_HEADS, SMALL
+from lmc_core.models.architectures.latent_attention import configuration, latent_attention
 from lmc_core.models.family import Config, divides, positive_sizes
-from lmc_core.models.latent_attention import configuration, latent_attention
 from lmc_core.models.structure import Structure
 
 # What the function depends on, with transformers' defaults.

@@ -14,12 +14,12 @@ from typing import Any
 from torch import Tensor
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models import decoder_family, hf, mixture
-from lmc_core.models.decoder import rms_decoder
-from lmc_core.models.decoder_family import ALL_HEADS
+from lmc_core.models.architectures import decoder_family, hf, mixture
+from lmc_core.models.architectures.decoder import rms_decoder
+from lmc_core.models.architectures.decoder_family import ALL_HEADS
+from lmc_core.models.architectures.latent_attention import configuration, latent_attention
 from lmc_core.models.families.deepseek_v2 import SMALL, check_groups, checked, feed_forward
 from lmc_core.models.family import Config
-from lmc_core.models.latent_attention import configuration, latent_attention
 from lmc_core.models.structure import Structure
 
 # What the function depends on, with transformers' defaults.

@@ -13,11 +13,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from lmc_core.models import hf, vision
+from lmc_core.models.architectures import hf, vision
+from lmc_core.models.architectures.vision import Layer
 from lmc_core.models.family import Config, Family, divides, positive_sizes
 from lmc_core.models.parts import POINTWISE, layer_norm_stream
 from lmc_core.models.structure import Structure
-from lmc_core.models.vision import Layer
 
 # What the function depends on, with transformers' defaults.
 DEFAULTS: dict[str, Any] = {

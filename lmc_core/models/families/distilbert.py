@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lmc_core.models import hf, postnorm
-from lmc_core.models.encoders import TOKENS, Encoder, Kind, TokenHead, family
+from lmc_core.models.architectures import hf, postnorm
+from lmc_core.models.architectures.encoders import TOKENS, Encoder, Kind, TokenHead, family
 from lmc_core.models.family import Config
 from lmc_core.models.structure import Structure
 

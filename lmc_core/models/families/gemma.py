@@ -12,9 +12,9 @@ from typing import Any
 import torch
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models import decoder_family
-from lmc_core.models.decoder import Norms, rms_decoder
-from lmc_core.models.decoder_family import ALL_HEADS, SMALL
+from lmc_core.models.architectures import decoder_family
+from lmc_core.models.architectures.decoder import Norms, rms_decoder
+from lmc_core.models.architectures.decoder_family import ALL_HEADS, SMALL
 from lmc_core.models.family import Config
 from lmc_core.models.structure import Structure
 

@@ -15,9 +15,9 @@ from __future__ import annotations
 from typing import Any
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models import decoder_family, hf
-from lmc_core.models.decoder import Readers, gated_layer, rms_decoder
-from lmc_core.models.decoder_family import SMALL
+from lmc_core.models.architectures import decoder_family, hf
+from lmc_core.models.architectures.decoder import Readers, gated_layer, rms_decoder
+from lmc_core.models.architectures.decoder_family import SMALL
 from lmc_core.models.families.gemma2 import DEFAULTS as GEMMA2_DEFAULTS
 from lmc_core.models.families.gemma2 import NORMS
 from lmc_core.models.family import Config, positive_sizes

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from lmc_core.models import decoder_family
-from lmc_core.models.decoder import Norms, fused_gated, rms_decoder, rotated
-from lmc_core.models.decoder_family import ALL_HEADS, SMALL
+from lmc_core.models.architectures import decoder_family
+from lmc_core.models.architectures.decoder import Norms, fused_gated, rms_decoder, rotated
+from lmc_core.models.architectures.decoder_family import ALL_HEADS, SMALL
 from lmc_core.models.family import Config
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import Pairs

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from lmc_core.models import decoder_family
-from lmc_core.models.decoder import Norms
-from lmc_core.models.decoder_family import ALL_HEADS
+from lmc_core.models.architectures import decoder_family
+from lmc_core.models.architectures.decoder import Norms
+from lmc_core.models.architectures.decoder_family import ALL_HEADS
 from lmc_core.models.families.glm import DEFAULTS as GLM_DEFAULTS
 from lmc_core.models.families.glm import EXAMPLES, configured, structured
 from lmc_core.models.family import Config

@@ -9,16 +9,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from lmc_core.models.classes import Head, heads
-from lmc_core.models.family import Config, divides, positive_sizes
-from lmc_core.models.layer_norm_decoder import (
+from lmc_core.models.architectures.heads import Head, heads
+from lmc_core.models.architectures.layer_norm_decoder import (
     Body,
     FeedForward,
     SelfAttention,
     Sizes,
     layer_norm_decoder,
 )
-from lmc_core.models.layer_norm_family import TOKENS, configuration, family, refuse, sizes_by
+from lmc_core.models.architectures.layer_norm_family import (
+    TOKENS,
+    configuration,
+    family,
+    refuse,
+    sizes_by,
+)
+from lmc_core.models.family import Config, divides, positive_sizes
 from lmc_core.models.structure import Structure
 
 BODY = Body("transformer.", "wte", "h", ("ln_1", "ln_2"), "ln_f", positions="wpe")

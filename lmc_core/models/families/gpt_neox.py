@@ -13,8 +13,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models import hf
-from lmc_core.models.classes import (
+from lmc_core.models.architectures import hf
+from lmc_core.models.architectures.heads import (
     Head,
     Readers,
     head_of,

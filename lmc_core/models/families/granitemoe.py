@@ -11,9 +11,9 @@ from typing import Any
 
 from torch import Tensor
 
-from lmc_core.models import decoder_family, mixture
-from lmc_core.models.decoder import Readers, rms_decoder
-from lmc_core.models.decoder_family import SMALL
+from lmc_core.models.architectures import decoder_family, mixture
+from lmc_core.models.architectures.decoder import Readers, rms_decoder
+from lmc_core.models.architectures.decoder_family import SMALL
 from lmc_core.models.families.granite import DEFAULTS as GRANITE_DEFAULTS
 from lmc_core.models.families.granite import with_constants
 from lmc_core.models.family import Config

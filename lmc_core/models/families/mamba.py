@@ -23,8 +23,16 @@ from typing import Any
 from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models import hf
-from lmc_core.models.classes import Head, Readers, head_of, heads, outputs, with_body, with_class
+from lmc_core.models.architectures import hf
+from lmc_core.models.architectures.heads import (
+    Head,
+    Readers,
+    head_of,
+    heads,
+    outputs,
+    with_body,
+    with_class,
+)
 from lmc_core.models.family import Config, Family, positive_sizes
 from lmc_core.models.parts import HOMOGENEOUS, POINTWISE, SQUARED, rms_norm_stream
 from lmc_core.models.structure import Structure

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from lmc_core.models import decoder_family, mixture
-from lmc_core.models.decoder import Readers, rms_decoder
-from lmc_core.models.decoder_family import SMALL
+from lmc_core.models.architectures import decoder_family, mixture
+from lmc_core.models.architectures.decoder import Readers, rms_decoder
+from lmc_core.models.architectures.decoder_family import SMALL
 from lmc_core.models.family import Config, positive_sizes
 from lmc_core.models.structure import Structure
 

@@ -13,8 +13,9 @@ from __future__ import annotations
 from typing import Any
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models import hf
-from lmc_core.models.encoders import TOKENS, Encoder, Kind, TokenHead, family
+from lmc_core.models.architectures import hf
+from lmc_core.models.architectures.encoders import TOKENS, Encoder, Kind, TokenHead, family
+from lmc_core.models.architectures.postnorm import MEANS, OFFSETS, over
 from lmc_core.models.family import Config
 from lmc_core.models.parts import (
     HOMOGENEOUS,
@@ -25,7 +26,6 @@ from lmc_core.models.parts import (
     gated_units,
     units_product,
 )
-from lmc_core.models.postnorm import MEANS, OFFSETS, over
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.rewrite import Tied
 from lmc_core.symmetry.spaces import NONE, PERMUTATIONS, Pairs

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from lmc_core.models import hf
-from lmc_core.models.classes import Head, heads
-from lmc_core.models.family import Config, divides, positive_sizes
-from lmc_core.models.layer_norm_decoder import (
+from lmc_core.models.architectures import hf
+from lmc_core.models.architectures.heads import Head, heads
+from lmc_core.models.architectures.layer_norm_decoder import (
     Body,
     FeedForward,
     SelfAttention,
     Sizes,
     layer_norm_decoder,
 )
-from lmc_core.models.layer_norm_family import (
+from lmc_core.models.architectures.layer_norm_family import (
     TOKENS,
     configuration,
     family,
@@ -28,6 +27,7 @@ from lmc_core.models.layer_norm_family import (
     rotated,
     sizes_by,
 )
+from lmc_core.models.family import Config, divides, positive_sizes
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import Pairs
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from lmc_core.models import decoder_family, hf
-from lmc_core.models.decoder import Norms, rms_decoder
-from lmc_core.models.decoder_family import ALL_HEADS, SMALL
+from lmc_core.models.architectures import decoder_family, hf
+from lmc_core.models.architectures.decoder import Norms, rms_decoder
+from lmc_core.models.architectures.decoder_family import ALL_HEADS, SMALL
 from lmc_core.models.family import Config
 from lmc_core.models.structure import Structure
 

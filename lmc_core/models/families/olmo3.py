@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from lmc_core.models import decoder_family
-from lmc_core.models.decoder import rms_decoder
-from lmc_core.models.decoder_family import ALL_HEADS, SMALL
+from lmc_core.models.architectures import decoder_family
+from lmc_core.models.architectures.decoder import rms_decoder
+from lmc_core.models.architectures.decoder_family import ALL_HEADS, SMALL
 from lmc_core.models.families.olmo2 import NORMS
 from lmc_core.models.family import Config
 from lmc_core.models.structure import Structure

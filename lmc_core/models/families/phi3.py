@@ -11,9 +11,15 @@ from __future__ import annotations
 from typing import Any
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models import decoder_family
-from lmc_core.models.decoder import Readers, fused_gated, head_dim, rms_decoder, rotated
-from lmc_core.models.decoder_family import ALL_HEADS, SMALL
+from lmc_core.models.architectures import decoder_family
+from lmc_core.models.architectures.decoder import (
+    Readers,
+    fused_gated,
+    head_dim,
+    rms_decoder,
+    rotated,
+)
+from lmc_core.models.architectures.decoder_family import ALL_HEADS, SMALL
 from lmc_core.models.family import Config, positive_sizes
 from lmc_core.models.parts import attention, attention_products
 from lmc_core.models.structure import Structure

@@ -18,12 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models import hf, towers, vision
+from lmc_core.models.architectures import hf, towers, vision
+from lmc_core.models.architectures.towers import IMAGE, TEXT, Part
+from lmc_core.models.architectures.vision import CONSTANTS, MEANS
 from lmc_core.models.family import Config, Family, positive_sizes
 from lmc_core.models.parts import attention, attention_products, units, units_product
 from lmc_core.models.structure import Structure
-from lmc_core.models.towers import IMAGE, TEXT, Part
-from lmc_core.models.vision import CONSTANTS, MEANS
 
 # What the function depends on, with transformers' defaults.
 TEXTS: dict[str, Any] = {

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models import decoder_family
-from lmc_core.models.decoder import head_dim, rms_decoder
-from lmc_core.models.decoder_family import SMALL, WINDOWS
+from lmc_core.models.architectures import decoder_family
+from lmc_core.models.architectures.decoder import head_dim, rms_decoder
+from lmc_core.models.architectures.decoder_family import SMALL, WINDOWS
 from lmc_core.models.family import Config, positive_sizes
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import Pairs

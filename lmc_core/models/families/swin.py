@@ -20,11 +20,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models import hf, vision
+from lmc_core.models.architectures import hf, vision
+from lmc_core.models.architectures.vision import MEANS, Layer
 from lmc_core.models.family import Config, Family, positive_sizes
 from lmc_core.models.parts import OUTPUT, POINTWISE
 from lmc_core.models.structure import Structure
-from lmc_core.models.vision import MEANS, Layer
 from lmc_core.symmetry.spaces import NONE, PERMUTATIONS
 
 # What the function depends on, with transformers' defaults.

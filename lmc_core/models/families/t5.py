@@ -22,8 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models import hf
-from lmc_core.models.classes import Head, with_class
+from lmc_core.models.architectures import hf
+from lmc_core.models.architectures.heads import Head, with_class
 from lmc_core.models.family import SHARD, Config, Family, positive_sizes
 from lmc_core.models.parts import (
     POINTWISE,

@@ -14,11 +14,9 @@ from __future__ import annotations
 from typing import Any
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models import timm_family, timm_layout
-from lmc_core.models.family import Config, Family, divides, positive_sizes
-from lmc_core.models.structure import Structure
-from lmc_core.models.timm_body import Attends, Body, Feeds, Pools
-from lmc_core.models.timm_vit import (
+from lmc_core.models.architectures import timm_family, timm_layout
+from lmc_core.models.architectures.timm_body import Attends, Body, Feeds, Pools
+from lmc_core.models.architectures.timm_vit import (
     DEFAULTS,
     DISTILLED,
     PLAIN,
@@ -31,6 +29,8 @@ from lmc_core.models.timm_vit import (
     source,
     switches,
 )
+from lmc_core.models.family import Config, Family, divides, positive_sizes
+from lmc_core.models.structure import Structure
 
 # modules of timm whose networks are families of their own
 ELSEWHERE = ("beit", "eva", "vision_transformer_relpos")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lmc_core.models import timm_family
+from lmc_core.models.architectures import timm_family
 
 SETTINGS = ("qkv_bias", "qk_norm", "class_token", "fc_norm", "shared_rel_pos")
 CHOICES = ("init_values", "rel_pos_type", "rel_pos_dim")

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models import hf
-from lmc_core.models.classes import Head, Readers, with_class
+from lmc_core.models.architectures import hf
+from lmc_core.models.architectures.heads import Head, Readers, with_class
+from lmc_core.models.architectures.vision import fitting
 from lmc_core.models.family import Config, Family, divides, positive_sizes
 from lmc_core.models.parts import (
     OUTPUT,
@@ -31,7 +32,6 @@ from lmc_core.models.parts import (
     units_product,
 )
 from lmc_core.models.structure import Structure
-from lmc_core.models.vision import fitting
 from lmc_core.symmetry.rewrite import Product, Tied
 from lmc_core.symmetry.spaces import LINEAR, NONE, PERMUTATIONS
 

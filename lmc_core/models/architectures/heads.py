@@ -1,0 +1,179 @@
+"""Classes of transformers: one body, and what each class puts behind it.
+
+A base model's outputs are its stream itself, so that there the stream does not move. A head is a
+linear layer that reads the stream behind the last norm: one label for a whole text or an image, one
+for each token, or where an answer begins and ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lmc_core.models.architectures import hf
+from lmc_core.models.family import Config, positive_sizes
+from lmc_core.models.structure import Structure
+
+Readers = list[tuple[str, str | None]]
+LABELLED = ("label", "token-label")  # what has a configuration that says how many labels there are
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a class has behind its body.
+
+    Attributes:
+        predicts: a key of `PREDICTIONS`.
+        name: of its linear layer in the state dict; "" without one, or where the family writes it
+            down by itself.
+        bias: whether that layer has one.
+        body: what the names of the body's parameters begin with; "" for the body alone.
+    """
+
+    predicts: str
+    name: str = ""
+    bias: bool = False
+    body: str = "model."
+
+
+# ends of the names of classes of transformers -> what most decoders have there
+STANDARD: dict[str, Head] = {
+    "ForCausalLM": Head("next"),
+    "Model": Head("features", body=""),
+    "ForSequenceClassification": Head("label", "score"),
+    "ForTokenClassification": Head("token-label", "score", True),
+    "ForQuestionAnswering": Head("span", "qa_outputs", True),
+}
+
+
+def heads(
+    body: str, usual: str = "ForCausalLM", token: str = "classifier", without: Collection[str] = ()
+) -> dict[str, Head]:
+    """What most decoders have behind a body whose names begin with `body`, by the ends of the names
+    of their classes.
+
+    Args:
+        body: what the names of the body's parameters begin with in all classes but that of the body
+            alone.
+        usual: the end of the language model's name.
+        token: name of the layer that labels each token.
+        without: ends of the classes that transformers does not have.
+    """
+    found = {usual if end == "ForCausalLM" else end: head for end, head in STANDARD.items()}
+    found = {end: replace(head, body=body) if head.body else head for end, head in found.items()}
+    found["ForTokenClassification"] = replace(found["ForTokenClassification"], name=token)
+    return {end: head for end, head in found.items() if end not in without}
+
+
+def head_of(
+    config: Config, heads: Mapping[str, Head] = STANDARD, usual: str = "ForCausalLM"
+) -> Head:
+    """What the class that a configuration names has behind its body.
+
+    Args:
+        config: of the family.
+        heads: by the ends of the names of classes.
+        usual: the end where the configuration names no class.
+    """
+    cls = str((config.get("architectures") or [usual])[0])
+    return heads[next(end for end in sorted(heads, key=len, reverse=True) if cls.endswith(end))]
+
+
+def with_class(
+    found: dict[str, Any], raw: Config, classes: Mapping[str, Head], usual: str, family: str
+) -> dict[str, Any]:
+    """Write the class into a configuration where it is not the family's usual one, and what it
+    needs; returns it.
+
+    Args:
+        found: the configuration so far.
+        raw: content of the file.
+        classes: names of the classes that are supported -> what they have.
+        usual: the class of a file that names none.
+        family: its name, for the sentence.
+
+    Raises:
+        BadCheckpoint: for another class, or a number of labels that is none.
+    """
+    cls = hf.named_class(raw, list(classes), family, usual)
+    head = classes[cls]
+    if head != classes[usual]:
+        found["architectures"] = [cls]
+    if head.predicts not in ("next", "masked", "continuation"):
+        found.pop("tie_word_embeddings", None)  # there is no head to share the table
+    if head.predicts in LABELLED:
+        found["num_labels"] = hf.labels(raw)
+        positive_sizes(found, "num_labels")
+    return found
+
+
+def with_body(
+    tensors: Mapping[str, Tensor], head: Head, bodies: tuple[str, ...]
+) -> dict[str, Tensor]:
+    """Names in memory: the body's begin as its class has them, whatever they begin with on disk.
+
+    Args:
+        tensors: by their names on disk.
+        head: of the class.
+        bodies: what classes of the family let the body's names begin with.
+    """
+    found = {}
+    for name, tensor in tensors.items():
+        if name.startswith(("lm_head.", f"{head.name}." if head.name else "lm_head.")):
+            found[name] = tensor
+            continue
+        bare = next((name.removeprefix(body) for body in bodies if name.startswith(body)), name)
+        found[f"{head.body}{bare}"] = tensor
+    return found
+
+
+def write_head(
+    s: Structure, config: Config, head: Head, norm: Callable[[Readers | None], None]
+) -> None:
+    """Write down what reads the stream behind the last norm, and that norm.
+
+    Args:
+        s: what is being written down.
+        config: of the family.
+        head: a linear layer, or none: then the outputs are the stream itself.
+        norm: writes the last norm down, given its readers; None where the outputs are what it
+            gives.
+    """
+    if head.predicts == "features":
+        norm(None)
+        return
+    rows, over = (2, None) if head.predicts == "span" else (config["num_labels"], 0)
+    norm(
+        [
+            s.linear(
+                "head", head.name, "*", "-residual", head.bias, rows=rows, ignores_mean_over=over
+            )
+        ]
+    )
+
+
+def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
+    """What a class computes of tokens `[n, length]`.
+
+    Logits `[n, length, vocabulary]`, `[n, labels]` or `[n, length, labels]`; scores
+    `[n, length, 2]` of where an answer begins and ends; or the stream `[n, length, width]`.
+    """
+    config: Any = module.config
+    if getattr(config, "pad_token_id", 0) is None and type(module).__name__.endswith(
+        "ForSequenceClassification"
+    ):
+        # without a padding token these classes take one text at a time; with one that no token is,
+        # they take its last token
+        config.pad_token_id = -1
+        try:
+            return module(inputs, use_cache=False).logits
+        finally:
+            config.pad_token_id = None
+    found = module(inputs, use_cache=False)
+    if "start_logits" in found:
+        return torch.stack([found.start_logits, found.end_logits], -1)
+    return found.logits if "logits" in found else found.last_hidden_state

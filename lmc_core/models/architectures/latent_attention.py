@@ -1,0 +1,161 @@
+"""Latent attention (DeepSeek-AI 2024, arXiv 2405.04434, section 2.1): keys and values are made from
+one small stream.
+
+That stream, and another for queries if the configuration wants one, pass through an RMSNorm, so any
+rotation passes through them. Each head has a plane without positions; the rotary part of the key is
+one for all heads, and so is its plane.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lmc_core.errors import BadCheckpoint
+from lmc_core.models.architectures import decoder_family
+from lmc_core.models.architectures.decoder import Readers
+from lmc_core.models.family import Config, divides, positive_sizes
+from lmc_core.models.structure import Structure
+from lmc_core.symmetry.rewrite import Product
+from lmc_core.symmetry.spaces import LINEAR, PERMUTATIONS, ROTARY, ROTATIONS, Pairs
+
+SIZES = ("kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")
+
+
+def configuration(raw: Config, defaults: dict[str, Any], even: bool) -> dict[str, Any]:
+    """The entries of a `config.json` that the function depends on; missing ones get the defaults.
+
+    Args:
+        raw: the content of the file.
+        defaults: of the family.
+        even: whether the number of heads has to divide the width.
+    """
+    given = defaults | dict(raw)
+    positive_sizes(given, *SIZES)
+    # rotary positions turn a part of each head, whose size is the "head_dim" of transformers'
+    # configuration
+    found = decoder_family.configuration(
+        {**raw, "head_dim": given["qk_rope_head_dim"]}, defaults, even
+    )
+    if found["q_lora_rank"] is not None:
+        positive_sizes(found, "q_lora_rank")
+    if even:
+        divides(found, "num_attention_heads", "hidden_size")
+    if found["num_key_value_heads"] != found["num_attention_heads"]:
+        raise BadCheckpoint(
+            "Latent attention makes keys for every head; num_key_value_heads should equal "
+            "num_attention_heads = "
+            f"{found['num_attention_heads']}, it is {found['num_key_value_heads']}."
+        )
+    return found
+
+
+def latent_attention(s: Structure, config: Config, i: int, interleaved: bool) -> Readers:
+    """Write the attention of block i down; returns what reads the norm before it.
+
+    Args:
+        s: what is being written down.
+        config: with transformers' names of sizes.
+        i: number of the block.
+        interleaved: rotary pairs are neighbours.
+    """
+    on, at = f"blocks.{i}", f"model.layers.{i}.self_attn"
+    width, heads, rank, bias = (
+        config["hidden_size"],
+        config["num_attention_heads"],
+        config["kv_lora_rank"],
+        config["attention_bias"],
+    )
+    flat, turned, values = (
+        config[name] for name in ("qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")
+    )
+    head = s.space(f"heads.{i}", "heads", heads, PERMUTATIONS, "each head has a softmax of its own")
+    plane = s.space(
+        f"query-key.{i}",
+        "query-key",
+        flat,
+        LINEAR,
+        "only the product of query and key is seen",
+        head,
+    )
+    reason = (
+        "rotary positions leave one scaled rotation per frequency pair, the same for the "
+        "queries of all heads"
+    )
+    pair = s.space(
+        f"rotary-key.{i}", "rotary-key", turned, ROTARY, reason, pairs=Pairs(turned, interleaved)
+    )
+    value = s.space(
+        f"value-output.{i}",
+        "value-output",
+        values,
+        LINEAR,
+        "only the product of value and output is seen",
+        head,
+    )
+
+    def latent(name: str, size: int) -> str:
+        s.add("scales", f"{name.replace('-', ' ')} stream")
+        return s.space(
+            f"{name}.{i}",
+            "latent",
+            size,
+            ROTATIONS,
+            "RMSNorm divides by the length of the stream, which rotations keep",
+        )
+
+    def norm(name: str, readers: Readers, space: str) -> None:
+        s.norm(f"{on}.{name}", f"{at}.{name}", readers, space, offset=False, centred=False)
+
+    readers: Readers = []
+    reads, query = "-residual", "q_proj"
+    queries: Readers = [(f"{on}.query.weight", None), (f"{on}.rotary-query.weight", None)]
+    if config["q_lora_rank"] is None:
+        readers += queries
+    else:
+        made = latent("query-latent", config["q_lora_rank"])
+        readers.append(
+            s.linear(f"{on}.query-latent", f"{at}.q_a_proj", f"+{made}", "-residual", bias)
+        )
+        norm("q_a_layernorm", queries, made)
+        reads, query = f"-{made}", "q_b_proj"
+    size = flat + turned
+    places = f"+{head} 0:{flat}/{size}+{plane}", f"+{head} {flat}:{size}/{size}+{pair}"
+    s.fused(
+        f"{at}.{query}.weight",
+        (heads * size, s.size(reads)),
+        [(name, f"{place} {reads}") for (name, _), place in zip(queries, places, strict=True)],
+    )
+    small = latent("latent", rank)
+    size = rank + turned
+    parts = {"latent": f"0:{rank}/{size}+{small}", "rotary-key": f"{rank}:{size}/{size}-{pair}"}
+    down = f"{at}.kv_a_proj_with_mqa"
+    s.fused(
+        f"{down}.weight",
+        (size, width),
+        [(f"{on}.{name}.weight", f"{place} -residual") for name, place in parts.items()],
+    )
+    if bias:
+        s.fused(
+            f"{down}.bias", (size,), [(f"{on}.{name}.bias", place) for name, place in parts.items()]
+        )
+    readers += [(f"{on}.{name}.weight", f"{on}.{name}.bias" if bias else None) for name in parts]
+    norm("kv_a_layernorm", [(f"{on}.key.weight", None), (f"{on}.value.weight", None)], small)
+    size = flat + values
+    s.fused(
+        f"{at}.kv_b_proj.weight",
+        (heads * size, rank),
+        [
+            (f"{on}.key.weight", f"+{head} 0:{flat}/{size}-{plane} -{small}"),
+            (f"{on}.value.weight", f"+{head} {flat}:{size}/{size}+{value} -{small}"),
+        ],
+    )
+    s.linear(f"{on}.output", f"{at}.o_proj", "+residual", f"-{head} -{value}", bias)
+    rotary = (f"{on}.rotary-key.weight", *([f"{on}.rotary-key.bias"] if bias else []))
+    scale = (flat + turned) ** -0.5
+    s.add(
+        "products",
+        Product(plane, (f"{on}.query.weight",), (f"{on}.key.weight",), scale=scale),
+        Product(pair, (f"{on}.rotary-query.weight",), rotary, scale=scale),
+        Product(value, (f"{on}.value.weight",), (f"{on}.output.weight",)),
+    )
+    return readers

@@ -1,0 +1,213 @@
+"""What families of timm's Vision Transformers share: building, files, outputs, and configurations
+read from a module.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from lmc_core.errors import BadCheckpoint
+from lmc_core.models.architectures import timm_layout
+from lmc_core.models.architectures.timm_body import CLASSES, Body, body_of
+from lmc_core.models.architectures.timm_vit import (
+    classes_of,
+    edge,
+    given_arguments,
+    probe,
+    ratio,
+    ratio_is_plausible,
+    source,
+    switches,
+    without_counters,
+)
+from lmc_core.models.family import SHARD, Config, Family, divides
+
+COMMON = (
+    "embed_dim",
+    "depth",
+    "num_heads",
+    "mlp_ratio",
+    "img_size",
+    "patch_size",
+    "in_chans",
+    "global_pool",
+)
+
+
+def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
+    """Timm's names on disk are those in memory, without the numbers of batches that batch norms
+    have seen.
+
+    Raises:
+        BadCheckpoint: if there is a head and the configuration says that there is none.
+    """
+    head = tensors.get("head.weight")
+    if head is not None and not config["num_classes"]:
+        raise BadCheckpoint(
+            "The configuration gives 'num_classes' as 0, and the file has a head of "
+            f"{head.shape[0]} classes; write that "
+            "number into its config.json, or remove the head."
+        )
+    return {
+        name: tensor
+        for name, tensor in tensors.items()
+        if not name.endswith(".num_batches_tracked")
+    }
+
+
+def build(config: Config) -> nn.Module:
+    """A module of timm's own class, randomly initialised, in float32."""
+    import timm
+
+    args = config.get("model_args", {})
+    return without_counters(
+        timm.create_model(config["architecture"], num_classes=config["num_classes"], **args)
+    )
+
+
+def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
+    """Logits `[n, classes]` of images `[n, channels, height, width]`, or the features of a model
+    without a head.
+    """
+    return module(inputs)
+
+
+def predicts(config: Config) -> str:
+    """Labels, or nothing where there is no head."""
+    return "label" if config["num_classes"] else "features"
+
+
+def save(module: nn.Module, config: Config, folder: Path, shard: int = SHARD) -> None:
+    """Write timm's `config.json` and `model.safetensors`, which
+    `timm.create_model("local-dir:FOLDER")` reads: one file.
+    """
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    sizes = {"num_features": module.num_features, "global_pool": module.global_pool}
+    args = config.get("model_args", {})
+    edge_, channels = args.get("img_size", 224), args.get("in_chans", 3)
+    pretrained = {"input_size": [channels, edge_, edge_], "num_classes": config["num_classes"]}
+    content: dict[str, Any] = {
+        **config,
+        **sizes,
+        "pretrained_cfg": {**config.get("pretrained_cfg", {}), **pretrained},
+    }
+    (folder / "config.json").write_text(json.dumps(content, indent=2) + "\n")
+    save_file(
+        {k: v.contiguous() for k, v in module.state_dict().items()},
+        folder / "model.safetensors",
+        {"format": "pt"},
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _read(name: str, args: str, classes: int) -> Body:
+    return body_of(probe(name, args), name, json.loads(args)["depth"], classes)
+
+
+def read(config: Config) -> Body:
+    """What a model of that configuration is made of, as timm builds it."""
+    return _read(
+        config["architecture"],
+        json.dumps(config["model_args"], sort_keys=True),
+        config["num_classes"],
+    )
+
+
+def sizes(config: Config, body: Body) -> dict[str, int]:
+    """Sizes for people."""
+    args = config["model_args"]
+    return {
+        "width": body.width,
+        "depth": body.depth,
+        "heads": body.attends.heads,
+        "units": body.feeds.units,
+        "classes": body.classes,
+        "patch": args["patch_size"],
+        "image": args["img_size"],
+        "channels": args["in_chans"],
+    }
+
+
+def family(
+    name: str,
+    module: str,
+    sentence: str,
+    reference: str,
+    settings: tuple[str, ...],
+    choices: tuple[str, ...],
+    examples: Mapping[str, Config],
+) -> Family:
+    """A family of timm's whose configuration is its architecture and the arguments that differ.
+
+    Args:
+        name: of the family.
+        module: of timm in which its architectures are written.
+        sentence: what it is, for lists.
+        reference: the paper it comes from.
+        settings: further arguments that are true or false.
+        choices: further arguments of other kinds.
+        examples: see `Family`.
+    """
+
+    def config(raw: Config) -> dict[str, Any]:
+        given = given_arguments(raw, {*COMMON, *settings, *choices})
+        switches(given, settings)
+        if "mlp_ratio" in given:
+            ratio_is_plausible(given)
+        architecture = str(raw.get("architecture")).partition(".")[0]
+        built: Any = probe(architecture, json.dumps(given, sort_keys=True))
+        patches = built.patch_embed
+        sizes_ = {
+            "img_size": edge(patches.img_size, "images"),
+            "patch_size": edge(patches.patch_size, "patches"),
+        }
+        # otherwise pixels at the edge may belong to no patch
+        if getattr(built, "dynamic_img_size", False):
+            divides(sizes_, "patch_size", "img_size")
+        body = body_of(built, architecture, 1, 1)
+        assert CLASSES[type(built).__name__] == name
+        classes = classes_of(raw)
+        if classes and not body.last:
+            raise BadCheckpoint(
+                f"timm's {architecture!r} has no norm before its head; it is supported without "
+                "one (num_classes=0)."
+            )
+        found = {
+            "embed_dim": body.width,
+            "depth": given.get("depth", len(built.blocks)),
+            "num_heads": body.attends.heads,
+            "mlp_ratio": ratio(body.width, body.feeds.units),
+            **sizes_,
+            "in_chans": built.in_chans,
+            "global_pool": built.global_pool,
+        }
+        return {"architecture": architecture, "num_classes": classes, "model_args": given | found}
+
+    return Family(
+        name=name,
+        sentence=sentence,
+        reference=reference,
+        takes="images",
+        recognises=lambda c: (
+            isinstance(c.get("architecture"), str)
+            and not c.get("model_type")
+            and source(c["architecture"]) == module
+        ),
+        build=build,
+        outputs=outputs,
+        sizes=lambda c: sizes(c, read(c)),
+        structure=lambda c: timm_layout.write(name, read(c)),
+        predicts=predicts,
+        save=save,
+        config=config,
+        from_disk=from_disk,
+        examples=examples,
+    )
