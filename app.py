@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from lmc_core.runs.cores import use_threads
-from lmc_core.ui.server import ROUTER, middleware, routes, say_error
+from lmc_core.server.app import ROUTER, middleware, routes, say_error
+from lmc_core.threads import use_threads
 
 use_threads()
 app = st.App(ROUTER, routes=routes(), middleware=middleware(), on_script_error=say_error)

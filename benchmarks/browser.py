@@ -32,9 +32,9 @@ from typing import Any
 
 from lmc_core.runs.request import BarrierRequest
 from lmc_core.runs.store import Store
+from lmc_core.server.launch import serving
 from lmc_core.studies.store import Studies
 from lmc_core.studies.study import Entry
-from lmc_core.ui.launch import serving
 
 FLAGS = [
     "--headless",

@@ -99,7 +99,7 @@ _HOME = {
     # runs
     "BarrierRequest": "lmc_core.runs.request",
     "GroupRequest": "lmc_core.runs.request",
-    "make_equivariance_request": "lmc_core.runs.ask_equivariance",
+    "make_equivariance_request": "lmc_core.equivariance.request",
     "make_group_request": "lmc_core.runs.ask_group",
     "make_request": "lmc_core.runs.ask",
     # errors

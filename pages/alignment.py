@@ -3,22 +3,36 @@
 import streamlit as st
 
 from lmc_core.errors import LmcError
-from lmc_core.ui import address, alignment_controls, alignment_view, cost, head, says, status, work
+from lmc_core.ui import (
+    address,
+    alignment_controls,
+    alignment_view,
+    backend,
+    cost,
+    messages,
+    page_header,
+    status,
+)
 from lmc_core.ui.controls import choose_pair, choose_task
 
 KEY = "alignment"
 DETAIL = ("space", "layer", "copy", "view")
 
-known = head.begin("What was matched with what")
+known = page_header.begin("What was matched with what")
 
 with st.sidebar:
     pair = choose_pair(known, KEY)
-    setting, spaces = head.choose_setting(pair, KEY)
+    setting, spaces = page_header.choose_setting(pair, KEY)
     st.subheader("Where the streams are compared", anchor=False)
     task = choose_task(pair, known, KEY)
     split, examples = alignment_controls.choose_data(KEY)
 
-state = {**head.state_of(pair, setting), "task": task, "split": split, "examples": str(examples)}
+state = {
+    **page_header.state_of(pair, setting),
+    "task": task,
+    "split": split,
+    "examples": str(examples),
+}
 kept = {name: st.query_params.get(name) for name in DETAIL}
 if setting.method == "none":
     address.write(state | kept)
@@ -31,16 +45,16 @@ if setting.method == "none":
 try:
     largest = {kind: space["largest"] for kind, space in spaces.items()}
     request = alignment_controls.alignment_of(
-        work.request_of(pair, setting, split, examples, 25, task)
+        backend.request_of(pair, setting, split, examples, 25, task)
     )
-    result = work.stored(request)
+    result = backend.stored(request)
     line = status.Curve(setting.label(largest), request, result)
     status.show_status(
         [line], KEY, cost.note([request] if result is None else []), noun="alignment"
     )
-    arrays = work.arrays(request.key) if result is not None else {}
+    arrays = backend.arrays(request.key) if result is not None else {}
 except LmcError as error:
-    says.refuse(error)
+    messages.refuse(error)
     st.stop()
 
 if result is None:

@@ -6,8 +6,8 @@ import streamlit as st
 
 from lmc_core.errors import LmcError
 from lmc_core.figures.barrier import legend_height
-from lmc_core.figures.words import barrier_caption, labels_of
-from lmc_core.ui import address, cost, curves, head, parts, says, status, work
+from lmc_core.figures.text import barrier_caption, labels_of
+from lmc_core.ui import address, backend, cost, curves, layer_view, messages, page_header, status
 from lmc_core.ui.controls import (
     BOTH,
     SPLITS,
@@ -20,18 +20,18 @@ from lmc_core.ui.setting import PLAIN
 
 KEY = "barrier"
 
-known = head.begin("Loss barrier")
+known = page_header.begin("Loss barrier")
 
 with st.sidebar:
     pair = choose_pair(known, KEY)
-    setting, spaces = head.choose_setting(pair, KEY)
+    setting, spaces = page_header.choose_setting(pair, KEY)
     task = choose_task(pair, known, KEY)
     split, examples, points = choose_accuracy(KEY, (*SPLITS, BOTH))
     kept = choose_kept(setting, spaces, KEY)
 
 address.write(
     {
-        **head.state_of(pair, setting),
+        **page_header.state_of(pair, setting),
         "task": task,
         "split": split,
         "examples": str(examples or "all"),
@@ -46,13 +46,13 @@ try:
     lines = []
     for each in wanted:
         for of_data in split.split(" and "):
-            request = work.request_of(pair, each, of_data, examples, points, task)
+            request = backend.request_of(pair, each, of_data, examples, points, task)
             label = each.label(largest) + (f", {of_data} split" if split == BOTH else "")
-            lines.append(status.Curve(label, request, work.stored(request)))
+            lines.append(status.Curve(label, request, backend.stored(request)))
     missing = [line.request for line in lines if line.result is None]
     status.show_status(lines, KEY, cost.note(missing))
 except LmcError as error:
-    says.refuse(error)
+    messages.refuse(error)
     st.stop()
 
 results = [line.result for line in lines if line.result is not None]
@@ -69,8 +69,10 @@ st.caption(barrier_caption(results, labels))
 curves.show_facts(results, labels)
 curves.show_table(results, labels)
 curves.show_downloads(results, labels, KEY)
-if not work.read_only() or any(work.stored(work.layers_of(line.request)) for line in lines):
+if not backend.read_only() or any(
+    backend.stored(backend.layers_of(line.request)) for line in lines
+):
     st.header("Which part of the network costs what", anchor=False)
-    parts.show_parts(lines, KEY)
+    layer_view.show_parts(lines, KEY)
 with st.expander("What the matching maximised"):
     curves.show_objectives(results, labels, f"{KEY}_objective")

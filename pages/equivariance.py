@@ -4,19 +4,15 @@ to an equivariant one.
 
 import streamlit as st
 
+from lmc_core.equivariance.figures.data import labels_of_runs
+from lmc_core.equivariance.page import controls as equivariance_controls
+from lmc_core.equivariance.page import cost as equivariance_cost
+from lmc_core.equivariance.page import files as equivariance_files
+from lmc_core.equivariance.page import sections as equivariance_sections
+from lmc_core.equivariance.page import view
+from lmc_core.equivariance.page.presets import OWN
 from lmc_core.errors import LmcError
-from lmc_core.figures.equivariance_data import labels_of_runs
-from lmc_core.ui import (
-    equivariance_controls,
-    equivariance_cost,
-    equivariance_files,
-    equivariance_sections,
-    says,
-    status,
-    work,
-)
-from lmc_core.ui import equivariance_view as view
-from lmc_core.ui.equivariance_presets import OWN
+from lmc_core.ui import backend, messages, status
 
 KEY = "equivariance"
 
@@ -37,10 +33,12 @@ if choice.changed:
 
 try:
     words = choice.wanted()
-    requests = list({request.key: request for request in map(work.equivariance_of, words)}.values())
+    requests = list(
+        {request.key: request for request in map(backend.equivariance_of, words)}.values()
+    )
     labels = labels_of_runs([request.to_json() for request in requests])
     lines = [
-        status.Curve(label, r, work.stored(r)) for label, r in zip(labels, requests, strict=True)
+        status.Curve(label, r, backend.stored(r)) for label, r in zip(labels, requests, strict=True)
     ]
     if lines:
         missing = [
@@ -48,7 +46,7 @@ try:
         ]
         status.show_status(lines, KEY, equivariance_cost.note(missing), noun="network")
 except LmcError as error:
-    says.refuse(error)
+    messages.refuse(error)
     equivariance_controls.write_address(choice, KEY)
     st.stop()
 if not lines:

@@ -5,7 +5,16 @@ tokens go.
 import streamlit as st
 
 from lmc_core.errors import LmcError
-from lmc_core.ui import address, catalogue, cost, experts_controls, experts_view, says, status, work
+from lmc_core.ui import (
+    address,
+    backend,
+    catalogue,
+    cost,
+    experts_controls,
+    experts_view,
+    messages,
+    status,
+)
 from lmc_core.ui.controls import choose_pair, choose_task
 
 KEY = "experts"
@@ -32,21 +41,21 @@ with st.sidebar:
     try:
         rest, setting = experts_controls.choose_rest(pair, KEY)
     except LmcError as error:
-        says.refuse(error)
+        messages.refuse(error)
         st.stop()
     task = choose_task(pair, known, KEY)
     split, examples, points = experts_controls.choose_exactness(KEY)
 
 try:
     request = experts_controls.orders_of(
-        work.request_of(pair, setting, split, examples, points, task), points
+        backend.request_of(pair, setting, split, examples, points, task), points
     )
-    result = work.stored(request)
+    result = backend.stored(request)
     line = status.Curve("All orders", request, result)
     note = cost.note([request] if result is None else [], experts_controls.amount(pair[0], points))
     status.show_status([line], KEY, note, noun="fan")
 except LmcError as error:
-    says.refuse(error)
+    messages.refuse(error)
     st.stop()
 
 state = {

@@ -5,21 +5,21 @@ import streamlit as st
 from lmc_core.errors import LmcError
 from lmc_core.ui import (
     address,
+    backend,
     cost,
-    head,
     landscape_controls,
     landscape_point,
     landscape_view,
-    says,
+    messages,
+    page_header,
     status,
-    work,
 )
 from lmc_core.ui.controls import choose_pair, choose_task
 from lmc_core.ui.setting import PLAIN
 
 KEY = "landscape"
 
-known = head.begin("Loss landscape")
+known = page_header.begin("Loss landscape")
 
 with st.sidebar:
     pair = choose_pair(known, KEY)
@@ -27,13 +27,13 @@ with st.sidebar:
     third = landscape_controls.choose_third(pair, known, KEY) if kind == "three" else None
     setting = PLAIN
     if kind != "random":
-        setting, _ = head.choose_setting(pair, KEY)
+        setting, _ = page_header.choose_setting(pair, KEY)
     task = choose_task(pair, known, KEY)
     choice = landscape_controls.choose_detail(kind, KEY)
 
 address.write(
     {
-        **head.state_of(pair, None if kind == "random" else setting),
+        **page_header.state_of(pair, None if kind == "random" else setting),
         "c": third["name"] if third else None,
         "task": task,
         **choice.address,
@@ -52,9 +52,9 @@ try:
     plane, curves = landscape_controls.requests_of(
         [*pair, *([third] if third else [])], setting, choice, task
     )
-    wanted = [status.Curve("Plane", plane, work.stored(plane))]
+    wanted = [status.Curve("Plane", plane, backend.stored(plane))]
     if curves is not None:
-        wanted.append(status.Curve("Curved paths", curves, work.stored(curves)))
+        wanted.append(status.Curve("Curved paths", curves, backend.stored(curves)))
     missing = [each.request for each in wanted if each.result is None]
     note = cost.note(
         missing,
@@ -62,11 +62,11 @@ try:
     )
     status.show_status(wanted, KEY, note, noun="picture")
 except LmcError as error:
-    says.refuse(error)
+    messages.refuse(error)
     st.stop()
 
 bend = wanted[1].result if curves is not None else None
-running = any(job.active for job in work.jobs([plane.key]).values())
+running = any(job.active for job in backend.jobs([plane.key]).values())
 scene = landscape_view.show_picture(plane, bend, running, KEY)
 if scene is None and not running:
     landscape_view.show_empty(setting.method)

@@ -7,14 +7,14 @@ import streamlit as st
 
 from lmc_core.errors import LmcError
 from lmc_core.figures.export import CONFIG
-from lmc_core.figures.lecture import Look
+from lmc_core.lecture.figures.canvas import Look
+from lmc_core.lecture.page import state
+from lmc_core.lecture.page.frame import picture_height, scale_of, show_bar
+from lmc_core.lecture.page.pictures import PICTURES, Picture
+from lmc_core.lecture.page.slide import show_fact, show_slide
 from lmc_core.lecture.steps import STEPS
-from lmc_core.ui import lecture_state as state
-from lmc_core.ui import says
+from lmc_core.ui import messages
 from lmc_core.ui.curves import theme
-from lmc_core.ui.lecture_frame import picture_height, scale_of, show_bar
-from lmc_core.ui.lecture_pictures import PICTURES, Picture
-from lmc_core.ui.lecture_slide import show_fact, show_slide
 
 state.prepare()
 at, answered = state.where()
@@ -28,7 +28,7 @@ try:
         for number, (label, value) in enumerate(picture.facts):
             show_fact(label, value if answered else "?", f"{step.key}_{number}")
 except LmcError as error:
-    right.error(says.sentence(error), icon=":material/error:")
+    right.error(messages.sentence(error), icon=":material/error:")
 with words:
     name = f"{at + 1} of {len(STEPS)}  \u00b7  {step.name}"
     answer = step.answered(picture.numbers) if picture and answered else ""

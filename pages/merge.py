@@ -5,6 +5,7 @@ import streamlit as st
 from lmc_core.errors import LmcError
 from lmc_core.figures.merge_words import merge_caption
 from lmc_core.ui import (
+    backend,
     catalogue,
     cost,
     merge_controls,
@@ -12,9 +13,8 @@ from lmc_core.ui import (
     merge_triangle,
     merge_view,
     merge_work,
-    says,
+    messages,
     status,
-    work,
 )
 from lmc_core.ui.setting import only_permutations
 
@@ -40,7 +40,7 @@ with st.sidebar:
     try:
         chosen = merge_controls.choose(known, KEY)
     except LmcError as error:
-        says.refuse(error)
+        messages.refuse(error)
         st.stop()
 if chosen is None:
     st.info(
@@ -61,13 +61,13 @@ try:
     requests = merge_work.requests_of(chosen, classes)
     titles = [merge_controls.frame_title(name) for name in chosen.frames]
     lines = [
-        status.Curve(t, request, work.stored(request))
+        status.Curve(t, request, backend.stored(request))
         for t, request in zip(titles, requests, strict=True)
     ]
     missing = [line.request for line in lines if line.result is None]
     status.show_status(lines, KEY, cost.note(missing), noun="frame")
 except LmcError as error:
-    says.refuse(error)
+    messages.refuse(error)
     st.stop()
 
 results = [line.result for line in lines if line.result is not None]
@@ -96,6 +96,6 @@ if len(chosen.names) > 2:
 st.header("Numbers", anchor=False)
 merge_view.show_table(results, task)
 merge_view.show_downloads(results, task, KEY)
-if not work.read_only():
+if not backend.read_only():
     st.header("Keep one", anchor=False)
     merge_save.show_saving(lines, task, f"{KEY}_save")

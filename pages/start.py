@@ -4,13 +4,13 @@ is computed.
 
 import streamlit as st
 
-from lmc_core.figures.words import barrier_caption, labels_of
-from lmc_core.ui import curves, welcome, work
-from lmc_core.ui.server import script
+from lmc_core.figures.text import barrier_caption, labels_of
+from lmc_core.server.app import script
+from lmc_core.ui import backend, curves, welcome
 
 KEY = "start"
 
-results = welcome.one_pair(work.shipped())
+results = welcome.one_pair(backend.shipped())
 labels = labels_of(results)
 
 st.title("How far apart are two trained transformers?", anchor=False)
@@ -42,7 +42,7 @@ for column, way in zip(st.columns(3), welcome.WAYS, strict=True):
 st.header("Studies", anchor=False)
 welcome.show_studies(curves.theme())
 
-if not work.read_only():
+if not backend.read_only():
     st.header("What runs now", anchor=False)
     welcome.show_running()
 

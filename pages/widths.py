@@ -6,7 +6,16 @@ import streamlit as st
 
 from lmc_core.errors import LmcError
 from lmc_core.figures.widths_words import EQUAL, LABELS, pair_name, places_table, strips
-from lmc_core.ui import address, catalogue, cost, says, status, widths_controls, widths_view, work
+from lmc_core.ui import (
+    address,
+    backend,
+    catalogue,
+    cost,
+    messages,
+    status,
+    widths_controls,
+    widths_view,
+)
 from lmc_core.ui.controls import choose_accuracy, choose_task
 from lmc_core.ui.setting import Setting
 
@@ -41,7 +50,7 @@ with st.sidebar:
     try:
         settings = widths_controls.choose_ways(pair, KEY)
     except LmcError as error:
-        says.refuse(error)
+        messages.refuse(error)
         st.stop()
     task = choose_task(pair, known, KEY)
     address.prepare(
@@ -52,16 +61,17 @@ with st.sidebar:
 
 try:
     requests = {
-        setting: work.request_of(pair, setting, split, examples, points, task)
+        setting: backend.request_of(pair, setting, split, examples, points, task)
         for setting in settings
     }
     lines = [
-        status.Curve(name_of(s), request, work.stored(request)) for s, request in requests.items()
+        status.Curve(name_of(s), request, backend.stored(request))
+        for s, request in requests.items()
     ]
     missing = [line.request for line in lines if line.result is None]
     status.show_status(lines, KEY, cost.note(missing))
 except LmcError as error:
-    says.refuse(error)
+    messages.refuse(error)
     st.stop()
 
 results = [line.result for line in lines if line.result is not None]
@@ -76,9 +86,9 @@ try:
     for one, other in pairs:
         widths = one["width"], other["width"]
         for setting in settings:
-            request = work.request_of((one, other), setting, split, examples, points, task)
+            request = backend.request_of((one, other), setting, split, examples, points, task)
             label = f"{pair_name(widths)}, {name_of(setting, widths[0] == widths[1]).lower()}"
-            many.append((widths, status.Curve(label, request, work.stored(request))))
+            many.append((widths, status.Curve(label, request, backend.stored(request))))
     others = [line for _, line in many if line.key not in {each.key for each in lines}]
     left = [line.request for line in others if line.result is None]
     if others:
@@ -89,7 +99,7 @@ try:
             verbs=("Run the other pairs", "Cancel the other pairs"),
         )
 except LmcError as error:
-    says.refuse(error)
+    messages.refuse(error)
     many = []
 found = widths_view.show_against(many, KEY)
 

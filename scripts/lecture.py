@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from itertools import combinations, product
 from typing import Any
 
-from lmc_core.places import assets
+from lmc_core.folders import assets
 
 FILE = assets() / "lecture" / "barriers.json"
 PAIR = ("zoo:vit-fashion-s0", "zoo:vit-fashion-s1")

@@ -14,7 +14,7 @@ import argparse
 import json
 from pathlib import Path
 
-from lmc_core import places
+from lmc_core import folders
 from lmc_core.runs.result import digest, to_bytes
 from lmc_core.runs.store import Store
 from lmc_core.runs.summary import SUMMARY, contradicts, follows
@@ -23,7 +23,7 @@ from lmc_core.runs.summary import SUMMARY, contradicts, follows
 def main() -> None:
     """Restate every result of a folder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("folder", type=Path, nargs="?", default=places.assets() / "results")
+    parser.add_argument("folder", type=Path, nargs="?", default=folders.assets() / "results")
     parser.add_argument("--all", action="store_true")
     options = parser.parse_args()
     for entry in Store(options.folder, options.folder).list():

@@ -19,9 +19,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from lmc_core.equivariance.page.presets import PRESETS
 from lmc_core.runs.store import Store
-from lmc_core.ui.equivariance_presets import PRESETS
-from lmc_core.ui.launch import ADDRESS, answers, command, free_port
+from lmc_core.server.launch import ADDRESS, answers, command, free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 VISITS = {  # page -> addresses whose first view should not be empty

@@ -18,7 +18,7 @@ from importlib import import_module
 
 from lmc_core.cli.arguments import parse
 from lmc_core.errors import BadInput, LmcError
-from lmc_core.plain import Plain
+from lmc_core.format import Plain
 
 # argument of `lmc` -> the module with its `run(arguments)`
 COMMANDS = {
@@ -109,7 +109,7 @@ def _run(argv: Sequence[str], alone: bool) -> int:
     try:
         arguments = parse(argv)
         if alone and arguments.command in COMPUTES:
-            from lmc_core.runs.cores import use_threads
+            from lmc_core.threads import use_threads
 
             use_threads()
         code = import_module(COMMANDS[arguments.command]).run(arguments)

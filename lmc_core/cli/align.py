@@ -79,7 +79,7 @@ def _run_pair(arguments: argparse.Namespace, method: str) -> None:
     if arguments.json:
         return print_json({**report, "out": str(out)})
     from lmc_core.figures.numbers import seconds
-    from lmc_core.figures.words import classes_sentence
+    from lmc_core.figures.text import classes_sentence
 
     moved = [
         ("moved", f"{report['models'][1]} onto {report['models'][0]}"),

@@ -55,7 +55,7 @@ def run_group(arguments: argparse.Namespace, models: Sequence[str], method: str)
     if arguments.json:
         return print_json({**report, "out": str(out)})
     from lmc_core.figures.numbers import number, seconds
-    from lmc_core.figures.words import classes_sentence
+    from lmc_core.figures.text import classes_sentence
 
     error, cycle = max(report["function_errors"]), number(report["cycle_error"], digits=2)
     print(

@@ -7,7 +7,7 @@ import argparse
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve the app on 127.0.0.1 until Ctrl-C; returns the exit code."""
-    from lmc_core.ui.launch import launch
+    from lmc_core.server.launch import launch
 
     return launch(
         port=arguments.port,

@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> None:
 def _write(arguments: argparse.Namespace, result: Mapping[str, Any]) -> None:
     from lmc_core.figures.barrier import barrier_figure
     from lmc_core.figures.export import results_csv, standalone_html
-    from lmc_core.figures.words import barrier_caption, labels_of
+    from lmc_core.figures.text import barrier_caption, labels_of
 
     if arguments.csv is not None:
         arguments.csv.write_text(results_csv([result], labels_of([result])), encoding="utf-8")
@@ -77,7 +77,7 @@ def summary(result: Mapping[str, Any], said: Sequence[str] = ()) -> str:
     the curve.
     """
     from lmc_core.figures.numbers import number, seconds, size
-    from lmc_core.figures.words import (
+    from lmc_core.figures.text import (
         above_plain_words,
         barrier_words,
         classes_sentence,

@@ -68,8 +68,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Train, or read from the store; then print and write what was asked for."""
     check_target(arguments.html, "--html")
     check_target(arguments.out, "--out")
+    from lmc_core.equivariance.request import make_equivariance_request
     from lmc_core.runs import Local, get_executor
-    from lmc_core.runs.ask_equivariance import make_equivariance_request
 
     executor = get_executor(arguments.executor)
     if isinstance(executor, Local):
@@ -119,7 +119,7 @@ def _write_weights(path: Path, arrays: Mapping[str, Any]) -> None:
 def summary(result: Mapping[str, Any]) -> str:
     """The result in words with units, and a row for each layer."""
     from lmc_core.figures.numbers import estimate, number, percent, seconds
-    from lmc_core.figures.words import origin_words
+    from lmc_core.figures.text import origin_words
 
     settings = {
         "equality": f", rates {result['primal_rate']:g} and {result['dual_rate']:g}, c = "

@@ -54,7 +54,7 @@ def summary(result: Mapping[str, Any], said: Sequence[str] = ()) -> str:
     of all pairs.
     """
     from lmc_core.figures.numbers import estimate, number, seconds
-    from lmc_core.figures.words import classes_sentence, origin_words
+    from lmc_core.figures.text import classes_sentence, origin_words
 
     unit = result["unit"]
     chosen = classes_sentence(result["classes"])

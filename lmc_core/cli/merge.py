@@ -230,7 +230,7 @@ def summary(results: Sequence[Mapping[str, Any]], said: Sequence[str] = ()) -> s
         unit_of,
     )
     from lmc_core.figures.numbers import seconds
-    from lmc_core.figures.words import classes_sentence, origin_words
+    from lmc_core.figures.text import classes_sentence, origin_words
 
     first = results[0]
     weights = ", ".join(f"{weight:.2f}" for weight in first["weights"])

@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _row(entry: Any) -> tuple[str, ...]:
     """What the table says of a result; one that a newer version made may not say all of it."""
-    from lmc_core.figures.words import setting_label
+    from lmc_core.figures.text import setting_label
 
     source = "the app" if entry.shipped else "an archive" if entry.imported else "here"
     try:
@@ -106,7 +106,7 @@ def delete(store: Any, text: str) -> None:
 def _found(result: Mapping[str, Any]) -> str:
     """The barrier of two models, or how far the centre of several lies above them."""
     from lmc_core.figures.numbers import estimate
-    from lmc_core.figures.words import barrier_words
+    from lmc_core.figures.text import barrier_words
 
     if "centre_excess" in result:
         return (

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from lmc_core.cli.output import print_json, table
 from lmc_core.errors import BadInput
+from lmc_core.folders import app_folder, assets
 from lmc_core.limits import require_counts
-from lmc_core.places import app_folder, assets
 
 MOST_STEPS = 10_000_000  # of the optimiser; a schedule is planned over all of them
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from lmc_core.equivariance.domains import Domain
 from lmc_core.equivariance.groups import Group
 from lmc_core.errors import BadInput, UnknownName
-from lmc_core.places import assets
+from lmc_core.folders import assets
 
 KINDS = {
     "symmetric": "Symmetric: each moved at random",

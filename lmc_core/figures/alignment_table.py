@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lmc_core.figures.alignment_words import copy_title, group_of, layer_title
 from lmc_core.figures.tables import Table
-from lmc_core.figures.words import Result
+from lmc_core.figures.text import Result
 
 HEADER = (
     *(

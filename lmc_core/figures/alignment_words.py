@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lmc_core.figures.numbers import number
-from lmc_core.figures.words import MATCHERS, Result, classes_sentence
+from lmc_core.figures.text import MATCHERS, Result, classes_sentence
 
 Entry = Mapping[str, Any]  # one of a result's `spaces`
 

@@ -31,7 +31,7 @@ from lmc_core.figures.style import (
     strokes,
     template,
 )
-from lmc_core.figures.words import Result, barrier_caption, barrier_words, labels_of
+from lmc_core.figures.text import Result, barrier_caption, barrier_words, labels_of
 
 HEIGHT = 640  # pixels
 # pixels: room for the panels' headings and for the models' names

@@ -22,7 +22,7 @@ from lmc_core.figures.experts_words import (
 from lmc_core.figures.layout import padded, spread
 from lmc_core.figures.numbers import estimate, number
 from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Stroke, Theme, faint, template
-from lmc_core.figures.words import Result
+from lmc_core.figures.text import Result
 
 SIDE, RIGHT, TOP, FOOT = 56, 148, 36, 56  # pixels; labels stand in the right margin
 LABEL = 36  # pixels between the centres of two labels of two lines

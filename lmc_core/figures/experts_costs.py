@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, template
-from lmc_core.figures.words import Result
+from lmc_core.figures.text import Result
 
 KINDS = {"router": "Router rows", "gram": "Gram", "exact": "Exact"}
 MOST = 8  # layers that are drawn at once, and experts whose costs are written into their cells

@@ -14,7 +14,7 @@ from lmc_core.figures.experts_words import WAYS
 from lmc_core.figures.layout import spread
 from lmc_core.figures.numbers import number
 from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, template
-from lmc_core.figures.words import Result
+from lmc_core.figures.text import Result
 
 HEIGHT, TOP, FOOT, SIDE = 340, 36, 56, 56  # pixels
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from lmc_core.figures.numbers import estimate, number
 from lmc_core.figures.tables import Table
-from lmc_core.figures.words import MATCHERS, Result, classes_sentence
+from lmc_core.figures.text import MATCHERS, Result, classes_sentence
 
 ALL = "all"
 WAYS = {

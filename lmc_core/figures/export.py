@@ -11,10 +11,10 @@ from typing import Any
 import plotly.graph_objects as go
 import plotly.io
 
-from lmc_core.figures.private import without_places
+from lmc_core.figures.redact import without_places
 from lmc_core.figures.style import BODY, FAMILY, FONT, GROUNDS, Theme
 from lmc_core.figures.tables import Table
-from lmc_core.places import assets
+from lmc_core.folders import assets
 
 CONFIG: dict[str, Any] = {
     "displaylogo": False,

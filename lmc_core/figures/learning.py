@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from lmc_core.figures.layout import padded
 from lmc_core.figures.numbers import number
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, strokes, template
-from lmc_core.figures.words import Result
+from lmc_core.figures.text import Result
 
 SIDE = 56  # pixels
 

@@ -15,8 +15,8 @@ from lmc_core.figures.merge_rows import (
     shown,
 )
 from lmc_core.figures.numbers import estimate, number
-from lmc_core.figures.same_words import same_weights
-from lmc_core.figures.words import classes_sentence, notes, version_sentence
+from lmc_core.figures.shared_weights import same_weights
+from lmc_core.figures.text import classes_sentence, notes, version_sentence
 
 BINS = 15
 

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 import plotly.graph_objects as go
 
-from lmc_core.figures import experts_words, landscape_words, panels_barrier, panels_equivariance
+from lmc_core.equivariance.figures import panels as panels_equivariance
+from lmc_core.figures import experts_words, landscape_words, panels_barrier
 from lmc_core.figures import panels_groups as groups
 from lmc_core.figures import panels_kinds as kinds
 from lmc_core.figures.alignment_table import short_table, spaces_table
@@ -21,7 +22,7 @@ from lmc_core.figures.merge_rows import numbers_table
 from lmc_core.figures.numbers import estimate, number
 from lmc_core.figures.style import Theme
 from lmc_core.figures.tables import Table
-from lmc_core.figures.words import (
+from lmc_core.figures.text import (
     MATCHERS,
     Result,
     classes_sentence,

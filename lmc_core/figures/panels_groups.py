@@ -14,7 +14,7 @@ from lmc_core.figures.numbers import estimate, number
 from lmc_core.figures.panels_kinds import Found, Headline, Labels
 from lmc_core.figures.style import Theme
 from lmc_core.figures.tables import Table
-from lmc_core.figures.words import Result, notes, setting_label, version_sentence
+from lmc_core.figures.text import Result, notes, setting_label, version_sentence
 
 
 def _task(result: Result) -> str:

@@ -22,7 +22,7 @@ from lmc_core.figures.numbers import estimate, number
 from lmc_core.figures.overview import overview_figure
 from lmc_core.figures.style import Theme
 from lmc_core.figures.tables import Table
-from lmc_core.figures.words import Result
+from lmc_core.figures.text import Result
 
 Headline = tuple[str, float | None]
 PAPER = 500  # pixels of height on paper

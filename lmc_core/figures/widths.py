@@ -12,8 +12,8 @@ from lmc_core.figures.barrier import barrier_figure
 from lmc_core.figures.layout import padded
 from lmc_core.figures.numbers import estimate, number
 from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, meaning_of, template
+from lmc_core.figures.text import Result
 from lmc_core.figures.widths_words import pair_name, setting_name
-from lmc_core.figures.words import Result
 
 HEIGHT = 500  # pixels of the curves
 SIDE, TOP, FOOT = 56, 40, 56  # pixels

@@ -8,7 +8,7 @@ from typing import Any
 
 from lmc_core.figures.numbers import estimate, number
 from lmc_core.figures.tables import Table
-from lmc_core.figures.words import Result, barrier_words
+from lmc_core.figures.text import Result, barrier_words
 
 NOBODY = -1
 LABELS = {

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lmc_core.lecture.live import Live
+from lmc_core.lecture.sandbox import Live
 from lmc_core.symmetry.check import relative_difference
 from lmc_core.symmetry.elements import Permutation
 

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from lmc_core.lecture.exchange import swapped
-from lmc_core.lecture.live import Live, State
+from lmc_core.lecture.sandbox import Live, State
 from lmc_core.symmetry.check import relative_difference
 from lmc_core.symmetry.elements import Permutation
 from lmc_core.tasks import losses

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from lmc_core.lecture.exchange import queries_and_keys, scores
-from lmc_core.lecture.live import Live
+from lmc_core.lecture.sandbox import Live
 from lmc_core.symmetry.elements import Invertible
 
 # radians; the direction that is stretched, away from both axes so that shapes are seen to change

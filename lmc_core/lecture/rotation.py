@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lmc_core.lecture.live import Live
+from lmc_core.lecture.sandbox import Live
 from lmc_core.symmetry.elements import Orthogonal, ones_complement
 
 SEED = 4  # of the planes that turn; any other shows the same

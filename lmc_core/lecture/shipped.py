@@ -9,7 +9,7 @@ from statistics import mean
 from typing import Any
 
 from lmc_core.errors import StoreError
-from lmc_core.places import assets
+from lmc_core.folders import assets
 
 SETTINGS = ("plain", "permutations", "weight", "learned")
 CLASSES = ("units", "heads", "residual", "planes", "learned")

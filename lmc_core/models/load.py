@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lmc_core.errors import BadCheckpoint, LmcError
+from lmc_core.folders import assets
 from lmc_core.models.architectures import hf
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.family import Family
@@ -45,7 +46,6 @@ from lmc_core.models.files.validation import (
 from lmc_core.models.files.vocabulary import rows_needed, vocabulary_of
 from lmc_core.models.model import Model, NotFinite
 from lmc_core.models.rows import finite_rows
-from lmc_core.places import assets
 
 
 def zoo_folder() -> Path:

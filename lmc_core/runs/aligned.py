@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmc_core.runs.anew import make_way
+from lmc_core.runs.model_cache import is_warm
 from lmc_core.runs.opened import CHECKED, learning_from, seen_rows
 from lmc_core.runs.request import ALGORITHM, ModelsRequest, PairRequest, digest_of
-from lmc_core.runs.warm import is_warm
 
 if TYPE_CHECKING:
     from lmc_core.matching.given import Report
@@ -61,9 +61,9 @@ def alignment_key(request: PairRequest) -> str:
 
 def folder_of(request: PairRequest) -> Path:
     """The folder that the pair of a request is kept in once it is aligned."""
-    from lmc_core import places
+    from lmc_core import folders
 
-    return places.home() / "aligned" / alignment_key(request)
+    return folders.home() / "aligned" / alignment_key(request)
 
 
 def pair_of(request: ModelsRequest, second: int = 1) -> PairRequest:

@@ -113,9 +113,9 @@ def placed_group(
 
 def kept_in(request: ModelsRequest) -> Path:
     """The folder that the models of a request are kept in once they are in one frame."""
-    from lmc_core import places
+    from lmc_core import folders
 
-    return places.home() / "aligned" / frame_key(request)
+    return folders.home() / "aligned" / frame_key(request)
 
 
 def frame_key(request: ModelsRequest) -> str:

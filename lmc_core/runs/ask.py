@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from lmc_core.errors import BadInput, UnknownName
 from lmc_core.limits import require_counts
+from lmc_core.runs.model_cache import load_warm
 from lmc_core.runs.request import BarrierRequest, digest_of
-from lmc_core.runs.warm import load_warm
 
 if TYPE_CHECKING:
     from lmc_core.models.model import Model

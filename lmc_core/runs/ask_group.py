@@ -18,8 +18,8 @@ from lmc_core.runs.ask import (
     named,
     require_two,
 )
+from lmc_core.runs.model_cache import load_warm
 from lmc_core.runs.request import GroupRequest
-from lmc_core.runs.warm import load_warm
 
 if TYPE_CHECKING:
     from lmc_core.models.model import Model

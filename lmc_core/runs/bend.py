@@ -69,7 +69,7 @@ def bend_of(request: ModelsRequest, steps: int = STEPS, points: int = 25) -> Ben
     if learn is None and not request.data:
         learn = LEARN["images" if request.length is None else "text"]
     elif learn is None:
-        from lmc_core.runs.warm import load_warm
+        from lmc_core.runs.model_cache import load_warm
         from lmc_core.tasks import task_for
 
         task = task_for(request.task, *(load_warm(reference) for reference in request.models))
@@ -217,7 +217,7 @@ def trained(
         task: of the request.
         report: called with the share done and a few words; may raise to stop.
     """
-    from lmc_core import places
+    from lmc_core import folders
     from lmc_core.paths.bezier import Bending, BendSettings, Bezier
     from lmc_core.runs.aligned import make_room
     from lmc_core.runs.anew import make_way
@@ -231,13 +231,13 @@ def trained(
     bending = Bending(
         a, b, BendSettings(steps=getattr(request, "steps", None) or STEPS), learning, report
     )
-    folder = places.home() / "bends" / bending.fingerprint
+    folder = folders.home() / "bends" / bending.fingerprint
     make_way(folder)
     if (found := _read(folder, bending)) is not None:
         report(1.0, "trained before")
         return Bezier(a, b, found[0]), found[1]
     bending.learning = replace(
-        bending.learning, checkpoint=places.home() / "unfinished" / f"{bending.fingerprint}.pt"
+        bending.learning, checkpoint=folders.home() / "unfinished" / f"{bending.fingerprint}.pt"
     )
     curve, about = bending.finish()
     draft = folder.with_name(f".tmp-{secrets.token_hex(8)}")

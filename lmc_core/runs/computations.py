@@ -24,19 +24,11 @@ Report = Callable[[float, str], None]  # share done in [0, 1] and a few words; m
 Compute = Callable[[Any, Report], tuple[dict[str, Any], dict[str, np.ndarray]]]
 
 COMPUTE: dict[str, str | Compute] = {
-    what: f"lmc_core.runs.{what}:compute"
-    for what in (
-        "barrier",
-        "group",
-        "layers",
-        "alignment",
-        "plane",
-        "point",
-        "bend",
-        "merge",
-        "orders",
-        "equivariance",
-    )
+    **{
+        what: f"lmc_core.runs.{what}:compute"
+        for what in "barrier group layers alignment plane point bend merge orders".split()
+    },
+    "equivariance": "lmc_core.equivariance.run:compute",
 }
 REQUESTS: dict[str, str | type] = {
     "barrier": "lmc_core.runs.request:BarrierRequest",
@@ -48,7 +40,7 @@ REQUESTS: dict[str, str | type] = {
     "bend": "lmc_core.runs.bend:BendRequest",
     "merge": "lmc_core.runs.merge:MergeRequest",
     "orders": "lmc_core.runs.orders:OrdersRequest",
-    "equivariance": "lmc_core.runs.equivariance:EquivarianceRequest",
+    "equivariance": "lmc_core.equivariance.run:EquivarianceRequest",
 }
 
 

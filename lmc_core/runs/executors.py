@@ -14,14 +14,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from lmc_core import errors, places
+from lmc_core import errors, folders
 from lmc_core.errors import Cancelled, LmcError, StoreError, UnknownName
+from lmc_core.locks import holder
 from lmc_core.runs.computations import Report, obtain
-from lmc_core.runs.cores import as_given
 from lmc_core.runs.jobs import Job, Jobs, lock_path
-from lmc_core.runs.locks import holder
 from lmc_core.runs.result import Request, Result
 from lmc_core.runs.store import Store
+from lmc_core.threads import as_given
 
 POLL = 0.1  # seconds between two looks at a job
 TEND = 1.0  # seconds between two looks after the worker
@@ -59,7 +59,7 @@ class Inline:
     """
 
     def __init__(self, home: Path | None = None):
-        self.store = Store((home if home is not None else places.home()) / "results")
+        self.store = Store((home if home is not None else folders.home()) / "results")
 
     def run(self, request: Request, report: Report | None = None, *, fresh: bool = False) -> Result:
         """See `Executor.run`."""
@@ -87,7 +87,7 @@ class Local:
         cancel_on_interrupt: bool = False,
         command: Sequence[str] | None = None,
     ):
-        self.home = Path(home) if home is not None else places.home()
+        self.home = Path(home) if home is not None else folders.home()
         self.store = Store(self.home / "results")
         self.jobs = Jobs(self.home / "jobs.sqlite")
         self.cancel_on_interrupt = cancel_on_interrupt
@@ -268,7 +268,7 @@ def _environment(home: Path) -> dict[str, str]:
     installed.
     """
     environment = {**as_given(os.environ), "LMC_HOME": str(home)}
-    package = str(places.PACKAGE.parent)
+    package = str(folders.PACKAGE.parent)
     if package not in (*site.getsitepackages(), site.getusersitepackages()):
         path = os.environ.get("PYTHONPATH")
         environment["PYTHONPATH"] = f"{package}{os.pathsep}{path}" if path else package

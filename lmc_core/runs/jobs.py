@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lmc_core import places
+from lmc_core import folders
 from lmc_core.errors import LmcError, StoreError
-from lmc_core.runs.locks import ELSEWHERE, NO_SPACE, holder
+from lmc_core.locks import ELSEWHERE, NO_SPACE, holder
+from lmc_core.runs.partial import prune
 from lmc_core.runs.result import Request
-from lmc_core.runs.unfinished import prune
 
 VERSION = 1
 ENDED = "('done', 'failed', 'cancelled')"
@@ -103,7 +103,7 @@ class Jobs:
     """
 
     def __init__(self, path: Path | None = None):
-        self.path = Path(path) if path is not None else places.home() / "jobs.sqlite"
+        self.path = Path(path) if path is not None else folders.home() / "jobs.sqlite"
 
     def submit(self, request: Request, *, fresh: bool = False) -> Job:
         """Ask for a computation; an equal one that waits or runs is joined.
@@ -375,7 +375,7 @@ def _is_busy(error: Exception) -> bool:
 
 def lock_path(device: str, home: Path | None = None) -> Path:
     """Return the lock file of a device's worker; its log lies beside it, with the ending `.log`."""
-    return (home if home is not None else places.home()) / "workers" / f"{device}.lock"
+    return (home if home is not None else folders.home()) / "workers" / f"{device}.lock"
 
 
 def _job(row: sqlite3.Row) -> Job:

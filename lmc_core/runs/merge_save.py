@@ -23,9 +23,9 @@ Report = Callable[[float, str], None]
 
 def models_folder() -> Path:
     """Where models that a person keeps lie."""
-    from lmc_core import places
+    from lmc_core import folders
 
-    return places.home() / "models"
+    return folders.home() / "models"
 
 
 def save(request: MergeRequest, report: Report) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

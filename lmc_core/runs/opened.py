@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from lmc_core.errors import BadInput
 from lmc_core.runs.ask import WINDOW, orders_of
+from lmc_core.runs.model_cache import load_warm
 from lmc_core.runs.request import ModelsRequest
-from lmc_core.runs.warm import load_warm
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,13 +90,13 @@ def learning_from(request: ModelsRequest, task: Task, name: str | None = None) -
         name: of what is learned, which an interrupted run goes on with; by default the request's
             key.
     """
-    from lmc_core import places
+    from lmc_core import folders
     from lmc_core.matching.given import Learning
 
     if request.learn is None:
         return None
     chosen = task.examples("train", request.learn, request.seed, request.length or WINDOW)
-    checkpoint = places.home() / "unfinished" / f"{name or request.key}.pt"
+    checkpoint = folders.home() / "unfinished" / f"{name or request.key}.pt"
     return Learning.split(chosen, None, request.seed, request.device, checkpoint)
 
 

@@ -252,7 +252,7 @@ def _measured(
 ) -> tuple[Surface, int]:
     """Measure the grid, going on from what is there; also says how many points were."""
     from lmc_core.paths.grid import measure_grid
-    from lmc_core.runs.unfinished import Unfinished
+    from lmc_core.runs.partial import Unfinished
 
     unfinished = Unfinished(request.key)
     known = _known(request, unfinished, grid)
@@ -284,8 +284,8 @@ def points_there(request: PlaneRequest) -> int:
     """
     import numpy as np
 
+    from lmc_core.runs.partial import Unfinished
     from lmc_core.runs.store import Store
-    from lmc_core.runs.unfinished import Unfinished
 
     if (found := Unfinished(request.key).read()) is not None:
         return int((~np.isnan(found[1].get("correct", np.empty(0)))).sum())

@@ -90,7 +90,7 @@ def ends_of(
     from lmc_core.models.common import in_float32
     from lmc_core.models.rows import restricted, shared_rows
     from lmc_core.runs.aligned import aligned_pair, pair_of
-    from lmc_core.runs.warm import load_warm
+    from lmc_core.runs.model_cache import load_warm
     from lmc_core.symmetry.spaces import choose_classes
 
     chosen = models[0], models[second]

@@ -24,9 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from lmc_core import places
+from lmc_core import folders
 from lmc_core.errors import StoreError
-from lmc_core.runs.locks import ELSEWHERE, NO_SPACE, FileLock
+from lmc_core.locks import ELSEWHERE, NO_SPACE, FileLock
 from lmc_core.runs.naming import named_as, naming_of
 from lmc_core.runs.result import (
     ASKED,
@@ -67,8 +67,8 @@ class Store:
     """
 
     def __init__(self, root: Path | None = None, shipped: Path | None = None):
-        self.root = Path(root) if root is not None else places.home() / "results"
-        self.shipped = Path(shipped) if shipped is not None else places.assets() / "results"
+        self.root = Path(root) if root is not None else folders.home() / "results"
+        self.shipped = Path(shipped) if shipped is not None else folders.assets() / "results"
         self.foreign = 0
 
     def get(self, key: str) -> Result | None:

@@ -24,14 +24,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
-from lmc_core import places
+from lmc_core import folders
 from lmc_core.errors import Cancelled, LmcError, StoreError
-from lmc_core.plain import PlainFormatter
+from lmc_core.format import PlainFormatter
+from lmc_core.locks import ELSEWHERE, NO_SPACE, FileLock
 from lmc_core.runs.computations import obtain, request_from_json
-from lmc_core.runs.cores import use_threads
 from lmc_core.runs.jobs import Job, Jobs, lock_path
-from lmc_core.runs.locks import ELSEWHERE, NO_SPACE, FileLock
 from lmc_core.runs.store import Store
+from lmc_core.threads import use_threads
 
 BEAT = 1.0  # seconds between signs of life
 REPORT = 0.2  # seconds between two writes of progress
@@ -62,7 +62,7 @@ class Worker:
         home: Path | None = None,
         threads: int | None = None,
     ):
-        home = home if home is not None else places.home()
+        home = home if home is not None else folders.home()
         self.device = device
         self.idle = idle
         self.name = f"{device}:{os.getpid()}-{secrets.token_hex(4)}"

@@ -18,7 +18,7 @@ from typing import IO
 
 from lmc_core import __version__
 from lmc_core.errors import BadInput, StoreError
-from lmc_core.figures.private import without_places
+from lmc_core.figures.redact import without_places
 from lmc_core.runs.result import FILES, Result, digest, to_bytes
 from lmc_core.runs.store import Store
 from lmc_core.studies.gather import is_known, public

@@ -15,11 +15,11 @@ import numpy as np
 
 from lmc_core.errors import BadInput, LmcError
 from lmc_core.figures.panels import panels_of
-from lmc_core.figures.private import has_places
+from lmc_core.figures.redact import has_places
 from lmc_core.runs.computations import request_from_json
 from lmc_core.runs.result import Result
 from lmc_core.studies.archive import Limits
-from lmc_core.studies.shelf import row_of
+from lmc_core.studies.index import row_of
 
 ARRAYS = 200  # of one result, at the most
 HEADER = 10_000  # bytes of an array's description, at the most

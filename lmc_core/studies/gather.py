@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from lmc_core.errors import LmcError, StoreError
 from lmc_core.figures.panels import Panel, panels_of
-from lmc_core.figures.private import without_places
+from lmc_core.figures.redact import without_places
 from lmc_core.figures.style import Theme
-from lmc_core.figures.words import labels_of
+from lmc_core.figures.text import labels_of
 from lmc_core.runs.computations import request_from_json
 from lmc_core.runs.result import Result
 from lmc_core.runs.store import Store

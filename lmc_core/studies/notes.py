@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from lmc_core import places
+from lmc_core import folders
 from lmc_core.errors import BadInput
 from lmc_core.runs.result import is_key
 from lmc_core.studies.files import clean, write_error, write_file
@@ -20,7 +20,7 @@ class Notes:
     """
 
     def __init__(self, root: Path | None = None):
-        self.root = Path(root) if root is not None else places.home() / "notes"
+        self.root = Path(root) if root is not None else folders.home() / "notes"
 
     def all(self) -> dict[str, str]:
         """Return the notes by key."""

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from lmc_core import places
+from lmc_core import folders
 from lmc_core.errors import BadInput, StoreError, UnknownName
-from lmc_core.runs.locks import FileLock
+from lmc_core.locks import FileLock
 from lmc_core.runs.result import to_bytes
 from lmc_core.runs.store import StoreWarning
 from lmc_core.studies.files import clean, write_error, write_file
@@ -35,8 +35,8 @@ class Studies:
     """
 
     def __init__(self, root: Path | None = None, shipped: Path | None = None):
-        self.root = Path(root) if root is not None else places.home() / "studies"
-        self.shipped = Path(shipped) if shipped is not None else places.assets() / "studies"
+        self.root = Path(root) if root is not None else folders.home() / "studies"
+        self.shipped = Path(shipped) if shipped is not None else folders.assets() / "studies"
 
     def list(self) -> list[Study]:
         """Return the studies, the last changed first; a file that is not a study gives a

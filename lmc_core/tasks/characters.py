@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput
-from lmc_core.places import assets
+from lmc_core.folders import assets
 
 PARTS = {"train": (0.0, 0.8), "validation": (0.8, 0.9), "test": (0.9, 1.0)}
 SHOWN = 5  # unknown characters that an error names

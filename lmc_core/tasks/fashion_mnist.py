@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from lmc_core.errors import BadInput
-from lmc_core.places import assets
+from lmc_core.folders import assets
 from lmc_core.tasks.preparation import Preparation
 from lmc_core.tasks.task import Examples, InMemory, Task
 

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from lmc_core.folders import home
 from lmc_core.models.families import get_family
 from lmc_core.models.model import Model, untied_state
-from lmc_core.places import home
 from lmc_core.tasks import Examples, get_task
 from lmc_core.tasks.fashion_mnist import full_set
 from lmc_core.training.recipes import Recipe

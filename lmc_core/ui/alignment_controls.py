@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 
 from lmc_core.figures.alignment_words import Entry, copy_title, group_of, layer_title
-from lmc_core.figures.words import Result
+from lmc_core.figures.text import Result
 from lmc_core.runs.alignment import AlignmentRequest
 from lmc_core.runs.request import BarrierRequest
 from lmc_core.ui import address

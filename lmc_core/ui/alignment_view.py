@@ -25,7 +25,7 @@ from lmc_core.figures.similarity import cka_figure, streams_figure
 from lmc_core.figures.style import strokes
 from lmc_core.figures.tables import Table
 from lmc_core.figures.tables import words as cell
-from lmc_core.figures.words import Result
+from lmc_core.figures.text import Result
 from lmc_core.ui import alignment_controls as controls
 from lmc_core.ui.alignment_controls import Detail
 from lmc_core.ui.curves import ROUNDING, theme

@@ -16,13 +16,15 @@ from lmc_core.models.load import zoo
 
 def models() -> dict[str, dict[str, Any]]:
     """Name -> what is known about each model of the zoo, then about each of a person's own."""
-    from lmc_core.ui import own
+    from lmc_core.ui import custom_models
 
     cards = zoo()
     shipped = {
         row["name"]: {**row, "digest": str(cards[row["name"]].get("digest"))} for row in listing()
     }
-    return shipped | {name: row for name, row in own.models().items() if name not in shipped}
+    return shipped | {
+        name: row for name, row in custom_models.models().items() if name not in shipped
+    }
 
 
 def model_label(row: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ import streamlit as st
 
 from lmc_core.errors import BadInput, LmcError
 from lmc_core.symmetry.spaces import KINDS
-from lmc_core.ui import address, catalogue, own, says, work
+from lmc_core.ui import address, backend, catalogue, custom_models, messages
 from lmc_core.ui.setting import PLAIN, Setting, all_classes, only_permutations, with_residual
 
 Row = Mapping[str, Any]
@@ -80,12 +80,12 @@ def choose_pair(
 def show_notes(rows: Sequence[Row]) -> None:
     """Say what a person should know of the files of some models."""
     for note in dict.fromkeys(note for row in rows for note in row.get("notes", ())):
-        st.warning(says.sentence(note), icon=":material/warning:")
+        st.warning(messages.sentence(note), icon=":material/warning:")
 
 
 def add_model(key: str) -> None:
     """A field for a model that is not shipped; afterwards it is among those that can be chosen."""
-    if work.read_only():
+    if backend.read_only():
         return
     name, extra, said = f"{key}_add", f"{key}_add_extra", f"{key}_add_said"
 
@@ -94,10 +94,10 @@ def add_model(key: str) -> None:
         st.session_state[said] = ""
         if reference:
             try:
-                own.add(reference, st.session_state[extra])
+                custom_models.add(reference, st.session_state[extra])
                 st.session_state[name] = ""
             except LmcError as error:
-                st.session_state[said] = says.sentence(error)
+                st.session_state[said] = messages.sentence(error)
 
     with st.popover("Another model", icon=":material/add:", type="tertiary"):
         st.text_input(

@@ -14,7 +14,7 @@ from lmc_core.runs.request import ModelsRequest
 from lmc_core.runs.result import Request
 from lmc_core.runs.store import Store
 from lmc_core.runs.workload import memory_of_request
-from lmc_core.ui import work
+from lmc_core.ui import backend
 
 NEWEST = 200  # results that are looked through for finished runs
 KEPT = 30.0  # seconds for which what was found there is good enough
@@ -34,7 +34,7 @@ def note(requests: Sequence[Request], what: str = "") -> str:
         what: what is done, said first ("289 points"); empty for nothing.
     """
     asked = [request for request in requests if isinstance(request, ModelsRequest)]
-    if not asked or work.read_only():
+    if not asked or backend.read_only():
         return ""
     return sentence(
         expected_seconds(asked, _finished(str(Store().root))),

@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from lmc_core.figures.words import Result
+from lmc_core.figures.text import Result
 from lmc_core.runs.orders import POINTS, OrdersRequest
 from lmc_core.runs.request import BarrierRequest
 from lmc_core.ui import address, catalogue

@@ -17,8 +17,8 @@ from lmc_core.figures.experts_routing import agreement_figure, load_figure
 from lmc_core.figures.export import CONFIG, can_draw_svg, results_json, standalone_html, svg
 from lmc_core.figures.numbers import estimate, number, percent
 from lmc_core.figures.tables import words as cell
-from lmc_core.figures.words import Result
-from lmc_core.ui import address, work
+from lmc_core.figures.text import Result
+from lmc_core.ui import address, backend
 from lmc_core.ui.curves import ROUNDING, theme
 
 HEIGHT = 480  # pixels of the fan
@@ -182,7 +182,7 @@ def show_downloads(result: Result, number_of_fan: int, key: str) -> None:
 
     def packed() -> bytes:
         file = io.BytesIO()
-        np.savez_compressed(file, **work.arrays(str(result["key"])))
+        np.savez_compressed(file, **backend.arrays(str(result["key"])))
         return file.getvalue()
 
     files: list[tuple[str, str, str, Any, str]] = [

@@ -12,13 +12,13 @@ import streamlit as st
 
 from lmc_core.figures.landscape_data import Landscape
 from lmc_core.figures.landscape_words import KINDS
-from lmc_core.figures.words import Result
+from lmc_core.figures.text import Result
 from lmc_core.runs.bend import BendRequest, bend_of
 from lmc_core.runs.naming import renamed
+from lmc_core.runs.partial import Unfinished
 from lmc_core.runs.plane import RESOLUTIONS, PlaneRequest, plane_of
 from lmc_core.runs.request import BarrierRequest
-from lmc_core.runs.unfinished import Unfinished
-from lmc_core.ui import address, catalogue, work
+from lmc_core.ui import address, backend, catalogue
 from lmc_core.ui.setting import PLAIN, Setting
 
 Row = Mapping[str, Any]
@@ -182,7 +182,7 @@ def requests_of(
     """
 
     def asked(a: Mapping[str, Any], b: Mapping[str, Any], how: Setting) -> BarrierRequest:
-        return work.request_of((dict(a), dict(b)), how, choice.split, choice.examples, 25, task)
+        return backend.request_of((dict(a), dict(b)), how, choice.split, choice.examples, 25, task)
 
     if choice.kind == "random":
         alone = asked(models[0], models[0], PLAIN)
@@ -196,9 +196,9 @@ def requests_of(
 
 def scene_of(plane: PlaneRequest) -> tuple[Landscape | None, bool]:
     """What there is to draw of a plane, and whether it is finished."""
-    found: Result | None = work.stored(plane)
+    found: Result | None = backend.stored(plane)
     if found is not None:
-        arrays = work.arrays(plane.key)
+        arrays = backend.arrays(plane.key)
         return (Landscape.of(found, arrays), True) if arrays else (None, True)
     begun = unfinished(plane)
     return (Landscape.of(*begun), False) if begun is not None else (None, False)

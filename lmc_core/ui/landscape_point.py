@@ -11,10 +11,10 @@ import streamlit as st
 
 from lmc_core.figures.landscape_data import Landscape
 from lmc_core.figures.numbers import estimate, number, percent
-from lmc_core.figures.words import Result
+from lmc_core.figures.text import Result
 from lmc_core.runs.plane import PlaneRequest
 from lmc_core.runs.point import PointRequest, point_of
-from lmc_core.ui import cost, status, work
+from lmc_core.ui import backend, cost, status
 
 STEPS = 128  # of a slider along a side; every point of the grids of 9, 17, 33 and 65 is one of them
 DIGITS = 7  # of a share of a side, which the steps of the sliders have exactly
@@ -108,7 +108,7 @@ def show(scene: Landscape, plane: PlaneRequest, chosen: tuple[float, float], key
     """
     facts, node, grid = scene.facts, scene.node(*chosen), scene.between(*chosen)
     request = exact_of(plane, chosen)
-    exact = work.stored(request)
+    exact = backend.stored(request)
     if exact is not None:
         _metrics(scene, estimate(exact["loss"], exact["stderr"]), exact[scene.score_name])
         by_grid = (
@@ -131,7 +131,7 @@ def show(scene: Landscape, plane: PlaneRequest, chosen: tuple[float, float], key
         _metrics(scene, "\u2013", None)
         st.caption("This point is not measured yet.")
     _distances(facts, chosen)
-    if exact is None and not (node and scene.measured[node]) and not work.read_only():
+    if exact is None and not (node and scene.measured[node]) and not backend.read_only():
         status.show_status(
             [status.Curve("This point", request, None)],
             f"{key}_point",

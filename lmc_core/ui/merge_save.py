@@ -13,7 +13,7 @@ from lmc_core.figures.merge_rows import best_row
 from lmc_core.figures.numbers import number
 from lmc_core.merging.methods import MERGES
 from lmc_core.runs.merge import MergeRequest
-from lmc_core.ui import merge_work, says, work
+from lmc_core.ui import backend, merge_work, messages
 from lmc_core.ui.status import Curve, show_status
 
 TYPES = {
@@ -81,9 +81,9 @@ def show_saving(curves: Sequence[Curve], task: str, key: str) -> None:
     try:
         request = merge_work.saving_of(_request(curve), merge, name.strip(), str(kind))
     except LmcError as error:
-        says.refuse(error)
+        messages.refuse(error)
         return
-    result = work.stored(request)
+    result = backend.stored(request)
     kept = merge_work.is_kept(request.save)
     if result is not None and kept:
         st.success(

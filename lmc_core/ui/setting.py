@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lmc_core.errors import BadInput
-from lmc_core.figures.words import MATCHERS, setting_label
+from lmc_core.figures.text import MATCHERS, setting_label
 from lmc_core.symmetry.spaces import KINDS, PLANES, SymmetryClass
 
 MOST_STEPS = 100_000  # that an address may ask for

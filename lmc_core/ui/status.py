@@ -15,7 +15,7 @@ from lmc_core.errors import LmcError
 from lmc_core.figures.numbers import seconds
 from lmc_core.runs.jobs import Job
 from lmc_core.runs.result import Request
-from lmc_core.ui import says, work
+from lmc_core.ui import backend, messages
 
 HEIGHT = 76  # pixels kept for it, three lines of text, so that nothing below moves
 POLL = 0.5  # seconds
@@ -68,14 +68,14 @@ def show_status(
     if refused:
         st.error(refused, icon=":material/error:")
     keys = [curve.key for curve in curves]
-    jobs = work.jobs(keys)
+    jobs = backend.jobs(keys)
     active = [k for k, job in jobs.items() if job.active]
     missing = [curve for curve in curves if curve.result is None]
     failed = [curve for curve in missing if curve.key in jobs and jobs[curve.key].state == "failed"]
 
     @st.fragment(run_every=POLL)
     def poll() -> None:
-        now = work.jobs(keys)
+        now = backend.jobs(keys)
         if [k for k, job in now.items() if job.active] != active:
             st.rerun()
         _progress(curves, [now[k] for k in active])
@@ -88,20 +88,22 @@ def show_status(
             if active:
                 poll()
             elif failed:
-                reason = says.sentence(jobs[failed[0].key].error)
+                reason = messages.sentence(jobs[failed[0].key].error)
                 st.error(f"{failed[0].label} was not computed. {reason}", icon=":material/error:")
             else:
                 st.markdown(
                     _rest(curves, missing, jobs, noun) + (f" {note}" if missing and note else "")
                 )
-        if work.read_only():
+        if backend.read_only():
             return
         if active:
-            st.button(verbs[1], key=f"{key}_cancel", on_click=_act, args=(key, work.cancel, active))
+            st.button(
+                verbs[1], key=f"{key}_cancel", on_click=_act, args=(key, backend.cancel, active)
+            )
             return
         todo = [curve.request for curve in missing or curves]
         label = f"{verbs[0]} again" if failed or not missing else verbs[0]
-        kind = says.strong() if missing else "secondary"
+        kind = messages.strong() if missing else "secondary"
         again = (
             None
             if missing
@@ -114,7 +116,7 @@ def show_status(
             type=kind,
             help=again,
             on_click=_act,
-            args=(key, work.submit, todo, not missing),
+            args=(key, backend.submit, todo, not missing),
         )
 
 
@@ -130,7 +132,7 @@ def _progress(curves: Sequence[Curve], jobs: list[Job]) -> None:
 
 
 def _waiting(job: Job) -> str:
-    before = work.position(job.key) if job.state == "queued" else 0
+    before = backend.position(job.key) if job.state == "queued" else 0
     return f"waiting, {before} before this one" if before else "waiting for the worker"
 
 
@@ -151,7 +153,7 @@ def _rest(
         stored = f"The {noun} is" if len(curves) == 1 else f"All {len(curves)} {noun}s are"
         return f"{stored} stored; the newest was computed on {newest[:10]}.{_imported(curves)}"
     names = ", ".join(curve.label for curve in missing)
-    if work.read_only():
+    if backend.read_only():
         return f"Not stored on this server, which only shows what is: {names}."
     stopped = any(curve.key in jobs and jobs[curve.key].state == "cancelled" for curve in missing)
     return f"{'Cancelled. Still to compute' if stopped else 'Not computed yet'}: {names}."
@@ -172,4 +174,4 @@ def _act(key: str, action: Callable[..., None], *arguments: Any) -> None:
     try:
         action(*arguments)
     except LmcError as error:
-        st.session_state[f"{key}_refused"] = says.sentence(error)
+        st.session_state[f"{key}_refused"] = messages.sentence(error)

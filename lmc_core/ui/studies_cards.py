@@ -10,7 +10,7 @@ from lmc_core.errors import LmcError
 from lmc_core.runs.store import Store, StoreWarning
 from lmc_core.studies.gather import gather
 from lmc_core.studies.study import Study
-from lmc_core.ui import says, work
+from lmc_core.ui import backend, messages
 from lmc_core.ui.curves import theme
 from lmc_core.ui.panels import show_thumbnail
 from lmc_core.ui.studies_data import KEY, act, studies
@@ -27,13 +27,13 @@ def show_cards() -> None:
     if not known:
         st.info(
             "There is no study yet. Choose results in the table and put them into a study"
-            + ("." if work.read_only() else ", or import an archive.")
+            + ("." if backend.read_only() else ", or import an archive.")
         )
     for start in range(0, len(known), COLUMNS):
         for column, study in zip(st.columns(COLUMNS), known[start : start + COLUMNS], strict=False):
             with column.container(border=True, height="stretch"):
                 _card(study)
-    if not work.read_only():
+    if not backend.read_only():
         with st.popover("New study", icon=":material/add:"):
             _new()
 
@@ -50,7 +50,7 @@ def _card(study: Study) -> None:
         if panels:
             show_thumbnail(panels[0], f"{KEY}_card_{study.name}")
     except LmcError as error:
-        st.caption(says.sentence(error))
+        st.caption(messages.sentence(error))
     pictures = f"{len(study.entries)} picture{'s' if len(study.entries) != 1 else ''}"
     results = f"{len(study.keys)} result{'s' if len(study.keys) != 1 else ''}"
     st.caption(f"{pictures}, {results}; changed {study.changed[:10]}")
@@ -66,7 +66,7 @@ def _new() -> None:
     with st.form(f"{KEY}_new", border=False):
         st.text_input("Title", key=f"{KEY}_new_title", max_chars=200)
         st.text_area("What it is about", key=f"{KEY}_new_note")
-        st.form_submit_button("Begin", type=says.strong(), on_click=lambda: act(_begin))
+        st.form_submit_button("Begin", type=messages.strong(), on_click=lambda: act(_begin))
 
 
 def _begin() -> None:

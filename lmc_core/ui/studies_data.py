@@ -11,12 +11,12 @@ from lmc_core.errors import LmcError
 from lmc_core.figures.numbers import size
 from lmc_core.runs.result import Result
 from lmc_core.runs.store import Store
-from lmc_core.studies import shelf
+from lmc_core.studies import index as shelf
 from lmc_core.studies.gather import public
+from lmc_core.studies.index import Row
 from lmc_core.studies.notes import Notes
-from lmc_core.studies.shelf import Row
 from lmc_core.studies.store import Studies
-from lmc_core.ui import says, work
+from lmc_core.ui import backend, messages
 
 KEY = "studies"
 SHORT = 12  # digits of a key in an address
@@ -67,12 +67,12 @@ def act(action: Callable[..., Any], *arguments: Any, said: str = "") -> None:
     Refused on a server for an audience, whatever the page shows: a hidden button is no lock.
     """
     try:
-        work.require_writable()
+        backend.require_writable()
         action(*arguments)
         if said:
             st.session_state[f"{KEY}_said"] = said
     except LmcError as error:
-        st.session_state[f"{KEY}_refused"] = says.sentence(error)
+        st.session_state[f"{KEY}_refused"] = messages.sentence(error)
 
 
 def say() -> None:

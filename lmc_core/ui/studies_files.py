@@ -15,7 +15,7 @@ from lmc_core.studies.html import study_html
 from lmc_core.studies.paper import zipped
 from lmc_core.studies.study import Study
 from lmc_core.studies.unpack import read_archive
-from lmc_core.ui import work
+from lmc_core.ui import backend
 from lmc_core.ui.curves import theme
 from lmc_core.ui.studies_data import KEY, act, studies
 
@@ -82,7 +82,7 @@ def show_import() -> None:
     """Take in an archive that was exported elsewhere; refused with a sentence when anything in it
     is not as exported.
     """
-    if work.read_only():
+    if backend.read_only():
         return
     with st.expander("Import a study"):
         count = st.session_state.setdefault(f"{KEY}_uploads", 0)

@@ -12,7 +12,7 @@ from lmc_core.errors import BadInput, LmcError
 from lmc_core.runs.store import Store
 from lmc_core.studies.gather import Shown, gather
 from lmc_core.studies.study import Study
-from lmc_core.ui import says, work
+from lmc_core.ui import backend, messages
 from lmc_core.ui.curves import theme
 from lmc_core.ui.panels import show_panel
 from lmc_core.ui.studies_cards import open_study, plain
@@ -36,9 +36,9 @@ def show_study(study: Study) -> None:
     try:
         shown = gather(study, Store())
     except LmcError as error:
-        st.error(says.sentence(error), icon=":material/error:")
+        st.error(messages.sentence(error), icon=":material/error:")
         return
-    writes = not work.read_only()
+    writes = not backend.read_only()
     with st.container(horizontal=True):
         show_exports(study, shown)
         if writes:
@@ -106,7 +106,7 @@ def _change(study: Study, index: int, shown: Shown) -> None:
                 values["labels"] = ()
             _update(study, index, entry, lambda now, place: now.with_changed(place, **values))
 
-        st.form_submit_button("Keep", type=says.strong(), on_click=lambda: act(keep))
+        st.form_submit_button("Keep", type=messages.strong(), on_click=lambda: act(keep))
     with st.container(horizontal=True):
         moves: list[tuple[str, str, Callable[[Study, int], Study], bool]] = [
             (
@@ -160,7 +160,7 @@ def _edit(study: Study) -> None:
             note = (st.session_state[f"{name}_note"] or "").strip()
             studies().update(study.name, lambda now: replace(now, title=title, note=note))
 
-        st.form_submit_button("Keep", type=says.strong(), on_click=lambda: act(keep))
+        st.form_submit_button("Keep", type=messages.strong(), on_click=lambda: act(keep))
 
 
 def _delete(study: Study) -> None:
@@ -171,7 +171,7 @@ def _delete(study: Study) -> None:
     st.button(
         "Delete this study",
         key=f"{KEY}_delete_study",
-        type=says.strong(),
+        type=messages.strong(),
         on_click=act,
         args=(delete_study, study.name),
     )

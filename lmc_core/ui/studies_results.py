@@ -13,9 +13,9 @@ import streamlit as st
 from lmc_core.errors import LmcError
 from lmc_core.figures.panels import kind_name, panels_of
 from lmc_core.runs.result import digest
-from lmc_core.studies.shelf import Row, chosen
+from lmc_core.studies.index import Row, chosen
 from lmc_core.studies.study import KEYS, Entry
-from lmc_core.ui import address, says, work
+from lmc_core.ui import address, backend, messages
 from lmc_core.ui.curves import theme
 from lmc_core.ui.panels import show_panel
 from lmc_core.ui.studies_data import KEY, SHORT, act, delete_results, found, notes, studies
@@ -96,9 +96,9 @@ def show_results(table: list[Row], fitting: list[Row]) -> None:
         for index, panel in enumerate(panels_of(results, theme=theme(), height=HEIGHT)):
             show_panel(panel, f"{KEY}_panel_{index}")
     except LmcError as error:
-        st.error(says.sentence(error), icon=":material/error:")
+        st.error(messages.sentence(error), icon=":material/error:")
         return
-    if not work.read_only():
+    if not backend.read_only():
         _actions([row for key in keys for row in table if row.key == key])
 
 
@@ -213,7 +213,7 @@ def _put(picked: list[Row]) -> None:
             value=notes().get(picked[0].key) if len(picked) == 1 else "",
         )
         keys = tuple(row.key for row in picked)
-        st.form_submit_button("Put in", type=says.strong(), on_click=_callback(_put_in, keys))
+        st.form_submit_button("Put in", type=messages.strong(), on_click=_callback(_put_in, keys))
 
 
 def _put_in(keys: tuple[str, ...]) -> None:
@@ -239,7 +239,7 @@ def _note(row: Row) -> None:
         st.text_area(f"Note on {row.setting}, {row.between}", value=notes().get(row.key), key=name)
         st.form_submit_button(
             "Keep",
-            type=says.strong(),
+            type=messages.strong(),
             on_click=_callback(
                 lambda: notes().set(row.key, st.session_state[name] or ""), said="Noted."
             ),
@@ -265,7 +265,7 @@ def _delete(picked: list[Row]) -> None:
     st.button(
         f"Delete {count}",
         key=f"{KEY}_delete",
-        type=says.strong(),
+        type=messages.strong(),
         on_click=_callback(delete_results, [row.key for row in own]),
     )
 

@@ -14,10 +14,10 @@ import streamlit as st
 
 from lmc_core.figures.numbers import size
 from lmc_core.figures.style import Theme
-from lmc_core.figures.words import MATCHERS, barrier_words, setting_label
-from lmc_core.ui import work
+from lmc_core.figures.text import MATCHERS, barrier_words, setting_label
+from lmc_core.server.app import script
+from lmc_core.ui import backend
 from lmc_core.ui.panels import show_thumbnail
-from lmc_core.ui.server import script
 from lmc_core.ui.setting import Setting
 
 Result = Mapping[str, Any]
@@ -151,7 +151,7 @@ def device_sentence() -> str:
 
 def store_sentence() -> str:
     """Say how much the folder of results holds."""
-    count, held = work.store_size()
+    count, held = backend.store_size()
     return (
         f"{count:,} result{'s are' if count != 1 else ' is'} stored, {size(held)}."
         if count
@@ -161,7 +161,7 @@ def store_sentence() -> str:
 
 def show_studies(theme: Theme) -> None:
     """Show the newest studies as cards with their first picture."""
-    cards = work.studies()[:CARDS]
+    cards = backend.studies()[:CARDS]
     if not cards:
         st.caption(
             "A study is a selection of results with titles and notes. None is kept yet: put a "
@@ -173,7 +173,7 @@ def show_studies(theme: Theme) -> None:
         for column, card in zip(st.columns(3), cards[row : row + 3], strict=False):
             with column.container(border=True, height="stretch"):
                 st.subheader(card.title, anchor=False)
-                panel = work.first_panel(card.name, theme)
+                panel = backend.first_panel(card.name, theme)
                 if panel is not None:
                     show_thumbnail(panel, f"start_study_{card.name}")
                 if card.note:
@@ -188,13 +188,13 @@ def show_studies(theme: Theme) -> None:
 
 def show_running() -> None:
     """Show every run of this installation with how far it is; polls only while something runs."""
-    if not work.running():
+    if not backend.running():
         st.caption("Nothing is being computed.")
         return
 
     @st.fragment(run_every=POLL)
     def poll() -> None:
-        jobs = work.running()
+        jobs = backend.running()
         if not jobs:
             st.rerun()
         for job in jobs:

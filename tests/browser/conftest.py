@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from lmc_core.ui.launch import ADDRESS, answers, command, free_port
+from lmc_core.server.launch import ADDRESS, answers, command, free_port
 
 CHROMIUM = next(
     (
@@ -81,7 +81,7 @@ def serving(home: Path) -> Iterator[str]:
 
 def stop_workers(home: Path) -> None:
     """End the detached workers of a home."""
-    from lmc_core.runs.locks import holder
+    from lmc_core.locks import holder
 
     for lock in home.glob("workers/*.lock"):
         note = holder(lock)  # "<device>:<process>-<unique>"

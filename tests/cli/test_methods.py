@@ -10,7 +10,7 @@ import pytest
 
 from lmc_core.cli import main
 from lmc_core.cli.arguments import setting
-from lmc_core.figures.words import MATCHERS
+from lmc_core.figures.text import MATCHERS
 from lmc_core.matching.methods import METHODS
 from lmc_core.matching.universe import GROUP_METHODS
 

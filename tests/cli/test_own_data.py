@@ -181,7 +181,7 @@ def test_aligned_models_keep_their_tokenizer(
 
 def test_images(lmc: Run, tiny_vit_pair: Pair, tmp_path: Path) -> None:
     """Shipped images, written as files, have the loss that they have as arrays."""
-    from lmc_core.places import assets
+    from lmc_core.folders import assets
 
     with np.load(assets() / "data" / "fashion-mnist.npz") as arrays:
         images, labels = arrays["test_images"][:60], arrays["test_labels"][:60]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lmc_core import places
+from lmc_core import folders
 from lmc_core.cli import main
 from lmc_core.figures import drawing
 from lmc_core.runs.store import Store
@@ -41,7 +41,7 @@ def test_the_list(lmc: Run, study):
 
 
 def test_no_study_yet(lmc: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setattr(places, "assets", lambda: tmp_path)
+    monkeypatch.setattr(folders, "assets", lambda: tmp_path)
     assert "There is no study yet" in lmc("report", "--list").out
 
 
@@ -154,7 +154,7 @@ def test_neither_torch_nor_streamlit_is_needed(study, home: Path, tmp_path: Path
         "print([name for name in ('torch', 'transformers', 'timm', 'streamlit') if name in "
         "sys.modules])"
     )
-    environment = {**os.environ, "LMC_HOME": str(home), "PYTHONPATH": str(places.PACKAGE.parent)}
+    environment = {**os.environ, "LMC_HOME": str(home), "PYTHONPATH": str(folders.PACKAGE.parent)}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
@@ -176,7 +176,7 @@ def test_a_full_disk_leaves_no_half_page(
 
 @pytest.mark.parametrize("read_only", [True, False])
 def test_the_flag_reaches_the_server(read_only: bool, monkeypatch: pytest.MonkeyPatch):
-    from lmc_core.ui import launch
+    from lmc_core.server import launch
 
     seen = []
 

@@ -22,10 +22,10 @@ from lmc_core.equivariance.copies import (
     measure_copies,
 )
 from lmc_core.equivariance.data import Sample
+from lmc_core.equivariance.request import make_equivariance_request
+from lmc_core.equivariance.run import compute
 from lmc_core.equivariance.structures import hidden_units
 from lmc_core.errors import FunctionChanged, UnknownName
-from lmc_core.runs.ask_equivariance import make_equivariance_request
-from lmc_core.runs.equivariance import compute
 from tests.equivariance.cases import PAIRS, built, inputs, relaxed
 
 # S3 does the same with 6 elements in place of 24

@@ -1,4 +1,4 @@
-"""Made-up trainings towards equivariance, of the shape that `runs.equivariance.compute` returns."""
+"""Made-up trainings towards equivariance, of the shape that `equivariance.run.compute` returns."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lmc_core.figures.equivariance_data import Run
+from lmc_core.equivariance.figures.data import Run
 
 LAYERS = ("first", "second", "head")
 CLASSES, SIDE, RECORDED, SHARES = 10, 4, 13, 5

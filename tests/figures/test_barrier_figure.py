@@ -17,7 +17,7 @@ from lmc_core.figures.barrier import (
     objective_figure,
 )
 from lmc_core.figures.style import MEANINGS
-from lmc_core.figures.words import barrier_caption, labels_of, setting_label
+from lmc_core.figures.text import barrier_caption, labels_of, setting_label
 
 
 def scaled(result: dict, factor: float) -> dict:

@@ -11,19 +11,19 @@ import math
 import numpy as np
 import pytest
 
-from lmc_core.figures import equivariance_tables as tables
-from lmc_core.figures import equivariance_words as words
-from lmc_core.figures.equivariance_copies import LOOKS, MERGES, copies_figure, merges_of
-from lmc_core.figures.equivariance_data import Run
-from lmc_core.figures.equivariance_paths import plane_figure
-from lmc_core.figures.equivariance_price import (
+from lmc_core.equivariance.figures import tables
+from lmc_core.equivariance.figures import text as words
+from lmc_core.equivariance.figures.copies import LOOKS, MERGES, copies_figure, merges_of
+from lmc_core.equivariance.figures.data import Run
+from lmc_core.equivariance.figures.paths import plane_figure
+from lmc_core.equivariance.figures.price import (
     gauge_figure,
     levels_of,
     places_of,
     price_figure,
     price_loss_figure,
 )
-from lmc_core.figures.equivariance_strip import picture, positions_of, strip_figure
+from lmc_core.equivariance.figures.strip import picture, positions_of, strip_figure
 from tests.figures.equivariance_run import copies, drawn, named, run, texts
 
 

@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from lmc_core.figures import equivariance_axes as axes
-from lmc_core.figures import equivariance_tables as tables
-from lmc_core.figures import equivariance_words as words
-from lmc_core.figures.equivariance_copies import LOOKS, copies_figure
-from lmc_core.figures.equivariance_data import (
+from lmc_core.equivariance.figures import axes, tables
+from lmc_core.equivariance.figures import text as words
+from lmc_core.equivariance.figures.copies import LOOKS, copies_figure
+from lmc_core.equivariance.figures.data import (
     BRANCHES,
     FORMS,
     Run,
@@ -26,16 +25,16 @@ from lmc_core.figures.equivariance_data import (
     runs_of,
     strokes_of,
 )
-from lmc_core.figures.equivariance_paths import (
+from lmc_core.equivariance.figures.paths import (
     MANY,
     checkpoints_figure,
     lines_of,
     paths_figure,
     plane_figure,
 )
-from lmc_core.figures.equivariance_price import gauge_figure, price_figure, price_loss_figure
-from lmc_core.figures.equivariance_strip import strip_figure, written_on
-from lmc_core.figures.equivariance_trace import (
+from lmc_core.equivariance.figures.price import gauge_figure, price_figure, price_loss_figure
+from lmc_core.equivariance.figures.strip import strip_figure, written_on
+from lmc_core.equivariance.figures.trace import (
     constraint_figure,
     gammas_figure,
     losses_figure,
@@ -81,8 +80,8 @@ def given(what: str, runs: list[Run]) -> tuple:
 @pytest.fixture(scope="module")
 def real(tmp_path_factory) -> list[Run]:
     """A very short training of each form."""
-    from lmc_core.runs.ask_equivariance import make_equivariance_request
-    from lmc_core.runs.equivariance import compute
+    from lmc_core.equivariance.request import make_equivariance_request
+    from lmc_core.equivariance.run import compute
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LMC_HOME", str(tmp_path_factory.mktemp("home")))
@@ -196,7 +195,7 @@ def test_labels_say_what_differs_and_no_more():
 
 
 def test_labels_of_results_of_all_kinds(vit):
-    from lmc_core.figures.words import labels_of, setting_label, setting_of
+    from lmc_core.figures.text import labels_of, setting_label, setting_of
 
     found = [facts(form="resilient", price=0.1), facts(form="strict")]
     assert labels_of(found) == ["Resilient, \u03c1 = 0.1", "Strictly equivariant"]

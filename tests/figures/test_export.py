@@ -7,7 +7,7 @@ import pytest
 
 from lmc_core.figures.barrier import barrier_figure
 from lmc_core.figures.export import can_draw_svg, results_csv, results_json, standalone_html, svg
-from lmc_core.figures.words import barrier_caption, labels_of
+from lmc_core.figures.text import barrier_caption, labels_of
 
 
 def test_the_page_holds_figure_caption_and_data(vit):

@@ -18,7 +18,7 @@ from hypothesis import strategies as some
 
 from lmc_core.figures.barrier import MANY
 from lmc_core.figures.panels import KINDS, headline, kind_name, panels_of
-from lmc_core.figures.private import has_places, last_name, without_places
+from lmc_core.figures.redact import has_places, last_name, without_places
 from lmc_core.figures.style import MEANINGS
 from lmc_core.figures.tables import Table
 

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from lmc_core.figures.tables import Table
-from lmc_core.places import app_folder
-from lmc_core.ui.lecture_frame import _csv
+from lmc_core.folders import app_folder
+from lmc_core.lecture.page.frame import _csv
 
 EVIL = [
     "=1+1",

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lmc_core.lecture.live import Live
+from lmc_core.lecture.sandbox import Live
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.model import Model, untied_state
 from lmc_core.tasks import Examples

@@ -7,6 +7,7 @@ import torch
 from lmc_core.lecture import shipped
 from lmc_core.lecture.averages import averages
 from lmc_core.lecture.plane import stretch_plane
+from lmc_core.lecture.random_walk import orders, wander
 from lmc_core.lecture.rotation import (
     basis,
     plane_rotation,
@@ -15,7 +16,6 @@ from lmc_core.lecture.rotation import (
     whole_rotation,
 )
 from lmc_core.lecture.steps import BY_KEY, STEPS
-from lmc_core.lecture.wander import orders, wander
 from lmc_core.paths.curve import evaluate
 from lmc_core.paths.line import Line
 from tests.tiny import tiny

@@ -13,7 +13,7 @@ import pytest
 from lmc_core.models.files import stamp as stamps
 from lmc_core.models.files.stamp import stamp
 from lmc_core.models.load import load
-from lmc_core.runs.warm import load_warm
+from lmc_core.runs.model_cache import load_warm
 from lmc_core.tasks.encoders import encoder_of
 from tests.tasks.makers import model, word_tokenizer
 

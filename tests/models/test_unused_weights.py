@@ -15,7 +15,7 @@ from transformers import GPT2LMHeadModel
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.describe import describe
 from lmc_core.models.load import file_notes, load
-from lmc_core.runs.warm import load_warm
+from lmc_core.runs.model_cache import load_warm
 
 Pair = tuple[Path, Path]
 

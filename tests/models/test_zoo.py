@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import lmc_core
-from lmc_core.places import assets
+from lmc_core.folders import assets
 from lmc_core.tasks import losses
 from lmc_core.training.recipes import RECIPES, Recipe
 

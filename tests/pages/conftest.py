@@ -12,7 +12,7 @@ import pytest
 from lmc_core.errors import Incompatible
 from lmc_core.runs.duration import Expected
 from lmc_core.symmetry.spaces import LINEAR, PERMUTATIONS, ROTATIONS
-from lmc_core.ui import catalogue, cost, work
+from lmc_core.ui import backend, catalogue, cost
 
 RESULTS = json.loads((Path(__file__).parents[1] / "fixtures" / "results.json").read_text())
 TASKS = {"vit": "fashion-mnist", "gpt2": "plays"}
@@ -42,7 +42,7 @@ def row(name: str, family: str, seed: int, width: int = 96) -> dict:
 
 @dataclass
 class Layer:
-    """What `lmc_core.ui.work` offers, on dictionaries."""
+    """What `lmc_core.ui.backend` offers, on dictionaries."""
 
     results: dict[str, dict] = field(default_factory=dict)
     table: dict[str, SimpleNamespace] = field(default_factory=dict)
@@ -125,7 +125,7 @@ def layer(monkeypatch: pytest.MonkeyPatch) -> Layer:
         "submit",
         "cancel",
     ):
-        monkeypatch.setattr(work, name, getattr(fake, name))
+        monkeypatch.setattr(backend, name, getattr(fake, name))
     names = [
         ("gpt2-plays-s0", "gpt2", 0),
         ("gpt2-plays-s1", "gpt2", 1),
@@ -148,10 +148,12 @@ def layer(monkeypatch: pytest.MonkeyPatch) -> Layer:
         "note",
         lambda requests, what="": cost.sentence(Expected(40.0, True), 345_000_000, what),
     )
-    monkeypatch.setattr(work, "studies", lambda: [])
-    monkeypatch.setattr(work, "store_size", lambda: (0, 0))
-    monkeypatch.setattr(work, "position", lambda key: 2)
-    monkeypatch.setattr(work, "running", lambda: [job for job in fake.table.values() if job.active])
+    monkeypatch.setattr(backend, "studies", lambda: [])
+    monkeypatch.setattr(backend, "store_size", lambda: (0, 0))
+    monkeypatch.setattr(backend, "position", lambda key: 2)
+    monkeypatch.setattr(
+        backend, "running", lambda: [job for job in fake.table.values() if job.active]
+    )
     monkeypatch.setattr(catalogue, "models", lambda: known)
     monkeypatch.setattr(catalogue, "spaces", lambda row: spaces)
     return fake

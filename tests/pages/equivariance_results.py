@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from lmc_core.runs.ask_equivariance import make_equivariance_request
-from lmc_core.runs.equivariance import EquivarianceRequest, compute
+from lmc_core.equivariance.request import make_equivariance_request
+from lmc_core.equivariance.run import EquivarianceRequest, compute
 
 SHORT: dict[str, Any] = {"steps": 4, "examples": 20}
 

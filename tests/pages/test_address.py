@@ -6,9 +6,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lmc_core.errors import BadInput
+from lmc_core.server.app import ROUTER, script
 from lmc_core.ui import alignment_controls, landscape_controls
 from lmc_core.ui.address import LONGEST, REPEATED
-from lmc_core.ui.server import ROUTER, script
 
 ODD = {
     "models": ["vit-fashion-s0"] * 300,

@@ -9,8 +9,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lmc_core.errors import BadInput
-from lmc_core.ui import alignment_controls, alignment_view, catalogue, work
-from lmc_core.ui.server import script
+from lmc_core.server.app import script
+from lmc_core.ui import alignment_controls, alignment_view, backend, catalogue
 from tests.figures.alignment_result import HEADS, alignment_arrays, alignment_result
 
 KEY = "vit-fashion-s0|vit-fashion-s1|All classes|alignment"
@@ -23,7 +23,7 @@ def at(layer, monkeypatch: pytest.MonkeyPatch) -> AppTest:
         "alignment_of",
         lambda request: SimpleNamespace(key=f"{request.key}|alignment"),
     )
-    monkeypatch.setattr(work, "arrays", lambda key: alignment_arrays())
+    monkeypatch.setattr(backend, "arrays", lambda key: alignment_arrays())
     return AppTest.from_file(str(script("alignment")), default_timeout=30)
 
 
@@ -179,13 +179,13 @@ def test_a_damaged_store_is_one_sentence(done, monkeypatch):
     def broken(key):
         raise BadInput("The arrays cannot be read; run it again.")
 
-    monkeypatch.setattr(work, "arrays", broken)
+    monkeypatch.setattr(backend, "arrays", broken)
     done.run()
     assert [error.value for error in done.error] == ["The arrays cannot be read; run it again."]
 
 
 def test_read_only_has_no_button(done, monkeypatch):
-    monkeypatch.setattr(work, "read_only", lambda: True)
+    monkeypatch.setattr(backend, "read_only", lambda: True)
     done.run()
     assert not done.exception and not [each for each in done.button if each.label.startswith("Run")]
     box(done, "Space").set_value("heads").run()
@@ -193,7 +193,7 @@ def test_read_only_has_no_button(done, monkeypatch):
 
 
 def test_read_only_without_a_result_says_so(at, monkeypatch):
-    monkeypatch.setattr(work, "read_only", lambda: True)
+    monkeypatch.setattr(backend, "read_only", lambda: True)
     at.run()
     assert "only shows what is" in words(at) and not [
         each for each in at.button if each.label.startswith("Run")

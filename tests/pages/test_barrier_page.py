@@ -1,7 +1,7 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lmc_core.ui.server import script
+from lmc_core.server.app import script
 
 PERMUTATIONS = "weight.residual-permutation.units-permutation.heads-permutation.query-key-none.value-output-none"
 
@@ -189,12 +189,12 @@ def test_without_models(at, monkeypatch):
 
 def test_a_refusal_is_one_sentence(at, layer, monkeypatch):
     from lmc_core.errors import StoreError
-    from lmc_core.ui import work
+    from lmc_core.ui import backend
 
     def refuse(requests, fresh=False):
         raise StoreError("The table of jobs cannot be used; make its folder writable.")
 
-    monkeypatch.setattr(work, "submit", refuse)
+    monkeypatch.setattr(backend, "submit", refuse)
     at.run()
     button(at, "Run").click().run()
     assert [error.value for error in at.error] == [

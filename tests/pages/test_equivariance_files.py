@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from lmc_core.figures.equivariance_data import Run
-from lmc_core.runs.ask_equivariance import make_equivariance_request
-from lmc_core.ui import equivariance_files as files
-from lmc_core.ui.equivariance_pictures import DRAWN, Picture
+from lmc_core.equivariance.figures.data import Run
+from lmc_core.equivariance.page import files
+from lmc_core.equivariance.page.pictures import DRAWN, Picture
+from lmc_core.equivariance.request import make_equivariance_request
 from tests.pages.equivariance_results import result_of
 
 

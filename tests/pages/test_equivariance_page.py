@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lmc_core.runs.equivariance import EquivarianceRequest
-from lmc_core.ui import equivariance_controls, equivariance_cost, work
-from lmc_core.ui.equivariance_presets import OWN, PRESETS
-from lmc_core.ui.server import script
+from lmc_core.equivariance.page import controls as equivariance_controls
+from lmc_core.equivariance.page import cost as equivariance_cost
+from lmc_core.equivariance.page.presets import OWN, PRESETS
+from lmc_core.equivariance.run import EquivarianceRequest
+from lmc_core.server.app import script
+from lmc_core.ui import backend
 from tests.pages.equivariance_results import result_of
 
 CLOSER = "Network that is looked at"
@@ -46,16 +48,16 @@ class Answers:
 @pytest.fixture
 def answers(layer, monkeypatch: pytest.MonkeyPatch) -> Answers:
     found = Answers(layer)
-    real = work.equivariance_of
+    real = backend.equivariance_of
 
     def asked(words):
         request = real(words)
         found.asked[request.key] = request
         return request
 
-    monkeypatch.setattr(work, "equivariance_of", asked)
-    monkeypatch.setattr(work, "arrays", lambda key: found.arrays.get(key, {}))
-    monkeypatch.setattr(work, "unfinished", lambda key: found.growing.get(key))
+    monkeypatch.setattr(backend, "equivariance_of", asked)
+    monkeypatch.setattr(backend, "arrays", lambda key: found.arrays.get(key, {}))
+    monkeypatch.setattr(backend, "unfinished", lambda key: found.growing.get(key))
     return found
 
 
@@ -446,7 +448,7 @@ def test_prices_are_compared_on_one_kind_of_data(at, answers):
 
 
 def test_read_only_shows_what_is_stored_and_starts_nothing(at, answers, monkeypatch):
-    monkeypatch.setattr(work, "read_only", lambda: True)
+    monkeypatch.setattr(backend, "read_only", lambda: True)
     at.run()
     assert "Not stored on this server" in words(at) and "Nothing is trained yet" not in words(at)
     answers.finish()

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lmc_core.ui import catalogue, experts_controls, work
-from lmc_core.ui.server import script
+from lmc_core.server.app import script
+from lmc_core.ui import backend, catalogue, experts_controls
 from tests.figures.experts_result import by_activations, experts_result
 from tests.pages.conftest import row
 
@@ -53,7 +53,7 @@ def asked(layer, monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
         )
         return SimpleNamespace(key="|".join(row["name"] for row in pair))
 
-    monkeypatch.setattr(work, "request_of", request_of)
+    monkeypatch.setattr(backend, "request_of", request_of)
     monkeypatch.setattr(
         experts_controls,
         "orders_of",

@@ -13,9 +13,9 @@ from streamlit.web.server.starlette.starlette_websocket import _is_origin_allowe
 
 from lmc_core.cli.arguments import parse
 from lmc_core.errors import BadInput
-from lmc_core.ui import launch
-from lmc_core.ui.guard import POLICY, Guard, Host, hosts_of
-from lmc_core.ui.server import middleware
+from lmc_core.server import launch
+from lmc_core.server.app import middleware
+from lmc_core.server.guard import POLICY, Guard, Host, hosts_of
 
 PORT = 8501
 HERE = f"127.0.0.1:{PORT}"

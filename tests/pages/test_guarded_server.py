@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from lmc_core.ui.guard import POLICY
-from lmc_core.ui.launch import serving
+from lmc_core.server.guard import POLICY
+from lmc_core.server.launch import serving
 from tests.outside import shake_hands, watched
 
 PATHS = (

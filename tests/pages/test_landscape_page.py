@@ -10,8 +10,8 @@ from streamlit.testing.v1 import AppTest
 
 from lmc_core.errors import BadInput
 from lmc_core.figures.landscape_words import UNREADABLE
-from lmc_core.ui import landscape_controls, landscape_point, work
-from lmc_core.ui.server import script
+from lmc_core.server.app import script
+from lmc_core.ui import backend, landscape_controls, landscape_point
 from tests.figures.landscape_scene import arrays, curves, facts
 
 PLANE, CURVES, POINT = "the plane", "the curves", "point {:.6g} {:.6g}"
@@ -40,7 +40,7 @@ def asked(layer, monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
         "exact_of",
         lambda plane, chosen: SimpleNamespace(key=POINT.format(*chosen)),
     )
-    monkeypatch.setattr(work, "arrays", lambda key: arrays() if key == PLANE else {})
+    monkeypatch.setattr(backend, "arrays", lambda key: arrays() if key == PLANE else {})
     return found
 
 
@@ -214,7 +214,7 @@ def test_a_failed_evaluation_is_one_sentence(done, layer):
 
 
 def test_an_audience_sees_what_was_evaluated_and_no_button(done, layer, monkeypatch):
-    monkeypatch.setattr(work, "read_only", lambda: True)
+    monkeypatch.setattr(backend, "read_only", lambda: True)
     done.query_params["at"] = "0.3125,0.5"
     done.run()
     assert loss(done).startswith("≈") and not done.button
@@ -313,14 +313,14 @@ def test_a_plane_that_cannot_be_is_one_sentence(at):
 
 
 def test_read_only_shows_what_is_stored_and_starts_nothing(done, monkeypatch):
-    monkeypatch.setattr(work, "read_only", lambda: True)
+    monkeypatch.setattr(backend, "read_only", lambda: True)
     done.run()
     assert not done.exception and len(done.get("plotly_chart")) == 2
     assert not {"Run", "Run again", "Cancel"} & {each.label for each in done.button}
 
 
 def test_read_only_without_a_result(at, monkeypatch):
-    monkeypatch.setattr(work, "read_only", lambda: True)
+    monkeypatch.setattr(backend, "read_only", lambda: True)
     at.run()
     assert "Not stored on this server, which only shows what is: Plane, Curved paths." in words(at)
 
@@ -347,7 +347,7 @@ def test_requests_are_made_of_checked_ones(layer, monkeypatch):
         )  # fmt: skip
 
     monkeypatch.undo()
-    monkeypatch.setattr(work, "request_of", request_of)
+    monkeypatch.setattr(backend, "request_of", request_of)
     rows = [{"name": name} for name in "abc"]
     how = Setting.of("weight", {"units": "permutation"})
     plane, bend = requests_of(
@@ -377,7 +377,7 @@ def test_a_plane_without_a_finite_loss_is_said(at, layer, monkeypatch):
     layer.results |= {PLANE: facts(), CURVES: curves()}
     for loss in (float("nan"), float("inf")):
         monkeypatch.setattr(
-            work,
+            backend,
             "arrays",
             lambda key, loss=loss: {**grid, "loss": np.full_like(grid["loss"], loss)},
         )

@@ -13,10 +13,10 @@ from lmc_core.errors import BadInput
 from lmc_core.merging.methods import MERGES
 from lmc_core.runs.merge import MergeRequest
 from lmc_core.runs.merge_frames import FRAMES
-from lmc_core.ui import merge_work, work
+from lmc_core.server.app import script
+from lmc_core.ui import backend, merge_work
 from lmc_core.ui.merge_save import suggestion
 from lmc_core.ui.merge_triangle import shared_out
-from lmc_core.ui.server import script
 
 RESULTS = {
     result["frame"]: result
@@ -170,7 +170,7 @@ def test_quantities(at, layer):
 
 
 def test_read_only_shows_what_is_stored_and_no_button(at, layer, monkeypatch):
-    monkeypatch.setattr(work, "read_only", lambda: True)
+    monkeypatch.setattr(backend, "read_only", lambda: True)
     fill(layer, "none", "reference")
     at.run()
     assert not at.exception

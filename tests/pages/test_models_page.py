@@ -2,7 +2,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lmc_core.models.families import FAMILIES
-from lmc_core.ui.server import script
+from lmc_core.server.app import script
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lmc_core.errors import LmcError
-from lmc_core.ui import catalogue, own
-from lmc_core.ui.server import script
+from lmc_core.server.app import script
+from lmc_core.ui import catalogue, custom_models
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def inside(
 
 
 def test_a_folder_that_may_be_read(inside: Path) -> None:
-    row = own.row_of(f"path:{inside / 'mine'}")
+    row = custom_models.row_of(f"path:{inside / 'mine'}")
     assert (
         row["family"] == "gpt2" and row["takes"] == "text" and row["reference"].startswith("path:")
     )
@@ -40,12 +40,12 @@ def test_a_folder_changed_in_place_is_read_again(
     inside: Path, tiny_gpt2_pair: tuple[Path, Path]
 ) -> None:
     path = inside / "mine" / "model.safetensors"
-    before, was = own.row_of(f"path:{inside / 'mine'}"), path.stat()
+    before, was = custom_models.row_of(f"path:{inside / 'mine'}"), path.stat()
     with path.open("r+b") as file:
         file.write((tiny_gpt2_pair[1] / "model.safetensors").read_bytes())
     os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
     assert path.stat().st_size == was.st_size
-    assert own.row_of(f"path:{inside / 'mine'}")["digest"] != before["digest"]
+    assert custom_models.row_of(f"path:{inside / 'mine'}")["digest"] != before["digest"]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_what_is_refused(
     reference: str, words: str, inside: Path, tiny_gpt2_pair: tuple[Path, Path]
 ) -> None:
     with pytest.raises(LmcError, match=words) as caught:
-        own.row_of(reference.format(outside=tiny_gpt2_pair[0], inside=inside))
+        custom_models.row_of(reference.format(outside=tiny_gpt2_pair[0], inside=inside))
     assert str(tiny_gpt2_pair[0]) not in str(caught.value)
 
 
@@ -74,15 +74,15 @@ def test_a_link_out_of_the_folder_is_not_followed(
 ) -> None:
     (inside / "link").symlink_to(tiny_gpt2_pair[0])
     with pytest.raises(LmcError, match="elsewhere"):
-        own.row_of(f"path:{inside / 'link'}")
+        custom_models.row_of(f"path:{inside / 'link'}")
 
 
 def test_models_that_were_kept_are_listed(
     tiny_gpt2_pair: tuple[Path, Path], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert own.kept() == {}
+    assert custom_models.kept() == {}
     shutil.copytree(tiny_gpt2_pair[0], home / "models" / "merged")
-    assert list(own.kept()) == ["merged"]
+    assert list(custom_models.kept()) == ["merged"]
     assert "merged" in catalogue.models()
     monkeypatch.setenv("LMC_READ_ONLY", "1")
     assert "merged" not in catalogue.models()
@@ -134,7 +134,7 @@ def test_extra_tensors_are_left_out_where_that_is_ticked(inside: Path) -> None:
     )
     app.checkbox(key="barrier_add_extra").check().run()
     assert not app.exception and not app.error
-    assert app.session_state[own.NAME] == [f"extra:{reference}"]
+    assert app.session_state[custom_models.NAME] == [f"extra:{reference}"]
     app.selectbox(key="barrier_a").set_value(f"extra:{reference}").run()
     assert not app.exception and any("v_head.weight" in warning.value for warning in app.warning)
 
@@ -142,8 +142,8 @@ def test_extra_tensors_are_left_out_where_that_is_ticked(inside: Path) -> None:
 def test_an_adapter_has_to_lie_where_the_app_may_read_too(inside: Path, tmp_path: Path) -> None:
     for place, words in ((tmp_path / "outside", "elsewhere"), (inside / "none", "no folder")):
         with pytest.raises(LmcError, match=words):
-            own.row_of(f"path:{inside / 'mine'}+path:{place}")
+            custom_models.row_of(f"path:{inside / 'mine'}+path:{place}")
     with pytest.raises(LmcError, match="not in the local cache"):
-        own.row_of(f"path:{inside / 'mine'}+hf:nobody/adapter")
+        custom_models.row_of(f"path:{inside / 'mine'}+hf:nobody/adapter")
     with pytest.raises(LmcError, match="safetensors"):
-        own.row_of(f"path:{inside / 'mine'}+pickle:path:{inside / 'mine'}")
+        custom_models.row_of(f"path:{inside / 'mine'}+pickle:path:{inside / 'mine'}")

@@ -4,8 +4,8 @@ import pytest
 from streamlit import config
 
 from lmc_core.errors import BadInput
-from lmc_core.places import app_folder
-from lmc_core.ui.launch import OPTIONS, command, free_port, launch
+from lmc_core.folders import app_folder
+from lmc_core.server.launch import OPTIONS, command, free_port, launch
 from lmc_core.ui.setting import PLAIN, Setting, all_classes, only_permutations
 from tests.pages.conftest import LARGEST
 

@@ -1,10 +1,10 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from lmc_core.server.app import ROUTER
 from lmc_core.studies.store import Studies
 from lmc_core.studies.study import Entry
-from lmc_core.ui import welcome, work
-from lmc_core.ui.server import ROUTER
+from lmc_core.ui import backend, welcome
 from tests.pages.conftest import RESULTS
 
 
@@ -54,15 +54,19 @@ def test_what_runs_is_shown_whoever_started_it(at, layer):
 
 
 def test_a_study_is_a_card_with_its_picture(at, monkeypatch):
-    key = work.Store().list()[0].key
+    key = backend.Store().list()[0].key
     Studies().create("Two seeds", "What was found.", (Entry(keys=(key,)),))
-    monkeypatch.setattr(work, "studies", lambda: Studies().list())
+    monkeypatch.setattr(backend, "studies", lambda: Studies().list())
     at.run()
     assert not at.exception
     assert "Two seeds" in [each.value for each in at.subheader]
     assert "What was found." in [each.value for each in at.markdown]
-    assert len(at.get("plotly_chart")) == len(work.studies())  # the shipped picture is missing here
-    assert [link.proto.label for link in at.get("page_link")].count("Open") == len(work.studies())
+    assert len(at.get("plotly_chart")) == len(
+        backend.studies()
+    )  # the shipped picture is missing here
+    assert [link.proto.label for link in at.get("page_link")].count("Open") == len(
+        backend.studies()
+    )
 
 
 def test_an_audience_sees_no_machine(at, layer, monkeypatch):

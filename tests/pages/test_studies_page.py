@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lmc_core import places
+from lmc_core import folders
 from lmc_core.runs.store import Store
+from lmc_core.server.app import script
 from lmc_core.studies.notes import Notes
 from lmc_core.studies.store import Studies
 from lmc_core.studies.study import Entry
-from lmc_core.ui.server import script
 from tests.pages.test_barrier_page import parameter
 from tests.studies.conftest import RESULTS, keep
 
@@ -21,10 +21,10 @@ from tests.studies.conftest import RESULTS, keep
 @pytest.fixture
 def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Assets without results; what is put there comes with the app."""
-    real, folder = places.assets(), tmp_path / "assets"
+    real, folder = folders.assets(), tmp_path / "assets"
     folder.mkdir()
     (folder / "fonts").symlink_to(real / "fonts")
-    monkeypatch.setattr(places, "assets", lambda: folder)
+    monkeypatch.setattr(folders, "assets", lambda: folder)
     return folder
 
 

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lmc_core.ui import catalogue, work
-from lmc_core.ui.server import script
+from lmc_core.server.app import script
+from lmc_core.ui import backend, catalogue
 from lmc_core.ui.widths_controls import all_pairs, fits, narrow_models
 from tests.figures.widths_result import widths_result
 from tests.pages.conftest import row
@@ -43,7 +43,7 @@ def asked(layer, monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
         found.append((pair[0]["name"], pair[1]["name"], setting.text, split, examples, points))
         return SimpleNamespace(key=key(pair[0]["name"], pair[1]["name"], setting.method))
 
-    monkeypatch.setattr(work, "request_of", request_of)
+    monkeypatch.setattr(backend, "request_of", request_of)
     return found
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lmc_core import places
+from lmc_core import folders
 from lmc_core.runs import computations, executors
 from lmc_core.runs.executors import Local
 from lmc_core.runs.store import Store
@@ -32,7 +32,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "home"
     monkeypatch.setenv("LMC_HOME", str(folder))
     # the tests themselves are not installed
-    monkeypatch.setenv("PYTHONPATH", str(places.PACKAGE.parent))
+    monkeypatch.setenv("PYTHONPATH", str(folders.PACKAGE.parent))
     return folder
 
 
@@ -83,6 +83,6 @@ def until(happened: Callable[[], object], seconds: float = 20.0) -> float:
 
 def python(code: str, home: Path) -> subprocess.Popen[bytes]:
     """Start another process that knows the fake computation."""
-    environment = {**os.environ, "LMC_HOME": str(home), "PYTHONPATH": str(places.PACKAGE.parent)}
+    environment = {**os.environ, "LMC_HOME": str(home), "PYTHONPATH": str(folders.PACKAGE.parent)}
     code = f"from tests.runs import fakes\nfakes.register()\n{code}"
     return subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from lmc_core.runs import cores as module
-from lmc_core.runs.cores import MOST_THREADS, as_given, busy, cores, quotas, threads, use_threads
+from lmc_core import threads as module
+from lmc_core.threads import MOST_THREADS, as_given, busy, cores, quotas, threads, use_threads
 
 
 def system(root: Path, **files: str) -> Path:
@@ -141,7 +141,7 @@ def test_other_work_is_seen_and_ones_own_is_not(
 def test_torch_is_told_whether_it_is_loaded_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
     code = """
 import os, sys
-from lmc_core.runs.cores import use_threads
+from lmc_core.threads import use_threads
 assert use_threads(1) == 1 and "torch" not in sys.modules
 import torch
 print(torch.get_num_threads(), os.environ["OMP_NUM_THREADS"])

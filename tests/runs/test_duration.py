@@ -8,20 +8,20 @@ from typing import Any
 
 import pytest
 
-from lmc_core import places
+from lmc_core import folders
+from lmc_core.equivariance.run import EquivarianceRequest
 from lmc_core.runs import workload
 from lmc_core.runs.aligned import folder_of, pair_of
 from lmc_core.runs.alignment import AlignmentRequest
 from lmc_core.runs.bend import BendRequest
 from lmc_core.runs.duration import PACE, STEP, Expected, expected_seconds, finished_runs, rounded
-from lmc_core.runs.equivariance import EquivarianceRequest
 from lmc_core.runs.layers import LayersRequest
 from lmc_core.runs.merge import MergeRequest
 from lmc_core.runs.orders import OrdersRequest
+from lmc_core.runs.partial import Unfinished
 from lmc_core.runs.plane import PlaneRequest
 from lmc_core.runs.request import BarrierRequest, GroupRequest, ModelsRequest
 from lmc_core.runs.store import Store
-from lmc_core.runs.unfinished import Unfinished
 from lmc_core.runs.workload import Facts, aligning, measuring, structure_of
 
 SIZE = 1000  # parameters
@@ -178,7 +178,7 @@ def test_an_alignment_counts_once_and_not_at_all_where_it_is_kept(begun):
     both = one, replace(one, split="validation")
     assert expected(begun, *both) == spans(22.0, True)
     folder_of(pair_of(one)).mkdir(parents=True)
-    assert places.home() in folder_of(pair_of(one)).parents
+    assert folders.home() in folder_of(pair_of(one)).parents
     assert expected(begun, *both) == spans(20.0, True)
 
 
@@ -231,7 +231,7 @@ def test_every_kind_counts_what_it_measures():
 
 
 def test_the_structure_of_a_model_is_read_without_its_weights(tiny_gpt2_pair):
-    from lmc_core.runs.warm import load_warm
+    from lmc_core.runs.model_cache import load_warm
 
     a, b = map(str, tiny_gpt2_pair)
     parameters, parts, orders = structure_of((a, b))

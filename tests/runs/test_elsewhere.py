@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from lmc_core.runs.ask_equivariance import make_equivariance_request
+from lmc_core.equivariance.request import make_equivariance_request
 from lmc_core.runs.computations import obtain
 from lmc_core.runs.elsewhere import shown
 from lmc_core.runs.store import Store

@@ -17,13 +17,13 @@ from lmc_core.equivariance import networks
 from lmc_core.equivariance.data import domain_of, sample
 from lmc_core.equivariance.domains import Domain
 from lmc_core.equivariance.groups import group
+from lmc_core.equivariance.request import make_equivariance_request
+from lmc_core.equivariance.run import EquivarianceRequest, compute
 from lmc_core.errors import BadInput, Cancelled, UnknownName
-from lmc_core.runs.ask_equivariance import make_equivariance_request
 from lmc_core.runs.computations import compute_function, obtain, request_from_json
-from lmc_core.runs.equivariance import EquivarianceRequest, compute
+from lmc_core.runs.partial import Unfinished
 from lmc_core.runs.result import Result
 from lmc_core.runs.store import Store
-from lmc_core.runs.unfinished import Unfinished
 
 SMALL = {"steps": 12, "examples": 20}
 
@@ -127,8 +127,8 @@ def test_another_network_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     out.
     """
     from lmc_core.equivariance.layout import EquivariantLayout, linear
+    from lmc_core.equivariance.page.cost import expected
     from lmc_core.figures.panels import panels_of
-    from lmc_core.ui.equivariance_cost import expected
 
     def build(domain: Domain) -> tuple[torch.nn.Module, EquivariantLayout]:
         layers = {"only": linear("0", domain.output, domain.input)}

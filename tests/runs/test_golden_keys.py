@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
+from lmc_core.equivariance.run import EquivarianceRequest
 from lmc_core.runs.alignment import AlignmentRequest
 from lmc_core.runs.bend import BendRequest
 from lmc_core.runs.computations import REQUESTS, request_from_json
-from lmc_core.runs.equivariance import EquivarianceRequest
 from lmc_core.runs.layers import LayersRequest
 from lmc_core.runs.merge import MergeRequest
 from lmc_core.runs.orders import OrdersRequest

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from lmc_core.errors import BadInput, StoreError
+from lmc_core.locks import FileLock
 from lmc_core.runs.jobs import Job, Jobs, lock_path
-from lmc_core.runs.locks import FileLock
 from tests.runs.fakes import FakeRequest
 
 Ask = Callable[..., FakeRequest]

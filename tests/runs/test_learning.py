@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lmc_core import places
+from lmc_core import folders
 from lmc_core.errors import BadInput, Cancelled
 from lmc_core.runs.aligned import alignment_key
 from lmc_core.runs.ask import make_request
@@ -82,7 +82,7 @@ def test_a_run_that_is_killed_in_its_first_second_goes_on(
     request = make_request(
         *map(str, tiny_gpt2_pair), method="learned", settings=SETTINGS, learn=40, **WORDS
     )
-    environment = {**os.environ, "PYTHONPATH": str(places.PACKAGE.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(folders.PACKAGE.parent)}
     command = [sys.executable, "-c", RUN, json.dumps(request.to_json())]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

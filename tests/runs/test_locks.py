@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lmc_core.errors import StoreError
-from lmc_core.runs.locks import FileLock, holder
+from lmc_core.locks import FileLock, holder
 from tests.runs.conftest import python
 
 
@@ -59,7 +59,7 @@ def test_waiting_can_be_given_up(tmp_path: Path) -> None:
 def test_a_killed_holder_lets_go_though_its_process_is_not_reaped(tmp_path: Path) -> None:
     path = tmp_path / "x.lock"
     process = python(
-        "import time\nfrom pathlib import Path\nfrom lmc_core.runs.locks import FileLock\n"
+        "import time\nfrom pathlib import Path\nfrom lmc_core.locks import FileLock\n"
         f"lock = FileLock(Path({str(path)!r}), 'other')\nlock.acquire()\nprint('held', "
         "flush=True)\ntime.sleep(60)",
         tmp_path,

@@ -67,7 +67,7 @@ def test_large_models_are_aligned_in_place_and_never_kept(
     """
     from lmc_core.matching import pair
     from lmc_core.runs import barrier
-    from lmc_core.runs import warm as warm_models
+    from lmc_core.runs import model_cache as warm_models
 
     seen = []
     monkeypatch.setattr(warm_models, "WARM", 10**9 if warm else 0)
@@ -90,7 +90,7 @@ def test_what_the_estimate_takes_to_be_in_place_is_never_kept() -> None:
     bytes a number.
     """
     from lmc_core.matching.problem import HELD
-    from lmc_core.runs.warm import WARM
+    from lmc_core.runs.model_cache import WARM
 
     assert WARM <= 2 * HELD
 

@@ -23,7 +23,7 @@ from lmc_core.runs.result import Result
 from lmc_core.runs.store import Store
 from lmc_core.studies.gather import gather
 from lmc_core.studies.html import study_html
-from lmc_core.studies.shelf import rows
+from lmc_core.studies.index import rows
 from lmc_core.studies.store import Studies
 from lmc_core.studies.study import Entry
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lmc_core import places
+from lmc_core import folders
 from lmc_core.errors import BadInput
 from lmc_core.matching.given import Learning
 from lmc_core.runs.ask import make_request
@@ -156,7 +156,7 @@ def test_shipped_results_that_learn_nothing_keep_their_keys() -> None:
     longer answer.
     """
     counts = {False: 0, True: 0}
-    for entry in Store(places.assets() / "results", places.assets() / "results").list():
+    for entry in Store(folders.assets() / "results", folders.assets() / "results").list():
         request = request_from_json(entry.request)
         assert request.key == entry.key
         if isinstance(request, ModelsRequest):

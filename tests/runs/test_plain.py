@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from lmc_core.cli.barrier import summary
-from lmc_core.figures.words import barrier_caption, is_above_plain
+from lmc_core.figures.text import barrier_caption, is_above_plain
 from lmc_core.paths.curve import Curve
 from lmc_core.runs import barrier
 from lmc_core.runs.ask import make_request

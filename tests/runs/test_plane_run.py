@@ -17,10 +17,10 @@ from lmc_core.runs.ask import make_request
 from lmc_core.runs.bend import BendRequest, bend_of
 from lmc_core.runs.bend import compute as compute_bend
 from lmc_core.runs.computations import request_from_json
+from lmc_core.runs.partial import Unfinished
 from lmc_core.runs.plane import PlaneRequest, compute, lowest_of, make_plane_request, plane_of
 from lmc_core.runs.point import PointRequest, point_of
 from lmc_core.runs.point import compute as compute_point
-from lmc_core.runs.unfinished import Unfinished
 from tests import tiny
 
 WORDS = {"task": "fashion-mnist", "examples": 8, "device": "cpu"}

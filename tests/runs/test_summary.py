@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from lmc_core import places
+from lmc_core import folders
 from lmc_core.runs.ask_group import make_group_request
 from lmc_core.runs.barrier import curve_facts
 from lmc_core.runs.computations import COMPUTE, compute_function
@@ -25,7 +25,7 @@ from lmc_core.runs.summary import SUMMARIES, SUMMARY, contradicts, follows
 
 SHIPPED = {
     entry.key: entry
-    for entry in Store(places.assets() / "results", places.assets() / "results").list()
+    for entry in Store(folders.assets() / "results", folders.assets() / "results").list()
 }
 FORGED = {  # kind -> a number that its arrays determine
     "barrier": ("barrier",), "layers": ("cost", 1), "plane": ("lowest", "loss"), "point": ("stderr",),

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from lmc_core.errors import BadInput, Cancelled, LmcError, StoreError
+from lmc_core.locks import holder
 from lmc_core.runs import executors
 from lmc_core.runs.executors import Local
 from lmc_core.runs.jobs import Job, lock_path
-from lmc_core.runs.locks import holder
 from lmc_core.runs.worker import Worker
 from tests.runs.conftest import LAUNCH, until
 from tests.runs.fakes import FakeRequest

@@ -13,14 +13,14 @@ import pytest
 
 from lmc_core.errors import BadInput
 from lmc_core.figures.panels import panels_of
-from lmc_core.figures.words import imported_sentence, origin_words
+from lmc_core.figures.text import imported_sentence, origin_words
 from lmc_core.runs import computations
 from lmc_core.runs.computations import obtain
 from lmc_core.runs.store import Store
 from lmc_core.studies.archive import write_archive
 from lmc_core.studies.gather import gather
 from lmc_core.studies.html import study_html
-from lmc_core.studies.shelf import rows
+from lmc_core.studies.index import rows
 from lmc_core.studies.store import Studies
 from lmc_core.studies.study import Entry
 from lmc_core.studies.unpack import Imported, read_archive

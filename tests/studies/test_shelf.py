@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lmc_core.runs.store import Store
-from lmc_core.studies import shelf
+from lmc_core.studies import index as shelf
 from tests.studies.conftest import RESULTS, keep
 
 

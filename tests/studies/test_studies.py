@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from lmc_core import places
+from lmc_core import folders
 from lmc_core.errors import BadInput, StoreError, UnknownName
 from lmc_core.runs.store import StoreWarning
 from lmc_core.studies.notes import Notes
@@ -199,7 +199,7 @@ def test_two_processes_and_a_kill(studies: Studies, home: Path):
         "* 100))\n"
         "    print(flush=True)"
     )
-    environment = {**os.environ, "LMC_HOME": str(home), "PYTHONPATH": str(places.PACKAGE.parent)}
+    environment = {**os.environ, "LMC_HOME": str(home), "PYTHONPATH": str(folders.PACKAGE.parent)}
     process = subprocess.Popen(
         [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE
     )

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from lmc_core.errors import BadInput, UnknownName
-from lmc_core.places import assets
+from lmc_core.folders import assets
 from lmc_core.tasks import TASKS, austen, characters, fashion_mnist, get_task, losses
 from lmc_core.tasks.plays import alphabet, plays, tokens
 

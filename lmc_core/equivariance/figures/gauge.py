@@ -1,0 +1,155 @@
+"""The gauge of asymmetry: how much the data would gain from the free part of every layer, beside
+the multiplier at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from lmc_core.equivariance.figures import axes
+from lmc_core.equivariance.figures.data import Run, strokes_of
+from lmc_core.figures.numbers import number
+from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint
+
+BAR, SPACE = 18, 14  # pixels of a bar and between two layers
+TOP, FOOT, GAP = 50, 30, 0.08  # pixels; GAP between both columns as a share of the width
+TINY = 1e-5  # nats; a bar below is not to be seen, its number is written all the same
+ROUNDING = 1e-12  # nats; what is below is zero in float64
+# nats that an axis holds at the least, so that rounding is not drawn as large as what is measured
+FLAT = 0.01
+HATCHES = ("", "/", ".", "x", "-", "+")  # beside the colour, so that nothing depends on it
+COLUMNS = {
+    "gauge": "<b>Gauge</b> (nats)<br>|dJ/d\u03b3| at \u03b3 = 0",
+    "multiplier": "<b>|\u03bb|</b> (nats)<br>at the end",
+}
+
+
+def gauge_figure(
+    runs: Sequence[Run], theme: Theme = "light", height: int | None = None
+) -> go.Figure:
+    """Draw the gauge of asymmetry of every layer, |dJ/dgamma| at gamma = 0, beside its multiplier,
+    at the last recorded step.
+
+    Sizes alone: the sign only says which way the free part points, gamma and (I - P) Wn may both
+    change theirs.
+
+    Args:
+        runs: those without a record are left out; layers are those of the first.
+        theme: ``light``, ``dark`` or ``paper``.
+        height: in pixels; by default what the bars need.
+    """
+    ground = GROUNDS[theme]
+    known = [run for run in runs if len(run.trace("gauge"))]
+    known = [run for run in known if run.layers == known[0].layers]
+    labels = [run.label for run in known]
+    if not known:
+        return axes.nothing(axes.new(theme, height or 260), "Nothing is recorded yet.", theme)
+    layers, several = known[0].layers, len(known) > 1
+    foot = FOOT + (12 + axes.legend_height(labels) if several else 0)
+    inner = len(layers) * (BAR * len(known) + SPACE)
+    figure = axes.new(theme, height or TOP + foot + inner)
+    written = [axes.broken(layer, 12) for layer in layers]
+    figure.update_layout(
+        margin={"l": axes.label_room(written), "r": 12, "t": TOP, "b": foot, "autoexpand": False},
+        bargap=SPACE / (BAR * len(known) + SPACE),
+        yaxis={
+            "tickvals": list(range(len(layers))),
+            "ticktext": written,
+            "autorange": "reversed",
+            "showgrid": False,
+            "fixedrange": True,
+            "tickfont": {"size": SMALL, "color": ground.ink},
+            "ticklabelstandoff": 6,
+        },
+    )
+    for place, (name, heading) in enumerate(COLUMNS.items()):
+        values = [_last(run, name) for run in known]
+        left = place * (0.5 + GAP / 2)
+        axis = "x" if place == 0 else "x2"
+        high = max(*(float(v.max()) for v in values), FLAT)
+        figure.update_layout(
+            {
+                f"xaxis{axis[1:]}": {
+                    "domain": [left, left + 0.5 - GAP / 2],
+                    "range": [0, 1.5 * high],
+                    "anchor": "y",
+                    "fixedrange": True,
+                    "showgrid": True,
+                    "gridcolor": ground.grid,
+                    "nticks": 3,
+                    "zeroline": True,
+                    "zerolinecolor": ground.muted,
+                    "zerolinewidth": 1,
+                    "exponentformat": "power",
+                }
+            }
+        )
+        figure.add_annotation(
+            text=heading,
+            x=left,
+            xref="paper",
+            xanchor="left",
+            y=1,
+            yref="paper",
+            yanchor="bottom",
+            yshift=4,
+            showarrow=False,
+            align="left",
+            font={"size": BODY, "color": ground.ink},
+            name="heading",
+        )
+        _bars(figure, known, values, axis, several, theme)
+    if several:
+        axes.legend(figure, FOOT + 4, inner)
+    return figure
+
+
+def _last(run: Run, name: str) -> np.ndarray:
+    found = run.trace(name)
+    return np.abs(found[-1]) if len(found) else np.zeros(len(run.layers))
+
+
+def _bars(
+    figure: go.Figure,
+    runs: Sequence[Run],
+    values: Sequence[np.ndarray],
+    axis: str,
+    several: bool,
+    theme: Theme,
+) -> None:
+    ground = GROUNDS[theme]
+    for place, (run, own, stroke) in enumerate(
+        zip(runs, values, strokes_of(runs, theme), strict=True)
+    ):
+        figure.add_bar(
+            y=list(range(len(own))),
+            x=np.where(own < TINY, 0.0, own),
+            orientation="h",
+            name=run.label,
+            xaxis=axis,
+            yaxis="y",
+            showlegend=several and axis == "x",
+            offsetgroup=str(place),
+            legendgroup=str(place),
+            text=["0" if v < ROUNDING else number(float(v), digits=2) for v in own],
+            textposition="outside",
+            textfont={"size": SMALL, "color": ground.ink},
+            cliponaxis=False,
+            meta={"what": "gauge" if axis == "x" else "multiplier"},
+            marker={
+                "color": faint(stroke.colour, 0.85),
+                "line": {"color": stroke.colour, "width": 1},
+                "pattern": {
+                    "shape": HATCHES[place % len(HATCHES)],
+                    "fillmode": "overlay",
+                    "fgcolor": ground.paper,
+                    "size": 6,
+                    "solidity": 0.3,
+                },
+            },
+            customdata=run.layers,
+            hovertemplate=f"<b>{run.label}</b><br>%{{customdata}}: %{{x:.3g}} nats<extra></extra>",
+        )

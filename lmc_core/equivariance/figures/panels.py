@@ -1,0 +1,96 @@
+"""Trainings towards equivariance as panels: one as its constraint over the steps, several as their
+paths to the projection.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from lmc_core.equivariance.figures import tables
+from lmc_core.equivariance.figures import text as words
+from lmc_core.equivariance.figures.data import Run, runs_of
+from lmc_core.equivariance.figures.paths import lines_of, paths_figure
+from lmc_core.equivariance.figures.trace import constraint_figure
+from lmc_core.figures.numbers import estimate, number, percent
+from lmc_core.figures.panels_kinds import Found, Headline, Labels
+from lmc_core.figures.style import Theme
+from lmc_core.figures.tables import Table
+from lmc_core.figures.text import Result
+
+
+def runs_in(found: Found, labels: Labels) -> list[Run]:
+    """Return stored results as runs."""
+    return runs_of([each.result for each in found], [each.arrays() for each in found], labels)
+
+
+def draw(found: Found, labels: Labels, theme: Theme, height: int | None) -> go.Figure:
+    """Draw the constraint of one run, or the paths of several."""
+    runs = runs_in(found, labels)
+    return (
+        constraint_figure(runs[0], theme, height)
+        if alone(runs)
+        else paths_figure(runs, theme, height)
+    )
+
+
+def alone(runs: list[Run]) -> bool:
+    """Whether one run is shown by itself: there is no other, or none has a path."""
+    return len(runs) == 1 or not any(lines_of(run) for run in runs)
+
+
+def caption(found: Found, labels: Labels) -> str:
+    """Say what was trained."""
+    runs = runs_in(found, labels)
+    return words.constraint_caption(runs[0]) if alone(runs) else words.paths_caption(runs)
+
+
+def summary(found: Found, labels: Labels) -> Table:
+    """Return one row for each run: losses and accuracy with the branch on and projected, error of
+    equivariance, gamma.
+    """
+    header = (
+        "Setting",
+        "Data",
+        "Loss (nats)",
+        "Accuracy",
+        "Loss, projected (nats)",
+        "Accuracy, projected",
+        "Error of equivariance",
+        "Largest |\u03b3|",
+    )
+    return Table.of(header, (_row(run) for run in runs_in(found, labels)))
+
+
+def _row(run: Run) -> tuple[Any, ...]:
+    losses = [estimate(run.score(name), run.score(name, "stderr")) for name in ("on", "off")]
+    shares = [percent(run.score(name, "accuracy")) for name in ("on", "off")]
+    gamma = np.abs(np.asarray(run.facts.get("gamma") or [np.nan], dtype=float)).max()
+    data = ", ".join(
+        str(run.facts.get(name, "")) for name in ("source", "kind", "group", "network")
+    )
+    error = number(run.facts.get("error_on"), digits=2)
+    return (
+        run.label,
+        data,
+        losses[0],
+        shares[0],
+        losses[1],
+        shares[1],
+        error,
+        number(float(gamma)),
+    )
+
+
+def numbers(found: Found, labels: Labels) -> Table:
+    """Return every number of the figure."""
+    runs = runs_in(found, labels)
+    return tables.constraint_table(runs[0]) if alone(runs) else tables.paths_table(runs)
+
+
+def headline(result: Result) -> Headline:
+    """Return the held-out loss of the network, and of its projection."""
+    on, off = (float(result[name]["loss"]) for name in ("on", "off"))
+    return f"{number(on)} \u2192 {number(off)} nats projected", off

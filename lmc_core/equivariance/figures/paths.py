@@ -1,0 +1,207 @@
+"""Figures of the straight path in weight space from the projection to the trained network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+
+from lmc_core.equivariance.figures import axes
+from lmc_core.equivariance.figures.data import FORMS, Run, form_name, layer_strokes, strokes_of
+from lmc_core.equivariance.figures.plane import plane_figure
+from lmc_core.figures.ends import name_ends
+from lmc_core.figures.style import Stroke, Theme, faint
+
+__all__ = ["Line", "checkpoints_figure", "lines_of", "paths_figure", "plane_figure"]
+
+HEIGHT = 470  # pixels without a legend
+# pixels; the ticks of the vertical axes are on the right, so that labels stand where the lines
+# differ
+RIGHT, FOOT = 52, 58
+# more lines than so many are thin, without bands, and the legend has one entry for each form
+MANY = 12
+ENDS = ("projection", "trained network")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One path.
+
+    Attributes:
+        name: for its label.
+        share: `[t]`, 0 at the projection and 1 at the network.
+        loss: `[t]`, held out, in nats.
+        stderr: `[t]`, one standard error.
+        accuracy: `[t]`.
+    """
+
+    name: str
+    share: np.ndarray
+    loss: np.ndarray
+    stderr: np.ndarray
+    accuracy: np.ndarray
+
+    def named(self, name: str) -> Line:
+        """The same under another name."""
+        return Line(name, self.share, self.loss, self.stderr, self.accuracy)
+
+
+def lines_of(run: Run) -> list[tuple[int, Line]]:
+    """Return the paths of a run with the steps at which they were measured; none where nothing is
+    recorded yet.
+    """
+    names = [f"path.{name}" for name in ("step", "share", "loss", "stderr", "accuracy")]
+    if any(name not in run.arrays for name in names):
+        return []
+    steps, share, *rest = (run.arrays[name] for name in names)
+    return [
+        (int(step), Line(_when(int(step), run), share, *(each[row] for each in rest)))
+        for row, step in enumerate(steps)
+    ]
+
+
+def _when(step: int, run: Run) -> str:
+    return "start" if step == 0 else "end" if step == run.total else f"step {step:,}"
+
+
+def paths_figure(
+    runs: Sequence[Run], theme: Theme = "light", height: int | None = None
+) -> go.Figure:
+    """Draw loss and accuracy from the projection to the network, one line a run, at the last step
+    that was measured.
+
+    Args:
+        runs: those without a path are left out.
+        theme: ``light``, ``dark`` or ``paper``.
+        height: in pixels, without a legend.
+    """
+    known = [(run, found[-1][1]) for run in runs if (found := lines_of(run))]
+    lines, split = (
+        [line.named(run.label) for run, line in known],
+        _split(known[0][0] if known else None),
+    )
+    if len(known) <= MANY:
+        return _paths(lines, strokes_of([run for run, _ in known], theme), split, theme, height)
+    looks = [FORMS.get(run.form, FORMS["free"]) for run, _ in known]
+    drawn = [Stroke(look.colour(theme), look.dash, look.marker) for look in looks]
+    return _paths(lines, drawn, split, theme, height, [form_name(run.form) for run, _ in known])
+
+
+def checkpoints_figure(run: Run, theme: Theme = "light", height: int | None = None) -> go.Figure:
+    """Draw the path of one run at the steps at which it was measured, from the start of the
+    training to its end.
+
+    Args:
+        run: finished or not.
+        theme: ``light``, ``dark`` or ``paper``.
+        height: in pixels.
+    """
+    lines = [line for _, line in lines_of(run)]
+    return _paths(lines, layer_strokes(max(len(lines), 4), theme), _split(run), theme, height)
+
+
+def _split(run: Run | None) -> str:
+    return str(run.facts.get("split", "held out")) if run is not None else "held out"
+
+
+def _paths(
+    lines: Sequence[Line],
+    strokes: Sequence[Stroke],
+    split: str,
+    theme: Theme,
+    height: int | None,
+    groups: Sequence[str] = (),
+) -> go.Figure:
+    """Loss above accuracy; `groups` are the entries of the legend where there are too many lines
+    for one each.
+    """
+    labels = [line.name for line in lines]
+    at_line = axes.direct(labels)
+    written = [axes.broken(label) for label in labels]
+    foot = FOOT if at_line else FOOT + axes.legend_height(list(dict.fromkeys(groups or labels)))
+    figure = axes.new(theme, (height or HEIGHT) + foot - FOOT)
+    if not lines:
+        return axes.nothing(figure, "No path has been measured yet.", theme)
+    margin = {"l": axes.label_room(written, 64) if at_line else 24, "r": RIGHT, "b": foot}
+    panels = axes.rows(
+        figure, [f"<b>Loss</b> ({split}, nats)", "<b>Accuracy</b>"], theme, margin, (0.62, 0.38)
+    )
+    for panel in panels:
+        figure.update_layout(
+            {
+                f"xaxis{panel.x[1:]}": {"range": [0, 1], "tickvals": [0, 0.25, 0.5, 0.75, 1]},
+                f"yaxis{panel.y[1:]}": {"side": "right"},
+            }
+        )
+    figure.update_layout({f"yaxis{panels[1].y[1:]}": {"tickformat": ".0%"}})
+    for panel, field in zip(panels, ("loss", "accuracy"), strict=True):
+        values = [getattr(line, field) for line in lines]
+        reach = axes.limits(figure, panel, values, (0.0,) if field == "loss" else ())
+        for number, (line, stroke) in enumerate(zip(lines, strokes, strict=False)):
+            if field == "loss" and not groups:
+                _band(figure, line, stroke, panel)
+            first = not groups or groups[number] not in groups[:number]
+            _line(
+                figure,
+                line,
+                field,
+                stroke,
+                panel,
+                groups[number] if groups else line.name,
+                field == "loss" and first,
+            )
+        if at_line:
+            ends = [
+                axes.Ended(t, s.colour, float(v[0]))
+                for t, s, v in zip(written, strokes, values, strict=False)
+            ]
+            axes.end_labels(figure, panel, ends, reach, "left")
+    if not at_line:
+        axes.legend(figure, FOOT, panels[0].pixels + panels[1].pixels + axes.BETWEEN)
+    name_ends(figure, ENDS, theme, 40 if at_line else 0, RIGHT - 8)
+    return figure
+
+
+def _band(figure: go.Figure, line: Line, stroke: Stroke, panel: axes.Panel) -> None:
+    figure.add_scatter(
+        x=np.concatenate([line.share, line.share[::-1]]),
+        y=np.concatenate([line.loss + line.stderr, (line.loss - line.stderr)[::-1]]),
+        mode="lines",
+        line={"width": 0},
+        fill="toself",
+        fillcolor=faint(stroke.colour, 0.14),
+        hoverinfo="skip",
+        showlegend=False,
+        name="one standard error",
+        **panel.axes,
+    )
+
+
+def _line(
+    figure: go.Figure,
+    line: Line,
+    field: str,
+    stroke: Stroke,
+    panel: axes.Panel,
+    entry: str,
+    legend: bool,
+) -> None:
+    shown = "%{y:.3f} nats" if field == "loss" else "%{y:.1%}"
+    figure.add_scatter(
+        x=line.share,
+        y=getattr(line, field),
+        mode="lines",
+        name=entry,
+        showlegend=legend,
+        legendgroup=entry,
+        **panel.axes,
+        line={
+            "color": stroke.colour,
+            "dash": stroke.dash,
+            "width": 2.5 if entry == line.name else 1.5,
+        },
+        meta={"panel": field},
+        hovertemplate=f"<b>{line.name}</b><br>share %{{x:.2f}}: {shown}<extra></extra>",
+    )

@@ -1,0 +1,207 @@
+"""The phase portrait: the multiplier of a layer over its gamma, from the start of a training to its
+end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from lmc_core.equivariance.figures import axes
+from lmc_core.equivariance.figures.data import Run, strokes_of
+from lmc_core.figures.layout import padded
+from lmc_core.figures.style import GROUNDS, SMALL, Stroke, Theme, faint
+
+SIDE, FOOT = 56, 48  # pixels
+PIECES = 24  # of a line, each a little stronger than the one before
+
+
+def phase_figure(
+    runs: Sequence[Run], layer: int, theme: Theme = "light", height: int | None = None
+) -> go.Figure:
+    """Draw the multiplier of one layer over its gamma; lines grow stronger with time, from a ring
+    to a dot.
+
+    Where a run is led, a thin line says where it may rest: gamma = 0 for the equality form, lambda
+    = rho |gamma| for the resilient one.
+
+    Args:
+        runs: those without a multiplier, or with fewer layers, are left out.
+        layer: which entry of gamma.
+        theme: ``light``, ``dark`` or ``paper``.
+        height: in pixels.
+    """
+    known = [
+        run
+        for run in runs
+        if layer < len(run.layers) and run.form in ("equality", "resilient") and len(run.steps)
+    ]
+    labels = [run.label for run in known]
+    ringing = any(run.period for run in known)
+    tall = height or (440 if ringing else 360)
+    figure = axes.new(theme, tall)
+    if not known:
+        return axes.nothing(
+            figure,
+            "No run with a multiplier: the constraint has the equality or the resilient form.",
+            theme,
+        )
+    foot = FOOT + (0 if len(known) == 1 else axes.legend_height(labels))
+    figure.update_layout(height=tall + foot - FOOT)
+    heading = f"<b>\u03bb</b>, multiplier (nats), {known[0].layers[layer]}"
+    (panel,) = axes.rows(figure, [heading], theme, {"l": SIDE, "r": 24, "b": foot})
+    ways = [(run.trace("gamma")[:, layer], run.trace("multiplier")[:, layer]) for run in known]
+    reach = axes.limits(figure, panel, [way[1] for way in ways], (0.0,), 0.1)
+    spans = np.concatenate([way[0] for way in ways])
+    low, high = padded(min(0.0, float(spans.min())), max(1.0, float(spans.max())), 0.06, 0.16)
+    figure.update_layout(
+        xaxis={
+            "range": [low, high],
+            "title": {"text": "<b>\u03b3</b>, share of the free part", "standoff": 8},
+            "nticks": 7,
+        }
+    )
+    for ends in (
+        {"xref": "paper", "x0": 0, "x1": 1, "yref": "y", "y0": 0, "y1": 0},
+        {"yref": "paper", "y0": 0, "y1": 1, "xref": "x", "x0": 0, "x1": 0},
+    ):
+        figure.add_shape(
+            type="line",
+            layer="below",
+            line={"color": GROUNDS[theme].muted, "width": 1},
+            name="level",
+            **ends,
+        )
+    for run, way, stroke in zip(known, ways, strokes_of(known, theme), strict=True):
+        _rest(figure, run, (low, high), reach, stroke.colour)
+        _way(figure, run, way, stroke, theme)
+    _point(figure, (1.0, 0.0), "start", "bottom", theme)
+    if len(known) == 1:
+        _point(
+            figure,
+            (float(ways[0][0][-1]), float(ways[0][1][-1])),
+            "end" if known[0].finished else "now",
+            "bottom",
+            theme,
+        )
+    else:
+        axes.legend(figure, FOOT, panel.pixels)
+    return figure
+
+
+def _way(
+    figure: go.Figure, run: Run, way: tuple[np.ndarray, np.ndarray], stroke: Stroke, theme: Theme
+) -> None:
+    """A line in pieces that grow stronger, with arrows on it; a ring at its start and a dot at its
+    end.
+    """
+    gamma, multiplier = way
+    last = len(gamma) - 1
+    cuts = np.unique(np.linspace(0, last, min(PIECES, max(last, 1)) + 1).round().astype(int))
+    for piece, (a, b) in enumerate(zip(cuts[:-1], cuts[1:], strict=True)):
+        figure.add_scatter(
+            x=gamma[a : b + 1],
+            y=multiplier[a : b + 1],
+            mode="lines",
+            hoverinfo="skip",
+            showlegend=False,
+            name=run.label,
+            line={"color": faint(stroke.colour, 0.3 + 0.7 * piece / PIECES), "width": 2.5},
+            meta={"piece": piece},
+        )
+    for at in (last // 12, last // 4, last // 2, 3 * last // 4):
+        _arrow(figure, gamma, multiplier, at, stroke.colour)
+    figure.add_scatter(
+        x=gamma,
+        y=multiplier,
+        mode="markers",
+        marker={"size": 9, "opacity": 0},
+        customdata=run.steps[: len(gamma)],
+        showlegend=False,
+        name=run.label,
+        hovertemplate=f"<b>{run.label}</b><br>step %{{customdata}}: \u03b3 = %{{x:.3f}}, \u03bb = "
+        f"%{{y:.3f}}<extra></extra>",
+    )
+    figure.add_scatter(
+        x=gamma[-1:],
+        y=multiplier[-1:],
+        mode="markers",
+        name=run.label,
+        hoverinfo="skip",
+        meta={"end": True},
+        marker={
+            "size": 11,
+            "symbol": stroke.marker,
+            "color": stroke.colour,
+            "line": {"color": GROUNDS[theme].paper, "width": 1},
+        },
+    )
+
+
+def _arrow(
+    figure: go.Figure, gamma: np.ndarray, multiplier: np.ndarray, at: int, colour: str
+) -> None:
+    """A head that points along the way, where it moves at all."""
+    if (
+        at + 1 >= len(gamma)
+        or np.hypot(gamma[at + 1] - gamma[at], multiplier[at + 1] - multiplier[at]) < 1e-3
+    ):
+        return
+    tail = [each[at] + 0.8 * (each[at + 1] - each[at]) for each in (gamma, multiplier)]
+    figure.add_annotation(
+        x=gamma[at + 1],
+        y=multiplier[at + 1],
+        ax=tail[0],
+        ay=tail[1],
+        axref="x",
+        ayref="y",
+        text="",
+        showarrow=True,
+        arrowhead=2,
+        arrowsize=1.1,
+        arrowwidth=2,
+        arrowcolor=colour,
+        name="arrow",
+    )
+
+
+def _rest(
+    figure: go.Figure, run: Run, span: tuple[float, float], reach: tuple[float, float], colour: str
+) -> None:
+    """Where the resilient form may rest, lambda = rho |gamma|, as far as the axes go."""
+    price = float(run.facts.get("price") or 0)
+    if run.form != "resilient" or not price:
+        return
+    for end in span:
+        far = min(abs(end), reach[1] / price) * np.sign(end)
+        figure.add_shape(
+            type="line",
+            xref="x",
+            yref="y",
+            x0=0,
+            y0=0,
+            x1=far,
+            y1=price * abs(far),
+            layer="below",
+            name="rest",
+            line={"color": faint(colour, 0.6), "width": 1, "dash": "dot"},
+        )
+
+
+def _point(
+    figure: go.Figure, place: tuple[float, float], text: str, anchor: str, theme: Theme
+) -> None:
+    figure.add_annotation(
+        x=place[0],
+        y=place[1],
+        text=f"<b>{text}</b>",
+        showarrow=False,
+        yanchor=anchor,
+        yshift=8,
+        xshift=8,
+        xanchor="left",
+        font={"size": SMALL, "color": GROUNDS[theme].ink},
+        name="point",
+    )

@@ -1,0 +1,190 @@
+"""The loss over two entries of gamma as a map, with the way that both went during the training."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+
+from lmc_core.equivariance.figures import axes
+from lmc_core.equivariance.figures.data import Run
+from lmc_core.figures.landscape import LEVELS, TICKS, ramp
+from lmc_core.figures.numbers import number
+from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint
+
+# powers of ten that the scale of the plane spans at the least, so that what is flat looks flat
+NARROW = 0.1
+WAY = "#d55e00"  # the way of gamma on the map: seen on all its blues
+
+
+def plane_figure(run: Run, theme: Theme = "light", height: int | None = None) -> go.Figure:
+    """Draw the loss over two entries of gamma as a map, with the way that gamma went.
+
+    The map belongs to the weights at the end; the way is that of the whole training.
+
+    Args:
+        run: a finished one; before that the axes are empty and keep their place.
+        theme: ``light``, ``dark`` or ``paper``.
+        height: in pixels.
+    """
+    ground = GROUNDS[theme]
+    figure = axes.new(theme, height or 520)
+    if "plane.loss" not in run.arrays or "plane_layers" not in run.facts:
+        return axes.nothing(figure, "The plane is measured at the end.", theme)
+    across, up = (int(k) for k in run.facts["plane_layers"])
+    values, loss = run.arrays["plane.value"], run.arrays["plane.loss"]
+    gamma = run.trace("gamma")
+    if across == up:
+        return _one_layer(figure, run, across, theme)
+    logs = np.log10(np.maximum(loss.T, 1e-9))
+    low, high = float(logs.min()), float(max(logs.max(), logs.min() + NARROW))
+    size = (high - low) / LEVELS
+    figure.add_contour(
+        x=values,
+        y=values,
+        z=logs,
+        customdata=loss.T,
+        colorscale=ramp(theme),
+        zmin=low,
+        zmax=high,
+        name="loss",
+        autocontour=False,
+        contours={"start": low + size, "end": high - size / 2, "size": size, "coloring": "fill"},
+        line={"width": 0.7, "color": faint(ground.ink, 0.35)},
+        colorbar=_bar(10**low, 10**high, theme),
+        hovertemplate="\u03b3 = %{x:.2f}, %{y:.2f}<br>loss %{customdata:.3g} nats<extra></extra>",
+    )
+    for colour, width in ((ground.paper, 6), (WAY, 3)):
+        figure.add_scatter(
+            x=gamma[:, across],
+            y=gamma[:, up],
+            mode="lines",
+            line={"color": colour, "width": width},
+            hoverinfo="skip",
+            name="way",
+            meta="halo" if width == 6 else "way",
+        )
+    _marks(figure, gamma[-1, [across, up]], values, theme)
+    names = run.layers
+    figure.update_layout(
+        margin={"l": 62, "r": 20, "t": 58, "b": 52},
+        xaxis={"constrain": "domain"},
+        yaxis={"constrain": "domain", "scaleanchor": "x"},
+    )
+    ends = [float(values[0]), float(values[-1])]
+    common = {"range": ends, "showgrid": False, "fixedrange": True, "tickvals": _ticks(*ends)}
+    figure.update_xaxes(title={"text": f"<b>\u03b3</b>, {names[across]}", "standoff": 8}, **common)
+    figure.update_yaxes(
+        title={"text": f"<b>\u03b3</b>, {names[up]}", "standoff": 6},
+        constraintoward="top",
+        **common,
+    )
+    return figure
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    step = 0.5 if high - low < 4 else 1.0
+    return [float(v) for v in np.arange(np.ceil(low / step) * step, high + 1e-9, step)]
+
+
+def _marks(figure: go.Figure, end: np.ndarray, values: np.ndarray, theme: Theme) -> None:
+    """What is equivariant at 0, the start at 1, and the end of the way."""
+    ground = GROUNDS[theme]
+    zero, one, span = np.zeros(2), np.ones(2), float(values[-1] - values[0])
+    marks = [
+        (zero, "0 in both", "square"),
+        (one, "start, 1 in both", "circle"),
+        (end, "end", "circle"),
+    ]
+    if np.hypot(*(end - zero)) < 0.1 * span:
+        marks = [(zero, "end, 0 in both", "square"), marks[1], (end, "", "circle")]
+    elif np.hypot(*(end - one)) < 0.1 * span:
+        marks = [marks[0], (one, "start and end", "circle"), (end, "", "circle")]
+    for (x, y), text, symbol in marks:
+        filled = text in ("", "end")
+        figure.add_scatter(
+            x=[x],
+            y=[y],
+            mode="markers",
+            name=text or "end",
+            hoverinfo="skip",
+            meta="mark",
+            marker={
+                "size": 9 if filled else 13,
+                "symbol": symbol,
+                "color": WAY if filled else ground.paper,
+                "line": {"width": 2, "color": ground.paper if filled else ground.ink},
+            },
+        )
+        if text:
+            anchor = "right" if x > 0.8 else "left" if x < values[0] + 0.2 * span else "center"
+            figure.add_annotation(
+                x=x,
+                y=y,
+                text=f"<b>{text}</b>",
+                showarrow=False,
+                yshift=20,
+                font={"size": SMALL, "color": ground.ink},
+                xanchor=anchor,
+                xshift={"right": 10, "left": -10}.get(anchor, 0),
+                bgcolor=faint(ground.paper, 0.85),
+                borderpad=2,
+                name="mark",
+            )
+
+
+def _bar(low: float, high: float, theme: Theme) -> dict[str, object]:
+    """The scale of colours with losses in nats at its ticks."""
+    room, inside = (high / low) ** 0.11, []
+    for tick in TICKS:
+        if max([low, *inside[-1:]]) * room < tick < high / room:
+            inside.append(tick)
+    shown = [low, *inside, high]
+    return {
+        "tickvals": [float(np.log10(v)) for v in shown],
+        "ticktext": [number(v, digits=2) for v in shown],
+        "tickangle": 0,
+        "title": {"text": "loss (nats)", "side": "top", "font": {"size": SMALL}},
+        "orientation": "h",
+        "thickness": 12,
+        "len": 1.0,
+        "tickfont": {"size": SMALL, "color": GROUNDS[theme].muted},
+        "x": 0.5,
+        "xpad": 0,
+        "yref": "container",
+        "y": 1,
+        "yanchor": "top",
+        "ypad": 2,
+        "outlinewidth": 0,
+    }
+
+
+def _one_layer(figure: go.Figure, run: Run, layer: int, theme: Theme) -> go.Figure:
+    """The same of a network with one entry of gamma: the loss over it as a line."""
+    (panel,) = axes.rows(figure, ["<b>Loss</b> (nats)"], theme, {"l": 56, "r": 24, "b": 48})
+    values, loss = run.arrays["plane.value"], np.diagonal(run.arrays["plane.loss"])
+    axes.limits(figure, panel, [loss], (0.0,))
+    figure.add_scatter(
+        x=values,
+        y=loss,
+        mode="lines",
+        name="loss",
+        line={"color": GROUNDS[theme].ink, "width": 2.5},
+    )
+    figure.update_xaxes(
+        title={"text": f"<b>\u03b3</b>, {run.layers[layer]}", "standoff": 8},
+        range=[values[0], values[-1]],
+    )
+    end = float(run.trace("gamma")[-1, layer])
+    for at, text in ((0.0, "equivariant"), (1.0, "start"), (end, "end")):
+        figure.add_vline(x=at, line={"color": GROUNDS[theme].muted, "width": 1, "dash": "dot"})
+        figure.add_annotation(
+            x=at,
+            y=0 if text == "end" else 1,
+            yref="paper",
+            yanchor="bottom" if text == "end" else "top",
+            text=text,
+            xanchor="left",
+            showarrow=False,
+            font={"size": BODY, "color": GROUNDS[theme].ink},
+        )
+    return figure

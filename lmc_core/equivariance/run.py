@@ -1,0 +1,286 @@
+"""Compute an `EquivarianceRequest`: train one network towards equivariance and measure it on the
+way and at the end.
+
+While it runs, what it has so far lies in `unfinished`, where the page finds it to draw.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Self
+
+from lmc_core.runs.request import digest_of
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from lmc_core.equivariance.data import Sample
+    from lmc_core.equivariance.relaxed import Relaxed
+    from lmc_core.equivariance.tracing import Trace
+
+Report = Callable[[float, str], None]
+ALGORITHM = 1  # raised whenever the same request would give other numbers
+SHARES = 21  # points of a path to the projection
+ROWS = 400  # examples that the plane is measured on, at the most
+SIDE = 17  # points along a side of the plane over two entries of gamma
+SHOWN = 6  # examples whose positions are shown
+TRAINED = 0.7  # share of the progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class EquivarianceRequest:
+    """One network trained towards equivariance.
+
+    Attributes:
+        source: of the data, a key of `equivariance.data.SOURCES`.
+        kind: of the data, a key of `equivariance.data.KINDS`.
+        group: a key of `equivariance.groups.GROUPS`.
+        network: a key of `equivariance.networks.NETWORKS`.
+        form: of the constraint, a key of `equivariance.forms.FORMS`.
+        primal_rate: eta_p; 0 for forms that keep gamma.
+        dual_rate: eta_d; likewise.
+        augmented: c of the equality form, else 0.
+        price: rho of the resilient form, else 0.
+        steps: of training.
+        rate: learning rate of the weights.
+        decay: of the weights.
+        batch: examples a step; 0 for all.
+        examples: to train on, before they are moved.
+        split: that losses are measured on.
+        seed: of the draw of the data, the start of the weights, and the order of batches.
+        device: kind of device.
+        algorithm: version of the computation.
+        what: which computation.
+    """
+
+    source: str = "digits"
+    kind: str = "orbit"
+    group: str = "C4"
+    network: str = "perceptron"
+    form: str = "equality"
+    primal_rate: float = 0.0
+    dual_rate: float = 0.0
+    augmented: float = 0.0
+    price: float = 0.0
+    steps: int = 600
+    rate: float = 0.01
+    decay: float = 1.0
+    batch: int = 0
+    examples: int = 400
+    split: str = "validation"
+    seed: int = 0
+    device: str = "cpu"
+    algorithm: int = ALGORITHM
+    what: str = "equivariance"
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Self:
+        """The inverse of `to_json`."""
+        return cls(**content)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        return json.loads(json.dumps(asdict(self)))
+
+    @property
+    def key(self) -> str:
+        """64 hexadecimal digits that name the result."""
+        return digest_of(self.to_json())
+
+
+def compute(
+    request: EquivarianceRequest, report: Report = lambda share, words: None
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Train and measure the network of a request.
+
+    Args:
+        request: what to do.
+        report: called with the share done and a few words; may raise `Cancelled`.
+
+    Returns:
+        The result as plain JSON values, losses in nats (``copies``: see
+        `equivariance.copies.measure_copies`), and the arrays
+
+        - ``trace.step`` `[k]`; ``trace.gamma``, ``.multiplier``, ``.slack``, ``.gradient``
+          (dJ/dgamma), ``.gauge`` (-dJ/dgamma at gamma = 0) `[k, layers]`; ``trace.loss`` and
+          ``trace.accuracy`` `[k, 4]`: training with the free branch on and off, held-out with it on
+          and off; ``trace.error`` `[k, 2]`: of equivariance, with it on and off
+        - ``path.step`` `[c]`, ``path.share`` `[t]`, ``path.loss``, ``path.stderr``,
+          ``path.accuracy`` `[c, t]`, on the held-out split: from the projection (share 0) to the
+          network after so many steps
+        - ``plane.value`` `[v]`, ``plane.loss`` `[v, v]`: over the entries ``plane_layers`` of gamma
+        - ``strip.inputs`` `[n, order, inputs]`, ``strip.labels`` `[n]`, ``strip.on``, ``strip.off``
+          `[n, order, classes]`
+        - ``weights.<parameter>``: of the network at the end, an ordinary state dict of its class.
+
+    Raises:
+        BadInput: the request cannot be done, or its training diverged.
+    """
+    import torch
+
+    from lmc_core.equivariance.data import domain_of, sample
+    from lmc_core.equivariance.forms import make_form
+    from lmc_core.equivariance.groups import group as group_of
+    from lmc_core.equivariance.networks import build
+    from lmc_core.equivariance.relaxed import Relaxed
+    from lmc_core.equivariance.tracing import Trace
+    from lmc_core.equivariance.training import Schedule, train
+    from lmc_core.runs.opened import stamped
+    from lmc_core.runs.partial import Unfinished
+
+    begin = perf_counter()
+    report(0.0, "making the data")
+    domain = domain_of(request.source, group_of(request.group))
+    taught, held = (
+        sample(request.source, request.kind, domain, split, request.seed, count).to(
+            request.device, torch.float32
+        )
+        for split, count in (("train", request.examples), (request.split, None))
+    )
+    form = make_form(
+        request.form, request.primal_rate, request.dual_rate, request.augmented, request.price
+    )
+    module, layout = build(request.network, domain, request.seed)
+    relaxed = Relaxed(module.to(request.device), layout, as_built=request.form == "free")
+    schedule = Schedule(request.steps, request.rate, request.decay, request.batch, request.seed)
+    kept = Unfinished(request.key)
+    trace = Trace(relaxed, taught, held, request.steps, SHARES)
+
+    def watch(step: int, *state: Any) -> None:
+        report(TRAINED * step / request.steps, f"training, step {step:,} of {request.steps:,}")
+        if trace.record(step, *state):
+            kept.write({**_facts(request, relaxed, taught, held), "step": step}, trace.arrays())
+
+    with _one_thread():
+        last = train(relaxed, form, taught, schedule, watch)
+        trained = perf_counter() - begin
+        end, arrays = _measure(request, relaxed, last.gamma, trace, taught, held, report)
+    result = {
+        "key": request.key,
+        **_facts(request, relaxed, taught, held),
+        **end,
+        "seconds": {"train": trained, "evaluate": perf_counter() - begin - trained},
+        **stamped(),
+    }
+    kept.remove()
+    return result, arrays
+
+
+def _facts(
+    request: EquivarianceRequest, relaxed: Relaxed, taught: Sample, held: Sample
+) -> dict[str, Any]:
+    """What the result says of what was asked."""
+    from lmc_core.equivariance.data import KINDS, SOURCES
+    from lmc_core.equivariance.forms import FORMS
+    from lmc_core.equivariance.groups import group as group_of
+    from lmc_core.equivariance.networks import NETWORKS
+
+    group = group_of(request.group)
+    label = NETWORKS[request.network].label
+    return {
+        **request.to_json(),
+        "models": [f"{label}, {group.name} on {request.source} ({request.kind})"],
+        "network_label": label,
+        "form_label": FORMS[request.form],
+        "source_label": SOURCES[request.source],
+        "kind_label": KINDS[request.kind],
+        "group_labels": list(group.labels),
+        "group_sentence": group.sentence,
+        "acts": group.acts,
+        "task": request.source,
+        "unit": "nats",
+        "method": request.form,
+        "classes": {},
+        "layers": list(relaxed.layers),
+        "dimensions": relaxed.dimensions(),
+        "parameters": sum(tensor.numel() for tensor in relaxed.free.values()),
+        "trained_on": len(taught),
+        "held_out": len(held),
+    }
+
+
+def _measure(
+    request: EquivarianceRequest,
+    relaxed: Relaxed,
+    gamma: Any,
+    trace: Trace,
+    taught: Sample,
+    held: Sample,
+    report: Report,
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What is measured once the training is over: facts and arrays."""
+    import torch
+
+    from lmc_core.equivariance.copies import Copies, measure_copies
+    from lmc_core.equivariance.data import sample
+    from lmc_core.equivariance.measures import plane, strip
+    from lmc_core.equivariance.structures import STRUCTURES
+    from lmc_core.equivariance.tracing import extent
+
+    report(TRAINED, "measuring the plane of two layers")
+    arrays = trace.arrays()
+    values = torch.linspace(*extent(arrays["trace.gamma"]), SIDE)
+    few = held.first(ROWS)
+    layers = (0, min(1, len(relaxed.layers) - 1))
+    arrays |= {
+        "plane.value": values.numpy(),
+        "plane.loss": plane(relaxed, gamma, layers, values.to(gamma), few).numpy(),
+    }
+    report(0.9, "following examples through their positions")
+    still = sample(
+        request.source, "upright", domain_of_request(request), request.split, request.seed
+    )
+    chosen = _of_each_class(still.labels.tolist())[:SHOWN]
+    inputs, labels = still.inputs[chosen].to(gamma), still.labels[chosen]
+    moved, on = strip(relaxed, gamma, inputs)
+    _, off = strip(relaxed, torch.zeros_like(gamma), inputs)
+    arrays |= {"strip.inputs": moved.cpu().numpy(), "strip.labels": labels.numpy()}
+    arrays |= {"strip.on": on.cpu().numpy(), "strip.off": off.cpu().numpy()}
+    weights = relaxed.weights(gamma)
+    arrays |= {f"weights.{name}": tensor.detach().cpu().numpy() for name, tensor in weights.items()}
+    with torch.no_grad():
+        written = relaxed.module_at(gamma)(inputs)
+        apart = (written - relaxed(inputs, gamma)).abs().max() / written.abs().max()
+    end = {
+        **trace.end(gamma),
+        "plane_layers": list(layers),
+        "plane_examples": len(few),
+        "function_error": float(apart),
+    }
+    if request.network not in STRUCTURES:  # nothing says which of its units may change places
+        return end, arrays
+    report(0.95, "comparing the network with its moved copies")
+    end["copies"] = measure_copies(
+        Copies(request.network, relaxed.module, relaxed.layout, weights, taught), held
+    )
+    return end, arrays
+
+
+def domain_of_request(request: EquivarianceRequest) -> Any:
+    """The inputs of a request and the group that acts on them."""
+    from lmc_core.equivariance.data import domain_of
+    from lmc_core.equivariance.groups import group as group_of
+
+    return domain_of(request.source, group_of(request.group))
+
+
+def _of_each_class(labels: list[int]) -> list[int]:
+    """The first example of every class, in the order of the examples."""
+    return sorted({label: place for place, label in reversed(list(enumerate(labels)))}.values())
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread of torch inside: networks this small are several times slower on two."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,90 @@
+"""What a computation has so far, kept beside the results while it runs: others look at it, and a
+later run goes on from it.
+
+    unfinished/<key>.npz      the arrays, and the facts about them as JSON
+
+                      <key>.pt       what a method has learned so far, written by it
+
+A file is written under another name and renamed, so that whoever reads it finds it whole. It goes
+when the result is there, or when nobody has asked for the rest of it for as long as jobs are
+remembered.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lmc_core import folders
+from lmc_core.runs.result import is_key
+
+EVERY = 1.0  # seconds between two writes
+FACTS = "facts"
+
+
+class Unfinished:
+    """The unfinished arrays of a request.
+
+    Args:
+        key: of the request.
+    """
+
+    def __init__(self, key: str):
+        if not is_key(key):
+            raise ValueError(f"not a key: {key!r}")
+        self.path: Path = folders.home() / "unfinished" / f"{key}.npz"
+        self._written = -EVERY
+
+    def read(self) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
+        """The facts and the arrays by name; None when there are none, or they cannot be read."""
+        try:
+            with np.load(self.path, allow_pickle=False) as content:
+                arrays = {name: content[name] for name in content.files}
+            return json.loads(str(arrays.pop(FACTS))), arrays
+        except Exception:  # zipfile, zlib, ValueError, OSError, KeyError: a file that cannot be read is one that is not there
+            return None
+
+    def write(
+        self, facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray], now: bool = False
+    ) -> None:
+        """Keep what there is, at most once a second unless `now`; a full disk is no reason to
+        fail.
+        """
+        if not now and time.monotonic() - self._written < EVERY:
+            return
+        self._written = time.monotonic()
+        draft = self.path.with_name(f".{self.path.stem}.{os.getpid()}.part")
+        with contextlib.suppress(OSError):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with open(draft, "wb") as file:
+                np.savez(file, **{FACTS: np.array(json.dumps(dict(facts)))}, **arrays)  # type: ignore[arg-type]  (by name)
+            os.replace(draft, self.path)
+            return
+        draft.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Take it away."""
+        self.path.unlink(missing_ok=True)
+
+
+def prune(folder: Path, age: float) -> None:
+    """Remove what was left unfinished and never gone on with; what cannot be removed stays.
+
+    Args:
+        folder: of unfinished files.
+        age: seconds since a file was last written; a run that goes on writes its own again and
+            again.
+    """
+    oldest = time.time() - age
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            with contextlib.suppress(OSError):  # gone meanwhile, or another person's
+                if path.is_file() and path.stat().st_mtime < oldest:
+                    path.unlink()

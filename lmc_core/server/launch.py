@@ -1,0 +1,189 @@
+"""Start the app's server, however the project is installed and wherever it is started from."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+import webbrowser
+from collections.abc import Iterator, Mapping, Sequence
+
+from lmc_core.errors import BadInput, LmcError
+from lmc_core.folders import app_folder
+from lmc_core.server.guard import VARIABLE, hosts_of
+
+ADDRESS = "127.0.0.1"
+FIRST_PORT = 8501
+PATIENCE = 60.0  # seconds until the server must answer
+
+# What keeps the app private, and quick, must hold whatever a person's own Streamlit settings say;
+# the look comes from the `.streamlit/config.toml` beside app.py, which Streamlit reads from any
+# working directory.
+OPTIONS = {
+    "server.address": ADDRESS,
+    "server.headless": "true",
+    "server.enableCORS": "true",
+    "server.enableXsrfProtection": "true",
+    "server.maxUploadSize": "200",  # MB, of an archive of a study; nothing else is uploaded
+    "browser.gatherUsageStats": "false",
+    "browser.serverAddress": ADDRESS,
+    "global.developmentMode": "false",
+    # An installed app does not change while it runs; looking whether it did takes 0.2 to 0.4 s
+    # after each run of a page, and nobody is answered meanwhile. `streamlit run app.py` still
+    # looks, for those who work on the pages.
+    "server.fileWatcherType": "none",
+}
+
+
+def free_port(first: int = FIRST_PORT, tries: int = 50) -> int:
+    """Return the first port from `first` on that nobody uses on this machine.
+
+    Raises:
+        LmcError: all of them are taken.
+    """
+    for port in range(first, first + tries):
+        with socket.socket() as probe:
+            if os.name != "nt":
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((ADDRESS, port))
+                return port
+            except OSError:
+                continue
+    raise LmcError(f"No free port between {first} and {first + tries - 1}; name one with --port.")
+
+
+def command(port: int) -> list[str]:
+    """Return the command line of the server."""
+    flags = [f"--{name}={value}" for name, value in {**OPTIONS, "server.port": port}.items()]
+    return [sys.executable, "-m", "streamlit", "run", str(app_folder() / "app.py"), *flags]
+
+
+def launch(
+    port: int | None = None,
+    browser: bool = True,
+    read_only: bool = False,
+    hosts: Sequence[str] = (),
+) -> int:
+    """Start the server, print its address, open a browser, and wait until it ends.
+
+    Args:
+        port: to listen on; by default the first free one from 8501.
+        browser: whether to open one.
+        read_only: for an audience: the app shows what is stored, starts nothing and changes
+            nothing.
+        hosts: further names at which browsers see the app, besides those in `LMC_HOSTS`; see
+            `guard.hosts_of`.
+
+    Returns:
+        The exit code: 0 also after Ctrl-C.
+
+    Raises:
+        BadInput: the port is taken or out of range, or a host is no name of one.
+    """
+    if port is not None and not 1 <= port <= 65535:
+        raise BadInput(f"A port is a number from 1 to 65535; {port} came.")
+    chosen = free_port() if port is None else port
+    if port is not None and _taken(port):
+        raise BadInput(f"The port {port} is taken; leave --port out to get a free one.")
+    environment = {
+        **os.environ,
+        **({"LMC_READ_ONLY": "1"} if read_only else {}),
+        VARIABLE: _named(hosts),
+    }
+    # Streamlit prints an address of its own before the server answers; ours comes when it does.
+    server = subprocess.Popen(command(chosen), stdout=subprocess.DEVNULL, env=environment)
+    address = f"http://{ADDRESS}:{chosen}"
+    threading.Thread(target=_announce, args=(server, address, browser), daemon=True).start()
+    previous = signal.signal(signal.SIGTERM, lambda *_: server.terminate())
+    try:
+        return _code(server.wait())
+    except KeyboardInterrupt:
+        server.terminate()  # at a terminal Ctrl-C reached it already
+        try:
+            server.wait(timeout=10)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            server.kill()
+            server.wait()
+        return 0
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+@contextlib.contextmanager
+def serving(environment: Mapping[str, str], first: int = FIRST_PORT) -> Iterator[str]:
+    """Run a server of one's own while the block runs.
+
+    Args:
+        environment: variables beside those of this process, such as LMC_HOME.
+        first: port from which on a free one is looked for.
+
+    Yields:
+        Its address, once it answers.
+
+    Raises:
+        LmcError: it ended before it answered, or did not answer in time.
+    """
+    port = free_port(first)
+    address = f"http://{ADDRESS}:{port}"
+    server = subprocess.Popen(
+        command(port), env={**os.environ, **environment}, stdout=subprocess.DEVNULL
+    )
+    try:
+        end = time.monotonic() + PATIENCE
+        while not answers(address):
+            if server.poll() is not None or time.monotonic() > end:
+                raise LmcError("The server did not start; what it said of the reason is above.")
+            time.sleep(0.1)
+        yield address
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def answers(address: str) -> bool:
+    """Whether the server at an address is ready."""
+    # a proxy cannot know this machine's own address
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(f"{address}/_stcore/health", timeout=1) as reply:
+            return reply.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _announce(server: subprocess.Popen[bytes], address: str, browser: bool) -> None:
+    pause, waited = threading.Event(), 0.0
+    while waited < PATIENCE and server.poll() is None:
+        if answers(address):
+            print(f"LMC Explorer is at {address}  (stop with Ctrl-C)", flush=True)
+            if browser:
+                webbrowser.open(address)
+            return
+        pause.wait(0.2)
+        waited += 0.2
+
+
+def _named(hosts: Sequence[str]) -> str:
+    """The further hosts of the option and of the environment, after a look at them."""
+    named = ",".join([*hosts, *filter(None, [os.environ.get(VARIABLE)])])
+    hosts_of(named)
+    return named
+
+
+def _taken(port: int) -> bool:
+    try:
+        return free_port(port, 1) != port
+    except LmcError:
+        return True
+
+
+def _code(code: int) -> int:
+    return 0 if code in (0, -signal.SIGTERM, -signal.SIGINT) else max(code, 1)

@@ -1,0 +1,141 @@
+"""Models beside those that are shipped: merged ones that were kept, folders, and what lies in the
+hub's local cache.
+
+The page fetches nothing: a model of the hub or of timm has to be in the local cache, where
+`lmc show` or `hf download` puts it. Folders have to lie where the app may read, pickles are
+refused, and no code of a repository is ever run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from lmc_core import folders
+from lmc_core.errors import BadInput, LmcError
+from lmc_core.models.files.references import Reference, ignoring_extra, parse
+from lmc_core.ui import backend
+
+NAME = "own_models"  # in the session: references that this person added
+
+
+def kept() -> dict[str, str]:
+    """Name -> reference of the models in the folder of results, which merging and training put
+    there.
+    """
+    folder = folders.home() / "models"
+    try:
+        found = sorted(path for path in folder.iterdir() if (path / "config.json").is_file())
+    except OSError:
+        return {}
+    return {path.name: f"path:{path.resolve()}" for path in found}
+
+
+def add(reference: str, ignore_extra: bool = False) -> str:
+    """Add a model to those that can be chosen in this session; returns the name under which it is
+    listed.
+
+    Args:
+        reference: as it was typed.
+        ignore_extra: whether tensors that have no place in the model are left out.
+
+    Raises:
+        BadInput: (or another of its kinds) with the reason, when it cannot be used.
+    """
+    backend.require_writable()
+    name = ignoring_extra(reference.strip()) if ignore_extra else reference.strip()
+    row_of(name)
+    st.session_state[NAME] = list(dict.fromkeys([*st.session_state.get(NAME, []), name]))
+    return name
+
+
+def models() -> dict[str, dict[str, Any]]:
+    """Name -> what is known about each model that is not shipped; those that cannot be read any
+    more are left out.
+    """
+    if backend.read_only():
+        return {}
+    asked = [st.query_params.get(name, "") for name in ("a", "b")]
+    typed = [
+        name
+        for name in asked
+        if name.partition(":")[0] in ("hf", "timm", "path", "extra") or "+" in name
+    ]
+    wanted = kept() | {name: name for name in [*st.session_state.get(NAME, []), *typed]}
+    found = {}
+    for name, reference in wanted.items():
+        try:
+            found[name] = {**row_of(reference), "name": name}
+        except LmcError:
+            continue
+    return found
+
+
+def row_of(reference: str) -> dict[str, Any]:
+    """What is known about a model by its reference, as a row of the catalogue.
+
+    Raises:
+        BadInput: (or another of its kinds) with the reason, when it cannot be used.
+    """
+    from lmc_core.models.files.stamp import stamp
+    from lmc_core.models.load import files_of, full_reference, zoo
+
+    found = parse(reference, zoo())
+    if found.allow_pickle:
+        raise BadInput(
+            "Pickled weights (.bin, .pt) are not opened here; convert them with `lmc`, or give "
+            "safetensors."
+        )
+    for each in (found.base, *found.adapters):
+        _require_here(each, each in found.adapters)
+    full = full_reference(reference)
+    return dict(_row(full, stamp(files_of(full))))
+
+
+def _require_here(found: Reference, adapter: bool) -> None:
+    """Refuse a folder that the app may not read, and what would have to be fetched."""
+    if found.kind == "zoo":
+        return
+    if found.kind == "path":
+        if folders.allowed(found.name):
+            return
+        raise BadInput(
+            "A folder is expected among those that the app may read: where it was started, or "
+            "what LMC_ROOTS names. "
+            "This one is elsewhere; copy it there, or start the app with LMC_ROOTS."
+        )
+    from lmc_core.models.files.hub import in_cache
+
+    if not in_cache(found, adapter):
+        raise BadInput(
+            f"{found} is not in the local cache, and the page fetches nothing; run `lmc show "
+            f"{found}` once, then add it."
+        )
+
+
+@st.cache_data(max_entries=32, show_spinner="Reading the model")
+def _row(reference: str, content: tuple[str, ...]) -> Mapping[str, Any]:
+    from lmc_core.models.load import load
+
+    model = load(reference)
+    sizes = model.family.sizes(model.config)
+    return {
+        "name": model.name,
+        "reference": reference,
+        "family": model.family.name,
+        "task": model.card.get("task") or TASKS.get(model.family.takes, TASKS["images"]),
+        "seed": model.card.get("seed"),
+        "takes": model.family.takes,
+        "parameters": model.parameters,
+        "width": sizes["width"],
+        "sizes": sizes,
+        "scores": model.card.get("scores", {}),
+        "digest": model.digest,
+        "notes": list(model.notes),
+    }
+
+
+# where a card names none; whether it fits is said when it is asked for
+TASKS = {"images": "fashion-mnist", "text": "plays"}

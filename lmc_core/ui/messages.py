@@ -1,0 +1,28 @@
+"""How a page speaks: refusals without places of the server, and the button that matters most."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import streamlit as st
+
+from lmc_core.figures.redact import without_places
+
+
+def sentence(error: Exception | str) -> str:
+    """Return what an error says, without places of the server."""
+    return without_places(str(error))
+
+
+def refuse(error: Exception) -> None:
+    """Say why something cannot be done."""
+    st.error(sentence(error), icon=":material/error:")
+
+
+def strong() -> Literal["primary", "secondary"]:
+    """The type of the button that matters most on a page.
+
+    On a dark ground Streamlit writes white on the theme's light primary colour, 1.6 times its
+    contrast, which nobody can read.
+    """
+    return "secondary" if st.context.theme.type == "dark" else "primary"
