@@ -33,7 +33,7 @@ from typing import Any
 import torch
 
 from lmc_core.cli.arguments import setting as setting_of
-from lmc_core.paths.pair_numbers import Measured, count_words, mean_of, numbers, words
+from lmc_core.paths.pair_numbers import Measured, count_words, numbers, summarise_pairs, words
 from lmc_core.runs.ask import WINDOW
 from lmc_core.runs.result import Result
 
@@ -63,7 +63,7 @@ def options_of(setting: str, name: str, settings: dict[str, Any]) -> dict[str, A
     that learn.
     """
     from lmc_core import load, permutations_only
-    from lmc_core.matching.learned import LearnedSettings
+    from lmc_core.matching.learned.method import LearnedSettings
     from lmc_core.matching.methods import METHODS
 
     method, permutations = SETTINGS[setting]
@@ -115,7 +115,9 @@ def row(
 
     def said(each: dict[Pair, Measured], digits: int) -> str:
         return (
-            words(mean_of(list(each), list(each.values()), groups), digits, errors) if each else ""
+            words(summarise_pairs(list(each), list(each.values()), groups), digits, errors)
+            if each
+            else ""
         )
 
     barriers, scores = (
@@ -129,7 +131,7 @@ def row(
     return {
         "family": family,
         "setting": setting,
-        "pairs": count_words(mean_of(list(barriers), list(barriers.values()), groups)),
+        "pairs": count_words(summarise_pairs(list(barriers), list(barriers.values()), groups)),
         "barrier, nats": said(barriers, 3),
         "of plain": "1" if found is plain else said(ratios, 3),
         "score": printed,

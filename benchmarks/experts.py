@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lmc_core import Model
-    from lmc_core.paths.orders import Orders
+    from lmc_core.analysis.expert_orders import Orders
     from lmc_core.symmetry.alignment import Alignment
     from lmc_core.symmetry.spaces import Classes
     from lmc_core.tasks import Examples
@@ -40,8 +40,8 @@ CHOICE = 32  # training examples by which the best and the worst of all orders a
 def measured(a: Model, b: Model, examples: Examples, points: int) -> dict[str, Any]:
     """The barrier between two models in one frame, and their routing."""
     from lmc_core import Line, curve
+    from lmc_core.analysis.routing import routing
     from lmc_core.paths.pair_numbers import numbers
-    from lmc_core.paths.routing import routing
 
     line = Line(a, b)
     followed = routing(line, examples.first(32), 3)
@@ -65,12 +65,15 @@ def reordered(a: Model, b: Model, classes: Classes, tried: list[Orders], worst: 
     anew.
     """
     from lmc_core import Alignment, Settings
+    from lmc_core.analysis.expert_orders import mixtures
     from lmc_core.matching.experts import Mixture
-    from lmc_core.matching.problem import Moved
-    from lmc_core.matching.weight import problem_of
-    from lmc_core.paths.orders import mixtures
+    from lmc_core.matching.state import MatchingState
+    from lmc_core.matching.weight import make_objective
 
-    moved, elements = Moved(problem_of(a.layout, a.state, b.state, classes, Settings())), {}
+    moved, elements = (
+        MatchingState(make_objective(a.layout, a.state, b.state, classes, Settings())),
+        {},
+    )
     for root, orders in zip(mixtures(a.layout), tried, strict=True):
         assert orders.found is not None
         chosen = int(orders.excess.argmax() if worst else orders.excess.argmin())
@@ -86,9 +89,9 @@ def pair(
     by.
     """
     from lmc_core import Settings, canonical, choose_classes, match_weights
-    from lmc_core.matching.common import common_form
+    from lmc_core.analysis.expert_orders import ALL, every_order
+    from lmc_core.matching.common_form import common_form
     from lmc_core.models.common import in_float32
-    from lmc_core.paths.orders import ALL, every_order
 
     a, b = common_form(a, b)
     rows = {"plain": measured(a, b, examples, points)}
@@ -140,7 +143,7 @@ def main() -> int:
     import torch
 
     from lmc_core import __version__, get_task, load, zoo
-    from lmc_core.paths.pair_numbers import count_words, mean_of, words
+    from lmc_core.paths.pair_numbers import count_words, summarise_pairs, words
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -177,7 +180,7 @@ def main() -> int:
                     file=sys.stderr,
                     flush=True,
                 )
-        whole = mean_of(pairs, [rows["plain"]["whole"] for rows in found], examples.groups)
+        whole = summarise_pairs(pairs, [rows["plain"]["whole"] for rows in found], examples.groups)
         print(
             f"\n{family}: {count_words(whole)}, {arguments.split} split, {len(examples)} examples"
         )
@@ -187,9 +190,9 @@ def main() -> int:
         print(f"{columns} {'load, middle':>12} {'align, s':>12}")
         for name in found[0]:
             each = [rows[name] for rows in found]
-            barrier = words(mean_of(pairs, [row["whole"] for row in each], examples.groups))
+            barrier = words(summarise_pairs(pairs, [row["whole"] for row in each], examples.groups))
             shares = [rows[name]["whole"].over(rows["plain"]["whole"]) for rows in found]
-            share = words(mean_of(pairs, shares, examples.groups))
+            share = words(summarise_pairs(pairs, shares, examples.groups))
             seconds = f"{mean(row['seconds'] for row in each):.1f}" if "seconds" in each[0] else ""
             load_ends, load_middle = (
                 mean(row[key] for row in each) for key in ("load", "middle load")

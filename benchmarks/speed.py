@@ -57,9 +57,9 @@ def random_pair(width: int, layers: int, heads: int, vocabulary: int, positions:
 
 def matching(arguments: argparse.Namespace) -> None:
     """Weight matching against the reference."""
-    from lmc_core.matching.problem import Moved
+    from lmc_core.matching.state import MatchingState
     from lmc_core.matching.steps import solve
-    from lmc_core.matching.weight import Settings, match_weights, problem_of
+    from lmc_core.matching.weight import WeightSettings, make_objective, match_weights
     from lmc_core.symmetry.spaces import choose_classes
 
     a, b = random_pair(
@@ -69,7 +69,7 @@ def matching(arguments: argparse.Namespace) -> None:
         arguments.vocabulary,
         arguments.positions,
     )
-    layout, classes, settings = a.layout, choose_classes(a.layout.spaces), Settings()
+    layout, classes, settings = a.layout, choose_classes(a.layout.spaces), WeightSettings()
     print(
         f"matching: GPT-2 with {a.parameters / 1e6:.0f}M random parameters, {arguments.rounds} "
         "rounds of the reference"
@@ -79,7 +79,7 @@ def matching(arguments: argparse.Namespace) -> None:
         layout, a.state, b.state, arguments.layers, arguments.heads, arguments.rounds
     )
     theirs = time.process_time() - begin
-    moved = Moved(problem_of(layout, a.state, b.state, classes, settings))
+    moved = MatchingState(make_objective(layout, a.state, b.state, classes, settings))
     moved.take(reference.elements)
     plain = moved.objective
     for root in moved.problem.roots:
@@ -147,7 +147,7 @@ def assignment(arguments: argparse.Namespace) -> None:
 def curves(arguments: argparse.Namespace) -> None:
     """A curve against as many plain passes."""
     from lmc_core import Line, curve, get_task, load
-    from lmc_core.matching.common import common_form
+    from lmc_core.matching.common_form import common_form
     from lmc_core.paths.curve import batch_size
     from lmc_core.tasks import losses
 
@@ -178,7 +178,7 @@ def curves(arguments: argparse.Namespace) -> None:
 
 def learned_step(a, b, batch) -> Callable[[], object]:  # noqa: ANN001
     """One step of learned matching on a batch: smooth maps of B alone, labels as targets."""
-    from lmc_core.matching.learner import Learner
+    from lmc_core.matching.learned.learner import Learner
     from lmc_core.matching.pair import canonical
     from lmc_core.models.common import in_float32
     from lmc_core.symmetry.spaces import choose_classes

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from lmc_core.matching.audit import audit
+from lmc_core.analysis.audit import audit
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.family import Family
 from lmc_core.models.forward import random_inputs

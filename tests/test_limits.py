@@ -14,7 +14,7 @@ from lmc_core.equivariance.training import Schedule
 from lmc_core.errors import BadInput
 from lmc_core.limits import ANY, MOST, require_counts, require_numbers, require_settings, shown
 from lmc_core.matching.methods import METHODS
-from lmc_core.matching.universe import GROUP_METHODS
+from lmc_core.matching.universe import MANY_METHODS
 from lmc_core.merging.methods import MERGES
 from lmc_core.paths.bezier import BendSettings
 
@@ -23,7 +23,7 @@ USUAL: dict[type, dict[str, Any]] = {
     Resilient: {"primal_rate": 0.02, "dual_rate": 0.02, "price": 0.1},
 }
 CLASSES = {
-    method.settings for method in (*METHODS.values(), *GROUP_METHODS.values(), *MERGES.values())
+    method.settings for method in (*METHODS.values(), *MANY_METHODS.values(), *MERGES.values())
 }
 CLASSES |= {BendSettings, Schedule, *USUAL}
 FIELDS = sorted(
@@ -101,7 +101,7 @@ def test_the_settings_of_methods_are_all_seen():
 
 @pytest.mark.parametrize(
     "method",
-    [*METHODS.values(), *GROUP_METHODS.values(), *MERGES.values()],
+    [*METHODS.values(), *MANY_METHODS.values(), *MERGES.values()],
     ids=lambda each: each.name,
 )
 def test_a_method_refuses_what_came_as_text_too(method):

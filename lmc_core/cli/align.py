@@ -35,18 +35,18 @@ from lmc_core.errors import BadInput, UnknownName
 def run(arguments: argparse.Namespace) -> None:
     """Align, write, and say what the function check measured."""
     from lmc_core.matching.methods import METHODS
-    from lmc_core.matching.universe import GROUP_METHODS
+    from lmc_core.matching.universe import MANY_METHODS
 
     models = [arguments.a, arguments.b, *arguments.more]
     method = arguments.method or ("universe" if arguments.more else "weight")
     if method in METHODS and arguments.more:
         raise BadInput(
             f"The method {method} moves one model onto another and {len(models)} came; "
-            f"use {' or '.join(GROUP_METHODS)}, or name two models."
+            f"use {' or '.join(MANY_METHODS)}, or name two models."
         )
-    if method not in (*METHODS, *GROUP_METHODS):
-        raise UnknownName.of("method", method, (*METHODS, *GROUP_METHODS))
-    if method in GROUP_METHODS:
+    if method not in (*METHODS, *MANY_METHODS):
+        raise UnknownName.of("method", method, (*METHODS, *MANY_METHODS))
+    if method in MANY_METHODS:
         from lmc_core.cli.align_group import run_group
 
         return run_group(arguments, models, method)

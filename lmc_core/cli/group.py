@@ -101,9 +101,9 @@ def summary(result: Mapping[str, Any], said: Sequence[str] = ()) -> str:
 
 def method_title(method: str) -> str:
     """What a method for several models is called."""
-    from lmc_core.matching.universe import GROUP_METHODS
+    from lmc_core.matching.universe import MANY_METHODS
 
-    return "plain average" if method == "none" else GROUP_METHODS[method].title
+    return "plain average" if method == "none" else MANY_METHODS[method].title
 
 
 def _matrix(result: Mapping[str, Any]) -> str:

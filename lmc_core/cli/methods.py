@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
 def methods() -> list[dict[str, Any]]:
     """Every method as plain values."""
     from lmc_core.matching.methods import METHODS, Method
-    from lmc_core.matching.universe import GROUP_METHODS, learns
+    from lmc_core.matching.universe import MANY_METHODS, learns
 
     return [
         {
@@ -58,7 +58,7 @@ def methods() -> list[dict[str, Any]]:
                 for field in fields(method.settings)
             ],
         }
-        for method in [*METHODS.values(), *GROUP_METHODS.values()]
+        for method in [*METHODS.values(), *MANY_METHODS.values()]
     ]
 
 

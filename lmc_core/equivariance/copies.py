@@ -38,7 +38,7 @@ from lmc_core.equivariance.measures import score_outputs
 from lmc_core.equivariance.relaxed import projections_of
 from lmc_core.equivariance.structures import hidden_units
 from lmc_core.matching.activation import match_activations
-from lmc_core.matching.given import Given
+from lmc_core.matching.matcher_input import MatcherInput
 from lmc_core.matching.weight import match_weights
 from lmc_core.models.custom import own_model
 from lmc_core.paths.barrier import barrier
@@ -127,7 +127,7 @@ class Copies:
             )
             train = Examples(self._taught.inputs.float().cpu(), self._taught.labels.cpu())
             pairs = [
-                Given(model, model.with_state(each), classes, train=train)
+                MatcherInput(model, model.with_state(each), classes, train=train)
                 for each in self.naive[1:]
             ]
             found["activation"] = [match_activations(pair)[0] for pair in pairs]

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from lmc_core.analysis.block_means import block_edge, block_means
 from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, template
-from lmc_core.matching.reduced import block_edge, block_means
 
 MOST = 512  # rows and columns that are drawn; Plotly needs seconds for more
 FRAMED = 64  # coordinates up to which each matched cell gets a frame; more get dots

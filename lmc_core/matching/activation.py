@@ -25,9 +25,10 @@ from torch import Tensor
 
 from lmc_core.errors import BadInput
 from lmc_core.limits import require_settings
-from lmc_core.matching.given import Given
-from lmc_core.matching.problem import Moved, Problem
+from lmc_core.matching.matcher_input import MatcherInput
+from lmc_core.matching.objective import Objective
 from lmc_core.matching.responses import Response, Site, responses, sites
+from lmc_core.matching.state import MatchingState
 from lmc_core.matching.steps import solve
 from lmc_core.matching.trace import Trace
 from lmc_core.symmetry.alignment import Alignment
@@ -66,7 +67,7 @@ class ActivationSettings:
 
 
 def match_activations(
-    given: Given, settings: ActivationSettings | None = None
+    given: MatcherInput, settings: ActivationSettings | None = None
 ) -> tuple[Alignment, Trace]:
     """Find the alignment that moves `given.b` onto `given.a`, on activations of `given.train`.
 
@@ -94,7 +95,7 @@ def match_activations(
         ),
     )
     problem, unseen = _problem(given, found, settings.weights)
-    moved = Moved(problem)
+    moved = MatchingState(problem)
     before = moved.objective
     order = sorted(problem.roots, key=lambda space: space.kind != "residual")
     values = [before]
@@ -120,7 +121,9 @@ def match_activations(
     )
 
 
-def _problem(given: Given, found: dict[Site, Response], share: float) -> tuple[Problem, list[str]]:
+def _problem(
+    given: MatcherInput, found: dict[Site, Response], share: float
+) -> tuple[Objective, list[str]]:
     """Activations as blocks of a layout with the same spaces, with the weights that count; and the
     kinds without a site.
     """
@@ -145,7 +148,7 @@ def _problem(given: Given, found: dict[Site, Response], share: float) -> tuple[P
         left[name] = eyes.setdefault(
             len(right[name]), torch.eye(len(right[name]), dtype=torch.float64)
         )
-    problem = Problem(virtual, left, right, given.classes, masks=given.masks)
+    problem = Objective(virtual, left, right, given.classes, masks=given.masks)
     factor = share or 1.0
     problem.weights |= {
         name: factor * value for name, value in problem.weights.items()
@@ -155,7 +158,7 @@ def _problem(given: Given, found: dict[Site, Response], share: float) -> tuple[P
     return problem, sorted(set(unseen.values()))
 
 
-def _similarity(given: Given, site: Site, response: Response) -> Tensor:
+def _similarity(given: MatcherInput, site: Site, response: Response) -> Tensor:
     """M, such that sum_ij M[i, j] T[i, j] is the correlation of a site, 1 for activations that are
     the same.
     """

@@ -18,13 +18,14 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput, Incompatible
-from lmc_core.matching.given import Given, Report
+from lmc_core.matching.matcher_input import MatcherInput
 from lmc_core.matching.methods import Method
 from lmc_core.matching.pair import AlignedPair, canonical, pair_of_wholes
 from lmc_core.models.common import in_float32, untied
 from lmc_core.models.forward import few_enough, function_error, run
 from lmc_core.models.model import Model
 from lmc_core.models.rows import in_shared_rows
+from lmc_core.progress import Progress
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.canonical import rewrite_in_place
 from lmc_core.symmetry.check import relative_difference, require_same_function
@@ -48,7 +49,7 @@ class Body:
     names: Mapping[str, str]
 
 
-def body_of(a: Model, b: Model, classes: Classes) -> Body:
+def find_body(a: Model, b: Model, classes: Classes) -> Body:
     """The blocks that two models have in common.
 
     Args:
@@ -153,7 +154,7 @@ def align_bodies(
     method: Method,
     settings: Any,
     masks: Mapping[str, Tensor] | None = None,
-    progress: Report = lambda share, words: None,
+    progress: Progress = lambda share, words: None,
 ) -> AlignedPair:
     """Move the second of two models with different heads into the coordinates of the first; for the
     arguments see `align_pair`.
@@ -175,10 +176,10 @@ def align_bodies(
     chosen = choose_classes(b.layout.spaces, classes)
     first, second = canonical(a, _at_most(a, chosen)), canonical(b, chosen)
     left, right = in_shared_rows((untied(a), second))
-    body = body_of(left, right, chosen)
+    body = find_body(left, right, chosen)
     known = {name: left.state[other].double().clone() for name, other in body.names.items()}
     rewrite_in_place(body.layout, body.rewrite, known, chosen)
-    given = Given(
+    given = MatcherInput(
         as_body(right, body, known),
         as_body(right, body, {name: right.state[name] for name in body.names}),
         {kind: value for kind, value in chosen.items() if kind in kinds_of(body.layout.spaces)},

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.matching.experts import Mixture
-from lmc_core.matching.problem import Moved
+from lmc_core.matching.state import MatchingState
 
 WAYS = ("router", "gram", "exact")
 NAIVE = "naive"
@@ -77,7 +77,7 @@ def expert_costs(mixture: Mixture) -> ExpertCosts:
     return ExpertCosts({way: _cost(value, lengths[way]) for way, value in values.items()}, orders)
 
 
-def costs_of(moved: Moved, root: str) -> ExpertCosts:
+def find_costs(moved: MatchingState, root: str) -> ExpertCosts:
     """The same for the mixture whose outermost space is `root`."""
     return expert_costs(Mixture(moved, moved.problem.layout.spaces[root]))
 

@@ -27,8 +27,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lmc_core.matching.problem import Moved
 from lmc_core.matching.solvers import assignment, maximise
+from lmc_core.matching.state import MatchingState
 from lmc_core.symmetry.elements import Element, Monomial, Permutation
 from lmc_core.symmetry.layout import Block
 from lmc_core.symmetry.spaces import Space, SymmetryClass
@@ -48,7 +48,7 @@ class Mixture:
         root: the space of the experts, or that of the groups that they live within.
     """
 
-    def __init__(self, moved: Moved, root: Space):
+    def __init__(self, moved: MatchingState, root: Space):
         self.problem = problem = moved.problem
         tree = problem.tree(root)
         self.root = root
@@ -170,7 +170,7 @@ class Mixture:
         return (outer[:, None] * each + inside[torch.arange(groups), outer]).flatten()
 
 
-def solve_experts(moved: Moved, root: Space, by: str = "exact") -> dict[str, Element]:
+def solve_experts(moved: MatchingState, root: Space, by: str = "exact") -> dict[str, Element]:
     """Order the experts of one mixture by one of `ORDERS`, then the units inside each.
 
     Args:
@@ -182,7 +182,7 @@ def solve_experts(moved: Moved, root: Space, by: str = "exact") -> dict[str, Ele
     return mixture.given(mixture.ordered(by))
 
 
-def _whole(moved: Moved, block: Block) -> tuple[Tensor, Tensor]:
+def _whole(moved: MatchingState, block: Block) -> tuple[Tensor, Tensor]:
     (pair,) = moved.pairs(block)  # blocks of experts have no axis to cut along
     return pair
 
@@ -192,7 +192,7 @@ class _Part:
     float32.
     """
 
-    def __init__(self, moved: Moved, block: Block, units: Space):
+    def __init__(self, moved: MatchingState, block: Block, units: Space):
         layout = moved.problem.layout
         precision = torch.float64 if moved.problem.held else torch.float32
         self.weight = moved.problem.weights[block.name]

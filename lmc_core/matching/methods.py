@@ -9,13 +9,13 @@ from typing import Any
 from lmc_core.errors import BadInput, UnknownName
 from lmc_core.limits import require_settings
 from lmc_core.matching.activation import ActivationSettings, match_activations
-from lmc_core.matching.descent import Steps
-from lmc_core.matching.given import Given
-from lmc_core.matching.kept_start import forget_start, kept_start
-from lmc_core.matching.learned import LearnedSettings, learn
-from lmc_core.matching.soft import SoftSettings, match_soft
+from lmc_core.matching.learned.descent import Steps
+from lmc_core.matching.learned.kept_start import forget_start, kept_start
+from lmc_core.matching.learned.method import LearnedSettings, learn
+from lmc_core.matching.matcher_input import MatcherInput
+from lmc_core.matching.soft.method import SoftSettings, match_soft
 from lmc_core.matching.trace import Trace
-from lmc_core.matching.weight import Settings, match_weights
+from lmc_core.matching.weight import WeightSettings, match_weights
 from lmc_core.symmetry.alignment import Alignment
 
 
@@ -39,7 +39,7 @@ class Method:
     source: str
     settings: type
     uses_data: bool
-    match: Callable[[Given, Any], tuple[Alignment, Trace]]
+    match: Callable[[MatcherInput, Any], tuple[Alignment, Trace]]
 
     @property
     def takes_loss(self) -> bool:
@@ -75,7 +75,7 @@ def configured(name: str, kind: type, settings: Mapping[str, Any] | None) -> Any
     return chosen
 
 
-def _weight(given: Given, settings: Settings) -> tuple[Alignment, Trace]:
+def _weight(given: MatcherInput, settings: WeightSettings) -> tuple[Alignment, Trace]:
     def tell(share: float) -> None:
         given.progress(share, "matching the weights")
 
@@ -85,7 +85,7 @@ def _weight(given: Given, settings: Settings) -> tuple[Alignment, Trace]:
 
 
 def _learned(
-    given: Given, settings: LearnedSettings, both: bool = False
+    given: MatcherInput, settings: LearnedSettings, both: bool = False
 ) -> tuple[Alignment, Trace]:
     first = given.within(0.0, 0.05)
     from_data = settings.start == "activation"
@@ -94,7 +94,7 @@ def _learned(
         return (
             match_activations(first, ActivationSettings())
             if from_data
-            else _weight(first, Settings())
+            else _weight(first, WeightSettings())
         )
 
     found = learn(given.within(0.05, 1.0), *kept_start(given, settings.start, find), settings, both)
@@ -102,7 +102,7 @@ def _learned(
     return found
 
 
-def _dual(given: Given, settings: LearnedSettings) -> tuple[Alignment, Trace]:
+def _dual(given: MatcherInput, settings: LearnedSettings) -> tuple[Alignment, Trace]:
     return _learned(given, settings, both=True)
 
 
@@ -115,7 +115,7 @@ METHODS: dict[str, Method] = {
             "Moves B so that its weights correlate most with those of A; it needs no data.",
             "Ainsworth, Hayase, Srinivasa 2022, arXiv 2209.04836; Theus et al. 2025, arXiv "
             "2506.22712",
-            Settings,
+            WeightSettings,
             False,
             _weight,
         ),

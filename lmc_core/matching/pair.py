@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput
-from lmc_core.matching.common import common_form as common_form
-from lmc_core.matching.given import Given, Learning, Report
+from lmc_core.matching.common_form import common_form as common_form
+from lmc_core.matching.matcher_input import MatcherInput
 from lmc_core.matching.methods import get_method
-from lmc_core.matching.soft import SoftEnd, SoftTrace
+from lmc_core.matching.soft.method import SoftEnd, SoftTrace
 from lmc_core.matching.trace import Trace
-from lmc_core.matching.weight import Settings
+from lmc_core.matching.weight import WeightSettings
 from lmc_core.matching.widths import Places, Widened, match_widths
 from lmc_core.models.common import (
     alike_untied,
@@ -30,11 +30,13 @@ from lmc_core.models.fits import wider
 from lmc_core.models.forward import few_enough, run
 from lmc_core.models.model import Model
 from lmc_core.models.rows import in_shared_rows
+from lmc_core.progress import Progress
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.canonical import rewrite_in_place
 from lmc_core.symmetry.check import is_rounding, relative_difference, require_same_function
 from lmc_core.symmetry.spaces import Classes, SymmetryClass, choose_classes, class_of
 from lmc_core.tasks.class_order import in_order_of
+from lmc_core.tasks.learning import Learning
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def align_pair(
     method: str = "weight",
     settings: Any = None,
     masks: Mapping[str, Tensor] | None = None,
-    progress: Report = lambda share, words: None,
+    progress: Progress = lambda share, words: None,
     in_place: bool = False,
     learning: Learning | None = None,
 ) -> AlignedPair:
@@ -184,7 +186,7 @@ def align_pair(
                 exact=None if in_place else lambda: _in_float64(original[1:], (double,), checked),
             )
 
-        given = Given(left, right, chosen, masks or {}, progress=progress, keeps=keeps)
+        given = MatcherInput(left, right, chosen, masks or {}, progress=progress, keeps=keeps)
         if learning is not None:
             given = replace(given, **vars(learning))
         alignment, trace = chosen_method.match(
@@ -232,14 +234,14 @@ def _at_one_width(
     chosen: Classes,
     settings: Any,
     masks: Mapping[str, Tensor] | None,
-    progress: Report,
+    progress: Progress,
 ) -> tuple[Widened, Model, Model]:
     """Both models at the width of the wider, in canonical form and matched by their weights; `a`
     stays if it is that one.
     """
     second = bool(wider(a, b))
     narrow, wide = (canonical(untied(model), chosen) for model in ((a, b) if second else (b, a)))
-    alone = isinstance(settings, Settings)
+    alone = isinstance(settings, WeightSettings)
 
     def tell(share: float) -> None:
         progress(share if alone else 0.1 * share, "matching the widths")

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from lmc_core.matching.experts import solve_experts
-from lmc_core.matching.problem import Moved
 from lmc_core.matching.solvers import assignment, maximise, reach
+from lmc_core.matching.state import MatchingState
 from lmc_core.symmetry.elements import Element, Permutation
 from lmc_core.symmetry.layout import Block
 from lmc_core.symmetry.spaces import Space, SymmetryClass
@@ -30,7 +30,7 @@ ORDERS = 2**26  # multiplications to try all orders of the queries of every pair
 
 
 def solve(
-    moved: Moved, root: Space, shares: Shares | None = None, experts: str = "exact"
+    moved: MatchingState, root: Space, shares: Shares | None = None, experts: str = "exact"
 ) -> dict[str, Element]:
     """The best element of a root space and of those within it.
 
@@ -54,7 +54,7 @@ def solve(
     return _solve_heads(moved, root, inner)
 
 
-def pair_values(moved: Moved, root: Space) -> Tensor:
+def pair_values(moved: MatchingState, root: Space) -> Tensor:
     """What the objective gains from head j of B at the place of head i of A with the best that is
     within them, `[n, n]`.
     """
@@ -63,7 +63,7 @@ def pair_values(moved: Moved, root: Space) -> Tensor:
     return (_group_pairs(moved, root, inner) if grouped else _head_pairs(moved, root, inner))[0]
 
 
-def _all_pairs(moved: Moved, block: Block, *path: str) -> Tensor:
+def _all_pairs(moved: MatchingState, block: Block, *path: str) -> Tensor:
     """Gram matrices of a plane for every pair of copies, `[n1, n1, ..., n, n]` (or a number for
     each pair without a plane).
     """
@@ -93,7 +93,9 @@ def _identity(size: int, *batch: int) -> Tensor:
     return torch.arange(size).expand(*batch, size)
 
 
-def _head_pairs(moved: Moved, root: Space, planes: list[Space]) -> tuple[Tensor, dict[str, Tensor]]:
+def _head_pairs(
+    moved: MatchingState, root: Space, planes: list[Space]
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Value `[n, n]` of every pair of heads with the best planes, and the Gram matrices of the
     planes `[n, n, ...]`.
     """
@@ -115,7 +117,7 @@ def _head_pairs(moved: Moved, root: Space, planes: list[Space]) -> tuple[Tensor,
     return own, grams
 
 
-def _solve_heads(moved: Moved, root: Space, planes: list[Space]) -> dict[str, Element]:
+def _solve_heads(moved: MatchingState, root: Space, planes: list[Space]) -> dict[str, Element]:
     problem = moved.problem
     n = root.size
     value, grams = _head_pairs(moved, root, planes)
@@ -129,7 +131,7 @@ def _solve_heads(moved: Moved, root: Space, planes: list[Space]) -> dict[str, El
 
 
 def _group_pairs(
-    moved: Moved, root: Space, inner: list[Space]
+    moved: MatchingState, root: Space, inner: list[Space]
 ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
     """Value `[n, n]` of every pair of groups, the planes' Gram matrices and the queries' order
     `[n, n, q]` that reach it.
@@ -197,7 +199,7 @@ def _group_pairs(
     return value, grams, orders
 
 
-def _solve_groups(moved: Moved, root: Space, inner: list[Space]) -> dict[str, Element]:
+def _solve_groups(moved: MatchingState, root: Space, inner: list[Space]) -> dict[str, Element]:
     """Groups of queries: the order of groups, of the queries inside each, and the planes."""
     problem = moved.problem
     queries = next(space for space in inner if space.kind == "queries")

@@ -27,21 +27,22 @@ from torch import Tensor
 
 from lmc_core.errors import BadInput, UnknownName
 from lmc_core.limits import require_settings
-from lmc_core.matching.descent import Descent, Steps
-from lmc_core.matching.frame import Frame
-from lmc_core.matching.given import Learning, Report
+from lmc_core.matching.consensus import Consensus
+from lmc_core.matching.learned.descent import Descent, Steps
 from lmc_core.matching.methods import configured
 from lmc_core.matching.trace import Trace
 from lmc_core.models.model import Model
+from lmc_core.progress import Progress
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.spaces import Classes
+from lmc_core.tasks.learning import Learning
 
 FRAMES = ("best", "reference", "mean")
 CALM = 0.3  # share of the progress that is given to weights where learning follows
 
 
 @dataclass(frozen=True)
-class Group:
+class ManyInput:
     """Several models in canonical form, what may move, and what may be learned from.
 
     Attributes:
@@ -57,7 +58,7 @@ class Group:
     classes: Classes
     masks: Mapping[str, Tensor] = field(default_factory=dict)
     learning: Learning | None = None
-    progress: Report = lambda share, words: None
+    progress: Progress = lambda share, words: None
     keeps: Callable[[Sequence[Alignment]], bool] = lambda alignments: True
 
 
@@ -117,9 +118,9 @@ class UniverseSettings(Steps):
             raise BadInput(f"concentration should be above 0; {self.concentration} came.")
 
 
-def match_onto(group: Group, settings: ReferenceSettings) -> tuple[list[Alignment], Trace]:
+def match_onto(group: ManyInput, settings: ReferenceSettings) -> tuple[list[Alignment], Trace]:
     """Bring all models onto one of them by weight matching; the first stays where it is, see
-    `Frame.from_the_first`.
+    `Consensus.from_the_first`.
     """
     _, trace, frame = _onto(
         group, settings.reference, lambda share: group.progress(share, "matching the weights")
@@ -127,7 +128,7 @@ def match_onto(group: Group, settings: ReferenceSettings) -> tuple[list[Alignmen
     return frame.from_the_first(), trace
 
 
-def match_universe(group: Group, settings: UniverseSettings) -> tuple[list[Alignment], Trace]:
+def match_universe(group: ManyInput, settings: UniverseSettings) -> tuple[list[Alignment], Trace]:
     """Find a universe by weights, then learn.
 
     Returns:
@@ -169,13 +170,15 @@ def match_universe(group: Group, settings: UniverseSettings) -> tuple[list[Align
     )
 
 
-def _onto(group: Group, reference: int, tell: Callable[[float], None]) -> tuple[int, Trace, Frame]:
+def _onto(
+    group: ManyInput, reference: int, tell: Callable[[float], None]
+) -> tuple[int, Trace, Consensus]:
     names = [model.name for model in group.models]
     if reference > len(names):
         raise BadInput(
             f"reference should be at most {len(names)}, the number of models; {reference} came."
         )
-    frame = Frame(
+    frame = Consensus(
         group.models[0].layout, [model.state for model in group.models], group.classes, group.masks
     )
     before = frame.objective(frame.units)
@@ -186,7 +189,7 @@ def _onto(group: Group, reference: int, tell: Callable[[float], None]) -> tuple[
 
 
 def _learn(
-    group: Group, starts: list[Alignment], settings: UniverseSettings, begin: float
+    group: ManyInput, starts: list[Alignment], settings: UniverseSettings, begin: float
 ) -> tuple[list[Alignment], dict[str, Any]]:
     assert group.learning is not None
     count = len(group.models)
@@ -217,7 +220,7 @@ def _learn(
 
 
 @dataclass(frozen=True)
-class GroupMethod:
+class ManyMethod:
     """A way to bring several models into one frame.
 
     Attributes:
@@ -234,7 +237,7 @@ class GroupMethod:
     sentence: str
     source: str
     settings: type
-    match: Callable[[Group, Any], tuple[list[Alignment], Trace]]
+    match: Callable[[ManyInput, Any], tuple[list[Alignment], Trace]]
 
     def configured(self, settings: Mapping[str, Any] | None) -> Any:
         """The settings with some values changed; raises `BadInput` (or one of its kinds) for what
@@ -248,10 +251,10 @@ def learns(settings: Any) -> bool:
     return bool(getattr(settings, "steps", 0))
 
 
-GROUP_METHODS: dict[str, GroupMethod] = {
+MANY_METHODS: dict[str, ManyMethod] = {
     method.name: method
     for method in (
-        GroupMethod(
+        ManyMethod(
             "reference",
             "onto one model",
             "Brings all models onto one of them by weight matching, the one they match best; it "
@@ -260,7 +263,7 @@ GROUP_METHODS: dict[str, GroupMethod] = {
             ReferenceSettings,
             match_onto,
         ),
-        GroupMethod(
+        ManyMethod(
             "universe",
             "universe",
             "Matches each model onto the mean of the others, in turn, then learns all maps "
@@ -273,13 +276,15 @@ GROUP_METHODS: dict[str, GroupMethod] = {
 }
 """Every method for several models, in the order in which they are listed."""
 
+GROUP_METHODS = MANY_METHODS  # its former name
 
-def get_group_method(name: str) -> GroupMethod:
+
+def get_many_method(name: str) -> ManyMethod:
     """Return the method for several models of that name.
 
     Raises:
         UnknownName: if there is none.
     """
-    if name not in GROUP_METHODS:
-        raise UnknownName.of("method for several models", name, GROUP_METHODS)
-    return GROUP_METHODS[name]
+    if name not in MANY_METHODS:
+        raise UnknownName.of("method for several models", name, MANY_METHODS)
+    return MANY_METHODS[name]

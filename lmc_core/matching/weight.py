@@ -32,7 +32,8 @@ from torch import Tensor
 from lmc_core.errors import BadInput, UnknownName
 from lmc_core.limits import require_settings
 from lmc_core.matching.experts import ORDERS
-from lmc_core.matching.problem import Moved, Problem
+from lmc_core.matching.objective import Objective
+from lmc_core.matching.state import MatchingState
 from lmc_core.matching.steps import solve
 from lmc_core.matching.trace import Trace
 from lmc_core.symmetry.alignment import Alignment
@@ -51,7 +52,7 @@ USUAL_ROUNDS = 25  # until convergence, for the progress shown
 
 
 @dataclass(frozen=True)
-class Settings:
+class WeightSettings:
     """How weight matching searches.
 
     Attributes:
@@ -104,12 +105,15 @@ class Settings:
                 raise UnknownName.of("start", str(start), (EDGES, ALL, "a number"))
 
 
+Settings = WeightSettings  # its former name
+
+
 def match_weights(
     layout: Layout,
     a: State,
     b: State,
     classes: Classes,
-    settings: Settings | None = None,
+    settings: WeightSettings | None = None,
     masks: Mapping[str, Tensor] | None = None,
     progress: Callable[[float], None] = lambda share: None,
 ) -> tuple[Alignment, Trace]:
@@ -128,8 +132,8 @@ def match_weights(
     Returns:
         The alignment, and the trace of its objective.
     """
-    settings = settings or Settings()
-    problem = problem_of(layout, a, b, classes, settings, masks)
+    settings = settings or WeightSettings()
+    problem = make_objective(layout, a, b, classes, settings, masks)
     streams = [root for root in problem.roots if root.kind == "residual"]
     moving = any(problem.chosen(stream) is not SymmetryClass.NONE for stream in streams)
     searches: list[_Search] = []
@@ -161,18 +165,18 @@ def match_weights(
     )
 
 
-def problem_of(
+def make_objective(
     layout: Layout,
     a: State,
     b: State,
     classes: Classes,
-    settings: Settings,
+    settings: WeightSettings,
     masks: Mapping[str, Tensor] | None = None,
-) -> Problem:
+) -> Objective:
     """What `match_weights` maximises; for its arguments see there."""
     unit = settings.block_weights == "unit"
     spread = 0.0 if settings.spread is None and not unit else settings.spread
-    return Problem(layout, a, b, classes, unit, masks, sizes=settings.sizes, spread=spread)
+    return Objective(layout, a, b, classes, unit, masks, sizes=settings.sizes, spread=spread)
 
 
 def _from_tables(stream: Space) -> bool:
@@ -188,9 +192,9 @@ def _made(stream: Space) -> bool:
 class _Search:
     """One start of the cycle, and how far it has come."""
 
-    def __init__(self, problem: Problem, start: str | int, experts: str):
+    def __init__(self, problem: Objective, start: str | int, experts: str):
         self.start, self.experts = start, experts
-        self.moved = Moved(problem)
+        self.moved = MatchingState(problem)
         self.before = self.moved.objective
         self.gains: list[float] = []
         self.values: list[float] = []

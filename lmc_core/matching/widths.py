@@ -30,10 +30,11 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from lmc_core.matching.problem import Moved, Problem
+from lmc_core.matching.objective import Objective
+from lmc_core.matching.state import MatchingState
 from lmc_core.matching.steps import solve
 from lmc_core.matching.trace import Trace
-from lmc_core.matching.weight import Settings, match_weights, problem_of
+from lmc_core.matching.weight import WeightSettings, make_objective, match_weights
 from lmc_core.models.fits import REPEATED, unequal_spaces
 from lmc_core.models.model import Model
 from lmc_core.models.widen import padded, scale_scores, widen
@@ -98,7 +99,7 @@ def match_widths(
     narrow: Model,
     wide: Model,
     classes: Classes,
-    settings: Settings | None = None,
+    settings: WeightSettings | None = None,
     masks: Mapping[str, Tensor] | None = None,
     progress: Callable[[float], None] = lambda share: None,
     fill: bool = True,
@@ -115,7 +116,7 @@ def match_widths(
         fill: let what the embedding leaves open take the values of the wide model; otherwise it is
             zero.
     """
-    settings = settings or Settings()
+    settings = settings or WeightSettings()
     layout = wide.layout
     narrow, compared = _as_long(narrow, wide, classes)
     embeddings, held = _balanced(narrow, wide, even(narrow, wide), classes)
@@ -131,7 +132,7 @@ def match_widths(
     moved = wide.with_state(found.apply(layout, wide.state))
     objective, rounds = list(trace.objective), trace.rounds
     for number in range(ROUNDS if any(not each.mixes for each in embeddings.values()) else 0):
-        problem = problem_of(layout, held.state, moved.state, classes, settings, masks)
+        problem = make_objective(layout, held.state, moved.state, classes, settings, masks)
         given_away, other = _balanced(
             narrow, wide, embeddings | _given_away(compared, moved, embeddings, problem), classes
         )
@@ -238,11 +239,11 @@ def _go_on(
     a: Model,
     b: Model,
     classes: Classes,
-    settings: Settings,
+    settings: WeightSettings,
     masks: Mapping[str, Tensor] | None,
 ) -> tuple[Alignment, list[float]]:
     """Weight matching from where `b` stands, until convergence."""
-    moved = Moved(problem_of(layout, a.state, b.state, classes, settings, masks))
+    moved = MatchingState(make_objective(layout, a.state, b.state, classes, settings, masks))
     values = [moved.objective]
     for _ in range(settings.max_rounds):
         for root in sorted(moved.problem.roots, key=lambda space: space.kind == "residual"):
@@ -254,7 +255,7 @@ def _go_on(
 
 
 def _given_away(
-    narrow: Model, wide: Model, embeddings: Mapping[str, Embedding], problem: Problem
+    narrow: Model, wide: Model, embeddings: Mapping[str, Embedding], problem: Objective
 ) -> dict[str, Embedding]:
     """Step 3 for every space whose coordinates are repeated."""
     return {
@@ -265,7 +266,11 @@ def _given_away(
 
 
 def _shared_out(
-    narrow: Model, wide: Model, space: Space, embeddings: Mapping[str, Embedding], problem: Problem
+    narrow: Model,
+    wide: Model,
+    space: Space,
+    embeddings: Mapping[str, Embedding],
+    problem: Objective,
 ) -> Embedding:
     """The semi-permutation of one space that fits best, with everything else held."""
     n, m = space.size, wide.layout.spaces[space.name].size

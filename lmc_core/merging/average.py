@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lmc_core.merging.ingredients import Ingredients, Merged, NoSettings
-from lmc_core.paths.simplex import weighted
+from lmc_core.models.mixing import weighted
 
 
 def average(given: Ingredients, settings: NoSettings) -> Merged:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput, Incompatible, UnknownName
-from lmc_core.paths.simplex import weighted
+from lmc_core.models.mixing import weighted
 
 State = Mapping[str, Tensor]
 # parameters -> loss in nats and share correct, on data that is not the test

@@ -17,9 +17,10 @@ from torch import Tensor
 from torch.func import functional_call
 
 from lmc_core.intervals.errors import stderr
+from lmc_core.models.functional import Forward
+from lmc_core.models.mixing import in_single
 from lmc_core.models.model import Model
-from lmc_core.paths.curve import Forward, batch_size
-from lmc_core.paths.line import in_single
+from lmc_core.paths.curve import batch_size
 from lmc_core.tasks import Examples, losses
 from lmc_core.tasks.calibration import BINS, Calibration, confidence_sums
 

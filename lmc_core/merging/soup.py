@@ -14,7 +14,7 @@ from torch import Tensor
 from lmc_core.errors import BadInput, UnknownName
 from lmc_core.limits import require_settings
 from lmc_core.merging.ingredients import Ingredients, Merged, State
-from lmc_core.paths.simplex import weighted
+from lmc_core.models.mixing import weighted
 
 CRITERIA = ("loss", "accuracy")
 

@@ -27,10 +27,13 @@ from torch.func import functional_call
 
 from lmc_core.errors import BadInput
 from lmc_core.limits import require_settings
-from lmc_core.matching.given import Learning, Report
+from lmc_core.models.functional import Forward
+from lmc_core.models.mixing import in_single
 from lmc_core.models.model import Model
-from lmc_core.paths.curve import Forward, batch_size
-from lmc_core.paths.line import Line, in_single
+from lmc_core.paths.curve import batch_size
+from lmc_core.paths.line import Line
+from lmc_core.progress import Progress
+from lmc_core.tasks.learning import Learning
 from lmc_core.tasks.task import IGNORED, Examples, InMemory
 
 State = Mapping[str, Tensor]
@@ -143,7 +146,7 @@ class Bending:
         b: Model,
         settings: BendSettings,
         learning: Learning,
-        progress: Report = lambda share, words: None,
+        progress: Progress = lambda share, words: None,
     ):
         learning = replace(learning, train=learning.train.read(), held_out=learning.held_out.read())
         self.start, self.settings, self.learning, self.progress = (

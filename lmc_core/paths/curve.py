@@ -11,16 +11,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call
 
 from lmc_core.errors import BadInput
 from lmc_core.intervals.errors import stderr
 from lmc_core.limits import require_counts
-from lmc_core.models.forward import compute_outputs, outputs_each
+from lmc_core.models.forward import outputs_each
+from lmc_core.models.functional import Forward
+from lmc_core.models.mixing import in_single
 from lmc_core.models.model import Model
 from lmc_core.paths.barrier import Barrier, barrier
-from lmc_core.paths.line import Path, in_single
+from lmc_core.paths.line import ModelPath
 from lmc_core.tasks import Examples, losses
 
 State = Mapping[str, Tensor]
@@ -75,19 +77,6 @@ class Curve:
         )
 
 
-class Forward(nn.Module):
-    """Lets `functional_call` reach a family's `outputs`."""
-
-    def __init__(self, model: Model):
-        super().__init__()
-        self.inner = model.module()
-        self.family = model.family
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """The outputs of the model."""
-        return compute_outputs(self.family, self.inner, inputs)
-
-
 @torch.no_grad()
 def evaluate(
     model: Model,
@@ -139,7 +128,7 @@ def batch_size(model: Model, examples: Examples) -> int:
 
 
 def measure(
-    path: Path,
+    path: ModelPath,
     lam: Tensor,
     examples: Examples,
     device: str = "cpu",
@@ -171,7 +160,7 @@ def measure(
 
 
 def curve(
-    line: Path,
+    line: ModelPath,
     examples: Examples,
     points: int = 25,
     refine: int = 4,

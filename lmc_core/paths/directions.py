@@ -14,8 +14,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from lmc_core.models.mixing import in_single
 from lmc_core.models.model import Model
-from lmc_core.paths.line import in_single
 from lmc_core.paths.plane import Plane
 
 

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import Incompatible
+from lmc_core.models.mixing import in_single
 from lmc_core.models.model import Model
 from lmc_core.tasks.class_order import order_of
 
 
-class Path(Protocol):
+class ModelPath(Protocol):
     """What leads from one model to another, both of one configuration."""
 
     @property
@@ -70,10 +71,3 @@ class Line:
             name: torch.lerp(in_single(tensor), in_single(other[name]), lam)
             for name, tensor in self.a.state.items()
         }
-
-
-def in_single(tensor: Tensor) -> Tensor:
-    """The tensor itself, or its float32 copy where it is stored in half precision, which is too
-    coarse to compute in.
-    """
-    return tensor.float() if tensor.element_size() < 4 else tensor

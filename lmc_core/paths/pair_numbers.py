@@ -60,7 +60,7 @@ def _at(rows: Tensor, place: int) -> Measured:
     return Measured(float(rows[place].mean()), rows[place])
 
 
-def mean_of(
+def summarise_pairs(
     pairs: Sequence[tuple[str, str]], each: Sequence[Measured], groups: Tensor | None
 ) -> PairMean:
     """The mean over pairs that were measured on the same examples; on different ones, the error is

@@ -20,9 +20,8 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput
+from lmc_core.models.mixing import in_single, require_alike
 from lmc_core.models.model import Model
-from lmc_core.paths.line import in_single
-from lmc_core.paths.simplex import require_alike
 
 State = Mapping[str, Tensor]
 FLAT = 1e-6  # three models whose triangle is lower than this share of its base lie on one line

@@ -26,10 +26,10 @@ from lmc_core.runs.opened import CHECKED, learning_from, seen_rows
 from lmc_core.runs.request import ALGORITHM, ModelsRequest, PairRequest, digest_of
 
 if TYPE_CHECKING:
-    from lmc_core.matching.given import Report
     from lmc_core.matching.pair import AlignedPair
     from lmc_core.models.model import Model
     from lmc_core.paths.line import Line
+    from lmc_core.progress import Progress
     from lmc_core.tasks import Examples, Task
 
 ROOM = 2**31  # bytes of all pairs that are kept; the least recently used give way
@@ -83,7 +83,7 @@ def consumes(request: PairRequest, models: tuple[Model, Model]) -> bool:
     """Whether aligning writes into the models' own tensors: where they are large, and nothing else
     holds them.
     """
-    from lmc_core.matching.problem import HELD
+    from lmc_core.matching.objective import HELD
 
     return models[0].parameters > HELD and not any(
         is_warm(reference) for reference in request.models
@@ -95,7 +95,7 @@ def aligned_pair(
     models: tuple[Model, Model],
     examples: Examples,
     task: Task,
-    report: Report,
+    report: Progress,
 ) -> AlignedPair:
     """Align the models of a request as it says, or take the pair that was aligned so before.
 
@@ -113,8 +113,8 @@ def aligned_pair(
         FunctionChanged: if the outputs of a model moved by more than rounding.
     """
     from lmc_core.matching.methods import get_method
+    from lmc_core.matching.objective import HELD
     from lmc_core.matching.pair import align_pair
-    from lmc_core.matching.problem import HELD
 
     folder = folder_of(request)
     make_way(folder)
@@ -143,7 +143,7 @@ def line_of(
     models: tuple[Model, Model],
     examples: Examples,
     task: Task,
-    report: Report,
+    report: Progress,
 ) -> tuple[Line, AlignedPair | None]:
     """The line that a request asks for, between both models as they are or after an alignment,
     which is the second value.
@@ -156,7 +156,7 @@ def line_of(
         report: called with the share of the alignment that is done and a few words; may raise to
             stop.
     """
-    from lmc_core.matching.common import common_form
+    from lmc_core.matching.common_form import common_form
     from lmc_core.paths.line import Line
 
     if request.method == "none":
@@ -219,7 +219,7 @@ def _read(folder: Path, models: tuple[Model, Model]) -> AlignedPair | None:
 
     from lmc_core.errors import LmcError
     from lmc_core.matching.pair import pair_of_wholes
-    from lmc_core.matching.soft import SoftEnd
+    from lmc_core.matching.soft.method import SoftEnd
     from lmc_core.matching.trace import Trace
     from lmc_core.matching.widths import Places
     from lmc_core.symmetry.alignment import Alignment

@@ -23,8 +23,8 @@ from lmc_core.runs.opened import CHECKED, learning_from, seen_rows
 from lmc_core.runs.request import ModelsRequest, digest_of
 
 if TYPE_CHECKING:
-    from lmc_core.matching.given import Report
     from lmc_core.models.model import Model
+    from lmc_core.progress import Progress
     from lmc_core.tasks import Examples, Task
 
 NOTHING: dict[str, Any] = {
@@ -59,7 +59,11 @@ class Placed:
 
 
 def placed_group(
-    request: ModelsRequest, models: Sequence[Model], examples: Examples, task: Task, report: Report
+    request: ModelsRequest,
+    models: Sequence[Model],
+    examples: Examples,
+    task: Task,
+    report: Progress,
 ) -> Placed:
     """Bring the models of a request into one frame as it says, or take them as they were brought
     there before.
@@ -75,9 +79,9 @@ def placed_group(
     Raises:
         FunctionChanged: if the outputs of a model moved by more than rounding.
     """
-    from lmc_core.matching.group import align_group, whole_forms
-    from lmc_core.matching.problem import HELD
-    from lmc_core.matching.universe import get_group_method
+    from lmc_core.matching.many import align_many, whole_forms
+    from lmc_core.matching.objective import HELD
+    from lmc_core.matching.universe import get_many_method
 
     if request.method == "none":
         return Placed(tuple(whole_forms(models)), dict(NOTHING))
@@ -86,12 +90,12 @@ def placed_group(
     if (found := _read(folder, models)) is not None:
         report(1.0, "aligned before")
         return found
-    group = align_group(
+    group = align_many(
         models,
         examples.first(CHECKED).inputs,
         dict(request.classes),
         request.method,
-        get_group_method(request.method).configured(dict(request.settings)),
+        get_many_method(request.method).configured(dict(request.settings)),
         masks=seen_rows(*models),
         progress=report,
         learning=learning_from(request, task, folder.name),

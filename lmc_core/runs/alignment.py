@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from lmc_core.matching.facts import Facts
-    from lmc_core.matching.found import Found
+    from lmc_core.analysis.element_summary import ElementSummary
+    from lmc_core.analysis.similarity import SpaceSimilarity
     from lmc_core.matching.pair import AlignedPair
     from lmc_core.symmetry.elements import Element
     from lmc_core.tasks import Examples
@@ -63,8 +63,8 @@ def compute(
         BadInput: for the method ``none``, or if the models are no longer those of the request.
         FunctionChanged: if the alignment moved the outputs by more than rounding.
     """
-    from lmc_core.matching.facts import facts_of
-    from lmc_core.matching.found import found_in
+    from lmc_core.analysis.element_summary import summarise_element
+    from lmc_core.analysis.similarity import compare_spaces
     from lmc_core.models.fits import wider
     from lmc_core.runs.barrier import pair_facts
     from lmc_core.runs.opened import asked, opened, seen_rows, size_of, stamped
@@ -84,7 +84,7 @@ def compute(
     second = wider(a, b)
     spaces: list[dict[str, Any]] = []
     arrays: dict[str, np.ndarray] = {}
-    for found in found_in(
+    for found in compare_spaces(
         pair,
         classes,
         seen_rows(a, b),
@@ -92,7 +92,7 @@ def compute(
         lambda share: report(0.7 + 0.2 * share, "comparing coordinates"),
     ):
         element = pair.alignment.elements[found.space.name]
-        facts = facts_of(found.space, element, class_of(found.space, classes))
+        facts = summarise_element(found.space, element, class_of(found.space, classes))
         spaces.append(_entry(found, facts, class_of(found.space, classes).value))
         arrays |= _matrices(found) | _element(found.space.name, element, facts)
     streams, matrices = _streams(
@@ -121,13 +121,13 @@ def _streams(
     """How alike the residual streams are on real examples, by space, and the matrices of their
     similarity.
     """
-    from lmc_core.matching.streams import likeness
+    from lmc_core.analysis.streams import compare_streams
 
     streams, matrices = {}, {}
     for space in pair.a.layout.spaces.values():
         if space.kind == "residual":
             element = pair.alignment.elements[space.name]
-            alike = likeness(
+            alike = compare_streams(
                 pair.a,
                 pair.b,
                 space.name,
@@ -146,7 +146,7 @@ def _streams(
     return streams, matrices
 
 
-def _entry(found: Found, facts: Facts, chosen: str) -> dict[str, Any]:
+def _entry(found: SpaceSimilarity, facts: ElementSummary, chosen: str) -> dict[str, Any]:
     """What the result says of one space; lists are over its copies."""
     space, (before, after) = found.space, found.means
     angles = None if facts.angles is None else facts.angles.abs().mean(-1)
@@ -174,18 +174,18 @@ def _entry(found: Found, facts: Facts, chosen: str) -> dict[str, Any]:
     }
 
 
-def _edge(found: Found) -> int:
+def _edge(found: SpaceSimilarity) -> int:
     """Coordinates that share a row of the matrices that are kept."""
-    from lmc_core.matching.reduced import block_edge
+    from lmc_core.analysis.block_means import block_edge
 
     n, most = found.space.size, math.isqrt(KEPT // found.space.copies)
     return 1 if n <= most else block_edge(n, min(DRAWN, most))
 
 
-def _matrices(found: Found) -> dict[str, np.ndarray]:
+def _matrices(found: SpaceSimilarity) -> dict[str, np.ndarray]:
     import numpy as np
 
-    from lmc_core.matching.reduced import block_means
+    from lmc_core.analysis.block_means import block_means
 
     rows = -(-found.space.size // _edge(found))
     return {
@@ -194,7 +194,7 @@ def _matrices(found: Found) -> dict[str, np.ndarray]:
     }
 
 
-def _element(name: str, element: Element, facts: Facts) -> dict[str, np.ndarray]:
+def _element(name: str, element: Element, facts: ElementSummary) -> dict[str, np.ndarray]:
     import torch
 
     tensors = {

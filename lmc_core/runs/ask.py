@@ -283,7 +283,7 @@ def _opened(
     """Two models that can be compared, or aligned where nothing is measured, loaded if there is
     room for what is asked.
     """
-    from lmc_core.matching.common import common_form
+    from lmc_core.matching.common_form import common_form
     from lmc_core.models.common import different_heads, require_one_body
     from lmc_core.models.load import full_reference
     from lmc_core.runs.memory import require_room
@@ -366,7 +366,7 @@ def _learning(
         length: of a window of text, in tokens.
     """
     if "repair" in learns:
-        from lmc_core.paths.repair import hidden_layers
+        from lmc_core.analysis.repair import hidden_layers
 
         hidden_layers(model)
     if not learns:

@@ -73,10 +73,10 @@ def make_group_request(
     Raises:
         BadInput: (or one of its kinds) when the request cannot be done as asked.
     """
-    from lmc_core.matching.universe import get_group_method, learns
+    from lmc_core.matching.universe import get_many_method, learns
     from lmc_core.paths.simplex import grid
 
-    configured = None if method == "none" else get_group_method(method).configured(settings)
+    configured = None if method == "none" else get_many_method(method).configured(settings)
     require_number(references)
     if learn is not None and not learns(configured):
         raise BadInput(
@@ -115,7 +115,7 @@ def require_number(references: Sequence[str], besides: str = "", more: int = 0) 
         besides: what comes on top of them, in words.
         more: how many that are.
     """
-    from lmc_core.matching.group import FEWEST, MOST
+    from lmc_core.matching.many import FEWEST, MOST
 
     if not FEWEST <= len(references) <= MOST - more:
         raise BadInput(
@@ -137,7 +137,7 @@ def opened_group(
         doing: what is asked, to say what there is no room for.
         merged: how many of them that is asked of; all by default.
     """
-    from lmc_core.matching.group import common_forms
+    from lmc_core.matching.many import common_forms
     from lmc_core.models.load import full_reference
     from lmc_core.runs.memory import require_room
 

@@ -173,11 +173,11 @@ def _framed(
     model: Model, kind: FrameKind, classes: Mapping[str, str] | None, onto: int, steps: int
 ) -> dict[str, Any]:
     """What a request says of how its models come into a frame."""
-    from lmc_core.matching.universe import get_group_method
+    from lmc_core.matching.universe import get_many_method
 
     settings = frame_settings(kind, onto, steps)
     if kind.method != "none":
-        get_group_method(kind.method).configured(settings)
+        get_many_method(kind.method).configured(settings)
     return matching_of(model, kind.method, classes, settings)
 
 

@@ -8,12 +8,12 @@ from dataclasses import asdict
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from lmc_core.runs.above_chord import SINGLE, above_chord, crossfitted, drop_facts
+from lmc_core.paths.above_chord import SINGLE, above_chord, crossfitted, drop_facts
+from lmc_core.paths.plain_average import against_plain, choose_places, nearest_half, plain_losses
 from lmc_core.runs.aligned import consumes, line_of
 from lmc_core.runs.ask import memory_of
 from lmc_core.runs.further import at_best_temperature, routes
 from lmc_core.runs.opened import asked, grouped, learning_from, opened, size_of, stamped
-from lmc_core.runs.plain import against_plain, nearest_half, places_of, plain_losses
 from lmc_core.runs.request import BarrierRequest
 from lmc_core.runs.softened import own_losses, soft_facts
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lmc_core.matching.pair import AlignedPair
     from lmc_core.models.model import Model
     from lmc_core.paths.curve import Curve
-    from lmc_core.paths.line import Path
+    from lmc_core.paths.line import ModelPath
     from lmc_core.tasks import Examples
 
 Report = Callable[[float, str], None]
@@ -50,9 +50,9 @@ def compute(
         BadInput: if the models are no longer those of the request.
         FunctionChanged: if an alignment moved the outputs by more than rounding.
     """
+    from lmc_core.analysis.repair import Repaired
     from lmc_core.models.sameness import common_weights
     from lmc_core.paths.curve import curve
-    from lmc_core.paths.repair import Repaired
 
     report(0.0, "loading the models")
     (a, b), task, examples = opened(request)
@@ -69,7 +69,7 @@ def compute(
     )
     begin = perf_counter()
     learning = learning_from(request, task)
-    path: Path = line
+    path: ModelPath = line
     if request.repair and learning is not None:
         path = Repaired(line, learning.train.first(STATISTICS), request.device)
     found = curve(
@@ -96,7 +96,7 @@ def compute(
         if plain is None:
             plain = plain_losses(
                 (a, b),
-                places_of(found),
+                choose_places(found),
                 examples,
                 request.device,
                 lambda share, words: report(1.0, words),

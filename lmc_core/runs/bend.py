@@ -97,7 +97,7 @@ def compute(
     import torch
 
     from lmc_core.paths.curve import measure
-    from lmc_core.paths.line import Line, Path
+    from lmc_core.paths.line import Line, ModelPath
     from lmc_core.paths.plane import Plane
     from lmc_core.runs.opened import asked, grouped, opened, size_of, stamped
     from lmc_core.runs.planes import ends_of
@@ -107,7 +107,7 @@ def compute(
     ends = ends_of(request, models, examples, task, lambda share, words: report(0.1 * share, words))
     aligned = ends.moved is not None
     goals = [("", ends.b)] + ([("-aligned", ends.end)] if aligned else [])
-    paths: dict[str, Path] = {f"straight{tail}": Line(ends.a, goal) for tail, goal in goals}
+    paths: dict[str, ModelPath] = {f"straight{tail}": Line(ends.a, goal) for tail, goal in goals}
     trainings: dict[str, Any] = {}
     for number, (tail, goal) in enumerate(goals):
         where = " aligned" if tail else ""

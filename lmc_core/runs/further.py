@@ -7,9 +7,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lmc_core.matching.given import Report
     from lmc_core.paths.curve import Curve
-    from lmc_core.paths.line import Line, Path
+    from lmc_core.paths.line import Line, ModelPath
+    from lmc_core.progress import Progress
     from lmc_core.tasks import Examples
 
 ROUTED = 64  # examples whose tokens are followed through the routers
@@ -17,7 +17,12 @@ ROUTED_POINTS = 11
 
 
 def at_best_temperature(
-    path: Path, found: Curve, train: Examples, examples: Examples, device: str, report: Report
+    path: ModelPath,
+    found: Curve,
+    train: Examples,
+    examples: Examples,
+    device: str,
+    report: Progress,
 ) -> dict[str, Any]:
     """The curve once more, with a softmax temperature fitted on training examples at each of its
     points.
@@ -25,8 +30,8 @@ def at_best_temperature(
     Returns:
         The temperatures, and loss, excess and barrier of the curve with them, as plain JSON values.
     """
+    from lmc_core.analysis.temperature import tempered
     from lmc_core.paths.barrier import excess
-    from lmc_core.paths.temperature import tempered
 
     fitted, curve = tempered(
         path,
@@ -48,11 +53,11 @@ def at_best_temperature(
     }
 
 
-def routes(line: Line, examples: Examples, device: str, report: Report) -> dict[str, Any] | None:
+def routes(line: Line, examples: Examples, device: str, report: Progress) -> dict[str, Any] | None:
     """Routing agreement and load of the experts along the line; None for a network without
     experts.
     """
-    from lmc_core.paths.routing import routing
+    from lmc_core.analysis.routing import routing
 
     if not any(space.kind == "experts" for space in line.a.layout.spaces.values()):
         return None

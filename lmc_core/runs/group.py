@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from lmc_core.matching.group import AlignedGroup
+    from lmc_core.matching.many import AlignedModels
     from lmc_core.models.model import Model
     from lmc_core.paths.simplex import Simplex
     from lmc_core.tasks import Examples, Task
@@ -53,7 +53,7 @@ def compute(
         BadInput: if the models are no longer those of the request.
         FunctionChanged: if an alignment moved the outputs of a model by more than rounding.
     """
-    from lmc_core.matching.group import common_forms
+    from lmc_core.matching.many import common_forms
     from lmc_core.models.sameness import common_weights
     from lmc_core.paths.simplex import losses_at
 
@@ -118,21 +118,21 @@ def compute(
 
 def align(
     request: GroupRequest, models: Sequence[Model], examples: Examples, task: Task, report: Report
-) -> AlignedGroup:
+) -> AlignedModels:
     """Align the models of a request as it says.
 
     What is learned is kept in a file until it is done, so that a run that was cancelled or killed
     goes on from there.
     """
-    from lmc_core.matching.group import align_group
-    from lmc_core.matching.universe import get_group_method
+    from lmc_core.matching.many import align_many
+    from lmc_core.matching.universe import get_many_method
 
-    return align_group(
+    return align_many(
         models,
         examples.first(CHECKED).inputs,
         dict(request.classes),
         request.method,
-        get_group_method(request.method).configured(dict(request.settings)),
+        get_many_method(request.method).configured(dict(request.settings)),
         masks=seen_rows(*models),
         progress=report,
         learning=learning_from(request, task),

@@ -36,7 +36,7 @@ def compute(
         BadInput: if the models are no longer those of the request.
         FunctionChanged: if an alignment moved the outputs by more than rounding.
     """
-    from lmc_core.paths.layers import part_costs
+    from lmc_core.analysis.parts import part_costs
     from lmc_core.runs.barrier import pair_facts
     from lmc_core.runs.opened import asked, grouped, opened, size_of, stamped
 

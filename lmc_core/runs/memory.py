@@ -67,8 +67,8 @@ def estimate(
         widened: whether one of them is narrower and has to be widened to that configuration.
         learned: whether the method follows gradients.
     """
-    from lmc_core.matching.learner import LATENTS, latents_of
-    from lmc_core.matching.problem import HELD
+    from lmc_core.matching.learned.learner import LATENTS, count_latents
+    from lmc_core.matching.objective import HELD
     from lmc_core.paths import curve
 
     structure = family.structure(config)
@@ -86,7 +86,7 @@ def estimate(
     # copies that are moved, their mixture, and the gradients of both; latents with theirs and two
     # averages
     if learned:
-        latents = latents_of(
+        latents = count_latents(
             [
                 space
                 for space in structure.layout.spaces.values()

@@ -18,9 +18,9 @@ from lmc_core.runs.request import ModelsRequest
 if TYPE_CHECKING:
     import numpy as np
 
-    from lmc_core.matching.given import Learning
     from lmc_core.models.model import Model
     from lmc_core.tasks import Examples, Task
+    from lmc_core.tasks.learning import Learning
 
 CHECKED = 16  # examples the function check runs on
 
@@ -91,7 +91,7 @@ def learning_from(request: ModelsRequest, task: Task, name: str | None = None) -
             key.
     """
     from lmc_core import folders
-    from lmc_core.matching.given import Learning
+    from lmc_core.tasks.learning import Learning
 
     if request.learn is None:
         return None

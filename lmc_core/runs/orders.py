@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from lmc_core.paths.fans import Fan, Orders
+    from lmc_core.analysis.fans import Fan, Orders
     from lmc_core.paths.line import Line
     from lmc_core.tasks import Examples
 
@@ -63,9 +63,9 @@ def compute(
     """
     import torch
 
-    from lmc_core.matching.common import common_form
+    from lmc_core.analysis.fans import Orders, fans
+    from lmc_core.matching.common_form import common_form
     from lmc_core.paths.curve import measure
-    from lmc_core.paths.fans import Orders, fans
     from lmc_core.paths.line import Line
     from lmc_core.runs.aligned import aligned_pair
     from lmc_core.runs.opened import asked, grouped, opened, size_of, stamped
@@ -202,7 +202,7 @@ def _followed(orders: Orders, examples: Examples, device: str, report: Report) -
     """Load and agreement along the line for all mixtures in one way; ways of equal orders share one
     entry's numbers.
     """
-    from lmc_core.paths.routing import routing
+    from lmc_core.analysis.routing import routing
 
     few = examples.first(ROUTED)
     lines: dict[str, Line] = {way: orders.line(orders.chosen(way)) for way in orders.ways}

@@ -85,7 +85,7 @@ def ends_of(
         report: called with the share done and a few words; may raise to stop.
         second: number of the other model.
     """
-    from lmc_core.matching.common import common_form
+    from lmc_core.matching.common_form import common_form
     from lmc_core.matching.pair import canonical
     from lmc_core.models.common import in_float32
     from lmc_core.models.rows import restricted, shared_rows

@@ -56,8 +56,8 @@ def soft_facts(pair: AlignedPair | None, found: Curve, own: Tensor | None) -> di
 
 def soft_curve_facts(found: Curve, own: Tensor) -> dict[str, Any]:
     """Chord, excess and barrier of a curve to a soft end; for the arguments see `soft_facts`."""
-    from lmc_core.paths.soft import against_true_ends, place_to_soft_end
-    from lmc_core.runs.above_chord import SINGLE, above_chord, crossfitted
+    from lmc_core.paths.above_chord import SINGLE, above_chord, crossfitted
+    from lmc_core.paths.soft_end import against_true_ends, place_to_soft_end
 
     ends = against_true_ends(found, own)
     above = ends.excess

@@ -196,7 +196,7 @@ def _above(
 
 
 def _layers(request: Mapping[str, Any], result: Mapping[str, Any], arrays: Arrays) -> Values:
-    from lmc_core.paths.layers import PartCosts
+    from lmc_core.analysis.parts import PartCosts
 
     own, half, swapped = (
         _tensor(arrays, "own", 1),

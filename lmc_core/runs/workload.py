@@ -45,9 +45,9 @@ def structure_of(references: tuple[str, ...], draws: int = 0) -> tuple[int, int,
         references: of models; their weights are not read.
         draws: orders drawn at random where not all are tried.
     """
+    from lmc_core.analysis.expert_orders import MOST, mixtures, number_of_orders
+    from lmc_core.analysis.parts import find_parts
     from lmc_core.models.load import configuration
-    from lmc_core.paths.layers import parts_of
-    from lmc_core.paths.orders import MOST, mixtures, number_of_orders
 
     layouts = [
         family.layout(config) for family, config in map(configuration, dict.fromkeys(references))
@@ -58,7 +58,7 @@ def structure_of(references: tuple[str, ...], draws: int = 0) -> tuple[int, int,
     orders = sum(each if each <= MOST else draws + named for each in tried) + (draws + named) * (
         len(tried) > 1
     )
-    return parameters, len(parts_of(layouts[0])), orders
+    return parameters, len(find_parts(layouts[0])), orders
 
 
 def facts_of(request: ModelsRequest) -> Facts:
@@ -179,9 +179,9 @@ def aligning(request: ModelsRequest, facts: Facts, taken: int | None = None) -> 
 def steps_of(request: ModelsRequest) -> int | None:
     """Steps of a method that learns; None for others."""
     from lmc_core.matching.methods import METHODS
-    from lmc_core.matching.universe import get_group_method
+    from lmc_core.matching.universe import get_many_method
 
     method = (
-        METHODS[request.method] if request.method in METHODS else get_group_method(request.method)
+        METHODS[request.method] if request.method in METHODS else get_many_method(request.method)
     )
     return getattr(method.configured(dict(request.settings)), "steps", None) or None

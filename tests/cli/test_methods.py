@@ -12,7 +12,7 @@ from lmc_core.cli import main
 from lmc_core.cli.arguments import setting
 from lmc_core.figures.text import MATCHERS
 from lmc_core.matching.methods import METHODS
-from lmc_core.matching.universe import GROUP_METHODS
+from lmc_core.matching.universe import MANY_METHODS
 
 
 def test_every_method_is_listed_with_what_each_setting_means(
@@ -20,8 +20,8 @@ def test_every_method_is_listed_with_what_each_setting_means(
 ) -> None:
     assert main(["methods", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
-    assert list(rows) == [*METHODS, *GROUP_METHODS]
-    for name, method in {**METHODS, **GROUP_METHODS}.items():
+    assert list(rows) == [*METHODS, *MANY_METHODS]
+    for name, method in {**METHODS, **MANY_METHODS}.items():
         assert [s["name"] for s in rows[name]["settings"]] == [
             field.name for field in fields(method.settings)
         ]

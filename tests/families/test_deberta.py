@@ -12,8 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from lmc_core.analysis.audit import audit
 from lmc_core.errors import BadCheckpoint
-from lmc_core.matching.audit import audit
 from lmc_core.models.architectures.encoders import outputs
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.load import load_folder

@@ -12,15 +12,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from lmc_core.analysis.audit import audit
+from lmc_core.analysis.parts import find_parts
 from lmc_core.errors import BadCheckpoint
-from lmc_core.matching.audit import audit
 from lmc_core.matching.pair import canonical
 from lmc_core.matching.solvers import reach
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.forward import function_error
 from lmc_core.models.load import load_folder
 from lmc_core.models.model import Model, untied_state
-from lmc_core.paths.layers import parts_of
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.canonical import Blocks
 from lmc_core.symmetry.dimension import symmetry_dimension
@@ -350,7 +350,7 @@ def test_refused_with_a_reason(changes: dict[str, Any], words: str) -> None:
 
 
 def test_the_parts_of_a_layer() -> None:
-    parts = {part.name: part.parameters for part in parts_of(random_model("mamba").layout)}
+    parts = {part.name: part.parameters for part in find_parts(random_model("mamba").layout)}
     assert list(parts) == ["input", "recurrence 0", "norms 0", "recurrence 1", "norms 1", "output"]
     assert parts["norms 0"] == ("backbone.layers.0.norm.weight",)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lmc_core.errors import Inadmissible
-from lmc_core.matching.common import common_form
+from lmc_core.matching.common_form import common_form
 from lmc_core.matching.pair import align_pair, canonical
 from lmc_core.models.common import untied
 from lmc_core.models.forward import function_error, run

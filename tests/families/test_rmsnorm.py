@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import Inadmissible
-from lmc_core.matching.common import common_form
+from lmc_core.matching.common_form import common_form
 from lmc_core.matching.pair import canonical
 from lmc_core.models.forward import function_error
 from lmc_core.models.model import Model

@@ -13,8 +13,8 @@ import torch
 import transformers
 from torch import Tensor
 
+from lmc_core.analysis.audit import audit
 from lmc_core.errors import BadCheckpoint
-from lmc_core.matching.audit import audit
 from lmc_core.matching.pair import canonical
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.forward import function_error

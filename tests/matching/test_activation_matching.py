@@ -12,7 +12,7 @@ import torch
 from lmc_core.errors import BadInput
 from lmc_core.matching import activation
 from lmc_core.matching.activation import ActivationSettings, match_activations
-from lmc_core.matching.given import Given
+from lmc_core.matching.matcher_input import MatcherInput
 from lmc_core.matching.pair import canonical
 from lmc_core.matching.responses import responses, sites
 from lmc_core.models.forward import run
@@ -34,17 +34,17 @@ def examples_of(model: Model, count: int = 40) -> Examples:
     )
 
 
-def planted(name: str, classes: Classes | None = None) -> Given:
+def planted(name: str, classes: Classes | None = None) -> MatcherInput:
     """A model and a copy of it, moved by a random element of every space."""
     model = random_model(name)
     classes = classes or choose_classes(model.layout.spaces)
     a = canonical(model, classes)
     alignment = Alignment.random(a.layout.spaces, classes, torch.Generator().manual_seed(1))
     b = canonical(a.with_state(alignment.apply(a.layout, a.state)), classes)
-    return Given(a, b, classes, train=examples_of(model))
+    return MatcherInput(a, b, classes, train=examples_of(model))
 
 
-def left_over(given: Given, alignment: Alignment) -> float:
+def left_over(given: MatcherInput, alignment: Alignment) -> float:
     """Largest difference of the parameters of A and of B moved, relative to the largest of them."""
     moved = alignment.apply(given.layout, given.b.state)
     largest = max(float(tensor.abs().max()) for tensor in given.a.state.values())
@@ -180,7 +180,9 @@ def test_what_a_layer_makes_is_what_its_module_gives(name: str) -> None:
 def test_the_alignment_keeps_the_function_and_the_objective_never_falls() -> None:
     a, b = random_model("llama", 0), random_model("llama", 1)
     classes = choose_classes(a.layout.spaces)
-    given = Given(canonical(a, classes), canonical(b, classes), classes, train=examples_of(a))
+    given = MatcherInput(
+        canonical(a, classes), canonical(b, classes), classes, train=examples_of(a)
+    )
     for settings in (ActivationSettings(), ALONE):
         found, trace = match_activations(given, settings)
         moved = given.b.with_state(found.apply(given.layout, given.b.state))

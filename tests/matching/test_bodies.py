@@ -11,10 +11,9 @@ import pytest
 import torch
 
 from lmc_core.errors import BadInput, Incompatible
-from lmc_core.matching.bodies import body_of
-from lmc_core.matching.common import common_form
-from lmc_core.matching.given import Learning
-from lmc_core.matching.group import align_group
+from lmc_core.matching.bodies import find_body
+from lmc_core.matching.common_form import common_form
+from lmc_core.matching.many import align_many
 from lmc_core.matching.pair import align_pair, canonical, in_float32
 from lmc_core.models.common import head_notes, require_compatible, require_one_body
 from lmc_core.models.forward import function_error
@@ -22,6 +21,7 @@ from lmc_core.models.load import load
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.spaces import choose_classes
+from lmc_core.tasks.learning import Learning
 from lmc_core.tasks.task import Examples
 from tests.matching.test_common import made, tokens
 
@@ -73,7 +73,7 @@ def test_each_keeps_its_class_and_its_function(name: str, tmp_path: Path) -> Non
 def test_a_body_that_was_moved_is_found(name: str) -> None:
     a, b = pair_of(name)
     chosen = choose_classes(b.layout.spaces)
-    body = body_of(a, b, chosen)
+    body = find_body(a, b, chosen)
     same = b.with_state(
         {**b.state, **{mine: a.state[theirs] for mine, theirs in body.names.items()}}
     )
@@ -101,7 +101,7 @@ def test_a_measurement_is_refused_with_both_heads() -> None:
         with pytest.raises(Incompatible, match=words):
             refused(a, b)
     with pytest.raises(Incompatible, match=words):
-        align_group((a, b), tokens(12), method="reference")
+        align_many((a, b), tokens(12), method="reference")
     rows = Examples(tokens(12, 37, 8), tokens(12, 37, 8))
     with pytest.raises(BadInput, match="have different heads; use the method weight"):
         align_pair(a, b, tokens(12), method="activation", learning=Learning.split(rows, 2))

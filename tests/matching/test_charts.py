@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from lmc_core.matching.charts import SMOOTH, STRETCH, Charts, held, held_each
-from lmc_core.matching.rows import Probed, Rows
-from lmc_core.matching.soap import Soap
+from lmc_core.matching.learned.charts import SMOOTH, STRETCH, Charts, held, held_each
+from lmc_core.matching.learned.permutation_latents import PermutationLatents, Probed
+from lmc_core.matching.learned.soap import Soap
 from lmc_core.symmetry.elements import Invertible, Orthogonal, Permutation
 from lmc_core.symmetry.spaces import (
     LINEAR,
@@ -223,7 +223,7 @@ def test_rows_follow_the_gradient_of_a_planted_permutation() -> None:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(6, 4, generator=generator)
     wanted = torch.randperm(6, generator=generator)
-    rows = Rows([space], {"units": torch.eye(6)}, 0.1)
+    rows = PermutationLatents([space], {"units": torch.eye(6)}, 0.1)
     for _ in range(60):
         element = rows.elements({}, "cpu", True)["units"]
         (element.act(x, "writes") - x[wanted]).square().sum().backward()

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from lmc_core.analysis.expert_orders import find_order
 from lmc_core.matching import experts
-from lmc_core.matching.expert_costs import NAIVE, WAYS, costs_of
+from lmc_core.matching.expert_costs import NAIVE, WAYS, find_costs
 from lmc_core.models.model import Model
-from lmc_core.paths.orders import order_of
 from tests.matching.test_expert_orders import moved_between, tiny_mixture
 from tests.matching.test_experts import mixture_of, moved_copy, of_experts
 
@@ -32,7 +32,7 @@ def scaled(distances: list[list[float]], lengths: tuple[list[float], list[float]
 
 def test_exact_costs_are_distances_after_the_best_order_of_units() -> None:
     a, b = tiny_mixture(0), tiny_mixture(1)
-    found = costs_of(moved_between(a, b), "experts.0")
+    found = find_costs(moved_between(a, b), "experts.0")
     rows = [mixture_of(model, 0)["router"] for model in (a, b)]
 
     def distance(i: int, j: int) -> float:
@@ -63,7 +63,7 @@ def test_exact_costs_are_distances_after_the_best_order_of_units() -> None:
 
 def test_router_and_gram_costs_are_distances_of_rows_and_of_products() -> None:
     a, b = tiny_mixture(2), tiny_mixture(3)
-    found = costs_of(moved_between(a, b), "experts.0")
+    found = find_costs(moved_between(a, b), "experts.0")
     rows = [mixture_of(model, 0)["router"] for model in (a, b)]
     expected = scaled(
         [[float((one - two).square().sum()) for two in rows[1]] for one in rows[0]],
@@ -100,8 +100,8 @@ def test_router_and_gram_costs_are_distances_of_rows_and_of_products() -> None:
 def test_a_planted_order_costs_nothing_and_is_told_in_the_first_numbering() -> None:
     a = tiny_mixture(4)
     b, planted = moved_copy(a, of_experts(a), 5)
-    found = costs_of(moved_between(a, b), "experts.0")
-    order = order_of(a.layout, planted, "experts.0").argsort()
+    found = find_costs(moved_between(a, b), "experts.0")
+    order = find_order(a.layout, planted, "experts.0").argsort()
     assert order.tolist() != [0, 1, 2]
     for way in WAYS:
         assert found.orders[way].tolist() == order.tolist()
@@ -110,7 +110,7 @@ def test_a_planted_order_costs_nothing_and_is_told_in_the_first_numbering() -> N
     assert found.orders[NAIVE].tolist() == [0, 1, 2]
 
     back = moved_between(a, a)  # B after it was aligned: nothing is left to do there
-    seen = costs_of(back, "experts.0").seen_from(order)
+    seen = find_costs(back, "experts.0").seen_from(order)
     for way in WAYS:
         assert seen.orders[way].tolist() == order.tolist()
         assert seen.costs[way].allclose(found.costs[way], atol=1e-12)
@@ -118,5 +118,5 @@ def test_a_planted_order_costs_nothing_and_is_told_in_the_first_numbering() -> N
 
 def test_large_experts_have_no_exact_costs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(experts, "EXACT", 0)
-    found = costs_of(moved_between(tiny_mixture(0), tiny_mixture(1)), "experts.0")
+    found = find_costs(moved_between(tiny_mixture(0), tiny_mixture(1)), "experts.0")
     assert set(found.costs) == {"router", "gram"} and set(found.orders) == {NAIVE, *WAYS}

@@ -14,8 +14,9 @@ from torch import Tensor
 from lmc_core.errors import UnknownName
 from lmc_core.matching import experts
 from lmc_core.matching.experts import Mixture, solve_experts
-from lmc_core.matching.problem import Moved, Problem
-from lmc_core.matching.weight import Settings, match_weights
+from lmc_core.matching.objective import Objective
+from lmc_core.matching.state import MatchingState
+from lmc_core.matching.weight import WeightSettings, match_weights
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.model import Model, untied_state
 from lmc_core.symmetry.alignment import Alignment
@@ -39,8 +40,10 @@ def tiny_mixture(seed: int) -> Model:
     return Model(f"tiny-{seed}", family, config, state).check()
 
 
-def moved_between(a: Model, b: Model, units: str = "permutation") -> Moved:
-    return Moved(Problem(a.layout, a.state, b.state, of_experts(a, units), unit_weights=False))
+def moved_between(a: Model, b: Model, units: str = "permutation") -> MatchingState:
+    return MatchingState(
+        Objective(a.layout, a.state, b.state, of_experts(a, units), unit_weights=False)
+    )
 
 
 def gain(a: Model, b: Model) -> float:
@@ -92,7 +95,7 @@ def test_a_planted_order_comes_back(name: str, by: str) -> None:
     classes = of_experts(model)
     copy, planted = moved_copy(model, classes, 11)
     found, trace = match_weights(
-        model.layout, model.state, copy.state, classes, Settings(experts=by)
+        model.layout, model.state, copy.state, classes, WeightSettings(experts=by)
     )
     assert found.compose(planted).distance(Alignment.of(model.layout.spaces)) == 0
     assert trace.objective[-1] == pytest.approx(1.0, abs=1e-12)
@@ -106,11 +109,11 @@ def test_experts_that_are_not_ordered_stay() -> None:
     classes = of_experts(model)
     copy, _ = moved_copy(model, classes, 11)
     found, trace = match_weights(
-        model.layout, model.state, copy.state, classes, Settings(experts="none")
+        model.layout, model.state, copy.state, classes, WeightSettings(experts="none")
     )
     assert trace.objective[-1] < 0.99
     held = classes | {"experts": SymmetryClass.NONE}
-    other, _ = match_weights(model.layout, model.state, copy.state, held, Settings())
+    other, _ = match_weights(model.layout, model.state, copy.state, held, WeightSettings())
     assert found.distance(other) == 0
     assert found.distance(Alignment.of(model.layout.spaces)) > 0  # units did move
 
@@ -134,7 +137,7 @@ def test_each_order_sees_its_own_parts_alone(by: str, parts: tuple[str, ...]) ->
     back = torch.tensor(order).argsort()
     for each in ("router", "gram"):
         found, _ = match_weights(
-            model.layout, model.state, other.state, of_experts(model), Settings(experts=each)
+            model.layout, model.state, other.state, of_experts(model), WeightSettings(experts=each)
         )
         places = [found.elements[f"experts.{layer}"].tensors()["indices"] for layer in range(2)]
         assert all(torch.equal(place, back) for place in places) == (each == by)
@@ -200,7 +203,7 @@ def test_an_explicit_order_gets_the_best_units_inside() -> None:
 
 def test_an_order_that_no_one_knows_is_refused() -> None:
     with pytest.raises(UnknownName, match="alphabetical"):
-        Settings(experts="alphabetical")
+        WeightSettings(experts="alphabetical")
 
 
 def test_dense_models_do_not_ask_for_an_order() -> None:
@@ -208,7 +211,7 @@ def test_dense_models_do_not_ask_for_an_order() -> None:
     classes = permutations_only(model.layout.spaces)
     copy, _ = moved_copy(model, classes, 3)
     found = [
-        match_weights(model.layout, model.state, copy.state, classes, Settings(experts=by))[0]
+        match_weights(model.layout, model.state, copy.state, classes, WeightSettings(experts=by))[0]
         for by in ("exact", "none")
     ]
     assert found[0].distance(found[1]) == 0

@@ -13,15 +13,15 @@ from torch import Tensor
 
 from lmc_core.matching import experts
 from lmc_core.matching.pair import canonical
-from lmc_core.matching.problem import Moved
-from lmc_core.matching.weight import Settings, match_weights, problem_of
+from lmc_core.matching.state import MatchingState
+from lmc_core.matching.weight import WeightSettings, make_objective, match_weights
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.spaces import Classes, SymmetryClass, choose_classes, permutations_only
 from tests.networks import random_model
 
 LEVELS = ["mixtral", "deepseek_v2-groups"]  # experts alone, and groups of them
-ALONE = Settings("none", ("edges",))
+ALONE = WeightSettings("none", ("edges",))
 
 
 def of_experts(model: Model, units: str = "permutation") -> Classes:
@@ -196,12 +196,14 @@ def test_the_objective_never_falls(name: str, exact: bool, monkeypatch: pytest.M
     for chosen in (choose_classes(a.layout.spaces), permutations_only(a.layout.spaces)):
         left, right = canonical(a, chosen), canonical(b, chosen)
         found, trace = match_weights(
-            left.layout, left.state, right.state, chosen, Settings(max_rounds=6)
+            left.layout, left.state, right.state, chosen, WeightSettings(max_rounds=6)
         )
         assert float(torch.tensor(trace.objective).diff().min()) > -1e-12
         assert trace.objective[-1] > trace.before + 0.01
         moved = right.with_state(found.apply(right.layout, right.state))
-        check = Moved(problem_of(left.layout, left.state, moved.state, chosen, Settings()))
+        check = MatchingState(
+            make_objective(left.layout, left.state, moved.state, chosen, WeightSettings())
+        )
         assert check.objective == pytest.approx(trace.objective[-1], abs=1e-9)
 
 

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from lmc_core.matching.pair import canonical
-from lmc_core.matching.weight import Settings, match_weights
+from lmc_core.matching.weight import WeightSettings, match_weights
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.elements import Permutation
 from lmc_core.symmetry.spaces import SymmetryClass, choose_classes
 from tests.networks import random_model
 
-SETTINGS = Settings("none", ("edges",), max_rounds=1, scout_rounds=1)
+SETTINGS = WeightSettings("none", ("edges",), max_rounds=1, scout_rounds=1)
 
 
 def value(a: Model, b: Model, moved: dict[str, torch.Tensor]) -> float:

@@ -22,10 +22,10 @@ from lmc_core import (
     permutations_only,
 )
 from lmc_core.errors import BadInput, UnknownName
-from lmc_core.matching.charts import STRETCH, Charts
-from lmc_core.matching.given import Given, Learning
-from lmc_core.matching.learned import LearnedSettings, learn
-from lmc_core.matching.learner import Learner
+from lmc_core.matching.learned.charts import STRETCH, Charts
+from lmc_core.matching.learned.learner import Learner
+from lmc_core.matching.learned.method import LearnedSettings, learn
+from lmc_core.matching.matcher_input import MatcherInput
 from lmc_core.matching.methods import get_method
 from lmc_core.matching.pair import canonical
 from lmc_core.matching.trace import Trace
@@ -34,6 +34,7 @@ from lmc_core.models.forward import run
 from lmc_core.models.model import Model
 from lmc_core.symmetry.elements import Element, Permutation
 from lmc_core.symmetry.spaces import Classes
+from lmc_core.tasks.learning import Learning
 from tests.bare import bare, chain
 
 NOTHING = Trace((), 0.0, "", {}, 0)
@@ -41,9 +42,9 @@ DATA = get_task("fashion-mnist")
 SHORT = LearnedSettings(steps=12, batch=16, checks=3)
 
 
-def given_of(a: Model, b: Model, classes: Classes, count: int = 256) -> Given:
+def given_of(a: Model, b: Model, classes: Classes, count: int = 256) -> MatcherInput:
     examples = DATA.examples("train", count, 0)
-    return Given(
+    return MatcherInput(
         a, b, classes, train=examples.first(count - 64), held_out=examples.rows(count - 64, count)
     )
 
@@ -293,9 +294,9 @@ def test_lambda_is_uniform_around_the_middle(
         draws.append(draw)
         raise Caught
 
-    monkeypatch.setattr("lmc_core.matching.learned.Descent", catch)
+    monkeypatch.setattr("lmc_core.matching.learned.method.Descent", catch)
     a = bare(0)
-    given = Given(a, a, choose_classes(a.layout.spaces), train=chain(4), held_out=chain(4))
+    given = MatcherInput(a, a, choose_classes(a.layout.spaces), train=chain(4), held_out=chain(4))
     with pytest.raises(Caught):
         learn(given, Alignment.of(a.layout.spaces), NOTHING, LearnedSettings(spread=spread))
     generator = torch.Generator().manual_seed(0)
@@ -337,7 +338,7 @@ def test_maps_that_change_the_function_are_not_returned(monkeypatch: pytest.Monk
     """Without the bound they would; then the best state before is, and the result says which steps
     were refused.
     """
-    monkeypatch.setattr("lmc_core.matching.learner.STRETCH", 1e6)
+    monkeypatch.setattr("lmc_core.matching.learned.learner.STRETCH", 1e6)
     a, b = bare(0, 1.5), bare(1, 1.5)
     examples = chain()
     learning = Learning(examples.first(192), examples.rows(192, 256))
@@ -358,7 +359,7 @@ def test_where_nothing_that_is_learned_passes_the_start_is_returned() -> None:
     left, right = canonical(a, classes), canonical(b, classes)
     start, trace = match_weights(left.layout, left.state, right.state, classes)
     asked: list[Alignment] = []
-    given = Given(
+    given = MatcherInput(
         left,
         right,
         classes,
@@ -382,7 +383,7 @@ def test_what_is_asked_for_is_what_is_returned(both: bool) -> None:
     left, right = canonical(a, classes), canonical(b, classes)
     start, trace = match_weights(left.layout, left.state, right.state, classes)
     asked: list[Alignment] = []
-    given = Given(
+    given = MatcherInput(
         left,
         right,
         classes,

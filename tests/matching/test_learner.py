@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from lmc_core import Examples, choose_classes
-from lmc_core.matching.charts import STRETCH
-from lmc_core.matching.learner import Learner
+from lmc_core.matching.learned.charts import STRETCH
+from lmc_core.matching.learned.learner import Learner
 from lmc_core.matching.pair import canonical
 from lmc_core.models.common import in_float32
 from lmc_core.tasks.task import IGNORED

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput
-from lmc_core.matching.matches import entropy
-from lmc_core.matching.sinkhorn import balanced, sinkhorn
+from lmc_core.matching.soft.sinkhorn import balanced, sinkhorn
+from lmc_core.matching.soft.soft_assignment import entropy
 from lmc_core.matching.solvers import assignment
 
 

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from lmc_core.errors import BadInput, UnknownName
-from lmc_core.matching.annealing import Annealing
-from lmc_core.matching.given import Given
-from lmc_core.matching.matches import SoftMatches
+from lmc_core.matching.matcher_input import MatcherInput
 from lmc_core.matching.pair import align_pair, canonical
-from lmc_core.matching.soft import SoftSettings, harden, match_soft
-from lmc_core.matching.weight import Settings, match_weights, problem_of
+from lmc_core.matching.soft.annealing import Annealing
+from lmc_core.matching.soft.method import SoftSettings, harden, match_soft
+from lmc_core.matching.soft.soft_assignment import SoftMatches
+from lmc_core.matching.weight import WeightSettings, make_objective, match_weights
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.spaces import SymmetryClass, choose_classes, permutations_only
@@ -61,7 +61,8 @@ def test_hard_matches_are_the_alignment(name: str, choose) -> None:  # type: ign
 def test_the_free_energy_never_falls(name: str, choose) -> None:  # type: ignore[no-untyped-def]
     a, b, classes = pair_of(name, choose)
     annealing = Annealing(
-        problem_of(a.layout, a.state, b.state, classes, Settings()), Alignment.of(a.layout.spaces)
+        make_objective(a.layout, a.state, b.state, classes, WeightSettings()),
+        Alignment.of(a.layout.spaces),
     )
     annealing.round(0.1)
     first = value = annealing.free(0.1)
@@ -80,7 +81,9 @@ def test_a_planted_permutation_is_found_by_hardening(name: str, origin: str) -> 
     classes = permutations_only(model.layout.spaces)
     planted = Alignment.random(model.layout.spaces, classes, torch.Generator().manual_seed(5))
     copy = model.with_state(planted.apply(model.layout, model.state))
-    found, trace = match_soft(Given(model, copy, classes), SoftSettings(0.02, 0.1, 3, origin))
+    found, trace = match_soft(
+        MatcherInput(model, copy, classes), SoftSettings(0.02, 0.1, 3, origin)
+    )
     assert found.compose(planted).distance(Alignment.of(model.layout.spaces)) == 0
     assert trace.objective[-1] == pytest.approx(1.0, abs=1e-9)
     assert trace.matches is not None and trace.matches.hardened().distance(found) == 0
@@ -92,7 +95,7 @@ def test_annealing_leaves_local_optima() -> None:
     the nearest assignment.
     """
     a, b, classes = pair_of("gpt2", permutations_only)
-    problem = problem_of(a.layout, a.state, b.state, classes, Settings())
+    problem = make_objective(a.layout, a.state, b.state, classes, WeightSettings())
     start = Alignment.random(a.layout.spaces, classes, torch.Generator().manual_seed(0))
     found, values = harden(problem, start)
     assert all(later >= earlier - 1e-12 for earlier, later in zip(values, values[1:], strict=False))
@@ -161,7 +164,7 @@ def test_the_soft_end_is_another_function_and_the_hard_end_is_not(name: str) -> 
 
 def test_spaces_that_rotate_are_not_softened() -> None:
     a, b, classes = pair_of("vit", choose_classes)
-    _, trace = match_soft(Given(a, b, classes), SoftSettings(0.1, 0.2, 2))
+    _, trace = match_soft(MatcherInput(a, b, classes), SoftSettings(0.1, 0.2, 2))
     assert trace.about["soft"]["softened"] == ["heads", "units"]
     assert trace.matches is not None
     for name, match in trace.matches.matches.items():
@@ -176,7 +179,7 @@ def test_spaces_that_rotate_are_not_softened() -> None:
 
 def test_equal_calls_give_equal_results_whatever_the_threads() -> None:
     a, b, classes = pair_of("gpt2-one-head", choose_classes)
-    given, settings = Given(a, b, classes), SoftSettings(0.1, 0.1, 1, "edges")
+    given, settings = MatcherInput(a, b, classes), SoftSettings(0.1, 0.1, 1, "edges")
     threads = torch.get_num_threads()
     found = []
     try:
@@ -224,7 +227,7 @@ def test_what_cannot_be_softened_is_refused() -> None:
     with pytest.raises(UnknownName, match="origin of soft matching"):
         SoftSettings(origin="nowhere")
     a, b, classes = pair_of("vit", choose_classes)
-    problem = problem_of(a.layout, a.state, b.state, classes, Settings())
+    problem = make_objective(a.layout, a.state, b.state, classes, WeightSettings())
     problem.held = False
     with pytest.raises(BadInput, match="at most 17 million parameters"):
         Annealing(problem, Alignment.of(a.layout.spaces))
@@ -240,5 +243,5 @@ def test_soft_matching_can_be_stopped() -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        match_soft(replace(Given(a, b, classes), progress=stop), SoftSettings())
+        match_soft(replace(MatcherInput(a, b, classes), progress=stop), SoftSettings())
     assert all(0 <= share <= 1 for share, _ in said)

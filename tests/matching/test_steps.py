@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from lmc_core.matching.problem import Moved, Problem
+from lmc_core.matching.objective import Objective
 from lmc_core.matching.solvers import procrustes
+from lmc_core.matching.state import MatchingState
 from lmc_core.matching.steps import pair_values, solve
 from lmc_core.symmetry.layout import Block, Layout
 from lmc_core.symmetry.spaces import PERMUTATIONS, ROTATIONS, Space, SymmetryClass
@@ -63,8 +64,8 @@ GROUPED = layout_of(
 
 def moved_of(
     layout: Layout, classes: dict[str, SymmetryClass], a: dict[str, Tensor], b: dict[str, Tensor]
-) -> Moved:
-    return Moved(Problem(layout, a, b, classes, unit_weights=False))
+) -> MatchingState:
+    return MatchingState(Objective(layout, a, b, classes, unit_weights=False))
 
 
 def nuclear(matrix: Tensor) -> float:

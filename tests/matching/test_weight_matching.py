@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lmc_core.errors import BadInput, FunctionChanged, Incompatible, UnknownName
-from lmc_core.matching import problem
-from lmc_core.matching.common import common_form
+from lmc_core.matching import objective
+from lmc_core.matching.common_form import common_form
 from lmc_core.matching.metric import stream_metrics
 from lmc_core.matching.pair import align_pair, canonical
-from lmc_core.matching.problem import Moved
-from lmc_core.matching.weight import Settings, match_weights, problem_of
+from lmc_core.matching.state import MatchingState
+from lmc_core.matching.weight import WeightSettings, make_objective, match_weights
 from lmc_core.models.forward import function_error
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
@@ -72,7 +72,11 @@ def test_the_objective_never_falls(name: str, weights: str) -> None:
     for chosen in (choose_classes(a.layout.spaces), permutations_only(a.layout.spaces)):
         left, right = canonical(a, chosen), canonical(b, chosen)
         found, trace = match_weights(
-            left.layout, left.state, right.state, chosen, Settings(weights, ("edges", "all", 3))
+            left.layout,
+            left.state,
+            right.state,
+            chosen,
+            WeightSettings(weights, ("edges", "all", 3)),
         )
         steps = torch.tensor(trace.objective).diff()
         assert float(steps.min()) > -1e-12 and trace.objective[-1] > trace.objective[0] + 0.01
@@ -80,8 +84,8 @@ def test_the_objective_never_falls(name: str, weights: str) -> None:
         # the trace is the truth: the objective of the returned alignment, computed apart from the
         # matcher, is its last value
         moved = right.with_state(found.apply(right.layout, right.state))
-        options = Settings(weights, ("edges",))
-        check = Moved(problem_of(left.layout, left.state, moved.state, chosen, options))
+        options = WeightSettings(weights, ("edges",))
+        check = MatchingState(make_objective(left.layout, left.state, moved.state, chosen, options))
         assert check.objective == pytest.approx(trace.objective[-1], abs=1e-9)
 
 
@@ -93,7 +97,7 @@ def test_heads_are_matched_as_well_as_all_orders_allow() -> None:
     classes = choose_classes(a.layout.spaces, {"residual": "none", "units": "none"})
     left, right = canonical(a, classes), canonical(b, classes)
     _, trace = match_weights(
-        left.layout, left.state, right.state, classes, Settings("none", ("edges",))
+        left.layout, left.state, right.state, classes, WeightSettings("none", ("edges",))
     )
     blocks = {
         "query-key": ["query.weight", "query.bias", "key.weight"],
@@ -157,14 +161,16 @@ def test_rows_that_are_masked_have_no_say() -> None:
     masks = {"transformer.wte.weight": seen, "lm_head.weight": seen}
     found, _ = match_weights(a.layout, a.state, state, classes, masks=masks)
     assert found.compose(planted).distance(Alignment.of(a.layout.spaces)) == 0
-    misled, _ = match_weights(a.layout, a.state, state, classes, Settings(block_weights="none"))
+    misled, _ = match_weights(
+        a.layout, a.state, state, classes, WeightSettings(block_weights="none")
+    )
     assert misled.compose(planted).distance(Alignment.of(a.layout.spaces)) > 0
 
 
 @pytest.mark.parametrize("held", [True, False])
 def test_a_row_counts_with_its_weight_once(held: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """sum_p sum_i m_i <a_p[i], b_p[i]> written out, with weights that are not 0 or 1."""
-    monkeypatch.setattr(problem, "HELD", problem.HELD if held else 0)
+    monkeypatch.setattr(objective, "HELD", objective.HELD if held else 0)
     # tables are read in pieces, each with its own weights
     monkeypatch.setattr("lmc_core.symmetry.alignment.CHUNK", 100)
     a, b = random_model("gpt2-untied", 0), random_model("gpt2-untied", 1)
@@ -174,7 +180,7 @@ def test_a_row_counts_with_its_weight_once(held: bool, monkeypatch: pytest.Monke
     }
     masks["lm_head.weight"][:5] = 0.25
     classes = permutations_only(a.layout.spaces)
-    found = problem_of(a.layout, a.state, b.state, classes, Settings("none"), masks)
+    found = make_objective(a.layout, a.state, b.state, classes, WeightSettings("none"), masks)
     value = lengths = 0.0
     for block in found.blocks:
         one, two = (_centred(a.layout.read(model.state), block) for model in (a, b))
@@ -186,7 +192,7 @@ def test_a_row_counts_with_its_weight_once(held: bool, monkeypatch: pytest.Monke
         value += float((mask * one * two).sum())
         lengths += float((mask * one * one).sum() * (mask * two * two).sum()) ** 0.5
     assert found.bound == pytest.approx(lengths, rel=1e-6)
-    assert Moved(found).objective == pytest.approx(value / lengths, rel=1e-5)
+    assert MatchingState(found).objective == pytest.approx(value / lengths, rel=1e-5)
 
 
 @pytest.mark.parametrize("name", ["gpt2-untied", "vit", "llama"])
@@ -199,10 +205,10 @@ def test_large_models_are_aligned_like_small_ones(
     a, b = random_model(name, 0), random_model(name, 1)
     for chosen in (choose_classes(a.layout.spaces), permutations_only(a.layout.spaces)):
         left, right = canonical(a, chosen), canonical(b, chosen)
-        options = Settings(starts=("edges",), spread=0.0, max_rounds=2, tolerance=0.0)
+        options = WeightSettings(starts=("edges",), spread=0.0, max_rounds=2, tolerance=0.0)
         small, held = match_weights(left.layout, left.state, right.state, chosen, options)
         with monkeypatch.context() as patch:
-            patch.setattr(problem, "HELD", 0)
+            patch.setattr(objective, "HELD", 0)
             large, trace = match_weights(left.layout, left.state, right.state, chosen, options)
         assert (
             trace.objective[-1] == pytest.approx(held.objective[-1], abs=1e-5)
@@ -210,7 +216,7 @@ def test_large_models_are_aligned_like_small_ones(
         )
         assert float(torch.tensor(trace.objective).diff().min()) > -1e-6
         moved = right.with_state(large.apply(right.layout, right.state))
-        check = Moved(problem_of(left.layout, left.state, moved.state, chosen, options))
+        check = MatchingState(make_objective(left.layout, left.state, moved.state, chosen, options))
         assert check.objective == pytest.approx(trace.objective[-1], abs=1e-6)
         assert small.distance(large) < 1e-3
 
@@ -243,7 +249,7 @@ def test_a_start_that_the_edges_make_needless_is_left_out() -> None:
             for seed in (0, 1)
         )
         _, trace = match_weights(
-            left.layout, left.state, right.state, classes, Settings(max_rounds=5)
+            left.layout, left.state, right.state, classes, WeightSettings(max_rounds=5)
         )
         assert set(trace.starts) == starts
 
@@ -257,9 +263,9 @@ def test_matching_goes_on_until_a_round_adds_less_than_the_tolerance() -> None:
     left, right = canonical(a, classes), canonical(b, classes)
     for tolerance in (None, 1e-2, 1e-3):
         settings = (
-            Settings(starts=("all",))
+            WeightSettings(starts=("all",))
             if tolerance is None
-            else Settings(starts=("all",), tolerance=tolerance)
+            else WeightSettings(starts=("all",), tolerance=tolerance)
         )
         _, trace = match_weights(left.layout, left.state, right.state, classes, settings)
         each = (len(trace.objective) - 1) // trace.rounds  # visits of a round
@@ -272,7 +278,7 @@ def test_matching_goes_on_until_a_round_adds_less_than_the_tolerance() -> None:
 @pytest.mark.parametrize(("field", "value"), [("sizes", 2.0), ("spread", -0.5)])
 def test_powers_out_of_range_are_refused(field: str, value: float) -> None:
     with pytest.raises(BadInput, match=f"{field} of weight matching should be between 0 and 1"):
-        Settings(**{field: value})  # type: ignore[arg-type]
+        WeightSettings(**{field: value})  # type: ignore[arg-type]
 
 
 def test_matching_can_be_stopped() -> None:
@@ -301,7 +307,7 @@ def test_rounding_does_not_decide() -> None:
         n: t * (1 + 1e-15 * torch.randn(t.shape, generator=generator, dtype=t.dtype))
         for n, t in b.state.items()
     }
-    settings = Settings(starts=("edges",))
+    settings = WeightSettings(starts=("edges",))
     one, two = (
         align_pair(a, model, random_inputs(a), settings=settings)
         for model in (b, b.with_state(noisy))
@@ -339,7 +345,7 @@ def test_unknown_method_and_weights_are_refused() -> None:
     with pytest.raises(UnknownName, match="method"):
         align_pair(a, a, random_inputs(a), method="magic")
     with pytest.raises(BadInput, match="block_weights"):
-        Settings(block_weights="heavy")
+        WeightSettings(block_weights="heavy")
 
 
 def test_a_changed_function_is_refused() -> None:

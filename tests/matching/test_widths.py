@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lmc_core.errors import Incompatible
-from lmc_core.matching.common import common_form
+from lmc_core.matching.common_form import common_form
 from lmc_core.matching.pair import align_pair, canonical
 from lmc_core.matching.widths import even, match_widths
 from lmc_core.models.families import FAMILIES

@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from lmc_core.errors import BadInput, Cancelled, Incompatible
-from lmc_core.matching.given import Learning
+from lmc_core.models.functional import Forward
 from lmc_core.paths.bezier import Bending, BendSettings, Bezier, loss_at
-from lmc_core.paths.curve import Forward, curve
+from lmc_core.paths.curve import curve
 from lmc_core.paths.line import Line
 from lmc_core.tasks import task_for
+from lmc_core.tasks.learning import Learning
 from lmc_core.tasks.task import Examples
 from tests.tiny import tiny
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lmc_core.intervals.errors import stderr
 from lmc_core.intervals.pairs import over_pairs
-from lmc_core.paths.pair_numbers import Measured, count_words, mean_of, numbers, words
+from lmc_core.paths.pair_numbers import Measured, count_words, numbers, summarise_pairs, words
 
 LAM = [0.0, 0.25, 0.5, 0.75, 1.0]
 PAIRS = list(combinations("abcd", 2))
@@ -70,25 +70,25 @@ def test_the_error_of_a_ratio_against_a_bootstrap() -> None:
 def test_the_mean_over_pairs_joins_models_and_examples() -> None:
     each = [numbers(LAM, arrays(k, 1 + 0.2 * k), "accuracy")["barrier"] for k in range(6)]
     groups = torch.arange(300) // 30
-    mean = mean_of(PAIRS, each, groups)
+    mean = summarise_pairs(PAIRS, each, groups)
     parts = torch.stack([one.parts for one in each])
     assert mean == over_pairs(PAIRS, [one.value for one in each], parts, groups)
     assert (mean.over_models or 0) > 0 and (mean.over_examples or 0) > 0
     # other examples: nothing is shared
     apart = [*each[:-1], Measured(each[-1].value, each[-1].parts[:100])]
-    assert mean_of(PAIRS, apart, groups).over_examples is None
+    assert summarise_pairs(PAIRS, apart, groups).over_examples is None
 
 
 def test_words() -> None:
     each = [Measured(1.0 + k, torch.tensor([0.0, 1.0, 2.0, 3.0])) for k in range(3)]
-    mean = mean_of(PAIRS[:2] + [("b", "c")], each, None)
+    mean = summarise_pairs(PAIRS[:2] + [("b", "c")], each, None)
     assert count_words(mean) == "3 pairs of 3 models"
     assert words(mean, 2) == f"2.00 ± {mean.half:.2f}"
     assert (
         words(mean, 2, errors=True)
         == f"2.00 (models {mean.over_models:.2f}, examples {mean.over_examples:.2f})"
     )
-    one = mean_of(PAIRS[:1], each[:1], None)
+    one = summarise_pairs(PAIRS[:1], each[:1], None)
     assert (
         count_words(one) == "1 pair of 2 models"
         and words(one, 1, errors=True) == "1.0 (examples 0.6)"

@@ -131,7 +131,7 @@ def test_states_are_saved_often_at_first_and_for_a_twentieth_of_the_time_at_most
     tiny_gpt2_pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a clock of its own: a step takes 0.6 s, a save 0.1 s."""
-    from lmc_core.matching import descent
+    from lmc_core.matching.learned import descent
 
     clock, saves = [0.0], []
     monkeypatch.setattr(descent.time, "perf_counter", lambda: clock[0])
@@ -159,7 +159,7 @@ def test_states_are_saved_often_at_first_and_for_a_twentieth_of_the_time_at_most
 def test_a_full_disk_is_no_reason_to_stop_learning(
     tiny_gpt2_pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lmc_core.matching import descent
+    from lmc_core.matching.learned import descent
 
     def full(state: dict[str, object], path: Path) -> None:
         path.write_bytes(b"half")
@@ -180,7 +180,7 @@ def test_a_budget_in_seconds_holds_for_a_run_that_goes_on(
     """Stopped before it knew how many steps fit, it measures that over as many steps as it
     makes.
     """
-    from lmc_core.matching import descent
+    from lmc_core.matching.learned import descent
 
     clock = [0.0]
     monkeypatch.setattr(descent.time, "perf_counter", lambda: clock[0])

@@ -71,7 +71,7 @@ def test_large_models_are_aligned_in_place_and_never_kept(
 
     seen = []
     monkeypatch.setattr(warm_models, "WARM", 10**9 if warm else 0)
-    monkeypatch.setattr("lmc_core.matching.problem.HELD", 0)
+    monkeypatch.setattr("lmc_core.matching.objective.HELD", 0)
     original = pair.align_pair
     monkeypatch.setattr(
         pair,
@@ -89,7 +89,7 @@ def test_what_the_estimate_takes_to_be_in_place_is_never_kept() -> None:
     """Above HELD parameters the estimate counts no copies: such files are larger than WARM at two
     bytes a number.
     """
-    from lmc_core.matching.problem import HELD
+    from lmc_core.matching.objective import HELD
     from lmc_core.runs.model_cache import WARM
 
     assert WARM <= 2 * HELD

@@ -15,7 +15,6 @@ from PIL import Image
 
 from lmc_core import folders
 from lmc_core.errors import BadInput
-from lmc_core.matching.given import Learning
 from lmc_core.runs.ask import make_request
 from lmc_core.runs.computations import request_from_json
 from lmc_core.runs.opened import learning_from, opened
@@ -23,6 +22,7 @@ from lmc_core.runs.request import ALGORITHM, LEARNING, BarrierRequest, ModelsReq
 from lmc_core.runs.store import Store
 from lmc_core.tasks import Examples, get_task
 from lmc_core.tasks.characters import part
+from lmc_core.tasks.learning import Learning
 from lmc_core.tasks.plays import plays
 
 Pair = tuple[Path, Path]

@@ -130,7 +130,7 @@ def test_models_without_experts_are_refused(tiny_gpt2_pair: tuple[Path, Path]) -
 
 
 def test_activation_matching_has_an_order_of_its_own(folders: tuple[Path, Path]) -> None:
-    from lmc_core.paths.orders import order_of
+    from lmc_core.analysis.expert_orders import find_order
     from lmc_core.runs.aligned import aligned_pair
     from lmc_core.runs.barrier import compute as compute_barrier
     from lmc_core.runs.opened import opened
@@ -140,7 +140,7 @@ def test_activation_matching_has_an_order_of_its_own(folders: tuple[Path, Path])
     (a, b), task, examples = opened(request)
     pair = aligned_pair(request, (a, b), examples, task, lambda share, words: None)
     for fan, mixture in zip(result["fans"], result["mixtures"], strict=False):
-        chosen = order_of(pair.a.layout, pair.alignment, mixture["name"]).tolist()
+        chosen = find_order(pair.a.layout, pair.alignment, mixture["name"]).tolist()
         assert mixture["orders"]["found"] == chosen == fan["orders"][fan["named"]["found"]][0]
     joint = result["fans"][-1]
     assert joint["orders"][joint["named"]["found"]] == [

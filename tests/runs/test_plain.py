@@ -14,10 +14,10 @@ import torch
 from lmc_core.cli.barrier import summary
 from lmc_core.figures.text import barrier_caption, is_above_plain
 from lmc_core.paths.curve import Curve
+from lmc_core.paths.plain_average import against_plain, choose_places
 from lmc_core.runs import barrier
 from lmc_core.runs.ask import make_request
 from lmc_core.runs.barrier import compute
-from lmc_core.runs.plain import against_plain, places_of
 
 WORDS: dict[str, Any] = {
     "task": "fashion-mnist",
@@ -50,7 +50,7 @@ def test_the_difference_is_paired_and_has_to_exceed_its_error() -> None:
     and 3 less.
     """
     found = curve_of([1, 1], [5, 9], [4, 4], [2, 2], [1, 1])
-    assert places_of(found) == [0.25, 0.5]
+    assert choose_places(found) == [0.25, 0.5]
     facts = against_plain(found, ([0.25, 0.5], torch.tensor([[3.0, 6.0], [9.0, 9.0]])))
     assert (
         facts["above_plain"]
@@ -66,7 +66,7 @@ def test_the_difference_is_paired_and_has_to_exceed_its_error() -> None:
 
 
 def test_a_barrier_in_the_middle_has_one_place() -> None:
-    assert places_of(curve_of([1, 1], [2, 2], [5, 5], [2, 2], [1, 1])) == [0.5]
+    assert choose_places(curve_of([1, 1], [2, 2], [5, 5], [2, 2], [1, 1])) == [0.5]
 
 
 @pytest.mark.parametrize("method", ["weight", "soft"])
@@ -93,7 +93,7 @@ def test_models_that_are_written_into_are_measured_before(
 ) -> None:
     a, b = map(str, tiny_vit_pair)
     kept, _ = compute(make_request(a, b, method="weight", **WORDS))
-    monkeypatch.setattr("lmc_core.matching.problem.HELD", 0)
+    monkeypatch.setattr("lmc_core.matching.objective.HELD", 0)
     monkeypatch.setattr("lmc_core.runs.aligned.is_warm", lambda reference: False)
     consumed: list[bool] = []
     whether = barrier.consumes

@@ -13,7 +13,7 @@ from lmc_core.cli.barrier import summary
 from lmc_core.figures.text import barrier_caption
 from lmc_core.models.load import load
 from lmc_core.paths.curve import Curve, evaluate
-from lmc_core.paths.soft import against_true_ends, sweep
+from lmc_core.paths.soft_end import against_true_ends, sweep
 from lmc_core.runs.ask import make_request
 from lmc_core.runs.barrier import compute
 from lmc_core.tasks import get_task
@@ -83,7 +83,7 @@ def test_a_bad_end_does_not_look_flat() -> None:
 
 
 def test_a_sweep_runs_from_soft_to_hard(tiny_vit_pair: tuple[Path, Path]) -> None:
-    from lmc_core.matching.soft import SoftSettings
+    from lmc_core.matching.soft.method import SoftSettings
 
     a, b = (load(str(path)) for path in tiny_vit_pair)
     examples = get_task("fashion-mnist").examples("validation", 16, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lmc_core.matching.audit import audit
+from lmc_core.analysis.audit import audit
 from lmc_core.matching.pair import canonical
 from lmc_core.models.forward import function_error
 from lmc_core.models.model import Model

@@ -15,8 +15,8 @@ import torch
 from PIL import Image as Pictures
 
 from lmc_core.errors import BadInput, UnknownName
-from lmc_core.matching.given import Learning
 from lmc_core.tasks import Examples, hub_data, task_for
+from lmc_core.tasks.learning import Learning
 from tests.tasks.makers import model, text_of, word_tokenizer
 
 datasets = pytest.importorskip("datasets", reason="the extra hub is not installed")

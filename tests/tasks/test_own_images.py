@@ -16,9 +16,9 @@ import torch
 from PIL import Image
 
 from lmc_core.errors import BadInput, UnknownName
-from lmc_core.matching.given import Learning
 from lmc_core.tasks import own_images, task_for
 from lmc_core.tasks.labels import class_numbers, model_labels
+from lmc_core.tasks.learning import Learning
 from tests.tasks.makers import model
 
 PREPARED = {"size": 8, "resample": 2, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}

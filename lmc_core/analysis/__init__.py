@@ -1,0 +1,1 @@
+"""What aligned models and the lines between them are like, beyond the loss."""

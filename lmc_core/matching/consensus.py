@@ -1,0 +1,163 @@
+"""Several models brought into one frame by their weights alone: onto one of them, or onto the mean
+of the others, in turn.
+
+With x_k the parameters of model k as the matcher of pairs compares them (layers at one norm for
+their size, readers in the metric of what they see, rows that count), the objective is the mean over
+pairs of what pairs are matched by,
+
+    J(g) = mean over j < k of <g_j x_j, g_k x_k> / bound.
+
+For one model with the others held it is linear, <sum over j != k of g_j x_j, g_k x_k> + const, so a
+visit of a model is weight matching onto the mean of the others where they stand, and J never falls.
+(The mean with the model itself in it would pull it to where it is.) Every step moves a model as a
+whole, so maps agree around cycles whatever the visits find.
+
+After the rewrite, matched elements keep lengths, so the norms are those of the models before they
+move. Moving all models by one element changes neither J nor what any mixture of them computes; it
+is used to let the first model stay.
+
+Ainsworth, Hayase, Srinivasa 2022 (arXiv 2209.04836, MergeMany) for permutations; Theus et al. 2025
+(arXiv 2506.22712) for a universe of orthogonal maps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
+
+import torch
+from torch import Tensor
+
+from lmc_core.matching.objective import Objective
+from lmc_core.matching.state import MatchingState
+from lmc_core.matching.weight import ALL, WeightSettings, make_objective, match_weights
+from lmc_core.symmetry.alignment import Alignment
+from lmc_core.symmetry.layout import Layout, State
+from lmc_core.symmetry.spaces import Classes
+
+Tell = Callable[[float], None]
+PAIRS = WeightSettings("none", spread=0.0)  # of what is scaled already
+# from where the model stands
+VISIT = WeightSettings("none", (ALL,), scout_rounds=0, max_rounds=4, spread=0.0)
+
+
+class Consensus:
+    """Several models as they are compared, and their alignments as they stand.
+
+    Args:
+        layout: of all of them.
+        states: their parameters, in canonical form; not changed.
+        classes: chosen class of each kind of space.
+        masks: by parameter, the rows that count.
+    """
+
+    def __init__(
+        self, layout: Layout, states: Sequence[State], classes: Classes, masks: Mapping[str, Tensor]
+    ):
+        self.layout, self.classes, self.masks = layout, classes, masks
+        self.units = [self._in_units(state) for state in states]
+        self.found = [Alignment.of(layout.spaces) for _ in states]
+
+    def _in_units(self, state: State) -> dict[str, Tensor]:
+        problem = make_objective(
+            self.layout, state, state, self.classes, WeightSettings(), self.masks
+        )
+        scaled = {
+            name: tensor.to(problem.precision, copy=True).contiguous()
+            for name, tensor in state.items()
+        }
+        for block in problem.blocks:
+            self.layout.view(scaled, block).copy_(
+                problem.whole(block, 0) * problem.weights[block.name] ** 0.5
+            )
+        return scaled
+
+    def moved(self, found: Sequence[Alignment]) -> list[dict[str, Tensor]]:
+        """The models, as they are compared, where some alignments bring them."""
+        return [
+            alignment.apply(self.layout, unit)
+            for alignment, unit in zip(found, self.units, strict=True)
+        ]
+
+    def objective(self, states: Sequence[State]) -> float:
+        """J, as a share of the largest possible."""
+        pairs = [
+            MatchingState(Objective(self.layout, a, b, self.classes, False)).objective
+            for a, b in combinations(states, 2)
+        ]
+        return sum(pairs) / len(pairs)
+
+    def pairs(self, onto: int | None, progress: Tell) -> dict[tuple[int, int], Alignment]:
+        """Weight matching of pairs: (i, j) -> what moves model j onto model i; of all, or onto
+        model `onto` alone.
+        """
+        found: dict[tuple[int, int], Alignment] = {}
+        wanted = [
+            pair for pair in combinations(range(len(self.units)), 2) if onto is None or onto in pair
+        ]
+        for number, (i, j) in enumerate(wanted):
+
+            def tell(share: float, number: int = number) -> None:
+                progress((number + share) / len(wanted))
+
+            found[i, j], _ = match_weights(
+                self.layout, self.units[i], self.units[j], self.classes, PAIRS, progress=tell
+            )
+            found[j, i] = found[i, j].inverse()
+        return found
+
+    def onto(self, reference: int | None, progress: Tell) -> tuple[int, dict[int, float]]:
+        """Bring all models onto one of them; the one with the largest J unless `reference` names
+        it.
+
+        Returns:
+            Which one, and J of each that was tried.
+        """
+        pairs = self.pairs(reference, progress)
+        tried: dict[int, tuple[float, list[Alignment]]] = {}
+        one = Alignment.of(self.layout.spaces)
+        for chosen in range(len(self.units)) if reference is None else (reference,):
+            found = [one if k == chosen else pairs[chosen, k] for k in range(len(self.units))]
+            tried[chosen] = self.objective(self.moved(found)), found
+        best = max(tried, key=lambda chosen: tried[chosen][0])
+        self.found = tried[best][1]
+        return best, {chosen: value for chosen, (value, _) in tried.items()}
+
+    def settle(self, rounds: int, tolerance: float, progress: Tell) -> list[float]:
+        """Visit every model in turn, matching it onto the mean of the others, until a round adds
+        less than `tolerance`.
+
+        Returns:
+            J at the start and after every round that was kept.
+        """
+        states = self.moved(self.found)
+        values = [self.objective(states)]
+        for number in range(rounds):
+            kept = list(self.found)
+            for k, state in enumerate(states):
+                others = [other for j, other in enumerate(states) if j != k]
+                mean = {
+                    name: torch.stack([other[name] for other in others]).mean(0) for name in state
+                }
+                step, _ = match_weights(self.layout, mean, state, self.classes, VISIT)
+                states[k] = step.apply(self.layout, state)
+                self.found[k] = step.compose(self.found[k])
+                progress(min(1.0, (number + (k + 1) / len(states)) / rounds))
+            value = self.objective(states)
+            # only where a visit does not begin where the model stands (latent streams)
+            if value <= values[-1]:
+                self.found = kept
+                break
+            values.append(value)
+            if value - values[-2] < tolerance:
+                break
+        progress(1.0)
+        return values
+
+    def from_the_first(self) -> list[Alignment]:
+        """The alignments, all moved by one element so that the first model stays."""
+        back = self.found[0].inverse()
+        return [
+            Alignment.of(self.layout.spaces),
+            *(back.compose(found) for found in self.found[1:]),
+        ]

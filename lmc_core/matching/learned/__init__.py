@@ -1,0 +1,1 @@
+"""Learned matching: maps that follow the gradient of a loss."""

@@ -1,0 +1,232 @@
+"""The loss of a mixture of models as a function of the maps that move them, and one step down
+it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.func import functional_call
+
+from lmc_core.matching.learned.charts import STRETCH, Charts
+from lmc_core.matching.learned.moved_state import MovedState
+from lmc_core.matching.learned.permutation_latents import PermutationLatents, cosines
+from lmc_core.matching.learned.soap import Soap
+from lmc_core.models.functional import Forward
+from lmc_core.models.mixing import weighted
+from lmc_core.models.model import Model
+from lmc_core.symmetry.alignment import Alignment
+from lmc_core.symmetry.elements import Element, Monomial
+from lmc_core.symmetry.layout import State
+from lmc_core.symmetry.spaces import Classes, Space
+from lmc_core.tasks.task import IGNORED, Examples
+
+SCALES = 0.1  # logarithms of scales and angles move a tenth as fast as vectors turn
+# numbers of latents of permutations, 256 MB and as much again four times; with more, permutations
+# stay
+LATENTS = 2**26
+PLANES = 3.0  # maps of planes inside heads move three times as fast as the stream
+
+
+class Learner:
+    """Maps near the identity for some of several models, and what trains them.
+
+    Args:
+        models: in float32, already brought over by another method; one layout.
+        classes: chosen class of each kind of space.
+        moves: numbers of the models that have smooth maps. Permutations move in those of them that
+            are not the first.
+        rate: how far a vector turns in one step, in radians, about; whatever the width.
+        rows_rate: how far latents of permutations move in one step, in units of a cosine; 0 for
+            never.
+        device: where to run.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[Model],
+        classes: Classes,
+        moves: Sequence[int],
+        rate: float = 0.1,
+        rows_rate: float = 0.0,
+        device: str = "cpu",
+    ):
+        self.layout, self.moves, self.device = models[0].layout, tuple(moves), device
+        self.forward = Forward(models[0]).to(device)
+        self.ends = [
+            {name: tensor.to(device) for name, tensor in model.state.items()} for model in models
+        ]
+        spaces = self.layout.spaces
+        # where all move, what one does is undone in the others
+        stretch = STRETCH / 2 if 0 in self.moves else STRETCH
+        self.charts = {k: Charts(spaces, classes, stretch=stretch).to(device) for k in self.moves}
+        wanted = PermutationLatents.moving(spaces, classes) if rows_rate else []
+        wanted = wanted if count_latents(wanted) <= LATENTS else []
+        names = [space.name for space in wanted]
+        self.rows: dict[int, PermutationLatents] = {}
+        self.moving: dict[int, MovedState] = {}
+        for k, charts in self.charts.items():
+            if k > 0:
+                self.rows[k] = PermutationLatents(
+                    wanted, cosines(self.layout, models[0].state, models[k].state, names), rows_rate
+                )
+            self.moving[k] = MovedState(
+                self.layout, self.ends[k], [*charts.elements(), *(names if k > 0 else [])]
+            )
+        groups: list[dict[str, Any]] = []
+        for charts in self.charts.values():
+            for p in charts.matrices.values():
+                groups.append(
+                    {
+                        "params": [p],
+                        "lr": rate * (PLANES if len(p) > 1 else 1.0) / p.shape[-1] ** 0.5,
+                    }
+                )
+            groups += [{"params": [p], "lr": rate * SCALES} for p in charts.vectors.values()]
+        self.optimiser = Soap(groups) if groups else None
+        self.peaks = [group["lr"] for group in groups]
+        self.centre = [1 / len(models)] * len(models)
+
+    def states(self, probed: bool = False) -> list[State]:
+        """The parameters of all models where the maps have brought them, differentiable."""
+        found: list[State] = list(self.ends)
+        for k in self.moves:
+            elements = self._elements(k, self.charts[k], self.device, probed)
+            found[k] = {**self.ends[k], **self.moving[k].moved(elements)}
+        return found
+
+    def _elements(self, k: int, charts: Charts, device: str, probed: bool) -> dict[str, Element]:
+        smooth = charts.elements()
+        if k not in self.rows:
+            return smooth
+        scales = {
+            name: element.scales
+            for name, element in smooth.items()
+            if isinstance(element, Monomial)
+        }
+        return {**smooth, **self.rows[k].elements(scales, device, probed)}
+
+    def _mixture(self, weights: Sequence[float], probed: bool = False) -> dict[str, Tensor]:
+        states = self.states(probed)
+        return {
+            f"inner.{name}": weighted([state[name] for state in states], weights)
+            for name in states[0]
+        }
+
+    def logits(self, inputs: Tensor, weights: Sequence[float], probed: bool = False) -> Tensor:
+        """Outputs of the mixture of all models with some weights."""
+        return functional_call(self.forward, self._mixture(weights, probed), (inputs,))
+
+    def step(
+        self,
+        batch: Examples,
+        soft: Sequence[Tensor] | None,
+        weights: Sequence[float],
+        share: float,
+        rows: bool,
+    ) -> float:
+        """One step down the loss of a batch at a mixture; returns that loss in nats.
+
+        Args:
+            batch: inputs and targets.
+            soft: probabilities that each model gives on the batch, as targets in place of the
+                labels.
+            weights: of the mixture.
+            share: of the full rates.
+            rows: whether permutations may move in this step.
+        """
+        rows = rows and any(each.spaces for each in self.rows.values())
+        logits = self.logits(batch.inputs.to(self.device), weights, rows)
+        targets = batch.targets.to(self.device)
+        if soft is None:
+            loss = F.cross_entropy(logits.flatten(0, -2), targets.flatten(), ignore_index=IGNORED)
+        else:
+            wanted = weighted([each.to(logits) for each in soft], weights)
+            each = -(wanted * logits.log_softmax(-1)).sum(-1)
+            loss = each[targets != IGNORED].mean()
+        if self.optimiser is not None:
+            self.optimiser.zero_grad()
+        loss.backward()
+        if self.optimiser is not None:
+            for group, peak in zip(self.optimiser.param_groups, self.peaks, strict=True):
+                group["lr"] = peak * share
+            self.optimiser.step()
+        if rows:
+            for each in self.rows.values():
+                each.step(share)
+        return float(loss.detach())
+
+    @torch.no_grad()
+    def loss(self, examples: Examples, size: int, weights: Sequence[float] | None = None) -> float:
+        """Mean loss at a mixture in nats, without a step; at the centre by default."""
+        total = count = 0.0
+        between = self._mixture(weights or self.centre)
+        for part in examples.batches(size):
+            logits = functional_call(self.forward, between, (part.inputs.to(self.device),))
+            targets = part.targets.to(self.device)
+            kept = int((targets != IGNORED).sum())
+            total += kept * float(
+                F.cross_entropy(logits.flatten(0, -2), targets.flatten(), ignore_index=IGNORED)
+            )
+            count += kept
+        return total / max(count, 1.0)
+
+    @torch.no_grad()
+    def probabilities(self, inputs: Tensor, size: int) -> list[Tensor]:
+        """What every model predicts, `[n, ..., classes]`, on the CPU; no map changes it."""
+        found: list[list[Tensor]] = [[] for _ in self.ends]
+        for part in inputs.split(size):
+            for side, state in enumerate(self.ends):
+                named = {f"inner.{name}": tensor for name, tensor in state.items()}
+                found[side].append(
+                    functional_call(self.forward, named, (part.to(self.device),)).softmax(-1).cpu()
+                )
+        return [torch.cat(parts) for parts in found]
+
+    @torch.no_grad()
+    def alignments(self) -> list[Alignment]:
+        """What every model is moved by, exact in float64."""
+        spaces = self.layout.spaces
+        found = [Alignment.of(spaces) for _ in self.ends]
+        for k, charts in self.charts.items():
+            double = Charts(spaces, charts.classes, torch.float64, charts.stretch)
+            double.load_state_dict(
+                {name: tensor.double().cpu() for name, tensor in charts.state_dict().items()}
+            )
+            found[k] = Alignment.of(spaces, self._elements(k, double, "cpu", False))
+        return found
+
+    def rows_moved(self) -> tuple[int, int]:
+        """How many rows of permutations stand elsewhere than at the start, and how many there
+        are.
+        """
+        moved = sum(sum(rows.moved().values()) for rows in self.rows.values())
+        return moved, sum(
+            z.numel() // z.shape[-1] for rows in self.rows.values() for z in rows.latents.values()
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Everything that an interrupted run needs."""
+        return {
+            "charts": {k: charts.state_dict() for k, charts in self.charts.items()},
+            "optimiser": None if self.optimiser is None else self.optimiser.state_dict(),
+            "rows": {k: rows.state() for k, rows in self.rows.items()},
+        }
+
+    def restore(self, state: dict[str, Any], optimiser: bool = True) -> None:
+        """Go back to what `state` returned."""
+        for k, charts in self.charts.items():
+            charts.load_state_dict(state["charts"][k])
+        if self.optimiser is not None and optimiser:
+            self.optimiser.load_state_dict(state["optimiser"])
+        for k, rows in self.rows.items():
+            rows.restore(state["rows"][k])
+
+
+def count_latents(spaces: Sequence[Space]) -> int:
+    """Numbers of the latents of some permuted spaces."""
+    return sum(space.copies * space.size**2 for space in spaces)

@@ -1,0 +1,191 @@
+"""Align several models: canonical rewrite of all, a method, the function checks, and the cycles
+that their maps compose to.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lmc_core.errors import BadInput, Incompatible
+from lmc_core.matching.cycles import between, cycle_error
+from lmc_core.matching.pair import canonical
+from lmc_core.matching.trace import Trace
+from lmc_core.matching.universe import ManyInput, get_many_method, learns
+from lmc_core.models.common import alike_untied, in_float32, require_compatible
+from lmc_core.models.forward import few_enough, function_error, run
+from lmc_core.models.mixing import centre
+from lmc_core.models.model import Model
+from lmc_core.models.rows import extended, in_shared_rows
+from lmc_core.progress import Progress
+from lmc_core.symmetry.alignment import Alignment
+from lmc_core.symmetry.check import is_rounding, relative_difference, require_same_function
+from lmc_core.symmetry.spaces import SymmetryClass, choose_classes
+from lmc_core.tasks.class_order import in_one_order
+from lmc_core.tasks.learning import Learning
+
+# models; memory grows with their number, and matching all pairs with its square
+FEWEST, MOST = 2, 8
+
+
+@dataclass(frozen=True)
+class AlignedModels:
+    """Several models in one frame.
+
+    Attributes:
+        models: in the order they came, the first in canonical form, the others moved; in float32.
+        alignments: what moved each of them into the frame, after its own canonical rewrite.
+        trace: of the method's objective.
+        function_errors: of each model, the largest relative difference of its outputs before and
+            after, in float32.
+        cycle_error: largest absolute difference of g_ij g_jk g_ki from the identity, over all
+            triples.
+        seconds: what the alignment took, without the checks.
+        wholes: the models with all rows of their own tables, where these are not equally many; ()
+            where they are.
+    """
+
+    models: tuple[Model, ...]
+    alignments: tuple[Alignment, ...]
+    trace: Trace
+    function_errors: tuple[float, ...]
+    cycle_error: float
+    seconds: float
+    wholes: tuple[Model, ...] = ()
+
+    @property
+    def centre(self) -> Model:
+        """The mean of the aligned models, an ordinary model of their class; further rows of its
+        tables are the first's.
+        """
+        return extended(centre(self.models), self.written[0])
+
+    @property
+    def written(self) -> tuple[Model, ...]:
+        """The models as they are written, each with its own rows."""
+        return self.wholes or self.models
+
+
+def common_forms(models: Sequence[Model]) -> list[Model]:
+    """All models, untied if any two differ in that, so that they have the same parameters, with the
+    classes in one order.
+
+    Of tables with unequal numbers of rows all have those that all have.
+
+    Raises:
+        BadInput: for fewer than two models, or more than eight.
+        Incompatible: if they have no common layout, are not of one width, or tell other classes
+            apart.
+    """
+    return in_shared_rows(whole_forms(models))
+
+
+def whole_forms(models: Sequence[Model]) -> list[Model]:
+    """The same with all rows of each model's own tables."""
+    if not FEWEST <= len(models) <= MOST:
+        raise BadInput(f"Between {FEWEST} and {MOST} models are expected; {len(models)} came.")
+    for model in models[1:]:
+        require_compatible(models[0], model)
+    models = alike_untied(in_one_order(models))
+    shared = in_shared_rows(models)
+    for model in shared[1:]:
+        for name, tensor in shared[0].state.items():
+            if model.state[name].shape != tensor.shape:
+                raise Incompatible(
+                    f"{name!r} has shape {list(tensor.shape)} in {models[0].name} and "
+                    f"{list(model.state[name].shape)} in "
+                    f"{model.name}; several models have to be of one width."
+                )
+    return list(models)
+
+
+def align_many(
+    models: Sequence[Model],
+    inputs: Tensor,
+    classes: Mapping[str, str | SymmetryClass] | None = None,
+    method: str = "universe",
+    settings: Any = None,
+    masks: Mapping[str, Tensor] | None = None,
+    progress: Progress = lambda share, words: None,
+    learning: Learning | None = None,
+) -> AlignedModels:
+    """Move several models into one frame, in which every one has a single alignment, so that maps
+    agree around cycles.
+
+    Args:
+        models: two to eight, of one family and width; the first stays, up to its canonical rewrite.
+        inputs: a few real examples for the function checks.
+        classes: kind of space -> class; what is left out gets the largest admissible one.
+        method: a name in `universe.GROUP_METHODS`.
+        settings: of the method, an instance of its `settings`; None for its defaults.
+        masks: by parameter, the rows that count.
+        progress: called with the share done and a few words; may raise to stop.
+        learning: examples of the training split, for methods that learn.
+
+    Raises:
+        BadInput: for too few or too many models, or a method that learns without examples.
+        Incompatible: if the models have no common layout.
+        Inadmissible: if a class is larger than a space admits.
+        FunctionChanged: if any model's outputs moved by more than rounding.
+    """
+    chosen_method = get_many_method(method)
+    settings = settings if settings is not None else chosen_method.settings()
+    if learns(settings) and learning is None:
+        raise BadInput(
+            f"The method {method} learns from data; give examples of a training split, or set "
+            "steps=0."
+        )
+    begin = time.perf_counter()
+    models = whole_forms(models)
+    chosen = choose_classes(models[0].layout.spaces, classes)
+    checked = few_enough(inputs, models[0])
+    before = [run(model, checked) for model in models]
+    checking = time.perf_counter() - begin
+    wholes = tuple(canonical(model, chosen) for model in models)
+    rewritten = tuple(in_shared_rows(wholes))
+
+    def keeps(found: Sequence[Alignment]) -> bool:
+        for model, was, form, alignment in zip(models, before, wholes, found, strict=True):
+            after = form.with_state(alignment.apply(form.layout, form.state))
+            error = relative_difference(was, run(in_float32(after), checked))
+            if not is_rounding(
+                error, exact=partial(function_error, model, after, checked, torch.float64)
+            ):
+                return False
+        return True
+
+    group = ManyInput(rewritten, chosen, masks or {}, learning, progress, keeps)
+    alignments, trace = chosen_method.match(group, settings)
+    double = [
+        model.with_state(alignment.apply(model.layout, model.state))
+        for model, alignment in zip(wholes, alignments, strict=True)
+    ]
+    moved = tuple(in_float32(model) for model in double)
+    seconds = time.perf_counter() - begin - checking
+    errors = [
+        relative_difference(was, run(model, checked))
+        for was, model in zip(before, moved, strict=True)
+    ]
+    for model, after, error in zip(models, double, errors, strict=True):
+        require_same_function(
+            error, model.name, exact=partial(function_error, model, after, checked, torch.float64)
+        )
+    found = tuple(alignments), trace, tuple(errors), cycle_error(between(alignments)), seconds
+    shared = tuple(in_shared_rows(moved))
+    return AlignedModels(shared, *found, moved if unequal_rows(shared, moved) else ())
+
+
+def unequal_rows(shared: Sequence[Model], wholes: Sequence[Model]) -> bool:
+    """Whether some of the models have rows that the others lack."""
+    return any(one.config != two.config for one, two in zip(shared, wholes, strict=True))
+
+
+# their former names
+AlignedGroup = AlignedModels
+align_group = align_many

@@ -1,0 +1,170 @@
+"""Two models as weighted blocks, and what each space sees of them: the Gram matrices that a
+matching step maximises over.
+
+Small models are held in float64 as a whole. Of large ones only one block at a time is looked at, in
+float32, and model B's blocks are moved then, so that no second copy of either model exists; sums of
+products and what is solved stay in float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from lmc_core.matching.metric import stream_metrics
+from lmc_core.symmetry.alignment import chunks
+from lmc_core.symmetry.layout import Block, Layout, State, rows, unrows
+from lmc_core.symmetry.spaces import Classes, Space, SymmetryClass, class_of
+
+SPREAD = 0.5  # between weights as they are and what they compute of a stream that is only estimated
+# parameters; models up to this size are held in float64 while they are matched (2 x 128 MB)
+HELD = 2**24
+
+
+class Objective:
+    """Both models, the weight of each block, and the tree of spaces."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        a: State,
+        b: State,
+        classes: Classes,
+        unit_weights: bool = True,
+        masks: Mapping[str, Tensor] | None = None,
+        held: int | None = None,
+        sizes: float = 0.0,
+        spread: float | None = 0.0,
+    ):
+        """Read the norms of both models.
+
+        Args:
+            layout: of both.
+            a: parameters of the model that stays.
+            b: parameters of the model that moves.
+            classes: chosen class of each kind of space.
+            unit_weights: weigh block p of a layer l by n_l^sizes / (|a_l| |b_l|), n_l its number of
+                entries; otherwise by 1.
+            masks: by parameter, the weight of each row.
+            held: models with at most this number of parameters are held in float64; `HELD` by
+                default.
+            sizes: see `unit_weights`. A cosine of n independent numbers has the standard deviation
+                n^-1/2, so that 1/2 measures every layer in standard deviations.
+            spread: power of the metric in which readers of a stream that mixes are compared
+                (`metric`), 0 for none; None for `SPREAD`, or 0 for models that are not held.
+        """
+        self.layout, self.states, self.classes, self.masks = layout, (a, b), classes, masks or {}
+        # a block with two axes in one space is not linear in that space's element; few exist
+        # (BERT's tied transform)
+        self.blocks = [
+            block
+            for block in layout.blocks
+            if not block.twice and any(axis.space is not None for axis in block.axes)
+        ]
+        self.held = sum(tensor.numel() for tensor in a.values()) <= (HELD if held is None else held)
+        self.precision = torch.float64 if self.held else torch.float32
+        self._streams: dict[str, str] = {}
+        self._metrics: dict[tuple[str, int], Tensor] = {}
+        power = (SPREAD if self.held else 0.0) if spread is None else spread
+        for stream in layout.spaces.values():
+            if (
+                power
+                and stream.kind == "residual"
+                and stream.within is None
+                and class_of(stream, classes).mixes
+            ):
+                for side, state in enumerate(self.states):
+                    for name, metric in stream_metrics(
+                        layout, state, stream, power, self.masks
+                    ).items():
+                        self._metrics[name, side] = metric.to(self.precision)
+                        self._streams[name] = stream.name
+        self.means = {
+            (block.name, side): layout.view(state, block).mean(
+                block.ignores_mean_over, keepdim=True, dtype=torch.float64
+            )
+            for block in self.blocks
+            if block.ignores_mean_over is not None
+            for side, state in enumerate(self.states)
+        }
+        self.weights = dict.fromkeys((block.name for block in self.blocks), 1.0)
+        norms = {
+            block.name: [
+                sum(
+                    float(part.square().sum(dtype=torch.float64))
+                    for part in self.parts(block, side)
+                )
+                for side in (0, 1)
+            ]
+            for block in self.blocks
+        }
+        if unit_weights:
+            for names in layers(self.blocks).values():
+                both = [sum(norms[name][side] for name in names) ** 0.5 for side in (0, 1)]
+                entries = sum(layout.view(a, layout.by_name[name]).numel() for name in names)
+                for name in names:
+                    self.weights[name] = entries**sizes / max(both[0] * both[1], 1e-300)
+        self.bound = (
+            sum(self.weights[name] * (one * two) ** 0.5 for name, (one, two) in norms.items())
+            or 1.0
+        )
+        self.roots = [space for space in layout.spaces.values() if space.within is None]
+        self.children = {
+            name: [s for s in layout.spaces.values() if s.within == name] for name in layout.spaces
+        }
+        self.touching = {
+            name: [block for block in self.blocks if any(axis.space == name for axis in block.axes)]
+            for name in layout.spaces
+        }
+
+    def chosen(self, space: Space) -> SymmetryClass:
+        """The class of a space."""
+        return class_of(space, self.classes)
+
+    def tree(self, root: Space) -> list[Space]:
+        """A space and all those within it, level by level."""
+        return [root, *(each for child in self.children[root.name] for each in self.tree(child))]
+
+    def parts(self, block: Block, side: int) -> Iterator[Tensor]:
+        """A block of one side, in pieces if it is large: without the mean that is ignored, its rows
+        masked.
+        """
+        view = self.layout.view(self.states[side], block)
+        mask = self.masks.get(block.parameter)
+        mean = self.means.get((block.name, side))
+        start = 0
+        for part in chunks(view, block) if mask is None or len(block.axes) == 2 else (view,):
+            value = part.to(self.precision)
+            if mean is not None:
+                value = value - mean.to(self.precision)
+            if mask is not None:  # the product of both sides gets the weight of a row once
+                value = value * mask[start : start + len(part)].to(self.precision).sqrt()[:, None]
+                start += len(part)
+            metric = self._metrics.get((block.name, side))
+            if metric is not None:
+                first = [block.axis(self._streams[block.name])]
+                value = unrows(metric @ rows(value, first), first, tuple(value.shape))
+            yield value
+
+    def whole(self, block: Block, side: int) -> Tensor:
+        """The same in one piece."""
+        pieces = list(self.parts(block, side))
+        if len(pieces) == 1:
+            return pieces[0]
+        shape = self.layout.view(self.states[side], block).shape
+        axis = next(i for i, size in enumerate(shape) if pieces[0].shape[i] != size)
+        return torch.cat(pieces, axis)
+
+
+def layers(blocks: Sequence[Block]) -> dict[str, list[str]]:
+    """Names of blocks by layer: a weight and its bias count as one matrix [W b].
+
+    A bias on its own, at unit weight, would decide everything: any vector can be rotated onto any
+    other.
+    """
+    found: dict[str, list[str]] = {}
+    for block in blocks:
+        found.setdefault(block.name.rpartition(".")[0], []).append(block.name)
+    return found

@@ -1,0 +1,1 @@
+"""Soft matching: doubly stochastic matrices in place of permutations."""

@@ -1,0 +1,77 @@
+"""Weighted means of the parameters of several models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from lmc_core.errors import Incompatible
+from lmc_core.models.model import Model
+
+
+def in_single(tensor: Tensor) -> Tensor:
+    """The tensor itself, or its float32 copy where it is stored in half precision, which is too
+    coarse to compute in.
+    """
+    return tensor.float() if tensor.element_size() < 4 else tensor
+
+
+def weighted(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """sum_k w_k x_k for weights that sum to 1, as a running mean; of one weight 1 the tensor
+    itself, bit for bit.
+    """
+    result, total = tensors[0], weights[0]
+    for tensor, weight in zip(tensors[1:], weights[1:], strict=True):
+        if weight:
+            total += weight
+            result = torch.lerp(result, tensor, weight / total)
+    return result
+
+
+def mixed(models: Sequence[Model], weights: Sequence[float]) -> Mapping[str, Tensor]:
+    """The parameters sum_k w_k theta_k, in float32 at least; where one weight is 1, that model's
+    own tensors.
+    """
+    if 1.0 in weights:
+        return models[list(weights).index(1.0)].state
+    return {
+        name: weighted([in_single(m.state[name]) for m in models], weights)
+        for name in models[0].state
+    }
+
+
+def centre(models: Sequence[Model], name: str | None = None) -> Model:
+    """The mean of several models that have the same parameters, as a model of their class.
+
+    Args:
+        models: at least one; aligned before, or the mean is of no use.
+        name: of the mean; by default the names of the models, joined.
+
+    Raises:
+        Incompatible: if their parameters differ in name or shape.
+    """
+    require_alike(models)
+    state = mixed(models, [1 / len(models)] * len(models))
+    return models[0].with_state(
+        dict(state), name=name or " + ".join(m.name for m in models), card=_shared(models)
+    )
+
+
+def _shared(models: Sequence[Model]) -> dict[str, str]:
+    """What is true of the mean as well: the task, if all were trained on the same."""
+    tasks = {model.card.get("task") for model in models}
+    task = tasks.pop() if len(tasks) == 1 else None
+    return {} if task is None else {"task": str(task)}
+
+
+def require_alike(models: Sequence[Model]) -> None:
+    """Raise `Incompatible` unless all models have parameters of the same names and shapes."""
+    for model in models[1:]:
+        if {n: t.shape for n, t in model.state.items()} != {
+            n: t.shape for n, t in models[0].state.items()
+        }:
+            raise Incompatible(
+                f"{models[0].name} and {model.name} have different parameters; align them first."
+            )
