@@ -189,7 +189,7 @@ def main() -> int:
 
     from lmc_core import __version__, zoo
     from lmc_core.runs import get_executor
-    from lmc_core.runs.ask import make_request
+    from lmc_core.runs.kinds.barrier import make_request
     from lmc_core.runs.store import Store
 
     if arguments.threads:

@@ -88,7 +88,7 @@ def main() -> int:
 
     from lmc_core import __version__, zoo
     from lmc_core.runs import get_executor
-    from lmc_core.runs.ask_group import make_group_request
+    from lmc_core.runs.kinds.many import make_group_request
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)

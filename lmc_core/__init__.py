@@ -101,11 +101,11 @@ _HOME = {
     "Projection": "lmc_core.equivariance.projection",
     "Relaxed": "lmc_core.equivariance.relaxed",
     # runs
-    "BarrierRequest": "lmc_core.runs.request",
-    "GroupRequest": "lmc_core.runs.request",
+    "BarrierRequest": "lmc_core.runs.kinds.barrier",
+    "GroupRequest": "lmc_core.runs.kinds.many",
     "make_equivariance_request": "lmc_core.equivariance.request",
-    "make_group_request": "lmc_core.runs.ask_group",
-    "make_request": "lmc_core.runs.ask",
+    "make_group_request": "lmc_core.runs.kinds.many",
+    "make_request": "lmc_core.runs.kinds.barrier",
     # errors
     "BadInput": "lmc_core.errors",
     "LmcError": "lmc_core.errors",

@@ -99,7 +99,7 @@ def main() -> int:
 
     from lmc_core import __version__, load, permutations_only, zoo
     from lmc_core.runs import get_executor
-    from lmc_core.runs.ask import make_request
+    from lmc_core.runs.kinds.barrier import make_request
 
     torch.set_num_threads(arguments.threads)
     executor = get_executor("inline")

@@ -137,7 +137,8 @@ def align(
     from lmc_core.models.sameness import common_weights
     from lmc_core.models.written import Outputs
     from lmc_core.runs.aligned import aligned_pair
-    from lmc_core.runs.ask import make_request, memory_of
+    from lmc_core.runs.ask import memory_of
+    from lmc_core.runs.kinds.barrier import make_request
     from lmc_core.runs.opened import CHECKED, task_and_examples
     from lmc_core.tasks.class_order import in_order_of
 

@@ -96,8 +96,9 @@ def align(
     from lmc_core.figures.numbers import size
     from lmc_core.models.sameness import common_weights
     from lmc_core.models.written import Outputs
-    from lmc_core.runs import group
-    from lmc_core.runs.ask_group import make_group_request, memory_of_group
+    from lmc_core.runs.ask import memory_of_group
+    from lmc_core.runs.kinds import many as group
+    from lmc_core.runs.kinds.many import make_group_request
     from lmc_core.runs.opened import CHECKED
 
     # the examples are for the function checks alone, so that models without a head can be aligned

@@ -24,7 +24,8 @@ def run(arguments: argparse.Namespace) -> None:
         )
     from lmc_core.figures.numbers import size
     from lmc_core.runs import Local, get_executor
-    from lmc_core.runs.ask import make_request, memory_of
+    from lmc_core.runs.ask import memory_of
+    from lmc_core.runs.kinds.barrier import make_request
 
     executor = get_executor(arguments.executor)
     if isinstance(executor, Local):

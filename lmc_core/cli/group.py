@@ -20,7 +20,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise BadInput("--class and --set have no effect with --method none; leave them out.")
     from lmc_core.figures.numbers import size
     from lmc_core.runs import Local, get_executor
-    from lmc_core.runs.ask_group import make_group_request, memory_of_group
+    from lmc_core.runs.ask import memory_of_group
+    from lmc_core.runs.kinds.many import make_group_request
 
     executor = get_executor(arguments.executor)
     if isinstance(executor, Local):

@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> None:
         return _write(arguments, replace(requests[0], dtype=arguments.dtype or ""))
     from lmc_core.figures.numbers import size
     from lmc_core.runs import Local, get_executor
-    from lmc_core.runs.ask_group import memory_of_group
+    from lmc_core.runs.ask import memory_of_group
 
     executor = get_executor(arguments.executor)
     if isinstance(executor, Local):
@@ -113,7 +113,7 @@ def with_settings(
 def _requests(
     arguments: argparse.Namespace, merges: dict[str, dict[str, Any]], frames: Sequence[str]
 ) -> list[Any]:
-    from lmc_core.runs.ask_merge import make_merge_requests
+    from lmc_core.runs.kinds.merge import make_merge_requests
 
     base = arguments.base
     return make_merge_requests(
@@ -170,7 +170,7 @@ def _write(arguments: argparse.Namespace, request: Any) -> None:
     from lmc_core.figures.merge_rows import best_row, shown, unit_of
     from lmc_core.figures.numbers import number
     from lmc_core.merging.checkpoint import write_merged
-    from lmc_core.runs.merge_save import produce
+    from lmc_core.runs.kinds.merge_save import produce
 
     out: Path = arguments.out.absolute()
     with Progress() as progress:

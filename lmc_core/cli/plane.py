@@ -20,9 +20,9 @@ def run(arguments: argparse.Namespace) -> None:
     check_target(arguments.html, "--html")
     kind = _kind(arguments)
     from lmc_core.runs import Local, get_executor
-    from lmc_core.runs.ask import make_request
-    from lmc_core.runs.bend import bend_of
-    from lmc_core.runs.plane import make_plane_request
+    from lmc_core.runs.kinds.barrier import make_request
+    from lmc_core.runs.kinds.bend import bend_of
+    from lmc_core.runs.kinds.plane import make_plane_request
 
     executor = get_executor(arguments.executor)
     if isinstance(executor, Local):

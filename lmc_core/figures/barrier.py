@@ -49,7 +49,7 @@ def barrier_figure(
     """Draw loss and score of any number of results over one axis of lambda.
 
     Args:
-        results: result dictionaries as `lmc_core.runs.barrier.compute` returns them.
+        results: result dictionaries as `lmc_core.runs.kinds.barrier.compute` returns them.
         theme: ``light``, ``dark`` or ``paper``.
         labels: of the lines, in the order of the results.
         height: of the figure, in pixels; labels are placed for it.

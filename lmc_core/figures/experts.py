@@ -60,7 +60,7 @@ def fan_figure(
     """Draw the curves of a fan, all faint but those with a name.
 
     Args:
-        result: of `lmc_core.runs.orders.compute`.
+        result: of `lmc_core.runs.kinds.orders.compute`.
         fan: one of its ``fans``.
         theme: ``light``, ``dark`` or ``paper``.
         height: in pixels; labels are placed for it.
@@ -257,7 +257,7 @@ def ranks_figure(result: Result, theme: Theme = "light") -> go.Figure:
     """Draw the barrier of every order as a mark, one row for each layer and one for all.
 
     Args:
-        result: of `lmc_core.runs.orders.compute`.
+        result: of `lmc_core.runs.kinds.orders.compute`.
         theme: ``light``, ``dark`` or ``paper``.
     """
     ground, fans = GROUNDS[theme], result["fans"]

@@ -27,7 +27,7 @@ def costs_figure(
     """Draw the matrices of every layer, a row for each layer.
 
     Args:
-        result: of `lmc_core.runs.orders.compute`.
+        result: of `lmc_core.runs.kinds.orders.compute`.
         layers: which mixtures; the first `MOST` by default.
         theme: ``light``, ``dark`` or ``paper``.
     """

@@ -28,7 +28,7 @@ def agreement_figure(
     """Draw the agreement of the routers' choices with those at either end, mean over some layers.
 
     Args:
-        result: of `lmc_core.runs.orders.compute`.
+        result: of `lmc_core.runs.kinds.orders.compute`.
         ways: to order the experts, a pair of lines for each.
         layers: which mixtures; all by default.
         theme: ``light``, ``dark`` or ``paper``.
@@ -93,7 +93,7 @@ def load_figure(
     """Draw the share of all visits that each expert has along the line, a row for each expert.
 
     Args:
-        result: of `lmc_core.runs.orders.compute`.
+        result: of `lmc_core.runs.kinds.orders.compute`.
         way: how the experts are ordered.
         layers: which mixtures; all by default.
         theme: ``light``, ``dark`` or ``paper``.

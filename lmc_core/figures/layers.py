@@ -26,7 +26,7 @@ def layers_figure(
     """Draw one group of bars for every part, one bar for every setting.
 
     Args:
-        results: of `lmc_core.runs.layers.compute`.
+        results: of `lmc_core.runs.kinds.layers.compute`.
         theme: ``light``, ``dark`` or ``paper``.
         labels: of the settings, in the order of the results.
         height: in pixels; by default so that the bars have room beside the legend.

@@ -25,7 +25,7 @@ def overview_figure(
     The points carry (space, layer) as `customdata`, so that a click says what was meant.
 
     Args:
-        result: of `lmc_core.runs.alignment.compute`.
+        result: of `lmc_core.runs.kinds.alignment.compute`.
         theme: ``light``, ``dark`` or ``paper``.
         selected: name of the space that is marked.
         height: of the figure, in pixels; by default what its rows need.

@@ -29,7 +29,7 @@ def curves_figure(
     match.
 
     Args:
-        results: of one pair, as `lmc_core.runs.barrier.compute` returns them.
+        results: of one pair, as `lmc_core.runs.kinds.barrier.compute` returns them.
         theme: ``light``, ``dark`` or ``paper``.
         height: in pixels.
     """

@@ -2,15 +2,12 @@
 
 from lmc_core.runs.executors import EXECUTORS, Executor, Inline, Local, get_executor
 from lmc_core.runs.jobs import Job, Jobs
-from lmc_core.runs.request import BarrierRequest, GroupRequest
 from lmc_core.runs.result import Request, Result
 from lmc_core.runs.store import Store, StoreWarning
 
 __all__ = [
     "EXECUTORS",
-    "BarrierRequest",
     "Executor",
-    "GroupRequest",
     "Inline",
     "Job",
     "Jobs",

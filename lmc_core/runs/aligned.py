@@ -15,13 +15,13 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmc_core.runs.anew import make_way
-from lmc_core.runs.model_cache import is_warm
+from lmc_core.runs.model_cache import is_warm, load_warm
 from lmc_core.runs.opened import CHECKED, learning_from, seen_rows
 from lmc_core.runs.request import ALGORITHM, ModelsRequest, PairRequest, digest_of
 
@@ -273,3 +273,71 @@ def make_room(parent: Path) -> None:
             return
         shutil.rmtree(path, ignore_errors=True)
         over -= size
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Two models in one frame, before and after an alignment.
+
+    Attributes:
+        a: the first, in canonical form where there was an alignment.
+        b: the second in the same form, where it was.
+        moved: the second where the alignment brought it; None without one.
+        seconds: of the alignment.
+        function_error: of both models; None without an alignment.
+    """
+
+    a: Model
+    b: Model
+    moved: Model | None
+    seconds: float = 0.0
+    function_error: float | None = None
+
+    @property
+    def end(self) -> Model:
+        """The aligned second model, or where nothing was aligned the second model."""
+        return self.b if self.moved is None else self.moved
+
+
+def ends_of(
+    request: ModelsRequest,
+    models: Sequence[Model],
+    examples: Examples,
+    task: Task,
+    report: Progress,
+    second: int = 1,
+) -> Ends:
+    """The first model of a request and another one, before and after the alignment that it asks
+    for.
+
+    Args:
+        request: what was asked.
+        models: of the request.
+        examples: of the request.
+        task: of the request.
+        report: called with the share done and a few words; may raise to stop.
+        second: number of the other model.
+    """
+    from lmc_core.matching.common_form import common_form
+    from lmc_core.matching.pair import canonical
+    from lmc_core.models.common import in_float32
+    from lmc_core.models.rows import restricted, shared_rows
+    from lmc_core.symmetry.spaces import choose_classes
+
+    chosen = models[0], models[second]
+    rows = shared_rows(models)
+    if request.method == "none":
+        a, b = (restricted(model, rows) for model in common_form(*chosen))
+        return Ends(a, b, None)
+    asked = pair_of(request, second)
+    pair = aligned_pair(asked, chosen, examples, task, report)
+    # Large models were aligned in place; what is kept warm comes back at once.
+    a, b = common_form(*(load_warm(reference) for reference in asked.models))
+    still = in_float32(canonical(b, choose_classes(a.layout.spaces, dict(request.classes))))
+    # a head that was untied for the sake of the alignment alone
+    if still.state.keys() != pair.b.state.keys():
+        from lmc_core.models.common import untied
+
+        still = untied(still)
+    first, still, moved = (restricted(model, rows) for model in (pair.a, still, pair.b))
+    return Ends(first, still, moved, pair.seconds, pair.function_error)

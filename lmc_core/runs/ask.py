@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lmc_core.errors import BadInput, UnknownName
 from lmc_core.limits import require_counts
 from lmc_core.runs.model_cache import load_warm
-from lmc_core.runs.request import BarrierRequest, digest_of
+from lmc_core.runs.request import digest_of
 
 if TYPE_CHECKING:
     from lmc_core.models.model import Model
@@ -190,116 +190,6 @@ def require_two(examples: int | None) -> None:
         raise BadInput(f"At least 2 examples are needed for a standard error; {examples} came.")
 
 
-def make_request(
-    a: str,
-    b: str,
-    *,
-    task: str | None = None,
-    split: str | None = None,
-    examples: int | None = None,
-    seed: int = 0,
-    length: int | None = None,
-    method: str = "weight",
-    classes: Mapping[str, str] | None = None,
-    points: int = 25,
-    refine: int = 4,
-    settings: Mapping[str, Any] | None = None,
-    device: str | None = None,
-    learn: int | None = None,
-    temperature: bool = False,
-    repair: bool = False,
-    measured: bool = True,
-) -> BarrierRequest:
-    """Turn what a person asked for into a request, after checking everything that is cheap to
-    check.
-
-    Args:
-        a: reference of the first model, which stays.
-        b: reference of the second, which moves.
-        task: name of a shipped task, ``text:FILE``, ``images:FOLDER`` or
-            ``hf-dataset:NAME[:SPLIT]``; by default the task that both models were trained on.
-        split: of its data; by default the test split, or the only one there is.
-        examples: how many; None for all of the split.
-        seed: of the draw of examples.
-        length: of a window of text, in tokens; by default the models' context, at most 128.
-        method: ``none``, or a name in `matching.methods.METHODS`.
-        classes: kind of space -> class; what is left out gets the largest admissible one.
-        points: of the uniform grid.
-        refine: further points around the maximum.
-        settings: of the method, by name.
-        device: ``cpu``, ``cuda``, ``mps``, or None for the best there is.
-        learn: training examples for methods that use data; by default at most 8,000 images or 1,500
-            windows.
-        temperature: also measure the curve at the softmax temperature that is best on training
-            examples at each point.
-        repair: renormalise the interpolated network on training examples; for networks without
-            norms.
-        measured: a loss will be measured, which models without a head do not have; where it is not,
-            and the method uses no data, no task is needed.
-
-    Raises:
-        BadInput: (or one of its kinds) when the request cannot be done as asked.
-    """
-    from lmc_core.matching.methods import get_method
-
-    require_counts(length=length, learn=learn, seed=seed)
-    _require_counts(points, refine, examples)
-    learned, where = _checked(method, settings), find_device(device)
-    measured = measured or (learned and get_method(method).takes_loss)
-    models = _opened(a, b, points, method != "none", learned, measured)
-    needed = measured or learned
-    chosen_task, data = data_of(models, task, split, examples, seed, length, measured, needed)
-    curve: dict[str, Any] = {
-        "points": points,
-        "refine": refine,
-        "temperature": temperature,
-        "repair": repair,
-    }
-    learns = [method] * learned + ["temperature"] * temperature + ["repair"] * repair
-    return BarrierRequest(
-        **named((a, b), models),
-        **data,
-        **matching_of(models[1], method, classes, settings),  # which moves
-        **_learning(models[0], learns, chosen_task, method, learn, seed, data["length"]),
-        **curve,
-        device=where,
-    )
-
-
-def _checked(method: str, settings: Mapping[str, Any] | None) -> bool:
-    """Whether a method learns from training examples, after a look at its settings."""
-    from lmc_core.matching.methods import get_method
-
-    if method == "none":
-        return False
-    chosen = get_method(method)
-    chosen.configured(settings)
-    return chosen.uses_data
-
-
-def _opened(
-    a: str, b: str, points: int, aligned: bool, learned: bool, measured: bool
-) -> tuple[Model, Model]:
-    """Two models that can be compared, or aligned where nothing is measured, loaded if there is
-    room for what is asked.
-    """
-    from lmc_core.matching.common_form import common_form
-    from lmc_core.models.common import different_heads, require_one_body
-    from lmc_core.models.load import full_reference
-    from lmc_core.runs.memory import require_room
-
-    references = full_reference(a), full_reference(b)
-    require_room(
-        memory_of(references, points, aligned, learned).peak, f"Measuring between {a} and {b}"
-    )
-    models = load_warm(references[0]), load_warm(references[1])
-    if not measured and different_heads(*models):
-        require_one_body(*models)
-    else:
-        common_form(*models)
-    return models
-
-
 def named(references: Sequence[str], models: Sequence[Model]) -> dict[str, Any]:
     """What a request says of its models."""
     from lmc_core.models.load import full_reference
@@ -344,51 +234,6 @@ def matching_of(
     return {"method": method, "classes": taken, "settings": tuple(sorted((settings or {}).items()))}
 
 
-def _learning(
-    model: Model,
-    learns: Sequence[str],
-    task: Task,
-    method: str,
-    learn: int | None,
-    seed: int,
-    length: int | None,
-) -> dict[str, Any]:
-    """What a request says of training examples: how many, and their digest if they are a person's
-    own.
-
-    Args:
-        model: of the request.
-        learns: what learns from them.
-        task: of the request.
-        method: of the request.
-        learn: how many are asked for.
-        seed: of their draw.
-        length: of a window of text, in tokens.
-    """
-    if "repair" in learns:
-        from lmc_core.analysis.repair import hidden_layers
-
-        hidden_layers(model)
-    if not learns:
-        if learn is not None:
-            raise BadInput(
-                f"The method {method} learns from no examples; leave their number out, or choose "
-                "one that does."
-            )
-        return {"learn": None, "learn_data": ""}
-    count, digest = learning_of(task, learns[0], learn, seed, length)
-    return {"learn": count, "learn_data": digest}
-
-
-def _require_counts(points: int, refine: int, examples: int | None) -> None:
-    require_counts(points=points, refine=refine)
-    if points < 3:
-        raise BadInput(f"At least 3 points are needed, both ends included; {points} came.")
-    if refine < 0:
-        raise BadInput(f"The number of refining points should be 0 or more; {refine} came.")
-    require_two(examples)
-
-
 def learning_of(
     task: Task, method: str, learn: int | None, seed: int, length: int | None
 ) -> tuple[int, str]:
@@ -408,3 +253,52 @@ def learning_of(
         )
     count = min(wanted, len(task.source("train", length or WINDOW)))
     return count, task.digest("train", count, seed, length or WINDOW)
+
+
+def memory_of_group(references: Sequence[str], aligned: bool = True, learned: bool = False) -> int:
+    """Bytes that a run on several models takes at the most: what two take, for every two of
+    them.
+    """
+    pairs = (len(references) + 1) // 2
+    return pairs * max(memory_of(each, 3, aligned, learned).peak for each in references)
+
+
+def require_number(references: Sequence[str], besides: str = "", more: int = 0) -> None:
+    """Refuse fewer models than two, and more than can be brought together.
+
+    Args:
+        references: of the models.
+        besides: what comes on top of them, in words.
+        more: how many that are.
+    """
+    from lmc_core.matching.many import FEWEST, MOST
+
+    if not FEWEST <= len(references) <= MOST - more:
+        raise BadInput(
+            f"Between {FEWEST} and {MOST - more} models are expected{besides}; {len(references)} "
+            "came."
+        )
+
+
+def opened_group(
+    references: Sequence[str], aligned: bool, learned: bool, doing: str, merged: int | None = None
+) -> list[Model]:
+    """Several models that can be brought together, loaded if there is room for what is asked of
+    them.
+
+    Args:
+        references: of the models.
+        aligned: whether they are brought into one frame.
+        learned: whether by a method that follows gradients.
+        doing: what is asked, to say what there is no room for.
+        merged: how many of them that is asked of; all by default.
+    """
+    from lmc_core.matching.many import common_forms
+    from lmc_core.models.load import full_reference
+    from lmc_core.runs.memory import require_room
+
+    full = [full_reference(each) for each in references]
+    require_room(memory_of_group(full, aligned, learned), f"{doing} {merged or len(full)} models")
+    models = [load_warm(each) for each in full]
+    common_forms(models)
+    return models

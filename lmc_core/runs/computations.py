@@ -25,21 +25,22 @@ Compute = Callable[[Any, Report], tuple[dict[str, Any], dict[str, np.ndarray]]]
 
 COMPUTE: dict[str, str | Compute] = {
     **{
-        what: f"lmc_core.runs.{what}:compute"
-        for what in "barrier group layers alignment plane point bend merge orders".split()
+        what: f"lmc_core.runs.kinds.{what}:compute"
+        for what in "barrier layers alignment plane point bend merge orders".split()
     },
+    "group": "lmc_core.runs.kinds.many:compute",
     "equivariance": "lmc_core.equivariance.run:compute",
 }
 REQUESTS: dict[str, str | type] = {
-    "barrier": "lmc_core.runs.request:BarrierRequest",
-    "group": "lmc_core.runs.request:GroupRequest",
-    "layers": "lmc_core.runs.layers:LayersRequest",
-    "alignment": "lmc_core.runs.alignment:AlignmentRequest",
-    "plane": "lmc_core.runs.plane:PlaneRequest",
-    "point": "lmc_core.runs.point:PointRequest",
-    "bend": "lmc_core.runs.bend:BendRequest",
-    "merge": "lmc_core.runs.merge:MergeRequest",
-    "orders": "lmc_core.runs.orders:OrdersRequest",
+    "barrier": "lmc_core.runs.kinds.barrier:BarrierRequest",
+    "group": "lmc_core.runs.kinds.many:GroupRequest",
+    "layers": "lmc_core.runs.kinds.layers:LayersRequest",
+    "alignment": "lmc_core.runs.kinds.alignment:AlignmentRequest",
+    "plane": "lmc_core.runs.kinds.plane:PlaneRequest",
+    "point": "lmc_core.runs.kinds.point:PointRequest",
+    "bend": "lmc_core.runs.kinds.bend:BendRequest",
+    "merge": "lmc_core.runs.kinds.merge:MergeRequest",
+    "orders": "lmc_core.runs.kinds.orders:OrdersRequest",
     "equivariance": "lmc_core.equivariance.run:EquivarianceRequest",
 }
 

@@ -132,39 +132,6 @@ class PairRequest(ModelsRequest):
     """Something asked of two models, the second of which moves onto the first."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class BarrierRequest(PairRequest):
-    """The barrier between two models along the straight line, after an alignment or without one.
-
-    Attributes:
-        points: of the uniform grid on [0, 1].
-        refine: further points around the maximum.
-        temperature: whether the curve is also measured at the best softmax temperature of each
-            point.
-        repair: whether the interpolated network is renormalised (networks without norms alone).
-    """
-
-    points: int = 25
-    refine: int = 4
-    temperature: bool = False
-    repair: bool = False
-    what: str = "barrier"
-
-
-@dataclass(frozen=True, kw_only=True)
-class GroupRequest(ModelsRequest):
-    """Several models in one frame: their centre, the midpoints of their pairs, and of three the
-    loss over the simplex.
-
-    Attributes:
-        resolution: of the grid on the simplex of three models; None for other numbers of models.
-    """
-
-    method: str = "universe"
-    resolution: int | None = None
-    what: str = "group"
-
-
 def digest_of(content: Any) -> str:
     """SHA-256 of canonical JSON, as 64 hexadecimal digits."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))

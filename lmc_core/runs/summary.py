@@ -141,7 +141,7 @@ def _score(result: Mapping[str, Any]) -> str:
 
 def _barrier(request: Mapping[str, Any], result: Mapping[str, Any], arrays: Arrays) -> Values:
     from lmc_core.paths.curve import Curve
-    from lmc_core.runs.barrier import curve_facts
+    from lmc_core.runs.kinds.barrier import curve_facts
     from lmc_core.runs.softened import soft_curve_facts
 
     losses, correct = (_tensor(arrays, name, 2) for name in ("losses", "correct"))
@@ -218,7 +218,7 @@ def _layers(request: Mapping[str, Any], result: Mapping[str, Any], arrays: Array
 
 
 def _plane(request: Mapping[str, Any], result: Mapping[str, Any], arrays: Arrays) -> Values:
-    from lmc_core.runs.plane import NUMBERS, lowest_of
+    from lmc_core.runs.kinds.plane import NUMBERS, lowest_of
 
     shape = (len(arrays["v"]), len(arrays["u"]))
     if any(arrays[name].shape != shape for name in NUMBERS) or shape[0] != request["resolution"]:
@@ -227,7 +227,7 @@ def _plane(request: Mapping[str, Any], result: Mapping[str, Any], arrays: Arrays
 
 
 def _point(request: Mapping[str, Any], result: Mapping[str, Any], arrays: Arrays) -> Values:
-    from lmc_core.runs.point import numbers_of
+    from lmc_core.runs.kinds.point import numbers_of
 
     losses = _tensor(arrays, "losses", 1)
     return {
@@ -239,7 +239,7 @@ def _point(request: Mapping[str, Any], result: Mapping[str, Any], arrays: Arrays
 def _bend(request: Mapping[str, Any], result: Mapping[str, Any], arrays: Arrays) -> Values:
     import torch
 
-    from lmc_core.runs.bend import path_facts
+    from lmc_core.runs.kinds.bend import path_facts
 
     lam, score = torch.linspace(0, 1, int(request["points"]), dtype=torch.float64), _score(result)
     paths = []
@@ -252,7 +252,7 @@ def _bend(request: Mapping[str, Any], result: Mapping[str, Any], arrays: Arrays)
 
 
 def _group(request: Mapping[str, Any], result: Mapping[str, Any], arrays: Arrays) -> Values:
-    from lmc_core.runs.group import numbers_of
+    from lmc_core.runs.kinds.many import numbers_of
 
     weights, losses, correct = (
         _tensor(arrays, name, 2) for name in ("weights", "losses", "correct")
@@ -268,7 +268,7 @@ def _group(request: Mapping[str, Any], result: Mapping[str, Any], arrays: Arrays
 
 def _merge(request: Mapping[str, Any], result: Mapping[str, Any], arrays: Arrays) -> Values:
     from lmc_core.merging.measure import mean_and_error
-    from lmc_core.runs.merge import centre_of, lines_of, simplex_of
+    from lmc_core.runs.kinds.merge import centre_of, lines_of, simplex_of
 
     weights, losses, correct = (
         _tensor(arrays, name, 2) for name in ("weights", "losses", "correct")
@@ -301,7 +301,7 @@ def _merge(request: Mapping[str, Any], result: Mapping[str, Any], arrays: Arrays
 def _orders(request: Mapping[str, Any], result: Mapping[str, Any], arrays: Arrays) -> Values:
     import torch
 
-    from lmc_core.runs.orders import curve_of
+    from lmc_core.runs.kinds.orders import curve_of
 
     lam = torch.linspace(0, 1, int(request["points"]), dtype=torch.float64)
     points = lam.tolist()

@@ -76,7 +76,7 @@ def facts_of(request: ModelsRequest) -> Facts:
     parameters, parts, orders = structure_of(request.models, getattr(request, "draws", 0))
     known = 0
     if request.what == "plane":
-        from lmc_core.runs.plane import points_there
+        from lmc_core.runs.kinds.plane import points_there
 
         known = points_there(request)  # type: ignore[arg-type]  (of the class by its `what`)
     return Facts(parameters, min(request.examples or there, there), parts, orders, known)
@@ -95,8 +95,7 @@ def facts_in(result: Mapping[str, Any]) -> Facts:
 
 def memory_of_request(request: ModelsRequest) -> int:
     """Bytes that a run takes at the most."""
-    from lmc_core.runs.ask import memory_of
-    from lmc_core.runs.ask_group import memory_of_group
+    from lmc_core.runs.ask import memory_of, memory_of_group
 
     aligned, learned = request.method != "none", request.learn is not None
     if request.what in ("merge", "group"):
@@ -109,7 +108,7 @@ def _paths(request: Any, facts: Facts) -> float:
 
 
 def _merges(request: Any, facts: Facts) -> float:
-    from lmc_core.runs.merge_bench import passes
+    from lmc_core.runs.kinds.merge_bench import passes
 
     return passes(request, facts.examples)
 

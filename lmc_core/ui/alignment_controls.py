@@ -12,8 +12,8 @@ import streamlit as st
 
 from lmc_core.figures.alignment_words import Entry, copy_title, group_of, layer_title
 from lmc_core.figures.text import Result
-from lmc_core.runs.alignment import AlignmentRequest
-from lmc_core.runs.request import BarrierRequest
+from lmc_core.runs.kinds.alignment import AlignmentRequest
+from lmc_core.runs.kinds.barrier import BarrierRequest
 from lmc_core.ui import address
 
 EXAMPLES = (64, 256, 1000)

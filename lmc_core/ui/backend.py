@@ -17,9 +17,9 @@ from lmc_core.errors import BadInput, LmcError
 from lmc_core.runs.elsewhere import shown
 from lmc_core.runs.executors import Local
 from lmc_core.runs.jobs import Job
-from lmc_core.runs.layers import LayersRequest
+from lmc_core.runs.kinds.barrier import BarrierRequest
+from lmc_core.runs.kinds.layers import LayersRequest
 from lmc_core.runs.partial import Unfinished
-from lmc_core.runs.request import BarrierRequest
 from lmc_core.runs.result import Request
 from lmc_core.runs.store import Store
 from lmc_core.ui.setting import Setting
@@ -41,7 +41,7 @@ def _request(
     task: str,
     digests: tuple[str, str],
 ) -> str:
-    from lmc_core.runs.ask import make_request
+    from lmc_core.runs.kinds.barrier import make_request
 
     chosen = Setting.parse(setting)
     request = make_request(

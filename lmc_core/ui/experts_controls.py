@@ -11,8 +11,8 @@ from typing import Any
 import streamlit as st
 
 from lmc_core.figures.text import Result
-from lmc_core.runs.orders import POINTS, OrdersRequest
-from lmc_core.runs.request import BarrierRequest
+from lmc_core.runs.kinds.barrier import BarrierRequest
+from lmc_core.runs.kinds.orders import POINTS, OrdersRequest
 from lmc_core.ui import address, catalogue
 from lmc_core.ui.setting import Setting, all_classes, only_permutations
 

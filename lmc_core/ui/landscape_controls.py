@@ -13,11 +13,11 @@ import streamlit as st
 from lmc_core.figures.landscape_data import Landscape
 from lmc_core.figures.landscape_words import KINDS
 from lmc_core.figures.text import Result
-from lmc_core.runs.bend import BendRequest, bend_of
+from lmc_core.runs.kinds.barrier import BarrierRequest
+from lmc_core.runs.kinds.bend import BendRequest, bend_of
+from lmc_core.runs.kinds.plane import RESOLUTIONS, PlaneRequest, plane_of
 from lmc_core.runs.naming import renamed
 from lmc_core.runs.partial import Unfinished
-from lmc_core.runs.plane import RESOLUTIONS, PlaneRequest, plane_of
-from lmc_core.runs.request import BarrierRequest
 from lmc_core.ui import address, backend, catalogue
 from lmc_core.ui.setting import PLAIN, Setting
 

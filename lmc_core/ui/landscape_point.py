@@ -12,8 +12,8 @@ import streamlit as st
 from lmc_core.figures.landscape_data import Landscape
 from lmc_core.figures.numbers import estimate, number, percent
 from lmc_core.figures.text import Result
-from lmc_core.runs.plane import PlaneRequest
-from lmc_core.runs.point import PointRequest, point_of
+from lmc_core.runs.kinds.plane import PlaneRequest
+from lmc_core.runs.kinds.point import PointRequest, point_of
 from lmc_core.ui import backend, cost, status
 
 STEPS = 128  # of a slider along a side; every point of the grids of 9, 17, 33 and 65 is one of them

@@ -17,7 +17,7 @@ from lmc_core.figures.landscape_data import Landscape, Route, routes
 from lmc_core.figures.landscape_surface import surface_figure
 from lmc_core.figures.tables import words as cell
 from lmc_core.figures.text import Result, barrier_words
-from lmc_core.runs.plane import PlaneRequest
+from lmc_core.runs.kinds.plane import PlaneRequest
 from lmc_core.ui import address, landscape_controls, landscape_point
 from lmc_core.ui.curves import phone, theme
 

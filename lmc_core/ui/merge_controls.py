@@ -8,9 +8,9 @@ from typing import Any
 
 import streamlit as st
 
+from lmc_core.merging.frames import FRAMES
 from lmc_core.merging.methods import MERGES
 from lmc_core.merging.soup import CRITERIA
-from lmc_core.runs.merge_frames import FRAMES
 from lmc_core.ui import address, catalogue, controls
 
 Row = Mapping[str, Any]

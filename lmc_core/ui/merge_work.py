@@ -6,13 +6,13 @@ import json
 
 import streamlit as st
 
-from lmc_core.runs.merge import MergeRequest
+from lmc_core.runs.kinds.merge import MergeRequest
 from lmc_core.ui.merge_controls import Selection
 
 
 @st.cache_data(max_entries=256, show_spinner="Reading the models")
 def _requests(chosen: Selection, classes: tuple[tuple[str, str], ...]) -> str:
-    from lmc_core.runs.ask_merge import make_merge_requests
+    from lmc_core.runs.kinds.merge import make_merge_requests
 
     stand_in = chosen.base in ("mean", "first")
     requests = make_merge_requests(
@@ -52,13 +52,13 @@ def saving_of(request: MergeRequest, merge: str, name: str, dtype: str = "") -> 
     """Return the request that keeps one merged model; raises `BadInput` with the reason when it
     cannot.
     """
-    from lmc_core.runs.ask_merge import saving
+    from lmc_core.runs.kinds.merge import saving
 
     return saving(request, merge, name, dtype)
 
 
 def is_kept(name: str) -> bool:
     """Whether there is a model of that name among those that were kept."""
-    from lmc_core.runs.merge_save import models_folder
+    from lmc_core.runs.kinds.merge_save import models_folder
 
     return (models_folder() / name).is_dir()

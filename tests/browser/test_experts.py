@@ -13,8 +13,8 @@ import pytest
 from playwright.sync_api import expect
 
 from lmc_core.models.load import zoo
-from lmc_core.runs.ask import make_request
-from lmc_core.runs.orders import OrdersRequest
+from lmc_core.runs.kinds.barrier import make_request
+from lmc_core.runs.kinds.orders import OrdersRequest
 from lmc_core.runs.store import Store
 from tests.browser.conftest import serving, settle
 from tests.browser.test_app import violations

@@ -14,10 +14,8 @@ from tokenizers import Tokenizer
 from torch.nn.functional import cross_entropy
 
 from lmc_core.models.load import load
-from lmc_core.runs.ask import make_request
-from lmc_core.runs.barrier import compute
+from lmc_core.runs.kinds.barrier import BarrierRequest, compute, make_request
 from lmc_core.runs.opened import seen_rows
-from lmc_core.runs.request import BarrierRequest
 from lmc_core.tasks import TASKS
 from tests import tiny
 from tests.cli.conftest import Run

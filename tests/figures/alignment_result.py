@@ -1,5 +1,5 @@
 """A small result of an alignment with its arrays, of the shape that
-`lmc_core.runs.alignment.compute` returns.
+`lmc_core.runs.kinds.alignment.compute` returns.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import pytest
 @pytest.fixture
 def results() -> dict[str, list[dict]]:
     """Family -> plain average, permutations only, all classes: the shape that
-    `runs.barrier.compute` returns.
+    `runs.kinds.barrier.compute` returns.
     """
     return json.loads((Path(__file__).parents[1] / "fixtures" / "results.json").read_text())
 

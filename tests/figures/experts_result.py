@@ -1,4 +1,4 @@
-"""A small result of `runs.orders.compute`, made by hand: two layers of three experts."""
+"""A small result of `runs.kinds.orders.compute`, made by hand: two layers of three experts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small results of `runs.barrier.compute` between models of unequal widths, made by hand."""
+"""Small results of `runs.kinds.barrier.compute` between models of unequal widths, made by hand."""
 
 from __future__ import annotations
 

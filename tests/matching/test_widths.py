@@ -149,8 +149,8 @@ def test_neither_holds_the_other() -> None:
 
 
 def test_from_the_command_line_to_a_checkpoint(tmp_path: Path) -> None:
-    from lmc_core.runs.ask import make_request, memory_of
-    from lmc_core.runs.barrier import compute
+    from lmc_core.runs.ask import memory_of
+    from lmc_core.runs.kinds.barrier import compute, make_request
 
     small, large = (
         str(write(tmp_path / n, tiny("gpt2", n_embd=w))) for n, w in (("small", 16), ("large", 24))

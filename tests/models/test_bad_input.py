@@ -18,8 +18,8 @@ from safetensors.torch import load_file, save_file
 from lmc_core.cli import main
 from lmc_core.errors import BadCheckpoint, BadInput, Inadmissible, Incompatible, UnknownName
 from lmc_core.models.load import load
-from lmc_core.runs.ask import make_request
 from lmc_core.runs.executors import get_executor
+from lmc_core.runs.kinds.barrier import make_request
 from tests import tiny
 
 Pair = tuple[Path, Path]

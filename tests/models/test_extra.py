@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.files.references import Reference, allowing_pickle, ignoring_extra, parse
 from lmc_core.models.load import file_notes, full_reference, load
-from lmc_core.runs.ask import make_request
+from lmc_core.runs.kinds.barrier import make_request
 
 Pair = tuple[Path, Path]
 VALUES = {"v_head.summary.weight": torch.randn(1, 16), "v_head.summary.bias": torch.zeros(1)}

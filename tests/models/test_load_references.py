@@ -19,7 +19,7 @@ from lmc_core.errors import BadCheckpoint, BadInput, UnknownName
 from lmc_core.models.files import hub
 from lmc_core.models.files.references import Reference, allowing_pickle, parse
 from lmc_core.models.load import file_notes, folder_of, full_reference, load
-from lmc_core.runs.ask import make_request
+from lmc_core.runs.kinds.barrier import make_request
 from tests.models.fake_hub import COMMIT, cached, server
 
 Pair = tuple[Path, Path]

@@ -32,7 +32,7 @@ def test_nothing_is_said_of_nothing():
 
 
 def test_a_real_request_is_counted(tiny_gpt2_pair, monkeypatch):
-    from lmc_core.runs.ask import make_request
+    from lmc_core.runs.kinds.barrier import make_request
 
     request = make_request(*map(str, tiny_gpt2_pair), task="plays", examples=4, points=3, refine=0)
     assert cost.note([request]).endswith("estimated from examples × points × parameters.")

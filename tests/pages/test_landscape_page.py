@@ -335,7 +335,7 @@ def test_without_models(at, monkeypatch):
 
 def test_requests_are_made_of_checked_ones(layer, monkeypatch):
     """The real `requests_of`, on requests of pairs that were checked."""
-    from lmc_core.runs.request import BarrierRequest
+    from lmc_core.runs.kinds.barrier import BarrierRequest
     from lmc_core.ui.landscape_controls import Choice, requests_of
     from lmc_core.ui.setting import PLAIN, Setting
 

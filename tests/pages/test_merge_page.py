@@ -10,9 +10,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lmc_core.errors import BadInput
+from lmc_core.merging.frames import FRAMES
 from lmc_core.merging.methods import MERGES
-from lmc_core.runs.merge import MergeRequest
-from lmc_core.runs.merge_frames import FRAMES
+from lmc_core.runs.kinds.merge import MergeRequest
 from lmc_core.server.app import script
 from lmc_core.ui import backend, merge_work
 from lmc_core.ui.merge_save import suggestion

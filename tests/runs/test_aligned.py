@@ -12,10 +12,9 @@ import torch
 from lmc_core.models.load import load
 from lmc_core.runs import aligned
 from lmc_core.runs.aligned import aligned_pair, alignment_key
-from lmc_core.runs.ask import make_request
-from lmc_core.runs.barrier import compute
+from lmc_core.runs.kinds.barrier import BarrierRequest, compute, make_request
 from lmc_core.runs.opened import opened
-from lmc_core.runs.request import BarrierRequest, PairRequest
+from lmc_core.runs.request import PairRequest
 
 WORDS = {"task": "plays", "examples": 6, "points": 3, "refine": 0, "device": "cpu", "length": 16}
 

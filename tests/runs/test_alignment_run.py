@@ -18,10 +18,11 @@ from lmc_core.matching.pair import AlignedPair, canonical
 from lmc_core.matching.trace import Trace
 from lmc_core.models.common import in_float32
 from lmc_core.models.model import Model
-from lmc_core.runs import alignment, opened
-from lmc_core.runs.alignment import AlignmentRequest, compute
-from lmc_core.runs.ask import make_request
+from lmc_core.runs import opened
 from lmc_core.runs.computations import request_from_json
+from lmc_core.runs.kinds import alignment
+from lmc_core.runs.kinds.alignment import AlignmentRequest, compute
+from lmc_core.runs.kinds.barrier import make_request
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.elements import Permutation
 from lmc_core.symmetry.spaces import choose_classes

@@ -15,9 +15,8 @@ from torch import Tensor
 from lmc_core.intervals.errors import stderr
 from lmc_core.paths.barrier import excess
 from lmc_core.paths.curve import Curve
-from lmc_core.runs.barrier import curve_facts
 from lmc_core.runs.executors import Inline
-from lmc_core.runs.request import BarrierRequest
+from lmc_core.runs.kinds.barrier import BarrierRequest, curve_facts
 from tests.tiny import tiny
 
 LAM = torch.linspace(0, 1, 9, dtype=torch.float64)
@@ -147,7 +146,7 @@ def test_a_loss_that_is_not_finite_is_no_error_and_not_at_zero() -> None:
 def test_a_stored_result_has_the_groups_of_its_windows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lmc_core.runs.ask import make_request
+    from lmc_core.runs.kinds.barrier import make_request
     from lmc_core.tasks import get_task
 
     monkeypatch.setenv("LMC_HOME", str(tmp_path / "home"))

@@ -12,15 +12,17 @@ from lmc_core import folders
 from lmc_core.equivariance.run import EquivarianceRequest
 from lmc_core.runs import workload
 from lmc_core.runs.aligned import folder_of, pair_of
-from lmc_core.runs.alignment import AlignmentRequest
-from lmc_core.runs.bend import BendRequest
 from lmc_core.runs.duration import PACE, STEP, Expected, expected_seconds, finished_runs, rounded
-from lmc_core.runs.layers import LayersRequest
-from lmc_core.runs.merge import MergeRequest
-from lmc_core.runs.orders import OrdersRequest
+from lmc_core.runs.kinds.alignment import AlignmentRequest
+from lmc_core.runs.kinds.barrier import BarrierRequest
+from lmc_core.runs.kinds.bend import BendRequest
+from lmc_core.runs.kinds.layers import LayersRequest
+from lmc_core.runs.kinds.many import GroupRequest
+from lmc_core.runs.kinds.merge import MergeRequest
+from lmc_core.runs.kinds.orders import OrdersRequest
+from lmc_core.runs.kinds.plane import PlaneRequest
 from lmc_core.runs.partial import Unfinished
-from lmc_core.runs.plane import PlaneRequest
-from lmc_core.runs.request import BarrierRequest, GroupRequest, ModelsRequest
+from lmc_core.runs.request import ModelsRequest
 from lmc_core.runs.store import Store
 from lmc_core.runs.workload import Facts, aligning, measuring, structure_of
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from lmc_core.errors import BadInput
-from lmc_core.runs.ask import make_request
-from lmc_core.runs.barrier import compute
+from lmc_core.runs.kinds.barrier import compute, make_request
 
 SMALL = {"examples": 4, "points": 5, "refine": 0, "device": "cpu"}
 

@@ -15,15 +15,17 @@ from typing import Any
 import pytest
 
 from lmc_core.equivariance.run import EquivarianceRequest
-from lmc_core.runs.alignment import AlignmentRequest
-from lmc_core.runs.bend import BendRequest
 from lmc_core.runs.computations import REQUESTS, request_from_json
-from lmc_core.runs.layers import LayersRequest
-from lmc_core.runs.merge import MergeRequest
-from lmc_core.runs.orders import OrdersRequest
-from lmc_core.runs.plane import PlaneRequest
-from lmc_core.runs.point import PointRequest
-from lmc_core.runs.request import BarrierRequest, GroupRequest, ModelsRequest
+from lmc_core.runs.kinds.alignment import AlignmentRequest
+from lmc_core.runs.kinds.barrier import BarrierRequest
+from lmc_core.runs.kinds.bend import BendRequest
+from lmc_core.runs.kinds.layers import LayersRequest
+from lmc_core.runs.kinds.many import GroupRequest
+from lmc_core.runs.kinds.merge import MergeRequest
+from lmc_core.runs.kinds.orders import OrdersRequest
+from lmc_core.runs.kinds.plane import PlaneRequest
+from lmc_core.runs.kinds.point import PointRequest
+from lmc_core.runs.request import ModelsRequest
 
 PAIR: dict[str, Any] = {
     "models": ("zoo:a", "path:/home/me/b"), "names": ("a", "b"), "digests": ("a" * 64, "b" * 64), "task": "plays",

@@ -11,10 +11,9 @@ import pytest
 import torch
 
 from lmc_core.errors import BadInput, Cancelled, UnknownName
-from lmc_core.runs.ask_group import make_group_request
 from lmc_core.runs.computations import request_from_json
 from lmc_core.runs.executors import Inline
-from lmc_core.runs.group import compute, mixtures
+from lmc_core.runs.kinds.many import compute, make_group_request, mixtures
 from tests import tiny
 
 WORDS = {"examples": 6, "resolution": 2, "device": "cpu", "length": 16}

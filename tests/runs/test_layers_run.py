@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from lmc_core.figures.layers import layers_caption, layers_figure
-from lmc_core.runs.ask import make_request
 from lmc_core.runs.computations import COMPUTE, REQUESTS, obtain, request_from_json
-from lmc_core.runs.layers import LayersRequest, compute
+from lmc_core.runs.kinds.barrier import make_request
+from lmc_core.runs.kinds.layers import LayersRequest, compute
 from lmc_core.runs.store import Store
 
 WORDS = {"task": "plays", "examples": 6, "device": "cpu", "length": 16}

@@ -18,8 +18,7 @@ import torch
 from lmc_core import folders
 from lmc_core.errors import BadInput, Cancelled
 from lmc_core.runs.aligned import alignment_key
-from lmc_core.runs.ask import make_request
-from lmc_core.runs.barrier import compute
+from lmc_core.runs.kinds.barrier import compute, make_request
 
 WORDS = {"task": "plays", "examples": 4, "points": 3, "refine": 0, "device": "cpu", "length": 16}
 SETTINGS = {"steps": 9, "batch": 2, "checks": 3}
@@ -62,8 +61,8 @@ def test_a_cancelled_run_goes_on_where_it_was(
 
 RUN = """
 import json, sys
-from lmc_core.runs.barrier import compute
-from lmc_core.runs.request import BarrierRequest
+from lmc_core.runs.kinds.barrier import compute
+from lmc_core.runs.kinds.barrier import BarrierRequest
 def report(share, words):
     print(words, flush=True)
     if words.startswith("step 3 "):  # until somebody kills it

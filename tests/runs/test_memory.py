@@ -9,7 +9,8 @@ import pytest
 from lmc_core.errors import BadInput
 from lmc_core.models.families.gpt2 import GPT2
 from lmc_core.runs import memory
-from lmc_core.runs.ask import make_request, memory_of
+from lmc_core.runs.ask import memory_of
+from lmc_core.runs.kinds.barrier import make_request
 
 MEDIUM = GPT2.config({"model_type": "gpt2", "n_embd": 1024, "n_layer": 24, "n_head": 16})
 
@@ -66,8 +67,8 @@ def test_large_models_are_aligned_in_place_and_never_kept(
     the same.
     """
     from lmc_core.matching import pair
-    from lmc_core.runs import barrier
     from lmc_core.runs import model_cache as warm_models
+    from lmc_core.runs.kinds import barrier
 
     seen = []
     monkeypatch.setattr(warm_models, "WARM", 10**9 if warm else 0)

@@ -15,16 +15,15 @@ import pytest
 import torch
 
 from lmc_core.errors import BadInput, Cancelled, Incompatible, UnknownName
+from lmc_core.merging.frames import FRAMES, frame_of
 from lmc_core.merging.methods import MERGES
 from lmc_core.models.load import load
 from lmc_core.models.model import Model
 from lmc_core.paths.curve import evaluate
 from lmc_core.runs import aligned_group
-from lmc_core.runs.ask_merge import make_merge_requests, saving
 from lmc_core.runs.computations import request_from_json
 from lmc_core.runs.executors import Inline
-from lmc_core.runs.merge import compute, mixtures
-from lmc_core.runs.merge_frames import FRAMES, frame_of
+from lmc_core.runs.kinds.merge import compute, make_merge_requests, mixtures, saving
 from lmc_core.tasks import get_task
 from tests import tiny
 
@@ -359,7 +358,7 @@ def test_a_choice_is_never_made_on_what_is_reported(three: list[str]) -> None:
         three, frames=("none",), merges={"soup": {"examples": 4}}, split="validation", **WORDS
     )[0]
     assert compute(request)[0]["rows"][0]["about"]["split"] == "train"
-    from lmc_core.runs.ask_merge import _require_choice
+    from lmc_core.runs.kinds.merge import _require_choice
 
     with pytest.raises(BadInput, match="chosen on the validation split, which mine does not have"):
         _require_choice({"soup": {}}, ["mine"], ("test",), "test")

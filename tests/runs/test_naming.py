@@ -13,12 +13,11 @@ from typing import Any
 import pytest
 
 from lmc_core.cli import main
-from lmc_core.runs.ask import make_request
-from lmc_core.runs.ask_merge import make_merge_requests
 from lmc_core.runs.executors import Inline
+from lmc_core.runs.kinds.barrier import BarrierRequest, make_request
+from lmc_core.runs.kinds.merge import make_merge_requests
+from lmc_core.runs.kinds.plane import make_plane_request
 from lmc_core.runs.naming import named_as, renamed
-from lmc_core.runs.plane import make_plane_request
-from lmc_core.runs.request import BarrierRequest
 from lmc_core.runs.result import Result
 from lmc_core.runs.store import Store
 from lmc_core.studies.gather import gather

@@ -15,10 +15,10 @@ from PIL import Image
 
 from lmc_core import folders
 from lmc_core.errors import BadInput
-from lmc_core.runs.ask import make_request
 from lmc_core.runs.computations import request_from_json
+from lmc_core.runs.kinds.barrier import BarrierRequest, make_request
 from lmc_core.runs.opened import learning_from, opened
-from lmc_core.runs.request import ALGORITHM, LEARNING, BarrierRequest, ModelsRequest
+from lmc_core.runs.request import ALGORITHM, LEARNING, ModelsRequest
 from lmc_core.runs.store import Store
 from lmc_core.tasks import Examples, get_task
 from lmc_core.tasks.characters import part

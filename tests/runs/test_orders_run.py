@@ -15,9 +15,9 @@ import torch
 from lmc_core.errors import BadInput
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.model import Model, untied_state
-from lmc_core.runs.ask import make_request
 from lmc_core.runs.computations import request_from_json
-from lmc_core.runs.orders import OrdersRequest, compute
+from lmc_core.runs.kinds.barrier import make_request
+from lmc_core.runs.kinds.orders import OrdersRequest, compute
 from tests import tiny
 
 RAW = {
@@ -132,7 +132,7 @@ def test_models_without_experts_are_refused(tiny_gpt2_pair: tuple[Path, Path]) -
 def test_activation_matching_has_an_order_of_its_own(folders: tuple[Path, Path]) -> None:
     from lmc_core.analysis.expert_orders import find_order
     from lmc_core.runs.aligned import aligned_pair
-    from lmc_core.runs.barrier import compute as compute_barrier
+    from lmc_core.runs.kinds.barrier import compute as compute_barrier
     from lmc_core.runs.opened import opened
 
     request = request_for(folders, "activation", draws=2)

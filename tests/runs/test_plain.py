@@ -15,9 +15,8 @@ from lmc_core.cli.barrier import summary
 from lmc_core.figures.text import barrier_caption, is_above_plain
 from lmc_core.paths.curve import Curve
 from lmc_core.paths.plain_average import against_plain, choose_places
-from lmc_core.runs import barrier
-from lmc_core.runs.ask import make_request
-from lmc_core.runs.barrier import compute
+from lmc_core.runs.kinds import barrier
+from lmc_core.runs.kinds.barrier import compute, make_request
 
 WORDS: dict[str, Any] = {
     "task": "fashion-mnist",

@@ -13,14 +13,14 @@ import pytest
 from lmc_core.cli import main
 from lmc_core.errors import BadInput, Cancelled, UnknownName
 from lmc_core.runs import Inline
-from lmc_core.runs.ask import make_request
-from lmc_core.runs.bend import BendRequest, bend_of
-from lmc_core.runs.bend import compute as compute_bend
 from lmc_core.runs.computations import request_from_json
+from lmc_core.runs.kinds.barrier import make_request
+from lmc_core.runs.kinds.bend import BendRequest, bend_of
+from lmc_core.runs.kinds.bend import compute as compute_bend
+from lmc_core.runs.kinds.plane import PlaneRequest, compute, lowest_of, make_plane_request, plane_of
+from lmc_core.runs.kinds.point import PointRequest, point_of
+from lmc_core.runs.kinds.point import compute as compute_point
 from lmc_core.runs.partial import Unfinished
-from lmc_core.runs.plane import PlaneRequest, compute, lowest_of, make_plane_request, plane_of
-from lmc_core.runs.point import PointRequest, point_of
-from lmc_core.runs.point import compute as compute_point
 from tests import tiny
 
 WORDS = {"task": "fashion-mnist", "examples": 8, "device": "cpu"}
@@ -84,7 +84,7 @@ def test_thelowest_of_point_is_where_its_row_and_column_say() -> None:
 
 
 def test_ends_of_the_plane_are_those_of_the_barrier(references) -> None:
-    from lmc_core.runs.barrier import compute as compute_barrier
+    from lmc_core.runs.kinds.barrier import compute as compute_barrier
 
     barrier, _ = compute_barrier(make_request(*references, points=3, refine=0, **WORDS))
     plane, _ = compute(make_plane_request(references, resolution=3, **WORDS))

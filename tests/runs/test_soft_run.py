@@ -14,8 +14,7 @@ from lmc_core.figures.text import barrier_caption
 from lmc_core.models.load import load
 from lmc_core.paths.curve import Curve, evaluate
 from lmc_core.paths.soft_end import against_true_ends, sweep
-from lmc_core.runs.ask import make_request
-from lmc_core.runs.barrier import compute
+from lmc_core.runs.kinds.barrier import compute, make_request
 from lmc_core.tasks import get_task
 
 WORDS = {

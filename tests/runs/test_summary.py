@@ -15,11 +15,11 @@ import pytest
 import torch
 
 from lmc_core import folders
-from lmc_core.runs.ask_group import make_group_request
-from lmc_core.runs.barrier import curve_facts
 from lmc_core.runs.computations import COMPUTE, compute_function
-from lmc_core.runs.plane import make_plane_request
-from lmc_core.runs.point import point_of
+from lmc_core.runs.kinds.barrier import curve_facts
+from lmc_core.runs.kinds.many import make_group_request
+from lmc_core.runs.kinds.plane import make_plane_request
+from lmc_core.runs.kinds.point import point_of
 from lmc_core.runs.store import Store
 from lmc_core.runs.summary import SUMMARIES, SUMMARY, contradicts, follows
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lmc_core.runs.request import BarrierRequest
+from lmc_core.runs.kinds.barrier import BarrierRequest
 from lmc_core.runs.store import Store
 from lmc_core.runs.summary import follows
 from lmc_core.studies.archive import write_archive

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmc_core.errors import BadInput
-from lmc_core.runs.merge import MergeRequest, facts_of
-from lmc_core.runs.merge_bench import opened_bench
+from lmc_core.runs.kinds.merge import MergeRequest, facts_of
+from lmc_core.runs.kinds.merge_bench import opened_bench
 from lmc_core.runs.opened import stamped
 
 if TYPE_CHECKING:

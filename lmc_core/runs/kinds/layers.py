@@ -37,7 +37,7 @@ def compute(
         FunctionChanged: if an alignment moved the outputs by more than rounding.
     """
     from lmc_core.analysis.parts import part_costs
-    from lmc_core.runs.barrier import pair_facts
+    from lmc_core.runs.kinds.barrier import pair_facts
     from lmc_core.runs.opened import asked, grouped, opened, size_of, stamped
 
     report(0.0, "loading the models")

@@ -66,7 +66,7 @@ def compute(
     from lmc_core.analysis.element_summary import summarise_element
     from lmc_core.analysis.similarity import compare_spaces
     from lmc_core.models.fits import wider
-    from lmc_core.runs.barrier import pair_facts
+    from lmc_core.runs.kinds.barrier import pair_facts
     from lmc_core.runs.opened import asked, opened, seen_rows, size_of, stamped
     from lmc_core.symmetry.spaces import choose_classes, class_of
 

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from lmc_core.errors import BadInput
+from lmc_core.limits import require_counts
 from lmc_core.paths.above_chord import SINGLE, above_chord, crossfitted, drop_facts
 from lmc_core.paths.plain_average import against_plain, choose_places, nearest_half, plain_losses
 from lmc_core.runs.aligned import consumes, line_of
-from lmc_core.runs.ask import memory_of
+from lmc_core.runs.ask import (
+    data_of,
+    find_device,
+    learning_of,
+    matching_of,
+    memory_of,
+    named,
+    require_two,
+)
 from lmc_core.runs.further import at_best_temperature, routes
+from lmc_core.runs.model_cache import load_warm
 from lmc_core.runs.opened import asked, grouped, learning_from, opened, size_of, stamped
-from lmc_core.runs.request import BarrierRequest
+from lmc_core.runs.request import PairRequest
 from lmc_core.runs.softened import own_losses, soft_facts
 
 if TYPE_CHECKING:
@@ -25,11 +36,185 @@ if TYPE_CHECKING:
     from lmc_core.models.model import Model
     from lmc_core.paths.curve import Curve
     from lmc_core.paths.line import ModelPath
-    from lmc_core.tasks import Examples
+    from lmc_core.tasks import Examples, Task
 
 Report = Callable[[float, str], None]
 # training examples at the most that temperatures and renormalisations are fitted on
 STATISTICS = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class BarrierRequest(PairRequest):
+    """The barrier between two models along the straight line, after an alignment or without one.
+
+    Attributes:
+        points: of the uniform grid on [0, 1].
+        refine: further points around the maximum.
+        temperature: whether the curve is also measured at the best softmax temperature of each
+            point.
+        repair: whether the interpolated network is renormalised (networks without norms alone).
+    """
+
+    points: int = 25
+    refine: int = 4
+    temperature: bool = False
+    repair: bool = False
+    what: str = "barrier"
+
+
+def make_request(
+    a: str,
+    b: str,
+    *,
+    task: str | None = None,
+    split: str | None = None,
+    examples: int | None = None,
+    seed: int = 0,
+    length: int | None = None,
+    method: str = "weight",
+    classes: Mapping[str, str] | None = None,
+    points: int = 25,
+    refine: int = 4,
+    settings: Mapping[str, Any] | None = None,
+    device: str | None = None,
+    learn: int | None = None,
+    temperature: bool = False,
+    repair: bool = False,
+    measured: bool = True,
+) -> BarrierRequest:
+    """Turn what a person asked for into a request, after checking everything that is cheap to
+    check.
+
+    Args:
+        a: reference of the first model, which stays.
+        b: reference of the second, which moves.
+        task: name of a shipped task, ``text:FILE``, ``images:FOLDER`` or
+            ``hf-dataset:NAME[:SPLIT]``; by default the task that both models were trained on.
+        split: of its data; by default the test split, or the only one there is.
+        examples: how many; None for all of the split.
+        seed: of the draw of examples.
+        length: of a window of text, in tokens; by default the models' context, at most 128.
+        method: ``none``, or a name in `matching.methods.METHODS`.
+        classes: kind of space -> class; what is left out gets the largest admissible one.
+        points: of the uniform grid.
+        refine: further points around the maximum.
+        settings: of the method, by name.
+        device: ``cpu``, ``cuda``, ``mps``, or None for the best there is.
+        learn: training examples for methods that use data; by default at most 8,000 images or 1,500
+            windows.
+        temperature: also measure the curve at the softmax temperature that is best on training
+            examples at each point.
+        repair: renormalise the interpolated network on training examples; for networks without
+            norms.
+        measured: a loss will be measured, which models without a head do not have; where it is not,
+            and the method uses no data, no task is needed.
+
+    Raises:
+        BadInput: (or one of its kinds) when the request cannot be done as asked.
+    """
+    from lmc_core.matching.methods import get_method
+
+    require_counts(length=length, learn=learn, seed=seed)
+    _require_counts(points, refine, examples)
+    learned, where = _checked(method, settings), find_device(device)
+    measured = measured or (learned and get_method(method).takes_loss)
+    models = _opened(a, b, points, method != "none", learned, measured)
+    needed = measured or learned
+    chosen_task, data = data_of(models, task, split, examples, seed, length, measured, needed)
+    curve: dict[str, Any] = {
+        "points": points,
+        "refine": refine,
+        "temperature": temperature,
+        "repair": repair,
+    }
+    learns = [method] * learned + ["temperature"] * temperature + ["repair"] * repair
+    return BarrierRequest(
+        **named((a, b), models),
+        **data,
+        **matching_of(models[1], method, classes, settings),  # which moves
+        **_learning(models[0], learns, chosen_task, method, learn, seed, data["length"]),
+        **curve,
+        device=where,
+    )
+
+
+def _checked(method: str, settings: Mapping[str, Any] | None) -> bool:
+    """Whether a method learns from training examples, after a look at its settings."""
+    from lmc_core.matching.methods import get_method
+
+    if method == "none":
+        return False
+    chosen = get_method(method)
+    chosen.configured(settings)
+    return chosen.uses_data
+
+
+def _opened(
+    a: str, b: str, points: int, aligned: bool, learned: bool, measured: bool
+) -> tuple[Model, Model]:
+    """Two models that can be compared, or aligned where nothing is measured, loaded if there is
+    room for what is asked.
+    """
+    from lmc_core.matching.common_form import common_form
+    from lmc_core.models.common import different_heads, require_one_body
+    from lmc_core.models.load import full_reference
+    from lmc_core.runs.memory import require_room
+
+    references = full_reference(a), full_reference(b)
+    require_room(
+        memory_of(references, points, aligned, learned).peak, f"Measuring between {a} and {b}"
+    )
+    models = load_warm(references[0]), load_warm(references[1])
+    if not measured and different_heads(*models):
+        require_one_body(*models)
+    else:
+        common_form(*models)
+    return models
+
+
+def _learning(
+    model: Model,
+    learns: Sequence[str],
+    task: Task,
+    method: str,
+    learn: int | None,
+    seed: int,
+    length: int | None,
+) -> dict[str, Any]:
+    """What a request says of training examples: how many, and their digest if they are a person's
+    own.
+
+    Args:
+        model: of the request.
+        learns: what learns from them.
+        task: of the request.
+        method: of the request.
+        learn: how many are asked for.
+        seed: of their draw.
+        length: of a window of text, in tokens.
+    """
+    if "repair" in learns:
+        from lmc_core.analysis.repair import hidden_layers
+
+        hidden_layers(model)
+    if not learns:
+        if learn is not None:
+            raise BadInput(
+                f"The method {method} learns from no examples; leave their number out, or choose "
+                "one that does."
+            )
+        return {"learn": None, "learn_data": ""}
+    count, digest = learning_of(task, learns[0], learn, seed, length)
+    return {"learn": count, "learn_data": digest}
+
+
+def _require_counts(points: int, refine: int, examples: int | None) -> None:
+    require_counts(points=points, refine=refine)
+    if points < 3:
+        raise BadInput(f"At least 3 points are needed, both ends included; {points} came.")
+    if refine < 0:
+        raise BadInput(f"The number of refining points should be 0 or more; {refine} came.")
+    require_two(examples)
 
 
 def compute(

@@ -4,12 +4,25 @@ simplex of three.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from lmc_core.runs.ask_group import memory_of_group
+from lmc_core.errors import BadInput
+from lmc_core.limits import require_counts
+from lmc_core.runs.ask import (
+    data_of,
+    find_device,
+    learning_of,
+    matching_of,
+    memory_of_group,
+    named,
+    opened_group,
+    require_number,
+    require_two,
+)
 from lmc_core.runs.opened import (
     CHECKED,
     asked,
@@ -20,7 +33,7 @@ from lmc_core.runs.opened import (
     size_of,
     stamped,
 )
-from lmc_core.runs.request import GroupRequest
+from lmc_core.runs.request import ModelsRequest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +45,95 @@ if TYPE_CHECKING:
     from lmc_core.tasks import Examples, Task
 
 Report = Callable[[float, str], None]
+
+
+RESOLUTION = 6  # of the simplex of three: 28 points, the centre among them
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupRequest(ModelsRequest):
+    """Several models in one frame: their centre, the midpoints of their pairs, and of three the
+    loss over the simplex.
+
+    Attributes:
+        resolution: of the grid on the simplex of three models; None for other numbers of models.
+    """
+
+    method: str = "universe"
+    resolution: int | None = None
+    what: str = "group"
+
+
+def make_group_request(
+    references: Sequence[str],
+    *,
+    task: str | None = None,
+    split: str | None = None,
+    examples: int | None = None,
+    seed: int = 0,
+    length: int | None = None,
+    method: str = "universe",
+    classes: Mapping[str, str] | None = None,
+    resolution: int = RESOLUTION,
+    settings: Mapping[str, Any] | None = None,
+    device: str | None = None,
+    learn: int | None = None,
+    measured: bool = True,
+) -> GroupRequest:
+    """Turn what a person asked for into a request, after checking everything that is cheap to
+    check.
+
+    Args:
+        references: of two to eight models; the first stays.
+        task: name of a shipped task or a reference to data of one's own; by default the task that
+            all were trained on.
+        split: of its data; by default the test split, or the only one there is.
+        examples: how many; None for all of the split.
+        seed: of the draw of examples, and of learning.
+        length: of a window of text, in tokens; by default the models' context, at most 128.
+        method: ``none``, or a name in `matching.universe.GROUP_METHODS`.
+        classes: kind of space -> class; what is left out gets the largest admissible one.
+        resolution: of the grid on the simplex of three models.
+        settings: of the method, by name.
+        device: ``cpu``, ``cuda``, ``mps``, or None for the best there is.
+        learn: training examples to learn from; by default at most 8,000 images or 1,500 windows.
+        measured: a loss will be measured, which models without a head do not have.
+
+    Raises:
+        BadInput: (or one of its kinds) when the request cannot be done as asked.
+    """
+    from lmc_core.matching.universe import get_many_method, learns
+    from lmc_core.paths.simplex import grid
+
+    configured = None if method == "none" else get_many_method(method).configured(settings)
+    require_number(references)
+    if learn is not None and not learns(configured):
+        raise BadInput(
+            f"The method {method} learns from no examples; leave their number out, or choose one "
+            "that does."
+        )
+    require_counts(length=length, learn=learn, seed=seed)
+    require_two(examples)
+    grid(resolution)
+    where = find_device(device)
+    models = opened_group(references, method != "none", learns(configured), "Measuring between")
+    measured = measured or learns(configured)
+    chosen_task, data = data_of(models, task, split, examples, seed, length, measured, measured)
+    matching = matching_of(models[0], method, classes, settings)
+    learning = (
+        learning_of(chosen_task, method, learn, seed, data["length"])
+        if learns(configured)
+        else (None, "")
+    )
+    return GroupRequest(
+        **named(references, models),
+        **data,
+        **matching,
+        resolution=resolution if len(models) == 3 else None,
+        device=where,
+        learn=learning[0],
+        learn_data=learning[1],
+    )
 
 
 def compute(

@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from lmc_core.errors import BadInput
-from lmc_core.runs.plane import PlacedRequest, PlaneRequest
+from lmc_core.runs.kinds.plane import PlacedRequest, PlaneRequest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,8 +65,8 @@ def compute(
         FunctionChanged: if an alignment moved the outputs by more than rounding.
     """
     from lmc_core.paths.curve import evaluate
+    from lmc_core.runs.kinds.plane import placed
     from lmc_core.runs.opened import asked, grouped, opened, size_of, stamped
-    from lmc_core.runs.planes import placed
 
     report(0.0, "loading the models")
     models, task, examples = opened(request)

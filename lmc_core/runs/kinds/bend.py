@@ -99,8 +99,8 @@ def compute(
     from lmc_core.paths.curve import measure
     from lmc_core.paths.line import Line, ModelPath
     from lmc_core.paths.plane import Plane
+    from lmc_core.runs.aligned import ends_of
     from lmc_core.runs.opened import asked, grouped, opened, size_of, stamped
-    from lmc_core.runs.planes import ends_of
 
     report(0.0, "loading the models")
     models, task, examples = opened(request)

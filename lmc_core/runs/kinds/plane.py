@@ -8,23 +8,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from lmc_core.errors import BadInput, UnknownName
 from lmc_core.limits import require_counts, require_numbers
+from lmc_core.runs.aligned import ends_of
 from lmc_core.runs.request import ModelsRequest
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from lmc_core.models.model import Model
     from lmc_core.paths.grid import Grid, Surface
     from lmc_core.paths.plane import Plane
-    from lmc_core.runs.planes import Placed
     from lmc_core.tasks import Examples, Task
 
 Report = Callable[[float, str], None]
+Label = tuple[str, str, str]  # what is written at the point, the name of the model, its role
 KINDS = {"pair": 2, "bend": 2, "three": 3, "random": 1}  # kind of plane -> how many models it takes
 RESOLUTIONS = (9, 17, 33, 65)  # that the app offers; each begins with the points of the one before
 NUMBERS = ("loss", "stderr", "correct")
@@ -118,7 +120,7 @@ def plane_of(
             "learn_data": "",
         }
     if kind == "bend":
-        from lmc_core.runs.bend import bend_of
+        from lmc_core.runs.kinds.bend import bend_of
 
         bend = bend_of(first, steps)
         chosen |= {"steps": bend.steps, "learn": bend.learn, "learn_data": bend.learn_data}
@@ -147,7 +149,7 @@ def make_plane_request(
     Raises:
         BadInput: (or one of its kinds) when the request cannot be done as asked.
     """
-    from lmc_core.runs.ask import make_request
+    from lmc_core.runs.kinds.barrier import make_request
 
     if not 1 <= len(models) <= 3:
         raise BadInput(
@@ -191,7 +193,6 @@ def compute(
     """
     from lmc_core.paths.grid import Grid
     from lmc_core.runs.opened import asked, opened, size_of, stamped
-    from lmc_core.runs.planes import placed
 
     report(0.0, "loading the models")
     models, task, examples = opened(request)
@@ -395,3 +396,107 @@ def lowest_of(arrays: dict[str, np.ndarray], score: str) -> dict[str, Any]:
             else math.exp(min(value, 700.0)),
         }
     }
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Models in a plane.
+
+    Attributes:
+        plane: that they span.
+        labels: of its corners.
+        seconds: what alignments took.
+        function_error: largest relative difference of the outputs of an aligned model; None where
+            nothing was aligned.
+        about: what the matcher says.
+        bend: what is said of the training of a bend, where there is one.
+    """
+
+    plane: Plane
+    labels: list[Label]
+    seconds: float = 0.0
+    function_error: float | None = None
+    about: dict[str, Any] = field(default_factory=dict)
+    bend: dict[str, Any] | None = None
+
+
+def placed(
+    request: PlacedRequest, models: Sequence[Model], task: Task, examples: Examples, report: Report
+) -> Placed:
+    """Bring the models of a request into one frame, and span the plane."""
+    return {"pair": _pair, "bend": _bend, "three": _three, "random": _random}[request.kind](
+        request, models, task, examples, report
+    )
+
+
+def _pair(
+    request: PlacedRequest, models: Sequence[Model], task: Task, examples: Examples, report: Report
+) -> Placed:
+    from lmc_core.paths.plane import Plane
+
+    ends = ends_of(request, models, examples, task, report)
+    a, b = request.names
+    labels = [("A", a, "a"), ("B aligned", b, "aligned"), ("B", b, "b")]
+    return Placed(
+        Plane.through(ends.a, ends.end, ends.b), labels, ends.seconds, ends.function_error
+    )
+
+
+def _bend(
+    request: PlacedRequest, models: Sequence[Model], task: Task, examples: Examples, report: Report
+) -> Placed:
+    from lmc_core.paths.plane import Plane
+    from lmc_core.runs.kinds.bend import trained
+
+    ends = ends_of(request, models, examples, task, lambda share, words: report(0.5 * share, words))
+    curve, about = trained(
+        request, ends.a, ends.end, task, lambda share, words: report(0.5 + 0.5 * share, words)
+    )
+    second = ("B", "b") if ends.moved is None else ("B aligned", "aligned")
+    labels = [
+        ("A", request.names[0], "a"),
+        (second[0], request.names[1], second[1]),
+        ("bend", "bend", "bend"),
+    ]
+    bend = ends.a.with_state(curve.bend, name="the bend")
+    return Placed(
+        Plane.through(ends.a, ends.end, bend), labels, ends.seconds, ends.function_error, bend=about
+    )
+
+
+def _three(
+    request: PlacedRequest, models: Sequence[Model], task: Task, examples: Examples, report: Report
+) -> Placed:
+    from lmc_core.paths.plane import Plane
+
+    found = [
+        ends_of(
+            request,
+            models,
+            examples,
+            task,
+            lambda share, words, k=k: report((k - 1 + share) / 2, words),
+            k,
+        )
+        for k in (1, 2)
+    ]
+    aligned = found[0].moved is not None
+    tail, role = (" aligned", "aligned") if aligned else ("", "b")
+    labels = [
+        ("A", request.names[0], "a"),
+        (f"B{tail}", request.names[1], role),
+        (f"C{tail}", request.names[2], role),
+    ]
+    errors = [ends.function_error for ends in found if ends.function_error is not None]
+    seconds = sum(ends.seconds for ends in found)
+    plane = Plane.through(found[0].a, found[0].end, found[1].end)
+    return Placed(plane, labels, seconds, max(errors, default=None))
+
+
+def _random(
+    request: PlacedRequest, models: Sequence[Model], task: Task, examples: Examples, report: Report
+) -> Placed:
+    from lmc_core.models.rows import usable
+    from lmc_core.paths.directions import random_plane
+
+    return Placed(random_plane(usable(models[0]), request.seed), [("A", request.names[0], "a")])

@@ -10,8 +10,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from lmc_core.runs.aligned_group import Placed, placed_group
-from lmc_core.runs.ask import WINDOW
-from lmc_core.runs.ask_group import memory_of_group
+from lmc_core.runs.ask import WINDOW, memory_of_group
 from lmc_core.runs.opened import CHECKED, opened
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from lmc_core.merging.measure import Measured
     from lmc_core.models.model import Model
     from lmc_core.models.written import Outputs
-    from lmc_core.runs.merge import MergeRequest
+    from lmc_core.runs.kinds.merge import MergeRequest
     from lmc_core.tasks import Examples, Task
 
 Report = Callable[[float, str], None]
@@ -292,7 +291,7 @@ def passes(request: MergeRequest, examples: int) -> float:
         examples: how many there are.
     """
     from lmc_core.merging.methods import get_merge
-    from lmc_core.runs.merge import mixtures
+    from lmc_core.runs.kinds.merge import mixtures
 
     points = 0 if request.save else len(mixtures(request.count, request.points, request.resolution))
     tasks = 1 + len(request.also)
