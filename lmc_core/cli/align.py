@@ -78,8 +78,8 @@ def _run_pair(arguments: argparse.Namespace, method: str) -> None:
             write_json(draft / "report.json", report)
     if arguments.json:
         return print_json({**report, "out": str(out)})
-    from lmc_core.figures.numbers import seconds
     from lmc_core.figures.text import classes_sentence
+    from lmc_core.numbers import seconds
 
     moved = [
         ("moved", f"{report['models'][1]} onto {report['models'][0]}"),
@@ -99,7 +99,7 @@ def function_words(error: float, report: dict[str, Any], whose: str = "") -> str
     """How much outputs changed, before and after rounding to the type of the file: two numbers, one
     beside the other.
     """
-    from lmc_core.figures.numbers import number
+    from lmc_core.numbers import number
 
     written = number(max(report["written_errors"]), digits=2)
     return (
@@ -132,10 +132,10 @@ def align(
         progress: where to report.
     """
     from lmc_core import __version__
-    from lmc_core.figures.numbers import size
     from lmc_core.models.load import load
     from lmc_core.models.sameness import common_weights
     from lmc_core.models.written import Outputs
+    from lmc_core.numbers import size
     from lmc_core.runs.aligned import aligned_pair
     from lmc_core.runs.ask import memory_of
     from lmc_core.runs.kinds.barrier import make_request

@@ -54,8 +54,8 @@ def run_group(arguments: argparse.Namespace, models: Sequence[str], method: str)
             write_json(draft / "report.json", report)
     if arguments.json:
         return print_json({**report, "out": str(out)})
-    from lmc_core.figures.numbers import number, seconds
     from lmc_core.figures.text import classes_sentence
+    from lmc_core.numbers import number, seconds
 
     error, cycle = max(report["function_errors"]), number(report["cycle_error"], digits=2)
     print(
@@ -93,9 +93,9 @@ def align(
         progress: where to report.
     """
     from lmc_core import __version__
-    from lmc_core.figures.numbers import size
     from lmc_core.models.sameness import common_weights
     from lmc_core.models.written import Outputs
+    from lmc_core.numbers import size
     from lmc_core.runs.ask import memory_of_group
     from lmc_core.runs.kinds import many as group
     from lmc_core.runs.kinds.many import make_group_request

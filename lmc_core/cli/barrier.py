@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise BadInput(
             "--class and --set have no effect with --method none; leave one of them out."
         )
-    from lmc_core.figures.numbers import size
+    from lmc_core.numbers import size
     from lmc_core.runs import Local, get_executor
     from lmc_core.runs.ask import memory_of
     from lmc_core.runs.kinds.barrier import make_request
@@ -77,7 +77,6 @@ def summary(result: Mapping[str, Any], said: Sequence[str] = ()) -> str:
     """The result in words with units, with what a person should know beside it, and a few points of
     the curve.
     """
-    from lmc_core.figures.numbers import number, seconds, size
     from lmc_core.figures.text import (
         above_plain_words,
         barrier_words,
@@ -86,6 +85,7 @@ def summary(result: Mapping[str, Any], said: Sequence[str] = ()) -> str:
         origin_words,
         setting_label,
     )
+    from lmc_core.numbers import number, seconds, size
 
     setting = setting_label(result["method"], result["classes"], result.get("largest"))
     chosen = classes_sentence(result["classes"])
@@ -139,7 +139,7 @@ def _midpoint(result: Mapping[str, Any]) -> str:
     """Loss half way, and how far that is above the chord: a place that nobody chose by its
     value.
     """
-    from lmc_core.figures.numbers import estimate, number
+    from lmc_core.numbers import estimate, number
 
     loss = f"loss {number(result['midpoint_loss'], result['unit'])}"
     if result.get("midpoint_excess") is None:
@@ -154,7 +154,7 @@ def _certain(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What holds of the maximum although its place was looked for, in words; nothing of a result
     that does not say.
     """
-    from lmc_core.figures.numbers import estimate, number
+    from lmc_core.numbers import estimate, number
 
     pairs = []
     if result.get("barrier_crossfit") is not None:
@@ -219,7 +219,7 @@ def _learned(found: Mapping[str, Any]) -> str:
 
 def _further(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Temperatures and routing, in words."""
-    from lmc_core.figures.numbers import estimate, number
+    from lmc_core.numbers import estimate, number
 
     pairs = []
     if tempered := result.get("tempered"):

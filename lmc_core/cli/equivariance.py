@@ -118,8 +118,8 @@ def _write_weights(path: Path, arrays: Mapping[str, Any]) -> None:
 
 def summary(result: Mapping[str, Any]) -> str:
     """The result in words with units, and a row for each layer."""
-    from lmc_core.figures.numbers import estimate, number, percent, seconds
     from lmc_core.figures.text import origin_words
+    from lmc_core.numbers import estimate, number, percent, seconds
 
     settings = {
         "equality": f", rates {result['primal_rate']:g} and {result['dual_rate']:g}, c = "

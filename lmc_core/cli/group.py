@@ -18,7 +18,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Compute, or read from the store; then print."""
     if arguments.method == "none" and (arguments.classes or arguments.settings):
         raise BadInput("--class and --set have no effect with --method none; leave them out.")
-    from lmc_core.figures.numbers import size
+    from lmc_core.numbers import size
     from lmc_core.runs import Local, get_executor
     from lmc_core.runs.ask import memory_of_group
     from lmc_core.runs.kinds.many import make_group_request
@@ -54,8 +54,8 @@ def summary(result: Mapping[str, Any], said: Sequence[str] = ()) -> str:
     """The result in words with units, with what a person should know beside it, and the midpoints
     of all pairs.
     """
-    from lmc_core.figures.numbers import estimate, number, seconds
     from lmc_core.figures.text import classes_sentence, origin_words
+    from lmc_core.numbers import estimate, number, seconds
 
     unit = result["unit"]
     chosen = classes_sentence(result["classes"])

@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> None:
     requests = _requests(arguments, with_settings(merges, arguments.settings), frames)
     if arguments.out is not None:
         return _write(arguments, replace(requests[0], dtype=arguments.dtype or ""))
-    from lmc_core.figures.numbers import size
+    from lmc_core.numbers import size
     from lmc_core.runs import Local, get_executor
     from lmc_core.runs.ask import memory_of_group
 
@@ -168,8 +168,8 @@ def _require_one(
 def _write(arguments: argparse.Namespace, request: Any) -> None:
     """Merge in the one way that was asked for, and write the checkpoint."""
     from lmc_core.figures.merge_rows import best_row, shown, unit_of
-    from lmc_core.figures.numbers import number
     from lmc_core.merging.checkpoint import write_merged
+    from lmc_core.numbers import number
     from lmc_core.runs.kinds.merge_save import produce
 
     out: Path = arguments.out.absolute()
@@ -209,7 +209,7 @@ def _write(arguments: argparse.Namespace, request: Any) -> None:
 
 
 def _function(result: Mapping[str, Any]) -> list[tuple[str, str]]:
-    from lmc_core.figures.numbers import number
+    from lmc_core.numbers import number
 
     if not result["function_errors"]:
         return []
@@ -229,8 +229,8 @@ def summary(results: Sequence[Mapping[str, Any]], said: Sequence[str] = ()) -> s
         people_table,
         unit_of,
     )
-    from lmc_core.figures.numbers import seconds
     from lmc_core.figures.text import classes_sentence, origin_words
+    from lmc_core.numbers import seconds
 
     first = results[0]
     weights = ", ".join(f"{weight:.2f}" for weight in first["weights"])

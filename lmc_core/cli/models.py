@@ -62,8 +62,8 @@ FORMATS = {True: "needs --allow-pickle", False: "safetensors", None: "may need -
 
 def show_public(as_json: bool) -> None:
     """Print the public families of independently trained models."""
-    from lmc_core.figures.numbers import size
     from lmc_core.models.catalogue import public_rows
+    from lmc_core.numbers import size
 
     rows = public_rows()
     if as_json:

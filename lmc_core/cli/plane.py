@@ -127,8 +127,8 @@ def _write(
 def summary(result: Mapping[str, Any], curves: Mapping[str, Any] | None = None) -> str:
     """The result in words with units, the models in the plane, and the paths."""
     from lmc_core.figures.landscape_words import KINDS, paths_table
-    from lmc_core.figures.numbers import estimate, number, percent, seconds
     from lmc_core.figures.text import classes_sentence, origin_words, setting_label
+    from lmc_core.numbers import estimate, number, percent, seconds
 
     setting = setting_label(result["method"], result["classes"], result.get("largest"))
     chosen = classes_sentence(result["classes"])

@@ -8,7 +8,7 @@ from types import TracebackType
 
 from tqdm import tqdm
 
-from lmc_core.figures.numbers import seconds
+from lmc_core.numbers import seconds
 
 PATIENCE = 1.0  # seconds before anything is shown
 INTERVAL = 10.0  # seconds between lines where standard error is no terminal

@@ -105,8 +105,8 @@ def delete(store: Any, text: str) -> None:
 
 def _found(result: Mapping[str, Any]) -> str:
     """The barrier of two models, or how far the centre of several lies above them."""
-    from lmc_core.figures.numbers import estimate
     from lmc_core.figures.text import barrier_words
+    from lmc_core.numbers import estimate
 
     if "centre_excess" in result:
         return (

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lmc_core.figures.numbers import number
 from lmc_core.figures.text import MATCHERS, Result, classes_sentence
+from lmc_core.numbers import number
 
 Entry = Mapping[str, Any]  # one of a result's `spaces`
 

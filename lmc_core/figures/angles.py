@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from lmc_core.figures.numbers import MINUS, number
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint, template
+from lmc_core.numbers import MINUS, number
 
 BIN = 15  # degrees
 HEIGHT = 400  # pixels

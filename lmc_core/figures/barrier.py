@@ -18,7 +18,6 @@ import plotly.graph_objects as go
 from lmc_core.figures.barrier_labels import DIRECT, MANY, Labelling, labelling, text_of
 from lmc_core.figures.ends import name_ends
 from lmc_core.figures.layout import fresh, padded, spread, stacked
-from lmc_core.figures.numbers import number, percent
 from lmc_core.figures.style import (
     BODY,
     GROUNDS,
@@ -32,6 +31,7 @@ from lmc_core.figures.style import (
     template,
 )
 from lmc_core.figures.text import Result, barrier_caption, barrier_words, labels_of
+from lmc_core.numbers import number, percent
 
 HEIGHT = 640  # pixels
 # pixels: room for the panels' headings and for the models' names

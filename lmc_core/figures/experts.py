@@ -20,9 +20,9 @@ from lmc_core.figures.experts_words import (
     order_words,
 )
 from lmc_core.figures.layout import padded, spread
-from lmc_core.figures.numbers import estimate, number
 from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Stroke, Theme, faint, template
 from lmc_core.figures.text import Result
+from lmc_core.numbers import estimate, number
 
 SIDE, RIGHT, TOP, FOOT = 56, 148, 36, 56  # pixels; labels stand in the right margin
 LABEL = 36  # pixels between the centres of two labels of two lines

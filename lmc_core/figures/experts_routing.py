@@ -12,9 +12,9 @@ import plotly.graph_objects as go
 from lmc_core.figures.experts import way_stroke
 from lmc_core.figures.experts_words import WAYS
 from lmc_core.figures.layout import spread
-from lmc_core.figures.numbers import number
 from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, template
 from lmc_core.figures.text import Result
+from lmc_core.numbers import number
 
 HEIGHT, TOP, FOOT, SIDE = 340, 36, 56, 56  # pixels
 

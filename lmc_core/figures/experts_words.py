@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmc_core.figures.numbers import estimate, number
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import MATCHERS, Result, classes_sentence
+from lmc_core.numbers import estimate, number
 
 ALL = "all"
 WAYS = {

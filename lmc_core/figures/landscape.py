@@ -14,8 +14,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lmc_core.figures.landscape_data import Landscape, Route
-from lmc_core.figures.numbers import number, percent
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Stroke, Theme, faint, strokes, template
+from lmc_core.numbers import number, percent
 
 HEIGHT, WIDTH = 640, 616  # pixels; the map is square, and above it is the scale of colours
 SIDES = {"l": 62, "r": 20, "t": 58, "b": 48}  # pixels around the map

@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 
 from lmc_core.figures.landscape import HEIGHT, _bar, ramp, route_strokes
 from lmc_core.figures.landscape_data import Landscape, Route
-from lmc_core.figures.numbers import number
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint, template
+from lmc_core.numbers import number
 
 RAISED = 0.012  # of the height: lines lie a little above the surface, or it would hide them
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from lmc_core.figures.landscape_data import Landscape, Route, routes
-from lmc_core.figures.numbers import estimate, number, percent
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import MATCHERS, classes_sentence, imported_sentence, notes
+from lmc_core.numbers import estimate, number, percent
 
 Facts = Mapping[str, Any]
 KINDS = {

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from lmc_core.figures.numbers import number
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint, strokes, template
 from lmc_core.figures.text import Result, labels_of, notes
+from lmc_core.numbers import number
 
 TOP, FOOT, SIDE = 52, 104, 64  # pixels
 ROW = 22  # pixels of a row of the legend, of which a phone needs one for every setting

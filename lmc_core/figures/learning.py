@@ -5,9 +5,9 @@ from __future__ import annotations
 import plotly.graph_objects as go
 
 from lmc_core.figures.layout import padded
-from lmc_core.figures.numbers import number
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, strokes, template
 from lmc_core.figures.text import Result
+from lmc_core.numbers import number
 
 SIDE = 56  # pixels
 

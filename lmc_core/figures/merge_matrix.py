@@ -9,8 +9,8 @@ import plotly.graph_objects as go
 
 from lmc_core.figures.heatmap import sequential
 from lmc_core.figures.merge_rows import Result
-from lmc_core.figures.numbers import estimate, number
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, template
+from lmc_core.numbers import estimate, number
 
 
 def largest_barrier(results: Sequence[Result]) -> float:

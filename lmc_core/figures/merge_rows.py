@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lmc_core.figures.numbers import estimate, seconds, size
 from lmc_core.figures.style import MEANINGS, Stroke, Theme
 from lmc_core.figures.tables import Table
+from lmc_core.numbers import estimate, seconds, size
 
 Result = Mapping[str, Any]
 ANYWHERE = "any"  # the frame of what does not depend on it

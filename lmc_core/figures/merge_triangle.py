@@ -11,8 +11,8 @@ import plotly.graph_objects as go
 
 from lmc_core.figures.heatmap import sequential
 from lmc_core.figures.merge_rows import Result
-from lmc_core.figures.numbers import number, percent
 from lmc_core.figures.style import FAMILY, GROUNDS, SMALL, Theme, template
+from lmc_core.numbers import number, percent
 
 HIGH = math.sqrt(3) / 2
 CORNERS = ((0.0, 0.0), (1.0, 0.0), (0.5, HIGH))  # of models 1, 2, 3

@@ -14,9 +14,9 @@ from lmc_core.figures.merge_rows import (
     short_unit,
     shown,
 )
-from lmc_core.figures.numbers import estimate, number
 from lmc_core.figures.shared_weights import same_weights
 from lmc_core.figures.text import classes_sentence, notes, version_sentence
+from lmc_core.numbers import estimate, number
 
 BINS = 15
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import plotly.graph_objects as go
 
 from lmc_core.figures.alignment_words import Point, layer_tick, layer_title, layers_in, points_of
-from lmc_core.figures.numbers import number
 from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, faint, strokes, template
 from lmc_core.figures.text import Result
+from lmc_core.numbers import number
 from lmc_core.symmetry.spaces import KINDS
 
 ALONE, ROW = 300, 240  # pixels of a single row of panels, and of each of several

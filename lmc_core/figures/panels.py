@@ -19,7 +19,6 @@ from lmc_core.figures import panels_groups as groups
 from lmc_core.figures import panels_kinds as kinds
 from lmc_core.figures.alignment_table import short_table, spaces_table
 from lmc_core.figures.merge_rows import numbers_table
-from lmc_core.figures.numbers import estimate, number
 from lmc_core.figures.style import Theme
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import (
@@ -31,6 +30,7 @@ from lmc_core.figures.text import (
     setting_of,
     version_sentence,
 )
+from lmc_core.numbers import estimate, number
 
 SCALARS = 60  # numbers of an unknown kind that are shown
 # what a result with other entries can raise

@@ -9,10 +9,10 @@ import plotly.graph_objects as go
 
 from lmc_core.figures.barrier import HEIGHT, barrier_figure, legend_height
 from lmc_core.figures.export import CURVES, curve_rows
-from lmc_core.figures.numbers import number, percent, seconds
 from lmc_core.figures.style import Theme
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import barrier_caption, barrier_words, version_sentence
+from lmc_core.numbers import number, percent, seconds
 
 NAMED = 10  # curves at the most that a caption names one by one
 PAPER = 500  # pixels of height on paper

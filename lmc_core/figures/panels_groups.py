@@ -10,11 +10,11 @@ from lmc_core.figures import merge_words
 from lmc_core.figures.merge import merge_figure
 from lmc_core.figures.merge_matrix import matrix_figure
 from lmc_core.figures.merge_rows import best_row, people_table, unit_of
-from lmc_core.figures.numbers import estimate, number
 from lmc_core.figures.panels_kinds import Found, Headline, Labels
 from lmc_core.figures.style import Theme
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import Result, notes, setting_label, version_sentence
+from lmc_core.numbers import estimate, number
 
 
 def _task(result: Result) -> str:

@@ -18,11 +18,11 @@ from lmc_core.figures.export import CURVES, curve_rows
 from lmc_core.figures.landscape import contour_figure
 from lmc_core.figures.landscape_data import Landscape, routes
 from lmc_core.figures.layers import layers_caption, layers_figure
-from lmc_core.figures.numbers import estimate, number
 from lmc_core.figures.overview import overview_figure
 from lmc_core.figures.style import Theme
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import Result
+from lmc_core.numbers import estimate, number
 
 Headline = tuple[str, float | None]
 PAPER = 500  # pixels of height on paper

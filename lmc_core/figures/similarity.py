@@ -13,8 +13,8 @@ import plotly.graph_objects as go
 from lmc_core.figures.alignment_words import layer_tick, layer_title
 from lmc_core.figures.heatmap import sequential
 from lmc_core.figures.layout import spread
-from lmc_core.figures.numbers import number
 from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, template
+from lmc_core.numbers import number
 
 HEIGHT = 340  # pixels
 WRITTEN = 10  # layers up to which the values are written into the cells

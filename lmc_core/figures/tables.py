@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from lmc_core.figures.numbers import number
+from lmc_core.numbers import number
 
 # Spreadsheets compute what begins so, also where it stands in quotes; an apostrophe before it says
 # that it is a text. A text that is a number stays one.

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmc_core.equivariance.figures import data as equivariance_data
-from lmc_core.figures.numbers import estimate, number
 from lmc_core.figures.shared_weights import same_weights
+from lmc_core.numbers import estimate, number
 from lmc_core.symmetry.spaces import PLANES
 
 Result = Mapping[str, Any]

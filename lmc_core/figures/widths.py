@@ -10,10 +10,10 @@ import plotly.graph_objects as go
 
 from lmc_core.figures.barrier import barrier_figure
 from lmc_core.figures.layout import padded
-from lmc_core.figures.numbers import estimate, number
 from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, meaning_of, template
 from lmc_core.figures.text import Result
 from lmc_core.figures.widths_words import pair_name, setting_name
+from lmc_core.numbers import estimate, number
 
 HEIGHT = 500  # pixels of the curves
 SIDE, TOP, FOOT = 56, 40, 56  # pixels

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from lmc_core.figures.numbers import number
 from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, faint, template
 from lmc_core.figures.widths_words import NOBODY, Strip, unread
+from lmc_core.numbers import number
 
 SIDE, TOP, FOOT = 56, 40, 56  # pixels
 CLOSER = 12  # narrow units that are drawn one by one

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lmc_core.figures.numbers import estimate, number
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import Result, barrier_words
+from lmc_core.numbers import estimate, number
 
 NOBODY = -1
 LABELS = {

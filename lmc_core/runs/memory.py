@@ -148,7 +148,7 @@ def require_room(needed: int, what: str) -> None:
     Raises:
         BadInput: when there is less memory than is needed.
     """
-    from lmc_core.figures.numbers import size
+    from lmc_core.numbers import size
 
     there = available()
     if needed > there:

@@ -19,13 +19,13 @@ from lmc_core.figures.angles import circle_figure, pairs_figure, stretch_figure
 from lmc_core.figures.angles_cycles import cycles_figure, cycles_of, cycles_words
 from lmc_core.figures.export import CONFIG, can_draw_svg, results_json, standalone_html, svg
 from lmc_core.figures.heatmap import Matrices, heatmap_figure
-from lmc_core.figures.numbers import number
 from lmc_core.figures.overview import overview_figure
 from lmc_core.figures.similarity import cka_figure, streams_figure
 from lmc_core.figures.style import strokes
 from lmc_core.figures.tables import Table
 from lmc_core.figures.tables import words as cell
 from lmc_core.figures.text import Result
+from lmc_core.numbers import number
 from lmc_core.ui import alignment_controls as controls
 from lmc_core.ui.alignment_controls import Detail
 from lmc_core.ui.curves import ROUNDING, theme

@@ -9,9 +9,9 @@ from typing import Any
 
 import streamlit as st
 
-from lmc_core.figures.numbers import number, percent
 from lmc_core.models.describe import describe, listing
 from lmc_core.models.load import zoo
+from lmc_core.numbers import number, percent
 
 
 def models() -> dict[str, dict[str, Any]]:

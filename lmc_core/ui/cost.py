@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from lmc_core.figures.numbers import size
+from lmc_core.numbers import size
 from lmc_core.runs.duration import Expected, Finished, expected_seconds, finished_runs, rounded
 from lmc_core.runs.request import ModelsRequest
 from lmc_core.runs.result import Request

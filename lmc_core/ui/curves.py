@@ -20,9 +20,9 @@ from lmc_core.figures.export import (
     svg,
 )
 from lmc_core.figures.learning import learning_figure
-from lmc_core.figures.numbers import estimate, number, percent, seconds
 from lmc_core.figures.style import Theme
 from lmc_core.figures.text import barrier_caption, barrier_words, classes_sentence, is_above_plain
+from lmc_core.numbers import estimate, number, percent, seconds
 
 Result = Mapping[str, Any]
 BARRIER = (

@@ -15,9 +15,9 @@ from lmc_core.figures.experts import empty_fan, fan_figure, ranks_figure
 from lmc_core.figures.experts_costs import costs_figure
 from lmc_core.figures.experts_routing import agreement_figure, load_figure
 from lmc_core.figures.export import CONFIG, can_draw_svg, results_json, standalone_html, svg
-from lmc_core.figures.numbers import estimate, number, percent
 from lmc_core.figures.tables import words as cell
 from lmc_core.figures.text import Result
+from lmc_core.numbers import estimate, number, percent
 from lmc_core.ui import address, backend
 from lmc_core.ui.curves import ROUNDING, theme
 

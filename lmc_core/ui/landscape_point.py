@@ -10,8 +10,8 @@ import numpy as np
 import streamlit as st
 
 from lmc_core.figures.landscape_data import Landscape
-from lmc_core.figures.numbers import estimate, number, percent
 from lmc_core.figures.text import Result
+from lmc_core.numbers import estimate, number, percent
 from lmc_core.runs.kinds.plane import PlaneRequest
 from lmc_core.runs.kinds.point import PointRequest, point_of
 from lmc_core.ui import backend, cost, status

@@ -9,7 +9,7 @@ import streamlit as st
 
 from lmc_core.figures.export import CONFIG
 from lmc_core.figures.layers import layers_caption, layers_figure
-from lmc_core.figures.numbers import estimate, number
+from lmc_core.numbers import estimate, number
 from lmc_core.ui import backend, cost, curves, status
 
 FIELDS = {"cost": "Averaged", "swap": "Replaced"}

@@ -10,8 +10,8 @@ import streamlit as st
 
 from lmc_core.errors import LmcError
 from lmc_core.figures.merge_rows import best_row
-from lmc_core.figures.numbers import number
 from lmc_core.merging.methods import MERGES
+from lmc_core.numbers import number
 from lmc_core.runs.kinds.merge import MergeRequest
 from lmc_core.ui import backend, merge_work, messages
 from lmc_core.ui.status import Curve, show_status

@@ -20,7 +20,7 @@ from lmc_core.figures.merge_triangle import (
     triangle_figure,
 )
 from lmc_core.figures.merge_words import triangle_caption
-from lmc_core.figures.numbers import number, percent
+from lmc_core.numbers import number, percent
 from lmc_core.ui.curves import theme
 
 PLACES = 2  # decimals of a weight

@@ -26,7 +26,7 @@ from lmc_core.figures.merge_rows import (
     single_models,
 )
 from lmc_core.figures.merge_words import matrix_caption, merge_caption
-from lmc_core.figures.numbers import number
+from lmc_core.numbers import number
 from lmc_core.ui.curves import ROUNDING, theme
 
 QUANTITIES = {"loss": "Loss", "score": "Accuracy", "ece": "Calibration"}

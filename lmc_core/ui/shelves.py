@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from lmc_core.figures.numbers import number, percent, size
 from lmc_core.models.catalogue import public_rows as all_public_rows
+from lmc_core.numbers import number, percent, size
 from lmc_core.ui import catalogue
 
 FORMATS = {

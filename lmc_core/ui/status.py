@@ -12,7 +12,7 @@ from typing import Any
 import streamlit as st
 
 from lmc_core.errors import LmcError
-from lmc_core.figures.numbers import seconds
+from lmc_core.numbers import seconds
 from lmc_core.runs.jobs import Job
 from lmc_core.runs.result import Request
 from lmc_core.ui import backend, messages

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from lmc_core.errors import LmcError
-from lmc_core.figures.numbers import size
+from lmc_core.numbers import size
 from lmc_core.runs.result import Result
 from lmc_core.runs.store import Store
 from lmc_core.studies import index as shelf

@@ -12,9 +12,9 @@ from typing import Any
 
 import streamlit as st
 
-from lmc_core.figures.numbers import size
 from lmc_core.figures.style import Theme
 from lmc_core.figures.text import MATCHERS, barrier_words, setting_label
+from lmc_core.numbers import size
 from lmc_core.server.app import script
 from lmc_core.ui import backend
 from lmc_core.ui.panels import show_thumbnail

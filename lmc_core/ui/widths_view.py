@@ -17,12 +17,12 @@ from lmc_core.figures.export import (
     standalone_html,
     svg,
 )
-from lmc_core.figures.numbers import estimate, number, percent
 from lmc_core.figures.tables import Table
 from lmc_core.figures.tables import words as cell
 from lmc_core.figures.text import Result, barrier_words
 from lmc_core.figures.widths import against_figure, curves_figure
 from lmc_core.figures.widths_places import CLOSER, closer_figure, map_figure, shares_figure
+from lmc_core.numbers import estimate, number, percent
 from lmc_core.ui import address, status
 from lmc_core.ui.curves import HELP, ROUNDING, theme
 

@@ -30,8 +30,8 @@ from lmc_core.figures.merge_triangle import (
     triangle_figure,
 )
 from lmc_core.figures.merge_words import matrix_caption, merge_caption, triangle_caption
-from lmc_core.figures.numbers import number
 from lmc_core.figures.style import MEANINGS
+from lmc_core.numbers import number
 
 TASK = "fashion-mnist"
 

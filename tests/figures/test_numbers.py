@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from lmc_core.figures.numbers import estimate, number, percent, seconds
+from lmc_core.numbers import estimate, number, percent, seconds
 
 
 @pytest.mark.parametrize(

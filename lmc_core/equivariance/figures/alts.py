@@ -11,7 +11,7 @@ from lmc_core.equivariance.figures.data import Run
 from lmc_core.equivariance.figures.paths import lines_of
 from lmc_core.equivariance.figures.price import levels_of, places_of
 from lmc_core.equivariance.figures.strip import classes_of, positions_of
-from lmc_core.figures.numbers import estimate, number, percent
+from lmc_core.numbers import estimate, number, percent
 
 MOST = 900  # characters of such a sentence
 EMPTY = "Empty: nothing has been measured yet."

@@ -14,8 +14,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lmc_core.figures.layout import padded, spread
-from lmc_core.figures.numbers import RAISED
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, template
+from lmc_core.numbers import RAISED
 
 LETTER = 6.6  # pixels of a letter of the small type, on average
 LINE = 16  # pixels of a line of the small type

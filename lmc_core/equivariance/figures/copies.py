@@ -13,8 +13,8 @@ import plotly.graph_objects as go
 from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import BRANCHES, FORMS, Run
 from lmc_core.figures.layout import stacked
-from lmc_core.figures.numbers import estimate, number, percent
 from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Meaning, Theme, faint
+from lmc_core.numbers import estimate, number, percent
 
 SIDE, FOOT = 56, 30  # pixels
 CURVES, MIDDLE = 300, 84  # pixels of the curves, and between them and the dots

@@ -11,8 +11,8 @@ import plotly.graph_objects as go
 
 from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import Run, strokes_of
-from lmc_core.figures.numbers import number
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint
+from lmc_core.numbers import number
 
 BAR, SPACE = 18, 14  # pixels of a bar and between two layers
 TOP, FOOT, GAP = 50, 30, 0.08  # pixels; GAP between both columns as a share of the width

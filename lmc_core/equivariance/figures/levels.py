@@ -14,8 +14,8 @@ import plotly.graph_objects as go
 from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import FORMS, Run, form_label, setting
 from lmc_core.figures.layout import padded
-from lmc_core.figures.numbers import estimate
 from lmc_core.figures.style import GROUNDS, SMALL, Theme, faint
+from lmc_core.numbers import estimate
 
 FOOT, LEFT = 52, 56  # pixels
 

@@ -14,11 +14,11 @@ from lmc_core.equivariance.figures import text as words
 from lmc_core.equivariance.figures.data import Run, runs_of
 from lmc_core.equivariance.figures.paths import lines_of, paths_figure
 from lmc_core.equivariance.figures.trace import constraint_figure
-from lmc_core.figures.numbers import estimate, number, percent
 from lmc_core.figures.panels_kinds import Found, Headline, Labels
 from lmc_core.figures.style import Theme
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import Result
+from lmc_core.numbers import estimate, number, percent
 
 
 def runs_in(found: Found, labels: Labels) -> list[Run]:

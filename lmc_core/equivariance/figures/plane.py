@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import Run
 from lmc_core.figures.landscape import LEVELS, TICKS, ramp
-from lmc_core.figures.numbers import number
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint
+from lmc_core.numbers import number
 
 # powers of ten that the scale of the plane spans at the least, so that what is flat looks flat
 NARROW = 0.1

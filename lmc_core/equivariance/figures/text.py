@@ -24,7 +24,7 @@ from lmc_core.equivariance.figures.paths import lines_of
 from lmc_core.equivariance.figures.price import levels_of
 from lmc_core.equivariance.figures.setting import ending
 from lmc_core.equivariance.figures.strip import positions_of
-from lmc_core.figures.numbers import estimate, number, percent
+from lmc_core.numbers import estimate, number, percent
 
 __all__ = [
     "checkpoints_alt",

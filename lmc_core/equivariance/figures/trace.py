@@ -12,8 +12,8 @@ import plotly.graph_objects as go
 from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import BRANCHES, Run, layer_strokes, strokes_of
 from lmc_core.equivariance.figures.phase import phase_figure
-from lmc_core.figures.numbers import estimate, number
 from lmc_core.figures.style import GROUNDS, SMALL, Theme, faint
+from lmc_core.numbers import estimate, number
 
 __all__ = ["constraint_figure", "gammas_figure", "losses_figure", "phase_figure"]
 

@@ -15,9 +15,9 @@ import streamlit as st
 from lmc_core.equivariance.figures.data import Run
 from lmc_core.equivariance.page.pictures import Picture
 from lmc_core.figures.export import can_draw_svg, figure_html, page_html, results_json, svg
-from lmc_core.figures.numbers import estimate, number, percent, seconds
 from lmc_core.figures.style import Theme
 from lmc_core.figures.tables import Table
+from lmc_core.numbers import estimate, number, percent, seconds
 from lmc_core.ui.curves import theme
 from lmc_core.ui.panels import show_numbers
 

@@ -18,7 +18,7 @@ from lmc_core.equivariance.page.view import (
     lesson_picture,
     live,
 )
-from lmc_core.figures.numbers import number, percent
+from lmc_core.numbers import number, percent
 from lmc_core.ui import address
 
 SECTIONS = {

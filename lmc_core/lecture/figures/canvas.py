@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from lmc_core.figures.numbers import number
 from lmc_core.figures.style import GROUNDS, MEANINGS, Ground, Theme, faint, template
+from lmc_core.numbers import number
 
 TEXT, LARGE, HUGE = 17, 21, 60  # pixels at scale 1
 POWERS = {  # ticks of an axis of relative differences

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
-from lmc_core.figures.numbers import number, percent
 from lmc_core.figures.style import MEANINGS, faint
 from lmc_core.lecture.figures.canvas import Look, axes, canvas, heading, matrix, unknown
 from lmc_core.lecture.figures.canvas import ladder as bars_of_barriers
 from lmc_core.lecture.figures.stream import mosaic
+from lmc_core.numbers import number, percent
 
 if TYPE_CHECKING:
     from lmc_core.lecture.averages import Averages

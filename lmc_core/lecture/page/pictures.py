@@ -10,7 +10,6 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from lmc_core.figures.numbers import RAISED, number, percent
 from lmc_core.lecture import shipped
 from lmc_core.lecture.figures import exchange as lecture_exchange
 from lmc_core.lecture.figures import experts as lecture_experts
@@ -20,6 +19,7 @@ from lmc_core.lecture.figures.canvas import Look
 from lmc_core.lecture.page import sandbox as live
 from lmc_core.lecture.page.state import Controls
 from lmc_core.lecture.random_walk import Wander
+from lmc_core.numbers import RAISED, number, percent
 
 CHANGE = "largest relative change of an output"
 LAMBDAS = [round(0.1 * k, 1) for k in range(11)]
