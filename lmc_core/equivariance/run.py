@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NotRequired, Self, TypedDict
 
+from lmc_core.runs.numbers import Seconds, Stamp
 from lmc_core.runs.request import digest_of
 
 if TYPE_CHECKING:
@@ -29,6 +30,111 @@ ROWS = 400  # examples that the plane is measured on, at the most
 SIDE = 17  # points along a side of the plane over two entries of gamma
 SHOWN = 6  # examples whose positions are shown
 TRAINED = 0.7  # share of the progress
+
+
+class GroupScore(TypedDict):
+    """What a network does on one split."""
+
+    loss: float
+    stderr: float
+    accuracy: float
+
+
+class CopyCurve(TypedDict):
+    """The loss on the line from a network to a moved copy of it."""
+
+    loss: list[float]
+    stderr: list[float]
+    barrier: float
+    barrier_stderr: float
+
+
+class Agreement(TypedDict):
+    """How well an alignment agrees with the action of a group element, as a share of the units."""
+
+    first: float
+    second: float
+
+
+class CopiesNumbers(TypedDict):
+    """Lines from a network to a moved copy, and merges of all copies; see
+    `equivariance.copies.measure_copies`.
+    """
+
+    element: str
+    lam: list[float]
+    curves: dict[str, CopyCurve]  # by way to align
+    merges: dict[str, GroupScore]
+    group_is_projection: float
+    agree: Agreement
+    agree_activation: NotRequired[Agreement]
+    function_error: float
+
+
+class EquivarianceFacts(TypedDict):
+    """What is known of a network before it is trained; settings as `EquivarianceRequest` has them."""
+
+    source: str
+    kind: str
+    group: str
+    network: str
+    form: str
+    primal_rate: float
+    dual_rate: float
+    augmented: float
+    price: float
+    steps: int
+    rate: float
+    decay: float
+    batch: int
+    examples: int
+    split: str
+    seed: int
+    device: str
+    algorithm: int
+    what: str
+    models: list[str]
+    network_label: str
+    form_label: str
+    source_label: str
+    kind_label: str
+    group_labels: list[str]
+    group_sentence: str
+    acts: str
+    task: str
+    unit: str
+    method: str
+    classes: dict[str, str]
+    layers: list[str]
+    dimensions: list[list[int]]  # of each layer those of equivariant weights, and of all
+    parameters: int
+    trained_on: int
+    held_out: int
+    step: NotRequired[int]  # of a run that is not done
+
+
+class EquivarianceNumbers(EquivarianceFacts, Stamp):
+    """The numbers of an `EquivarianceRequest`; ``on`` and ``off`` are with the free branch and
+    without it, lists are over layers.
+    """
+
+    key: str
+    train_on: GroupScore
+    train_off: GroupScore
+    on: GroupScore
+    off: GroupScore
+    error_on: float  # of equivariance
+    error_off: float
+    gamma: list[float]
+    multiplier: list[float]
+    slack: list[float]
+    gauge: list[float]
+    asymmetry: list[float]
+    plane_layers: list[int]
+    plane_examples: int
+    function_error: float
+    copies: NotRequired[CopiesNumbers]
+    seconds: Seconds
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -150,8 +150,8 @@ def test_the_place_of_a_barrier_is_seen_from_either_end(three: list[str]) -> Non
 def test_a_frame_is_kept_and_shared(three: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     from lmc_core.matching import many
 
-    calls, align = [], many.align_group
-    monkeypatch.setattr(many, "align_group", lambda *a, **k: calls.append(1) or align(*a, **k))
+    calls, align = [], many.align_many
+    monkeypatch.setattr(many, "align_many", lambda *a, **k: calls.append(1) or align(*a, **k))
     one = make_merge_requests(three, frames=("reference",), merges=("average",), **WORDS)[0]
     other = make_merge_requests(
         three, frames=("reference",), merges=("slerp", "ties"), weights=(1, 2, 3), **WORDS
@@ -370,7 +370,7 @@ def test_anew_a_frame_is_found_again(three: list[str], monkeypatch: pytest.Monke
 
     count: list[int] = []
     real = many.align_group
-    monkeypatch.setattr(many, "align_group", lambda *a, **k: count.append(1) or real(*a, **k))
+    monkeypatch.setattr(many, "align_many", lambda *a, **k: count.append(1) or real(*a, **k))
     (request,) = make_merge_requests(three, frames=("reference",), merges=("average",), **WORDS)
     first, _ = compute(request)
     compute(request)

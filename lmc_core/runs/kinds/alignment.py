@@ -16,10 +16,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from lmc_core.errors import BadInput
 from lmc_core.runs.aligned import aligned_pair
+from lmc_core.runs.numbers import ModelsNumbers, PairNumbers, Seconds
 from lmc_core.runs.request import PairRequest
 
 if TYPE_CHECKING:
@@ -36,6 +37,53 @@ KEPT = 2**20  # numbers of one matrix over all copies; larger ones are kept as m
 DRAWN = 512  # rows and columns of these at the most
 # numbers of a matrix that mixes, over all copies; larger ones are left out, their angles stay
 ELEMENT = 2**22
+
+
+_SpaceClass = TypedDict("_SpaceClass", {"class": str})
+
+
+class SpaceNumbers(_SpaceClass):
+    """What the alignment did in one space; lists are over its copies, None where there is no number
+    (of maps that mix, nothing is moved; of those that reorder, nothing is turned).
+    """
+
+    name: str
+    kind: str
+    largest: str  # admissible class
+    size: int
+    copies: int
+    within: str | None
+    layers: list[str]
+    edge: int  # coordinates that share a row of the matrices that are kept
+    before: list[float | None]  # mean cosine of matched coordinates before the alignment
+    after: list[float | None]
+    by_layer: dict[str, list[float | None]]  # before, after
+    owned: int  # coordinates that are matched
+    distance: list[float | None]
+    moved: list[int] | None
+    flipped: list[int] | None
+    angle: list[float | None] | None  # mean, in degrees
+    condition: list[float | None] | None
+
+
+class StreamNumbers(TypedDict):
+    """How alike two residual streams are, layer by layer."""
+
+    layers: list[str]
+    tokens: list[int]
+    before: list[float | None]
+    after: list[float | None]
+    cka: list[float | None]
+    unbiased: list[float | None]
+
+
+class AlignmentNumbers(ModelsNumbers, PairNumbers):
+    """The numbers of an `AlignmentRequest`."""
+
+    spaces: list[SpaceNumbers]
+    streams: dict[str, StreamNumbers]
+    wider: NotRequired[str | None]  # name of the wider model
+    seconds: Seconds
 
 
 @dataclass(frozen=True, kw_only=True)

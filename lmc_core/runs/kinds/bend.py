@@ -11,10 +11,11 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from lmc_core.errors import BadInput
 from lmc_core.limits import MOST, require_counts
+from lmc_core.runs.numbers import BendTraining, CurveSummary, ModelsNumbers, Seconds
 from lmc_core.runs.request import ModelsRequest, PairRequest
 
 if TYPE_CHECKING:
@@ -28,6 +29,38 @@ if TYPE_CHECKING:
 
 Report = Callable[[float, str], None]
 STEPS = 300
+
+
+class Control(TypedDict):
+    """Where a bend lies relative to the plane of A, aligned B, and B."""
+
+    u: float
+    v: float
+    away: float  # its distance from the plane
+
+
+class PathNumbers(CurveSummary):
+    """One path between two models, point by point."""
+
+    name: str
+    lam: list[float]
+    chord: list[float]
+    excess: list[float]
+    excess_stderr: list[float]
+    mean_loss: float
+    accuracy: NotRequired[list[float]]
+    perplexity: NotRequired[list[float]]
+    training: BendTraining | None
+    control: Control | None
+
+
+class BendNumbers(ModelsNumbers):
+    """The numbers of a `BendRequest`."""
+
+    steps: int
+    paths: list[PathNumbers]
+    function_error: float | None
+    seconds: Seconds
 
 
 @dataclass(frozen=True, kw_only=True)

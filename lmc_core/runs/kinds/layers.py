@@ -8,10 +8,24 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from lmc_core.runs.aligned import line_of
+from lmc_core.runs.numbers import ModelsNumbers, PairNumbers, Seconds
 from lmc_core.runs.request import PairRequest
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+class LayersNumbers(ModelsNumbers, PairNumbers):
+    """The numbers of a `LayersRequest`; lists are over the parts of the network."""
+
+    parts: list[str]
+    numbers: list[int]  # parameters
+    loss: float  # of A
+    cost: list[float]  # of a part half way to B, in nats above A
+    cost_stderr: list[float]
+    swap: list[float]  # of a part in B's place
+    swap_stderr: list[float]
+    seconds: Seconds
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired
 
 from lmc_core.errors import BadInput
 from lmc_core.limits import require_counts
@@ -22,6 +22,13 @@ from lmc_core.runs.ask import (
     opened_group,
     require_number,
     require_two,
+)
+from lmc_core.runs.numbers import (
+    FrameNumbers,
+    ModelsNumbers,
+    Seconds,
+    SharedWeights,
+    SimplexNumbers,
 )
 from lmc_core.runs.opened import (
     CHECKED,
@@ -48,6 +55,25 @@ Report = Callable[[float, str], None]
 
 
 RESOLUTION = 6  # of the simplex of three: 28 points, the centre among them
+
+
+class ManyNumbers(ModelsNumbers, FrameNumbers):
+    """The numbers of a `GroupRequest`; matrices are over pairs of models, None on the diagonal."""
+
+    losses: list[float]  # of each model
+    centre_loss: float
+    centre_excess: float  # above the mean of the models' losses
+    centre_stderr: float
+    midpoint_excess: list[list[float | None]]
+    midpoint_stderr: list[list[float | None]]
+    accuracy: NotRequired[list[float]]
+    perplexity: NotRequired[list[float]]
+    centre_accuracy: NotRequired[float]
+    centre_perplexity: NotRequired[float]
+    simplex: SimplexNumbers | None
+    same: NotRequired[list[SharedWeights]]
+    memory: int  # bytes
+    seconds: Seconds
 
 
 @dataclass(frozen=True, kw_only=True)

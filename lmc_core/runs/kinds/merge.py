@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from lmc_core.errors import BadInput, UnknownName
 from lmc_core.limits import require_counts
@@ -24,6 +24,14 @@ from lmc_core.runs.ask import (
     require_two,
 )
 from lmc_core.runs.kinds.merge_bench import Bench, opened_bench
+from lmc_core.runs.numbers import (
+    FrameNumbers,
+    ModelsNumbers,
+    Scalar,
+    Seconds,
+    SharedWeights,
+    SimplexNumbers,
+)
 from lmc_core.runs.opened import asked, grouped, size_of, stamped
 from lmc_core.runs.request import ModelsRequest
 
@@ -41,6 +49,125 @@ Wanted = tuple[str, tuple[tuple[str, Any], ...]]
 
 RESOLUTION = 6  # of the simplex of three: 28 points
 POINTS = 3  # inside of each line
+
+
+class TaskNumbers(TypedDict):
+    """A task that is measured on."""
+
+    name: str
+    unit: str
+    score: str
+    about: str
+    examples: int
+
+
+class Reliability(TypedDict):
+    """Confidence and accuracy by bins of confidence; None for an empty bin."""
+
+    share: list[float]
+    confidence: list[float | None]
+    accuracy: list[float | None]
+
+
+class Score(TypedDict):
+    """What one model does on one task."""
+
+    loss: float
+    loss_stderr: float
+    accuracy: NotRequired[float]
+    accuracy_stderr: NotRequired[float]
+    perplexity: NotRequired[float]
+    perplexity_stderr: NotRequired[float]
+    ece: float  # expected calibration error
+    ece_stderr: float
+    reliability: Reliability
+
+
+class Evaluation(TypedDict):
+    """What one model, or an ensemble of them, does on every task and costs."""
+
+    measured: dict[str, Score]  # by name of task
+    parameters: int
+    bytes: int
+    passes: int  # forward passes for one prediction
+
+
+class ModelRow(Evaluation):
+    """A model by itself."""
+
+    name: str
+    ancestor: bool
+
+
+class MergeReport(TypedDict, total=False):
+    """What a way to merge says of itself."""
+
+    kept: list[str]
+    kept_numbers: list[int]  # of models, from 1
+    by: str
+    of_each: list[float]
+    of_soup: float
+    split: str
+    examples: int
+
+
+class MergeRow(Evaluation):
+    """A way to merge."""
+
+    merge: str
+    title: str
+    settings: dict[str, Scalar]
+    ancestor: bool
+    weighs: bool
+    checkpoint: bool
+    about: MergeReport
+    seconds: float
+
+
+class LinesNumbers(TypedDict):
+    """The barriers between all pairs of models; None on the diagonal."""
+
+    barrier: list[list[float | None]]
+    stderr: list[list[float | None]]
+    at: list[list[float | None]]
+    points: int  # of a line
+
+
+class Named(TypedDict):
+    """A model."""
+
+    name: str
+    digest: str
+
+
+class Saved(Named):
+    """The checkpoint that was written."""
+
+    dtype: str
+    rounding: float | None  # largest relative difference of the outputs that rounding made
+
+
+class MergeNumbers(ModelsNumbers, FrameNumbers):
+    """The numbers of a `MergeRequest`; the models named are those that are merged."""
+
+    ancestor: Named | None
+    stand_in: str | None
+    weights: list[float]
+    frame: str
+    frame_title: str
+    tasks: list[TaskNumbers]
+    memory: int  # bytes
+    same: NotRequired[list[SharedWeights]]
+    models_rows: list[ModelRow]
+    rows: list[MergeRow]
+    lines: LinesNumbers | None
+    simplex: SimplexNumbers | None
+    # of requests that do not keep a model
+    centre_excess: NotRequired[float]  # of the mean, above the mean of the models' losses
+    centre_stderr: NotRequired[float]
+    seconds: NotRequired[Seconds]
+    # of those that do
+    saved: NotRequired[Saved]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from lmc_core.errors import BadInput
 from lmc_core.limits import require_counts
+from lmc_core.runs.numbers import CurveSummary, ModelsNumbers, RoutingNumbers, Seconds
 from lmc_core.runs.request import PairRequest
 
 if TYPE_CHECKING:
@@ -27,6 +28,46 @@ ROUTED = 16  # examples whose tokens are followed through the routers
 ROUTED_POINTS = 11
 METHODS = ("weight", "activation")  # whose alignments the orders are compared in
 START = {"align": 0.0, "plain": 0.1, "fans": 0.12, "routing": 0.9}  # shares of the progress
+
+
+class MixtureNumbers(TypedDict):
+    """The experts of one mixture: costs of every pair and orders, by the way they were found."""
+
+    name: str
+    layer: int
+    groups: int
+    costs: dict[str, list[list[float]]]
+    orders: dict[str, list[int]]
+
+
+class FanNumbers(TypedDict):
+    """The curves of all orders of one mixture that were tried, or of all at once; lists are over
+    orders.
+    """
+
+    mixture: str
+    orders: list[list[list[int]]]
+    named: dict[str, int]  # way -> which of the orders
+    there: int  # orders that there are
+    loss: list[list[float]]
+    loss_stderr: list[list[float]]
+    barrier: list[float]
+    barrier_stderr: list[float]
+    barrier_lam: list[float]
+
+
+class OrdersNumbers(ModelsNumbers):
+    """The numbers of an `OrdersRequest`."""
+
+    function_error: float
+    lam: list[float]
+    chord: list[float]
+    plain: CurveSummary
+    matched: NotRequired[CurveSummary | None]
+    mixtures: list[MixtureNumbers]
+    fans: list[FanNumbers]
+    routing: dict[str, RoutingNumbers | int]  # by way; "examples" says how many were followed
+    seconds: Seconds
 
 
 @dataclass(frozen=True, kw_only=True)

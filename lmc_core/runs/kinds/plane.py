@@ -10,11 +10,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from lmc_core.errors import BadInput, UnknownName
 from lmc_core.limits import require_counts, require_numbers
 from lmc_core.runs.aligned import ends_of
+from lmc_core.runs.numbers import BendTraining, MatcherReport, ModelsNumbers, Seconds
 from lmc_core.runs.request import ModelsRequest
 
 if TYPE_CHECKING:
@@ -31,6 +32,47 @@ KINDS = {"pair": 2, "bend": 2, "three": 3, "random": 1}  # kind of plane -> how 
 RESOLUTIONS = (9, 17, 33, 65)  # that the app offers; each begins with the points of the one before
 NUMBERS = ("loss", "stderr", "correct")
 OVERFLOW = "because what the networks compute overflows; choose a smaller span, or other models."
+
+
+class PlaneSpot(TypedDict):
+    """A place of the plane; ``score`` is an accuracy or a perplexity, by the task."""
+
+    u: float
+    v: float
+    loss: float
+    stderr: float
+    score: float
+
+
+class LabelledSpot(PlaneSpot):
+    """A place of the plane with a name."""
+
+    label: str
+    name: str
+    role: str  # "a", "b", "aligned" or "bend"
+
+
+class PlaneFacts(ModelsNumbers):
+    """What is known of a plane before its grid is measured, which is what a run that is not done
+    has.
+    """
+
+    kind: str
+    resolution: int
+    span: float | None
+    points: list[LabelledSpot]
+    clip: float  # the loss of guessing
+    bend: BendTraining | None
+    found: MatcherReport
+    function_error: float | None
+
+
+class PlaneNumbers(PlaneFacts):
+    """The numbers of a `PlaneRequest`; the grid itself is in the arrays."""
+
+    lowest: PlaneSpot
+    seconds: Seconds
+    gone_on: NotRequired[int]  # points that an earlier run had measured
 
 
 @dataclass(frozen=True, kw_only=True)

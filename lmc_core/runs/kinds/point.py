@@ -12,12 +12,27 @@ from typing import TYPE_CHECKING, Any
 
 from lmc_core.errors import BadInput
 from lmc_core.runs.kinds.plane import PlacedRequest, PlaneRequest
+from lmc_core.runs.numbers import ModelsNumbers, Seconds
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
 DIGITS = 7  # of a coordinate that count; nearer points are one
+
+
+class PointNumbers(ModelsNumbers):
+    """The numbers of a `PointRequest`."""
+
+    kind: str
+    u: float
+    v: float
+    loss: float
+    stderr: float
+    accuracy: float
+    perplexity: float
+    function_error: float | None
+    seconds: Seconds
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,52 @@
+"""What results hold is what their `TypedDict`s declare: every entry, and no other."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lmc_core import folders
+from lmc_core.equivariance.run import EquivarianceNumbers
+from lmc_core.runs.kinds.alignment import AlignmentNumbers
+from lmc_core.runs.kinds.barrier import BarrierNumbers
+from lmc_core.runs.kinds.bend import BendNumbers
+from lmc_core.runs.kinds.layers import LayersNumbers
+from lmc_core.runs.kinds.many import ManyNumbers
+from lmc_core.runs.kinds.merge import MergeNumbers
+from lmc_core.runs.kinds.orders import OrdersNumbers
+from lmc_core.runs.kinds.plane import PlaneNumbers
+from lmc_core.runs.kinds.point import PointNumbers
+from tests.runs.numbers import misfits
+
+NUMBERS = {
+    "alignment": AlignmentNumbers,
+    "barrier": BarrierNumbers,
+    "bend": BendNumbers,
+    "equivariance": EquivarianceNumbers,
+    "group": ManyNumbers,
+    "layers": LayersNumbers,
+    "merge": MergeNumbers,
+    "orders": OrdersNumbers,
+    "plane": PlaneNumbers,
+    "point": PointNumbers,
+}
+SHIPPED = sorted(Path(folders.assets()).glob("**/result.json"))
+
+
+def test_results_ship() -> None:
+    assert len(SHIPPED) > 40
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parent.name[:12])
+def test_shipped_results_are_of_their_types(path: Path) -> None:
+    request = json.loads((path.parent / "request.json").read_text())
+    found = json.loads(path.read_text())
+    assert not list(misfits(found, NUMBERS[request["what"]], request["what"]))
+
+
+def test_a_stray_entry_is_noticed() -> None:
+    found = json.loads(SHIPPED[0].read_text()) | {"stray": 1}
+    what = json.loads((SHIPPED[0].parent / "request.json").read_text())["what"]
+    assert any("stray" in each for each in misfits(found, NUMBERS[what]))
