@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NotRequired, Self, TypedDict
 
-from lmc_core.runs.numbers import Seconds, Stamp
+from lmc_core.runs.kinds import Seconds, Stamp
 from lmc_core.runs.request import digest_of
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from lmc_core.errors import BadInput
 from lmc_core.runs.aligned import aligned_pair
-from lmc_core.runs.numbers import ModelsNumbers, PairNumbers, Seconds
+from lmc_core.runs.kinds import ModelsNumbers, PairNumbers, Seconds
 from lmc_core.runs.request import PairRequest
 
 if TYPE_CHECKING:

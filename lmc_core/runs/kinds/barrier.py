@@ -23,14 +23,14 @@ from lmc_core.runs.ask import (
     require_two,
 )
 from lmc_core.runs.further import at_best_temperature, routes
-from lmc_core.runs.model_cache import load_warm
-from lmc_core.runs.numbers import (
+from lmc_core.runs.kinds import (
     ModelsNumbers,
     PairNumbers,
     RoutingOfExamples,
     Seconds,
     SharedWeights,
 )
+from lmc_core.runs.model_cache import load_warm
 from lmc_core.runs.opened import asked, grouped, learning_from, opened, size_of, stamped
 from lmc_core.runs.request import PairRequest
 from lmc_core.runs.softened import own_losses, soft_facts

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from lmc_core.errors import BadInput
 from lmc_core.limits import MOST, require_counts
-from lmc_core.runs.numbers import BendTraining, CurveSummary, ModelsNumbers, Seconds
+from lmc_core.runs.kinds import BendTraining, CurveSummary, ModelsNumbers, Seconds
 from lmc_core.runs.request import ModelsRequest, PairRequest
 
 if TYPE_CHECKING:

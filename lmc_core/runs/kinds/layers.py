@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from lmc_core.runs.aligned import line_of
-from lmc_core.runs.numbers import ModelsNumbers, PairNumbers, Seconds
+from lmc_core.runs.kinds import ModelsNumbers, PairNumbers, Seconds
 from lmc_core.runs.request import PairRequest
 
 if TYPE_CHECKING:

@@ -23,13 +23,7 @@ from lmc_core.runs.ask import (
     require_number,
     require_two,
 )
-from lmc_core.runs.numbers import (
-    FrameNumbers,
-    ModelsNumbers,
-    Seconds,
-    SharedWeights,
-    SimplexNumbers,
-)
+from lmc_core.runs.kinds import FrameNumbers, ModelsNumbers, Seconds, SharedWeights, SimplexNumbers
 from lmc_core.runs.opened import (
     CHECKED,
     asked,

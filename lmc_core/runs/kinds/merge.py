@@ -23,8 +23,7 @@ from lmc_core.runs.ask import (
     require_number,
     require_two,
 )
-from lmc_core.runs.kinds.merge_bench import Bench, opened_bench
-from lmc_core.runs.numbers import (
+from lmc_core.runs.kinds import (
     FrameNumbers,
     ModelsNumbers,
     Scalar,
@@ -32,6 +31,7 @@ from lmc_core.runs.numbers import (
     SharedWeights,
     SimplexNumbers,
 )
+from lmc_core.runs.kinds.merge_bench import Bench, opened_bench
 from lmc_core.runs.opened import asked, grouped, size_of, stamped
 from lmc_core.runs.request import ModelsRequest
 

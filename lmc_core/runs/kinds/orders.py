@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from lmc_core.errors import BadInput
 from lmc_core.limits import require_counts
-from lmc_core.runs.numbers import CurveSummary, ModelsNumbers, RoutingNumbers, Seconds
+from lmc_core.runs.kinds import CurveSummary, ModelsNumbers, RoutingNumbers, Seconds
 from lmc_core.runs.request import PairRequest
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 from lmc_core.errors import BadInput, UnknownName
 from lmc_core.limits import require_counts, require_numbers
 from lmc_core.runs.aligned import ends_of
-from lmc_core.runs.numbers import BendTraining, MatcherReport, ModelsNumbers, Seconds
+from lmc_core.runs.kinds import BendTraining, MatcherReport, ModelsNumbers, Seconds
 from lmc_core.runs.request import ModelsRequest
 
 if TYPE_CHECKING:

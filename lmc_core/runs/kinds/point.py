@@ -11,8 +11,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from lmc_core.errors import BadInput
+from lmc_core.runs.kinds import ModelsNumbers, Seconds
 from lmc_core.runs.kinds.plane import PlacedRequest, PlaneRequest
-from lmc_core.runs.numbers import ModelsNumbers, Seconds
 
 if TYPE_CHECKING:
     import numpy as np
