@@ -5,8 +5,8 @@ them.
 import streamlit as st
 
 from lmc_core.errors import LmcError
-from lmc_core.figures.barrier import legend_height
-from lmc_core.figures.text import barrier_caption, labels_of
+from lmc_core.figures.barrier import barrier_caption, legend_height
+from lmc_core.figures.text import label_results
 from lmc_core.ui import address, backend, cost, curves, layer_view, messages, page_header, status
 from lmc_core.ui.controls import (
     BOTH,
@@ -56,7 +56,7 @@ except LmcError as error:
     st.stop()
 
 results = [line.result for line in lines if line.result is not None]
-labels = labels_of(results)
+labels = label_results(results)
 height = (520 if len(lines) <= 3 else 600) + legend_height([line.label for line in lines])
 curves.show_figure(results, labels, f"{KEY}_figure", height=height)
 if not results:

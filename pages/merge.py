@@ -3,7 +3,7 @@
 import streamlit as st
 
 from lmc_core.errors import LmcError
-from lmc_core.figures.merge_words import merge_caption
+from lmc_core.figures.merge import merge_caption
 from lmc_core.ui import (
     backend,
     catalogue,

@@ -4,14 +4,15 @@ is computed.
 
 import streamlit as st
 
-from lmc_core.figures.text import barrier_caption, labels_of
+from lmc_core.figures.barrier import barrier_caption
+from lmc_core.figures.text import label_results
 from lmc_core.server.app import script
 from lmc_core.ui import backend, curves, welcome
 
 KEY = "start"
 
 results = welcome.one_pair(backend.shipped())
-labels = labels_of(results)
+labels = label_results(results)
 
 st.title("How far apart are two trained transformers?", anchor=False)
 st.markdown(welcome.lead(results))

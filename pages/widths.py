@@ -5,7 +5,8 @@ where.
 import streamlit as st
 
 from lmc_core.errors import LmcError
-from lmc_core.figures.widths_words import EQUAL, LABELS, pair_name, places_table, strips
+from lmc_core.figures.widths import EQUAL, LABELS, pair_name
+from lmc_core.figures.widths_places import places_table, strips
 from lmc_core.ui import (
     address,
     backend,

@@ -62,12 +62,12 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _write(arguments: argparse.Namespace, result: Mapping[str, Any]) -> None:
-    from lmc_core.figures.barrier import barrier_figure
+    from lmc_core.figures.barrier import barrier_caption, barrier_figure
     from lmc_core.figures.export import results_csv, standalone_html
-    from lmc_core.figures.text import barrier_caption, labels_of
+    from lmc_core.figures.text import label_results
 
     if arguments.csv is not None:
-        arguments.csv.write_text(results_csv([result], labels_of([result])), encoding="utf-8")
+        arguments.csv.write_text(results_csv([result], label_results([result])), encoding="utf-8")
     if arguments.html is not None:
         page = standalone_html(barrier_figure([result]), barrier_caption([result]), [result])
         arguments.html.write_text(page, encoding="utf-8")

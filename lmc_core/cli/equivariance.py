@@ -85,9 +85,9 @@ def run(arguments: argparse.Namespace) -> None:
         _write_weights(arguments.out, arrays)
     if arguments.html is not None:
         from lmc_core.figures.export import standalone_html
-        from lmc_core.figures.panels import panels_of
+        from lmc_core.figures.panel import panels
 
-        panel = panels_of([found])[0]
+        panel = panels([found])[0]
         assert panel.figure is not None  # this kind has one
         page = standalone_html(panel.figure, panel.caption, found.result, title="Equivariance")
         arguments.html.write_text(page, encoding="utf-8")

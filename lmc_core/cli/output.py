@@ -65,7 +65,7 @@ def notes(result: Mapping[str, Any], references: Sequence[str]) -> list[str]:
         result: of some models.
         references: of them, as they were asked for now.
     """
-    from lmc_core.figures.shared_weights import same_weights
+    from lmc_core.figures.text import same_weights
     from lmc_core.models.load import file_notes
 
     files = [note for reference in dict.fromkeys(references) for note in file_notes(reference)]

@@ -101,9 +101,8 @@ def _write(
     curves: Mapping[str, Any] | None,
 ) -> None:
     from lmc_core.figures.export import standalone_html
-    from lmc_core.figures.landscape import contour_figure
+    from lmc_core.figures.landscape import contour_figure, grid_table, landscape_caption
     from lmc_core.figures.landscape_data import Landscape, routes
-    from lmc_core.figures.landscape_words import grid_table, landscape_caption
 
     scene = Landscape.of(result, arrays)
     if arguments.csv is not None:
@@ -126,7 +125,8 @@ def _write(
 
 def summary(result: Mapping[str, Any], curves: Mapping[str, Any] | None = None) -> str:
     """The result in words with units, the models in the plane, and the paths."""
-    from lmc_core.figures.landscape_words import KINDS, paths_table
+    from lmc_core.figures.bend import paths_table
+    from lmc_core.figures.landscape import KINDS
     from lmc_core.figures.text import classes_sentence, origin_words, setting_label
     from lmc_core.numbers import estimate, number, percent, seconds
 

@@ -223,7 +223,7 @@ def list_studies(studies: Any, as_json: bool) -> None:
 
 def contents(study: Study, store: Store) -> str:
     """What a study shows, in words."""
-    from lmc_core.figures.panels import headline
+    from lmc_core.figures.panel import headline
     from lmc_core.studies.gather import gather
 
     lines = [study.title, *([study.note] if study.note else [])]

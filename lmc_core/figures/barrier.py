@@ -1,5 +1,4 @@
-"""The curve of the loss between two models, with its barrier; the score below; the trace of the
-matcher's objective.
+"""The curve of the loss between two models, with its barrier; the score below.
 
 Conventions: `lam` is the weight of model B, so the left end is model A and the right end model B.
 The bracket of a barrier runs from the chord to the curve where the excess is largest; below the
@@ -15,14 +14,23 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from lmc_core.figures.barrier_labels import DIRECT, MANY, Labelling, labelling, text_of
-from lmc_core.figures.ends import name_ends
-from lmc_core.figures.layout import fresh, padded, spread, stacked
+from lmc_core.figures.barrier_labels import (
+    MANY,
+    _array,
+    _barriers,
+    _edges,
+    _ends,
+    _loss_range,
+    _score,
+    labelling,
+)
+from lmc_core.figures.export import CURVES, curve_rows
+from lmc_core.figures.layout import name_ends, padded
+from lmc_core.figures.panel import Picture, Stored, every
 from lmc_core.figures.style import (
     BODY,
     GROUNDS,
     MEANINGS,
-    SMALL,
     Stroke,
     Theme,
     faint,
@@ -30,14 +38,30 @@ from lmc_core.figures.style import (
     strokes,
     template,
 )
-from lmc_core.figures.text import Result, barrier_caption, barrier_words, labels_of
-from lmc_core.numbers import number, percent
+from lmc_core.figures.tables import Table
+from lmc_core.figures.text import (
+    Result,
+    above_plain_words,
+    barrier_words,
+    certainty_words,
+    checked_sentence,
+    classes_sentence,
+    imported_sentence,
+    is_above_plain,
+    label_results,
+    method_title,
+    notes,
+    same_weights,
+    version_sentence,
+)
+from lmc_core.numbers import number, percent, seconds
 
 HEIGHT = 640  # pixels
 # pixels: room for the panels' headings and for the models' names
 TOP, BOTTOM, GAP, SIDE = 36, 64, 52, 56
 SHARE = 0.66  # of the panels' height that the loss gets
-TICK = 0.009  # half the width of a bracket's ends, in units of lam
+NAMED = 10  # curves at the most that a caption names one by one
+PAPER = 500  # pixels of height on paper
 
 
 def barrier_figure(
@@ -55,7 +79,7 @@ def barrier_figure(
         height: of the figure, in pixels; labels are placed for it.
     """
     figure = go.Figure(layout={"template": template(theme), "height": height})
-    names = list(labels or labels_of(results))
+    names = list(labels or label_results(results))
     labelled = labelling(names)
     foot = BOTTOM + labelled.legend_height
     inner = height - TOP - foot
@@ -142,61 +166,6 @@ def _thin(figure: go.Figure, results: Sequence[Result], names: Sequence[str], th
         named.add(meaning)
     figure.add_traces(lines)
     figure.update_layout(hovermode="closest")
-
-
-def _score(result: Result) -> list[float] | None:
-    return result.get(str(result.get("score")))
-
-
-def _array(values: Sequence[float | None]) -> np.ndarray:
-    return np.array([np.nan if value is None else value for value in values], dtype=float)
-
-
-def _loss_range(
-    results: Sequence[Result], labelled: Labelling, pixels: float
-) -> tuple[float, float]:
-    """Range of the loss axis that leaves room for the labels above the highest line, and below the
-    lowest.
-    """
-    drawn = [_array(r[name]) for r in results for name in ("loss", "chord")]
-    if len(results) <= MANY:
-        drawn += [edge for r in results if r.get("excess_low") for edge in _edges(r)]
-    values = np.concatenate(drawn)
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return 0.0, 1.0
-    bottom, top = float(values.min()), float(values.max())
-    limits = padded(bottom, top, 28 / pixels, 28 / pixels)
-    if len(results) > DIRECT:
-        return limits
-    # less room for the lines makes larger groups of labels, which need more room
-    for _ in range(3):
-        _, _, levels, scale = _levels(results, labelled, limits, pixels)
-        half = labelled.gap / 2 + 2
-        above = max([28, *(level - scale * (top - limits[0]) + half for level in levels)])
-        below = max([28, *(scale * (bottom - limits[0]) - level + half for level in levels)])
-        room = max(pixels - above - below, 0.3 * pixels)
-        limits = padded(bottom, top, below / room, above / room)
-    return limits
-
-
-def _levels(
-    results: Sequence[Result], labelled: Labelling, limits: tuple[float, float], pixels: float
-) -> tuple[list[int], list[tuple[float, float, float]], list[float], float]:
-    """Which results have a barrier to show, where each is, the wanted heights of their labels, and
-    pixels per nat.
-    """
-    places = {i: place for i, result in enumerate(results) if (place := _top(result)) is not None}
-    scale = pixels / (limits[1] - limits[0])
-    levels = dict.fromkeys(places, 0.0)
-    for sign in (1, -1):
-        side = [i for i, (_, chord, loss) in places.items() if (loss >= chord) == (sign > 0)]
-        heights = [sign * scale * (places[i][2] - limits[0]) for i in side]
-        levels |= {
-            i: sign * level
-            for i, level in zip(side, stacked(heights, labelled.gap, labelled.clear), strict=True)
-        }
-    return list(places), list(places.values()), list(levels.values()), scale
 
 
 def _axes(
@@ -335,12 +304,6 @@ def _band(figure: go.Figure, result: Result, stroke: Stroke) -> None:
     )
 
 
-def _edges(result: Result) -> tuple[np.ndarray, np.ndarray]:
-    """The lower and the upper edge of the band of a whole curve, as losses."""
-    chord = _array(result["chord"])
-    return chord + _array(result["excess_low"]), chord + _array(result["excess_high"])
-
-
 def _line(
     figure: go.Figure,
     result: Result,
@@ -376,191 +339,159 @@ def _line(
     )
 
 
-def _ends(figure: go.Figure, results: Sequence[Result], theme: Theme) -> None:
-    """The losses of the end models, as numbers beside them."""
-    if len({tuple(r["models"]) for r in results}) > 1:
-        return
-    ground, result = GROUNDS[theme], results[0]
-    for index, side in ((0, "left"), (-1, "right")):
-        for axis, values in (("y", result["loss"]), ("y2", _score(result))):
-            if values is None or not np.isfinite(_array(values)[index]):
-                continue
-            value = float(_array(values)[index])
-            middle = [
-                _array(r["loss"] if axis == "y" else _score(r) or [value])[len(r["lam"]) // 2]
-                for r in results
-            ]
-            # the side that the lines leave free; never below in the lower panel, where the ticks of
-            # lambda are
-            above = axis == "y2" or float(np.nanmean(middle)) < value
-            text = (
-                percent(value)
-                if axis == "y2" and result.get("score") == "accuracy"
-                else number(value)
-            )
-            figure.add_annotation(
-                x=0 if side == "left" else 1,
-                y=value,
-                xref="x" if axis == "y" else "x2",
-                yref=axis,
-                text=text,
-                showarrow=False,
-                xanchor="left" if side == "left" else "right",
-                xshift=-4 if side == "left" else 4,
-                yanchor="bottom" if above else "top",
-                yshift=7 if above else -7,
-                font={"size": SMALL, "color": ground.ink},
-                bgcolor=faint(ground.paper, 0.75),
-                borderpad=1,
-                name="end",
-            )
-
-
-def _barriers(
-    figure: go.Figure,
-    results: Sequence[Result],
-    drawn: Sequence[Stroke],
-    labelled: Labelling,
-    theme: Theme,
-    limits: tuple[float, float],
-    pixels: float,
-) -> None:
-    """Brackets from the chord to the curve, the highest at its own place and lower ones beside it;
-    labels at the lines.
-    """
-    known, places, wanted, scale = _levels(results, labelled, limits, pixels)
-    if not known:
-        return
-    gap, clear = labelled.gap, labelled.clear
-    levels = spread(wanted, gap, gap / 2, pixels - gap / 2)
-    order = sorted(range(len(known)), key=lambda k: -abs(places[k][2] - places[k][1]))
-    # brackets go to one side, labels to the other
-    leftward = -1.0 if places[order[0]][0] <= 0.55 else 1.0
-    taken: list[float] = []
-    for k in order:
-        i, (lam, chord, loss), level = known[k], places[k], levels[k]
-        spot = fresh(lam, taken, 2.6 * TICK, leftward)
-        taken.append(spot)
-        colour = drawn[i].colour
-        figure.add_scatter(
-            x=[spot - TICK, spot + TICK, None, spot, spot, None, spot - TICK, spot + TICK],
-            y=[chord, chord, None, chord, loss, None, loss, loss],
-            mode="lines",
-            line={"color": colour, "width": 2},
-            hoverinfo="skip",
-            showlegend=False,
-            name="barrier",
-            xaxis="x",
-            yaxis="y",
-            meta={"key": results[i].get("key"), "panel": "bracket"},
-        )
-        if len(results) > DIRECT:
-            continue
-        at = scale * (loss - limits[0])
-        moved = abs(abs(level - at) - clear) > 8
-        figure.add_annotation(
-            x=lam,
-            y=loss,
-            xref="x",
-            yref="y",
-            text=text_of(labelled.names[i], barrier_words(results[i], short=True)),
-            ax=-leftward * (30 if moved else 12),
-            ay=at - level,
-            xanchor="left" if leftward < 0 else "right",
-            align="left",
-            showarrow=True,
-            arrowhead=0,
-            arrowwidth=1.2,
-            arrowcolor=colour if moved else "rgba(0,0,0,0)",
-            font={"size": labelled.size, "color": colour},
-            bgcolor=faint(GROUNDS[theme].paper, 0.85),
-            borderpad=0,
-            name="label",
-        )
-
-
-def _top(result: Result) -> tuple[float, float, float] | None:
-    """Where the barrier is: lambda, the chord there, the loss there; None where any is not a finite
-    number.
-    """
-    lam = result.get("barrier_lam")
-    if lam is None or result.get("barrier") is None:
-        return None
-    grid = _array(result["lam"])
-    index = int(np.abs(grid - lam).argmin())
-    values = (
-        float(grid[index]),
-        float(_array(result["chord"])[index]),
-        float(_array(result["loss"])[index]),
-    )
-    return values if all(np.isfinite(values)) else None
-
-
-def objective_figure(result: Result, theme: Theme = "light", height: int = 260) -> go.Figure:
-    """Draw the matcher's objective after every visit of a space, as a share of the largest
-    possible.
+def barrier_caption(results: Sequence[Result], labels: Sequence[str] | None = None) -> str:
+    """Return a caption for the curves that would stand in a paper, in plain text.
 
     Args:
-        result: of a method other than ``none``.
-        theme: ``light``, ``dark`` or ``paper``.
-        height: of the figure, in pixels.
+        results: in the order of the figure.
+        labels: of the lines; by default those of `label_results`.
     """
-    ground, stroke = GROUNDS[theme], strokes([result], theme)[0]
-    figure = go.Figure(layout={"template": template(theme), "height": height})
-    trace = list(result.get("objective") or [])
-    before: Any = result.get("objective_before")
-    figure.add_scatter(
-        x=list(range(len(trace))),
-        y=trace,
-        mode="lines+markers",
-        line={"color": stroke.colour, "width": 2.5},
-        marker={"size": 5},
-        name="objective",
-        hovertemplate="after %{x} visits: %{y:.4f}<extra></extra>",
-    )
-    if before is not None and trace:
-        figure.add_hline(y=before, line={"color": ground.muted, "width": 1.5, "dash": "dash"})
-        figure.add_annotation(
-            x=1,
-            xref="paper",
-            xanchor="right",
-            y=before,
-            yanchor="bottom",
-            text=f"nothing moved: {number(before)}",
-            showarrow=False,
-            font={"size": SMALL, "color": ground.muted},
+    if not results:
+        return "No result yet."
+    names = list(labels or label_results(results))
+    first = results[0]
+    pairs = list(dict.fromkeys(tuple(r["models"]) for r in results))
+    between = " and ".join(f"from {a} to {b}" for a, b in pairs)
+    points = sorted({len(r["lam"]) for r in results})
+    counts = sorted({int(r["examples"]) for r in results})
+    data = sorted({f"{r['split']} split of {r['task']}" for r in results})
+    size = f" ({first['parameters']:,} parameters each)" if first.get("parameters") else ""
+    sentences = [
+        f"Loss and {first.get('score', 'score')} along the straight line {between}{size}, on the "
+        f"{', '.join(data)} "
+        f"({' or '.join(f'{count:,}' for count in counts)} examples; "
+        f"{' or '.join(str(count) for count in points)} values of \u03bb, the weight of the "
+        "second model).",
+        "The barrier is the largest excess of the loss over the chord between the end losses "
+        "(dashed), "
+        f"\u00b1 one standard error over examples; {_bands(results)}.",
+    ]
+    sentences += dict.fromkeys(said for result in results for said in same_weights(result))
+    for name, result in zip(names, results, strict=True):
+        how = "no alignment"
+        if result.get("method", "none") != "none":
+            method = method_title(str(result["method"]))
+            how = f"{method}; {classes_sentence(result.get('classes'))}"
+        where = number(result.get("barrier_lam"), digits=3)
+        largest = (
+            f", the largest value {number(result.get('barrier'))}" if result.get("at_zero") else ""
         )
-        figure.add_annotation(
-            x=len(trace) - 1,
-            y=trace[-1],
-            text=f"<b>{number(trace[-1])}</b>",
-            showarrow=False,
-            yanchor="bottom",
-            yshift=4,
-            xanchor="right",
-            font={"size": BODY, "color": stroke.colour},
+        certain = f"; {words}" if (words := certainty_words(result)) else ""
+        sentences.append(
+            f"{name} ({how}): {barrier_words(result)}{largest} at \u03bb = {where}{certain}."
         )
-        figure.update_yaxes(range=padded(min([before, *trace]), max(trace), 0.08, 0.2))
-    figure.update_xaxes(
-        title={"text": "visits of a space", "standoff": 8}, tickformat="d", fixedrange=True
-    )
-    figure.update_yaxes(fixedrange=True, nticks=5)
-    figure.add_annotation(
-        text="<b>Objective</b> (share of the largest possible)",
-        x=0,
-        xref="paper",
-        xanchor="left",
-        xshift=-SIDE,
-        y=1,
-        yref="paper",
-        yanchor="bottom",
-        yshift=6,
-        showarrow=False,
-        font={"size": BODY},
-        name="heading",
-    )
-    figure.update_layout(margin={"l": SIDE, "r": 40, "t": 36, "b": 52}, showlegend=False)
-    return figure
+        if is_above_plain(result, results):
+            sentences.append(f"This is {above_plain_words(result)}.")
+        if soft := result.get("soft"):
+            sentences.append(
+                f"It leads to an average of rows, which is another function (relative difference "
+                f"{number(soft['function_error'], digits=2)}): its loss is "
+                f"{number(soft['loss'])}, that of "
+                f"{result['models'][1]} {number(soft['loss_of_b'])}, to which the chord runs."
+            )
+    errors = [
+        r["function_error"]
+        for r in results
+        if r.get("function_error") is not None and not r.get("soft")
+    ]
+    if errors:
+        sentences.append(
+            "Before interpolation the aligned models give the same outputs as the originals: "
+            f"largest relative difference {number(max(errors), digits=2)}."
+        )
+    about = [*sentences, *notes(results), version_sentence(first), imported_sentence(results)]
+    return " ".join(filter(None, about))
 
 
-__all__ = ["barrier_caption", "barrier_figure", "objective_figure"]
+def _bands(results: Sequence[Result]) -> str:
+    """What the shaded bands are, and what an error of text is taken over."""
+    if not all(result.get("excess_low") for result in results):
+        return "bands show one standard error"
+    works = (
+        " (of a text, over its works or blocks of neighbouring windows)"
+        if results[0].get("score") == "perplexity"
+        else ""
+    )
+    fitted = (
+        "cross-fitted values are read on the half of the examples that did not choose their place"
+    )
+    band = (
+        "shaded bands hold a whole curve with 95 % confidence, and at zero means that a band "
+        "holds the chord everywhere"
+    )
+    return f"{band}{works}; {fitted}"
+
+
+def _draw(
+    found: Sequence[Stored], labels: Sequence[str], theme: Theme, height: int | None
+) -> go.Figure:
+    """Draw loss and score over one axis of lambda; a legend for many curves makes it taller."""
+    tall = height or (PAPER if theme == "paper" else HEIGHT)
+    results = [each.result for each in found]
+    return barrier_figure(results, theme, labels, tall + legend_height(labels))
+
+
+def curves_caption(results: Sequence[Result], labels: Sequence[str]) -> str:
+    """Say what the curves are, as in a paper; of many it names the lowest and the highest, the
+    table has all.
+    """
+    if len(results) <= NAMED:
+        return barrier_caption(results, labels)
+    order = sorted(range(len(results)), key=lambda i: results[i]["barrier"])
+    low, high = order[0], order[-1]
+    pairs = {tuple(result["models"]) for result in results}
+    data = sorted({f"{result['split']} split of {result['task']}" for result in results})
+    between = (
+        " to ".join(next(iter(pairs)))
+        if len(pairs) == 1
+        else f"each of {len(pairs)} models to another"
+    )
+    return (
+        f"Loss and {results[0].get('score', 'score')} along {len(results)} straight lines from "
+        f"{between}, on the {', '.join(data)}. The barrier is the largest excess of the loss over "
+        "the chord between the end losses (dashed), \u00b1 one standard error over examples. "
+        f"Lowest: {labels[low]}, {barrier_words(results[low])}; highest: {labels[high]}, "
+        f"{barrier_words(results[high])}; the table has all."
+        f"{checked_sentence([result.get('function_error') for result in results])} "
+        f"{version_sentence(results[0])}"
+    )
+
+
+def curves_summary(results: Sequence[Result], labels: Sequence[str]) -> Table:
+    """Return one row for every curve: its barrier with error, and what was checked."""
+    rows = []
+    for label, result in zip(labels, results, strict=True):
+        score = str(result.get("score", "score"))
+        values = result.get(score) or [None]
+        middle = values[len(values) // 2]
+        shown = f"{percent(middle) if score == 'accuracy' else number(middle)} {score}"
+        aligned = result.get("method", "none") != "none"
+        row = (
+            label,
+            barrier_words(result, short=True),
+            number(result.get("barrier_lam")),
+            number(result.get("midpoint_loss")),
+            shown,
+            number(result.get("function_error"), digits=2),
+            seconds((result.get("seconds") or {}).get("align") if aligned else None),
+        )
+        rows.append(row)
+    middles = ("Midpoint loss", "Midpoint score")
+    names = ("Setting", "Barrier", "at \u03bb", *middles, "Function check", "Time to align")
+    return Table.of(names, rows)
+
+
+def curves_table(results: Sequence[Result], labels: Sequence[str]) -> Table:
+    """Return one row for every point of every curve."""
+    scores = list(dict.fromkeys(str(result["score"]) for result in results))
+    return Table.of((*CURVES, *scores), curve_rows(results, labels, scores))
+
+
+PICTURE = Picture(
+    name="Barrier",
+    draw=_draw,
+    caption=every(curves_caption),
+    summary=every(curves_summary),
+    numbers=every(curves_table),
+    together=True,
+)

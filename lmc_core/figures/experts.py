@@ -1,6 +1,4 @@
-"""The fan: the loss along the line for all orders of the experts, those with a name highlighted;
-and the rank of each order.
-"""
+"""Experts of all layers: the rank of each of their orders, and the costs of all pairs of them."""
 
 from __future__ import annotations
 
@@ -9,23 +7,12 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from lmc_core.figures.ends import name_ends
-from lmc_core.figures.experts_words import (
-    ALL,
-    STRONGEST,
-    WAYS,
-    group_name,
-    groups_of,
-    layer_name,
-    order_words,
-)
-from lmc_core.figures.layout import padded, spread
-from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Stroke, Theme, faint, template
+from lmc_core.figures.layout import padded
+from lmc_core.figures.orders import STRONGEST, WAYS, layer_name, order_words, way_stroke
+from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, faint, template
 from lmc_core.figures.text import Result
-from lmc_core.numbers import estimate, number
+from lmc_core.numbers import number
 
-SIDE, RIGHT, TOP, FOOT = 56, 148, 36, 56  # pixels; labels stand in the right margin
-LABEL = 36  # pixels between the centres of two labels of two lines
 ROW = 44  # pixels for a row of ranks
 SIZES = {
     "exact": 10,
@@ -36,221 +23,9 @@ SIZES = {
     "best": 9,
     "worst": 9,
 }  # pixels; ways that agree lie in each other
-
-
-def way_stroke(way: str, theme: Theme) -> Stroke:
-    """How the line of a way to order is drawn; orders by weights share the colour of weight
-    matching.
-    """
-    blue, ground = MEANINGS["orthogonal"].colour(theme), GROUNDS[theme]
-    return {
-        "exact": Stroke(blue, "solid", "diamond"),
-        "gram": Stroke(blue, "11px,4px", "circle-open"),
-        "router": Stroke(blue, "3px,3px", "square-open"),
-        "found": Stroke(MEANINGS["activation"].colour(theme), "7px,3px,2px,3px", "cross"),
-        "naive": Stroke(ground.ink, "8px,4px", "square"),
-        "best": Stroke(ground.muted, "solid", "triangle-down"),
-        "worst": Stroke(ground.muted, "solid", "triangle-up"),
-    }[way]
-
-
-def fan_figure(
-    result: Result, fan: Mapping[str, Any], theme: Theme = "light", height: int = 480
-) -> go.Figure:
-    """Draw the curves of a fan, all faint but those with a name.
-
-    Args:
-        result: of `lmc_core.runs.kinds.orders.compute`.
-        fan: one of its ``fans``.
-        theme: ``light``, ``dark`` or ``paper``.
-        height: in pixels; labels are placed for it.
-    """
-    figure = empty_fan(result["models"], str(result["split"]), theme, height)
-    _others(figure, result, fan, theme)
-    figure.add_scatter(
-        x=[0, 1],
-        y=[result["chord"][0], result["chord"][-1]],
-        mode="lines",
-        name="chord",
-        hoverinfo="skip",
-        line={"color": GROUNDS[theme].muted, "width": 1.5, "dash": "dash"},
-    )
-    every = fan["mixture"] == ALL
-    plain = MEANINGS["plain"]
-    drawn: list[tuple[str, Mapping[str, Any], int | None, Stroke]] = [
-        (
-            "Plain average",
-            result["plain"],
-            None,
-            Stroke(plain.colour(theme), plain.dash, plain.marker),
-        )
-    ]
-    if every and result.get("matched"):
-        own = MEANINGS["activation"]
-        drawn.append(
-            (
-                "Activation matching",
-                result["matched"],
-                None,
-                Stroke(own.colour(theme), own.dash, own.marker),
-            )
-        )
-    drawn += [
-        (group_name(ways, every), fan, i, way_stroke(ways[0], theme))
-        for i, ways in reversed(groups_of(fan))
-    ]
-    for name, holder, index, stroke in drawn:
-        loss = holder["loss"] if index is None else holder["loss"][index]
-        strong = stroke.colour == MEANINGS["orthogonal"].colour(theme)
-        figure.add_scatter(
-            x=result["lam"],
-            y=loss,
-            mode="lines+markers",
-            name=name,
-            hovertemplate=_hover(name, holder, index),
-            line={"color": stroke.colour, "width": 3 if strong else 2, "dash": stroke.dash},
-            marker={"color": stroke.colour, "symbol": stroke.marker, "size": 8 if strong else 6},
-            meta={"panel": "named"},
-        )
-    _labels(figure, result, [(*each[:3], each[3].colour) for each in drawn], theme, height)
-    return figure
-
-
-def empty_fan(
-    models: Sequence[str], split: str, theme: Theme = "light", height: int = 480
-) -> go.Figure:
-    """The axes of a fan, which keep the place while there is nothing to draw."""
-    ground = GROUNDS[theme]
-    figure = go.Figure(layout={"template": template(theme), "height": height})
-    ends = ["0", "0.5<br>\u03bb", "1"]
-    figure.update_xaxes(
-        range=[-0.02, 1.0],
-        fixedrange=True,
-        tickvals=[0, 0.5, 1],
-        ticktext=ends,
-        tickangle=0,
-        tickfont={"size": BODY, "color": ground.ink},
-    )
-    figure.update_yaxes(fixedrange=True, nticks=6)
-    figure.update_layout(
-        margin={"l": SIDE, "r": RIGHT, "t": TOP, "b": FOOT},
-        showlegend=False,
-        hovermode="closest",
-        hoverdistance=12,
-    )
-    name_ends(figure, models, theme, SIDE - 8, 64)
-    figure.add_annotation(
-        text=f"<b>Loss</b> ({split}, nats)",
-        x=0,
-        xref="paper",
-        xanchor="left",
-        xshift=-SIDE,
-        y=1,
-        yref="paper",
-        yanchor="bottom",
-        yshift=10,
-        showarrow=False,
-        font={"size": BODY, "color": ground.ink},
-        name="heading",
-    )
-    return figure
-
-
-def _others(figure: go.Figure, result: Result, fan: Mapping[str, Any], theme: Theme) -> None:
-    """The orders without a name as one trace with gaps."""
-    known = {index for index, _ in groups_of(fan)}
-    x: list[float | None] = []
-    y: list[float | None] = []
-    said: list[str] = []
-    for index, order in enumerate(fan["orders"]):
-        if index in known:
-            continue
-        barrier = estimate(fan["barrier"][index], fan["barrier_stderr"][index], "nats")
-        words = " | ".join(order_words(each) for each in order)
-        x += [*result["lam"], None]
-        y += [*fan["loss"][index], None]
-        said += [f"{words}<br>barrier {barrier}"] * (len(result["lam"]) + 1)
-    figure.add_scatter(
-        x=x,
-        y=y,
-        mode="lines",
-        line={"color": faint(GROUNDS[theme].muted, 0.38), "width": 1.2},
-        name="other orders",
-        customdata=said,
-        hovertemplate="Experts of B: %{customdata}<extra></extra>",
-        meta={"panel": "others"},
-    )
-
-
-def _hover(name: str, holder: Mapping[str, Any], index: int | None) -> str:
-    value, error = (
-        holder[key] if index is None else holder[key][index]
-        for key in ("barrier", "barrier_stderr")
-    )
-    return (
-        f"<b>{name}</b><br>barrier {estimate(value, error, 'nats')}<br>\u03bb = %{{x:.2f}}: "
-        f"%{{y:.3f}} nats<extra></extra>"
-    )
-
-
-def _labels(
-    figure: go.Figure,
-    result: Result,
-    drawn: Sequence[tuple[str, Mapping[str, Any], int | None, str]],
-    theme: Theme,
-    height: int,
-) -> None:
-    """Names and barriers in the right margin, each at the height of its line's top, with a thin
-    line that leads there.
-    """
-    losses = [*result["plain"]["loss"], *result["chord"]]
-    losses += [value for fan in result["fans"] for curve in fan["loss"] for value in curve]
-    low, high = padded(min(losses), max(losses), 0.06, 0.06)  # one scale for all fans of a result
-    figure.update_yaxes(range=[low, high])
-    inner = height - TOP - FOOT
-    scale = inner / (high - low)
-    places = []
-    for _, holder, index, _ in drawn:
-        loss, lam = (
-            holder[key] if index is None else holder[key][index] for key in ("loss", "barrier_lam")
-        )
-        at = min(range(len(loss)), key=lambda k: abs(result["lam"][k] - lam))
-        places.append((result["lam"][at], loss[at]))
-    levels = spread([(y - low) * scale for _, y in places], LABEL, LABEL / 2, inner - LABEL / 2)
-    for (name, holder, index, colour), (lam, loss), level in zip(
-        drawn, places, levels, strict=True
-    ):
-        value, error = (
-            holder[key] if index is None else holder[key][index]
-            for key in ("barrier", "barrier_stderr")
-        )
-        figure.add_scatter(
-            x=[lam, 1.0],
-            y=[loss, loss],
-            mode="lines",
-            line={"color": faint(colour, 0.45), "width": 1, "dash": "dot"},
-            hoverinfo="skip",
-            name="leader",
-            meta={"panel": "leader"},
-        )
-        figure.add_annotation(
-            x=1,
-            xref="x",
-            y=loss,
-            yref="y",
-            text=f"<b>{name}</b><br>{estimate(value, error)}",
-            ax=14,
-            ay=(loss - low) * scale - level,
-            xanchor="left",
-            align="left",
-            showarrow=True,
-            arrowhead=0,
-            arrowwidth=1,
-            arrowcolor=faint(colour, 0.6),
-            font={"size": SMALL, "color": colour},
-            borderpad=0,
-            name="label",
-        )
+KINDS = {"router": "Router rows", "gram": "Gram", "exact": "Exact"}
+MOST = 8  # layers that are drawn at once, and experts whose costs are written into their cells
+GAP = 0.05  # between matrices, as a share of the width
 
 
 def ranks_figure(result: Result, theme: Theme = "light") -> go.Figure:
@@ -334,3 +109,175 @@ def ranks_figure(result: Result, theme: Theme = "light") -> go.Figure:
         },
     )
     return figure
+
+
+def ranks_caption(result: Result) -> str:
+    """Return a caption for the barriers of all orders, in plain text."""
+    return (
+        "Barrier of every order that was measured, by the layer whose experts change places; in "
+        "the last row all layers at "
+        "once. Marks that lie in each other are ways that choose the same order."
+    )
+
+
+def scale_of(theme: Theme) -> list[list[float | str]]:
+    """One hue from near (strong) to far (the ground), for costs."""
+    blue, ground = MEANINGS["orthogonal"].colour(theme), GROUNDS[theme]
+    return [[0.0, blue], [1.0, ground.paper if theme != "dark" else "#1c2630"]]
+
+
+def costs_figure(
+    result: Result, layers: Sequence[int] | None = None, theme: Theme = "light"
+) -> go.Figure:
+    """Draw the matrices of every layer, a row for each layer.
+
+    Args:
+        result: of `lmc_core.runs.kinds.orders.compute`.
+        layers: which mixtures; the first `MOST` by default.
+        theme: ``light``, ``dark`` or ``paper``.
+    """
+    chosen = list(range(min(MOST, len(result["mixtures"]))) if layers is None else layers)
+    kinds = [kind for kind in KINDS if kind in result["mixtures"][0]["costs"]]
+    single = len(chosen) == 1
+    figure = go.Figure(
+        layout={"template": template(theme), "height": 64 + (270 if single else 150) * len(chosen)}
+    )
+    width, tall = (1 - GAP * (len(kinds) - 1)) / len(kinds), 1 / len(chosen)
+    for column, kind in enumerate(kinds):
+        left = column * (width + GAP)
+        for place, layer in enumerate(chosen):
+            number = place * len(kinds) + column + 1
+            axes = f"x{number if number > 1 else ''}", f"y{number if number > 1 else ''}"
+            _matrix(figure, result, layer, kind, axes, single, theme)
+            top = 1 - place * tall
+            down = (0.0, 1.0) if single else (top - 0.83 * tall, top)
+            _axes(
+                figure,
+                result["mixtures"][layer],
+                axes,
+                (left, left + width),
+                down,
+                column == 0,
+                single,
+            )
+        figure.add_annotation(
+            text=f"<b>{KINDS[kind]}</b>",
+            x=left,
+            xref="paper",
+            xanchor="left",
+            y=1,
+            yref="paper",
+            yanchor="bottom",
+            yshift=8,
+            showarrow=False,
+            font={"size": BODY, "color": GROUNDS[theme].ink},
+            name="heading",
+        )
+    figure.update_layout(margin={"l": 52, "r": 8, "t": 40, "b": 48 if single else 12})
+    return figure
+
+
+def _matrix(
+    figure: go.Figure,
+    result: Result,
+    layer: int,
+    kind: str,
+    axes: tuple[str, str],
+    single: bool,
+    theme: Theme,
+) -> None:
+    """One matrix with its assignment."""
+    (x, y), mixture = axes, result["mixtures"][layer]
+    costs, (low, high) = mixture["costs"][kind], _limits(result, kind)
+    small = len(costs) <= MOST
+    figure.add_heatmap(
+        z=costs,
+        xaxis=x,
+        yaxis=y,
+        zmin=low,
+        zmax=high,
+        colorscale=scale_of(theme),
+        showscale=False,
+        xgap=1 if small else 0,
+        ygap=1 if small else 0,
+        name=kind,
+        meta={"layer": layer, "kind": kind},
+        texttemplate="%{z:.2f}" if small and single else None,
+        textfont={"size": SMALL},
+        hovertemplate=f"layer {mixture['layer']}, {KINDS[kind]}<br>place %{{y}} of A, expert "
+        f"%{{x}} of B: %{{z:.3f}}"
+        "<extra></extra>",
+    )
+    for at, expert in enumerate(mixture["orders"][kind]):
+        figure.add_shape(
+            type="rect",
+            xref=x,
+            yref=y,
+            x0=expert - 0.46,
+            x1=expert + 0.46,
+            y0=at - 0.46,
+            y1=at + 0.46,
+            line={"color": GROUNDS[theme].ink, "width": 2 if small else 1},
+            name=f"{kind} {layer}",
+        )
+
+
+def _axes(
+    figure: go.Figure,
+    mixture: Mapping[str, Any],
+    axes: tuple[str, str],
+    across: tuple[float, float],
+    down: tuple[float, float],
+    first: bool,
+    single: bool,
+) -> None:
+    """Numbers of experts along both sides of one matrix; the layer in front of the first of a
+    row.
+    """
+    (x, y), experts = axes, len(mixture["orders"]["naive"])
+    ticks: dict[str, Any] = {"showgrid": False, "fixedrange": True, "nticks": 9, "tickformat": "d"}
+    if experts <= MOST:
+        ticks |= {
+            "tickmode": "array",
+            "tickvals": list(range(experts)),
+            "ticktext": [str(k) for k in range(experts)],
+        }
+    beside = f"place in A, layer {mixture['layer']}" if single else f"layer {mixture['layer']}"
+    font = {"size": SMALL}
+    below = {"text": "expert of B" if single else "", "standoff": 2, "font": font}
+    left = {"text": beside if first else "", "standoff": 4, "font": font}
+    figure.update_layout(
+        {
+            f"xaxis{x[1:]}": {**ticks, "domain": list(across), "anchor": y, "title": below},
+            f"yaxis{y[1:]}": {
+                **ticks,
+                "domain": list(down),
+                "anchor": x,
+                "title": left,
+                "autorange": "reversed",
+            },
+        }
+    )
+
+
+def _limits(result: Result, kind: str) -> tuple[float, float]:
+    """The scale of one kind, the same for all layers."""
+    values = [
+        value for mixture in result["mixtures"] for row in mixture["costs"][kind] for value in row
+    ]
+    return min(values), max(values)
+
+
+def costs_caption(result: Result) -> str:
+    """Return a caption for the matrices of costs, in plain text."""
+    a, b = result["models"]
+    return (
+        f"What each expert of {b} (columns, as its file numbers them) costs at each place of {a} "
+        "(rows), everything else "
+        "aligned: squared distance of the rows of the routers; of products of the weights that no "
+        "order of units changes "
+        "(Gram); of all weights after the best order of units, plus that of the rows (exact). 0 "
+        "means equal, 1 nothing in "
+        "common; strong colour is near. Each kind has one scale for all layers. Frames: the "
+        "assignment of least cost."
+    )

@@ -12,7 +12,10 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lmc_core.analysis.block_means import block_edge, block_means
+from lmc_core.figures.alignment import Entry, copy_title, group_of, layer_title
 from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, template
+from lmc_core.figures.text import Result
+from lmc_core.numbers import number
 
 MOST = 512  # rows and columns that are drawn; Plotly needs seconds for more
 FRAMED = 64  # coordinates up to which each matched cell gets a frame; more get dots
@@ -21,6 +24,8 @@ GAP = 0.06  # between both matrices, as a share of the width
 HEIGHT = 400  # pixels
 BAR = 200  # pixels, of the scale
 PANELS = ("before", "after")
+COUNTED = ("units", "heads", "queries", "experts")  # kinds whose name is a plural
+INVARIANT = ("heads", "experts")  # compared by the best that is within them: never negative
 
 
 @dataclass(frozen=True)
@@ -233,3 +238,67 @@ def _axes(matrices: Matrices, index: int, domain: tuple[float, float]) -> dict[s
             "showticklabels": index == 0,
         },
     }
+
+
+def what_is_compared(entry: Entry) -> str:
+    """What a cell of a space's matrix is, in a sentence."""
+    kind = entry["kind"]
+    if kind == "heads":
+        return (
+            "Each cell compares a head of A with a head of B by the best that their planes can "
+            "reach (and the order of the "
+            "queries that share a key), so the planes do not matter; unrelated heads are above 0."
+        )
+    if kind == "experts":
+        return (
+            "Each cell compares an expert of A with an expert of B by the best order of their "
+            "units and by their rows of the "
+            "router; unrelated experts are above 0."
+        )
+    return (
+        "Each cell is the cosine between a coordinate of A and one of B: of all parameters that "
+        "write or read it, each layer "
+        "weighted as in weight matching."
+    )
+
+
+def heatmap_caption(result: Result, entry: Entry, copy: int, own: bool) -> str:
+    """A caption for both matrices of a space.
+
+    Args:
+        result: of the alignment.
+        entry: of the space.
+        copy: which copy is drawn.
+        own: whether the second matrix has B in its own order, with the assignment drawn in.
+    """
+    a, b = result["models"]
+    where = layer_title(entry["layers"][0]) if len(entry["layers"]) == 1 else "all layers"
+    place = f"{group_of(entry)}, {where.lower()}" + (
+        f", {copy_title(entry, copy)}" if entry["within"] else ""
+    )
+    before, after = entry["before"][copy], entry["after"][copy]
+    noun = entry["kind"] if entry["kind"] in COUNTED else "coordinates"
+    order = f"After, {b} is in {a}'s coordinates."
+    if own:
+        order = f"After, columns are in {b}'s own order and the matched cells are marked."
+    sentences = [
+        f"{place[0].upper()}{place[1:]} ({entry['size']:,} {noun}): {a} in rows, {b} in columns, "
+        "before and after the "
+        f"alignment, on one scale.",
+        what_is_compared(entry),
+        f"Before, both are as numbered in their own files, in canonical form. {order}",
+        f"Mean of matched pairs: {number(before)} before, {number(after)} after.",
+    ]
+    if entry["edge"] > 1:
+        sentences.append(
+            f"Cells are means over blocks of {entry['edge']} x {entry['edge']} coordinates, so "
+            "that a sharp diagonal looks "
+            "faint."
+        )
+    if result.get("wider"):
+        sentences.append(
+            f"{result['wider']} is the wider; the other was widened to its size first, and what "
+            "that leaves open has the "
+            "wider model's values, which raises the cosines."
+        )
+    return " ".join(sentences)

@@ -8,13 +8,17 @@ at the loss of guessing, which everything worse shares.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from lmc_core.figures.landscape_data import Landscape, Route
+from lmc_core.figures.landscape_data import Facts, Landscape, Route, routes
+from lmc_core.figures.panel import Picture, Stored
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Stroke, Theme, faint, strokes, template
+from lmc_core.figures.tables import Table
+from lmc_core.figures.text import classes_sentence, imported_sentence, method_title, notes
 from lmc_core.numbers import number, percent
 
 HEIGHT, WIDTH = 640, 616  # pixels; the map is square, and above it is the scale of colours
@@ -44,6 +48,22 @@ RAMPS = {  # from low loss to high
 }
 TICKS = [m * 10.0**p for p in range(-6, 4) for m in (1, 1.5, 2, 3, 4, 5, 7)]
 GRID = "grid"  # name of the trace whose points can be clicked
+KINDS = {
+    "pair": "A, B and aligned B",
+    "bend": "A, B and the bend of a curve",
+    "three": "Three models",
+    "random": "Random directions around A",
+}
+HARD = (
+    "Soft matching is drawn at its hard end: every soft match has become an assignment there, so "
+    "that B aligned computes what "
+    "B does. The line to the soft end, which is another function, is on the page Barrier."
+)
+UNREADABLE = (
+    "None of the losses measured here is a finite number, so the colours say nothing: what the "
+    "networks compute overflows. "
+    "Choose a smaller span, or other models."
+)
 
 
 def ramp(theme: Theme) -> list[list[Any]]:
@@ -296,3 +316,189 @@ def _mark(figure: go.Figure, chosen: tuple[float, float], theme: Theme) -> None:
                 "line": {"width": width, "color": colour},
             },
         )
+
+
+def landscape_caption(scene: Landscape, paths: Sequence[Route] = ()) -> str:
+    """Return a caption for a plane that would stand in a paper, in plain text.
+
+    Args:
+        scene: what was measured.
+        paths: that are drawn on it.
+    """
+    facts = scene.facts
+    n = len(scene.u)
+    sentences = [_what(facts)]
+    data = f"{facts['split']} split of {facts['task']} ({int(facts['examples']):,} examples)"
+    sentences.append(f"Mean loss on the {data} at {n} × {n} points.")
+    if scene.share < 1:
+        sentences.append(
+            f"{int(scene.measured.sum()):,} of {n * n:,} are measured; between them it is "
+            "interpolated."
+        )
+    if not scene.readable:
+        sentences.append(UNREADABLE)
+    low, high = scene.limits
+    if float(np.nanmax(scene.loss, initial=0.0)) > high:
+        guess = (
+            " (the loss of guessing)" if abs(high - float(facts.get("clip") or 0)) < 1e-9 else ""
+        )
+        sentences.append(
+            f"Colours are logarithmic in the loss and end at {number(high, facts['unit'])}{guess}."
+        )
+    else:
+        sentences.append("Colours are logarithmic in the loss.")
+    sentences += [*_places(facts), *notes([facts])]
+    if facts.get("method") == "soft":
+        sentences.append(HARD)
+    sentences += [
+        f"The {route.label} lies outside of this plane, its bend {number(route.away)} from it; "
+        "drawn is its projection."
+        for route in paths
+        if route.away
+    ]
+    if facts.get("function_error") is not None:
+        sentences.append(
+            "Aligned models give the same outputs as the originals: largest relative difference "
+            f"{number(facts['function_error'], digits=2)}."
+        )
+    if origin := imported_sentence([facts]):
+        sentences.append(origin)
+    versions = facts.get("versions") or {}
+    if versions:
+        sentences.append(
+            f"LMC Explorer {versions.get('lmc', '')}, {str(facts.get('date', ''))[:10]}."
+        )
+    return " ".join(sentences)
+
+
+def _how(facts: Facts) -> str:
+    method = str(facts.get("method", "none"))
+    if method == "none":
+        return "nothing aligned"
+    return f"{method_title(method)}; {classes_sentence(facts.get('classes'))}"
+
+
+def _what(facts: Facts) -> str:
+    names = list(facts["models"])
+    size = f" ({facts['parameters']:,} parameters each)" if facts.get("parameters") else ""
+    kind = facts.get("kind")
+    if kind == "random":
+        span = number(facts.get("span") or 1.0)
+        return (
+            f"Two random directions around {names[0]}{size.replace(' each', '')}, each filter as "
+            "long as the model's own "
+            f"(Li et al. 2018), up to {span} times that length; biases and gains of norms stay."
+        )
+    if kind == "three":
+        three = f"{names[0]} (A), {names[1]} (B) and {names[2]} (C){size}"
+        return f"The plane through {three} in the space of parameters ({_how(facts)})."
+    if kind == "bend":
+        return (
+            f"The plane of the quadratic Bezier curve from {names[0]} (A) to {names[1]} (B){size} "
+            "with trained bend "
+            f"(Garipov et al. 2018; {_how(facts)}). Its height is stretched."
+        )
+    return (
+        f"The plane through {names[0]} (A), {names[1]} (B) as it is and aligned{size} in the "
+        "space of parameters "
+        f"({_how(facts)}), all in the canonical form of these classes."
+    )
+
+
+def _places(facts: Facts) -> list[str]:
+    points = facts.get("points", [])
+    if len(points) < 2:
+        return []
+    first, others = points[0], points[1:]
+    away = ", ".join(
+        f"{p['label']} {number(((p['u'] - first['u']) ** 2 + (p['v'] - first['v']) ** 2) ** 0.5)}"
+        for p in others
+    )
+    return [f"Distances from {first['label']}: {away}."]
+
+
+def landscape_alt(scene: Landscape | None, picture: str = "Map") -> str:
+    """Return what the picture of a plane shows, in a sentence for those who do not see it."""
+    if scene is None:
+        return "Empty axes of a plane between models."
+    points = "; ".join(f"{p['label']} {number(p['loss'])}" for p in scene.facts.get("points", []))
+    if not scene.readable:
+        return f"{picture} of the loss on a plane. {UNREADABLE}"
+    low, high = scene.limits
+    return (
+        f"{picture} of the loss on a plane, from {number(low)} to {number(high)} nats. Losses "
+        f"of the models: {points}."
+    )
+
+
+def points_table(scene: Landscape) -> Table:
+    """Return the labelled points, and the lowest of the grid, with their losses."""
+    facts, unit = scene.facts, str(scene.facts.get("unit", "nats"))
+    rows = [
+        (p["label"], p["name"], p["u"], p["v"], p["loss"], p["stderr"], p["score"])
+        for p in facts.get("points", [])
+    ]
+    if lowest := facts.get("lowest"):
+        rows.append(
+            ("lowest of the grid", "", *(lowest[k] for k in ("u", "v", "loss", "stderr", "score")))
+        )
+    return Table.of(
+        ("point", "model", "u", "v", f"loss ({unit})", "standard error", scene.score_name), rows
+    )
+
+
+def grid_table(scene: Landscape) -> Table:
+    """Return every measured point, row by row."""
+    header = (
+        "u",
+        "v",
+        f"loss ({scene.facts.get('unit', 'nats')})",
+        "standard error",
+        scene.score_name,
+    )
+    rows = (
+        (
+            float(scene.u[j]),
+            float(scene.v[i]),
+            float(scene.loss[i, j]),
+            float(scene.stderr[i, j]),
+            float(scene.score[i, j]),
+        )
+        for i, j in np.argwhere(scene.measured)
+    )
+    return Table.of(header, rows)
+
+
+def landscape_headline(result: Facts) -> tuple[str, float | None]:
+    """Return the lowest loss on the grid."""
+    lowest = (result.get("lowest") or {}).get("loss")
+    if lowest is None or not isfinite(lowest):
+        return "\u2013", None
+    return f"lowest {number(lowest)} nats", float(lowest)
+
+
+def _scene(found: Sequence[Stored]) -> Landscape:
+    return Landscape.of(found[0].result, found[0].arrays())
+
+
+def _draw(
+    found: Sequence[Stored], labels: Sequence[str], theme: Theme, height: int | None
+) -> go.Figure:
+    """Draw the loss on a plane as a map with the paths in it."""
+    scene = _scene(found)
+    return contour_figure(scene, theme, routes(scene.facts))
+
+
+def _caption(found: Sequence[Stored], labels: Sequence[str]) -> str:
+    scene = _scene(found)
+    return landscape_caption(scene, routes(scene.facts))
+
+
+PICTURE = Picture(
+    name="Landscape",
+    draw=_draw,
+    caption=_caption,
+    summary=lambda found, labels: points_table(_scene(found)),
+    numbers=lambda found, labels: grid_table(_scene(found)),
+    headline=landscape_headline,
+)

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
-Facts = Mapping[str, Any]
 DRAWN = 61  # points of a curve as it is drawn
 NODE = 1e-5  # of the sides: what is nearer to a point of the grid is that point
 FLOOR = 1e-3  # of the clipping loss, below which nothing is told apart
+
+
+Facts = Mapping[str, Any]
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from lmc_core.figures.panel import Picture, every
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint, strokes, template
-from lmc_core.figures.text import Result, labels_of, notes
+from lmc_core.figures.tables import Table
+from lmc_core.figures.text import Result, label_results, notes
 from lmc_core.numbers import number
 
 TOP, FOOT, SIDE = 52, 104, 64  # pixels
@@ -36,7 +38,7 @@ def layers_figure(
     rows = ROW * len(results) if len(results) > 1 else 0
     tall = height or TALL + rows
     figure = go.Figure(layout={"template": template(theme), "height": tall})
-    names = list(labels or labels_of(results))
+    names = list(labels or label_results(results))
     parts = list(dict.fromkeys(part for result in results for part in result["parts"]))
     places = [list(level) for level in zip(*map(_levels, parts), strict=True)]
     for place, (result, stroke, name) in enumerate(
@@ -122,7 +124,7 @@ def layers_caption(results: Sequence[Result], labels: Sequence[str] | None = Non
     """Return a caption for the bars that would stand in a paper, in plain text."""
     if not results:
         return "No result yet."
-    first, names = results[0], list(labels or labels_of(results))
+    first, names = results[0], list(labels or label_results(results))
     a, b = first["models"]
     sentences = [
         f"Loss of {a} with one part of its parameters at a time half way to {b}, above its own "
@@ -143,3 +145,33 @@ def layers_caption(results: Sequence[Result], labels: Sequence[str] | None = Non
         " ".join([*sentences, *notes(results)])
         + f" LMC Explorer {versions.get('lmc', '')}, {str(first.get('date', ''))[:10]}."
     )
+
+
+def layers_table(results: Sequence[Result], labels: Sequence[str]) -> Table:
+    """Return one row for every part, one column for every setting."""
+    costs = [dict(zip(r["parts"], r["cost"], strict=True)) for r in results]
+    rows = [
+        (part, *(cost.get(part) for cost in costs))
+        for part in dict.fromkeys(part for r in results for part in r["parts"])
+    ]
+    return Table.of(("part", *(f"{label} (nats)" for label in labels)), rows)
+
+
+def layers_headline(result: Result) -> tuple[str, float]:
+    """Return the part that costs most."""
+    worst = max(range(len(result["cost"])), key=lambda k: result["cost"][k])
+    value = float(result["cost"][worst])
+    return f"{result['parts'][worst]} {number(value)} nats", value
+
+
+PICTURE = Picture(
+    name="Cost of each part",
+    draw=lambda found, labels, theme, height: layers_figure(
+        [each.result for each in found], theme, labels
+    ),
+    caption=every(layers_caption),
+    summary=every(layers_table),
+    numbers=every(layers_table),
+    headline=layers_headline,
+    together=True,
+)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import plotly.graph_objects as go
+
+from lmc_core.figures.style import BODY, GROUNDS, Theme
+
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
     """Return positions at least `gap` apart, in the order of `wanted`, with the least sum of
@@ -75,3 +79,43 @@ def padded(low: float, high: float, below: float, above: float) -> tuple[float, 
         extent = max(abs(high), 1.0) * 0.1
         low, high = low - extent / 2, high + extent / 2
     return low - below * extent, high + above * extent
+
+
+def name_ends(
+    figure: go.Figure,
+    models: Sequence[str],
+    theme: Theme,
+    left: float,
+    right: float,
+    drop: float = 24,
+) -> None:
+    """Write the first name from the left edge of the figure, and the second up to the right one.
+
+    A long name below a tick would reach over the edge, where Plotly hides it together with its
+    number.
+
+    Args:
+        figure: whose axes end at lambda 0 and 1.
+        models: both names.
+        theme: of the figure.
+        left: pixels from the left end of the axis that the first may reach out.
+        right: the same at the right end.
+        drop: pixels below the axis.
+    """
+    for place, (name, anchor, shift) in enumerate(
+        zip(models, ("left", "right"), (-left, right), strict=True)
+    ):
+        figure.add_annotation(
+            text=f"<b>{name}</b>",
+            x=place,
+            xref="paper",
+            xanchor=anchor,
+            xshift=shift,
+            y=0,
+            yref="paper",
+            yanchor="top",
+            yshift=-drop,
+            showarrow=False,
+            font={"size": BODY, "color": GROUNDS[theme].ink},
+            name="model",
+        )

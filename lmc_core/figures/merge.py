@@ -13,17 +13,27 @@ import plotly.graph_objects as go
 from lmc_core.figures.layout import padded
 from lmc_core.figures.merge_rows import (
     ANYWHERE,
+    BINS,
+    MARK,
     Result,
     Row,
     best_row,
     frame_stroke,
+    kept_words,
     merged_rows,
+    models_sentence,
+    numbers_table,
+    people_table,
     score_of,
     short_unit,
     shown,
     single_models,
+    unit_of,
 )
+from lmc_core.figures.panel import Picture, one
 from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, faint, template
+from lmc_core.figures.text import classes_sentence, notes, same_weights, version_sentence
+from lmc_core.numbers import estimate, number
 
 STEP = 20  # pixels between two frames of one method
 BETWEEN = 18  # pixels between two methods
@@ -80,9 +90,9 @@ def merge_figure(
     if not rows:
         return figure
     _references(figure, results, task, quantity, theme, log)
-    places = {merge: number for number, (merge, _) in enumerate(merges)}
-    for number, (frame, title) in enumerate(frames):
-        offset = (number - (len(frames) - 1) / 2) * STEP / band
+    places = {merge: rank for rank, (merge, _) in enumerate(merges)}
+    for rank, (frame, title) in enumerate(frames):
+        offset = (rank - (len(frames) - 1) / 2) * STEP / band
         chosen = [row for row in rows if row.frame == frame]
         _dots(
             figure, chosen, [places[row.merge] + offset for row in chosen], title, quantity, theme
@@ -240,3 +250,93 @@ def merge_alt(results: Sequence[Result], task: str, quantity: str = "loss") -> s
         f"{short_unit(results, task)}"
     )
     return f"{QUANTITIES[quantity]} of every way to merge, by frame. {found}."
+
+
+def merge_caption(results: Sequence[Result], task: str) -> str:
+    """The caption of the dots: what was merged, how, on what, and what the marks are."""
+    if not results:
+        return "No result yet."
+    first = results[0]
+    examples = next(t["examples"] for t in first["tasks"] if t["name"] == task)
+    frames = ", ".join(result["frame_title"] for result in results)
+    sentences = [
+        f"One model made of {models_sentence(results)}, on the {first['split']} split of {task} "
+        f"({examples:,} examples), "
+        f"in the frames: {frames}.",
+        "Bars are one standard error over examples; the band spans the single models.",
+        *same_weights(first),
+    ]
+    weights = first["weights"]
+    if max(weights) - min(weights) > 1e-9:
+        sentences.append(f"Weights of the models: {', '.join(f'{w:.2f}' for w in weights)}.")
+    rows = merged_rows(results, task)
+    if any(row.ancestor for row in rows):
+        sentences.append(_ancestor(first))
+    if any(not row.checkpoint for row in rows):
+        count = len(first["models"])
+        sentences.append(
+            "The ensemble is the mean of the models' probabilities; it keeps and runs all "
+            f"{count} models."
+        )
+    best = best_row(results, task)
+    if best is not None:
+        loss = f"{shown(best.numbers, 'loss')} {short_unit(results, task)}"
+        sentences.append(f"Best merged model: {best.title}, {best.frame_title}, {loss}.")
+    return " ".join([*sentences, *kept_words(rows), *_ending(results)])
+
+
+def _ancestor(result: Result) -> str:
+    """What the methods that assume a common ancestor were given."""
+    if result["ancestor"]:
+        return f"{MARK} assumes a common ancestor: {result['ancestor']['name']}."
+    if result["stand_in"] == "first":
+        return (
+            f"{MARK} assumes a common ancestor; there is none, and {result['models'][0]} "
+            "stands in for it."
+        )
+    return (
+        f"{MARK} assumes a common ancestor; there is none, and the mean of the models stands in "
+        "for it, from which "
+        "task arithmetic with equal weights gives the average."
+    )
+
+
+def _ending(results: Sequence[Result]) -> list[str]:
+    """The calibration's bins, the function checks, the version."""
+    first = results[0]
+    found = [f"Calibration error: {BINS} bins of equal width."]
+    errors = [max(r["function_errors"]) for r in results if r["function_errors"]]
+    if errors:
+        classes = next(classes_sentence(r["classes"]) for r in results if r["classes"])
+        found.append(
+            f"Moved by {classes}; the moved models give the same outputs as the originals: "
+            "largest relative difference "
+            f"{number(max(errors), digits=2)}."
+        )
+    return [*found, *notes(results), version_sentence(first)]
+
+
+def merge_headline(result: Result) -> tuple[str, float | None]:
+    """Return the loss of the best merged model."""
+    best = best_row([result], _task(result))
+    if best is None:
+        return "\u2013", None
+    unit = unit_of([result], _task(result)).split(" per ")[0]
+    words = estimate(best.numbers["loss"], best.numbers.get("loss_stderr"), unit)
+    return f"{best.title} {words}", float(best.numbers["loss"])
+
+
+def _task(result: Result) -> str:
+    return str(result["tasks"][0]["name"])
+
+
+PICTURE = Picture(
+    name="Merge",
+    draw=lambda found, labels, theme, height: merge_figure(
+        [found[0].result], _task(found[0].result), "loss", theme
+    ),
+    caption=one(lambda result: merge_caption([result], _task(result))),
+    summary=one(lambda result: people_table([result], _task(result))),
+    numbers=one(lambda result: numbers_table([result])),
+    headline=merge_headline,
+)

@@ -12,7 +12,6 @@ from lmc_core.figures.style import MEANINGS, Stroke, Theme
 from lmc_core.figures.tables import Table
 from lmc_core.numbers import estimate, seconds, size
 
-Result = Mapping[str, Any]
 ANYWHERE = "any"  # the frame of what does not depend on it
 MARK = "*"  # behind the name of what assumes a common ancestor
 # by meaning, as for pairs: what is moved by weights is blue, what is learned has the colour of
@@ -23,6 +22,10 @@ FRAME_STROKES = {
     "universe": ("orthogonal", "diamond"),
     "learned": ("learned", "cross"),
 }
+BINS = 15
+
+
+Result = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -228,3 +231,10 @@ def height_words(result: Result) -> str:
     """How far the centre lies above the models, in words."""
     unit = str(result["unit"]).split(" per ")[0]
     return estimate(result["centre_excess"], result["centre_stderr"], unit)
+
+
+def models_sentence(results: Sequence[Result]) -> str:
+    """The models of some results, and their size."""
+    first = results[0]
+    names = first["models"]
+    return f"{', '.join(names[:-1])} and {names[-1]} ({first['parameters']:,} parameters each)"

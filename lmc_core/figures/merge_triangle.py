@@ -10,9 +10,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lmc_core.figures.heatmap import sequential
-from lmc_core.figures.merge_rows import Result
+from lmc_core.figures.merge_rows import Result, models_sentence
 from lmc_core.figures.style import FAMILY, GROUNDS, SMALL, Theme, template
-from lmc_core.numbers import number, percent
+from lmc_core.numbers import estimate, number, percent
 
 HIGH = math.sqrt(3) / 2
 CORNERS = ((0.0, 0.0), (1.0, 0.0), (0.5, HIGH))  # of models 1, 2, 3
@@ -278,4 +278,23 @@ def triangle_alt(result: Result) -> str:
         f"Loss over the triangle of {', '.join(result['models'])}, {result['frame_title']}: from "
         f"{number(min(simplex['loss']))} to {number(max(simplex['loss']), unit)}; largest excess "
         f"{number(simplex['maximum'], unit)} at weights {top}."
+    )
+
+
+def triangle_caption(results: Sequence[Result]) -> str:
+    """The caption of the triangles."""
+    first = results[0]
+    points = len(first["simplex"]["weights"])
+    unit = str(first["unit"]).split(" per ")[0]
+    tops = "; ".join(
+        f"{r['frame_title']} "
+        f"{estimate(r['simplex']['maximum'], r['simplex']['maximum_stderr'], unit)}"
+        for r in results
+    )
+    return (
+        f"Loss of the weighted averages of {models_sentence(results)}, on the {first['split']} "
+        f"split of {first['task']}; "
+        f"{points} mixtures were measured (dots), contours between them are linear, all on one "
+        "scale. Corners are the models. "
+        f"Largest excess over the plane through the corners: {tops}."
     )

@@ -1,16 +1,13 @@
-"""What results are called: the label of a setting, a caption that would stand in a paper."""
+"""What results are called, and the sentences that captions of all kinds share."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
-from lmc_core.equivariance.figures import data as equivariance_data
-from lmc_core.figures.shared_weights import same_weights
 from lmc_core.numbers import estimate, number
 from lmc_core.symmetry.spaces import PLANES
-
-Result = Mapping[str, Any]
 
 MATCHERS = {
     "weight": "weight matching",
@@ -31,6 +28,10 @@ ADJECTIVES = {
     "orthogonal": "orthogonal",
     "invertible": "invertible",
 }
+SHOWN = 6  # names in a sentence
+
+
+Result = Mapping[str, Any]
 
 
 def setting_label(
@@ -40,15 +41,13 @@ def setting_label(
     classes themselves.
 
     Args:
-        method: ``none``, a matcher, or the form of a training towards equivariance.
+        method: ``none`` or a matcher.
         classes: kind of space -> chosen class.
         largest: kind of space -> the largest class that these models admit.
     """
     classes = dict(classes or {})
     if method == "none":
         return "Plain average"
-    if method in equivariance_data.FORMS:
-        return equivariance_data.form_name(method)
     active = {kind: value for kind, value in classes.items() if value != "none"}
     if not active:
         return "Nothing may move"
@@ -71,32 +70,37 @@ def setting_label(
         ]
         name = "; ".join(f"{word} {', '.join(kinds)}" for word, kinds in groups if kinds)
         name = name[0].upper() + name[1:]
-    return name if method == "weight" else f"{name}, {MATCHERS.get(method, method)}"
+    return name if method == "weight" else f"{name}, {method_title(method)}"
 
 
-def setting_of(result: Result) -> str:
-    """Return the method of a result with its classes in words, or the form of a training with its
-    own setting.
-    """
-    if trains(result):
-        return equivariance_data.form_label(result)
-    return setting_label(
-        str(result.get("method", "none")), result.get("classes"), result.get("largest")
-    )
+def classes_sentence(classes: Mapping[str, str] | None) -> str:
+    """Return the classes by group: "residual: orthogonal; heads, units: permutation"."""
+    groups: dict[str, list[str]] = {}
+    for kind, value in sorted((classes or {}).items()):
+        groups.setdefault(value, []).append(kind)
+    return "; ".join(f"{', '.join(kinds)}: {value}" for value, kinds in groups.items())
 
 
-def trains(result: Result) -> bool:
-    """Whether a result is a training towards equivariance."""
-    return str(result.get("form", result.get("method"))) in equivariance_data.FORMS
+def method_title(name: str) -> str:
+    """Return what a method is called; its name where there is none of that name."""
+    return MATCHERS.get(name, name)
 
 
-def labels_of(results: Sequence[Result]) -> list[str]:
+def label_setting(result: Result) -> str:
+    """Return the method of a result with its classes in words."""
+    method = str(result.get("method", "none"))
+    return setting_label(method, result.get("classes"), result.get("largest"))
+
+
+def label_results(results: Sequence[Result], settings: Sequence[str] = ()) -> list[str]:
     """Return a label for each result, with what else differs between them where settings alone do
     not tell them apart.
+
+    Args:
+        results: of any kind.
+        settings: what each is called; by default its method with its classes.
     """
-    if results and all(trains(r) for r in results):
-        return equivariance_data.labels_of_runs(results)
-    names = [setting_of(r) for r in results]
+    names = list(settings) or [label_setting(r) for r in results]
     pairs = [" \u2192 ".join(r.get("models") or ()) for r in results]
     if len(set(pairs)) > 1:
         names = [f"{name}, {pair}" for name, pair in zip(names, pairs, strict=True)]
@@ -113,14 +117,6 @@ def labels_of(results: Sequence[Result]) -> list[str]:
                 f"{name}, {field} {r.get(field)}" for name, r in zip(names, results, strict=True)
             ]
     return names
-
-
-def classes_sentence(classes: Mapping[str, str] | None) -> str:
-    """Return the classes by group: "residual: orthogonal; heads, units: permutation"."""
-    groups: dict[str, list[str]] = {}
-    for kind, value in sorted((classes or {}).items()):
-        groups.setdefault(value, []).append(kind)
-    return "; ".join(f"{', '.join(kinds)}: {value}" for value, kinds in groups.items())
 
 
 def barrier_words(result: Result, short: bool = False) -> str:
@@ -200,92 +196,22 @@ def certainty_words(result: Result) -> str:
     )
 
 
-def barrier_caption(results: Sequence[Result], labels: Sequence[str] | None = None) -> str:
-    """Return a caption for the curves that would stand in a paper, in plain text.
+def checked_sentence(errors: Sequence[float | None]) -> str:
+    """Return how far aligned models are from the originals, after a space; "" where nobody looked.
 
     Args:
-        results: in the order of the figure.
-        labels: of the lines; by default those of `labels_of`.
+        errors: largest relative differences of the outputs.
     """
-    if not results:
-        return "No result yet."
-    names = list(labels or labels_of(results))
-    first = results[0]
-    pairs = list(dict.fromkeys(tuple(r["models"]) for r in results))
-    between = " and ".join(f"from {a} to {b}" for a, b in pairs)
-    points = sorted({len(r["lam"]) for r in results})
-    counts = sorted({int(r["examples"]) for r in results})
-    data = sorted({f"{r['split']} split of {r['task']}" for r in results})
-    size = f" ({first['parameters']:,} parameters each)" if first.get("parameters") else ""
-    sentences = [
-        f"Loss and {first.get('score', 'score')} along the straight line {between}{size}, on the "
-        f"{', '.join(data)} "
-        f"({' or '.join(f'{count:,}' for count in counts)} examples; "
-        f"{' or '.join(str(count) for count in points)} values of \u03bb, the weight of the "
-        "second model).",
-        "The barrier is the largest excess of the loss over the chord between the end losses "
-        "(dashed), "
-        f"\u00b1 one standard error over examples; {_bands(results)}.",
-    ]
-    sentences += dict.fromkeys(said for result in results for said in same_weights(result))
-    for name, result in zip(names, results, strict=True):
-        how = "no alignment"
-        if result.get("method", "none") != "none":
-            method = MATCHERS.get(str(result["method"]), str(result["method"]))
-            how = f"{method}; {classes_sentence(result.get('classes'))}"
-        where = number(result.get("barrier_lam"), digits=3)
-        largest = (
-            f", the largest value {number(result.get('barrier'))}" if result.get("at_zero") else ""
-        )
-        certain = f"; {words}" if (words := certainty_words(result)) else ""
-        sentences.append(
-            f"{name} ({how}): {barrier_words(result)}{largest} at \u03bb = {where}{certain}."
-        )
-        if is_above_plain(result, results):
-            sentences.append(f"This is {above_plain_words(result)}.")
-        if soft := result.get("soft"):
-            sentences.append(
-                f"It leads to an average of rows, which is another function (relative difference "
-                f"{number(soft['function_error'], digits=2)}): its loss is "
-                f"{number(soft['loss'])}, that of "
-                f"{result['models'][1]} {number(soft['loss_of_b'])}, to which the chord runs."
-            )
-    errors = [
-        r["function_error"]
-        for r in results
-        if r.get("function_error") is not None and not r.get("soft")
-    ]
-    if errors:
-        sentences.append(
-            "Before interpolation the aligned models give the same outputs as the originals: "
-            f"largest relative difference {number(max(errors), digits=2)}."
-        )
-    about = [*sentences, *notes(results), version_sentence(first), imported_sentence(results)]
-    return " ".join(filter(None, about))
+    known = [error for error in errors if error is not None]
+    if not known:
+        return ""
+    largest = number(max(known), digits=2)
+    return f" Aligned models give the same outputs up to {largest} (relative)."
 
 
 def notes(results: Sequence[Result]) -> list[str]:
     """What results say of how the models were given the data, each sentence once."""
     return list(dict.fromkeys(note for result in results for note in result.get("notes") or ()))
-
-
-def _bands(results: Sequence[Result]) -> str:
-    """What the shaded bands are, and what an error of text is taken over."""
-    if not all(result.get("excess_low") for result in results):
-        return "bands show one standard error"
-    works = (
-        " (of a text, over its works or blocks of neighbouring windows)"
-        if results[0].get("score") == "perplexity"
-        else ""
-    )
-    fitted = (
-        "cross-fitted values are read on the half of the examples that did not choose their place"
-    )
-    band = (
-        "shaded bands hold a whole curve with 95 % confidence, and at zero means that a band "
-        "holds the chord everywhere"
-    )
-    return f"{band}{works}; {fitted}"
 
 
 def version_sentence(result: Result) -> str:
@@ -320,3 +246,42 @@ def origin_words(result: Result) -> str:
     if result.get("imported"):
         return " (imported from an archive; not computed here)"
     return " (computed earlier)" if result.get("cached") else ""
+
+
+def same_weights(result: Mapping[str, Any]) -> list[str]:
+    """What the models of a result hold in common, in words; two are called A and B, more by their
+    numbers.
+
+    Args:
+        result: with what `sameness.common_weights` returned under ``same``; of older ones the
+            digests tell what is equal altogether.
+    """
+    digests = result.get("digests", ())
+    common, count = result.get("same"), len(digests)
+    if common is None:
+        pairs = [
+            pair for pair in combinations(range(count), 2) if digests[pair[0]] == digests[pair[1]]
+        ]
+        common = [{"models": pair, "same": 1, "tensors": 1} for pair in pairs]
+    found = []
+    for each in common:
+        i, j = each["models"]
+        who = "A and B" if count == 2 else f"Models {i + 1} and {j + 1}"
+        same, total = each["same"], each["tensors"]
+        if same == total:
+            found.append(f"{who} hold the same weights.")
+        elif "differ" in each:
+            found.append(
+                f"{who} differ only in {_listed(each['differ'])}: {total - same:,} of {total:,} "
+                "tensors."
+            )
+        else:
+            found.append(
+                f"{who} have {_listed(each['equal'])} in common: {same:,} of {total:,} tensors."
+            )
+    return found
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - SHOWN
+    return ", ".join(names) if more <= 1 else f"{', '.join(names[:SHOWN])} and {more} more"

@@ -1,25 +1,45 @@
-"""Curves of a narrow and a wide model, and the barrier against width: several such pairs, and two
-of equal width.
-"""
+"""The loss between models of unequal widths: its curves, and barriers by width."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
 from lmc_core.figures.barrier import barrier_figure
 from lmc_core.figures.layout import padded
 from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, meaning_of, template
-from lmc_core.figures.text import Result
-from lmc_core.figures.widths_words import pair_name, setting_name
+from lmc_core.figures.tables import Table
+from lmc_core.figures.text import Result, barrier_words
 from lmc_core.numbers import estimate, number
 
+LABELS = {
+    "none": "Padded with zeros",
+    "weight": "By weights",
+    "activation": "By activations",
+    "learned": "Learned",
+}
+EQUAL = {"none": "Plain average"}
 HEIGHT = 500  # pixels of the curves
 SIDE, TOP, FOOT = 56, 40, 56  # pixels
 # pixels without the legend, and of one of its rows; on a phone every setting has one
 TALL, ROW = 380, 22
 STEP = 0.16  # between the marks of one pair, in units of the distance of two pairs
+
+
+def setting_name(result: Result, equal: bool = False) -> str:
+    """Return how a curve is called: "Padded with zeros", "Learned, 300 steps"."""
+    method = str(result["method"])
+    name = (EQUAL if equal else {}).get(method) or LABELS.get(method, method)
+    steps = (result.get("settings") or {}).get("steps")
+    return f"{name}, {steps:,} steps" if steps else name
+
+
+def pair_name(widths: Sequence[int]) -> str:
+    """Return what a pair is by its widths: "48 in 96", or "96 and 96"."""
+    narrow, wide = widths
+    return f"{narrow} and {wide}" if narrow == wide else f"{narrow} in {wide}"
 
 
 def curves_figure(
@@ -171,3 +191,82 @@ def _axes(
             "y": -FOOT / (figure.layout.height - TOP - FOOT - rows),
         },
     )
+
+
+def curves_caption(results: Sequence[Result], rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return a caption for the curves that would stand in a paper, in plain text.
+
+    Args:
+        results: of the chosen pair.
+        rows: of the catalogue, of the narrow and the wide model.
+    """
+    first = results[0]
+    narrow, wide = rows
+    said = "; ".join(
+        f"{setting_name(r)}: {barrier_words(r)} at \u03bb = {number(r['barrier_lam'])}"
+        for r in results
+    )
+    errors = [r["function_error"] for r in results if r["function_error"] is not None]
+    check = (
+        " Before interpolation the widened model gives the outputs of the narrow one, and the "
+        "moved one its own: largest "
+        f"relative difference {number(max(errors), digits=2)}."
+        if errors
+        else ""
+    )
+    return (
+        f"Loss along the straight line from {narrow['name']} (width {narrow['width']}, "
+        f"{narrow['parameters']:,} parameters), "
+        f"widened to the sizes of {wide['name']} (width {wide['width']}, {wide['parameters']:,} "
+        "parameters), to that model; "
+        f"{first['split']} split of {first['task']}, {first['examples']:,} examples. Barriers, "
+        "\u00b1 one standard error: "
+        f"{said}.{check} LMC Explorer {(first.get('versions') or {}).get('lmc', '')}, "
+        f"{str(first.get('date', ''))[:10]}."
+    )
+
+
+def against_caption(results: Sequence[Result], reference: Result | None) -> str:
+    """Return a caption for barriers of several pairs, in plain text."""
+    if not results:
+        return "No result yet."
+    first = results[0]
+    said = (
+        " The dashed line is the barrier of the plain average of "
+        f"{' and '.join(reference['models'])}, of equal width: "
+        f"{barrier_words(reference)}."
+        if reference is not None
+        else ""
+    )
+    return (
+        "Barrier between a narrow model and a wide one by their widths, \u00b1 one standard error "
+        "over "
+        f"{first['examples']:,} examples of the {first['split']} split of {first['task']}.{said}"
+    )
+
+
+def curves_table(results: Sequence[tuple[tuple[int, int], Result]]) -> Table:
+    """Return one row for each result; widths with each."""
+    rows = [
+        (
+            pair_name(widths),
+            " \u2192 ".join(result["models"]),
+            setting_name(result, widths[0] == widths[1]),
+            estimate(result["barrier"], result["barrier_stderr"]),
+            number(result["barrier_lam"]),
+            number(result["midpoint_loss"]),
+            number(result["function_error"], digits=2),
+        )
+        for widths, result in results
+    ]
+    unit = str(results[0][1]["unit"]).split(" per ")[0] if results else "nats"
+    header = (
+        "Widths",
+        "Models",
+        "Matched",
+        f"Barrier ({unit})",
+        "at \u03bb",
+        f"Midpoint loss ({unit})",
+        "Function check",
+    )
+    return Table.of(header, rows)

@@ -1,23 +1,84 @@
-"""Which unit of a narrow model went where in a wide one: all places of a space, a few units closer,
-the shares of copies.
-"""
+"""Where the units of a narrow model stand in a wide one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
 from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, faint, template
-from lmc_core.figures.widths_words import NOBODY, Strip, unread
+from lmc_core.figures.tables import Table
+from lmc_core.figures.text import Result
+from lmc_core.figures.widths import setting_name
 from lmc_core.numbers import number
 
+NOBODY = -1
 SIDE, TOP, FOOT = 56, 40, 56  # pixels
 CLOSER = 12  # narrow units that are drawn one by one
 ROW = 17  # pixels for a place in the closer view
 SHOWN = 12  # places without an owner that are named there
 PANELS = 8  # spaces whose shares are drawn
 TINTS = (0.95, 0.6, 0.34, 0.2)  # of the first copy, the second, ...
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Which narrow unit each place of one space of the wide model belongs to.
+
+    Attributes:
+        name: "units, layer 2".
+        owner: narrow unit of each place, `NOBODY` for one that nothing reads.
+        shares: what part of the unit's output comes from there.
+        units: number of narrow units.
+    """
+
+    name: str
+    owner: tuple[int, ...]
+    shares: tuple[float, ...]
+    units: int
+
+    @property
+    def empty(self) -> int:
+        """How many places nothing reads."""
+        return sum(owner == NOBODY for owner in self.owner)
+
+    def copies(self) -> list[list[int]]:
+        """The places of every narrow unit, the largest share first."""
+        found: list[list[int]] = [[] for _ in range(self.units)]
+        for place in sorted(range(len(self.owner)), key=lambda k: -self.shares[k]):
+            if self.owner[place] != NOBODY:
+                found[self.owner[place]].append(place)
+        return found
+
+
+def strips(result: Result) -> list[Strip]:
+    """Return every space of unequal numbers; of mixtures and grouped queries one for each expert or
+    group.
+    """
+    found = []
+    for space, places in (result.get("places") or {}).items():
+        rows = places["owner"], places["shares"]
+        several = bool(rows[0]) and isinstance(rows[0][0], list)
+        for number_of, (owner, shares) in enumerate(zip(*rows, strict=True) if several else [rows]):
+            name = space_name(space) + (f", part {number_of}" if several else "")
+            found.append(Strip(name, tuple(owner), tuple(shares), max(owner) + 1))
+    return found
+
+
+def space_name(space: str) -> str:
+    """Return a name for people: "units, layer 2" for ``units.2``."""
+    *kind, last = space.split(".")
+    return (
+        f"{' '.join(reversed(kind))}, layer {last}"
+        if kind and last.isdigit()
+        else space.replace(".", " ")
+    )
+
+
+def unread(count: int) -> str:
+    """Return how many places nothing reads: "12 places are read by no one"."""
+    return f"{count:,} place{' is' if count == 1 else 's are'} read by no one"
 
 
 def map_figure(
@@ -270,3 +331,30 @@ def _heading(figure: go.Figure, text: str, theme: Theme) -> None:
         font={"size": BODY, "color": GROUNDS[theme].ink},
         name="heading",
     )
+
+
+def places_caption(result: Result, strip: Strip) -> str:
+    """Return a caption for the places of one space, in plain text."""
+    many = sorted({len(each) for each in strip.copies()})
+    copies = f"{many[0]}" if len(many) == 1 else f"{many[0]} to {many[-1]}"
+    empty = "no place is left over" if not strip.empty else unread(strip.empty)
+    units = f"{strip.units:,} {strip.name.replace(', ', ' of ', 1)}"
+    return (
+        f"Where the {units} of {result['models'][0]} stand among the {len(strip.owner):,} of "
+        f"{result['models'][1]} "
+        f"({setting_name(result)}): each at {copies} places, which take in the same and share "
+        "what goes "
+        f"out, in parts that sum to 1; {empty}. The residual stream has no such places: it is "
+        "turned, so that each of its "
+        "directions lies across all coordinates of the wide one."
+    )
+
+
+def places_table(found: Sequence[Strip]) -> Table:
+    """Return one row for every place of every space."""
+    rows = [
+        (strip.name, place, None if owner == NOBODY else owner, None if owner == NOBODY else share)
+        for strip in found
+        for place, (owner, share) in enumerate(zip(strip.owner, strip.shares, strict=True))
+    ]
+    return Table.of(("space", "place", "narrow_unit", "share"), rows)

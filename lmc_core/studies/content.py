@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from lmc_core.errors import BadInput, LmcError
-from lmc_core.figures.panels import panels_of
+from lmc_core.figures.panel import panels
 from lmc_core.figures.redact import has_places
 from lmc_core.runs.computations import request_from_json
 from lmc_core.runs.result import Result
@@ -160,7 +160,7 @@ def _check_shown(found: Result, key: str) -> None:
     """Draw it: what would break a page later is refused now."""
     try:
         row_of(found)
-        for panel in panels_of([found], strict=True):
+        for panel in panels([found], strict=True):
             panel.summary.html()
     except Exception as error:  # whatever a page could stumble over
         raise BadInput(

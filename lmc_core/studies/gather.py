@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from lmc_core.errors import LmcError, StoreError
-from lmc_core.figures.panels import Panel, panels_of
+from lmc_core.figures.panel import Panel, label_stored, panels
 from lmc_core.figures.redact import without_places
 from lmc_core.figures.style import Theme
-from lmc_core.figures.text import labels_of
 from lmc_core.runs.computations import request_from_json
 from lmc_core.runs.result import Result
 from lmc_core.runs.store import Store
@@ -42,7 +41,7 @@ class Shown:
 
     def panels(self, theme: Theme = "light", height: int | None = None) -> list[Panel]:
         """Return its pictures with captions and tables."""
-        return panels_of(self.found, self.labels, theme, height)
+        return panels(self.found, self.labels, theme, height)
 
 
 def gather(study: Study, store: Store) -> list[Shown]:
@@ -91,7 +90,7 @@ def public(found: Result) -> Result:
 
 
 def _shown(entry: Entry, found: Sequence[Result]) -> Shown:
-    usual = labels_of([each.result for each in found])
+    usual = label_stored(found)
     own = dict(zip(entry.keys, entry.labels, strict=True)) if entry.labels else {}
     labels = [own.get(each.key) or name for each, name in zip(found, usual, strict=True)]
     there = {each.key for each in found}

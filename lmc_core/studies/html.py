@@ -10,7 +10,7 @@ from typing import Any
 
 from lmc_core import __version__
 from lmc_core.figures.export import figure_html, page_html
-from lmc_core.figures.panels import Panel
+from lmc_core.figures.panel import Panel
 from lmc_core.figures.style import GROUNDS, LARGE, SMALL, Theme
 from lmc_core.runs.store import Store
 from lmc_core.studies.gather import Shown, gather, missing_of

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lmc_core.errors import LmcError
-from lmc_core.figures.panels import headline, kind_name, setting_of
+from lmc_core.figures.panel import headline, kind_name, setting_of
 from lmc_core.figures.redact import without_places
 from lmc_core.runs.result import Result, is_key
 from lmc_core.runs.store import Store
@@ -117,7 +117,7 @@ def row_of(found: Result) -> Row:
         split=str(result.get("split", "")),
         examples=examples if isinstance(examples, int) else None,
         method=str(result.get("method", "")),
-        setting=setting_of(result),
+        setting=setting_of(what, result),
         number=number,
         value=value,
         date=str(result.get("date") or found.written),

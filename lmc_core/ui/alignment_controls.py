@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from lmc_core.figures.alignment_words import Entry, copy_title, group_of, layer_title
+from lmc_core.figures.alignment import Entry, copy_title, group_of, layer_title
 from lmc_core.figures.text import Result
 from lmc_core.runs.kinds.alignment import AlignmentRequest
 from lmc_core.runs.kinds.barrier import BarrierRequest

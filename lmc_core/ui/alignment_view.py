@@ -13,14 +13,28 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from lmc_core.figures import alignment_words as words
-from lmc_core.figures.alignment_table import short_table, spaces_table, streams_table
-from lmc_core.figures.angles import circle_figure, pairs_figure, stretch_figure
-from lmc_core.figures.angles_cycles import cycles_figure, cycles_of, cycles_words
+from lmc_core.figures.alignment import (
+    average,
+    group_of,
+    layer_title,
+    overview_caption,
+    overview_figure,
+    points_of,
+    short_table,
+    spaces_table,
+)
+from lmc_core.figures.elements import (
+    circle_figure,
+    cycles_figure,
+    cycles_of,
+    cycles_words,
+    element_words,
+    pairs_figure,
+    stretch_figure,
+)
 from lmc_core.figures.export import CONFIG, can_draw_svg, results_json, standalone_html, svg
-from lmc_core.figures.heatmap import Matrices, heatmap_figure
-from lmc_core.figures.overview import overview_figure
-from lmc_core.figures.similarity import cka_figure, streams_figure
+from lmc_core.figures.heatmap import INVARIANT, Matrices, heatmap_caption, heatmap_figure
+from lmc_core.figures.streams import cka_figure, streams_caption, streams_figure, streams_table
 from lmc_core.figures.style import strokes
 from lmc_core.figures.tables import Table
 from lmc_core.figures.tables import words as cell
@@ -43,7 +57,7 @@ def show_overview(result: Result, key: str) -> None:
     def clicked() -> None:
         controls.follow_click(st.session_state[chart], result, key)
 
-    rises = [p for p in words.points_of(result) if p.before is not None and p.after is not None]
+    rises = [p for p in points_of(result) if p.before is not None and p.after is not None]
     best = max(rises, key=lambda p: p.after or 0.0)
     st.plotly_chart(
         overview_figure(result, theme(), shown),
@@ -54,14 +68,14 @@ def show_overview(result: Result, key: str) -> None:
         selection_mode="points",
         alt=f"Mean cosine of matched coordinates for {len(rises)} spaces and layers, before and "
         "after the alignment; "
-        f"highest {number(best.after)}, {best.group} in {words.layer_title(best.layer).lower()}.",
+        f"highest {number(best.after)}, {best.group} in {layer_title(best.layer).lower()}.",
     )
-    st.caption(words.overview_caption(result) + " A click on a point shows it below.")
+    st.caption(overview_caption(result) + " A click on a point shows it below.")
 
 
 def show_facts(result: Result) -> None:
     """Show what was found in three numbers."""
-    rises = [p for p in words.points_of(result) if p.before is not None and p.after is not None]
+    rises = [p for p in points_of(result) if p.before is not None and p.after is not None]
     before, after = (
         sum(getattr(p, name) for p in rises) / len(rises) for name in ("before", "after")
     )
@@ -70,10 +84,9 @@ def show_facts(result: Result) -> None:
     left.caption(f"Mean over all spaces and layers; {number(before)} before.")
     stream = next(iter(result["streams"].values()), None)
     if stream:
-        middle.metric("Cosine of the streams", number(words.average(stream["after"])), border=True)
+        middle.metric("Cosine of the streams", number(average(stream["after"])), border=True)
         middle.caption(
-            f"{number(words.average(stream['before']))} before; CKA "
-            f"{number(words.average(stream['cka']))}."
+            f"{number(average(stream['before']))} before; CKA {number(average(stream['cka']))}."
         )
     error = result["function_error"]
     right.metric("Function check", number(error, digits=2), border=True)
@@ -88,7 +101,7 @@ def matrices_of(result: Result, arrays: Arrays, detail: Detail) -> Matrices:
         arrays[f"{name}/before"][copy].astype(np.float32),
         arrays[f"{name}/after"][copy].astype(np.float32),
         result["models"],
-        detail.entry["kind"] not in words.INVARIANT,
+        detail.entry["kind"] not in INVARIANT,
         _order(arrays, detail) if detail.own else None,
         detail.entry["edge"],
     )
@@ -113,11 +126,11 @@ def show_detail(result: Result, arrays: Arrays, detail: Detail, key: str) -> Non
                 key=f"{key}_{panel}",
                 width=SIDE,
                 alt=f"Similarity of {entry['size']} coordinates of both models {panel} the "
-                f"alignment, {words.group_of(entry)}; "
+                f"alignment, {group_of(entry)}; "
                 f"mean of matched pairs {number(entry[panel][copy])}.",
             )
         _show_element(result, arrays, detail, key)
-    st.caption(words.heatmap_caption(result, entry, copy, detail.own))
+    st.caption(heatmap_caption(result, entry, copy, detail.own))
 
 
 def _show_element(result: Result, arrays: Arrays, detail: Detail, key: str) -> None:
@@ -126,7 +139,7 @@ def _show_element(result: Result, arrays: Arrays, detail: Detail, key: str) -> N
     """
     name, entry, copy = detail.entry["name"], detail.entry, detail.copy
     colour, side = strokes([result], theme())[0].colour, {"theme": theme(), "height": SIDE}
-    said, about, drawn = words.element_words(entry, copy), "", []
+    said, about, drawn = element_words(entry, copy), "", []
     if entry["moved"] is not None and entry["moved"][copy]:
         order = _order(arrays, detail)
         told = cycles_words(cycles_of(order))
@@ -191,9 +204,9 @@ def show_streams(result: Result, arrays: Arrays, key: str) -> None:
             config=PLOT,
             key=f"{key}_{name}_streams",
             alt="Similarity of the streams by layer: mean cosine "
-            f"{number(words.average(stream['before']))} before, "
-            f"{number(words.average(stream['after']))} after, CKA "
-            f"{number(words.average(stream['cka']))}.",
+            f"{number(average(stream['before']))} before, "
+            f"{number(average(stream['after']))} after, CKA "
+            f"{number(average(stream['cka']))}.",
         )
         right.plotly_chart(
             cka_figure(arrays[f"{name}/cka"], stream["layers"], result["models"], theme()),
@@ -202,7 +215,7 @@ def show_streams(result: Result, arrays: Arrays, key: str) -> None:
             key=f"{key}_{name}_cka",
             alt="Linear CKA of every layer of one model with every layer of the other.",
         )
-        st.caption(words.streams_caption(result, stream))
+        st.caption(streams_caption(result, stream))
 
 
 def show_tables(result: Result) -> None:
@@ -219,7 +232,7 @@ def show_downloads(result: Result, arrays: Arrays, detail: Detail, key: str) -> 
     paper.
     """
     drawn = matrices_of(result, arrays, detail)
-    caption = words.heatmap_caption(result, detail.entry, detail.copy, detail.own)
+    caption = heatmap_caption(result, detail.entry, detail.copy, detail.own)
 
     def page() -> str:
         return standalone_html(

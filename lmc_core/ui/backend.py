@@ -25,7 +25,7 @@ from lmc_core.runs.store import Store
 from lmc_core.ui.setting import Setting
 
 if TYPE_CHECKING:
-    from lmc_core.figures.panels import Panel
+    from lmc_core.figures.panel import Panel
     from lmc_core.figures.style import Theme
     from lmc_core.studies.study import Study
 

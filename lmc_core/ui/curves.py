@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from lmc_core.figures.barrier import barrier_figure, objective_figure
+from lmc_core.figures.barrier import barrier_caption, barrier_figure
+from lmc_core.figures.convergence import learning_figure, objective_figure
 from lmc_core.figures.export import (
     CONFIG,
     can_draw_svg,
@@ -19,9 +20,8 @@ from lmc_core.figures.export import (
     standalone_html,
     svg,
 )
-from lmc_core.figures.learning import learning_figure
 from lmc_core.figures.style import Theme
-from lmc_core.figures.text import barrier_caption, barrier_words, classes_sentence, is_above_plain
+from lmc_core.figures.text import barrier_words, classes_sentence, is_above_plain
 from lmc_core.numbers import estimate, number, percent, seconds
 
 Result = Mapping[str, Any]

@@ -10,11 +10,20 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from lmc_core.figures import experts_words as words
-from lmc_core.figures.experts import empty_fan, fan_figure, ranks_figure
-from lmc_core.figures.experts_costs import costs_figure
-from lmc_core.figures.experts_routing import agreement_figure, load_figure
+from lmc_core.figures.experts import costs_caption, costs_figure, ranks_caption, ranks_figure
 from lmc_core.figures.export import CONFIG, can_draw_svg, results_json, standalone_html, svg
+from lmc_core.figures.orders import (
+    STRONGEST,
+    WAYS,
+    empty_fan,
+    fan_caption,
+    fan_figure,
+    named_table,
+    order_words,
+    orders_table,
+    spoken_fan,
+)
+from lmc_core.figures.routing import agreement_figure, load_figure, routing_caption
 from lmc_core.figures.tables import words as cell
 from lmc_core.figures.text import Result
 from lmc_core.numbers import estimate, number, percent
@@ -48,9 +57,9 @@ def show_fan(result: Result, number_of_fan: int, key: str) -> None:
         theme=None,
         config=CONFIG,
         key=f"{key}_fan",
-        alt=words.spoken_fan(result, fan),
+        alt=spoken_fan(result, fan),
     )
-    st.caption(words.fan_caption(result, fan))
+    st.caption(fan_caption(result, fan))
 
 
 def show_facts(result: Result) -> None:
@@ -87,7 +96,7 @@ def show_ranks(result: Result, key: str) -> None:
     st.plotly_chart(
         ranks_figure(result, theme()), theme=None, config=CONFIG, key=f"{key}_ranks", alt=spoken
     )
-    st.caption(words.ranks_caption(result))
+    st.caption(ranks_caption(result))
 
 
 def show_costs(result: Result, number_of_fan: int, key: str) -> None:
@@ -95,7 +104,7 @@ def show_costs(result: Result, number_of_fan: int, key: str) -> None:
     one = number_of_fan < len(result["mixtures"])
     layers = [number_of_fan] if one else None
     orders = "; ".join(
-        f"layer {each['layer']} {words.order_words(each['orders']['exact'])}"
+        f"layer {each['layer']} {order_words(each['orders']['exact'])}"
         for each in result["mixtures"]
         if layers is None or each["layer"] == number_of_fan
     )
@@ -107,13 +116,13 @@ def show_costs(result: Result, number_of_fan: int, key: str) -> None:
         alt="Costs of pairs of experts by routers, Gram matrices and exactly. Exact assignment: "
         f"{orders}.",
     )
-    st.caption(words.costs_caption(result))
+    st.caption(costs_caption(result))
 
 
 def show_routing(result: Result, number_of_fan: int, key: str) -> None:
     """Show agreement and load along the line."""
     layers = [number_of_fan] if number_of_fan < len(result["mixtures"]) else None
-    followed = [way for way in words.STRONGEST if way in result["routing"]]
+    followed = [way for way in STRONGEST if way in result["routing"]]
     address.prepare(f"{key}_order", "order", followed, "exact")
     way = str(
         st.segmented_control(
@@ -121,7 +130,7 @@ def show_routing(result: Result, number_of_fan: int, key: str) -> None:
             followed,
             key=f"{key}_order",
             required=True,
-            format_func=words.WAYS.__getitem__,
+            format_func=WAYS.__getitem__,
             help="In all layers. The agreement of the order as numbered stays in the figure.",
         )
     )
@@ -132,7 +141,7 @@ def show_routing(result: Result, number_of_fan: int, key: str) -> None:
     ]
     left, right = st.columns(2)
     said = "; ".join(
-        f"{words.WAYS[each]}, {number(float(end), digits=2)}"
+        f"{WAYS[each]}, {number(float(end), digits=2)}"
         for each, end in zip(ways, ends, strict=True)
     )
     left.plotly_chart(
@@ -152,12 +161,12 @@ def show_routing(result: Result, number_of_fan: int, key: str) -> None:
         alt=f"Load of each expert along the line, from {percent(float(load.min()))} to "
         f"{percent(float(load.max()))} of visits.",
     )
-    st.caption(words.routing_caption(result, way))
+    st.caption(routing_caption(result, way))
 
 
 def show_table(result: Result) -> None:
     """Show the orders that have a name."""
-    table = words.named_table(result)
+    table = named_table(result)
     frame = pd.DataFrame(
         [[cell(value) for value in row] for row in table.rows], columns=list(table.header)
     )
@@ -171,7 +180,7 @@ def show_downloads(result: Result, number_of_fan: int, key: str) -> None:
     fan, current = result["fans"][number_of_fan], theme()
 
     def page() -> str:
-        caption = words.fan_caption(result, fan)
+        caption = fan_caption(result, fan)
         return standalone_html(
             fan_figure(result, fan, current, HEIGHT),
             caption,
@@ -190,7 +199,7 @@ def show_downloads(result: Result, number_of_fan: int, key: str) -> None:
             "CSV",
             "csv",
             "text/csv",
-            lambda: words.orders_table(result).csv(),
+            lambda: orders_table(result).csv(),
             "One row for every point of every order.",
         ),
         (

@@ -10,8 +10,8 @@ from typing import Any
 
 import streamlit as st
 
+from lmc_core.figures.landscape import KINDS
 from lmc_core.figures.landscape_data import Landscape
-from lmc_core.figures.landscape_words import KINDS
 from lmc_core.figures.text import Result
 from lmc_core.runs.kinds.barrier import BarrierRequest
 from lmc_core.runs.kinds.bend import BendRequest, bend_of

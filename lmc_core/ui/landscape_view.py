@@ -9,10 +9,19 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from lmc_core.figures import landscape_words as words
 from lmc_core.figures.barrier import barrier_figure
+from lmc_core.figures.bend import path_labels, path_results, paths_caption, paths_table
 from lmc_core.figures.export import CONFIG, can_draw_svg, results_json, standalone_html, svg
-from lmc_core.figures.landscape import HEIGHT, WIDTH, contour_figure
+from lmc_core.figures.landscape import (
+    HARD,
+    HEIGHT,
+    WIDTH,
+    contour_figure,
+    grid_table,
+    landscape_alt,
+    landscape_caption,
+    points_table,
+)
 from lmc_core.figures.landscape_data import Landscape, Route, routes
 from lmc_core.figures.landscape_surface import surface_figure
 from lmc_core.figures.tables import words as cell
@@ -76,7 +85,7 @@ def _draw(scene: Landscape | None, plane: PlaneRequest, bend: Result | None, key
             with st.container(width=SIDE):
                 landscape_point.show(scene, plane, chosen, key)
     if scene is not None:
-        st.caption(words.landscape_caption(scene, paths))
+        st.caption(landscape_caption(scene, paths))
 
 
 def paths_of(scene: Landscape | None, bend: Result | None) -> list[Route]:
@@ -91,7 +100,7 @@ def _chart(
     view: str,
     key: str,
 ) -> None:
-    alt = words.landscape_alt(scene, VIEWS[view])
+    alt = landscape_alt(scene, VIEWS[view])
     height = NARROW if phone() else HEIGHT
     common: dict[str, Any] = {"theme": None, "config": CONFIG, "alt": alt, "height": height}
     if view == "surface":
@@ -116,19 +125,19 @@ def _chart(
 
 def show_paths(bend: Result, key: str) -> None:
     """Show the loss along straight and curved paths, with a table."""
-    results, labels = words.path_results(bend), words.path_labels(bend)
+    results, labels = path_results(bend), path_labels(bend)
     spoken = "; ".join(
         f"{label}: {barrier_words(result)}" for label, result in zip(labels, results, strict=True)
     )
     st.plotly_chart(
-        barrier_figure(results, theme(), words.path_labels(bend, short=True), CURVES),
+        barrier_figure(results, theme(), path_labels(bend, short=True), CURVES),
         theme=None,
         config=CONFIG,
         key=f"{key}_paths",
         alt=f"Loss and score along straight and curved paths. Barriers: {spoken}.",
     )
-    st.caption(words.paths_caption(bend))
-    table = words.paths_table(bend)
+    st.caption(paths_caption(bend))
+    table = paths_table(bend)
     st.table(
         pd.DataFrame([list(row) for row in table.rows], columns=list(table.header)).set_index(
             "Path"
@@ -139,7 +148,7 @@ def show_paths(bend: Result, key: str) -> None:
 
 def show_numbers(scene: Landscape) -> None:
     """Show the models and the lowest point of the grid as a table."""
-    table = words.points_table(scene)
+    table = points_table(scene)
     rows = [[cell(value) for value in row] for row in table.rows]
     st.table(pd.DataFrame(rows, columns=list(table.header)).set_index("point"), border="horizontal")
     st.caption("The CSV below has every measured point.")
@@ -158,11 +167,11 @@ def show_downloads(scene: Landscape, bend: Result | None, key: str) -> None:
     def page() -> str:
         figure = make(scene, current, paths)
         return standalone_html(
-            figure, words.landscape_caption(scene, paths), data, current, "Loss landscape"
+            figure, landscape_caption(scene, paths), data, current, "Loss landscape"
         )
 
     files: list[tuple[str, str, str, Any]] = [
-        ("CSV", "csv", "text/csv", lambda: words.grid_table(scene).csv()),
+        ("CSV", "csv", "text/csv", lambda: grid_table(scene).csv()),
         ("JSON", "json", "application/json", lambda: results_json(data)),
         ("HTML", "html", "text/html", page),
     ]
@@ -191,7 +200,7 @@ def show_empty(method: str) -> None:
         "Nothing is computed yet for these models. **Run** measures the loss on the plane, coarse "
         "to fine and from the centre "
         "outwards; the map grows while it does, and what is there stays when you cancel."
-        + (f" {words.HARD}" if method == "soft" else "")
+        + (f" {HARD}" if method == "soft" else "")
     )
 
 

@@ -17,9 +17,9 @@ from lmc_core.figures.merge_triangle import (
     limits_of,
     nearest,
     triangle_alt,
+    triangle_caption,
     triangle_figure,
 )
-from lmc_core.figures.merge_words import triangle_caption
 from lmc_core.numbers import number, percent
 from lmc_core.ui.curves import theme
 

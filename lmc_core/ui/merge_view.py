@@ -11,8 +11,8 @@ import pandas as pd
 import streamlit as st
 
 from lmc_core.figures.export import CONFIG, can_draw_svg, results_json, standalone_html, svg
-from lmc_core.figures.merge import merge_alt, merge_figure
-from lmc_core.figures.merge_matrix import largest_barrier, matrix_alt, matrix_figure
+from lmc_core.figures.merge import merge_alt, merge_caption, merge_figure
+from lmc_core.figures.merge_matrix import largest_barrier, matrix_alt, matrix_caption, matrix_figure
 from lmc_core.figures.merge_rows import (
     ANYWHERE,
     Result,
@@ -25,7 +25,6 @@ from lmc_core.figures.merge_rows import (
     shown,
     single_models,
 )
-from lmc_core.figures.merge_words import matrix_caption, merge_caption
 from lmc_core.numbers import number
 from lmc_core.ui.curves import ROUNDING, theme
 

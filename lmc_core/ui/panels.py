@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from lmc_core.figures.export import CONFIG
-from lmc_core.figures.panels import Panel
+from lmc_core.figures.panel import Panel
 from lmc_core.figures.tables import Table, words
 
 SHORT = 12  # rows of a table that does not scroll

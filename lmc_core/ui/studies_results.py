@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from lmc_core.errors import LmcError
-from lmc_core.figures.panels import kind_name, panels_of
+from lmc_core.figures.panel import kind_name, panels
 from lmc_core.runs.result import digest
 from lmc_core.studies.index import Row, chosen
 from lmc_core.studies.study import KEYS, Entry
@@ -93,7 +93,7 @@ def show_results(table: list[Row], fitting: list[Row]) -> None:
         return
     try:
         results = found(keys)
-        for index, panel in enumerate(panels_of(results, theme=theme(), height=HEIGHT)):
+        for index, panel in enumerate(panels(results, theme=theme(), height=HEIGHT)):
             show_panel(panel, f"{KEY}_panel_{index}")
     except LmcError as error:
         st.error(messages.sentence(error), icon=":material/error:")

@@ -13,7 +13,7 @@ from typing import Any
 import streamlit as st
 
 from lmc_core.figures.style import Theme
-from lmc_core.figures.text import MATCHERS, barrier_words, setting_label
+from lmc_core.figures.text import barrier_words, method_title, setting_label
 from lmc_core.numbers import size
 from lmc_core.server.app import script
 from lmc_core.ui import backend
@@ -210,5 +210,5 @@ def run_title(request: Mapping[str, Any]) -> str:
     """Name a run by what it computes: "Barrier of vit-fashion-s0 and vit-fashion-s1, learned"."""
     names, method = [str(name) for name in request.get("names", ())], str(request.get("method", ""))
     listed = " and ".join(names) if len(names) <= 2 else f"{len(names)} models"
-    how = "" if method in ("", "none") else f", {MATCHERS.get(method, method)}"
+    how = "" if method in ("", "none") else f", {method_title(method)}"
     return f"{str(request.get('what', 'run')).capitalize()} of {listed}{how}"

@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from lmc_core.figures import widths_words as words
 from lmc_core.figures.export import (
     CONFIG,
     can_draw_svg,
@@ -20,8 +19,23 @@ from lmc_core.figures.export import (
 from lmc_core.figures.tables import Table
 from lmc_core.figures.tables import words as cell
 from lmc_core.figures.text import Result, barrier_words
-from lmc_core.figures.widths import against_figure, curves_figure
-from lmc_core.figures.widths_places import CLOSER, closer_figure, map_figure, shares_figure
+from lmc_core.figures.widths import (
+    against_caption,
+    against_figure,
+    curves_caption,
+    curves_figure,
+    curves_table,
+    pair_name,
+    setting_name,
+)
+from lmc_core.figures.widths_places import (
+    CLOSER,
+    closer_figure,
+    map_figure,
+    places_caption,
+    shares_figure,
+    strips,
+)
 from lmc_core.numbers import estimate, number, percent
 from lmc_core.ui import address, status
 from lmc_core.ui.curves import HELP, ROUNDING, theme
@@ -34,7 +48,7 @@ VIEWS = {"all": "All units", "closer": "A few, closer"}
 
 def show_curves(results: Sequence[Result], pair: Sequence[Row], key: str) -> None:
     """Show the curves of the chosen pair; without results the axes keep the place."""
-    said = "; ".join(f"{words.setting_name(result)}: {barrier_words(result)}" for result in results)
+    said = "; ".join(f"{setting_name(result)}: {barrier_words(result)}" for result in results)
     alt = (
         f"Loss and score between a widened and a wide model. Barriers: {said}."
         if results
@@ -50,7 +64,7 @@ def show_curves(results: Sequence[Result], pair: Sequence[Row], key: str) -> Non
             "line to the wide one."
         )
         return
-    st.caption(words.curves_caption(results, pair))
+    st.caption(curves_caption(results, pair))
 
 
 def show_facts(results: Sequence[Result], pair: Sequence[Row]) -> None:
@@ -68,7 +82,7 @@ def show_facts(results: Sequence[Result], pair: Sequence[Row]) -> None:
     )
     left.caption(
         f"{estimate(lowest['barrier'], lowest['barrier_stderr'], 'nats')}, "
-        f"{words.setting_name(lowest).lower()}{share}."
+        f"{setting_name(lowest).lower()}{share}."
     )
     error = max(
         (r["function_error"] for r in results if r["function_error"] is not None), default=None
@@ -104,8 +118,7 @@ def show_against(lines: Sequence[tuple[Widths, status.Curve]], key: str) -> Know
         None,
     )
     said = "; ".join(
-        f"{words.pair_name(widths)}, {words.setting_name(r, widths[0] == widths[1])}: "
-        f"{number(r['barrier'])}"
+        f"{pair_name(widths)}, {setting_name(r, widths[0] == widths[1])}: {number(r['barrier'])}"
         for widths, results in found.items()
         for r in results
     )
@@ -119,13 +132,13 @@ def show_against(lines: Sequence[tuple[Widths, status.Curve]], key: str) -> Know
         else "Empty axes of the barrier against width.",
     )
     known = [(widths, r) for widths, results in found.items() for r in results]
-    st.caption(words.against_caption([r for _, r in known], reference))
+    st.caption(against_caption([r for _, r in known], reference))
     return known
 
 
 def show_places(result: Result, key: str) -> None:
     """Show the shares of all spaces, and the places of one of them."""
-    found = words.strips(result)
+    found = strips(result)
     if not found:
         st.write(
             "These models have as many units and heads; only directions of streams and planes "
@@ -178,12 +191,12 @@ def show_places(result: Result, key: str) -> None:
             f"{models[1]}."
         )
     st.plotly_chart(figure, theme=None, config=CONFIG, key=f"{key}_places_{view}", alt=alt)
-    st.caption(words.places_caption(result, strip))
+    st.caption(places_caption(result, strip))
 
 
 def show_table(known: Sequence[tuple[Widths, Result]]) -> None:
     """Show the numbers of every pair."""
-    table = words.curves_table(known)
+    table = curves_table(known)
     frame = pd.DataFrame(
         [[cell(value) for value in row] for row in table.rows], columns=list(table.header)
     )
@@ -202,13 +215,13 @@ def show_downloads(
     every = [result for _, result in known] or list(results)
 
     def page() -> str:
-        caption = words.curves_caption(results, pair)
+        caption = curves_caption(results, pair)
         return standalone_html(
             curves_figure(results, current), caption, every, current, title="Widths"
         )
 
-    names = [f"{words.pair_name(widths)}, {words.setting_name(result)}" for widths, result in known]
-    names = names or [words.setting_name(result) for result in results]
+    names = [f"{pair_name(widths)}, {setting_name(result)}" for widths, result in known]
+    names = names or [setting_name(result) for result in results]
     files: list[tuple[str, str, str, Any, str]] = [
         ("CSV", "csv", "text/csv", lambda: results_csv(every, names), HELP["csv"]),
         ("JSON", "json", "application/json", lambda: results_json(every), HELP["json"]),

@@ -12,7 +12,7 @@ import torch
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors
 
 from lmc_core.errors import BadInput
-from lmc_core.figures.text import barrier_caption
+from lmc_core.figures.barrier import barrier_caption
 from lmc_core.runs.kinds.barrier import compute, make_request
 from tests.tasks.makers import text_of
 

@@ -5,13 +5,28 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lmc_core.figures import alignment_words as words
-from lmc_core.figures.alignment_table import short_table, spaces_table, streams_table
-from lmc_core.figures.angles import circle_figure, histogram, pairs_figure, stretch_figure
-from lmc_core.figures.angles_cycles import cycles_figure, cycles_of, cycles_words
-from lmc_core.figures.heatmap import Matrices, heatmap_figure, limit_of
-from lmc_core.figures.overview import overview_figure
-from lmc_core.figures.similarity import cka_figure, streams_figure
+from lmc_core.figures.alignment import (
+    copy_title,
+    group_of,
+    layer_tick,
+    layer_title,
+    overview_caption,
+    overview_figure,
+    short_table,
+    spaces_table,
+)
+from lmc_core.figures.elements import (
+    circle_figure,
+    cycles_figure,
+    cycles_of,
+    cycles_words,
+    element_words,
+    histogram,
+    pairs_figure,
+    stretch_figure,
+)
+from lmc_core.figures.heatmap import Matrices, heatmap_caption, heatmap_figure, limit_of
+from lmc_core.figures.streams import cka_figure, streams_caption, streams_figure, streams_table
 from tests.figures.alignment_result import HEADS, LAYERS, MODELS, alignment_arrays, alignment_result
 
 BLUE = "#0066a6"
@@ -225,56 +240,48 @@ def test_cka_of_all_layers_keeps_what_is_unknown_blank(result, arrays) -> None:
 
 
 def test_layers_and_spaces_have_names() -> None:
-    assert [words.layer_title(n) for n in ("blocks.3", "encoder.blocks.2", "input")] == [
+    assert [layer_title(n) for n in ("blocks.3", "encoder.blocks.2", "input")] == [
         "Block 3",
         "Encoder block 2",
         "Input",
     ]
-    assert [words.layer_tick(n) for n in ("blocks.3", "encoder.blocks.2", "output")] == [
-        "3",
-        "e2",
-        "out",
-    ]
-    assert words.group_of({"name": "units.shared.2", "kind": "units"}) == "units, shared"
+    assert [layer_tick(n) for n in ("blocks.3", "encoder.blocks.2", "output")] == ["3", "e2", "out"]
+    assert group_of({"name": "units.shared.2", "kind": "units"}) == "units, shared"
     assert (
-        words.copy_title({"within": "experts.1"}, 3) == "expert 3"
-        and words.copy_title({"within": "heads.1"}, 0) == "head 0"
+        copy_title({"within": "experts.1"}, 3) == "expert 3"
+        and copy_title({"within": "heads.1"}, 0) == "head 0"
     )
 
 
 def test_captions_say_what_was_compared_and_how_it_was_reduced(result) -> None:
     units = result["spaces"][4]
-    plain = words.heatmap_caption(result, units, 0, own=False)
+    plain = heatmap_caption(result, units, 0, own=False)
     assert (
         "Units, block 0 (30 units): vit-fashion-s0 in rows" in plain
         and "0.0100 before, 0.300 after" in plain
     )
     assert "means over blocks" not in plain and "wider" not in plain
-    reduced = words.heatmap_caption(
-        {**result, "wider": "vit-wide"}, {**units, "edge": 4}, 0, own=True
-    )
+    reduced = heatmap_caption({**result, "wider": "vit-wide"}, {**units, "edge": 4}, 0, own=True)
     assert (
         "means over blocks of 4 x 4" in reduced
         and "own order" in reduced
         and "vit-wide is the wider" in reduced
     )
-    assert "head 2" in words.heatmap_caption(result, result["spaces"][2], 2, own=False)
-    assert "2.4 × 10⁻⁷" in words.overview_caption(
+    assert "head 2" in heatmap_caption(result, result["spaces"][2], 2, own=False)
+    assert "2.4 × 10⁻⁷" in overview_caption(result) and "LMC Explorer 0.1.0" in overview_caption(
         result
-    ) and "LMC Explorer 0.1.0" in words.overview_caption(result)
-    assert "one token of each example" in words.streams_caption(
-        result, result["streams"]["residual"]
     )
+    assert "one token of each example" in streams_caption(result, result["streams"]["residual"])
 
 
 def test_elements_are_told_in_words(result) -> None:
     entries = {entry["name"]: entry for entry in result["spaces"]}
-    assert words.element_words(entries["heads.0"], 0).startswith("3 of 4 changed places.")
-    assert "condition number 3.50" in words.element_words(entries["value-output.0"], 1)
-    assert "keeps lengths" in words.element_words(entries["residual"], 0)
+    assert element_words(entries["heads.0"], 0).startswith("3 of 4 changed places.")
+    assert "condition number 3.50" in element_words(entries["value-output.0"], 1)
+    assert "keeps lengths" in element_words(entries["residual"], 0)
     still = {**entries["heads.0"], "moved": [0]}
-    assert words.element_words(still, 0) == "Nothing changed places."
-    assert "2 changed sign" in words.element_words({**entries["heads.0"], "flipped": [2]}, 0)
+    assert element_words(still, 0) == "Nothing changed places."
+    assert "2 changed sign" in element_words({**entries["heads.0"], "flipped": [2]}, 0)
 
 
 def test_tables_hold_every_copy_and_every_layer(result) -> None:

@@ -7,17 +7,18 @@ import pytest
 
 from lmc_core.figures.barrier import (
     BOTTOM,
-    DIRECT,
     GAP,
     HEIGHT,
     SHARE,
     TOP,
+    barrier_caption,
     barrier_figure,
     legend_height,
-    objective_figure,
 )
+from lmc_core.figures.barrier_labels import DIRECT
+from lmc_core.figures.convergence import objective_figure
 from lmc_core.figures.style import MEANINGS
-from lmc_core.figures.text import barrier_caption, labels_of, setting_label
+from lmc_core.figures.text import label_results, setting_label
 
 
 def scaled(result: dict, factor: float) -> dict:
@@ -231,7 +232,7 @@ def test_labels():
 
 def test_labels_tell_equal_settings_apart(vit):
     other = {**vit[0], "examples": 50}
-    assert labels_of([vit[0], other]) == [
+    assert label_results([vit[0], other]) == [
         "Plain average, examples 2000",
         "Plain average, examples 50",
     ]

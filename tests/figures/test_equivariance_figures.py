@@ -8,6 +8,7 @@ import itertools
 import json
 import math
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ from lmc_core.equivariance.figures.trace import (
     losses_figure,
     phase_figure,
 )
-from lmc_core.figures.panels import headline, kind_name, panels_of
+from lmc_core.figures.panel import headline, kind_name, label_stored, panels, setting_of
 from lmc_core.figures.style import GROUNDS, contrast
 from tests.figures.equivariance_run import drawn, facts, named, run, texts
 
@@ -195,19 +196,16 @@ def test_labels_say_what_differs_and_no_more():
 
 
 def test_labels_of_results_of_all_kinds(vit):
-    from lmc_core.figures.text import labels_of, setting_label, setting_of
-
     found = [facts(form="resilient", price=0.1), facts(form="strict")]
-    assert labels_of(found) == ["Resilient, \u03c1 = 0.1", "Strictly equivariant"]
-    mixed = labels_of([vit[0], found[0]])
+    stored = [SimpleNamespace(result=each, request={"what": "equivariance"}) for each in found]
+    barrier = SimpleNamespace(result=vit[0], request={"what": "barrier"})
+    assert label_stored(stored) == ["Resilient, \u03c1 = 0.1", "Strictly equivariant"]
+    mixed = label_stored([barrier, stored[0]])
     assert mixed[0].startswith("Plain average") and mixed[1].startswith(
         "Resilient, \u03c1 = 0.1, Perceptron, C4"
     )
-    assert (
-        setting_of(found[0]) == "Resilient, \u03c1 = 0.1"
-        and setting_of(vit[1]) == "Permutations only"
-    )
-    assert setting_label("resilient", {}) == "Resilient"
+    assert setting_of("equivariance", found[0]) == "Resilient, \u03c1 = 0.1"
+    assert setting_of("barrier", vit[1]) == "Permutations only"
 
 
 @pytest.mark.parametrize(
@@ -434,14 +432,14 @@ def test_tables_hold_every_recorded_number():
 @pytest.mark.parametrize("theme", THEMES)
 def test_one_training_is_a_panel_of_its_constraint_and_several_share_their_paths(theme):
     one, other = Stored(run(form="resilient", price=0.1)), Stored(run(form="free"))
-    (alone,) = panels_of([one], theme=theme)
+    (alone,) = panels([one], theme=theme)
     assert (alone.kind, alone.title) == ("Equivariance", "Perceptron, C4 on digits (orbit)")
     assert (
         drawn(alone.figure, what="slack")
         and "the slack u" in alone.caption
         and len(alone.numbers.rows) == 3 * 13
     )
-    (both,) = panels_of([one, other], theme=theme)
+    (both,) = panels([one, other], theme=theme)
     assert [line.name for line in drawn(both.figure, panel="loss")] == [
         "Resilient, \u03c1 = 0.1",
         "Unconstrained",
@@ -460,7 +458,7 @@ def test_one_training_is_a_panel_of_its_constraint_and_several_share_their_paths
     )
     # arrays that somebody has deleted
     bare = [Stored(Run("", each.result, {})) for each in (one, other)]
-    assert panels_of(bare, theme=theme)[0].figure is not None
+    assert panels(bare, theme=theme)[0].figure is not None
 
 
 def test_a_training_on_a_shelf():
@@ -468,13 +466,13 @@ def test_a_training_on_a_shelf():
     assert headline("equivariance", facts()) == ("0.400 \u2192 1.90 nats projected", 1.9)
     # unfinished, or of another version
     assert headline("equivariance", {"form": "free"}) == ("\u2013", None)
-    panels = panels_of(
+    drawn = panels(
         [
             Stored(run()),
             Stored(run(network_label="Convolution net", models=["Convolution net"], seed=1)),
         ]
     )
-    assert panels[0].title == "2 models"
+    assert drawn[0].title == "2 models"
 
 
 def test_an_exported_page_holds_figure_and_caption(real):

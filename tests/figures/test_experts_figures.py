@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lmc_core.figures.experts import empty_fan, fan_figure, ranks_figure, way_stroke
-from lmc_core.figures.experts_costs import costs_figure
-from lmc_core.figures.experts_routing import agreement_figure, load_figure
-from lmc_core.figures.experts_words import (
-    costs_caption,
+from lmc_core.figures.experts import costs_caption, costs_figure, ranks_figure
+from lmc_core.figures.orders import (
+    empty_fan,
     fan_caption,
+    fan_figure,
     group_name,
     groups_of,
     named_table,
     orders_table,
-    routing_caption,
     spoken_fan,
+    way_stroke,
 )
+from lmc_core.figures.routing import agreement_figure, load_figure, routing_caption
 from lmc_core.figures.style import GROUNDS, contrast
 from tests.figures.experts_result import by_activations, experts_result
 

@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from lmc_core.figures.barrier import barrier_figure
+from lmc_core.figures.barrier import barrier_caption, barrier_figure
 from lmc_core.figures.export import can_draw_svg, results_csv, results_json, standalone_html, svg
-from lmc_core.figures.text import barrier_caption, labels_of
+from lmc_core.figures.text import label_results
 
 
 def test_the_page_holds_figure_caption_and_data(vit):
@@ -24,7 +24,7 @@ def test_the_page_holds_figure_caption_and_data(vit):
 
 
 def test_csv_has_a_row_for_every_point(vit):
-    rows = list(csv.DictReader(io.StringIO(results_csv(vit, labels_of(vit)))))
+    rows = list(csv.DictReader(io.StringIO(results_csv(vit, label_results(vit)))))
     assert len(rows) == sum(len(result["lam"]) for result in vit)
     assert rows[0]["setting"] == "Plain average" and float(rows[0]["loss"]) == vit[0]["loss"][0]
     assert float(rows[-1]["accuracy"]) == vit[2]["accuracy"][-1]

@@ -8,20 +8,18 @@ import numpy as np
 import pytest
 
 from lmc_core.figures.barrier import barrier_figure
+from lmc_core.figures.bend import path_labels, path_results, paths_caption, paths_table
 from lmc_core.figures.export import standalone_html
-from lmc_core.figures.landscape import RAMPS, contour_figure
-from lmc_core.figures.landscape_data import routes
-from lmc_core.figures.landscape_surface import surface_figure
-from lmc_core.figures.landscape_words import (
+from lmc_core.figures.landscape import (
+    RAMPS,
+    contour_figure,
     grid_table,
     landscape_alt,
     landscape_caption,
-    path_labels,
-    path_results,
-    paths_caption,
-    paths_table,
     points_table,
 )
+from lmc_core.figures.landscape_data import routes
+from lmc_core.figures.landscape_surface import surface_figure
 from lmc_core.figures.style import GROUNDS, MEANINGS, faint
 from tests.figures.landscape_scene import curves, facts, scene
 

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 
 from lmc_core.figures.export import standalone_html
-from lmc_core.figures.landscape import contour_figure
-from lmc_core.figures.landscape_data import Landscape, routes
-from lmc_core.figures.landscape_surface import surface_figure
-from lmc_core.figures.landscape_words import (
+from lmc_core.figures.landscape import (
     UNREADABLE,
+    contour_figure,
     grid_table,
     landscape_alt,
     landscape_caption,
+    landscape_headline,
     points_table,
 )
-from lmc_core.figures.panels_kinds import headline_plane
+from lmc_core.figures.landscape_data import Landscape, routes
+from lmc_core.figures.landscape_surface import surface_figure
 from tests.figures.landscape_scene import arrays, facts
 
 ODD = (math.nan, math.inf)
@@ -61,7 +61,7 @@ def test_it_is_taken_away():
         contour_figure(scene), landscape_caption(scene), [dict(scene.facts)], title="Loss landscape"
     )
     assert "overflows" in page
-    assert headline_plane({"lowest": {"loss": math.nan}}) == ("–", None)
+    assert landscape_headline({"lowest": {"loss": math.nan}}) == ("–", None)
 
 
 def test_one_finite_loss_is_a_map_and_nothing_measured_is_not_yet_one():

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lmc_core.figures.merge import WIDE, logarithmic, merge_alt, merge_figure
-from lmc_core.figures.merge_matrix import largest_barrier, matrix_alt, matrix_figure
+from lmc_core.figures.merge import WIDE, logarithmic, merge_alt, merge_caption, merge_figure
+from lmc_core.figures.merge_matrix import largest_barrier, matrix_alt, matrix_caption, matrix_figure
 from lmc_core.figures.merge_rows import (
     best_row,
     merged_rows,
@@ -27,9 +27,9 @@ from lmc_core.figures.merge_triangle import (
     nearest,
     place,
     triangle_alt,
+    triangle_caption,
     triangle_figure,
 )
-from lmc_core.figures.merge_words import matrix_caption, merge_caption, triangle_caption
 from lmc_core.figures.style import MEANINGS
 from lmc_core.numbers import number
 

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from lmc_core.figures.barrier import MANY
-from lmc_core.figures.panels import KINDS, headline, kind_name, panels_of
+from lmc_core.figures.barrier_labels import MANY
+from lmc_core.figures.panel import PICTURES, find_picture, headline, kind_name, panels
 from lmc_core.figures.redact import has_places, last_name, without_places
 from lmc_core.figures.style import MEANINGS
 from lmc_core.figures.tables import Table
@@ -48,7 +48,7 @@ def many(vit: list[dict], count: int) -> list[Found]:
 
 
 def test_barriers_share_one_figure_and_the_caption_has_everything(vit):
-    (panel,) = panels_of([Found(result) for result in vit])
+    (panel,) = panels([Found(result) for result in vit])
     assert (panel.kind, panel.title) == ("Barrier", "vit-fashion-s0 \u2192 vit-fashion-s1")
     for words in (
         "vit-fashion-s0", "vit-fashion-s1", "test split of fashion-mnist", "2,000 examples", "weight matching", "residual",
@@ -69,7 +69,7 @@ def test_barriers_share_one_figure_and_the_caption_has_everything(vit):
 
 def test_forty_curves_on_one_axis(vit):
     found = many(vit, 40)
-    (panel,) = panels_of(found, height=520)
+    (panel,) = panels(found, height=520)
     lines = [trace for trace in panel.figure.data if (trace.meta or {}).get("panel") == "loss"]
     assert {trace.meta["key"] for trace in lines} == {each.result["key"] for each in found}
     for trace, each in zip(lines, found, strict=True):
@@ -88,7 +88,7 @@ def test_forty_curves_on_one_axis(vit):
 
 
 def test_up_to_a_dozen_curves_keep_their_own_look(vit):
-    (panel,) = panels_of(many(vit, MANY))
+    (panel,) = panels(many(vit, MANY))
     assert len([trace for trace in panel.figure.data if trace.showlegend]) == MANY
     assert len([trace for trace in panel.figure.data if trace.name == "barrier"]) == MANY
 
@@ -96,15 +96,15 @@ def test_up_to_a_dozen_curves_keep_their_own_look(vit):
 def test_kinds_are_drawn_apart(vit, gpt2):
     other = Found({**vit[1], "what": "nobody"}, "shell")
     found = [Found(vit[0]), other, Found(gpt2[0])]
-    panels = panels_of(found, ["a", "b", "c"])
-    assert [(panel.what, panel.title) for panel in panels] == [
+    drawn = panels(found, ["a", "b", "c"])
+    assert [(panel.what, panel.title) for panel in drawn] == [
         ("barrier", "2 pairs of models"), ("shell", "vit-fashion-s0 \u2192 vit-fashion-s1")
     ]  # fmt: skip
-    assert panels[1].figure is None and [row[0] for row in panels[1].summary.rows] == ["b"]
+    assert drawn[1].figure is None and [row[0] for row in drawn[1].summary.rows] == ["b"]
 
 
 def test_an_unknown_kind_has_a_caption_and_its_numbers(vit):
-    (panel,) = panels_of([Found({**vit[1], "deep": {"er": 0.25}}, "shell")])
+    (panel,) = panels([Found({**vit[1], "deep": {"er": 0.25}}, "shell")])
     assert panel.caption.startswith(
         "Shell of vit-fashion-s0 \u2192 vit-fashion-s1, on the test split of fashion-mnist (2,000"
     )
@@ -112,14 +112,14 @@ def test_an_unknown_kind_has_a_caption_and_its_numbers(vit):
         "LMC Explorer 0.1.0, torch 2.9.0, 2026-11-20."
     )
     assert ("Permutations only", "deep.er", 0.25) in panel.numbers.rows
-    (nothing,) = panels_of([Found({}, "")])
+    (nothing,) = panels([Found({}, "")])
     assert (
         nothing.figure is None and nothing.kind == "Result" and headline("", {}) == ("\u2013", None)
     )
 
 
 def test_every_kind_is_named():
-    assert all(kind.name and kind_name(what) == kind.name for what, kind in KINDS.items())
+    assert all(find_picture(what).draw and kind_name(what) for what in PICTURES)
 
 
 def test_tables():
@@ -181,7 +181,7 @@ def test_what_has_no_places_keeps_none(content: Any):
 def test_a_figure_can_be_made_small(vit):
     from lmc_core.ui.panels import thumbnail
 
-    (panel,) = panels_of([Found(result) for result in vit])
+    (panel,) = panels([Found(result) for result in vit])
     small = thumbnail(panel.figure)
     assert not small.layout.annotations and len(panel.figure.layout.annotations) > 3
     detail = {"barrier", "one standard error"}
@@ -236,7 +236,7 @@ def kinds_of_the_others() -> dict[str, tuple[dict[str, Any], dict[str, np.ndarra
 def test_every_kind_has_a_figure_a_caption_tables_and_a_headline(what: str):
     result, arrays = kinds_of_the_others()[what]
     for theme in ("light", "dark", "paper"):
-        (panel,) = panels_of([Found(result, what, arrays)], theme=theme)
+        (panel,) = panels([Found(result, what, arrays)], theme=theme)
         assert panel.figure is not None and len(panel.figure.data) >= 1
     assert (
         all(name in panel.title for name in result["models"])
@@ -260,6 +260,6 @@ def test_headlines_are_the_numbers_of_the_results():
 
 def test_numbers_of_a_group_name_every_pair_once():
     result, _ = kinds_of_the_others()["group"]
-    (panel,) = panels_of([Found(result, "group")])
+    (panel,) = panels([Found(result, "group")])
     assert [row[2] for row in panel.numbers.rows] == [0.5, 0.6, 0.7]
     assert panel.summary.rows[-1] == ("their mean", 1.0, 0.4)

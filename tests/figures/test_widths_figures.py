@@ -8,18 +8,24 @@ import numpy as np
 import pytest
 
 from lmc_core.figures.style import GROUNDS
-from lmc_core.figures.widths import against_figure, curves_figure
-from lmc_core.figures.widths_places import CLOSER, closer_figure, map_figure, shares_figure
-from lmc_core.figures.widths_words import (
-    NOBODY,
-    Strip,
+from lmc_core.figures.widths import (
     against_caption,
+    against_figure,
     curves_caption,
+    curves_figure,
     curves_table,
     pair_name,
+    setting_name,
+)
+from lmc_core.figures.widths_places import (
+    CLOSER,
+    NOBODY,
+    Strip,
+    closer_figure,
+    map_figure,
     places_caption,
     places_table,
-    setting_name,
+    shares_figure,
     space_name,
     strips,
 )

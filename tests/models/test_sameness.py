@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lmc_core.figures.shared_weights import same_weights
+from lmc_core.figures.text import same_weights
 from lmc_core.models.load import load
 from lmc_core.models.model import Model
 from lmc_core.models.sameness import abbreviated, common_weights, sameness

@@ -9,7 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lmc_core.errors import BadInput
-from lmc_core.figures.landscape_words import UNREADABLE
+from lmc_core.figures.landscape import UNREADABLE
 from lmc_core.server.app import script
 from lmc_core.ui import backend, landscape_controls, landscape_point
 from tests.figures.landscape_scene import arrays, curves, facts

@@ -128,7 +128,7 @@ def test_another_network_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     from lmc_core.equivariance.layout import EquivariantLayout, linear
     from lmc_core.equivariance.page.cost import expected
-    from lmc_core.figures.panels import panels_of
+    from lmc_core.figures.panel import panels
 
     def build(domain: Domain) -> tuple[torch.nn.Module, EquivariantLayout]:
         layers = {"only": linear("0", domain.output, domain.input)}
@@ -148,7 +148,7 @@ def test_another_network_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     stored = Result(request.key, request.to_json(), result, Path(), "")
     monkeypatch.setattr(Result, "arrays", lambda self: arrays)
-    assert panels_of([stored])[0].figure is not None and expected([request], {}).seconds > 0
+    assert panels([stored])[0].figure is not None and expected([request], {}).seconds > 0
 
 
 def test_the_same_request_gives_the_same_numbers() -> None:

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from lmc_core.cli.barrier import summary
-from lmc_core.figures.text import barrier_caption, is_above_plain
+from lmc_core.figures.barrier import barrier_caption
+from lmc_core.figures.text import is_above_plain
 from lmc_core.paths.curve import Curve
 from lmc_core.paths.plain_average import against_plain, choose_places
 from lmc_core.runs.kinds import barrier

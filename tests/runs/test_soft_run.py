@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lmc_core.cli.barrier import summary
-from lmc_core.figures.text import barrier_caption
+from lmc_core.figures.barrier import barrier_caption
 from lmc_core.models.load import load
 from lmc_core.paths.curve import Curve, evaluate
 from lmc_core.paths.soft_end import against_true_ends, sweep

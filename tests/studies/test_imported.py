@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from lmc_core.errors import BadInput
-from lmc_core.figures.panels import panels_of
+from lmc_core.figures.panel import panels
 from lmc_core.figures.text import imported_sentence, origin_words
 from lmc_core.runs import computations
 from lmc_core.runs.computations import obtain
@@ -103,7 +103,7 @@ def test_captions_reports_and_tables_name_what_was_imported(forged: Imported, el
     there, studies = elsewhere
     found = there.get(forged.added[0])
     assert found is not None
-    (panel,) = panels_of([found])
+    (panel,) = panels([found])
     assert panel.caption.count(SENTENCE) == 1
     page, _ = study_html(forged.study, there)
     assert SENTENCE in page and '"imported": true' in page
@@ -113,7 +113,7 @@ def test_captions_reports_and_tables_name_what_was_imported(forged: Imported, el
         "2 of the 2" in imported_sentence([own.result, found.result])
         and imported_sentence([own.result]) == ""
     )
-    assert SENTENCE not in panels_of([own])[0].caption
+    assert SENTENCE not in panels([own])[0].caption
 
 
 def test_arrays_that_do_not_fit_the_numbers_are_refused(

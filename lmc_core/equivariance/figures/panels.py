@@ -4,6 +4,7 @@ paths to the projection.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,22 +12,24 @@ import plotly.graph_objects as go
 
 from lmc_core.equivariance.figures import tables
 from lmc_core.equivariance.figures import text as words
-from lmc_core.equivariance.figures.data import Run, runs_of
+from lmc_core.equivariance.figures.data import Run, form_label, labels_of_runs, runs_of
 from lmc_core.equivariance.figures.paths import lines_of, paths_figure
 from lmc_core.equivariance.figures.trace import constraint_figure
-from lmc_core.figures.panels_kinds import Found, Headline, Labels
+from lmc_core.figures.panel import Picture, Stored
 from lmc_core.figures.style import Theme
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import Result
 from lmc_core.numbers import estimate, number, percent
 
 
-def runs_in(found: Found, labels: Labels) -> list[Run]:
+def runs_in(found: Sequence[Stored], labels: Sequence[str]) -> list[Run]:
     """Return stored results as runs."""
     return runs_of([each.result for each in found], [each.arrays() for each in found], labels)
 
 
-def draw(found: Found, labels: Labels, theme: Theme, height: int | None) -> go.Figure:
+def draw(
+    found: Sequence[Stored], labels: Sequence[str], theme: Theme, height: int | None
+) -> go.Figure:
     """Draw the constraint of one run, or the paths of several."""
     runs = runs_in(found, labels)
     return (
@@ -41,13 +44,13 @@ def alone(runs: list[Run]) -> bool:
     return len(runs) == 1 or not any(lines_of(run) for run in runs)
 
 
-def caption(found: Found, labels: Labels) -> str:
+def caption(found: Sequence[Stored], labels: Sequence[str]) -> str:
     """Say what was trained."""
     runs = runs_in(found, labels)
     return words.constraint_caption(runs[0]) if alone(runs) else words.paths_caption(runs)
 
 
-def summary(found: Found, labels: Labels) -> Table:
+def summary(found: Sequence[Stored], labels: Sequence[str]) -> Table:
     """Return one row for each run: losses and accuracy with the branch on and projected, error of
     equivariance, gamma.
     """
@@ -84,13 +87,26 @@ def _row(run: Run) -> tuple[Any, ...]:
     )
 
 
-def numbers(found: Found, labels: Labels) -> Table:
+def numbers(found: Sequence[Stored], labels: Sequence[str]) -> Table:
     """Return every number of the figure."""
     runs = runs_in(found, labels)
     return tables.constraint_table(runs[0]) if alone(runs) else tables.paths_table(runs)
 
 
-def headline(result: Result) -> Headline:
+def headline(result: Result) -> tuple[str, float]:
     """Return the held-out loss of the network, and of its projection."""
     on, off = (float(result[name]["loss"]) for name in ("on", "off"))
     return f"{number(on)} \u2192 {number(off)} nats projected", off
+
+
+PICTURE = Picture(
+    name="Equivariance",
+    draw=draw,
+    caption=caption,
+    summary=summary,
+    numbers=numbers,
+    headline=headline,
+    setting=form_label,
+    labels=labels_of_runs,
+    together=True,
+)

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import FORMS, Run, form_name, layer_strokes, strokes_of
 from lmc_core.equivariance.figures.plane import plane_figure
-from lmc_core.figures.ends import name_ends
+from lmc_core.figures.layout import name_ends
 from lmc_core.figures.style import Stroke, Theme, faint
 
 __all__ = ["Line", "checkpoints_figure", "lines_of", "paths_figure", "plane_figure"]

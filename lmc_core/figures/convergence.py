@@ -1,15 +1,16 @@
-"""The loss on the line while an alignment is learned."""
+"""What a matcher did until it stopped: its objective by visits, its loss by steps."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import plotly.graph_objects as go
 
+from lmc_core.figures.barrier import SIDE
 from lmc_core.figures.layout import padded
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, strokes, template
 from lmc_core.figures.text import Result
 from lmc_core.numbers import number
-
-SIDE = 56  # pixels
 
 
 def learning_figure(result: Result, theme: Theme = "light", height: int = 260) -> go.Figure:
@@ -85,6 +86,73 @@ def learning_figure(result: Result, theme: Theme = "light", height: int = 260) -
     figure.update_yaxes(fixedrange=True, nticks=5)
     figure.add_annotation(
         text="<b>Loss half way</b> (training split, nats)",
+        x=0,
+        xref="paper",
+        xanchor="left",
+        xshift=-SIDE,
+        y=1,
+        yref="paper",
+        yanchor="bottom",
+        yshift=6,
+        showarrow=False,
+        font={"size": BODY},
+        name="heading",
+    )
+    figure.update_layout(margin={"l": SIDE, "r": 40, "t": 36, "b": 52}, showlegend=False)
+    return figure
+
+
+def objective_figure(result: Result, theme: Theme = "light", height: int = 260) -> go.Figure:
+    """Draw the matcher's objective after every visit of a space, as a share of the largest
+    possible.
+
+    Args:
+        result: of a method other than ``none``.
+        theme: ``light``, ``dark`` or ``paper``.
+        height: of the figure, in pixels.
+    """
+    ground, stroke = GROUNDS[theme], strokes([result], theme)[0]
+    figure = go.Figure(layout={"template": template(theme), "height": height})
+    trace = list(result.get("objective") or [])
+    before: Any = result.get("objective_before")
+    figure.add_scatter(
+        x=list(range(len(trace))),
+        y=trace,
+        mode="lines+markers",
+        line={"color": stroke.colour, "width": 2.5},
+        marker={"size": 5},
+        name="objective",
+        hovertemplate="after %{x} visits: %{y:.4f}<extra></extra>",
+    )
+    if before is not None and trace:
+        figure.add_hline(y=before, line={"color": ground.muted, "width": 1.5, "dash": "dash"})
+        figure.add_annotation(
+            x=1,
+            xref="paper",
+            xanchor="right",
+            y=before,
+            yanchor="bottom",
+            text=f"nothing moved: {number(before)}",
+            showarrow=False,
+            font={"size": SMALL, "color": ground.muted},
+        )
+        figure.add_annotation(
+            x=len(trace) - 1,
+            y=trace[-1],
+            text=f"<b>{number(trace[-1])}</b>",
+            showarrow=False,
+            yanchor="bottom",
+            yshift=4,
+            xanchor="right",
+            font={"size": BODY, "color": stroke.colour},
+        )
+        figure.update_yaxes(range=padded(min([before, *trace]), max(trace), 0.08, 0.2))
+    figure.update_xaxes(
+        title={"text": "visits of a space", "standoff": 8}, tickformat="d", fixedrange=True
+    )
+    figure.update_yaxes(fixedrange=True, nticks=5)
+    figure.add_annotation(
+        text="<b>Objective</b> (share of the largest possible)",
         x=0,
         xref="paper",
         xanchor="left",

@@ -1,6 +1,4 @@
-"""Where tokens go along the line: agreement with the choices at either end, and the load of every
-expert.
-"""
+"""Which experts tokens visit along the line: agreement of the routers, and load of the experts."""
 
 from __future__ import annotations
 
@@ -9,9 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from lmc_core.figures.experts import way_stroke
-from lmc_core.figures.experts_words import WAYS
 from lmc_core.figures.layout import spread
+from lmc_core.figures.orders import WAYS, way_stroke
 from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, template
 from lmc_core.figures.text import Result
 from lmc_core.numbers import number
@@ -173,4 +170,21 @@ def _frame(figure: go.Figure, result: Result, theme: Theme, heading: str, right:
         showarrow=False,
         font={"size": BODY, "color": ground.ink},
         name="heading",
+    )
+
+
+def routing_caption(result: Result, way: str) -> str:
+    """Return a caption for agreement and load, in plain text."""
+    followed = result["routing"][way]
+    a, b = result["models"]
+    experts = len(followed["load"][0][0])
+    return (
+        f"Agreement of the routers' choices along the line with those at either end ({a}, {b}): "
+        "the Jaccard index of the "
+        f"{followed['active']} of {experts} experts that each token visits, mean over tokens and "
+        "layers; two routers that do "
+        f"not know of each other reach {number(followed['chance'], digits=2)}. Load: share of all "
+        "visits that each expert has "
+        f"(even: {number(1 / experts, digits=2)}), experts in the order {WAYS[way]}. "
+        f"{result['routing']['examples']} examples, {len(followed['lam'])} values of \u03bb."
     )

@@ -10,15 +10,19 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from lmc_core.figures.alignment_words import layer_tick, layer_title
+from lmc_core.figures.alignment import layer_tick, layer_title
 from lmc_core.figures.heatmap import sequential
 from lmc_core.figures.layout import spread
 from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, template
+from lmc_core.figures.tables import Table
+from lmc_core.figures.text import Result
 from lmc_core.numbers import number
 
 HEIGHT = 340  # pixels
 WRITTEN = 10  # layers up to which the values are written into the cells
 LABEL = 18  # pixels between two labels
+STREAM_HEADER = ("read by", "tokens", "cosine before", "cosine after", "CKA", "CKA, unbiased")
+
 
 Stream = Mapping[str, Any]  # one of a result's `streams`
 
@@ -190,3 +194,33 @@ def _heading(figure: go.Figure, words: str, theme: Theme) -> None:
         font={"size": BODY, "color": GROUNDS[theme].ink},
         name="heading",
     )
+
+
+def streams_caption(result: Result, stream: Mapping[str, Any]) -> str:
+    """A caption for the streams' figures."""
+    a, b = result["models"]
+    few = (
+        " (one token of each example where a model reads no more)"
+        if len(set(stream["tokens"])) > 1
+        else ""
+    )
+    return (
+        f"Residual streams of {a} and {b} as each layer reads them, on {max(stream['tokens']):,} "
+        f"tokens{few} of "
+        f"{result['examples']:,} examples of the {result['split']} split of {result['task']}. "
+        "Linear CKA (Kornblith et al. "
+        "2019) does not depend on the coordinates, so no rotation changes it: it is what could be "
+        "found. The cosine of both "
+        "streams does, and is what was found."
+    )
+
+
+def streams_table(result: Result) -> Table:
+    """The streams layer by layer."""
+    rows = []
+    for stream in result["streams"].values():
+        columns = (
+            stream[name] for name in ("layers", "tokens", "before", "after", "cka", "unbiased")
+        )
+        rows += [(layer_title(layer), *rest) for layer, *rest in zip(*columns, strict=True)]
+    return Table.of(STREAM_HEADER, rows)

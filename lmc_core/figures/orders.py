@@ -1,0 +1,444 @@
+"""The fan: the loss along the line for all orders of the experts, those with a name highlighted.
+Layers and experts are counted from 0, as in the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from lmc_core.figures.layout import name_ends, padded, spread
+from lmc_core.figures.panel import Picture, one
+from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Stroke, Theme, faint, template
+from lmc_core.figures.tables import Table
+from lmc_core.figures.text import Result, classes_sentence, method_title
+from lmc_core.numbers import estimate, number
+
+ALL = "all"
+WAYS = {
+    "naive": "as numbered",
+    "router": "router",
+    "gram": "Gram",
+    "exact": "exact",
+    "found": "by activations",
+    "best": "best",
+    "worst": "worst",
+}
+# whose line is drawn where several ways agree
+STRONGEST = ("exact", "gram", "router", "found", "naive", "best", "worst")
+SIDE, RIGHT, TOP, FOOT = 56, 148, 36, 56  # pixels; labels stand in the right margin
+LABEL = 36  # pixels between the centres of two labels of two lines
+
+
+def layer_name(fan: Mapping[str, Any], result: Result) -> str:
+    """Return what a fan is about: "layer 2", or "all layers"."""
+    if fan["mixture"] == ALL:
+        return "all layers"
+    return f"layer {next(each['layer'] for each in result['mixtures'] if each['name'] == fan['mixture'])}"
+
+
+def groups_of(fan: Mapping[str, Any]) -> list[tuple[int, tuple[str, ...]]]:
+    """Return the orders that have a name with all their names, the strongest first: ways often
+    agree.
+    """
+    found: dict[int, list[str]] = {}
+    for way in STRONGEST:
+        if way in fan["named"]:
+            found.setdefault(fan["named"][way], []).append(way)
+    return [(index, tuple(ways)) for index, ways in found.items()]
+
+
+def group_name(ways: Sequence[str], every: bool = False) -> str:
+    """Return the names of one order: "exact, Gram, router"; `every` for an order of all layers,
+    each by that way.
+    """
+    names = [
+        f"{WAYS[way]} of each" if every and way in ("best", "worst") else WAYS[way] for way in ways
+    ]
+    text = ", ".join(names)
+    return text[0].upper() + text[1:]
+
+
+def order_words(order: Sequence[int]) -> str:
+    """Return an order: "2 0 3 1", the expert of B that stands at each place of A."""
+    return " ".join(str(expert) for expert in order)
+
+
+def way_stroke(way: str, theme: Theme) -> Stroke:
+    """How the line of a way to order is drawn; orders by weights share the colour of weight
+    matching.
+    """
+    blue, ground = MEANINGS["orthogonal"].colour(theme), GROUNDS[theme]
+    return {
+        "exact": Stroke(blue, "solid", "diamond"),
+        "gram": Stroke(blue, "11px,4px", "circle-open"),
+        "router": Stroke(blue, "3px,3px", "square-open"),
+        "found": Stroke(MEANINGS["activation"].colour(theme), "7px,3px,2px,3px", "cross"),
+        "naive": Stroke(ground.ink, "8px,4px", "square"),
+        "best": Stroke(ground.muted, "solid", "triangle-down"),
+        "worst": Stroke(ground.muted, "solid", "triangle-up"),
+    }[way]
+
+
+def fan_figure(
+    result: Result, fan: Mapping[str, Any], theme: Theme = "light", height: int = 480
+) -> go.Figure:
+    """Draw the curves of a fan, all faint but those with a name.
+
+    Args:
+        result: of `lmc_core.runs.kinds.orders.compute`.
+        fan: one of its ``fans``.
+        theme: ``light``, ``dark`` or ``paper``.
+        height: in pixels; labels are placed for it.
+    """
+    figure = empty_fan(result["models"], str(result["split"]), theme, height)
+    _others(figure, result, fan, theme)
+    figure.add_scatter(
+        x=[0, 1],
+        y=[result["chord"][0], result["chord"][-1]],
+        mode="lines",
+        name="chord",
+        hoverinfo="skip",
+        line={"color": GROUNDS[theme].muted, "width": 1.5, "dash": "dash"},
+    )
+    every = fan["mixture"] == ALL
+    plain = MEANINGS["plain"]
+    drawn: list[tuple[str, Mapping[str, Any], int | None, Stroke]] = [
+        (
+            "Plain average",
+            result["plain"],
+            None,
+            Stroke(plain.colour(theme), plain.dash, plain.marker),
+        )
+    ]
+    if every and result.get("matched"):
+        own = MEANINGS["activation"]
+        drawn.append(
+            (
+                "Activation matching",
+                result["matched"],
+                None,
+                Stroke(own.colour(theme), own.dash, own.marker),
+            )
+        )
+    drawn += [
+        (group_name(ways, every), fan, i, way_stroke(ways[0], theme))
+        for i, ways in reversed(groups_of(fan))
+    ]
+    for name, holder, index, stroke in drawn:
+        loss = holder["loss"] if index is None else holder["loss"][index]
+        strong = stroke.colour == MEANINGS["orthogonal"].colour(theme)
+        figure.add_scatter(
+            x=result["lam"],
+            y=loss,
+            mode="lines+markers",
+            name=name,
+            hovertemplate=_hover(name, holder, index),
+            line={"color": stroke.colour, "width": 3 if strong else 2, "dash": stroke.dash},
+            marker={"color": stroke.colour, "symbol": stroke.marker, "size": 8 if strong else 6},
+            meta={"panel": "named"},
+        )
+    _labels(figure, result, [(*each[:3], each[3].colour) for each in drawn], theme, height)
+    return figure
+
+
+def empty_fan(
+    models: Sequence[str], split: str, theme: Theme = "light", height: int = 480
+) -> go.Figure:
+    """The axes of a fan, which keep the place while there is nothing to draw."""
+    ground = GROUNDS[theme]
+    figure = go.Figure(layout={"template": template(theme), "height": height})
+    ends = ["0", "0.5<br>\u03bb", "1"]
+    figure.update_xaxes(
+        range=[-0.02, 1.0],
+        fixedrange=True,
+        tickvals=[0, 0.5, 1],
+        ticktext=ends,
+        tickangle=0,
+        tickfont={"size": BODY, "color": ground.ink},
+    )
+    figure.update_yaxes(fixedrange=True, nticks=6)
+    figure.update_layout(
+        margin={"l": SIDE, "r": RIGHT, "t": TOP, "b": FOOT},
+        showlegend=False,
+        hovermode="closest",
+        hoverdistance=12,
+    )
+    name_ends(figure, models, theme, SIDE - 8, 64)
+    figure.add_annotation(
+        text=f"<b>Loss</b> ({split}, nats)",
+        x=0,
+        xref="paper",
+        xanchor="left",
+        xshift=-SIDE,
+        y=1,
+        yref="paper",
+        yanchor="bottom",
+        yshift=10,
+        showarrow=False,
+        font={"size": BODY, "color": ground.ink},
+        name="heading",
+    )
+    return figure
+
+
+def _others(figure: go.Figure, result: Result, fan: Mapping[str, Any], theme: Theme) -> None:
+    """The orders without a name as one trace with gaps."""
+    known = {index for index, _ in groups_of(fan)}
+    x: list[float | None] = []
+    y: list[float | None] = []
+    said: list[str] = []
+    for index, order in enumerate(fan["orders"]):
+        if index in known:
+            continue
+        barrier = estimate(fan["barrier"][index], fan["barrier_stderr"][index], "nats")
+        words = " | ".join(order_words(each) for each in order)
+        x += [*result["lam"], None]
+        y += [*fan["loss"][index], None]
+        said += [f"{words}<br>barrier {barrier}"] * (len(result["lam"]) + 1)
+    figure.add_scatter(
+        x=x,
+        y=y,
+        mode="lines",
+        line={"color": faint(GROUNDS[theme].muted, 0.38), "width": 1.2},
+        name="other orders",
+        customdata=said,
+        hovertemplate="Experts of B: %{customdata}<extra></extra>",
+        meta={"panel": "others"},
+    )
+
+
+def _hover(name: str, holder: Mapping[str, Any], index: int | None) -> str:
+    value, error = (
+        holder[key] if index is None else holder[key][index]
+        for key in ("barrier", "barrier_stderr")
+    )
+    return (
+        f"<b>{name}</b><br>barrier {estimate(value, error, 'nats')}<br>\u03bb = %{{x:.2f}}: "
+        f"%{{y:.3f}} nats<extra></extra>"
+    )
+
+
+def _labels(
+    figure: go.Figure,
+    result: Result,
+    drawn: Sequence[tuple[str, Mapping[str, Any], int | None, str]],
+    theme: Theme,
+    height: int,
+) -> None:
+    """Names and barriers in the right margin, each at the height of its line's top, with a thin
+    line that leads there.
+    """
+    losses = [*result["plain"]["loss"], *result["chord"]]
+    losses += [value for fan in result["fans"] for curve in fan["loss"] for value in curve]
+    low, high = padded(min(losses), max(losses), 0.06, 0.06)  # one scale for all fans of a result
+    figure.update_yaxes(range=[low, high])
+    inner = height - TOP - FOOT
+    scale = inner / (high - low)
+    places = []
+    for _, holder, index, _ in drawn:
+        loss, lam = (
+            holder[key] if index is None else holder[key][index] for key in ("loss", "barrier_lam")
+        )
+        at = min(range(len(loss)), key=lambda k: abs(result["lam"][k] - lam))
+        places.append((result["lam"][at], loss[at]))
+    levels = spread([(y - low) * scale for _, y in places], LABEL, LABEL / 2, inner - LABEL / 2)
+    for (name, holder, index, colour), (lam, loss), level in zip(
+        drawn, places, levels, strict=True
+    ):
+        value, error = (
+            holder[key] if index is None else holder[key][index]
+            for key in ("barrier", "barrier_stderr")
+        )
+        figure.add_scatter(
+            x=[lam, 1.0],
+            y=[loss, loss],
+            mode="lines",
+            line={"color": faint(colour, 0.45), "width": 1, "dash": "dot"},
+            hoverinfo="skip",
+            name="leader",
+            meta={"panel": "leader"},
+        )
+        figure.add_annotation(
+            x=1,
+            xref="x",
+            y=loss,
+            yref="y",
+            text=f"<b>{name}</b><br>{estimate(value, error)}",
+            ax=14,
+            ay=(loss - low) * scale - level,
+            xanchor="left",
+            align="left",
+            showarrow=True,
+            arrowhead=0,
+            arrowwidth=1,
+            arrowcolor=faint(colour, 0.6),
+            font={"size": SMALL, "color": colour},
+            borderpad=0,
+            name="label",
+        )
+
+
+def fan_caption(result: Result, fan: Mapping[str, Any]) -> str:
+    """Return a caption for the fan that would stand in a paper, in plain text."""
+    a, b = result["models"]
+    every = fan["mixture"] == ALL
+    count, there = len(fan["orders"]), fan["there"]
+    experts = len(result["mixtures"][0]["orders"]["naive"])
+    if not every and count == there:
+        what = (
+            f"all {count} orders of the {experts} experts of {layer_name(fan, result)}, those "
+            "of other layers in exact order"
+        )
+    elif not every:
+        where = f"the {experts} experts of {layer_name(fan, result)}"
+        what = f"{count} of the {there:,} orders of {where}: those named, others drawn at random"
+    else:
+        what = (
+            f"{count} of the {there:,} joint orders of the experts of all "
+            f"{len(result['mixtures'])} layers: "
+            "those named, others drawn at random"
+        )
+    named = "; ".join(
+        f"{group_name(ways, every)}: "
+        f"{estimate(fan['barrier'][i], fan['barrier_stderr'][i], 'nats')}"
+        for i, ways in groups_of(fan)
+    )
+    version = (result.get("versions") or {}).get("lmc", "")
+    method = method_title(str(result.get("method", "weight")))
+    if every and (matched := result.get("matched")):
+        own = estimate(matched["barrier"], matched["barrier_stderr"], "nats")
+        named += f"; {method} as it is, its units by activations too: {own}"
+    return (
+        f"Loss along the straight line from {a} to {b} for {what}. Everything else is aligned by "
+        f"{method} "
+        f"({classes_sentence(result['classes'])}) and held; units follow each order by their "
+        "weights. Barriers, \u00b1 one "
+        f"standard error over {result['examples']:,} examples of the {result['split']} split of "
+        f"{result['task']}: {named}; "
+        "plain average: "
+        f"{estimate(result['plain']['barrier'], result['plain']['barrier_stderr'], 'nats')}. Best "
+        "and worst are "
+        "chosen on these same examples. Largest relative difference of the outputs before and "
+        "after alignment: "
+        f"{number(result['function_error'], digits=2)}. LMC Explorer {version}, "
+        f"{str(result.get('date', ''))[:10]}."
+    )
+
+
+def spoken_fan(result: Result, fan: Mapping[str, Any]) -> str:
+    """Return what a fan shows in a sentence, as the accessible name of its figure."""
+    every = fan["mixture"] == ALL
+    said = "; ".join(
+        f"{group_name(ways, every)} {number(fan['barrier'][i])}" for i, ways in groups_of(fan)
+    )
+    what = f"{len(fan['orders'])} orders of experts, {layer_name(fan, result)}"
+    return f"Loss between two models for {what}. Barriers in nats: {said}."
+
+
+def named_table(result: Result) -> Table:
+    """Return the orders with a name, layer by layer."""
+    rows = []
+    for fan in result["fans"]:
+        every = fan["mixture"] == ALL
+        for index, ways in groups_of(fan):
+            order = "each its own" if every else order_words(fan["orders"][index][0])
+            rank = sum(value < fan["barrier"][index] for value in fan["barrier"]) + 1
+            barrier = estimate(fan["barrier"][index], fan["barrier_stderr"][index])
+            rows.append(
+                (
+                    layer_name(fan, result),
+                    group_name(ways, every),
+                    order,
+                    barrier,
+                    f"{rank} of {len(fan['orders'])}",
+                )
+            )
+    if matched := result.get("matched"):
+        own = estimate(matched["barrier"], matched["barrier_stderr"])
+        rows.append(
+            (
+                "all layers",
+                method_title(result["method"]).capitalize() + " as it is",
+                "\u2013",
+                own,
+                "\u2013",
+            )
+        )
+    plain = result["plain"]
+    rows.append(
+        (
+            "none aligned",
+            "Plain average",
+            "\u2013",
+            estimate(plain["barrier"], plain["barrier_stderr"]),
+            "\u2013",
+        )
+    )
+    return Table.of(("Experts of", "Order", "Experts of B", "Barrier (nats)", "Rank"), rows)
+
+
+def orders_table(result: Result) -> Table:
+    """Return every curve, one row for each point."""
+    rows = []
+    for fan in result["fans"]:
+        names = {index: ways for index, ways in groups_of(fan)}
+        for index, order in enumerate(fan["orders"]):
+            text = " | ".join(order_words(each) for each in order)
+            name = " ".join(names.get(index, ()))
+            for lam, loss, error in zip(
+                result["lam"], fan["loss"][index], fan["loss_stderr"][index], strict=True
+            ):
+                rows.append(
+                    (
+                        fan["mixture"],
+                        text,
+                        name,
+                        fan["barrier"][index],
+                        fan["barrier_stderr"][index],
+                        lam,
+                        loss,
+                        error,
+                    )
+                )
+    for lam, loss, error in zip(
+        result["lam"], result["plain"]["loss"], result["plain"]["loss_stderr"], strict=True
+    ):
+        rows.append(
+            (
+                "",
+                "",
+                "plain",
+                result["plain"]["barrier"],
+                result["plain"]["barrier_stderr"],
+                lam,
+                loss,
+                error,
+            )
+        )
+    return Table.of(
+        ("mixture", "order", "named", "barrier", "barrier_stderr", "lam", "loss", "loss_stderr"),
+        rows,
+    )
+
+
+def orders_headline(result: Result) -> tuple[str, float]:
+    """Return the barrier of the exact order."""
+    fan = result["fans"][-1]
+    place = fan["named"]["exact"]
+    value = float(fan["barrier"][place])
+    return f"exact order {estimate(value, fan['barrier_stderr'][place], 'nats')}", value
+
+
+PICTURE = Picture(  # of all layers together
+    name="Orders of experts",
+    draw=lambda found, labels, theme, height: fan_figure(
+        found[0].result, found[0].result["fans"][-1], theme
+    ),
+    caption=one(lambda result: fan_caption(result, result["fans"][-1])),
+    summary=one(named_table),
+    numbers=one(orders_table),
+    headline=orders_headline,
+)
