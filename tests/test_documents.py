@@ -1,6 +1,7 @@
 """The documents name only what exists, and keep the form that they promise."""
 
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,16 @@ def test_files_that_are_named_exist(document):
     text = document.read_text(encoding="utf-8")
     missing = [each for each in FILE.findall(text) if not ((ROOT / each).exists() or "/X." in each)]
     assert not missing
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_names_of_the_package_exist(document):
+    for dotted in re.findall(r"`(lmc_core(?:\.\w+)+)`", prose(document)):
+        target = import_module("lmc_core")
+        for part in dotted.split(".")[1:]:
+            if not hasattr(target, part):
+                import_module(f"{target.__name__}.{part}")
+            target = getattr(target, part)
 
 
 @pytest.mark.parametrize("document", LOG, ids=name)
