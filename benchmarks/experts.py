@@ -68,7 +68,7 @@ def reordered(a: Model, b: Model, classes: Classes, tried: list[Orders], worst: 
     from lmc_core.analysis.expert_orders import mixtures
     from lmc_core.matching.experts import Mixture
     from lmc_core.matching.state import MatchingState
-    from lmc_core.matching.weight import make_objective
+    from lmc_core.matching.weight_search import make_objective
 
     moved, elements = (
         MatchingState(make_objective(a.layout, a.state, b.state, classes, Settings())),

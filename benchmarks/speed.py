@@ -59,7 +59,8 @@ def matching(arguments: argparse.Namespace) -> None:
     """Weight matching against the reference."""
     from lmc_core.matching.state import MatchingState
     from lmc_core.matching.steps import solve
-    from lmc_core.matching.weight import WeightSettings, make_objective, match_weights
+    from lmc_core.matching.weight import WeightSettings
+    from lmc_core.matching.weight_search import make_objective, match_weights
     from lmc_core.symmetry.spaces import choose_classes
 
     a, b = random_pair(

@@ -13,7 +13,7 @@ from dataclasses import fields
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from lmc_core.errors import BadInput
+from lmc_core.errors import BadInput, UnknownName
 
 # What a number of that name may be at the most, in a setting, a request or an option of the command
 # line.
@@ -69,8 +69,8 @@ def require_numbers(**values: float | None) -> None:
 
 
 def require_settings(settings: Any) -> None:
-    """Refuse a value of a dataclass that is not of the kind its field says, not finite, or out of
-    all proportion.
+    """Refuse a value of a dataclass that is not of the kind its field says, not among its choices
+    (`settings.choice`), not finite, or out of all proportion.
 
     Args:
         settings: any frozen dataclass of numbers, texts, switches and tuples of these.
@@ -81,6 +81,9 @@ def require_settings(settings: Any) -> None:
     hints = get_type_hints(type(settings))
     for field in fields(settings):
         value, hint = getattr(settings, field.name), hints[field.name]
+        choices = field.metadata.get("choices")
+        if choices and value not in choices:
+            raise UnknownName.of(field.metadata["noun"], str(value), choices)
         if get_origin(hint) is tuple:
             if not isinstance(value, list | tuple) or not value:
                 raise BadInput(f"{field.name} should be a list of values; {shown(value)} came.")

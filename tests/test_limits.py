@@ -13,8 +13,7 @@ from lmc_core.equivariance.forms import Equality, Resilient
 from lmc_core.equivariance.training import Schedule
 from lmc_core.errors import BadInput
 from lmc_core.limits import ANY, MOST, require_counts, require_numbers, require_settings, shown
-from lmc_core.matching.methods import METHODS
-from lmc_core.matching.universe import MANY_METHODS
+from lmc_core.matching.methods import MANY_METHODS, METHODS
 from lmc_core.merging.methods import MERGES
 from lmc_core.paths.bezier import BendSettings
 

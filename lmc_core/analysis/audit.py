@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.matching.pair import canonical
-from lmc_core.matching.weight import match_weights
+from lmc_core.matching.weight_search import match_weights
 from lmc_core.models.describe import dimension
 from lmc_core.models.forward import run
 from lmc_core.models.model import Model

@@ -19,7 +19,8 @@ from torch import Tensor
 from lmc_core.errors import BadInput
 from lmc_core.matching.experts import Mixture
 from lmc_core.matching.state import MatchingState
-from lmc_core.matching.weight import WeightSettings, make_objective
+from lmc_core.matching.weight import WeightSettings
+from lmc_core.matching.weight_search import make_objective
 from lmc_core.models.model import Model
 from lmc_core.paths.curve import HELD, evaluate
 from lmc_core.paths.line import Line

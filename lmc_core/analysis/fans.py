@@ -30,7 +30,8 @@ from lmc_core.limits import require_counts
 from lmc_core.matching.expert_costs import NAIVE, WAYS, ExpertCosts, expert_costs
 from lmc_core.matching.experts import Mixture
 from lmc_core.matching.state import MatchingState
-from lmc_core.matching.weight import WeightSettings, make_objective
+from lmc_core.matching.weight import WeightSettings
+from lmc_core.matching.weight_search import make_objective
 from lmc_core.models.model import Model
 from lmc_core.paths.barrier import Barrier, barrier
 from lmc_core.paths.curve import HELD, evaluate

@@ -34,8 +34,7 @@ from lmc_core.errors import BadInput, UnknownName
 
 def run(arguments: argparse.Namespace) -> None:
     """Align, write, and say what the function check measured."""
-    from lmc_core.matching.methods import METHODS
-    from lmc_core.matching.universe import MANY_METHODS
+    from lmc_core.matching.methods import MANY_METHODS, METHODS
 
     models = [arguments.a, arguments.b, *arguments.more]
     method = arguments.method or ("universe" if arguments.more else "weight")

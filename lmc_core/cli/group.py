@@ -102,7 +102,7 @@ def summary(result: Mapping[str, Any], said: Sequence[str] = ()) -> str:
 
 def method_title(method: str) -> str:
     """What a method for several models is called."""
-    from lmc_core.matching.universe import MANY_METHODS
+    from lmc_core.matching.methods import MANY_METHODS
 
     return "plain average" if method == "none" else MANY_METHODS[method].title
 

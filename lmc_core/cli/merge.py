@@ -80,7 +80,7 @@ def with_settings(
     Raises:
         BadInput: for a setting that none of the methods has.
     """
-    from lmc_core.merging.methods import get_merge
+    from lmc_core.merging.methods import MERGES
 
     found: dict[str, dict[str, Any]] = {name: {} for name in dict.fromkeys(merges)}
     for setting, value in settings:
@@ -89,16 +89,11 @@ def with_settings(
         takers = [
             m
             for m in wanted
-            if m in found and name in {field.name for field in fields(get_merge(m).settings)}
+            if m in found and name in {field.name for field in fields(MERGES[m].settings)}
         ]
         if not takers:
             known = sorted(
-                {
-                    field.name
-                    for m in wanted
-                    if m in found
-                    for field in fields(get_merge(m).settings)
-                }
+                {field.name for m in wanted if m in found for field in fields(MERGES[m].settings)}
             )
             there = ", ".join(known) or "none"
             raise BadInput(

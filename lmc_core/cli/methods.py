@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from lmc_core.cli.output import print_json
+from lmc_core.settings import explain_settings
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -36,8 +37,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 def methods() -> list[dict[str, Any]]:
     """Every method as plain values."""
-    from lmc_core.matching.methods import METHODS, Method
-    from lmc_core.matching.universe import MANY_METHODS, learns
+    from lmc_core.matching.method import Method, learns
+    from lmc_core.matching.methods import MANY_METHODS, METHODS
 
     return [
         {
@@ -53,28 +54,10 @@ def methods() -> list[dict[str, Any]]:
                 {
                     "name": field.name,
                     "default": field.default,
-                    "help": explained(method.settings)[field.name],
+                    "help": explain_settings(method.settings)[field.name],
                 }
                 for field in fields(method.settings)
             ],
         }
         for method in [*METHODS.values(), *MANY_METHODS.values()]
     ]
-
-
-def explained(settings: type) -> dict[str, str]:
-    """Setting -> what its class's docstring says of it."""
-    found: dict[str, str] = {}
-    # what a class inherits is explained where it comes from
-    for part in reversed(settings.__mro__):
-        name = ""
-        for line in textwrap.dedent(
-            (part.__doc__ or "").partition("Attributes:")[2].strip("\n")
-        ).splitlines():
-            head, colon, rest = line.partition(":")
-            if colon and not line.startswith(" "):
-                name = head.strip()
-                found[name] = rest.strip()
-            elif name:
-                found[name] += f" {line.strip()}"
-    return {field.name: found.get(field.name, "").replace("``", "") for field in fields(settings)}

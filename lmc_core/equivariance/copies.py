@@ -37,9 +37,9 @@ from lmc_core.equivariance.layout import EquivariantLayout
 from lmc_core.equivariance.measures import score_outputs
 from lmc_core.equivariance.relaxed import projections_of
 from lmc_core.equivariance.structures import hidden_units
-from lmc_core.matching.activation import match_activations
+from lmc_core.matching.activation_search import match_activations
 from lmc_core.matching.matcher_input import MatcherInput
-from lmc_core.matching.weight import match_weights
+from lmc_core.matching.weight_search import match_weights
 from lmc_core.models.custom import own_model
 from lmc_core.paths.barrier import barrier
 from lmc_core.symmetry.alignment import Alignment

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import (
-    MATCHERS,
     Result,
     classes_sentence,
     imported_sentence,
@@ -23,6 +22,7 @@ from lmc_core.figures.text import (
     method_title,
     version_sentence,
 )
+from lmc_core.matching.methods import METHODS
 from lmc_core.numbers import estimate, number
 
 if TYPE_CHECKING:  # it loads plotly, and lists of results need only words
@@ -211,7 +211,7 @@ def label_stored(found: Sequence[Stored[Any]]) -> list[str]:
 
 def setting_of(what: str, result: Result) -> str:
     """Return what the setting of a result is called in lists."""
-    if str(result.get("method", "none")) in ("none", *MATCHERS):
+    if str(result.get("method", "none")) in ("none", *METHODS):
         return label_setting(result)  # without loading how it is drawn
     return find_picture(what).setting(result)
 

@@ -9,55 +9,45 @@ least four and a half times (1.4.3), the contrast of its ground.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import plotly.graph_objects as go
 
-Theme = Literal["light", "dark", "paper"]
+from lmc_core.look import Look, Theme
+from lmc_core.matching.methods import METHODS
 
 FONT = "IBM Plex Sans"
 FAMILY = f"'{FONT}', 'Source Sans 3', 'Helvetica Neue', Arial, sans-serif"
 SMALL, BODY, LARGE = 12, 14, 17  # pixels; one scale, each step about 1.2
 
 
-@dataclass(frozen=True)
-class Meaning:
-    """How one meaning is drawn.
+class _Meanings(Mapping[str, Look]):
+    """How every meaning is drawn; the looks of methods stand on the methods."""
 
-    Attributes:
-        name: what it stands for, for people.
-        light: colour on a light ground and on paper.
-        dark: colour on a dark ground.
-        dash: of its lines, a name of Plotly.
-        marker: of its points, a name of Plotly.
-    """
+    @property
+    def _known(self) -> dict[str, Look]:
+        looks = {name: method.look for name, method in METHODS.items()}
+        return {
+            "plain": Look("plain average", "#666666", "#b3bac2", "5px,3px", "circle"),
+            "permutation": Look("permutations", "#996600", "#f0b840", "11px,4px", "square"),
+            "orthogonal": looks.pop("weight"),  # whose curves differ by what may be mixed
+            **looks,
+            "bend": Look("curved path", "#6a3fb0", "#c0a5ff", "24px,3px", "hourglass"),
+        }
 
-    name: str
-    light: str
-    dark: str
-    dash: str
-    marker: str
+    def __getitem__(self, key: str) -> Look:
+        return self._known[key]
 
-    def colour(self, theme: Theme) -> str:
-        """The colour on the ground of a theme."""
-        return self.dark if theme == "dark" else self.light
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
 
 
-MEANINGS: dict[str, Meaning] = {
-    "plain": Meaning("plain average", "#666666", "#b3bac2", "5px,3px", "circle"),
-    "permutation": Meaning("permutations", "#996600", "#f0b840", "11px,4px", "square"),
-    "orthogonal": Meaning(
-        "weight matching, larger classes", "#0066a6", "#56b4e9", "solid", "diamond"
-    ),
-    "activation": Meaning(
-        "activation matching", "#007a5c", "#2fc79c", "12px,3px,3px,3px", "triangle-up"
-    ),
-    "learned": Meaning("learned, one side", "#b84a00", "#ff955c", "16px,4px", "cross"),
-    "dual": Meaning("learned, both sides", "#9c3f78", "#e8a3cc", "9px,3px,3px,3px,3px,3px", "star"),
-    "bend": Meaning("curved path", "#6a3fb0", "#c0a5ff", "24px,3px", "hourglass"),
-}
+MEANINGS = _Meanings()
 # for several settings of one meaning
 EXTRA_DASHES = ("3px,3px", "14px,3px,4px,3px", "20px,5px", "7px,2px")
 EXTRA_MARKERS = ("pentagon", "hexagon", "x", "triangle-down")

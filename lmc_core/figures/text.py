@@ -6,16 +6,10 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
+from lmc_core.matching.methods import METHODS
 from lmc_core.numbers import estimate, number
 from lmc_core.symmetry.spaces import PLANES
 
-MATCHERS = {
-    "weight": "weight matching",
-    "activation": "activation matching",
-    "learned": "learned",
-    "dual": "learned at both ends",
-    "soft": "soft matching",
-}
 ADJECTIVES = {
     "permutation": "permuted",
     "signs": "signs of",
@@ -32,6 +26,11 @@ SHOWN = 6  # names in a sentence
 
 
 Result = Mapping[str, Any]
+
+
+def method_title(name: str) -> str:
+    """Return what a method is called; its name where there is none of that name."""
+    return METHODS[name].title if name in METHODS else name
 
 
 def setting_label(
@@ -79,11 +78,6 @@ def classes_sentence(classes: Mapping[str, str] | None) -> str:
     for kind, value in sorted((classes or {}).items()):
         groups.setdefault(value, []).append(kind)
     return "; ".join(f"{', '.join(kinds)}: {value}" for value, kinds in groups.items())
-
-
-def method_title(name: str) -> str:
-    """Return what a method is called; its name where there is none of that name."""
-    return MATCHERS.get(name, name)
 
 
 def label_setting(result: Result) -> str:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lmc_core.errors import BadInput, Incompatible
 from lmc_core.matching.matcher_input import MatcherInput
-from lmc_core.matching.methods import Method
+from lmc_core.matching.method import Method
 from lmc_core.matching.pair import AlignedPair, canonical, pair_of_wholes
 from lmc_core.models.common import in_float32, untied
 from lmc_core.models.forward import few_enough, function_error, run

@@ -30,7 +30,8 @@ from torch import Tensor
 
 from lmc_core.matching.objective import Objective
 from lmc_core.matching.state import MatchingState
-from lmc_core.matching.weight import ALL, WeightSettings, make_objective, match_weights
+from lmc_core.matching.weight import ALL, WeightSettings
+from lmc_core.matching.weight_search import make_objective, match_weights
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.layout import Layout, State
 from lmc_core.symmetry.spaces import Classes

@@ -33,7 +33,6 @@ from lmc_core.symmetry.elements import Element, Monomial, Permutation
 from lmc_core.symmetry.layout import Block
 from lmc_core.symmetry.spaces import Space, SymmetryClass
 
-ORDERS = ("exact", "router", "gram", "none")
 # multiplications to compare all pairs of experts unit by unit; above it they are compared by
 # sketched products
 EXACT = 2**34

@@ -15,9 +15,11 @@ from torch import Tensor
 
 from lmc_core.errors import BadInput, Incompatible
 from lmc_core.matching.cycles import between, cycle_error
+from lmc_core.matching.matcher_input import ManyInput
+from lmc_core.matching.method import learns
+from lmc_core.matching.methods import MANY_METHODS
 from lmc_core.matching.pair import canonical
 from lmc_core.matching.trace import Trace
-from lmc_core.matching.universe import ManyInput, get_many_method, learns
 from lmc_core.models.common import alike_untied, in_float32, require_compatible
 from lmc_core.models.forward import few_enough, function_error, run
 from lmc_core.models.mixing import centre
@@ -134,7 +136,7 @@ def align_many(
         Inadmissible: if a class is larger than a space admits.
         FunctionChanged: if any model's outputs moved by more than rounding.
     """
-    chosen_method = get_many_method(method)
+    chosen_method = MANY_METHODS[method]
     settings = settings if settings is not None else chosen_method.settings()
     if learns(settings) and learning is None:
         raise BadInput(

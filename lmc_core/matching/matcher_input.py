@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from lmc_core.progress import Progress
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.layout import Layout
 from lmc_core.symmetry.spaces import Classes
+from lmc_core.tasks.learning import Learning
 from lmc_core.tasks.task import Examples
 
 
@@ -57,3 +58,24 @@ class MatcherInput:
         return replace(
             self, progress=lambda share, words: self.progress(low + (high - low) * share, words)
         )
+
+
+@dataclass(frozen=True)
+class ManyInput:
+    """Several models in canonical form, what may move, and what may be learned from.
+
+    Attributes:
+        models: of one layout.
+        classes: chosen class of each kind of space.
+        masks: by parameter, the rows that count.
+        learning: examples of the training split, for methods that use them.
+        progress: called with the share done in [0, 1] and a few words; may raise to stop.
+        keeps: whether the models moved by some alignments still compute what they did.
+    """
+
+    models: tuple[Model, ...]
+    classes: Classes
+    masks: Mapping[str, Tensor] = field(default_factory=dict)
+    learning: Learning | None = None
+    progress: Progress = lambda share, words: None
+    keeps: Callable[[Sequence[Alignment]], bool] = lambda alignments: True

@@ -13,10 +13,10 @@ from torch import Tensor
 from lmc_core.errors import BadInput
 from lmc_core.matching.common_form import common_form as common_form
 from lmc_core.matching.matcher_input import MatcherInput
-from lmc_core.matching.methods import get_method
-from lmc_core.matching.soft.method import SoftEnd, SoftTrace
+from lmc_core.matching.method import Method
+from lmc_core.matching.methods import METHODS
+from lmc_core.matching.soft.search import SoftEnd
 from lmc_core.matching.trace import Trace
-from lmc_core.matching.weight import WeightSettings
 from lmc_core.matching.widths import Places, Widened, match_widths
 from lmc_core.models.common import (
     alike_untied,
@@ -30,7 +30,7 @@ from lmc_core.models.fits import wider
 from lmc_core.models.forward import few_enough, run
 from lmc_core.models.model import Model
 from lmc_core.models.rows import in_shared_rows
-from lmc_core.progress import Progress
+from lmc_core.progress import Progress, part
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.canonical import rewrite_in_place
 from lmc_core.symmetry.check import is_rounding, relative_difference, require_same_function
@@ -150,7 +150,7 @@ def align_pair(
         Inadmissible: if a class is larger than a space admits.
         FunctionChanged: if either model's outputs moved by more than rounding.
     """
-    chosen_method = get_method(method)
+    chosen_method = METHODS[method]
     if chosen_method.uses_data and learning is None:
         raise BadInput(f"The method {method} learns from data; give examples of a training split.")
     begin = time.perf_counter()
@@ -172,9 +172,11 @@ def align_pair(
         wholes = [canonical(model, chosen, in_place) for model in alike_untied(original)]
         left, right = in_shared_rows(wholes)
     else:
-        held, left, right = _at_one_width(*original, chosen, settings, masks, progress)
+        held, left, right = _at_one_width(
+            *original, chosen, chosen_method, settings, masks, progress
+        )
         wholes = [left, right]
-    if held is not None and method == "weight":
+    if held is not None and chosen_method.match_widths is not None:
         alignment, trace = held.alignment, held.trace
     else:
 
@@ -192,7 +194,7 @@ def align_pair(
         alignment, trace = chosen_method.match(
             given if held is None else given.within(0.1, 1.0), settings
         )
-        averaged = trace.averaged(right) if isinstance(trace, SoftTrace) else None
+        averaged = trace.soft_end(right)
         wholes[1] = wholes[1].with_state(
             alignment.apply(wholes[1].layout, wholes[1].state, in_place=True)
         )
@@ -232,6 +234,7 @@ def _at_one_width(
     a: Model,
     b: Model,
     chosen: Classes,
+    method: Method[Any],
     settings: Any,
     masks: Mapping[str, Tensor] | None,
     progress: Progress,
@@ -241,12 +244,13 @@ def _at_one_width(
     """
     second = bool(wider(a, b))
     narrow, wide = (canonical(untied(model), chosen) for model in ((a, b) if second else (b, a)))
-    alone = isinstance(settings, WeightSettings)
-
-    def tell(share: float) -> None:
-        progress(share if alone else 0.1 * share, "matching the widths")
-
-    held = match_widths(narrow, wide, chosen, settings if alone else None, masks, tell)
+    words = "matching the widths"
+    if method.match_widths is not None:
+        held = method.match_widths(
+            narrow, wide, chosen, settings, masks, part(progress, words=words)
+        )
+    else:
+        held = match_widths(narrow, wide, chosen, None, masks, part(progress, 0, 0.1, words))
     if second:
         return held, held.narrow, held.wide
     held = held.turned(wide)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # it loads torch
+    from lmc_core.models.model import Model
 
 
 @dataclass(frozen=True)
@@ -27,3 +30,9 @@ class Trace:
     starts: Mapping[str, float]
     rounds: int
     about: Mapping[str, Any] = field(default_factory=dict)
+
+    def soft_end(self, model: Model) -> Model | None:
+        """Where the line leads in place of model B in A's coordinates, for a method that averages
+        its rows: another function than B. None for the others.
+        """
+        return None

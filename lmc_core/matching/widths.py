@@ -34,7 +34,8 @@ from lmc_core.matching.objective import Objective
 from lmc_core.matching.state import MatchingState
 from lmc_core.matching.steps import solve
 from lmc_core.matching.trace import Trace
-from lmc_core.matching.weight import WeightSettings, make_objective, match_weights
+from lmc_core.matching.weight import WeightSettings
+from lmc_core.matching.weight_search import make_objective, match_weights
 from lmc_core.models.fits import REPEATED, unequal_spaces
 from lmc_core.models.model import Model
 from lmc_core.models.widen import padded, scale_scores, widen

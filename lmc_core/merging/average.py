@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lmc_core.merging.ingredients import Ingredients, Merged, NoSettings
+from lmc_core.merging.method import MergeMethod
 from lmc_core.models.mixing import weighted
 
 
@@ -15,3 +16,22 @@ def average(given: Ingredients, settings: NoSettings) -> Merged:
 def weighted_average(given: Ingredients, settings: NoSettings) -> Merged:
     """The mean with the given weights."""
     return given.each(lambda name: weighted(given.of(name), given.weights))
+
+
+AVERAGE = MergeMethod(
+    name="average",
+    title="average",
+    sentence="The mean of the weights, all models alike.",
+    source="Utans 1996; Wortsman et al. 2022, arXiv 2203.05482 (uniform soup)",
+    settings=NoSettings,
+    merge=average,
+)
+WEIGHTED = MergeMethod(
+    name="weighted",
+    title="weighted average",
+    sentence="The mean of the weights, each model with a weight of its own.",
+    source="Matena, Raffel 2022, arXiv 2111.09832 (without Fisher information)",
+    settings=NoSettings,
+    merge=weighted_average,
+    weighs=True,
+)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from lmc_core.limits import require_settings
 from lmc_core.merging.ingredients import Ingredients, Merged, require_share
+from lmc_core.merging.method import MergeMethod
 from lmc_core.merging.task_arithmetic import added
 
 
@@ -60,3 +61,16 @@ def kept(shape: torch.Size, k: int, name: str, settings: DareSettings) -> Tensor
         torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
         < settings.density
     )
+
+
+METHOD = MergeMethod(
+    name="dare",
+    title="DARE",
+    sentence="Drops changes since the common ancestor at random and enlarges the others, then task "
+    "arithmetic.",
+    source="Yu et al. 2024, arXiv 2311.03099",
+    settings=DareSettings,
+    merge=dare,
+    ancestor=True,
+    weighs=True,
+)

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.merging.ingredients import Ingredients, Merged, NoSettings
+from lmc_core.merging.method import MergeMethod
 
 FLAT = 1e-7  # sine of the angle below which the arc is its chord
 
@@ -65,3 +66,15 @@ def _angle(a: Tensor, b: Tensor) -> tuple[float, float]:
     u, v = a / lengths[0], b / lengths[1]
     half = math.atan2(float((u - v).norm()), float((u + v).norm()))  # Kahan 2006
     return math.sin(2 * half), math.cos(2 * half)
+
+
+METHOD = MergeMethod(
+    name="slerp",
+    title="SLERP",
+    sentence="The point on the arc between the models' tensors, which keeps their length where the "
+    "straight line shortens it.",
+    source="Shoemake 1985",
+    settings=NoSettings,
+    merge=slerp,
+    weighs=True,
+)

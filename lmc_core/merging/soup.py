@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from lmc_core.errors import BadInput, UnknownName
+from lmc_core.errors import BadInput
 from lmc_core.limits import require_settings
 from lmc_core.merging.ingredients import Ingredients, Merged, State
+from lmc_core.merging.method import MergeMethod
 from lmc_core.models.mixing import weighted
-
-CRITERIA = ("loss", "accuracy")
+from lmc_core.settings import choice
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,11 @@ class SoupSettings:
         examples: of the validation split that it is chosen on, at the most.
     """
 
-    by: str = "loss"
+    by: str = choice("loss", ("loss", "accuracy"), "criterion of a soup")
     examples: int = 1000
 
     def __post_init__(self) -> None:
         require_settings(self)
-        if self.by not in CRITERIA:
-            raise UnknownName.of("criterion of a soup", str(self.by), CRITERIA)
         if self.examples < 2:
             raise BadInput(f"examples should be 2 or more; {self.examples} came.")
 
@@ -89,3 +87,15 @@ def _mean(given: Ingredients, chosen: list[int]) -> Merged:
         ).float()
 
     return Merged({name: mean(name) for name in given.states[0]})
+
+
+METHOD = MergeMethod(
+    name="soup",
+    title="greedy soup",
+    sentence="Takes the models from the best to the worst on validation data and keeps those that "
+    "do not make the mean worse.",
+    source="Wortsman et al. 2022, arXiv 2203.05482",
+    settings=SoupSettings,
+    merge=greedy_soup,
+    chooses=lambda settings: settings.examples,
+)

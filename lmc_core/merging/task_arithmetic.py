@@ -1,7 +1,9 @@
 """Task arithmetic (Ilharco et al. 2023, arXiv 2212.04089): add to the common ancestor what every
 model learned.
 
-    theta = theta_0 + scale * sum_k v_k (theta_k - theta_0),      v_k = n w_k, so that equal weights give the paper's plain sum
+    theta = theta_0 + scale * sum_k v_k (theta_k - theta_0),      v_k = n w_k,
+
+so that equal weights give the paper's plain sum.
 
 Without an ancestor something else stands in for it. From the mean of the models task vectors
 cancel, and with equal weights the result is the mean, whatever the scale.
@@ -15,6 +17,7 @@ from torch import Tensor
 
 from lmc_core.limits import require_settings
 from lmc_core.merging.ingredients import Ingredients, Merged
+from lmc_core.merging.method import MergeMethod
 
 
 @dataclass(frozen=True)
@@ -43,3 +46,15 @@ def added(given: Ingredients, name: str, vectors: list[Tensor], scale: float) ->
     for weight, vector in zip(given.weights, vectors, strict=True):
         result.add_(vector, alpha=scale * len(given) * weight)
     return result
+
+
+METHOD = MergeMethod(
+    name="task-arithmetic",
+    title="task arithmetic",
+    sentence="Adds the scaled sum of what every model learned since the common ancestor.",
+    source="Ilharco et al. 2023, arXiv 2212.04089",
+    settings=TaskArithmeticSettings,
+    merge=task_arithmetic,
+    ancestor=True,
+    weighs=True,
+)

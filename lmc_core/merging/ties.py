@@ -1,8 +1,9 @@
 """TIES: trim, elect sign, merge (Yadav et al. 2023, arXiv 2306.01708, algorithm 1).
 
-    trim    of every task vector tau_k = theta_k - theta_0 the share `density` of largest magnitude stays, over the whole model;
-            the rest becomes 0
-    elect   every parameter gets the sign of sum_k w_k tau_k; none where that is no more than rounding
+    trim    of every task vector tau_k = theta_k - theta_0 the share `density` of largest
+            magnitude stays, over the whole model; the rest becomes 0
+    elect   every parameter gets the sign of sum_k w_k tau_k; none where that is no more than
+            rounding
     merge   the mean, by weight, of those task vectors that are not 0 there and have that sign
 
     theta = theta_0 + scale * merged
@@ -28,6 +29,7 @@ from torch import Tensor
 
 from lmc_core.limits import require_settings
 from lmc_core.merging.ingredients import Ingredients, Merged, require_share
+from lmc_core.merging.method import MergeMethod
 
 SLACK = 4  # rounding of n models, in units of n eps max |theta|
 
@@ -102,3 +104,16 @@ def _limit(given: Ingredients, k: int, density: float) -> float:
         [(given.states[k][n].double() - given.base(n)).abs().flatten() for n in given.states[k]]
     )
     return float(magnitudes.kthvalue(size - kept + 1).values)
+
+
+METHOD = MergeMethod(
+    name="ties",
+    title="TIES",
+    sentence="Keeps the largest changes since the common ancestor, elects a sign for every "
+    "parameter, and averages what agrees.",
+    source="Yadav et al. 2023, arXiv 2306.01708",
+    settings=TiesSettings,
+    merge=ties,
+    ancestor=True,
+    weighs=True,
+)

@@ -37,7 +37,7 @@ ROOM = 2**31  # bytes of all pairs that are kept; the least recently used give w
 
 def alignment_key(request: PairRequest) -> str:
     """64 hexadecimal digits that name what aligns the models of a request."""
-    from lmc_core.matching.methods import get_method
+    from lmc_core.matching.methods import METHODS
 
     content: dict[str, Any] = {
         name: getattr(request, name)
@@ -47,7 +47,7 @@ def alignment_key(request: PairRequest) -> str:
         content["orders"] = request.orders
     # also where a temperature learns, which leaves the alignment alone
     content["algorithm"] = ALGORITHM
-    if get_method(request.method).uses_data:
+    if METHODS[request.method].uses_data:
         content["algorithm"] = request.algorithm
         task = request.task.partition(":")[0] if request.data else request.task
         content |= {
@@ -112,7 +112,7 @@ def aligned_pair(
     Raises:
         FunctionChanged: if the outputs of a model moved by more than rounding.
     """
-    from lmc_core.matching.methods import get_method
+    from lmc_core.matching.methods import METHODS
     from lmc_core.matching.objective import HELD
     from lmc_core.matching.pair import align_pair
 
@@ -121,7 +121,7 @@ def aligned_pair(
     if (found := _read(folder, models)) is not None:
         report(1.0, "aligned before")
         return found
-    method = get_method(request.method)
+    method = METHODS[request.method]
     pair = align_pair(
         *models,
         examples.first(CHECKED).inputs,
@@ -219,7 +219,7 @@ def _read(folder: Path, models: tuple[Model, Model]) -> AlignedPair | None:
 
     from lmc_core.errors import LmcError
     from lmc_core.matching.pair import pair_of_wholes
-    from lmc_core.matching.soft.method import SoftEnd
+    from lmc_core.matching.soft.search import SoftEnd
     from lmc_core.matching.trace import Trace
     from lmc_core.matching.widths import Places
     from lmc_core.symmetry.alignment import Alignment

@@ -80,8 +80,8 @@ def placed_group(
         FunctionChanged: if the outputs of a model moved by more than rounding.
     """
     from lmc_core.matching.many import align_many, whole_forms
+    from lmc_core.matching.methods import MANY_METHODS
     from lmc_core.matching.objective import HELD
-    from lmc_core.matching.universe import get_many_method
 
     if request.method == "none":
         return Placed(tuple(whole_forms(models)), dict(NOTHING))
@@ -95,7 +95,7 @@ def placed_group(
         examples.first(CHECKED).inputs,
         dict(request.classes),
         request.method,
-        get_many_method(request.method).configured(dict(request.settings)),
+        MANY_METHODS[request.method].configured(dict(request.settings)),
         masks=seen_rows(*models),
         progress=report,
         learning=learning_from(request, task, folder.name),

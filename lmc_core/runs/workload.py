@@ -177,10 +177,7 @@ def aligning(request: ModelsRequest, facts: Facts, taken: int | None = None) -> 
 
 def steps_of(request: ModelsRequest) -> int | None:
     """Steps of a method that learns; None for others."""
-    from lmc_core.matching.methods import METHODS
-    from lmc_core.matching.universe import get_many_method
+    from lmc_core.matching.methods import MANY_METHODS, METHODS
 
-    method = (
-        METHODS[request.method] if request.method in METHODS else get_many_method(request.method)
-    )
+    method = METHODS[request.method] if request.method in METHODS else MANY_METHODS[request.method]
     return getattr(method.configured(dict(request.settings)), "steps", None) or None

@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from lmc_core.errors import BadInput, LmcError
+from lmc_core.matching.methods import METHODS
 from lmc_core.symmetry.spaces import KINDS
 from lmc_core.ui import address, backend, catalogue, custom_models, messages
 from lmc_core.ui.setting import PLAIN, Setting, all_classes, only_permutations, with_residual
@@ -20,21 +21,21 @@ EXAMPLES = (50, 200, 500, 1000, None)
 POINTS = (5, 11, 25, 51)
 SPLITS = ("test", "validation", "train")
 BOTH = "test and train"
-METHODS = {
-    "weight": "Weight matching",
-    "activation": "Activation matching",
-    "learned": "Learned",
-    "dual": "Learned at both ends",
-    "soft": "Soft matching",
-    "none": "None",
-}
-LEARNING = ("learned", "dual")
 STEPS = (100, 300, 600, 1500)
-EXPLAINED = """How B is brought into the coordinates of A.
-**Weight matching**: weights correlate most; no data, seconds.
-**Activation matching**: so does what both compute on training examples.
-**Learned** goes on by the gradient of the loss half way, on training examples; a minute or two.
-**At both ends**: both models move. **Soft matching**: assignments whose temperature falls. **None**: the plain average."""
+
+
+def method_title(name: str) -> str:
+    """What a way to bring B into the coordinates of A is called in a list."""
+    title = "none" if name == "none" else METHODS[name].title
+    return title[0].upper() + title[1:]
+
+
+def explain_methods() -> str:
+    """What each way does, a paragraph each."""
+    found = [f"**{method_title(name)}**: {method.sentence}" for name, method in METHODS.items()]
+    return "\n\n".join(
+        ["How B is brought into the coordinates of A.", *found, "**None**: the plain average."]
+    )
 
 
 def choose_pair(
@@ -134,7 +135,7 @@ def choose_classes(pair: Sequence[Row], key: str) -> tuple[Setting, dict[str, di
     kinds = [kind for kind in KINDS if kind in spaces]
     largest = {kind: spaces[kind]["largest"] for kind in kinds}
     st.subheader("Symmetries that may be used", anchor=False)
-    address.prepare(f"{key}_method", "method", list(METHODS), "weight")
+    address.prepare(f"{key}_method", "method", [*METHODS, "none"], "weight")
     for kind in kinds:
         address.prepare(f"{key}_{kind}", kind, spaces[kind]["classes"], largest[kind])
 
@@ -150,13 +151,13 @@ def choose_classes(pair: Sequence[Row], key: str) -> tuple[Setting, dict[str, di
         )
     method = st.selectbox(
         "Method",
-        list(METHODS),
+        [*METHODS, "none"],
         key=f"{key}_method",
-        format_func=METHODS.__getitem__,
-        help=EXPLAINED,
+        format_func=method_title,
+        help=explain_methods(),
     )
     steps = None
-    if method in LEARNING:
+    if method in METHODS and METHODS[method].takes_loss:
         address.prepare(f"{key}_steps", "steps", list(STEPS), 300)
         steps = int(
             st.select_slider(
@@ -309,15 +310,15 @@ def _choose_grid(largest: Mapping[str, str], key: str, add: Callable[[Setting], 
         )
         methods = st.pills(
             "Methods",
-            [m for m in METHODS if m != "none"],
+            list(METHODS),
             selection_mode="multi",
-            format_func=METHODS.__getitem__,
+            format_func=method_title,
             key=f"{key}_grid_methods",
             help="Those that learn take the steps chosen above, 300 by default.",
         )
         steps = int(st.session_state.get(f"{key}_steps") or 300)
         grid = [
-            Setting(method, families[name].classes, steps if method in LEARNING else None)
+            Setting(method, families[name].classes, steps if METHODS[method].takes_loss else None)
             for name in classes
             for method in methods
         ]

@@ -10,7 +10,7 @@ import streamlit as st
 
 from lmc_core.merging.frames import FRAMES
 from lmc_core.merging.methods import MERGES
-from lmc_core.merging.soup import CRITERIA
+from lmc_core.settings import find_choices
 from lmc_core.ui import address, catalogue, controls
 
 Row = Mapping[str, Any]
@@ -171,8 +171,9 @@ def choose_merges(
 ) -> tuple[dict[str, dict[str, Any]], str]:
     """Ways to merge with their settings, and what the task vectors start from."""
     st.subheader("Methods", anchor=False)
+    ways = dict(MERGES.items())
     merges = _several(
-        "Ways to merge", MERGES, f"{key}_merges", "merge", tuple(MERGES), _sentences(MERGES)
+        "Ways to merge", ways, f"{key}_merges", "merge", tuple(ways), _sentences(ways)
     )
     base = "mean"
     if any(MERGES[name].ancestor for name in merges):
@@ -204,7 +205,7 @@ def _settings(name: str, key: str) -> dict[str, Any]:
         value, widget = getattr(usual, field.name), f"{key}_set_{name}_{field.name}"
         label = f"{method.title}: {field.name}"
         if isinstance(value, str):
-            options = list(CRITERIA)
+            options = list(find_choices(method.settings, field.name)) or [value]
             start = changed.get(f"{name}.{field.name}", value)
             st.session_state.setdefault(widget, start if start in options else value)
             found[field.name] = st.selectbox(label, options, key=widget)

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lmc_core.errors import BadInput
-from lmc_core.figures.text import MATCHERS, setting_label
+from lmc_core.figures.text import setting_label
+from lmc_core.matching.methods import METHODS
 from lmc_core.symmetry.spaces import KINDS, PLANES, SymmetryClass
 
 MOST_STEPS = 100_000  # that an address may ask for
@@ -48,7 +49,7 @@ class Setting:
             (kind, value) for kind, _, value in (part.rpartition("-") for part in parts)
         ]
         known = {value.value for value in SymmetryClass}
-        unknown = method not in ("none", *MATCHERS) or any(
+        unknown = method not in ("none", *METHODS) or any(
             kind not in KINDS or value not in known for kind, value in pairs
         )
         if unknown or (tilde and not (steps.isdigit() and 0 < int(steps) <= MOST_STEPS)):

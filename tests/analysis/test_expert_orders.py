@@ -11,7 +11,7 @@ import torch
 
 from lmc_core.analysis.expert_orders import ALL, Orders, all_orders, every_order, find_order
 from lmc_core.errors import BadInput
-from lmc_core.matching.weight import match_weights
+from lmc_core.matching.weight_search import match_weights
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.elements import Permutation
 from lmc_core.symmetry.spaces import permutations_only

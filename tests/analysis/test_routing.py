@@ -14,7 +14,7 @@ import torch
 
 from lmc_core.analysis.routing import Routing, routing
 from lmc_core.errors import BadInput
-from lmc_core.matching.weight import match_weights
+from lmc_core.matching.weight_search import match_weights
 from lmc_core.models.model import Model
 from lmc_core.paths.line import Line
 from lmc_core.symmetry.alignment import Alignment

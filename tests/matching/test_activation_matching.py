@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from lmc_core.errors import BadInput
-from lmc_core.matching import activation
-from lmc_core.matching.activation import ActivationSettings, match_activations
+from lmc_core.matching import activation_search
+from lmc_core.matching.activation import ActivationSettings
+from lmc_core.matching.activation_search import match_activations
 from lmc_core.matching.matcher_input import MatcherInput
 from lmc_core.matching.pair import canonical
 from lmc_core.matching.responses import responses, sites
@@ -82,7 +83,7 @@ def test_of_sorted_examples_all_classes_are_looked_at(monkeypatch: pytest.Monkey
     """They are drawn, of images in proportion, so that nobody has to mix them first."""
     seen: list[Examples] = []
     monkeypatch.setattr(
-        activation,
+        activation_search,
         "responses",
         lambda a, b, sites, examples, *rest, **words: seen.append(examples) or {},
     )

@@ -16,7 +16,8 @@ from lmc_core.matching import experts
 from lmc_core.matching.experts import Mixture, solve_experts
 from lmc_core.matching.objective import Objective
 from lmc_core.matching.state import MatchingState
-from lmc_core.matching.weight import WeightSettings, match_weights
+from lmc_core.matching.weight import WeightSettings
+from lmc_core.matching.weight_search import match_weights
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.model import Model, untied_state
 from lmc_core.symmetry.alignment import Alignment

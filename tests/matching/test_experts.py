@@ -14,7 +14,8 @@ from torch import Tensor
 from lmc_core.matching import experts
 from lmc_core.matching.pair import canonical
 from lmc_core.matching.state import MatchingState
-from lmc_core.matching.weight import WeightSettings, make_objective, match_weights
+from lmc_core.matching.weight import WeightSettings
+from lmc_core.matching.weight_search import make_objective, match_weights
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.spaces import Classes, SymmetryClass, choose_classes, permutations_only

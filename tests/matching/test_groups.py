@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from lmc_core.matching.pair import canonical
-from lmc_core.matching.weight import WeightSettings, match_weights
+from lmc_core.matching.weight import WeightSettings
+from lmc_core.matching.weight_search import match_weights
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.elements import Permutation

@@ -23,13 +23,14 @@ from lmc_core import (
 )
 from lmc_core.errors import BadInput, UnknownName
 from lmc_core.matching.learned.charts import STRETCH, Charts
+from lmc_core.matching.learned.learn import learn
 from lmc_core.matching.learned.learner import Learner
-from lmc_core.matching.learned.method import LearnedSettings, learn
+from lmc_core.matching.learned.method import LearnedSettings
 from lmc_core.matching.matcher_input import MatcherInput
-from lmc_core.matching.methods import get_method
+from lmc_core.matching.methods import METHODS
 from lmc_core.matching.pair import canonical
 from lmc_core.matching.trace import Trace
-from lmc_core.matching.weight import match_weights
+from lmc_core.matching.weight_search import match_weights
 from lmc_core.models.forward import run
 from lmc_core.models.model import Model
 from lmc_core.symmetry.elements import Element, Permutation
@@ -294,7 +295,7 @@ def test_lambda_is_uniform_around_the_middle(
         draws.append(draw)
         raise Caught
 
-    monkeypatch.setattr("lmc_core.matching.learned.method.Descent", catch)
+    monkeypatch.setattr("lmc_core.matching.learned.learn.Descent", catch)
     a = bare(0)
     given = MatcherInput(a, a, choose_classes(a.layout.spaces), train=chain(4), held_out=chain(4))
     with pytest.raises(Caught):
@@ -402,7 +403,7 @@ def test_what_is_asked_for_is_what_is_returned(both: bool) -> None:
 
 def test_bad_settings_are_named() -> None:
     with pytest.raises(UnknownName, match="setting of the method learned"):
-        get_method("learned").configured({"stepps": 3})
+        METHODS["learned"].configured({"stepps": 3})
     for wrong in (
         {"steps": 0},
         {"rate": -1.0},
@@ -412,9 +413,9 @@ def test_bad_settings_are_named() -> None:
         {"steps": "many"},
     ):
         with pytest.raises(BadInput):
-            get_method("learned").configured(wrong)
+            METHODS["learned"].configured(wrong)
     with pytest.raises(UnknownName, match="method"):
-        get_method("magic")
+        METHODS["magic"]
 
 
 def test_ill_conditioned_maps_are_told_from_wrong_ones() -> None:

@@ -17,17 +17,16 @@ from lmc_core.matching import many as group_module
 from lmc_core.matching.consensus import Consensus
 from lmc_core.matching.cycles import between, cycle_error
 from lmc_core.matching.learned.charts import Charts
-from lmc_core.matching.learned.descent import Descent, Steps
+from lmc_core.matching.learned.descent import Descent
+from lmc_core.matching.learned.steps import Steps
 from lmc_core.matching.many import align_many
+from lmc_core.matching.methods import MANY_METHODS
 from lmc_core.matching.pair import canonical
+from lmc_core.matching.reference import ReferenceSettings
 from lmc_core.matching.state import MatchingState
-from lmc_core.matching.universe import (
-    MANY_METHODS,
-    ReferenceSettings,
-    UniverseSettings,
-    get_many_method,
-)
-from lmc_core.matching.weight import WeightSettings, make_objective, match_weights
+from lmc_core.matching.universe import UniverseSettings
+from lmc_core.matching.weight import WeightSettings
+from lmc_core.matching.weight_search import make_objective, match_weights
 from lmc_core.models.forward import function_error
 from lmc_core.models.mixing import centre
 from lmc_core.models.model import Model
@@ -296,7 +295,7 @@ def test_bad_input_is_named(three: list[Model]) -> None:
     with pytest.raises(Incompatible):
         align_many([load("zoo:vit-fashion-s0"), three[0]], inputs, None, "reference")
     with pytest.raises(UnknownName, match="method for several models"):
-        get_many_method("magic")
+        MANY_METHODS["magic"]
     wrong = (
         {"frame": "median"},
         {"concentration": 0.0},
@@ -307,9 +306,9 @@ def test_bad_input_is_named(three: list[Model]) -> None:
     )
     for each in wrong:
         with pytest.raises(BadInput):
-            get_many_method("universe").configured(each)
+            MANY_METHODS["universe"].configured(each)
     with pytest.raises(UnknownName, match="setting of the method reference"):
-        get_many_method("reference").configured({"steps": 3})
+        MANY_METHODS["reference"].configured({"steps": 3})
 
 
 def test_every_method_says_what_it_is() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lmc_core.matching.consensus import VISIT, Consensus
 from lmc_core.matching.pair import canonical
-from lmc_core.matching.weight import match_weights
+from lmc_core.matching.weight_search import match_weights
 from lmc_core.symmetry.spaces import permutations_only
 from tests.networks import random_model
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from lmc_core.matching.activation import _similarity
+from lmc_core.matching.activation_search import _similarity
 from lmc_core.matching.responses import Draw, Response, Site
 from lmc_core.symmetry.layout import Axis, Block, Layout
 from lmc_core.symmetry.spaces import PERMUTATIONS, ROTATIONS, Space, SymmetryClass

@@ -14,9 +14,11 @@ from lmc_core.errors import BadInput, UnknownName
 from lmc_core.matching.matcher_input import MatcherInput
 from lmc_core.matching.pair import align_pair, canonical
 from lmc_core.matching.soft.annealing import Annealing
-from lmc_core.matching.soft.method import SoftSettings, harden, match_soft
+from lmc_core.matching.soft.method import SoftSettings
+from lmc_core.matching.soft.search import harden, match_soft
 from lmc_core.matching.soft.soft_assignment import SoftMatches
-from lmc_core.matching.weight import WeightSettings, make_objective, match_weights
+from lmc_core.matching.weight import WeightSettings
+from lmc_core.matching.weight_search import make_objective, match_weights
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.spaces import SymmetryClass, choose_classes, permutations_only

@@ -17,7 +17,8 @@ from lmc_core.matching.common_form import common_form
 from lmc_core.matching.metric import stream_metrics
 from lmc_core.matching.pair import align_pair, canonical
 from lmc_core.matching.state import MatchingState
-from lmc_core.matching.weight import WeightSettings, make_objective, match_weights
+from lmc_core.matching.weight import WeightSettings
+from lmc_core.matching.weight_search import make_objective, match_weights
 from lmc_core.models.forward import function_error
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment

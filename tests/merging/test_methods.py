@@ -7,7 +7,7 @@ import torch
 
 from lmc_core.errors import BadInput, Incompatible, UnknownName
 from lmc_core.merging.ingredients import Ingredients
-from lmc_core.merging.methods import MERGES, get_merge
+from lmc_core.merging.methods import MERGES
 from tests.merging.conftest import State
 
 
@@ -53,7 +53,7 @@ def test_each_says_what_it_is() -> None:
 )
 def test_settings_that_make_no_sense(method: str, settings: dict, words: str) -> None:
     with pytest.raises(BadInput, match=words):
-        get_merge(method).configured(settings)
+        MERGES[method].configured(settings)
 
 
 def test_what_cannot_be_merged(states: list[State], ancestor: State) -> None:
@@ -71,4 +71,4 @@ def test_what_cannot_be_merged(states: list[State], ancestor: State) -> None:
     with pytest.raises(UnknownName, match="stand-in"):
         Ingredients(states, stand_in="second")
     with pytest.raises(UnknownName, match="way to merge"):
-        get_merge("blender")
+        MERGES["blender"]

@@ -13,7 +13,8 @@ import plotly.graph_objects as go
 from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import BRANCHES, FORMS, Run
 from lmc_core.figures.layout import stacked
-from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Meaning, Theme, faint
+from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, faint
+from lmc_core.look import Look
 from lmc_core.numbers import estimate, number, percent
 
 SIDE, FOOT = 56, 30  # pixels
@@ -21,27 +22,23 @@ CURVES, MIDDLE = 300, 84  # pixels of the curves, and between them and the dots
 ROW = 44  # pixels of a merge
 LABEL = 18  # pixels between two labels
 # what brings the copy back; the group leads to the projection and has its colour
-LOOKS: dict[str, Meaning] = {
-    "naive": Meaning(
-        "as it is", MEANINGS["plain"].light, MEANINGS["plain"].dark, "5px,3px", "circle"
-    ),
-    "matched": Meaning(
+LOOKS: dict[str, Look] = {
+    "naive": Look("as it is", MEANINGS["plain"].light, MEANINGS["plain"].dark, "5px,3px", "circle"),
+    "matched": Look(
         "matched by weights",
         MEANINGS["permutation"].light,
         MEANINGS["permutation"].dark,
         "11px,4px",
         "square",
     ),
-    "activation": Meaning(
+    "activation": Look(
         "matched by activations",
         MEANINGS["activation"].light,
         MEANINGS["activation"].dark,
         "12px,3px,3px,3px",
         "triangle-up",
     ),
-    "group": Meaning(
-        "by the group", FORMS["strict"].light, FORMS["strict"].dark, "solid", "diamond"
-    ),
+    "group": Look("by the group", FORMS["strict"].light, FORMS["strict"].dark, "solid", "diamond"),
 }
 MERGES = {
     "network": "the network itself",

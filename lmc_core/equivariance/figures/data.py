@@ -11,23 +11,24 @@ from typing import Any
 
 import numpy as np
 
-from lmc_core.figures.style import EXTRA_DASHES, EXTRA_MARKERS, MEANINGS, Meaning, Stroke, Theme
+from lmc_core.figures.style import EXTRA_DASHES, EXTRA_MARKERS, MEANINGS, Stroke, Theme
+from lmc_core.look import Look
 
 Facts = Mapping[str, Any]
 
 # looks of the forms; hues of their own, since those of the matchers mean something else
-FORMS: dict[str, Meaning] = {
-    "free": Meaning(
+FORMS: dict[str, Look] = {
+    "free": Look(
         "unconstrained", MEANINGS["plain"].light, MEANINGS["plain"].dark, "5px,3px", "circle"
     ),
-    "strict": Meaning("strictly equivariant", "#5d6b00", "#c5d04e", "11px,4px", "square"),
-    "equality": Meaning("equality", "#b0203f", "#ff8b9c", "solid", "diamond"),
-    "resilient": Meaning("resilient", "#006e80", "#55cfe0", "12px,3px,3px,3px", "triangle-up"),
+    "strict": Look("strictly equivariant", "#5d6b00", "#c5d04e", "11px,4px", "square"),
+    "equality": Look("equality", "#b0203f", "#ff8b9c", "solid", "diamond"),
+    "resilient": Look("resilient", "#006e80", "#55cfe0", "12px,3px,3px,3px", "triangle-up"),
 }
 # a network as it is, and its projection, in the colour of what is equivariant
-BRANCHES: dict[str, Meaning] = {
-    "on": Meaning("branch on", "#0f161c", "#e8edf1", "solid", "circle"),
-    "off": Meaning("projected", FORMS["strict"].light, FORMS["strict"].dark, "6px,3px", "square"),
+BRANCHES: dict[str, Look] = {
+    "on": Look("branch on", "#0f161c", "#e8edf1", "solid", "circle"),
+    "off": Look("projected", FORMS["strict"].light, FORMS["strict"].dark, "6px,3px", "square"),
 }
 DEPTHS = {  # from the first layer to the last
     "light": ("#5b2a86", "#1c63a8", "#007a68", "#6b7400"),

@@ -13,17 +13,16 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from lmc_core.errors import BadInput
-from lmc_core.limits import require_settings
 from lmc_core.matching.learned.charts import SMOOTH, STRETCH
 from lmc_core.matching.learned.learner import Learner
+from lmc_core.matching.learned.steps import Steps
 from lmc_core.models.model import Model
 from lmc_core.progress import Progress
 from lmc_core.symmetry.alignment import Alignment
@@ -46,50 +45,6 @@ ROWS_EVERY = 2  # steps between two moves
 EVALUATED = 128  # examples at once without gradients
 # what a checkpoint holds besides the learner
 KEPT = ("best", "done", "steps", "history", "running", "spent", "refused")
-
-
-@dataclass(frozen=True)
-class Steps:
-    """How maps are learned.
-
-    Attributes:
-        steps: at the most; the rate falls to zero over them.
-        seconds: in place of `steps`, a budget for everything after the start; how many steps fit is
-            measured first.
-        batch: examples a step; 0 for 64 images, or as many windows as make 1,024 tokens.
-        rate: how far a vector turns in one step at the full rate, in radians.
-        rows_rate: how far the latents of permutations move in one step, in units of a cosine; 0
-            keeps the permutations. By default 0.003 beside smooth maps, and 0.05 where permutations
-            are all there is.
-        targets: ``ends`` (what the end models predict) or ``labels``.
-        checks: how often the held-out loss is measured; the best is kept.
-        patience: checks without a better held-out loss after which learning stops. By default it
-            does not: the loss falls last where the rate does.
-    """
-
-    fewest: ClassVar[int] = 1
-    steps: int = 600
-    seconds: float | None = None
-    batch: int = 0
-    rate: float = 0.05
-    rows_rate: float | None = None
-    targets: str = "ends"
-    checks: int = 12
-    patience: int = 12
-
-    def __post_init__(self) -> None:
-        require_settings(self)
-        for name, low in (("steps", self.fewest), ("batch", 0), ("checks", 1), ("patience", 1)):
-            if getattr(self, name) < low:
-                raise BadInput(f"{name} should be {low} or more; {getattr(self, name)} came.")
-        if self.seconds is not None and self.seconds <= 0:
-            raise BadInput(f"seconds should be above 0; {self.seconds} came.")
-        if not (self.rate > 0 and (self.rows_rate is None or self.rows_rate >= 0)):
-            raise BadInput(
-                f"Rates should be positive; rate {self.rate} and rows_rate {self.rows_rate} came."
-            )
-        if self.targets not in ("ends", "labels"):
-            raise BadInput(f"targets should be 'ends' or 'labels'; {self.targets!r} came.")
 
 
 class Descent:

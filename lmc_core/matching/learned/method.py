@@ -1,34 +1,20 @@
-"""Learned matching: go on from another method by following the gradient of the task's loss on the
-line.
-
-    minimise  E_lam E_(x, y)  loss( f[(1 - lam) g_A A + lam g_B g_0 B](x), y ),     lam ~ U(1/2 - s, 1/2 + s)
-
-over maps g near the identity (`charts`) and permutations (`rows`); g_0 is what the other method
-found. One-sided learning moves B alone. Dual learning moves both ends towards a common line; its
-path has an exact one-sided twin, because every move multiplies weights by fixed matrices: (1 - lam)
-g_A A + lam g_B g_0 B = g_A [(1 - lam) A + lam g_A^-1 g_B g_0 B] computes what the bracket computes.
-So what is returned is one alignment of B either way.
-
-The targets are by default what the end models themselves predict, mixed like their weights. They
-are known for nothing, as no map changes them, and carry less noise than labels (see docs/LOG.md).
-
-Theus et al. 2025 (arXiv 2506.22712) for learned maps (with projections, one-sided, lam in U(0.4,
-0.6)), arXiv 2606.23607 (2026) for both ends.
-"""
+"""Learned matching as two methods, of one end and of both; what it does stands in `learn`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-
-import torch
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lmc_core.errors import BadInput
-from lmc_core.matching.learned.descent import Descent, Steps
-from lmc_core.matching.matcher_input import MatcherInput
-from lmc_core.matching.trace import Trace
-from lmc_core.symmetry.alignment import Alignment
-from lmc_core.tasks.learning import Learning
+from lmc_core.look import Look
+from lmc_core.matching.learned.steps import Steps
+from lmc_core.matching.method import Method
+from lmc_core.settings import choice
+
+if TYPE_CHECKING:  # they load torch
+    from lmc_core.matching.matcher_input import MatcherInput
+    from lmc_core.matching.trace import Trace
+    from lmc_core.symmetry.alignment import Alignment
 
 
 @dataclass(frozen=True)
@@ -42,64 +28,55 @@ class LearnedSettings(Steps):
     """
 
     spread: float = 0.1
-    start: str = "activation"
+    start: str = choice("activation", ("weight", "activation"), "start of learning")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.spread <= 0.5:
             raise BadInput(f"spread should lie between 0 and 0.5; {self.spread} came.")
-        if self.start not in ("weight", "activation"):
-            raise BadInput(f"start should be 'weight' or 'activation'; {self.start!r} came.")
 
 
-def learn(
-    given: MatcherInput,
-    start: Alignment,
-    trace: Trace,
-    settings: LearnedSettings,
-    both: bool = False,
+def match(
+    given: MatcherInput, settings: LearnedSettings, both: bool = False
 ) -> tuple[Alignment, Trace]:
-    """Go on from `start` by gradient.
+    """Find a start by another method, or take the one that an interrupted run kept, and learn.
 
     Args:
-        given: both models in canonical form, and examples of the training split.
-        start: what brings B over before anything is learned.
-        trace: of the method that found it.
+        given: both models, and examples of the training split.
         settings: how to learn.
         both: whether both ends move.
-
-    Returns:
-        The alignment of B alone, and the trace with what was learned in `about`. Never worse than
-        the start on the held-out examples, and one that `given.keeps`, unless that is the start
-        itself.
-
-    Raises:
-        BadInput: if there are no examples to learn from.
     """
-    if given.train is None or given.held_out is None:
-        raise BadInput(
-            "Learned matching needs examples of a training split; choose a task that has one."
-        )
-    moved = given.b.with_state(start.apply(given.layout, given.b.state))
+    from lmc_core.matching.learned.learn import match_and_learn  # torch
 
-    def draw(generator: torch.Generator) -> list[float]:
-        lam = 0.5 + settings.spread * (2 * float(torch.rand((), generator=generator)) - 1)
-        return [1 - lam, lam]
+    return match_and_learn(given, settings, both)
 
-    def of_b_alone(found: Sequence[Alignment]) -> Alignment:
-        of_a, of_b = found
-        return of_a.inverse().compose(of_b).compose(start)
 
-    descent = Descent(
-        (given.a, moved),
-        given.classes,
-        (0, 1) if both else (1,),
-        draw,
-        settings,
-        Learning(given.train, given.held_out, given.device, given.checkpoint, given.seed),
-        (given.a.digest, given.b.digest),
-        given.progress,
-        lambda found: given.keeps(of_b_alone(found)),
-    )
-    found, about = descent.finish()
-    return of_b_alone(found), replace(trace, about={**trace.about, **about})
+def match_both(given: MatcherInput, settings: LearnedSettings) -> tuple[Alignment, Trace]:
+    """The same with both ends moving."""
+    return match(given, settings, both=True)
+
+
+LEARNED = Method(
+    name="learned",
+    title="learned",
+    short="learned",
+    sentence="Goes on from another method by the gradient of the loss on the line, on training "
+    "examples; B alone moves.",
+    source="Theus et al. 2025, arXiv 2506.22712",
+    settings=LearnedSettings,
+    match=match,
+    look=Look("learned, one side", "#b84a00", "#ff955c", "16px,4px", "cross"),
+    uses_data=True,
+)
+DUAL = Method(
+    name="dual",
+    title="learned at both ends",
+    short="learned at both ends",
+    sentence="Like learned, but both ends move towards a common line; the path has an exact "
+    "one-sided twin, which is shown.",
+    source="arXiv 2606.23607, 2026",
+    settings=LearnedSettings,
+    match=match_both,
+    look=Look("learned, both sides", "#9c3f78", "#e8a3cc", "9px,3px,3px,3px,3px,3px", "star"),
+    uses_data=True,
+)

@@ -212,12 +212,12 @@ def make_request(
     Raises:
         BadInput: (or one of its kinds) when the request cannot be done as asked.
     """
-    from lmc_core.matching.methods import get_method
+    from lmc_core.matching.methods import METHODS
 
     require_counts(length=length, learn=learn, seed=seed)
     _require_counts(points, refine, examples)
     learned, where = _checked(method, settings), find_device(device)
-    measured = measured or (learned and get_method(method).takes_loss)
+    measured = measured or (learned and METHODS[method].takes_loss)
     models = _opened(a, b, points, method != "none", learned, measured)
     needed = measured or learned
     chosen_task, data = data_of(models, task, split, examples, seed, length, measured, needed)
@@ -240,11 +240,11 @@ def make_request(
 
 def _checked(method: str, settings: Mapping[str, Any] | None) -> bool:
     """Whether a method learns from training examples, after a look at its settings."""
-    from lmc_core.matching.methods import get_method
+    from lmc_core.matching.methods import METHODS
 
     if method == "none":
         return False
-    chosen = get_method(method)
+    chosen = METHODS[method]
     chosen.configured(settings)
     return chosen.uses_data
 

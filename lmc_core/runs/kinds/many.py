@@ -122,10 +122,11 @@ def make_group_request(
     Raises:
         BadInput: (or one of its kinds) when the request cannot be done as asked.
     """
-    from lmc_core.matching.universe import get_many_method, learns
+    from lmc_core.matching.method import learns
+    from lmc_core.matching.methods import MANY_METHODS
     from lmc_core.paths.simplex import grid
 
-    configured = None if method == "none" else get_many_method(method).configured(settings)
+    configured = None if method == "none" else MANY_METHODS[method].configured(settings)
     require_number(references)
     if learn is not None and not learns(configured):
         raise BadInput(
@@ -247,14 +248,14 @@ def align(
     goes on from there.
     """
     from lmc_core.matching.many import align_many
-    from lmc_core.matching.universe import get_many_method
+    from lmc_core.matching.methods import MANY_METHODS
 
     return align_many(
         models,
         examples.first(CHECKED).inputs,
         dict(request.classes),
         request.method,
-        get_many_method(request.method).configured(dict(request.settings)),
+        MANY_METHODS[request.method].configured(dict(request.settings)),
         masks=seen_rows(*models),
         progress=report,
         learning=learning_from(request, task),

@@ -269,7 +269,7 @@ def make_merge_requests(
     Raises:
         BadInput: (or one of its kinds) when the requests cannot be done as asked.
     """
-    from lmc_core.merging.methods import get_merge
+    from lmc_core.merging.methods import MERGES
 
     require_counts(points=points, steps=steps, length=length, learn=learn, seed=seed, onto=onto)
     chosen, kinds = _checked(merges), [get_frame(name) for name in dict.fromkeys(frames)]
@@ -283,7 +283,7 @@ def make_merge_requests(
     needed = (
         measured
         or any(kind.learns for kind in kinds)
-        or any(get_merge(name).chooses for name in chosen)
+        or any(MERGES[name].chooses for name in chosen)
     )
     found, data = _data(
         models, len(references), chosen, task, split, examples, seed, length, needed
@@ -362,11 +362,11 @@ def _framed(
     model: Model, kind: FrameKind, classes: Mapping[str, str] | None, onto: int, steps: int
 ) -> dict[str, Any]:
     """What a request says of how its models come into a frame."""
-    from lmc_core.matching.universe import get_many_method
+    from lmc_core.matching.methods import MANY_METHODS
 
     settings = frame_settings(kind, onto, steps)
     if kind.method != "none":
-        get_many_method(kind.method).configured(settings)
+        MANY_METHODS[kind.method].configured(settings)
     return matching_of(model, kind.method, classes, settings)
 
 
@@ -405,7 +405,7 @@ def saving(request: MergeRequest, merge: str, name: str, dtype: str = "") -> Mer
         BadInput: for a name that no folder can have, or for the output ensemble.
     """
     from lmc_core.merging.checkpoint import require_name
-    from lmc_core.merging.methods import get_merge
+    from lmc_core.merging.methods import MERGES
     from lmc_core.models.precision import type_named
 
     if dtype:
@@ -413,7 +413,7 @@ def saving(request: MergeRequest, merge: str, name: str, dtype: str = "") -> Mer
     wanted = dict(request.merges)
     if merge not in wanted:
         raise UnknownName.of("way to merge in this request", merge, wanted)
-    if not get_merge(merge).checkpoint:
+    if not MERGES[merge].checkpoint:
         raise BadInput(
             "An output ensemble is several models and cannot be saved as one; choose another way "
             "to merge."
@@ -429,14 +429,14 @@ def saving(request: MergeRequest, merge: str, name: str, dtype: str = "") -> Mer
 
 def _checked(merges: Mapping[str, Mapping[str, Any]] | Sequence[str]) -> dict[str, dict[str, Any]]:
     """The ways to merge with those settings that differ from their defaults."""
-    from lmc_core.merging.methods import get_merge
+    from lmc_core.merging.methods import MERGES
 
     named = dict(merges) if isinstance(merges, Mapping) else {name: {} for name in merges}
     if not named:
         raise BadInput("At least one way to merge is expected; none came.")
     found = {}
     for name, settings in named.items():
-        method = get_merge(name)
+        method = MERGES[name]
         usual, wanted = vars(method.settings()), vars(method.configured(settings))
         found[name] = {key: value for key, value in wanted.items() if value != usual[key]}
     return found
@@ -486,10 +486,10 @@ def _require_choice(
     """Refuse a way to merge that chooses where there is nothing to choose by that is not reported
     on.
     """
-    from lmc_core.merging.methods import get_merge
+    from lmc_core.merging.methods import MERGES
 
     needed = "train" if split == "validation" else "validation"
-    if any(get_merge(name).chooses for name in merges) and needed not in splits:
+    if any(MERGES[name].chooses for name in merges) and needed not in splits:
         raise BadInput(
             f"A greedy soup is chosen on the {needed} split, which {tasks[0]} does not have; "
             "leave it out, or give more data."

@@ -138,9 +138,9 @@ class Bench:
         Returns:
             A row of the result, and what was merged; None of an ensemble.
         """
-        from lmc_core.merging.methods import get_merge
+        from lmc_core.merging.methods import MERGES
 
-        method, count = get_merge(name), self.request.count
+        method, count = MERGES[name], self.request.count
         chosen = method.configured(settings)
         row: dict[str, Any] = {
             "merge": name,
@@ -158,14 +158,15 @@ class Bench:
             )
             return {**row, **self._numbers(found, count), "about": {}, "seconds": 0.0}, None
         begin = perf_counter()
-        given = self.ingredients(chosen.examples if method.chooses else None, method.title)
+        judged = None if method.chooses is None else method.chooses(chosen)
+        given = self.ingredients(judged, method.title)
         merged = method.merge(given, chosen)
         seconds = perf_counter() - begin
         if self.types:
             merged = self._rounded(merged)
         found = self._measured([merged.state], (1.0,), f"measuring: {method.title}")
         about = merged.about | (
-            {"split": self.held_out, "examples": chosen.examples} if method.chooses else {}
+            {} if judged is None else {"split": self.held_out, "examples": judged}
         )
         return {**row, **self._numbers(found, 1), "about": about, "seconds": seconds}, merged
 
@@ -290,17 +291,18 @@ def passes(request: MergeRequest, examples: int) -> float:
         request: what is asked.
         examples: how many there are.
     """
-    from lmc_core.merging.methods import get_merge
+    from lmc_core.merging.methods import MERGES
     from lmc_core.runs.kinds.merge import mixtures
 
     points = 0 if request.save else len(mixtures(request.count, request.points, request.resolution))
     tasks = 1 + len(request.also)
     count = len(request.models) * tasks + max(0, points - request.count)
     for name, settings in request.merges:
-        method = get_merge(name)
+        method = MERGES[name]
         count += tasks * (1 if method.checkpoint else request.count)
-        if method.chooses:
-            count += judging(request, method.configured(dict(settings)).examples, examples)
+        if method.chooses is not None:
+            judged = method.chooses(method.configured(dict(settings)))
+            count += judging(request, judged, examples)
     return count
 
 

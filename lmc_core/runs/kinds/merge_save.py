@@ -76,13 +76,13 @@ def produce(request: MergeRequest, report: Report, name: str) -> Made:
     Raises:
         UnknownName: for a type in which no weights are written.
     """
-    from lmc_core.merging.methods import get_merge
+    from lmc_core.merging.methods import MERGES
     from lmc_core.models.precision import type_named
     from lmc_core.models.rows import extended
 
     if request.dtype:
         type_named(request.dtype)
-    if len(request.merges) != 1 or not get_merge(request.merges[0][0]).checkpoint:
+    if len(request.merges) != 1 or not MERGES[request.merges[0][0]].checkpoint:
         raise BadInput(
             "One way to merge is expected whose outcome is one model; an output ensemble is "
             "several."
@@ -110,9 +110,9 @@ def produce(request: MergeRequest, report: Report, name: str) -> Made:
 
 def card_of(request: MergeRequest, result: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
     """What the card of a merged model says: where it came from, what was done, how good it is."""
-    from lmc_core.merging.methods import get_merge
+    from lmc_core.merging.methods import MERGES
 
-    method = get_merge(row["merge"])
+    method = MERGES[row["merge"]]
     # an ancestor comes last and has no weight
     who = zip(request.names, request.digests, request.weights, strict=False)
     measured = {

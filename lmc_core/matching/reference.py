@@ -1,0 +1,54 @@
+"""Bringing several models onto one of them as a method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lmc_core.errors import BadInput
+from lmc_core.limits import require_settings
+from lmc_core.matching.method import ManyMethod
+
+if TYPE_CHECKING:  # they load torch
+    from lmc_core.matching.matcher_input import ManyInput
+    from lmc_core.matching.trace import Trace
+    from lmc_core.symmetry.alignment import Alignment
+
+
+@dataclass(frozen=True)
+class ReferenceSettings:
+    """How several models are brought onto one of them.
+
+    Attributes:
+        reference: number of that model, the first is 1; 0 for the one with the best objective, for
+            which all pairs are matched.
+    """
+
+    reference: int = 0
+
+    def __post_init__(self) -> None:
+        require_settings(self)
+        if self.reference < 0:
+            raise BadInput(
+                "reference should be 0 or the number of a model, the first is 1; "
+                f"{self.reference} came."
+            )
+
+
+def match(given: ManyInput, settings: ReferenceSettings) -> tuple[list[Alignment], Trace]:
+    """Bring all models onto one of them by weight matching."""
+    from lmc_core.matching.universe_search import match_onto  # torch
+
+    return match_onto(given, settings)
+
+
+METHOD = ManyMethod(
+    name="reference",
+    title="onto one model",
+    sentence="Brings all models onto one of them by weight matching, the one they match best; it "
+    "needs no data.",
+    source="Ainsworth, Hayase, Srinivasa 2022, arXiv 2209.04836",
+    settings=ReferenceSettings,
+    match=match,
+    share=0.4,
+)
