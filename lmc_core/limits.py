@@ -81,9 +81,6 @@ def require_settings(settings: Any) -> None:
     hints = get_type_hints(type(settings))
     for field in fields(settings):
         value, hint = getattr(settings, field.name), hints[field.name]
-        choices = field.metadata.get("choices")
-        if choices and value not in choices:
-            raise UnknownName.of(field.metadata["noun"], str(value), choices)
         if get_origin(hint) is tuple:
             if not isinstance(value, list | tuple) or not value:
                 raise BadInput(f"{field.name} should be a list of values; {shown(value)} came.")
@@ -97,6 +94,9 @@ def require_settings(settings: Any) -> None:
                 _require(field.name, each, tuple(kinds))
         else:
             _require(field.name, value, get_args(hint) or (hint,))
+        choices = field.metadata.get("choices")
+        if choices and value not in choices:
+            raise UnknownName.of(field.metadata["noun"], str(value), choices)
 
 
 def shown(value: Any) -> str:
