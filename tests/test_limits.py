@@ -88,7 +88,7 @@ def test_a_setting_is_sensible_or_refused_by_name(kind, name):
 def test_the_settings_of_methods_are_all_seen():
     names = {kind.__name__ for kind in CLASSES}
     assert {
-        "Settings",
+        "WeightSettings",
         "LearnedSettings",
         "SoftSettings",
         "ActivationSettings",
