@@ -11,13 +11,14 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable
-from typing import Any, TextIO
+from typing import TextIO
 
 # C0 and C1 controls but for tab and newline; line and paragraph separators; marks, embeddings,
 # overrides and isolates of writing direction (Unicode Bidirectional Algorithm); invisible
 # characters that hide a difference between two names.
 OBEYED = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060"
+    "\u2066-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 
 
@@ -55,7 +56,11 @@ class Plain:
         for line in lines:
             self.write(line)
 
-    def __getattr__(self, name: str) -> Any:
+    def flush(self) -> None:
+        """Write what is held back."""
+        self._stream.flush()
+
+    def __getattr__(self, name: str) -> object:
         return getattr(self._stream, name)
 
 

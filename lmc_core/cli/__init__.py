@@ -16,29 +16,11 @@ import warnings
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 
-from lmc_core.cli.arguments import parse
+from lmc_core.cli.commands import COMMANDS, parse
 from lmc_core.errors import BadInput, LmcError
 from lmc_core.format import Plain
+from lmc_core.threads import use_threads
 
-# argument of `lmc` -> the module with its `run(arguments)`
-COMMANDS = {
-    "app": "lmc_core.cli.app",
-    "models": "lmc_core.cli.models",
-    "show": "lmc_core.cli.models",
-    "align": "lmc_core.cli.align",
-    "barrier": "lmc_core.cli.barrier",
-    "group": "lmc_core.cli.group",
-    "plane": "lmc_core.cli.plane",
-    "merge": "lmc_core.cli.merge",
-    "equivariance": "lmc_core.cli.equivariance",
-    "results": "lmc_core.cli.results",
-    "report": "lmc_core.cli.report",
-    "train": "lmc_core.cli.train",
-    "methods": "lmc_core.cli.methods",
-    "worker": "lmc_core.cli.worker",
-}
-# on as many threads as there is room for
-COMPUTES = {"align", "barrier", "group", "plane", "merge", "equivariance", "train"}
 # advice of the libraries for those who program with them, not for those who type `lmc`
 QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",
@@ -76,7 +58,7 @@ def _plain_output() -> Iterator[None]:
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(errors),
         warnings.catch_warnings(),
-    ):  # type: ignore[type-var]
+    ):
         warnings.showwarning = show  # type: ignore[assignment]  (fewer arguments are used)
         yield
 
@@ -108,11 +90,11 @@ def _run(argv: Sequence[str], alone: bool) -> int:
     """
     try:
         arguments = parse(argv)
-        if alone and arguments.command in COMPUTES:
-            from lmc_core.threads import use_threads
-
+        command = COMMANDS[arguments.command]
+        if alone and command.computes:
             use_threads()
-        code = import_module(COMMANDS[arguments.command]).run(arguments)
+        module = import_module(f"lmc_core.cli.{command.module or arguments.command}")
+        code = module.run(arguments)
         sys.stdout.flush()
         return code or 0
     except SystemExit as stop:  # argparse, after --help or --version

@@ -1,23 +1,34 @@
-"""`lmc align A B --out DIR`: write B in the coordinates of A as an ordinary checkpoint.
+"""`lmc align A B [C ...] --out DIR`: write aligned models as ordinary checkpoints.
+
+Of two models, for a method that moves one onto another:
 
 DIR/config.json, model.safetensors   the moved B, a model of its own class
     card.json                        what it is
     alignment.safetensors            the group element of every space
-    report.json                      classes, objective, function error before and after rounding, type of the files, seconds
-    reference/                       A in the same frame, so that the line between the two can be drawn
+    report.json                      classes, objective, function error before and after rounding,
+                                     type of the files, seconds
+    reference/                       A in the same frame, so that the line between the two can be
+                                     drawn
 
-With more models, or a method for several, all of them are brought into one frame; see
-`align_group`.
+Of more models, or for a method that brings any number together:
+
+DIR/1-NAME/, 2-NAME/, ...   each model in the common frame, with card.json, alignment.safetensors
+    merged/                 the mean of them, a model of the same class
+    report.json             classes, objective, function errors, cycle error, seconds
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict, cast
 
+from lmc_core import __version__
+from lmc_core.cli.computing import choose_classes, describe_change, make_notes, say_memory
 from lmc_core.cli.folder import (
     check_folder,
     check_type,
@@ -26,16 +37,76 @@ from lmc_core.cli.folder import (
     write_json,
     write_model,
 )
-from lmc_core.cli.output import facts, noted, notes, print_json
-from lmc_core.cli.pair import chosen_classes
-from lmc_core.cli.progress import Progress
+from lmc_core.cli.output import facts, list_notes, print_json
+from lmc_core.cli.progress import ProgressBar
 from lmc_core.errors import BadInput, UnknownName
+from lmc_core.figures.text import classes_sentence
+from lmc_core.matching.many import AlignedModels
+from lmc_core.matching.methods import MANY_METHODS, METHODS
+from lmc_core.matching.pair import AlignedPair
+from lmc_core.models.load import load
+from lmc_core.models.model import Model
+from lmc_core.models.sameness import common_weights
+from lmc_core.models.written import Outputs
+from lmc_core.numbers import number, seconds
+from lmc_core.runs.aligned import aligned_pair
+from lmc_core.runs.ask import memory_of, memory_of_group
+from lmc_core.runs.kinds import MatcherReport, Scalar, SharedWeights, many
+from lmc_core.runs.kinds.barrier import make_request
+from lmc_core.runs.kinds.many import make_group_request
+from lmc_core.runs.opened import CHECKED, opened, task_and_examples
+from lmc_core.runs.request import ModelsRequest
+from lmc_core.symmetry.alignment import Alignment
+from lmc_core.tasks import Task
+from lmc_core.tasks.class_order import in_order_of
+
+
+class Report(TypedDict):
+    """What `report.json` holds, and --json prints."""
+
+    models: list[str]  # names
+    references: list[str]
+    digests: list[str]
+    same: list[SharedWeights]
+    task: str
+    notes: list[str]
+    method: str
+    settings: NotRequired[dict[str, Scalar]]  # of several models
+    classes: dict[str, str]
+    objective: list[float]
+    objective_before: float | None
+    start: str | None
+    found: NotRequired[MatcherReport]
+    function_error: NotRequired[float]  # of two models
+    function_errors: NotRequired[list[float]]  # of several
+    cycle_error: NotRequired[float]
+    seconds: float
+    versions: dict[str, str]
+    date: str
+    folders: NotRequired[list[str]]  # of several models
+    dtype: NotRequired[str]
+    written_errors: NotRequired[list[float]]
+
+
+@dataclass(frozen=True)
+class Written:
+    """A model that is written.
+
+    Attributes:
+        model: in the common frame.
+        folder: in the one that was named.
+        name: for its card.
+        alignment: what moved it; None for a model that stayed, and for the mean.
+    """
+
+    model: Model
+    folder: str
+    name: str
+    alignment: Alignment | None = None
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Align, write, and say what the function check measured."""
-    from lmc_core.matching.methods import MANY_METHODS, METHODS
-
     models = [arguments.a, arguments.b, *arguments.more]
     method = arguments.method or ("universe" if arguments.more else "weight")
     if method in METHODS and arguments.more:
@@ -45,138 +116,183 @@ def run(arguments: argparse.Namespace) -> None:
         )
     if method not in (*METHODS, *MANY_METHODS):
         raise UnknownName.of("method", method, (*METHODS, *MANY_METHODS))
-    if method in MANY_METHODS:
-        from lmc_core.cli.align_group import run_group
-
-        return run_group(arguments, models, method)
-    _run_pair(arguments, method)
-
-
-def _run_pair(arguments: argparse.Namespace, method: str) -> None:
     out: Path = arguments.out.absolute()
     check_folder(out, arguments.force)
     check_type(arguments.dtype)
-    a, b = arguments.a, arguments.b
-    require_apart(out, (a, b))
-    chosen = {
-        "task": arguments.task,
-        "length": arguments.length,
-        "classes": chosen_classes(b, arguments.classes),
-        "method": method,
-        "settings": dict(arguments.settings),
-        "learn": arguments.learn,
-        "seed": arguments.seed,
-        "device": arguments.device,
-    }
-    with Progress() as progress:
-        pair, report, outputs = align(a, b, chosen, progress)
+    require_apart(out, models)
+    align = align_models if method in MANY_METHODS else align_two
+    with ProgressBar() as bar:
+        written, report, outputs = align(models, method, arguments, bar)
         with replacing(out) as draft:
-            write(pair, report, draft, arguments.dtype)
-            del pair  # the check reads the files, one after the other, and needs the room
-            report |= as_written(outputs, (draft / "reference", draft))
+            for each in written:
+                write_model(each.model, draft / each.folder, each.name, arguments.dtype)
+                if each.alignment is not None:
+                    each.alignment.save(draft / each.folder / "alignment.safetensors")
+            folders = [draft / each.folder for each in written]
+            del written, each  # the check reads the files one by one, and needs the room
+            checked = [
+                outputs.error_as_written(k, folders[k]) for k in range(len(report["models"]))
+            ]
+            report["dtype"] = ", ".join(dict.fromkeys(words for _, words in checked))
+            report["written_errors"] = [error for error, _ in checked]
             write_json(draft / "report.json", report)
     if arguments.json:
         return print_json({**report, "out": str(out)})
-    from lmc_core.figures.text import classes_sentence
-    from lmc_core.numbers import seconds
-
-    moved = [
-        ("moved", f"{report['models'][1]} onto {report['models'][0]}"),
-        *noted(notes(report, (a, b))),
-        ("classes", classes_sentence(report["classes"])),
-        ("function", f"outputs changed by {function_words(report['function_error'], report)}"),
-    ]
-    if report["objective"]:
-        values = report["objective_before"], report["objective"][-1]
-        moved.append(("objective", "{:.4f} before, {:.4f} after (at most 1)".format(*values)))
-    print(
-        facts([*moved, ("time", f"{seconds(report['seconds'])} to align"), ("written", str(out))])
-    )
+    print(summarize(report, make_notes(report, models), out))
 
 
-def function_words(error: float, report: dict[str, Any], whose: str = "") -> str:
-    """How much outputs changed, before and after rounding to the type of the file: two numbers, one
-    beside the other.
-    """
-    from lmc_core.numbers import number
-
-    written = number(max(report["written_errors"]), digits=2)
-    return (
-        f"{number(error, digits=2)} (relative, at most{whose}), {written} as written in "
-        f"{report['dtype']}"
-    )
+Aligned = tuple[list[Written], Report, Outputs]
 
 
-def as_written(outputs: Any, folders: Sequence[Path]) -> dict[str, Any]:
-    """The entries of a report that say what the files hold: types, and the function error of each
-    as it is read again.
-    """
-    found = [outputs.error_as_written(number, folder) for number, folder in enumerate(folders)]
-    return {
-        "dtype": ", ".join(dict.fromkeys(words for _, words in found)),
-        "written_errors": [error for error, _ in found],
-    }
-
-
-def align(
-    a: str, b: str, chosen: dict[str, Any], progress: Progress
-) -> tuple[Any, dict[str, Any], Any]:
-    """Align two models as `lmc barrier` does; returns the pair, the report as plain values, and
-    what both computed before.
+def align_two(
+    references: Sequence[str], method: str, arguments: argparse.Namespace, bar: ProgressBar
+) -> Aligned:
+    """Align two models as `lmc barrier` does.
 
     Args:
-        a: reference of the model that stays.
-        b: of the one that moves.
-        chosen: arguments of `make_request`.
-        progress: where to report.
-    """
-    from lmc_core import __version__
-    from lmc_core.models.load import load
-    from lmc_core.models.sameness import common_weights
-    from lmc_core.models.written import Outputs
-    from lmc_core.numbers import size
-    from lmc_core.runs.aligned import aligned_pair
-    from lmc_core.runs.ask import memory_of
-    from lmc_core.runs.kinds.barrier import make_request
-    from lmc_core.runs.opened import CHECKED, task_and_examples
-    from lmc_core.tasks.class_order import in_order_of
+        references: of A, which stays, and B.
+        method: a name in `METHODS`.
+        arguments: with everything else.
+        bar: where to report.
 
+    Returns:
+        The models to write, the report, and what both computed before.
+    """
     # the examples are for the function check alone, so that models without a head can be aligned
     # too
-    request = make_request(a, b, **chosen, examples=CHECKED, measured=False)
-    progress.report(0.0, f"about {size(memory_of(request.models).align)} of memory are needed")
-    first, second = load(a), load(b)  # this run's own, which may be written into
+    request = make_request(
+        *references,
+        task=arguments.task,
+        length=arguments.length,
+        classes=choose_classes(arguments.b, arguments.classes),
+        method=method,
+        settings=dict(arguments.settings),
+        learn=arguments.learn,
+        seed=arguments.seed,
+        device=arguments.device,
+        examples=CHECKED,
+        measured=False,
+    )
+    say_memory(bar, memory_of(request.models, learned=request.learn is not None).align)
+    first, second = (load(reference) for reference in references)  # not shared: written into
     models = first, in_order_of(first, second)
     same = common_weights(models)  # before the alignment writes into them
-    data, examples = task_and_examples(request, models)
+    task, examples = task_and_examples(request, models)
     outputs = Outputs.of(models, examples.first(CHECKED).inputs)
-    pair = aligned_pair(request, models, examples, data, progress.report)
-    report = {
+    pair = aligned_pair(request, models, examples, task, bar.report)
+    report = _begin_report(request, task, same, pair)
+    report["function_error"] = pair.function_error
+    if pair.trace.about:
+        report["found"] = MatcherReport(**pair.trace.about)
+    a, b = request.names
+    left, right = pair.written
+    written = [
+        Written(left, "reference", f"{a} (reference)"),
+        Written(right, ".", f"{b} onto {a}", pair.alignment),
+    ]
+    return written, report, outputs
+
+
+def align_models(
+    references: Sequence[str], method: str, arguments: argparse.Namespace, bar: ProgressBar
+) -> Aligned:
+    """Align any number of models; see `align_two`.
+
+    Args:
+        references: of two models or more.
+        method: a name in `MANY_METHODS`.
+        arguments: with everything else.
+        bar: where to report.
+    """
+    request = make_group_request(
+        references,
+        task=arguments.task,
+        length=arguments.length,
+        classes=choose_classes(references[0], arguments.classes),
+        method=method,
+        settings=dict(arguments.settings),
+        learn=arguments.learn,
+        seed=arguments.seed,
+        device=arguments.device,
+        examples=CHECKED,
+        measured=False,
+    )
+    say_memory(bar, memory_of_group(request.models, learned=request.learn is not None))
+    models, task, examples = opened(request)
+    same = common_weights(models)
+    outputs = Outputs.of(models, examples.first(CHECKED).inputs)
+    aligned = many.align(request, models, examples, task, bar.report)
+    report = _begin_report(request, task, same, aligned)
+    report["settings"] = dict(request.settings)
+    report["found"] = MatcherReport(**aligned.trace.about)
+    report["function_errors"] = list(aligned.function_errors)
+    report["cycle_error"] = aligned.cycle_error
+    written = [
+        Written(model, f"{k}-{_make_name(name)}", f"{name} (aligned)", alignment)
+        for k, (model, name, alignment) in enumerate(
+            zip(aligned.written, request.names, aligned.alignments, strict=True), 1
+        )
+    ]
+    report["folders"] = [each.folder for each in written]
+    mean = Written(aligned.centre, "merged", f"mean of {', '.join(request.names)}")
+    return [*written, mean], report, outputs
+
+
+def _make_name(name: str) -> str:
+    """The name of a model as that of a folder."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name)
+
+
+def _begin_report(
+    request: ModelsRequest,
+    task: Task,
+    same: Sequence[Mapping[str, object]],
+    aligned: AlignedPair | AlignedModels,
+) -> Report:
+    """The entries that reports of two and of more models have in common."""
+    return {
         "models": list(request.names),
         "references": list(request.models),
         "digests": list(request.digests),
-        "same": same,
-        "task": data.name,
-        "notes": list(data.notes),
+        "same": cast(list[SharedWeights], same),
+        "task": task.name,
+        "notes": list(task.notes),
         "method": request.method,
         "classes": dict(request.classes),
-        "objective": list(pair.trace.objective),
-        "objective_before": pair.trace.before,
-        "start": pair.trace.start,
-        "function_error": pair.function_error,
-        "seconds": pair.seconds,
+        "objective": list(aligned.trace.objective),
+        "objective_before": aligned.trace.before,
+        "start": aligned.trace.start,
+        "seconds": aligned.seconds,
         "versions": {"lmc": __version__},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    if pair.trace.about:
-        report["found"] = dict(pair.trace.about)
-    return pair, report, outputs
 
 
-def write(pair: Any, report: dict[str, Any], draft: Path, dtype: str | None) -> None:
-    """Write both models and what moved the second."""
-    a, b = report["models"]
-    first, second = pair.written
-    write_model(second, draft, f"{b} onto {a}", dtype)
-    write_model(first, draft / "reference", f"{a} (reference)", dtype)
-    pair.alignment.save(draft / "alignment.safetensors")
+def summarize(report: Report, said: Sequence[str], out: Path) -> str:
+    """The report in words with units.
+
+    Args:
+        report: that was written.
+        said: what a person should know beside it.
+        out: the folder.
+    """
+    names, folders = report["models"], report.get("folders")
+    errors = report.get("function_errors") or [report.get("function_error", 0.0)]
+    change = describe_change(max(errors), ", of any model" if folders else "")
+    rounded = number(max(report.get("written_errors") or [0.0]), digits=2)
+    pairs = [
+        ("models", ", ".join(names)) if folders else ("moved", f"{names[1]} onto {names[0]}"),
+        *list_notes(said),
+        ("classes", classes_sentence(report["classes"])),
+        ("function", f"{change}, {rounded} as written in {report.get('dtype')}"),
+    ]
+    if folders:
+        cycle = number(report.get("cycle_error"), digits=2)
+        pairs.append(("cycles", f"maps around a cycle differ from the identity by {cycle} at most"))
+    before, objective = report["objective_before"], report["objective"]
+    if objective and before is not None:
+        words = f"{before:.4f} before, {objective[-1]:.4f} after (at most 1)"
+        pairs.append(("objective", words))
+    pairs.append(("time", f"{seconds(report['seconds'])} to align"))
+    pairs.append(("written", f"{out}: {', '.join(folders)}, merged" if folders else str(out)))
+    return facts(pairs)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
+from lmc_core.server.launch import launch
+
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve the app on 127.0.0.1 until Ctrl-C; returns the exit code."""
-    from lmc_core.server.launch import launch
-
     return launch(
         port=arguments.port,
         browser=not arguments.no_browser,

@@ -1,33 +1,35 @@
-"""What can be typed after `lmc`: the parser, built from the standard library alone."""
+"""What can be typed after `lmc`: one function for the arguments of each command.
+
+The standard library alone; the arguments of a command are only added when it is the one that was
+typed.
+"""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
-from typing import NoReturn
 
-from lmc_core.cli.equivariance import add_arguments as equivariance_arguments
-from lmc_core.cli.merge_arguments import STAND_INS
-from lmc_core.cli.merge_arguments import add_arguments as merge_arguments
-from lmc_core.cli.plane_arguments import add_arguments as plane_arguments
-from lmc_core.cli.report import add_arguments as report
-from lmc_core.cli.shared_arguments import (
-    FRESH,
+from lmc_core.cli.options import (
     MODEL,
+    add_count,
     add_data,
+    add_device,
     add_dtype,
+    add_examples,
+    add_file,
+    add_json,
+    add_learn,
     add_method,
     add_pair,
     add_permissions,
+    add_run,
+    add_seed,
+    add_settings,
     decimal,
-    setting,
     whole,
 )
-from lmc_core.errors import BadInput
-from lmc_core.models.files.references import allowing_pickle, ignoring_extra
 
+STAND_INS = ("mean", "first")  # of a common ancestor
 READ_ONLY = (
     "open the app for an audience: it shows what is stored, starts nothing and changes nothing"
 )
@@ -38,29 +40,31 @@ HOST = (
     "repeatable, also LMC_HOSTS=NAME,NAME. "
     "All others are refused, so that no foreign page can reach it"
 )
-EXAMPLES = """examples:
-  lmc                                             open the app
-  lmc barrier vit-fashion-s0 vit-fashion-s1       align, then measure the loss along the line
-  lmc barrier vit-fashion-s0 vit-fashion-s1 --method learned --set seconds=60
-  lmc barrier gpt2-plays-s0 gpt2-plays-s1 --class all=permutation --json
-  lmc barrier ./gpt2-a ./gpt2-b --task text:letters.txt --length 256 --examples 64 --seed 1
-  lmc align vit-fashion-s0 vit-fashion-s1 --out aligned
-  lmc group vit-fashion-s0 vit-fashion-s1 vit-fashion-s2 --set seconds=300
-  lmc merge vit-fashion-s0 vit-fashion-s1 --method ties --frame universe --set density=0.5 --out merged
-  lmc equivariance --kind broken --form resilient --price 0.3
-"""
+PAGE = "write the figure as a page that needs nothing else"
+# argument of `make_equivariance_request` -> its type and help
+EQUIVARIANCE: dict[str, tuple[type, str]] = {
+    "source": (str, "digits or fashion (default: digits)"),
+    "kind": (str, "of the data: symmetric, orbit, partly, upright or broken (default: orbit)"),
+    "group": (str, "C4, D4, mirror, S3 or S4 (default: C4)"),
+    "network": (str, "perceptron, convolution or transformer (default: perceptron)"),
+    "form": (str, "of the constraint: free, strict, equality or resilient (default: equality)"),
+    "primal_rate": (float, "of gamma (default: 0.02)"),
+    "dual_rate": (float, "of the multiplier (default: 0.02)"),
+    "augmented": (float, "c of the equality form; 0 lets gamma ring (default: 2)"),
+    "price": (float, "rho of the resilient form (default: 0.1)"),
+    "steps": (int, "of training (default: the network's own)"),
+    "rate": (float, "learning rate of the weights (default: the network's own)"),
+    "decay": (float, "of the weights (default: the network's own)"),
+    "batch": (int, "examples a step, 0 for all (default: the network's own)"),
+    "examples": (int, "to train on, before they are moved (default: 400)"),
+    "split": (str, "that losses are measured on, validation or test (default: validation)"),
+    "seed": (int, "of data, start and batches (default: 0)"),
+    "device": (str, "cpu, cuda or mps (default: cpu, which is faster for networks this small)"),
+}
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are ordinary ones."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise `BadInput` in place of printing the usage and leaving."""
-        raise BadInput(f"{message}.\nSee `{self.prog} --help`.")
-
-
-def _app(parser: argparse.ArgumentParser) -> None:
-    """Arguments of the app."""
+def add_app(parser: argparse.ArgumentParser) -> None:
+    """What the app is opened with."""
     parser.add_argument(
         "--port", type=whole, help="port on 127.0.0.1; the first free one from 8501 when left out"
     )
@@ -69,8 +73,8 @@ def _app(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help=HOST)
 
 
-def _models(parser: argparse.ArgumentParser) -> None:
-    """Arguments of lists of models."""
+def add_models(parser: argparse.ArgumentParser) -> None:
+    """What is listed."""
     kinds = parser.add_mutually_exclusive_group()
     kinds.add_argument(
         "--public", action="store_true", help="list public families of independently trained models"
@@ -80,23 +84,23 @@ def _models(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="list the families that are supported, with their classes",
     )
-    parser.add_argument("--json", action="store_true", help="print a list of objects")
+    add_json(parser, "print a list of objects")
 
 
-def _methods(parser: argparse.ArgumentParser) -> None:
-    """Arguments of lists of methods."""
-    parser.add_argument("--json", action="store_true", help="print a list of objects")
+def add_methods(parser: argparse.ArgumentParser) -> None:
+    """How methods are listed."""
+    add_json(parser, "print a list of objects")
 
 
-def _show(parser: argparse.ArgumentParser) -> None:
-    """Arguments of what is said of one model."""
+def add_show(parser: argparse.ArgumentParser) -> None:
+    """The model that is described."""
     parser.add_argument("model", metavar="MODEL", help=MODEL)
     add_permissions(parser)
-    parser.add_argument("--json", action="store_true", help="print one object")
+    add_json(parser, "print one object")
 
 
-def _align(parser: argparse.ArgumentParser) -> None:
-    """Arguments of writing aligned models."""
+def add_align(parser: argparse.ArgumentParser) -> None:
+    """Models to move, and where they go."""
     add_pair(parser)
     parser.add_argument(
         "more",
@@ -115,43 +119,19 @@ def _align(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--force", action="store_true", help="replace DIR if it is not empty")
     add_dtype(parser)
-    parser.add_argument(
-        "--seed", type=whole, default=0, help="of the draw of examples and of learning (default: 0)"
-    )
-    parser.add_argument(
-        "--device", help="cpu, cuda or mps, for methods that use data (default: the best there is)"
-    )
-    parser.add_argument("--json", action="store_true", help="print the report as one object")
+    add_seed(parser, "of the draw of examples and of learning")
+    add_device(parser, "cpu, cuda or mps, for methods that use data")
+    add_json(parser, "print the report as one object")
 
 
-def _barrier(parser: argparse.ArgumentParser) -> None:
-    """Arguments of a barrier."""
+def add_barrier(parser: argparse.ArgumentParser) -> None:
+    """Models, the alignment, and the curve."""
     add_pair(parser)
     add_method(parser)
-    parser.add_argument("--split", help="train, validation or test (default: test)")
-    parser.add_argument(
-        "--examples", type=whole, metavar="N", help="how many examples (default: all)"
-    )
-    parser.add_argument(
-        "--points",
-        type=whole,
-        default=25,
-        metavar="N",
-        help="of the grid, ends included (default: 25)",
-    )
-    parser.add_argument(
-        "--refine",
-        type=whole,
-        default=4,
-        metavar="N",
-        help="more points around the maximum (default: 4)",
-    )
-    parser.add_argument(
-        "--seed",
-        type=whole,
-        default=0,
-        help="of the draw of examples, of masked positions and of learning (default: 0)",
-    )
+    add_examples(parser)
+    add_count(parser, "--points", "of the grid, ends included", 25)
+    add_count(parser, "--refine", "more points around the maximum", 4)
+    add_seed(parser, "of the draw of examples, of masked positions and of learning")
     parser.add_argument(
         "--temperature",
         action="store_true",
@@ -160,86 +140,204 @@ def _barrier(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--repair", action="store_true", help="renormalise in between; for networks without norms"
     )
-    parser.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
-    parser.add_argument(
-        "--executor",
-        default="inline",
-        help="inline, or local: in a worker process (default: inline)",
-    )
-    parser.add_argument("--fresh", action="store_true", help=FRESH)
-    parser.add_argument("--json", action="store_true", help="print one object")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the curve as a table")
-    parser.add_argument(
-        "--html",
-        type=Path,
-        metavar="FILE",
-        help="write the figure as a page that needs nothing else",
-    )
+    add_device(parser)
+    add_run(parser)
+    add_json(parser, "print one object")
+    add_file(parser, "--csv", "write the curve as a table")
+    add_file(parser, "--html", PAGE)
 
 
-def _group(parser: argparse.ArgumentParser) -> None:
-    """Arguments of several models in one frame."""
+def add_group(parser: argparse.ArgumentParser) -> None:
+    """Models, the alignment, and the simplex."""
     parser.add_argument("models", metavar="MODEL", nargs="+", help=f"two to eight; {MODEL}")
     add_data(parser)
     add_method(parser, "universe", "universe")
-    parser.add_argument("--split", help="train, validation or test (default: test)")
+    add_examples(parser)
+    add_count(parser, "--resolution", "of the grid on the simplex", 6)
+    add_seed(parser, "of the draw of examples and of learning")
+    add_device(parser)
+    add_run(parser)
+    add_json(parser, "print one object")
+
+
+def add_equivariance(parser: argparse.ArgumentParser) -> None:
+    """Everything that is trained with."""
+    parses = {int: ("N", whole), float: ("X", decimal), str: ("NAME", str)}
+    for name, (kind, words) in EQUIVARIANCE.items():
+        metavar, parse = parses[kind]
+        parser.add_argument(f"--{name.replace('_', '-')}", type=parse, metavar=metavar, help=words)
+    add_run(parser)
+    add_json(parser, "print one object, with every recorded step")
+    add_file(parser, "--html", PAGE)
+    add_file(parser, "--out", "write the trained network's weights as safetensors")
+
+
+def add_plane(parser: argparse.ArgumentParser) -> None:
+    """Models, the plane, and its grid."""
     parser.add_argument(
-        "--examples", type=whole, metavar="N", help="how many examples (default: all)"
+        "models", metavar="MODEL", nargs="+", help=f"one (random directions), two or three; {MODEL}"
+    )
+    add_data(parser)
+    add_method(parser)
+    for option, words in (
+        ("--random", "filter-normalised random directions around one model"),
+        (
+            "--bend",
+            "the plane of a curve between two models whose bend is trained, not of aligned B",
+        ),
+        ("--curves", "also train curves, and compare them with the straight lines"),
+    ):
+        parser.add_argument(option, action="store_true", help=words)
+    add_count(parser, "--steps", "that train a bend", 300)
+    parser.add_argument(
+        "--span",
+        type=decimal,
+        default=1.0,
+        metavar="X",
+        help="of random directions, in norms (default: 1)",
+    )
+    add_examples(parser)
+    add_count(parser, "--resolution", "points along a side", 25)
+    add_seed(parser, "of directions, of the draw of examples, of learning")
+    add_device(parser)
+    add_run(parser)
+    add_json(parser, "print one object")
+    add_file(parser, "--csv", "write every point as a table")
+    add_file(parser, "--html", "write the map as a page that needs nothing else")
+
+
+def add_merge(parser: argparse.ArgumentParser) -> None:
+    """Models, ways to merge, and what is measured."""
+    parser.add_argument(
+        "models", metavar="MODEL", nargs="+", help=f"two to eight of one family and size; {MODEL}"
+    )
+    add_data(parser)
+    parser.add_argument(
+        "--method",
+        dest="methods",
+        action="append",
+        metavar="NAME",
+        help="how to merge: average, weighted, slerp, task-arithmetic, ties, dare, soup or "
+        "ensemble; repeatable (default: all)",
     )
     parser.add_argument(
-        "--resolution",
+        "--frame",
+        dest="frames",
+        action="append",
+        metavar="NAME",
+        help="how they are brought together first: none, reference (onto one model), universe "
+        "(onto the mean of the others, by "
+        "weights) or learned (a universe refined on training examples); repeatable (default: none "
+        "and universe)",
+    )
+    add_settings(
+        parser,
+        "a setting of the methods that have it, such as density=0.2, or of one, such as "
+        "ties.density=0.2; repeatable",
+    )
+    _add_ingredients(parser)
+    add_count(parser, "--steps", "of learning, for the frame learned (default: 300)")
+    add_learn(parser)
+    add_examples(parser)
+    add_count(parser, "--points", "inside of each line between two", 3)
+    add_count(parser, "--resolution", "of the grid on the simplex", 6)
+    add_seed(parser, "of the draw of examples and of learning")
+    add_device(parser)
+    add_run(parser)
+    words = "folder to write the merged model to, with one --method and one --frame"
+    add_file(parser, "--out", words, "DIR")
+    parser.add_argument(
+        "--dtype",
+        metavar="TYPE",
+        help="of the weights that --out writes: float32, bfloat16 or float16 (default: as those "
+        "of the first model)",
+    )
+    add_json(parser, "print a list of results, or with --out one object")
+
+
+def _add_ingredients(parser: argparse.ArgumentParser) -> None:
+    """What goes into a merge besides the models."""
+    parser.add_argument(
+        "--weights",
+        type=decimal,
+        nargs="+",
+        metavar="W",
+        help="one for each model, 0 or more (default: equal)",
+    )
+    parser.add_argument(
+        "--base",
+        default="mean",
+        metavar="MODEL",
+        help="the common ancestor that task arithmetic, TIES and DARE assume; without one, mean "
+        "(of the models) or first "
+        "stands in for it (default: mean)",
+    )
+    parser.add_argument(
+        "--onto",
         type=whole,
-        default=6,
+        default=0,
         metavar="N",
-        help="of the grid on the simplex (default: 6)",
+        help="for the frame reference: the model that stays, the first is 1 (default: 0, the one "
+        "that matches best)",
     )
-    parser.add_argument(
-        "--seed", type=whole, default=0, help="of the draw of examples and of learning (default: 0)"
-    )
-    parser.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
-    parser.add_argument(
-        "--executor",
-        default="inline",
-        help="inline, or local: in a worker process (default: inline)",
-    )
-    parser.add_argument("--fresh", action="store_true", help=FRESH)
-    parser.add_argument("--json", action="store_true", help="print one object")
 
 
-def _results(parser: argparse.ArgumentParser) -> None:
-    """Arguments of what was computed."""
-    parser.add_argument("--json", action="store_true", help="print a list of objects")
+def add_results(parser: argparse.ArgumentParser) -> None:
+    """What is listed or deleted."""
+    add_json(parser, "print a list of objects")
     parser.add_argument(
         "--delete", metavar="KEY", help="delete one result; the first digits of its key are enough"
     )
 
 
-def _train(parser: argparse.ArgumentParser) -> None:
-    """Arguments of training a model of the zoo."""
+def add_report(parser: argparse.ArgumentParser) -> None:
+    """A study, and what is written of it."""
+    parser.add_argument(
+        "study", nargs="?", metavar="STUDY", help="name or title of a study; see --list"
+    )
+    add_file(parser, "--html", "write one page that opens offline, figures interactive")
+    add_file(parser, "--folder", "write SVG, PDF, PNG, CSV and captions into a new folder", "DIR")
+    add_file(parser, "--archive", "write an archive that another installation imports")
+    parser.add_argument(
+        "--theme", choices=("light", "dark"), default="light", help="of the page (default: light)"
+    )
+    parser.add_argument(
+        "--add",
+        nargs="+",
+        default=[],
+        metavar="KEY",
+        help="first put these results on one axis into the study, which is begun if it is not "
+        "there; see `lmc results`",
+    )
+    parser.add_argument("--note", default="", metavar="TEXT", help="of what --add puts in")
+    parser.add_argument(
+        "--import",
+        dest="source",
+        type=Path,
+        metavar="FILE",
+        help="take in an archive, every hash checked",
+    )
+    parser.add_argument("--list", action="store_true", help="list the studies")
+    add_json(parser, "print JSON")
+
+
+def add_train(parser: argparse.ArgumentParser) -> None:
+    """A recipe, and what differs from it."""
     parser.add_argument("name", nargs="?", metavar="NAME", help="of the recipe; see --list")
     parser.add_argument("--all", action="store_true", help="train every model of the zoo")
     parser.add_argument("--list", action="store_true", help="list the recipes")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        help="folder of the checkpoint (in a checkout: assets/zoo/NAME)",
-    )
+    add_file(parser, "--out", "folder of the checkpoint (in a checkout: assets/zoo/NAME)", "DIR")
     parser.add_argument(
         "--subset", action="store_true", help="train images on the shipped subset alone"
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps (default: cpu)")
-    parser.add_argument(
-        "--steps", type=whole, metavar="N", help="optimiser steps, in place of the recipe's"
-    )
+    add_count(parser, "--steps", "optimiser steps, in place of the recipe's")
     parser.add_argument("--seed", type=whole, help="in place of the recipe's")
-    parser.add_argument(
-        "--threads", type=whole, metavar="N", help="of the processor (default: all cores)"
-    )
+    add_count(parser, "--threads", "of the processor (default: all cores)")
 
 
-def _worker(parser: argparse.ArgumentParser) -> None:
-    """Arguments of a worker."""
+def add_worker(parser: argparse.ArgumentParser) -> None:
+    """Of a worker process."""
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps (default: cpu)")
     parser.add_argument(
         "--idle",
@@ -248,96 +346,3 @@ def _worker(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="end after so long without a job",
     )
-
-
-COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
-    "app": ("Open the app in the browser (what `lmc` alone does).", _app),
-    "models": ("List the shipped models, or public ones to fetch.", _models),
-    "methods": ("List the ways to match models, with their settings.", _methods),
-    "show": ("Say what a model is, and which symmetries it admits.", _show),
-    "align": (
-        "Move models into the coordinates of the first and write them as ordinary checkpoints.",
-        _align,
-    ),
-    "barrier": (
-        "Measure the loss along the line between two models, after aligning them.",
-        _barrier,
-    ),
-    "group": (
-        "Bring several models into one frame and measure the loss of their mean, of three the "
-        "simplex.",
-        _group,
-    ),
-    "equivariance": (
-        "Train a small network from free to equivariant, and say what it costs.",
-        equivariance_arguments,
-    ),
-    "plane": (
-        "Measure the loss on a plane through two or three models, or around one.",
-        lambda parser: plane_arguments(parser, MODEL, add_data, add_method),
-    ),
-    "merge": (
-        "Merge several models by every method and in every frame side by side.",
-        lambda parser: merge_arguments(parser, MODEL, add_data, setting),
-    ),
-    "results": ("List what has been computed.", _results),
-    "report": (
-        "Write a study as a page, a folder for a paper, or an archive; or import one.",
-        report,
-    ),
-    "train": ("Train a model of the zoo again from its recipe.", _train),
-    "worker": ("Compute what is waiting in the job table; the app starts this by itself.", _worker),
-}
-"""Every command with what it does and what adds its arguments, in the order in which they are
-listed.
-"""
-
-
-def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Turn arguments into a namespace whose `command` is set; no arguments mean `app`.
-
-    Raises:
-        BadInput: for arguments that make no sense.
-        SystemExit: after --help and --version.
-    """
-    parser = _parser()
-    arguments = parser.parse_args(list(argv) or ["app"])
-    if arguments.command is None and arguments.audience:
-        arguments = parser.parse_args([*argv, "app"])
-    if arguments.command is None:
-        parser.error("a command is missing")
-    if arguments.audience and arguments.command != "app":
-        parser.error(f"--read-only is for the app; `lmc {arguments.command}` has no such option")
-    if getattr(arguments, "allow_pickle", False):
-        _permit(arguments, allowing_pickle)
-    if getattr(arguments, "ignore_extra", False):
-        _permit(arguments, ignoring_extra)
-    return arguments
-
-
-def _parser() -> Parser:
-    """The parser of all commands."""
-    parser = Parser(
-        prog="lmc",
-        description="See the loss landscape between two transformers, and what their symmetries "
-        "do to it.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"lmc {version('lmc-explorer')}")
-    parser.add_argument("--read-only", action="store_true", dest="audience", help=READ_ONLY)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for name, (sentence, add) in COMMANDS.items():
-        add(commands.add_parser(name, help=sentence, description=sentence, allow_abbrev=False))
-    return parser
-
-
-def _permit(arguments: argparse.Namespace, permission: Callable[[str], str]) -> None:
-    """Write a permission into every reference to a model."""
-    for name in {"model", "a", "b"} & vars(arguments).keys():
-        setattr(arguments, name, permission(getattr(arguments, name)))
-    if getattr(arguments, "base", "mean") not in STAND_INS:
-        arguments.base = permission(arguments.base)
-    for name in {"models", "more"} & vars(arguments).keys():
-        setattr(arguments, name, [permission(each) for each in getattr(arguments, name)])

@@ -9,11 +9,14 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from lmc_core.errors import BadInput
+from lmc_core.models.files.sidecars import carry_over
+from lmc_core.models.load import folders_of
+from lmc_core.models.model import Model
+from lmc_core.models.precision import type_named
 
 # what such a folder holds, of two models and of several
 MARKS = ("alignment.safetensors", "merged")
@@ -45,16 +48,12 @@ def check_folder(out: Path, force: bool) -> None:
 
 def check_type(dtype: str | None) -> None:
     """Raise `UnknownName` unless weights can be written in that type; None is each model's own."""
-    from lmc_core.models.precision import type_named
-
     if dtype is not None:
         type_named(dtype)
 
 
 def require_apart(out: Path, references: Sequence[str]) -> None:
     """Raise `BadInput` if one of the models is read from `out` or from within."""
-    from lmc_core.models.load import folders_of
-
     folders = [folder for model in references for folder in folders_of(model)]
     if any(folder.resolve().is_relative_to(out.resolve()) for folder in folders):
         raise BadInput(
@@ -84,7 +83,7 @@ def replacing(out: Path) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def write_model(model: Any, folder: Path, name: str, dtype: str | None = None) -> None:
+def write_model(model: Model, folder: Path, name: str, dtype: str | None = None) -> None:
     """Write an ordinary checkpoint with a card, and the tokenizer or preparation that lay beside
     the model.
 
@@ -94,8 +93,6 @@ def write_model(model: Any, folder: Path, name: str, dtype: str | None = None) -
         name: for the card.
         dtype: of the parameters; None for that of the model's own files.
     """
-    from lmc_core.models.files.sidecars import carry_over
-
     model.save(folder, dtype)
     carry_over(model.folder, folder, model.class_names)
     card = {"name": name, "family": model.family.name, "parameters": model.parameters}
@@ -105,6 +102,6 @@ def write_model(model: Any, folder: Path, name: str, dtype: str | None = None) -
     write_json(folder / "card.json", card)
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
+def write_json(path: Path, content: Mapping[str, object]) -> None:
     """Write JSON for people."""
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

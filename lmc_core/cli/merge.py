@@ -11,20 +11,44 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import cast
 
-from lmc_core.cli.folder import check_type
-from lmc_core.cli.merge_arguments import STAND_INS
-from lmc_core.cli.output import facts, noted, notes, print_json, table, windows
-from lmc_core.cli.pair import chosen_classes
-from lmc_core.cli.progress import Progress
+from lmc_core.cli.arguments import STAND_INS
+from lmc_core.cli.computing import (
+    Run,
+    choose_classes,
+    describe_time,
+    describe_windows,
+    make_notes,
+    say_memory,
+    with_notes,
+)
+from lmc_core.cli.folder import check_folder, check_type, require_apart
+from lmc_core.cli.options import Setting
+from lmc_core.cli.output import facts, list_notes, print_json, table
+from lmc_core.cli.progress import ProgressBar
 from lmc_core.errors import BadInput
+from lmc_core.figures.merge_rows import (
+    MARK,
+    best_row,
+    height_words,
+    kept_words,
+    merged_rows,
+    people_table,
+    shown,
+    unit_of,
+)
+from lmc_core.figures.text import classes_sentence, origin_words
+from lmc_core.merging.checkpoint import write_merged
+from lmc_core.merging.methods import MERGES
+from lmc_core.numbers import number
+from lmc_core.runs.ask import memory_of_group
+from lmc_core.runs.kinds.merge import MergeNumbers, MergeRequest, make_merge_requests
+from lmc_core.runs.kinds.merge_save import produce
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Compute, or read from the store; print, and write where that was asked for."""
-    from lmc_core.merging.methods import MERGES
-
     merges = arguments.methods or list(MERGES)
     frames = arguments.frames or ["none", "universe"]
     check_type(arguments.dtype)
@@ -36,80 +60,57 @@ def run(arguments: argparse.Namespace) -> None:
         )
     if arguments.out is not None:
         _require_one(arguments, merges, frames)
-    requests = _requests(arguments, with_settings(merges, arguments.settings), frames)
+    requests = _make_requests(arguments, give_settings(merges, arguments.settings), frames)
     if arguments.out is not None:
         return _write(arguments, replace(requests[0], dtype=arguments.dtype or ""))
-    from lmc_core.numbers import size
-    from lmc_core.runs import Local, get_executor
-    from lmc_core.runs.ask import memory_of_group
-
-    executor = get_executor(arguments.executor)
-    if isinstance(executor, Local):
-        executor.cancel_on_interrupt = True
-    results = []
-    with Progress() as progress:
-        moves, learns = (
-            any(r.method != "none" for r in requests),
-            any(r.learn is not None for r in requests),
-        )
-        progress.report(
-            0.0,
-            f"about {size(memory_of_group(requests[0].models, moves, learns))} of memory are "
-            "needed",
-        )
-        for number, request in enumerate(requests):
-
-            def report(
-                share: float, words: str, number: int = number, request: Any = request
-            ) -> None:
-                progress.report((number + share) / len(requests), f"{frames[number]}: {words}")
-
-            results.append(executor.run(request, report, fresh=arguments.fresh).result)
-    said = notes(results[0], arguments.models)
+    with Run(arguments) as bar:
+        aligned = any(request.method != "none" for request in requests)
+        learned = any(request.learn is not None for request in requests)
+        say_memory(bar, memory_of_group(requests[0].models, aligned, learned))
+        share = 1 / len(requests)
+        found = [
+            bar.compute(request, bar.part(k * share, (k + 1) * share, frames[k]))
+            for k, request in enumerate(requests)
+        ]
+    results = [cast(MergeNumbers, each.result) for each in found]
+    said = make_notes(results[0], arguments.models)
     if arguments.json:
-        return print_json([result | ({"notes": said} if said else {}) for result in results])
-    print(summary(results, said))
+        return print_json([with_notes(result, said) for result in results])
+    print(summarize(results, said))
 
 
-def with_settings(
-    merges: Sequence[str], settings: Sequence[tuple[str, Any]]
-) -> dict[str, dict[str, Any]]:
+def give_settings(
+    merges: Sequence[str], settings: Sequence[tuple[str, Setting]]
+) -> dict[str, dict[str, Setting]]:
     """Give every setting to the methods that have it: density=0.5 to all that have a density,
     ties.density=0.5 to one.
 
     Raises:
         BadInput: for a setting that none of the methods has.
     """
-    from lmc_core.merging.methods import MERGES
-
-    found: dict[str, dict[str, Any]] = {name: {} for name in dict.fromkeys(merges)}
+    has = {name: {field.name for field in fields(MERGES[name].settings)} for name in merges}
+    found: dict[str, dict[str, Setting]] = {name: {} for name in has}
     for setting, value in settings:
         one, dot, name = setting.rpartition(".")
-        wanted = [one] if dot else list(found)
-        takers = [
-            m
-            for m in wanted
-            if m in found and name in {field.name for field in fields(MERGES[m].settings)}
-        ]
+        wanted = [one] if dot else list(has)
+        takers = [each for each in wanted if name in has.get(each, ())]
         if not takers:
-            known = sorted(
-                {field.name for m in wanted if m in found for field in fields(MERGES[m].settings)}
-            )
-            there = ", ".join(known) or "none"
+            known = sorted({each for method in wanted for each in has.get(method, ())})
             raise BadInput(
                 f"None of the methods {', '.join(wanted)} has a setting {name!r}; there are: "
-                f"{there}."
+                f"{', '.join(known) or 'none'}."
             )
         for taker in takers:
             found[taker][name] = value
     return found
 
 
-def _requests(
-    arguments: argparse.Namespace, merges: dict[str, dict[str, Any]], frames: Sequence[str]
-) -> list[Any]:
-    from lmc_core.runs.kinds.merge import make_merge_requests
-
+def _make_requests(
+    arguments: argparse.Namespace,
+    merges: Mapping[str, Mapping[str, Setting]],
+    frames: Sequence[str],
+) -> list[MergeRequest]:
+    """One request for each frame."""
     base = arguments.base
     return make_merge_requests(
         arguments.models,
@@ -120,7 +121,7 @@ def _requests(
         stand_in=base if base in STAND_INS else "mean",
         onto=arguments.onto,
         **({} if arguments.steps is None else {"steps": arguments.steps}),
-        classes=chosen_classes(arguments.models[0], arguments.classes),
+        classes=choose_classes(arguments.models[0], arguments.classes),
         task=arguments.task,
         split=arguments.split,
         examples=arguments.examples,
@@ -151,8 +152,6 @@ def _require_one(
     arguments: argparse.Namespace, merges: Sequence[str], frames: Sequence[str]
 ) -> None:
     """--out takes one way to merge in one frame, and a folder that can be made."""
-    from lmc_core.cli.folder import check_folder, require_apart
-
     if len(merges) != 1 or len(frames) != 1:
         raise BadInput("--out writes one model; name one --method and one --frame.")
     out: Path = arguments.out.absolute()
@@ -160,116 +159,78 @@ def _require_one(
     require_apart(out, arguments.models)
 
 
-def _write(arguments: argparse.Namespace, request: Any) -> None:
+def _write(arguments: argparse.Namespace, request: MergeRequest) -> None:
     """Merge in the one way that was asked for, and write the checkpoint."""
-    from lmc_core.figures.merge_rows import best_row, shown, unit_of
-    from lmc_core.merging.checkpoint import write_merged
-    from lmc_core.numbers import number
-    from lmc_core.runs.kinds.merge_save import produce
-
     out: Path = arguments.out.absolute()
-    with Progress() as progress:
-        made = produce(request, progress.report, out.name)
+    with ProgressBar() as bar:
+        made = produce(request, bar.report, out.name)
         if out.is_dir():
             out.rmdir()  # it is empty
         written = write_merged(made.model, out, made.card, arguments.dtype, made.unrounded)
-    result = made.result
+    result = cast(MergeNumbers, made.result)
     if arguments.json:
         return print_json({**result, "out": str(out), "written": written})
-    row = best_row([result], result["task"]) if result["tasks"] else None
-    first = result["rows"][0]
-    loss = (
-        f"{shown(row.numbers, 'loss')} {unit_of([result], result['task'])} ({result['split']} "
-        "split)"
-        if row
-        else ""
-    )
-    print(
-        facts(
-            [
-                ("models", ", ".join(result["models"])),
-                *noted(notes(result, arguments.models)),
-                ("merged", f"{first['title']}, {result['frame_title']}"),
-                *_function(result),
-                *([("loss", loss)] if loss else []),
-                (
-                    "rounding",
-                    f"outputs changed by {number(written['rounding'], digits=2)} (relative) in "
-                    f"{written['dtype']}",
-                ),
-                ("written", str(out)),
-            ]
-        )
-    )
+    pairs = [
+        ("models", ", ".join(result["models"])),
+        *list_notes(make_notes(result, arguments.models)),
+        ("merged", f"{result['rows'][0]['title']}, {result['frame_title']}"),
+    ]
+    if result["function_errors"]:
+        worst = number(max(result["function_errors"]), digits=2)
+        words = f"outputs of the moved models changed by {worst} (relative, at most)"
+        pairs.append(("function", words))
+    if result["tasks"] and (row := best_row([result], result["task"])):
+        unit = unit_of([result], result["task"])
+        pairs.append(("loss", f"{shown(row.numbers, 'loss')} {unit} ({result['split']} split)"))
+    rounding = number(written["rounding"], digits=2)
+    words = f"outputs changed by {rounding} (relative) in {written['dtype']}"
+    print(facts([*pairs, ("rounding", words), ("written", str(out))]))
 
 
-def _function(result: Mapping[str, Any]) -> list[tuple[str, str]]:
-    from lmc_core.numbers import number
-
-    if not result["function_errors"]:
-        return []
-    worst = number(max(result["function_errors"]), digits=2)
-    return [("function", f"outputs of the moved models changed by {worst} (relative, at most)")]
-
-
-def summary(results: Sequence[Mapping[str, Any]], said: Sequence[str] = ()) -> str:
+def summarize(results: Sequence[MergeNumbers], said: Sequence[str] = ()) -> str:
     """The results in words with units: what was merged, notes on it, a table for each task,
     barriers between pairs.
     """
-    from lmc_core.figures.merge_rows import (
-        MARK,
-        height_words,
-        kept_words,
-        merged_rows,
-        people_table,
-        unit_of,
-    )
-    from lmc_core.figures.text import classes_sentence, origin_words
-    from lmc_core.numbers import seconds
-
     first = results[0]
-    weights = ", ".join(f"{weight:.2f}" for weight in first["weights"])
-    chosen = next((classes_sentence(r["classes"]) for r in results if r["classes"]), "")
-    base = (
-        first["ancestor"]["name"]
-        if first["ancestor"]
-        else {"mean": "the mean of the models", "first": "the first model"}[first["stand_in"]]
-    )
-    assumes = any(row["ancestor"] for row in first["rows"])
+    windows = describe_windows(first["length"], first["score"])
     pairs = [
         ("models", ", ".join(first["models"])),
-        *noted(said),
-        ("weights", weights),
-        ("data", f"{first['split']} split, {first['examples']:,} examples{windows(first)}"),
-        *([("classes", chosen)] if chosen else []),
-        *(
-            [
-                (
-                    f"{MARK} from",
-                    base if first["ancestor"] else f"{base}, which stands in for a common ancestor",
-                )
-            ]
-            if assumes
-            else []
-        ),
+        *list_notes(said),
+        ("weights", ", ".join(f"{weight:.2f}" for weight in first["weights"])),
+        ("data", f"{first['split']} split, {first['examples']:,} examples{windows}"),
     ]
-    for result in results:
-        took = (
-            f"{seconds(result['seconds']['align'])} to align, "
-            f"{seconds(result['seconds']['evaluate'])} to evaluate"
-        )
-        worst = [value for row in result["lines"]["barrier"] for value in row if value is not None]
-        words = (
-            f"centre {height_words(result)} above the models, barriers of pairs up to "
-            f"{max(worst):.3f}; {took}"
-        )
-        pairs.append((result["frame_title"], words + origin_words(result)))
+    if chosen := next((classes_sentence(r["classes"]) for r in results if r["classes"]), ""):
+        pairs.append(("classes", chosen))
+    if any(row["ancestor"] for row in first["rows"]):
+        pairs.append((f"{MARK} from", _describe_ancestor(first)))
+    pairs += [
+        (result["frame_title"], _describe_frame(result) + origin_words(result))
+        for result in results
+    ]
     parts = [facts(pairs)]
     for task in first["tasks"]:
         found = people_table(results, task["name"])
-        parts.append(
-            f"{task['name']}\n{table(found.header, found.rows, left=2)}\nLoss in "
-            f"{unit_of(results, task['name'])}."
-        )
+        unit = unit_of(results, task["name"])
+        rows = table(found.header, found.rows, left=2)
+        parts.append(f"{task['name']}\n{rows}\nLoss in {unit}.")
     kept = kept_words(merged_rows(results, first["task"]))
     return "\n\n".join([*parts, *(["\n".join(kept)] if kept else [])])
+
+
+def _describe_ancestor(result: MergeNumbers) -> str:
+    """The common ancestor that some methods assume, or what stands in for it."""
+    if result["ancestor"]:
+        return result["ancestor"]["name"]
+    names = {"mean": "the mean of the models", "first": "the first model"}
+    return f"{names[result['stand_in'] or 'mean']}, which stands in for a common ancestor"
+
+
+def _describe_frame(result: MergeNumbers) -> str:
+    """Barriers in one frame, and what it took, in words."""
+    lines = result["lines"]
+    barriers = lines["barrier"] if lines else []
+    worst = max((value for row in barriers for value in row if value is not None), default=0.0)
+    return (
+        f"centre {height_words(result)} above the models, barriers of pairs up to {worst:.3f}; "
+        f"{describe_time(result.get('seconds') or {})}"
+    )

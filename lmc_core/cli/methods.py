@@ -5,10 +5,32 @@ from __future__ import annotations
 import argparse
 import textwrap
 from dataclasses import fields
-from typing import Any
+from typing import TypedDict
 
 from lmc_core.cli.output import print_json
+from lmc_core.matching.method import Method, learns
+from lmc_core.matching.methods import MANY_METHODS, METHODS
 from lmc_core.settings import explain_settings
+
+
+class SettingRow(TypedDict):
+    """A setting of a method."""
+
+    name: str
+    default: object
+    help: str
+
+
+class MethodRow(TypedDict):
+    """A method, as `lmc methods --json` prints it."""
+
+    name: str
+    title: str
+    sentence: str
+    source: str
+    uses_data: bool
+    several: bool  # whether it takes any number of models
+    settings: list[SettingRow]
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -35,11 +57,8 @@ def run(arguments: argparse.Namespace) -> None:
             )
 
 
-def methods() -> list[dict[str, Any]]:
+def methods() -> list[MethodRow]:
     """Every method as plain values."""
-    from lmc_core.matching.method import Method, learns
-    from lmc_core.matching.methods import MANY_METHODS, METHODS
-
     return [
         {
             "name": method.name,

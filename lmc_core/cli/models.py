@@ -6,9 +6,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from typing import Any
 
-from lmc_core.cli.output import facts, noted, print_json, table
+from lmc_core.cli.output import facts, list_notes, print_json, table
+from lmc_core.models.catalogue import public_rows
+from lmc_core.models.describe import describe, listing
+from lmc_core.models.families import FAMILIES
+from lmc_core.numbers import size
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -19,8 +22,6 @@ def run(arguments: argparse.Namespace) -> None:
         return show_families(arguments.json)
     if arguments.public:
         return show_public(arguments.json)
-    from lmc_core.models.describe import listing
-
     rows = listing()
     if arguments.json:
         return print_json(rows)
@@ -43,8 +44,6 @@ def run(arguments: argparse.Namespace) -> None:
 
 def show_families(as_json: bool) -> None:
     """Print the families of models that are supported, and the classes of each."""
-    from lmc_core.models.families import FAMILIES
-
     if as_json:
         rows = [
             {"name": name, "sentence": each.sentence, "classes": each.classes}
@@ -62,9 +61,6 @@ FORMATS = {True: "needs --allow-pickle", False: "safetensors", None: "may need -
 
 def show_public(as_json: bool) -> None:
     """Print the public families of independently trained models."""
-    from lmc_core.models.catalogue import public_rows
-    from lmc_core.numbers import size
-
     rows = public_rows()
     if as_json:
         return print_json(rows)
@@ -104,7 +100,7 @@ def show_public(as_json: bool) -> None:
     )
 
 
-def score_words(score: Mapping[str, Any]) -> str:
+def score_words(score: Mapping[str, float | None]) -> str:
     """A measured loss with its accuracy or perplexity, in words with units."""
     if not score:
         return "not measured"
@@ -117,8 +113,6 @@ def score_words(score: Mapping[str, Any]) -> str:
 
 def show(reference: str, as_json: bool) -> None:
     """Print one model."""
-    from lmc_core.models.describe import describe
-
     content = describe(reference)
     if as_json:
         return print_json(content)
@@ -131,7 +125,7 @@ def show(reference: str, as_json: bool) -> None:
         ("task", content["task"] or "not said by a card"),
         *[(split, score_words(score)) for split, score in content["scores"].items()],
         ("digest", content["digest"]),
-        *noted(content["notes"]),
+        *list_notes(content["notes"]),
     ]
     print(facts(pairs))
     print()

@@ -6,19 +6,18 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from lmc_core.errors import BadInput
 
 
-def print_json(value: Any) -> None:
+def print_json(value: object) -> None:
     """Print one JSON value, indented; numbers that are not finite become null."""
     print(json.dumps(finite(value), indent=2))
 
 
-def finite(value: Any) -> Any:
+def finite(value: object) -> object:
     """The same value with null in place of NaN and infinities, which JSON does not have."""
     if isinstance(value, float):
         return value if value - value == 0 else None
@@ -57,31 +56,7 @@ def _line(text: str) -> str:
     return " ".join(text.split("\n"))
 
 
-def notes(result: Mapping[str, Any], references: Sequence[str]) -> list[str]:
-    """What a person should know beside the numbers: files that disagree, models that hold the same,
-    how data was given.
-
-    Args:
-        result: of some models.
-        references: of them, as they were asked for now.
-    """
-    from lmc_core.figures.text import same_weights
-    from lmc_core.models.load import file_notes
-
-    files = [note for reference in dict.fromkeys(references) for note in file_notes(reference)]
-    return [*files, *same_weights(result), *(result.get("notes") or ())]
-
-
-def windows(result: Mapping[str, Any]) -> str:
-    """How long the texts of a result are, to follow their number; "" for images."""
-    if not result.get("length"):
-        return ""
-    # whole texts, of which the longer are cut
-    most = "at most " if result.get("score") == "accuracy" else ""
-    return f" of {most}{result['length']} tokens"
-
-
-def noted(said: Sequence[str]) -> list[tuple[str, str]]:
+def list_notes(said: Sequence[str]) -> list[tuple[str, str]]:
     """Notes as `facts` takes them."""
     return [("note", sentence) for sentence in said]
 

@@ -6,27 +6,38 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from typing import Any
+from typing import cast
 
-from lmc_core.cli.output import check_target, facts, notes, print_json, table, windows
-from lmc_core.cli.pair import chosen_classes
-from lmc_core.cli.progress import Progress
+import numpy as np
+
+from lmc_core.cli.barrier import describe_alignment
+from lmc_core.cli.computing import (
+    Run,
+    choose_classes,
+    describe_change,
+    describe_time,
+    describe_windows,
+    make_notes,
+    require_used,
+)
+from lmc_core.cli.output import check_target, facts, list_notes, print_json, table
 from lmc_core.errors import BadInput
+from lmc_core.figures.bend import paths_table
+from lmc_core.figures.export import standalone_html
+from lmc_core.figures.landscape import KINDS, contour_figure, grid_table, landscape_caption
+from lmc_core.figures.landscape_data import Landscape, routes
+from lmc_core.figures.text import origin_words
+from lmc_core.numbers import estimate, number, percent, seconds
+from lmc_core.runs.kinds.barrier import make_request
+from lmc_core.runs.kinds.bend import BendNumbers, bend_of
+from lmc_core.runs.kinds.plane import PlaneNumbers, make_plane_request
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Compute, or read from the store; then print and write what was asked for."""
     check_target(arguments.csv, "--csv")
     check_target(arguments.html, "--html")
-    kind = _kind(arguments)
-    from lmc_core.runs import Local, get_executor
-    from lmc_core.runs.kinds.barrier import make_request
-    from lmc_core.runs.kinds.bend import bend_of
-    from lmc_core.runs.kinds.plane import make_plane_request
-
-    executor = get_executor(arguments.executor)
-    if isinstance(executor, Local):
-        executor.cancel_on_interrupt = True
+    kind = _choose_kind(arguments)
     words = {
         "task": arguments.task,
         "split": arguments.split,
@@ -36,10 +47,10 @@ def run(arguments: argparse.Namespace) -> None:
         "method": arguments.method,
         "device": arguments.device,
         "learn": arguments.learn,
-        "classes": chosen_classes(arguments.models[0], arguments.classes),
+        "classes": choose_classes(arguments.models[0], arguments.classes),
         "settings": dict(arguments.settings),
     }
-    with Progress() as progress:
+    with Run(arguments) as bar:
         request = make_plane_request(
             arguments.models,
             kind,
@@ -48,31 +59,24 @@ def run(arguments: argparse.Namespace) -> None:
             arguments.steps,
             **({**words, "learn": None} if kind == "random" else words),
         )
-        found = executor.run(request, progress.report, fresh=arguments.fresh)
+        found = bar.compute(request)
         curves = None
         if arguments.curves:
-            asked = make_request(*arguments.models[:2], points=3, refine=0, **words)
-            bends = bend_of(asked, arguments.steps)
-            curves = executor.run(bends, progress.report, fresh=arguments.fresh).result
-    result, arrays = (
-        {**found.result, "notes": notes(found.result, arguments.models)},
-        found.arrays(),
-    )
+            pair = make_request(*arguments.models[:2], points=3, refine=0, **words)
+            curves = cast(BendNumbers, bar.compute(bend_of(pair, arguments.steps)).result)
+    numbers, arrays = cast(PlaneNumbers, found.result), found.arrays()
+    numbers["notes"] = make_notes(numbers, arguments.models)
+    grid = {name: array.tolist() for name, array in arrays.items()}
+    content = {**numbers, "grid": grid, "curves": curves}
     if arguments.csv is not None or arguments.html is not None:
-        _write(arguments, result, arrays, curves)
+        _write(arguments, content, numbers, arrays, curves)
     if arguments.json:
-        print_json(
-            {
-                **result,
-                "grid": {name: array.tolist() for name, array in arrays.items()},
-                "curves": curves,
-            }
-        )
+        print_json(content)
     else:
-        print(summary(result, curves))
+        print(summarize(numbers, curves))
 
 
-def _kind(arguments: argparse.Namespace) -> str | None:
+def _choose_kind(arguments: argparse.Namespace) -> str | None:
     """The kind of plane that the switches ask for; None for the one that takes so many models."""
     if arguments.random and arguments.bend:
         raise BadInput("--random and --bend are different planes; leave one of them out.")
@@ -84,8 +88,7 @@ def _kind(arguments: argparse.Namespace) -> str | None:
             "Around one model nothing is aligned and no curve leads anywhere; leave --class, "
             "--set, --learn and --curves out."
         )
-    if arguments.method == "none" and (arguments.classes or arguments.settings):
-        raise BadInput("--class and --set have no effect with --method none; leave them out.")
+    require_used(arguments, "leave them out")
     if arguments.curves and len(arguments.models) != 2:
         raise BadInput(
             "Curves lead from one model to another; --curves takes two models and "
@@ -96,87 +99,57 @@ def _kind(arguments: argparse.Namespace) -> str | None:
 
 def _write(
     arguments: argparse.Namespace,
-    result: Mapping[str, Any],
-    arrays: Any,
-    curves: Mapping[str, Any] | None,
+    content: Mapping[str, object],
+    numbers: PlaneNumbers,
+    arrays: Mapping[str, np.ndarray],
+    curves: BendNumbers | None,
 ) -> None:
-    from lmc_core.figures.export import standalone_html
-    from lmc_core.figures.landscape import contour_figure, grid_table, landscape_caption
-    from lmc_core.figures.landscape_data import Landscape, routes
-
-    scene = Landscape.of(result, arrays)
+    """Write every point as a table, and the map as a page that holds `content`."""
+    scene = Landscape.of(numbers, arrays)
     if arguments.csv is not None:
         arguments.csv.write_text(grid_table(scene).csv(), encoding="utf-8")
     if arguments.html is not None:
-        paths = routes(result, curves)
-        data = {
-            **result,
-            "grid": {name: array.tolist() for name, array in arrays.items()},
-            "curves": curves,
-        }
-        page = standalone_html(
-            contour_figure(scene, paths=paths),
-            landscape_caption(scene, paths),
-            data,
-            title="Loss landscape",
-        )
+        paths = routes(numbers, curves)
+        figure, caption = contour_figure(scene, paths=paths), landscape_caption(scene, paths)
+        page = standalone_html(figure, caption, content, title="Loss landscape")
         arguments.html.write_text(page, encoding="utf-8")
 
 
-def summary(result: Mapping[str, Any], curves: Mapping[str, Any] | None = None) -> str:
+def summarize(result: PlaneNumbers, curves: BendNumbers | None = None) -> str:
     """The result in words with units, the models in the plane, and the paths."""
-    from lmc_core.figures.bend import paths_table
-    from lmc_core.figures.landscape import KINDS
-    from lmc_core.figures.text import classes_sentence, origin_words, setting_label
-    from lmc_core.numbers import estimate, number, percent, seconds
-
-    setting = setting_label(result["method"], result["classes"], result.get("largest"))
-    chosen = classes_sentence(result["classes"])
-    unit, n = result["unit"], result["resolution"]
+    unit, n, lowest = result["unit"], result["resolution"], result["lowest"]
+    windows = describe_windows(result["length"], result["score"])
     pairs = [
         ("models", ", ".join(result["models"])),
         ("plane", KINDS[result["kind"]]),
         (
             "task",
-            f"{result['task']}, {result['split']} split, {result['examples']:,} "
-            f"examples{windows(result)}",
+            f"{result['task']}, {result['split']} split, {result['examples']:,} examples{windows}",
         ),
-        *(("note", note) for note in result.get("notes") or ()),
+        *list_notes(result.get("notes") or ()),
     ]
     if result["kind"] != "random":
-        pairs.append(("alignment", f"{setting} ({chosen})" if chosen else setting))
+        pairs.append(("alignment", describe_alignment(result)))
     if result["function_error"] is not None:
-        pairs.append(
-            (
-                "function",
-                f"outputs changed by {number(result['function_error'], digits=2)} (relative, at "
-                "most)",
-            )
-        )
-    lowest = result["lowest"]
+        pairs.append(("function", describe_change(result["function_error"])))
     loss = estimate(lowest["loss"], lowest["stderr"], unit)
-    pairs.append(
-        ("lowest", f"{loss} at ({number(lowest['u'])}, {number(lowest['v'])}) of {n} × {n} points")
-    )
-    spent = result["seconds"]
-    took = f"{seconds(spent['align'])} to align, {seconds(spent['evaluate'])} to evaluate"
-    pairs += [("time", took + origin_words(result)), ("key", result["key"])]
+    at = f"({number(lowest['u'])}, {number(lowest['v'])}) of {n} × {n} points"
+    pairs.append(("lowest", f"{loss} at {at}"))
+    pairs.append(("time", describe_time(result["seconds"]) + origin_words(result)))
+    pairs.append(("key", result["key"]))
     rows = [
         (
             f"{p['label']} {p['name']}",
-            *(f"{p[axis]:.2f}" for axis in ("u", "v")),
+            f"{p['u']:.2f}",
+            f"{p['v']:.2f}",
             f"{p['loss']:.4f}",
             percent(p["score"]) if result["score"] == "accuracy" else f"{p['score']:.3f}",
         )
         for p in result["points"]
     ]
     text = facts(pairs) + "\n\n" + table(("", "u", "v", "loss", result["score"]), rows)
-    if curves is not None:
-        found = paths_table(curves)
-        took = f"{seconds(curves['seconds']['learn'])} to train the bends"
-        text += (
-            "\n\n"
-            + table(found.header, [[str(cell) for cell in row] for row in found.rows])
-            + f"\n{took}."
-        )
-    return text
+    if curves is None:
+        return text
+    found = paths_table(curves)
+    paths = table(found.header, [[str(cell) for cell in row] for row in found.rows])
+    return f"{text}\n\n{paths}\n{seconds(curves['seconds'].get('learn'))} to train the bends."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
+from typing import Self
 
 from tqdm import tqdm
 
@@ -15,7 +16,7 @@ INTERVAL = 10.0  # seconds between lines where standard error is no terminal
 EARLY, SURE = 0.1, 5.0  # share done, and seconds, before which the time left is anyone's guess
 
 
-class Progress:
+class ProgressBar:
     """A context whose `report` takes the share done and words; a bar on a terminal, a line now and
     then elsewhere.
     """
@@ -49,7 +50,7 @@ class Progress:
         self.bar.set_description(words, refresh=False)
         self.bar.update(max(0.0, share - self.bar.n))
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

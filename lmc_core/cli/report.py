@@ -5,71 +5,28 @@ another installation.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import secrets
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from lmc_core.cli.output import check_target, print_json, table
-from lmc_core.errors import BadInput
-
-if TYPE_CHECKING:
-    from lmc_core.runs.store import Store
-    from lmc_core.studies.study import Study
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what can be typed after `lmc report`."""
-    parser.add_argument(
-        "study", nargs="?", metavar="STUDY", help="name or title of a study; see --list"
-    )
-    parser.add_argument(
-        "--html",
-        type=Path,
-        metavar="FILE",
-        help="write one page that opens offline, figures interactive",
-    )
-    parser.add_argument(
-        "--folder",
-        type=Path,
-        metavar="DIR",
-        help="write SVG, PDF, PNG, CSV and captions into a new folder",
-    )
-    parser.add_argument(
-        "--archive",
-        type=Path,
-        metavar="FILE",
-        help="write an archive that another installation imports",
-    )
-    parser.add_argument(
-        "--theme", choices=("light", "dark"), default="light", help="of the page (default: light)"
-    )
-    parser.add_argument(
-        "--add",
-        nargs="+",
-        default=[],
-        metavar="KEY",
-        help="first put these results on one axis into the study, which is begun if it is not "
-        "there; see `lmc results`",
-    )
-    parser.add_argument("--note", default="", metavar="TEXT", help="of what --add puts in")
-    parser.add_argument(
-        "--import",
-        dest="source",
-        type=Path,
-        metavar="FILE",
-        help="take in an archive, every hash checked",
-    )
-    parser.add_argument("--list", action="store_true", help="list the studies")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+from lmc_core.cli.progress import ProgressBar
+from lmc_core.errors import BadInput, UnknownName
+from lmc_core.figures.panel import headline
+from lmc_core.runs.store import Store
+from lmc_core.studies.archive import write_archive
+from lmc_core.studies.gather import gather, missing_of
+from lmc_core.studies.html import study_html
+from lmc_core.studies.paper import write_folder
+from lmc_core.studies.store import Studies
+from lmc_core.studies.study import Entry, Study
+from lmc_core.studies.unpack import read_archive
 
 
 def run(arguments: argparse.Namespace) -> None:
     """List, import, or add to a study and write what was asked for."""
-    from lmc_core.runs.store import Store
-    from lmc_core.studies.store import Studies
-
     store, studies = Store(), Studies()
     writes = [arguments.html, arguments.folder, arguments.archive]
     if arguments.source is not None:
@@ -95,32 +52,21 @@ def run(arguments: argparse.Namespace) -> None:
         print(contents(study, store))
 
 
-def write(study: Study, store: Store, arguments: argparse.Namespace) -> dict[str, Any]:
+def write(study: Study, store: Store, arguments: argparse.Namespace) -> dict[str, str]:
     """Write the files that were asked for; says what was written, and what is missing in them, on
     standard error.
     """
-    from lmc_core.cli.progress import Progress
-    from lmc_core.studies.gather import gather, missing_of
-
-    made: dict[str, Any] = {}
+    made: dict[str, str] = {}
     absent: list[str] = []
     if arguments.html is not None:
-        from lmc_core.studies.html import study_html
-
         text, _ = study_html(study, store, arguments.theme)
         put(arguments.html, text.encode())
         made["html"] = str(arguments.html)
     if arguments.folder is not None:
-        from lmc_core.studies.paper import write_folder
-
-        with Progress() as progress:
-            write_folder(study, store, arguments.folder, progress.report)
+        with ProgressBar() as bar:
+            write_folder(study, store, arguments.folder, bar.report)
         made["folder"] = str(arguments.folder)
     if arguments.archive is not None:
-        import io
-
-        from lmc_core.studies.archive import write_archive
-
         buffer = io.BytesIO()
         absent = write_archive(study, store, buffer)
         put(arguments.archive, buffer.getvalue())
@@ -144,13 +90,10 @@ def put(path: Path, data: bytes) -> None:
         draft.unlink(missing_ok=True)
 
 
-def add(name: str, keys: list[str], note: str, store: Store, studies: Any) -> Study:
+def add(name: str, keys: list[str], note: str, store: Store, studies: Studies) -> Study:
     """Put results on one axis into a study, which is begun if there is none of that name or
     title.
     """
-    from lmc_core.errors import UnknownName
-    from lmc_core.studies.study import Entry
-
     stored = [entry.key for entry in store.list()]
     found = []
     for text in keys:
@@ -169,10 +112,8 @@ def add(name: str, keys: list[str], note: str, store: Store, studies: Any) -> St
     return studies.update(there.name, lambda study: study.with_entry(entry))
 
 
-def import_archive(path: Path, store: Store, studies: Any, as_json: bool) -> None:
+def import_archive(path: Path, store: Store, studies: Studies, as_json: bool) -> None:
     """Take in an archive, and say what came of it."""
-    from lmc_core.studies.unpack import read_archive
-
     if not path.is_file():
         raise BadInput(f"--import expects an archive; there is no file {str(path)!r}.")
     with path.open("rb") as file:
@@ -198,7 +139,7 @@ def import_archive(path: Path, store: Store, studies: Any, as_json: bool) -> Non
         )
 
 
-def list_studies(studies: Any, as_json: bool) -> None:
+def list_studies(studies: Studies, as_json: bool) -> None:
     """Print all studies."""
     found = studies.list()
     if as_json:
@@ -223,9 +164,6 @@ def list_studies(studies: Any, as_json: bool) -> None:
 
 def contents(study: Study, store: Store) -> str:
     """What a study shows, in words."""
-    from lmc_core.figures.panel import headline
-    from lmc_core.studies.gather import gather
-
     lines = [study.title, *([study.note] if study.note else [])]
     for index, each in enumerate(gather(study, store), 1):
         lines += [

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from lmc_core.cli.output import print_json, table
 from lmc_core.errors import BadInput
+from lmc_core.figures.text import barrier_words, setting_label
+from lmc_core.numbers import estimate
+from lmc_core.runs.result import Result
+from lmc_core.runs.store import Store
+
+if TYPE_CHECKING:
+    from lmc_core.runs.kinds.many import ManyNumbers  # which loads what computes
 
 KEPT = (
     "models",
@@ -26,8 +33,6 @@ KEPT = (
 
 def run(arguments: argparse.Namespace) -> None:
     """List the store, or delete one result."""
-    from lmc_core.runs.store import Store
-
     store = Store()
     if arguments.delete is not None:
         return delete(store, arguments.delete)
@@ -50,10 +55,8 @@ def run(arguments: argparse.Namespace) -> None:
         )
 
 
-def _row(entry: Any) -> tuple[str, ...]:
+def _row(entry: Result) -> tuple[str, ...]:
     """What the table says of a result; one that a newer version made may not say all of it."""
-    from lmc_core.figures.text import setting_label
-
     source = "the app" if entry.shipped else "an archive" if entry.imported else "here"
     try:
         return (
@@ -78,7 +81,7 @@ def _row(entry: Any) -> tuple[str, ...]:
         )
 
 
-def delete(store: Any, text: str) -> None:
+def delete(store: Store, text: str) -> None:
     """Delete the one result whose key begins with `text`.
 
     Raises:
@@ -103,19 +106,15 @@ def delete(store: Any, text: str) -> None:
     print(f"Deleted {matching[0].key}.")
 
 
-def _found(result: Mapping[str, Any]) -> str:
+def _found(result: Mapping[str, object]) -> str:
     """The barrier of two models, or how far the centre of several lies above them."""
-    from lmc_core.figures.text import barrier_words
-    from lmc_core.numbers import estimate
-
     if "centre_excess" in result:
-        return (
-            f"centre {estimate(result['centre_excess'], result['centre_stderr'], result['unit'])}"
-        )
+        many = cast("ManyNumbers", result)
+        return f"centre {estimate(many['centre_excess'], many['centre_stderr'], many['unit'])}"
     return barrier_words(result)
 
 
-def _entry(found: Any) -> dict[str, Any]:
+def _entry(found: Result) -> dict[str, object]:
     chosen = {name: found.result.get(name) for name in KEPT}
     return {
         "key": found.key,

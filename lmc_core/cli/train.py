@@ -6,18 +6,21 @@ import argparse
 import sys
 from pathlib import Path
 
+import torch
+
 from lmc_core.cli.output import print_json, table
 from lmc_core.errors import BadInput
 from lmc_core.folders import app_folder, assets
 from lmc_core.limits import require_counts
+from lmc_core.runs.ask import find_device
+from lmc_core.training.produce import produce
+from lmc_core.training.recipes import FURTHER, RECIPES, get_recipe
 
 MOST_STEPS = 10_000_000  # of the optimiser; a schedule is planned over all of them
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Train one model or all, or list the recipes."""
-    from lmc_core.training.recipes import FURTHER, RECIPES, get_recipe
-
     if arguments.list:
         rows = [
             (r.name, r.family, r.task, str(r.seed), f"{r.steps:,}", str(r.batch))
@@ -49,12 +52,6 @@ def run(arguments: argparse.Namespace) -> None:
     folders = [arguments.out or default_folder(recipe.name, changed) for recipe in recipes]
     for folder in folders:
         _check_folder(folder)
-
-    import torch
-
-    from lmc_core.runs.ask import find_device
-    from lmc_core.training.produce import produce
-
     device = find_device(arguments.device)
     if arguments.threads is not None:
         torch.set_num_threads(arguments.threads)

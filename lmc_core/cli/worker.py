@@ -6,13 +6,12 @@ import argparse
 
 from lmc_core.errors import BadInput, UnknownName
 from lmc_core.limits import require_numbers
+from lmc_core.runs.ask import DEVICES
+from lmc_core.runs.worker import main
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Work until nothing came for a while; returns the exit code."""
-    from lmc_core.runs.ask import DEVICES
-    from lmc_core.runs.worker import main
-
     if arguments.device not in DEVICES:
         raise UnknownName.of("device", arguments.device, DEVICES)
     require_numbers(idle=arguments.idle)

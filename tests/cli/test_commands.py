@@ -11,7 +11,7 @@ import pytest
 
 from lmc_core import __version__
 from lmc_core.cli import main
-from lmc_core.cli.progress import INTERVAL, Progress
+from lmc_core.cli.progress import INTERVAL, ProgressBar
 from lmc_core.errors import StoreError
 from lmc_core.models.load import zoo
 from lmc_core.runs import executors
@@ -246,7 +246,7 @@ def test_progress_waits_for_a_second(
 ):
     now = [0.0]
     monkeypatch.setattr("lmc_core.cli.progress.time.monotonic", lambda: now[0])
-    with Progress() as progress:
+    with ProgressBar() as progress:
         progress.report(0.1, "early")
         now[0] = INTERVAL
         progress.report(0.5, "halfway")
@@ -259,7 +259,7 @@ def test_progress_is_a_bar_on_a_terminal(
 ):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     monkeypatch.setattr("lmc_core.cli.progress.PATIENCE", 0.0)
-    with Progress() as progress:
+    with ProgressBar() as progress:
         for step in range(3):
             progress.report(step / 3, "matching the weights")
     captured = capsys.readouterr()

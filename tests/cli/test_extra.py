@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lmc_core.cli.arguments import parse
+from lmc_core.cli.commands import parse
 from tests.cli.conftest import Run
 
 Pair = tuple[Path, Path]

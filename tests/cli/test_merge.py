@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lmc_core.cli.merge import with_settings
+from lmc_core.cli.merge import give_settings
 from lmc_core.errors import BadInput
 from lmc_core.models.load import load
 from tests import tiny
@@ -108,7 +108,7 @@ def test_an_ancestor_is_named_with_base(three: list[Path], lmc: Run) -> None:
 
 
 def test_settings_go_to_the_methods_that_have_them() -> None:
-    found = with_settings(["ties", "dare", "average"], [("density", 0.3), ("dare.scale", 1.0)])
+    found = give_settings(["ties", "dare", "average"], [("density", 0.3), ("dare.scale", 1.0)])
     assert found == {
         "ties": {"density": 0.3},
         "dare": {"density": 0.3, "scale": 1.0},
@@ -116,7 +116,7 @@ def test_settings_go_to_the_methods_that_have_them() -> None:
     }
     for setting in ("density", "ties.density"):
         with pytest.raises(BadInput, match="has a setting"):
-            with_settings(["average"], [(setting, 0.3)])
+            give_settings(["average"], [(setting, 0.3)])
 
 
 def test_bad_input(three: list[Path], lmc: Run, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import fields
 import pytest
 
 from lmc_core.cli import main
-from lmc_core.cli.arguments import setting
+from lmc_core.cli.options import setting
 from lmc_core.figures.text import method_title
 from lmc_core.matching.methods import MANY_METHODS, METHODS
 

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from lmc_core.cli import arguments
-from lmc_core.cli.arguments import parse
-from lmc_core.cli.shared_arguments import decimal, setting, whole
+from lmc_core.cli.commands import COMMANDS, parse
+from lmc_core.cli.options import Parser, decimal, setting, whole
 from lmc_core.errors import BadInput
 from tests.cli.conftest import Run
 
@@ -36,9 +35,9 @@ NO_WHOLE = (*NO_NUMBERS, "1e9", "2.0", "0.5", "9" * 19)
 
 def options() -> Iterator[tuple[str, argparse.Action]]:
     """Every option of every command that takes a number."""
-    for name, (sentence, add) in arguments.COMMANDS.items():
-        parser = arguments.Parser(prog=name, description=sentence)
-        add(parser)
+    for name, command in COMMANDS.items():
+        parser = Parser(prog=name, description=command.sentence)
+        command.add(parser)
         yield from (
             (name, action)
             for action in parser._actions

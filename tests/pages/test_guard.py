@@ -11,7 +11,7 @@ import streamlit.net_util
 from starlette.types import Message, Receive, Scope, Send
 from streamlit.web.server.starlette.starlette_websocket import _is_origin_allowed
 
-from lmc_core.cli.arguments import parse
+from lmc_core.cli.commands import parse
 from lmc_core.errors import BadInput
 from lmc_core.server import launch
 from lmc_core.server.app import middleware

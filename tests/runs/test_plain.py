@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from lmc_core.cli.barrier import summary
+from lmc_core.cli.barrier import summarize
 from lmc_core.figures.barrier import barrier_caption
 from lmc_core.figures.text import is_above_plain
 from lmc_core.paths.curve import Curve
@@ -116,10 +116,10 @@ def test_it_is_said_where_it_is_so(vit: list[dict[str, Any]]) -> None:
     words = "above the plain average, by 29 ± 1 nats at λ = 0.500"
     assert f"This is {words}." in barrier_caption([plain, worse]) and words.replace(
         "λ", "lam"
-    ) in summary(worse)
+    ) in summarize(worse)
     better = worse | {"above_plain": False}
     for result in (better, aligned):
-        assert "above the plain" not in barrier_caption([plain, result]) + summary(result)
+        assert "above the plain" not in barrier_caption([plain, result]) + summarize(result)
 
 
 def test_results_of_before_are_compared_with_the_plain_curve_beside_them(

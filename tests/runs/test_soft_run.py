@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lmc_core.cli.barrier import summary
+from lmc_core.cli.barrier import summarize
 from lmc_core.figures.barrier import barrier_caption
 from lmc_core.models.load import load
 from lmc_core.paths.curve import Curve, evaluate
@@ -49,7 +49,7 @@ def test_a_soft_end_is_measured_against_b_itself(tiny_vit_pair: tuple[Path, Path
     )
     assert soft["temperature"] == 0.5 and soft["entropy"] > 1 and 0 <= soft["sharp"] <= 1
     assert arrays["losses"].shape == (4, 8)
-    said = summary(result)
+    said = summarize(result)
     assert "another function: loss " in said and "% of the rows mostly one other" in said
     caption = barrier_caption([result])
     assert (
@@ -63,7 +63,7 @@ def test_a_hard_end_is_an_ordinary_barrier(tiny_vit_pair: tuple[Path, Path]) -> 
     result, _ = compute(make_request(a, b, settings=QUICK | {"temperature": 0.0}, **WORDS))
     assert "the same outputs as the originals" in barrier_caption(
         [result]
-    ) and "another function" not in summary(result)
+    ) and "another function" not in summarize(result)
     assert "soft" not in result and result["function_error"] < 1e-5 and result["excess"][-1] == 0
     assert result["found"]["soft"]["temperature"] == 0
 

@@ -1,13 +1,19 @@
-"""Arguments that several commands share: models, data, classes, and how models are aligned."""
+"""Arguments that several commands share, and the values that can be typed.
+
+The standard library alone, as for the whole parser, so that help is printed at once.
+"""
 
 from __future__ import annotations
 
 import argparse
 import math
-from typing import Any
+from pathlib import Path
+from typing import NoReturn
 
+from lmc_core.errors import BadInput
 from lmc_core.limits import shown
 
+Setting = int | float | str  # of a method, as typed
 DIGITS = 18  # of a whole number; what has more is none that anyone means
 MODEL = (
     "a zoo name (see `lmc models`), hf:ORG/NAME[@REVISION], timm:NAME[.TAG], or a folder with "
@@ -36,6 +42,14 @@ FRESH = (
     "compute although there is a result, such as one out of an archive, and put the new one "
     "in its place"
 )
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are ordinary ones."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise `BadInput` in place of printing the usage and leaving."""
+        raise BadInput(f"{message}.\nSee `{self.prog} --help`.")
 
 
 def class_choice(text: str) -> tuple[str, str]:
@@ -71,7 +85,7 @@ def decimal(text: str) -> float:
     return value
 
 
-def setting(text: str) -> tuple[str, Any]:
+def setting(text: str) -> tuple[str, Setting]:
     """Split NAME=VALUE; numbers become numbers."""
     name, equals, value = text.partition("=")
     if not (name and equals and value):
@@ -114,22 +128,12 @@ def add_method(
         default=default,
         help=f"how to align{left}; `lmc methods` lists all (default: {words})",
     )
-    parser.add_argument(
-        "--set",
-        dest="settings",
-        type=setting,
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="a setting of the method, such as steps=300 or seconds=120; `lmc methods` lists "
-        "them; repeatable",
+    add_settings(
+        parser,
+        "a setting of the method, such as steps=300 or seconds=120; `lmc methods` lists them; "
+        "repeatable",
     )
-    parser.add_argument(
-        "--learn",
-        type=whole,
-        metavar="N",
-        help="training examples to learn from (default: 8,000 images or 1,500 windows)",
-    )
+    add_learn(parser)
 
 
 def add_pair(parser: argparse.ArgumentParser) -> None:
@@ -164,3 +168,68 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         metavar="SPACE=CLASS",
         help=CLASS,
     )
+
+
+def add_settings(parser: argparse.ArgumentParser, words: str) -> None:
+    """NAME=VALUE, any number of times."""
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        type=setting,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help=words,
+    )
+
+
+def add_count(
+    parser: argparse.ArgumentParser, option: str, words: str, default: int | None = None
+) -> None:
+    """A whole number; its default is said behind the words."""
+    said = words if default is None else f"{words} (default: {default})"
+    parser.add_argument(option, type=whole, default=default, metavar="N", help=said)
+
+
+def add_learn(parser: argparse.ArgumentParser) -> None:
+    """How many training examples."""
+    words = "training examples to learn from (default: 8,000 images or 1,500 windows)"
+    add_count(parser, "--learn", words)
+
+
+def add_examples(parser: argparse.ArgumentParser) -> None:
+    """What is measured on."""
+    parser.add_argument("--split", help="train, validation or test (default: test)")
+    add_count(parser, "--examples", "how many examples (default: all)")
+
+
+def add_seed(parser: argparse.ArgumentParser, words: str) -> None:
+    """Of everything that is drawn."""
+    parser.add_argument("--seed", type=whole, default=0, help=f"{words} (default: 0)")
+
+
+def add_device(parser: argparse.ArgumentParser, words: str = "cpu, cuda or mps") -> None:
+    """Where models run."""
+    parser.add_argument("--device", help=f"{words} (default: the best there is)")
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Who computes, and whether again."""
+    parser.add_argument(
+        "--executor",
+        default="inline",
+        help="inline, or local: in a worker process (default: inline)",
+    )
+    parser.add_argument("--fresh", action="store_true", help=FRESH)
+
+
+def add_json(parser: argparse.ArgumentParser, words: str) -> None:
+    """Print JSON in place of text."""
+    parser.add_argument("--json", action="store_true", help=words)
+
+
+def add_file(
+    parser: argparse.ArgumentParser, option: str, words: str, metavar: str = "FILE"
+) -> None:
+    """A file or a folder to write."""
+    parser.add_argument(option, type=Path, metavar=metavar, help=words)

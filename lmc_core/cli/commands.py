@@ -1,0 +1,150 @@
+"""The commands: what each does, which arguments it takes, and which module runs it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from lmc_core import __version__
+from lmc_core.cli import arguments as add
+from lmc_core.cli.options import Parser
+from lmc_core.models.files.references import allowing_pickle, ignoring_extra
+
+EXAMPLES = """examples:
+  lmc                                             open the app
+  lmc barrier vit-fashion-s0 vit-fashion-s1       align, then measure the loss along the line
+  lmc barrier vit-fashion-s0 vit-fashion-s1 --method learned --set seconds=60
+  lmc barrier gpt2-plays-s0 gpt2-plays-s1 --class all=permutation --json
+  lmc barrier ./gpt2-a ./gpt2-b --task text:letters.txt --length 256 --examples 64 --seed 1
+  lmc align vit-fashion-s0 vit-fashion-s1 --out aligned
+  lmc group vit-fashion-s0 vit-fashion-s1 vit-fashion-s2 --set seconds=300
+  lmc merge vit-fashion-s0 vit-fashion-s1 --method ties --frame universe --set density=0.5 \
+--out merged
+  lmc equivariance --kind broken --form resilient --price 0.3
+"""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command of `lmc`.
+
+    Attributes:
+        sentence: what it does.
+        add: adds its arguments to a parser.
+        computes: whether it runs on as many threads as there is room for.
+        module: of `lmc_core.cli`, whose `run(arguments)` does it; by default of its own name.
+    """
+
+    sentence: str
+    add: Callable[[argparse.ArgumentParser], None]
+    computes: bool = False
+    module: str | None = None
+
+
+COMMANDS: dict[str, Command] = {
+    "app": Command("Open the app in the browser (what `lmc` alone does).", add.add_app),
+    "models": Command("List the shipped models, or public ones to fetch.", add.add_models),
+    "methods": Command("List the ways to match models, with their settings.", add.add_methods),
+    "show": Command(
+        "Say what a model is, and which symmetries it admits.", add.add_show, module="models"
+    ),
+    "align": Command(
+        "Move models into the coordinates of the first and write them as ordinary checkpoints.",
+        add.add_align,
+        computes=True,
+    ),
+    "barrier": Command(
+        "Measure the loss along the line between two models, after aligning them.",
+        add.add_barrier,
+        computes=True,
+    ),
+    "group": Command(
+        "Bring several models into one frame and measure the loss of their mean, of three the "
+        "simplex.",
+        add.add_group,
+        computes=True,
+    ),
+    "equivariance": Command(
+        "Train a small network from free to equivariant, and say what it costs.",
+        add.add_equivariance,
+        computes=True,
+    ),
+    "plane": Command(
+        "Measure the loss on a plane through two or three models, or around one.",
+        add.add_plane,
+        computes=True,
+    ),
+    "merge": Command(
+        "Merge several models by every method and in every frame side by side.",
+        add.add_merge,
+        computes=True,
+    ),
+    "results": Command("List what has been computed.", add.add_results),
+    "report": Command(
+        "Write a study as a page, a folder for a paper, or an archive; or import one.",
+        add.add_report,
+    ),
+    "train": Command("Train a model of the zoo again from its recipe.", add.add_train, True),
+    "worker": Command(
+        "Compute what is waiting in the job table; the app starts this by itself.", add.add_worker
+    ),
+}
+"""Every command, in the order in which they are listed."""
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Turn arguments into a namespace whose `command` is set; no arguments mean `app`.
+
+    Raises:
+        BadInput: for arguments that make no sense.
+        SystemExit: after --help and --version.
+    """
+    words = list(argv) or ["app"]
+    # no option that stands before a command takes a value
+    named = next((word for word in words if not word.startswith("-")), "app")
+    parser = _make_parser(named)
+    arguments = parser.parse_args(words)
+    if arguments.command is None and arguments.audience:
+        arguments = parser.parse_args([*argv, "app"])
+    if arguments.command is None:
+        parser.error("a command is missing")
+    if arguments.audience and arguments.command != "app":
+        parser.error(f"--read-only is for the app; `lmc {arguments.command}` has no such option")
+    if getattr(arguments, "allow_pickle", False):
+        _permit(arguments, allowing_pickle)
+    if getattr(arguments, "ignore_extra", False):
+        _permit(arguments, ignoring_extra)
+    return arguments
+
+
+def _make_parser(named: str) -> Parser:
+    """The parser of all commands, with the arguments of the one that was named."""
+    parser = Parser(
+        prog="lmc",
+        description="See the loss landscape between two transformers, and what their symmetries "
+        "do to it.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"lmc {__version__}")
+    parser.add_argument("--read-only", action="store_true", dest="audience", help=add.READ_ONLY)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for name, command in COMMANDS.items():
+        made = commands.add_parser(
+            name, help=command.sentence, description=command.sentence, allow_abbrev=False
+        )
+        if name == named:
+            command.add(made)
+    return parser
+
+
+def _permit(arguments: argparse.Namespace, permission: Callable[[str], str]) -> None:
+    """Write a permission into every reference to a model."""
+    for name in {"model", "a", "b"} & vars(arguments).keys():
+        setattr(arguments, name, permission(getattr(arguments, name)))
+    if getattr(arguments, "base", "mean") not in add.STAND_INS:
+        arguments.base = permission(arguments.base)
+    for name in {"models", "more"} & vars(arguments).keys():
+        setattr(arguments, name, [permission(each) for each in getattr(arguments, name)])

@@ -1,0 +1,117 @@
+"""What the commands that compute share: an executor, a progress bar, classes, and notes."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+
+from lmc_core.cli.progress import ProgressBar
+from lmc_core.errors import BadInput
+from lmc_core.figures.text import same_weights
+from lmc_core.models.load import configuration, file_notes
+from lmc_core.numbers import number, seconds, size
+from lmc_core.progress import Progress, part
+from lmc_core.runs import Executor, Local, Request, get_executor
+from lmc_core.runs.kinds import Seconds
+from lmc_core.runs.result import Result
+from lmc_core.symmetry.spaces import SymmetryClass, at_most
+
+
+class Run(ProgressBar):
+    """A context in which requests are computed by the executor that was asked for, or read from
+    the store, with a progress bar on standard error.
+
+    Args:
+        arguments: with `executor` and `fresh`.
+    """
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        super().__init__()
+        self.fresh: bool = arguments.fresh
+        self.executor: Executor = get_executor(arguments.executor)
+        if isinstance(self.executor, Local):
+            self.executor.cancel_on_interrupt = True
+
+    def compute(self, request: Request, progress: Progress | None = None) -> Result:
+        """Return the result of a request; Ctrl-C also cancels it in a worker."""
+        return self.executor.run(request, progress or self.report, fresh=self.fresh)
+
+    def part(self, low: float, high: float, label: str) -> Progress:
+        """The progress of a part of the work, whose words follow the label."""
+        told = part(self.report, low, high)
+        return lambda share, words: told(share, f"{label}: {words}")
+
+
+def require_used(arguments: argparse.Namespace, advice: str) -> None:
+    """Refuse options of an alignment where nothing is aligned.
+
+    Args:
+        arguments: with `method`, `classes` and `settings`.
+        advice: what to do instead.
+    """
+    if arguments.method == "none" and (arguments.classes or arguments.settings):
+        raise BadInput(f"--class and --set have no effect with --method none; {advice}.")
+
+
+def choose_classes(reference: str, choices: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Turn repeated SPACE=CLASS into kind of space -> class; no weights are read.
+
+    `all` lowers every space to at most its class; a space that is named wins over it, and the last
+    choice over earlier ones.
+
+    Args:
+        reference: of a model whose spaces are meant.
+        choices: as they were typed.
+    """
+    named = {space: chosen for space, chosen in choices if space != "all"}
+    lowered = [SymmetryClass.parse(chosen) for space, chosen in choices if space == "all"]
+    if not lowered:
+        return named
+    family, config = configuration(reference)
+    classes = at_most(family.layout(config).spaces, lowered[-1])
+    return {kind: value.value for kind, value in classes.items()} | named
+
+
+def say_memory(bar: ProgressBar, count: int) -> None:
+    """Tell how many bytes a run takes at the most, before it begins."""
+    bar.report(0.0, f"about {size(count)} of memory are needed")
+
+
+def make_notes(result: Mapping[str, object], references: Sequence[str]) -> list[str]:
+    """What a person should know beside the numbers: files that disagree, models that hold the same,
+    how data was given.
+
+    Args:
+        result: of some models.
+        references: of them, as they were asked for now.
+    """
+    files = [note for reference in dict.fromkeys(references) for note in file_notes(reference)]
+    said = result.get("notes")
+    return [*files, *same_weights(result), *(said if isinstance(said, list) else ())]
+
+
+def with_notes(result: Mapping[str, object], said: Sequence[str]) -> dict[str, object]:
+    """The entries of a result, and notes where there are any."""
+    return {**result, **({"notes": list(said)} if said else {})}
+
+
+def describe_windows(length: int | None, score: str) -> str:
+    """How long the texts of a result are, to follow their number; "" for images.
+
+    Args:
+        length: of a window, in tokens.
+        score: "accuracy" for whole texts, of which the longer are cut.
+    """
+    if not length:
+        return ""
+    return f" of {'at most ' if score == 'accuracy' else ''}{length} tokens"
+
+
+def describe_time(spent: Seconds) -> str:
+    """Seconds to align and to evaluate, in words."""
+    return f"{seconds(spent.get('align'))} to align, {seconds(spent.get('evaluate'))} to evaluate"
+
+
+def describe_change(error: float, whose: str = "") -> str:
+    """How much an alignment changed outputs, in words."""
+    return f"outputs changed by {number(error, digits=2)} (relative, at most{whose})"
