@@ -2,132 +2,171 @@
 it.
 
     >>> import lmc_core
-    >>> a, b = lmc_core.load("zoo:vit-fashion-s0"), lmc_core.load("zoo:vit-fashion-s1")    # doctest: +SKIP
-    >>> examples = lmc_core.get_task("fashion-mnist").examples("test", 500)                # doctest: +SKIP
-    >>> pair = lmc_core.align_pair(a, b, examples.inputs[:16])                             # doctest: +SKIP
-    >>> lmc_core.curve(lmc_core.Line(pair.a, pair.b), examples).barrier                    # doctest: +SKIP
+    >>> a, b = lmc_core.load("zoo:vit-fashion-s0"), lmc_core.load("zoo:vit-fashion-s1")
+    >>> examples = lmc_core.get_task("fashion-mnist").examples("test", 100)
+    >>> pair = lmc_core.align_pair(a, b, examples.inputs[:16])
+    >>> pair.function_error < 1e-4
+    True
+    >>> plain = lmc_core.curve(lmc_core.Line(a, b), examples, 5, 0).barrier
+    >>> aligned = lmc_core.curve(lmc_core.Line(pair.a, pair.b), examples, 5, 0).barrier
+    >>> aligned.value < plain.value / 3
+    True
 
 Model A stays, model B moves. Losses are in nats. A barrier above zero means that the path climbs
-above the chord between the end losses. Names are imported when first used, so that
-`import lmc_core` is quick.
+above the chord between the end losses.
+
+The imports below are the table of contents. They are read by type checkers, and at run time each
+name is imported when it is first used, so that `import lmc_core` is quick.
 """
 
 from __future__ import annotations
 
+import ast
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
-_HOME = {
-    # models
-    "Family": "lmc_core.models.family",
-    "FAMILIES": "lmc_core.models.families",
-    "Model": "lmc_core.models.model",
-    "load": "lmc_core.models.load",
-    "own_model": "lmc_core.models.custom",
-    "Structure": "lmc_core.models.structure",
-    "zoo": "lmc_core.models.load",
-    # symmetry
-    "Alignment": "lmc_core.symmetry.alignment",
-    "Block": "lmc_core.symmetry.layout",
-    "Invertible": "lmc_core.symmetry.elements",
-    "Layout": "lmc_core.symmetry.layout",
-    "Monomial": "lmc_core.symmetry.elements",
-    "Orthogonal": "lmc_core.symmetry.elements",
-    "Permutation": "lmc_core.symmetry.elements",
-    "Space": "lmc_core.symmetry.spaces",
-    "SymmetryClass": "lmc_core.symmetry.spaces",
-    "choose_classes": "lmc_core.symmetry.spaces",
-    "permutations_only": "lmc_core.symmetry.spaces",
-    "function_error": "lmc_core.models.forward",
-    "widen": "lmc_core.models.widen",
-    # matching
-    "ActivationSettings": "lmc_core.matching.activation_search",
-    "AlignedGroup": "lmc_core.matching.many",
-    "AlignedModels": "lmc_core.matching.many",
-    "AlignedPair": "lmc_core.matching.pair",
-    "MANY_METHODS": "lmc_core.matching.methods",
-    "GROUP_METHODS": "lmc_core.matching.methods",
-    "LearnedSettings": "lmc_core.matching.learned.method",
-    "Learning": "lmc_core.tasks.learning",
-    "METHODS": "lmc_core.matching.methods",
-    "Settings": "lmc_core.matching.weight",
-    "WeightSettings": "lmc_core.matching.weight",
-    "SoftSettings": "lmc_core.matching.soft.method",
-    "UniverseSettings": "lmc_core.matching.universe",
-    "align_group": "lmc_core.matching.many",
-    "align_many": "lmc_core.matching.many",
-    "align_pair": "lmc_core.matching.pair",
-    "Audit": "lmc_core.analysis.audit",
-    "audit": "lmc_core.analysis.audit",
-    "canonical": "lmc_core.matching.pair",
-    "match_weights": "lmc_core.matching.weight_search",
-    # paths
-    "Barrier": "lmc_core.paths.barrier",
-    "Bezier": "lmc_core.paths.bezier",
-    "BendSettings": "lmc_core.paths.bezier",
-    "Bending": "lmc_core.paths.bezier",
-    "Curve": "lmc_core.paths.curve",
-    "Grid": "lmc_core.paths.grid",
-    "Line": "lmc_core.paths.line",
-    "Plane": "lmc_core.paths.plane",
-    "barrier": "lmc_core.paths.barrier",
-    "centre": "lmc_core.models.mixing",
-    "curve": "lmc_core.paths.curve",
-    "every_order": "lmc_core.analysis.expert_orders",
-    "measure_grid": "lmc_core.paths.grid",
-    "measure_simplex": "lmc_core.paths.simplex",
-    "part_costs": "lmc_core.analysis.parts",
-    "random_plane": "lmc_core.paths.directions",
-    "Repaired": "lmc_core.analysis.repair",
-    "routing": "lmc_core.analysis.routing",
-    "tempered": "lmc_core.analysis.temperature",
-    # merging
-    "Ingredients": "lmc_core.merging.ingredients",
-    "MERGES": "lmc_core.merging.methods",
-    # tasks
-    "TASKS": "lmc_core.tasks",
-    "Calibration": "lmc_core.tasks.calibration",
-    "get_task": "lmc_core.tasks",
-    "in_order_of": "lmc_core.tasks.class_order",
-    "linear_cka": "lmc_core.analysis.cka",
-    "Examples": "lmc_core.tasks",
-    "task_for": "lmc_core.tasks",
-    # equivariance
-    "Action": "lmc_core.equivariance.actions",
-    "EquivariantLayout": "lmc_core.equivariance.layout",
-    "Group": "lmc_core.equivariance.groups",
-    "Projection": "lmc_core.equivariance.projection",
-    "Relaxed": "lmc_core.equivariance.relaxed",
-    # runs
-    "BarrierRequest": "lmc_core.runs.kinds.barrier",
-    "GroupRequest": "lmc_core.runs.kinds.many",
-    "make_equivariance_request": "lmc_core.equivariance.request",
-    "make_group_request": "lmc_core.runs.kinds.many",
-    "make_request": "lmc_core.runs.kinds.barrier",
-    # errors
-    "BadInput": "lmc_core.errors",
-    "LmcError": "lmc_core.errors",
-}
-
-__all__ = ["__version__", *_HOME]  # pyright: ignore[reportUnsupportedDunderAll]  (one list, not two)
-
 if TYPE_CHECKING:
-    from lmc_core.matching.pair import align_pair, canonical
-    from lmc_core.models.load import load, zoo
-    from lmc_core.paths.curve import curve
-    from lmc_core.paths.line import Line
-    from lmc_core.tasks import get_task, task_for
+    # isort: off
 
+    # models and their descriptions
+    from lmc_core.models.custom import own_model as own_model
+    from lmc_core.models.families import FAMILIES as FAMILIES
+    from lmc_core.models.family import Family as Family
+    from lmc_core.models.load import load as load, zoo as zoo
+    from lmc_core.models.model import Model as Model
+    from lmc_core.models.structure import Structure as Structure
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'lmc_core' has no attribute {name!r}")
-    value = getattr(import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
+    # spaces, group elements, layouts
+    from lmc_core.models.forward import function_error as function_error
+    from lmc_core.models.widen import widen as widen
+    from lmc_core.symmetry.alignment import Alignment as Alignment
+    from lmc_core.symmetry.elements import (
+        Invertible as Invertible,
+        Monomial as Monomial,
+        Orthogonal as Orthogonal,
+        Permutation as Permutation,
+    )
+    from lmc_core.symmetry.layout import Block as Block, Layout as Layout
+    from lmc_core.symmetry.spaces import (
+        Space as Space,
+        SymmetryClass as SymmetryClass,
+        choose_classes as choose_classes,
+        permutations_only as permutations_only,
+    )
 
+    # aligning models
+    from lmc_core.analysis.audit import Audit as Audit, audit as audit
+    from lmc_core.matching.activation_search import ActivationSettings as ActivationSettings
+    from lmc_core.matching.learned.method import LearnedSettings as LearnedSettings
+    from lmc_core.matching.many import (
+        AlignedGroup as AlignedGroup,
+        AlignedModels as AlignedModels,
+        align_group as align_group,
+        align_many as align_many,
+    )
+    from lmc_core.matching.method import ManyMethod as ManyMethod, Method as Method
+    from lmc_core.matching.methods import (
+        GROUP_METHODS as GROUP_METHODS,
+        MANY_METHODS as MANY_METHODS,
+        METHODS as METHODS,
+    )
+    from lmc_core.matching.pair import (
+        AlignedPair as AlignedPair,
+        align_pair as align_pair,
+        canonical as canonical,
+    )
+    from lmc_core.matching.soft.method import SoftSettings as SoftSettings
+    from lmc_core.matching.universe import UniverseSettings as UniverseSettings
+    from lmc_core.matching.weight import Settings as Settings, WeightSettings as WeightSettings
+    from lmc_core.matching.weight_search import match_weights as match_weights
+    from lmc_core.tasks.learning import Learning as Learning
 
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    # lines, curves, planes, and what is measured along them
+    from lmc_core.analysis.expert_orders import every_order as every_order
+    from lmc_core.analysis.parts import part_costs as part_costs
+    from lmc_core.analysis.repair import Repaired as Repaired
+    from lmc_core.analysis.routing import routing as routing
+    from lmc_core.analysis.temperature import tempered as tempered
+    from lmc_core.models.mixing import centre as centre
+    from lmc_core.paths.barrier import Barrier as Barrier, barrier as barrier
+    from lmc_core.paths.bezier import (
+        BendSettings as BendSettings,
+        Bending as Bending,
+        Bezier as Bezier,
+    )
+    from lmc_core.paths.curve import Curve as Curve, curve as curve
+    from lmc_core.paths.directions import random_plane as random_plane
+    from lmc_core.paths.grid import Grid as Grid, measure_grid as measure_grid
+    from lmc_core.paths.line import Line as Line
+    from lmc_core.paths.plane import Plane as Plane
+    from lmc_core.paths.simplex import measure_simplex as measure_simplex
+
+    # merging
+    from lmc_core.merging.ingredients import Ingredients as Ingredients, Merged as Merged
+    from lmc_core.merging.method import MergeMethod as MergeMethod
+    from lmc_core.merging.methods import MERGES as MERGES
+
+    # data and losses
+    from lmc_core.analysis.cka import linear_cka as linear_cka
+    from lmc_core.tasks import (
+        Examples as Examples,
+        TASKS as TASKS,
+        Task as Task,
+        get_task as get_task,
+        task_for as task_for,
+    )
+    from lmc_core.tasks.calibration import Calibration as Calibration
+    from lmc_core.tasks.class_order import in_order_of as in_order_of
+
+    # groups that act on data
+    from lmc_core.equivariance.actions import Action as Action
+    from lmc_core.equivariance.groups import Group as Group
+    from lmc_core.equivariance.layout import EquivariantLayout as EquivariantLayout
+    from lmc_core.equivariance.projection import Projection as Projection
+    from lmc_core.equivariance.relaxed import Relaxed as Relaxed
+
+    # requests, and who computes them
+    from lmc_core.equivariance.request import make_equivariance_request as make_equivariance_request
+    from lmc_core.runs.executors import Executor as Executor, Inline as Inline, Local as Local
+    from lmc_core.runs.kinds.barrier import (
+        BarrierRequest as BarrierRequest,
+        make_request as make_request,
+    )
+    from lmc_core.runs.kinds.many import (
+        GroupRequest as GroupRequest,
+        make_group_request as make_group_request,
+    )
+    from lmc_core.runs.result import Request as Request, Result as Result
+
+    # errors
+    from lmc_core.errors import (
+        BadInput as BadInput,
+        FunctionChanged as FunctionChanged,
+        Inadmissible as Inadmissible,
+        Incompatible as Incompatible,
+        LmcError as LmcError,
+    )
+else:
+
+    def _read_contents() -> dict[str, str]:
+        """Name -> the module it is imported from, as this file says above."""
+        tree = ast.parse(Path(__file__).read_text(encoding="utf-8"))
+        block = next(node for node in tree.body if isinstance(node, ast.If))
+        imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+        return {alias.name: node.module for node in imports for alias in node.names}
+
+    _CONTENTS = _read_contents()
+    __all__ = ["__version__", *_CONTENTS]
+
+    def __getattr__(name: str) -> object:
+        if name not in _CONTENTS:
+            raise AttributeError(f"module 'lmc_core' has no attribute {name!r}")
+        value = getattr(import_module(_CONTENTS[name]), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted(__all__)

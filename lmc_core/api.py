@@ -1,0 +1,109 @@
+"""Run a request, and look at what came of it: for scripts and notebooks.
+
+    >>> import lmc_core
+    >>> request = lmc_core.make_request(
+    ...     "zoo:vit-fashion-s0", "zoo:vit-fashion-s1", examples=100, points=5, refine=0
+    ... )
+    >>> outcome = lmc_core.run(request)
+    >>> outcome.numbers["function_error"] < 1e-4
+    True
+    >>> outcome.arrays()["losses"].shape
+    (5, 100)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, TypeVar, cast, overload
+
+from lmc_core.errors import BadInput
+from lmc_core.figures.panel import Panel, panels
+from lmc_core.progress import Progress, ignore
+from lmc_core.runs.executors import Executor, Inline
+from lmc_core.runs.result import Request, Result
+
+if TYPE_CHECKING:  # what computes, and plotly: loaded when something is computed or drawn
+    import numpy as np
+    import plotly.graph_objects as go
+
+    from lmc_core.equivariance.run import EquivarianceNumbers, EquivarianceRequest
+    from lmc_core.figures.style import Theme
+    from lmc_core.runs.kinds.alignment import AlignmentNumbers, AlignmentRequest
+    from lmc_core.runs.kinds.barrier import BarrierNumbers, BarrierRequest
+    from lmc_core.runs.kinds.bend import BendNumbers, BendRequest
+    from lmc_core.runs.kinds.layers import LayersNumbers, LayersRequest
+    from lmc_core.runs.kinds.many import GroupRequest, ManyNumbers
+    from lmc_core.runs.kinds.merge import MergeNumbers, MergeRequest
+    from lmc_core.runs.kinds.orders import OrdersNumbers, OrdersRequest
+    from lmc_core.runs.kinds.plane import PlaneNumbers, PlaneRequest
+    from lmc_core.runs.kinds.point import PointNumbers, PointRequest
+
+N_co = TypeVar("N_co", bound=Mapping[str, object], covariant=True)
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[N_co]):
+    """What came of a request.
+
+    Attributes:
+        request: what was asked for.
+        stored: the result as it lies in the store.
+    """
+
+    request: Request
+    stored: Result = field(repr=False)
+
+    @property
+    def numbers(self) -> N_co:
+        """The numbers of the result, as in its `result.json`; losses are in nats."""
+        return cast(N_co, self.stored.result)
+
+    @property
+    def key(self) -> str:
+        """64 hexadecimal digits that name the result."""
+        return self.stored.key
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The larger arrays by name, such as the loss of every example at every point.
+
+        Raises:
+            StoreError: the result was deleted or damaged meanwhile.
+        """
+        return self.stored.arrays()
+
+    def panels(self, theme: Theme = "light", height: int | None = None) -> list[Panel]:
+        """The pictures of the result, each with caption, alternative text and tables.
+
+        Args:
+            theme: ``light``, ``dark`` or ``paper``.
+            height: of a figure in pixels; by default its own.
+        """
+        return panels([self.stored], theme=theme, height=height)
+
+    def figure(self, theme: Theme = "light", height: int | None = None) -> go.Figure:
+        """The first of these pictures.
+
+        Raises:
+            BadInput: for a result of a kind that has none.
+        """
+        for panel in self.panels(theme, height):
+            if panel.figure is not None:
+                return panel.figure
+        raise BadInput(f"Results of the kind {self.request.what!r} have no figure.")
+
+
+@overload
+def run(
+    request: BarrierRequest,
+    executor: Executor | None = None,
+    progress: Progress = ignore,
+    fresh: bool = False,
+) -> Outcome[BarrierNumbers]: ...
+@overload
+def run(
+    request: GroupRequest,
+    executor: Executor | None = None,
+    progress: Progress = ignore,
+    fresh: bool = False,
+) -> Outcome[ManyNumbers]: ...
