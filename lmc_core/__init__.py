@@ -26,7 +26,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:
     # isort: off
@@ -129,6 +129,7 @@ if TYPE_CHECKING:
     from lmc_core.equivariance.relaxed import Relaxed as Relaxed
 
     # requests, and who computes them
+    from lmc_core.api import Outcome as Outcome, run as run
     from lmc_core.equivariance.request import make_equivariance_request as make_equivariance_request
     from lmc_core.runs.executors import Executor as Executor, Inline as Inline, Local as Local
     from lmc_core.runs.kinds.barrier import (

@@ -1,21 +1,21 @@
 """Run a request, and look at what came of it: for scripts and notebooks.
 
-    >>> import lmc_core
-    >>> request = lmc_core.make_request(
-    ...     "zoo:vit-fashion-s0", "zoo:vit-fashion-s1", examples=100, points=5, refine=0
-    ... )
-    >>> outcome = lmc_core.run(request)
-    >>> outcome.numbers["function_error"] < 1e-4
-    True
-    >>> outcome.arrays()["losses"].shape
-    (5, 100)
+>>> import lmc_core
+>>> request = lmc_core.make_request(
+...     "zoo:vit-fashion-s0", "zoo:vit-fashion-s1", examples=100, points=5, refine=0
+... )
+>>> outcome = lmc_core.run(request)
+>>> outcome.numbers["function_error"] < 1e-4
+True
+>>> outcome.arrays()["losses"].shape
+(5, 100)
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast, overload
 
 from lmc_core.errors import BadInput
 from lmc_core.figures.panel import Panel, panels
@@ -23,23 +23,22 @@ from lmc_core.progress import Progress, ignore
 from lmc_core.runs.executors import Executor, Inline
 from lmc_core.runs.result import Request, Result
 
-if TYPE_CHECKING:  # what computes, and plotly: loaded when something is computed or drawn
+if TYPE_CHECKING:  # plotly is loaded when something is drawn
     import numpy as np
     import plotly.graph_objects as go
 
-    from lmc_core.equivariance.run import EquivarianceNumbers, EquivarianceRequest
     from lmc_core.figures.style import Theme
-    from lmc_core.runs.kinds.alignment import AlignmentNumbers, AlignmentRequest
-    from lmc_core.runs.kinds.barrier import BarrierNumbers, BarrierRequest
-    from lmc_core.runs.kinds.bend import BendNumbers, BendRequest
-    from lmc_core.runs.kinds.layers import LayersNumbers, LayersRequest
-    from lmc_core.runs.kinds.many import GroupRequest, ManyNumbers
-    from lmc_core.runs.kinds.merge import MergeNumbers, MergeRequest
-    from lmc_core.runs.kinds.orders import OrdersNumbers, OrdersRequest
-    from lmc_core.runs.kinds.plane import PlaneNumbers, PlaneRequest
-    from lmc_core.runs.kinds.point import PointNumbers, PointRequest
 
 N_co = TypeVar("N_co", bound=Mapping[str, object], covariant=True)
+
+
+class TypedRequest(Request, Protocol[N_co]):
+    """A request whose class says, in its attribute `numbers`, of which type its results are."""
+
+    @property
+    def numbers(self) -> type[N_co]:
+        """A `TypedDict`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -95,15 +94,34 @@ class Outcome(Generic[N_co]):
 
 @overload
 def run(
-    request: BarrierRequest,
+    request: TypedRequest[N_co],
     executor: Executor | None = None,
     progress: Progress = ignore,
     fresh: bool = False,
-) -> Outcome[BarrierNumbers]: ...
+) -> Outcome[N_co]: ...
 @overload
 def run(
-    request: GroupRequest,
+    request: Request,
     executor: Executor | None = None,
     progress: Progress = ignore,
     fresh: bool = False,
-) -> Outcome[ManyNumbers]: ...
+) -> Outcome[Mapping[str, object]]: ...
+def run(
+    request: Request,
+    executor: Executor | None = None,
+    progress: Progress = ignore,
+    fresh: bool = False,
+) -> Outcome[Mapping[str, object]]:
+    """Compute what a request asks for, or read it from the store.
+
+    Args:
+        request: of any kind, such as `make_request` returns.
+        executor: who computes; by default this process, with the person's own store (`LMC_HOME`).
+        progress: called with the share done and a few words; may raise `Cancelled` to stop.
+        fresh: compute although there is a result, and put the new one in its place.
+
+    Raises:
+        LmcError: it cannot be computed, with the reason.
+    """
+    chosen = Inline() if executor is None else executor
+    return Outcome(request, chosen.run(request, progress, fresh=fresh))
