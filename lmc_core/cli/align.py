@@ -61,8 +61,8 @@ from lmc_core.tasks import Task
 from lmc_core.tasks.class_order import in_order_of
 
 
-class Report(TypedDict):
-    """What `report.json` holds, and --json prints."""
+class Beginning(TypedDict):
+    """What reports say first."""
 
     models: list[str]  # names
     references: list[str]
@@ -71,18 +71,33 @@ class Report(TypedDict):
     task: str
     notes: list[str]
     method: str
-    settings: NotRequired[dict[str, Scalar]]  # of several models
+
+
+class Middle(TypedDict):
+    """What reports say of the matching."""
+
     classes: dict[str, str]
     objective: list[float]
     objective_before: float | None
     start: str | None
+
+
+class End(TypedDict):
+    """What reports say last."""
+
+    seconds: float
+    versions: dict[str, str]
+    date: str
+
+
+class Report(Beginning, Middle, End):
+    """What `report.json` holds, and --json prints."""
+
+    settings: NotRequired[dict[str, Scalar]]  # of several models
     found: NotRequired[MatcherReport]
     function_error: NotRequired[float]  # of two models
     function_errors: NotRequired[list[float]]  # of several
     cycle_error: NotRequired[float]
-    seconds: float
-    versions: dict[str, str]
-    date: str
     folders: NotRequired[list[str]]  # of several models
     dtype: NotRequired[str]
     written_errors: NotRequired[list[float]]
@@ -180,8 +195,12 @@ def align_two(
     task, examples = task_and_examples(request, models)
     outputs = Outputs.of(models, examples.first(CHECKED).inputs)
     pair = aligned_pair(request, models, examples, task, bar.report)
-    report = _begin_report(request, task, same, pair)
-    report["function_error"] = pair.function_error
+    report: Report = {
+        **_begin(request, task, same),
+        **_describe_matching(request, pair),
+        "function_error": pair.function_error,
+        **_end(pair),
+    }
     if pair.trace.about:
         report["found"] = MatcherReport(**pair.trace.about)
     a, b = request.names
@@ -222,11 +241,15 @@ def align_models(
     same = common_weights(models)
     outputs = Outputs.of(models, examples.first(CHECKED).inputs)
     aligned = many.align(request, models, examples, task, bar.report)
-    report = _begin_report(request, task, same, aligned)
-    report["settings"] = dict(request.settings)
-    report["found"] = MatcherReport(**aligned.trace.about)
-    report["function_errors"] = list(aligned.function_errors)
-    report["cycle_error"] = aligned.cycle_error
+    report: Report = {
+        **_begin(request, task, same),
+        "settings": dict(request.settings),
+        **_describe_matching(request, aligned),
+        "found": MatcherReport(**aligned.trace.about),
+        "function_errors": list(aligned.function_errors),
+        "cycle_error": aligned.cycle_error,
+        **_end(aligned),
+    }
     written = [
         Written(model, f"{k}-{_make_name(name)}", f"{name} (aligned)", alignment)
         for k, (model, name, alignment) in enumerate(
@@ -243,13 +266,7 @@ def _make_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name)
 
 
-def _begin_report(
-    request: ModelsRequest,
-    task: Task,
-    same: Sequence[Mapping[str, object]],
-    aligned: AlignedPair | AlignedModels,
-) -> Report:
-    """The entries that reports of two and of more models have in common."""
+def _begin(request: ModelsRequest, task: Task, same: Sequence[Mapping[str, object]]) -> Beginning:
     return {
         "models": list(request.names),
         "references": list(request.models),
@@ -258,10 +275,20 @@ def _begin_report(
         "task": task.name,
         "notes": list(task.notes),
         "method": request.method,
+    }
+
+
+def _describe_matching(request: ModelsRequest, aligned: AlignedPair | AlignedModels) -> Middle:
+    return {
         "classes": dict(request.classes),
         "objective": list(aligned.trace.objective),
         "objective_before": aligned.trace.before,
         "start": aligned.trace.start,
+    }
+
+
+def _end(aligned: AlignedPair | AlignedModels) -> End:
+    return {
         "seconds": aligned.seconds,
         "versions": {"lmc": __version__},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
