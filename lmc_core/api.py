@@ -17,8 +17,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast, overload
 
+from lmc_core.display import draw_curve, show
 from lmc_core.errors import BadInput
-from lmc_core.figures.panel import Panel, panels
+from lmc_core.figures.panel import Panel, headline, kind_name, panels
+from lmc_core.numbers import describe_change
 from lmc_core.progress import Progress, ignore
 from lmc_core.runs.executors import Executor, Inline
 from lmc_core.runs.result import Request, Result
@@ -79,6 +81,22 @@ class Outcome(Generic[N_co]):
             height: of a figure in pixels; by default its own.
         """
         return panels([self.stored], theme=theme, height=height)
+
+    def _repr_html_(self) -> str:
+        """What came out, the function check and, of a curve, a drawing, in a notebook."""
+        numbers = self.stored.result
+        models = [str(name) for name in numbers.get("models") or ()]
+        words = headline(self.request.what, numbers)[0]
+        facts = [("models", " → ".join(models)), (kind_name(self.request.what).lower(), words)]
+        error = numbers.get("function_error")
+        if isinstance(error, float):
+            facts.append(("function", describe_change(error)))
+        facts.append(("key", self.key[:12]))
+        lam, loss = numbers.get("lam"), numbers.get("loss")
+        drawing = ""
+        if isinstance(lam, list) and isinstance(loss, list) and "barrier_lam" in numbers:
+            drawing = draw_curve(lam, loss, lam.index(numbers["barrier_lam"]), words)
+        return show("Result", [fact for fact in facts if fact[1]], drawing)
 
     def figure(self, theme: Theme = "light", height: int | None = None) -> go.Figure:
         """The first of these pictures.

@@ -67,6 +67,16 @@ def estimate(value: float | None, error: float | None, unit: str = "") -> str:
     return f"{_plain(round(value, -power), -power)} {PLUS_MINUS} {_plain(error, -power)}{tail}"
 
 
+def describe_change(error: float, whose: str = "") -> str:
+    """Return how much an alignment changed outputs, in words.
+
+    Args:
+        error: largest relative difference.
+        whose: follows "at most".
+    """
+    return f"outputs changed by {number(error, digits=2)} (relative, at most{whose})"
+
+
 def percent(share: float | None, digits: int = 1) -> str:
     """Return a share as a percentage: "89.3%"."""
     return "\u2013" if share is None or math.isnan(share) else f"{_plain(100 * share, digits)}%"

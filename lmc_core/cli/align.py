@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import NotRequired, TypedDict, cast
 
 from lmc_core import __version__
-from lmc_core.cli.computing import choose_classes, describe_change, make_notes, say_memory
+from lmc_core.cli.computing import choose_classes, make_notes, say_memory
 from lmc_core.cli.folder import (
     check_folder,
     check_type,
@@ -48,7 +48,7 @@ from lmc_core.models.load import load
 from lmc_core.models.model import Model
 from lmc_core.models.sameness import common_weights
 from lmc_core.models.written import Outputs
-from lmc_core.numbers import number, seconds
+from lmc_core.numbers import describe_change, number, seconds
 from lmc_core.runs.aligned import aligned_pair
 from lmc_core.runs.ask import memory_of, memory_of_group
 from lmc_core.runs.kinds import MatcherReport, Scalar, SharedWeights, many

@@ -10,7 +10,6 @@ from typing import cast
 from lmc_core.cli.computing import (
     Run,
     choose_classes,
-    describe_change,
     describe_time,
     describe_windows,
     make_notes,
@@ -30,7 +29,7 @@ from lmc_core.figures.text import (
     origin_words,
     setting_label,
 )
-from lmc_core.numbers import estimate, number, size
+from lmc_core.numbers import describe_change, estimate, number, size
 from lmc_core.runs.ask import memory_of
 from lmc_core.runs.kinds import MatcherReport, ModelsNumbers
 from lmc_core.runs.kinds.barrier import BarrierNumbers, make_request

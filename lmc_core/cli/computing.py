@@ -9,7 +9,7 @@ from lmc_core.cli.progress import ProgressBar
 from lmc_core.errors import BadInput
 from lmc_core.figures.text import same_weights
 from lmc_core.models.load import configuration, file_notes
-from lmc_core.numbers import number, seconds, size
+from lmc_core.numbers import seconds, size
 from lmc_core.progress import Progress, part
 from lmc_core.runs import Executor, Local, Request, get_executor
 from lmc_core.runs.kinds import Seconds
@@ -110,8 +110,3 @@ def describe_windows(length: int | None, score: str) -> str:
 def describe_time(spent: Seconds) -> str:
     """Seconds to align and to evaluate, in words."""
     return f"{seconds(spent.get('align'))} to align, {seconds(spent.get('evaluate'))} to evaluate"
-
-
-def describe_change(error: float, whose: str = "") -> str:
-    """How much an alignment changed outputs, in words."""
-    return f"outputs changed by {number(error, digits=2)} (relative, at most{whose})"

@@ -11,7 +11,6 @@ from typing import cast
 from lmc_core.cli.computing import (
     Run,
     choose_classes,
-    describe_change,
     describe_time,
     describe_windows,
     make_notes,
@@ -22,7 +21,7 @@ from lmc_core.cli.computing import (
 from lmc_core.cli.output import facts, list_notes, print_json, table
 from lmc_core.figures.text import classes_sentence, origin_words
 from lmc_core.matching.methods import MANY_METHODS
-from lmc_core.numbers import estimate, number
+from lmc_core.numbers import describe_change, estimate, number
 from lmc_core.runs.ask import memory_of_group
 from lmc_core.runs.kinds.many import ManyNumbers, make_group_request
 

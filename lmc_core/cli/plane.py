@@ -14,7 +14,6 @@ from lmc_core.cli.barrier import describe_alignment
 from lmc_core.cli.computing import (
     Run,
     choose_classes,
-    describe_change,
     describe_time,
     describe_windows,
     make_notes,
@@ -27,7 +26,7 @@ from lmc_core.figures.export import standalone_html
 from lmc_core.figures.landscape import KINDS, contour_figure, grid_table, landscape_caption
 from lmc_core.figures.landscape_data import Landscape, routes
 from lmc_core.figures.text import origin_words
-from lmc_core.numbers import estimate, number, percent, seconds
+from lmc_core.numbers import describe_change, estimate, number, percent, seconds
 from lmc_core.runs.kinds.barrier import make_request
 from lmc_core.runs.kinds.bend import BendNumbers, bend_of
 from lmc_core.runs.kinds.plane import PlaneNumbers, make_plane_request

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lmc_core.display import draw_trace, show
 from lmc_core.errors import BadInput, Incompatible
 from lmc_core.matching.cycles import between, cycle_error
 from lmc_core.matching.matcher_input import ManyInput
@@ -25,6 +26,7 @@ from lmc_core.models.forward import few_enough, function_error, run
 from lmc_core.models.mixing import centre
 from lmc_core.models.model import Model
 from lmc_core.models.rows import extended, in_shared_rows
+from lmc_core.numbers import describe_change, number, seconds
 from lmc_core.progress import Progress
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.check import is_rounding, relative_difference, require_same_function
@@ -60,6 +62,16 @@ class AlignedModels:
     cycle_error: float
     seconds: float
     wholes: tuple[Model, ...] = ()
+
+    def _repr_html_(self) -> str:
+        """The function checks and the objective, in a notebook."""
+        facts = [
+            ("models", ", ".join(model.name for model in self.models)),
+            ("function", describe_change(max(self.function_errors), ", of any model")),
+            ("cycles", number(self.cycle_error, digits=2)),
+            ("time", seconds(self.seconds)),
+        ]
+        return show("Aligned models", facts, draw_trace(self.trace.objective, "objective"))
 
     @property
     def centre(self) -> Model:

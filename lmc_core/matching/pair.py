@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lmc_core.display import draw_trace, show
 from lmc_core.errors import BadInput
 from lmc_core.matching.common_form import common_form as common_form
 from lmc_core.matching.matcher_input import MatcherInput
@@ -30,6 +31,7 @@ from lmc_core.models.fits import wider
 from lmc_core.models.forward import few_enough, run
 from lmc_core.models.model import Model
 from lmc_core.models.rows import in_shared_rows
+from lmc_core.numbers import describe_change, seconds
 from lmc_core.progress import Progress, part
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.canonical import rewrite_in_place
@@ -68,6 +70,17 @@ class AlignedPair:
     places: Mapping[str, Places] = field(default_factory=dict)
     soft: SoftEnd | None = None
     whole: tuple[Model, Model] | None = None
+
+    def _repr_html_(self) -> str:
+        """The function check and the objective, in a notebook."""
+        facts = [
+            ("model A", self.a.name),
+            ("model B", self.b.name),
+            ("function", describe_change(self.function_error)),
+            ("spaces", f"{len(self.alignment.elements):,}"),
+            ("time", seconds(self.seconds)),
+        ]
+        return show("Aligned pair", facts, draw_trace(self.trace.objective, "objective"))
 
     @property
     def written(self) -> tuple[Model, Model]:

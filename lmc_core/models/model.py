@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from lmc_core.display import draw_bars, show
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.family import SHARD, Config, Family
 from lmc_core.models.files.error_wrapping import wrap_errors
@@ -97,6 +100,22 @@ class Model:
                     "numbers."
                 )
         return self
+
+    def _repr_html_(self) -> str:
+        """What the model is, its spaces with their largest classes, and where its parameters are,
+        in a notebook.
+        """
+        kinds = {space.kind: space.largest.value for space in self.layout.spaces.values()}
+        facts = [
+            ("family", f"{self.family.name}: {self.family.sentence}"),
+            ("parameters", f"{self.parameters:,}"),
+            ("task", str(self.card.get("task") or "not known")),
+            ("classes", ", ".join(f"{kind}: {largest}" for kind, largest in kinds.items())),
+        ]
+        sizes: Counter[str] = Counter()
+        for name, shape in self.layout.shapes.items():
+            sizes[name.split(".")[-2] if "." in name else name] += math.prod(shape)
+        return show(self.name, facts, draw_bars(list(sizes.items()), "parameters of each part"))
 
     def module(self, dtype: torch.dtype = torch.float32) -> nn.Module:
         """Build a module of the ordinary class with these parameters, in evaluation mode.

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from lmc_core.display import draw_curve, draw_figure, show
 from lmc_core.errors import BadInput
 from lmc_core.intervals.errors import stderr
 from lmc_core.limits import require_counts
@@ -21,9 +23,13 @@ from lmc_core.models.forward import outputs_each
 from lmc_core.models.functional import Forward
 from lmc_core.models.mixing import in_single
 from lmc_core.models.model import Model
+from lmc_core.numbers import estimate, number
 from lmc_core.paths.barrier import Barrier, barrier
 from lmc_core.paths.line import ModelPath
 from lmc_core.tasks import Examples, losses
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go  # loaded when something is drawn
 
 State = Mapping[str, Tensor]
 BATCH = 128  # examples; large enough to fill the cores, small enough to stay in their caches
@@ -64,6 +70,29 @@ class Curve:
     def barrier(self) -> Barrier:
         """The barrier of the curve."""
         return barrier(self.lam, self.losses, self.groups)
+
+    def figure(
+        self, theme: str = "light", height: int | None = None, names: Sequence[str] = ("A", "B")
+    ) -> go.Figure:
+        """Loss and accuracy along the path, the chord and the barrier, as a Plotly figure.
+
+        Args:
+            theme: ``light``, ``dark`` or ``paper``.
+            height: in pixels; by default that of the app.
+            names: of the models at both ends.
+        """
+        return draw_figure("lmc_core.figures.notebook:draw_curve", self, theme, height, names)
+
+    def _repr_html_(self) -> str:
+        """A drawing of the curve and the barrier with its error, in a notebook."""
+        top, mean = self.barrier, self.mean.tolist()
+        words = estimate(top.value, top.stderr, "nats")
+        facts = [
+            ("barrier", f"{words} at λ = {number(top.lam)}"),
+            ("ends", f"{number(mean[0])} and {number(mean[-1], 'nats')}"),
+            ("examples", f"{self.losses.shape[1]:,}"),
+        ]
+        return show("Curve", facts, draw_curve(self.lam.tolist(), mean, top.index, words))
 
     def merged(self, other: Curve) -> Curve:
         """Both curves' points, in order."""
@@ -106,7 +135,7 @@ def evaluate(
     ]
     rows = []
     size = batch_size(model, examples)
-    for number, batch in enumerate(examples.batches(size)):
+    for turn, batch in enumerate(examples.batches(size)):
         inputs, targets = batch.inputs.to(device), batch.targets.to(device)
         found = []
         for index, state in enumerate(placed):
@@ -115,7 +144,7 @@ def evaluate(
                 logits = logits / float(temperatures[index])
             found.append(torch.stack(losses(logits, targets)).cpu())
             progress(
-                min(1.0, (number * size + len(batch) * (index + 1) / len(placed)) / len(examples))
+                min(1.0, (turn * size + len(batch) * (index + 1) / len(placed)) / len(examples))
             )
         rows.append(torch.stack(found))  # [states, 2, batch]
     result = torch.cat(rows, 2)

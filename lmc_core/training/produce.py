@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import torch
 from torch import nn
@@ -18,10 +18,19 @@ from lmc_core.models.model import Model, untied_state
 from lmc_core.tasks import Examples, get_task
 from lmc_core.tasks.fashion_mnist import full_set
 from lmc_core.training.recipes import Recipe
-from lmc_core.training.trainer import score, train
+from lmc_core.training.trainer import Story, score, train
 
 
-def _scores(model: Model, device: str, length: int) -> dict[str, Any]:
+class Score(TypedDict):
+    """What a card says of one split."""
+
+    loss: float  # nats
+    accuracy: float
+    examples: int
+    perplexity: NotRequired[float]
+
+
+def _scores(model: Model, device: str, length: int) -> dict[str, Score]:
     """Loss and accuracy or perplexity on the validation and test splits, of the weights as they are
     shipped.
     """
@@ -32,7 +41,7 @@ def _scores(model: Model, device: str, length: int) -> dict[str, Any]:
     }
     if task.name == "fashion-mnist" and not model.card["data"]["subset"]:
         sets["test_all_10000"] = full_set("test")
-    result = {}
+    result: dict[str, Score] = {}
     for name, examples in sets.items():
         on_device = Examples(examples.inputs.to(device), examples.targets.to(device))
         loss, accuracy = score(module, model.family.outputs, on_device)
@@ -80,7 +89,7 @@ def produce(
 def write(
     recipe: Recipe,
     module: nn.Module,
-    story: dict[str, Any],
+    story: Story,
     folder: Path,
     *,
     device: str = "cpu",
@@ -100,6 +109,7 @@ def write(
     }
     config = family.config(recipe.config)
     model = Model(recipe.name, family, config, state, {"task": recipe.task, "data": data}).check()
+    scores = _scores(model, device, recipe.length)
     card = {
         "name": recipe.name,
         "family": recipe.family,
@@ -108,7 +118,7 @@ def write(
         "parameters": model.parameters,
         "settings": recipe.settings(),
         "data": data,
-        "scores": _scores(model, device, recipe.length),
+        "scores": scores,
         "curve": {"columns": ["step", "train_loss", "validation_loss"], "rows": story["curve"]},
         "trained": {
             "date": date.today().isoformat(),
@@ -123,5 +133,5 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     family.save(model.module(torch.float16), recipe.config, folder)
     (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n")
-    report(f"{recipe.name} test {card['scores']['test']}")  # type: ignore[index]
+    report(f"{recipe.name} test {scores['test']}")
     return Model(model.name, family, config, state, card)

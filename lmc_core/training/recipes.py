@@ -5,7 +5,6 @@ card repeats them.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 
 from lmc_core.errors import UnknownName
 
@@ -41,7 +40,7 @@ class Recipe:
     name: str
     family: str
     task: str
-    config: dict[str, Any]
+    config: dict[str, object]
     seed: int = 0
     steps: int = 2000
     batch: int = 128
@@ -58,7 +57,7 @@ class Recipe:
     balance: float = 0.0
     betas: tuple[float, float] = field(default=(0.9, 0.98))
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """Everything as plain JSON values."""
         return asdict(self) | {"betas": list(self.betas)}
 
@@ -92,10 +91,15 @@ def _vit(name: str, seed: int, width: int, heads: int, steps: int = 4000) -> Rec
 
 
 def _text(
-    name: str, family: str, config: dict[str, Any], seed: int, steps: int = 2400, **changes: Any
+    name: str,
+    family: str,
+    config: dict[str, object],
+    seed: int,
+    steps: int = 2400,
+    **changes: object,
 ) -> Recipe:
-    changes = {"task": "plays", "batch": 16, "learning_rate": 3e-3, "weight_decay": 0.1} | changes
-    return Recipe(name=name, family=family, config=config, seed=seed, steps=steps, **changes)
+    common = Recipe(name, family, "plays", config, seed, steps, 16, 3e-3, weight_decay=0.1)
+    return replace(common, **changes)
 
 
 def _gpt2(
@@ -229,7 +233,7 @@ FURTHER: dict[str, Recipe] = {
 """Recipes of models that are too large to ship, for what takes width; see docs/results.md."""
 
 
-def get_recipe(name: str, **changes: Any) -> Recipe:
+def get_recipe(name: str, **changes: object) -> Recipe:
     """Return the recipe of that name, with some settings changed.
 
     Raises:

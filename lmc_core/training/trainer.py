@@ -10,8 +10,9 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 import torch
 import torch.nn.functional as F
@@ -112,10 +113,11 @@ class Balance:
         for part in router_modules(module, layout).values():
             part.register_forward_hook(self._hear)
 
-    def _hear(self, part: nn.Module, inputs: Any, outputs: Any) -> None:
-        logits = F.linear(inputs[0].flatten(0, -2), part.weight)  # type: ignore[arg-type]  (a router has one matrix)
+    def _hear(self, part: nn.Module, inputs: tuple[Tensor, ...], outputs: object) -> None:
+        matrix = cast(Tensor, part.weight)  # a router has one
+        logits = F.linear(inputs[0].flatten(0, -2), matrix)
         share = logits.softmax(-1)
-        chosen = logits.topk(part.top_k, -1).indices  # type: ignore[arg-type]
+        chosen = logits.topk(cast(int, part.top_k), -1).indices
         used = F.one_hot(chosen, logits.shape[-1]).float().sum(1).mean(0) / chosen.shape[-1]
         self.parts.append(logits.shape[-1] * (used * share.mean(0)).sum())
 
@@ -137,6 +139,124 @@ def score(module: nn.Module, outputs: Outputs, examples: Examples) -> tuple[floa
     )
 
 
+class Story(TypedDict):
+    """What a card says of a training."""
+
+    curve: list[list[float]]  # step, training loss, validation loss
+    seconds: float
+    examples: int  # of the training split, seen
+
+
+@dataclass
+class Training:
+    """A training that can be saved and resumed.
+
+    Attributes:
+        recipe: the settings.
+        module: the network, on its device.
+        outputs: how the family computes logits.
+        solvers: whose rates follow the recipe's schedule.
+        step: steps done.
+        curve: step, training loss, validation loss.
+        spent: seconds of earlier runs.
+    """
+
+    recipe: Recipe
+    module: nn.Module
+    outputs: Outputs
+    solvers: list[torch.optim.Optimizer]
+    step: int = 0
+    curve: list[list[float]] = field(default_factory=list)
+    spent: float = 0.0
+
+    def __post_init__(self) -> None:
+        recipe, self.begin = self.recipe, time.perf_counter()
+        self.device = next(self.module.parameters()).device
+        self.peaks = [[group["lr"] for group in each.param_groups] for each in self.solvers]
+        family = get_family(recipe.family)
+        layout = family.layout(family.config(recipe.config))
+        self.balance = Balance(self.module, layout) if recipe.balance else None
+
+    @property
+    def seconds(self) -> float:
+        """What the training took so far."""
+        return self.spent + time.perf_counter() - self.begin
+
+    def advance(self, batch: Examples) -> float:
+        """Do one step; returns the loss in nats.
+
+        Raises:
+            FloatingPointError: if the loss is not finite.
+        """
+        recipe, share = self.recipe, rate(self.step, self.recipe)
+        for solver, peak in zip(self.solvers, self.peaks, strict=True):
+            for group, value in zip(solver.param_groups, peak, strict=True):
+                group["lr"] = value * share
+        if self.balance is not None:
+            self.balance.parts.clear()
+        logits = self.outputs(self.module, batch.inputs.to(self.device))
+        loss = F.cross_entropy(
+            logits.flatten(0, -2),
+            batch.targets.to(self.device).flatten(),
+            label_smoothing=recipe.label_smoothing,
+        )
+        value = loss.item()
+        if not math.isfinite(value):
+            raise FloatingPointError(
+                f"The training loss of {recipe.name} is not finite at step {self.step}."
+            )
+        if self.balance is not None:
+            loss = loss + recipe.balance * self.balance.loss()
+        for solver in self.solvers:
+            solver.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.module.parameters(), recipe.clip)
+        for solver in self.solvers:
+            solver.step()
+        self.step += 1
+        return value
+
+    def save(self, path: Path) -> None:
+        """Write everything that a later run goes on from."""
+        state = {
+            "recipe": json.dumps(self.recipe.settings()),
+            "module": self.module.state_dict(),
+            "solvers": [solver.state_dict() for solver in self.solvers],
+            "step": self.step,
+            "curve": self.curve,
+            "seconds": self.seconds,
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".part")
+        torch.save(state, temporary)
+        temporary.replace(path)
+
+    def resume(self, path: Path) -> None:
+        """Go on from what was written for the same recipe; nothing of another one is taken."""
+        saved = torch.load(path, weights_only=True)
+        if saved.get("recipe") != json.dumps(self.recipe.settings()):
+            return
+        self.module.load_state_dict(saved["module"])
+        for solver, state in zip(self.solvers, saved["solvers"], strict=True):
+            solver.load_state_dict(state)
+        self.step, self.curve, self.spent = saved["step"], saved["curve"], saved["seconds"]
+
+
+def make_batches(recipe: Recipe, subset: bool) -> Iterator[Examples]:
+    """Training batches of a recipe without end, in the same order every time.
+
+    Args:
+        recipe: the settings.
+        subset: images of the shipped 8,000 instead of the full set.
+    """
+    task = get_task(recipe.task)
+    generator = torch.Generator().manual_seed(recipe.seed + 10_000)
+    if task.stream is not None:
+        return text_batches(task.stream("train"), recipe, generator)
+    images = task.examples("train") if subset else full_set("train")
+    return image_batches(images, recipe, generator)
+
+
 def train(
     recipe: Recipe,
     module: nn.Module,
@@ -145,7 +265,7 @@ def train(
     state_file: Path | None = None,
     subset: bool = False,
     report: Callable[[str], None] = lambda line: None,
-) -> dict[str, Any]:
+) -> Story:
     """Train `module` in place and return what its card should say.
 
     Args:
@@ -155,108 +275,38 @@ def train(
         state_file: where the run is saved every `CHECKPOINT_EVERY` steps, and resumed from.
         subset: train images on the shipped 8,000 instead of the full set.
         report: called with one line of text every `REPORT_EVERY` steps.
-
-    Returns:
-        `curve` (a list of step, training loss, validation loss), `seconds`, `examples` (training
-        examples seen).
     """
-    task = get_task(recipe.task)
-    device = next(module.parameters()).device
-    generator = torch.Generator().manual_seed(recipe.seed + 10_000)
-    if task.stream is None:
-        images = task.examples("train") if subset else full_set("train")
-        batches = image_batches(images, recipe, generator)
-    else:
-        batches = text_batches(task.stream("train"), recipe, generator)
-    validation = task.examples("validation", length=recipe.length)
-    validation = Examples(validation.inputs.to(device), validation.targets.to(device))
+    batches = make_batches(recipe, subset)
     set_dropout(module, recipe.dropout)
-    solvers = optimizers(module, recipe)
-    peaks = [[group["lr"] for group in solver.param_groups] for solver in solvers]
-    first, curve, spent = 0, [], 0.0
+    training = Training(recipe, module, outputs, optimizers(module, recipe))
+    validation = get_task(recipe.task).examples("validation", length=recipe.length)
+    validation = Examples(
+        validation.inputs.to(training.device), validation.targets.to(training.device)
+    )
     if state_file is not None and state_file.exists():
-        saved = torch.load(state_file, weights_only=True)
-        if saved.get("recipe") == json.dumps(recipe.settings()):
-            module.load_state_dict(saved["module"])
-            for solver, state in zip(solvers, saved["solvers"], strict=True):
-                solver.load_state_dict(state)
-            first, curve, spent = saved["step"], saved["curve"], saved["seconds"]
-            for _ in range(first):  # the same data order as an uninterrupted run
-                next(batches)
-    begin = time.perf_counter() - spent
+        training.resume(state_file)
+        for _ in range(training.step):  # the same data order as an uninterrupted run
+            next(batches)
     module.train()
     running: list[float] = []
-    family = get_family(recipe.family)
-    balance = (
-        Balance(module, family.layout(family.config(recipe.config))) if recipe.balance else None
-    )
-    for step in range(first, recipe.steps):
-        share = rate(step, recipe)
-        for solver, peak in zip(solvers, peaks, strict=True):
-            for group, value in zip(solver.param_groups, peak, strict=True):
-                group["lr"] = value * share
-        batch = next(batches)
-        if balance is not None:
-            balance.parts.clear()
-        logits = outputs(module, batch.inputs.to(device))
-        loss = F.cross_entropy(
-            logits.flatten(0, -2),
-            batch.targets.to(device).flatten(),
-            label_smoothing=recipe.label_smoothing,
-        )
-        running.append(loss.item())
-        if not math.isfinite(running[-1]):
-            raise FloatingPointError(
-                f"The training loss of {recipe.name} is not finite at step {step}."
-            )
-        if balance is not None:
-            loss = loss + recipe.balance * balance.loss()
-        for solver in solvers:
-            solver.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(module.parameters(), recipe.clip)
-        for solver in solvers:
-            solver.step()
-        done = step + 1
+    while training.step < recipe.steps:
+        running.append(training.advance(next(batches)))
+        done = training.step
         if done % REPORT_EVERY == 0 or done == recipe.steps:
             measured, _ = score(module, outputs, validation)
-            curve.append([done, sum(running) / len(running), measured])
+            training.curve.append([done, sum(running) / len(running), measured])
             running = []
             report(
-                f"{recipe.name} {done}/{recipe.steps} train {curve[-1][1]:.4f} validation "
-                f"{measured:.4f} nats "
-                f"{time.perf_counter() - begin:.0f} s"
+                f"{recipe.name} {done}/{recipe.steps} train {training.curve[-1][1]:.4f} "
+                f"validation {measured:.4f} nats {training.seconds:.0f} s"
             )
         if state_file is not None and done % CHECKPOINT_EVERY == 0 and done < recipe.steps:
-            _save(state_file, recipe, module, solvers, done, curve, time.perf_counter() - begin)
+            training.save(state_file)
     module.eval()
     if state_file is not None:
         state_file.unlink(missing_ok=True)
     return {
-        "curve": curve,
-        "seconds": round(time.perf_counter() - begin, 1),
+        "curve": training.curve,
+        "seconds": round(training.seconds, 1),
         "examples": recipe.steps * recipe.batch,
     }
-
-
-def _save(
-    path: Path,
-    recipe: Recipe,
-    module: nn.Module,
-    solvers: list,
-    step: int,
-    curve: list,
-    spent: float,
-) -> None:
-    state = {
-        "recipe": json.dumps(recipe.settings()),
-        "module": module.state_dict(),
-        "solvers": [solver.state_dict() for solver in solvers],
-        "step": step,
-        "curve": curve,
-        "seconds": spent,
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".part")
-    torch.save(state, temporary)
-    temporary.replace(path)
