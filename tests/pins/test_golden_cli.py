@@ -359,3 +359,20 @@ def test_refusals(case: str, lmc: Lmc) -> None:
     said = lmc(*REFUSALS[case], code=2)
     assert said.startswith("lmc: ") and 1 <= len(said.strip().splitlines()) <= 2
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("barrier", "vit-s0", "vit-s1", "--method", "none", *FEW),
+        ("group", "vit-s0", "vit-s1", "vit-s2", "--method", "none", *FEW),
+        ("plane", "vit-s0", *FEW),
+        ("merge", "vit-s0", "vit-s1", "--frame", "none", "--method", "average", *FEW),
+    ],
+    ids=lambda asked: asked[0],
+)
+def test_defaults(asked: tuple[str, ...], lmc: Lmc, here: Path, home: Path) -> None:
+    """What a command asks for when little is typed, as it lies in `request.json`."""
+    lmc(*asked)
+    (path,) = (home / "results").glob("*/request.json")
+    check("cli/defaults", asked[0], plain(json.loads(path.read_text()), {str(here): "<here>"}))
