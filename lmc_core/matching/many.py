@@ -119,7 +119,7 @@ def whole_forms(models: Sequence[Model]) -> list[Model]:
     return list(models)
 
 
-def align_many(
+def align_models(
     models: Sequence[Model],
     inputs: Tensor,
     classes: Mapping[str, str | SymmetryClass] | None = None,
@@ -202,4 +202,4 @@ def unequal_rows(shared: Sequence[Model], wholes: Sequence[Model]) -> bool:
 
 # their former names
 AlignedGroup = AlignedModels
-align_group = align_many
+align_group = align_models

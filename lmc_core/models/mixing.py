@@ -55,11 +55,11 @@ def centre(models: Sequence[Model], name: str | None = None) -> Model:
     require_alike(models)
     state = mixed(models, [1 / len(models)] * len(models))
     return models[0].with_state(
-        dict(state), name=name or " + ".join(m.name for m in models), card=_shared(models)
+        dict(state), name=name or " + ".join(m.name for m in models), card=shared_card(models)
     )
 
 
-def _shared(models: Sequence[Model]) -> dict[str, str]:
+def shared_card(models: Sequence[Model]) -> dict[str, str]:
     """What is true of the mean as well: the task, if all were trained on the same."""
     tasks = {model.card.get("task") for model in models}
     task = tasks.pop() if len(tasks) == 1 else None

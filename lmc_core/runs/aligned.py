@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmc_core.runs.anew import make_way
 from lmc_core.runs.model_cache import is_warm, load_warm
-from lmc_core.runs.opened import CHECKED, learning_from, seen_rows
+from lmc_core.runs.opened import CHECKED, learning_from
 from lmc_core.runs.request import ALGORITHM, ModelsRequest, PairRequest, digest_of
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ def aligned_pair(
     from lmc_core.matching.methods import METHODS
     from lmc_core.matching.objective import HELD
     from lmc_core.matching.pair import align_pair
+    from lmc_core.tasks.seen_rows import find_seen_rows
 
     folder = folder_of(request)
     make_way(folder)
@@ -128,7 +129,7 @@ def aligned_pair(
         dict(request.classes),
         request.method,
         method.configured(dict(request.settings)),
-        masks=seen_rows(*models),
+        masks=find_seen_rows(*models),
         progress=report,
         in_place=consumes(request, models),
         learning=learning_from(request, task, folder.name) if method.uses_data else None,

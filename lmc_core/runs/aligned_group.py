@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmc_core.runs.aligned import make_room
 from lmc_core.runs.anew import make_way
-from lmc_core.runs.opened import CHECKED, learning_from, seen_rows
+from lmc_core.runs.opened import CHECKED, learning_from
 from lmc_core.runs.request import ModelsRequest, digest_of
 
 if TYPE_CHECKING:
@@ -79,9 +79,10 @@ def placed_group(
     Raises:
         FunctionChanged: if the outputs of a model moved by more than rounding.
     """
-    from lmc_core.matching.many import align_many, whole_forms
+    from lmc_core.matching.many import align_models, whole_forms
     from lmc_core.matching.methods import MANY_METHODS
     from lmc_core.matching.objective import HELD
+    from lmc_core.tasks.seen_rows import find_seen_rows
 
     if request.method == "none":
         return Placed(tuple(whole_forms(models)), dict(NOTHING))
@@ -90,13 +91,13 @@ def placed_group(
     if (found := _read(folder, models)) is not None:
         report(1.0, "aligned before")
         return found
-    group = align_many(
+    group = align_models(
         models,
         examples.first(CHECKED).inputs,
         dict(request.classes),
         request.method,
         MANY_METHODS[request.method].configured(dict(request.settings)),
-        masks=seen_rows(*models),
+        masks=find_seen_rows(*models),
         progress=report,
         learning=learning_from(request, task, folder.name),
     )

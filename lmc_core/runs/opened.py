@@ -107,36 +107,6 @@ def grouped(examples: Examples) -> dict[str, np.ndarray]:
     return {} if examples.groups is None else {"groups": examples.groups.numpy()}
 
 
-def seen_rows(*models: Model) -> dict[str, Any]:
-    """Which rows of the token tables and heads all models saw in training, by parameter; others
-    carry no information.
-
-    Known only for models whose cards name a shipped text task; empty for others.
-    """
-    import torch
-
-    from lmc_core.models.common import untied
-    from lmc_core.models.rows import in_shared_rows
-    from lmc_core.tasks import TASKS
-
-    trained = [TASKS.get(str(model.card.get("task"))) for model in models]
-    streams = [task.stream for task in trained if task is not None and task.stream is not None]
-    if len(streams) < len(models):
-        return {}
-    first = in_shared_rows(models)[0]
-    tokens = first.family.sizes(first.config)["tokens"]
-    seen = torch.ones(tokens, dtype=torch.bool)
-    for stream in streams:
-        seen &= torch.zeros(tokens, dtype=torch.bool).index_fill_(0, stream("train").unique(), True)
-    layout = untied(first).layout
-    tables = [
-        block.parameter
-        for block in layout.blocks
-        if block.name in ("token.table", "head.weight", "head.bias")
-    ]
-    return {name: seen for name in tables if layout.shapes[name][0] == tokens}
-
-
 def asked(request: ModelsRequest, task: Task, examples: int) -> dict[str, Any]:
     """The entries of a result that say what was asked.
 

@@ -15,8 +15,8 @@ from torch.nn.functional import cross_entropy
 
 from lmc_core.models.load import load
 from lmc_core.runs.kinds.barrier import BarrierRequest, compute, make_request
-from lmc_core.runs.opened import seen_rows
 from lmc_core.tasks import TASKS
+from lmc_core.tasks.seen_rows import find_seen_rows
 from tests import tiny
 from tests.cli.conftest import Run
 from tests.tasks.makers import text_of, word_tokenizer
@@ -215,15 +215,15 @@ def test_images(lmc: Run, tiny_vit_pair: Pair, tmp_path: Path) -> None:
 def test_rows_never_seen_are_known_for_shipped_training_alone(
     readers: Pair, tiny_gpt2_pair: Pair
 ) -> None:
-    assert seen_rows(load(readers[0]), load(readers[1])) == {}
+    assert find_seen_rows(load(readers[0]), load(readers[1])) == {}
     a, b = (load(folder) for folder in tiny_gpt2_pair)
-    assert seen_rows(a, load(readers[1])) == {}
-    both = seen_rows(a, b)
+    assert find_seen_rows(a, load(readers[1])) == {}
+    both = find_seen_rows(a, b)
     seen = torch.zeros(81, dtype=torch.bool)
     seen[TASKS["plays"].stream("train").unique()] = True  # type: ignore[misc]
     assert set(both) == {"transformer.wte.weight", "lm_head.weight"}
     assert all(torch.equal(rows, seen) for rows in both.values())
     other = load(tiny_gpt2_pair[1])
     other.card["task"] = "austen"  # type: ignore[index]
-    fewer = seen_rows(a, other)["lm_head.weight"]
+    fewer = find_seen_rows(a, other)["lm_head.weight"]
     assert int(fewer.sum()) < int(seen.sum()) and not (fewer & ~seen).any()

@@ -13,7 +13,7 @@ import torch
 from lmc_core.errors import BadInput, Incompatible
 from lmc_core.matching.bodies import find_body
 from lmc_core.matching.common_form import common_form
-from lmc_core.matching.many import align_many
+from lmc_core.matching.many import align_models
 from lmc_core.matching.pair import align_pair, canonical, in_float32
 from lmc_core.models.common import head_notes, require_compatible, require_one_body
 from lmc_core.models.forward import function_error
@@ -101,7 +101,7 @@ def test_a_measurement_is_refused_with_both_heads() -> None:
         with pytest.raises(Incompatible, match=words):
             refused(a, b)
     with pytest.raises(Incompatible, match=words):
-        align_many((a, b), tokens(12), method="reference")
+        align_models((a, b), tokens(12), method="reference")
     rows = Examples(tokens(12, 37, 8), tokens(12, 37, 8))
     with pytest.raises(BadInput, match="have different heads; use the method weight"):
         align_pair(a, b, tokens(12), method="activation", learning=Learning.split(rows, 2))

@@ -11,7 +11,7 @@ import torch
 
 from lmc_core.errors import BadCheckpoint, Incompatible
 from lmc_core.matching.common_form import common_form
-from lmc_core.matching.many import align_many
+from lmc_core.matching.many import align_models
 from lmc_core.matching.pair import align_pair
 from lmc_core.models.common import require_compatible
 from lmc_core.models.families import FAMILIES
@@ -236,7 +236,7 @@ def test_several_models_have_their_common_rows_and_keep_their_own(tmp_path: Path
         for k, count in enumerate(counts)
     ]
     assert [model.config["vocab_size"] for model in in_shared_rows(models)] == [37] * 3
-    group = align_many(models, tokens(12), method="reference")
+    group = align_models(models, tokens(12), method="reference")
     assert [model.config["vocab_size"] for model in group.models] == [37] * 3
     assert [model.config["vocab_size"] for model in group.written] == list(counts)
     for model, after, count in zip(models, group.written, counts, strict=True):

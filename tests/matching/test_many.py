@@ -19,7 +19,7 @@ from lmc_core.matching.cycles import between, cycle_error
 from lmc_core.matching.learned.charts import Charts
 from lmc_core.matching.learned.descent import Descent
 from lmc_core.matching.learned.steps import Steps
-from lmc_core.matching.many import align_many
+from lmc_core.matching.many import align_models
 from lmc_core.matching.methods import MANY_METHODS
 from lmc_core.matching.pair import canonical
 from lmc_core.matching.reference import ReferenceSettings
@@ -89,7 +89,7 @@ def test_moved_copies_come_back_to_one_point(
         classes = choose(random_model(name).layout.spaces)
         models = copies(name, classes)
         method = "reference" if isinstance(settings, ReferenceSettings) else "universe"
-        found = align_many(models, random_inputs(models[0]), classes, method, settings)
+        found = align_models(models, random_inputs(models[0]), classes, method, settings)
         for model in found.models[1:]:
             assert (
                 max(
@@ -109,7 +109,7 @@ def test_moved_copies_come_back_to_one_point(
 def test_maps_of_a_universe_agree_around_cycles_and_pairwise_ones_do_not() -> None:
     models = [random_model("gpt2", seed) for seed in range(4)]
     classes = choose_classes(models[0].layout.spaces)
-    found = align_many(models, random_inputs(models[0]), classes, "universe", WEIGHTS)
+    found = align_models(models, random_inputs(models[0]), classes, "universe", WEIGHTS)
     assert found.cycle_error < 1e-10
     forms = [canonical(model, classes) for model in models]
     layout = forms[0].layout
@@ -152,7 +152,7 @@ def test_the_first_model_stays() -> None:
     classes = choose_classes(models[0].layout.spaces)
     for settings in (ReferenceSettings(3), WEIGHTS):
         method = "reference" if isinstance(settings, ReferenceSettings) else "universe"
-        found = align_many(models, random_inputs(models[0]), classes, method, settings)
+        found = align_models(models, random_inputs(models[0]), classes, method, settings)
         assert found.alignments[0].distance(Alignment.of(models[0].layout.spaces)) == 0
         form = canonical(models[0], classes)
         assert all(torch.equal(found.models[0].state[n], t.float()) for n, t in form.state.items())
@@ -161,7 +161,7 @@ def test_the_first_model_stays() -> None:
 def test_two_models_are_a_pair() -> None:
     a, b = (random_model("gpt2", seed) for seed in range(2))
     classes = choose_classes(a.layout.spaces)
-    found = align_many([a, b], random_inputs(a), classes, "reference")
+    found = align_models([a, b], random_inputs(a), classes, "reference")
     forms = [canonical(model, classes) for model in (a, b)]
     expected, trace = match_weights(forms[0].layout, forms[0].state, forms[1].state, classes)
     assert found.alignments[1].distance(expected) < 1e-9
@@ -213,8 +213,8 @@ def test_learning_brings_three_copies_back_to_one_point() -> None:
 def test_learning_never_ends_worse_than_it_began(three: list[Model]) -> None:
     wild = replace(SHORT, rate=5.0, patience=9, frame="reference")
     inputs = DATA.examples("train", 8, 0).inputs
-    found = align_many(three, inputs, None, "universe", wild, learning=learning_of())
-    start = align_many(three, inputs, None, "universe", replace(wild, steps=0))
+    found = align_models(three, inputs, None, "universe", wild, learning=learning_of())
+    start = align_models(three, inputs, None, "universe", replace(wild, steps=0))
     assert found.trace.about["best_step"] == 0
     assert (
         max(a.distance(b) for a, b in zip(found.alignments, start.alignments, strict=True)) < 1e-12
@@ -228,7 +228,7 @@ def test_seeds_agree_and_an_interrupted_run_goes_on_to_the_same_end(
 
     def align(learning: Learning, progress=lambda share, words: None) -> list[Alignment]:  # type: ignore[no-untyped-def]
         return list(
-            align_many(
+            align_models(
                 three, inputs, None, "universe", SHORT, progress=progress, learning=learning
             ).alignments
         )
@@ -257,7 +257,7 @@ def test_seeds_agree_and_an_interrupted_run_goes_on_to_the_same_end(
 def test_progress_rises_to_the_end(three: list[Model]) -> None:
     shares: list[float] = []
     inputs = DATA.examples("train", 8, 0).inputs
-    align_many(
+    align_models(
         three,
         inputs,
         None,
@@ -277,23 +277,23 @@ def test_a_changed_function_is_refused(three: list[Model], monkeypatch: pytest.M
 
     monkeypatch.setattr(group_module, "in_float32", wrong)
     with pytest.raises(FunctionChanged):
-        align_many(three, DATA.examples("train", 8, 0).inputs, None, "reference")
+        align_models(three, DATA.examples("train", 8, 0).inputs, None, "reference")
 
 
 def test_bad_input_is_named(three: list[Model]) -> None:
     inputs = DATA.examples("train", 8, 0).inputs
     with pytest.raises(BadInput, match="Between 2 and 8 models are expected; 1 came"):
-        align_many(three[:1], inputs, None, "reference")
+        align_models(three[:1], inputs, None, "reference")
     with pytest.raises(BadInput, match="Between 2 and 8 models are expected; 9 came"):
-        align_many(three * 3, inputs, None, "reference")
+        align_models(three * 3, inputs, None, "reference")
     with pytest.raises(BadInput, match="learns from data"):
-        align_many(three, inputs)
+        align_models(three, inputs)
     with pytest.raises(BadInput, match="at most 3"):
-        align_many(three, inputs, None, "reference", ReferenceSettings(4))
+        align_models(three, inputs, None, "reference", ReferenceSettings(4))
     with pytest.raises(Incompatible):
-        align_many([*three, random_model("gpt2")], inputs, None, "reference")
+        align_models([*three, random_model("gpt2")], inputs, None, "reference")
     with pytest.raises(Incompatible):
-        align_many([load("zoo:vit-fashion-s0"), three[0]], inputs, None, "reference")
+        align_models([load("zoo:vit-fashion-s0"), three[0]], inputs, None, "reference")
     with pytest.raises(UnknownName, match="method for several models"):
         MANY_METHODS["magic"]
     wrong = (
@@ -324,7 +324,7 @@ def test_every_method_says_what_it_is() -> None:
 def test_between_gives_maps_that_move_one_model_onto_another() -> None:
     classes = permutations_only(random_model("vit").layout.spaces)
     models = copies("vit", classes)
-    found = align_many(models, random_inputs(models[0]), classes, "reference")
+    found = align_models(models, random_inputs(models[0]), classes, "reference")
     maps = between(found.alignments)
     for (i, j), alignment in maps.items():
         moved = alignment.apply(models[0].layout, models[j].state)

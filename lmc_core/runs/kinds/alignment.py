@@ -115,8 +115,9 @@ def compute(
     from lmc_core.analysis.similarity import compare_spaces
     from lmc_core.models.fits import wider
     from lmc_core.runs.kinds.barrier import pair_facts
-    from lmc_core.runs.opened import asked, opened, seen_rows, size_of, stamped
+    from lmc_core.runs.opened import asked, opened, size_of, stamped
     from lmc_core.symmetry.spaces import choose_classes, class_of
+    from lmc_core.tasks.seen_rows import find_seen_rows
 
     if request.method == "none":
         raise BadInput(
@@ -135,7 +136,7 @@ def compute(
     for found in compare_spaces(
         pair,
         classes,
-        seen_rows(a, b),
+        find_seen_rows(a, b),
         bool(second),
         lambda share: report(0.7 + 0.2 * share, "comparing coordinates"),
     ):

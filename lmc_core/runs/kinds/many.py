@@ -24,16 +24,7 @@ from lmc_core.runs.ask import (
     require_two,
 )
 from lmc_core.runs.kinds import FrameNumbers, ModelsNumbers, Seconds, SharedWeights, SimplexNumbers
-from lmc_core.runs.opened import (
-    CHECKED,
-    asked,
-    grouped,
-    learning_from,
-    opened,
-    seen_rows,
-    size_of,
-    stamped,
-)
+from lmc_core.runs.opened import CHECKED, asked, grouped, learning_from, opened, size_of, stamped
 from lmc_core.runs.request import ModelsRequest
 
 if TYPE_CHECKING:
@@ -247,16 +238,17 @@ def align(
     What is learned is kept in a file until it is done, so that a run that was cancelled or killed
     goes on from there.
     """
-    from lmc_core.matching.many import align_many
+    from lmc_core.matching.many import align_models
     from lmc_core.matching.methods import MANY_METHODS
+    from lmc_core.tasks.seen_rows import find_seen_rows
 
-    return align_many(
+    return align_models(
         models,
         examples.first(CHECKED).inputs,
         dict(request.classes),
         request.method,
         MANY_METHODS[request.method].configured(dict(request.settings)),
-        masks=seen_rows(*models),
+        masks=find_seen_rows(*models),
         progress=report,
         learning=learning_from(request, task),
     )
