@@ -59,13 +59,14 @@ if TYPE_CHECKING:
 
     # aligning models
     from lmc_core.analysis.audit import Audit as Audit, audit as audit
-    from lmc_core.matching.activation_search import ActivationSettings as ActivationSettings
+    from lmc_core.look import Look as Look
+    from lmc_core.matching.activation import ActivationSettings as ActivationSettings
+    from lmc_core.matching.align import align as align, align_many as align_many
     from lmc_core.matching.learned.method import LearnedSettings as LearnedSettings
     from lmc_core.matching.many import (
         AlignedGroup as AlignedGroup,
         AlignedModels as AlignedModels,
         align_group as align_group,
-        align_many as align_many,
     )
     from lmc_core.matching.method import ManyMethod as ManyMethod, Method as Method
     from lmc_core.matching.methods import (
@@ -106,6 +107,7 @@ if TYPE_CHECKING:
 
     # merging
     from lmc_core.merging.ingredients import Ingredients as Ingredients, Merged as Merged
+    from lmc_core.merging.merge import merge as merge
     from lmc_core.merging.method import MergeMethod as MergeMethod
     from lmc_core.merging.methods import MERGES as MERGES
 
