@@ -55,6 +55,17 @@ NETWORKS = {
 }
 
 
+def find_network(name: str) -> Network:
+    """Return a kind of network by its name.
+
+    Raises:
+        UnknownName: there is none of that name.
+    """
+    if name not in NETWORKS:
+        raise UnknownName.of("network", name, NETWORKS)
+    return NETWORKS[name]
+
+
 def build(name: str, domain: Domain, seed: int) -> tuple[nn.Module, EquivariantLayout]:
     """Return a new network with the start that belongs to a seed, and its layout.
 
@@ -62,10 +73,9 @@ def build(name: str, domain: Domain, seed: int) -> tuple[nn.Module, EquivariantL
         UnknownName: there is no network of that name.
         BadInput: it does not take such inputs.
     """
-    if name not in NETWORKS:
-        raise UnknownName.of("network", name, NETWORKS)
+    kind = find_network(name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        module, layout = importlib.import_module(NETWORKS[name].module).build(domain)
+        module, layout = importlib.import_module(kind.module).build(domain)
     layout.check(module)
     return module, layout

@@ -41,7 +41,7 @@ def make_equivariance_request(
     from lmc_core.equivariance.data import KINDS, MOST, domain_of
     from lmc_core.equivariance.forms import make_form
     from lmc_core.equivariance.groups import group as group_of
-    from lmc_core.equivariance.networks import NETWORKS, build
+    from lmc_core.equivariance.networks import build, find_network
     from lmc_core.equivariance.training import Schedule
     from lmc_core.runs.ask import find_device
 
@@ -49,8 +49,7 @@ def make_equivariance_request(
         raise UnknownName.of("kind of data", kind, KINDS)
     if split not in ("validation", "test"):
         raise BadInput(f"Losses are measured on the validation or the test split; {split!r} came.")
-    if network not in NETWORKS:
-        raise UnknownName.of("network", network, NETWORKS)
+    own = find_network(network)
     make_form(form, primal_rate, dual_rate, augmented, price)
     domain = domain_of(source, group_of(group))
     build(network, domain, 0)
@@ -59,7 +58,6 @@ def make_equivariance_request(
         raise BadInput(
             f"10 to {MOST[source]:,} training examples of {source} are expected; {examples:,} came."
         )
-    own = NETWORKS[network]
     schedule = Schedule(
         own.steps if steps is None else steps,
         own.rate if rate is None else rate,

@@ -197,6 +197,20 @@ class EquivarianceRequest:
         """64 hexadecimal digits that name the result."""
         return digest_of(self.to_json())
 
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """What the result calls its network.
+
+        Raises:
+            UnknownName: there is no such network or group.
+        """
+        # networks load torch, which the command needs for few of its answers
+        from lmc_core.equivariance.groups import group
+        from lmc_core.equivariance.networks import find_network
+
+        label = find_network(self.network).label
+        return (f"{label}, {group(self.group).name} on {self.source} ({self.kind})",)
+
 
 def compute(
     request: EquivarianceRequest, report: Report = lambda share, words: None
@@ -286,11 +300,10 @@ def _facts(
     from lmc_core.equivariance.networks import NETWORKS
 
     group = group_of(request.group)
-    label = NETWORKS[request.network].label
     return {
         **request.to_json(),
-        "models": [f"{label}, {group.name} on {request.source} ({request.kind})"],
-        "network_label": label,
+        "models": list(request.model_names),
+        "network_label": NETWORKS[request.network].label,
         "form_label": FORMS[request.form],
         "source_label": SOURCES[request.source],
         "kind_label": KINDS[request.kind],

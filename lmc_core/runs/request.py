@@ -104,6 +104,11 @@ class ModelsRequest:
         """Everything as plain JSON values, for `request.json`."""
         return json.loads(json.dumps(asdict(self)))
 
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """Names that the result may give to models."""
+        return tuple(self.names)
+
     def naming(self, number: int) -> dict[str, tuple[str, ...]]:
         """What it says of one of its models, each as a tuple of one."""
         orders = self.orders or ("",) * len(self.models)

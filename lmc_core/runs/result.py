@@ -49,6 +49,11 @@ class Request(Protocol):
         """Kind of device it runs on."""
         ...
 
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """Names that its result may give to models."""
+        ...
+
     def to_json(self) -> dict[str, Any]:
         """Everything as plain JSON values."""
         ...

@@ -69,12 +69,13 @@ def check_result(folder: Path, key: str, written: str, limits: Limits) -> None:
     _check_shown(Result(key, request, result, folder, written), key)
 
 
-def _check_key(request: dict[str, Any], result: dict[str, Any], key: str) -> None:
+def _check_key(content: dict[str, Any], result: dict[str, Any], key: str) -> None:
     """The key must be the hash of the request: a result cannot pass for the answer to another
     question.
     """
     try:
-        found = request_from_json(request).key
+        request = request_from_json(content)
+        named, names = request.key, request.model_names
     except LmcError as error:
         raise BadInput(
             f"The result {key[:12]} in the archive is of a kind that this version does not know; "
@@ -85,12 +86,13 @@ def _check_key(request: dict[str, Any], result: dict[str, Any], key: str) -> Non
             f"The request of the result {key[:12]} in the archive is not one that this version "
             "makes."
         ) from error
-    if found != key or result.get("key", key) != key:
+    if named != key or result.get("key", key) != key:
         raise BadInput(
             f"The result {key[:12]} in the archive answers another request than its key says."
         )
     # an ancestor is asked for, and is none of those merged
-    if not set(result.get("models", ())) <= set(request["names"]):
+    models = result.get("models", [])
+    if not isinstance(models, list) or not all(model in names for model in models):
         raise BadInput(f"The result {key[:12]} in the archive names other models than its request.")
 
 

@@ -23,9 +23,6 @@ from tests.pins.golden_files import check, plain
 SHIPPED = Path(__file__).parents[2] / "assets" / "results"
 STUDIES = Path(__file__).parents[2] / "assets" / "studies"
 KEYS = sorted(folder.name for folder in SHIPPED.iterdir())
-OF_MODELS = [
-    key for key in KEYS if "names" in json.loads((SHIPPED / key / "request.json").read_text())
-]
 NEWER = "written by a newer version"
 
 
@@ -44,12 +41,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         found = {"text": texts.read_text(), "page": page.read_text(), "archive": archive}
         assert _run(texts, "results", "--json") == 0
         found["results"] = json.loads(texts.read_text())
-        models = folder / "models.zip"
-        for key in OF_MODELS:
-            assert _run(texts, "report", "models", "--add", key) == 0
-        assert _run(texts, "report", "models", "--archive", models) == 0
         patch.setenv("LMC_HOME", str(folder / "other"))
-        assert _run(texts, "report", "--import", models, "--json") == 0
+        assert _run(texts, "report", "--import", archive, "--json") == 0
         found["imported"] = json.loads(texts.read_text())
     return found
 
@@ -127,15 +120,12 @@ def test_every_result_is_listed(made: dict[str, Any]) -> None:
 
 
 def test_an_archive_takes_all_and_none_of_their_numbers_is_mended(made: dict[str, Any]) -> None:
-    """On the way in every hash is checked, and that the numbers follow from their arrays.
-
-    Results of equivariance are written into archives too, but this test does not take them in.
-    """
+    """On the way in every hash is checked, and that the numbers follow from their arrays."""
     with zipfile.ZipFile(made["archive"]) as archive:
         names = archive.namelist()
     assert {name.split("/")[1] for name in names if name.startswith("results/")} == set(KEYS)
     done = made["imported"]
-    assert sorted([*done["added"], *done["kept"]]) == OF_MODELS and done["mended"] == []
+    assert sorted([*done["added"], *done["kept"]]) == KEYS and done["mended"] == []
 
 
 def test_a_shipped_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

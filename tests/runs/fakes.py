@@ -27,6 +27,8 @@ class FakeRequest:
     device: str = "cpu"
     what: str = "fake"
 
+    model_names = ()
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 

@@ -16,10 +16,12 @@ import pytest
 from lmc_core.errors import BadInput, StoreError
 from lmc_core.runs.store import Store
 from lmc_core.studies.archive import LIMITS, Limits, write_archive
+from lmc_core.studies.index import rows
 from lmc_core.studies.store import Studies
 from lmc_core.studies.study import Entry, Study
 from lmc_core.studies.unpack import read_archive
 from tests.studies.conftest import RESULTS, keep
+from tests.studies.test_malicious import Parts
 
 SECRET = "/home/somebody/secret project"
 Place = tuple[Store, Studies]
@@ -78,6 +80,48 @@ def test_an_archive_of_what_was_imported_is_the_same_archive_and_says_so(
     third = Store(tmp_path / "third", tmp_path / "none")
     done = read_archive(buffer, third, Studies(tmp_path / "third studies", tmp_path / "none"))
     assert all((found := third.get(key)) and found.imported for key in done.added)
+
+
+def equivariance(studies: Studies, shipped: Store) -> tuple[bytes, str]:
+    """The archive of a study of a shipped result of equivariance, and its key."""
+    key = next(row.key for row in rows(shipped) if row.what == "equivariance")
+    study = studies.create("Towards equivariance", entries=(Entry(keys=(key,)),))
+    buffer = io.BytesIO()
+    assert write_archive(study, shipped, buffer) == []
+    return buffer.getvalue(), key
+
+
+def test_a_result_of_no_models_is_taken_as_it_is(studies: Studies, elsewhere: Place):
+    """Equivariance asks for a network by its kind, not for models by their names."""
+    shipped = Store()
+    packed, key = equivariance(studies, shipped)
+    done = read_archive(io.BytesIO(packed), *elsewhere)
+    assert done.added == (key,) and done.mended == ()
+    there, here = elsewhere[0].get(key), shipped.get(key)
+    assert there is not None and here is not None
+    assert there.request == here.request and there.result == here.result | {
+        name: there.result[name] for name in ("cached", "imported") if name in there.result
+    }
+
+
+@pytest.mark.parametrize(
+    ("file", "values", "words"),
+    [
+        ("result.json", {"models": ["mine"]}, "other models"),
+        ("result.json", {"models": 5}, "other models"),
+        ("request.json", {"network": "oracle"}, "does not know"),
+        ("request.json", {"group": "E8"}, "does not know"),
+        ("request.json", {"seed": 7}, "another request"),
+    ],
+)
+def test_a_result_of_no_models_is_checked_too(
+    studies: Studies, elsewhere: Place, file: str, values: dict, words: str
+):
+    parts = Parts(equivariance(studies, Store())[0])
+    parts.edit(file, **values)
+    with pytest.raises(BadInput, match=words):
+        read_archive(io.BytesIO(parts.pack()), *elsewhere)
+    assert not list(elsewhere[0].root.glob("*"))
 
 
 def test_importing_twice_changes_nothing(packed: bytes, elsewhere: Place):

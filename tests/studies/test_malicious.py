@@ -282,6 +282,16 @@ ZOO: dict[str, tuple[Change | None, Edit | None, str]] = {
         None,
         "other models",
     ),
+    "models that are not named": (
+        lambda p: p.edit("result.json", models=[["mine"]]),
+        None,
+        "other models",
+    ),
+    "names that are none": (
+        lambda p: p.edit("request.json", names=5),
+        None,
+        "not one that this version makes",
+    ),
     "unknown field": (
         lambda p: p.edit("request.json", run="rm"),
         None,
