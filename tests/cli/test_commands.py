@@ -266,11 +266,23 @@ def test_progress_is_a_bar_on_a_terminal(
     assert "%" in captured.err and captured.out == ""
 
 
-def test_import_is_light():
-    heavy = ["torch", "transformers", "timm", "streamlit", "plotly", "pandas", "numpy", "scipy"]
+@pytest.mark.parametrize(
+    ("words", "heavy"),
+    [
+        (["--help"], "torch transformers timm streamlit plotly pandas numpy scipy tqdm"),
+        (["barrier", "--help"], "torch transformers timm streamlit plotly pandas numpy scipy tqdm"),
+        (["--version"], "torch transformers timm streamlit plotly pandas numpy scipy tqdm"),
+        (["results"], "torch transformers timm streamlit plotly pandas"),
+        (["report", "--list"], "torch transformers timm streamlit pandas"),
+        (["methods"], "transformers timm streamlit plotly pandas"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_a_command_loads(words: list[str], heavy: str):
+    """What only reads needs nothing that computes; help needs the standard library alone."""
     code = (
-        f"import sys, lmc_core.cli; lmc_core.cli.main(['--help']); print([m for m in {heavy} "
-        "if m in sys.modules])"
+        f"import sys, lmc_core.cli; lmc_core.cli.main({words}); print([m for m in "
+        f"{heavy.split()} if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == "[]", done.stdout + done.stderr
