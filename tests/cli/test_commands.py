@@ -190,7 +190,7 @@ def test_no_command_and_app_open_the_app(lmc: Run, monkeypatch: pytest.MonkeyPat
         calls.append((port, browser, read_only))
         return 0
 
-    monkeypatch.setattr("lmc_core.server.launch.launch", launch)
+    monkeypatch.setattr("lmc_core.cli.app.launch", launch)
     assert [lmc().code, lmc("app", "--port", 8600, "--no-browser").code] == [0, 0]
     assert [
         lmc("--read-only").code,
