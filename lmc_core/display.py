@@ -1,7 +1,7 @@
 """How values show themselves in a notebook: a table of facts and a small drawing, as HTML and SVG.
 
-Text alone, without a script and without anything that would be loaded from elsewhere; lines have the
-colour of the text around them, so that it can be read on a light and on a dark ground.
+Text alone, without a script and without anything that would be loaded from elsewhere; lines have
+the colour of the text around them, so that it can be read on a light and on a dark ground.
 """
 
 from __future__ import annotations

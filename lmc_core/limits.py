@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import fields
 from types import NoneType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import cast, get_args, get_origin, get_type_hints
 
 from lmc_core.errors import BadInput, UnknownName
 
@@ -68,7 +68,7 @@ def require_numbers(**values: float | None) -> None:
             _require(name, value, (int, float))
 
 
-def require_settings(settings: Any) -> None:
+def require_settings(settings: object) -> None:
     """Refuse a value of a dataclass that is not of the kind its field says, not among its choices
     (`settings.choice`), not finite, or out of all proportion.
 
@@ -79,7 +79,7 @@ def require_settings(settings: Any) -> None:
         BadInput: with the name of the field.
     """
     hints = get_type_hints(type(settings))
-    for field in fields(settings):
+    for field in fields(cast(type, type(settings))):
         value, hint = getattr(settings, field.name), hints[field.name]
         if get_origin(hint) is tuple:
             if not isinstance(value, list | tuple) or not value:
@@ -99,7 +99,7 @@ def require_settings(settings: Any) -> None:
             raise UnknownName.of(field.metadata["noun"], str(value), choices)
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A value as it came, in so few characters that it fits into a sentence."""
     if isinstance(value, int) and value.bit_length() > 200:
         return f"a number of about {value.bit_length() * 3 // 10} digits"
@@ -118,7 +118,7 @@ NOUNS = {
 }
 
 
-def _require(name: str, value: Any, kinds: tuple[Any, ...]) -> None:
+def _require(name: str, value: object, kinds: tuple[type, ...]) -> None:
     """Refuse a value of none of these kinds, or one that is not finite, or too large."""
     taken = (*kinds, int) if float in kinds else kinds
     if type(value) is bool and bool not in kinds or not isinstance(value, taken):

@@ -80,7 +80,7 @@ def summarize(result: BarrierNumbers, said: Sequence[str] = ()) -> str:
     """The result in words with units, with what a person should know beside it, and a few points of
     the curve.
     """
-    windows = describe_windows(result["length"], result["score"])
+    windows = describe_windows(result)
     pairs = [
         ("models", " → ".join(result["models"])),
         *list_notes(said),

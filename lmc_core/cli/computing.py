@@ -95,16 +95,13 @@ def with_notes(result: Mapping[str, object], said: Sequence[str]) -> dict[str, o
     return {**result, **({"notes": list(said)} if said else {})}
 
 
-def describe_windows(length: int | None, score: str) -> str:
-    """How long the texts of a result are, to follow their number; "" for images.
-
-    Args:
-        length: of a window, in tokens.
-        score: "accuracy" for whole texts, of which the longer are cut.
-    """
-    if not length:
+def describe_windows(result: Mapping[str, object]) -> str:
+    """How long the texts of a result are, to follow their number; "" for images."""
+    if not result.get("length"):
         return ""
-    return f" of {'at most ' if score == 'accuracy' else ''}{length} tokens"
+    # whole texts, of which the longer are cut
+    most = "at most " if result.get("score") == "accuracy" else ""
+    return f" of {most}{result['length']} tokens"
 
 
 def describe_time(spent: Seconds) -> str:

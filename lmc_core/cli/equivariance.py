@@ -75,12 +75,12 @@ def summarize(result: EquivarianceNumbers) -> str:
         loss = estimate(score["loss"], score["stderr"], "nats")
         pairs.append((words, f"{loss}, {percent(score['accuracy'])} right"))
     spent = result["seconds"]
-    took = f"{seconds(spent.get('train'))} to train, {seconds(spent.get('evaluate'))} to measure at the end"
+    took = f"{seconds(spent.get('train'))} to train, {seconds(spent.get('evaluate'))}"
     on, off = (number(result[name], digits=2) for name in ("error_on", "error_off"))
     pairs += [
         ("error", f"of equivariance {on} (projected: {off})"),
         ("split", f"{result['split']}, {result['held_out']:,} examples"),
-        ("time", took + origin_words(result)),
+        ("time", f"{took} to measure at the end{origin_words(result)}"),
         ("key", result["key"]),
     ]
     columns = zip(

@@ -60,7 +60,7 @@ def summarize(result: ManyNumbers, said: Sequence[str] = ()) -> str:
     """
     unit = result["unit"]
     chosen = classes_sentence(result["classes"])
-    windows = describe_windows(result["length"], result["score"])
+    windows = describe_windows(result)
     above = estimate(result["centre_excess"], result["centre_stderr"], unit)
     method = result["method"]
     title = "plain average" if method == "none" else MANY_METHODS[method].title

@@ -192,7 +192,7 @@ def summarize(results: Sequence[MergeNumbers], said: Sequence[str] = ()) -> str:
     barriers between pairs.
     """
     first = results[0]
-    windows = describe_windows(first["length"], first["score"])
+    windows = describe_windows(first)
     pairs = [
         ("models", ", ".join(first["models"])),
         *list_notes(said),

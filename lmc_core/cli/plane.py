@@ -117,7 +117,7 @@ def _write(
 def summarize(result: PlaneNumbers, curves: BendNumbers | None = None) -> str:
     """The result in words with units, the models in the plane, and the paths."""
     unit, n, lowest = result["unit"], result["resolution"], result["lowest"]
-    windows = describe_windows(result["length"], result["score"])
+    windows = describe_windows(result)
     pairs = [
         ("models", ", ".join(result["models"])),
         ("plane", KINDS[result["kind"]]),
