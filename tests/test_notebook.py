@@ -56,8 +56,7 @@ def test_a_pair_shows_the_function_check(models, examples) -> None:
 
 
 def test_several_models_show_their_function_checks(models, examples) -> None:
-    settings = lmc_core.UniverseSettings(steps=0)
-    aligned = lmc_core.align_many(models, examples.inputs, settings=settings)
+    aligned = lmc_core.align_many(models, examples, settings={"steps": 0})
     said = facts(read(aligned._repr_html_()))
     assert "of any model" in said["function"] and said["cycles"]
 
