@@ -346,11 +346,9 @@ def overview_caption(result: Result) -> str:
         "was brought into the "
         f"coordinates of {a} by {method} ({classes_sentence(result['classes'])}).",
         "Mean over matched coordinates of the cosine between their parameters; heads and experts "
-        "by the best that is within "
-        "them.",
+        "by the best that is within them.",
         "The aligned model computes what the original does: largest relative difference of the "
-        "outputs "
-        f"{number(result['function_error'], digits=2)}.",
+        f"outputs {number(result['function_error'], digits=2)}.",
     ]
     if result.get("versions"):
         date = str(result.get("date", ""))[:10]

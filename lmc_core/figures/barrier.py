@@ -358,13 +358,11 @@ def barrier_caption(results: Sequence[Result], labels: Sequence[str] | None = No
     size = f" ({first['parameters']:,} parameters each)" if first.get("parameters") else ""
     sentences = [
         f"Loss and {first.get('score', 'score')} along the straight line {between}{size}, on the "
-        f"{', '.join(data)} "
-        f"({' or '.join(f'{count:,}' for count in counts)} examples; "
-        f"{' or '.join(str(count) for count in points)} values of \u03bb, the weight of the "
-        "second model).",
+        f"{', '.join(data)} ({' or '.join(f'{count:,}' for count in counts)} examples; "
+        f"{' or '.join(str(count) for count in points)} values of \u03bb, the weight of the second "
+        "model).",
         "The barrier is the largest excess of the loss over the chord between the end losses "
-        "(dashed), "
-        f"\u00b1 one standard error over examples; {_bands(results)}.",
+        f"(dashed), \u00b1 one standard error over examples; {_bands(results)}.",
     ]
     sentences += dict.fromkeys(said for result in results for said in same_weights(result))
     for name, result in zip(names, results, strict=True):

@@ -62,11 +62,9 @@ def paths_caption(facts: Facts) -> str:
     trained = next((p["training"] for p in facts["paths"] if p.get("training")), {})
     parts = [
         f"Loss and {facts['score']} along paths from {names[0]} to {names[1]} on the "
-        f"{facts['split']} split of {facts['task']} "
-        f"({int(facts['examples']):,} examples). Curves are quadratic Bezier curves whose bend "
-        "was trained for "
-        f"{trained.get('steps', 0):,} steps of {trained.get('batch', 0)} of "
-        f"{trained.get('examples', 0):,} training examples, "
+        f"{facts['split']} split of {facts['task']} ({int(facts['examples']):,} examples). Curves "
+        f"are quadratic Bezier curves whose bend was trained for {trained.get('steps', 0):,} steps "
+        f"of {trained.get('batch', 0)} of {trained.get('examples', 0):,} training examples, "
         f"{trained.get('held_out', 0):,} further ones choosing what is kept (Garipov et al. 2018)."
     ]
     unit = str(facts["unit"])

@@ -273,11 +273,9 @@ def costs_caption(result: Result) -> str:
     a, b = result["models"]
     return (
         f"What each expert of {b} (columns, as its file numbers them) costs at each place of {a} "
-        "(rows), everything else "
-        "aligned: squared distance of the rows of the routers; of products of the weights that no "
-        "order of units changes "
-        "(Gram); of all weights after the best order of units, plus that of the rows (exact). 0 "
-        "means equal, 1 nothing in "
-        "common; strong colour is near. Each kind has one scale for all layers. Frames: the "
-        "assignment of least cost."
+        "(rows), everything else aligned: squared distance of the rows of the routers; of products "
+        "of the weights that no order of units changes (Gram); of all weights after the best order "
+        "of units, plus that of the rows (exact). 0 means equal, 1 nothing in common; strong "
+        "colour is near. Each kind has one scale for all layers. Frames: the assignment of least "
+        "cost."
     )

@@ -252,13 +252,11 @@ def what_is_compared(entry: Entry) -> str:
     if kind == "experts":
         return (
             "Each cell compares an expert of A with an expert of B by the best order of their "
-            "units and by their rows of the "
-            "router; unrelated experts are above 0."
+            "units and by their rows of the router; unrelated experts are above 0."
         )
     return (
         "Each cell is the cosine between a coordinate of A and one of B: of all parameters that "
-        "write or read it, each layer "
-        "weighted as in weight matching."
+        "write or read it, each layer weighted as in weight matching."
     )
 
 
@@ -283,8 +281,7 @@ def heatmap_caption(result: Result, entry: Entry, copy: int, own: bool) -> str:
         order = f"After, columns are in {b}'s own order and the matched cells are marked."
     sentences = [
         f"{place[0].upper()}{place[1:]} ({entry['size']:,} {noun}): {a} in rows, {b} in columns, "
-        "before and after the "
-        f"alignment, on one scale.",
+        "before and after the alignment, on one scale.",
         what_is_compared(entry),
         f"Before, both are as numbered in their own files, in canonical form. {order}",
         f"Mean of matched pairs: {number(before)} before, {number(after)} after.",
@@ -292,13 +289,11 @@ def heatmap_caption(result: Result, entry: Entry, copy: int, own: bool) -> str:
     if entry["edge"] > 1:
         sentences.append(
             f"Cells are means over blocks of {entry['edge']} x {entry['edge']} coordinates, so "
-            "that a sharp diagonal looks "
-            "faint."
+            "that a sharp diagonal looks faint."
         )
     if result.get("wider"):
         sentences.append(
             f"{result['wider']} is the wider; the other was widened to its size first, and what "
-            "that leaves open has the "
-            "wider model's values, which raises the cosines."
+            "that leaves open has the wider model's values, which raises the cosines."
         )
     return " ".join(sentences)

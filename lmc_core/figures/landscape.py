@@ -61,8 +61,7 @@ HARD = (
 )
 UNREADABLE = (
     "None of the losses measured here is a finite number, so the colours say nothing: what the "
-    "networks compute overflows. "
-    "Choose a smaller span, or other models."
+    "networks compute overflows. Choose a smaller span, or other models."
 )
 
 
@@ -395,13 +394,11 @@ def _what(facts: Facts) -> str:
     if kind == "bend":
         return (
             f"The plane of the quadratic Bezier curve from {names[0]} (A) to {names[1]} (B){size} "
-            "with trained bend "
-            f"(Garipov et al. 2018; {_how(facts)}). Its height is stretched."
+            f"with trained bend (Garipov et al. 2018; {_how(facts)}). Its height is stretched."
         )
     return (
-        f"The plane through {names[0]} (A), {names[1]} (B) as it is and aligned{size} in the "
-        "space of parameters "
-        f"({_how(facts)}), all in the canonical form of these classes."
+        f"The plane through {names[0]} (A), {names[1]} (B) as it is and aligned{size} in the space "
+        f"of parameters ({_how(facts)}), all in the canonical form of these classes."
     )
 
 

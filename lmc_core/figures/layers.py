@@ -128,11 +128,9 @@ def layers_caption(results: Sequence[Result], labels: Sequence[str] | None = Non
     a, b = first["models"]
     sentences = [
         f"Loss of {a} with one part of its parameters at a time half way to {b}, above its own "
-        f"loss of {number(first['loss'])} "
-        f"{first['unit']}, on {first['examples']:,} examples of the {first['split']} split of "
-        f"{first['task']}; bars show one "
-        "standard error over examples (after Adilova et al. 2024, layer-wise linear mode "
-        "connectivity)."
+        f"loss of {number(first['loss'])} {first['unit']}, on {first['examples']:,} examples of "
+        f"the {first['split']} split of {first['task']}; bars show one standard error over "
+        "examples (after Adilova et al. 2024, layer-wise linear mode connectivity)."
     ]
     for name, result in zip(names, results, strict=True):
         worst = max(range(len(result["cost"])), key=lambda k: result["cost"][k])

@@ -261,8 +261,7 @@ def merge_caption(results: Sequence[Result], task: str) -> str:
     frames = ", ".join(result["frame_title"] for result in results)
     sentences = [
         f"One model made of {models_sentence(results)}, on the {first['split']} split of {task} "
-        f"({examples:,} examples), "
-        f"in the frames: {frames}.",
+        f"({examples:,} examples), in the frames: {frames}.",
         "Bars are one standard error over examples; the band spans the single models.",
         *same_weights(first),
     ]
@@ -296,8 +295,7 @@ def _ancestor(result: Result) -> str:
         )
     return (
         f"{MARK} assumes a common ancestor; there is none, and the mean of the models stands in "
-        "for it, from which "
-        "task arithmetic with equal weights gives the average."
+        "for it, from which task arithmetic with equal weights gives the average."
     )
 
 
@@ -309,9 +307,8 @@ def _ending(results: Sequence[Result]) -> list[str]:
     if errors:
         classes = next(classes_sentence(r["classes"]) for r in results if r["classes"])
         found.append(
-            f"Moved by {classes}; the moved models give the same outputs as the originals: "
-            "largest relative difference "
-            f"{number(max(errors), digits=2)}."
+            f"Moved by {classes}; the moved models give the same outputs as the originals: largest "
+            f"relative difference {number(max(errors), digits=2)}."
         )
     return [*found, *notes(results), version_sentence(first)]
 

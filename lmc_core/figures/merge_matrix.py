@@ -124,10 +124,9 @@ def matrix_caption(results: Sequence[Result]) -> str:
     heights = "; ".join(f"{r['frame_title']} {height_words(r)}" for r in results)
     return (
         "Barrier between every two models in nats: the largest excess of the loss over the chord "
-        f"at {inside} "
-        f"point{'s' if inside > 1 else ''} inside of each line, on the {first['split']} split of "
-        f"{first['task']}, all on one "
-        f"scale. The centre of all lies above the mean of the models by: {heights}."
+        f"at {inside} point{'s' if inside > 1 else ''} inside of each line, on the "
+        f"{first['split']} split of {first['task']}, all on one scale. The centre of all lies "
+        f"above the mean of the models by: {heights}."
     )
 
 

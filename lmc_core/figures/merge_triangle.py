@@ -293,8 +293,7 @@ def triangle_caption(results: Sequence[Result]) -> str:
     )
     return (
         f"Loss of the weighted averages of {models_sentence(results)}, on the {first['split']} "
-        f"split of {first['task']}; "
-        f"{points} mixtures were measured (dots), contours between them are linear, all on one "
-        "scale. Corners are the models. "
-        f"Largest excess over the plane through the corners: {tops}."
+        f"split of {first['task']}; {points} mixtures were measured (dots), contours between them "
+        "are linear, all on one scale. Corners are the models. Largest excess over the plane "
+        f"through the corners: {tops}."
     )

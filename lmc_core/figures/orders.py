@@ -298,8 +298,7 @@ def fan_caption(result: Result, fan: Mapping[str, Any]) -> str:
     else:
         what = (
             f"{count} of the {there:,} joint orders of the experts of all "
-            f"{len(result['mixtures'])} layers: "
-            "those named, others drawn at random"
+            f"{len(result['mixtures'])} layers: those named, others drawn at random"
         )
     named = "; ".join(
         f"{group_name(ways, every)}: "
@@ -313,18 +312,13 @@ def fan_caption(result: Result, fan: Mapping[str, Any]) -> str:
         named += f"; {method} as it is, its units by activations too: {own}"
     return (
         f"Loss along the straight line from {a} to {b} for {what}. Everything else is aligned by "
-        f"{method} "
-        f"({classes_sentence(result['classes'])}) and held; units follow each order by their "
-        "weights. Barriers, \u00b1 one "
-        f"standard error over {result['examples']:,} examples of the {result['split']} split of "
-        f"{result['task']}: {named}; "
-        "plain average: "
+        f"{method} ({classes_sentence(result['classes'])}) and held; units follow each order by "
+        f"their weights. Barriers, \u00b1 one standard error over {result['examples']:,} examples "
+        f"of the {result['split']} split of {result['task']}: {named}; plain average: "
         f"{estimate(result['plain']['barrier'], result['plain']['barrier_stderr'], 'nats')}. Best "
-        "and worst are "
-        "chosen on these same examples. Largest relative difference of the outputs before and "
-        "after alignment: "
-        f"{number(result['function_error'], digits=2)}. LMC Explorer {version}, "
-        f"{str(result.get('date', ''))[:10]}."
+        "and worst are chosen on these same examples. Largest relative difference of the outputs "
+        f"before and after alignment: {number(result['function_error'], digits=2)}. LMC Explorer "
+        f"{version}, {str(result.get('date', ''))[:10]}."
     )
 
 

@@ -180,11 +180,9 @@ def routing_caption(result: Result, way: str) -> str:
     experts = len(followed["load"][0][0])
     return (
         f"Agreement of the routers' choices along the line with those at either end ({a}, {b}): "
-        "the Jaccard index of the "
-        f"{followed['active']} of {experts} experts that each token visits, mean over tokens and "
-        "layers; two routers that do "
-        f"not know of each other reach {number(followed['chance'], digits=2)}. Load: share of all "
-        "visits that each expert has "
+        f"the Jaccard index of the {followed['active']} of {experts} experts that each token "
+        "visits, mean over tokens and layers; two routers that do not know of each other reach "
+        f"{number(followed['chance'], digits=2)}. Load: share of all visits that each expert has "
         f"(even: {number(1 / experts, digits=2)}), experts in the order {WAYS[way]}. "
         f"{result['routing']['examples']} examples, {len(followed['lam'])} values of \u03bb."
     )

@@ -206,12 +206,10 @@ def streams_caption(result: Result, stream: Mapping[str, Any]) -> str:
     )
     return (
         f"Residual streams of {a} and {b} as each layer reads them, on {max(stream['tokens']):,} "
-        f"tokens{few} of "
-        f"{result['examples']:,} examples of the {result['split']} split of {result['task']}. "
-        "Linear CKA (Kornblith et al. "
-        "2019) does not depend on the coordinates, so no rotation changes it: it is what could be "
-        "found. The cosine of both "
-        "streams does, and is what was found."
+        f"tokens{few} of {result['examples']:,} examples of the {result['split']} split of "
+        f"{result['task']}. Linear CKA (Kornblith et al. 2019) does not depend on the coordinates, "
+        "so no rotation changes it: it is what could be found. The cosine of both streams does, "
+        "and is what was found."
     )
 
 

@@ -209,19 +209,16 @@ def curves_caption(results: Sequence[Result], rows: Sequence[Mapping[str, Any]])
     errors = [r["function_error"] for r in results if r["function_error"] is not None]
     check = (
         " Before interpolation the widened model gives the outputs of the narrow one, and the "
-        "moved one its own: largest "
-        f"relative difference {number(max(errors), digits=2)}."
+        f"moved one its own: largest relative difference {number(max(errors), digits=2)}."
         if errors
         else ""
     )
     return (
         f"Loss along the straight line from {narrow['name']} (width {narrow['width']}, "
-        f"{narrow['parameters']:,} parameters), "
-        f"widened to the sizes of {wide['name']} (width {wide['width']}, {wide['parameters']:,} "
-        "parameters), to that model; "
-        f"{first['split']} split of {first['task']}, {first['examples']:,} examples. Barriers, "
-        "\u00b1 one standard error: "
-        f"{said}.{check} LMC Explorer {(first.get('versions') or {}).get('lmc', '')}, "
+        f"{narrow['parameters']:,} parameters), widened to the sizes of {wide['name']} (width "
+        f"{wide['width']}, {wide['parameters']:,} parameters), to that model; {first['split']} "
+        f"split of {first['task']}, {first['examples']:,} examples. Barriers, \u00b1 one standard "
+        f"error: {said}.{check} LMC Explorer {(first.get('versions') or {}).get('lmc', '')}, "
         f"{str(first.get('date', ''))[:10]}."
     )
 
@@ -233,8 +230,7 @@ def against_caption(results: Sequence[Result], reference: Result | None) -> str:
     first = results[0]
     said = (
         " The dashed line is the barrier of the plain average of "
-        f"{' and '.join(reference['models'])}, of equal width: "
-        f"{barrier_words(reference)}."
+        f"{' and '.join(reference['models'])}, of equal width: {barrier_words(reference)}."
         if reference is not None
         else ""
     )

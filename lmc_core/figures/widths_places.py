@@ -341,12 +341,10 @@ def places_caption(result: Result, strip: Strip) -> str:
     units = f"{strip.units:,} {strip.name.replace(', ', ' of ', 1)}"
     return (
         f"Where the {units} of {result['models'][0]} stand among the {len(strip.owner):,} of "
-        f"{result['models'][1]} "
-        f"({setting_name(result)}): each at {copies} places, which take in the same and share "
-        "what goes "
-        f"out, in parts that sum to 1; {empty}. The residual stream has no such places: it is "
-        "turned, so that each of its "
-        "directions lies across all coordinates of the wide one."
+        f"{result['models'][1]} ({setting_name(result)}): each at {copies} places, which take in "
+        f"the same and share what goes out, in parts that sum to 1; {empty}. The residual stream "
+        "has no such places: it is turned, so that each of its directions lies across all "
+        "coordinates of the wide one."
     )
 
 

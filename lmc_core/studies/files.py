@@ -53,7 +53,6 @@ def write_error(error: OSError) -> StoreError:
             "No space is left for studies; free some, or set LMC_HOME to a folder elsewhere."
         )
     return StoreError(
-        f"Studies cannot be written ({error.strerror or type(error).__name__}); make the folder "
-        "of results writable, or set "
-        "LMC_HOME to another one."
+        f"Studies cannot be written ({error.strerror or type(error).__name__}); make the folder of "
+        "results writable, or set LMC_HOME to another one."
     )

@@ -11,19 +11,26 @@ import math
 import numpy as np
 import pytest
 
-from lmc_core.equivariance.figures import tables
-from lmc_core.equivariance.figures import text as words
-from lmc_core.equivariance.figures.copies import LOOKS, MERGES, copies_figure, merges_of
-from lmc_core.equivariance.figures.data import Run
-from lmc_core.equivariance.figures.paths import plane_figure
-from lmc_core.equivariance.figures.price import (
-    gauge_figure,
-    levels_of,
-    places_of,
-    price_figure,
-    price_loss_figure,
+from lmc_core.equivariance.figures.copies import (
+    LOOKS,
+    MERGES,
+    copies_caption,
+    copies_figure,
+    copies_table,
+    merges_of,
 )
-from lmc_core.equivariance.figures.strip import picture, positions_of, strip_figure
+from lmc_core.equivariance.figures.data import Run
+from lmc_core.equivariance.figures.gauge import gauge_figure
+from lmc_core.equivariance.figures.levels import levels_of, price_loss_figure
+from lmc_core.equivariance.figures.plane import plane_figure, plane_table
+from lmc_core.equivariance.figures.price import places_of, price_figure
+from lmc_core.equivariance.figures.strip import (
+    picture,
+    positions_of,
+    strip_caption,
+    strip_figure,
+    strip_table,
+)
 from tests.figures.equivariance_run import copies, drawn, named, run, texts
 
 
@@ -63,7 +70,7 @@ def test_one_layer_has_a_line_for_a_plane():
     each = run(layers=("only",))
     (line,) = [t for t in plane_figure(each).data if t.name == "loss"]
     np.testing.assert_array_equal(line.y, np.diagonal(each.arrays["plane.loss"]))
-    assert len(tables.plane_table(each).rows) == 7 and len(tables.plane_table(run()).rows) == 49
+    assert len(plane_table(each).rows) == 7 and len(plane_table(run()).rows) == 49
 
 
 def test_points_of_accuracy_against_equivariance():
@@ -181,10 +188,7 @@ def test_of_many_positions_eight_are_shown_from_the_identity():
     assert positions_of(each) == [0, 3, 6, 9, 12, 15, 18, 21]
     figure = strip_figure(each, 0)
     np.testing.assert_array_equal(figure.data[0].z, each.arrays["strip.on"][0][::3].T)
-    assert (
-        "8 of 24 positions" in words.strip_caption(each, 0)
-        and len(tables.strip_table(each, 0).rows) == 48
-    )
+    assert "8 of 24 positions" in strip_caption(each, 0) and len(strip_table(each, 0).rows) == 48
 
 
 def test_copies_show_their_lines_and_merges():
@@ -201,10 +205,10 @@ def test_copies_show_their_lines_and_merges():
     ]
     assert texts(figure, "model") == ["<b>network</b>", "<b>copy turned by 90°</b>"]
     assert "by the group</b> 0.60 \u00b1 0.03" in " ".join(texts(figure, "label"))
-    assert "first layer 25%" in words.copies_caption(
+    assert "first layer 25%" in copies_caption(
         each
-    ) and "3.0 \u00d7 10\u207b\u00b9\u2076" in words.copies_caption(each)
-    merge_rows = [row for row in tables.copies_table(each).rows if row[1] is None]
+    ) and "3.0 \u00d7 10\u207b\u00b9\u2076" in copies_caption(each)
+    merge_rows = [row for row in copies_table(each).rows if row[1] is None]
     assert [row[0] for row in merge_rows] == list(MERGES.values())
 
 
@@ -214,9 +218,9 @@ def test_an_older_result_without_copies_says_so():
         "without moved copies" in texts(figure, "nothing")[0].replace("<br>", " ")
         and not figure.data
     )
-    assert "without moved copies" in words.copies_caption(
-        run()
-    ) and "at the end" in words.copies_caption(run(until=300))
+    assert "without moved copies" in copies_caption(run()) and "at the end" in copies_caption(
+        run(until=300)
+    )
     part = {
         **copies(),
         "merges": {},
@@ -224,5 +228,5 @@ def test_an_older_result_without_copies_says_so():
         "group_is_projection": None,
         "function_error": None,
     }
-    assert copies_figure(run(copies=part)).data and words.copies_caption(run(copies=part))
+    assert copies_figure(run(copies=part)).data and copies_caption(run(copies=part))
     assert copies_figure(run(copies={"element": "90°"})).layout.annotations[0].name == "nothing"

@@ -13,9 +13,20 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lmc_core.equivariance.figures import axes, tables
-from lmc_core.equivariance.figures import text as words
-from lmc_core.equivariance.figures.copies import LOOKS, copies_figure
+from lmc_core.equivariance.figures import (
+    axes,
+    copies,
+    gauge,
+    levels,
+    losses,
+    paths,
+    phase,
+    plane,
+    price,
+    strip,
+    trace,
+)
+from lmc_core.equivariance.figures.copies import LOOKS
 from lmc_core.equivariance.figures.data import (
     BRANCHES,
     FORMS,
@@ -26,20 +37,24 @@ from lmc_core.equivariance.figures.data import (
     runs_of,
     strokes_of,
 )
+from lmc_core.equivariance.figures.levels import price_loss_caption
+from lmc_core.equivariance.figures.losses import losses_figure, losses_table
 from lmc_core.equivariance.figures.paths import (
     MANY,
     checkpoints_figure,
+    checkpoints_table,
     lines_of,
+    paths_caption,
     paths_figure,
-    plane_figure,
+    paths_table,
 )
-from lmc_core.equivariance.figures.price import gauge_figure, price_figure, price_loss_figure
-from lmc_core.equivariance.figures.strip import strip_figure, written_on
+from lmc_core.equivariance.figures.phase import phase_figure
+from lmc_core.equivariance.figures.strip import strip_caption, strip_figure, written_on
 from lmc_core.equivariance.figures.trace import (
+    constraint_caption,
     constraint_figure,
+    constraint_table,
     gammas_figure,
-    losses_figure,
-    phase_figure,
 )
 from lmc_core.figures.panel import headline, kind_name, label_stored, panels, setting_of
 from lmc_core.figures.style import GROUNDS, contrast
@@ -51,10 +66,10 @@ SAID = (
     "seed 0", "of the validation split", "LMC Explorer",
 )  # fmt: skip
 DRAWN = {  # name -> figure, and what it is drawn of
-    "constraint": (constraint_figure, "run"), "losses": (losses_figure, "run"), "checkpoints": (checkpoints_figure, "run"),
-    "plane": (plane_figure, "run"), "copies": (copies_figure, "run"), "strip": (strip_figure, "example"),
-    "paths": (paths_figure, "runs"), "price": (price_figure, "runs"), "price_loss": (price_loss_figure, "runs"),
-    "gauge": (gauge_figure, "runs"), "gammas": (gammas_figure, "layer"), "phase": (phase_figure, "layer"),
+    "constraint": (trace.CONSTRAINT, "run"), "losses": (losses.LOSSES, "run"), "checkpoints": (paths.CHECKPOINTS, "run"),
+    "plane": (plane.PLANE, "run"), "copies": (copies.COPIES, "run"), "strip": (strip.STRIP, "example"),
+    "paths": (paths.PATHS, "runs"), "price": (price.TRADEOFF, "runs"), "price_loss": (levels.PRICES, "runs"),
+    "gauge": (gauge.GAUGE, "runs"), "gammas": (trace.GAMMAS, "layer"), "phase": (phase.PHASE, "layer"),
 }  # fmt: skip
 
 
@@ -96,17 +111,16 @@ def real(tmp_path_factory) -> list[Run]:
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("name", DRAWN)
 def test_everything_draws_a_real_run(real, name, theme):
-    draw, what = DRAWN[name]
-    figure = draw(*given(what, real), theme=theme)
+    drawing, what = DRAWN[name]
+    figure = drawing.draw(*given(what, real), theme=theme)
     assert figure.data and figure.layout.height > 100 and not texts(figure, "nothing")
     assert (
         figure.layout.paper_bgcolor is None or figure.layout.paper_bgcolor == GROUNDS[theme].paper
     )
     json.loads(figure.to_json())
-    caption, alt = (
-        getattr(words, f"{name}_{ending}")(*given(what, real)) for ending in ("caption", "alt")
+    caption, alt, table = (
+        show(*given(what, real)) for show in (drawing.caption, drawing.alt, drawing.table)
     )
-    table = getattr(tables, f"{name}_table")(*given(what, real))
     for said in SAID:
         assert said in caption, said
     assert ("Resilient, \u03c1 = 0.1" in caption) and "nan" not in caption + alt
@@ -118,25 +132,22 @@ def test_everything_draws_a_real_run(real, name, theme):
 @pytest.mark.parametrize("until", [-1, 0, 300])
 def test_everything_draws_what_there_is_of_an_unfinished_run(name, until):
     runs = [run(until=until, form="resilient", price=0.1), run(until=until, form="free")]
-    draw, what = DRAWN[name]
+    drawing, what = DRAWN[name]
     for theme in THEMES:
-        assert draw(*given(what, runs), theme=theme).layout.height > 100
-    assert getattr(words, f"{name}_caption")(*given(what, runs))
-    assert getattr(words, f"{name}_alt")(*given(what, runs)).endswith(".")
-    getattr(tables, f"{name}_table")(*given(what, runs)).csv()
+        assert drawing.draw(*given(what, runs), theme=theme).layout.height > 100
+    assert drawing.caption(*given(what, runs))
+    assert drawing.alt(*given(what, runs)).endswith(".")
+    drawing.table(*given(what, runs)).csv()
 
 
 @pytest.mark.parametrize(
     "name", [name for name, (_, what) in DRAWN.items() if what in ("runs", "layer")]
 )
 def test_no_runs_are_no_error(name):
-    draw, what = DRAWN[name]
+    drawing, what = DRAWN[name]
     arguments = ([],) if what == "runs" else ([], 0)
-    assert draw(*arguments).layout.height > 100
-    assert (
-        getattr(words, f"{name}_caption")(*arguments)
-        and not getattr(tables, f"{name}_table")(*arguments).rows
-    )
+    assert drawing.draw(*arguments).layout.height > 100
+    assert drawing.caption(*arguments) and not drawing.table(*arguments).rows
 
 
 @pytest.mark.parametrize("theme", THEMES)
@@ -402,30 +413,30 @@ def test_checkpoints_are_named_by_their_step():
 
 def test_captions_name_every_setting_that_differs():
     runs = [run("a", form="resilient", price=0.1, seed=1), run("b", seed=2, dual_rate=0.005)]
-    caption = words.paths_caption(runs)
+    caption = paths_caption(runs)
     assert "seed 1 or 2" in caption and "dual rate 0.02" in caption and "dual rate 0.005" in caption
     assert (
         "a: 2.02 \u00b1 0.07" in caption
         and "LMC Explorer 0.1.0, torch 2.9.0, 2026-11-21." in caption
     )
-    assert "still training, 300 of 600 steps" in words.constraint_caption(run(until=300))
-    assert "over runs" not in words.price_loss_caption(
-        [run()]
-    ) and "over runs" in words.price_loss_caption([run(), run(seed=1)])
+    assert "still training, 300 of 600 steps" in constraint_caption(run(until=300))
+    assert "over runs" not in price_loss_caption([run()]) and "over runs" in price_loss_caption(
+        [run(), run(seed=1)]
+    )
 
 
 def test_tables_hold_every_recorded_number():
     each = run("a", form="resilient", price=0.1)
-    rows = tables.constraint_table(each).rows
+    rows = constraint_table(each).rows
     assert len(rows) == 3 * 13 and rows[13][:3] == ("a", "second layer", 0)
     assert [row[3] for row in rows[:13]] == each.trace("gamma")[:, 0].tolist()
     assert [row[5] for row in rows[26:]] == each.trace("slack")[:, 2].tolist()
-    losses = tables.losses_table(each)
+    losses = losses_table(each)
     place = losses.header.index("loss (nats) held out, projected")
     assert [row[place] for row in losses.rows] == each.trace("loss")[:, 3].tolist()
     assert (
-        len(tables.paths_table([each, run("b")]).rows) == 2 * 5
-        and len(tables.checkpoints_table(each).rows) == 3 * 5
+        len(paths_table([each, run("b")]).rows) == 2 * 5
+        and len(checkpoints_table(each).rows) == 3 * 5
     )
 
 
@@ -479,7 +490,7 @@ def test_an_exported_page_holds_figure_and_caption(real):
     from lmc_core.figures.export import standalone_html
 
     page = standalone_html(
-        strip_figure(real[0], 0), words.strip_caption(real[0], 0), [dict(real[0].facts)]
+        strip_figure(real[0], 0), strip_caption(real[0], 0), [dict(real[0].facts)]
     )
     assert (
         "data:image/png;base64," in page

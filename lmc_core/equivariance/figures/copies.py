@@ -6,14 +6,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
 from lmc_core.equivariance.figures import axes
-from lmc_core.equivariance.figures.data import BRANCHES, FORMS, Run
+from lmc_core.equivariance.figures.data import BRANCHES, FORMS, Run, layer_title
+from lmc_core.equivariance.figures.setting import BAND, LONGEST, Drawing, ending
 from lmc_core.figures.layout import stacked
 from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, faint
+from lmc_core.figures.tables import Table
 from lmc_core.look import Look
 from lmc_core.numbers import estimate, number, percent
 
@@ -318,3 +321,86 @@ def _dots(
                 font={"size": SMALL, "color": ground.ink if x else colour},
                 name="merge",
             )
+
+
+def copies_caption(run: Run) -> str:
+    """Return a caption of `copies_figure` that would stand in a paper."""
+    copies = run.copies
+    if copies is None:
+        return (
+            "This result is without moved copies."
+            if run.finished
+            else "Copies are compared at the end of the training."
+        )
+    agree = ", ".join(
+        f"{layer_title(space)} {share:.0%}" for space, share in (copies.get("agree") or {}).items()
+    )
+    said = [
+        f"Above: held-out loss on the straight line from the network f to its {copy_name(run)}, "
+        "f(g\u207b\u00b9x), with hidden units where they are, matched by weights or by "
+        f"activations, and placed as the group acts on them; bands show {BAND}, numbers the "
+        "barrier, the largest excess over the chord (dashed) between the ends. Below: the mean of "
+        "the weights of all copies. Their mean aligned by the group is the projection"
+    ]
+    if copies.get("group_is_projection") is not None:
+        said[0] += (
+            " (largest relative difference of weights "
+            f"{number(float(copies['group_is_projection']), digits=2)})"
+        )
+    said[0] += "."
+    if agree:
+        said.append(
+            "Share of the units that matching by weights sends where the group sends them: "
+            f"{agree}."
+        )
+    if copies.get("function_error") is not None:
+        said.append(
+            "Copies compute what they should up to "
+            f"{number(float(copies['function_error']), digits=2)} (relative)."
+        )
+    return " ".join([*said, ending([run])])
+
+
+def copies_alt(run: Run) -> str:
+    """Return what `copies_figure` shows in a sentence."""
+    if run.copies is None:
+        return "Empty: no moved copies."
+    curves = run.copies["curves"]
+    lines = "; ".join(
+        f"{look.name} {estimate(curves[key].get('barrier'), curves[key].get('barrier_stderr'))}"
+        for key, look in LOOKS.items()
+        if key in curves
+    )
+    dots = "; ".join(f"{merge.name} {number(merge.loss)}" for merge in merges_of(run))
+    return (
+        f"Barriers in nats between the network and a moved copy: {lines}. Losses in nats: {dots}."[
+            :LONGEST
+        ]
+    )
+
+
+def copies_table(run: Run) -> Table:
+    """Return every number of `copies_figure`: the lines, then the merges."""
+    header = ("what", "share of the copy", "loss (nats)", "standard error", "accuracy")
+    if run.copies is None:
+        return Table.of(header, ())
+    rows: list[tuple[Any, ...]] = []
+    for key, look in LOOKS.items():
+        curve = run.copies["curves"].get(key)
+        if curve:
+            errors = curve.get("stderr") or [None] * len(curve["loss"])
+            points = zip(run.copies["lam"], curve["loss"], errors, strict=True)
+            rows += [
+                (f"line to the copy, {look.name}", share, loss, error, None)
+                for share, loss, error in points
+            ]
+    rows += [
+        (MERGES[merge.key], None, merge.loss, merge.stderr, merge.accuracy)
+        for merge in merges_of(run)
+    ]
+    return Table.of(header, rows)
+
+
+COPIES = Drawing(
+    "The network and its moved copy", copies_figure, copies_caption, copies_alt, copies_table
+)

@@ -5,13 +5,16 @@ the multiplier at the end.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
 from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import Run, strokes_of
+from lmc_core.equivariance.figures.setting import EMPTY, LONGEST, NONE, Drawing, ending
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint
+from lmc_core.figures.tables import Table
 from lmc_core.numbers import number
 
 BAR, SPACE = 18, 14  # pixels of a bar and between two layers
@@ -153,3 +156,71 @@ def _bars(
             customdata=run.layers,
             hovertemplate=f"<b>{run.label}</b><br>%{{customdata}}: %{{x:.3g}} nats<extra></extra>",
         )
+
+
+def gauge_caption(runs: Sequence[Run]) -> str:
+    """Return a caption of `gauge_figure` that would stand in a paper."""
+    known = [run for run in runs if len(run.trace("gauge"))]
+    if not known:
+        return NONE
+    return (
+        "What symmetry costs, layer by layer, at the last recorded step. Left: the gauge of "
+        "asymmetry, the size of dJ/d\u03b3 of the training loss J at \u03b3 = 0 with all other "
+        "weights as they are; it vanishes on data that the group maps to itself (symmetric "
+        "criticality). Right: the size of the multiplier \u03bb, which at rest balances "
+        "dJ/d\u03b3. Signs, which the table has, only say which way the free part points. "
+        f"{ending(known)}"
+    )
+
+
+def gauge_alt(runs: Sequence[Run]) -> str:
+    """Return what `gauge_figure` shows in a sentence."""
+    known = [run for run in runs if len(run.trace("gauge"))]
+    if not known:
+        return EMPTY
+    said = []
+    for run in known:
+        pairs = zip(run.layers, run.trace("gauge")[-1], run.trace("multiplier")[-1], strict=True)
+        said.append(
+            f"{run.label}: "
+            + "; ".join(
+                f"{n} {number(float(g), digits=2)}, \u03bb {number(float(m), digits=2)}"
+                for n, g, m in pairs
+            )
+        )
+    return (
+        f"Bars of the gauge of asymmetry and the multiplier by layer, in nats. {'. '.join(said)}."[
+            :LONGEST
+        ]
+    )
+
+
+def gauge_table(runs: Sequence[Run]) -> Table:
+    """Return every number of `gauge_figure`, with the dimensions of every layer and the share of it
+    that is not equivariant.
+    """
+    header = (
+        "run",
+        "layer",
+        "\u2212dJ/d\u03b3 at \u03b3 = 0 (nats)",
+        "\u03bb (nats)",
+        "\u03b3",
+        "share of the norm that is not equivariant",
+        "equivariant dimensions",
+        "dimensions",
+    )
+    rows: list[tuple[Any, ...]] = []
+    for run in runs:
+        if not len(run.trace("gauge")):
+            continue
+        shares = run.facts.get("asymmetry") or [None] * len(run.layers)
+        sizes = run.facts.get("dimensions") or [[None, None]] * len(run.layers)
+        for k, layer in enumerate(run.layers):
+            values = (float(run.trace(name)[-1, k]) for name in ("gauge", "multiplier", "gamma"))
+            rows.append((run.label, layer, *values, shares[k], *sizes[k]))
+    return Table.of(header, rows)
+
+
+GAUGE = Drawing(
+    "Where symmetry costs something", gauge_figure, gauge_caption, gauge_alt, gauge_table
+)

@@ -13,8 +13,10 @@ import plotly.graph_objects as go
 
 from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import FORMS, Run, form_label, setting
+from lmc_core.equivariance.figures.setting import BAND, EMPTY, LONGEST, NONE, Drawing, ending
 from lmc_core.figures.layout import padded
 from lmc_core.figures.style import GROUNDS, SMALL, Theme, faint
+from lmc_core.figures.tables import Table
 from lmc_core.numbers import estimate
 
 FOOT, LEFT = 52, 56  # pixels
@@ -178,3 +180,51 @@ def _priced(figure: go.Figure, levels: Sequence[Level], theme: Theme) -> None:
             name="lowest",
             bgcolor=faint(ground.paper, 0.8),
         )
+
+
+def price_loss_caption(runs: Sequence[Run]) -> str:
+    """Return a caption of `price_loss_figure` that would stand in a paper."""
+    known, levels = [run for run in runs if run.finished], levels_of(runs)
+    if not levels:
+        return NONE
+    several = max(level.runs for level in levels) > 1
+    error = (
+        "one standard error over runs, where a setting has several, else over examples"
+        if several
+        else BAND
+    )
+    ends = "; ".join(
+        f"{level.name}: {estimate(level.loss, level.stderr, 'nats')}" for level in levels
+    )
+    return (
+        "Held-out loss of the network as trained against the price \u03c1 of the resilient form, "
+        "with what has no price as "
+        f"horizontal lines; bars and bands show {error}. {ends}. {ending(known)}"
+    )
+
+
+def price_loss_alt(runs: Sequence[Run]) -> str:
+    """Return what `price_loss_figure` shows in a sentence."""
+    levels = levels_of(runs)
+    if not levels:
+        return EMPTY
+    best = min(levels, key=lambda level: level.loss)
+    said = "; ".join(f"{level.name}, {estimate(level.loss, level.stderr)}" for level in levels)
+    return f"Held-out loss in nats by the price \u03c1: {said}. Lowest: {best.name}."[:LONGEST]
+
+
+def price_loss_table(runs: Sequence[Run]) -> Table:
+    """Return every number of `price_loss_figure`."""
+    rows = [
+        (level.name, level.price, level.loss, level.stderr, level.runs) for level in levels_of(runs)
+    ]
+    return Table.of(("setting", "\u03c1", "loss (nats)", "standard error", "runs"), rows)
+
+
+PRICES = Drawing(
+    "Loss against the price",
+    price_loss_figure,
+    price_loss_caption,
+    price_loss_alt,
+    price_loss_table,
+)

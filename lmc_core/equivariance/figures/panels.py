@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from lmc_core.equivariance.figures import tables
-from lmc_core.equivariance.figures import text as words
 from lmc_core.equivariance.figures.data import Run, form_label, labels_of_runs, runs_of
-from lmc_core.equivariance.figures.paths import lines_of, paths_figure
-from lmc_core.equivariance.figures.trace import constraint_figure
+from lmc_core.equivariance.figures.paths import lines_of, paths_caption, paths_figure, paths_table
+from lmc_core.equivariance.figures.trace import (
+    constraint_caption,
+    constraint_figure,
+    constraint_table,
+)
 from lmc_core.figures.panel import Picture, Stored
 from lmc_core.figures.style import Theme
 from lmc_core.figures.tables import Table
@@ -47,7 +49,7 @@ def alone(runs: list[Run]) -> bool:
 def caption(found: Sequence[Stored], labels: Sequence[str]) -> str:
     """Say what was trained."""
     runs = runs_in(found, labels)
-    return words.constraint_caption(runs[0]) if alone(runs) else words.paths_caption(runs)
+    return constraint_caption(runs[0]) if alone(runs) else paths_caption(runs)
 
 
 def summary(found: Sequence[Stored], labels: Sequence[str]) -> Table:
@@ -90,7 +92,7 @@ def _row(run: Run) -> tuple[Any, ...]:
 def numbers(found: Sequence[Stored], labels: Sequence[str]) -> Table:
     """Return every number of the figure."""
     runs = runs_in(found, labels)
-    return tables.constraint_table(runs[0]) if alone(runs) else tables.paths_table(runs)
+    return constraint_table(runs[0]) if alone(runs) else paths_table(runs)
 
 
 def headline(result: Result) -> tuple[str, float]:

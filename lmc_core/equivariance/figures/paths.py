@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
 from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import FORMS, Run, form_name, layer_strokes, strokes_of
-from lmc_core.equivariance.figures.plane import plane_figure
+from lmc_core.equivariance.figures.setting import BAND, EMPTY, LONGEST, NONE, Drawing, ending
 from lmc_core.figures.layout import name_ends
 from lmc_core.figures.style import Stroke, Theme, faint
-
-__all__ = ["Line", "checkpoints_figure", "lines_of", "paths_figure", "plane_figure"]
+from lmc_core.figures.tables import Table
+from lmc_core.numbers import estimate, number, percent
 
 HEIGHT = 470  # pixels without a legend
 # pixels; the ticks of the vertical axes are on the right, so that labels stand where the lines
@@ -23,6 +24,7 @@ RIGHT, FOOT = 52, 58
 # more lines than so many are thin, without bands, and the legend has one entry for each form
 MANY = 12
 ENDS = ("projection", "trained network")
+PATH = ("run", "after steps", "share", "loss (nats)", "standard error", "accuracy")
 
 
 @dataclass(frozen=True)
@@ -139,17 +141,17 @@ def _paths(
     for panel, field in zip(panels, ("loss", "accuracy"), strict=True):
         values = [getattr(line, field) for line in lines]
         reach = axes.limits(figure, panel, values, (0.0,) if field == "loss" else ())
-        for number, (line, stroke) in enumerate(zip(lines, strokes, strict=False)):
+        for rank, (line, stroke) in enumerate(zip(lines, strokes, strict=False)):
             if field == "loss" and not groups:
                 _band(figure, line, stroke, panel)
-            first = not groups or groups[number] not in groups[:number]
+            first = not groups or groups[rank] not in groups[:rank]
             _line(
                 figure,
                 line,
                 field,
                 stroke,
                 panel,
-                groups[number] if groups else line.name,
+                groups[rank] if groups else line.name,
                 field == "loss" and first,
             )
         if at_line:
@@ -205,3 +207,93 @@ def _line(
         meta={"panel": field},
         hovertemplate=f"<b>{line.name}</b><br>share %{{x:.2f}}: {shown}<extra></extra>",
     )
+
+
+def paths_caption(runs: Sequence[Run]) -> str:
+    """Return a caption of `paths_figure` that would stand in a paper."""
+    known = [(run, found[-1][1]) for run in runs if (found := lines_of(run))]
+    if not known:
+        return NONE
+    ends = "; ".join(
+        f"{run.label}: {estimate(float(line.loss[0]), float(line.stderr[0]))} and "
+        f"{estimate(float(line.loss[-1]), float(line.stderr[-1]))} nats"
+        for run, line in known
+    )
+    return (
+        "Held-out loss and accuracy along the straight line in weight space from the projection "
+        "P(W) to the trained network W, that is with every \u03b3 times a share from 0 to 1; bands "
+        f"show {BAND}. Loss of the projection and of the network: {ends}. "
+        f"{ending([run for run, _ in known])}"
+    )
+
+
+def checkpoints_caption(run: Run) -> str:
+    """Return a caption of `checkpoints_figure` that would stand in a paper."""
+    found = lines_of(run)
+    if not found:
+        return "No path has been measured yet."
+    drops = "; ".join(
+        f"after {step:,} steps {number(float(line.loss[0] - line.loss[-1]))}"
+        for step, line in found
+    )
+    return (
+        "Held-out loss and accuracy along the straight line in weight space from the projection to "
+        f"the network, at several steps of one training; bands show {BAND}. What the projection "
+        f"costs, in nats: {drops}. {ending([run])}"
+    )
+
+
+def paths_alt(runs: Sequence[Run]) -> str:
+    """Return what `paths_figure` shows in a sentence."""
+    known = [(run.label, found[-1][1]) for run in runs if (found := lines_of(run))]
+    if not known:
+        return EMPTY
+    said = "; ".join(
+        f"{name} from {number(float(line.loss[0]))} to {number(float(line.loss[-1]))} nats, "
+        f"{percent(float(line.accuracy[0]))} to {percent(float(line.accuracy[-1]))}"
+        for name, line in known
+    )
+    return f"Loss and accuracy from the projection to the network: {said}."[:LONGEST]
+
+
+def checkpoints_alt(run: Run) -> str:
+    """Return what `checkpoints_figure` shows in a sentence."""
+    found = lines_of(run)
+    if not found:
+        return EMPTY
+    said = "; ".join(
+        f"after {step:,} steps from {number(float(line.loss[0]))} to "
+        f"{number(float(line.loss[-1]))} nats"
+        for step, line in found
+    )
+    return f"Loss and accuracy from the projection to the network of {run.label}: {said}."[:LONGEST]
+
+
+def paths_table(runs: Sequence[Run]) -> Table:
+    """Return every number of `paths_figure`."""
+    return Table.of(PATH, (row for run in runs for row in list(_path(run, slice(-1, None)))))
+
+
+def checkpoints_table(run: Run) -> Table:
+    """Return every number of `checkpoints_figure`."""
+    return Table.of(PATH, _path(run, slice(None)))
+
+
+def _path(run: Run, which: slice) -> Iterator[tuple[Any, ...]]:
+    for step, line in lines_of(run)[which]:
+        columns = (line.share, line.loss, line.stderr, line.accuracy)
+        for values in zip(*(column.tolist() for column in columns), strict=True):
+            yield (run.label, step, *values)
+
+
+PATHS = Drawing(
+    "From the projection to the network", paths_figure, paths_caption, paths_alt, paths_table
+)
+
+CHECKPOINTS = Drawing(
+    "The way to the projection during training",
+    checkpoints_figure,
+    checkpoints_caption,
+    checkpoints_alt,
+    checkpoints_table,
+)

@@ -11,8 +11,12 @@ import plotly.graph_objects as go
 
 from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import Run, strokes_of
+from lmc_core.equivariance.figures.setting import LONGEST, Drawing, ending
+from lmc_core.equivariance.figures.trace import COLUMNS, _constraint
 from lmc_core.figures.layout import padded
 from lmc_core.figures.style import GROUNDS, SMALL, Stroke, Theme, faint
+from lmc_core.figures.tables import Table
+from lmc_core.numbers import number
 
 SIDE, FOOT = 56, 48  # pixels
 PIECES = 24  # of a line, each a little stronger than the one before
@@ -205,3 +209,54 @@ def _point(
         font={"size": SMALL, "color": GROUNDS[theme].ink},
         name="point",
     )
+
+
+def phase_caption(runs: Sequence[Run], layer: int) -> str:
+    """Return a caption of `phase_figure` that would stand in a paper."""
+    known = [
+        run for run in runs if layer < len(run.layers) and run.form in ("equality", "resilient")
+    ]
+    if not known:
+        return "Neither an unconstrained nor a strictly equivariant run has a multiplier."
+    rests = {
+        "equality": "The equality form rests only at \u03b3 = 0, where \u03bb = \u2212dJ/d\u03b3; "
+        "a closed orbit is a "
+        "constraint that rings.",
+        "resilient": "The resilient form rests on the dotted line \u03bb = \u03c1|\u03b3|.",
+    }
+    said = " ".join(text for form, text in rests.items() if any(run.form == form for run in known))
+    return (
+        f"Multiplier \u03bb over share \u03b3 of the free part, {known[0].layers[layer]}: each "
+        "line starts at \u03b3 = 1, "
+        f"\u03bb = 0 and grows stronger with time to the mark at its end. {said} {ending(known)}"
+    )
+
+
+def phase_alt(runs: Sequence[Run], layer: int) -> str:
+    """Return what `phase_figure` shows in a sentence."""
+    known = [
+        r
+        for r in runs
+        if layer < len(r.layers) and r.form in ("equality", "resilient") and len(r.trace("gamma"))
+    ]
+    if not known:
+        return "Empty: no run with a multiplier."
+    ends = "; ".join(
+        f"{run.label} ends at \u03b3 {number(float(run.trace('gamma')[-1, layer]))}, \u03bb "
+        f"{number(float(run.trace('multiplier')[-1, layer]))}{' after turning around the origin' if run.period else ''}"
+        for run in known
+    )
+    return (
+        f"Paths of \u03bb over \u03b3 from \u03b3 1, \u03bb 0, {known[0].layers[layer]}: {ends}."[
+            :LONGEST
+        ]
+    )
+
+
+def phase_table(runs: Sequence[Run], layer: int) -> Table:
+    """Return every number of `phase_figure`."""
+    known = [run for run in runs if run.form in ("equality", "resilient")]
+    return Table.of(COLUMNS[:5], (row[:5] for run in known for row in _constraint(run, layer)))
+
+
+PHASE = Drawing("Phase portrait", phase_figure, phase_caption, phase_alt, phase_table)

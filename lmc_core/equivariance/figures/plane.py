@@ -7,8 +7,10 @@ import plotly.graph_objects as go
 
 from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import Run
+from lmc_core.equivariance.figures.setting import EMPTY, Drawing, ending
 from lmc_core.figures.landscape import LEVELS, TICKS, ramp
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint
+from lmc_core.figures.tables import Table
 from lmc_core.numbers import number
 
 # powers of ten that the scale of the plane spans at the least, so that what is flat looks flat
@@ -188,3 +190,62 @@ def _one_layer(figure: go.Figure, run: Run, layer: int, theme: Theme) -> go.Figu
             font={"size": BODY, "color": GROUNDS[theme].ink},
         )
     return figure
+
+
+def plane_caption(run: Run) -> str:
+    """Return a caption of `plane_figure` that would stand in a paper."""
+    if "plane.loss" not in run.arrays or "plane_layers" not in run.facts:
+        return "The plane is measured at the end of the training."
+    across, up = (run.layers[int(k)] for k in run.facts["plane_layers"])
+    count, loss = len(run.arrays["plane.value"]), run.arrays["plane.loss"]
+    examples = (
+        f" on {run.facts['plane_examples']:,} held-out examples"
+        if run.facts.get("plane_examples")
+        else ", held out"
+    )
+    return (
+        f"Loss{examples} over the shares \u03b3 of the {across} (across) and the {up} (up), "
+        f"{count} by {count} points from {number(float(loss.min()))} to "
+        f"{number(float(loss.max()))} nats, all other shares as they are at the end; the scale of "
+        "colours is logarithmic. The map belongs to the weights at the end of the training, the "
+        f"line shows where both shares went during it, from 1 in both to the dot. {ending([run])}"
+    )
+
+
+def plane_alt(run: Run) -> str:
+    """Return what `plane_figure` shows in a sentence."""
+    if "plane.loss" not in run.arrays or "plane_layers" not in run.facts:
+        return EMPTY
+    loss, values = run.arrays["plane.loss"], run.arrays["plane.value"]
+    layers = [int(k) for k in run.facts["plane_layers"]]
+    row, column = np.unravel_index(loss.argmin(), loss.shape)
+    lowest = ", ".join(number(float(values[k]), digits=2) for k in (row, column))
+    end = ", ".join(number(float(value), digits=2) for value in run.trace("gamma")[-1, layers])
+    return (
+        f"Map of the loss over \u03b3 of the {run.layers[layers[0]]} and the "
+        f"{run.layers[layers[1]]}, from {number(float(loss.min()))} nats at ({lowest}) to "
+        f"{number(float(loss.max()))}; \u03b3 went from (1, 1) to ({end})."
+    )
+
+
+def plane_table(run: Run) -> Table:
+    """Return every number of the map of `plane_figure`."""
+    if "plane.loss" not in run.arrays or "plane_layers" not in run.facts:
+        return Table.of(("\u03b3", "loss (nats)"), ())
+    names = [f"\u03b3, {run.layers[int(k)]}" for k in run.facts["plane_layers"]]
+    values, loss = run.arrays["plane.value"].tolist(), run.arrays["plane.loss"].tolist()
+    if names[0] == names[1]:
+        return Table.of(
+            (names[0], "loss (nats)"), ((value, loss[k][k]) for k, value in enumerate(values))
+        )
+    return Table.of(
+        (*names, "loss (nats)"),
+        (
+            (one, other, loss[i][j])
+            for i, one in enumerate(values)
+            for j, other in enumerate(values)
+        ),
+    )
+
+
+PLANE = Drawing("Two layers", plane_figure, plane_caption, plane_alt, plane_table)

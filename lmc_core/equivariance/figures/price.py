@@ -10,19 +10,10 @@ import plotly.graph_objects as go
 
 from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import FORMS, Run, form_label, setting
-from lmc_core.equivariance.figures.gauge import gauge_figure
-from lmc_core.equivariance.figures.levels import Level, levels_of, price_loss_figure
+from lmc_core.equivariance.figures.setting import EMPTY, LONGEST, NONE, Drawing, ending
 from lmc_core.figures.style import GROUNDS, SMALL, Theme, faint
-
-__all__ = [
-    "Level",
-    "Place",
-    "gauge_figure",
-    "levels_of",
-    "places_of",
-    "price_figure",
-    "price_loss_figure",
-]
+from lmc_core.figures.tables import Table
+from lmc_core.numbers import number, percent
 
 FOOT, RIGHT = 52, 56  # pixels
 PHONE = 190  # pixels that the panel is wide on a phone
@@ -225,3 +216,42 @@ def _beside(
             xshift=12 if anchor == "right" else 0,
             font={"size": SMALL, "color": FORMS[place.form].colour(theme)},
         )
+
+
+def price_caption(runs: Sequence[Run]) -> str:
+    """Return a caption of `price_figure` that would stand in a paper."""
+    known = [run for run in runs if run.finished]
+    if not known:
+        return NONE
+    return (
+        "Held-out accuracy against the error of equivariance (root mean square difference of f(gx) "
+        "from g f(x), in units of the spread of f over inputs), a point for each run; resilient "
+        "runs are joined in the order of their price \u03c1, the hollow circle is the projection "
+        "of the unconstrained network. Bars show one standard error of the share, for which the "
+        f"positions of one example count once. {ending(known)}"
+    )
+
+
+def price_alt(runs: Sequence[Run]) -> str:
+    """Return what `price_figure` shows in a sentence."""
+    places = places_of(runs)
+    if not places:
+        return EMPTY
+    said = "; ".join(
+        f"{p.name}, {percent(p.accuracy)} at an error of {number(p.error, digits=2)}"
+        for p in places
+    )
+    return f"Points of accuracy against the error of equivariance: {said}."[:LONGEST]
+
+
+def price_table(runs: Sequence[Run]) -> Table:
+    """Return every number of `price_figure`."""
+    rows = [(p.name, p.price, p.error, p.accuracy, p.stderr) for p in places_of(runs)]
+    return Table.of(
+        ("setting", "\u03c1", "error of equivariance", "accuracy", "standard error"), rows
+    )
+
+
+TRADEOFF = Drawing(
+    "Accuracy against equivariance", price_figure, price_caption, price_alt, price_table
+)

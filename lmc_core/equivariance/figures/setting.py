@@ -1,16 +1,46 @@
-"""What every caption on equivariance says: data, group, network, examples, split, seed, forms with
+"""What captions on equivariance share: data, group, network, examples, split, seed, forms with
 their settings, version.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Generic, ParamSpec
+
+import plotly.graph_objects as go
 
 from lmc_core.equivariance.figures.data import Facts, Run, form_label, setting
+from lmc_core.figures.tables import Table
 from lmc_core.figures.text import version_sentence
 
 NAMED = 8  # runs at the most that a caption names one by one
+WEIGHTS = "W(\u03b3) = P(W\u2091) + \u03b3 (I \u2212 P)(W\u2099) with P the average over the group"
+BAND = "one standard error over examples"
+NONE = "No run yet."
+LONGEST = 900  # characters of such a sentence
+EMPTY = "Empty: nothing has been measured yet."
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True)
+class Drawing(Generic[P]):
+    """A picture of one or several runs, of which all functions take the same arguments.
+
+    Attributes:
+        title: what it is called.
+        draw: the figure; takes a theme and a height besides.
+        caption: text that would stand below it in a paper.
+        alt: what it shows, in a sentence for those who do not see it.
+        table: every number of it.
+    """
+
+    title: str
+    draw: Callable[..., go.Figure]
+    caption: Callable[P, str]
+    alt: Callable[P, str]
+    table: Callable[P, Table]
 
 
 def setting_sentences(runs: Sequence[Run]) -> str:
@@ -34,8 +64,7 @@ def setting_sentences(runs: Sequence[Run]) -> str:
     data = f"sets of {data}" if facts[0].get("acts") == "set" else data
     return (
         f"{network}; group {group}; {data} ({kind}); {examples} training examples; {steps} steps "
-        f"of AdamW ({rate}); "
-        f"seed {seed}. Held out: {held}."
+        f"of AdamW ({rate}); seed {seed}. Held out: {held}."
     )
 
 

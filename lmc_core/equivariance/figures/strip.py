@@ -12,8 +12,10 @@ import plotly.graph_objects as go
 
 from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import Run
+from lmc_core.equivariance.figures.setting import EMPTY, LONGEST, Drawing, ending
 from lmc_core.figures.heatmap import sequential
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, contrast
+from lmc_core.figures.tables import Table
 
 MOST = 8  # positions that are shown
 PICTURE, CELL, GAP, TOP, FOOT = 84, 17, 34, 30, 42  # pixels
@@ -293,3 +295,48 @@ def picture(run: Run, values: np.ndarray, low: float, high: float, theme: Theme 
         file, "PNG", optimize=True
     )
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def strip_caption(run: Run, example: int = 0) -> str:
+    """Return a caption of `strip_figure` that would stand in a paper."""
+    if "strip.inputs" not in run.arrays:
+        return "Inputs are followed through their positions at the end of the training."
+    order, shown = run.arrays["strip.inputs"].shape[1], len(positions_of(run))
+    part = f"{shown} of {order} positions" if shown < order else f"all {order} positions"
+    return (
+        f"One input of the {run.facts.get('split')} split in {part} of the group, and the "
+        "probability that the network gives every class, with the free branch on and off; the "
+        "number is that of the likeliest class, the true class is in bold. Columns that are alike "
+        f"mean that the network does not mind the movement. {ending([run])}"
+    )
+
+
+def strip_alt(run: Run, example: int = 0) -> str:
+    """Return what `strip_figure` shows in a sentence."""
+    if "strip.inputs" not in run.arrays:
+        return EMPTY
+    classes, chosen = classes_of(run), positions_of(run)
+    said = []
+    for branch, words in (("strip.on", "with the branch on"), ("strip.off", "projected")):
+        taken = [classes[k] for k in run.arrays[branch][example][chosen].argmax(axis=1)]
+        said.append(f"{words} {', '.join(taken)}")
+    label = classes[int(run.arrays["strip.labels"][example])]
+    return f"One input of class {label} in {len(chosen)} positions; the network takes it for: {'; '.join(said)}."[
+        :LONGEST
+    ]
+
+
+def strip_table(run: Run, example: int = 0) -> Table:
+    """Return every number of `strip_figure`, of all positions."""
+    if "strip.on" not in run.arrays:
+        return Table.of(("position", "class"), ())
+    classes, rows = classes_of(run), []
+    for branch, name in (("strip.on", "branch on"), ("strip.off", "projected")):
+        for place, shares in zip(
+            run.facts["group_labels"], run.arrays[branch][example].tolist(), strict=True
+        ):
+            rows.append((name, place, *shares))
+    return Table.of(("branch", "position", *(f"probability of {each}" for each in classes)), rows)
+
+
+STRIP = Drawing("One input in all positions", strip_figure, strip_caption, strip_alt, strip_table)

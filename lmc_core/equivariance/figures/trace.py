@@ -4,18 +4,18 @@ losses and error.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
 from lmc_core.equivariance.figures import axes
-from lmc_core.equivariance.figures.data import BRANCHES, Run, layer_strokes, strokes_of
-from lmc_core.equivariance.figures.phase import phase_figure
+from lmc_core.equivariance.figures.data import Run, layer_strokes, strokes_of
+from lmc_core.equivariance.figures.setting import EMPTY, LONGEST, NONE, WEIGHTS, Drawing, ending
 from lmc_core.figures.style import GROUNDS, SMALL, Theme, faint
-from lmc_core.numbers import estimate, number
-
-__all__ = ["constraint_figure", "gammas_figure", "losses_figure", "phase_figure"]
+from lmc_core.figures.tables import Table
+from lmc_core.numbers import number
 
 SIDE, FOOT = 56, 48  # pixels
 ROW = 132  # pixels of a panel
@@ -25,6 +25,7 @@ HEADINGS = {
     "multiplier": "<b>\u03bb</b>, multiplier: what symmetry costs (nats)",
     "slack": "<b>u</b>, how far \u03b3 may stay from 0",
 }
+COLUMNS = ("run", "layer", "step", "\u03b3", "\u03bb (nats)", "u")
 
 
 def constraint_figure(run: Run, theme: Theme = "light", height: int | None = None) -> go.Figure:
@@ -115,67 +116,6 @@ def gammas_figure(
         axes.end_labels(figure, panel, ended, reach)
     else:
         axes.legend(figure, FOOT, panel.pixels)
-    return figure
-
-
-def losses_figure(run: Run, theme: Theme = "light", height: int | None = None) -> go.Figure:
-    """Draw held-out and training loss with the free branch on and off, and the error of
-    equivariance on a logarithmic axis.
-
-    Args:
-        run: finished or not.
-        theme: ``light``, ``dark`` or ``paper``.
-        height: in pixels.
-    """
-    figure = axes.new(theme, height or axes.HEAD + FOOT + 3 * ROW + 2 * axes.BETWEEN)
-    labels = [axes.broken(look.name, 12) for look in BRANCHES.values()]
-    split = str(run.facts.get("split", "held-out"))
-    headings = [
-        f"<b>Loss, held out</b> ({split}, nats)",
-        "<b>Loss, training</b> (nats)",
-        "<b>Error of equivariance</b>",
-    ]
-    panels = axes.rows(
-        figure,
-        headings,
-        theme,
-        {"l": SIDE, "r": axes.label_room([*labels, "0.372 \u00b1 0.065"]), "b": FOOT},
-    )
-    _steps(figure, run, panels)
-    loss, error = run.trace("loss"), np.maximum(run.trace("error"), ROUNDING)
-    for panel, values, score in zip(
-        panels, (loss[:, 2:], loss[:, :2], error), ("", "train_", None), strict=True
-    ):
-        shown = np.log10(values) if score is None else values
-        reach = axes.limits(figure, panel, [shown], (-1.0, 0.0) if score is None else (0.0,))
-        if score is None:
-            axes.powers(figure, panel, reach)
-        ended = []
-        for column, (branch, look) in enumerate(BRANCHES.items()):
-            colour = look.colour(theme)
-            what = "error" if score is None else "nats"
-            figure.add_scatter(
-                x=run.steps,
-                y=values[:, column],
-                mode=axes.mode(values),
-                name=look.name,
-                **panel.axes,
-                line={"color": colour, "width": 2.5, "dash": look.dash},
-                meta={"branch": branch},
-                hovertemplate=f"<b>{look.name}</b><br>step %{{x}}: %{{y:.3g}} "
-                f"{what}<extra></extra>",
-            )
-            if len(values):
-                end = (
-                    number(float(run.trace("error")[-1, column]), digits=2)
-                    if score is None
-                    else number(float(values[-1, column]))
-                )
-                if score == "" and run.finished:
-                    end = estimate(run.score(branch), run.score(branch, "stderr"))
-                text = f"<b>{axes.broken(look.name, 12)}</b><br>{end}"
-                ended.append(axes.Ended(text, colour, float(shown[-1, column])))
-        axes.end_labels(figure, panel, ended, reach)
     return figure
 
 
@@ -274,3 +214,115 @@ def _period(figure: go.Figure, run: Run, panel: axes.Panel, theme: Theme) -> Non
         font={"size": SMALL, "color": ink},
         bgcolor=faint(GROUNDS[theme].paper, 0.8),
     )
+
+
+def constraint_caption(run: Run) -> str:
+    """Return a caption of `constraint_figure` that would stand in a paper."""
+    parts = {
+        "equality": "its multiplier \u03bb, which sums up \u03b3 and so pushes it to 0",
+        "resilient": "its multiplier \u03bb \u2265 0, and the slack u = \u03bb / \u03c1 within "
+        "which |\u03b3| may stay",
+    }
+    rest = f", {parts[run.form]}," if run.form in parts else ""
+    said = [
+        f"The share \u03b3 of the free part of every layer{rest} during training, where the "
+        f"weights are {WEIGHTS} (after Manolache, Chamon and Niepert 2025): \u03b3 = 0 is "
+        "equivariant, \u03b3 = 1 the start."
+    ]
+    if run.form in ("free", "strict"):
+        said.append(
+            f"This form keeps \u03b3 at {'1' if run.form == 'free' else '0'}, so there is no "
+            "multiplier."
+        )
+    if run.period is not None:
+        said.append(
+            "While the loss has no say, \u03b3 and \u03bb are an oscillator: marked is its period, "
+            "2\u03c0 / \u221a(\u03b7\u03b7\u2032 \u2212 (\u03b7c / 2)\u00b2) = "
+            f"{number(run.period)} steps for the primal rate \u03b7 and the dual rate \u03b7\u2032."
+        )
+    gamma, multiplier = run.trace("gamma"), run.trace("multiplier")
+    if len(gamma) and run.form in parts:
+        ends = zip(run.layers, gamma[-1], multiplier[-1], strict=True)
+        said.append(
+            "At the end: "
+            + "; ".join(f"{n}, \u03b3 = {number(g)}, \u03bb = {number(m)}" for n, g, m in ends)
+            + "."
+        )
+    return " ".join([*said, ending([run])])
+
+
+def gammas_caption(runs: Sequence[Run], layer: int) -> str:
+    """Return a caption of `gammas_figure` that would stand in a paper."""
+    known = [run for run in runs if layer < len(run.layers)]
+    if not known:
+        return NONE
+    ends = "; ".join(
+        f"{run.label}: {number(float(run.trace('gamma')[-1, layer]))}"
+        for run in known
+        if len(run.steps)
+    )
+    return (
+        f"The share \u03b3 of the free part, {known[0].layers[layer]}, during training; \u03b3 = 0 "
+        f"is equivariant. At the end: {ends}. {ending(known)}"
+    )
+
+
+def constraint_alt(run: Run) -> str:
+    """Return what `constraint_figure` shows in a sentence."""
+    gamma, multiplier = run.trace("gamma"), run.trace("multiplier")
+    if not len(gamma):
+        return EMPTY
+    ends = "; ".join(
+        f"{name} at \u03b3 {number(float(g))}, \u03bb {number(float(m))}"
+        for name, g, m in zip(run.layers, gamma[-1], multiplier[-1], strict=True)
+    )
+    rings = (
+        f" \u03b3 swings with a period of about {number(run.period)} steps." if run.period else ""
+    )
+    return f"Lines of the constraint by layer over {int(run.steps[-1]):,} steps, {run.label}: {ends}.{rings}"[
+        :LONGEST
+    ]
+
+
+def gammas_alt(runs: Sequence[Run], layer: int) -> str:
+    """Return what `gammas_figure` shows in a sentence."""
+    known = [run for run in runs if layer < len(run.layers) and len(run.trace("gamma"))]
+    if not known:
+        return EMPTY
+    ends = "; ".join(
+        f"{run.label} ends at {number(float(run.trace('gamma')[-1, layer]))}" for run in known
+    )
+    return f"Lines of \u03b3 over the steps, {known[0].layers[layer]}: {ends}."[:LONGEST]
+
+
+def constraint_table(run: Run) -> Table:
+    """Return every number of `constraint_figure`."""
+    return Table.of(
+        COLUMNS, (row for layer in range(len(run.layers)) for row in _constraint(run, layer))
+    )
+
+
+def gammas_table(runs: Sequence[Run], layer: int) -> Table:
+    """Return every number of `gammas_figure`."""
+    return Table.of(COLUMNS[:4], (row[:4] for run in runs for row in _constraint(run, layer)))
+
+
+def _constraint(run: Run, layer: int) -> Iterator[tuple[Any, ...]]:
+    if layer >= len(run.layers):
+        return
+    columns = [run.trace(name)[:, layer].tolist() for name in ("gamma", "multiplier", "slack")]
+    for step, *values in zip(run.steps.tolist(), *columns, strict=False):
+        yield (run.label, run.layers[layer], step, *values)
+
+
+GAMMAS = Drawing(
+    "γ of one layer, run by run", gammas_figure, gammas_caption, gammas_alt, gammas_table
+)
+
+CONSTRAINT = Drawing(
+    "The constraint, layer by layer",
+    constraint_figure,
+    constraint_caption,
+    constraint_alt,
+    constraint_table,
+)

@@ -4,37 +4,44 @@ cannot see it, its table.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
 import streamlit as st
 
-from lmc_core.equivariance.figures import copies, paths, price, strip, tables, trace
-from lmc_core.equivariance.figures import text as words
-from lmc_core.equivariance.figures.setting import ending
+from lmc_core.equivariance.figures import (
+    copies,
+    gauge,
+    levels,
+    losses,
+    paths,
+    phase,
+    plane,
+    price,
+    strip,
+    trace,
+)
+from lmc_core.equivariance.figures.setting import Drawing, ending
 from lmc_core.figures.export import CONFIG
 from lmc_core.figures.style import Theme
 from lmc_core.figures.tables import Table
 from lmc_core.ui.curves import theme
 
-DRAWN: dict[str, tuple[str, Callable[..., go.Figure]]] = {
-    "paths": ("From the projection to the network", paths.paths_figure),
-    "gammas": ("γ of one layer, run by run", trace.gammas_figure),
-    "gauge": ("Where symmetry costs something", price.gauge_figure),
-    "prices": ("Loss against the price", price.price_loss_figure),
-    "tradeoff": ("Accuracy against equivariance", price.price_figure),
-    "constraint": ("The constraint, layer by layer", trace.constraint_figure),
-    "phase": ("Phase portrait", trace.phase_figure),
-    "losses": ("Losses and the error of equivariance", trace.losses_figure),
-    "checkpoints": ("The way to the projection during training", paths.checkpoints_figure),
-    "plane": ("Two layers", paths.plane_figure),
-    "strip": ("One input in all positions", strip.strip_figure),
-    "copies": ("The network and its moved copy", copies.copies_figure),
+DRAWN: dict[str, Drawing[...]] = {
+    "paths": paths.PATHS,
+    "gammas": trace.GAMMAS,
+    "gauge": gauge.GAUGE,
+    "prices": levels.PRICES,
+    "tradeoff": price.TRADEOFF,
+    "constraint": trace.CONSTRAINT,
+    "phase": phase.PHASE,
+    "losses": losses.LOSSES,
+    "checkpoints": paths.CHECKPOINTS,
+    "plane": plane.PLANE,
+    "strip": strip.STRIP,
+    "copies": copies.COPIES,
 }
-# where functions are called otherwise than here
-WORDS = {"prices": "price_loss", "tradeoff": "price"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,12 +59,12 @@ class Picture:
     @property
     def title(self) -> str:
         """What it is called."""
-        return DRAWN[self.name][0]
+        return DRAWN[self.name].title
 
     @property
     def caption(self) -> str:
         """Text that would stand below it in a paper."""
-        return self._of(words, "caption")
+        return DRAWN[self.name].caption(*self.arguments)
 
     @property
     def short(self) -> str:
@@ -74,19 +81,16 @@ class Picture:
     @property
     def alt(self) -> str:
         """What it shows, in a sentence."""
-        return self._of(words, "alt")
+        return DRAWN[self.name].alt(*self.arguments)
 
     @property
     def table(self) -> Table:
         """Every number of it."""
-        return self._of(tables, "table")
+        return DRAWN[self.name].table(*self.arguments)
 
     def draw(self, ground: Theme) -> go.Figure:
         """The figure."""
-        return DRAWN[self.name][1](*self.arguments, theme=ground)
-
-    def _of(self, module: Any, ending: str) -> Any:
-        return getattr(module, f"{WORDS.get(self.name, self.name)}_{ending}")(*self.arguments)
+        return DRAWN[self.name].draw(*self.arguments, theme=ground)
 
 
 def show(picture: Picture, key: str, whole: bool = False) -> None:
