@@ -26,8 +26,22 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
             "mlp_ratio": 4,
         },
     },
+    "mixtral": {
+        "model_type": "mixtral",
+        "vocab_size": 81,
+        "max_position_embeddings": 32,
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "num_local_experts": 3,
+        "num_experts_per_tok": 2,
+        "intermediate_size": 12,
+        "tie_word_embeddings": False,
+        "bos_token_id": None,
+    },
 }
-TASKS = {"gpt2": "plays", "vit": "fashion-mnist"}
+TASKS = {"gpt2": "plays", "vit": "fashion-mnist", "mixtral": "plays"}
 
 
 def configuration(family: str, **changes: Any) -> dict[str, Any]:

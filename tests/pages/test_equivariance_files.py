@@ -5,6 +5,7 @@ are whole.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ from lmc_core.equivariance.figures.data import Run
 from lmc_core.equivariance.page import files
 from lmc_core.equivariance.page.pictures import DRAWN, Picture
 from lmc_core.equivariance.request import make_equivariance_request
-from tests.pages.equivariance_results import result_of
+from lmc_core.runs.executors import Inline
 
 
+@lru_cache
 def run_of(**words: Any) -> Run:
     """A finished run of a short training."""
-    facts, arrays = result_of(make_equivariance_request(**words))
-    return Run("a run", facts, arrays)
+    found = Inline().run(make_equivariance_request(**words, steps=4, examples=20))
+    return Run("a run", found.result, found.arrays())
 
 
 @pytest.mark.parametrize(

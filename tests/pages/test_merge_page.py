@@ -1,4 +1,4 @@
-"""The page Merge in each of its states, with the job layer patched."""
+"""The page Merge in each of its states."""
 
 from __future__ import annotations
 
@@ -9,246 +9,184 @@ from types import SimpleNamespace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lmc_core.errors import BadInput
-from lmc_core.merging.frames import FRAMES
 from lmc_core.merging.methods import MERGES
-from lmc_core.runs.kinds.merge import MergeRequest
-from lmc_core.server.app import script
-from lmc_core.ui import backend, merge_work
 from lmc_core.ui.merge_save import suggestion
-from lmc_core.ui.merge_triangle import shared_out
+from lmc_core.ui.merge_triangle import readout, shared_out
+from tests.pages.conftest import Installation
+from tests.pages.reading import (
+    buttons,
+    charts,
+    errors,
+    files,
+    headers,
+    metrics,
+    page,
+    parameter,
+    parameters,
+    press,
+    progress,
+    words,
+)
 
 RESULTS = {
     result["frame"]: result
     for result in json.loads((Path(__file__).parents[1] / "fixtures" / "merge.json").read_text())
 }
+TITLES = ["As they are", "Onto one model", "Universe"]
+MODELS = ["vit-fashion-s0", "vit-fashion-s1", "vit-fashion-s2"]
 
 
 @pytest.fixture
-def asked(layer, monkeypatch):
-    """What the page asked for; one request for each frame, whose key is the frame's name."""
-    found: list = []
-
-    def requests_of(chosen, classes):
-        found.append((chosen, classes))
-        if "gpt2-plays-s0" in chosen.names and len(chosen.names) > 2:
-            raise BadInput("These cannot be merged; choose others.")
-        return [request(chosen, frame) for frame in chosen.frames]
-
-    monkeypatch.setattr(merge_work, "requests_of", requests_of)
-    monkeypatch.setattr(merge_work, "is_kept", lambda name: name == "taken")
-    return found
-
-
-class Named(MergeRequest):
-    """A request whose key can be read."""
-
-    @property
-    def key(self) -> str:
-        return f"{self.task}/{self.save}"
-
-
-def request(chosen, frame: str) -> MergeRequest:
-    return Named(
-        models=tuple(reference for reference, _ in chosen.models), names=chosen.names,
-        digests=tuple(digest for _, digest in chosen.models), task=frame, method=FRAMES[frame].method,
-        merges=chosen.merges, weights=(1 / len(chosen.names),) * len(chosen.names),
-    )  # fmt: skip
+def at(app: Installation) -> AppTest:
+    return page("merge", frame=["none", "reference", "universe"], examples="50")
 
 
 @pytest.fixture
-def at(asked) -> AppTest:
-    page = AppTest.from_file(str(script("merge")), default_timeout=60)
-    page.query_params["frame"] = ["none", "reference", "universe"]
-    return page
+def keys(at: AppTest, app: Installation) -> list[str]:
+    """Of the stored results, one for each frame."""
+    return app.finish(at)
 
 
-def fill(layer, *frames: str) -> None:
-    for frame in frames or ("none", "reference", "universe"):
-        layer.results[f"{frame}/"] = RESULTS[frame]
+@pytest.fixture
+def done(at: AppTest, keys: list[str]) -> AppTest:
+    return at.run()
 
 
-def words(at: AppTest) -> str:
-    parts = [*at.markdown, *at.caption, *at.error, *at.info, *at.success, *at.warning]
-    return "\n".join(str(part.value) for part in parts)
-
-
-def parameter(at: AppTest, name: str) -> list[str]:
-    value = at.query_params[name]
-    return value if isinstance(value, list) else [value]
-
-
-def button(at: AppTest, label: str):
-    return next(each for each in at.button if each.label == label)
-
-
-def test_empty(at, asked):
+def test_empty_and_run(at, app):
     at.run()
-    assert not at.exception
-    assert "Not computed yet: As they are, Onto one model, Universe. " in words(at)
-    assert "About 40\u00a0s and 345\u00a0MB of memory, as finished runs took here." in words(at)
-    assert "Nothing is computed yet for these models" in words(at)
-    chosen, classes = asked[-1]
-    assert chosen.names == ("vit-fashion-s0", "vit-fashion-s1", "vit-fashion-s2") and classes == {}
-    assert [name for name, _ in chosen.merges] == list(MERGES) and chosen.base == "mean"
+    assert not at.exception and f"Not computed yet: {', '.join(TITLES)}. " in words(at)
+    assert "of memory, estimated" in words(at)
+    press(at, "Run")
+    found = app.requests()
+    assert [r.method for r in found] == ["none", "reference", "universe"]
+    assert all(list(r.names) == MODELS and r.examples == 50 for r in found)
+    assert [name for name, _ in found[0].merges] == list(MERGES) and not found[0].ancestor
 
 
-def test_only_models_of_one_family_and_size_are_offered(at, asked):
+def test_only_models_of_one_family_and_size_are_offered(at):
     at.run()
     models = at.pills(key="merge_models")
-    assert models.options == ["vit-fashion-s0", "vit-fashion-s1", "vit-fashion-s2"]
-    assert "4 others are of another family or size" in words(at)
-    at.selectbox(key="merge_group").set_value("gpt2-plays-s0").run()
+    assert models.options == MODELS and "others are of another family or size" in words(at)
+    at.selectbox(key="merge_group").set_value("gpt2-austen-s0").run()
     assert not at.exception
     assert at.pills(key="merge_models").value == [
+        "gpt2-austen-s0",
         "gpt2-plays-s0",
         "gpt2-plays-s1",
-        "gpt2-austen-s0",
     ]
-    assert at.error[-1].value == "These cannot be merged; choose others."
     at.pills(key="merge_models").set_value(["gpt2-plays-s0"]).run()
     assert "Choose two to eight models" in at.info[0].value
 
 
-def test_run_submits_one_request_for_each_frame(at, layer):
-    fill(layer, "none")
+def test_what_is_missing_runs_is_cancelled_and_fails(at, app, keys):
+    for key in keys[1:]:
+        app.store.delete(key)
+    press(at.run(), "Run")
+    assert [job.key for job in app.waiting()] == keys[1:]
+    app.begin(0.5, "measuring: TIES")
     at.run()
-    button(at, "Run").click().run()
-    assert layer.submitted == [("reference/", False), ("universe/", False)]
-
-
-def test_running_and_cancel(at, layer):
-    fill(layer, "none")
-    layer.job("reference/", "running", 0.5, "measuring: TIES")
+    assert progress(at) == "Onto one model: measuring: TIES, 50%; 1 more to go"
+    press(at, "Cancel")
+    assert app.jobs.get(keys[1]).cancel and app.jobs.get(keys[2]).state == "cancelled"
+    app.fail_running("The memory did not suffice for this run; ask for fewer examples or points.")
     at.run()
-    assert at.get("progress")[0].proto.text == "Onto one model: measuring: TIES, 50%"
-    button(at, "Cancel").click().run()
-    assert layer.cancelled == ["reference/"]
+    assert errors(at)[0].startswith("Onto one model was not computed. The memory did not suffice")
 
 
-def test_failed(at, layer):
-    layer.job(
-        "none/",
-        "failed",
-        error="The memory did not suffice for this run; ask for fewer examples or points.",
-    )
-    at.run()
-    assert at.error[0].value.startswith("As they are was not computed. The memory did not suffice")
-
-
-def test_done(at, layer):
-    fill(layer)
-    at.run()
-    assert not at.exception
-    values = {metric.label: metric.value for metric in at.metric}
-    assert (
-        values["Function check"].endswith("10\u207b\u2077")
-        and "\u00b1" in values["Best merged (nats)"]
-    )
-    said = words(at)
-    for part in (
-        "band spans the single models",
-        "assumes a common ancestor",
-        "Largest excess over the plane",
-        "15 bins",
-        "kept",
-    ):
-        assert part in said, part
-    assert len(at.get("plotly_chart")) == 1 + 3 + 3  # dots, triangles, matrices
-    table = at.table[1].value
-    assert list(table["Frame"])[:3] == ["\u2013"] * 3 and len(table) == 3 + 3 * 7 + 1
+def test_done(done):
+    assert not done.exception
+    values = metrics(done)
+    assert "10" in values["Function check"] and "\u00b1" in values["Best merged (nats)"]
+    for part in ("band spans", "assumes a common ancestor", "15 bins"):
+        assert part in words(done), part
+    assert len(charts(done)) == 1 + 3 + 3  # dots, triangles, matrices
+    table = done.table[1].value
+    merged = len(MERGES) - 1
+    assert list(table["Frame"])[:3] == ["\u2013"] * 3 and len(table) == 3 + 3 * merged + 1
     assert "SLERP" in table.index and "TIES *" in table.index
-    assert {each.label for each in at.get("download_button")} >= {"CSV", "JSON", "HTML"}
+    assert files(done) >= {"CSV", "JSON", "HTML"}
+    assert headers(done) == [
+        "Between three models",
+        "Between every two models",
+        "Numbers",
+        "Keep one",
+    ]
 
 
-def test_quantities(at, layer):
-    fill(layer)
-    at.run()
+def test_quantities(done):
     for value in ("score", "ece"):
-        at.segmented_control(key="merge_quantity").set_value(value).run()
-        assert not at.exception
+        done.segmented_control(key="merge_quantity").set_value(value).run()
+        assert not done.exception
 
 
-def test_read_only_shows_what_is_stored_and_no_button(at, layer, monkeypatch):
-    monkeypatch.setattr(backend, "read_only", lambda: True)
-    fill(layer, "none", "reference")
+def test_read_only_shows_what_is_stored_and_no_button(at, app, keys, audience):
+    app.store.delete(keys[2])
     at.run()
     assert not at.exception
     assert "Not stored on this server, which only shows what is: Universe." in words(at)
-    assert not [each for each in at.button if each.label in ("Run", "Save", "Run again")]
-    assert "Keep one" not in [each.value for each in at.header]
+    assert not {"Run", "Save", "Run again"} & set(buttons(at)) and "Keep one" not in headers(at)
 
 
-def test_saving(at, layer):
-    fill(layer)
-    at.run()
-    which = at.selectbox(key="merge_save_which")
-    assert len(which.options) == 3 * 7 and not any("ensemble" in each for each in which.options)
-    # the best; a soup that kept one model is no merge
-    assert which.value == "SLERP, Onto one model"
-    name = at.text_input[0]
-    name.set_value("mine").run()
-    button(at, "Save").click().run()
-    assert layer.submitted[-1][0].endswith("/mine")
-    layer.job(layer.submitted[-1][0], "running", 0.2, "measuring vit-fashion-s0")
-    at.run()
-    assert "Stop saving" in [each.label for each in at.button]
-    at.text_input[0].set_value("taken").run()
-    assert "There is a model named taken already" in words(at)
-    layer.results[layer.submitted[-1][0].replace("mine", "taken")] = {"date": "2026-11-21"}
-    at.run()
-    assert "Saved as **taken**" in words(at) and "/" not in at.success[0].value.replace("`", "")
-    at.text_input[0].set_value("../up").run()
-    assert "letters, digits" in at.error[-1].value
+def test_saving(done, app):
+    which = done.selectbox(key="merge_save_which")
+    assert len(which.options) == 3 * (len(MERGES) - 1)
+    assert not any("ensemble" in each for each in which.options) and which.value in which.options
+    done.text_input[0].set_value("mine").run()
+    press(done, "Save")
+    (request,) = app.requests()
+    assert request.save == "mine" and len(request.merges) == 1
+    app.begin(0.2, "measuring vit-fashion-s0")
+    done.run()
+    assert "Stop saving" in buttons(done)
+    app.fail_running("Not now.")
+    done.run()
+    press(done, "Save again")
+    app.work()
+    done.run()
+    assert "Saved as **mine**" in words(done) and str(app.home) not in done.success[0].value
+    assert (app.home / "models" / "mine" / "config.json").is_file()
+    assert "mine" in page("merge").run().pills(key="merge_models").options
+    (app.home / "models" / "taken").mkdir()
+    done.text_input[0].set_value("taken").run()
+    assert "There is a model named taken already" in words(done)
+    done.text_input[0].set_value("../up").run()
+    assert "letters, digits" in errors(done)[-1]
 
 
-def test_the_address_restores_everything_and_is_written(at, asked):
-    at.query_params.update(
-        {
-            "models": ["vit-fashion-s2", "vit-fashion-s0"], "frame": ["learned"], "merge": ["ties", "average"], "steps": "600",
-            "set": ["ties.density=0.5", "ties.scale=oops"], "weights": "0.25,0.75", "base": "zoo:vit-fashion-s1",
-            "symmetries": "permutations", "split": "validation", "examples": "200",
-        }
-    )  # fmt: skip
-    at.run()
-    assert not at.exception
-    chosen, classes = asked[-1]
-    assert (
-        chosen.names == ("vit-fashion-s2", "vit-fashion-s0")
-        and chosen.frames == ("learned",)
-        and chosen.steps == 600
+def test_the_address_restores_everything_and_is_written(app):
+    at = page("merge", models=["vit-fashion-s2", "vit-fashion-s0"], frame=["learned"])
+    at.query_params.update({"merge": ["ties", "average"], "steps": "600", "weights": "0.25,0.75"})
+    at.query_params.update({"set": ["ties.density=0.5", "ties.scale=oops"]})
+    at.query_params.update({"base": "zoo:vit-fashion-s1", "symmetries": "permutations"})
+    at.query_params.update({"split": "validation", "examples": "200"})
+    press(at.run(), "Run")
+    (request,) = app.requests()
+    assert request.names[:2] == ("vit-fashion-s2", "vit-fashion-s0") and request.ancestor
+    assert request.method == "universe" and dict(request.settings)["steps"] == 600
+    ties = dict(dict(request.merges)["ties"])
+    assert set(dict(request.merges)) == {"average", "ties"} and ties["density"] == 0.5
+    assert request.weights == (0.25, 0.75)
+    assert (request.models[2], request.split, request.examples) == (
+        "zoo:vit-fashion-s1",
+        "validation",
+        200,
     )
-    assert chosen.merges == (("average", ()), ("ties", (("density", 0.5),))) and chosen.weights == (
-        0.25,
-        0.75,
-    )
-    assert (chosen.base, chosen.split, chosen.examples) == ("zoo:vit-fashion-s1", "validation", 200)
+    classes = dict(request.classes)
     assert classes["residual"] == "permutation" and classes["query-key"] == "none"
-    assert parameter(at, "set") == ["ties.density=0.5"] and parameter(at, "weights") == [
-        "0.25,0.75"
-    ]
-    assert parameter(at, "models") == ["vit-fashion-s2", "vit-fashion-s0"]
+    assert parameters(at, "set") == ["ties.density=0.5"]
+    assert parameter(at, "weights") == "0.25,0.75"
+    assert parameters(at, "models") == ["vit-fashion-s2", "vit-fashion-s0"]
 
 
-def test_what_an_address_may_not_hold_is_dropped(at, asked):
-    at.query_params.update(
-        {
-            "models": ["nobody", "gpt2-plays-s0"],
-            "frame": ["sky"],
-            "merge": ["blend"],
-            "weights": "x",
-        }
-    )
+def test_what_an_address_may_not_hold_is_dropped(at):
+    at.query_params.update({"models": ["nobody", "gpt2-plays-s0"], "frame": ["sky"]})
+    at.query_params.update({"merge": ["blend"], "weights": "x"})
     at.run()
-    assert not at.exception
-    chosen, _ = asked[-1]
-    assert chosen.frames == tuple(FRAMES) and len(chosen.merges) == len(MERGES)
+    assert not at.exception and not at.error
+    assert len(parameters(at, "frame")) > 3 and not parameters(at, "merge")
 
 
-def test_without_models(at, monkeypatch):
-    from lmc_core.ui import catalogue
-
-    monkeypatch.setattr(catalogue, "models", dict)
+def test_without_models(at, no_models):
     at.run()
     assert "Merging needs two models" in at.info[0].value
 
@@ -263,8 +201,6 @@ def test_sliders_share_what_is_left():
 
 
 def test_the_readout_is_exact_at_measured_points():
-    from lmc_core.ui.merge_triangle import readout
-
     result = RESULTS["none"]
     table = readout([result], [1.0, 0.0, 0.0])
     row = table.iloc[0]

@@ -7,7 +7,14 @@ from lmc_core.errors import BadInput
 from lmc_core.folders import app_folder
 from lmc_core.server.launch import OPTIONS, command, free_port, launch
 from lmc_core.ui.setting import PLAIN, Setting, all_classes, only_permutations
-from tests.pages.conftest import LARGEST
+
+LARGEST = {
+    "residual": "orthogonal",
+    "units": "permutation",
+    "heads": "permutation",
+    "query-key": "invertible",
+    "value-output": "invertible",
+}
 
 
 @pytest.mark.parametrize("setting", [PLAIN, all_classes(LARGEST), only_permutations(LARGEST)])

@@ -1,80 +1,79 @@
+"""The page Start in every state."""
+
+import json
+from pathlib import Path
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from lmc_core.figures.text import barrier_words
 from lmc_core.server.app import ROUTER
 from lmc_core.studies.store import Studies
 from lmc_core.studies.study import Entry
-from lmc_core.ui import backend, welcome
-from tests.pages.conftest import RESULTS
+from lmc_core.ui import welcome
+from tests.pages.conftest import Installation
+from tests.pages.reading import charts, headers, page, press, progress, words
+
+RESULTS = json.loads((Path(__file__).parents[1] / "fixtures" / "results.json").read_text())
 
 
 @pytest.fixture
-def at(layer, monkeypatch) -> AppTest:
-    monkeypatch.setattr(welcome, "device_sentence", lambda: "On this machine: **2 CPU cores**.")
+def at(app: Installation) -> AppTest:
     return AppTest.from_file(str(ROUTER), default_timeout=30)
+
+
+@pytest.fixture
+def keys(app: Installation) -> list[str]:
+    """Of results that came with the app."""
+    found = app.finish(page("barrier", examples="50", points="5"))
+    app.ship(found)
+    return found
+
+
+def links(at: AppTest) -> list[str]:
+    return [link.proto.label for link in at.get("page_link")]
 
 
 def test_empty(at):
     at.run()
-    assert not at.exception
-    assert "ships no result yet" in at.info[0].value
-    assert not at.get("plotly_chart")
+    assert not at.exception and not charts(at)
+    assert "ships no result yet" in at.info[0].value and "Measure a barrier" in links(at)
+    assert "Nothing is being computed." in words(at)
+    assert "Nothing of your own is stored yet" in words(at) and "CPU cores" in words(at)
 
 
-def test_the_picture_is_there_at_once(at, layer):
-    layer.fill()
+def test_the_picture_is_there_at_once(at, app, keys):
+    at.run()
+    assert not at.exception and len(charts(at)) == 1
+    plain, *_, last = (barrier_words(app.store.get(key).result) for key in keys)
+    assert f"from **{plain}** to **{last}**" in at.markdown[0].value
+    assert links(at)[0].startswith("Computed on ") and "(CPU)" in links(at)[0]
+    assert links(at)[1:] == ["Measure a barrier", "Open the lecture", "Open the studies"]
+
+
+def test_what_runs_is_shown_whoever_started_it(at, app):
+    press(page("barrier", examples="50", points="5").run(), "Run")
+    app.jobs.cancel(app.waiting()[0].key)
+    app.begin(0.25, "matching")
     at.run()
     assert not at.exception
-    assert len(at.get("plotly_chart")) == 1
-    assert "from **1.83 ± 0.02 nats** to **0.171 ± 0.009 nats**" in at.markdown[0].value
-    links = [link.proto.label for link in at.get("page_link")]
-    assert "Computed on 2026-11-20 (CPU). Open or compute again" in links
-    assert links[1:] == ["Measure a barrier", "Open the lecture", "Open the studies"]
-
-
-def captions(at) -> str:
-    return "\n".join(str(each.value) for each in at.caption)
-
-
-def test_nothing_kept_and_nothing_running_say_what_to_do(at, layer):
-    layer.fill()
-    at.run()
-    assert "put a result into one on the page Studies" in captions(at)
-    assert "Nothing is being computed." in captions(at)
-    assert any("Nothing of your own is stored yet" in str(each.value) for each in at.markdown)
-
-
-def test_what_runs_is_shown_whoever_started_it(at, layer):
-    layer.job("vit-fashion-s0|vit-fashion-s1|x", "running", 0.25, "matching")
-    at.run()
-    assert not at.exception
-    assert [each.proto.text for each in at.get("progress")] == [
+    assert progress(at) == (
         "Barrier of vit-fashion-s0 and vit-fashion-s1, weight matching: matching, 25%"
-    ]
-
-
-def test_a_study_is_a_card_with_its_picture(at, monkeypatch):
-    key = backend.Store().list()[0].key
-    Studies().create("Two seeds", "What was found.", (Entry(keys=(key,)),))
-    monkeypatch.setattr(backend, "studies", lambda: Studies().list())
-    at.run()
-    assert not at.exception
-    assert "Two seeds" in [each.value for each in at.subheader]
-    assert "What was found." in [each.value for each in at.markdown]
-    assert len(at.get("plotly_chart")) == len(
-        backend.studies()
-    )  # the shipped picture is missing here
-    assert [link.proto.label for link in at.get("page_link")].count("Open") == len(
-        backend.studies()
     )
+    assert len(at.get("progress")) == 2  # the other waits
 
 
-def test_an_audience_sees_no_machine(at, layer, monkeypatch):
-    layer.fill()
-    monkeypatch.setenv("LMC_READ_ONLY", "1")
+def test_a_study_is_a_card_with_its_picture(at, keys):
+    Studies().create("Two seeds", "What was found.", (Entry(keys=(keys[0],)),))
     at.run()
-    headers = [each.value for each in at.header]
-    assert headers == ["Three ways in", "Studies"]
+    assert not at.exception and "Two seeds" in [each.value for each in at.subheader]
+    assert "What was found." in [each.value for each in at.markdown]
+    assert len(charts(at)) == 2 and links(at).count("Open") == 1
+
+
+def test_an_audience_sees_no_machine(at, keys, audience):
+    at.run()
+    assert not at.exception and headers(at) == ["Three ways in", "Studies"]
 
 
 def test_one_pair_in_order():
@@ -102,7 +101,3 @@ def test_the_link_leads_to_the_same_numbers():
     assert address["with"] == [
         "weight.residual-permutation.units-permutation.heads-permutation.query-key-none.value-output-none"
     ]
-
-
-def test_device():
-    assert "CPU cores" in welcome.device_sentence()

@@ -14,7 +14,7 @@ from lmc_core.server.app import script
 from lmc_core.studies.notes import Notes
 from lmc_core.studies.store import Studies
 from lmc_core.studies.study import Entry
-from tests.pages.test_barrier_page import parameter
+from tests.pages.reading import parameters as parameter
 from tests.studies.conftest import RESULTS, keep
 
 
@@ -46,11 +46,6 @@ def study(home: Path, keys: list[str]):
         Entry(keys=tuple(keys[3:5])),
     )
     return Studies().create("Two pairs", "What is left", entries)
-
-
-@pytest.fixture
-def audience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LMC_READ_ONLY", "1")
 
 
 def words(at: AppTest) -> str:
