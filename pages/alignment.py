@@ -2,33 +2,25 @@
 
 import streamlit as st
 
-from lmc_core.errors import LmcError
-from lmc_core.ui import (
-    address,
-    alignment_controls,
-    alignment_view,
-    backend,
-    cost,
-    messages,
-    page_header,
-    status,
-)
-from lmc_core.ui.controls import choose_pair, choose_task
+from lmc_core.runs.kinds.alignment import AlignmentNumbers, AlignmentRequest
+from lmc_core.ui import address, alignment_controls, alignment_view, backend, controls, messages
+from lmc_core.ui.requests import make_barrier
+from lmc_core.ui.status import Line, show_status
 
 KEY = "alignment"
 DETAIL = ("space", "layer", "copy", "view")
 
-known = page_header.begin("What was matched with what")
-
+known = controls.begin("What was matched with what")
 with st.sidebar:
-    pair = choose_pair(known, KEY)
-    setting, spaces = page_header.choose_setting(pair, KEY)
+    pair = controls.choose_pair(known, KEY)
+    setting, spaces = controls.choose_setting(pair, KEY)
     st.subheader("Where the streams are compared", anchor=False)
-    task = choose_task(pair, known, KEY)
-    split, examples = alignment_controls.choose_data(KEY)
+    task = controls.choose_task(pair, known, KEY)
+    examples = int(alignment_controls.EXAMPLES.show(KEY))
+    split = alignment_controls.SPLIT.show(KEY)
 
 state = {
-    **page_header.state_of(pair, setting),
+    **controls.pair_address(pair, setting),
     "task": task,
     "split": split,
     "examples": str(examples),
@@ -42,21 +34,14 @@ if setting.method == "none":
     )
     st.stop()
 
-try:
+with messages.refusing():
+    request = AlignmentRequest.of(make_barrier(pair, setting, split, examples, 25, task))
     largest = {kind: space["largest"] for kind, space in spaces.items()}
-    request = alignment_controls.alignment_of(
-        backend.request_of(pair, setting, split, examples, 25, task)
-    )
-    result = backend.stored(request)
-    line = status.Curve(setting.label(largest), request, result)
-    status.show_status(
-        [line], KEY, cost.note([request] if result is None else []), noun="alignment"
-    )
-    arrays = backend.arrays(request.key) if result is not None else {}
-except LmcError as error:
-    messages.refuse(error)
-    st.stop()
+    line: Line[AlignmentNumbers] = Line.read(setting.label(largest), request)
+    show_status([line], KEY, noun="alignment")
+    arrays = backend.arrays(request.key) if line.result is not None else {}
 
+result = line.result
 if result is None:
     address.write(state | kept)
     st.caption(

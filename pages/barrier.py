@@ -2,36 +2,34 @@
 them.
 """
 
+from typing import cast
+
 import streamlit as st
 
-from lmc_core.errors import LmcError
 from lmc_core.figures.barrier import barrier_caption, legend_height
 from lmc_core.figures.text import label_results
-from lmc_core.ui import address, backend, cost, curves, layer_view, messages, page_header, status
-from lmc_core.ui.controls import (
-    BOTH,
-    SPLITS,
-    choose_accuracy,
-    choose_kept,
-    choose_pair,
-    choose_task,
-)
+from lmc_core.runs.kinds.barrier import BarrierNumbers, BarrierRequest
+from lmc_core.runs.kinds.layers import LayersNumbers, LayersRequest
+from lmc_core.ui import address, backend, barrier_view, controls, messages
+from lmc_core.ui.requests import make_barrier
 from lmc_core.ui.setting import PLAIN
+from lmc_core.ui.status import Line, find_results, show_status
 
 KEY = "barrier"
 
-known = page_header.begin("Loss barrier")
-
+known = controls.begin("Loss barrier")
 with st.sidebar:
-    pair = choose_pair(known, KEY)
-    setting, spaces = page_header.choose_setting(pair, KEY)
-    task = choose_task(pair, known, KEY)
-    split, examples, points = choose_accuracy(KEY, (*SPLITS, BOTH))
-    kept = choose_kept(setting, spaces, KEY)
+    pair = controls.choose_pair(known, KEY)
+    setting, spaces = controls.choose_setting(pair, KEY)
+    task = controls.choose_task(pair, known, KEY)
+    split, examples, points = controls.choose_accuracy(
+        KEY, controls.EXAMPLES, controls.POINTS, controls.SPLIT
+    )
+    kept = controls.choose_kept(setting, spaces, KEY)
 
 address.write(
     {
-        **page_header.state_of(pair, setting),
+        **controls.pair_address(pair, setting),
         "task": task,
         "split": split,
         "examples": str(examples or "all"),
@@ -39,26 +37,22 @@ address.write(
         "with": [other.text for other in kept] or "none",
     }
 )
-
-try:
+with messages.refusing():
     largest = {kind: space["largest"] for kind, space in spaces.items()}
-    wanted = list(dict.fromkeys([PLAIN, *kept, setting]))
-    lines = []
-    for each in wanted:
-        for of_data in split.split(" and "):
-            request = backend.request_of(pair, each, of_data, examples, points, task)
-            label = each.label(largest) + (f", {of_data} split" if split == BOTH else "")
-            lines.append(status.Curve(label, request, backend.stored(request)))
-    missing = [line.request for line in lines if line.result is None]
-    status.show_status(lines, KEY, cost.note(missing))
-except LmcError as error:
-    messages.refuse(error)
-    st.stop()
+    lines: list[Line[BarrierNumbers]] = [
+        Line.read(
+            each.label(largest) + (f", {part} split" if split == controls.BOTH else ""),
+            make_barrier(pair, each, part, examples, points, task),
+        )
+        for each in dict.fromkeys([PLAIN, *kept, setting])
+        for part in split.split(" and ")
+    ]
+    show_status(lines, KEY)
 
-results = [line.result for line in lines if line.result is not None]
+results = find_results(lines)
 labels = label_results(results)
 height = (520 if len(lines) <= 3 else 600) + legend_height([line.label for line in lines])
-curves.show_figure(results, labels, f"{KEY}_figure", height=height)
+barrier_view.show_curves(results, labels, f"{KEY}_figure", height)
 if not results:
     st.caption(
         "Nothing is computed yet for these models. **Run** measures the loss along the straight "
@@ -66,13 +60,17 @@ if not results:
     )
     st.stop()
 st.caption(barrier_caption(results, labels))
-curves.show_facts(results, labels)
-curves.show_table(results, labels)
-curves.show_downloads(results, labels, KEY)
-if not backend.read_only() or any(
-    backend.stored(backend.layers_of(line.request)) for line in lines
-):
+barrier_view.show_facts(results, labels)
+barrier_view.show_table(results, labels)
+barrier_view.show_downloads(results, labels, KEY)
+parts: list[Line[LayersNumbers]] = [
+    Line.read(line.label, LayersRequest.of(cast(BarrierRequest, line.request))) for line in lines
+]
+if not backend.read_only() or find_results(parts):
     st.header("Which part of the network costs what", anchor=False)
-    layer_view.show_parts(lines, KEY)
+    verbs = ("Measure the parts", "Stop measuring")
+    show_status(parts, f"{KEY}_parts", noun="setting", verbs=verbs)
+    measured = [line.label for line in parts if line.result is not None]
+    barrier_view.show_parts(find_results(parts), measured, KEY)
 with st.expander("What the matching maximised"):
-    curves.show_objectives(results, labels, f"{KEY}_objective")
+    barrier_view.show_objectives(results, labels, f"{KEY}_objective")

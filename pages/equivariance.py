@@ -5,20 +5,19 @@ to an equivariant one.
 import streamlit as st
 
 from lmc_core.equivariance.figures.data import labels_of_runs
-from lmc_core.equivariance.page import controls as equivariance_controls
-from lmc_core.equivariance.page import cost as equivariance_cost
-from lmc_core.equivariance.page import files as equivariance_files
-from lmc_core.equivariance.page import sections as equivariance_sections
-from lmc_core.equivariance.page import view
+from lmc_core.equivariance.page import controls, cost, files, sections, view
 from lmc_core.equivariance.page.presets import OWN
+from lmc_core.equivariance.run import EquivarianceNumbers
 from lmc_core.errors import LmcError
-from lmc_core.ui import backend, messages, status
+from lmc_core.ui import messages
+from lmc_core.ui.requests import make_equivariance
+from lmc_core.ui.status import Line, show_status
 
 KEY = "equivariance"
 
 st.title("Free, equivariant, and the way between", anchor=False)
 with st.sidebar:
-    choice = equivariance_controls.choose(KEY)
+    choice = controls.choose(KEY)
 if choice.preset == OWN:
     st.markdown(
         "Symmetries of weights leave the function alone; symmetries of data leave the **loss** "
@@ -32,43 +31,41 @@ if choice.changed:
     st.caption(f"Changed against the lesson: {', '.join(choice.changed)}.")
 
 try:
-    words = choice.wanted()
-    requests = list(
-        {request.key: request for request in map(backend.equivariance_of, words)}.values()
-    )
+    found = map(make_equivariance, choice.wanted())
+    requests = list({request.key: request for request in found}.values())
     labels = labels_of_runs([request.to_json() for request in requests])
-    lines = [
-        status.Curve(label, r, backend.stored(r)) for label, r in zip(labels, requests, strict=True)
+    lines: list[Line[EquivarianceNumbers]] = [
+        Line.read(*each) for each in zip(labels, requests, strict=True)
     ]
     if lines:
         missing = [
             request for line, request in zip(lines, requests, strict=True) if line.result is None
         ]
-        status.show_status(lines, KEY, equivariance_cost.note(missing), noun="network")
+        show_status(lines, KEY, cost.note(missing), noun="network")
 except LmcError as error:
     messages.refuse(error)
-    equivariance_controls.write_address(choice, KEY)
+    controls.write_address(choice, KEY)
     st.stop()
 if not lines:
     st.info(
         "Choose on the left what is compared: at least one kind of data, one form, and a value of "
         "each setting of its own."
     )
-    equivariance_controls.write_address(choice, KEY)
+    controls.write_address(choice, KEY)
     st.stop()
 
-scene = view.Scene.of(lines)
+scene = view.Scene.read(lines)
 layer = view.choose_layer(scene, KEY) if choice.lesson.picture == "gammas" else None
 view.show_lesson(scene, choice.lesson, layer or 0, KEY)
 chosen = None
 if scene.runs or scene.running:
-    chosen = equivariance_sections.show_section(scene, choice.lesson, layer, KEY)
+    chosen = sections.show_section(scene, choice.lesson, layer, KEY)
 if scene.runs:
     st.header("To take away", anchor=False)
     run = view.looked_at(scene, choice.lesson, KEY)
-    pictures = equivariance_sections.all_pictures(scene, run, choice.lesson, layer or 0)
-    equivariance_files.show_files(scene.finished, pictures, KEY)
-    equivariance_files.show_network(run, KEY)
+    pictures = sections.all_pictures(scene, run, choice.lesson, layer or 0)
+    files.show_downloads(scene.finished, pictures, KEY)
+    files.show_network(run, KEY)
     with st.expander("Numbers"):
-        equivariance_files.show_tables(pictures, KEY)
-equivariance_controls.write_address(choice, KEY, chosen if chosen in scene.runs else None)
+        files.show_tables(pictures, KEY)
+controls.write_address(choice, KEY, chosen if chosen in scene.runs else None)

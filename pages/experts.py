@@ -4,22 +4,16 @@ tokens go.
 
 import streamlit as st
 
-from lmc_core.errors import LmcError
-from lmc_core.ui import (
-    address,
-    backend,
-    catalogue,
-    cost,
-    experts_controls,
-    experts_view,
-    messages,
-    status,
-)
-from lmc_core.ui.controls import choose_pair, choose_task
+from lmc_core.figures.orders import named_table
+from lmc_core.runs.kinds.orders import OrdersNumbers, OrdersRequest
+from lmc_core.ui import address, catalogue, controls, cost, experts_controls, experts_view, messages
+from lmc_core.ui.panels import show_table
+from lmc_core.ui.requests import make_barrier
+from lmc_core.ui.status import Line, find_missing, show_status
 
 KEY = "experts"
 
-known = experts_controls.mixtures(catalogue.models())
+known = experts_controls.find_mixtures(catalogue.models())
 st.title("Orders of experts", anchor=False)
 st.markdown(
     "The experts of a mixture are numbered as chance had it, so the same function is stored in "
@@ -37,26 +31,19 @@ if len(known) < 2:
     st.stop()
 
 with st.sidebar:
-    pair = choose_pair(known, KEY)
-    try:
+    pair = controls.choose_pair(known, KEY)
+    with messages.refusing():
         rest, setting = experts_controls.choose_rest(pair, KEY)
-    except LmcError as error:
-        messages.refuse(error)
-        st.stop()
-    task = choose_task(pair, known, KEY)
-    split, examples, points = experts_controls.choose_exactness(KEY)
-
-try:
-    request = experts_controls.orders_of(
-        backend.request_of(pair, setting, split, examples, points, task), points
+    task = controls.choose_task(pair, known, KEY)
+    split, examples, points = controls.choose_accuracy(
+        KEY, experts_controls.EXAMPLES, experts_controls.POINTS, experts_controls.SPLIT
     )
-    result = backend.stored(request)
-    line = status.Curve("All orders", request, result)
-    note = cost.note([request] if result is None else [], experts_controls.amount(pair[0], points))
-    status.show_status([line], KEY, note, noun="fan")
-except LmcError as error:
-    messages.refuse(error)
-    st.stop()
+
+with messages.refusing():
+    alone = make_barrier(pair, setting, split, examples, points, task)
+    line: Line[OrdersNumbers] = Line.read("All orders", OrdersRequest.of(alone, points=points))
+    note = cost.note(find_missing([line]), experts_controls.amount(pair[0], points))
+    show_status([line], KEY, note, noun="fan")
 
 state = {
     "a": pair[0]["name"],
@@ -68,6 +55,7 @@ state = {
     "examples": str(examples or "all"),
     "points": str(points),
 }
+result = line.result
 if result is None:
     address.write(state | {name: st.query_params.get(name) for name in ("layer", "order")})
     experts_view.show_empty([row["name"] for row in pair], split, KEY)
@@ -83,7 +71,7 @@ experts_view.show_costs(result, fan, KEY)
 st.header("Where the tokens go", anchor=False)
 experts_view.show_routing(result, fan, KEY)
 with st.expander("Numbers"):
-    experts_view.show_table(result)
+    show_table(named_table(result), columns=2)
 experts_view.show_downloads(result, fan, KEY)
 address.write(
     state | {"layer": st.session_state[f"{KEY}_layer"], "order": st.session_state[f"{KEY}_order"]}

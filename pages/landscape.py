@@ -2,38 +2,38 @@
 
 import streamlit as st
 
-from lmc_core.errors import LmcError
+from lmc_core.runs.kinds.bend import BendNumbers
+from lmc_core.runs.kinds.plane import PlaneNumbers
 from lmc_core.ui import (
     address,
     backend,
+    controls,
     cost,
     landscape_controls,
     landscape_point,
     landscape_view,
     messages,
-    page_header,
-    status,
 )
-from lmc_core.ui.controls import choose_pair, choose_task
 from lmc_core.ui.setting import PLAIN
+from lmc_core.ui.status import Line, find_missing, show_status
 
 KEY = "landscape"
 
-known = page_header.begin("Loss landscape")
-
+known = controls.begin("Loss landscape")
 with st.sidebar:
-    pair = choose_pair(known, KEY)
-    kind = landscape_controls.choose_kind(KEY)
+    pair = controls.choose_pair(known, KEY)
+    st.subheader("Plane", anchor=False)
+    kind = landscape_controls.PLANE.show(KEY)
     third = landscape_controls.choose_third(pair, known, KEY) if kind == "three" else None
     setting = PLAIN
     if kind != "random":
-        setting, _ = page_header.choose_setting(pair, KEY)
-    task = choose_task(pair, known, KEY)
+        setting, _ = controls.choose_setting(pair, KEY)
+    task = controls.choose_task(pair, known, KEY)
     choice = landscape_controls.choose_detail(kind, KEY)
 
 address.write(
     {
-        **page_header.state_of(pair, None if kind == "random" else setting),
+        **controls.pair_address(pair, None if kind == "random" else setting),
         "c": third["name"] if third else None,
         "task": task,
         **choice.address,
@@ -48,24 +48,17 @@ if kind == "three" and third is None:
     )
     st.stop()
 
-try:
-    plane, curves = landscape_controls.requests_of(
-        [*pair, *([third] if third else [])], setting, choice, task
-    )
-    wanted = [status.Curve("Plane", plane, backend.stored(plane))]
-    if curves is not None:
-        wanted.append(status.Curve("Curved paths", curves, backend.stored(curves)))
-    missing = [each.request for each in wanted if each.result is None]
-    note = cost.note(
-        missing,
-        landscape_controls.amount(choice, setting != PLAIN, plane in missing, curves in missing),
-    )
-    status.show_status(wanted, KEY, note, noun="picture")
-except LmcError as error:
-    messages.refuse(error)
-    st.stop()
+with messages.refusing():
+    models = [*pair, *([third] if third else [])]
+    plane, curves = landscape_controls.make_requests(models, setting, choice, task)
+    drawn: Line[PlaneNumbers] = Line.read("Plane", plane)
+    curved: Line[BendNumbers] | None = Line.read("Curved paths", curves) if curves else None
+    wanted = [drawn, *([curved] if curved else [])]
+    missing = find_missing(wanted)
+    what = landscape_controls.amount(choice, setting != PLAIN, plane in missing, curves in missing)
+    show_status(wanted, KEY, cost.note(missing, what), noun="picture")
 
-bend = wanted[1].result if curves is not None else None
+bend = curved.result if curved else None
 running = any(job.active for job in backend.jobs([plane.key]).values())
 scene = landscape_view.show_picture(plane, bend, running, KEY)
 if scene is None and not running:

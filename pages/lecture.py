@@ -14,7 +14,7 @@ from lmc_core.lecture.page.pictures import PICTURES, Picture
 from lmc_core.lecture.page.slide import show_fact, show_slide
 from lmc_core.lecture.steps import STEPS
 from lmc_core.ui import messages
-from lmc_core.ui.curves import theme
+from lmc_core.ui.panels import theme
 
 state.prepare()
 at, answered = state.where()

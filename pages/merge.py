@@ -2,21 +2,22 @@
 
 import streamlit as st
 
-from lmc_core.errors import LmcError
 from lmc_core.figures.merge import merge_caption
+from lmc_core.merging.frames import FRAMES
+from lmc_core.runs.kinds.merge import MergeNumbers
 from lmc_core.ui import (
     backend,
     catalogue,
-    cost,
     merge_controls,
     merge_save,
     merge_triangle,
     merge_view,
-    merge_work,
     messages,
-    status,
 )
+from lmc_core.ui.options import capital
+from lmc_core.ui.requests import make_merges
 from lmc_core.ui.setting import only_permutations
+from lmc_core.ui.status import Line, find_results, show_status
 
 KEY = "merge"
 
@@ -28,7 +29,7 @@ st.markdown(
     "first, the same mean works. Further to the left is better; the band is what the single "
     "models reach."
 )
-if not merge_controls.groups(known):
+if not merge_controls.find_groups(known):
     st.info(
         "Merging needs two models of one family and size, and there are none. `lmc train --list` "
         "names the recipes that make "
@@ -36,41 +37,28 @@ if not merge_controls.groups(known):
     )
     st.stop()
 
-with st.sidebar:
-    try:
-        chosen = merge_controls.choose(known, KEY)
-    except LmcError as error:
-        messages.refuse(error)
-        st.stop()
+with st.sidebar, messages.refusing():
+    chosen = merge_controls.choose(known, KEY)
 if chosen is None:
     st.info(
         "Choose two to eight models on the left; they are merged in every frame and by every "
         "method that is chosen there."
     )
     st.stop()
-merge_controls.write_address(chosen, known)
+merge_controls.write_address(chosen)
 
-try:
-    largest = {
-        kind: space["largest"]
-        for kind, space in merge_controls.spaces_of(known, chosen.names[0]).items()
-    }
-    classes = (
-        dict(only_permutations(largest).classes) if chosen.symmetries == "permutations" else {}
-    )
-    requests = merge_work.requests_of(chosen, classes)
-    titles = [merge_controls.frame_title(name) for name in chosen.frames]
-    lines = [
-        status.Curve(t, request, backend.stored(request))
-        for t, request in zip(titles, requests, strict=True)
+with messages.refusing():
+    classes = {}
+    if chosen.symmetries == "permutations":
+        largest = catalogue.find_largest(known[chosen.names[0]])
+        classes = dict(only_permutations(largest).classes)
+    titles = [capital(FRAMES[name].title) for name in chosen.frames]
+    lines: list[Line[MergeNumbers]] = [
+        Line.read(*each) for each in zip(titles, make_merges(chosen, classes), strict=True)
     ]
-    missing = [line.request for line in lines if line.result is None]
-    status.show_status(lines, KEY, cost.note(missing), noun="frame")
-except LmcError as error:
-    messages.refuse(error)
-    st.stop()
+    show_status(lines, KEY, noun="frame")
 
-results = [line.result for line in lines if line.result is not None]
+results = find_results(lines)
 if not results:
     st.caption(
         "Nothing is computed yet for these models. **Run** brings them into every frame, merges "

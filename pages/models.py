@@ -4,7 +4,8 @@ online, and what is supported.
 
 import streamlit as st
 
-from lmc_core.ui import shelves
+from lmc_core.models.catalogue import public_rows
+from lmc_core.ui import catalogue
 
 st.title("Models", anchor=False)
 st.header("Shipped", anchor=False)
@@ -13,7 +14,7 @@ st.markdown(
     "`assets/zoo` is an ordinary checkpoint "
     "with a card that says how it came to be."
 )
-st.table(shelves.zoo_table(), border="horizontal")
+st.table(catalogue.zoo_table(), border="horizontal")
 
 st.header("Public families of independently trained models", anchor=False)
 st.markdown(
@@ -21,9 +22,9 @@ st.markdown(
     "once, into the hub's own "
     "cache; no code of a repository is ever run."
 )
-st.table(shelves.public_table(), border="horizontal")
+st.table(catalogue.public_table(), border="horizontal")
 with st.expander("How to write their names"):
-    for row in shelves.public_rows():
+    for row in public_rows():
         seen = "" if row["verified"] else "; the models' own files could not be compared here"
         st.markdown(
             f"**{row['name']}**. {row['sentence']} {row['source']}. Measure on {row['data']}. "
@@ -37,4 +38,4 @@ st.markdown(
     "MODEL` says it with reasons. "
     "`docs/families.md` has what was measured of each."
 )
-st.table(shelves.families_table(), border="horizontal")
+st.table(catalogue.families_table(), border="horizontal")

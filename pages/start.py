@@ -6,8 +6,10 @@ import streamlit as st
 
 from lmc_core.figures.barrier import barrier_caption
 from lmc_core.figures.text import label_results
-from lmc_core.server.app import script
-from lmc_core.ui import backend, curves, welcome
+from lmc_core.ui import backend, welcome
+from lmc_core.ui.barrier_view import show_curves
+from lmc_core.ui.pages import script
+from lmc_core.ui.panels import theme
 
 KEY = "start"
 
@@ -17,7 +19,7 @@ labels = label_results(results)
 st.title("How far apart are two trained transformers?", anchor=False)
 st.markdown(welcome.lead(results))
 if results:
-    curves.show_figure(results, labels, f"{KEY}_figure")
+    show_curves(results, labels, f"{KEY}_figure")
     st.caption(barrier_caption(results, labels))
     st.page_link(
         script("barrier"),
@@ -41,7 +43,7 @@ for column, way in zip(st.columns(3), welcome.WAYS, strict=True):
         st.page_link(script(way.page), label=way.link, icon=way.icon, query_params=way.address)
 
 st.header("Studies", anchor=False)
-welcome.show_studies(curves.theme())
+welcome.show_studies(theme())
 
 if not backend.read_only():
     st.header("What runs now", anchor=False)

@@ -5,20 +5,14 @@ where.
 import streamlit as st
 
 from lmc_core.errors import LmcError
-from lmc_core.figures.widths import EQUAL, LABELS, pair_name
+from lmc_core.figures.widths import EQUAL, LABELS, curves_table, pair_name
 from lmc_core.figures.widths_places import places_table, strips
-from lmc_core.ui import (
-    address,
-    backend,
-    catalogue,
-    cost,
-    messages,
-    status,
-    widths_controls,
-    widths_view,
-)
-from lmc_core.ui.controls import choose_accuracy, choose_task
+from lmc_core.runs.kinds.barrier import BarrierNumbers
+from lmc_core.ui import address, catalogue, controls, messages, widths_controls, widths_view
+from lmc_core.ui.panels import show_table
+from lmc_core.ui.requests import make_barrier
 from lmc_core.ui.setting import Setting
+from lmc_core.ui.status import Line, find_results, show_status
 
 KEY = "widths"
 
@@ -40,7 +34,7 @@ if not widths_controls.narrow_models(known):
     st.stop()
 
 
-def name_of(setting: Setting, equal: bool = False) -> str:
+def name_setting(setting: Setting, equal: bool = False) -> str:
     """How a setting is called here."""
     name = (EQUAL if equal else {}).get(setting.method) or LABELS[setting.method]
     return f"{name}, {setting.steps:,} steps" if setting.steps else name
@@ -48,57 +42,39 @@ def name_of(setting: Setting, equal: bool = False) -> str:
 
 with st.sidebar:
     pair = widths_controls.choose_widths(known, KEY)
-    try:
+    with messages.refusing():
         settings = widths_controls.choose_ways(pair, KEY)
-    except LmcError as error:
-        messages.refuse(error)
-        st.stop()
-    task = choose_task(pair, known, KEY)
-    address.prepare(
-        f"{KEY}_examples", "examples", ["50", "200", "500", "1000", "all"], widths_controls.EXAMPLES
+    task = controls.choose_task(pair, known, KEY)
+    split, examples, points = controls.choose_accuracy(
+        KEY, widths_controls.EXAMPLES, widths_controls.POINTS, widths_controls.SPLIT
     )
-    address.prepare(f"{KEY}_points", "points", [5, 11, 25, 51], widths_controls.POINTS)
-    split, examples, points = choose_accuracy(KEY, ("test", "validation"))
 
-try:
-    requests = {
-        setting: backend.request_of(pair, setting, split, examples, points, task)
-        for setting in settings
-    }
-    lines = [
-        status.Curve(name_of(s), request, backend.stored(request))
-        for s, request in requests.items()
+with messages.refusing():
+    lines: list[Line[BarrierNumbers]] = [
+        Line.read(name_setting(each), make_barrier(pair, each, split, examples, points, task))
+        for each in settings
     ]
-    missing = [line.request for line in lines if line.result is None]
-    status.show_status(lines, KEY, cost.note(missing))
-except LmcError as error:
-    messages.refuse(error)
-    st.stop()
+    show_status(lines, KEY)
 
-results = [line.result for line in lines if line.result is not None]
+results = find_results(lines)
 widths_view.show_curves(results, pair, KEY)
 if results:
     widths_view.show_facts(results, pair)
 
 st.header("Barrier against width", anchor=False)
 pairs = widths_controls.all_pairs(known, pair)
-many: list[tuple[tuple[int, int], status.Curve]] = []
+many: list[tuple[tuple[int, int], Line[BarrierNumbers]]] = []
 try:
     for one, other in pairs:
         widths = one["width"], other["width"]
         for setting in settings:
-            request = backend.request_of((one, other), setting, split, examples, points, task)
-            label = f"{pair_name(widths)}, {name_of(setting, widths[0] == widths[1]).lower()}"
-            many.append((widths, status.Curve(label, request, backend.stored(request))))
-    others = [line for _, line in many if line.key not in {each.key for each in lines}]
-    left = [line.request for line in others if line.result is None]
-    if others:
-        status.show_status(
-            others,
-            f"{KEY}_pairs",
-            cost.note(left),
-            verbs=("Run the other pairs", "Cancel the other pairs"),
-        )
+            request = make_barrier((one, other), setting, split, examples, points, task)
+            name = name_setting(setting, widths[0] == widths[1]).lower()
+            many.append((widths, Line.read(f"{pair_name(widths)}, {name}", request)))
+    chosen = {line.key for line in lines}
+    if others := [line for _, line in many if line.key not in chosen]:
+        verbs = ("Run the other pairs", "Cancel the other pairs")
+        show_status(others, f"{KEY}_pairs", verbs=verbs)
 except LmcError as error:
     messages.refuse(error)
     many = []
@@ -112,9 +88,8 @@ else:
     widths_view.show_places(matched, KEY)
 if found or results:
     with st.expander("Numbers"):
-        widths_view.show_table(
-            found or [((pair[0]["width"], pair[1]["width"]), result) for result in results]
-        )
+        widths = pair[0]["width"], pair[1]["width"]
+        show_table(curves_table(found or [(widths, result) for result in results]))
 if results:
     places = places_table(strips(matched)) if matched is not None else None
     widths_view.show_downloads(results, found, pair, places, KEY)

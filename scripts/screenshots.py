@@ -14,8 +14,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from lmc_core.server.app import there
 from lmc_core.server.launch import serving
+from lmc_core.ui.pages import there
 
 ROOT = Path(__file__).resolve().parents[1]
 WITH = (

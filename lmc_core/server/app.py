@@ -1,4 +1,4 @@
-"""What the web server needs beside the pages: the scripts, the fonts at an address of our own, the
+"""What the web server needs beside the pages: the router, the fonts at an address of our own, the
 words for the unforeseen.
 """
 
@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import sys
 import traceback
-from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
@@ -15,60 +14,15 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from lmc_core.errors import LmcError
-from lmc_core.folders import app_folder, assets
+from lmc_core.folders import assets
 from lmc_core.format import plain
 from lmc_core.server.guard import Guard, allowed_hosts
 from lmc_core.server.preload import Preload, chart_code
 from lmc_core.ui import messages
+from lmc_core.ui.pages import PAGES
 
 ICON = Path(__file__).with_name("icon.svg")
 ROUTER = Path(__file__).with_name("router.py")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A page of the app.
-
-    Attributes:
-        title: in the navigation.
-        sentence: what it shows.
-    """
-
-    title: str
-    sentence: str
-
-
-# Name -> page, in the order of the navigation. The script is pages/<name>.py, the address /<name>,
-# but for the first.
-PAGES = {
-    "start": Entry("Start", "What a loss barrier is, and three ways in."),
-    "barrier": Entry(
-        "Barrier",
-        "The loss between two models, as symmetries are allowed one class after the other.",
-    ),
-    "alignment": Entry("Alignment", "What was matched with what, layer by layer."),
-    "landscape": Entry("Landscape", "The plane through the models, and curved paths in it."),
-    "merge": Entry("Merge", "Several models made one, by every method side by side."),
-    "experts": Entry("Experts", "Mixtures of experts: all orders, and where the tokens go."),
-    "widths": Entry("Widths", "A narrow model inside a wide one."),
-    "equivariance": Entry(
-        "Equivariance",
-        "The symmetry of the data, and the way from a free network to an equivariant one.",
-    ),
-    "lecture": Entry("Lecture", "Symmetry in about ten steps, for a hall."),
-    "studies": Entry("Studies", "Every stored result: compare, keep, take away."),
-    "models": Entry("Models", "What is shipped, and what can be opened."),
-}
-
-
-def script(name: str) -> Path:
-    """The file of a page."""
-    return app_folder() / "pages" / f"{name}.py"
-
-
-def there() -> list[str]:
-    """Names of the pages in the order of the navigation."""
-    return [name for name in PAGES if script(name).is_file()]
 
 
 def routes() -> list[Mount]:

@@ -4,8 +4,9 @@ asked for.
 
 import streamlit as st
 
-from lmc_core.server.app import ICON, PAGES, script, there
+from lmc_core.server.app import ICON
 from lmc_core.ui import address
+from lmc_core.ui.pages import PAGES, script, there
 
 st.set_page_config(
     page_title="LMC Explorer", page_icon=str(ICON), layout="wide", initial_sidebar_state=430

@@ -4,13 +4,10 @@ numbers, files.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from lmc_core.figures.alignment import (
@@ -32,25 +29,35 @@ from lmc_core.figures.elements import (
     pairs_figure,
     stretch_figure,
 )
-from lmc_core.figures.export import CONFIG, can_draw_svg, results_json, standalone_html, svg
+from lmc_core.figures.export import results_json, standalone_html, svg
 from lmc_core.figures.heatmap import INVARIANT, Matrices, heatmap_caption, heatmap_figure
 from lmc_core.figures.streams import cka_figure, streams_caption, streams_figure, streams_table
 from lmc_core.figures.style import strokes
 from lmc_core.figures.tables import Table
-from lmc_core.figures.tables import words as cell
-from lmc_core.figures.text import Result
 from lmc_core.numbers import number
 from lmc_core.ui import alignment_controls as controls
 from lmc_core.ui.alignment_controls import Detail
-from lmc_core.ui.curves import ROUNDING, theme
+from lmc_core.ui.panels import (
+    File,
+    pack,
+    show_check,
+    show_figure,
+    show_files,
+    show_table,
+    svg_files,
+    theme,
+)
+
+if TYPE_CHECKING:
+    from lmc_core.runs.kinds.alignment import AlignmentNumbers
 
 Arrays = Mapping[str, np.ndarray]
 # pixels: of a square figure, of the words beside; four fit a wide screen, two a laptop, one a phone
 SIDE, WORDS = 330, 290
-PLOT = CONFIG | {"toImageButtonOptions": {"format": "svg", "filename": "alignment"}}
+FILE = "alignment"  # name of a picture that a reader saves
 
 
-def show_overview(result: Result, key: str) -> None:
+def show_overview(result: AlignmentNumbers, key: str) -> None:
     """Show all spaces by layer; a click on a point chooses what is shown in detail."""
     chart, shown = f"{key}_overview", controls.selected_space(result, key)
 
@@ -59,21 +66,19 @@ def show_overview(result: Result, key: str) -> None:
 
     rises = [p for p in points_of(result) if p.before is not None and p.after is not None]
     best = max(rises, key=lambda p: p.after or 0.0)
-    st.plotly_chart(
+    show_figure(
         overview_figure(result, theme(), shown),
-        theme=None,
-        config=PLOT,
-        key=chart,
-        on_select=clicked,
-        selection_mode="points",
-        alt=f"Mean cosine of matched coordinates for {len(rises)} spaces and layers, before and "
+        chart,
+        f"Mean cosine of matched coordinates for {len(rises)} spaces and layers, before and "
         "after the alignment; "
         f"highest {number(best.after)}, {best.group} in {layer_title(best.layer).lower()}.",
+        file=FILE,
+        on_click=clicked,
     )
     st.caption(overview_caption(result) + " A click on a point shows it below.")
 
 
-def show_facts(result: Result) -> None:
+def show_facts(result: AlignmentNumbers) -> None:
     """Show what was found in three numbers."""
     rises = [p for p in points_of(result) if p.before is not None and p.after is not None]
     before, after = (
@@ -88,13 +93,16 @@ def show_facts(result: Result) -> None:
         middle.caption(
             f"{number(average(stream['before']))} before; CKA {number(average(stream['cka']))}."
         )
-    error = result["function_error"]
-    right.metric("Function check", number(error, digits=2), border=True)
-    verdict = "rounding level" if error < ROUNDING else "more than rounding explains"
-    right.caption(f"Largest relative difference of the outputs before and after: {verdict}.")
+    show_check(
+        right,
+        result["function_error"],
+        "rounding level",
+        "more than rounding explains",
+        "Largest relative difference of the outputs before and after: {}.",
+    )
 
 
-def matrices_of(result: Result, arrays: Arrays, detail: Detail) -> Matrices:
+def make_matrices(result: AlignmentNumbers, arrays: Arrays, detail: Detail) -> Matrices:
     """What the heatmaps of a space draw."""
     name, copy = detail.entry["name"], detail.copy
     return Matrices(
@@ -111,29 +119,28 @@ def _order(arrays: Arrays, detail: Detail) -> np.ndarray:
     return arrays[f"{detail.entry['name']}/indices"].reshape(-1, detail.entry["size"])[detail.copy]
 
 
-def show_detail(result: Result, arrays: Arrays, detail: Detail, key: str) -> None:
+def show_detail(result: AlignmentNumbers, arrays: Arrays, detail: Detail, key: str) -> None:
     """Show both matrices of a space and what the alignment did to it: in one row, or in as many as
     the screen needs.
     """
-    drawn = matrices_of(result, arrays, detail)
+    drawn = make_matrices(result, arrays, detail)
     entry, copy = detail.entry, detail.copy
     with st.container(horizontal=True, vertical_alignment="center"):
         for panel in ("before", "after"):
-            st.plotly_chart(
+            show_figure(
                 heatmap_figure(drawn, (panel,), theme(), SIDE + 56),
-                theme=None,
-                config=PLOT,
-                key=f"{key}_{panel}",
-                width=SIDE,
-                alt=f"Similarity of {entry['size']} coordinates of both models {panel} the "
+                f"{key}_{panel}",
+                f"Similarity of {entry['size']} coordinates of both models {panel} the "
                 f"alignment, {group_of(entry)}; "
                 f"mean of matched pairs {number(entry[panel][copy])}.",
+                file=FILE,
+                width=SIDE,
             )
         _show_element(result, arrays, detail, key)
     st.caption(heatmap_caption(result, entry, copy, detail.own))
 
 
-def _show_element(result: Result, arrays: Arrays, detail: Detail, key: str) -> None:
+def _show_element(result: AlignmentNumbers, arrays: Arrays, detail: Detail, key: str) -> None:
     """Show what the alignment did to the space: angles on a circle, rotary pairs, singular values,
     or cycles.
     """
@@ -163,9 +170,7 @@ def _show_element(result: Result, arrays: Arrays, detail: Detail, key: str) -> N
             drawn.append((stretch_figure(arrays[f"{name}/singular"][copy], colour, theme()), alt))
         said, about = f"**As a rotation.** {said}", CIRCLE
     for index, (figure, alt) in enumerate(drawn):
-        st.plotly_chart(
-            figure, theme=None, config=PLOT, key=f"{key}_element_{index}", alt=alt, width=SIDE
-        )
+        show_figure(figure, f"{key}_element_{index}", alt, file=FILE, width=SIDE)
     with st.container(width=WORDS):
         st.markdown(said)
         if about:
@@ -193,45 +198,42 @@ CYCLES = (
 )
 
 
-def show_streams(result: Result, arrays: Arrays, key: str) -> None:
+def show_streams(result: AlignmentNumbers, arrays: Arrays, key: str) -> None:
     """Show how alike the residual streams are, layer by layer."""
     colour = strokes([result], theme())[0].colour
     for name, stream in result["streams"].items():
         left, right = st.columns(2)
-        left.plotly_chart(
+        show_figure(
             streams_figure(stream, colour, theme()),
-            theme=None,
-            config=PLOT,
-            key=f"{key}_{name}_streams",
-            alt="Similarity of the streams by layer: mean cosine "
+            f"{key}_{name}_streams",
+            "Similarity of the streams by layer: mean cosine "
             f"{number(average(stream['before']))} before, "
             f"{number(average(stream['after']))} after, CKA "
             f"{number(average(stream['cka']))}.",
+            left,
+            file=FILE,
         )
-        right.plotly_chart(
+        show_figure(
             cka_figure(arrays[f"{name}/cka"], stream["layers"], result["models"], theme()),
-            theme=None,
-            config=PLOT,
-            key=f"{key}_{name}_cka",
-            alt="Linear CKA of every layer of one model with every layer of the other.",
+            f"{key}_{name}_cka",
+            "Linear CKA of every layer of one model with every layer of the other.",
+            right,
+            file=FILE,
         )
         st.caption(streams_caption(result, stream))
 
 
-def show_tables(result: Result) -> None:
+def show_tables(result: AlignmentNumbers) -> None:
     """Show the numbers behind all figures."""
     for table in (short_table(result), streams_table(result)):
-        frame = pd.DataFrame(
-            [[cell(value) for value in row] for row in table.rows], columns=list(table.header)
-        )
-        st.table(frame.set_index(table.header[0]), border="horizontal")
+        show_table(table)
 
 
-def show_downloads(result: Result, arrays: Arrays, detail: Detail, key: str) -> None:
+def show_downloads(result: AlignmentNumbers, arrays: Arrays, detail: Detail, key: str) -> None:
     """Offer the numbers, the full matrices, a page that opens offline, and the figures for a
     paper.
     """
-    drawn = matrices_of(result, arrays, detail)
+    drawn = make_matrices(result, arrays, detail)
     caption = heatmap_caption(result, detail.entry, detail.copy, detail.own)
 
     def page() -> str:
@@ -243,76 +245,50 @@ def show_downloads(result: Result, arrays: Arrays, detail: Detail, key: str) -> 
             "Alignment",
         )
 
-    files: list[tuple[str, str, str, Any, str]] = [
-        (
+    files = [
+        File(
             "CSV",
             "csv",
-            "text/csv",
             lambda: spaces_table(result).csv(),
             "One row for every copy of every space.",
         ),
-        (
+        File(
             "Matrix",
             "matrix.csv",
-            "text/csv",
-            partial(matrix_csv, drawn.after),
+            lambda: matrix_csv(drawn.after),
             "The second matrix above in full, as CSV.",
         ),
-        (
+        File(
             "JSON",
             "json",
-            "application/json",
             lambda: results_json(dict(result)),
             "Everything that is known of this alignment.",
         ),
-        (
-            "NPZ",
-            "npz",
-            "application/zip",
-            partial(packed, arrays),
-            "All matrices and the alignment itself, for NumPy.",
+        File(
+            "NPZ", "npz", lambda: pack(arrays), "All matrices and the alignment itself, for NumPy."
         ),
-        (
+        File(
             "HTML",
             "html",
-            "text/html",
             page,
             "Both matrices with caption and numbers in one file that opens offline.",
         ),
-    ]
-    if can_draw_svg():
-        both = partial(lambda: svg(heatmap_figure(drawn, theme="paper")))
-        files.append(("SVG", "svg", "image/svg+xml", both, "Both matrices for a paper."))
-        whole = partial(lambda: svg(overview_figure(result, "paper")))
-        files.append(
-            (
+        *svg_files(
+            File(
+                "SVG",
+                "svg",
+                lambda: svg(heatmap_figure(drawn, theme="paper")),
+                "Both matrices for a paper.",
+            ),
+            File(
                 "SVG of the overview",
                 "overview.svg",
-                "image/svg+xml",
-                whole,
+                lambda: svg(overview_figure(result, "paper")),
                 "All spaces by layer, for a paper.",
-            )
-        )
-    stem = f"alignment-{'-'.join(result['models'])}"
-    with st.container(horizontal=True):
-        for label, ending, mime, make, about in files:
-            st.download_button(
-                label,
-                make,
-                f"{stem}.{ending}",
-                mime,
-                on_click="ignore",
-                key=f"{key}_{ending}",
-                icon=":material/download:",
-                help=about,
-            )
-
-
-def packed(arrays: Arrays) -> bytes:
-    """All arrays as one compressed NPZ file."""
-    file = io.BytesIO()
-    np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  (arrays by name)
-    return file.getvalue()
+            ),
+        ),
+    ]
+    show_files(files, f"alignment-{'-'.join(result['models'])}", key)
 
 
 def matrix_csv(values: np.ndarray) -> str:

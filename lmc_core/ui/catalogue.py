@@ -1,39 +1,61 @@
 """What can be chosen: the models with what is known about them, and the classes that their spaces
-admit.
+admit; and the tables of the page Models.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict, cast
 
+import pandas as pd
 import streamlit as st
 
+from lmc_core.models.catalogue import public_rows
 from lmc_core.models.describe import describe, listing
+from lmc_core.models.families import FAMILIES
 from lmc_core.models.load import zoo
-from lmc_core.numbers import number, percent
+from lmc_core.numbers import number, percent, size
+from lmc_core.ui import custom_models
+
+FORMATS = {
+    True: "pickle: needs `--allow-pickle`",
+    False: "safetensors",
+    None: "may need `--allow-pickle`",
+}
 
 
-def models() -> dict[str, dict[str, Any]]:
+class Space(TypedDict):
+    """What is known of one kind of space of a model."""
+
+    what: str
+    classes: list[str]
+    largest: str
+    reason: str
+
+
+Known = Mapping[str, custom_models.Row]
+Pair = tuple[custom_models.Row, custom_models.Row]
+Spaces = Mapping[str, Space]
+
+
+def models() -> dict[str, custom_models.Row]:
     """Name -> what is known about each model of the zoo, then about each of a person's own."""
-    from lmc_core.ui import custom_models
-
     cards = zoo()
-    shipped = {
-        row["name"]: {**row, "digest": str(cards[row["name"]].get("digest"))} for row in listing()
-    }
-    return shipped | {
-        name: row for name, row in custom_models.models().items() if name not in shipped
-    }
+    found: dict[str, custom_models.Row] = {}
+    for row in listing():
+        digest = str(cards[row["name"]].get("digest"))
+        found[row["name"]] = cast("custom_models.Row", {**row, "digest": digest})
+    others = custom_models.models().items()
+    return found | {name: row for name, row in others if name not in found}
 
 
-def model_label(row: Mapping[str, Any]) -> str:
+def model_label(row: custom_models.Row) -> str:
     """Return a model with seed, width and score, as far as they are known: "vit-fashion-s0 · seed 0
     · width 96 · 90.1%".
     """
     test = row["scores"].get("test", {})
     parts = [
-        str(row["name"]),
+        row["name"],
         "" if row["seed"] is None else f"seed {row['seed']}",
         f"width {row['width']}",
     ]
@@ -47,12 +69,74 @@ def model_label(row: Mapping[str, Any]) -> str:
 
 
 @st.cache_data(max_entries=64, show_spinner="Reading the model")
-def _spaces(reference: str, digest: str) -> dict[str, dict[str, Any]]:
+def _spaces(reference: str, digest: str) -> Spaces:
     return describe(reference)["kinds"]
 
 
-def spaces(row: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def spaces(row: custom_models.Row) -> Spaces:
     """Kind -> what `describe` says of its spaces: what it is, its classes and why there are no
     more.
     """
     return _spaces(row["reference"], row["digest"])
+
+
+def find_largest(row: custom_models.Row) -> dict[str, str]:
+    """Kind of space -> the largest class that a model admits."""
+    return {kind: space["largest"] for kind, space in spaces(row).items()}
+
+
+def zoo_table() -> pd.DataFrame:
+    """The shipped models, and a person's own."""
+    rows = []
+    for row in models().values():
+        test = row["scores"].get("test", {})
+        score = (
+            percent(test.get("accuracy")) + " right"
+            if "perplexity" not in test
+            else f"perplexity {number(test['perplexity'])}"
+        )
+        rows.append(
+            {
+                "Name": row["name"],
+                "Family": row["family"],
+                "Task": row["task"],
+                "Seed": str(row["seed"]),
+                "Width": str(row["width"]),
+                "Parameters": f"{row['parameters']:,}",
+                "On the test split": score,
+            }
+        )
+    return pd.DataFrame(rows).set_index("Name") if rows else pd.DataFrame()
+
+
+@st.cache_data(max_entries=1, show_spinner="Reading the catalogue")
+def public_table() -> pd.DataFrame:
+    """Public families with their size and what is needed to run them."""
+    rows = [
+        {
+            "Name": row["name"],
+            "Models": str(row["models"]),
+            "Family": row["family"] or "not supported",
+            "Parameters of each": f"{row['parameters']:,}",
+            "Download of each": size(row["bytes"]),
+            "Memory for a pair": size(row["memory"]),
+            "Files": FORMATS[row["pickle"]],
+        }
+        for row in public_rows()
+    ]
+    return pd.DataFrame(rows).set_index("Name")
+
+
+@st.cache_data(max_entries=1, show_spinner="Reading the families")
+def families_table() -> pd.DataFrame:
+    """The families that have a layout."""
+    rows = [
+        {
+            "Family": family.name,
+            "What it is": family.sentence,
+            "Classes": ", ".join(family.classes) or "of timm",
+            "Paper": family.reference,
+        }
+        for family in FAMILIES.values()
+    ]
+    return pd.DataFrame(rows).set_index("Family")

@@ -1,78 +1,130 @@
-"""The controls of the barrier's page, in the order of thought: which models, which symmetries, how
-exact, what else to show.
+"""The controls that pages about models share, in the order of thought: which models, which
+symmetries, how exact, what else to show.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import streamlit as st
 
 from lmc_core.errors import BadInput, LmcError
 from lmc_core.matching.methods import METHODS
 from lmc_core.symmetry.spaces import KINDS
-from lmc_core.ui import address, backend, catalogue, custom_models, messages
+from lmc_core.ui import backend, catalogue, custom_models, messages
+from lmc_core.ui.catalogue import Known, Pair, Spaces
+from lmc_core.ui.custom_models import Row
+from lmc_core.ui.options import Option, capital
 from lmc_core.ui.setting import PLAIN, Setting, all_classes, only_permutations, with_residual
 
-Row = Mapping[str, Any]
-
-EXAMPLES = (50, 200, 500, 1000, None)
-POINTS = (5, 11, 25, 51)
-SPLITS = ("test", "validation", "train")
 BOTH = "test and train"
-STEPS = (100, 300, 600, 1500)
+SQUARE_ROOT = "The standard error falls with the square root of their number."
+
+
+def make_examples(
+    counts: Sequence[int | None], default: str = "all", help: str = SQUARE_ROOT
+) -> Option[str]:
+    """How many examples; None for all, which is the word all."""
+    return Option("examples", "Examples", [str(n or "all") for n in counts], default, help)
+
+
+def make_split(splits: Sequence[str], help: str) -> Option[str]:
+    """Which part of the data."""
+    return Option("split", "Split", splits, splits[0], help, "buttons")
+
+
+def read_count(text: str) -> int | None:
+    """Return a number of examples; None for all."""
+    return None if text == "all" else int(text)
+
+
+STEPS = Option(
+    "steps",
+    "Steps",
+    (100, 300, 600, 1500),
+    300,
+    "Of the gradient, on training examples. A hundred take about ten seconds for a model of the "
+    "zoo; a cancelled run goes on where it was.",
+)
+EXAMPLES = make_examples((50, 200, 500, 1000, None))
+POINTS = Option(
+    "points", "Points on the line", (5, 11, 25, 51), 25, "Four more are added around the maximum."
+)
+SPLIT = make_split(
+    ("test", "validation", "train", BOTH),
+    "Test and validation were not seen in training. All of the training split takes several "
+    "times as long.",
+)
 
 
 def method_title(name: str) -> str:
     """What a way to bring B into the coordinates of A is called in a list."""
-    title = "none" if name == "none" else METHODS[name].title
-    return title[0].upper() + title[1:]
+    return capital("none" if name == "none" else METHODS[name].title)
 
 
-def explain_methods() -> str:
-    """What each way does, a paragraph each."""
-    found = [f"**{method_title(name)}**: {method.sentence}" for name, method in METHODS.items()]
-    return "\n\n".join(
-        ["How B is brought into the coordinates of A.", *found, "**None**: the plain average."]
+def make_method() -> Option[str]:
+    """How B is brought into the coordinates of A."""
+    lines = [f"**{method_title(name)}**: {method.sentence}" for name, method in METHODS.items()]
+    about = ["How B is brought into the coordinates of A.", *lines, "**None**: the plain average."]
+    return Option(
+        "method", "Method", [*METHODS, "none"], "weight", "\n\n".join(about), "list", method_title
     )
 
 
-def choose_pair(
-    known: Mapping[str, dict[str, Any]], key: str
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Two select boxes for the two models."""
+def begin(title: str) -> Known:
+    """Show the title of a page and return the models that it can be about; stop where there are no
+    two.
+    """
+    known = catalogue.models()
+    st.title(title, anchor=False)
+    if len(known) < 2:
+        st.info(
+            "This installation ships no models; `lmc train --list` names the recipes that make "
+            "them."
+        )
+        st.stop()
+    return known
+
+
+def make_model(
+    name: str, label: str, known: Known, names: Iterable[str], default: str, help: str
+) -> Option[str]:
+    """One of some models."""
+    return Option(
+        name,
+        label,
+        list(names),
+        default,
+        help,
+        "list",
+        lambda each: catalogue.model_label(known[each]),
+    )
+
+
+def choose_pair(known: Known, key: str) -> Pair:
+    """Two lists for the two models."""
     names = list(known)
     first = next((n for n in names if n == "vit-fashion-s0"), names[0])
     st.subheader("Models", anchor=False)
-
-    def label(name: str) -> str:
-        return catalogue.model_label(known[name])
-
-    address.prepare(f"{key}_a", "a", names, first)
-    a = st.selectbox(
-        "Model A, at \u03bb = 0",
+    a = make_model(
+        "a", "Model A, at \u03bb = 0", known, names, first, "It stays where it is."
+    ).show(key)
+    kin = find_alike(known, a) or [n for n in names if n != a]
+    option = make_model(
+        "b",
+        "Model B, at \u03bb = 1",
+        known,
         names,
-        key=f"{key}_a",
-        format_func=label,
-        help="It stays where it is.",
+        kin[0],
+        "It is moved into the coordinates of A.",
     )
-    kin = [n for n in names if n != a and _comparable(known[n], known[a])] or [
-        n for n in names if n != a
-    ]
-    address.prepare(f"{key}_b", "b", names, kin[0])
+    before = option.prepare(key)
     changed = st.session_state.get(f"{key}_was") not in (None, a)
-    if changed and not _comparable(known[st.session_state[f"{key}_b"]], known[a]):
+    if changed and not alike(known[before], known[a]):
         # the person went to another family or size: follow with a partner that fits
         st.session_state[f"{key}_b"] = kin[0]
     st.session_state[f"{key}_was"] = a
-    b = st.selectbox(
-        "Model B, at \u03bb = 1",
-        names,
-        key=f"{key}_b",
-        format_func=label,
-        help="It is moved into the coordinates of A.",
-    )
+    b = option.show(key)
     add_model(key)
     show_notes([known[a], known[b]])
     return known[a], known[b]
@@ -122,130 +174,99 @@ def add_model(key: str) -> None:
         st.caption("Then choose it above. Supported families are listed on the page Models.")
 
 
-def _comparable(one: Row, other: Row) -> bool:
+def alike(one: Row, other: Row) -> bool:
     """Whether a line between two models exists: one family, the same sizes."""
     return one["family"] == other["family"] and one["sizes"] == other["sizes"]
 
 
-def choose_classes(pair: Sequence[Row], key: str) -> tuple[Setting, dict[str, dict[str, Any]]]:
-    """One group of buttons for the classes of every kind of space; returns the setting and what is
-    known of each kind.
+def find_alike(known: Known, name: str) -> list[str]:
+    """Names of the other models of the family and sizes of one."""
+    return [n for n, row in known.items() if n != name and alike(row, known[name])]
+
+
+def choose_setting(pair: Pair, key: str) -> tuple[Setting, Spaces]:
+    """Choose symmetries and method; stop with the reason where models admit none.
+
+    Args:
+        pair: of models.
+        key: prefix of the widgets' keys.
+
+    Returns:
+        The setting, and what is known of every kind of space.
     """
-    spaces = catalogue.spaces(pair[0])
-    kinds = [kind for kind in KINDS if kind in spaces]
-    largest = {kind: spaces[kind]["largest"] for kind in kinds}
+    with messages.refusing():
+        spaces = catalogue.spaces(pair[0])
+    known = {kind: spaces[kind] for kind in KINDS if kind in spaces}
     st.subheader("Symmetries that may be used", anchor=False)
-    address.prepare(f"{key}_method", "method", [*METHODS, "none"], "weight")
-    for kind in kinds:
-        address.prepare(f"{key}_{kind}", kind, spaces[kind]["classes"], largest[kind])
-
-    for kind in kinds:
-        st.segmented_control(
-            kind.capitalize(),
-            spaces[kind]["classes"],
-            key=f"{key}_{kind}",
-            required=True,
-            width="stretch",
-            disabled=st.session_state[f"{key}_method"] == "none",
-            help=_help(spaces[kind]),
-        )
-    method = st.selectbox(
-        "Method",
-        [*METHODS, "none"],
-        key=f"{key}_method",
-        format_func=method_title,
-        help=explain_methods(),
-    )
-    steps = None
-    if method in METHODS and METHODS[method].takes_loss:
-        address.prepare(f"{key}_steps", "steps", list(STEPS), 300)
-        steps = int(
-            st.select_slider(
-                "Steps",
-                list(STEPS),
-                key=f"{key}_steps",
-                help="Of the gradient, on training examples. A hundred take about ten seconds for "
-                "a model of the zoo; "
-                "a cancelled run goes on where it was.",
-            )
-        )
-    chosen = {kind: st.session_state[f"{key}_{kind}"] for kind in kinds}
-    return Setting.of(str(method), chosen, steps), {kind: spaces[kind] for kind in kinds}
+    option = make_method()
+    plain = option.prepare(key) == "none"
+    chosen = {}
+    for kind, space in known.items():
+        about = f"{capital(space['what'])}; at most {space['largest']}: {space['reason']}."
+        chosen[kind] = Option(
+            kind, kind.capitalize(), space["classes"], space["largest"], about, "buttons"
+        ).show(key, disabled=plain)
+    method = option.show(key)
+    learns = method in METHODS and METHODS[method].takes_loss
+    steps = STEPS.show(key) if learns else None
+    return Setting.of(method, chosen, steps), known
 
 
-def _help(space: Row) -> str:
-    what = space["what"][0].upper() + space["what"][1:]
-    return f"{what}; at most {space['largest']}: {space['reason']}."
+def pair_address(pair: Pair, setting: Setting | None) -> dict[str, str | list[str] | None]:
+    """Return what an address says of the models and of the setting, None where nothing is
+    aligned.
+    """
+    found: dict[str, str | list[str] | None] = {"a": pair[0]["name"], "b": pair[1]["name"]}
+    if setting is None:
+        return found
+    steps = {"steps": str(setting.steps)} if setting.steps else {}
+    return {**found, "method": setting.method, **steps, **dict(setting.classes)}
 
 
-def choose_task(pair: Sequence[Row], known: Mapping[str, Row], key: str) -> str:
+def find_tasks(rows: Sequence[Row], known: Known) -> list[str]:
+    """Tasks of some models, then those that give the same kind of input as the first."""
+    tasks = [row["task"] for row in rows if row["task"]]
+    tasks += [row["task"] for row in known.values() if row["takes"] == rows[0]["takes"]]
+    return list(dict.fromkeys(tasks))
+
+
+def choose_task(pair: Pair, known: Known, key: str) -> str:
     """What the loss is measured on: the task of model A, or another that gives the same kind of
     input.
     """
-    tasks = list(dict.fromkeys([pair[0]["task"], pair[1]["task"]]))
-    tasks += [
-        t
-        for t in dict.fromkeys(
-            row["task"] for row in known.values() if row["takes"] == pair[0]["takes"]
-        )
-        if t not in tasks
-    ]
-    name = f"{key}_task"
-    address.prepare(name, "task", tasks, tasks[0])
-    if st.session_state[name] not in tasks or st.session_state.get(f"{key}_task_of") not in (
-        None,
-        pair[0]["task"],
-    ):
-        st.session_state[name] = tasks[0]  # the person went to a model of another task
-    st.session_state[f"{key}_task_of"] = pair[0]["task"]
-    return str(
-        st.selectbox(
-            "Measured on",
-            tasks,
-            key=name,
-            help="Models of different tasks can be compared on either.",
-        )
+    tasks, name = find_tasks(pair, known), f"{key}_task"
+    option = Option(
+        "task",
+        "Measured on",
+        tasks,
+        tasks[0],
+        "Models of different tasks can be compared on either.",
+        "list",
     )
+    option.prepare(key)
+    if st.session_state.get(f"{name}_of") not in (None, pair[0]["task"]):
+        st.session_state[name] = tasks[0]  # the person went to a model of another task
+    st.session_state[f"{name}_of"] = pair[0]["task"]
+    return option.show(key)
 
 
-def choose_accuracy(key: str, splits: Sequence[str] = SPLITS) -> tuple[str, int | None, int]:
+def choose_accuracy(
+    key: str, examples: Option[str], points: Option[int], split: Option[str]
+) -> tuple[str, int | None, int]:
     """How much of the data, and how many points; returns split, examples (None for all) and
     points.
     """
     st.subheader("How exact", anchor=False)
-    address.prepare(f"{key}_examples", "examples", [str(n or "all") for n in EXAMPLES], "all")
-    address.prepare(f"{key}_points", "points", list(POINTS), 25)
-    address.prepare(f"{key}_split", "split", list(splits), "test")
-    examples = st.select_slider(
-        "Examples",
-        [str(n or "all") for n in EXAMPLES],
-        key=f"{key}_examples",
-        help="The standard error falls with the square root of their number.",
-    )
-    points = st.select_slider(
-        "Points on the line",
-        list(POINTS),
-        key=f"{key}_points",
-        help="Four more are added around the maximum.",
-    )
-    split = st.segmented_control(
-        "Split",
-        list(splits),
-        key=f"{key}_split",
-        required=True,
-        width="stretch",
-        help="Test and validation were not seen in training. All of the training split takes "
-        "several times as long.",
-    )
-    return str(split), None if examples == "all" else int(examples), int(points)
+    count, number = examples.show(key), points.show(key)
+    return split.show(key), read_count(count), number
 
 
-def choose_kept(setting: Setting, spaces: Mapping[str, Row], key: str) -> list[Setting]:
+def choose_kept(setting: Setting, spaces: Spaces, key: str) -> list[Setting]:
     """The other settings that stay in the figure, with a way to add and to remove each."""
     name = f"{key}_with"
     largest = {kind: space["largest"] for kind, space in spaces.items()}
     if name not in st.session_state:
-        st.session_state[name] = _from_address(spaces)
+        st.session_state[name] = _read_kept(spaces)
     kept: list[Setting] = st.session_state[name]
 
     def add(other: Setting) -> None:
@@ -273,7 +294,7 @@ def choose_kept(setting: Setting, spaces: Mapping[str, Row], key: str) -> list[S
     if setting not in (PLAIN, *kept):
         st.markdown(f"{setting.label(largest)} (chosen above)")
     with st.container(horizontal=True):
-        for name_of, words, other in (
+        for button_key, words, other in (
             ("keep", "Keep the chosen", setting),
             ("add_permutations", "Permutations only", only_permutations(largest)),
             ("add_all", "All classes", all_classes(largest)),
@@ -281,7 +302,7 @@ def choose_kept(setting: Setting, spaces: Mapping[str, Row], key: str) -> list[S
             st.button(
                 words,
                 icon=":material/add:",
-                key=f"{key}_{name_of}",
+                key=f"{key}_{button_key}",
                 on_click=add,
                 args=(other,),
                 disabled=other in (PLAIN, *kept),
@@ -337,7 +358,7 @@ def _choose_grid(largest: Mapping[str, str], key: str, add: Callable[[Setting], 
         )
 
 
-def _from_address(spaces: Mapping[str, Row]) -> list[Setting]:
+def _read_kept(spaces: Spaces) -> list[Setting]:
     """The settings that the address names; those that are not admissible here are dropped."""
     texts = st.query_params.get_all("with")
     if not texts:

@@ -8,17 +8,38 @@ refused, and no code of a repository is ever run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import streamlit as st
 
 from lmc_core import folders
 from lmc_core.errors import BadInput, LmcError
+from lmc_core.models.files.hub import in_cache
 from lmc_core.models.files.references import Reference, ignoring_extra, parse
+from lmc_core.models.files.stamp import stamp
+from lmc_core.models.load import files_of, full_reference, load, zoo
 from lmc_core.ui import backend
 
+# where a card names none; whether it fits is said when it is asked for
+TASKS = {"images": "fashion-mnist", "text": "plays"}
 NAME = "own_models"  # in the session: references that this person added
+
+
+class Row(TypedDict):
+    """What is known about a model that can be chosen."""
+
+    name: str
+    reference: str
+    family: str
+    task: str
+    seed: int | None
+    takes: str  # "images" or "text"
+    parameters: int
+    width: int
+    sizes: dict[str, int]
+    scores: dict[str, dict[str, float]]  # split -> measure -> value
+    digest: str
+    notes: NotRequired[list[str]]
 
 
 def kept() -> dict[str, str]:
@@ -51,7 +72,7 @@ def add(reference: str, ignore_extra: bool = False) -> str:
     return name
 
 
-def models() -> dict[str, dict[str, Any]]:
+def models() -> dict[str, Row]:
     """Name -> what is known about each model that is not shipped; those that cannot be read any
     more are left out.
     """
@@ -73,15 +94,12 @@ def models() -> dict[str, dict[str, Any]]:
     return found
 
 
-def row_of(reference: str) -> dict[str, Any]:
+def row_of(reference: str) -> Row:
     """What is known about a model by its reference, as a row of the catalogue.
 
     Raises:
         BadInput: (or another of its kinds) with the reason, when it cannot be used.
     """
-    from lmc_core.models.files.stamp import stamp
-    from lmc_core.models.load import files_of, full_reference, zoo
-
     found = parse(reference, zoo())
     if found.allow_pickle:
         raise BadInput(
@@ -91,7 +109,7 @@ def row_of(reference: str) -> dict[str, Any]:
     for each in (found.base, *found.adapters):
         _require_here(each, each in found.adapters)
     full = full_reference(reference)
-    return dict(_row(full, stamp(files_of(full))))
+    return _row(full, stamp(files_of(full)))
 
 
 def _require_here(found: Reference, adapter: bool) -> None:
@@ -106,8 +124,6 @@ def _require_here(found: Reference, adapter: bool) -> None:
             "what LMC_ROOTS names. "
             "This one is elsewhere; copy it there, or start the app with LMC_ROOTS."
         )
-    from lmc_core.models.files.hub import in_cache
-
     if not in_cache(found, adapter):
         raise BadInput(
             f"{found} is not in the local cache, and the page fetches nothing; run `lmc show "
@@ -116,9 +132,7 @@ def _require_here(found: Reference, adapter: bool) -> None:
 
 
 @st.cache_data(max_entries=32, show_spinner="Reading the model")
-def _row(reference: str, content: tuple[str, ...]) -> Mapping[str, Any]:
-    from lmc_core.models.load import load
-
+def _row(reference: str, content: tuple[str, ...]) -> Row:
     model = load(reference)
     sizes = model.family.sizes(model.config)
     return {
@@ -135,7 +149,3 @@ def _row(reference: str, content: tuple[str, ...]) -> Mapping[str, Any]:
         "digest": model.digest,
         "notes": list(model.notes),
     }
-
-
-# where a card names none; whether it fits is said when it is asked for
-TASKS = {"images": "fashion-mnist", "text": "plays"}

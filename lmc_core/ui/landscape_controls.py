@@ -4,30 +4,77 @@ fine, which curves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
+import numpy as np
 import streamlit as st
 
 from lmc_core.figures.landscape import KINDS
 from lmc_core.figures.landscape_data import Landscape
-from lmc_core.figures.text import Result
 from lmc_core.runs.kinds.barrier import BarrierRequest
 from lmc_core.runs.kinds.bend import BendRequest, bend_of
 from lmc_core.runs.kinds.plane import RESOLUTIONS, PlaneRequest, plane_of
 from lmc_core.runs.naming import renamed
-from lmc_core.runs.partial import Unfinished
-from lmc_core.ui import address, backend, catalogue
+from lmc_core.ui import backend
+from lmc_core.ui.catalogue import Known, Pair
+from lmc_core.ui.controls import (
+    SQUARE_ROOT,
+    find_alike,
+    make_examples,
+    make_model,
+    make_split,
+    read_count,
+)
+from lmc_core.ui.custom_models import Row
+from lmc_core.ui.options import NONE, Option
+from lmc_core.ui.requests import make_barrier
 from lmc_core.ui.setting import PLAIN, Setting
 
-Row = Mapping[str, Any]
+if TYPE_CHECKING:
+    from lmc_core.runs.kinds.plane import PlaneFacts, PlaneNumbers
 
-EXAMPLES = (100, 500, 1000, None)
-SPLITS = ("test", "validation", "train")
-STEPS = (100, 300, 1000)
-SEEDS = tuple(range(10))
-SPANS = (0.25, 0.5, 1.0, 2.0)
+PLANE = Option(
+    "plane",
+    "Plane through",
+    list(KINDS),
+    "pair",
+    "Three points span a plane. Random directions show the surroundings of one model, at the "
+    "scale of its filters.",
+    "list",
+    KINDS.__getitem__,
+)
+RESOLUTION = Option(
+    "resolution",
+    "Points along a side",
+    RESOLUTIONS,
+    17,
+    "They are measured coarse to fine; a finer map begins with the points of the coarser one.",
+)
+EXAMPLES = make_examples(
+    (100, 500, 1000, None), "500", f"Every point is measured on all of them. {SQUARE_ROOT}"
+)
+SPLIT = make_split(
+    ("test", "validation", "train"), "Test and validation were not seen in training."
+)
+SEED = Option("seed", "Seed of the directions", range(10), 0)
+SPAN = Option(
+    "span",
+    "How far",
+    (0.25, 0.5, 1.0, 2.0),
+    1.0,
+    "As a share of the norms of the model's filters, either way.",
+)
+USUAL = 300  # steps that train a bend
+CURVES = Option(
+    "curves",
+    "Steps that train a curve",
+    (NONE, "100", str(USUAL), "1000"),
+    str(USUAL),
+    "A quadratic Bezier curve between the models, bent by training towards low loss; none leaves "
+    "curves out.",
+)
 CURVED = ("pair", "bend")  # kinds of plane beside which curved paths are compared
 
 
@@ -68,112 +115,31 @@ class Choice:
         }
 
 
-def choose_kind(key: str) -> str:
-    """Which plane."""
-    st.subheader("Plane", anchor=False)
-    address.prepare(f"{key}_plane", "plane", list(KINDS), "pair")
-    return str(
-        st.selectbox(
-            "Plane through",
-            list(KINDS),
-            key=f"{key}_plane",
-            format_func=KINDS.__getitem__,
-            help="Three points span a plane. Random directions show the surroundings of one "
-            "model, at the scale of its filters.",
-        )
-    )
-
-
-def choose_third(pair: Sequence[Row], known: Mapping[str, Row], key: str) -> Row | None:
+def choose_third(pair: Pair, known: Known, key: str) -> Row | None:
     """A third model that fits the other two; None when there is none."""
-    names = [
-        n
-        for n, row in known.items()
-        if n not in {each["name"] for each in pair} and _alike(row, pair[0])
-    ]
+    names = [name for name in find_alike(known, pair[0]["name"]) if name != pair[1]["name"]]
     if not names:
         st.info("No third model of the same family and size is here.")
         return None
-    address.prepare(f"{key}_c", "c", names, names[0])
-    name = st.selectbox(
-        "Model C",
-        names,
-        key=f"{key}_c",
-        format_func=lambda n: catalogue.model_label(known[n]),
-        help="It is moved like B.",
-    )
-    return known[str(name)]
-
-
-def _alike(one: Row, other: Row) -> bool:
-    return one["family"] == other["family"] and one["sizes"] == other["sizes"]
+    option = make_model("c", "Model C", known, names, names[0], "It is moved like B.")
+    return known[option.show(key)]
 
 
 def choose_detail(kind: str, key: str) -> Choice:
     """On what data, how fine, and which curves."""
     st.subheader("How exact", anchor=False)
-    address.prepare(f"{key}_resolution", "resolution", list(RESOLUTIONS), 17)
-    address.prepare(f"{key}_examples", "examples", [str(n or "all") for n in EXAMPLES], "500")
-    address.prepare(f"{key}_split", "split", list(SPLITS), "test")
-    resolution = st.select_slider(
-        "Points along a side",
-        list(RESOLUTIONS),
-        key=f"{key}_resolution",
-        help="They are measured coarse to fine; a finer map begins with the points of the coarser "
-        "one.",
-    )
-    examples = st.select_slider(
-        "Examples",
-        [str(n or "all") for n in EXAMPLES],
-        key=f"{key}_examples",
-        help="Every point is measured on all of them. The standard error falls with the square "
-        "root of their number.",
-    )
-    split = st.segmented_control(
-        "Split",
-        list(SPLITS),
-        key=f"{key}_split",
-        required=True,
-        width="stretch",
-        help="Test and validation were not seen in training.",
-    )
+    resolution, examples, split = RESOLUTION.show(key), EXAMPLES.show(key), SPLIT.show(key)
     seed, span, steps = 0, 1.0, None
     if kind == "random":
-        address.prepare(f"{key}_seed", "seed", list(SEEDS), 0)
-        address.prepare(f"{key}_span", "span", list(SPANS), 1.0)
-        seed = int(st.select_slider("Seed of the directions", list(SEEDS), key=f"{key}_seed"))
-        span = float(
-            st.select_slider(
-                "How far",
-                list(SPANS),
-                key=f"{key}_span",
-                help="As a share of the norms of the model's filters, either way.",
-            )
-        )
+        seed, span = SEED.show(key), SPAN.show(key)
     if kind in CURVED:
-        options = ["none", *(str(n) for n in STEPS)]
-        address.prepare(f"{key}_curves", "curves", options, "300")
-        chosen = st.select_slider(
-            "Steps that train a curve",
-            options,
-            key=f"{key}_curves",
-            help="A quadratic Bezier curve between the models, bent by training towards low loss; "
-            "none leaves curves out.",
-        )
-        steps = None if chosen == "none" else int(chosen)
-    return Choice(
-        kind,
-        int(resolution),
-        str(split),
-        None if examples == "all" else int(examples),
-        seed,
-        span,
-        steps,
-    )
+        curves = CURVES.show(key)
+        steps = None if curves == NONE else int(curves)
+    return Choice(kind, resolution, split, read_count(examples), seed, span, steps)
 
 
-def requests_of(
-    models: Sequence[Mapping[str, Any]], setting: Setting, choice: Choice, task: str
+def make_requests(
+    models: Sequence[Row], setting: Setting, choice: Choice, task: str
 ) -> tuple[PlaneRequest, BendRequest | None]:
     """The requests of the plane and, where curves are wanted, of the curves.
 
@@ -181,37 +147,37 @@ def requests_of(
         BadInput: with the reason, when these cannot be drawn.
     """
 
-    def asked(a: Mapping[str, Any], b: Mapping[str, Any], how: Setting) -> BarrierRequest:
-        return backend.request_of((dict(a), dict(b)), how, choice.split, choice.examples, 25, task)
+    def asked(a: Row, b: Row, how: Setting) -> BarrierRequest:
+        return make_barrier((a, b), how, choice.split, choice.examples, 25, task)
 
     if choice.kind == "random":
         alone = asked(models[0], models[0], PLAIN)
         plane = plane_of([alone], "random", choice.resolution, choice.span)
         return replace(plane, seed=choice.seed), None
     found = [asked(models[0], other, setting) for other in models[1:]]
-    plane = plane_of(found, choice.kind, choice.resolution, steps=choice.steps or STEPS[1])
+    plane = plane_of(found, choice.kind, choice.resolution, steps=choice.steps or USUAL)
     wanted = choice.kind in CURVED and choice.steps is not None
-    return plane, bend_of(found[0], choice.steps or STEPS[1]) if wanted else None
+    return plane, bend_of(found[0], choice.steps or USUAL) if wanted else None
 
 
-def scene_of(plane: PlaneRequest) -> tuple[Landscape | None, bool]:
+def read_scene(plane: PlaneRequest) -> tuple[Landscape | None, bool]:
     """What there is to draw of a plane, and whether it is finished."""
-    found: Result | None = backend.stored(plane)
+    found = cast("PlaneNumbers | None", backend.stored(plane))
     if found is not None:
         arrays = backend.arrays(plane.key)
         return (Landscape.of(found, arrays), True) if arrays else (None, True)
-    begun = unfinished(plane)
+    begun = read_begun(plane)
     return (Landscape.of(*begun), False) if begun is not None else (None, False)
 
 
-def unfinished(plane: PlaneRequest) -> tuple[dict[str, Any], dict[str, Any]] | None:
+def read_begun(plane: PlaneRequest) -> tuple[PlaneFacts, dict[str, np.ndarray]] | None:
     """What a plane has so far: facts, with the names asked for now, and arrays; None before its
     first point.
     """
-    found = Unfinished(plane.key).read()
+    found = backend.unfinished(plane.key)
     if found is None or not {"u", "v", "loss", "stderr", "correct"} <= found[1].keys():
         return None
-    return renamed(found[0], plane.to_json()), found[1]
+    return cast("PlaneFacts", renamed(dict(found[0]), plane.to_json())), found[1]
 
 
 def amount(choice: Choice, aligned: bool, plane: bool, curves: bool) -> str:
@@ -224,7 +190,7 @@ def amount(choice: Choice, aligned: bool, plane: bool, curves: bool) -> str:
         curves: whether the curves are.
     """
     trained = (int(curves) * (1 + aligned) or int(plane and choice.kind == "bend")) * (
-        choice.steps or STEPS[1]
+        choice.steps or USUAL
     )
     parts = [f"{choice.resolution**2:,} points"] * plane + [
         f"{trained:,} steps of training"

@@ -5,6 +5,7 @@ or when asked for exact.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
@@ -13,8 +14,11 @@ from lmc_core.figures.landscape_data import Landscape
 from lmc_core.figures.text import Result
 from lmc_core.numbers import estimate, number, percent
 from lmc_core.runs.kinds.plane import PlaneRequest
-from lmc_core.runs.kinds.point import PointRequest, point_of
-from lmc_core.ui import backend, cost, status
+from lmc_core.runs.kinds.point import point_of
+from lmc_core.ui import backend, status
+
+if TYPE_CHECKING:
+    from lmc_core.runs.kinds.point import PointNumbers
 
 STEPS = 128  # of a slider along a side; every point of the grids of 9, 17, 33 and 65 is one of them
 DIGITS = 7  # of a share of a side, which the steps of the sliders have exactly
@@ -107,8 +111,8 @@ def show(scene: Landscape, plane: PlaneRequest, chosen: tuple[float, float], key
         key: prefix of the widgets' keys.
     """
     facts, node, grid = scene.facts, scene.node(*chosen), scene.between(*chosen)
-    request = exact_of(plane, chosen)
-    exact = backend.stored(request)
+    line: status.Line[PointNumbers] = status.Line.read("This point", point_of(plane, *chosen))
+    exact = line.result
     if exact is not None:
         _metrics(scene, estimate(exact["loss"], exact["stderr"]), exact[scene.score_name])
         by_grid = (
@@ -133,18 +137,12 @@ def show(scene: Landscape, plane: PlaneRequest, chosen: tuple[float, float], key
     _distances(facts, chosen)
     if exact is None and not (node and scene.measured[node]) and not backend.read_only():
         status.show_status(
-            [status.Curve("This point", request, None)],
+            [line],
             f"{key}_point",
-            cost.note([request]),
             noun="point",
             verbs=("Evaluate exactly here", "Cancel this point"),
             narrow=True,
         )
-
-
-def exact_of(plane: PlaneRequest, chosen: tuple[float, float]) -> PointRequest:
-    """Return the request for the loss exactly at a place of a plane."""
-    return point_of(plane, *chosen)
 
 
 def _metrics(scene: Landscape, loss: str, score: float | None) -> None:

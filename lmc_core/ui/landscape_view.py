@@ -4,14 +4,13 @@ numbers, the files.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import streamlit as st
 
 from lmc_core.figures.barrier import barrier_figure
 from lmc_core.figures.bend import path_labels, path_results, paths_caption, paths_table
-from lmc_core.figures.export import CONFIG, can_draw_svg, results_json, standalone_html, svg
+from lmc_core.figures.export import results_json, standalone_html, svg
 from lmc_core.figures.landscape import (
     HARD,
     HEIGHT,
@@ -24,21 +23,27 @@ from lmc_core.figures.landscape import (
 )
 from lmc_core.figures.landscape_data import Landscape, Route, routes
 from lmc_core.figures.landscape_surface import surface_figure
-from lmc_core.figures.tables import words as cell
-from lmc_core.figures.text import Result, barrier_words
+from lmc_core.figures.text import barrier_words
 from lmc_core.runs.kinds.plane import PlaneRequest
-from lmc_core.ui import address, landscape_controls, landscape_point
-from lmc_core.ui.curves import phone, theme
+from lmc_core.ui import landscape_controls, landscape_point
+from lmc_core.ui.options import Option
+from lmc_core.ui.panels import File, phone, show_figure, show_files, show_table, svg_files, theme
+
+if TYPE_CHECKING:
+    from lmc_core.runs.kinds.bend import BendNumbers
 
 SIDE = 280  # pixels of what stands beside the picture where there is room
 EVERY = 1.5  # seconds between two pictures while one grows
 VIEWS = {"map": "Map", "surface": "Surface"}
+VIEW = Option(
+    "view", "Picture", list(VIEWS), "map", None, "buttons", VIEWS.__getitem__, hidden=True
+)
 NARROW = 400  # pixels of height of the map on a phone
 CURVES = 520  # pixels of the comparison of paths
 
 
 def show_picture(
-    plane: PlaneRequest, bend: Result | None, running: bool, key: str
+    plane: PlaneRequest, bend: BendNumbers | None, running: bool, key: str
 ) -> Landscape | None:
     """Show the plane as map or surface with the point beside it; while it is computed, what there
     is so far.
@@ -49,28 +54,20 @@ def show_picture(
         running: whether it is being computed now.
         key: prefix of the widgets' keys.
     """
-    address.prepare(f"{key}_view", "view", list(VIEWS), "map")
-    st.segmented_control(
-        "Picture",
-        list(VIEWS),
-        key=f"{key}_view",
-        format_func=VIEWS.__getitem__,
-        required=True,
-        label_visibility="collapsed",
-    )
-    scene, finished = landscape_controls.scene_of(plane)
+    VIEW.show(key, width="content")
+    scene, finished = landscape_controls.read_scene(plane)
 
     @st.fragment(run_every=EVERY if running and not finished else None)
     def draw() -> None:
-        now, _ = landscape_controls.scene_of(plane) if running else (scene, finished)
+        now, _ = landscape_controls.read_scene(plane) if running else (scene, finished)
         _draw(now, plane, bend, key)
 
     draw()
     return scene
 
 
-def _draw(scene: Landscape | None, plane: PlaneRequest, bend: Result | None, key: str) -> None:
-    paths = paths_of(scene, bend)
+def _draw(scene: Landscape | None, plane: PlaneRequest, bend: BendNumbers | None, key: str) -> None:
+    paths = find_paths(scene, bend)
     chosen = None if scene is None else landscape_point.prepare(scene, key)
     at = landscape_point.text(key)
     if at is not None and st.query_params.get("at") != at:
@@ -88,7 +85,7 @@ def _draw(scene: Landscape | None, plane: PlaneRequest, bend: Result | None, key
         st.caption(landscape_caption(scene, paths))
 
 
-def paths_of(scene: Landscape | None, bend: Result | None) -> list[Route]:
+def find_paths(scene: Landscape | None, bend: BendNumbers | None) -> list[Route]:
     """The paths that are drawn on a plane."""
     return [] if scene is None else routes(scene.facts, bend)
 
@@ -102,11 +99,9 @@ def _chart(
 ) -> None:
     alt = landscape_alt(scene, VIEWS[view])
     height = NARROW if phone() else HEIGHT
-    common: dict[str, Any] = {"theme": None, "config": CONFIG, "alt": alt, "height": height}
     if view == "surface":
-        st.plotly_chart(
-            surface_figure(scene, theme(), paths, chosen, height), key=f"{key}_surface", **common
-        )
+        figure = surface_figure(scene, theme(), paths, chosen, height)
+        show_figure(figure, f"{key}_surface", alt, height=height)
         return
 
     def clicked() -> None:
@@ -114,51 +109,36 @@ def _chart(
         if points and scene is not None:
             landscape_point.choose(scene, float(points[0]["x"]), float(points[0]["y"]), key)
 
-    st.plotly_chart(
-        contour_figure(scene, theme(), paths, chosen, height),
-        key=f"{key}_map",
-        on_select=clicked,
-        selection_mode="points",
-        **common,
-    )
+    figure = contour_figure(scene, theme(), paths, chosen, height)
+    show_figure(figure, f"{key}_map", alt, height=height, on_click=clicked)
 
 
-def show_paths(bend: Result, key: str) -> None:
+def show_paths(bend: BendNumbers, key: str) -> None:
     """Show the loss along straight and curved paths, with a table."""
     results, labels = path_results(bend), path_labels(bend)
     spoken = "; ".join(
         f"{label}: {barrier_words(result)}" for label, result in zip(labels, results, strict=True)
     )
-    st.plotly_chart(
+    show_figure(
         barrier_figure(results, theme(), path_labels(bend, short=True), CURVES),
-        theme=None,
-        config=CONFIG,
-        key=f"{key}_paths",
-        alt=f"Loss and score along straight and curved paths. Barriers: {spoken}.",
+        f"{key}_paths",
+        f"Loss and score along straight and curved paths. Barriers: {spoken}.",
     )
     st.caption(paths_caption(bend))
-    table = paths_table(bend)
-    st.table(
-        pd.DataFrame([list(row) for row in table.rows], columns=list(table.header)).set_index(
-            "Path"
-        ),
-        border="horizontal",
-    )
+    show_table(paths_table(bend))
 
 
 def show_numbers(scene: Landscape) -> None:
     """Show the models and the lowest point of the grid as a table."""
-    table = points_table(scene)
-    rows = [[cell(value) for value in row] for row in table.rows]
-    st.table(pd.DataFrame(rows, columns=list(table.header)).set_index("point"), border="horizontal")
+    show_table(points_table(scene))
     st.caption("The CSV below has every measured point.")
 
 
-def show_downloads(scene: Landscape, bend: Result | None, key: str) -> None:
+def show_downloads(scene: Landscape, bend: BendNumbers | None, key: str) -> None:
     """Offer the picture and its numbers as files."""
     current, view = theme(), st.session_state[f"{key}_view"]
     make = surface_figure if view == "surface" else contour_figure
-    paths = paths_of(scene, bend)
+    paths = find_paths(scene, bend)
     numbers = {
         name: getattr(scene, name).tolist() for name in ("u", "v", "loss", "stderr", "correct")
     }
@@ -170,28 +150,15 @@ def show_downloads(scene: Landscape, bend: Result | None, key: str) -> None:
             figure, landscape_caption(scene, paths), data, current, "Loss landscape"
         )
 
-    files: list[tuple[str, str, str, Any]] = [
-        ("CSV", "csv", "text/csv", lambda: grid_table(scene).csv()),
-        ("JSON", "json", "application/json", lambda: results_json(data)),
-        ("HTML", "html", "text/html", page),
+    files = [
+        File("CSV", "csv", lambda: grid_table(scene).csv(), HELP["csv"]),
+        File("JSON", "json", lambda: results_json(data), HELP["json"]),
+        File("HTML", "html", page, HELP["html"]),
+        *svg_files(
+            File("SVG", "svg", lambda: svg(make(scene, "paper", paths), WIDTH), HELP["svg"])
+        ),
     ]
-    if can_draw_svg():
-        files.append(
-            ("SVG", "svg", "image/svg+xml", lambda: svg(make(scene, "paper", paths), WIDTH))
-        )
-    name = f"landscape-{'-'.join(scene.facts['models'])}"
-    with st.container(horizontal=True):
-        for label, ending, mime, content in files:
-            st.download_button(
-                label,
-                content,
-                f"{name}.{ending}",
-                mime,
-                on_click="ignore",
-                key=f"{key}_{ending}",
-                icon=":material/download:",
-                help=HELP[ending],
-            )
+    show_files(files, f"landscape-{'-'.join(scene.facts['models'])}", key)
 
 
 def show_empty(method: str) -> None:

@@ -4,27 +4,62 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Protocol
 
 import streamlit as st
 
 from lmc_core.merging.frames import FRAMES
 from lmc_core.merging.methods import MERGES
 from lmc_core.settings import find_choices
-from lmc_core.ui import address, catalogue, controls
+from lmc_core.ui import address, controls
+from lmc_core.ui.catalogue import Known
+from lmc_core.ui.controls import alike, find_alike, find_tasks, read_count
+from lmc_core.ui.custom_models import Row
+from lmc_core.ui.options import Option, Several, capital
 
-Row = Mapping[str, Any]
+Value = str | int | float
 FIRST = "vit-fashion-s0"
 FEWEST, MOST, USUAL = 2, 8, 3  # models
-EXAMPLES = (50, 200, 500, 1000, None)
-SPLITS = ("test", "validation")
-STEPS = (100, 300, 600, 1500)
-USUAL_FRAMES = tuple(FRAMES)
-SYMMETRIES = {"all": "All classes", "permutations": "Permutations only"}
+CLASSES = {"all": "All classes", "permutations": "Permutations only"}
 STAND_INS = {
     "mean": "The mean of the models, as a stand-in",
     "first": "The first model, as a stand-in",
 }
+STEPS = Option(
+    "steps",
+    "Steps of learning",
+    (100, 300, 600, 1500),
+    300,
+    "Of the gradient, on training examples; a cancelled run goes on where it was.",
+)
+SYMMETRIES = Option(
+    "symmetries",
+    "Symmetries that may be used",
+    list(CLASSES),
+    "all",
+    "The page Barrier shows what each class of symmetries is worth.",
+    "buttons",
+    CLASSES.__getitem__,
+)
+SPLIT = controls.make_split(
+    ("test", "validation"),
+    "Neither was seen in training. A greedy soup is chosen on the validation split, or on "
+    "training examples where that is the one measured on.",
+)
+
+
+class Titled(Protocol):
+    """A frame, or a way to merge."""
+
+    @property
+    def title(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def sentence(self) -> str:
+        """What it does."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -49,7 +84,7 @@ class Selection:
     models: tuple[tuple[str, str], ...]
     names: tuple[str, ...]
     frames: tuple[str, ...]
-    merges: tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]
+    merges: tuple[tuple[str, tuple[tuple[str, Value], ...]], ...]
     weights: tuple[float, ...]
     base: str
     onto: int
@@ -60,22 +95,18 @@ class Selection:
     examples: int | None
 
 
-def groups(known: Mapping[str, Row]) -> dict[str, list[str]]:
+def find_groups(known: Known) -> dict[str, list[str]]:
     """First model -> models of its family and size, of which there are at least two."""
-    alike: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {}
     for name, row in known.items():
-        first = next((f for f in alike if _alike(known[f], row)), name)
-        alike.setdefault(first, []).append(name)
-    return {first: names for first, names in alike.items() if len(names) >= FEWEST}
+        first = next((f for f in found if alike(known[f], row)), name)
+        found.setdefault(first, []).append(name)
+    return {first: names for first, names in found.items() if len(names) >= FEWEST}
 
 
-def _alike(one: Row, other: Row) -> bool:
-    return one["family"] == other["family"] and one["sizes"] == other["sizes"]
-
-
-def choose_models(known: Mapping[str, Row], key: str) -> list[str]:
+def choose_models(known: Known, key: str) -> list[str]:
     """A list of families and sizes, then of the models of the chosen one."""
-    found = groups(known)
+    found = find_groups(known)
     wanted = [name for name in dict.fromkeys(st.query_params.get_all("models")) if name in known]
     usual = next((first for first, names in found.items() if FIRST in names), next(iter(found)))
     if f"{key}_group" not in st.session_state:
@@ -125,82 +156,52 @@ def choose_models(known: Mapping[str, Row], key: str) -> list[str]:
 def choose_frames(names: Sequence[str], key: str) -> tuple[tuple[str, ...], int, int, str]:
     """Frames, the model that stays, steps of learning, and the symmetries that may be used."""
     st.subheader("Frames", anchor=False)
-    frames = _several(
-        "Brought together", FRAMES, f"{key}_frames", "frame", USUAL_FRAMES, _sentences(FRAMES)
-    )
-    onto, steps = 0, 300
+    frames = _several("frame", "Brought together", FRAMES, key)
+    onto = 0
     if "reference" in frames:
-        options = ["0", *(str(k + 1) for k in range(len(names)))]
-        address.prepare(f"{key}_onto", "onto", options, "0")
-        onto = int(
-            st.selectbox(
-                "Onto",
-                options,
-                key=f"{key}_onto",
-                help="The model that the others are moved onto.",
-                format_func=lambda k: (
-                    "the one that matches best" if k == "0" else names[int(k) - 1]
-                ),
-            )
-        )
-    if "learned" in frames:
-        address.prepare(f"{key}_steps", "steps", list(STEPS), 300)
-        steps = int(
-            st.select_slider(
-                "Steps of learning",
-                list(STEPS),
-                key=f"{key}_steps",
-                help="Of the gradient, on training examples; a cancelled run goes on where it was.",
-            )
-        )
-    address.prepare(f"{key}_symmetries", "symmetries", list(SYMMETRIES), "all")
-    symmetries = st.segmented_control(
-        "Symmetries that may be used",
-        list(SYMMETRIES),
-        key=f"{key}_symmetries",
-        format_func=SYMMETRIES.__getitem__,
-        required=True,
-        width="stretch",
-        help="The page Barrier shows what each class of symmetries is worth.",
-    )
-    return frames, onto, steps, str(symmetries)
+        onto = Option(
+            "onto",
+            "Onto",
+            range(len(names) + 1),
+            0,
+            "The model that the others are moved onto.",
+            "list",
+            lambda k: names[k - 1] if k else "the one that matches best",
+        ).show(key)
+    steps = STEPS.show(key) if "learned" in frames else STEPS.default
+    return frames, onto, steps, SYMMETRIES.show(key)
 
 
 def choose_merges(
     chosen: Sequence[str], kin: Sequence[Row], key: str
-) -> tuple[dict[str, dict[str, Any]], str]:
+) -> tuple[dict[str, dict[str, Value]], str]:
     """Ways to merge with their settings, and what the task vectors start from."""
     st.subheader("Methods", anchor=False)
-    ways = dict(MERGES.items())
-    merges = _several(
-        "Ways to merge", ways, f"{key}_merges", "merge", tuple(ways), _sentences(ways)
-    )
+    merges = _several("merge", "Ways to merge", dict(MERGES.items()), key)
     base = "mean"
     if any(MERGES[name].ancestor for name in merges):
         others = {row["reference"]: row["name"] for row in kin if row["name"] not in chosen}
-        address.prepare(f"{key}_base", "base", [*STAND_INS, *others], "mean")
-        base = str(
-            st.selectbox(
-                "Common ancestor",
-                [*STAND_INS, *others],
-                key=f"{key}_base",
-                format_func=lambda b: STAND_INS.get(b) or others[b],
-                help="Task arithmetic, TIES and DARE assume that all models were fine-tuned from "
-                "one. Models of different seeds "
-                "were not, so something stands in for it.",
-            )
-        )
+        base = Option(
+            "base",
+            "Common ancestor",
+            [*STAND_INS, *others],
+            "mean",
+            "Task arithmetic, TIES and DARE assume that all models were fine-tuned from one. "
+            "Models of different seeds were not, so something stands in for it.",
+            "list",
+            lambda each: STAND_INS.get(each) or others[each],
+        ).show(key)
     with st.expander("Settings of the methods"):
         settings = {name: _settings(name, key) for name in merges}
     return settings, base
 
 
-def _settings(name: str, key: str) -> dict[str, Any]:
+def _settings(name: str, key: str) -> dict[str, Value]:
     """Inputs for the settings of one method; returns those that differ from the default."""
     method = MERGES[name]
     usual = method.settings()
     changed = dict(pair.split("=", 1) for pair in st.query_params.get_all("set") if "=" in pair)
-    found: dict[str, Any] = {}
+    found: dict[str, Value] = {}
     for field in fields(method.settings):
         value, widget = getattr(usual, field.name), f"{key}_set_{name}_{field.name}"
         label = f"{method.title}: {field.name}"
@@ -218,8 +219,8 @@ def _settings(name: str, key: str) -> dict[str, Any]:
     return {field: value for field, value in found.items() if value != getattr(usual, field)}
 
 
-def _range(name: str, value: float) -> tuple[Any, Any, Any]:
-    """Smallest value, largest value and step of a setting."""
+def _range(name: str, value: float) -> tuple[float, float, float]:
+    """Smallest value, largest value and step of a setting, of its own type."""
     if name == "density":
         return 0.05, 1.0, 0.05
     if isinstance(value, int):
@@ -227,7 +228,7 @@ def _range(name: str, value: float) -> tuple[Any, Any, Any]:
     return -2.0, 2.0, 0.05
 
 
-def _number(text: str | None, usual: Any, low: Any, high: Any) -> Any:
+def _number(text: str | None, usual: float, low: float, high: float) -> float:
     try:
         return min(high, max(low, type(usual)(text))) if text else usual
     except ValueError:
@@ -249,86 +250,42 @@ def choose_weights(names: Sequence[str], key: str) -> tuple[float, ...]:
     return tuple(found) if sum(found) > 0 else (1.0,) * len(names)
 
 
-def choose_data(
-    rows: Sequence[Row], known: Mapping[str, Row], key: str
-) -> tuple[str, str, int | None]:
+def choose_data(rows: Sequence[Row], known: Known, key: str) -> tuple[str, str, int | None]:
     """Task, split and number of examples."""
     st.subheader("Data", anchor=False)
-    tasks = list(dict.fromkeys(row["task"] for row in rows if row["task"]))
-    tasks += [
-        t
-        for t in dict.fromkeys(r["task"] for r in known.values() if r["takes"] == rows[0]["takes"])
-        if t not in tasks
+    tasks = find_tasks(rows, known)
+    about = "Models of different tasks are measured on all of their tasks."
+    task = Option("task", "Measured on", tasks, tasks[0], about, "list").show(key)
+    examples = controls.EXAMPLES.show(key)
+    return task, SPLIT.show(key, width="content"), read_count(examples)
+
+
+def _several(name: str, label: str, table: Mapping[str, Titled], key: str) -> tuple[str, ...]:
+    """Pills of which any number can be on; in the order of the table, never none."""
+    lines = [
+        f"**{capital(entry.title)}**: {entry.sentence}"
+        + (" Assumes a common ancestor." if getattr(entry, "ancestor", False) else "")
+        for entry in table.values()
     ]
-    address.prepare(f"{key}_task", "task", tasks, tasks[0])
-    address.prepare(f"{key}_examples", "examples", [str(n or "all") for n in EXAMPLES], "all")
-    address.prepare(f"{key}_split", "split", list(SPLITS), "test")
-    task = st.selectbox(
-        "Measured on",
-        tasks,
-        key=f"{key}_task",
-        help="Models of different tasks are measured on all of their tasks.",
-    )
-    examples = st.select_slider(
-        "Examples",
-        [str(n or "all") for n in EXAMPLES],
-        key=f"{key}_examples",
-        help="The standard error falls with the square root of their number.",
-    )
-    split = st.segmented_control(
-        "Split",
-        list(SPLITS),
-        key=f"{key}_split",
-        required=True,
-        help="Neither was seen in training. A greedy soup is chosen on the validation split, or "
-        "on training examples where "
-        "that is the one measured on.",
-    )
-    return str(task), str(split), None if examples == "all" else int(examples)
-
-
-def _several(
-    label: str, table: Mapping[str, Any], widget: str, name: str, usual: tuple[str, ...], words: str
-) -> tuple[str, ...]:
-    """Buttons of which several can be on; in the order of the table, never none."""
-    if widget not in st.session_state:
-        wanted = [each for each in dict.fromkeys(st.query_params.get_all(name)) if each in table]
-        st.session_state[widget] = wanted or list(usual)
-    chosen = st.pills(
+    option = Several(
+        name,
         label,
         list(table),
-        selection_mode="multi",
-        key=widget,
-        format_func=lambda each: _title(table[each].title),
-        help=words,
+        list(table),
+        "\n\n".join(lines),
+        lambda each: capital(table[each].title),
     )
-    return tuple(each for each in table if each in chosen) or (next(iter(table)),)
+    return tuple(option.show(key)) or (next(iter(table)),)
 
 
-def _title(title: str) -> str:
-    return title[0].upper() + title[1:]
-
-
-def _sentences(table: Mapping[str, Any]) -> str:
-    """One line for each entry: what it does, and whether it assumes a common ancestor."""
-    assumes = {
-        name: " Assumes a common ancestor."
-        for name, entry in table.items()
-        if getattr(entry, "ancestor", False)
-    }
-    return "\n\n".join(
-        f"**{_title(e.title)}**: {e.sentence}{assumes.get(name, '')}" for name, e in table.items()
-    )
-
-
-def choose(known: Mapping[str, dict[str, Any]], key: str) -> Selection | None:
+def choose(known: Known, key: str) -> Selection | None:
     """All controls; None while fewer than two models are chosen, or more than eight."""
     names = choose_models(known, key)
     if not FEWEST <= len(names) <= MOST:
         return None
     rows = [known[name] for name in names]
     frames, onto, steps, symmetries = choose_frames(names, key)
-    kin = [row for row in known.values() if _alike(row, rows[0])]
+    kin = [known[name] for name in (names[0], *find_alike(known, names[0]))]
     merges, base = choose_merges(names, kin, key)
     weights = choose_weights(names, key)
     task, split, examples = choose_data(rows, known, key)
@@ -348,7 +305,7 @@ def choose(known: Mapping[str, dict[str, Any]], key: str) -> Selection | None:
     )
 
 
-def write_address(chosen: Selection, known: Mapping[str, Row]) -> None:
+def write_address(chosen: Selection) -> None:
     """Put the selection into the address; what is as usual is left out."""
     touched = [
         f"{name}.{field}={value}" for name, settings in chosen.merges for field, value in settings
@@ -372,13 +329,3 @@ def write_address(chosen: Selection, known: Mapping[str, Row]) -> None:
             "examples": str(chosen.examples or "all"),
         }
     )
-
-
-def spaces_of(known: Mapping[str, dict[str, Any]], name: str) -> dict[str, dict[str, Any]]:
-    """What is known of each kind of space of a model."""
-    return catalogue.spaces(known[name])
-
-
-def frame_title(name: str) -> str:
-    """What a frame is called on its own."""
-    return _title(FRAMES[name].title)

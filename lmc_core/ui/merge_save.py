@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import cast
 
 import streamlit as st
 
@@ -12,9 +12,10 @@ from lmc_core.errors import LmcError
 from lmc_core.figures.merge_rows import best_row
 from lmc_core.merging.methods import MERGES
 from lmc_core.numbers import number
-from lmc_core.runs.kinds.merge import MergeRequest
-from lmc_core.ui import backend, merge_work, messages
-from lmc_core.ui.status import Curve, show_status
+from lmc_core.runs.kinds.merge import MergeNumbers, MergeRequest, saving
+from lmc_core.runs.kinds.merge_save import models_folder
+from lmc_core.ui import backend, messages
+from lmc_core.ui.status import Line, show_status
 
 TYPES = {
     "": "As the first model's",
@@ -24,7 +25,7 @@ TYPES = {
 }
 
 
-def show_saving(curves: Sequence[Curve], task: str, key: str) -> None:
+def show_saving(curves: Sequence[Line[MergeNumbers]], task: str, key: str) -> None:
     """A frame, a way to merge, a name, and the line of the run that writes the checkpoint.
 
     Args:
@@ -79,12 +80,12 @@ def show_saving(curves: Sequence[Curve], task: str, key: str) -> None:
         "measured and said.",
     )
     try:
-        request = merge_work.saving_of(_request(curve), merge, name.strip(), str(kind))
+        request = saving(_request(curve), merge, name.strip(), str(kind))
     except LmcError as error:
         messages.refuse(error)
         return
-    result = backend.stored(request)
-    kept = merge_work.is_kept(request.save)
+    result = cast("MergeNumbers | None", backend.stored(request))
+    kept = (models_folder() / request.save).is_dir()
     if result is not None and kept:
         st.success(
             f"Saved as **{request.save}**, an ordinary checkpoint with a card that says where it "
@@ -101,7 +102,7 @@ def show_saving(curves: Sequence[Curve], task: str, key: str) -> None:
         )
         return
     show_status(
-        [Curve(request.save, request, None)],
+        [Line[MergeNumbers](request.save, request, None)],
         key,
         "It is merged, measured and written.",
         "model",
@@ -109,7 +110,7 @@ def show_saving(curves: Sequence[Curve], task: str, key: str) -> None:
     )
 
 
-def rounding_words(result: Mapping[str, Any]) -> str:
+def rounding_words(result: MergeNumbers) -> str:
     """What rounding to the type of the file did to the outputs of a model that was saved; empty
     where it is not known.
     """
@@ -123,7 +124,7 @@ def rounding_words(result: Mapping[str, Any]) -> str:
     )
 
 
-def _request(curve: Curve) -> MergeRequest:
+def _request(curve: Line[MergeNumbers]) -> MergeRequest:
     assert isinstance(curve.request, MergeRequest)
     return curve.request
 

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from lmc_core.figures.export import CONFIG
 from lmc_core.figures.merge_rows import Result
 from lmc_core.figures.merge_triangle import (
     MEASURED,
@@ -21,7 +20,8 @@ from lmc_core.figures.merge_triangle import (
     triangle_figure,
 )
 from lmc_core.numbers import number, percent
-from lmc_core.ui.curves import theme
+from lmc_core.ui.options import capital
+from lmc_core.ui.panels import show_figure, theme
 
 PLACES = 2  # decimals of a weight
 
@@ -77,16 +77,14 @@ def show_triangles(results: Sequence[Result], key: str) -> None:
     ]
     for column, result in zip(places, results, strict=False):
         with column:
-            st.markdown(f"**{result['frame_title'][0].upper()}{result['frame_title'][1:]}**")
+            st.markdown(f"**{capital(result['frame_title'])}**")
             chart = f"{key}_chart_{result['frame']}"
-            st.plotly_chart(
+            show_figure(
                 triangle_figure(result, limits, at, theme()),
-                theme=None,
-                config={**CONFIG, "displayModeBar": False},
-                key=chart,
-                alt=triangle_alt(result),
-                selection_mode="points",
-                on_select=lambda chart=chart, result=result: clicked(chart, result),
+                chart,
+                triangle_alt(result),
+                bar=False,
+                on_click=lambda chart=chart, result=result: clicked(chart, result),
             )
     # beside the last triangle, or below them all
     free = [places[-1]] * 3 if len(results) % 2 else st.columns(3)
@@ -121,7 +119,7 @@ def readout(results: Sequence[Result], weights: Sequence[float]) -> pd.DataFrame
         say = percent if score == "accuracy" else number
         rows.append(
             {
-                "Frame": result["frame_title"][0].upper() + result["frame_title"][1:],
+                "Frame": capital(result["frame_title"]),
                 f"Loss between the points ({unit})": number(interpolated(simplex, "loss", weights)),
                 f"{score.capitalize()} between the points": say(there),
                 "Nearest measured weights": ", ".join(f"{w:.2f}" for w in simplex["weights"][near]),

@@ -5,12 +5,11 @@ files.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from lmc_core.figures.export import CONFIG, can_draw_svg, results_json, standalone_html, svg
+from lmc_core.figures.export import results_json, standalone_html, svg
 from lmc_core.figures.merge import merge_alt, merge_caption, merge_figure
 from lmc_core.figures.merge_matrix import largest_barrier, matrix_alt, matrix_caption, matrix_figure
 from lmc_core.figures.merge_rows import (
@@ -25,8 +24,8 @@ from lmc_core.figures.merge_rows import (
     shown,
     single_models,
 )
-from lmc_core.numbers import number
-from lmc_core.ui.curves import ROUNDING, theme
+from lmc_core.ui.options import capital
+from lmc_core.ui.panels import File, show_check, show_figure, show_files, svg_files, theme
 
 QUANTITIES = {"loss": "Loss", "score": "Accuracy", "ece": "Calibration"}
 DEFINED = {
@@ -57,7 +56,7 @@ def show_dots(results: Sequence[Result], task: str, key: str) -> None:
     )
     figure = merge_figure(results, task, str(quantity), theme())
     alt = merge_alt(results, task, str(quantity))
-    st.plotly_chart(figure, theme=None, config=CONFIG, key=f"{key}_dots", alt=alt)
+    show_figure(figure, f"{key}_dots", alt)
 
 
 def show_facts(results: Sequence[Result], task: str) -> None:
@@ -70,7 +69,7 @@ def show_facts(results: Sequence[Result], task: str) -> None:
     best = best_row(results, task)
     if best is not None:
         left.metric(f"Best merged ({unit})", shown(best.numbers, "loss"), border=True)
-        left.caption(f"{best.title[0].upper()}{best.title[1:]}, {best.frame_title}.")
+        left.caption(f"{capital(best.title)}, {best.frame_title}.")
     single = min(
         single_models(results, task)[: len(results[0]["models"])],
         key=lambda row: row.numbers["loss"],
@@ -88,13 +87,14 @@ def show_facts(results: Sequence[Result], task: str) -> None:
         if ensemble is None
         else f"All {ensemble.passes} models, {ensemble.passes} passes."
     )
-    worst = max((max(r["function_errors"]) for r in results if r["function_errors"]), default=None)
-    check.metric("Function check", number(worst, digits=2), border=True)
-    if worst is None:
-        check.caption("Nothing was moved, so there is nothing to check.")
-    else:
-        verdict = "rounding" if worst < ROUNDING else "more than rounding"
-        check.caption(f"Largest relative change of the outputs of a moved model: {verdict}.")
+    show_check(
+        check,
+        max((max(r["function_errors"]) for r in results if r["function_errors"]), default=None),
+        "rounding",
+        "more than rounding",
+        "Largest relative change of the outputs of a moved model: {}.",
+        "Nothing was moved, so there is nothing to check.",
+    )
 
 
 def show_matrices(results: Sequence[Result], key: str) -> None:
@@ -104,15 +104,9 @@ def show_matrices(results: Sequence[Result], key: str) -> None:
     for start in range(0, len(results), 2):
         for column, result in zip(st.columns(2), results[start : start + 2], strict=False):
             with column:
-                st.markdown(f"**{result['frame_title'][0].upper()}{result['frame_title'][1:]}**")
+                st.markdown(f"**{capital(result['frame_title'])}**")
                 figure = matrix_figure(result, most, theme(), 80 + 48 * max(3, count))
-                st.plotly_chart(
-                    figure,
-                    theme=None,
-                    config=CONFIG,
-                    key=f"{key}_matrix_{result['frame']}",
-                    alt=matrix_alt(result),
-                )
+                show_figure(figure, f"{key}_matrix_{result['frame']}", matrix_alt(result))
     st.caption(matrix_caption(results))
 
 
@@ -147,43 +141,24 @@ def show_downloads(results: Sequence[Result], task: str, key: str) -> None:
             "Merged models",
         )
 
-    def image() -> bytes:
-        return svg(merge_figure(results, task, "loss", "paper"))
-
-    files: list[tuple[str, str, str, Any, str]] = [
-        (
-            "CSV",
-            "csv",
-            "text/csv",
-            lambda: numbers_table(results).csv(),
-            "One row for each, on every task.",
+    files = [
+        File(
+            "CSV", "csv", lambda: numbers_table(results).csv(), "One row for each, on every task."
         ),
-        (
-            "JSON",
-            "json",
-            "application/json",
-            lambda: results_json(list(results)),
-            "Everything that is known.",
-        ),
-        (
+        File("JSON", "json", lambda: results_json(list(results)), "Everything that is known."),
+        File(
             "HTML",
             "html",
-            "text/html",
             page,
             "One file with figure, caption and data that opens in any browser, offline.",
         ),
-    ]
-    if can_draw_svg():
-        files.append(("SVG", "svg", "image/svg+xml", image, "The figure for a paper."))
-    with st.container(horizontal=True):
-        for label, ending, mime, make, words in files:
-            st.download_button(
-                label,
-                make,
-                f"merge-{'-'.join(results[0]['models'])}.{ending}"[:120],
-                mime,
-                on_click="ignore",
-                key=f"{key}_{ending}",
-                icon=":material/download:",
-                help=words,
+        *svg_files(
+            File(
+                "SVG",
+                "svg",
+                lambda: svg(merge_figure(results, task, "loss", "paper")),
+                "The figure for a paper.",
             )
+        ),
+    ]
+    show_files(files, f"merge-{'-'.join(results[0]['models'])}", key)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Literal
 
 import streamlit as st
 
+from lmc_core.errors import LmcError
 from lmc_core.figures.redact import without_places
 
 
@@ -17,6 +20,16 @@ def sentence(error: Exception | str) -> str:
 def refuse(error: Exception) -> None:
     """Say why something cannot be done."""
     st.error(sentence(error), icon=":material/error:")
+
+
+@contextlib.contextmanager
+def refusing() -> Iterator[None]:
+    """End the page with the reason where something in the block cannot be done."""
+    try:
+        yield
+    except LmcError as error:
+        refuse(error)
+        st.stop()
 
 
 def strong() -> Literal["primary", "secondary"]:

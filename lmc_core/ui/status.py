@@ -5,9 +5,9 @@ while something runs.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Generic, TypeVar, cast
 
 import streamlit as st
 
@@ -15,14 +15,17 @@ from lmc_core.errors import LmcError
 from lmc_core.numbers import seconds
 from lmc_core.runs.jobs import Job
 from lmc_core.runs.result import Request
-from lmc_core.ui import backend, messages
+from lmc_core.ui import backend, cost, messages
 
 HEIGHT = 76  # pixels kept for it, three lines of text, so that nothing below moves
 POLL = 0.5  # seconds
 
 
+N = TypeVar("N", bound=Mapping[str, object])
+
+
 @dataclass(frozen=True)
-class Curve:
+class Line(Generic[N]):
     """One thing that a page shows, with what computes it: a curve of the figure, a plane, a table
     of merges.
 
@@ -34,32 +37,47 @@ class Curve:
 
     label: str
     request: Request
-    result: Mapping | None
+    result: N | None
 
     @property
     def key(self) -> str:
         """The key of its request."""
         return self.request.key
 
+    @classmethod
+    def read(cls, label: str, request: Request) -> Line[N]:
+        """Look into the store for what a request asks for."""
+        return cls(label, request, cast("N | None", backend.stored(request)))
+
+
+def find_missing(lines: Iterable[Line[N]]) -> list[Request]:
+    """Return what is still to compute."""
+    return [line.request for line in lines if line.result is None]
+
+
+def find_results(lines: Iterable[Line[N]]) -> list[N]:
+    """Return what is there."""
+    return [line.result for line in lines if line.result is not None]
+
 
 def show_status(
-    curves: Sequence[Curve],
+    lines: Sequence[Line[N]],
     key: str,
-    note: str = "",
+    note: str | None = None,
     noun: str = "curve",
     verbs: tuple[str, str] = ("Run", "Cancel"),
     narrow: bool = False,
 ) -> None:
-    """Show one line on the state of all curves with the button that fits, and rerun the page when
+    """Show one line on the state of all lines with the button that fits, and rerun the page when
     one has arrived.
 
     The button belongs to the page and only the words are polled: a click on a button that is being
     redrawn would be lost.
 
     Args:
-        curves: those that the figure should hold.
+        lines: what the page should hold.
         key: prefix of the widgets' keys.
-        note: what is said besides while something is not computed yet.
+        note: what is said besides while something is not computed yet; default what it takes.
         noun: what one of them is called; its plural takes an s.
         verbs: on the buttons that start and stop; a page with two of these lines needs two pairs.
         narrow: whether the button stands below the words, where there is little room beside them.
@@ -67,18 +85,19 @@ def show_status(
     refused = st.session_state.pop(f"{key}_refused", None)
     if refused:
         st.error(refused, icon=":material/error:")
-    keys = [curve.key for curve in curves]
+    note = cost.note(find_missing(lines)) if note is None else note
+    keys = [line.key for line in lines]
     jobs = backend.jobs(keys)
     active = [k for k, job in jobs.items() if job.active]
-    missing = [curve for curve in curves if curve.result is None]
-    failed = [curve for curve in missing if curve.key in jobs and jobs[curve.key].state == "failed"]
+    missing = [line for line in lines if line.result is None]
+    failed = [line for line in missing if line.key in jobs and jobs[line.key].state == "failed"]
 
     @st.fragment(run_every=POLL)
     def poll() -> None:
         now = backend.jobs(keys)
         if [k for k, job in now.items() if job.active] != active:
             st.rerun()
-        _progress(curves, [now[k] for k in active])
+        _progress(lines, [now[k] for k in active])
 
     height = "content" if narrow or failed and not active else HEIGHT
     with st.container(
@@ -92,7 +111,7 @@ def show_status(
                 st.error(f"{failed[0].label} was not computed. {reason}", icon=":material/error:")
             else:
                 st.markdown(
-                    _rest(curves, missing, jobs, noun) + (f" {note}" if missing and note else "")
+                    _rest(lines, missing, jobs, noun) + (f" {note}" if missing and note else "")
                 )
         if backend.read_only():
             return
@@ -101,7 +120,7 @@ def show_status(
                 verbs[1], key=f"{key}_cancel", on_click=_act, args=(key, backend.cancel, active)
             )
             return
-        todo = [curve.request for curve in missing or curves]
+        todo = [line.request for line in missing or lines]
         label = f"{verbs[0]} again" if failed or not missing else verbs[0]
         kind = messages.strong() if missing else "secondary"
         again = (
@@ -120,15 +139,15 @@ def show_status(
         )
 
 
-def _progress(curves: Sequence[Curve], jobs: list[Job]) -> None:
-    """The progress of all curves together, with words on the one that is being computed."""
+def _progress(lines: Sequence[Line[N]], jobs: list[Job]) -> None:
+    """The progress of all lines together, with words on the one that is being computed."""
     job = next((job for job in jobs if job.state == "running"), jobs[0])
-    label = next(curve.label for curve in curves if curve.key == job.key)
+    label = next(line.label for line in lines if line.key == job.key)
     said = "stopping" if job.cancel else (job.message or _waiting(job)).rstrip(".")
     more = f"; {len(jobs) - 1} more to go" if len(jobs) > 1 else ""
-    done = len(curves) - len(jobs) + sum(job.progress for job in jobs)
+    done = len(lines) - len(jobs) + sum(job.progress for job in jobs)
     text = f"{label}: {said[0].lower()}{said[1:]}, {job.progress:.0%}{_left(job)}{more}"
-    st.progress(min(done / len(curves), 1.0), text=text)
+    st.progress(min(done / len(lines), 1.0), text=text)
 
 
 def _waiting(job: Job) -> str:
@@ -145,29 +164,27 @@ def _left(job: Job) -> str:
 
 
 def _rest(
-    curves: Sequence[Curve], missing: Sequence[Curve], jobs: Mapping[str, Job], noun: str
+    lines: Sequence[Line[N]], missing: Sequence[Line[N]], jobs: Mapping[str, Job], noun: str
 ) -> str:
     """What there is to say while nothing runs."""
     if not missing:
-        newest = max(str(curve.result["date"]) for curve in curves if curve.result)
-        stored = f"The {noun} is" if len(curves) == 1 else f"All {len(curves)} {noun}s are"
-        return f"{stored} stored; the newest was computed on {newest[:10]}.{_imported(curves)}"
-    names = ", ".join(curve.label for curve in missing)
+        newest = max(str(line.result["date"]) for line in lines if line.result)
+        stored = f"The {noun} is" if len(lines) == 1 else f"All {len(lines)} {noun}s are"
+        return f"{stored} stored; the newest was computed on {newest[:10]}.{_imported(lines)}"
+    names = ", ".join(line.label for line in missing)
     if backend.read_only():
         return f"Not stored on this server, which only shows what is: {names}."
-    stopped = any(curve.key in jobs and jobs[curve.key].state == "cancelled" for curve in missing)
+    stopped = any(line.key in jobs and jobs[line.key].state == "cancelled" for line in missing)
     return f"{'Cancelled. Still to compute' if stopped else 'Not computed yet'}: {names}."
 
 
-def _imported(curves: Sequence[Curve]) -> str:
+def _imported(lines: Sequence[Line[N]]) -> str:
     """Which of them somebody else says were computed."""
-    names = ", ".join(
-        curve.label for curve in curves if curve.result and curve.result.get("imported")
-    )
+    names = ", ".join(line.label for line in lines if line.result and line.result.get("imported"))
     return f" Imported from an archive, not computed here: {names}." if names else ""
 
 
-def _act(key: str, action: Callable[..., None], *arguments: Any) -> None:
+def _act(key: str, action: Callable[..., None], *arguments: object) -> None:
     """Do something with jobs; a refusal is said above the line. As a callback it comes before
     anything that reruns the page.
     """

@@ -11,8 +11,7 @@ from lmc_core.runs.store import Store, StoreWarning
 from lmc_core.studies.gather import gather
 from lmc_core.studies.study import Study
 from lmc_core.ui import backend, messages
-from lmc_core.ui.curves import theme
-from lmc_core.ui.panels import show_thumbnail
+from lmc_core.ui.panels import show_thumbnail, theme
 from lmc_core.ui.studies_data import KEY, act, studies
 
 COLUMNS = 3

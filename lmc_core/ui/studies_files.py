@@ -16,7 +16,7 @@ from lmc_core.studies.paper import zipped
 from lmc_core.studies.study import Study
 from lmc_core.studies.unpack import read_archive
 from lmc_core.ui import backend
-from lmc_core.ui.curves import theme
+from lmc_core.ui.panels import theme
 from lmc_core.ui.studies_data import KEY, act, studies
 
 

@@ -13,8 +13,7 @@ from lmc_core.runs.store import Store
 from lmc_core.studies.gather import Shown, gather
 from lmc_core.studies.study import Study
 from lmc_core.ui import backend, messages
-from lmc_core.ui.curves import theme
-from lmc_core.ui.panels import show_panel
+from lmc_core.ui.panels import show_panel, theme
 from lmc_core.ui.studies_cards import open_study, plain
 from lmc_core.ui.studies_data import KEY, act, delete_study, studies
 from lmc_core.ui.studies_files import show_exports

@@ -16,8 +16,7 @@ from lmc_core.runs.result import digest
 from lmc_core.studies.index import Row, chosen
 from lmc_core.studies.study import KEYS, Entry
 from lmc_core.ui import address, backend, messages
-from lmc_core.ui.curves import theme
-from lmc_core.ui.panels import show_panel
+from lmc_core.ui.panels import show_panel, theme
 from lmc_core.ui.studies_data import KEY, SHORT, act, delete_results, found, notes, studies
 
 ANY = "any"

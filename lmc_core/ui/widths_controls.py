@@ -4,23 +4,36 @@ all pairs of widths.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
-from typing import Any
 
 import streamlit as st
 
-from lmc_core.ui import address, catalogue
-from lmc_core.ui.controls import STEPS
+from lmc_core.ui import catalogue, controls
+from lmc_core.ui.catalogue import Known, Pair
+from lmc_core.ui.custom_models import Row
+from lmc_core.ui.options import Several
 from lmc_core.ui.setting import PLAIN, Setting, all_classes
-
-Row = Mapping[str, Any]
 
 # sizes that may differ; all others have to be equal
 GROWS = ("width", "heads", "key heads", "units")
-WAYS = {"weight": "By weights", "learned": "Learned"}
+NAMES = {"weight": "By weights", "learned": "Learned"}
+WAYS = Several(
+    "ways",
+    "Beside zeros appended",
+    list(NAMES),
+    list(NAMES),
+    "By weights: matching chooses which unit is copied where, and how the narrow stream lies in "
+    "the wide one. Learned goes on from there by the gradient of the loss half way. Every class "
+    "that the family admits is used.",
+    NAMES.__getitem__,
+    falls_back=False,
+)
+STEPS = replace(controls.STEPS, help="Of the gradient, on training examples.")
 FIRST = "vit-fashion-narrow-s0", "vit-fashion-s0"
-EXAMPLES, POINTS = "500", 11  # what is chosen at first: a pair takes half a minute
+# what is chosen at first: a pair takes half a minute
+EXAMPLES, POINTS = replace(controls.EXAMPLES, default="500"), replace(controls.POINTS, default=11)
+SPLIT = replace(controls.SPLIT, choices=("test", "validation"))
 
 
 def fits(narrow: Row, wide: Row) -> bool:
@@ -35,78 +48,49 @@ def fits(narrow: Row, wide: Row) -> bool:
     return equal and min(grown) >= 0 and max(grown) > 0
 
 
-def narrow_models(known: Mapping[str, dict[str, Any]]) -> list[str]:
+def narrow_models(known: Known) -> list[str]:
     """Names of the models that fit into another."""
     return [
         name for name, row in known.items() if any(fits(row, other) for other in known.values())
     ]
 
 
-def choose_widths(
-    known: Mapping[str, dict[str, Any]], key: str
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Two select boxes, the second with the models that the first fits into."""
+def choose_widths(known: Known, key: str) -> Pair:
+    """Two lists, the second with the models that the first fits into."""
     names = narrow_models(known)
     st.subheader("Models", anchor=False)
-
-    def label(name: str) -> str:
-        return catalogue.model_label(known[name])
-
-    address.prepare(f"{key}_a", "a", names, FIRST[0] if FIRST[0] in names else names[0])
-    a = st.selectbox(
+    a = controls.make_model(
+        "a",
         "Narrow model, at \u03bb = 0",
+        known,
         names,
-        key=f"{key}_a",
-        format_func=label,
-        help="It is widened to the sizes of the other, and still computes what it did.",
-    )
+        FIRST[0] if FIRST[0] in names else names[0],
+        "It is widened to the sizes of the other, and still computes what it did.",
+    ).show(key)
     wide = [name for name in known if fits(known[a], known[name])]
-    address.prepare(f"{key}_b", "b", wide, FIRST[1] if FIRST[1] in wide else wide[0])
-    b = st.selectbox(
+    b = controls.make_model(
+        "b",
         "Wide model, at \u03bb = 1",
+        known,
         wide,
-        key=f"{key}_b",
-        format_func=label,
-        help="Models that hold the narrow one.",
-    )
+        FIRST[1] if FIRST[1] in wide else wide[0],
+        "Models that hold the narrow one.",
+    ).show(key)
     return known[a], known[b]
 
 
-def choose_ways(pair: Sequence[Row], key: str) -> list[Setting]:
+def choose_ways(pair: Pair, key: str) -> list[Setting]:
     """Which ways to match are shown beside zeros appended; returns their settings, zeros first."""
-    largest = {kind: space["largest"] for kind, space in catalogue.spaces(pair[1]).items()}
+    largest = catalogue.find_largest(pair[1])
     st.subheader("Ways to match", anchor=False)
-    name = f"{key}_ways"
-    if name not in st.session_state:
-        asked = st.query_params.get_all("ways")
-        st.session_state[name] = [way for way in WAYS if way in asked] if asked else list(WAYS)
-    ways = st.pills(
-        "Beside zeros appended",
-        list(WAYS),
-        selection_mode="multi",
-        key=name,
-        format_func=WAYS.__getitem__,
-        help="By weights: matching chooses which unit is copied where, and how the narrow stream "
-        "lies in the wide one. "
-        "Learned goes on from there by the gradient of the loss half way. Every class that the "
-        "family admits is used.",
-    )
-    address.prepare(f"{key}_steps", "steps", list(STEPS), STEPS[1])
-    if "learned" in ways:
-        st.select_slider(
-            "Steps", list(STEPS), key=f"{key}_steps", help="Of the gradient, on training examples."
-        )
+    ways = WAYS.show(key)
+    steps = STEPS.show(key) if "learned" in ways else STEPS.prepare(key)
     weight = all_classes(largest)
-    chosen = {
-        "weight": weight,
-        "learned": Setting("learned", weight.classes, int(st.session_state[f"{key}_steps"])),
-    }
-    return [PLAIN, *(chosen[way] for way in WAYS if way in ways)]
+    chosen = {"weight": weight, "learned": Setting("learned", weight.classes, steps)}
+    return [PLAIN, *(chosen[way] for way in ways)]
 
 
-def all_pairs(
-    known: Mapping[str, dict[str, Any]], pair: Sequence[Row]
-) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+def all_pairs(known: Known, pair: Pair) -> list[Pair]:
     """Pairs of every two widths of the family and task, those of equal width first; the chosen
     models stand for theirs.
     """
@@ -129,8 +113,6 @@ def all_pairs(
             None,
         )
         if partner is not None:
-            equal.append((dict(row), dict(partner)))
-    unequal = [
-        (dict(chosen[one]), dict(chosen[two])) for one, two in combinations(sorted(chosen), 2)
-    ]
+            equal.append((row, partner))
+    unequal = [(chosen[one], chosen[two]) for one, two in combinations(sorted(chosen), 2)]
     return [*equal, *(each for each in unequal if fits(*each))]

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import streamlit as st
 
-from lmc_core.figures.export import (
-    CONFIG,
-    can_draw_svg,
-    results_csv,
-    results_json,
-    standalone_html,
-    svg,
-)
+from lmc_core.figures.export import results_csv, results_json, standalone_html, svg
 from lmc_core.figures.tables import Table
-from lmc_core.figures.tables import words as cell
-from lmc_core.figures.text import Result, barrier_words
+from lmc_core.figures.text import barrier_words
 from lmc_core.figures.widths import (
     against_caption,
     against_figure,
     curves_caption,
     curves_figure,
-    curves_table,
     pair_name,
     setting_name,
 )
@@ -37,16 +27,22 @@ from lmc_core.figures.widths_places import (
     strips,
 )
 from lmc_core.numbers import estimate, number, percent
-from lmc_core.ui import address, status
-from lmc_core.ui.curves import HELP, ROUNDING, theme
+from lmc_core.ui.barrier_view import HELP
+from lmc_core.ui.catalogue import Pair
+from lmc_core.ui.options import Option
+from lmc_core.ui.panels import File, show_check, show_figure, show_files, svg_files, theme
+from lmc_core.ui.status import Line
 
-Row = Mapping[str, Any]
+if TYPE_CHECKING:
+    from lmc_core.runs.kinds.barrier import BarrierNumbers
+
 Widths = tuple[int, int]
-Known = list[tuple[Widths, Result]]
+Known = list[tuple[Widths, "BarrierNumbers"]]
 VIEWS = {"all": "All units", "closer": "A few, closer"}
+VIEW = Option("view", "Show", list(VIEWS), "closer", shape="buttons", shown=VIEWS.__getitem__)
 
 
-def show_curves(results: Sequence[Result], pair: Sequence[Row], key: str) -> None:
+def show_curves(results: Sequence[BarrierNumbers], pair: Pair, key: str) -> None:
     """Show the curves of the chosen pair; without results the axes keep the place."""
     said = "; ".join(f"{setting_name(result)}: {barrier_words(result)}" for result in results)
     alt = (
@@ -54,9 +50,7 @@ def show_curves(results: Sequence[Result], pair: Sequence[Row], key: str) -> Non
         if results
         else "Empty axes of loss and score."
     )
-    st.plotly_chart(
-        curves_figure(results, theme()), theme=None, config=CONFIG, key=f"{key}_figure", alt=alt
-    )
+    show_figure(curves_figure(results, theme()), f"{key}_figure", alt)
     if not results:
         st.caption(
             "Nothing is computed yet for these models. **Run** widens the narrow one and measures "
@@ -67,7 +61,7 @@ def show_curves(results: Sequence[Result], pair: Sequence[Row], key: str) -> Non
     st.caption(curves_caption(results, pair))
 
 
-def show_facts(results: Sequence[Result], pair: Sequence[Row]) -> None:
+def show_facts(results: Sequence[BarrierNumbers], pair: Pair) -> None:
     """Show what is left of the barrier, that the widened model is the same function, and how large
     both models are.
     """
@@ -84,32 +78,26 @@ def show_facts(results: Sequence[Result], pair: Sequence[Row]) -> None:
         f"{estimate(lowest['barrier'], lowest['barrier_stderr'], 'nats')}, "
         f"{setting_name(lowest).lower()}{share}."
     )
-    error = max(
-        (r["function_error"] for r in results if r["function_error"] is not None), default=None
+    show_check(
+        middle,
+        max(
+            (r["function_error"] for r in results if r["function_error"] is not None), default=None
+        ),
+        "rounding level, so it is the same function",
+        "more than rounding explains",
+        "Largest relative difference of the outputs, narrow model against its widened form: {}.",
+        "Nothing was matched yet, so there is nothing to check.",
     )
-    middle.metric("Function check", number(error, digits=2), border=True)
-    if error is None:
-        middle.caption("Nothing was matched yet, so there is nothing to check.")
-    else:
-        verdict = (
-            "rounding level, so it is the same function"
-            if error < ROUNDING
-            else "more than rounding explains"
-        )
-        middle.caption(
-            "Largest relative difference of the outputs, narrow model against its widened form: "
-            f"{verdict}."
-        )
     narrow, wide = pair
     right.metric("Width in width", f"{narrow['width']} in {wide['width']}", border=True)
     sizes = f"{narrow['parameters']:,} parameters of the narrow model in {wide['parameters']:,}"
     right.caption(f"{sizes}: so many has the widened one as well.")
 
 
-def show_against(lines: Sequence[tuple[Widths, status.Curve]], key: str) -> Known:
+def show_against(lines: Sequence[tuple[Widths, Line[BarrierNumbers]]], key: str) -> Known:
     """Show the barrier against width for all pairs; returns what there is."""
     pairs = list(dict.fromkeys(widths for widths, _ in lines))
-    found: dict[Widths, list[Result]] = {widths: [] for widths in pairs}
+    found: dict[Widths, list[BarrierNumbers]] = {widths: [] for widths in pairs}
     for widths, line in lines:
         if line.result is not None:
             found[widths].append(line.result)
@@ -122,12 +110,10 @@ def show_against(lines: Sequence[tuple[Widths, status.Curve]], key: str) -> Know
         for widths, results in found.items()
         for r in results
     )
-    st.plotly_chart(
+    show_figure(
         against_figure(found, pairs, reference, theme()),
-        theme=None,
-        config=CONFIG,
-        key=f"{key}_against",
-        alt=f"Barrier against width, in nats. {said}."
+        f"{key}_against",
+        f"Barrier against width, in nats. {said}."
         if said
         else "Empty axes of the barrier against width.",
     )
@@ -136,7 +122,7 @@ def show_against(lines: Sequence[tuple[Widths, status.Curve]], key: str) -> Know
     return known
 
 
-def show_places(result: Result, key: str) -> None:
+def show_places(result: BarrierNumbers, key: str) -> None:
     """Show the shares of all spaces, and the places of one of them."""
     found = strips(result)
     if not found:
@@ -148,23 +134,17 @@ def show_places(result: Result, key: str) -> None:
     names = [strip.name for strip in found]
     models = result["models"]
     many = max(len(each) for strip in found for each in strip.copies())
-    st.plotly_chart(
+    show_figure(
         shares_figure(found, theme()),
-        theme=None,
-        config=CONFIG,
-        key=f"{key}_shares",
-        alt=f"Shares of the copies of every narrow unit, at most {many} copies, in {len(found)} "
+        f"{key}_shares",
+        f"Shares of the copies of every narrow unit, at most {many} copies, in {len(found)} "
         "spaces.",
     )
-    address.prepare(f"{key}_space", "space", names, names[0])
-    address.prepare(f"{key}_view", "view", list(VIEWS), "closer")
     left, right = st.columns(2, vertical_alignment="bottom")
-    chosen = left.selectbox(
-        "Space", names, key=f"{key}_space", help="Spaces of which the wide model has more."
-    )
-    view = right.segmented_control(
-        "Show", list(VIEWS), key=f"{key}_view", format_func=VIEWS.__getitem__, required=True
-    )
+    chosen = Option(
+        "space", "Space", names, names[0], "Spaces of which the wide model has more.", "list"
+    ).show(key, left)
+    view = VIEW.show(key, right, "content")
     strip = found[names.index(chosen)]
     if view == "all":
         figure = map_figure(strip, models, theme())
@@ -190,23 +170,14 @@ def show_places(result: Result, key: str) -> None:
             f"Narrow units {first} to {first + CLOSER - 1} of {strip.name} with their places in "
             f"{models[1]}."
         )
-    st.plotly_chart(figure, theme=None, config=CONFIG, key=f"{key}_places_{view}", alt=alt)
+    show_figure(figure, f"{key}_places_{view}", alt)
     st.caption(places_caption(result, strip))
 
 
-def show_table(known: Sequence[tuple[Widths, Result]]) -> None:
-    """Show the numbers of every pair."""
-    table = curves_table(known)
-    frame = pd.DataFrame(
-        [[cell(value) for value in row] for row in table.rows], columns=list(table.header)
-    )
-    st.table(frame.set_index("Widths"), border="horizontal")
-
-
 def show_downloads(
-    results: Sequence[Result],
-    known: Sequence[tuple[Widths, Result]],
-    pair: Sequence[Row],
+    results: Sequence[BarrierNumbers],
+    known: Sequence[tuple[Widths, BarrierNumbers]],
+    pair: Pair,
     places: Table | None,
     key: str,
 ) -> None:
@@ -222,41 +193,15 @@ def show_downloads(
 
     names = [f"{pair_name(widths)}, {setting_name(result)}" for widths, result in known]
     names = names or [setting_name(result) for result in results]
-    files: list[tuple[str, str, str, Any, str]] = [
-        ("CSV", "csv", "text/csv", lambda: results_csv(every, names), HELP["csv"]),
-        ("JSON", "json", "application/json", lambda: results_json(every), HELP["json"]),
-        ("HTML", "html", "text/html", page, HELP["html"]),
+    files = [
+        File("CSV", "csv", lambda: results_csv(every, names), HELP["csv"]),
+        File("JSON", "json", lambda: results_json(every), HELP["json"]),
+        File("HTML", "html", page, HELP["html"]),
     ]
     if places is not None:
-        files.append(
-            (
-                "Places",
-                "places.csv",
-                "text/csv",
-                places.csv,
-                "One row for every place: its narrow unit and its share.",
-            )
-        )
-    if can_draw_svg():
-        files.append(
-            (
-                "SVG",
-                "svg",
-                "image/svg+xml",
-                lambda: svg(curves_figure(results, "paper")),
-                HELP["svg"],
-            )
-        )
-    name = f"widths-{'-'.join(row['name'] for row in pair)}"
-    with st.container(horizontal=True):
-        for label, ending, mime, make, help_ in files:
-            st.download_button(
-                label,
-                make,
-                f"{name}.{ending}",
-                mime,
-                on_click="ignore",
-                key=f"{key}_{ending}",
-                icon=":material/download:",
-                help=help_,
-            )
+        about = "One row for every place: its narrow unit and its share."
+        files.append(File("Places", "places.csv", places.csv, about))
+    files += svg_files(
+        File("SVG", "svg", lambda: svg(curves_figure(results, "paper")), HELP["svg"])
+    )
+    show_files(files, f"widths-{'-'.join(row['name'] for row in pair)}", key)

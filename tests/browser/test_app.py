@@ -7,7 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from lmc_core.models.load import zoo
-from lmc_core.server.app import PAGES
+from lmc_core.ui.pages import PAGES
 from tests.browser.conftest import settle
 
 pytestmark = [

@@ -6,7 +6,7 @@ from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
-from lmc_core.server.app import script
+from lmc_core.ui.pages import script
 
 
 def page(name: str, **address: Any) -> AppTest:

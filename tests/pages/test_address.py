@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lmc_core.errors import BadInput
-from lmc_core.server.app import ROUTER, script
-from lmc_core.ui import alignment_controls, landscape_controls
+from lmc_core.server.app import ROUTER
 from lmc_core.ui.address import LONGEST, REPEATED
+from tests.pages.reading import page
 
 ODD = {
     "models": ["vit-fashion-s0"] * 300,
@@ -42,7 +41,7 @@ def test_many_names_too():
     assert "in 300 parts" in at.error[0].value
 
 
-def test_what_a_page_writes_is_followed(layer):
+def test_what_a_page_writes_is_followed(app):
     at = AppTest.from_file(str(ROUTER), default_timeout=60)
     at.query_params["with"] = ["weight.units-permutation"] * REPEATED
     at.query_params["task"] = "x" * (LONGEST // 2)
@@ -83,32 +82,18 @@ NAMES = (
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_survives_any_address(name, layer, monkeypatch):
-    def refuse(*_: object, **__: object) -> None:
-        raise BadInput("Nothing is asked for here.")
-
-    # requests of the layer are no real ones
-    monkeypatch.setattr(landscape_controls, "requests_of", refuse)
-    monkeypatch.setattr(alignment_controls, "alignment_of", refuse)
+def test_a_page_survives_any_address(name, app):
     for value in VALUES:
-        at = AppTest.from_file(str(script(name)), default_timeout=60)
+        at = page(name)
         for each in NAMES:
-            at.query_params[each] = (
-                [value, value] if each in ("models", "with", "set", "show") else value
-            )
+            several = each in ("models", "with", "set", "show")
+            at.query_params[each] = [value, value] if several else value
         at.run()
         assert not at.exception, (name, value, at.exception[0].message)
 
 
-def test_a_model_that_is_named_twice_is_one(layer):
-    at = AppTest.from_file(str(script("merge")), default_timeout=60)
-    at.query_params["models"] = [
-        "vit-fashion-s0",
-        "vit-fashion-s0",
-        "vit-fashion-s1",
-        "vit-fashion-s0",
-    ]
-    at.query_params["set"] = "ties.density=nan"
-    at.run()
+def test_a_model_that_is_named_twice_is_one(app):
+    named = [f"vit-fashion-s{seed}" for seed in (0, 0, 1, 0)]
+    at = page("merge", models=named, set="ties.density=nan").run()
     assert not at.exception
     assert at.session_state["merge_models"] == ["vit-fashion-s0", "vit-fashion-s1"]

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from lmc_core.figures.alignment import average
 from lmc_core.numbers import number
-from lmc_core.ui import alignment_controls, alignment_view
+from lmc_core.ui import alignment_controls, alignment_view, panels
 from tests.figures.alignment_result import HEADS, alignment_arrays, alignment_result
 from tests.pages.conftest import Installation
 from tests.pages.reading import (
@@ -182,13 +182,13 @@ def test_files_hold_the_full_matrices():
     arrays, result = alignment_arrays(), alignment_result()
     heads = next(entry for entry in result["spaces"] if entry["name"] == "heads.1")
     detail = alignment_controls.Detail(heads, 0, True)
-    drawn = alignment_view.matrices_of(result, arrays, detail)
+    drawn = alignment_view.make_matrices(result, arrays, detail)
     assert drawn.assignment is not None and drawn.assignment.tolist() == HEADS and not drawn.signed
     lines = alignment_view.matrix_csv(drawn.after).splitlines()
     assert lines[0] == "A \\ B,0,1,2,3" and float(lines[2].split(",")[2]) == pytest.approx(
         drawn.after[1, 1]
     )
-    file = alignment_view.packed(arrays)
+    file = panels.pack(arrays)
     with np.load(io.BytesIO(file)) as content:
         assert set(content.files) == set(arrays)
         assert np.array_equal(content["units.1/after"], arrays["units.1/after"])

@@ -10,7 +10,9 @@ from lmc_core.figures.landscape import UNREADABLE
 from lmc_core.numbers import estimate, number
 from lmc_core.runs.computations import request_from_json
 from lmc_core.runs.partial import Unfinished
-from lmc_core.ui import backend, landscape_point
+from lmc_core.ui import catalogue, landscape_point
+from lmc_core.ui.landscape_controls import Choice, make_requests
+from lmc_core.ui.setting import PLAIN, Setting, all_classes
 from tests.pages.conftest import Installation
 from tests.pages.reading import (
     buttons,
@@ -290,39 +292,21 @@ def test_a_plane_without_a_finite_loss_is_said(at, app, plane):
         assert not at.exception and UNREADABLE in words(at)
 
 
-def test_requests_are_made_of_checked_ones(monkeypatch):
-    """The real `requests_of`, on requests of pairs that were checked."""
-    from lmc_core.runs.kinds.barrier import BarrierRequest
-    from lmc_core.ui.landscape_controls import Choice, requests_of
-    from lmc_core.ui.setting import PLAIN, Setting
+def test_requests_of_every_kind_of_plane(app):
+    known = catalogue.models()
+    rows = [known[f"vit-fashion-s{seed}"] for seed in range(3)]
+    how = all_classes(catalogue.find_largest(rows[0]))
 
-    def request_of(pair, setting, split, examples, points, task):
-        names = tuple(row["name"] for row in pair)
-        return BarrierRequest(
-            models=names, names=names, digests=tuple(f"d-{name}" for name in names), task=task, split=split,
-            examples=examples, method=setting.method, classes=setting.classes,
-        )  # fmt: skip
+    def make(count: int, setting: Setting, choice: Choice):
+        return make_requests(rows[:count], setting, choice, "fashion-mnist")
 
-    monkeypatch.setattr(backend, "request_of", request_of)
-    rows = [{"name": name} for name in "abc"]
-    how = Setting.of("weight", {"units": "permutation"})
-    plane, bend = requests_of(
-        rows[:2], how, Choice("pair", 9, "test", 100, steps=100), "fashion-mnist"
-    )
-    assert (plane.kind, plane.names, plane.resolution, bend.steps) == ("pair", ("a", "b"), 9, 100)
+    plane, bend = make(2, how, Choice("pair", 9, "test", 100, steps=100))
+    assert (plane.kind, plane.resolution, bend.steps) == ("pair", 9, 100)
     assert bend.learn == 8000 and plane.learn is None
-    plane, bend = requests_of(rows, how, Choice("three", 9, "test", 100), "fashion-mnist")
-    assert plane.digests == ("d-a", "d-b", "d-c") and bend is None
-    plane, bend = requests_of(
-        rows[:1], PLAIN, Choice("random", 9, "test", 100, seed=4, span=2.0), "fashion-mnist"
-    )
-    assert (plane.names, plane.seed, plane.span, plane.method) == (
-        ("a",),
-        4,
-        2.0,
-        "none",
-    ) and bend is None
-    plane, bend = requests_of(
-        rows[:2], PLAIN, Choice("bend", 9, "test", 100, steps=300), "fashion-mnist"
-    )
+    plane, bend = make(3, how, Choice("three", 9, "test", 100))
+    assert plane.digests == tuple(row["digest"] for row in rows) and bend is None
+    plane, bend = make(1, PLAIN, Choice("random", 9, "test", 100, seed=4, span=2.0))
+    assert (plane.names, plane.seed, plane.span) == (("vit-fashion-s0",), 4, 2.0)
+    assert plane.method == "none" and bend is None
+    plane, bend = make(2, PLAIN, Choice("bend", 9, "test", 100, steps=300))
     assert plane.steps == 300 == bend.steps and plane.learn == bend.learn == 8000

@@ -6,7 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lmc_core.lecture.steps import STEPS
-from lmc_core.server.app import script
+from lmc_core.ui.pages import script
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -2,11 +2,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lmc_core.models.families import FAMILIES
-from lmc_core.server.app import script
+from lmc_core.ui.pages import script
 
 
 @pytest.fixture
-def at(layer) -> AppTest:
+def at(app) -> AppTest:
     return AppTest.from_file(str(script("models")), default_timeout=60)
 
 

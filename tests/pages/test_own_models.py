@@ -12,8 +12,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lmc_core.errors import LmcError
-from lmc_core.server.app import script
 from lmc_core.ui import catalogue, custom_models
+from lmc_core.ui.pages import script
 
 
 @pytest.fixture

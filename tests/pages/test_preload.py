@@ -14,8 +14,9 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Message
 
-from lmc_core.server.app import PAGES, middleware
+from lmc_core.server.app import middleware
 from lmc_core.server.preload import Preload, chart_code
+from lmc_core.ui.pages import PAGES
 
 CODE = "./static/js/chart.js"
 

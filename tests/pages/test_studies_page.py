@@ -10,10 +10,10 @@ from streamlit.testing.v1 import AppTest
 
 from lmc_core import folders
 from lmc_core.runs.store import Store
-from lmc_core.server.app import script
 from lmc_core.studies.notes import Notes
 from lmc_core.studies.store import Studies
 from lmc_core.studies.study import Entry
+from lmc_core.ui.pages import script
 from tests.pages.reading import parameters as parameter
 from tests.studies.conftest import RESULTS, keep
 

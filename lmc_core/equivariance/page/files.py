@@ -6,20 +6,19 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
+from safetensors.numpy import save
 
 from lmc_core.equivariance.figures.data import Run
 from lmc_core.equivariance.page.pictures import Picture
-from lmc_core.figures.export import can_draw_svg, figure_html, page_html, results_json, svg
+from lmc_core.figures.export import figure_html, page_html, results_json, svg
 from lmc_core.figures.style import Theme
 from lmc_core.figures.tables import Table
 from lmc_core.numbers import estimate, number, percent, seconds
-from lmc_core.ui.curves import theme
-from lmc_core.ui.panels import show_numbers
+from lmc_core.ui.panels import File, show_files, show_numbers, svg_files, theme
 
 COLUMNS = {
     "Network": "Its form of the constraint, and whatever else differs between the runs.",
@@ -120,34 +119,24 @@ def show_tables(pictures: Sequence[Picture], key: str) -> None:
     show_numbers(chosen.table, f"{key}_behind", f"equivariance-{chosen.name}")
 
 
-def show_files(runs: Sequence[Run], pictures: Sequence[Picture], key: str) -> None:
+def show_downloads(runs: Sequence[Run], pictures: Sequence[Picture], key: str) -> None:
     """Offer the runs as CSV, JSON, a page that opens offline, and SVG where a browser can draw
     it.
     """
     current = theme()
     results = [dict(run.facts) for run in runs]
-    files: list[tuple[str, str, str, Any]] = [
-        ("CSV", "csv", "text/csv", lambda: summary_table(runs).csv()),
-        ("JSON", "json", "application/json", lambda: results_json(results)),
-        ("HTML", "html", "text/html", lambda: page(pictures, results, current)),
+    files = [
+        File("CSV", "csv", lambda: summary_table(runs).csv(), HELP["csv"]),
+        File("JSON", "json", lambda: results_json(results), HELP["json"]),
+        File("HTML", "html", lambda: page(pictures, results, current), HELP["html"]),
+        *svg_files(File("SVG", "svg", lambda: svg(pictures[0].draw("paper")), HELP["svg"])),
     ]
-    if can_draw_svg():
-        files.append(("SVG", "svg", "image/svg+xml", lambda: svg(pictures[0].draw("paper"))))
-    with st.container(horizontal=True):
-        for label, ending, mime, content in files:
-            st.download_button(
-                label,
-                content,
-                f"equivariance.{ending}",
-                mime,
-                on_click="ignore",
-                key=f"{key}_{ending}",
-                icon=":material/download:",
-                help=HELP[ending],
-            )
+    show_files(files, "equivariance", key)
 
 
-def page(pictures: Sequence[Picture], results: Sequence[Mapping[str, Any]], ground: Theme) -> str:
+def page(
+    pictures: Sequence[Picture], results: Sequence[Mapping[str, object]], ground: Theme
+) -> str:
     """Return a page with all pictures, their captions and the results."""
     parts = []
     for place, picture in enumerate(pictures):
@@ -187,8 +176,6 @@ def file_name(run: Run) -> str:
 
 def network_file(arrays: Mapping[str, np.ndarray]) -> bytes:
     """The weights at the end as a safetensors file."""
-    from safetensors.numpy import save
-
     return save(
         {
             name.removeprefix(WEIGHTS): np.ascontiguousarray(a)

@@ -23,10 +23,9 @@ from lmc_core.equivariance.figures import (
     trace,
 )
 from lmc_core.equivariance.figures.setting import Drawing, ending
-from lmc_core.figures.export import CONFIG
 from lmc_core.figures.style import Theme
 from lmc_core.figures.tables import Table
-from lmc_core.ui.curves import theme
+from lmc_core.ui.panels import show_figure, theme
 
 DRAWN: dict[str, Drawing[...]] = {
     "paths": paths.PATHS,
@@ -102,13 +101,11 @@ def show(picture: Picture, key: str, whole: bool = False) -> None:
         whole: whether the caption says all; else what the first one of the page has said is left
             out.
     """
-    config = {
-        **CONFIG,
-        "toImageButtonOptions": {"format": "svg", "filename": f"equivariance-{picture.name}"},
-    }
-    name = f"{key}_chart_{picture.name}"
-    st.plotly_chart(
-        picture.draw(theme()), theme=None, config=config, key=name, alt=picture.alt or picture.title
+    show_figure(
+        picture.draw(theme()),
+        f"{key}_chart_{picture.name}",
+        picture.alt or picture.title,
+        file=f"equivariance-{picture.name}",
     )
     if picture.arguments[0]:  # empty axes are explained by the page
         st.caption(picture.caption if whole else picture.short)

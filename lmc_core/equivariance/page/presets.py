@@ -4,12 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal, TypedDict, cast
 
 Picture = Literal["paths", "gammas", "gauge", "prices"]
 
+# of a control
+Setting = str | int | float | list[str] | list[float]
+
+
+class Settings(TypedDict):
+    """What every control is, by its name in the address."""
+
+    data: str
+    kind: list[str]
+    group: str
+    network: str
+    form: list[str]
+    primal: float
+    dual: float
+    c: list[float]
+    rho: list[float]
+    seed: int
+    images: int
+    steps: int
+    split: str
+
+
 OWN = "own"
-PLAIN: dict[str, Any] = {
+PLAIN: Settings = {
     "data": "digits",
     "kind": ["orbit"],
     "group": "C4",
@@ -44,13 +66,13 @@ class Preset:
     look: str
     picture: Picture
     section: str
-    shown: Mapping[str, Any]
-    changes: Mapping[str, Any] = field(default_factory=dict)
+    shown: Mapping[str, str | float]
+    changes: Mapping[str, Setting] = field(default_factory=dict)
 
     @property
-    def values(self) -> dict[str, Any]:
+    def values(self) -> Settings:
         """What it sets every control to, by its name in the address."""
-        return {**PLAIN, **self.changes}
+        return cast("Settings", {**PLAIN, **self.changes})
 
 
 PRESETS = {

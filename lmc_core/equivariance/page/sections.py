@@ -19,7 +19,7 @@ from lmc_core.equivariance.page.view import (
     live,
 )
 from lmc_core.numbers import number, percent
-from lmc_core.ui import address
+from lmc_core.ui.options import Option
 
 SECTIONS = {
     "training": ("Training", "While it trained"),
@@ -44,18 +44,16 @@ def show_section(scene: Scene, lesson: Preset, early: int | None, key: str) -> s
         Key of the run that is looked at; None where all are.
     """
     names = list(SECTIONS) if scene.runs else ["training"]
-    address.prepare(f"{key}_view", "view", names, lesson.section if scene.runs else "training")
-    if len(names) > 1:
-        st.segmented_control(
-            "Section",
-            names,
-            key=f"{key}_view",
-            format_func=lambda name: SECTIONS[name][0],
-            required=True,
-            width="stretch",
-            label_visibility="collapsed",
-        )
-    name = st.session_state[f"{key}_view"]
+    option = Option(
+        "view",
+        "Section",
+        names,
+        lesson.section if scene.runs else "training",
+        shape="buttons",
+        shown=lambda each: SECTIONS[each][0],
+        hidden=True,
+    )
+    name = option.show(key) if len(names) > 1 else option.prepare(key)
     st.header(SECTIONS[name][1], anchor=False)
     if name == "price":
         for picture in price_pictures(choose_kind(scene, key), lesson):
@@ -140,32 +138,30 @@ def choose_kind(scene: Scene, key: str) -> list[Run]:
     data do not compare.
     """
     kinds = {str(run.facts["kind"]): str(run.facts["kind_label"]) for run in scene.finished}
-    address.prepare(f"{key}_shown", "shown", list(kinds), list(kinds)[-1])
-    if len(kinds) > 1:
-        st.segmented_control(
-            "Data",
-            list(kinds),
-            key=f"{key}_shown",
-            format_func=lambda k: kinds[k].partition(":")[0],
-            required=True,
-        )
-    return [run for run in scene.finished if run.facts["kind"] == st.session_state[f"{key}_shown"]]
+    option = Option(
+        "shown",
+        "Data",
+        list(kinds),
+        list(kinds)[-1],
+        shape="buttons",
+        shown=lambda each: kinds[each].partition(":")[0],
+    )
+    chosen = option.show(key, width="content") if len(kinds) > 1 else option.prepare(key)
+    return [run for run in scene.finished if run.facts["kind"] == chosen]
 
 
 def choose_example(run: Run, key: str) -> int:
     """Which input is shown in all positions."""
     names, labels = classes_of(run), [int(label) for label in run.arrays["strip.labels"]]
-    options = list(range(len(labels)))
-    address.prepare(f"{key}_example", "example", options, 0)
-    st.segmented_control(
+    return Option(
+        "example",
         "Example",
-        options,
-        key=f"{key}_example",
-        format_func=lambda k: names[labels[k]],
-        required=True,
-        help="The first held-out example of some classes.",
-    )
-    return int(st.session_state[f"{key}_example"])
+        range(len(labels)),
+        0,
+        "The first held-out example of some classes.",
+        "buttons",
+        lambda k: names[labels[k]],
+    ).show(key, width="content")
 
 
 def show_copies(run: Run, key: str) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -13,7 +14,11 @@ from lmc_core.equivariance.figures.data import Run, layer_title
 from lmc_core.equivariance.page import files as equivariance_files
 from lmc_core.equivariance.page.pictures import Picture, show
 from lmc_core.equivariance.page.presets import Preset
-from lmc_core.ui import address, backend, status
+from lmc_core.ui import backend, status
+from lmc_core.ui.options import Option
+
+if TYPE_CHECKING:
+    from lmc_core.equivariance.run import EquivarianceNumbers
 
 EVERY = 1.5  # seconds between two pictures while a network is trained
 MOST = 4  # layers that stand side by side
@@ -30,12 +35,12 @@ class Scene:
         running: keys of those that are being computed or wait.
     """
 
-    lines: Sequence[status.Curve]
+    lines: Sequence[status.Line[EquivarianceNumbers]]
     runs: dict[str, Run]
     running: tuple[str, ...]
 
     @classmethod
-    def of(cls, lines: Sequence[status.Curve]) -> Scene:
+    def read(cls, lines: Sequence[status.Line[EquivarianceNumbers]]) -> Scene:
         """Read the arrays of what is finished, and look at the jobs."""
         runs = {}
         for line in lines:
@@ -73,14 +78,11 @@ def choose_layer(scene: Scene, key: str) -> int:
     layers = list(known.facts["layers"]) if known is not None else []
     if not layers:
         return 0
-    address.prepare(f"{key}_layer", "layer", layers, layers[0])
-    if len(layers) > MOST:
-        st.selectbox("Layer", layers, key=f"{key}_layer", format_func=layer_title)
-    elif len(layers) > 1:
-        st.segmented_control(
-            "Layer", layers, key=f"{key}_layer", format_func=layer_title, required=True
-        )
-    return layers.index(st.session_state[f"{key}_layer"])
+    shape = "list" if len(layers) > MOST else "buttons"
+    option = Option("layer", "Layer", layers, layers[0], None, shape, layer_title)
+    if len(layers) == 1:
+        return layers.index(option.prepare(key))
+    return layers.index(option.show(key, width="content"))
 
 
 def show_lesson(scene: Scene, lesson: Preset, layer: int, key: str) -> None:

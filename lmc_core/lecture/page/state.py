@@ -5,15 +5,18 @@ in the step's picture.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import streamlit as st
 
 from lmc_core.lecture.steps import STEPS
 from lmc_core.ui import address
+from lmc_core.ui.options import Option
+
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
 
 T = TypeVar("T")
-Shown = Callable[[Any], str]  # how an option is written
 KEY = "lecture"
 PLACE, NOTES = f"{KEY}_place", f"{KEY}_notes"
 LAST = 2 * len(STEPS) - 1
@@ -65,31 +68,42 @@ class Controls:
     """The controls of one step; `values` are what the address says of them."""
 
     def __init__(self, step: str):
-        self.step = step
+        self.page = f"{KEY}_{step}"
         self.values: dict[str, str] = {}
 
-    def _key(self, name: str) -> str:
-        return f"{KEY}_{self.step}_{name}"
-
-    def toggle(self, label: str, name: str, default: bool = False, **more: Any) -> bool:
+    def toggle(
+        self,
+        label: str,
+        name: str,
+        default: bool = False,
+        help: str | None = None,
+        disabled: bool = False,
+    ) -> bool:
         """A switch."""
-        key = self._key(name)
+        key = f"{self.page}_{name}"
         if key not in st.session_state:
-            st.session_state[key] = {"1": True, "0": False}.get(
-                st.query_params.get(name, ""), default
-            )
-        chosen = st.toggle(label, key=key, **more)
+            said = {"1": True, "0": False}
+            st.session_state[key] = said.get(st.query_params.get(name, ""), default)
+        chosen = st.toggle(label, key=key, help=help, disabled=disabled)
         self.values[name] = str(int(chosen))
         return chosen
 
-    def slider(
-        self, label: str, name: str, options: Sequence[T], default: T, shown: Shown = str
-    ) -> T:
-        """A slider over some options."""
-        address.prepare(self._key(name), name, options, default)
-        chosen = st.select_slider(label, options, key=self._key(name), format_func=shown)
-        self.values[name] = str(chosen)
+    def choose(self, option: Option[T], where: DeltaGenerator | None = None) -> T:
+        """One of some choices."""
+        chosen = option.show(self.page, where)
+        self.values[option.name] = str(chosen)
         return chosen
+
+    def slider(
+        self,
+        label: str,
+        name: str,
+        options: Sequence[T],
+        default: T,
+        shown: Callable[[T], str] = str,
+    ) -> T:
+        """A slider over some choices."""
+        return self.choose(Option(name, label, options, default, shown=shown))
 
     def choice(
         self,
@@ -97,31 +111,18 @@ class Controls:
         name: str,
         options: Sequence[T],
         default: T,
-        shown: Shown = str,
-        **more: Any,
+        shown: Callable[[T], str] = str,
     ) -> T:
         """Buttons of which one is pressed."""
-        address.prepare(self._key(name), name, options, default)
-        chosen = st.segmented_control(
-            label,
-            options,
-            key=self._key(name),
-            format_func=shown,
-            required=True,
-            width="stretch",
-            **more,
-        )
-        self.values[name] = str(chosen)
-        return chosen  # type: ignore[return-value]  (one of the options)
+        return self.choose(Option(name, label, options, default, None, "buttons", shown))
 
     def pair(self, what: str, count: int, default: tuple[int, int]) -> tuple[int, int]:
-        """Two select boxes side by side, for two of `count` things, which are numbered from 1."""
-        numbers = list(range(1, count + 1))
-        found = []
-        for column, name, first in zip(st.columns(2), "ab", default, strict=True):
-            address.prepare(self._key(name), name, numbers, first)
-            found.append(
-                column.selectbox(f"{what} {name.upper()}", numbers, key=self._key(name)) - 1
+        """Two lists side by side, for two of `count` things, which are numbered from 1."""
+        numbers = range(1, count + 1)
+        a, b = (
+            self.choose(
+                Option(name, f"{what} {name.upper()}", numbers, first, None, "list"), column
             )
-            self.values[name] = str(found[-1] + 1)
-        return found[0], found[1]
+            for column, name, first in zip(st.columns(2), "ab", default, strict=True)
+        )
+        return a - 1, b - 1

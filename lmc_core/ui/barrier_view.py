@@ -1,30 +1,27 @@
-"""Results on a page: the figure with its caption, the table of numbers, the function check, the
-files to take away.
+"""What the page Barrier shows: the curves, their numbers and files, what each part of the network
+costs, and what the matching maximised.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import streamlit as st
 
 from lmc_core.figures.barrier import barrier_caption, barrier_figure
 from lmc_core.figures.convergence import learning_figure, objective_figure
-from lmc_core.figures.export import (
-    CONFIG,
-    can_draw_svg,
-    results_csv,
-    results_json,
-    standalone_html,
-    svg,
-)
-from lmc_core.figures.style import Theme
+from lmc_core.figures.export import results_csv, results_json, standalone_html, svg
+from lmc_core.figures.layers import layers_caption, layers_figure
 from lmc_core.figures.text import barrier_words, classes_sentence, is_above_plain
 from lmc_core.numbers import estimate, number, percent, seconds
+from lmc_core.ui.panels import File, show_check, show_figure, show_files, svg_files, theme
 
-Result = Mapping[str, Any]
+if TYPE_CHECKING:
+    from lmc_core.runs.kinds.barrier import BarrierNumbers
+    from lmc_core.runs.kinds.layers import LayersNumbers
+
 BARRIER = (
     "The largest excess of the loss over the chord between the end losses, with one "
     "standard error over examples."
@@ -36,44 +33,35 @@ CHECK = (
     "The largest difference of an output before and after the alignment, as a share of the "
     "largest output. No unit."
 )
-ROUNDING = 1e-5  # relative difference of the outputs that float32 arithmetic explains
+HELP = {
+    "csv": "One row for every point of every curve.",
+    "json": "Everything that is known about these results.",
+    "html": "One file with figure, caption and data that opens in any browser, offline.",
+    "svg": "The figure for a paper.",
+}
+FIELDS = {"cost": "Averaged", "swap": "Replaced"}
 
 
-def theme() -> Theme:
-    """The theme that the reader looks at."""
-    return "dark" if st.context.theme.type == "dark" else "light"
-
-
-def phone() -> bool:
-    """Whether the reader holds a phone, whose browsers say "Mobi"; a square picture is then as low
-    as it is narrow.
-    """
-    return "Mobi" in st.context.headers.get("User-Agent", "")
-
-
-def show_figure(
-    results: Sequence[Result], labels: Sequence[str], key: str, height: int = 520
+def show_curves(
+    results: Sequence[BarrierNumbers], labels: Sequence[str], key: str, height: int = 520
 ) -> None:
     """Draw the curves with an accessible name; without results the axes keep the place."""
     spoken = "; ".join(
         f"{label}: {barrier_words(result)}" for label, result in zip(labels, results, strict=True)
     )
-    st.plotly_chart(
+    alt = f"Loss and score between two models. Barriers: {spoken}."
+    show_figure(
         barrier_figure(results, theme(), labels, height),
-        theme=None,
-        config=CONFIG,
-        key=key,
-        alt=f"Loss and score between two models. Barriers: {spoken}."
-        if results
-        else "Empty axes of loss and score.",
+        key,
+        alt if results else "Empty axes of loss and score.",
     )
 
 
-def _unit(result: Result) -> str:
+def _unit(result: BarrierNumbers) -> str:
     return str(result["unit"]).split(" per ")[0]
 
 
-def show_table(results: Sequence[Result], labels: Sequence[str]) -> None:
+def show_table(results: Sequence[BarrierNumbers], labels: Sequence[str]) -> None:
     """Show the numbers of every curve."""
     plain = next((r["barrier"] for r in results if r["method"] == "none"), None)
     rows = []
@@ -134,7 +122,7 @@ def _show_rows(rows: Sequence[dict[str, str]]) -> None:
     st.table(pd.DataFrame(whole).set_index("Setting"), border="horizontal")
 
 
-def _certain(label: str, result: Result) -> dict[str, str]:
+def _certain(label: str, result: BarrierNumbers) -> dict[str, str]:
     unit, top = _unit(result), result["lam"].index(result["barrier_lam"])
     low, high = (number(result[name][top], digits=2) for name in ("excess_low", "excess_high"))
     return {
@@ -148,18 +136,18 @@ def _certain(label: str, result: Result) -> dict[str, str]:
     }
 
 
-def _barrier(result: Result) -> str:
+def _barrier(result: BarrierNumbers) -> str:
     zero = ", at zero" if result.get("at_zero") else ""
     return estimate(result["barrier"], result["barrier_stderr"]) + zero
 
 
-def _time(result: Result) -> str:
+def _time(result: BarrierNumbers) -> str:
     spent = result["seconds"]
     aligned = f"{seconds(spent['align'])} + " if result["method"] != "none" else ""
     return aligned + seconds(spent["evaluate"])
 
 
-def show_facts(results: Sequence[Result], labels: Sequence[str]) -> None:
+def show_facts(results: Sequence[BarrierNumbers], labels: Sequence[str]) -> None:
     """Show what matters most as numbers with a sentence: what is left of the barrier, and that no
     function changed.
     """
@@ -195,22 +183,18 @@ def show_facts(results: Sequence[Result], labels: Sequence[str]) -> None:
         )
         left.caption(f"{labels[0]}.")
     errors = [r["function_error"] for r in results if r["function_error"] is not None]
-    worst = max(errors, default=None)
-    check.metric("Function check", number(worst, digits=2), border=True, help=CHECK)
-    if worst is None:
-        check.caption("Nothing was aligned, so there is nothing to check.")
-        return
-    verdict = (
-        "rounding level, so these are the same functions"
-        if worst < ROUNDING
-        else "more than rounding explains"
-    )
-    check.caption(
-        f"Largest relative difference of the models' outputs before and after alignment: {verdict}."
+    show_check(
+        check,
+        max(errors, default=None),
+        "rounding level, so these are the same functions",
+        "more than rounding explains",
+        "Largest relative difference of the models' outputs before and after alignment: {}.",
+        "Nothing was aligned, so there is nothing to check.",
+        CHECK,
     )
 
 
-def show_objectives(results: Sequence[Result], labels: Sequence[str], key: str) -> None:
+def show_objectives(results: Sequence[BarrierNumbers], labels: Sequence[str], key: str) -> None:
     """Show what the matcher maximised, one trace for every aligned curve."""
     traced = [
         (result, label)
@@ -226,20 +210,12 @@ def show_objectives(results: Sequence[Result], labels: Sequence[str], key: str) 
             f"{number(result['objective'][-1])}."
         )
         name = f"{key}_{result['key'][:12]}"
-        st.plotly_chart(
-            objective_figure(result, theme()), theme=None, config=CONFIG, key=name, alt=alt
-        )
+        show_figure(objective_figure(result, theme()), name, alt)
         found = result.get("found") or {}
         if found.get("history"):
             first, last = found["history"][0][2], min(row[2] for row in found["history"])
             alt = f"Loss half way while learning, from {number(first)} to {number(last)} nats."
-            st.plotly_chart(
-                learning_figure(result, theme()),
-                theme=None,
-                config=CONFIG,
-                key=f"{name}_learned",
-                alt=alt,
-            )
+            show_figure(learning_figure(result, theme()), f"{name}_learned", alt)
             moved = (
                 f"; {found['rows_moved']:,} of {found['rows']:,} permuted rows moved"
                 if found.get("rows")
@@ -253,46 +229,70 @@ def show_objectives(results: Sequence[Result], labels: Sequence[str], key: str) 
             )
 
 
-def show_downloads(results: Sequence[Result], labels: Sequence[str], key: str) -> None:
+def show_downloads(results: Sequence[BarrierNumbers], labels: Sequence[str], key: str) -> None:
     """Offer the curves as CSV, JSON, a page that opens offline, and SVG where a browser can draw
     it.
     """
     current, caption = theme(), barrier_caption(results, labels)
 
     def page() -> str:
-        return standalone_html(
-            barrier_figure(results, current, labels), caption, list(results), current
-        )
+        figure = barrier_figure(results, current, labels)
+        return standalone_html(figure, caption, list(results), current)
 
-    def image() -> bytes:
-        return svg(barrier_figure(results, "paper", labels))
-
-    files: list[tuple[str, str, str, Any]] = [
-        ("CSV", "csv", "text/csv", lambda: results_csv(results, labels)),
-        ("JSON", "json", "application/json", lambda: results_json(list(results))),
-        ("HTML", "html", "text/html", page),
+    files = [
+        File("CSV", "csv", lambda: results_csv(results, labels), HELP["csv"]),
+        File("JSON", "json", lambda: results_json(list(results)), HELP["json"]),
+        File("HTML", "html", page, HELP["html"]),
+        *svg_files(
+            File("SVG", "svg", lambda: svg(barrier_figure(results, "paper", labels)), HELP["svg"])
+        ),
     ]
-    if can_draw_svg():
-        files.append(("SVG", "svg", "image/svg+xml", image))
     name = f"barrier-{'-'.join(results[0]['models'])}" if results else "barrier"
-    with st.container(horizontal=True):
-        for label, ending, mime, make in files:
-            st.download_button(
-                label,
-                make,
-                f"{name}.{ending}",
-                mime,
-                on_click="ignore",
-                key=f"{key}_{ending}",
-                icon=":material/download:",
-                disabled=not results,
-                help=HELP[ending],
-            )
+    show_files(files, name, key, disabled=not results)
 
 
-HELP = {
-    "csv": "One row for every point of every curve.",
-    "json": "Everything that is known about these results.",
-    "html": "One file with figure, caption and data that opens in any browser, offline.",
-    "svg": "The figure for a paper.",
-}
+def show_parts(results: Sequence[LayersNumbers], labels: Sequence[str], key: str) -> None:
+    """Show bars for every part of the network, one for each setting of the figure.
+
+    Args:
+        results: those that are there.
+        labels: of each.
+        key: prefix of the widgets' keys.
+    """
+    name = f"{key}_parts"
+    if not results:
+        st.caption(
+            "One part at a time goes half way to the other model while all others stay: the "
+            "input, attention and feed-forward "
+            "of each layer, the output."
+        )
+        return
+    st.segmented_control(
+        "Each part is",
+        list(FIELDS),
+        format_func=FIELDS.__getitem__,
+        default="cost",
+        required=True,
+        key=f"{name}_field",
+        help="Averaged with the other model's part, or replaced by it.",
+    )
+    field = st.session_state[f"{name}_field"]
+    worst = [max(zip(r[field], r["parts"], strict=True)) for r in results]
+    spoken = "; ".join(
+        f"{label}: most for {part}, {number(value)} nats"
+        for label, (value, part) in zip(labels, worst, strict=True)
+    )
+    show_figure(
+        layers_figure(results, theme(), labels, field=field),
+        f"{name}_figure",
+        f"Rise of the loss part by part. {spoken}.",
+    )
+    st.caption(layers_caption(results, labels))
+    with st.expander("Numbers"):
+        parts = list(dict.fromkeys(part for result in results for part in result["parts"]))
+        columns = {}
+        for label, result in zip(labels, results, strict=True):
+            values = zip(result["parts"], result[field], result[f"{field}_stderr"], strict=True)
+            known = {part: estimate(value, error) for part, value, error in values}
+            columns[f"{label} (nats)"] = [known.get(part, "the same in both") for part in parts]
+        st.table(pd.DataFrame(columns, index=pd.Index(parts, name="Part")), border="horizontal")

@@ -1,0 +1,54 @@
+"""The pages of the app, in the order of the navigation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lmc_core import folders
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A page of the app.
+
+    Attributes:
+        title: in the navigation.
+        sentence: what it shows.
+    """
+
+    title: str
+    sentence: str
+
+
+# Name -> page. The script is pages/<name>.py, the address /<name>, but for the first.
+PAGES = {
+    "start": Entry("Start", "What a loss barrier is, and three ways in."),
+    "barrier": Entry(
+        "Barrier",
+        "The loss between two models, as symmetries are allowed one class after the other.",
+    ),
+    "alignment": Entry("Alignment", "What was matched with what, layer by layer."),
+    "landscape": Entry("Landscape", "The plane through the models, and curved paths in it."),
+    "merge": Entry("Merge", "Several models made one, by every method side by side."),
+    "experts": Entry("Experts", "Mixtures of experts: all orders, and where the tokens go."),
+    "widths": Entry("Widths", "A narrow model inside a wide one."),
+    "equivariance": Entry(
+        "Equivariance",
+        "The symmetry of the data, and the way from a free network to an equivariant one.",
+    ),
+    "lecture": Entry("Lecture", "Symmetry in about ten steps, for a hall."),
+    "studies": Entry("Studies", "Every stored result: compare, keep, take away."),
+    "models": Entry("Models", "What is shipped, and what can be opened."),
+}
+SCRIPTS = folders.app_folder() / "pages"
+
+
+def script(name: str) -> Path:
+    """The file of a page."""
+    return SCRIPTS / f"{name}.py"
+
+
+def there() -> list[str]:
+    """Names of the pages in the order of the navigation."""
+    return [name for name in PAGES if script(name).is_file()]
