@@ -6,11 +6,11 @@ import streamlit as st
 
 from lmc_core.errors import UnknownName
 from lmc_core.ui import address
-from lmc_core.ui.studies_cards import show_cards
+from lmc_core.ui.options import Option
 from lmc_core.ui.studies_data import KEY, rows, say, store_sentence, studies
 from lmc_core.ui.studies_files import show_import
-from lmc_core.ui.studies_open import show_study
 from lmc_core.ui.studies_results import choose_rows, show_results, state
+from lmc_core.ui.studies_view import show_cards, show_study
 
 VIEWS = {"results": "All results", "studies": "Studies"}
 
@@ -21,15 +21,15 @@ opened = st.session_state[f"{KEY}_study"]
 
 st.title("Studies", anchor=False)
 say()
-address.prepare(f"{KEY}_view", "view", list(VIEWS), "studies" if opened else "results")
-view = st.segmented_control(
+view = Option(
+    "view",
     "View",
     list(VIEWS),
-    key=f"{KEY}_view",
-    format_func=VIEWS.__getitem__,
-    required=True,
-    label_visibility="collapsed",
-)
+    "studies" if opened else "results",
+    shape="buttons",
+    shown=VIEWS.__getitem__,
+    hidden=True,
+).show(KEY, width="content")
 fitting = table
 with st.sidebar:
     if view == "results":

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import streamlit as st
 
 from lmc_core.errors import LmcError
-from lmc_core.figures.merge_rows import best_row
+from lmc_core.figures.merge_rows import Row, best_row
 from lmc_core.merging.methods import MERGES
 from lmc_core.numbers import number
 from lmc_core.runs.kinds.merge import MergeNumbers, MergeRequest, saving
 from lmc_core.runs.kinds.merge_save import models_folder
 from lmc_core.ui import backend, messages
-from lmc_core.ui.status import Line, show_status
+from lmc_core.ui.status import Line, find_results, show_status
 
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
+Choice = tuple[Line[MergeNumbers], str]  # a frame and a way to merge
 TYPES = {
     "": "As the first model's",
     "float32": "float32",
@@ -33,34 +37,17 @@ def show_saving(curves: Sequence[Line[MergeNumbers]], task: str, key: str) -> No
         task: that the best one is looked up on.
         key: prefix of the widgets' keys.
     """
-    there = [curve for curve in curves if curve.result is not None]
     choices = [
         (curve, merge)
-        for curve in there
-        for merge, _ in _request(curve).merges
+        for curve in curves
+        for merge, _ in (_request(curve).merges if curve.result is not None else ())
         if MERGES[merge].checkpoint
     ]
     if not choices:
         st.write("An output ensemble is several models; choose another way to merge as well.")
         return
-    labels = [f"{MERGES[merge].title}, {curve.label}" for curve, merge in choices]
-    best = best_row([curve.result for curve in there if curve.result is not None], task)
-    first = next(
-        (
-            k
-            for k, (curve, merge) in enumerate(choices)
-            if best and (merge, curve.label.lower()) == (best.merge, best.frame_title)
-        ),
-        0,
-    )
     left, right = st.columns(2)
-    name_of = f"{key}_which"
-    if st.session_state.get(name_of) not in labels:
-        st.session_state[name_of] = labels[first]
-    chosen = left.selectbox(
-        "Which", labels, key=name_of, help="The one with the smallest loss is proposed."
-    )
-    curve, merge = choices[labels.index(str(chosen))]
+    curve, merge = _choose_merge(choices, best_row(find_results(curves), task), key, left)
     proposed = suggestion(
         _request(curve), merge, str(curve.result["frame"]) if curve.result else ""
     )
@@ -108,6 +95,23 @@ def show_saving(curves: Sequence[Line[MergeNumbers]], task: str, key: str) -> No
         "model",
         ("Save", "Stop saving"),
     )
+
+
+def _choose_merge(
+    choices: Sequence[Choice], best: Row | None, key: str, where: DeltaGenerator
+) -> Choice:
+    """What is kept; the best at first."""
+    labels = [f"{MERGES[merge].title}, {curve.label}" for curve, merge in choices]
+    usual = [
+        label
+        for label, (curve, merge) in zip(labels, choices, strict=True)
+        if best and (merge, curve.label.lower()) == (best.merge, best.frame_title)
+    ]
+    name = f"{key}_which"
+    if st.session_state.get(name) not in labels:
+        st.session_state[name] = (usual or labels)[0]
+    where.selectbox("Which", labels, key=name, help="The one with the smallest loss is proposed.")
+    return choices[labels.index(st.session_state[name])]
 
 
 def rounding_words(result: MergeNumbers) -> str:

@@ -119,24 +119,32 @@ def show_status(
             st.button(
                 verbs[1], key=f"{key}_cancel", on_click=_act, args=(key, backend.cancel, active)
             )
-            return
-        todo = [line.request for line in missing or lines]
-        label = f"{verbs[0]} again" if failed or not missing else verbs[0]
-        kind = messages.strong() if missing else "secondary"
-        again = (
-            None
-            if missing
-            else "Everything is computed anew, alignments and what was learned too; the new "
-            "results stay."
-        )
-        st.button(
-            label,
-            key=f"{key}_run",
-            type=kind,
-            help=again,
-            on_click=_act,
-            args=(key, backend.submit, todo, not missing),
-        )
+        else:
+            todo = [line.request for line in missing or lines]
+            _show_start(todo, key, verbs[0], fresh=not missing, again=bool(failed or not missing))
+
+
+def _show_start(todo: list[Request], key: str, verb: str, fresh: bool, again: bool) -> None:
+    """The button that starts.
+
+    Args:
+        todo: what it starts.
+        key: prefix of the widgets' keys.
+        verb: on the button.
+        fresh: whether all of it is there, and is computed again.
+        again: whether the button says so.
+    """
+    st.button(
+        f"{verb} again" if again else verb,
+        key=f"{key}_run",
+        type="secondary" if fresh else messages.strong(),
+        help="Everything is computed anew, alignments and what was learned too; the new results "
+        "stay."
+        if fresh
+        else None,
+        on_click=_act,
+        args=(key, backend.submit, todo, fresh),
+    )
 
 
 def _progress(lines: Sequence[Line[N]], jobs: list[Job]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import streamlit as st
 
@@ -61,7 +60,7 @@ def store_sentence(table: list[Row]) -> str:
     return f"Stored results: {' and '.join(parts)}." if parts else "Nothing is stored yet."
 
 
-def act(action: Callable[..., Any], *arguments: Any, said: str = "") -> None:
+def act(action: Callable[..., object], *arguments: object, said: str = "") -> None:
     """Change something as a callback of a button; what came of it is said at the top of the page.
 
     Refused on a server for an audience, whatever the page shows: a hidden button is no lock.

@@ -5,7 +5,6 @@ what can be done with them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -16,6 +15,7 @@ from lmc_core.runs.result import digest
 from lmc_core.studies.index import Row, chosen
 from lmc_core.studies.study import KEYS, Entry
 from lmc_core.ui import address, backend, messages
+from lmc_core.ui.options import Option
 from lmc_core.ui.panels import show_panel, theme
 from lmc_core.ui.studies_data import KEY, SHORT, act, delete_results, found, notes, studies
 
@@ -35,10 +35,8 @@ def choose_rows(table: list[Row]) -> list[Row]:
     picked: dict[str, str | None] = {}
     for field, label in FILTERS.items():
         options = [ANY, *sorted({value for row in table for value in _values(row, field) if value})]
-        address.prepare(f"{KEY}_{field}", field, options, ANY)
-        value = st.selectbox(
-            label, options, key=f"{KEY}_{field}", format_func=_kind if field == "what" else str
-        )
+        shown = _kind if field == "what" else str
+        value = Option(field, label, options, ANY, None, "list", shown).show(KEY)
         picked[field] = None if value == ANY else value
     return chosen(table, words or "", notes().all(), **picked)
 
@@ -51,7 +49,7 @@ def _values(row: Row, field: str) -> tuple[str, ...]:
     return row.models if field == "models" else (str(getattr(row, field)),)
 
 
-def state() -> dict[str, Any]:
+def state() -> dict[str, str | list[str] | None]:
     """Return what of this view belongs into the address."""
     picked = {name: st.session_state.get(f"{KEY}_{name}") for name in ("q", *FILTERS)}
     return {
@@ -269,5 +267,7 @@ def _delete(picked: list[Row]) -> None:
     )
 
 
-def _callback(action: Callable[..., Any], *arguments: Any, said: str = "") -> Callable[[], None]:
+def _callback(
+    action: Callable[..., object], *arguments: object, said: str = ""
+) -> Callable[[], None]:
     return lambda: act(action, *arguments, said=said)

@@ -8,7 +8,7 @@ import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import streamlit as st
 
@@ -20,7 +20,9 @@ from lmc_core.ui.pages import script
 from lmc_core.ui.panels import show_thumbnail
 from lmc_core.ui.setting import Setting
 
-Result = Mapping[str, Any]
+if TYPE_CHECKING:
+    from lmc_core.runs.kinds.barrier import BarrierNumbers
+
 # what the first picture shows
 SETTINGS = ("Plain average", "Permutations only", "All classes", "All classes, learned")
 CARDS = 6  # studies at the most that are shown as cards
@@ -79,15 +81,15 @@ WAYS = (
 )
 
 
-def one_pair(results: Sequence[Result]) -> list[Result]:
+def one_pair(results: Sequence[BarrierNumbers]) -> list[BarrierNumbers]:
     """Return the results of one pair of models that make the first picture, in the order of
     `SETTINGS`.
     """
-    groups: dict[tuple[str, ...], dict[str, Result]] = {}
+    groups: dict[tuple[str, ...], dict[str, BarrierNumbers]] = {}
     for result in sorted(results, key=lambda r: (tuple(r["models"]), -r["examples"])):
         label = setting_label(result["method"], result["classes"], result.get("largest"))
         groups.setdefault(tuple(result["models"]), {}).setdefault(label, result)
-    best: dict[str, Result] = {}
+    best: dict[str, BarrierNumbers] = {}
     # among equally complete pairs the last in the alphabet, which is one of images
     for group in groups.values():
         if sum(label in group for label in SETTINGS) >= sum(label in best for label in SETTINGS):
@@ -95,7 +97,7 @@ def one_pair(results: Sequence[Result]) -> list[Result]:
     return [best[label] for label in SETTINGS if label in best]
 
 
-def lead(results: Sequence[Result]) -> str:
+def lead(results: Sequence[BarrierNumbers]) -> str:
     """Say what the picture shows, with its own numbers."""
     said = (
         "Two transformers trained from different seeds solve the same task, yet the average of "
@@ -110,7 +112,7 @@ def lead(results: Sequence[Result]) -> str:
     return said
 
 
-def address_of(results: Sequence[Result]) -> dict[str, str | list[str]]:
+def address_of(results: Sequence[BarrierNumbers]) -> dict[str, str | list[str]]:
     """Return the query parameters under which the barrier's page shows these results."""
     first = results[0]
     settings = [
@@ -133,6 +135,7 @@ def address_of(results: Sequence[Result]) -> dict[str, str | list[str]]:
 @st.cache_data(max_entries=1, show_spinner="Looking for a device")
 def device_sentence() -> str:
     """Say which device this machine offers."""
+    # the first page starts without torch, which takes seconds to load
     import torch
 
     from lmc_core.runs.ask import find_device
@@ -206,9 +209,10 @@ def show_running() -> None:
     poll()
 
 
-def run_title(request: Mapping[str, Any]) -> str:
+def run_title(request: Mapping[str, object]) -> str:
     """Name a run by what it computes: "Barrier of vit-fashion-s0 and vit-fashion-s1, learned"."""
-    names, method = [str(name) for name in request.get("names", ())], str(request.get("method", ""))
+    names = [str(name) for name in cast("Sequence[object]", request.get("names", ()))]
+    method = str(request.get("method", ""))
     listed = " and ".join(names) if len(names) <= 2 else f"{len(names)} models"
     how = "" if method in ("", "none") else f", {method_title(method)}"
     return f"{str(request.get('what', 'run')).capitalize()} of {listed}{how}"

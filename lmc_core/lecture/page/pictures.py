@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -42,7 +41,7 @@ class Picture:
     alt: str
     facts: list[tuple[str, str]] = field(default_factory=list)
     numbers: Mapping[str, str] = field(default_factory=dict)
-    table: list[dict[str, Any]] = field(default_factory=list)
+    table: list[dict[str, str | float | None]] = field(default_factory=list)
 
 
 def _change(value: float) -> tuple[str, str]:
@@ -236,7 +235,7 @@ def average(controls: Controls) -> Picture:
 
 def classes(controls: Controls) -> Picture:
     """The barrier as symmetries are switched on."""
-    chosen: dict[str, Any] = {
+    chosen: dict[str, bool | str] = {
         "units": controls.toggle("Units", "units"),
         "heads": controls.toggle("Heads", "heads"),
     }

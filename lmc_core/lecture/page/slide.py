@@ -19,11 +19,27 @@ ROUND = 20  # pixels; smaller changes of the window are not worth a new picture
 STYLE = """
 section { font-family: var(--st-font); color: var(--st-text-color); }
 p, h1 { margin: 0; padding: 0; }
-.name { font-size: max(0.9rem, min(2.4vh, 1.6vw)); line-height: 1.3; opacity: 0.8; font-variant-numeric: tabular-nums; }
+.name {
+  font-size: max(0.9rem, min(2.4vh, 1.6vw));
+  line-height: 1.3;
+  opacity: 0.8;
+  font-variant-numeric: tabular-nums;
+}
 h1 { font: 600 max(1.4rem, min(4.8vh, 3vw)) / 1.2 'Source Serif 4', Georgia, serif; }
-.answer { font-size: max(1rem, min(3.1vh, 2vw)); line-height: 1.3; min-height: 2.6em; margin-top: 0.3em; text-wrap: pretty; }
+.answer {
+  font-size: max(1rem, min(3.1vh, 2vw));
+  line-height: 1.3;
+  min-height: 2.6em;
+  margin-top: 0.3em;
+  text-wrap: pretty;
+}
 .label { font-size: max(0.9rem, min(2.4vh, 1.6vw)); line-height: 1.25; margin-top: 0.6em; }
-.value { font-size: max(1.4rem, min(4.6vh, 2.9vw)); line-height: 1.2; font-weight: 600; font-variant-numeric: tabular-nums; }
+.value {
+  font-size: max(1.4rem, min(4.6vh, 2.9vw));
+  line-height: 1.2;
+  font-weight: 600;
+  font-variant-numeric: tabular-nums;
+}
 """
 
 SLIDE = """
@@ -47,7 +63,8 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
     const active = document.activeElement;
     if (active && active.matches("input[type=range]")) setTimeout(() => active.blur(), 0);
   };
-  parentElement.stop?.();  // this function runs again with every new slide; what listened for the old one must not go on
+  // this function runs again with every new slide; what listened for the old one must not go on
+  parentElement.stop?.();
   tell();
   window.addEventListener("resize", resized);
   document.addEventListener("keydown", pressed, true);
@@ -63,7 +80,9 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
 
 FACT = """
 export default function ({ data, parentElement }) {
-  for (const part of ["label", "value"]) parentElement.querySelector("." + part).textContent = data[part];
+  for (const part of ["label", "value"]) {
+    parentElement.querySelector("." + part).textContent = data[part];
+  }
 }
 """
 
