@@ -97,10 +97,18 @@ def fresh_server(tmp_path: Path) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One server for the tests of a module, which share its results."""
-    with serving(tmp_path_factory.mktemp("shared")) as address:
+@pytest.fixture(scope="session")
+def server_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Home of `server`, for tests that put results into it."""
+    return tmp_path_factory.mktemp("shared")
+
+
+@pytest.fixture(scope="session")
+def server(server_home: Path) -> Iterator[str]:
+    """One server for all tests of this process, which share its worker and its results; each module
+    asks for pages of its own.
+    """
+    with serving(server_home) as address:
         yield address
 
 
@@ -129,6 +137,13 @@ def guarded(page: Page) -> Iterator[Page]:
     yield page
     assert not strangers
     assert not complaints
+
+
+def require_narrow(page: Page) -> None:
+    """The page fits a phone: nothing has to be scrolled sideways."""
+    page.set_viewport_size({"width": 390, "height": 844})
+    settle(page)
+    page.wait_for_function("document.documentElement.scrollWidth <= 390")
 
 
 @pytest.fixture

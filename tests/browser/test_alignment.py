@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from lmc_core.models.load import zoo
-from tests.browser.conftest import settle
+from tests.browser.conftest import require_narrow, settle
 from tests.browser.test_app import violations
 
 pytestmark = [
@@ -69,6 +69,4 @@ def test_accessibility_and_a_phone(scheme, server, guarded, visit):
     page.get_by_text("Numbers", exact=True).click()
     settle(page)
     assert violations(page) == []
-    page.set_viewport_size({"width": 390, "height": 800})
-    settle(page)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    require_narrow(page)

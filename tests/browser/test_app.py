@@ -44,9 +44,8 @@ def run(page: Page) -> None:
     settle(page)
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_every_page_opens_by_a_deep_link_on_a_fresh_server(name, fresh_server, visit):
-    page = visit(fresh_server + ("/" if name == "start" else f"/{name}"))
+def require_whole(page: Page, name: str) -> None:
+    """A page is there with its heading, the navigation and the fonts."""
     expect(page.get_by_role("heading", level=1)).to_contain_text(HEADINGS.get(name, ""))
     assert not page.get_by_text("This page stopped at something").count()
     expect(page.get_by_role("link", name="Barrier", exact=True)).to_be_visible()
@@ -54,6 +53,17 @@ def test_every_page_opens_by_a_deep_link_on_a_fresh_server(name, fresh_server, v
         "document.fonts.ready.then(() => document.fonts.check('16px \"IBM Plex Sans\"'))"
     )
     assert fonts
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_opens_by_a_deep_link(name, server, visit):
+    require_whole(visit(server + ("/" if name == "start" else f"/{name}")), name)
+
+
+@pytest.mark.parametrize("name", ["barrier", "models"])
+def test_a_deep_link_is_the_first_thing_that_a_server_is_asked_for(name, fresh_server, visit):
+    """The script of a page must not run without the one that knows all pages."""
+    require_whole(visit(f"{fresh_server}/{name}"), name)
 
 
 def test_the_code_of_charts_comes_once_and_before_it_is_needed(server, visit):
@@ -178,7 +188,7 @@ def test_accessibility(path, scheme, server, guarded, visit):
     assert violations(page) == []
 
 
-def test_a_phone(server, guarded, visit):
+def test_a_phone_from_the_start(server, guarded, visit):
     guarded.set_viewport_size({"width": 390, "height": 800})
     page = visit(server + SMALL)
     expect(page.get_by_text("All 3 curves are stored")).to_be_visible()

@@ -3,7 +3,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import settle
+from tests.browser.conftest import require_narrow, settle
 from tests.browser.test_app import violations
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
@@ -58,7 +58,7 @@ def test_a_lesson_sets_the_controls(server, visit):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_accessibility(scheme, server, guarded, visit):
+def test_accessibility_and_a_phone(scheme, server, guarded, visit):
     guarded.emulate_media(color_scheme=scheme)
     page = visit(server + LESSON)
     expect(page.get_by_text(STORED)).to_be_visible(timeout=60_000)
@@ -68,10 +68,4 @@ def test_accessibility(scheme, server, guarded, visit):
         settle(page)
     page.get_by_text("Numbers", exact=True).click()
     assert violations(page) == []
-
-
-def test_a_phone(server, guarded, visit):
-    guarded.set_viewport_size({"width": 390, "height": 844})
-    page = visit(server + LESSON)
-    expect(page.get_by_text(STORED)).to_be_visible(timeout=60_000)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    require_narrow(page)

@@ -5,7 +5,6 @@ ones take minutes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from lmc_core.models.load import zoo
 from lmc_core.runs.kinds.barrier import make_request
 from lmc_core.runs.kinds.orders import OrdersRequest
 from lmc_core.runs.store import Store
-from tests.browser.conftest import serving, settle
+from tests.browser.conftest import require_narrow, settle
 from tests.browser.test_app import violations
 from tests.figures.experts_result import experts_result
 
@@ -33,17 +32,15 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def filled(server: str, server_home: Path) -> str:
     """A server whose store holds one fan."""
-    home: Path = tmp_path_factory.mktemp("experts")
     asked = make_request(*(f"zoo:{name}" for name in NAMES), examples=16, points=5)
     request = OrdersRequest.of(asked, points=5)
     result = {**experts_result(), "key": request.key, "models": list(NAMES)}
-    Store(home / "results").put(
+    Store(server_home / "results").put(
         request, result, {"losses.all": np.zeros((4, 5, 16), dtype=np.float32)}
     )
-    with serving(home) as address:
-        yield address
+    return server
 
 
 def test_layers_orders_and_files(filled, visit, tmp_path):
@@ -86,17 +83,11 @@ def test_run_and_cancel(filled, visit):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_accessibility(scheme, filled, guarded, visit):
+def test_accessibility_and_a_phone(scheme, filled, guarded, visit):
     guarded.emulate_media(color_scheme=scheme)
     page = visit(filled + PAGE)
     expect(page.get_by_text("The fan is stored")).to_be_visible(timeout=60_000)
     page.get_by_text("Numbers", exact=True).click()
     expect(page.get_by_role("table").first).to_be_visible(timeout=60_000)
     assert violations(page) == []
-
-
-def test_a_phone(filled, guarded, visit):
-    guarded.set_viewport_size({"width": 390, "height": 844})
-    page = visit(filled + PAGE)
-    expect(page.get_by_text("The fan is stored")).to_be_visible(timeout=60_000)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    require_narrow(page)

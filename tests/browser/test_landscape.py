@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from lmc_core.models.load import zoo
-from tests.browser.conftest import settle
+from tests.browser.conftest import require_narrow, settle
 from tests.browser.test_app import violations
 
 pytestmark = [
@@ -69,16 +69,10 @@ def test_the_ring_between_grid_points_is_evaluated_exactly(server, visit):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_accessibility(scheme, server, guarded, visit):
+def test_accessibility_and_a_phone(scheme, server, guarded, visit):
     guarded.emulate_media(color_scheme=scheme)
     page = visit(server + SMALL)
     expect(page.get_by_text("The picture is stored")).to_be_visible(timeout=60_000)
     page.get_by_text("Numbers", exact=True).click()
     assert violations(page) == []
-
-
-def test_a_phone(server, guarded, visit):
-    guarded.set_viewport_size({"width": 390, "height": 844})
-    page = visit(server + SMALL)
-    expect(page.get_by_text("The picture is stored")).to_be_visible(timeout=60_000)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    require_narrow(page)

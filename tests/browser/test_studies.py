@@ -19,7 +19,7 @@ from lmc_core.runs.store import Store
 from lmc_core.studies.html import study_html
 from lmc_core.studies.store import Studies
 from lmc_core.studies.study import Entry
-from tests.browser.conftest import serving, settle
+from tests.browser.conftest import require_narrow, serving, settle
 from tests.browser.test_app import violations
 from tests.studies.conftest import RESULTS, keep
 
@@ -177,19 +177,12 @@ def test_files_for_a_paper(stocked):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("path", ["/studies", "/studies?view=studies", "/studies?study=two-pairs"])
-def test_accessibility(path, scheme, stocked, guarded, visit):
+def test_accessibility_and_a_phone(path, scheme, stocked, guarded, visit):
     guarded.emulate_media(color_scheme=scheme)
     page = visit(stocked[0] + path)
     expect(page.get_by_role("figure").first).to_be_visible()
     assert violations(page) == []
-
-
-def test_a_phone(stocked, guarded, visit):
-    guarded.set_viewport_size({"width": 390, "height": 844})
-    for path in ("/studies", "/studies?study=two-pairs"):
-        page = visit(stocked[0] + path)
-        expect(page.get_by_role("figure").first).to_be_visible()
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    require_narrow(page)
 
 
 def test_an_audience_can_only_look(visit, tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from lmc_core.models.load import zoo
-from tests.browser.conftest import settle
+from tests.browser.conftest import require_narrow, settle
 from tests.browser.test_app import violations
 
 NAMES = {"vit-fashion-narrow-s0", "vit-fashion-s0"}
@@ -44,17 +44,11 @@ def test_run_look_closer_and_take_away(server, visit, tmp_path):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_accessibility(scheme, server, guarded, visit):
+def test_accessibility_and_a_phone(scheme, server, guarded, visit):
     guarded.emulate_media(color_scheme=scheme)
     page = visit(server + PAGE)
     expect(page.get_by_text("All 2 curves are stored")).to_be_visible(timeout=60_000)
     page.get_by_text("Numbers", exact=True).click()
     expect(page.get_by_role("table").first).to_be_visible(timeout=60_000)
     assert violations(page) == []
-
-
-def test_a_phone(server, guarded, visit):
-    guarded.set_viewport_size({"width": 390, "height": 844})
-    page = visit(server + PAGE)
-    expect(page.get_by_text("All 2 curves are stored")).to_be_visible(timeout=60_000)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    require_narrow(page)
