@@ -5,15 +5,7 @@ import streamlit as st
 from lmc_core.figures.merge import merge_caption
 from lmc_core.merging.frames import FRAMES
 from lmc_core.runs.kinds.merge import MergeNumbers
-from lmc_core.ui import (
-    backend,
-    catalogue,
-    merge_controls,
-    merge_save,
-    merge_triangle,
-    merge_view,
-    messages,
-)
+from lmc_core.ui import backend, catalogue, merge_controls, merge_save, merge_view, messages
 from lmc_core.ui.options import capital
 from lmc_core.ui.requests import make_merges
 from lmc_core.ui.setting import only_permutations
@@ -77,7 +69,7 @@ st.caption(merge_caption(results, task))
 merge_view.show_facts(results, task)
 if all(result["simplex"] for result in results):
     st.header("Between three models", anchor=False)
-    merge_triangle.show_triangles(results, KEY)
+    merge_view.show_triangles(results, KEY)
 if len(chosen.names) > 2:
     st.header("Between every two models", anchor=False)
     merge_view.show_matrices(results, KEY)

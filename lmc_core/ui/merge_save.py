@@ -74,19 +74,16 @@ def show_saving(curves: Sequence[Line[MergeNumbers]], task: str, key: str) -> No
     result = cast("MergeNumbers | None", backend.stored(request))
     kept = (models_folder() / request.save).is_dir()
     if result is not None and kept:
-        st.success(
+        said = (
             f"Saved as **{request.save}**, an ordinary checkpoint with a card that says where it "
-            "came from. It lies in the "
-            "folder `models` of the app's results, and the page Barrier lists it among the models "
-            "of your own." + rounding_words(result),
-            icon=":material/check:",
+            "came from. It lies in the folder `models` of the app's results, and the page Barrier "
+            "lists it among the models of your own."
         )
+        st.success(said + rounding_words(result), icon=":material/check:")
         return
     if kept:
-        st.warning(
-            f"There is a model named {request.save} already; choose another name.",
-            icon=":material/warning:",
-        )
+        said = f"There is a model named {request.save} already; choose another name."
+        st.warning(said, icon=":material/warning:")
         return
     show_status(
         [Line[MergeNumbers](request.save, request, None)],

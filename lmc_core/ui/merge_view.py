@@ -1,5 +1,5 @@
 """Results of merging on a page: the dots with their caption, what matters most, matrices, table and
-files.
+files; and the triangle of three models, whose weights are moved by sliders or by a click.
 """
 
 from __future__ import annotations
@@ -24,9 +24,20 @@ from lmc_core.figures.merge_rows import (
     shown,
     single_models,
 )
+from lmc_core.figures.merge_triangle import (
+    MEASURED,
+    interpolated,
+    limits_of,
+    nearest,
+    triangle_alt,
+    triangle_caption,
+    triangle_figure,
+)
+from lmc_core.numbers import number, percent
 from lmc_core.ui.options import capital
 from lmc_core.ui.panels import File, show_check, show_figure, show_files, svg_files, theme
 
+PLACES = 2  # decimals of a weight
 QUANTITIES = {"loss": "Loss", "score": "Accuracy", "ece": "Calibration"}
 DEFINED = {
     "Model": "A single model, or a way to merge; * assumes a common ancestor.",
@@ -162,3 +173,107 @@ def show_downloads(results: Sequence[Result], task: str, key: str) -> None:
         ),
     ]
     show_files(files, f"merge-{'-'.join(results[0]['models'])}", key)
+
+
+def shared_out(weights: Sequence[float], changed: int, value: float) -> list[float]:
+    """Weights after one of three was changed: the other two keep their proportion, and all sum to
+    1.
+
+    Args:
+        weights: of the three models before.
+        changed: which one.
+        value: its new value, in [0, 1].
+    """
+    others = [k for k in range(3) if k != changed]
+    rest, total = 1 - value, sum(weights[k] for k in others)
+    share = weights[others[0]] / total if total > 0 else 0.5
+    found = [0.0] * 3
+    found[changed] = round(value, PLACES)
+    found[others[0]] = round(rest * share, PLACES)
+    found[others[1]] = round(1 - found[changed] - found[others[0]], PLACES)
+    return found
+
+
+@st.fragment
+def show_triangles(results: Sequence[Result], key: str) -> None:
+    """The triangles of all frames on one scale, three linked sliders, and what is there."""
+    names, state = results[0]["models"], f"{key}_at"
+    sliders = [f"{key}_at_{k}" for k in range(3)]
+    if state not in st.session_state or st.session_state.get(f"{key}_of") != names:
+        st.session_state[state] = [0.34, 0.33, 0.33]
+        st.session_state[f"{key}_of"] = names
+    at: list[float] = st.session_state[state]
+    for name, value in zip(sliders, at, strict=True):
+        st.session_state[name] = value
+
+    def moved(k: int) -> None:
+        st.session_state[state] = shared_out(
+            st.session_state[state], k, st.session_state[sliders[k]]
+        )
+
+    def clicked(chart: str, result: Result) -> None:
+        points = st.session_state[chart].selection.points
+        chosen = [p["point_index"] for p in points if p.get("curve_number") == MEASURED]
+        if chosen:
+            row = [round(w, PLACES) for w in result["simplex"]["weights"][chosen[0]]]
+            st.session_state[state] = [row[0], row[1], round(1 - row[0] - row[1], PLACES)]
+
+    limits = limits_of(results)
+    places = [
+        column
+        for _ in range((len(results) + 1) // 2)
+        for column in st.columns(2, vertical_alignment="center")
+    ]
+    for column, result in zip(places, results, strict=False):
+        with column:
+            st.markdown(f"**{capital(result['frame_title'])}**")
+            chart = f"{key}_chart_{result['frame']}"
+            show_figure(
+                triangle_figure(result, limits, at, theme()),
+                chart,
+                triangle_alt(result),
+                bar=False,
+                on_click=lambda chart=chart, result=result: clicked(chart, result),
+            )
+    # beside the last triangle, or below them all
+    free = [places[-1]] * 3 if len(results) % 2 else st.columns(3)
+    for k, column in enumerate(free):
+        column.slider(
+            f"Weight of {k + 1}, {names[k]}",
+            0.0,
+            1.0,
+            step=0.01,
+            key=sliders[k],
+            on_change=moved,
+            args=(k,),
+            help="The other two keep their proportion. A click on a point of a triangle sets all "
+            "three.",
+        )
+    st.table(readout(results, at), border="horizontal")
+    st.caption(triangle_caption(results))
+
+
+def readout(results: Sequence[Result], weights: Sequence[float]) -> pd.DataFrame:
+    """What is known at some weights: between the points, and at the nearest point that was
+    measured.
+    """
+    rows = []
+    unit = str(results[0]["unit"]).split(" per ")[0]
+    for result in results:
+        simplex = result["simplex"]
+        score = "accuracy" if "accuracy" in simplex else "perplexity"
+        near = nearest(simplex, weights)
+        there = interpolated(simplex, score, weights)
+        measured = simplex[score][near]
+        say = percent if score == "accuracy" else number
+        rows.append(
+            {
+                "Frame": capital(result["frame_title"]),
+                f"Loss between the points ({unit})": number(interpolated(simplex, "loss", weights)),
+                f"{score.capitalize()} between the points": say(there),
+                "Nearest measured weights": ", ".join(f"{w:.2f}" for w in simplex["weights"][near]),
+                f"Loss there ({unit})": number(simplex["loss"][near]),
+                f"{score.capitalize()} there": say(measured),
+            }
+        )
+    return pd.DataFrame(rows).set_index("Frame")

@@ -82,8 +82,7 @@ def show_status(
         verbs: on the buttons that start and stop; a page with two of these lines needs two pairs.
         narrow: whether the button stands below the words, where there is little room beside them.
     """
-    refused = st.session_state.pop(f"{key}_refused", None)
-    if refused:
+    if refused := st.session_state.pop(f"{key}_refused", None):
         st.error(refused, icon=":material/error:")
     note = cost.note(find_missing(lines)) if note is None else note
     keys = [line.key for line in lines]
@@ -110,9 +109,8 @@ def show_status(
                 reason = messages.sentence(jobs[failed[0].key].error)
                 st.error(f"{failed[0].label} was not computed. {reason}", icon=":material/error:")
             else:
-                st.markdown(
-                    _rest(lines, missing, jobs, noun) + (f" {note}" if missing and note else "")
-                )
+                said = f" {note}" if missing and note else ""
+                st.markdown(_rest(lines, missing, jobs, noun) + said)
         if backend.read_only():
             return
         if active:

@@ -176,6 +176,11 @@ def _change(study: Study, index: int, shown: Shown) -> None:
             )
 
         st.form_submit_button("Keep", type=messages.strong(), on_click=lambda: act(keep))
+    _move(study, index, entry, name)
+
+
+def _move(study: Study, index: int, entry: Entry, name: str) -> None:
+    """Buttons that move a picture, or take it out."""
     with st.container(horizontal=True):
         moves: list[tuple[str, str, Callable[[Study, int], Study], bool]] = [
             (

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from lmc_core.merging.methods import MERGES
 from lmc_core.ui.merge_save import suggestion
-from lmc_core.ui.merge_triangle import readout, shared_out
+from lmc_core.ui.merge_view import readout, shared_out
 from tests.pages.conftest import Installation
 from tests.pages.reading import (
     buttons,

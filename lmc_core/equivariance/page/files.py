@@ -170,8 +170,8 @@ def show_network(run: Run, key: str) -> None:
 
 def file_name(run: Run) -> str:
     """What the file of a network is called."""
-    facts = run.facts
-    return f"{facts['network']}-{facts['source']}-{facts['kind']}-{facts['group']}-{facts['form']}-s{facts['seed']}.safetensors"
+    parts = [run.facts[name] for name in ("network", "source", "kind", "group", "form")]
+    return f"{'-'.join(map(str, parts))}-s{run.facts['seed']}.safetensors"
 
 
 def network_file(arrays: Mapping[str, np.ndarray]) -> bytes:
