@@ -143,6 +143,7 @@ class Several(Generic[T]):
         default: what is chosen at first.
         help: what a person reads who asks.
         shown: how a choice is written for people.
+        may_be_none: whether the word none in an address stands for none of them.
         falls_back: whether an address with nothing that can be chosen gives the default.
     """
 
@@ -152,6 +153,7 @@ class Several(Generic[T]):
     default: Sequence[T]
     help: str | None = None
     shown: Callable[[T], str] = str
+    may_be_none: bool = False
     falls_back: bool = True
 
     def prepare(self, page: str) -> list[T]:
@@ -160,7 +162,8 @@ class Several(Generic[T]):
         if key not in st.session_state:
             asked = st.query_params.get_all(self.name)
             found = [choice for choice in self.choices if str(choice) in asked]
-            empty = asked == [NONE] or bool(asked and not self.falls_back)
+            none = self.may_be_none and asked == [NONE]
+            empty = none or (bool(asked) and not self.falls_back)
             st.session_state[key] = found if found or empty else list(self.default)
         return st.session_state[key]
 

@@ -68,6 +68,7 @@ KIND = Several(
     (),
     " ".join(f"**{_short(k)}**: {_told(k)}." for k in KINDS),
     _short,
+    may_be_none=True,
 )
 GROUP = Option(
     "group",
@@ -96,6 +97,7 @@ FORM = Several(
     "γ = 1. Strictly equivariant: γ = 0. Equality leads γ to 0; resilient lets it stay within u "
     "at a price.",
     FORMS.__getitem__,
+    may_be_none=True,
 )
 RATES = (0.005, 0.01, 0.02, 0.05, 0.1)
 PRIMAL = Option(
@@ -120,6 +122,7 @@ AUGMENTED = Several(
     "The term c γ² / 2 in the Lagrangian damps γ; without it (0) γ rings. 2 √(dual rate / primal "
     "rate) is critical.",
     "{:g}".format,
+    may_be_none=True,
 )
 PRICES = Several(
     "rho",
@@ -129,6 +132,7 @@ PRICES = Several(
     "(ρ / 2) |u|² is what it costs to let |γ| be u: a high price leaves an equivariant network. "
     "One run each.",
     "{:g}".format,
+    may_be_none=True,
 )
 STEPS = Option(
     "steps",
