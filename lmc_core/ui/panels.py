@@ -201,7 +201,7 @@ def show_files(files: Sequence[File], name: str, key: str, disabled: bool = Fals
 def pack(arrays: Mapping[str, np.ndarray]) -> bytes:
     """Return arrays as one compressed NPZ file."""
     file = io.BytesIO()
-    np.savez_compressed(file, allow_pickle=False, **arrays)
+    np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  (arrays by name)
     return file.getvalue()
 
 
@@ -238,8 +238,8 @@ def thumbnail(figure: go.Figure, height: int = 170) -> go.Figure:
     small = type(figure)(
         [trace for trace in figure.data if trace.name not in DETAIL], figure.layout
     )
+    small.layout["annotations"] = ()
     small.update_layout(
-        annotations=(),
         showlegend=False,
         height=height,
         margin={"l": 4, "r": 4, "t": 4, "b": 4},
