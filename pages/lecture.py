@@ -6,7 +6,6 @@ import pandas as pd
 import streamlit as st
 
 from lmc_core.errors import LmcError
-from lmc_core.figures.export import CONFIG
 from lmc_core.lecture.figures.canvas import Look
 from lmc_core.lecture.page import state
 from lmc_core.lecture.page.frame import picture_height, scale_of, show_bar
@@ -14,7 +13,7 @@ from lmc_core.lecture.page.pictures import PICTURES, Picture
 from lmc_core.lecture.page.slide import show_fact, show_slide
 from lmc_core.lecture.steps import STEPS
 from lmc_core.ui import messages
-from lmc_core.ui.panels import theme
+from lmc_core.ui.panels import show_figure, theme
 
 state.prepare()
 at, answered = state.where()
@@ -40,13 +39,8 @@ if picture:
         picture_height(window, bool(st.session_state[state.NOTES])),
         answered,
     )
-    right.plotly_chart(
-        picture.draw(look),
-        theme=None,
-        config={**CONFIG, "displayModeBar": False},
-        key=f"lecture_{step.key}_figure",
-        alt=picture.alt,
-    )
+    key = f"lecture_{step.key}_figure"
+    show_figure(picture.draw(look), key, picture.alt, right, bar=False)
 show_bar(
     at,
     answered,
