@@ -155,7 +155,7 @@ def test_done_shows_the_lesson_and_what_every_network_reaches(done, keys):
 
 
 @pytest.mark.parametrize(
-    ("name", "heading", "charts"),
+    ("name", "heading", "count"),
     [
         # with the lesson's: the constraint, the losses, the phase portrait
         ("training", "While it trained", 4),
@@ -164,10 +164,10 @@ def test_done_shows_the_lesson_and_what_every_network_reaches(done, keys):
         ("copies", "A merge of moved copies", 2),
     ],
 )
-def test_every_section(done, name, heading, charts):
+def test_every_section(done, name, heading, count):
     view(done, name)
     assert not done.exception and heading in headers(done)
-    assert len(charts(done)) == charts
+    assert len(charts(done)) == count
     assert parameter(done, "view") == name
 
 
