@@ -121,11 +121,12 @@ def test_run_asks_for_the_pair_and_the_other_button_for_the_rest(at, app, keys):
 
 
 def test_learned_is_shown_at_first_with_its_steps(app):
-    at = page("widths", examples="50", points="5")
-    press(at.run(), "Run")
-    assert [how for *_, how in asked(app)] == ["none", "weight", "learned"]
-    assert dict(app.requests()[2].settings)["steps"] == 300
-    assert parameters(at, "ways") == ["weight", "learned"] and parameter(at, "steps") == "300"
+    for address, steps in (({}, "300"), ({"steps": "600"}, "600")):
+        at = press(page("widths", examples="50", points="5", **address).run(), "Run")
+        assert [how for *_, how in asked(app)] == ["none", "weight", "learned"]
+        assert dict(app.requests()[2].settings)["steps"] == int(steps)
+        assert parameters(at, "ways") == ["weight", "learned"] and parameter(at, "steps") == steps
+        press(at, "Cancel")
 
 
 def test_running_cancel_and_failure(at, app):
@@ -158,7 +159,7 @@ def test_done_shows_curves_facts_widths_places_numbers_and_files(done, app, keys
 
 
 def test_the_address_restores_everything(app):
-    at = page("widths", a=THIN, b=WIDE, ways=["weight", "learned"], steps="100")
+    at = page("widths", a=THIN, b=WIDE, ways=["weight"])
     at.query_params.update({"split": "validation", "examples": "50", "points": "5", "view": "all"})
     at.query_params["space"] = "units, layer 1"
     app.finish(at)
@@ -169,9 +170,8 @@ def test_the_address_restores_everything(app):
         assert request["names"] == [THIN, WIDE] and request["split"] == "validation"
         assert (request["examples"], request["points"]) == (50, 5)
     assert "units of layer 1" in words(at)
-    for name, value in (("steps", "100"), ("view", "all"), ("b", WIDE), ("split", "validation")):
+    for name, value in (("ways", "weight"), ("view", "all"), ("b", WIDE), ("split", "validation")):
         assert parameter(at, name) == value
-    assert parameters(at, "ways") == ["weight", "learned"]
 
 
 def test_what_an_address_may_not_hold_is_dropped(app):
