@@ -240,10 +240,7 @@ def thumbnail(figure: go.Figure, height: int = 170) -> go.Figure:
     )
     small.layout["annotations"] = ()
     small.update_layout(
-        showlegend=False,
-        height=height,
-        margin={"l": 4, "r": 4, "t": 4, "b": 4},
-        hovermode=False,
+        showlegend=False, height=height, margin={"l": 4, "r": 4, "t": 4, "b": 4}, hovermode=False
     )
     small.update_xaxes(showticklabels=False, title=None)
     small.update_yaxes(showticklabels=False, title=None)
