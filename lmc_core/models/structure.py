@@ -154,6 +154,48 @@ class Structure:
         """
         self._rewrite = replace(self._rewrite, **{field: (*getattr(self._rewrite, field), *items)})
 
+    def product(
+        self,
+        space: str,
+        left: tuple[str, ...],
+        right: tuple[str, ...],
+        invisible: str | None = None,
+        constant: tuple[str, str, str] | None = None,
+        gate: tuple[str, ...] = (),
+        scale: float = 1.0,
+        unseen: tuple[str, ...] = (),
+    ) -> None:
+        """Say that of two sides of a space only the product is seen; both get equal norms.
+
+        Args:
+            space: between them.
+            left: blocks of one side, weights and biases.
+            right: blocks of the other.
+            invisible: see `Product`, as the others.
+            constant: a bias that reaches the output as a constant, and what takes it.
+            gate: blocks of a third side.
+            scale: what the network multiplies the product by.
+            unseen: biases on the right of which no output sees anything.
+        """
+        product = Product(space, left, right, invisible, constant, gate, scale, unseen)
+        self.add("products", product)
+
+    def centre(self, *spaces: str) -> None:
+        """Say that nobody sees the mean over the coordinates of spaces, as under LayerNorm."""
+        self.add("centred", *spaces)
+
+    def sum(self, *blocks: str) -> None:
+        """Say that of blocks only the sum of their constants is seen."""
+        self.add("sums", blocks)
+
+    def scale(self, *phrases: str) -> None:
+        """Count one positive number for each phrase that a norm undoes."""
+        self.add("scales", *phrases)
+
+    def freedom(self, phrase: str, dimension: int) -> None:
+        """Count a continuous freedom that no step of the rewrite uses."""
+        self.add("further", (phrase, dimension))
+
     def tie(self, tied: Tied) -> None:
         """Say that the head shares the token table."""
         self._rewrite = replace(self._rewrite, tied=tied)
