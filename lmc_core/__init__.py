@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     # models and their descriptions
     from lmc_core.models.custom import own_model as own_model
     from lmc_core.models.families import FAMILIES as FAMILIES
+    from lmc_core.models.config import Config as Config
     from lmc_core.models.family import Family as Family
     from lmc_core.models.load import load as load, zoo as zoo
     from lmc_core.models.model import Model as Model

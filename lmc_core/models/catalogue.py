@@ -8,9 +8,9 @@ holds safetensors by now may differ from `pickle`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from lmc_core.models.config import Config
 
 # times the float32 weights of one model: those of both, 20 % more, and one layer in float64
 MEMORY = 2.5
@@ -41,7 +41,7 @@ class PublicFamily:
     source: str
     members: tuple[str, ...]
     parameters: int
-    config: Mapping[str, Any]
+    config: Config
     config_source: str
     verified: bool
     takes: str
@@ -78,37 +78,22 @@ PYTHIAS = {
     "410m": 405_334_016,
 }
 # Both stability switches are in the training configurations of all ten models.
-GPT2: dict[str, Any] = {
-    "model_type": "gpt2",
-    "architectures": ["GPT2LMHeadModel"],
-    "vocab_size": 50257,
-    "n_positions": 1024,
-    "n_inner": None,
-    "activation_function": "gelu_new",
-    "layer_norm_epsilon": 1e-5,
-    "scale_attn_weights": True,
-    "scale_attn_by_inverse_layer_idx": True,
-    "reorder_and_upcast_attn": True,
-    "bos_token_id": 50256,
-    "eos_token_id": 50256,
-}
-SMALL, MEDIUM = (
-    {"n_embd": w, "n_layer": n, "n_head": h} for w, n, h in ((768, 12, 12), (1024, 24, 16))
+GPT2 = (
+    Config(model_type="gpt2", architectures=["GPT2LMHeadModel"], vocab_size=50257)
+    | dict(n_positions=1024, n_inner=None, activation_function="gelu_new")
+    | dict(layer_norm_epsilon=1e-5, scale_attn_weights=True)
+    | dict(scale_attn_by_inverse_layer_idx=True, reorder_and_upcast_attn=True)
+    | dict(bos_token_id=50256, eos_token_id=50256)
 )
-NEOX: dict[str, Any] = {
-    "model_type": "gpt_neox",
-    "architectures": ["GPTNeoXForCausalLM"],
-    "vocab_size": 50304,
-    "hidden_act": "gelu",
-    "max_position_embeddings": 2048,
-    "layer_norm_eps": 1e-5,
-    "rotary_pct": 0.25,
-    "rotary_emb_base": 10000,
-    "use_parallel_residual": True,
-    "tie_word_embeddings": False,
-    "bos_token_id": 0,
-    "eos_token_id": 0,
-}
+SMALL, MEDIUM = (
+    Config(n_embd=w, n_layer=n, n_head=h) for w, n, h in ((768, 12, 12), (1024, 24, 16))
+)
+NEOX = (
+    Config(model_type="gpt_neox", architectures=["GPTNeoXForCausalLM"], vocab_size=50304)
+    | dict(hidden_act="gelu", max_position_embeddings=2048, layer_norm_eps=1e-5)
+    | dict(rotary_pct=0.25, rotary_emb_base=10000, use_parallel_residual=True)
+    | dict(tie_word_embeddings=False, bos_token_id=0, eos_token_id=0)
+)
 PYTHIA_SIZES = {
     "14m": (128, 6, 4),
     "31m": (256, 6, 8),
@@ -116,20 +101,12 @@ PYTHIA_SIZES = {
     "160m": (768, 12, 12),
     "410m": (1024, 24, 16),
 }
-BERT: dict[str, Any] = {
-    "model_type": "bert",
-    "architectures": ["BertForPreTraining"],
-    "vocab_size": 30522,
-    "hidden_size": 768,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "intermediate_size": 3072,
-    "hidden_act": "gelu",
-    "max_position_embeddings": 512,
-    "type_vocab_size": 2,
-    "layer_norm_eps": 1e-12,
-    "pad_token_id": 0,
-}
+BERT = (
+    Config(model_type="bert", architectures=["BertForPreTraining"], vocab_size=30522)
+    | dict(hidden_size=768, num_hidden_layers=12, num_attention_heads=12)
+    | dict(intermediate_size=3072, hidden_act="gelu", max_position_embeddings=512)
+    | dict(type_vocab_size=2, layer_norm_eps=1e-12, pad_token_id=0)
+)
 TRAINED = "sizes and switches of the authors' training configurations"
 REGISTRY = "timm's own registry"
 MISTRAL = (
@@ -150,7 +127,7 @@ def _timm(name: str, parameters: int, *members: str) -> PublicFamily:
         "recipes and groups."
     )
     references = tuple(f"timm:{member}" for member in members)
-    config = {"architecture": name, "num_classes": 1000}
+    config = Config(architecture=name, num_classes=1000)
     return PublicFamily(
         name,
         sentence,
@@ -256,32 +233,25 @@ def public() -> tuple[PublicFamily, ...]:
     )
 
 
-def public_rows() -> list[dict[str, Any]]:
+def public_rows() -> list[dict[str, object]]:
     """The catalogue as plain values, with the family here that each belongs to."""
-    rows = []
-    for entry in public():
-        row = {
+    return [
+        {
             "name": entry.name,
             "sentence": entry.sentence,
             "source": entry.source,
             "takes": entry.takes,
-        }
-        row["family"] = entry.family
-        row |= {
+            "family": entry.family,
             "config": dict(entry.config),
             "config_source": entry.config_source,
             "verified": entry.verified,
-        }
-        row |= {
             "models": len(entry.members),
             "references": list(entry.members),
             "parameters": entry.parameters,
-        }
-        row |= {
             "bytes": entry.bytes,
             "memory": entry.memory,
             "data": entry.data,
             "pickle": entry.pickle,
         }
-        rows.append(row)
-    return rows
+        for entry in public()
+    ]

@@ -122,11 +122,9 @@ def head_notes(models: Sequence[Model]) -> tuple[str, ...]:
 
 def _with_head(model: Model) -> str:
     """A model with its class and what it predicts, as a clause."""
-    cls = (model.config.get("architectures") or [*model.family.classes, model.family.name])[0]
-    found, count = (
-        model.family.predicts(model.config),
-        model.family.sizes(model.config).get("classes"),
-    )
+    cls = model.config.class_name([*model.family.classes, model.family.name][0])
+    found = model.family.predicts(model.config)
+    count = model.family.sizes(model.config).get("classes")
     what = (
         f"one of {count} labels for each input"
         if found == "label" and count
@@ -147,7 +145,7 @@ def untied(model: Model) -> Model:
         table = table.float()  # or the product would be rounded
     return replace(
         model,
-        config={**model.config, **dict(tied.config)},
+        config=model.config | dict(tied.config),
         state={**model.state, tied.head: table * tied.scale},
     )
 

@@ -12,7 +12,8 @@ from typing import Literal
 from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models.family import SHARD, Config, Family
+from lmc_core.models.config import Config
+from lmc_core.models.family import SHARD, Family
 from lmc_core.models.model import Model, untied_state
 from lmc_core.models.structure import Structure
 
@@ -66,7 +67,7 @@ def own_model(
         structure=lambda config: structure,
         predicts=lambda config: "label" if takes == "images" else "next",
         save=save,
-        config=dict,
+        config=Config,
         from_disk=lambda tensors, config: tensors,
         examples={},
     )
@@ -76,4 +77,4 @@ def own_model(
             f"The structure of {kind} says nothing of the parameter {sorted(missing)[0]!r}; add "
             "its pattern."
         )
-    return Model(name, family, {}, state).check()
+    return Model(name, family, Config(), state).check()

@@ -4,11 +4,12 @@ them.
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from typing import TypedDict
 
 from lmc_core.models.common import untied
-from lmc_core.models.families import get_family
+from lmc_core.models.config import Json
+from lmc_core.models.families import FAMILIES
+from lmc_core.models.files.folders import read_json
 from lmc_core.models.load import folder_of, load, zoo
 from lmc_core.models.model import Model
 from lmc_core.symmetry.dimension import symmetry_dimension
@@ -16,33 +17,90 @@ from lmc_core.symmetry.layout import Layout
 from lmc_core.symmetry.spaces import KINDS, kinds_of
 
 
-def listing() -> list[dict[str, Any]]:
+class ModelRow(TypedDict):
+    """What is known of a model of the zoo from its card."""
+
+    name: str
+    reference: str
+    family: str
+    task: str
+    seed: int
+    takes: str
+    parameters: int
+    width: int
+    sizes: dict[str, int]
+    scores: Json
+
+
+class KindRow(TypedDict):
+    """One kind of space: what it is, the classes that can be chosen for it, and why no more."""
+
+    what: str
+    classes: list[str]
+    largest: str
+    reason: str
+
+
+class SpaceRow(KindRow):
+    """All spaces of one kind that are alike: how many, of what size."""
+
+    kind: str
+    spaces: int
+    size: int
+
+
+class Dimension(TypedDict):
+    """Directions of parameters that no output sees: in all, and by where they come from."""
+
+    total: int
+    of: dict[str, int]
+
+
+class Description(TypedDict):
+    """What a model is: sizes, scores, symmetries with their reasons, and their dimension."""
+
+    name: str
+    reference: str
+    family: str
+    sentence: str
+    paper: str
+    sizes: dict[str, int]
+    parameters: int
+    task: Json
+    seed: Json
+    scores: Json
+    digest: str
+    notes: list[str]
+    spaces: list[SpaceRow]
+    kinds: dict[str, KindRow]
+    dimension: Dimension
+
+
+def listing() -> list[ModelRow]:
     """One object per model of the zoo, in alphabetical order."""
-    rows = []
+    rows: list[ModelRow] = []
     for name, card in zoo().items():
-        family = get_family(card["family"])
-        sizes = family.sizes(
-            family.config(json.loads((folder_of(f"zoo:{name}") / "config.json").read_text()))
+        family = FAMILIES[card.text("family")]
+        config = read_json(folder_of(f"zoo:{name}") / "config.json")
+        sizes = family.sizes(family.config(config))
+        rows.append(
+            {
+                "name": name,
+                "reference": f"zoo:{name}",
+                "family": family.name,
+                "task": card.text("task"),
+                "seed": card.size("seed"),
+                "takes": family.takes,
+                "parameters": card.size("parameters"),
+                "width": sizes["width"],
+                "sizes": sizes,
+                "scores": card["scores"],
+            }
         )
-        row = {
-            "name": name,
-            "reference": f"zoo:{name}",
-            "family": family.name,
-            "task": card["task"],
-            "seed": card["seed"],
-        }
-        row |= {"takes": family.takes}
-        row |= {
-            "parameters": card["parameters"],
-            "width": sizes["width"],
-            "sizes": sizes,
-            "scores": card["scores"],
-        }
-        rows.append(row)
     return rows
 
 
-def describe(reference: str, **loading: Any) -> dict[str, Any]:
+def describe(reference: str, **loading: bool) -> Description:
     """Load a model and say what it is: sizes, scores, the symmetries it admits with their reasons,
     and their dimension.
     """
@@ -75,14 +133,14 @@ def dimension(model: Model) -> dict[str, int]:
     return symmetry_dimension(own.layout, own.family.rewrite(own.config))
 
 
-def spaces(layout: Layout) -> list[dict[str, Any]]:
+def spaces(layout: Layout) -> list[SpaceRow]:
     """One object for all spaces of one kind that are alike: how many, of what size, which classes
     and why.
     """
-    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    rows: dict[tuple[object, ...], SpaceRow] = {}
     for space in layout.spaces.values():
         alike = (space.kind, space.size, space.classes, space.reason)
-        new = {
+        new: SpaceRow = {
             "kind": space.kind,
             "what": KINDS[space.kind],
             "spaces": 0,
@@ -96,11 +154,11 @@ def spaces(layout: Layout) -> list[dict[str, Any]]:
     return sorted(rows.values(), key=lambda row: order.index(row["kind"]))
 
 
-def kinds(layout: Layout) -> dict[str, dict[str, Any]]:
+def kinds(layout: Layout) -> dict[str, KindRow]:
     """Kind of space -> what it is, the classes that can be chosen for it, and why there are no
     more.
     """
-    found = {}
+    found: dict[str, KindRow] = {}
     for kind, classes in sorted(
         kinds_of(layout.spaces).items(), key=lambda each: list(KINDS).index(each[0])
     ):

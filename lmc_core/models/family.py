@@ -7,17 +7,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from lmc_core.errors import BadCheckpoint
+from lmc_core.models.config import Config, Json
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.layout import Layout
 from lmc_core.symmetry.rewrite import Rewrite
 
-Config = Mapping[str, Any]
 Kind = Literal["images", "text", "audio", "images and text"]
 
 PREDICTIONS = {
@@ -36,6 +35,8 @@ PREDICTIONS = {
     "pairs": "which text belongs to which image",
 }
 
+
+T = TypeVar("T")
 
 SHARD = 5 * 10**9  # bytes of a file of weights above which a checkpoint is written in several
 
@@ -94,11 +95,19 @@ class Family:
     structure: Callable[[Config], Structure]
     predicts: Callable[[Config], str]
     save: Save
-    config: Callable[[Config], dict[str, Any]]
+    config: Callable[[Config], Config]
     from_disk: Callable[[dict[str, Tensor], Config], dict[str, Tensor]]
-    examples: Mapping[str, Config]
+    examples: Mapping[str, Mapping[str, Json]]
     classes: tuple[str, ...] = ()
     probe: Callable[[Config, int, int, torch.dtype], Tensor] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("recognises", "build", "sizes", "structure", "predicts", "config"):
+            object.__setattr__(self, name, _reading(getattr(self, name)))
+        named = self.from_disk
+        object.__setattr__(
+            self, "from_disk", lambda tensors, config: named(tensors, Config(config))
+        )
 
     def layout(self, config: Config) -> Layout:
         """The spaces and blocks of a model of that configuration."""
@@ -109,17 +118,6 @@ class Family:
         return self.structure(config).rewrite
 
 
-def positive_sizes(config: Config, *names: str) -> None:
-    """Raise `BadCheckpoint` unless each of the names is a positive integer of the configuration."""
-    for name in names:
-        value = config.get(name)
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**24:
-            raise BadCheckpoint(
-                f"The configuration should give {name!r} as a positive integer; it gives {value!r}."
-            )
-
-
-def divides(config: Config, part: str, whole: str) -> None:
-    """Raise `BadCheckpoint` unless `part` divides `whole`."""
-    if config[whole] % config[part]:
-        raise BadCheckpoint(f"{part} = {config[part]} should divide {whole} = {config[whole]}.")
+def _reading(function: Callable[[Config], T]) -> Callable[[Mapping[str, Json]], T]:
+    """The same function of any mapping, which it sees as a `Config`."""
+    return lambda config: function(config if isinstance(config, Config) else Config(config))

@@ -5,54 +5,27 @@ computed.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from lmc_core.errors import Incompatible
+from lmc_core.models.model import Model
 from lmc_core.models.settings import unequal_settings, without_effect
 from lmc_core.symmetry.embedding import paired
 from lmc_core.symmetry.layout import Layout
 from lmc_core.symmetry.spaces import Space, SymmetryClass
 
-if TYPE_CHECKING:
-    from lmc_core.models.model import Model
-
 # entries of a configuration that are sizes of spaces, whatever a family calls them
-SIZES = {
-    *(
-        "n_embd",
-        "n_head",
-        "n_inner",
-        "embed_dim",
-        "num_heads",
-        "mlp_ratio",
-        "hidden_size",
-        "num_attention_heads",
-    ),
-    *(
-        "num_key_value_heads",
-        "intermediate_size",
-        "moe_intermediate_size",
-        "shared_expert_intermediate_size",
-        "head_dim",
-    ),
-    *(
-        "rotary_dim",
-        "n_heads",
-        "ffn_hidden_size",
-        "num_kv_heads",
-        "d_model",
-        "d_kv",
-        "d_ff",
-        "ffn_dim",
-        "word_embed_proj_dim",
-        "q_lora_rank",
-        "kv_lora_rank",
-        "v_head_dim",
-    ),
-    *("qk_nope_head_dim", "qk_rope_head_dim", "partial_rotary_factor"),
-    *("num_local_experts", "num_experts", "n_routed_experts", "state_size", "time_step_rank"),
-}
+SIZES = set(
+    (
+        "n_embd n_head n_inner embed_dim num_heads mlp_ratio hidden_size num_attention_heads "
+        "num_key_value_heads intermediate_size moe_intermediate_size "
+        "shared_expert_intermediate_size head_dim rotary_dim n_heads ffn_hidden_size num_kv_heads "
+        "d_model d_kv d_ff ffn_dim word_embed_proj_dim q_lora_rank kv_lora_rank v_head_dim "
+        "qk_nope_head_dim qk_rope_head_dim partial_rotary_factor num_local_experts num_experts "
+        "n_routed_experts state_size time_step_rank"
+    ).split()
+)
 # kinds whose coordinates can be repeated
 REPEATED = {"units", "heads", "queries", "pooled", "channels", "states"}
 # rotary positions whose speeds do not depend on how many pairs there are
@@ -70,7 +43,7 @@ def separate_head(model: Model) -> Model:
     state = dict(model.state)
     if tied.table in state:
         state[tied.head] = state[tied.table] * tied.scale
-    return replace(model, config={**model.config, **dict(tied.config)}, state=state)
+    return replace(model, config=model.config | dict(tied.config), state=state)
 
 
 def unequal_spaces(a: Layout, b: Layout) -> list[str]:
@@ -203,7 +176,8 @@ def _obstacle(narrow: Model, small: Space, large: Space) -> str | None:
                 "the speeds of rotary positions in two dimensions depend on how many pairs "
                 "there are"
             )
-        kind = narrow.config.get("rope_parameters", {}).get("rope_type", "default")
+        rotary = narrow.config.get("rope_parameters")
+        kind = rotary.get("rope_type", "default") if isinstance(rotary, Mapping) else "default"
         if kind not in SAME_SPEEDS and small.pairs.rotated != large.pairs.rotated:
             return (
                 f"the speeds of rotary positions of the type {kind!r} depend on how many pairs "

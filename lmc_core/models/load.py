@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from lmc_core.errors import BadCheckpoint, LmcError
 from lmc_core.folders import assets
 from lmc_core.models.architectures import hf
+from lmc_core.models.config import Config, Json
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.family import Family
 from lmc_core.models.files import adapter, nanogpt
@@ -53,7 +53,7 @@ def zoo_folder() -> Path:
     return assets() / "zoo"
 
 
-def zoo() -> dict[str, Mapping[str, Any]]:
+def zoo() -> dict[str, Config]:
     """Name -> card of every shipped model, in alphabetical order."""
     return {path.parent.name: read_json(path) for path in sorted(zoo_folder().glob("*/card.json"))}
 
@@ -72,7 +72,7 @@ class Described:
 
     weights: Weights
     family: Family
-    config: dict[str, Any]
+    config: Config
     files: Files
     notes: tuple[str, ...] = ()
 
@@ -203,7 +203,7 @@ def load_folder(
         state = assembled(plan, described.files, family, config, described.weights.read())
         stored = {parameter: tensor.dtype for parameter, tensor in state.items()}
         model = Model(
-            card.get("name") or name, family, config, state, card, folder, stored, plan.notes
+            str(card.get("name") or name), family, config, state, card, folder, stored, plan.notes
         )
         try:
             return model.check()
@@ -235,9 +235,7 @@ def _with_padding(model: Model, error: NotFinite) -> Model:
     return replace(model, rows=first, notes=(*model.notes, note))
 
 
-def configuration(
-    reference: str | Path, allow_pickle: bool = False
-) -> tuple[Family, dict[str, Any]]:
+def configuration(reference: str | Path, allow_pickle: bool = False) -> tuple[Family, Config]:
     """The family and configuration of a model, without reading its weights."""
     found = _parsed(reference, allow_pickle)
     folder = _present(_folder(found))
@@ -268,11 +266,8 @@ def _described(folder: Path, name: str, allow_pickle: bool) -> Described:
         raise without_config(folder, weights)
     names = weights.names()
     if raw is None:
-        raw, convert, notes = (
-            nanogpt.configuration(beside),
-            nanogpt.converter(beside),
-            nanogpt.notes(beside, where),
-        )
+        raw, convert = nanogpt.configuration(beside), nanogpt.converter(beside)
+        notes = nanogpt.notes(beside, where)
     else:
         raw, convert, notes = _completed(raw, names), dict, _wrapper_notes(weights, where)
     family = _recognise(raw, name, names)
@@ -285,30 +280,17 @@ def _described(folder: Path, name: str, allow_pickle: bool) -> Described:
 
 
 # beginnings of names that a body alone has not
-HEADS = (
-    *(
-        "lm_head.",
-        "cls.",
-        "classifier.",
-        "qa_outputs.",
-        "score.",
-        "head.",
-        "predictions.",
-        "decoder.weight",
-        "decoder.bias",
-    ),
-    *(
-        "discriminator_predictions.",
-        "generator_predictions.",
-        "generator_lm_head.",
-        "pre_classifier.",
-        "sop_classifier.",
-    ),
+HEADS = tuple(
+    (
+        "lm_head. cls. classifier. qa_outputs. score. head. predictions. decoder.weight "
+        "decoder.bias discriminator_predictions. generator_predictions. generator_lm_head. "
+        "pre_classifier. sop_classifier."
+    ).split()
 )
 
 
 def _require_class(
-    family: Family, raw: Mapping[str, Any], config: Mapping[str, Any], names: list[str], name: str
+    family: Family, raw: Config, config: Config, names: list[str], name: str
 ) -> None:
     """Refuse weights with a head whose configuration names no class and would be read as a body
     alone.
@@ -324,7 +306,7 @@ def _require_class(
         )
 
 
-def _completed(raw: Mapping[str, Any], names: list[str]) -> Mapping[str, Any]:
+def _completed(raw: Config, names: list[str]) -> Config:
     """An old configuration with what the names of the parameters say, whatever is wrapped around
     them.
     """
@@ -405,7 +387,7 @@ def _present(folder: Path) -> Path:
     )
 
 
-def _recognise(config: Mapping[str, Any], name: str, names: Collection[str]) -> Family:
+def _recognise(config: Config, name: str, names: Collection[str]) -> Family:
     """The family of a configuration, whose class it supports; `names` are those of the parameters,
     for the refusal.
 
@@ -420,12 +402,12 @@ def _recognise(config: Mapping[str, Any], name: str, names: Collection[str]) -> 
     raise unsupported(config, name, names)
 
 
-def _card(folder: Path) -> dict[str, Any]:
+def _card(folder: Path) -> Config:
     """What `card.json` says, if there is one; its entries that are shown must be what they should
     be.
     """
     if not (folder / "card.json").is_file():
-        return {}
+        return Config()
     card = read_json(folder / "card.json")
     for key in ("name", "family", "task"):
         value = card.get(key, "")
@@ -444,8 +426,8 @@ def _card(folder: Path) -> dict[str, Any]:
             f"{folder.name}/card.json should give 'scores' as numbers by split; remove the file, "
             "or mend it."
         )
-    return {key: value for key, value in card.items() if value is not None}
+    return Config({key: value for key, value in card.items() if value is not None})
 
 
-def _numbers(values: Mapping[str, Any]) -> bool:
+def _numbers(values: Mapping[str, Json]) -> bool:
     return all(isinstance(value, int | float) or value is None for value in values.values())

@@ -6,11 +6,10 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +17,8 @@ from torch.overrides import TorchFunctionMode
 
 from lmc_core.display import draw_bars, show
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models.family import SHARD, Config, Family
+from lmc_core.models.config import Config
+from lmc_core.models.family import SHARD, Family
 from lmc_core.models.files.error_wrapping import wrap_errors
 from lmc_core.models.precision import rounded, types_to_write
 from lmc_core.symmetry.layout import Layout
@@ -53,12 +53,17 @@ class Model:
     family: Family
     config: Config
     state: Mapping[str, Tensor]
-    card: Mapping[str, Any] = field(default_factory=dict)
+    card: Config = field(default_factory=Config)
     folder: Path | None = None
     stored: Mapping[str, torch.dtype] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
     rows: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("config", "card"):
+            if not isinstance(getattr(self, name), Config):
+                object.__setattr__(self, name, Config(getattr(self, name)))
 
     @cached_property
     def layout(self) -> Layout:
@@ -141,7 +146,7 @@ class Model:
             setattr(module.get_submodule(owner), leaf, module.get_parameter(first))
         return module
 
-    def with_state(self, state: Mapping[str, Tensor], **changes: Any) -> Model:
+    def with_state(self, state: Mapping[str, Tensor], **changes: object) -> Model:
         """The same kind of model with other parameters."""
         return replace(self, state=state, **changes)
 
@@ -176,8 +181,8 @@ class Model:
 
 def token_tables(model: Model) -> list[str]:
     """Names of the parameters that have a row for each token."""
-    tokens = model.config["vocab_size"]
-    other = model.family.layout({**model.config, "vocab_size": max(1, tokens - 1)}).shapes
+    tokens = model.config.size("vocab_size")
+    other = model.family.layout(model.config | {"vocab_size": max(1, tokens - 1)}).shapes
     return [name for name, shape in model.layout.shapes.items() if other[name] != shape]
 
 
@@ -200,8 +205,12 @@ class Uninitialised(TorchFunctionMode):
     }
 
     def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
+        self,
+        func: Callable[..., object],
+        types: Collection[type],
+        args: tuple[object, ...] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
         """Skip what fills a parameter; everything else runs, buffers included."""
         if (
             args

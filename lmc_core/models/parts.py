@@ -7,6 +7,7 @@ queries and keys, activation, norms before or after a layer), never from a famil
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lmc_core.models.structure import Structure
@@ -26,30 +27,12 @@ from lmc_core.symmetry.spaces import (
 )
 
 # act on each unit by itself; of these only the homogeneous commute with positive scales
-POINTWISE = {
-    *(
-        "gelu",
-        "gelu_new",
-        "gelu_pytorch_tanh",
-        "gelu_fast",
-        "gelu_python",
-        "gelu_10",
-        "quick_gelu",
-        "gelu_accurate",
-    ),
-    *(
-        "silu",
-        "swish",
-        "tanh",
-        "mish",
-        "relu",
-        "relu2",
-        "relu6",
-        "leaky_relu",
-        "sigmoid",
-        "laplace",
-    ),
-}
+POINTWISE = set(
+    (
+        "gelu gelu_new gelu_pytorch_tanh gelu_fast gelu_python gelu_10 quick_gelu gelu_accurate "
+        "silu swish tanh mish relu relu2 relu6 leaky_relu sigmoid laplace"
+    ).split()
+)
 HOMOGENEOUS = {"relu", "leaky_relu"}
 SQUARED = {"relu2"}  # a factor in front comes out squared, which no class of maps here says
 ALIBI = "ALiBi adds to the scores of each head a slope of its own"
@@ -302,7 +285,7 @@ def separate_attention(
     s: Structure,
     at: Attention,
     on: str,
-    names: tuple[str, str, str, str],
+    names: Sequence[str],
     biases: tuple[bool, bool, bool, bool],
     reads: str = "-residual",
     key_reads: str | None = None,

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from lmc_core.errors import Incompatible
+from lmc_core.models.config import Json
 from lmc_core.models.files.vocabulary import disagreement, rows_needed, vocabulary_of
 from lmc_core.models.model import Model, token_tables
 from lmc_core.models.settings import NAMED, POSITIONS
@@ -63,13 +63,13 @@ def restricted(model: Model, rows: Rows) -> Model:
         model: with as many rows or more.
         rows: that are kept.
     """
-    changes: dict[str, Any] = dict(rows.positions)
+    changes: dict[str, Json] = dict(rows.positions)
     if rows.tokens is not None:
         changes[TOKENS] = rows.tokens
     changes = {key: value for key, value in changes.items() if model.config[key] != value}
     if not changes:
         return model
-    shapes = model.family.layout({**model.config, **changes}).shapes
+    shapes = model.family.layout(model.config | changes).shapes
     if rows.tokens is not None:
         for name in NAMED:
             token = model.config.get(name)
@@ -86,7 +86,7 @@ def restricted(model: Model, rows: Rows) -> Model:
         if model.rows is None or rows.tokens is None or rows.tokens <= model.rows
         else model.rows
     )
-    return replace(model, config={**model.config, **changes}, state=state, rows=left)
+    return replace(model, config=model.config | changes, state=state, rows=left)
 
 
 def extended(model: Model, whole: Model) -> Model:
@@ -153,14 +153,14 @@ def shared_rows(models: Sequence[Model]) -> Rows:
 
 def _lengths(models: Sequence[Model], key: str) -> list[int]:
     """The values that an entry of the configurations has; [] unless all have one."""
-    found = [model.config[key] for model in models if isinstance(model.config.get(key), int)]
+    found = [n for model in models if isinstance(n := model.config.get(key), int)]
     return found if len(found) == len(models) else []
 
 
 def _learned(models: Sequence[Model], key: str, value: int) -> bool:
     """Whether an entry that counts positions is the length of a table of parameters."""
     return any(
-        model.family.layout({**model.config, key: value}).shapes != model.layout.shapes
+        model.family.layout(model.config | {key: value}).shapes != model.layout.shapes
         for model in models
         if model.config[key] != value
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import torch
 from torch import Tensor
@@ -46,27 +46,35 @@ def sameness(a: Model, b: Model) -> Sameness:
     return Sameness(tuple(same), tuple(name for name in names if name not in chosen))
 
 
-def common_weights(models: Sequence[Model]) -> list[dict[str, Any]]:
+class CommonWeights(TypedDict):
+    """Two models that hold something in common; either of the last two is there."""
+
+    models: list[int]
+    same: int
+    tensors: int
+    differ: NotRequired[list[str]]
+    equal: NotRequired[list[str]]
+
+
+def common_weights(models: Sequence[Model]) -> list[CommonWeights]:
     """The pairs of models that hold something in common, as plain values: which two, how many
     tensors, and names.
 
     Each has ``models`` (two numbers, from 0), ``same`` and ``tensors`` (counts), and the names that
     are fewer, abbreviated: ``differ`` of those that are not equal, or ``equal`` of those that are.
     """
-    found = []
+    found: list[CommonWeights] = []
     for i, j in combinations(range(len(models)), 2):
         each = sameness(models[i], models[j])
         if each.same:
             total = len(each.same) + len(each.differ)
-            few = (
-                {"differ": each.differ}
-                if len(each.differ) <= len(each.same)
-                else {"equal": each.same}
-            )
-            short = {
-                key: abbreviated(names, [*each.same, *each.differ]) for key, names in few.items()
-            }
-            found.append({"models": [i, j], "same": len(each.same), "tensors": total, **short})
+            row: CommonWeights = {"models": [i, j], "same": len(each.same), "tensors": total}
+            names = [*each.same, *each.differ]
+            if len(each.differ) <= len(each.same):
+                row["differ"] = abbreviated(each.differ, names)
+            else:
+                row["equal"] = abbreviated(each.same, names)
+            found.append(row)
     return found
 
 

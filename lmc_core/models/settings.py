@@ -6,11 +6,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from lmc_core.models.family import Config
-    from lmc_core.models.model import Model
+from lmc_core.models.config import Json
+from lmc_core.models.model import Model
 
 # how long windows may be
 POSITIONS = ("n_positions", "max_position_embeddings", "max_seq_len", "n_ctx", "seq_length")
@@ -46,7 +44,7 @@ def _decisive_tokens(model: Model, heads: bool) -> set[str]:
         pad = 0
     found = set()
     before, after = (
-        model.family.sizes({**config, "pad_token_id": token}).get("context")
+        model.family.sizes(config | {"pad_token_id": token}).get("context")
         for token in (pad, pad + 1)
     )
     if before != after:  # positions are counted from that of padding on
@@ -58,7 +56,7 @@ def _decisive_tokens(model: Model, heads: bool) -> set[str]:
     return found
 
 
-def _rotary_kinds(config: Config) -> Iterator[str]:
+def _rotary_kinds(config: Mapping[str, Json]) -> Iterator[str]:
     """The types of rotary positions that a configuration names, of all its kinds of layers."""
     for key, value in config.items():
         if key == "rope_type" and isinstance(value, str):
@@ -67,7 +65,9 @@ def _rotary_kinds(config: Config) -> Iterator[str]:
             yield from _rotary_kinds(value)
 
 
-def unequal_settings(a: Config, b: Config, ignored: set[str]) -> Iterator[tuple[str, Any, Any]]:
+def unequal_settings(
+    a: Mapping[str, Json], b: Mapping[str, Json], ignored: set[str]
+) -> Iterator[tuple[str, Json, Json]]:
     """Entries that both configurations have and that differ by more than rounding, with both
     values.
     """
@@ -79,8 +79,9 @@ def unequal_settings(a: Config, b: Config, ignored: set[str]) -> Iterator[tuple[
             yield key, one, two
 
 
-def _nearly(one: Any, two: Any) -> bool:
-    numbers = all(
-        isinstance(value, int | float) and not isinstance(value, bool) for value in (one, two)
-    )
-    return numbers and math.isclose(one, two, rel_tol=ROUNDING)
+def _nearly(one: Json, two: Json) -> bool:
+    if isinstance(one, bool) or isinstance(two, bool):
+        return False
+    if not isinstance(one, int | float) or not isinstance(two, int | float):
+        return False
+    return math.isclose(one, two, rel_tol=ROUNDING)

@@ -15,11 +15,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
 
 from lmc_core.symmetry.layout import Block, Layout
 from lmc_core.symmetry.rewrite import LayerScale, Norm, Product, Rewrite, Tied
-from lmc_core.symmetry.spaces import Space, SymmetryClass
+from lmc_core.symmetry.spaces import Pairs, Space, SymmetryClass
 
 Parts = Iterable[tuple[str, str]]  # (name of a block, its pattern)
 
@@ -42,14 +41,18 @@ class Structure:
         classes: tuple[SymmetryClass, ...],
         reason: str,
         within: str | None = None,
-        **further: Any,
+        fixes_ones: bool = False,
+        pairs: Pairs | None = None,
+        positive: bool = False,
     ) -> str:
         """Add a space and return its name; the number of its copies follows from the space it is
         within.
         """
         outer = self.spaces[within] if within else None
         copies = outer.copies * outer.size if outer else 1
-        self.spaces[name] = Space(name, kind, size, classes, reason, within, copies, **further)
+        self.spaces[name] = Space(
+            name, kind, size, classes, reason, within, copies, fixes_ones, pairs, positive
+        )
         return name
 
     def size(self, pattern: str) -> int:
@@ -148,7 +151,9 @@ class Structure:
             found = f"{block}.gain" if gain else None, f"{block}.offset" if offset else None
             self.add("norms", Norm(*found, tuple(readers), space, centred, unit))
 
-    def add(self, field: str, *items: Norm | Product | LayerScale | str | tuple[Any, ...]) -> None:
+    def add(
+        self, field: str, *items: Norm | Product | LayerScale | str | tuple[object, ...]
+    ) -> None:
         """Append to one of the tuples of the `Rewrite`: norms, products, layer_scales, centred,
         sums, scales, further.
         """

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from lmc_core.models.config import Config
 from lmc_core.models.fits import REPEATED, require_fits, separate_head, unequal_spaces
+from lmc_core.models.model import Model
 from lmc_core.symmetry.canonical import rewrite_in_place
 from lmc_core.symmetry.embedding import (
     Embedding,
@@ -22,10 +23,6 @@ from lmc_core.symmetry.embedding import (
 )
 from lmc_core.symmetry.layout import Block, Layout, State
 from lmc_core.symmetry.spaces import Space, SymmetryClass, kinds_of
-
-if TYPE_CHECKING:
-    from lmc_core.models.family import Config
-    from lmc_core.models.model import Model
 
 
 def widen(
@@ -58,9 +55,7 @@ def widen(
     Raises:
         Incompatible: if the narrow model cannot be embedded in such a one.
     """
-    target = replace(
-        narrow, config=dict(config), state={}, name=f"a model of the width of {narrow.name}"
-    )
+    target = replace(narrow, config=config, state={}, name=f"a model of the width of {narrow.name}")
     require_fits(narrow, target)
     narrow, target = separate_head(narrow), separate_head(target)
     small, large = narrow.layout, target.layout

@@ -17,7 +17,8 @@ import psutil
 from lmc_core.errors import BadInput
 
 if TYPE_CHECKING:
-    from lmc_core.models.family import Config, Family
+    from lmc_core.models.config import Config
+    from lmc_core.models.family import Family
     from lmc_core.symmetry.layout import Layout
 
 SINGLE, DOUBLE = 4, 8  # bytes of a number

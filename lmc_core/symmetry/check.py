@@ -8,8 +8,7 @@ both maxima over all outputs of one example. At rounding level this is below 1e-
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
 
 import torch
 from torch import Tensor
@@ -34,21 +33,25 @@ class Double(TorchFunctionMode):
     """
 
     def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
+        self,
+        func: Callable[..., object],
+        types: Collection[type],
+        args: tuple[object, ...] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
         """Run `func`, but leave float64 tensors in float64."""
-        kwargs = dict(kwargs or {})
+        settings = dict(kwargs or {})
         name = getattr(func, "__name__", "")
         if args and isinstance(args[0], Tensor) and args[0].dtype is torch.float64:
             if name == "float":
                 return args[0]
             if name in ("to", "type"):
                 args = tuple(torch.float64 if arg is torch.float32 else arg for arg in args)
-            if kwargs.get("dtype") is torch.float32:
-                kwargs["dtype"] = torch.float64
-        if name == "zeros" and kwargs.get("dtype") is torch.float32:
-            kwargs["dtype"] = torch.float64
-        return func(*args, **kwargs)
+            if settings.get("dtype") is torch.float32:
+                settings["dtype"] = torch.float64
+        if name == "zeros" and settings.get("dtype") is torch.float32:
+            settings["dtype"] = torch.float64
+        return func(*args, **settings)
 
 
 def is_rounding(

@@ -5,7 +5,6 @@ Data, no algorithm.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 Reader = tuple[str, str | None]  # a weight and its bias
 
@@ -85,7 +84,7 @@ class Tied:
 
     head: str
     table: str
-    config: tuple[tuple[str, Any], ...] = (("tie_word_embeddings", False),)
+    config: tuple[tuple[str, bool | float], ...] = (("tie_word_embeddings", False),)
     scale: float = 1.0
     stays: bool = False
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from lmc_core.folders import home
-from lmc_core.models.families import get_family
+from lmc_core.models.families import FAMILIES
 from lmc_core.models.model import Model, untied_state
 from lmc_core.tasks import Examples, get_task
 from lmc_core.tasks.fashion_mnist import full_set
@@ -76,7 +76,7 @@ def produce(
     Returns:
         The model as it will be loaded again: half-precision values in float32.
     """
-    family = get_family(recipe.family)
+    family = FAMILIES[recipe.family]
     torch.manual_seed(recipe.seed)
     module = family.build(recipe.config).to(device)
     state_file = home() / "training" / f"{recipe.name}.pt"
@@ -99,7 +99,7 @@ def write(
     """Write a trained module of a recipe to `folder`; `story` is what `train` returned; the rest as
     of `produce`.
     """
-    family = get_family(recipe.family)
+    family = FAMILIES[recipe.family]
     state = {name: tensor.cpu().half().float() for name, tensor in untied_state(module).items()}
     data = {
         "task": recipe.task,

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lmc_core.models.families import get_family
+from lmc_core.models.families import FAMILIES
 from lmc_core.models.routers import router_modules
 from lmc_core.symmetry.layout import Layout
 from lmc_core.tasks import Examples, get_task, losses
@@ -173,7 +173,7 @@ class Training:
         recipe, self.begin = self.recipe, time.perf_counter()
         self.device = next(self.module.parameters()).device
         self.peaks = [[group["lr"] for group in each.param_groups] for each in self.solvers]
-        family = get_family(recipe.family)
+        family = FAMILIES[recipe.family]
         layout = family.layout(family.config(recipe.config))
         self.balance = Balance(self.module, layout) if recipe.balance else None
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lmc_core.errors import UnknownName
-from lmc_core.models.families import get_family
+from lmc_core.models.families import FAMILIES
 from lmc_core.models.load import load
 from lmc_core.tasks import Examples, get_task
 from lmc_core.training import trainer
@@ -58,7 +58,7 @@ def tiny(family: str, **changes: object) -> Recipe:
 
 def module_for(recipe: Recipe) -> torch.nn.Module:
     torch.manual_seed(recipe.seed)
-    return get_family(recipe.family).build(recipe.config)
+    return FAMILIES[recipe.family].build(recipe.config)
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +83,7 @@ def _small_validation(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_loss_falls(family: str, optimizer: str) -> None:
     recipe = tiny(family, optimizer=optimizer)
     module = module_for(recipe)
-    outputs = get_family(family).outputs
+    outputs = FAMILIES[family].outputs
     task = get_task(recipe.task)
     before, _ = trainer.score(module, outputs, task.examples("validation", 64, length=16))
     story = train(recipe, module, outputs, subset=True)
@@ -95,7 +95,7 @@ def test_equal_seeds_give_equal_models_and_others_do_not() -> None:
     for seed in (0, 0, 1):
         recipe = tiny("gpt2", seed=seed, steps=12)
         module = module_for(recipe)
-        train(recipe, module, get_family("gpt2").outputs)
+        train(recipe, module, FAMILIES["gpt2"].outputs)
         states.append(torch.cat([p.detach().flatten() for p in module.parameters()]))
     assert torch.equal(states[0], states[1]) and not torch.allclose(states[0], states[2])
 
@@ -105,7 +105,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint(
 ) -> None:
     monkeypatch.setattr(trainer, "CHECKPOINT_EVERY", 20)
     recipe = tiny("gpt2", steps=50)
-    outputs = get_family("gpt2").outputs
+    outputs = FAMILIES["gpt2"].outputs
     whole = module_for(recipe)
     train(recipe, whole, outputs)
 
@@ -136,7 +136,7 @@ def test_a_checkpoint_of_another_recipe_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trainer, "CHECKPOINT_EVERY", 5)
-    outputs = get_family("gpt2").outputs
+    outputs = FAMILIES["gpt2"].outputs
     torch.save({"recipe": "something else"}, tmp_path / "state.pt")
     story = train(
         tiny("gpt2", steps=6), module_for(tiny("gpt2")), outputs, state_file=tmp_path / "state.pt"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lmc_core.models.architectures.heads import Head, Readers, head_of, write_head
-from lmc_core.models.family import Config
+from lmc_core.models.config import Config
 from lmc_core.models.parts import (
     Attention,
     attention,
@@ -55,32 +55,34 @@ class Norms:
 
 def head_dim(config: Config) -> int:
     """Size of one head."""
-    return int(config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"])
+    width, heads = config.sizes("hidden_size", "num_attention_heads")
+    return config.optional_size("head_dim") or width // heads
 
 
 def rotated(config: Config) -> int:
     """How many coordinates of a head rotary positions turn, as transformers counts them."""
-    return int(head_dim(config) * config["rope_parameters"].get("partial_rotary_factor", 1.0))
+    rotary = config.part("rope_parameters")
+    return int(head_dim(config) * rotary.optional_number("partial_rotary_factor", 1.0))
 
 
 def gated(s: Structure, config: Config, i: int, size: int | None = None) -> Readers:
     """The gated feed-forward layer of a block."""
-    units, bias = int(size or config["intermediate_size"]), bool(config.get("mlp_bias"))
+    units, bias = size or config.size("intermediate_size"), bool(config.get("mlp_bias"))
     return gated_layer(
-        s, f"blocks.{i}", f"model.layers.{i}.mlp", str(i), units, config["hidden_act"], bias
+        s, f"blocks.{i}", f"model.layers.{i}.mlp", str(i), units, config.text("hidden_act"), bias
     )
 
 
 def fused_gated(s: Structure, config: Config, i: int) -> Readers:
     """The same with one matrix for the gate and `up`, and no biases."""
-    size, act = int(config["intermediate_size"]), config["hidden_act"]
+    size, act = config.size("intermediate_size"), config.text("hidden_act")
     on, at = f"blocks.{i}", f"model.layers.{i}.mlp"
     u = gated_units(s, str(i), size, act)
     parts = [
         (f"{on}.gate.weight", f"0/2 ={u} -residual"),
         (f"{on}.up.weight", f"1/2 +{u} -residual"),
     ]
-    s.fused(f"{at}.gate_up_proj.weight", (2 * size, config["hidden_size"]), parts)
+    s.fused(f"{at}.gate_up_proj.weight", (2 * size, config.size("hidden_size")), parts)
     s.linear(f"{on}.down", f"{at}.down_proj", "+residual", f"-{u}", bias=False)
     units_product(s, u, on, gate=act)
     return [(block, None) for block, _ in parts]
@@ -149,16 +151,9 @@ def rms_decoder(
     norms, head = norms or Norms(), head or head_of(config)
     output = head.predicts == "features"
     biases = biases if isinstance(biases, tuple) else (biases, biases, biases, biases)
-    width, heads, vocabulary = (
-        config["hidden_size"],
-        config["num_attention_heads"],
-        config["vocab_size"],
-    )
-    groups, size, tied = (
-        config["num_key_value_heads"],
-        head_dim(config),
-        bool(config.get("tie_word_embeddings")),
-    )
+    width, heads, vocabulary = config.sizes("hidden_size", "num_attention_heads", "vocab_size")
+    groups, size = config.size("num_key_value_heads"), head_dim(config)
+    tied = bool(config.get("tie_word_embeddings"))
     s = Structure(family)
     if norms.behind:
         post_norm_stream(s, width, True, output)
@@ -179,15 +174,13 @@ def rms_decoder(
         )
 
     s.parameter("token.table", TABLE, "* +residual", (vocabulary, width))
-    for i in range(config["num_hidden_layers"]):
+    for i in range(config.size("num_hidden_layers")):
         on, at = f"blocks.{i}", f"model.layers.{i}"
         if attend is not None:
             readers = attend(s, config, i)
         else:
-            kind, pairs = (
-                "rms" if normed else None,
-                rotary(i) if rotary else Pairs(size, interleaved),
-            )
+            kind = "rms" if normed else None
+            pairs = rotary(i) if rotary else Pairs(size, interleaved)
             a = attention(s, str(i), heads, size, groups, pairs=pairs, normed=kind, clipped=clipped)
             names = tuple(f"{at}.self_attn.{part}_proj" for part in "qkvo")
             readers = separate_attention(s, a, on, names, biases, scaled=scaled)  # type: ignore[arg-type]  (four names)
@@ -271,12 +264,12 @@ def _query_key_norms(
 def sizes(config: Config) -> dict[str, int]:
     """Sizes for people."""
     found = {
-        "width": config["hidden_size"],
-        "depth": config["num_hidden_layers"],
-        "heads": config["num_attention_heads"],
-        "key heads": config["num_key_value_heads"],
-        "units": config["intermediate_size"],
-        "tokens": config["vocab_size"],
-        "context": config["max_position_embeddings"],
+        "width": config.size("hidden_size"),
+        "depth": config.size("num_hidden_layers"),
+        "heads": config.size("num_attention_heads"),
+        "key heads": config.size("num_key_value_heads"),
+        "units": config.size("intermediate_size"),
+        "tokens": config.size("vocab_size"),
+        "context": config.size("max_position_embeddings"),
     }
-    return found | ({"classes": config["num_labels"]} if "num_labels" in config else {})
+    return found | ({"classes": config.size("num_labels")} if "num_labels" in config else {})

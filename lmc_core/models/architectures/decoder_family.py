@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -21,50 +20,37 @@ from lmc_core.models.architectures.heads import (
     with_body,
     with_class,
 )
-from lmc_core.models.family import Config, Family, divides, positive_sizes
+from lmc_core.models.architectures.rotary import rope, rope_by_type
+from lmc_core.models.config import Config, Json, require_divides, require_sizes
+from lmc_core.models.family import Family
 from lmc_core.models.parts import POINTWISE
 from lmc_core.models.structure import Structure
 
 WINDOWS = ("full_attention", "sliding_attention")
 
 # Transformers' defaults of most of these families; each gives what differs.
-DEFAULTS: dict[str, Any] = {
-    "vocab_size": 32000,
-    "hidden_size": 4096,
-    "intermediate_size": 11008,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "num_key_value_heads": None,
-    "head_dim": None,
-    "hidden_act": "silu",
-    "max_position_embeddings": 2048,
-    "rms_norm_eps": 1e-6,
-    "tie_word_embeddings": False,
-    "pad_token_id": None,
-    "bos_token_id": None,
-    "eos_token_id": None,
-}
+DEFAULTS = (
+    Config(vocab_size=32000, hidden_size=4096, intermediate_size=11008)
+    | dict(num_hidden_layers=32, num_attention_heads=32, num_key_value_heads=None)
+    | dict(head_dim=None, hidden_act="silu", max_position_embeddings=2048)
+    | dict(rms_norm_eps=1e-6, tie_word_embeddings=False, pad_token_id=None)
+    | dict(bos_token_id=None, eos_token_id=None)
+)
 
-SMALL: dict[str, Any] = {
-    "vocab_size": 37,
-    "hidden_size": 24,
-    "intermediate_size": 20,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 12,
-}
+SMALL = Config(vocab_size=37, hidden_size=24, intermediate_size=20, num_hidden_layers=2) | dict(
+    num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=12
+)
 
 
 def configuration(
     raw: Config,
-    defaults: Mapping[str, Any],
+    defaults: Mapping[str, Json],
     even: bool = False,
     act: str = "hidden_act",
     theta: float = 10000.0,
     partial: float | None = None,
-    bases: Mapping[str, float] | None = None,
-) -> dict[str, Any]:
+    bases: Mapping[str, Json] | None = None,
+) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
 
@@ -83,11 +69,11 @@ def configuration(
     Raises:
         BadCheckpoint: for what is no size, no number, no switch, or does not fit together.
     """
-    rope = hf.rope(raw, theta, partial) if bases is None else hf.rope_by_type(raw, bases)
-    found: dict[str, Any] = hf.chosen(raw, defaults) | {"rope_parameters": rope}
+    rotary = rope(raw, theta, partial) if bases is None else rope_by_type(raw, bases)
+    found = hf.chosen(raw, defaults) | {"rope_parameters": rotary}
     if found["num_key_value_heads"] is None:
         found["num_key_value_heads"] = found["num_attention_heads"]
-    positive_sizes(
+    require_sizes(
         found,
         "vocab_size",
         "hidden_size",
@@ -95,30 +81,30 @@ def configuration(
         "num_hidden_layers",
         "num_attention_heads",
     )
-    positive_sizes(found, "num_key_value_heads", "max_position_embeddings")
+    require_sizes(found, "num_key_value_heads", "max_position_embeddings")
     if even or found.get("head_dim") is None:
-        divides(found, "num_attention_heads", "hidden_size")
-    divides(found, "num_key_value_heads", "num_attention_heads")
+        require_divides(found, "num_attention_heads", "hidden_size")
+    require_divides(found, "num_key_value_heads", "num_attention_heads")
     if "head_dim" in found:
         if found["head_dim"] is None:
             found["head_dim"] = head_dim(found)
-        positive_sizes(found, "head_dim")
-    for each in rope.values() if bases is not None else (rope,):
+        require_sizes(found, "head_dim")
+    for each in [rotary] if bases is None else map(rotary.part, rotary):
         _check_pairs(head_dim(found), each)
     hf.switches(found, "tie_word_embeddings", "attention_bias", "mlp_bias", "use_sliding_window")
     if "rms_norm_eps" in found:
         hf.positive_numbers(found, "rms_norm_eps")
-        found["rms_norm_eps"] = float(found["rms_norm_eps"])
+        found["rms_norm_eps"] = float(found.number("rms_norm_eps"))
     hf.special_tokens(found)
     hf.activation(found, act, POINTWISE, str(defaults["model_type"]))
     return found
 
 
-def _check_pairs(size: int, rope: Mapping[str, Any]) -> None:
+def _check_pairs(size: int, rotary: Config) -> None:
     """Raise `BadCheckpoint` unless rotary positions turn pairs of a head of that size, with a
     factor for each if any.
     """
-    share = rope.get("partial_rotary_factor", 1.0)
+    share = rotary.optional_number("partial_rotary_factor", 1.0)
     half, odd = divmod(int(size * share), 2)
     if share == 1.0 and odd:
         raise BadCheckpoint(
@@ -128,7 +114,7 @@ def _check_pairs(size: int, rope: Mapping[str, Any]) -> None:
         raise BadCheckpoint(
             f"Rotary positions need an even share of {size} coordinates; {share} of them is none."
         )
-    factors = [rope.get(key) for key in ("short_factor", "long_factor")]
+    factors = [rotary.get(key) for key in ("short_factor", "long_factor")]
     if any(
         factor is not None and (not isinstance(factor, list) or len(factor) != half)
         for factor in factors
@@ -139,7 +125,7 @@ def _check_pairs(size: int, rope: Mapping[str, Any]) -> None:
         )
 
 
-def windows(found: dict[str, Any], always: bool = False, every: int = 2) -> dict[str, Any]:
+def windows(found: Config, always: bool = False, every: int = 2) -> Config:
     """Write out which layers attend to a sliding window, in a configuration that may say so in
     several ways; returns it.
 
@@ -152,7 +138,7 @@ def windows(found: dict[str, Any], always: bool = False, every: int = 2) -> dict
     Raises:
         BadCheckpoint: where it does not say it for each layer, or gives no window.
     """
-    kinds, depth = found["layer_types"], found["num_hidden_layers"]
+    kinds, depth = found["layer_types"], found.size("num_hidden_layers")
     if kinds is not None and (
         not isinstance(kinds, list)
         or len(kinds) != depth
@@ -168,7 +154,7 @@ def windows(found: dict[str, Any], always: bool = False, every: int = 2) -> dict
             "The configuration should give 'max_window_layers' as a number of layers; it gives "
             f"{first!r}."
         )
-    used = always or (found["use_sliding_window"] and found["sliding_window"] is not None)
+    used = always or bool(found["use_sliding_window"] and found["sliding_window"] is not None)
     if kinds is None:
         sliding = [(i + 1) % every != 0 if always else used and i >= first for i in range(depth)]
         found["layer_types"] = [WINDOWS[each] for each in sliding]
@@ -178,9 +164,9 @@ def windows(found: dict[str, Any], always: bool = False, every: int = 2) -> dict
             "use_sliding_window=false."
         )
     if not always:
-        used = found["use_sliding_window"] = WINDOWS[1] in found["layer_types"]
+        used = found["use_sliding_window"] = WINDOWS[1] in found.entries("layer_types", str)
     if used:
-        positive_sizes(found, "sliding_window")
+        require_sizes(found, "sliding_window")
     else:
         found["sliding_window"] = None
     return found
@@ -213,9 +199,9 @@ def family(
     classes: str,
     sentence: str,
     reference: str,
-    config: Callable[[Config], dict[str, Any]],
+    config: Callable[[Config], Config],
     structure: Callable[[Config], Structure],
-    examples: Mapping[str, Config],
+    examples: Mapping[str, Mapping[str, Json]],
     heads: Sequence[str] = ALL_HEADS,
     span: str = "model.",
     aliases: Mapping[str, str] | None = None,
@@ -223,7 +209,7 @@ def family(
         tensors
     ),
     language: str = "",
-    **further: Any,
+    **further: Json,
 ) -> Family:
     """A family of transformers' decoders: the language model, the body alone, and what heads there
     are.
@@ -251,11 +237,11 @@ def family(
     own = {usual if end == "ForCausalLM" else f"{classes}{end}": head for end, head in ends.items()}
     own |= {alias: ends[end] for alias, end in (aliases or {}).items()}
 
-    def configured(raw: Config) -> dict[str, Any]:
+    def configured(raw: Config) -> Config:
         return with_class(config(raw), raw, own, usual, name)
 
     def build(config: Config) -> nn.Module:
-        cls = str(config.get("architectures", [usual])[0])
+        cls = config.class_name(usual)
         return hf.build(config, f"{classes}Config", cls, attention_dropout=0.0, **further)
 
     def written(config: Config) -> Structure:

@@ -8,28 +8,30 @@ from dataclasses import dataclass
 
 import torch
 
-from lmc_core.models.family import Config
+from lmc_core.models.config import Config
 
 TERMS = ("c2p", "p2c")
 
 
 def farthest(config: Config) -> int:
     """The number that transformers' class takes for the farthest distance."""
-    given = config["max_relative_positions"]
-    return given if given > 0 else config["max_position_embeddings"]
+    given = config.size("max_relative_positions")
+    return given if given > 0 else config.size("max_position_embeddings")
 
 
 def span(config: Config) -> int:
     """Half the number of rows of the table of distances."""
-    return config["position_buckets"] if config["position_buckets"] > 0 else farthest(config)
+    return (
+        config.size("position_buckets") if config.size("position_buckets") > 0 else farthest(config)
+    )
 
 
 def used_rows(config: Config, first: bool) -> int:
     """How many rows of the table are read, of all distances that a text of full length has, or that
     its first token has.
     """
-    half, buckets = span(config), config["position_buckets"]
-    length = config["max_position_embeddings"]
+    half, buckets = span(config), config.size("position_buckets")
+    length = config.size("max_position_embeddings")
     apart = torch.arange(1 - length, 1 if first else length)
     if buckets > 0:
         middle = buckets // 2
@@ -65,12 +67,12 @@ class Terms:
         """Those of a configuration; of a single layer a pooler reads what its first token sees
         alone.
         """
-        c2p, p2c = (each in config["pos_att_type"] for each in TERMS)
+        c2p, p2c = (each in config.entries("pos_att_type", str) for each in TERMS)
         normed, used = config["norm_rel_ebd"] == "layer_norm", 0
         if c2p or p2c:
             used = used_rows(config, first=pooler and config["num_hidden_layers"] == 1)
-        rank = max(0, min(used - 1, config["hidden_size"] - normed))
-        return cls(c2p, p2c, config["share_att_key"] and (c2p or p2c), normed, used, rank)
+        rank = max(0, min(used - 1, config.size("hidden_size") - normed))
+        return cls(c2p, p2c, config.flag("share_att_key") and (c2p or p2c), normed, used, rank)
 
     @property
     def any(self) -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +17,13 @@ from torch import Tensor, nn
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import hf
 from lmc_core.models.architectures.heads import LABELLED
-from lmc_core.models.family import SHARD, Config, Family, divides, positive_sizes
+from lmc_core.models.config import Config, Json, require_divides, require_sizes
+from lmc_core.models.family import SHARD, Family
 from lmc_core.models.parts import POINTWISE
 from lmc_core.models.structure import Structure
 
 # setting -> its usual value, what any other means
-REFUSED: dict[str, tuple[Any, str]] = {
+REFUSED: dict[str, tuple[Json, str]] = {
     "add_cross_attention": (False, "with cross-attention"),
     "position_embedding_type": ("absolute", "with other than absolute positions"),
     "pruned_heads": ({}, "with pruned heads"),
@@ -37,14 +37,8 @@ SIZES = (
 )
 # beginnings of a body's names on disk
 BODIES = ("bert.", "roberta.", "distilbert.", "electra.", "mpnet.", "albert.", "deberta.", "model.")
-PARTS = (
-    "embeddings.",
-    "encoder.",
-    "transformer.",
-    "embeddings_project.",
-    "pooler.",
-    "layers.",
-    "final_norm.",
+PARTS = tuple(
+    "embeddings. encoder. transformer. embeddings_project. pooler. layers. final_norm.".split()
 )  # of a body, without these
 BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
 TOKENS = ("masked", "next")  # what a head with a score for every token predicts
@@ -88,10 +82,10 @@ class TokenHead:
 
 
 Write = Callable[[Structure, Config, Kind, str], None]
-Check = Callable[[Config, dict[str, Any], Kind], None]
+Check = Callable[[Config, Config, Kind], None]
 
 
-def unchecked(raw: Config, found: dict[str, Any], kind: Kind) -> None:
+def unchecked(raw: Config, found: Config, kind: Kind) -> None:
     """Nothing more to check in a configuration."""
 
 
@@ -120,7 +114,7 @@ class Encoder:
     title: str
     classes: Mapping[str, Kind]
     base: str
-    defaults: Mapping[str, Any]
+    defaults: Mapping[str, Json]
     write: Write
     head: TokenHead
     config_class: str
@@ -140,9 +134,9 @@ class Encoder:
 
     def kind(self, config: Config) -> Kind:
         """What the class that a configuration names has."""
-        return self.classes[config["architectures"][0]]
+        return self.classes[config.class_name()]
 
-    def configured(self, raw: Config) -> dict[str, Any]:
+    def configured(self, raw: Config) -> Config:
         """The entries of a `config.json` that the function depends on; missing ones get
         transformers' defaults.
 
@@ -151,7 +145,7 @@ class Encoder:
                 together.
         """
         # files have the family's own names of settings, or the usual ones
-        raw = {own: raw[usual] for usual, own in self.own.items() if usual in raw} | dict(raw)
+        raw = Config({own: raw[usual] for usual, own in self.own.items() if usual in raw} | raw)
         found = hf.chosen(raw, self.defaults)
         plain = next(cls for cls, kind in self.classes.items() if kind.predicts == "features")
         found["architectures"] = [hf.named_class(raw, list(self.classes), self.title, plain)]
@@ -163,8 +157,8 @@ class Encoder:
         # there may be no types of tokens where there usually are none
         types = found.get("type_vocab_size", 0) != 0 or self.defaults.get("type_vocab_size", 0) != 0
         sizes = (*SIZES, "max_position_embeddings", *(("type_vocab_size",) if types else ()))
-        positive_sizes(found, *(name(key) for key in sizes))
-        divides(found, name("num_attention_heads"), name("hidden_size"))
+        require_sizes(found, *(name(key) for key in sizes))
+        require_divides(found, name("num_attention_heads"), name("hidden_size"))
         if "layer_norm_eps" in found:
             hf.positive_numbers(found, "layer_norm_eps")
         hf.activation(found, name("hidden_act"), POINTWISE, self.title)
@@ -178,31 +172,31 @@ class Encoder:
             found["add_pooling_layer"] = raw.get("add_pooling_layer", True) is not False
         if kind.predicts in LABELLED:
             found["num_labels"] = hf.labels(raw)
-            positive_sizes(found, "num_labels")
+            require_sizes(found, "num_labels")
         if kind.predicts == "span" and hf.labels(raw) != 2:
             raise BadCheckpoint(
-                f"The class {found['architectures'][0]} scores where an answer begins and where "
+                f"The class {found.class_name()} scores where an answer begins and where "
                 "it ends, which are 2 labels; "
                 f"the configuration gives {hf.labels(raw)!r}."
             )
         self.check(raw, found, kind)
         return found
 
-    def _require_direction(self, raw: Config, found: dict[str, Any], kind: Kind) -> None:
+    def _require_direction(self, raw: Config, found: Config, kind: Kind) -> None:
         """Causal attention belongs to the classes that predict the next token, and a body may have
         it.
         """
         causal = raw.get("is_decoder") or False
         if kind.predicts == "next" and causal is not True:
             raise BadCheckpoint(
-                f"The class {found['architectures'][0]} predicts the next token, and its "
+                f"The class {found.class_name()} predicts the next token, and its "
                 "configuration does not say "
                 "is_decoder=true, so that it would see that token; set it if the model was "
                 "trained so."
             )
         if causal and (kind.predicts not in ("next", "features") or causal is not True):
             raise BadCheckpoint(
-                f"A {self.title} of the class {found['architectures'][0]} with causal attention "
+                f"A {self.title} of the class {found.class_name()} with causal attention "
                 f"(is_decoder={causal!r}) is not "
                 "supported."
             )
@@ -211,7 +205,7 @@ class Encoder:
 
     def standard(self, config: Config) -> Config:
         """The configuration with the usual names of settings."""
-        return {**config, **{usual: config[own] for usual, own in self.own.items()}}
+        return config | {**{usual: config[own] for usual, own in self.own.items()}}
 
     def body(self, config: Config) -> str:
         """What the body's names begin with in memory."""
@@ -231,7 +225,7 @@ class Encoder:
         module = hf.build(
             settings,
             self.config_class,
-            config["architectures"][0],
+            config.class_name(),
             arguments,
             **dict.fromkeys(self.dropless, 0.0),
         )
@@ -336,14 +330,14 @@ class Encoder:
         """Sizes for people."""
         c = self.standard(config)
         found = {
-            "width": c["hidden_size"],
-            "depth": c["num_hidden_layers"],
-            "heads": c["num_attention_heads"],
-            "units": c["intermediate_size"],
-            "tokens": c["vocab_size"],
-            "context": c["max_position_embeddings"],
+            "width": c.size("hidden_size"),
+            "depth": c.size("num_hidden_layers"),
+            "heads": c.size("num_attention_heads"),
+            "units": c.size("intermediate_size"),
+            "tokens": c.size("vocab_size"),
+            "context": c.size("max_position_embeddings"),
         }
-        return found | ({"classes": c["num_labels"]} if "num_labels" in c else {})
+        return found | ({"classes": c.size("num_labels")} if "num_labels" in c else {})
 
 
 def _owner(name: str, base: str) -> str:
@@ -384,8 +378,8 @@ def family(
     of: Encoder,
     sentence: str,
     reference: str,
-    examples: Mapping[str, Config],
-    context: Callable[[Config], int] = lambda config: config["max_position_embeddings"],
+    examples: Mapping[str, Mapping[str, Json]],
+    context: Callable[[Config], int] = lambda config: config.size("max_position_embeddings"),
 ) -> Family:
     """A family of such encoders.
 

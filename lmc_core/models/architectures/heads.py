@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lmc_core.models.architectures import hf
-from lmc_core.models.family import Config, positive_sizes
+from lmc_core.models.config import Config, require_sizes
 from lmc_core.models.structure import Structure
 
 Readers = list[tuple[str, str | None]]
@@ -79,13 +79,13 @@ def head_of(
         heads: by the ends of the names of classes.
         usual: the end where the configuration names no class.
     """
-    cls = str((config.get("architectures") or [usual])[0])
+    cls = config.class_name(usual)
     return heads[next(end for end in sorted(heads, key=len, reverse=True) if cls.endswith(end))]
 
 
 def with_class(
-    found: dict[str, Any], raw: Config, classes: Mapping[str, Head], usual: str, family: str
-) -> dict[str, Any]:
+    found: Config, raw: Config, classes: Mapping[str, Head], usual: str, family: str
+) -> Config:
     """Write the class into a configuration where it is not the family's usual one, and what it
     needs; returns it.
 
@@ -107,7 +107,7 @@ def with_class(
         found.pop("tie_word_embeddings", None)  # there is no head to share the table
     if head.predicts in LABELLED:
         found["num_labels"] = hf.labels(raw)
-        positive_sizes(found, "num_labels")
+        require_sizes(found, "num_labels")
     return found
 
 
@@ -146,7 +146,7 @@ def write_head(
     if head.predicts == "features":
         norm(None)
         return
-    rows, over = (2, None) if head.predicts == "span" else (config["num_labels"], 0)
+    rows, over = (2, None) if head.predicts == "span" else (config.size("num_labels"), 0)
     norm(
         [
             s.linear(

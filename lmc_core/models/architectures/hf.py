@@ -1,18 +1,16 @@
-"""What families of transformers' classes share: configurations, building, saving, rotary
-settings.
-"""
+"""What families of transformers' classes share: configurations, building, saving."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models.family import SHARD, Config
+from lmc_core.models.config import Config, Json
+from lmc_core.models.family import SHARD
 
 UNTIE = (
     "set tie_word_embeddings to false in its config.json if the head is meant to be a matrix "
@@ -20,14 +18,16 @@ UNTIE = (
 )
 
 
-def chosen(raw: Config, defaults: Mapping[str, Any]) -> dict[str, Any]:
+def chosen(raw: Mapping[str, Json], defaults: Mapping[str, Json]) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get the
     defaults.
     """
-    return {key: raw.get(key, default) for key, default in defaults.items()}
+    return Config({key: raw.get(key, default) for key, default in defaults.items()})
 
 
-def named_class(raw: Config, classes: Sequence[str], kind: str, default: str = "") -> str:
+def named_class(
+    raw: Mapping[str, Json], classes: Sequence[str], kind: str, default: str = ""
+) -> str:
     """The class of transformers that a `config.json` names under `architectures`.
 
     The same parameters mean another network in another class: of a base model the outputs are the
@@ -55,11 +55,12 @@ def named_class(raw: Config, classes: Sequence[str], kind: str, default: str = "
 
 
 def build(
-    config: Config,
+    config: Mapping[str, Json],
     config_class: str,
     model_class: str,
-    arguments: Mapping[str, Any] | None = None,
-    **further: Any,
+    arguments: Mapping[str, Json] | None = None,
+    /,
+    **further: Json,
 ) -> nn.Module:
     """A module of transformers' own class, randomly initialised, in float32.
 
@@ -133,7 +134,7 @@ def drop_copy(tensors: dict[str, Tensor], copy: str, original: str, words: str =
         )
 
 
-def labels(raw: Config) -> Any:
+def labels(raw: Config) -> Json:
     """How many labels a classifier has: what is said, else the number of their names, else
     transformers' default.
     """
@@ -143,7 +144,7 @@ def labels(raw: Config) -> Any:
     return len(named)
 
 
-def positive_numbers(config: Config, *names: str) -> None:
+def positive_numbers(config: Mapping[str, Json], *names: str) -> None:
     """Raise `BadCheckpoint` unless each of the names is a positive number of the configuration, an
     epsilon for example.
     """
@@ -155,7 +156,7 @@ def positive_numbers(config: Config, *names: str) -> None:
             )
 
 
-def switches(config: Config, *names: str) -> None:
+def switches(config: Mapping[str, Json], *names: str) -> None:
     """Raise `BadCheckpoint` unless each of the names that the configuration has is true or
     false.
     """
@@ -173,160 +174,22 @@ def special_tokens(config: Config) -> None:
     """
     for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
         value = config.get(name)
-        values = (
-            value
-            if isinstance(value, list) and name == "eos_token_id"
-            else []
-            if value is None
-            else [value]
-        )
+        values = [] if value is None else [value]
+        if isinstance(value, list) and name == "eos_token_id":
+            values = value
         if not all(isinstance(token, int) and not isinstance(token, bool) for token in values):
             raise BadCheckpoint(
                 f"The configuration should give {name!r} as the number of a token; it gives "
                 f"{value!r}."
             )
-    pad, tokens = config.get("pad_token_id"), config["vocab_size"]
-    if pad is not None and not -tokens <= pad < tokens:
+    pad, tokens = config.get("pad_token_id"), config.size("vocab_size")
+    if isinstance(pad, int) and not -tokens <= pad < tokens:
         raise BadCheckpoint(
             f"The configuration gives 'pad_token_id' as {pad}, and there are {tokens} tokens."
         )
 
 
-# kinds of rotary positions, and what each needs to be told
-ROPE_NEEDS: dict[str, tuple[str, ...]] = {
-    "default": (),
-    "linear": ("factor",),
-    "dynamic": ("factor",),
-    "yarn": ("factor",),
-    "longrope": ("short_factor", "long_factor"),
-    "llama3": ("factor", "low_freq_factor", "high_freq_factor"),
-}
-
-ROPE_NUMBERS = (
-    *(
-        "rope_theta",
-        "partial_rotary_factor",
-        "factor",
-        "original_max_position_embeddings",
-        "attention_factor",
-    ),
-    *(
-        "beta_fast",
-        "beta_slow",
-        "short_factor",
-        "long_factor",
-        "low_freq_factor",
-        "high_freq_factor",
-    ),
-    *("mscale", "mscale_all_dim"),
-)
-
-
-def rope(raw: Config, theta: float = 10000.0, partial: float | None = None) -> dict[str, Any]:
-    """The settings of rotary positions, from `rope_parameters` or from the older `rope_theta` and
-    `rope_scaling`.
-
-    Args:
-        raw: a configuration.
-        theta: the family's default base.
-        partial: the family's default share of each head that is rotated; None where it cannot be
-            chosen.
-    """
-    given = raw.get("rope_scaling") or raw.get("rope_parameters") or {}
-    if not isinstance(given, Mapping):
-        raise BadCheckpoint(
-            f"The configuration should give 'rope_parameters' as an object; it gives {given!r}."
-        )
-    if any(isinstance(value, Mapping) for value in given.values()):
-        raise BadCheckpoint(
-            "Rotary positions that differ by the type of layer are not supported here."
-        )
-    found = {
-        key: given[key]
-        for key in ("rope_type", "truncate", *ROPE_NUMBERS)
-        if given.get(key) is not None
-    }
-    kind = found["rope_type"] = found.get("rope_type") or given.get("type") or "default"
-    found.setdefault("rope_theta", raw.get("rope_theta") or raw.get("rotary_emb_base") or theta)
-    length = raw.get("original_max_position_embeddings")
-    if length is not None and kind in ("longrope", "yarn", "llama3"):
-        found["original_max_position_embeddings"] = length
-    shares = [
-        share
-        for share in (raw.get("partial_rotary_factor"), raw.get("rotary_pct"), partial)
-        if share is not None
-    ]
-    if shares:
-        found.setdefault("partial_rotary_factor", shares[0])
-    if not isinstance(kind, str) or kind not in ROPE_NEEDS:
-        raise BadCheckpoint(
-            f"Rotary positions of the type {kind!r} are not supported; known: "
-            f"{', '.join(ROPE_NEEDS)}."
-        )
-    for key in ROPE_NEEDS[kind]:
-        if key not in found:
-            raise BadCheckpoint(
-                f"Rotary positions of the type {kind!r} need {key!r} in 'rope_parameters'."
-            )
-    switches(found, "truncate")
-    for key in [key for key in ROPE_NUMBERS if key in found]:
-        values = (
-            found[key]
-            if isinstance(found[key], list) and key in ("short_factor", "long_factor")
-            else [found[key]]
-        )
-        low = -1 if key.startswith("mscale") else 0
-        if not all(
-            isinstance(x, int | float) and not isinstance(x, bool) and low < x < 1e12
-            for x in values
-        ):
-            raise BadCheckpoint(
-                f"The configuration should give {key!r} as a positive number; it gives "
-                f"{found[key]!r}."
-            )
-    if kind == "llama3" and not found["low_freq_factor"] < found["high_freq_factor"]:
-        raise BadCheckpoint(
-            "Rotary positions of the type 'llama3' need a low_freq_factor below their "
-            "high_freq_factor."
-        )
-    if partial is None and found.pop("partial_rotary_factor", 1.0) != 1.0:
-        raise BadCheckpoint(
-            "This kind of model rotates whole heads; 'partial_rotary_factor' should be 1 or left "
-            "out."
-        )
-    return found
-
-
-def rope_by_type(raw: Config, bases: Mapping[str, float]) -> dict[str, Any]:
-    """The settings of rotary positions that differ by the type of layer; an older `rope_scaling` is
-    of those without a window.
-
-    Args:
-        raw: a configuration.
-        bases: type of layer -> its base where `rope_parameters` does not say it.
-    """
-    given, scaling = raw.get("rope_parameters") or {}, raw.get("rope_scaling") or {}
-    nested = isinstance(given, Mapping) and all(
-        each is None or isinstance(each, Mapping) for each in given.values()
-    )
-    if not nested or not isinstance(scaling, Mapping) or given.keys() - bases.keys():
-        raise BadCheckpoint(
-            "The configuration should give 'rope_parameters' as one object for each of "
-            f"{', '.join(bases)}, and "
-            f"'rope_scaling' as an object; it gives {str(given)[:80]} and {str(scaling)[:80]}."
-        )
-    found = {}
-    for kind, base in bases.items():
-        part = dict(given.get(kind) or {"rope_type": "default"})
-        part |= scaling if kind == "full_attention" else {}
-        found[kind] = rope(
-            {"rope_parameters": part, "partial_rotary_factor": raw.get("partial_rotary_factor")},
-            base,
-        )
-    return found
-
-
-def activation(config: Config, key: str, known: set[str], family: str) -> str:
+def activation(config: Mapping[str, Json], key: str, known: Collection[str], family: str) -> str:
     """The activation of a configuration.
 
     Raises:

@@ -8,12 +8,12 @@ one for all heads, and so is its plane.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import decoder_family
 from lmc_core.models.architectures.decoder import Readers
-from lmc_core.models.family import Config, divides, positive_sizes
+from lmc_core.models.config import Config, Json, require_divides, require_sizes
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.rewrite import Product
 from lmc_core.symmetry.spaces import LINEAR, PERMUTATIONS, ROTARY, ROTATIONS, Pairs
@@ -21,7 +21,7 @@ from lmc_core.symmetry.spaces import LINEAR, PERMUTATIONS, ROTARY, ROTATIONS, Pa
 SIZES = ("kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")
 
 
-def configuration(raw: Config, defaults: dict[str, Any], even: bool) -> dict[str, Any]:
+def configuration(raw: Config, defaults: Mapping[str, Json], even: bool) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get the defaults.
 
     Args:
@@ -29,17 +29,17 @@ def configuration(raw: Config, defaults: dict[str, Any], even: bool) -> dict[str
         defaults: of the family.
         even: whether the number of heads has to divide the width.
     """
-    given = defaults | dict(raw)
-    positive_sizes(given, *SIZES)
+    given = {**defaults, **raw}
+    require_sizes(given, *SIZES)
     # rotary positions turn a part of each head, whose size is the "head_dim" of transformers'
     # configuration
     found = decoder_family.configuration(
-        {**raw, "head_dim": given["qk_rope_head_dim"]}, defaults, even
+        raw | {"head_dim": given["qk_rope_head_dim"]}, defaults, even
     )
     if found["q_lora_rank"] is not None:
-        positive_sizes(found, "q_lora_rank")
+        require_sizes(found, "q_lora_rank")
     if even:
-        divides(found, "num_attention_heads", "hidden_size")
+        require_divides(found, "num_attention_heads", "hidden_size")
     if found["num_key_value_heads"] != found["num_attention_heads"]:
         raise BadCheckpoint(
             "Latent attention makes keys for every head; num_key_value_heads should equal "
@@ -59,15 +59,9 @@ def latent_attention(s: Structure, config: Config, i: int, interleaved: bool) ->
         interleaved: rotary pairs are neighbours.
     """
     on, at = f"blocks.{i}", f"model.layers.{i}.self_attn"
-    width, heads, rank, bias = (
-        config["hidden_size"],
-        config["num_attention_heads"],
-        config["kv_lora_rank"],
-        config["attention_bias"],
-    )
-    flat, turned, values = (
-        config[name] for name in ("qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")
-    )
+    width, heads, rank = config.sizes("hidden_size", "num_attention_heads", "kv_lora_rank")
+    bias = config.flag("attention_bias")
+    flat, turned, values = config.sizes("qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")
     head = s.space(f"heads.{i}", "heads", heads, PERMUTATIONS, "each head has a softmax of its own")
     plane = s.space(
         f"query-key.{i}",
@@ -112,7 +106,7 @@ def latent_attention(s: Structure, config: Config, i: int, interleaved: bool) ->
     if config["q_lora_rank"] is None:
         readers += queries
     else:
-        made = latent("query-latent", config["q_lora_rank"])
+        made = latent("query-latent", config.size("q_lora_rank"))
         readers.append(
             s.linear(f"{on}.query-latent", f"{at}.q_a_proj", f"+{made}", "-residual", bias)
         )

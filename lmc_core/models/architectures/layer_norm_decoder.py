@@ -14,7 +14,7 @@ from typing import Literal
 
 from lmc_core.models.architectures.heads import Head, Readers, write_head
 from lmc_core.models.architectures.query_key_norms import QueryKeyNorms, write_query_key_norms
-from lmc_core.models.family import Config
+from lmc_core.models.config import Config
 from lmc_core.models.parts import (
     Attention,
     attention,
@@ -292,7 +292,7 @@ def _behind(
     if head.predicts != "next":
         write_head(s, config, head, norm)
         return
-    tied, rows = bool(config["tie_word_embeddings"]), sizes.tokens
+    tied, rows = config.flag("tie_word_embeddings"), sizes.tokens
     bias = "head.bias" if body.head_bias else None
     if not tied:
         s.parameter(

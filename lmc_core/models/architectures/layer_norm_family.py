@@ -5,7 +5,6 @@ common.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -13,7 +12,8 @@ from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import hf
 from lmc_core.models.architectures.heads import Head, head_of, outputs, with_body, with_class
 from lmc_core.models.architectures.layer_norm_decoder import HEAD, Body
-from lmc_core.models.family import Config, Family, positive_sizes
+from lmc_core.models.config import Config, Json, require_sizes
+from lmc_core.models.family import Family
 from lmc_core.models.parts import POINTWISE
 from lmc_core.models.structure import Structure
 
@@ -30,12 +30,12 @@ TOKENS = {"pad_token_id": None, "bos_token_id": None, "eos_token_id": None}
 
 def configuration(
     raw: Config,
-    defaults: Mapping[str, Any],
+    defaults: Mapping[str, Json],
     sizes: Collection[str],
     epsilon: str,
     activation: str | None,
     aliases: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
+) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get the defaults.
 
     What is true or false by default has to be a switch.
@@ -54,9 +54,9 @@ def configuration(
     """
     for other, own in (aliases or {}).items():
         if other in raw and own not in raw:
-            raw = {**raw, own: raw[other]}
+            raw = raw | {own: raw[other]}
     found = hf.chosen(raw, defaults)
-    positive_sizes(found, *sizes)
+    require_sizes(found, *sizes)
     hf.positive_numbers(found, epsilon)
     hf.switches(found, *[key for key, value in defaults.items() if isinstance(value, bool)])
     hf.special_tokens(found)
@@ -80,7 +80,7 @@ def rotated(size: int, share: float) -> int:
     return count
 
 
-def grouped(found: dict[str, Any], groups: str, heads: str) -> dict[str, Any]:
+def grouped(found: Config, groups: str, heads: str) -> Config:
     """Fill in the number of key and value heads, as many as heads where none is given; returns the
     configuration.
 
@@ -89,13 +89,13 @@ def grouped(found: dict[str, Any], groups: str, heads: str) -> dict[str, Any]:
     """
     if found[groups] is None:
         found[groups] = found[heads]
-    positive_sizes(found, groups)
-    if found[heads] % found[groups]:
+    require_sizes(found, groups)
+    if found.size(heads) % found.size(groups):
         raise BadCheckpoint(f"{groups} = {found[groups]} should divide {heads} = {found[heads]}.")
     return found
 
 
-def refuse(raw: Config, usual: Mapping[str, tuple[Any, str]], family: str) -> None:
+def refuse(raw: Mapping[str, Json], usual: Mapping[str, tuple[Json, str]], family: str) -> None:
     """Raise `BadCheckpoint` where a setting has another value than the one that is supported.
 
     Args:
@@ -113,16 +113,16 @@ def family(
     classes: str,
     sentence: str,
     reference: str,
-    config: Callable[[Config], dict[str, Any]],
+    config: Callable[[Config], Config],
     structure: Callable[[Config, Head], Structure],
     sizes: Callable[[Config], dict[str, int]],
     body: Callable[[Config], Body] | Body,
     heads: Mapping[str, Head],
-    examples: Mapping[str, Config],
+    examples: Mapping[str, Mapping[str, Json]],
     stored: Callable[[dict[str, Tensor], Config], dict[str, Tensor]] = lambda tensors, config: (
         tensors
     ),
-    **further: Any,
+    **further: Json,
 ) -> Family:
     """A family of transformers' decoders: the language model, the body alone, and what heads there
     are.
@@ -149,9 +149,7 @@ def family(
         return head_of(config, heads, usual)
 
     def build(config: Config) -> nn.Module:
-        return hf.build(
-            config, f"{classes}Config", config.get("architectures", [usual])[0], **further
-        )
+        return hf.build(config, f"{classes}Config", config.class_name(usual), **further)
 
     def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
         parts = body(config) if callable(body) else body
@@ -163,7 +161,9 @@ def family(
         return found
 
     def all_sizes(config: Config) -> dict[str, int]:
-        return sizes(config) | ({"classes": config["num_labels"]} if "num_labels" in config else {})
+        return sizes(config) | (
+            {"classes": config.size("num_labels")} if "num_labels" in config else {}
+        )
 
     return Family(
         name=name,
@@ -192,4 +192,4 @@ def sizes_by(
     """
     names = {"width": width, "depth": depth, "heads": heads, "tokens": tokens, "context": context}
     names |= {key.replace("_", " "): value for key, value in others.items()}
-    return lambda config: {key: int(config[value]) for key, value in names.items()}
+    return lambda config: {key: config.size(value) for key, value in names.items()}

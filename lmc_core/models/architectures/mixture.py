@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,7 +21,8 @@ from torch import Tensor
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import decoder_family, hf
 from lmc_core.models.architectures.decoder import Readers, sizes
-from lmc_core.models.family import Config, Family, positive_sizes
+from lmc_core.models.config import Config, Json, require_sizes
+from lmc_core.models.family import Family
 from lmc_core.models.parts import gated_units, units_product
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import PERMUTATIONS
@@ -58,7 +58,7 @@ def counted(raw: Config, name: str) -> Config:
     know several.
     """
     given = next((raw[other] for other in (name, *COUNTS) if other in raw), None)
-    return raw if given is None else {**raw, name: given}
+    return raw if given is None else raw | {name: given}
 
 
 def check_sizes(
@@ -67,16 +67,16 @@ def check_sizes(
     """Raise `BadCheckpoint` unless the named settings are sizes, and no more experts are active
     than there are.
     """
-    positive_sizes(found, experts, active, *names)
-    if found[active] > found[experts]:
+    require_sizes(found, experts, active, *names)
+    if found.size(active) > found.size(experts):
         raise BadCheckpoint(
             f"{active} = {found[active]} should be at most {experts} = {found[experts]}."
         )
 
 
-def check_layers(found: dict[str, Any]) -> None:
+def check_layers(found: Config) -> None:
     """Check which layers Qwen's mixtures leave dense, and their switches."""
-    positive_sizes(found, "decoder_sparse_step")
+    require_sizes(found, "decoder_sparse_step")
     dense = found["mlp_only_layers"] = found["mlp_only_layers"] or []
     if not isinstance(dense, list) or not all(
         isinstance(i, int) and not isinstance(i, bool) for i in dense
@@ -92,8 +92,8 @@ def sparse_layers(config: Config) -> list[bool]:
     """Which blocks have a mixture, by Qwen's `decoder_sparse_step` and `mlp_only_layers`; the
     others are dense.
     """
-    step, dense = config["decoder_sparse_step"], config["mlp_only_layers"]
-    return [i not in dense and (i + 1) % step == 0 for i in range(config["num_hidden_layers"])]
+    step, dense = config.size("decoder_sparse_step"), config.entries("mlp_only_layers", int)
+    return [i not in dense and (i + 1) % step == 0 for i in range(config.size("num_hidden_layers"))]
 
 
 def mixture(
@@ -177,14 +177,7 @@ def mixture(
 _EXPERT = re.compile(
     r"((?:model\.|transformer\.)?layers\.\d+\.mlp\.experts)\.(\d+)\.(gate_proj|up_proj|down_proj|w[123])\.weight"
 )
-_PLACES = {
-    "gate_proj": "gate",
-    "up_proj": "up",
-    "down_proj": "down",
-    "w1": "gate",
-    "w3": "up",
-    "w2": "down",
-}
+_PLACES = dict(gate_proj="gate", up_proj="up", down_proj="down", w1="gate", w3="up", w2="down")
 
 
 def stacked(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -223,12 +216,15 @@ def family(
     classes: str,
     sentence: str,
     reference: str,
-    config: Callable[[Config], dict[str, Any]],
+    config: Callable[[Config], Config],
     structure: Callable[[Config], Structure],
-    examples: Mapping[str, Config],
+    examples: Mapping[str, Mapping[str, Json]],
     experts: str,
     units: str,
-    **further: Any,
+    stored: Callable[[dict[str, Tensor], Config], dict[str, Tensor]] | None = None,
+    heads: Sequence[str] = decoder_family.ALL_HEADS,
+    span: str = "model.",
+    **further: bool,
 ) -> Family:
     """A family of decoders with mixtures; `experts` and `units` are the names of these sizes in the
     configuration.
@@ -236,14 +232,23 @@ def family(
     Experts run one after the other, not as one grouped product, which not every device has for
     every size. Further arguments are those of `decoder_family.family`.
     """
-    settings = {
-        "stored": lambda tensors, config: stacked(tensors),
-        "experts_implementation": "eager",
-    } | further
     found = decoder_family.family(
-        name, classes, sentence, reference, config, structure, examples, **settings
+        name,
+        classes,
+        sentence,
+        reference,
+        config,
+        structure,
+        examples,
+        heads,
+        span,
+        stored=stored or (lambda tensors, config: stacked(tensors)),
+        experts_implementation="eager",
+        **further,
     )
-    return replace(
-        found,
-        sizes=lambda config: sizes(config) | {"experts": config[experts], "units": config[units]},
-    )
+
+    def all_sizes(config: Config) -> dict[str, int]:
+        own = {"experts": config.size(experts), "units": config.size(units)}
+        return sizes(config) | own
+
+    return replace(found, sizes=all_sizes)

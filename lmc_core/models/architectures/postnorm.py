@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lmc_core.models.architectures.encoders import TOKENS, Kind, TokenHead
-from lmc_core.models.family import Config
+from lmc_core.models.config import Config
 from lmc_core.models.parts import (
     HOMOGENEOUS,
     Attention,
@@ -109,7 +109,7 @@ def encoder(
         tied: whether a head reads the token table.
         shared_heads: a space of heads that all layers share.
     """
-    stream(s, config["hidden_size"], readers)
+    stream(s, config.size("hidden_size"), readers)
     embeddings(s, config, base, padding, names, tied)
     layers(s, config, base, readers, names, shared_heads)
 
@@ -125,8 +125,8 @@ def embeddings(
     """Write down the tables that are added up to the stream, and the norm behind them; arguments as
     of `encoder`.
     """
-    width = config["hidden_size"]
-    rows = {block: config[ROWS[block]] for block in names.tables}
+    width = config.size("hidden_size")
+    rows = {block: config.size(ROWS[block]) for block in names.tables}
     for block, name in names.tables.items():
         s.parameter(f"{block}.table", f"{base}{name}.weight", "* +residual", (rows[block], width))
     # A tied table is seen by the head too: of what the input does not see, each row may move along
@@ -176,7 +176,7 @@ def narrow_embeddings(s: Structure, config: Config, base: str, names: Names, pro
         names: of its parameters.
         project: name of the layer between embeddings and stream.
     """
-    size = config["embedding_size"]
+    size = config.size("embedding_size")
     reason = (
         "one layer reads the embeddings, behind a LayerNorm, which rotations that keep the "
         "all-ones vector leave alone"
@@ -186,7 +186,10 @@ def narrow_embeddings(s: Structure, config: Config, base: str, names: Names, pro
     s.add("scales", "embeddings")
     for block, name in names.tables.items():
         s.parameter(
-            f"{block}.table", f"{base}{name}.weight", "* +embedding", (config[ROWS[block]], size)
+            f"{block}.table",
+            f"{base}{name}.weight",
+            "* +embedding",
+            (config.size(ROWS[block]), size),
         )
     s.add("sums", tuple(f"{block}.table" for block in names.tables))
     reader = s.linear("project", base + project, "+residual", "-embedding")
@@ -201,8 +204,8 @@ def behind_narrow_embeddings(s: Structure, config: Config) -> None:
     the stream may take x -> x + 1 (a^T x), which the norm behind the attention removes and the
     three maps undo. A constant in x goes into biases.
     """
-    width = config["hidden_size"]
-    k = min(config["embedding_size"] - 1, width)
+    width = config.size("hidden_size")
+    k = min(config.size("embedding_size") - 1, width)
     s.add("further", (MEANS, k + 3 * width * (width - k)), (OFFSETS, width))
     s.add("scales", "what the embeddings write")
 
@@ -231,8 +234,9 @@ def layer(
         shared_heads: a space of heads that all layers share.
         attend: writes the four maps of an attention down where they are not the usual ones alone.
     """
-    width, act, heads = config["hidden_size"], config["hidden_act"], config["num_attention_heads"]
-    on, size = f"blocks.{i}", config["intermediate_size"]
+    width, heads = config.sizes("hidden_size", "num_attention_heads")
+    act = config.text("hidden_act")
+    on, size = f"blocks.{i}", config.size("intermediate_size")
     a = attention(s, str(i), heads, width // heads, shared_heads=shared_heads)
     if attend is not None:
         attend(s, a, on, at)
@@ -257,11 +261,7 @@ def layers(
     """Write all layers down, each with a norm behind it; the last one's is read by `readers`, or
     the output without any.
     """
-    width, size, depth = (
-        config["hidden_size"],
-        config["intermediate_size"],
-        config["num_hidden_layers"],
-    )
+    width, size, depth = config.sizes("hidden_size", "intermediate_size", "num_hidden_layers")
     narrow = "embedding" in s.spaces
     for i in range(depth):
         at = base + names.layer.format(i)
@@ -306,8 +306,10 @@ def token_head(s: Structure, config: Config, head: TokenHead, act: str) -> None:
         s.add("further", (OFFSETS, s.spaces[space].size))
         s.tie(Tied(f"{head.decoder}.weight", head.table))
     else:
-        own_token_head(s, config, head, act, config["embedding_size" if narrow else "hidden_size"])
-    s.parameter("head.bias", head.bias, "*", (config["vocab_size"],), ignores_mean_over=0)
+        own_token_head(
+            s, config, head, act, config.size("embedding_size" if narrow else "hidden_size")
+        )
+    s.parameter("head.bias", head.bias, "*", (config.size("vocab_size"),), ignores_mean_over=0)
 
 
 def own_token_head(s: Structure, config: Config, head: TokenHead, act: str, width: int) -> None:
@@ -322,7 +324,7 @@ def own_token_head(s: Structure, config: Config, head: TokenHead, act: str, widt
         "head.weight",
         f"{head.decoder}.weight",
         f"* -{u}",
-        (config["vocab_size"], width),
+        (config.size("vocab_size"), width),
         ignores_mean_over=0,
     )
     s.norm("head.norm", head.norm, [("head.weight", "head.bias")], space=u)
@@ -345,7 +347,7 @@ def pooled(
             any the state is an output.
         act: the activation.
     """
-    width = config["hidden_size"]
+    width = config.size("hidden_size")
     if not heads:
         s.space("pooled", "pooled", width, NONE, "the pooled state is an output itself")
         s.add("further", (MEANS, width))
@@ -392,7 +394,7 @@ def stream_head(s: Structure, config: Config, kind: Kind, name: str) -> None:
     """A linear layer on the stream itself: labels of every token, or where an answer begins and
     ends.
     """
-    rows, ignored = (2, None) if kind.predicts == "span" else (config["num_labels"], 0)
+    rows, ignored = (2, None) if kind.predicts == "span" else (config.size("num_labels"), 0)
     s.linear("head", name, "*", "-residual", rows=rows, ignores_mean_over=ignored)
 
 
@@ -407,7 +409,7 @@ def hidden_head(s: Structure, config: Config, dense: str, name: str, rows: int, 
         rows: number of its outputs.
         act: the activation.
     """
-    u = units(s, "head", config["hidden_size"], act)
+    u = units(s, "head", config.size("hidden_size"), act)
     s.linear("head.dense", dense, f"+{u}", "-residual")
     s.linear("head", name, "*", f"-{u}", rows=rows)
     if s.spaces[u].largest.stretches:

@@ -111,6 +111,19 @@ class Pools:
 
 
 @dataclass(frozen=True)
+class Layers:
+    """What one block says of all of them; see `Body`."""
+
+    attends: Attends
+    feeds: Feeds
+    norm: nn.Module
+    scales: tuple[str | None, str | None]
+    relative: Relative | None = None
+    parallel: Literal["fused", "apart"] | None = None
+    several: int = 1
+
+
+@dataclass(frozen=True)
 class Body:
     """Everything that a layout is written from."""
 
@@ -182,9 +195,9 @@ def body_of(module: Any, architecture: str, depth: int, classes: int) -> Body:
         )
         if getattr(module, name, None) is not None
     ]
-    found = reader.block(module.blocks[0], module)
+    found = reader.block(module.blocks[0])
     rope = getattr(module, "rope", None)
-    attends: Attends = found["attends"]
+    attends = found.attends
     if rope is not None and attends.normed == "layer":
         reader.refuse("LayerNorms on queries and keys that are turned by their positions")
     if rope is not None and type(rope).__name__ not in (
@@ -196,11 +209,12 @@ def body_of(module: Any, architecture: str, depth: int, classes: int) -> Body:
     if rope is None and attends.normed == "rms":
         reader.refuse("RMSNorms on queries and keys without rotary positions")
     half = bool(getattr(getattr(module.blocks[0], "attn", None), "rotate_half", False))
-    relative = found.pop("relative", None)
     return Body(
         width=module.embed_dim,
         depth=depth,
         classes=classes,
+        attends=attends,
+        feeds=found.feeds,
         channels=projection.in_channels if not stem else 0,
         features=projection.in_channels if stem else 0,
         patch=(projection.kernel_size[0], projection.kernel_size[1]),
@@ -211,14 +225,16 @@ def body_of(module: Any, architecture: str, depth: int, classes: int) -> Body:
         positions=getattr(module, "pos_embed", None) is not None,
         apart=bool(getattr(module, "no_embed_class", False)),
         pre_norm=not reader.absent(getattr(module, "norm_pre", None)),
-        rms=reader.rms(found.pop("norm")),
+        rms=reader.rms(found.norm),
         last=reader.last(module),
         pairs=None if rope is None else Pairs(attends.size, not half),
         mixed=type(rope).__name__ == "RotaryEmbeddingMixed",
-        relative=relative or reader.relative(module),
+        scales=found.scales,
+        relative=found.relative or reader.relative(module),
         pooling=reader.pooling(module),
+        parallel=found.parallel,
+        several=found.several,
         stem=stem,
-        **found,
     )
 
 
@@ -307,7 +323,7 @@ class _Reader:
             self.refuse(f"{kind} for LayerNorm")
         return kind.startswith("Rms")
 
-    def block(self, block: Any, module: Any) -> dict[str, Any]:
+    def block(self, block: Any) -> Layers:
         """What a block says of the body."""
         kind = type(block).__name__
         if kind == "ParallelScalingBlock":
@@ -315,40 +331,29 @@ class _Reader:
         if kind == "ParallelThingsBlock":
             attn, ffn = block.attns[0], block.ffns[0]
             scale = None if self.absent(attn.ls) else "ls.gamma"
-            found = {
-                "attends": self.attends(attn.attn),
-                "feeds": self.feeds(ffn.mlp),
-                "norm": attn.norm,
-            }
-            return found | {"scales": (scale, scale), "several": len(block.attns)}
+            attends, feeds = self.attends(attn.attn), self.feeds(ffn.mlp)
+            return Layers(attends, feeds, attn.norm, (scale, scale), several=len(block.attns))
         if kind not in ("Block", "EvaBlock", "RelPosBlock"):
             self.refuse(BLOCKS.get(kind, f"blocks of the kind {kind}"))
-        scales = tuple(
-            f"ls{i}.gamma"
-            if hasattr(getattr(block, f"ls{i}", None), "gamma")
-            else f"gamma_{i}"
-            if getattr(block, f"gamma_{i}", None) is not None
-            else None
-            for i in (1, 2)
-        )
-        found = {
-            "attends": self.attends(block.attn),
-            "feeds": self.feeds(block.mlp),
-            "norm": block.norm1,
-            "scales": scales,
-        }
+        scales = self._scale(block, 1), self._scale(block, 2)
+        attends, feeds = self.attends(block.attn), self.feeds(block.mlp)
+        relative = None
         table = getattr(block.attn, "relative_position_bias_table", None)
         if table is not None:
-            found["relative"] = Relative("relative_position_bias_table", False, rows=table.shape[0])
+            relative = Relative("relative_position_bias_table", False, rows=table.shape[0])
         elif getattr(block.attn, "rel_pos", None) is not None:
-            found["relative"] = self._relative(block.attn.rel_pos, "rel_pos", False)
-        return found
+            relative = self._relative(block.attn.rel_pos, "rel_pos", False)
+        return Layers(attends, feeds, block.norm1, scales, relative)
 
-    def _parallel(self, block: Any) -> dict[str, Any]:
-        bias, out = (
-            block.in_proj.bias is not None,
-            (block.out_proj or block.attn_out_proj).bias is not None,
-        )
+    def _scale(self, block: Any, i: int) -> str | None:
+        """Name of the LayerScale of one of a block's two layers, if it has one."""
+        if hasattr(getattr(block, f"ls{i}", None), "gamma"):
+            return f"ls{i}.gamma"
+        return None if getattr(block, f"gamma_{i}", None) is None else f"gamma_{i}"
+
+    def _parallel(self, block: Any) -> Layers:
+        bias = block.in_proj.bias is not None
+        out = (block.out_proj or block.attn_out_proj).bias is not None
         if not self.absent(block.q_norm):
             self.refuse("norms on queries and keys in parallel layers")
         if not out:
@@ -361,13 +366,9 @@ class _Reader:
             )
         attends = Attends(block.num_heads, block.num_heads, block.head_dim, bias, bias, bias)
         scale = None if self.absent(block.ls) else "ls.gamma"
-        return {
-            "attends": attends,
-            "feeds": Feeds(units, self._act(block.mlp_act)),
-            "norm": block.in_norm,
-            "scales": (scale, None),
-            "parallel": "fused" if block.out_proj is not None else "apart",
-        }
+        feeds = Feeds(units, self._act(block.mlp_act))
+        parallel = "fused" if block.out_proj is not None else "apart"
+        return Layers(attends, feeds, block.in_norm, (scale, None), parallel=parallel)
 
     def attends(self, attn: Any) -> Attends:
         """An attention layer."""

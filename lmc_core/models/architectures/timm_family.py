@@ -26,17 +26,11 @@ from lmc_core.models.architectures.timm_vit import (
     switches,
     without_counters,
 )
-from lmc_core.models.family import SHARD, Config, Family, divides
+from lmc_core.models.config import Config, Json, require_divides
+from lmc_core.models.family import SHARD, Family
 
-COMMON = (
-    "embed_dim",
-    "depth",
-    "num_heads",
-    "mlp_ratio",
-    "img_size",
-    "patch_size",
-    "in_chans",
-    "global_pool",
+COMMON = tuple(
+    "embed_dim depth num_heads mlp_ratio img_size patch_size in_chans global_pool".split()
 )
 
 
@@ -65,10 +59,9 @@ def build(config: Config) -> nn.Module:
     """A module of timm's own class, randomly initialised, in float32."""
     import timm
 
-    args = config.get("model_args", {})
-    return without_counters(
-        timm.create_model(config["architecture"], num_classes=config["num_classes"], **args)
-    )
+    args: dict[str, Any] = {**config.part("model_args")} if "model_args" in config else {}
+    name, classes = config.text("architecture"), config.size("num_classes")
+    return without_counters(timm.create_model(name, num_classes=classes, **args))
 
 
 def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
@@ -91,14 +84,11 @@ def save(module: nn.Module, config: Config, folder: Path, shard: int = SHARD) ->
 
     folder.mkdir(parents=True, exist_ok=True)
     sizes = {"num_features": module.num_features, "global_pool": module.global_pool}
-    args = config.get("model_args", {})
+    args = config.part("model_args") if "model_args" in config else {}
     edge_, channels = args.get("img_size", 224), args.get("in_chans", 3)
-    pretrained = {"input_size": [channels, edge_, edge_], "num_classes": config["num_classes"]}
-    content: dict[str, Any] = {
-        **config,
-        **sizes,
-        "pretrained_cfg": {**config.get("pretrained_cfg", {}), **pretrained},
-    }
+    known = config.part("pretrained_cfg") if "pretrained_cfg" in config else {}
+    pretrained = {"input_size": [channels, edge_, edge_], "num_classes": config.size("num_classes")}
+    content = {**config, **sizes, "pretrained_cfg": {**known, **pretrained}}
     (folder / "config.json").write_text(json.dumps(content, indent=2) + "\n")
     save_file(
         {k: v.contiguous() for k, v in module.state_dict().items()},
@@ -115,24 +105,24 @@ def _read(name: str, args: str, classes: int) -> Body:
 def read(config: Config) -> Body:
     """What a model of that configuration is made of, as timm builds it."""
     return _read(
-        config["architecture"],
-        json.dumps(config["model_args"], sort_keys=True),
-        config["num_classes"],
+        config.text("architecture"),
+        json.dumps(config.part("model_args"), sort_keys=True),
+        config.size("num_classes"),
     )
 
 
 def sizes(config: Config, body: Body) -> dict[str, int]:
     """Sizes for people."""
-    args = config["model_args"]
+    args = config.part("model_args")
     return {
         "width": body.width,
         "depth": body.depth,
         "heads": body.attends.heads,
         "units": body.feeds.units,
         "classes": body.classes,
-        "patch": args["patch_size"],
-        "image": args["img_size"],
-        "channels": args["in_chans"],
+        "patch": args.size("patch_size"),
+        "image": args.size("img_size"),
+        "channels": args.size("in_chans"),
     }
 
 
@@ -143,7 +133,7 @@ def family(
     reference: str,
     settings: tuple[str, ...],
     choices: tuple[str, ...],
-    examples: Mapping[str, Config],
+    examples: Mapping[str, Mapping[str, Json]],
 ) -> Family:
     """A family of timm's whose configuration is its architecture and the arguments that differ.
 
@@ -157,7 +147,7 @@ def family(
         examples: see `Family`.
     """
 
-    def config(raw: Config) -> dict[str, Any]:
+    def config(raw: Config) -> Config:
         given = given_arguments(raw, {*COMMON, *settings, *choices})
         switches(given, settings)
         if "mlp_ratio" in given:
@@ -165,13 +155,13 @@ def family(
         architecture = str(raw.get("architecture")).partition(".")[0]
         built: Any = probe(architecture, json.dumps(given, sort_keys=True))
         patches = built.patch_embed
-        sizes_ = {
-            "img_size": edge(patches.img_size, "images"),
-            "patch_size": edge(patches.patch_size, "patches"),
-        }
+        sizes_ = Config(
+            img_size=edge(patches.img_size, "images"),
+            patch_size=edge(patches.patch_size, "patches"),
+        )
         # otherwise pixels at the edge may belong to no patch
         if getattr(built, "dynamic_img_size", False):
-            divides(sizes_, "patch_size", "img_size")
+            require_divides(sizes_, "patch_size", "img_size")
         body = body_of(built, architecture, 1, 1)
         assert CLASSES[type(built).__name__] == name
         classes = classes_of(raw)
@@ -189,7 +179,7 @@ def family(
             "in_chans": built.in_chans,
             "global_pool": built.global_pool,
         }
-        return {"architecture": architecture, "num_classes": classes, "model_args": given | found}
+        return Config(architecture=architecture, num_classes=classes, model_args=given | found)
 
     return Family(
         name=name,
@@ -199,7 +189,7 @@ def family(
         recognises=lambda c: (
             isinstance(c.get("architecture"), str)
             and not c.get("model_type")
-            and source(c["architecture"]) == module
+            and source(c.text("architecture")) == module
         ),
         build=build,
         outputs=outputs,

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
@@ -18,51 +17,29 @@ from torch import nn
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import hf
 from lmc_core.models.architectures.timm_body import CLASSES, SUPPORTED, Body, body_of
-from lmc_core.models.family import Config, positive_sizes
+from lmc_core.models.config import Config, require_sizes
 
 PLAIN, DISTILLED = "vit_tiny_patch16_224", "deit_tiny_distilled_patch16_224"
 
-DEFAULTS: dict[str, Any] = {  # of timm's `vit_tiny_patch16_224`
-    "embed_dim": 192,
-    "depth": 12,
-    "num_heads": 3,
-    "mlp_ratio": 4,
-    "img_size": 224,
-    "patch_size": 16,
-    "in_chans": 3,
-    "class_token": True,
-    "reg_tokens": 0,
-    "init_values": None,
-    "qkv_bias": True,
-    "global_pool": "token",
-    "fc_norm": None,
-}
+# of timm's `vit_tiny_patch16_224`
+DEFAULTS = (
+    Config(embed_dim=192, depth=12, num_heads=3, mlp_ratio=4, img_size=224, patch_size=16)
+    | dict(in_chans=3, class_token=True, reg_tokens=0, init_values=None, qkv_bias=True)
+    | dict(global_pool="token", fc_norm=None)
+)
 # further arguments, which a configuration has only where they are not as usual
-USUAL: dict[str, Any] = {
-    "qk_norm": False,
-    "proj_bias": True,
-    "no_embed_class": False,
-    "pre_norm": False,
-    "final_norm": True,
-    "pool_include_prefix": False,
-    "dynamic_img_size": False,
-}
+USUAL = Config(qk_norm=False, proj_bias=True, no_embed_class=False, pre_norm=False) | dict(
+    final_norm=True, pool_include_prefix=False, dynamic_img_size=False
+)
 SIZES = ("embed_dim", "depth", "num_heads", "img_size", "patch_size", "in_chans")
 # settings that matter in training alone
-TRAINING = {
-    "drop_rate",
-    "pos_drop_rate",
-    "patch_drop_rate",
-    "proj_drop_rate",
-    "attn_drop_rate",
-    "drop_path_rate",
-    "weight_init",
-    "fix_init",
-    "head_init_scale",
-    "rope_shift_coords",
-    "rope_jitter_coords",
-    "rope_rescale_coords",
-}
+TRAINING = set(
+    (
+        "drop_rate pos_drop_rate patch_drop_rate proj_drop_rate attn_drop_rate drop_path_rate "
+        "weight_init fix_init head_init_scale rope_shift_coords rope_jitter_coords "
+        "rope_rescale_coords"
+    ).split()
+)
 
 
 @functools.lru_cache(maxsize=256)
@@ -82,7 +59,7 @@ def source(architecture: str) -> str:
     )
 
 
-def given_arguments(raw: Config, known: set[str]) -> dict[str, Any]:
+def given_arguments(raw: Config, known: set[str]) -> Config:
     """Arguments that a file gives: under `model_args`, and what timm takes from the rest; those of
     training are left out.
 
@@ -105,7 +82,7 @@ def given_arguments(raw: Config, known: set[str]) -> dict[str, Any]:
             )
     pretrained = raw.get("pretrained_cfg")
     pretrained = pretrained if isinstance(pretrained, dict) else {}
-    found = {key: value for key, value in given.items() if key in known}
+    found = Config({key: value for key, value in given.items() if key in known})
     pooling = raw.get("global_pool", pretrained.get("global_pool"))
     if pooling is not None:
         found.setdefault("global_pool", pooling)
@@ -118,7 +95,7 @@ def given_arguments(raw: Config, known: set[str]) -> dict[str, Any]:
         value = found.get(key)
         if isinstance(value, list) and len(value) == 2 and value[0] == value[1]:
             found[key] = value[0]
-    positive_sizes(found, *[key for key in SIZES if key in found])
+    require_sizes(found, *[key for key in SIZES if key in found])
     return found
 
 
@@ -135,11 +112,12 @@ def classes_of(raw: Config) -> int:
         value = args["num_classes"]
     if value == 0 and not isinstance(value, bool):
         return 0
-    positive_sizes({"num_classes": value}, "num_classes")
-    return int(value)
+    chosen = Config(num_classes=value)
+    require_sizes(chosen, "num_classes")
+    return chosen.size("num_classes")
 
 
-def ratio_is_plausible(args: Mapping[str, Any]) -> None:
+def ratio_is_plausible(args: Config) -> None:
     """Raise `BadCheckpoint` unless the share of units to width is a positive number."""
     value = args["mlp_ratio"]
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1024:
@@ -148,7 +126,7 @@ def ratio_is_plausible(args: Mapping[str, Any]) -> None:
         )
 
 
-def arguments(architecture: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def arguments(architecture: str, given: Config) -> tuple[str, Config]:
     """Name and arguments of an architecture.
 
     Args:
@@ -169,7 +147,7 @@ def arguments(architecture: str, given: Mapping[str, Any]) -> tuple[str, dict[st
         )
     found = _arguments(module, body, given)
     name = DISTILLED if hasattr(module, "dist_token") else PLAIN
-    small = {**found, "depth": 1}
+    small = found | {"depth": 1}
     if name == architecture or text_of(probe(name, json.dumps(small))) == text_of(
         probe(architecture, json.dumps(small))
     ):
@@ -203,7 +181,7 @@ def probe(architecture: str, given: str) -> nn.Module:
         raise
 
 
-def _built(architecture: str, settings: dict[str, Any]) -> nn.Module:
+def _built(architecture: str, settings: Config) -> nn.Module:
     import timm
     import torch
 
@@ -226,7 +204,7 @@ def _built(architecture: str, settings: dict[str, Any]) -> nn.Module:
         ) from error
 
 
-def _arguments(module: Any, body: Body, given: Mapping[str, Any]) -> dict[str, Any]:
+def _arguments(module: Any, body: Body, given: Config) -> Config:
     """Every argument of a `VisionTransformer`; those of `DEFAULTS` always, the others where they
     are not as usual.
     """
@@ -249,16 +227,14 @@ def _arguments(module: Any, body: Body, given: Mapping[str, Any]) -> dict[str, A
         "global_pool": module.global_pool,
         "fc_norm": None if body.last is None or moved == pooled else moved,
     }
-    further = {
-        "qk_norm": attends.normed is not None,
-        "proj_bias": attends.output_bias,
-        "no_embed_class": module.no_embed_class,
-        "pre_norm": body.pre_norm,
-        "final_norm": body.last is not None,
-        "pool_include_prefix": module.pool_include_prefix,
-        "dynamic_img_size": module.dynamic_img_size,
-    }
-    return found | {key: value for key, value in further.items() if value != USUAL[key]}
+    further = (
+        Config(qk_norm=attends.normed is not None, proj_bias=attends.output_bias)
+        | dict(no_embed_class=module.no_embed_class, pre_norm=body.pre_norm)
+        | dict(final_norm=body.last is not None)
+        | dict(pool_include_prefix=module.pool_include_prefix)
+        | dict(dynamic_img_size=module.dynamic_img_size)
+    )
+    return Config(found | {key: value for key, value in further.items() if value != USUAL[key]})
 
 
 def ratio(width: int, hidden: int) -> int | float:
@@ -295,6 +271,6 @@ def without_counters(module: nn.Module) -> nn.Module:
     return module
 
 
-def switches(args: Mapping[str, Any], names: tuple[str, ...]) -> None:
+def switches(args: Config, names: tuple[str, ...]) -> None:
     """Raise `BadCheckpoint` unless each of the names that are given is true or false."""
     hf.switches(args, *names)

@@ -9,9 +9,9 @@ floating-point numbers hold exactly below 2^24.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,14 +19,15 @@ from torch import Tensor, nn
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import hf, vision
 from lmc_core.models.architectures.vision import MEANS, Layer
-from lmc_core.models.family import Config, divides, positive_sizes
+from lmc_core.models.config import Config, Json, require_divides, require_sizes
+from lmc_core.models.family import Family, Kind
 from lmc_core.models.parts import OUTPUT, POINTWISE
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import NONE, ROTATIONS
 
 KIND = "embedding"
 SCALE = "embeddings of one length"
-NAMES: dict[str, Any] = {
+NAMES = {
     "norms": ("layer_norm1", "layer_norm2"),
     "maps": tuple(f"self_attn.{part}_proj" for part in ("q", "k", "v", "out")),
 }
@@ -52,15 +53,24 @@ TEXT, IMAGE = (
 )
 
 
-def nested(raw: Config, key: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
+Parts = Literal["text", "image", "both", "classifier"]
+TAKES: dict[Parts, Kind] = {
+    "text": "text",
+    "image": "images",
+    "both": "images and text",
+    "classifier": "images",
+}
+
+
+def nested(raw: Config, key: str, defaults: Mapping[str, Json]) -> Config:
     """The part of a configuration that is one tower's; older files have a second one, which counts
     where it is given.
 
     Raises:
         BadCheckpoint: if it is no object.
     """
-    found: dict[str, Any] = {}
-    for name, missing in ((key, {}), (f"{key}_dict", defaults)):
+    found, none = Config(), Config()
+    for name, missing in ((key, none), (f"{key}_dict", defaults)):
         given = raw.get(name)
         if given is None:
             continue
@@ -72,7 +82,7 @@ def nested(raw: Config, key: str, defaults: Mapping[str, Any]) -> dict[str, Any]
     return found
 
 
-def checked_text(raw: Config, defaults: Mapping[str, Any], *further: str) -> dict[str, Any]:
+def checked_text(raw: Config, defaults: Mapping[str, Json], *further: str) -> Config:
     """The entries that a text tower depends on.
 
     Raises:
@@ -86,14 +96,14 @@ def checked_text(raw: Config, defaults: Mapping[str, Any], *further: str) -> dic
         "num_hidden_layers",
         "num_attention_heads",
     )
-    positive_sizes(found, *sizes, "max_position_embeddings", *further)
-    divides(found, "num_attention_heads", "hidden_size")
+    require_sizes(found, *sizes, "max_position_embeddings", *further)
+    require_divides(found, "num_attention_heads", "hidden_size")
     hf.positive_numbers(found, "layer_norm_eps")
     hf.activation(found, "hidden_act", POINTWISE, "A text tower")
     return found
 
 
-def checked_image(raw: Config, defaults: Mapping[str, Any], *further: str) -> dict[str, Any]:
+def checked_image(raw: Config, defaults: Mapping[str, Json], *further: str) -> Config:
     """The entries that an image tower depends on.
 
     Raises:
@@ -101,7 +111,7 @@ def checked_image(raw: Config, defaults: Mapping[str, Any], *further: str) -> di
     """
     found = vision.configuration(raw, defaults, "intermediate_size", *further)
     hf.activation(found, "hidden_act", POINTWISE, "An image tower")
-    if found["patch_size"] > found["image_size"]:
+    if found.size("patch_size") > found.size("image_size"):
         raise BadCheckpoint(
             f"Patches of {found['patch_size']} are larger than images of {found['image_size']}."
         )
@@ -111,27 +121,27 @@ def checked_image(raw: Config, defaults: Mapping[str, Any], *further: str) -> di
 def text_sizes(config: Config) -> dict[str, int]:
     """Sizes of a text tower, for people."""
     return {
-        "width": config["hidden_size"],
-        "depth": config["num_hidden_layers"],
-        "heads": config["num_attention_heads"],
-        "units": config["intermediate_size"],
-        "tokens": config["vocab_size"],
-        "context": config["max_position_embeddings"],
+        "width": config.size("hidden_size"),
+        "depth": config.size("num_hidden_layers"),
+        "heads": config.size("num_attention_heads"),
+        "units": config.size("intermediate_size"),
+        "tokens": config.size("vocab_size"),
+        "context": config.size("max_position_embeddings"),
     }
 
 
 def both_sizes(config: Config) -> dict[str, int]:
     """Sizes of both towers, for people; width, depth, heads and units are those of the images'."""
-    return text_sizes(config["text_config"]) | vision.sizes(config["vision_config"])
+    return text_sizes(config.part("text_config")) | vision.sizes(config.part("vision_config"))
 
 
 def layer(config: Config, part: Part) -> Layer:
     """How a layer of a tower is made."""
     return Layer(
-        config["hidden_size"],
-        config["num_attention_heads"],
-        config["intermediate_size"],
-        config["hidden_act"],
+        config.size("hidden_size"),
+        config.size("num_attention_heads"),
+        config.size("intermediate_size"),
+        config.text("hidden_act"),
         stream=part.stream,
         prefix=part.prefix,
         **NAMES,
@@ -147,14 +157,14 @@ def text_tower(s: Structure, config: Config, part: Part, output: bool) -> None:
         part: its place.
         output: whether its stream is an output.
     """
-    width, on = config["hidden_size"], part.prefix
+    width, on = config.size("hidden_size"), part.prefix
     vision.norm_stream(s, width, part.stream, output)
     tables = (("token", "vocab_size"), ("position", "max_position_embeddings"))
     for block, rows in tables:
         name = f"{part.base}embeddings.{block}_embedding.weight"
-        s.parameter(f"{on}{block}.table", name, f"* +{part.stream}", (config[rows], width))
+        s.parameter(f"{on}{block}.table", name, f"* +{part.stream}", (config.size(rows), width))
     s.add("sums", (f"{on}token.table", f"{on}position.table"))
-    for i in range(config["num_hidden_layers"]):
+    for i in range(config.size("num_hidden_layers")):
         layer(config, part).write(s, i, f"{part.base}encoder.layers.{i}")
 
 
@@ -198,9 +208,9 @@ def pair_outputs(module: nn.Module, inputs: Tensor) -> Tensor:
 def random_tokens(config: Config, count: int, seed: int, end: int | None = None) -> Tensor:
     """Tokens drawn uniformly `[n, context]`; the last one is `end`, where given."""
     generator = torch.Generator().manual_seed(seed)
-    shape = (count, config["max_position_embeddings"])
-    tokens = torch.randint(config["vocab_size"], shape, generator=generator)
-    if end is not None and 0 <= end < config["vocab_size"]:
+    shape = (count, config.size("max_position_embeddings"))
+    tokens = torch.randint(config.size("vocab_size"), shape, generator=generator)
+    if end is not None and 0 <= end < config.size("vocab_size"):
         tokens[:, -1] = end
     return tokens
 
@@ -209,7 +219,123 @@ def random_pairs(
     config: Config, count: int, seed: int, dtype: torch.dtype, end: int | None = None
 ) -> Tensor:
     """Images of normal noise with random tokens behind them, in one tensor."""
-    images, generator = config["vision_config"], torch.Generator().manual_seed(seed)
-    pixels = images["num_channels"] * images["image_size"] ** 2
+    images, generator = config.part("vision_config"), torch.Generator().manual_seed(seed)
+    pixels = images.size("num_channels") * images.size("image_size") ** 2
     noise = torch.randn(count, pixels, generator=generator, dtype=torch.float64).to(dtype)
-    return torch.cat([noise, random_tokens(config["text_config"], count, seed, end).to(dtype)], 1)
+    return torch.cat(
+        [noise, random_tokens(config.part("text_config"), count, seed, end).to(dtype)], 1
+    )
+
+
+def kept(tensors: dict[str, Tensor], *dropped: str) -> dict[str, Tensor]:
+    """Without the numbers of positions, which old files hold, and without what belongs to other
+    parts.
+
+    Args:
+        tensors: by their names.
+        dropped: what the names of other parts begin with.
+    """
+    return {
+        name: tensor
+        for name, tensor in tensors.items()
+        if not name.endswith("position_ids") and not name.startswith(dropped)
+    }
+
+
+@dataclass(frozen=True)
+class Kin:
+    """A kind of model with two towers, of which transformers has classes of either, of both, and
+    of a classifier on the tower of images.
+
+    Attributes:
+        name: of the kind in a `config.json`, "clip".
+        begin: what the names of its classes begin with, "CLIP".
+        reference: its paper.
+        unread: special tokens on which no output depends.
+    """
+
+    name: str
+    begin: str
+    reference: str
+    unread: tuple[str, ...]
+
+    @property
+    def classifier(self) -> str:
+        """The class of the classifier."""
+        return f"{self.begin}ForImageClassification"
+
+    def type(self, part: Parts) -> str:
+        """The kind that the `config.json` of one of its parts gives."""
+        return self.name + {"text": "_text_model", "image": "_vision_model"}.get(part, "")
+
+    def chosen(self, raw: Config, part: Parts, classes: tuple[str, ...]) -> Config:
+        """Kind and class of a configuration."""
+        kind = self.type(part)
+        named = hf.named_class(raw, classes, kind, classes[0])
+        return Config(model_type=kind, architectures=[named])
+
+    def family(
+        self,
+        part: Parts,
+        sentence: str,
+        classes: tuple[str, ...],
+        config: Callable[[Config], Config],
+        structure: Callable[[Config], Structure],
+        from_disk: Callable[[dict[str, Tensor], Config], dict[str, Tensor]],
+        outputs: Callable[[nn.Module, Tensor], Tensor],
+        examples: Mapping[str, Mapping[str, Json]],
+        probe: Callable[[Config, int, int, torch.dtype], Tensor] | None = None,
+    ) -> Family:
+        """The family of one of its parts.
+
+        Args:
+            part: which.
+            sentence: see `Family`, as what follows.
+            classes: the usual one first.
+            config: reads a `config.json`.
+            structure: writes its layout down.
+            from_disk: names in memory.
+            outputs: what it computes.
+            examples: small configurations, without their kind.
+            probe: random inputs where they are not as usual.
+        """
+        end, kind = {"text": "Text", "image": "Vision"}.get(part, ""), self.type(part)
+
+        def recognises(config: Config) -> bool:
+            named = config.get("architectures") in ([self.classifier], (self.classifier,))
+            return config.get("model_type") == kind and (
+                named == (part == "classifier") or bool(end)
+            )
+
+        def build(config: Config) -> nn.Module:
+            unread, settings = Config.fromkeys(self.unread), Config(config)
+            if part == "both":
+                settings["text_config"] = config.part("text_config") | unread
+            further = unread if part == "text" else {}
+            return hf.build(settings, f"{self.begin}{end}Config", config.class_name(), **further)
+
+        sizes = {"text": text_sizes, "image": vision.sizes, "both": both_sizes}
+        return Family(
+            name=self.name
+            + {"text": "_text", "image": "_vision", "both": ""}.get(part, "_" + part),
+            sentence=sentence,
+            reference=self.reference,
+            takes=TAKES[part],
+            recognises=recognises,
+            build=build,
+            outputs=outputs,
+            sizes=sizes.get(part, classifier_sizes),
+            structure=structure,
+            predicts=lambda config: {"both": "pairs", "classifier": "label"}.get(part, "features"),
+            save=hf.save,
+            config=config,
+            from_disk=from_disk,
+            classes=classes,
+            examples={key: {"model_type": kind} | dict(raw) for key, raw in examples.items()},
+            probe=probe,
+        )
+
+
+def classifier_sizes(config: Config) -> dict[str, int]:
+    """Sizes of a classifier for people."""
+    return vision.sizes(config.part("vision_config")) | {"classes": config.size("num_labels")}

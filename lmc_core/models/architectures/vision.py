@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import hf
-from lmc_core.models.family import Config, divides, positive_sizes
+from lmc_core.models.config import Config, Json, require_divides, require_sizes
 from lmc_core.models.parts import (
     OUTPUT,
     Attention,
@@ -44,7 +44,7 @@ OLD_NAMES = (
     (r"intermediate\.dense\.", "mlp.fc1."),
     (r"output\.dense\.", "mlp.fc2."),
 )
-DROPLESS: dict[str, Any] = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+DROPLESS = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
 
 def edge(raw: Config, key: str, default: Any) -> Any:
@@ -64,7 +64,7 @@ def edge(raw: Config, key: str, default: Any) -> Any:
     return value
 
 
-def configuration(raw: Config, defaults: Mapping[str, Any], *further: str) -> dict[str, Any]:
+def configuration(raw: Config, defaults: Mapping[str, Json], *further: str) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get the defaults.
 
     Args:
@@ -85,10 +85,13 @@ def configuration(raw: Config, defaults: Mapping[str, Any], *further: str) -> di
         "patch_size",
         "num_channels",
     )
-    positive_sizes(found, *sizes, *further)
-    divides(found, "num_attention_heads", "hidden_size")
+    require_sizes(found, *sizes, *further)
+    require_divides(found, "num_attention_heads", "hidden_size")
     hf.positive_numbers(found, "layer_norm_eps")
-    if raw.get("head_dim") not in (None, found["hidden_size"] // found["num_attention_heads"]):
+    if raw.get("head_dim") not in (
+        None,
+        found.size("hidden_size") // found.size("num_attention_heads"),
+    ):
         raise BadCheckpoint(
             f"A head_dim of its own ({raw['head_dim']!r}) is not supported; heads share the width "
             "evenly."
@@ -99,18 +102,18 @@ def configuration(raw: Config, defaults: Mapping[str, Any], *further: str) -> di
 def sizes(config: Config) -> dict[str, int]:
     """Sizes for people."""
     found = {
-        "width": config["hidden_size"],
-        "depth": config["num_hidden_layers"],
-        "heads": config["num_attention_heads"],
+        "width": config.size("hidden_size"),
+        "depth": config.size("num_hidden_layers"),
+        "heads": config.size("num_attention_heads"),
     }
     if "intermediate_size" in config:
-        found["units"] = config["intermediate_size"]
+        found["units"] = config.size("intermediate_size")
     if "num_labels" in config:
-        found["classes"] = config["num_labels"]
+        found["classes"] = config.size("num_labels")
     return found | {
-        "patch": config["patch_size"],
-        "image": config["image_size"],
-        "channels": config["num_channels"],
+        "patch": config.size("patch_size"),
+        "image": config.size("image_size"),
+        "channels": config.size("num_channels"),
     }
 
 
@@ -214,8 +217,8 @@ def patches(
     on: str = "",
 ) -> None:
     """Write the embedding of patches down."""
-    width, patch = config["hidden_size"], config["patch_size"]
-    shape = (width, config["num_channels"], patch, patch)
+    width, patch = config.sizes("hidden_size", "patch_size")
+    shape = (width, config.size("num_channels"), patch, patch)
     s.parameter(f"{on}patch.weight", f"{name}.weight", f"+{stream} *", shape)
     if bias:
         s.parameter(f"{on}patch.bias", f"{name}.bias", f"+{stream}", (width,))

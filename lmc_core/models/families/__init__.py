@@ -1,8 +1,11 @@
-"""The families that have a layout, one file each. Adding one: its file, and a line here."""
+"""The families that have a layout, one file each. Adding one: its file, and a line here.
+
+From outside the package `FAMILIES.add(family)` adds one; whatever loads, lists, aligns or writes
+models then knows it.
+"""
 
 from __future__ import annotations
 
-from lmc_core.errors import UnknownName
 from lmc_core.models.families.albert import ALBERT
 from lmc_core.models.families.bart import BART
 from lmc_core.models.families.beit import BEIT, DATA2VEC_VISION
@@ -67,10 +70,11 @@ from lmc_core.models.families.vit_mae import VIT_MAE
 from lmc_core.models.families.vit_relpos import VIT_RELPOS
 from lmc_core.models.families.whisper import WHISPER
 from lmc_core.models.family import Family
+from lmc_core.registry import Registry
 
-FAMILIES: dict[str, Family] = {
-    family.name: family
-    for family in (
+FAMILIES: Registry[Family] = Registry(
+    "family",
+    (
         ALBERT,
         BART,
         BEIT,
@@ -147,16 +151,5 @@ FAMILIES: dict[str, Family] = {
         VIT_RELPOS,
         WHISPER,
         XLM_ROBERTA,
-    )
-}
-
-
-def get_family(name: str) -> Family:
-    """Return the family of that name.
-
-    Raises:
-        UnknownName: if there is none.
-    """
-    if name not in FAMILIES:
-        raise UnknownName.of("family", name, FAMILIES)
-    return FAMILIES[name]
+    ),
+)

@@ -10,14 +10,12 @@ rows that may change by 1/g of its norm's gain.
 
 from __future__ import annotations
 
-from typing import Any
-
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import postnorm
 from lmc_core.models.architectures.encoders import TOKENS, Encoder, Kind, TokenHead, family
 from lmc_core.models.architectures.postnorm import MEANS, OFFSETS
+from lmc_core.models.config import Config, require_sizes
 from lmc_core.models.families import bert
-from lmc_core.models.family import Config, positive_sizes
 from lmc_core.models.structure import Structure
 
 HEAD = TokenHead(
@@ -38,17 +36,12 @@ NAMES = postnorm.Names(
     "full_layer_layer_norm",
 )
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = bert.DEFAULTS | {
-    "model_type": "albert",
-    "vocab_size": 30000,
-    "embedding_size": 128,
-    "hidden_size": 4096,
-    "num_hidden_groups": 1,
-    "inner_group_num": 1,
-    "num_attention_heads": 64,
-    "intermediate_size": 16384,
-    "hidden_act": "gelu_new",
-}
+DEFAULTS = (
+    bert.DEFAULTS
+    | dict(model_type="albert", vocab_size=30000, embedding_size=128, hidden_size=4096)
+    | dict(num_hidden_groups=1, inner_group_num=1, num_attention_heads=64)
+    | dict(intermediate_size=16384, hidden_act="gelu_new")
+)
 CLASSES = {
     "AlbertForMaskedLM": Kind("masked"),
     "AlbertForPreTraining": Kind("masked", pooler=True),
@@ -60,10 +53,10 @@ CLASSES = {
 }
 
 
-def check(raw: Config, found: dict[str, Any], kind: Kind) -> None:
+def check(raw: Config, found: Config, kind: Kind) -> None:
     """Refuse groups of layers that would never run."""
-    positive_sizes(found, "embedding_size", "num_hidden_groups", "inner_group_num")
-    if found["num_hidden_groups"] > found["num_hidden_layers"]:
+    require_sizes(found, "embedding_size", "num_hidden_groups", "inner_group_num")
+    if found.size("num_hidden_groups") > found.size("num_hidden_layers"):
         raise BadCheckpoint(
             f"An ALBERT with {found['num_hidden_layers']} layers in {found['num_hidden_groups']} "
             "groups has groups that never "
@@ -73,9 +66,7 @@ def check(raw: Config, found: dict[str, Any], kind: Kind) -> None:
 
 def order(config: Config) -> list[int]:
     """Numbers of the layers of their own, in the order in which they run."""
-    depth, groups, inner = (
-        config[key] for key in ("num_hidden_layers", "num_hidden_groups", "inner_group_num")
-    )
+    depth, groups, inner = config.sizes("num_hidden_layers", "num_hidden_groups", "inner_group_num")
     return [int(i / (depth / groups)) * inner + j for i in range(depth) for j in range(inner)]
 
 
@@ -83,7 +74,7 @@ def _freedom(s: Structure, config: Config, readers: list[str]) -> bool:
     """Count offsets, scales and means of the sites of the stream; returns whether the last norm is
     read at its end alone.
     """
-    width, ran, embeddings = config["hidden_size"], order(config), -1
+    width, ran, embeddings = config.size("hidden_size"), order(config), -1
     reads: dict[int, set[int]] = {}
     for before, layer in zip([embeddings, *ran], ran, strict=False):
         reads.setdefault(layer, set()).add(before)
@@ -98,7 +89,7 @@ def _freedom(s: Structure, config: Config, readers: list[str]) -> bool:
             s.add("scales", "norms into the stream")
     for linked in reads.values():
         if linked == {embeddings}:
-            k = min(config["embedding_size"] - 1, width)
+            k = min(config.size("embedding_size") - 1, width)
             s.add("further", (MEANS, k + 3 * width * (width - k)))
         elif len(linked) == 1:
             s.add("further", (MEANS, 3 * width))
@@ -115,10 +106,10 @@ def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
     """Write the spaces and blocks of an ALBERT of that configuration down."""
     pooler = bool(kind.pooler and config.get("add_pooling_layer", True))
     readers = postnorm.last_readers(kind, bool(pooler and base))
-    width, size = config["hidden_size"], config["intermediate_size"]
+    width, size = config.sizes("hidden_size", "intermediate_size")
     postnorm.stream(s, width, readers)
     postnorm.narrow_embeddings(s, config, base, NAMES, "encoder.embedding_hidden_mapping_in")
-    apart, inner = _freedom(s, config, readers), config["inner_group_num"]
+    apart, inner = _freedom(s, config, readers), config.size("inner_group_num")
     ran = order(config)
     for i in range(max(ran) + 1):
         at = f"{base}{NAMES.layer.format(i // inner)}.albert_layers.{i % inner}"
@@ -138,7 +129,7 @@ def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
         }
         postnorm.pooled(s, config, f"{base}pooler", heads.get(kind.predicts, {}))
     if kind.predicts in TOKENS:
-        postnorm.token_head(s, config, HEAD, config["hidden_act"])
+        postnorm.token_head(s, config, HEAD, config.text("hidden_act"))
     elif kind.predicts in ("token-label", "span"):
         postnorm.stream_head(
             s, config, kind, "qa_outputs" if kind.predicts == "span" else "classifier"
@@ -152,12 +143,11 @@ def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
         s.add("further", (MEANS, rows))
 
 
-SMALL: dict[str, Any] = bert.SMALL | {
-    "model_type": "albert",
-    "architectures": ["AlbertForMaskedLM"],
-    "embedding_size": 10,
-    "num_hidden_layers": 3,
-}
+SMALL = (
+    bert.SMALL
+    | dict(model_type="albert", architectures=["AlbertForMaskedLM"], embedding_size=10)
+    | dict(num_hidden_layers=3)
+)
 
 ALBERT = family(
     Encoder(
@@ -179,12 +169,8 @@ ALBERT = family(
     {
         "albert": SMALL,
         "albert-groups": SMALL
-        | {
-            "architectures": ["AlbertForTokenClassification"],
-            "num_labels": 3,
-            "num_hidden_groups": 2,
-            "inner_group_num": 2,
-        },
+        | dict(architectures=["AlbertForTokenClassification"], num_labels=3)
+        | dict(num_hidden_groups=2, inner_group_num=2),
         "albert-features": SMALL | {"architectures": ["AlbertModel"]},
     },
 )

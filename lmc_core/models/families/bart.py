@@ -18,7 +18,8 @@ from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import hf
 from lmc_core.models.architectures.heads import Head, Readers, with_class
 from lmc_core.models.architectures.postnorm import MEANS, OFFSETS, SUMS, norm_into
-from lmc_core.models.family import Config, Family, divides, positive_sizes
+from lmc_core.models.config import Config, require_divides, require_sizes
+from lmc_core.models.family import Family
 from lmc_core.models.parts import (
     POINTWISE,
     attention,
@@ -34,7 +35,7 @@ TABLE, HEAD, BIAS, UNREAD = "shared.weight", "lm_head.weight", "final_logits_bia
 COPIES = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
 SIZES = ("layers", "attention_heads", "ffn_dim")
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = {
+DEFAULTS = {
     "model_type": "bart",
     "vocab_size": 50265,
     "max_position_embeddings": 1024,
@@ -60,18 +61,18 @@ CLASSES = {
 
 
 def _head(config: Config) -> Head:
-    return CLASSES[config.get("architectures", [USUAL])[0]]
+    return CLASSES[config.class_name(USUAL)]
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
     found = hf.chosen(raw, DEFAULTS)
-    positive_sizes(found, "vocab_size", "max_position_embeddings", "d_model")
+    require_sizes(found, "vocab_size", "max_position_embeddings", "d_model")
     for stack in ("encoder", "decoder"):
-        positive_sizes(found, *(f"{stack}_{size}" for size in SIZES))
-        divides(found, f"{stack}_attention_heads", "d_model")
+        require_sizes(found, *(f"{stack}_{size}" for size in SIZES))
+        require_divides(found, f"{stack}_attention_heads", "d_model")
     hf.activation(found, "activation_function", POINTWISE, "BART")
     hf.switches(found, "scale_embedding")
     hf.special_tokens(found)
@@ -96,7 +97,7 @@ def config(raw: Config) -> dict[str, Any]:
         if (
             not isinstance(token, int)
             or isinstance(token, bool)
-            or not 0 <= token < found["vocab_size"]
+            or not 0 <= token < found.size("vocab_size")
         ):
             raise BadCheckpoint(
                 f"The configuration should give {key!r} as one of the tokens; it gives {token!r}."
@@ -131,7 +132,7 @@ def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
             "both stacks and the head of a BART read one table, so fetch the checkpoint again",
         )
     if head.predicts == "continuation" and BIAS not in found and TABLE in found:
-        found[BIAS] = torch.zeros(1, config["vocab_size"], dtype=found[TABLE].dtype)
+        found[BIAS] = torch.zeros(1, config.size("vocab_size"), dtype=found[TABLE].dtype)
     return {
         f"{head.body}{n}" if n.startswith(("shared.", "encoder.", "decoder.")) else n: t
         for n, t in found.items()
@@ -144,7 +145,7 @@ def build(config: Config) -> nn.Module:
         ("dropout", "attention_dropout", "activation_dropout", "classifier_dropout"), 0.0
     )
     none |= dict.fromkeys(("encoder_layerdrop", "decoder_layerdrop"), 0.0)
-    return hf.build(config, "BartConfig", config.get("architectures", [USUAL])[0], **none)
+    return hf.build(config, "BartConfig", config.class_name(USUAL), **none)
 
 
 def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
@@ -178,8 +179,11 @@ def _stack(s: Structure, config: Config, stack: str) -> Readers:
     """Write a stack down without its last norm; returns what in it reads the encoder's last
     norm.
     """
-    width, depth, heads, size = config["d_model"], *(config[f"{stack}_{each}"] for each in SIZES)
-    rows = config["max_position_embeddings"] + UNREAD
+    width, depth, heads, size = (
+        config.size("d_model"),
+        *(config.size(f"{stack}_{each}") for each in SIZES),
+    )
+    rows = config.size("max_position_embeddings") + UNREAD
     s.parameter(
         f"{stack}.position.table", f"{stack}.embed_positions.weight", "* +residual", (rows, width)
     )
@@ -199,7 +203,7 @@ def _stack(s: Structure, config: Config, stack: str) -> Readers:
             across += separate_attention(s, a, f"{on}.across", names, (True,) * 4)[1:]  # type: ignore[arg-type]  (four names)
             norm_into(s, f"{on}.norm2", f"{at}.encoder_attn_layer_norm")
             means += (width + 1) + width
-        u = units(s, f"{stack}.{i}", size, config["activation_function"])
+        u = units(s, f"{stack}.{i}", size, config.text("activation_function"))
         s.linear(f"{on}.up", f"{at}.fc1", f"+{u}", "-residual")
         s.linear(f"{on}.down", f"{at}.fc2", "+residual", f"-{u}")
         units_product(s, u, on, bias=True)
@@ -212,7 +216,8 @@ def _stack(s: Structure, config: Config, stack: str) -> Readers:
 def structure(config: Config) -> Structure:
     """The spaces and blocks of a BART of that configuration."""
     s, head = Structure("bart"), _head(config)
-    width, vocabulary, shown = config["d_model"], config["vocab_size"], head.predicts == "features"
+    width, vocabulary = config.sizes("d_model", "vocab_size")
+    shown = head.predicts == "features"
     tied = head.predicts == "continuation"
     post_norm_stream(s, width, rms=False, output=shown)
     s.parameter("token.table", TABLE, "* +residual", (vocabulary, width))
@@ -222,13 +227,11 @@ def structure(config: Config) -> Structure:
     s.add("further", (MEANS, 0 if tied else vocabulary), (SUMS, 1 if tied else width - 1))
     _stack(s, config, "encoder")
     across = _stack(s, config, "decoder")
-    ends = [
-        (f"blocks.{n}.{config[f'{n}_layers'] - 1}.last", f"{n}.layers.{config[f'{n}_layers'] - 1}")
-        for n in ("encoder", "decoder")
-    ]
+    depths = {stack: config.size(f"{stack}_layers") for stack in ("encoder", "decoder")}
+    ends = [(f"blocks.{n}.{d - 1}.last", f"{n}.layers.{d - 1}") for n, d in depths.items()]
     s.norm(ends[0][0], f"{ends[0][1]}.final_layer_norm", None if shown else across)
     if shown:  # rows of those readers along 1/g of that norm
-        s.add("further", (MEANS, 2 * width * config["decoder_layers"]))
+        s.add("further", (MEANS, 2 * width * config.size("decoder_layers")))
     readers: Readers | None = None
     if head.predicts == "label":
         s.space(
@@ -239,7 +242,9 @@ def structure(config: Config) -> Structure:
             "tanh acts on each coordinate by itself and keeps signs",
         )
         readers = [s.linear("pooler", "classification_head.dense", "+pooled", "-residual")]
-        s.linear("head", head.name, "*", "-pooled", rows=config["num_labels"], ignores_mean_over=0)
+        s.linear(
+            "head", head.name, "*", "-pooled", rows=config.size("num_labels"), ignores_mean_over=0
+        )
     elif head.predicts == "span":
         readers = [s.linear("head", head.name, "*", "-residual", rows=2)]
     elif tied:
@@ -251,7 +256,7 @@ def structure(config: Config) -> Structure:
     return s
 
 
-SMALL: dict[str, Any] = {
+SMALL = {
     "model_type": "bart",
     "architectures": [USUAL],
     "vocab_size": 37,
@@ -275,14 +280,14 @@ BART = Family(
     build=build,
     outputs=outputs,
     sizes=lambda c: {
-        "width": c["d_model"],
-        "depth": c["encoder_layers"],
-        "decoder depth": c["decoder_layers"],
-        "heads": c["encoder_attention_heads"],
-        "units": c["encoder_ffn_dim"],
-        "tokens": c["vocab_size"],
-        "context": c["max_position_embeddings"],
-        **({"classes": c["num_labels"]} if "num_labels" in c else {}),
+        "width": c.size("d_model"),
+        "depth": c.size("encoder_layers"),
+        "decoder depth": c.size("decoder_layers"),
+        "heads": c.size("encoder_attention_heads"),
+        "units": c.size("encoder_ffn_dim"),
+        "tokens": c.size("vocab_size"),
+        "context": c.size("max_position_embeddings"),
+        **({"classes": c.size("num_labels")} if "num_labels" in c else {}),
     },
     structure=structure,
     predicts=lambda config: _head(config).predicts,

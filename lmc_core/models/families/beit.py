@@ -14,37 +14,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import hf, vision
 from lmc_core.models.architectures.vision import Layer
-from lmc_core.models.family import Config, Family, divides, positive_sizes
+from lmc_core.models.config import Config, Json, require_divides, require_sizes
+from lmc_core.models.family import Family
 from lmc_core.models.parts import POINTWISE, layer_norm_stream
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import PERMUTATIONS
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = {
-    "model_type": "beit",
-    "hidden_size": 768,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "intermediate_size": 3072,
-    "hidden_act": "gelu",
-    "layer_norm_eps": 1e-12,
-    "image_size": 224,
-    "patch_size": 16,
-    "num_channels": 3,
-    "use_mask_token": False,
-    "use_absolute_position_embeddings": False,
-    "use_relative_position_bias": False,
-    "use_shared_relative_position_bias": False,
-    "layer_scale_init_value": 0.1,
-    "use_mean_pooling": True,
-}
+DEFAULTS = (
+    Config(model_type="beit", hidden_size=768, num_hidden_layers=12, num_attention_heads=12)
+    | dict(intermediate_size=3072, hidden_act="gelu", layer_norm_eps=1e-12, image_size=224)
+    | dict(patch_size=16, num_channels=3, use_mask_token=False)
+    | dict(use_absolute_position_embeddings=False, use_relative_position_bias=False)
+    | dict(use_shared_relative_position_bias=False, layer_scale_init_value=0.1)
+    | dict(use_mean_pooling=True)
+)
 SWITCHES = [key for key, value in DEFAULTS.items() if isinstance(value, bool)]
 SHIFTS = "constants that a softmax removes"
 ENDS = {"Model": "features", "ForImageClassification": "label", "ForMaskedImageModeling": "pixels"}
@@ -63,12 +53,12 @@ OLD = replace(
 
 
 def _predicts(config: Config) -> str:
-    return next(what for end, what in ENDS.items() if config["architectures"][0].endswith(end))
+    return next(what for end, what in ENDS.items() if config.class_name().endswith(end))
 
 
-def _configuration(raw: Config, name: str, classes: tuple[str, ...]) -> dict[str, Any]:
+def _configuration(raw: Config, name: str, classes: tuple[str, ...]) -> Config:
     found = vision.configuration(raw, DEFAULTS | {"model_type": name}, "intermediate_size")
-    divides(found, "patch_size", "image_size")
+    require_divides(found, "patch_size", "image_size")
     hf.activation(found, "hidden_act", POINTWISE, name)
     hf.switches(found, *SWITCHES)
     value = found["layer_scale_init_value"]
@@ -82,14 +72,14 @@ def _configuration(raw: Config, name: str, classes: tuple[str, ...]) -> dict[str
     predicts = _predicts(found)
     if predicts == "label":
         found["num_labels"] = hf.labels(raw)
-        positive_sizes(found, "num_labels")
+        require_sizes(found, "num_labels")
     if predicts == "features":
         found["add_pooling_layer"] = (
             found["use_mean_pooling"] and raw.get("add_pooling_layer", name == "beit") is not False
         )
     if predicts == "pixels":
         found["vocab_size"] = raw.get("vocab_size", 8192)
-        positive_sizes(found, "vocab_size")
+        require_sizes(found, "vocab_size")
         for key, needed in (("use_mask_token", True), ("use_mean_pooling", True)):
             if found[key] is not needed:
                 raise BadCheckpoint(
@@ -102,7 +92,7 @@ def _configuration(raw: Config, name: str, classes: tuple[str, ...]) -> dict[str
 
 def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
     """Names in memory; indices of positions, and what only another class uses, are dropped."""
-    body, predicts = BODY[config["model_type"]], _predicts(config)
+    body, predicts = BODY[config.text("model_type")], _predicts(config)
     heads = {"label": ("classifier.",), "pixels": ("layernorm.", "lm_head."), "features": ()}[
         predicts
     ]
@@ -140,7 +130,7 @@ def _build(config: Config, config_class: str) -> nn.Module:
     return hf.build(
         settings,
         config_class,
-        config["architectures"][0],
+        config.class_name(),
         arguments,
         drop_path_rate=0.0,
         **vision.DROPLESS,
@@ -162,11 +152,12 @@ def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of a model of that configuration."""
-    width, predicts, mean = config["hidden_size"], _predicts(config), config["use_mean_pooling"]
-    base = "" if predicts == "features" else BODY[config["model_type"]]
-    s = Structure(config["model_type"])
+    width, predicts = config.size("hidden_size"), _predicts(config)
+    mean = config.flag("use_mean_pooling")
+    base = "" if predicts == "features" else BODY[config.text("model_type")]
+    s = Structure(config.text("model_type"))
     if predicts == "features" and mean:
-        vision.raw_stream(s, width, config["num_hidden_layers"])
+        vision.raw_stream(s, width, config.size("num_hidden_layers"))
     else:
         layer_norm_stream(s, width, output=predicts == "features")
     _embeddings(s, config, f"{base}embeddings", predicts)
@@ -178,9 +169,9 @@ def structure(config: Config) -> Structure:
             vision.output_norm(s, "pooler.layernorm")
         return s
     name, rows = (
-        ("classifier", config["num_labels"])
+        ("classifier", config.size("num_labels"))
         if predicts == "label"
-        else ("lm_head", config["vocab_size"])
+        else ("lm_head", config.size("vocab_size"))
     )
     norm = (
         "layernorm"
@@ -197,12 +188,11 @@ def _layers(s: Structure, config: Config, base: str, patches_alone: bool) -> Non
     """The layers with their tables of positions; where patches alone are read, the last class
     token's scores are not seen.
     """
-    heads, rows = (
-        config["num_attention_heads"],
-        (2 * (config["image_size"] // config["patch_size"]) - 1) ** 2 + 3,
-    )
+    heads = config.size("num_attention_heads")
+    rows = (2 * (config.size("image_size") // config.size("patch_size")) - 1) ** 2 + 3
     old = config["model_type"] != "beit"
-    own, one = config["use_relative_position_bias"], config["use_shared_relative_position_bias"]
+    own = config.flag("use_relative_position_bias")
+    one = config.flag("use_shared_relative_position_bias")
     shared = None
     if one:
         reason = (
@@ -216,14 +206,14 @@ def _layers(s: Structure, config: Config, base: str, patches_alone: bool) -> Non
         s.add("further", ("sums of constants", rows * heads) if own else (SHIFTS, 2 * heads))
     layer = replace(
         OLD if old else PLAIN,
-        width=config["hidden_size"],
+        width=config.size("hidden_size"),
         heads=heads,
-        hidden=config["intermediate_size"],
-        act=config["hidden_act"],
-        scaled=config["layer_scale_init_value"] > 0,
+        hidden=config.size("intermediate_size"),
+        act=config.text("hidden_act"),
+        scaled=config.number("layer_scale_init_value") > 0,
         shared_heads=shared,
     )
-    for i in range(config["num_hidden_layers"]):
+    for i in range(config.size("num_hidden_layers")):
         at = f"{base}encoder.layer.{i}" if old else f"{base}layers.{i}"
         layer.write(s, i, at)
         if own:
@@ -238,7 +228,8 @@ def _layers(s: Structure, config: Config, base: str, patches_alone: bool) -> Non
 
 def _embeddings(s: Structure, config: Config, at: str, predicts: str) -> None:
     """Tokens, positions where there is a table, patches."""
-    width, rows = config["hidden_size"], (config["image_size"] // config["patch_size"]) ** 2
+    width = config.size("hidden_size")
+    rows = (config.size("image_size") // config.size("patch_size")) ** 2
     s.parameter("cls.token", f"{at}.cls_token", "* +residual", (1, 1, width))
     if config["use_absolute_position_embeddings"]:
         s.parameter(
@@ -255,15 +246,9 @@ def _embeddings(s: Structure, config: Config, at: str, predicts: str) -> None:
             vision.unseen_token(s, "mask.token", f"{at}.mask_token", (1, 1, width))
 
 
-SMALL: dict[str, Any] = {
-    "hidden_size": 24,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 3,
-    "intermediate_size": 20,
-    "image_size": 14,
-    "patch_size": 7,
-    "num_channels": 1,
-}
+SMALL = Config(
+    hidden_size=24, num_hidden_layers=1, num_attention_heads=3, intermediate_size=20
+) | dict(image_size=14, patch_size=7, num_channels=1)
 
 
 def _family(
@@ -271,7 +256,7 @@ def _family(
     begin: str,
     ends: tuple[str, ...],
     words: tuple[str, str],
-    examples: Mapping[str, tuple[str, Config]],
+    examples: Mapping[str, tuple[str, Mapping[str, Json]]],
 ) -> Family:
     classes = tuple(f"{begin}{end}" for end in ends)
     return Family(
@@ -312,11 +297,8 @@ BEIT = _family(
         "beit-class-token": (
             "ForImageClassification",
             _LABELS
-            | {
-                "use_absolute_position_embeddings": True,
-                "use_mean_pooling": False,
-                "layer_scale_init_value": 0.0,
-            },
+            | dict(use_absolute_position_embeddings=True, use_mean_pooling=False)
+            | dict(layer_scale_init_value=0.0),
         ),
         "beit-features": (
             "Model",
@@ -325,12 +307,10 @@ BEIT = _family(
         "beit-features-normed": ("Model", {"use_mean_pooling": False}),
         "beit-masked": (
             "ForMaskedImageModeling",
-            {
-                "use_shared_relative_position_bias": True,
-                "use_mask_token": True,
-                "vocab_size": 7,
-                "num_hidden_layers": 2,
-            },
+            (
+                Config(use_shared_relative_position_bias=True, use_mask_token=True)
+                | dict(vocab_size=7, num_hidden_layers=2)
+            ),
         ),
     },
 )

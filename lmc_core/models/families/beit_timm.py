@@ -8,33 +8,18 @@ of the class token have their own. The table's columns move with the heads.
 
 from __future__ import annotations
 
-from typing import Any
-
 from lmc_core.models.architectures import timm_family
+from lmc_core.models.config import Config, Json
 
-SETTINGS = (
-    *(
-        "qkv_bias",
-        "swiglu_mlp",
-        "scale_mlp",
-        "use_abs_pos_emb",
-        "use_rel_pos_bias",
-        "use_shared_rel_pos_bias",
-    ),
+SETTINGS = tuple(
+    "qkv_bias swiglu_mlp scale_mlp use_abs_pos_emb use_rel_pos_bias use_shared_rel_pos_bias".split()
 )
 CHOICES = ("init_values", "use_fc_norm")
-SMALL = {
-    "img_size": 14,
-    "patch_size": 7,
-    "in_chans": 1,
-    "embed_dim": 24,
-    "depth": 1,
-    "num_heads": 3,
-}
+SMALL = Config(img_size=14, patch_size=7, in_chans=1, embed_dim=24, depth=1, num_heads=3)
 
 
-def _small(**args: Any) -> dict[str, Any]:
-    return {"architecture": "beit_base_patch16_224", "num_classes": 5, "model_args": SMALL | args}
+def _small(**args: Json) -> Config:
+    return Config(architecture="beit_base_patch16_224", num_classes=5, model_args=SMALL | args)
 
 
 BEIT_TIMM = timm_family.family(

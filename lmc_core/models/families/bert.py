@@ -8,11 +8,9 @@ attention looks back alone, which moves nothing.
 
 from __future__ import annotations
 
-from typing import Any
-
 from lmc_core.models.architectures import postnorm
 from lmc_core.models.architectures.encoders import TOKENS, Encoder, Kind, TokenHead, family
-from lmc_core.models.family import Config
+from lmc_core.models.config import Config
 from lmc_core.models.structure import Structure
 
 AT = "cls.predictions"
@@ -25,20 +23,12 @@ HEAD = TokenHead(
 )
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = {
-    "model_type": "bert",
-    "vocab_size": 30522,
-    "hidden_size": 768,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "intermediate_size": 3072,
-    "hidden_act": "gelu",
-    "max_position_embeddings": 512,
-    "type_vocab_size": 2,
-    "layer_norm_eps": 1e-12,
-    "pad_token_id": 0,
-    "tie_word_embeddings": True,
-}
+DEFAULTS = (
+    Config(model_type="bert", vocab_size=30522, hidden_size=768, num_hidden_layers=12)
+    | dict(num_attention_heads=12, intermediate_size=3072, hidden_act="gelu")
+    | dict(max_position_embeddings=512, type_vocab_size=2, layer_norm_eps=1e-12)
+    | dict(pad_token_id=0, tie_word_embeddings=True)
+)
 CLASSES = {
     "BertForMaskedLM": Kind("masked"),
     "BertForPreTraining": Kind("masked", pooler=True),
@@ -56,7 +46,7 @@ SECOND = {"seq_relationship": ("cls.seq_relationship", 2)}
 
 def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
     """Write the spaces and blocks of a BERT of that configuration down."""
-    tied = kind.predicts in TOKENS and config["tie_word_embeddings"]
+    tied = kind.predicts in TOKENS and config.flag("tie_word_embeddings")
     postnorm.encoder(
         s, config, base, postnorm.last_readers(kind, bool(kind.pooler and base)), tied=tied
     )
@@ -69,23 +59,18 @@ def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
         }
         postnorm.pooled(s, config, f"{base}pooler.dense", heads.get(kind.predicts, {}))
     if kind.predicts in TOKENS:
-        postnorm.token_head(s, config, HEAD, config["hidden_act"])
+        postnorm.token_head(s, config, HEAD, config.text("hidden_act"))
     elif kind.predicts in ("token-label", "span"):
         postnorm.stream_head(
             s, config, kind, "qa_outputs" if kind.predicts == "span" else "classifier"
         )
 
 
-SMALL: dict[str, Any] = {
-    "model_type": "bert",
-    "architectures": ["BertForMaskedLM"],
-    "vocab_size": 37,
-    "hidden_size": 24,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 3,
-    "intermediate_size": 32,
-    "max_position_embeddings": 12,
-}
+SMALL = (
+    Config(model_type="bert", architectures=["BertForMaskedLM"], vocab_size=37)
+    | dict(hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=32)
+    | dict(max_position_embeddings=12)
+)
 _SHORT = SMALL | {"num_hidden_layers": 1}
 
 BERT = family(

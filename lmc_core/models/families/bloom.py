@@ -9,8 +9,6 @@ table goes on sharing it.
 
 from __future__ import annotations
 
-from typing import Any
-
 from lmc_core.models.architectures.heads import Head, heads
 from lmc_core.models.architectures.layer_norm_decoder import (
     Body,
@@ -20,7 +18,7 @@ from lmc_core.models.architectures.layer_norm_decoder import (
     layer_norm_decoder,
 )
 from lmc_core.models.architectures.layer_norm_family import TOKENS, configuration, family, refuse
-from lmc_core.models.family import Config, divides
+from lmc_core.models.config import Config, require_divides
 from lmc_core.models.parts import ALIBI
 from lmc_core.models.structure import Structure
 
@@ -32,22 +30,13 @@ NAMES = ("self_attention.query_key_value", "self_attention.dense")
 CONTEXT = 2048  # what the published models were trained on; ALiBi itself has no end
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = TOKENS | {
-    "model_type": "bloom",
-    "vocab_size": 250880,
-    "hidden_size": 64,
-    "n_layer": 2,
-    "n_head": 8,
-    "layer_norm_epsilon": 1e-5,
-    "tie_word_embeddings": True,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-}
-ALIASES = {
-    "n_embed": "hidden_size",
-    "num_hidden_layers": "n_layer",
-    "num_attention_heads": "n_head",
-}
+DEFAULTS = (
+    TOKENS
+    | dict(model_type="bloom", vocab_size=250880, hidden_size=64, n_layer=2, n_head=8)
+    | dict(layer_norm_epsilon=1e-5, tie_word_embeddings=True, bos_token_id=1)
+    | dict(eos_token_id=2)
+)
+ALIASES = dict(n_embed="hidden_size", num_hidden_layers="n_layer", num_attention_heads="n_head")
 USUAL = {
     "apply_residual_connection_post_layernorm": (
         False,
@@ -56,7 +45,7 @@ USUAL = {
 }
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
@@ -69,7 +58,7 @@ def config(raw: Config) -> dict[str, Any]:
         None,
         ALIASES,
     )
-    divides(found, "n_head", "hidden_size")
+    require_divides(found, "n_head", "hidden_size")
     if raw.get("seq_length") is not None:
         found |= configuration(
             raw,
@@ -84,32 +73,26 @@ def config(raw: Config) -> dict[str, Any]:
 
 def structure(config: Config, head: Head) -> Structure:
     """The spaces and blocks of a BLOOM of that configuration."""
-    width, count = config["hidden_size"], config["n_head"]
+    width, count = config.sizes("hidden_size", "n_head")
     attention = SelfAttention(count, width // count, NAMES, fused="groups", fixed=ALIBI)
     feed = FeedForward(4 * width, "gelu", ("mlp.dense_h_to_4h", "mlp.dense_4h_to_h"))
-    sizes = Sizes(width, config["n_layer"], config["vocab_size"])
+    sizes = Sizes(width, config.size("n_layer"), config.size("vocab_size"))
     return layer_norm_decoder("bloom", config, sizes, BODY, lambda i: attention, feed, head)
 
 
 def sizes(config: Config) -> dict[str, int]:
     """Sizes for people."""
     return {
-        "width": config["hidden_size"],
-        "depth": config["n_layer"],
-        "heads": config["n_head"],
-        "units": 4 * config["hidden_size"],
-        "tokens": config["vocab_size"],
-        "context": config.get("seq_length", CONTEXT),
+        "width": config.size("hidden_size"),
+        "depth": config.size("n_layer"),
+        "heads": config.size("n_head"),
+        "units": 4 * config.size("hidden_size"),
+        "tokens": config.size("vocab_size"),
+        "context": config.optional_size("seq_length") or CONTEXT,
     }
 
 
-SMALL: dict[str, Any] = {
-    "vocab_size": 37,
-    "hidden_size": 12,
-    "n_layer": 2,
-    "n_head": 3,
-    "seq_length": 12,
-}
+SMALL = Config(vocab_size=37, hidden_size=12, n_layer=2, n_head=3, seq_length=12)
 
 BLOOM = family(
     "bloom",

@@ -12,8 +12,6 @@ text.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -21,40 +19,37 @@ from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import hf, towers, vision
 from lmc_core.models.architectures.towers import IMAGE, TEXT, Part
 from lmc_core.models.architectures.vision import CONSTANTS, MEANS
-from lmc_core.models.family import Config, Family, positive_sizes
+from lmc_core.models.config import Config, require_sizes
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import PERMUTATIONS
 
 # What the function depends on, with transformers' defaults.
-TEXTS: dict[str, Any] = {
-    "vocab_size": 49408,
-    "hidden_size": 512,
-    "intermediate_size": 2048,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 8,
-    "max_position_embeddings": 77,
-    "hidden_act": "quick_gelu",
-    "layer_norm_eps": 1e-5,
-    "eos_token_id": 49407,
-}
-IMAGES: dict[str, Any] = {
-    "hidden_size": 768,
-    "intermediate_size": 3072,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "num_channels": 3,
-    "image_size": 224,
-    "patch_size": 32,
-    "hidden_act": "quick_gelu",
-    "layer_norm_eps": 1e-5,
-}
+TEXTS = (
+    Config(vocab_size=49408, hidden_size=512, intermediate_size=2048, num_hidden_layers=12)
+    | dict(num_attention_heads=8, max_position_embeddings=77, hidden_act="quick_gelu")
+    | dict(layer_norm_eps=1e-5, eos_token_id=49407)
+)
+IMAGES = (
+    Config(hidden_size=768, intermediate_size=3072, num_hidden_layers=12)
+    | dict(num_attention_heads=12, num_channels=3, image_size=224, patch_size=32)
+    | dict(hidden_act="quick_gelu", layer_norm_eps=1e-5)
+)
 PROJECTION = {"projection_dim": 512}
-TYPES = {"text": "clip_text_model", "image": "clip_vision_model"}
-CLASSIFIER = "CLIPForImageClassification"
+KIN = towers.Kin(
+    "clip",
+    "CLIP",
+    "Radford et al., Learning Transferable Visual Models From Natural Language Supervision, 2021, "
+    "arXiv 2103.00020",
+    ("bos_token_id", "pad_token_id"),
+)
+OTHERS = {  # what the names of other parts begin with, in the file of one
+    TEXT.prefix: ("vision_model.", "visual_projection.", "logit_scale"),
+    IMAGE.prefix: ("text_model.", "text_projection.", "logit_scale"),
+}
 REASON = "gains and offsets of the norm before the first block act on its coordinates one by one"
 
 
-def _text(raw: Config, projects: bool) -> dict[str, Any]:
+def _text(raw: Config, projects: bool) -> Config:
     found = towers.checked_text(
         raw, TEXTS | (PROJECTION if projects else {}), *(PROJECTION if projects else ())
     )
@@ -67,45 +62,33 @@ def _text(raw: Config, projects: bool) -> dict[str, Any]:
     return found
 
 
-def _image(raw: Config, projects: bool) -> dict[str, Any]:
+def _image(raw: Config, projects: bool) -> Config:
     return towers.checked_image(
         raw, IMAGES | (PROJECTION if projects else {}), *(PROJECTION if projects else ())
     )
 
 
 def _projects(config: Config) -> bool:
-    return config["architectures"][0].endswith("WithProjection")
+    return config.class_name().endswith("WithProjection")
 
 
-def _tower(raw: Config, kind: str, classes: tuple[str, ...]) -> dict[str, Any]:
-    cls = hf.named_class(raw, classes, TYPES[kind], classes[0])
-    given = {"architectures": [cls]}
-    return {
-        "model_type": TYPES[kind],
-        **given,
-        **(_text if kind == "text" else _image)(raw, _projects(given)),
-    }
+def _tower(raw: Config, part: towers.Parts, classes: tuple[str, ...]) -> Config:
+    found = KIN.chosen(raw, part, classes)
+    return found | (_text if part == "text" else _image)(raw, _projects(found))
 
 
-def _both(raw: Config) -> dict[str, Any]:
-    found = {
-        "model_type": "clip",
-        "architectures": [hf.named_class(raw, ("CLIPModel",), "clip", "CLIPModel")],
-        "text_config": _text(towers.nested(raw, "text_config", TEXTS), False),
-        "vision_config": _image(towers.nested(raw, "vision_config", IMAGES), False),
-    } | hf.chosen(raw, PROJECTION)
-    positive_sizes(found, "projection_dim")
+def _both(raw: Config) -> Config:
+    found = KIN.chosen(raw, "both", ("CLIPModel",)) | hf.chosen(raw, PROJECTION)
+    found["text_config"] = _text(towers.nested(raw, "text_config", TEXTS), False)
+    found["vision_config"] = _image(towers.nested(raw, "vision_config", IMAGES), False)
+    require_sizes(found, "projection_dim")
     return found
 
 
-def _classifier(raw: Config) -> dict[str, Any]:
-    found = {
-        "model_type": "clip",
-        "architectures": [hf.named_class(raw, (CLASSIFIER,), "clip", CLASSIFIER)],
-        "vision_config": _image(towers.nested(raw, "vision_config", IMAGES), False),
-        "num_labels": hf.labels(raw),
-    }
-    positive_sizes(found, "num_labels")
+def _classifier(raw: Config) -> Config:
+    found = KIN.chosen(raw, "classifier", (KIN.classifier,)) | {"num_labels": hf.labels(raw)}
+    found["vision_config"] = _image(towers.nested(raw, "vision_config", IMAGES), False)
+    require_sizes(found, "num_labels")
     return found
 
 
@@ -118,11 +101,9 @@ def image_tower(s: Structure, config: Config, part: Part, shown: bool) -> None:
         part: its place.
         shown: whether something sees its stream without a norm.
     """
-    width, on, stream = config["hidden_size"], part.prefix, part.stream
-    depth, rows = (
-        config["num_hidden_layers"],
-        (config["image_size"] // config["patch_size"]) ** 2 + 1,
-    )
+    width, on, stream = config.size("hidden_size"), part.prefix, part.stream
+    depth = config.size("num_hidden_layers")
+    rows = (config.size("image_size") // config.size("patch_size")) ** 2 + 1
     at = f"{part.base}embeddings"
     s.parameter(f"{on}cls.token", f"{at}.class_embedding", f"+{stream}", (width,))
     s.parameter(
@@ -130,25 +111,25 @@ def image_tower(s: Structure, config: Config, part: Part, shown: bool) -> None:
     )
     vision.patches(s, config, f"{at}.patch_embedding", False, stream, on)
     s.norm(f"{on}norm.pre", f"{part.base}pre_layrnorm", None, stream)
-    columns = rows + 1 + config["num_channels"] * config["patch_size"] ** 2
+    columns = rows + 1 + config.size("num_channels") * config.size("patch_size") ** 2
     s.add("further", (MEANS, columns), ("sums of constants", width - 1))
     s.add("scales", "embedding of the class token", "embeddings of patches")
     for i in range(depth):
         towers.layer(config, part).write(s, i, f"{part.base}encoder.layers.{i}")
     if not shown:  # nothing sees the mean of what is written
-        s.add("further", (MEANS, 1 + depth * (width + config["intermediate_size"] + 2)))
+        s.add("further", (MEANS, 1 + depth * (width + config.size("intermediate_size") + 2)))
         s.add("scales", "residual stream")
         s.add("further", ("gains against a rotation", 1))  # as in `vit.py`
 
 
 def _shown_image_structure(config: Config) -> Structure:
     """An image tower alone."""
-    s, projects, width = Structure(TYPES["image"]), _projects(config), config["hidden_size"]
+    s, projects, width = Structure(KIN.type("image")), _projects(config), config.size("hidden_size")
     part = Part(IMAGE.base if projects else "")
-    vision.raw_stream(s, width, config["num_hidden_layers"])
+    vision.raw_stream(s, width, config.size("num_hidden_layers"))
     image_tower(s, config, part, True)
     if projects:
-        towers.shown_embedding(s, config["projection_dim"])
+        towers.shown_embedding(s, config.size("projection_dim"))
         reader = s.linear("projection", "visual_projection", "+embedding", "-residual", False)
         s.norm("norm", f"{part.base}post_layernorm", [reader])
     else:
@@ -158,22 +139,22 @@ def _shown_image_structure(config: Config) -> Structure:
 
 def _text_structure(config: Config) -> Structure:
     """A text tower alone."""
-    s, projects = Structure(TYPES["text"]), _projects(config)
+    s, projects = Structure(KIN.type("text")), _projects(config)
     part = Part(TEXT.base if projects else "")
     towers.text_tower(s, config, part, True)
     vision.output_norm(s, f"{part.base}final_layer_norm")
     if projects:
-        towers.shown_embedding(s, config["projection_dim"])
+        towers.shown_embedding(s, config.size("projection_dim"))
         s.linear("projection", "text_projection", "+embedding", "-residual", False)
     return s
 
 
 def _both_structure(config: Config) -> Structure:
-    s, texts, images = Structure("clip"), config["text_config"], config["vision_config"]
-    s.space(IMAGE.stream, "residual", images["hidden_size"], PERMUTATIONS, REASON)
+    s, texts, images = Structure("clip"), config.part("text_config"), config.part("vision_config")
+    s.space(IMAGE.stream, "residual", images.size("hidden_size"), PERMUTATIONS, REASON)
     image_tower(s, images, IMAGE, False)
     towers.text_tower(s, texts, TEXT, False)
-    towers.embedding_space(s, config["projection_dim"])
+    towers.embedding_space(s, config.size("projection_dim"))
     for part, name, norm in (
         (IMAGE, "visual_projection", "post_layernorm"),
         (TEXT, "text_projection", "final_layer_norm"),
@@ -185,42 +166,32 @@ def _both_structure(config: Config) -> Structure:
 
 
 def _classifier_structure(config: Config) -> Structure:
-    s, images = Structure("clip_classifier"), config["vision_config"]
-    width, part = images["hidden_size"], Part(IMAGE.base)
+    s, images = Structure("clip_classifier"), config.part("vision_config")
+    width, part = images.size("hidden_size"), Part(IMAGE.base)
     s.space("residual", "residual", width, PERMUTATIONS, REASON)
     image_tower(s, images, part, True)
-    s.linear("head", "classifier", "*", "-residual", rows=config["num_labels"], ignores_mean_over=0)
+    s.linear(
+        "head", "classifier", "*", "-residual", rows=config.size("num_labels"), ignores_mean_over=0
+    )
     s.add("scales", "residual stream")  # the head divides by it
     # The head's bias takes the means of all constants and the last of them whole. A multiple of the
     # ones vector that depends on the stream passes every norm, and the head can undo it: by itself,
     # and where it belongs to other gains of the first norm.
-    s.add("further", (MEANS, 2 * images["num_hidden_layers"] + 2), ("sums of constants", width - 1))
+    s.add(
+        "further",
+        (MEANS, 2 * images.size("num_hidden_layers") + 2),
+        ("sums of constants", width - 1),
+    )
     s.add("further", ("gains against a rotation", 1))
     vision.output_norm(s, f"{part.base}post_layernorm", block="norm.unused")
     s.add("further", (CONSTANTS, 2 * width))
     return s
 
 
-def _bare(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    """Without the numbers of positions, which old files hold, and without what belongs to other
-    parts.
-    """
-    others = {
-        "text": ("vision_model.", "visual_projection."),
-        "vision": ("text_model.", "text_projection."),
-    }
-    dropped = (*others[name], "logit_scale") if name else ()
-    return {
-        k: v
-        for k, v in tensors.items()
-        if not k.endswith("position_ids") and not k.startswith(dropped or ("\n",))
-    }
-
-
 def _tower_from_disk(
     tensors: dict[str, Tensor], config: Config, part: Part, projection: str
 ) -> dict[str, Tensor]:
-    found = _bare(tensors, part.prefix.rstrip("."))
+    found = towers.kept(tensors, *OTHERS[part.prefix])
     projects = _projects(config)
     if not projects:
         found = {name: tensor for name, tensor in found.items() if not name.startswith(projection)}
@@ -230,7 +201,7 @@ def _tower_from_disk(
 def _classifier_from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
     found = {
         name: tensor
-        for name, tensor in _bare(tensors, "vision").items()
+        for name, tensor in towers.kept(tensors, *OTHERS[IMAGE.prefix]).items()
         if not name.startswith("visual_projection.")
     }
     return vision.with_base(found, IMAGE.base, (IMAGE.base,), ("classifier.",))
@@ -252,7 +223,7 @@ def _end(config: Config) -> int | None:
     """The token whose state is pooled; None where that is the token of the highest number, as in
     files that give 2.
     """
-    return None if config["eos_token_id"] == 2 else config["eos_token_id"]
+    return None if config["eos_token_id"] == 2 else config.size("eos_token_id")
 
 
 def _probe_texts(config: Config, count: int, seed: int, dtype: torch.dtype) -> Tensor:
@@ -260,159 +231,68 @@ def _probe_texts(config: Config, count: int, seed: int, dtype: torch.dtype) -> T
 
 
 def _probe_pairs(config: Config, count: int, seed: int, dtype: torch.dtype) -> Tensor:
-    return towers.random_pairs(config, count, seed, dtype, _end(config["text_config"]))
+    return towers.random_pairs(config, count, seed, dtype, _end(config.part("text_config")))
 
 
-def _build(config: Config, config_class: str) -> nn.Module:
-    # no output depends on them
-    settings, others = dict(config), {"bos_token_id": None, "pad_token_id": None}
-    if "text_config" in settings:
-        settings["text_config"] = {**settings["text_config"], **others}
-    return hf.build(
-        settings,
-        config_class,
-        config["architectures"][0],
-        **(others if "vocab_size" in config else {}),
-    )
-
-
-REFERENCE = (
-    "Radford et al., Learning Transferable Visual Models From Natural Language "
-    "Supervision, 2021, arXiv 2103.00020"
+SMALL_TEXT = (
+    Config(vocab_size=37, hidden_size=24, intermediate_size=20, num_hidden_layers=1)
+    | dict(num_attention_heads=3, max_position_embeddings=6, eos_token_id=36)
+    | dict(projection_dim=10)
 )
-SMALL_TEXT: dict[str, Any] = {
-    "vocab_size": 37,
-    "hidden_size": 24,
-    "intermediate_size": 20,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 3,
-    "max_position_embeddings": 6,
-    "eos_token_id": 36,
-    "projection_dim": 10,
-}
-SMALL_IMAGE: dict[str, Any] = {
-    "hidden_size": 16,
-    "intermediate_size": 20,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "image_size": 14,
-    "patch_size": 7,
-    "num_channels": 1,
-    "projection_dim": 10,
-}
+SMALL_IMAGE = Config(
+    hidden_size=16, intermediate_size=20, num_hidden_layers=1, num_attention_heads=2
+) | dict(image_size=14, patch_size=7, num_channels=1, projection_dim=10)
 _DEEP = {"num_hidden_layers": 2}
 _TEXT_CLASSES = ("CLIPTextModel", "CLIPTextModelWithProjection")
 _IMAGE_CLASSES = ("CLIPVisionModel", "CLIPVisionModelWithProjection")
 
-CLIP_TEXT = Family(
-    name="clip_text",
-    sentence="The text tower of CLIP: causal, LayerNorm before each layer, with or without its "
+CLIP_TEXT = KIN.family(
+    "text",
+    "The text tower of CLIP: causal, LayerNorm before each layer, with or without its projection.",
+    _TEXT_CLASSES,
+    lambda raw: _tower(raw, "text", _TEXT_CLASSES),
+    _text_structure,
+    lambda tensors, config: _tower_from_disk(tensors, config, TEXT, "text_projection."),
+    _outputs,
+    {
+        "clip_text": SMALL_TEXT,
+        "clip_text-projection": SMALL_TEXT | {"architectures": [_TEXT_CLASSES[1]]},
+    },
+    _probe_texts,
+)
+CLIP_VISION = KIN.family(
+    "image",
+    "The image tower of CLIP: a norm before the first layer and before each, with or without its "
     "projection.",
-    reference=REFERENCE,
-    takes="text",
-    recognises=lambda config: config.get("model_type") == TYPES["text"],
-    build=lambda config: _build(config, "CLIPTextConfig"),
-    outputs=_outputs,
-    sizes=towers.text_sizes,
-    structure=_text_structure,
-    predicts=lambda config: "features",
-    save=hf.save,
-    config=lambda raw: _tower(raw, "text", _TEXT_CLASSES),
-    from_disk=lambda tensors, config: _tower_from_disk(tensors, config, TEXT, "text_projection."),
-    classes=_TEXT_CLASSES,
-    examples={
-        "clip_text": {"model_type": TYPES["text"], **SMALL_TEXT},
-        "clip_text-projection": {
-            "model_type": TYPES["text"],
-            "architectures": [_TEXT_CLASSES[1]],
-            **SMALL_TEXT,
-        },
-    },
-    probe=_probe_texts,
-)
-CLIP_VISION = Family(
-    name="clip_vision",
-    sentence="The image tower of CLIP: a norm before the first layer and before each, with or "
-    "without its projection.",
-    reference=REFERENCE,
-    takes="images",
-    recognises=lambda config: config.get("model_type") == TYPES["image"],
-    build=lambda config: _build(config, "CLIPVisionConfig"),
-    outputs=_outputs,
-    sizes=vision.sizes,
-    structure=_shown_image_structure,
-    predicts=lambda config: "features",
-    save=hf.save,
-    config=lambda raw: _tower(raw, "image", _IMAGE_CLASSES),
-    from_disk=lambda tensors, config: _tower_from_disk(
-        tensors, config, IMAGE, "visual_projection."
-    ),
-    classes=_IMAGE_CLASSES,
-    examples={
-        "clip_vision": {"model_type": TYPES["image"], **SMALL_IMAGE},
-        "clip_vision-projection": {
-            "model_type": TYPES["image"],
-            "architectures": [_IMAGE_CLASSES[1]],
-            **SMALL_IMAGE,
-        },
+    _IMAGE_CLASSES,
+    lambda raw: _tower(raw, "image", _IMAGE_CLASSES),
+    _shown_image_structure,
+    lambda tensors, config: _tower_from_disk(tensors, config, IMAGE, "visual_projection."),
+    _outputs,
+    {
+        "clip_vision": SMALL_IMAGE,
+        "clip_vision-projection": SMALL_IMAGE | {"architectures": [_IMAGE_CLASSES[1]]},
     },
 )
-
-
-def _is_classifier(config: Config) -> bool:
-    return config.get("model_type") == "clip" and config.get("architectures") in (
-        [CLASSIFIER],
-        (CLASSIFIER,),
-    )
-
-
-CLIP = Family(
-    name="clip",
-    sentence="Images and texts compared: two towers whose embeddings share one space.",
-    reference=REFERENCE,
-    takes="images and text",
-    recognises=lambda config: config.get("model_type") == "clip" and not _is_classifier(config),
-    build=lambda config: _build(config, "CLIPConfig"),
-    outputs=towers.pair_outputs,
-    sizes=towers.both_sizes,
-    structure=_both_structure,
-    predicts=lambda config: "pairs",
-    save=hf.save,
-    config=_both,
-    from_disk=lambda tensors, config: _bare(tensors, ""),
-    classes=("CLIPModel",),
-    examples={
-        "clip": {
-            "model_type": "clip",
-            "text_config": SMALL_TEXT | _DEEP,
-            "vision_config": SMALL_IMAGE | _DEEP,
-            "projection_dim": 10,
-        }
-    },
-    probe=_probe_pairs,
+_SMALL = Config(vision_config=SMALL_IMAGE | _DEEP)
+CLIP = KIN.family(
+    "both",
+    "Images and texts compared: two towers whose embeddings share one space.",
+    ("CLIPModel",),
+    _both,
+    _both_structure,
+    lambda tensors, config: towers.kept(tensors),
+    towers.pair_outputs,
+    {"clip": _SMALL | {"text_config": SMALL_TEXT | _DEEP, "projection_dim": 10}},
+    _probe_pairs,
 )
-CLIP_CLASSIFIER = Family(
-    name="clip_classifier",
-    sentence="Image classifier on CLIP's image tower: it reads the mean of the patches without a "
-    "norm.",
-    reference=REFERENCE,
-    takes="images",
-    recognises=_is_classifier,
-    build=lambda config: _build(config, "CLIPConfig"),
-    outputs=vision.outputs,
-    sizes=lambda config: vision.sizes(config["vision_config"]) | {"classes": config["num_labels"]},
-    structure=_classifier_structure,
-    predicts=lambda config: "label",
-    save=hf.save,
-    config=_classifier,
-    from_disk=_classifier_from_disk,
-    classes=(CLASSIFIER,),
-    examples={
-        "clip_classifier": {
-            "model_type": "clip",
-            "architectures": [CLASSIFIER],
-            "vision_config": SMALL_IMAGE | _DEEP,
-            "num_labels": 5,
-        }
-    },
+CLIP_CLASSIFIER = KIN.family(
+    "classifier",
+    "Image classifier on CLIP's image tower: it reads the mean of the patches without a norm.",
+    (KIN.classifier,),
+    _classifier,
+    _classifier_structure,
+    _classifier_from_disk,
+    vision.outputs,
+    {"clip_classifier": _SMALL | {"architectures": [KIN.classifier], "num_labels": 5}},
 )

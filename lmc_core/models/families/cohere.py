@@ -9,7 +9,7 @@ each head, which moves with its head.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from lmc_core.models.architectures import hf
 from lmc_core.models.architectures.heads import Head, heads
@@ -29,7 +29,8 @@ from lmc_core.models.architectures.layer_norm_family import (
     sizes_by,
 )
 from lmc_core.models.architectures.query_key_norms import QueryKeyNorms
-from lmc_core.models.family import Config, divides
+from lmc_core.models.architectures.rotary import rope
+from lmc_core.models.config import Config, Json, require_divides
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import Pairs
 
@@ -45,23 +46,14 @@ HEADS = heads(
 )
 
 # What the function depends on, with transformers' defaults; those of `cohere2` too.
-COMMON: dict[str, Any] = TOKENS | {
-    "vocab_size": 256000,
-    "hidden_size": 8192,
-    "intermediate_size": 22528,
-    "num_hidden_layers": 40,
-    "num_attention_heads": 64,
-    "num_key_value_heads": None,
-    "hidden_act": "silu",
-    "max_position_embeddings": 8192,
-    "layer_norm_eps": 1e-5,
-    "logit_scale": 0.0625,
-    "tie_word_embeddings": True,
-    "attention_bias": False,
-    "pad_token_id": 0,
-    "bos_token_id": 5,
-    "eos_token_id": 255001,
-}
+COMMON = (
+    TOKENS
+    | dict(vocab_size=256000, hidden_size=8192, intermediate_size=22528)
+    | dict(num_hidden_layers=40, num_attention_heads=64, num_key_value_heads=None)
+    | dict(hidden_act="silu", max_position_embeddings=8192, layer_norm_eps=1e-5)
+    | dict(logit_scale=0.0625, tie_word_embeddings=True, attention_bias=False)
+    | dict(pad_token_id=0, bos_token_id=5, eos_token_id=255001)
+)
 DEFAULTS = COMMON | {"model_type": "cohere", "use_qk_norm": False}
 COUNTS = (
     "vocab_size",
@@ -72,21 +64,21 @@ COUNTS = (
 )
 
 
-def common(raw: Config, defaults: dict[str, Any], theta: float) -> dict[str, Any]:
+def common(raw: Config, defaults: Mapping[str, Json], theta: float) -> Config:
     """What both kinds read from a `config.json`; `theta` is the default base of rotary
     positions.
     """
     found = configuration(
         raw, defaults, (*COUNTS, "max_position_embeddings"), "layer_norm_eps", "hidden_act"
     )
-    found["rope_parameters"] = hf.rope(raw, theta)
+    found["rope_parameters"] = rope(raw, theta)
     hf.positive_numbers(found, "logit_scale")
-    divides(found, "num_attention_heads", "hidden_size")
-    rotated(found["hidden_size"] // found["num_attention_heads"], 1.0)
+    require_divides(found, "num_attention_heads", "hidden_size")
+    rotated(found.size("hidden_size") // found.size("num_attention_heads"), 1.0)
     return grouped(found, "num_key_value_heads", "num_attention_heads")
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
@@ -95,28 +87,30 @@ def config(raw: Config) -> dict[str, Any]:
 
 def attention(config: Config, rotary: bool = True, normed: bool = False) -> SelfAttention:
     """The attention of one block."""
-    count, bias = config["num_attention_heads"], config["attention_bias"]
-    size = config["hidden_size"] // count
+    count, bias = config.size("num_attention_heads"), config.flag("attention_bias")
+    size = config.size("hidden_size") // count
     pairs = Pairs(size, interleaved=True) if rotary else None
     norms = NORMS if normed else None
     return SelfAttention(
-        count, size, NAMES, bias, bias, config["num_key_value_heads"], pairs, norms=norms
+        count, size, NAMES, bias, bias, config.size("num_key_value_heads"), pairs, norms=norms
     )
 
 
 def feed(config: Config) -> FeedForward:
     """The feed-forward layer of every block."""
-    return FeedForward(config["intermediate_size"], config["hidden_act"], UNITS, False)
+    return FeedForward(config.size("intermediate_size"), config.text("hidden_act"), UNITS, False)
 
 
 def sizes(config: Config) -> Sizes:
     """Sizes of the network."""
-    return Sizes(config["hidden_size"], config["num_hidden_layers"], config["vocab_size"])
+    return Sizes(
+        config.size("hidden_size"), config.size("num_hidden_layers"), config.size("vocab_size")
+    )
 
 
 def structure(config: Config, head: Head) -> Structure:
     """The spaces and blocks of a Command R of that configuration."""
-    part = attention(config, normed=config["use_qk_norm"])
+    part = attention(config, normed=config.flag("use_qk_norm"))
     return layer_norm_decoder(
         "cohere", config, sizes(config), BODY, lambda i: part, feed(config), head
     )
@@ -131,16 +125,11 @@ SIZES = sizes_by(
     key_heads="num_key_value_heads",
     units="intermediate_size",
 )
-SMALL: dict[str, Any] = {
-    "vocab_size": 37,
-    "hidden_size": 24,
-    "intermediate_size": 20,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 12,
-    "eos_token_id": 36,
-}
+SMALL = (
+    Config(vocab_size=37, hidden_size=24, intermediate_size=20, num_hidden_layers=2)
+    | dict(num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=12)
+    | dict(eos_token_id=36)
+)
 
 COHERE = family(
     "cohere",
@@ -155,12 +144,8 @@ COHERE = family(
     {
         "cohere": SMALL,
         "cohere-norms": SMALL
-        | {
-            "use_qk_norm": True,
-            "attention_bias": True,
-            "tie_word_embeddings": False,
-            "num_hidden_layers": 1,
-        },
+        | dict(use_qk_norm=True, attention_bias=True, tie_word_embeddings=False)
+        | dict(num_hidden_layers=1),
     },
     attention_dropout=0.0,
 )

@@ -7,13 +7,12 @@ everything without any: there the whole query/key plane is free.
 
 from __future__ import annotations
 
-from typing import Any
-
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures.decoder_family import windows
 from lmc_core.models.architectures.heads import Head
-from lmc_core.models.architectures.layer_norm_decoder import layer_norm_decoder
+from lmc_core.models.architectures.layer_norm_decoder import SelfAttention, layer_norm_decoder
 from lmc_core.models.architectures.layer_norm_family import family
+from lmc_core.models.config import Config
 from lmc_core.models.families.cohere import (
     BODY,
     COMMON,
@@ -25,14 +24,13 @@ from lmc_core.models.families.cohere import (
     feed,
     sizes,
 )
-from lmc_core.models.family import Config
 from lmc_core.models.structure import Structure
 
 # What the function depends on, with transformers' defaults.
 DEFAULTS = COMMON | {"model_type": "cohere2", "sliding_window": 4096, "layer_types": None}
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
@@ -47,9 +45,10 @@ def config(raw: Config) -> dict[str, Any]:
 
 def structure(config: Config, head: Head) -> Structure:
     """The spaces and blocks of a Command R7B of that configuration."""
+    kinds = config.entries("layer_types", str)
 
-    def attend(i: int) -> Any:
-        return attention(config, rotary=config["layer_types"][i] == "sliding_attention")
+    def attend(i: int) -> SelfAttention:
+        return attention(config, rotary=kinds[i] == "sliding_attention")
 
     return layer_norm_decoder("cohere2", config, sizes(config), BODY, attend, feed(config), head)
 
@@ -67,12 +66,8 @@ COHERE2 = family(
     {
         "cohere2": SMALL | {"sliding_window": 5, "sliding_window_pattern": 2},
         "cohere2-biases-untied": SMALL
-        | {
-            "attention_bias": True,
-            "tie_word_embeddings": False,
-            "num_hidden_layers": 1,
-            "layer_types": ["full_attention"],
-        },
+        | dict(attention_bias=True, tie_word_embeddings=False, num_hidden_layers=1)
+        | dict(layer_types=["full_attention"]),
     },
     attention_dropout=0.0,
 )

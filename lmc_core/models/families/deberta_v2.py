@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from torch import Tensor
 
@@ -26,8 +25,8 @@ from lmc_core.models.architectures import hf, postnorm
 from lmc_core.models.architectures.distances import TERMS, Terms, farthest, span
 from lmc_core.models.architectures.encoders import TOKENS, Encoder, Kind, TokenHead, family
 from lmc_core.models.architectures.postnorm import MEANS, OFFSETS, SUMS
+from lmc_core.models.config import Config, require_sizes
 from lmc_core.models.families import bert
-from lmc_core.models.family import Config, positive_sizes
 from lmc_core.models.parts import POINTWISE, Attention
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.rewrite import Product
@@ -43,25 +42,15 @@ NEWER_HEAD = TokenHead(f"{NEWER}.dense", f"{NEWER}.LayerNorm", NEWER, TABLE, f"{
 UNSEEN = "biases that no output sees"
 SCALES = "scales that norms undo"
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = bert.DEFAULTS | {
-    "model_type": "deberta-v2",
-    "vocab_size": 128100,
-    "hidden_size": 1536,
-    "num_hidden_layers": 24,
-    "num_attention_heads": 24,
-    "intermediate_size": 6144,
-    "type_vocab_size": 0,
-    "layer_norm_eps": 1e-7,
-    "relative_attention": False,
-    "max_relative_positions": -1,
-    "position_buckets": -1,
-    "pos_att_type": None,
-    "share_att_key": False,
-    "norm_rel_ebd": "none",
-    "position_biased_input": True,
-    "conv_kernel_size": 0,
-    "legacy": True,
-}
+DEFAULTS = (
+    bert.DEFAULTS
+    | dict(model_type="deberta-v2", vocab_size=128100, hidden_size=1536)
+    | dict(num_hidden_layers=24, num_attention_heads=24, intermediate_size=6144)
+    | dict(type_vocab_size=0, layer_norm_eps=1e-7, relative_attention=False)
+    | dict(max_relative_positions=-1, position_buckets=-1, pos_att_type=None)
+    | dict(share_att_key=False, norm_rel_ebd="none", position_biased_input=True)
+    | dict(conv_kernel_size=0, legacy=True)
+)
 CLASSES = {
     "DebertaV2ForMaskedLM": Kind("masked"),
     "DebertaV2ForSequenceClassification": Kind("label"),
@@ -72,12 +61,12 @@ CLASSES = {
 }
 
 
-def check(raw: Config, found: dict[str, Any], kind: Kind) -> None:
+def check(raw: Config, found: Config, kind: Kind) -> None:
     """Refuse what transformers' class cannot compute or no layout says, and bring the rest to one
     form.
     """
     hf.switches(found, "relative_attention", "share_att_key", "position_biased_input", "legacy")
-    width, heads = found["hidden_size"], found["num_attention_heads"]
+    width, heads = found.sizes("hidden_size", "num_attention_heads")
     for key, usual in (
         ("embedding_size", width),
         ("pooler_hidden_size", width),
@@ -90,7 +79,7 @@ def check(raw: Config, found: dict[str, Any], kind: Kind) -> None:
             )
     types = found["type_vocab_size"]
     if types:
-        positive_sizes(found, "type_vocab_size")
+        require_sizes(found, "type_vocab_size")
     _distances(found)
     _convolution(raw, found)
     if kind.predicts in ("label", "choice"):
@@ -100,7 +89,7 @@ def check(raw: Config, found: dict[str, Any], kind: Kind) -> None:
         found["tie_word_embeddings"] = True  # this head has no matrix of its own, whatever is said
 
 
-def _distances(found: dict[str, Any]) -> None:
+def _distances(found: Config) -> None:
     """Check what is said of distances, and write it as transformers' class understands it."""
     said = found["pos_att_type"] or []
     terms = (
@@ -135,7 +124,7 @@ def _distances(found: dict[str, Any]) -> None:
             f"norm_rel_ebd={norm!r} is not supported: distances are either compared, or have "
             "neither terms nor a norm."
         )
-    reach, buckets = farthest(found), found["position_buckets"]
+    reach, buckets = farthest(found), found.size("position_buckets")
     if terms and buckets > 0 and not (buckets >= 4 and reach - 1 > buckets // 2):
         raise BadCheckpoint(
             "Buckets of distances need at least 4, and a farthest distance beyond half their "
@@ -144,13 +133,13 @@ def _distances(found: dict[str, Any]) -> None:
         )
 
 
-def _convolution(raw: Config, found: dict[str, Any]) -> None:
+def _convolution(raw: Config, found: Config) -> None:
     """Check what is said of a convolution over the tokens."""
-    size = found["conv_kernel_size"]
-    if size in (0, None):
+    if found["conv_kernel_size"] in (0, None):
         found["conv_kernel_size"] = 0
         return
-    positive_sizes(found, "conv_kernel_size")
+    require_sizes(found, "conv_kernel_size")
+    size = found.size("conv_kernel_size")
     found["conv_act"] = raw.get("conv_act", "tanh")
     hf.activation(found, "conv_act", POINTWISE, "A convolution over tokens")
     if size % 2 == 0 or raw.get("conv_groups", 1) != 1:
@@ -166,8 +155,8 @@ def names(config: Config) -> postnorm.Names:
     """Names of the parameters, of those tables that there are."""
     there = {
         "token": True,
-        "position": config["position_biased_input"],
-        "type": config["type_vocab_size"] > 0,
+        "position": config.flag("position_biased_input"),
+        "type": config.size("type_vocab_size") > 0,
     }
     return postnorm.Names(
         {part: name for part, name in postnorm.TABLES.items() if there[part]},
@@ -188,26 +177,24 @@ def names(config: Config) -> postnorm.Names:
 
 def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
     """Write the spaces and blocks of a DeBERTa of that configuration down."""
-    tied, pooler = (
-        kind.predicts in TOKENS and config["tie_word_embeddings"],
-        kind.predicts in ("label", "choice"),
-    )
+    tied = kind.predicts in TOKENS and config.flag("tie_word_embeddings")
+    pooler = kind.predicts in ("label", "choice")
     readers, terms = postnorm.last_readers(kind, pooler), Terms.of(config, pooler)
-    postnorm.stream(s, config["hidden_size"], readers)
+    postnorm.stream(s, config.size("hidden_size"), readers)
     postnorm.embeddings(s, config, base, None, names(config), tied)
     if terms.any:
         distances(s, config, base, terms)
-    for i in range(config["num_hidden_layers"]):
+    for i in range(config.size("num_hidden_layers")):
         layer(s, config, base, i, readers, terms)
     # last, so that matching turns the planes that its readers write to before it turns them
     if "distances" in s.spaces:
         s.spaces["distances"] = s.spaces.pop("distances")
     if pooler:
-        head = ("classifier", 1 if kind.predicts == "choice" else config["num_labels"])
+        head = ("classifier", 1 if kind.predicts == "choice" else config.size("num_labels"))
         block = "score" if kind.predicts == "choice" else "head"
-        postnorm.pooled(s, config, "pooler.dense", {block: head}, config["pooler_hidden_act"])
+        postnorm.pooled(s, config, "pooler.dense", {block: head}, config.text("pooler_hidden_act"))
     elif kind.predicts in TOKENS and config["legacy"]:
-        postnorm.token_head(s, config, HEAD, config["hidden_act"])
+        postnorm.token_head(s, config, HEAD, config.text("hidden_act"))
     elif kind.predicts in TOKENS:
         newer_head(s, config)
     elif kind.predicts in ("token-label", "span"):
@@ -220,18 +207,18 @@ def newer_head(s: Structure, config: Config) -> None:
     """A head that reads the token table itself, so that there is no tie that could be cut."""
     s.linear("head.dense", NEWER_HEAD.dense, "+residual", "-residual")
     s.norm("head.norm", NEWER_HEAD.norm, None)
-    s.add("further", (OFFSETS, config["hidden_size"]))
-    s.parameter("head.bias", NEWER_HEAD.bias, "*", (config["vocab_size"],), ignores_mean_over=0)
+    s.add("further", (OFFSETS, config.size("hidden_size")))
+    s.parameter(
+        "head.bias", NEWER_HEAD.bias, "*", (config.size("vocab_size"),), ignores_mean_over=0
+    )
 
 
 def distances(s: Structure, config: Config, base: str, terms: Terms) -> None:
     """Write down the table of distances, and count what it leaves open."""
-    width, rows, depth = config["hidden_size"], 2 * span(config), config["num_hidden_layers"]
-    unused, name, norm = (
-        rows - terms.used,
-        f"{base}encoder.rel_embeddings.weight",
-        f"{base}encoder.LayerNorm",
-    )
+    width, depth = config.sizes("hidden_size", "num_hidden_layers")
+    rows = 2 * span(config)
+    unused, name = rows - terms.used, f"{base}encoder.rel_embeddings.weight"
+    norm = f"{base}encoder.LayerNorm"
     if terms.shared:
         s.parameter("distance.table", name, "* +residual", (rows, width))
         if terms.normed:
@@ -280,12 +267,8 @@ def layer(
     """Write one layer down with the norm behind it, and the convolution that stands behind the
     first.
     """
-    width, size, heads = (
-        config["hidden_size"],
-        config["intermediate_size"],
-        config["num_attention_heads"],
-    )
-    on, own, last = f"blocks.{i}", names(config), i == config["num_hidden_layers"] - 1
+    width, size, heads = config.sizes("hidden_size", "intermediate_size", "num_attention_heads")
+    on, own, last = f"blocks.{i}", names(config), i == config.size("num_hidden_layers") - 1
     at = base + own.layer.format(i)
 
     def attend(s: Structure, a: Attention, on: str, at: str) -> None:
@@ -298,7 +281,7 @@ def layer(
             postnorm.norm_into(s, block, name)
 
     postnorm.layer(s, config, at, i, own, attend=attend)
-    kernel = config["conv_kernel_size"] if i == 0 else 0
+    kernel = config.size("conv_kernel_size") if i == 0 else 0
     if kernel:
         s.norm(f"{on}.norm2", f"{at}.{own.norm2}", None)
         convolution(s, config, base, kernel)
@@ -335,7 +318,7 @@ def attention(s: Structure, a: Attention, on: str, at: str, config: Config, term
     key = f"{on}.key.bias"
     if terms.p2c:
         right += [key]
-    scale = (s.spaces[a.product_name].size * (1 + len(config["pos_att_type"]))) ** -0.5
+    scale = (s.spaces[a.product_name].size * (1 + len(config.entries("pos_att_type", str)))) ** -0.5
     s.add(
         "products",
         Product(
@@ -363,7 +346,7 @@ def convolution(s: Structure, config: Config, base: str, kernel: int) -> None:
     first layer gives is read by a norm alone, behind a sum with it, which sees all of an offset but
     its mean, and its scale.
     """
-    width = config["hidden_size"]
+    width = config.size("hidden_size")
     s.parameter(
         "conv.weight",
         f"{base}encoder.conv.conv.weight",
@@ -383,29 +366,16 @@ def from_disk(tensors: Mapping[str, Tensor], config: Config) -> dict[str, Tensor
     return Encoder.from_disk(ENCODER, tensors, config)
 
 
-SMALL: dict[str, Any] = {
-    "model_type": "deberta-v2",
-    "architectures": ["DebertaV2ForMaskedLM"],
-    "vocab_size": 37,
-    "hidden_size": 24,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 3,
-    "intermediate_size": 32,
-    "max_position_embeddings": 12,
-    "relative_attention": True,
-    "position_buckets": 4,
-    "pos_att_type": ["c2p", "p2c"],
-    "share_att_key": True,
-    "norm_rel_ebd": "layer_norm",
-    "position_biased_input": False,
-}
-OWN = {
-    "share_att_key": False,
-    "norm_rel_ebd": "none",
-    "position_buckets": -1,
-    "position_biased_input": True,
-    "conv_kernel_size": 3,
-}
+SMALL = (
+    Config(model_type="deberta-v2", architectures=["DebertaV2ForMaskedLM"], vocab_size=37)
+    | dict(hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=32)
+    | dict(max_position_embeddings=12, relative_attention=True, position_buckets=4)
+    | dict(pos_att_type=["c2p", "p2c"], share_att_key=True, norm_rel_ebd="layer_norm")
+    | dict(position_biased_input=False)
+)
+OWN = dict(share_att_key=False, norm_rel_ebd="none", position_buckets=-1) | dict(
+    position_biased_input=True, conv_kernel_size=3
+)
 ENCODER = Encoder(
     "deberta-v2",
     "DeBERTa",
@@ -433,11 +403,8 @@ DEBERTA_V2 = replace(
             | {"num_hidden_layers": 1, "legacy": False, "pos_att_type": ["c2p"]},
             "deberta-v2-classifier": SMALL
             | OWN
-            | {
-                "architectures": ["DebertaV2ForSequenceClassification"],
-                "num_labels": 3,
-                "type_vocab_size": 2,
-            },
+            | dict(architectures=["DebertaV2ForSequenceClassification"], num_labels=3)
+            | dict(type_vocab_size=2),
         },
     ),
     from_disk=from_disk,

@@ -9,7 +9,6 @@ one token; they take no part in the outputs and are left out.
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from torch import Tensor
 
@@ -18,43 +17,25 @@ from lmc_core.models.architectures import decoder_family, hf, mixture
 from lmc_core.models.architectures.decoder import rms_decoder
 from lmc_core.models.architectures.decoder_family import ALL_HEADS
 from lmc_core.models.architectures.latent_attention import configuration, latent_attention
+from lmc_core.models.config import Config
 from lmc_core.models.families.deepseek_v2 import SMALL, check_groups, checked, feed_forward
-from lmc_core.models.family import Config
 from lmc_core.models.structure import Structure
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = decoder_family.DEFAULTS | {
-    "model_type": "deepseek_v3",
-    "vocab_size": 129280,
-    "hidden_size": 7168,
-    "intermediate_size": 18432,
-    "num_hidden_layers": 61,
-    "num_attention_heads": 128,
-    "num_key_value_heads": 128,
-    "max_position_embeddings": 4096,
-    "attention_bias": False,
-    "rope_interleave": True,
-    "first_k_dense_replace": 3,
-    "kv_lora_rank": 512,
-    "q_lora_rank": 1536,
-    "qk_nope_head_dim": 128,
-    "qk_rope_head_dim": 64,
-    "v_head_dim": 128,
-    "n_routed_experts": 256,
-    "n_shared_experts": 1,
-    "num_experts_per_tok": 8,
-    "moe_intermediate_size": 2048,
-    "routed_scaling_factor": 2.5,
-    "n_group": 8,
-    "topk_group": 4,
-    "norm_topk_prob": True,
-    "num_nextn_predict_layers": 1,
-    "bos_token_id": 0,
-    "eos_token_id": 1,
-}
+DEFAULTS = (
+    decoder_family.DEFAULTS
+    | dict(model_type="deepseek_v3", vocab_size=129280, hidden_size=7168)
+    | dict(intermediate_size=18432, num_hidden_layers=61, num_attention_heads=128)
+    | dict(num_key_value_heads=128, max_position_embeddings=4096, attention_bias=False)
+    | dict(rope_interleave=True, first_k_dense_replace=3, kv_lora_rank=512)
+    | dict(q_lora_rank=1536, qk_nope_head_dim=128, qk_rope_head_dim=64, v_head_dim=128)
+    | dict(n_routed_experts=256, n_shared_experts=1, num_experts_per_tok=8)
+    | dict(moe_intermediate_size=2048, routed_scaling_factor=2.5, n_group=8, topk_group=4)
+    | dict(norm_topk_prob=True, num_nextn_predict_layers=1, bos_token_id=0, eos_token_id=1)
+)
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
@@ -70,7 +51,7 @@ def config(raw: Config) -> dict[str, Any]:
         )
     hf.switches(found, "rope_interleave")
     check_groups(found)
-    if found["n_routed_experts"] < 2 * found["n_group"]:
+    if found.size("n_routed_experts") < 2 * found.size("n_group"):
         raise BadCheckpoint(
             f"Groups are scored by their best two experts; n_group = {found['n_group']} leaves "
             "fewer in each."
@@ -86,20 +67,20 @@ def config(raw: Config) -> dict[str, Any]:
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of a DeepSeek-V3 of that configuration."""
-    limited = config["topk_group"] < config["n_group"]
+    limited = config.size("topk_group") < config.size("n_group")
     routing = mixture.Routing(
-        config["n_routed_experts"],
-        config["num_experts_per_tok"],
-        relative=config["norm_topk_prob"],
+        config.size("n_routed_experts"),
+        config.size("num_experts_per_tok"),
+        relative=config.flag("norm_topk_prob"),
         softmax=False,
-        groups=config["n_group"] if limited else 1,
+        groups=config.size("n_group") if limited else 1,
         correction=True,
     )
     return rms_decoder(
         "deepseek_v3",
         config,
         lambda s, config, i: feed_forward(s, config, i, routing),
-        attend=lambda s, config, i: latent_attention(s, config, i, config["rope_interleave"]),
+        attend=lambda s, config, i: latent_attention(s, config, i, config.flag("rope_interleave")),
     )
 
 
@@ -108,8 +89,8 @@ _LAYER = re.compile(r"(?:model\.)?layers\.(\d+)\.")
 
 def stored(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
     """The tensors of a file, experts stacked, without the layers that predict further tokens."""
-    depth = config["num_hidden_layers"]
-    further = range(depth, depth + config["num_nextn_predict_layers"])
+    depth = config.size("num_hidden_layers")
+    further = range(depth, depth + config.size("num_nextn_predict_layers"))
     numbers = {name: _LAYER.match(name) for name in tensors}
     kept = {
         name: tensors[name]
@@ -131,20 +112,11 @@ DEEPSEEK_V3 = mixture.family(
     {
         "deepseek_v3": SMALL,
         "deepseek_v3-no-groups": SMALL
-        | {
-            "n_group": 1,
-            "topk_group": 1,
-            "norm_topk_prob": False,
-            "rope_interleave": False,
-            "first_k_dense_replace": 0,
-        },
+        | dict(n_group=1, topk_group=1, norm_topk_prob=False, rope_interleave=False)
+        | dict(first_k_dense_replace=0),
         "deepseek_v3-biases": SMALL
-        | {
-            "q_lora_rank": None,
-            "attention_bias": True,
-            "tie_word_embeddings": True,
-            "qk_nope_head_dim": 5,
-        },
+        | dict(q_lora_rank=None, attention_bias=True, tie_word_embeddings=True)
+        | dict(qk_nope_head_dim=5),
     },
     experts="n_routed_experts",
     units="moe_intermediate_size",

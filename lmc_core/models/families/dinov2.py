@@ -9,64 +9,52 @@ used in pretraining alone; it moves with the stream.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from torch import Tensor, nn
 
 from lmc_core.models.architectures import hf, vision
 from lmc_core.models.architectures.vision import Layer
-from lmc_core.models.family import Config, Family, divides, positive_sizes
+from lmc_core.models.config import Config, Json, require_divides, require_sizes
+from lmc_core.models.family import Family
 from lmc_core.models.parts import POINTWISE, layer_norm_stream
 from lmc_core.models.structure import Structure
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = {
-    "model_type": "dinov2",
-    "hidden_size": 768,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "mlp_ratio": 4,
-    "hidden_act": "gelu",
-    "layer_norm_eps": 1e-6,
-    "image_size": 224,
-    "patch_size": 14,
-    "num_channels": 3,
-    "qkv_bias": True,
-    "use_swiglu_ffn": False,
-    "use_mask_token": True,
-}
-REGISTERS: dict[str, Any] = DEFAULTS | {
-    "model_type": "dinov2_with_registers",
-    "patch_size": 16,
-    "num_register_tokens": 4,
-}
+DEFAULTS = (
+    Config(model_type="dinov2", hidden_size=768, num_hidden_layers=12)
+    | dict(num_attention_heads=12, mlp_ratio=4, hidden_act="gelu", layer_norm_eps=1e-6)
+    | dict(image_size=224, patch_size=14, num_channels=3, qkv_bias=True)
+    | dict(use_swiglu_ffn=False, use_mask_token=True)
+)
+REGISTERS = DEFAULTS | dict(
+    model_type="dinov2_with_registers", patch_size=16, num_register_tokens=4
+)
 
 
-def _configuration(
-    raw: Config, defaults: dict[str, Any], classes: tuple[str, ...]
-) -> dict[str, Any]:
+def _configuration(raw: Config, defaults: Mapping[str, Json], classes: tuple[str, ...]) -> Config:
     found = vision.configuration(raw, defaults, "mlp_ratio")
-    name = found["model_type"]
+    name = found.text("model_type")
     hf.activation(found, "hidden_act", POINTWISE, name)
     hf.switches(found, "qkv_bias", "use_swiglu_ffn", "use_mask_token")
-    divides(found, "patch_size", "image_size")
+    require_divides(found, "patch_size", "image_size")
     if "num_register_tokens" in found:
         del found["use_mask_token"]  # the class always has one
-        positive_sizes(found, "num_register_tokens")
+        require_sizes(found, "num_register_tokens")
     found["architectures"] = [hf.named_class(raw, classes, name, classes[0])]
     if _classifies(found):
         found["num_labels"] = hf.labels(raw)
-        positive_sizes(found, "num_labels")
+        require_sizes(found, "num_labels")
     return found
 
 
 def _classifies(config: Config) -> bool:
-    return config["architectures"][0].endswith("ForImageClassification")
+    return config.class_name().endswith("ForImageClassification")
 
 
 def _hidden(config: Config) -> int:
-    hidden = config["hidden_size"] * config["mlp_ratio"]
-    return (int(hidden * 2 / 3) + 7) // 8 * 8 if config["use_swiglu_ffn"] else hidden
+    hidden = config.size("hidden_size") * config.number("mlp_ratio")
+    return (int(hidden * 2 / 3) + 7) // 8 * 8 if config["use_swiglu_ffn"] else int(hidden)
 
 
 def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
@@ -90,37 +78,37 @@ def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
 
 def _build(config: Config, config_class: str) -> nn.Module:
     return hf.build(
-        config, config_class, config["architectures"][0], drop_path_rate=0.0, **vision.DROPLESS
+        config, config_class, config.class_name(), drop_path_rate=0.0, **vision.DROPLESS
     )
 
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of a model of that configuration."""
-    classifies, width = _classifies(config), config["hidden_size"]
+    classifies, width = _classifies(config), config.size("hidden_size")
     base = f"{config['model_type']}." if classifies else ""
-    bias, gated = config["qkv_bias"], config["use_swiglu_ffn"]
-    s = Structure(config["model_type"])
+    bias, gated = config.flag("qkv_bias"), config.flag("use_swiglu_ffn")
+    s = Structure(config.text("model_type"))
     layer_norm_stream(s, width, output=not classifies)
     _embeddings(s, config, f"{base}embeddings")
     mlp = ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj") if gated else ("mlp.fc1", "mlp.fc2")
     layer = Layer(
         width,
-        config["num_attention_heads"],
+        config.size("num_attention_heads"),
         _hidden(config),
-        "silu" if gated else config["hidden_act"],
+        "silu" if gated else config.text("hidden_act"),
         (bias, bias, bias, True),
         gated=gated,
         scaled=True,
         norms=("norm1", "norm2"),
         mlp=mlp,
     )
-    for i in range(config["num_hidden_layers"]):
+    for i in range(config.size("num_hidden_layers")):
         layer.write(s, i, f"{base}encoder.layer.{i}")
     if classifies:
         s.norm(
             "norm",
             f"{base}layernorm",
-            vision.two_readers(s, "classifier", config["num_labels"], width),
+            vision.two_readers(s, "classifier", config.size("num_labels"), width),
         )
     else:
         vision.output_norm(s, "layernorm")
@@ -129,11 +117,12 @@ def structure(config: Config) -> Structure:
 
 def _embeddings(s: Structure, config: Config, at: str) -> None:
     """Tokens, positions of the class token and of patches, patches."""
-    width, rows = config["hidden_size"], (config["image_size"] // config["patch_size"]) ** 2
+    width = config.size("hidden_size")
+    rows = (config.size("image_size") // config.size("patch_size")) ** 2
     s.parameter("cls.token", f"{at}.cls_token", "* +residual", (1, 1, width))
     s.parameter("position.table", f"{at}.position_embeddings", "* +residual", (1, rows + 1, width))
     if "num_register_tokens" in config:
-        shape = (1, config["num_register_tokens"], width)
+        shape = (1, config.size("num_register_tokens"), width)
         s.parameter("register.tokens", f"{at}.register_tokens", "* +residual", shape)
     vision.patches(s, config, f"{at}.patch_embeddings.projection")
     for name in ("cls.token", "patch.bias"):
@@ -146,15 +135,9 @@ def _sizes(config: Config) -> dict[str, int]:
     return vision.sizes(config) | {"units": _hidden(config)}
 
 
-SMALL: dict[str, Any] = {
-    "hidden_size": 24,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 3,
-    "mlp_ratio": 1,
-    "image_size": 14,
-    "patch_size": 7,
-    "num_channels": 1,
-}
+SMALL = Config(hidden_size=24, num_hidden_layers=1, num_attention_heads=3, mlp_ratio=1) | dict(
+    image_size=14, patch_size=7, num_channels=1
+)
 
 
 def _outputs(module: nn.Module, inputs: Tensor) -> Tensor:
@@ -168,9 +151,9 @@ def _outputs(module: nn.Module, inputs: Tensor) -> Tensor:
 def _family(
     name: str,
     classes: str,
-    defaults: dict[str, Any],
+    defaults: Mapping[str, Json],
     words: tuple[str, str],
-    examples: dict[str, Config],
+    examples: Mapping[str, Mapping[str, Json]],
 ) -> Family:
     names = (f"{classes}Model", f"{classes}ForImageClassification")
     return Family(
@@ -208,12 +191,8 @@ DINOV2 = _family(
         "dinov2": {},
         "dinov2-classifier": _LABELS | {"architectures": ["Dinov2ForImageClassification"]},
         "dinov2-swiglu-no-biases": _LABELS
-        | {
-            "architectures": ["Dinov2ForImageClassification"],
-            "use_swiglu_ffn": True,
-            "qkv_bias": False,
-            "use_mask_token": False,
-        },
+        | dict(architectures=["Dinov2ForImageClassification"], use_swiglu_ffn=True)
+        | dict(qkv_bias=False, use_mask_token=False),
     },
 )
 DINOV2_WITH_REGISTERS = _family(

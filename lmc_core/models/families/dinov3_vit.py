@@ -17,49 +17,37 @@ from torch import Tensor, nn
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import hf, vision
 from lmc_core.models.architectures.vision import Layer
-from lmc_core.models.family import SHARD, Config, Family, divides, positive_sizes
+from lmc_core.models.config import Config, require_divides, require_sizes
+from lmc_core.models.family import SHARD, Family
 from lmc_core.models.parts import POINTWISE, layer_norm_stream
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import Pairs
 
 BIASES = ("query_bias", "key_bias", "value_bias", "proj_bias")
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = {
-    "model_type": "dinov3_vit",
-    "hidden_size": 384,
-    "intermediate_size": 1536,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 6,
-    "hidden_act": "gelu",
-    "layer_norm_eps": 1e-5,
-    "rope_theta": 100.0,
-    "image_size": 224,
-    "patch_size": 16,
-    "num_channels": 3,
-    "query_bias": True,
-    "key_bias": False,
-    "value_bias": True,
-    "proj_bias": True,
-    "mlp_bias": True,
-    "use_gated_mlp": False,
-    "num_register_tokens": 0,
-}
+DEFAULTS = (
+    Config(model_type="dinov3_vit", hidden_size=384, intermediate_size=1536)
+    | dict(num_hidden_layers=12, num_attention_heads=6, hidden_act="gelu")
+    | dict(layer_norm_eps=1e-5, rope_theta=100.0, image_size=224, patch_size=16)
+    | dict(num_channels=3, query_bias=True, key_bias=False, value_bias=True, proj_bias=True)
+    | dict(mlp_bias=True, use_gated_mlp=False, num_register_tokens=0)
+)
 CLASS, REGISTERS = "DINOv3ViTModel", "embeddings.register_tokens"
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
     found = vision.configuration(raw, DEFAULTS, "intermediate_size")
     hf.named_class(raw, (CLASS,), "dinov3_vit", CLASS)
-    divides(found, "patch_size", "image_size")
+    require_divides(found, "patch_size", "image_size")
     hf.activation(found, "hidden_act", POINTWISE, "dinov3_vit")
     hf.switches(found, *BIASES, "mlp_bias", "use_gated_mlp")
     hf.positive_numbers(found, "rope_theta")
     if found["num_register_tokens"] != 0:
-        positive_sizes(found, "num_register_tokens")
-    size = found["hidden_size"] // found["num_attention_heads"]
+        require_sizes(found, "num_register_tokens")
+    size = found.size("hidden_size") // found.size("num_attention_heads")
     if size % 4:
         raise BadCheckpoint(
             f"Rotary positions in two directions need heads of a size that 4 divides; it is {size}."
@@ -105,25 +93,27 @@ def save(module: nn.Module, config: Config, folder: Path, shard: int = SHARD) ->
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of a model of that configuration."""
-    width, heads, gated = (
-        config[key] for key in ("hidden_size", "num_attention_heads", "use_gated_mlp")
-    )
+    width, heads = config.sizes("hidden_size", "num_attention_heads")
+    gated = config.flag("use_gated_mlp")
     s = Structure("dinov3_vit")
     layer_norm_stream(s, width, output=True)
     s.parameter("cls.token", "embeddings.cls_token", "* +residual", (1, 1, width))
     if config["num_register_tokens"]:
         s.parameter(
-            "register.tokens", REGISTERS, "* +residual", (1, config["num_register_tokens"], width)
+            "register.tokens",
+            REGISTERS,
+            "* +residual",
+            (1, config.size("num_register_tokens"), width),
         )
     vision.patches(s, config, "embeddings.patch_embeddings")
     vision.unseen_token(s, "mask.token", "embeddings.mask_token", (1, 1, width))
     layer = Layer(
         width,
         heads,
-        config["intermediate_size"],
-        config["hidden_act"],
-        tuple(config[key] for key in BIASES),  # type: ignore[arg-type]  (four of them)
-        config["mlp_bias"],
+        config.size("intermediate_size"),
+        config.text("hidden_act"),
+        tuple(config.flag(key) for key in BIASES),  # type: ignore[arg-type]  (four of them)
+        config.flag("mlp_bias"),
         gated,
         Pairs(width // heads),
         scaled=True,
@@ -132,24 +122,17 @@ def structure(config: Config) -> Structure:
             f"mlp.{part}_proj" for part in (("gate", "up", "down") if gated else ("up", "down"))
         ),
     )
-    for i in range(config["num_hidden_layers"]):
+    for i in range(config.size("num_hidden_layers")):
         layer.write(s, i, f"model.layer.{i}")
     vision.output_norm(s, "norm")
     return s
 
 
-SMALL: dict[str, Any] = {
-    "model_type": "dinov3_vit",
-    "architectures": [CLASS],
-    "hidden_size": 24,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 3,
-    "intermediate_size": 20,
-    "image_size": 21,
-    "patch_size": 7,
-    "num_channels": 1,
-    "num_register_tokens": 2,
-}
+SMALL = (
+    Config(model_type="dinov3_vit", architectures=[CLASS], hidden_size=24)
+    | dict(num_hidden_layers=1, num_attention_heads=3, intermediate_size=20, image_size=21)
+    | dict(patch_size=7, num_channels=1, num_register_tokens=2)
+)
 
 DINOV3_VIT = Family(
     name="dinov3_vit",

@@ -8,11 +8,9 @@ and move like them.
 
 from __future__ import annotations
 
-from typing import Any
-
 from lmc_core.models.architectures import hf, postnorm
 from lmc_core.models.architectures.encoders import TOKENS, Encoder, Kind, TokenHead, family
-from lmc_core.models.family import Config
+from lmc_core.models.config import Config
 from lmc_core.models.structure import Structure
 
 HEAD = TokenHead(
@@ -32,27 +30,15 @@ NAMES = postnorm.Names(
     "ffn.lin2",
     "output_layer_norm",
 )
-OWN = {
-    "hidden_size": "dim",
-    "num_hidden_layers": "n_layers",
-    "num_attention_heads": "n_heads",
-    "intermediate_size": "hidden_dim",
-    "hidden_act": "activation",
-}
+OWN = dict(hidden_size="dim", num_hidden_layers="n_layers", num_attention_heads="n_heads") | dict(
+    intermediate_size="hidden_dim", hidden_act="activation"
+)
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = {
-    "model_type": "distilbert",
-    "vocab_size": 30522,
-    "dim": 768,
-    "n_layers": 6,
-    "n_heads": 12,
-    "hidden_dim": 3072,
-    "activation": "gelu",
-    "max_position_embeddings": 512,
-    "sinusoidal_pos_embds": False,
-    "pad_token_id": 0,
-    "tie_word_embeddings": True,
-}
+DEFAULTS = (
+    Config(model_type="distilbert", vocab_size=30522, dim=768, n_layers=6, n_heads=12)
+    | dict(hidden_dim=3072, activation="gelu", max_position_embeddings=512)
+    | dict(sinusoidal_pos_embds=False, pad_token_id=0, tie_word_embeddings=True)
+)
 CLASSES = {
     "DistilBertForMaskedLM": Kind("masked"),
     "DistilBertForSequenceClassification": Kind("label"),
@@ -63,43 +49,34 @@ CLASSES = {
 }
 
 
-def check(raw: Config, found: dict[str, Any], kind: Kind) -> None:
+def check(raw: Config, found: Config, kind: Kind) -> None:
     """Whether positions began as sinusoids is true or false."""
     hf.switches(found, "sinusoidal_pos_embds")
 
 
 def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
     """Write the spaces and blocks of a DistilBERT of that configuration down."""
-    tied, pooler = (
-        kind.predicts in TOKENS and config["tie_word_embeddings"],
-        kind.predicts in ("label", "choice"),
-    )
+    tied = kind.predicts in TOKENS and config.flag("tie_word_embeddings")
+    pooler = kind.predicts in ("label", "choice")
     postnorm.encoder(s, config, base, postnorm.last_readers(kind, pooler), names=NAMES, tied=tied)
     if pooler:
         heads = (
             {"score": ("classifier", 1)}
             if kind.predicts == "choice"
-            else {"head": ("classifier", config["num_labels"])}
+            else {"head": ("classifier", config.size("num_labels"))}
         )
         postnorm.pooled(s, config, "pre_classifier", heads, "relu")
     elif kind.predicts in TOKENS:
-        postnorm.token_head(s, config, HEAD, config["hidden_act"])
+        postnorm.token_head(s, config, HEAD, config.text("hidden_act"))
     elif kind.predicts in ("token-label", "span"):
         postnorm.stream_head(
             s, config, kind, "qa_outputs" if kind.predicts == "span" else "classifier"
         )
 
 
-SMALL: dict[str, Any] = {
-    "model_type": "distilbert",
-    "architectures": ["DistilBertForMaskedLM"],
-    "vocab_size": 37,
-    "dim": 24,
-    "n_layers": 1,
-    "n_heads": 3,
-    "hidden_dim": 32,
-    "max_position_embeddings": 12,
-}
+SMALL = Config(
+    model_type="distilbert", architectures=["DistilBertForMaskedLM"], vocab_size=37
+) | dict(dim=24, n_layers=1, n_heads=3, hidden_dim=32, max_position_embeddings=12)
 
 DISTILBERT = family(
     Encoder(

@@ -9,13 +9,11 @@ in another's place.
 
 from __future__ import annotations
 
-from typing import Any
-
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import postnorm
 from lmc_core.models.architectures.encoders import TOKENS, Encoder, Kind, TokenHead, family
+from lmc_core.models.config import Config, require_sizes
 from lmc_core.models.families import bert
-from lmc_core.models.family import Config, positive_sizes
 from lmc_core.models.structure import Structure
 
 HEAD = TokenHead(
@@ -26,13 +24,11 @@ HEAD = TokenHead(
     "generator_lm_head.bias",
 )
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = bert.DEFAULTS | {
-    "model_type": "electra",
-    "embedding_size": 128,
-    "hidden_size": 256,
-    "num_attention_heads": 4,
-    "intermediate_size": 1024,
-}
+DEFAULTS = (
+    bert.DEFAULTS
+    | dict(model_type="electra", embedding_size=128, hidden_size=256, num_attention_heads=4)
+    | dict(intermediate_size=1024)
+)
 CLASSES = {
     "ElectraForPreTraining": Kind("replaced"),
     "ElectraForMaskedLM": Kind("masked"),
@@ -43,17 +39,14 @@ CLASSES = {
     "ElectraForCausalLM": Kind("next"),
     "ElectraModel": Kind("features"),
 }
-SUMMARY = {
-    "summary_type": "first",
-    "summary_use_proj": True,
-    "summary_activation": "gelu",
-    "summary_proj_to_labels": False,
-}
+SUMMARY = Config(summary_type="first", summary_use_proj=True, summary_activation="gelu") | dict(
+    summary_proj_to_labels=False
+)
 
 
-def check(raw: Config, found: dict[str, Any], kind: Kind) -> None:
+def check(raw: Config, found: Config, kind: Kind) -> None:
     """Refuse a choice between texts that reads them in another way than the published models."""
-    positive_sizes(found, "embedding_size")
+    require_sizes(found, "embedding_size")
     for key, usual in SUMMARY.items():
         if kind.predicts == "choice" and raw.get(key, usual) != usual:
             raise BadCheckpoint(
@@ -64,26 +57,24 @@ def check(raw: Config, found: dict[str, Any], kind: Kind) -> None:
 
 def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
     """Write the spaces and blocks of an ELECTRA of that configuration down."""
-    tied, pooler = (
-        kind.predicts in TOKENS and config["tie_word_embeddings"],
-        kind.predicts in ("label", "choice"),
-    )
+    tied = kind.predicts in TOKENS and config.flag("tie_word_embeddings")
+    pooler = kind.predicts in ("label", "choice")
     readers = postnorm.last_readers(kind, pooler)
     if config["embedding_size"] == config["hidden_size"]:
         postnorm.encoder(s, config, base, readers, tied=tied)
     else:
-        postnorm.stream(s, config["hidden_size"], readers)
+        postnorm.stream(s, config.size("hidden_size"), readers)
         postnorm.narrow_embeddings(s, config, base, postnorm.BERT, "embeddings_project")
         postnorm.layers(s, config, base, readers, postnorm.BERT)
     if kind.predicts == "label":
-        heads = {"head": ("classifier.out_proj", config["num_labels"])}
+        heads = {"head": ("classifier.out_proj", config.size("num_labels"))}
         postnorm.pooled(s, config, "classifier.dense", heads, "gelu")
     elif kind.predicts == "choice":
         postnorm.pooled(s, config, "sequence_summary.summary", {"score": ("classifier", 1)}, "gelu")
     elif kind.predicts == "replaced":
         at = "discriminator_predictions"
         postnorm.hidden_head(
-            s, config, f"{at}.dense", f"{at}.dense_prediction", 1, config["hidden_act"]
+            s, config, f"{at}.dense", f"{at}.dense_prediction", 1, config.text("hidden_act")
         )
     elif kind.predicts in TOKENS:
         postnorm.token_head(s, config, HEAD, "gelu")
@@ -93,12 +84,11 @@ def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
         )
 
 
-SMALL: dict[str, Any] = bert.SMALL | {
-    "model_type": "electra",
-    "architectures": ["ElectraForPreTraining"],
-    "embedding_size": 10,
-    "num_hidden_layers": 1,
-}
+SMALL = (
+    bert.SMALL
+    | dict(model_type="electra", architectures=["ElectraForPreTraining"], embedding_size=10)
+    | dict(num_hidden_layers=1)
+)
 
 ELECTRA = family(
     Encoder(

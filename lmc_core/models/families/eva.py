@@ -12,54 +12,28 @@ Siméoni et al. 2025, arXiv 2508.10104; Perception Encoder: Bolya et al. 2025, a
 
 from __future__ import annotations
 
-from typing import Any
-
 from lmc_core.models.architectures import timm_family
+from lmc_core.models.config import Config, Json
 
-SETTINGS = (
-    *(
-        "class_token",
-        "no_embed_class",
-        "use_abs_pos_emb",
-        "use_rot_pos_emb",
-        "rope_rotate_half",
-        "dynamic_img_size",
-    ),
-    *(
-        "qkv_bias",
-        "qkv_fused",
-        "qk_norm",
-        "swiglu_mlp",
-        "scale_mlp",
-        "scale_attn_inner",
-        "attn_only_layer_scale",
-    ),
-    *("use_post_norm", "use_pre_transformer_norm"),
+SETTINGS = tuple(
+    (
+        "class_token no_embed_class use_abs_pos_emb use_rot_pos_emb rope_rotate_half "
+        "dynamic_img_size qkv_bias qkv_fused qk_norm swiglu_mlp scale_mlp scale_attn_inner "
+        "attn_only_layer_scale use_post_norm use_pre_transformer_norm"
+    ).split()
 )
-CHOICES = (
-    *(
-        "num_reg_tokens",
-        "init_values",
-        "attn_type",
-        "num_kv_heads",
-        "swiglu_align_to",
-        "attn_pool_num_heads",
-    ),
-    *("attn_pool_mlp_ratio", "use_post_transformer_norm", "use_fc_norm", "ref_feat_shape"),
-    *("rope_type", "rope_grid_offset", "rope_grid_indexing", "rope_temperature"),
+CHOICES = tuple(
+    (
+        "num_reg_tokens init_values attn_type num_kv_heads swiglu_align_to attn_pool_num_heads "
+        "attn_pool_mlp_ratio use_post_transformer_norm use_fc_norm ref_feat_shape rope_type "
+        "rope_grid_offset rope_grid_indexing rope_temperature"
+    ).split()
 )
-SMALL = {
-    "img_size": 14,
-    "patch_size": 7,
-    "in_chans": 1,
-    "embed_dim": 24,
-    "depth": 1,
-    "num_heads": 3,
-}
+SMALL = Config(img_size=14, patch_size=7, in_chans=1, embed_dim=24, depth=1, num_heads=3)
 
 
-def _small(architecture: str, classes: int = 5, **args: Any) -> dict[str, Any]:
-    return {"architecture": architecture, "num_classes": classes, "model_args": SMALL | args}
+def _small(architecture: str, classes: int = 5, **args: Json) -> Config:
+    return Config(architecture=architecture, num_classes=classes, model_args=SMALL | args)
 
 
 EVA = timm_family.family(

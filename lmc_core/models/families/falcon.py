@@ -9,10 +9,7 @@ that differ from head to head (ALiBi), so that heads cannot change places.
 
 from __future__ import annotations
 
-from typing import Any
-
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models.architectures import hf
 from lmc_core.models.architectures.heads import Head, heads
 from lmc_core.models.architectures.layer_norm_decoder import (
     Body,
@@ -29,7 +26,8 @@ from lmc_core.models.architectures.layer_norm_family import (
     rotated,
     sizes_by,
 )
-from lmc_core.models.family import Config, divides, positive_sizes
+from lmc_core.models.architectures.rotary import rope
+from lmc_core.models.config import Config, require_divides, require_sizes
 from lmc_core.models.parts import ALIBI
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import Pairs
@@ -37,27 +35,15 @@ from lmc_core.symmetry.spaces import Pairs
 NAMES = ("self_attention.query_key_value", "self_attention.dense")
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = TOKENS | {
-    "model_type": "falcon",
-    "vocab_size": 65024,
-    "hidden_size": 4544,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 71,
-    "num_ln_in_parallel_attn": None,
-    "layer_norm_epsilon": 1e-5,
-    "num_kv_heads": None,
-    "alibi": False,
-    "new_decoder_architecture": False,
-    "multi_query": True,
-    "parallel_attn": True,
-    "bias": False,
-    "max_position_embeddings": 2048,
-    "ffn_hidden_size": None,
-    "activation": "gelu",
-    "tie_word_embeddings": True,
-    "bos_token_id": 11,
-    "eos_token_id": 11,
-}
+DEFAULTS = (
+    TOKENS
+    | dict(model_type="falcon", vocab_size=65024, hidden_size=4544, num_hidden_layers=32)
+    | dict(num_attention_heads=71, num_ln_in_parallel_attn=None, layer_norm_epsilon=1e-5)
+    | dict(num_kv_heads=None, alibi=False, new_decoder_architecture=False, multi_query=True)
+    | dict(parallel_attn=True, bias=False, max_position_embeddings=2048)
+    | dict(ffn_hidden_size=None, activation="gelu", tie_word_embeddings=True)
+    | dict(bos_token_id=11, eos_token_id=11)
+)
 COUNTS = (
     "vocab_size",
     "hidden_size",
@@ -65,29 +51,26 @@ COUNTS = (
     "num_attention_heads",
     "max_position_embeddings",
 )
-ALIASES = {
-    "n_embed": "hidden_size",
-    "n_layer": "num_hidden_layers",
-    "n_head": "num_attention_heads",
-    "n_head_kv": "num_kv_heads",
-}
+ALIASES = dict(
+    n_embed="hidden_size", n_layer="num_hidden_layers", n_head="num_attention_heads"
+) | dict(n_head_kv="num_kv_heads")
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
     found = configuration(raw, DEFAULTS, COUNTS, "layer_norm_epsilon", "activation", ALIASES)
-    found["rope_parameters"] = hf.rope(raw)
-    divides(found, "num_attention_heads", "hidden_size")
-    size = found["hidden_size"] // found["num_attention_heads"]
+    found["rope_parameters"] = rope(raw)
+    require_divides(found, "num_attention_heads", "hidden_size")
+    size = found.size("hidden_size") // found.size("num_attention_heads")
     if not found["alibi"]:
         rotated(size, 1.0)
     grouped(found, "num_kv_heads", "num_attention_heads")
     if found["ffn_hidden_size"] is None:
-        found["ffn_hidden_size"] = 4 * found["hidden_size"]
-    positive_sizes(found, "ffn_hidden_size")
-    new, norms = found["new_decoder_architecture"], found["num_ln_in_parallel_attn"]
+        found["ffn_hidden_size"] = 4 * found.size("hidden_size")
+    require_sizes(found, "ffn_hidden_size")
+    new, norms = found.flag("new_decoder_architecture"), found["num_ln_in_parallel_attn"]
     if norms is None and new:
         norms = found["num_ln_in_parallel_attn"] = 2
     if new and not (found["parallel_attn"] and norms in (1, 2)):
@@ -109,8 +92,8 @@ def config(raw: Config) -> dict[str, Any]:
 def groups(config: Config) -> int:
     """Number of key and value heads."""
     if config["new_decoder_architecture"]:
-        return int(config["num_kv_heads"])
-    return 1 if config["multi_query"] else int(config["num_attention_heads"])
+        return config.size("num_kv_heads")
+    return 1 if config["multi_query"] else config.size("num_attention_heads")
 
 
 def body(config: Config) -> Body:
@@ -126,7 +109,8 @@ def body(config: Config) -> Body:
 
 def structure(config: Config, head: Head) -> Structure:
     """The spaces and blocks of a Falcon of that configuration."""
-    width, count, bias = config["hidden_size"], config["num_attention_heads"], config["bias"]
+    width, count = config.sizes("hidden_size", "num_attention_heads")
+    bias = config.flag("bias")
     size = width // count
     attention = SelfAttention(
         count,
@@ -140,12 +124,12 @@ def structure(config: Config, head: Head) -> Structure:
         ALIBI if config["alibi"] else None,
     )
     feed = FeedForward(
-        config["ffn_hidden_size"],
-        config["activation"],
+        config.size("ffn_hidden_size"),
+        config.text("activation"),
         ("mlp.dense_h_to_4h", "mlp.dense_4h_to_h"),
         bias,
     )
-    sizes = Sizes(width, config["num_hidden_layers"], config["vocab_size"])
+    sizes = Sizes(width, config.size("num_hidden_layers"), config.size("vocab_size"))
     return layer_norm_decoder(
         "falcon", config, sizes, body(config), lambda i: attention, feed, head
     )
@@ -159,14 +143,9 @@ SIZES = sizes_by(
     "max_position_embeddings",
     units="ffn_hidden_size",
 )
-SMALL: dict[str, Any] = {
-    "vocab_size": 37,
-    "hidden_size": 24,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "ffn_hidden_size": 20,
-    "max_position_embeddings": 12,
-}
+SMALL = Config(vocab_size=37, hidden_size=24, num_hidden_layers=2, num_attention_heads=4) | dict(
+    ffn_hidden_size=20, max_position_embeddings=12
+)
 
 FALCON = family(
     "falcon",
@@ -183,13 +162,8 @@ FALCON = family(
         "falcon": SMALL | {"new_decoder_architecture": True, "num_kv_heads": 2},
         "falcon-one-key": SMALL | {"num_hidden_layers": 1},
         "falcon-alibi": SMALL
-        | {
-            "alibi": True,
-            "multi_query": False,
-            "parallel_attn": False,
-            "bias": True,
-            "tie_word_embeddings": False,
-        },
+        | dict(alibi=True, multi_query=False, parallel_attn=False, bias=True)
+        | dict(tie_word_embeddings=False),
     },
     attention_dropout=0.0,
     hidden_dropout=0.0,

@@ -7,38 +7,27 @@ only a wider copy has to make up for it.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import decoder_family
 from lmc_core.models.architectures.decoder import Norms, rms_decoder
 from lmc_core.models.architectures.decoder_family import ALL_HEADS, SMALL
-from lmc_core.models.family import Config
+from lmc_core.models.config import Config
 from lmc_core.models.structure import Structure
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = decoder_family.DEFAULTS | {
-    "model_type": "gemma",
-    "vocab_size": 256000,
-    "hidden_size": 3072,
-    "intermediate_size": 24576,
-    "num_hidden_layers": 28,
-    "num_attention_heads": 16,
-    "num_key_value_heads": 16,
-    "head_dim": 256,
-    "hidden_act": "gelu_pytorch_tanh",
-    "max_position_embeddings": 8192,
-    "tie_word_embeddings": True,
-    "attention_bias": False,
-    "pad_token_id": 0,
-    "bos_token_id": 2,
-    "eos_token_id": 1,
-}
+DEFAULTS = (
+    decoder_family.DEFAULTS
+    | dict(model_type="gemma", vocab_size=256000, hidden_size=3072, intermediate_size=24576)
+    | dict(num_hidden_layers=28, num_attention_heads=16, num_key_value_heads=16)
+    | dict(head_dim=256, hidden_act="gelu_pytorch_tanh", max_position_embeddings=8192)
+    | dict(tie_word_embeddings=True, attention_bias=False, pad_token_id=0, bos_token_id=2)
+    | dict(eos_token_id=1)
+)
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
@@ -55,9 +44,9 @@ def config(raw: Config) -> dict[str, Any]:
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of a Gemma of that configuration."""
-    s = rms_decoder("gemma", config, biases=config["attention_bias"], norms=Norms(unit=0.0))
+    s = rms_decoder("gemma", config, biases=config.flag("attention_bias"), norms=Norms(unit=0.0))
     # as the class keeps it, in float32
-    s.add("multiplied", ("token.table", float(torch.tensor(config["hidden_size"] ** 0.5))))
+    s.add("multiplied", ("token.table", float(torch.tensor(config.size("hidden_size") ** 0.5))))
     return s
 
 
@@ -72,12 +61,8 @@ GEMMA = decoder_family.family(
     {
         "gemma": SMALL | {"head_dim": 8},
         "gemma-untied": SMALL
-        | {
-            "head_dim": 6,
-            "tie_word_embeddings": False,
-            "attention_bias": True,
-            "hidden_act": "gelu",
-        },
+        | dict(head_dim=6, tie_word_embeddings=False, attention_bias=True)
+        | dict(hidden_act="gelu"),
     },
     heads=ALL_HEADS[:2],
 )

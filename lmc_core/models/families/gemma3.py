@@ -12,60 +12,53 @@ notices.
 
 from __future__ import annotations
 
-from typing import Any
-
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import decoder_family, hf
 from lmc_core.models.architectures.decoder import Readers, gated_layer, rms_decoder
 from lmc_core.models.architectures.decoder_family import SMALL
+from lmc_core.models.config import Config, require_sizes
 from lmc_core.models.families.gemma2 import DEFAULTS as GEMMA2_DEFAULTS
 from lmc_core.models.families.gemma2 import NORMS
-from lmc_core.models.family import Config, positive_sizes
 from lmc_core.models.structure import Structure
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = {
-    k: v for k, v in GEMMA2_DEFAULTS.items() if k != "attn_logit_softcapping"
-} | {
-    "model_type": "gemma3_text",
-    "vocab_size": 262208,
-    "max_position_embeddings": 131072,
-    "pad_token_id": 0,
-    "bos_token_id": 2,
-    "eos_token_id": 1,
-    "final_logit_softcapping": None,
-    "use_bidirectional_attention": False,
-}
+DEFAULTS = (
+    {k: v for k, v in GEMMA2_DEFAULTS.items() if k != "attn_logit_softcapping"}
+    | dict(model_type="gemma3_text", vocab_size=262208, max_position_embeddings=131072)
+    | dict(pad_token_id=0, bos_token_id=2, eos_token_id=1, final_logit_softcapping=None)
+    | dict(use_bidirectional_attention=False)
+)
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
-    bases = {
-        "full_attention": raw.get("rope_theta") or 1e6,
-        "sliding_attention": raw.get("rope_local_base_freq") or 1e4,
+    usual = {
+        "full_attention": ("rope_theta", 1e6),
+        "sliding_attention": ("rope_local_base_freq", 1e4),
     }
+    bases = {kind: raw.get(key) or base for kind, (key, base) in usual.items()}
     found = decoder_family.configuration(
         raw, DEFAULTS, even=True, act="hidden_activation", bases=bases
     )
-    positive_sizes(found, "query_pre_attn_scalar")
+    require_sizes(found, "query_pre_attn_scalar")
     if found["final_logit_softcapping"] is not None:
         hf.positive_numbers(found, "final_logit_softcapping")
-        found["final_logit_softcapping"] = float(found["final_logit_softcapping"])
+        found["final_logit_softcapping"] = float(found.number("final_logit_softcapping"))
     if raw.get("attn_logit_softcapping") is not None:
         raise BadCheckpoint(
             "Gemma 3 has no cap on its scores: transformers does not apply "
             "attn_logit_softcapping; set it to null."
         )
-    pattern = {"sliding_window_pattern": raw.get("sliding_window_pattern", 6)}
-    positive_sizes(pattern, "sliding_window_pattern")
-    decoder_family.windows(found, always=True, every=pattern["sliding_window_pattern"])
+    pattern = Config(sliding_window_pattern=raw.get("sliding_window_pattern", 6))
+    require_sizes(pattern, "sliding_window_pattern")
+    decoder_family.windows(found, always=True, every=pattern.size("sliding_window_pattern"))
     _both_sides(found, raw)
     return found
 
 
-def _both_sides(found: dict[str, Any], raw: Config) -> None:
+def _both_sides(found: Config, raw: Config) -> None:
     """Check whether tokens see those behind them; then half the window lies on each side, and its
     size is even.
     """
@@ -74,30 +67,33 @@ def _both_sides(found: dict[str, Any], raw: Config) -> None:
     hf.switches(found, "use_bidirectional_attention")
     if not found["use_bidirectional_attention"]:
         return
-    if str((raw.get("architectures") or ["ForCausalLM"])[0]).endswith("ForCausalLM"):
+    if raw.class_name("ForCausalLM").endswith("ForCausalLM"):
         raise BadCheckpoint(
             "Gemma 3 with use_bidirectional_attention=true predicts no next token; it is "
             "supported as Gemma3TextModel."
         )
-    if found["sliding_window"] < 2:
+    window = found.size("sliding_window")
+    if window < 2:
         raise BadCheckpoint(
             "The configuration should give 'sliding_window' as 2 or more where both sides are seen."
         )
-    found["sliding_window"] -= found["sliding_window"] % 2
+    found["sliding_window"] = window - window % 2
 
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of a Gemma 3 of that configuration."""
 
     def feed_forward(s: Structure, config: Config, i: int) -> Readers:
-        at, activation = f"model.layers.{i}.mlp", config["hidden_activation"]
-        return gated_layer(s, f"blocks.{i}", at, str(i), config["intermediate_size"], activation)
+        at, activation = f"model.layers.{i}.mlp", config.text("hidden_activation")
+        return gated_layer(
+            s, f"blocks.{i}", at, str(i), config.size("intermediate_size"), activation
+        )
 
     return rms_decoder(
         "gemma3_text",
         config,
         feed_forward,
-        config["attention_bias"],
+        config.flag("attention_bias"),
         normed=True,
         norms=NORMS,
         capped=config["final_logit_softcapping"] is not None,
@@ -118,18 +114,11 @@ GEMMA3 = decoder_family.family(
     {
         "gemma3": SMALL | {"head_dim": 6, "sliding_window_pattern": 2},
         "gemma3-untied": SMALL
-        | {
-            "head_dim": 8,
-            "tie_word_embeddings": False,
-            "attention_bias": True,
-            "final_logit_softcapping": 2.0,
-        },
+        | dict(head_dim=8, tie_word_embeddings=False, attention_bias=True)
+        | dict(final_logit_softcapping=2.0),
         "gemma3-both-sides": SMALL
-        | {
-            "head_dim": 6,
-            "use_bidirectional_attention": True,
-            "architectures": ["Gemma3TextModel"],
-        },
+        | dict(head_dim=6, use_bidirectional_attention=True)
+        | dict(architectures=["Gemma3TextModel"]),
     },
     heads=("ForSequenceClassification",),
     language="Gemma3ForCausalLM",

@@ -7,22 +7,20 @@ keeps signed permutations.
 
 from __future__ import annotations
 
-from typing import Any
-
 from lmc_core.models.architectures import decoder_family
 from lmc_core.models.architectures.decoder import Norms
 from lmc_core.models.architectures.decoder_family import ALL_HEADS
+from lmc_core.models.config import Config
 from lmc_core.models.families.glm import DEFAULTS as GLM_DEFAULTS
 from lmc_core.models.families.glm import EXAMPLES, configured, structured
-from lmc_core.models.family import Config
 from lmc_core.models.structure import Structure
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = GLM_DEFAULTS | {"model_type": "glm4"}
+DEFAULTS = GLM_DEFAULTS | {"model_type": "glm4"}
 NORMS = Norms(behind=("post_self_attn_layernorm", "post_mlp_layernorm"))
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """

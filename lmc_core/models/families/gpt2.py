@@ -10,8 +10,6 @@ rounding alone.
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
@@ -26,7 +24,8 @@ from lmc_core.models.architectures.heads import (
     with_class,
     write_head,
 )
-from lmc_core.models.family import Config, Family, divides, positive_sizes
+from lmc_core.models.config import Config, require_divides, require_sizes
+from lmc_core.models.family import Family
 from lmc_core.models.parts import (
     POINTWISE,
     attention,
@@ -45,7 +44,7 @@ CLASSES = {f"GPT2{end}": head for end, head in HEADS.items()}
 
 
 def _hidden(config: Config) -> int:
-    return int(config.get("n_inner") or 4 * config["n_embd"])
+    return config.optional_size("n_inner") or 4 * config.size("n_embd")
 
 
 def _head(config: Config) -> Head:
@@ -57,34 +56,24 @@ def _tied(config: Config) -> bool:
 
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = {
-    "vocab_size": 50257,
-    "n_positions": 1024,
-    "n_embd": 768,
-    "n_layer": 12,
-    "n_head": 12,
-    "n_inner": None,
-    "activation_function": "gelu_new",
-    "layer_norm_epsilon": 1e-5,
-    "scale_attn_weights": True,
-    "scale_attn_by_inverse_layer_idx": False,
-    "reorder_and_upcast_attn": False,
-    "add_cross_attention": False,
-    "tie_word_embeddings": True,
-    "bos_token_id": None,
-    "eos_token_id": None,
-}
+DEFAULTS = (
+    Config(vocab_size=50257, n_positions=1024, n_embd=768, n_layer=12, n_head=12)
+    | dict(n_inner=None, activation_function="gelu_new", layer_norm_epsilon=1e-5)
+    | dict(scale_attn_weights=True, scale_attn_by_inverse_layer_idx=False)
+    | dict(reorder_and_upcast_attn=False, add_cross_attention=False)
+    | dict(tie_word_embeddings=True, bos_token_id=None, eos_token_id=None)
+)
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
-    chosen = {key: raw.get(key, default) for key, default in DEFAULTS.items()}
-    positive_sizes(chosen, "vocab_size", "n_positions", "n_embd", "n_layer", "n_head")
+    chosen = hf.chosen(raw, DEFAULTS)
+    require_sizes(chosen, "vocab_size", "n_positions", "n_embd", "n_layer", "n_head")
     if chosen["n_inner"] is not None:
-        positive_sizes(chosen, "n_inner")
-    divides(chosen, "n_head", "n_embd")
+        require_sizes(chosen, "n_inner")
+    require_divides(chosen, "n_head", "n_embd")
     hf.switches(
         chosen, "scale_attn_weights", "scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn"
     )
@@ -115,36 +104,26 @@ def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
 
 def build(config: Config) -> nn.Module:
     """A module of the class that the configuration names, randomly initialised, in float32."""
-    dropless: dict[str, Any] = {
-        "resid_pdrop": 0.0,
-        "embd_pdrop": 0.0,
-        "attn_pdrop": 0.0,
-        "classifier_dropout": 0.0,
-    }
-    usual = DEFAULTS if _head(config).predicts == "next" else {}
-    return hf.build(
-        {**usual, **config}, "GPT2Config", config.get("architectures", [USUAL])[0], **dropless
-    )
+    dropless = Config(resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, classifier_dropout=0.0)
+    usual = DEFAULTS if _head(config).predicts == "next" else Config()
+    return hf.build(usual | config, "GPT2Config", config.class_name(USUAL), **dropless)
 
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of a GPT-2 of that configuration."""
-    config = {**DEFAULTS, **config}
+    config = DEFAULTS | config
     if config["add_cross_attention"]:
         raise BadCheckpoint(
             "GPT-2 models with add_cross_attention=true are not supported: they read a second text."
         )
-    act = config.get("activation_function", "gelu_new")
+    act = config.text("activation_function")
     if act not in POINTWISE:
         raise BadCheckpoint(
             f"GPT-2 with activation {act!r} is not supported; known: "
             f"{', '.join(sorted(POINTWISE))}."
         )
-    width, heads, vocabulary, positions = (
-        config["n_embd"],
-        config["n_head"],
-        config["vocab_size"],
-        config["n_positions"],
+    width, heads, vocabulary, positions = config.sizes(
+        "n_embd", "n_head", "vocab_size", "n_positions"
     )
     s, head = Structure("gpt2"), _head(config)
     layer_norm_stream(s, width, output=head.predicts == "features")
@@ -155,7 +134,7 @@ def structure(config: Config) -> Structure:
     s.parameter("token.table", TABLE, "* +residual", (vocabulary, width))
     s.parameter("position.table", "transformer.wpe.weight", "* +residual", (positions, width))
     s.add("sums", ("token.table", "position.table"))
-    for i in range(config["n_layer"]):
+    for i in range(config.size("n_layer")):
         on, at = f"blocks.{i}", f"transformer.h.{i}"
         a = attention(s, str(i), heads, width // heads)
         parts = list(zip(("query", "key", "value"), (a.query, a.key, a.value), strict=True))
@@ -180,7 +159,7 @@ def structure(config: Config) -> Structure:
         s.linear(f"{on}.output", f"{at}.attn.c_proj", "+residual", a.output, transposed=True)
         divisor = i + 1 if config["scale_attn_by_inverse_layer_idx"] else 1
         attention_products(
-            s, a, on, True, True, True, True, bool(config["scale_attn_weights"]), divisor=divisor
+            s, a, on, True, True, True, True, config.flag("scale_attn_weights"), divisor=divisor
         )
         u = units(s, str(i), _hidden(config), act)
         up = s.linear(f"{on}.up", f"{at}.mlp.c_fc", f"+{u}", "-residual", transposed=True)
@@ -199,14 +178,7 @@ def structure(config: Config) -> Structure:
     return s
 
 
-SMALL = {
-    "model_type": "gpt2",
-    "vocab_size": 31,
-    "n_positions": 12,
-    "n_embd": 24,
-    "n_layer": 2,
-    "n_head": 3,
-}
+SMALL = Config(model_type="gpt2", vocab_size=31, n_positions=12, n_embd=24, n_layer=2, n_head=3)
 
 GPT2 = Family(
     name="gpt2",
@@ -218,14 +190,14 @@ GPT2 = Family(
     outputs=outputs,
     sizes=lambda c: (
         {
-            "width": c["n_embd"],
-            "depth": c["n_layer"],
-            "heads": c["n_head"],
+            "width": c.size("n_embd"),
+            "depth": c.size("n_layer"),
+            "heads": c.size("n_head"),
             "units": _hidden(c),
-            "tokens": c["vocab_size"],
-            "context": c["n_positions"],
+            "tokens": c.size("vocab_size"),
+            "context": c.size("n_positions"),
         }
-        | ({"classes": c["num_labels"]} if "num_labels" in c else {})
+        | ({"classes": c.size("num_labels")} if "num_labels" in c else {})
     ),
     structure=structure,
     predicts=lambda config: _head(config).predicts,

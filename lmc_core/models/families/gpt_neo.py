@@ -7,8 +7,6 @@ divided by anything; queries, keys and values have no biases.
 
 from __future__ import annotations
 
-from typing import Any
-
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures.heads import Head, heads
 from lmc_core.models.architectures.layer_norm_decoder import (
@@ -19,7 +17,7 @@ from lmc_core.models.architectures.layer_norm_decoder import (
     layer_norm_decoder,
 )
 from lmc_core.models.architectures.layer_norm_family import TOKENS, configuration, family, sizes_by
-from lmc_core.models.family import Config, divides, positive_sizes
+from lmc_core.models.config import Config, Json, require_divides, require_sizes
 from lmc_core.models.structure import Structure
 
 BODY = Body("transformer.", "wte", "h", ("ln_1", "ln_2"), "ln_f", positions="wpe")
@@ -27,38 +25,25 @@ NAMES = tuple(f"attn.attention.{part}_proj" for part in ("q", "k", "v", "out"))
 KINDS = ("global", "local")
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = TOKENS | {
-    "model_type": "gpt_neo",
-    "vocab_size": 50257,
-    "max_position_embeddings": 2048,
-    "hidden_size": 2048,
-    "num_layers": 24,
-    "attention_types": None,
-    "num_heads": 16,
-    "intermediate_size": None,
-    "window_size": 256,
-    "activation_function": "gelu_new",
-    "layer_norm_epsilon": 1e-5,
-    "tie_word_embeddings": True,
-    "bos_token_id": 50256,
-    "eos_token_id": 50256,
-}
-COUNTS = (
-    "vocab_size",
-    "max_position_embeddings",
-    "hidden_size",
-    "num_layers",
-    "num_heads",
-    "window_size",
+DEFAULTS = (
+    TOKENS
+    | dict(model_type="gpt_neo", vocab_size=50257, max_position_embeddings=2048)
+    | dict(hidden_size=2048, num_layers=24, attention_types=None, num_heads=16)
+    | dict(intermediate_size=None, window_size=256, activation_function="gelu_new")
+    | dict(layer_norm_epsilon=1e-5, tie_word_embeddings=True, bos_token_id=50256)
+    | dict(eos_token_id=50256)
+)
+COUNTS = tuple(
+    "vocab_size max_position_embeddings hidden_size num_layers num_heads window_size".split()
 )
 
 
 def hidden(config: Config) -> int:
     """Number of units, four times the width unless it is given."""
-    return int(config.get("intermediate_size") or 4 * config["hidden_size"])
+    return config.optional_size("intermediate_size") or 4 * config.size("hidden_size")
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
@@ -67,8 +52,8 @@ def config(raw: Config) -> dict[str, Any]:
         raw, DEFAULTS, COUNTS, "layer_norm_epsilon", "activation_function", aliases
     )
     if found["intermediate_size"] is not None:
-        positive_sizes(found, "intermediate_size")
-    divides(found, "num_heads", "hidden_size")
+        require_sizes(found, "intermediate_size")
+    require_divides(found, "num_heads", "hidden_size")
     if found["attention_types"] is None:
         found["attention_types"] = [[list(KINDS), 12]]
     if _layers(found["attention_types"]) != found["num_layers"]:
@@ -81,46 +66,45 @@ def config(raw: Config) -> dict[str, Any]:
     return found
 
 
-def _layers(types: Any) -> int | None:
+def _layers(types: Json) -> int | None:
     """How many layers the kinds of attention are for; None where they are not what they should
     be.
     """
-    try:
-        pairs = [(list(kinds), times) for kinds, times in types]
-    except (TypeError, ValueError):
-        return None
-    if not all(
-        isinstance(times, int) and 0 < times < 2**16 and set(kinds) <= set(KINDS)
-        for kinds, times in pairs
-    ):
-        return None
-    return sum(len(kinds) * times for kinds, times in pairs)
+    count = 0
+    for pair in types if isinstance(types, list | tuple) else [types]:
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
+            return None
+        kinds, times = pair
+        if not isinstance(kinds, list | tuple) or any(kind not in KINDS for kind in kinds):
+            return None
+        if not isinstance(times, int) or not 0 < times < 2**16:
+            return None
+        count += len(kinds) * times
+    return count
 
 
 def structure(config: Config, head: Head) -> Structure:
     """The spaces and blocks of a GPT-Neo of that configuration."""
-    width, count = config["hidden_size"], config["num_heads"]
+    width, count = config.sizes("hidden_size", "num_heads")
     attention = SelfAttention(count, width // count, NAMES, bias=False, scaled=False)
-    feed = FeedForward(hidden(config), config["activation_function"], ("mlp.c_fc", "mlp.c_proj"))
+    feed = FeedForward(
+        hidden(config), config.text("activation_function"), ("mlp.c_fc", "mlp.c_proj")
+    )
     sizes = Sizes(
-        width, config["num_layers"], config["vocab_size"], config["max_position_embeddings"]
+        width,
+        config.size("num_layers"),
+        config.size("vocab_size"),
+        config.size("max_position_embeddings"),
     )
     return layer_norm_decoder("gpt_neo", config, sizes, BODY, lambda i: attention, feed, head)
 
 
 SIZES = sizes_by("hidden_size", "num_layers", "num_heads", "vocab_size", "max_position_embeddings")
-SMALL: dict[str, Any] = {
-    "vocab_size": 37,
-    "max_position_embeddings": 12,
-    "hidden_size": 24,
-    "num_layers": 2,
-    "attention_types": [[["global", "local"], 1]],
-    "num_heads": 6,
-    "intermediate_size": 20,
-    "window_size": 5,
-    "bos_token_id": None,
-    "eos_token_id": None,
-}
+SMALL = (
+    Config(vocab_size=37, max_position_embeddings=12, hidden_size=24, num_layers=2)
+    | dict(attention_types=[[["global", "local"], 1]], num_heads=6, intermediate_size=20)
+    | dict(window_size=5, bos_token_id=None, eos_token_id=None)
+)
 
 GPT_NEO = family(
     "gpt_neo",
@@ -137,12 +121,8 @@ GPT_NEO = family(
     {
         "gpt_neo": SMALL,
         "gpt_neo-untied": SMALL
-        | {
-            "tie_word_embeddings": False,
-            "num_layers": 1,
-            "attention_types": [[["local"], 1]],
-            "intermediate_size": None,
-        },
+        | dict(tie_word_embeddings=False, num_layers=1)
+        | dict(attention_types=[[["local"], 1]], intermediate_size=None),
     },
     attention_dropout=0.0,
     resid_dropout=0.0,

@@ -8,8 +8,6 @@ head. The head is `embed_out` on disk.
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
@@ -24,7 +22,9 @@ from lmc_core.models.architectures.heads import (
     with_class,
     write_head,
 )
-from lmc_core.models.family import Config, Family, divides, positive_sizes
+from lmc_core.models.architectures.rotary import rope
+from lmc_core.models.config import Config, require_divides, require_sizes
+from lmc_core.models.family import Family
 from lmc_core.models.parts import (
     POINTWISE,
     attention,
@@ -46,23 +46,13 @@ CLASSES = {f"GPTNeoX{end}": head for end, head in HEADS.items()}
 BUFFERS = (".attention.bias", ".attention.masked_bias", "rotary_emb.inv_freq")
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = {
-    "model_type": "gpt_neox",
-    "vocab_size": 50432,
-    "hidden_size": 6144,
-    "num_hidden_layers": 44,
-    "num_attention_heads": 64,
-    "intermediate_size": 24576,
-    "hidden_act": "gelu",
-    "max_position_embeddings": 2048,
-    "layer_norm_eps": 1e-5,
-    "tie_word_embeddings": False,
-    "use_parallel_residual": True,
-    "attention_bias": True,
-    "pad_token_id": None,
-    "bos_token_id": 0,
-    "eos_token_id": 2,
-}
+DEFAULTS = (
+    Config(model_type="gpt_neox", vocab_size=50432, hidden_size=6144, num_hidden_layers=44)
+    | dict(num_attention_heads=64, intermediate_size=24576, hidden_act="gelu")
+    | dict(max_position_embeddings=2048, layer_norm_eps=1e-5, tie_word_embeddings=False)
+    | dict(use_parallel_residual=True, attention_bias=True, pad_token_id=None)
+    | dict(bos_token_id=0, eos_token_id=2)
+)
 
 
 def _head(config: Config) -> Head:
@@ -71,15 +61,15 @@ def _head(config: Config) -> Head:
 
 def _rotated(config: Config) -> int:
     """How many coordinates of each head are rotated."""
-    size = config["hidden_size"] // config["num_attention_heads"]
-    return int(size * config["rope_parameters"]["partial_rotary_factor"])
+    size = config.size("hidden_size") // config.size("num_attention_heads")
+    return int(size * config.part("rope_parameters").number("partial_rotary_factor"))
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
-    found: dict[str, Any] = hf.chosen(raw, DEFAULTS)
+    found: Config = hf.chosen(raw, DEFAULTS)
     # this family's own names are rotary_emb_base and rotary_pct; transformers does not look at the
     # others
     own = {
@@ -87,7 +77,7 @@ def config(raw: Config) -> dict[str, Any]:
         for key, value in raw.items()
         if key not in ("rope_theta", "partial_rotary_factor")
     }
-    found["rope_parameters"] = hf.rope(own, partial=0.25)
+    found["rope_parameters"] = rope(own, partial=0.25)
     names = (
         "vocab_size",
         "hidden_size",
@@ -95,13 +85,13 @@ def config(raw: Config) -> dict[str, Any]:
         "num_attention_heads",
         "intermediate_size",
     )
-    positive_sizes(found, *names, "max_position_embeddings")
-    divides(found, "num_attention_heads", "hidden_size")
+    require_sizes(found, *names, "max_position_embeddings")
+    require_divides(found, "num_attention_heads", "hidden_size")
     hf.activation(found, "hidden_act", POINTWISE, "GPT-NeoX")
     hf.switches(found, "tie_word_embeddings", "use_parallel_residual", "attention_bias")
     hf.positive_numbers(found, "layer_norm_eps")
     hf.special_tokens(found)
-    rotated, size = _rotated(found), found["hidden_size"] // found["num_attention_heads"]
+    rotated, size = _rotated(found), found.size("hidden_size") // found.size("num_attention_heads")
     if rotated % 2 or not 0 < rotated <= size:
         raise BadCheckpoint(
             f"Rotary positions turn an even number of a head's {size} coordinates; the "
@@ -122,29 +112,22 @@ def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
 
 def build(config: Config) -> nn.Module:
     """A module of the class that the configuration names, randomly initialised, in float32."""
-    dropless: dict[str, Any] = {
-        "attention_dropout": 0.0,
-        "hidden_dropout": 0.0,
-        "classifier_dropout": 0.0,
-    }
-    return hf.build(config, "GPTNeoXConfig", config.get("architectures", [USUAL])[0], **dropless)
+    dropless = Config(attention_dropout=0.0, hidden_dropout=0.0, classifier_dropout=0.0)
+    return hf.build(config, "GPTNeoXConfig", config.class_name(USUAL), **dropless)
 
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of a GPT-NeoX of that configuration."""
-    width, heads, bias = (
-        config["hidden_size"],
-        config["num_attention_heads"],
-        bool(config["attention_bias"]),
-    )
+    width, heads = config.sizes("hidden_size", "num_attention_heads")
+    bias = config.flag("attention_bias")
     s, head = Structure("gpt_neox"), _head(config)
     layer_norm_stream(s, width, output=head.predicts == "features")
 
     def norm(readers: Readers | None) -> None:
         s.norm("norm", "gpt_neox.final_layer_norm", readers)
 
-    s.parameter("token.table", TABLE, "* +residual", (config["vocab_size"], width))
-    for i in range(config["num_hidden_layers"]):
+    s.parameter("token.table", TABLE, "* +residual", (config.size("vocab_size"), width))
+    for i in range(config.size("num_hidden_layers")):
         on, at = f"blocks.{i}", f"gpt_neox.layers.{i}"
         a = attention(s, str(i), heads, width // heads, pairs=Pairs(_rotated(config)))
         parts = []
@@ -166,8 +149,8 @@ def structure(config: Config) -> Structure:
         s.linear(f"{on}.output", f"{at}.attention.dense", "+residual", a.output, bias)
         attention_products(s, a, on, bias, bias, bias, bias)
         if not bias:
-            offsets_without_biases(s, a, config["use_parallel_residual"])
-        u = units(s, str(i), config["intermediate_size"], config["hidden_act"])
+            offsets_without_biases(s, a, config.flag("use_parallel_residual"))
+        u = units(s, str(i), config.size("intermediate_size"), config.text("hidden_act"))
         up = s.linear(f"{on}.up", f"{at}.mlp.dense_h_to_4h", f"+{u}", "-residual")
         s.linear(f"{on}.down", f"{at}.mlp.dense_4h_to_h", "+residual", f"-{u}")
         units_product(s, u, on, bias=True)
@@ -183,21 +166,20 @@ def structure(config: Config) -> Structure:
         s.tie(Tied(HEAD, TABLE))
     else:
         s.parameter(
-            "head.weight", HEAD, "* -residual", (config["vocab_size"], width), ignores_mean_over=0
+            "head.weight",
+            HEAD,
+            "* -residual",
+            (config.size("vocab_size"), width),
+            ignores_mean_over=0,
         )
     return s
 
 
-SMALL: dict[str, Any] = {
-    "model_type": "gpt_neox",
-    "vocab_size": 37,
-    "hidden_size": 24,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 20,
-    "max_position_embeddings": 12,
-    "rotary_pct": 0.34,
-}
+SMALL = (
+    Config(model_type="gpt_neox", vocab_size=37, hidden_size=24, num_hidden_layers=2)
+    | dict(num_attention_heads=2, intermediate_size=20, max_position_embeddings=12)
+    | dict(rotary_pct=0.34)
+)
 
 GPT_NEOX = Family(
     name="gpt_neox",
@@ -211,14 +193,14 @@ GPT_NEOX = Family(
     outputs=outputs,
     sizes=lambda c: (
         {
-            "width": c["hidden_size"],
-            "depth": c["num_hidden_layers"],
-            "heads": c["num_attention_heads"],
-            "units": c["intermediate_size"],
-            "tokens": c["vocab_size"],
-            "context": c["max_position_embeddings"],
+            "width": c.size("hidden_size"),
+            "depth": c.size("num_hidden_layers"),
+            "heads": c.size("num_attention_heads"),
+            "units": c.size("intermediate_size"),
+            "tokens": c.size("vocab_size"),
+            "context": c.size("max_position_embeddings"),
         }
-        | ({"classes": c["num_labels"]} if "num_labels" in c else {})
+        | ({"classes": c.size("num_labels")} if "num_labels" in c else {})
     ),
     structure=structure,
     predicts=lambda config: _head(config).predicts,

@@ -10,53 +10,36 @@ does not see a number added to all of them.
 
 from __future__ import annotations
 
-from typing import Any
-
 from lmc_core.models.architectures import decoder_family, hf, mixture
 from lmc_core.models.architectures.decoder import Readers, head_dim, rms_decoder
 from lmc_core.models.architectures.decoder_family import ALL_HEADS, SMALL
-from lmc_core.models.family import Config
+from lmc_core.models.config import Config
 from lmc_core.models.parts import attention, separate_attention
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import PERMUTATIONS, Pairs
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = decoder_family.DEFAULTS | {
-    "model_type": "gpt_oss",
-    "vocab_size": 201088,
-    "hidden_size": 2880,
-    "intermediate_size": 2880,
-    "num_hidden_layers": 36,
-    "num_attention_heads": 64,
-    "num_key_value_heads": 8,
-    "head_dim": 64,
-    "max_position_embeddings": 131072,
-    "rms_norm_eps": 1e-5,
-    "attention_bias": True,
-    "sliding_window": 128,
-    "layer_types": None,
-    "num_local_experts": 128,
-    "num_experts_per_tok": 4,
-    "swiglu_alpha": 1.702,
-    "swiglu_limit": 7.0,
-}
-POSITIONS = {
-    "rope_type": "yarn",
-    "factor": 32.0,
-    "beta_fast": 32.0,
-    "beta_slow": 1.0,
-    "truncate": False,
-    "original_max_position_embeddings": 4096,
-}  # rotary positions where none are given
+DEFAULTS = (
+    decoder_family.DEFAULTS
+    | dict(model_type="gpt_oss", vocab_size=201088, hidden_size=2880)
+    | dict(intermediate_size=2880, num_hidden_layers=36, num_attention_heads=64)
+    | dict(num_key_value_heads=8, head_dim=64, max_position_embeddings=131072)
+    | dict(rms_norm_eps=1e-5, attention_bias=True, sliding_window=128, layer_types=None)
+    | dict(num_local_experts=128, num_experts_per_tok=4, swiglu_alpha=1.702)
+    | dict(swiglu_limit=7.0)
+)
+POSITIONS = Config(
+    rope_type="yarn", factor=32.0, beta_fast=32.0, beta_slow=1.0, truncate=False
+) | dict(original_max_position_embeddings=4096)  # rotary positions where none are given
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
     raw = mixture.counted(raw, "num_local_experts")
     if not raw.get("rope_scaling") and raw.get("rope_parameters") is None:
-        raw = {**raw, "rope_parameters": POSITIONS}
+        raw = raw | {"rope_parameters": POSITIONS}
     found = decoder_family.configuration(raw, DEFAULTS, theta=150000.0)
     mixture.check_sizes(found, "num_local_experts")
     hf.positive_numbers(found, "swiglu_alpha", "swiglu_limit")
@@ -69,28 +52,20 @@ def structure(config: Config) -> Structure:
 
 
 def _attention(s: Structure, config: Config, i: int) -> Readers:
-    on, at, heads, size = (
-        f"blocks.{i}",
-        f"model.layers.{i}.self_attn",
-        config["num_attention_heads"],
-        head_dim(config),
-    )
-    a = attention(s, str(i), heads, size, config["num_key_value_heads"], pairs=Pairs(size))
+    heads, on, at = config.size("num_attention_heads"), f"blocks.{i}", f"model.layers.{i}.self_attn"
+    size = head_dim(config)
+    a = attention(s, str(i), heads, size, config.size("num_key_value_heads"), pairs=Pairs(size))
     names = (f"{at}.q_proj", f"{at}.k_proj", f"{at}.v_proj", f"{at}.o_proj")
-    bias = config["attention_bias"]
+    bias = config.flag("attention_bias")
     readers = separate_attention(s, a, on, names, (bias, bias, bias, bias), sums=False)
     s.parameter(f"{on}.sinks", f"{at}.sinks", " ".join(a.query.split()[:-1]), (heads,))
     return readers
 
 
 def _experts(s: Structure, config: Config, i: int) -> Readers:
-    on, at, experts, width = (
-        f"blocks.{i}",
-        f"model.layers.{i}.mlp",
-        f"experts.{i}",
-        config["hidden_size"],
-    )
-    count, size = config["num_local_experts"], config["intermediate_size"]
+    width, on, at = config.size("hidden_size"), f"blocks.{i}", f"model.layers.{i}.mlp"
+    experts = f"experts.{i}"
+    count, size = config.sizes("num_local_experts", "intermediate_size")
     s.space(experts, "experts", count, PERMUTATIONS, "each expert moves with its row of the router")
     s.parameter(
         f"{on}.router.weight", f"{at}.router.weight", f"+{experts} -residual", (count, width), 0
@@ -122,12 +97,11 @@ def _experts(s: Structure, config: Config, i: int) -> Readers:
     return [(f"{on}.{part}.weight", f"{on}.{part}.bias") for part in ("router", "gate", "up")]
 
 
-SMALL = SMALL | {
-    "intermediate_size": 12,
-    "num_local_experts": 4,
-    "num_experts_per_tok": 2,
-    "sliding_window": 5,
-}
+SMALL = (
+    SMALL
+    | dict(intermediate_size=12, num_local_experts=4, num_experts_per_tok=2)
+    | dict(sliding_window=5)
+)
 
 GPT_OSS = mixture.family(
     "gpt_oss",
@@ -139,17 +113,10 @@ GPT_OSS = mixture.family(
     {
         "gpt_oss": SMALL | {"head_dim": 6, "swiglu_limit": 1.5},
         "gpt_oss-one-tied": SMALL
-        | {
-            "head_dim": 8,
-            "attention_bias": False,
-            "tie_word_embeddings": True,
-            "num_key_value_heads": 4,
-        }
-        | {
-            "num_experts_per_tok": 1,
-            "num_hidden_layers": 1,
-            "rope_parameters": {"rope_type": "default"},
-        },
+        | dict(head_dim=8, attention_bias=False, tie_word_embeddings=True)
+        | dict(num_key_value_heads=4)
+        | dict(num_experts_per_tok=1, num_hidden_layers=1)
+        | dict(rope_parameters={"rope_type": "default"}),
     },
     experts="num_local_experts",
     units="intermediate_size",

@@ -7,8 +7,6 @@ neighbouring coordinates of the first part of each head. The head has a bias.
 
 from __future__ import annotations
 
-from typing import Any
-
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures.heads import Head, heads
 from lmc_core.models.architectures.layer_norm_decoder import (
@@ -19,44 +17,33 @@ from lmc_core.models.architectures.layer_norm_decoder import (
     layer_norm_decoder,
 )
 from lmc_core.models.architectures.layer_norm_family import TOKENS, configuration, family, sizes_by
-from lmc_core.models.family import Config, divides, positive_sizes
+from lmc_core.models.config import Config, require_divides, require_sizes
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import Pairs
 
 BODY = Body("transformer.", "wte", "h", ("ln_1",), "ln_f", parallel=True, head_bias=True)
 NAMES = tuple(f"attn.{part}_proj" for part in ("q", "k", "v", "out"))
-ALIASES = {
-    "max_position_embeddings": "n_positions",
-    "hidden_size": "n_embd",
-    "num_attention_heads": "n_head",
-    "num_hidden_layers": "n_layer",
-}
+ALIASES = dict(max_position_embeddings="n_positions", hidden_size="n_embd") | dict(
+    num_attention_heads="n_head", num_hidden_layers="n_layer"
+)
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = TOKENS | {
-    "model_type": "gptj",
-    "vocab_size": 50400,
-    "n_positions": 2048,
-    "n_embd": 4096,
-    "n_layer": 28,
-    "n_head": 16,
-    "rotary_dim": 64,
-    "n_inner": None,
-    "activation_function": "gelu_new",
-    "layer_norm_epsilon": 1e-5,
-    "tie_word_embeddings": False,
-    "bos_token_id": 50256,
-    "eos_token_id": 50256,
-}
+DEFAULTS = (
+    TOKENS
+    | dict(model_type="gptj", vocab_size=50400, n_positions=2048, n_embd=4096, n_layer=28)
+    | dict(n_head=16, rotary_dim=64, n_inner=None, activation_function="gelu_new")
+    | dict(layer_norm_epsilon=1e-5, tie_word_embeddings=False, bos_token_id=50256)
+    | dict(eos_token_id=50256)
+)
 COUNTS = ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head", "rotary_dim")
 
 
 def hidden(config: Config) -> int:
     """Number of units, four times the width unless it is given."""
-    return int(config.get("n_inner") or 4 * config["n_embd"])
+    return config.optional_size("n_inner") or 4 * config.size("n_embd")
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
@@ -64,10 +51,10 @@ def config(raw: Config) -> dict[str, Any]:
         raw, DEFAULTS, COUNTS, "layer_norm_epsilon", "activation_function", ALIASES
     )
     if found["n_inner"] is not None:
-        positive_sizes(found, "n_inner")
-    divides(found, "n_head", "n_embd")
-    size = found["n_embd"] // found["n_head"]
-    if found["rotary_dim"] % 2 or found["rotary_dim"] > size:
+        require_sizes(found, "n_inner")
+    require_divides(found, "n_head", "n_embd")
+    size = found.size("n_embd") // found.size("n_head")
+    if found.size("rotary_dim") % 2 or found.size("rotary_dim") > size:
         raise BadCheckpoint(
             f"Rotary positions turn an even number of a head's {size} coordinates; the "
             "configuration asks for "
@@ -78,26 +65,20 @@ def config(raw: Config) -> dict[str, Any]:
 
 def structure(config: Config, head: Head) -> Structure:
     """The spaces and blocks of a GPT-J of that configuration."""
-    count, size = config["n_head"], config["n_embd"] // config["n_head"]
-    pairs = Pairs(config["rotary_dim"], interleaved=True)
+    count, size = config.size("n_head"), config.size("n_embd") // config.size("n_head")
+    pairs = Pairs(config.size("rotary_dim"), interleaved=True)
     attention = SelfAttention(count, size, NAMES, bias=False, output_bias=False, pairs=pairs)
-    feed = FeedForward(hidden(config), config["activation_function"], ("mlp.fc_in", "mlp.fc_out"))
-    sizes = Sizes(config["n_embd"], config["n_layer"], config["vocab_size"])
+    feed = FeedForward(
+        hidden(config), config.text("activation_function"), ("mlp.fc_in", "mlp.fc_out")
+    )
+    sizes = Sizes(config.size("n_embd"), config.size("n_layer"), config.size("vocab_size"))
     return layer_norm_decoder("gptj", config, sizes, BODY, lambda i: attention, feed, head)
 
 
 SIZES = sizes_by("n_embd", "n_layer", "n_head", "vocab_size", "n_positions")
-SMALL: dict[str, Any] = {
-    "vocab_size": 37,
-    "n_positions": 12,
-    "n_embd": 24,
-    "n_layer": 2,
-    "n_head": 3,
-    "rotary_dim": 4,
-    "n_inner": 20,
-    "bos_token_id": None,
-    "eos_token_id": None,
-}
+SMALL = Config(vocab_size=37, n_positions=12, n_embd=24, n_layer=2, n_head=3, rotary_dim=4) | dict(
+    n_inner=20, bos_token_id=None, eos_token_id=None
+)
 
 GPTJ = family(
     "gptj",

@@ -7,12 +7,10 @@ scores are multiplied by, and what logits are divided by. They change no symmetr
 
 from __future__ import annotations
 
-from typing import Any
-
 from lmc_core.models.architectures import decoder_family, hf
 from lmc_core.models.architectures.decoder import rms_decoder
 from lmc_core.models.architectures.decoder_family import SMALL
-from lmc_core.models.family import Config
+from lmc_core.models.config import Config
 from lmc_core.models.structure import Structure
 
 CONSTANTS = (
@@ -22,7 +20,7 @@ CONSTANTS = (
     "attention_multiplier",
 )
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = decoder_family.DEFAULTS | {
+DEFAULTS = decoder_family.DEFAULTS | {
     "model_type": "granite",
     "attention_bias": False,
     "mlp_bias": False,
@@ -32,15 +30,15 @@ DEFAULTS: dict[str, Any] = decoder_family.DEFAULTS | {
 }
 
 
-def with_constants(found: dict[str, Any]) -> dict[str, Any]:
+def with_constants(found: Config) -> Config:
     """The configuration with its constants as numbers; raises `BadCheckpoint` where one is not
     positive.
     """
     hf.positive_numbers(found, *CONSTANTS)
-    return found | {name: float(found[name]) for name in CONSTANTS}
+    return found | {name: float(found.number(name)) for name in CONSTANTS}
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
@@ -49,7 +47,7 @@ def config(raw: Config) -> dict[str, Any]:
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of a Granite of that configuration."""
-    return rms_decoder("granite", config, biases=config["attention_bias"], scaled=False)
+    return rms_decoder("granite", config, biases=config.flag("attention_bias"), scaled=False)
 
 
 GRANITE = decoder_family.family(
@@ -61,19 +59,11 @@ GRANITE = decoder_family.family(
     structure,
     {
         "granite": SMALL
-        | {
-            "embedding_multiplier": 12,
-            "logits_scaling": 3,
-            "residual_multiplier": 0.5,
-            "attention_multiplier": 0.25,
-        },
+        | dict(embedding_multiplier=12, logits_scaling=3, residual_multiplier=0.5)
+        | dict(attention_multiplier=0.25),
         "granite-biases-tied": SMALL
-        | {
-            "attention_bias": True,
-            "mlp_bias": True,
-            "tie_word_embeddings": True,
-            "num_key_value_heads": 4,
-        }
+        | dict(attention_bias=True, mlp_bias=True, tie_word_embeddings=True)
+        | dict(num_key_value_heads=4)
         | {"attention_multiplier": 0.5, "num_hidden_layers": 1},
     },
     heads=(),

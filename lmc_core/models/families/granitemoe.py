@@ -7,22 +7,20 @@ of their scores. Files have the matrices of all experts of a layer stacked, unde
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
 from lmc_core.models.architectures import decoder_family, mixture
 from lmc_core.models.architectures.decoder import Readers, rms_decoder
 from lmc_core.models.architectures.decoder_family import SMALL
+from lmc_core.models.config import Config
 from lmc_core.models.families.granite import DEFAULTS as GRANITE_DEFAULTS
 from lmc_core.models.families.granite import with_constants
-from lmc_core.models.family import Config
 from lmc_core.models.structure import Structure
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = {
-    key: value for key, value in GRANITE_DEFAULTS.items() if key != "mlp_bias"
-} | {"model_type": "granitemoe", "num_local_experts": 8, "num_experts_per_tok": 2}
+DEFAULTS = {key: value for key, value in GRANITE_DEFAULTS.items() if key != "mlp_bias"} | dict(
+    model_type="granitemoe", num_local_experts=8, num_experts_per_tok=2
+)
 PLACE = "block_sparse_moe"
 STORED = {
     "input_linear.weight": "experts.gate_up_proj",
@@ -31,7 +29,7 @@ STORED = {
 }  # names in files -> names in memory
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
@@ -43,15 +41,21 @@ def config(raw: Config) -> dict[str, Any]:
 def structure(config: Config) -> Structure:
     """The spaces and blocks of a Granite with mixtures of that configuration."""
     routing = mixture.Routing(
-        config["num_local_experts"], config["num_experts_per_tok"], relative=True
+        config.size("num_local_experts"), config.size("num_experts_per_tok"), relative=True
     )
 
     def experts(s: Structure, config: Config, i: int) -> Readers:
         return mixture.mixture(
-            s, i, routing, config["intermediate_size"], config["hidden_act"], PLACE, "router"
+            s,
+            i,
+            routing,
+            config.size("intermediate_size"),
+            config.text("hidden_act"),
+            PLACE,
+            "router",
         )
 
-    return rms_decoder("granitemoe", config, experts, config["attention_bias"], scaled=False)
+    return rms_decoder("granitemoe", config, experts, config.flag("attention_bias"), scaled=False)
 
 
 def stored(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
@@ -76,12 +80,8 @@ GRANITEMOE = mixture.family(
         "granitemoe": SMALL
         | {"embedding_multiplier": 12, "residual_multiplier": 0.5, "attention_multiplier": 0.25},
         "granitemoe-tied": SMALL
-        | {
-            "tie_word_embeddings": True,
-            "attention_bias": True,
-            "logits_scaling": 3,
-            "num_hidden_layers": 1,
-        },
+        | dict(tie_word_embeddings=True, attention_bias=True, logits_scaling=3)
+        | dict(num_hidden_layers=1),
     },
     experts="num_local_experts",
     units="intermediate_size",

@@ -6,23 +6,17 @@ RMSNorm before each layer, rotary positions in half-split order, grouped queries
 
 from __future__ import annotations
 
-from typing import Any
-
 from lmc_core.models.architectures import decoder_family
 from lmc_core.models.architectures.decoder import rms_decoder
 from lmc_core.models.architectures.decoder_family import SMALL
-from lmc_core.models.family import Config
+from lmc_core.models.config import Config
 from lmc_core.models.structure import Structure
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = decoder_family.DEFAULTS | {
-    "model_type": "llama",
-    "attention_bias": False,
-    "mlp_bias": False,
-}
+DEFAULTS = decoder_family.DEFAULTS | dict(model_type="llama", attention_bias=False, mlp_bias=False)
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
@@ -31,7 +25,7 @@ def config(raw: Config) -> dict[str, Any]:
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of a Llama of that configuration."""
-    return rms_decoder("llama", config, biases=config["attention_bias"])
+    return rms_decoder("llama", config, biases=config.flag("attention_bias"))
 
 
 LLAMA = decoder_family.family(
@@ -46,13 +40,8 @@ LLAMA = decoder_family.family(
         "llama-biases-tied": SMALL
         | {"attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True},
         "llama-all-heads-relu": SMALL
-        | {
-            "num_key_value_heads": 4,
-            "num_hidden_layers": 1,
-            "rope_theta": 500.0,
-            "hidden_act": "relu",
-            "mlp_bias": True,
-        },
+        | dict(num_key_value_heads=4, num_hidden_layers=1, rope_theta=500.0)
+        | dict(hidden_act="relu", mlp_bias=True),
     },
     aliases={"LLaMAForCausalLM": "ForCausalLM"},  # its name in the first weeks of 2023
     span="transformer.",

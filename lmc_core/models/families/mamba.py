@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -33,7 +32,8 @@ from lmc_core.models.architectures.heads import (
     with_body,
     with_class,
 )
-from lmc_core.models.family import Config, Family, positive_sizes
+from lmc_core.models.config import Config, Json, require_sizes
+from lmc_core.models.family import Family
 from lmc_core.models.parts import HOMOGENEOUS, POINTWISE, SQUARED, rms_norm_stream
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.rewrite import Norm, Product, Tied
@@ -50,24 +50,12 @@ CONTEXT = 2048  # what the published models were trained on; a recurrence has no
 EXPAND = 2  # transformers' default number of channels for each coordinate of the stream
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = {
-    "model_type": "mamba",
-    "vocab_size": 50280,
-    "hidden_size": 768,
-    "intermediate_size": None,
-    "state_size": 16,
-    "time_step_rank": "auto",
-    "num_hidden_layers": 32,
-    "conv_kernel": 4,
-    "use_bias": False,
-    "use_conv_bias": True,
-    "hidden_act": "silu",
-    "layer_norm_epsilon": 1e-5,
-    "tie_word_embeddings": True,
-    "pad_token_id": 0,
-    "bos_token_id": 0,
-    "eos_token_id": 0,
-}
+DEFAULTS = (
+    Config(model_type="mamba", vocab_size=50280, hidden_size=768, intermediate_size=None)
+    | dict(state_size=16, time_step_rank="auto", num_hidden_layers=32, conv_kernel=4)
+    | dict(use_bias=False, use_conv_bias=True, hidden_act="silu", layer_norm_epsilon=1e-5)
+    | dict(tie_word_embeddings=True, pad_token_id=0, bos_token_id=0, eos_token_id=0)
+)
 NORMED = {"mixer_rms_eps": 1e-6}  # of the norms inside the layers of Falcon Mamba
 
 
@@ -79,23 +67,23 @@ def _classes(family: str) -> dict[str, Head]:
     return {f"{CLASSES[family]}{end}": head for end, head in HEADS.items()}
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
-    name = raw["model_type"]
+    name = str(raw["model_type"])
     found = hf.chosen(raw, DEFAULTS | (NORMED if name == "falcon_mamba" else {}))
-    positive_sizes(
+    require_sizes(
         found, "vocab_size", "hidden_size", "state_size", "num_hidden_layers", "conv_kernel"
     )
     if found["intermediate_size"] is None:  # transformers lets it stand before `expand`
-        expand = {"expand": raw.get("expand", EXPAND)}
-        positive_sizes(expand, "expand")
-        found["intermediate_size"] = expand["expand"] * found["hidden_size"]
+        expand = Config(expand=raw.get("expand", EXPAND))
+        require_sizes(expand, "expand")
+        found["intermediate_size"] = expand.size("expand") * found.size("hidden_size")
     if found["time_step_rank"] == "auto":
-        found["time_step_rank"] = math.ceil(found["hidden_size"] / 16)
-    positive_sizes(found, "intermediate_size", "time_step_rank")
-    if found["time_step_rank"] > found["intermediate_size"]:
+        found["time_step_rank"] = math.ceil(found.size("hidden_size") / 16)
+    require_sizes(found, "intermediate_size", "time_step_rank")
+    if found.size("time_step_rank") > found.size("intermediate_size"):
         raise BadCheckpoint(
             f"The time steps of {found['intermediate_size']} channels are made from a space that "
             "is no larger; the "
@@ -103,11 +91,11 @@ def config(raw: Config) -> dict[str, Any]:
         )
     if raw.get("max_position_embeddings") is not None:
         found["max_position_embeddings"] = raw["max_position_embeddings"]
-        positive_sizes(found, "max_position_embeddings")
+        require_sizes(found, "max_position_embeddings")
     hf.switches(found, "use_bias", "use_conv_bias", "tie_word_embeddings")
     for key in [key for key in ("layer_norm_epsilon", "mixer_rms_eps") if key in found]:
         hf.positive_numbers(found, key)
-        found[key] = float(found[key])
+        found[key] = float(found.number(key))
     hf.special_tokens(found)
     hf.activation(found, "hidden_act", POINTWISE, name)
     return with_class(found, raw, _classes(name), f"{CLASSES[name]}ForCausalLM", name)
@@ -130,9 +118,9 @@ def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
 
 def build(config: Config) -> nn.Module:
     """A module of the class that the configuration names, randomly initialised, in float32."""
-    expand, left = divmod(config["intermediate_size"], config["hidden_size"])
-    beginning = CLASSES[config["model_type"]]
-    cls = str(config.get("architectures", [f"{beginning}ForCausalLM"])[0])
+    expand, left = divmod(config.size("intermediate_size"), config.size("hidden_size"))
+    beginning = CLASSES[config.text("model_type")]
+    cls = config.class_name(f"{beginning}ForCausalLM")
     return hf.build(
         config, f"{beginning}Config", cls, expand=EXPAND if left or not expand else expand
     )
@@ -140,15 +128,15 @@ def build(config: Config) -> nn.Module:
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of a Mamba of that configuration."""
-    s, head = Structure(config["model_type"]), _head(config)
-    width, vocabulary = config["hidden_size"], config["vocab_size"]
+    s, head = Structure(config.text("model_type")), _head(config)
+    width, vocabulary = config.sizes("hidden_size", "vocab_size")
     rms_norm_stream(s, width, head.predicts == "features")
 
     def norm(block: str, name: str, readers: Readers | None) -> None:
         s.norm(block, BODY + name, readers, offset=False, centred=False)
 
     s.parameter("token.table", TABLE, "* +residual", (vocabulary, width))
-    for i in range(config["num_hidden_layers"]):
+    for i in range(config.size("num_hidden_layers")):
         norm(f"blocks.{i}.norm1", f"layers.{i}.norm", _mixer(s, config, i))
     if head.predicts == "features":
         norm("norm", "norm_f", None)
@@ -167,18 +155,15 @@ def structure(config: Config) -> Structure:
 def _mixer(s: Structure, config: Config, i: int) -> Readers:
     """Write one layer down; returns what reads the norm before it."""
     on, at = f"blocks.{i}", f"{BODY}layers.{i}.mixer"
-    inner, states, rank = (
-        config["intermediate_size"],
-        config["state_size"],
-        config["time_step_rank"],
-    )
-    bias, filter_bias, kernel = config["use_bias"], config["use_conv_bias"], config["conv_kernel"]
+    inner, states, rank = config.sizes("intermediate_size", "state_size", "time_step_rank")
+    kernel, bias = config.size("conv_kernel"), config.flag("use_bias")
+    filter_bias = config.flag("use_conv_bias")
     normed = "mixer_rms_eps" in config
     c, f, n, t = _spaces(s, i, inner, states, rank, normed)
     # x and z: what passes through the recurrence, and what gates it
     parts = {"input": f"0/2 +{c} +{f}", "gate": f"1/2 +{c}"}
     weights = [(f"{on}.{part}.weight", f"{pattern} -residual") for part, pattern in parts.items()]
-    s.fused(f"{at}.in_proj.weight", (2 * inner, config["hidden_size"]), weights)
+    s.fused(f"{at}.in_proj.weight", (2 * inner, config.size("hidden_size")), weights)
     if bias:
         s.fused(
             f"{at}.in_proj.bias",
@@ -217,7 +202,7 @@ def _mixer(s: Structure, config: Config, i: int) -> Readers:
     # longer filters reach back before the beginning, where there is no bias
     if kernel == 1 and bias and filter_bias:
         s.add("further", ("biases of inputs against those of filters", inner))
-    if config["hidden_act"] in HOMOGENEOUS | SQUARED:
+    if config.text("hidden_act") in HOMOGENEOUS | SQUARED:
         s.add("further", ("scales of filters against what is made from their channels", inner))
     return [(f"{on}.{part}.weight", f"{on}.{part}.bias" if bias else None) for part in parts]
 
@@ -252,28 +237,24 @@ def _spaces(
 def sizes(config: Config) -> dict[str, int]:
     """Sizes for people."""
     return {
-        "width": config["hidden_size"],
-        "depth": config["num_hidden_layers"],
-        "channels": config["intermediate_size"],
-        "states": config["state_size"],
-        "tokens": config["vocab_size"],
-        "context": config.get("max_position_embeddings", CONTEXT),
+        "width": config.size("hidden_size"),
+        "depth": config.size("num_hidden_layers"),
+        "channels": config.size("intermediate_size"),
+        "states": config.size("state_size"),
+        "tokens": config.size("vocab_size"),
+        "context": config.optional_size("max_position_embeddings") or CONTEXT,
     }
 
 
-SMALL: dict[str, Any] = {
-    "vocab_size": 37,
-    "hidden_size": 12,
-    "intermediate_size": 20,
-    "state_size": 4,
-    "time_step_rank": 3,
-    "num_hidden_layers": 2,
-    "max_position_embeddings": 12,
-}
+SMALL = Config(vocab_size=37, hidden_size=12, intermediate_size=20, state_size=4) | dict(
+    time_step_rank=3, num_hidden_layers=2, max_position_embeddings=12
+)
 _UNTIED = {"tie_word_embeddings": False, "num_hidden_layers": 1}
 
 
-def _family(name: str, sentence: str, reference: str, examples: Mapping[str, Config]) -> Family:
+def _family(
+    name: str, sentence: str, reference: str, examples: Mapping[str, Mapping[str, Json]]
+) -> Family:
     return Family(
         name=name,
         sentence=sentence,

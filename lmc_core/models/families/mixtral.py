@@ -6,30 +6,22 @@ are divided by their sum.
 
 from __future__ import annotations
 
-from typing import Any
-
 from lmc_core.models.architectures import decoder_family, mixture
 from lmc_core.models.architectures.decoder import Readers, rms_decoder
 from lmc_core.models.architectures.decoder_family import SMALL
-from lmc_core.models.family import Config, positive_sizes
+from lmc_core.models.config import Config, require_sizes
 from lmc_core.models.structure import Structure
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = decoder_family.DEFAULTS | {
-    "model_type": "mixtral",
-    "intermediate_size": 14336,
-    "num_key_value_heads": 8,
-    "max_position_embeddings": 131072,
-    "rms_norm_eps": 1e-5,
-    "sliding_window": None,
-    "num_experts_per_tok": 2,
-    "num_local_experts": 8,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-}
+DEFAULTS = (
+    decoder_family.DEFAULTS
+    | dict(model_type="mixtral", intermediate_size=14336, num_key_value_heads=8)
+    | dict(max_position_embeddings=131072, rms_norm_eps=1e-5, sliding_window=None)
+    | dict(num_experts_per_tok=2, num_local_experts=8, bos_token_id=1, eos_token_id=2)
+)
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
@@ -38,18 +30,20 @@ def config(raw: Config) -> dict[str, Any]:
     )
     mixture.check_sizes(found, "num_local_experts")
     if found["sliding_window"] is not None:
-        positive_sizes(found, "sliding_window")
+        require_sizes(found, "sliding_window")
     return found
 
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of a Mixtral of that configuration."""
     routing = mixture.Routing(
-        config["num_local_experts"], config["num_experts_per_tok"], relative=True
+        config.size("num_local_experts"), config.size("num_experts_per_tok"), relative=True
     )
 
     def experts(s: Structure, config: Config, i: int) -> Readers:
-        return mixture.mixture(s, i, routing, config["intermediate_size"], config["hidden_act"])
+        return mixture.mixture(
+            s, i, routing, config.size("intermediate_size"), config.text("hidden_act")
+        )
 
     return rms_decoder("mixtral", config, experts)
 

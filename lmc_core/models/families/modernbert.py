@@ -10,13 +10,12 @@ activation and a norm.
 
 from __future__ import annotations
 
-from typing import Any
-
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import hf
 from lmc_core.models.architectures.encoders import TOKENS, Encoder, Kind, TokenHead, family
 from lmc_core.models.architectures.postnorm import MEANS, OFFSETS, over
-from lmc_core.models.family import Config
+from lmc_core.models.architectures.rotary import rope
+from lmc_core.models.config import Config
 from lmc_core.models.parts import (
     HOMOGENEOUS,
     OUTPUT,
@@ -40,28 +39,15 @@ BASES = {
 }
 SWITCHES = ("norm_bias", "attention_bias", "mlp_bias", "decoder_bias", "classifier_bias")
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = {
-    "model_type": "modernbert",
-    "vocab_size": 50368,
-    "hidden_size": 768,
-    "intermediate_size": 1152,
-    "num_hidden_layers": 22,
-    "num_attention_heads": 12,
-    "hidden_activation": "gelu",
-    "max_position_embeddings": 8192,
-    "norm_eps": 1e-5,
-    "norm_bias": False,
-    "attention_bias": False,
-    "mlp_bias": False,
-    "decoder_bias": True,
-    "classifier_bias": False,
-    "classifier_activation": "gelu",
-    "classifier_pooling": "cls",
-    "local_attention": 128,
-    "layer_types": None,
-    "pad_token_id": 50283,
-    "tie_word_embeddings": True,
-}
+DEFAULTS = (
+    Config(model_type="modernbert", vocab_size=50368, hidden_size=768)
+    | dict(intermediate_size=1152, num_hidden_layers=22, num_attention_heads=12)
+    | dict(hidden_activation="gelu", max_position_embeddings=8192, norm_eps=1e-5)
+    | dict(norm_bias=False, attention_bias=False, mlp_bias=False, decoder_bias=True)
+    | dict(classifier_bias=False, classifier_activation="gelu", classifier_pooling="cls")
+    | dict(local_attention=128, layer_types=None, pad_token_id=50283)
+    | dict(tie_word_embeddings=True)
+)
 CLASSES = {
     "ModernBertForMaskedLM": Kind("masked"),
     "ModernBertForSequenceClassification": Kind("label"),
@@ -72,24 +58,24 @@ CLASSES = {
 }
 
 
-def check(raw: Config, found: dict[str, Any], kind: Kind) -> None:
+def check(raw: Config, found: Config, kind: Kind) -> None:
     """Write out which layers have a window and how positions turn; refuse what is no such thing."""
     hf.positive_numbers(found, "norm_eps")
     hf.switches(found, *SWITCHES)
     hf.activation(found, "classifier_activation", POINTWISE, "ModernBERT")
-    window, every = found["local_attention"], raw.get("global_attn_every_n_layers", 3)
-    for name, value, least in (
-        ("local_attention", window, 2),
-        ("global_attn_every_n_layers", every, 1),
-    ):
+    given = Config(global_attn_every_n_layers=3) | raw | found
+    for name, least in (("local_attention", 2), ("global_attn_every_n_layers", 1)):
+        value = given[name]
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise BadCheckpoint(
                 f"The configuration should give {name!r} as an integer from {least} on; it gives "
                 f"{value!r}."
             )
-    depth, kinds = found["num_hidden_layers"], found["layer_types"]
+    depth, kinds = found.size("num_hidden_layers"), found["layer_types"]
     if kinds is None:
-        kinds = found["layer_types"] = [LAYERS[bool(i % every)] for i in range(depth)]
+        kinds = found["layer_types"] = [
+            LAYERS[bool(i % given.size("global_attn_every_n_layers"))] for i in range(depth)
+        ]
     if (
         not isinstance(kinds, list)
         or len(kinds) != depth
@@ -105,13 +91,13 @@ def check(raw: Config, found: dict[str, Any], kind: Kind) -> None:
             "A ModernBERT gives 'rope_parameters' for each kind of layer; 'rope_scaling' is not "
             "supported."
         )
-    found["rope_parameters"] = {}
+    turns = Config()
     for layer, (name, theta) in BASES.items():
         base = raw.get(name) or theta
-        found["rope_parameters"][layer] = hf.rope(
-            {"rope_parameters": given.get(layer) or {}, "rope_theta": base}, theta
-        )
-    if (found["hidden_size"] // found["num_attention_heads"]) % 2:
+        own = Config(rope_parameters=given.get(layer) or {}, rope_theta=base)
+        turns[layer] = rope(own, theta)
+    found["rope_parameters"] = turns
+    if (found.size("hidden_size") // found.size("num_attention_heads")) % 2:
         raise BadCheckpoint(
             "Rotary positions need heads of even size; hidden_size / num_attention_heads is odd."
         )
@@ -124,12 +110,9 @@ def check(raw: Config, found: dict[str, Any], kind: Kind) -> None:
 
 def _attention(s: Structure, config: Config, i: int, at: str) -> list[tuple[str, str | None]]:
     """The attention of a layer; returns what reads the norm before it."""
-    width, heads, bias = (
-        config["hidden_size"],
-        config["num_attention_heads"],
-        config["attention_bias"],
-    )
-    on, size = f"blocks.{i}", config["hidden_size"] // config["num_attention_heads"]
+    width, heads = config.sizes("hidden_size", "num_attention_heads")
+    bias = config.flag("attention_bias")
+    on, size = f"blocks.{i}", config.size("hidden_size") // config.size("num_attention_heads")
     a = attention(s, str(i), heads, size, pairs=Pairs(size))
     parts = (("query", a.query), ("key", a.key), ("value", a.value))
     weights = [
@@ -149,18 +132,14 @@ def _attention(s: Structure, config: Config, i: int, at: str) -> list[tuple[str,
 
 def _feed_forward(s: Structure, config: Config, i: int, at: str) -> list[tuple[str, str | None]]:
     """The gated units of a layer; returns what reads the norm before them."""
-    on, size, bias, act = (
-        f"blocks.{i}",
-        config["intermediate_size"],
-        config["mlp_bias"],
-        config["hidden_activation"],
-    )
+    size, on, bias = config.size("intermediate_size"), f"blocks.{i}", config.flag("mlp_bias")
+    act = config.text("hidden_activation")
     u = gated_units(s, str(i), size, act)
     parts = (("gate", f"={u}"), ("up", f"+{u}"))
     weights = [
         (f"{on}.{part}.weight", f"{n}/2 {to} -residual") for n, (part, to) in enumerate(parts)
     ]
-    s.fused(f"{at}.mlp.Wi.weight", (2 * size, config["hidden_size"]), weights)
+    s.fused(f"{at}.mlp.Wi.weight", (2 * size, config.size("hidden_size")), weights)
     if bias:
         s.fused(
             f"{at}.mlp.Wi.bias",
@@ -176,8 +155,9 @@ def _head(s: Structure, config: Config, kind: Kind) -> list[tuple[str, str | Non
     """The layer, activation and norm of every head and what reads it; returns what reads the last
     norm of the body.
     """
-    width, act, offset = config["hidden_size"], config["classifier_activation"], config["norm_bias"]
-    tied = kind.predicts in TOKENS and config["tie_word_embeddings"]
+    width, act = config.size("hidden_size"), config.text("classifier_activation")
+    offset = config.flag("norm_bias")
+    tied = kind.predicts in TOKENS and config.flag("tie_word_embeddings")
     if act in HOMOGENEOUS:
         s.add("scales", "the head's layer")
     u = (
@@ -191,18 +171,22 @@ def _head(s: Structure, config: Config, kind: Kind) -> list[tuple[str, str | Non
             f"the activation ({act}) acts on each by itself",
         )
     )
-    reader = s.linear("head.dense", "head.dense", f"+{u}", "-residual", config["classifier_bias"])
+    reader = s.linear(
+        "head.dense", "head.dense", f"+{u}", "-residual", config.flag("classifier_bias")
+    )
     if tied:
         s.norm("head.norm", "head.norm", None, space=u, offset=offset)
         s.tie(Tied("decoder.weight", HEAD.table))
         if config["decoder_bias"]:
-            s.parameter("head.bias", HEAD.bias, "*", (config["vocab_size"],), ignores_mean_over=0)
+            s.parameter(
+                "head.bias", HEAD.bias, "*", (config.size("vocab_size"),), ignores_mean_over=0
+            )
         return [reader]
     name, block, rows, bias = {
-        "masked": ("decoder", "head", config["vocab_size"], config["decoder_bias"]),
+        "masked": ("decoder", "head", config.size("vocab_size"), config.flag("decoder_bias")),
         "span": ("classifier", "head", 2, True),
         "choice": ("classifier", "score", 1, True),
-    }.get(kind.predicts, ("classifier", "head", config.get("num_labels", 2), True))
+    }.get(kind.predicts, ("classifier", "head", config.optional_size("num_labels") or 2, True))
     ignored = None if kind.predicts == "span" else over(block, rows)
     last = s.linear(block, name, "*", f"-{u}", bias, rows=rows, ignores_mean_over=ignored)
     s.norm("head.norm", "head.norm", [last], space=u, offset=offset)
@@ -211,7 +195,8 @@ def _head(s: Structure, config: Config, kind: Kind) -> list[tuple[str, str | Non
 
 def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
     """Write the spaces and blocks of a ModernBERT of that configuration down."""
-    width, vocabulary, offset = config["hidden_size"], config["vocab_size"], config["norm_bias"]
+    width, vocabulary = config.sizes("hidden_size", "vocab_size")
+    offset = config.flag("norm_bias")
     output = kind.predicts == "features"
     reason = (
         OUTPUT
@@ -225,7 +210,7 @@ def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
     )
     s.add("further", ("lengths of rows that a norm undoes", vocabulary), (MEANS, vocabulary))
     s.norm("norm0", f"{base}embeddings.norm", None, offset=offset)
-    for i in range(config["num_hidden_layers"]):
+    for i in range(config.size("num_hidden_layers")):
         on, at = f"blocks.{i}", f"{base}layers.{i}"
         readers = _attention(s, config, i, at)
         if i:
@@ -233,7 +218,12 @@ def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
         else:
             s.add("further", (MEANS, 3 * width if not offset or config["attention_bias"] else 0))
         s.norm(f"{on}.norm2", f"{at}.mlp_norm", _feed_forward(s, config, i, at), offset=offset)
-        means = width + config["attention_bias"] + config["intermediate_size"] + config["mlp_bias"]
+        means = (
+            width
+            + config.flag("attention_bias")
+            + config.size("intermediate_size")
+            + config.flag("mlp_bias")
+        )
         s.add("further", (MEANS, means))
     # a constant in the stream, against the first attention's biases and a later one
     if config["attention_bias"] and offset:
@@ -243,19 +233,12 @@ def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
     s.norm("norm", f"{base}final_norm", None if output else _head(s, config, kind), offset=offset)
 
 
-SMALL: dict[str, Any] = {
-    "model_type": "modernbert",
-    "architectures": ["ModernBertForMaskedLM"],
-    "vocab_size": 37,
-    "hidden_size": 24,
-    "intermediate_size": 20,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 3,
-    "max_position_embeddings": 12,
-    "global_attn_every_n_layers": 2,
-    "local_attention": 6,
-    "pad_token_id": 0,
-}
+SMALL = (
+    Config(model_type="modernbert", architectures=["ModernBertForMaskedLM"], vocab_size=37)
+    | dict(hidden_size=24, intermediate_size=20, num_hidden_layers=2, num_attention_heads=3)
+    | dict(max_position_embeddings=12, global_attn_every_n_layers=2, local_attention=6)
+    | dict(pad_token_id=0)
+)
 _BIASES = dict.fromkeys(SWITCHES, True)
 
 MODERNBERT = family(
@@ -279,11 +262,8 @@ MODERNBERT = family(
     {
         "modernbert": SMALL,
         "modernbert-biases": SMALL
-        | {
-            "architectures": ["ModernBertForSequenceClassification"],
-            "num_labels": 3,
-            "classifier_pooling": "mean",
-        }
+        | dict(architectures=["ModernBertForSequenceClassification"], num_labels=3)
+        | dict(classifier_pooling="mean")
         | _BIASES,
         "modernbert-features": SMALL | {"architectures": ["ModernBertModel"]},
     },

@@ -10,13 +10,12 @@ are never read.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import postnorm
 from lmc_core.models.architectures.encoders import TOKENS, Encoder, Kind, TokenHead, family
+from lmc_core.models.config import Config, require_sizes
 from lmc_core.models.families import bert
-from lmc_core.models.family import Config, positive_sizes
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import PERMUTATIONS
 
@@ -41,7 +40,7 @@ NAMES = postnorm.Names(
     postnorm.BERT.norm2,
 )
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = {
+DEFAULTS = {
     **{key: value for key, value in bert.DEFAULTS.items() if key != "type_vocab_size"},
     "model_type": "mpnet",
     "vocab_size": 30527,
@@ -60,7 +59,7 @@ CLASSES = {
 
 def context(config: Config) -> int:
     """How many tokens a model reads: positions come behind the padding's."""
-    return config["max_position_embeddings"] - PADDING - 1
+    return config.size("max_position_embeddings") - PADDING - 1
 
 
 def reached(length: int) -> int:
@@ -77,17 +76,17 @@ def reached(length: int) -> int:
     return 2 * min(exact + int(steps + 1e-6), each - 1) + 1  # ahead there is no distance 0
 
 
-def check(raw: Config, found: dict[str, Any], kind: Kind) -> None:
+def check(raw: Config, found: Config, kind: Kind) -> None:
     """Refuse tables that are too short: of tokens, of positions, of distances."""
-    positive_sizes(found, "relative_attention_num_buckets")
-    if context(found) < 1 or found["vocab_size"] <= PADDING:
+    require_sizes(found, "relative_attention_num_buckets")
+    if context(found) < 1 or found.size("vocab_size") <= PADDING:
         raise BadCheckpoint(
             f"Token {PADDING} is the padding of an MPNet, and positions come after its own; the "
             "configuration gives "
             f"{found['vocab_size']} tokens and {found['max_position_embeddings']} positions, and "
             "at least 2 and 3 are needed."
         )
-    if found["relative_attention_num_buckets"] < BUCKETS:
+    if found.size("relative_attention_num_buckets") < BUCKETS:
         raise BadCheckpoint(
             f"An MPNet reads a table of {BUCKETS} groups of distances; the configuration gives "
             f"relative_attention_num_buckets = {found['relative_attention_num_buckets']}, which "
@@ -97,9 +96,9 @@ def check(raw: Config, found: dict[str, Any], kind: Kind) -> None:
 
 def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
     """Write the spaces and blocks of an MPNet of that configuration down."""
-    tied = kind.predicts in TOKENS and config["tie_word_embeddings"]
+    tied = kind.predicts in TOKENS and config.flag("tie_word_embeddings")
     readers = postnorm.last_readers(kind, kind.predicts in ("label", "choice"))
-    heads, rows = config["num_attention_heads"], config["relative_attention_num_buckets"]
+    heads, rows = config.sizes("num_attention_heads", "relative_attention_num_buckets")
     reason = "each head has a softmax of its own; all layers share one table of distances by head"
     s.space(HEADS, "heads", heads, PERMUTATIONS, reason)
     postnorm.encoder(s, config, base, readers, PADDING, NAMES, tied, HEADS)
@@ -114,7 +113,7 @@ def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
         ("distances that do not occur", (rows - seen) * heads),
     )
     if kind.predicts == "label":
-        labels = {"head": ("classifier.out_proj", config["num_labels"])}
+        labels = {"head": ("classifier.out_proj", config.size("num_labels"))}
         postnorm.pooled(s, config, "classifier.dense", labels)
     elif kind.predicts in TOKENS:
         postnorm.token_head(s, config, HEAD, "gelu")
@@ -126,16 +125,11 @@ def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
         postnorm.pooled(s, config, f"{base}pooler.dense", score)
 
 
-SMALL: dict[str, Any] = {
-    "model_type": "mpnet",
-    "architectures": ["MPNetForMaskedLM"],
-    "vocab_size": 37,
-    "hidden_size": 24,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 3,
-    "intermediate_size": 32,
-    "max_position_embeddings": 14,
-}
+SMALL = (
+    Config(model_type="mpnet", architectures=["MPNetForMaskedLM"], vocab_size=37)
+    | dict(hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=32)
+    | dict(max_position_embeddings=14)
+)
 
 MPNET = family(
     Encoder("mpnet", "MPNet", CLASSES, "mpnet.", DEFAULTS, write, HEAD, "MPNetConfig", check=check),

@@ -8,9 +8,6 @@ says that, so units change places alone and their scales are counted as a freedo
 
 from __future__ import annotations
 
-from typing import Any
-
-from lmc_core.models.architectures import hf
 from lmc_core.models.architectures.heads import Head, heads
 from lmc_core.models.architectures.layer_norm_decoder import (
     Body,
@@ -27,7 +24,8 @@ from lmc_core.models.architectures.layer_norm_family import (
     rotated,
     sizes_by,
 )
-from lmc_core.models.family import Config, divides, positive_sizes
+from lmc_core.models.architectures.rotary import rope
+from lmc_core.models.config import Config, require_divides, require_sizes
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import Pairs
 
@@ -45,24 +43,14 @@ HEADS = heads("model.", token="score") | {
 }
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = TOKENS | {
-    "model_type": "nemotron",
-    "vocab_size": 256000,
-    "hidden_size": 6144,
-    "intermediate_size": 24576,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 48,
-    "head_dim": None,
-    "num_key_value_heads": None,
-    "hidden_act": "relu2",
-    "max_position_embeddings": 4096,
-    "norm_eps": 1e-5,
-    "tie_word_embeddings": False,
-    "attention_bias": False,
-    "mlp_bias": False,
-    "bos_token_id": 2,
-    "eos_token_id": 3,
-}
+DEFAULTS = (
+    TOKENS
+    | dict(model_type="nemotron", vocab_size=256000, hidden_size=6144)
+    | dict(intermediate_size=24576, num_hidden_layers=32, num_attention_heads=48)
+    | dict(head_dim=None, num_key_value_heads=None, hidden_act="relu2")
+    | dict(max_position_embeddings=4096, norm_eps=1e-5, tie_word_embeddings=False)
+    | dict(attention_bias=False, mlp_bias=False, bos_token_id=2, eos_token_id=3)
+)
 COUNTS = (
     "vocab_size",
     "hidden_size",
@@ -73,21 +61,25 @@ COUNTS = (
 
 
 def _pairs(config: Config) -> Pairs:
-    return Pairs(rotated(config["head_dim"], config["rope_parameters"]["partial_rotary_factor"]))
+    return Pairs(
+        rotated(
+            config.size("head_dim"), config.part("rope_parameters").number("partial_rotary_factor")
+        )
+    )
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
     found = configuration(
         raw, DEFAULTS, (*COUNTS, "max_position_embeddings"), "norm_eps", "hidden_act"
     )
-    found["rope_parameters"] = hf.rope(raw, partial=0.5)
+    found["rope_parameters"] = rope(raw, partial=0.5)
     if found["head_dim"] is None:
-        divides(found, "num_attention_heads", "hidden_size")
-        found["head_dim"] = found["hidden_size"] // found["num_attention_heads"]
-    positive_sizes(found, "head_dim")
+        require_divides(found, "num_attention_heads", "hidden_size")
+        found["head_dim"] = found.size("hidden_size") // found.size("num_attention_heads")
+    require_sizes(found, "head_dim")
     grouped(found, "num_key_value_heads", "num_attention_heads")
     _pairs(found)
     return found
@@ -95,32 +87,31 @@ def config(raw: Config) -> dict[str, Any]:
 
 def structure(config: Config, head: Head) -> Structure:
     """The spaces and blocks of a Nemotron of that configuration."""
-    bias = config["attention_bias"]
+    bias = config.flag("attention_bias")
     attention = SelfAttention(
-        config["num_attention_heads"],
-        config["head_dim"],
+        config.size("num_attention_heads"),
+        config.size("head_dim"),
         NAMES,
         bias,
         bias,
-        config["num_key_value_heads"],
+        config.size("num_key_value_heads"),
         _pairs(config),
     )
     names = ("mlp.up_proj", "mlp.down_proj")
-    feed = FeedForward(config["intermediate_size"], config["hidden_act"], names, config["mlp_bias"])
-    sizes = Sizes(config["hidden_size"], config["num_hidden_layers"], config["vocab_size"])
+    feed = FeedForward(
+        config.size("intermediate_size"), config.text("hidden_act"), names, config.flag("mlp_bias")
+    )
+    sizes = Sizes(
+        config.size("hidden_size"), config.size("num_hidden_layers"), config.size("vocab_size")
+    )
     return layer_norm_decoder("nemotron", config, sizes, BODY, lambda i: attention, feed, head)
 
 
-SMALL: dict[str, Any] = {
-    "vocab_size": 37,
-    "hidden_size": 24,
-    "intermediate_size": 20,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 8,
-    "max_position_embeddings": 12,
-}
+SMALL = (
+    Config(vocab_size=37, hidden_size=24, intermediate_size=20, num_hidden_layers=2)
+    | dict(num_attention_heads=4, num_key_value_heads=2, head_dim=8)
+    | dict(max_position_embeddings=12)
+)
 
 NEMOTRON = family(
     "nemotron",
@@ -144,15 +135,9 @@ NEMOTRON = family(
     {
         "nemotron": SMALL | {"num_hidden_layers": 1},
         "nemotron-biases-tied": SMALL
-        | {
-            "attention_bias": True,
-            "mlp_bias": True,
-            "tie_word_embeddings": True,
-            "head_dim": None,
-            "num_key_value_heads": 4,
-            "partial_rotary_factor": 1.0,
-            "hidden_act": "gelu",
-        },
+        | dict(attention_bias=True, mlp_bias=True, tie_word_embeddings=True)
+        | dict(head_dim=None, num_key_value_heads=4, partial_rotary_factor=1.0)
+        | dict(hidden_act="gelu"),
     },
     attention_dropout=0.0,
     classifier_dropout=0.0,

@@ -8,30 +8,28 @@ quarter turns of rotary pairs, and signs and exchanges of values.
 
 from __future__ import annotations
 
-from typing import Any
-
 from lmc_core.models.architectures import decoder_family, hf
 from lmc_core.models.architectures.decoder import Norms, rms_decoder
 from lmc_core.models.architectures.decoder_family import ALL_HEADS, SMALL
-from lmc_core.models.family import Config
+from lmc_core.models.config import Config
 from lmc_core.models.structure import Structure
 
 # What the function depends on, with transformers' defaults. The epsilon of its norms is fixed.
-DEFAULTS: dict[str, Any] = {
+DEFAULTS = {
     key: value
     for key, value in decoder_family.DEFAULTS.items()
     if key not in ("head_dim", "rms_norm_eps")
 } | {"model_type": "olmo", "vocab_size": 50304, "attention_bias": False, "clip_qkv": None}
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
     found = decoder_family.configuration(raw, DEFAULTS)
     if found["clip_qkv"] is not None:
         hf.positive_numbers(found, "clip_qkv")
-        found["clip_qkv"] = float(found["clip_qkv"])
+        found["clip_qkv"] = float(found.number("clip_qkv"))
     return found
 
 
@@ -40,7 +38,7 @@ def structure(config: Config) -> Structure:
     return rms_decoder(
         "olmo",
         config,
-        biases=config["attention_bias"],
+        biases=config.flag("attention_bias"),
         clipped=config["clip_qkv"] is not None,
         norms=Norms(plain=True),
     )

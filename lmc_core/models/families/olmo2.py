@@ -9,22 +9,20 @@ divided by the same number, except where a norm follows.
 
 from __future__ import annotations
 
-from typing import Any
-
 from lmc_core.models.architectures import decoder_family
 from lmc_core.models.architectures.decoder import Norms, rms_decoder
 from lmc_core.models.architectures.decoder_family import ALL_HEADS, SMALL
-from lmc_core.models.family import Config
+from lmc_core.models.config import Config
 from lmc_core.models.structure import Structure
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = {
+DEFAULTS = {
     key: value for key, value in decoder_family.DEFAULTS.items() if key != "head_dim"
-} | {"model_type": "olmo2", "vocab_size": 50304, "rms_norm_eps": 1e-5, "attention_bias": False}
+} | dict(model_type="olmo2", vocab_size=50304, rms_norm_eps=1e-5, attention_bias=False)
 NORMS = Norms(before=None, behind=("post_attention_layernorm", "post_feedforward_layernorm"))
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
@@ -34,7 +32,7 @@ def config(raw: Config) -> dict[str, Any]:
 def structure(config: Config) -> Structure:
     """The spaces and blocks of an OLMo 2 of that configuration."""
     return rms_decoder(
-        "olmo2", config, biases=config["attention_bias"], normed="whole", norms=NORMS
+        "olmo2", config, biases=config.flag("attention_bias"), normed="whole", norms=NORMS
     )
 
 

@@ -6,30 +6,23 @@ and without a window have settings of their own; an older `rope_scaling` is of t
 
 from __future__ import annotations
 
-from typing import Any
-
 from lmc_core.models.architectures import decoder_family
 from lmc_core.models.architectures.decoder import rms_decoder
 from lmc_core.models.architectures.decoder_family import ALL_HEADS, SMALL
+from lmc_core.models.config import Config
 from lmc_core.models.families.olmo2 import NORMS
-from lmc_core.models.family import Config
 from lmc_core.models.structure import Structure
 
 BASE = 500000.0
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = decoder_family.DEFAULTS | {
-    "model_type": "olmo3",
-    "vocab_size": 50304,
-    "rms_norm_eps": 1e-5,
-    "attention_bias": False,
-    "pad_token_id": 1,
-    "eos_token_id": 50279,
-    "sliding_window": 4096,
-    "layer_types": None,
-}
+DEFAULTS = (
+    decoder_family.DEFAULTS
+    | dict(model_type="olmo3", vocab_size=50304, rms_norm_eps=1e-5, attention_bias=False)
+    | dict(pad_token_id=1, eos_token_id=50279, sliding_window=4096, layer_types=None)
+)
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
@@ -41,7 +34,7 @@ def config(raw: Config) -> dict[str, Any]:
 def structure(config: Config) -> Structure:
     """The spaces and blocks of an OLMo 3 of that configuration."""
     return rms_decoder(
-        "olmo3", config, biases=config["attention_bias"], normed="whole", norms=NORMS
+        "olmo3", config, biases=config.flag("attention_bias"), normed="whole", norms=NORMS
     )
 
 
@@ -57,12 +50,8 @@ OLMO3 = decoder_family.family(
     {
         "olmo3": SMALL | {"layer_types": ["sliding_attention", "full_attention"]},
         "olmo3-biases-tied": SMALL
-        | {
-            "num_key_value_heads": 4,
-            "tie_word_embeddings": True,
-            "attention_bias": True,
-            "num_hidden_layers": 1,
-        },
+        | dict(num_key_value_heads=4, tie_word_embeddings=True, attention_bias=True)
+        | dict(num_hidden_layers=1),
     },
     heads=ALL_HEADS[:1],
 )

@@ -7,37 +7,23 @@ Queries, keys and values may be clipped behind them.
 
 from __future__ import annotations
 
-from typing import Any
-
 from lmc_core.models.architectures import decoder_family, hf, mixture
 from lmc_core.models.architectures.decoder import Readers, rms_decoder
 from lmc_core.models.architectures.decoder_family import SMALL
-from lmc_core.models.family import Config
+from lmc_core.models.config import Config
 from lmc_core.models.structure import Structure
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = {
-    key: value for key, value in decoder_family.DEFAULTS.items() if key != "head_dim"
-} | {
-    "model_type": "olmoe",
-    "vocab_size": 50304,
-    "hidden_size": 2048,
-    "intermediate_size": 2048,
-    "num_hidden_layers": 16,
-    "num_attention_heads": 16,
-    "max_position_embeddings": 4096,
-    "rms_norm_eps": 1e-5,
-    "attention_bias": False,
-    "clip_qkv": None,
-    "num_experts_per_tok": 8,
-    "num_experts": 64,
-    "norm_topk_prob": False,
-    "pad_token_id": 1,
-    "eos_token_id": 50279,
-}
+DEFAULTS = (
+    {key: value for key, value in decoder_family.DEFAULTS.items() if key != "head_dim"}
+    | dict(model_type="olmoe", vocab_size=50304, hidden_size=2048, intermediate_size=2048)
+    | dict(num_hidden_layers=16, num_attention_heads=16, max_position_embeddings=4096)
+    | dict(rms_norm_eps=1e-5, attention_bias=False, clip_qkv=None, num_experts_per_tok=8)
+    | dict(num_experts=64, norm_topk_prob=False, pad_token_id=1, eos_token_id=50279)
+)
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
@@ -46,31 +32,30 @@ def config(raw: Config) -> dict[str, Any]:
     hf.switches(found, "norm_topk_prob")
     if found["clip_qkv"] is not None:
         hf.positive_numbers(found, "clip_qkv")
-        found["clip_qkv"] = float(found["clip_qkv"])
+        found["clip_qkv"] = float(found.number("clip_qkv"))
     return found
 
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of an OLMoE of that configuration."""
     routing = mixture.Routing(
-        config["num_experts"], config["num_experts_per_tok"], config["norm_topk_prob"]
+        config.size("num_experts"),
+        config.size("num_experts_per_tok"),
+        config.flag("norm_topk_prob"),
     )
 
     def experts(s: Structure, config: Config, i: int) -> Readers:
-        return mixture.mixture(s, i, routing, config["intermediate_size"], config["hidden_act"])
+        return mixture.mixture(
+            s, i, routing, config.size("intermediate_size"), config.text("hidden_act")
+        )
 
-    biases = (config["attention_bias"],) * 4
+    biases = config.flag("attention_bias")
     return rms_decoder(
         "olmoe", config, experts, biases, normed="whole", clipped=config["clip_qkv"] is not None
     )
 
 
-SMALL = SMALL | {
-    "intermediate_size": 12,
-    "num_experts": 4,
-    "num_experts_per_tok": 2,
-    "eos_token_id": None,
-}
+SMALL = SMALL | dict(intermediate_size=12, num_experts=4, num_experts_per_tok=2, eos_token_id=None)
 
 OLMOE = mixture.family(
     "olmoe",

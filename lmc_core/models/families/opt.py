@@ -9,8 +9,6 @@ stream and back; any invertible map of their space passes through, a shared head
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
@@ -24,7 +22,8 @@ from lmc_core.models.architectures.heads import (
     with_body,
     with_class,
 )
-from lmc_core.models.family import Config, Family, divides, positive_sizes
+from lmc_core.models.config import Config, require_divides, require_sizes
+from lmc_core.models.family import Family
 from lmc_core.models.parts import (
     OUTPUT,
     POINTWISE,
@@ -49,31 +48,20 @@ PADDING = 2  # rows of the position table before the first position
 MEANS, OFFSETS = "means that LayerNorm removes", "offsets of norms"
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = {
-    "model_type": "opt",
-    "vocab_size": 50272,
-    "hidden_size": 768,
-    "num_hidden_layers": 12,
-    "ffn_dim": 3072,
-    "max_position_embeddings": 2048,
-    "do_layer_norm_before": True,
-    "word_embed_proj_dim": None,
-    "num_attention_heads": 12,
-    "activation_function": "relu",
-    "enable_bias": True,
-    "layer_norm_elementwise_affine": True,
-    "tie_word_embeddings": True,
-    "pad_token_id": 1,
-    "bos_token_id": 2,
-    "eos_token_id": 2,
-}
+DEFAULTS = (
+    Config(model_type="opt", vocab_size=50272, hidden_size=768, num_hidden_layers=12)
+    | dict(ffn_dim=3072, max_position_embeddings=2048, do_layer_norm_before=True)
+    | dict(word_embed_proj_dim=None, num_attention_heads=12, activation_function="relu")
+    | dict(enable_bias=True, layer_norm_elementwise_affine=True, tie_word_embeddings=True)
+    | dict(pad_token_id=1, bos_token_id=2, eos_token_id=2)
+)
 
 
 def _head(config: Config) -> Head:
     return head_of(config, HEADS, USUAL)
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
@@ -88,8 +76,8 @@ def config(raw: Config) -> dict[str, Any]:
         "num_attention_heads",
         "word_embed_proj_dim",
     )
-    positive_sizes(found, *sizes, "max_position_embeddings")
-    divides(found, "num_attention_heads", "hidden_size")
+    require_sizes(found, *sizes, "max_position_embeddings")
+    require_divides(found, "num_attention_heads", "hidden_size")
     switches = (
         "do_layer_norm_before",
         "enable_bias",
@@ -116,27 +104,20 @@ def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
 
 def build(config: Config) -> nn.Module:
     """A module of the class that the configuration names, randomly initialised, in float32."""
-    dropless: dict[str, Any] = {"dropout": 0.0, "attention_dropout": 0.0, "layerdrop": 0.0}
-    return hf.build(config, "OPTConfig", config.get("architectures", [USUAL])[0], **dropless)
+    dropless = {"dropout": 0.0, "attention_dropout": 0.0, "layerdrop": 0.0}
+    return hf.build(config, "OPTConfig", config.class_name(USUAL), **dropless)
 
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of an OPT of that configuration."""
-    width, narrow, vocabulary = (
-        config["hidden_size"],
-        config["word_embed_proj_dim"],
-        config["vocab_size"],
-    )
-    heads, size, act = (
-        config["num_attention_heads"],
-        config["ffn_dim"],
-        config["activation_function"],
-    )
+    width, narrow, vocabulary = config.sizes("hidden_size", "word_embed_proj_dim", "vocab_size")
+    heads, size = config.sizes("num_attention_heads", "ffn_dim")
+    act = config.text("activation_function")
     before, bias, tied = (
         bool(config.get(key))
         for key in ("do_layer_norm_before", "enable_bias", "tie_word_embeddings")
     )
-    affine, projected = bool(config["layer_norm_elementwise_affine"]), narrow != width
+    affine, projected = config.flag("layer_norm_elementwise_affine"), narrow != width
     s, head = Structure("opt"), _head(config)
     output = head.predicts == "features" and not projected
     _stream(s, width, before, affine, tied and not projected, output)
@@ -153,7 +134,7 @@ def structure(config: Config) -> Structure:
     )
     if projected:
         s.linear("project.in", f"{AT}.project_in", "+residual", "-embedding", False)
-    positions = config["max_position_embeddings"] + PADDING
+    positions = config.size("max_position_embeddings") + PADDING
     s.parameter("position.table", f"{AT}.embed_positions.weight", "* +residual", (positions, width))
     # of a constant in the stream, whose mean a LayerNorm before each layer removes
     seen = width - int(before)
@@ -164,7 +145,7 @@ def structure(config: Config) -> Structure:
     )
     readers: list[Readers] = []
     norms: list[tuple[str, str]] = []
-    for i in range(config["num_hidden_layers"]):
+    for i in range(config.size("num_hidden_layers")):
         on, at = f"blocks.{i}", f"{AT}.layers.{i}"
         a = attention(s, str(i), heads, width // heads)
         names = tuple(f"{at}.self_attn.{part}_proj" for part in ("q", "k", "v", "out"))
@@ -242,7 +223,8 @@ def _norm_behind(s: Structure, block: str, name: str, readers: Readers, bias: bo
 
 def _read_behind(s: Structure, config: Config, tied: bool, projected: bool) -> Readers:
     """Write the head down, and what projects to it; returns what reads the last norm."""
-    vocabulary, narrow, head = config["vocab_size"], config["word_embed_proj_dim"], _head(config)
+    vocabulary, narrow = config.sizes("vocab_size", "word_embed_proj_dim")
+    head = _head(config)
     inner = "residual"
     if projected and tied:
         s.linear("project.out", f"{AT}.project_out", "-embedding", "-residual", False)
@@ -265,7 +247,7 @@ def _read_behind(s: Structure, config: Config, tied: bool, projected: bool) -> R
     elif head.predicts == "next":
         s.parameter("head.weight", HEAD, f"* -{inner}", (vocabulary, narrow), ignores_mean_over=0)
     elif head.predicts != "features":
-        rows, over = (2, None) if head.predicts == "span" else (config["num_labels"], 0)
+        rows, over = (2, None) if head.predicts == "span" else (config.size("num_labels"), 0)
         reader = s.linear(
             "head", head.name, "*", f"-{inner}", head.bias, rows=rows, ignores_mean_over=over
         )
@@ -281,8 +263,9 @@ def _few_labels(s: Structure, config: Config, labels: int, bias: bool) -> None:
     The head's bias, if it has one, takes the constants that means of rows of P become behind a norm
     with an offset.
     """
-    narrow, affine = config["word_embed_proj_dim"], bool(config["layer_norm_elementwise_affine"])
-    seen = config["hidden_size"] - int(not affine)
+    narrow = config.size("word_embed_proj_dim")
+    affine = config.flag("layer_norm_elementwise_affine")
+    seen = config.size("hidden_size") - int(not affine)
     s.add(
         "further", ("what few labels do not read", max(0, narrow - labels) * max(0, seen - narrow))
     )
@@ -290,21 +273,13 @@ def _few_labels(s: Structure, config: Config, labels: int, bias: bool) -> None:
         s.add("further", (MEANS, min(narrow, labels)))
 
 
-SMALL: dict[str, Any] = {
-    "model_type": "opt",
-    "vocab_size": 37,
-    "hidden_size": 24,
-    "num_hidden_layers": 2,
-    "ffn_dim": 20,
-    "max_position_embeddings": 12,
-    "num_attention_heads": 3,
-}
+SMALL = Config(
+    model_type="opt", vocab_size=37, hidden_size=24, num_hidden_layers=2, ffn_dim=20
+) | dict(max_position_embeddings=12, num_attention_heads=3)
 _NARROW = {"word_embed_proj_dim": 5, "hidden_size": 12, "num_hidden_layers": 1}
-_LABELS = {
-    "architectures": ["OPTForSequenceClassification"],
-    "num_labels": 3,
-    "num_hidden_layers": 1,
-}
+_LABELS = Config(architectures=["OPTForSequenceClassification"], num_labels=3) | dict(
+    num_hidden_layers=1
+)
 _PLAIN = {"layer_norm_elementwise_affine": False, "num_hidden_layers": 1}
 
 OPT = Family(
@@ -318,15 +293,15 @@ OPT = Family(
     outputs=outputs,
     sizes=lambda c: (
         {
-            "width": c["hidden_size"],
-            "depth": c["num_hidden_layers"],
-            "heads": c["num_attention_heads"],
-            "units": c["ffn_dim"],
-            "embedding width": c["word_embed_proj_dim"],
-            "tokens": c["vocab_size"],
-            "context": c["max_position_embeddings"],
+            "width": c.size("hidden_size"),
+            "depth": c.size("num_hidden_layers"),
+            "heads": c.size("num_attention_heads"),
+            "units": c.size("ffn_dim"),
+            "embedding width": c.size("word_embed_proj_dim"),
+            "tokens": c.size("vocab_size"),
+            "context": c.size("max_position_embeddings"),
         }
-        | ({"classes": c["num_labels"]} if "num_labels" in c else {})
+        | ({"classes": c.size("num_labels")} if "num_labels" in c else {})
     ),
     structure=structure,
     predicts=lambda config: _head(config).predicts,

@@ -8,9 +8,6 @@ heads, are a choice of the configuration.
 
 from __future__ import annotations
 
-from typing import Any
-
-from lmc_core.models.architectures import hf
 from lmc_core.models.architectures.heads import Head, heads
 from lmc_core.models.architectures.layer_norm_decoder import (
     Body,
@@ -28,7 +25,8 @@ from lmc_core.models.architectures.layer_norm_family import (
     sizes_by,
 )
 from lmc_core.models.architectures.query_key_norms import QueryKeyNorms
-from lmc_core.models.family import Config, divides
+from lmc_core.models.architectures.rotary import rope
+from lmc_core.models.config import Config, require_divides
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import Pairs
 
@@ -45,22 +43,13 @@ NAMES = tuple(f"self_attn.{part}" for part in ("q_proj", "k_proj", "v_proj", "de
 NORMS = QueryKeyNorms("self_attn.q_layernorm", "self_attn.k_layernorm", "common", offset=True)
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = TOKENS | {
-    "model_type": "phi",
-    "vocab_size": 51200,
-    "hidden_size": 2048,
-    "intermediate_size": 8192,
-    "num_hidden_layers": 24,
-    "num_attention_heads": 32,
-    "num_key_value_heads": None,
-    "hidden_act": "gelu_new",
-    "max_position_embeddings": 2048,
-    "layer_norm_eps": 1e-5,
-    "tie_word_embeddings": False,
-    "qk_layernorm": False,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-}
+DEFAULTS = (
+    TOKENS
+    | dict(model_type="phi", vocab_size=51200, hidden_size=2048, intermediate_size=8192)
+    | dict(num_hidden_layers=24, num_attention_heads=32, num_key_value_heads=None)
+    | dict(hidden_act="gelu_new", max_position_embeddings=2048, layer_norm_eps=1e-5)
+    | dict(tie_word_embeddings=False, qk_layernorm=False, bos_token_id=1, eos_token_id=2)
+)
 COUNTS = (
     "vocab_size",
     "hidden_size",
@@ -71,19 +60,19 @@ COUNTS = (
 
 
 def _pairs(config: Config) -> Pairs:
-    size = config["hidden_size"] // config["num_attention_heads"]
-    return Pairs(rotated(size, config["rope_parameters"]["partial_rotary_factor"]))
+    size = config.size("hidden_size") // config.size("num_attention_heads")
+    return Pairs(rotated(size, config.part("rope_parameters").number("partial_rotary_factor")))
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
     found = configuration(
         raw, DEFAULTS, (*COUNTS, "max_position_embeddings"), "layer_norm_eps", "hidden_act"
     )
-    found["rope_parameters"] = hf.rope(raw, partial=0.5)
-    divides(found, "num_attention_heads", "hidden_size")
+    found["rope_parameters"] = rope(raw, partial=0.5)
+    require_divides(found, "num_attention_heads", "hidden_size")
     grouped(found, "num_key_value_heads", "num_attention_heads")
     _pairs(found)
     return found
@@ -91,28 +80,25 @@ def config(raw: Config) -> dict[str, Any]:
 
 def structure(config: Config, head: Head) -> Structure:
     """The spaces and blocks of a Phi of that configuration."""
-    width, count = config["hidden_size"], config["num_attention_heads"]
+    width, count = config.sizes("hidden_size", "num_attention_heads")
     attention = SelfAttention(
         count,
         width // count,
         NAMES,
-        groups=config["num_key_value_heads"],
+        groups=config.size("num_key_value_heads"),
         pairs=_pairs(config),
         norms=NORMS if config["qk_layernorm"] else None,
     )
-    feed = FeedForward(config["intermediate_size"], config["hidden_act"], ("mlp.fc1", "mlp.fc2"))
-    sizes = Sizes(width, config["num_hidden_layers"], config["vocab_size"])
+    feed = FeedForward(
+        config.size("intermediate_size"), config.text("hidden_act"), ("mlp.fc1", "mlp.fc2")
+    )
+    sizes = Sizes(width, config.size("num_hidden_layers"), config.size("vocab_size"))
     return layer_norm_decoder("phi", config, sizes, BODY, lambda i: attention, feed, head)
 
 
-SMALL: dict[str, Any] = {
-    "vocab_size": 37,
-    "hidden_size": 24,
-    "intermediate_size": 20,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 3,
-    "max_position_embeddings": 12,
-}
+SMALL = Config(vocab_size=37, hidden_size=24, intermediate_size=20, num_hidden_layers=2) | dict(
+    num_attention_heads=3, max_position_embeddings=12
+)
 
 PHI = family(
     "phi",
@@ -136,14 +122,8 @@ PHI = family(
     {
         "phi": SMALL,
         "phi-groups-tied-norms": SMALL
-        | {
-            "num_attention_heads": 4,
-            "num_key_value_heads": 2,
-            "tie_word_embeddings": True,
-            "qk_layernorm": True,
-            "num_hidden_layers": 1,
-            "partial_rotary_factor": 0.67,
-        },
+        | dict(num_attention_heads=4, num_key_value_heads=2, tie_word_embeddings=True)
+        | dict(qk_layernorm=True, num_hidden_layers=1, partial_rotary_factor=0.67),
     },
     attention_dropout=0.0,
     resid_pdrop=0.0,

@@ -8,8 +8,6 @@ turns pairs as before.
 
 from __future__ import annotations
 
-from typing import Any
-
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import decoder_family
 from lmc_core.models.architectures.decoder import (
@@ -20,49 +18,43 @@ from lmc_core.models.architectures.decoder import (
     rotated,
 )
 from lmc_core.models.architectures.decoder_family import ALL_HEADS, SMALL
-from lmc_core.models.family import Config, positive_sizes
+from lmc_core.models.config import Config, require_sizes
 from lmc_core.models.parts import attention, attention_products
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import Pairs
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = decoder_family.DEFAULTS | {
-    "model_type": "phi3",
-    "vocab_size": 32064,
-    "hidden_size": 3072,
-    "intermediate_size": 8192,
-    "max_position_embeddings": 4096,
-    "original_max_position_embeddings": 4096,
-    "rms_norm_eps": 1e-5,
-    "sliding_window": None,
-    "pad_token_id": 32000,
-    "bos_token_id": 1,
-    "eos_token_id": 32000,
-}
+DEFAULTS = (
+    decoder_family.DEFAULTS
+    | dict(model_type="phi3", vocab_size=32064, hidden_size=3072, intermediate_size=8192)
+    | dict(max_position_embeddings=4096, original_max_position_embeddings=4096)
+    | dict(rms_norm_eps=1e-5, sliding_window=None, pad_token_id=32000, bos_token_id=1)
+    | dict(eos_token_id=32000)
+)
 OLDER = ("su", "yarn")  # names that the first files have for "longrope"
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
     found = decoder_family.configuration(_renamed(raw), DEFAULTS, partial=1.0)
-    kind = found["rope_parameters"]["rope_type"]
+    kind = found.part("rope_parameters").text("rope_type")
     if kind not in ("default", "longrope"):
         raise BadCheckpoint(
             f"Phi-3 knows rotary positions of the types default and longrope, not {kind!r}."
         )
-    positive_sizes(found, "original_max_position_embeddings")
+    require_sizes(found, "original_max_position_embeddings")
     if (
         kind == "longrope"
-        and head_dim(found) * found["num_attention_heads"] != found["hidden_size"]
+        and head_dim(found) * found.size("num_attention_heads") != found["hidden_size"]
     ):
         raise BadCheckpoint(
             "Phi-3 with rotary positions of the type 'longrope' needs heads that add up to the "
             "width."
         )
     if found["sliding_window"] is not None:
-        positive_sizes(found, "sliding_window")
+        require_sizes(found, "sliding_window")
     return found
 
 
@@ -75,17 +67,14 @@ def _renamed(raw: Config) -> Config:
     if not isinstance(given, dict):
         return raw
     kind = given.get("rope_type") or given.get("type")
-    found = {**raw, key: {**given, "rope_type": "longrope" if kind in OLDER else kind}}
-    return {length: DEFAULTS[length]} | found
+    found = raw | {key: {**given, "rope_type": "longrope" if kind in OLDER else kind}}
+    return Config({length: DEFAULTS[length]}) | found
 
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of a Phi-3 of that configuration."""
-    heads, groups, size = (
-        config["num_attention_heads"],
-        config["num_key_value_heads"],
-        head_dim(config),
-    )
+    heads, groups = config.sizes("num_attention_heads", "num_key_value_heads")
+    size = head_dim(config)
 
     def attend(s: Structure, config: Config, i: int) -> Readers:
         on, at = f"blocks.{i}", f"model.layers.{i}.self_attn"
@@ -101,7 +90,7 @@ def structure(config: Config) -> Structure:
             cut = f"[{start}:{start + count * size}/{rows}]"
             blocks.append((f"{on}.{part}.weight", f"{cut} {pattern} -residual"))
             start += count * size
-        s.fused(f"{at}.qkv_proj.weight", (rows, config["hidden_size"]), blocks)
+        s.fused(f"{at}.qkv_proj.weight", (rows, config.size("hidden_size")), blocks)
         s.linear(f"{on}.output", f"{at}.o_proj", "+residual", a.output, bias=False)
         attention_products(s, a, on, False, False, False, False)
         return [(block, None) for block, _ in blocks]
@@ -122,12 +111,8 @@ PHI3 = decoder_family.family(
     {
         "phi3": SMALL,
         "phi3-partial-tied": SMALL
-        | {
-            "head_dim": 8,
-            "partial_rotary_factor": 0.5,
-            "tie_word_embeddings": True,
-            "sliding_window": 5,
-        },
+        | dict(head_dim=8, partial_rotary_factor=0.5, tie_word_embeddings=True)
+        | dict(sliding_window=5),
         "phi3-long": SMALL
         | {"num_key_value_heads": 4, "rope_scaling": LONG, "original_max_position_embeddings": 6},
     },

@@ -7,28 +7,21 @@ is.
 
 from __future__ import annotations
 
-from typing import Any
-
 from lmc_core.models.architectures import decoder_family
 from lmc_core.models.architectures.decoder import rms_decoder
 from lmc_core.models.architectures.decoder_family import SMALL
-from lmc_core.models.family import Config
+from lmc_core.models.config import Config
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = decoder_family.DEFAULTS | {
-    "model_type": "qwen2",
-    "vocab_size": 151936,
-    "intermediate_size": 22016,
-    "num_key_value_heads": 32,
-    "max_position_embeddings": 32768,
-    "use_sliding_window": False,
-    "sliding_window": 4096,
-    "max_window_layers": 28,
-    "layer_types": None,
-}
+DEFAULTS = (
+    decoder_family.DEFAULTS
+    | dict(model_type="qwen2", vocab_size=151936, intermediate_size=22016)
+    | dict(num_key_value_heads=32, max_position_embeddings=32768, use_sliding_window=False)
+    | dict(sliding_window=4096, max_window_layers=28, layer_types=None)
+)
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
@@ -45,12 +38,8 @@ QWEN2 = decoder_family.family(
     {
         "qwen2": SMALL,
         "qwen2-tied": SMALL
-        | {
-            "tie_word_embeddings": True,
-            "use_sliding_window": True,
-            "sliding_window": 5,
-            "max_window_layers": 1,
-        },
+        | dict(tie_word_embeddings=True, use_sliding_window=True, sliding_window=5)
+        | dict(max_window_layers=1),
     },
     span="transformer.",
 )

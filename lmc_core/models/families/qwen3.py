@@ -10,24 +10,18 @@ too; so do signs of gains together with signs of the coordinates before them. Ne
 
 from __future__ import annotations
 
-from typing import Any
-
 from lmc_core.models.architectures import decoder_family
 from lmc_core.models.architectures.decoder import rms_decoder
 from lmc_core.models.architectures.decoder_family import SMALL
+from lmc_core.models.config import Config
 from lmc_core.models.families.qwen2 import DEFAULTS as QWEN2_DEFAULTS
-from lmc_core.models.family import Config
 from lmc_core.models.structure import Structure
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = QWEN2_DEFAULTS | {
-    "model_type": "qwen3",
-    "head_dim": 128,
-    "attention_bias": False,
-}
+DEFAULTS = QWEN2_DEFAULTS | dict(model_type="qwen3", head_dim=128, attention_bias=False)
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
@@ -36,7 +30,7 @@ def config(raw: Config) -> dict[str, Any]:
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of a Qwen3 of that configuration."""
-    return rms_decoder("qwen3", config, biases=config["attention_bias"], normed=True)
+    return rms_decoder("qwen3", config, biases=config.flag("attention_bias"), normed=True)
 
 
 QWEN3 = decoder_family.family(
@@ -51,13 +45,8 @@ QWEN3 = decoder_family.family(
         "qwen3-tied-biases": SMALL
         | {"head_dim": 6, "tie_word_embeddings": True, "attention_bias": True},
         "qwen3-all-heads": SMALL
-        | {
-            "head_dim": 6,
-            "num_key_value_heads": 4,
-            "use_sliding_window": True,
-            "sliding_window": 5,
-            "max_window_layers": 1,
-        },
+        | dict(head_dim=6, num_key_value_heads=4, use_sliding_window=True)
+        | dict(sliding_window=5, max_window_layers=1),
     },
     span="transformer.",
 )

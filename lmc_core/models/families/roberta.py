@@ -8,13 +8,14 @@ pooled state is the classifier's.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import postnorm
 from lmc_core.models.architectures.encoders import TOKENS, Encoder, Kind, TokenHead, family
+from lmc_core.models.config import Config, Json
 from lmc_core.models.families import bert
-from lmc_core.models.family import Config, Family
+from lmc_core.models.family import Family
 from lmc_core.models.structure import Structure
 
 HEAD = TokenHead(
@@ -36,9 +37,9 @@ ENDS = {
 }
 
 
-def check(raw: Config, found: dict[str, Any], kind: Kind) -> None:
+def check(raw: Config, found: Config, kind: Kind) -> None:
     """Refuse positions that leave none behind the padding's."""
-    pad, positions = found["pad_token_id"], found["max_position_embeddings"]
+    pad, positions = found.optional_size("pad_token_id"), found.size("max_position_embeddings")
     if pad is None or not 0 <= pad < positions - 1:
         raise BadCheckpoint(
             f"Positions come after that of pad_token_id, which is {pad!r}; there are {positions} "
@@ -48,12 +49,15 @@ def check(raw: Config, found: dict[str, Any], kind: Kind) -> None:
 
 def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
     """Write the spaces and blocks of a RoBERTa of that configuration down."""
-    tied = kind.predicts in TOKENS and config["tie_word_embeddings"]
+    tied = kind.predicts in TOKENS and config.flag("tie_word_embeddings")
     readers = postnorm.last_readers(kind, kind.predicts in ("label", "choice"))
-    postnorm.encoder(s, config, base, readers, config["pad_token_id"], tied=tied)
+    postnorm.encoder(s, config, base, readers, config.size("pad_token_id"), tied=tied)
     if kind.predicts == "label":
         postnorm.pooled(
-            s, config, "classifier.dense", {"head": ("classifier.out_proj", config["num_labels"])}
+            s,
+            config,
+            "classifier.dense",
+            {"head": ("classifier.out_proj", config.size("num_labels"))},
         )
     elif kind.predicts in TOKENS:
         postnorm.token_head(s, config, HEAD, "gelu")
@@ -67,7 +71,12 @@ def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
 
 
 def roberta(
-    name: str, title: str, classes: str, reference: str, examples: dict[str, Any], **defaults: Any
+    name: str,
+    title: str,
+    classes: str,
+    reference: str,
+    examples: Mapping[str, Mapping[str, Json]],
+    **defaults: Json,
 ) -> Family:
     """A family of RoBERTa's layout.
 
@@ -79,7 +88,7 @@ def roberta(
         examples: small configurations, without their kind; classes by the ends of their names.
         defaults: transformers' defaults of settings, where they are not BERT's.
     """
-    usual: dict[str, Any] = {"model_type": name, "architectures": ["ForMaskedLM"]}
+    usual = Config(model_type=name, architectures=["ForMaskedLM"])
     made = {key: usual | raw for key, raw in examples.items()}
     kinds = {f"{classes}{end}": kind for end, kind in ENDS.items()}
     settings = bert.DEFAULTS | {"model_type": name, "pad_token_id": 1} | defaults
@@ -91,14 +100,14 @@ def roberta(
         "units.",
         reference,
         {
-            key: raw | {"architectures": [f"{classes}{raw['architectures'][0]}"]}
+            key: raw | {"architectures": [f"{classes}{raw.class_name()}"]}
             for key, raw in made.items()
         },
-        lambda config: config["max_position_embeddings"] - config["pad_token_id"] - 1,
+        lambda config: config.size("max_position_embeddings") - config.size("pad_token_id") - 1,
     )
 
 
-SMALL: dict[str, Any] = {
+SMALL = {
     key: value for key, value in bert.SMALL.items() if key not in ("model_type", "architectures")
 } | {"max_position_embeddings": 14, "type_vocab_size": 1}
 SHORT = SMALL | {"num_hidden_layers": 1}

@@ -8,48 +8,36 @@ invertible map, and the bias of keys, if any, adds one number to all scores of a
 
 from __future__ import annotations
 
-from typing import Any
-
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import decoder_family
 from lmc_core.models.architectures.decoder import head_dim, rms_decoder
 from lmc_core.models.architectures.decoder_family import SMALL, WINDOWS
-from lmc_core.models.family import Config, positive_sizes
+from lmc_core.models.config import Config, require_sizes
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import Pairs
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = decoder_family.DEFAULTS | {
-    "model_type": "smollm3",
-    "vocab_size": 128256,
-    "hidden_size": 2048,
-    "num_hidden_layers": 36,
-    "num_attention_heads": 16,
-    "num_key_value_heads": 4,
-    "max_position_embeddings": 32768,
-    "attention_bias": False,
-    "mlp_bias": False,
-    "tie_word_embeddings": True,
-    "pad_token_id": 128004,
-    "bos_token_id": 128000,
-    "eos_token_id": 128001,
-    "use_sliding_window": False,
-    "sliding_window": None,
-    "layer_types": None,
-    "no_rope_layers": None,
-}
+DEFAULTS = (
+    decoder_family.DEFAULTS
+    | dict(model_type="smollm3", vocab_size=128256, hidden_size=2048, num_hidden_layers=36)
+    | dict(num_attention_heads=16, num_key_value_heads=4, max_position_embeddings=32768)
+    | dict(attention_bias=False, mlp_bias=False, tie_word_embeddings=True)
+    | dict(pad_token_id=128004, bos_token_id=128000, eos_token_id=128001)
+    | dict(use_sliding_window=False, sliding_window=None, layer_types=None)
+    | dict(no_rope_layers=None)
+)
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
     found = decoder_family.configuration(raw, DEFAULTS, theta=2e6)
-    depth, rotary = found["num_hidden_layers"], found["no_rope_layers"]
+    depth, rotary = found.size("num_hidden_layers"), found["no_rope_layers"]
     if rotary is None:
-        every = {"no_rope_layer_interval": raw.get("no_rope_layer_interval", 4)}
-        positive_sizes(every, "no_rope_layer_interval")
-        rotary = [int((i + 1) % every["no_rope_layer_interval"] != 0) for i in range(depth)]
+        every = Config(no_rope_layer_interval=raw.get("no_rope_layer_interval", 4))
+        require_sizes(every, "no_rope_layer_interval")
+        rotary = [int((i + 1) % every.size("no_rope_layer_interval") != 0) for i in range(depth)]
     if (
         not isinstance(rotary, list)
         or len(rotary) < depth
@@ -60,22 +48,20 @@ def config(raw: Config) -> dict[str, Any]:
             "without rotary "
             f"positions; it gives {str(rotary)[:80]}."
         )
-    found["no_rope_layers"] = [int(each) for each in rotary[:depth]]
+    turned = found["no_rope_layers"] = [int(each == 1) for each in rotary[:depth]]
     if found["layer_types"] is None:
         window = found["use_sliding_window"] and found["sliding_window"] is not None
-        found["layer_types"] = [
-            WINDOWS[bool(window and not each)] for each in found["no_rope_layers"]
-        ]
+        found["layer_types"] = [WINDOWS[bool(window and not each)] for each in turned]
     return decoder_family.windows(found)
 
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of a SmolLM3 of that configuration."""
-    pairs, rotary = Pairs(head_dim(config)), config["no_rope_layers"]
+    pairs, rotary = Pairs(head_dim(config)), config.entries("no_rope_layers", int)
     return rms_decoder(
         "smollm3",
         config,
-        biases=config["attention_bias"],
+        biases=config.flag("attention_bias"),
         rotary=lambda i: pairs if rotary[i] else None,
     )
 
@@ -93,12 +79,8 @@ SMOLLM3 = decoder_family.family(
     {
         "smollm3": SMALL,
         "smollm3-biases": SMALL
-        | {
-            "attention_bias": True,
-            "mlp_bias": True,
-            "tie_word_embeddings": False,
-            "num_key_value_heads": 4,
-        }
+        | dict(attention_bias=True, mlp_bias=True, tie_word_embeddings=False)
+        | dict(num_key_value_heads=4)
         | {"use_sliding_window": True, "sliding_window": 5, "no_rope_layers": [0, 1]},
     },
     span="transformer.",

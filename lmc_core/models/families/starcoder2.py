@@ -7,9 +7,6 @@ gate. All layers have biases, or none has (`use_bias`).
 
 from __future__ import annotations
 
-from typing import Any
-
-from lmc_core.models.architectures import hf
 from lmc_core.models.architectures.heads import Head, heads
 from lmc_core.models.architectures.layer_norm_decoder import (
     Body,
@@ -26,7 +23,8 @@ from lmc_core.models.architectures.layer_norm_family import (
     rotated,
     sizes_by,
 )
-from lmc_core.models.family import Config, divides, positive_sizes
+from lmc_core.models.architectures.rotary import rope
+from lmc_core.models.config import Config, require_divides, require_sizes
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import Pairs
 
@@ -36,23 +34,14 @@ BODY = Body(
 NAMES = tuple(f"self_attn.{part}_proj" for part in "qkvo")
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = TOKENS | {
-    "model_type": "starcoder2",
-    "vocab_size": 49152,
-    "hidden_size": 3072,
-    "intermediate_size": 12288,
-    "num_hidden_layers": 30,
-    "num_attention_heads": 24,
-    "num_key_value_heads": 2,
-    "hidden_act": "gelu_pytorch_tanh",
-    "max_position_embeddings": 4096,
-    "norm_epsilon": 1e-5,
-    "sliding_window": None,
-    "use_bias": True,
-    "tie_word_embeddings": True,
-    "bos_token_id": 50256,
-    "eos_token_id": 50256,
-}
+DEFAULTS = (
+    TOKENS
+    | dict(model_type="starcoder2", vocab_size=49152, hidden_size=3072)
+    | dict(intermediate_size=12288, num_hidden_layers=30, num_attention_heads=24)
+    | dict(num_key_value_heads=2, hidden_act="gelu_pytorch_tanh")
+    | dict(max_position_embeddings=4096, norm_epsilon=1e-5, sliding_window=None)
+    | dict(use_bias=True, tie_word_embeddings=True, bos_token_id=50256, eos_token_id=50256)
+)
 COUNTS = (
     "vocab_size",
     "hidden_size",
@@ -62,44 +51,42 @@ COUNTS = (
 )
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
     found = configuration(
         raw, DEFAULTS, (*COUNTS, "max_position_embeddings"), "norm_epsilon", "hidden_act"
     )
-    found["rope_parameters"] = hf.rope(raw)
-    divides(found, "num_attention_heads", "hidden_size")
-    rotated(found["hidden_size"] // found["num_attention_heads"], 1.0)
+    found["rope_parameters"] = rope(raw)
+    require_divides(found, "num_attention_heads", "hidden_size")
+    rotated(found.size("hidden_size") // found.size("num_attention_heads"), 1.0)
     if found["sliding_window"] is not None:
-        positive_sizes(found, "sliding_window")
+        require_sizes(found, "sliding_window")
     return grouped(found, "num_key_value_heads", "num_attention_heads")
 
 
 def structure(config: Config, head: Head) -> Structure:
     """The spaces and blocks of a StarCoder2 of that configuration."""
-    width, count, bias = config["hidden_size"], config["num_attention_heads"], config["use_bias"]
-    size, groups = width // count, config["num_key_value_heads"]
+    width, count = config.sizes("hidden_size", "num_attention_heads")
+    bias = config.flag("use_bias")
+    size, groups = width // count, config.size("num_key_value_heads")
     attention = SelfAttention(count, size, NAMES, bias, bias, groups, Pairs(size))
     feed = FeedForward(
-        config["intermediate_size"], config["hidden_act"], ("mlp.c_fc", "mlp.c_proj"), bias
+        config.size("intermediate_size"),
+        config.text("hidden_act"),
+        ("mlp.c_fc", "mlp.c_proj"),
+        bias,
     )
-    sizes = Sizes(width, config["num_hidden_layers"], config["vocab_size"])
+    sizes = Sizes(width, config.size("num_hidden_layers"), config.size("vocab_size"))
     return layer_norm_decoder("starcoder2", config, sizes, BODY, lambda i: attention, feed, head)
 
 
-SMALL: dict[str, Any] = {
-    "vocab_size": 37,
-    "hidden_size": 24,
-    "intermediate_size": 20,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 12,
-    "bos_token_id": None,
-    "eos_token_id": None,
-}
+SMALL = (
+    Config(vocab_size=37, hidden_size=24, intermediate_size=20, num_hidden_layers=2)
+    | dict(num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=12)
+    | dict(bos_token_id=None, eos_token_id=None)
+)
 
 STARCODER2 = family(
     "starcoder2",
@@ -122,12 +109,8 @@ STARCODER2 = family(
     {
         "starcoder2": SMALL | {"sliding_window": 5},
         "starcoder2-no-biases": SMALL
-        | {
-            "use_bias": False,
-            "tie_word_embeddings": False,
-            "num_hidden_layers": 1,
-            "num_key_value_heads": 4,
-        },
+        | dict(use_bias=False, tie_word_embeddings=False, num_hidden_layers=1)
+        | dict(num_key_value_heads=4),
     },
     attention_dropout=0.0,
     residual_dropout=0.0,

@@ -15,34 +15,25 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any
 
 from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import hf, vision
 from lmc_core.models.architectures.vision import MEANS, Layer
-from lmc_core.models.family import Config, Family, positive_sizes
+from lmc_core.models.config import Config, Json, require_sizes
+from lmc_core.models.family import Family
 from lmc_core.models.parts import OUTPUT, POINTWISE
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import NONE, PERMUTATIONS
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = {
-    "model_type": "swin",
-    "embed_dim": 96,
-    "depths": [2, 2, 6, 2],
-    "num_heads": [3, 6, 12, 24],
-    "window_size": 7,
-    "mlp_ratio": 4.0,
-    "hidden_act": "gelu",
-    "layer_norm_eps": 1e-5,
-    "image_size": 224,
-    "patch_size": 4,
-    "num_channels": 3,
-    "qkv_bias": True,
-    "use_absolute_embeddings": False,
-}
+DEFAULTS = (
+    Config(model_type="swin", embed_dim=96, depths=[2, 2, 6, 2], num_heads=[3, 6, 12, 24])
+    | dict(window_size=7, mlp_ratio=4.0, hidden_act="gelu", layer_norm_eps=1e-5)
+    | dict(image_size=224, patch_size=4, num_channels=3, qkv_bias=True)
+    | dict(use_absolute_embeddings=False)
+)
 CLASSES = ("SwinForImageClassification", "SwinModel")
 PLAIN = Layer(0, 1, 0, "gelu")
 TABLE = "attention.relative_position_bias.relative_position_bias_table"
@@ -82,19 +73,20 @@ class Stage:
 
 
 def _shown(config: Config) -> bool:
-    return bool(config["architectures"][0] == "SwinModel")
+    return bool(config.class_name() == "SwinModel")
 
 
 def _stages(config: Config) -> list[Stage]:
-    grid, first, found = -(-config["image_size"] // config["patch_size"]), 0, []
-    for i, (depth, heads) in enumerate(zip(config["depths"], config["num_heads"], strict=True)):
-        last = i == len(config["depths"]) - 1
-        found.append(Stage(i, first, depth, config["embed_dim"] * 2**i, heads, grid, last))
+    grid, first, found = -(-config.size("image_size") // config.size("patch_size")), 0, []
+    depths, all_heads = config.entries("depths", int), config.entries("num_heads", int)
+    for i, (depth, heads) in enumerate(zip(depths, all_heads, strict=True)):
+        last = i == len(depths) - 1
+        found.append(Stage(i, first, depth, config.size("embed_dim") * 2**i, heads, grid, last))
         grid, first = (grid + 1) // 2, first + depth
     return found
 
 
-def configuration(raw: Config) -> dict[str, Any]:
+def configuration(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
 
@@ -103,44 +95,43 @@ def configuration(raw: Config) -> dict[str, Any]:
     """
     found = hf.chosen(raw, DEFAULTS)
     found |= {key: vision.edge(raw, key, DEFAULTS[key]) for key in ("image_size", "patch_size")}
-    positive_sizes(found, "embed_dim", "window_size", "image_size", "patch_size", "num_channels")
+    require_sizes(found, "embed_dim", "window_size", "image_size", "patch_size", "num_channels")
     hf.positive_numbers(found, "layer_norm_eps", "mlp_ratio")
     hf.activation(found, "hidden_act", POINTWISE, "swin")
     hf.switches(found, "qkv_bias", "use_absolute_embeddings")
-    found["mlp_ratio"] = float(found["mlp_ratio"])
-    for key in ("depths", "num_heads"):
-        found[key] = _per_stage(found[key], key)
-    if len(found["depths"]) != len(found["num_heads"]):
+    found["mlp_ratio"] = float(found.number("mlp_ratio"))
+    depths = found["depths"] = _per_stage(found["depths"], "depths")
+    heads = found["num_heads"] = _per_stage(found["num_heads"], "num_heads")
+    if len(depths) != len(heads):
         raise BadCheckpoint(
             "The configuration should give as many 'num_heads' as 'depths', one for each stage; "
             "it gives "
-            f"{len(found['num_heads'])} and {len(found['depths'])}."
+            f"{len(heads)} and {len(depths)}."
         )
     _fitting(found)
     found["architectures"] = [hf.named_class(raw, CLASSES, "swin", CLASSES[0])]
     if not _shown(found):
         found["num_labels"] = hf.labels(raw)
-        positive_sizes(found, "num_labels")
+        require_sizes(found, "num_labels")
     return found
 
 
-def _per_stage(value: Any, key: str) -> list[int]:
+def _per_stage(value: Json, key: str) -> list[int]:
     """One positive number for each stage, of which there are not many: each halves the image."""
-    listed = isinstance(value, list | tuple) and 0 < len(value) <= 12
-    if not listed or not all(
-        isinstance(n, int) and not isinstance(n, bool) and 0 < n < 2**16 for n in value
-    ):
+    given = value if isinstance(value, list | tuple) else ()
+    found = [n for n in given if isinstance(n, int) and not isinstance(n, bool) and 0 < n < 2**16]
+    if not 0 < len(given) <= 12 or len(found) < len(given):
         raise BadCheckpoint(
             f"The configuration should give {key!r} as one positive integer for each of at most "
             "12 stages; it gives "
             f"{str(value)[:60]}."
         )
-    return list(value)
+    return found
 
 
 def _fitting(found: Config) -> None:
     """Refuse sizes of which transformers' class computes nothing."""
-    window = found["window_size"]
+    window = found.size("window_size")
     if window == 1:
         raise BadCheckpoint(
             "Windows of one place, where attention does nothing, are not supported; window_size "
@@ -152,7 +143,7 @@ def _fitting(found: Config) -> None:
                 f"Stage {stage.number} has {stage.width} coordinates, which {stage.heads} heads "
                 "should divide."
             )
-        if int(found["mlp_ratio"] * stage.width) < 1:
+        if int(found.number("mlp_ratio") * stage.width) < 1:
             raise BadCheckpoint(
                 f"mlp_ratio = {found['mlp_ratio']} leaves stage {stage.number} no units."
             )
@@ -163,7 +154,7 @@ def _fitting(found: Config) -> None:
                 "whose table of positions would not fit; a larger image_size or a smaller "
                 "window_size is expected."
             )
-    if found["use_absolute_embeddings"] and found["image_size"] % found["patch_size"]:
+    if found["use_absolute_embeddings"] and found.size("image_size") % found.size("patch_size"):
         raise BadCheckpoint(
             f"With a table of positions patch_size = {found['patch_size']} should divide "
             f"image_size = {found['image_size']}."
@@ -195,7 +186,7 @@ def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
 def build(config: Config) -> nn.Module:
     """A module of the class that the configuration names, randomly initialised, in float32."""
     return hf.build(
-        config, "SwinConfig", config["architectures"][0], drop_path_rate=0.0, **vision.DROPLESS
+        config, "SwinConfig", config.class_name(), drop_path_rate=0.0, **vision.DROPLESS
     )
 
 
@@ -205,13 +196,13 @@ def sizes(config: Config) -> dict[str, int]:
     """
     last = _stages(config)[-1]
     found = {"width": last.width, "depth": last.first + last.depth, "heads": last.heads}
-    found["units"] = int(config["mlp_ratio"] * last.width)
+    found["units"] = int(config.number("mlp_ratio") * last.width)
     if "num_labels" in config:
-        found["classes"] = config["num_labels"]
+        found["classes"] = config.size("num_labels")
     return found | {
-        "patch": config["patch_size"],
-        "image": config["image_size"],
-        "channels": config["num_channels"],
+        "patch": config.size("patch_size"),
+        "image": config.size("image_size"),
+        "channels": config.size("num_channels"),
     }
 
 
@@ -236,7 +227,7 @@ def structure(config: Config) -> Structure:
     if shown:
         vision.output_norm(s, "layernorm")
     else:
-        rows = config["num_labels"]
+        rows = config.size("num_labels")
         readers = [s.linear("head", "classifier", "*", "-residual", rows=rows, ignores_mean_over=0)]
         s.norm("norm", f"{base}layernorm", readers)
     return s
@@ -263,7 +254,10 @@ def _stream(s: Structure, config: Config, stage: Stage, shown: bool) -> None:
     else:
         s.space(stage.stream, "residual", width, NONE, OUTPUT)
     if stage.last:
-        s.add("further", (MEANS, 1 + stage.depth * (width + int(config["mlp_ratio"] * width) + 2)))
+        s.add(
+            "further",
+            (MEANS, 1 + stage.depth * (width + int(config.number("mlp_ratio") * width) + 2)),
+        )
     else:
         s.add("further", (MEANS, 1 + 2 * stage.depth - stage.grid % 2))
 
@@ -272,12 +266,9 @@ def _embeddings(s: Structure, config: Config, stage: Stage, base: str) -> None:
     """Patches, the norm behind them, and positions where there is a table."""
     at, stream = f"{base}embeddings", stage.stream
     vision.patches(
-        s,
-        {**config, "hidden_size": stage.width},
-        f"{at}.patch_embeddings.projection",
-        stream=stream,
+        s, config | {"hidden_size": stage.width}, f"{at}.patch_embeddings.projection", stream=stream
     )
-    s.add("further", (MEANS, 1 + config["num_channels"] * config["patch_size"] ** 2))
+    s.add("further", (MEANS, 1 + config.size("num_channels") * config.size("patch_size") ** 2))
     s.add("scales", "embeddings of patches")
     s.norm("patch.norm", f"{at}.norm", None, stream)
     if config["use_absolute_embeddings"]:
@@ -294,15 +285,15 @@ def _embeddings(s: Structure, config: Config, stage: Stage, base: str) -> None:
 
 def _block(s: Structure, config: Config, stage: Stage, i: int, at: str) -> None:
     """One block with its table of positions."""
-    bias, window, number = config["qkv_bias"], config["window_size"], stage.first + i
+    bias, window, number = config.flag("qkv_bias"), config.size("window_size"), stage.first + i
     rows, shift = (2 * window - 1) ** 2, window // 2 if i % 2 and stage.grid > window else 0
     distances, zeros = _windows(stage.grid, window, shift)
     layer = replace(
         PLAIN,
         width=stage.width,
         heads=stage.heads,
-        hidden=int(config["mlp_ratio"] * stage.width),
-        act=config["hidden_act"],
+        hidden=int(config.number("mlp_ratio") * stage.width),
+        act=config.text("hidden_act"),
         biases=(bias, bias, bias, True),
         stream=stage.stream,
         zeros=zeros,
@@ -358,17 +349,9 @@ def _merge(s: Structure, stage: Stage, after: Stage, at: str) -> None:
     s.add("further", ("gains of norms", size), ("offsets of norms", size))
 
 
-SMALL: dict[str, Any] = {
-    "model_type": "swin",
-    "embed_dim": 12,
-    "depths": [2, 1],
-    "num_heads": [3, 2],
-    "window_size": 2,
-    "mlp_ratio": 2.0,
-    "image_size": 16,
-    "patch_size": 4,
-    "num_channels": 1,
-}
+SMALL = Config(
+    model_type="swin", embed_dim=12, depths=[2, 1], num_heads=[3, 2], window_size=2
+) | dict(mlp_ratio=2.0, image_size=16, patch_size=4, num_channels=1)
 
 SWIN = Family(
     name="swin",
@@ -390,12 +373,7 @@ SWIN = Family(
     examples={
         "swin": SMALL | {"architectures": ["SwinForImageClassification"], "num_labels": 5},
         "swin-features": SMALL
-        | {
-            "architectures": ["SwinModel"],
-            "image_size": 20,
-            "qkv_bias": False,
-            "hidden_act": "relu",
-            "use_absolute_embeddings": True,
-        },
+        | dict(architectures=["SwinModel"], image_size=20, qkv_bias=False)
+        | dict(hidden_act="relu", use_absolute_embeddings=True),
     },
 )

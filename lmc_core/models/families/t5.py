@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import hf
 from lmc_core.models.architectures.heads import Head, with_class
-from lmc_core.models.family import SHARD, Config, Family, positive_sizes
+from lmc_core.models.config import Config, Json, require_sizes
+from lmc_core.models.family import SHARD, Family
 from lmc_core.models.parts import (
     POINTWISE,
     attention,
@@ -60,25 +61,13 @@ PARTS = ("shared.", "encoder.", "decoder.")
 
 # What the function depends on, with transformers' defaults; `n_positions` is the longest window it
 # was trained on.
-DEFAULTS: dict[str, Any] = {
-    "model_type": "t5",
-    "vocab_size": 32128,
-    "d_model": 512,
-    "d_kv": 64,
-    "d_ff": 2048,
-    "num_layers": 6,
-    "num_decoder_layers": None,
-    "num_heads": 8,
-    "relative_attention_num_buckets": 32,
-    "relative_attention_max_distance": 128,
-    "layer_norm_epsilon": 1e-6,
-    "feed_forward_proj": "relu",
-    "tie_word_embeddings": True,
-    "pad_token_id": 0,
-    "eos_token_id": 1,
-    "decoder_start_token_id": None,
-    "n_positions": 512,
-}
+DEFAULTS = (
+    Config(model_type="t5", vocab_size=32128, d_model=512, d_kv=64, d_ff=2048, num_layers=6)
+    | dict(num_decoder_layers=None, num_heads=8, relative_attention_num_buckets=32)
+    | dict(relative_attention_max_distance=128, layer_norm_epsilon=1e-6)
+    | dict(feed_forward_proj="relu", tie_word_embeddings=True, pad_token_id=0)
+    | dict(eos_token_id=1, decoder_start_token_id=None, n_positions=512)
+)
 
 
 @dataclass(frozen=True)
@@ -98,7 +87,7 @@ class Kin:
     name: str
     title: str
     classes_begin: str
-    defaults: Mapping[str, Any]
+    defaults: Mapping[str, Json]
     own_tables: bool = False
     scaled: bool = True
     aliases: tuple[str, ...] = ()
@@ -112,14 +101,14 @@ class Kin:
 
     def end(self, config: Config) -> str:
         """The end of the name of the class of a configuration."""
-        return str(config.get("architectures", [USUAL])[0]).removeprefix(self.classes_begin)
+        return config.class_name(USUAL).removeprefix(self.classes_begin)
 
     def head(self, config: Config) -> Head:
         """What the class of a configuration has."""
         return ENDS[self.end(config)]
 
 
-def _config(raw: Config, kind: Kin) -> dict[str, Any]:
+def _config(raw: Config, kind: Kin) -> Config:
     found = hf.chosen(raw, kind.defaults)
     if found["num_decoder_layers"] is None:
         found["num_decoder_layers"] = found["num_layers"]
@@ -133,12 +122,12 @@ def _config(raw: Config, kind: Kin) -> dict[str, Any]:
         "num_heads",
         "n_positions",
     )
-    positive_sizes(
+    require_sizes(
         found, *sizes, "relative_attention_num_buckets", "relative_attention_max_distance"
     )
     hf.positive_numbers(found, "layer_norm_epsilon")
-    buckets, farthest = (
-        found[f"relative_attention_{key}"] for key in ("num_buckets", "max_distance")
+    buckets, farthest = found.sizes(
+        "relative_attention_num_buckets", "relative_attention_max_distance"
     )
     if not 4 <= buckets < 2**16 or farthest <= buckets // 2:
         raise BadCheckpoint(
@@ -149,7 +138,7 @@ def _config(raw: Config, kind: Kin) -> dict[str, Any]:
     hf.switches(raw, "tie_word_embeddings", "scale_decoder_outputs")
     # transformers 5 writes tie_word_embeddings as true whatever the head is, and says by the scale
     # which version it is
-    tied = raw.get("scale_decoder_outputs", found["tie_word_embeddings"]) is not False
+    tied = raw.get("scale_decoder_outputs", found.flag("tie_word_embeddings")) is not False
     if tied and found["tie_word_embeddings"] is False:
         raise BadCheckpoint(
             f"A {kind.title} whose head has a matrix of its own and reads scaled outputs is not "
@@ -164,7 +153,7 @@ def _config(raw: Config, kind: Kin) -> dict[str, Any]:
         if (
             not isinstance(token, int)
             or isinstance(token, bool)
-            or not 0 <= token < found["vocab_size"]
+            or not 0 <= token < found.size("vocab_size")
         ):
             raise BadCheckpoint(
                 f"The configuration should give {key!r} as one of the tokens; it gives {token!r}."
@@ -178,7 +167,7 @@ def _config(raw: Config, kind: Kin) -> dict[str, Any]:
         )
     if kind.head(found).predicts == "label" and not isinstance(found["eos_token_id"], int):
         raise BadCheckpoint(
-            f"The class {found['architectures'][0]} reads a text at its last 'eos_token_id', "
+            f"The class {found.class_name()} reads a text at its last 'eos_token_id', "
             "which should be one token; the "
             f"configuration gives {found['eos_token_id']!r}."
         )
@@ -294,7 +283,7 @@ def reached(buckets: int, farthest: int, both_ways: bool) -> int:
 
 def _feed_forward(s: Structure, config: Config, on: str, at: str, number: int) -> None:
     gated, act = _activation(config)
-    tag, size = on.removeprefix("blocks."), config["d_ff"]
+    tag, size = on.removeprefix("blocks."), config.size("d_ff")
     u = (gated_units if gated else units)(s, tag, size, act)
     at = f"{at}.layer.{number}"
     readers = [
@@ -315,16 +304,19 @@ def _feed_forward(s: Structure, config: Config, on: str, at: str, number: int) -
     s.norm(f"{on}.norm{number + 1}", f"{at}.layer_norm", readers, offset=False, centred=False)
 
 
+NO_BIASES = (False, False, False, False)
+
+
 def _table(s: Structure, config: Config, stack: str, block: str, at: str, space: str) -> None:
     """A table of one number for each distance and head."""
-    heads, buckets = config["num_heads"], config["relative_attention_num_buckets"]
+    heads, buckets = config.sizes("num_heads", "relative_attention_num_buckets")
     s.parameter(
         block,
         f"{at}.layer.0.SelfAttention.relative_attention_bias.weight",
         f"* ={space}",
         (buckets, heads),
     )
-    seen = reached(buckets, config["relative_attention_max_distance"], stack == "encoder")
+    seen = reached(buckets, config.size("relative_attention_max_distance"), stack == "encoder")
     s.add(
         "further",
         ("position numbers that a softmax does not see", heads),
@@ -336,7 +328,7 @@ def _stack(
     s: Structure, config: Config, stack: str, depth: int, own_tables: bool
 ) -> list[tuple[str, str | None]]:
     """Write a stack down; returns what in it reads the encoder's last norm."""
-    heads, plane = config["num_heads"], config["d_kv"]
+    heads, plane = config.sizes("num_heads", "d_kv")
     shared: str | None = None
     if not own_tables:
         reason = (
@@ -352,14 +344,13 @@ def _stack(
         if own_tables:
             _table(s, config, stack, f"{on}.position.table", at, f"heads.{stack}.{i}")
         names = tuple(f"{at}.layer.0.SelfAttention.{part}" for part in "qkvo")
-        readers = separate_attention(s, a, on, names, (False,) * 4, scaled=False)  # type: ignore[arg-type]  (four names)
+        readers = separate_attention(s, a, on, names, NO_BIASES, scaled=False)
         s.norm(f"{on}.norm1", f"{at}.layer.0.layer_norm", readers, offset=False, centred=False)
         if stack == "decoder":
             a = attention(s, f"{stack}.{i}.across", heads, plane)
             names = tuple(f"{at}.layer.1.EncDecAttention.{part}" for part in "qkvo")
-            query, *others = separate_attention(
-                s, a, f"{on}.across", names, (False,) * 4, scaled=False
-            )  # type: ignore[arg-type]
+            readers = separate_attention(s, a, f"{on}.across", names, NO_BIASES, scaled=False)
+            query, *others = readers
             s.norm(f"{on}.norm2", f"{at}.layer.1.layer_norm", [query], offset=False, centred=False)
             across += others
         _feed_forward(s, config, on, at, 2 if stack == "decoder" else 1)
@@ -370,7 +361,7 @@ def _end(s: Structure, config: Config, head: Head) -> list[tuple[str, str | None
     """What reads the last norm in a class without a score for every token; None where its output is
     the model's.
     """
-    width = config["d_model"]
+    width = config.size("d_model")
     if head.predicts == "features":
         return None
     if head.predicts == "label":
@@ -381,10 +372,12 @@ def _end(s: Structure, config: Config, head: Head) -> list[tuple[str, str | None
             SIGNED,
             "tanh acts on each coordinate by itself and keeps signs",
         )
-        s.linear("head", head.name, "*", "-pooled", rows=config["num_labels"], ignores_mean_over=0)
+        s.linear(
+            "head", head.name, "*", "-pooled", rows=config.size("num_labels"), ignores_mean_over=0
+        )
         return [s.linear("pooler", "classification_head.dense", "+pooled", "-residual")]
     if head.predicts in ("token-label", "span"):
-        rows, over = (2, None) if head.predicts == "span" else (config["num_labels"], 0)
+        rows, over = (2, None) if head.predicts == "span" else (config.size("num_labels"), 0)
         return [s.linear("head", head.name, "*", "-residual", rows=rows, ignores_mean_over=over)]
     raise ValueError(f"{head.predicts!r} is no head of a T5's kind.")
 
@@ -392,12 +385,12 @@ def _end(s: Structure, config: Config, head: Head) -> list[tuple[str, str | None
 def _structure(config: Config, kind: Kin) -> Structure:
     """The spaces and blocks of a T5 of that configuration."""
     head, alone = kind.head(config), kind.end(config) in ALONE
-    width, vocabulary = config["d_model"], config["vocab_size"]
+    width, vocabulary = config.sizes("d_model", "vocab_size")
     s = Structure(kind.name)
     # one stream: both stacks begin with the rows of one table
     rms_norm_stream(s, width, output=head.predicts == "features")
     s.parameter("token.table", TABLE, "* +residual", (vocabulary, width))
-    _stack(s, config, "encoder", config["num_layers"], kind.own_tables)
+    _stack(s, config, "encoder", config.size("num_layers"), kind.own_tables)
     if alone:
         s.norm(
             "encoder.norm",
@@ -407,7 +400,7 @@ def _structure(config: Config, kind: Kin) -> Structure:
             centred=False,
         )
     else:
-        across = _stack(s, config, "decoder", config["num_decoder_layers"], kind.own_tables)
+        across = _stack(s, config, "decoder", config.size("num_decoder_layers"), kind.own_tables)
         shown = head.predicts == "features"
         s.norm(
             "encoder.norm",
@@ -449,7 +442,7 @@ def save(module: nn.Module, config: Config, folder: Path, shard: int = SHARD) ->
     path.write_text(json.dumps(content, indent=2) + "\n")
 
 
-SMALL: dict[str, Any] = {
+SMALL = {
     "model_type": "t5",
     "architectures": ["T5ForConditionalGeneration"],
     "vocab_size": 37,
@@ -467,18 +460,20 @@ SMALL: dict[str, Any] = {
 
 def _sizes(config: Config) -> dict[str, int]:
     found = {
-        "width": config["d_model"],
-        "depth": config["num_layers"],
-        "decoder depth": config["num_decoder_layers"],
+        "width": config.size("d_model"),
+        "depth": config.size("num_layers"),
+        "decoder depth": config.size("num_decoder_layers"),
         "heads": config["num_heads"],
-        "units": config["d_ff"],
-        "tokens": config["vocab_size"],
-        "context": config["n_positions"],
+        "units": config.size("d_ff"),
+        "tokens": config.size("vocab_size"),
+        "context": config.size("n_positions"),
     }
-    return found | ({"classes": config["num_labels"]} if "num_labels" in config else {})
+    return found | ({"classes": config.size("num_labels")} if "num_labels" in config else {})
 
 
-def _family(kind: Kin, sentence: str, reference: str, examples: Mapping[str, Config]) -> Family:
+def _family(
+    kind: Kin, sentence: str, reference: str, examples: Mapping[str, Mapping[str, Json]]
+) -> Family:
     return Family(
         name=kind.name,
         sentence=sentence,
@@ -512,22 +507,16 @@ T5 = _family(
     },
 )
 
-_LARGER = {
-    "vocab_size": 250112,
-    "d_ff": 1024,
-    "num_layers": 8,
-    "num_heads": 6,
-    "feed_forward_proj": "gated-gelu",
-}
+_LARGER = Config(vocab_size=250112, d_ff=1024, num_layers=8, num_heads=6) | dict(
+    feed_forward_proj="gated-gelu"
+)
 
 
-def _small(name: str, classes: str, **changes: Any) -> dict[str, Any]:
-    own = {
-        "model_type": name,
-        "architectures": [f"{classes}{USUAL}"],
-        "feed_forward_proj": "gated-gelu",
-    }
-    return SMALL | own | changes
+def _small(name: str, classes: str, **changes: Json) -> Config:
+    own = Config(model_type=name, architectures=[f"{classes}{USUAL}"]) | dict(
+        feed_forward_proj="gated-gelu"
+    )
+    return Config(SMALL) | own | changes
 
 
 MT5 = _family(

@@ -11,8 +11,6 @@ it does.
 
 from __future__ import annotations
 
-from typing import Any
-
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import timm_family, timm_layout
 from lmc_core.models.architectures.timm_body import Attends, Body, Feeds, Pools
@@ -29,21 +27,22 @@ from lmc_core.models.architectures.timm_vit import (
     source,
     switches,
 )
-from lmc_core.models.family import Config, Family, divides, positive_sizes
+from lmc_core.models.config import Config, Json, require_divides, require_sizes
+from lmc_core.models.family import Family
 from lmc_core.models.structure import Structure
 
 # modules of timm whose networks are families of their own
 ELSEWHERE = ("beit", "eva", "vision_transformer_relpos")
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on.
 
     Raises:
         BadCheckpoint: for sizes that make no network, or an architecture that is built otherwise.
     """
     given = given_arguments(raw, DEFAULTS.keys() | USUAL.keys())
-    given = {key: value for key, value in given.items() if key in DEFAULTS or USUAL[key] != value}
+    given = Config({k: value for k, value in given.items() if k in DEFAULTS or USUAL[k] != value})
     name = str(raw.get("architecture")).partition(".")[0]
     if name in (PLAIN, DISTILLED):
         return _checked(raw, name, DEFAULTS | given)
@@ -53,21 +52,21 @@ def config(raw: Config) -> dict[str, Any]:
     return _checked(raw, *arguments(name, given))
 
 
-def _checked(raw: Config, name: str, args: dict[str, Any]) -> dict[str, Any]:
+def _checked(raw: Config, name: str, args: Config) -> Config:
     """The configuration, if its values make a network.
 
     Raises:
         BadCheckpoint: naming the first that does not.
     """
-    chosen = {"architecture": name, "num_classes": classes_of(raw), "model_args": args}
-    positive_sizes(args, *SIZES)
-    divides(args, "num_heads", "embed_dim")
+    chosen = Config(architecture=name, num_classes=classes_of(raw), model_args=args)
+    require_sizes(args, *SIZES)
+    require_divides(args, "num_heads", "embed_dim")
     if args.get("dynamic_img_size"):  # otherwise pixels at the edge may belong to no patch
-        divides(args, "patch_size", "img_size")
+        require_divides(args, "patch_size", "img_size")
     switches(args, ("class_token", "qkv_bias", *USUAL))
     ratio_is_plausible(args)
     if args["reg_tokens"] != 0:
-        positive_sizes(args, "reg_tokens")
+        require_sizes(args, "reg_tokens")
     if args["global_pool"] not in ("token", "avg", "map", ""):
         raise BadCheckpoint(
             f"Pooling {args['global_pool']!r} is not supported: only the class token ('token'), "
@@ -105,28 +104,24 @@ def body(config: Config) -> Body:
     """What a Vision Transformer of that configuration is made of; plain ones are described without
     asking timm.
     """
-    name, args = config["architecture"], config["model_args"]
+    name, args = config.text("architecture"), config.part("model_args")
     if name in (PLAIN, DISTILLED):
-        return _plain({**USUAL, **args}, config["num_classes"], name == DISTILLED)
+        return _plain(Config(USUAL) | args, config.size("num_classes"), name == DISTILLED)
     return timm_family.read(config)
 
 
-def _plain(args: dict[str, Any], classes: int, distilled: bool) -> Body:
-    width, heads, patch, bias = (
-        args["embed_dim"],
-        args["num_heads"],
-        args["patch_size"],
-        args["qkv_bias"],
-    )
+def _plain(args: Config, classes: int, distilled: bool) -> Body:
+    width, heads, patch = args.sizes("embed_dim", "num_heads", "patch_size")
+    bias, out, pool = args.flag("qkv_bias"), args.flag("proj_bias"), args.text("global_pool")
+    extra = args.size("reg_tokens")
     tokens = [("class.token", "cls_token", 1)] if args["class_token"] else []
     tokens += [("distillation.token", "dist_token", 1)] if distilled else []
-    tokens += [("register.tokens", "reg_token", args["reg_tokens"])] if args["reg_tokens"] else []
-    out, pool = args["proj_bias"], args["global_pool"]
+    tokens += [("register.tokens", "reg_token", extra)] if extra else []
     moved = pool == "avg" if args["fc_norm"] is None else args["fc_norm"]
-    feeds = Feeds(int(width * args["mlp_ratio"]), "gelu", out)
+    feeds = Feeds(int(width * args.number("mlp_ratio")), "gelu", out)
     return Body(
         width=width,
-        depth=args["depth"],
+        depth=args.size("depth"),
         classes=classes,
         attends=Attends(
             heads,
@@ -139,13 +134,13 @@ def _plain(args: dict[str, Any], classes: int, distilled: bool) -> Body:
             normed="layer" if args["qk_norm"] else None,
         ),
         feeds=feeds,
-        channels=args["in_chans"],
+        channels=args.size("in_chans"),
         patch=(patch, patch),
-        patches=(args["img_size"] // patch) ** 2,
+        patches=(args.size("img_size") // patch) ** 2,
         tokens=tuple(tokens),
         pool=pool,
-        apart=args["no_embed_class"],
-        pre_norm=args["pre_norm"],
+        apart=args.flag("no_embed_class"),
+        pre_norm=args.flag("pre_norm"),
         last=("fc_norm" if moved else "norm") if args["final_norm"] else None,
         scales=("ls1.gamma", "ls2.gamma") if args["init_values"] else (None, None),
         pooling=Pools(heads, Feeds(feeds.units)) if pool == "map" else None,
@@ -157,20 +152,13 @@ def structure(config: Config) -> Structure:
     return timm_layout.write("vit", body(config))
 
 
-SMALL = {
-    "img_size": 14,
-    "patch_size": 7,
-    "in_chans": 1,
-    "embed_dim": 24,
-    "depth": 2,
-    "num_heads": 3,
-}
+SMALL = Config(img_size=14, patch_size=7, in_chans=1, embed_dim=24, depth=2, num_heads=3)
 
 POOLED = {"global_pool": "map", "class_token": False}
 
 
-def _small(**args: Any) -> dict[str, Any]:
-    return {"architecture": PLAIN, "num_classes": 5, "model_args": SMALL | args}
+def _small(**args: Json) -> Config:
+    return Config(architecture=PLAIN, num_classes=5, model_args=SMALL | args)
 
 
 def _recognises(config: Config) -> bool:

@@ -12,31 +12,23 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
 
 from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import hf, vision
 from lmc_core.models.architectures.vision import Layer
-from lmc_core.models.family import Config, Family, divides, positive_sizes
+from lmc_core.models.config import Config, require_divides, require_sizes
+from lmc_core.models.family import Family
 from lmc_core.models.parts import POINTWISE, layer_norm_stream
 from lmc_core.models.structure import Structure
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = {
-    "model_type": "vit",
-    "hidden_size": 768,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "intermediate_size": 3072,
-    "hidden_act": "gelu",
-    "layer_norm_eps": 1e-12,
-    "image_size": 224,
-    "patch_size": 16,
-    "num_channels": 3,
-    "qkv_bias": True,
-}
+DEFAULTS = (
+    Config(model_type="vit", hidden_size=768, num_hidden_layers=12, num_attention_heads=12)
+    | dict(intermediate_size=3072, hidden_act="gelu", layer_norm_eps=1e-12, image_size=224)
+    | dict(patch_size=16, num_channels=3, qkv_bias=True)
+)
 
 
 @dataclass(frozen=True)
@@ -76,31 +68,31 @@ UNUSED = {
 
 
 def _kind(config: Config) -> Kind:
-    return CLASSES[config["architectures"][0]]
+    return CLASSES[config.class_name()]
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
     found = vision.configuration(raw, DEFAULTS, "intermediate_size")
-    name = found["model_type"]
+    name = found.text("model_type")
     fitting = [cls for cls, kind in CLASSES.items() if kind.type == name]
     found["num_labels"] = hf.labels(raw)
     found["architectures"] = [hf.named_class(raw, fitting, name, fitting[0])]
-    divides(found, "patch_size", "image_size")
+    require_divides(found, "patch_size", "image_size")
     hf.activation(found, "hidden_act", POINTWISE, name)
     hf.switches(found, "qkv_bias")
     predicts = _kind(found).predicts
     if predicts == "label":
-        positive_sizes(found, "num_labels")
+        require_sizes(found, "num_labels")
         return found
     del found["num_labels"]
     if predicts == "features":
         _pooler(raw, found)
     else:
         found["encoder_stride"] = raw.get("encoder_stride", 16)
-        positive_sizes(found, "encoder_stride")
+        require_sizes(found, "encoder_stride")
         if found["encoder_stride"] != found["patch_size"]:
             raise BadCheckpoint(
                 f"The class for masked images fills patches of {found['patch_size']} pixels in, "
@@ -110,16 +102,16 @@ def config(raw: Config) -> dict[str, Any]:
     return found
 
 
-def _pooler(raw: Config, found: dict[str, Any]) -> None:
+def _pooler(raw: Config, found: Config) -> None:
     """What the pooler of a base model depends on; its size and activation only where they are not
     as usual.
     """
     found["add_pooling_layer"] = raw.get("add_pooling_layer", True) is not False
     width = raw.get("pooler_output_size") or found["hidden_size"]
     further = {"pooler_output_size": width, "pooler_act": raw.get("pooler_act", "tanh")}
-    positive_sizes(further, "pooler_output_size")
-    hf.activation(further, "pooler_act", POINTWISE, found["model_type"])
-    usual = {"pooler_output_size": found["hidden_size"], "pooler_act": "tanh"}
+    require_sizes(further, "pooler_output_size")
+    hf.activation(further, "pooler_act", POINTWISE, found.text("model_type"))
+    usual = {"pooler_output_size": found.size("hidden_size"), "pooler_act": "tanh"}
     if found["add_pooling_layer"]:
         found |= {key: value for key, value in further.items() if value != usual[key]}
 
@@ -138,12 +130,10 @@ def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
 
 def build(config: Config) -> nn.Module:
     """A module of the class that the configuration names, randomly initialised, in float32."""
-    configuration = {"vit": "ViTConfig", "deit": "DeiTConfig"}[config["model_type"]]
+    configuration = {"vit": "ViTConfig", "deit": "DeiTConfig"}[config.text("model_type")]
     settings = dict(config)
     arguments = {key: settings.pop(key) for key in ("add_pooling_layer",) if key in settings}
-    return hf.build(
-        settings, configuration, config["architectures"][0], arguments, **vision.DROPLESS
-    )
+    return hf.build(settings, configuration, config.class_name(), arguments, **vision.DROPLESS)
 
 
 def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
@@ -159,27 +149,32 @@ def structure(config: Config) -> Structure:
     """The spaces and blocks of a model of that configuration."""
     kind = _kind(config)
     base = "" if kind.predicts == "features" else f"{kind.type}."
-    width, heads, bias = (config[key] for key in ("hidden_size", "num_attention_heads", "qkv_bias"))
+    width, heads = config.sizes("hidden_size", "num_attention_heads")
+    bias = config.flag("qkv_bias")
     s = Structure("vit_hf")
     layer_norm_stream(s, width, output=kind.predicts == "features")
     _embeddings(s, config, kind, f"{base}embeddings")
     layer = Layer(
-        width, heads, config["intermediate_size"], config["hidden_act"], (bias, bias, bias, True)
+        width,
+        heads,
+        config.size("intermediate_size"),
+        config.text("hidden_act"),
+        (bias, bias, bias, True),
     )
-    for i in range(config["num_hidden_layers"]):
+    for i in range(config.size("num_hidden_layers")):
         layer.write(s, i, f"{base}layers.{i}")
     if kind.predicts == "features":
         vision.output_norm(s, "layernorm")
         if config["add_pooling_layer"]:
-            vision.tanh_pooler(s, width, config.get("pooler_output_size", width))
+            vision.tanh_pooler(s, width, config.optional_size("pooler_output_size") or width)
         return s
     if kind.predicts == "pixels":
-        rows = config["patch_size"] ** 2 * config["num_channels"]
+        rows = config.size("patch_size") ** 2 * config.size("num_channels")
         s.parameter("head.weight", "decoder.0.weight", "* -residual", (rows, width, 1, 1))
         s.parameter("head.bias", "decoder.0.bias", "*", (rows,))
         found: vision.Readers = [("head.weight", "head.bias")]
     else:
-        labels = config["num_labels"]
+        labels = config.size("num_labels")
         found = [
             s.linear(block, name, "*", "-residual", rows=labels, ignores_mean_over=0)
             for name, block in kind.heads.items()
@@ -192,7 +187,8 @@ def structure(config: Config) -> Structure:
 
 def _embeddings(s: Structure, config: Config, kind: Kind, at: str) -> None:
     """Tokens, positions and patches."""
-    width, rows = config["hidden_size"], (config["image_size"] // config["patch_size"]) ** 2
+    width = config.size("hidden_size")
+    rows = (config.size("image_size") // config.size("patch_size")) ** 2
     tokens = ["cls_token", "distillation_token"] if kind.type == "deit" else ["cls_token"]
     for name in tokens:
         s.parameter(name.replace("_", "."), f"{at}.{name}", "* +residual", (1, 1, width))
@@ -205,18 +201,11 @@ def _embeddings(s: Structure, config: Config, kind: Kind, at: str) -> None:
         s.add("sums", (name, "position.table"))
 
 
-SMALL: dict[str, Any] = {
-    "model_type": "vit",
-    "architectures": ["ViTForImageClassification"],
-    "hidden_size": 24,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 3,
-    "intermediate_size": 32,
-    "image_size": 14,
-    "patch_size": 7,
-    "num_channels": 1,
-    "num_labels": 5,
-}
+SMALL = (
+    Config(model_type="vit", architectures=["ViTForImageClassification"], hidden_size=24)
+    | dict(num_hidden_layers=2, num_attention_heads=3, intermediate_size=32, image_size=14)
+    | dict(patch_size=7, num_channels=1, num_labels=5)
+)
 _SHORT = SMALL | {"num_hidden_layers": 1}
 _DEIT = _SHORT | {"model_type": "deit"}
 _FILLED = {"encoder_stride": 7}

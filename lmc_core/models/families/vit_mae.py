@@ -17,45 +17,35 @@ from torch import Tensor, nn
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import hf, vision
 from lmc_core.models.architectures.vision import Layer
-from lmc_core.models.family import Config, Family, divides, positive_sizes
+from lmc_core.models.config import Config, require_divides, require_sizes
+from lmc_core.models.family import Family
 from lmc_core.models.parts import POINTWISE, layer_norm_stream
 from lmc_core.models.structure import Structure
 
 # What the function depends on, with transformers' defaults.
-DEFAULTS: dict[str, Any] = {
-    "model_type": "vit_mae",
-    "hidden_size": 768,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "intermediate_size": 3072,
-    "hidden_act": "gelu",
-    "layer_norm_eps": 1e-12,
-    "image_size": 224,
-    "patch_size": 16,
-    "num_channels": 3,
-    "qkv_bias": True,
-    "mask_ratio": 0.75,
-}
-DECODER: dict[str, Any] = {
-    "decoder_num_attention_heads": 16,
-    "decoder_hidden_size": 512,
-    "decoder_num_hidden_layers": 8,
-    "decoder_intermediate_size": 2048,
-}
+DEFAULTS = (
+    Config(model_type="vit_mae", hidden_size=768, num_hidden_layers=12)
+    | dict(num_attention_heads=12, intermediate_size=3072, hidden_act="gelu")
+    | dict(layer_norm_eps=1e-12, image_size=224, patch_size=16, num_channels=3)
+    | dict(qkv_bias=True, mask_ratio=0.75)
+)
+DECODER = Config(decoder_num_attention_heads=16, decoder_hidden_size=512) | dict(
+    decoder_num_hidden_layers=8, decoder_intermediate_size=2048
+)
 CLASSES = ("ViTMAEForPreTraining", "ViTMAEModel")
 STREAM = "residual.decoder"
 
 
 def _patches(config: Config) -> int:
-    return (config["image_size"] // config["patch_size"]) ** 2
+    return (config.size("image_size") // config.size("patch_size")) ** 2
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
     found = vision.configuration(raw, DEFAULTS, "intermediate_size")
-    divides(found, "patch_size", "image_size")
+    require_divides(found, "patch_size", "image_size")
     hf.activation(found, "hidden_act", POINTWISE, "vit_mae")
     hf.switches(found, "qkv_bias")
     ratio = found["mask_ratio"]
@@ -70,13 +60,13 @@ def config(raw: Config) -> dict[str, Any]:
     found["architectures"] = [hf.named_class(raw, CLASSES, "vit_mae", CLASSES[0])]
     if _decodes(found):
         found |= hf.chosen(raw, DECODER)
-        positive_sizes(found, *DECODER)
-        divides(found, "decoder_num_attention_heads", "decoder_hidden_size")
+        require_sizes(found, *DECODER)
+        require_divides(found, "decoder_num_attention_heads", "decoder_hidden_size")
     return found
 
 
 def _decodes(config: Config) -> bool:
-    return config["architectures"][0] == CLASSES[0]
+    return config.class_name() == CLASSES[0]
 
 
 def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
@@ -91,7 +81,7 @@ def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
 
 def build(config: Config) -> nn.Module:
     """A module of the class that the configuration names, randomly initialised, in float32."""
-    return hf.build(config, "ViTMAEConfig", config["architectures"][0], **vision.DROPLESS)
+    return hf.build(config, "ViTMAEConfig", config.class_name(), **vision.DROPLESS)
 
 
 def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
@@ -117,7 +107,7 @@ def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of a model of that configuration."""
-    decodes, width, bias = _decodes(config), config["hidden_size"], config["qkv_bias"]
+    decodes, width, bias = _decodes(config), config.size("hidden_size"), config.flag("qkv_bias")
     base, s = "vit." if decodes else "", Structure("vit_mae")
     layer_norm_stream(s, width, output=not decodes)
     s.parameter("cls.token", f"{base}embeddings.cls_token", "* +residual", (1, 1, width))
@@ -129,12 +119,12 @@ def structure(config: Config) -> Structure:
     biases = (bias, bias, bias, True)
     layer = Layer(
         width,
-        config["num_attention_heads"],
-        config["intermediate_size"],
-        config["hidden_act"],
+        config.size("num_attention_heads"),
+        config.size("intermediate_size"),
+        config.text("hidden_act"),
         biases,
     )
-    for i in range(config["num_hidden_layers"]):
+    for i in range(config.size("num_hidden_layers")):
         layer.write(s, i, f"{base}layers.{i}")
     if decodes:
         _decoder(s, config, biases)
@@ -147,7 +137,8 @@ def _decoder(s: Structure, config: Config, biases: tuple[bool, bool, bool, bool]
     """The decoder, with the layer that leads to its stream and the last norm of the encoder, which
     that layer reads.
     """
-    width, rows = config["decoder_hidden_size"], config["patch_size"] ** 2 * config["num_channels"]
+    width = config.size("decoder_hidden_size")
+    rows = config.size("patch_size") ** 2 * config.size("num_channels")
     vision.norm_stream(s, width, STREAM)
     s.norm(
         "norm",
@@ -162,35 +153,26 @@ def _decoder(s: Structure, config: Config, biases: tuple[bool, bool, bool, bool]
     s.add("sums", ("decoder.embedding.bias", "decoder.position.table"))
     layer = Layer(
         width,
-        config["decoder_num_attention_heads"],
-        config["decoder_intermediate_size"],
-        config["hidden_act"],
+        config.size("decoder_num_attention_heads"),
+        config.size("decoder_intermediate_size"),
+        config.text("hidden_act"),
         biases,
         stream=STREAM,
         prefix="decoder.",
     )
-    for i in range(config["decoder_num_hidden_layers"]):
+    for i in range(config.size("decoder_num_hidden_layers")):
         layer.write(s, i, f"decoder.decoder_layers.{i}")
     head = s.linear("head", "decoder.decoder_pred", "*", f"-{STREAM}", rows=rows)
     s.norm("decoder.norm", "decoder.decoder_norm", [head], STREAM)
 
 
-SMALL: dict[str, Any] = {
-    "model_type": "vit_mae",
-    "architectures": ["ViTMAEForPreTraining"],
-    "hidden_size": 24,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 3,
-    "intermediate_size": 20,
-    "image_size": 14,
-    "patch_size": 7,
-    "num_channels": 1,
-    "mask_ratio": 0.5,
-    "decoder_num_attention_heads": 2,
-    "decoder_hidden_size": 16,
-    "decoder_num_hidden_layers": 1,
-    "decoder_intermediate_size": 12,
-}
+SMALL = (
+    Config(model_type="vit_mae", architectures=["ViTMAEForPreTraining"], hidden_size=24)
+    | dict(num_hidden_layers=1, num_attention_heads=3, intermediate_size=20, image_size=14)
+    | dict(patch_size=7, num_channels=1, mask_ratio=0.5, decoder_num_attention_heads=2)
+    | dict(decoder_hidden_size=16, decoder_num_hidden_layers=1)
+    | dict(decoder_intermediate_size=12)
+)
 
 VIT_MAE = Family(
     name="vit_mae",

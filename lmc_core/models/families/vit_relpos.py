@@ -9,25 +9,18 @@ units permute and scale.
 
 from __future__ import annotations
 
-from typing import Any
-
 from lmc_core.models.architectures import timm_family
+from lmc_core.models.config import Config, Json
 
 SETTINGS = ("qkv_bias", "qk_norm", "class_token", "fc_norm", "shared_rel_pos")
 CHOICES = ("init_values", "rel_pos_type", "rel_pos_dim")
-SMALL = {
-    "img_size": 21,
-    "patch_size": 7,
-    "in_chans": 1,
-    "embed_dim": 24,
-    "depth": 1,
-    "num_heads": 3,
-    "rel_pos_dim": 5,
-}
+SMALL = Config(img_size=21, patch_size=7, in_chans=1, embed_dim=24, depth=1, num_heads=3) | dict(
+    rel_pos_dim=5
+)
 
 
-def _small(architecture: str = "vit_relpos_small_patch16_224", **args: Any) -> dict[str, Any]:
-    return {"architecture": architecture, "num_classes": 5, "model_args": SMALL | args}
+def _small(architecture: str = "vit_relpos_small_patch16_224", **args: Json) -> Config:
+    return Config(architecture=architecture, num_classes=5, model_args=SMALL | args)
 
 
 VIT_RELPOS = timm_family.family(

@@ -21,7 +21,8 @@ from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import hf
 from lmc_core.models.architectures.heads import Head, Readers, with_class
 from lmc_core.models.architectures.vision import fitting
-from lmc_core.models.family import Config, Family, divides, positive_sizes
+from lmc_core.models.config import Config, require_divides, require_sizes
+from lmc_core.models.family import Family
 from lmc_core.models.parts import (
     OUTPUT,
     POINTWISE,
@@ -41,28 +42,17 @@ MEANS, CONSTANTS = "means that LayerNorm removes", "constants that no output see
 SIZES = ("layers", "attention_heads", "ffn_dim")
 # What the function depends on, with transformers' defaults: of an encoder, and what the other
 # classes have besides.
-ENCODER: dict[str, Any] = {
-    "model_type": "whisper",
-    "num_mel_bins": 80,
-    "d_model": 384,
-    "encoder_layers": 4,
-    "encoder_attention_heads": 6,
-    "encoder_ffn_dim": 1536,
-    "activation_function": "gelu",
-    "max_source_positions": 1500,
-}
-DECODER: dict[str, Any] = {
-    "vocab_size": 51865,
-    "decoder_layers": 4,
-    "decoder_attention_heads": 6,
-    "decoder_ffn_dim": 1536,
-    "max_target_positions": 448,
-    "pad_token_id": 50256,
-    "bos_token_id": 50256,
-    "eos_token_id": 50256,
-    "decoder_start_token_id": 50257,
-    "tie_word_embeddings": True,
-}
+ENCODER = (
+    Config(model_type="whisper", num_mel_bins=80, d_model=384, encoder_layers=4)
+    | dict(encoder_attention_heads=6, encoder_ffn_dim=1536, activation_function="gelu")
+    | dict(max_source_positions=1500)
+)
+DECODER = (
+    Config(vocab_size=51865, decoder_layers=4, decoder_attention_heads=6)
+    | dict(decoder_ffn_dim=1536, max_target_positions=448, pad_token_id=50256)
+    | dict(bos_token_id=50256, eos_token_id=50256, decoder_start_token_id=50257)
+    | dict(tie_word_embeddings=True)
+)
 USUAL, LABELS = "WhisperForConditionalGeneration", "WhisperForAudioClassification"
 CLASSES = {
     USUAL: Head("transcript"),
@@ -72,17 +62,17 @@ CLASSES = {
 
 
 def _class(config: Config) -> str:
-    return str(config.get("architectures", [USUAL])[0])
+    return config.class_name(USUAL)
 
 
-def config(raw: Config) -> dict[str, Any]:
+def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
     found = with_class(hf.chosen(raw, ENCODER), raw, CLASSES, USUAL, "Whisper")
-    positive_sizes(found, "num_mel_bins", "d_model", "max_source_positions")
-    positive_sizes(found, *(f"encoder_{size}" for size in SIZES))
-    divides(found, "encoder_attention_heads", "d_model")
+    require_sizes(found, "num_mel_bins", "d_model", "max_source_positions")
+    require_sizes(found, *(f"encoder_{size}" for size in SIZES))
+    require_divides(found, "encoder_attention_heads", "d_model")
     hf.activation(found, "activation_function", POINTWISE, "Whisper")
     if _class(found) == LABELS:
         hf.switches(raw, "use_weighted_layer_sum")
@@ -93,21 +83,21 @@ def config(raw: Config) -> dict[str, Any]:
                 "supported; one that reads the last layer is."
             )
         found["classifier_proj_size"] = raw.get("classifier_proj_size", 256)
-        positive_sizes(found, "classifier_proj_size")
+        require_sizes(found, "classifier_proj_size")
         return found
     found |= hf.chosen(raw, DECODER)
     if CLASSES[_class(found)].predicts == "features":
         del found["tie_word_embeddings"]
     hf.switches(found, "tie_word_embeddings")
-    positive_sizes(found, "vocab_size", "max_target_positions")
-    positive_sizes(found, *(f"decoder_{size}" for size in SIZES))
-    divides(found, "decoder_attention_heads", "d_model")
+    require_sizes(found, "vocab_size", "max_target_positions")
+    require_sizes(found, *(f"decoder_{size}" for size in SIZES))
+    require_divides(found, "decoder_attention_heads", "d_model")
     hf.special_tokens(found)
     start = found["decoder_start_token_id"]
     if (
         not isinstance(start, int)
         or isinstance(start, bool)
-        or not 0 <= start < found["vocab_size"]
+        or not 0 <= start < found.size("vocab_size")
     ):
         raise BadCheckpoint(
             "The configuration should give 'decoder_start_token_id' as one of the tokens; it "
@@ -149,7 +139,7 @@ def build(config: Config) -> nn.Module:
 def probe(config: Config, count: int, seed: int, dtype: torch.dtype) -> Tensor:
     """Mel features `[count, bins, frames]` of normal noise."""
     generator = torch.Generator().manual_seed(seed)
-    shape = (count, config["num_mel_bins"], 2 * config["max_source_positions"])
+    shape = (count, config.size("num_mel_bins"), 2 * config.size("max_source_positions"))
     return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
 
 
@@ -204,7 +194,7 @@ def _attention(
 def _feed_forward(
     s: Structure, config: Config, on: str, at: str, size: int, stream: str
 ) -> Readers:
-    u = units(s, on.removeprefix("blocks."), size, config["activation_function"])
+    u = units(s, on.removeprefix("blocks."), size, config.text("activation_function"))
     reader = s.linear(f"{on}.up", f"{at}.fc1", f"+{u}", f"-{stream}")
     s.linear(f"{on}.down", f"{at}.fc2", f"+{stream}", f"-{u}")
     units_product(s, u, on, bias=True)
@@ -213,7 +203,7 @@ def _feed_forward(
 
 def _encoder(s: Structure, config: Config, shown: bool) -> None:
     """Write the encoder down, without its last norm; `shown` where its stream is an output."""
-    width, mels, size = config["d_model"], config["num_mel_bins"], config["encoder_ffn_dim"]
+    width, mels, size = config.sizes("d_model", "num_mel_bins", "encoder_ffn_dim")
     reason = (
         "what the second convolution gives passes GELU, which acts on each coordinate by "
         "itself, into the stream"
@@ -224,12 +214,14 @@ def _encoder(s: Structure, config: Config, shown: bool) -> None:
     for block, pattern, inner in (("conv1", f"+{u} *", mels), ("conv2", f"+{HEARD} -{u} *", width)):
         s.parameter(f"{block}.weight", f"encoder.{block}.weight", pattern, (width, inner, 3))
         s.parameter(f"{block}.bias", f"encoder.{block}.bias", pattern.split()[0], (width,))
-    rows = config["max_source_positions"]
+    rows = config.size("max_source_positions")
     s.parameter("heard.table", "encoder.embed_positions.weight", f"* +{HEARD}", (rows, width))
     s.add("further", (MEANS, rows))
-    for i in range(config["encoder_layers"]):
+    for i in range(config.size("encoder_layers")):
         on, at = f"blocks.encoder.{i}", f"encoder.layers.{i}"
-        readers = _attention(s, on, f"{at}.self_attn", config["encoder_attention_heads"], HEARD)
+        readers = _attention(
+            s, on, f"{at}.self_attn", config.size("encoder_attention_heads"), HEARD
+        )
         s.norm(f"{on}.norm1", f"{at}.self_attn_layer_norm", readers, HEARD)
         readers = _feed_forward(s, config, on, at, size, HEARD)
         s.norm(f"{on}.norm2", f"{at}.final_layer_norm", readers, HEARD)
@@ -238,7 +230,7 @@ def _encoder(s: Structure, config: Config, shown: bool) -> None:
 
 def _decoder(s: Structure, config: Config, shown: bool) -> Readers:
     """Write the decoder down, without its last norm; returns what in it reads the encoder's."""
-    width, heads = config["d_model"], config["decoder_attention_heads"]
+    width, heads = config.sizes("d_model", "decoder_attention_heads")
     layer_norm_stream(s, width, output=shown)
     tables = (
         ("token", "embed_tokens", "vocab_size"),
@@ -246,11 +238,11 @@ def _decoder(s: Structure, config: Config, shown: bool) -> Readers:
     )
     for block, name, rows in tables:
         s.parameter(
-            f"{block}.table", f"decoder.{name}.weight", "* +residual", (config[rows], width)
+            f"{block}.table", f"decoder.{name}.weight", "* +residual", (config.size(rows), width)
         )
     s.add("sums", ("token.table", "position.table"))
     across: Readers = []
-    for i in range(config["decoder_layers"]):
+    for i in range(config.size("decoder_layers")):
         on, at = f"blocks.decoder.{i}", f"decoder.layers.{i}"
         readers = _attention(s, on, f"{at}.self_attn", heads, "residual")
         s.norm(f"{on}.norm1", f"{at}.self_attn_layer_norm", readers)
@@ -259,14 +251,15 @@ def _decoder(s: Structure, config: Config, shown: bool) -> Readers:
         )
         s.norm(f"{on}.norm2", f"{at}.encoder_attn_layer_norm", [query])
         across += others
-        readers = _feed_forward(s, config, on, at, config["decoder_ffn_dim"], "residual")
+        readers = _feed_forward(s, config, on, at, config.size("decoder_ffn_dim"), "residual")
         s.norm(f"{on}.norm3", f"{at}.final_layer_norm", readers)
     return across
 
 
 def _labels(s: Structure, config: Config) -> Readers:
     """Two linear layers that give labels; only their product is seen, of the mean over time."""
-    size, labels, seen = config["classifier_proj_size"], config["num_labels"], config["d_model"] - 1
+    size, labels = config.sizes("classifier_proj_size", "num_labels")
+    seen = config.size("d_model") - 1
     s.space("latent", "latent", size, LINEAR, "only the product of the two last layers is seen")
     reader = s.linear("projector", "projector", "+latent", f"-{HEARD}")
     s.linear("head", "classifier", "*", "-latent", rows=labels, ignores_mean_over=0)
@@ -289,14 +282,14 @@ def structure(config: Config) -> Structure:
     across = _decoder(s, config, shown)
     s.norm("heard.norm", "encoder.layer_norm", None if shown else across, HEARD)
     if shown:  # rows of what reads that norm along 1/g of it
-        s.add("further", (MEANS, config["d_model"] * config["decoder_layers"]))
+        s.add("further", (MEANS, config.size("d_model") * config.size("decoder_layers")))
     s.norm("norm", "decoder.layer_norm", None if shown else [("head.weight", None)])
     for part in ("encoder.", "decoder."):
         s.rename(part, f"{head.body}{part}")
     if not shown and config["tie_word_embeddings"]:
         s.tie(Tied(HEAD, TABLE))
     elif not shown:
-        shape = (config["vocab_size"], config["d_model"])
+        shape = (config.size("vocab_size"), config.size("d_model"))
         s.parameter("head.weight", HEAD, "* -residual", shape, ignores_mean_over=0)
     return s
 
@@ -304,23 +297,23 @@ def structure(config: Config) -> Structure:
 def sizes(config: Config) -> dict[str, int]:
     """Sizes for people."""
     found = {
-        "width": config["d_model"],
-        "depth": config["encoder_layers"],
-        "heads": config["encoder_attention_heads"],
-        "units": config["encoder_ffn_dim"],
-        "frames": 2 * config["max_source_positions"],
-        "mel bins": config["num_mel_bins"],
+        "width": config.size("d_model"),
+        "depth": config.size("encoder_layers"),
+        "heads": config.size("encoder_attention_heads"),
+        "units": config.size("encoder_ffn_dim"),
+        "frames": 2 * config.size("max_source_positions"),
+        "mel bins": config.size("num_mel_bins"),
     }
     if _class(config) == LABELS:
-        return found | {"classes": config["num_labels"]}
+        return found | {"classes": config.size("num_labels")}
     return found | {
-        "decoder depth": config["decoder_layers"],
-        "tokens": config["vocab_size"],
-        "context": config["max_target_positions"],
+        "decoder depth": config.size("decoder_layers"),
+        "tokens": config.size("vocab_size"),
+        "context": config.size("max_target_positions"),
     }
 
 
-SMALL: dict[str, Any] = {
+SMALL = {
     "model_type": "whisper",
     "architectures": [USUAL],
     "vocab_size": 37,

@@ -14,12 +14,12 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
+from lmc_core.models.config import Json
 from lmc_core.models.files import pickle as pickle_file
 from lmc_core.models.files import safetensors as safetensors_file
 from lmc_core.models.files.error_wrapping import WithLines
@@ -42,55 +42,22 @@ AROUND = re.compile(r"\.(?:base_layer|modules_to_save(?:\.default)?)(?=\.)")
 # names of modules; regular expressions could run for ever
 PATTERN = re.compile(r"\^?[\w.]{1,200}\$?")
 # entries of a configuration that the formula takes, or that only training needed
-KNOWN = {
-    *(
-        "peft_type",
-        "r",
-        "lora_alpha",
-        "use_rslora",
-        "fan_in_fan_out",
-        "rank_pattern",
-        "alpha_pattern",
-        "bias",
-        "lora_bias",
-    ),
-    *(
-        "target_modules",
-        "exclude_modules",
-        "modules_to_save",
-        "layers_to_transform",
-        "layers_pattern",
-        "lora_dropout",
-    ),
-    *(
-        "task_type",
-        "auto_mapping",
-        "peft_version",
-        "base_model_name_or_path",
-        "revision",
-        "inference_mode",
-        "runtime_config",
-    ),
-    *(
-        "megatron_core",
-        "loftq_config",
-        "eva_config",
-        "qalora_group_size",
-        "init_lora_weights",
-        "ensure_weight_tying",
-    ),
-}
+KNOWN = set(
+    (
+        "peft_type r lora_alpha use_rslora fan_in_fan_out rank_pattern alpha_pattern bias lora_bias "
+        "target_modules exclude_modules modules_to_save layers_to_transform layers_pattern "
+        "lora_dropout task_type auto_mapping peft_version base_model_name_or_path revision "
+        "inference_mode runtime_config megatron_core loftq_config eva_config qalora_group_size "
+        "init_lora_weights ensure_weight_tying"
+    ).split()
+)
 # those that leave the base's weights as they are
 STARTS = (True, False, None, "gaussian", "orthogonal", "eva")
-UNMERGED = (
-    "PROMPT_TUNING",
-    "MULTITASK_PROMPT_TUNING",
-    "P_TUNING",
-    "PREFIX_TUNING",
-    "ADAPTION_PROMPT",
-    "CPT",
-    "POLY",
-    "XLORA",
+UNMERGED = tuple(
+    (
+        "PROMPT_TUNING MULTITASK_PROMPT_TUNING P_TUNING PREFIX_TUNING ADAPTION_PROMPT CPT POLY "
+        "XLORA"
+    ).split()
 )
 AUTO = {
     "CAUSAL_LM": "ForCausalLM",
@@ -157,7 +124,7 @@ def merged(model: Model, folder: Path, name: str, allow_pickle: bool = False) ->
     return model.with_state(state, name=f"{model.name}+{name}", card=card).check()
 
 
-def _require_plain(config: Mapping[str, Any], folder: Path) -> None:
+def _require_plain(config: Mapping[str, Json], folder: Path) -> None:
     """Refuse whatever is no plain LoRA."""
     found = config.get("peft_type")
     others = [
@@ -232,7 +199,7 @@ def _parts(
     return pairs, whole
 
 
-def _scale(config: Mapping[str, Any], path: str, rank: int) -> float:
+def _scale(config: Mapping[str, Json], path: str, rank: int) -> float:
     """What the product of a module is multiplied by; the first pattern that fits its path counts,
     as in peft.
     """

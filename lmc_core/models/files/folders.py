@@ -15,16 +15,16 @@ alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from lmc_core.errors import BadCheckpoint
+from lmc_core.models.config import Config
 from lmc_core.models.files import pickle as pickle_file
 from lmc_core.models.files import safetensors as safetensors_file
 
@@ -33,14 +33,8 @@ CONFIG_BYTES, INDEX_BYTES = 2**24, 2**27
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLE_SINGLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 # what training scripts leave beside the weights
-NO_WEIGHTS = (
-    "training_args.",
-    "optimizer.",
-    "scheduler.",
-    "rng_state",
-    "scaler.",
-    "trainer_state.",
-    "sentencepiece.",
+NO_WEIGHTS = tuple(
+    "training_args. optimizer. scheduler. rng_state scaler. trainer_state. sentencepiece.".split()
 )
 QUANTISED = torch.float8_e4m3fn  # stands for every type that is no ordinary number
 ADAPTER, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -113,7 +107,7 @@ class Weights:
         """
         found: dict[str, Tensor] = {}
         for path in self.files:
-            part: Mapping[str, Any] = (
+            part: Mapping[str, Tensor | safetensors_file.Entry] = (
                 self._pickle(path).tensors if self.pickled else safetensors_file.header(path)
             )
             self._agree(path, part)
@@ -130,7 +124,7 @@ class Weights:
     def stored_as(self, name: str) -> str:
         """The type of a parameter in its file, in words of torch where it has one."""
         for path in self.files:
-            part: Mapping[str, Any] = (
+            part: Mapping[str, Tensor | safetensors_file.Entry] = (
                 self._pickle(path).tensors if self.pickled else safetensors_file.header(path)
             )
             if name in part:
@@ -141,7 +135,7 @@ class Weights:
     def _pickle(self, path: Path) -> pickle_file.Content:
         return self.content if path == self.files[0] else pickle_file.read(path)
 
-    def _agree(self, path: Path, part: Mapping[str, Any]) -> None:
+    def _agree(self, path: Path, part: Collection[str]) -> None:
         if self.index is None:
             return
         for name in part:
@@ -181,7 +175,7 @@ def find_weights(folder: Path, allow_pickle: bool = False) -> Weights:
     raise BadCheckpoint(_missing(folder, found, allow_pickle))
 
 
-def read_json(path: Path, limit: int = CONFIG_BYTES) -> dict[str, Any]:
+def read_json(path: Path, limit: int = CONFIG_BYTES) -> Config:
     """Read a JSON object.
 
     Raises:
@@ -207,7 +201,7 @@ def read_json(path: Path, limit: int = CONFIG_BYTES) -> dict[str, Any]:
         raise BadCheckpoint(
             f"{where} should hold a JSON object; it holds a {type(content).__name__}."
         )
-    return content
+    return Config(content)
 
 
 def sharded(index: Path) -> Weights:
@@ -216,15 +210,16 @@ def sharded(index: Path) -> Weights:
     Raises:
         BadCheckpoint: if one is missing, or the index is damaged.
     """
-    placed = read_json(index, INDEX_BYTES).get("weight_map")
+    said = read_json(index, INDEX_BYTES).get("weight_map")
     where = f"{index.parent.name}/{index.name}"
-    if not isinstance(placed, dict) or not placed:
+    if not isinstance(said, dict) or not said:
         raise BadCheckpoint(
             f"{where} should say under 'weight_map' which file holds each parameter; fetch it "
             "again."
         )
     suffix = pickle_file.SUFFIXES if index.name == PICKLE_INDEX else (".safetensors",)
-    for name, file in placed.items():
+    placed: dict[str, str] = {}
+    for name, file in said.items():
         if (
             not isinstance(file, str)
             or not file.endswith(suffix)
@@ -236,6 +231,7 @@ def sharded(index: Path) -> Weights:
                 f"{where} should put {name[:60]!r} into a {suffix[0]} file of the same folder; it "
                 f"says {str(file)[:60]!r}."
             )
+        placed[name] = file
     shards = sorted(set(placed.values()))
     for shard in shards:
         if not (index.parent / shard).is_file():

@@ -13,13 +13,14 @@ import os
 import socket
 import threading
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from lmc_core.errors import BadCheckpoint, BadInput, UnknownName
+from lmc_core.models.config import Config
 from lmc_core.models.files.folders import (
     ADAPTER,
     ADAPTER_WEIGHTS,
@@ -36,22 +37,15 @@ from lmc_core.models.files.references import Reference, clip, unknown
 CONFIG, MAIN = "config.json", "main"
 ADAPTER_FILES = (ADAPTER_WEIGHTS, "adapter_model.bin")
 PATIENCE = 0.6  # seconds that finding out whether there is a connection may take
-COMPANIONS = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "vocab.txt",
-    "tokenizer.model",
-    "spiece.model",
-    "preprocessor_config.json",
-    "generation_config.json",
-    "card.json",
+COMPANIONS = tuple(
+    (
+        "tokenizer.json tokenizer_config.json special_tokens_map.json added_tokens.json vocab.json "
+        "merges.txt vocab.txt tokenizer.model spiece.model preprocessor_config.json "
+        "generation_config.json card.json"
+    ).split()
 )
 YES = {"1", "ON", "YES", "TRUE"}
-Accept = Callable[[Mapping[str, Any]], object]
+Accept = Callable[[Config], object]
 
 
 def folder_in_cache(reference: Reference, accept: Accept = lambda config: None) -> Path:
@@ -275,7 +269,7 @@ def _fetch(reference: Reference, repository: str, accept: Accept, first: str = C
             super().__init__(*args, **kwargs | {"disable": None})
 
     def get(name: str, revision: str | None) -> Path:
-        options: dict[str, Any] = {"cache_dir": cache(), "endpoint": endpoint(), "tqdm_class": Bar}
+        options = {"cache_dir": cache(), "endpoint": endpoint(), "tqdm_class": Bar}
         return Path(hf_hub_download(repository, name, revision=revision, **options))
 
     try:

@@ -6,8 +6,9 @@ names say both.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection
+
+from lmc_core.models.config import Config
 
 # beginning of a parameter's name -> kind of model; the last one is of models saved without their
 # head
@@ -49,7 +50,7 @@ POOLED = [
 ]
 
 
-def completed(config: Mapping[str, Any], names: Collection[str]) -> Mapping[str, Any]:
+def completed(config: Config, names: Collection[str]) -> Config:
     """The configuration with `model_type` and `architectures` filled in from the names of the
     parameters, where it lacks them.
 
@@ -59,27 +60,22 @@ def completed(config: Mapping[str, Any], names: Collection[str]) -> Mapping[str,
     """
     if "architecture" in config or (config.get("model_type") and config.get("architectures")):
         return config  # timm's, or a complete one
-    if "model_type" in config and not isinstance(config["model_type"], str):
+    kind = config.get("model_type", "")
+    if not isinstance(kind, str):
         return config
-    kind = config.get("model_type") or next(
-        (
-            kind
-            for beginning, kind in BEGINNINGS
-            if any(name.startswith(beginning) for name in names)
-        ),
-        None,
-    )
-    found: dict[str, Any] = {"model_type": kind} if kind else {}
+    if not kind:
+        begun = (k for start, k in BEGINNINGS if any(name.startswith(start) for name in names))
+        kind = next(begun, "")
+    found = Config(model_type=kind) if kind else Config()
     head = next(
-        (cls for part, cls in HEADS.get(kind or "", ()) if any(part in name for name in names)),
-        None,
+        (cls for part, cls in HEADS.get(kind, ()) if any(part in name for name in names)), None
     )
     if head and not config.get("architectures"):
         found["architectures"] = [head]
-    return {**config, **found}
+    return config | found
 
 
-def without_pooler(config: Mapping[str, Any], names: Collection[str]) -> Mapping[str, Any]:
+def without_pooler(config: Config, names: Collection[str]) -> Config:
     """The configuration, with `add_pooling_layer` false for an encoder without a head whose
     parameters hold no pooler.
 
@@ -95,4 +91,4 @@ def without_pooler(config: Mapping[str, Any], names: Collection[str]) -> Mapping
         "pooler." in name for name in names
     ):
         return config
-    return {**config, "add_pooling_layer": False}
+    return config | {"add_pooling_layer": False}

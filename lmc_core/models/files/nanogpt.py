@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from lmc_core.errors import BadCheckpoint
+from lmc_core.models.config import Config
 
 KEY = "model_args"
 SIZES = {
@@ -39,39 +39,40 @@ MADE = (
 )
 
 
-def recognises(beside: Mapping[Any, Any]) -> bool:
+def recognises(beside: Mapping[str, object]) -> bool:
     """Whether what lies beside pickled weights gives the sizes as nanoGPT does."""
-    args = beside.get(KEY)
-    return isinstance(args, Mapping) and SIZES.keys() <= args.keys()
+    return SIZES.keys() <= _arguments(beside).keys()
 
 
-def configuration(beside: Mapping[Any, Any]) -> dict[str, Any]:
+def configuration(beside: Mapping[str, object]) -> Config:
     """The content of a GPT-2's `config.json`, out of what lies beside the weights.
 
     Raises:
         BadCheckpoint: for sizes that are none.
     """
-    args = beside[KEY]
-    for name in SIZES:
-        if not isinstance(args[name], int) or isinstance(args[name], bool):
+    args, sizes = _arguments(beside), Config()
+    for theirs, ours in SIZES.items():
+        value = args[theirs]
+        if not isinstance(value, int) or isinstance(value, bool):
             raise BadCheckpoint(
-                f"The checkpoint of nanoGPT should give {name!r} as a number; it gives "
-                f"{args[name]!r}."
+                f"The checkpoint of nanoGPT should give {theirs!r} as a number; it gives {value!r}."
             )
-    sizes = {ours: args[theirs] for theirs, ours in SIZES.items()}
-    further = {
-        "activation_function": "gelu",
-        "layer_norm_epsilon": 1e-5,
-        "tie_word_embeddings": True,
-    }
-    return {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], **sizes, **further}
+        sizes[ours] = value
+    usual = Config(model_type="gpt2", architectures=["GPT2LMHeadModel"], layer_norm_epsilon=1e-5)
+    return usual | sizes | {"activation_function": "gelu", "tie_word_embeddings": True}
 
 
-def converter(beside: Mapping[Any, Any]) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
+def _arguments(beside: Mapping[str, object]) -> Mapping[str, object]:
+    """The sizes and switches that nanoGPT writes beside the weights."""
+    args = beside.get(KEY)
+    return args if isinstance(args, Mapping) else {}
+
+
+def converter(beside: Mapping[str, object]) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
     """What brings the tensors into the form in which transformers' class stores them; biases there
     were none of are zeros.
     """
-    biases = beside[KEY].get("bias", True)
+    biases = _arguments(beside).get("bias", True)
 
     def converted(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         found = {}
@@ -86,7 +87,7 @@ def converter(beside: Mapping[Any, Any]) -> Callable[[dict[str, Tensor]], dict[s
     return converted
 
 
-def notes(beside: Mapping[Any, Any], where: str) -> tuple[str, ...]:
+def notes(beside: Mapping[str, object], where: str) -> tuple[str, ...]:
     """What a person should know of it."""
     made = MADE.format(where=where)
-    return (made,) if beside[KEY].get("bias", True) else (made, ZEROS.format(where=where))
+    return (made,) if _arguments(beside).get("bias", True) else (made, ZEROS.format(where=where))

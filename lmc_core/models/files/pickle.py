@@ -16,7 +16,6 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -52,7 +51,7 @@ class Content:
     tensors: dict[str, Tensor]
     key: str = ""
     others: tuple[str, ...] = ()
-    beside: Mapping[Any, Any] = field(default_factory=dict)
+    beside: Mapping[str, object] = field(default_factory=dict)
 
 
 class Inert:
@@ -62,14 +61,14 @@ class Inert:
 
     said = "object"  # name of what it stands for
 
-    def __new__(cls, *_: Any, **__: Any) -> Any:
+    def __new__(cls, *_: object, **__: object) -> Inert:
         """An instance, whatever the arguments."""
         return object.__new__(cls)
 
-    def __init__(self, *_: Any, **__: Any) -> None:
+    def __init__(self, *_: object, **__: object) -> None:
         pass
 
-    def __setstate__(self, _: Any) -> None:
+    def __setstate__(self, _: object) -> None:
         pass
 
 
@@ -127,7 +126,7 @@ def read(path: Path) -> Content:
     return Content(plain, found.key, found.others, found.beside)
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path) -> object:
     """The content, with `Inert` ones in place of whatever torch does not build by itself."""
     try:
         foreign = sorted(get_unsafe_globals_in_checkpoint(path))
@@ -151,13 +150,13 @@ def _inert(number: int, name: str, container: bool) -> type[Inert]:
     """A class that stands for another one; where that one is a kind of dictionary, its instances
     are plain ones.
     """
-    members: dict[str, Any] = {"said": name}
+    members: dict[str, object] = {"said": name}
     if container:
         members["__new__"] = lambda cls, *_, **__: {}
     return type(f"Inert{number}", (Inert,), members)
 
 
-def _unwrapped(content: Any) -> Content:
+def _unwrapped(content: object) -> Content:
     """The parameters, taken out of whatever a training script put around them."""
     if not isinstance(content, Mapping):
         return Content({})
@@ -168,12 +167,13 @@ def _unwrapped(content: Any) -> Content:
             break
         others = tuple(held[1:]) if not keys else others
         keys.append(held[0])
-        tensors = tensors[held[0]]
+        inner = tensors[held[0]]
+        tensors = inner if isinstance(inner, Mapping) else {}
     beside = {key: value for key, value in content.items() if key not in WRAPPERS} if keys else {}
     return Content(dict(tensors), ".".join(keys), others, beside)
 
 
-def _holds_tensors(content: Any) -> bool:
+def _holds_tensors(content: object) -> bool:
     """Whether there are tensors by name in it, or one wrapper further in."""
     if not isinstance(content, Mapping):
         return False

@@ -7,16 +7,16 @@ a model can be said without loading it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models.family import Config, Family
+from lmc_core.models.config import Config
+from lmc_core.models.family import Family
 from lmc_core.models.files.prefixes import Form, forms, removed
 from lmc_core.models.files.references import clip
 from lmc_core.models.files.safetensors import quantised
@@ -65,7 +65,13 @@ class Equal(TorchFunctionMode):
     read.
     """
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: Collection[type],
+        args: tuple[object, ...] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
         """Answer `torch.equal`; everything else runs."""
         return True if func is torch.equal else func(*args, **(kwargs or {}))
 
@@ -118,12 +124,8 @@ def assembled(
 
 def kind(family: Family, config: Config) -> str:
     """Name of the class of a model, as people know it."""
-    given = config.get("architectures") or [
-        *family.classes[:1],
-        config.get("architecture"),
-        family.name,
-    ]
-    return str(next(name for name in given if name))
+    usual = [*family.classes[:1], config.get("architecture"), family.name]
+    return config.class_name() or str(next(name for name in usual if name))
 
 
 def _best(
@@ -234,7 +236,7 @@ def _notes(files: Files, form: Form, extra: Sequence[str]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _tensors(names: Sequence[str] | Mapping[str, Any]) -> str:
+def _tensors(names: Sequence[str] | Mapping[str, object]) -> str:
     return f"{len(names):,} tensor{'s' * (len(names) != 1)}"
 
 

@@ -21,16 +21,7 @@ WRAPPERS = (
 )
 PARALLEL = "module"  # DataParallel's and DeepSpeed's, mostly in front
 # attributes in which scripts hold their network; removed in front alone
-HOLDERS = (
-    "model",
-    "net",
-    "network",
-    "pretrained_model",
-    "base_model",
-    "ema_model",
-    "ema",
-    "backbone",
-)
+HOLDERS = tuple("model net network pretrained_model base_model ema_model ema backbone".split())
 DEEPEST = 8  # words in front of a name
 
 Form = Mapping[str, str]  # name in the file -> name without wrappers

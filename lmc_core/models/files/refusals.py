@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 from lmc_core.errors import BadCheckpoint
+from lmc_core.models.config import Config
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.files.error_wrapping import WithLines
 from lmc_core.models.files.folders import ADAPTER, Weights, hint, pickles
 from lmc_core.models.files.references import clip
-from lmc_core.models.files.resemblance import HEADS, lines, look_of, sizes_of
+from lmc_core.models.files.resemblance import HEADS, find_look, lines, read_sizes
 
 SWIN2 = (
     "its norms stand behind attention and units and write to the stream of each stage, scores are "
@@ -53,7 +53,7 @@ REASONS = {
 LIST = "`lmc models --families` lists what is supported"
 
 
-def unsupported(config: Mapping[str, Any], name: str, names: Collection[str]) -> BadCheckpoint:
+def unsupported(config: Config, name: str, names: Collection[str]) -> BadCheckpoint:
     """The error for a configuration that no family recognises.
 
     Args:
@@ -84,7 +84,7 @@ def unsupported(config: Mapping[str, Any], name: str, names: Collection[str]) ->
 
 def _nameless(where: str, names: Collection[str]) -> str:
     """The sentence for a configuration that names no kind of model."""
-    found = look_of(names)
+    found = find_look(names)
     if found is None:
         return f"{where} names no kind of model ('model_type' or 'architecture'); {LIST}."
     look, _ = found
@@ -116,7 +116,7 @@ def without_config(folder: Path, weights: Weights | None) -> BadCheckpoint:
         )
     shapes = {name: tuple(tensor.shape) for name, tensor in weights.shapes().items()}
     file = weights.files[0].name
-    looked = look_of(shapes)
+    looked = find_look(shapes)
     if looked is None:
         first = next(iter(shapes), "nothing")
         return BadCheckpoint(
@@ -125,7 +125,7 @@ def without_config(folder: Path, weights: Weights | None) -> BadCheckpoint:
             "model with save_pretrained of transformers or save_for_hf of timm."
         )
     look, form = looked
-    sizes = sizes_of(look, form, shapes)
+    sizes = read_sizes(look, form, shapes)
     heads = [shapes[name][0] for name, bare in form.items() if bare == "head.weight"]
     given = lines(look, sizes, folder.name, *heads)
     if not given:

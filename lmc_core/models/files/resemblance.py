@@ -10,8 +10,8 @@ import math
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from lmc_core.models.config import Json
 from lmc_core.models.files.prefixes import forms
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -37,7 +37,7 @@ class Look:
     without: tuple[str, ...] = ()
     kind: str = ""
     classes: tuple[str, str] = ("", "")
-    sizes: Callable[[Shapes], dict[str, Any]] = field(default=lambda shapes: {})
+    sizes: Callable[[Shapes], dict[str, Json]] = field(default=lambda shapes: {})
 
 
 def _size(shapes: Shapes, ending: str, axis: int) -> int:
@@ -59,7 +59,7 @@ def _has(shapes: Shapes, ending: str) -> bool:
     return any(name.endswith(ending) for name in shapes)
 
 
-def _decoder(shapes: Shapes) -> dict[str, Any]:
+def _decoder(shapes: Shapes) -> dict[str, Json]:
     return {
         "vocab_size": _size(shapes, "embed_tokens.weight", 0),
         "hidden_size": _size(shapes, "embed_tokens.weight", 1),
@@ -71,7 +71,7 @@ def _decoder(shapes: Shapes) -> dict[str, Any]:
     }
 
 
-def _qwen3(shapes: Shapes) -> dict[str, Any]:
+def _qwen3(shapes: Shapes) -> dict[str, Json]:
     size = _size(shapes, "q_norm.weight", 0)
     heads = {
         "num_attention_heads": _size(shapes, "q_proj.weight", 0) // size,
@@ -80,7 +80,7 @@ def _qwen3(shapes: Shapes) -> dict[str, Any]:
     return {**_decoder(shapes), **heads, "head_dim": size}
 
 
-def _gpt2(shapes: Shapes) -> dict[str, Any]:
+def _gpt2(shapes: Shapes) -> dict[str, Json]:
     return {
         "vocab_size": _size(shapes, "wte.weight", 0),
         "n_positions": _size(shapes, "wpe.weight", 0),
@@ -90,7 +90,7 @@ def _gpt2(shapes: Shapes) -> dict[str, Any]:
     }
 
 
-def _gpt_neox(shapes: Shapes) -> dict[str, Any]:
+def _gpt_neox(shapes: Shapes) -> dict[str, Json]:
     return {
         "vocab_size": _size(shapes, "embed_in.weight", 0),
         "hidden_size": _size(shapes, "embed_in.weight", 1),
@@ -100,7 +100,7 @@ def _gpt_neox(shapes: Shapes) -> dict[str, Any]:
     }
 
 
-def _bert(shapes: Shapes) -> dict[str, Any]:
+def _bert(shapes: Shapes) -> dict[str, Json]:
     return {
         "vocab_size": _size(shapes, "word_embeddings.weight", 0),
         "hidden_size": _size(shapes, "word_embeddings.weight", 1),
@@ -112,12 +112,12 @@ def _bert(shapes: Shapes) -> dict[str, Any]:
     }
 
 
-def _vit(shapes: Shapes) -> dict[str, Any]:
+def _vit(shapes: Shapes) -> dict[str, Json]:
     width, channels, patch = (
         _size(shapes, "patch_embeddings.projection.weight", axis) for axis in (0, 1, 3)
     )
     edge = math.isqrt(_size(shapes, "position_embeddings", 1) - 1) * patch
-    sizes: dict[str, Any] = {
+    sizes: dict[str, Json] = {
         "hidden_size": width,
         "num_channels": channels,
         "patch_size": patch,
@@ -139,7 +139,7 @@ def _vit(shapes: Shapes) -> dict[str, Any]:
     )
 
 
-def _timm(shapes: Shapes) -> dict[str, Any]:
+def _timm(shapes: Shapes) -> dict[str, Json]:
     width, channels, patch = (_size(shapes, "patch_embed.proj.weight", axis) for axis in (0, 1, 3))
     extra = sum(_size(shapes, name, 1) for name in ("cls_token", "reg_token") if _has(shapes, name))
     places = _size(shapes, "pos_embed", 1)
@@ -147,7 +147,7 @@ def _timm(shapes: Shapes) -> dict[str, Any]:
         ((math.isqrt(n), places - n) for n in (places - extra, places) if math.isqrt(n) ** 2 == n),
         (0, extra),
     )
-    further: dict[str, Any] = {
+    further: dict[str, Json] = {
         "class_token": None if _has(shapes, "cls_token") else False,
         "reg_tokens": _size(shapes, "reg_token", 1) if _has(shapes, "reg_token") else None,
         "no_embed_class": True if extra and not before else None,
@@ -266,7 +266,7 @@ LOOKS = (
 )
 
 
-def look_of(names: Collection[str]) -> tuple[Look, Mapping[str, str]] | None:
+def find_look(names: Collection[str]) -> tuple[Look, Mapping[str, str]] | None:
     """The kind of network that the names are those of, and name in the file -> name without
     wrappers; None for no known one.
     """
@@ -282,7 +282,7 @@ def _fits(look: Look, names: Collection[str]) -> bool:
     return there and not any(re.match(pattern, name) for pattern in look.without for name in names)
 
 
-def sizes_of(look: Look, form: Mapping[str, str], shapes: Shapes) -> dict[str, Any]:
+def read_sizes(look: Look, form: Mapping[str, str], shapes: Shapes) -> dict[str, Json]:
     """The entries of a configuration that shapes tell; {} where a tensor that is needed for them is
     not there.
     """
@@ -293,7 +293,7 @@ def sizes_of(look: Look, form: Mapping[str, str], shapes: Shapes) -> dict[str, A
 
 
 def lines(
-    look: Look, sizes: Mapping[str, Any], folder: str, classes: int | None = None
+    look: Look, sizes: Mapping[str, Json], folder: str, classes: int | None = None
 ) -> list[str]:
     """Three lines of Python that write the `config.json` of a folder; [] where they cannot be
     given.

@@ -8,24 +8,15 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-FILES = (
-    *(
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "special_tokens_map.json",
-        "added_tokens.json",
-        "vocab.json",
-        "merges.txt",
-    ),
-    *(
-        "vocab.txt",
-        "tokenizer.model",
-        "spiece.model",
-        "sentencepiece.bpe.model",
-        "preprocessor_config.json",
-    ),
+from lmc_core.models.config import Config
+
+FILES = tuple(
+    (
+        "tokenizer.json tokenizer_config.json special_tokens_map.json added_tokens.json vocab.json "
+        "merges.txt vocab.txt tokenizer.model spiece.model sentencepiece.bpe.model "
+        "preprocessor_config.json"
+    ).split()
 )
 # transformers', then timm's
 LABELS = ("id2label", "label2id", "label_names", "label_descriptions", "problem_type")
@@ -59,7 +50,8 @@ def carry_over(source: Path | None, target: Path, class_names: Sequence[str] = (
     kept = [name for name in LABELS if name in old and not (class_names and name in ORDERED)]
     merged = new | {name: old[name] for name in kept}
     if isinstance(old.get(PREPARATION), dict):
-        merged[PREPARATION] = old[PREPARATION] | (new.get(PREPARATION) or {})
+        own = new.part(PREPARATION) if new.get(PREPARATION) else {}
+        merged[PREPARATION] = old.part(PREPARATION) | own
     if merged != new:
         (target / "config.json").write_text(json.dumps(merged, indent=2) + "\n", encoding="utf-8")
 
@@ -75,9 +67,9 @@ def _name_classes(target: Path, names: Sequence[str]) -> None:
     (target / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
-def _config(folder: Path, name: str = "config.json") -> dict[str, Any]:
+def _config(folder: Path, name: str = "config.json") -> Config:
     try:
         content = json.loads((folder / name).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+        return Config()
+    return Config(content if isinstance(content, dict) else {})

@@ -7,9 +7,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from lmc_core.errors import BadCheckpoint, LmcError
+from lmc_core.models.config import Config, Json
 from lmc_core.models.family import Family
 from lmc_core.models.files.references import clip
 
@@ -19,13 +19,13 @@ COUNTS = re.compile(r"layer|depth|expert|head|group")
 IDENTITY = ("model_type", "architecture", "architectures")
 
 
-def require_plausible(config: Mapping[str, Any]) -> None:
+def require_plausible(config: Mapping[str, Json]) -> None:
     """Refuse counts for which describing the model alone would take all memory.
 
     Raises:
         BadCheckpoint: naming the entry.
     """
-    todo: list[tuple[str, Any]] = list(config.items())
+    todo: list[tuple[str, Json]] = list(config.items())
     while todo:
         key, value = todo.pop()
         if isinstance(value, dict):
@@ -37,7 +37,7 @@ def require_plausible(config: Mapping[str, Any]) -> None:
             )
 
 
-def quantisation(config: Mapping[str, Any]) -> str:
+def quantisation(config: Mapping[str, Json]) -> str:
     """The method by which a configuration says that the weights are quantised; "" where it says
     nothing of it.
 
@@ -60,7 +60,7 @@ def quantisation(config: Mapping[str, Any]) -> str:
     return method
 
 
-def require_depth(family: Family, config: Mapping[str, Any], tensors: int) -> None:
+def require_depth(family: Family, config: Config, tensors: int) -> None:
     """Refuse a depth for which there are too few tensors.
 
     Raises:
@@ -74,7 +74,7 @@ def require_depth(family: Family, config: Mapping[str, Any], tensors: int) -> No
         )
 
 
-def require_types(family: Family, raw: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+def require_types(family: Family, raw: Config, config: Config) -> None:
     """Refuse a number where the family's default is a switch, a text where it is a number, and so
     on.
 
@@ -87,7 +87,7 @@ def require_types(family: Family, raw: Mapping[str, Any], config: Mapping[str, A
         BadCheckpoint: naming the entry.
     """
     try:
-        defaults = family.config({key: raw[key] for key in IDENTITY if key in raw})
+        defaults = family.config(Config({key: raw[key] for key in IDENTITY if key in raw}))
     except (LmcError, ArithmeticError, LookupError, TypeError, ValueError):
         return  # a family whose sizes must be given has no defaults to compare with
     for key, default, value in _pairs(defaults, config):
@@ -101,7 +101,7 @@ def require_types(family: Family, raw: Mapping[str, Any], config: Mapping[str, A
             )
 
 
-def _mismatch(key: str, default: Any, value: Any) -> str | None:
+def _mismatch(key: str, default: Json, value: Json) -> str | None:
     """What was expected, in words, where the value is something else."""
     if isinstance(default, bool):
         return None if isinstance(value, bool) else "true or false"
@@ -121,10 +121,11 @@ def _mismatch(key: str, default: Any, value: Any) -> str | None:
 
 
 def _pairs(
-    defaults: Mapping[str, Any], config: Mapping[str, Any]
-) -> Iterator[tuple[str, Any, Any]]:
+    defaults: Mapping[str, Json], config: Mapping[str, Json]
+) -> Iterator[tuple[str, Json, Json]]:
     for key in defaults.keys() & config.keys():
-        if isinstance(defaults[key], Mapping) and isinstance(config[key], Mapping):
-            yield from _pairs(defaults[key], config[key])
+        default, value = defaults[key], config[key]
+        if isinstance(default, Mapping) and isinstance(value, Mapping):
+            yield from _pairs(default, value)
         else:
-            yield key, defaults[key], config[key]
+            yield key, default, value
