@@ -27,7 +27,6 @@ from lmc_core.models.parts import (
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.elements import Permutation
-from lmc_core.symmetry.rewrite import Product
 from lmc_core.symmetry.spaces import NONE, SCALED
 
 
@@ -176,5 +175,5 @@ def _with_products(
     s: Structure, actions: Mapping[str, Action], readers: Mapping[str, str]
 ) -> HiddenUnits:
     for name, reader in readers.items():
-        s.add("products", Product(name, (f"{name}.weight", f"{name}.bias"), (f"{reader}.weight",)))
+        s.product(name, (f"{name}.weight", f"{name}.bias"), (f"{reader}.weight",))
     return HiddenUnits(s, actions)

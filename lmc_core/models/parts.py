@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lmc_core.models.structure import Structure
-from lmc_core.symmetry.rewrite import Product
 from lmc_core.symmetry.spaces import (
     LINEAR,
     NONE,
@@ -50,9 +49,9 @@ def layer_norm_stream(s: Structure, width: int, scaled: bool = True, output: boo
         scaled: whether its length is seen nowhere else.
         output: whether what the last norm gives is an output itself.
     """
-    s.add("centred", "residual")
+    s.centre("residual")
     if scaled:
-        s.add("scales", "residual stream")
+        s.scale("residual stream")
     if output:
         return s.space("residual", "residual", width, NONE, OUTPUT)
     reason = (
@@ -64,7 +63,7 @@ def layer_norm_stream(s: Structure, width: int, scaled: bool = True, output: boo
 
 def rms_norm_stream(s: Structure, width: int, output: bool = False) -> str:
     """A residual stream that is read through RMSNorms alone; `output` as in `layer_norm_stream`."""
-    s.add("scales", "residual stream")
+    s.scale("residual stream")
     if output:
         return s.space("residual", "residual", width, NONE, OUTPUT)
     reason = "RMSNorm divides by the length of the stream, which rotations keep"
@@ -76,7 +75,7 @@ def post_norm_stream(s: Structure, width: int, rms: bool, output: bool = False) 
     `output` as above.
     """
     if rms:
-        s.add("scales", "residual stream")
+        s.scale("residual stream")
     if output:
         return s.space("residual", "residual", width, NONE, OUTPUT)
     if rms:
@@ -240,22 +239,19 @@ def attention_products(
     plane = s.spaces[at.product_name]
     whole = plane.pairs is not None and plane.pairs.rotated == plane.size
     seen = key_bias and plane.pairs is not None
-    s.add(
-        "products",
-        Product(
-            at.product_name,
-            left,
-            (f"{on}.key.weight", *([f"{on}.key.bias"] if seen else [])),
-            f"{on}.key.bias" if key_bias and not whole and plane.largest.mixes else None,
-            scale=(plane.size**-0.5 if scaled else 1.0) / divisor,
-        ),
+    s.product(
+        at.product_name,
+        left,
+        (f"{on}.key.weight", *([f"{on}.key.bias"] if seen else [])),
+        f"{on}.key.bias" if key_bias and not whole and plane.largest.mixes else None,
+        scale=(plane.size**-0.5 if scaled else 1.0) / divisor,
     )
     constant = None
     if value_bias and output_bias and sums and s.spaces[at.value_name].largest.mixes:
         constant = (f"{on}.value.bias", f"{on}.output.weight", f"{on}.output.bias")
     kept = value_bias and constant is None
     value = (f"{on}.value.weight", *([f"{on}.value.bias"] if kept else []))
-    s.add("products", Product(at.value_name, value, (f"{on}.output.weight",), None, constant))
+    s.product(at.value_name, value, (f"{on}.output.weight",), None, constant)
 
 
 def offsets_without_biases(s: Structure, at: Attention, output_bias: bool) -> None:
@@ -278,7 +274,7 @@ def offsets_without_biases(s: Structure, at: Attention, output_bias: bool) -> No
     )
     constants = values.copies * values.size
     unseen = constants if output_bias else max(0, constants - s.spaces["residual"].size + 1)
-    s.add("further", ("constants that no output sees", keys + unseen))
+    s.freedom("constants that no output sees", keys + unseen)
 
 
 def separate_attention(
@@ -386,7 +382,7 @@ def units(s: Structure, tag: str, size: int, activation: str, within: str | None
         )
     name = s.space(f"units.{tag}", "units", size, PERMUTATIONS, reason, within)
     if activation in SQUARED:
-        s.add("further", ("scales of units against their squares", size * s.spaces[name].copies))
+        s.freedom("scales of units against their squares", size * s.spaces[name].copies)
     return name
 
 
@@ -400,10 +396,7 @@ def gated_units(
     )
     name = s.space(f"units.{tag}", "units", size, SIGNED_AND_SCALED, reason, within)
     if activation in SQUARED:
-        s.add(
-            "further",
-            ("scales of gates against the squares of units", size * s.spaces[name].copies),
-        )
+        s.freedom("scales of gates against the squares of units", size * s.spaces[name].copies)
     return name
 
 
@@ -417,7 +410,4 @@ def units_product(
         return
     parts = ("weight", "bias") if bias else ("weight",)
     left, gates = (tuple(f"{on}.{side}.{part}" for part in parts) for side in ("up", "gate"))
-    s.add(
-        "products",
-        Product(space, left, (f"{on}.down.weight",), gate=gates if gate in HOMOGENEOUS else ()),
-    )
+    s.product(space, left, (f"{on}.down.weight",), gate=gates if gate in HOMOGENEOUS else ())

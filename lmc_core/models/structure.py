@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from lmc_core.symmetry.layout import Block, Layout
-from lmc_core.symmetry.rewrite import LayerScale, Norm, Product, Rewrite, Tied
+from lmc_core.symmetry.rewrite import LayerScale, Norm, Product, Reader, Rewrite, Tied
 from lmc_core.symmetry.spaces import Pairs, Space, SymmetryClass
 
 Parts = Iterable[tuple[str, str]]  # (name of a block, its pattern)
@@ -149,15 +149,35 @@ class Structure:
             self.parameter(f"{block}.offset", f"{name}.bias", "*" if fixed else f"+{space}", size)
         if readers is not None:
             found = f"{block}.gain" if gain else None, f"{block}.offset" if offset else None
-            self.add("norms", Norm(*found, tuple(readers), space, centred, unit))
+            self.add_norm(*found, tuple(readers), space, centred, unit)
 
-    def add(
+    def _append(
         self, field: str, *items: Norm | Product | LayerScale | str | tuple[object, ...]
     ) -> None:
-        """Append to one of the tuples of the `Rewrite`: norms, products, layer_scales, centred,
-        sums, scales, further.
-        """
+        """Append to one of the tuples of the `Rewrite`."""
         self._rewrite = replace(self._rewrite, **{field: (*getattr(self._rewrite, field), *items)})
+
+    def add_norm(
+        self,
+        gain: str | None,
+        offset: str | None,
+        readers: tuple[Reader, ...],
+        space: str = "residual",
+        centred: bool = True,
+        unit: float = 1.0,
+    ) -> None:
+        """Say what reads a norm whose parameters, if it has any, were added before; see `Norm`."""
+        self._append("norms", Norm(gain, offset, readers, space, centred, unit))
+
+    def layer_scale(
+        self, scale: str, writers: tuple[str | None, ...], space: str = "residual"
+    ) -> None:
+        """Say that a vector scales what a layer writes; see `LayerScale`."""
+        self._append("layer_scales", LayerScale(scale, writers, space))
+
+    def multiply(self, block: str, number: float) -> None:
+        """Say that the network multiplies a table by a number that depends on its width."""
+        self._append("multiplied", (block, number))
 
     def product(
         self,
@@ -183,23 +203,23 @@ class Structure:
             unseen: biases on the right of which no output sees anything.
         """
         product = Product(space, left, right, invisible, constant, gate, scale, unseen)
-        self.add("products", product)
+        self._append("products", product)
 
     def centre(self, *spaces: str) -> None:
         """Say that nobody sees the mean over the coordinates of spaces, as under LayerNorm."""
-        self.add("centred", *spaces)
+        self._append("centred", *spaces)
 
     def sum(self, *blocks: str) -> None:
         """Say that of blocks only the sum of their constants is seen."""
-        self.add("sums", blocks)
+        self._append("sums", blocks)
 
     def scale(self, *phrases: str) -> None:
         """Count one positive number for each phrase that a norm undoes."""
-        self.add("scales", *phrases)
+        self._append("scales", *phrases)
 
     def freedom(self, phrase: str, dimension: int) -> None:
         """Count a continuous freedom that no step of the rewrite uses."""
-        self.add("further", (phrase, dimension))
+        self._append("further", (phrase, dimension))
 
     def tie(self, tied: Tied) -> None:
         """Say that the head shares the token table."""

@@ -25,7 +25,7 @@ from lmc_core.models.parts import (
     units_product,
 )
 from lmc_core.models.structure import Structure
-from lmc_core.symmetry.rewrite import Product, Tied
+from lmc_core.symmetry.rewrite import Tied
 from lmc_core.symmetry.spaces import SCALES, Pairs
 
 # writes the feed-forward layer of block i down; returns what reads the norm before it
@@ -193,7 +193,7 @@ def rms_decoder(
                 norm(f"{on}.norm{number + 1}", f"{at}.{norms.before[number]}", both[number])
             if norms.behind:
                 norm(f"{on}.{('attended', 'fed')[number]}", f"{at}.{norms.behind[number]}", None)
-                s.add("scales", "what a layer writes")
+                s.scale("what a layer writes")
     if head.predicts != "next":
         write_head(s, config, head, lambda readers: norm("norm", "model.norm", readers))
     elif not tied:
@@ -227,10 +227,7 @@ def _query_key_norms(
     heads, groups, size = counts
     space, interleaved = None, pairs is not None and pairs.interleaved
     if pairs is None or (unit != 1 and not clipped):
-        s.add(
-            "further",
-            ("gains of queries against those of keys", size if pairs is None else size // 2),
-        )
+        s.freedom("gains of queries against those of keys", size if pairs is None else size // 2)
     elif not clipped:
         reason = (
             "of the gains of queries and keys only the product is seen, one factor for each "
@@ -256,9 +253,9 @@ def _query_key_norms(
         shape = (count * size if whole else size,)
         name = f"model.layers.{i}.self_attn.{letter}_norm.weight"
         s.parameter(f"blocks.{i}.{part}.norm", name, " ".join([*outer, *pair]), shape)
-        s.add("scales", *[f"{part} of a head"] * (1 if whole else count))
+        s.scale(*[f"{part} of a head"] * (1 if whole else count))
     if space is not None:
-        s.add("products", Product(space, (f"blocks.{i}.query.norm",), (f"blocks.{i}.key.norm",)))
+        s.product(space, (f"blocks.{i}.query.norm",), (f"blocks.{i}.key.norm",))
 
 
 def sizes(config: Config) -> dict[str, int]:

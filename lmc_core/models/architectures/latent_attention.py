@@ -15,7 +15,6 @@ from lmc_core.models.architectures import decoder_family
 from lmc_core.models.architectures.decoder import Readers
 from lmc_core.models.config import Config, Json, require_divides, require_sizes
 from lmc_core.models.structure import Structure
-from lmc_core.symmetry.rewrite import Product
 from lmc_core.symmetry.spaces import LINEAR, PERMUTATIONS, ROTARY, ROTATIONS, Pairs
 
 SIZES = ("kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")
@@ -88,7 +87,7 @@ def latent_attention(s: Structure, config: Config, i: int, interleaved: bool) ->
     )
 
     def latent(name: str, size: int) -> str:
-        s.add("scales", f"{name.replace('-', ' ')} stream")
+        s.scale(f"{name.replace('-', ' ')} stream")
         return s.space(
             f"{name}.{i}",
             "latent",
@@ -146,10 +145,7 @@ def latent_attention(s: Structure, config: Config, i: int, interleaved: bool) ->
     s.linear(f"{on}.output", f"{at}.o_proj", "+residual", f"-{head} -{value}", bias)
     rotary = (f"{on}.rotary-key.weight", *([f"{on}.rotary-key.bias"] if bias else []))
     scale = (flat + turned) ** -0.5
-    s.add(
-        "products",
-        Product(plane, (f"{on}.query.weight",), (f"{on}.key.weight",), scale=scale),
-        Product(pair, (f"{on}.rotary-query.weight",), rotary, scale=scale),
-        Product(value, (f"{on}.value.weight",), (f"{on}.output.weight",)),
-    )
+    s.product(plane, (f"{on}.query.weight",), (f"{on}.key.weight",), scale=scale)
+    s.product(pair, (f"{on}.rotary-query.weight",), rotary, scale=scale)
+    s.product(value, (f"{on}.value.weight",), (f"{on}.output.weight",))
     return readers

@@ -170,7 +170,7 @@ def layer_norm_decoder(
             norm(f"{on}.norm1", f"{at}.{body.norms[0]}", attended)
             norm(f"{on}.norm2", f"{at}.{body.norms[1]}", fed)
         if body.parallel and attend(i).output_bias and feed.bias:
-            s.add("sums", (f"{on}.output.bias", f"{on}.down.bias"))
+            s.sum(f"{on}.output.bias", f"{on}.down.bias")
     _behind(
         s,
         config,
@@ -186,27 +186,27 @@ def layer_norm_decoder(
 def _embeddings(s: Structure, sizes: Sizes, body: Body, output: bool) -> None:
     """The stream, and what is written to it before the first block."""
     if body.embedded and not output:
-        s.add("centred", "residual")
-        s.add("scales", "residual stream")
+        s.centre("residual")
+        s.scale("residual stream")
         reason = (
             "the gains and offsets of the norm behind the token table act on its coordinates "
             "one by one"
         )
         s.space("residual", "residual", sizes.width, PERMUTATIONS, reason)
         # of a single norm that writes to the stream
-        s.add("further", ("gains against a rotation", 1))
+        s.freedom("gains against a rotation", 1)
     else:
         layer_norm_stream(s, sizes.width, output=output)
     s.parameter("token.table", body.token_table, "* +residual", (sizes.tokens, sizes.width))
     if body.positions:
         name = f"{body.prefix}{body.positions}.weight"
         s.parameter("position.table", name, "* +residual", (sizes.positions, sizes.width))
-        s.add("sums", ("token.table", "position.table"))
+        s.sum("token.table", "position.table")
     if body.embedded:
         name = f"{body.prefix}{body.embedded}"
         s.parameter("token.norm.gain", f"{name}.weight", "=residual", (sizes.width,))
         s.parameter("token.norm.offset", f"{name}.bias", "+residual", (sizes.width,))
-        s.add("further", ("scales of embeddings", sizes.tokens))
+        s.freedom("scales of embeddings", sizes.tokens)
 
 
 def _attention(
@@ -262,9 +262,8 @@ def _constants(s: Structure, a: Attention, part: SelfAttention, body: Body, fed_
     elif part.bias and not part.output_bias:
         values = s.spaces[a.value_name]
         constants = values.copies * values.size
-        s.add(
-            "further",
-            (MEANS, constants if absorbed else max(0, constants - s.spaces["residual"].size + 1)),
+        s.freedom(
+            MEANS, constants if absorbed else max(0, constants - s.spaces["residual"].size + 1)
         )
 
 

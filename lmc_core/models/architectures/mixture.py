@@ -149,12 +149,9 @@ def mixture(
             (routing.experts,),
             over,
         )
-        s.add("further", ("corrections of the choice of experts", routing.experts - 1))
+        s.freedom("corrections of the choice of experts", routing.experts - 1)
     if routing.relative and routing.active == 1:  # one weight, always 1
-        s.add(
-            "further",
-            ("routers that only choose", (routing.experts - int(routing.softmax)) * width),
-        )
+        s.freedom("routers that only choose", (routing.experts - int(routing.softmax)) * width)
     u = gated_units(s, str(i), units, activation, experts)
     s.fused(
         f"{at}.experts.gate_up_proj",

@@ -30,7 +30,7 @@ from lmc_core.models.parts import (
     units_product,
 )
 from lmc_core.models.structure import Structure
-from lmc_core.symmetry.rewrite import Product, Tied
+from lmc_core.symmetry.rewrite import Tied
 from lmc_core.symmetry.spaces import NONE, PERMUTATIONS, ROTATIONS, SCALED, SIGNED
 
 MEANS, OFFSETS, SUMS = "means that LayerNorm removes", "offsets of norms", "sums of constants"
@@ -131,24 +131,21 @@ def embeddings(
         s.parameter(f"{block}.table", f"{base}{name}.weight", "* +residual", (rows[block], width))
     # A tied table is seen by the head too: of what the input does not see, each row may move along
     # 1/g of the head's norm, all rows alike, since the logits of a token then change by a constant.
-    s.add("further", (MEANS, sum(rows.values()) - (rows["token"] if tied else 0)))
+    s.freedom(MEANS, sum(rows.values()) - (rows["token"] if tied else 0))
     if len(rows) > 1:
-        s.add("further", (SUMS, (len(rows) - 2) * (width - 1) + (1 if tied else width - 1)))
+        s.freedom(SUMS, (len(rows) - 2) * (width - 1) + (1 if tied else width - 1))
     # a token has one vector, wherever it stands
     if "position" not in rows and rows.get("type", 1) == 1 and not tied:
-        s.add("further", ("scales that norms undo", rows["token"] - 1))
+        s.freedom("scales that norms undo", rows["token"] - 1)
     if padding is not None:
         if rows.get("type", 1) == 1:
             # one vector, which the norm behind it brings to one length
-            s.add("scales", "the padding token")
+            s.scale("the padding token")
         # the padding token alone has that position, so only their sum is seen; positions before it
         # are not seen at all
-        s.add(
-            "further",
-            ("positions that are never used", padding * (width - 1)),
-            (SUMS, 1 if tied else width - 1),
-        )
-    s.add("scales", "embeddings")
+        s.freedom("positions that are never used", padding * (width - 1))
+        s.freedom(SUMS, 1 if tied else width - 1)
+    s.scale("embeddings")
     norm_into(s, "norm", base + names.norm)
 
 
@@ -182,8 +179,8 @@ def narrow_embeddings(s: Structure, config: Config, base: str, names: Names, pro
         "all-ones vector leave alone"
     )
     s.space("embedding", "latent", size, ROTATIONS, reason, fixes_ones=True)
-    s.add("centred", "embedding")
-    s.add("scales", "embeddings")
+    s.centre("embedding")
+    s.scale("embeddings")
     for block, name in names.tables.items():
         s.parameter(
             f"{block}.table",
@@ -191,7 +188,7 @@ def narrow_embeddings(s: Structure, config: Config, base: str, names: Names, pro
             "* +embedding",
             (config.size(ROWS[block]), size),
         )
-    s.add("sums", tuple(f"{block}.table" for block in names.tables))
+    s.sum(*(f"{block}.table" for block in names.tables))
     reader = s.linear("project", base + project, "+residual", "-embedding")
     s.norm("norm", base + names.norm, [reader], space="embedding")
 
@@ -206,8 +203,9 @@ def behind_narrow_embeddings(s: Structure, config: Config) -> None:
     """
     width = config.size("hidden_size")
     k = min(config.size("embedding_size") - 1, width)
-    s.add("further", (MEANS, k + 3 * width * (width - k)), (OFFSETS, width))
-    s.add("scales", "what the embeddings write")
+    s.freedom(MEANS, k + 3 * width * (width - k))
+    s.freedom(OFFSETS, width)
+    s.scale("what the embeddings write")
 
 
 # writes an attention down: its patterns, its blocks, its names
@@ -272,18 +270,18 @@ def layers(
             last = [(f"{reader}.weight", f"{reader}.bias") for reader in readers]
             s.norm(f"blocks.{i}.norm2", f"{at}.{names.norm2}", last or None)
         behind = 3 * width if i or not narrow else 0
-        s.add("further", (MEANS, (width + 1) + (size + 1) + behind + size))
+        s.freedom(MEANS, (width + 1) + (size + 1) + behind + size)
     if narrow:
         behind_narrow_embeddings(s, config)
         if depth == 1 and readers:  # gains of a single norm into the stream, as in `vit`
-            s.add("further", ("gains against a rotation", 1))
+            s.freedom("gains against a rotation", 1)
 
 
 def norm_into(s: Structure, block: str, name: str) -> None:
     """A norm into the stream, which a layer reads and adds to."""
     s.norm(block, name, None)
-    s.add("further", (OFFSETS, s.spaces["residual"].size))
-    s.add("scales", "norms into the stream")
+    s.freedom(OFFSETS, s.spaces["residual"].size)
+    s.scale("norms into the stream")
 
 
 def token_head(s: Structure, config: Config, head: TokenHead, act: str) -> None:
@@ -297,13 +295,13 @@ def token_head(s: Structure, config: Config, head: TokenHead, act: str) -> None:
     """
     narrow = "embedding" in s.spaces
     if act in HOMOGENEOUS:
-        s.add("scales", "the head's layer")
+        s.scale("the head's layer")
     # the head reads the coordinates that the table writes, so they move together
     if config["tie_word_embeddings"]:
         space = "embedding" if narrow else "residual"
         s.linear("head.dense", head.dense, f"+{space}", "-residual")
         s.norm("head.norm", head.norm, None, space=space)
-        s.add("further", (OFFSETS, s.spaces[space].size))
+        s.freedom(OFFSETS, s.spaces[space].size)
         s.tie(Tied(f"{head.decoder}.weight", head.table))
     else:
         own_token_head(
@@ -350,7 +348,7 @@ def pooled(
     width = config.size("hidden_size")
     if not heads:
         s.space("pooled", "pooled", width, NONE, "the pooled state is an output itself")
-        s.add("further", (MEANS, width))
+        s.freedom(MEANS, width)
     elif act == "tanh":
         s.space(
             "pooled",
@@ -362,13 +360,8 @@ def pooled(
     elif act in HOMOGENEOUS:
         reason = "ReLU acts on each coordinate by itself and commutes with positive scales"
         s.space("pooled", "pooled", width, SCALED, reason, positive=True)
-        s.add(
-            "products",
-            Product(
-                "pooled",
-                ("pooler.weight", "pooler.bias"),
-                tuple(f"{block}.weight" for block in heads),
-            ),
+        s.product(
+            "pooled", ("pooler.weight", "pooler.bias"), tuple(f"{block}.weight" for block in heads)
         )
     else:
         s.space(
@@ -413,7 +406,7 @@ def hidden_head(s: Structure, config: Config, dense: str, name: str, rows: int, 
     s.linear("head.dense", dense, f"+{u}", "-residual")
     s.linear("head", name, "*", f"-{u}", rows=rows)
     if s.spaces[u].largest.stretches:
-        s.add("products", Product(u, ("head.dense.weight", "head.dense.bias"), ("head.weight",)))
+        s.product(u, ("head.dense.weight", "head.dense.bias"), ("head.weight",))
 
 
 def last_readers(kind: Kind, pooler: bool) -> list[str]:

@@ -14,7 +14,6 @@ from typing import Literal
 
 from lmc_core.models.parts import Attention
 from lmc_core.models.structure import Structure
-from lmc_core.symmetry.rewrite import Product
 from lmc_core.symmetry.spaces import SCALES, Pairs
 
 REASON = "of the gains of queries and keys only the product is seen, one factor for each "
@@ -108,13 +107,13 @@ def write_query_key_norms(
             right,
         )
         for space in words:
-            s.add("products", Product(space, tuple(left[space]), tuple(right[space])))
+            s.product(space, tuple(left[space]), tuple(right[space]))
         if norms.offset:
-            s.add("further", ("biases that no output sees", size - rotated))
+            s.freedom("biases that no output sees", size - rotated)
     width = s.spaces["residual"].size
     means = width + int(bias) - int(bias or not offset)
-    s.add("further", ("means of queries and keys", (heads + groups) * means))
-    s.add("scales", *["queries of a head"] * heads, *["keys of a head"] * groups)
+    s.freedom("means of queries and keys", (heads + groups) * means)
+    s.scale(*["queries of a head"] * heads, *["keys of a head"] * groups)
 
 
 def _gains(

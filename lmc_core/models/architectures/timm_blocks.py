@@ -15,7 +15,6 @@ from lmc_core.models.parts import (
     units_product,
 )
 from lmc_core.models.structure import Structure
-from lmc_core.symmetry.rewrite import LayerScale, Product
 from lmc_core.symmetry.spaces import PERMUTATIONS, SCALES
 
 MEANS = "means that LayerNorm removes"
@@ -45,10 +44,7 @@ def _means(s: Structure, b: Body) -> None:
     """
     if b.pre_norm and b.shown != "raw":
         inner = b.attends.heads * b.attends.size
-        s.add(
-            "further",
-            (MEANS, b.several * (inner + b.feeds.units + b.attends.output_bias + b.feeds.bias)),
-        )
+        s.freedom(MEANS, b.several * (inner + b.feeds.units + b.attends.output_bias + b.feeds.bias))
 
 
 def scale(
@@ -57,7 +53,7 @@ def scale(
     """The LayerScale of what some layers write, if there is one."""
     if name is not None:
         s.parameter(block, f"{at}.{name}", "=residual", (b.width,))
-        s.add("layer_scales", LayerScale(block, writers))
+        s.layer_scale(block, writers)
 
 
 def _side_by_side(s: Structure, b: Body, i: int) -> None:
@@ -76,7 +72,7 @@ def _side_by_side(s: Structure, b: Body, i: int) -> None:
             scale(s, b, f"{on}.scale{number}", at, b.scales[number - 1], written)
             constants.append(written[1])
         if all(constants):
-            s.add("sums", tuple(constants))
+            s.sum(*constants)
     _means(s, b)
 
 
@@ -171,15 +167,12 @@ def _layer_norms(s: Structure, b: Body, a: Attention, on: str, at: str) -> None:
         norm = f"{at}.{part[0]}_norm"
         s.parameter(f"{on}.{part}.norm.gain", f"{norm}.weight", f"={a.product_name}", (size,))
         s.parameter(f"{on}.{part}.norm.offset", f"{norm}.bias", f"+{a.product_name}", (size,))
-        s.add("scales", *[f"{part} of a head"] * heads)
+        s.scale(*[f"{part} of a head"] * heads)
     # gains of queries against those of keys; the keys' offset adds one number to all scores of a
     # query; the queries' offset is seen by normalised keys alone, which have no mean
-    s.add(
-        "further",
-        (MEANS, 2 * b.width * heads),
-        ("gains and offsets of queries and keys", size + size + 1),
-    )
-    s.add("further", ("gains against a rotation", 1))
+    s.freedom(MEANS, 2 * b.width * heads)
+    s.freedom("gains and offsets of queries and keys", size + size + 1)
+    s.freedom("gains against a rotation", 1)
 
 
 def _rms_norms(
@@ -195,8 +188,8 @@ def _rms_norms(
     for part, role, count in (("query", "+", f.heads), ("key", "-", f.groups)):
         pattern = f"{role}{space} *" if interleaved else f"* {role}{space}"
         s.parameter(f"{on}.{part}.norm", f"{at}.{part[0]}_norm.weight", pattern, (f.size,))
-        s.add("scales", *[f"{part} of a head"] * count)
-    s.add("products", Product(space, (f"{on}.query.norm",), (f"{on}.key.norm",)))
+        s.scale(*[f"{part} of a head"] * count)
+    s.product(space, (f"{on}.query.norm",), (f"{on}.key.norm",))
 
 
 def _constants(s: Structure, b: Body, a: Attention) -> None:
@@ -209,11 +202,9 @@ def _constants(s: Structure, b: Body, a: Attention) -> None:
     elif not f.key_bias:
         plane = s.spaces[a.product_name]
         rotated = plane.pairs.rotated if plane.pairs else 0
-        s.add(
-            "further", (UNSEEN, plane.copies * (plane.size - rotated) if plane.largest.mixes else 0)
-        )
+        s.freedom(UNSEEN, plane.copies * (plane.size - rotated) if plane.largest.mixes else 0)
     if f.value_bias and not f.output_bias and b.shown != "raw":
-        s.add("further", (UNSEEN, 1))
+        s.freedom(UNSEEN, 1)
 
 
 def relative(s: Structure, b: Body, space: str, on: str, at: str, tag: str, last: bool) -> None:
@@ -239,7 +230,7 @@ def relative(s: Structure, b: Body, space: str, on: str, at: str, tag: str, last
     token, mean = (last and prefix and b.pool == pool for pool in ("token", "avg"))
     if r.rows:
         s.parameter(f"{on}.relative.table", at, f"* +{space}", (r.rows, heads))
-        s.add("further", (UNSEEN, heads * (r.rows - 1 if token else 1 + prefix + mean)))
+        s.freedom(UNSEEN, heads * (r.rows - 1 if token else 1 + prefix + mean))
         return
     u = units(s, f"relative.{tag}", r.units, "relu")
     s.parameter(f"{on}.relative.up.weight", f"{at}.mlp.fc1.weight", f"+{u} *", (r.units, 2))
@@ -247,9 +238,9 @@ def relative(s: Structure, b: Body, space: str, on: str, at: str, tag: str, last
     s.linear(f"{on}.relative.down", f"{at}.mlp.fc2", f"+{space}", f"-{u}", r.bias)
     units_product(s, u, f"{on}.relative", True)
     if token:
-        s.add("further", (UNSEEN, r.units * (2 + heads) + heads * r.bias))
+        s.freedom(UNSEEN, r.units * (2 + heads) + heads * r.bias)
     elif not prefix and r.bias and not r.capped:
-        s.add("further", (UNSEEN, heads))
+        s.freedom(UNSEEN, heads)
 
 
 def feed(
@@ -306,9 +297,9 @@ def feed(
     if f.normed:
         s.norm(f"{on}.units.norm", f"{at}.norm", [down], space=u)
         if f.gate or f.act == "relu":
-            s.add("scales", "units before a norm")
+            s.scale("units before a norm")
         if b.shown != "raw" and not b.rms:  # 1 (1/g)^T is a mean of its rows and of its columns
-            s.add("further", (MEANS, -1))
+            s.freedom(MEANS, -1)
     if norm is not None:
         s.norm(
             norm_block or f"{on}.norm2", norm, readers, space, offset=not b.rms, centred=not b.rms
@@ -368,7 +359,7 @@ def _parallel(s: Structure, b: Body, i: int) -> None:
         output = s.linear(f"{on}.output", f"{at}.attn_out_proj", "+residual", a.output)
         down = s.linear(f"{on}.down", f"{at}.mlp_out_proj", "+residual", f"-{u}")
         written = (*output, *down)
-        s.add("sums", (f"{on}.output.bias", f"{on}.down.bias"))
+        s.sum(f"{on}.output.bias", f"{on}.down.bias")
     attention_products(s, a, on, f.query_bias, f.key_bias, f.value_bias, True)
     units_product(s, u, on, True)
     _constants(s, b, a)

@@ -48,16 +48,16 @@ def _stream(s: Structure, b: Body) -> None:
     if b.shown:
         s.space("residual", "residual", b.width, NONE, SHOWN)
         if b.shown == "normed":
-            s.add("scales", "residual stream")
+            s.scale("residual stream")
             if not b.rms and not b.pre_norm:
-                s.add("centred", "residual")
+                s.centre("residual")
     elif b.pre_norm:
         reason = (
             "gains and offsets of the norm before the first block act on its coordinates one by one"
         )
         s.space("residual", "residual", b.width, PERMUTATIONS, reason)
-        s.add("scales", "residual stream")
-        s.add("further", ("gains against a rotation", 1))  # see the docstring
+        s.scale("residual stream")
+        s.freedom("gains against a rotation", 1)  # see the docstring
     elif b.rms:
         rms_norm_stream(s, b.width)
     else:
@@ -90,13 +90,14 @@ def _embeddings(s: Structure, b: Body) -> None:
     )
     if not b.pre_norm:
         for name in (*constants, *(["patch.bias"] if b.positions else [])):
-            s.add("sums", (name, "position.table"))
+            s.sum(name, "position.table")
         return
     # before the norm: means, one scale for each token that is the same in every image and one for
     # the patches
     columns = rows + prefix + channels * b.patch[0] * b.patch[1]
-    s.add("further", (MEANS, columns + (b.shown != "raw")), (SUMS, (width - 1) * len(constants)))
-    s.add("scales", *["embeddings of a token"] * prefix, "embeddings of patches")
+    s.freedom(MEANS, columns + (b.shown != "raw"))
+    s.freedom(SUMS, (width - 1) * len(constants))
+    s.scale(*["embeddings of a token"] * prefix, "embeddings of patches")
     s.norm("norm.pre", "norm_pre", None)
 
 
@@ -110,7 +111,8 @@ def _unseen_means(s: Structure, b: Body, prefix: int) -> None:
     places = b.patches if b.positions else 1
     apart = {"token": pixels + places + prefix - 1, "avg": prefix + places - 1}.get(b.pool, 0)
     layers = b.attends.output_bias if b.parallel else b.attends.output_bias + b.feeds.bias
-    s.add("further", (MEANS, 0 if b.pre_norm else apart), (SUMS, b.depth * layers))
+    s.freedom(MEANS, 0 if b.pre_norm else apart)
+    s.freedom(SUMS, b.depth * layers)
 
 
 def _outputs(s: Structure, b: Body) -> None:
@@ -132,7 +134,7 @@ def _outputs(s: Structure, b: Body) -> None:
                     ignores_mean_over=0,
                 )
             )
-            s.add("further", (SUMS, b.classes))  # the outputs are the mean of both heads
+            s.freedom(SUMS, b.classes)  # the outputs are the mean of both heads
         heads = heads or readers
     if b.last and b.shown:  # what it writes are the outputs
         for part, name in (("gain", "weight"), ("offset", "bias"))[: 1 if b.rms else 2]:
@@ -159,8 +161,9 @@ def _pooling(s: Structure, b: Body, p: Pools) -> list[tuple[str, str | None]]:
         s.space("pooled", "residual", width, ROTATIONS, reason, fixes_ones=True)
         # the head sees means, the norm does not: x -> s C x + 1 (u^T x), and constants that biases
         # behind take
-        s.add("scales", "pooled stream")
-        s.add("further", (MEANS, width), (SUMS, width + 1))
+        s.scale("pooled stream")
+        s.freedom(MEANS, width)
+        s.freedom(SUMS, width + 1)
     else:
         s.space(
             "pooled",
@@ -169,7 +172,7 @@ def _pooling(s: Structure, b: Body, p: Pools) -> list[tuple[str, str | None]]:
             NONE,
             "it is the output itself, with what the last layer adds",
         )
-        s.add("further", (SUMS, 1))
+        s.freedom(SUMS, 1)
     a = attention(s, "pool", heads, size)
     s.parameter("pool.latent", f"{at}.latent", "*", (1, 1, width))
     s.parameter("pool.query.weight", f"{at}.q.weight", f"{a.query} *", (width, width))
@@ -187,9 +190,8 @@ def _pooling(s: Structure, b: Body, p: Pools) -> list[tuple[str, str | None]]:
     )
     s.linear("pool.output", f"{at}.proj", "+pooled", a.output)
     attention_products(s, a, "pool", True, True, True, True)
-    s.add(
-        "further",
-        (UNSEEN, 2 * width * width + 2 * width - heads * width - width * size - (width - heads)),
+    s.freedom(
+        UNSEEN, 2 * width * width + 2 * width - heads * width - width * size - (width - heads)
     )
     feed(s, b, p.feeds, "pool", "pool", f"{at}.mlp", f"{at}.norm", "pooled", "pool.norm")
     return [("pool.key.weight", "pool.key.bias"), ("pool.value.weight", "pool.value.bias")]

@@ -163,7 +163,7 @@ def text_tower(s: Structure, config: Config, part: Part, output: bool) -> None:
     for block, rows in tables:
         name = f"{part.base}embeddings.{block}_embedding.weight"
         s.parameter(f"{on}{block}.table", name, f"* +{part.stream}", (config.size(rows), width))
-    s.add("sums", (f"{on}token.table", f"{on}position.table"))
+    s.sum(f"{on}token.table", f"{on}position.table")
     for i in range(config.size("num_hidden_layers")):
         layer(config, part).write(s, i, f"{part.base}encoder.layers.{i}")
 
@@ -174,7 +174,7 @@ def embedding_space(s: Structure, size: int, fixes_ones: bool = False) -> None:
     if fixes_ones:
         reason += "; a LayerNorm reads those of images, so the all-ones vector stays"
     s.space("embedding", KIND, size, ROTATIONS, reason, fixes_ones=fixes_ones)
-    s.add("scales", SCALE, SCALE)
+    s.scale(SCALE, SCALE)
 
 
 def shown_embedding(s: Structure, size: int) -> None:
@@ -186,7 +186,7 @@ def head_of_outputs(s: Structure, rows: int) -> None:
     """Count what is open in a layer with a bias that reads a norm whose outputs are shown: its
     rows' means.
     """
-    s.add("further", (MEANS, rows))
+    s.freedom(MEANS, rows)
 
 
 def unpacked(config: Any, inputs: Tensor) -> tuple[Tensor, Tensor]:

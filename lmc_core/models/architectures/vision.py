@@ -29,7 +29,6 @@ from lmc_core.models.parts import (
     units_product,
 )
 from lmc_core.models.structure import Structure
-from lmc_core.symmetry.rewrite import LayerScale
 from lmc_core.symmetry.spaces import NONE, ROTATIONS, Pairs
 
 MEANS, CONSTANTS = "means that LayerNorm removes", "constants that no output sees"
@@ -171,8 +170,8 @@ def norm_stream(s: Structure, width: int, name: str = "residual", output: bool =
     """A stream of that name that is read through LayerNorms alone; `output` where what the last
     norm gives is shown.
     """
-    s.add("centred", name)
-    s.add("scales", "residual stream")
+    s.centre(name)
+    s.scale("residual stream")
     if output:
         s.space(name, "residual", width, NONE, OUTPUT)
         return
@@ -195,7 +194,7 @@ def raw_stream(s: Structure, width: int, depth: int, name: str = "residual") -> 
         depth: number of layers, with two such biases each.
         name: of its space.
     """
-    s.add("further", (MEANS, 2 * depth))
+    s.freedom(MEANS, 2 * depth)
     return s.space(name, "residual", width, NONE, OUTPUT)
 
 
@@ -231,7 +230,7 @@ def unseen_token(
     stream.
     """
     s.parameter(block, name, f"* +{stream}", shape)
-    s.add("further", (CONSTANTS, s.spaces[stream].size - int(stream in s.rewrite.centred)))
+    s.freedom(CONSTANTS, s.spaces[stream].size - int(stream in s.rewrite.centred))
 
 
 @dataclass(frozen=True)
@@ -313,7 +312,7 @@ class Layer:
                     scale, f"{at}.{self.scales[number - 1]}", f"={self.stream}", (self.width,)
                 )
                 writers = (f"{on}.{part}.weight", f"{on}.{part}.bias" if bias else None)
-                s.add("layer_scales", LayerScale(scale, writers, self.stream))
+                s.layer_scale(scale, writers, self.stream)
         return a
 
 
@@ -335,7 +334,7 @@ def unseen_constants(
     if not (value and output):
         count += constants if output else max(0, constants - s.spaces[stream].size + 1)
     if count:
-        s.add("further", (CONSTANTS, count))
+        s.freedom(CONSTANTS, count)
 
 
 def tanh_pooler(s: Structure, width: int, rows: int) -> None:
@@ -344,7 +343,7 @@ def tanh_pooler(s: Structure, width: int, rows: int) -> None:
     """
     s.space("pooled", "pooled", rows, NONE, "the pooled state is an output itself")
     s.linear("pooler", "pooler.dense", "+pooled", "-residual", rows=rows)
-    s.add("further", (MEANS, rows))
+    s.freedom(MEANS, rows)
 
 
 def two_readers(s: Structure, name: str, labels: int, width: int) -> Readers:

@@ -85,20 +85,20 @@ def _freedom(s: Structure, config: Config, readers: list[str]) -> bool:
         classes = [each for each in classes if not each & linked] + [linked.union(*touching)]
     for each in classes:
         if readers or ran[-1] not in each:  # of an output neither is free
-            s.add("further", (OFFSETS, width))
-            s.add("scales", "norms into the stream")
+            s.freedom(OFFSETS, width)
+            s.scale("norms into the stream")
     for linked in reads.values():
         if linked == {embeddings}:
             k = min(config.size("embedding_size") - 1, width)
-            s.add("further", (MEANS, k + 3 * width * (width - k)))
+            s.freedom(MEANS, k + 3 * width * (width - k))
         elif len(linked) == 1:
-            s.add("further", (MEANS, 3 * width))
+            s.freedom(MEANS, 3 * width)
     # x -> x + 1 (a^T x) along 1/g of the only norm that is read with the embeddings
     for each in classes:
         if embeddings in each and len(each) == 2:
-            s.add("further", (MEANS, 1))
+            s.freedom(MEANS, 1)
     if len(ran) == 1 and readers:  # gains of a single norm into the stream, as in `vit`
-        s.add("further", ("gains against a rotation", 1))
+        s.freedom("gains against a rotation", 1)
     return apart
 
 
@@ -120,7 +120,7 @@ def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
             else None
         )
         s.norm(f"blocks.{i}.norm2", f"{at}.{NAMES.norm2}", last or None)
-        s.add("further", (MEANS, (width + 1) + (size + 1) + size))
+        s.freedom(MEANS, (width + 1) + (size + 1) + size)
     if pooler:
         heads = {
             "masked": {"order": ("sop_classifier.classifier", config.get("num_labels", 2))},
@@ -140,7 +140,7 @@ def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
             for block in s.blocks
             if block.name in {f"{name}.weight" for name in readers}
         )
-        s.add("further", (MEANS, rows))
+        s.freedom(MEANS, rows)
 
 
 SMALL = (

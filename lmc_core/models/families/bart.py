@@ -187,7 +187,8 @@ def _stack(s: Structure, config: Config, stack: str) -> Readers:
     s.parameter(
         f"{stack}.position.table", f"{stack}.embed_positions.weight", "* +residual", (rows, width)
     )
-    s.add("further", (MEANS, rows), ("positions that are never used", UNREAD * (width - 1)))
+    s.freedom(MEANS, rows)
+    s.freedom("positions that are never used", UNREAD * (width - 1))
     norm_into(s, f"{stack}.norm", f"{stack}.layernorm_embedding")
     across: Readers = []
     for i in range(depth):
@@ -207,7 +208,7 @@ def _stack(s: Structure, config: Config, stack: str) -> Readers:
         s.linear(f"{on}.up", f"{at}.fc1", f"+{u}", "-residual")
         s.linear(f"{on}.down", f"{at}.fc2", "+residual", f"-{u}")
         units_product(s, u, on, bias=True)
-        s.add("further", (MEANS, means))
+        s.freedom(MEANS, means)
         if i < depth - 1:
             norm_into(s, f"{on}.last", f"{at}.final_layer_norm")
     return across
@@ -221,17 +222,18 @@ def structure(config: Config) -> Structure:
     tied = head.predicts == "continuation"
     post_norm_stream(s, width, rms=False, output=shown)
     s.parameter("token.table", TABLE, "* +residual", (vocabulary, width))
-    s.add("scales", "embeddings")
+    s.scale("embeddings")
     # one constant against both tables of positions; what the head sees of a row as well, see
     # `postnorm.encoder`
-    s.add("further", (MEANS, 0 if tied else vocabulary), (SUMS, 1 if tied else width - 1))
+    s.freedom(MEANS, 0 if tied else vocabulary)
+    s.freedom(SUMS, 1 if tied else width - 1)
     _stack(s, config, "encoder")
     across = _stack(s, config, "decoder")
     depths = {stack: config.size(f"{stack}_layers") for stack in ("encoder", "decoder")}
     ends = [(f"blocks.{n}.{d - 1}.last", f"{n}.layers.{d - 1}") for n, d in depths.items()]
     s.norm(ends[0][0], f"{ends[0][1]}.final_layer_norm", None if shown else across)
     if shown:  # rows of those readers along 1/g of that norm
-        s.add("further", (MEANS, 2 * width * config.size("decoder_layers")))
+        s.freedom(MEANS, 2 * width * config.size("decoder_layers"))
     readers: Readers | None = None
     if head.predicts == "label":
         s.space(
@@ -249,7 +251,7 @@ def structure(config: Config) -> Structure:
         readers = [s.linear("head", head.name, "*", "-residual", rows=2)]
     elif tied:
         s.fused(BIAS, (1, vocabulary), [("head.bias", "0/1 *")], 0)
-        s.add("further", (OFFSETS, width))
+        s.freedom(OFFSETS, width)
     s.norm(ends[1][0], f"{ends[1][1]}.final_layer_norm", readers)
     for part in ("shared.", "encoder.", "decoder."):
         s.rename(part, f"{head.body}{part}")

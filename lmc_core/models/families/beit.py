@@ -203,7 +203,7 @@ def _layers(s: Structure, config: Config, base: str, patches_alone: bool) -> Non
             f"{base}encoder.{TABLE}" if old else f"{base}shared_position_bias.{TABLE.split('.')[1]}"
         )
         s.parameter("relative.table", name, f"* ={shared}", (rows, heads))
-        s.add("further", ("sums of constants", rows * heads) if own else (SHIFTS, 2 * heads))
+        s.freedom(*(("sums of constants", rows * heads) if own else (SHIFTS, 2 * heads)))
     layer = replace(
         OLD if old else PLAIN,
         width=config.size("hidden_size"),
@@ -221,9 +221,9 @@ def _layers(s: Structure, config: Config, base: str, patches_alone: bool) -> Non
             s.parameter(
                 f"blocks.{i}.relative.table", table, f"* ={shared or f'heads.{i}'}", (rows, heads)
             )
-            s.add("further", (SHIFTS, 2 * heads))
+            s.freedom(SHIFTS, 2 * heads)
     if patches_alone and (own or (one and config["num_hidden_layers"] == 1)):
-        s.add("further", (SHIFTS, heads))
+        s.freedom(SHIFTS, heads)
 
 
 def _embeddings(s: Structure, config: Config, at: str, predicts: str) -> None:
@@ -238,7 +238,7 @@ def _embeddings(s: Structure, config: Config, at: str, predicts: str) -> None:
     vision.patches(s, config, f"{at}.patch_embeddings.projection")
     if config["use_absolute_position_embeddings"]:
         for name in ("cls.token", "patch.bias"):
-            s.add("sums", (name, "position.table"))
+            s.sum(name, "position.table")
     if config["use_mask_token"]:
         if predicts == "pixels":
             s.parameter("mask.token", f"{at}.mask_token", "* +residual", (1, 1, width))

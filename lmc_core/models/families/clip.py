@@ -112,14 +112,15 @@ def image_tower(s: Structure, config: Config, part: Part, shown: bool) -> None:
     vision.patches(s, config, f"{at}.patch_embedding", False, stream, on)
     s.norm(f"{on}norm.pre", f"{part.base}pre_layrnorm", None, stream)
     columns = rows + 1 + config.size("num_channels") * config.size("patch_size") ** 2
-    s.add("further", (MEANS, columns), ("sums of constants", width - 1))
-    s.add("scales", "embedding of the class token", "embeddings of patches")
+    s.freedom(MEANS, columns)
+    s.freedom("sums of constants", width - 1)
+    s.scale("embedding of the class token", "embeddings of patches")
     for i in range(depth):
         towers.layer(config, part).write(s, i, f"{part.base}encoder.layers.{i}")
     if not shown:  # nothing sees the mean of what is written
-        s.add("further", (MEANS, 1 + depth * (width + config.size("intermediate_size") + 2)))
-        s.add("scales", "residual stream")
-        s.add("further", ("gains against a rotation", 1))  # as in `vit.py`
+        s.freedom(MEANS, 1 + depth * (width + config.size("intermediate_size") + 2))
+        s.scale("residual stream")
+        s.freedom("gains against a rotation", 1)  # as in `vit.py`
 
 
 def _shown_image_structure(config: Config) -> Structure:
@@ -173,18 +174,15 @@ def _classifier_structure(config: Config) -> Structure:
     s.linear(
         "head", "classifier", "*", "-residual", rows=config.size("num_labels"), ignores_mean_over=0
     )
-    s.add("scales", "residual stream")  # the head divides by it
+    s.scale("residual stream")  # the head divides by it
     # The head's bias takes the means of all constants and the last of them whole. A multiple of the
     # ones vector that depends on the stream passes every norm, and the head can undo it: by itself,
     # and where it belongs to other gains of the first norm.
-    s.add(
-        "further",
-        (MEANS, 2 * images.size("num_hidden_layers") + 2),
-        ("sums of constants", width - 1),
-    )
-    s.add("further", ("gains against a rotation", 1))
+    s.freedom(MEANS, 2 * images.size("num_hidden_layers") + 2)
+    s.freedom("sums of constants", width - 1)
+    s.freedom("gains against a rotation", 1)
     vision.output_norm(s, f"{part.base}post_layernorm", block="norm.unused")
-    s.add("further", (CONSTANTS, 2 * width))
+    s.freedom(CONSTANTS, 2 * width)
     return s
 
 

@@ -29,7 +29,6 @@ from lmc_core.models.config import Config, require_sizes
 from lmc_core.models.families import bert
 from lmc_core.models.parts import POINTWISE, Attention
 from lmc_core.models.structure import Structure
-from lmc_core.symmetry.rewrite import Product
 from lmc_core.symmetry.spaces import LINEAR, ROTATIONS
 
 AT = "cls.predictions"
@@ -207,7 +206,7 @@ def newer_head(s: Structure, config: Config) -> None:
     """A head that reads the token table itself, so that there is no tie that could be cut."""
     s.linear("head.dense", NEWER_HEAD.dense, "+residual", "-residual")
     s.norm("head.norm", NEWER_HEAD.norm, None)
-    s.add("further", (OFFSETS, config.size("hidden_size")))
+    s.freedom(OFFSETS, config.size("hidden_size"))
     s.parameter(
         "head.bias", NEWER_HEAD.bias, "*", (config.size("vocab_size"),), ignores_mean_over=0
     )
@@ -224,16 +223,19 @@ def distances(s: Structure, config: Config, base: str, terms: Terms) -> None:
         if terms.normed:
             s.norm("distance.norm", norm, None)
             # of a few rows a gain and an offset make nothing that the rows alone could not be
-            s.add("further", (MEANS, max(terms.used, width)), (SCALES, max(terms.used, width)))
-        s.add("further", ("distances that never come", unused * width))
+            s.freedom(MEANS, max(terms.used, width))
+            s.freedom(SCALES, max(terms.used, width))
+        s.freedom("distances that never come", unused * width)
         # the table follows the means that its only readers take
         if depth == 1 and (not terms.normed or terms.used <= width):
-            s.add("further", (MEANS, width))
+            s.freedom(MEANS, width)
         # what the layers read, and the table, move by one offset and one scale
         if terms.c2p and terms.p2c:
-            s.add("further", (OFFSETS, -(depth - 1) * width), (SCALES, -(depth - 1)))
+            s.freedom(OFFSETS, -(depth - 1) * width)
+            s.freedom(SCALES, -(depth - 1))
         else:
-            s.add("further", (OFFSETS, width), (SCALES, -(depth - 1)))
+            s.freedom(OFFSETS, width)
+            s.freedom(SCALES, -(depth - 1))
         return
     parts = [part for part, there in (("pos_key", terms.c2p), ("pos_query", terms.p2c)) if there]
     readers: list[tuple[str, str | None]] = [
@@ -247,15 +249,17 @@ def distances(s: Structure, config: Config, base: str, terms: Terms) -> None:
             "all-ones vector leave alone"
         )
         s.space("distances", "latent", width, ROTATIONS, reason, fixes_ones=True)
-        s.add("centred", "distances")
-        s.add("further", (SCALES, terms.used), ("distances that never come", unused * (width - 1)))
+        s.centre("distances")
+        s.freedom(SCALES, terms.used)
+        s.freedom("distances that never come", unused * (width - 1))
     else:
         reason = "only the products of the table of distances with the maps that read it are seen"
         s.space("distances", "latent", width, LINEAR, reason)
-        s.add("further", (OFFSETS, width), ("distances that never come", unused * width))
+        s.freedom(OFFSETS, width)
+        s.freedom("distances that never come", unused * width)
         # with few rows a part of the maps is not seen, and the table's map is not all seen
         of = len(readers) * width
-        s.add("further", (MEANS, (width - terms.rank) * (of - width)))
+        s.freedom(MEANS, (width - terms.rank) * (of - width))
     s.parameter("distance.table", name, "* +distances", (rows, width))
     if terms.normed:
         s.norm("distance.norm", norm, readers, space="distances")
@@ -290,13 +294,13 @@ def layer(
         norm(f"{on}.norm2", f"{at}.{own.norm2}")
     # of attention, that read tokens alone
     maps = 3 - (terms.shared and terms.p2c) - (terms.shared and terms.c2p)
-    s.add("further", (MEANS, (width + 1) + (size + 1) + maps * width + size))
+    s.freedom(MEANS, (width + 1) + (size + 1) + maps * width + size)
     each = width // heads
     if terms.p2c:
         constants = 2 * each if terms.c2p and not terms.shared else each
-        s.add("further", (UNSEEN, heads * max(0, constants - terms.rank)))
+        s.freedom(UNSEEN, heads * max(0, constants - terms.rank))
     if terms.p2c and not terms.shared and not terms.c2p:
-        s.add("further", (SUMS, width))  # biases of the queries of tokens and of distances
+        s.freedom(SUMS, width)  # biases of the queries of tokens and of distances
 
 
 def attention(s: Structure, a: Attention, on: str, at: str, config: Config, terms: Terms) -> None:
@@ -319,22 +323,19 @@ def attention(s: Structure, a: Attention, on: str, at: str, config: Config, term
     if terms.p2c:
         right += [key]
     scale = (s.spaces[a.product_name].size * (1 + len(config.entries("pos_att_type", str)))) ** -0.5
-    s.add(
-        "products",
-        Product(
-            a.product_name,
-            tuple(left),
-            tuple(right),
-            None if terms.p2c else key,
-            scale=scale,
-            unseen=unseen,
-        ),
-        Product(
-            a.value_name,
-            (f"{on}.value.weight",),
-            (f"{on}.output.weight",),
-            constant=(f"{on}.value.bias", f"{on}.output.weight", f"{on}.output.bias"),
-        ),
+    s.product(
+        a.product_name,
+        tuple(left),
+        tuple(right),
+        None if terms.p2c else key,
+        scale=scale,
+        unseen=unseen,
+    )
+    s.product(
+        a.value_name,
+        (f"{on}.value.weight",),
+        (f"{on}.output.weight",),
+        constant=(f"{on}.value.bias", f"{on}.output.weight", f"{on}.output.bias"),
     )
 
 
@@ -354,7 +355,8 @@ def convolution(s: Structure, config: Config, base: str, kernel: int) -> None:
         (width, width, kernel),
     )
     s.parameter("conv.bias", f"{base}encoder.conv.conv.bias", "+residual", (width,))
-    s.add("further", (MEANS, width), (OFFSETS, 1))
+    s.freedom(MEANS, width)
+    s.freedom(OFFSETS, 1)
 
 
 def from_disk(tensors: Mapping[str, Tensor], config: Config) -> dict[str, Tensor]:

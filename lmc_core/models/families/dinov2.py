@@ -126,7 +126,7 @@ def _embeddings(s: Structure, config: Config, at: str) -> None:
         s.parameter("register.tokens", f"{at}.register_tokens", "* +residual", shape)
     vision.patches(s, config, f"{at}.patch_embeddings.projection")
     for name in ("cls.token", "patch.bias"):
-        s.add("sums", (name, "position.table"))
+        s.sum(name, "position.table")
     if config.get("use_mask_token", True):
         vision.unseen_token(s, "mask.token", f"{at}.mask_token", (1, width))
 

@@ -46,7 +46,7 @@ def structure(config: Config) -> Structure:
     """The spaces and blocks of a Gemma of that configuration."""
     s = rms_decoder("gemma", config, biases=config.flag("attention_bias"), norms=Norms(unit=0.0))
     # as the class keeps it, in float32
-    s.add("multiplied", ("token.table", float(torch.tensor(config.size("hidden_size") ** 0.5))))
+    s.multiply("token.table", float(torch.tensor(config.size("hidden_size") ** 0.5)))
     return s
 
 

@@ -133,7 +133,7 @@ def structure(config: Config) -> Structure:
 
     s.parameter("token.table", TABLE, "* +residual", (vocabulary, width))
     s.parameter("position.table", "transformer.wpe.weight", "* +residual", (positions, width))
-    s.add("sums", ("token.table", "position.table"))
+    s.sum("token.table", "position.table")
     for i in range(config.size("n_layer")):
         on, at = f"blocks.{i}", f"transformer.h.{i}"
         a = attention(s, str(i), heads, width // heads)

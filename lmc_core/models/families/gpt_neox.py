@@ -156,7 +156,7 @@ def structure(config: Config) -> Structure:
         units_product(s, u, on, bias=True)
         s.norm(f"{on}.norm2", f"{at}.post_attention_layernorm", [up])
         if bias and config["use_parallel_residual"]:
-            s.add("sums", (f"{on}.output.bias", f"{on}.down.bias"))
+            s.sum(f"{on}.output.bias", f"{on}.down.bias")
     if head.predicts != "next":
         write_head(s, config, head, norm)
         s.rename("gpt_neox.", head.body)

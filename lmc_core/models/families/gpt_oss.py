@@ -72,7 +72,7 @@ def _experts(s: Structure, config: Config, i: int) -> Readers:
     )
     s.parameter(f"{on}.router.bias", f"{at}.router.bias", f"+{experts}", (count,), 0)
     if config["num_experts_per_tok"] == 1:  # one weight, always 1
-        s.add("further", ("routers that only choose", (count - 1) * (width + 1)))
+        s.freedom("routers that only choose", (count - 1) * (width + 1))
     reason = "gate and `up` are clamped, and 1 is added to `up`: no scale passes"
     u = s.space(f"units.{i}", "units", size, PERMUTATIONS, reason, experts)
     for part, ends, shape in (

@@ -36,7 +36,7 @@ from lmc_core.models.config import Config, Json, require_sizes
 from lmc_core.models.family import Family
 from lmc_core.models.parts import HOMOGENEOUS, POINTWISE, SQUARED, rms_norm_stream
 from lmc_core.models.structure import Structure
-from lmc_core.symmetry.rewrite import Norm, Product, Tied
+from lmc_core.symmetry.rewrite import Tied
 from lmc_core.symmetry.spaces import LINEAR, PERMUTATIONS, ROTATIONS, SIGNED, SIGNED_AND_SCALED
 
 BODY = "backbone."
@@ -185,25 +185,21 @@ def _mixer(s: Structure, config: Config, i: int) -> Readers:
     s.parameter(f"{on}.skip", f"{at}.D", f"+{c}", (inner,))
     s.linear(f"{on}.output", f"{at}.out_proj", "+residual", f"-{c}", bias)
     left = (f"{on}.input.weight", *([f"{on}.input.bias"] if bias else []))
-    s.add("products", Product(f, left, (f"{on}.filter.weight",)))
+    s.product(f, left, (f"{on}.filter.weight",))
     if normed:
-        s.add("norms", *[Norm(None, None, (), n, centred=False)] * 2)
-        s.add("norms", Norm(None, None, ((f"{on}.step.weight", None),), t, centred=False))
-        s.add(
-            "scales",
-            "what is written to states",
-            "what is read from states",
-            "what makes time steps",
-        )
+        for _ in range(2):
+            s.add_norm(None, None, (), n, centred=False)
+        s.add_norm(None, None, ((f"{on}.step.weight", None),), t, centred=False)
+        s.scale("what is written to states", "what is read from states", "what makes time steps")
     else:
-        s.add("products", Product(n, (f"{on}.write.weight",), (f"{on}.read.weight",)))
-        s.add("products", Product(t, (f"{on}.rank.weight",), (f"{on}.step.weight",)))
-        s.add("further", ("scales of what recurrences and skips give", 1))
+        s.product(n, (f"{on}.write.weight",), (f"{on}.read.weight",))
+        s.product(t, (f"{on}.rank.weight",), (f"{on}.step.weight",))
+        s.freedom("scales of what recurrences and skips give", 1)
     # longer filters reach back before the beginning, where there is no bias
     if kernel == 1 and bias and filter_bias:
-        s.add("further", ("biases of inputs against those of filters", inner))
+        s.freedom("biases of inputs against those of filters", inner)
     if config.text("hidden_act") in HOMOGENEOUS | SQUARED:
-        s.add("further", ("scales of filters against what is made from their channels", inner))
+        s.freedom("scales of filters against what is made from their channels", inner)
     return [(f"{on}.{part}.weight", f"{on}.{part}.bias" if bias else None) for part in parts]
 
 

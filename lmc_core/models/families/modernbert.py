@@ -159,7 +159,7 @@ def _head(s: Structure, config: Config, kind: Kind) -> list[tuple[str, str | Non
     offset = config.flag("norm_bias")
     tied = kind.predicts in TOKENS and config.flag("tie_word_embeddings")
     if act in HOMOGENEOUS:
-        s.add("scales", "the head's layer")
+        s.scale("the head's layer")
     u = (
         "residual"
         if tied
@@ -204,11 +204,12 @@ def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
         else "gains of the norm behind the embeddings act on its coordinates one by one"
     )
     s.space("residual", "residual", width, NONE if output else PERMUTATIONS, reason)
-    s.add("scales", "residual stream")
+    s.scale("residual stream")
     s.parameter(
         "token.table", f"{base}embeddings.tok_embeddings.weight", "* +residual", (vocabulary, width)
     )
-    s.add("further", ("lengths of rows that a norm undoes", vocabulary), (MEANS, vocabulary))
+    s.freedom("lengths of rows that a norm undoes", vocabulary)
+    s.freedom(MEANS, vocabulary)
     s.norm("norm0", f"{base}embeddings.norm", None, offset=offset)
     for i in range(config.size("num_hidden_layers")):
         on, at = f"blocks.{i}", f"{base}layers.{i}"
@@ -216,7 +217,7 @@ def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
         if i:
             s.norm(f"{on}.norm1", f"{at}.attn_norm", readers, offset=offset)
         else:
-            s.add("further", (MEANS, 3 * width if not offset or config["attention_bias"] else 0))
+            s.freedom(MEANS, 3 * width if not offset or config["attention_bias"] else 0)
         s.norm(f"{on}.norm2", f"{at}.mlp_norm", _feed_forward(s, config, i, at), offset=offset)
         means = (
             width
@@ -224,12 +225,12 @@ def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
             + config.size("intermediate_size")
             + config.flag("mlp_bias")
         )
-        s.add("further", (MEANS, means))
+        s.freedom(MEANS, means)
     # a constant in the stream, against the first attention's biases and a later one
     if config["attention_bias"] and offset:
-        s.add("further", (OFFSETS, width))
+        s.freedom(OFFSETS, width)
     if not output:  # gains of a single norm into the stream, as in `vit`
-        s.add("further", ("gains against a rotation", 1))
+        s.freedom("gains against a rotation", 1)
     s.norm("norm", f"{base}final_norm", None if output else _head(s, config, kind), offset=offset)
 
 

@@ -107,11 +107,8 @@ def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
         seen = (seen + 1) // 2  # the first token alone is read, which looks ahead
     table = f"{base}encoder.relative_attention_bias.weight"
     s.parameter("distance.table", table, f"* ={HEADS}", (rows, heads))
-    s.add(
-        "further",
-        ("position numbers that a softmax does not see", heads),
-        ("distances that do not occur", (rows - seen) * heads),
-    )
+    s.freedom("position numbers that a softmax does not see", heads)
+    s.freedom("distances that do not occur", (rows - seen) * heads)
     if kind.predicts == "label":
         labels = {"head": ("classifier.out_proj", config.size("num_labels"))}
         postnorm.pooled(s, config, "classifier.dense", labels)

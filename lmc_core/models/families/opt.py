@@ -36,7 +36,7 @@ from lmc_core.models.parts import (
     units_product,
 )
 from lmc_core.models.structure import Structure
-from lmc_core.symmetry.rewrite import Product, Tied
+from lmc_core.symmetry.rewrite import Tied
 from lmc_core.symmetry.spaces import LINEAR, NONE, ROTATIONS
 
 AT = "model.decoder"
@@ -138,11 +138,8 @@ def structure(config: Config) -> Structure:
     s.parameter("position.table", f"{AT}.embed_positions.weight", "* +residual", (positions, width))
     # of a constant in the stream, whose mean a LayerNorm before each layer removes
     seen = width - int(before)
-    s.add(
-        "further",
-        ("positions of padding alone", PADDING * seen),
-        ("sums of constants", narrow if projected else seen),
-    )
+    s.freedom("positions of padding alone", PADDING * seen)
+    s.freedom("sums of constants", narrow if projected else seen)
     readers: list[Readers] = []
     norms: list[tuple[str, str]] = []
     for i in range(config.size("num_hidden_layers")):
@@ -161,7 +158,7 @@ def structure(config: Config) -> Structure:
             (f"{on}.norm2", f"{at}.final_layer_norm"),
         ]
         if not before:
-            s.add("further", (MEANS, width + size + 2 * bias))
+            s.freedom(MEANS, width + size + 2 * bias)
     readers.append(_read_behind(s, config, tied, projected))
     if before:
         norms.append(("norm", f"{AT}.final_layer_norm"))
@@ -178,10 +175,11 @@ def structure(config: Config) -> Structure:
     if not before:
         # the first attention alone sees the mean of the embeddings: x -> x + 1 (a^T x) for any a,
         # undone in its three maps
-        s.add("further", (MEANS, width), (OFFSETS, width * bias))
+        s.freedom(MEANS, width)
+        s.freedom(OFFSETS, width * bias)
         # gains of a single norm into the stream, see `vit`
         if affine and not output and config["num_hidden_layers"] == 1:
-            s.add("further", ("gains against a rotation", 1))
+            s.freedom("gains against a rotation", 1)
     s.rename("model.", head.body)
     return s
 
@@ -191,10 +189,10 @@ def _stream(s: Structure, width: int, before: bool, affine: bool, tied: bool, ou
         layer_norm_stream(s, width, affine or not tied, output)
     elif affine:
         post_norm_stream(s, width, False, output)
-        s.add("scales", "embeddings")
+        s.scale("embeddings")
     elif output:
         s.space("residual", "residual", width, NONE, OUTPUT)
-        s.add("scales", "embeddings")
+        s.scale("embeddings")
     else:
         reason = (
             "the norms into the stream have no gains and divide by its length, which "
@@ -202,7 +200,7 @@ def _stream(s: Structure, width: int, before: bool, affine: bool, tied: bool, ou
         )
         s.space("residual", "residual", width, ROTATIONS, reason, fixes_ones=True)
         if not tied:
-            s.add("scales", "embeddings")
+            s.scale("embeddings")
 
 
 def _norm_behind(s: Structure, block: str, name: str, readers: Readers, bias: bool) -> None:
@@ -214,11 +212,12 @@ def _norm_behind(s: Structure, block: str, name: str, readers: Readers, bias: bo
     """
     width, shapes = s.spaces["residual"].size, {b.name: s.shapes[b.parameter] for b in s.blocks}
     s.norm(block, name, None)
-    s.add("scales", "norms into the stream")
+    s.scale("norms into the stream")
     if bias:
-        s.add("further", (OFFSETS, width), (MEANS, sum(shapes[weight][0] for weight, _ in readers)))
+        s.freedom(OFFSETS, width)
+        s.freedom(MEANS, sum(shapes[weight][0] for weight, _ in readers))
     else:
-        s.add("further", (OFFSETS, width if len(readers) > 1 else 1))
+        s.freedom(OFFSETS, width if len(readers) > 1 else 1)
 
 
 def _read_behind(s: Structure, config: Config, tied: bool, projected: bool) -> Readers:
@@ -228,19 +227,16 @@ def _read_behind(s: Structure, config: Config, tied: bool, projected: bool) -> R
     inner = "residual"
     if projected and tied:
         s.linear("project.out", f"{AT}.project_out", "-embedding", "-residual", False)
-        s.add(
-            "products",
-            Product("embedding", ("token.table",), ("project.in.weight", "project.out.weight")),
-        )
+        s.product("embedding", ("token.table",), ("project.in.weight", "project.out.weight"))
     elif projected and head.predicts == "features":
         s.linear("project.out", f"{AT}.project_out", "*", "-residual", False, rows=narrow)
-        s.add("products", Product("embedding", ("token.table",), ("project.in.weight",)))
+        s.product("embedding", ("token.table",), ("project.in.weight",))
     elif projected:
         reason = "only the product of the head and what it reads is seen"
         inner = s.space("head.embedding", "latent", narrow, LINEAR, reason)
         s.linear("project.out", f"{AT}.project_out", f"+{inner}", "-residual", False)
-        s.add("products", Product("embedding", ("token.table",), ("project.in.weight",)))
-        s.add("products", Product(inner, ("project.out.weight",), ("head.weight",)))
+        s.product("embedding", ("token.table",), ("project.in.weight",))
+        s.product(inner, ("project.out.weight",), ("head.weight",))
     reader: tuple[str, str | None] = "head.weight", None
     if tied:
         s.tie(Tied(HEAD, TABLE, stays=projected or not config["layer_norm_elementwise_affine"]))
@@ -266,11 +262,9 @@ def _few_labels(s: Structure, config: Config, labels: int, bias: bool) -> None:
     narrow = config.size("word_embed_proj_dim")
     affine = config.flag("layer_norm_elementwise_affine")
     seen = config.size("hidden_size") - int(not affine)
-    s.add(
-        "further", ("what few labels do not read", max(0, narrow - labels) * max(0, seen - narrow))
-    )
+    s.freedom("what few labels do not read", max(0, narrow - labels) * max(0, seen - narrow))
     if affine and bias:
-        s.add("further", (MEANS, min(narrow, labels)))
+        s.freedom(MEANS, min(narrow, labels))
 
 
 SMALL = Config(

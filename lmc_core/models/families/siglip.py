@@ -84,7 +84,7 @@ def _image_tower(s: Structure, config: Config, part: Part, output: bool) -> None
     s.parameter(
         f"{on}position.table", f"{at}.position_embedding.weight", f"* +{part.stream}", shape
     )
-    s.add("sums", (f"{on}patch.bias", f"{on}position.table"))
+    s.sum(f"{on}patch.bias", f"{on}position.table")
     for i in range(config.size("num_hidden_layers")):
         towers.layer(config, part).write(s, i, f"{part.base}encoder.layers.{i}")
 
@@ -115,12 +115,12 @@ def _pool(s: Structure, config: Config, part: Part, shown: bool) -> vision.Reade
     s.linear(f"{on}.down", f"{at}.mlp.fc2", "+embedding", f"-{u}")
     units_product(s, u, on, True)
     s.norm(f"{on}.norm", f"{at}.layernorm", [up], "embedding")
-    s.add("further", (MEANS, 1))  # of the two constants that are added there only one mean is seen
+    s.freedom(MEANS, 1)  # of the two constants that are added there only one mean is seen
     # of probe, queries and keys one vector for each head is seen, without its mean; the rest counts
     # here, but for what the plane, the keys' bias and, behind a norm that is not shown, the keys'
     # means count already
     seen = heads * (width - 1) + heads * size**2 + width
-    s.add("further", (CONSTANTS, 3 * width + 2 * width**2 - seen - (0 if shown else width)))
+    s.freedom(CONSTANTS, 3 * width + 2 * width**2 - seen - (0 if shown else width))
     if shown:
         towers.head_of_outputs(s, width)  # of the values
     return [(f"{on}.{part}.weight", f"{on}.{part}.bias") for part in ("key", "value")]

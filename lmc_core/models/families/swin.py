@@ -244,22 +244,19 @@ def _stream(s: Structure, config: Config, stage: Stage, shown: bool) -> None:
     if stage.last and not first:
         vision.norm_stream(s, width, output=shown)
         return
-    s.add("scales", "residual stream")
+    s.scale("residual stream")
     if not (stage.last and shown):
         s.space(stage.stream, "residual", width, PERMUTATIONS, FIRST if first else MERGED)
         if not first:
-            s.add("further", ("rotations between stages", (width - 1) * (width - 2) // 2))
+            s.freedom("rotations between stages", (width - 1) * (width - 2) // 2)
         elif stage.last:
-            s.add("further", ("gains against a rotation", 1))
+            s.freedom("gains against a rotation", 1)
     else:
         s.space(stage.stream, "residual", width, NONE, OUTPUT)
     if stage.last:
-        s.add(
-            "further",
-            (MEANS, 1 + stage.depth * (width + int(config.number("mlp_ratio") * width) + 2)),
-        )
+        s.freedom(MEANS, 1 + stage.depth * (width + int(config.number("mlp_ratio") * width) + 2))
     else:
-        s.add("further", (MEANS, 1 + 2 * stage.depth - stage.grid % 2))
+        s.freedom(MEANS, 1 + 2 * stage.depth - stage.grid % 2)
 
 
 def _embeddings(s: Structure, config: Config, stage: Stage, base: str) -> None:
@@ -268,19 +265,19 @@ def _embeddings(s: Structure, config: Config, stage: Stage, base: str) -> None:
     vision.patches(
         s, config | {"hidden_size": stage.width}, f"{at}.patch_embeddings.projection", stream=stream
     )
-    s.add("further", (MEANS, 1 + config.size("num_channels") * config.size("patch_size") ** 2))
-    s.add("scales", "embeddings of patches")
+    s.freedom(MEANS, 1 + config.size("num_channels") * config.size("patch_size") ** 2)
+    s.scale("embeddings of patches")
     s.norm("patch.norm", f"{at}.norm", None, stream)
     if config["use_absolute_embeddings"]:
         shape = (1, stage.grid**2, stage.width)
         s.parameter("position.table", f"{at}.position_embeddings", f"* +{stream}", shape)
         if stage.last:  # nothing sees the mean at any place
-            s.add("further", (MEANS, stage.grid**2), ("sums of constants", stage.width - 1))
+            s.freedom(MEANS, stage.grid**2)
+            s.freedom("sums of constants", stage.width - 1)
         else:
             alike = (stage.grid // 2) ** 2  # of four neighbours the same mean is not seen
-            s.add(
-                "further", (MEANS, alike - 1 + stage.grid % 2), ("sums of constants", stage.width)
-            )
+            s.freedom(MEANS, alike - 1 + stage.grid % 2)
+            s.freedom("sums of constants", stage.width)
 
 
 def _block(s: Structure, config: Config, stage: Stage, i: int, at: str) -> None:
@@ -306,11 +303,8 @@ def _block(s: Structure, config: Config, stage: Stage, i: int, at: str) -> None:
         (rows, stage.heads),
     )
     unused = rows - distances**2
-    s.add(
-        "further",
-        ("constants that a softmax removes", stage.heads),
-        ("positions that are never used", unused * stage.heads),
-    )
+    s.freedom("constants that a softmax removes", stage.heads)
+    s.freedom("positions that are never used", unused * stage.heads)
 
 
 def _windows(grid: int, window: int, shift: int) -> tuple[int, bool]:
@@ -346,7 +340,8 @@ def _merge(s: Structure, stage: Stage, after: Stage, at: str) -> None:
         f"+{after.stream} * -{stage.stream}",
         (after.width, size),
     )
-    s.add("further", ("gains of norms", size), ("offsets of norms", size))
+    s.freedom("gains of norms", size)
+    s.freedom("offsets of norms", size)
 
 
 SMALL = Config(

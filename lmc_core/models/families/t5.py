@@ -317,11 +317,8 @@ def _table(s: Structure, config: Config, stack: str, block: str, at: str, space:
         (buckets, heads),
     )
     seen = reached(buckets, config.size("relative_attention_max_distance"), stack == "encoder")
-    s.add(
-        "further",
-        ("position numbers that a softmax does not see", heads),
-        ("distances that do not occur", (buckets - seen) * heads),
-    )
+    s.freedom("position numbers that a softmax does not see", heads)
+    s.freedom("distances that do not occur", (buckets - seen) * heads)
 
 
 def _stack(

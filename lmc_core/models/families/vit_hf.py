@@ -180,7 +180,7 @@ def structure(config: Config) -> Structure:
             for name, block in kind.heads.items()
         ]
         if len(found) > 1:  # the outputs are the mean of both heads
-            s.add("further", ("sums of constants", labels))
+            s.freedom("sums of constants", labels)
     s.norm("norm", f"{base}layernorm", found)
     return s
 
@@ -198,7 +198,7 @@ def _embeddings(s: Structure, config: Config, kind: Kind, at: str) -> None:
     s.parameter("position.table", positions, "* +residual", (1, rows + len(tokens), width))
     vision.patches(s, config, f"{at}.patch_embeddings.projection")
     for name in (*(name.replace("_", ".") for name in tokens), "patch.bias"):
-        s.add("sums", (name, "position.table"))
+        s.sum(name, "position.table")
 
 
 SMALL = (

@@ -115,7 +115,7 @@ def structure(config: Config) -> Structure:
     s.parameter("position.table", f"{base}embeddings.position_embeddings", "* +residual", shape)
     vision.patches(s, config, f"{base}embeddings.patch_embeddings.projection")
     for name in ("cls.token", "patch.bias"):
-        s.add("sums", (name, "position.table"))
+        s.sum(name, "position.table")
     biases = (bias, bias, bias, True)
     layer = Layer(
         width,
@@ -146,11 +146,11 @@ def _decoder(s: Structure, config: Config, biases: tuple[bool, bool, bool, bool]
         [s.linear("decoder.embedding", "decoder.decoder_embed", f"+{STREAM}", "-residual")],
     )
     # that layer reads vectors without mean and writes some: one change is both
-    s.add("further", (vision.MEANS, -1))
+    s.freedom(vision.MEANS, -1)
     s.parameter("decoder.mask.token", "decoder.mask_token", f"* +{STREAM}", (1, 1, width))
     shape = (1, _patches(config) + 1, width)
     s.parameter("decoder.position.table", "decoder.decoder_pos_embed", f"* +{STREAM}", shape)
-    s.add("sums", ("decoder.embedding.bias", "decoder.position.table"))
+    s.sum("decoder.embedding.bias", "decoder.position.table")
     layer = Layer(
         width,
         config.size("decoder_num_attention_heads"),

@@ -33,7 +33,7 @@ from lmc_core.models.parts import (
     units_product,
 )
 from lmc_core.models.structure import Structure
-from lmc_core.symmetry.rewrite import Product, Tied
+from lmc_core.symmetry.rewrite import Tied
 from lmc_core.symmetry.spaces import LINEAR, NONE, PERMUTATIONS
 
 HEAD, TABLE = "proj_out.weight", "model.decoder.embed_tokens.weight"
@@ -187,7 +187,7 @@ def _attention(
     reads, key_reads = f"-{stream}", f"-{heard}" if heard else None
     biases = (True, False, True, True)
     # a row of the keys along 1/g of the norm they read gives all scores of a query one number
-    s.add("further", (CONSTANTS, width))
+    s.freedom(CONSTANTS, width)
     return separate_attention(s, a, on, names, biases, reads, key_reads, f"+{stream}")
 
 
@@ -216,7 +216,7 @@ def _encoder(s: Structure, config: Config, shown: bool) -> None:
         s.parameter(f"{block}.bias", f"encoder.{block}.bias", pattern.split()[0], (width,))
     rows = config.size("max_source_positions")
     s.parameter("heard.table", "encoder.embed_positions.weight", f"* +{HEARD}", (rows, width))
-    s.add("further", (MEANS, rows))
+    s.freedom(MEANS, rows)
     for i in range(config.size("encoder_layers")):
         on, at = f"blocks.encoder.{i}", f"encoder.layers.{i}"
         readers = _attention(
@@ -225,7 +225,7 @@ def _encoder(s: Structure, config: Config, shown: bool) -> None:
         s.norm(f"{on}.norm1", f"{at}.self_attn_layer_norm", readers, HEARD)
         readers = _feed_forward(s, config, on, at, size, HEARD)
         s.norm(f"{on}.norm2", f"{at}.final_layer_norm", readers, HEARD)
-        s.add("further", (MEANS, width + 1 + size + 1))  # of what both layers write
+        s.freedom(MEANS, width + 1 + size + 1)  # of what both layers write
 
 
 def _decoder(s: Structure, config: Config, shown: bool) -> Readers:
@@ -240,7 +240,7 @@ def _decoder(s: Structure, config: Config, shown: bool) -> Readers:
         s.parameter(
             f"{block}.table", f"decoder.{name}.weight", "* +residual", (config.size(rows), width)
         )
-    s.add("sums", ("token.table", "position.table"))
+    s.sum("token.table", "position.table")
     across: Readers = []
     for i in range(config.size("decoder_layers")):
         on, at = f"blocks.decoder.{i}", f"decoder.layers.{i}"
@@ -264,10 +264,10 @@ def _labels(s: Structure, config: Config) -> Readers:
     reader = s.linear("projector", "projector", "+latent", f"-{HEARD}")
     s.linear("head", "classifier", "*", "-latent", rows=labels, ignores_mean_over=0)
     constant = ("projector.bias", "head.weight", "head.bias")
-    s.add("products", Product("latent", ("projector.weight",), ("head.weight",), None, constant))
+    s.product("latent", ("projector.weight",), ("head.weight",), None, constant)
     rank = min(size, labels, seen)
     left = size * (seen + labels - size) - rank * (seen + labels - rank)
-    s.add("further", ("what few labels do not read", left))
+    s.freedom("what few labels do not read", left)
     return [reader]
 
 
@@ -282,7 +282,7 @@ def structure(config: Config) -> Structure:
     across = _decoder(s, config, shown)
     s.norm("heard.norm", "encoder.layer_norm", None if shown else across, HEARD)
     if shown:  # rows of what reads that norm along 1/g of it
-        s.add("further", (MEANS, config.size("d_model") * config.size("decoder_layers")))
+        s.freedom(MEANS, config.size("d_model") * config.size("decoder_layers"))
     s.norm("norm", "decoder.layer_norm", None if shown else [("head.weight", None)])
     for part in ("encoder.", "decoder."):
         s.rename(part, f"{head.body}{part}")
