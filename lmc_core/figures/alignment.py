@@ -10,6 +10,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from lmc_core.figures.layout import write
 from lmc_core.figures.panel import Picture, one
 from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, faint, strokes, template
 from lmc_core.figures.tables import Table
@@ -316,19 +317,16 @@ def _axis(layers: list[str], domain: tuple[float, float], anchor: str, theme: Th
 
 def _heading(figure: go.Figure, group: str, corner: tuple[float, float], theme: Theme) -> None:
     words = group.replace(" stream", "<br>stream").replace("-", "-<br>", 1).replace(", ", ",<br>")
-    figure.add_annotation(
-        text=f"<b>{words[0].upper()}{words[1:]}</b>",
-        x=corner[0],
-        xref="paper",
-        xanchor="left",
-        y=corner[1],
-        yref="paper",
-        yanchor="bottom",
-        yshift=6,
-        showarrow=False,
-        align="left",
+    write(
+        figure,
+        f"<b>{words[0].upper()}{words[1:]}</b>",
+        (corner[0], corner[1]),
+        (BODY, GROUNDS[theme].ink),
         name="heading",
-        font={"size": BODY, "color": GROUNDS[theme].ink},
+        paper="xy",
+        anchor="left bottom",
+        shift=(None, 6),
+        align="left",
     )
 
 

@@ -25,7 +25,7 @@ from lmc_core.figures.barrier_labels import (
     labelling,
 )
 from lmc_core.figures.export import CURVES, curve_rows
-from lmc_core.figures.layout import name_ends, padded
+from lmc_core.figures.layout import name_ends, padded, write
 from lmc_core.figures.panel import Picture, Stored, every
 from lmc_core.figures.style import (
     BODY,
@@ -230,20 +230,16 @@ def _axes(
         (f"<b>Loss</b> ({split}, {unit})", upper[1]),
         (f"<b>{score.capitalize()}</b>", lower[1]),
     ):
-        figure.add_annotation(
-            text=heading,
-            x=0,
-            xref="paper",
-            xanchor="left",
-            xshift=-SIDE,
-            y=top,
-            yref="paper",
-            yanchor="bottom",
-            yshift=10,
-            showarrow=False,
-            align="left",
-            font={"size": BODY, "color": ground.ink},
+        write(
+            figure,
+            heading,
+            (0, top),
+            (BODY, ground.ink),
             name="heading",
+            paper="xy",
+            anchor="left bottom",
+            shift=(-SIDE, 10),
+            align="left",
         )
     scores = [values for r in results if (values := _score(r)) is not None]
     if scores:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from lmc_core.figures.layout import fresh, padded, spread, stacked
+from lmc_core.figures.layout import fresh, padded, spread, stacked, write
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Stroke, Theme, faint
 from lmc_core.figures.text import Result, barrier_words
 from lmc_core.numbers import number, percent
@@ -201,21 +201,19 @@ def _ends(figure: go.Figure, results: Sequence[Result], theme: Theme) -> None:
                 if axis == "y2" and result.get("score") == "accuracy"
                 else number(value)
             )
-            figure.add_annotation(
-                x=0 if side == "left" else 1,
-                y=value,
+            write(
+                figure,
+                text,
+                (0 if side == "left" else 1, value),
+                (SMALL, ground.ink),
+                name="end",
+                shift=(-4 if side == "left" else 4, 7 if above else -7),
                 xref="x" if axis == "y" else "x2",
                 yref=axis,
-                text=text,
-                showarrow=False,
                 xanchor="left" if side == "left" else "right",
-                xshift=-4 if side == "left" else 4,
                 yanchor="bottom" if above else "top",
-                yshift=7 if above else -7,
-                font={"size": SMALL, "color": ground.ink},
                 bgcolor=faint(ground.paper, 0.75),
                 borderpad=1,
-                name="end",
             )
 
 

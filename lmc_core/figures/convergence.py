@@ -7,7 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from lmc_core.figures.barrier import SIDE
-from lmc_core.figures.layout import padded
+from lmc_core.figures.layout import heading, padded, write
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, strokes, template
 from lmc_core.figures.text import Result
 from lmc_core.numbers import number
@@ -56,48 +56,30 @@ def learning_figure(result: Result, theme: Theme = "light", height: int = 260) -
             name="kept",
             hovertemplate="kept: step %{x}, %{y:.3f} nats<extra></extra>",
         )
-        figure.add_annotation(
-            x=best[0],
-            y=best[2],
-            text=f"<b>{number(best[2])}</b>",
-            showarrow=False,
-            yanchor="bottom",
-            yshift=8,
-            xanchor="right",
-            font={"size": BODY, "color": stroke.colour},
+        write(
+            figure,
+            f"<b>{number(best[2])}</b>",
+            (best[0], best[2]),
+            (BODY, stroke.colour),
+            anchor="right bottom",
+            shift=(None, 8),
         )
         figure.update_yaxes(
             range=padded(min(held + trained[1:]), max(held + trained[1:]), 0.08, 0.2)
         )
-        figure.add_annotation(
-            x=1,
-            xref="paper",
-            xanchor="right",
-            y=1,
-            yref="paper",
-            yanchor="top",
-            showarrow=False,
-            text="solid: held out; thin: the steps' own",
-            font={"size": SMALL, "color": ground.muted},
+        write(
+            figure,
+            "solid: held out; thin: the steps' own",
+            (1, 1),
+            (SMALL, ground.muted),
+            paper="xy",
+            anchor="right top",
         )
     figure.update_xaxes(
         title={"text": "steps of learning", "standoff": 8}, tickformat="d", fixedrange=True
     )
     figure.update_yaxes(fixedrange=True, nticks=5)
-    figure.add_annotation(
-        text="<b>Loss half way</b> (training split, nats)",
-        x=0,
-        xref="paper",
-        xanchor="left",
-        xshift=-SIDE,
-        y=1,
-        yref="paper",
-        yanchor="bottom",
-        yshift=6,
-        showarrow=False,
-        font={"size": BODY},
-        name="heading",
-    )
+    heading(figure, "<b>Loss half way</b> (training split, nats)", None, left=-SIDE, up=6)
     figure.update_layout(margin={"l": SIDE, "r": 40, "t": 36, "b": 52}, showlegend=False)
     return figure
 
@@ -126,44 +108,27 @@ def objective_figure(result: Result, theme: Theme = "light", height: int = 260) 
     )
     if before is not None and trace:
         figure.add_hline(y=before, line={"color": ground.muted, "width": 1.5, "dash": "dash"})
-        figure.add_annotation(
-            x=1,
-            xref="paper",
-            xanchor="right",
-            y=before,
-            yanchor="bottom",
-            text=f"nothing moved: {number(before)}",
-            showarrow=False,
-            font={"size": SMALL, "color": ground.muted},
+        write(
+            figure,
+            f"nothing moved: {number(before)}",
+            (1, before),
+            (SMALL, ground.muted),
+            paper="x",
+            anchor="right bottom",
         )
-        figure.add_annotation(
-            x=len(trace) - 1,
-            y=trace[-1],
-            text=f"<b>{number(trace[-1])}</b>",
-            showarrow=False,
-            yanchor="bottom",
-            yshift=4,
-            xanchor="right",
-            font={"size": BODY, "color": stroke.colour},
+        write(
+            figure,
+            f"<b>{number(trace[-1])}</b>",
+            (len(trace) - 1, trace[-1]),
+            (BODY, stroke.colour),
+            anchor="right bottom",
+            shift=(None, 4),
         )
         figure.update_yaxes(range=padded(min([before, *trace]), max(trace), 0.08, 0.2))
     figure.update_xaxes(
         title={"text": "visits of a space", "standoff": 8}, tickformat="d", fixedrange=True
     )
     figure.update_yaxes(fixedrange=True, nticks=5)
-    figure.add_annotation(
-        text="<b>Objective</b> (share of the largest possible)",
-        x=0,
-        xref="paper",
-        xanchor="left",
-        xshift=-SIDE,
-        y=1,
-        yref="paper",
-        yanchor="bottom",
-        yshift=6,
-        showarrow=False,
-        font={"size": BODY},
-        name="heading",
-    )
+    heading(figure, "<b>Objective</b> (share of the largest possible)", None, left=-SIDE, up=6)
     figure.update_layout(margin={"l": SIDE, "r": 40, "t": 36, "b": 52}, showlegend=False)
     return figure

@@ -11,6 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lmc_core.figures.alignment import Entry
+from lmc_core.figures.layout import write
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint, template
 from lmc_core.numbers import MINUS, number
 
@@ -68,15 +69,13 @@ def circle_figure(
         hovertemplate="%{theta:.1f}<extra></extra>",
     )
     mean = float(np.abs(values).mean()) if values.size else float("nan")
-    figure.add_annotation(
-        text=f"<b>{number(mean)}\u00b0</b><br>mean",
-        x=0.5,
-        y=0.5,
-        xref="paper",
-        yref="paper",
-        showarrow=False,
-        font={"size": BODY, "color": GROUNDS[theme].ink},
+    write(
+        figure,
+        f"<b>{number(mean)}°</b><br>mean",
+        (0.5, 0.5),
+        (BODY, GROUNDS[theme].ink),
         name="mean",
+        paper="xy",
     )
     return figure
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from lmc_core.figures.layout import padded
+from lmc_core.figures.layout import heading, padded, write
 from lmc_core.figures.orders import STRONGEST, WAYS, layer_name, order_words, way_stroke
-from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, faint, template
+from lmc_core.figures.style import GROUNDS, MEANINGS, SMALL, Theme, faint, template
 from lmc_core.figures.text import Result
 from lmc_core.numbers import number
 
@@ -72,16 +72,14 @@ def ranks_figure(result: Result, theme: Theme = "light") -> go.Figure:
         )
     plain, top = result["plain"]["barrier"], MEANINGS["plain"].colour(theme)
     figure.add_vline(x=plain, line={"color": top, "width": 1.5, "dash": "dash"})
-    figure.add_annotation(
-        x=plain,
-        y=1,
-        yref="paper",
-        yanchor="bottom",
-        xanchor="right",
-        text=f"plain average {number(plain)}",
-        showarrow=False,
-        font={"size": SMALL, "color": ground.muted},
+    write(
+        figure,
+        f"plain average {number(plain)}",
+        (plain, 1),
+        (SMALL, ground.muted),
         name="plain",
+        paper="y",
+        anchor="right bottom",
     )
     values = [plain, *(value for fan in fans for value in fan["barrier"])]
     figure.update_xaxes(
@@ -160,19 +158,7 @@ def costs_figure(
                 column == 0,
                 single,
             )
-        figure.add_annotation(
-            text=f"<b>{KINDS[kind]}</b>",
-            x=left,
-            xref="paper",
-            xanchor="left",
-            y=1,
-            yref="paper",
-            yanchor="bottom",
-            yshift=8,
-            showarrow=False,
-            font={"size": BODY, "color": GROUNDS[theme].ink},
-            name="heading",
-        )
+        heading(figure, f"<b>{KINDS[kind]}</b>", theme, x=left, up=8)
     figure.update_layout(margin={"l": 52, "r": 8, "t": 40, "b": 48 if single else 12})
     return figure
 

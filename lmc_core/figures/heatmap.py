@@ -13,7 +13,8 @@ import plotly.graph_objects as go
 
 from lmc_core.analysis.block_means import block_edge, block_means
 from lmc_core.figures.alignment import Entry, copy_title, group_of, layer_title
-from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, template
+from lmc_core.figures.layout import heading
+from lmc_core.figures.style import GROUNDS, MEANINGS, SMALL, Theme, template
 from lmc_core.figures.text import Result
 from lmc_core.numbers import number
 
@@ -74,19 +75,7 @@ def heatmap_figure(
         left = index * (width + GAP)
         figure.update_layout(_axes(matrices, index, (left, left + width)))
         words = f"{panel.capitalize()}, B in its own order" if own else panel.capitalize()
-        figure.add_annotation(
-            text=f"<b>{words}</b>",
-            x=left,
-            xref="paper",
-            xanchor="left",
-            y=1,
-            yref="paper",
-            yanchor="bottom",
-            yshift=6,
-            showarrow=False,
-            font={"size": BODY, "color": ground.ink},
-            name="heading",
-        )
+        heading(figure, f"<b>{words}</b>", theme, x=left, up=6)
     figure.update_layout(
         margin={"l": 56, "r": 8, "t": 32, "b": 88},
         coloraxis={

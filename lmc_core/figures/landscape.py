@@ -15,6 +15,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lmc_core.figures.landscape_data import Facts, Landscape, Route, routes
+from lmc_core.figures.layout import write
 from lmc_core.figures.panel import Picture, Stored
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Stroke, Theme, faint, strokes, template
 from lmc_core.figures.tables import Table
@@ -267,16 +268,15 @@ def _labels(figure: go.Figure, scene: Landscape, paths: Sequence[Route], theme: 
     middle = np.mean([p["v"] for p in points]) if points else 0.0
     for point in points:
         below = len(points) > 1 and point["v"] < middle
-        figure.add_annotation(
-            x=point["u"],
-            y=point["v"],
-            text=f"<b>{point['label']}</b>",
-            showarrow=False,
-            yshift=-20 if below else 20,
-            font={"size": BODY, "color": ground.ink},
+        write(
+            figure,
+            f"<b>{point['label']}</b>",
+            (point["u"], point["v"]),
+            (BODY, ground.ink),
+            name="model",
+            shift=(None, -20 if below else 20),
             bgcolor=faint(ground.paper, 0.85),
             borderpad=2,
-            name="model",
         )
     if scene.facts.get("kind") == "three":
         return
@@ -284,16 +284,15 @@ def _labels(figure: go.Figure, scene: Landscape, paths: Sequence[Route], theme: 
         at = len(route.u) // 2
         curved = route.method == "bend"
         text = route.label.replace(" to aligned B", ", aligned")
-        figure.add_annotation(
-            x=float(route.u[at]),
-            y=float(route.v[at]),
-            text=text,
-            showarrow=False,
-            yshift=-24 if curved and route.away else 24,
-            font={"size": SMALL, "color": stroke.colour},
+        write(
+            figure,
+            text,
+            (float(route.u[at]), float(route.v[at])),
+            (SMALL, stroke.colour),
+            name="path",
+            shift=(None, -24 if curved and route.away else 24),
             bgcolor=faint(ground.paper, 0.85),
             borderpad=1,
-            name="path",
         )
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from lmc_core.figures.layout import heading
 from lmc_core.figures.panel import Picture, every
-from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint, strokes, template
+from lmc_core.figures.style import GROUNDS, SMALL, Theme, faint, strokes, template
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import Result, label_results, notes
 from lmc_core.numbers import number
@@ -76,21 +77,13 @@ def layers_figure(
             f"%{{customdata[1]:.3f}} nats<extra></extra>",
         )
     what = "averaged with" if field == "cost" else "replaced by"
-    figure.add_annotation(
-        text=f"<b>Rise of the loss</b> (nats) when one part alone<br>is {what} that of the other "
-        "model",
-        x=0,
-        xref="paper",
-        xanchor="left",
-        xshift=-SIDE + 8,
-        y=1,
-        yref="paper",
-        yanchor="bottom",
-        yshift=8,
-        showarrow=False,
+    heading(
+        figure,
+        f"<b>Rise of the loss</b> (nats) when one part alone<br>is {what} that of the other model",
+        None,
+        left=-SIDE + 8,
+        up=8,
         align="left",
-        font={"size": BODY},
-        name="heading",
     )
     figure.update_xaxes(tickfont={"size": SMALL}, fixedrange=True, dividercolor=ground.grid)
     figure.update_yaxes(

@@ -8,6 +8,8 @@ import plotly.graph_objects as go
 
 from lmc_core.figures.style import BODY, GROUNDS, Theme
 
+UPRIGHT = ("top", "middle", "bottom")  # anchors of y
+
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
     """Return positions at least `gap` apart, in the order of `wanted`, with the least sum of
@@ -81,6 +83,67 @@ def padded(low: float, high: float, below: float, above: float) -> tuple[float, 
     return low - below * extent, high + above * extent
 
 
+def write(
+    figure: go.Figure,
+    text: str,
+    at: tuple[object, object],
+    font: tuple[float, str | None],
+    *,
+    name: str | None = None,
+    paper: str = "",
+    anchor: str = "",
+    shift: tuple[float | None, float | None] = (None, None),
+    **more: object,
+) -> None:
+    """Write a text without an arrow.
+
+    Args:
+        figure: to write in.
+        text: what to write.
+        at: x and y.
+        font: size in pixels, and colour; None for that of the figure.
+        name: by which the annotation is found.
+        paper: which of ``x`` and ``y`` are shares of the plot, not values of an axis.
+        anchor: which part of the text is there, "left bottom".
+        shift: pixels to the right, and upwards.
+        more: of the annotation, by Plotly's names.
+    """
+    size, colour = font
+    values: dict[str, object] = {f"{axis}ref": "paper" for axis in paper}
+    values |= {("y" if word in UPRIGHT else "x") + "anchor": word for word in anchor.split()}
+    values |= {f"{axis}shift": by for axis, by in zip("xy", shift, strict=True) if by is not None}
+    values |= {"font": {"size": size} | ({"color": colour} if colour else {})}
+    figure.add_annotation(
+        text=text, x=at[0], y=at[1], showarrow=False, name=name, **(values | more)
+    )
+
+
+def heading(
+    figure: go.Figure,
+    text: str,
+    theme: Theme | None,
+    *,
+    up: float,
+    x: float = 0,
+    left: float | None = None,
+    **more: object,
+) -> None:
+    """Write the heading of a panel above its left end.
+
+    Args:
+        figure: to write in.
+        text: what to write.
+        theme: of the figure; None to leave the colour to it.
+        up: pixels above the plot.
+        x: left end of the panel, as a share of the plot.
+        left: pixels that it starts to the right of it, below 0 to the left.
+        more: of the annotation, by Plotly's names.
+    """
+    font = (BODY, GROUNDS[theme].ink if theme else None)
+    place = {"paper": "xy", "anchor": "left bottom", "shift": (left, up)}
+    write(figure, text, (x, 1), font, name="heading", **(place | more))
+
+
 def name_ends(
     figure: go.Figure,
     models: Sequence[str],
@@ -105,17 +168,14 @@ def name_ends(
     for place, (name, anchor, shift) in enumerate(
         zip(models, ("left", "right"), (-left, right), strict=True)
     ):
-        figure.add_annotation(
-            text=f"<b>{name}</b>",
-            x=place,
-            xref="paper",
-            xanchor=anchor,
-            xshift=shift,
-            y=0,
-            yref="paper",
-            yanchor="top",
-            yshift=-drop,
-            showarrow=False,
-            font={"size": BODY, "color": GROUNDS[theme].ink},
+        write(
+            figure,
+            f"<b>{name}</b>",
+            (place, 0),
+            (BODY, GROUNDS[theme].ink),
             name="model",
+            paper="xy",
+            anchor="top",
+            shift=(shift, -drop),
+            xanchor=anchor,
         )

@@ -10,7 +10,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from lmc_core.figures.layout import padded
+from lmc_core.figures.layout import heading, padded, write
 from lmc_core.figures.merge_rows import (
     ANYWHERE,
     BINS,
@@ -165,19 +165,12 @@ def _axis(
         if quantity in ("accuracy", "ece"):
             axis["tickformat"] = ".0%"
     figure.update_xaxes(axis)
-    figure.add_annotation(
-        text=f"<b>{QUANTITIES[quantity]}</b>{unit}{', logarithmic axis' if log else ''}",
-        x=0,
-        xref="paper",
-        xanchor="left",
-        xshift=-LEFT + 8,
-        y=1,
-        yref="paper",
-        yanchor="bottom",
-        yshift=36,
-        showarrow=False,
-        font={"size": BODY},
-        name="heading",
+    heading(
+        figure,
+        f"<b>{QUANTITIES[quantity]}</b>{unit}{(', logarithmic axis' if log else '')}",
+        None,
+        left=-LEFT + 8,
+        up=36,
     )
     return log
 
@@ -226,16 +219,15 @@ def _references(
         )
         labels.append((value, "ensemble", colour))
     for level, (value, text, colour) in enumerate(labels):
-        figure.add_annotation(
-            x=math.log10(value) if log else value,
-            y=1,
-            yref="paper",
-            yanchor="bottom",
-            yshift=2 + 16 * level,
-            text=text,
-            showarrow=False,
-            font={"size": SMALL, "color": colour},
+        write(
+            figure,
+            text,
+            (math.log10(value) if log else value, 1),
+            (SMALL, colour),
             name="reference",
+            paper="y",
+            anchor="bottom",
+            shift=(None, 2 + 16 * level),
         )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from lmc_core.figures.heatmap import sequential
+from lmc_core.figures.layout import write
 from lmc_core.figures.merge_rows import Result, height_words
 from lmc_core.figures.panel import Picture, one
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, template
@@ -68,13 +69,12 @@ def matrix_figure(
             value = values[i][j]
             if value is None:
                 continue
-            figure.add_annotation(
-                x=numbers[j],
-                y=numbers[i],
-                text=number(value, digits=2),
-                showarrow=False,
+            write(
+                figure,
+                number(value, digits=2),
+                (numbers[j], numbers[i]),
+                (BODY if count <= 5 else SMALL, _ink(value / most, theme)),
                 name="value",
-                font={"size": BODY if count <= 5 else SMALL, "color": _ink(value / most, theme)},
             )
     figure.update_xaxes(
         showgrid=False,

@@ -9,7 +9,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from lmc_core.figures.layout import name_ends, padded, spread
+from lmc_core.figures.layout import heading, name_ends, padded, spread
 from lmc_core.figures.panel import Picture, one
 from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Stroke, Theme, faint, template
 from lmc_core.figures.tables import Table
@@ -167,20 +167,7 @@ def empty_fan(
         hoverdistance=12,
     )
     name_ends(figure, models, theme, SIDE - 8, 64)
-    figure.add_annotation(
-        text=f"<b>Loss</b> ({split}, nats)",
-        x=0,
-        xref="paper",
-        xanchor="left",
-        xshift=-SIDE,
-        y=1,
-        yref="paper",
-        yanchor="bottom",
-        yshift=10,
-        showarrow=False,
-        font={"size": BODY, "color": ground.ink},
-        name="heading",
-    )
+    heading(figure, f"<b>Loss</b> ({split}, nats)", theme, left=-SIDE, up=10)
     return figure
 
 

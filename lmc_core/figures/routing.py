@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from lmc_core.figures.layout import spread
+from lmc_core.figures.layout import spread, write
 from lmc_core.figures.orders import WAYS, way_stroke
 from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, template
 from lmc_core.figures.text import Result
@@ -65,19 +65,17 @@ def agreement_figure(
     inner = HEIGHT - TOP - FOOT
     levels = spread([value * inner / 1.04 for _, _, value in labels], 34, 17, inner - 17)
     for (text, colour, value), level in zip(labels, levels, strict=True):
-        figure.add_annotation(
-            x=1,
-            xref="x",
-            y=value,
-            yref="y",
-            text=text,
-            showarrow=False,
-            xanchor="left",
-            xshift=8,
-            align="left",
-            yshift=level - value * inner / 1.04,
-            font={"size": SMALL, "color": colour},
+        write(
+            figure,
+            text,
+            (1, value),
+            (SMALL, colour),
             name="label",
+            anchor="left",
+            shift=(8, level - value * inner / 1.04),
+            xref="x",
+            yref="y",
+            align="left",
         )
     _frame(figure, result, theme, "<b>Agreement</b> with A (solid), with B (dashed)", 92)
     figure.update_yaxes(range=[0, 1.04], nticks=6)
@@ -157,20 +155,7 @@ def _frame(figure: go.Figure, result: Result, theme: Theme, heading: str, right:
     figure.update_layout(
         margin={"l": SIDE, "r": right, "t": TOP, "b": FOOT}, showlegend=False, hovermode="closest"
     )
-    figure.add_annotation(
-        text=heading,
-        x=0,
-        xref="paper",
-        xanchor="left",
-        xshift=-SIDE,
-        y=1,
-        yref="paper",
-        yanchor="bottom",
-        yshift=10,
-        showarrow=False,
-        font={"size": BODY, "color": ground.ink},
-        name="heading",
-    )
+    heading(figure, heading, theme, left=-SIDE, up=10)
 
 
 def routing_caption(result: Result, way: str) -> str:

@@ -12,8 +12,8 @@ import plotly.graph_objects as go
 
 from lmc_core.figures.alignment import layer_tick, layer_title
 from lmc_core.figures.heatmap import sequential
-from lmc_core.figures.layout import spread
-from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, template
+from lmc_core.figures.layout import heading, spread, write
+from lmc_core.figures.style import GROUNDS, MEANINGS, SMALL, Theme, template
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import Result
 from lmc_core.numbers import number
@@ -71,17 +71,15 @@ def streams_figure(
     scale = (height - 72) / (1.05 - low)
     wanted = [scale * (value - low) for _, _, value in ends]
     for (name, ink, value), level in zip(ends, spread(wanted, LABEL, 0, height - 72), strict=True):
-        figure.add_annotation(
-            x=1,
-            xref="paper",
-            xanchor="left",
-            xshift=6,
-            y=value,
-            yshift=level - scale * (value - low),
-            text=f"<b>{name}</b>",
-            showarrow=False,
-            font={"size": SMALL, "color": ink},
+        write(
+            figure,
+            f"<b>{name}</b>",
+            (1, value),
+            (SMALL, ink),
             name="label",
+            paper="x",
+            anchor="left",
+            shift=(6, level - scale * (value - low)),
         )
     figure.update_layout(
         margin={"l": 44, "r": 108, "t": 32, "b": 40},
@@ -181,19 +179,7 @@ def _title(words: str, theme: Theme) -> dict[str, Any]:
 
 
 def _heading(figure: go.Figure, words: str, theme: Theme) -> None:
-    figure.add_annotation(
-        text=f"<b>{words}</b>",
-        x=0,
-        xref="paper",
-        xanchor="left",
-        y=1,
-        yref="paper",
-        yanchor="bottom",
-        yshift=6,
-        showarrow=False,
-        font={"size": BODY, "color": GROUNDS[theme].ink},
-        name="heading",
-    )
+    heading(figure, f"<b>{words}</b>", theme, up=6)
 
 
 def streams_caption(result: Result, stream: Mapping[str, Any]) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 import plotly.graph_objects as go
 
 from lmc_core.figures.barrier import barrier_figure
-from lmc_core.figures.layout import padded
-from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, meaning_of, template
+from lmc_core.figures.layout import heading, padded, write
+from lmc_core.figures.style import GROUNDS, MEANINGS, SMALL, Theme, meaning_of, template
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import Result, barrier_words
 from lmc_core.numbers import estimate, number
@@ -126,16 +126,14 @@ def against_figure(
         figure.add_hline(
             y=reference["barrier"], line={"color": ground.muted, "width": 1.5, "dash": "dash"}
         )
-        figure.add_annotation(
-            x=1,
-            xref="paper",
-            xanchor="right",
-            y=reference["barrier"],
-            yanchor="bottom",
-            showarrow=False,
-            text=f"plain average at equal width {number(reference['barrier'])}",
-            font={"size": SMALL, "color": ground.muted},
+        write(
+            figure,
+            f"plain average at equal width {number(reference['barrier'])}",
+            (1, reference["barrier"]),
+            (SMALL, ground.muted),
             name="reference",
+            paper="x",
+            anchor="right bottom",
         )
     _axes(figure, pairs, values, theme, rows)
     return figure
@@ -165,20 +163,7 @@ def _axes(
     figure.update_yaxes(
         range=[low, high], fixedrange=True, nticks=6, zeroline=True, zerolinecolor=ground.grid
     )
-    figure.add_annotation(
-        text="<b>Barrier</b> (nats)",
-        x=0,
-        xref="paper",
-        xanchor="left",
-        xshift=-SIDE,
-        y=1,
-        yref="paper",
-        yanchor="bottom",
-        yshift=10,
-        showarrow=False,
-        font={"size": BODY, "color": ground.ink},
-        name="heading",
-    )
+    heading(figure, "<b>Barrier</b> (nats)", theme, left=-SIDE, up=10)
     figure.update_layout(
         margin={"l": SIDE, "r": 40, "t": TOP, "b": FOOT + rows},
         hovermode="closest",

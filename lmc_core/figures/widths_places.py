@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, faint, template
+from lmc_core.figures.layout import heading, write
+from lmc_core.figures.style import GROUNDS, MEANINGS, SMALL, Theme, faint, template
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import Result
 from lmc_core.figures.widths import setting_name
@@ -141,17 +142,15 @@ def _empty(figure: go.Figure, strip: Strip, theme: Theme) -> None:
         marker={"symbol": "line-ns", "size": 9, "line": {"width": 1.2, "color": muted}},
         hovertemplate="place %{x}: read by no one<extra></extra>",
     )
-    figure.add_annotation(
-        x=0,
-        xref="paper",
-        xanchor="left",
-        y=strip.units * 1.04,
-        yanchor="top",
-        yshift=-6,
-        showarrow=False,
-        text=unread(len(places)),
-        font={"size": SMALL, "color": muted},
+    write(
+        figure,
+        unread(len(places)),
+        (0, strip.units * 1.04),
+        (SMALL, muted),
         name="empty",
+        paper="x",
+        anchor="left top",
+        shift=(None, -6),
     )
 
 
@@ -205,15 +204,14 @@ def closer_figure(
             ", \u2026" if len(empty) > SHOWN else ""
         )
         text = f"{unread(len(empty))}: {named}"
-        figure.add_annotation(
-            x=0,
-            xref="paper",
-            xanchor="left",
-            y=len(rows) + 0.8,
-            text=text,
-            showarrow=False,
-            font={"size": SMALL, "color": ground.muted},
+        write(
+            figure,
+            text,
+            (0, len(rows) + 0.8),
+            (SMALL, ground.muted),
             name="empty",
+            paper="x",
+            anchor="left",
         )
     figure.update_xaxes(range=[-0.35, 1.6], fixedrange=True, showticklabels=False)
     figure.update_yaxes(
@@ -267,17 +265,14 @@ def shares_figure(found: Sequence[Strip], theme: Theme = "light") -> go.Figure:
         places = f"{strip.units} in {len(strip.owner)}" + (
             f", {strip.empty} unread" if strip.empty else ""
         )
-        figure.add_annotation(
-            text=f"{strip.name} ({places})",
-            x=left,
-            xref="paper",
-            xanchor="left",
-            y=top - 0.74 / lines,
-            yref="paper",
-            yanchor="top",
-            showarrow=False,
-            font={"size": SMALL, "color": GROUNDS[theme].muted},
+        write(
+            figure,
+            f"{strip.name} ({places})",
+            (left, top - 0.74 / lines),
+            (SMALL, GROUNDS[theme].muted),
             name="panel",
+            paper="xy",
+            anchor="left top",
         )
     _heading(figure, "<b>Shares</b> of the copies of each narrow unit", theme)
     figure.update_layout(
@@ -304,33 +299,19 @@ def _bars(figure: go.Figure, strip: Strip, x: str, y: str, theme: Theme) -> None
 
 
 def _text(figure: go.Figure, x: float, y: float, text: str, side: str, colour: str) -> None:
-    figure.add_annotation(
-        x=x,
-        y=y,
-        text=text,
-        showarrow=False,
-        xanchor=side,
-        xshift=-6 if side == "right" else 6,
-        font={"size": SMALL, "color": colour},
+    write(
+        figure,
+        text,
+        (x, y),
+        (SMALL, colour),
         name="place" if side == "left" else "unit",
+        shift=(-6 if side == "right" else 6, None),
+        xanchor=side,
     )
 
 
 def _heading(figure: go.Figure, text: str, theme: Theme) -> None:
-    figure.add_annotation(
-        text=text,
-        x=0,
-        xref="paper",
-        xanchor="left",
-        xshift=-SIDE,
-        y=1,
-        yref="paper",
-        yanchor="bottom",
-        yshift=10,
-        showarrow=False,
-        font={"size": BODY, "color": GROUNDS[theme].ink},
-        name="heading",
-    )
+    heading(figure, text, theme, left=-SIDE, up=10)
 
 
 def places_caption(result: Result, strip: Strip) -> str:

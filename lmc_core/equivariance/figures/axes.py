@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from lmc_core.figures.layout import padded, spread
+from lmc_core.figures.layout import padded, spread, write
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, template
 from lmc_core.numbers import RAISED
 
@@ -121,20 +121,16 @@ def rows(
                 },
             }
         )
-        figure.add_annotation(
-            text=heading,
-            x=0,
-            xref="paper",
-            xanchor="left",
-            xshift=-margin["l"] + 4,
-            y=top / inner,
-            yref="paper",
-            yanchor="bottom",
-            yshift=6,
-            showarrow=False,
-            align="left",
-            font={"size": BODY, "color": GROUNDS[theme].ink},
+        write(
+            figure,
+            heading,
+            (0, top / inner),
+            (BODY, GROUNDS[theme].ink),
             name="heading",
+            paper="xy",
+            anchor="left bottom",
+            shift=(-margin["l"] + 4, 6),
+            align="left",
         )
         found.append(Panel(f"x{ending}", f"y{ending}", tall))
         top -= tall + BETWEEN
@@ -202,20 +198,18 @@ def end_labels(
     for each, at, level in zip(
         known, heights, spread(wanted, lines * LINE, low, panel.pixels), strict=True
     ):
-        figure.add_annotation(
-            x=1 if side == "right" else 0,
-            xref="paper",
-            xanchor="left" if side == "right" else "right",
-            xshift=8 if side == "right" else -8,
-            y=each.value,
-            yref=panel.y,
-            yshift=level - at,
-            yanchor="middle",
-            text=each.text,
-            align="left" if side == "right" else "right",
-            showarrow=False,
-            font={"size": size, "color": each.colour},
+        write(
+            figure,
+            each.text,
+            (1 if side == "right" else 0, each.value),
+            (size, each.colour),
             name="label",
+            paper="x",
+            anchor="middle",
+            shift=(8 if side == "right" else -8, level - at),
+            xanchor="left" if side == "right" else "right",
+            yref=panel.y,
+            align="left" if side == "right" else "right",
         )
 
 
@@ -303,14 +297,12 @@ def nothing(figure: go.Figure, words: str, theme: Theme) -> go.Figure:
     """
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
-    figure.add_annotation(
-        text=broken(words, 40),
-        x=0.5,
-        y=0.5,
-        xref="paper",
-        yref="paper",
-        showarrow=False,
-        font={"size": BODY, "color": GROUNDS[theme].muted},
+    write(
+        figure,
+        broken(words, 40),
+        (0.5, 0.5),
+        (BODY, GROUNDS[theme].muted),
         name="nothing",
+        paper="xy",
     )
     return figure

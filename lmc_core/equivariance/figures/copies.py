@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import BRANCHES, FORMS, Run, layer_title
 from lmc_core.equivariance.figures.setting import BAND, LONGEST, Drawing, ending
-from lmc_core.figures.layout import stacked
+from lmc_core.figures.layout import stacked, write
 from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, faint
 from lmc_core.figures.tables import Table
 from lmc_core.look import Look
@@ -141,19 +141,16 @@ def copies_figure(run: Run, theme: Theme = "light", height: int | None = None) -
     _heading(figure, "<b>Loss to a moved copy</b> (nats), with barriers", 1.0, theme)
     _curves(figure, run, top, theme)
     for place, name, anchor in ((0, "network", "left"), (1, copy_name(run), "right")):
-        figure.add_annotation(
-            text=f"<b>{name}</b>",
-            x=place,
-            xref="paper",
-            xanchor=anchor,
-            xshift=(-40, 16)[place],
-            y=1 - top.pixels / inner,
-            yref="paper",
-            yanchor="top",
-            yshift=-22,
-            showarrow=False,
-            font={"size": BODY, "color": ground.ink},
+        write(
+            figure,
+            f"<b>{name}</b>",
+            (place, 1 - top.pixels / inner),
+            (BODY, ground.ink),
             name="model",
+            paper="xy",
+            anchor="top",
+            shift=((-40, 16)[place], -22),
+            xanchor=anchor,
         )
     if merges:
         _heading(figure, "<b>Loss of means of weights</b> (nats), accuracy", floor, theme)
@@ -162,19 +159,15 @@ def copies_figure(run: Run, theme: Theme = "light", height: int | None = None) -
 
 
 def _heading(figure: go.Figure, text: str, top: float, theme: Theme) -> None:
-    figure.add_annotation(
-        text=text,
-        x=0,
-        xref="paper",
-        xanchor="left",
-        xshift=4 - SIDE,
-        y=top,
-        yref="paper",
-        yanchor="bottom",
-        yshift=6,
-        showarrow=False,
-        font={"size": BODY, "color": GROUNDS[theme].ink},
+    write(
+        figure,
+        text,
+        (0, top),
+        (BODY, GROUNDS[theme].ink),
         name="heading",
+        paper="xy",
+        anchor="left bottom",
+        shift=(4 - SIDE, 6),
     )
 
 
@@ -227,19 +220,17 @@ def _curves(figure: go.Figure, run: Run, panel: axes.Panel, theme: Theme) -> Non
         "center" if abs(rising) < 0.3 * (reach[1] - reach[0]) else "right" if rising > 0 else "left"
     )
     for (look, curve), at, level in zip(known, heights, stacked(heights, LABEL, 14), strict=True):
-        figure.add_annotation(
-            x=float(lam[middle]),
-            y=at / scale + reach[0],
-            yshift=level - at,
+        write(
+            figure,
+            f"<b>{look.name}</b> {estimate(curve.get('barrier'), curve.get('barrier_stderr'))}",
+            (float(lam[middle]), at / scale + reach[0]),
+            (SMALL, look.colour(theme)),
+            name="label",
+            shift=(None, level - at),
             xref="x",
             yref="y",
             xanchor=side,
-            text=f"<b>{look.name}</b> "
-            f"{estimate(curve.get('barrier'), curve.get('barrier_stderr'))}",
-            showarrow=False,
-            font={"size": SMALL, "color": look.colour(theme)},
             bgcolor=faint(GROUNDS[theme].paper, 0.8),
-            name="label",
         )
 
 
@@ -307,19 +298,18 @@ def _dots(
             (0, "left", merge.name),
             (1, "right", f"{number(merge.loss)}, {percent(merge.accuracy)}"),
         ):
-            figure.add_annotation(
-                x=x,
-                xref="paper",
+            write(
+                figure,
+                text,
+                (x, row - 0.2),
+                (SMALL, ground.ink if x else colour),
+                name="merge",
+                paper="x",
+                shift=(4 if x == 0 else 0, None),
                 xanchor=anchor,
-                xshift=4 if x == 0 else 0,
-                y=row - 0.2,
                 yref="y2",
-                text=text,
-                showarrow=False,
                 bgcolor=faint(ground.paper, 0.75),
                 borderpad=1,
-                font={"size": SMALL, "color": ground.ink if x else colour},
-                name="merge",
             )
 
 

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import Run, strokes_of
 from lmc_core.equivariance.figures.setting import EMPTY, LONGEST, NONE, Drawing, ending
-from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint
+from lmc_core.figures.style import GROUNDS, SMALL, Theme, faint
 from lmc_core.figures.tables import Table
 from lmc_core.numbers import number
 
@@ -90,20 +90,7 @@ def gauge_figure(
                 }
             }
         )
-        figure.add_annotation(
-            text=heading,
-            x=left,
-            xref="paper",
-            xanchor="left",
-            y=1,
-            yref="paper",
-            yanchor="bottom",
-            yshift=4,
-            showarrow=False,
-            align="left",
-            font={"size": BODY, "color": ground.ink},
-            name="heading",
-        )
+        heading(figure, heading, theme, x=left, up=4, align="left")
         _bars(figure, known, values, axis, several, theme)
     if several:
         axes.legend(figure, FOOT + 4, inner)

@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import FORMS, Run, form_label, setting
 from lmc_core.equivariance.figures.setting import BAND, EMPTY, LONGEST, NONE, Drawing, ending
-from lmc_core.figures.layout import padded
+from lmc_core.figures.layout import padded, write
 from lmc_core.figures.style import GROUNDS, SMALL, Theme, faint
 from lmc_core.figures.tables import Table
 from lmc_core.numbers import estimate
@@ -169,15 +169,14 @@ def _priced(figure: go.Figure, levels: Sequence[Level], theme: Theme) -> None:
             name="lowest",
             marker={"size": 20, "symbol": "circle-open", "color": ground.ink, "line": {"width": 2}},
         )
-        figure.add_annotation(
-            x=math.log10(best.price or 1),
-            y=best.loss - best.stderr,
-            text=f"<b>lowest</b>, {estimate(best.loss, best.stderr)}",
-            showarrow=False,
-            yanchor="top",
-            yshift=-4,
-            font={"size": SMALL, "color": ground.ink},
+        write(
+            figure,
+            f"<b>lowest</b>, {estimate(best.loss, best.stderr)}",
+            (math.log10(best.price or 1), best.loss - best.stderr),
+            (SMALL, ground.ink),
             name="lowest",
+            anchor="top",
+            shift=(None, -4),
             bgcolor=faint(ground.paper, 0.8),
         )
 

@@ -13,7 +13,7 @@ from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import Run, strokes_of
 from lmc_core.equivariance.figures.setting import LONGEST, Drawing, ending
 from lmc_core.equivariance.figures.trace import COLUMNS, _constraint
-from lmc_core.figures.layout import padded
+from lmc_core.figures.layout import padded, write
 from lmc_core.figures.style import GROUNDS, SMALL, Stroke, Theme, faint
 from lmc_core.figures.tables import Table
 from lmc_core.numbers import number
@@ -197,17 +197,15 @@ def _rest(
 def _point(
     figure: go.Figure, place: tuple[float, float], text: str, anchor: str, theme: Theme
 ) -> None:
-    figure.add_annotation(
-        x=place[0],
-        y=place[1],
-        text=f"<b>{text}</b>",
-        showarrow=False,
-        yanchor=anchor,
-        yshift=8,
-        xshift=8,
-        xanchor="left",
-        font={"size": SMALL, "color": GROUNDS[theme].ink},
+    write(
+        figure,
+        f"<b>{text}</b>",
+        (place[0], place[1]),
+        (SMALL, GROUNDS[theme].ink),
         name="point",
+        anchor="left",
+        shift=(8, 8),
+        yanchor=anchor,
     )
 
 

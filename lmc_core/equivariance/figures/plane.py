@@ -9,6 +9,7 @@ from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import Run
 from lmc_core.equivariance.figures.setting import EMPTY, Drawing, ending
 from lmc_core.figures.landscape import LEVELS, TICKS, ramp
+from lmc_core.figures.layout import write
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint
 from lmc_core.figures.tables import Table
 from lmc_core.numbers import number
@@ -119,18 +120,16 @@ def _marks(figure: go.Figure, end: np.ndarray, values: np.ndarray, theme: Theme)
         )
         if text:
             anchor = "right" if x > 0.8 else "left" if x < values[0] + 0.2 * span else "center"
-            figure.add_annotation(
-                x=x,
-                y=y,
-                text=f"<b>{text}</b>",
-                showarrow=False,
-                yshift=20,
-                font={"size": SMALL, "color": ground.ink},
+            write(
+                figure,
+                f"<b>{text}</b>",
+                (x, y),
+                (SMALL, ground.ink),
+                name="mark",
+                shift=({"right": 10, "left": -10}.get(anchor, 0), 20),
                 xanchor=anchor,
-                xshift={"right": 10, "left": -10}.get(anchor, 0),
                 bgcolor=faint(ground.paper, 0.85),
                 borderpad=2,
-                name="mark",
             )
 
 
@@ -179,15 +178,14 @@ def _one_layer(figure: go.Figure, run: Run, layer: int, theme: Theme) -> go.Figu
     end = float(run.trace("gamma")[-1, layer])
     for at, text in ((0.0, "equivariant"), (1.0, "start"), (end, "end")):
         figure.add_vline(x=at, line={"color": GROUNDS[theme].muted, "width": 1, "dash": "dot"})
-        figure.add_annotation(
-            x=at,
-            y=0 if text == "end" else 1,
-            yref="paper",
+        write(
+            figure,
+            text,
+            (at, 0 if text == "end" else 1),
+            (BODY, GROUNDS[theme].ink),
+            paper="y",
+            anchor="left",
             yanchor="bottom" if text == "end" else "top",
-            text=text,
-            xanchor="left",
-            showarrow=False,
-            font={"size": BODY, "color": GROUNDS[theme].ink},
         )
     return figure
 

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import FORMS, Run, form_label, setting
 from lmc_core.equivariance.figures.setting import EMPTY, LONGEST, NONE, Drawing, ending
+from lmc_core.figures.layout import write
 from lmc_core.figures.style import GROUNDS, SMALL, Theme, faint
 from lmc_core.figures.tables import Table
 from lmc_core.numbers import number, percent
@@ -205,16 +206,14 @@ def _beside(
             ):
                 break
         taken.append((middle, width, level))
-        figure.add_annotation(
-            x=place.error,
-            y=place.accuracy,
-            yshift=level - place.accuracy * scale,
-            text=place.name,
-            showarrow=False,
+        write(
+            figure,
+            place.name,
+            (place.error, place.accuracy),
+            (SMALL, FORMS[place.form].colour(theme)),
             name="label",
+            shift=(12 if anchor == "right" else 0, level - place.accuracy * scale),
             xanchor=anchor,
-            xshift=12 if anchor == "right" else 0,
-            font={"size": SMALL, "color": FORMS[place.form].colour(theme)},
         )
 
 

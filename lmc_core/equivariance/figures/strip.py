@@ -14,6 +14,7 @@ from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import Run
 from lmc_core.equivariance.figures.setting import EMPTY, LONGEST, Drawing, ending
 from lmc_core.figures.heatmap import sequential
+from lmc_core.figures.layout import write
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, contrast
 from lmc_core.figures.tables import Table
 
@@ -128,18 +129,15 @@ def strip_figure(
             picture / inner,
             theme,
         )
-        figure.add_annotation(
-            x=(column + 0.5) / len(chosen),
-            xref="paper",
-            xanchor="center",
-            y=0,
-            yref="paper",
-            yanchor="top",
-            yshift=-6,
-            text=labels[column],
-            showarrow=False,
-            font={"size": _size(labels), "color": ground.ink},
+        write(
+            figure,
+            labels[column],
+            ((column + 0.5) / len(chosen), 0),
+            (_size(labels), ground.ink),
             name="position",
+            paper="xy",
+            anchor="center top",
+            shift=(None, -6),
         )
     return figure
 
@@ -166,19 +164,15 @@ def _how_many(run: Run, chosen: list[int]) -> str:
 
 
 def _heading(figure: go.Figure, text: str, top: float, side: int, theme: Theme) -> None:
-    figure.add_annotation(
-        text=text,
-        x=0,
-        xref="paper",
-        xanchor="left",
-        xshift=-side + 4,
-        y=top,
-        yref="paper",
-        yanchor="bottom",
-        yshift=6,
-        showarrow=False,
-        font={"size": BODY, "color": GROUNDS[theme].ink},
+    write(
+        figure,
+        text,
+        (0, top),
+        (BODY, GROUNDS[theme].ink),
         name="heading",
+        paper="xy",
+        anchor="left bottom",
+        shift=(-side + 4, 6),
     )
 
 

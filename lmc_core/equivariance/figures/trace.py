@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import Run, layer_strokes, strokes_of
 from lmc_core.equivariance.figures.setting import EMPTY, LONGEST, NONE, WEIGHTS, Drawing, ending
+from lmc_core.figures.layout import write
 from lmc_core.figures.style import GROUNDS, SMALL, Theme, faint
 from lmc_core.figures.tables import Table
 from lmc_core.numbers import number
@@ -201,17 +202,16 @@ def _period(figure: go.Figure, run: Run, panel: axes.Panel, theme: Theme) -> Non
             layer="below",
             name="period",
         )
-    figure.add_annotation(
-        x=run.period / 2,
-        y=at,
+    write(
+        figure,
+        f"predicted period, {number(run.period)} steps",
+        (run.period / 2, at),
+        (SMALL, ink),
+        name="period",
+        anchor="bottom",
+        shift=(None, 2),
         xref=panel.x,
         yref=panel.y,
-        yanchor="bottom",
-        yshift=2,
-        showarrow=False,
-        name="period",
-        text=f"predicted period, {number(run.period)} steps",
-        font={"size": SMALL, "color": ink},
         bgcolor=faint(GROUNDS[theme].paper, 0.8),
     )
 
