@@ -4,7 +4,7 @@ to an equivariant one.
 
 import streamlit as st
 
-from lmc_core.equivariance.figures.data import labels_of_runs
+from lmc_core.equivariance.figures.data import label_runs
 from lmc_core.equivariance.page import controls, cost, files, sections, view
 from lmc_core.equivariance.page.presets import OWN
 from lmc_core.equivariance.run import EquivarianceNumbers
@@ -33,7 +33,7 @@ if choice.changed:
 try:
     found = map(make_equivariance, choice.wanted())
     requests = list({request.key: request for request in found}.values())
-    labels = labels_of_runs([request.to_json() for request in requests])
+    labels = label_runs([request.to_json() for request in requests])
     lines: list[Line[EquivarianceNumbers]] = [
         Line.read(*each) for each in zip(labels, requests, strict=True)
     ]

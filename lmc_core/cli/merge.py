@@ -31,12 +31,12 @@ from lmc_core.errors import BadInput
 from lmc_core.figures.merge_rows import (
     MARK,
     best_row,
+    find_unit,
     height_words,
     kept_words,
     merged_rows,
     people_table,
     shown,
-    unit_of,
 )
 from lmc_core.figures.text import classes_sentence, origin_words
 from lmc_core.merging.checkpoint import write_merged
@@ -180,7 +180,7 @@ def _write(arguments: argparse.Namespace, request: MergeRequest) -> None:
         words = f"outputs of the moved models changed by {worst} (relative, at most)"
         pairs.append(("function", words))
     if result["tasks"] and (row := best_row([result], result["task"])):
-        unit = unit_of([result], result["task"])
+        unit = find_unit([result], result["task"])
         pairs.append(("loss", f"{shown(row.numbers, 'loss')} {unit} ({result['split']} split)"))
     rounding = number(written["rounding"], digits=2)
     words = f"outputs changed by {rounding} (relative) in {written['dtype']}"
@@ -210,7 +210,7 @@ def summarize(results: Sequence[MergeNumbers], said: Sequence[str] = ()) -> str:
     parts = [facts(pairs)]
     for task in first["tasks"]:
         found = people_table(results, task["name"])
-        unit = unit_of(results, task["name"])
+        unit = find_unit(results, task["name"])
         rows = table(found.header, found.rows, left=2)
         parts.append(f"{task['name']}\n{rows}\nLoss in {unit}.")
     kept = kept_words(merged_rows(results, first["task"]))

@@ -17,7 +17,7 @@ from lmc_core.errors import BadInput, UnknownName
 from lmc_core.figures.panel import headline
 from lmc_core.runs.store import Store
 from lmc_core.studies.archive import write_archive
-from lmc_core.studies.gather import gather, missing_of
+from lmc_core.studies.gather import find_missing, gather
 from lmc_core.studies.html import study_html
 from lmc_core.studies.paper import write_folder
 from lmc_core.studies.store import Studies
@@ -73,7 +73,7 @@ def write(study: Study, store: Store, arguments: argparse.Namespace) -> dict[str
         made["archive"] = str(arguments.archive)
     for place in made.values():
         print(f"Wrote {place}.", file=sys.stderr)
-    missing = [*missing_of(gather(study, store)), *absent] if made else []
+    missing = [*find_missing(gather(study, store)), *absent] if made else []
     if missing:
         left = ", ".join(dict.fromkeys(key[:12] for key in missing))
         print(f"Not stored here, or of a newer version, and left out: {left}.", file=sys.stderr)

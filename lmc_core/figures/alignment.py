@@ -10,9 +10,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from lmc_core.figures.layout import write
+from lmc_core.figures.layout import heading
 from lmc_core.figures.panel import Picture, one
-from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, faint, strokes, template
+from lmc_core.figures.style import GROUNDS, MEANINGS, SMALL, Theme, faint, strokes, template
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import Result, classes_sentence, method_title
 from lmc_core.numbers import number
@@ -62,7 +62,7 @@ class Point:
     after: float | None
 
 
-def group_of(entry: Entry) -> str:
+def space_title(entry: Entry) -> str:
     """What spaces like this one are called: "units", "units, shared" - its kind with what else its
     name says.
     """
@@ -97,13 +97,13 @@ def average(values: Sequence[float | None] | None) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def points_of(result: Result) -> list[Point]:
+def overview_points(result: Result) -> list[Point]:
     """The overview as rows: spaces of one layer by the mean over their copies, streams layer by
     layer.
     """
     found = []
     for entry in result["spaces"]:
-        group = group_of(entry)
+        group = space_title(entry)
         if entry["by_layer"]:
             found += [
                 Point(group, layer, entry["name"], *pair)
@@ -220,7 +220,7 @@ def _groups(result: Result) -> dict[str, list[Point]]:
     order = list(KINDS)
     found: dict[str, list[Point]] = {}
     for point in sorted(
-        points_of(result),
+        overview_points(result),
         key=lambda p: order.index(kinds[p.space]) if kinds[p.space] in order else 99,
     ):
         found.setdefault(point.group, []).append(point)
@@ -317,15 +317,13 @@ def _axis(layers: list[str], domain: tuple[float, float], anchor: str, theme: Th
 
 def _heading(figure: go.Figure, group: str, corner: tuple[float, float], theme: Theme) -> None:
     words = group.replace(" stream", "<br>stream").replace("-", "-<br>", 1).replace(", ", ",<br>")
-    write(
+    heading(
         figure,
         f"<b>{words[0].upper()}{words[1:]}</b>",
-        (corner[0], corner[1]),
-        (BODY, GROUNDS[theme].ink),
-        name="heading",
-        paper="xy",
-        anchor="left bottom",
-        shift=(None, 6),
+        theme,
+        x=corner[0],
+        y=corner[1],
+        up=6,
         align="left",
     )
 
@@ -368,7 +366,7 @@ def spaces_table(result: Result) -> Table:
                 for name in ("moved", "flipped", "angle", "distance", "condition")
             )
             name = copy_title(entry, copy) if entry["within"] else None
-            about = (group_of(entry), layer, name, entry["class"], entry["size"])
+            about = (space_title(entry), layer, name, entry["class"], entry["size"])
             rows.append((*about, entry["before"][copy], entry["after"][copy], *facts))
     return Table.of(HEADER, rows)
 
@@ -386,7 +384,9 @@ def short_table(result: Result) -> Table:
             else f"{entry['size']:,}"
         )
         before, after = (_mean(entry[name]) for name in ("before", "after"))
-        rows.append((group_of(entry), layer, entry["class"], size, before, after, *_found(entry)))
+        rows.append(
+            (space_title(entry), layer, entry["class"], size, before, after, *_found(entry))
+        )
     return Table.of(
         ("space", "layer", "class", "coordinates", "cosine before", "after", "found", "condition"),
         rows,
@@ -410,7 +410,7 @@ def _mean(values: list[float | None] | None) -> float | None:
 
 def alignment_headline(result: Result) -> tuple[str, float | None]:
     """Return the mean cosine of what was matched, before and after."""
-    points = points_of(result)
+    points = overview_points(result)
     rises = [(p.before, p.after) for p in points if p.before is not None and p.after is not None]
     if not rises:
         return "\u2013", None

@@ -25,7 +25,7 @@ from lmc_core.figures.barrier_labels import (
     labelling,
 )
 from lmc_core.figures.export import CURVES, curve_rows
-from lmc_core.figures.layout import name_ends, padded, write
+from lmc_core.figures.layout import heading, name_ends, padded
 from lmc_core.figures.panel import Picture, Stored, every
 from lmc_core.figures.style import (
     BODY,
@@ -34,7 +34,7 @@ from lmc_core.figures.style import (
     Stroke,
     Theme,
     faint,
-    meaning_of,
+    find_meaning,
     strokes,
     template,
 )
@@ -137,7 +137,7 @@ def _thin(figure: go.Figure, results: Sequence[Result], names: Sequence[str], th
     lines: list[dict[str, Any]] = []
     named: set[str] = set()
     for result, name in zip(results, names, strict=True):
-        meaning = meaning_of(result)
+        meaning = find_meaning(result)
         look = MEANINGS[meaning]
         for axis, values in (("y", result["loss"]), ("y2", _score(result))):
             if values is None:
@@ -226,21 +226,11 @@ def _axes(
         showlegend=legend,
     )
     name_ends(figure, ends, theme, SIDE - 8, SIDE - 8, drop=22)
-    for heading, top in (
+    for title, top in (
         (f"<b>Loss</b> ({split}, {unit})", upper[1]),
         (f"<b>{score.capitalize()}</b>", lower[1]),
     ):
-        write(
-            figure,
-            heading,
-            (0, top),
-            (BODY, ground.ink),
-            name="heading",
-            paper="xy",
-            anchor="left bottom",
-            shift=(-SIDE, 10),
-            align="left",
-        )
+        heading(figure, title, theme, y=top, left=-SIDE, up=10, align="left")
     scores = [values for r in results if (values := _score(r)) is not None]
     if scores:
         flat = np.concatenate([_array(values) for values in scores])

@@ -96,7 +96,7 @@ def broken(name: str, width: int) -> str:
     )
 
 
-def text_of(name: str, value: str) -> str:
+def label_text(name: str, value: str) -> str:
     """Return a label: the name in bold, the value below it."""
     return f"<b>{name}</b><br>{value}" if name else f"<b>{value}</b>"
 
@@ -264,7 +264,7 @@ def _barriers(
             y=loss,
             xref="x",
             yref="y",
-            text=text_of(labelled.names[i], barrier_words(results[i], short=True)),
+            text=label_text(labelled.names[i], barrier_words(results[i], short=True)),
             ax=-leftward * (30 if moved else 12),
             ay=at - level,
             xanchor="left" if leftward < 0 else "right",

@@ -216,7 +216,7 @@ def _polar(theme: Theme, height: int, ticks: list[int], reach: tuple[float, floa
     return figure
 
 
-def cycles_of(indices: Sequence[int] | np.ndarray) -> list[list[int]]:
+def find_cycles(indices: Sequence[int] | np.ndarray) -> list[list[int]]:
     """The cycles of a permutation, longest first; the next of each is what came to the place of the
     one before.
 
@@ -270,7 +270,7 @@ def cycles_figure(
     figure = go.Figure(
         layout={"template": template(theme), "height": height or (LOW if named else HIGH)}
     )
-    rings = [cycle for cycle in cycles_of(indices) if named or len(cycle) > 1]
+    rings = [cycle for cycle in find_cycles(indices) if named or len(cycle) > 1]
     rings = rings if named else rings[:RINGS]
     packed = _packed([len(cycle) for cycle in rings])
     for cycle, (x, y, radius) in zip(rings, packed, strict=True):

@@ -118,7 +118,7 @@ def ranks_caption(result: Result) -> str:
     )
 
 
-def scale_of(theme: Theme) -> list[list[float | str]]:
+def cost_scale(theme: Theme) -> list[list[float | str]]:
     """One hue from near (strong) to far (the ground), for costs."""
     blue, ground = MEANINGS["orthogonal"].colour(theme), GROUNDS[theme]
     return [[0.0, blue], [1.0, ground.paper if theme != "dark" else "#1c2630"]]
@@ -182,7 +182,7 @@ def _matrix(
         yaxis=y,
         zmin=low,
         zmax=high,
-        colorscale=scale_of(theme),
+        colorscale=cost_scale(theme),
         showscale=False,
         xgap=1 if small else 0,
         ygap=1 if small else 0,

@@ -12,7 +12,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lmc_core.analysis.block_means import block_edge, block_means
-from lmc_core.figures.alignment import Entry, copy_title, group_of, layer_title
+from lmc_core.figures.alignment import Entry, copy_title, layer_title, space_title
 from lmc_core.figures.layout import heading
 from lmc_core.figures.style import GROUNDS, MEANINGS, SMALL, Theme, template
 from lmc_core.figures.text import Result
@@ -65,7 +65,7 @@ def heatmap_figure(
     """
     ground = GROUNDS[theme]
     figure = go.Figure(layout={"template": template(theme), "height": height})
-    limit = limit_of(matrices.before, matrices.after)
+    limit = find_limit(matrices.before, matrices.after)
     width = (1 - GAP * (len(panels) - 1)) / len(panels)
     for index, panel in enumerate(panels):
         own = panel == "after" and matrices.assignment is not None
@@ -118,7 +118,7 @@ def sequential(theme: Theme) -> list[list[Any]]:
     return [[0.0, GROUNDS[theme].paper], [1.0, MEANINGS["orthogonal"].colour(theme)]]
 
 
-def limit_of(*matrices: np.ndarray) -> float:
+def find_limit(*matrices: np.ndarray) -> float:
     """The value at which the scale ends, the same for all: 1, or less where all values are far
     below.
 
@@ -260,7 +260,7 @@ def heatmap_caption(result: Result, entry: Entry, copy: int, own: bool) -> str:
     """
     a, b = result["models"]
     where = layer_title(entry["layers"][0]) if len(entry["layers"]) == 1 else "all layers"
-    place = f"{group_of(entry)}, {where.lower()}" + (
+    place = f"{space_title(entry)}, {where.lower()}" + (
         f", {copy_title(entry, copy)}" if entry["within"] else ""
     )
     before, after = entry["before"][copy], entry["after"][copy]

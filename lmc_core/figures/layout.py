@@ -125,6 +125,7 @@ def heading(
     *,
     up: float,
     x: float = 0,
+    y: float = 1,
     left: float | None = None,
     **more: object,
 ) -> None:
@@ -136,12 +137,13 @@ def heading(
         theme: of the figure; None to leave the colour to it.
         up: pixels above the plot.
         x: left end of the panel, as a share of the plot.
+        y: its upper end.
         left: pixels that it starts to the right of it, below 0 to the left.
         more: of the annotation, by Plotly's names.
     """
     font = (BODY, GROUNDS[theme].ink if theme else None)
-    place = {"paper": "xy", "anchor": "left bottom", "shift": (left, up)}
-    write(figure, text, (x, 1), font, name="heading", **(place | more))
+    place = {"paper": "xy", "anchor": "left bottom", "name": "heading"}
+    write(figure, text, (x, y), font, shift=(left, up), **place, **more)
 
 
 def name_ends(

@@ -18,17 +18,17 @@ from lmc_core.figures.merge_rows import (
     Result,
     Row,
     best_row,
+    find_score,
+    find_unit,
     frame_stroke,
     kept_words,
     merged_rows,
     models_sentence,
     numbers_table,
     people_table,
-    score_of,
     short_unit,
     shown,
     single_models,
-    unit_of,
 )
 from lmc_core.figures.panel import Picture, one
 from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, faint, template
@@ -59,7 +59,7 @@ def merge_figure(
         quantity: ``loss``, ``score`` (that of the task) or ``ece``.
         theme: ``light``, ``dark`` or ``paper``.
     """
-    quantity = score_of(results, task) if quantity == "score" else quantity
+    quantity = find_score(results, task) if quantity == "score" else quantity
     rows = [row for row in merged_rows(results, task) if row.checkpoint]
     frames = list(dict.fromkeys((row.frame, row.frame_title) for row in rows))
     merges = list(dict.fromkeys((row.merge, row.marked) for row in rows))
@@ -233,7 +233,7 @@ def _references(
 
 def merge_alt(results: Sequence[Result], task: str, quantity: str = "loss") -> str:
     """What the figure shows, for those who do not see it."""
-    quantity = score_of(results, task) if quantity == "score" else quantity
+    quantity = find_score(results, task) if quantity == "score" else quantity
     best = best_row(results, task)
     if best is None:
         return "Empty axes of the ways to merge."
@@ -310,7 +310,7 @@ def merge_headline(result: Result) -> tuple[str, float | None]:
     best = best_row([result], _task(result))
     if best is None:
         return "\u2013", None
-    unit = unit_of([result], _task(result)).split(" per ")[0]
+    unit = find_unit([result], _task(result)).split(" per ")[0]
     words = estimate(best.numbers["loss"], best.numbers.get("loss_stderr"), unit)
     return f"{best.title} {words}", float(best.numbers["loss"])
 

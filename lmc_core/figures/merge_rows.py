@@ -128,14 +128,14 @@ def frame_stroke(frame: str, theme: Theme) -> Stroke:
     return Stroke(MEANINGS[meaning].colour(theme), MEANINGS[meaning].dash, marker)
 
 
-def score_of(results: Sequence[Result], task: str) -> str:
+def find_score(results: Sequence[Result], task: str) -> str:
     """What is shown beside the loss on a task: ``accuracy`` or ``perplexity``."""
     return next(
         (t["score"] for result in results for t in result["tasks"] if t["name"] == task), "accuracy"
     )
 
 
-def unit_of(results: Sequence[Result], task: str) -> str:
+def find_unit(results: Sequence[Result], task: str) -> str:
     """What the loss on a task counts."""
     return next(
         (t["unit"] for result in results for t in result["tasks"] if t["name"] == task), "nats"
@@ -144,7 +144,7 @@ def unit_of(results: Sequence[Result], task: str) -> str:
 
 def short_unit(results: Sequence[Result], task: str) -> str:
     """The unit without what it is counted per."""
-    return unit_of(results, task).split(" per ")[0]
+    return find_unit(results, task).split(" per ")[0]
 
 
 def shown(numbers: Mapping[str, Any], quantity: str) -> str:
@@ -157,7 +157,7 @@ def shown(numbers: Mapping[str, Any], quantity: str) -> str:
 
 def people_table(results: Sequence[Result], task: str) -> Table:
     """Everything in words: one row for each model, then for each way to merge in each frame."""
-    score = score_of(results, task)
+    score = find_score(results, task)
     header = (
         "Model",
         "Frame",

@@ -75,7 +75,7 @@ def nearest(simplex: Mapping[str, Any], weights: Sequence[float]) -> int:
     return distances.index(min(distances))
 
 
-def limits_of(results: Sequence[Result], quantity: str = "loss") -> tuple[float, float]:
+def find_limits(results: Sequence[Result], quantity: str = "loss") -> tuple[float, float]:
     """The smallest and largest value of all triangles, so that they share a scale."""
     values = [
         v
@@ -104,7 +104,7 @@ def triangle_figure(
         height: of the figure, in pixels.
     """
     simplex, ground = result["simplex"], GROUNDS[theme]
-    low, high = limits or limits_of([result])
+    low, high = limits or find_limits([result])
     figure = go.Figure(layout={"template": template(theme), "height": height})
     x, y, values = _surface(simplex)
     figure.add_contour(

@@ -39,7 +39,7 @@ def layer_name(fan: Mapping[str, Any], result: Result) -> str:
     return f"layer {next(each['layer'] for each in result['mixtures'] if each['name'] == fan['mixture'])}"
 
 
-def groups_of(fan: Mapping[str, Any]) -> list[tuple[int, tuple[str, ...]]]:
+def named_orders(fan: Mapping[str, Any]) -> list[tuple[int, tuple[str, ...]]]:
     """Return the orders that have a name with all their names, the strongest first: ways often
     agree.
     """
@@ -125,7 +125,7 @@ def fan_figure(
         )
     drawn += [
         (group_name(ways, every), fan, i, way_stroke(ways[0], theme))
-        for i, ways in reversed(groups_of(fan))
+        for i, ways in reversed(named_orders(fan))
     ]
     for name, holder, index, stroke in drawn:
         loss = holder["loss"] if index is None else holder["loss"][index]
@@ -173,7 +173,7 @@ def empty_fan(
 
 def _others(figure: go.Figure, result: Result, fan: Mapping[str, Any], theme: Theme) -> None:
     """The orders without a name as one trace with gaps."""
-    known = {index for index, _ in groups_of(fan)}
+    known = {index for index, _ in named_orders(fan)}
     x: list[float | None] = []
     y: list[float | None] = []
     said: list[str] = []
@@ -290,7 +290,7 @@ def fan_caption(result: Result, fan: Mapping[str, Any]) -> str:
     named = "; ".join(
         f"{group_name(ways, every)}: "
         f"{estimate(fan['barrier'][i], fan['barrier_stderr'][i], 'nats')}"
-        for i, ways in groups_of(fan)
+        for i, ways in named_orders(fan)
     )
     version = (result.get("versions") or {}).get("lmc", "")
     method = method_title(str(result.get("method", "weight")))
@@ -313,7 +313,7 @@ def spoken_fan(result: Result, fan: Mapping[str, Any]) -> str:
     """Return what a fan shows in a sentence, as the accessible name of its figure."""
     every = fan["mixture"] == ALL
     said = "; ".join(
-        f"{group_name(ways, every)} {number(fan['barrier'][i])}" for i, ways in groups_of(fan)
+        f"{group_name(ways, every)} {number(fan['barrier'][i])}" for i, ways in named_orders(fan)
     )
     what = f"{len(fan['orders'])} orders of experts, {layer_name(fan, result)}"
     return f"Loss between two models for {what}. Barriers in nats: {said}."
@@ -324,7 +324,7 @@ def named_table(result: Result) -> Table:
     rows = []
     for fan in result["fans"]:
         every = fan["mixture"] == ALL
-        for index, ways in groups_of(fan):
+        for index, ways in named_orders(fan):
             order = "each its own" if every else order_words(fan["orders"][index][0])
             rank = sum(value < fan["barrier"][index] for value in fan["barrier"]) + 1
             barrier = estimate(fan["barrier"][index], fan["barrier_stderr"][index])
@@ -365,7 +365,7 @@ def orders_table(result: Result) -> Table:
     """Return every curve, one row for each point."""
     rows = []
     for fan in result["fans"]:
-        names = {index: ways for index, ways in groups_of(fan)}
+        names = {index: ways for index, ways in named_orders(fan)}
         for index, order in enumerate(fan["orders"]):
             text = " | ".join(order_words(each) for each in order)
             name = " ".join(names.get(index, ()))

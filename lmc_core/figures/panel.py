@@ -206,10 +206,10 @@ def label_stored(found: Sequence[Stored[Any]]) -> list[str]:
     results, kinds = [each.result for each in found], {_what(each) for each in found}
     if len(kinds) == 1 and (own := find_picture(*kinds).labels):
         return own(results)
-    return label_results(results, [setting_of(_what(each), each.result) for each in found])
+    return label_results(results, [name_setting(_what(each), each.result) for each in found])
 
 
-def setting_of(what: str, result: Result) -> str:
+def name_setting(what: str, result: Result) -> str:
     """Return what the setting of a result is called in lists."""
     if str(result.get("method", "none")) in ("none", *METHODS):
         return label_setting(result)  # without loading how it is drawn

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from lmc_core.figures.layout import spread, write
+from lmc_core.figures.layout import heading, spread, write
 from lmc_core.figures.orders import WAYS, way_stroke
 from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, template
 from lmc_core.figures.text import Result
@@ -141,7 +141,7 @@ def load_figure(
     return figure
 
 
-def _frame(figure: go.Figure, result: Result, theme: Theme, heading: str, right: int) -> None:
+def _frame(figure: go.Figure, result: Result, theme: Theme, title: str, right: int) -> None:
     ground = GROUNDS[theme]
     ends = ["0<br><b>A</b>", "0.5<br>\u03bb", "1<br><b>B</b>"]
     figure.update_xaxes(
@@ -155,7 +155,7 @@ def _frame(figure: go.Figure, result: Result, theme: Theme, heading: str, right:
     figure.update_layout(
         margin={"l": SIDE, "r": right, "t": TOP, "b": FOOT}, showlegend=False, hovermode="closest"
     )
-    heading(figure, heading, theme, left=-SIDE, up=10)
+    heading(figure, title, theme, left=-SIDE, up=10)
 
 
 def routing_caption(result: Result, way: str) -> str:

@@ -77,7 +77,7 @@ GROUNDS: dict[Theme, Ground] = {
 }
 
 
-def meaning_of(result: Mapping[str, Any]) -> str:
+def find_meaning(result: Mapping[str, Any]) -> str:
     """Return the key in `MEANINGS` of a result: its method, and for weight matching its largest
     class.
     """
@@ -110,7 +110,7 @@ def strokes(results: list[Mapping[str, Any]], theme: Theme) -> list[Stroke]:
     seen: dict[str, int] = {}
     drawn = []
     for result in results:
-        key = meaning_of(result)
+        key = find_meaning(result)
         meaning, repeat = MEANINGS[key], seen.get(key, 0)
         seen[key] = repeat + 1
         dash = EXTRA_DASHES[(repeat - 1) % len(EXTRA_DASHES)] if repeat else meaning.dash

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from lmc_core.figures.barrier import barrier_figure
 from lmc_core.figures.layout import heading, padded, write
-from lmc_core.figures.style import GROUNDS, MEANINGS, SMALL, Theme, meaning_of, template
+from lmc_core.figures.style import GROUNDS, MEANINGS, SMALL, Theme, find_meaning, template
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import Result, barrier_words
 from lmc_core.numbers import estimate, number
@@ -89,7 +89,7 @@ def against_figure(
             for result in found.get(widths, ())
             if setting_name(result) == name
         ]
-        meaning = MEANINGS[meaning_of(marks[0][1])]
+        meaning = MEANINGS[find_meaning(marks[0][1])]
         colour = meaning.colour(theme)
         figure.add_scatter(
             x=[x for x, _, _ in marks],

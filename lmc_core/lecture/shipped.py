@@ -51,7 +51,7 @@ def barriers() -> dict[str, Any]:
     return found
 
 
-def curve_of(choice: Mapping[str, Any]) -> dict[str, Any] | None:
+def find_curve(choice: Mapping[str, Any]) -> dict[str, Any] | None:
     """The curve of a choice of classes, or None where none was measured; nothing chosen is the
     plain average.
 
@@ -71,7 +71,7 @@ def ladder() -> list[tuple[str, float, float]]:
     """What is left of the barrier as one class after the other is switched on: name, nats, standard
     error.
     """
-    found = [(name, curve_of(choice)) for name, choice in LADDER]
+    found = [(name, find_curve(choice)) for name, choice in LADDER]
     return [(name, row["barrier"], row["barrier_stderr"]) for name, row in found if row is not None]
 
 

@@ -19,7 +19,7 @@ from lmc_core.figures.redact import has_places
 from lmc_core.runs.computations import request_from_json
 from lmc_core.runs.result import Result
 from lmc_core.studies.archive import Limits
-from lmc_core.studies.index import row_of
+from lmc_core.studies.index import make_row
 
 ARRAYS = 200  # of one result, at the most
 HEADER = 10_000  # bytes of an array's description, at the most
@@ -161,7 +161,7 @@ def _check_array(file: Any, size: int, key: str) -> None:
 def _check_shown(found: Result, key: str) -> None:
     """Draw it: what would break a page later is refused now."""
     try:
-        row_of(found)
+        make_row(found)
         for panel in panels([found], strict=True):
             panel.summary.html()
     except Exception as error:  # whatever a page could stumble over

@@ -57,7 +57,7 @@ def gather(study: Study, store: Store) -> list[Shown]:
     ]
 
 
-def missing_of(shown: Sequence[Shown]) -> list[str]:
+def find_missing(shown: Sequence[Shown]) -> list[str]:
     """Return the keys that the store has no result of."""
     return list(dict.fromkeys(key for each in shown for key in each.missing))
 

@@ -13,7 +13,7 @@ from lmc_core.figures.export import figure_html, page_html
 from lmc_core.figures.panel import Panel
 from lmc_core.figures.style import GROUNDS, LARGE, SMALL, Theme
 from lmc_core.runs.store import Store
-from lmc_core.studies.gather import Shown, gather, missing_of
+from lmc_core.studies.gather import Shown, find_missing, gather
 from lmc_core.studies.study import Study
 
 # of a table that may be wider than the page, which keys must be able to scroll
@@ -77,7 +77,7 @@ def study_html(study: Study, store: Store, theme: Theme = "light") -> tuple[str,
     style = STYLE.format(large=LARGE, small=SMALL, muted=ground.muted, grid=ground.grid)
     return page_html(
         study.title, _head(study, shown) + "\n".join(sections) + _foot(study), data, theme, style
-    ), missing_of(shown)
+    ), find_missing(shown)
 
 
 def _head(study: Study, shown: Sequence[Shown]) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lmc_core.errors import LmcError
-from lmc_core.figures.panel import headline, kind_name, setting_of
+from lmc_core.figures.panel import headline, kind_name, name_setting
 from lmc_core.figures.redact import without_places
 from lmc_core.runs.result import Result, is_key
 from lmc_core.runs.store import Store
@@ -99,7 +99,7 @@ class Row:
         return all(word in text for word in words.casefold().split())
 
 
-def row_of(found: Result) -> Row:
+def make_row(found: Result) -> Row:
     """Return the row of a stored result; what an unknown kind of result does not say stays
     empty.
     """
@@ -117,7 +117,7 @@ def row_of(found: Result) -> Row:
         split=str(result.get("split", "")),
         examples=examples if isinstance(examples, int) else None,
         method=str(result.get("method", "")),
-        setting=setting_of(what, result),
+        setting=name_setting(what, result),
         number=number,
         value=value,
         date=str(result.get("date") or found.written),
@@ -131,7 +131,7 @@ def rows(store: Store) -> list[Row]:
     found = []
     for entry in store.list():
         with contextlib.suppress(LmcError, LookupError, TypeError, ValueError, AttributeError):
-            found.append(row_of(entry))
+            found.append(make_row(entry))
     return found
 
 
@@ -179,7 +179,7 @@ def stamp(store: Store) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(found))
 
 
-def size_of(store: Store) -> int:
+def measure_size(store: Store) -> int:
     """Return the bytes that this person's own results take."""
     total = 0
     for folder in _folders(store.root):

@@ -16,8 +16,8 @@ from lmc_core.errors import BadInput
 from lmc_core.figures.drawing import draw as draw_images
 from lmc_core.figures.drawing import missing_tools, pixels
 from lmc_core.runs.store import Store
-from lmc_core.studies.gather import gather, missing_of
-from lmc_core.studies.study import Study, name_of
+from lmc_core.studies.gather import find_missing, gather
+from lmc_core.studies.study import Study, make_name
 
 WIDTH = 170  # millimetres, the text width of an A4 page
 DPI = 300  # of the PNG files
@@ -45,14 +45,14 @@ def study_files(
     captions = [f"# {study.title}\n", *([study.note + "\n"] if study.note.strip() else [])]
     figures: list[tuple[str, go.Figure]] = []
     for number, (each, panel) in enumerate(panels, 1):
-        name = f"{number:02d}-{name_of(f'{panel.kind} {each.title}')}"
+        name = f"{number:02d}-{make_name(f'{panel.kind} {each.title}')}"
         if panel.figure is not None:
             figures.append((name, panel.figure))
         captions += [f"## {name}: {each.title}\n", f"**Figure {number}.** {panel.caption}\n"]
         captions += [each.entry.note + "\n"] if each.entry.note.strip() else []
         yield f"{name}.csv", panel.numbers.csv().encode()
         yield f"{name}-summary.csv", panel.summary.csv().encode()
-    if missing := missing_of(shown):
+    if missing := find_missing(shown):
         captions.append(
             f"Not stored where this was made: {', '.join(key[:12] for key in missing)}.\n"
         )

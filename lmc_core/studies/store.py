@@ -21,7 +21,7 @@ from lmc_core.locks import FileLock
 from lmc_core.runs.result import to_bytes
 from lmc_core.runs.store import StoreWarning
 from lmc_core.studies.files import clean, write_error, write_file
-from lmc_core.studies.study import NAME, Entry, Study, name_of, now
+from lmc_core.studies.study import NAME, Entry, Study, make_name, now
 
 LARGEST = 2**23  # bytes of a study's file, far above what a study can be
 
@@ -94,7 +94,7 @@ class Studies:
         """
         moment = now()
         study = Study(
-            name=name_of(title),
+            name=make_name(title),
             title=title.strip(),
             note=note,
             entries=entries,

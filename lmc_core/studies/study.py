@@ -132,7 +132,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-def name_of(title: str) -> str:
+def make_name(title: str) -> str:
     """Return the name that a title gives: "ViT: two seeds" -> "vit-two-seeds"."""
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
     name = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")

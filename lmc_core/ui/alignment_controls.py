@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from lmc_core.figures.alignment import copy_title, group_of, layer_title
+from lmc_core.figures.alignment import copy_title, layer_title, space_title
 from lmc_core.ui.controls import make_examples, make_split
 from lmc_core.ui.options import Option, capital
 
@@ -74,7 +74,7 @@ class Detail:
     def state(self) -> dict[str, str | None]:
         """How it is written in the address."""
         return {
-            "space": group_of(self.entry),
+            "space": space_title(self.entry),
             "layer": self.entry["name"],
             "copy": str(self.copy) if self.entry["copies"] > 1 else None,
             "view": None if self.own == self.drawn_in else "own" if self.own else "matched",
@@ -85,7 +85,7 @@ def group_spaces(result: AlignmentNumbers) -> dict[str, list[SpaceNumbers]]:
     """The spaces of a result by what they are called, in the order of the network."""
     found: dict[str, list[SpaceNumbers]] = {}
     for entry in result["spaces"]:
-        found.setdefault(group_of(entry), []).append(entry)
+        found.setdefault(space_title(entry), []).append(entry)
     return found
 
 
@@ -142,7 +142,7 @@ def follow_click(event: Mapping[str, Any], result: AlignmentNumbers, key: str) -
         name = (point.get("customdata") or [None])[0]
         entry = next((each for each in result["spaces"] if each["name"] == name), None)
         if entry is not None:
-            st.session_state[f"{key}_space"] = group_of(entry)
+            st.session_state[f"{key}_space"] = space_title(entry)
             st.session_state[f"{key}_layer"] = name
 
 

@@ -12,20 +12,20 @@ import streamlit as st
 
 from lmc_core.figures.alignment import (
     average,
-    group_of,
     layer_title,
     overview_caption,
     overview_figure,
-    points_of,
+    overview_points,
     short_table,
+    space_title,
     spaces_table,
 )
 from lmc_core.figures.elements import (
     circle_figure,
     cycles_figure,
-    cycles_of,
     cycles_words,
     element_words,
+    find_cycles,
     pairs_figure,
     stretch_figure,
 )
@@ -64,7 +64,7 @@ def show_overview(result: AlignmentNumbers, key: str) -> None:
     def clicked() -> None:
         controls.follow_click(st.session_state[chart], result, key)
 
-    rises = [p for p in points_of(result) if p.before is not None and p.after is not None]
+    rises = [p for p in overview_points(result) if p.before is not None and p.after is not None]
     best = max(rises, key=lambda p: p.after or 0.0)
     show_figure(
         overview_figure(result, theme(), shown),
@@ -80,7 +80,7 @@ def show_overview(result: AlignmentNumbers, key: str) -> None:
 
 def show_facts(result: AlignmentNumbers) -> None:
     """Show what was found in three numbers."""
-    rises = [p for p in points_of(result) if p.before is not None and p.after is not None]
+    rises = [p for p in overview_points(result) if p.before is not None and p.after is not None]
     before, after = (
         sum(getattr(p, name) for p in rises) / len(rises) for name in ("before", "after")
     )
@@ -131,7 +131,7 @@ def show_detail(result: AlignmentNumbers, arrays: Arrays, detail: Detail, key: s
                 heatmap_figure(drawn, (panel,), theme(), SIDE + 56),
                 f"{key}_{panel}",
                 f"Similarity of {entry['size']} coordinates of both models {panel} the "
-                f"alignment, {group_of(entry)}; "
+                f"alignment, {space_title(entry)}; "
                 f"mean of matched pairs {number(entry[panel][copy])}.",
                 file=FILE,
                 width=SIDE,
@@ -149,7 +149,7 @@ def _show_element(result: AlignmentNumbers, arrays: Arrays, detail: Detail, key:
     said, about, drawn = element_words(entry, copy), "", []
     if entry["moved"] is not None and entry["moved"][copy]:
         order = _order(arrays, detail)
-        told = cycles_words(cycles_of(order))
+        told = cycles_words(find_cycles(order))
         drawn.append((cycles_figure(order, colour, theme()), f"The permutation as rings: {told}."))
         said, about = f"**As a permutation.** {said} {told[0].upper()}{told[1:]}.", CYCLES
     elif f"{name}/phases" in arrays and len(arrays[f"{name}/phases"][copy]) * 2 == entry["size"]:

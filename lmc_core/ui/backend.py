@@ -15,7 +15,7 @@ from lmc_core.runs.partial import Unfinished
 from lmc_core.runs.result import Request
 from lmc_core.runs.store import Store
 from lmc_core.studies.gather import gather
-from lmc_core.studies.index import size_of
+from lmc_core.studies.index import measure_size
 from lmc_core.studies.store import Studies
 from lmc_core.studies.study import Study
 
@@ -120,7 +120,7 @@ def running() -> list[Job]:
 def store_size() -> tuple[int, int]:
     """Return how many results of this person's own there are, and the bytes they take."""
     store = Store()
-    return sum(not entry.shipped for entry in store.list()), size_of(store)
+    return sum(not entry.shipped for entry in store.list()), measure_size(store)
 
 
 def studies() -> list[Study]:

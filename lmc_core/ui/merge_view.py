@@ -16,18 +16,18 @@ from lmc_core.figures.merge_rows import (
     ANYWHERE,
     Result,
     best_row,
+    find_score,
     merged_rows,
     numbers_table,
     people_table,
-    score_of,
     short_unit,
     shown,
     single_models,
 )
 from lmc_core.figures.merge_triangle import (
     MEASURED,
+    find_limits,
     interpolated,
-    limits_of,
     nearest,
     triangle_alt,
     triangle_caption,
@@ -55,7 +55,7 @@ DEFINED = {
 
 def show_dots(results: Sequence[Result], task: str, key: str) -> None:
     """The ways to merge side by side, in the quantity that is chosen."""
-    score = score_of(results, task).capitalize()
+    score = find_score(results, task).capitalize()
     quantity = st.segmented_control(
         "Quantity",
         list(QUANTITIES),
@@ -218,7 +218,7 @@ def show_triangles(results: Sequence[Result], key: str) -> None:
             row = [round(w, PLACES) for w in result["simplex"]["weights"][chosen[0]]]
             st.session_state[state] = [row[0], row[1], round(1 - row[0] - row[1], PLACES)]
 
-    limits = limits_of(results)
+    limits = find_limits(results)
     places = [
         column
         for _ in range((len(results) + 1) // 2)

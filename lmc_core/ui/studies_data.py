@@ -55,7 +55,7 @@ def store_sentence(table: list[Row]) -> str:
     """Say how much is stored, and how large it is."""
     own = [row for row in table if not row.shipped]
     came = len(table) - len(own)
-    parts = [f"**{len(own)}** of your own ({size(shelf.size_of(Store()))})"] if own else []
+    parts = [f"**{len(own)}** of your own ({size(shelf.measure_size(Store()))})"] if own else []
     parts += [f"**{came}** that came with the app"] if came else []
     return f"Stored results: {' and '.join(parts)}." if parts else "Nothing is stored yet."
 

@@ -7,25 +7,25 @@ import pytest
 
 from lmc_core.figures.alignment import (
     copy_title,
-    group_of,
     layer_tick,
     layer_title,
     overview_caption,
     overview_figure,
     short_table,
+    space_title,
     spaces_table,
 )
 from lmc_core.figures.elements import (
     circle_figure,
     cycles_figure,
-    cycles_of,
     cycles_words,
     element_words,
+    find_cycles,
     histogram,
     pairs_figure,
     stretch_figure,
 )
-from lmc_core.figures.heatmap import Matrices, heatmap_caption, heatmap_figure, limit_of
+from lmc_core.figures.heatmap import Matrices, find_limit, heatmap_caption, heatmap_figure
 from lmc_core.figures.streams import cka_figure, streams_caption, streams_figure, streams_table
 from tests.figures.alignment_result import HEADS, LAYERS, MODELS, alignment_arrays, alignment_result
 
@@ -107,8 +107,8 @@ def test_both_matrices_share_their_scale_and_say_their_models() -> None:
 def test_single_outliers_do_not_set_the_scale() -> None:
     after = 0.3 * np.eye(100)
     after[3, 50] = 1.0
-    assert limit_of(np.zeros((100, 100)), after) == pytest.approx(0.3)
-    assert limit_of(np.zeros((2, 2))) == 1.0 and limit_of(3 * np.eye(2)) == 1.0
+    assert find_limit(np.zeros((100, 100)), after) == pytest.approx(0.3)
+    assert find_limit(np.zeros((2, 2))) == 1.0 and find_limit(3 * np.eye(2)) == 1.0
 
 
 def test_in_its_own_order_the_matched_cells_are_framed_where_they_were(arrays) -> None:
@@ -178,13 +178,13 @@ def test_stretches_are_on_a_logarithmic_axis() -> None:
 
 def test_cycles_are_found_and_told() -> None:
     order = [1, 2, 0, 3, 5, 4, 6]
-    assert cycles_of(order) == [[0, 1, 2], [4, 5], [3], [6]]
-    assert cycles_words(cycles_of(order)) == "cycles of 3 and 2; 2 stayed"
+    assert find_cycles(order) == [[0, 1, 2], [4, 5], [3], [6]]
+    assert cycles_words(find_cycles(order)) == "cycles of 3 and 2; 2 stayed"
     assert (
-        cycles_words(cycles_of([1, 0, 3, 2])) == "cycles of 2 × 2"
-        and cycles_words(cycles_of([0, 1])) == "2 stayed"
+        cycles_words(find_cycles([1, 0, 3, 2])) == "cycles of 2 × 2"
+        and cycles_words(find_cycles([0, 1])) == "2 stayed"
     )
-    assert cycles_words(cycles_of([1, 2, 0])) == "a cycle of 3"
+    assert cycles_words(find_cycles([1, 2, 0])) == "a cycle of 3"
 
 
 def test_each_ring_is_a_cycle() -> None:
@@ -246,7 +246,7 @@ def test_layers_and_spaces_have_names() -> None:
         "Input",
     ]
     assert [layer_tick(n) for n in ("blocks.3", "encoder.blocks.2", "output")] == ["3", "e2", "out"]
-    assert group_of({"name": "units.shared.2", "kind": "units"}) == "units, shared"
+    assert space_title({"name": "units.shared.2", "kind": "units"}) == "units, shared"
     assert (
         copy_title({"within": "experts.1"}, 3) == "expert 3"
         and copy_title({"within": "heads.1"}, 0) == "head 0"

@@ -17,16 +17,16 @@ from lmc_core.equivariance.figures.copies import (
     copies_caption,
     copies_figure,
     copies_table,
-    merges_of,
+    find_merges,
 )
 from lmc_core.equivariance.figures.data import Run
 from lmc_core.equivariance.figures.gauge import gauge_figure
-from lmc_core.equivariance.figures.levels import levels_of, price_loss_figure
+from lmc_core.equivariance.figures.levels import find_levels, price_loss_figure
 from lmc_core.equivariance.figures.plane import plane_figure, plane_table
-from lmc_core.equivariance.figures.price import places_of, price_figure
+from lmc_core.equivariance.figures.price import find_places, price_figure
 from lmc_core.equivariance.figures.strip import (
+    choose_positions,
     picture,
-    positions_of,
     strip_caption,
     strip_figure,
     strip_table,
@@ -83,7 +83,9 @@ def test_points_of_accuracy_against_equivariance():
         )
         for price, error, share in ((1.0, 0.1, 0.8), (0.1, 0.5, 0.9), (0.3, 0.3, 0.85))
     ]
-    places = places_of([*runs, run(form="free"), run(form="strict", error_on=1e-7), run(until=300)])
+    places = find_places(
+        [*runs, run(form="free"), run(form="strict", error_on=1e-7), run(until=300)]
+    )
     assert [p.name for p in places] == [
         "\u03c1 = 1", "\u03c1 = 0.1", "\u03c1 = 0.3", "Unconstrained", "Unconstrained, projected", "Strictly equivariant"
     ]  # fmt: skip
@@ -96,7 +98,7 @@ def test_points_of_accuracy_against_equivariance():
     np.testing.assert_array_equal(curve.x, [0.5, 0.3, 0.1])  # in the order of rho
     # 1,600 are 400 in four positions
     assert places[0].stderr == pytest.approx(math.sqrt(0.8 * 0.2 / 400))
-    (moved,) = places_of([run(kind="broken", form="strict")])
+    (moved,) = find_places([run(kind="broken", form="strict")])
     assert moved.stderr == pytest.approx(math.sqrt(0.9 * 0.1 / 1600))
 
 
@@ -110,7 +112,7 @@ def test_levels_are_means_over_seeds():
         scored(0.4, form="resilient", price=1.0),
         scored(0.6, form="free"),
     ]
-    levels = levels_of(runs)
+    levels = find_levels(runs)
     assert [(v.price, v.runs) for v in levels] == [(0.1, 3), (1.0, 1), (None, 1)]
     assert levels[0].loss == pytest.approx(1.1 / 3)
     assert (
@@ -185,7 +187,7 @@ def test_pictures_are_the_inputs():
 
 def test_of_many_positions_eight_are_shown_from_the_identity():
     each = run(group_labels=[str(k) for k in range(24)], acts="set", group="S4")
-    assert positions_of(each) == [0, 3, 6, 9, 12, 15, 18, 21]
+    assert choose_positions(each) == [0, 3, 6, 9, 12, 15, 18, 21]
     figure = strip_figure(each, 0)
     np.testing.assert_array_equal(figure.data[0].z, each.arrays["strip.on"][0][::3].T)
     assert "8 of 24 positions" in strip_caption(each, 0) and len(strip_table(each, 0).rows) == 48
@@ -197,7 +199,7 @@ def test_copies_show_their_lines_and_merges():
     for key, look in LOOKS.items():
         (line,) = named(figure, look.name)
         np.testing.assert_array_equal(line.y, copies()["curves"][key]["loss"])
-    assert {merge.key: merge.loss for merge in merges_of(each)} == {
+    assert {merge.key: merge.loss for merge in find_merges(each)} == {
         k: v["loss"] for k, v in copies()["merges"].items()
     }
     assert [t.x[0] for t in drawn(figure) if "merge" in t.meta] == [

@@ -31,11 +31,11 @@ from lmc_core.equivariance.figures.data import (
     BRANCHES,
     FORMS,
     Run,
-    labels_of_runs,
+    label_runs,
     layer_strokes,
     layer_title,
-    runs_of,
-    strokes_of,
+    make_runs,
+    run_strokes,
 )
 from lmc_core.equivariance.figures.levels import price_loss_caption
 from lmc_core.equivariance.figures.losses import losses_figure, losses_table
@@ -43,7 +43,7 @@ from lmc_core.equivariance.figures.paths import (
     MANY,
     checkpoints_figure,
     checkpoints_table,
-    lines_of,
+    find_lines,
     paths_caption,
     paths_figure,
     paths_table,
@@ -56,7 +56,7 @@ from lmc_core.equivariance.figures.trace import (
     constraint_table,
     gammas_figure,
 )
-from lmc_core.figures.panel import headline, kind_name, label_stored, panels, setting_of
+from lmc_core.figures.panel import headline, kind_name, label_stored, name_setting, panels
 from lmc_core.figures.style import GROUNDS, contrast
 from tests.figures.equivariance_run import drawn, facts, named, run, texts
 
@@ -105,7 +105,7 @@ def real(tmp_path_factory) -> list[Run]:
             compute(make_equivariance_request(form=form, steps=12, examples=40))
             for form in ("resilient", "free")
         ]
-    return runs_of([f for f, _ in found], [a for _, a in found])
+    return make_runs([f for f, _ in found], [a for _, a in found])
 
 
 @pytest.mark.parametrize("theme", THEMES)
@@ -181,7 +181,7 @@ def colour_of(share: float, theme) -> str:
 
 
 def test_several_runs_of_one_form_differ_in_dash_and_marker():
-    strokes = strokes_of([run(form="resilient", price=0.1 * k) for k in range(1, 5)], "light")
+    strokes = run_strokes([run(form="resilient", price=0.1 * k) for k in range(1, 5)], "light")
     assert len({s.colour for s in strokes}) == 1 and len({s.dash for s in strokes}) == 4 == len(
         {s.marker for s in strokes}
     )
@@ -189,14 +189,14 @@ def test_several_runs_of_one_form_differ_in_dash_and_marker():
 
 def test_labels_say_what_differs_and_no_more():
     one, other = facts(form="resilient", price=0.1), facts(form="equality", augmented=2.0)
-    assert labels_of_runs([one, other, facts(form="free", primal_rate=0.0, dual_rate=0.0)]) == [
+    assert label_runs([one, other, facts(form="free", primal_rate=0.0, dual_rate=0.0)]) == [
         "Resilient, \u03c1 = 0.1", "Equality, c = 2", "Unconstrained"
     ]  # fmt: skip
-    assert labels_of_runs([other, facts(augmented=0.5, seed=3)]) == [
+    assert label_runs([other, facts(augmented=0.5, seed=3)]) == [
         "Equality, c = 2, seed 0",
         "Equality, c = 0.5, seed 3",
     ]
-    rates = labels_of_runs(
+    rates = label_runs(
         [other, facts(dual_rate=0.005), facts(form="strict", primal_rate=0.0, dual_rate=0.0)]
     )
     assert rates == [
@@ -215,8 +215,8 @@ def test_labels_of_results_of_all_kinds(vit):
     assert mixed[0].startswith("Plain average") and mixed[1].startswith(
         "Resilient, \u03c1 = 0.1, Perceptron, C4"
     )
-    assert setting_of("equivariance", found[0]) == "Resilient, \u03c1 = 0.1"
-    assert setting_of("barrier", vit[1]) == "Permutations only"
+    assert name_setting("equivariance", found[0]) == "Resilient, \u03c1 = 0.1"
+    assert name_setting("barrier", vit[1]) == "Permutations only"
 
 
 @pytest.mark.parametrize(
@@ -406,9 +406,9 @@ def test_checkpoints_are_named_by_their_step():
         "step 300",
         "end",
     ]
-    assert [step for step, _ in lines_of(run(until=300))] == [0, 300]
+    assert [step for step, _ in find_lines(run(until=300))] == [0, 300]
     with pytest.raises(IndexError):
-        lines_of(run())[3]
+        find_lines(run())[3]
 
 
 def test_captions_name_every_setting_that_differs():

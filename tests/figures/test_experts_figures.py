@@ -13,7 +13,7 @@ from lmc_core.figures.orders import (
     fan_caption,
     fan_figure,
     group_name,
-    groups_of,
+    named_orders,
     named_table,
     orders_table,
     spoken_fan,
@@ -54,7 +54,7 @@ def test_labels_stand_at_their_lines_without_overlap(result):
         figure = fan_figure(result, fan, height=480)
         labels = [a for a in figure.layout.annotations if a.name == "label"]
         assert [label.y for label in labels] == pytest.approx(
-            [2.0 + 1.0, *(1.0 + fan["barrier"][i] for i, _ in reversed(groups_of(fan)))]
+            [2.0 + 1.0, *(1.0 + fan["barrier"][i] for i, _ in reversed(named_orders(fan)))]
         )
         low, high = figure.layout.yaxis.range
         scale = (480 - 36 - 56) / (high - low)
@@ -67,7 +67,7 @@ def test_all_fans_share_one_scale(result):
 
 
 def test_ways_that_differ_have_their_own_lines(result):
-    assert groups_of(result["fans"][1]) == [
+    assert named_orders(result["fans"][1]) == [
         (4, ("exact",)),
         (3, ("gram", "best")),
         (1, ("router",)),

@@ -22,8 +22,8 @@ from lmc_core.figures.merge_rows import (
 from lmc_core.figures.merge_triangle import (
     HIGH,
     MEASURED,
+    find_limits,
     interpolated,
-    limits_of,
     nearest,
     place,
     triangle_alt,
@@ -141,7 +141,7 @@ def test_interpolation_agrees_with_a_plane_and_with_the_points(results):
 
 
 def test_the_triangle(results):
-    limits = limits_of(results)
+    limits = find_limits(results)
     figure = triangle_figure(results[0], limits, [0.5, 0.5, 0.0])
     contour, points, chosen = figure.data[0], figure.data[MEASURED], figure.data[-1]
     assert points.name == "measured" and chosen.name == "chosen"

@@ -2,7 +2,15 @@ import itertools
 
 import pytest
 
-from lmc_core.figures.style import GROUNDS, MEANINGS, contrast, faint, meaning_of, strokes, template
+from lmc_core.figures.style import (
+    GROUNDS,
+    MEANINGS,
+    contrast,
+    faint,
+    find_meaning,
+    strokes,
+    template,
+)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark", "paper"])
@@ -30,10 +38,12 @@ def test_every_meaning_has_its_own_colour_dash_and_marker():
 
 
 def test_meaning_follows_method_and_classes(vit):
-    assert [meaning_of(result) for result in vit] == ["plain", "permutation", "orthogonal"]
-    assert meaning_of({"method": "activation", "classes": {"units": "permutation"}}) == "activation"
+    assert [find_meaning(result) for result in vit] == ["plain", "permutation", "orthogonal"]
     assert (
-        meaning_of({"method": "something new", "classes": {"residual": "orthogonal"}})
+        find_meaning({"method": "activation", "classes": {"units": "permutation"}}) == "activation"
+    )
+    assert (
+        find_meaning({"method": "something new", "classes": {"residual": "orthogonal"}})
         == "orthogonal"
     )
 

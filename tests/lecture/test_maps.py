@@ -111,7 +111,7 @@ def test_averages_are_the_line(pictures):
 def test_shipped_barriers_are_complete_enough():
     names = [name for name, _, _ in shipped.ladder()]
     assert names == [name for name, _ in shipped.LADDER]
-    plain = shipped.curve_of({})
+    plain = shipped.find_curve({})
     assert plain is not None and plain["function_error"] is None
     lam, pair = shipped.barriers()["lam"], shipped.barriers()["pair"]
     for row in shipped.barriers()["classes"]:
@@ -124,8 +124,8 @@ def test_shipped_barriers_are_complete_enough():
 
 
 def test_learning_without_a_class_is_the_plain_average():
-    assert shipped.curve_of({"learned": True}) == shipped.curve_of({})
-    assert shipped.curve_of({"units": True}) != shipped.curve_of({})
+    assert shipped.find_curve({"learned": True}) == shipped.find_curve({})
+    assert shipped.find_curve({"units": True}) != shipped.find_curve({})
 
 
 def test_what_remains_is_a_mean_over_pairs():

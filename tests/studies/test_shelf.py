@@ -89,6 +89,6 @@ def test_the_stamp_changes_with_the_store_and_with_nothing_else(store: Store, ke
 def test_the_size(store: Store, keys: list[str]):
     expected = sum(path.stat().st_size for path in store.root.glob("[0-9a-f]*/*"))
     assert (
-        shelf.size_of(store) == expected > 0
-        and shelf.size_of(Store(Path("/nowhere"), Path("/nowhere"))) == 0
+        shelf.measure_size(store) == expected > 0
+        and shelf.measure_size(Store(Path("/nowhere"), Path("/nowhere"))) == 0
     )

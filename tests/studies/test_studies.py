@@ -20,7 +20,7 @@ from lmc_core.errors import BadInput, StoreError, UnknownName
 from lmc_core.runs.store import StoreWarning
 from lmc_core.studies.notes import Notes
 from lmc_core.studies.store import Studies
-from lmc_core.studies.study import ENTRIES, Entry, Study, name_of
+from lmc_core.studies.study import ENTRIES, Entry, Study, make_name
 
 KEY = "ab" * 32
 ENTRY = Entry(keys=(KEY,))
@@ -117,14 +117,14 @@ def test_what_is_no_study(content: dict, words: str):
 @given(some.text(max_size=300))
 def test_any_title_gives_a_name(title: str):
     whole = {
-        "name": name_of(title),
+        "name": make_name(title),
         "title": "A",
         "note": "",
         "entries": [],
         "created": "",
         "changed": "",
     }
-    assert Study.from_json(whole).name == name_of(title)
+    assert Study.from_json(whole).name == make_name(title)
 
 
 def test_a_damaged_file_is_left_out_with_a_warning(studies: Studies):

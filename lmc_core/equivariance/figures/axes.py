@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from lmc_core.figures.layout import padded, spread, write
+from lmc_core.figures.layout import heading, padded, spread, write
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, template
 from lmc_core.numbers import RAISED
 
@@ -100,7 +100,7 @@ def rows(
     free = inner - BETWEEN * (len(headings) - 1)
     figure.update_layout(margin={**margin, "t": HEAD, "autoexpand": False})
     found, top = [], inner
-    for number, (heading, weight) in enumerate(zip(headings, weights, strict=True)):
+    for number, (title, weight) in enumerate(zip(headings, weights, strict=True)):
         tall = free * weight / sum(weights)
         ending = "" if number == 0 else str(number + 1)
         last = number == len(headings) - 1
@@ -121,17 +121,7 @@ def rows(
                 },
             }
         )
-        write(
-            figure,
-            heading,
-            (0, top / inner),
-            (BODY, GROUNDS[theme].ink),
-            name="heading",
-            paper="xy",
-            anchor="left bottom",
-            shift=(-margin["l"] + 4, 6),
-            align="left",
-        )
+        heading(figure, title, theme, y=top / inner, left=-margin["l"] + 4, up=6, align="left")
         found.append(Panel(f"x{ending}", f"y{ending}", tall))
         top -= tall + BETWEEN
     return found

@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import BRANCHES, FORMS, Run, layer_title
 from lmc_core.equivariance.figures.setting import BAND, LONGEST, Drawing, ending
-from lmc_core.figures.layout import stacked, write
+from lmc_core.figures.layout import heading, stacked, write
 from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, faint
 from lmc_core.figures.tables import Table
 from lmc_core.look import Look
@@ -72,7 +72,7 @@ class Merge:
     accuracy: float
 
 
-def merges_of(run: Run) -> list[Merge]:
+def find_merges(run: Run) -> list[Merge]:
     """Return the merges of a run in the order of `MERGES`; none where the result has no copies."""
     found = (run.copies or {}).get("merges") or {}
     return [
@@ -113,7 +113,7 @@ def copies_figure(run: Run, theme: Theme = "light", height: int | None = None) -
         theme: ``light``, ``dark`` or ``paper``.
         height: in pixels; by default what the rows need.
     """
-    copies, merges = run.copies, merges_of(run)
+    copies, merges = run.copies, find_merges(run)
     if copies is None:
         words = (
             "This result is without moved copies."
@@ -159,16 +159,7 @@ def copies_figure(run: Run, theme: Theme = "light", height: int | None = None) -
 
 
 def _heading(figure: go.Figure, text: str, top: float, theme: Theme) -> None:
-    write(
-        figure,
-        text,
-        (0, top),
-        (BODY, GROUNDS[theme].ink),
-        name="heading",
-        paper="xy",
-        anchor="left bottom",
-        shift=(4 - SIDE, 6),
-    )
+    heading(figure, text, theme, y=top, left=4 - SIDE, up=6)
 
 
 def _curves(figure: go.Figure, run: Run, panel: axes.Panel, theme: Theme) -> None:
@@ -361,7 +352,7 @@ def copies_alt(run: Run) -> str:
         for key, look in LOOKS.items()
         if key in curves
     )
-    dots = "; ".join(f"{merge.name} {number(merge.loss)}" for merge in merges_of(run))
+    dots = "; ".join(f"{merge.name} {number(merge.loss)}" for merge in find_merges(run))
     return (
         f"Barriers in nats between the network and a moved copy: {lines}. Losses in nats: {dots}."[
             :LONGEST
@@ -386,7 +377,7 @@ def copies_table(run: Run) -> Table:
             ]
     rows += [
         (MERGES[merge.key], None, merge.loss, merge.stderr, merge.accuracy)
-        for merge in merges_of(run)
+        for merge in find_merges(run)
     ]
     return Table.of(header, rows)
 

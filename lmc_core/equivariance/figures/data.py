@@ -148,11 +148,11 @@ class Run:
         return found if isinstance(found, Mapping) and found.get("curves") else None
 
 
-def runs_of(
+def make_runs(
     facts: Sequence[Facts], arrays: Sequence[Mapping[str, np.ndarray]], labels: Sequence[str] = ()
 ) -> list[Run]:
     """Return runs labelled by what tells them apart, or as given."""
-    names = list(labels) or labels_of_runs(facts)
+    names = list(labels) or label_runs(facts)
     return [Run(*each) for each in zip(names, facts, arrays, strict=True)]
 
 
@@ -189,7 +189,7 @@ def setting(value: Any) -> str:
     return f"{float(value or 0):g}"
 
 
-def labels_of_runs(facts: Sequence[Facts]) -> list[str]:
+def label_runs(facts: Sequence[Facts]) -> list[str]:
     """Return a label for each run: its form, and after it whatever else differs between them."""
     further = {
         "source": lambda f: str(f.get("source_label", f.get("source"))),
@@ -218,7 +218,7 @@ def labels_of_runs(facts: Sequence[Facts]) -> list[str]:
     return names
 
 
-def strokes_of(runs: Sequence[Run], theme: Theme) -> list[Stroke]:
+def run_strokes(runs: Sequence[Run], theme: Theme) -> list[Stroke]:
     """Return how to draw each run; several of one form share the colour and differ in dash and
     marker.
     """

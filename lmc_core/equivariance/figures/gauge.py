@@ -11,8 +11,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lmc_core.equivariance.figures import axes
-from lmc_core.equivariance.figures.data import Run, strokes_of
+from lmc_core.equivariance.figures.data import Run, run_strokes
 from lmc_core.equivariance.figures.setting import EMPTY, LONGEST, NONE, Drawing, ending
+from lmc_core.figures.layout import heading
 from lmc_core.figures.style import GROUNDS, SMALL, Theme, faint
 from lmc_core.figures.tables import Table
 from lmc_core.numbers import number
@@ -68,7 +69,7 @@ def gauge_figure(
             "ticklabelstandoff": 6,
         },
     )
-    for place, (name, heading) in enumerate(COLUMNS.items()):
+    for place, (name, title) in enumerate(COLUMNS.items()):
         values = [_last(run, name) for run in known]
         left = place * (0.5 + GAP / 2)
         axis = "x" if place == 0 else "x2"
@@ -90,7 +91,7 @@ def gauge_figure(
                 }
             }
         )
-        heading(figure, heading, theme, x=left, up=4, align="left")
+        heading(figure, title, theme, x=left, up=4, align="left")
         _bars(figure, known, values, axis, several, theme)
     if several:
         axes.legend(figure, FOOT + 4, inner)
@@ -112,7 +113,7 @@ def _bars(
 ) -> None:
     ground = GROUNDS[theme]
     for place, (run, own, stroke) in enumerate(
-        zip(runs, values, strokes_of(runs, theme), strict=True)
+        zip(runs, values, run_strokes(runs, theme), strict=True)
     ):
         figure.add_bar(
             y=list(range(len(own))),

@@ -43,7 +43,7 @@ class Level:
     runs: int
 
 
-def levels_of(runs: Sequence[Run]) -> list[Level]:
+def find_levels(runs: Sequence[Run]) -> list[Level]:
     """Return the held-out loss by setting of finished runs: in the order of rho, then those without
     a price.
     """
@@ -75,7 +75,7 @@ def price_loss_figure(
         theme: ``light``, ``dark`` or ``paper``.
         height: in pixels.
     """
-    levels = levels_of(runs)
+    levels = find_levels(runs)
     figure = axes.new(theme, height or 400)
     if not levels:
         return axes.nothing(figure, "No run has finished yet.", theme)
@@ -183,7 +183,7 @@ def _priced(figure: go.Figure, levels: Sequence[Level], theme: Theme) -> None:
 
 def price_loss_caption(runs: Sequence[Run]) -> str:
     """Return a caption of `price_loss_figure` that would stand in a paper."""
-    known, levels = [run for run in runs if run.finished], levels_of(runs)
+    known, levels = [run for run in runs if run.finished], find_levels(runs)
     if not levels:
         return NONE
     several = max(level.runs for level in levels) > 1
@@ -204,7 +204,7 @@ def price_loss_caption(runs: Sequence[Run]) -> str:
 
 def price_loss_alt(runs: Sequence[Run]) -> str:
     """Return what `price_loss_figure` shows in a sentence."""
-    levels = levels_of(runs)
+    levels = find_levels(runs)
     if not levels:
         return EMPTY
     best = min(levels, key=lambda level: level.loss)
@@ -215,7 +215,8 @@ def price_loss_alt(runs: Sequence[Run]) -> str:
 def price_loss_table(runs: Sequence[Run]) -> Table:
     """Return every number of `price_loss_figure`."""
     rows = [
-        (level.name, level.price, level.loss, level.stderr, level.runs) for level in levels_of(runs)
+        (level.name, level.price, level.loss, level.stderr, level.runs)
+        for level in find_levels(runs)
     ]
     return Table.of(("setting", "\u03c1", "loss (nats)", "standard error", "runs"), rows)
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from lmc_core.equivariance.figures.data import Run, form_label, labels_of_runs, runs_of
-from lmc_core.equivariance.figures.paths import lines_of, paths_caption, paths_figure, paths_table
+from lmc_core.equivariance.figures.data import Run, form_label, label_runs, make_runs
+from lmc_core.equivariance.figures.paths import find_lines, paths_caption, paths_figure, paths_table
 from lmc_core.equivariance.figures.trace import (
     constraint_caption,
     constraint_figure,
@@ -26,7 +26,7 @@ from lmc_core.numbers import estimate, number, percent
 
 def runs_in(found: Sequence[Stored], labels: Sequence[str]) -> list[Run]:
     """Return stored results as runs."""
-    return runs_of([each.result for each in found], [each.arrays() for each in found], labels)
+    return make_runs([each.result for each in found], [each.arrays() for each in found], labels)
 
 
 def draw(
@@ -43,7 +43,7 @@ def draw(
 
 def alone(runs: list[Run]) -> bool:
     """Whether one run is shown by itself: there is no other, or none has a path."""
-    return len(runs) == 1 or not any(lines_of(run) for run in runs)
+    return len(runs) == 1 or not any(find_lines(run) for run in runs)
 
 
 def caption(found: Sequence[Stored], labels: Sequence[str]) -> str:
@@ -109,6 +109,6 @@ PICTURE = Picture(
     numbers=numbers,
     headline=headline,
     setting=form_label,
-    labels=labels_of_runs,
+    labels=label_runs,
     together=True,
 )

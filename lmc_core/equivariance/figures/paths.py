@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lmc_core.equivariance.figures import axes
-from lmc_core.equivariance.figures.data import FORMS, Run, form_name, layer_strokes, strokes_of
+from lmc_core.equivariance.figures.data import FORMS, Run, form_name, layer_strokes, run_strokes
 from lmc_core.equivariance.figures.setting import BAND, EMPTY, LONGEST, NONE, Drawing, ending
 from lmc_core.figures.layout import name_ends
 from lmc_core.figures.style import Stroke, Theme, faint
@@ -50,7 +50,7 @@ class Line:
         return Line(name, self.share, self.loss, self.stderr, self.accuracy)
 
 
-def lines_of(run: Run) -> list[tuple[int, Line]]:
+def find_lines(run: Run) -> list[tuple[int, Line]]:
     """Return the paths of a run with the steps at which they were measured; none where nothing is
     recorded yet.
     """
@@ -79,13 +79,13 @@ def paths_figure(
         theme: ``light``, ``dark`` or ``paper``.
         height: in pixels, without a legend.
     """
-    known = [(run, found[-1][1]) for run in runs if (found := lines_of(run))]
+    known = [(run, found[-1][1]) for run in runs if (found := find_lines(run))]
     lines, split = (
         [line.named(run.label) for run, line in known],
         _split(known[0][0] if known else None),
     )
     if len(known) <= MANY:
-        return _paths(lines, strokes_of([run for run, _ in known], theme), split, theme, height)
+        return _paths(lines, run_strokes([run for run, _ in known], theme), split, theme, height)
     looks = [FORMS.get(run.form, FORMS["free"]) for run, _ in known]
     drawn = [Stroke(look.colour(theme), look.dash, look.marker) for look in looks]
     return _paths(lines, drawn, split, theme, height, [form_name(run.form) for run, _ in known])
@@ -100,7 +100,7 @@ def checkpoints_figure(run: Run, theme: Theme = "light", height: int | None = No
         theme: ``light``, ``dark`` or ``paper``.
         height: in pixels.
     """
-    lines = [line for _, line in lines_of(run)]
+    lines = [line for _, line in find_lines(run)]
     return _paths(lines, layer_strokes(max(len(lines), 4), theme), _split(run), theme, height)
 
 
@@ -211,7 +211,7 @@ def _line(
 
 def paths_caption(runs: Sequence[Run]) -> str:
     """Return a caption of `paths_figure` that would stand in a paper."""
-    known = [(run, found[-1][1]) for run in runs if (found := lines_of(run))]
+    known = [(run, found[-1][1]) for run in runs if (found := find_lines(run))]
     if not known:
         return NONE
     ends = "; ".join(
@@ -229,7 +229,7 @@ def paths_caption(runs: Sequence[Run]) -> str:
 
 def checkpoints_caption(run: Run) -> str:
     """Return a caption of `checkpoints_figure` that would stand in a paper."""
-    found = lines_of(run)
+    found = find_lines(run)
     if not found:
         return "No path has been measured yet."
     drops = "; ".join(
@@ -245,7 +245,7 @@ def checkpoints_caption(run: Run) -> str:
 
 def paths_alt(runs: Sequence[Run]) -> str:
     """Return what `paths_figure` shows in a sentence."""
-    known = [(run.label, found[-1][1]) for run in runs if (found := lines_of(run))]
+    known = [(run.label, found[-1][1]) for run in runs if (found := find_lines(run))]
     if not known:
         return EMPTY
     said = "; ".join(
@@ -258,7 +258,7 @@ def paths_alt(runs: Sequence[Run]) -> str:
 
 def checkpoints_alt(run: Run) -> str:
     """Return what `checkpoints_figure` shows in a sentence."""
-    found = lines_of(run)
+    found = find_lines(run)
     if not found:
         return EMPTY
     said = "; ".join(
@@ -280,7 +280,7 @@ def checkpoints_table(run: Run) -> Table:
 
 
 def _path(run: Run, which: slice) -> Iterator[tuple[Any, ...]]:
-    for step, line in lines_of(run)[which]:
+    for step, line in find_lines(run)[which]:
         columns = (line.share, line.loss, line.stderr, line.accuracy)
         for values in zip(*(column.tolist() for column in columns), strict=True):
             yield (run.label, step, *values)

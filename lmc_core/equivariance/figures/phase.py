@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lmc_core.equivariance.figures import axes
-from lmc_core.equivariance.figures.data import Run, strokes_of
+from lmc_core.equivariance.figures.data import Run, run_strokes
 from lmc_core.equivariance.figures.setting import LONGEST, Drawing, ending
 from lmc_core.equivariance.figures.trace import COLUMNS, _constraint
 from lmc_core.figures.layout import padded, write
@@ -78,7 +78,7 @@ def phase_figure(
             name="level",
             **ends,
         )
-    for run, way, stroke in zip(known, ways, strokes_of(known, theme), strict=True):
+    for run, way, stroke in zip(known, ways, run_strokes(known, theme), strict=True):
         _rest(figure, run, (low, high), reach, stroke.colour)
         _way(figure, run, way, stroke, theme)
     _point(figure, (1.0, 0.0), "start", "bottom", theme)

@@ -45,7 +45,7 @@ class Place:
     projected: bool = False
 
 
-def places_of(runs: Sequence[Run]) -> list[Place]:
+def find_places(runs: Sequence[Run]) -> list[Place]:
     """Return the points of finished runs: a resilient run by its price, any other by its form, a
     free one also projected.
     """
@@ -97,7 +97,7 @@ def price_figure(
         theme: ``light``, ``dark`` or ``paper``.
         height: in pixels.
     """
-    ground, places = GROUNDS[theme], places_of(runs)
+    ground, places = GROUNDS[theme], find_places(runs)
     figure = axes.new(theme, height or 420)
     if not places:
         return axes.nothing(figure, "No run has finished yet.", theme)
@@ -233,7 +233,7 @@ def price_caption(runs: Sequence[Run]) -> str:
 
 def price_alt(runs: Sequence[Run]) -> str:
     """Return what `price_figure` shows in a sentence."""
-    places = places_of(runs)
+    places = find_places(runs)
     if not places:
         return EMPTY
     said = "; ".join(
@@ -245,7 +245,7 @@ def price_alt(runs: Sequence[Run]) -> str:
 
 def price_table(runs: Sequence[Run]) -> Table:
     """Return every number of `price_figure`."""
-    rows = [(p.name, p.price, p.error, p.accuracy, p.stderr) for p in places_of(runs)]
+    rows = [(p.name, p.price, p.error, p.accuracy, p.stderr) for p in find_places(runs)]
     return Table.of(
         ("setting", "\u03c1", "error of equivariance", "accuracy", "standard error"), rows
     )

@@ -14,8 +14,8 @@ from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import Run
 from lmc_core.equivariance.figures.setting import EMPTY, LONGEST, Drawing, ending
 from lmc_core.figures.heatmap import sequential
-from lmc_core.figures.layout import write
-from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, contrast
+from lmc_core.figures.layout import heading, write
+from lmc_core.figures.style import GROUNDS, SMALL, Theme, contrast
 from lmc_core.figures.tables import Table
 
 MOST = 8  # positions that are shown
@@ -40,7 +40,7 @@ BRANCHES = {
 }
 
 
-def positions_of(run: Run) -> list[int]:
+def choose_positions(run: Run) -> list[int]:
     """Return which elements of the group are shown: all, or 8 of them spread evenly from the
     identity.
     """
@@ -48,7 +48,7 @@ def positions_of(run: Run) -> list[int]:
     return list(range(order)) if order <= MOST else [k * order // MOST for k in range(MOST)]
 
 
-def classes_of(run: Run) -> list[str]:
+def class_names(run: Run) -> list[str]:
     """Return names of the classes."""
     count = run.arrays["strip.on"].shape[2]
     return (
@@ -76,7 +76,7 @@ def strip_figure(
         if run.facts.get("acts") == "set" and "strip.inputs" in run.arrays
         else 1
     )
-    classes = classes_of(run) if "strip.on" in run.arrays else [str(k) for k in range(10)]
+    classes = class_names(run) if "strip.on" in run.arrays else [str(k) for k in range(10)]
     picture, table = PICTURE + (stack - 1) * 48, CELL * len(classes)
     tall = height or TOP + picture + 2 * (table + GAP) + FOOT
     figure = axes.new(theme, tall)
@@ -86,13 +86,13 @@ def strip_figure(
         )
     label = int(run.arrays["strip.labels"][example])
     marked = [f"<b>{name}</b>" if k == label else name for k, name in enumerate(classes)]
-    chosen, inner = positions_of(run), tall - TOP - FOOT
+    chosen, inner = choose_positions(run), tall - TOP - FOOT
     labels = [str(run.facts["group_labels"][k]).replace("mirror ", "mirror<br>") for k in chosen]
     cell = (inner - picture - 2 * GAP) / 2
     side = axes.label_room(classes, 36)
     figure.update_layout(margin={"l": side, "r": 8, "t": TOP, "b": FOOT, "autoexpand": False})
     tops = {"strip.on": inner - picture - GAP, "strip.off": cell}
-    for number, (name, heading) in enumerate(BRANCHES.items()):
+    for number, (name, title) in enumerate(BRANCHES.items()):
         ending = "" if number == 0 else "2"
         figure.update_layout(
             {
@@ -114,7 +114,7 @@ def strip_figure(
                 },
             }
         )
-        _heading(figure, heading, tops[name] / inner, side, theme)
+        _heading(figure, title, tops[name] / inner, side, theme)
         _probabilities(figure, run.arrays[name][example][chosen], (classes, labels), ending, theme)
     what = _what(run, classes[label])
     _heading(figure, f"<b>{what}</b> in {_how_many(run, chosen)}", 1.0, side, theme)
@@ -164,16 +164,7 @@ def _how_many(run: Run, chosen: list[int]) -> str:
 
 
 def _heading(figure: go.Figure, text: str, top: float, side: int, theme: Theme) -> None:
-    write(
-        figure,
-        text,
-        (0, top),
-        (BODY, GROUNDS[theme].ink),
-        name="heading",
-        paper="xy",
-        anchor="left bottom",
-        shift=(-side + 4, 6),
-    )
+    heading(figure, text, theme, y=top, left=-side + 4, up=6)
 
 
 def _probabilities(
@@ -295,7 +286,7 @@ def strip_caption(run: Run, example: int = 0) -> str:
     """Return a caption of `strip_figure` that would stand in a paper."""
     if "strip.inputs" not in run.arrays:
         return "Inputs are followed through their positions at the end of the training."
-    order, shown = run.arrays["strip.inputs"].shape[1], len(positions_of(run))
+    order, shown = run.arrays["strip.inputs"].shape[1], len(choose_positions(run))
     part = f"{shown} of {order} positions" if shown < order else f"all {order} positions"
     return (
         f"One input of the {run.facts.get('split')} split in {part} of the group, and the "
@@ -309,7 +300,7 @@ def strip_alt(run: Run, example: int = 0) -> str:
     """Return what `strip_figure` shows in a sentence."""
     if "strip.inputs" not in run.arrays:
         return EMPTY
-    classes, chosen = classes_of(run), positions_of(run)
+    classes, chosen = class_names(run), choose_positions(run)
     said = []
     for branch, words in (("strip.on", "with the branch on"), ("strip.off", "projected")):
         taken = [classes[k] for k in run.arrays[branch][example][chosen].argmax(axis=1)]
@@ -324,7 +315,7 @@ def strip_table(run: Run, example: int = 0) -> Table:
     """Return every number of `strip_figure`, of all positions."""
     if "strip.on" not in run.arrays:
         return Table.of(("position", "class"), ())
-    classes, rows = classes_of(run), []
+    classes, rows = class_names(run), []
     for branch, name in (("strip.on", "branch on"), ("strip.off", "projected")):
         for place, shares in zip(
             run.facts["group_labels"], run.arrays[branch][example].tolist(), strict=True

@@ -11,7 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lmc_core.equivariance.figures import axes
-from lmc_core.equivariance.figures.data import Run, layer_strokes, strokes_of
+from lmc_core.equivariance.figures.data import Run, layer_strokes, run_strokes
 from lmc_core.equivariance.figures.setting import EMPTY, LONGEST, NONE, WEIGHTS, Drawing, ending
 from lmc_core.figures.layout import write
 from lmc_core.figures.style import GROUNDS, SMALL, Theme, faint
@@ -99,7 +99,7 @@ def gammas_figure(
     reach = axes.limits(figure, panel, [run.trace("gamma")[:, layer] for run in known], (0.0, 1.0))
     _level(figure, panel, 0.0, theme)
     ended = []
-    for run, stroke, text in zip(known, strokes_of(known, theme), written, strict=True):
+    for run, stroke, text in zip(known, run_strokes(known, theme), written, strict=True):
         values = run.trace("gamma")[:, layer]
         figure.add_scatter(
             x=run.steps,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from lmc_core.equivariance.figures.data import Run
-from lmc_core.equivariance.figures.strip import classes_of
+from lmc_core.equivariance.figures.strip import class_names
 from lmc_core.equivariance.page.pictures import Picture, show
 from lmc_core.equivariance.page.presets import Preset
 from lmc_core.equivariance.page.view import (
@@ -152,7 +152,7 @@ def choose_kind(scene: Scene, key: str) -> list[Run]:
 
 def choose_example(run: Run, key: str) -> int:
     """Which input is shown in all positions."""
-    names, labels = classes_of(run), [int(label) for label in run.arrays["strip.labels"]]
+    names, labels = class_names(run), [int(label) for label in run.arrays["strip.labels"]]
     return Option(
         "example",
         "Example",

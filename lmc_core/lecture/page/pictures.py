@@ -215,7 +215,7 @@ def average(controls: Controls) -> Picture:
     lam = controls.slider("Weight of network B", "lam", LAMBDAS, 0.0, lambda value: f"{value:g}")
     data, at = live.line(), LAMBDAS.index(lam)
     names = live.labels()
-    plain = shipped.curve_of({})
+    plain = shipped.find_curve({})
     assert plain is not None
     return Picture(
         lambda look: lecture_lines.average_figure(data, look, at, names),
@@ -249,13 +249,13 @@ def classes(controls: Controls) -> Picture:
         "Learned", "learned", help="The maps go on by the gradient of the loss half way."
     )
     everything, ladder = shipped.barriers(), shipped.ladder()
-    plain = shipped.curve_of({})
+    plain = shipped.find_curve({})
     assert plain is not None
-    now = shipped.curve_of(chosen) or shipped.curve_of({**chosen, "learned": False}) or plain
-    single = [shipped.curve_of(each) for each in SINGLES]
+    now = shipped.find_curve(chosen) or shipped.find_curve({**chosen, "learned": False}) or plain
+    single = [shipped.find_curve(each) for each in SINGLES]
     alone = min(row["barrier"] for row in single if row is not None)
     values = {name: value for name, value, _ in ladder}
-    turned = shipped.curve_of({"residual": "orthogonal", "learned": True})
+    turned = shipped.find_curve({"residual": "orthogonal", "learned": True})
     return Picture(
         lambda look: lecture_lines.classes_figure(everything["lam"], plain, now, ladder, look),
         "Loss between two networks as symmetries are allowed, over that of the plain average.",
