@@ -25,7 +25,7 @@ from lmc_core.figures.barrier_labels import (
     labelling,
 )
 from lmc_core.figures.export import CURVES, curve_rows
-from lmc_core.figures.layout import heading, name_ends, padded
+from lmc_core.figures.layout import heading, legend_row, name_ends, padded
 from lmc_core.figures.panel import Picture, Stored, every
 from lmc_core.figures.style import (
     BODY,
@@ -222,7 +222,7 @@ def _axes(
             "exponentformat": "power",
             "tickformat": ".0%" if score == "accuracy" else None,
         },
-        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -0.14, "yanchor": "top"},
+        legend=legend_row(-0.14, "top"),
         showlegend=legend,
     )
     name_ends(figure, ends, theme, SIDE - 8, SIDE - 8, drop=22)

@@ -1,4 +1,4 @@
-"""What is written at the lines of a barrier, and where: brackets, labels and the losses at the ends.
+"""What is written at the lines of a barrier, and where: brackets, labels, losses at the ends.
 
 A label is never wider than a phone has room for beside the peak. A figure does not know how wide it
 will be drawn. So names are broken where they are longer than the half of a phone, and where that

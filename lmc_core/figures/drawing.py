@@ -120,7 +120,8 @@ def _page() -> Any:
 IN_OUR_TYPE = """
 const drawn = Plotly.toImage;
 Plotly.toImage = async (figure, options) => {
-  await Promise.all([400, 600].map(weight => document.fonts.load(`${weight} 14px "FONT"`, "a\u03bb")));
+  const face = weight => document.fonts.load(`${weight} 14px "FONT"`, "a\u03bb");
+  await Promise.all([400, 600].map(face));
   const text = await drawn(figure, {...options, format: "svg", scale: 1, imageDataOnly: true});
   const style = "<style>" + document.getElementById("fonts").textContent + "</style>";
   const svg = text.replace(/(<svg[^>]*>)/, (head) => head + style);
@@ -131,7 +132,8 @@ Plotly.toImage = async (figure, options) => {
   await picture.decode();
   await new Promise(done => setTimeout(done, 50));
   const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [options.width, options.height].map(side => Math.round(side * options.scale));
+  const sides = [options.width, options.height].map(side => Math.round(side * options.scale));
+  [canvas.width, canvas.height] = sides;
   canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
   return canvas.toDataURL("image/" + options.format).replace(/^data:[^,]*,/, "");
 };

@@ -1,5 +1,5 @@
-"""What an alignment did to one space: the angles of a map on a circle, what it does to rotary pairs,
-its stretches, a permutation as its cycles.
+"""What an alignment did to one space: the angles of a map on a circle, what it does to rotary
+pairs, its stretches, a permutation as its cycles.
 """
 
 from __future__ import annotations

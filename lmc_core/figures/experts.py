@@ -7,7 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from lmc_core.figures.layout import heading, padded, write
+from lmc_core.figures.layout import heading, legend_row, padded, write
 from lmc_core.figures.orders import STRONGEST, WAYS, layer_name, order_words, way_stroke
 from lmc_core.figures.style import GROUNDS, MEANINGS, SMALL, Theme, faint, template
 from lmc_core.figures.text import Result
@@ -98,13 +98,7 @@ def ranks_figure(result: Result, theme: Theme = "light") -> go.Figure:
         # the name of the dashed line stands below the legend
         margin={"l": 84, "r": 24, "t": 68, "b": 44},
         hovermode="closest",
-        legend={
-            "orientation": "h",
-            "x": 0,
-            "xanchor": "left",
-            "y": 1 + 18 / (ROW * len(rows)),
-            "yanchor": "bottom",
-        },
+        legend=legend_row(1 + 18 / (ROW * len(rows)), "bottom"),
     )
     return figure
 

@@ -49,11 +49,13 @@ PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline';
- style-src 'unsafe-inline'; img-src data: blob:; font-src data:; base-uri 'none'; form-action 'none'">
+ style-src 'unsafe-inline'; img-src data: blob:; font-src data:; base-uri 'none';
+ form-action 'none'">
 <title>{title}</title>
 <style>
 {fonts}
-body {{ margin: 0 auto; max-width: 1100px; padding: 16px; background: {paper}; color: {ink}; font: {size}px/1.5 {family}; }}
+body {{ margin: 0 auto; max-width: 1100px; padding: 16px; background: {paper}; color: {ink};
+ font: {size}px/1.5 {family}; }}
 figure {{ margin: 0; }}
 figcaption {{ color: {muted}; padding: 0 16px 16px; max-width: 75ch; }}
 {style}</style>
@@ -83,7 +85,8 @@ def standalone_html(
         theme: of the page around the figure; should be that of the figure.
         title: of the page.
     """
-    body = f"<figure>\n{figure_html(figure, library=True)}\n<figcaption>{html.escape(caption)}</figcaption>\n</figure>"
+    below = f"<figcaption>{html.escape(caption)}</figcaption>"
+    body = f"<figure>\n{figure_html(figure, library=True)}\n{below}\n</figure>"
     return page_html(title, body, data, theme)
 
 

@@ -256,7 +256,7 @@ def _models(figure: go.Figure, scene: Landscape, theme: Theme) -> None:
         },
         hovertemplate=[
             f"<b>{p['label']}</b> {p['name']}<br>loss {number(p['loss'])}<br>{scene.score_name} "
-            f"{percent(p['score']) if scene.score_name == 'accuracy' else number(p['score'])}<extra></extra>"
+            f"{(percent if scene.score_name == 'accuracy' else number)(p['score'])}<extra></extra>"
             for p in points
         ],
     )

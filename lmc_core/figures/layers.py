@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from lmc_core.figures.layout import heading
+from lmc_core.figures.layout import heading, legend_row
 from lmc_core.figures.panel import Picture, every
 from lmc_core.figures.style import GROUNDS, SMALL, Theme, faint, strokes, template
 from lmc_core.figures.tables import Table
@@ -93,13 +93,7 @@ def layers_figure(
         barmode="group",
         bargap=0.25,
         margin={"l": SIDE, "r": 16, "t": TOP, "b": FOOT + rows},
-        legend={
-            "orientation": "h",
-            "x": 0,
-            "xanchor": "left",
-            "y": -FOOT / (tall - TOP - FOOT - rows),
-            "yanchor": "top",
-        },
+        legend=legend_row(-FOOT / (tall - TOP - FOOT - rows), "top"),
         showlegend=len(results) > 1,
     )
     return figure

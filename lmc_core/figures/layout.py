@@ -146,6 +146,16 @@ def heading(
     write(figure, text, (x, y), font, shift=(left, up), **place, **more)
 
 
+def legend_row(y: float, anchor: str) -> dict[str, object]:
+    """Return a legend in a row from the left end of the plot.
+
+    Args:
+        y: where it stands, as a share of the plot.
+        anchor: its part that stands there, ``top`` or ``bottom``.
+    """
+    return {"orientation": "h", "x": 0, "xanchor": "left", "y": y, "yanchor": anchor}
+
+
 def name_ends(
     figure: go.Figure,
     models: Sequence[str],

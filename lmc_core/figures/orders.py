@@ -36,7 +36,8 @@ def layer_name(fan: Mapping[str, Any], result: Result) -> str:
     """Return what a fan is about: "layer 2", or "all layers"."""
     if fan["mixture"] == ALL:
         return "all layers"
-    return f"layer {next(each['layer'] for each in result['mixtures'] if each['name'] == fan['mixture'])}"
+    named = (each["layer"] for each in result["mixtures"] if each["name"] == fan["mixture"])
+    return f"layer {next(named)}"
 
 
 def named_orders(fan: Mapping[str, Any]) -> list[tuple[int, tuple[str, ...]]]:

@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from lmc_core.figures.barrier import barrier_figure
-from lmc_core.figures.layout import heading, padded, write
+from lmc_core.figures.layout import heading, legend_row, padded, write
 from lmc_core.figures.style import GROUNDS, MEANINGS, SMALL, Theme, find_meaning, template
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import Result, barrier_words
@@ -168,13 +168,7 @@ def _axes(
         margin={"l": SIDE, "r": 40, "t": TOP, "b": FOOT + rows},
         hovermode="closest",
         showlegend=True,
-        legend={
-            "orientation": "h",
-            "x": 0,
-            "xanchor": "left",
-            "yanchor": "top",
-            "y": -FOOT / (figure.layout.height - TOP - FOOT - rows),
-        },
+        legend=legend_row(-FOOT / (figure.layout.height - TOP - FOOT - rows), "top"),
     )
 
 

@@ -79,7 +79,8 @@ class Live:
         def call(*args: Any, **kwargs: Any) -> Any:
             return functional_call(self.module, dict(state), args, kwargs)
 
-        call.config = getattr(self.module, "config", None)  # type: ignore[attr-defined]  (which outputs may ask for)
+        # which outputs may ask for
+        call.config = getattr(self.module, "config", None)  # type: ignore[attr-defined]
         with self.guard, Double():
             return family.outputs(call, x)  # type: ignore[arg-type]  (called like the module)
 
@@ -98,7 +99,7 @@ class Live:
                 hook.remove()
 
     def difference(self, state: State) -> float:
-        """Largest relative difference of the outputs from the model's own (`relative_difference`)."""
+        """Largest difference of the outputs from the model's own (`relative_difference`)."""
         return relative_difference(self.reference, self.outputs(state))
 
     def moved(self, elements: Mapping[str, Element]) -> dict[str, Tensor]:

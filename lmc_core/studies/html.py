@@ -27,9 +27,11 @@ nav ol {{ padding-left: 20px; }}
 a {{ color: inherit; }}
 figure {{ margin: 8px 0; }}
 .wide {{ overflow-x: auto; }}
-table {{ border-collapse: collapse; font-size: {small}px; font-variant-numeric: tabular-nums; margin: 8px 0; }}
+table {{ border-collapse: collapse; font-size: {small}px; font-variant-numeric: tabular-nums;
+ margin: 8px 0; }}
 caption {{ text-align: left; color: {muted}; padding: 4px 8px; }}
-th, td {{ text-align: left; padding: 4px 8px; border-bottom: 1px solid {grid}; white-space: nowrap; }}
+th, td {{ text-align: left; padding: 4px 8px; border-bottom: 1px solid {grid};
+ white-space: nowrap; }}
 th {{ font-weight: 600; }}
 td.n {{ text-align: right; }}
 summary {{ cursor: pointer; padding: 4px 0; }}
@@ -45,7 +47,9 @@ summary {{ cursor: pointer; padding: 4px 0; }}
 # style.
 PRINT = """<script>
 for (const moment of ["beforeprint", "afterprint"])
-  addEventListener(moment, () => document.querySelectorAll(".js-plotly-plot").forEach(each => Plotly.Plots.resize(each)));
+  addEventListener(moment, () => {
+    document.querySelectorAll(".js-plotly-plot").forEach(each => Plotly.Plots.resize(each));
+  });
 </script>"""
 
 

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 
 from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import BRANCHES, FORMS, Run, layer_title
-from lmc_core.equivariance.figures.setting import BAND, LONGEST, Drawing, ending
+from lmc_core.equivariance.figures.setting import BAND, Drawing, ending, shorten
 from lmc_core.figures.layout import heading, stacked, write
 from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, faint
 from lmc_core.figures.tables import Table
@@ -353,10 +353,8 @@ def copies_alt(run: Run) -> str:
         if key in curves
     )
     dots = "; ".join(f"{merge.name} {number(merge.loss)}" for merge in find_merges(run))
-    return (
-        f"Barriers in nats between the network and a moved copy: {lines}. Losses in nats: {dots}."[
-            :LONGEST
-        ]
+    return shorten(
+        f"Barriers in nats between the network and a moved copy: {lines}. Losses in nats: {dots}."
     )
 
 

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import Run, run_strokes
-from lmc_core.equivariance.figures.setting import EMPTY, LONGEST, NONE, Drawing, ending
+from lmc_core.equivariance.figures.setting import EMPTY, NONE, Drawing, ending, shorten
 from lmc_core.figures.layout import heading
 from lmc_core.figures.style import GROUNDS, SMALL, Theme, faint
 from lmc_core.figures.tables import Table
@@ -176,10 +176,8 @@ def gauge_alt(runs: Sequence[Run]) -> str:
                 for n, g, m in pairs
             )
         )
-    return (
-        f"Bars of the gauge of asymmetry and the multiplier by layer, in nats. {'. '.join(said)}."[
-            :LONGEST
-        ]
+    return shorten(
+        f"Bars of the gauge of asymmetry and the multiplier by layer, in nats. {'. '.join(said)}."
     )
 
 

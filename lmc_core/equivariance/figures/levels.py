@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 
 from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import FORMS, Run, form_label, setting
-from lmc_core.equivariance.figures.setting import BAND, EMPTY, LONGEST, NONE, Drawing, ending
+from lmc_core.equivariance.figures.setting import BAND, EMPTY, NONE, Drawing, ending, shorten
 from lmc_core.figures.layout import padded, write
 from lmc_core.figures.style import GROUNDS, SMALL, Theme, faint
 from lmc_core.figures.tables import Table
@@ -209,7 +209,7 @@ def price_loss_alt(runs: Sequence[Run]) -> str:
         return EMPTY
     best = min(levels, key=lambda level: level.loss)
     said = "; ".join(f"{level.name}, {estimate(level.loss, level.stderr)}" for level in levels)
-    return f"Held-out loss in nats by the price \u03c1: {said}. Lowest: {best.name}."[:LONGEST]
+    return shorten(f"Held-out loss in nats by the price \u03c1: {said}. Lowest: {best.name}.")
 
 
 def price_loss_table(runs: Sequence[Run]) -> Table:

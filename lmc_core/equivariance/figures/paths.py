@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import FORMS, Run, form_name, layer_strokes, run_strokes
-from lmc_core.equivariance.figures.setting import BAND, EMPTY, LONGEST, NONE, Drawing, ending
+from lmc_core.equivariance.figures.setting import BAND, EMPTY, NONE, Drawing, ending, shorten
 from lmc_core.figures.layout import name_ends
 from lmc_core.figures.style import Stroke, Theme, faint
 from lmc_core.figures.tables import Table
@@ -253,7 +253,7 @@ def paths_alt(runs: Sequence[Run]) -> str:
         f"{percent(float(line.accuracy[0]))} to {percent(float(line.accuracy[-1]))}"
         for name, line in known
     )
-    return f"Loss and accuracy from the projection to the network: {said}."[:LONGEST]
+    return shorten(f"Loss and accuracy from the projection to the network: {said}.")
 
 
 def checkpoints_alt(run: Run) -> str:
@@ -266,7 +266,7 @@ def checkpoints_alt(run: Run) -> str:
         f"{number(float(line.loss[-1]))} nats"
         for step, line in found
     )
-    return f"Loss and accuracy from the projection to the network of {run.label}: {said}."[:LONGEST]
+    return shorten(f"Loss and accuracy from the projection to the network of {run.label}: {said}.")
 
 
 def paths_table(runs: Sequence[Run]) -> Table:

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import Run, run_strokes
-from lmc_core.equivariance.figures.setting import LONGEST, Drawing, ending
+from lmc_core.equivariance.figures.setting import Drawing, ending, shorten
 from lmc_core.equivariance.figures.trace import COLUMNS, _constraint
 from lmc_core.figures.layout import padded, write
 from lmc_core.figures.style import GROUNDS, SMALL, Stroke, Theme, faint
@@ -244,10 +244,8 @@ def phase_alt(runs: Sequence[Run], layer: int) -> str:
         f"{number(float(run.trace('multiplier')[-1, layer]))}{' after turning around the origin' if run.period else ''}"
         for run in known
     )
-    return (
-        f"Paths of \u03bb over \u03b3 from \u03b3 1, \u03bb 0, {known[0].layers[layer]}: {ends}."[
-            :LONGEST
-        ]
+    return shorten(
+        f"Paths of \u03bb over \u03b3 from \u03b3 1, \u03bb 0, {known[0].layers[layer]}: {ends}."
     )
 
 

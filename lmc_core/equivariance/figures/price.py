@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import FORMS, Run, form_label, setting
-from lmc_core.equivariance.figures.setting import EMPTY, LONGEST, NONE, Drawing, ending
+from lmc_core.equivariance.figures.setting import EMPTY, NONE, Drawing, ending, shorten
 from lmc_core.figures.layout import write
 from lmc_core.figures.style import GROUNDS, SMALL, Theme, faint
 from lmc_core.figures.tables import Table
@@ -240,7 +240,7 @@ def price_alt(runs: Sequence[Run]) -> str:
         f"{p.name}, {percent(p.accuracy)} at an error of {number(p.error, digits=2)}"
         for p in places
     )
-    return f"Points of accuracy against the error of equivariance: {said}."[:LONGEST]
+    return shorten(f"Points of accuracy against the error of equivariance: {said}.")
 
 
 def price_table(runs: Sequence[Run]) -> Table:

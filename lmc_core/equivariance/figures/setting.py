@@ -24,6 +24,11 @@ EMPTY = "Empty: nothing has been measured yet."
 P = ParamSpec("P")
 
 
+def shorten(text: str) -> str:
+    """Return a sentence for those who do not see a picture, cut where it becomes too long."""
+    return text[:LONGEST]
+
+
 @dataclass(frozen=True)
 class Drawing(Generic[P]):
     """A picture of one or several runs, of which all functions take the same arguments.

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import Run
-from lmc_core.equivariance.figures.setting import EMPTY, LONGEST, Drawing, ending
+from lmc_core.equivariance.figures.setting import EMPTY, Drawing, ending, shorten
 from lmc_core.figures.heatmap import sequential
 from lmc_core.figures.layout import heading, write
 from lmc_core.figures.style import GROUNDS, SMALL, Theme, contrast
@@ -306,9 +306,9 @@ def strip_alt(run: Run, example: int = 0) -> str:
         taken = [classes[k] for k in run.arrays[branch][example][chosen].argmax(axis=1)]
         said.append(f"{words} {', '.join(taken)}")
     label = classes[int(run.arrays["strip.labels"][example])]
-    return f"One input of class {label} in {len(chosen)} positions; the network takes it for: {'; '.join(said)}."[
-        :LONGEST
-    ]
+    return shorten(
+        f"One input of class {label} in {len(chosen)} positions; the network takes it for: {'; '.join(said)}."
+    )
 
 
 def strip_table(run: Run, example: int = 0) -> Table:

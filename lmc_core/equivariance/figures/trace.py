@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import Run, layer_strokes, run_strokes
-from lmc_core.equivariance.figures.setting import EMPTY, LONGEST, NONE, WEIGHTS, Drawing, ending
+from lmc_core.equivariance.figures.setting import EMPTY, NONE, WEIGHTS, Drawing, ending, shorten
 from lmc_core.figures.layout import write
 from lmc_core.figures.style import GROUNDS, SMALL, Theme, faint
 from lmc_core.figures.tables import Table
@@ -279,9 +279,9 @@ def constraint_alt(run: Run) -> str:
     rings = (
         f" \u03b3 swings with a period of about {number(run.period)} steps." if run.period else ""
     )
-    return f"Lines of the constraint by layer over {int(run.steps[-1]):,} steps, {run.label}: {ends}.{rings}"[
-        :LONGEST
-    ]
+    return shorten(
+        f"Lines of the constraint by layer over {int(run.steps[-1]):,} steps, {run.label}: {ends}.{rings}"
+    )
 
 
 def gammas_alt(runs: Sequence[Run], layer: int) -> str:
@@ -292,7 +292,7 @@ def gammas_alt(runs: Sequence[Run], layer: int) -> str:
     ends = "; ".join(
         f"{run.label} ends at {number(float(run.trace('gamma')[-1, layer]))}" for run in known
     )
-    return f"Lines of \u03b3 over the steps, {known[0].layers[layer]}: {ends}."[:LONGEST]
+    return shorten(f"Lines of \u03b3 over the steps, {known[0].layers[layer]}: {ends}.")
 
 
 def constraint_table(run: Run) -> Table:
