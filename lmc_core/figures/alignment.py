@@ -181,19 +181,8 @@ def overview_figure(
             name: [layer for layer in layers if any(p.layer == layer for p in groups[name])]
             for name in shelf
         }
-        shares = [len(each) + LEAST for each in places.values()]
-        left = 0.0
-        for name, share in zip(shelf, shares, strict=True):
-            width = (1 - GAP * (len(shelf) - 1)) * share / sum(shares)
-            x = "x" if count == 0 else f"x{count + 1}"
-            spots = {layer: k for k, layer in enumerate(places[name])}
-            _panel(figure, groups[name], spots, (x, y), theme, colour)
-            _mark(figure, groups[name], spots, (x, y), theme, selected)
-            figure.update_layout(
-                {f"xaxis{x[1:]}": _axis(places[name], (left, left + width), y, theme)}
-            )
-            _heading(figure, name, (left, top), theme)
-            left, count = left + width + GAP, count + 1
+        _shelf(figure, groups, places, count, (top, y), colour, selected, theme)
+        count += len(shelf)
     figure.update_layout(
         margin={"l": 56, "r": 8, "t": 48, "b": 30},
         showlegend=False,
@@ -202,6 +191,42 @@ def overview_figure(
         dragmode=False,
     )
     return figure
+
+
+def _shelf(
+    figure: go.Figure,
+    groups: dict[str, list[Point]],
+    places: dict[str, list[str]],
+    count: int,
+    row: tuple[float, str],
+    colour: str,
+    selected: str | None,
+    theme: Theme,
+) -> None:
+    """One row of panels, each as wide as it has layers.
+
+    Args:
+        figure: to draw in.
+        groups: name of a panel -> its points.
+        places: the panels of this row -> their layers.
+        count: of the panels before.
+        row: upper end of the row, and its axis.
+        colour: of what found the alignment.
+        selected: name of the space that is marked.
+        theme: of the figure.
+    """
+    top, y = row
+    shares = [len(each) + LEAST for each in places.values()]
+    left = 0.0
+    for name, share in zip(places, shares, strict=True):
+        width = (1 - GAP * (len(places) - 1)) * share / sum(shares)
+        x = "x" if count == 0 else f"x{count + 1}"
+        spots = {layer: k for k, layer in enumerate(places[name])}
+        _panel(figure, groups[name], spots, (x, y), theme, colour)
+        _mark(figure, groups[name], spots, (x, y), theme, selected)
+        figure.update_layout({f"xaxis{x[1:]}": _axis(places[name], (left, left + width), y, theme)})
+        _heading(figure, name, (left, top), theme)
+        left, count = left + width + GAP, count + 1
 
 
 def _shelves(groups: dict[str, list[Point]]) -> list[list[str]]:

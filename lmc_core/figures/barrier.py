@@ -231,6 +231,11 @@ def _axes(
         (f"<b>{score.capitalize()}</b>", lower[1]),
     ):
         heading(figure, title, theme, y=top, left=-SIDE, up=10, align="left")
+    _score_range(figure, results)
+
+
+def _score_range(figure: go.Figure, results: Sequence[Result]) -> None:
+    """The range of the axis of scores, with room around what was measured."""
     scores = [values for r in results if (values := _score(r)) is not None]
     if scores:
         flat = np.concatenate([_array(values) for values in scores])

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from lmc_core.figures.barrier import SIDE
 from lmc_core.figures.layout import heading, padded, write
-from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, strokes, template
+from lmc_core.figures.style import BODY, GROUNDS, SMALL, Stroke, Theme, strokes, template
 from lmc_core.figures.text import Result
 from lmc_core.numbers import number
 
@@ -47,23 +47,7 @@ def learning_figure(result: Result, theme: Theme = "light", height: int = 260) -
         hovertemplate="step %{x}: %{y:.3f} nats, held out<extra></extra>",
     )
     if history:
-        best = min(history, key=lambda row: row[2])
-        figure.add_scatter(
-            x=[best[0]],
-            y=[best[2]],
-            mode="markers",
-            marker={"size": 9, "color": stroke.colour},
-            name="kept",
-            hovertemplate="kept: step %{x}, %{y:.3f} nats<extra></extra>",
-        )
-        write(
-            figure,
-            f"<b>{number(best[2])}</b>",
-            (best[0], best[2]),
-            (BODY, stroke.colour),
-            anchor="right bottom",
-            shift=(None, 8),
-        )
+        _kept(figure, history, stroke)
         figure.update_yaxes(
             range=padded(min(held + trained[1:]), max(held + trained[1:]), 0.08, 0.2)
         )
@@ -82,6 +66,27 @@ def learning_figure(result: Result, theme: Theme = "light", height: int = 260) -
     heading(figure, "<b>Loss half way</b> (training split, nats)", None, left=-SIDE, up=6)
     figure.update_layout(margin={"l": SIDE, "r": 40, "t": 36, "b": 52}, showlegend=False)
     return figure
+
+
+def _kept(figure: go.Figure, history: list[list[float]], stroke: Stroke) -> None:
+    """The step that was kept, as a dot with its loss."""
+    best = min(history, key=lambda row: row[2])
+    figure.add_scatter(
+        x=[best[0]],
+        y=[best[2]],
+        mode="markers",
+        marker={"size": 9, "color": stroke.colour},
+        name="kept",
+        hovertemplate="kept: step %{x}, %{y:.3f} nats<extra></extra>",
+    )
+    write(
+        figure,
+        f"<b>{number(best[2])}</b>",
+        (best[0], best[2]),
+        (BODY, stroke.colour),
+        anchor="right bottom",
+        shift=(None, 8),
+    )
 
 
 def objective_figure(result: Result, theme: Theme = "light", height: int = 260) -> go.Figure:

@@ -38,6 +38,45 @@ def ranks_figure(result: Result, theme: Theme = "light") -> go.Figure:
     ground, fans = GROUNDS[theme], result["fans"]
     rows = [layer_name(fan, result).capitalize() for fan in fans]
     figure = go.Figure(layout={"template": template(theme), "height": 112 + ROW * len(rows)})
+    _rank_marks(figure, fans, rows, theme)
+    plain, top = result["plain"]["barrier"], MEANINGS["plain"].colour(theme)
+    figure.add_vline(x=plain, line={"color": top, "width": 1.5, "dash": "dash"})
+    write(
+        figure,
+        f"plain average {number(plain)}",
+        (plain, 1),
+        (SMALL, ground.muted),
+        name="plain",
+        paper="y",
+        anchor="right bottom",
+    )
+    values = [plain, *(value for fan in fans for value in fan["barrier"])]
+    figure.update_xaxes(
+        title={"text": "Barrier (nats)", "standoff": 6},
+        range=padded(min(values), max(values), 0.04, 0.04),
+        fixedrange=True,
+        showgrid=True,
+    )
+    figure.update_yaxes(
+        autorange="reversed",
+        fixedrange=True,
+        tickfont={"size": SMALL, "color": ground.ink},
+        showgrid=False,
+    )
+    figure.update_layout(
+        # the name of the dashed line stands below the legend
+        margin={"l": 84, "r": 24, "t": 68, "b": 44},
+        hovermode="closest",
+        legend=legend_row(1 + 18 / (ROW * len(rows)), "bottom"),
+    )
+    return figure
+
+
+def _rank_marks(
+    figure: go.Figure, fans: Sequence[Mapping[str, Any]], rows: list[str], theme: Theme
+) -> None:
+    """Marks of all orders, and of those with a name."""
+    ground = GROUNDS[theme]
     figure.add_scatter(
         x=[value for fan in fans for value in fan["barrier"]],
         y=[row for row, fan in zip(rows, fans, strict=True) for _ in fan["barrier"]],
@@ -70,37 +109,6 @@ def ranks_figure(result: Result, theme: Theme = "light") -> go.Figure:
             },
             hovertemplate=f"%{{y}}, {WAYS[way]}: %{{x:.3f}} nats<extra></extra>",
         )
-    plain, top = result["plain"]["barrier"], MEANINGS["plain"].colour(theme)
-    figure.add_vline(x=plain, line={"color": top, "width": 1.5, "dash": "dash"})
-    write(
-        figure,
-        f"plain average {number(plain)}",
-        (plain, 1),
-        (SMALL, ground.muted),
-        name="plain",
-        paper="y",
-        anchor="right bottom",
-    )
-    values = [plain, *(value for fan in fans for value in fan["barrier"])]
-    figure.update_xaxes(
-        title={"text": "Barrier (nats)", "standoff": 6},
-        range=padded(min(values), max(values), 0.04, 0.04),
-        fixedrange=True,
-        showgrid=True,
-    )
-    figure.update_yaxes(
-        autorange="reversed",
-        fixedrange=True,
-        tickfont={"size": SMALL, "color": ground.ink},
-        showgrid=False,
-    )
-    figure.update_layout(
-        # the name of the dashed line stands below the legend
-        margin={"l": 84, "r": 24, "t": 68, "b": 44},
-        hovermode="closest",
-        legend=legend_row(1 + 18 / (ROW * len(rows)), "bottom"),
-    )
-    return figure
 
 
 def ranks_caption(result: Result) -> str:

@@ -36,29 +36,7 @@ def surface_figure(
         return figure
     low, high = (float(np.log10(x)) for x in scene.limits)
     lift = RAISED * (high - low)
-    figure.add_surface(
-        x=scene.u,
-        y=scene.v,
-        z=scene.height,
-        colorscale=ramp(theme),
-        cmin=low,
-        cmax=high,
-        colorbar=_bar(scene, theme),
-        customdata=scene.loss,
-        hovertemplate="loss %{customdata:.3g}<extra></extra>",
-        name="loss",
-        contours={
-            "z": {
-                "show": True,
-                "start": low,
-                "end": high - (high - low) / 24,
-                "size": (high - low) / 12,
-                "color": faint(ground.ink, 0.3),
-                "width": 1,
-            }
-        },
-        lighting={"ambient": 0.75, "diffuse": 0.5, "specular": 0.05, "roughness": 0.9},
-    )
+    _ground(figure, scene, high, low, theme)
     for route, stroke in zip(paths, route_strokes(paths, theme), strict=True):
         heights = [scene.at(u, v) + lift for u, v in zip(route.u, route.v, strict=True)]
         figure.add_scatter3d(
@@ -98,6 +76,36 @@ def surface_figure(
         )
     _scene(figure, scene, theme)
     return figure
+
+
+def _ground(
+    figure: go.Figure, scene: Landscape | None, high: float, low: float, theme: Theme
+) -> None:
+    """The surface of the loss with its contours."""
+    ground = GROUNDS[theme]
+    figure.add_surface(
+        x=scene.u,
+        y=scene.v,
+        z=scene.height,
+        colorscale=ramp(theme),
+        cmin=low,
+        cmax=high,
+        colorbar=_bar(scene, theme),
+        customdata=scene.loss,
+        hovertemplate="loss %{customdata:.3g}<extra></extra>",
+        name="loss",
+        contours={
+            "z": {
+                "show": True,
+                "start": low,
+                "end": high - (high - low) / 24,
+                "size": (high - low) / 12,
+                "color": faint(ground.ink, 0.3),
+                "width": 1,
+            }
+        },
+        lighting={"ambient": 0.75, "diffuse": 0.5, "specular": 0.05, "roughness": 0.9},
+    )
 
 
 def _scene(figure: go.Figure, scene: Landscape, theme: Theme) -> None:

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from lmc_core.figures.layout import heading, legend_row
 from lmc_core.figures.panel import Picture, every
-from lmc_core.figures.style import GROUNDS, SMALL, Theme, faint, strokes, template
+from lmc_core.figures.style import GROUNDS, SMALL, Ground, Stroke, Theme, faint, strokes, template
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import Result, label_results, notes
 from lmc_core.numbers import number
@@ -45,37 +45,7 @@ def layers_figure(
     for place, (result, stroke, name) in enumerate(
         zip(results, strokes(list(results), theme), names, strict=True)
     ):
-        known = {part: k for k, part in enumerate(result["parts"])}
-        values = [result[field][known[part]] if part in known else 0.0 for part in parts]
-        errors = [
-            result[f"{field}_stderr"][known[part]] if part in known else 0.0 for part in parts
-        ]
-        figure.add_bar(
-            x=places,
-            y=values,
-            name=name,
-            marker={
-                "color": faint(stroke.colour, 0.85),
-                "line": {"color": stroke.colour, "width": 1},
-                "pattern": {
-                    "shape": HATCHES[place % len(HATCHES)],
-                    "fillmode": "overlay",
-                    "fgcolor": ground.paper,
-                    "size": 6,
-                    "solidity": 0.3,
-                },
-            },
-            error_y={
-                "type": "data",
-                "array": errors,
-                "color": ground.ink,
-                "thickness": 1,
-                "width": 2,
-            },
-            customdata=list(zip(parts, errors, strict=True)),
-            hovertemplate=f"<b>{name}</b><br>%{{customdata[0]}}: %{{y:.3f}} ± "
-            f"%{{customdata[1]:.3f}} nats<extra></extra>",
-        )
+        _bars(figure, result, field, ground, name, parts, place, places, stroke)
     what = "averaged with" if field == "cost" else "replaced by"
     heading(
         figure,
@@ -97,6 +67,43 @@ def layers_figure(
         showlegend=len(results) > 1,
     )
     return figure
+
+
+def _bars(
+    figure: go.Figure,
+    result: Result,
+    field: str,
+    ground: Ground,
+    name: str,
+    parts: list[str],
+    place: int,
+    places: list[list[str]],
+    stroke: Stroke,
+) -> None:
+    """The bars of one setting."""
+    known = {part: k for k, part in enumerate(result["parts"])}
+    values = [result[field][known[part]] if part in known else 0.0 for part in parts]
+    errors = [result[f"{field}_stderr"][known[part]] if part in known else 0.0 for part in parts]
+    figure.add_bar(
+        x=places,
+        y=values,
+        name=name,
+        marker={
+            "color": faint(stroke.colour, 0.85),
+            "line": {"color": stroke.colour, "width": 1},
+            "pattern": {
+                "shape": HATCHES[place % len(HATCHES)],
+                "fillmode": "overlay",
+                "fgcolor": ground.paper,
+                "size": 6,
+                "solidity": 0.3,
+            },
+        },
+        error_y={"type": "data", "array": errors, "color": ground.ink, "thickness": 1, "width": 2},
+        customdata=list(zip(parts, errors, strict=True)),
+        hovertemplate=f"<b>{name}</b><br>%{{customdata[0]}}: %{{y:.3f}} ± "
+        f"%{{customdata[1]:.3f}} nats<extra></extra>",
+    )
 
 
 def _levels(part: str) -> tuple[str, str]:

@@ -64,18 +64,7 @@ def matrix_figure(
         hovertemplate="%{y} and %{x}: %{customdata}<extra></extra>",
         name="barrier",
     )
-    for i in range(count):
-        for j in range(count):
-            value = values[i][j]
-            if value is None:
-                continue
-            write(
-                figure,
-                number(value, digits=2),
-                (numbers[j], numbers[i]),
-                (BODY if count <= 5 else SMALL, _ink(value / most, theme)),
-                name="value",
-            )
+    _write_values(figure, count, most, numbers, values, theme)
     figure.update_xaxes(
         showgrid=False,
         tickvals=numbers,
@@ -94,6 +83,29 @@ def matrix_figure(
     )
     figure.update_layout(margin={"l": 132, "r": 8, "t": 8, "b": 28}, font={"color": ground.ink})
     return figure
+
+
+def _write_values(
+    figure: go.Figure,
+    count: int,
+    most: float,
+    numbers: list[int],
+    values: list[list[float | None]],
+    theme: Theme,
+) -> None:
+    """The values, in their cells."""
+    for i in range(count):
+        for j in range(count):
+            value = values[i][j]
+            if value is None:
+                continue
+            write(
+                figure,
+                number(value, digits=2),
+                (numbers[j], numbers[i]),
+                (BODY if count <= 5 else SMALL, _ink(value / most, theme)),
+                name="value",
+            )
 
 
 def _ink(share: float, theme: Theme) -> str:

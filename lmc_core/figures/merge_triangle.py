@@ -106,33 +106,7 @@ def triangle_figure(
     simplex, ground = result["simplex"], GROUNDS[theme]
     low, high = limits or find_limits([result])
     figure = go.Figure(layout={"template": template(theme), "height": height})
-    x, y, values = _surface(simplex)
-    figure.add_contour(
-        x=x,
-        y=y,
-        z=values,
-        zmin=low,
-        zmax=high,
-        colorscale=sequential(theme),
-        hoverinfo="skip",
-        contours={"start": low, "end": high, "size": max(high - low, 1e-6) / LEVELS},
-        line={"width": 0.8, "color": ground.muted},
-        name="loss",
-        colorbar={
-            "orientation": "h",
-            "thickness": 8,
-            "len": 0.8,
-            "x": 0.5,
-            "y": 0,
-            "yref": "paper",
-            "yanchor": "top",
-            "ypad": 46,
-            "nticks": 4,
-            "tickfont": {"size": SMALL},
-            "outlinewidth": 0,
-            "title": {"text": f"loss, {_unit(result)}", "side": "bottom", "font": {"size": SMALL}},
-        },
-    )
+    _contours(figure, result, high, low, simplex, theme)
     _outside(figure, theme)
     _points(figure, result, theme)
     if chosen is not None:
@@ -162,6 +136,45 @@ def triangle_figure(
         dragmode=False,
     )
     return figure
+
+
+def _contours(
+    figure: go.Figure,
+    result: Result,
+    high: float,
+    low: float,
+    simplex: Mapping[str, Any],
+    theme: Theme,
+) -> None:
+    """The loss as filled contours with its scale."""
+    ground = GROUNDS[theme]
+    x, y, values = _surface(simplex)
+    figure.add_contour(
+        x=x,
+        y=y,
+        z=values,
+        zmin=low,
+        zmax=high,
+        colorscale=sequential(theme),
+        hoverinfo="skip",
+        contours={"start": low, "end": high, "size": max(high - low, 1e-6) / LEVELS},
+        line={"width": 0.8, "color": ground.muted},
+        name="loss",
+        colorbar={
+            "orientation": "h",
+            "thickness": 8,
+            "len": 0.8,
+            "x": 0.5,
+            "y": 0,
+            "yref": "paper",
+            "yanchor": "top",
+            "ypad": 46,
+            "nticks": 4,
+            "tickfont": {"size": SMALL},
+            "outlinewidth": 0,
+            "title": {"text": f"loss, {_unit(result)}", "side": "bottom", "font": {"size": SMALL}},
+        },
+    )
 
 
 def _unit(result: Result) -> str:

@@ -62,6 +62,14 @@ def agreement_figure(
     chance = routing[ways[0]]["chance"]
     figure.add_hline(y=chance, line={"color": ground.muted, "width": 1.2, "dash": "dot"})
     labels.append((f"chance<br>{number(chance, digits=2)}", ground.muted, chance))
+    _labels(figure, labels)
+    _frame(figure, result, theme, "<b>Agreement</b> with A (solid), with B (dashed)", 92)
+    figure.update_yaxes(range=[0, 1.04], nticks=6)
+    return figure
+
+
+def _labels(figure: go.Figure, labels: list[tuple[str, str, float]]) -> None:
+    """Names of the lines beside their ends."""
     inner = HEIGHT - TOP - FOOT
     levels = spread([value * inner / 1.04 for _, _, value in labels], 34, 17, inner - 17)
     for (text, colour, value), level in zip(labels, levels, strict=True):
@@ -77,9 +85,6 @@ def agreement_figure(
             yref="y",
             align="left",
         )
-    _frame(figure, result, theme, "<b>Agreement</b> with A (solid), with B (dashed)", 92)
-    figure.update_yaxes(range=[0, 1.04], nticks=6)
-    return figure
 
 
 def load_figure(

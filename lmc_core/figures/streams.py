@@ -68,6 +68,24 @@ def streams_figure(
             ends.append((name, ink, float(values[-1])))
     known = [v for field in ("cka", "before", "after") for v in stream[field] if v is not None]
     low = min(-0.1, min(known, default=0) - 0.05)
+    _labels(figure, ends, height, low)
+    figure.update_layout(
+        margin={"l": 44, "r": 108, "t": 32, "b": 40},
+        showlegend=False,
+        hovermode="x unified",
+        xaxis={
+            **_ticks(layers),
+            "range": [-0.3, len(layers) - 0.7],
+            "title": _title("read by block", theme),
+        },
+        yaxis={"range": [low, 1.05], "fixedrange": True, "nticks": 6},
+    )
+    heading(figure, "<b>Same layer of both models</b>", theme, up=6)
+    return figure
+
+
+def _labels(figure: go.Figure, ends: list[tuple[str, str, float]], height: int, low: float) -> None:
+    """Names of the lines beside their ends."""
     scale = (height - 72) / (1.05 - low)
     wanted = [scale * (value - low) for _, _, value in ends]
     for (name, ink, value), level in zip(ends, spread(wanted, LABEL, 0, height - 72), strict=True):
@@ -81,19 +99,6 @@ def streams_figure(
             anchor="left",
             shift=(6, level - scale * (value - low)),
         )
-    figure.update_layout(
-        margin={"l": 44, "r": 108, "t": 32, "b": 40},
-        showlegend=False,
-        hovermode="x unified",
-        xaxis={
-            **_ticks(layers),
-            "range": [-0.3, len(layers) - 0.7],
-            "title": _title("read by block", theme),
-        },
-        yaxis={"range": [low, 1.05], "fixedrange": True, "nticks": 6},
-    )
-    _heading(figure, "Same layer of both models", theme)
-    return figure
 
 
 def cka_figure(
@@ -116,6 +121,38 @@ def cka_figure(
     count = len(layers)
     values = np.asarray(matrix, dtype=np.float64)
     text = [["" if np.isnan(v) else f"{v:.2f}" for v in row] for row in values]
+    _cells(figure, count, layers, text, values, theme)
+    figure.update_layout(
+        margin={"l": 56, "r": 8, "t": 32, "b": 40},
+        xaxis={
+            **_ticks(layers),
+            "constrain": "domain",
+            "constraintoward": "left",
+            "title": _title(models[1], theme),
+        },
+        yaxis={
+            **_ticks(layers),
+            "showgrid": False,
+            "autorange": "reversed",
+            "scaleanchor": "x",
+            "constrain": "domain",
+            "constraintoward": "top",
+            "title": _title(models[0], theme),
+        },
+    )
+    heading(figure, "<b>Linear CKA, every layer with every layer</b>", theme, up=6)
+    return figure
+
+
+def _cells(
+    figure: go.Figure,
+    count: int,
+    layers: Sequence[str],
+    text: list[list[str]],
+    values: np.ndarray,
+    theme: Theme,
+) -> None:
+    """The cells, with their values where these can be read."""
     figure.add_heatmap(
         z=values,
         zmin=0,
@@ -140,26 +177,6 @@ def cka_figure(
             "tickfont": {"size": SMALL},
         },
     )
-    figure.update_layout(
-        margin={"l": 56, "r": 8, "t": 32, "b": 40},
-        xaxis={
-            **_ticks(layers),
-            "constrain": "domain",
-            "constraintoward": "left",
-            "title": _title(models[1], theme),
-        },
-        yaxis={
-            **_ticks(layers),
-            "showgrid": False,
-            "autorange": "reversed",
-            "scaleanchor": "x",
-            "constrain": "domain",
-            "constraintoward": "top",
-            "title": _title(models[0], theme),
-        },
-    )
-    _heading(figure, "Linear CKA, every layer with every layer", theme)
-    return figure
 
 
 def _ticks(layers: Sequence[str]) -> dict[str, Any]:
@@ -176,10 +193,6 @@ def _ticks(layers: Sequence[str]) -> dict[str, Any]:
 
 def _title(words: str, theme: Theme) -> dict[str, Any]:
     return {"text": words, "standoff": 4, "font": {"size": SMALL, "color": GROUNDS[theme].ink}}
-
-
-def _heading(figure: go.Figure, words: str, theme: Theme) -> None:
-    heading(figure, f"<b>{words}</b>", theme, up=6)
 
 
 def streams_caption(result: Result, stream: Mapping[str, Any]) -> str:

@@ -89,37 +89,7 @@ def against_figure(
             for result in found.get(widths, ())
             if setting_name(result) == name
         ]
-        meaning = MEANINGS[find_meaning(marks[0][1])]
-        colour = meaning.colour(theme)
-        figure.add_scatter(
-            x=[x for x, _, _ in marks],
-            y=[result["barrier"] for _, result, _ in marks],
-            mode="markers+text",
-            name=name,
-            error_y={
-                "type": "data",
-                "array": [r["barrier_stderr"] for _, r, _ in marks],
-                "thickness": 1.5,
-                "width": 4,
-            },
-            marker={"color": colour, "symbol": meaning.marker, "size": 11},
-            meta={"method": method},
-            text=["" if r is reference else number(r["barrier"], digits=2) for _, r, _ in marks],
-            textposition="middle right",
-            textfont={"size": SMALL, "color": colour},
-            cliponaxis=False,
-            customdata=[
-                [
-                    pair_name(widths),
-                    " \u2192 ".join(r["models"]),
-                    estimate(r["barrier"], r["barrier_stderr"], "nats"),
-                ]
-                for _, r, widths in marks
-            ],
-            hovertemplate="<b>%{customdata[0]}</b>, "
-            + name
-            + "<br>%{customdata[1]}<br>%{customdata[2]}<extra></extra>",
-        )
+        _marks(figure, marks, method, name, reference, theme)
     values = [r["barrier"] for results in found.values() for r in results]
     if reference is not None:
         values.append(reference["barrier"])
@@ -137,6 +107,48 @@ def against_figure(
         )
     _axes(figure, pairs, values, theme, rows)
     return figure
+
+
+def _marks(
+    figure: go.Figure,
+    marks: list[tuple[float, Result, tuple[int, int]]],
+    method: str,
+    name: str,
+    reference: Result | None,
+    theme: Theme,
+) -> None:
+    """The barriers of one way to match, a mark for each."""
+    meaning = MEANINGS[find_meaning(marks[0][1])]
+    colour = meaning.colour(theme)
+    figure.add_scatter(
+        x=[x for x, _, _ in marks],
+        y=[result["barrier"] for _, result, _ in marks],
+        mode="markers+text",
+        name=name,
+        error_y={
+            "type": "data",
+            "array": [r["barrier_stderr"] for _, r, _ in marks],
+            "thickness": 1.5,
+            "width": 4,
+        },
+        marker={"color": colour, "symbol": meaning.marker, "size": 11},
+        meta={"method": method},
+        text=["" if r is reference else number(r["barrier"], digits=2) for _, r, _ in marks],
+        textposition="middle right",
+        textfont={"size": SMALL, "color": colour},
+        cliponaxis=False,
+        customdata=[
+            [
+                pair_name(widths),
+                " \u2192 ".join(r["models"]),
+                estimate(r["barrier"], r["barrier_stderr"], "nats"),
+            ]
+            for _, r, widths in marks
+        ],
+        hovertemplate="<b>%{customdata[0]}</b>, "
+        + name
+        + "<br>%{customdata[1]}<br>%{customdata[2]}<extra></extra>",
+    )
 
 
 def _axes(

@@ -123,7 +123,7 @@ def map_figure(
     )
     below = strip.units * (1.12 if strip.empty else 1.02)
     figure.update_yaxes(range=[below, -strip.units * 0.03], fixedrange=True, nticks=6)
-    _heading(figure, f"<b>Narrow unit</b> ({models[0]})", theme)
+    heading(figure, f"<b>Narrow unit</b> ({models[0]})", theme, left=-SIDE, up=10)
     figure.update_layout(
         margin={"l": SIDE, "r": 16, "t": TOP, "b": FOOT}, showlegend=False, hovermode="closest"
     )
@@ -165,7 +165,7 @@ def closer_figure(
         first: the first narrow unit that is drawn, of `CLOSER`.
         theme: ``light``, ``dark`` or ``paper``.
     """
-    ground, blue = GROUNDS[theme], MEANINGS["orthogonal"].colour(theme)
+    ground = GROUNDS[theme]
     units = list(range(first, min(first + CLOSER, strip.units)))
     copies = strip.copies()
     rows = [(unit, place) for unit in units for place in copies[unit]]
@@ -176,29 +176,7 @@ def closer_figure(
     for row, (unit, _) in enumerate(rows):
         at.setdefault(unit, []).append(row)
     for unit, mine in at.items():
-        centre = sum(mine) / len(mine)
-        _text(figure, 0.0, centre, f"unit {unit}", "right", ground.ink)
-        for row in mine:
-            place = rows[row][1]
-            share = strip.shares[place]
-            figure.add_scatter(
-                x=[0, 1],
-                y=[centre, row],
-                mode="lines",
-                line={"color": faint(blue, 0.75), "width": max(0.75, 9 * share)},
-                name=f"{unit} {place}",
-                meta={"unit": unit, "place": place, "share": share},
-                hovertemplate=f"unit {unit} at place {place}, share "
-                f"{number(share, digits=2)}<extra></extra>",
-            )
-            _text(
-                figure,
-                1.0,
-                row,
-                f"place {place}  \u00b7  {number(share, digits=2)}",
-                "left",
-                ground.ink,
-            )
+        _copies(figure, strip, unit, mine, [rows[row][1] for row in mine], theme)
     if empty:
         named = ", ".join(str(place) for place in empty[:SHOWN]) + (
             ", \u2026" if len(empty) > SHOWN else ""
@@ -220,15 +198,39 @@ def closer_figure(
         showticklabels=False,
         showgrid=False,
     )
-    _heading(
+    heading(
         figure,
         f"<b>{models[0]}</b> \u2192 <b>{models[1]}</b>, {strip.name} (place and share)",
         theme,
+        left=-SIDE,
+        up=10,
     )
     figure.update_layout(
         margin={"l": SIDE, "r": 16, "t": TOP, "b": 16}, showlegend=False, hovermode="closest"
     )
     return figure
+
+
+def _copies(
+    figure: go.Figure, strip: Strip, unit: int, rows: list[int], places: list[int], theme: Theme
+) -> None:
+    """One narrow unit with lines to its places, each in its row."""
+    ink, blue = GROUNDS[theme].ink, MEANINGS["orthogonal"].colour(theme)
+    centre = sum(rows) / len(rows)
+    _text(figure, 0.0, centre, f"unit {unit}", "right", ink)
+    for row, place in zip(rows, places, strict=True):
+        share = strip.shares[place]
+        figure.add_scatter(
+            x=[0, 1],
+            y=[centre, row],
+            mode="lines",
+            line={"color": faint(blue, 0.75), "width": max(0.75, 9 * share)},
+            name=f"{unit} {place}",
+            meta={"unit": unit, "place": place, "share": share},
+            hovertemplate=f"unit {unit} at place {place}, share "
+            f"{number(share, digits=2)}<extra></extra>",
+        )
+        _text(figure, 1.0, row, f"place {place}  \u00b7  {number(share, digits=2)}", "left", ink)
 
 
 def shares_figure(found: Sequence[Strip], theme: Theme = "light") -> go.Figure:
@@ -274,7 +276,7 @@ def shares_figure(found: Sequence[Strip], theme: Theme = "light") -> go.Figure:
             paper="xy",
             anchor="left top",
         )
-    _heading(figure, "<b>Shares</b> of the copies of each narrow unit", theme)
+    heading(figure, "<b>Shares</b> of the copies of each narrow unit", theme, left=-SIDE, up=10)
     figure.update_layout(
         barmode="stack", bargap=0, margin={"l": SIDE, "r": 16, "t": TOP, "b": 16}, showlegend=False
     )
@@ -308,10 +310,6 @@ def _text(figure: go.Figure, x: float, y: float, text: str, side: str, colour: s
         shift=(-6 if side == "right" else 6, None),
         xanchor=side,
     )
-
-
-def _heading(figure: go.Figure, text: str, theme: Theme) -> None:
-    heading(figure, text, theme, left=-SIDE, up=10)
 
 
 def places_caption(result: Result, strip: Strip) -> str:

@@ -1,8 +1,10 @@
 """A study with its results as one archive that another installation imports.
 
-    manifest.json                  format, version, SHA-256 of study.json and of every result's manifest
-    study.json                     titles, notes, order
-    results/<key>/request.json     and the other files of a result, with the SHA-256 of each in its manifest.json
+    manifest.json               format, version, SHA-256 of study.json and of every result's
+                                manifest
+    study.json                  titles, notes, order
+    results/<key>/request.json  and the other files of a result, with the SHA-256 of each in its
+                                manifest.json
 
 The same study gives the same bytes. References to a person's own models and data hold their last
 name only.

@@ -263,45 +263,51 @@ def _dots(
             line={"color": FORMS["strict"].colour(theme), "width": 1.5, "dash": "dot"},
         )
     for row, merge in enumerate(merges):
-        said = f"{estimate(merge.loss, merge.stderr, 'nats')}, {percent(merge.accuracy)}"
-        look = {"network": BRANCHES["on"], "projection": BRANCHES["off"], **LOOKS}[merge.key]
-        colour = look.colour(theme)
-        figure.add_scatter(
-            x=[merge.loss],
-            y=[row + 0.2],
-            mode="markers",
-            xaxis="x2",
-            yaxis="y2",
-            name=merge.name,
-            meta={"merge": merge.key},
-            marker={"size": 11, "symbol": look.marker, "color": colour},
-            cliponaxis=False,
-            error_x={
-                "type": "data",
-                "array": [merge.stderr],
-                "color": colour,
-                "thickness": 1.5,
-                "width": 4,
-            },
-            hovertemplate=f"<b>{merge.name}</b><br>{said}<extra></extra>",
+        _dot(figure, merge, row, theme)
+
+
+def _dot(figure: go.Figure, merge: Merge, row: int, theme: Theme) -> None:
+    """One way to merge: its dot, with its name and numbers above."""
+    ground = GROUNDS[theme]
+    said = f"{estimate(merge.loss, merge.stderr, 'nats')}, {percent(merge.accuracy)}"
+    look = {"network": BRANCHES["on"], "projection": BRANCHES["off"], **LOOKS}[merge.key]
+    colour = look.colour(theme)
+    figure.add_scatter(
+        x=[merge.loss],
+        y=[row + 0.2],
+        mode="markers",
+        xaxis="x2",
+        yaxis="y2",
+        name=merge.name,
+        meta={"merge": merge.key},
+        marker={"size": 11, "symbol": look.marker, "color": colour},
+        cliponaxis=False,
+        error_x={
+            "type": "data",
+            "array": [merge.stderr],
+            "color": colour,
+            "thickness": 1.5,
+            "width": 4,
+        },
+        hovertemplate=f"<b>{merge.name}</b><br>{said}<extra></extra>",
+    )
+    for x, anchor, text in (
+        (0, "left", merge.name),
+        (1, "right", f"{number(merge.loss)}, {percent(merge.accuracy)}"),
+    ):
+        write(
+            figure,
+            text,
+            (x, row - 0.2),
+            (SMALL, ground.ink if x else colour),
+            name="merge",
+            paper="x",
+            shift=(4 if x == 0 else 0, None),
+            xanchor=anchor,
+            yref="y2",
+            bgcolor=faint(ground.paper, 0.75),
+            borderpad=1,
         )
-        for x, anchor, text in (
-            (0, "left", merge.name),
-            (1, "right", f"{number(merge.loss)}, {percent(merge.accuracy)}"),
-        ):
-            write(
-                figure,
-                text,
-                (x, row - 0.2),
-                (SMALL, ground.ink if x else colour),
-                name="merge",
-                paper="x",
-                shift=(4 if x == 0 else 0, None),
-                xanchor=anchor,
-                yref="y2",
-                bgcolor=faint(ground.paper, 0.75),
-                borderpad=1,
-            )
 
 
 def copies_caption(run: Run) -> str:

@@ -72,30 +72,45 @@ def gauge_figure(
     for place, (name, title) in enumerate(COLUMNS.items()):
         values = [_last(run, name) for run in known]
         left = place * (0.5 + GAP / 2)
-        axis = "x" if place == 0 else "x2"
-        high = max(*(float(v.max()) for v in values), FLAT)
-        figure.update_layout(
-            {
-                f"xaxis{axis[1:]}": {
-                    "domain": [left, left + 0.5 - GAP / 2],
-                    "range": [0, 1.5 * high],
-                    "anchor": "y",
-                    "fixedrange": True,
-                    "showgrid": True,
-                    "gridcolor": ground.grid,
-                    "nticks": 3,
-                    "zeroline": True,
-                    "zerolinecolor": ground.muted,
-                    "zerolinewidth": 1,
-                    "exponentformat": "power",
-                }
-            }
-        )
-        heading(figure, title, theme, x=left, up=4, align="left")
-        _bars(figure, known, values, axis, several, theme)
+        _column(figure, known, left, place, several, title, values, theme)
     if several:
         axes.legend(figure, FOOT + 4, inner)
     return figure
+
+
+def _column(
+    figure: go.Figure,
+    known: list[Run],
+    left: float,
+    place: int,
+    several: bool,
+    title: str,
+    values: list[np.ndarray],
+    theme: Theme,
+) -> None:
+    """One of both columns with its axis, from the share `left` of the width."""
+    ground = GROUNDS[theme]
+    axis = "x" if place == 0 else "x2"
+    high = max(*(float(v.max()) for v in values), FLAT)
+    figure.update_layout(
+        {
+            f"xaxis{axis[1:]}": {
+                "domain": [left, left + 0.5 - GAP / 2],
+                "range": [0, 1.5 * high],
+                "anchor": "y",
+                "fixedrange": True,
+                "showgrid": True,
+                "gridcolor": ground.grid,
+                "nticks": 3,
+                "zeroline": True,
+                "zerolinecolor": ground.muted,
+                "zerolinewidth": 1,
+                "exponentformat": "power",
+            }
+        }
+    )
+    heading(figure, title, theme, x=left, up=4, align="left")
+    _bars(figure, known, values, axis, several, theme)
 
 
 def _last(run: Run, name: str) -> np.ndarray:

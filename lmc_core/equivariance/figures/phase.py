@@ -67,17 +67,7 @@ def phase_figure(
             "nticks": 7,
         }
     )
-    for ends in (
-        {"xref": "paper", "x0": 0, "x1": 1, "yref": "y", "y0": 0, "y1": 0},
-        {"yref": "paper", "y0": 0, "y1": 1, "xref": "x", "x0": 0, "x1": 0},
-    ):
-        figure.add_shape(
-            type="line",
-            layer="below",
-            line={"color": GROUNDS[theme].muted, "width": 1},
-            name="level",
-            **ends,
-        )
+    _zeros(figure, theme)
     for run, way, stroke in zip(known, ways, run_strokes(known, theme), strict=True):
         _rest(figure, run, (low, high), reach, stroke.colour)
         _way(figure, run, way, stroke, theme)
@@ -93,6 +83,21 @@ def phase_figure(
     else:
         axes.legend(figure, FOOT, panel.pixels)
     return figure
+
+
+def _zeros(figure: go.Figure, theme: Theme) -> None:
+    """Lines at 0 of both axes."""
+    for ends in (
+        {"xref": "paper", "x0": 0, "x1": 1, "yref": "y", "y0": 0, "y1": 0},
+        {"yref": "paper", "y0": 0, "y1": 1, "xref": "x", "x0": 0, "x1": 0},
+    ):
+        figure.add_shape(
+            type="line",
+            layer="below",
+            line={"color": GROUNDS[theme].muted, "width": 1},
+            name="level",
+            **ends,
+        )
 
 
 def _way(
@@ -241,7 +246,8 @@ def phase_alt(runs: Sequence[Run], layer: int) -> str:
         return "Empty: no run with a multiplier."
     ends = "; ".join(
         f"{run.label} ends at \u03b3 {number(float(run.trace('gamma')[-1, layer]))}, \u03bb "
-        f"{number(float(run.trace('multiplier')[-1, layer]))}{' after turning around the origin' if run.period else ''}"
+        f"{number(float(run.trace('multiplier')[-1, layer]))}"
+        f"{' after turning around the origin' if run.period else ''}"
         for run in known
     )
     return shorten(

@@ -29,7 +29,6 @@ def plane_figure(run: Run, theme: Theme = "light", height: int | None = None) ->
         theme: ``light``, ``dark`` or ``paper``.
         height: in pixels.
     """
-    ground = GROUNDS[theme]
     figure = axes.new(theme, height or 520)
     if "plane.loss" not in run.arrays or "plane_layers" not in run.facts:
         return axes.nothing(figure, "The plane is measured at the end.", theme)
@@ -38,6 +37,36 @@ def plane_figure(run: Run, theme: Theme = "light", height: int | None = None) ->
     gamma = run.trace("gamma")
     if across == up:
         return _one_layer(figure, run, across, theme)
+    _map(figure, across, gamma, loss, up, values, theme)
+    _marks(figure, gamma[-1, [across, up]], values, theme)
+    names = run.layers
+    figure.update_layout(
+        margin={"l": 62, "r": 20, "t": 58, "b": 52},
+        xaxis={"constrain": "domain"},
+        yaxis={"constrain": "domain", "scaleanchor": "x"},
+    )
+    ends = [float(values[0]), float(values[-1])]
+    common = {"range": ends, "showgrid": False, "fixedrange": True, "tickvals": _ticks(*ends)}
+    figure.update_xaxes(title={"text": f"<b>\u03b3</b>, {names[across]}", "standoff": 8}, **common)
+    figure.update_yaxes(
+        title={"text": f"<b>\u03b3</b>, {names[up]}", "standoff": 6},
+        constraintoward="top",
+        **common,
+    )
+    return figure
+
+
+def _map(
+    figure: go.Figure,
+    across: int,
+    gamma: np.ndarray,
+    loss: np.ndarray,
+    up: int,
+    values: np.ndarray,
+    theme: Theme,
+) -> None:
+    """The map of the loss, and the way that gamma went on it."""
+    ground = GROUNDS[theme]
     logs = np.log10(np.maximum(loss.T, 1e-9))
     low, high = float(logs.min()), float(max(logs.max(), logs.min() + NARROW))
     size = (high - low) / LEVELS
@@ -66,22 +95,6 @@ def plane_figure(run: Run, theme: Theme = "light", height: int | None = None) ->
             name="way",
             meta="halo" if width == 6 else "way",
         )
-    _marks(figure, gamma[-1, [across, up]], values, theme)
-    names = run.layers
-    figure.update_layout(
-        margin={"l": 62, "r": 20, "t": 58, "b": 52},
-        xaxis={"constrain": "domain"},
-        yaxis={"constrain": "domain", "scaleanchor": "x"},
-    )
-    ends = [float(values[0]), float(values[-1])]
-    common = {"range": ends, "showgrid": False, "fixedrange": True, "tickvals": _ticks(*ends)}
-    figure.update_xaxes(title={"text": f"<b>\u03b3</b>, {names[across]}", "standoff": 8}, **common)
-    figure.update_yaxes(
-        title={"text": f"<b>\u03b3</b>, {names[up]}", "standoff": 6},
-        constraintoward="top",
-        **common,
-    )
-    return figure
 
 
 def _ticks(low: float, high: float) -> list[float]:

@@ -70,7 +70,6 @@ def strip_figure(
         theme: ``light``, ``dark`` or ``paper``.
         height: in pixels; by default what the cells need.
     """
-    ground = GROUNDS[theme]
     stack = (
         int(run.facts.get("group", "S3")[1:])
         if run.facts.get("acts") == "set" and "strip.inputs" in run.arrays
@@ -118,6 +117,21 @@ def strip_figure(
         _probabilities(figure, run.arrays[name][example][chosen], (classes, labels), ending, theme)
     what = _what(run, classes[label])
     _heading(figure, f"<b>{what}</b> in {_how_many(run, chosen)}", 1.0, side, theme)
+    _inputs(figure, run, example, labels, inner, picture, theme)
+    return figure
+
+
+def _inputs(
+    figure: go.Figure,
+    run: Run,
+    example: int,
+    labels: list[str],
+    inner: float,
+    picture: float,
+    theme: Theme,
+) -> None:
+    """The input in every position, with what the position is called."""
+    chosen = choose_positions(run)
     for column, place in enumerate(chosen):
         _picture(
             figure,
@@ -133,13 +147,12 @@ def strip_figure(
             figure,
             labels[column],
             ((column + 0.5) / len(chosen), 0),
-            (_size(labels), ground.ink),
+            (_size(labels), GROUNDS[theme].ink),
             name="position",
             paper="xy",
             anchor="center top",
             shift=(None, -6),
         )
-    return figure
 
 
 def _what(run: Run, label: str) -> str:
@@ -306,9 +319,8 @@ def strip_alt(run: Run, example: int = 0) -> str:
         taken = [classes[k] for k in run.arrays[branch][example][chosen].argmax(axis=1)]
         said.append(f"{words} {', '.join(taken)}")
     label = classes[int(run.arrays["strip.labels"][example])]
-    return shorten(
-        f"One input of class {label} in {len(chosen)} positions; the network takes it for: {'; '.join(said)}."
-    )
+    where = f"One input of class {label} in {len(chosen)} positions"
+    return shorten(f"{where}; the network takes it for: {'; '.join(said)}.")
 
 
 def strip_table(run: Run, example: int = 0) -> Table:

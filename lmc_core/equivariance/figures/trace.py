@@ -279,9 +279,8 @@ def constraint_alt(run: Run) -> str:
     rings = (
         f" \u03b3 swings with a period of about {number(run.period)} steps." if run.period else ""
     )
-    return shorten(
-        f"Lines of the constraint by layer over {int(run.steps[-1]):,} steps, {run.label}: {ends}.{rings}"
-    )
+    steps = f"{int(run.steps[-1]):,} steps"
+    return shorten(f"Lines of the constraint by layer over {steps}, {run.label}: {ends}.{rings}")
 
 
 def gammas_alt(runs: Sequence[Run], layer: int) -> str:
