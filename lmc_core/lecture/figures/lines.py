@@ -172,6 +172,12 @@ def positions_figure(found: Mapping[str, Positions], chosen: str, look: Look, at
         yaxis={"range": [0, max(max(each.loss) for each in found.values()) * 1.12], "nticks": 5},
     )
     heading(figure, look, "loss, nats", 0, xanchor="left", xshift=-36 * wide)
+    _turned(figure, look, one, at)
+    return figure
+
+
+def _turned(figure: go.Figure, look: Look, one: Positions, at: int) -> None:
+    """Turned digits with what the chosen network says of them."""
     count = one.images.shape[1]
     answers = [
         (str(said), bool(said == true))
@@ -180,7 +186,6 @@ def positions_figure(found: Mapping[str, Positions], chosen: str, look: Look, at
     ]
     _answers(figure, look, one.images.reshape(-1, *one.images.shape[2:]), answers, count, 4)
     heading(figure, look, "what it says of turned digits", 0.76)
-    return figure
 
 
 def _answers(
@@ -250,6 +255,31 @@ def classes_figure(
         ("now", now["loss"], lam, {"color": colour, "width": 5 * wide}),
     ):
         figure.add_scatter(x=x, y=y, mode="lines", name=name, line=line, hoverinfo="skip")
+    _barrier(figure, colour, ends, lam, look, now, wide)
+    figure.update_layout(
+        xaxis={
+            "range": [-0.05, 1.05],
+            "tickvals": [0, 0.5, 1],
+            "ticktext": ["network A", "half way", "network B"],
+            "ticklabelstandoff": int(8 * look.scale),
+        },
+        yaxis={"range": [0, max(plain["loss"]) * 1.22], "nticks": 5},
+    )
+    heading(figure, look, "loss, nats", 0, xanchor="left", xshift=-36 * wide)
+    _ladder(figure, look, ladder)
+    return figure
+
+
+def _barrier(
+    figure: go.Figure,
+    colour: str,
+    ends: Sequence[float],
+    lam: Sequence[float],
+    look: Look,
+    now: Mapping[str, Any],
+    wide: float,
+) -> None:
+    """The barrier as a bracket from the chord, with its value."""
     top = int(np.abs(np.array(lam) - now["barrier_lam"]).argmin())
     chord = ends[0] + (ends[1] - ends[0]) * lam[top]
     figure.add_scatter(
@@ -272,18 +302,6 @@ def classes_figure(
         name="value",
         bgcolor=faint(look.ground.paper, 0.85),
     )
-    figure.update_layout(
-        xaxis={
-            "range": [-0.05, 1.05],
-            "tickvals": [0, 0.5, 1],
-            "ticktext": ["network A", "half way", "network B"],
-            "ticklabelstandoff": int(8 * look.scale),
-        },
-        yaxis={"range": [0, max(plain["loss"]) * 1.22], "nticks": 5},
-    )
-    heading(figure, look, "loss, nats", 0, xanchor="left", xshift=-36 * wide)
-    _ladder(figure, look, ladder)
-    return figure
 
 
 def _ladder(figure: go.Figure, look: Look, ladder: Sequence[tuple[str, float, float]]) -> None:
@@ -365,6 +383,12 @@ def remains_figure(rows: Sequence[Mapping[str, Any]], look: Look, shares: bool) 
             "tickfont": {"size": look.text, "color": look.ground.ink},
         },
     )
+    _names(figure, look, drawn)
+    return figure
+
+
+def _names(figure: go.Figure, look: Look, drawn: Sequence[str]) -> None:
+    """What the marks stand for, in the order in which they stand, from the left."""
     # in the order in which they stand, from the left
     for place, name in enumerate(reversed(drawn)):
         x, anchor = (
@@ -382,4 +406,3 @@ def remains_figure(rows: Sequence[Mapping[str, Any]], look: Look, shares: bool) 
             font=font,
             name="label",
         )
-    return figure

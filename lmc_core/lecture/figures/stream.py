@@ -102,6 +102,24 @@ def tilted_figure(data: Tilted, look: Look, tilting: bool, at: int) -> go.Figure
     axes(figure, look, 1, (0, 0.50), (0.02, 0.94))
     axes(figure, look, 2, (0.60, 1), (0, 0.94))
     _side(figure, data, look, tilting, math.radians(data.degrees[at]))
+    _errors(figure, at, data, look, tilting)
+    figure.update_layout(
+        xaxis2={
+            "range": [-2, 92],
+            "tickvals": [0, 30, 60, 90],
+            "ticksuffix": "\u00b0",
+            "title": {"text": "angle", "font": {"size": look.large}},
+        },
+        yaxis2={"type": "log", "range": [-17.4, 1.2], **POWERS},
+    )
+    heading(
+        figure, look, "change of the outputs", 0.60, 0.94, xanchor="left", xshift=-60 * look.scale
+    )
+    return figure
+
+
+def _errors(figure: go.Figure, at: int, data: Tilted, look: Look, tilting: bool) -> None:
+    """The error of the outputs against the angle, of both turns."""
     lines = (
         ("keeps it", data.keeping, look.colour("orthogonal"), "solid", "diamond"),
         ("tilts it", data.tilting, look.colour("plain"), "5px,3px", "circle"),
@@ -141,19 +159,6 @@ def tilted_figure(data: Tilted, look: Look, tilting: bool, at: int) -> go.Figure
             figure.add_annotation(
                 x=88, y=-2.2 if number else -12.6, text=name, xanchor="right", **label
             )
-    figure.update_layout(
-        xaxis2={
-            "range": [-2, 92],
-            "tickvals": [0, 30, 60, 90],
-            "ticksuffix": "\u00b0",
-            "title": {"text": "angle", "font": {"size": look.large}},
-        },
-        yaxis2={"type": "log", "range": [-17.4, 1.2], **POWERS},
-    )
-    heading(
-        figure, look, "change of the outputs", 0.60, 0.94, xanchor="left", xshift=-60 * look.scale
-    )
-    return figure
 
 
 def _side(figure: go.Figure, data: Tilted, look: Look, tilting: bool, angle: float) -> None:
@@ -214,6 +219,12 @@ def _side(figure: go.Figure, data: Tilted, look: Look, tilting: bool, angle: flo
     figure.add_annotation(
         x=extent, y=0, text="what LayerNorm keeps", xanchor="right", yanchor="top", **words
     )
+    _floor(figure, extent)
+    heading(figure, look, "the stream, seen from the side", 0.25, 0.94)
+
+
+def _floor(figure: go.Figure, extent: float) -> None:
+    """Axes on which the floor lies, without numbers."""
     blank = {"showticklabels": False, "showgrid": False, "range": [-extent, extent]}
     figure.update_layout(
         xaxis={**blank, "constrain": "domain"},
@@ -225,7 +236,6 @@ def _side(figure: go.Figure, data: Tilted, look: Look, tilting: bool, angle: flo
             "constraintoward": "top",
         },
     )
-    heading(figure, look, "the stream, seen from the side", 0.25, 0.94)
 
 
 def plane_figure(data: Stretched, look: Look, follow: bool) -> go.Figure:
