@@ -211,7 +211,7 @@ def summarize(results: Sequence[MergeNumbers], said: Sequence[str] = ()) -> str:
     for task in first["tasks"]:
         found = people_table(results, task["name"])
         unit = find_unit(results, task["name"])
-        rows = table(found.header, found.rows, left=2)
+        rows = table(found.header, [[str(cell) for cell in row] for row in found.rows], left=2)
         parts.append(f"{task['name']}\n{rows}\nLoss in {unit}.")
     kept = kept_words(merged_rows(results, first["task"]))
     return "\n\n".join([*parts, *(["\n".join(kept)] if kept else [])])

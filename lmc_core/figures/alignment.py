@@ -4,9 +4,9 @@ after; with what spaces and layers are called.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
@@ -17,6 +17,9 @@ from lmc_core.figures.tables import Table
 from lmc_core.figures.text import Result, classes_sentence, method_title
 from lmc_core.numbers import number
 from lmc_core.symmetry.spaces import KINDS
+
+if TYPE_CHECKING:  # it loads torch
+    from lmc_core.runs.kinds.alignment import SpaceNumbers
 
 TITLES = {"residual": "residual stream", "query-key": "query-key", "value-output": "value-output"}
 ALONE, ROW = 300, 240  # pixels of a single row of panels, and of each of several
@@ -40,9 +43,6 @@ HEADER = (
 )
 
 
-Entry = Mapping[str, Any]  # one of a result's `spaces`
-
-
 @dataclass(frozen=True)
 class Point:
     """How alike both models are along the spaces of one kind in one layer.
@@ -62,7 +62,7 @@ class Point:
     after: float | None
 
 
-def space_title(entry: Entry) -> str:
+def space_title(entry: SpaceNumbers) -> str:
     """What spaces like this one are called: "units", "units, shared" - its kind with what else its
     name says.
     """
@@ -126,7 +126,7 @@ def layers_in(result: Result) -> list[str]:
     return sorted(found, key=lambda layer: ends.get(layer, 0))
 
 
-def copy_title(entry: Entry, copy: int) -> str:
+def copy_title(entry: SpaceNumbers, copy: int) -> str:
     """One copy of a space within another: "head 2", "expert 5"."""
     outer = str(entry["within"] or "").split(".")[0]
     return f"{outer.removesuffix('s') or 'copy'} {copy}"

@@ -9,7 +9,6 @@ holds the whole excess with 95 % confidence; of older results, one standard erro
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -134,7 +133,7 @@ def _thin(figure: go.Figure, results: Sequence[Result], names: Sequence[str], th
     """Draw many curves as thin lines told apart by meaning alone; the one under the pointer says
     its name.
     """
-    lines: list[dict[str, Any]] = []
+    lines: list[dict[str, object]] = []
     named: set[str] = set()
     for result, name in zip(results, names, strict=True):
         meaning = find_meaning(result)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -25,7 +24,7 @@ PATHS = {
 }
 
 
-def path_results(facts: Facts) -> list[dict[str, Any]]:
+def path_results(facts: Facts) -> list[dict[str, object]]:
     """The paths of a bend's result, each as a barrier's result has it, for the figure of curves."""
     shared = {name: value for name, value in facts.items() if name != "paths"}
     found = []

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import plotly.graph_objects as go
 
 from lmc_core.figures.barrier import SIDE
@@ -101,7 +99,7 @@ def objective_figure(result: Result, theme: Theme = "light", height: int = 260) 
     ground, stroke = GROUNDS[theme], strokes([result], theme)[0]
     figure = go.Figure(layout={"template": template(theme), "height": height})
     trace = list(result.get("objective") or [])
-    before: Any = result.get("objective_before")
+    before: float | None = result.get("objective_before")
     figure.add_scatter(
         x=list(range(len(trace))),
         y=trace,

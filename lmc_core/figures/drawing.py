@@ -9,13 +9,16 @@ import importlib.util
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import plotly.graph_objects as go
 
 from lmc_core.errors import LmcError
 from lmc_core.figures.export import font_faces
 from lmc_core.figures.style import FONT
+
+if TYPE_CHECKING:  # an optional package
+    import kaleido
 
 Ending = Literal["svg", "pdf", "png"]
 
@@ -103,7 +106,7 @@ async def _draw(
     return found
 
 
-def _page() -> Any:
+def _page() -> kaleido.PageGenerator:
     """The page in which the browser draws: plotly.js of this installation, our fonts, and no
     MathJax from elsewhere.
     """

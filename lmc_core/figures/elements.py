@@ -5,15 +5,17 @@ pairs, its stretches, a permutation as its cycles.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
 
-from lmc_core.figures.alignment import Entry
 from lmc_core.figures.layout import write
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint, template
 from lmc_core.numbers import MINUS, number
+
+if TYPE_CHECKING:  # it loads torch
+    from lmc_core.runs.kinds.alignment import SpaceNumbers
 
 BIN = 15  # degrees
 HEIGHT = 400  # pixels
@@ -190,7 +192,7 @@ def _degrees(value: int) -> str:
 
 def _polar(theme: Theme, height: int, ticks: list[int], reach: tuple[float, float]) -> go.Figure:
     ground = GROUNDS[theme]
-    words: dict[str, Any] = {
+    words: dict[str, object] = {
         "tickfont": {"size": SMALL, "color": ground.muted},
         "gridcolor": ground.grid,
         "showline": False,
@@ -349,11 +351,11 @@ def _packed(lengths: Sequence[int]) -> list[tuple[float, float, float]]:
     return found
 
 
-def element_words(entry: Entry, copy: int) -> str:
+def element_words(entry: SpaceNumbers, copy: int) -> str:
     """What the alignment did to a space, in a sentence."""
     distance = number((entry["distance"] or [None])[copy])
     if entry["moved"] is not None:
-        moved, flipped = entry["moved"][copy], entry["flipped"][copy]
+        moved, flipped = entry["moved"][copy], entry["flipped"][copy] if entry["flipped"] else 0
         if not moved and not flipped:
             return "Nothing changed places."
         signs = f", {flipped:,} changed sign" if flipped else ""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
@@ -12,6 +12,9 @@ from lmc_core.figures.orders import STRONGEST, WAYS, layer_name, order_words, wa
 from lmc_core.figures.style import GROUNDS, MEANINGS, SMALL, Theme, faint, template
 from lmc_core.figures.text import Result
 from lmc_core.numbers import number
+
+if TYPE_CHECKING:  # it loads torch
+    from lmc_core.runs.kinds.orders import FanNumbers, MixtureNumbers
 
 ROW = 44  # pixels for a row of ranks
 SIZES = {
@@ -73,7 +76,7 @@ def ranks_figure(result: Result, theme: Theme = "light") -> go.Figure:
 
 
 def _rank_marks(
-    figure: go.Figure, fans: Sequence[Mapping[str, Any]], rows: list[str], theme: Theme
+    figure: go.Figure, fans: Sequence[FanNumbers], rows: list[str], theme: Theme
 ) -> None:
     """Marks of all orders, and of those with a name."""
     ground = GROUNDS[theme]
@@ -212,7 +215,7 @@ def _matrix(
 
 def _axes(
     figure: go.Figure,
-    mixture: Mapping[str, Any],
+    mixture: MixtureNumbers,
     axes: tuple[str, str],
     across: tuple[float, float],
     down: tuple[float, float],
@@ -223,7 +226,12 @@ def _axes(
     row.
     """
     (x, y), experts = axes, len(mixture["orders"]["naive"])
-    ticks: dict[str, Any] = {"showgrid": False, "fixedrange": True, "nticks": 9, "tickformat": "d"}
+    ticks: dict[str, object] = {
+        "showgrid": False,
+        "fixedrange": True,
+        "nticks": 9,
+        "tickformat": "d",
+    }
     if experts <= MOST:
         ticks |= {
             "tickmode": "array",

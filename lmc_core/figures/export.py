@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import plotly.graph_objects as go
 import plotly.io
@@ -14,9 +13,10 @@ import plotly.io
 from lmc_core.figures.redact import without_places
 from lmc_core.figures.style import BODY, FAMILY, FONT, GROUNDS, Theme
 from lmc_core.figures.tables import Table
+from lmc_core.figures.text import Result
 from lmc_core.folders import assets
 
-CONFIG: dict[str, Any] = {
+CONFIG: dict[str, object] = {
     "displaylogo": False,
     "responsive": True,
     "showSendToCloud": False,
@@ -71,7 +71,7 @@ figcaption {{ color: {muted}; padding: 0 16px 16px; max-width: 75ch; }}
 def standalone_html(
     figure: go.Figure,
     caption: str,
-    data: Sequence[Mapping[str, Any]] | Mapping[str, Any],
+    data: Sequence[Result] | Result,
     theme: Theme = "light",
     title: str = "Loss barrier",
 ) -> str:
@@ -91,11 +91,7 @@ def standalone_html(
 
 
 def page_html(
-    title: str,
-    body: str,
-    data: Sequence[Mapping[str, Any]] | Mapping[str, Any],
-    theme: Theme = "light",
-    style: str = "",
+    title: str, body: str, data: Sequence[Result] | Result, theme: Theme = "light", style: str = ""
 ) -> str:
     """Return a whole page around some HTML, with the fonts and data inside and a policy that
     forbids any request.
@@ -157,12 +153,12 @@ def font_faces() -> str:
     return "\n".join(faces)
 
 
-def results_json(data: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> str:
+def results_json(data: Sequence[Result] | Result) -> str:
     """Return results as JSON text, with names in place of paths of this machine."""
     return json.dumps(without_places(data), indent=1, ensure_ascii=False)
 
 
-def results_csv(results: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> str:
+def results_csv(results: Sequence[Result], labels: Sequence[str]) -> str:
     """Return the curves as CSV text, one row for every point of every result.
 
     Args:
@@ -174,8 +170,8 @@ def results_csv(results: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> 
 
 
 def curve_rows(
-    results: Sequence[Mapping[str, Any]], labels: Sequence[str], scores: Sequence[str]
-) -> Iterator[tuple[Any, ...]]:
+    results: Sequence[Result], labels: Sequence[str], scores: Sequence[str]
+) -> Iterator[tuple[object, ...]]:
     """Yield one row for every point of every result, in the order of `CURVES` and then of the
     scores.
     """

@@ -6,17 +6,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
 
 from lmc_core.analysis.block_means import block_edge, block_means
-from lmc_core.figures.alignment import Entry, copy_title, layer_title, space_title
+from lmc_core.figures.alignment import copy_title, layer_title, space_title
 from lmc_core.figures.layout import heading
 from lmc_core.figures.style import GROUNDS, MEANINGS, SMALL, Theme, template
 from lmc_core.figures.text import Result
 from lmc_core.numbers import number
+
+if TYPE_CHECKING:  # it loads torch
+    from lmc_core.runs.kinds.alignment import SpaceNumbers
 
 MOST = 512  # rows and columns that are drawn; Plotly needs seconds for more
 FRAMED = 64  # coordinates up to which each matched cell gets a frame; more get dots
@@ -103,7 +106,7 @@ def heatmap_figure(
     return figure
 
 
-def diverging(theme: Theme) -> list[list[Any]]:
+def diverging(theme: Theme) -> list[list[float | str]]:
     """From orange over the ground to blue, for cosines around 0."""
     ground, low, high = (
         GROUNDS[theme].paper,
@@ -113,7 +116,7 @@ def diverging(theme: Theme) -> list[list[Any]]:
     return [[0.0, low], [0.5, ground], [1.0, high]]
 
 
-def sequential(theme: Theme) -> list[list[Any]]:
+def sequential(theme: Theme) -> list[list[float | str]]:
     """From the ground to blue, for magnitudes."""
     return [[0.0, GROUNDS[theme].paper], [1.0, MEANINGS["orthogonal"].colour(theme)]]
 
@@ -201,9 +204,9 @@ def _assignment(figure: go.Figure, matrices: Matrices, index: int, theme: Theme)
     )
 
 
-def _axes(matrices: Matrices, index: int, domain: tuple[float, float]) -> dict[str, Any]:
+def _axes(matrices: Matrices, index: int, domain: tuple[float, float]) -> dict[str, object]:
     size = len(matrices.before) * matrices.edge
-    ticks: dict[str, Any] = {"tickvals": list(range(size))} if size <= 16 else {"nticks": 7}
+    ticks: dict[str, object] = {"tickvals": list(range(size))} if size <= 16 else {"nticks": 7}
     common = {"showgrid": False, "constrain": "domain", "tickformat": "d", **ticks}
     title = {"standoff": 4, "font": {"size": SMALL}}
     number = _axis(index, "")
@@ -229,7 +232,7 @@ def _axes(matrices: Matrices, index: int, domain: tuple[float, float]) -> dict[s
     }
 
 
-def what_is_compared(entry: Entry) -> str:
+def what_is_compared(entry: SpaceNumbers) -> str:
     """What a cell of a space's matrix is, in a sentence."""
     kind = entry["kind"]
     if kind == "heads":
@@ -249,7 +252,7 @@ def what_is_compared(entry: Entry) -> str:
     )
 
 
-def heatmap_caption(result: Result, entry: Entry, copy: int, own: bool) -> str:
+def heatmap_caption(result: Result, entry: SpaceNumbers, copy: int, own: bool) -> str:
     """A caption for both matrices of a space.
 
     Args:

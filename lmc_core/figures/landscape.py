@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isfinite
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -66,7 +65,7 @@ UNREADABLE = (
 )
 
 
-def ramp(theme: Theme) -> list[list[Any]]:
+def ramp(theme: Theme) -> list[list[float | str]]:
     """The scale of colours, from low loss (0) to high (1)."""
     colours = RAMPS["dark" if theme == "dark" else "light"]
     return [[i / (len(colours) - 1), colour] for i, colour in enumerate(colours)]
@@ -152,7 +151,7 @@ def _axes(figure: go.Figure, scene: Landscape | None, theme: Theme) -> None:
         figure.update_yaxes(scaleanchor="x", scaleratio=1, constraintoward="top")
 
 
-def _bar(scene: Landscape, theme: Theme) -> dict[str, Any]:
+def _bar(scene: Landscape, theme: Theme) -> dict[str, object]:
     """The scale of colours with losses in nats at its ticks; its top says what is shared."""
     low, high = scene.limits
     room = (high / low) ** 0.1  # a tenth of the scale, so that labels stay apart on a phone

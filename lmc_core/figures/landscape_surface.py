@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
@@ -12,6 +12,9 @@ from lmc_core.figures.landscape import HEIGHT, _bar, ramp, route_strokes
 from lmc_core.figures.landscape_data import Landscape, Route
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint, template
 from lmc_core.numbers import number
+
+if TYPE_CHECKING:  # it loads torch
+    from lmc_core.runs.kinds.plane import LabelledSpot
 
 RAISED = 0.012  # of the height: lines lie a little above the surface, or it would hide them
 
@@ -78,9 +81,7 @@ def surface_figure(
     return figure
 
 
-def _ground(
-    figure: go.Figure, scene: Landscape | None, high: float, low: float, theme: Theme
-) -> None:
+def _ground(figure: go.Figure, scene: Landscape, high: float, low: float, theme: Theme) -> None:
     """The surface of the loss with its contours."""
     ground = GROUNDS[theme]
     figure.add_surface(
@@ -134,7 +135,7 @@ def _scene(figure: go.Figure, scene: Landscape, theme: Theme) -> None:
     )
 
 
-def _label(point: Mapping[str, Any], scene: Landscape, theme: Theme) -> dict[str, Any]:
+def _label(point: LabelledSpot, scene: Landscape, theme: Theme) -> dict[str, object]:
     """The name of a model above its point."""
     ground = GROUNDS[theme]
     height = scene.level(point["loss"])

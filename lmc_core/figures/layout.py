@@ -142,8 +142,17 @@ def heading(
         more: of the annotation, by Plotly's names.
     """
     font = (BODY, GROUNDS[theme].ink if theme else None)
-    place = {"paper": "xy", "anchor": "left bottom", "name": "heading"}
-    write(figure, text, (x, y), font, shift=(left, up), **place, **more)
+    write(
+        figure,
+        text,
+        (x, y),
+        font,
+        name="heading",
+        paper="xy",
+        anchor="left bottom",
+        shift=(left, up),
+        **more,
+    )
 
 
 def legend_row(y: float, anchor: str) -> dict[str, object]:

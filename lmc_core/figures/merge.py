@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import plotly.graph_objects as go
 
@@ -149,7 +148,7 @@ def _axis(
     ]
     unit = {"loss": f" ({short_unit(results, task)})", "perplexity": ""}.get(quantity, " (%)")
     log = logarithmic(values, quantity)
-    axis: dict[str, Any] = {
+    axis: dict[str, object] = {
         "fixedrange": True,
         "side": "bottom",
         "showgrid": True,

@@ -6,11 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lmc_core.figures.style import MEANINGS, Stroke, Theme
 from lmc_core.figures.tables import Table
 from lmc_core.numbers import estimate, seconds, size
+
+if TYPE_CHECKING:  # it loads torch
+    from lmc_core.runs.kinds.merge import MergeReport, Score
 
 ANYWHERE = "any"  # the frame of what does not depend on it
 MARK = "*"  # behind the name of what assumes a common ancestor
@@ -53,12 +56,12 @@ class Row:
     title: str
     ancestor: bool
     checkpoint: bool
-    numbers: Mapping[str, Any]
+    numbers: Score
     parameters: int
     bytes: int
     passes: int
     seconds: float | None
-    about: Mapping[str, Any]
+    about: MergeReport
 
     @property
     def marked(self) -> str:
@@ -147,7 +150,7 @@ def short_unit(results: Sequence[Result], task: str) -> str:
     return find_unit(results, task).split(" per ")[0]
 
 
-def shown(numbers: Mapping[str, Any], quantity: str) -> str:
+def shown(numbers: Score, quantity: str) -> str:
     """A number with its standard error for people; shares in per cent."""
     value, error = numbers[quantity], numbers[f"{quantity}_stderr"]
     if quantity in ("accuracy", "ece"):
@@ -215,11 +218,9 @@ def kept_words(rows: Sequence[Row]) -> list[str]:
     """Which models the greedy soups kept, one sentence for all frames that kept the same."""
     found: dict[tuple[str, str], list[str]] = {}
     for row in rows:
-        if row.about.get("kept"):
-            chosen = (
-                ", ".join(row.about["kept"]),
-                f"chosen by {row.about['by']} on the {row.about['split']} split",
-            )
+        if kept := row.about.get("kept"):
+            by, split = row.about.get("by"), row.about.get("split")
+            chosen = (", ".join(kept), f"chosen by {by} on the {split} split")
             found.setdefault(chosen, []).append(row.frame_title)
     return [
         f"The greedy soup kept {kept} ({'; '.join(frames)}), {how}."

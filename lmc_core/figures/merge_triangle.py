@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
@@ -13,6 +13,9 @@ from lmc_core.figures.heatmap import sequential
 from lmc_core.figures.merge_rows import Result, models_sentence
 from lmc_core.figures.style import FAMILY, GROUNDS, SMALL, Theme, template
 from lmc_core.numbers import estimate, number, percent
+
+if TYPE_CHECKING:  # it loads torch
+    from lmc_core.runs.kinds import SimplexNumbers
 
 HIGH = math.sqrt(3) / 2
 CORNERS = ((0.0, 0.0), (1.0, 0.0), (0.5, HIGH))  # of models 1, 2, 3
@@ -30,7 +33,7 @@ def place(weights: Sequence[float]) -> tuple[float, float]:
     return x, y
 
 
-def interpolated(simplex: Mapping[str, Any], quantity: str, weights: Sequence[float]) -> float:
+def interpolated(simplex: SimplexNumbers, quantity: str, weights: Sequence[float]) -> float:
     """A quantity between the measured points, linear within each small triangle.
 
     Args:
@@ -57,7 +60,7 @@ def interpolated(simplex: Mapping[str, Any], quantity: str, weights: Sequence[fl
     )
 
 
-def _grid(simplex: Mapping[str, Any], quantity: str) -> list[tuple[list[float], float]]:
+def _grid(simplex: SimplexNumbers, quantity: str) -> list[tuple[list[float], float]]:
     """The points of the regular grid; the centre is one of them or was measured besides."""
     n = int(simplex["resolution"])
     return [
@@ -67,7 +70,7 @@ def _grid(simplex: Mapping[str, Any], quantity: str) -> list[tuple[list[float], 
     ]
 
 
-def nearest(simplex: Mapping[str, Any], weights: Sequence[float]) -> int:
+def nearest(simplex: SimplexNumbers, weights: Sequence[float]) -> int:
     """Which measured point is nearest to some weights."""
     distances = [
         sum((a - b) ** 2 for a, b in zip(row, weights, strict=True)) for row in simplex["weights"]
@@ -143,7 +146,7 @@ def _contours(
     result: Result,
     high: float,
     low: float,
-    simplex: Mapping[str, Any],
+    simplex: SimplexNumbers,
     theme: Theme,
 ) -> None:
     """The loss as filled contours with its scale."""
@@ -181,7 +184,7 @@ def _unit(result: Result) -> str:
     return str(result["unit"]).split(" per ")[0]
 
 
-def _surface(simplex: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _surface(simplex: SimplexNumbers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The loss on a fine rectangular grid; outside of the triangle the value at the nearest
     weights, which is covered later.
     """
@@ -218,7 +221,7 @@ def _outside(figure: go.Figure, theme: Theme) -> None:
 
 
 def _polygon(
-    figure: go.Figure, outline: Sequence[tuple[float, float]], name: str, **style: Any
+    figure: go.Figure, outline: Sequence[tuple[float, float]], name: str, **style: object
 ) -> None:
     closed = [*outline, outline[0]]
     figure.add_scatter(

@@ -5,7 +5,7 @@ Layers and experts are counted from 0, as in the files.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
@@ -15,6 +15,9 @@ from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Stroke, Theme
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import Result, classes_sentence, method_title
 from lmc_core.numbers import estimate, number
+
+if TYPE_CHECKING:  # it loads torch
+    from lmc_core.runs.kinds.orders import FanNumbers
 
 ALL = "all"
 WAYS = {
@@ -32,7 +35,7 @@ SIDE, RIGHT, TOP, FOOT = 56, 148, 36, 56  # pixels; labels stand in the right ma
 LABEL = 36  # pixels between the centres of two labels of two lines
 
 
-def layer_name(fan: Mapping[str, Any], result: Result) -> str:
+def layer_name(fan: FanNumbers, result: Result) -> str:
     """Return what a fan is about: "layer 2", or "all layers"."""
     if fan["mixture"] == ALL:
         return "all layers"
@@ -40,7 +43,7 @@ def layer_name(fan: Mapping[str, Any], result: Result) -> str:
     return f"layer {next(named)}"
 
 
-def named_orders(fan: Mapping[str, Any]) -> list[tuple[int, tuple[str, ...]]]:
+def named_orders(fan: FanNumbers) -> list[tuple[int, tuple[str, ...]]]:
     """Return the orders that have a name with all their names, the strongest first: ways often
     agree.
     """
@@ -84,7 +87,7 @@ def way_stroke(way: str, theme: Theme) -> Stroke:
 
 
 def fan_figure(
-    result: Result, fan: Mapping[str, Any], theme: Theme = "light", height: int = 480
+    result: Result, fan: FanNumbers, theme: Theme = "light", height: int = 480
 ) -> go.Figure:
     """Draw the curves of a fan, all faint but those with a name.
 
@@ -172,7 +175,7 @@ def empty_fan(
     return figure
 
 
-def _others(figure: go.Figure, result: Result, fan: Mapping[str, Any], theme: Theme) -> None:
+def _others(figure: go.Figure, result: Result, fan: FanNumbers, theme: Theme) -> None:
     """The orders without a name as one trace with gaps."""
     known = {index for index, _ in named_orders(fan)}
     x: list[float | None] = []
@@ -269,7 +272,7 @@ def _labels(
         )
 
 
-def fan_caption(result: Result, fan: Mapping[str, Any]) -> str:
+def fan_caption(result: Result, fan: FanNumbers) -> str:
     """Return a caption for the fan that would stand in a paper, in plain text."""
     a, b = result["models"]
     every = fan["mixture"] == ALL
@@ -310,7 +313,7 @@ def fan_caption(result: Result, fan: Mapping[str, Any]) -> str:
     )
 
 
-def spoken_fan(result: Result, fan: Mapping[str, Any]) -> str:
+def spoken_fan(result: Result, fan: FanNumbers) -> str:
     """Return what a fan shows in a sentence, as the accessible name of its figure."""
     every = fan["mixture"] == ALL
     said = "; ".join(

@@ -31,8 +31,8 @@ if TYPE_CHECKING:  # it loads plotly, and lists of results need only words
 
     from lmc_core.figures.style import Theme
 
-N = TypeVar("N", bound=Mapping[str, Any])
-N_co = TypeVar("N_co", bound=Mapping[str, Any], covariant=True)
+N = TypeVar("N")
+N_co = TypeVar("N_co", covariant=True)
 S = TypeVar("S")
 
 SCALARS = 60  # numbers of an unknown kind that are shown
@@ -119,8 +119,8 @@ class Picture(Generic[N]):
         caption: results, labels -> text.
         summary: results, labels -> one row for each.
         numbers: results, labels -> every number of the figure.
-        headline: result -> what came out, in words and as a number.
-        setting: result -> what it is called in lists.
+        headline: result -> what came out, in words and as a number; by default `find_headline`.
+        setting: result -> what it is called in lists; by default its method with its classes.
         labels: results of this kind alone -> what tells them apart.
         together: whether any number of results shares one figure.
     """
@@ -130,8 +130,8 @@ class Picture(Generic[N]):
     caption: Callable[[Sequence[Stored[N]], Sequence[str]], str]
     summary: Callable[[Sequence[Stored[N]], Sequence[str]], Table]
     numbers: Callable[[Sequence[Stored[N]], Sequence[str]], Table]
-    headline: Callable[[N], tuple[str, float | None]] = find_headline
-    setting: Callable[[N], str] = label_setting
+    headline: Callable[[N], tuple[str, float | None]] | None = None
+    setting: Callable[[N], str] | None = None
     labels: Callable[[Sequence[N]], list[str]] | None = None
     together: bool = False
 
@@ -164,7 +164,7 @@ def find_picture(what: str) -> Picture[Any]:
 
 
 def panels(
-    found: Sequence[Stored[Any]],
+    found: Sequence[Stored[Result]],
     labels: Sequence[str] = (),
     theme: Theme = "light",
     height: int | None = None,
@@ -201,7 +201,7 @@ def panels(
     return made
 
 
-def label_stored(found: Sequence[Stored[Any]]) -> list[str]:
+def label_stored(found: Sequence[Stored[Result]]) -> list[str]:
     """Return a label for each result: what tells them apart."""
     results, kinds = [each.result for each in found], {_what(each) for each in found}
     if len(kinds) == 1 and (own := find_picture(*kinds).labels):
@@ -213,7 +213,7 @@ def name_setting(what: str, result: Result) -> str:
     """Return what the setting of a result is called in lists."""
     if str(result.get("method", "none")) in ("none", *METHODS):
         return label_setting(result)  # without loading how it is drawn
-    return find_picture(what).setting(result)
+    return (find_picture(what).setting or label_setting)(result)
 
 
 def kind_name(what: str) -> str:
@@ -226,7 +226,7 @@ def headline(what: str, result: Result) -> tuple[str, float | None]:
     that is no number.
     """
     try:
-        return find_picture(what).headline(result)
+        return (find_picture(what).headline or find_headline)(result)
     except UNDRAWABLE:  # of an earlier version, which had other fields
         return DASH, None
 
@@ -237,12 +237,12 @@ def between(result: Result) -> str:
     return (" \u2192 " if len(names) == 2 else ", ").join(names)
 
 
-def _what(each: Stored[Any]) -> str:
+def _what(each: Stored[Result]) -> str:
     return str(each.request.get("what", ""))
 
 
 def _alone(
-    what: str, each: Stored[Any], label: str, theme: Theme, height: int | None, again: bool
+    what: str, each: Stored[Result], label: str, theme: Theme, height: int | None, again: bool
 ) -> Panel:
     """The picture of one of several results that cannot be drawn together (`again`), or a sentence
     in its place.
@@ -262,7 +262,11 @@ def _alone(
 
 
 def _panel(
-    what: str, found: Sequence[Stored[Any]], labels: Sequence[str], theme: Theme, height: int | None
+    what: str,
+    found: Sequence[Stored[Result]],
+    labels: Sequence[str],
+    theme: Theme,
+    height: int | None,
 ) -> Panel:
     picture = find_picture(what)
     titles = list(dict.fromkeys(between(each.result) for each in found))
@@ -285,7 +289,7 @@ def _panel(
     )
 
 
-def _unknown_caption(found: Sequence[Stored[Any]], labels: Sequence[str]) -> str:
+def _unknown_caption(found: Sequence[Stored[Result]], labels: Sequence[str]) -> str:
     """Return what every result says of itself: models, data, method, classes, function check,
     version.
     """
@@ -314,7 +318,7 @@ def _unknown_caption(found: Sequence[Stored[Any]], labels: Sequence[str]) -> str
     return " ".join([*sentences, version_sentence(found[0].result if found else {})]).strip()
 
 
-def _unknown_summary(found: Sequence[Stored[Any]], labels: Sequence[str]) -> Table:
+def _unknown_summary(found: Sequence[Stored[Result]], labels: Sequence[str]) -> Table:
     """Return one row for each result with its headline."""
     rows = [
         (name, between(each.result), label_setting(each.result), find_headline(each.result)[0])
@@ -323,7 +327,7 @@ def _unknown_summary(found: Sequence[Stored[Any]], labels: Sequence[str]) -> Tab
     return Table.of(("Setting", "Models", "Method and classes", "Result"), rows)
 
 
-def _unknown_numbers(found: Sequence[Stored[Any]], labels: Sequence[str]) -> Table:
+def _unknown_numbers(found: Sequence[Stored[Result]], labels: Sequence[str]) -> Table:
     """Return every single number of the results, by its place in the JSON."""
     rows: list[tuple[str, str, float]] = []
     for name, each in _zip(found, labels):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
 T = TypeVar("T")
 Known = list[tuple[str, str]]  # a place, and what is said instead
@@ -35,12 +35,11 @@ def without_places(content: T) -> T:
     Args:
         content: dictionaries, lists, texts and numbers; left as it is.
     """
-    return _replaced(
-        content, sorted(_known(content).items(), key=lambda pair: len(pair[0]), reverse=True)
-    )
+    known = sorted(_known(content).items(), key=lambda pair: len(pair[0]), reverse=True)
+    return cast(T, _replaced(content, known))
 
 
-def _known(content: Any) -> dict[str, str]:
+def _known(content: object) -> dict[str, str]:
     """The places that references name, with what is said instead: their last names, and nothing for
     the folders they lie in.
     """
@@ -57,12 +56,12 @@ def _known(content: Any) -> dict[str, str]:
     return dict.fromkeys(deep, "") | {place: last_name(place) for place in places}
 
 
-def has_places(content: Any) -> bool:
+def has_places(content: object) -> bool:
     """Whether JSON values name a path."""
     return content != without_places(content)
 
 
-def _texts(content: Any) -> Iterator[str]:
+def _texts(content: object) -> Iterator[str]:
     if isinstance(content, str):
         yield content
     elif isinstance(content, dict):
@@ -74,7 +73,7 @@ def _texts(content: Any) -> Iterator[str]:
             yield from _texts(value)
 
 
-def _replaced(content: Any, known: Known) -> Any:
+def _replaced(content: object, known: Known) -> object:
     if isinstance(content, str):
         return _short(content, known)
     if isinstance(content, dict):

@@ -4,8 +4,8 @@ all pairs of layers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
@@ -18,17 +18,17 @@ from lmc_core.figures.tables import Table
 from lmc_core.figures.text import Result
 from lmc_core.numbers import number
 
+if TYPE_CHECKING:  # it loads torch
+    from lmc_core.runs.kinds.alignment import StreamNumbers
+
 HEIGHT = 340  # pixels
 WRITTEN = 10  # layers up to which the values are written into the cells
 LABEL = 18  # pixels between two labels
 STREAM_HEADER = ("read by", "tokens", "cosine before", "cosine after", "CKA", "CKA, unbiased")
 
 
-Stream = Mapping[str, Any]  # one of a result's `streams`
-
-
 def streams_figure(
-    stream: Stream, colour: str, theme: Theme = "light", height: int = HEIGHT
+    stream: StreamNumbers, colour: str, theme: Theme = "light", height: int = HEIGHT
 ) -> go.Figure:
     """Draw cosine before, cosine after and CKA over the layers that read the stream.
 
@@ -179,7 +179,7 @@ def _cells(
     )
 
 
-def _ticks(layers: Sequence[str]) -> dict[str, Any]:
+def _ticks(layers: Sequence[str]) -> dict[str, object]:
     every = -(-len(layers) // 16)
     shown = [k for k in range(len(layers)) if k % every == 0 or k == len(layers) - 1]
     return {
@@ -191,11 +191,11 @@ def _ticks(layers: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _title(words: str, theme: Theme) -> dict[str, Any]:
+def _title(words: str, theme: Theme) -> dict[str, object]:
     return {"text": words, "standoff": 4, "font": {"size": SMALL, "color": GROUNDS[theme].ink}}
 
 
-def streams_caption(result: Result, stream: Mapping[str, Any]) -> str:
+def streams_caption(result: Result, stream: StreamNumbers) -> str:
     """A caption for the streams' figures."""
     a, b = result["models"]
     few = (

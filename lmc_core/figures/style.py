@@ -9,9 +9,8 @@ least four and a half times (1.4.3), the contrast of its ground.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import plotly.graph_objects as go
 
@@ -77,7 +76,7 @@ GROUNDS: dict[Theme, Ground] = {
 }
 
 
-def find_meaning(result: Mapping[str, Any]) -> str:
+def find_meaning(result: Mapping[str, object]) -> str:
     """Return the key in `MEANINGS` of a result: its method, and for weight matching its largest
     class.
     """
@@ -86,7 +85,8 @@ def find_meaning(result: Mapping[str, Any]) -> str:
         return "plain"
     if method in MEANINGS:
         return method
-    classes = set((result.get("classes") or {}).values())
+    chosen = result.get("classes")
+    classes = set(chosen.values()) if isinstance(chosen, Mapping) else set()
     return (
         "permutation"
         if classes <= {"none", "permutation", "signs", "turns", "signed", "scales", "scaled"}
@@ -103,7 +103,7 @@ class Stroke:
     marker: str
 
 
-def strokes(results: list[Mapping[str, Any]], theme: Theme) -> list[Stroke]:
+def strokes(results: Sequence[Mapping[str, object]], theme: Theme) -> list[Stroke]:
     """Return how to draw each result; several of one meaning share the colour and differ in dash
     and marker.
     """

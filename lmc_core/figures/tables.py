@@ -8,7 +8,6 @@ import io
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from lmc_core.numbers import number
 
@@ -28,10 +27,10 @@ class Table:
     """
 
     header: tuple[str, ...]
-    rows: tuple[tuple[Any, ...], ...]
+    rows: tuple[tuple[object, ...], ...]
 
     @classmethod
-    def of(cls, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> Table:
+    def of(cls, header: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
         """Make a table of any iterables."""
         return cls(tuple(header), tuple(tuple(row) for row in rows))
 
@@ -56,7 +55,7 @@ class Table:
         return f"<table>{said}<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table>"
 
 
-def words(value: Any) -> str:
+def words(value: object) -> str:
     """Return a value of a table for people."""
     if value is None:
         return "\u2013"
@@ -67,7 +66,7 @@ def words(value: Any) -> str:
     return number(value) if isinstance(value, float) else str(value)
 
 
-def _inert(value: Any) -> Any:
+def _inert(value: object) -> object:
     """A value for CSV: nothing for None, and a text that would be a formula behind an
     apostrophe.
     """
@@ -78,7 +77,7 @@ def _inert(value: Any) -> Any:
     return value
 
 
-def _cell(value: Any, column: int) -> str:
+def _cell(value: object, column: int) -> str:
     text = html.escape(words(value))
     if column == 0:
         return f'<th scope="row">{text}</th>'

@@ -242,7 +242,7 @@ def origin_words(result: Result) -> str:
     return " (computed earlier)" if result.get("cached") else ""
 
 
-def same_weights(result: Mapping[str, Any]) -> list[str]:
+def same_weights(result: Result) -> list[str]:
     """What the models of a result hold in common, in words; two are called A and B, more by their
     numbers.
 

@@ -6,10 +6,39 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from statistics import mean
-from typing import Any
+from typing import Any, TypedDict
 
 from lmc_core.errors import StoreError
 from lmc_core.folders import assets
+
+
+class ClassesCurve(TypedDict):
+    """The line between two networks, aligned within some classes."""
+
+    units: bool
+    heads: bool
+    residual: str
+    planes: bool
+    learned: bool
+    loss: list[float]
+    loss_stderr: list[float]
+    accuracy: list[float]
+    barrier: float
+    barrier_stderr: float
+    barrier_lam: float
+    function_error: float | None
+
+
+class Remains(TypedDict):
+    """What is left of the barrier of a family, by setting."""
+
+    name: str
+    width: int
+    unit: str
+    pairs: int
+    nats: dict[str, float]
+    shares: dict[str, float]
+
 
 SETTINGS = ("plain", "permutations", "weight", "learned")
 CLASSES = ("units", "heads", "residual", "planes", "learned")
@@ -25,7 +54,7 @@ LADDER = (  # one class after the other, as the lecture switches them on
         {"units": True, "heads": True, "residual": "orthogonal", "planes": True, "learned": True},
     ),
 )
-NOTHING: dict[str, Any] = {
+NOTHING: dict[str, bool | str] = {
     "units": False,
     "heads": False,
     "residual": "none",
@@ -51,7 +80,7 @@ def barriers() -> dict[str, Any]:
     return found
 
 
-def find_curve(choice: Mapping[str, Any]) -> dict[str, Any] | None:
+def find_curve(choice: Mapping[str, bool | str]) -> ClassesCurve | None:
     """The curve of a choice of classes, or None where none was measured; nothing chosen is the
     plain average.
 
@@ -75,17 +104,24 @@ def ladder() -> list[tuple[str, float, float]]:
     return [(name, row["barrier"], row["barrier_stderr"]) for name, row in found if row is not None]
 
 
-def remains() -> list[dict[str, Any]]:
+def remains() -> list[Remains]:
     """For each family the mean barrier over its pairs by setting, in nats, and what is left of the
     plain one.
     """
-    rows = []
+    rows: list[Remains] = []
     for family in barriers()["families"]:
         means = {name: mean(pair[name]["barrier"] for pair in family["pairs"]) for name in SETTINGS}
         shares = {
             name: mean(pair[name]["barrier"] / pair["plain"]["barrier"] for pair in family["pairs"])
             for name in SETTINGS
         }
-        kept = {name: family[name] for name in ("name", "width", "unit")}
-        rows.append({**kept, "pairs": len(family["pairs"]), "nats": means, "shares": shares})
+        row = Remains(
+            name=family["name"],
+            width=family["width"],
+            unit=family["unit"],
+            pairs=len(family["pairs"]),
+            nats=means,
+            shares=shares,
+        )
+        rows.append(row)
     return rows

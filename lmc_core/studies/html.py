@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from typing import Any
 
 from lmc_core import __version__
 from lmc_core.figures.export import figure_html, page_html
@@ -77,7 +76,7 @@ def study_html(study: Study, store: Store, theme: Theme = "light") -> tuple[str,
         for each in shown
         for found in each.found
     }
-    data: dict[str, Any] = {"study": study.to_json(), "results": results}
+    data: dict[str, object] = {"study": study.to_json(), "results": results}
     style = STYLE.format(large=LARGE, small=SMALL, muted=ground.muted, grid=ground.grid)
     return page_html(
         study.title, _head(study, shown) + "\n".join(sections) + _foot(study), data, theme, style

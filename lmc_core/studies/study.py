@@ -63,7 +63,7 @@ class Study:
         """Every result it shows, each once."""
         return list(dict.fromkeys(key for entry in self.entries for key in entry.keys))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Everything as plain JSON values."""
         content = asdict(self)
         return {
@@ -75,7 +75,7 @@ class Study:
         }
 
     @classmethod
-    def from_json(cls, content: Any) -> Study:
+    def from_json(cls, content: object) -> Study:
         """The inverse of `to_json`.
 
         Raises:
@@ -141,7 +141,7 @@ def make_name(title: str) -> str:
     return name or f"study-{hashlib.sha256(title.encode(errors='replace')).hexdigest()[:6]}"
 
 
-def _text(value: Any, limit: int) -> str:
+def _text(value: object, limit: int) -> str:
     if not isinstance(value, str):
         raise BadInput(f"A text was expected in the study; {type(value).__name__} came.")
     if len(value) > limit:
@@ -151,7 +151,7 @@ def _text(value: Any, limit: int) -> str:
     return value
 
 
-def _entries(content: Any) -> tuple[Entry, ...]:
+def _entries(content: object) -> tuple[Entry, ...]:
     if not isinstance(content, Sequence) or isinstance(content, str):
         raise BadInput("The entries of a study are a list.")
     if len(content) > ENTRIES:
@@ -161,7 +161,7 @@ def _entries(content: Any) -> tuple[Entry, ...]:
     return tuple(_entry(each) for each in content)
 
 
-def _entry(content: Any) -> Entry:
+def _entry(content: object) -> Entry:
     if not isinstance(content, Mapping) or set(content) != set(Entry.__dataclass_fields__):
         raise BadInput("An entry of a study has keys, title, note and labels; this one has not.")
     keys, labels = content["keys"], content["labels"]

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Sized
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import ArrayLike
 
 from lmc_core.figures.layout import heading, padded, spread, write
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, template
@@ -134,7 +134,7 @@ def _last(headings: Sequence[str]) -> str:
 def limits(
     figure: go.Figure,
     panel: Panel,
-    values: Any,
+    values: Iterable[ArrayLike],
     always: Sequence[float] = (),
     above: float = 0.06,
     below: float = 0.06,
@@ -203,7 +203,7 @@ def end_labels(
         )
 
 
-def mode(values: Any) -> str:
+def mode(values: Sized) -> str:
     """Return how a line is drawn that may still be a single point."""
     return "lines" if len(values) > 1 else "markers"
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -369,7 +368,7 @@ def copies_table(run: Run) -> Table:
     header = ("what", "share of the copy", "loss (nats)", "standard error", "accuracy")
     if run.copies is None:
         return Table.of(header, ())
-    rows: list[tuple[Any, ...]] = []
+    rows: list[tuple[object, ...]] = []
     for key, look in LOOKS.items():
         curve = run.copies["curves"].get(key)
         if curve:

@@ -184,7 +184,7 @@ def form_name(form: str) -> str:
     return name[:1].upper() + name[1:]
 
 
-def setting(value: Any) -> str:
+def setting(value: float | None) -> str:
     """Return a setting as a person would type it: "0.1", "2"."""
     return f"{float(value or 0):g}"
 

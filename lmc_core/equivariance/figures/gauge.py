@@ -5,7 +5,6 @@ the multiplier at the end.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -210,7 +209,7 @@ def gauge_table(runs: Sequence[Run]) -> Table:
         "equivariant dimensions",
         "dimensions",
     )
-    rows: list[tuple[Any, ...]] = []
+    rows: list[tuple[object, ...]] = []
     for run in runs:
         if not len(run.trace("gauge")):
             continue

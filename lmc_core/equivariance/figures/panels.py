@@ -5,7 +5,6 @@ paths to the projection.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -69,7 +68,7 @@ def summary(found: Sequence[Stored], labels: Sequence[str]) -> Table:
     return Table.of(header, (_row(run) for run in runs_in(found, labels)))
 
 
-def _row(run: Run) -> tuple[Any, ...]:
+def _row(run: Run) -> tuple[object, ...]:
     losses = [estimate(run.score(name), run.score(name, "stderr")) for name in ("on", "off")]
     shares = [percent(run.score(name, "accuracy")) for name in ("on", "off")]
     gamma = np.abs(np.asarray(run.facts.get("gamma") or [np.nan], dtype=float)).max()

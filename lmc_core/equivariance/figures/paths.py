@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -279,7 +278,7 @@ def checkpoints_table(run: Run) -> Table:
     return Table.of(PATH, _path(run, slice(None)))
 
 
-def _path(run: Run, which: slice) -> Iterator[tuple[Any, ...]]:
+def _path(run: Run, which: slice) -> Iterator[tuple[object, ...]]:
     for step, line in find_lines(run)[which]:
         columns = (line.share, line.loss, line.stderr, line.accuracy)
         for values in zip(*(column.tolist() for column in columns), strict=True):

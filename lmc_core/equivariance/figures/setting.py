@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, ParamSpec
+from typing import Generic, ParamSpec
 
 import plotly.graph_objects as go
 
@@ -141,7 +141,7 @@ def _batch(facts: Facts) -> str:
     return f"batches of {facts['batch']:,}" if facts.get("batch") else "all examples a step"
 
 
-def _either(facts: Sequence[Facts], words: Callable[[Facts], Any]) -> str:
+def _either(facts: Sequence[Facts], words: Callable[[Facts], object]) -> str:
     return " or ".join(dict.fromkeys(str(words(each)) for each in facts))
 
 

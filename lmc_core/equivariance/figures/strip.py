@@ -225,7 +225,7 @@ def written_on(share: float, theme: Theme) -> str:
     """Return black or white, whichever is read best on the cell of a probability: never below 4.5
     times its contrast.
     """
-    low, high = ([int(end[1][k : k + 2], 16) for k in (1, 3, 5)] for end in sequential(theme))
+    low, high = ([int(str(end[1])[k : k + 2], 16) for k in (1, 3, 5)] for end in sequential(theme))
     cell = "#" + "".join(
         f"{round(a + share * (b - a)):02x}" for a, b in zip(low, high, strict=True)
     )

@@ -5,7 +5,6 @@ losses and error.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -306,7 +305,7 @@ def gammas_table(runs: Sequence[Run], layer: int) -> Table:
     return Table.of(COLUMNS[:4], (row[:4] for run in runs for row in _constraint(run, layer)))
 
 
-def _constraint(run: Run, layer: int) -> Iterator[tuple[Any, ...]]:
+def _constraint(run: Run, layer: int) -> Iterator[tuple[object, ...]]:
     if layer >= len(run.layers):
         return
     columns = [run.trace(name)[:, layer].tolist() for name in ("gamma", "multiplier", "slack")]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -111,7 +110,7 @@ def axes(
     number: int,
     x: tuple[float, float],
     y: tuple[float, float] = (0, 1),
-    **both: Any,
+    **both: object,
 ) -> None:
     """Place panel `number` at domains `x` and `y`; `both` goes to both of its axes."""
     tag = "" if number == 1 else str(number)
@@ -169,7 +168,7 @@ def heading(
     x: float,
     y: float = 1.0,
     colour: str | None = None,
-    **more: Any,
+    **more: object,
 ) -> None:
     """Words above a place of the picture, in shares of its panels."""
     figure.add_annotation(

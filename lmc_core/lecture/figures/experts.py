@@ -5,7 +5,7 @@ is left between two.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
@@ -120,7 +120,7 @@ def _text(figure: go.Figure, look: Look, data: Routed, text: str) -> None:
     )
 
 
-def _barriers(figure: go.Figure, look: Look, barriers: Mapping[str, Any]) -> None:
+def _barriers(figure: go.Figure, look: Look, barriers: Mapping[str, float]) -> None:
     names = [name for name in SETTINGS if name in barriers]
     colours = [look.colour(SETTINGS[name]) for name in names]
     ladder(

@@ -5,7 +5,7 @@ is left for each family.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
@@ -14,6 +14,7 @@ from lmc_core.figures.style import MEANINGS, faint
 from lmc_core.lecture.figures.canvas import Look, axes, canvas, heading, matrix, unknown
 from lmc_core.lecture.figures.canvas import ladder as bars_of_barriers
 from lmc_core.lecture.figures.stream import mosaic
+from lmc_core.lecture.shipped import ClassesCurve, Remains
 from lmc_core.numbers import number, percent
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ SHORT = {
 GLYPHS = {"plain": "\u25cf", "permutations": "\u25a0", "weight": "\u25c6", "learned": "\u271a"}
 
 
-def meaning_of_choice(choice: Mapping[str, Any]) -> str:
+def meaning_of_choice(choice: ClassesCurve) -> str:
     """The meaning of a choice of classes: plain, permutations, larger classes, learned."""
     if choice.get("learned"):
         return "learned"
@@ -223,8 +224,8 @@ def _answers(
 
 def classes_figure(
     lam: Sequence[float],
-    plain: Mapping[str, Any],
-    now: Mapping[str, Any],
+    plain: ClassesCurve,
+    now: ClassesCurve,
     ladder: Sequence[tuple[str, float, float]],
     look: Look,
 ) -> go.Figure:
@@ -276,7 +277,7 @@ def _barrier(
     ends: Sequence[float],
     lam: Sequence[float],
     look: Look,
-    now: Mapping[str, Any],
+    now: ClassesCurve,
     wide: float,
 ) -> None:
     """The barrier as a bracket from the chord, with its value."""
@@ -322,7 +323,7 @@ def _ladder(figure: go.Figure, look: Look, ladder: Sequence[tuple[str, float, fl
     heading(figure, look, "barrier, nats, one more each", 0.82)
 
 
-def remains_figure(rows: Sequence[Mapping[str, Any]], look: Look, shares: bool) -> go.Figure:
+def remains_figure(rows: Sequence[Remains], look: Look, shares: bool) -> go.Figure:
     """Draw what is left of the barrier for each family, by what was allowed.
 
     Args:
