@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lmc_core.errors import BadInput
 from lmc_core.models.files.sidecars import carry_over
-from lmc_core.models.load import folders_of
+from lmc_core.models.load import find_folders
 from lmc_core.models.model import Model
 from lmc_core.models.precision import type_named
 
@@ -54,7 +54,7 @@ def check_type(dtype: str | None) -> None:
 
 def require_apart(out: Path, references: Sequence[str]) -> None:
     """Raise `BadInput` if one of the models is read from `out` or from within."""
-    folders = [folder for model in references for folder in folders_of(model)]
+    folders = [folder for model in references for folder in find_folders(model)]
     if any(folder.resolve().is_relative_to(out.resolve()) for folder in folders):
         raise BadInput(
             f"--out {str(out)!r} would replace a model that is read; choose another folder."

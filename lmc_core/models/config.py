@@ -85,7 +85,7 @@ class Config(dict[str, Json]):
         named = self.get("architectures")
         return str(named[0]) if isinstance(named, list | tuple) and named else usual
 
-    def __or__(self, other: Mapping[str, Json]) -> Config:  # type: ignore[override]  (of this class)
+    def __or__(self, other: Mapping[str, Json]) -> Config:  # type: ignore[override]
         return Config({**self, **other})
 
 

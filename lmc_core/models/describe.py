@@ -10,7 +10,7 @@ from lmc_core.models.common import untied
 from lmc_core.models.config import Json
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.files.folders import read_json
-from lmc_core.models.load import folder_of, load, zoo
+from lmc_core.models.load import find_folder, load, zoo
 from lmc_core.models.model import Model
 from lmc_core.symmetry.dimension import symmetry_dimension
 from lmc_core.symmetry.layout import Layout
@@ -81,7 +81,7 @@ def listing() -> list[ModelRow]:
     rows: list[ModelRow] = []
     for name, card in zoo().items():
         family = FAMILIES[card.text("family")]
-        config = read_json(folder_of(f"zoo:{name}") / "config.json")
+        config = read_json(find_folder(f"zoo:{name}") / "config.json")
         sizes = family.sizes(family.config(config))
         rows.append(
             {

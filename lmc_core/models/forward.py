@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lmc_core.models.family import Family
 from lmc_core.models.model import Model
 from lmc_core.models.rows import usable
-from lmc_core.models.texts import lengths_of
+from lmc_core.models.texts import find_lengths
 from lmc_core.symmetry.check import Double, relative_difference
 
 
@@ -45,7 +45,7 @@ def compute_outputs(family: Family, module: nn.Module, inputs: Tensor) -> Tensor
         inputs: as the family takes them; rows of tokens may end in `END` where there is one output
             for a whole row.
     """
-    lengths = lengths_of(inputs)
+    lengths = find_lengths(inputs)
     if lengths is None:
         return family.outputs(module, inputs)
     rows, found = [], []

@@ -1,7 +1,7 @@
 """Load a model: reference -> folder -> files -> family -> tensors, each step with its own clear
 refusal.
 
-Where the parts of this lie, see `files/`: `references.py`, `folders.py`, `plan.py` (how tensors become
+The parts of this lie in `files/`: `references.py`, `folders.py`, `plan.py` (how tensors become
 parameters) and `refusals.py` (the reasons).
 Parameters stay in the precision they are stored in; modules are built in float32 from any. Nothing
 in a folder is ever executed: weights are safetensors, or pickles where a person allows them, and a
@@ -43,7 +43,7 @@ from lmc_core.models.files.validation import (
     require_plausible,
     require_types,
 )
-from lmc_core.models.files.vocabulary import rows_needed, vocabulary_of
+from lmc_core.models.files.vocabulary import read_vocabulary, rows_needed
 from lmc_core.models.model import Model, NotFinite
 from lmc_core.models.rows import finite_rows
 
@@ -111,7 +111,7 @@ def load(reference: str | Path, allow_pickle: bool = False, ignore_extra: bool =
     return replace(model, notes=(*notes, *model.notes)) if notes else model
 
 
-def folder_of(reference: str | Path) -> Path:
+def find_folder(reference: str | Path) -> Path:
     """Return the folder a reference means, fetched if it is one of the hub's; one given as a path
     need not exist.
 
@@ -123,9 +123,9 @@ def folder_of(reference: str | Path) -> Path:
     return _folder(_parsed(reference))
 
 
-def folders_of(reference: str | Path) -> list[Path]:
+def find_folders(reference: str | Path) -> list[Path]:
     """The folders that a reference is read from: the model's, then those of its adapters; see
-    `folder_of`.
+    `find_folder`.
     """
     found = _parsed(reference)
     return [_folder(found), *map(_adapter_folder, found.adapters)]
@@ -149,7 +149,7 @@ def full_reference(reference: str | Path) -> str:
     return str(replace(full, adapters=adapters))
 
 
-def files_of(reference: str | Path) -> list[Path]:
+def find_files(reference: str | Path) -> list[Path]:
     """The files that a model and its notes are read from, as far as they are there: configuration,
     card, index, weights.
     """
@@ -218,7 +218,7 @@ def _with_padding(model: Model, error: NotFinite) -> Model:
     Raises:
         NotFinite: if the values that are not finite are elsewhere, or a token uses their rows.
     """
-    first, vocabulary = finite_rows(model), vocabulary_of(model.folder)
+    first, vocabulary = finite_rows(model), read_vocabulary(model.folder)
     if first is None or (vocabulary is not None and first < rows_needed(vocabulary)):
         raise error
     if vocabulary is None:

@@ -5,8 +5,8 @@ No symmetry touches these axes, so that a model computes the same on inputs that
 alone, whatever the rest holds; of a head the outputs are those of the first rows.
 
 Between models, rows may differ in number where the first ones mean the same in all: then these are
-compared. Tables of tokens are compared as far as the shortest reaches where the tokenizers agree, or
-one model has none; learned positions as far as the shortest table reaches, since position 5 is
+compared. Tables of tokens are compared as far as the shortest reaches where the tokenizers agree,
+or one model has none; learned positions as far as the shortest table reaches, since position 5 is
 position 5 in all.
 """
 
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from lmc_core.errors import Incompatible
 from lmc_core.models.config import Json
-from lmc_core.models.files.vocabulary import disagreement, rows_needed, vocabulary_of
+from lmc_core.models.files.vocabulary import disagreement, read_vocabulary, rows_needed
 from lmc_core.models.model import Model, token_tables
 from lmc_core.models.settings import NAMED, POSITIONS
 
@@ -171,7 +171,7 @@ def _require_one_vocabulary(models: Sequence[Model], tokens: int) -> None:
     padding.
     """
     known = [
-        (model, found) for model in models if (found := vocabulary_of(model.folder)) is not None
+        (model, found) for model in models if (found := read_vocabulary(model.folder)) is not None
     ]
     for model, found in known[1:]:
         if (where := disagreement(known[0][1], found)) is not None:

@@ -16,7 +16,7 @@ from torch import Tensor
 END = -1  # behind the end of a text that is shorter than others beside it
 
 
-def lengths_of(inputs: Tensor) -> Tensor | None:
+def find_lengths(inputs: Tensor) -> Tensor | None:
     """How long each of some texts `[n, length]` is, `[n]`; None where all are equally long, or the
     inputs are no tokens.
     """
@@ -32,7 +32,7 @@ def lengths_of(inputs: Tensor) -> Tensor | None:
 
 def as_long_as_all(inputs: Tensor) -> Tensor:
     """The beginnings of texts, as long as the shortest of them."""
-    lengths = lengths_of(inputs)
+    lengths = find_lengths(inputs)
     return inputs if lengths is None else inputs[:, : int(lengths.min())]
 
 

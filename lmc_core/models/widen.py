@@ -38,7 +38,8 @@ def widen(
     with it they are those of a given model, so that the result is the nearest of all wide models
     that hold the narrow one in this way:
 
-        readers  W' = W F^T + W_like (1 - E F^T),    units that no one reads: their writers are those of `like`.
+        readers                  W' = W F^T + W_like (1 - E F^T)
+        units that no one reads  their writers are those of `like`
 
     (Simsek et al. 2021, arXiv 2105.12221, describe these sets for units of a feed-forward network.)
 

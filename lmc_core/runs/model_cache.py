@@ -27,15 +27,15 @@ def load_warm(reference: str) -> Model:
     """Load a model, or take the one kept warm if its files hold what they held then; large ones are
     not kept.
     """
-    from lmc_core.models.load import files_of, load
+    from lmc_core.models.load import find_files, load
 
     if not is_warm(reference):
         return load(reference)
-    return _load_once(reference, stamp(files_of(reference)))
+    return _load_once(reference, stamp(find_files(reference)))
 
 
 def is_warm(reference: str) -> bool:
     """Whether a model is small enough to be kept between runs; others are this run's own."""
-    from lmc_core.models.load import files_of
+    from lmc_core.models.load import find_files
 
-    return sum(path.stat().st_size for path in files_of(reference)) <= WARM
+    return sum(path.stat().st_size for path in find_files(reference)) <= WARM

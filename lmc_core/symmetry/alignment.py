@@ -253,7 +253,8 @@ class Alignment:
                     )
                 elements: dict[str, Element] = {}
                 for name, kind in json.loads(header["kinds"]).items():
-                    keys = [key for key in file.keys() if key.rpartition("/")[0] == name]  # noqa: SIM118
+                    every = list(file.keys())
+                    keys = [key for key in every if key.rpartition("/")[0] == name]
                     elements[name] = makers[kind](
                         **{key.rpartition("/")[2]: file.get_tensor(key) for key in keys}
                     )

@@ -5,14 +5,16 @@ a pattern, one word per axis of the parameter once it is reshaped:
 
     +residual          the axis writes to the space `residual`
     -residual          the axis reads from it
-    =residual          the axis keeps its order alone: permutations move it, signs and scales do not, and under a map that mixes
-                       coordinates it must be constant (the gain of a norm, the gate of a gated
-                       unit)
-    0:16/24+query-key an axis of length 24 whose first 16 places live in the space; the block is
-    those 16
+    =residual          the axis keeps its order alone: permutations move it, signs and scales do
+                       not, and under a map that mixes coordinates it must be constant (the gain of
+                       a norm, the gate of a gated unit)
+    0:16/24+query-key  an axis of length 24 whose first 16 places live in the space; the block is
+                       those 16
     1/3                the axis has length 3 and this block is its slice number 1 (fused tensors)
-    *                  an axis that no symmetry touches, of whatever length is left (tokens, positions, pixels)
-    [0:16/48]          first of all words: rows 0 to 15 of the 48 that the parameter's first axis has; the other words cut these
+    *                  an axis that no symmetry touches, of whatever length is left (tokens,
+                       positions, pixels)
+    [0:16/48]          first of all words: rows 0 to 15 of the 48 that the parameter's first axis
+                       has; the other words cut these
 
 GPT-2's fused `c_attn.weight` `[width, 3 width]` gives three blocks; the keys are "-residual 1/3
 +heads.0 -query-key.0".

@@ -26,8 +26,10 @@ class SymmetryClass(Enum):
     signed          reordering with signs
     scales          a positive scale for every coordinate, no reordering
     scaled          reordering with a scale for every coordinate
-    rotation        a rotation of every rotary pair; an orthogonal map of the coordinates that are not rotated
-    rotary          a scaled rotation of every rotary pair; an invertible map of the coordinates that are not rotated
+    rotation        a rotation of every rotary pair; an orthogonal map of the coordinates that are
+                    not rotated
+    rotary          a scaled rotation of every rotary pair; an invertible map of the coordinates
+                    that are not rotated
     orthogonal      rotations and reflections
     invertible      every invertible map
     """

@@ -17,7 +17,7 @@ from lmc_core.errors import BadInput, LmcError
 from lmc_core.models.files.hub import in_cache
 from lmc_core.models.files.references import Reference, ignoring_extra, parse
 from lmc_core.models.files.stamp import stamp
-from lmc_core.models.load import files_of, full_reference, load, zoo
+from lmc_core.models.load import find_files, full_reference, load, zoo
 from lmc_core.ui import backend
 
 # where a card names none; whether it fits is said when it is asked for
@@ -109,7 +109,7 @@ def row_of(reference: str) -> Row:
     for each in (found.base, *found.adapters):
         _require_here(each, each in found.adapters)
     full = full_reference(reference)
-    return _row(full, stamp(files_of(full)))
+    return _row(full, stamp(find_files(full)))
 
 
 def _require_here(found: Reference, adapter: bool) -> None:

@@ -29,7 +29,7 @@ from transformers import (
 from lmc_core.cli import main
 from lmc_core.errors import BadCheckpoint, BadInput
 from lmc_core.models.files.references import Reference, parse
-from lmc_core.models.load import files_of, full_reference, load
+from lmc_core.models.load import find_files, full_reference, load
 from tests.models.fake_hub import cached
 
 LLAMA: dict[str, Any] = {
@@ -237,7 +237,7 @@ def test_files_and_what_is_kept_warm(pair: tuple[Path, Path]) -> None:
     from lmc_core.runs.model_cache import load_warm
 
     reference = f"{pair[0]}+{pair[1]}"
-    assert {path.parent.name for path in files_of(reference)} == {"base", "lora"}
+    assert {path.parent.name for path in find_files(reference)} == {"base", "lora"}
     before = load_warm(reference).digest
     path = pair[1] / "adapter_model.safetensors"
     save_file({name: 2 * tensor for name, tensor in load_file(path).items()}, path)

@@ -18,7 +18,7 @@ from transformers import GPT2LMHeadModel
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.files.legacy import completed
-from lmc_core.models.load import files_of, load
+from lmc_core.models.load import find_files, load
 from lmc_core.paths.curve import curve
 from lmc_core.paths.line import Line
 from lmc_core.tasks import get_task
@@ -118,7 +118,7 @@ def test_shards_are_read_as_one(folder: Path) -> None:
     index = shard(folder)
     after = load(folder)
     assert after.digest == before.digest and not (folder / "model.safetensors").exists()
-    files = files_of(folder)
+    files = find_files(folder)
     assert index in files and len([path for path in files if path.suffix == ".safetensors"]) > 2
 
 

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from lmc_core.errors import BadInput, Incompatible
 from lmc_core.models.forward import compute_outputs
 from lmc_core.models.load import load
-from lmc_core.models.texts import END, joined, lengths_of
+from lmc_core.models.texts import END, find_lengths, joined
 from lmc_core.paths.curve import evaluate
 from lmc_core.tasks import Examples, task_for
 from lmc_core.tasks.own_labels import read_rows
@@ -120,9 +120,9 @@ def test_a_loss_does_not_depend_on_the_neighbours(kind: str, tmp_path: Path) -> 
 def test_rows_of_unequal_length() -> None:
     inputs = joined([[1, 2, 3], [4], [5, 6, 7]])
     assert inputs.tolist() == [[1, 2, 3], [4, END, END], [5, 6, 7]]
-    lengths = lengths_of(inputs)
+    lengths = find_lengths(inputs)
     assert lengths is not None and lengths.tolist() == [3, 1, 3]
-    assert lengths_of(inputs[[0, 2]]) is None and lengths_of(torch.randn(2, 3)) is None
+    assert find_lengths(inputs[[0, 2]]) is None and find_lengths(torch.randn(2, 3)) is None
     family: Any = type(
         "F", (), {"outputs": staticmethod(lambda module, x: x.sum(1, keepdim=True) * x.shape[1])}
     )

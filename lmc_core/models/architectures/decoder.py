@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from lmc_core.models.architectures.heads import Head, Readers, head_of, write_head
+from lmc_core.models.architectures.heads import Head, Readers, find_head, write_head
 from lmc_core.models.config import Config
 from lmc_core.models.parts import (
     Attention,
@@ -148,7 +148,7 @@ def rms_decoder(
         capped: the head's outputs pass through a function one by one, so that a number common to
             all of them is seen.
     """
-    norms, head = norms or Norms(), head or head_of(config)
+    norms, head = norms or Norms(), head or find_head(config)
     output = head.predicts == "features"
     biases = biases if isinstance(biases, tuple) else (biases, biases, biases, biases)
     width, heads, vocabulary = config.sizes("hidden_size", "num_attention_heads", "vocab_size")
@@ -183,7 +183,7 @@ def rms_decoder(
             pairs = rotary(i) if rotary else Pairs(size, interleaved)
             a = attention(s, str(i), heads, size, groups, pairs=pairs, normed=kind, clipped=clipped)
             names = tuple(f"{at}.self_attn.{part}_proj" for part in "qkvo")
-            readers = separate_attention(s, a, on, names, biases, scaled=scaled)  # type: ignore[arg-type]  (four names)
+            readers = separate_attention(s, a, on, names, biases, scaled=scaled)
             if normed:
                 counts = heads, groups, size
                 _query_key_norms(s, i, a, counts, normed == "whole", clipped, pairs, norms.unit)

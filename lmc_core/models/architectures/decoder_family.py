@@ -15,7 +15,7 @@ from lmc_core.models.architectures.decoder import HEAD, TABLE, head_dim, sizes
 from lmc_core.models.architectures.heads import (
     STANDARD,
     Head,
-    head_of,
+    find_head,
     outputs,
     with_body,
     with_class,
@@ -246,11 +246,11 @@ def family(
 
     def written(config: Config) -> Structure:
         found = structure(config)
-        found.rename("model.", head_of(config, ends).body)
+        found.rename("model.", find_head(config, ends).body)
         return found
 
     def named(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
-        return from_disk(stored(tensors, config), config, head_of(config, ends))
+        return from_disk(stored(tensors, config), config, find_head(config, ends))
 
     return Family(
         name=name,
@@ -262,7 +262,7 @@ def family(
         outputs=outputs,
         sizes=sizes,
         structure=written,
-        predicts=lambda config: head_of(config, ends).predicts,
+        predicts=lambda config: find_head(config, ends).predicts,
         save=hf.save,
         config=configured,
         from_disk=named,

@@ -238,7 +238,7 @@ class Encoder:
         head = self.token_head(config)
         if self.kind(config).predicts in TOKENS and head.twice:
             owner = module.get_submodule(head.bias.rpartition(".")[0])
-            owner.bias = module.get_submodule(head.decoder).bias  # type: ignore[assignment]  (a module's name)
+            owner.bias = module.get_submodule(head.decoder).bias  # type: ignore[assignment]
         return module
 
     def from_disk(self, tensors: Mapping[str, Tensor], config: Config) -> dict[str, Tensor]:
@@ -322,8 +322,9 @@ class Encoder:
         ):
             # two parameters again, as transformers' own class has them where the table is not
             # shared
-            bias = module.get_submodule(head.decoder).bias.detach().clone()  # type: ignore[union-attr,operator]
-            module.get_submodule(head.bias.rpartition(".")[0]).bias = nn.Parameter(bias, False)  # type: ignore[assignment]
+            bias = module.get_parameter(f"{head.decoder}.bias").detach().clone()
+            owner = module.get_submodule(head.bias.rpartition(".")[0])
+            owner.bias = nn.Parameter(bias, False)
         hf.save(module, config, folder, shard)
 
     def sizes(self, config: Config) -> dict[str, int]:

@@ -69,7 +69,7 @@ def heads(
     return {end: head for end, head in found.items() if end not in without}
 
 
-def head_of(
+def find_head(
     config: Config, heads: Mapping[str, Head] = STANDARD, usual: str = "ForCausalLM"
 ) -> Head:
     """What the class that a configuration names has behind its body.

@@ -86,7 +86,8 @@ def save(module: nn.Module, config: Config, folder: Path, shard: int = SHARD) ->
     """Write `config.json` and `model.safetensors` as transformers does; above `shard` bytes several
     files and their index.
     """
-    module.save_pretrained(folder, max_shard_size=shard)  # type: ignore[operator]  (every class of transformers has it)
+    # every class of transformers has it
+    module.save_pretrained(folder, max_shard_size=shard)  # type: ignore[operator]
 
 
 def logits(module: nn.Module, inputs: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import hf
-from lmc_core.models.architectures.heads import Head, head_of, outputs, with_body, with_class
+from lmc_core.models.architectures.heads import Head, find_head, outputs, with_body, with_class
 from lmc_core.models.architectures.layer_norm_decoder import HEAD, Body
 from lmc_core.models.config import Config, Json, require_sizes
 from lmc_core.models.family import Family
@@ -146,7 +146,7 @@ def family(
     own = {f"{classes}{end}": head for end, head in heads.items()}
 
     def head(config: Config) -> Head:
-        return head_of(config, heads, usual)
+        return find_head(config, heads, usual)
 
     def build(config: Config) -> nn.Module:
         return hf.build(config, f"{classes}Config", config.class_name(usual), **further)

@@ -172,7 +172,8 @@ def mixture(
 
 
 _EXPERT = re.compile(
-    r"((?:model\.|transformer\.)?layers\.\d+\.mlp\.experts)\.(\d+)\.(gate_proj|up_proj|down_proj|w[123])\.weight"
+    r"((?:model\.|transformer\.)?layers\.\d+\.mlp\.experts)\.(\d+)"
+    r"\.(gate_proj|up_proj|down_proj|w[123])\.weight"
 )
 _PLACES = dict(gate_proj="gate", up_proj="up", down_proj="down", w1="gate", w3="up", w2="down")
 

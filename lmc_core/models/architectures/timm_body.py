@@ -166,7 +166,7 @@ class Body:
         return "normed" if self.last else "raw"
 
 
-def body_of(module: Any, architecture: str, depth: int, classes: int) -> Body:
+def read_body(module: Any, architecture: str, depth: int, classes: int) -> Body:
     """What the module is made of, whose first block stands for all.
 
     Args:

@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import timm_layout
-from lmc_core.models.architectures.timm_body import CLASSES, Body, body_of
+from lmc_core.models.architectures.timm_body import CLASSES, Body, read_body
 from lmc_core.models.architectures.timm_vit import (
-    classes_of,
     edge,
     given_arguments,
     probe,
     ratio,
     ratio_is_plausible,
+    read_classes,
     source,
     switches,
     without_counters,
@@ -99,7 +99,7 @@ def save(module: nn.Module, config: Config, folder: Path, shard: int = SHARD) ->
 
 @functools.lru_cache(maxsize=64)
 def _read(name: str, args: str, classes: int) -> Body:
-    return body_of(probe(name, args), name, json.loads(args)["depth"], classes)
+    return read_body(probe(name, args), name, json.loads(args)["depth"], classes)
 
 
 def read(config: Config) -> Body:
@@ -162,9 +162,9 @@ def family(
         # otherwise pixels at the edge may belong to no patch
         if getattr(built, "dynamic_img_size", False):
             require_divides(sizes_, "patch_size", "img_size")
-        body = body_of(built, architecture, 1, 1)
+        body = read_body(built, architecture, 1, 1)
         assert CLASSES[type(built).__name__] == name
-        classes = classes_of(raw)
+        classes = read_classes(raw)
         if classes and not body.last:
             raise BadCheckpoint(
                 f"timm's {architecture!r} has no norm before its head; it is supported without "

@@ -16,7 +16,7 @@ from torch import nn
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import hf
-from lmc_core.models.architectures.timm_body import CLASSES, SUPPORTED, Body, body_of
+from lmc_core.models.architectures.timm_body import CLASSES, SUPPORTED, Body, read_body
 from lmc_core.models.config import Config, require_sizes
 
 PLAIN, DISTILLED = "vit_tiny_patch16_224", "deit_tiny_distilled_patch16_224"
@@ -99,7 +99,7 @@ def given_arguments(raw: Config, known: set[str]) -> Config:
     return found
 
 
-def classes_of(raw: Config) -> int:
+def read_classes(raw: Config) -> int:
     """Number of classes, 0 for a model without a head: what `model_args` says comes first, as in
     timm.
 
@@ -140,7 +140,7 @@ def arguments(architecture: str, given: Config) -> tuple[str, Config]:
         BadCheckpoint: if timm has no such architecture, or it is built otherwise.
     """
     module = probe(architecture, json.dumps(dict(given), sort_keys=True))
-    body = body_of(module, architecture, 1, 1)
+    body = read_body(module, architecture, 1, 1)
     if CLASSES[type(module).__name__] != "vit":
         raise BadCheckpoint(
             f"timm's {architecture!r} is of the class {type(module).__name__}, a family of its own."
@@ -148,7 +148,7 @@ def arguments(architecture: str, given: Config) -> tuple[str, Config]:
     found = _arguments(module, body, given)
     name = DISTILLED if hasattr(module, "dist_token") else PLAIN
     small = found | {"depth": 1}
-    if name == architecture or text_of(probe(name, json.dumps(small))) == text_of(
+    if name == architecture or print_module(probe(name, json.dumps(small))) == print_module(
         probe(architecture, json.dumps(small))
     ):
         return name, found
@@ -256,11 +256,12 @@ def edge(sizes: tuple[int, int], what: str) -> int:
     return int(sizes[0])
 
 
-def text_of(module: nn.Module) -> str:
+def print_module(module: nn.Module) -> str:
     """What a module computes, in words: its parts with their settings, and the shapes of its
     parameters.
     """
-    return f"{module!r} {[(name, tuple(tensor.shape)) for name, tensor in module.state_dict().items()]}"
+    shapes = [(name, tuple(tensor.shape)) for name, tensor in module.state_dict().items()]
+    return f"{module!r} {shapes}"
 
 
 def without_counters(module: nn.Module) -> nn.Module:

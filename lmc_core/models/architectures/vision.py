@@ -266,7 +266,7 @@ class Layer:
     pairs: Pairs | None = None
     scaled: bool = False
     norms: tuple[str, str] = ("layernorm_before", "layernorm_after")
-    maps: tuple[str, str, str, str] = tuple(f"attention.{part}_proj" for part in "qkvo")  # type: ignore[assignment]
+    maps: tuple[str, ...] = tuple(f"attention.{part}_proj" for part in "qkvo")
     mlp: tuple[str, ...] = ("mlp.fc1", "mlp.fc2")
     scales: tuple[str, str] = ("layer_scale1.lambda1", "layer_scale2.lambda1")
     stream: str = "residual"
@@ -289,7 +289,7 @@ class Layer:
             shared_heads=self.shared_heads,
         )
         names = tuple(f"{at}.{name}" for name in self.maps)
-        readers = separate_attention(s, a, on, names, self.biases, reads, writes=writes)  # type: ignore[arg-type]
+        readers = separate_attention(s, a, on, names, self.biases, reads, writes=writes)
         if self.zeros:
             readers = [readers[0], *((weight, None) for weight, _ in readers[1:])]
         s.norm(f"{on}.norm1", f"{at}.{self.norms[0]}", readers, self.stream)

@@ -175,6 +175,9 @@ def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
     )
 
 
+BIASES = (True, True, True, True)
+
+
 def _stack(s: Structure, config: Config, stack: str) -> Readers:
     """Write a stack down without its last norm; returns what in it reads the encoder's last
     norm.
@@ -195,13 +198,13 @@ def _stack(s: Structure, config: Config, stack: str) -> Readers:
         on, at = f"blocks.{stack}.{i}", f"{stack}.layers.{i}"
         a = attention(s, f"{stack}.{i}", heads, width // heads)
         names = tuple(f"{at}.self_attn.{part}_proj" for part in ("q", "k", "v", "out"))
-        separate_attention(s, a, on, names, (True,) * 4)  # type: ignore[arg-type]  (four names)
+        separate_attention(s, a, on, names, BIASES)
         norm_into(s, f"{on}.norm1", f"{at}.self_attn_layer_norm")
         means = (width + 1) + (size + 1) + 3 * width + size
         if stack == "decoder":
             a = attention(s, f"{stack}.{i}.across", heads, width // heads)
             names = tuple(f"{at}.encoder_attn.{part}_proj" for part in ("q", "k", "v", "out"))
-            across += separate_attention(s, a, f"{on}.across", names, (True,) * 4)[1:]  # type: ignore[arg-type]  (four names)
+            across += separate_attention(s, a, f"{on}.across", names, BIASES)[1:]
             norm_into(s, f"{on}.norm2", f"{at}.encoder_attn_layer_norm")
             means += (width + 1) + width
         u = units(s, f"{stack}.{i}", size, config.text("activation_function"))

@@ -146,7 +146,8 @@ def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
     found = module(vision.fitting(module, inputs))
     if "logits" in found:
         return found.logits
-    pools = module.config.use_mean_pooling  # type: ignore[union-attr]  (otherwise it is the first token)
+    # otherwise it is the first token
+    pools = module.config.use_mean_pooling  # type: ignore[union-attr]
     return vision.with_pooled(found.last_hidden_state, found.pooler_output if pools else None)
 
 

@@ -17,7 +17,7 @@ from lmc_core.models.architectures import hf
 from lmc_core.models.architectures.heads import (
     Head,
     Readers,
-    head_of,
+    find_head,
     heads,
     outputs,
     with_body,
@@ -48,7 +48,7 @@ def _hidden(config: Config) -> int:
 
 
 def _head(config: Config) -> Head:
-    return head_of(config, HEADS, USUAL)
+    return find_head(config, HEADS, USUAL)
 
 
 def _tied(config: Config) -> bool:

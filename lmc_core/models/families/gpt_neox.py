@@ -15,7 +15,7 @@ from lmc_core.models.architectures import hf
 from lmc_core.models.architectures.heads import (
     Head,
     Readers,
-    head_of,
+    find_head,
     heads,
     outputs,
     with_body,
@@ -56,7 +56,7 @@ DEFAULTS = (
 
 
 def _head(config: Config) -> Head:
-    return head_of(config, HEADS, USUAL)
+    return find_head(config, HEADS, USUAL)
 
 
 def _rotated(config: Config) -> int:

@@ -26,7 +26,7 @@ from lmc_core.models.architectures import hf
 from lmc_core.models.architectures.heads import (
     Head,
     Readers,
-    head_of,
+    find_head,
     heads,
     outputs,
     with_body,
@@ -60,7 +60,7 @@ NORMED = {"mixer_rms_eps": 1e-6}  # of the norms inside the layers of Falcon Mam
 
 
 def _head(config: Config) -> Head:
-    return head_of(config, HEADS)
+    return find_head(config, HEADS)
 
 
 def _classes(family: str) -> dict[str, Head]:

@@ -16,7 +16,7 @@ from lmc_core.models.architectures import hf
 from lmc_core.models.architectures.heads import (
     Head,
     Readers,
-    head_of,
+    find_head,
     heads,
     outputs,
     with_body,
@@ -58,7 +58,7 @@ DEFAULTS = (
 
 
 def _head(config: Config) -> Head:
-    return head_of(config, HEADS, USUAL)
+    return find_head(config, HEADS, USUAL)
 
 
 def config(raw: Config) -> Config:
@@ -146,7 +146,7 @@ def structure(config: Config) -> Structure:
         on, at = f"blocks.{i}", f"{AT}.layers.{i}"
         a = attention(s, str(i), heads, width // heads)
         names = tuple(f"{at}.self_attn.{part}_proj" for part in ("q", "k", "v", "out"))
-        readers.append(separate_attention(s, a, on, names, (bias,) * 4))  # type: ignore[arg-type]  (four names)
+        readers.append(separate_attention(s, a, on, names, (bias, bias, bias, bias)))
         if affine and not bias and (before or i):
             offsets_without_biases(s, a, False)
         u = units(s, str(i), size, act)

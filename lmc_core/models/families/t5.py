@@ -226,7 +226,8 @@ def _build(config: Config, kind: Kin) -> nn.Module:
     )
     # the class ties it whatever its configuration says
     if not config.get("tie_word_embeddings", True):
-        module.lm_head.weight = nn.Parameter(torch.empty_like(module.shared.weight).normal_())  # type: ignore  (a linear layer)
+        own = torch.empty_like(module.get_parameter("shared.weight")).normal_()
+        module.get_submodule("lm_head").weight = nn.Parameter(own)
     return module
 
 

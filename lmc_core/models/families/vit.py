@@ -21,9 +21,9 @@ from lmc_core.models.architectures.timm_vit import (
     SIZES,
     USUAL,
     arguments,
-    classes_of,
     given_arguments,
     ratio_is_plausible,
+    read_classes,
     source,
     switches,
 )
@@ -58,7 +58,7 @@ def _checked(raw: Config, name: str, args: Config) -> Config:
     Raises:
         BadCheckpoint: naming the first that does not.
     """
-    chosen = Config(architecture=name, num_classes=classes_of(raw), model_args=args)
+    chosen = Config(architecture=name, num_classes=read_classes(raw), model_args=args)
     require_sizes(args, *SIZES)
     require_divides(args, "num_heads", "embed_dim")
     if args.get("dynamic_img_size"):  # otherwise pixels at the edge may belong to no patch

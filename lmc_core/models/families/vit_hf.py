@@ -61,7 +61,8 @@ CLASSES = {
 UNUSED = {
     "label": re.compile(r"(vit|deit)\.(pooler\.|embeddings\.mask_token$)"),
     "features": re.compile(
-        r"((vit|deit)\.)?embeddings\.mask_token$|classifier\.|(cls|distillation)_classifier\.|decoder\."
+        r"((vit|deit)\.)?embeddings\.mask_token$|classifier\.|(cls|distillation)_classifier\."
+        r"|decoder\."
     ),
     "pixels": re.compile(r"((vit|deit)\.)?pooler\.|classifier\."),
 }

@@ -1,7 +1,8 @@
 """LoRA adapters (Hu et al. 2021, arXiv 2106.09685) in the format of `peft`, merged into their base
 when a model is loaded.
 
-    W + s B A      a linear layer, s = alpha / r, or alpha / sqrt(r) with `use_rslora` (Kalajdzievski 2023, arXiv 2312.03732)
+    W + s B A      a linear layer, s = alpha / r, or alpha / sqrt(r) with `use_rslora`
+                   (Kalajdzievski 2023, arXiv 2312.03732)
     W + s (B A)^T  where the weight is stored [in, out]: GPT-2's `Conv1D`, and tables of embeddings
 
 Modules that were trained as a whole (`modules_to_save`) and biases replace those of the base. What
@@ -44,7 +45,8 @@ PATTERN = re.compile(r"\^?[\w.]{1,200}\$?")
 # entries of a configuration that the formula takes, or that only training needed
 KNOWN = set(
     (
-        "peft_type r lora_alpha use_rslora fan_in_fan_out rank_pattern alpha_pattern bias lora_bias "
+        "peft_type r lora_alpha use_rslora "
+        "fan_in_fan_out rank_pattern alpha_pattern bias lora_bias "
         "target_modules exclude_modules modules_to_save layers_to_transform layers_pattern "
         "lora_dropout task_type auto_mapping peft_version base_model_name_or_path revision "
         "inference_mode runtime_config megatron_core loftq_config eva_config qalora_group_size "

@@ -3,7 +3,8 @@ index.
 
     config.json                     what the model is
     model.safetensors               its weights, or
-    model.safetensors.index.json    parameter -> file, beside model-00001-of-00002.safetensors and the others
+    model.safetensors.index.json    parameter -> file, beside model-00001-of-00002.safetensors
+                                    and the others
     pytorch_model.bin, *.pt, *.ckpt the same as pickles (also *.pth and *.pth.tar), read only where
     that is allowed
 
@@ -277,7 +278,7 @@ def hint(folder: Path) -> str:
     """A sentence about files of another kind that a folder holds; "" where there are none."""
     if (folder / ADAPTER).is_file():
         return (
-            f" The folder holds {ADAPTER}: an adapter; write {base_of(folder)}+{folder.name} "
+            f" The folder holds {ADAPTER}: an adapter; write {find_base(folder)}+{folder.name} "
             "to merge it into its base."
         )
     for name, what in FOREIGN.items():
@@ -286,7 +287,7 @@ def hint(folder: Path) -> str:
     return ""
 
 
-def base_of(adapter: Path) -> str:
+def find_base(adapter: Path) -> str:
     """The model that an adapter's configuration names as its base; "BASE" where it names none."""
     try:
         base = read_json(adapter / ADAPTER).get("base_model_name_or_path")

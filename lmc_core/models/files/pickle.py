@@ -136,7 +136,7 @@ def _load(path: Path) -> object:
     for _ in range(ATTEMPTS):
         stand_ins = [(_inert(i, name, i in containers), name) for i, name in enumerate(foreign)]
         try:
-            with _LOCK, safe_globals(stand_ins):  # type: ignore[arg-type]  (pairs of a class and a name)
+            with _LOCK, safe_globals(stand_ins):  # type: ignore[arg-type]
                 return torch.load(path, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
             known = CONTAINER.search(" ".join(str(error).split()))

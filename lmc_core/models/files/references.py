@@ -154,7 +154,7 @@ def clip(text: str, length: int = 100) -> str:
 def _permitted(found: Reference, **permissions: bool) -> Reference:
     """A reference with other permissions, which its adapters share."""
     adapters = tuple(replace(each, **permissions) for each in found.adapters)
-    return replace(found, adapters=adapters, **permissions)  # type: ignore[arg-type]  (names of switches)
+    return replace(found, adapters=adapters, **permissions)  # type: ignore[arg-type]
 
 
 def _adapter(words: str) -> int | None:

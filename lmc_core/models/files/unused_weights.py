@@ -46,7 +46,7 @@ def notes_on(weights: Weights) -> tuple[str, ...]:
 def _first_difference(read: Weights, other: Weights) -> str | None:
     """Name of the first parameter that two sets of files do not hold alike."""
     if read.pickled:
-        return _difference_of(read.read(), other.read())
+        return _find_difference(read.read(), other.read())
     here = {
         name: (read.files[0], entry)
         for name, entry in safetensors_file.header(read.files[0]).items()
@@ -68,7 +68,7 @@ def _first_difference(read: Weights, other: Weights) -> str | None:
     return None
 
 
-def _difference_of(here: dict[str, Tensor], there: dict[str, Tensor]) -> str | None:
+def _find_difference(here: dict[str, Tensor], there: dict[str, Tensor]) -> str | None:
     for name in [*here, *(name for name in there if name not in here)]:
         left, right = here.get(name), there.get(name)
         if (

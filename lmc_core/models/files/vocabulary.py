@@ -26,7 +26,7 @@ FILES = (
 )
 
 
-def vocabulary_of(folder: Path | None) -> Mapping[str, int] | None:
+def read_vocabulary(folder: Path | None) -> Mapping[str, int] | None:
     """Token -> number of the tokenizer in a folder; None where there is none, or it cannot be read.
 
     Args:
