@@ -5,6 +5,7 @@ fetched.
 from __future__ import annotations
 
 import asyncio
+import base64
 import importlib.util
 import shutil
 from collections.abc import Callable, Sequence
@@ -14,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import plotly.graph_objects as go
 
 from lmc_core.errors import LmcError
-from lmc_core.figures.export import font_faces
 from lmc_core.figures.style import FONT
+from lmc_core.folders import assets
 
 if TYPE_CHECKING:  # an optional package
     import kaleido
@@ -75,6 +76,22 @@ def draw(
             f"The browser did not draw the figure ({type(error).__name__}); try again, or take "
             "the HTML."
         ) from error
+
+
+def font_faces() -> str:
+    """Return the project's font as rules of style with the data inside, so that a file looks the
+    same anywhere.
+    """
+    faces = []
+    for path in sorted((assets() / "fonts").glob("ibm-plex-sans-*.woff2")):
+        _, _, _, script, weight, _ = path.stem.split("-")
+        reach = "U+0370-03FF" if script == "greek" else "U+0000-02FF,U+2000-22FF"
+        data = base64.b64encode(path.read_bytes()).decode()
+        faces.append(
+            f"@font-face {{ font-family: '{FONT}'; font-weight: {weight}; unicode-range: {reach}; "
+            f"src: url(data:font/woff2;base64,{data}) format('woff2'); }}"
+        )
+    return "\n".join(faces)
 
 
 def pixels(millimetres: float) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import json
 from collections.abc import Iterator, Sequence
@@ -10,11 +9,11 @@ from collections.abc import Iterator, Sequence
 import plotly.graph_objects as go
 import plotly.io
 
+from lmc_core.figures.drawing import draw, font_faces, missing_tools
 from lmc_core.figures.redact import without_places
-from lmc_core.figures.style import BODY, FAMILY, FONT, GROUNDS, Theme
+from lmc_core.figures.style import BODY, FAMILY, GROUNDS, Theme
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import Result
-from lmc_core.folders import assets
 
 CONFIG: dict[str, object] = {
     "displaylogo": False,
@@ -137,22 +136,6 @@ def figure_html(figure: go.Figure, library: bool = False, name: str | None = Non
     )
 
 
-def font_faces() -> str:
-    """Return the project's font as rules of style with the data inside, so that a file looks the
-    same anywhere.
-    """
-    faces = []
-    for path in sorted((assets() / "fonts").glob("ibm-plex-sans-*.woff2")):
-        _, _, _, script, weight, _ = path.stem.split("-")
-        reach = "U+0370-03FF" if script == "greek" else "U+0000-02FF,U+2000-22FF"
-        data = base64.b64encode(path.read_bytes()).decode()
-        faces.append(
-            f"@font-face {{ font-family: '{FONT}'; font-weight: {weight}; unicode-range: {reach}; "
-            f"src: url(data:font/woff2;base64,{data}) format('woff2'); }}"
-        )
-    return "\n".join(faces)
-
-
 def results_json(data: Sequence[Result] | Result) -> str:
     """Return results as JSON text, with names in place of paths of this machine."""
     return json.dumps(without_places(data), indent=1, ensure_ascii=False)
@@ -193,8 +176,6 @@ def curve_rows(
 
 def can_draw_svg() -> bool:
     """Whether SVG can be made here: kaleido is installed and there is a browser for it."""
-    from lmc_core.figures.drawing import missing_tools
-
     return not missing_tools()
 
 
@@ -205,6 +186,4 @@ def svg(figure: go.Figure, width: int = 1000) -> bytes:
         figure: what to draw; its own height is kept.
         width: in pixels.
     """
-    from lmc_core.figures.drawing import draw
-
     return draw([figure], ["svg"], width)[0]["svg"]

@@ -17,10 +17,12 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from lmc_core.matching.pair import canonical
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.check import Double, relative_difference
 from lmc_core.symmetry.elements import Element
+from lmc_core.symmetry.spaces import choose_classes
 from lmc_core.tasks import Examples
 
 State = Mapping[str, Tensor]
@@ -55,9 +57,6 @@ class Live:
         """A model in canonical form for the largest classes: gains folded, stream centred, planes
         balanced.
         """
-        from lmc_core.matching.pair import canonical
-        from lmc_core.symmetry.spaces import choose_classes
-
         return cls.of(canonical(model, choose_classes(model.layout.spaces)), examples)
 
     @cached_property

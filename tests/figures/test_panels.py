@@ -17,7 +17,17 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from lmc_core.figures.barrier_labels import MANY
-from lmc_core.figures.panel import PICTURES, find_picture, headline, kind_name, panels
+from lmc_core.figures.panel import (
+    PICTURES,
+    Picture,
+    every,
+    find_picture,
+    headline,
+    kind_name,
+    name_setting,
+    one,
+    panels,
+)
 from lmc_core.figures.redact import has_places, last_name, without_places
 from lmc_core.figures.style import MEANINGS
 from lmc_core.figures.tables import Table
@@ -120,6 +130,31 @@ def test_an_unknown_kind_has_a_caption_and_its_numbers(vit):
 
 def test_every_kind_is_named():
     assert all(find_picture(what).draw and kind_name(what) for what in PICTURES)
+
+
+def test_a_kind_from_outside_is_drawn_named_and_labelled(monkeypatch):
+    def figure(found, labels, theme, height):
+        return go.Figure(go.Bar(x=list(labels), y=[each.result["lumps"] for each in found]))
+
+    counted = Picture(
+        name="Lumps",
+        draw=figure,
+        caption=every(lambda results, labels: f"{len(results)} bowls."),
+        summary=every(lambda results, labels: Table.of(("bowl",), [[name] for name in labels])),
+        numbers=one(lambda result: Table.of(("lumps",), [[result["lumps"]]])),
+        headline=lambda result: (f"{result['lumps']} lumps", float(result["lumps"])),
+        setting=lambda result: f"Bowl {result['bowl']}",
+        labels=lambda results: [f"bowl {result['bowl']}" for result in results],
+        together=True,
+    )
+    monkeypatch.setitem(PICTURES, "lumps", counted)
+    found = [Found({"method": "stir", "bowl": k, "lumps": 3 * k}, "lumps") for k in (1, 2)]
+    (panel,) = panels(found)
+    assert list(panel.figure.data[0].x) == ["bowl 1", "bowl 2"]
+    assert panel.kind == kind_name("lumps") == "Lumps" and panel.caption.startswith("2 bowls.")
+    assert "bowl 2: 6 lumps" in panel.alt and panel.summary.rows == (("bowl 1",), ("bowl 2",))
+    assert headline("lumps", found[1].result) == ("6 lumps", 6.0)
+    assert name_setting("lumps", found[0].result) == "Bowl 1"
 
 
 def test_tables():

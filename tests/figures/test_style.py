@@ -11,6 +11,7 @@ from lmc_core.figures.style import (
     strokes,
     template,
 )
+from lmc_core.figures.text import label_setting
 
 
 @pytest.mark.parametrize("theme", ["light", "dark", "paper"])
@@ -46,6 +47,15 @@ def test_meaning_follows_method_and_classes(vit):
         find_meaning({"method": "something new", "classes": {"residual": "orthogonal"}})
         == "orthogonal"
     )
+
+
+def test_soft_curves_have_a_name_and_a_colour_of_their_own(vit):
+    soft = {**vit[2], "method": "soft"}
+    drawn, matched = strokes([soft, vit[2]], "light")
+    assert find_meaning(soft) == "soft" and MEANINGS["soft"].name == "soft matching"
+    assert drawn.colour != matched.colour and drawn.dash != matched.dash
+    assert label_setting(soft) == "All classes, soft matching"
+    assert find_meaning(vit[2]) == "orthogonal"
 
 
 def test_settings_of_one_meaning_share_the_colour_and_differ_otherwise(vit):
