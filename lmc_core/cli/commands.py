@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lmc_core import __version__
-from lmc_core.cli import arguments as add
-from lmc_core.cli.options import Parser
+from lmc_core.cli import arguments as typed
+from lmc_core.cli.options import Arguments, Parser
 from lmc_core.models.files.references import allowing_pickle, ignoring_extra
 
 EXAMPLES = """examples:
@@ -31,63 +31,62 @@ class Command:
 
     Attributes:
         sentence: what it does.
-        add: adds its arguments to a parser.
+        arguments: what can be typed after it.
         computes: whether it runs on as many threads as there is room for.
         module: of `lmc_core.cli`, whose `run(arguments)` does it; by default of its own name.
     """
 
     sentence: str
-    add: Callable[[argparse.ArgumentParser], None]
+    arguments: Arguments
     computes: bool = False
     module: str | None = None
 
 
 COMMANDS: dict[str, Command] = {
-    "app": Command("Open the app in the browser (what `lmc` alone does).", add.add_app),
-    "models": Command("List the shipped models, or public ones to fetch.", add.add_models),
-    "methods": Command("List the ways to match models, with their settings.", add.add_methods),
+    "app": Command("Open the app in the browser (what `lmc` alone does).", typed.APP),
+    "models": Command("List the shipped models, or public ones to fetch.", typed.MODELS),
+    "methods": Command("List the ways to match models, with their settings.", typed.METHODS),
     "show": Command(
-        "Say what a model is, and which symmetries it admits.", add.add_show, module="models"
+        "Say what a model is, and which symmetries it admits.", typed.SHOW, module="models"
     ),
     "align": Command(
         "Move models into the coordinates of the first and write them as ordinary checkpoints.",
-        add.add_align,
+        typed.ALIGN,
         computes=True,
     ),
     "barrier": Command(
         "Measure the loss along the line between two models, after aligning them.",
-        add.add_barrier,
+        typed.BARRIER,
         computes=True,
     ),
     "group": Command(
         "Bring several models into one frame and measure the loss of their mean, of three the "
         "simplex.",
-        add.add_group,
+        typed.GROUP,
         computes=True,
     ),
     "equivariance": Command(
         "Train a small network from free to equivariant, and say what it costs.",
-        add.add_equivariance,
+        typed.EQUIVARIANCE,
         computes=True,
     ),
     "plane": Command(
         "Measure the loss on a plane through two or three models, or around one.",
-        add.add_plane,
+        typed.PLANE,
         computes=True,
     ),
     "merge": Command(
         "Merge several models by every method and in every frame side by side.",
-        add.add_merge,
+        typed.MERGE,
         computes=True,
     ),
-    "results": Command("List what has been computed.", add.add_results),
+    "results": Command("List what has been computed.", typed.RESULTS),
     "report": Command(
-        "Write a study as a page, a folder for a paper, or an archive; or import one.",
-        add.add_report,
+        "Write a study as a page, a folder for a paper, or an archive; or import one.", typed.REPORT
     ),
-    "train": Command("Train a model of the zoo again from its recipe.", add.add_train, True),
+    "train": Command("Train a model of the zoo again from its recipe.", typed.TRAIN, True),
     "worker": Command(
-        "Compute what is waiting in the job table; the app starts this by itself.", add.add_worker
+        "Compute what is waiting in the job table; the app starts this by itself.", typed.WORKER
     ),
 }
 """Every command, in the order in which they are listed."""
@@ -129,14 +128,14 @@ def _make_parser(named: str) -> Parser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"lmc {__version__}")
-    parser.add_argument("--read-only", action="store_true", dest="audience", help=add.READ_ONLY)
+    parser.add_argument("--read-only", action="store_true", dest="audience", help=typed.READ_ONLY)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, command in COMMANDS.items():
         made = commands.add_parser(
             name, help=command.sentence, description=command.sentence, allow_abbrev=False
         )
         if name == named:
-            command.add(made)
+            made.add(command.arguments)
     return parser
 
 
@@ -144,7 +143,7 @@ def _permit(arguments: argparse.Namespace, permission: Callable[[str], str]) -> 
     """Write a permission into every reference to a model."""
     for name in {"model", "a", "b"} & vars(arguments).keys():
         setattr(arguments, name, permission(getattr(arguments, name)))
-    if getattr(arguments, "base", "mean") not in add.STAND_INS:
+    if getattr(arguments, "base", "mean") not in typed.STAND_INS:
         arguments.base = permission(arguments.base)
     for name in {"models", "more"} & vars(arguments).keys():
         setattr(arguments, name, [permission(each) for each in getattr(arguments, name)])

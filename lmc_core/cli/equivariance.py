@@ -12,7 +12,7 @@ from typing import cast
 import numpy as np
 from safetensors.numpy import save_file
 
-from lmc_core.cli.arguments import EQUIVARIANCE
+from lmc_core.cli.arguments import NETWORK
 from lmc_core.cli.computing import Run
 from lmc_core.cli.output import check_target, facts, print_json, table
 from lmc_core.equivariance.request import make_equivariance_request
@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> None:
     check_target(arguments.html, "--html")
     check_target(arguments.out, "--out")
     with Run(arguments) as bar:
-        chosen = {name: getattr(arguments, name) for name in EQUIVARIANCE}
+        chosen = {name: getattr(arguments, name) for name in NETWORK}
         request = make_equivariance_request(
             **{name: value for name, value in chosen.items() if value is not None}
         )

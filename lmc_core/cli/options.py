@@ -1,4 +1,4 @@
-"""Arguments that several commands share, and the values that can be typed.
+"""Arguments as data, those that several commands share, and the values that can be typed.
 
 The standard library alone, as for the whole parser, so that help is printed at once.
 """
@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from lmc_core.errors import BadInput
 from lmc_core.limits import shown
@@ -44,8 +46,36 @@ FRESH = (
 )
 
 
+@dataclass(frozen=True)
+class Argument:
+    """Something that can be typed after a command.
+
+    Attributes:
+        names: of an option ("--points"), or of what has a place ("a").
+        settings: of `argparse.ArgumentParser.add_argument`.
+        alone: whether it excludes the other arguments of the command that are alone.
+    """
+
+    names: tuple[str, ...]
+    settings: Mapping[str, Any]
+    alone: bool = False
+
+
+Arguments = tuple[Argument, ...]
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are ordinary ones."""
+
+    def add(self, arguments: Arguments) -> None:
+        """Add arguments."""
+        group = None
+        for each in arguments:
+            if each.alone:
+                group = group or self.add_mutually_exclusive_group()
+                group.add_argument(*each.names, **each.settings)
+            else:
+                self.add_argument(*each.names, **each.settings)
 
     def error(self, message: str) -> NoReturn:
         """Raise `BadInput` in place of printing the usage and leaving."""
@@ -98,81 +128,40 @@ def setting(text: str) -> tuple[str, Setting]:
     return name.strip(), value.strip()
 
 
-def add_dtype(parser: argparse.ArgumentParser) -> None:
-    """The type of weights that are written."""
-    parser.add_argument(
-        "--dtype",
-        metavar="TYPE",
-        help="of the weights that are written: float32, bfloat16 or float16 (default: as they "
-        "were)",
-    )
+def argument(*names: str, **settings: object) -> Argument:
+    """An argument; for `settings` see `argparse.ArgumentParser.add_argument`."""
+    return Argument(names, settings)
 
 
-def add_method(
-    parser: argparse.ArgumentParser,
-    default: str | None = "weight",
-    words: str = "weight",
-    none: bool = True,
-) -> None:
-    """Arguments that say how models are aligned.
-
-    Args:
-        parser: of the command.
-        default: name of a method.
-        words: the default, for people.
-        none: whether models can be left as they are.
-    """
-    left = ", or none" if none else ""
-    parser.add_argument(
-        "--method",
-        default=default,
-        help=f"how to align{left}; `lmc methods` lists all (default: {words})",
-    )
-    add_settings(
-        parser,
-        "a setting of the method, such as steps=300 or seconds=120; `lmc methods` lists them; "
-        "repeatable",
-    )
-    add_learn(parser)
+def switch(name: str, words: str, alone: bool = False) -> Argument:
+    """An option that is there or not."""
+    return Argument((name,), {"action": "store_true", "help": words}, alone)
 
 
-def add_pair(parser: argparse.ArgumentParser) -> None:
-    """Arguments that every command about two models has."""
-    parser.add_argument("a", metavar="A", help=MODEL)
-    parser.add_argument("b", metavar="B", help="the model that is moved; named like A")
-    add_data(parser)
+def count(name: str, words: str, default: int | None = None) -> Argument:
+    """A whole number; its default is said behind the words."""
+    said = words if default is None else f"{words} (default: {default})"
+    return argument(name, type=whole, default=default, metavar="N", help=said)
 
 
-def add_permissions(parser: argparse.ArgumentParser) -> None:
-    """What files of models may hold."""
-    parser.add_argument("--allow-pickle", action="store_true", help=PICKLE)
-    parser.add_argument("--ignore-extra", action="store_true", help=EXTRA)
+def file(name: str, words: str, metavar: str = "FILE") -> Argument:
+    """A file or a folder to write."""
+    return argument(name, type=Path, metavar=metavar, help=words)
 
 
-def add_data(parser: argparse.ArgumentParser) -> None:
-    """Arguments about data and classes that every command about several models has."""
-    add_permissions(parser)
-    parser.add_argument("--task", metavar="TASK", help=TASK)
-    parser.add_argument(
-        "--length",
-        type=whole,
-        metavar="N",
-        help="window of text, in tokens (default: the models' context, at most 128)",
-    )
-    parser.add_argument(
-        "--class",
-        dest="classes",
-        type=class_choice,
-        action="append",
-        default=[],
-        metavar="SPACE=CLASS",
-        help=CLASS,
-    )
+def seed(words: str) -> Argument:
+    """Of everything that is drawn."""
+    return argument("--seed", type=whole, default=0, help=f"{words} (default: 0)")
 
 
-def add_settings(parser: argparse.ArgumentParser, words: str) -> None:
+def json(words: str) -> Argument:
+    """Print JSON in place of text."""
+    return switch("--json", words)
+
+
+def settings(words: str) -> Argument:
     """NAME=VALUE, any number of times."""
-    parser.add_argument(
+    return argument(
         "--set",
         dest="settings",
         type=setting,
@@ -183,53 +172,63 @@ def add_settings(parser: argparse.ArgumentParser, words: str) -> None:
     )
 
 
-def add_count(
-    parser: argparse.ArgumentParser, option: str, words: str, default: int | None = None
-) -> None:
-    """A whole number; its default is said behind the words."""
-    said = words if default is None else f"{words} (default: {default})"
-    parser.add_argument(option, type=whole, default=default, metavar="N", help=said)
+def method(default: str | None, words: str, none: bool = True) -> Arguments:
+    """How models are aligned.
+
+    Args:
+        default: name of a method.
+        words: the default, for people.
+        none: whether models can be left as they are.
+    """
+    left = ", or none" if none else ""
+    return (
+        argument(
+            "--method",
+            default=default,
+            help=f"how to align{left}; `lmc methods` lists all (default: {words})",
+        ),
+        settings(
+            "a setting of the method, such as steps=300 or seconds=120; `lmc methods` lists "
+            "them; repeatable"
+        ),
+        LEARN,
+    )
 
 
-def add_learn(parser: argparse.ArgumentParser) -> None:
-    """How many training examples."""
-    words = "training examples to learn from (default: 8,000 images or 1,500 windows)"
-    add_count(parser, "--learn", words)
-
-
-def add_examples(parser: argparse.ArgumentParser) -> None:
-    """What is measured on."""
-    parser.add_argument("--split", help="train, validation or test (default: test)")
-    add_count(parser, "--examples", "how many examples (default: all)")
-
-
-def add_seed(parser: argparse.ArgumentParser, words: str) -> None:
-    """Of everything that is drawn."""
-    parser.add_argument("--seed", type=whole, default=0, help=f"{words} (default: 0)")
-
-
-def add_device(parser: argparse.ArgumentParser, words: str = "cpu, cuda or mps") -> None:
-    """Where models run."""
-    parser.add_argument("--device", help=f"{words} (default: the best there is)")
-
-
-def add_run(parser: argparse.ArgumentParser) -> None:
-    """Who computes, and whether again."""
-    parser.add_argument(
+PERMISSIONS = (switch("--allow-pickle", PICKLE), switch("--ignore-extra", EXTRA))
+"""What files of models may hold."""
+DATA = (
+    *PERMISSIONS,
+    argument("--task", metavar="TASK", help=TASK),
+    count("--length", "window of text, in tokens (default: the models' context, at most 128)"),
+    argument(
+        "--class",
+        dest="classes",
+        type=class_choice,
+        action="append",
+        default=[],
+        metavar="SPACE=CLASS",
+        help=CLASS,
+    ),
+)
+"""Data and classes, of every command about several models."""
+PAIR = (
+    argument("a", metavar="A", help=MODEL),
+    argument("b", metavar="B", help="the model that is moved; named like A"),
+    *DATA,
+)
+LEARN = count("--learn", "training examples to learn from (default: 8,000 images or 1,500 windows)")
+EXAMPLES = (
+    argument("--split", help="train, validation or test (default: test)"),
+    count("--examples", "how many examples (default: all)"),
+)
+DEVICE = argument("--device", help="cpu, cuda or mps (default: the best there is)")
+RUN = (
+    argument(
         "--executor",
         default="inline",
         help="inline, or local: in a worker process (default: inline)",
-    )
-    parser.add_argument("--fresh", action="store_true", help=FRESH)
-
-
-def add_json(parser: argparse.ArgumentParser, words: str) -> None:
-    """Print JSON in place of text."""
-    parser.add_argument("--json", action="store_true", help=words)
-
-
-def add_file(
-    parser: argparse.ArgumentParser, option: str, words: str, metavar: str = "FILE"
-) -> None:
-    """A file or a folder to write."""
-    parser.add_argument(option, type=Path, metavar=metavar, help=words)
+    ),
+    switch("--fresh", FRESH),
+)
+"""Who computes, and whether again."""

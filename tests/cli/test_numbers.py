@@ -37,7 +37,7 @@ def options() -> Iterator[tuple[str, argparse.Action]]:
     """Every option of every command that takes a number."""
     for name, command in COMMANDS.items():
         parser = Parser(prog=name, description=command.sentence)
-        command.add(parser)
+        parser.add(command.arguments)
         yield from (
             (name, action)
             for action in parser._actions
