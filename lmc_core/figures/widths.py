@@ -12,15 +12,10 @@ from lmc_core.figures.layout import heading, legend_row, padded, write
 from lmc_core.figures.style import GROUNDS, MEANINGS, SMALL, Theme, find_meaning, template
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import Result, barrier_words
+from lmc_core.matching.methods import METHODS
 from lmc_core.numbers import estimate, number
 
-LABELS = {
-    "none": "Padded with zeros",
-    "weight": "By weights",
-    "activation": "By activations",
-    "learned": "Learned",
-}
-EQUAL = {"none": "Plain average"}
+PADDED, EQUAL = "Padded with zeros", "Plain average"
 HEIGHT = 500  # pixels of the curves
 SIDE, TOP, FOOT = 56, 40, 56  # pixels
 # pixels without the legend, and of one of its rows; on a phone every setting has one
@@ -31,7 +26,9 @@ STEP = 0.16  # between the marks of one pair, in units of the distance of two pa
 def setting_name(result: Result, equal: bool = False) -> str:
     """Return how a curve is called: "Padded with zeros", "Learned, 300 steps"."""
     method = str(result["method"])
-    name = (EQUAL if equal else {}).get(method) or LABELS.get(method, method)
+    if method == "none":
+        return EQUAL if equal else PADDED
+    name = METHODS[method].label if method in METHODS else method
     steps = (result.get("settings") or {}).get("steps")
     return f"{name}, {steps:,} steps" if steps else name
 

@@ -73,6 +73,12 @@ class Method(Configurable[S]):
     match_widths: MatchWidths[S] | None = None
 
     @property
+    def label(self) -> str:
+        """What it is called in a list where there is little room, "By weights"."""
+        words = self.short or self.title
+        return words[0].upper() + words[1:]
+
+    @property
     def takes_loss(self) -> bool:
         """Whether it follows the gradient of a loss, which not all models have."""
         return issubclass(self.settings, Steps)

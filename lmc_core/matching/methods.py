@@ -24,3 +24,21 @@ MANY_METHODS: Registry[ManyMethod[Any]] = Registry(
 """Every method for several models, in the order in which they are listed."""
 
 GROUP_METHODS = MANY_METHODS  # its former name
+
+
+def find_method(name: str) -> Method[Any] | ManyMethod[Any]:
+    """Return the method of that name, of two models or of several.
+
+    Raises:
+        UnknownName: if there is none.
+    """
+    return MANY_METHODS[name] if name in MANY_METHODS else METHODS[name]
+
+
+def matching_share(name: str) -> float:
+    """Of a measurement's progress, what bringing the models together takes; 0 where nothing moves.
+
+    Args:
+        name: ``none`` or a method.
+    """
+    return 0.0 if name == "none" else find_method(name).share

@@ -14,6 +14,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from lmc_core.errors import LmcError
+from lmc_core.matching.methods import find_method
 from lmc_core.runs.workload import (
     PASSES,
     Facts,
@@ -34,8 +35,6 @@ ALIKE = 4.0  # parameters may differ by this factor in runs of one size
 # seconds of one core for a forward pass by example (128 tokens) and parameter
 PACE = {"images": 5e-10, "text": 4e-9}
 STEP = {"images": 3e-7, "text": 6e-7}  # seconds for a step of learning by parameter
-MATCHING = {"weight": 3e-6, "activation": 3e-6, "soft": 1e-5}  # seconds by parameter
-SEVERAL = 2e-5  # seconds by pair and parameter, of methods for several models
 
 
 @dataclass(frozen=True)
@@ -177,7 +176,7 @@ def _aligning(
     ]
     if own := paces(_of_size(same, request, facts)):
         return Expected(units * median(own), True)
-    pace = STEP[_data(request)] if steps else MATCHING.get(request.method, SEVERAL)
+    pace = STEP[_data(request)] if steps else find_method(request.method).pace
     return _counted(
         units, paces([run for run in same if _data(run.request) == _data(request)]), pace, request
     )

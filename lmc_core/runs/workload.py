@@ -14,6 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from lmc_core.matching.method import learns
+from lmc_core.matching.methods import find_method
 from lmc_core.runs.request import ModelsRequest
 
 
@@ -177,7 +179,5 @@ def aligning(request: ModelsRequest, facts: Facts, taken: int | None = None) -> 
 
 def steps_of(request: ModelsRequest) -> int | None:
     """Steps of a method that learns; None for others."""
-    from lmc_core.matching.methods import MANY_METHODS, METHODS
-
-    method = METHODS[request.method] if request.method in METHODS else MANY_METHODS[request.method]
-    return getattr(method.configured(dict(request.settings)), "steps", None) or None
+    settings = find_method(request.method).configured(dict(request.settings))
+    return settings.steps if learns(settings) else None

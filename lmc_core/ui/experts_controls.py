@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from lmc_core.matching.methods import METHODS
 from lmc_core.runs.kinds.orders import POINTS as OFFERED
 from lmc_core.ui import catalogue
 from lmc_core.ui.catalogue import Known, Pair
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
     from lmc_core.runs.kinds.orders import OrdersNumbers
 
 WHAT = {"all": "All classes", "permutations": "Permutations only", "experts": "Experts alone"}
-BY = {"weight": "Weights", "activation": "Activations"}
+BY = {
+    name: method.label.removeprefix("By ").capitalize()
+    for name, method in METHODS.items()
+    if method.orders_experts
+}
 REST = Option(
     "rest",
     "What else is aligned",

@@ -9,6 +9,7 @@ from itertools import combinations
 
 import streamlit as st
 
+from lmc_core.matching.methods import METHODS
 from lmc_core.ui import catalogue, controls
 from lmc_core.ui.catalogue import Known, Pair
 from lmc_core.ui.custom_models import Row
@@ -17,7 +18,7 @@ from lmc_core.ui.setting import PLAIN, Setting, all_classes
 
 # sizes that may differ; all others have to be equal
 GROWS = ("width", "heads", "key heads", "units")
-NAMES = {"weight": "By weights", "learned": "Learned"}
+NAMES = {name: METHODS[name].label for name in ("weight", "learned")}
 WAYS = Several(
     "ways",
     "Beside zeros appended",

@@ -78,7 +78,7 @@ def match(given: MatcherInput, settings: SoftSettings) -> tuple[Alignment, Trace
 METHOD = Method(
     name="soft",
     title="soft matching",
-    short="softly",
+    short="soft",
     sentence="Soft assignments whose temperature falls; above temperature 0 the line leads to an "
     "average of B's rows, which is another function than B.",
     source="Gold, Rangarajan 1996; Sinkhorn 1964; Cuturi 2013, arXiv 1306.0895",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from lmc_core.errors import BadInput
 from lmc_core.limits import require_counts
+from lmc_core.matching.methods import matching_share
 from lmc_core.paths.above_chord import SINGLE, above_chord, crossfitted, drop_facts
 from lmc_core.paths.plain_average import against_plain, choose_places, nearest_half, plain_losses
 from lmc_core.runs.aligned import consumes, line_of
@@ -343,7 +344,7 @@ def compute(
     (a, b), task, examples = opened(request)
     same = common_weights((a, b))  # before an alignment writes into them
     # where the progress of measuring begins
-    first = {"none": 0.0, "weight": 0.2}.get(request.method, 0.9)
+    first = matching_share(request.method)
     plain = _plain_before(request, (a, b), examples, report)
     line, pair = line_of(
         request,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from lmc_core.matching.methods import matching_share
 from lmc_core.runs.aligned import line_of
 from lmc_core.runs.kinds import ModelsNumbers, PairNumbers, Seconds
 from lmc_core.runs.request import PairRequest
@@ -56,7 +57,7 @@ def compute(
 
     report(0.0, "loading the models")
     (a, b), task, examples = opened(request)
-    first = {"none": 0.0, "weight": 0.2}.get(request.method, 0.8)
+    first = matching_share(request.method)
     line, pair = line_of(
         request, (a, b), examples, task, lambda share, words: report(first * share, words)
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NotRequired
 
 from lmc_core.errors import BadInput
 from lmc_core.limits import require_counts
+from lmc_core.matching.methods import matching_share
 from lmc_core.runs.ask import (
     data_of,
     find_device,
@@ -175,7 +176,7 @@ def compute(
     models, task, examples = opened(request)
     same = common_weights(models)
     # where the progress of measuring begins
-    first = {"none": 0.0, "reference": 0.4}.get(request.method, 0.85)
+    first = matching_share(request.method)
     aligned: dict[str, Any] = {
         "function_errors": None,
         "cycle_error": None,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from lmc_core.errors import BadInput
 from lmc_core.limits import require_counts
+from lmc_core.matching.methods import METHODS
 from lmc_core.runs.kinds import CurveSummary, ModelsNumbers, RoutingNumbers, Seconds
 from lmc_core.runs.request import PairRequest
 
@@ -26,7 +27,6 @@ Report = Callable[[float, str], None]
 POINTS = (5, 7, 9, 13, 25)  # that the app offers; odd, so that the middle is one of them
 ROUTED = 16  # examples whose tokens are followed through the routers
 ROUTED_POINTS = 11
-METHODS = ("weight", "activation")  # whose alignments the orders are compared in
 START = {"align": 0.0, "plain": 0.1, "fans": 0.12, "routing": 0.9}  # shares of the progress
 
 
@@ -99,7 +99,7 @@ def compute(
         `[orders, points, examples]`).
 
     Raises:
-        BadInput: for networks without experts, methods that are not in `METHODS`, an even number of
+        BadInput: for networks without experts, methods that order no experts, an even number of
             points, or models that are no longer those of the request.
     """
     import torch
@@ -175,7 +175,7 @@ def compute(
 
 
 def _require(request: OrdersRequest) -> None:
-    if request.method not in METHODS:
+    if not METHODS[request.method].orders_experts:
         raise BadInput(
             "Orders of experts are compared within weight or activation matching. What is learned "
             "holds for one order alone, "
