@@ -5,7 +5,7 @@ where.
 import streamlit as st
 
 from lmc_core.errors import LmcError
-from lmc_core.figures.widths import EQUAL, LABELS, curves_table, pair_name
+from lmc_core.figures.widths import curves_table, label_method, pair_name
 from lmc_core.figures.widths_places import places_table, strips
 from lmc_core.runs.kinds.barrier import BarrierNumbers
 from lmc_core.ui import address, catalogue, controls, messages, widths_controls, widths_view
@@ -36,7 +36,7 @@ if not widths_controls.narrow_models(known):
 
 def name_setting(setting: Setting, equal: bool = False) -> str:
     """How a setting is called here."""
-    name = (EQUAL if equal else {}).get(setting.method) or LABELS[setting.method]
+    name = label_method(setting.method, equal)
     return f"{name}, {setting.steps:,} steps" if setting.steps else name
 
 

@@ -23,12 +23,21 @@ TALL, ROW = 380, 22
 STEP = 0.16  # between the marks of one pair, in units of the distance of two pairs
 
 
-def setting_name(result: Result, equal: bool = False) -> str:
-    """Return how a curve is called: "Padded with zeros", "Learned, 300 steps"."""
-    method = str(result["method"])
+def label_method(method: str, equal: bool = False) -> str:
+    """Return what a way to bring a narrow model into a wide one is called: "Padded with zeros".
+
+    Args:
+        method: ``none`` or a method.
+        equal: whether both models are of one width.
+    """
     if method == "none":
         return EQUAL if equal else PADDED
-    name = METHODS[method].label if method in METHODS else method
+    return METHODS[method].label if method in METHODS else method
+
+
+def setting_name(result: Result, equal: bool = False) -> str:
+    """Return how a curve is called: "Padded with zeros", "Learned, 300 steps"."""
+    name = label_method(str(result["method"]), equal)
     steps = (result.get("settings") or {}).get("steps")
     return f"{name}, {steps:,} steps" if steps else name
 
