@@ -85,18 +85,18 @@ def task_of(models: Sequence[Model], name: str | None, needed: bool = True) -> T
         name: of the task; None for theirs.
         needed: whether data is; where it is not and no task is known, random inputs stand for it.
     """
-    from lmc_core.tasks import FORMS, task_for
+    from lmc_core.tasks import list_forms, task_for
     from lmc_core.tasks.unmeasured import RANDOM, random_task
 
     if name == RANDOM:
-        raise BadInput(f"Random inputs are no task to ask for; name one of: {FORMS}.")
+        raise BadInput(f"Random inputs are no task to ask for; name one of: {list_forms()}.")
     if name is None:
         known = [model.card.get("task") for model in models]
         if known[0] is None or len(set(known)) > 1:
             if not needed:
                 return random_task(models)
             raise BadInput(
-                f"Which task to measure on is not clear from the models; name one of: {FORMS}."
+                f"Which task to measure on is not clear from the models; name one of: {list_forms()}."
             )
         name = str(known[0])
     task = task_for(name, *models)

@@ -1,33 +1,40 @@
-"""The data that losses are measured on. Adding a shipped one: a module with a `TASK`, and a line
-here.
+"""The data that losses are measured on.
 
 plays, austen, fashion-mnist   shipped
 text:FILE                      a text of one's own, with the model's own tokenizer
 labels:FILE                    texts of one's own with a label each, as CSV or JSON lines
-images:FOLDER                  images of one's own, one folder per class, with the model's own preparation
+images:FOLDER                  images of one's own, one folder per class, with the model's own
+                               preparation
 hf-dataset:NAME[:SPLIT]        what the package `datasets` reads
+
+A further task is a module with a `TASK`, a further form of data of one's own a module with a
+`FORM`, and a line here; from outside, `TASKS.add(task)` and `OWN.add(form)`.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from lmc_core.errors import BadInput, UnknownName
-from lmc_core.tasks import austen, fashion_mnist, plays
+from lmc_core.errors import BadInput
+from lmc_core.models.model import Model
+from lmc_core.registry import Registry
+from lmc_core.tasks import austen, fashion_mnist, hub_data, own_images, own_labels, own_text, plays
+from lmc_core.tasks.form import TaskForm
+from lmc_core.tasks.prediction import in_its_way
+from lmc_core.tasks.shipped import TASKS
 from lmc_core.tasks.task import SPLITS, Examples, Task, losses
+from lmc_core.tasks.unmeasured import RANDOM, random_task
 
-if TYPE_CHECKING:
-    from lmc_core.models.model import Model
+for _task in (austen.TASK, fashion_mnist.TASK, plays.TASK):
+    TASKS.add(_task)
 
-TASKS: dict[str, Task] = {task.name: task for task in (austen.TASK, fashion_mnist.TASK, plays.TASK)}
-OWN = {
-    "text": "FILE",
-    "labels": "FILE",
-    "images": "FOLDER",
-    "hf-dataset": "NAME[:SPLIT]",
-}  # kinds of references to data of one's own
-FORMS = ", ".join([*sorted(TASKS), *(f"{kind}:{what}" for kind, what in OWN.items())])
+OWN: Registry[TaskForm] = Registry(
+    "kind of data", (own_text.FORM, own_labels.FORM, own_images.FORM, hub_data.FORM)
+)
+"""Forms of references to data of one's own, by what stands before the colon."""
+
+
+def list_forms() -> str:
+    """How data can be asked for, in one line."""
+    return ", ".join([*sorted(TASKS), *(form.form for form in OWN.values())])
 
 
 def get_task(name: str) -> Task:
@@ -42,8 +49,6 @@ def get_task(name: str) -> Task:
             f"{name!r} is read with the tokenizer or preparation of a model; use "
             f"task_for({name!r}, model)."
         )
-    if name not in TASKS:
-        raise UnknownName.of("task", name, TASKS)
     return TASKS[name]
 
 
@@ -62,43 +67,37 @@ def task_for(reference: str, *models: Model) -> Task:
         BadInput: if the data cannot be read, or a model does not take it.
         Incompatible: if the models cannot be given the same inputs.
     """
-    from lmc_core.tasks.prediction import in_its_way
-
     if not models:
         raise BadInput("task_for needs the model that the data is read for.")
-    if reference == "random inputs":  # of a request that needs no data
-        from lmc_core.tasks.unmeasured import random_task
-
+    if reference == RANDOM:  # of a request that needs no data
         return random_task(models)
     kind, colon, rest = reference.partition(":")
-    own = bool(colon) and kind in OWN
-    if own and not rest.strip():
-        raise BadInput(f"{kind}:{OWN[kind]} is expected as the task; {reference!r} came.")
-    task = None if own else get_task(reference)
-    kinds = {"text": "text", "labels": "text", "images": "images"}
-    gives = task.kind if task is not None else kinds.get(kind, models[0].family.takes)
+    own = OWN[kind] if colon and kind in OWN else None
+    if own is not None and not rest.strip():
+        raise BadInput(f"{own.form} is expected as the task; {reference!r} came.")
+    task = get_task(reference) if own is None else None
+    gives = own.gives if own is not None else task.kind if task is not None else None
     for model in models:
-        if model.family.takes != gives:
+        if model.family.takes != (gives or models[0].family.takes):
             raise BadInput(
-                f"{model.name} takes {model.family.takes}; the task {reference!r} gives {gives}."
+                f"{model.name} takes {model.family.takes}; the task {reference!r} gives "
+                f"{gives or models[0].family.takes}."
             )
-    if task is not None:
-        return in_its_way(task, models)
-    if kind == "text":
-        from lmc_core.tasks.own_text import text_task
-
-        return text_task(Path(rest).expanduser(), models)
-    if kind == "labels":
-        from lmc_core.tasks.own_labels import labels_task
-
-        return labels_task(Path(rest).expanduser(), models)
-    if kind == "images":
-        from lmc_core.tasks.own_images import images_task
-
-        return images_task(Path(rest).expanduser(), models)
-    from lmc_core.tasks.hub_data import dataset_task
-
-    return dataset_task(reference, models)
+    if own is not None:
+        return own.read(rest, models)
+    assert task is not None
+    return in_its_way(task, models)
 
 
-__all__ = ["FORMS", "OWN", "SPLITS", "TASKS", "Examples", "Task", "get_task", "losses", "task_for"]
+__all__ = [
+    "OWN",
+    "SPLITS",
+    "TASKS",
+    "Examples",
+    "Task",
+    "TaskForm",
+    "get_task",
+    "list_forms",
+    "losses",
+    "task_for",
+]

@@ -22,6 +22,7 @@ from lmc_core.errors import BadInput, Incompatible
 from lmc_core.models.files.stamp import stamp
 from lmc_core.models.model import Model
 from lmc_core.tasks import characters
+from lmc_core.tasks.shipped import find_shipped
 from lmc_core.tasks.windows import Marks
 
 OLDER = ("vocab.txt", "vocab.json", "spiece.model", "tokenizer.model", "sentencepiece.bpe.model")
@@ -68,9 +69,7 @@ def encoder_of(model: Model) -> Encoder:
     Raises:
         BadInput: if it has no tokenizer, or one that cannot be read.
     """
-    from lmc_core.tasks import TASKS
-
-    shipped = TASKS.get(str(model.card.get("task")))
+    shipped = find_shipped(model)
     if shipped is not None and shipped.alphabet is not None:
         return _characters(shipped.alphabet())
     if model.folder is None:

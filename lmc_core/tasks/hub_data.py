@@ -21,8 +21,10 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput, LmcError, UnknownName
+from lmc_core.models.files.hub import no_connection
 from lmc_core.models.model import Model
 from lmc_core.tasks.encoders import common_encoder
+from lmc_core.tasks.form import TaskForm
 from lmc_core.tasks.labels import class_numbers
 from lmc_core.tasks.own_images import LazyImages
 from lmc_core.tasks.own_text import LIMIT, task_of_text
@@ -273,8 +275,6 @@ def _reading(name: Name) -> Iterator[None]:
             f"{PREFIX} needs the package datasets; install it with `pip install "
             "'lmc-explorer[hub]'`."
         ) from None
-    from lmc_core.models.files.hub import no_connection
-
     reason = None if name.local else no_connection()
     offline, quiet = config.HF_HUB_OFFLINE, datasets.are_progress_bars_disabled()
     # without it five attempts take half a minute
@@ -298,3 +298,8 @@ def _reading(name: Name) -> Iterator[None]:
         config.HF_HUB_OFFLINE = offline
         if not quiet:
             datasets.enable_progress_bars()
+
+
+FORM = TaskForm(
+    "hf-dataset", "NAME[:SPLIT]", None, lambda rest, models: dataset_task(f"{PREFIX}{rest}", models)
+)

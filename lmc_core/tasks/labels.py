@@ -10,6 +10,7 @@ from typing import Any
 
 from lmc_core.errors import BadInput
 from lmc_core.models.model import Model
+from lmc_core.tasks.shipped import find_shipped
 
 
 def class_numbers(
@@ -121,9 +122,7 @@ def _shipped(model: Model) -> Sequence[str]:
     """The labels of the shipped task that a model's card names; none where it names no such
     task.
     """
-    from lmc_core.tasks import TASKS
-
-    shipped = TASKS.get(str(model.card.get("task")))
+    shipped = find_shipped(model)
     return shipped.labels if shipped is not None else ()
 
 

@@ -23,6 +23,7 @@ from torch import Tensor
 from lmc_core.errors import BadInput
 from lmc_core.models.model import Model
 from lmc_core.tasks.characters import PARTS
+from lmc_core.tasks.form import TaskForm
 from lmc_core.tasks.labels import class_numbers
 from lmc_core.tasks.preparation import Preparation, common_preparation
 from lmc_core.tasks.task import SPLITS, Examples, Task
@@ -257,3 +258,8 @@ def _part(classes: Classes, split: str) -> Classes:
         first, last = (int(share * len(mixed)) for share in PARTS[split])
         part[name] = sorted(mixed[first:last])
     return part
+
+
+FORM = TaskForm(
+    "images", "FOLDER", "images", lambda rest, models: images_task(Path(rest).expanduser(), models)
+)

@@ -28,7 +28,8 @@ from lmc_core.errors import BadInput, Incompatible
 from lmc_core.models.model import Model
 from lmc_core.models.texts import joined
 from lmc_core.tasks.characters import PARTS
-from lmc_core.tasks.encoders import Encoder, common_encoder
+from lmc_core.tasks.encoders import Encoder, common_encoder, encoder_of
+from lmc_core.tasks.form import TaskForm
 from lmc_core.tasks.labels import class_numbers
 from lmc_core.tasks.own_text import LIMIT, read_text
 from lmc_core.tasks.prediction import predicts
@@ -251,8 +252,6 @@ def _require_room(encoder: Encoder, length: int) -> None:
 
 
 def _require_one_end(models: Sequence[Model], encoder: Encoder) -> None:
-    from lmc_core.tasks.encoders import encoder_of
-
     for model in models:
         try:
             ends = encoder_of(model).ends
@@ -263,3 +262,8 @@ def _require_one_end(models: Sequence[Model], encoder: Encoder) -> None:
                 f"{models[0].name} and {model.name} end texts with different tokens; give both "
                 "the same tokenizer."
             )
+
+
+FORM = TaskForm(
+    "labels", "FILE", "text", lambda rest, models: labels_task(Path(rest).expanduser(), models)
+)

@@ -19,6 +19,7 @@ from lmc_core.errors import BadInput
 from lmc_core.models.model import Model
 from lmc_core.tasks.characters import part
 from lmc_core.tasks.encoders import Encoder, common_encoder
+from lmc_core.tasks.form import TaskForm
 from lmc_core.tasks.prediction import prediction
 from lmc_core.tasks.task import SPLITS, Task
 from lmc_core.tasks.windows import Marks, Windows
@@ -174,3 +175,8 @@ def _stream(encoder: Encoder, text: str, rows: tuple[int, str], name: str) -> Te
             "give a text of the kind that the model was trained on."
         )
     return tokens
+
+
+FORM = TaskForm(
+    "text", "FILE", "text", lambda rest, models: text_task(Path(rest).expanduser(), models)
+)

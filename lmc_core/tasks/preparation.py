@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput, Incompatible
+from lmc_core.tasks.shipped import find_shipped
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -184,9 +185,7 @@ def preparation_of(model: Model) -> Preparation:
     Raises:
         BadInput: if they do not say, or say something that is not supported.
     """
-    from lmc_core.tasks import TASKS
-
-    shipped = TASKS.get(str(model.card.get("task")))
+    shipped = find_shipped(model)
     if shipped is not None and shipped.preparation is not None:
         return shipped.preparation
     sizes = model.family.sizes(model.config)

@@ -8,7 +8,7 @@ from torch import Tensor
 from lmc_core.models.common import untied
 from lmc_core.models.model import Model
 from lmc_core.models.rows import in_shared_rows
-from lmc_core.tasks import TASKS
+from lmc_core.tasks.shipped import find_shipped
 
 TABLES = ("token.table", "head.weight", "head.bias")
 
@@ -21,9 +21,8 @@ def find_seen_rows(*models: Model) -> dict[str, Tensor]:
     Returns:
         By parameter, bool `[tokens]`.
     """
-    trained = [str(model.card.get("task")) for model in models]
-    tasks = [TASKS[name] for name in trained if name in TASKS]
-    streams = [task.stream for task in tasks if task.stream is not None]
+    tasks = [find_shipped(model) for model in models]
+    streams = [task.stream for task in tasks if task is not None and task.stream is not None]
     if len(streams) < len(models):
         return {}
     first = in_shared_rows(models)[0]
