@@ -42,7 +42,7 @@ from lmc_core.cli.progress import ProgressBar
 from lmc_core.errors import BadInput, UnknownName
 from lmc_core.figures.text import classes_sentence
 from lmc_core.matching.many import AlignedModels
-from lmc_core.matching.methods import MANY_METHODS, METHODS
+from lmc_core.matching.methods import MANY_METHODS, METHODS, find_method
 from lmc_core.matching.pair import AlignedPair
 from lmc_core.models.load import load
 from lmc_core.models.model import Model
@@ -131,6 +131,7 @@ def run(arguments: argparse.Namespace) -> None:
         )
     if method not in (*METHODS, *MANY_METHODS):
         raise UnknownName.of("method", method, (*METHODS, *MANY_METHODS))
+    find_method(method).configured(dict(arguments.settings))  # before anything is read
     out: Path = arguments.out.absolute()
     check_folder(out, arguments.force)
     check_type(arguments.dtype)

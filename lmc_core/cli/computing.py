@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from lmc_core.cli.progress import ProgressBar
 from lmc_core.errors import BadInput
 from lmc_core.figures.text import same_weights
+from lmc_core.matching.methods import find_method
 from lmc_core.models.load import configuration, file_notes
 from lmc_core.numbers import seconds, size
 from lmc_core.progress import Progress, part
@@ -43,7 +44,8 @@ class Run(ProgressBar):
 
 
 def require_used(arguments: argparse.Namespace, advice: str) -> None:
-    """Refuse options of an alignment where nothing is aligned.
+    """Refuse options of an alignment where nothing is aligned, and settings that make no sense,
+    before any file of a model is looked at.
 
     Args:
         arguments: with `method`, `classes` and `settings`.
@@ -51,6 +53,8 @@ def require_used(arguments: argparse.Namespace, advice: str) -> None:
     """
     if arguments.method == "none" and (arguments.classes or arguments.settings):
         raise BadInput(f"--class and --set have no effect with --method none; {advice}.")
+    if arguments.method != "none":
+        find_method(arguments.method).configured(dict(arguments.settings))
 
 
 def choose_classes(reference: str, choices: Sequence[tuple[str, str]]) -> dict[str, str]:

@@ -57,3 +57,18 @@ def test_what_makes_no_sense_is_said_at_once(
 ) -> None:
     assert main(["barrier", "vit-fashion-narrow-s0", "vit-fashion-narrow-s0", *words]) == 2
     assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["barrier"], ["group", "zoo:c"], ["plane", "zoo:c"], ["align", "--out", "nowhere"]],
+    ids=lambda words: words[0],
+)
+def test_a_setting_of_the_wrong_type_is_refused_before_any_model_is_looked_for(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command, *rest = words
+    method = ["--method", "universe"] if "zoo:c" in rest else []
+    name = "rounds" if method else "max_rounds"
+    assert main([command, "zoo:a", "zoo:b", *rest, *method, "--set", f"{name}=abc"]) == 2
+    assert f"{name} should be a whole number; 'abc' came." in capsys.readouterr().err

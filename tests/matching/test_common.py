@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lmc_core.errors import BadCheckpoint, Incompatible
-from lmc_core.matching.common_form import common_form
+from lmc_core.matching.common_form import common_form, require_common_form
 from lmc_core.matching.many import align_models
 from lmc_core.matching.pair import align_pair
 from lmc_core.models.common import require_compatible
@@ -263,3 +263,14 @@ def test_fewer_rows_and_all_of_them_again() -> None:
         torch.equal(again.state[n], t) for n, t in whole.state.items()
     )
     assert restricted(whole, Rows(45)) is whole and extended(whole, whole) is whole
+
+
+def test_asking_whether_two_widths_fit_widens_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*arguments: object) -> None:
+        raise AssertionError("widened")
+
+    monkeypatch.setattr("lmc_core.matching.common_form.widen", never)
+    narrow, wide = load("zoo:vit-fashion-narrow-s0"), load("zoo:vit-fashion-s0")
+    require_common_form(narrow, wide)
+    with pytest.raises(AssertionError, match="widened"):
+        common_form(narrow, wide)

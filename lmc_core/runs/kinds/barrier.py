@@ -256,7 +256,7 @@ def _opened(
     """Two models that can be compared, or aligned where nothing is measured, loaded if there is
     room for what is asked.
     """
-    from lmc_core.matching.common_form import common_form
+    from lmc_core.matching.common_form import require_common_form
     from lmc_core.models.common import different_heads, require_one_body
     from lmc_core.models.load import full_reference
     from lmc_core.runs.memory import require_room
@@ -269,7 +269,7 @@ def _opened(
     if not measured and different_heads(*models):
         require_one_body(*models)
     else:
-        common_form(*models)
+        require_common_form(*models)
     return models
 
 
