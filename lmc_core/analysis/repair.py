@@ -5,7 +5,8 @@ Where hidden units of two networks are not perfectly aligned, their averages var
 layer after layer, until little of the input is left. A norm undoes that; a network without norms is
 helped by setting, for every hidden unit,
 
-    mean    m(lam) = (1 - lam) m_A + lam m_B         standard deviation    s(lam) = (1 - lam) s_A + lam s_B
+    mean                  m(lam) = (1 - lam) m_A + lam m_B
+    standard deviation    s(lam) = (1 - lam) s_A + lam s_B
 
 of what comes into it, measured on training examples. With m and s as measured in the interpolated
 network,

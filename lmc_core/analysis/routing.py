@@ -3,10 +3,11 @@
 With S(t) the set of experts that a router chooses for token t at a point of the path, and S_A(t) at
 its end A,
 
-    agreement with A  =  mean over tokens of  |S(t) and S_A(t)| / |S(t) or S_A(t)|       (Jaccard index: 1 for equal sets)
-    load of expert e  =  share of all choices that fall on e                             (1 / experts where all are used alike)
+    agreement with A  =  mean over tokens of  |S(t) and S_A(t)| / |S(t) or S_A(t)|
+    load of expert e  =  share of all choices that fall on e
 
-for each mixture apart. Two routers that do not know of each other agree by `Routing.chance`.
+The first is the Jaccard index, 1 for equal sets; the second 1 / experts where all are used alike;
+both for each mixture apart. Two routers that do not know of each other agree by `Routing.chance`.
 """
 
 from __future__ import annotations

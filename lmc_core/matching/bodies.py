@@ -12,7 +12,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -142,7 +141,8 @@ def _rewrite_within(b: Model, names: set[str], classes: Classes) -> tuple[Rewrit
 
 def as_body(model: Model, body: Body, state: Mapping[str, Tensor]) -> Model:
     """A model of the common blocks alone."""
-    family = replace(model.family, structure=lambda config: body)  # type: ignore[arg-type]  (has what is asked of one)
+    # a body has what is asked of a structure
+    family = replace(model.family, structure=lambda config: body)  # type: ignore[arg-type]
     return replace(model, family=family, state=state)
 
 
@@ -152,7 +152,7 @@ def align_bodies(
     inputs: Tensor,
     classes: Mapping[str, str | SymmetryClass] | None,
     method: Method,
-    settings: Any,
+    settings: object,
     masks: Mapping[str, Tensor] | None = None,
     progress: Progress = lambda share, words: None,
 ) -> AlignedPair:

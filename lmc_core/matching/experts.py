@@ -3,12 +3,14 @@ the units inside each.
 
 Four ways to order the experts, everything else held:
 
-    exact     every pair of experts gets the best value that its units can reach, and an assignment picks the pairs: the best of
-              all orders with all orders of units. Of many large experts pairs are compared by
-              products instead, see ``gram``, and the present order is kept where it is better
-    router    an assignment of the rows of the routers, without their mean where a softmax does not see it
-    gram      an assignment by what no order or sign of the units changes: for each matrix W of an expert (gate, up, down; one
-              row for each unit) X = W^T W / |W|, and
+    exact     every pair of experts gets the best value that its units can reach, and an assignment
+              picks the pairs: the best of all orders with all orders of units. Of many large
+              experts pairs are compared by products instead, see ``gram``, and the present order is
+              kept where it is better
+    router    an assignment of the rows of the routers, without their mean where a softmax does not
+              see it
+    gram      an assignment by what no order or sign of the units changes: for each matrix W of an
+              expert (gate, up, down; one row for each unit) X = W^T W / |W|, and
 
                   |X - X'|^2 = |X|^2 + |X'|^2 - 2 |W W'^T|^2 / (|W| |W'|),
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -124,7 +123,7 @@ def align_models(
     inputs: Tensor,
     classes: Mapping[str, str | SymmetryClass] | None = None,
     method: str = "universe",
-    settings: Any = None,
+    settings: object = None,
     masks: Mapping[str, Tensor] | None = None,
     progress: Progress = lambda share, words: None,
     learning: Learning | None = None,

@@ -26,7 +26,7 @@ MANY_METHODS: Registry[ManyMethod[Any]] = Registry(
 GROUP_METHODS = MANY_METHODS  # its former name
 
 
-def find_method(name: str) -> Method[Any] | ManyMethod[Any]:
+def find_method(name: str) -> Method[object] | ManyMethod[object]:
     """Return the method of that name, of two models or of several.
 
     Raises:

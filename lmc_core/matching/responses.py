@@ -22,7 +22,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -260,8 +259,10 @@ class Watched:
                 self._hook(name), with_kwargs=True
             )
 
-    def _hook(self, name: str) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
-        def catch(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _hook(
+        self, name: str
+    ) -> Callable[[nn.Module, tuple[object, ...], dict[str, object]], None]:
+        def catch(module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
             found = next(
                 (value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)), None
             )
@@ -297,7 +298,8 @@ class Watched:
         layout, state = self.model.layout, self.model.state
         weight = layout.view(state, site.block)
         x = x.view(len(x), *(weight.shape[i] for i in site.reading))
-        made = torch.tensordot(x, weight.to(x), ([*range(1, x.ndim)], [*site.reading]))  # pyright: ignore[reportArgumentType]
+        both = [*range(1, x.ndim)], [*site.reading]
+        made = torch.tensordot(x, weight.to(x), both)  # pyright: ignore[reportArgumentType]
         bias = layout.by_name.get(f"{site.block.name.removesuffix('.weight')}.bias")
         if bias is not None:
             made = made + layout.view(state, bias).to(x)

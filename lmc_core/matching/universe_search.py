@@ -6,7 +6,8 @@ compose to the identity (`cycles`). By weights alone the frame is that of the mo
 others match best, or of the mean of the aligned, visited in turn (`frame`); the better one by the
 objective, which sees no data, is kept. Learning goes on from there,
 
-    minimise  E_w E_(x, y)  loss( f[sum_k w_k h_k g_k theta_k](x), y ),     w ~ Dirichlet(c, ..., c),
+    minimise  E_w E_(x, y)  loss( f[sum_k w_k h_k g_k theta_k](x), y ),
+    w ~ Dirichlet(c, ..., c),
 
 over maps h_k near the identity. Moving all models by one element changes nothing, so the first
 model stays and h_1 = 1.
@@ -18,7 +19,6 @@ cycle-consistent permutations).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -77,7 +77,7 @@ def match_universe(group: ManyInput, settings: UniverseSettings) -> tuple[list[A
         if settings.frame == "best" and len(values) == 1:
             found.found, kept = at_reference, "reference"
     starts = found.from_the_first()
-    about: dict[str, Any] = dict(trace.about) | {"frame": kept}
+    about: dict[str, object] = dict(trace.about) | {"frame": kept}
     if settings.steps:
         assert group.learning is not None
         starts, learned = _learn(group, starts, settings, share)
@@ -107,7 +107,7 @@ def _onto(
 
 def _learn(
     group: ManyInput, starts: list[Alignment], settings: UniverseSettings, begin: float
-) -> tuple[list[Alignment], dict[str, Any]]:
+) -> tuple[list[Alignment], dict[str, object]]:
     assert group.learning is not None
     count = len(group.models)
 

@@ -173,7 +173,7 @@ class _Search:
                     stream, chosen, torch.Generator().manual_seed(self.start)
                 )
             }
-        else:  # what one stream writes to the next says where it goes, once that stream has been visited
+        else:  # what one stream writes to the next says where it goes, once that was visited
             streams = [root.name for root in problem.roots if root.kind == "residual"]
             seen += [
                 {stream.name, before, None} for before in streams[: streams.index(stream.name)]

@@ -1,7 +1,8 @@
 """A merged model as an ordinary checkpoint, with a card that says where it came from.
 
 NAME/config.json, model.safetensors     as the model's own library writes them
-card.json                          models with digests, frame, method, settings, weights, scores, date, version
+     card.json                          models with digests, frame, method, settings, weights,
+                                        scores, date, version
 """
 
 from __future__ import annotations

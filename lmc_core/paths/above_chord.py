@@ -1,7 +1,8 @@
 """The entries of a result that say how far a curve lies from its chord, with intervals that hold.
 
 ``NAME``, ``NAME_stderr``        mean at every point, with its own standard error
-``NAME_low``, ``NAME_high``      the band that holds the whole curve with 95 % confidence (`lmc_core.intervals.band`)
+``NAME_low``, ``NAME_high``      the band that holds the whole curve with 95 % confidence
+                                 (`lmc_core.intervals.band`)
 ``NAME_factor``                  half its width in standard errors
 ``midpoint_NAME``, ``..._stderr``  half way, a place that nobody chose by its value
 

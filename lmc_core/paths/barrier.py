@@ -1,7 +1,9 @@
 """The loss barrier of a path, with its sign and its standard error.
 
-    excess(lam)  = L(lam) - [(1 - lam) L(0) + lam L(1)]         the loss above the chord between the end losses
-    barrier      = max over lam of excess(lam)                  (Frankle et al. 2020, arXiv 1912.05671; Entezari et al. 2022)
+    excess(lam)  = L(lam) - [(1 - lam) L(0) + lam L(1)]    above the chord between the end losses
+    barrier      = max over lam of excess(lam)
+
+(Frankle et al. 2020, arXiv 1912.05671; Entezari et al. 2022).
 
 At both ends the excess is 0 by definition, so they do not count. If the whole interior lies below
 the chord, the barrier is the excess at the deepest point, a negative number: the largest one would

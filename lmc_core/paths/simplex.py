@@ -1,7 +1,7 @@
 """The loss over the simplex of three models: theta(w) = w_1 theta_1 + w_2 theta_2 + w_3 theta_3, w
 >= 0, sum w = 1.
 
-    excess(w) = L(w) - sum_k w_k L(e_k)         the loss above the plane through the losses of the corners
+    excess(w) = L(w) - sum_k w_k L(e_k)    above the plane through the losses of the corners
 
 At a corner the excess is 0 by definition. On an edge it is that of the line between two models.
 Several models whose pairs are connected need not be connected at their centre, so the largest

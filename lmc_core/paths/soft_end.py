@@ -1,9 +1,9 @@
 """Lines to a soft end, which is another function than B: they are measured against what A and B
 lose themselves.
 
-    excess(lam) = L(lam) - [(1 - lam) L_A + lam L_B],   L_B the loss of B itself, not that of the soft end
+    excess(lam) = L(lam) - [(1 - lam) L_A + lam L_B],
 
-so that the excess at lam = 1 is what B lost by being averaged, and counts. Against the chord to its
+L_B the loss of B itself, not that of the soft end, so that the excess at lam = 1 is what B lost by being averaged, and counts. Against the chord to its
 own end a line to a model that is bad would look flat.
 """
 

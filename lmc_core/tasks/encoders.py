@@ -8,12 +8,11 @@ that transformers reads. Nothing is fetched, and no code from the folder is run.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -149,7 +148,7 @@ def _read(folder: Path, content: tuple[str, ...]) -> Encoder:
 
 
 @contextmanager
-def _readable(folder: Path) -> Any:
+def _readable(folder: Path) -> Iterator[None]:
     """Turn whatever a damaged tokenizer raises into one sentence."""
     try:
         yield
@@ -200,7 +199,7 @@ def _fast(folder: Path) -> Encoder:
 def _older(folder: Path) -> Encoder:
     from transformers import AutoTokenizer, BertTokenizer
 
-    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    options = {"local_files_only": True, "trust_remote_code": False}
     says = [_read_json(folder / name) for name in ("config.json", "tokenizer_config.json")]
     # files from before 2020 do not say of what kind they are; a list of words in vocab.txt was
     # BERT's
@@ -240,7 +239,7 @@ def _behind(whole: list[int], text: list[int]) -> tuple[int, ...]:
 
 
 def _asked_for(
-    says: dict[str, Any], token: int | None, entry: str = "add_bos_token"
+    says: Mapping[str, object], token: int | None, entry: str = "add_bos_token"
 ) -> tuple[int, ...]:
     """The token around a text that `tokenizer_config.json` asks for, as older versions of
     transformers read it.
@@ -248,7 +247,7 @@ def _asked_for(
     return (token,) if says.get(entry) is True and token is not None else ()
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> dict[str, object]:
     content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return content if isinstance(content, dict) else {}
 

@@ -6,7 +6,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from lmc_core.errors import BadInput
 from lmc_core.models.model import Model
@@ -94,21 +93,19 @@ def named_classes(model: Model) -> dict[int, str]:
     if labels := _shipped(model):
         return dict(enumerate(labels))
     raw = configuration_of(model)
-    by_number = raw.get("id2label")
+    by_number, by_name = raw.get("id2label"), raw.get("label2id")
     if isinstance(by_number, Mapping):
         return {
             int(number): str(name) for number, name in by_number.items() if str(number).isdecimal()
         }
-    if isinstance(raw.get("label2id"), Mapping):
-        return {
-            number: str(name) for name, number in raw["label2id"].items() if isinstance(number, int)
-        }
-    if isinstance(raw.get("label_names"), list):  # timm
-        return {number: str(name) for number, name in enumerate(raw["label_names"])}
+    if isinstance(by_name, Mapping):
+        return {number: str(name) for name, number in by_name.items() if isinstance(number, int)}
+    if isinstance(names := raw.get("label_names"), list):  # timm
+        return {number: str(name) for number, name in enumerate(names)}
     return {}
 
 
-def configuration_of(model: Model) -> Mapping[str, Any]:
+def configuration_of(model: Model) -> Mapping[str, object]:
     """All that the `config.json` of a model says, also what its outputs do not depend on; {} for a
     model made in memory.
     """

@@ -1,8 +1,10 @@
 """`images:FOLDER`: images of one's own, one folder per class, prepared as the model's own files
 say.
 
-    FOLDER/dog/1.png                  a class folder; its images are split 80/10/10 in an order that only their names decide
-    FOLDER/train/dog/1.png            or the splits are folders: train, validation (or val, valid), test; any of them
+    FOLDER/dog/1.png          a class folder; its images are split 80/10/10 in an order that only
+                              their names decide
+    FOLDER/train/dog/1.png    or the splits are folders: train, validation (or val, valid), test;
+                              any of them
 
 Files are read when their batch is asked for, never all at once.
 """
@@ -51,6 +53,9 @@ class LazyImages(Examples):
         targets: their class numbers.
     """
 
+    _read: Callable[[int], Tensor]
+    _indices: tuple[int, ...]
+
     def __init__(self, read: Callable[[int], Tensor], indices: Sequence[int], targets: Tensor):
         object.__setattr__(self, "_read", read)
         object.__setattr__(self, "_indices", tuple(indices))
@@ -63,16 +68,13 @@ class LazyImages(Examples):
 
     def rows(self, start: int, stop: int) -> Examples:
         """The images from `start` up to `stop`, read now."""
-        read: Callable[[int], Tensor] = self._read  # type: ignore[attr-defined]
-        indices: tuple[int, ...] = self._indices  # type: ignore[attr-defined]
-        return Examples(
-            torch.stack([read(i) for i in indices[start:stop]]), self.targets[start:stop]
-        )
+        images = [self._read(i) for i in self._indices[start:stop]]
+        return Examples(torch.stack(images), self.targets[start:stop])
 
     def take(self, indices: Tensor) -> Examples:
         """The images at `indices` `[n]`, in that order, to be read when they are asked for."""
-        there: tuple[int, ...] = self._indices  # type: ignore[attr-defined]
-        return LazyImages(self._read, [there[i] for i in indices.tolist()], self.targets[indices])  # type: ignore[attr-defined]
+        chosen = [self._indices[i] for i in indices.tolist()]
+        return LazyImages(self._read, chosen, self.targets[indices])
 
 
 @dataclass(frozen=True)

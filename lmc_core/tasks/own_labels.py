@@ -1,8 +1,9 @@
 """`labels:FILE`: texts of one's own with a label each, for models that sort whole texts into
 classes.
 
-    text,label                          CSV (or TSV) with these two columns among any others, or
-    "What a film.",positive             {"text": "What a film.", "label": "positive"}    JSON lines, one object a line
+    text,label                                           CSV (or TSV) with these two columns
+    "What a film.",positive                              among any others, or
+    {"text": "What a film.", "label": "positive"}        JSON lines, one object a line
 
 A label is the name of a class or its number. Every class is split 80/10/10 in an order that only
 the texts decide. A text is read with what the tokenizer puts around it; one that is longer than the
@@ -19,7 +20,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -161,7 +161,7 @@ def read_rows(path: Path) -> Rows:
     return found
 
 
-def _json_lines(content: str, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _json_lines(content: str, name: str) -> Iterator[tuple[int, dict[str, object]]]:
     for number, line in enumerate(content.split("\n"), 1):
         if not line.strip():
             continue
@@ -177,7 +177,7 @@ def _json_lines(content: str, name: str) -> Iterator[tuple[int, dict[str, Any]]]
         yield number, entry
 
 
-def _table(content: str, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _table(content: str, name: str) -> Iterator[tuple[int, dict[str, object]]]:
     delimiter = "\t" if "\t" in content.partition("\n")[0] else ","
     usual = csv.field_size_limit(LIMIT)
     try:

@@ -1,11 +1,11 @@
 """Windows of tokens, and what is predicted in them.
 
-next          a window and the token after each of its tokens; windows do not overlap. Where a model expects texts to begin with
-              a token of their own, every window does: then its targets are the tokens of text that
-              follow in it
-masked        15 % of a window's tokens are to be found again: 80 % of them are replaced by the mask, 10 % by a random token,
-              10 % stay (Devlin et al. 2018, arXiv 1810.04805, section 3.1). At least one; the marks
-              at the ends never
+next          a window and the token after each of its tokens; windows do not overlap. Where a model
+              expects texts to begin with a token of their own, every window does: then its targets
+              are the tokens of text that follow in it
+masked        15 % of a window's tokens are to be found again: 80 % of them are replaced by the
+              mask, 10 % by a random token, 10 % stay (Devlin et al. 2018, arXiv 1810.04805, section
+              3.1). At least one; the marks at the ends never
 continuation the second half of a window from its first; of an odd length the last token is left out
 features      nothing: the outputs are no predictions, and no loss is taken
 

@@ -1,7 +1,8 @@
 """Charts: smooth parameters of the maps near the identity, for learning with gradients. No
 projection, no decomposition.
 
-    orthogonal   T = (I + S)^-1 (I - S),  S = X - X^T (Cayley 1846); on the complement of 1 where that is kept
+    orthogonal   T = (I + S)^-1 (I - S),  S = X - X^T (Cayley 1846); on the complement of 1 where
+                 that is kept
     invertible   T = exp(X'),  T^-1 = exp(-X')
     rotation     each rotary pair by exp(i phi); the other coordinates by a Cayley map
     rotary       each rotary pair by exp(s' + i phi); the other coordinates by exp(X')
@@ -15,12 +16,13 @@ Maps that stretch could run away: a loss between two models may fall for ever as
 the other shrinks, until float32 no longer carries the product. So their symmetric part H = (X +
 X^T) / 2, and likewise s, is held below a bound c,
 
-    X' = (X - X^T) / 2 + f H,    f = (1 + tr (H / c)^p)^(-1/p),    s' = s (1 + (s / c)^p)^(-1/p),    p = 16.
+    X' = (X - X^T) / 2 + f H,    f = (1 + tr (H / c)^p)^(-1/p),
+    s' = s (1 + (s / c)^p)^(-1/p),    p = 16.
 
 (tr H^p)^(1/p) is at least the largest |eigenvalue| of H and at most n^(1/p) times that, so f H has
 eigenvalues below c, and
-|exp(X')|_2 <= exp(largest eigenvalue of the symmetric part of X') (Dahlquist 1958, Lozinskii 1958: along dx/dt = X x,
-d|x|^2/dt = 2 <x, H x>). So all singular values of T lie between exp(-c) and exp(c), and its
+|exp(X')|_2 <= exp(largest eigenvalue of the symmetric part of X') (Dahlquist 1958, Lozinskii 1958:
+along dx/dt = X x, d|x|^2/dt = 2 <x, H x>). So all singular values of T lie between exp(-c) and exp(c), and its
 condition number is below exp(2 c), wherever gradients lead. The trace is smooth, zero included, and
 while it is below 2^-p, X' differs from X by less than a millionth of H. Rotations, which keep
 lengths, are not held.

@@ -15,13 +15,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, TypeVar, cast
 
 import torch
 from torch import Tensor
 
 from lmc_core.matching.learned.charts import SMOOTH, STRETCH
-from lmc_core.matching.learned.learner import Learner
+from lmc_core.matching.learned.learner import Learner, LearnerState
 from lmc_core.matching.learned.steps import Steps
 from lmc_core.models.model import Model
 from lmc_core.progress import Progress
@@ -45,6 +45,16 @@ ROWS_EVERY = 2  # steps between two moves
 EVALUATED = 128  # examples at once without gradients
 # what a checkpoint holds besides the learner
 KEPT = ("best", "done", "steps", "history", "running", "spent", "refused")
+
+T = TypeVar("T")
+
+
+class Best(TypedDict):
+    """The maps with the lowest held-out loss so far, in nats, and at which step they stood."""
+
+    loss: float
+    step: int
+    learner: LearnerState
 
 
 class Descent:
@@ -108,7 +118,7 @@ class Descent:
         self.done, self.spent, self.steps = 0, 0.0, settings.steps
         # step, training loss since the last check, held-out loss
         self.history: list[list[float]] = []
-        self.best: dict[str, Any] = {}
+        self.best: Best | None = None
         self.refused: list[int] = []  # steps whose maps did not keep the function
         self.running: list[float] = []
         self.whole = False  # no step is half done
@@ -121,7 +131,7 @@ class Descent:
         content = [asdict(settings), list(moves), list(known), learning.seed, named, seen, STRETCH]
         self.fingerprint = hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
-    def finish(self) -> tuple[list[Alignment], dict[str, Any]]:
+    def finish(self) -> tuple[list[Alignment], dict[str, object]]:
         """Learn to the end; what is there is saved if anything interrupts.
 
         Returns:
@@ -138,7 +148,9 @@ class Descent:
                 self._save()
             raise
         self.spent = time.perf_counter() - begun
-        self.learner.restore(self.best["learner"], optimiser=False)
+        best = self.best
+        assert best is not None  # the start was measured first
+        self.learner.restore(best["learner"], optimiser=False)
         if self.checkpoint is not None:
             self.checkpoint.unlink(missing_ok=True)
         moved, rows = self.learner.rows_moved()
@@ -146,7 +158,7 @@ class Descent:
             "history": self.history,
             "held_out": len(self.held_out),
             "steps": self.done,
-            "best_step": self.best["step"],
+            "best_step": best["step"],
             "refused": self.refused,
             "batch": self.batch,
             "examples": len(self.train),
@@ -194,7 +206,8 @@ class Descent:
 
     def _stale(self) -> int:
         """How many checks there were since the best one."""
-        return sum(step > self.best["step"] for step, *_ in self.history)
+        best = self.best
+        return 0 if best is None else sum(step > best["step"] for step, *_ in self.history)
 
     def _step(self) -> float:
         """One step; returns its loss in nats."""
@@ -219,9 +232,9 @@ class Descent:
         trained = sum(self.running) / len(self.running) if self.running else loss
         self.running = []
         self.history.append([self.done, trained, loss])
-        if not self.best or loss < self.best["loss"]:
+        if self.best is None or loss < self.best["loss"]:
             # the start is what there is
-            if self.best and not self.keeps(self.learner.alignments()):
+            if self.best is not None and not self.keeps(self.learner.alignments()):
                 self.refused.append(self.done)
                 return
             self.best = {"loss": loss, "step": self.done, "learner": _copied(self.learner.state())}
@@ -229,7 +242,7 @@ class Descent:
     def _save(self) -> None:
         """Write what there is, whole or not at all; a full disk is no reason to stop learning."""
         path = self.checkpoint
-        if path is None or not self.best:
+        if path is None or self.best is None:
             return
         begun = time.perf_counter()
         state = {
@@ -252,20 +265,20 @@ class Descent:
         if path is None or not path.is_file():
             return
         try:
-            state: Mapping[str, Any] = torch.load(path, weights_only=True)
+            state: Mapping[str, object] = torch.load(path, weights_only=True)
         except Exception:  # a file that cannot be read is one that is not there
             return
         if state.get("fingerprint") != self.fingerprint:
             return
         for name in KEPT:
             setattr(self, name, state[name])
-        self.learner.restore(state["learner"])
+        self.learner.restore(cast("LearnerState", state["learner"]))
 
 
-def _copied(value: Any) -> Any:
+def _copied(value: T) -> T:
     """A copy of nested dicts and lists with their tensors."""
     if isinstance(value, Tensor):
-        return value.detach().clone()
+        return cast("T", value.detach().clone())
     if isinstance(value, dict):
-        return {key: _copied(each) for key, each in value.items()}
-    return [_copied(each) for each in value] if isinstance(value, list) else value
+        return cast("T", {key: _copied(each) for key, each in value.items()})
+    return cast("T", [_copied(each) for each in value]) if isinstance(value, list) else value

@@ -15,7 +15,6 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -73,7 +72,7 @@ def _places(checkpoint: Path) -> tuple[Path, Path]:
     return checkpoint.with_suffix(".start.safetensors"), checkpoint.with_suffix(".start.json")
 
 
-def _known(given: MatcherInput, method: str) -> list[Any]:
+def _known(given: MatcherInput, method: str) -> list[object]:
     """What tells this start from others that could lie at the same place."""
     named = {kind: chosen.value for kind, chosen in given.classes.items()}
     seen = (
@@ -84,5 +83,5 @@ def _known(given: MatcherInput, method: str) -> list[Any]:
     return [method, given.a.digest, given.b.digest, named, given.seed, seen]
 
 
-def _write(path: Path, content: Any) -> None:
+def _write(path: Path, content: object) -> None:
     path.write_text(json.dumps(content), encoding="utf-8")

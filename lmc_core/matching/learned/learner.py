@@ -5,7 +5,7 @@ it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 import torch
 import torch.nn.functional as F
@@ -14,8 +14,8 @@ from torch.func import functional_call
 
 from lmc_core.matching.learned.charts import STRETCH, Charts
 from lmc_core.matching.learned.moved_state import MovedState
-from lmc_core.matching.learned.permutation_latents import PermutationLatents, cosines
-from lmc_core.matching.learned.soap import Soap
+from lmc_core.matching.learned.permutation_latents import LatentsState, PermutationLatents, cosines
+from lmc_core.matching.learned.soap import Rates, Soap
 from lmc_core.models.functional import Forward
 from lmc_core.models.mixing import weighted
 from lmc_core.models.model import Model
@@ -30,6 +30,14 @@ SCALES = 0.1  # logarithms of scales and angles move a tenth as fast as vectors 
 # stay
 LATENTS = 2**26
 PLANES = 3.0  # maps of planes inside heads move three times as fast as the stream
+
+
+class LearnerState(TypedDict):
+    """What an interrupted run needs, by number of the model that moves."""
+
+    charts: dict[int, dict[str, Tensor]]
+    optimiser: dict[str, object] | None
+    rows: dict[int, LatentsState]
 
 
 class Learner:
@@ -77,7 +85,7 @@ class Learner:
             self.moving[k] = MovedState(
                 self.layout, self.ends[k], [*charts.elements(), *(names if k > 0 else [])]
             )
-        groups: list[dict[str, Any]] = []
+        groups: list[Rates] = []
         for charts in self.charts.values():
             for p in charts.matrices.values():
                 groups.append(
@@ -209,7 +217,7 @@ class Learner:
             z.numel() // z.shape[-1] for rows in self.rows.values() for z in rows.latents.values()
         )
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> LearnerState:
         """Everything that an interrupted run needs."""
         return {
             "charts": {k: charts.state_dict() for k, charts in self.charts.items()},
@@ -217,7 +225,7 @@ class Learner:
             "rows": {k: rows.state() for k, rows in self.rows.items()},
         }
 
-    def restore(self, state: dict[str, Any], optimiser: bool = True) -> None:
+    def restore(self, state: LearnerState, optimiser: bool = True) -> None:
         """Go back to what `state` returned."""
         for k, charts in self.charts.items():
             charts.load_state_dict(state["charts"][k])

@@ -5,14 +5,16 @@ put together each time.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
 from lmc_core.symmetry.alignment import act_on_block
 from lmc_core.symmetry.elements import Element
 from lmc_core.symmetry.layout import Block, Layout, State
+
+Place = tuple[Block, tuple[int, ...]]  # a block, and its shape in the parameter
 
 
 class MovedState:
@@ -57,11 +59,15 @@ class MovedState:
         return found
 
 
+class _Context(FunctionCtx):
+    places: list[Place]
+
+
 class _Assembled(torch.autograd.Function):
     """A parameter with some of its blocks replaced; one pass over it forwards, one backwards."""
 
     @staticmethod
-    def forward(ctx: Any, base: Tensor, places: list[Any], *parts: Tensor) -> Tensor:
+    def forward(ctx: _Context, base: Tensor, places: list[Place], *parts: Tensor) -> Tensor:
         ctx.places = places
         whole = base.clone(memory_format=torch.contiguous_format)
         for (block, shape), part in zip(places, parts, strict=True):
@@ -69,7 +75,7 @@ class _Assembled(torch.autograd.Function):
         return whole
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
+    def backward(ctx: _Context, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         gradient = gradients[0].contiguous()
         views = [block.rows_of(gradient).view(shape)[block.slices] for block, shape in ctx.places]
         return (None, None, *views)

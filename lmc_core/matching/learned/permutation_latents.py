@@ -18,10 +18,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
 from lmc_core.matching.objective import layers
 from lmc_core.matching.solvers import assignment
@@ -50,16 +51,21 @@ class Probed(Monomial):
         return moved * (1 / self.scales if role == "reads" else self.scales)[..., None]
 
 
+class _Context(FunctionCtx):
+    saved_tensors: tuple[Tensor, ...]
+    needs_input_grad: tuple[bool, ...]
+
+
 class _Reordered(torch.autograd.Function):
     """Rows by an index, with the derivative for the permutation matrix behind it."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, indices: Tensor, probe: Tensor) -> Tensor:
+    def forward(ctx: _Context, x: Tensor, indices: Tensor, probe: Tensor) -> Tensor:
         ctx.save_for_backward(x, indices)
         return Permutation(indices).act(x, "writes")
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
+    def backward(ctx: _Context, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, indices = ctx.saved_tensors
         (gradient,) = gradients
         back = (
@@ -68,6 +74,14 @@ class _Reordered(torch.autograd.Function):
             else None
         )
         return back, None, gradient @ x.mT
+
+
+class LatentsState(TypedDict):
+    """What an interrupted run needs of some permutations."""
+
+    latents: dict[str, Tensor]
+    indices: dict[str, Tensor]
+    adam: dict[str, object] | None
 
 
 class PermutationLatents:
@@ -157,12 +171,12 @@ class PermutationLatents:
             name: int((i != torch.arange(i.shape[-1])).sum()) for name, i in self.indices.items()
         }
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> LatentsState:
         """Everything that an interrupted run needs."""
         adam = None if self._adam is None else self._adam.state_dict()
         return {"latents": self.latents, "indices": self.indices, "adam": adam}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: LatentsState) -> None:
         """Go back to what `state` returned."""
         for name, latent in state["latents"].items():
             self.latents[name].copy_(latent)

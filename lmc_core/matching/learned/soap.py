@@ -14,10 +14,17 @@ Vyas et al. 2024 (arXiv 2409.11321), after Gupta, Koren, Singer 2018 (arXiv 1802
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor
+
+
+class Rates(TypedDict):
+    """Parameters that share a rate."""
+
+    params: list[Tensor]
+    lr: float
 
 
 class Soap(torch.optim.Optimizer):
@@ -32,12 +39,15 @@ class Soap(torch.optim.Optimizer):
 
     def __init__(
         self,
-        groups: list[dict[str, Any]],
+        groups: list[Rates],
         betas: tuple[float, float] = (0.9, 0.98),
         memory: float = 0.95,
         every: int = 10,
     ):
-        super().__init__(groups, {"lr": 0.01, "betas": betas, "memory": memory, "every": every})
+        super().__init__(
+            [{**group} for group in groups],
+            {"lr": 0.01, "betas": betas, "memory": memory, "every": every},
+        )
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:
@@ -46,9 +56,14 @@ class Soap(torch.optim.Optimizer):
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    parameter.sub_(self._direction(parameter, group), alpha=group["lr"])
+                    parameter.sub_(
+                        self._direction(parameter, group["betas"], group["memory"], group["every"]),
+                        alpha=group["lr"],
+                    )
 
-    def _direction(self, parameter: Tensor, group: dict[str, Any]) -> Tensor:
+    def _direction(
+        self, parameter: Tensor, betas: tuple[float, float], memory: float, every: int
+    ) -> Tensor:
         gradient, state = parameter.grad, self.state[parameter]
         assert gradient is not None
         if not state:
@@ -56,29 +71,29 @@ class Soap(torch.optim.Optimizer):
                 count=0, first=torch.zeros_like(parameter), second=torch.zeros_like(parameter)
             )
         state["count"] += 1
-        early, late = (1 - beta ** state["count"] for beta in group["betas"])
-        state["first"].lerp_(gradient, 1 - group["betas"][0])
+        early, late = (1 - beta ** state["count"] for beta in betas)
+        state["first"].lerp_(gradient, 1 - betas[0])
         first = state["first"] / early
         if (
             parameter.ndim < 2
             or parameter.shape[-1] != parameter.shape[-2]
             or parameter.shape[-1] == 1
         ):
-            state["second"].lerp_(gradient.square(), 1 - group["betas"][1])
+            state["second"].lerp_(gradient.square(), 1 - betas[1])
             return first / ((state["second"] / late).sqrt() + 1e-8)
-        self._decompose(state, gradient, group)
+        self._decompose(state, gradient, memory, state["count"] % every == 0)
         left, right = state["left_basis"], state["right_basis"]
-        state["second"].lerp_((left.mT @ gradient @ right).square(), 1 - group["betas"][1])
+        state["second"].lerp_((left.mT @ gradient @ right).square(), 1 - betas[1])
         return (
             left @ ((left.mT @ first @ right) / ((state["second"] / late).sqrt() + 1e-8)) @ right.mT
         )
 
     @staticmethod
-    def _decompose(state: dict[str, Any], gradient: Tensor, group: dict[str, Any]) -> None:
+    def _decompose(state: dict[str, Tensor], gradient: Tensor, memory: float, due: bool) -> None:
         for side, moment in (("left", gradient @ gradient.mT), ("right", gradient.mT @ gradient)):
             if side not in state:
                 state[side] = moment
             else:
-                state[side].lerp_(moment, 1 - group["memory"])
-            if f"{side}_basis" not in state or state["count"] % group["every"] == 0:
+                state[side].lerp_(moment, 1 - memory)
+            if f"{side}_basis" not in state or due:
                 state[f"{side}_basis"] = torch.linalg.eigh(state[side].double())[1].to(gradient)

@@ -3,10 +3,11 @@ have.
 
 The matches are annealed from `start` to `temperature` (`annealing`). Then there are two ends:
 
-    hard    every soft match becomes the nearest assignment, and the cycle of weight matching goes on from there until it gains
-            nothing; an alignment like any other, and the function is kept
-    soft    above temperature 0: model B with its rows averaged by the matches as they are. An ordinary checkpoint of another
-            function: what it loses has to be measured
+    hard    every soft match becomes the nearest assignment, and the cycle of weight matching goes
+            on from there until it gains nothing; an alignment like any other, and the function is
+            kept
+    soft    above temperature 0: model B with its rows averaged by the matches as they are. An
+            ordinary checkpoint of another function: what it loses has to be measured
 
 At a low temperature both are one. At a high one the soft end is a model whose units are all alike.
 

@@ -2,7 +2,8 @@
 
 At temperature T > 0 the match of a similarity M is
 
-    argmax of  <M, P> + T H(P),   H(P) = -sum_ij P_ij log P_ij,   over P >= 0 whose rows and columns sum to 1,
+    argmax of  <M, P> + T H(P),   H(P) = -sum_ij P_ij log P_ij,
+    over P >= 0 whose rows and columns sum to 1,
 
     P_ij = exp((M_ij + f_i + g_j) / T),
 
