@@ -40,7 +40,7 @@ MODELS = {"vit-fashion-s": ("fashion-mnist", 256), "gpt2-plays-s": ("plays", 64)
 
 def random_pair(width: int, layers: int, heads: int, vocabulary: int, positions: int) -> list:
     """Two GPT-2s with random weights, in canonical form for all classes, float32."""
-    from lmc_core.matching.pair import canonical
+    from lmc_core.matching.aligned import canonical
     from lmc_core.models.families.gpt2 import GPT2
     from lmc_core.models.model import Model, untied_state
     from lmc_core.symmetry.spaces import choose_classes
@@ -179,8 +179,8 @@ def curves(arguments: argparse.Namespace) -> None:
 
 def learned_step(a, b, batch) -> Callable[[], object]:  # noqa: ANN001
     """One step of learned matching on a batch: smooth maps of B alone, labels as targets."""
+    from lmc_core.matching.aligned import canonical
     from lmc_core.matching.learned.learner import Learner
-    from lmc_core.matching.pair import canonical
     from lmc_core.models.common import in_float32
     from lmc_core.symmetry.spaces import choose_classes
 

@@ -75,11 +75,8 @@ if TYPE_CHECKING:
         MANY_METHODS as MANY_METHODS,
         METHODS as METHODS,
     )
-    from lmc_core.matching.pair import (
-        AlignedPair as AlignedPair,
-        align_pair as align_pair,
-        canonical as canonical,
-    )
+    from lmc_core.matching.aligned import AlignedPair as AlignedPair, canonical as canonical
+    from lmc_core.matching.pair import align_pair as align_pair
     from lmc_core.matching.soft.method import SoftSettings as SoftSettings
     from lmc_core.matching.universe import UniverseSettings as UniverseSettings
     from lmc_core.matching.weight import Settings as Settings, WeightSettings as WeightSettings

@@ -23,7 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from lmc_core.errors import LmcError
-from lmc_core.matching.pair import canonical, in_float32
+from lmc_core.matching.aligned import canonical
+from lmc_core.models.common import in_float32
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.family import Family
 from lmc_core.models.files.refusals import REASONS

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from lmc_core.matching.pair import canonical
+from lmc_core.matching.aligned import canonical
 from lmc_core.matching.weight_search import match_weights
 from lmc_core.models.describe import dimension
 from lmc_core.models.forward import run

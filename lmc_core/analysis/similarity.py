@@ -24,9 +24,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from lmc_core.matching.aligned import AlignedPair
 from lmc_core.matching.experts import Mixture
 from lmc_core.matching.objective import Objective
-from lmc_core.matching.pair import AlignedPair
 from lmc_core.matching.state import MatchingState
 from lmc_core.matching.steps import pair_values
 from lmc_core.symmetry.elements import Monomial, Permutation

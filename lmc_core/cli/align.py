@@ -41,9 +41,9 @@ from lmc_core.cli.output import facts, list_notes, print_json
 from lmc_core.cli.progress import ProgressBar
 from lmc_core.errors import BadInput, UnknownName
 from lmc_core.figures.text import classes_sentence
+from lmc_core.matching.aligned import AlignedPair
 from lmc_core.matching.many import AlignedModels
 from lmc_core.matching.methods import MANY_METHODS, METHODS, find_method
-from lmc_core.matching.pair import AlignedPair
 from lmc_core.models.load import load
 from lmc_core.models.model import Model
 from lmc_core.models.sameness import common_weights

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from torch import Tensor
 
+from lmc_core.matching.aligned import AlignedPair
 from lmc_core.matching.many import AlignedModels, align_models
 from lmc_core.matching.method import Method, learns
 from lmc_core.matching.methods import MANY_METHODS, METHODS
-from lmc_core.matching.pair import AlignedPair, align_pair
+from lmc_core.matching.pair import align_pair
 from lmc_core.models.model import Model
 from lmc_core.progress import Progress, ignore
 from lmc_core.symmetry.spaces import SymmetryClass

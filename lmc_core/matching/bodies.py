@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput, Incompatible
+from lmc_core.matching.aligned import AlignedPair, canonical, pair_of_wholes
 from lmc_core.matching.matcher_input import MatcherInput
 from lmc_core.matching.method import Method
-from lmc_core.matching.pair import AlignedPair, canonical, pair_of_wholes
 from lmc_core.models.common import in_float32, untied
 from lmc_core.models.forward import few_enough, function_error, run
 from lmc_core.models.model import Model

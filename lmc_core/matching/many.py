@@ -14,11 +14,11 @@ from torch import Tensor
 
 from lmc_core.display import draw_trace, show
 from lmc_core.errors import BadInput, Incompatible
+from lmc_core.matching.aligned import canonical
 from lmc_core.matching.cycles import between, cycle_error
 from lmc_core.matching.matcher_input import ManyInput
 from lmc_core.matching.method import learns
 from lmc_core.matching.methods import MANY_METHODS
-from lmc_core.matching.pair import canonical
 from lmc_core.matching.trace import Trace
 from lmc_core.models.common import alike_untied, in_float32, require_compatible
 from lmc_core.models.forward import few_enough, function_error, run

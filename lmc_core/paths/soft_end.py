@@ -18,7 +18,8 @@ from torch import Tensor
 
 from lmc_core.intervals.errors import stderr
 from lmc_core.limits import require_counts
-from lmc_core.matching.pair import AlignedPair, align_pair
+from lmc_core.matching.aligned import AlignedPair
+from lmc_core.matching.pair import align_pair
 from lmc_core.matching.soft.method import SoftSettings
 from lmc_core.models.model import Model
 from lmc_core.paths.barrier import Barrier

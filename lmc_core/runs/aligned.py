@@ -26,7 +26,7 @@ from lmc_core.runs.opened import CHECKED, learning_from
 from lmc_core.runs.request import ALGORITHM, ModelsRequest, PairRequest, digest_of
 
 if TYPE_CHECKING:
-    from lmc_core.matching.pair import AlignedPair
+    from lmc_core.matching.aligned import AlignedPair
     from lmc_core.models.model import Model
     from lmc_core.paths.line import Line
     from lmc_core.progress import Progress
@@ -219,8 +219,7 @@ def _read(folder: Path, models: tuple[Model, Model]) -> AlignedPair | None:
     from safetensors.torch import load_file
 
     from lmc_core.errors import LmcError
-    from lmc_core.matching.pair import pair_of_wholes
-    from lmc_core.matching.soft.search import SoftEnd
+    from lmc_core.matching.aligned import SoftEnd, pair_of_wholes
     from lmc_core.matching.trace import Trace
     from lmc_core.matching.widths import Places
     from lmc_core.symmetry.alignment import Alignment
@@ -319,8 +318,8 @@ def ends_of(
         report: called with the share done and a few words; may raise to stop.
         second: number of the other model.
     """
+    from lmc_core.matching.aligned import canonical
     from lmc_core.matching.common_form import common_form
-    from lmc_core.matching.pair import canonical
     from lmc_core.models.common import in_float32
     from lmc_core.models.rows import restricted, shared_rows
     from lmc_core.symmetry.spaces import choose_classes

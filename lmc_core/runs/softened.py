@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lmc_core.matching.pair import AlignedPair
+    from lmc_core.matching.aligned import AlignedPair
     from lmc_core.paths.curve import Curve
     from lmc_core.tasks import Examples
 

@@ -56,19 +56,6 @@ class SoftTrace(Trace):
         return model.with_state(state, name=f"{model.name}-soft", card=card)
 
 
-@dataclass(frozen=True)
-class SoftEnd:
-    """Model B with its rows averaged by soft matches: an ordinary checkpoint, and another function.
-
-    Attributes:
-        model: in A's coordinates.
-        function_error: largest relative difference of its outputs from B's, in float32.
-    """
-
-    model: Model
-    function_error: float
-
-
 def match_soft(given: MatcherInput, settings: SoftSettings) -> tuple[Alignment, SoftTrace]:
     """Anneal soft matches.
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from lmc_core.analysis.element_summary import ElementSummary
     from lmc_core.analysis.similarity import SpaceSimilarity
-    from lmc_core.matching.pair import AlignedPair
+    from lmc_core.matching.aligned import AlignedPair
     from lmc_core.symmetry.elements import Element
     from lmc_core.tasks import Examples
 

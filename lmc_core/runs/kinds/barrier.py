@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from lmc_core.matching.pair import AlignedPair
+    from lmc_core.matching.aligned import AlignedPair
     from lmc_core.models.model import Model
     from lmc_core.paths.curve import Curve
     from lmc_core.paths.line import ModelPath
