@@ -13,21 +13,20 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput, Incompatible
 from lmc_core.matching.aligned import AlignedPair, canonical, pair_of_wholes
+from lmc_core.matching.function_check import FunctionCheck
 from lmc_core.matching.matcher_input import MatcherInput
 from lmc_core.matching.method import Method
 from lmc_core.models.common import in_float32, untied
-from lmc_core.models.forward import few_enough, function_error, run
+from lmc_core.models.forward import few_enough
 from lmc_core.models.model import Model
 from lmc_core.models.rows import in_shared_rows
 from lmc_core.progress import Progress
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.canonical import rewrite_in_place
-from lmc_core.symmetry.check import relative_difference, require_same_function
 from lmc_core.symmetry.layout import Layout
 from lmc_core.symmetry.rewrite import Rewrite
 from lmc_core.symmetry.spaces import Classes, SymmetryClass, choose_classes, class_of, kinds_of
@@ -151,7 +150,7 @@ def align_bodies(
     b: Model,
     inputs: Tensor,
     classes: Mapping[str, str | SymmetryClass] | None,
-    method: Method,
+    method: Method[object],
     settings: object,
     masks: Mapping[str, Tensor] | None = None,
     progress: Progress = lambda share, words: None,
@@ -171,8 +170,7 @@ def align_bodies(
             "use the method weight."
         )
     begin = time.perf_counter()
-    checked = few_enough(few_enough(inputs, a), b)
-    before = [run(model, checked) for model in (a, b)]
+    check = FunctionCheck((a, b), few_enough(few_enough(inputs, a), b))
     chosen = choose_classes(b.layout.spaces, classes)
     first, second = canonical(a, _at_most(a, chosen)), canonical(b, chosen)
     left, right = in_shared_rows((untied(a), second))
@@ -190,19 +188,8 @@ def align_bodies(
     alignment = Alignment.of(second.layout.spaces, found.elements)
     double = first, second.with_state(alignment.apply(second.layout, second.state, in_place=True))
     single = [in_float32(model) for model in double]
-    seconds = time.perf_counter() - begin
-    error = max(
-        relative_difference(was, run(model, checked))
-        for was, model in zip(before, single, strict=True)
-    )
-
-    def exact() -> float:
-        return max(
-            function_error(*pair, checked, torch.float64)
-            for pair in zip((a, b), double, strict=True)
-        )
-
-    require_same_function(error, b.name, exact=exact)
+    seconds = time.perf_counter() - begin - check.seconds
+    error = max(check.require(double, single))
     return pair_of_wholes(*single, alignment, trace, error, seconds)
 
 

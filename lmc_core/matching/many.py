@@ -7,28 +7,26 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
-import torch
 from torch import Tensor
 
 from lmc_core.display import draw_trace, show
 from lmc_core.errors import BadInput, Incompatible
 from lmc_core.matching.aligned import canonical
 from lmc_core.matching.cycles import between, cycle_error
+from lmc_core.matching.function_check import FunctionCheck
 from lmc_core.matching.matcher_input import ManyInput
 from lmc_core.matching.method import learns
 from lmc_core.matching.methods import MANY_METHODS
 from lmc_core.matching.trace import Trace
 from lmc_core.models.common import alike_untied, in_float32, require_compatible
-from lmc_core.models.forward import few_enough, function_error, run
+from lmc_core.models.forward import few_enough
 from lmc_core.models.mixing import centre
 from lmc_core.models.model import Model
 from lmc_core.models.rows import extended, in_shared_rows
 from lmc_core.numbers import describe_change, number, seconds
 from lmc_core.progress import Progress
 from lmc_core.symmetry.alignment import Alignment
-from lmc_core.symmetry.check import is_rounding, relative_difference, require_same_function
 from lmc_core.symmetry.spaces import SymmetryClass, choose_classes
 from lmc_core.tasks.class_order import in_one_order
 from lmc_core.tasks.learning import Learning
@@ -135,7 +133,7 @@ def align_models(
         models: two to eight, of one family and width; the first stays, up to its canonical rewrite.
         inputs: a few real examples for the function checks.
         classes: kind of space -> class; what is left out gets the largest admissible one.
-        method: a name in `universe.GROUP_METHODS`.
+        method: a name in `MANY_METHODS`.
         settings: of the method, an instance of its `settings`; None for its defaults.
         masks: by parameter, the rows that count.
         progress: called with the share done and a few words; may raise to stop.
@@ -157,21 +155,15 @@ def align_models(
     begin = time.perf_counter()
     models = whole_forms(models)
     chosen = choose_classes(models[0].layout.spaces, classes)
-    checked = few_enough(inputs, models[0])
-    before = [run(model, checked) for model in models]
-    checking = time.perf_counter() - begin
+    check = FunctionCheck(models, few_enough(inputs, models[0]))
     wholes = tuple(canonical(model, chosen) for model in models)
     rewritten = tuple(in_shared_rows(wholes))
 
     def keeps(found: Sequence[Alignment]) -> bool:
-        for model, was, form, alignment in zip(models, before, wholes, found, strict=True):
-            after = form.with_state(alignment.apply(form.layout, form.state))
-            error = relative_difference(was, run(in_float32(after), checked))
-            if not is_rounding(
-                error, exact=partial(function_error, model, after, checked, torch.float64)
-            ):
-                return False
-        return True
+        return all(
+            check.keeps(number, form.with_state(alignment.apply(form.layout, form.state)))
+            for number, (form, alignment) in enumerate(zip(wholes, found, strict=True))
+        )
 
     group = ManyInput(rewritten, chosen, masks or {}, learning, progress, keeps)
     alignments, trace = chosen_method.match(group, settings)
@@ -180,15 +172,8 @@ def align_models(
         for model, alignment in zip(wholes, alignments, strict=True)
     ]
     moved = tuple(in_float32(model) for model in double)
-    seconds = time.perf_counter() - begin - checking
-    errors = [
-        relative_difference(was, run(model, checked))
-        for was, model in zip(before, moved, strict=True)
-    ]
-    for model, after, error in zip(models, double, errors, strict=True):
-        require_same_function(
-            error, model.name, exact=partial(function_error, model, after, checked, torch.float64)
-        )
+    seconds = time.perf_counter() - begin - check.seconds
+    errors = check.require(double, moved)
     found = tuple(alignments), trace, tuple(errors), cycle_error(between(alignments)), seconds
     shared = tuple(in_shared_rows(moved))
     return AlignedModels(shared, *found, moved if unequal_rows(shared, moved) else ())

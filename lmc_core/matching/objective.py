@@ -68,19 +68,8 @@ class Objective:
         self._streams: dict[str, str] = {}
         self._metrics: dict[tuple[str, int], Tensor] = {}
         power = (SPREAD if self.held else 0.0) if spread is None else spread
-        for stream in layout.spaces.values():
-            if (
-                power
-                and stream.kind == "residual"
-                and stream.within is None
-                and class_of(stream, classes).mixes
-            ):
-                for side, state in enumerate(self.states):
-                    for name, metric in stream_metrics(
-                        layout, state, stream, power, self.masks
-                    ).items():
-                        self._metrics[name, side] = metric.to(self.precision)
-                        self._streams[name] = stream.name
+        if power:
+            self._compare_readers(power)
         self.means = {
             (block.name, side): layout.view(state, block).mean(
                 block.ignores_mean_over, keepdim=True, dtype=torch.float64
@@ -101,11 +90,7 @@ class Objective:
             for block in self.blocks
         }
         if unit_weights:
-            for names in layers(self.blocks).values():
-                both = [sum(norms[name][side] for name in names) ** 0.5 for side in (0, 1)]
-                entries = sum(layout.view(a, layout.by_name[name]).numel() for name in names)
-                for name in names:
-                    self.weights[name] = entries**sizes / max(both[0] * both[1], 1e-300)
+            self._weigh_layers(norms, sizes)
         self.bound = (
             sum(self.weights[name] * (one * two) ** 0.5 for name, (one, two) in norms.items())
             or 1.0
@@ -118,6 +103,29 @@ class Objective:
             name: [block for block in self.blocks if any(axis.space == name for axis in block.axes)]
             for name in layout.spaces
         }
+
+    def _compare_readers(self, power: float) -> None:
+        """Set the metric in which readers of each stream that mixes are compared."""
+        for stream in self.layout.spaces.values():
+            mixes = class_of(stream, self.classes).mixes
+            if stream.kind != "residual" or stream.within is not None or not mixes:
+                continue
+            for side, state in enumerate(self.states):
+                metrics = stream_metrics(self.layout, state, stream, power, self.masks)
+                for name, metric in metrics.items():
+                    self._metrics[name, side] = metric.to(self.precision)
+                    self._streams[name] = stream.name
+
+    def _weigh_layers(self, norms: Mapping[str, Sequence[float]], sizes: float) -> None:
+        """Give all blocks of a layer the weight n_l^sizes / (|a_l| |b_l|)."""
+        layout = self.layout
+        for names in layers(self.blocks).values():
+            both = [sum(norms[name][side] for name in names) ** 0.5 for side in (0, 1)]
+            entries = sum(
+                layout.view(self.states[0], layout.by_name[name]).numel() for name in names
+            )
+            for name in names:
+                self.weights[name] = entries**sizes / max(both[0] * both[1], 1e-300)
 
     def chosen(self, space: Space) -> SymmetryClass:
         """The class of a space."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput
 from lmc_core.matching.aligned import AlignedPair, SoftEnd, canonical, pair_of_wholes
 from lmc_core.matching.bodies import align_bodies
+from lmc_core.matching.function_check import FunctionCheck
 from lmc_core.matching.matcher_input import MatcherInput
 from lmc_core.matching.method import Method
 from lmc_core.matching.methods import METHODS
@@ -31,7 +31,7 @@ from lmc_core.models.model import Model
 from lmc_core.models.rows import in_shared_rows
 from lmc_core.progress import Progress, part
 from lmc_core.symmetry.alignment import Alignment
-from lmc_core.symmetry.check import is_rounding, relative_difference, require_same_function
+from lmc_core.symmetry.check import relative_difference
 from lmc_core.symmetry.spaces import Classes, SymmetryClass, choose_classes
 from lmc_core.tasks.class_order import in_order_of
 from lmc_core.tasks.learning import Learning
@@ -83,73 +83,18 @@ def align_pair(
         return align_bodies(a, b, inputs, classes, chosen_method, configured, masks, progress)
     begin = time.perf_counter()
     require_compatible(a, b)
-    check = _FunctionCheck(a, in_order_of(a, b), inputs, in_place)
+    check = FunctionCheck((a, in_order_of(a, b)), few_enough(inputs, a), in_place)
     chosen = choose_classes(a.layout.spaces, classes)
     found = _match(check, chosen, chosen_method, configured, masks, progress, learning)
     single = [in_float32(model) for model in found.wholes]
     spent = time.perf_counter() - begin - check.seconds
-    error = check.require(found.wholes, single)
+    error = max(check.require(found.wholes, single))
     pair = pair_of_wholes(*single, found.alignment, found.trace, error, spent, found.places)
     if found.averaged is None:
         return pair
     reference = check.before[1] if pair.whole is None else run(pair.b, check.inputs)
     moved = relative_difference(reference, run(found.averaged, check.inputs))
     return replace(pair, soft=SoftEnd(found.averaged, moved))
-
-
-class _FunctionCheck:
-    """What two models compute before they are moved, and whether they still do.
-
-    Args:
-        a: the first model.
-        b: the second, its classes in the order of the first's.
-        inputs: that are looked at.
-        in_place: whether the models are written into, so that rounding cannot be told from more by
-            running them again.
-    """
-
-    def __init__(self, a: Model, b: Model, inputs: Tensor, in_place: bool):
-        begin = time.perf_counter()
-        self.models, self.in_place = (a, b), in_place
-        self.inputs = few_enough(inputs, a)
-        self.before = [run(model, self.inputs) for model in self.models]
-        self.seconds = time.perf_counter() - begin
-
-    def keeps(self, second: Model) -> bool:
-        """Whether the second model, moved to somewhere, computes what it did but for rounding."""
-        error = relative_difference(self.before[1], run(in_float32(second), self.inputs))
-        return is_rounding(error, exact=self._exact(self.models[1:], (second,)))
-
-    def require(self, after: Sequence[Model], single: Sequence[Model]) -> float:
-        """Return the largest difference of the outputs of both models in float32.
-
-        Args:
-            after: both, as they were moved.
-            single: the same in float32.
-
-        Raises:
-            FunctionChanged: if it is more than rounding.
-        """
-        error = max(
-            relative_difference(was, run(model, self.inputs))
-            for was, model in zip(self.before, single, strict=True)
-        )
-        require_same_function(error, self.models[1].name, exact=self._exact(self.models, after))
-        return error
-
-    def _exact(self, before: Sequence[Model], after: Sequence[Model]) -> Callable[[], float] | None:
-        """Measures the same in float64, of models as they were moved and not yet rounded."""
-        if self.in_place:
-            return None
-
-        def measure() -> float:
-            pairs = zip(before, after, strict=True)
-            return max(
-                relative_difference(*(run(model, self.inputs, torch.float64) for model in pair))
-                for pair in pairs
-            )
-
-        return measure
 
 
 @dataclass(frozen=True)
@@ -164,7 +109,7 @@ class _Match:
 
 
 def _match(
-    check: _FunctionCheck,
+    check: FunctionCheck,
     chosen: Classes,
     method: Method[object],
     settings: object,
@@ -173,19 +118,19 @@ def _match(
     learning: Learning | None,
 ) -> _Match:
     """Rewrite both models, bring them to one width, and move the second by the method."""
-    held = None
-    if wider(*check.models) is None:
+    held, (a, b) = None, check.models
+    if wider(a, b) is None:
         wholes = [canonical(m, chosen, check.in_place) for m in alike_untied(check.models)]
         left, right = in_shared_rows(wholes)
     else:
-        held, left, right = _at_one_width(*check.models, chosen, method, settings, masks, progress)
+        held, left, right = _at_one_width(a, b, chosen, method, settings, masks, progress)
         wholes = [left, right]
         if method.match_widths is not None:
             return _Match(wholes, held.alignment, held.trace, held.places)
 
     def keeps(found: Alignment) -> bool:
         whole = wholes[1]
-        return check.keeps(whole.with_state(found.apply(whole.layout, whole.state)))
+        return check.keeps(1, whole.with_state(found.apply(whole.layout, whole.state)))
 
     given = MatcherInput(left, right, chosen, masks or {}, progress=progress, keeps=keeps)
     if learning is not None:

@@ -1,0 +1,62 @@
+"""Whether models that were moved still compute what they did."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from lmc_core.models.common import in_float32
+from lmc_core.models.forward import function_error, run
+from lmc_core.models.model import Model
+from lmc_core.symmetry.check import is_rounding, relative_difference, require_same_function
+
+
+class FunctionCheck:
+    """What models compute before they are moved, and whether they do afterwards.
+
+    Args:
+        models: before anything is done with them.
+        inputs: that are looked at.
+        in_place: whether the models are written into, so that they cannot be run again in float64
+            to tell rounding from more.
+    """
+
+    def __init__(self, models: Sequence[Model], inputs: Tensor, in_place: bool = False):
+        begin = time.perf_counter()
+        self.models, self.inputs, self.in_place = models, inputs, in_place
+        self.before = [run(model, inputs) for model in models]
+        self.seconds = time.perf_counter() - begin
+
+    def keeps(self, number: int, moved: Model) -> bool:
+        """Whether one of the models, moved to somewhere, computes what it did but for rounding."""
+        error = relative_difference(self.before[number], run(in_float32(moved), self.inputs))
+        return is_rounding(error, exact=self._exact(number, moved))
+
+    def require(self, moved: Sequence[Model], single: Sequence[Model]) -> list[float]:
+        """Return the largest difference of the outputs of each model in float32.
+
+        Args:
+            moved: all models, as they were moved.
+            single: the same in float32.
+
+        Raises:
+            FunctionChanged: if one is more than rounding.
+        """
+        errors = [
+            relative_difference(was, run(model, self.inputs))
+            for was, model in zip(self.before, single, strict=True)
+        ]
+        for number, (model, error) in enumerate(zip(self.models, errors, strict=True)):
+            exact = self._exact(number, moved[number])
+            require_same_function(error, model.name, exact=exact)
+        return errors
+
+    def _exact(self, number: int, moved: Model) -> Callable[[], float] | None:
+        """Measures the difference in float64, of a model that is not rounded yet."""
+        if self.in_place:
+            return None
+        return partial(function_error, self.models[number], moved, self.inputs, torch.float64)
