@@ -11,9 +11,10 @@ import torch
 
 from lmc_core.cli.barrier import summarize
 from lmc_core.figures.barrier import barrier_caption
+from lmc_core.matching.align import align
 from lmc_core.models.load import load
 from lmc_core.paths.curve import Curve, evaluate
-from lmc_core.paths.soft_end import against_true_ends, sweep
+from lmc_core.paths.soft_end import against_true_ends
 from lmc_core.runs.kinds.barrier import compute, make_request
 from lmc_core.tasks import get_task
 
@@ -81,26 +82,15 @@ def test_a_bad_end_does_not_look_flat() -> None:
     assert ends.chord.tolist() == [1, 1, 1] and ends.barrier.stderr == pytest.approx(0.5)
 
 
-def test_a_sweep_runs_from_soft_to_hard(tiny_vit_pair: tuple[Path, Path]) -> None:
-    from lmc_core.matching.soft.method import SoftSettings
-
+def test_soft_ends_become_hard_as_the_temperature_falls(tiny_vit_pair: tuple[Path, Path]) -> None:
     a, b = (load(str(path)) for path in tiny_vit_pair)
     examples = get_task("fashion-mnist").examples("validation", 16, 0)
-    said: list[float] = []
-    points = sweep(
-        a,
-        b,
-        examples,
-        (1.0, 0.05, 0.0),
-        SoftSettings(start=0.2, rounds=3),
-        points=3,
-        progress=lambda x, _: said.append(x),
+    quick = {"start": 0.2, "rounds": 3}
+    soft, middle, hard = (
+        align(a, b, examples, method="soft", settings=quick | {"temperature": temperature})
+        for temperature in (1.0, 0.05, 0.0)
     )
-    assert [point.temperature for point in points] == [1.0, 0.05, 0.0]
-    soft, middle, hard = points
-    assert soft.about["entropy"] > middle.about["entropy"] > hard.about["entropy"]
-    assert soft.function_error > 1e-3 and hard.function_error < 1e-5
-    assert hard.midpoint == hard.hard_midpoint and hard.barrier == pytest.approx(
-        hard.hard_barrier, abs=1e-4
-    )
-    assert said == sorted(said) and said[-1] <= 1
+    entropy = [pair.trace.about["soft"]["entropy"] for pair in (soft, middle, hard)]
+    assert entropy[0] > entropy[1] > entropy[2]
+    assert soft.soft is not None and soft.soft.function_error > 1e-3
+    assert hard.soft is None and hard.function_error < 1e-5 and hard.end is hard.b
