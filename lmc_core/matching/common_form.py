@@ -7,7 +7,7 @@ from lmc_core.models.fits import wider
 from lmc_core.models.model import Model
 from lmc_core.models.rows import in_shared_rows
 from lmc_core.models.widen import widen
-from lmc_core.tasks.class_order import in_order_of, order_of
+from lmc_core.tasks.class_order import find_order, in_order_of
 
 
 def require_common_form(a: Model, b: Model) -> None:
@@ -18,7 +18,7 @@ def require_common_form(a: Model, b: Model) -> None:
             other classes apart.
     """
     require_compatible(a, b)
-    order_of(a, b)
+    find_order(a, b)
 
 
 def common_form(a: Model, b: Model) -> tuple[Model, Model]:

@@ -83,7 +83,7 @@ def _all_pairs(moved: MatchingState, block: Block, *path: str) -> Tensor:
     return total.double()
 
 
-def _inner_of(block: Block, inner: list[Space]) -> list[str]:
+def _inner_values(block: Block, inner: list[Space]) -> list[str]:
     """Which of the inner spaces a block touches, in the order of `inner`."""
     names = {axis.space for axis in block.axes}
     return [space.name for space in inner if space.name in names]
@@ -107,7 +107,7 @@ def _head_pairs(
         for plane in planes
     }
     for block in problem.touching[root.name]:
-        touched = _inner_of(block, planes)
+        touched = _inner_values(block, planes)
         if touched:
             grams[touched[0]] += _all_pairs(moved, block, root.name, touched[0])
         else:
@@ -145,8 +145,8 @@ def _group_pairs(
     shared = {p.name: torch.zeros(n, n, p.size, p.size, dtype=torch.float64) for p in planes}
     each = {p.name: torch.zeros(n, n, q, q, p.size, p.size, dtype=torch.float64) for p in planes}
     for block in problem.touching[root.name]:
-        touched = _inner_of(block, planes)
-        if _inner_of(block, [queries]):
+        touched = _inner_values(block, planes)
+        if _inner_values(block, [queries]):
             if touched:
                 each[touched[0]] += _all_pairs(moved, block, root.name, queries.name, touched[0])
             else:

@@ -74,7 +74,7 @@ def get_frame(name: str) -> FrameKind:
     return FRAMES[name]
 
 
-def frame_of(method: str, settings: Mapping[str, Any]) -> FrameKind:
+def find_frame(method: str, settings: Mapping[str, Any]) -> FrameKind:
     """The frame that a request or a result is in.
 
     Args:

@@ -12,7 +12,7 @@ from torch import Tensor
 from lmc_core.errors import Incompatible
 from lmc_core.models.mixing import in_single
 from lmc_core.models.model import Model
-from lmc_core.tasks.class_order import order_of
+from lmc_core.tasks.class_order import find_order
 
 
 class ModelPath(Protocol):
@@ -51,7 +51,7 @@ class Line:
             raise Incompatible(
                 f"{self.a.name} and {self.b.name} have different parameters; align them first."
             )
-        if order_of(self.a, self.b) is not None:
+        if find_order(self.a, self.b) is not None:
             raise Incompatible(
                 f"{self.a.name} and {self.b.name} have their classes in another order; align "
                 "them, or bring the second "

@@ -2,8 +2,7 @@
 
     theta(u, v) = theta_0 + u e_1 + v e_2,     <e_i, e_j> = delta_ij
 
-(Garipov et al. 2018, arXiv 1802.10026).
-e_1 points from the first model to the second, e_2 is what of the way to the third is orthogonal to
+(Garipov et al. 2018, arXiv 1802.10026). e_1 points from the first model to the second, e_2 is what of the way to the third is orthogonal to
 it (Gram-Schmidt over all parameters). The basis is never held: with d_k = theta_k - theta_0 and the
 triangular factor of the two,
 

@@ -3,8 +3,9 @@ lose themselves.
 
     excess(lam) = L(lam) - [(1 - lam) L_A + lam L_B],
 
-L_B the loss of B itself, not that of the soft end, so that the excess at lam = 1 is what B lost by being averaged, and counts. Against the chord to its
-own end a line to a model that is bad would look flat.
+L_B the loss of B itself, not that of the soft end, so that the excess at lam = 1 is what B lost by
+being averaged, and counts. Against the chord to its own end a line to a model that is bad would
+look flat.
 """
 
 from __future__ import annotations

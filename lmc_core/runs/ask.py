@@ -206,9 +206,9 @@ def orders_of(models: Sequence[Model]) -> tuple[str, ...]:
     """What a request says of the orders that the classes of its models are brought into; () where
     all have their own.
     """
-    from lmc_core.tasks.class_order import order_of
+    from lmc_core.tasks.class_order import find_order
 
-    orders = [order_of(models[0], model) for model in models]
+    orders = [find_order(models[0], model) for model in models]
     return (
         tuple("" if order is None else digest_of(order) for order in orders) if any(orders) else ()
     )

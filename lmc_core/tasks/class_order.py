@@ -41,7 +41,7 @@ def class_names(model: Model) -> tuple[str, ...]:
     return () if bare else tuple(named[number] for number in range(count))
 
 
-def order_of(first: Model, model: Model) -> list[int] | None:
+def find_order(first: Model, model: Model) -> list[int] | None:
     """Which output of `model` each output of `first` is, by the names of the classes; None where
     both are in one order.
 
@@ -89,7 +89,7 @@ def in_order_of(first: Model, model: Model) -> Model:
     Raises:
         Incompatible: if the classes are not the same, or two of them have one name.
     """
-    order = order_of(first, model)
+    order = find_order(first, model)
     if order is None:
         return model
     rows = torch.tensor(order)

@@ -62,7 +62,7 @@ class Encoder:
     ends: tuple[int, ...] = ()
 
 
-def encoder_of(model: Model) -> Encoder:
+def find_encoder(model: Model) -> Encoder:
     """Return the model's own encoder.
 
     Raises:
@@ -103,7 +103,7 @@ def common_encoder(models: Sequence[Model], text: str) -> Encoder:
     missing: list[BadInput] = []
     for model in models:
         try:
-            found.append((model, encoder_of(model)))
+            found.append((model, find_encoder(model)))
         except BadInput as error:
             missing.append(error)
     if not found:

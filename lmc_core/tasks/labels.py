@@ -92,7 +92,7 @@ def named_classes(model: Model) -> dict[int, str]:
     """
     if labels := _shipped(model):
         return dict(enumerate(labels))
-    raw = configuration_of(model)
+    raw = read_configuration(model)
     by_number, by_name = raw.get("id2label"), raw.get("label2id")
     if isinstance(by_number, Mapping):
         return {
@@ -105,7 +105,7 @@ def named_classes(model: Model) -> dict[int, str]:
     return {}
 
 
-def configuration_of(model: Model) -> Mapping[str, object]:
+def read_configuration(model: Model) -> Mapping[str, object]:
     """All that the `config.json` of a model says, also what its outputs do not depend on; {} for a
     model made in memory.
     """

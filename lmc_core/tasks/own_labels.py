@@ -28,7 +28,7 @@ from lmc_core.errors import BadInput, Incompatible
 from lmc_core.models.model import Model
 from lmc_core.models.texts import joined
 from lmc_core.tasks.characters import PARTS
-from lmc_core.tasks.encoders import Encoder, common_encoder, encoder_of
+from lmc_core.tasks.encoders import Encoder, common_encoder, find_encoder
 from lmc_core.tasks.form import TaskForm
 from lmc_core.tasks.labels import class_numbers
 from lmc_core.tasks.own_text import LIMIT, read_text
@@ -254,7 +254,7 @@ def _require_room(encoder: Encoder, length: int) -> None:
 def _require_one_end(models: Sequence[Model], encoder: Encoder) -> None:
     for model in models:
         try:
-            ends = encoder_of(model).ends
+            ends = find_encoder(model).ends
         except BadInput:  # it takes the tokenizer of another
             continue
         if ends != encoder.ends:

@@ -9,7 +9,7 @@ from lmc_core.errors import BadInput, Incompatible
 from lmc_core.models.family import PREDICTIONS
 from lmc_core.models.model import Model
 from lmc_core.tasks.class_order import require_order
-from lmc_core.tasks.labels import configuration_of
+from lmc_core.tasks.labels import read_configuration
 from lmc_core.tasks.task import Task
 from lmc_core.tasks.windows import Windows
 
@@ -84,7 +84,7 @@ def _no_choice(model: Model) -> str | None:
     """
     if predicts(model) != "label":
         return None
-    kind = configuration_of(model).get("problem_type")
+    kind = read_configuration(model).get("problem_type")
     if kind in ("regression", "multi_label_classification"):
         return f"problem_type: {kind}"
     if model.family.sizes(model.config)["classes"] == 1:

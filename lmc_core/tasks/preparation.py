@@ -137,7 +137,7 @@ def common_preparation(models: Sequence[Model]) -> tuple[Preparation, tuple[str,
     missing: list[tuple[Model, NoPreparation]] = []
     for model in models:
         try:
-            found.append((model, preparation_of(model)))
+            found.append((model, find_preparation(model)))
         except NoPreparation as error:
             missing.append((model, error))
     if not found:
@@ -179,7 +179,7 @@ def _require_size(first: Model, chosen: Preparation, model: Model) -> None:
             )
 
 
-def preparation_of(model: Model) -> Preparation:
+def find_preparation(model: Model) -> Preparation:
     """Return how a model's own files say that images are prepared.
 
     Raises:

@@ -14,7 +14,7 @@ from lmc_core.models.files import stamp as stamps
 from lmc_core.models.files.stamp import stamp
 from lmc_core.models.load import load
 from lmc_core.runs.model_cache import load_warm
-from lmc_core.tasks.encoders import encoder_of
+from lmc_core.tasks.encoders import find_encoder
 from tests.tasks.makers import model, word_tokenizer
 
 Pair = tuple[Path, Path]
@@ -77,8 +77,8 @@ def test_a_configuration_or_a_card_changed_in_place_is_read_again(
 def test_a_tokenizer_changed_in_place_is_read_again(tmp_path: Path) -> None:
     word_tokenizer(tmp_path, ["quick", "brown"])
     words = model(folder=tmp_path)
-    first = encoder_of(words).encode("quick brown").tolist()
-    assert encoder_of(words) is encoder_of(words)
+    first = find_encoder(words).encode("quick brown").tolist()
+    assert find_encoder(words) is find_encoder(words)
     text = (tmp_path / "tokenizer.json").read_text()
     changed = (
         text.replace('"quick"', '"other"')
@@ -86,4 +86,4 @@ def test_a_tokenizer_changed_in_place_is_read_again(tmp_path: Path) -> None:
         .replace('"other"', '"brown"')
     )
     overwrite(tmp_path / "tokenizer.json", changed.encode())
-    assert encoder_of(words).encode("quick brown").tolist() == first[::-1]
+    assert find_encoder(words).encode("quick brown").tolist() == first[::-1]

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from lmc_core.errors import BadInput, Cancelled, Incompatible, UnknownName
-from lmc_core.merging.frames import FRAMES, frame_of
+from lmc_core.merging.frames import FRAMES, find_frame
 from lmc_core.merging.methods import MERGES
 from lmc_core.models.load import load
 from lmc_core.models.model import Model
@@ -185,7 +185,7 @@ def test_learning_is_a_frame_of_its_own(three: list[str]) -> None:
     assert any("step 4 of 4" in words for _, words in told) and any(
         "between the models" in words for _, words in told
     )
-    assert [frame_of(f.method, {"steps": 5 if f.learns else 0}) for f in FRAMES.values()] == list(
+    assert [find_frame(f.method, {"steps": 5 if f.learns else 0}) for f in FRAMES.values()] == list(
         FRAMES.values()
     )
 

@@ -13,7 +13,7 @@ import torch
 
 from lmc_core.errors import BadInput, Incompatible, UnknownName
 from lmc_core.tasks import get_task, own_text, task_for
-from lmc_core.tasks.encoders import encoder_of
+from lmc_core.tasks.encoders import find_encoder
 from lmc_core.tasks.plays import alphabet
 from lmc_core.tasks.prediction import require_loss
 from lmc_core.tasks.task import IGNORED
@@ -180,9 +180,9 @@ def test_older_tokenizer_files_are_read(
     (folder / "vocab.txt").write_text(
         "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *dict.fromkeys(WORDS)])
     )
-    old = encoder_of(model(folder=folder))
+    old = find_encoder(model(folder=folder))
     word_tokenizer(tmp_path / "new")
-    new = encoder_of(model(folder=tmp_path / "new"))
+    new = find_encoder(model(folder=tmp_path / "new"))
     text = file.read_text()[:500]
     assert torch.equal(old.encode(text), new.encode(text))
     assert (old.marks, old.unknown) == (new.marks, new.unknown)

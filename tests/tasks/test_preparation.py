@@ -13,7 +13,7 @@ from PIL import Image
 
 from lmc_core.errors import BadInput, Incompatible
 from lmc_core.tasks import get_task
-from lmc_core.tasks.preparation import RESAMPLING, Preparation, common_preparation, preparation_of
+from lmc_core.tasks.preparation import RESAMPLING, Preparation, common_preparation, find_preparation
 from tests.tasks.makers import model
 
 SIZES = [(40, 40), (61, 37), (37, 61), (48, 33), (24, 90)]
@@ -52,7 +52,7 @@ def test_against_transformers(changes: dict[str, Any], tmp_path: Path) -> None:
     } | changes
     processor = DeiTImageProcessorPil(**given)
     processor.save_pretrained(tmp_path)
-    prepare = preparation_of(model("images", folder=tmp_path, image=24))
+    prepare = find_preparation(model("images", folder=tmp_path, image=24))
     for width, height in SIZES:
         image = picture(width, height)
         expected = torch.from_numpy(np.asarray(processor(image)["pixel_values"][0]))
@@ -81,7 +81,7 @@ def test_against_timm(interpolation: str, share: float, mode: str, tmp_path: Pat
         "config.json",
         {"architecture": "vit", "pretrained_cfg": {"input_size": [3, 24, 24], **given}},
     )
-    prepare = preparation_of(model("images", folder=tmp_path, image=24))
+    prepare = find_preparation(model("images", folder=tmp_path, image=24))
     transform = create_transform(input_size=(3, 24, 24), is_training=False, **given)  # type: ignore[arg-type]
     for width, height in SIZES:
         image = picture(width, height)
@@ -97,7 +97,7 @@ def test_a_size_of_two_numbers_is_height_and_width() -> None:
 
 
 def test_shipped_images_are_prepared_as_they_were() -> None:
-    prepare = preparation_of(model("images", card={"task": "fashion-mnist"}))
+    prepare = find_preparation(model("images", card={"task": "fashion-mnist"}))
     with np.load(
         Path(__file__).resolve().parents[2] / "assets" / "data" / "fashion-mnist.npz"
     ) as arrays:
@@ -143,7 +143,7 @@ GIVEN = {"size": 8, "resample": 2, "image_mean": [0.5] * 3, "image_std": [0.5] *
 def test_what_is_not_supported_is_said(changes: dict[str, Any], words: str, tmp_path: Path) -> None:
     folder_with(tmp_path / "net", "preprocessor_config.json", GIVEN | changes)
     with pytest.raises(BadInput, match=f"net/preprocessor_config.json .*{words}"):
-        preparation_of(model("images", folder=tmp_path / "net"))
+        find_preparation(model("images", folder=tmp_path / "net"))
 
 
 @pytest.mark.parametrize("missing", sorted(GIVEN))
@@ -152,27 +152,27 @@ def test_what_is_missing_is_named(missing: str, tmp_path: Path) -> None:
         tmp_path, "preprocessor_config.json", {k: v for k, v in GIVEN.items() if k != missing}
     )
     with pytest.raises(BadInput, match=f"does not say '{missing}'"):
-        preparation_of(model("images", folder=tmp_path))
+        find_preparation(model("images", folder=tmp_path))
 
 
 def test_models_that_say_nothing(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="put the preprocessor_config.json"):
-        preparation_of(model("images"))
+        find_preparation(model("images"))
     with pytest.raises(BadInput, match="put the preprocessor_config.json"):
-        preparation_of(
+        find_preparation(
             model(
                 "images", folder=folder_with(tmp_path / "a", "config.json", {"model_type": "vit"})
             )
         )
     with pytest.raises(BadInput, match="does not say 'mean'"):
-        preparation_of(
+        find_preparation(
             model(
                 "images",
                 folder=folder_with(tmp_path / "b", "config.json", {"architecture": "vit_tiny"}),
             )
         )
     with pytest.raises(BadInput, match="c/preprocessor_config.json cannot be read"):
-        preparation_of(
+        find_preparation(
             model("images", folder=folder_with(tmp_path / "c", "preprocessor_config.json", "{"))
         )
 
@@ -212,7 +212,7 @@ def test_a_model_without_a_file_takes_the_others_and_a_note_says_so(tmp_path: Pa
     for pair in ([one, lacks], [lacks, one], [timm, one]):
         chosen, notes = common_preparation(pair)
         assert (
-            chosen == preparation_of(one)
+            chosen == find_preparation(one)
             and len(notes) == 1
             and "prepared as a takes them" in notes[0]
         )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from lmc_core.errors import BadInput, UnknownName
 from lmc_core.limits import require_counts
-from lmc_core.merging.frames import LEARNED_STEPS, FrameKind, frame_of, frame_settings, get_frame
+from lmc_core.merging.frames import LEARNED_STEPS, FrameKind, find_frame, frame_settings, get_frame
 from lmc_core.runs.ask import (
     data_of,
     find_device,
@@ -551,7 +551,7 @@ def compute(
 def facts_of(request: MergeRequest, bench: Bench) -> dict[str, Any]:
     """The entries of a result that say what was asked, and how the models came into their frame."""
     task, examples = bench.asked
-    frame = frame_of(request.method, dict(request.settings))
+    frame = find_frame(request.method, dict(request.settings))
     names = list(request.names[: request.count])
     facts = {name: value for name, value in bench.placed.facts.items() if name != "align_seconds"}
     return {
