@@ -7,8 +7,9 @@ Take the number of pair ij as
     b_ij = mu + e_i + e_j + e_ij,
 
 e_i of the models (variance s^2) and e_ij of the pairs (variance r^2), all independent, so that the
-mean b over pairs has variance 4 s^2 / n + 2 r^2 / (n (n - 1)), while the spread of pairs taken for independent numbers sees only about half of the first term for n = 4. The jackknife
-over models does see it: with b_(-k) the mean over the pairs without model k,
+mean b over pairs has variance 4 s^2 / n + 2 r^2 / (n (n - 1)), while the spread of pairs taken for
+independent numbers sees only about half of the first term for n = 4. The jackknife over models does
+see it: with b_(-k) the mean over the pairs without model k,
 
     V_models = (n - 1) / n  sum_k (b_(-k) - b)^2
 

@@ -2,9 +2,9 @@
 
     theta(u, v) = theta_0 + u e_1 + v e_2,     <e_i, e_j> = delta_ij
 
-(Garipov et al. 2018, arXiv 1802.10026). e_1 points from the first model to the second, e_2 is what of the way to the third is orthogonal to
-it (Gram-Schmidt over all parameters). The basis is never held: with d_k = theta_k - theta_0 and the
-triangular factor of the two,
+(Garipov et al. 2018, arXiv 1802.10026). e_1 points from the first model to the second, e_2 is what
+of the way to the third is orthogonal to it (Gram-Schmidt over all parameters). The basis is never
+held: with d_k = theta_k - theta_0 and the triangular factor of the two,
 
     [d_1 d_2] = [e_1 e_2] R,
     theta(u, v) = theta_0 + alpha d_1 + beta d_2,     (u, v) = R (alpha, beta)

@@ -6,9 +6,10 @@ confidence, by the bins' shares of them,
 
     ECE = sum_b (n_b / n) |accuracy_b - confidence_b|
 
-(Naeini et al. 2015; Guo et al. 2017, arXiv 1706.04599). Images are one prediction each, windows of text one for every target. It is biased upwards by
-chance, the more the fewer predictions there are. Its standard error is a bootstrap over examples
-(Efron 1979), as those of one window belong together, or over whole groups of examples.
+(Naeini et al. 2015; Guo et al. 2017, arXiv 1706.04599). Images are one prediction each, windows of
+text one for every target. It is biased upwards by chance, the more the fewer predictions there are.
+Its standard error is a bootstrap over examples (Efron 1979), as those of one window belong
+together, or over whole groups of examples.
 """
 
 from __future__ import annotations

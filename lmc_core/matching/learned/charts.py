@@ -20,12 +20,11 @@ X^T) / 2, and likewise s, is held below a bound c,
     s' = s (1 + (s / c)^p)^(-1/p),    p = 16.
 
 (tr H^p)^(1/p) is at least the largest |eigenvalue| of H and at most n^(1/p) times that, so f H has
-eigenvalues below c, and
-|exp(X')|_2 <= exp(largest eigenvalue of the symmetric part of X') (Dahlquist 1958, Lozinskii 1958:
-along dx/dt = X x, d|x|^2/dt = 2 <x, H x>). So all singular values of T lie between exp(-c)
-and exp(c), and its condition number is below exp(2 c), wherever gradients lead. The trace is
-smooth, zero included, and while it is below 2^-p, X' differs from X by less than a millionth of H. Rotations, which keep
-lengths, are not held.
+eigenvalues below c, and |exp(X')|_2 <= exp(largest eigenvalue of the symmetric part of X')
+(Dahlquist 1958, Lozinskii 1958: along dx/dt = X x, d|x|^2/dt = 2 <x, H x>). So all singular values
+of T lie between exp(-c) and exp(c), and its condition number is below exp(2 c), wherever gradients
+lead. The trace is smooth, zero included, and while it is below 2^-p, X' differs from X by less than
+a millionth of H. Rotations, which keep lengths, are not held.
 """
 
 from __future__ import annotations
