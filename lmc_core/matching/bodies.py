@@ -190,7 +190,7 @@ def align_bodies(
     single = [in_float32(model) for model in double]
     seconds = time.perf_counter() - begin - check.seconds
     error = max(check.require(double, single))
-    return pair_of_wholes(*single, alignment, trace, error, seconds)
+    return pair_of_wholes(single[0], single[1], alignment, trace, error, seconds)
 
 
 def _at_most(model: Model, chosen: Classes) -> Classes:

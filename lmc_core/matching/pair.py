@@ -89,7 +89,9 @@ def align_pair(
     single = [in_float32(model) for model in found.wholes]
     spent = time.perf_counter() - begin - check.seconds
     error = max(check.require(found.wholes, single))
-    pair = pair_of_wholes(*single, found.alignment, found.trace, error, spent, found.places)
+    pair = pair_of_wholes(
+        single[0], single[1], found.alignment, found.trace, error, spent, found.places
+    )
     if found.averaged is None:
         return pair
     reference = check.before[1] if pair.whole is None else run(pair.b, check.inputs)

@@ -77,7 +77,7 @@ def match_universe(group: ManyInput, settings: UniverseSettings) -> tuple[list[A
         if settings.frame == "best" and len(values) == 1:
             found.found, kept = at_reference, "reference"
     starts = found.from_the_first()
-    about: dict[str, object] = dict(trace.about) | {"frame": kept}
+    about: dict[str, object] = {**trace.about, "frame": kept}
     if settings.steps:
         assert group.learning is not None
         starts, learned = _learn(group, starts, settings, share)

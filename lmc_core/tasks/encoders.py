@@ -199,7 +199,6 @@ def _fast(folder: Path) -> Encoder:
 def _older(folder: Path) -> Encoder:
     from transformers import AutoTokenizer, BertTokenizer
 
-    options = {"local_files_only": True, "trust_remote_code": False}
     says = [_read_json(folder / name) for name in ("config.json", "tokenizer_config.json")]
     # files from before 2020 do not say of what kind they are; a list of words in vocab.txt was
     # BERT's
@@ -208,7 +207,9 @@ def _older(folder: Path) -> Encoder:
         and "tokenizer_class" not in says[1]
         and (folder / "vocab.txt").is_file()
     )
-    tokenizer = (BertTokenizer if unsaid else AutoTokenizer).from_pretrained(str(folder), **options)
+    tokenizer = (BertTokenizer if unsaid else AutoTokenizer).from_pretrained(
+        str(folder), local_files_only=True, trust_remote_code=False
+    )
     whole = [tokenizer.encode(PROBE, add_special_tokens=added) for added in (True, False)]
     begins = _before(*whole) or _asked_for(says[1], tokenizer.bos_token_id)
     ends = _behind(*whole) or _asked_for(says[1], tokenizer.eos_token_id, "add_eos_token")

@@ -16,7 +16,7 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -161,7 +161,7 @@ def read_rows(path: Path) -> Rows:
     return found
 
 
-def _json_lines(content: str, name: str) -> Iterator[tuple[int, dict[str, object]]]:
+def _json_lines(content: str, name: str) -> Iterator[tuple[int, Mapping[str, object]]]:
     for number, line in enumerate(content.split("\n"), 1):
         if not line.strip():
             continue
@@ -177,7 +177,7 @@ def _json_lines(content: str, name: str) -> Iterator[tuple[int, dict[str, object
         yield number, entry
 
 
-def _table(content: str, name: str) -> Iterator[tuple[int, dict[str, object]]]:
+def _table(content: str, name: str) -> Iterator[tuple[int, Mapping[str, object]]]:
     delimiter = "\t" if "\t" in content.partition("\n")[0] else ","
     usual = csv.field_size_limit(LIMIT)
     try:

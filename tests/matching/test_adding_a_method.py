@@ -84,8 +84,8 @@ def test_it_is_run_stored_drawn_and_exported(
     stored = [each for each in Inline().store.list() if each.result["method"] == "toy"]
     assert len(stored) == 1
     figure = barrier_figure([result])
-    line = next(trace for trace in figure.data if trace.line.dash == "1px,9px")
-    assert line.line.color == "#123456"
+    lines = [trace["line"].to_plotly_json() for trace in figure.select_traces()]
+    assert {"#123456"} == {line["color"] for line in lines if line.get("dash") == "1px,9px"}
     assert "toy matching" in barrier_caption([result])
     panel, *_ = panels(stored)
     assert panel.caption

@@ -53,7 +53,7 @@ def test_it_is_measured_on_and_stored(
     words = ("--method", "none", "--points", "3", "--refine", "0")
     result = lmc("barrier", a, b, "--task", name, *words, "--json").json
     assert result["task"] == name and result["examples"] == 12
-    assert [each.result["task"] for each in Inline().store.list()] == [name]
+    assert sum(each.result.get("task") == name for each in Inline().store.list()) == 1
     model = lmc_core.load(a)
     assert len(lmc_core.task_for(name, model).examples("test")) == 12
 

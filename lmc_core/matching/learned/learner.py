@@ -94,7 +94,8 @@ class Learner:
                         "lr": rate * (PLANES if len(p) > 1 else 1.0) / p.shape[-1] ** 0.5,
                     }
                 )
-            groups += [{"params": [p], "lr": rate * SCALES} for p in charts.vectors.values()]
+            for p in charts.vectors.values():
+                groups.append({"params": [p], "lr": rate * SCALES})
         self.optimiser = Soap(groups) if groups else None
         self.peaks = [group["lr"] for group in groups]
         self.centre = [1 / len(models)] * len(models)
@@ -230,7 +231,7 @@ class Learner:
         for k, charts in self.charts.items():
             charts.load_state_dict(state["charts"][k])
         if self.optimiser is not None and optimiser:
-            self.optimiser.load_state_dict(state["optimiser"])
+            self.optimiser.load_state_dict(state["optimiser"] or {})
         for k, rows in self.rows.items():
             rows.restore(state["rows"][k])
 
