@@ -80,9 +80,7 @@ def test_a_structure_that_does_not_fit_names_the_parameter(
 def test_a_wrong_structure_is_refused() -> None:
     """`down` is said to read nothing, so moving the units would change the function."""
     reads = 's.linear("down", "down", "+residual", "-units")'
-    product = next(
-        line for line in example().splitlines() if "Product(" in line and line.startswith("s.add")
-    )
+    (product,) = re.findall(r"^s\.product\(.*\)\n", example(), re.MULTILINE)
     blind = (
         's.parameter("down.weight", "down.weight", "+residual *", (16, 24)); '
         's.parameter("down.bias", "down.bias", "+residual", (16,))'

@@ -25,6 +25,13 @@ BUFFERS = (
     ".attention.bias",
     ".attention.masked_bias",
 )
+# names that most of these families give their sizes
+COUNTS = tuple(
+    (
+        "vocab_size hidden_size intermediate_size num_hidden_layers num_attention_heads "
+        "max_position_embeddings"
+    ).split()
+)
 TOKENS = {"pad_token_id": None, "bos_token_id": None, "eos_token_id": None}
 
 
@@ -193,3 +200,11 @@ def sizes_by(
     names = {"width": width, "depth": depth, "heads": heads, "tokens": tokens, "context": context}
     names |= {key.replace("_", " "): value for key, value in others.items()}
     return lambda config: {key: config.size(value) for key, value in names.items()}
+
+
+usual_sizes = sizes_by(
+    *("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size"),
+    "max_position_embeddings",
+    key_heads="num_key_value_heads",
+    units="intermediate_size",
+)

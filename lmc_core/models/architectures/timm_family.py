@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import timm_layout
-from lmc_core.models.architectures.timm_body import CLASSES, Body, read_body
+from lmc_core.models.architectures.timm_body import CLASSES, Body
+from lmc_core.models.architectures.timm_reader import read_body
 from lmc_core.models.architectures.timm_vit import (
     edge,
     given_arguments,

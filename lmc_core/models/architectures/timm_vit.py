@@ -16,7 +16,8 @@ from torch import nn
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import hf
-from lmc_core.models.architectures.timm_body import CLASSES, SUPPORTED, Body, read_body
+from lmc_core.models.architectures.timm_body import CLASSES, SUPPORTED, Body
+from lmc_core.models.architectures.timm_reader import read_body
 from lmc_core.models.config import Config, require_sizes
 
 PLAIN, DISTILLED = "vit_tiny_patch16_224", "deit_tiny_distilled_patch16_224"

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models.architectures import hf, towers, vision
+from lmc_core.models.architectures import hf, tower_families, towers, vision
 from lmc_core.models.architectures.towers import IMAGE, TEXT, Part
 from lmc_core.models.architectures.vision import CONSTANTS, MEANS
 from lmc_core.models.config import Config, require_sizes
@@ -35,7 +35,7 @@ IMAGES = (
     | dict(hidden_act="quick_gelu", layer_norm_eps=1e-5)
 )
 PROJECTION = {"projection_dim": 512}
-KIN = towers.Kin(
+KIN = tower_families.Kin(
     "clip",
     "CLIP",
     "Radford et al., Learning Transferable Visual Models From Natural Language Supervision, 2021, "
@@ -72,7 +72,7 @@ def _projects(config: Config) -> bool:
     return config.class_name().endswith("WithProjection")
 
 
-def _tower(raw: Config, part: towers.Parts, classes: tuple[str, ...]) -> Config:
+def _tower(raw: Config, part: tower_families.Parts, classes: tuple[str, ...]) -> Config:
     found = KIN.chosen(raw, part, classes)
     return found | (_text if part == "text" else _image)(raw, _projects(found))
 
@@ -189,7 +189,7 @@ def _classifier_structure(config: Config) -> Structure:
 def _tower_from_disk(
     tensors: dict[str, Tensor], config: Config, part: Part, projection: str
 ) -> dict[str, Tensor]:
-    found = towers.kept(tensors, *OTHERS[part.prefix])
+    found = tower_families.kept(tensors, *OTHERS[part.prefix])
     projects = _projects(config)
     if not projects:
         found = {name: tensor for name, tensor in found.items() if not name.startswith(projection)}
@@ -199,7 +199,7 @@ def _tower_from_disk(
 def _classifier_from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
     found = {
         name: tensor
-        for name, tensor in towers.kept(tensors, *OTHERS[IMAGE.prefix]).items()
+        for name, tensor in tower_families.kept(tensors, *OTHERS[IMAGE.prefix]).items()
         if not name.startswith("visual_projection.")
     }
     return vision.with_base(found, IMAGE.base, (IMAGE.base,), ("classifier.",))
@@ -279,7 +279,7 @@ CLIP = KIN.family(
     ("CLIPModel",),
     _both,
     _both_structure,
-    lambda tensors, config: towers.kept(tensors),
+    lambda tensors, config: tower_families.kept(tensors),
     towers.pair_outputs,
     {"clip": _SMALL | {"text_config": SMALL_TEXT | _DEEP, "projection_dim": 10}},
     _probe_pairs,

@@ -21,12 +21,13 @@ from lmc_core.models.architectures.layer_norm_decoder import (
     layer_norm_decoder,
 )
 from lmc_core.models.architectures.layer_norm_family import (
+    COUNTS,
     TOKENS,
     configuration,
     family,
     grouped,
     rotated,
-    sizes_by,
+    usual_sizes,
 )
 from lmc_core.models.architectures.query_key_norms import QueryKeyNorms
 from lmc_core.models.architectures.rotary import rope
@@ -55,22 +56,13 @@ COMMON = (
     | dict(pad_token_id=0, bos_token_id=5, eos_token_id=255001)
 )
 DEFAULTS = COMMON | {"model_type": "cohere", "use_qk_norm": False}
-COUNTS = (
-    "vocab_size",
-    "hidden_size",
-    "intermediate_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-)
 
 
 def common(raw: Config, defaults: Mapping[str, Json], theta: float) -> Config:
     """What both kinds read from a `config.json`; `theta` is the default base of rotary
     positions.
     """
-    found = configuration(
-        raw, defaults, (*COUNTS, "max_position_embeddings"), "layer_norm_eps", "hidden_act"
-    )
+    found = configuration(raw, defaults, COUNTS, "layer_norm_eps", "hidden_act")
     found["rope_parameters"] = rope(raw, theta)
     hf.positive_numbers(found, "logit_scale")
     require_divides(found, "num_attention_heads", "hidden_size")
@@ -116,15 +108,7 @@ def structure(config: Config, head: Head) -> Structure:
     )
 
 
-SIZES = sizes_by(
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "vocab_size",
-    "max_position_embeddings",
-    key_heads="num_key_value_heads",
-    units="intermediate_size",
-)
+SIZES = usual_sizes
 SMALL = (
     Config(vocab_size=37, hidden_size=24, intermediate_size=20, num_hidden_layers=2)
     | dict(num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=12)

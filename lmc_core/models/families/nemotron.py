@@ -17,12 +17,13 @@ from lmc_core.models.architectures.layer_norm_decoder import (
     layer_norm_decoder,
 )
 from lmc_core.models.architectures.layer_norm_family import (
+    COUNTS,
     TOKENS,
     configuration,
     family,
     grouped,
     rotated,
-    sizes_by,
+    usual_sizes,
 )
 from lmc_core.models.architectures.rotary import rope
 from lmc_core.models.config import Config, require_divides, require_sizes
@@ -51,13 +52,6 @@ DEFAULTS = (
     | dict(max_position_embeddings=4096, norm_eps=1e-5, tie_word_embeddings=False)
     | dict(attention_bias=False, mlp_bias=False, bos_token_id=2, eos_token_id=3)
 )
-COUNTS = (
-    "vocab_size",
-    "hidden_size",
-    "intermediate_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-)
 
 
 def _pairs(config: Config) -> Pairs:
@@ -72,9 +66,7 @@ def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
-    found = configuration(
-        raw, DEFAULTS, (*COUNTS, "max_position_embeddings"), "norm_eps", "hidden_act"
-    )
+    found = configuration(raw, DEFAULTS, COUNTS, "norm_eps", "hidden_act")
     found["rope_parameters"] = rope(raw, partial=0.5)
     if found["head_dim"] is None:
         require_divides(found, "num_attention_heads", "hidden_size")
@@ -121,15 +113,7 @@ NEMOTRON = family(
     "Parmar et al., Nemotron-4 15B Technical Report, 2024, arXiv 2402.16819",
     config,
     structure,
-    sizes_by(
-        "hidden_size",
-        "num_hidden_layers",
-        "num_attention_heads",
-        "vocab_size",
-        "max_position_embeddings",
-        key_heads="num_key_value_heads",
-        units="intermediate_size",
-    ),
+    usual_sizes,
     BODY,
     HEADS,
     {

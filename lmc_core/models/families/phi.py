@@ -17,12 +17,13 @@ from lmc_core.models.architectures.layer_norm_decoder import (
     layer_norm_decoder,
 )
 from lmc_core.models.architectures.layer_norm_family import (
+    COUNTS,
     TOKENS,
     configuration,
     family,
     grouped,
     rotated,
-    sizes_by,
+    usual_sizes,
 )
 from lmc_core.models.architectures.query_key_norms import QueryKeyNorms
 from lmc_core.models.architectures.rotary import rope
@@ -50,13 +51,6 @@ DEFAULTS = (
     | dict(hidden_act="gelu_new", max_position_embeddings=2048, layer_norm_eps=1e-5)
     | dict(tie_word_embeddings=False, qk_layernorm=False, bos_token_id=1, eos_token_id=2)
 )
-COUNTS = (
-    "vocab_size",
-    "hidden_size",
-    "intermediate_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-)
 
 
 def _pairs(config: Config) -> Pairs:
@@ -68,9 +62,7 @@ def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
-    found = configuration(
-        raw, DEFAULTS, (*COUNTS, "max_position_embeddings"), "layer_norm_eps", "hidden_act"
-    )
+    found = configuration(raw, DEFAULTS, COUNTS, "layer_norm_eps", "hidden_act")
     found["rope_parameters"] = rope(raw, partial=0.5)
     require_divides(found, "num_attention_heads", "hidden_size")
     grouped(found, "num_key_value_heads", "num_attention_heads")
@@ -108,15 +100,7 @@ PHI = family(
     "Gunasekar et al., Textbooks Are All You Need, 2023, arXiv 2306.11644",
     config,
     structure,
-    sizes_by(
-        "hidden_size",
-        "num_hidden_layers",
-        "num_attention_heads",
-        "vocab_size",
-        "max_position_embeddings",
-        key_heads="num_key_value_heads",
-        units="intermediate_size",
-    ),
+    usual_sizes,
     BODY,
     heads("model.", token="score", without=("ForQuestionAnswering",)),
     {

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models.architectures import hf, towers, vision
+from lmc_core.models.architectures import hf, tower_families, towers, vision
 from lmc_core.models.architectures.towers import IMAGE, TEXT, Part
 from lmc_core.models.architectures.vision import CONSTANTS, MEANS
 from lmc_core.models.config import Config, require_sizes
@@ -34,7 +34,7 @@ IMAGES = (
     | dict(num_attention_heads=12, num_channels=3, image_size=224, patch_size=16)
     | dict(hidden_act="gelu_pytorch_tanh", layer_norm_eps=1e-6, vision_use_head=True)
 )
-KIN = towers.Kin(
+KIN = tower_families.Kin(
     "siglip",
     "Siglip",
     "Zhai et al., Sigmoid Loss for Language Image Pre-Training, 2023, arXiv 2303.15343",
@@ -172,16 +172,20 @@ def _classifier_structure(config: Config) -> Structure:
 
 
 def _text_from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
-    return vision.with_base(towers.kept(tensors, "vision_model.", "logit_"), "", (TEXT.base,))
+    return vision.with_base(
+        tower_families.kept(tensors, "vision_model.", "logit_"), "", (TEXT.base,)
+    )
 
 
 def _image_from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
-    found = vision.with_base(towers.kept(tensors, "text_model.", "logit_"), "", (IMAGE.base,))
-    return found if config["vision_use_head"] else towers.kept(found, "head.")
+    found = vision.with_base(
+        tower_families.kept(tensors, "text_model.", "logit_"), "", (IMAGE.base,)
+    )
+    return found if config["vision_use_head"] else tower_families.kept(found, "head.")
 
 
 def _classifier_from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
-    return towers.kept(tensors, "text_model.", "logit_", "vision_model.head.")
+    return tower_families.kept(tensors, "text_model.", "logit_", "vision_model.head.")
 
 
 def _outputs(module: nn.Module, inputs: Tensor) -> Tensor:
@@ -235,7 +239,7 @@ SIGLIP = KIN.family(
     ("SiglipModel",),
     _both,
     _both_structure,
-    lambda tensors, config: towers.kept(tensors),
+    lambda tensors, config: tower_families.kept(tensors),
     towers.pair_outputs,
     {"siglip": Config(text_config=SMALL_TEXT, vision_config=SMALL_IMAGE)},
     _probe_pairs,

@@ -18,12 +18,13 @@ from lmc_core.models.architectures.layer_norm_decoder import (
     layer_norm_decoder,
 )
 from lmc_core.models.architectures.layer_norm_family import (
+    COUNTS,
     TOKENS,
     configuration,
     family,
     grouped,
     rotated,
-    sizes_by,
+    usual_sizes,
 )
 from lmc_core.models.architectures.query_key_norms import QueryKeyNorms
 from lmc_core.models.architectures.rotary import rope
@@ -44,13 +45,6 @@ DEFAULTS = (
     | dict(layer_norm_eps=1e-5, tie_word_embeddings=False, use_qkv_bias=False)
     | dict(qk_layernorm=False, use_parallel_residual=False, bos_token_id=0, eos_token_id=0)
 )
-COUNTS = (
-    "vocab_size",
-    "hidden_size",
-    "intermediate_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-)
 
 
 def _pairs(config: Config) -> Pairs:
@@ -63,9 +57,7 @@ def config(raw: Config) -> Config:
     defaults.
     """
     aliases = {"norm_eps": "layer_norm_eps"}  # as the first files were written
-    found = configuration(
-        raw, DEFAULTS, (*COUNTS, "max_position_embeddings"), "layer_norm_eps", "hidden_act", aliases
-    )
+    found = configuration(raw, DEFAULTS, COUNTS, "layer_norm_eps", "hidden_act", aliases)
     found["rope_parameters"] = rope(raw, partial=0.25)
     require_divides(found, "num_attention_heads", "hidden_size")
     grouped(found, "num_key_value_heads", "num_attention_heads")
@@ -117,15 +109,7 @@ STABLELM = family(
     "Bellagente et al., Stable LM 2 1.6B Technical Report, 2024, arXiv 2402.17834",
     config,
     structure,
-    sizes_by(
-        "hidden_size",
-        "num_hidden_layers",
-        "num_attention_heads",
-        "vocab_size",
-        "max_position_embeddings",
-        key_heads="num_key_value_heads",
-        units="intermediate_size",
-    ),
+    usual_sizes,
     _body,
     heads("model.", token="score", without=("ForQuestionAnswering",)),
     {

@@ -16,12 +16,13 @@ from lmc_core.models.architectures.layer_norm_decoder import (
     layer_norm_decoder,
 )
 from lmc_core.models.architectures.layer_norm_family import (
+    COUNTS,
     TOKENS,
     configuration,
     family,
     grouped,
     rotated,
-    sizes_by,
+    usual_sizes,
 )
 from lmc_core.models.architectures.rotary import rope
 from lmc_core.models.config import Config, require_divides, require_sizes
@@ -42,22 +43,13 @@ DEFAULTS = (
     | dict(max_position_embeddings=4096, norm_epsilon=1e-5, sliding_window=None)
     | dict(use_bias=True, tie_word_embeddings=True, bos_token_id=50256, eos_token_id=50256)
 )
-COUNTS = (
-    "vocab_size",
-    "hidden_size",
-    "intermediate_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-)
 
 
 def config(raw: Config) -> Config:
     """The entries of a `config.json` that the function depends on; missing ones get transformers'
     defaults.
     """
-    found = configuration(
-        raw, DEFAULTS, (*COUNTS, "max_position_embeddings"), "norm_epsilon", "hidden_act"
-    )
+    found = configuration(raw, DEFAULTS, COUNTS, "norm_epsilon", "hidden_act")
     found["rope_parameters"] = rope(raw)
     require_divides(found, "num_attention_heads", "hidden_size")
     rotated(found.size("hidden_size") // found.size("num_attention_heads"), 1.0)
@@ -95,15 +87,7 @@ STARCODER2 = family(
     "Lozhkov et al., StarCoder 2 and The Stack v2: The Next Generation, 2024, arXiv 2402.19173",
     config,
     structure,
-    sizes_by(
-        "hidden_size",
-        "num_hidden_layers",
-        "num_attention_heads",
-        "vocab_size",
-        "max_position_embeddings",
-        key_heads="num_key_value_heads",
-        units="intermediate_size",
-    ),
+    usual_sizes,
     BODY,
     heads("model.", token="score", without=("ForQuestionAnswering",)),
     {
