@@ -165,8 +165,9 @@ def _show_element(result: AlignmentNumbers, arrays: Arrays, detail: Detail, key:
         drawn.append(
             (circle_figure(angles, colour, **side), f"{len(angles)} angles on a circle. {said}")
         )
-        if entry["condition"] and entry["condition"][copy] > 1.001:
-            alt = f"Singular values; condition number {number(entry['condition'][copy])}."
+        condition = entry["condition"][copy] if entry["condition"] else None
+        if condition is not None and condition > 1.001:
+            alt = f"Singular values; condition number {number(condition)}."
             drawn.append((stretch_figure(arrays[f"{name}/singular"][copy], colour, theme()), alt))
         said, about = f"**As a rotation.** {said}", CIRCLE
     for index, (figure, alt) in enumerate(drawn):

@@ -124,10 +124,13 @@ def _show_rows(rows: Sequence[dict[str, str]]) -> None:
 
 def _certain(label: str, result: BarrierNumbers) -> dict[str, str]:
     unit, top = _unit(result), result["lam"].index(result["barrier_lam"])
-    low, high = (number(result[name][top], digits=2) for name in ("excess_low", "excess_high"))
+    band = result.get("excess_low", []), result.get("excess_high", [])
+    low, high = (number(values[top], digits=2) for values in band)
     return {
         "Setting": label,
-        f"Midpoint ({unit})": estimate(result["midpoint_excess"], result["midpoint_excess_stderr"]),
+        f"Midpoint ({unit})": estimate(
+            result.get("midpoint_excess"), result.get("midpoint_excess_stderr")
+        ),
         f"Cross-fitted ({unit})": estimate(
             result.get("barrier_crossfit"), result.get("barrier_crossfit_stderr")
         ),
@@ -143,8 +146,8 @@ def _barrier(result: BarrierNumbers) -> str:
 
 def _time(result: BarrierNumbers) -> str:
     spent = result["seconds"]
-    aligned = f"{seconds(spent['align'])} + " if result["method"] != "none" else ""
-    return aligned + seconds(spent["evaluate"])
+    aligned = f"{seconds(spent.get('align'))} + " if result["method"] != "none" else ""
+    return aligned + seconds(spent.get("evaluate"))
 
 
 def show_facts(results: Sequence[BarrierNumbers], labels: Sequence[str]) -> None:
@@ -212,20 +215,20 @@ def show_objectives(results: Sequence[BarrierNumbers], labels: Sequence[str], ke
         name = f"{key}_{result['key'][:12]}"
         show_figure(objective_figure(result, theme()), name, alt)
         found = result.get("found") or {}
-        if found.get("history"):
-            first, last = found["history"][0][2], min(row[2] for row in found["history"])
+        if history := found.get("history"):
+            first, last = history[0][2], min(row[2] for row in history)
             alt = f"Loss half way while learning, from {number(first)} to {number(last)} nats."
             show_figure(learning_figure(result, theme()), f"{name}_learned", alt)
             moved = (
-                f"; {found['rows_moved']:,} of {found['rows']:,} permuted rows moved"
-                if found.get("rows")
+                f"; {found.get('rows_moved', 0):,} of {rows:,} permuted rows moved"
+                if (rows := found.get("rows"))
                 else ""
             )
             st.caption(
-                f"{found['steps']:,} steps of {found['batch']} examples out of "
-                f"{found['examples']:,} of the training split "
-                f"in {seconds(found['learn_seconds'])}{moved}. {found['held_out']:,} further "
-                "examples of it chose what is kept."
+                f"{found.get('steps', 0):,} steps of {found.get('batch', 0)} examples out of "
+                f"{found.get('examples', 0):,} of the training split in "
+                f"{seconds(found.get('learn_seconds'))}{moved}. {found.get('held_out', 0):,} "
+                "further examples of it chose what is kept."
             )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import streamlit as st
@@ -27,6 +27,7 @@ from lmc_core.ui.options import Option
 from lmc_core.ui.panels import File, pack, show_check, show_figure, show_files, svg_files, theme
 
 if TYPE_CHECKING:
+    from lmc_core.runs.kinds import RoutingNumbers
     from lmc_core.runs.kinds.orders import OrdersNumbers
 
 HEIGHT = 480  # pixels of the fan
@@ -119,10 +120,8 @@ def show_routing(result: OrdersNumbers, number_of_fan: int, key: str) -> None:
         WAYS.__getitem__,
     ).show(key, width="content")
     ways = list(dict.fromkeys(["naive", way]))
-    ends = [
-        np.mean(np.array(result["routing"][each]["with_a"][-1])[layers or slice(None)])
-        for each in ways
-    ]
+    routing = cast("Mapping[str, RoutingNumbers]", result["routing"])
+    ends = [np.mean(np.array(routing[each]["with_a"][-1])[layers or slice(None)]) for each in ways]
     left, right = st.columns(2)
     said = "; ".join(
         f"{WAYS[each]}, {number(float(end), digits=2)}"
@@ -134,7 +133,7 @@ def show_routing(result: OrdersNumbers, number_of_fan: int, key: str) -> None:
         f"Agreement of the routers' choices along the line. Of both ends with each other: {said}.",
         left,
     )
-    load = np.array(result["routing"][way]["load"])
+    load = np.array(routing[way]["load"])
     show_figure(
         load_figure(result, way, layers, theme()),
         f"{key}_load",

@@ -236,7 +236,7 @@ def show_thumbnail(panel: Panel, key: str) -> None:
 def thumbnail(figure: go.Figure, height: int = 170) -> go.Figure:
     """Return a figure without words, brackets, bands and markers, small enough for a card."""
     small = type(figure)(
-        [trace for trace in figure.data if trace.name not in DETAIL], figure.layout
+        [trace for trace in figure.select_traces() if trace.name not in DETAIL], figure.layout
     )
     small.layout["annotations"] = ()
     small.update_layout(
@@ -244,7 +244,7 @@ def thumbnail(figure: go.Figure, height: int = 170) -> go.Figure:
     )
     small.update_xaxes(showticklabels=False, title=None)
     small.update_yaxes(showticklabels=False, title=None)
-    for trace in small.data:
+    for trace in small.select_traces():
         if trace.type == "scatter" and "lines" in (trace.mode or ""):
             trace.update(mode="lines", line_width=min(trace.line.width or 2, 2))
         elif "showscale" in trace:

@@ -115,11 +115,12 @@ def lead(results: Sequence[BarrierNumbers]) -> str:
 def address_of(results: Sequence[BarrierNumbers]) -> dict[str, str | list[str]]:
     """Return the query parameters under which the barrier's page shows these results."""
     first = results[0]
-    settings = [
-        Setting.of(r["method"], r["classes"], r.get("settings", {}).get("steps"))
-        for r in results
-        if r["method"] != "none"
-    ]
+    settings = []
+    for each in results:
+        if each["method"] != "none":
+            steps = each.get("settings", {}).get("steps")
+            steps = steps if isinstance(steps, int) else None
+            settings.append(Setting.of(each["method"], each["classes"], steps))
     chosen = settings[-1] if settings else None
     return {
         "a": first["models"][0],

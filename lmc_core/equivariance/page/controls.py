@@ -278,7 +278,7 @@ def choose(key: str) -> Choice:
         st.caption("A convolution net takes images; a set takes one of these.")
     st.subheader("What is compared", anchor=False)
     forms = replace(FORM, default=first["form"]).show(key)
-    primal, dual, c, rho = (first[name] for name in ("primal", "dual", "c", "rho"))
+    primal, dual, c, rho = first["primal"], first["dual"], first["c"], first["rho"]
     if set(forms) & set(MOVING):
         primal = replace(PRIMAL, default=primal).show(key)
         dual = replace(DUAL, default=dual).show(key)
