@@ -4,19 +4,31 @@ Layers and experts are counted from 0, as in the files.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
 from lmc_core.figures.layout import heading, name_ends, padded, spread
 from lmc_core.figures.panel import Picture, one
-from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Stroke, Theme, faint, template
+from lmc_core.figures.style import (
+    BODY,
+    GROUNDS,
+    MEANINGS,
+    SMALL,
+    Stroke,
+    Theme,
+    faint,
+    find_meaning,
+    template,
+)
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import Result, classes_sentence, method_title
 from lmc_core.numbers import estimate, number
 
 if TYPE_CHECKING:  # it loads torch
+    from lmc_core.runs.kinds import CurveSummary
     from lmc_core.runs.kinds.orders import FanNumbers
 
 ALL = "all"
@@ -70,6 +82,22 @@ def order_words(order: Sequence[int]) -> str:
     return " ".join(str(expert) for expert in order)
 
 
+@dataclass(frozen=True)
+class Named:
+    """A curve of a fan that has a name: where it is, and its barrier."""
+
+    name: str
+    stroke: Stroke
+    loss: Sequence[float]
+    barrier: float
+    stderr: float
+    lam: float
+
+    def words(self, unit: str = "") -> str:
+        """The barrier with its error."""
+        return estimate(self.barrier, self.stderr, unit)
+
+
 def way_stroke(way: str, theme: Theme) -> Stroke:
     """How the line of a way to order is drawn; orders by weights share the colour of weight
     matching.
@@ -107,45 +135,42 @@ def fan_figure(
         hoverinfo="skip",
         line={"color": GROUNDS[theme].muted, "width": 1.5, "dash": "dash"},
     )
-    every = fan["mixture"] == ALL
-    plain = MEANINGS["plain"]
-    drawn: list[tuple[str, Mapping[str, Any], int | None, Stroke]] = [
-        (
-            "Plain average",
-            result["plain"],
-            None,
-            Stroke(plain.colour(theme), plain.dash, plain.marker),
-        )
-    ]
-    if every and result.get("matched"):
-        own = MEANINGS["activation"]
-        drawn.append(
-            (
-                "Activation matching",
-                result["matched"],
-                None,
-                Stroke(own.colour(theme), own.dash, own.marker),
-            )
-        )
-    drawn += [
-        (group_name(ways, every), fan, i, way_stroke(ways[0], theme))
-        for i, ways in reversed(named_orders(fan))
-    ]
-    for name, holder, index, stroke in drawn:
-        loss = holder["loss"] if index is None else holder["loss"][index]
-        strong = stroke.colour == MEANINGS["orthogonal"].colour(theme)
+    named = _named(result, fan, theme)
+    for curve in named:
+        stroke, strong = curve.stroke, curve.stroke.colour == MEANINGS["orthogonal"].colour(theme)
         figure.add_scatter(
             x=result["lam"],
-            y=loss,
+            y=curve.loss,
             mode="lines+markers",
-            name=name,
-            hovertemplate=_hover(name, holder, index),
+            name=curve.name,
+            hovertemplate=f"<b>{curve.name}</b><br>barrier {curve.words('nats')}<br>"
+            "\u03bb = %{x:.2f}: %{y:.3f} nats<extra></extra>",
             line={"color": stroke.colour, "width": 3 if strong else 2, "dash": stroke.dash},
             marker={"color": stroke.colour, "symbol": stroke.marker, "size": 8 if strong else 6},
             meta={"panel": "named"},
         )
-    _labels(figure, result, [(*each[:3], each[3].colour) for each in drawn], theme, height)
+    _labels(figure, result, named, height)
     return figure
+
+
+def _named(result: Result, fan: FanNumbers, theme: Theme) -> list[Named]:
+    """The curves with a name: plain average, the method as it is, orders from the weakest up."""
+    every = fan["mixture"] == ALL
+    whole: list[tuple[str, str, CurveSummary]] = [("Plain average", "plain", result["plain"])]
+    if every and result.get("matched"):
+        title = method_title(str(result["method"])).capitalize()
+        whole.append((title, find_meaning(result), result["matched"]))
+    found = []
+    for name, meaning, curve in whole:
+        look = MEANINGS[meaning]
+        stroke = Stroke(look.colour(theme), look.dash, look.marker)
+        numbers = (curve["loss"], curve["barrier"], curve["barrier_stderr"], curve["barrier_lam"])
+        found.append(Named(name, stroke, *numbers))
+    for i, ways in reversed(named_orders(fan)):
+        numbers = (fan["loss"][i], fan["barrier"][i], fan["barrier_stderr"][i])
+        stroke = way_stroke(ways[0], theme)
+        found.append(Named(group_name(ways, every), stroke, *numbers, fan["barrier_lam"][i]))
+    return found
 
 
 def empty_fan(
@@ -201,24 +226,7 @@ def _others(figure: go.Figure, result: Result, fan: FanNumbers, theme: Theme) ->
     )
 
 
-def _hover(name: str, holder: Mapping[str, Any], index: int | None) -> str:
-    value, error = (
-        holder[key] if index is None else holder[key][index]
-        for key in ("barrier", "barrier_stderr")
-    )
-    return (
-        f"<b>{name}</b><br>barrier {estimate(value, error, 'nats')}<br>\u03bb = %{{x:.2f}}: "
-        f"%{{y:.3f}} nats<extra></extra>"
-    )
-
-
-def _labels(
-    figure: go.Figure,
-    result: Result,
-    drawn: Sequence[tuple[str, Mapping[str, Any], int | None, str]],
-    theme: Theme,
-    height: int,
-) -> None:
+def _labels(figure: go.Figure, result: Result, named: Sequence[Named], height: int) -> None:
     """Names and barriers in the right margin, each at the height of its line's top, with a thin
     line that leads there.
     """
@@ -229,20 +237,12 @@ def _labels(
     inner = height - TOP - FOOT
     scale = inner / (high - low)
     places = []
-    for _, holder, index, _ in drawn:
-        loss, lam = (
-            holder[key] if index is None else holder[key][index] for key in ("loss", "barrier_lam")
-        )
-        at = min(range(len(loss)), key=lambda k: abs(result["lam"][k] - lam))
-        places.append((result["lam"][at], loss[at]))
+    for curve in named:
+        at = min(range(len(curve.loss)), key=lambda k: abs(result["lam"][k] - curve.lam))
+        places.append((result["lam"][at], curve.loss[at]))
     levels = spread([(y - low) * scale for _, y in places], LABEL, LABEL / 2, inner - LABEL / 2)
-    for (name, holder, index, colour), (lam, loss), level in zip(
-        drawn, places, levels, strict=True
-    ):
-        value, error = (
-            holder[key] if index is None else holder[key][index]
-            for key in ("barrier", "barrier_stderr")
-        )
+    for curve, (lam, loss), level in zip(named, places, levels, strict=True):
+        colour = curve.stroke.colour
         figure.add_scatter(
             x=[lam, 1.0],
             y=[loss, loss],
@@ -257,7 +257,7 @@ def _labels(
             xref="x",
             y=loss,
             yref="y",
-            text=f"<b>{name}</b><br>{estimate(value, error)}",
+            text=f"<b>{curve.name}</b><br>{curve.words()}",
             ax=14,
             ay=(loss - low) * scale - level,
             xanchor="left",
@@ -332,81 +332,35 @@ def named_table(result: Result) -> Table:
             order = "each its own" if every else order_words(fan["orders"][index][0])
             rank = sum(value < fan["barrier"][index] for value in fan["barrier"]) + 1
             barrier = estimate(fan["barrier"][index], fan["barrier_stderr"][index])
-            rows.append(
-                (
-                    layer_name(fan, result),
-                    group_name(ways, every),
-                    order,
-                    barrier,
-                    f"{rank} of {len(fan['orders'])}",
-                )
-            )
+            place = f"{rank} of {len(fan['orders'])}"
+            name = group_name(ways, every)
+            rows.append((layer_name(fan, result), name, order, barrier, place))
+    others = [("none aligned", "Plain average", result["plain"])]
     if matched := result.get("matched"):
-        own = estimate(matched["barrier"], matched["barrier_stderr"])
-        rows.append(
-            (
-                "all layers",
-                method_title(result["method"]).capitalize() + " as it is",
-                "\u2013",
-                own,
-                "\u2013",
-            )
-        )
-    plain = result["plain"]
-    rows.append(
-        (
-            "none aligned",
-            "Plain average",
-            "\u2013",
-            estimate(plain["barrier"], plain["barrier_stderr"]),
-            "\u2013",
-        )
-    )
+        title = method_title(result["method"]).capitalize()
+        others.insert(0, ("all layers", f"{title} as it is", matched))
+    for where, name, curve in others:
+        barrier = estimate(curve["barrier"], curve["barrier_stderr"])
+        rows.append((where, name, "\u2013", barrier, "\u2013"))
     return Table.of(("Experts of", "Order", "Experts of B", "Barrier (nats)", "Rank"), rows)
 
 
 def orders_table(result: Result) -> Table:
     """Return every curve, one row for each point."""
-    rows = []
+    lams, plain, rows = result["lam"], result["plain"], []
     for fan in result["fans"]:
-        names = {index: ways for index, ways in named_orders(fan)}
-        for index, order in enumerate(fan["orders"]):
+        names = dict(named_orders(fan))
+        numbers = zip(fan["barrier"], fan["barrier_stderr"], strict=True)
+        for index, (order, barrier) in enumerate(zip(fan["orders"], numbers, strict=True)):
             text = " | ".join(order_words(each) for each in order)
-            name = " ".join(names.get(index, ()))
-            for lam, loss, error in zip(
-                result["lam"], fan["loss"][index], fan["loss_stderr"][index], strict=True
-            ):
-                rows.append(
-                    (
-                        fan["mixture"],
-                        text,
-                        name,
-                        fan["barrier"][index],
-                        fan["barrier_stderr"][index],
-                        lam,
-                        loss,
-                        error,
-                    )
-                )
-    for lam, loss, error in zip(
-        result["lam"], result["plain"]["loss"], result["plain"]["loss_stderr"], strict=True
-    ):
-        rows.append(
-            (
-                "",
-                "",
-                "plain",
-                result["plain"]["barrier"],
-                result["plain"]["barrier_stderr"],
-                lam,
-                loss,
-                error,
-            )
-        )
-    return Table.of(
-        ("mixture", "order", "named", "barrier", "barrier_stderr", "lam", "loss", "loss_stderr"),
-        rows,
-    )
+            head = (fan["mixture"], text, " ".join(names.get(index, ())), *barrier)
+            curve = zip(lams, fan["loss"][index], fan["loss_stderr"][index], strict=True)
+            rows += [(*head, *point) for point in curve]
+    head = ("", "", "plain", plain["barrier"], plain["barrier_stderr"])
+    curve = zip(lams, plain["loss"], plain["loss_stderr"], strict=True)
+    rows += [(*head, *point) for point in curve]
+    columns = ("barrier", "barrier_stderr", "lam", "loss", "loss_stderr")
+    return Table.of(("mixture", "order", "named", *columns), rows)
 
 
 def orders_headline(result: Result) -> tuple[str, float]:
