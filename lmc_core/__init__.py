@@ -140,7 +140,8 @@ if TYPE_CHECKING:
         GroupRequest as GroupRequest,
         make_group_request as make_group_request,
     )
-    from lmc_core.runs.result import Request as Request, Result as Result
+    from lmc_core.runs.request import Request as Request
+    from lmc_core.runs.result import Result as Result
 
     # errors
     from lmc_core.errors import (

@@ -23,7 +23,8 @@ from lmc_core.figures.panel import Panel, headline, kind_name, panels
 from lmc_core.numbers import describe_change
 from lmc_core.progress import Progress, ignore
 from lmc_core.runs.executors import Executor, Inline
-from lmc_core.runs.result import Request, Result
+from lmc_core.runs.request import Request
+from lmc_core.runs.result import Result
 
 if TYPE_CHECKING:  # plotly is loaded when something is drawn
     import numpy as np

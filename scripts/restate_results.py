@@ -3,7 +3,7 @@ page recomputes them.
 
     python scripts/restate_results.py [--all] [assets/results]
 
-Run it whenever `lmc_core.runs.summary.SUMMARY` was raised or a summary got new entries. Only means
+Run it whenever `lmc_core.runs.computation.SUMMARY` was raised or a summary got new entries. Only means
 and errors are computed; what a result says already, but for rounding, stays to the digit. Without
 --all results that say they are current are passed by.
 """
@@ -15,9 +15,9 @@ import json
 from pathlib import Path
 
 from lmc_core import folders
+from lmc_core.runs.computation import SUMMARY, contradicts, summarize
 from lmc_core.runs.result import digest, to_bytes
 from lmc_core.runs.store import Store
-from lmc_core.runs.summary import SUMMARY, contradicts, follows
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
             continue
         path = entry.folder / "result.json"
         result = json.loads(path.read_bytes())
-        found = follows(entry.request, result, entry.arrays())
+        found = summarize(entry.request, result, entry.arrays())
         wrong = contradicts(result, found)
         new = {name: value for name, value in found.items() if name in wrong or name not in result}
         manifest = json.loads((entry.folder / "manifest.json").read_bytes())

@@ -49,12 +49,12 @@ from lmc_core.models.model import Model
 from lmc_core.models.sameness import common_weights
 from lmc_core.models.written import Outputs
 from lmc_core.numbers import describe_change, number, seconds
-from lmc_core.runs.aligned import aligned_pair
-from lmc_core.runs.ask import memory_of, memory_of_group
-from lmc_core.runs.kinds import MatcherReport, Scalar, SharedWeights, many
+from lmc_core.runs import cache
+from lmc_core.runs.inputs import CHECKED, open_data, open_inputs
+from lmc_core.runs.kinds import MatcherReport, Scalar, SharedWeights
 from lmc_core.runs.kinds.barrier import make_request
 from lmc_core.runs.kinds.many import make_group_request
-from lmc_core.runs.opened import CHECKED, opened, task_and_examples
+from lmc_core.runs.memory import estimate_memory
 from lmc_core.runs.request import ModelsRequest
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.tasks import Task
@@ -189,13 +189,13 @@ def align_two(
         examples=CHECKED,
         measured=False,
     )
-    say_memory(bar, memory_of(request.models, learned=request.learn is not None).align)
+    say_memory(bar, estimate_memory(request).align)
     first, second = (load(reference) for reference in references)  # not shared: written into
     models = first, in_order_of(first, second)
     same = common_weights(models)  # before the alignment writes into them
-    task, examples = task_and_examples(request, models)
+    task, examples = open_data(request, models)
     outputs = Outputs.of(models, examples.first(CHECKED).inputs)
-    pair = aligned_pair(request, models, examples, task, bar.report)
+    pair = cache.aligned_pair(request, models, examples, task, bar.report)
     report: Report = {
         **_begin(request, task, same),
         **_describe_matching(request, pair),
@@ -237,11 +237,11 @@ def align_models(
         examples=CHECKED,
         measured=False,
     )
-    say_memory(bar, memory_of_group(request.models, learned=request.learn is not None))
-    models, task, examples = opened(request)
+    say_memory(bar, estimate_memory(request).peak)
+    models, task, examples = open_inputs(request)
     same = common_weights(models)
     outputs = Outputs.of(models, examples.first(CHECKED).inputs)
-    aligned = many.align(request, models, examples, task, bar.report)
+    aligned = cache.align_models(request, models, examples, task, bar.report)
     report: Report = {
         **_begin(request, task, same),
         "settings": dict(request.settings),

@@ -30,9 +30,9 @@ from lmc_core.figures.text import (
     setting_label,
 )
 from lmc_core.numbers import describe_change, estimate, number, size
-from lmc_core.runs.ask import memory_of
 from lmc_core.runs.kinds import MatcherReport, ModelsNumbers
 from lmc_core.runs.kinds.barrier import BarrierNumbers, make_request
+from lmc_core.runs.memory import estimate_memory
 
 SHOWN = 9  # evenly spaced points in the table for people; --csv and --json have all
 
@@ -61,8 +61,7 @@ def run(arguments: argparse.Namespace) -> None:
             temperature=arguments.temperature,
             repair=arguments.repair,
         )
-        aligned, learned = request.method != "none", request.learn is not None
-        say_memory(bar, memory_of(request.models, request.points, aligned, learned).peak)
+        say_memory(bar, estimate_memory(request).peak)
         result = cast(BarrierNumbers, bar.compute(request).result)
     if arguments.csv is not None:
         arguments.csv.write_text(results_csv([result], label_results([result])), encoding="utf-8")

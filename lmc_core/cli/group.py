@@ -22,8 +22,8 @@ from lmc_core.cli.output import facts, list_notes, print_json, table
 from lmc_core.figures.text import classes_sentence, origin_words
 from lmc_core.matching.methods import MANY_METHODS
 from lmc_core.numbers import describe_change, estimate, number
-from lmc_core.runs.ask import memory_of_group
 from lmc_core.runs.kinds.many import ManyNumbers, make_group_request
+from lmc_core.runs.memory import estimate_memory
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -44,8 +44,7 @@ def run(arguments: argparse.Namespace) -> None:
             device=arguments.device,
             learn=arguments.learn,
         )
-        aligned, learned = request.method != "none", request.learn is not None
-        say_memory(bar, memory_of_group(request.models, aligned, learned))
+        say_memory(bar, estimate_memory(request).peak)
         result = cast(ManyNumbers, bar.compute(request).result)
     said = make_notes(result, arguments.models)
     if arguments.json:

@@ -42,9 +42,8 @@ from lmc_core.figures.text import classes_sentence, origin_words
 from lmc_core.merging.checkpoint import write_merged
 from lmc_core.merging.methods import MERGES
 from lmc_core.numbers import number
-from lmc_core.runs.ask import memory_of_group
-from lmc_core.runs.kinds.merge import MergeNumbers, MergeRequest, make_merge_requests
-from lmc_core.runs.kinds.merge_save import produce
+from lmc_core.runs.kinds.merge import MergeNumbers, MergeRequest, make_merge_requests, produce
+from lmc_core.runs.memory import estimate_memory
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -64,9 +63,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.out is not None:
         return _write(arguments, replace(requests[0], dtype=arguments.dtype or ""))
     with Run(arguments) as bar:
-        aligned = any(request.method != "none" for request in requests)
-        learned = any(request.learn is not None for request in requests)
-        say_memory(bar, memory_of_group(requests[0].models, aligned, learned))
+        say_memory(bar, max(estimate_memory(request).peak for request in requests))
         share = 1 / len(requests)
         found = [
             bar.compute(request, bar.part(k * share, (k + 1) * share, frames[k]))
@@ -163,7 +160,7 @@ def _write(arguments: argparse.Namespace, request: MergeRequest) -> None:
     """Merge in the one way that was asked for, and write the checkpoint."""
     out: Path = arguments.out.absolute()
     with ProgressBar() as bar:
-        made = produce(request, bar.report, out.name)
+        made = produce(request, out.name, bar.report)
         if out.is_dir():
             out.rmdir()  # it is empty
         written = write_merged(made.model, out, made.card, arguments.dtype, made.unrounded)

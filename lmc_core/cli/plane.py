@@ -28,7 +28,7 @@ from lmc_core.figures.landscape_data import Landscape, routes
 from lmc_core.figures.text import origin_words
 from lmc_core.numbers import describe_change, estimate, number, percent, seconds
 from lmc_core.runs.kinds.barrier import make_request
-from lmc_core.runs.kinds.bend import BendNumbers, bend_of
+from lmc_core.runs.kinds.bend import BendNumbers, make_bend_request
 from lmc_core.runs.kinds.plane import PlaneNumbers, make_plane_request
 
 
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> None:
         curves = None
         if arguments.curves:
             pair = make_request(*arguments.models[:2], points=3, refine=0, **words)
-            curves = cast(BendNumbers, bar.compute(bend_of(pair, arguments.steps)).result)
+            curves = cast(BendNumbers, bar.compute(make_bend_request(pair, arguments.steps)).result)
     numbers, arrays = cast(PlaneNumbers, found.result), found.arrays()
     numbers["notes"] = make_notes(numbers, arguments.models)
     grid = {name: array.tolist() for name, array in arrays.items()}

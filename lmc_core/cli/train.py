@@ -12,7 +12,7 @@ from lmc_core.cli.output import print_json, table
 from lmc_core.errors import BadInput
 from lmc_core.folders import app_folder, assets
 from lmc_core.limits import require_counts
-from lmc_core.runs.ask import find_device
+from lmc_core.runs.inputs import find_device
 from lmc_core.training.produce import produce
 from lmc_core.training.recipes import FURTHER, RECIPES, get_recipe
 

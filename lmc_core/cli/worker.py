@@ -6,7 +6,7 @@ import argparse
 
 from lmc_core.errors import BadInput, UnknownName
 from lmc_core.limits import require_numbers
-from lmc_core.runs.ask import DEVICES
+from lmc_core.runs.request import DEVICES
 from lmc_core.runs.worker import main
 
 

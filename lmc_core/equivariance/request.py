@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from lmc_core.equivariance.data import KINDS, MOST, domain_of
+from lmc_core.equivariance.forms import make_form
+from lmc_core.equivariance.groups import group as group_of
+from lmc_core.equivariance.networks import build, find_network
 from lmc_core.equivariance.run import EquivarianceRequest
+from lmc_core.equivariance.training import Schedule
 from lmc_core.errors import BadInput, UnknownName
 from lmc_core.limits import require_counts
+from lmc_core.runs.inputs import find_device
 
 
 def make_equivariance_request(
@@ -38,13 +44,6 @@ def make_equivariance_request(
     Raises:
         BadInput: (or one of its kinds) when the request cannot be done as asked.
     """
-    from lmc_core.equivariance.data import KINDS, MOST, domain_of
-    from lmc_core.equivariance.forms import make_form
-    from lmc_core.equivariance.groups import group as group_of
-    from lmc_core.equivariance.networks import build, find_network
-    from lmc_core.equivariance.training import Schedule
-    from lmc_core.runs.ask import find_device
-
     if kind not in KINDS:
         raise UnknownName.of("kind of data", kind, KINDS)
     if split not in ("validation", "test"):

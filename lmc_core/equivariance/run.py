@@ -7,23 +7,34 @@ While it runs, what it has so far lies in `unfinished`, where the page finds it 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NotRequired, Self, TypedDict
+from typing import Any, ClassVar, NotRequired, Self, TypedDict, cast
 
+import numpy as np
+import torch
+from torch import Tensor
+
+from lmc_core.equivariance.copies import Copies, measure_copies
+from lmc_core.equivariance.data import KINDS, SOURCES, Sample, domain_of, sample
+from lmc_core.equivariance.domains import Domain
+from lmc_core.equivariance.forms import FORMS, make_form
+from lmc_core.equivariance.groups import group as group_of
+from lmc_core.equivariance.measures import plane, strip
+from lmc_core.equivariance.networks import NETWORKS, build, find_network
+from lmc_core.equivariance.relaxed import Relaxed
+from lmc_core.equivariance.structures import STRUCTURES
+from lmc_core.equivariance.tracing import Trace, extent
+from lmc_core.equivariance.training import Schedule, train
+from lmc_core.progress import Progress, ignore
+from lmc_core.runs.computation import Arrays, Computation, Entries
+from lmc_core.runs.inputs import make_stamp
 from lmc_core.runs.kinds import Seconds, Stamp
-from lmc_core.runs.request import digest_of
+from lmc_core.runs.partial import Unfinished
+from lmc_core.runs.request import RequestJson, hash_json
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    from lmc_core.equivariance.data import Sample
-    from lmc_core.equivariance.relaxed import Relaxed
-    from lmc_core.equivariance.tracing import Trace
-
-Report = Callable[[float, str], None]
 ALGORITHM = 1  # raised whenever the same request would give other numbers
 SHARES = 21  # points of a path to the projection
 ROWS = 400  # examples that the plane is measured on, at the most
@@ -113,12 +124,9 @@ class EquivarianceFacts(TypedDict):
     step: NotRequired[int]  # of a run that is not done
 
 
-class EquivarianceNumbers(EquivarianceFacts, Stamp):
-    """The numbers of an `EquivarianceRequest`; ``on`` and ``off`` are with the free branch and
-    without it, lists are over layers.
-    """
+class _TraceEnd(TypedDict):
+    """The end of the record, with the free branch ``on`` and ``off``; lists are over layers."""
 
-    key: str
     train_on: GroupScore
     train_off: GroupScore
     on: GroupScore
@@ -130,10 +138,21 @@ class EquivarianceNumbers(EquivarianceFacts, Stamp):
     slack: list[float]
     gauge: list[float]
     asymmetry: list[float]
+
+
+class _End(_TraceEnd):
+    """What is measured once the training is over."""
+
     plane_layers: list[int]
     plane_examples: int
     function_error: float
     copies: NotRequired[CopiesNumbers]
+
+
+class EquivarianceNumbers(EquivarianceFacts, _End, Stamp):
+    """The numbers of an `EquivarianceRequest`."""
+
+    key: str
     seconds: Seconds
 
 
@@ -182,20 +201,21 @@ class EquivarianceRequest:
     device: str = "cpu"
     algorithm: int = ALGORITHM
     what: str = "equivariance"
+    numbers: ClassVar[type[EquivarianceNumbers]] = EquivarianceNumbers
 
     @classmethod
-    def from_json(cls, content: dict[str, Any]) -> Self:
+    def from_json(cls, content: Mapping[str, object]) -> Self:
         """The inverse of `to_json`."""
-        return cls(**content)
+        return cls(**cast("dict", content))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Everything as plain JSON values."""
         return json.loads(json.dumps(asdict(self)))
 
     @property
     def key(self) -> str:
         """64 hexadecimal digits that name the result."""
-        return digest_of(self.to_json())
+        return hash_json(self.to_json())
 
     @property
     def model_names(self) -> tuple[str, ...]:
@@ -204,22 +224,19 @@ class EquivarianceRequest:
         Raises:
             UnknownName: there is no such network or group.
         """
-        # networks load torch, which the command needs for few of its answers
-        from lmc_core.equivariance.groups import group
-        from lmc_core.equivariance.networks import find_network
-
         label = find_network(self.network).label
-        return (f"{label}, {group(self.group).name} on {self.source} ({self.kind})",)
+        return (f"{label}, {group_of(self.group).name} on {self.source} ({self.kind})",)
 
 
 def compute(
-    request: EquivarianceRequest, report: Report = lambda share, words: None
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    request: EquivarianceRequest, progress: Progress = ignore, refresh: bool = False
+) -> tuple[EquivarianceNumbers, Arrays]:
     """Train and measure the network of a request.
 
     Args:
         request: what to do.
-        report: called with the share done and a few words; may raise `Cancelled`.
+        progress: told the share done and a few words; may raise `Cancelled`.
+        refresh: nothing is kept that could be made again.
 
     Returns:
         The result as plain JSON values, losses in nats (``copies``: see
@@ -240,20 +257,8 @@ def compute(
     Raises:
         BadInput: the request cannot be done, or its training diverged.
     """
-    import torch
-
-    from lmc_core.equivariance.data import domain_of, sample
-    from lmc_core.equivariance.forms import make_form
-    from lmc_core.equivariance.groups import group as group_of
-    from lmc_core.equivariance.networks import build
-    from lmc_core.equivariance.relaxed import Relaxed
-    from lmc_core.equivariance.tracing import Trace
-    from lmc_core.equivariance.training import Schedule, train
-    from lmc_core.runs.opened import stamped
-    from lmc_core.runs.partial import Unfinished
-
     begin = perf_counter()
-    report(0.0, "making the data")
+    progress(0.0, "making the data")
     domain = domain_of(request.source, group_of(request.group))
     taught, held = (
         sample(request.source, request.kind, domain, split, request.seed, count).to(
@@ -271,20 +276,20 @@ def compute(
     trace = Trace(relaxed, taught, held, request.steps, SHARES)
 
     def watch(step: int, *state: Any) -> None:
-        report(TRAINED * step / request.steps, f"training, step {step:,} of {request.steps:,}")
+        progress(TRAINED * step / request.steps, f"training, step {step:,} of {request.steps:,}")
         if trace.record(step, *state):
             kept.write({**_facts(request, relaxed, taught, held), "step": step}, trace.arrays())
 
     with _one_thread():
         last = train(relaxed, form, taught, schedule, watch)
         trained = perf_counter() - begin
-        end, arrays = _measure(request, relaxed, last.gamma, trace, taught, held, report)
-    result = {
+        end, arrays = _measure(request, relaxed, last.gamma, trace, taught, held, progress)
+    result: EquivarianceNumbers = {
         "key": request.key,
         **_facts(request, relaxed, taught, held),
         **end,
         "seconds": {"train": trained, "evaluate": perf_counter() - begin - trained},
-        **stamped(),
+        **make_stamp(),
     }
     kept.remove()
     return result, arrays
@@ -292,16 +297,11 @@ def compute(
 
 def _facts(
     request: EquivarianceRequest, relaxed: Relaxed, taught: Sample, held: Sample
-) -> dict[str, Any]:
+) -> EquivarianceFacts:
     """What the result says of what was asked."""
-    from lmc_core.equivariance.data import KINDS, SOURCES
-    from lmc_core.equivariance.forms import FORMS
-    from lmc_core.equivariance.groups import group as group_of
-    from lmc_core.equivariance.networks import NETWORKS
-
     group = group_of(request.group)
     return {
-        **request.to_json(),
+        **cast("EquivarianceFacts", request.to_json()),
         "models": list(request.model_names),
         "network_label": NETWORKS[request.network].label,
         "form_label": FORMS[request.form],
@@ -325,22 +325,14 @@ def _facts(
 def _measure(
     request: EquivarianceRequest,
     relaxed: Relaxed,
-    gamma: Any,
+    gamma: Tensor,
     trace: Trace,
     taught: Sample,
     held: Sample,
-    report: Report,
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    progress: Progress,
+) -> tuple[_End, dict[str, np.ndarray]]:
     """What is measured once the training is over: facts and arrays."""
-    import torch
-
-    from lmc_core.equivariance.copies import Copies, measure_copies
-    from lmc_core.equivariance.data import sample
-    from lmc_core.equivariance.measures import plane, strip
-    from lmc_core.equivariance.structures import STRUCTURES
-    from lmc_core.equivariance.tracing import extent
-
-    report(TRAINED, "measuring the plane of two layers")
+    progress(TRAINED, "measuring the plane of two layers")
     arrays = trace.arrays()
     values = torch.linspace(*extent(arrays["trace.gamma"]), SIDE)
     few = held.first(ROWS)
@@ -349,10 +341,8 @@ def _measure(
         "plane.value": values.numpy(),
         "plane.loss": plane(relaxed, gamma, layers, values.to(gamma), few).numpy(),
     }
-    report(0.9, "following examples through their positions")
-    still = sample(
-        request.source, "upright", domain_of_request(request), request.split, request.seed
-    )
+    progress(0.9, "following examples through their positions")
+    still = sample(request.source, "upright", find_domain(request), request.split, request.seed)
     chosen = _of_each_class(still.labels.tolist())[:SHOWN]
     inputs, labels = still.inputs[chosen].to(gamma), still.labels[chosen]
     moved, on = strip(relaxed, gamma, inputs)
@@ -364,26 +354,22 @@ def _measure(
     with torch.no_grad():
         written = relaxed.module_at(gamma)(inputs)
         apart = (written - relaxed(inputs, gamma)).abs().max() / written.abs().max()
-    end = {
-        **trace.end(gamma),
+    end: _End = {
+        **cast(_TraceEnd, trace.end(gamma)),
         "plane_layers": list(layers),
         "plane_examples": len(few),
         "function_error": float(apart),
     }
     if request.network not in STRUCTURES:  # nothing says which of its units may change places
         return end, arrays
-    report(0.95, "comparing the network with its moved copies")
-    end["copies"] = measure_copies(
-        Copies(request.network, relaxed.module, relaxed.layout, weights, taught), held
-    )
+    progress(0.95, "comparing the network with its moved copies")
+    copies = Copies(request.network, relaxed.module, relaxed.layout, weights, taught)
+    end["copies"] = cast(CopiesNumbers, measure_copies(copies, held))
     return end, arrays
 
 
-def domain_of_request(request: EquivarianceRequest) -> Any:
+def find_domain(request: EquivarianceRequest) -> Domain:
     """The inputs of a request and the group that acts on them."""
-    from lmc_core.equivariance.data import domain_of
-    from lmc_core.equivariance.groups import group as group_of
-
     return domain_of(request.source, group_of(request.group))
 
 
@@ -395,11 +381,30 @@ def _of_each_class(labels: list[int]) -> list[int]:
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """One thread of torch inside: networks this small are several times slower on two."""
-    import torch
-
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def summarize(request: RequestJson, numbers: EquivarianceNumbers, arrays: Arrays) -> Entries:
+    """The last row of the record; errors over examples are not in it. See
+    `runs.computation.summarize`.
+    """
+    last = {
+        name: arrays[f"trace.{name}"][-1].tolist()
+        for name in ("gamma", "multiplier", "slack", "gauge", "error")
+    }
+    losses, accuracies = (arrays[f"trace.{name}"][-1].tolist() for name in ("loss", "accuracy"))
+    error_on, error_off = last.pop("error")
+    names = ("train_on", "train_off", "on", "off")
+    found = {
+        name: {**cast(GroupScore, numbers[name]), "loss": loss, "accuracy": accuracy}
+        for name, loss, accuracy in zip(names, losses, accuracies, strict=True)
+    }
+    return {**found, **last, "error_on": error_on, "error_off": error_off}
+
+
+COMPUTATION = Computation("equivariance", EquivarianceRequest, compute, summarize=summarize)

@@ -13,7 +13,7 @@ from lmc_core.figures.tables import Table
 from lmc_core.numbers import estimate, seconds, size
 
 if TYPE_CHECKING:  # it loads torch
-    from lmc_core.runs.kinds.merge import MergeReport, Score
+    from lmc_core.merging.evaluation import MergeReport, Score
 
 ANYWHERE = "any"  # the frame of what does not depend on it
 MARK = "*"  # behind the name of what assumes a common ancestor

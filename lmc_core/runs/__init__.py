@@ -2,7 +2,8 @@
 
 from lmc_core.runs.executors import EXECUTORS, Executor, Inline, Local, get_executor
 from lmc_core.runs.jobs import Job, Jobs
-from lmc_core.runs.result import Request, Result
+from lmc_core.runs.request import Request
+from lmc_core.runs.result import Result
 from lmc_core.runs.store import Store, StoreWarning
 
 __all__ = [

@@ -11,15 +11,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from lmc_core import errors, folders
 from lmc_core.errors import Cancelled, LmcError, StoreError, UnknownName
 from lmc_core.locks import holder
-from lmc_core.runs.computations import Report, obtain
+from lmc_core.progress import Progress, ignore
+from lmc_core.runs.computation import COMPUTATIONS, rename
 from lmc_core.runs.jobs import Job, Jobs, lock_path
-from lmc_core.runs.result import Request, Result
+from lmc_core.runs.request import Request
+from lmc_core.runs.result import Result
 from lmc_core.runs.store import Store
 from lmc_core.threads import as_given
 
@@ -27,12 +30,66 @@ POLL = 0.1  # seconds between two looks at a job
 TEND = 1.0  # seconds between two looks after the worker
 
 
+def obtain(request: Request, report: Progress, store: Store, *, fresh: bool = False) -> Result:
+    """Return the result of a request: from the store, or computed and then stored.
+
+    This is the one way to a result that all executors share. Whoever asks for the same key
+    meanwhile, in this process or another, waits and gets the same result. It has the names of the
+    request, whatever whoever asked before called the models and the data.
+
+    Args:
+        request: what is asked for.
+        report: called with the progress; may raise `Cancelled`.
+        store: where results lie.
+        fresh: compute even if there is a result, and put the new one in its place; alignments,
+            frames and bends that earlier runs left on disk are made anew too.
+    """
+    asked = datetime.now(UTC).isoformat(timespec="microseconds")
+
+    def stored() -> Result | None:
+        found = store.answer(request)
+        return found if found is not None and (not fresh or found.written >= asked) else None
+
+    if (found := stored()) is not None:
+        return found
+    with store.lock(
+        request.key,
+        waiting=lambda: report(0.0, "Waiting for another process that computes the same"),
+    ):
+        if (found := stored()) is not None:
+            return found
+        log = _Log(report)
+        numbers, arrays = COMPUTATIONS[request.what].compute(request, log, fresh)
+        # an alignment that was kept names the models of whoever asked for it
+        numbers = rename(numbers, request.to_json())
+        return store.put(request, numbers, arrays, log.text(), replace=fresh)
+
+
+class _Log:
+    """A report that also keeps what was said, with the seconds since the start."""
+
+    def __init__(self, report: Progress):
+        self._report = report
+        self._start = time.monotonic()
+        self._lines: list[str] = []
+        self._last = ""
+
+    def __call__(self, share: float, words: str) -> None:
+        if words != self._last:
+            self._last = words
+            self._lines.append(f"{time.monotonic() - self._start:9.2f} s  {share:4.0%}  {words}")
+        self._report(share, words)
+
+    def text(self) -> str:
+        return "".join(f"{line}\n" for line in self._lines)
+
+
 class Executor(Protocol):
     """Turns requests into stored results."""
 
     store: Store
 
-    def run(self, request: Request, report: Report | None = None, *, fresh: bool = False) -> Result:
+    def run(self, request: Request, report: Progress = ignore, *, fresh: bool = False) -> Result:
         """Return the result, from the store or computed now; `result["cached"]` says which.
 
         Args:
@@ -61,9 +118,9 @@ class Inline:
     def __init__(self, home: Path | None = None):
         self.store = Store((home if home is not None else folders.home()) / "results")
 
-    def run(self, request: Request, report: Report | None = None, *, fresh: bool = False) -> Result:
+    def run(self, request: Request, report: Progress = ignore, *, fresh: bool = False) -> Result:
         """See `Executor.run`."""
-        return obtain(request, report or _quiet, self.store, fresh=fresh)
+        return obtain(request, report, self.store, fresh=fresh)
 
     def submit(self, request: Request, *, fresh: bool = False) -> str:
         """Compute now, since there is nobody else to do it; returns the key."""
@@ -108,13 +165,13 @@ class Local:
             self.tend()
         return request.key
 
-    def run(self, request: Request, report: Report | None = None, *, fresh: bool = False) -> Result:
+    def run(self, request: Request, report: Progress = ignore, *, fresh: bool = False) -> Result:
         """See `Executor.run`; waits for the worker and passes its progress on."""
         if not fresh and (found := self.store.answer(request)) is not None:
             return found
         self.jobs.submit(request, fresh=fresh)
         try:
-            job = self._wait(request.key, report or _quiet)
+            job = self._wait(request.key, report)
         except Cancelled:
             self.jobs.cancel(request.key)
             raise
@@ -194,7 +251,7 @@ class Local:
             ) from error
         return True
 
-    def _wait(self, key: str, report: Report) -> Job:
+    def _wait(self, key: str, report: Progress) -> Job:
         """Wait until a job ended, passing its progress on."""
         said, tended = None, -TEND
         while True:
@@ -209,7 +266,7 @@ class Local:
                 )
             if not job.active:
                 return job
-            # Called also when there is no news, because a report may raise Cancelled.
+            # Called also when there is no news, because the progress may raise Cancelled.
             news = (
                 (job.progress, job.message) if job.state == "running" else (0.0, self._waiting(key))
             )
@@ -247,10 +304,6 @@ def get_executor(name: str) -> Executor:
     if name not in EXECUTORS:
         raise UnknownName.of("executor", name, EXECUTORS)
     return EXECUTORS[name]()
-
-
-def _quiet(share: float, words: str) -> None:
-    """Report to nobody."""
 
 
 def _error(job: Job) -> LmcError:

@@ -23,7 +23,7 @@ from lmc_core import folders
 from lmc_core.errors import LmcError, StoreError
 from lmc_core.locks import ELSEWHERE, NO_SPACE, holder
 from lmc_core.runs.partial import prune
-from lmc_core.runs.result import Request
+from lmc_core.runs.request import Request
 
 VERSION = 1
 ENDED = "('done', 'failed', 'cancelled')"

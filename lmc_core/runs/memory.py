@@ -8,18 +8,23 @@ The curve holds the parameters of one more point at least.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psutil
 
 from lmc_core.errors import BadInput
-
-if TYPE_CHECKING:
-    from lmc_core.models.config import Config
-    from lmc_core.models.family import Family
-    from lmc_core.symmetry.layout import Layout
+from lmc_core.matching.learned.learner import LATENTS, count_latents
+from lmc_core.matching.objective import HELD
+from lmc_core.models.config import Config
+from lmc_core.models.family import Family
+from lmc_core.models.load import configuration
+from lmc_core.numbers import size
+from lmc_core.paths import curve
+from lmc_core.runs.request import ManyRequest, ModelsRequest
+from lmc_core.symmetry.alignment import CHUNK
+from lmc_core.symmetry.layout import Layout
 
 SINGLE, DOUBLE = 4, 8  # bytes of a number
 SCRATCH = 300_000_000  # bytes that forward passes and temporaries take beside the outputs
@@ -49,6 +54,54 @@ class Memory:
         return max(self.align, self.measure)
 
 
+def estimate_memory(request: ModelsRequest) -> Memory:
+    """The memory that a run takes, before anything of the weights is read."""
+    aligned, learned = request.method != "none", request.learn is not None
+    if isinstance(request, ManyRequest):
+        return estimate_many(request.models, aligned, learned)
+    return estimate_pair(request.models, getattr(request, "points", 25), aligned, learned)
+
+
+def estimate_many(references: Sequence[str], aligned: bool = True, learned: bool = False) -> Memory:
+    """What a run on several models takes: what two take, for every two of them; for the arguments
+    see `estimate_pair`.
+    """
+    pairs = (len(references) + 1) // 2
+    most = max(
+        (estimate_pair(each, 3, aligned, learned) for each in references),
+        key=lambda memory: memory.peak,
+    )
+    return Memory(pairs * most.weights, pairs * most.align, pairs * most.measure)
+
+
+def estimate_pair(
+    references: str | Sequence[str], points: int = 25, aligned: bool = True, learned: bool = False
+) -> Memory:
+    """What a run on two models takes, before anything of their weights is read.
+
+    Args:
+        references: of both, or of one where the other is alike; a narrower one is widened first.
+        points: of the curve.
+        aligned: whether they are aligned first.
+        learned: whether by a method that follows gradients.
+    """
+    found = [
+        configuration(each)
+        for each in ([references] if isinstance(references, str) else references)
+    ]
+    sizes = [
+        {name: space.size for name, space in family.layout(config).spaces.items()}
+        for family, config in found
+    ]
+    if found[0][0].name != found[-1][0].name:  # refused a moment later, for that reason
+        found = found[:1]
+    unequal = sizes[0] != sizes[-1]
+    return max(
+        (estimate(*each, points, aligned, unequal, learned) for each in found),
+        key=lambda memory: memory.peak,
+    )
+
+
 def estimate(
     family: Family,
     config: Config,
@@ -68,10 +121,6 @@ def estimate(
         widened: whether one of them is narrower and has to be widened to that configuration.
         learned: whether the method follows gradients.
     """
-    from lmc_core.matching.learned.learner import LATENTS, count_latents
-    from lmc_core.matching.objective import HELD
-    from lmc_core.paths import curve
-
     structure = family.structure(config)
     shapes, tied = structure.layout.shapes, structure.rewrite.tied
     parameters = sum(math.prod(shape) for shape in shapes.values())
@@ -114,8 +163,6 @@ def largest_layer(layout: Layout) -> int:
     """Bytes of the largest block in float64 with its Gram matrices, as one step of matching holds
     them.
     """
-    from lmc_core.symmetry.alignment import CHUNK
-
     most = 0
     for block in layout.blocks:
         size = math.prod(layout.shapes[block.parameter])
@@ -149,8 +196,6 @@ def require_room(needed: int, what: str) -> None:
     Raises:
         BadInput: when there is less memory than is needed.
     """
-    from lmc_core.numbers import size
-
     there = available()
     if needed > there:
         raise BadInput(

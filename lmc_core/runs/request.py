@@ -10,11 +10,132 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+from typing import Protocol, Self, TypedDict, cast
 
 ALGORITHM = 2  # raised whenever the same request would give other numbers
 LEARNING = 3  # the same of requests that learn from training examples, whatever learns from them
+
+DEVICES = ("cpu", "cuda", "mps")
+Scalar = str | int | float | bool | None
+
+
+class RequestJson(TypedDict):
+    """Entries of `request.json` that are read in that form; each kind of request has some of them,
+    and further ones.
+    """
+
+    what: str
+    models: list[str]
+    names: list[str]
+    digests: list[str]
+    orders: list[str]
+    task: str
+    split: str
+    examples: int | None
+    seed: int
+    length: int | None
+    data: str
+    method: str
+    device: str
+    points: int
+    resolution: int | None
+    ancestor: bool
+
+
+class Request(Protocol):
+    """What the store and the executors need of a request."""
+
+    @property
+    def key(self) -> str:
+        """Name of the result."""
+        ...
+
+    @property
+    def what(self) -> str:
+        """Which computation, a name in `computation.COMPUTATIONS`."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """Kind of device it runs on."""
+        ...
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """Names that its result may give to models."""
+        ...
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, object]) -> Self:
+        """The inverse of `to_json`."""
+        ...
+
+    def to_json(self) -> dict[str, object]:
+        """Everything as plain JSON values."""
+        ...
+
+
+@dataclass(frozen=True)
+class Models:
+    """Which models a request is about, each by its place in all four.
+
+    Attributes:
+        references: as given by the person ("zoo:vit-fashion-s0").
+        names: for display.
+        digests: of their content.
+        orders: see `ModelsRequest.orders`.
+    """
+
+    references: tuple[str, ...]
+    names: tuple[str, ...]
+    digests: tuple[str, ...]
+    orders: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Data:
+    """What is measured on; before it is settled (`inputs.choose_data`), None stands for a default.
+
+    Attributes:
+        task: name of a shipped task or a reference to data of one's own; by default the task that
+            all models were trained on.
+        split: of its data; by default the test split, or the only one there is.
+        examples: how many; None for all of the split.
+        seed: of the draw of examples.
+        length: of a window of text, in tokens; by default the models' context, at most 128. None
+            for images.
+        digest: of the examples of one's own data; "" for a shipped task.
+    """
+
+    task: str | None = None
+    split: str | None = None
+    examples: int | None = None
+    seed: int = 0
+    length: int | None = None
+    digest: str = ""
+
+
+@dataclass(frozen=True)
+class Matching:
+    """How models are brought together.
+
+    Attributes:
+        method: ``none``, or a name.
+        classes: kind of space -> class; before it is settled (`inputs.choose_matching`), what is
+            left out gets the largest admissible one.
+        settings: of the method, by name.
+        learn: training examples that are learned from; None for none, or before it is settled for
+            the default.
+        learn_data: digest of these, if they are one's own.
+    """
+
+    method: str = "weight"
+    classes: tuple[tuple[str, str], ...] = ()
+    settings: tuple[tuple[str, Scalar], ...] = ()
+    learn: int | None = None
+    learn_data: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +167,7 @@ class ModelsRequest:
         learn_data: digest of these, if they are one's own.
         algorithm: version of the computation; None for today's: `LEARNING` for what learns from
             examples, else `ALGORITHM`.
-        what: which computation, a key of `computations.COMPUTE`.
+        what: which computation, a name in `computation.COMPUTATIONS`.
     """
 
     models: tuple[str, ...]
@@ -60,7 +181,7 @@ class ModelsRequest:
     data: str = ""
     method: str = "weight"
     classes: tuple[tuple[str, str], ...] = ()
-    settings: tuple[tuple[str, Any], ...] = ()
+    settings: tuple[tuple[str, Scalar], ...] = ()
     precision: str = "float32"
     device: str = "cpu"
     learn: int | None = None
@@ -80,8 +201,42 @@ class ModelsRequest:
         """Today's version of what it asks for."""
         return ALGORITHM if self.learn is None else LEARNING
 
+    @property
+    def bends(self) -> tuple[str, ...]:
+        """The ends that a bend is trained to, by the methods that bring them there; () for none."""
+        return ()
+
     @classmethod
-    def of(cls, other: ModelsRequest, **own: Any) -> Self:
+    def make(
+        cls, models: Models, data: Data, matching: Matching, device: str, **own: object
+    ) -> Self:
+        """The request of this kind about settled values.
+
+        Args:
+            models: which.
+            data: what is measured on.
+            matching: how the models are brought together.
+            device: kind of device.
+            own: what this kind asks for besides.
+        """
+        shared = {
+            "models": models.references,
+            "names": models.names,
+            "digests": models.digests,
+            "orders": models.orders,
+            "task": data.task,
+            "split": data.split,
+            "examples": data.examples,
+            "seed": data.seed,
+            "length": data.length,
+            "data": data.digest,
+            **vars(matching),
+            "device": device,
+        }
+        return cls(**cast("dict", shared | own))
+
+    @classmethod
+    def of(cls, other: ModelsRequest, **own: object) -> Self:
         """The request of this kind about what another one is about: the same models, data, method
         and device.
 
@@ -93,14 +248,14 @@ class ModelsRequest:
         """
         names = {field.name for field in fields(ModelsRequest)} - {"what", "algorithm"}
         shared = {name: getattr(other, name) for name in names}
-        return cls(**(shared | own))
+        return cls(**cast("dict", shared | own))
 
     @classmethod
-    def from_json(cls, content: dict[str, Any]) -> Self:
+    def from_json(cls, content: Mapping[str, object]) -> Self:
         """The inverse of `to_json`."""
-        return cls(**{name: _frozen(value) for name, value in content.items()})
+        return cls(**cast("dict", {name: _frozen(value) for name, value in content.items()}))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Everything as plain JSON values, for `request.json`."""
         return json.loads(json.dumps(asdict(self)))
 
@@ -119,17 +274,21 @@ class ModelsRequest:
             "orders": (orders[number],),
         }
 
+    def pair(self, second: int = 1) -> PairRequest:
+        """What aligns the first model with another one.
+
+        Args:
+            second: number of the other model.
+        """
+        other = self.naming(second)
+        return PairRequest.of(
+            self, **{name: value + other[name] for name, value in self.naming(0).items()}
+        )
+
     @property
     def key(self) -> str:
         """64 hexadecimal digits that name the result."""
-        content = {
-            name: value for name, value in self.to_json().items() if name not in ("models", "names")
-        }
-        if not self.orders:  # as it was before there were any
-            del content["orders"]
-        if self.data:  # the same data under another name
-            content["task"] = self.task.partition(":")[0]
-        return digest_of(content)
+        return find_key(self.to_json())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,12 +296,33 @@ class PairRequest(ModelsRequest):
     """Something asked of two models, the second of which moves onto the first."""
 
 
-def digest_of(content: Any) -> str:
+@dataclass(frozen=True, kw_only=True)
+class ManyRequest(ModelsRequest):
+    """Something asked of several models that are brought into one frame."""
+
+
+def find_key(content: Mapping[str, object]) -> str:
+    """The key of a request, from its JSON values.
+
+    Names and references of models are left out, as is the name of a person's own data; requests
+    that name no models are taken as they are.
+    """
+    kept = dict(content)
+    if "models" in content:
+        del kept["models"], kept["names"]
+        if not kept.get("orders"):  # as it was before there were any
+            kept.pop("orders", None)
+        if content.get("data"):  # the same data under another name
+            kept["task"] = str(content["task"]).partition(":")[0]
+    return hash_json(kept)
+
+
+def hash_json(content: object) -> str:
     """SHA-256 of canonical JSON, as 64 hexadecimal digits."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _frozen(value: Any) -> Any:
+def _frozen(value: object) -> object:
     """JSON values with tuples in place of lists."""
     return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

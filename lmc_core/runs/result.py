@@ -5,7 +5,7 @@
           arrays.npz       the larger arrays
           log.txt          what the computation said
           manifest.json    key, time of writing, SHA-256 of each file; by which formulas the numbers follow from the
-                           arrays (`summary.SUMMARY`), and whether the result came out of an archive
+                           arrays (`computation.SUMMARY`), and whether the result came out of an archive
           asked.json       names under which it was asked for last, where these are other ones; no part of the result
 
 Nothing here writes; `store.py` does.
@@ -19,8 +19,8 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
+from pathlib import Path, PurePath
+from typing import Any
 
 import numpy as np
 
@@ -29,34 +29,7 @@ from lmc_core.errors import StoreError
 FILES = ("request.json", "result.json", "arrays.npz", "log.txt")
 ASKED = "asked.json"
 IMPORTED = "imported"  # entry of a manifest, and of what is read
-
-
-class Request(Protocol):
-    """What the store and the executors need of a request."""
-
-    @property
-    def key(self) -> str:
-        """Name of the result."""
-        ...
-
-    @property
-    def what(self) -> str:
-        """Which computation, a key of `computations.COMPUTE`."""
-        ...
-
-    @property
-    def device(self) -> str:
-        """Kind of device it runs on."""
-        ...
-
-    @property
-    def model_names(self) -> tuple[str, ...]:
-        """Names that its result may give to models."""
-        ...
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        ...
+NAMES = ("models", "names", "task")  # entries of a request, none of which decides a number
 
 
 @dataclass(frozen=True)
@@ -219,3 +192,77 @@ def to_bytes(content: Any) -> bytes:
 def digest(data: bytes) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
+
+
+def read_names(request: Mapping[str, object]) -> dict[str, Any] | None:
+    """The names in a request as JSON values, `NAMES`; None for a kind that names nothing, or where
+    they are not lists of texts.
+    """
+    models, names, task = (request.get(name) for name in NAMES)
+    if not (
+        isinstance(models, list)
+        and isinstance(names, list)
+        and isinstance(task, str)
+        and len(models) == len(names)
+    ):
+        return None
+    texts = all(isinstance(text, str) for text in (*models, *names))
+    return {"models": models, "names": names, "task": task} if texts else None
+
+
+def rename_data(content: Mapping[str, Any], before: str, now: str) -> dict[str, Any]:
+    """Numbers with another name of a person's own data: of the task, of the sentence about it, of
+    numbers measured on it.
+
+    Args:
+        content: the numbers.
+        before: reference of the data that they were computed with.
+        now: its reference now.
+    """
+    old, new = str(content.get("task")), _task_name(now)
+    pairs = [(_place(before), _place(now)), (_last(_place(before)), _last(_place(now)))]
+
+    def about(text: object) -> object:
+        for place, instead in pairs:
+            if isinstance(text, str) and text.startswith(f"{place}, "):
+                return instead + text[len(place) :]
+        return text
+
+    def row(each: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {
+            **each,
+            "measured": {
+                new if name == old else name: value for name, value in each["measured"].items()
+            },
+        }
+
+    found = {**content, "task": new, "about": about(content.get("about"))}
+    if isinstance(content.get("tasks"), list):
+        found["tasks"] = [
+            {**task, "name": new, "about": about(task.get("about"))}
+            if task.get("name") == old
+            else task
+            for task in content["tasks"]
+        ]
+        found |= {
+            name: [row(each) for each in content[name]]
+            for name in ("models_rows", "rows")
+            if content.get(name)
+        }
+    return found
+
+
+def _task_name(reference: str) -> str:
+    """What people read for ``text:/home/me/letters.txt``: the last name of the path."""
+    kind, _, place = reference.partition(":")
+    return f"{kind}:{_last(place)}"
+
+
+def _place(reference: str) -> str:
+    """The place that a reference to data names, without the split of a data set."""
+    kind, _, place = reference.partition(":")
+    return place.partition(":")[0] if kind == "hf-dataset" and not PurePath(place).drive else place
+
+
+def _last(place: str) -> str:
+    return PurePath(place).name if PurePath(place).is_absolute() else place

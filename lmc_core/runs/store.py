@@ -4,7 +4,7 @@ A result is a folder named by its key (see `result.py`). It is written to a temp
 its place and renamed, so a folder with a key's name is always whole; if its files no longer match
 the manifest it is taken away and computed again. Results that ship with the app are looked up
 second and only read. A result is shown under the names it was asked for last, and its numbers
-follow from its arrays (see `naming.py` and `summary.py`).
+follow from its arrays (see `computation.py`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +28,20 @@ import numpy as np
 from lmc_core import folders
 from lmc_core.errors import StoreError
 from lmc_core.locks import ELSEWHERE, NO_SPACE, FileLock
-from lmc_core.runs.naming import named_as, naming_of
+from lmc_core.runs.computation import SUMMARY, named_as, restate
+from lmc_core.runs.request import DEVICES, Request, find_key
 from lmc_core.runs.result import (
     ASKED,
     Damaged,
     Foreign,
-    Request,
     Result,
     digest,
     encode,
     is_key,
     read,
+    read_names,
     to_bytes,
 )
-from lmc_core.runs.summary import SUMMARY, current
 
 # seconds after which a temporary folder cannot belong to a living writer
 LEFTOVER_AGE = 24 * 3600.0
@@ -103,8 +104,25 @@ class Store:
                 )
                 continue
             if found is not None:
-                return _as_asked(current(found))
+                return _as_asked(restate(found))
         return None
+
+    def find_on_any_device(self, key: str) -> Result | None:
+        """Return what there is to show for a key: its own result, else a shipped one that differs
+        in the device alone.
+
+        What ships was computed on a processor. A page that is opened on a machine with a graphics
+        card would begin empty, although what it asks for is there but for rounding; so pages look a
+        second time, and the result says on which device it was computed. A run that a person starts
+        is never answered so: who asks for a device gets that device.
+
+        Raises:
+            StoreError: a result is there and may not be read.
+        """
+        found = self.get(key)
+        if found is None and (twin := _find_twins(self.shipped).get(key)) is not None:
+            found = self.get(twin)
+        return found
 
     def answer(self, request: Request) -> Result | None:
         """Return the result of a request under the names that the request has, or None; who looks
@@ -131,7 +149,7 @@ class Store:
             draft = found.folder / f".{ASKED}-{secrets.token_hex(4)}"
             # no space, or deleted meanwhile: the names of before are no reason to fail
             with contextlib.suppress(OSError):
-                draft.write_bytes(to_bytes(naming_of(asked)))
+                draft.write_bytes(to_bytes(read_names(asked)))
                 os.replace(draft, found.folder / ASKED)
                 return named
             with contextlib.suppress(OSError):
@@ -233,7 +251,8 @@ class Store:
         came out of an archive was made to when it was imported. Only numbers that an earlier
         version wrote may differ from those of `get`.
 
-        Folders that a newer version laid out otherwise are left out; `foreign` counts them.
+        Folders that a newer version laid out otherwise are left out; `foreign` counts them. Names
+        inside of the numbers that one kind alone has are those of before.
 
         Args:
             limit: at most so many.
@@ -250,7 +269,7 @@ class Store:
                     self.foreign += 1
                     continue
                 if entry is not None:
-                    found.setdefault(entry.key, _as_asked(entry))
+                    found.setdefault(entry.key, _as_asked(entry, inside=False))
         return sorted(found.values(), key=lambda entry: entry.written, reverse=True)[:limit]
 
     def delete(self, key: str) -> bool:
@@ -320,9 +339,23 @@ class Store:
         return True
 
 
-def _as_asked(found: Result) -> Result:
+@lru_cache(maxsize=4)
+def _find_twins(shipped: Path) -> dict[str, str]:
+    """Keys that shipped requests have on other devices -> their keys."""
+    found: dict[str, str] = {}
+    for entry in Store(shipped, shipped).list():
+        if find_key(entry.request) == entry.key:  # else of another version
+            found |= {
+                find_key({**entry.request, "device": device}): entry.key
+                for device in DEVICES
+                if device != entry.request["device"]
+            }
+    return found
+
+
+def _as_asked(found: Result, inside: bool = True) -> Result:
     """The result under the names it was asked for last; a file that says something else says
-    nothing.
+    nothing. For `inside` see `computation.named_as`.
     """
     if found.shipped:
         return found
@@ -330,7 +363,7 @@ def _as_asked(found: Result) -> Result:
         asked = json.loads((found.folder / ASKED).read_bytes())
     except (OSError, ValueError):
         return found
-    return named_as(found, asked) if isinstance(asked, dict) else found
+    return named_as(found, asked, inside) if isinstance(asked, dict) else found
 
 
 def _folders(parent: Path) -> list[Path]:

@@ -28,7 +28,8 @@ from lmc_core import folders
 from lmc_core.errors import Cancelled, LmcError, StoreError
 from lmc_core.format import PlainFormatter
 from lmc_core.locks import ELSEWHERE, NO_SPACE, FileLock
-from lmc_core.runs.computations import obtain, request_from_json
+from lmc_core.runs.computation import request_from_json
+from lmc_core.runs.executors import obtain
 from lmc_core.runs.jobs import Job, Jobs, lock_path
 from lmc_core.runs.store import Store
 from lmc_core.threads import use_threads

@@ -16,7 +16,7 @@ import numpy as np
 from lmc_core.errors import BadInput, LmcError
 from lmc_core.figures.panel import panels
 from lmc_core.figures.redact import has_places
-from lmc_core.runs.computations import request_from_json
+from lmc_core.runs.computation import request_from_json
 from lmc_core.runs.result import Result
 from lmc_core.studies.archive import Limits
 from lmc_core.studies.index import make_row

@@ -9,7 +9,7 @@ from lmc_core.errors import LmcError, StoreError
 from lmc_core.figures.panel import Panel, label_stored, panels
 from lmc_core.figures.redact import without_places
 from lmc_core.figures.style import Theme
-from lmc_core.runs.computations import request_from_json
+from lmc_core.runs.computation import request_from_json
 from lmc_core.runs.result import Result
 from lmc_core.runs.store import Store
 from lmc_core.studies.study import Entry, Study

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from lmc_core.errors import BadInput
+from lmc_core.runs.computation import SUMMARY, Misfit, contradicts, summarize
 from lmc_core.runs.result import FILES, IMPORTED, Result, digest, to_bytes
 from lmc_core.runs.store import Store
-from lmc_core.runs.summary import SUMMARY, Misfit, contradicts, follows
 from lmc_core.studies.archive import FORMAT, LIMITS, VERSION, Limits
 from lmc_core.studies.content import check_result, parsed
 from lmc_core.studies.files import write_error
@@ -184,7 +184,7 @@ def _mark(folder: Path, key: str) -> bool:
         parsed((folder / name).read_bytes(), name) for name in ("request.json", "result.json")
     )
     try:
-        found = follows(
+        found = summarize(
             request, result, Result(key, request, result, folder, manifest["written"]).arrays()
         )
     except Misfit as error:

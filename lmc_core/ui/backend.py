@@ -8,11 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from lmc_core.errors import BadInput, LmcError
-from lmc_core.runs.elsewhere import shown
 from lmc_core.runs.executors import Local
 from lmc_core.runs.jobs import Job
 from lmc_core.runs.partial import Unfinished
-from lmc_core.runs.result import Request
+from lmc_core.runs.request import Request
 from lmc_core.runs.store import Store
 from lmc_core.studies.gather import gather
 from lmc_core.studies.index import measure_size
@@ -39,13 +38,13 @@ def stored(request: Request) -> Mapping[str, object] | None:
     device, and says so.
     """
     store = Store()
-    found = shown(request.key, store)
+    found = store.find_on_any_device(request.key)
     return store.name(found, request, keep=not read_only()).result if found else None
 
 
 def arrays(key: str) -> dict[str, np.ndarray]:
     """Return the arrays of a stored result, by name; empty when it is not stored."""
-    found = shown(key, Store())
+    found = Store().find_on_any_device(key)
     return found.arrays() if found else {}
 
 

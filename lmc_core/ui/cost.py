@@ -9,11 +9,10 @@ from collections.abc import Sequence
 import streamlit as st
 
 from lmc_core.numbers import size
-from lmc_core.runs.duration import Expected, Finished, expected_seconds, finished_runs, rounded
-from lmc_core.runs.request import ModelsRequest
-from lmc_core.runs.result import Request
+from lmc_core.runs.cost import Expected, Finished, expected_seconds, finished_runs, rounded
+from lmc_core.runs.memory import estimate_memory
+from lmc_core.runs.request import ModelsRequest, Request
 from lmc_core.runs.store import Store
-from lmc_core.runs.workload import memory_of_request
 from lmc_core.ui import backend
 
 NEWEST = 200  # results that are looked through for finished runs
@@ -38,7 +37,7 @@ def note(requests: Sequence[Request], what: str = "") -> str:
         return ""
     return sentence(
         expected_seconds(asked, _finished(str(Store().root))),
-        max(memory_of_request(each) for each in asked),
+        max(estimate_memory(each).peak for each in asked),
         what,
     )
 

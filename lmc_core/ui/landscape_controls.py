@@ -13,10 +13,10 @@ import streamlit as st
 
 from lmc_core.figures.landscape import KINDS
 from lmc_core.figures.landscape_data import Landscape
+from lmc_core.runs.computation import rename
 from lmc_core.runs.kinds.barrier import BarrierRequest
-from lmc_core.runs.kinds.bend import BendRequest, bend_of
-from lmc_core.runs.kinds.plane import RESOLUTIONS, PlaneRequest, plane_of
-from lmc_core.runs.naming import renamed
+from lmc_core.runs.kinds.bend import BendRequest, make_bend_request
+from lmc_core.runs.kinds.plane import RESOLUTIONS, PlaneRequest, choose_plane
 from lmc_core.ui import backend
 from lmc_core.ui.catalogue import Known, Pair
 from lmc_core.ui.controls import (
@@ -152,12 +152,12 @@ def make_requests(
 
     if choice.kind == "random":
         alone = asked(models[0], models[0], PLAIN)
-        plane = plane_of([alone], "random", choice.resolution, choice.span)
+        plane = choose_plane([alone], "random", choice.resolution, choice.span)
         return replace(plane, seed=choice.seed), None
     found = [asked(models[0], other, setting) for other in models[1:]]
-    plane = plane_of(found, choice.kind, choice.resolution, steps=choice.steps or USUAL)
+    plane = choose_plane(found, choice.kind, choice.resolution, steps=choice.steps or USUAL)
     wanted = choice.kind in CURVED and choice.steps is not None
-    return plane, bend_of(found[0], choice.steps or USUAL) if wanted else None
+    return plane, make_bend_request(found[0], choice.steps or USUAL) if wanted else None
 
 
 def read_scene(plane: PlaneRequest) -> tuple[Landscape | None, bool]:
@@ -177,7 +177,7 @@ def read_begun(plane: PlaneRequest) -> tuple[PlaneFacts, dict[str, np.ndarray]] 
     found = backend.unfinished(plane.key)
     if found is None or not {"u", "v", "loss", "stderr", "correct"} <= found[1].keys():
         return None
-    return cast("PlaneFacts", renamed(dict(found[0]), plane.to_json())), found[1]
+    return cast("PlaneFacts", rename(dict(found[0]), plane.to_json())), found[1]
 
 
 def amount(choice: Choice, aligned: bool, plane: bool, curves: bool) -> str:

@@ -14,7 +14,7 @@ from lmc_core.figures.landscape_data import Landscape
 from lmc_core.figures.text import Result
 from lmc_core.numbers import estimate, number, percent
 from lmc_core.runs.kinds.plane import PlaneRequest
-from lmc_core.runs.kinds.point import point_of
+from lmc_core.runs.kinds.point import choose_point
 from lmc_core.ui import backend, status
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def show(scene: Landscape, plane: PlaneRequest, chosen: tuple[float, float], key
         key: prefix of the widgets' keys.
     """
     facts, node, grid = scene.facts, scene.node(*chosen), scene.between(*chosen)
-    line: status.Line[PointNumbers] = status.Line.read("This point", point_of(plane, *chosen))
+    line: status.Line[PointNumbers] = status.Line.read("This point", choose_point(plane, *chosen))
     exact = line.result
     if exact is not None:
         _metrics(scene, estimate(exact["loss"], exact["stderr"]), exact[scene.score_name])

@@ -12,8 +12,7 @@ from lmc_core.errors import LmcError
 from lmc_core.figures.merge_rows import Row, best_row
 from lmc_core.merging.methods import MERGES
 from lmc_core.numbers import number
-from lmc_core.runs.kinds.merge import MergeNumbers, MergeRequest, saving
-from lmc_core.runs.kinds.merge_save import models_folder
+from lmc_core.runs.kinds.merge import MergeNumbers, MergeRequest, models_folder, save_as
 from lmc_core.ui import backend, messages
 from lmc_core.ui.status import Line, find_results, show_status
 
@@ -67,7 +66,7 @@ def show_saving(curves: Sequence[Line[MergeNumbers]], task: str, key: str) -> No
         "measured and said.",
     )
     try:
-        request = saving(_request(curve), merge, name.strip(), str(kind))
+        request = save_as(_request(curve), merge, name.strip(), str(kind))
     except LmcError as error:
         messages.refuse(error)
         return

@@ -14,7 +14,7 @@ import streamlit as st
 from lmc_core.errors import LmcError
 from lmc_core.numbers import seconds
 from lmc_core.runs.jobs import Job
-from lmc_core.runs.result import Request
+from lmc_core.runs.request import Request
 from lmc_core.ui import backend, cost, messages
 
 HEIGHT = 76  # pixels kept for it, three lines of text, so that nothing below moves

@@ -19,7 +19,8 @@ from safetensors.torch import load_file, save_file
 import lmc_core
 from lmc_core.errors import BadInput, Incompatible
 from lmc_core.models.load import load
-from lmc_core.runs.aligned import alignment_key
+from lmc_core.runs.cache import find_pair_key
+from lmc_core.runs.inputs import open_inputs
 from lmc_core.runs.kinds.barrier import BarrierRequest, compute, make_request
 from lmc_core.runs.kinds.many import compute as compute_group
 from lmc_core.runs.kinds.many import make_group_request
@@ -27,7 +28,6 @@ from lmc_core.runs.kinds.merge import compute as compute_merge
 from lmc_core.runs.kinds.merge import make_merge_requests
 from lmc_core.runs.kinds.plane import compute as compute_plane
 from lmc_core.runs.kinds.plane import make_plane_request
-from lmc_core.runs.opened import opened
 from lmc_core.tasks import get_task
 from lmc_core.tasks.class_order import class_names, in_order_of
 from tests import tiny
@@ -269,7 +269,7 @@ def test_the_key_holds_the_order(pair: tuple[Path, Path], images: str) -> None:
         replace(request, orders=()).key != request.key
         and replace(same, orders=("", "")).key == same.key
     )
-    assert alignment_key(replace(request, orders=())) != alignment_key(request)
+    assert find_pair_key(replace(request, orders=())) != find_pair_key(request)
     names = (
         ("label_names",)
         if "label_names" in json.loads((pair[1] / "config.json").read_text())
@@ -279,7 +279,7 @@ def test_the_key_holds_the_order(pair: tuple[Path, Path], images: str) -> None:
         edit(pair[1], **{name: json.loads((pair[0] / "config.json").read_text())[name]})
     assert make_request(*map(str, pair), task=images, **QUICK).orders == ()
     with pytest.raises(BadInput, match="names of the classes have changed"):
-        opened(request)
+        open_inputs(request)
 
 
 @pytest.mark.parametrize(("first", "second"), [

@@ -149,8 +149,8 @@ def test_neither_holds_the_other() -> None:
 
 
 def test_from_the_command_line_to_a_checkpoint(tmp_path: Path) -> None:
-    from lmc_core.runs.ask import memory_of
     from lmc_core.runs.kinds.barrier import compute, make_request
+    from lmc_core.runs.memory import estimate_pair
 
     small, large = (
         str(write(tmp_path / n, tiny("gpt2", n_embd=w))) for n, w in (("small", 16), ("large", 24))
@@ -163,7 +163,9 @@ def test_from_the_command_line_to_a_checkpoint(tmp_path: Path) -> None:
             result, arrays = compute(request)
             assert arrays["losses"].shape == (3, 2)
             assert method == "none" or result["function_error"] < 1e-5
-    assert memory_of((small, large)).peak == memory_of(large).peak > memory_of(small).peak
+    assert (
+        estimate_pair((small, large)).peak == estimate_pair(large).peak > estimate_pair(small).peak
+    )
     narrow, wide = load(small), load(large)
     pair = align_pair(narrow, wide, random_inputs(narrow))
     pair.a.save(tmp_path / "widened")

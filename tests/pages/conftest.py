@@ -21,10 +21,10 @@ from streamlit.testing.v1 import AppTest
 from lmc_core import folders
 from lmc_core.errors import LmcError
 from lmc_core.locks import FileLock
-from lmc_core.runs.computations import request_from_json
+from lmc_core.runs.computation import request_from_json
 from lmc_core.runs.executors import Inline, Local
 from lmc_core.runs.jobs import Job, Jobs, lock_path
-from lmc_core.runs.result import Request
+from lmc_core.runs.request import Request
 from lmc_core.runs.store import Store
 from lmc_core.runs.worker import Worker
 from tests import tiny

@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from lmc_core.figures.landscape import UNREADABLE
 from lmc_core.numbers import estimate, number
-from lmc_core.runs.computations import request_from_json
+from lmc_core.runs.computation import request_from_json
 from lmc_core.runs.partial import Unfinished
 from lmc_core.ui import catalogue, landscape_point
 from lmc_core.ui.landscape_controls import Choice, make_requests

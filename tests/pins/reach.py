@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lmc_core.runs.computations import REQUESTS, request_from_json
+from lmc_core.runs.computation import COMPUTATIONS, request_from_json
 from lmc_core.server.app import PAGES, ROUTER
 
 __all__ = ["kinds_of_computation", "request_from_json", "router", "titles_of_pages"]
@@ -14,7 +14,7 @@ __all__ = ["kinds_of_computation", "request_from_json", "router", "titles_of_pag
 
 def kinds_of_computation() -> set[str]:
     """Return the names of all kinds of computation that ship."""
-    return set(REQUESTS) - {"fake"}
+    return set(COMPUTATIONS) - {"fake"}
 
 
 def titles_of_pages() -> dict[str, str]:

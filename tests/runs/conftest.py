@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from lmc_core import folders
-from lmc_core.runs import computations, executors
+from lmc_core.runs import executors
+from lmc_core.runs.computation import COMPUTATIONS
 from lmc_core.runs.executors import Local
 from lmc_core.runs.store import Store
 from tests.runs import fakes
@@ -21,10 +22,10 @@ LAUNCH = [sys.executable, "-m", "tests.runs.launch", "--idle", "30"]
 
 
 @pytest.fixture(autouse=True)
-def _fake_computation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(computations, "COMPUTE", dict(computations.COMPUTE))
-    monkeypatch.setattr(computations, "REQUESTS", dict(computations.REQUESTS))
+def _fake_computation() -> Iterator[None]:
     fakes.register()
+    yield
+    COMPUTATIONS.remove("fake")
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from lmc_core.errors import BadInput
-from lmc_core.runs import computations
+from lmc_core.progress import Progress
+from lmc_core.runs.computation import COMPUTATIONS, Computation
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class FakeRequest:
 
 
 def compute(
-    request: FakeRequest, report: computations.Report
+    request: FakeRequest, report: Progress, refresh: bool = False
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     (Path(request.folder) / f"{request.name}-{os.getpid()}-{time.time_ns()}.ran").touch()
     if request.mode == "input":
@@ -65,5 +66,4 @@ def compute(
 
 
 def register() -> None:
-    computations.COMPUTE["fake"] = compute
-    computations.REQUESTS["fake"] = FakeRequest
+    COMPUTATIONS.add(Computation("fake", FakeRequest, compute), replace=True)

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from lmc_core.models.load import load
-from lmc_core.runs import aligned
-from lmc_core.runs.aligned import aligned_pair, alignment_key
+from lmc_core.runs import cache
+from lmc_core.runs.cache import aligned_pair, find_pair_key
+from lmc_core.runs.inputs import open_inputs
 from lmc_core.runs.kinds.barrier import BarrierRequest, compute, make_request
-from lmc_core.runs.opened import opened
 from lmc_core.runs.request import PairRequest
 
 WORDS = {"task": "plays", "examples": 6, "points": 3, "refine": 0, "device": "cpu", "length": 16}
@@ -26,7 +26,7 @@ def request_of(tiny_gpt2_pair: tuple[Path, Path]):
 
 
 def aligned_twice(request: BarrierRequest) -> tuple:
-    models, task, examples = opened(request)
+    models, task, examples = open_inputs(request)
     said: list[str] = []
     pair = tuple(models)
     first = aligned_pair(request, pair, examples, task, lambda share, words: None)
@@ -71,25 +71,25 @@ def test_the_key_holds_what_an_alignment_depends_on_and_no_more(request_of) -> N
         replace(plain, examples=4, split="validation"),
         PairRequest.of(plain, what="else"),
     ]
-    assert {alignment_key(each) for each in same} == {alignment_key(plain)}
+    assert {find_pair_key(each) for each in same} == {find_pair_key(plain)}
     learned = request_of(method="learned", settings={"steps": 2})
     others = [
         replace(plain, digests=plain.digests[::-1]), replace(plain, classes=plain.classes[1:]), replace(plain, seed=1),
         replace(plain, settings=(("starts", 1),)), learned, replace(learned, learn=(learned.learn or 0) + 1),
         replace(learned, task="austen"), replace(plain, device="cuda"),
     ]  # fmt: skip
-    assert len({alignment_key(each) for each in [plain, *others]}) == len(others) + 1
+    assert len({find_pair_key(each) for each in [plain, *others]}) == len(others) + 1
 
 
 def test_what_a_method_that_learns_sees_is_part_of_the_key_and_of_others_is_not(request_of) -> None:
     learned, plain = request_of(method="learned", settings={"steps": 2}), request_of()
     for change in ({"length": 8}, {"learn_data": "0" * 64}):
-        assert alignment_key(replace(learned, **change)) != alignment_key(learned)
-        assert alignment_key(replace(plain, **change)) == alignment_key(plain)
+        assert find_pair_key(replace(learned, **change)) != find_pair_key(learned)
+        assert find_pair_key(replace(plain, **change)) == find_pair_key(plain)
 
 
 def test_what_was_learned_of_a_temperature_leaves_the_alignment_alone(request_of) -> None:
-    assert alignment_key(request_of(temperature=True)) == alignment_key(request_of())
+    assert find_pair_key(request_of(temperature=True)) == find_pair_key(request_of())
 
 
 def test_a_damaged_pair_is_aligned_again(request_of, home: Path) -> None:
@@ -104,37 +104,36 @@ def test_a_damaged_pair_is_aligned_again(request_of, home: Path) -> None:
 def test_the_least_recently_used_pairs_give_way(
     request_of, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(aligned, "ROOM", 1)
+    monkeypatch.setattr(cache, "ROOM", 1)
     first, second = request_of(), request_of(seed=1)
     compute(first)
-    folder = home / "aligned" / alignment_key(first)
+    folder = home / "aligned" / find_pair_key(first)
     assert folder.is_dir()
     os.utime(folder, (1, 1))
     compute(second)
-    assert not folder.exists() and (home / "aligned" / alignment_key(second)).is_dir()
+    assert not folder.exists() and (home / "aligned" / find_pair_key(second)).is_dir()
 
 
 def test_a_full_disk_is_no_reason_to_fail(request_of, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*arguments, **words) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("safetensors.torch.save_file", full)
+    monkeypatch.setattr(cache, "save_file", full)
     assert compute(request_of())[0]["barrier"] is not None
 
 
 def test_run_again_aligns_again(request_of, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lmc_core.matching import pair
-    from lmc_core.runs.computations import obtain
+    from lmc_core.runs.executors import obtain
     from lmc_core.runs.store import Store
 
     count: list[int] = []
-    real = pair.align_pair
-    monkeypatch.setattr(pair, "align_pair", lambda *a, **k: count.append(1) or real(*a, **k))
+    real = cache.align_pair
+    monkeypatch.setattr(cache, "align_pair", lambda *a, **k: count.append(1) or real(*a, **k))
     request, store = request_of(), Store()
     first = obtain(request, lambda share, words: None, store)
     obtain(replace(request, split="validation"), lambda share, words: None, store)
     assert len(count) == 1  # kept for other data
-    folder = aligned.folder_of(request)
+    folder = cache.pair_folder(request)
     (folder / "of the first").touch()
     second = obtain(request, lambda share, words: None, store, fresh=True)
     # the new one is in its place

@@ -18,8 +18,7 @@ from lmc_core.matching.pair import AlignedPair, canonical
 from lmc_core.matching.trace import Trace
 from lmc_core.models.common import in_float32
 from lmc_core.models.model import Model
-from lmc_core.runs import opened
-from lmc_core.runs.computations import request_from_json
+from lmc_core.runs.computation import request_from_json
 from lmc_core.runs.kinds import alignment
 from lmc_core.runs.kinds.alignment import AlignmentRequest, compute
 from lmc_core.runs.kinds.barrier import make_request
@@ -43,7 +42,7 @@ def asked_of(a: Model, b: Model, monkeypatch: pytest.MonkeyPatch, **words) -> Al
         inputs if a.family.takes == "text" else inputs.float(), torch.zeros(8, dtype=torch.int64)
     )
     monkeypatch.setattr(
-        opened, "opened", lambda request: ([in_float32(a), in_float32(b)], TASK, examples)
+        alignment, "open_inputs", lambda request: ([in_float32(a), in_float32(b)], TASK, examples)
     )
     classes = tuple(
         sorted((kind, value.value) for kind, value in choose_classes(a.layout.spaces).items())

@@ -10,9 +10,20 @@ import pytest
 
 from lmc_core import folders
 from lmc_core.equivariance.run import EquivarianceRequest
-from lmc_core.runs import workload
-from lmc_core.runs.aligned import folder_of, pair_of
-from lmc_core.runs.duration import PACE, STEP, Expected, expected_seconds, finished_runs, rounded
+from lmc_core.runs import cost
+from lmc_core.runs.cache import pair_folder
+from lmc_core.runs.computation import Workload
+from lmc_core.runs.cost import (
+    PACE,
+    STEP,
+    Expected,
+    count_aligning,
+    count_measuring,
+    expected_seconds,
+    finished_runs,
+    read_structure,
+    rounded,
+)
 from lmc_core.runs.kinds.alignment import AlignmentRequest
 from lmc_core.runs.kinds.barrier import BarrierRequest
 from lmc_core.runs.kinds.bend import BendRequest
@@ -20,11 +31,10 @@ from lmc_core.runs.kinds.layers import LayersRequest
 from lmc_core.runs.kinds.many import GroupRequest
 from lmc_core.runs.kinds.merge import MergeRequest
 from lmc_core.runs.kinds.orders import OrdersRequest
-from lmc_core.runs.kinds.plane import PlaneRequest
+from lmc_core.runs.kinds.plane import PlaneRequest, count_known_points
 from lmc_core.runs.partial import Unfinished
 from lmc_core.runs.request import ModelsRequest
 from lmc_core.runs.store import Store
-from lmc_core.runs.workload import Facts, aligning, measuring, structure_of
 
 SIZE = 1000  # parameters
 
@@ -32,7 +42,7 @@ SIZE = 1000  # parameters
 @pytest.fixture(autouse=True)
 def _sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Models that need no files: all of one size, with nine parts and 54 orders."""
-    monkeypatch.setattr(workload, "structure_of", lambda references, draws=0: (SIZE, 9, 54))
+    monkeypatch.setattr(cost, "read_structure", lambda references, draws=0: (SIZE, 9, 54))
 
 
 def asked(request: Any = BarrierRequest, **changes: Any) -> Any:
@@ -80,7 +90,7 @@ def begun(store: Store) -> Store:
 def test_measuring_grows_with_points_and_examples(begun):
     assert expected(begun, asked()) == spans(10.0, True)
     assert expected(begun, asked(points=38)) == spans(20.0, True)
-    there = workload.facts_of(asked(examples=None)).examples  # the whole split
+    there = cost.find_workload(asked(examples=None)).examples  # the whole split
     assert there > 100
     assert expected(begun, asked(examples=None)) == spans(20.0 * there / 100, True)
     # no more than there are
@@ -117,10 +127,10 @@ def test_without_finished_runs_it_is_counted_and_says_so(store):
 def test_another_kind_or_size_gives_the_pace_and_is_not_called_measured(begun):
     plane = asked(PlaneRequest, resolution=9, kind="pair")
     assert expected(begun, plane) == spans((81 + 3) * 0.5, False)  # 0.01 s a point and example
-    large = [run.facts for run in finished_runs(begun.list())][0].parameters * 100
+    large = [run.workload for run in finished_runs(begun.list())][0].parameters * 100
     assert large == 100 * SIZE
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workload, "structure_of", lambda references, draws=0: (large, 9, 54))
+        patch.setattr(cost, "read_structure", lambda references, draws=0: (large, 9, 54))
         assert expected(begun, asked()) == spans(1000.0, False)
 
 
@@ -141,9 +151,9 @@ def test_the_newest_runs_tell(store):
 def test_several_models_are_matched_pair_by_pair():
     four = tuple("abcd")
     group = asked(GroupRequest, models=four, names=four, digests=four, method="reference")
-    assert list(aligning(group, Facts(SIZE, 50)).values()) == [6 * SIZE]
-    onto_one = list(aligning(asked(method="weight"), Facts(SIZE, 50)).values())
-    assert onto_one == [SIZE] and aligning(asked(), Facts(SIZE, 50)) == {}
+    assert list(count_aligning(group, Workload(SIZE, 50)).values()) == [6 * SIZE]
+    onto_one = list(count_aligning(asked(method="weight"), Workload(SIZE, 50)).values())
+    assert onto_one == [SIZE] and count_aligning(asked(), Workload(SIZE, 50)) == {}
 
 
 def test_models_that_differ_in_the_seed_alone_count_first(begun):
@@ -179,8 +189,8 @@ def test_an_alignment_counts_once_and_not_at_all_where_it_is_kept(begun):
     one = asked(method="weight")
     both = one, replace(one, split="validation")
     assert expected(begun, *both) == spans(22.0, True)
-    folder_of(pair_of(one)).mkdir(parents=True)
-    assert folders.home() in folder_of(pair_of(one)).parents
+    pair_folder(one.pair()).mkdir(parents=True)
+    assert folders.home() in pair_folder(one.pair()).parents
     assert expected(begun, *both) == spans(20.0, True)
 
 
@@ -209,18 +219,18 @@ def test_points_that_are_measured_already_are_left_out(begun):
     loss = np.full((9, 9), np.nan)
     loss[:4] = 1.0
     Unfinished(plane.key).write({}, {"correct": loss}, now=True)
-    assert workload.facts_of(plane).there == 36
+    assert count_known_points(plane) == 36
     found = expected(begun, plane)
     assert found is not None and found.seconds == pytest.approx((81 + 3 - 36) * 0.5)
 
 
 def test_every_kind_counts_what_it_measures():
-    facts = Facts(1, 1, parts=9, orders=54)
-    assert measuring(asked(LayersRequest), facts) == 19
-    assert measuring(asked(AlignmentRequest), facts) == 2
-    assert measuring(asked(BendRequest, points=25), facts) == 50
-    assert measuring(asked(BendRequest, points=25, method="weight"), facts) == 100
-    assert measuring(asked(OrdersRequest, points=9), facts) == 2 + 9 + 54 * 7
+    facts = Workload(1, 1, parts=9, orders=54)
+    assert count_measuring(asked(LayersRequest), facts) == 19
+    assert count_measuring(asked(AlignmentRequest), facts) == 2
+    assert count_measuring(asked(BendRequest, points=25), facts) == 50
+    assert count_measuring(asked(BendRequest, points=25, method="weight"), facts) == 100
+    assert count_measuring(asked(OrdersRequest, points=9), facts) == 2 + 9 + 54 * 7
     three = {
         "models": ("a", "b", "c"),
         "names": ("a", "b", "c"),
@@ -229,14 +239,14 @@ def test_every_kind_counts_what_it_measures():
     }
     merges = asked(MergeRequest, merges=(("average", ()), ("ensemble", ())), **three)
     # models, lines and centre, the average, the ensemble
-    assert measuring(merges, facts) == 3 + (3 * 3 + 1) + 1 + 3
+    assert count_measuring(merges, facts) == 3 + (3 * 3 + 1) + 1 + 3
 
 
 def test_the_structure_of_a_model_is_read_without_its_weights(tiny_gpt2_pair):
     from lmc_core.runs.model_cache import load_warm
 
     a, b = map(str, tiny_gpt2_pair)
-    parameters, parts, orders = structure_of((a, b))
+    parameters, parts, orders = read_structure((a, b))
     assert parameters == load_warm(a).parameters and parts >= 4 and orders == 0
 
 

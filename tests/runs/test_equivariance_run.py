@@ -20,7 +20,8 @@ from lmc_core.equivariance.groups import group
 from lmc_core.equivariance.request import make_equivariance_request
 from lmc_core.equivariance.run import EquivarianceRequest, compute
 from lmc_core.errors import BadInput, Cancelled, UnknownName
-from lmc_core.runs.computations import compute_function, obtain, request_from_json
+from lmc_core.runs.computation import COMPUTATIONS, request_from_json
+from lmc_core.runs.executors import obtain
 from lmc_core.runs.partial import Unfinished
 from lmc_core.runs.result import Result
 from lmc_core.runs.store import Store
@@ -85,7 +86,7 @@ def test_refused(words: dict[str, object], kind: type[Exception], said: str) -> 
 def test_result(words: dict[str, str]) -> None:
     request = make_equivariance_request(**SMALL, **words)  # type: ignore[arg-type]
     threads = torch.get_num_threads()
-    result, arrays = compute_function("equivariance")(request, lambda share, said: None)
+    result, arrays = COMPUTATIONS["equivariance"].compute(request, lambda share, said: None, False)
     assert torch.get_num_threads() == threads
     layers, order = len(result["layers"]), len(result["group_labels"])
     assert arrays["trace.step"].tolist() == list(range(13))

@@ -10,7 +10,7 @@ import pytest
 
 from lmc_core.errors import BadInput, Cancelled, StoreError, UnknownName
 from lmc_core.runs import Inline, Local, Result, get_executor
-from lmc_core.runs.computations import compute_function, request_from_json
+from lmc_core.runs.computation import COMPUTATIONS, request_from_json
 from tests.runs.conftest import python, until
 from tests.runs.fakes import FakeRequest
 
@@ -149,7 +149,7 @@ def test_names(home: Path) -> None:
     with pytest.raises(UnknownName, match="Did you mean 'local'"):
         get_executor("locl")
     with pytest.raises(UnknownName, match="computation 'cake'"):
-        compute_function("cake")
+        COMPUTATIONS["cake"]
     with pytest.raises(UnknownName, match="computation"):
         request_from_json({})
 

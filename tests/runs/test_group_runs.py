@@ -4,6 +4,7 @@ refused.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ import pytest
 import torch
 
 from lmc_core.errors import BadInput, Cancelled, UnknownName
-from lmc_core.runs.computations import request_from_json
+from lmc_core.runs import cache
+from lmc_core.runs.computation import request_from_json
 from lmc_core.runs.executors import Inline
-from lmc_core.runs.kinds.many import compute, make_group_request, mixtures
+from lmc_core.runs.kinds.many import choose_mixtures, compute, make_group_request
 from tests import tiny
 
 WORDS = {"examples": 6, "resolution": 2, "device": "cpu", "length": 16}
@@ -72,13 +74,15 @@ def test_two_models_have_no_simplex_and_four_have_all_pairs(three: list[str]) ->
     found, arrays = compute(make_group_request(three[:2], method="none", **WORDS))
     assert found["simplex"] is None and len(arrays["losses"]) == 2 + 1 + 1
     assert found["centre_excess"] == pytest.approx(found["midpoint_excess"][0][1])
-    assert len(mixtures(4, None)) == 4 + 1 + 6
+    assert len(choose_mixtures(4, None)) == 4 + 1 + 6
 
 
 def test_a_cancelled_run_goes_on_where_it_was(three: list[str], home: Path) -> None:
     request = make_group_request(three, settings=SETTINGS, learn=40, **WORDS)
     assert request.learn == 40 and request.method == "universe"
     whole, _ = compute(request)
+    shutil.rmtree(cache.frame_folder(request))
+    checkpoint = home / "unfinished" / f"{cache.find_frame_key(request)}.pt"
 
     def cancel(share: float, words: str) -> None:
         if words.startswith("step 4"):
@@ -86,12 +90,12 @@ def test_a_cancelled_run_goes_on_where_it_was(three: list[str], home: Path) -> N
 
     with pytest.raises(Cancelled):
         compute(request, cancel)
-    assert (home / "unfinished" / f"{request.key}.pt").is_file()
+    assert checkpoint.is_file()
     again: list[str] = []
     resumed, _ = compute(request, lambda share, words: again.append(words))
     assert [words for words in again if words.startswith("step")][0].startswith("step 5 of 6")
     assert resumed["losses"] == whole["losses"] and resumed["centre_loss"] == whole["centre_loss"]
-    assert not (home / "unfinished" / f"{request.key}.pt").exists()
+    assert not checkpoint.exists()
     assert (
         resumed["found"]["steps"] == 6
         and resumed["found"]["examples"] + resumed["found"]["held_out"] == 40
@@ -130,3 +134,20 @@ def test_what_cannot_be_done_is_refused(three: list[str]) -> None:
 
     with pytest.raises(BadInput, match="have changed"):
         compute(replace(request, digests=(request.digests[0], "0" * 64, request.digests[2])))
+
+
+def test_a_frame_that_was_aligned_before_is_taken(
+    three: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aligned: list[int] = []
+    match = cache.match_models
+    monkeypatch.setattr(
+        cache, "match_models", lambda *args, **words: aligned.append(1) or match(*args, **words)
+    )
+    first, _ = compute(make_group_request(three, method="reference", **WORDS))
+    other = make_group_request(three, method="reference", **{**WORDS, "examples": 4})
+    second, _ = compute(other)
+    assert len(aligned) == 1 and second["seconds"]["align"] == first["seconds"]["align"]
+    assert second["function_errors"] == first["function_errors"] and second["examples"] == 4
+    again, _ = compute(other, refresh=True)
+    assert len(aligned) == 2 and again["losses"] == pytest.approx(second["losses"], abs=1e-6)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from lmc_core.figures.layers import layers_caption, layers_figure
-from lmc_core.runs.computations import COMPUTE, REQUESTS, obtain, request_from_json
+from lmc_core.runs.computation import COMPUTATIONS, request_from_json
+from lmc_core.runs.executors import obtain
 from lmc_core.runs.kinds.barrier import make_request
 from lmc_core.runs.kinds.layers import LayersRequest, compute
 from lmc_core.runs.store import Store
@@ -89,10 +90,13 @@ def test_the_caption_says_which_part_costs_most(results: list[dict]) -> None:
 
 
 def test_every_computation_that_is_listed_exists(results: list[dict]) -> None:
-    from lmc_core.runs.computations import compute_function
-
-    assert COMPUTE.keys() == REQUESTS.keys()
-    for what in COMPUTE:
-        assert callable(compute_function(what))
+    for what in COMPUTATIONS:
+        kind = COMPUTATIONS[what]
+        assert kind.what == what and callable(kind.compute)
+        assert (
+            what == "fake"
+            or kind.title
+            and kind.request.__dataclass_fields__["what"].default == what
+        )
     stored = Store().list()[0]
     assert request_from_json(stored.request).key == stored.key

@@ -17,7 +17,7 @@ import torch
 
 from lmc_core import folders
 from lmc_core.errors import BadInput, Cancelled
-from lmc_core.runs.aligned import alignment_key
+from lmc_core.runs.cache import find_pair_key
 from lmc_core.runs.kinds.barrier import compute, make_request
 
 WORDS = {"task": "plays", "examples": 4, "points": 3, "refine": 0, "device": "cpu", "length": 16}
@@ -42,7 +42,7 @@ def test_a_cancelled_run_goes_on_where_it_was(
 
     with pytest.raises(Cancelled):
         compute(request, cancel)
-    checkpoint = tmp_path / "unfinished" / f"{alignment_key(request)}.pt"
+    checkpoint = tmp_path / "unfinished" / f"{find_pair_key(request)}.pt"
     assert checkpoint.is_file()
     again: list[str] = []
     resumed, _ = compute(request, lambda share, words: again.append(words))
@@ -87,7 +87,7 @@ def test_a_run_that_is_killed_in_its_first_second_goes_on(
         assert process.stdout is not None
         assert any(line.startswith("step 3 ") for line in process.stdout)
         process.kill()
-    checkpoint = tmp_path / "unfinished" / f"{alignment_key(request)}.pt"
+    checkpoint = tmp_path / "unfinished" / f"{find_pair_key(request)}.pt"
     saved = torch.load(checkpoint, weights_only=True)
     assert saved["done"] == 0 and len(saved["history"]) == 1  # the start, with its held-out loss
     said: list[str] = []
@@ -221,12 +221,12 @@ def test_data_without_a_training_split_cannot_be_learned_from(
 ) -> None:
     from dataclasses import replace
 
-    from lmc_core.runs import ask
+    from lmc_core.runs import inputs
     from lmc_core.tasks import get_task
 
     monkeypatch.setattr(
-        ask,
-        "task_of",
+        inputs,
+        "choose_task",
         lambda models, name, needed=True: replace(get_task("plays"), splits=("test",)),
     )
     a, b = map(str, tiny_gpt2_pair)

@@ -9,8 +9,9 @@ import pytest
 from lmc_core.errors import BadInput
 from lmc_core.models.families.gpt2 import GPT2
 from lmc_core.runs import memory
-from lmc_core.runs.ask import memory_of
 from lmc_core.runs.kinds.barrier import make_request
+from lmc_core.runs.kinds.many import make_group_request
+from lmc_core.runs.memory import estimate_memory, estimate_pair
 
 MEDIUM = GPT2.config({"model_type": "gpt2", "n_embd": 1024, "n_layer": 24, "n_head": 16})
 
@@ -40,10 +41,10 @@ def test_a_run_that_does_not_fit_is_refused_before_weights_are_read(
     tiny_gpt2_pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a, b = map(str, tiny_gpt2_pair)
-    assert memory_of(a).peak > 2 * 4 * 10_000
+    assert estimate_pair(a).peak > 2 * 4 * 10_000
     monkeypatch.setattr(memory, "available", lambda: 1_000_000)
     monkeypatch.setattr(
-        "lmc_core.runs.ask.load_warm", lambda reference: pytest.fail("weights were read")
+        "lmc_core.runs.kinds.barrier.load_warm", lambda reference: pytest.fail("weights were read")
     )
     with pytest.raises(BadInput, match="takes about .* MB of memory and 1.00 MB are free"):
         make_request(a, b, task="plays", device="cpu")
@@ -66,16 +67,17 @@ def test_large_models_are_aligned_in_place_and_never_kept(
     """A model that is kept between runs must never be written into: the same request twice gives
     the same.
     """
-    from lmc_core.matching import pair
+    from lmc_core.runs import cache
     from lmc_core.runs import model_cache as warm_models
     from lmc_core.runs.kinds import barrier
 
     seen = []
     monkeypatch.setattr(warm_models, "WARM", 10**9 if warm else 0)
     monkeypatch.setattr("lmc_core.matching.objective.HELD", 0)
-    original = pair.align_pair
+    monkeypatch.setattr(cache, "HELD", 0)
+    original = cache.align_pair
     monkeypatch.setattr(
-        pair,
+        cache,
         "align_pair",
         lambda *given, **named: (seen.append(named["in_place"]), original(*given, **named))[1],
     )
@@ -99,7 +101,23 @@ def test_what_the_estimate_takes_to_be_in_place_is_never_kept() -> None:
 def test_learning_takes_more_than_matching(tiny_gpt2_pair: tuple[Path, Path]) -> None:
     a, b = map(str, tiny_gpt2_pair)
     assert (
-        memory_of(a).align
-        < memory_of(a, learned=True).align
-        == memory_of((a, b), learned=True).align
+        estimate_pair(a).align
+        < estimate_pair(a, learned=True).align
+        == estimate_pair((a, b), learned=True).align
     )
+
+
+def test_the_memory_of_a_request_knows_of_learning(tiny_gpt2_pair: tuple[Path, Path]) -> None:
+    """All commands announce what `estimate_memory` says."""
+    a, b = map(str, tiny_gpt2_pair)
+    words = {"task": "plays", "examples": 4, "device": "cpu"}
+    plain, learned = (
+        estimate_memory(make_request(a, b, method=method, **words))
+        for method in ("weight", "learned")
+    )
+    assert learned.align == estimate_pair((a, b), learned=True).align > plain.align
+    several = [
+        estimate_memory(make_group_request([a, b, a], settings={"steps": steps}, **words))
+        for steps in (0, 2)
+    ]
+    assert several[1].align == 2 * learned.align > several[0].align

@@ -17,13 +17,14 @@ import torch
 from lmc_core.errors import BadInput, Cancelled, Incompatible, UnknownName
 from lmc_core.merging.frames import FRAMES, find_frame
 from lmc_core.merging.methods import MERGES
+from lmc_core.merging.mixtures import choose_mixtures
 from lmc_core.models.load import load
 from lmc_core.models.model import Model
 from lmc_core.paths.curve import evaluate
-from lmc_core.runs import aligned_group
-from lmc_core.runs.computations import request_from_json
+from lmc_core.runs import cache
+from lmc_core.runs.computation import request_from_json
 from lmc_core.runs.executors import Inline
-from lmc_core.runs.kinds.merge import compute, make_merge_requests, mixtures, saving
+from lmc_core.runs.kinds.merge import compute, make_merge_requests, save_as
 from lmc_core.tasks import get_task
 from tests import tiny
 
@@ -123,12 +124,12 @@ def test_lines_and_simplex_against_what_was_measured(three: list[str]) -> None:
 
 
 def test_points_on_lines_are_in_order_and_none_twice() -> None:
-    rows = mixtures(4, 3, None)
+    rows = choose_mixtures(4, 3, None)
     assert len(rows) == 4 + 6 * 3 + 1 and torch.allclose(
         rows.sum(1), torch.ones(len(rows), dtype=torch.float64)
     )
-    assert len(mixtures(3, 3, 4)) == 3 + 9 + 3 + 1  # the edges of this grid are on the lines
-    assert len(mixtures(2, 1, None)) == 3  # the middle of two is their centre
+    assert len(choose_mixtures(3, 3, 4)) == 3 + 9 + 3 + 1  # the edges of this grid are on the lines
+    assert len(choose_mixtures(2, 1, None)) == 3  # the middle of two is their centre
 
 
 def test_the_place_of_a_barrier_is_seen_from_either_end(three: list[str]) -> None:
@@ -148,10 +149,8 @@ def test_the_place_of_a_barrier_is_seen_from_either_end(three: list[str]) -> Non
 
 
 def test_a_frame_is_kept_and_shared(three: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    from lmc_core.matching import many
-
-    calls, align = [], many.align_many
-    monkeypatch.setattr(many, "align_many", lambda *a, **k: calls.append(1) or align(*a, **k))
+    calls, align = [], cache.match_models
+    monkeypatch.setattr(cache, "match_models", lambda *a, **k: calls.append(1) or align(*a, **k))
     one = make_merge_requests(three, frames=("reference",), merges=("average",), **WORDS)[0]
     other = make_merge_requests(
         three, frames=("reference",), merges=("slerp", "ties"), weights=(1, 2, 3), **WORDS
@@ -162,7 +161,7 @@ def test_a_frame_is_kept_and_shared(three: list[str], monkeypatch: pytest.Monkey
     assert (
         first["lines"] == second["lines"] and first["function_errors"] == second["function_errors"]
     )
-    kept = aligned_group.kept_in(one) / "2.safetensors"
+    kept = cache.frame_folder(one) / "2.safetensors"
     kept.write_bytes(kept.read_bytes()[:50])  # damaged: aligned again
     assert compute(one)[0]["lines"] == first["lines"] and len(calls) == 2
     assert len(make_merge_requests(three, frames=("reference",), onto=2, **WORDS)[0].settings) == 1
@@ -242,7 +241,7 @@ def test_what_is_saved_is_an_ordinary_checkpoint_that_computes_the_same(
         three, frames=("reference",), merges={"ties": {"density": 0.5}, "average": {}}, **WORDS
     )[0]
     wanted, _ = compute(asked)
-    request = saving(asked, "ties", "my-ties")
+    request = save_as(asked, "ties", "my-ties")
     assert request.key != asked.key and request_from_json(request.to_json()) == request
     result = Inline(home).run(request).result
     folder = home / "models" / "my-ties"
@@ -292,7 +291,7 @@ def test_a_vision_transformer_goes_through_timm(
     folders = [str(tiny.write(root / f"s{seed}", tiny.tiny("vit", seed))) for seed in range(2)]
     words: dict[str, Any] = {"examples": 6, "device": "cpu", "points": 1}
     asked = make_merge_requests(folders, frames=("universe",), merges=("slerp",), **words)[0]
-    compute(saving(asked, "slerp", "arc"))
+    compute(save_as(asked, "slerp", "arc"))
     raw = json.loads((home / "models" / "arc" / "config.json").read_text())
     theirs = timm.create_model(
         raw["architecture"], num_classes=raw["num_classes"], **raw["model_args"]
@@ -348,7 +347,7 @@ def test_what_cannot_be_done_is_refused(three: list[str], tiny_vit_pair: tuple[P
         ("average", "../x", "letters"),
     ):
         with pytest.raises(BadInput, match=words):
-            saving(request, merge, name)
+            save_as(request, merge, name)
     with pytest.raises(BadInput, match="have changed"):
         compute(replace(request, digests=(request.digests[0], "0" * 64, request.digests[2])))
 
@@ -365,27 +364,23 @@ def test_a_choice_is_never_made_on_what_is_reported(three: list[str]) -> None:
 
 
 def test_anew_a_frame_is_found_again(three: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    from lmc_core.matching import many
-    from lmc_core.runs.anew import anew
-
     count: list[int] = []
-    real = many.align_group
-    monkeypatch.setattr(many, "align_many", lambda *a, **k: count.append(1) or real(*a, **k))
+    real = cache.match_models
+    monkeypatch.setattr(cache, "match_models", lambda *a, **k: count.append(1) or real(*a, **k))
     (request,) = make_merge_requests(three, frames=("reference",), merges=("average",), **WORDS)
     first, _ = compute(request)
     compute(request)
     assert len(count) == 1
-    with anew():
-        again, _ = compute(request)
+    again, _ = compute(request, refresh=True)
     assert len(count) == 2 and again["rows"][0]["measured"] == first["rows"][0]["measured"]
 
 
 def test_a_type_is_part_of_the_key_only_where_one_was_asked_for(three: list[str]) -> None:
     """Requests from before types could be asked for keep their keys."""
     request = make_merge_requests(three, frames=("none",), merges=("average",), **WORDS)[0]
-    kept = saving(request, "average", "new")
+    kept = save_as(request, "average", "new")
     assert "dtype" not in request.to_json() and "dtype" not in kept.to_json()
-    half = saving(request, "average", "new", "float16")
+    half = save_as(request, "average", "new", "float16")
     assert half.to_json()["dtype"] == "float16" and half.key != kept.key
     assert (
         type(half).from_json(half.to_json()) == half

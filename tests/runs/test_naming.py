@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from lmc_core.cli import main
+from lmc_core.runs.computation import named_as, rename
 from lmc_core.runs.executors import Inline
 from lmc_core.runs.kinds.barrier import BarrierRequest, make_request
 from lmc_core.runs.kinds.merge import make_merge_requests
 from lmc_core.runs.kinds.plane import make_plane_request
-from lmc_core.runs.naming import named_as, renamed
 from lmc_core.runs.result import Result
 from lmc_core.runs.store import Store
 from lmc_core.studies.gather import gather
@@ -231,17 +231,17 @@ def test_what_a_bend_and_a_wider_model_are_called() -> None:
         {"label": "A", "name": "p", "role": "a"},
         {"label": "bend", "name": "bend", "role": "bend"},
     ]
-    named = renamed({"models": ["p", "q"], "points": points}, request)
+    named = rename({"models": ["p", "q"], "points": points}, request)
     assert [point["name"] for point in named["points"]] == ["x", "bend"]
     assert (
-        renamed({"models": ["p", "q"], "wider": "q"}, {**request, "what": "alignment"})["wider"]
+        rename({"models": ["p", "q"], "wider": "q"}, {**request, "what": "alignment"})["wider"]
         == "y"
     )
     assert (
-        renamed({"models": ["p", "q"], "wider": None}, {**request, "what": "alignment"})["wider"]
+        rename({"models": ["p", "q"], "wider": None}, {**request, "what": "alignment"})["wider"]
         is None
     )
-    assert renamed({"form": "free"}, {"what": "equivariance"}) == {"form": "free"}
+    assert rename({"form": "free"}, {"what": "equivariance"}) == {"form": "free"}
 
 
 def test_a_data_set_of_the_hub_keeps_its_split_and_a_local_one_is_renamed() -> None:
@@ -252,12 +252,12 @@ def test_a_data_set_of_the_hub_keeps_its_split_and_a_local_one_is_renamed() -> N
         "task": "hf-dataset:old:test",
         "about": "/a/old, its column 'text', rows",
     }
-    found = renamed(content, request, "hf-dataset:/a/old:test")
+    found = rename(content, request, "hf-dataset:/a/old:test")
     assert (found["task"], found["about"]) == (
         "hf-dataset:new:test",
         "/b/new, its column 'text', rows",
     )
     request["task"] = "hf-dataset:org/name:test"
     same = {**content, "task": "hf-dataset:org/name:test", "about": "org/name, its column"}
-    assert renamed(same, request)["task"] == "hf-dataset:org/name:test"
+    assert rename(same, request)["task"] == "hf-dataset:org/name:test"
     assert replace(plain(), names=("a", "b")).key == plain().key

@@ -15,9 +15,9 @@ from PIL import Image
 
 from lmc_core import folders
 from lmc_core.errors import BadInput
-from lmc_core.runs.computations import request_from_json
+from lmc_core.runs.computation import request_from_json
+from lmc_core.runs.inputs import open_inputs, open_learning
 from lmc_core.runs.kinds.barrier import BarrierRequest, make_request
-from lmc_core.runs.opened import learning_from, opened
 from lmc_core.runs.request import ALGORITHM, LEARNING, ModelsRequest
 from lmc_core.runs.store import Store
 from lmc_core.tasks import Examples, get_task
@@ -34,8 +34,8 @@ def asked_of(pair: Pair, **words: Any) -> BarrierRequest:
 
 
 def learning_of(request: BarrierRequest) -> Learning:
-    _, task, _ = opened(request)
-    found = learning_from(request, task)
+    _, task, _ = open_inputs(request)
+    found = open_learning(request, task)
     assert found is not None
     return found
 
@@ -88,7 +88,7 @@ def test_of_images_every_part_has_all_classes_in_proportion(
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels[number]).save(folder / f"{number:03}.png")
     request = asked_of(tiny_vit_pair, task=f"images:{tmp_path / 'sorted'}", examples=None)
-    _, _, examples = opened(request)
+    _, _, examples = open_inputs(request)
     found = learning_of(request)
     assert (len(found.train), len(found.held_out)) == (750, 50)
     for targets in (
@@ -103,7 +103,7 @@ def test_of_images_every_part_has_all_classes_in_proportion(
 
 
 def task_examples(request: BarrierRequest) -> Examples:
-    _, task, _ = opened(request)
+    _, task, _ = open_inputs(request)
     return task.examples("train")
 
 
@@ -148,7 +148,7 @@ def test_a_request_of_an_older_version_is_asked_again(tiny_gpt2_pair: Pair) -> N
     assert BarrierRequest.from_json(old.to_json()).algorithm == ALGORITHM
     assert BarrierRequest.of(old).algorithm == LEARNING
     with pytest.raises(BadInput, match="made by another version"):
-        opened(old)
+        open_inputs(old)
 
 
 def test_shipped_results_that_learn_nothing_keep_their_keys() -> None:

@@ -15,7 +15,7 @@ import torch
 from lmc_core.errors import BadInput
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.model import Model, untied_state
-from lmc_core.runs.computations import request_from_json
+from lmc_core.runs.computation import request_from_json
 from lmc_core.runs.kinds.barrier import make_request
 from lmc_core.runs.kinds.orders import OrdersRequest, compute
 from tests import tiny
@@ -131,13 +131,13 @@ def test_models_without_experts_are_refused(tiny_gpt2_pair: tuple[Path, Path]) -
 
 def test_activation_matching_has_an_order_of_its_own(folders: tuple[Path, Path]) -> None:
     from lmc_core.analysis.expert_orders import find_order
-    from lmc_core.runs.aligned import aligned_pair
+    from lmc_core.runs.cache import aligned_pair
+    from lmc_core.runs.inputs import open_inputs
     from lmc_core.runs.kinds.barrier import compute as compute_barrier
-    from lmc_core.runs.opened import opened
 
     request = request_for(folders, "activation", draws=2)
     result, _ = compute(request)
-    (a, b), task, examples = opened(request)
+    (a, b), task, examples = open_inputs(request)
     pair = aligned_pair(request, (a, b), examples, task, lambda share, words: None)
     for fan, mixture in zip(result["fans"], result["mixtures"], strict=False):
         chosen = find_order(pair.a.layout, pair.alignment, mixture["name"]).tolist()

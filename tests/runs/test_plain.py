@@ -94,7 +94,8 @@ def test_models_that_are_written_into_are_measured_before(
     a, b = map(str, tiny_vit_pair)
     kept, _ = compute(make_request(a, b, method="weight", **WORDS))
     monkeypatch.setattr("lmc_core.matching.objective.HELD", 0)
-    monkeypatch.setattr("lmc_core.runs.aligned.is_warm", lambda reference: False)
+    monkeypatch.setattr("lmc_core.runs.cache.HELD", 0)
+    monkeypatch.setattr("lmc_core.runs.cache.is_warm", lambda reference: False)
     consumed: list[bool] = []
     whether = barrier.consumes
     monkeypatch.setattr(

@@ -13,12 +13,18 @@ import pytest
 from lmc_core.cli import main
 from lmc_core.errors import BadInput, Cancelled, UnknownName
 from lmc_core.runs import Inline
-from lmc_core.runs.computations import request_from_json
+from lmc_core.runs.computation import request_from_json
 from lmc_core.runs.kinds.barrier import make_request
-from lmc_core.runs.kinds.bend import BendRequest, bend_of
+from lmc_core.runs.kinds.bend import BendRequest, make_bend_request
 from lmc_core.runs.kinds.bend import compute as compute_bend
-from lmc_core.runs.kinds.plane import PlaneRequest, compute, lowest_of, make_plane_request, plane_of
-from lmc_core.runs.kinds.point import PointRequest, point_of
+from lmc_core.runs.kinds.plane import (
+    PlaneRequest,
+    choose_plane,
+    compute,
+    find_lowest,
+    make_plane_request,
+)
+from lmc_core.runs.kinds.point import PointRequest, choose_point
 from lmc_core.runs.kinds.point import compute as compute_point
 from lmc_core.runs.partial import Unfinished
 from tests import tiny
@@ -39,7 +45,7 @@ def third(tmp_path: Path) -> str:
 def test_a_request_survives_json(references) -> None:
     request = make_plane_request(references, resolution=5, **WORDS)
     assert request_from_json(request.to_json()) == request and isinstance(request, PlaneRequest)
-    bend = bend_of(make_request(*references, **WORDS), steps=2)
+    bend = make_bend_request(make_request(*references, **WORDS), steps=2)
     assert request_from_json(bend.to_json()) == bend and isinstance(bend, BendRequest)
     assert (
         len(
@@ -67,10 +73,10 @@ def test_the_plane_of_a_pair(references) -> None:
     assert result["lowest"]["loss"] == arrays["loss"].min()
 
 
-def test_thelowest_of_point_is_where_its_row_and_column_say() -> None:
+def test_the_lowest_point_is_where_its_row_and_column_say() -> None:
     loss = np.full((3, 3), 2.0)
     loss[0, 2], loss[1, 1] = 1.0, np.nan
-    found = lowest_of(
+    found = find_lowest(
         {
             "u": np.arange(3),
             "v": 10 + np.arange(3),
@@ -80,7 +86,7 @@ def test_thelowest_of_point_is_where_its_row_and_column_say() -> None:
         },
         "accuracy",
     )
-    assert found["lowest"] == {"u": 2.0, "v": 10.0, "loss": 1.0, "stderr": 1.0, "score": 0.25}
+    assert found == {"u": 2.0, "v": 10.0, "loss": 1.0, "stderr": 1.0, "score": 0.25}
 
 
 def test_ends_of_the_plane_are_those_of_the_barrier(references) -> None:
@@ -156,7 +162,7 @@ def test_a_finer_plane_begins_with_the_coarse_one(references, home: Path) -> Non
 
 
 def test_bends_against_straight_lines(references) -> None:
-    request = bend_of(make_request(*references, **WORDS), steps=3, points=5)
+    request = make_bend_request(make_request(*references, **WORDS), steps=3, points=5)
     result, arrays = compute_bend(request)
     assert [path["name"] for path in result["paths"]] == [
         "straight",
@@ -175,13 +181,15 @@ def test_bends_against_straight_lines(references) -> None:
     assert straight["control"] is None and bend["control"]["away"] >= 0
     assert set(arrays) == {f"losses.{path['name']}" for path in result["paths"]}
     plain, _ = compute_bend(
-        bend_of(make_request(*references, method="none", **WORDS), steps=2, points=3)
+        make_bend_request(make_request(*references, method="none", **WORDS), steps=2, points=3)
     )
     assert [path["name"] for path in plain["paths"]] == ["straight", "bend"]
 
 
 def test_a_bend_is_trained_once(references, monkeypatch) -> None:
-    request = bend_of(make_request(*references, method="none", **WORDS), steps=2, points=3)
+    request = make_bend_request(
+        make_request(*references, method="none", **WORDS), steps=2, points=3
+    )
     first, _ = compute_bend(request)
 
     def never(self) -> None:
@@ -225,7 +233,7 @@ def test_refusals_of_models(references) -> None:
         make_plane_request(references[:1], span=0.0, **WORDS)
     request = make_request(*references, **WORDS)
     with pytest.raises(UnknownName):
-        plane_of([request], "flat")
+        choose_plane([request], "flat")
 
 
 def test_a_point_of_the_grid_evaluated_by_itself_is_the_same(references, third) -> None:
@@ -235,7 +243,9 @@ def test_a_point_of_the_grid_evaluated_by_itself_is_the_same(references, third) 
         make_plane_request(references[:1], resolution=3, span=0.5, **WORDS),
     ):
         _, arrays = compute(request)
-        result, own = compute_point(point_of(request, float(arrays["u"][2]), float(arrays["v"][0])))
+        result, own = compute_point(
+            choose_point(request, float(arrays["u"][2]), float(arrays["v"][0]))
+        )
         assert result["loss"] == pytest.approx(arrays["loss"][0, 2], abs=1e-5)
         assert result["stderr"] == pytest.approx(arrays["stderr"][0, 2], abs=1e-5)
         assert result["accuracy"] == pytest.approx(arrays["correct"][0, 2])
@@ -243,38 +253,35 @@ def test_a_point_of_the_grid_evaluated_by_itself_is_the_same(references, third) 
             "correct"
         ].shape == (8,)
         elsewhere, _ = compute_point(
-            point_of(request, float(arrays["u"][1]), float(arrays["v"][1]))
+            choose_point(request, float(arrays["u"][1]), float(arrays["v"][1]))
         )
         assert abs(elsewhere["loss"] - result["loss"]) > 1e-4
 
 
 def test_a_point_is_one_for_grids_of_all_resolutions(references) -> None:
     plane = make_plane_request(references, resolution=3, **WORDS)
-    point = point_of(plane, 1 / 3, -0.0)
+    point = choose_point(plane, 1 / 3, -0.0)
     assert request_from_json(point.to_json()) == point and isinstance(point, PointRequest)
-    assert point.key == point_of(replace(plane, resolution=9), 0.33333334, 0.0).key != plane.key
+    assert point.key == choose_point(replace(plane, resolution=9), 0.33333334, 0.0).key != plane.key
     assert (
         point.key
-        != point_of(plane, 1 / 3, 0.1).key
-        != point_of(replace(plane, examples=4), 1 / 3, 0.1).key
+        != choose_point(plane, 1 / 3, 0.1).key
+        != choose_point(replace(plane, examples=4), 1 / 3, 0.1).key
     )
     with pytest.raises(BadInput, match="two finite coordinates"):
-        point_of(plane, float("nan"), 0.0)
+        choose_point(plane, float("nan"), 0.0)
 
 
 def test_anew_neither_a_bend_nor_a_coarser_grid_is_taken_over(references) -> None:
-    from lmc_core.runs.anew import anew
-
     Inline().run(make_plane_request(references, resolution=3, **WORDS))
     fine = make_plane_request(references, resolution=5, **WORDS)
     assert compute(fine)[0]["gone_on"] == 9
     said: list[str] = []
-    bend = bend_of(make_request(*references, method="none", **WORDS), steps=2, points=3)
+    bend = make_bend_request(make_request(*references, method="none", **WORDS), steps=2, points=3)
     for wanted, kept in ((False, False), (False, True), (True, False)):
         said.clear()
-        with anew(wanted):
-            compute_bend(bend, lambda share, words: said.append(words))
-            assert compute(fine)[0]["gone_on"] == (0 if wanted else 9)
+        compute_bend(bend, lambda share, words: said.append(words), wanted)
+        assert compute(fine, refresh=wanted)[0]["gone_on"] == (0 if wanted else 9)
         assert any("trained before" in words for words in said) is kept
 
 
@@ -311,16 +318,14 @@ def test_a_plane_without_a_finite_loss_is_a_sentence(references, overflowing, lm
     )
     assert said[0] == 2 and said[1].startswith("lmc: None of ") and len(said[1].splitlines()) == 1
     with pytest.raises(BadInput, match="None of the 4 points of this plane has a finite loss"):
-        lowest_of({"loss": np.array([[np.nan, np.inf], [np.inf, np.nan]])}, "accuracy")
+        find_lowest({"loss": np.array([[np.nan, np.inf], [np.inf, np.nan]])}, "accuracy")
 
 
-def test_infinite_losses_are_never_thelowest_of() -> None:
+def test_infinite_losses_are_never_the_lowest() -> None:
     grid = {
         name: np.array([[np.nan, np.inf], [-np.inf, 2.0]]) for name in ("loss", "stderr", "correct")
     }
-    found = lowest_of(grid | {"u": np.array([0.0, 1.0]), "v": np.array([2.0, 3.0])}, "perplexity")[
-        "lowest"
-    ]
+    found = find_lowest(grid | {"u": np.array([0.0, 1.0]), "v": np.array([2.0, 3.0])}, "perplexity")
     assert (found["u"], found["v"], found["loss"]) == (1.0, 3.0, 2.0)
 
 

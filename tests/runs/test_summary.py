@@ -15,13 +15,13 @@ import pytest
 import torch
 
 from lmc_core import folders
-from lmc_core.runs.computations import COMPUTE, compute_function
+from lmc_core.progress import ignore
+from lmc_core.runs.computation import COMPUTATIONS, SUMMARY, contradicts, summarize
 from lmc_core.runs.kinds.barrier import curve_facts
 from lmc_core.runs.kinds.many import make_group_request
 from lmc_core.runs.kinds.plane import make_plane_request
-from lmc_core.runs.kinds.point import point_of
+from lmc_core.runs.kinds.point import choose_point
 from lmc_core.runs.store import Store
-from lmc_core.runs.summary import SUMMARIES, SUMMARY, contradicts, follows
 
 SHIPPED = {
     entry.key: entry
@@ -35,14 +35,15 @@ FORGED = {  # kind -> a number that its arrays determine
 
 
 def test_every_kind_is_covered() -> None:
-    assert SUMMARIES.keys() == COMPUTE.keys() - {"fake"} == FORGED.keys()
+    assert set(COMPUTATIONS) - {"fake"} == FORGED.keys()
+    assert all(COMPUTATIONS[what].summarize is not None for what in FORGED)
 
 
 def checked(request: dict[str, Any], result: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
     """Assert that a result says what follows, that a forged number does not, and that it is put
     right.
     """
-    found = follows(request, result, arrays)
+    found = summarize(request, result, arrays)
     assert found and found.keys() <= result.keys() and contradicts(result, found) == []
     *where, last = FORGED[request["what"]]
     forged = copy.deepcopy(result)
@@ -51,7 +52,7 @@ def checked(request: dict[str, Any], result: dict[str, Any], arrays: dict[str, n
         inner = inner[step]
     before = inner[last]
     inner[last] = before + 0.5 if isinstance(before, float) else [value + 1 for value in before]
-    again = follows(request, forged, arrays)
+    again = summarize(request, forged, arrays)
     assert contradicts(forged, again) == [[*where, last][0]]
     put_right: Any = {**forged, **again}
     for step in (*where, last):
@@ -79,13 +80,13 @@ def test_a_group_and_a_point(tiny_vit_pair: tuple[Path, Path], tmp_path: Path) -
     third = tiny.write(tmp_path / "s2", tiny.tiny("vit", 2))
     paths = [str(path) for path in (*tiny_vit_pair, third)]
     group = make_group_request(paths, task="fashion-mnist", examples=8, method="none", resolution=2)
-    point = point_of(
+    point = choose_point(
         make_plane_request(paths, "three", 3, task="fashion-mnist", examples=8, method="none"),
         0.3,
         0.1,
     )
     for request in (group, point):
-        result, arrays = compute_function(request.what)(request, lambda share, words: None)
+        result, arrays = COMPUTATIONS[request.what].compute(request, ignore, False)
         checked(request.to_json(), json.loads(json.dumps(result)), arrays)
 
 
@@ -99,7 +100,7 @@ def test_a_line_to_a_soft_end_is_measured_against_b_itself() -> None:
         "soft": {"loss_of_b": float(own.double().mean())},
     }
     arrays = {"losses": losses.numpy(), "correct": losses.numpy()}
-    whole = follows({"what": "barrier"}, result, {**arrays, "own": own.numpy()})
+    whole = summarize({"what": "barrier"}, result, {**arrays, "own": own.numpy()})
     above = losses.double() - (1 - lam)[:, None] * losses[:1].double() - lam[:, None] * own.double()
     top = int(above.mean(1)[1:].argmax()) + 1
     assert whole["excess"] == pytest.approx(above.mean(1).tolist())
@@ -109,7 +110,7 @@ def test_a_line_to_a_soft_end_is_measured_against_b_itself() -> None:
     assert whole["barrier_stderr"] == pytest.approx(float(above[top].std() / math.sqrt(7)))
     # of an earlier version, which kept the mean of B's losses alone
     stated = {**result, **{name: whole[name] for name in ("excess_stderr", "barrier_stderr")}}
-    earlier = follows({"what": "barrier"}, stated, arrays)
+    earlier = summarize({"what": "barrier"}, stated, arrays)
     assert contradicts({**result, **whole}, {n: v for n, v in earlier.items() if n != "soft"}) == []
 
 
@@ -123,10 +124,12 @@ def test_the_best_temperatures_have_the_barrier_of_their_own_curve() -> None:
         "barrier_stderr": 0.1,
     }
     result = {"lam": [0.0, 0.5, 1.0], "score": "perplexity", "tempered": tempered}
-    found = follows({"what": "barrier"}, result, {"losses": losses, "correct": losses})["tempered"]
+    found = summarize({"what": "barrier"}, result, {"losses": losses, "correct": losses})[
+        "tempered"
+    ]
     assert (found["barrier"], found["barrier_lam"], found["excess"]) == (1.0, 0.5, [0.0, 1.0, 0.0])
     below = {**tempered, "loss": [1.0, 0.25, 1.0]}
-    found = follows(
+    found = summarize(
         {"what": "barrier"}, {**result, "tempered": below}, {"losses": losses, "correct": losses}
     )["tempered"]
     assert (found["barrier"], found["barrier_lam"]) == (-0.75, 0.5)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lmc_core.runs.computation import summarize
 from lmc_core.runs.kinds.barrier import BarrierRequest
 from lmc_core.runs.store import Store
-from lmc_core.runs.summary import follows
 from lmc_core.studies.archive import write_archive
 from lmc_core.studies.store import Studies
 from lmc_core.studies.study import Entry, Study
@@ -38,7 +38,7 @@ def arrays_of(result: dict[str, Any], examples: int = 20) -> dict[str, np.ndarra
 
 def honest(result: dict[str, Any]) -> dict[str, Any]:
     """The same result with the numbers that its arrays give."""
-    return {**result, **follows({"what": "barrier"}, result, arrays_of(result))}
+    return {**result, **summarize({"what": "barrier"}, result, arrays_of(result))}
 
 
 RESULTS: dict[str, list[dict[str, Any]]] = {

@@ -14,8 +14,8 @@ import pytest
 from lmc_core.errors import BadInput
 from lmc_core.figures.panel import panels
 from lmc_core.figures.text import imported_sentence, origin_words
-from lmc_core.runs import computations
-from lmc_core.runs.computations import obtain
+from lmc_core.runs.computation import COMPUTATIONS
+from lmc_core.runs.executors import obtain
 from lmc_core.runs.store import Store
 from lmc_core.studies.archive import write_archive
 from lmc_core.studies.gather import gather
@@ -82,11 +82,11 @@ def test_an_imported_result_answers_and_says_so_until_it_is_computed_anew(
     forged: Imported, elsewhere: Place, monkeypatch: pytest.MonkeyPatch
 ):
     there, _ = elsewhere
-    monkeypatch.setitem(
-        computations.COMPUTE,
-        "barrier",
-        lambda request, report: ({**TRUE, "key": request.key}, arrays_of(TRUE)),
+    quick = replace(
+        COMPUTATIONS["barrier"],
+        compute=lambda request, progress, refresh: ({**TRUE, "key": request.key}, arrays_of(TRUE)),
     )
+    monkeypatch.setitem(COMPUTATIONS._known, "barrier", quick)
     request = request_of(TRUE)
     answer = obtain(request, quiet, there)
     assert answer.imported and answer.result["imported"] is True

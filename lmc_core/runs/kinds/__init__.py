@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import NotRequired, TypedDict
 
-Scalar = str | int | float | bool | None
+from lmc_core.runs.request import Scalar
 
 
 class Versions(TypedDict):
@@ -192,18 +192,3 @@ class RoutingOfExamples(RoutingNumbers):
     """The same, with how many examples were followed."""
 
     examples: int
-
-
-class SimplexNumbers(TypedDict):
-    """The loss over the triangle of three models, at the points of a grid."""
-
-    resolution: int
-    weights: list[list[float]]  # `[points, 3]`
-    loss: list[float]
-    excess: list[float]  # above the mean of the models' losses with the same weights
-    excess_stderr: list[float]
-    accuracy: NotRequired[list[float]]
-    perplexity: NotRequired[list[float]]
-    maximum: float  # of the excess
-    maximum_stderr: float
-    maximum_at: list[float]

@@ -1,29 +1,57 @@
-"""Compute a `BarrierRequest`: load, align, measure the curve, gather everything that is shown."""
+"""The barrier between two models along the straight line: its request, its numbers, and how it is
+computed: load, align, measure the curve, gather everything that is shown.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+from typing import ClassVar, NotRequired, TypedDict, cast
 
+import torch
+from torch import Tensor
+
+from lmc_core.analysis.repair import Repaired, hidden_layers
+from lmc_core.analysis.routing import routing
+from lmc_core.analysis.temperature import tempered
 from lmc_core.errors import BadInput
+from lmc_core.intervals.errors import stderr
 from lmc_core.limits import require_counts
-from lmc_core.matching.methods import matching_share
+from lmc_core.matching.aligned import AlignedPair
+from lmc_core.matching.common_form import require_common_form
+from lmc_core.matching.methods import METHODS, matching_share
+from lmc_core.models.common import different_heads, require_one_body
+from lmc_core.models.load import full_reference
+from lmc_core.models.model import Model
+from lmc_core.models.sameness import common_weights
 from lmc_core.paths.above_chord import SINGLE, above_chord, crossfitted, drop_facts
+from lmc_core.paths.barrier import excess, place
+from lmc_core.paths.curve import Curve, curve, evaluate
+from lmc_core.paths.line import Line, ModelPath
 from lmc_core.paths.plain_average import against_plain, choose_places, nearest_half, plain_losses
-from lmc_core.runs.aligned import consumes, line_of
-from lmc_core.runs.ask import (
-    data_of,
+from lmc_core.paths.soft_end import against_true_ends, place_to_soft_end
+from lmc_core.progress import Part, Progress, ignore, part
+from lmc_core.runs.cache import consumes, make_line
+from lmc_core.runs.computation import Arrays, Computation, Entries
+from lmc_core.runs.inputs import (
+    choose_data,
+    choose_learning,
+    choose_matching,
+    describe_models,
+    describe_request,
+    describe_size,
     find_device,
-    learning_of,
-    matching_of,
-    memory_of,
-    named,
+    make_group_array,
+    make_stamp,
+    open_inputs,
+    open_learning,
+    read_groups,
+    read_score,
+    read_tensor,
     require_two,
 )
-from lmc_core.runs.further import at_best_temperature, routes
 from lmc_core.runs.kinds import (
     ModelsNumbers,
     PairNumbers,
@@ -31,24 +59,27 @@ from lmc_core.runs.kinds import (
     Seconds,
     SharedWeights,
 )
+from lmc_core.runs.memory import estimate_memory, estimate_pair, require_room
 from lmc_core.runs.model_cache import load_warm
-from lmc_core.runs.opened import asked, grouped, learning_from, opened, size_of, stamped
-from lmc_core.runs.request import PairRequest
-from lmc_core.runs.softened import own_losses, soft_facts
+from lmc_core.runs.request import Data, PairRequest, RequestJson, Scalar
+from lmc_core.tasks import Examples
 
-if TYPE_CHECKING:
-    import numpy as np
-    from torch import Tensor
-
-    from lmc_core.matching.aligned import AlignedPair
-    from lmc_core.models.model import Model
-    from lmc_core.paths.curve import Curve
-    from lmc_core.paths.line import ModelPath
-    from lmc_core.tasks import Examples, Task
-
-Report = Callable[[float, str], None]
 # training examples at the most that temperatures and renormalisations are fitted on
 STATISTICS = 1024
+ROUTED = 64  # examples whose tokens are followed through the routers
+ROUTED_POINTS = 11
+# entries on the loss above the chord that need B's own losses, one by one, where a line leads to a
+# soft end
+AGAINST_TRUE_END = (
+    "excess_low",
+    "excess_high",
+    "excess_factor",
+    "at_zero",
+    "midpoint_excess",
+    "midpoint_excess_stderr",
+    "barrier_crossfit",
+    "barrier_crossfit_stderr",
+)
 
 
 class PlainNumbers(TypedDict):
@@ -89,7 +120,7 @@ class CurveNumbers(TypedDict):
     """A curve on [0, 1], point by point, and its barrier; see `curve_facts`.
 
     Of results that an earlier version wrote for a line to a soft end some entries are missing (see
-    `runs.summary.AGAINST_TRUE_END`).
+    `AGAINST_TRUE_END`).
     """
 
     lam: list[float]
@@ -161,6 +192,7 @@ class BarrierRequest(PairRequest):
     temperature: bool = False
     repair: bool = False
     what: str = "barrier"
+    numbers: ClassVar[type[BarrierNumbers]] = BarrierNumbers
 
 
 def make_request(
@@ -176,7 +208,7 @@ def make_request(
     classes: Mapping[str, str] | None = None,
     points: int = 25,
     refine: int = 4,
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Scalar] | None = None,
     device: str | None = None,
     learn: int | None = None,
     temperature: bool = False,
@@ -213,100 +245,34 @@ def make_request(
     Raises:
         BadInput: (or one of its kinds) when the request cannot be done as asked.
     """
-    from lmc_core.matching.methods import METHODS
-
     require_counts(length=length, learn=learn, seed=seed)
     _require_counts(points, refine, examples)
-    learned, where = _checked(method, settings), find_device(device)
+    learned, device = _uses_data(method, settings), find_device(device)
     measured = measured or (learned and METHODS[method].takes_loss)
-    models = _opened(a, b, points, method != "none", learned, measured)
-    needed = measured or learned
-    chosen_task, data = data_of(models, task, split, examples, seed, length, measured, needed)
-    curve: dict[str, Any] = {
-        "points": points,
-        "refine": refine,
-        "temperature": temperature,
-        "repair": repair,
-    }
+    models = _open_pair(a, b, points, method != "none", learned, measured)
+    asked = Data(task, split, examples, seed, length)
+    found, data = choose_data(models, asked, measured, needed=measured or learned)
     learns = [method] * learned + ["temperature"] * temperature + ["repair"] * repair
-    return BarrierRequest(
-        **named((a, b), models),
-        **data,
-        **matching_of(models[1], method, classes, settings),  # which moves
-        **_learning(models[0], learns, chosen_task, method, learn, seed, data["length"]),
-        **curve,
-        device=where,
+    if repair:
+        hidden_layers(models[0])
+    taught: tuple[int | None, str] = (None, "")
+    if learns:
+        taught = choose_learning(found, learns[0], learn, data)
+    elif learn is not None:
+        raise BadInput(
+            f"The method {method} learns from no examples; leave their number out, or choose "
+            "one that does."
+        )
+    return BarrierRequest.make(
+        describe_models((a, b), models),
+        data,
+        choose_matching(models[1], method, classes, settings, taught),  # B moves
+        device,
+        points=points,
+        refine=refine,
+        temperature=temperature,
+        repair=repair,
     )
-
-
-def _checked(method: str, settings: Mapping[str, Any] | None) -> bool:
-    """Whether a method learns from training examples, after a look at its settings."""
-    from lmc_core.matching.methods import METHODS
-
-    if method == "none":
-        return False
-    chosen = METHODS[method]
-    chosen.configured(settings)
-    return chosen.uses_data
-
-
-def _opened(
-    a: str, b: str, points: int, aligned: bool, learned: bool, measured: bool
-) -> tuple[Model, Model]:
-    """Two models that can be compared, or aligned where nothing is measured, loaded if there is
-    room for what is asked.
-    """
-    from lmc_core.matching.common_form import require_common_form
-    from lmc_core.models.common import different_heads, require_one_body
-    from lmc_core.models.load import full_reference
-    from lmc_core.runs.memory import require_room
-
-    references = full_reference(a), full_reference(b)
-    require_room(
-        memory_of(references, points, aligned, learned).peak, f"Measuring between {a} and {b}"
-    )
-    models = load_warm(references[0]), load_warm(references[1])
-    if not measured and different_heads(*models):
-        require_one_body(*models)
-    else:
-        require_common_form(*models)
-    return models
-
-
-def _learning(
-    model: Model,
-    learns: Sequence[str],
-    task: Task,
-    method: str,
-    learn: int | None,
-    seed: int,
-    length: int | None,
-) -> dict[str, Any]:
-    """What a request says of training examples: how many, and their digest if they are a person's
-    own.
-
-    Args:
-        model: of the request.
-        learns: what learns from them.
-        task: of the request.
-        method: of the request.
-        learn: how many are asked for.
-        seed: of their draw.
-        length: of a window of text, in tokens.
-    """
-    if "repair" in learns:
-        from lmc_core.analysis.repair import hidden_layers
-
-        hidden_layers(model)
-    if not learns:
-        if learn is not None:
-            raise BadInput(
-                f"The method {method} learns from no examples; leave their number out, or choose "
-                "one that does."
-            )
-        return {"learn": None, "learn_data": ""}
-    count, digest = learning_of(task, learns[0], learn, seed, length)
-    return {"learn": count, "learn_data": digest}
 
 
 def _require_counts(points: int, refine: int, examples: int | None) -> None:
@@ -318,113 +284,176 @@ def _require_counts(points: int, refine: int, examples: int | None) -> None:
     require_two(examples)
 
 
+def _uses_data(method: str, settings: Mapping[str, Scalar] | None) -> bool:
+    """Whether a method learns from training examples, after a look at its settings."""
+    if method == "none":
+        return False
+    chosen = METHODS[method]
+    chosen.configured(settings)
+    return chosen.uses_data
+
+
+def _open_pair(
+    a: str, b: str, points: int, aligned: bool, learned: bool, measured: bool
+) -> tuple[Model, Model]:
+    """Two models that can be compared, or aligned where nothing is measured, loaded if there is
+    room for what is asked.
+    """
+    references = full_reference(a), full_reference(b)
+    require_room(
+        estimate_pair(references, points, aligned, learned).peak, f"Measuring between {a} and {b}"
+    )
+    models = load_warm(references[0]), load_warm(references[1])
+    if not measured and different_heads(*models):
+        require_one_body(*models)
+    else:
+        require_common_form(*models)
+    return models
+
+
 def compute(
-    request: BarrierRequest, report: Report = lambda share, words: None
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    request: BarrierRequest, progress: Progress = ignore, refresh: bool = False
+) -> tuple[BarrierNumbers, Arrays]:
     """Compute the barrier of a request.
 
     Args:
         request: what to do.
-        report: called with the share done and a few words; may raise `Cancelled`.
+        progress: told the share done and a few words; may raise `Cancelled`.
+        refresh: align also what was aligned before.
 
     Returns:
-        The result as plain JSON values, and the arrays ``losses`` (nats, `[points, examples]`),
-        ``correct`` and, where examples belong together, ``groups``; of a line to a soft end also
-        ``own`` (`[examples]`), what B itself loses.
+        The numbers, and the arrays ``losses`` (nats, `[points, examples]`), ``correct`` and, where
+        examples belong together, ``groups``; of a line to a soft end also ``own`` (`[examples]`),
+        what B itself loses.
 
     Raises:
         BadInput: if the models are no longer those of the request.
         FunctionChanged: if an alignment moved the outputs by more than rounding.
     """
-    from lmc_core.analysis.repair import Repaired
-    from lmc_core.models.sameness import common_weights
-    from lmc_core.paths.curve import curve
-
-    report(0.0, "loading the models")
-    (a, b), task, examples = opened(request)
+    progress(0.0, "loading the models")
+    (a, b), task, examples = open_inputs(request)
     same = common_weights((a, b))  # before an alignment writes into them
     # where the progress of measuring begins
     first = matching_share(request.method)
-    plain = _plain_before(request, (a, b), examples, report)
-    line, pair = line_of(
-        request,
-        (a, b),
-        examples,
-        task,
-        lambda share, words: report(0.02 + (first - 0.02) * share, words),
-    )
+    plain = _plain_before(request, (a, b), examples, progress)
+    aligning = part(progress, 0.02, first)
+    line, pair = make_line(request, (a, b), examples, task, aligning, refresh)
     begin = perf_counter()
-    learning = learning_from(request, task)
+    learning = open_learning(request, task)
     path: ModelPath = line
     if request.repair and learning is not None:
         path = Repaired(line, learning.train.first(STATISTICS), request.device)
-    found = curve(
-        path,
-        examples,
-        request.points,
-        request.refine,
-        request.device,
-        lambda share: report(
-            first + (1 - first) * share, f"measuring the loss on {len(examples)} examples"
-        ),
-    )
-    seconds = {"align": pair.seconds if pair else 0.0, "evaluate": perf_counter() - begin}
-    beside: dict[str, Any] = {
-        "routing": routes(line, examples, request.device, report),
+    measuring = part(progress, first, 1.0, f"measuring the loss on {len(examples)} examples")
+    found = curve(path, examples, request.points, request.refine, request.device, measuring)
+    seconds: Seconds = {"align": pair.seconds if pair else 0.0, "evaluate": perf_counter() - begin}
+    end = part(progress, 1.0, 1.0)
+    beside: dict[str, object] = {
+        "routing": _follow_routes(line, examples, request.device, end),
         "repair": request.repair,
     }
     if request.temperature and learning is not None:
         train = learning.train.first(STATISTICS)
-        beside["tempered"] = at_best_temperature(
-            path, found, train, examples, request.device, report
-        )
+        beside["tempered"] = _temper(path, found, train, examples, request.device, end)
     if pair is not None:
         if plain is None:
-            plain = plain_losses(
-                (a, b),
-                choose_places(found),
-                examples,
-                request.device,
-                lambda share, words: report(1.0, words),
-            )
+            places = choose_places(found)
+            plain = plain_losses((a, b), places, examples, request.device, end)
         beside |= against_plain(found, plain)
-    memory = memory_of(
-        request.models, request.points, request.method != "none", request.learn is not None
-    ).peak
-    arrays = {"losses": found.losses.numpy(), "correct": found.correct.numpy(), **grouped(examples)}
-    if (own := own_losses(pair, examples, request.device)) is not None:
-        arrays["own"] = own.numpy()
-    return {
-        **asked(request, task, found.losses.shape[1]),
+    facts = {
+        **describe_request(request, task, found.losses.shape[1]),
         **curve_facts(found, task.score),
         **pair_facts(pair),
-        **size_of((a, b)),
+        **describe_size((a, b)),
         "same": same,
         **beside,
-        "memory": memory,
+        "memory": estimate_memory(request).peak,
         "seconds": seconds,
-        **stamped(),
-        **soft_facts(pair, found, own),
-    }, arrays
+        **make_stamp(),
+    }
+    numbers = cast(BarrierNumbers, facts)
+    arrays = {
+        "losses": found.losses.numpy(),
+        "correct": found.correct.numpy(),
+        **make_group_array(examples),
+    }
+    if pair is not None and pair.soft is not None:
+        own = evaluate(pair.b, [pair.b.state], examples, request.device)[0][0]
+        arrays["own"] = own.numpy()
+        numbers["soft"] = _describe_soft_end(pair, found, own)
+        numbers["function_error"] = pair.soft.function_error
+        numbers |= cast(BarrierNumbers, soft_curve_facts(found, own))
+    return numbers, arrays
 
 
 def _plain_before(
-    request: BarrierRequest, models: tuple[Model, Model], examples: Examples, report: Report
+    request: BarrierRequest, models: tuple[Model, Model], examples: Examples, progress: Progress
 ) -> tuple[list[float], Tensor] | None:
     """What the plain average loses half way, of models that an alignment writes into; of others it
     is measured later.
     """
-    import torch
-
     if request.method == "none" or not consumes(request, models):
         return None
     middle = nearest_half(torch.linspace(0, 1, request.points, dtype=torch.float64))
-    return plain_losses(
-        models, [middle], examples, request.device, lambda share, words: report(0.0, words)
-    )
+    return plain_losses(models, [middle], examples, request.device, part(progress, 0.0, 0.0))
 
 
-def pair_facts(pair: AlignedPair | None) -> dict[str, Any]:
+def _temper(
+    path: ModelPath, found: Curve, train: Examples, examples: Examples, device: str, progress: Part
+) -> TemperedNumbers:
+    """The curve once more, with a softmax temperature fitted on training examples at each of its
+    points.
+    """
+    progress = part(progress, 0.0, 1.0, "fitting a temperature at every point")
+    fitted, curve = tempered(path, found.lam, train, examples, device, progress)
+    top, above = curve.barrier, excess(curve.lam, curve.losses)
+    return {
+        "temperatures": fitted.tolist(),
+        "loss": curve.mean.tolist(),
+        "excess": above.mean(1).tolist(),
+        "barrier": top.value,
+        "barrier_stderr": top.stderr,
+        "barrier_lam": top.lam,
+        "examples": len(train),
+    }
+
+
+def _follow_routes(
+    line: Line, examples: Examples, device: str, progress: Part
+) -> RoutingOfExamples | None:
+    """Routing agreement and load of the experts along the line; None for a network without
+    experts.
+    """
+    if not any(space.kind == "experts" for space in line.a.layout.spaces.values()):
+        return None
+    few = examples.first(ROUTED)
+    progress = part(progress, 0.0, 1.0, "following the routers' choices")
+    followed = routing(line, few, ROUTED_POINTS, device, progress)
+    return cast(RoutingOfExamples, {**followed.listed(), "examples": len(few)})
+
+
+def _describe_soft_end(pair: AlignedPair, found: Curve, own: Tensor) -> SoftNumbers:
+    """What is said of a soft end: the function error is its own, and B's stands beside it.
+
+    Args:
+        pair: that was aligned, softly.
+        found: the curve to the soft end.
+        own: what B itself loses, `[examples]`.
+    """
+    assert pair.soft is not None
+    about = pair.trace.about["soft"]
+    return {
+        "temperature": about["temperature"],
+        "entropy": about["entropy"],
+        "sharp": about["sharp"],
+        "softened": about["softened"],
+        "loss": float(found.mean[-1]),
+        "loss_of_b": float(own.double().mean()),
+        "function_error": pair.soft.function_error,
+        "hard_function_error": pair.function_error,
+    }
+
+
+def pair_facts(pair: AlignedPair | None) -> PairNumbers:
     """The entries of a result that say what an alignment found and that no function changed; empty
     ones for none.
     """
@@ -436,7 +465,7 @@ def pair_facts(pair: AlignedPair | None) -> dict[str, Any]:
             "start": None,
             "found": {},
         }
-    return {
+    facts = {
         "function_error": pair.function_error,
         "objective": list(pair.trace.objective),
         "objective_before": pair.trace.before,
@@ -447,9 +476,10 @@ def pair_facts(pair: AlignedPair | None) -> dict[str, Any]:
             for space, place in pair.places.items()
         },
     }
+    return cast(PairNumbers, facts)
 
 
-def curve_facts(found: Curve, score: str) -> dict[str, Any]:
+def curve_facts(found: Curve, score: str) -> CurveNumbers:
     """The entries of a result that are its curve: losses, chord, excess, score, barrier, and the
     area above the chord.
 
@@ -462,11 +492,6 @@ def curve_facts(found: Curve, score: str) -> dict[str, Any]:
             independent examples.
         score: of the task, ``accuracy`` or ``perplexity``.
     """
-    import torch
-
-    from lmc_core.intervals.errors import stderr
-    from lmc_core.paths.barrier import excess, place
-
     mean, lam = found.mean, found.lam
     above = excess(lam, found.losses)
     top = found.barrier
@@ -477,7 +502,7 @@ def curve_facts(found: Curve, score: str) -> dict[str, Any]:
         scores = found.correct.double().mean(1).tolist()
     else:
         scores = [math.exp(min(value, 700.0)) for value in mean.tolist()]
-    return {
+    facts = {
         "lam": lam.tolist(),
         "loss": mean.tolist(),
         "loss_stderr": found.stderr.tolist(),
@@ -493,3 +518,83 @@ def curve_facts(found: Curve, score: str) -> dict[str, Any]:
         "area_stderr": float(stderr(areas, found.groups)),
         "midpoint_loss": float(mean[middle]),
     }
+    return cast(CurveNumbers, facts)
+
+
+def soft_curve_facts(found: Curve, own: Tensor) -> Entries:
+    """Chord, excess and barrier of a curve to a soft end, against what B itself loses (`own`,
+    `[examples]`).
+    """
+    ends = against_true_ends(found, own)
+    above = ends.excess
+    return {
+        "chord": ends.chord.tolist(),
+        **above_chord(found.lam, above, found.groups, SINGLE * float(found.mean.abs().max())),
+        "barrier": ends.barrier.value,
+        "barrier_stderr": ends.barrier.stderr,
+        "barrier_lam": ends.barrier.lam,
+        **crossfitted(above, found.groups, place_to_soft_end, "barrier"),
+    }
+
+
+def summarize(request: RequestJson, numbers: BarrierNumbers, arrays: Arrays) -> Entries:
+    """The entries that follow from the losses; see `runs.computation.summarize`."""
+    losses, correct = (read_tensor(arrays, name, 2) for name in ("losses", "correct"))
+    if losses.shape != correct.shape:
+        raise ValueError("losses and correct differ in shape")
+    lam = torch.tensor(numbers["lam"], dtype=torch.float64)
+    if lam.shape != (len(losses),):
+        raise ValueError("as many points as rows are needed")
+    curve = Curve(lam, losses, correct, read_groups(arrays))
+    facts = curve_facts(curve, read_score(numbers["score"]))
+    found: dict[str, object] = {**facts, "examples": losses.shape[1]}
+    if (soft := numbers.get("soft")) is not None:
+        if "own" in arrays:
+            own = read_tensor(arrays, "own", 1)
+            found |= soft_curve_facts(curve, own)
+            soft = {**soft, "loss_of_b": float(own.double().mean())}
+        else:  # of an earlier version: the means follow, the errors do not
+            points, loss = facts["lam"], facts["loss"]
+            chord = [(1 - x) * loss[0] + x * soft["loss_of_b"] for x in points]
+            found = {name: value for name, value in found.items() if name not in AGAINST_TRUE_END}
+            found |= above_means(points, loss, chord, last=True) | {
+                "excess_stderr": numbers["excess_stderr"],
+                "barrier_stderr": numbers["barrier_stderr"],
+            }
+        found["soft"] = {**soft, "loss": facts["loss"][-1]}
+    if (tempered := numbers.get("tempered")) is not None:
+        found["tempered"] = {**tempered, **above_means(facts["lam"], tempered["loss"])}
+    return found
+
+
+def above_means(
+    lam: list[float], loss: list[float], chord: list[float] | None = None, last: bool = False
+) -> dict[str, object]:
+    """Excess and barrier of a curve of which the means alone are kept.
+
+    Args:
+        lam: the points.
+        loss: mean loss at each.
+        chord: what it is measured against; by default the line between the first and the last.
+        last: whether the last point counts, as it does for a line to a soft end.
+    """
+    if len(loss) != len(lam):
+        raise ValueError("as many losses as points are needed")
+    own = chord is not None
+    chord = chord or [(1 - x) * loss[0] + x * loss[-1] for x in lam]
+    above = [a - b for a, b in zip(loss, chord, strict=True)]
+    inside = range(1, len(lam) if last else len(lam) - 1)
+    top = max(inside, key=above.__getitem__)
+    if not last and above[top] <= 0:  # the convention of `paths.barrier`
+        top = min(inside, key=above.__getitem__)
+    found: dict[str, object] = {"excess": above, "barrier": above[top], "barrier_lam": lam[top]}
+    return {**found, "chord": chord} if own else found
+
+
+COMPUTATION = Computation(
+    "barrier",
+    BarrierRequest,
+    compute,
+    passes=lambda request, workload: request.points + request.refine,
+    summarize=summarize,
+)

@@ -1,19 +1,31 @@
-"""What averaging each part of a network alone costs: the request and its computation."""
+"""What averaging each part of a network alone costs: its request, its numbers, and how it is
+computed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import ClassVar
 
+from lmc_core.analysis.parts import PartCosts, part_costs
 from lmc_core.matching.methods import matching_share
-from lmc_core.runs.aligned import line_of
+from lmc_core.progress import Progress, ignore, part
+from lmc_core.runs.cache import make_line
+from lmc_core.runs.computation import Arrays, Computation, Entries
+from lmc_core.runs.inputs import (
+    describe_request,
+    describe_size,
+    make_group_array,
+    make_stamp,
+    open_inputs,
+    read_groups,
+    read_tensor,
+)
 from lmc_core.runs.kinds import ModelsNumbers, PairNumbers, Seconds
-from lmc_core.runs.request import PairRequest
-
-if TYPE_CHECKING:
-    import numpy as np
+from lmc_core.runs.kinds.barrier import pair_facts
+from lmc_core.runs.request import PairRequest, RequestJson
 
 
 class LayersNumbers(ModelsNumbers, PairNumbers):
@@ -36,60 +48,82 @@ class LayersRequest(PairRequest):
     """
 
     what: str = "layers"
+    numbers: ClassVar[type[LayersNumbers]] = LayersNumbers
 
 
 def compute(
-    request: LayersRequest, report: Callable[[float, str], None] = lambda share, words: None
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    request: LayersRequest, progress: Progress = ignore, refresh: bool = False
+) -> tuple[LayersNumbers, Arrays]:
     """Compute what each part costs.
 
+    Args:
+        request: what to do.
+        progress: told the share done and a few words; may raise `Cancelled`.
+        refresh: align also what was aligned before.
+
     Returns:
-        The result as plain JSON values, and the arrays ``own`` (nats, `[examples]`), ``half`` and
-        ``swapped`` (`[parts, examples]`).
+        The numbers, and the arrays ``own`` (nats, `[examples]`), ``half`` and ``swapped``
+        (`[parts, examples]`).
 
     Raises:
         BadInput: if the models are no longer those of the request.
         FunctionChanged: if an alignment moved the outputs by more than rounding.
     """
-    from lmc_core.analysis.parts import part_costs
-    from lmc_core.runs.kinds.barrier import pair_facts
-    from lmc_core.runs.opened import asked, grouped, opened, size_of, stamped
-
-    report(0.0, "loading the models")
-    (a, b), task, examples = opened(request)
+    progress(0.0, "loading the models")
+    (a, b), task, examples = open_inputs(request)
     first = matching_share(request.method)
-    line, pair = line_of(
-        request, (a, b), examples, task, lambda share, words: report(first * share, words)
-    )
+    aligning = part(progress, 0.0, first)
+    line, pair = make_line(request, (a, b), examples, task, aligning, refresh)
     begin = perf_counter()
     words = f"measuring one part at a time on {len(examples)} examples"
-    found = part_costs(
-        line, examples, request.device, lambda share: report(first + (1 - first) * share, words)
-    )
+    found = part_costs(line, examples, request.device, part(progress, first, 1.0, words))
     (half, half_error), (swap, swap_error) = found.above(found.half), found.above(found.swapped)
     shapes = line.a.layout.shapes
-    result = {
-        **asked(request, task, len(examples)),
-        "parts": [part.name for part in found.parts],
-        "numbers": [sum(_count(shapes[name]) for name in part.parameters) for part in found.parts],
+    numbers: LayersNumbers = {
+        **describe_request(request, task, len(examples)),
+        "parts": [each.name for each in found.parts],
+        "numbers": [
+            sum(math.prod(shapes[name]) for name in each.parameters) for each in found.parts
+        ],
         "loss": float(found.own.double().mean()),
         "cost": half.tolist(),
         "cost_stderr": half_error.tolist(),
         "swap": swap.tolist(),
         "swap_stderr": swap_error.tolist(),
         **pair_facts(pair),
-        **size_of((a, b)),
+        **describe_size((a, b)),
         "seconds": {"align": pair.seconds if pair else 0.0, "evaluate": perf_counter() - begin},
-        **stamped(),
+        **make_stamp(),
     }
-    return result, {
+    return numbers, {
         **{name: getattr(found, name).numpy() for name in ("own", "half", "swapped")},
-        **grouped(examples),
+        **make_group_array(examples),
     }
 
 
-def _count(shape: tuple[int, ...]) -> int:
-    count = 1
-    for size in shape:
-        count *= size
-    return count
+def summarize(request: RequestJson, numbers: LayersNumbers, arrays: Arrays) -> Entries:
+    """The entries that follow from the losses; see `runs.computation.summarize`."""
+    own, half, swapped = (
+        read_tensor(arrays, name, axes) for name, axes in (("own", 1), ("half", 2), ("swapped", 2))
+    )
+    if len({len(half), len(swapped), len(numbers["parts"])}) != 1:
+        raise ValueError("as many parts as rows are needed")
+    costs = PartCosts((), own, half, swapped, read_groups(arrays))
+    (cost, cost_error), (swap, swap_error) = costs.above(half), costs.above(swapped)
+    return {
+        "examples": len(own),
+        "loss": float(own.double().mean()),
+        "cost": cost.tolist(),
+        "cost_stderr": cost_error.tolist(),
+        "swap": swap.tolist(),
+        "swap_stderr": swap_error.tolist(),
+    }
+
+
+COMPUTATION = Computation(
+    "layers",
+    LayersRequest,
+    compute,
+    passes=lambda request, workload: 1 + 2 * workload.parts,
+    summarize=summarize,
+)

@@ -1,50 +1,60 @@
-"""Compute a `GroupRequest`: load, align, measure the centre, the midpoints of all pairs, and the
-simplex of three.
+"""Several models in one frame: their centre, the midpoints of all pairs, and the simplex of three.
+The request, its numbers, and how they are computed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NotRequired
+from typing import ClassVar, NotRequired, TypedDict, cast
+
+import torch
+from torch import Tensor
 
 from lmc_core.errors import BadInput
+from lmc_core.intervals.errors import stderr
 from lmc_core.limits import require_counts
-from lmc_core.matching.methods import matching_share
-from lmc_core.runs.ask import (
-    data_of,
+from lmc_core.matching.many import FEWEST, MOST, common_forms
+from lmc_core.matching.method import learns
+from lmc_core.matching.methods import MANY_METHODS, matching_share
+from lmc_core.merging.mixtures import Mixtures, SimplexNumbers
+from lmc_core.models.load import full_reference
+from lmc_core.models.model import Model
+from lmc_core.models.sameness import common_weights
+from lmc_core.paths.simplex import grid, losses_at
+from lmc_core.progress import Progress, ignore, part
+from lmc_core.runs.cache import bring_together
+from lmc_core.runs.computation import Arrays, Computation, Entries
+from lmc_core.runs.inputs import (
+    choose_data,
+    choose_learning,
+    choose_matching,
+    describe_models,
+    describe_request,
+    describe_size,
     find_device,
-    learning_of,
-    matching_of,
-    memory_of_group,
-    named,
-    opened_group,
-    require_number,
+    make_group_array,
+    make_stamp,
+    open_inputs,
+    read_groups,
+    read_score,
+    read_tensor,
     require_two,
 )
-from lmc_core.runs.kinds import FrameNumbers, ModelsNumbers, Seconds, SharedWeights, SimplexNumbers
-from lmc_core.runs.opened import CHECKED, asked, grouped, learning_from, opened, size_of, stamped
-from lmc_core.runs.request import ModelsRequest
-
-if TYPE_CHECKING:
-    import numpy as np
-    from torch import Tensor
-
-    from lmc_core.matching.many import AlignedModels
-    from lmc_core.models.model import Model
-    from lmc_core.paths.simplex import Simplex
-    from lmc_core.tasks import Examples, Task
-
-Report = Callable[[float, str], None]
-
+from lmc_core.runs.kinds import FrameNumbers, ModelsNumbers, Seconds, SharedWeights
+from lmc_core.runs.memory import estimate_many, estimate_memory, require_room
+from lmc_core.runs.model_cache import load_warm
+from lmc_core.runs.request import Data, ManyRequest, RequestJson, Scalar
 
 RESOLUTION = 6  # of the simplex of three: 28 points, the centre among them
 
 
-class ManyNumbers(ModelsNumbers, FrameNumbers):
-    """The numbers of a `GroupRequest`; matrices are over pairs of models, None on the diagonal."""
+class ManyFacts(TypedDict):
+    """What follows from the losses of several models and of mixtures of them; matrices are over
+    pairs of models, None on the diagonal.
+    """
 
     losses: list[float]  # of each model
     centre_loss: float
@@ -57,13 +67,18 @@ class ManyNumbers(ModelsNumbers, FrameNumbers):
     centre_accuracy: NotRequired[float]
     centre_perplexity: NotRequired[float]
     simplex: SimplexNumbers | None
+
+
+class ManyNumbers(ModelsNumbers, FrameNumbers, ManyFacts):
+    """The numbers of a `GroupRequest`."""
+
     same: NotRequired[list[SharedWeights]]
     memory: int  # bytes
     seconds: Seconds
 
 
 @dataclass(frozen=True, kw_only=True)
-class GroupRequest(ModelsRequest):
+class GroupRequest(ManyRequest):
     """Several models in one frame: their centre, the midpoints of their pairs, and of three the
     loss over the simplex.
 
@@ -74,6 +89,7 @@ class GroupRequest(ModelsRequest):
     method: str = "universe"
     resolution: int | None = None
     what: str = "group"
+    numbers: ClassVar[type[ManyNumbers]] = ManyNumbers
 
 
 def make_group_request(
@@ -87,7 +103,7 @@ def make_group_request(
     method: str = "universe",
     classes: Mapping[str, str] | None = None,
     resolution: int = RESOLUTION,
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Scalar] | None = None,
     device: str | None = None,
     learn: int | None = None,
     measured: bool = True,
@@ -114,10 +130,6 @@ def make_group_request(
     Raises:
         BadInput: (or one of its kinds) when the request cannot be done as asked.
     """
-    from lmc_core.matching.method import learns
-    from lmc_core.matching.methods import MANY_METHODS
-    from lmc_core.paths.simplex import grid
-
     configured = None if method == "none" else MANY_METHODS[method].configured(settings)
     require_number(references)
     if learn is not None and not learns(configured):
@@ -128,141 +140,129 @@ def make_group_request(
     require_counts(length=length, learn=learn, seed=seed)
     require_two(examples)
     grid(resolution)
-    where = find_device(device)
-    models = opened_group(references, method != "none", learns(configured), "Measuring between")
+    device = find_device(device)
+    models = open_many(references, method != "none", learns(configured), "Measuring between")
     measured = measured or learns(configured)
-    chosen_task, data = data_of(models, task, split, examples, seed, length, measured, measured)
-    matching = matching_of(models[0], method, classes, settings)
-    learning = (
-        learning_of(chosen_task, method, learn, seed, data["length"])
-        if learns(configured)
-        else (None, "")
-    )
-    return GroupRequest(
-        **named(references, models),
-        **data,
-        **matching,
+    asked = Data(task, split, examples, seed, length)
+    found, data = choose_data(models, asked, measured, needed=measured)
+    taught: tuple[int | None, str] = (None, "")
+    if learns(configured):
+        taught = choose_learning(found, method, learn, data)
+    return GroupRequest.make(
+        describe_models(references, models),
+        data,
+        choose_matching(models[0], method, classes, settings, taught),
+        device,
         resolution=resolution if len(models) == 3 else None,
-        device=where,
-        learn=learning[0],
-        learn_data=learning[1],
     )
+
+
+def require_number(references: Sequence[str], besides: str = "", more: int = 0) -> None:
+    """Refuse fewer models than two, and more than can be brought together.
+
+    Args:
+        references: of the models.
+        besides: what comes on top of them, in words.
+        more: how many that are.
+    """
+    if not FEWEST <= len(references) <= MOST - more:
+        raise BadInput(
+            f"Between {FEWEST} and {MOST - more} models are expected{besides}; {len(references)} "
+            "came."
+        )
+
+
+def open_many(
+    references: Sequence[str], aligned: bool, learned: bool, doing: str, merged: int | None = None
+) -> list[Model]:
+    """Several models that can be brought together, loaded if there is room for what is asked of
+    them.
+
+    Args:
+        references: of the models.
+        aligned: whether they are brought into one frame.
+        learned: whether by a method that follows gradients.
+        doing: what is asked, to say what there is no room for.
+        merged: how many of them that is asked of; all by default.
+    """
+    full = [full_reference(each) for each in references]
+    require_room(
+        estimate_many(full, aligned, learned).peak, f"{doing} {merged or len(full)} models"
+    )
+    models = [load_warm(each) for each in full]
+    common_forms(models)
+    return models
 
 
 def compute(
-    request: GroupRequest, report: Report = lambda share, words: None
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    request: GroupRequest, progress: Progress = ignore, refresh: bool = False
+) -> tuple[ManyNumbers, Arrays]:
     """Compute what a request asks of several models.
 
     Args:
         request: what to do.
-        report: called with the share done and a few words; may raise `Cancelled`.
+        progress: told the share done and a few words; may raise `Cancelled`.
+        refresh: align also what was aligned before.
 
     Returns:
-        The result as plain JSON values, and the arrays ``losses`` (nats, `[points, examples]`),
-        ``correct`` and ``weights``
-        (of the mixtures, `[points, models]`): the models, their centre, the midpoints of pairs,
-            then those of the simplex.
+        The numbers, and the arrays ``losses`` (nats, `[points, examples]`), ``correct`` and
+        ``weights`` (of the mixtures, `[points, models]`): the models, their centre, the midpoints
+        of pairs, then those of the simplex.
 
     Raises:
         BadInput: if the models are no longer those of the request.
         FunctionChanged: if an alignment moved the outputs of a model by more than rounding.
     """
-    from lmc_core.matching.many import common_forms
-    from lmc_core.models.sameness import common_weights
-    from lmc_core.paths.simplex import losses_at
-
-    report(0.0, "loading the models")
-    models, task, examples = opened(request)
+    progress(0.0, "loading the models")
+    models, task, examples = open_inputs(request)
     same = common_weights(models)
     # where the progress of measuring begins
     first = matching_share(request.method)
-    aligned: dict[str, Any] = {
-        "function_errors": None,
-        "cycle_error": None,
-        "objective": [],
-        "objective_before": None,
-        "start": None,
-        "found": {},
-    }
-    seconds = {"align": 0.0, "evaluate": 0.0}
-    if request.method == "none":
-        placed: Sequence[Model] = common_forms(models)
-    else:
-        group = align(
-            request, models, examples, task, lambda share, words: report(first * share, words)
-        )
-        placed, seconds["align"] = group.models, group.seconds
-        aligned = {
-            "function_errors": list(group.function_errors),
-            "cycle_error": group.cycle_error,
-            "objective": list(group.trace.objective),
-            "objective_before": group.trace.before,
-            "start": group.trace.start,
-            "found": dict(group.trace.about),
-        }
+    aligning = part(progress, 0.0, first)
+    frame = bring_together(request, models, examples, task, aligning, refresh)
     begin = perf_counter()
-    weights = mixtures(len(models), request.resolution)
-
-    def tell(share: float) -> None:
-        report(first + (1 - first) * share, f"measuring the loss on {len(examples)} examples")
-
-    losses, correct = losses_at(placed, weights, examples, request.device, tell)
-    seconds["evaluate"] = perf_counter() - begin
+    weights = choose_mixtures(len(models), request.resolution)
+    tell = part(progress, first, 1.0, f"measuring the loss on {len(examples)} examples")
+    losses, correct = losses_at(frame.models, weights, examples, request.device, tell)
+    seconds: Seconds = {"align": frame.facts["align_seconds"], "evaluate": perf_counter() - begin}
+    measured = Mixtures(weights, losses, correct, len(models), examples.groups)
+    numbers: ManyNumbers = {
+        **describe_request(request, task, len(examples)),
+        **many_facts(measured, request.resolution, task.score),
+        **frame.numbers,
+        **describe_size(models),
+        "same": cast(list[SharedWeights], same),
+        "memory": estimate_memory(request).peak,
+        "seconds": seconds,
+        **make_stamp(),
+    }
     arrays = {
         "losses": losses.numpy(),
         "correct": correct.numpy(),
         "weights": weights.numpy(),
-        **grouped(examples),
+        **make_group_array(examples),
     }
-    return {
-        **asked(request, task, len(examples)),
-        **numbers_of(
-            weights, losses, correct, len(models), request.resolution, task.score, examples.groups
-        ),
-        **aligned,
-        **size_of(models),
-        "same": same,
-        "memory": memory_of_group(
-            request.models, request.method != "none", request.learn is not None
-        ),
-        "seconds": seconds,
-        **stamped(),
-    }, arrays
+    return numbers, arrays
 
 
-def align(
-    request: GroupRequest, models: Sequence[Model], examples: Examples, task: Task, report: Report
-) -> AlignedModels:
-    """Align the models of a request as it says.
+def read_mixtures(arrays: Arrays, count: int) -> Mixtures:
+    """What was measured at mixtures of several models, from a stored result.
 
-    What is learned is kept in a file until it is done, so that a run that was cancelled or killed
-    goes on from there.
+    Raises:
+        ValueError: the arrays do not fit together.
     """
-    from lmc_core.matching.many import align_models
-    from lmc_core.matching.methods import MANY_METHODS
-    from lmc_core.tasks.seen_rows import find_seen_rows
-
-    return align_models(
-        models,
-        examples.first(CHECKED).inputs,
-        dict(request.classes),
-        request.method,
-        MANY_METHODS[request.method].configured(dict(request.settings)),
-        masks=find_seen_rows(*models),
-        progress=report,
-        learning=learning_from(request, task),
+    weights, losses, correct = (
+        read_tensor(arrays, name, 2) for name in ("weights", "losses", "correct")
     )
+    if weights.shape != (len(losses), count) or losses.shape != correct.shape:
+        raise ValueError("the mixtures are not those of the request")
+    return Mixtures(weights, losses, correct, count, read_groups(arrays))
 
 
-def mixtures(count: int, resolution: int | None) -> Tensor:
+def choose_mixtures(count: int, resolution: int | None) -> Tensor:
     """Weights of all that is measured, `[points, models]`: each model, the centre, midpoints of
     pairs, the grid of three.
     """
-    import torch
-
-    from lmc_core.paths.simplex import grid
-
     own = torch.eye(count, dtype=torch.float64)
     middles = [(own[i] + own[j]) / 2 for i, j in combinations(range(count), 2)]
     rows = torch.cat([own, own.mean(0, keepdim=True), torch.stack(middles)])
@@ -274,45 +274,18 @@ def mixtures(count: int, resolution: int | None) -> Tensor:
     return torch.cat([rows, points[new]])
 
 
-def simplex_of(
-    weights: Tensor, losses: Tensor, correct: Tensor, resolution: int, groups: Tensor | None
-) -> Simplex:
-    """The points of the grid among all that were measured, in the grid's order."""
-    from lmc_core.paths.simplex import Simplex, grid
-
-    points = grid(resolution)
-    where = (weights[None] - points[:, None]).abs().amax(2).argmin(1)
-    return Simplex(points, losses[where], correct[where], groups)
-
-
-def numbers_of(
-    weights: Tensor,
-    losses: Tensor,
-    correct: Tensor,
-    count: int,
-    resolution: int | None,
-    score: str,
-    groups: Tensor | None = None,
-) -> dict[str, Any]:
+def many_facts(found: Mixtures, resolution: int | None, score: str) -> ManyFacts:
     """The entries of a result that follow from its arrays: losses, the centre, the middles of
     pairs, the simplex.
 
     Args:
-        weights: of what was measured, `[points, models]`, in the order of `mixtures`.
-        losses: in nats, `[points, examples]`.
-        correct: of the same shape.
-        count: of models.
+        found: in the order of `choose_mixtures`.
         resolution: of the grid of three; None for none.
         score: of the task, ``accuracy`` or ``perplexity``.
-        groups: which examples belong together, `[examples]`; None for none.
     """
-    import torch
-
-    from lmc_core.intervals.errors import stderr
-
-    values = losses.double()
-    excess = values - weights @ values[:count]
-    mean, error = excess.mean(1), stderr(excess, groups)
+    count, values = found.count, found.losses.double()
+    excess = values - found.weights @ values[:count]
+    mean, error = excess.mean(1), stderr(excess, found.groups)
     middles: list[list[float | None]] = [[None] * count for _ in range(count)]
     errors: list[list[float | None]] = [[None] * count for _ in range(count)]
     for number, (i, j) in enumerate(combinations(range(count), 2)):
@@ -320,11 +293,11 @@ def numbers_of(
         middles[i][j] = middles[j][i] = float(mean[point])
         errors[i][j] = errors[j][i] = float(error[point])
     scores = (
-        correct.double().mean(1)
+        found.correct.double().mean(1)
         if score == "accuracy"
         else torch.exp(values.mean(1).clamp(max=700.0))
     )
-    found: dict[str, Any] = {
+    facts = {
         "losses": values[:count].mean(1).tolist(),
         "centre_loss": float(values[count].mean()),
         "centre_excess": float(mean[count]),
@@ -334,18 +307,32 @@ def numbers_of(
         "score": score,
         score: scores[:count].tolist(),
         f"centre_{score}": float(scores[count]),
-        "simplex": None,
+        "simplex": None if resolution is None else found.simplex(resolution),
     }
-    if resolution is not None:
-        simplex = simplex_of(weights, losses, correct, resolution, groups)
-        found["simplex"] = {
-            "resolution": resolution,
-            "weights": simplex.weights.tolist(),
-            "loss": simplex.mean.tolist(),
-            "excess": simplex.excess.mean(1).tolist(),
-            "excess_stderr": simplex.stderr.tolist(),
-            "maximum": simplex.maximum,
-            "maximum_stderr": float(simplex.stderr[simplex.top]),
-            "maximum_at": simplex.weights[simplex.top].tolist(),
-        }
-    return found
+    return cast(ManyFacts, facts)
+
+
+def summarize(request: RequestJson, numbers: ManyNumbers, arrays: Arrays) -> Entries:
+    """The entries that follow from the losses; see `runs.computation.summarize`."""
+    found = read_mixtures(arrays, len(request["digests"]))
+    facts = many_facts(found, request["resolution"], read_score(numbers["score"]))
+    return {**facts, "examples": found.losses.shape[1]}
+
+
+def rename(numbers: ManyNumbers, before: Sequence[str], names: Sequence[str]) -> ManyNumbers:
+    """The name of the start; see `runs.computation.Computation`."""
+    start = rename_start(numbers.get("start"), names)
+    return numbers if start is None else {**numbers, "start": start}
+
+
+def rename_start(start: str | None, names: Sequence[str]) -> str | None:
+    """The start "2: name" with another name of that model, the number of which the search began at;
+    None where it is not of that form.
+    """
+    number, colon, _ = str(start).partition(": ")
+    if colon and number.isdigit() and 1 <= int(number) <= len(names):
+        return f"{number}: {names[int(number) - 1]}"
+    return None
+
+
+COMPUTATION = Computation("group", GroupRequest, compute, summarize=summarize, rename=rename)

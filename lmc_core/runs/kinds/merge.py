@@ -1,52 +1,72 @@
-"""Compute a `MergeRequest`: several models in one frame, ways to merge them, the lines between
-them, the simplex of three.
+"""Several models in one frame, ways to merge them, the lines between them, the simplex of three; and
+one merged model kept as an ordinary checkpoint. The request, its numbers, and how they are computed.
+
+There is one request for a frame: another frame, or another way to merge in one of them, leaves the
+results of the others as they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+from typing import ClassVar, NotRequired, TypedDict, cast
 
+from lmc_core import folders
 from lmc_core.errors import BadInput, UnknownName
 from lmc_core.limits import require_counts
+from lmc_core.matching.methods import MANY_METHODS
+from lmc_core.merging.checkpoint import require_name, write_merged
+from lmc_core.merging.evaluation import (
+    Evaluator,
+    MergeInputs,
+    MergeRow,
+    ModelRow,
+    Score,
+    count_passes,
+)
 from lmc_core.merging.frames import LEARNED_STEPS, FrameKind, find_frame, frame_settings, get_frame
-from lmc_core.runs.ask import (
-    data_of,
+from lmc_core.merging.ingredients import STAND_INS, normalised
+from lmc_core.merging.measure import mean_and_error
+from lmc_core.merging.methods import MERGES
+from lmc_core.merging.mixtures import LinesNumbers, Mixtures, SimplexNumbers, choose_mixtures
+from lmc_core.models.model import Model
+from lmc_core.models.precision import type_named
+from lmc_core.models.rows import extended
+from lmc_core.models.sameness import common_weights
+from lmc_core.models.written import Outputs
+from lmc_core.paths.simplex import grid
+from lmc_core.progress import Progress, ignore, part
+from lmc_core.runs.cache import Frame, bring_together
+from lmc_core.runs.computation import Arrays, Computation, Entries, Workload
+from lmc_core.runs.inputs import (
+    CHECKED,
+    WINDOW,
+    choose_data,
+    choose_learning,
+    choose_matching,
+    describe_models,
+    describe_request,
+    describe_size,
     find_device,
-    learning_of,
-    matching_of,
-    named,
-    opened_group,
-    require_number,
+    make_group_array,
+    make_stamp,
+    open_inputs,
+    read_score,
     require_two,
 )
-from lmc_core.runs.kinds import (
-    FrameNumbers,
-    ModelsNumbers,
-    Scalar,
-    Seconds,
-    SharedWeights,
-    SimplexNumbers,
-)
-from lmc_core.runs.kinds.merge_bench import Bench, opened_bench
-from lmc_core.runs.opened import asked, grouped, size_of, stamped
-from lmc_core.runs.request import ModelsRequest
+from lmc_core.runs.kinds import Asked, FrameNumbers, Seconds, SharedWeights, Size, Stamp
+from lmc_core.runs.kinds.many import open_many, read_mixtures, rename_start, require_number
+from lmc_core.runs.memory import estimate_memory
+from lmc_core.runs.request import Data, ManyRequest, RequestJson, Scalar
+from lmc_core.tasks import Examples, Task, task_for
+from lmc_core.tasks.unmeasured import RANDOM
 
-if TYPE_CHECKING:
-    import numpy as np
-    from torch import Tensor
-
-    from lmc_core.models.model import Model
-    from lmc_core.tasks import Task
-
-Report = Callable[[float, str], None]
 # a way to merge, and those of its settings that differ from the defaults
-Wanted = tuple[str, tuple[tuple[str, Any], ...]]
-
-
+Wanted = tuple[str, tuple[tuple[str, Scalar], ...]]
+Merges = Mapping[str, Mapping[str, Scalar]]
 RESOLUTION = 6  # of the simplex of three: 28 points
 POINTS = 3  # inside of each line
 
@@ -59,78 +79,6 @@ class TaskNumbers(TypedDict):
     score: str
     about: str
     examples: int
-
-
-class Reliability(TypedDict):
-    """Confidence and accuracy by bins of confidence; None for an empty bin."""
-
-    share: list[float]
-    confidence: list[float | None]
-    accuracy: list[float | None]
-
-
-class Score(TypedDict):
-    """What one model does on one task."""
-
-    loss: float
-    loss_stderr: float
-    accuracy: NotRequired[float]
-    accuracy_stderr: NotRequired[float]
-    perplexity: NotRequired[float]
-    perplexity_stderr: NotRequired[float]
-    ece: float  # expected calibration error
-    ece_stderr: float
-    reliability: Reliability
-
-
-class Evaluation(TypedDict):
-    """What one model, or an ensemble of them, does on every task and costs."""
-
-    measured: dict[str, Score]  # by name of task
-    parameters: int
-    bytes: int
-    passes: int  # forward passes for one prediction
-
-
-class ModelRow(Evaluation):
-    """A model by itself."""
-
-    name: str
-    ancestor: bool
-
-
-class MergeReport(TypedDict, total=False):
-    """What a way to merge says of itself."""
-
-    kept: list[str]
-    kept_numbers: list[int]  # of models, from 1
-    by: str
-    of_each: list[float]
-    of_soup: float
-    split: str
-    examples: int
-
-
-class MergeRow(Evaluation):
-    """A way to merge."""
-
-    merge: str
-    title: str
-    settings: dict[str, Scalar]
-    ancestor: bool
-    weighs: bool
-    checkpoint: bool
-    about: MergeReport
-    seconds: float
-
-
-class LinesNumbers(TypedDict):
-    """The barriers between all pairs of models; None on the diagonal."""
-
-    barrier: list[list[float | None]]
-    stderr: list[list[float | None]]
-    at: list[list[float | None]]
-    points: int  # of a line
 
 
 class Named(TypedDict):
@@ -147,8 +95,10 @@ class Saved(Named):
     rounding: float | None  # largest relative difference of the outputs that rounding made
 
 
-class MergeNumbers(ModelsNumbers, FrameNumbers):
-    """The numbers of a `MergeRequest`; the models named are those that are merged."""
+class MergeFacts(Asked, Size, FrameNumbers):
+    """What was asked, and how the models came into their frame; the models named are those that are
+    merged.
+    """
 
     ancestor: Named | None
     stand_in: str | None
@@ -158,6 +108,11 @@ class MergeNumbers(ModelsNumbers, FrameNumbers):
     tasks: list[TaskNumbers]
     memory: int  # bytes
     same: NotRequired[list[SharedWeights]]
+
+
+class MergeNumbers(MergeFacts, Stamp):
+    """The numbers of a `MergeRequest`."""
+
     models_rows: list[ModelRow]
     rows: list[MergeRow]
     lines: LinesNumbers | None
@@ -171,7 +126,7 @@ class MergeNumbers(ModelsNumbers, FrameNumbers):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MergeRequest(ModelsRequest):
+class MergeRequest(ManyRequest):
     """Several models brought into one frame, which `method` names, and merged there in several
     ways.
 
@@ -199,8 +154,9 @@ class MergeRequest(ModelsRequest):
     save: str = ""
     dtype: str = ""
     what: str = "merge"
+    numbers: ClassVar[type[MergeNumbers]] = MergeNumbers
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Everything as plain JSON values; a type only where one was asked for, so that keys from
         before stay.
         """
@@ -219,7 +175,7 @@ def make_merge_requests(
     references: Sequence[str],
     *,
     frames: Sequence[str] = ("none", "universe"),
-    merges: Mapping[str, Mapping[str, Any]] | Sequence[str] = ("average",),
+    merges: Merges | Sequence[str] = ("average",),
     weights: Sequence[float] = (),
     ancestor: str | None = None,
     stand_in: str = "mean",
@@ -269,119 +225,73 @@ def make_merge_requests(
     Raises:
         BadInput: (or one of its kinds) when the requests cannot be done as asked.
     """
-    from lmc_core.merging.methods import MERGES
-
     require_counts(points=points, steps=steps, length=length, learn=learn, seed=seed, onto=onto)
-    chosen, kinds = _checked(merges), [get_frame(name) for name in dict.fromkeys(frames)]
-    _require_counts(examples, resolution)
-    shares, where = (
-        _require(references, ancestor, kinds, onto, points, stand_in, weights),
-        find_device(device),
-    )
+    chosen, kinds = _check_merges(merges), [get_frame(name) for name in dict.fromkeys(frames)]
+    require_two(examples)
+    grid(resolution)
+    shares = _require(references, ancestor, kinds, onto, points, stand_in, weights)
+    device, merged = find_device(device), len(references)
     every = [*references, *([ancestor] if ancestor else [])]
-    models = _opened(every, kinds, len(references))
-    needed = (
-        measured
-        or any(kind.learns for kind in kinds)
-        or any(MERGES[name].chooses for name in chosen)
-    )
-    found, data = _data(
-        models, len(references), chosen, task, split, examples, seed, length, needed
-    )
-    shared = (
-        named(every, models)
-        | data
-        | {"device": where, "weights": shares, "ancestor": ancestor is not None}
-    )
-    shared |= {
-        "stand_in": stand_in,
-        "points": points,
-        "resolution": resolution if len(references) == 3 else None,
-    }
-    return [
-        MergeRequest(
-            **shared,
-            **_framed(models[0], kind, classes, onto, steps),
-            **taught,
-            merges=_frozen(chosen, not number),
-        )
-        for number, (kind, taught) in enumerate(
-            zip(kinds, _learning(kinds, found, learn, seed, data["length"]), strict=True)
-        )
-    ]
-
-
-def _opened(references: Sequence[str], kinds: Sequence[FrameKind], merged: int) -> list[Model]:
-    """The models, an ancestor last, if there is room for all frames."""
     moves, learns = any(kind.method != "none" for kind in kinds), any(kind.learns for kind in kinds)
-    return opened_group(references, moves, learns, "Merging", merged)
+    models = open_many(every, moves, learns, "Merging", merged)
+    needed = measured or learns or any(MERGES[name].chooses for name in chosen)
+    asked = Data(task, split, examples, seed, length)
+    found, data, also = _choose_data(models, merged, chosen, asked, needed)
+    requests = []
+    for number, kind in enumerate(kinds):
+        settings = frame_settings(kind, onto, steps)
+        if kind.method != "none":
+            MANY_METHODS[kind.method].configured(settings)
+        taught: tuple[int | None, str] = (None, "")
+        if kind.learns:
+            taught = choose_learning(found, "learning", learn, data)
+        requests.append(
+            MergeRequest.make(
+                describe_models(every, models),
+                data,
+                choose_matching(models[0], kind.method, classes, settings, taught),
+                device,
+                merges=_freeze(chosen, not number),
+                weights=shares,
+                ancestor=ancestor is not None,
+                stand_in=stand_in,
+                also=also,
+                points=points,
+                resolution=resolution if merged == 3 else None,
+            )
+        )
+    return requests
 
 
-def _data(
-    models: Sequence[Model],
-    merged: int,
-    merges: Mapping[str, Any],
-    task: str | None,
-    split: str | None,
-    examples: int | None,
-    seed: int,
-    length: int | None,
-    needed: bool,
-) -> tuple[Task, dict[str, Any]]:
-    """The task that is measured on, and what a request says of its data and of the further tasks of
-    the models.
+def _choose_data(
+    models: Sequence[Model], merged: int, merges: Merges, asked: Data, needed: bool
+) -> tuple[Task, Data, tuple[str, ...]]:
+    """The task that is measured on, what a request says of its data, and the further tasks of the
+    models.
 
     Args:
         models: of the request, an ancestor last.
         merged: how many of them are merged.
         merges: the ways to merge, some of which need examples to choose by.
-        task: asked for; by default the one that all were trained on, or that of the first where
-            they differ.
-        split: asked for.
-        examples: asked for.
-        seed: of their draw.
-        length: of a window of text, in tokens.
+        asked: what a person asked for; by default the task that all were trained on, or that of the
+            first where they differ.
         needed: whether anything is measured on it, learned from it or chosen by it.
     """
-    if not needed and task is None and any(not model.card.get("task") for model in models):
-        return data_of(models, None, split, examples, seed, length, False, False)
+    if not needed and asked.task is None and any(not model.card.get("task") for model in models):
+        return *choose_data(models, replace(asked, split=None), False, False), ()
     own = list(
         dict.fromkeys(
             str(model.card["task"]) for model in models[:merged] if model.card.get("task")
         )
     )
-    chosen, data = data_of(
-        models, task or (own[0] if len(own) > 1 else None), split, examples, seed, length, True
-    )
+    name = asked.task or (own[0] if len(own) > 1 else None)
+    chosen, data = choose_data(models, replace(asked, task=name), True)
     also = () if chosen.reference else tuple(name for name in own if name != chosen.name)
-    _require_choice(merges, [chosen.name, *also], chosen.splits, data["split"])
-    return chosen, {**data, "also": also}
+    _require_choice(merges, [chosen.name, *also], chosen.splits, str(data.split))
+    return chosen, data, also
 
 
-def _framed(
-    model: Model, kind: FrameKind, classes: Mapping[str, str] | None, onto: int, steps: int
-) -> dict[str, Any]:
-    """What a request says of how its models come into a frame."""
-    from lmc_core.matching.methods import MANY_METHODS
-
-    settings = frame_settings(kind, onto, steps)
-    if kind.method != "none":
-        MANY_METHODS[kind.method].configured(settings)
-    return matching_of(model, kind.method, classes, settings)
-
-
-def _learning(
-    kinds: Sequence[FrameKind], task: Task, learn: int | None, seed: int, length: int | None
-) -> list[dict[str, Any]]:
-    """What the request of each frame says of training examples."""
-    taught = [
-        learning_of(task, "learning", learn, seed, length) if kind.learns else (None, "")
-        for kind in kinds
-    ]
-    return [{"learn": count, "learn_data": digest} for count, digest in taught]
-
-
-def _frozen(merges: Mapping[str, Mapping[str, Any]], first: bool) -> tuple[Wanted, ...]:
+def _freeze(merges: Merges, first: bool) -> tuple[Wanted, ...]:
     """The ways to merge in a frame, of which the first alone has the output ensemble."""
     return tuple(
         (name, tuple(sorted(values.items())))
@@ -390,7 +300,20 @@ def _frozen(merges: Mapping[str, Mapping[str, Any]], first: bool) -> tuple[Wante
     )
 
 
-def saving(request: MergeRequest, merge: str, name: str, dtype: str = "") -> MergeRequest:
+def _check_merges(merges: Merges | Sequence[str]) -> dict[str, dict[str, Scalar]]:
+    """The ways to merge with those settings that differ from their defaults."""
+    named = dict(merges) if isinstance(merges, Mapping) else {name: {} for name in merges}
+    if not named:
+        raise BadInput("At least one way to merge is expected; none came.")
+    found = {}
+    for name, settings in named.items():
+        method = MERGES[name]
+        usual, wanted = vars(method.settings()), vars(method.configured(settings))
+        found[name] = {key: value for key, value in wanted.items() if value != usual[key]}
+    return found
+
+
+def save_as(request: MergeRequest, merge: str, name: str, dtype: str = "") -> MergeRequest:
     """The request that keeps what one way to merge makes, as a checkpoint of that name.
 
     Args:
@@ -404,10 +327,6 @@ def saving(request: MergeRequest, merge: str, name: str, dtype: str = "") -> Mer
             written.
         BadInput: for a name that no folder can have, or for the output ensemble.
     """
-    from lmc_core.merging.checkpoint import require_name
-    from lmc_core.merging.methods import MERGES
-    from lmc_core.models.precision import type_named
-
     if dtype:
         type_named(dtype)
     wanted = dict(request.merges)
@@ -427,21 +346,6 @@ def saving(request: MergeRequest, merge: str, name: str, dtype: str = "") -> Mer
     )
 
 
-def _checked(merges: Mapping[str, Mapping[str, Any]] | Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The ways to merge with those settings that differ from their defaults."""
-    from lmc_core.merging.methods import MERGES
-
-    named = dict(merges) if isinstance(merges, Mapping) else {name: {} for name in merges}
-    if not named:
-        raise BadInput("At least one way to merge is expected; none came.")
-    found = {}
-    for name, settings in named.items():
-        method = MERGES[name]
-        usual, wanted = vars(method.settings()), vars(method.configured(settings))
-        found[name] = {key: value for key, value in wanted.items() if value != usual[key]}
-    return found
-
-
 def _require(
     references: Sequence[str],
     ancestor: str | None,
@@ -452,8 +356,6 @@ def _require(
     weights: Sequence[float],
 ) -> tuple[float, ...]:
     """Refuse what makes no sense; returns the weights so that they sum to 1."""
-    from lmc_core.merging.ingredients import STAND_INS, normalised
-
     require_number(
         references,
         " besides their ancestor" if ancestor is not None else "",
@@ -473,21 +375,12 @@ def _require(
     return normalised(weights, len(references))
 
 
-def _require_counts(examples: int | None, resolution: int) -> None:
-    from lmc_core.paths.simplex import grid
-
-    require_two(examples)
-    grid(resolution)
-
-
 def _require_choice(
-    merges: Mapping[str, Any], tasks: Sequence[str], splits: Sequence[str], split: str
+    merges: Mapping[str, object], tasks: Sequence[str], splits: Sequence[str], split: str
 ) -> None:
     """Refuse a way to merge that chooses where there is nothing to choose by that is not reported
     on.
     """
-    from lmc_core.merging.methods import MERGES
-
     needed = "train" if split == "validation" else "validation"
     if any(MERGES[name].chooses for name in merges) and needed not in splits:
         raise BadInput(
@@ -497,186 +390,322 @@ def _require_choice(
 
 
 def compute(
-    request: MergeRequest, report: Report = lambda share, words: None
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    request: MergeRequest, progress: Progress = ignore, refresh: bool = False
+) -> tuple[MergeNumbers, Arrays]:
     """Compute what a request asks of several models.
 
     Args:
         request: what to do.
-        report: called with the share done and a few words; may raise `Cancelled`.
+        progress: told the share done and a few words; may raise `Cancelled`.
+        refresh: align also what was aligned before.
 
     Returns:
-        The result as plain JSON values, and the arrays ``losses`` (nats, `[points, examples]`),
-        ``correct`` and ``weights`` (of the mixtures, `[points, models]`): the models, points on the
-        lines of all pairs, then those of the simplex.
+        The numbers, and the arrays ``losses`` (nats, `[points, examples]`), ``correct`` and
+        ``weights`` (of the mixtures, `[points, models]`): the models, points on the lines of all
+        pairs, then those of the simplex. No arrays of a request that keeps a model.
 
     Raises:
         BadInput: if the models are no longer those of the request.
         FunctionChanged: if an alignment moved the outputs of a model by more than rounding.
     """
     if request.save:
-        from lmc_core.runs.kinds.merge_save import save
-
-        return save(request, report)
-    bench = opened_bench(request, report)
+        return save(request, progress, refresh), {}
+    opened = _open(request, progress, refresh)
+    evaluator, (task, examples) = opened.evaluator, opened.asked
     begin = perf_counter()
-    models = bench.model_rows()
-    rows = [bench.row(name, dict(settings))[0] for name, settings in request.merges]
-    points = mixtures(request.count, request.points, request.resolution)
-    losses, correct = bench.losses_at(points)
-    task, examples = bench.tasks[0]
+    models = evaluator.model_rows()
+    rows = [evaluator.row(name, dict(settings))[0] for name, settings in request.merges]
+    points = choose_mixtures(request.count, request.points, request.resolution)
+    losses, correct = evaluator.losses_at(points)
+    found = Mixtures(points, losses, correct, request.count, examples.groups)
+    numbers: MergeNumbers = {
+        **_describe(request, opened),
+        "models_rows": models,
+        "rows": rows,
+        **found.centre(),
+        "lines": found.lines(),
+        "simplex": None
+        if request.resolution is None
+        else found.simplex(request.resolution, task.score),
+        "seconds": {
+            "align": opened.frame.facts["align_seconds"],
+            "evaluate": perf_counter() - begin,
+        },
+        **make_stamp(),
+    }
     arrays = {
         "losses": losses.numpy(),
         "correct": correct.numpy(),
         "weights": points.numpy(),
-        **grouped(examples),
+        **make_group_array(examples),
     }
-    return {
-        **facts_of(request, bench),
-        "models_rows": models,
-        "rows": rows,
-        **centre_of(points, losses, request.count, examples.groups),
-        "lines": lines_of(points, losses, request.count, examples.groups),
-        "simplex": simplex_of(
-            points, losses, correct, request.resolution, task.score, examples.groups
-        ),
-        "seconds": {
-            "align": bench.placed.facts["align_seconds"],
-            "evaluate": perf_counter() - begin,
-        },
-        **stamped(),
-    }, arrays
+    return numbers, arrays
 
 
-def facts_of(request: MergeRequest, bench: Bench) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Opened:
+    """The models of a request in their frame, and what they are measured on."""
+
+    frame: Frame
+    asked: tuple[Task, Examples]
+    evaluator: Evaluator
+    same: list[SharedWeights]
+
+
+def _open(request: MergeRequest, progress: Progress, refresh: bool) -> _Opened:
+    """Load the models of a request, bring them into their frame, and count what is to be
+    measured.
+    """
+    progress(0.0, "loading the models")
+    models, task, examples = open_inputs(request)
+    same = common_weights(models[: request.count])
+    length = request.length or WINDOW
+    tasks = [] if task.name == RANDOM else [(task, examples)]
+    for name in request.also:
+        other = task_for(name, *models)
+        tasks.append((other, other.examples(request.split, request.examples, request.seed, length)))
+    first = 0.02 if request.method == "none" else 0.25 if request.learn is None else 0.8
+    aligning = part(progress, 0.02, first)
+    frame = bring_together(request, models, examples, task, aligning, refresh)
+    inputs = MergeInputs(
+        frame.wholes,
+        frame.models,
+        request.count,
+        request.weights,
+        request.stand_in,
+        examples.first(CHECKED),
+        tasks,
+        request.split,
+        request.seed,
+        length,
+        request.device,
+    )
+    total = _count_passes(request, Workload(models[0].parameters, len(examples)))
+    evaluator = Evaluator(inputs, part(progress, first, 1.0), total)
+    return _Opened(frame, (task, examples), evaluator, cast(list[SharedWeights], same))
+
+
+def _describe(request: MergeRequest, opened: _Opened) -> MergeFacts:
     """The entries of a result that say what was asked, and how the models came into their frame."""
-    task, examples = bench.asked
+    task, examples = opened.asked
     frame = find_frame(request.method, dict(request.settings))
-    names = list(request.names[: request.count])
-    facts = {name: value for name, value in bench.placed.facts.items() if name != "align_seconds"}
+    asked = describe_request(request, task, len(examples))
+    ancestor: Named = {"name": request.names[-1], "digest": request.digests[-1]}
     return {
-        **asked(request, task, len(examples)),
-        "models": names,
+        **asked,
+        "models": list(request.names[: request.count]),
         "references": list(request.models[: request.count]),
         "digests": list(request.digests[: request.count]),
-        "ancestor": {"name": request.names[-1], "digest": request.digests[-1]}
-        if request.ancestor
-        else None,
+        "ancestor": ancestor if request.ancestor else None,
         "stand_in": None if request.ancestor else request.stand_in,
         "weights": list(request.weights),
         "frame": frame.name,
         "frame_title": frame.title,
         "tasks": [
             {
-                "name": t.name,
-                "unit": t.unit,
-                "score": t.score,
-                "about": t.sentence,
-                "examples": len(e),
+                "name": task.name,
+                "unit": task.unit,
+                "score": task.score,
+                "about": task.sentence,
+                "examples": len(examples),
             }
-            for t, e in bench.tasks
+            for task, examples in opened.evaluator.inputs.tasks
         ],
-        **facts,
-        **size_of(bench.placed.models),
-        "memory": bench.memory,
-        "same": bench.same,
+        **opened.frame.numbers,
+        **describe_size(opened.frame.models),
+        "memory": estimate_memory(request).peak,
+        "same": opened.same,
     }
 
 
-def mixtures(count: int, points: int, resolution: int | None) -> Tensor:
-    """Weights of all that is measured: each model, the lines of all pairs, the centre, the grid of
-    three.
+def models_folder() -> Path:
+    """Where models that a person keeps lie."""
+    return folders.home() / "models"
+
+
+def save(request: MergeRequest, progress: Progress, refresh: bool = False) -> MergeNumbers:
+    """Merge, measure, and write into the folder of kept models, under the name that the request
+    gives.
+
+    Raises:
+        BadInput: if there is a model of that name already.
+    """
+    folder = models_folder() / require_name(request.save)
+    if folder.exists():
+        raise BadInput(f"There is a model named {folder.name!r} already; choose another name.")
+    made = produce(request, request.save, progress, refresh)
+    written = write_merged(made.model, folder, made.card, request.dtype or None, made.unrounded)
+    saved = {"name": made.model.name, "digest": made.model.digest, **written}
+    return {**made.result, "saved": cast(Saved, saved)}
+
+
+@dataclass(frozen=True)
+class Made:
+    """A merged model that can be written.
+
+    Attributes:
+        model: with the values that its file will hold, in float32.
+        card: what is said of it.
+        result: the numbers, which are those of the file.
+        unrounded: what the model computed of a few examples before it was rounded to the type of
+            its file.
+    """
+
+    model: Model
+    card: dict[str, object]
+    result: MergeNumbers
+    unrounded: Outputs
+
+
+def produce(
+    request: MergeRequest, name: str, progress: Progress = ignore, refresh: bool = False
+) -> Made:
+    """Merge in the one way that a request asks for, round to the type of the file, and measure.
 
     Args:
-        count: of models.
-        points: inside of each line.
-        resolution: of the grid; None for none.
+        request: with one way to merge, which gives a checkpoint.
+        name: of the new model.
+        progress: told the share done and a few words; may raise `Cancelled`.
+        refresh: align also what was aligned before.
 
-    Returns:
-        float64 `[points, models]`, none twice.
+    Raises:
+        UnknownName: for a type in which no weights are written.
     """
-    import torch
-
-    from lmc_core.paths.simplex import grid
-
-    require_counts(points=points, resolution=resolution)
-    rows = [tuple(float(i == k) for i in range(count)) for k in range(count)]
-    for i, j in combinations(range(count), 2):
-        for step in range(1, points + 1):
-            t = step / (points + 1)
-            rows.append(tuple((1 - t) * (k == i) + t * (k == j) for k in range(count)))
-    rows.append((1 / count,) * count)
-    if resolution is not None:
-        rows += [tuple(row) for row in grid(resolution).tolist()]
-    return torch.tensor(
-        list({tuple(round(x, 12) for x in row): row for row in rows}.values()), dtype=torch.float64
-    )
-
-
-def lines_of(weights: Tensor, losses: Tensor, count: int, groups: Tensor | None) -> dict[str, Any]:
-    """The barrier between every two models over all points measured on their line, its standard
-    error, and where it is.
-    """
-    from lmc_core.paths.barrier import barrier
-
-    empty: list[list[float | None]] = [[None] * count for _ in range(count)]
-    found = {name: [list(row) for row in empty] for name in ("barrier", "stderr", "at")}
-    points = set()
-    for i, j in combinations(range(count), 2):
-        others = [k for k in range(count) if k not in (i, j)]
-        on = (weights[:, others].abs().sum(1) == 0).nonzero()[:, 0]
-        lam = weights[on, j]
-        order = lam.argsort()
-        top = barrier(lam[order], losses[on[order]], groups)
-        points.add(len(on))
-        for name, value in (("barrier", top.value), ("stderr", top.stderr), ("at", top.lam)):
-            found[name][i][j] = value
-            found[name][j][i] = value if name != "at" else 1 - value
-    return {**found, "points": max(points)}
-
-
-def centre_of(
-    weights: Tensor, losses: Tensor, count: int, groups: Tensor | None
-) -> dict[str, float]:
-    """How far the loss of the mean lies above the mean loss of the models, with its standard
-    error.
-    """
-    from lmc_core.intervals.errors import stderr
-
-    middle = int((weights - 1 / count).abs().amax(1).argmin())
-    above = losses[middle].double() - losses[:count].double().mean(0)
-    return {"centre_excess": float(above.mean()), "centre_stderr": float(stderr(above, groups))}
-
-
-def simplex_of(
-    weights: Tensor,
-    losses: Tensor,
-    correct: Tensor,
-    resolution: int | None,
-    score: str,
-    groups: Tensor | None,
-) -> dict[str, Any] | None:
-    """Loss, excess and score over the triangle of three models; None for other numbers of them."""
-    if resolution is None:
-        return None
-    from lmc_core.paths.simplex import Simplex, grid
-
-    points = grid(resolution)
-    where = (weights[None] - points[:, None]).abs().amax(2).argmin(1)
-    simplex = Simplex(points, losses[where], correct[where], groups)
-    scores = (
-        simplex.correct.double().mean(1)
-        if score == "accuracy"
-        else simplex.mean.clamp(max=700.0).exp()
-    )
-    return {
-        "resolution": resolution,
-        "weights": points.tolist(),
-        "loss": simplex.mean.tolist(),
-        "excess": simplex.excess.mean(1).tolist(),
-        "excess_stderr": simplex.stderr.tolist(),
-        score: scores.tolist(),
-        "maximum": simplex.maximum,
-        "maximum_stderr": float(simplex.stderr[simplex.top]),
-        "maximum_at": simplex.weights[simplex.top].tolist(),
+    if request.dtype:
+        type_named(request.dtype)
+    if len(request.merges) != 1 or not MERGES[request.merges[0][0]].checkpoint:
+        raise BadInput(
+            "One way to merge is expected whose outcome is one model; an output ensemble is "
+            "several."
+        )
+    opened = _open(request, progress, refresh)
+    evaluator, inputs = opened.evaluator, opened.evaluator.inputs
+    evaluator.types = inputs.models[0].types(request.dtype or None)
+    models = evaluator.model_rows()
+    kind, settings = request.merges[0]
+    row, merged = evaluator.row(kind, dict(settings))
+    assert merged is not None and evaluator.unrounded is not None
+    outcome = extended(inputs.models[0].with_state(merged.state), inputs.wholes[0])
+    model = replace(outcome, name=name, card={})
+    result: MergeNumbers = {
+        **_describe(request, opened),
+        "models_rows": models,
+        "rows": [row],
+        "lines": None,
+        "simplex": None,
+        **make_stamp(),
     }
+    tasks = {original.card.get("task") for original in inputs.merged}
+    known = {"task": tasks.pop()} if len(tasks) == 1 and None not in tasks else {}
+    card = known | _describe_card(request, result, row)
+    return Made(model, card, result, evaluator.unrounded)
+
+
+def _describe_card(request: MergeRequest, result: MergeNumbers, row: MergeRow) -> dict[str, object]:
+    """What the card of a merged model says: where it came from, what was done, how good it is."""
+    method = MERGES[row["merge"]]
+    # an ancestor comes last and has no weight
+    who = zip(request.names, request.digests, request.weights, strict=False)
+    measured = {
+        task["name"]: {
+            key: value
+            for key, value in row["measured"][task["name"]].items()
+            if key != "reliability"
+        }
+        | {"examples": task["examples"]}
+        for task in result["tasks"]
+    }
+    return {
+        "merged": {
+            "models": [
+                {"name": name, "digest": digest, "weight": weight} for name, digest, weight in who
+            ],
+            "ancestor": result["ancestor"]
+            or ({"stand_in": request.stand_in} if method.ancestor else None),
+            "method": method.name,
+            "title": method.title,
+            "source": method.source,
+            "settings": row["settings"],
+            "about": row["about"],
+            "frame": result["frame"],
+            "frame_settings": dict(request.settings),
+            "classes": dict(request.classes),
+            "function_errors": result["function_errors"],
+            "cycle_error": result["cycle_error"],
+            "measured": {result["split"]: measured} if measured else {},
+        },
+        "scores": {result["split"]: measured[result["task"]]} if measured else {},
+        "versions": result["versions"],
+        "date": result["date"],
+    }
+
+
+def summarize(request: RequestJson, numbers: MergeNumbers, arrays: Arrays) -> Entries:
+    """The entries that follow from the losses; see `runs.computation.summarize`."""
+    count = len(request["digests"]) - bool(request["ancestor"])
+    found = read_mixtures(arrays, count)
+    score, task, groups = read_score(numbers["score"]), str(numbers["task"]), found.groups
+
+    def measured(row: ModelRow, k: int) -> ModelRow:
+        loss, error = mean_and_error(found.losses[k], groups)
+        right, right_error = mean_and_error(found.correct[k], groups)
+        if score == "perplexity":
+            right = math.exp(min(loss, 700.0))
+            right_error = error * right
+        own = {"loss": loss, "loss_stderr": error, score: right, f"{score}_stderr": right_error}
+        before = row["measured"][task]
+        return {**row, "measured": {**row["measured"], task: cast(Score, {**before, **own})}}
+
+    rows, resolution = numbers["models_rows"], request["resolution"]
+    return {
+        "examples": found.losses.shape[1],
+        "models_rows": [measured(row, k) if k < count else row for k, row in enumerate(rows)],
+        **found.centre(),
+        "lines": found.lines(),
+        "simplex": None if resolution is None else found.simplex(resolution, score),
+    }
+
+
+def rename(numbers: MergeNumbers, before: Sequence[str], names: Sequence[str]) -> MergeNumbers:
+    """The names of the start, of the rows, of the ancestor and of what a soup kept; see
+    `runs.computation.Computation`.
+    """
+
+    def kept(row: MergeRow) -> MergeRow:
+        about = row.get("about") or {}
+        chosen = about.get("kept_numbers")  # counted from 1
+        # of an earlier version, which kept the names alone
+        if chosen is None and len(set(before)) == len(before):
+            chosen = [before.index(name) + 1 for name in about.get("kept", ()) if name in before]
+        return (
+            {**row, "about": {**about, "kept": [names[k - 1] for k in chosen]}} if chosen else row
+        )
+
+    rows = zip(numbers.get("models_rows") or [], names, strict=False)
+    found: MergeNumbers = {
+        **numbers,
+        "models_rows": [{**row, "name": name} for row, name in rows],
+        "rows": [kept(row) for row in numbers.get("rows") or []],
+    }
+    if (start := rename_start(numbers.get("start"), names)) is not None:
+        found["start"] = start
+    if ancestor := numbers.get("ancestor"):
+        found["ancestor"] = {**ancestor, "name": names[-1]}
+    return found
+
+
+def _count_passes(request: MergeRequest, workload: Workload) -> float:
+    """Forward passes over every example."""
+    points = 0
+    if not request.save:
+        points = len(choose_mixtures(request.count, request.points, request.resolution))
+    wanted = [(name, dict(settings)) for name, settings in request.merges]
+    tasks = 1 + len(request.also)
+    return count_passes(
+        wanted, len(request.models), request.count, tasks, points, workload.examples
+    )
+
+
+COMPUTATION = Computation(
+    "merge", MergeRequest, compute, passes=_count_passes, summarize=summarize, rename=rename
+)

@@ -1,4 +1,5 @@
-"""Compute a `PlaneRequest`: the loss on a grid of a plane through models, coarse to fine.
+"""The loss on a grid of a plane through models, coarse to fine: the request, its numbers, and how
+they are computed.
 
 While it runs, what it has so far lies in `unfinished`, where the page finds it to draw and a later
 run to go on.
@@ -7,26 +8,41 @@ run to go on.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+from typing import Any, ClassVar, NotRequired, TypedDict
+
+import numpy as np
+import torch
 
 from lmc_core.errors import BadInput, UnknownName
+from lmc_core.intervals.errors import stderr
 from lmc_core.limits import require_counts, require_numbers
-from lmc_core.runs.aligned import ends_of
+from lmc_core.models.model import Model
+from lmc_core.models.rows import usable
+from lmc_core.paths.curve import evaluate
+from lmc_core.paths.directions import random_plane
+from lmc_core.paths.grid import Grid, Surface, measure_grid
+from lmc_core.paths.plane import Plane
+from lmc_core.progress import Progress, ignore, part
+from lmc_core.runs.cache import Ends, find_ends, train_bend
+from lmc_core.runs.computation import Arrays, Computation, Entries, Workload
+from lmc_core.runs.inputs import (
+    describe_request,
+    describe_size,
+    make_stamp,
+    open_inputs,
+    read_score,
+)
 from lmc_core.runs.kinds import BendTraining, MatcherReport, ModelsNumbers, Seconds
-from lmc_core.runs.request import ModelsRequest
+from lmc_core.runs.kinds.barrier import make_request
+from lmc_core.runs.kinds.bend import STEPS, make_bend_request
+from lmc_core.runs.partial import Unfinished
+from lmc_core.runs.request import ModelsRequest, RequestJson
+from lmc_core.runs.store import Store
+from lmc_core.tasks import Examples, Task
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    from lmc_core.models.model import Model
-    from lmc_core.paths.grid import Grid, Surface
-    from lmc_core.paths.plane import Plane
-    from lmc_core.tasks import Examples, Task
-
-Report = Callable[[float, str], None]
 Label = tuple[str, str, str]  # what is written at the point, the name of the model, its role
 KINDS = {"pair": 2, "bend": 2, "three": 3, "random": 1}  # kind of plane -> how many models it takes
 RESOLUTIONS = (9, 17, 33, 65)  # that the app offers; each begins with the points of the one before
@@ -91,6 +107,11 @@ class PlacedRequest(ModelsRequest):
     span: float | None = None
     steps: int | None = None
 
+    @property
+    def bends(self) -> tuple[str, ...]:
+        """The ends that a bend is trained to."""
+        return (self.method,) if self.steps else ()
+
 
 @dataclass(frozen=True, kw_only=True)
 class PlaneRequest(PlacedRequest):
@@ -102,9 +123,10 @@ class PlaneRequest(PlacedRequest):
 
     resolution: int = 25
     what: str = "plane"
+    numbers: ClassVar[type[PlaneNumbers]] = PlaneNumbers
 
 
-def plane_of(
+def choose_plane(
     requests: Sequence[ModelsRequest],
     kind: str,
     resolution: int = 25,
@@ -144,14 +166,14 @@ def plane_of(
         )
     if not 0 < span <= 10:
         raise BadInput(f"The span of random directions should lie between 0 and 10; {span} came.")
-    chosen: dict[str, Any] = first.naming(0)
+    names = first.naming(0)
     for other in requests if kind != "random" else ():
-        for name, value in other.naming(1).items():
-            chosen[name] += value
-    if kind == "three" and len(set(chosen["digests"])) < 3:
+        names = {name: value + other.naming(1)[name] for name, value in names.items()}
+    if kind == "three" and len(set(names["digests"])) < 3:
         raise BadInput(
             "Three different models are needed for a plane through them; choose another third."
         )
+    chosen: dict[str, object] = {**names}
     if kind == "random":
         chosen |= {
             "method": "none",
@@ -162,9 +184,7 @@ def plane_of(
             "learn_data": "",
         }
     if kind == "bend":
-        from lmc_core.runs.kinds.bend import bend_of
-
-        bend = bend_of(first, steps)
+        bend = make_bend_request(first, steps)
         chosen |= {"steps": bend.steps, "learn": bend.learn, "learn_data": bend.learn_data}
     return PlaneRequest.of(first, kind=kind, resolution=resolution, **chosen)
 
@@ -186,13 +206,11 @@ def make_plane_request(
         resolution: points along a side.
         span: of random directions.
         steps: of a bend.
-        words: as `runs.ask.make_request` takes them.
+        words: as `kinds.barrier.make_request` takes them.
 
     Raises:
         BadInput: (or one of its kinds) when the request cannot be done as asked.
     """
-    from lmc_core.runs.kinds.barrier import make_request
-
     if not 1 <= len(models) <= 3:
         raise BadInput(
             f"A plane is drawn through two or three models, or around one; {len(models)} came."
@@ -212,37 +230,35 @@ def make_plane_request(
         requests.append(
             make_request(models[0], models[2], points=3, refine=0, **{**words, "task": first.task})
         )
-    return plane_of(requests, kind, resolution, span, steps)
+    return choose_plane(requests, kind, resolution, span, steps)
 
 
 def compute(
-    request: PlaneRequest, report: Report = lambda share, words: None
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    request: PlaneRequest, progress: Progress = ignore, refresh: bool = False
+) -> tuple[PlaneNumbers, Arrays]:
     """Compute the plane of a request.
 
     Args:
         request: what to do.
-        report: called with the share done and a few words; may raise `Cancelled`.
+        progress: told the share done and a few words; may raise `Cancelled`.
+        refresh: make also alignments and bends again, and measure also what the plane of half the
+            resolution has.
 
     Returns:
-        The result as plain JSON values, and the arrays ``u`` and ``v`` `[n]`, ``loss`` (nats),
-        ``stderr`` and ``correct`` `[n, n]`, rows along v.
+        The numbers, and the arrays ``u`` and ``v`` `[n]`, ``loss`` (nats), ``stderr`` and
+        ``correct`` `[n, n]`, rows along v.
 
     Raises:
         BadInput: if the models are no longer those of the request, or lie on one line, or no loss
             is finite.
         FunctionChanged: if an alignment moved the outputs by more than rounding.
     """
-    from lmc_core.paths.grid import Grid
-    from lmc_core.runs.opened import asked, opened, size_of, stamped
-
-    report(0.0, "loading the models")
-    models, task, examples = opened(request)
+    progress(0.0, "loading the models")
+    models, task, examples = open_inputs(request)
     # where the progress of measuring begins
     first = 0.02 if request.method == "none" and request.kind != "bend" else 0.25
-    found = placed(
-        request, models, task, examples, lambda share, words: report(first * share, words)
-    )
+    scene = Scene(request, models, task, examples, part(progress, 0.0, first), refresh)
+    found = scene.span()
     plane = found.plane
     if request.kind == "random":
         grid = Grid.square((0.0, 0.0), request.span or 1.0, request.resolution)
@@ -250,93 +266,82 @@ def compute(
         grid = Grid.along(plane.corners[1][0], plane.corners[2], request.resolution)
     else:
         grid = Grid.around([(u, v) for u, v in plane.corners], request.resolution)
-    facts = {
-        **asked(request, task, len(examples)),
-        **size_of(models),
+    facts: PlaneFacts = {
+        **describe_request(request, task, len(examples)),
+        **describe_size(models),
         "kind": request.kind,
         "resolution": request.resolution,
         "span": request.span,
         "points": _points(request, found, task, examples),
         "clip": math.log(task.classes),
         "bend": found.bend,
-        "found": found.about,
+        "found": {},
         "function_error": found.function_error,
-        **stamped(),
+        **make_stamp(),
     }
     begin = perf_counter()
-    surface, before = _measured(
-        request,
-        plane,
-        grid,
-        examples,
-        facts,
-        lambda s, words: report(first + (1 - first) * s, words),
-    )
+    partial = Unfinished(request.key)
+    known = _known(request, partial, grid, refresh)
+    before = int((~known.missing).sum())  # measuring fills in what is missing
+    measuring = part(progress, first, 1.0)
+    surface = _measure(request, plane, grid, examples, facts, known, measuring)
     arrays = {
         "u": grid.u.numpy(),
         "v": grid.v.numpy(),
         **{name: getattr(surface, name).numpy() for name in NUMBERS},
     }
-    seconds = {"align": found.seconds, "evaluate": perf_counter() - begin}
-    return facts | lowest_of(arrays, task.score) | {
-        "seconds": seconds,
+    numbers: PlaneNumbers = {
+        **facts,
+        "lowest": find_lowest(arrays, task.score),
+        "seconds": {"align": found.seconds, "evaluate": perf_counter() - begin},
         "gone_on": before,
-        **stamped(),
-    }, arrays
+        **make_stamp(),
+    }
+    return numbers, arrays
 
 
-def _measured(
+def _measure(
     request: PlaneRequest,
     plane: Plane,
     grid: Grid,
     examples: Examples,
-    facts: dict[str, Any],
-    report: Report,
-) -> tuple[Surface, int]:
-    """Measure the grid, going on from what is there; also says how many points were."""
-    from lmc_core.paths.grid import measure_grid
-    from lmc_core.runs.partial import Unfinished
-
-    unfinished = Unfinished(request.key)
-    known = _known(request, unfinished, grid)
-    before = int((~known.missing).sum())
+    facts: PlaneFacts,
+    known: Surface,
+    progress: Progress,
+) -> Surface:
+    """Measure the points of the grid that are not known; what there is lies beside the results
+    meanwhile, and stays there when the run is stopped.
+    """
+    partial = Unfinished(request.key)
     axes = {"u": grid.u.numpy(), "v": grid.v.numpy()}
 
     def keep(surface: Surface, now: bool = False) -> None:
-        unfinished.write(
-            facts, axes | {name: getattr(surface, name).numpy() for name in NUMBERS}, now
-        )
+        values = {name: getattr(surface, name).numpy() for name in NUMBERS}
+        partial.write(facts, axes | values, now)
 
     side = len(grid.u)
-    words = f"measuring {side} × {side} points on {len(examples)} examples"
+    tell = part(progress, words=f"measuring {side} × {side} points on {len(examples)} examples")
     keep(known, now=True)
     try:
-        surface = measure_grid(
-            plane, grid, examples, request.device, known, lambda share: report(share, words), keep
-        )
+        surface = measure_grid(plane, grid, examples, request.device, known, tell, keep)
     except BaseException:  # whatever stops it, what was measured stays
         keep(known, now=True)
         raise
-    unfinished.remove()
-    return surface, before
+    partial.remove()
+    return surface
 
 
-def points_there(request: PlaneRequest) -> int:
+def count_known_points(request: PlaneRequest) -> int:
     """Points of a plane that are measured already, by a run that was stopped or one of half the
     resolution.
     """
-    import numpy as np
-
-    from lmc_core.runs.partial import Unfinished
-    from lmc_core.runs.store import Store
-
     if (found := Unfinished(request.key).read()) is not None:
         return int((~np.isnan(found[1].get("correct", np.empty(0)))).sum())
-    coarse = half_of(request)
+    coarse = halve(request)
     return 0 if coarse is None or Store().get(coarse.key) is None else coarse.resolution**2
 
 
-def half_of(request: PlaneRequest) -> PlaneRequest | None:
+def halve(request: PlaneRequest) -> PlaneRequest | None:
     """The plane of half the resolution, whose points are all among those of this one; None where
     there is none.
     """
@@ -345,20 +350,14 @@ def half_of(request: PlaneRequest) -> PlaneRequest | None:
     return replace(request, resolution=(request.resolution + 1) // 2)
 
 
-def _known(request: PlaneRequest, unfinished: Any, grid: Grid) -> Surface:
+def _known(request: PlaneRequest, partial: Unfinished, grid: Grid, refresh: bool) -> Surface:
     """What was measured before on this grid: by a run that was stopped, or by one of half the
     resolution.
     """
-    import torch
-
-    from lmc_core.paths.grid import Surface
-    from lmc_core.runs.anew import is_anew
-    from lmc_core.runs.store import Store
-
-    found = unfinished.read()
+    found = partial.read()
     if found is not None and _lies_on(found[1], grid, 1):
         return Surface(*(torch.from_numpy(found[1][name].copy()) for name in NUMBERS))
-    if (half := half_of(request)) is not None and not is_anew():
+    if (half := halve(request)) is not None and not refresh:
         coarse = Store().get(half.key)
         arrays = coarse.arrays() if coarse is not None else {}
         if _lies_on(arrays, grid, 2):
@@ -366,10 +365,8 @@ def _known(request: PlaneRequest, unfinished: Any, grid: Grid) -> Surface:
     return Surface.empty(request.resolution)
 
 
-def _lies_on(arrays: Mapping[str, np.ndarray], grid: Grid, step: int) -> bool:
+def _lies_on(arrays: Arrays, grid: Grid, step: int) -> bool:
     """Whether some arrays are whole and on every `step`-th point of a grid."""
-    import numpy as np
-
     whole = {"u", "v", *NUMBERS} <= arrays.keys()
     return whole and all(
         np.array_equal(arrays[axis], getattr(grid, axis).numpy()[::step]) for axis in ("u", "v")
@@ -378,11 +375,8 @@ def _lies_on(arrays: Mapping[str, np.ndarray], grid: Grid, step: int) -> bool:
 
 def _points(
     request: PlaneRequest, found: Placed, task: Task, examples: Examples
-) -> list[dict[str, Any]]:
+) -> list[LabelledSpot]:
     """The labelled points, with their own losses."""
-    from lmc_core.intervals.errors import stderr
-    from lmc_core.paths.curve import evaluate
-
     corners = found.plane.corners if request.kind != "random" else ((0.0, 0.0),)
     states = [found.plane.state(u, v) for u, v in corners]
     losses, correct = (
@@ -411,14 +405,12 @@ def _points(
     ]
 
 
-def lowest_of(arrays: dict[str, np.ndarray], score: str) -> dict[str, Any]:
+def find_lowest(arrays: Arrays, score: str) -> PlaneSpot:
     """The lowest point of the grid, from the arrays of a result.
 
     Raises:
         BadInput: no loss is finite, so that none is lowest.
     """
-    import numpy as np
-
     loss = arrays["loss"]
     finite = np.isfinite(loss)
     if not finite.any():
@@ -428,15 +420,13 @@ def lowest_of(arrays: dict[str, np.ndarray], score: str) -> dict[str, Any]:
     row, column = np.unravel_index(int(np.where(finite, loss, np.inf).argmin()), loss.shape)
     value = float(loss[row, column])
     return {
-        "lowest": {
-            "u": float(arrays["u"][column]),
-            "v": float(arrays["v"][row]),
-            "loss": value,
-            "stderr": float(arrays["stderr"][row, column]),
-            "score": float(arrays["correct"][row, column])
-            if score == "accuracy"
-            else math.exp(min(value, 700.0)),
-        }
+        "u": float(arrays["u"][column]),
+        "v": float(arrays["v"][row]),
+        "loss": value,
+        "stderr": float(arrays["stderr"][row, column]),
+        "score": float(arrays["correct"][row, column])
+        if score == "accuracy"
+        else math.exp(min(value, 700.0)),
     }
 
 
@@ -450,7 +440,6 @@ class Placed:
         seconds: what alignments took.
         function_error: largest relative difference of the outputs of an aligned model; None where
             nothing was aligned.
-        about: what the matcher says.
         bend: what is said of the training of a bend, where there is one.
     """
 
@@ -458,87 +447,115 @@ class Placed:
     labels: list[Label]
     seconds: float = 0.0
     function_error: float | None = None
-    about: dict[str, Any] = field(default_factory=dict)
-    bend: dict[str, Any] | None = None
+    bend: BendTraining | None = None
 
 
-def placed(
-    request: PlacedRequest, models: Sequence[Model], task: Task, examples: Examples, report: Report
-) -> Placed:
-    """Bring the models of a request into one frame, and span the plane."""
-    return {"pair": _pair, "bend": _bend, "three": _three, "random": _random}[request.kind](
-        request, models, task, examples, report
-    )
+@dataclass(frozen=True)
+class Scene:
+    """The models of a request before they span their plane.
 
+    Attributes:
+        request: what was asked.
+        models: of the request.
+        task: of the request.
+        examples: of the request.
+        progress: told the share done and a few words; may raise to stop.
+        refresh: whether alignments and bends are made again.
+    """
 
-def _pair(
-    request: PlacedRequest, models: Sequence[Model], task: Task, examples: Examples, report: Report
-) -> Placed:
-    from lmc_core.paths.plane import Plane
+    request: PlacedRequest
+    models: Sequence[Model]
+    task: Task
+    examples: Examples
+    progress: Progress = ignore
+    refresh: bool = False
 
-    ends = ends_of(request, models, examples, task, report)
-    a, b = request.names
-    labels = [("A", a, "a"), ("B aligned", b, "aligned"), ("B", b, "b")]
-    return Placed(
-        Plane.through(ends.a, ends.end, ends.b), labels, ends.seconds, ends.function_error
-    )
+    def span(self) -> Placed:
+        """Bring the models into one frame, and span the plane."""
+        ways = {"pair": self._pair, "bend": self._bend, "three": self._three}
+        return ways.get(self.request.kind, self._random)()
 
-
-def _bend(
-    request: PlacedRequest, models: Sequence[Model], task: Task, examples: Examples, report: Report
-) -> Placed:
-    from lmc_core.paths.plane import Plane
-    from lmc_core.runs.kinds.bend import trained
-
-    ends = ends_of(request, models, examples, task, lambda share, words: report(0.5 * share, words))
-    curve, about = trained(
-        request, ends.a, ends.end, task, lambda share, words: report(0.5 + 0.5 * share, words)
-    )
-    second = ("B", "b") if ends.moved is None else ("B aligned", "aligned")
-    labels = [
-        ("A", request.names[0], "a"),
-        (second[0], request.names[1], second[1]),
-        ("bend", "bend", "bend"),
-    ]
-    bend = ends.a.with_state(curve.bend, name="the bend")
-    return Placed(
-        Plane.through(ends.a, ends.end, bend), labels, ends.seconds, ends.function_error, bend=about
-    )
-
-
-def _three(
-    request: PlacedRequest, models: Sequence[Model], task: Task, examples: Examples, report: Report
-) -> Placed:
-    from lmc_core.paths.plane import Plane
-
-    found = [
-        ends_of(
-            request,
-            models,
-            examples,
-            task,
-            lambda share, words, k=k: report((k - 1 + share) / 2, words),
-            k,
+    def _ends(self, low: float, high: float, second: int = 1) -> Ends:
+        """The first model and another one, aligned in a part of the progress."""
+        return find_ends(
+            self.request,
+            self.models,
+            self.examples,
+            self.task,
+            part(self.progress, low, high),
+            second,
+            self.refresh,
         )
-        for k in (1, 2)
-    ]
-    aligned = found[0].moved is not None
-    tail, role = (" aligned", "aligned") if aligned else ("", "b")
-    labels = [
-        ("A", request.names[0], "a"),
-        (f"B{tail}", request.names[1], role),
-        (f"C{tail}", request.names[2], role),
-    ]
-    errors = [ends.function_error for ends in found if ends.function_error is not None]
-    seconds = sum(ends.seconds for ends in found)
-    plane = Plane.through(found[0].a, found[0].end, found[1].end)
-    return Placed(plane, labels, seconds, max(errors, default=None))
+
+    def _pair(self) -> Placed:
+        ends = self._ends(0.0, 1.0)
+        a, b = self.request.names
+        labels = [("A", a, "a"), ("B aligned", b, "aligned"), ("B", b, "b")]
+        plane = Plane.through(ends.a, ends.end, ends.b)
+        return Placed(plane, labels, ends.seconds, ends.function_error)
+
+    def _bend(self) -> Placed:
+        ends = self._ends(0.0, 0.5)
+        curve, about = train_bend(
+            self.request,
+            ends.a,
+            ends.end,
+            self.task,
+            self.request.steps or STEPS,
+            part(self.progress, 0.5, 1.0),
+            self.refresh,
+        )
+        a, b = self.request.names
+        second = ("B", b, "b") if ends.moved is None else ("B aligned", b, "aligned")
+        bend = ends.a.with_state(curve.bend, name="the bend")
+        return Placed(
+            Plane.through(ends.a, ends.end, bend),
+            [("A", a, "a"), second, ("bend", "bend", "bend")],
+            ends.seconds,
+            ends.function_error,
+            about,
+        )
+
+    def _three(self) -> Placed:
+        found = [self._ends((k - 1) / 2, k / 2, k) for k in (1, 2)]
+        aligned = found[0].moved is not None
+        tail, role = (" aligned", "aligned") if aligned else ("", "b")
+        a, b, c = self.request.names
+        labels = [("A", a, "a"), (f"B{tail}", b, role), (f"C{tail}", c, role)]
+        errors = [ends.function_error for ends in found if ends.function_error is not None]
+        seconds = sum(ends.seconds for ends in found)
+        plane = Plane.through(found[0].a, found[0].end, found[1].end)
+        return Placed(plane, labels, seconds, max(errors, default=None))
+
+    def _random(self) -> Placed:
+        plane = random_plane(usable(self.models[0]), self.request.seed)
+        return Placed(plane, [("A", self.request.names[0], "a")])
 
 
-def _random(
-    request: PlacedRequest, models: Sequence[Model], task: Task, examples: Examples, report: Report
-) -> Placed:
-    from lmc_core.models.rows import usable
-    from lmc_core.paths.directions import random_plane
+def summarize(request: RequestJson, numbers: PlaneNumbers, arrays: Arrays) -> Entries:
+    """The lowest point; see `runs.computation.summarize`."""
+    shape = (len(arrays["v"]), len(arrays["u"]))
+    if any(arrays[name].shape != shape for name in NUMBERS) or shape[0] != request["resolution"]:
+        raise ValueError("the grid is not that of the request")
+    return {"lowest": find_lowest(arrays, read_score(numbers["score"]))}
 
-    return Placed(random_plane(usable(models[0]), request.seed), [("A", request.names[0], "a")])
+
+def rename(numbers: PlaneNumbers, before: Sequence[str], names: Sequence[str]) -> PlaneNumbers:
+    """The names of the labelled points; see `runs.computation.Computation`."""
+
+    def named(point: LabelledSpot) -> LabelledSpot:
+        letter = "ABC".find(str(point.get("label"))[:1]) if point.get("role") != "bend" else -1
+        return {**point, "name": names[letter]} if 0 <= letter < len(names) else point
+
+    return {**numbers, "points": [named(point) for point in numbers.get("points", [])]}
+
+
+def count_passes(request: PlaneRequest, workload: Workload) -> float:
+    """Forward passes over every example, but for the points that are measured already."""
+    there = count_known_points(request) if workload.there is None else workload.there
+    return request.resolution**2 + 3 - there
+
+
+COMPUTATION = Computation(
+    "plane", PlaneRequest, compute, passes=count_passes, summarize=summarize, rename=rename
+)

@@ -1,36 +1,52 @@
-"""Compute a `PointRequest`: the loss at one place of a plane, exactly where it is asked for rather
-than on a grid.
+"""The loss at one place of a plane, exactly where it is asked for rather than on a grid: the
+request, its numbers, and how they are computed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import ClassVar, TypedDict
+
+from torch import Tensor
 
 from lmc_core.errors import BadInput
+from lmc_core.intervals.errors import stderr
+from lmc_core.paths.curve import evaluate
+from lmc_core.progress import Progress, ignore, part
+from lmc_core.runs.computation import Arrays, Computation, Entries
+from lmc_core.runs.inputs import (
+    describe_request,
+    describe_size,
+    make_group_array,
+    make_stamp,
+    open_inputs,
+    read_groups,
+    read_tensor,
+)
 from lmc_core.runs.kinds import ModelsNumbers, Seconds
-from lmc_core.runs.kinds.plane import PlacedRequest, PlaneRequest
-
-if TYPE_CHECKING:
-    import numpy as np
-    from torch import Tensor
+from lmc_core.runs.kinds.plane import PlacedRequest, PlaneRequest, Scene
+from lmc_core.runs.request import RequestJson
 
 DIGITS = 7  # of a coordinate that count; nearer points are one
 
 
-class PointNumbers(ModelsNumbers):
+class PointFacts(TypedDict):
+    """What follows from the losses at a point."""
+
+    loss: float
+    stderr: float
+    accuracy: float
+    perplexity: float
+
+
+class PointNumbers(ModelsNumbers, PointFacts):
     """The numbers of a `PointRequest`."""
 
     kind: str
     u: float
     v: float
-    loss: float
-    stderr: float
-    accuracy: float
-    perplexity: float
     function_error: float | None
     seconds: Seconds
 
@@ -47,9 +63,10 @@ class PointRequest(PlacedRequest):
     u: float = 0.0
     v: float = 0.0
     what: str = "point"
+    numbers: ClassVar[type[PointNumbers]] = PointNumbers
 
 
-def point_of(plane: PlaneRequest, u: float, v: float) -> PointRequest:
+def choose_point(plane: PlaneRequest, u: float, v: float) -> PointRequest:
     """The point (u, v) of a plane, on the same data; grids of any resolution share it.
 
     Raises:
@@ -63,53 +80,52 @@ def point_of(plane: PlaneRequest, u: float, v: float) -> PointRequest:
 
 
 def compute(
-    request: PointRequest, report: Callable[[float, str], None] = lambda share, words: None
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    request: PointRequest, progress: Progress = ignore, refresh: bool = False
+) -> tuple[PointNumbers, Arrays]:
     """Measure the loss at the point of a request.
 
     Args:
         request: what to do.
-        report: called with the share done and a few words; may raise `Cancelled`.
+        progress: told the share done and a few words; may raise `Cancelled`.
+        refresh: make also alignments and bends again.
 
     Returns:
-        The result as plain JSON values, and the arrays ``losses`` (nats) and ``correct``,
-        `[examples]`.
+        The numbers, and the arrays ``losses`` (nats) and ``correct``, `[examples]`.
 
     Raises:
         BadInput: if the models are no longer those of the request, or lie on one line.
         FunctionChanged: if an alignment moved the outputs by more than rounding.
     """
-    from lmc_core.paths.curve import evaluate
-    from lmc_core.runs.kinds.plane import placed
-    from lmc_core.runs.opened import asked, grouped, opened, size_of, stamped
-
-    report(0.0, "loading the models")
-    models, task, examples = opened(request)
-    found = placed(request, models, task, examples, lambda share, words: report(0.7 * share, words))
+    progress(0.0, "loading the models")
+    models, task, examples = open_inputs(request)
+    found = Scene(request, models, task, examples, part(progress, 0.0, 0.7), refresh).span()
     begin = perf_counter()
-    words = f"measuring this point on {len(examples)} examples"
     losses, correct = evaluate(
         found.plane.origin,
         [found.plane.state(request.u, request.v)],
         examples,
         request.device,
-        lambda share: report(0.7 + 0.3 * share, words),
+        part(progress, 0.7, 1.0, f"measuring this point on {len(examples)} examples"),
     )
-    result = {
-        **asked(request, task, len(examples)),
-        **size_of(models),
+    numbers: PointNumbers = {
+        **describe_request(request, task, len(examples)),
+        **describe_size(models),
         "kind": request.kind,
         "u": request.u,
         "v": request.v,
-        **numbers_of(losses[0], correct[0], examples.groups),
+        **point_facts(losses[0], correct[0], examples.groups),
         "function_error": found.function_error,
         "seconds": {"align": found.seconds, "evaluate": perf_counter() - begin},
-        **stamped(),
+        **make_stamp(),
     }
-    return result, {"losses": losses[0].numpy(), "correct": correct[0].numpy(), **grouped(examples)}
+    return numbers, {
+        "losses": losses[0].numpy(),
+        "correct": correct[0].numpy(),
+        **make_group_array(examples),
+    }
 
 
-def numbers_of(losses: Tensor, correct: Tensor, groups: Tensor | None = None) -> dict[str, float]:
+def point_facts(losses: Tensor, correct: Tensor, groups: Tensor | None = None) -> PointFacts:
     """The entries of a result that follow from its arrays.
 
     Args:
@@ -117,8 +133,6 @@ def numbers_of(losses: Tensor, correct: Tensor, groups: Tensor | None = None) ->
         correct: share predicted correctly, same shape.
         groups: which examples belong together, `[examples]`; None for none.
     """
-    from lmc_core.intervals.errors import stderr
-
     values = losses.double()
     loss = float(values.mean())
     return {
@@ -127,3 +141,14 @@ def numbers_of(losses: Tensor, correct: Tensor, groups: Tensor | None = None) ->
         "accuracy": float(correct.double().mean()),
         "perplexity": math.exp(min(loss, 700.0)),
     }
+
+
+def summarize(request: RequestJson, numbers: PointNumbers, arrays: Arrays) -> Entries:
+    """The entries that follow from the losses; see `runs.computation.summarize`."""
+    losses, correct = read_tensor(arrays, "losses", 1), read_tensor(arrays, "correct", 1)
+    return {**point_facts(losses, correct, read_groups(arrays)), "examples": len(losses)}
+
+
+COMPUTATION = Computation(
+    "point", PointRequest, compute, passes=lambda request, workload: 1, summarize=summarize
+)
