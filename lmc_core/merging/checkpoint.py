@@ -13,7 +13,6 @@ import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from lmc_core.errors import BadInput
 from lmc_core.models.files.sidecars import carry_over
@@ -41,10 +40,10 @@ def require_name(name: str) -> str:
 def write_merged(
     model: Model,
     folder: Path,
-    card: Mapping[str, Any],
+    card: Mapping[str, object],
     dtype: str | None = None,
     unrounded: Outputs | None = None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Write a merged model, whole or not at all.
 
     Args:

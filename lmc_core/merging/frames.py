@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from lmc_core.errors import UnknownName
 
@@ -74,7 +73,7 @@ def get_frame(name: str) -> FrameKind:
     return FRAMES[name]
 
 
-def find_frame(method: str, settings: Mapping[str, Any]) -> FrameKind:
+def find_frame(method: str, settings: Mapping[str, object]) -> FrameKind:
     """The frame that a request or a result is in.
 
     Args:
@@ -87,7 +86,7 @@ def find_frame(method: str, settings: Mapping[str, Any]) -> FrameKind:
     )
 
 
-def frame_settings(frame: FrameKind, onto: int, steps: int) -> dict[str, Any]:
+def frame_settings(frame: FrameKind, onto: int, steps: int) -> dict[str, int]:
     """The settings of the method that brings models into a frame."""
     if frame.method == "none":
         return {}

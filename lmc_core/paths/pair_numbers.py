@@ -7,8 +7,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -34,7 +34,9 @@ class Measured:
         return Measured(ratio, (self.parts - ratio * other.parts) / other.value)
 
 
-def numbers(lam: Sequence[float], arrays: Mapping[str, Any], score: str) -> dict[str, Measured]:
+def numbers(
+    lam: Sequence[float], arrays: Mapping[str, np.ndarray], score: str
+) -> dict[str, Measured]:
     """Barrier, and drop of the accuracy in points or largest perplexity, each read where it is
     largest.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -233,7 +233,13 @@ def _read(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _from(where: str, read: Any, content: dict[str, Any], channels: int, edge: int) -> Preparation:
+def _from(
+    where: str,
+    read: Callable[[dict[str, Any], int, int], Preparation],
+    content: dict[str, Any],
+    channels: int,
+    edge: int,
+) -> Preparation:
     """Read the content of a file; what it lacks is named."""
     try:
         return read(content, channels, edge)
@@ -299,7 +305,7 @@ def _timm(given: dict[str, Any], channels: int, edge: int) -> Preparation:
     return Preparation(channels, edge, resize, resampling, True, 1 / 255, mean, std)
 
 
-def _by_channel(values: Any, channels: int) -> tuple[float, ...]:
+def _by_channel(values: float | Sequence[float], channels: int) -> tuple[float, ...]:
     """One number for each channel; a single one, or equal ones, serve any number of channels."""
     numbers = [float(value) for value in (values if isinstance(values, list | tuple) else [values])]
     if len(numbers) != channels:
