@@ -4,9 +4,11 @@ card repeats them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 
 from lmc_core.errors import UnknownName
+from lmc_core.models.config import Config, Json
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Recipe:
     name: str
     family: str
     task: str
-    config: dict[str, object]
+    config: Config
     seed: int = 0
     steps: int = 2000
     batch: int = 128
@@ -80,7 +82,7 @@ def _vit(name: str, seed: int, width: int, heads: int, steps: int = 4000) -> Rec
         name,
         "vit",
         "fashion-mnist",
-        config,
+        Config(config),
         seed=seed,
         steps=steps,
         batch=128,
@@ -93,12 +95,12 @@ def _vit(name: str, seed: int, width: int, heads: int, steps: int = 4000) -> Rec
 def _text(
     name: str,
     family: str,
-    config: dict[str, object],
+    config: Mapping[str, Json],
     seed: int,
     steps: int = 2400,
     **changes: object,
 ) -> Recipe:
-    common = Recipe(name, family, "plays", config, seed, steps, 16, 3e-3, weight_decay=0.1)
+    common = Recipe(name, family, "plays", Config(config), seed, steps, 16, 3e-3, weight_decay=0.1)
     return replace(common, **changes)
 
 
@@ -195,7 +197,7 @@ def _vit_hf(seed: int) -> Recipe:
         f"vit-hf-fashion-s{seed}",
         "vit_hf",
         "fashion-mnist",
-        config,
+        Config(config),
         seed=seed,
         steps=4000,
         batch=128,

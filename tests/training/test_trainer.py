@@ -10,13 +10,15 @@ import pytest
 import torch
 
 from lmc_core.errors import UnknownName
+from lmc_core.models.config import Config
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.load import load
 from lmc_core.tasks import Examples, get_task
-from lmc_core.training import trainer
+from lmc_core.training import batches, trainer
+from lmc_core.training.batches import image_batches
 from lmc_core.training.produce import produce
 from lmc_core.training.recipes import Recipe, get_recipe
-from lmc_core.training.trainer import image_batches, rate, set_dropout, train
+from lmc_core.training.trainer import rate, set_dropout, train
 
 TINY = {
     "vit": {
@@ -53,7 +55,7 @@ def tiny(family: str, **changes: object) -> Recipe:
         "length": 16,
         "optimizer": "muon",
     } | changes
-    return Recipe(f"tiny-{family}", family, task, TINY[family], **settings)  # type: ignore[arg-type]
+    return Recipe(f"tiny-{family}", family, task, Config(TINY[family]), **settings)  # type: ignore[arg-type]
 
 
 def module_for(recipe: Recipe) -> torch.nn.Module:
@@ -75,7 +77,8 @@ def _small_validation(monkeypatch: pytest.MonkeyPatch) -> None:
             assert split != "test", "training must not look at the test split"
             return self.task.examples(split, 64 if split == "validation" else None, **options)
 
-    monkeypatch.setattr(trainer, "get_task", Small)
+    for module in (batches, trainer):
+        monkeypatch.setattr(module, "get_task", Small)
 
 
 @pytest.mark.parametrize("family", ["vit", "gpt2"])
