@@ -4,12 +4,13 @@ one task.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lmc_core.figures.style import MEANINGS, Stroke, Theme
 from lmc_core.figures.tables import Table
+from lmc_core.figures.text import Result
 from lmc_core.numbers import estimate, seconds, size
 
 if TYPE_CHECKING:  # it loads torch
@@ -26,9 +27,6 @@ FRAME_STROKES = {
     "learned": ("learned", "cross"),
 }
 BINS = 15
-
-
-Result = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
