@@ -9,7 +9,7 @@ import math
 import warnings
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -136,7 +136,7 @@ def check_arrays(path: Path, key: str, limits: Limits) -> None:
         ) from error
 
 
-def _check_array(file: Any, size: int, key: str) -> None:
+def _check_array(file: IO[bytes], size: int, key: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         version = np.lib.format.read_magic(file)

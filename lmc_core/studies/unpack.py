@@ -14,10 +14,10 @@ import secrets
 import shutil
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from lmc_core.errors import BadInput
 from lmc_core.runs.computation import SUMMARY, Misfit, contradicts, summarize
@@ -83,7 +83,7 @@ def read_archive(
 
 
 @contextlib.contextmanager
-def _opened(file: IO[bytes]) -> Any:
+def _opened(file: IO[bytes]) -> Iterator[zipfile.ZipFile]:
     """The archive; whatever its reader says against it becomes one sentence."""
     try:
         with zipfile.ZipFile(file) as archive:
@@ -139,7 +139,7 @@ def _stage(
     archive: zipfile.ZipFile,
     members: Mapping[str, zipfile.ZipInfo],
     key: str,
-    recorded: Any,
+    recorded: object,
     folder: Path,
     limits: Limits,
 ) -> None:
