@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 from lmc_core.models.common import untied
-from lmc_core.models.config import Json
+from lmc_core.models.config import Config, Json
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.files.folders import read_json
 from lmc_core.models.load import find_folder, load, zoo
@@ -15,6 +15,8 @@ from lmc_core.models.model import Model
 from lmc_core.symmetry.dimension import symmetry_dimension
 from lmc_core.symmetry.layout import Layout
 from lmc_core.symmetry.spaces import KINDS, kinds_of
+
+Scores = dict[str, dict[str, float | None]]  # split -> what was measured -> value
 
 
 class ModelRow(TypedDict):
@@ -29,7 +31,7 @@ class ModelRow(TypedDict):
     parameters: int
     width: int
     sizes: dict[str, int]
-    scores: Json
+    scores: Scores
 
 
 class KindRow(TypedDict):
@@ -68,12 +70,23 @@ class Description(TypedDict):
     parameters: int
     task: Json
     seed: Json
-    scores: Json
+    scores: Scores
     digest: str
     notes: list[str]
     spaces: list[SpaceRow]
     kinds: dict[str, KindRow]
     dimension: Dimension
+
+
+def read_scores(card: Config) -> Scores:
+    """The scores of a card, by split."""
+    found: Scores = {}
+    for split in card.part("scores") if card.get("scores") else ():
+        values = card.part("scores").part(split)
+        found[split] = {
+            name: value if value is None else values.number(name) for name, value in values.items()
+        }
+    return found
 
 
 def listing() -> list[ModelRow]:
@@ -94,7 +107,7 @@ def listing() -> list[ModelRow]:
                 "parameters": card.size("parameters"),
                 "width": sizes["width"],
                 "sizes": sizes,
-                "scores": card["scores"],
+                "scores": read_scores(card),
             }
         )
     return rows
@@ -116,7 +129,7 @@ def describe(reference: str, **loading: bool) -> Description:
         "parameters": model.parameters,
         "task": model.card.get("task"),
         "seed": model.card.get("seed"),
-        "scores": model.card.get("scores", {}),
+        "scores": read_scores(model.card),
         "digest": model.digest,
         "notes": list(model.notes),
         "spaces": spaces(model.layout),

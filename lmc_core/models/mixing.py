@@ -61,9 +61,9 @@ def centre(models: Sequence[Model], name: str | None = None) -> Model:
 
 def shared_card(models: Sequence[Model]) -> dict[str, str]:
     """What is true of the mean as well: the task, if all were trained on the same."""
-    tasks = {model.card.get("task") for model in models}
-    task = tasks.pop() if len(tasks) == 1 else None
-    return {} if task is None else {"task": str(task)}
+    tasks = {str(model.card.get("task") or "") for model in models}
+    task = tasks.pop() if len(tasks) == 1 else ""
+    return {"task": task} if task else {}
 
 
 def require_alike(models: Sequence[Model]) -> None:

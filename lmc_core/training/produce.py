@@ -34,12 +34,12 @@ def _scores(model: Model, device: str, length: int) -> dict[str, Score]:
     """Loss and accuracy or perplexity on the validation and test splits, of the weights as they are
     shipped.
     """
-    task = get_task(model.card["task"])
+    task = get_task(model.card.text("task"))
     module = model.module().to(device)
     sets: dict[str, Examples] = {
         split: task.examples(split, length=length) for split in ("validation", "test")
     }
-    if task.name == "fashion-mnist" and not model.card["data"]["subset"]:
+    if task.name == "fashion-mnist" and not model.card.part("data")["subset"]:
         sets["test_all_10000"] = full_set("test")
     result: dict[str, Score] = {}
     for name, examples in sets.items():

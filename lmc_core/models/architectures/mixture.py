@@ -222,7 +222,6 @@ def family(
     stored: Callable[[dict[str, Tensor], Config], dict[str, Tensor]] | None = None,
     heads: Sequence[str] = decoder_family.ALL_HEADS,
     span: str = "model.",
-    **further: bool,
 ) -> Family:
     """A family of decoders with mixtures; `experts` and `units` are the names of these sizes in the
     configuration.
@@ -242,7 +241,6 @@ def family(
         span,
         stored=stored or (lambda tensors, config: stacked(tensors)),
         experts_implementation="eager",
-        **further,
     )
 
     def all_sizes(config: Config) -> dict[str, int]:
