@@ -131,6 +131,10 @@ if TYPE_CHECKING:
     # requests, and who computes them
     from lmc_core.api import Outcome as Outcome, run as run
     from lmc_core.equivariance.request import make_equivariance_request as make_equivariance_request
+    from lmc_core.figures.panel import Panel as Panel, Picture as Picture, Stored as Stored
+    from lmc_core.figures.tables import Table as Table
+    from lmc_core.progress import Progress as Progress
+    from lmc_core.runs.computation import COMPUTATIONS as COMPUTATIONS, Computation as Computation
     from lmc_core.runs.executors import Executor as Executor, Inline as Inline, Local as Local
     from lmc_core.runs.kinds.barrier import (
         BarrierRequest as BarrierRequest,
@@ -140,7 +144,11 @@ if TYPE_CHECKING:
         GroupRequest as GroupRequest,
         make_group_request as make_group_request,
     )
-    from lmc_core.runs.request import Request as Request
+    from lmc_core.runs.request import (
+        ModelsRequest as ModelsRequest,
+        PairRequest as PairRequest,
+        Request as Request,
+    )
     from lmc_core.runs.result import Result as Result
 
     # errors

@@ -182,6 +182,8 @@ class EquivarianceRequest:
         what: which computation.
     """
 
+    numbers = EquivarianceNumbers
+
     source: str = "digits"
     kind: str = "orbit"
     group: str = "C4"

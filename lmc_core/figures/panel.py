@@ -24,6 +24,7 @@ from lmc_core.figures.text import (
 )
 from lmc_core.matching.methods import METHODS
 from lmc_core.numbers import estimate, number
+from lmc_core.runs.computation import COMPUTATIONS
 
 if TYPE_CHECKING:  # it loads plotly, and lists of results need only words
     import numpy as np
@@ -151,6 +152,8 @@ def every(
 def find_picture(what: str) -> Picture[Any]:
     """Return how results of a kind are shown, known or not."""
     named = PICTURES.get(what)
+    if named is None and what in COMPUTATIONS:
+        named = COMPUTATIONS.picture(what) or None
     if isinstance(named, str):
         module, _, name = named.partition(":")
         named = getattr(importlib.import_module(module), name)

@@ -109,6 +109,8 @@ class AlignmentRequest(PairRequest):
         tokens: on which the streams are compared, the same number of each example.
     """
 
+    numbers = AlignmentNumbers
+
     tokens: int = 1024
     what: str = "alignment"
     numbers: ClassVar[type[AlignmentNumbers]] = AlignmentNumbers

@@ -187,6 +187,8 @@ class BarrierRequest(PairRequest):
         repair: whether the interpolated network is renormalised (networks without norms alone).
     """
 
+    numbers = BarrierNumbers
+
     points: int = 25
     refine: int = 4
     temperature: bool = False

@@ -90,6 +90,8 @@ class BendRequest(PairRequest):
         points: of every curve, ends included.
     """
 
+    numbers = BendNumbers
+
     steps: int = STEPS
     points: int = 25
     what: str = "bend"

@@ -47,6 +47,8 @@ class LayersRequest(PairRequest):
     without one.
     """
 
+    numbers = LayersNumbers
+
     what: str = "layers"
     numbers: ClassVar[type[LayersNumbers]] = LayersNumbers
 

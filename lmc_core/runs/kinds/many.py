@@ -86,6 +86,8 @@ class GroupRequest(ManyRequest):
         resolution: of the grid on the simplex of three models; None for other numbers of models.
     """
 
+    numbers = ManyNumbers
+
     method: str = "universe"
     resolution: int | None = None
     what: str = "group"

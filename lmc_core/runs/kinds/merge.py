@@ -143,6 +143,8 @@ class MergeRequest(ManyRequest):
         dtype: type of the weights that are written; "" for those of the first model.
     """
 
+    numbers = MergeNumbers
+
     method: str = "none"
     merges: tuple[Wanted, ...] = ()
     weights: tuple[float, ...] = ()

@@ -96,6 +96,8 @@ class OrdersRequest(PairRequest):
         draws: orders drawn at random where not all can be tried.
     """
 
+    numbers = OrdersNumbers
+
     points: int = 7
     draws: int = 24
     what: str = "orders"

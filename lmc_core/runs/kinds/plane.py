@@ -121,6 +121,8 @@ class PlaneRequest(PlacedRequest):
         resolution: points along a side.
     """
 
+    numbers = PlaneNumbers
+
     resolution: int = 25
     what: str = "plane"
     numbers: ClassVar[type[PlaneNumbers]] = PlaneNumbers

@@ -60,6 +60,8 @@ class PointRequest(PlacedRequest):
         v: along the second.
     """
 
+    numbers = PointNumbers
+
     u: float = 0.0
     v: float = 0.0
     what: str = "point"
