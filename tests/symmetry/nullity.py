@@ -4,6 +4,7 @@ of a network's symmetry.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -37,29 +38,34 @@ class NoEpsilon(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def jacobian(model: Model, inputs: Tensor, chunk: int = 256) -> Tensor:
+def jacobian(model: Model, inputs: Tensor, size: int = 8) -> Tensor:
     """Derivatives `[rows, parameters]` in float64, at epsilon 0, of all outputs or of as many
     random sums of them as needed.
 
-    With n parameters, n + 64 sums with normal weights have the rank of all outputs.
+    Examples are differentiated a few at a time: an output of one does not depend on another, and a
+    sum over all of them would be led back through all. With n parameters, 2 (n + 64) sums with
+    normal weights, as many of each few examples, have the rank of all outputs.
+
+    Args:
+        model: in general position.
+        inputs: of as many examples as are needed to see every parameter.
+        size: how many examples are differentiated at a time.
     """
     module = without_epsilon(model.module(torch.float64))
     parameters = [p.requires_grad_(True) for n, p in module.named_parameters()]
-    with Double(), NoEpsilon():
-        outputs = model.family.outputs(module, inputs).flatten()
-    total, rows = sum(p.numel() for p in parameters), []
+    parts, rows = inputs.split(size), []
+    most = math.ceil(2 * (sum(p.numel() for p in parameters) + 64) / len(parts))
     generator = torch.Generator().manual_seed(0)
-    few = len(outputs) <= total + 64
-    for start in range(0, len(outputs) if few else total + 64, chunk):
-        if few:
-            picks = torch.eye(len(outputs), dtype=torch.float64)[start : start + chunk]
+    for part in parts:
+        with Double(), NoEpsilon():
+            outputs = model.family.outputs(module, part).flatten()
+        count = len(outputs)
+        if count <= most:
+            picks = torch.eye(count, dtype=torch.float64)
         else:
-            size = min(chunk, total + 64 - start), len(outputs)
-            picks = (
-                torch.randn(size, generator=generator, dtype=torch.float64) / len(outputs) ** 0.5
-            )
+            picks = torch.randn(most, count, generator=generator, dtype=torch.float64) / count**0.5
         found = torch.autograd.grad(
-            outputs, parameters, picks, retain_graph=True, is_grads_batched=True, allow_unused=True
+            outputs, parameters, picks, is_grads_batched=True, allow_unused=True
         )
         whole = [
             p.new_zeros(len(picks), p.numel()) if g is None else g
