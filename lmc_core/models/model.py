@@ -200,8 +200,12 @@ class Uninitialised(TorchFunctionMode):
         "erfinv_",
         "mul_",
         "add_",
+        "div_",
         "clamp_",
         "copy_",
+        "constant_",
+        "kaiming_normal_",
+        "kaiming_uniform_",
     }
 
     def __torch_function__(
@@ -212,13 +216,11 @@ class Uninitialised(TorchFunctionMode):
         kwargs: Mapping[str, object] | None = None,
     ) -> object:
         """Skip what fills a parameter; everything else runs, buffers included."""
-        if (
-            args
-            and isinstance(args[0], nn.Parameter)
-            and getattr(func, "__name__", "") in self.FILLS
-        ):
-            return args[0]
-        return func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        filled = args[0] if args else kwargs.get("tensor")  # the latter from torch.nn.init
+        if getattr(func, "__name__", "") in self.FILLS and isinstance(filled, nn.Parameter):
+            return filled
+        return func(*args, **kwargs)
 
 
 def named_ties(module: nn.Module) -> list[tuple[str, str]]:
