@@ -39,7 +39,10 @@ class DistanceRequest(PairRequest):
         scale: what it is multiplied by.
     """
 
-    numbers = DistanceNumbers
+    @property
+    def numbers(self) -> type[DistanceNumbers]:
+        """The type of its results."""
+        return DistanceNumbers
 
     scale: float = 1.0
     what: str = "distance"

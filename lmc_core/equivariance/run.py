@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from time import perf_counter
-from typing import Any, ClassVar, NotRequired, Self, TypedDict, cast
+from typing import Any, NotRequired, Self, TypedDict, cast
 
 import numpy as np
 import torch
@@ -182,7 +182,10 @@ class EquivarianceRequest:
         what: which computation.
     """
 
-    numbers = EquivarianceNumbers
+    @property
+    def numbers(self) -> type[EquivarianceNumbers]:
+        """The type of its results."""
+        return EquivarianceNumbers
 
     source: str = "digits"
     kind: str = "orbit"
@@ -203,7 +206,6 @@ class EquivarianceRequest:
     device: str = "cpu"
     algorithm: int = ALGORITHM
     what: str = "equivariance"
-    numbers: ClassVar[type[EquivarianceNumbers]] = EquivarianceNumbers
 
     @classmethod
     def from_json(cls, content: Mapping[str, object]) -> Self:

@@ -61,7 +61,7 @@ class Recipe:
 
     def settings(self) -> dict[str, object]:
         """Everything as plain JSON values."""
-        return asdict(self) | {"betas": list(self.betas)}
+        return {**asdict(self), "betas": list(self.betas)}
 
 
 def _vit(name: str, seed: int, width: int, heads: int, steps: int = 4000) -> Recipe:

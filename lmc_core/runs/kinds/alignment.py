@@ -16,7 +16,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, ClassVar, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -109,11 +109,13 @@ class AlignmentRequest(PairRequest):
         tokens: on which the streams are compared, the same number of each example.
     """
 
-    numbers = AlignmentNumbers
+    @property
+    def numbers(self) -> type[AlignmentNumbers]:
+        """The type of its results."""
+        return AlignmentNumbers
 
     tokens: int = 1024
     what: str = "alignment"
-    numbers: ClassVar[type[AlignmentNumbers]] = AlignmentNumbers
 
 
 def compute(

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from time import perf_counter
-from typing import ClassVar, NotRequired, TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
 import torch
 from torch import Tensor
@@ -187,14 +187,16 @@ class BarrierRequest(PairRequest):
         repair: whether the interpolated network is renormalised (networks without norms alone).
     """
 
-    numbers = BarrierNumbers
+    @property
+    def numbers(self) -> type[BarrierNumbers]:
+        """The type of its results."""
+        return BarrierNumbers
 
     points: int = 25
     refine: int = 4
     temperature: bool = False
     repair: bool = False
     what: str = "barrier"
-    numbers: ClassVar[type[BarrierNumbers]] = BarrierNumbers
 
 
 def make_request(

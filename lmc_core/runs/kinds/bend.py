@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from time import perf_counter
-from typing import ClassVar, NotRequired, TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
 import torch
 from torch import Tensor
@@ -90,12 +90,14 @@ class BendRequest(PairRequest):
         points: of every curve, ends included.
     """
 
-    numbers = BendNumbers
+    @property
+    def numbers(self) -> type[BendNumbers]:
+        """The type of its results."""
+        return BendNumbers
 
     steps: int = STEPS
     points: int = 25
     what: str = "bend"
-    numbers: ClassVar[type[BendNumbers]] = BendNumbers
 
     @property
     def bends(self) -> tuple[str, ...]:

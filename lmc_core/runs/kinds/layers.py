@@ -7,7 +7,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from time import perf_counter
-from typing import ClassVar
 
 from lmc_core.analysis.parts import PartCosts, part_costs
 from lmc_core.matching.methods import matching_share
@@ -47,10 +46,12 @@ class LayersRequest(PairRequest):
     without one.
     """
 
-    numbers = LayersNumbers
+    @property
+    def numbers(self) -> type[LayersNumbers]:
+        """The type of its results."""
+        return LayersNumbers
 
     what: str = "layers"
-    numbers: ClassVar[type[LayersNumbers]] = LayersNumbers
 
 
 def compute(

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from time import perf_counter
-from typing import ClassVar, NotRequired, TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
 import torch
 from torch import Tensor
@@ -86,12 +86,14 @@ class GroupRequest(ManyRequest):
         resolution: of the grid on the simplex of three models; None for other numbers of models.
     """
 
-    numbers = ManyNumbers
+    @property
+    def numbers(self) -> type[ManyNumbers]:
+        """The type of its results."""
+        return ManyNumbers
 
     method: str = "universe"
     resolution: int | None = None
     what: str = "group"
-    numbers: ClassVar[type[ManyNumbers]] = ManyNumbers
 
 
 def make_group_request(

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
-from typing import ClassVar, NotRequired, TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
 from lmc_core import folders
 from lmc_core.errors import BadInput, UnknownName
@@ -143,7 +143,10 @@ class MergeRequest(ManyRequest):
         dtype: type of the weights that are written; "" for those of the first model.
     """
 
-    numbers = MergeNumbers
+    @property
+    def numbers(self) -> type[MergeNumbers]:
+        """The type of its results."""
+        return MergeNumbers
 
     method: str = "none"
     merges: tuple[Wanted, ...] = ()
@@ -156,7 +159,6 @@ class MergeRequest(ManyRequest):
     save: str = ""
     dtype: str = ""
     what: str = "merge"
-    numbers: ClassVar[type[MergeNumbers]] = MergeNumbers
 
     def to_json(self) -> dict[str, object]:
         """Everything as plain JSON values; a type only where one was asked for, so that keys from

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
-from typing import ClassVar, NotRequired, TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
 import torch
 from torch import Tensor
@@ -96,12 +96,14 @@ class OrdersRequest(PairRequest):
         draws: orders drawn at random where not all can be tried.
     """
 
-    numbers = OrdersNumbers
+    @property
+    def numbers(self) -> type[OrdersNumbers]:
+        """The type of its results."""
+        return OrdersNumbers
 
     points: int = 7
     draws: int = 24
     what: str = "orders"
-    numbers: ClassVar[type[OrdersNumbers]] = OrdersNumbers
 
 
 def compute(

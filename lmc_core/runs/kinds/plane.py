@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any, ClassVar, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -121,11 +121,13 @@ class PlaneRequest(PlacedRequest):
         resolution: points along a side.
     """
 
-    numbers = PlaneNumbers
+    @property
+    def numbers(self) -> type[PlaneNumbers]:
+        """The type of its results."""
+        return PlaneNumbers
 
     resolution: int = 25
     what: str = "plane"
-    numbers: ClassVar[type[PlaneNumbers]] = PlaneNumbers
 
 
 def choose_plane(

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from time import perf_counter
-from typing import ClassVar, TypedDict
+from typing import TypedDict
 
 from torch import Tensor
 
@@ -60,12 +60,14 @@ class PointRequest(PlacedRequest):
         v: along the second.
     """
 
-    numbers = PointNumbers
+    @property
+    def numbers(self) -> type[PointNumbers]:
+        """The type of its results."""
+        return PointNumbers
 
     u: float = 0.0
     v: float = 0.0
     what: str = "point"
-    numbers: ClassVar[type[PointNumbers]] = PointNumbers
 
 
 def choose_point(plane: PlaneRequest, u: float, v: float) -> PointRequest:
