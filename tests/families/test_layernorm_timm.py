@@ -18,7 +18,7 @@ from lmc_core.models.common import require_compatible
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.forward import function_error
 from lmc_core.models.load import load_folder
-from lmc_core.models.model import Model, untied_state
+from lmc_core.models.model import Model, Uninitialised, untied_state
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.canonical import Blocks
 from lmc_core.symmetry.check import relative_difference
@@ -267,7 +267,7 @@ def test_the_layout_is_that_of_timm(architecture: str) -> None:
     config = VIT.config(
         {"architecture": architecture, "num_classes": 10, "model_args": {"depth": 1}}
     )
-    with torch.device("meta"):
+    with torch.device("meta"), Uninitialised():
         module = timm.create_model(architecture, num_classes=10, depth=1)
     assert VIT.layout(config).shapes == {
         name: tuple(tensor.shape) for name, tensor in module.state_dict().items()

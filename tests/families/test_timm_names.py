@@ -12,6 +12,7 @@ import pytest
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.families import FAMILIES
+from lmc_core.models.model import Uninitialised
 
 BEGINNINGS = ("vit_", "deit", "eva_large", "flexivit")
 REASONS = (
@@ -123,7 +124,7 @@ def test_the_layout_is_that_of_timm(architecture: str) -> None:
     raw = {"architecture": architecture, "num_classes": classes, "model_args": {"depth": 1}}
     family = next(family for family in FAMILIES.values() if family.recognises(raw))
     config = family.config(raw)
-    with torch.device("meta"):
+    with torch.device("meta"), Uninitialised():
         module = timm.create_model(architecture, num_classes=classes, depth=1)
     state = {
         name: tuple(t.shape) for name, t in module.state_dict().items() if t.is_floating_point()

@@ -17,7 +17,7 @@ from lmc_core.models.files.hub import timm_repository
 from lmc_core.models.files.references import parse
 from lmc_core.models.forward import function_error, random_inputs
 from lmc_core.models.load import full_reference
-from lmc_core.models.model import Model, untied_state
+from lmc_core.models.model import Model, Uninitialised, untied_state
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.spaces import choose_classes
 
@@ -47,7 +47,7 @@ def module_of(entry: PublicFamily) -> tuple[Family, dict[str, Any], torch.nn.Mod
     family = next(family for family in FAMILIES.values() if family.recognises(entry.config))
     assert family.name == entry.family
     config = family.config(entry.config)
-    with torch.device("meta"):
+    with torch.device("meta"), Uninitialised():
         return family, config, family.build(config)
 
 
@@ -69,7 +69,7 @@ def test_members_of_timm_have_one_shape() -> None:
     for entry in public():
         if not entry.members[0].startswith("timm:"):
             continue
-        with torch.device("meta"):
+        with torch.device("meta"), Uninitialised():
             first, *others = [
                 timm.create_model(member.removeprefix("timm:").partition(".")[0], num_classes=1000)
                 for member in entry.members
