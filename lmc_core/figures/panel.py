@@ -7,10 +7,9 @@ caption and a table of its numbers.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import (
@@ -24,7 +23,7 @@ from lmc_core.figures.text import (
 )
 from lmc_core.matching.methods import METHODS
 from lmc_core.numbers import estimate, number
-from lmc_core.runs.computation import COMPUTATIONS
+from lmc_core.runs.computation import COMPUTATIONS, resolve
 
 if TYPE_CHECKING:  # it loads plotly, and lists of results need only words
     import numpy as np
@@ -40,18 +39,6 @@ SCALARS = 60  # numbers of an unknown kind that are shown
 # what a result with other entries can raise
 UNDRAWABLE = (LookupError, TypeError, ValueError, AttributeError)
 DASH = "\u2013"
-
-PICTURES: dict[str, str | Picture] = {
-    "barrier": "lmc_core.figures.barrier:PICTURE",
-    "layers": "lmc_core.figures.layers:PICTURE",
-    "alignment": "lmc_core.figures.alignment:PICTURE",
-    "plane": "lmc_core.figures.landscape:PICTURE",
-    "bend": "lmc_core.figures.bend:PICTURE",
-    "orders": "lmc_core.figures.orders:PICTURE",
-    "merge": "lmc_core.figures.merge:PICTURE",
-    "group": "lmc_core.figures.merge_matrix:PICTURE",
-    "equivariance": "lmc_core.equivariance.figures.panels:PICTURE",
-}
 
 
 class Stored(Protocol[N_co]):
@@ -151,13 +138,10 @@ def every(
 
 def find_picture(what: str) -> Picture[Any]:
     """Return how results of a kind are shown, known or not."""
-    named = PICTURES.get(what)
-    if named is None and what in COMPUTATIONS:
-        named = COMPUTATIONS.picture(what) or None
-    if isinstance(named, str):
-        module, _, name = named.partition(":")
-        named = getattr(importlib.import_module(module), name)
-    return named or Picture(
+    place = COMPUTATIONS.picture(what) if what in COMPUTATIONS else ""
+    if place:
+        return cast("Picture[Any]", resolve(place))
+    return Picture(
         name=what[:1].upper() + what[1:] or "Result",
         draw=None,
         caption=_unknown_caption,

@@ -166,21 +166,22 @@ class Computations:
 
 
 def _shipped(title: str, module: str, picture: str = "") -> Shipped:
-    return Shipped(title, f"lmc_core.{module}:COMPUTATION", picture and f"lmc_core.{picture}")
+    picture = picture and f"lmc_core.{picture}:PICTURE"
+    return Shipped(title, f"lmc_core.{module}:COMPUTATION", picture)
 
 
 COMPUTATIONS = Computations(
     {
-        "barrier": _shipped("Barrier", "runs.kinds.barrier"),
-        "layers": _shipped("Cost of each part", "runs.kinds.layers"),
-        "alignment": _shipped("Alignment", "runs.kinds.alignment"),
-        "plane": _shipped("Landscape", "runs.kinds.plane"),
+        "barrier": _shipped("Barrier", "runs.kinds.barrier", "figures.barrier"),
+        "layers": _shipped("Cost of each part", "runs.kinds.layers", "figures.layers"),
+        "alignment": _shipped("Alignment", "runs.kinds.alignment", "figures.alignment"),
+        "plane": _shipped("Landscape", "runs.kinds.plane", "figures.landscape"),
         "point": _shipped("Point of a landscape", "runs.kinds.point"),
-        "bend": _shipped("Curved paths", "runs.kinds.bend"),
-        "orders": _shipped("Orders of experts", "runs.kinds.orders"),
-        "merge": _shipped("Merge", "runs.kinds.merge"),
-        "group": _shipped("Several models", "runs.kinds.many"),
-        "equivariance": _shipped("Equivariance", "equivariance.run"),
+        "bend": _shipped("Curved paths", "runs.kinds.bend", "figures.bend"),
+        "orders": _shipped("Orders of experts", "runs.kinds.orders", "figures.orders"),
+        "merge": _shipped("Merge", "runs.kinds.merge", "figures.merge"),
+        "group": _shipped("Several models", "runs.kinds.many", "figures.merge_matrix"),
+        "equivariance": _shipped("Equivariance", "equivariance.run", "equivariance.figures.panels"),
     }
 )
 

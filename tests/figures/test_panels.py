@@ -18,7 +18,6 @@ from hypothesis import strategies as some
 
 from lmc_core.figures.barrier_labels import MANY
 from lmc_core.figures.panel import (
-    PICTURES,
     Picture,
     every,
     find_picture,
@@ -31,6 +30,8 @@ from lmc_core.figures.panel import (
 from lmc_core.figures.redact import has_places, last_name, without_places
 from lmc_core.figures.style import MEANINGS
 from lmc_core.figures.tables import Table
+from lmc_core.runs.computation import COMPUTATIONS, Computation
+from lmc_core.runs.request import PairRequest
 
 
 @dataclass
@@ -129,25 +130,43 @@ def test_an_unknown_kind_has_a_caption_and_its_numbers(vit):
 
 
 def test_every_kind_is_named():
-    assert all(find_picture(what).draw and kind_name(what) for what in PICTURES)
-
-
-def test_a_kind_from_outside_is_drawn_named_and_labelled(monkeypatch):
-    def figure(found, labels, theme, height):
-        return go.Figure(go.Bar(x=list(labels), y=[each.result["lumps"] for each in found]))
-
-    counted = Picture(
-        name="Lumps",
-        draw=figure,
-        caption=every(lambda results, labels: f"{len(results)} bowls."),
-        summary=every(lambda results, labels: Table.of(("bowl",), [[name] for name in labels])),
-        numbers=one(lambda result: Table.of(("lumps",), [[result["lumps"]]])),
-        headline=lambda result: (f"{result['lumps']} lumps", float(result["lumps"])),
-        setting=lambda result: f"Bowl {result['bowl']}",
-        labels=lambda results: [f"bowl {result['bowl']}" for result in results],
-        together=True,
+    assert all(
+        find_picture(what).draw and kind_name(what) for what in COMPUTATIONS if what != "point"
     )
-    monkeypatch.setitem(PICTURES, "lumps", counted)
+
+
+def draw_lumps(found, labels, theme, height):
+    return go.Figure(go.Bar(x=list(labels), y=[each.result["lumps"] for each in found]))
+
+
+LUMPS = Picture(
+    name="Lumps",
+    draw=draw_lumps,
+    caption=every(lambda results, labels: f"{len(results)} bowls."),
+    summary=every(lambda results, labels: Table.of(("bowl",), [[name] for name in labels])),
+    numbers=one(lambda result: Table.of(("lumps",), [[result["lumps"]]])),
+    headline=lambda result: (f"{result['lumps']} lumps", float(result["lumps"])),
+    setting=lambda result: f"Bowl {result['bowl']}",
+    labels=lambda results: [f"bowl {result['bowl']}" for result in results],
+    together=True,
+)
+
+
+@pytest.fixture
+def lumps():
+    """A kind is there for one test."""
+    kind = Computation(
+        what="lumps",
+        request=PairRequest,
+        compute=lambda request, progress, fresh: ({}, {}),
+        picture="tests.figures.test_panels:LUMPS",
+    )
+    COMPUTATIONS.add(kind)
+    yield
+    COMPUTATIONS.remove("lumps")
+
+
+def test_a_kind_from_outside_is_drawn_named_and_labelled(lumps):
     found = [Found({"method": "stir", "bowl": k, "lumps": 3 * k}, "lumps") for k in (1, 2)]
     (panel,) = panels(found)
     assert list(panel.figure.data[0].x) == ["bowl 1", "bowl 2"]
