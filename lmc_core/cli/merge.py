@@ -179,7 +179,7 @@ def _write(arguments: argparse.Namespace, request: MergeRequest) -> None:
     if result["tasks"] and (row := best_row([result], result["task"])):
         unit = find_unit([result], result["task"])
         pairs.append(("loss", f"{shown(row.numbers, 'loss')} {unit} ({result['split']} split)"))
-    rounding = number(written["rounding"], digits=2)
+    rounding = number(cast("float | None", written["rounding"]), digits=2)
     words = f"outputs changed by {rounding} (relative) in {written['dtype']}"
     print(facts([*pairs, ("rounding", words), ("written", str(out))]))
 

@@ -9,6 +9,7 @@ holds safetensors by now may differ from `pickle`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 from lmc_core.models.config import Config
 
@@ -233,7 +234,27 @@ def public() -> tuple[PublicFamily, ...]:
     )
 
 
-def public_rows() -> list[dict[str, object]]:
+class PublicRow(TypedDict):
+    """A public family of models, as `lmc models --public --json` prints it."""
+
+    name: str
+    sentence: str
+    source: str
+    takes: str
+    family: str | None
+    config: dict[str, object]
+    config_source: str
+    verified: bool
+    models: int
+    references: list[str]
+    parameters: int
+    bytes: int
+    memory: int
+    data: str
+    pickle: bool | None
+
+
+def public_rows() -> list[PublicRow]:
     """The catalogue as plain values, with the family here that each belongs to."""
     return [
         {

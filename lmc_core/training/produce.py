@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from lmc_core.folders import home
+from lmc_core.models.config import Config
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.model import Model, untied_state
 from lmc_core.tasks import Examples, get_task
@@ -108,7 +109,7 @@ def write(
         "examples_seen": story["examples"],
     }
     config = family.config(recipe.config)
-    model = Model(recipe.name, family, config, state, {"task": recipe.task, "data": data}).check()
+    model = Model(recipe.name, family, config, state, Config(task=recipe.task, data=data)).check()
     scores = _scores(model, device, recipe.length)
     card = {
         "name": recipe.name,
@@ -134,4 +135,4 @@ def write(
     family.save(model.module(torch.float16), recipe.config, folder)
     (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n")
     report(f"{recipe.name} test {scores['test']}")
-    return Model(model.name, family, config, state, card)
+    return Model(model.name, family, config, state, Config(json.loads(json.dumps(card))))
