@@ -3,12 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, ValuesView
+from functools import partial
+from importlib import import_module
 from operator import attrgetter
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from lmc_core.errors import BadInput, UnknownName
 
 T = TypeVar("T")
+
+
+def resolve(place: str) -> object:
+    """The thing at a place, "package.module:NAME"."""
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
+
+
+def import_later(place: str) -> Callable[..., Any]:
+    """Return a function that imports another when it is called first, and calls it.
+
+    What is listed without its work (a method on a page that only reads results) so needs nothing
+    heavy.
+
+    Args:
+        place: of the function, "package.module:NAME".
+    """
+    return partial(_call, place)
+
+
+def _call(place: str, *args: object, **named: object) -> object:
+    function = resolve(place)
+    assert callable(function)
+    return function(*args, **named)
 
 
 class Registry(Generic[T]):

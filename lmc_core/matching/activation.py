@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from lmc_core.errors import BadInput
 from lmc_core.limits import require_settings
 from lmc_core.look import Look
 from lmc_core.matching.method import Method
-
-if TYPE_CHECKING:  # they load torch
-    from lmc_core.matching.matcher_input import MatcherInput
-    from lmc_core.matching.trace import Trace
-    from lmc_core.symmetry.alignment import Alignment
+from lmc_core.registry import import_later
 
 
 @dataclass(frozen=True)
@@ -42,13 +37,6 @@ class ActivationSettings:
             raise BadInput(f"The share of the weights should be 0 or more; {self.weights} came.")
 
 
-def match(given: MatcherInput, settings: ActivationSettings) -> tuple[Alignment, Trace]:
-    """Find the alignment by activations on training examples."""
-    from lmc_core.matching.activation_search import match_activations  # torch
-
-    return match_activations(given, settings)
-
-
 METHOD = Method(
     name="activation",
     title="activation matching",
@@ -58,7 +46,7 @@ METHOD = Method(
     source="Li et al. 2015, arXiv 1511.07543; Ainsworth et al. 2022, arXiv 2209.04836; Theus et "
     "al. 2025, arXiv 2506.22712",
     settings=ActivationSettings,
-    match=match,
+    match=import_later("lmc_core.matching.activation_search:match_activations"),
     look=Look("activation matching", "#007a5c", "#2fc79c", "12px,3px,3px,3px", "triangle-up"),
     uses_data=True,
     pace=3e-6,

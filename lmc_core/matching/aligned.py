@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lmc_core.display import draw_trace, show
 from lmc_core.matching.trace import Trace
-from lmc_core.matching.widths import Places
+from lmc_core.matching.widened import Places
 from lmc_core.models.common import untied
 from lmc_core.models.model import Model
 from lmc_core.models.rows import in_shared_rows

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # they load torch
     from torch import Tensor
 
     from lmc_core.matching.matcher_input import ManyInput, MatcherInput
-    from lmc_core.matching.widths import Widened
+    from lmc_core.matching.widened import Widened
     from lmc_core.models.model import Model
     from lmc_core.symmetry.alignment import Alignment
     from lmc_core.symmetry.spaces import Classes

@@ -16,7 +16,8 @@ from lmc_core.matching.matcher_input import MatcherInput
 from lmc_core.matching.method import Method
 from lmc_core.matching.methods import METHODS
 from lmc_core.matching.trace import Trace
-from lmc_core.matching.widths import Places, Widened, match_widths
+from lmc_core.matching.widened import Places, Widened
+from lmc_core.matching.widths import match_widths
 from lmc_core.models.common import (
     alike_untied,
     different_heads,

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from lmc_core.errors import BadInput
 from lmc_core.limits import require_settings
 from lmc_core.matching.method import ManyMethod
-
-if TYPE_CHECKING:  # they load torch
-    from lmc_core.matching.matcher_input import ManyInput
-    from lmc_core.matching.trace import Trace
-    from lmc_core.symmetry.alignment import Alignment
+from lmc_core.registry import import_later
 
 
 @dataclass(frozen=True)
@@ -35,13 +30,6 @@ class ReferenceSettings:
             )
 
 
-def match(given: ManyInput, settings: ReferenceSettings) -> tuple[list[Alignment], Trace]:
-    """Bring all models onto one of them by weight matching."""
-    from lmc_core.matching.universe_search import match_onto  # torch
-
-    return match_onto(given, settings)
-
-
 METHOD = ManyMethod(
     name="reference",
     title="onto one model",
@@ -49,6 +37,6 @@ METHOD = ManyMethod(
     "needs no data.",
     source="Ainsworth, Hayase, Srinivasa 2022, arXiv 2209.04836",
     settings=ReferenceSettings,
-    match=match,
+    match=import_later("lmc_core.matching.universe_search:match_onto"),
     share=0.4,
 )

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from lmc_core.errors import BadInput
 from lmc_core.matching.learned.steps import Steps
 from lmc_core.matching.method import ManyMethod
 from lmc_core.matching.reference import ReferenceSettings
+from lmc_core.registry import import_later
 from lmc_core.settings import choice
-
-if TYPE_CHECKING:  # they load torch
-    from lmc_core.matching.matcher_input import ManyInput
-    from lmc_core.matching.trace import Trace
-    from lmc_core.symmetry.alignment import Alignment
 
 FRAMES = ("best", "reference", "mean")
 
@@ -53,13 +49,6 @@ class UniverseSettings(Steps):
             raise BadInput(f"concentration should be above 0; {self.concentration} came.")
 
 
-def match(given: ManyInput, settings: UniverseSettings) -> tuple[list[Alignment], Trace]:
-    """Find a universe by weights, then learn."""
-    from lmc_core.matching.universe_search import match_universe  # torch
-
-    return match_universe(given, settings)
-
-
 METHOD = ManyMethod(
     name="universe",
     title="universe",
@@ -67,5 +56,5 @@ METHOD = ManyMethod(
     "together on training examples.",
     source="Theus et al. 2025, arXiv 2506.22712; Crisostomi et al. 2024, arXiv 2405.17897",
     settings=UniverseSettings,
-    match=match,
+    match=import_later("lmc_core.matching.universe_search:match_universe"),
 )

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from lmc_core.errors import BadInput, UnknownName
 from lmc_core.limits import require_settings
 from lmc_core.look import Look
 from lmc_core.matching.method import Method
-from lmc_core.progress import part
+from lmc_core.registry import import_later
 from lmc_core.settings import choice
-
-if TYPE_CHECKING:  # they load torch
-    from torch import Tensor
-
-    from lmc_core.matching.matcher_input import MatcherInput
-    from lmc_core.matching.trace import Trace
-    from lmc_core.matching.widths import Widened
-    from lmc_core.models.model import Model
-    from lmc_core.symmetry.alignment import Alignment
-    from lmc_core.symmetry.spaces import Classes
 
 EDGES = "edges"
 ALL = "all"
@@ -81,35 +69,6 @@ class WeightSettings:
 Settings = WeightSettings  # its former name
 
 
-def match(given: MatcherInput, settings: WeightSettings) -> tuple[Alignment, Trace]:
-    """Find the alignment by the weights alone."""
-    from lmc_core.matching.weight_search import match_weights  # torch
-
-    return match_weights(
-        given.layout,
-        given.a.state,
-        given.b.state,
-        given.classes,
-        settings,
-        given.masks,
-        part(given.progress, words="matching the weights"),
-    )
-
-
-def match_unequal(
-    narrow: Model,
-    wide: Model,
-    classes: Classes,
-    settings: WeightSettings,
-    masks: Mapping[str, Tensor] | None,
-    progress: Callable[[float], None],
-) -> Widened:
-    """Find the alignment of two models of unequal widths."""
-    from lmc_core.matching.widths import match_widths  # torch
-
-    return match_widths(narrow, wide, classes, settings, masks, progress)
-
-
 METHOD = Method(
     name="weight",
     title="weight matching",
@@ -118,8 +77,8 @@ METHOD = Method(
     source="Ainsworth, Hayase, Srinivasa 2022, arXiv 2209.04836; Theus et al. 2025, arXiv "
     "2506.22712",
     settings=WeightSettings,
-    match=match,
-    match_widths=match_unequal,
+    match=import_later("lmc_core.matching.weight_search:match_by_weights"),
+    match_widths=import_later("lmc_core.matching.widths:match_widths"),
     look=Look("weight matching, larger classes", "#0066a6", "#56b4e9", "solid", "diamond"),
     pace=3e-6,
     share=0.2,

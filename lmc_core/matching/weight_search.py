@@ -28,11 +28,13 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from lmc_core.matching.matcher_input import MatcherInput
 from lmc_core.matching.objective import Objective
 from lmc_core.matching.state import MatchingState
 from lmc_core.matching.steps import solve
 from lmc_core.matching.trace import Trace
 from lmc_core.matching.weight import ALL, EDGES, WeightSettings
+from lmc_core.progress import part
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.elements import Element, random_element
 from lmc_core.symmetry.layout import Layout, State
@@ -44,6 +46,19 @@ from lmc_core.symmetry.spaces import Classes, Space, SymmetryClass
 FAINT = {torch.float64: 1e-6, torch.float32: 1e-3}  # by the precision of products
 RANK = 1e-9  # relative; singular values below this say nothing of their directions
 USUAL_ROUNDS = 25  # until convergence, for the progress shown
+
+
+def match_by_weights(given: MatcherInput, settings: WeightSettings) -> tuple[Alignment, Trace]:
+    """Find the alignment that moves `given.b` onto `given.a`, by the weights alone."""
+    return match_weights(
+        given.layout,
+        given.a.state,
+        given.b.state,
+        given.classes,
+        settings,
+        given.masks,
+        part(given.progress, words="matching the weights"),
+    )
 
 
 def match_weights(

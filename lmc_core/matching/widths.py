@@ -24,7 +24,7 @@ rectangular orthogonal maps.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from scipy.optimize import linear_sum_assignment
@@ -33,9 +33,9 @@ from torch import Tensor
 from lmc_core.matching.objective import Objective
 from lmc_core.matching.state import MatchingState
 from lmc_core.matching.steps import solve
-from lmc_core.matching.trace import Trace
 from lmc_core.matching.weight import WeightSettings
 from lmc_core.matching.weight_search import make_objective, match_weights
+from lmc_core.matching.widened import Places, Widened
 from lmc_core.models.fits import REPEATED, unequal_spaces
 from lmc_core.models.model import Model
 from lmc_core.models.widen import padded, scale_scores, widen
@@ -53,47 +53,6 @@ from lmc_core.symmetry.layout import Block, Layout
 from lmc_core.symmetry.spaces import Classes, Space, class_of
 
 ROUNDS = 4  # of giving places away and matching again
-
-
-@dataclass(frozen=True)
-class Places:
-    """Which narrow unit each place of a wide space belongs to.
-
-    Attributes:
-        owner: int64 `[m]`, by the wide model's own numbering, or `[copies, m]` for the units of
-            experts and the queries of groups, these in the order of the narrow model; `NOBODY` (-1)
-            for a place that no one reads.
-        shares: float64 of the same shape: what part of the narrow unit's output comes from there;
-            those of one owner sum to 1.
-    """
-
-    owner: Tensor
-    shares: Tensor
-
-
-@dataclass(frozen=True)
-class Widened:
-    """A narrow and a wide model at the sizes of the wide one, in one frame.
-
-    Attributes:
-        narrow: the narrow model's function in the wide model's architecture.
-        wide: the wide model.
-        alignment: what moved the one that moved.
-        trace: of the objective of weight matching.
-        places: by name of space, for units, heads and their like of unequal numbers.
-    """
-
-    narrow: Model
-    wide: Model
-    alignment: Alignment
-    trace: Trace
-    places: Mapping[str, Places]
-
-    def turned(self, wide: Model) -> Widened:
-        """The same with the wide model where it was, and the narrow one in its frame."""
-        back = self.alignment.inverse()
-        moved = self.narrow.with_state(back.apply(self.narrow.layout, self.narrow.state))
-        return replace(self, narrow=moved, wide=wide, alignment=back)
 
 
 def match_widths(

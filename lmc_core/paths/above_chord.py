@@ -14,14 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from torch import Tensor
 
 from lmc_core.errors import BadInput
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from lmc_core.paths.curve import Curve
+from lmc_core.intervals.band import band
+from lmc_core.intervals.crossfit import crossfit
+from lmc_core.paths.barrier import barrier, excess, place
+from lmc_core.paths.curve import Curve
 
 SINGLE = 1e-6  # relative error of a loss that single precision leaves, after some layers
 
@@ -42,8 +43,6 @@ def above_chord(
         rounding: differences up to which are what arithmetic leaves.
         name: of the entries.
     """
-    from lmc_core.intervals.band import band
-
     found = band(above, groups, rounding)
     middle = int((lam - 0.5).abs().argmin())
     return {
@@ -73,8 +72,6 @@ def crossfitted(
         choose: means at every point `[..., points]` -> places `[...]`.
         name: of the entries.
     """
-    from lmc_core.intervals.crossfit import crossfit
-
     value, error = None, None
     if bool(above.isfinite().all()):
         with suppress(BadInput):
@@ -89,8 +86,6 @@ def drop_facts(found: Curve) -> dict[str, Any]:
     Args:
         found: the curve of an image task.
     """
-    from lmc_core.paths.barrier import barrier, excess, place
-
     wrong = 1 - found.correct.double()
     top, below = barrier(found.lam, wrong, found.groups), excess(found.lam, wrong)
     return {

@@ -9,15 +9,17 @@ the average is confidently wrong and loses more.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from torch import Tensor
 
-    from lmc_core.models.model import Model
-    from lmc_core.paths.curve import Curve
-    from lmc_core.progress import Progress
-    from lmc_core.tasks import Examples
+from lmc_core.intervals.errors import stderr
+from lmc_core.matching.common_form import common_form
+from lmc_core.models.model import Model
+from lmc_core.paths.curve import Curve, evaluate
+from lmc_core.paths.line import Line
+from lmc_core.progress import Progress
+from lmc_core.tasks import Examples
 
 NOTICED = 1e-3  # nats; less is no difference, however small its error
 
@@ -51,10 +53,6 @@ def plain_losses(
     Returns:
         The weights, and the loss of every example in nats, `[lam, examples]`.
     """
-    from lmc_core.matching.common_form import common_form
-    from lmc_core.paths.curve import evaluate
-    from lmc_core.paths.line import Line
-
     line = Line(*common_form(*models))
     words = "measuring the plain average"
     losses, _ = evaluate(
@@ -75,8 +73,6 @@ def against_plain(found: Curve, plain: tuple[list[float], Tensor]) -> dict[str, 
         found: the curve of the aligned line.
         plain: what `plain_losses` returned, at points of that curve.
     """
-    from lmc_core.intervals.errors import stderr
-
     lam, losses = plain
     row = int((found.lam - lam[0]).abs().argmin())
     more = found.losses[row].double() - losses[0].double()

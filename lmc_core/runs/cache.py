@@ -43,7 +43,7 @@ from lmc_core.matching.methods import MANY_METHODS, METHODS
 from lmc_core.matching.objective import HELD
 from lmc_core.matching.pair import align_pair
 from lmc_core.matching.trace import Trace
-from lmc_core.matching.widths import Places
+from lmc_core.matching.widened import Places
 from lmc_core.models.common import in_float32, untied
 from lmc_core.models.model import Model
 from lmc_core.models.rows import in_shared_rows, restricted, shared_rows

@@ -17,13 +17,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 
 from lmc_core.errors import BadInput, LmcError, UnknownName
 from lmc_core.progress import Progress
+from lmc_core.registry import resolve
 from lmc_core.runs.request import Request, RequestJson
 from lmc_core.runs.result import Result, digest, read_names, rename_data
 
@@ -184,12 +184,6 @@ COMPUTATIONS = Computations(
         "equivariance": _shipped("Equivariance", "equivariance.run", "equivariance.figures.panels"),
     }
 )
-
-
-def resolve(place: str) -> object:
-    """The thing at a place, "package.module:NAME"."""
-    module, _, name = place.partition(":")
-    return getattr(import_module(module), name)
 
 
 def request_from_json(content: Mapping[str, object]) -> Request:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from lmc_core.models.files.stamp import HASHED, stamp
-
-if TYPE_CHECKING:
-    from lmc_core.models.model import Model
+from lmc_core.models.load import find_files, load
+from lmc_core.models.model import Model
 
 # Bytes of a model's files up to which it is kept. Every model that is aligned in place is larger,
 # even in half precision (2 bytes x matching.problem.HELD), so that no model that is kept is ever
@@ -18,8 +16,6 @@ WARM = HASHED
 
 @lru_cache(maxsize=8)
 def _load_once(reference: str, content: tuple[str, ...]) -> Model:
-    from lmc_core.models.load import load
-
     return load(reference)
 
 
@@ -27,8 +23,6 @@ def load_warm(reference: str) -> Model:
     """Load a model, or take the one kept warm if its files hold what they held then; large ones are
     not kept.
     """
-    from lmc_core.models.load import find_files, load
-
     if not is_warm(reference):
         return load(reference)
     return _load_once(reference, stamp(find_files(reference)))
@@ -36,6 +30,4 @@ def load_warm(reference: str) -> Model:
 
 def is_warm(reference: str) -> bool:
     """Whether a model is small enough to be kept between runs; others are this run's own."""
-    from lmc_core.models.load import find_files
-
     return sum(path.stat().st_size for path in find_files(reference)) <= WARM

@@ -26,9 +26,10 @@ from lmc_core.models.model import Model
 from lmc_core.tasks.encoders import common_encoder
 from lmc_core.tasks.form import TaskForm
 from lmc_core.tasks.labels import class_numbers
+from lmc_core.tasks.model_preparation import common_preparation
 from lmc_core.tasks.own_images import LazyImages
 from lmc_core.tasks.own_text import LIMIT, task_of_text
-from lmc_core.tasks.preparation import Preparation, common_preparation
+from lmc_core.tasks.preparation import Preparation
 from lmc_core.tasks.task import Examples, Task
 
 PREFIX = "hf-dataset:"

@@ -27,7 +27,8 @@ from lmc_core.models.model import Model
 from lmc_core.tasks.characters import PARTS
 from lmc_core.tasks.form import TaskForm
 from lmc_core.tasks.labels import class_numbers
-from lmc_core.tasks.preparation import Preparation, common_preparation
+from lmc_core.tasks.model_preparation import common_preparation
+from lmc_core.tasks.preparation import Preparation
 from lmc_core.tasks.task import SPLITS, Examples, Task
 
 if TYPE_CHECKING:

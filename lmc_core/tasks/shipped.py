@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from lmc_core.models.model import Model
 from lmc_core.registry import Registry
-
-if TYPE_CHECKING:  # a task knows its preparation, and a preparation looks for the shipped task
-    from lmc_core.models.model import Model
-    from lmc_core.tasks.task import Task
+from lmc_core.tasks.task import Task
 
 TASKS: Registry[Task] = Registry("task")
 

@@ -139,7 +139,7 @@ def device_sentence() -> str:
     # the first page starts without torch, which takes seconds to load
     import torch
 
-    from lmc_core.runs.inputs import find_device
+    from lmc_core.runs.inputs import find_device  # loads torch too
 
     device = find_device()
     cores = f"{os.cpu_count() or 1} CPU cores"

@@ -13,7 +13,8 @@ from PIL import Image
 
 from lmc_core.errors import BadInput, Incompatible
 from lmc_core.tasks import get_task
-from lmc_core.tasks.preparation import RESAMPLING, Preparation, common_preparation, find_preparation
+from lmc_core.tasks.model_preparation import common_preparation, find_preparation
+from lmc_core.tasks.preparation import RESAMPLING, Preparation
 from tests.tasks.makers import model
 
 SIZES = [(40, 40), (61, 37), (37, 61), (48, 33), (24, 90)]

@@ -25,7 +25,6 @@ from dataclasses import replace
 import torch
 
 from lmc_core.errors import BadInput
-from lmc_core.matching import weight
 from lmc_core.matching.activation import ActivationSettings
 from lmc_core.matching.activation_search import match_activations
 from lmc_core.matching.learned.descent import Descent
@@ -33,6 +32,8 @@ from lmc_core.matching.learned.kept_start import forget_start, kept_start
 from lmc_core.matching.learned.method import LearnedSettings
 from lmc_core.matching.matcher_input import MatcherInput
 from lmc_core.matching.trace import Trace
+from lmc_core.matching.weight import WeightSettings
+from lmc_core.matching.weight_search import match_by_weights
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.tasks.learning import Learning
 
@@ -48,11 +49,16 @@ def match_and_learn(
     def find() -> tuple[Alignment, Trace]:
         if settings.start == "activation":  # on examples that it has anyway
             return match_activations(first, ActivationSettings())
-        return weight.match(first, weight.WeightSettings())
+        return match_by_weights(first, WeightSettings())
 
     found = learn(given.within(0.05, 1.0), *kept_start(given, settings.start, find), settings, both)
     forget_start(given)
     return found
+
+
+def match_both(given: MatcherInput, settings: LearnedSettings) -> tuple[Alignment, Trace]:
+    """The same with both ends moving."""
+    return match_and_learn(given, settings, both=True)
 
 
 def learn(

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from lmc_core.errors import BadInput
 from lmc_core.look import Look
 from lmc_core.matching.learned.steps import Steps
 from lmc_core.matching.method import Method
+from lmc_core.registry import import_later
 from lmc_core.settings import choice
-
-if TYPE_CHECKING:  # they load torch
-    from lmc_core.matching.matcher_input import MatcherInput
-    from lmc_core.matching.trace import Trace
-    from lmc_core.symmetry.alignment import Alignment
 
 
 @dataclass(frozen=True)
@@ -36,26 +31,6 @@ class LearnedSettings(Steps):
             raise BadInput(f"spread should lie between 0 and 0.5; {self.spread} came.")
 
 
-def match(
-    given: MatcherInput, settings: LearnedSettings, both: bool = False
-) -> tuple[Alignment, Trace]:
-    """Find a start by another method, or take the one that an interrupted run kept, and learn.
-
-    Args:
-        given: both models, and examples of the training split.
-        settings: how to learn.
-        both: whether both ends move.
-    """
-    from lmc_core.matching.learned.learn import match_and_learn  # torch
-
-    return match_and_learn(given, settings, both)
-
-
-def match_both(given: MatcherInput, settings: LearnedSettings) -> tuple[Alignment, Trace]:
-    """The same with both ends moving."""
-    return match(given, settings, both=True)
-
-
 LEARNED = Method(
     name="learned",
     title="learned",
@@ -64,7 +39,7 @@ LEARNED = Method(
     "examples; B alone moves.",
     source="Theus et al. 2025, arXiv 2506.22712",
     settings=LearnedSettings,
-    match=match,
+    match=import_later("lmc_core.matching.learned.learn:match_and_learn"),
     look=Look("learned, one side", "#b84a00", "#ff955c", "16px,4px", "cross"),
     uses_data=True,
 )
@@ -76,7 +51,7 @@ DUAL = Method(
     "one-sided twin, which is shown.",
     source="arXiv 2606.23607, 2026",
     settings=LearnedSettings,
-    match=match_both,
+    match=import_later("lmc_core.matching.learned.learn:match_both"),
     look=Look("learned, both sides", "#9c3f78", "#e8a3cc", "9px,3px,3px,3px,3px,3px", "star"),
     uses_data=True,
 )

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from lmc_core.errors import BadInput
 from lmc_core.limits import require_settings
 from lmc_core.look import Look
 from lmc_core.matching.method import Method
 from lmc_core.matching.weight import EDGES
+from lmc_core.registry import import_later
 from lmc_core.settings import choice
-
-if TYPE_CHECKING:  # they load torch
-    from lmc_core.matching.matcher_input import MatcherInput
-    from lmc_core.matching.trace import Trace
-    from lmc_core.symmetry.alignment import Alignment
 
 COLD = 0.002  # where annealing towards temperature 0 ends; what is left is decided by assignment
 
@@ -68,13 +63,6 @@ class SoftSettings:
         ]
 
 
-def match(given: MatcherInput, settings: SoftSettings) -> tuple[Alignment, Trace]:
-    """Find the alignment, and the soft end above temperature 0."""
-    from lmc_core.matching.soft.search import match_soft  # torch
-
-    return match_soft(given, settings)
-
-
 METHOD = Method(
     name="soft",
     title="soft matching",
@@ -83,7 +71,7 @@ METHOD = Method(
     "average of B's rows, which is another function than B.",
     source="Gold, Rangarajan 1996; Sinkhorn 1964; Cuturi 2013, arXiv 1306.0895",
     settings=SoftSettings,
-    match=match,
+    match=import_later("lmc_core.matching.soft.search:match_soft"),
     look=Look("soft matching", "#5f6b00", "#c3d13a", "2px,4px", "triangle-left"),
     pace=1e-5,
 )
