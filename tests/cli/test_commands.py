@@ -13,6 +13,7 @@ from lmc_core import __version__
 from lmc_core.cli import main
 from lmc_core.cli.progress import INTERVAL, ProgressBar
 from lmc_core.errors import StoreError
+from lmc_core.models.config import Config
 from lmc_core.models.load import zoo
 from lmc_core.runs import executors
 from lmc_core.training.recipes import RECIPES
@@ -134,7 +135,9 @@ def test_a_damaged_result_is_computed_again_with_a_warning(
 
 def test_train(lmc: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     recipe = RECIPES["vit-fashion-s0"]
-    small = type(recipe)(**{**recipe.__dict__, "config": tiny.configuration("vit"), "batch": 8})
+    small = type(recipe)(
+        **{**recipe.__dict__, "config": Config(tiny.configuration("vit")), "batch": 8}
+    )
     monkeypatch.setitem(RECIPES, "vit-fashion-s0", small)
     done = lmc(
         "train",
