@@ -50,11 +50,11 @@ from lmc_core.models.sameness import common_weights
 from lmc_core.models.written import Outputs
 from lmc_core.numbers import describe_change, number, seconds
 from lmc_core.runs import cache
+from lmc_core.runs.cost import estimate_memory
 from lmc_core.runs.inputs import CHECKED, open_data, open_inputs
 from lmc_core.runs.kinds import MatcherReport, Scalar, SharedWeights
 from lmc_core.runs.kinds.barrier import make_request
 from lmc_core.runs.kinds.many import make_group_request
-from lmc_core.runs.memory import estimate_memory
 from lmc_core.runs.request import ModelsRequest
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.tasks import Task

@@ -30,9 +30,9 @@ from lmc_core.figures.text import (
     setting_label,
 )
 from lmc_core.numbers import describe_change, estimate, number, size
+from lmc_core.runs.cost import estimate_memory
 from lmc_core.runs.kinds import MatcherReport, ModelsNumbers
 from lmc_core.runs.kinds.barrier import BarrierNumbers, make_request
-from lmc_core.runs.memory import estimate_memory
 
 SHOWN = 9  # evenly spaced points in the table for people; --csv and --json have all
 

@@ -42,8 +42,8 @@ from lmc_core.figures.text import classes_sentence, origin_words
 from lmc_core.merging.checkpoint import write_merged
 from lmc_core.merging.methods import MERGES
 from lmc_core.numbers import number
+from lmc_core.runs.cost import estimate_memory
 from lmc_core.runs.kinds.merge import MergeNumbers, MergeRequest, make_merge_requests, produce
-from lmc_core.runs.memory import estimate_memory
 
 
 def run(arguments: argparse.Namespace) -> None:

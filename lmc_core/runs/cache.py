@@ -44,6 +44,7 @@ from lmc_core.matching.objective import HELD
 from lmc_core.matching.pair import align_pair
 from lmc_core.matching.trace import Trace
 from lmc_core.matching.widened import Places
+from lmc_core.models.cache import is_warm, load_warm
 from lmc_core.models.common import in_float32, untied
 from lmc_core.models.model import Model
 from lmc_core.models.rows import in_shared_rows, restricted, shared_rows
@@ -52,7 +53,6 @@ from lmc_core.paths.line import Line
 from lmc_core.progress import Progress
 from lmc_core.runs.inputs import CHECKED, open_learning
 from lmc_core.runs.kinds import BendTraining, FrameNumbers, MatcherReport
-from lmc_core.runs.model_cache import is_warm, load_warm
 from lmc_core.runs.request import ALGORITHM, ModelsRequest, PairRequest, hash_json
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.spaces import choose_classes

@@ -1,4 +1,4 @@
-"""How much there is to do for a request, and how long it will take, said before it starts: as
+"""How much there is to do for a request, and how long and how much memory it will take, said before it starts: as
 finished runs of the same kind and size took on this machine where there are any, else from the
 count of examples, points and parameters.
 
@@ -20,6 +20,7 @@ from statistics import median
 from typing import Any
 
 from lmc_core.analysis.expert_orders import MOST, mixtures, number_of_orders
+from lmc_core.analysis.memory import Memory, estimate_many, estimate_pair
 from lmc_core.analysis.parts import find_parts
 from lmc_core.errors import LmcError
 from lmc_core.matching.method import learns
@@ -338,6 +339,14 @@ def _stems(request: ModelsRequest) -> set[str]:
 
 def _data(request: ModelsRequest) -> str:
     return "images" if request.length is None else "text"
+
+
+def estimate_memory(request: ModelsRequest) -> Memory:
+    """The memory that a run takes, before anything of the weights is read."""
+    aligned, learned = request.method != "none", request.learn is not None
+    if isinstance(request, ManyRequest):
+        return estimate_many(request.models, aligned, learned)
+    return estimate_pair(request.models, getattr(request, "points", 25), aligned, learned)
 
 
 def rounded(seconds: float) -> str:

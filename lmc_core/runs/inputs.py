@@ -16,13 +16,13 @@ from torch import Tensor
 from lmc_core import __version__, folders
 from lmc_core.errors import BadInput, UnknownName
 from lmc_core.limits import require_counts
+from lmc_core.models.cache import load_warm
 from lmc_core.models.common import head_notes
 from lmc_core.models.load import full_reference
 from lmc_core.models.model import Model
 from lmc_core.models.rows import row_notes
 from lmc_core.runs.computation import Arrays
 from lmc_core.runs.kinds import Asked, Size, Stamp
-from lmc_core.runs.model_cache import load_warm
 from lmc_core.runs.request import DEVICES, Data, Matching, Models, ModelsRequest, Scalar, hash_json
 from lmc_core.symmetry.spaces import choose_classes
 from lmc_core.tasks import Examples, Task, list_forms, task_for

@@ -9,8 +9,14 @@ from collections.abc import Sequence
 import streamlit as st
 
 from lmc_core.numbers import size
-from lmc_core.runs.cost import Expected, Finished, expected_seconds, finished_runs, rounded
-from lmc_core.runs.memory import estimate_memory
+from lmc_core.runs.cost import (
+    Expected,
+    Finished,
+    estimate_memory,
+    expected_seconds,
+    finished_runs,
+    rounded,
+)
 from lmc_core.runs.request import ModelsRequest, Request
 from lmc_core.runs.store import Store
 from lmc_core.ui import backend

@@ -149,8 +149,8 @@ def test_neither_holds_the_other() -> None:
 
 
 def test_from_the_command_line_to_a_checkpoint(tmp_path: Path) -> None:
+    from lmc_core.analysis.memory import estimate_pair
     from lmc_core.runs.kinds.barrier import compute, make_request
-    from lmc_core.runs.memory import estimate_pair
 
     small, large = (
         str(write(tmp_path / n, tiny("gpt2", n_embd=w))) for n, w in (("small", 16), ("large", 24))

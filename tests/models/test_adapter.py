@@ -234,7 +234,7 @@ def test_references(
 
 
 def test_files_and_what_is_kept_warm(pair: tuple[Path, Path]) -> None:
-    from lmc_core.runs.model_cache import load_warm
+    from lmc_core.models.cache import load_warm
 
     reference = f"{pair[0]}+{pair[1]}"
     assert {path.parent.name for path in find_files(reference)} == {"base", "lora"}

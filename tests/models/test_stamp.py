@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from lmc_core.models.cache import load_warm
 from lmc_core.models.files import stamp as stamps
 from lmc_core.models.files.stamp import stamp
 from lmc_core.models.load import load
-from lmc_core.runs.model_cache import load_warm
 from lmc_core.tasks.encoders import find_encoder
 from tests.tasks.makers import model, word_tokenizer
 

@@ -13,9 +13,9 @@ import torch
 from transformers import GPT2LMHeadModel
 
 from lmc_core.errors import BadCheckpoint
+from lmc_core.models.cache import load_warm
 from lmc_core.models.describe import describe
 from lmc_core.models.load import file_notes, load
-from lmc_core.runs.model_cache import load_warm
 
 Pair = tuple[Path, Path]
 

@@ -243,7 +243,7 @@ def test_every_kind_counts_what_it_measures():
 
 
 def test_the_structure_of_a_model_is_read_without_its_weights(tiny_gpt2_pair):
-    from lmc_core.runs.model_cache import load_warm
+    from lmc_core.models.cache import load_warm
 
     a, b = map(str, tiny_gpt2_pair)
     parameters, parts, orders = read_structure((a, b))

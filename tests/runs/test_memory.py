@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from lmc_core.analysis import memory
+from lmc_core.analysis.memory import estimate_pair
 from lmc_core.errors import BadInput
 from lmc_core.models.families.gpt2 import GPT2
-from lmc_core.runs import memory
+from lmc_core.runs.cost import estimate_memory
 from lmc_core.runs.kinds.barrier import make_request
 from lmc_core.runs.kinds.many import make_group_request
-from lmc_core.runs.memory import estimate_memory, estimate_pair
 
 MEDIUM = GPT2.config({"model_type": "gpt2", "n_embd": 1024, "n_layer": 24, "n_head": 16})
 
@@ -67,8 +68,8 @@ def test_large_models_are_aligned_in_place_and_never_kept(
     """A model that is kept between runs must never be written into: the same request twice gives
     the same.
     """
+    from lmc_core.models import cache as warm_models
     from lmc_core.runs import cache
-    from lmc_core.runs import model_cache as warm_models
     from lmc_core.runs.kinds import barrier
 
     seen = []
@@ -93,7 +94,7 @@ def test_what_the_estimate_takes_to_be_in_place_is_never_kept() -> None:
     bytes a number.
     """
     from lmc_core.matching.objective import HELD
-    from lmc_core.runs.model_cache import WARM
+    from lmc_core.models.cache import WARM
 
     assert WARM <= 2 * HELD
 

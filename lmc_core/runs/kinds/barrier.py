@@ -13,6 +13,7 @@ from typing import NotRequired, TypedDict, cast
 import torch
 from torch import Tensor
 
+from lmc_core.analysis.memory import estimate_pair, require_room
 from lmc_core.analysis.repair import Repaired, hidden_layers
 from lmc_core.analysis.routing import routing
 from lmc_core.analysis.temperature import tempered
@@ -22,6 +23,7 @@ from lmc_core.limits import require_counts
 from lmc_core.matching.aligned import AlignedPair
 from lmc_core.matching.common_form import require_common_form
 from lmc_core.matching.methods import METHODS, matching_share
+from lmc_core.models.cache import load_warm
 from lmc_core.models.common import different_heads, require_one_body
 from lmc_core.models.load import full_reference
 from lmc_core.models.model import Model
@@ -35,6 +37,7 @@ from lmc_core.paths.soft_end import against_true_ends, place_to_soft_end
 from lmc_core.progress import Part, Progress, ignore, part
 from lmc_core.runs.cache import consumes, make_line
 from lmc_core.runs.computation import Arrays, Computation, Entries
+from lmc_core.runs.cost import estimate_memory
 from lmc_core.runs.inputs import (
     choose_data,
     choose_learning,
@@ -59,8 +62,6 @@ from lmc_core.runs.kinds import (
     Seconds,
     SharedWeights,
 )
-from lmc_core.runs.memory import estimate_memory, estimate_pair, require_room
-from lmc_core.runs.model_cache import load_warm
 from lmc_core.runs.request import Data, PairRequest, RequestJson, Scalar
 from lmc_core.tasks import Examples
 

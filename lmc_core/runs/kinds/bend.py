@@ -15,6 +15,7 @@ from torch import Tensor
 from lmc_core.errors import BadInput
 from lmc_core.intervals.errors import stderr
 from lmc_core.limits import MOST, require_counts
+from lmc_core.models.cache import load_warm
 from lmc_core.paths.barrier import barrier, excess
 from lmc_core.paths.bezier import Bezier
 from lmc_core.paths.curve import Curve, measure
@@ -36,7 +37,6 @@ from lmc_core.runs.inputs import (
     read_tensor,
 )
 from lmc_core.runs.kinds import BendTraining, CurveSummary, ModelsNumbers, Seconds
-from lmc_core.runs.model_cache import load_warm
 from lmc_core.runs.request import Data, ModelsRequest, PairRequest, RequestJson
 from lmc_core.tasks import Task, task_for
 

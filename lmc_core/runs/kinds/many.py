@@ -13,6 +13,7 @@ from typing import NotRequired, TypedDict, cast
 import torch
 from torch import Tensor
 
+from lmc_core.analysis.memory import estimate_many, require_room
 from lmc_core.errors import BadInput
 from lmc_core.intervals.errors import stderr
 from lmc_core.limits import require_counts
@@ -20,6 +21,7 @@ from lmc_core.matching.many import FEWEST, MOST, common_forms
 from lmc_core.matching.method import learns
 from lmc_core.matching.methods import MANY_METHODS, matching_share
 from lmc_core.merging.mixtures import Mixtures, SimplexNumbers
+from lmc_core.models.cache import load_warm
 from lmc_core.models.load import full_reference
 from lmc_core.models.model import Model
 from lmc_core.models.sameness import common_weights
@@ -27,6 +29,7 @@ from lmc_core.paths.simplex import grid, losses_at
 from lmc_core.progress import Progress, ignore, part
 from lmc_core.runs.cache import bring_together
 from lmc_core.runs.computation import Arrays, Computation, Entries
+from lmc_core.runs.cost import estimate_memory
 from lmc_core.runs.inputs import (
     choose_data,
     choose_learning,
@@ -44,8 +47,6 @@ from lmc_core.runs.inputs import (
     require_two,
 )
 from lmc_core.runs.kinds import FrameNumbers, ModelsNumbers, Seconds, SharedWeights
-from lmc_core.runs.memory import estimate_many, estimate_memory, require_room
-from lmc_core.runs.model_cache import load_warm
 from lmc_core.runs.request import Data, ManyRequest, RequestJson, Scalar
 
 RESOLUTION = 6  # of the simplex of three: 28 points, the centre among them

@@ -41,6 +41,7 @@ from lmc_core.paths.simplex import grid
 from lmc_core.progress import Progress, ignore, part
 from lmc_core.runs.cache import Frame, bring_together
 from lmc_core.runs.computation import Arrays, Computation, Entries, Workload
+from lmc_core.runs.cost import estimate_memory
 from lmc_core.runs.inputs import (
     CHECKED,
     WINDOW,
@@ -59,7 +60,6 @@ from lmc_core.runs.inputs import (
 )
 from lmc_core.runs.kinds import Asked, FrameNumbers, Seconds, SharedWeights, Size, Stamp
 from lmc_core.runs.kinds.many import open_many, read_mixtures, rename_start, require_number
-from lmc_core.runs.memory import estimate_memory
 from lmc_core.runs.request import Data, ManyRequest, RequestJson, Scalar
 from lmc_core.tasks import Examples, Task, task_for
 from lmc_core.tasks.unmeasured import RANDOM

@@ -22,7 +22,6 @@ from lmc_core.models.family import Family
 from lmc_core.models.load import configuration
 from lmc_core.numbers import size
 from lmc_core.paths import curve
-from lmc_core.runs.request import ManyRequest, ModelsRequest
 from lmc_core.symmetry.alignment import CHUNK
 from lmc_core.symmetry.layout import Layout
 
@@ -52,14 +51,6 @@ class Memory:
     def peak(self) -> int:
         """The larger of both."""
         return max(self.align, self.measure)
-
-
-def estimate_memory(request: ModelsRequest) -> Memory:
-    """The memory that a run takes, before anything of the weights is read."""
-    aligned, learned = request.method != "none", request.learn is not None
-    if isinstance(request, ManyRequest):
-        return estimate_many(request.models, aligned, learned)
-    return estimate_pair(request.models, getattr(request, "points", 25), aligned, learned)
 
 
 def estimate_many(references: Sequence[str], aligned: bool = True, learned: bool = False) -> Memory:
