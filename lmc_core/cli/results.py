@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, cast
 
 from lmc_core.cli.output import print_json, table
 from lmc_core.errors import BadInput
-from lmc_core.figures.text import barrier_words, setting_label
+from lmc_core.figures.panel import name_setting
+from lmc_core.figures.text import barrier_words
 from lmc_core.numbers import estimate
 from lmc_core.runs.result import Result
 from lmc_core.runs.store import Store
@@ -62,7 +63,7 @@ def _row(entry: Result) -> tuple[str, ...]:
         return (
             entry.key[:12],
             " → ".join(entry.result["models"]),
-            setting_label(entry.result["method"], entry.result["classes"]),
+            name_setting(str(entry.request["what"]), entry.result),
             str(entry.result["examples"]),
             _found(entry.result),
             entry.result["date"][:16].replace("T", " "),

@@ -21,7 +21,7 @@ from lmc_core.figures.text import (
     method_title,
     version_sentence,
 )
-from lmc_core.matching.methods import METHODS
+from lmc_core.matching.methods import MANY_METHODS, METHODS
 from lmc_core.numbers import estimate, number
 from lmc_core.runs.computation import COMPUTATIONS, resolve
 
@@ -136,6 +136,18 @@ def every(
     return lambda found, labels: show([each.result for each in found], labels)
 
 
+def later(place: str) -> Callable[..., Any]:
+    """Name a function by its place, "package.module:NAME"; it is imported when it is first called.
+
+    Lists of results need words alone, and need not wait for what draws.
+    """
+
+    def call(*arguments: object) -> object:
+        return cast("Callable[..., object]", resolve(place))(*arguments)
+
+    return call
+
+
 def find_picture(what: str) -> Picture[Any]:
     """Return how results of a kind are shown, known or not."""
     place = COMPUTATIONS.picture(what) if what in COMPUTATIONS else ""
@@ -198,7 +210,7 @@ def label_stored(found: Sequence[Stored[Result]]) -> list[str]:
 
 def name_setting(what: str, result: Result) -> str:
     """Return what the setting of a result is called in lists."""
-    if str(result.get("method", "none")) in ("none", *METHODS):
+    if str(result.get("method", "none")) in ("none", *METHODS, *MANY_METHODS):
         return label_setting(result)  # without loading how it is drawn
     return (find_picture(what).setting or label_setting)(result)
 

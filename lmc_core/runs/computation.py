@@ -181,7 +181,9 @@ COMPUTATIONS = Computations(
         "orders": _shipped("Orders of experts", "runs.kinds.orders", "figures.orders"),
         "merge": _shipped("Merge", "runs.kinds.merge", "figures.merge"),
         "group": _shipped("Several models", "runs.kinds.many", "figures.merge_matrix"),
-        "equivariance": _shipped("Equivariance", "equivariance.run", "equivariance.figures.panels"),
+        "equivariance": _shipped(
+            "Equivariance", "equivariance.run", "equivariance.figures.picture"
+        ),
     }
 )
 

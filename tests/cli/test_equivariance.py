@@ -40,6 +40,7 @@ def test_in_words_as_json_and_as_weights(lmc, tmp_path) -> None:
     with torch.no_grad():
         assert torch.isfinite(module(torch.zeros(1, 64))).all()
     assert "<title>Equivariance</title>" in page.read_text()
+    assert "Resilient, \u03c1 = 0.5" in lmc("results").out
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from lmc_core.equivariance.figures.picture import FORM_NAMES, form_label, setting
 from lmc_core.figures.style import EXTRA_DASHES, EXTRA_MARKERS, MEANINGS, Stroke, Theme
 from lmc_core.look import Look
 
@@ -19,11 +20,13 @@ Facts = Mapping[str, Any]
 # looks of the forms; hues of their own, since those of the matchers mean something else
 FORMS: dict[str, Look] = {
     "free": Look(
-        "unconstrained", MEANINGS["plain"].light, MEANINGS["plain"].dark, "5px,3px", "circle"
+        FORM_NAMES["free"], MEANINGS["plain"].light, MEANINGS["plain"].dark, "5px,3px", "circle"
     ),
-    "strict": Look("strictly equivariant", "#5d6b00", "#c5d04e", "11px,4px", "square"),
-    "equality": Look("equality", "#b0203f", "#ff8b9c", "solid", "diamond"),
-    "resilient": Look("resilient", "#006e80", "#55cfe0", "12px,3px,3px,3px", "triangle-up"),
+    "strict": Look(FORM_NAMES["strict"], "#5d6b00", "#c5d04e", "11px,4px", "square"),
+    "equality": Look(FORM_NAMES["equality"], "#b0203f", "#ff8b9c", "solid", "diamond"),
+    "resilient": Look(
+        FORM_NAMES["resilient"], "#006e80", "#55cfe0", "12px,3px,3px,3px", "triangle-up"
+    ),
 }
 # a network as it is, and its projection, in the colour of what is equivariant
 BRANCHES: dict[str, Look] = {
@@ -164,29 +167,6 @@ def layer_title(name: str) -> str:
     if parts[0] == "blocks" and len(parts) > 1 and parts[1].isdigit():
         return ", ".join([f"block {int(parts[1]) + 1}", *parts[2:]])
     return NAMES.get(name, name.replace(".", ", "))
-
-
-def form_label(facts: Facts) -> str:
-    """Return the form with its own setting: "Resilient, ρ = 0.1", "Equality, c = 2",
-    "Unconstrained".
-    """
-    form = str(facts.get("form", facts.get("method", "free")))
-    if form == "resilient" and facts.get("price") is not None:
-        return f"Resilient, \u03c1 = {setting(facts.get('price'))}"
-    if form == "equality" and facts.get("augmented") is not None:
-        return f"Equality, c = {setting(facts.get('augmented'))}"
-    return form_name(form)
-
-
-def form_name(form: str) -> str:
-    """Return a form for people: "Strictly equivariant"."""
-    name = FORMS[form].name if form in FORMS else form
-    return name[:1].upper() + name[1:]
-
-
-def setting(value: float | None) -> str:
-    """Return a setting as a person would type it: "0.1", "2"."""
-    return f"{float(value or 0):g}"
 
 
 def label_runs(facts: Sequence[Facts]) -> list[str]:

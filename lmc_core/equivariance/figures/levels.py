@@ -12,7 +12,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lmc_core.equivariance.figures import axes
-from lmc_core.equivariance.figures.data import FORMS, Run, form_label, setting
+from lmc_core.equivariance.figures.data import FORMS, Run
+from lmc_core.equivariance.figures.picture import form_label, setting
 from lmc_core.equivariance.figures.setting import BAND, EMPTY, NONE, Drawing, ending, shorten
 from lmc_core.figures.layout import padded, write
 from lmc_core.figures.style import GROUNDS, SMALL, Theme, faint

@@ -9,17 +9,16 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from lmc_core.equivariance.figures.data import Run, form_label, label_runs, make_runs
+from lmc_core.equivariance.figures.data import Run, make_runs
 from lmc_core.equivariance.figures.paths import find_lines, paths_caption, paths_figure, paths_table
 from lmc_core.equivariance.figures.trace import (
     constraint_caption,
     constraint_figure,
     constraint_table,
 )
-from lmc_core.figures.panel import Picture, Stored
+from lmc_core.figures.panel import Stored
 from lmc_core.figures.style import Theme
 from lmc_core.figures.tables import Table
-from lmc_core.figures.text import Result
 from lmc_core.numbers import estimate, number, percent
 
 
@@ -92,22 +91,3 @@ def numbers(found: Sequence[Stored], labels: Sequence[str]) -> Table:
     """Return every number of the figure."""
     runs = runs_in(found, labels)
     return constraint_table(runs[0]) if alone(runs) else paths_table(runs)
-
-
-def headline(result: Result) -> tuple[str, float]:
-    """Return the held-out loss of the network, and of its projection."""
-    on, off = (float(result[name]["loss"]) for name in ("on", "off"))
-    return f"{number(on)} \u2192 {number(off)} nats projected", off
-
-
-PICTURE = Picture(
-    name="Equivariance",
-    draw=draw,
-    caption=caption,
-    summary=summary,
-    numbers=numbers,
-    headline=headline,
-    setting=form_label,
-    labels=label_runs,
-    together=True,
-)

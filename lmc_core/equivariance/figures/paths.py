@@ -9,7 +9,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lmc_core.equivariance.figures import axes
-from lmc_core.equivariance.figures.data import FORMS, Run, form_name, layer_strokes, run_strokes
+from lmc_core.equivariance.figures.data import FORMS, Run, layer_strokes, run_strokes
+from lmc_core.equivariance.figures.picture import form_name
 from lmc_core.equivariance.figures.setting import BAND, EMPTY, NONE, Drawing, ending, shorten
 from lmc_core.figures.layout import name_ends
 from lmc_core.figures.style import Stroke, Theme, faint

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from lmc_core.equivariance.figures import axes
-from lmc_core.equivariance.figures.data import FORMS, Run, form_label, setting
+from lmc_core.equivariance.figures.data import FORMS, Run
+from lmc_core.equivariance.figures.picture import form_label, setting
 from lmc_core.equivariance.figures.setting import EMPTY, NONE, Drawing, ending, shorten
 from lmc_core.figures.layout import write
 from lmc_core.figures.style import GROUNDS, SMALL, Theme, faint

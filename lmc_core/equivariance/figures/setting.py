@@ -10,7 +10,8 @@ from typing import Generic, ParamSpec
 
 import plotly.graph_objects as go
 
-from lmc_core.equivariance.figures.data import Facts, Run, form_label, setting
+from lmc_core.equivariance.figures.data import Facts, Run
+from lmc_core.equivariance.figures.picture import form_label, setting
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import version_sentence
 
