@@ -46,9 +46,8 @@ def measured(a: Model, b: Model, examples: Examples, points: int) -> dict[str, A
     line = Line(a, b)
     followed = routing(line, examples.first(32), 3)
     found = curve(line, examples, points, 0)
-    whole = numbers(
-        found.lam.tolist(), {"losses": found.losses, "correct": found.correct}, "perplexity"
-    )["barrier"]
+    arrays = {"losses": found.losses.numpy(), "correct": found.correct.numpy()}
+    whole = numbers(found.lam.tolist(), arrays, "perplexity")["barrier"]
     return {
         "barrier": whole.value,
         "whole": whole,  # with what every example adds

@@ -31,11 +31,12 @@ def write_random(folder: Path, config: dict, seed: int) -> None:
     """Write a random model as an ordinary checkpoint."""
     import torch
 
+    from lmc_core.models.config import Config
     from lmc_core.models.families.gpt2 import GPT2
 
     torch.manual_seed(seed)
-    module = GPT2.build(GPT2.config(config))
-    GPT2.save(module, config, folder)
+    module = GPT2.build(GPT2.config(Config(config)))
+    GPT2.save(module, Config(config), folder)
 
 
 def align(folders: list[str], rounds: int) -> None:
@@ -56,7 +57,7 @@ def align(folders: list[str], rounds: int) -> None:
     settings = lmc_core.Settings(starts=("edges",), max_rounds=rounds)
     pair = align_pair(a, b, tokens, settings=settings, in_place=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    width = a.config["n_embd"]
+    width = a.config.size("n_embd")
     print(
         json.dumps(
             {

@@ -41,12 +41,13 @@ MODELS = {"vit-fashion-s": ("fashion-mnist", 256), "gpt2-plays-s": ("plays", 64)
 def random_pair(width: int, layers: int, heads: int, vocabulary: int, positions: int) -> list:
     """Two GPT-2s with random weights, in canonical form for all classes, float32."""
     from lmc_core.matching.aligned import canonical
+    from lmc_core.models.config import Config
     from lmc_core.models.families.gpt2 import GPT2
     from lmc_core.models.model import Model, untied_state
     from lmc_core.symmetry.spaces import choose_classes
 
     raw = {"model_type": "gpt2", "n_embd": width, "n_layer": layers, "n_head": heads}
-    config = GPT2.config(raw | {"vocab_size": vocabulary, "n_positions": positions})
+    config = GPT2.config(Config(raw | {"vocab_size": vocabulary, "n_positions": positions}))
     found = []
     for seed in (0, 1):
         torch.manual_seed(seed)

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from lmc_core.errors import LmcError
 from lmc_core.matching.aligned import canonical
 from lmc_core.models.common import in_float32
+from lmc_core.models.config import Config
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.family import Family
 from lmc_core.models.files.refusals import REASONS
@@ -152,12 +153,12 @@ class Tried:
         )
 
 
-def raw_configuration(family: Family, cls: str) -> dict[str, Any]:
+def raw_configuration(family: Family, cls: str) -> Config:
     """A small configuration of a class, as a `config.json` has it: the first example of that class,
     or of the family.
     """
-    examples = [dict(raw) for raw in family.examples.values()]
-    own = [raw for raw in examples if raw.get("architectures", [None])[0] == cls]
+    examples = [Config(raw) for raw in family.examples.values()]
+    own = [raw for raw in examples if raw.class_name() == cls]
     if own:
         return own[0]
     labels = {
@@ -170,7 +171,7 @@ def raw_configuration(family: Family, cls: str) -> dict[str, Any]:
         and family.predicts(family.config(examples[0])) != "next"
     ):
         further["is_decoder"] = True  # an encoder's class for it
-    return examples[0] | labels | {"architectures": [cls]} | further
+    return Config(examples[0] | labels | {"architectures": [cls]} | further)
 
 
 def written_by_transformers(family: Family, cls: str, folder: Path) -> nn.Module:
@@ -180,7 +181,7 @@ def written_by_transformers(family: Family, cls: str, folder: Path) -> nn.Module
     raw = raw_configuration(family, cls)
     if "decoder_start_token_id" in family.config(raw):
         raw["decoder_start_token_id"] = 0  # which these classes have no default of
-    kind = raw.pop("model_type")
+    kind = str(raw.pop("model_type"))
     config = transformers.AutoConfig.for_model(kind, **raw)
     torch.manual_seed(0)
     module = getattr(transformers, cls)(config).eval().requires_grad_(False)
@@ -315,11 +316,11 @@ def timm_verdicts() -> tuple[list[str], dict[str, list[str]]]:
             continue
         pretrained = get_pretrained_cfg(name)
         assert pretrained is not None
-        raw = {
-            "architecture": name.partition(".")[0],
-            "num_classes": pretrained.num_classes,
-            "pretrained_cfg": json.loads(json.dumps(pretrained.to_dict(), default=str)),
-        }
+        raw = Config(
+            architecture=name.partition(".")[0],
+            num_classes=pretrained.num_classes,
+            pretrained_cfg=json.loads(json.dumps(pretrained.to_dict(), default=str)),
+        )
         try:
             family = next(family for family in FAMILIES.values() if family.recognises(raw))
             family.layout(family.config(raw))

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from lmc_core.analysis.audit import audit
+from lmc_core.models.config import Config
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.family import Family
 from lmc_core.models.forward import random_inputs
@@ -39,7 +40,7 @@ What is admissible follows from the configuration; `lmc show MODEL` says it with
 """
 
 
-def random_model(family: Family, raw: dict, seed: int = 0) -> Model:
+def random_model(family: Family, raw: Config, seed: int = 0) -> Model:
     """A model with gains, offsets and biases far from 1 and 0, in float64."""
     config = family.config(raw)
     torch.manual_seed(seed)
@@ -52,7 +53,7 @@ def section(family: Family) -> str:
     """The family's heading and table."""
     rows = []
     for name, raw in family.examples.items():
-        model = random_model(family, dict(raw))
+        model = random_model(family, Config(raw))
         found = audit(model, random_inputs(model, dtype=torch.float64))
         classes = ", ".join(
             f"{kind} {found.classes[kind]}" for kind in KINDS if kind in found.classes

@@ -113,7 +113,7 @@ async def _draw(
         for index, figure in enumerate(figures):
             report(index / len(figures), f"drawing figure {index + 1} of {len(figures)}")
             content: Any = figure.to_plotly_json()
-            size = {"width": width, "height": figure.layout.height or HEIGHT}
+            size = {"width": width, "height": figure.layout["height"] or HEIGHT}
             files = {}
             for ending in endings:
                 scale = dpi / PIXELS if ending == "png" else 1.0

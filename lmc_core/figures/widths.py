@@ -186,7 +186,7 @@ def _axes(
         margin={"l": SIDE, "r": 40, "t": TOP, "b": FOOT + rows},
         hovermode="closest",
         showlegend=True,
-        legend=legend_row(-FOOT / (figure.layout.height - TOP - FOOT - rows), "top"),
+        legend=legend_row(-FOOT / (figure.layout["height"] - TOP - FOOT - rows), "top"),
     )
 
 

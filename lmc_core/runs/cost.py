@@ -171,7 +171,7 @@ def count_aligning(
 def find_steps(request: ModelsRequest) -> int | None:
     """Steps of a method that learns; None for others."""
     settings = find_method(request.method).configured(dict(request.settings))
-    return settings.steps if learns(settings) else None
+    return getattr(settings, "steps", None) if learns(settings) else None
 
 
 def finished_runs(entries: Iterable[Result]) -> list[Finished]:

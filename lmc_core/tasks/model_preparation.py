@@ -211,7 +211,8 @@ def _timm(given: dict[str, Any], channels: int, edge: int) -> Preparation:
 
 def _by_channel(values: float | Sequence[float], channels: int) -> tuple[float, ...]:
     """One number for each channel; a single one, or equal ones, serve any number of channels."""
-    numbers = [float(value) for value in (values if isinstance(values, list | tuple) else [values])]
+    several = [values] if isinstance(values, int | float) else values
+    numbers = [float(value) for value in several]
     if len(numbers) != channels:
         if len(set(numbers)) != 1:
             raise ValueError(f"{numbers} are not {channels} numbers")

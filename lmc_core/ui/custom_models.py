@@ -8,7 +8,7 @@ refused, and no code of a repository is ever run.
 
 from __future__ import annotations
 
-from typing import NotRequired, TypedDict
+from typing import NotRequired, TypedDict, cast
 
 import streamlit as st
 
@@ -134,18 +134,18 @@ def _require_here(found: Reference, adapter: bool) -> None:
 @st.cache_data(max_entries=32, show_spinner="Reading the model")
 def _row(reference: str, content: tuple[str, ...]) -> Row:
     model = load(reference)
-    sizes = model.family.sizes(model.config)
+    sizes, seed = model.family.sizes(model.config), model.card.get("seed")
     return {
         "name": model.name,
         "reference": reference,
         "family": model.family.name,
-        "task": model.card.get("task") or TASKS.get(model.family.takes, TASKS["images"]),
-        "seed": model.card.get("seed"),
+        "task": str(model.card.get("task") or TASKS.get(model.family.takes, TASKS["images"])),
+        "seed": seed if isinstance(seed, int) else None,
         "takes": model.family.takes,
         "parameters": model.parameters,
         "width": sizes["width"],
         "sizes": sizes,
-        "scores": model.card.get("scores", {}),
+        "scores": cast(dict[str, dict[str, float]], model.card.get("scores", {})),
         "digest": model.digest,
         "notes": list(model.notes),
     }

@@ -599,8 +599,8 @@ def produce(
         "simplex": None,
         **make_stamp(),
     }
-    tasks = {original.card.get("task") for original in inputs.merged}
-    known = {"task": tasks.pop()} if len(tasks) == 1 and None not in tasks else {}
+    tasks = {str(original.card.get("task") or "") for original in inputs.merged}
+    known = {"task": tasks.pop()} if len(tasks) == 1 and "" not in tasks else {}
     card = known | _describe_card(request, result, row)
     return Made(model, card, result, evaluator.unrounded)
 
