@@ -3,7 +3,7 @@
 The copy of f that an element g of the group moves is f_g(x) = rho_out(g) f(rho_in(g)^-1 x). Its
 weights can be written in more than one way, since hidden units may change places:
 
-    naive      N(g) W: the axes of inputs and outputs alone are moved; every hidden unit is where it was
+    naive      N(g) W: the axes of inputs and outputs alone are moved; hidden units stay
     group      T(g) W = H(g) N(g) W: the hidden units too, as the group's action H(g) on them says
     matched    Q N(g) W: as weight matching finds them to lie along W, from the weights alone
     activation Q N(g) W, Q found from what the units do on training examples too

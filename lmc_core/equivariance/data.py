@@ -1,6 +1,7 @@
 """Small data whose symmetry is known: digits and clothing as images, and sets of digits.
 
-    symmetric    every example moved by an element drawn at random: the distribution is invariant, the sample nearly
+    symmetric    every example moved by an element drawn at random: the distribution is
+                 invariant, the sample nearly
     orbit        every example in all its positions: the sample itself is invariant
     partly       half of the examples moved at random, half as they are
     upright      as they are

@@ -3,7 +3,8 @@ the weights.
 
     free         gamma stays 1: no constraint
     strict       gamma stays 0: equivariant from the start
-    equality     gamma_l = 0 for every layer, by gradient descent and ascent on J + lambda gamma (+ c gamma^2 / 2)
+    equality     gamma_l = 0 for every layer, by gradient descent and ascent on
+                 J + lambda gamma (+ c gamma^2 / 2)
     resilient    |gamma_l| <= u_l, where u_l costs (rho / 2) u_l^2
 
 After Manolache, Chamon and Niepert 2025 (arXiv 2505.13631); the resilient form goes back to Hounie,

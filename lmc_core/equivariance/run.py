@@ -83,7 +83,7 @@ class CopiesNumbers(TypedDict):
 
 
 class EquivarianceFacts(TypedDict):
-    """What is known of a network before it is trained; settings as `EquivarianceRequest` has them."""
+    """What is known of a network before it is trained, with the settings of the request."""
 
     source: str
     kind: str

@@ -6,7 +6,8 @@
                   facts.json                      configurations, trace, function error, seconds,
                                                   places of unequal widths
     aligned/<key>/1.safetensors, ...              several models in one frame, float32
-                  facts.json                      configurations, objective, function errors, seconds
+                  facts.json                      configurations, objective, function errors,
+                                                  seconds
     bends/<key>/bend.safetensors, facts.json      the bend of a curve, and how it was trained
 
 The key is over what an alignment or a bend depends on, which is less than what a result depends on:

@@ -118,7 +118,8 @@ def choose_task(models: Sequence[Model], name: str | None, needed: bool = True) 
             if not needed:
                 return random_task(models)
             raise BadInput(
-                f"Which task to measure on is not clear from the models; name one of: {list_forms()}."
+                "Which task to measure on is not clear from the models; name one of: "
+                f"{list_forms()}."
             )
         name = str(known[0])
     task = task_for(name, *models)

@@ -128,10 +128,12 @@ class Jobs:
         )
         self._run(
             """
-            INSERT INTO jobs (key, request, device, fresh, created, state) VALUES (?, ?, ?, ?, ?, 'queued')
+            INSERT INTO jobs (key, request, device, fresh, created, state)
+            VALUES (?, ?, ?, ?, ?, 'queued')
             ON CONFLICT (key) DO UPDATE SET
-                request = excluded.request, device = excluded.device, fresh = excluded.fresh, created = excluded.created,
-                state = 'queued', progress = 0, message = '', error = '', kind = '', worker = '', pid = NULL, cancel = 0,
+                request = excluded.request, device = excluded.device, fresh = excluded.fresh,
+                created = excluded.created, state = 'queued', progress = 0, message = '',
+                error = '', kind = '', worker = '', pid = NULL, cancel = 0,
                 started = NULL, heartbeat = NULL, finished = NULL
             WHERE state NOT IN ('queued', 'running')
             """,
@@ -153,8 +155,12 @@ class Jobs:
         now = time.time()
         rows = self._run(
             """
-            UPDATE jobs SET state = 'running', worker = ?, pid = ?, started = ?, heartbeat = ?, progress = 0, message = ''
-            WHERE key = (SELECT key FROM jobs WHERE state = 'queued' AND device = ? ORDER BY created, rowid LIMIT 1)
+            UPDATE jobs SET state = 'running', worker = ?, pid = ?, started = ?, heartbeat = ?,
+                progress = 0, message = ''
+            WHERE key = (
+                SELECT key FROM jobs WHERE state = 'queued' AND device = ?
+                ORDER BY created, rowid LIMIT 1
+            )
             RETURNING *
             """,
             (worker, pid, now, now, device),
@@ -187,7 +193,8 @@ class Jobs:
         """Mark a job as cancelled, or put it back if somebody asked for it again meanwhile."""
         self._run(
             """
-            UPDATE jobs SET state = CASE WHEN cancel THEN 'cancelled' ELSE 'queued' END, finished = ?, worker = ''
+            UPDATE jobs SET state = CASE WHEN cancel THEN 'cancelled' ELSE 'queued' END,
+                finished = ?, worker = ''
             WHERE key = ? AND worker = ? AND state = 'running'
             """,
             (time.time(), key, worker),
@@ -199,7 +206,8 @@ class Jobs:
         """
         self._run(
             """
-            UPDATE jobs SET cancel = 1, finished = CASE WHEN state = 'queued' THEN ? ELSE finished END,
+            UPDATE jobs SET cancel = 1,
+                finished = CASE WHEN state = 'queued' THEN ? ELSE finished END,
                 state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END
             WHERE key = ? AND state IN ('queued', 'running')
             """,

@@ -48,7 +48,8 @@ class Unfinished:
             with np.load(self.path, allow_pickle=False) as content:
                 arrays = {name: content[name] for name in content.files}
             return json.loads(str(arrays.pop(FACTS))), arrays
-        except Exception:  # zipfile, zlib, ValueError, OSError, KeyError: a file that cannot be read is one that is not there
+        # zipfile, zlib, ValueError, OSError, KeyError: what cannot be read is not there
+        except Exception:
             return None
 
     def write(
@@ -64,7 +65,8 @@ class Unfinished:
         with contextlib.suppress(OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with open(draft, "wb") as file:
-                np.savez(file, **{FACTS: np.array(json.dumps(dict(facts)))}, **arrays)  # type: ignore[arg-type]  (by name)
+                said = {FACTS: np.array(json.dumps(dict(facts)))}
+                np.savez(file, **said, **arrays)  # type: ignore[arg-type]
             os.replace(draft, self.path)
             return
         draft.unlink(missing_ok=True)

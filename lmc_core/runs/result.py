@@ -4,9 +4,11 @@
           result.json      the numbers
           arrays.npz       the larger arrays
           log.txt          what the computation said
-          manifest.json    key, time of writing, SHA-256 of each file; by which formulas the numbers follow from the
-                           arrays (`computation.SUMMARY`), and whether the result came out of an archive
-          asked.json       names under which it was asked for last, where these are other ones; no part of the result
+          manifest.json    key, time of writing, SHA-256 of each file; by which formulas the numbers
+                           follow from the arrays (`computation.SUMMARY`), and whether the result
+                           came out of an archive
+          asked.json       names under which it was asked for last, where these are other ones; no
+                           part of the result
 
 Nothing here writes; `store.py` does.
 """

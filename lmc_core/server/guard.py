@@ -31,7 +31,8 @@ from lmc_core.errors import BadInput
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
 VARIABLE = "LMC_HOSTS"
 ENTRY = re.compile(
-    r"(?:(?P<scheme>https?)://)?(?P<name>[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::(?P<port>[1-9][0-9]{0,4}))?",
+    r"(?:(?P<scheme>https?)://)?(?P<name>[a-z0-9_.-]+|\[[0-9a-f:.]+\])"
+    r"(?::(?P<port>[1-9][0-9]{0,4}))?",
     re.IGNORECASE,
 )
 USUAL = {"http": 80, "https": 443}  # ports that browsers leave out of both headers

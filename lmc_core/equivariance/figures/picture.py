@@ -1,4 +1,4 @@
-"""How trainings towards equivariance are shown, in words: lists of results load no more than this."""
+"""How trainings towards equivariance are shown, in words: lists of results load no more."""
 
 from __future__ import annotations
 

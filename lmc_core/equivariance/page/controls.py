@@ -348,4 +348,5 @@ def _choose_lesson(key: str) -> str:
 
 
 def _sorted(value: Setting) -> Setting:
-    return sorted(value) if isinstance(value, list) else value  # type: ignore[type-var]  (of one type)
+    # the entries of a list are of one type
+    return sorted(value) if isinstance(value, list) else value  # type: ignore[type-var]

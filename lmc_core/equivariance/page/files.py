@@ -143,7 +143,8 @@ def page(
         drawn = figure_html(picture.draw(ground), library=place == 0, name=picture.name)
         said = html.escape(picture.caption)
         parts.append(
-            f"<h2>{html.escape(picture.title)}</h2>\n<figure>\n{drawn}\n<figcaption>{said}</figcaption>\n</figure>"
+            f"<h2>{html.escape(picture.title)}</h2>\n<figure>\n{drawn}\n"
+            f"<figcaption>{said}</figcaption>\n</figure>"
         )
     return page_html("Equivariance", "\n".join(parts), results, ground)
 

@@ -3,7 +3,8 @@
 Arrays, by name of space S (copies lie one after the other; see `matching.found` and
 `matching.facts`):
 
-    S/before, S/after                how alike every pair of coordinates is: float16 `[copies, m, m]`; block means if m < n
+    S/before, S/after                how alike every pair of coordinates is: float16
+                                     `[copies, m, m]`; block means if m < n
     S/indices, S/scales, S/values    the element of the alignment, as `symmetry.elements` stores it
     S/angles, S/singular             degrees and singular values, float32 `[copies, n]`
     S/phases, S/stretches            of rotary pairs, degrees and factors, float32 `[copies, pairs]`

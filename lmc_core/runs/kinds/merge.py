@@ -1,5 +1,6 @@
-"""Several models in one frame, ways to merge them, the lines between them, the simplex of three; and
-one merged model kept as an ordinary checkpoint. The request, its numbers, and how they are computed.
+"""Several models in one frame, ways to merge them, the lines between them, the simplex of three;
+and one merged model kept as an ordinary checkpoint. The request, its numbers, and how they are
+computed.
 
 There is one request for a frame: another frame, or another way to merge in one of them, leaves the
 results of the others as they are.
