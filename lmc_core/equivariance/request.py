@@ -5,7 +5,7 @@ from __future__ import annotations
 from lmc_core.equivariance.data import KINDS, MOST, domain_of
 from lmc_core.equivariance.forms import make_form
 from lmc_core.equivariance.groups import group as group_of
-from lmc_core.equivariance.networks import build, find_network
+from lmc_core.equivariance.networks import Network, build, find_network
 from lmc_core.equivariance.run import EquivarianceRequest
 from lmc_core.equivariance.training import Schedule
 from lmc_core.errors import BadInput, UnknownName
@@ -50,20 +50,8 @@ def make_equivariance_request(
         raise BadInput(f"Losses are measured on the validation or the test split; {split!r} came.")
     own = find_network(network)
     make_form(form, primal_rate, dual_rate, augmented, price)
-    domain = domain_of(source, group_of(group))
-    build(network, domain, 0)
-    require_counts(examples=examples)
-    if not 10 <= examples <= MOST[source]:
-        raise BadInput(
-            f"10 to {MOST[source]:,} training examples of {source} are expected; {examples:,} came."
-        )
-    schedule = Schedule(
-        own.steps if steps is None else steps,
-        own.rate if rate is None else rate,
-        own.decay if decay is None else decay,
-        own.batch if batch is None else batch,
-        seed,
-    )
+    _require_data(source, group, network, examples)
+    schedule = _make_schedule(own, steps, rate, decay, batch, seed)
     moves = form in ("equality", "resilient")
     return EquivarianceRequest(
         source=source,
@@ -83,4 +71,32 @@ def make_equivariance_request(
         split=split,
         seed=seed,
         device=find_device(device or "cpu"),
+    )
+
+
+def _require_data(source: str, group: str, network: str, examples: int) -> None:
+    """Refuse data that the group cannot act on or the network cannot read, and too many of them."""
+    build(network, domain_of(source, group_of(group)), 0)
+    require_counts(examples=examples)
+    if not 10 <= examples <= MOST[source]:
+        raise BadInput(
+            f"10 to {MOST[source]:,} training examples of {source} are expected; {examples:,} came."
+        )
+
+
+def _make_schedule(
+    own: Network,
+    steps: int | None,
+    rate: float | None,
+    decay: float | None,
+    batch: int | None,
+    seed: int,
+) -> Schedule:
+    """Return what was asked for, and for what is None the network's own."""
+    return Schedule(
+        own.steps if steps is None else steps,
+        own.rate if rate is None else rate,
+        own.decay if decay is None else decay,
+        own.batch if batch is None else batch,
+        seed,
     )

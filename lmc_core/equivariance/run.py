@@ -264,12 +264,7 @@ def compute(
     begin = perf_counter()
     progress(0.0, "making the data")
     domain = domain_of(request.source, group_of(request.group))
-    taught, held = (
-        sample(request.source, request.kind, domain, split, request.seed, count).to(
-            request.device, torch.float32
-        )
-        for split, count in (("train", request.examples), (request.split, None))
-    )
+    taught, held = _make_samples(request, domain)
     form = make_form(
         request.form, request.primal_rate, request.dual_rate, request.augmented, request.price
     )
@@ -297,6 +292,17 @@ def compute(
     }
     kept.remove()
     return result, arrays
+
+
+def _make_samples(request: EquivarianceRequest, domain: Domain) -> tuple[Sample, Sample]:
+    """The examples to train on, and those that losses are measured on."""
+    taught, held = (
+        sample(request.source, request.kind, domain, split, request.seed, count).to(
+            request.device, torch.float32
+        )
+        for split, count in (("train", request.examples), (request.split, None))
+    )
+    return taught, held
 
 
 def _facts(

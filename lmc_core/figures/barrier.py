@@ -187,6 +187,7 @@ def _axes(
     ends = next(iter(pairs)) if len(pairs) == 1 else ("model A", "model B")
     ticks = ["0", "0.25", "0.5<br>\u03bb", "0.75", "1"]
     common = {"range": [-0.02, 1.02], "fixedrange": True}
+    upright = {"fixedrange": True, "nticks": 6, "exponentformat": "power"}
     figure.update_layout(
         margin={"l": SIDE, "r": SIDE, "t": TOP, "b": foot},
         hovermode="x unified",
@@ -206,19 +207,11 @@ def _axes(
             "tickfont": {"size": BODY, "color": ground.ink},
             "hoverformat": ".3f",
         },
-        yaxis={
-            "domain": list(upper),
-            "anchor": "x",
-            "fixedrange": True,
-            "nticks": 6,
-            "exponentformat": "power",
-        },
+        yaxis={**upright, "domain": list(upper), "anchor": "x"},
         yaxis2={
+            **upright,
             "domain": list(lower),
             "anchor": "x2",
-            "fixedrange": True,
-            "nticks": 6,
-            "exponentformat": "power",
             "tickformat": ".0%" if score == "accuracy" else None,
         },
         legend=legend_row(-0.14, "top"),

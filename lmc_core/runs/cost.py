@@ -1,6 +1,6 @@
-"""How much there is to do for a request, and how long and how much memory it will take, said before it starts: as
-finished runs of the same kind and size took on this machine where there are any, else from the
-count of examples, points and parameters.
+"""How much there is to do for a request, and how long and how much memory it will take, said before
+it starts: as finished runs of the same kind and size took on this machine where there are any, else
+from the count of examples, points and parameters.
 
 Measuring counts as forward passes of one model over one example, each as long as the model has
 parameters; matching as pairs of models times parameters, times steps where it learns; a bend as

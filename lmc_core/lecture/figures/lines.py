@@ -138,20 +138,7 @@ def positions_figure(found: Mapping[str, Positions], chosen: str, look: Look, at
             hovertemplate=words + ", %{x:.0%} averaged: %{y:.2f} nats<extra></extra>",
         )
         if look.revealed:
-            figure.add_annotation(
-                text=words,
-                x=0.62,
-                y=data.loss[6],
-                xref="x",
-                yref="y",
-                showarrow=False,
-                xanchor="right",
-                yanchor="bottom",
-                font={"size": look.text, "color": colour},
-                name="label",
-                xshift=-6 * wide,
-                yshift=4 * wide,
-            )
+            _label(figure, look, words, data.loss[6], colour)
     one = found[chosen]
     figure.add_scatter(
         x=[one.shares[at]],
@@ -175,6 +162,24 @@ def positions_figure(found: Mapping[str, Positions], chosen: str, look: Look, at
     heading(figure, look, "loss, nats", 0, xanchor="left", xshift=-36 * wide)
     _turned(figure, look, one, at)
     return figure
+
+
+def _label(figure: go.Figure, look: Look, words: str, loss: float, colour: str) -> None:
+    """The name of a curve, at its left, where it has that loss."""
+    figure.add_annotation(
+        text=words,
+        x=0.62,
+        y=loss,
+        xref="x",
+        yref="y",
+        showarrow=False,
+        xanchor="right",
+        yanchor="bottom",
+        font={"size": look.text, "color": colour},
+        name="label",
+        xshift=-6 * look.scale,
+        yshift=4 * look.scale,
+    )
 
 
 def _turned(figure: go.Figure, look: Look, one: Positions, at: int) -> None:
@@ -337,16 +342,7 @@ def remains_figure(rows: Sequence[Remains], look: Look, shares: bool) -> go.Figu
     drawn = list(SETTINGS) if look.revealed else ["plain"]
     places = list(range(len(rows)))
     if look.revealed:
-        for place, row in zip(places, rows, strict=True):
-            ends = [min(row[kind].values()), max(row[kind].values())]
-            figure.add_scatter(
-                x=ends,
-                y=[place] * 2,
-                mode="lines",
-                hoverinfo="skip",
-                name="range",
-                line={"color": look.ground.grid, "width": 3 * look.scale},
-            )
+        _ranges(figure, look, [list(row[kind].values()) for row in rows])
     for name in drawn:
         meaning = MEANINGS[SETTINGS[name]]
         figure.add_scatter(
@@ -386,6 +382,19 @@ def remains_figure(rows: Sequence[Remains], look: Look, shares: bool) -> go.Figu
     )
     _names(figure, look, drawn)
     return figure
+
+
+def _ranges(figure: go.Figure, look: Look, rows: Sequence[Sequence[float]]) -> None:
+    """A line from the smallest to the largest value of each row."""
+    for place, values in enumerate(rows):
+        figure.add_scatter(
+            x=[min(values), max(values)],
+            y=[place] * 2,
+            mode="lines",
+            hoverinfo="skip",
+            name="range",
+            line={"color": look.ground.grid, "width": 3 * look.scale},
+        )
 
 
 def _names(figure: go.Figure, look: Look, drawn: Sequence[str]) -> None:
