@@ -19,13 +19,14 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 
 from lmc_core.errors import BadInput
 from lmc_core.limits import require_counts
 from lmc_core.models.functional import Forward
 from lmc_core.models.mixing import in_single
+from lmc_core.models.model import Model
 from lmc_core.models.routers import router_modules
 from lmc_core.paths.curve import batch_size
 from lmc_core.paths.line import Line
@@ -100,12 +101,7 @@ def routing(
     if points < 2:
         raise BadInput(f"At least 2 points are needed, both ends included; {points} came.")
     forward = Forward(line.a).to(device)
-    parts = router_modules(forward.inner, line.a.layout)
-    if not parts:
-        raise BadInput(
-            f"{line.a.name} has no experts, so there is no routing to follow; choose a mixture of "
-            "experts."
-        )
+    parts = _find_routers(forward, line.a)
     heard: dict[str, list[Tensor]] = {name: [] for name in parts}
     hooks = [part.register_forward_hook(_hear(heard[name])) for name, part in parts.items()]
     spaces = line.a.layout.spaces
@@ -139,6 +135,16 @@ def routing(
     with_a, with_b = (torch.stack([each[side] for each in agreement]) for side in (0, 1))
     active = int(ends[0][0, 0].sum())
     return Routing(lam, tuple(parts), with_a, with_b, torch.stack(load), active)
+
+
+def _find_routers(forward: Forward, model: Model) -> dict[str, nn.Module]:
+    parts = router_modules(forward.inner, model.layout)
+    if not parts:
+        raise BadInput(
+            f"{model.name} has no experts, so there is no routing to follow; choose a mixture of "
+            "experts."
+        )
+    return parts
 
 
 def _hear(found: list[Tensor]) -> Callable[..., None]:

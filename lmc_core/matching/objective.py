@@ -70,25 +70,9 @@ class Objective:
         power = (SPREAD if self.held else 0.0) if spread is None else spread
         if power:
             self._compare_readers(power)
-        self.means = {
-            (block.name, side): layout.view(state, block).mean(
-                block.ignores_mean_over, keepdim=True, dtype=torch.float64
-            )
-            for block in self.blocks
-            if block.ignores_mean_over is not None
-            for side, state in enumerate(self.states)
-        }
+        self.means = self._find_means()
         self.weights = dict.fromkeys((block.name for block in self.blocks), 1.0)
-        norms = {
-            block.name: [
-                sum(
-                    float(part.square().sum(dtype=torch.float64))
-                    for part in self.parts(block, side)
-                )
-                for side in (0, 1)
-            ]
-            for block in self.blocks
-        }
+        norms = self._square_norms()
         if unit_weights:
             self._weigh_layers(norms, sizes)
         self.bound = (
@@ -115,6 +99,30 @@ class Objective:
                 for name, metric in metrics.items():
                     self._metrics[name, side] = metric.to(self.precision)
                     self._streams[name] = stream.name
+
+    def _find_means(self) -> dict[tuple[str, int], Tensor]:
+        """The means that blocks ignore, by block and side."""
+        return {
+            (block.name, side): self.layout.view(state, block).mean(
+                block.ignores_mean_over, keepdim=True, dtype=torch.float64
+            )
+            for block in self.blocks
+            if block.ignores_mean_over is not None
+            for side, state in enumerate(self.states)
+        }
+
+    def _square_norms(self) -> dict[str, list[float]]:
+        """The squared norm of every block, of A and of B, as they are compared (`parts`)."""
+        return {
+            block.name: [
+                sum(
+                    float(part.square().sum(dtype=torch.float64))
+                    for part in self.parts(block, side)
+                )
+                for side in (0, 1)
+            ]
+            for block in self.blocks
+        }
 
     def _weigh_layers(self, norms: Mapping[str, Sequence[float]], sizes: float) -> None:
         """Give all blocks of a layer the weight n_l^sizes / (|a_l| |b_l|)."""

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.matching.experts import solve_experts
+from lmc_core.matching.objective import Objective
 from lmc_core.matching.solvers import assignment, maximise, reach
 from lmc_core.matching.state import MatchingState
 from lmc_core.symmetry.elements import Element, Permutation
@@ -172,19 +173,7 @@ def _group_pairs(
             ).view(n, n)
         return value, grams
 
-    candidates = [_identity(q, n, n)]
-    if problem.chosen(queries) is not SymmetryClass.NONE:
-        if n * n * math.factorial(q) * sum(plane.size**3 for plane in planes) <= ORDERS:
-            candidates = [torch.tensor(order).expand(n, n, q) for order in permutations(range(q))]
-        else:
-            score = apart.clone()
-            for plane in planes:
-                score += reach(plane, problem.chosen(plane), each[plane.name].flatten(0, 3)).view(
-                    n, n, q, q
-                )
-            candidates.append(
-                torch.stack([assignment(m) for m in score.flatten(0, 1)]).view(n, n, q)
-            )
+    candidates = _query_orders(problem, queries, planes, apart, each)
     orders = candidates[0]
     value, grams = planes_given(orders)
     for other in candidates[1:]:
@@ -197,6 +186,36 @@ def _group_pairs(
             for name in grams
         }
     return value, grams, orders
+
+
+def _query_orders(
+    problem: Objective,
+    queries: Space,
+    planes: list[Space],
+    apart: Tensor,
+    each: Mapping[str, Tensor],
+) -> list[Tensor]:
+    """Orders `[n, n, q]` of the queries of every pair of groups that are worth a try: all of them
+    where these are few, otherwise as they stand and the best by pairs of queries alone.
+
+    Args:
+        problem: both models.
+        queries: the space of the queries.
+        planes: the other spaces within a group.
+        apart: what blocks without a plane count for every pair of queries, `[n, n, q, q]`.
+        each: by plane, the Gram matrix of every pair of queries.
+    """
+    n, q = len(apart), queries.size
+    stay = _identity(q, n, n)
+    if problem.chosen(queries) is SymmetryClass.NONE:
+        return [stay]
+    if n * n * math.factorial(q) * sum(plane.size**3 for plane in planes) <= ORDERS:
+        return [torch.tensor(order).expand(n, n, q) for order in permutations(range(q))]
+    score = apart.clone()
+    for plane in planes:
+        values = reach(plane, problem.chosen(plane), each[plane.name].flatten(0, 3))
+        score += values.view(n, n, q, q)
+    return [stay, torch.stack([assignment(m) for m in score.flatten(0, 1)]).view(n, n, q)]
 
 
 def _solve_groups(moved: MatchingState, root: Space, inner: list[Space]) -> dict[str, Element]:

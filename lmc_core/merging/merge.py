@@ -68,13 +68,12 @@ def merge(
         )
     every = whole_forms([*models, *([] if ancestor is None else [ancestor])])
     shared = in_shared_rows(every)
-    merged_models = shared[: len(models)]
     judge = None
     if chosen.chooses is not None and validation is not None:
         judge = _make_judge(shared[0], validation.first(chosen.chooses(configured)), device)
     merged = chosen.merge(
         Ingredients(
-            states=[model.state for model in merged_models],
+            states=[model.state for model in shared[: len(models)]],
             names=[model.name for model in models],
             weights=weights,
             ancestor=None if ancestor is None else shared[-1].state,
@@ -85,10 +84,8 @@ def merge(
         configured,
     )
     card = {**shared_card(models), **({"about": merged.about} if merged.about else {})}
-    result = merged_models[0].with_state(
-        merged.state, name=name or " + ".join(model.name for model in models), card=card
-    )
-    return extended(result, every[0])
+    title = name or " + ".join(model.name for model in models)
+    return extended(shared[0].with_state(merged.state, name=title, card=card), every[0])
 
 
 def _make_judge(model: Model, examples: Examples, device: str) -> Judge:
