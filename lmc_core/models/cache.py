@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from lmc_core.models.files.stamp import HASHED, stamp
+from lmc_core.models.handover import Loaded
 from lmc_core.models.load import find_files, load
 from lmc_core.models.model import Model
 
@@ -26,6 +27,14 @@ def load_warm(reference: str) -> Model:
     if not is_warm(reference):
         return load(reference)
     return _load_once(reference, stamp(find_files(reference)))
+
+
+def loaded(reference: str, model: Model) -> Loaded | None:
+    """A large model with the state of its files, to be handed over; None for one that is kept."""
+    if is_warm(reference):
+        return None
+    files = tuple(find_files(reference))
+    return Loaded(model, files, stamp(files))
 
 
 def is_warm(reference: str) -> bool:

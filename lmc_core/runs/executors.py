@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from lmc_core import errors, folders
 from lmc_core.errors import Cancelled, LmcError, StoreError, UnknownName
 from lmc_core.locks import holder
+from lmc_core.models.handover import HANDOVER
 from lmc_core.progress import Progress, ignore
 from lmc_core.runs.computation import COMPUTATIONS, rename
 from lmc_core.runs.jobs import Job, Jobs, lock_path
@@ -120,7 +121,10 @@ class Inline:
 
     def run(self, request: Request, report: Progress = ignore, *, fresh: bool = False) -> Result:
         """See `Executor.run`."""
-        return obtain(request, report, self.store, fresh=fresh)
+        try:
+            return obtain(request, report, self.store, fresh=fresh)
+        finally:
+            HANDOVER.clear()
 
     def submit(self, request: Request, *, fresh: bool = False) -> str:
         """Compute now, since there is nobody else to do it; returns the key."""
@@ -160,6 +164,7 @@ class Local:
             The key, for `jobs.get` and `store.get`. Call `tend` now and then while the job is
             active.
         """
+        HANDOVER.clear()  # the worker loads its own
         if fresh or self.store.answer(request) is None:
             self.jobs.submit(request, fresh=fresh)
             self.tend()
@@ -167,6 +172,7 @@ class Local:
 
     def run(self, request: Request, report: Progress = ignore, *, fresh: bool = False) -> Result:
         """See `Executor.run`; waits for the worker and passes its progress on."""
+        HANDOVER.clear()  # the worker loads its own
         if not fresh and (found := self.store.answer(request)) is not None:
             return found
         self.jobs.submit(request, fresh=fresh)

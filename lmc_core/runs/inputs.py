@@ -16,8 +16,9 @@ from torch import Tensor
 from lmc_core import __version__, folders
 from lmc_core.errors import BadInput, UnknownName
 from lmc_core.limits import require_counts
-from lmc_core.models.cache import load_warm
+from lmc_core.models.cache import load_warm, loaded
 from lmc_core.models.common import head_notes
+from lmc_core.models.handover import HANDOVER
 from lmc_core.models.load import full_reference
 from lmc_core.models.model import Model
 from lmc_core.models.rows import row_notes
@@ -61,11 +62,13 @@ def find_device(wanted: str | None = None) -> str:
 
 def describe_models(references: Sequence[str], models: Sequence[Model]) -> Models:
     """What a request says of its models."""
+    full = tuple(full_reference(each) for each in references)
     return Models(
-        tuple(full_reference(each) for each in references),
+        full,
         tuple(model.name for model in models),
         tuple(model.digest for model in models),
         find_orders(models),
+        tuple(loaded(*each) for each in zip(full, models, strict=True)),
     )
 
 
@@ -240,7 +243,12 @@ def open_inputs(request: ModelsRequest) -> tuple[list[Model], Task, Examples]:
         raise BadInput(
             "The request was made by another version, whose numbers are others; ask again."
         )
-    models = [load_warm(reference) for reference in request.models]
+    held = HANDOVER.take(request, len(request.models))
+    models = [
+        load_warm(reference) if model is None else model
+        for reference, model in zip(request.models, held, strict=True)
+    ]
+    del held  # what is aligned in place has one owner
     for model, digest in zip(models, request.digests, strict=True):
         if model.digest != digest:
             raise BadInput(

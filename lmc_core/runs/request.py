@@ -11,8 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Protocol, Self, TypedDict, cast
+
+from lmc_core.models.handover import HANDOVER, Loaded
 
 ALGORITHM = 2  # raised whenever the same request would give other numbers
 LEARNING = 3  # the same of requests that learn from training examples, whatever learns from them
@@ -86,12 +88,14 @@ class Models:
         names: for display.
         digests: of their content.
         orders: see `ModelsRequest.orders`.
+        loaded: the large ones, as they were read to make the request.
     """
 
     references: tuple[str, ...]
     names: tuple[str, ...]
     digests: tuple[str, ...]
     orders: tuple[str, ...] = ()
+    loaded: tuple[Loaded | None, ...] = field(default=(), repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -233,7 +237,9 @@ class ModelsRequest:
             **vars(matching),
             "device": device,
         }
-        return cls(**cast("dict", shared | own))
+        made = cls(**cast("dict", shared | own))
+        HANDOVER.give(made, models.loaded)
+        return made
 
     @classmethod
     def of(cls, other: ModelsRequest, **own: object) -> Self:
@@ -248,7 +254,10 @@ class ModelsRequest:
         """
         names = {field.name for field in fields(ModelsRequest)} - {"what", "algorithm"}
         shared = {name: getattr(other, name) for name in names}
-        return cls(**cast("dict", shared | own))
+        made = cls(**cast("dict", shared | own))
+        if made.models == other.models:
+            HANDOVER.pass_on(other, made)
+        return made
 
     @classmethod
     def from_json(cls, content: Mapping[str, object]) -> Self:
