@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from lmc_core.atomic import new_folder
 from lmc_core.errors import BadInput
 from lmc_core.models.files.sidecars import carry_over
 from lmc_core.models.model import Model
@@ -65,9 +64,7 @@ def write_merged(
     """
     if folder.exists():
         raise BadInput(f"There is a model named {folder.name!r} already; choose another name.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
-    try:
+    with new_folder(folder) as draft:
         model.save(draft, dtype)
         carry_over(model.folder, draft, model.class_names)
         error, words = (
@@ -84,7 +81,4 @@ def write_merged(
         }
         text = json.dumps(first | {"written": written} | dict(card), indent=1) + "\n"
         (draft / "card.json").write_text(text, encoding="utf-8")
-        draft.rename(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return written

@@ -11,7 +11,6 @@ does as well is the stronger statement.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import time
@@ -35,6 +34,7 @@ from lmc_core.paths.line import Line
 from lmc_core.progress import Progress
 from lmc_core.tasks.learning import Learning
 from lmc_core.tasks.task import IGNORED, Examples, InMemory
+from lmc_core.tasks.training_state import read_state, save_state
 
 State = Mapping[str, Tensor]
 WARM = 20  # steps until the full rate
@@ -291,27 +291,13 @@ class Bending:
             "optimiser": self.optimiser.state_dict(),
             **{name: getattr(self, name) for name in KEPT},
         }
-        draft = path.with_suffix(".part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            torch.save(state, draft)
-            draft.replace(path)
-        except (OSError, RuntimeError):  # the second of torch, for the first
-            with contextlib.suppress(OSError):
-                draft.unlink(missing_ok=True)
+        save_state(path, state)
         self.saving = time.perf_counter() - begun
 
     def _restore(self) -> None:
-        path: Path | None = self.learning.checkpoint
-        if path is None or not path.is_file():
-            return
-        try:
-            state: Mapping[str, Any] = torch.load(
-                path, weights_only=True, map_location=self.learning.device
-            )
-        except Exception:  # a file that cannot be read is one that is not there
-            return
-        if state.get("fingerprint") != self.fingerprint:
+        path, device = self.learning.checkpoint, self.learning.device
+        state: Mapping[str, Any] | None = read_state(path, self.fingerprint, device)
+        if state is None:
             return
         for name in KEPT:
             setattr(self, name, state[name])

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from lmc_core import folders
+from lmc_core.atomic import new_file
 from lmc_core.runs.result import is_key
 
 EVERY = 1.0  # seconds between two writes
@@ -61,15 +61,9 @@ class Unfinished:
         if not now and time.monotonic() - self._written < EVERY:
             return
         self._written = time.monotonic()
-        draft = self.path.with_name(f".{self.path.stem}.{os.getpid()}.part")
-        with contextlib.suppress(OSError):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with open(draft, "wb") as file:
-                said = {FACTS: np.array(json.dumps(dict(facts)))}
-                np.savez(file, **said, **arrays)  # type: ignore[arg-type]
-            os.replace(draft, self.path)
-            return
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError), new_file(self.path) as draft, open(draft, "wb") as file:
+            said = {FACTS: np.array(json.dumps(dict(facts)))}
+            np.savez(file, **said, **arrays)  # type: ignore[arg-type]
 
     def remove(self) -> None:
         """Take it away."""

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lmc_core.atomic import new_file
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.routers import router_modules
 from lmc_core.symmetry.layout import Layout
@@ -197,10 +198,8 @@ class Training:
             "curve": self.curve,
             "seconds": self.seconds,
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".part")
-        torch.save(state, temporary)
-        temporary.replace(path)
+        with new_file(path) as draft:
+            torch.save(state, draft)
 
     def resume(self, path: Path) -> None:
         """Go on from what was written for the same recipe; nothing of another one is taken."""

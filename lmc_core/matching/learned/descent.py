@@ -8,13 +8,11 @@ Two models are a pair, with w = (1 - lam, lam); more are a group.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TypedDict, TypeVar, cast
 
 import torch
@@ -29,6 +27,7 @@ from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.spaces import Classes, class_of
 from lmc_core.tasks.learning import Learning
 from lmc_core.tasks.task import Examples, InMemory
+from lmc_core.tasks.training_state import read_state, save_state
 
 # numbers of the ends' predictions that are held: 512 MB; with more the labels are the targets
 SOFT = 2**27
@@ -250,25 +249,12 @@ class Descent:
             "learner": self.learner.state(),
             **{n: getattr(self, n) for n in KEPT},
         }
-        draft = path.with_suffix(".part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            torch.save(state, draft)
-            draft.replace(path)
-        except (OSError, RuntimeError):  # the second of torch, for the first
-            with contextlib.suppress(OSError):
-                draft.unlink(missing_ok=True)
+        save_state(path, state)
         self.saving = time.perf_counter() - begun
 
     def _restore(self) -> None:
-        path: Path | None = self.checkpoint
-        if path is None or not path.is_file():
-            return
-        try:
-            state: Mapping[str, object] = torch.load(path, weights_only=True)
-        except Exception:  # a file that cannot be read is one that is not there
-            return
-        if state.get("fingerprint") != self.fingerprint:
+        state = read_state(self.checkpoint, self.fingerprint)
+        if state is None:
             return
         for name in KEPT:
             setattr(self, name, state[name])

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
+from lmc_core.atomic import new_file
 from lmc_core.errors import LmcError
 from lmc_core.matching.matcher_input import MatcherInput
 from lmc_core.matching.trace import Trace
@@ -49,15 +49,13 @@ def kept_start(given: MatcherInput, method: str, find: Callable[[], Found]) -> F
             )
     start, trace = find()
     with contextlib.suppress(OSError):  # no space: then it is found again
-        place.parent.mkdir(parents=True, exist_ok=True)
         said.unlink(missing_ok=True)
         for path, write in (
             (place, start.save),
             (said, lambda path: _write(path, {**asdict(trace), "known": known})),
         ):
-            draft = path.with_name(f"{path.name}.part")
-            write(draft)
-            os.replace(draft, path)
+            with new_file(path) as draft:
+                write(draft)
     return start, trace
 
 
