@@ -4,6 +4,7 @@ can only look.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import re
@@ -50,8 +51,13 @@ def test_compare_keep_take_away_and_take_in(stocked, visit, tmp_path):
     table = page.get_by_test_id("stDataFrame").first
     box = table.bounding_box()
     assert box
+    settle(page)
     for row in (1, 2, 3):
-        page.mouse.click(box["x"] + 16, box["y"] + 35 * row + 18)
+        for patience in (5_000, 10_000, 60_000):  # a busy machine draws the table's canvas late
+            page.mouse.click(box["x"] + 16, box["y"] + 35 * row + 18)
+            with contextlib.suppress(AssertionError):
+                expect(page.get_by_text(f"{row} chosen.")).to_be_visible(timeout=patience)
+                break
         expect(page.get_by_text(f"{row} chosen.")).to_be_visible()
         settle(page)
     chart = page.get_by_role("figure", name=re.compile("^Barrier, vit-fashion-s0 . vit-fashion-s1"))
