@@ -17,7 +17,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -296,12 +296,13 @@ class Bending:
 
     def _restore(self) -> None:
         path, device = self.learning.checkpoint, self.learning.device
-        state: Mapping[str, Any] | None = read_state(path, self.fingerprint, device)
+        state = read_state(path, self.fingerprint, device)
         if state is None:
             return
         for name in KEPT:
             setattr(self, name, state[name])
+        bend = cast("State", state["bend"])
         with torch.no_grad():
             for name, tensor in self.bend.items():
-                tensor.copy_(state["bend"][name])
-        self.optimiser.load_state_dict(state["optimiser"])
+                tensor.copy_(bend[name])
+        self.optimiser.load_state_dict(cast("dict[str, Any]", state["optimiser"]))
