@@ -72,7 +72,7 @@ def follow(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 def main() -> None:
     """Follow one small barrier and print the counts."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--list", action="store_true", help="print the files in order too")
     listed = parser.parse_args().list
     with tempfile.TemporaryDirectory() as folder:

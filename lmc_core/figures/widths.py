@@ -182,11 +182,12 @@ def _axes(
         range=[low, high], fixedrange=True, nticks=6, zeroline=True, zerolinecolor=ground.grid
     )
     heading(figure, "<b>Barrier</b> (nats)", theme, left=-SIDE, up=10)
+    inner = float(str(figure.layout["height"])) - TOP - FOOT - rows
     figure.update_layout(
         margin={"l": SIDE, "r": 40, "t": TOP, "b": FOOT + rows},
         hovermode="closest",
         showlegend=True,
-        legend=legend_row(-FOOT / (figure.layout["height"] - TOP - FOOT - rows), "top"),
+        legend=legend_row(-FOOT / inner, "top"),
     )
 
 
