@@ -79,6 +79,7 @@ class Live:
             return functional_call(self.module, dict(state), args, kwargs)
 
         # which outputs may ask for
+        # a plain function that stands for the module takes its configuration along
         call.config = getattr(self.module, "config", None)  # type: ignore[attr-defined]
         with self.guard, Double():
             return family.outputs(call, x)  # type: ignore[arg-type]  (called like the module)

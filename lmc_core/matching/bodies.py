@@ -141,6 +141,7 @@ def _rewrite_within(b: Model, names: set[str], classes: Classes) -> tuple[Rewrit
 def as_body(model: Model, body: Body, state: Mapping[str, Tensor]) -> Model:
     """A model of the common blocks alone."""
     # a body has what is asked of a structure
+    # a lambda in the place of a function whose parameter has a name
     family = replace(model.family, structure=lambda config: body)  # type: ignore[arg-type]
     return replace(model, family=family, state=state)
 

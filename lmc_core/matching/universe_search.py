@@ -134,6 +134,3 @@ def _learn(
     )
     steps, about = descent.finish()
     return whole(steps), about
-
-
-"""Every method for several models, in the order in which they are listed."""

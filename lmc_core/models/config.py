@@ -85,6 +85,7 @@ class Config(dict[str, Json]):
         named = self.get("architectures")
         return str(named[0]) if isinstance(named, list | tuple) and named else usual
 
+    # narrower than that of a dictionary: the result stays a configuration
     def __or__(self, other: Mapping[str, Json]) -> Config:  # type: ignore[override]
         return Config({**self, **other})
 

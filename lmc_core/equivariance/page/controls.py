@@ -349,4 +349,5 @@ def _choose_lesson(key: str) -> str:
 
 def _sorted(value: Setting) -> Setting:
     # the entries of a list are of one type
+    # lists of an address hold words or numbers, which sort among themselves
     return sorted(value) if isinstance(value, list) else value  # type: ignore[type-var]

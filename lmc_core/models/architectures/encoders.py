@@ -238,6 +238,7 @@ class Encoder:
         head = self.token_head(config)
         if self.kind(config).predicts in TOKENS and head.twice:
             owner = module.get_submodule(head.bias.rpartition(".")[0])
+            # torch types what a module holds as a tensor or a module
             owner.bias = module.get_submodule(head.decoder).bias  # type: ignore[assignment]
         return module
 

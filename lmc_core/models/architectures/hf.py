@@ -87,6 +87,7 @@ def save(module: nn.Module, config: Config, folder: Path, shard: int = SHARD) ->
     files and their index.
     """
     # every class of transformers has it
+    # torch types what a module holds as a tensor or a module
     module.save_pretrained(folder, max_shard_size=shard)  # type: ignore[operator]
 
 

@@ -147,6 +147,7 @@ def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
     if "logits" in found:
         return found.logits
     # otherwise it is the first token
+    # torch types what a module holds as a tensor or a module
     pools = module.config.use_mean_pooling  # type: ignore[union-attr]
     return vision.with_pooled(found.last_hidden_state, found.pooler_output if pools else None)
 
