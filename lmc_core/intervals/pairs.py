@@ -1,5 +1,5 @@
-"""The mean of a number over pairs of models, with an interval for models and examples that were not
-seen.
+"""The mean of a number over pairs (or groups) of models, with an interval for models and examples
+that were not seen.
 
 All pairs of n models are not n (n - 1) / 2 independent numbers: each model is in n - 1 of them.
 Take the number of pair ij as
@@ -19,6 +19,25 @@ due. So V_models is never too small on average, as Efron and Stein showed of the
 symmetric statistic (1981, Annals of Statistics 9; of a network's nodes: Lin, Lunde and Sarkar 2020,
 arXiv 2004.08935; reviewed by Miller 1974, Biometrika 61).
 
+The same holds for groups of m models, and for some of all pairs: leaving out model k takes away
+about sum_(c with k) (b_c - b) / C of the mean over C pairs, so that V_models counts twice (m times)
+the square of each pair and once each product of two that share a model, where the variance of the
+mean has both once (Aronow, Samii and Assenova 2015, Political Analysis 23). Models that are never
+apart, as in groups without common models, count as one. A reference that all others are compared
+with is held fixed: the pairs are then as independent as the others are.
+
+`components` estimates s and r themselves, without that surplus, by equating two sums of squares to
+their expectations (Henderson 1953, Biometrics 9; for all pairs these are the general and specific
+combining abilities of a diallel cross: Griffing 1956, Australian Journal of Biological Sciences 9).
+With Z the incidence of models in pairs, A = Z Z', y the deviations from the mean, M = I - 11' / C:
+
+    E[y' y]   = s^2 tr(M A)     + r^2 (C - 1)
+    E[y' A y] = s^2 tr(M A M A) + r^2 tr(M A)
+
+That is unbiased before what is below zero is set to zero, and says how much more models would help.
+Intervals are made of V_models all the same: those of components cover 0.92 to 0.99 for all pairs,
+but 0.87 to 0.96 for the consecutive pairs of five models.
+
 All pairs are also measured on the same examples. The error of that is common to all of them, so no
 comparison of pairs shows it: average what every example adds over the pairs first, then take the
 standard error over examples, V_examples. The sum
@@ -32,15 +51,17 @@ examples alone.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from torch import Tensor
 
 from lmc_core.errors import BadInput
 from lmc_core.intervals.errors import freedom, stderr, student
 
 LEVEL = 0.95
+Unit = Sequence[Hashable]  # the models of a pair or a group
 
 
 @dataclass(frozen=True)
@@ -77,21 +98,39 @@ class PairMean:
         return None if self.stderr is None else student(self.freedom, LEVEL) * self.stderr
 
 
+@dataclass(frozen=True)
+class Components:
+    """How much models and pairs vary, as standard deviations of one of each.
+
+    Attributes:
+        models: s, of what a model adds to every pair that it is in.
+        pairs: r, of what a pair adds besides.
+        stderr: of the mean over the pairs, from both.
+    """
+
+    models: float
+    pairs: float
+    stderr: float
+
+
 def over_pairs(
-    pairs: Sequence[tuple[Hashable, Hashable]],
+    pairs: Sequence[Unit],
     values: Sequence[float],
     parts: Tensor | None = None,
     groups: Tensor | None = None,
+    fixed: Collection[Hashable] = (),
 ) -> PairMean:
-    """The mean over pairs of models, with its error over models and examples.
+    """The mean over pairs of models, or groups of several, with its error over models and examples.
 
     Args:
-        pairs: of two different models each.
+        pairs: of different models each.
         values: of the pairs.
         parts: what every example adds to the value of its pair, up to a constant for each pair, so
             that the standard error of its mean is that of the value, `[pairs, examples]`; None to
             leave the examples out.
         groups: which examples belong together, `[examples]`; None for none.
+        fixed: models that stay the same in a repetition, such as a reference that all others are
+            compared with; the error is over the others.
 
     Raises:
         BadInput: if there are no pairs, a model is paired with itself, or the numbers do not fit
@@ -106,33 +145,70 @@ def over_pairs(
             f"One value for each of the pairs is expected; {len(values)} came for {len(pairs)} "
             "pairs."
         )
-    if any(one == other for one, other in pairs):
-        raise BadInput("A pair should be of two different models.")
-    models = list(dict.fromkeys(model for pair in pairs for model in pair))
+    if any(len(set(pair)) < len(pair) for pair in pairs):
+        raise BadInput("A pair should be of two different models, and a group of different ones.")
+    models = dict.fromkeys(model for pair in pairs for model in pair)
+    clusters = _find_clusters(pairs, fixed)
     value = sum(values) / len(values)
-    over_models = _jackknife(models, pairs, values, value)
+    over_models = _jackknife(clusters, values, value)
     over_examples, free = None, 0
     if parts is not None:
         together = (parts.double() - parts.double().mean(1, keepdim=True)).mean(0)
         over_examples, free = float(stderr(together, groups)), freedom(parts.shape[1], groups)
-    free_of_both = _satterthwaite((over_models, len(models) - 1), (over_examples, free))
+    free_of_both = _satterthwaite((over_models, len(clusters) - 1), (over_examples, free))
     return PairMean(value, len(models), len(pairs), over_models, over_examples, free_of_both)
 
 
+def components(
+    pairs: Sequence[Unit], values: Sequence[float], fixed: Collection[Hashable] = ()
+) -> Components | None:
+    """How much models and pairs vary; None where the pairs do not tell one from the other, as those
+    without a common model.
+
+    Args:
+        pairs: of different models each.
+        values: of the pairs.
+        fixed: see `over_pairs`.
+    """
+    incidence = np.array(_find_clusters(pairs, fixed), dtype=float).reshape(-1, len(pairs)).T
+    count, kin = len(pairs), incidence @ incidence.T
+    centred = kin - kin.mean(0)  # M A
+    deviations = np.asarray(values, dtype=float) - np.mean(values)
+    squares = np.array([deviations @ deviations, deviations @ kin @ deviations])
+    expected = np.array(
+        [[np.trace(centred), count - 1], [np.trace(centred @ centred), np.trace(centred)]]
+    )
+    if count < 3 or np.linalg.cond(expected) > 1e9:
+        return None
+    models, own = (float(each) for each in np.linalg.solve(expected, squares))
+    if models < 0:
+        models, own = 0.0, float(squares[0] / expected[0, 1])
+    elif own < 0:
+        models, own = float(squares[0] / expected[0, 0]), 0.0
+    degrees = incidence.sum(0)
+    variance = models * float(degrees @ degrees) / count**2 + own / count
+    return Components(models**0.5, own**0.5, variance**0.5)
+
+
+def _find_clusters(pairs: Sequence[Unit], fixed: Collection[Hashable]) -> list[tuple[bool, ...]]:
+    """In which pairs each model is that is not fixed; models that are never apart once."""
+    models = dict.fromkeys(model for pair in pairs for model in pair if model not in fixed)
+    return list(dict.fromkeys(tuple(model in pair for pair in pairs) for model in models))
+
+
 def _jackknife(
-    models: Sequence[Hashable],
-    pairs: Sequence[tuple[Hashable, Hashable]],
-    values: Sequence[float],
-    mean: float,
+    clusters: Sequence[tuple[bool, ...]], values: Sequence[float], mean: float
 ) -> float | None:
     """Standard error by leaving out one model after the other; None where nothing would be left."""
+    if not clusters:
+        return None
     without = []
-    for model in models:
-        rest = [value for pair, value in zip(pairs, values, strict=True) if model not in pair]
+    for inside in clusters:
+        rest = [value for value, left in zip(values, inside, strict=True) if not left]
         if not rest:
             return None
         without.append(sum(rest) / len(rest))
-    count = len(models)
+    count = len(clusters)
     return ((count - 1) / count * sum((value - mean) ** 2 for value in without)) ** 0.5
 
 

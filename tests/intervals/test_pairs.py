@@ -4,15 +4,18 @@ pairs does not.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from lmc_core.errors import BadInput
 from lmc_core.intervals.errors import stderr, student
-from lmc_core.intervals.pairs import over_pairs
+from lmc_core.intervals.pairs import components, over_pairs
 
 PAIRS = list(combinations("abcd", 2))
 RUNS = 2000
@@ -136,3 +139,121 @@ def test_bad_input() -> None:
         over_pairs([], [])
     with pytest.raises(BadInput, match="two different models"):
         over_pairs([("a", "a")], [1.0])
+
+
+Design = Sequence[tuple[int, ...]]
+ALL, CHAIN = list(combinations(range(5), 2)), [(k, k + 1) for k in range(7)]
+TRIPLES, APART = list(combinations(range(5), 3)), [(0, 1), (2, 3), (4, 5), (6, 7)]
+STAR = [(0, k) for k in range(1, 7)]
+
+
+def drawn_for(design: Design, models: float, pairs: float, seed: int) -> tuple[Tensor, float]:
+    """Values of a design, `[runs, pairs]`, and the true variance of their mean; model 0 is 0 where
+    all have it.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    count = 1 + max(model for pair in design for model in pair)
+    inside = torch.tensor([[float(k in pair) for k in range(count)] for pair in design]).double()
+    inside[:, 0] *= float(inside[:, 0].mean() < 1)
+    own = models * torch.randn(RUNS, count, generator=generator, dtype=torch.float64)
+    alone = torch.randn(RUNS, len(design), generator=generator, dtype=torch.float64)
+    true = models**2 * float(inside.mean(0).square().sum()) + pairs**2 / len(design)
+    return own @ inside.T + pairs * alone, true
+
+
+@pytest.mark.parametrize(
+    ("design", "low", "high", "independent"),
+    [
+        (ALL, 1.0, 1.3, 0.25),
+        (CHAIN, 1.3, 2.0, 0.6),
+        (TRIPLES, 1.0, 1.4, 0.15),
+        (APART, 1.0, 1.0, 1.0),
+        (STAR, 1.0, 1.0, 1.0),
+    ],
+)
+@pytest.mark.parametrize("pairs", [0.0, 1.0])
+def test_the_jackknife_of_any_design_is_never_too_small(
+    design: Design, low: float, high: float, independent: float, pairs: float
+) -> None:
+    """As a share of the true variance; pairs taken for independent are the negative control."""
+    values, true = drawn_for(design, 1.0, pairs, 7)
+    fixed = (0,) if design is STAR else ()
+    found = [over_pairs(design, row, fixed=fixed) for row in values.tolist()]
+    mean = sum((each.over_models or 0.0) ** 2 for each in found) / RUNS / true
+    assert low * 0.93 <= mean <= high * 1.07
+    naive = float(values.var(1).mean()) / len(design) / true
+    assert naive <= independent * 1.07
+    inside = share([abs(each.value) <= (each.half or 0) for each in found])
+    assert 0.93 <= inside <= 0.98
+
+
+@pytest.mark.parametrize(("design", "low", "high"), [(ALL, 0.93, 0.97), (CHAIN, 0.85, 0.925)])
+def test_components_are_nearly_unbiased(design: Design, low: float, high: float) -> None:
+    """But for what is set to zero below it, so that an interval of them is too narrow for a
+    chain.
+    """
+    values, true = drawn_for(design, 1.0, 0.5, 8)
+    found = [components(design, row) for row in values.tolist()]
+    errors = [0.0 if each is None else each.stderr for each in found]
+    assert sum(error**2 for error in errors) / RUNS / true == pytest.approx(1.0, abs=0.15)
+    assert sum(each.models**2 for each in found if each) / RUNS == pytest.approx(1.0, abs=0.2)
+    width = student(len({model for pair in design for model in pair}) - 1)
+    means = values.mean(1).tolist()
+    covered = share([abs(m) <= width * e for m, e in zip(means, errors, strict=True)])
+    assert low <= covered <= high
+
+
+def test_components_of_two_known_effects() -> None:
+    """Without pair effects the values tell the spread of the models exactly."""
+    effects = [0.0, 1.0, 3.0, -2.0, 0.5]
+    values = [effects[i] + effects[j] for i, j in ALL]
+    found = components(ALL, values)
+    assert found is not None and found.pairs == pytest.approx(0, abs=1e-7)
+    assert found.models == pytest.approx(float(torch.tensor(effects).double().std()))
+    assert found.stderr == pytest.approx(over_pairs(ALL, values).over_models)
+
+
+@pytest.mark.parametrize("design", [APART, STAR, [(0, 1)], [(0, 1), (1, 2)]])
+def test_designs_that_do_not_tell_models_from_pairs(design: Design) -> None:
+    assert components(design, [float(k) for k in range(len(design))], (0,)) is None
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_the_jackknife_moves_with_its_values(data: st.DataObject) -> None:
+    """Shifts leave it, factors scale it, names and order do not matter, and it is as in a direct
+    count.
+    """
+    count = data.draw(st.integers(3, 6))
+    every = list(combinations(range(count), 2))
+    design = data.draw(st.lists(st.sampled_from(every), min_size=2, unique=True))
+    number = st.floats(-5, 5, allow_nan=False)
+    values = data.draw(st.lists(number, min_size=len(design), max_size=len(design)))
+    found = over_pairs(design, values)
+    moved = over_pairs(design, [3 * value + 1 for value in values]).over_models
+    order = data.draw(st.permutations(range(len(design))))
+    renamed = over_pairs(
+        [tuple(f"m{k}" for k in reversed(design[i])) for i in order], [values[i] for i in order]
+    )
+    if found.over_models is None:
+        assert moved is renamed.over_models is None
+        return
+    assert moved == pytest.approx(3 * found.over_models, abs=1e-9)
+    assert renamed.over_models == pytest.approx(found.over_models, abs=1e-9)
+    apart: dict[tuple[bool, ...], int] = {}
+    for model in {k for pair in design for k in pair}:
+        apart.setdefault(tuple(model in pair for pair in design), model)
+    squares = 0.0
+    for model in apart.values():
+        rest = [value for pair, value in zip(design, values, strict=True) if model not in pair]
+        squares += (sum(rest) / len(rest) - found.value) ** 2
+    expected = ((len(apart) - 1) / len(apart) * squares) ** 0.5
+    assert found.over_models == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_reference_that_stays_leaves_independent_pairs() -> None:
+    values = [0.4, 0.5, 0.9]
+    found = over_pairs([("a", "b"), ("a", "c"), ("a", "d")], values, fixed=("a",))
+    assert found.over_models == pytest.approx(float(torch.tensor(values).double().std()) / 3**0.5)
+    assert found.freedom == pytest.approx(2) and (found.models, found.pairs) == (4, 3)
+    assert over_pairs([("a", "b")], [1.0], fixed=("a", "b")).over_models is None
