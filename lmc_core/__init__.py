@@ -36,9 +36,10 @@ if TYPE_CHECKING:
     from lmc_core.models.families import FAMILIES as FAMILIES
     from lmc_core.models.config import Config as Config
     from lmc_core.models.family import Family as Family
-    from lmc_core.models.load import load as load, zoo as zoo
+    from lmc_core.models.load import load as load
     from lmc_core.models.model import Model as Model
     from lmc_core.models.structure import Structure as Structure
+    from lmc_core.models.zoo import zoo as zoo
 
     # spaces, group elements, layouts
     from lmc_core.models.forward import function_error as function_error

@@ -93,7 +93,7 @@ def _run(argv: Sequence[str], alone: bool) -> int:
         command = COMMANDS[arguments.command]
         if alone and command.computes:
             use_threads()
-        module = import_module(f"lmc_core.cli.{command.module or arguments.command}")
+        module = import_module(f"lmc_core.cli.{arguments.command}")
         code = module.run(arguments)
         sys.stdout.flush()
         return code or 0

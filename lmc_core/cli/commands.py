@@ -27,28 +27,25 @@ EXAMPLES = """examples:
 
 @dataclass(frozen=True)
 class Command:
-    """One command of `lmc`.
+    """One command of `lmc`; the module of its name in `lmc_core.cli` does it by its
+    `run(arguments)`.
 
     Attributes:
         sentence: what it does.
         arguments: what can be typed after it.
         computes: whether it runs on as many threads as there is room for.
-        module: of `lmc_core.cli`, whose `run(arguments)` does it; by default of its own name.
     """
 
     sentence: str
     arguments: Arguments
     computes: bool = False
-    module: str | None = None
 
 
 COMMANDS: dict[str, Command] = {
     "app": Command("Open the app in the browser (what `lmc` alone does).", typed.APP),
     "models": Command("List the shipped models, or public ones to fetch.", typed.MODELS),
     "methods": Command("List the ways to match models, with their settings.", typed.METHODS),
-    "show": Command(
-        "Say what a model is, and which symmetries it admits.", typed.SHOW, module="models"
-    ),
+    "show": Command("Say what a model is, and which symmetries it admits.", typed.SHOW),
     "align": Command(
         "Move models into the coordinates of the first and write them as ordinary checkpoints.",
         typed.ALIGN,

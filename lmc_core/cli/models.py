@@ -1,23 +1,19 @@
-"""`lmc models [--public | --families]` and `lmc show MODEL`: what there is, and which symmetries it
-admits.
-"""
+"""`lmc models [--public | --families]`: what there is."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
 
-from lmc_core.cli.output import facts, list_notes, print_json, table
+from lmc_core.cli.output import print_json, table
 from lmc_core.models.catalogue import public_rows
-from lmc_core.models.describe import describe, listing
 from lmc_core.models.families import FAMILIES
+from lmc_core.models.zoo import listing
 from lmc_core.numbers import size
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Print the zoo, public families, or one model."""
-    if arguments.command == "show":
-        return show(arguments.model, arguments.json)
+    """Print the zoo, or public families."""
     if arguments.families:
         return show_families(arguments.json)
     if arguments.public:
@@ -109,42 +105,3 @@ def score_words(score: Mapping[str, float | None]) -> str:
     if perplexity is not None:
         return f"{words} per character, perplexity {perplexity:.2f}"
     return words if accuracy is None else f"{words}, {100 * accuracy:.1f} % right"
-
-
-def show(reference: str, as_json: bool) -> None:
-    """Print one model."""
-    content = describe(reference)
-    if as_json:
-        return print_json(content)
-    pairs = [
-        ("name", content["name"]),
-        ("family", f"{content['family']}: {content['sentence']}"),
-        ("paper", content["paper"]),
-        ("sizes", ", ".join(f"{name} {value}" for name, value in content["sizes"].items())),
-        ("parameters", f"{content['parameters']:,}"),
-        ("task", content["task"] or "not said by a card"),
-        *[(split, score_words(score)) for split, score in content["scores"].items()],
-        ("digest", content["digest"]),
-        *list_notes(content["notes"]),
-    ]
-    print(facts(pairs))
-    print()
-    for space in content["spaces"]:
-        number = (
-            f"{space['spaces']} of size {space['size']}"
-            if space["spaces"] > 1
-            else f"size {space['size']}"
-        )
-        print(f"{space['kind']}: {space['largest']} ({number}), because {space['reason']}.")
-    total = content["dimension"]["total"]
-    print(
-        f"\nDirections of the parameters that no output sees: {total:,} of "
-        f"{content['parameters']:,}."
-    )
-    print(
-        table(
-            ("from", "dimension"),
-            [(what, f"{number:,}") for what, number in content["dimension"]["of"].items()],
-            left=1,
-        )
-    )

@@ -7,15 +7,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Literal
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.config import Config
 from lmc_core.models.family import SHARD, Family
 from lmc_core.models.model import Model, untied_state
 from lmc_core.models.structure import Structure
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 def own_model(

@@ -1,37 +1,17 @@
-"""What is known about models, as plain values: for the command line, the app, and whoever lists
-them.
-"""
+"""What a model is, as plain values: sizes, scores, the symmetries it admits and why."""
 
 from __future__ import annotations
 
 from typing import TypedDict
 
 from lmc_core.models.common import untied
-from lmc_core.models.config import Config, Json
-from lmc_core.models.families import FAMILIES
-from lmc_core.models.files.folders import read_json
-from lmc_core.models.load import find_folder, load, zoo
+from lmc_core.models.config import Json
+from lmc_core.models.load import load
 from lmc_core.models.model import Model
+from lmc_core.models.zoo import Scores, read_scores
 from lmc_core.symmetry.dimension import symmetry_dimension
 from lmc_core.symmetry.layout import Layout
 from lmc_core.symmetry.spaces import KINDS, kinds_of
-
-Scores = dict[str, dict[str, float | None]]  # split -> what was measured -> value
-
-
-class ModelRow(TypedDict):
-    """What is known of a model of the zoo from its card."""
-
-    name: str
-    reference: str
-    family: str
-    task: str
-    seed: int
-    takes: str
-    parameters: int
-    width: int
-    sizes: dict[str, int]
-    scores: Scores
 
 
 class KindRow(TypedDict):
@@ -76,41 +56,6 @@ class Description(TypedDict):
     spaces: list[SpaceRow]
     kinds: dict[str, KindRow]
     dimension: Dimension
-
-
-def read_scores(card: Config) -> Scores:
-    """The scores of a card, by split."""
-    found: Scores = {}
-    for split in card.part("scores") if card.get("scores") else ():
-        values = card.part("scores").part(split)
-        found[split] = {
-            name: value if value is None else values.number(name) for name, value in values.items()
-        }
-    return found
-
-
-def listing() -> list[ModelRow]:
-    """One object per model of the zoo, in alphabetical order."""
-    rows: list[ModelRow] = []
-    for name, card in zoo().items():
-        family = FAMILIES[card.text("family")]
-        config = read_json(find_folder(f"zoo:{name}") / "config.json")
-        sizes = family.sizes(family.config(config))
-        rows.append(
-            {
-                "name": name,
-                "reference": f"zoo:{name}",
-                "family": family.name,
-                "task": card.text("task"),
-                "seed": card.size("seed"),
-                "takes": family.takes,
-                "parameters": card.size("parameters"),
-                "width": sizes["width"],
-                "sizes": sizes,
-                "scores": read_scores(card),
-            }
-        )
-    return rows
 
 
 def describe(reference: str, **loading: bool) -> Description:

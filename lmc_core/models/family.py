@@ -7,15 +7,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from lmc_core.models.config import Config, Json
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.layout import Layout
 from lmc_core.symmetry.rewrite import Rewrite
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
 
 Kind = Literal["images", "text", "audio", "images and text"]
 

@@ -15,15 +15,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lmc_core.errors import BadCheckpoint, LmcError
-from lmc_core.folders import assets
 from lmc_core.models.architectures import hf
 from lmc_core.models.config import Config, Json
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.family import Family
 from lmc_core.models.files import adapter, nanogpt
 from lmc_core.models.files.error_wrapping import wrap_errors
-from lmc_core.models.files.folders import Weights, find_weights, read_json, sharded
+from lmc_core.models.files.folders import Weights, find_weights, sharded
 from lmc_core.models.files.hub import adapter_in_cache, cache_notes, folder_in_cache
+from lmc_core.models.files.json_files import read_json
 from lmc_core.models.files.legacy import completed, without_pooler
 from lmc_core.models.files.plan import Files, Plan, assembled, planned
 from lmc_core.models.files.prefixes import forms
@@ -46,16 +46,7 @@ from lmc_core.models.files.validation import (
 from lmc_core.models.files.vocabulary import read_vocabulary, rows_needed
 from lmc_core.models.model import Model, NotFinite
 from lmc_core.models.rows import finite_rows
-
-
-def zoo_folder() -> Path:
-    """The folder of the shipped models."""
-    return assets() / "zoo"
-
-
-def zoo() -> dict[str, Config]:
-    """Name -> card of every shipped model, in alphabetical order."""
-    return {path.parent.name: read_json(path) for path in sorted(zoo_folder().glob("*/card.json"))}
+from lmc_core.models.zoo import zoo_folder, zoo_names
 
 
 @dataclass(frozen=True)
@@ -338,15 +329,11 @@ def _parsed(
     reference: str | Path, allow_pickle: bool = False, ignore_extra: bool = False
 ) -> Reference:
     words = allowing_pickle(str(reference)) if allow_pickle else str(reference)
-    return parse(ignoring_extra(words) if ignore_extra else words, _zoo_names())
+    return parse(ignoring_extra(words) if ignore_extra else words, zoo_names())
 
 
 def _absolute(found: Reference) -> Reference:
     return replace(found, name=str(Path(found.name).absolute())) if found.kind == "path" else found
-
-
-def _zoo_names() -> list[str]:
-    return sorted(path.parent.name for path in zoo_folder().glob("*/card.json"))
 
 
 def _folder(found: Reference) -> Path:

@@ -4,9 +4,12 @@ layout.
 
 from __future__ import annotations
 
-from torch import nn
+from typing import TYPE_CHECKING
 
 from lmc_core.symmetry.layout import Layout
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def routers(layout: Layout) -> dict[str, str]:

@@ -27,17 +27,20 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-
-from torch import Tensor
+from typing import TYPE_CHECKING, TypeAlias
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.symmetry.elements import Role
 from lmc_core.symmetry.spaces import Space
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lmc_core.symmetry.elements import Role
 
 ROLES: dict[str, Role] = {"+": "writes", "-": "reads", "=": "order"}
 _ROWS = re.compile(r"\[(\d+):(\d+)/(\d+)\] ")
 _WORD = re.compile(r"(?:(\d+):(\d+)/(\d+))?([+=-])(\S+)|(\d+)/(\d+)|\*")
-State = Mapping[str, Tensor]
+State: TypeAlias = "Mapping[str, Tensor]"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from lmc_core.errors import BadInput, LmcError
 from lmc_core.models.files.hub import in_cache
 from lmc_core.models.files.references import Reference, ignoring_extra, parse
 from lmc_core.models.files.stamp import stamp
-from lmc_core.models.load import find_files, full_reference, load, zoo
+from lmc_core.models.load import find_files, full_reference, load
+from lmc_core.models.zoo import zoo
 from lmc_core.ui import backend
 
 # where a card names none; whether it fits is said when it is asked for

@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from lmc_core.models.load import zoo
+from lmc_core.models.zoo import zoo
 from lmc_core.ui.pages import PAGES
 from tests.browser.conftest import settle
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from lmc_core.models.load import zoo
+from lmc_core.models.zoo import zoo
 from lmc_core.runs.kinds.barrier import make_request
 from lmc_core.runs.kinds.orders import OrdersRequest
 from lmc_core.runs.store import Store

@@ -5,7 +5,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from lmc_core.lecture.steps import STEPS
-from lmc_core.models.load import zoo
+from lmc_core.models.zoo import zoo
 from tests.browser.conftest import PAGE_LIMIT, settle
 
 pytestmark = [

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from lmc_core.models.load import zoo
+from lmc_core.models.zoo import zoo
 from tests.browser.conftest import require_narrow, settle
 from tests.browser.test_app import violations
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lmc_core.models.load import zoo
+from lmc_core.models.zoo import zoo
 from lmc_core.runs import executors
 from lmc_core.runs.store import Store
 from tests.cli.conftest import Run

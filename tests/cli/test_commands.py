@@ -14,7 +14,7 @@ from lmc_core.cli import main
 from lmc_core.cli.progress import INTERVAL, ProgressBar
 from lmc_core.errors import StoreError
 from lmc_core.models.config import Config
-from lmc_core.models.load import zoo
+from lmc_core.models.zoo import zoo
 from lmc_core.runs import executors
 from lmc_core.training.recipes import RECIPES
 from tests import tiny
@@ -39,7 +39,7 @@ def small_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }
     card["scores"] = {"test": {"loss": 2.3, "accuracy": 0.1, "examples": 2000}}
     (folder / "tiny-one" / "card.json").write_text(json.dumps(card))
-    monkeypatch.setattr("lmc_core.models.load.zoo_folder", lambda: folder)
+    monkeypatch.setattr("lmc_core.models.zoo.zoo_folder", lambda: folder)
     return folder
 
 
@@ -68,7 +68,7 @@ def test_models(small_zoo: Path, lmc: Run):
 
 
 def test_models_of_an_empty_zoo(tmp_path: Path, lmc: Run, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("lmc_core.models.load.zoo_folder", lambda: tmp_path / "none")
+    monkeypatch.setattr("lmc_core.models.zoo.zoo_folder", lambda: tmp_path / "none")
     assert lmc("models", "--json").json == []
     assert "lmc train --list" in lmc("models").out
 

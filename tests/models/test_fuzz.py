@@ -26,8 +26,9 @@ from transformers import GPT2LMHeadModel
 
 from lmc_core.errors import LmcError
 from lmc_core.models.families import FAMILIES
-from lmc_core.models.load import load, zoo_folder
+from lmc_core.models.load import load
 from lmc_core.models.model import untied_state
+from lmc_core.models.zoo import zoo_folder
 from tests import tiny
 from tests.models.fuzz import (
     ABSURD,

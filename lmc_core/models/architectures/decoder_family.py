@@ -6,8 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import hf
@@ -25,6 +24,9 @@ from lmc_core.models.config import Config, Json, require_divides, require_sizes
 from lmc_core.models.family import Family
 from lmc_core.models.parts import POINTWISE
 from lmc_core.models.structure import Structure
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 WINDOWS = ("full_attention", "sliding_attention")
 

@@ -6,8 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
+from lmc_core.lazy_torch import torch
 from lmc_core.models.config import Config
 
 TERMS = ("c2p", "p2c")

@@ -10,17 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from lmc_core.errors import BadCheckpoint
+from lmc_core.lazy_torch import nn, torch
 from lmc_core.models.architectures import hf
 from lmc_core.models.architectures.heads import LABELLED
 from lmc_core.models.config import Config, Json, require_divides, require_sizes
 from lmc_core.models.family import SHARD, Family
 from lmc_core.models.parts import POINTWISE
 from lmc_core.models.structure import Structure
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # setting -> its usual value, what any other means
 REFUSED: dict[str, tuple[Json, str]] = {

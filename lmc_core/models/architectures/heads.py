@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor, nn
-
+from lmc_core.lazy_torch import torch
 from lmc_core.models.architectures import hf
 from lmc_core.models.config import Config, require_sizes
 from lmc_core.models.structure import Structure
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 Readers = list[tuple[str, str | None]]
 LABELLED = ("label", "token-label")  # what has a configuration that says how many labels there are

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from lmc_core.errors import BadCheckpoint
+from lmc_core.lazy_torch import nn, torch
 from lmc_core.models.config import Config, Json
 from lmc_core.models.family import SHARD
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 UNTIE = (
     "set tie_word_embeddings to false in its config.json if the head is meant to be a matrix "
@@ -204,6 +206,3 @@ def activation(config: Mapping[str, Json], key: str, known: Collection[str], fam
             f"{', '.join(sorted(known))}."
         )
     return str(value)
-
-
-Outputs = Callable[[nn.Module, Tensor], Tensor]

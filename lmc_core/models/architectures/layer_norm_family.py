@@ -5,8 +5,7 @@ common.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import hf
@@ -16,6 +15,9 @@ from lmc_core.models.config import Config, Json, require_sizes
 from lmc_core.models.family import Family
 from lmc_core.models.parts import POINTWISE
 from lmc_core.models.structure import Structure
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 # constants that older checkpoints hold
 BUFFERS = (

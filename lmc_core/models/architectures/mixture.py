@@ -14,11 +14,10 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from lmc_core.errors import BadCheckpoint
+from lmc_core.lazy_torch import torch
 from lmc_core.models.architectures import decoder_family, hf
 from lmc_core.models.architectures.decoder import Readers, sizes
 from lmc_core.models.config import Config, Json, require_sizes
@@ -26,6 +25,9 @@ from lmc_core.models.family import Family
 from lmc_core.models.parts import gated_units, units_product
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import PERMUTATIONS
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ it is.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
-
-from torch import nn
+from typing import TYPE_CHECKING, Literal
 
 from lmc_core.symmetry.spaces import Pairs
+
+if TYPE_CHECKING:
+    from torch import nn
 
 SUPPORTED = (
     "ViT, DeiT, DeiT III, CLIP's, SigLIP's, DINO's, EVA, BEiT and their kin with a norm before "

@@ -8,9 +8,7 @@ import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import timm_layout
@@ -29,6 +27,9 @@ from lmc_core.models.architectures.timm_vit import (
 )
 from lmc_core.models.config import Config, Json, require_divides
 from lmc_core.models.family import SHARD, Family
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 COMMON = tuple(
     "embed_dim depth num_heads mlp_ratio img_size patch_size in_chans global_pool".split()

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from torch import nn
-
 from lmc_core.errors import BadCheckpoint
+from lmc_core.lazy_torch import nn
 from lmc_core.models.architectures.timm_body import (
     CLASSES,
     SUPPORTED,

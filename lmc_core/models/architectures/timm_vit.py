@@ -12,14 +12,12 @@ import functools
 import json
 from typing import Any
 
-from torch import nn
-
 from lmc_core.errors import BadCheckpoint
+from lmc_core.lazy_torch import nn
 from lmc_core.models.architectures import hf
 from lmc_core.models.architectures.timm_body import CLASSES, SUPPORTED, Body
 from lmc_core.models.architectures.timm_reader import read_body
 from lmc_core.models.config import Config, require_sizes
-from lmc_core.models.model import Uninitialised
 
 PLAIN, DISTILLED = "vit_tiny_patch16_224", "deit_tiny_distilled_patch16_224"
 
@@ -186,6 +184,8 @@ def probe(architecture: str, given: str) -> nn.Module:
 def _built(architecture: str, settings: Config) -> nn.Module:
     import timm
     import torch
+
+    from lmc_core.models.model import Uninitialised  # it loads torch, which lists do without
 
     try:
         # filling tensors without memory takes nine tenths of the time

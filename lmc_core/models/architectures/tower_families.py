@@ -6,16 +6,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Literal
 
 from lmc_core.models.architectures import hf, vision
 from lmc_core.models.architectures.towers import both_sizes, text_sizes
 from lmc_core.models.config import Config, Json
 from lmc_core.models.family import Family, Kind
 from lmc_core.models.structure import Structure
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
 
 Parts = Literal["text", "image", "both", "classifier"]
 TAKES: dict[Parts, Kind] = {

@@ -11,18 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any
 
 from lmc_core.errors import BadCheckpoint
+from lmc_core.lazy_torch import torch
 from lmc_core.models.architectures import hf, vision
 from lmc_core.models.architectures.vision import MEANS, Layer
 from lmc_core.models.config import Config, Json, require_divides, require_sizes
 from lmc_core.models.parts import OUTPUT, POINTWISE
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import NONE, ROTATIONS
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 KIND = "embedding"
 SCALE = "embeddings of one length"

@@ -11,12 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any
 
 from lmc_core.errors import BadCheckpoint
+from lmc_core.lazy_torch import torch
 from lmc_core.models.architectures import hf
 from lmc_core.models.config import Config, Json, require_divides, require_sizes
 from lmc_core.models.parts import (
@@ -30,6 +28,9 @@ from lmc_core.models.parts import (
 )
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import NONE, ROTATIONS, Pairs
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 MEANS, CONSTANTS = "means that LayerNorm removes", "constants that no output sees"
 Readers = list[tuple[str, str | None]]

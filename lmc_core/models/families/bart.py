@@ -9,12 +9,10 @@ table, with a bias that is stored as a buffer.
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any
 
 from lmc_core.errors import BadCheckpoint
+from lmc_core.lazy_torch import torch
 from lmc_core.models.architectures import hf
 from lmc_core.models.architectures.heads import Head, Readers, with_class
 from lmc_core.models.architectures.postnorm import MEANS, OFFSETS, SUMS, norm_into
@@ -30,6 +28,9 @@ from lmc_core.models.parts import (
 )
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import SIGNED
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 TABLE, HEAD, BIAS, UNREAD = "shared.weight", "lm_head.weight", "final_logits_bias", 2
 COPIES = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")

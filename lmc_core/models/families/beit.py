@@ -14,8 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import hf, vision
@@ -25,6 +24,9 @@ from lmc_core.models.family import Family
 from lmc_core.models.parts import POINTWISE, layer_norm_stream
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import PERMUTATIONS
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 # What the function depends on, with transformers' defaults.
 DEFAULTS = (

@@ -12,8 +12,7 @@ text.
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import hf, tower_families, towers, vision
@@ -22,6 +21,10 @@ from lmc_core.models.architectures.vision import CONSTANTS, MEANS
 from lmc_core.models.config import Config, require_sizes
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import PERMUTATIONS
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
 
 # What the function depends on, with transformers' defaults.
 TEXTS = (

@@ -17,8 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import hf, postnorm
@@ -30,6 +29,9 @@ from lmc_core.models.families import bert
 from lmc_core.models.parts import POINTWISE, Attention
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import LINEAR, ROTATIONS
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 AT = "cls.predictions"
 TABLE = "deberta.embeddings.word_embeddings.weight"

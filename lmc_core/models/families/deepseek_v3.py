@@ -9,8 +9,7 @@ one token; they take no part in the outputs and are left out.
 from __future__ import annotations
 
 import re
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import decoder_family, hf, mixture
@@ -20,6 +19,9 @@ from lmc_core.models.architectures.latent_attention import configuration, latent
 from lmc_core.models.config import Config
 from lmc_core.models.families.deepseek_v2 import SMALL, check_groups, checked, feed_forward
 from lmc_core.models.structure import Structure
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # What the function depends on, with transformers' defaults.
 DEFAULTS = (

@@ -10,8 +10,7 @@ used in pretraining alone; it moves with the stream.
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from lmc_core.models.architectures import hf, vision
 from lmc_core.models.architectures.vision import Layer
@@ -19,6 +18,9 @@ from lmc_core.models.config import Config, Json, require_divides, require_sizes
 from lmc_core.models.family import Family
 from lmc_core.models.parts import POINTWISE, layer_norm_stream
 from lmc_core.models.structure import Structure
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 # What the function depends on, with transformers' defaults.
 DEFAULTS = (

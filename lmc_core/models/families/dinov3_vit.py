@@ -10,11 +10,10 @@ patches is used in pretraining alone; it moves with the stream, which is the out
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any
 
 from lmc_core.errors import BadCheckpoint
+from lmc_core.lazy_torch import nn
 from lmc_core.models.architectures import hf, vision
 from lmc_core.models.architectures.vision import Layer
 from lmc_core.models.config import Config, require_divides, require_sizes
@@ -22,6 +21,9 @@ from lmc_core.models.family import SHARD, Family
 from lmc_core.models.parts import POINTWISE, layer_norm_stream
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import Pairs
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 BIASES = ("query_bias", "key_bias", "value_bias", "proj_bias")
 # What the function depends on, with transformers' defaults.

@@ -7,9 +7,8 @@ only a wider copy has to make up for it.
 
 from __future__ import annotations
 
-import torch
-
 from lmc_core.errors import BadCheckpoint
+from lmc_core.lazy_torch import torch
 from lmc_core.models.architectures import decoder_family
 from lmc_core.models.architectures.decoder import Norms, rms_decoder
 from lmc_core.models.architectures.decoder_family import ALL_HEADS, SMALL

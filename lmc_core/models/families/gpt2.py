@@ -10,7 +10,7 @@ rounding alone.
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import hf
@@ -36,6 +36,9 @@ from lmc_core.models.parts import (
 )
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.rewrite import Tied
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 HEAD, TABLE = "lm_head.weight", "transformer.wte.weight"
 USUAL = "GPT2LMHeadModel"

@@ -8,7 +8,7 @@ head. The head is `embed_out` on disk.
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import hf
@@ -37,6 +37,9 @@ from lmc_core.models.parts import (
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.rewrite import Tied
 from lmc_core.symmetry.spaces import Pairs
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 HEAD, TABLE = "lm_head.weight", "gpt_neox.embed_in.weight"
 USUAL = "GPTNeoXForCausalLM"

@@ -7,7 +7,7 @@ of their scores. Files have the matrices of all experts of a layer stacked, unde
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from lmc_core.models.architectures import decoder_family, mixture
 from lmc_core.models.architectures.decoder import Readers, rms_decoder
@@ -16,6 +16,9 @@ from lmc_core.models.config import Config
 from lmc_core.models.families.granite import DEFAULTS as GRANITE_DEFAULTS
 from lmc_core.models.families.granite import with_constants
 from lmc_core.models.structure import Structure
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # What the function depends on, with transformers' defaults.
 DEFAULTS = {key: value for key, value in GRANITE_DEFAULTS.items() if key != "mlp_bias"} | dict(

@@ -18,8 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import hf
@@ -38,6 +37,9 @@ from lmc_core.models.parts import HOMOGENEOUS, POINTWISE, SQUARED, rms_norm_stre
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.rewrite import Tied
 from lmc_core.symmetry.spaces import LINEAR, PERMUTATIONS, ROTATIONS, SIGNED, SIGNED_AND_SCALED
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 BODY = "backbone."
 HEAD, TABLE = "lm_head.weight", f"{BODY}embeddings.weight"

@@ -9,7 +9,7 @@ stream and back; any invertible map of their space passes through, a shared head
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import hf
@@ -38,6 +38,9 @@ from lmc_core.models.parts import (
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.rewrite import Tied
 from lmc_core.symmetry.spaces import LINEAR, NONE, ROTATIONS
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 AT = "model.decoder"
 HEAD, TABLE = "lm_head.weight", f"{AT}.embed_tokens.weight"

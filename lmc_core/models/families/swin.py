@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import hf, vision
@@ -26,6 +25,9 @@ from lmc_core.models.family import Family
 from lmc_core.models.parts import OUTPUT, POINTWISE
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import NONE, PERMUTATIONS
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 # What the function depends on, with transformers' defaults.
 DEFAULTS = (

@@ -16,12 +16,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any
 
 from lmc_core.errors import BadCheckpoint
+from lmc_core.lazy_torch import nn, torch
 from lmc_core.models.architectures import hf
 from lmc_core.models.architectures.heads import Head, with_class
 from lmc_core.models.config import Config, Json, require_sizes
@@ -38,6 +36,9 @@ from lmc_core.models.parts import (
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.rewrite import Tied
 from lmc_core.symmetry.spaces import PERMUTATIONS, SIGNED
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 HEAD, TABLE = "lm_head.weight", "shared.weight"
 COPIES = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import hf, vision
@@ -22,6 +21,9 @@ from lmc_core.models.config import Config, require_divides, require_sizes
 from lmc_core.models.family import Family
 from lmc_core.models.parts import POINTWISE, layer_norm_stream
 from lmc_core.models.structure import Structure
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 # What the function depends on, with transformers' defaults.
 DEFAULTS = (

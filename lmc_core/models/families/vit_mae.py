@@ -9,18 +9,19 @@ Positions are fixed waves, stored as parameters; they turn with the stream like 
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any
 
 from lmc_core.errors import BadCheckpoint
+from lmc_core.lazy_torch import torch
 from lmc_core.models.architectures import hf, vision
 from lmc_core.models.architectures.vision import Layer
 from lmc_core.models.config import Config, require_divides, require_sizes
 from lmc_core.models.family import Family
 from lmc_core.models.parts import POINTWISE, layer_norm_stream
 from lmc_core.models.structure import Structure
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 # What the function depends on, with transformers' defaults.
 DEFAULTS = (

@@ -12,12 +12,10 @@ layer. Of the body alone both streams are outputs.
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any
 
 from lmc_core.errors import BadCheckpoint
+from lmc_core.lazy_torch import torch
 from lmc_core.models.architectures import hf
 from lmc_core.models.architectures.heads import Head, Readers, with_class
 from lmc_core.models.architectures.vision import fitting
@@ -35,6 +33,9 @@ from lmc_core.models.parts import (
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.rewrite import Tied
 from lmc_core.symmetry.spaces import LINEAR, NONE, PERMUTATIONS
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 HEAD, TABLE = "proj_out.weight", "model.decoder.embed_tokens.weight"
 HEARD = "residual.encoder"

@@ -24,7 +24,8 @@ from lmc_core.models.config import Json
 from lmc_core.models.files import pickle as pickle_file
 from lmc_core.models.files import safetensors as safetensors_file
 from lmc_core.models.files.error_wrapping import WithLines
-from lmc_core.models.files.folders import ADAPTER, ADAPTER_WEIGHTS, read_json
+from lmc_core.models.files.folders import ADAPTER_WEIGHTS
+from lmc_core.models.files.json_files import ADAPTER, read_json
 from lmc_core.models.files.plan import Equal, kind
 from lmc_core.models.files.references import clip
 from lmc_core.models.model import Model, Uninitialised, named_ties

@@ -15,7 +15,6 @@ alone.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,12 +24,11 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadCheckpoint
-from lmc_core.models.config import Config
 from lmc_core.models.files import pickle as pickle_file
 from lmc_core.models.files import safetensors as safetensors_file
+from lmc_core.models.files.json_files import hint, read_json
 
-# the largest that are read; real ones have a few kB and a few MB
-CONFIG_BYTES, INDEX_BYTES = 2**24, 2**27
+INDEX_BYTES = 2**27  # the largest that is read; real ones have a few MB
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLE_SINGLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 # what training scripts leave beside the weights
@@ -38,11 +36,7 @@ NO_WEIGHTS = tuple(
     "training_args. optimizer. scheduler. rng_state scaler. trainer_state. sentencepiece.".split()
 )
 QUANTISED = torch.float8_e4m3fn  # stands for every type that is no ordinary number
-ADAPTER, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-FOREIGN = {
-    "tf_model.h5": "TensorFlow weights; save the model with safetensors",
-    "flax_model.msgpack": "Flax weights; save the model with safetensors",
-}
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -176,35 +170,6 @@ def find_weights(folder: Path, allow_pickle: bool = False) -> Weights:
     raise BadCheckpoint(_missing(folder, found, allow_pickle))
 
 
-def read_json(path: Path, limit: int = CONFIG_BYTES) -> Config:
-    """Read a JSON object.
-
-    Raises:
-        BadCheckpoint: if the file is missing, too large, or no JSON object in UTF-8.
-    """
-    where = f"{path.parent.name}/{path.name}"
-    try:
-        if not path.is_file():
-            raise BadCheckpoint(
-                f"The file {path.name} is missing from {path.parent.name}.{hint(path.parent)}"
-            )
-        size = path.stat().st_size
-        if size > limit:
-            raise BadCheckpoint(
-                f"{where} has {size:,} bytes; at most {limit:,} are expected of such a file."
-            )
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise BadCheckpoint(
-            f"{where} is not readable JSON ({type(error).__name__}); fetch it again."
-        ) from error
-    if not isinstance(content, dict):
-        raise BadCheckpoint(
-            f"{where} should hold a JSON object; it holds a {type(content).__name__}."
-        )
-    return Config(content)
-
-
 def sharded(index: Path) -> Weights:
     """The files that an index names.
 
@@ -272,27 +237,3 @@ def _missing(folder: Path, found: list[Path], allow_pickle: bool) -> str:
     if len(others) == 1:
         return f"{sentence}; if {others[0][:100]} holds the weights, rename it to that."
     return f"{sentence}.{hint(folder)}"
-
-
-def hint(folder: Path) -> str:
-    """A sentence about files of another kind that a folder holds; "" where there are none."""
-    if (folder / ADAPTER).is_file():
-        return (
-            f" The folder holds {ADAPTER}: an adapter; write {find_base(folder)}+{folder.name} "
-            "to merge it into its base."
-        )
-    for name, what in FOREIGN.items():
-        if (folder / name).is_file():
-            return f" The folder holds {name}: {what}."
-    return ""
-
-
-def find_base(adapter: Path) -> str:
-    """The model that an adapter's configuration names as its base; "BASE" where it names none."""
-    try:
-        base = read_json(adapter / ADAPTER).get("base_model_name_or_path")
-    except BadCheckpoint:
-        return "BASE"
-    if not isinstance(base, str) or not base.isprintable() or not 0 < len(base) <= 100:
-        return "BASE"
-    return base if base[0] in "./~" or len(base.split("/")) != 2 else f"hf:{base}"

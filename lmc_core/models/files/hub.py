@@ -22,7 +22,6 @@ from urllib.parse import urlsplit
 from lmc_core.errors import BadCheckpoint, BadInput, UnknownName
 from lmc_core.models.config import Config
 from lmc_core.models.files.folders import (
-    ADAPTER,
     ADAPTER_WEIGHTS,
     INDEX,
     INDEX_BYTES,
@@ -30,8 +29,8 @@ from lmc_core.models.files.folders import (
     PICKLE_SINGLE,
     SINGLE,
     find_weights,
-    read_json,
 )
+from lmc_core.models.files.json_files import ADAPTER, read_json
 from lmc_core.models.files.references import Reference, clip, unknown
 
 CONFIG, MAIN = "config.json", "main"

@@ -10,7 +10,8 @@ from lmc_core.errors import BadCheckpoint
 from lmc_core.models.config import Config
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.files.error_wrapping import WithLines
-from lmc_core.models.files.folders import ADAPTER, Weights, hint, pickles
+from lmc_core.models.files.folders import Weights, pickles
+from lmc_core.models.files.json_files import ADAPTER, hint
 from lmc_core.models.files.references import clip
 from lmc_core.models.files.resemblance import HEADS, find_look, lines, read_sizes
 
