@@ -34,7 +34,7 @@ import torch
 
 from lmc_core.cli.options import setting as setting_of
 from lmc_core.paths.pair_numbers import Measured, count_words, numbers, summarise_pairs, words
-from lmc_core.runs.inputs import WINDOW
+from lmc_core.runs.request import WINDOW
 from lmc_core.runs.result import Result
 
 FAMILIES = {

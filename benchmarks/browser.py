@@ -30,7 +30,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lmc_core.runs.kinds.barrier import BarrierRequest
+from lmc_core.runs.requests.barrier import BarrierRequest
 from lmc_core.runs.store import Store
 from lmc_core.server.launch import serving
 from lmc_core.studies.store import Studies

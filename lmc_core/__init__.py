@@ -137,14 +137,10 @@ if TYPE_CHECKING:
     from lmc_core.progress import Progress as Progress
     from lmc_core.runs.computation import COMPUTATIONS as COMPUTATIONS, Computation as Computation
     from lmc_core.runs.executors import Executor as Executor, Inline as Inline, Local as Local
-    from lmc_core.runs.kinds.barrier import (
-        BarrierRequest as BarrierRequest,
-        make_request as make_request,
-    )
-    from lmc_core.runs.kinds.many import (
-        GroupRequest as GroupRequest,
-        make_group_request as make_group_request,
-    )
+    from lmc_core.runs.kinds.barrier import make_request as make_request
+    from lmc_core.runs.requests.barrier import BarrierRequest as BarrierRequest
+    from lmc_core.runs.kinds.many import make_group_request as make_group_request
+    from lmc_core.runs.requests.many import GroupRequest as GroupRequest
     from lmc_core.runs.request import (
         ModelsRequest as ModelsRequest,
         PairRequest as PairRequest,

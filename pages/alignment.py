@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from lmc_core.runs.kinds.alignment import AlignmentNumbers, AlignmentRequest
+from lmc_core.runs.requests.alignment import AlignmentNumbers, AlignmentRequest
 from lmc_core.ui import address, alignment_controls, alignment_view, backend, controls, messages
 from lmc_core.ui.requests import make_barrier
 from lmc_core.ui.status import Line, show_status

@@ -8,8 +8,8 @@ import streamlit as st
 
 from lmc_core.figures.barrier import barrier_caption, legend_height
 from lmc_core.figures.text import label_results
-from lmc_core.runs.kinds.barrier import BarrierNumbers, BarrierRequest
-from lmc_core.runs.kinds.layers import LayersNumbers, LayersRequest
+from lmc_core.runs.requests.barrier import BarrierNumbers, BarrierRequest
+from lmc_core.runs.requests.layers import LayersNumbers, LayersRequest
 from lmc_core.ui import address, backend, barrier_view, controls, messages
 from lmc_core.ui.requests import make_barrier
 from lmc_core.ui.setting import PLAIN

@@ -5,9 +5,9 @@ to an equivariant one.
 import streamlit as st
 
 from lmc_core.equivariance.figures.data import label_runs
+from lmc_core.equivariance.numbers import EquivarianceNumbers
 from lmc_core.equivariance.page import controls, cost, files, sections, view
 from lmc_core.equivariance.page.presets import OWN
-from lmc_core.equivariance.run import EquivarianceNumbers
 from lmc_core.errors import LmcError
 from lmc_core.ui import messages
 from lmc_core.ui.requests import make_equivariance

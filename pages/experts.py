@@ -5,7 +5,7 @@ tokens go.
 import streamlit as st
 
 from lmc_core.figures.orders import named_table
-from lmc_core.runs.kinds.orders import OrdersNumbers, OrdersRequest
+from lmc_core.runs.requests.orders import OrdersNumbers, OrdersRequest
 from lmc_core.ui import address, catalogue, controls, cost, experts_controls, experts_view, messages
 from lmc_core.ui.panels import show_table
 from lmc_core.ui.requests import make_barrier

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from lmc_core.runs.kinds.bend import BendNumbers
-from lmc_core.runs.kinds.plane import PlaneNumbers
+from lmc_core.runs.requests.bend import BendNumbers
+from lmc_core.runs.requests.plane import PlaneNumbers
 from lmc_core.ui import (
     address,
     backend,

@@ -4,7 +4,7 @@ import streamlit as st
 
 from lmc_core.figures.merge import merge_caption
 from lmc_core.merging.frames import FRAMES
-from lmc_core.runs.kinds.merge import MergeNumbers
+from lmc_core.runs.requests.merge import MergeNumbers
 from lmc_core.ui import backend, catalogue, merge_controls, merge_save, merge_view, messages
 from lmc_core.ui.options import capital
 from lmc_core.ui.requests import make_merges

@@ -7,7 +7,7 @@ import streamlit as st
 from lmc_core.errors import LmcError
 from lmc_core.figures.widths import curves_table, label_method, pair_name
 from lmc_core.figures.widths_places import places_table, strips
-from lmc_core.runs.kinds.barrier import BarrierNumbers
+from lmc_core.runs.requests.barrier import BarrierNumbers
 from lmc_core.ui import address, catalogue, controls, messages, widths_controls, widths_view
 from lmc_core.ui.panels import show_table
 from lmc_core.ui.requests import make_barrier

@@ -21,7 +21,7 @@ LAYERS = """
     analysis
     merging
     equivariance
-    runs equivariance.request equivariance.run
+    runs equivariance.request equivariance.run equivariance.numbers
     figures equivariance.figures
     api
     studies

@@ -32,7 +32,8 @@ from lmc_core.figures.text import (
 from lmc_core.numbers import describe_change, estimate, number, size
 from lmc_core.runs.cost import estimate_memory
 from lmc_core.runs.kinds import MatcherReport, ModelsNumbers
-from lmc_core.runs.kinds.barrier import BarrierNumbers, make_request
+from lmc_core.runs.kinds.barrier import make_request
+from lmc_core.runs.requests.barrier import BarrierNumbers
 
 SHOWN = 9  # evenly spaced points in the table for people; --csv and --json have all
 

@@ -15,8 +15,8 @@ from safetensors.numpy import save_file
 from lmc_core.cli.arguments import NETWORK
 from lmc_core.cli.computing import Run
 from lmc_core.cli.output import check_target, facts, print_json, table
+from lmc_core.equivariance.numbers import EquivarianceNumbers
 from lmc_core.equivariance.request import make_equivariance_request
-from lmc_core.equivariance.run import EquivarianceNumbers
 from lmc_core.figures.export import standalone_html
 from lmc_core.figures.panel import panels
 from lmc_core.figures.text import origin_words

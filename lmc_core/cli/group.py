@@ -23,7 +23,8 @@ from lmc_core.figures.text import classes_sentence, origin_words
 from lmc_core.matching.methods import MANY_METHODS
 from lmc_core.numbers import describe_change, estimate, number
 from lmc_core.runs.cost import estimate_memory
-from lmc_core.runs.kinds.many import ManyNumbers, make_group_request
+from lmc_core.runs.kinds.many import make_group_request
+from lmc_core.runs.requests.many import ManyNumbers
 
 
 def run(arguments: argparse.Namespace) -> None:

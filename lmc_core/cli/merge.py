@@ -43,7 +43,8 @@ from lmc_core.merging.checkpoint import write_merged
 from lmc_core.merging.methods import MERGES
 from lmc_core.numbers import number
 from lmc_core.runs.cost import estimate_memory
-from lmc_core.runs.kinds.merge import MergeNumbers, MergeRequest, make_merge_requests, produce
+from lmc_core.runs.kinds.merge import make_merge_requests, produce
+from lmc_core.runs.requests.merge import MergeNumbers, MergeRequest
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -28,8 +28,9 @@ from lmc_core.figures.landscape_data import Landscape, routes
 from lmc_core.figures.text import origin_words
 from lmc_core.numbers import describe_change, estimate, number, percent, seconds
 from lmc_core.runs.kinds.barrier import make_request
-from lmc_core.runs.kinds.bend import BendNumbers, make_bend_request
-from lmc_core.runs.kinds.plane import PlaneNumbers, make_plane_request
+from lmc_core.runs.kinds.plane import make_plane_request
+from lmc_core.runs.requests.bend import BendNumbers, make_bend_request
+from lmc_core.runs.requests.plane import PlaneNumbers
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -15,7 +15,7 @@ from lmc_core.runs.result import Result
 from lmc_core.runs.store import Store
 
 if TYPE_CHECKING:
-    from lmc_core.runs.kinds.many import ManyNumbers  # which loads what computes
+    from lmc_core.runs.requests.many import ManyNumbers  # which loads what computes
 
 KEPT = (
     "models",

@@ -16,15 +16,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from lmc_core.equivariance.domains import Domain
 from lmc_core.equivariance.groups import Group
 from lmc_core.errors import BadInput, UnknownName
 from lmc_core.folders import assets
+from lmc_core.lazy_torch import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 KINDS = {
     "symmetric": "Symmetric: each moved at random",

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from lmc_core.equivariance.actions import Action
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING
 
 from lmc_core.equivariance.domains import Domain
 from lmc_core.equivariance.layout import EquivariantLayout
 from lmc_core.errors import UnknownName
+from lmc_core.lazy_torch import torch
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from lmc_core.equivariance.data import KINDS, MOST, domain_of
 from lmc_core.equivariance.forms import make_form
 from lmc_core.equivariance.groups import group as group_of
 from lmc_core.equivariance.networks import Network, build, find_network
-from lmc_core.equivariance.run import EquivarianceRequest
+from lmc_core.equivariance.numbers import EquivarianceRequest
 from lmc_core.equivariance.training import Schedule
 from lmc_core.errors import BadInput, UnknownName
 from lmc_core.limits import require_counts

@@ -19,7 +19,7 @@ from lmc_core.numbers import number
 from lmc_core.symmetry.spaces import KINDS
 
 if TYPE_CHECKING:  # it loads torch
-    from lmc_core.runs.kinds.alignment import SpaceNumbers
+    from lmc_core.runs.requests.alignment import SpaceNumbers
 
 TITLES = {"residual": "residual stream", "query-key": "query-key", "value-output": "value-output"}
 ALONE, ROW = 300, 240  # pixels of a single row of panels, and of each of several

@@ -15,7 +15,7 @@ from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint, template
 from lmc_core.numbers import MINUS, number
 
 if TYPE_CHECKING:  # it loads torch
-    from lmc_core.runs.kinds.alignment import SpaceNumbers
+    from lmc_core.runs.requests.alignment import SpaceNumbers
 
 BIN = 15  # degrees
 HEIGHT = 400  # pixels

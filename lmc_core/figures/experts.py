@@ -14,7 +14,7 @@ from lmc_core.figures.text import Result
 from lmc_core.numbers import number
 
 if TYPE_CHECKING:  # it loads torch
-    from lmc_core.runs.kinds.orders import FanNumbers, MixtureNumbers
+    from lmc_core.runs.requests.orders import FanNumbers, MixtureNumbers
 
 ROW = 44  # pixels for a row of ranks
 SIZES = {

@@ -19,7 +19,7 @@ from lmc_core.figures.text import Result
 from lmc_core.numbers import number
 
 if TYPE_CHECKING:  # it loads torch
-    from lmc_core.runs.kinds.alignment import SpaceNumbers
+    from lmc_core.runs.requests.alignment import SpaceNumbers
 
 MOST = 512  # rows and columns that are drawn; Plotly needs seconds for more
 FRAMED = 64  # coordinates up to which each matched cell gets a frame; more get dots

@@ -14,7 +14,7 @@ from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint, template
 from lmc_core.numbers import number
 
 if TYPE_CHECKING:  # it loads torch
-    from lmc_core.runs.kinds.plane import LabelledSpot
+    from lmc_core.runs.requests.plane import LabelledSpot
 
 RAISED = 0.012  # of the height: lines lie a little above the surface, or it would hide them
 

@@ -14,7 +14,7 @@ from lmc_core.figures.text import Result
 from lmc_core.numbers import estimate, seconds, size
 
 if TYPE_CHECKING:  # it loads torch
-    from lmc_core.merging.evaluation import MergeReport, Score
+    from lmc_core.merging.numbers import MergeReport, Score
 
 ANYWHERE = "any"  # the frame of what does not depend on it
 MARK = "*"  # behind the name of what assumes a common ancestor

@@ -15,7 +15,7 @@ from lmc_core.figures.style import FAMILY, GROUNDS, SMALL, Theme, template
 from lmc_core.numbers import estimate, number, percent
 
 if TYPE_CHECKING:  # it loads torch
-    from lmc_core.merging.mixtures import SimplexNumbers
+    from lmc_core.merging.numbers import SimplexNumbers
 
 HIGH = math.sqrt(3) / 2
 CORNERS = ((0.0, 0.0), (1.0, 0.0), (0.5, HIGH))  # of models 1, 2, 3

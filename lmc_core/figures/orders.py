@@ -29,7 +29,7 @@ from lmc_core.numbers import estimate, number
 
 if TYPE_CHECKING:  # it loads torch
     from lmc_core.runs.kinds import CurveSummary
-    from lmc_core.runs.kinds.orders import FanNumbers
+    from lmc_core.runs.requests.orders import FanNumbers
 
 ALL = "all"
 WAYS = {

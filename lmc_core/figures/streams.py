@@ -19,7 +19,7 @@ from lmc_core.figures.text import Result
 from lmc_core.numbers import number
 
 if TYPE_CHECKING:  # it loads torch
-    from lmc_core.runs.kinds.alignment import StreamNumbers
+    from lmc_core.runs.requests.alignment import StreamNumbers
 
 HEIGHT = 340  # pixels
 WRITTEN = 10  # layers up to which the values are written into the cells

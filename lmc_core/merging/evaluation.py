@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
-from typing import NotRequired, TypedDict, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch import Tensor
 from lmc_core.merging.ingredients import Ingredients, Judge, Merged
 from lmc_core.merging.measure import Measured, measure
 from lmc_core.merging.methods import MERGES
+from lmc_core.merging.numbers import Evaluation, MergeReport, MergeRow, ModelRow, Score, Setting
 from lmc_core.models.model import Model
 from lmc_core.models.precision import rounded
 from lmc_core.models.rows import extended
@@ -22,70 +23,6 @@ from lmc_core.progress import Part
 from lmc_core.tasks import Examples, Task
 
 BYTES = 4  # of a number
-Setting = str | int | float | bool | None
-
-
-class Reliability(TypedDict):
-    """Confidence and accuracy by bins of confidence; None for an empty bin."""
-
-    share: list[float]
-    confidence: list[float | None]
-    accuracy: list[float | None]
-
-
-class Score(TypedDict):
-    """What one model does on one task."""
-
-    loss: float
-    loss_stderr: float
-    accuracy: NotRequired[float]
-    accuracy_stderr: NotRequired[float]
-    perplexity: NotRequired[float]
-    perplexity_stderr: NotRequired[float]
-    ece: float  # expected calibration error
-    ece_stderr: float
-    reliability: Reliability
-
-
-class Evaluation(TypedDict):
-    """What one model, or an ensemble of them, does on every task and costs."""
-
-    measured: dict[str, Score]  # by name of task
-    parameters: int
-    bytes: int
-    passes: int  # forward passes for one prediction
-
-
-class ModelRow(Evaluation):
-    """A model by itself."""
-
-    name: str
-    ancestor: bool
-
-
-class MergeReport(TypedDict, total=False):
-    """What a way to merge says of itself."""
-
-    kept: list[str]
-    kept_numbers: list[int]  # of models, from 1
-    by: str
-    of_each: list[float]
-    of_soup: float
-    split: str
-    examples: int
-
-
-class MergeRow(Evaluation):
-    """A way to merge."""
-
-    merge: str
-    title: str
-    settings: dict[str, Setting]
-    ancestor: bool
-    weighs: bool
-    checkpoint: bool
-    about: MergeReport
-    seconds: float
 
 
 @dataclass(frozen=True)

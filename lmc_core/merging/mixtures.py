@@ -6,48 +6,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
-from typing import NotRequired, TypedDict, cast
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from lmc_core.intervals.errors import stderr
 from lmc_core.limits import require_counts
+from lmc_core.merging.numbers import CentreNumbers, LinesNumbers, Matrix, SimplexNumbers
 from lmc_core.paths.barrier import barrier
 from lmc_core.paths.simplex import Simplex, grid
-
-Matrix = list[list[float | None]]  # over pairs of models, None on the diagonal
-
-
-class SimplexNumbers(TypedDict):
-    """The loss over the triangle of three models, at the points of a grid."""
-
-    resolution: int
-    weights: list[list[float]]  # `[points, 3]`
-    loss: list[float]
-    excess: list[float]  # above the mean of the models' losses with the same weights
-    excess_stderr: list[float]
-    accuracy: NotRequired[list[float]]
-    perplexity: NotRequired[list[float]]
-    maximum: float  # of the excess
-    maximum_stderr: float
-    maximum_at: list[float]
-
-
-class LinesNumbers(TypedDict):
-    """The barriers between all pairs of models."""
-
-    barrier: Matrix
-    stderr: Matrix
-    at: Matrix
-    points: int  # of a line
-
-
-class CentreNumbers(TypedDict):
-    """How far the loss of the mean lies above the mean loss of the models."""
-
-    centre_excess: float
-    centre_stderr: float
 
 
 @dataclass(frozen=True)

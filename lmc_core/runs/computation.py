@@ -172,17 +172,17 @@ def _shipped(title: str, module: str, picture: str = "") -> Shipped:
 
 COMPUTATIONS = Computations(
     {
-        "barrier": _shipped("Barrier", "runs.kinds.barrier", "figures.barrier"),
-        "layers": _shipped("Cost of each part", "runs.kinds.layers", "figures.layers"),
-        "alignment": _shipped("Alignment", "runs.kinds.alignment", "figures.alignment"),
-        "plane": _shipped("Landscape", "runs.kinds.plane", "figures.landscape"),
-        "point": _shipped("Point of a landscape", "runs.kinds.point"),
-        "bend": _shipped("Curved paths", "runs.kinds.bend", "figures.bend"),
-        "orders": _shipped("Orders of experts", "runs.kinds.orders", "figures.orders"),
-        "merge": _shipped("Merge", "runs.kinds.merge", "figures.merge"),
-        "group": _shipped("Several models", "runs.kinds.many", "figures.merge_matrix"),
+        "barrier": _shipped("Barrier", "runs.requests.barrier", "figures.barrier"),
+        "layers": _shipped("Cost of each part", "runs.requests.layers", "figures.layers"),
+        "alignment": _shipped("Alignment", "runs.requests.alignment", "figures.alignment"),
+        "plane": _shipped("Landscape", "runs.requests.plane", "figures.landscape"),
+        "point": _shipped("Point of a landscape", "runs.requests.point"),
+        "bend": _shipped("Curved paths", "runs.requests.bend", "figures.bend"),
+        "orders": _shipped("Orders of experts", "runs.requests.orders", "figures.orders"),
+        "merge": _shipped("Merge", "runs.requests.merge", "figures.merge"),
+        "group": _shipped("Several models", "runs.requests.many", "figures.merge_matrix"),
         "equivariance": _shipped(
-            "Equivariance", "equivariance.run", "equivariance.figures.picture"
+            "Equivariance", "equivariance.numbers", "equivariance.figures.picture"
         ),
     }
 )

@@ -28,8 +28,7 @@ from lmc_core.matching.methods import find_method
 from lmc_core.models.load import configuration
 from lmc_core.runs.cache import frame_folder, pair_folder
 from lmc_core.runs.computation import COMPUTATIONS, Workload, request_from_json
-from lmc_core.runs.inputs import WINDOW
-from lmc_core.runs.request import ManyRequest, ModelsRequest
+from lmc_core.runs.request import WINDOW, ManyRequest, ModelsRequest
 from lmc_core.runs.result import Result
 from lmc_core.tasks import TASKS
 

@@ -24,7 +24,17 @@ from lmc_core.models.model import Model
 from lmc_core.models.rows import row_notes
 from lmc_core.runs.computation import Arrays
 from lmc_core.runs.kinds import Asked, Size, Stamp
-from lmc_core.runs.request import DEVICES, Data, Matching, Models, ModelsRequest, Scalar, hash_json
+from lmc_core.runs.request import (
+    DEVICES,
+    LEARN,
+    WINDOW,
+    Data,
+    Matching,
+    Models,
+    ModelsRequest,
+    Scalar,
+    hash_json,
+)
 from lmc_core.symmetry.spaces import choose_classes
 from lmc_core.tasks import Examples, Task, list_forms, task_for
 from lmc_core.tasks.class_order import find_order, in_one_order, order_notes
@@ -33,10 +43,7 @@ from lmc_core.tasks.prediction import require_loss
 from lmc_core.tasks.unmeasured import RANDOM, random_task
 
 CHECKED = 16  # examples the function check runs on
-WINDOW = 128  # tokens of a window when nothing else is asked for
 SCORES = ("accuracy", "perplexity")
-# training examples that a method learns from when nothing else is asked for
-LEARN = {"images": 8000, "text": 1500}
 
 
 def find_device(wanted: str | None = None) -> str:

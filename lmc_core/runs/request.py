@@ -20,6 +20,9 @@ ALGORITHM = 2  # raised whenever the same request would give other numbers
 LEARNING = 3  # the same of requests that learn from training examples, whatever learns from them
 
 DEVICES = ("cpu", "cuda", "mps")
+WINDOW = 128  # tokens of a window when nothing else is asked for
+# training examples that a method learns from when nothing else is asked for
+LEARN = {"images": 8000, "text": 1500}
 Scalar = str | int | float | bool | None
 
 

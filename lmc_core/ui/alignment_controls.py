@@ -15,7 +15,7 @@ from lmc_core.ui.controls import make_examples, make_split
 from lmc_core.ui.options import Option, capital
 
 if TYPE_CHECKING:
-    from lmc_core.runs.kinds.alignment import AlignmentNumbers, SpaceNumbers
+    from lmc_core.runs.requests.alignment import AlignmentNumbers, SpaceNumbers
 
 EXAMPLES = make_examples(
     (64, 256, 1000),

@@ -49,7 +49,7 @@ from lmc_core.ui.panels import (
 )
 
 if TYPE_CHECKING:
-    from lmc_core.runs.kinds.alignment import AlignmentNumbers
+    from lmc_core.runs.requests.alignment import AlignmentNumbers
 
 Arrays = Mapping[str, np.ndarray]
 # pixels: of a square figure, of the words beside; four fit a wide screen, two a laptop, one a phone

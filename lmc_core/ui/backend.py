@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from lmc_core.figures.panel import Panel
     from lmc_core.figures.style import Theme
-    from lmc_core.runs.kinds.barrier import BarrierNumbers
+    from lmc_core.runs.requests.barrier import BarrierNumbers
 
 
 def unfinished(key: str) -> tuple[Mapping[str, object], dict[str, np.ndarray]] | None:

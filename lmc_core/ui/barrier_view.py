@@ -19,8 +19,8 @@ from lmc_core.numbers import estimate, number, percent, seconds
 from lmc_core.ui.panels import File, show_check, show_figure, show_files, svg_files, theme
 
 if TYPE_CHECKING:
-    from lmc_core.runs.kinds.barrier import BarrierNumbers
-    from lmc_core.runs.kinds.layers import LayersNumbers
+    from lmc_core.runs.requests.barrier import BarrierNumbers
+    from lmc_core.runs.requests.layers import LayersNumbers
 
 BARRIER = (
     "The largest excess of the loss over the chord between the end losses, with one "

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from lmc_core.matching.methods import METHODS
-from lmc_core.runs.kinds.orders import POINTS as OFFERED
+from lmc_core.runs.requests.orders import POINTS as OFFERED
 from lmc_core.ui import catalogue
 from lmc_core.ui.catalogue import Known, Pair
 from lmc_core.ui.controls import SQUARE_ROOT, make_examples, make_split
@@ -20,7 +20,7 @@ from lmc_core.ui.options import Option
 from lmc_core.ui.setting import Setting, all_classes, only_permutations
 
 if TYPE_CHECKING:
-    from lmc_core.runs.kinds.orders import OrdersNumbers
+    from lmc_core.runs.requests.orders import OrdersNumbers
 
 WHAT = {"all": "All classes", "permutations": "Permutations only", "experts": "Experts alone"}
 BY = {

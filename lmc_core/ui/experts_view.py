@@ -28,7 +28,7 @@ from lmc_core.ui.panels import File, pack, show_check, show_figure, show_files, 
 
 if TYPE_CHECKING:
     from lmc_core.runs.kinds import RoutingNumbers
-    from lmc_core.runs.kinds.orders import OrdersNumbers
+    from lmc_core.runs.requests.orders import OrdersNumbers
 
 HEIGHT = 480  # pixels of the fan
 

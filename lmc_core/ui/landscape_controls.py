@@ -14,9 +14,9 @@ import streamlit as st
 from lmc_core.figures.landscape import KINDS
 from lmc_core.figures.landscape_data import Landscape
 from lmc_core.runs.computation import rename
-from lmc_core.runs.kinds.barrier import BarrierRequest
-from lmc_core.runs.kinds.bend import BendRequest, make_bend_request
-from lmc_core.runs.kinds.plane import RESOLUTIONS, PlaneRequest, choose_plane
+from lmc_core.runs.requests.barrier import BarrierRequest
+from lmc_core.runs.requests.bend import BendRequest, make_bend_request
+from lmc_core.runs.requests.plane import RESOLUTIONS, PlaneRequest, choose_plane
 from lmc_core.ui import backend
 from lmc_core.ui.catalogue import Known, Pair
 from lmc_core.ui.controls import (
@@ -33,7 +33,7 @@ from lmc_core.ui.requests import make_barrier
 from lmc_core.ui.setting import PLAIN, Setting
 
 if TYPE_CHECKING:
-    from lmc_core.runs.kinds.plane import PlaneFacts, PlaneNumbers
+    from lmc_core.runs.requests.plane import PlaneFacts, PlaneNumbers
 
 PLANE = Option(
     "plane",

@@ -13,12 +13,12 @@ import streamlit as st
 from lmc_core.figures.landscape_data import Landscape
 from lmc_core.figures.text import Result
 from lmc_core.numbers import estimate, number, percent
-from lmc_core.runs.kinds.plane import PlaneRequest
-from lmc_core.runs.kinds.point import choose_point
+from lmc_core.runs.requests.plane import PlaneRequest
+from lmc_core.runs.requests.point import choose_point
 from lmc_core.ui import backend, status
 
 if TYPE_CHECKING:
-    from lmc_core.runs.kinds.point import PointNumbers
+    from lmc_core.runs.requests.point import PointNumbers
 
 STEPS = 128  # of a slider along a side; every point of the grids of 9, 17, 33 and 65 is one of them
 DIGITS = 7  # of a share of a side, which the steps of the sliders have exactly

@@ -24,13 +24,13 @@ from lmc_core.figures.landscape import (
 from lmc_core.figures.landscape_data import Landscape, Route, routes
 from lmc_core.figures.landscape_surface import surface_figure
 from lmc_core.figures.text import barrier_words
-from lmc_core.runs.kinds.plane import PlaneRequest
+from lmc_core.runs.requests.plane import PlaneRequest
 from lmc_core.ui import landscape_controls, landscape_point
 from lmc_core.ui.options import Option
 from lmc_core.ui.panels import File, phone, show_figure, show_files, show_table, svg_files, theme
 
 if TYPE_CHECKING:
-    from lmc_core.runs.kinds.bend import BendNumbers
+    from lmc_core.runs.requests.bend import BendNumbers
 
 SIDE = 280  # pixels of what stands beside the picture where there is room
 EVERY = 1.5  # seconds between two pictures while one grows

@@ -12,7 +12,8 @@ from lmc_core.errors import LmcError
 from lmc_core.figures.merge_rows import Row, best_row
 from lmc_core.merging.methods import MERGES
 from lmc_core.numbers import number
-from lmc_core.runs.kinds.merge import MergeNumbers, MergeRequest, models_folder, save_as
+from lmc_core.runs.kinds.merge import save_as
+from lmc_core.runs.requests.merge import MergeNumbers, MergeRequest, models_folder
 from lmc_core.ui import backend, messages
 from lmc_core.ui.status import Line, find_results, show_status
 

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 
 import streamlit as st
 
+from lmc_core.equivariance.numbers import EquivarianceRequest
 from lmc_core.equivariance.request import make_equivariance_request
-from lmc_core.equivariance.run import EquivarianceRequest
-from lmc_core.runs.kinds.barrier import BarrierRequest, make_request
-from lmc_core.runs.kinds.merge import MergeRequest, make_merge_requests
+from lmc_core.runs.kinds.barrier import make_request
+from lmc_core.runs.kinds.merge import make_merge_requests
+from lmc_core.runs.requests.barrier import BarrierRequest
+from lmc_core.runs.requests.merge import MergeRequest
 from lmc_core.ui.catalogue import Pair
 from lmc_core.ui.merge_controls import Selection
 from lmc_core.ui.setting import Setting

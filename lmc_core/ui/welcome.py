@@ -21,7 +21,7 @@ from lmc_core.ui.panels import show_thumbnail
 from lmc_core.ui.setting import Setting
 
 if TYPE_CHECKING:
-    from lmc_core.runs.kinds.barrier import BarrierNumbers
+    from lmc_core.runs.requests.barrier import BarrierNumbers
 
 # what the first picture shows
 SETTINGS = ("Plain average", "Permutations only", "All classes", "All classes, learned")

@@ -34,7 +34,7 @@ from lmc_core.ui.panels import File, show_check, show_figure, show_files, svg_fi
 from lmc_core.ui.status import Line
 
 if TYPE_CHECKING:
-    from lmc_core.runs.kinds.barrier import BarrierNumbers
+    from lmc_core.runs.requests.barrier import BarrierNumbers
 
 Widths = tuple[int, int]
 Known = list[tuple[Widths, "BarrierNumbers"]]

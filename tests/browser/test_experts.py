@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 
 from lmc_core.models.zoo import zoo
 from lmc_core.runs.kinds.barrier import make_request
-from lmc_core.runs.kinds.orders import OrdersRequest
+from lmc_core.runs.requests.orders import OrdersRequest
 from lmc_core.runs.store import Store
 from tests.browser.conftest import require_narrow, settle
 from tests.browser.test_app import violations

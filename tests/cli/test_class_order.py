@@ -21,13 +21,14 @@ from lmc_core.errors import BadInput, Incompatible
 from lmc_core.models.load import load
 from lmc_core.runs.cache import find_pair_key
 from lmc_core.runs.inputs import open_inputs
-from lmc_core.runs.kinds.barrier import BarrierRequest, compute, make_request
+from lmc_core.runs.kinds.barrier import compute, make_request
 from lmc_core.runs.kinds.many import compute as compute_group
 from lmc_core.runs.kinds.many import make_group_request
 from lmc_core.runs.kinds.merge import compute as compute_merge
 from lmc_core.runs.kinds.merge import make_merge_requests
 from lmc_core.runs.kinds.plane import compute as compute_plane
 from lmc_core.runs.kinds.plane import make_plane_request
+from lmc_core.runs.requests.barrier import BarrierRequest
 from lmc_core.tasks import get_task
 from lmc_core.tasks.class_order import class_names, in_order_of
 from tests import tiny

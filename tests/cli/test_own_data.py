@@ -14,7 +14,8 @@ from tokenizers import Tokenizer
 from torch.nn.functional import cross_entropy
 
 from lmc_core.models.load import load
-from lmc_core.runs.kinds.barrier import BarrierRequest, compute, make_request
+from lmc_core.runs.kinds.barrier import compute, make_request
+from lmc_core.runs.requests.barrier import BarrierRequest
 from lmc_core.tasks import TASKS
 from lmc_core.tasks.seen_rows import find_seen_rows
 from tests import tiny

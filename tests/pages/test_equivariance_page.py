@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from lmc_core.equivariance.numbers import EquivarianceRequest
 from lmc_core.equivariance.page import controls as equivariance_controls
 from lmc_core.equivariance.page import cost as equivariance_cost
 from lmc_core.equivariance.page.presets import OWN, PRESETS
-from lmc_core.equivariance.run import EquivarianceRequest
 from lmc_core.runs.partial import Unfinished
 from tests.pages.conftest import Installation
 from tests.pages.reading import (

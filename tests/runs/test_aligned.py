@@ -13,8 +13,9 @@ from lmc_core.models.load import load
 from lmc_core.runs import cache
 from lmc_core.runs.cache import aligned_pair, find_pair_key
 from lmc_core.runs.inputs import open_inputs
-from lmc_core.runs.kinds.barrier import BarrierRequest, compute, make_request
+from lmc_core.runs.kinds.barrier import compute, make_request
 from lmc_core.runs.request import PairRequest
+from lmc_core.runs.requests.barrier import BarrierRequest
 
 WORDS = {"task": "plays", "examples": 6, "points": 3, "refine": 0, "device": "cpu", "length": 16}
 

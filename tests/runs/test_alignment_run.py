@@ -20,8 +20,9 @@ from lmc_core.models.common import in_float32
 from lmc_core.models.model import Model
 from lmc_core.runs.computation import request_from_json
 from lmc_core.runs.kinds import alignment
-from lmc_core.runs.kinds.alignment import AlignmentRequest, compute
+from lmc_core.runs.kinds.alignment import compute
 from lmc_core.runs.kinds.barrier import make_request
+from lmc_core.runs.requests.alignment import AlignmentRequest
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.elements import Permutation
 from lmc_core.symmetry.spaces import choose_classes

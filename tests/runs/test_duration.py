@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lmc_core import folders
-from lmc_core.equivariance.run import EquivarianceRequest
+from lmc_core.equivariance.numbers import EquivarianceRequest
 from lmc_core.runs import cost
 from lmc_core.runs.cache import pair_folder
 from lmc_core.runs.computation import Workload
@@ -24,16 +24,17 @@ from lmc_core.runs.cost import (
     read_structure,
     rounded,
 )
-from lmc_core.runs.kinds.alignment import AlignmentRequest
-from lmc_core.runs.kinds.barrier import BarrierRequest
-from lmc_core.runs.kinds.bend import BendRequest
-from lmc_core.runs.kinds.layers import LayersRequest
-from lmc_core.runs.kinds.many import GroupRequest
-from lmc_core.runs.kinds.merge import MergeRequest
-from lmc_core.runs.kinds.orders import OrdersRequest
-from lmc_core.runs.kinds.plane import PlaneRequest, count_known_points
+from lmc_core.runs.kinds.plane import count_known_points
 from lmc_core.runs.partial import Unfinished
 from lmc_core.runs.request import ModelsRequest
+from lmc_core.runs.requests.alignment import AlignmentRequest
+from lmc_core.runs.requests.barrier import BarrierRequest
+from lmc_core.runs.requests.bend import BendRequest
+from lmc_core.runs.requests.layers import LayersRequest
+from lmc_core.runs.requests.many import GroupRequest
+from lmc_core.runs.requests.merge import MergeRequest
+from lmc_core.runs.requests.orders import OrdersRequest
+from lmc_core.runs.requests.plane import PlaneRequest
 from lmc_core.runs.store import Store
 
 SIZE = 1000  # parameters

@@ -17,8 +17,9 @@ from lmc_core.equivariance import networks
 from lmc_core.equivariance.data import domain_of, sample
 from lmc_core.equivariance.domains import Domain
 from lmc_core.equivariance.groups import group
+from lmc_core.equivariance.numbers import EquivarianceRequest
 from lmc_core.equivariance.request import make_equivariance_request
-from lmc_core.equivariance.run import EquivarianceRequest, compute
+from lmc_core.equivariance.run import compute
 from lmc_core.errors import BadInput, Cancelled, UnknownName
 from lmc_core.runs.computation import COMPUTATIONS, request_from_json
 from lmc_core.runs.executors import obtain

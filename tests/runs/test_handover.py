@@ -14,8 +14,9 @@ from lmc_core.models import cache
 from lmc_core.models.handover import HANDOVER, Handover
 from lmc_core.models.model import Model
 from lmc_core.runs.executors import Inline
-from lmc_core.runs.kinds.barrier import BarrierRequest, make_request
-from lmc_core.runs.kinds.layers import LayersRequest
+from lmc_core.runs.kinds.barrier import make_request
+from lmc_core.runs.requests.barrier import BarrierRequest
+from lmc_core.runs.requests.layers import LayersRequest
 
 Counts = tuple[Counter[str], Counter[str]]
 

@@ -11,7 +11,8 @@ from lmc_core.figures.layers import layers_caption, layers_figure
 from lmc_core.runs.computation import COMPUTATIONS, request_from_json
 from lmc_core.runs.executors import obtain
 from lmc_core.runs.kinds.barrier import make_request
-from lmc_core.runs.kinds.layers import LayersRequest, compute
+from lmc_core.runs.kinds.layers import compute
+from lmc_core.runs.requests.layers import LayersRequest
 from lmc_core.runs.store import Store
 
 WORDS = {"task": "plays", "examples": 6, "device": "cpu", "length": 16}

@@ -15,9 +15,10 @@ import pytest
 from lmc_core.cli import main
 from lmc_core.runs.computation import named_as, rename
 from lmc_core.runs.executors import Inline
-from lmc_core.runs.kinds.barrier import BarrierRequest, make_request
+from lmc_core.runs.kinds.barrier import make_request
 from lmc_core.runs.kinds.merge import make_merge_requests
 from lmc_core.runs.kinds.plane import make_plane_request
+from lmc_core.runs.requests.barrier import BarrierRequest
 from lmc_core.runs.result import Result
 from lmc_core.runs.store import Store
 from lmc_core.studies.gather import gather

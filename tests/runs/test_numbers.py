@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from lmc_core import folders
-from lmc_core.equivariance.run import EquivarianceNumbers
-from lmc_core.runs.kinds.alignment import AlignmentNumbers
-from lmc_core.runs.kinds.barrier import BarrierNumbers
-from lmc_core.runs.kinds.bend import BendNumbers
-from lmc_core.runs.kinds.layers import LayersNumbers
-from lmc_core.runs.kinds.many import ManyNumbers
-from lmc_core.runs.kinds.merge import MergeNumbers
-from lmc_core.runs.kinds.orders import OrdersNumbers
-from lmc_core.runs.kinds.plane import PlaneNumbers
-from lmc_core.runs.kinds.point import PointNumbers
+from lmc_core.equivariance.numbers import EquivarianceNumbers
+from lmc_core.runs.requests.alignment import AlignmentNumbers
+from lmc_core.runs.requests.barrier import BarrierNumbers
+from lmc_core.runs.requests.bend import BendNumbers
+from lmc_core.runs.requests.layers import LayersNumbers
+from lmc_core.runs.requests.many import ManyNumbers
+from lmc_core.runs.requests.merge import MergeNumbers
+from lmc_core.runs.requests.orders import OrdersNumbers
+from lmc_core.runs.requests.plane import PlaneNumbers
+from lmc_core.runs.requests.point import PointNumbers
 from tests.runs.numbers import misfits
 
 NUMBERS = {

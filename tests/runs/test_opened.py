@@ -17,8 +17,9 @@ from lmc_core import folders
 from lmc_core.errors import BadInput
 from lmc_core.runs.computation import request_from_json
 from lmc_core.runs.inputs import open_inputs, open_learning
-from lmc_core.runs.kinds.barrier import BarrierRequest, make_request
+from lmc_core.runs.kinds.barrier import make_request
 from lmc_core.runs.request import ALGORITHM, LEARNING, ModelsRequest
+from lmc_core.runs.requests.barrier import BarrierRequest
 from lmc_core.runs.store import Store
 from lmc_core.tasks import Examples, get_task
 from lmc_core.tasks.characters import part

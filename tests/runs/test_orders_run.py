@@ -17,7 +17,8 @@ from lmc_core.models.families import FAMILIES
 from lmc_core.models.model import Model, untied_state
 from lmc_core.runs.computation import request_from_json
 from lmc_core.runs.kinds.barrier import make_request
-from lmc_core.runs.kinds.orders import OrdersRequest, compute
+from lmc_core.runs.kinds.orders import compute
+from lmc_core.runs.requests.orders import OrdersRequest
 from tests import tiny
 
 RAW = {

@@ -15,18 +15,13 @@ from lmc_core.errors import BadInput, Cancelled, UnknownName
 from lmc_core.runs import Inline
 from lmc_core.runs.computation import request_from_json
 from lmc_core.runs.kinds.barrier import make_request
-from lmc_core.runs.kinds.bend import BendRequest, make_bend_request
 from lmc_core.runs.kinds.bend import compute as compute_bend
-from lmc_core.runs.kinds.plane import (
-    PlaneRequest,
-    choose_plane,
-    compute,
-    find_lowest,
-    make_plane_request,
-)
-from lmc_core.runs.kinds.point import PointRequest, choose_point
+from lmc_core.runs.kinds.plane import compute, find_lowest, make_plane_request
 from lmc_core.runs.kinds.point import compute as compute_point
 from lmc_core.runs.partial import Unfinished
+from lmc_core.runs.requests.bend import BendRequest, make_bend_request
+from lmc_core.runs.requests.plane import PlaneRequest, choose_plane
+from lmc_core.runs.requests.point import PointRequest, choose_point
 from tests import tiny
 
 WORDS = {"task": "fashion-mnist", "examples": 8, "device": "cpu"}

@@ -20,7 +20,7 @@ from lmc_core.runs.computation import COMPUTATIONS, SUMMARY, contradicts, summar
 from lmc_core.runs.kinds.barrier import curve_facts
 from lmc_core.runs.kinds.many import make_group_request
 from lmc_core.runs.kinds.plane import make_plane_request
-from lmc_core.runs.kinds.point import choose_point
+from lmc_core.runs.requests.point import choose_point
 from lmc_core.runs.store import Store
 
 SHIPPED = {

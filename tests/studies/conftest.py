@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from lmc_core.runs.computation import summarize
-from lmc_core.runs.kinds.barrier import BarrierRequest
+from lmc_core.runs.requests.barrier import BarrierRequest
 from lmc_core.runs.store import Store
 from lmc_core.studies.archive import write_archive
 from lmc_core.studies.store import Studies

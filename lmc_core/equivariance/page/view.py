@@ -18,7 +18,7 @@ from lmc_core.ui import backend, status
 from lmc_core.ui.options import Option
 
 if TYPE_CHECKING:
-    from lmc_core.equivariance.run import EquivarianceNumbers
+    from lmc_core.equivariance.numbers import EquivarianceNumbers
 
 EVERY = 1.5  # seconds between two pictures while a network is trained
 MOST = 4  # layers that stand side by side

@@ -14,10 +14,9 @@ Arrays, by name of space S (copies lie one after the other; see `matching.found`
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from time import perf_counter
-from typing import Any, NotRequired, TypedDict
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +31,7 @@ from lmc_core.matching.aligned import AlignedPair
 from lmc_core.models.fits import wider
 from lmc_core.progress import Part, Progress, ignore, part
 from lmc_core.runs.cache import aligned_pair
-from lmc_core.runs.computation import Arrays, Computation, Entries
+from lmc_core.runs.computation import Arrays, Entries
 from lmc_core.runs.inputs import (
     describe_request,
     describe_size,
@@ -40,9 +39,14 @@ from lmc_core.runs.inputs import (
     open_inputs,
     read_tensor,
 )
-from lmc_core.runs.kinds import ModelsNumbers, PairNumbers, Seconds
 from lmc_core.runs.kinds.barrier import pair_facts
-from lmc_core.runs.request import PairRequest, RequestJson
+from lmc_core.runs.request import RequestJson
+from lmc_core.runs.requests.alignment import (
+    AlignmentNumbers,
+    AlignmentRequest,
+    SpaceNumbers,
+    StreamNumbers,
+)
 from lmc_core.symmetry.elements import Element
 from lmc_core.symmetry.spaces import choose_classes, class_of
 from lmc_core.tasks import Examples
@@ -52,71 +56,6 @@ KEPT = 2**20  # numbers of one matrix over all copies; larger ones are kept as m
 DRAWN = 512  # rows and columns of these at the most
 # numbers of a matrix that mixes, over all copies; larger ones are left out, their angles stay
 ELEMENT = 2**22
-
-
-_SpaceClass = TypedDict("_SpaceClass", {"class": str})
-
-
-class SpaceNumbers(_SpaceClass):
-    """What the alignment did in one space; lists are over its copies, None where there is no number
-    (of maps that mix, nothing is moved; of those that reorder, nothing is turned).
-    """
-
-    name: str
-    kind: str
-    largest: str  # admissible class
-    size: int
-    copies: int
-    within: str | None
-    layers: list[str]
-    edge: int  # coordinates that share a row of the matrices that are kept
-    before: list[float | None]  # mean cosine of matched coordinates before the alignment
-    after: list[float | None]
-    by_layer: dict[str, list[float | None]]  # before, after
-    owned: int  # coordinates that are matched
-    distance: list[float | None]
-    moved: list[int] | None
-    flipped: list[int] | None
-    angle: list[float | None] | None  # mean, in degrees
-    condition: list[float | None] | None
-
-
-class StreamNumbers(TypedDict):
-    """How alike two residual streams are, layer by layer."""
-
-    layers: list[str]
-    tokens: list[int]
-    before: list[float | None]
-    after: list[float | None]
-    cka: list[float | None]
-    unbiased: list[float | None]
-
-
-class AlignmentNumbers(ModelsNumbers, PairNumbers):
-    """The numbers of an `AlignmentRequest`."""
-
-    spaces: list[SpaceNumbers]
-    streams: dict[str, StreamNumbers]
-    wider: NotRequired[str | None]  # name of the wider model
-    seconds: Seconds
-
-
-@dataclass(frozen=True, kw_only=True)
-class AlignmentRequest(PairRequest):
-    """What an alignment matched: matrices of every space, what its elements do, and the streams of
-    both models.
-
-    Attributes:
-        tokens: on which the streams are compared, the same number of each example.
-    """
-
-    @property
-    def numbers(self) -> type[AlignmentNumbers]:
-        """The type of its results."""
-        return AlignmentNumbers
-
-    tokens: int = 1024
-    what: str = "alignment"
 
 
 def compute(
@@ -307,21 +246,3 @@ def summarize(request: RequestJson, numbers: AlignmentNumbers, arrays: Arrays) -
         "spaces": [space(each) for each in numbers["spaces"]],
         "streams": {name: stream(name, said) for name, said in numbers["streams"].items()},
     }
-
-
-def rename(
-    numbers: AlignmentNumbers, before: Sequence[str], names: Sequence[str]
-) -> AlignmentNumbers:
-    """The name of the wider model; see `runs.computation.Computation`."""
-    wide = numbers.get("wider")
-    return {**numbers, "wider": names[before.index(wide)]} if wide in before else numbers
-
-
-COMPUTATION = Computation(
-    "alignment",
-    AlignmentRequest,
-    compute,
-    passes=lambda request, workload: 2,
-    summarize=summarize,
-    rename=rename,
-)

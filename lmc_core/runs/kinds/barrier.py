@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from time import perf_counter
-from typing import NotRequired, TypedDict, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -36,7 +36,7 @@ from lmc_core.paths.plain_average import against_plain, choose_places, nearest_h
 from lmc_core.paths.soft_end import against_true_ends, place_to_soft_end
 from lmc_core.progress import Part, Progress, ignore, part
 from lmc_core.runs.cache import consumes, make_line
-from lmc_core.runs.computation import Arrays, Computation, Entries
+from lmc_core.runs.computation import Arrays, Entries
 from lmc_core.runs.cost import estimate_memory
 from lmc_core.runs.inputs import (
     choose_data,
@@ -55,14 +55,15 @@ from lmc_core.runs.inputs import (
     read_tensor,
     require_two,
 )
-from lmc_core.runs.kinds import (
-    ModelsNumbers,
-    PairNumbers,
-    RoutingOfExamples,
-    Seconds,
-    SharedWeights,
+from lmc_core.runs.kinds import PairNumbers, RoutingOfExamples, Seconds
+from lmc_core.runs.request import Data, RequestJson, Scalar
+from lmc_core.runs.requests.barrier import (
+    BarrierNumbers,
+    BarrierRequest,
+    CurveNumbers,
+    SoftNumbers,
+    TemperedNumbers,
 )
-from lmc_core.runs.request import Data, PairRequest, RequestJson, Scalar
 from lmc_core.tasks import Examples
 
 # training examples at the most that temperatures and renormalisations are fitted on
@@ -81,123 +82,6 @@ AGAINST_TRUE_END = (
     "barrier_crossfit",
     "barrier_crossfit_stderr",
 )
-
-
-class PlainNumbers(TypedDict):
-    """What the plain average loses, at the barrier of an aligned line and half way."""
-
-    lam: list[float]
-    loss: list[float]
-    more: float  # how much more the aligned line loses at the first of these points
-    more_stderr: float
-
-
-class TemperedNumbers(TypedDict):
-    """The curve at the softmax temperature that is best at each of its points."""
-
-    temperatures: list[float]
-    loss: list[float]
-    excess: list[float]
-    barrier: float
-    barrier_stderr: float
-    barrier_lam: float
-    examples: int
-
-
-class SoftNumbers(TypedDict):
-    """A line to a soft end, which is another function than B."""
-
-    temperature: float
-    entropy: float
-    sharp: float
-    softened: list[str]
-    loss: float  # of the soft end
-    loss_of_b: float
-    function_error: float
-    hard_function_error: float
-
-
-class CurveNumbers(TypedDict):
-    """A curve on [0, 1], point by point, and its barrier; see `curve_facts`.
-
-    Of results that an earlier version wrote for a line to a soft end some entries are missing (see
-    `AGAINST_TRUE_END`).
-    """
-
-    lam: list[float]
-    loss: list[float]
-    loss_stderr: list[float]
-    chord: list[float]
-    excess: list[float]  # of the loss above the chord
-    excess_stderr: list[float]
-    excess_low: NotRequired[list[float]]
-    excess_high: NotRequired[list[float]]
-    excess_factor: NotRequired[float | None]
-    at_zero: NotRequired[bool]
-    midpoint_excess: NotRequired[float]
-    midpoint_excess_stderr: NotRequired[float]
-    accuracy: NotRequired[list[float]]
-    perplexity: NotRequired[list[float]]
-    barrier: float
-    barrier_stderr: float
-    barrier_lam: float
-    barrier_crossfit: NotRequired[float | None]
-    barrier_crossfit_stderr: NotRequired[float | None]
-    area: float
-    area_stderr: float
-    midpoint_loss: float
-    # of image tasks, in shares of the accuracy below the chord
-    drop: NotRequired[list[float]]
-    drop_stderr: NotRequired[list[float]]
-    drop_low: NotRequired[list[float]]
-    drop_high: NotRequired[list[float]]
-    drop_factor: NotRequired[float | None]
-    drop_at_zero: NotRequired[bool]
-    midpoint_drop: NotRequired[float]
-    midpoint_drop_stderr: NotRequired[float]
-    largest_drop: NotRequired[float]
-    largest_drop_stderr: NotRequired[float]
-    largest_drop_lam: NotRequired[float]
-    drop_crossfit: NotRequired[float | None]
-    drop_crossfit_stderr: NotRequired[float | None]
-
-
-class BarrierNumbers(ModelsNumbers, CurveNumbers, PairNumbers):
-    """The numbers of a `BarrierRequest`."""
-
-    same: NotRequired[list[SharedWeights]]
-    routing: RoutingOfExamples | None  # of mixtures of experts
-    repair: bool
-    tempered: NotRequired[TemperedNumbers]
-    plain: NotRequired[PlainNumbers]
-    above_plain: NotRequired[bool]
-    soft: NotRequired[SoftNumbers]
-    memory: int  # bytes
-    seconds: Seconds
-
-
-@dataclass(frozen=True, kw_only=True)
-class BarrierRequest(PairRequest):
-    """The barrier between two models along the straight line, after an alignment or without one.
-
-    Attributes:
-        points: of the uniform grid on [0, 1].
-        refine: further points around the maximum.
-        temperature: whether the curve is also measured at the best softmax temperature of each
-            point.
-        repair: whether the interpolated network is renormalised (networks without norms alone).
-    """
-
-    @property
-    def numbers(self) -> type[BarrierNumbers]:
-        """The type of its results."""
-        return BarrierNumbers
-
-    points: int = 25
-    refine: int = 4
-    temperature: bool = False
-    repair: bool = False
-    what: str = "barrier"
 
 
 def make_request(
@@ -594,12 +478,3 @@ def above_means(
         top = min(inside, key=above.__getitem__)
     found: dict[str, object] = {"excess": above, "barrier": above[top], "barrier_lam": lam[top]}
     return {**found, "chord": chord} if own else found
-
-
-COMPUTATION = Computation(
-    "barrier",
-    BarrierRequest,
-    compute,
-    passes=lambda request, workload: request.points + request.refine,
-    summarize=summarize,
-)

@@ -5,16 +5,13 @@ request, its numbers, and how they are computed.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from time import perf_counter
-from typing import NotRequired, TypedDict, cast
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from lmc_core.errors import BadInput
 from lmc_core.intervals.errors import stderr
-from lmc_core.limits import MOST, require_counts
 from lmc_core.models.cache import load_warm
 from lmc_core.paths.barrier import barrier, excess
 from lmc_core.paths.bezier import Bezier
@@ -23,9 +20,8 @@ from lmc_core.paths.line import Line, ModelPath
 from lmc_core.paths.plane import Plane
 from lmc_core.progress import Progress, ignore, part
 from lmc_core.runs.cache import find_ends, train_bend
-from lmc_core.runs.computation import Arrays, Computation, Entries, Workload
+from lmc_core.runs.computation import Arrays, Entries
 from lmc_core.runs.inputs import (
-    LEARN,
     choose_learning,
     describe_request,
     describe_size,
@@ -36,101 +32,16 @@ from lmc_core.runs.inputs import (
     read_score,
     read_tensor,
 )
-from lmc_core.runs.kinds import BendTraining, CurveSummary, ModelsNumbers, Seconds
-from lmc_core.runs.request import Data, ModelsRequest, PairRequest, RequestJson
+from lmc_core.runs.kinds import BendTraining, Seconds
+from lmc_core.runs.request import Data, ModelsRequest, RequestJson
+from lmc_core.runs.requests.bend import BendNumbers, BendRequest, Control, PathFacts, PathNumbers
 from lmc_core.tasks import Task, task_for
 
-STEPS = 300
 
-
-class Control(TypedDict):
-    """Where a bend lies relative to the plane of A, aligned B, and B."""
-
-    u: float
-    v: float
-    away: float  # its distance from the plane
-
-
-class PathFacts(CurveSummary):
-    """What follows from the losses of one path."""
-
-    lam: list[float]
-    chord: list[float]
-    excess: list[float]
-    excess_stderr: list[float]
-    mean_loss: float
-
-
-class PathNumbers(PathFacts):
-    """One path between two models, point by point."""
-
-    name: str
-    accuracy: NotRequired[list[float]]
-    perplexity: NotRequired[list[float]]
-    training: BendTraining | None
-    control: Control | None
-
-
-class BendNumbers(ModelsNumbers):
-    """The numbers of a `BendRequest`."""
-
-    steps: int
-    paths: list[PathNumbers]
-    function_error: float | None
-    seconds: Seconds
-
-
-@dataclass(frozen=True, kw_only=True)
-class BendRequest(PairRequest):
-    """Curves from A to B as it is and, where there is a method, to aligned B, with the straight
-    lines between the same ends.
-
-    Attributes:
-        steps: that train each bend.
-        points: of every curve, ends included.
-    """
-
-    @property
-    def numbers(self) -> type[BendNumbers]:
-        """The type of its results."""
-        return BendNumbers
-
-    steps: int = STEPS
-    points: int = 25
-    what: str = "bend"
-
-    @property
-    def bends(self) -> tuple[str, ...]:
-        """The ends that a bend is trained to."""
-        return tuple(dict.fromkeys(["none", self.method]))
-
-
-def make_bend_request(request: ModelsRequest, steps: int = STEPS, points: int = 25) -> BendRequest:
-    """The bends of a checked request about two models.
-
-    Args:
-        request: of A with B.
-        steps: that train each bend.
-        points: of every curve.
-
-    Raises:
-        BadInput: for numbers that make no sense, or data without a training split.
-    """
-    require_counts(steps=steps, points=points)
-    if steps < 1:
-        raise BadInput(
-            f"The steps that train a bend should lie between 1 and {MOST['steps']:,}; {steps} came."
-        )
-    if points < 3:
-        raise BadInput(f"At least 3 points are needed, both ends included; {points} came.")
-    learn, data = request.learn, request.learn_data
-    if learn is None and not request.data:
-        learn = LEARN["images" if request.length is None else "text"]
-    elif learn is None:
-        task = task_for(request.task, *(load_warm(reference) for reference in request.models))
-        asked = Data(seed=request.seed, length=request.length)
-        learn, data = choose_learning(task, "a bend", None, asked)
-    return BendRequest.of(request, steps=steps, points=points, learn=learn, learn_data=data)
+def choose_own_data(request: ModelsRequest) -> tuple[int, str]:
+    """How many training examples of a person's own data a bend learns from, and their digest."""
+    task = task_for(request.task, *(load_warm(reference) for reference in request.models))
+    return choose_learning(task, "a bend", None, Data(seed=request.seed, length=request.length))
 
 
 def compute(
@@ -269,11 +180,3 @@ def summarize(request: RequestJson, numbers: BendNumbers, arrays: Arrays) -> Ent
             found["perplexity"] = [math.exp(min(value, 700.0)) for value in found["loss"]]
         paths.append(found)
     return {"paths": paths}
-
-
-def count_passes(request: BendRequest, workload: Workload) -> float:
-    """Forward passes over every example."""
-    return request.points * (2 if request.method == "none" else 4)
-
-
-COMPUTATION = Computation("bend", BendRequest, compute, passes=count_passes, summarize=summarize)

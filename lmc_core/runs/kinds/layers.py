@@ -5,14 +5,13 @@ computed.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from time import perf_counter
 
 from lmc_core.analysis.parts import PartCosts, part_costs
 from lmc_core.matching.methods import matching_share
 from lmc_core.progress import Progress, ignore, part
 from lmc_core.runs.cache import make_line
-from lmc_core.runs.computation import Arrays, Computation, Entries
+from lmc_core.runs.computation import Arrays, Entries
 from lmc_core.runs.inputs import (
     describe_request,
     describe_size,
@@ -22,36 +21,9 @@ from lmc_core.runs.inputs import (
     read_groups,
     read_tensor,
 )
-from lmc_core.runs.kinds import ModelsNumbers, PairNumbers, Seconds
 from lmc_core.runs.kinds.barrier import pair_facts
-from lmc_core.runs.request import PairRequest, RequestJson
-
-
-class LayersNumbers(ModelsNumbers, PairNumbers):
-    """The numbers of a `LayersRequest`; lists are over the parts of the network."""
-
-    parts: list[str]
-    numbers: list[int]  # parameters
-    loss: float  # of A
-    cost: list[float]  # of a part half way to B, in nats above A
-    cost_stderr: list[float]
-    swap: list[float]  # of a part in B's place
-    swap_stderr: list[float]
-    seconds: Seconds
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayersRequest(PairRequest):
-    """The loss of A with one part at a time half way to B, or in B's place, after an alignment or
-    without one.
-    """
-
-    @property
-    def numbers(self) -> type[LayersNumbers]:
-        """The type of its results."""
-        return LayersNumbers
-
-    what: str = "layers"
+from lmc_core.runs.request import RequestJson
+from lmc_core.runs.requests.layers import LayersNumbers, LayersRequest
 
 
 def compute(
@@ -121,12 +93,3 @@ def summarize(request: RequestJson, numbers: LayersNumbers, arrays: Arrays) -> E
         "swap": swap.tolist(),
         "swap_stderr": swap_error.tolist(),
     }
-
-
-COMPUTATION = Computation(
-    "layers",
-    LayersRequest,
-    compute,
-    passes=lambda request, workload: 1 + 2 * workload.parts,
-    summarize=summarize,
-)

@@ -5,10 +5,9 @@ The request, its numbers, and how they are computed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from time import perf_counter
-from typing import NotRequired, TypedDict, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -20,7 +19,7 @@ from lmc_core.limits import require_counts
 from lmc_core.matching.many import FEWEST, MOST, common_forms
 from lmc_core.matching.method import learns
 from lmc_core.matching.methods import MANY_METHODS, matching_share
-from lmc_core.merging.mixtures import Mixtures, SimplexNumbers
+from lmc_core.merging.mixtures import Mixtures
 from lmc_core.models.cache import load_warm
 from lmc_core.models.load import full_reference
 from lmc_core.models.model import Model
@@ -28,7 +27,7 @@ from lmc_core.models.sameness import common_weights
 from lmc_core.paths.simplex import grid, losses_at
 from lmc_core.progress import Progress, ignore, part
 from lmc_core.runs.cache import bring_together
-from lmc_core.runs.computation import Arrays, Computation, Entries
+from lmc_core.runs.computation import Arrays, Entries
 from lmc_core.runs.cost import estimate_memory
 from lmc_core.runs.inputs import (
     choose_data,
@@ -46,55 +45,11 @@ from lmc_core.runs.inputs import (
     read_tensor,
     require_two,
 )
-from lmc_core.runs.kinds import FrameNumbers, ModelsNumbers, Seconds, SharedWeights
-from lmc_core.runs.request import Data, ManyRequest, RequestJson, Scalar
+from lmc_core.runs.kinds import Seconds, SharedWeights
+from lmc_core.runs.request import Data, RequestJson, Scalar
+from lmc_core.runs.requests.many import GroupRequest, ManyFacts, ManyNumbers
 
 RESOLUTION = 6  # of the simplex of three: 28 points, the centre among them
-
-
-class ManyFacts(TypedDict):
-    """What follows from the losses of several models and of mixtures of them; matrices are over
-    pairs of models, None on the diagonal.
-    """
-
-    losses: list[float]  # of each model
-    centre_loss: float
-    centre_excess: float  # above the mean of the models' losses
-    centre_stderr: float
-    midpoint_excess: list[list[float | None]]
-    midpoint_stderr: list[list[float | None]]
-    accuracy: NotRequired[list[float]]
-    perplexity: NotRequired[list[float]]
-    centre_accuracy: NotRequired[float]
-    centre_perplexity: NotRequired[float]
-    simplex: SimplexNumbers | None
-
-
-class ManyNumbers(ModelsNumbers, FrameNumbers, ManyFacts):
-    """The numbers of a `GroupRequest`."""
-
-    same: NotRequired[list[SharedWeights]]
-    memory: int  # bytes
-    seconds: Seconds
-
-
-@dataclass(frozen=True, kw_only=True)
-class GroupRequest(ManyRequest):
-    """Several models in one frame: their centre, the midpoints of their pairs, and of three the
-    loss over the simplex.
-
-    Attributes:
-        resolution: of the grid on the simplex of three models; None for other numbers of models.
-    """
-
-    @property
-    def numbers(self) -> type[ManyNumbers]:
-        """The type of its results."""
-        return ManyNumbers
-
-    method: str = "universe"
-    resolution: int | None = None
-    what: str = "group"
 
 
 def make_group_request(
@@ -322,22 +277,3 @@ def summarize(request: RequestJson, numbers: ManyNumbers, arrays: Arrays) -> Ent
     found = read_mixtures(arrays, len(request["digests"]))
     facts = many_facts(found, request["resolution"], read_score(numbers["score"]))
     return {**facts, "examples": found.losses.shape[1]}
-
-
-def rename(numbers: ManyNumbers, before: Sequence[str], names: Sequence[str]) -> ManyNumbers:
-    """The name of the start; see `runs.computation.Computation`."""
-    start = rename_start(numbers.get("start"), names)
-    return numbers if start is None else {**numbers, "start": start}
-
-
-def rename_start(start: str | None, names: Sequence[str]) -> str | None:
-    """The start "2: name" with another name of that model, the number of which the search began at;
-    None where it is not of that form.
-    """
-    number, colon, _ = str(start).partition(": ")
-    if colon and number.isdigit() and 1 <= int(number) <= len(names):
-        return f"{number}: {names[int(number) - 1]}"
-    return None
-
-
-COMPUTATION = Computation("group", GroupRequest, compute, summarize=summarize, rename=rename)

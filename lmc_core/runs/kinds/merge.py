@@ -11,28 +11,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from time import perf_counter
-from typing import NotRequired, TypedDict, cast
+from typing import cast
 
-from lmc_core import folders
 from lmc_core.errors import BadInput, UnknownName
 from lmc_core.limits import require_counts
 from lmc_core.matching.methods import MANY_METHODS
+from lmc_core.merging import evaluation
 from lmc_core.merging.checkpoint import require_name, write_merged
-from lmc_core.merging.evaluation import (
-    Evaluator,
-    MergeInputs,
-    MergeRow,
-    ModelRow,
-    Score,
-    count_passes,
-)
+from lmc_core.merging.evaluation import Evaluator, MergeInputs
 from lmc_core.merging.frames import LEARNED_STEPS, FrameKind, find_frame, frame_settings, get_frame
 from lmc_core.merging.ingredients import STAND_INS, normalised
 from lmc_core.merging.measure import mean_and_error
 from lmc_core.merging.methods import MERGES
-from lmc_core.merging.mixtures import LinesNumbers, Mixtures, SimplexNumbers, choose_mixtures
+from lmc_core.merging.mixtures import Mixtures, choose_mixtures
+from lmc_core.merging.numbers import MergeRow, ModelRow, Score
 from lmc_core.models.model import Model
 from lmc_core.models.precision import type_named
 from lmc_core.models.rows import extended
@@ -41,11 +34,10 @@ from lmc_core.models.written import Outputs
 from lmc_core.paths.simplex import grid
 from lmc_core.progress import Progress, ignore, part
 from lmc_core.runs.cache import Frame, bring_together
-from lmc_core.runs.computation import Arrays, Computation, Entries, Workload
+from lmc_core.runs.computation import Arrays, Entries, Workload
 from lmc_core.runs.cost import estimate_memory
 from lmc_core.runs.inputs import (
     CHECKED,
-    WINDOW,
     choose_data,
     choose_learning,
     choose_matching,
@@ -59,121 +51,24 @@ from lmc_core.runs.inputs import (
     read_score,
     require_two,
 )
-from lmc_core.runs.kinds import Asked, FrameNumbers, Seconds, SharedWeights, Size, Stamp
-from lmc_core.runs.kinds.many import open_many, read_mixtures, rename_start, require_number
-from lmc_core.runs.request import Data, ManyRequest, RequestJson, Scalar
+from lmc_core.runs.kinds import SharedWeights
+from lmc_core.runs.kinds.many import open_many, read_mixtures, require_number
+from lmc_core.runs.request import WINDOW, Data, RequestJson, Scalar
+from lmc_core.runs.requests.merge import (
+    MergeFacts,
+    MergeNumbers,
+    MergeRequest,
+    Named,
+    Saved,
+    Wanted,
+    models_folder,
+)
 from lmc_core.tasks import Examples, Task, task_for
 from lmc_core.tasks.unmeasured import RANDOM
 
-# a way to merge, and those of its settings that differ from the defaults
-Wanted = tuple[str, tuple[tuple[str, Scalar], ...]]
 Merges = Mapping[str, Mapping[str, Scalar]]
 RESOLUTION = 6  # of the simplex of three: 28 points
 POINTS = 3  # inside of each line
-
-
-class TaskNumbers(TypedDict):
-    """A task that is measured on."""
-
-    name: str
-    unit: str
-    score: str
-    about: str
-    examples: int
-
-
-class Named(TypedDict):
-    """A model."""
-
-    name: str
-    digest: str
-
-
-class Saved(Named):
-    """The checkpoint that was written."""
-
-    dtype: str
-    rounding: float | None  # largest relative difference of the outputs that rounding made
-
-
-class MergeFacts(Asked, Size, FrameNumbers):
-    """What was asked, and how the models came into their frame; the models named are those that are
-    merged.
-    """
-
-    ancestor: Named | None
-    stand_in: str | None
-    weights: list[float]
-    frame: str
-    frame_title: str
-    tasks: list[TaskNumbers]
-    memory: int  # bytes
-    same: NotRequired[list[SharedWeights]]
-
-
-class MergeNumbers(MergeFacts, Stamp):
-    """The numbers of a `MergeRequest`."""
-
-    models_rows: list[ModelRow]
-    rows: list[MergeRow]
-    lines: LinesNumbers | None
-    simplex: SimplexNumbers | None
-    # of requests that do not keep a model
-    centre_excess: NotRequired[float]  # of the mean, above the mean of the models' losses
-    centre_stderr: NotRequired[float]
-    seconds: NotRequired[Seconds]
-    # of those that do
-    saved: NotRequired[Saved]
-
-
-@dataclass(frozen=True, kw_only=True)
-class MergeRequest(ManyRequest):
-    """Several models brought into one frame, which `method` names, and merged there in several
-    ways.
-
-    Attributes:
-        merges: ways to merge with their settings, names in `merging.methods.MERGES`.
-        weights: of the models, summing to 1.
-        ancestor: whether the last of the models is the common ancestor of the others, which is
-            moved and not merged.
-        stand_in: what stands in for an ancestor otherwise, ``mean`` or ``first``.
-        also: further shipped tasks to measure on, those that the models were trained on.
-        points: measured inside of each line between two models.
-        resolution: of the grid on the simplex of three models; None for other numbers of models.
-        save: name under which the one merged model is kept as a checkpoint; "" for not.
-        dtype: type of the weights that are written; "" for those of the first model.
-    """
-
-    @property
-    def numbers(self) -> type[MergeNumbers]:
-        """The type of its results."""
-        return MergeNumbers
-
-    method: str = "none"
-    merges: tuple[Wanted, ...] = ()
-    weights: tuple[float, ...] = ()
-    ancestor: bool = False
-    stand_in: str = "mean"
-    also: tuple[str, ...] = ()
-    points: int = 3
-    resolution: int | None = None
-    save: str = ""
-    dtype: str = ""
-    what: str = "merge"
-
-    def to_json(self) -> dict[str, object]:
-        """Everything as plain JSON values; a type only where one was asked for, so that keys from
-        before stay.
-        """
-        content = super().to_json()
-        if not self.dtype:
-            del content["dtype"]
-        return content
-
-    @property
-    def count(self) -> int:
-        """How many models are merged."""
-        return len(self.models) - self.ancestor
 
 
 def make_merge_requests(
@@ -485,7 +380,7 @@ def _open(request: MergeRequest, progress: Progress, refresh: bool) -> _Opened:
         length,
         request.device,
     )
-    total = _count_passes(request, Workload(models[0].parameters, len(examples)))
+    total = count_passes(request, Workload(models[0].parameters, len(examples)))
     evaluator = Evaluator(inputs, part(progress, first, 1.0), total)
     return _Opened(frame, (task, examples), evaluator, cast(list[SharedWeights], same))
 
@@ -521,11 +416,6 @@ def _describe(request: MergeRequest, opened: _Opened) -> MergeFacts:
         "memory": estimate_memory(request).peak,
         "same": opened.same,
     }
-
-
-def models_folder() -> Path:
-    """Where models that a person keeps lie."""
-    return folders.home() / "models"
 
 
 def save(request: MergeRequest, progress: Progress, refresh: bool = False) -> MergeNumbers:
@@ -671,46 +561,13 @@ def summarize(request: RequestJson, numbers: MergeNumbers, arrays: Arrays) -> En
     }
 
 
-def rename(numbers: MergeNumbers, before: Sequence[str], names: Sequence[str]) -> MergeNumbers:
-    """The names of the start, of the rows, of the ancestor and of what a soup kept; see
-    `runs.computation.Computation`.
-    """
-
-    def kept(row: MergeRow) -> MergeRow:
-        about = row.get("about") or {}
-        chosen = about.get("kept_numbers")  # counted from 1
-        # of an earlier version, which kept the names alone
-        if chosen is None and len(set(before)) == len(before):
-            chosen = [before.index(name) + 1 for name in about.get("kept", ()) if name in before]
-        return (
-            {**row, "about": {**about, "kept": [names[k - 1] for k in chosen]}} if chosen else row
-        )
-
-    rows = zip(numbers.get("models_rows") or [], names, strict=False)
-    found: MergeNumbers = {
-        **numbers,
-        "models_rows": [{**row, "name": name} for row, name in rows],
-        "rows": [kept(row) for row in numbers.get("rows") or []],
-    }
-    if (start := rename_start(numbers.get("start"), names)) is not None:
-        found["start"] = start
-    if ancestor := numbers.get("ancestor"):
-        found["ancestor"] = {**ancestor, "name": names[-1]}
-    return found
-
-
-def _count_passes(request: MergeRequest, workload: Workload) -> float:
+def count_passes(request: MergeRequest, workload: Workload) -> float:
     """Forward passes over every example."""
     points = 0
     if not request.save:
         points = len(choose_mixtures(request.count, request.points, request.resolution))
     wanted = [(name, dict(settings)) for name, settings in request.merges]
     tasks = 1 + len(request.also)
-    return count_passes(
+    return evaluation.count_passes(
         wanted, len(request.models), request.count, tasks, points, workload.examples
     )
-
-
-COMPUTATION = Computation(
-    "merge", MergeRequest, compute, passes=_count_passes, summarize=summarize, rename=rename
-)

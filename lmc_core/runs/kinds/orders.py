@@ -5,9 +5,8 @@ request, its numbers, and how they are computed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from time import perf_counter
-from typing import NotRequired, TypedDict, cast
+from typing import TypedDict, cast
 
 import torch
 from torch import Tensor
@@ -24,7 +23,7 @@ from lmc_core.paths.curve import measure
 from lmc_core.paths.line import Line
 from lmc_core.progress import Part, Progress, ignore, part
 from lmc_core.runs.cache import aligned_pair
-from lmc_core.runs.computation import Arrays, Computation, Entries
+from lmc_core.runs.computation import Arrays, Entries
 from lmc_core.runs.inputs import (
     describe_request,
     describe_size,
@@ -34,76 +33,16 @@ from lmc_core.runs.inputs import (
     read_groups,
     read_tensor,
 )
-from lmc_core.runs.kinds import CurveSummary, ModelsNumbers, RoutingNumbers, Seconds
+from lmc_core.runs.kinds import CurveSummary, RoutingNumbers
 from lmc_core.runs.kinds.barrier import above_means
-from lmc_core.runs.request import PairRequest, RequestJson
+from lmc_core.runs.request import RequestJson
+from lmc_core.runs.requests.orders import FanNumbers, MixtureNumbers, OrdersNumbers, OrdersRequest
 from lmc_core.symmetry.spaces import choose_classes
 from lmc_core.tasks import Examples
 
-POINTS = (5, 7, 9, 13, 25)  # that the app offers; odd, so that the middle is one of them
 ROUTED = 16  # examples whose tokens are followed through the routers
 ROUTED_POINTS = 11
 START = {"align": 0.0, "plain": 0.1, "fans": 0.12, "routing": 0.9}  # shares of the progress
-
-
-class MixtureNumbers(TypedDict):
-    """The experts of one mixture: costs of every pair and orders, by the way they were found."""
-
-    name: str
-    layer: int
-    groups: int
-    costs: dict[str, list[list[float]]]
-    orders: dict[str, list[int]]
-
-
-class FanNumbers(TypedDict):
-    """The curves of all orders of one mixture that were tried, or of all at once; lists are over
-    orders.
-    """
-
-    mixture: str
-    orders: list[list[list[int]]]
-    named: dict[str, int]  # way -> which of the orders
-    there: int  # orders that there are
-    loss: list[list[float]]
-    loss_stderr: list[list[float]]
-    barrier: list[float]
-    barrier_stderr: list[float]
-    barrier_lam: list[float]
-
-
-class OrdersNumbers(ModelsNumbers):
-    """The numbers of an `OrdersRequest`."""
-
-    function_error: float
-    lam: list[float]
-    chord: list[float]
-    plain: CurveSummary
-    matched: NotRequired[CurveSummary | None]
-    mixtures: list[MixtureNumbers]
-    fans: list[FanNumbers]
-    routing: dict[str, RoutingNumbers | int]  # by way; "examples" says how many were followed
-    seconds: Seconds
-
-
-@dataclass(frozen=True, kw_only=True)
-class OrdersRequest(PairRequest):
-    """The loss along the line for the orders of the experts, the rest of an alignment by weights or
-    activations held.
-
-    Attributes:
-        points: of the uniform grid on [0, 1]; odd, so that the middle is one of them.
-        draws: orders drawn at random where not all can be tried.
-    """
-
-    @property
-    def numbers(self) -> type[OrdersNumbers]:
-        """The type of its results."""
-        return OrdersNumbers
-
-    points: int = 7
-    draws: int = 24
-    what: str = "orders"
 
 
 def compute(
@@ -303,12 +242,3 @@ def summarize(request: RequestJson, numbers: OrdersNumbers, arrays: Arrays) -> E
         "plain": alone(numbers["plain"]),
         "fans": [fan(each) for each in numbers["fans"]],
     }
-
-
-COMPUTATION = Computation(
-    "orders",
-    OrdersRequest,
-    compute,
-    passes=lambda request, workload: 2 + request.points + workload.orders * (request.points - 2),
-    summarize=summarize,
-)

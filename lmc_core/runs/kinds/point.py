@@ -5,17 +5,14 @@ request, its numbers, and how they are computed.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from time import perf_counter
-from typing import TypedDict
 
 from torch import Tensor
 
-from lmc_core.errors import BadInput
 from lmc_core.intervals.errors import stderr
 from lmc_core.paths.curve import evaluate
 from lmc_core.progress import Progress, ignore, part
-from lmc_core.runs.computation import Arrays, Computation, Entries
+from lmc_core.runs.computation import Arrays, Entries
 from lmc_core.runs.inputs import (
     describe_request,
     describe_size,
@@ -25,62 +22,9 @@ from lmc_core.runs.inputs import (
     read_groups,
     read_tensor,
 )
-from lmc_core.runs.kinds import ModelsNumbers, Seconds
-from lmc_core.runs.kinds.plane import PlacedRequest, PlaneRequest, Scene
+from lmc_core.runs.kinds.plane import Scene
 from lmc_core.runs.request import RequestJson
-
-DIGITS = 7  # of a coordinate that count; nearer points are one
-
-
-class PointFacts(TypedDict):
-    """What follows from the losses at a point."""
-
-    loss: float
-    stderr: float
-    accuracy: float
-    perplexity: float
-
-
-class PointNumbers(ModelsNumbers, PointFacts):
-    """The numbers of a `PointRequest`."""
-
-    kind: str
-    u: float
-    v: float
-    function_error: float | None
-    seconds: Seconds
-
-
-@dataclass(frozen=True, kw_only=True)
-class PointRequest(PlacedRequest):
-    """The loss at one point of a plane.
-
-    Attributes:
-        u: coordinate along the first axis of the plane.
-        v: along the second.
-    """
-
-    @property
-    def numbers(self) -> type[PointNumbers]:
-        """The type of its results."""
-        return PointNumbers
-
-    u: float = 0.0
-    v: float = 0.0
-    what: str = "point"
-
-
-def choose_point(plane: PlaneRequest, u: float, v: float) -> PointRequest:
-    """The point (u, v) of a plane, on the same data; grids of any resolution share it.
-
-    Raises:
-        BadInput: for coordinates that are no numbers.
-    """
-    if not (math.isfinite(u) and math.isfinite(v)):
-        raise BadInput(f"A point of a plane has two finite coordinates; {u} and {v} came.")
-    # no negative zero
-    at = {name: float(f"{value:.{DIGITS}g}") + 0.0 for name, value in (("u", u), ("v", v))}
-    return PointRequest.of(plane, kind=plane.kind, steps=plane.steps, **at)
+from lmc_core.runs.requests.point import PointFacts, PointNumbers, PointRequest
 
 
 def compute(
@@ -151,8 +95,3 @@ def summarize(request: RequestJson, numbers: PointNumbers, arrays: Arrays) -> En
     """The entries that follow from the losses; see `runs.computation.summarize`."""
     losses, correct = read_tensor(arrays, "losses", 1), read_tensor(arrays, "correct", 1)
     return {**point_facts(losses, correct, read_groups(arrays)), "examples": len(losses)}
-
-
-COMPUTATION = Computation(
-    "point", PointRequest, compute, passes=lambda request, workload: 1, summarize=summarize
-)
