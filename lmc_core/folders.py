@@ -29,6 +29,13 @@ def assets() -> Path:
     return app_folder() / "assets"
 
 
+def read_only() -> bool:
+    """Whether this process shows what is stored to an audience, and changes nothing (`lmc app
+    --read-only`).
+    """
+    return os.environ.get("LMC_READ_ONLY", "") not in ("", "0")
+
+
 def home() -> Path:
     """Return the folder of results and jobs: `LMC_HOME`, or the platform's user data folder."""
     chosen = os.environ.get("LMC_HOME")

@@ -9,12 +9,12 @@ from typing import cast
 
 from lmc_core.cli.computing import (
     Run,
+    announce,
     choose_classes,
     describe_time,
     describe_windows,
     make_notes,
     require_used,
-    say_memory,
     with_notes,
 )
 from lmc_core.cli.output import check_target, facts, list_notes, print_json, table
@@ -30,9 +30,8 @@ from lmc_core.figures.text import (
     setting_label,
 )
 from lmc_core.numbers import describe_change, estimate, number, size
-from lmc_core.runs.cost import estimate_memory
 from lmc_core.runs.kinds import MatcherReport, ModelsNumbers
-from lmc_core.runs.kinds.barrier import make_request
+from lmc_core.runs.remembered import make_request
 from lmc_core.runs.requests.barrier import BarrierNumbers
 
 SHOWN = 9  # evenly spaced points in the table for people; --csv and --json have all
@@ -44,7 +43,8 @@ def run(arguments: argparse.Namespace) -> None:
     check_target(arguments.html, "--html")
     require_used(arguments, "leave one of them out")
     with Run(arguments) as bar:
-        request = make_request(
+        request = bar.make(
+            make_request,
             arguments.a,
             arguments.b,
             task=arguments.task,
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> None:
             temperature=arguments.temperature,
             repair=arguments.repair,
         )
-        say_memory(bar, estimate_memory(request).peak)
+        announce(bar, [request])
         result = cast(BarrierNumbers, bar.compute(request).result)
     if arguments.csv is not None:
         arguments.csv.write_text(results_csv([result], label_results([result])), encoding="utf-8")

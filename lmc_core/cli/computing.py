@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import ParamSpec, TypeVar
 
 from lmc_core.cli.progress import ProgressBar
 from lmc_core.errors import BadInput
 from lmc_core.figures.text import same_weights
 from lmc_core.matching.methods import find_method
-from lmc_core.models.load import configuration, file_notes
 from lmc_core.numbers import seconds, size
 from lmc_core.progress import Progress, part
+from lmc_core.registry import import_later
 from lmc_core.runs import Executor, Local, Request, get_executor
 from lmc_core.runs.kinds import Seconds
+from lmc_core.runs.remembered import Remembered, file_notes, lower_classes
+from lmc_core.runs.request import ModelsRequest
 from lmc_core.runs.result import Result
-from lmc_core.symmetry.spaces import SymmetryClass, at_most
+from lmc_core.symmetry.spaces import SymmetryClass
+
+P = ParamSpec("P")
+R = TypeVar("R")
+estimate_memory = import_later("lmc_core.runs.cost:estimate_memory")
 
 
 class Run(ProgressBar):
@@ -32,6 +39,14 @@ class Run(ProgressBar):
         self.executor: Executor = get_executor(arguments.executor)
         if isinstance(self.executor, Local):
             self.executor.cancel_on_interrupt = True
+
+    def make(self, maker: Callable[P, R], *args: P.args, **named: P.kwargs) -> R:
+        """Make a request, or take the one that was made of the same words where its result is
+        stored and wanted; says how much memory it takes where it is computed.
+        """
+        if not isinstance(maker, Remembered):
+            return maker(*args, **named)
+        return maker.again(*args, **named) if self.fresh else maker(*args, **named)
 
     def compute(self, request: Request, progress: Progress | None = None) -> Result:
         """Return the result of a request; Ctrl-C also cancels it in a worker."""
@@ -69,16 +84,22 @@ def choose_classes(reference: str, choices: Sequence[tuple[str, str]]) -> dict[s
     """
     named = {space: chosen for space, chosen in choices if space != "all"}
     lowered = [SymmetryClass.parse(chosen) for space, chosen in choices if space == "all"]
-    if not lowered:
-        return named
-    family, config = configuration(reference)
-    classes = at_most(family.layout(config).spaces, lowered[-1])
-    return {kind: value.value for kind, value in classes.items()} | named
+    return lower_classes(reference, lowered[-1].value) | named if lowered else named
 
 
 def say_memory(bar: ProgressBar, count: int) -> None:
     """Tell how many bytes a run takes at the most, before it begins."""
     bar.report(0.0, f"about {size(count)} of memory are needed")
+
+
+def announce(bar: Run, requests: Sequence[ModelsRequest]) -> None:
+    """Tell how many bytes the largest of some runs takes, before they begin; nothing where their
+    results are stored.
+    """
+    store = bar.executor.store
+    todo = [each for each in requests if bar.fresh or store.get(each.key) is None]
+    if todo:
+        say_memory(bar, max(estimate_memory(each).peak for each in todo))
 
 
 def make_notes(result: Mapping[str, object], references: Sequence[str]) -> list[str]:

@@ -10,20 +10,19 @@ from typing import cast
 
 from lmc_core.cli.computing import (
     Run,
+    announce,
     choose_classes,
     describe_time,
     describe_windows,
     make_notes,
     require_used,
-    say_memory,
     with_notes,
 )
 from lmc_core.cli.output import facts, list_notes, print_json, table
 from lmc_core.figures.text import classes_sentence, origin_words
 from lmc_core.matching.methods import MANY_METHODS
 from lmc_core.numbers import describe_change, estimate, number
-from lmc_core.runs.cost import estimate_memory
-from lmc_core.runs.kinds.many import make_group_request
+from lmc_core.runs.remembered import make_group_request
 from lmc_core.runs.requests.many import ManyNumbers
 
 
@@ -31,7 +30,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Compute, or read from the store; then print."""
     require_used(arguments, "leave them out")
     with Run(arguments) as bar:
-        request = make_group_request(
+        request = bar.make(
+            make_group_request,
             arguments.models,
             task=arguments.task,
             split=arguments.split,
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> None:
             device=arguments.device,
             learn=arguments.learn,
         )
-        say_memory(bar, estimate_memory(request).peak)
+        announce(bar, [request])
         result = cast(ManyNumbers, bar.compute(request).result)
     said = make_notes(result, arguments.models)
     if arguments.json:

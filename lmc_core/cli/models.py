@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from lmc_core.cli.output import print_json, table
 from lmc_core.models.catalogue import public_rows
 from lmc_core.models.families import FAMILIES
-from lmc_core.models.zoo import listing
+from lmc_core.models.listing import listing
 from lmc_core.numbers import size
 
 

@@ -27,8 +27,7 @@ from lmc_core.figures.landscape import KINDS, contour_figure, grid_table, landsc
 from lmc_core.figures.landscape_data import Landscape, routes
 from lmc_core.figures.text import origin_words
 from lmc_core.numbers import describe_change, estimate, number, percent, seconds
-from lmc_core.runs.kinds.barrier import make_request
-from lmc_core.runs.kinds.plane import make_plane_request
+from lmc_core.runs.remembered import make_plane_request, make_request
 from lmc_core.runs.requests.bend import BendNumbers, make_bend_request
 from lmc_core.runs.requests.plane import PlaneNumbers
 
@@ -51,18 +50,19 @@ def run(arguments: argparse.Namespace) -> None:
         "settings": dict(arguments.settings),
     }
     with Run(arguments) as bar:
-        request = make_plane_request(
+        request = bar.make(
+            make_plane_request,
             arguments.models,
-            kind,
-            arguments.resolution,
-            arguments.span,
-            arguments.steps,
+            kind=kind,
+            resolution=arguments.resolution,
+            span=arguments.span,
+            steps=arguments.steps,
             **({**words, "learn": None} if kind == "random" else words),
         )
         found = bar.compute(request)
         curves = None
         if arguments.curves:
-            pair = make_request(*arguments.models[:2], points=3, refine=0, **words)
+            pair = bar.make(make_request, *arguments.models[:2], points=3, refine=0, **words)
             curves = cast(BendNumbers, bar.compute(make_bend_request(pair, arguments.steps)).result)
     numbers, arrays = cast(PlaneNumbers, found.result), found.arrays()
     numbers["notes"] = make_notes(numbers, arguments.models)

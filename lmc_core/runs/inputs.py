@@ -19,7 +19,7 @@ from lmc_core.limits import require_counts
 from lmc_core.models.cache import load_warm, loaded
 from lmc_core.models.common import head_notes
 from lmc_core.models.handover import HANDOVER
-from lmc_core.models.load import full_reference
+from lmc_core.models.load import configuration, full_reference
 from lmc_core.models.model import Model
 from lmc_core.models.rows import row_notes
 from lmc_core.runs.computation import Arrays
@@ -35,7 +35,7 @@ from lmc_core.runs.request import (
     Scalar,
     hash_json,
 )
-from lmc_core.symmetry.spaces import choose_classes
+from lmc_core.symmetry.spaces import SymmetryClass, at_most, choose_classes
 from lmc_core.tasks import Examples, Task, list_forms, task_for
 from lmc_core.tasks.class_order import find_order, in_one_order, order_notes
 from lmc_core.tasks.learning import Learning
@@ -65,6 +65,15 @@ def find_device(wanted: str | None = None) -> str:
     if not there[wanted]:
         raise BadInput(f"The device {wanted!r} is not available on this machine; use --device cpu.")
     return str(wanted)
+
+
+def lower_classes(reference: str, largest: str) -> dict[str, str]:
+    """Kind of space -> the largest class that a model admits and that a class contains; no weights
+    are read.
+    """
+    family, config = configuration(reference)
+    classes = at_most(family.layout(config).spaces, SymmetryClass.parse(largest))
+    return {kind: value.value for kind, value in classes.items()}
 
 
 def describe_models(references: Sequence[str], models: Sequence[Model]) -> Models:

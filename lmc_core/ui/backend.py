@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
+from lmc_core import folders
 from lmc_core.errors import BadInput, LmcError
 from lmc_core.runs.executors import Local
 from lmc_core.runs.jobs import Job
@@ -52,7 +52,7 @@ def read_only() -> bool:
     """Whether this server is for an audience: it shows what is stored, starts nothing and changes
     nothing.
     """
-    return os.environ.get("LMC_READ_ONLY", "") not in ("", "0")
+    return folders.read_only()
 
 
 def require_writable() -> None:

@@ -13,7 +13,8 @@ import streamlit as st
 from lmc_core.models.catalogue import public_rows
 from lmc_core.models.describe import describe
 from lmc_core.models.families import FAMILIES
-from lmc_core.models.zoo import listing, zoo
+from lmc_core.models.listing import listing
+from lmc_core.models.zoo import zoo
 from lmc_core.numbers import number, percent, size
 from lmc_core.ui import custom_models
 

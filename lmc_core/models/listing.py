@@ -1,0 +1,48 @@
+"""The shipped models as a list: sizes, scores, parameters, from their cards and configurations."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from lmc_core.models.families import FAMILIES
+from lmc_core.models.files.json_files import read_json
+from lmc_core.models.zoo import Scores, read_scores, zoo, zoo_folder
+
+
+class ModelRow(TypedDict):
+    """What is known of a model of the zoo from its card."""
+
+    name: str
+    reference: str
+    family: str
+    task: str
+    seed: int
+    takes: str
+    parameters: int
+    width: int
+    sizes: dict[str, int]
+    scores: Scores
+
+
+def listing() -> list[ModelRow]:
+    """One object per model of the zoo, in alphabetical order."""
+    rows: list[ModelRow] = []
+    for name, card in zoo().items():
+        family = FAMILIES[card.text("family")]
+        config = read_json(zoo_folder() / name / "config.json")
+        sizes = family.sizes(family.config(config))
+        rows.append(
+            {
+                "name": name,
+                "reference": f"zoo:{name}",
+                "family": family.name,
+                "task": card.text("task"),
+                "seed": card.size("seed"),
+                "takes": family.takes,
+                "parameters": card.size("parameters"),
+                "width": sizes["width"],
+                "sizes": sizes,
+                "scores": read_scores(card),
+            }
+        )
+    return rows
