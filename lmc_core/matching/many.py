@@ -21,6 +21,7 @@ from lmc_core.matching.methods import MANY_METHODS
 from lmc_core.matching.trace import Trace
 from lmc_core.models.common import alike_untied, in_float32, require_compatible
 from lmc_core.models.forward import few_enough
+from lmc_core.models.lazy import shapes
 from lmc_core.models.mixing import centre
 from lmc_core.models.model import Model
 from lmc_core.models.rows import extended, in_shared_rows
@@ -106,11 +107,12 @@ def whole_forms(models: Sequence[Model]) -> list[Model]:
     models = alike_untied(in_one_order(models))
     shared = in_shared_rows(models)
     for model in shared[1:]:
-        for name, tensor in shared[0].state.items():
-            if model.state[name].shape != tensor.shape:
+        own = shapes(model.state)
+        for name, tensor in shapes(shared[0].state).items():
+            if own[name].shape != tensor.shape:
                 raise Incompatible(
                     f"{name!r} has shape {list(tensor.shape)} in {models[0].name} and "
-                    f"{list(model.state[name].shape)} in "
+                    f"{list(own[name].shape)} in "
                     f"{model.name}; several models have to be of one width."
                 )
     return list(models)

@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from lmc_core.errors import Incompatible
 from lmc_core.models.family import PREDICTIONS
 from lmc_core.models.fits import require_fits, same_parts, wider
+from lmc_core.models.lazy import map_state, shapes, with_parameter
 from lmc_core.models.model import Model
 from lmc_core.models.rows import in_shared_rows
 from lmc_core.models.settings import unequal_settings, without_effect
@@ -47,7 +49,7 @@ def require_compatible(a: Model, b: Model) -> None:
                 f"{a.name} has {key} {value} and {b.name} has {key} {right.get(key)}; choose two "
                 "models of the same sizes."
             )
-    left, right = ({n: tuple(t.shape) for n, t in untied(m).state.items()} for m in (a, b))
+    left, right = ({n: tuple(t.shape) for n, t in shapes(untied(m).state).items()} for m in (a, b))
     for name in sorted(left.keys() ^ right.keys()):
         raise Incompatible(
             f"Only one of {a.name} and {b.name} has the parameter {name!r}; choose two of one "
@@ -140,14 +142,14 @@ def untied(model: Model) -> Model:
     tied = model.family.rewrite(model.config).tied
     if tied is None:
         return model
-    table = model.state[tied.table]
-    if tied.scale != 1 and table.dtype in (torch.bfloat16, torch.float16):
-        table = table.float()  # or the product would be rounded
-    return replace(
-        model,
-        config=model.config | dict(tied.config),
-        state={**model.state, tied.head: table * tied.scale},
-    )
+
+    def make_head(table: Tensor) -> Tensor:
+        if tied.scale != 1 and table.dtype in (torch.bfloat16, torch.float16):
+            table = table.float()  # or the product would be rounded
+        return table * tied.scale
+
+    state = with_parameter(model.state, tied.head, tied.table, make_head)
+    return replace(model, config=model.config | dict(tied.config), state=state)
 
 
 def alike_untied(models: Sequence[Model]) -> list[Model]:
@@ -161,4 +163,4 @@ def alike_untied(models: Sequence[Model]) -> list[Model]:
 
 def in_float32(model: Model) -> Model:
     """The same model with parameters in float32."""
-    return model.with_state({name: tensor.float() for name, tensor in model.state.items()})
+    return model.with_state(map_state(model.state, lambda name, tensor: tensor.float()))

@@ -14,6 +14,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from torch import Tensor
+
 from lmc_core.errors import BadCheckpoint, LmcError
 from lmc_core.models.architectures import hf
 from lmc_core.models.config import Config, Json
@@ -25,7 +27,7 @@ from lmc_core.models.files.folders import Weights, find_weights, sharded
 from lmc_core.models.files.hub import adapter_in_cache, cache_notes, folder_in_cache
 from lmc_core.models.files.json_files import read_json
 from lmc_core.models.files.legacy import completed, without_pooler
-from lmc_core.models.files.plan import Files, Plan, assembled, planned
+from lmc_core.models.files.plan import Files, Plan, assembled, assembled_lazily, planned
 from lmc_core.models.files.prefixes import forms
 from lmc_core.models.files.references import (
     REPOSITORY,
@@ -44,6 +46,7 @@ from lmc_core.models.files.validation import (
     require_types,
 )
 from lmc_core.models.files.vocabulary import read_vocabulary, rows_needed
+from lmc_core.models.lazy import shapes
 from lmc_core.models.model import Model, NotFinite
 from lmc_core.models.rows import finite_rows
 from lmc_core.models.zoo import zoo_folder, zoo_names
@@ -73,7 +76,12 @@ class Described:
         return replace(found, notes=(*self.notes, *found.notes, *notes_on(self.weights)))
 
 
-def load(reference: str | Path, allow_pickle: bool = False, ignore_extra: bool = False) -> Model:
+def load(
+    reference: str | Path,
+    allow_pickle: bool = False,
+    ignore_extra: bool = False,
+    lazy: bool = False,
+) -> Model:
     """Load a model, e.g. ``load("zoo:vit-fashion-s0")`` or ``load("hf:openai-community/gpt2")``.
 
     Args:
@@ -83,6 +91,8 @@ def load(reference: str | Path, allow_pickle: bool = False, ignore_extra: bool =
         allow_pickle: whether weights may be read from pickled files where there are no safetensors.
         ignore_extra: whether tensors that have no place in the model, such as a value head, are
             left out.
+        lazy: whether parameters are read when they are asked for and not kept (`models.lazy`); what
+            is pickled, or has an adapter merged into it, is read whole all the same.
 
     Returns:
         The model in the precision it is stored in, checked against the layout of its family.
@@ -94,7 +104,10 @@ def load(reference: str | Path, allow_pickle: bool = False, ignore_extra: bool =
             connection.
     """
     found = _parsed(reference, allow_pickle, ignore_extra)
-    model = load_folder(_folder(found), found.base.label, found.allow_pickle, found.ignore_extra)
+    lazy = lazy and not found.adapters
+    model = load_folder(
+        _folder(found), found.base.label, found.allow_pickle, found.ignore_extra, lazy
+    )
     for each in found.adapters:
         with wrap_errors(each.label):
             model = adapter.merged(model, _adapter_folder(each), each.label, found.allow_pickle)
@@ -174,7 +187,11 @@ def file_notes(reference: str | Path) -> tuple[str, ...]:
 
 
 def load_folder(
-    folder: Path, name: str | None = None, allow_pickle: bool = False, ignore_extra: bool = False
+    folder: Path,
+    name: str | None = None,
+    allow_pickle: bool = False,
+    ignore_extra: bool = False,
+    lazy: bool = False,
 ) -> Model:
     """Load a checkpoint from a folder.
 
@@ -183,6 +200,7 @@ def load_folder(
         name: of the model where no card.json gives one; the folder's by default.
         allow_pickle: whether pickled files may be read.
         ignore_extra: whether tensors that have no place in the model are left out.
+        lazy: whether parameters are read when they are asked for, where the files allow it.
     """
     folder = _present(Path(folder).expanduser())
     name = name or folder.name
@@ -191,8 +209,8 @@ def load_folder(
         family, config = described.family, described.config
         plan = described.plan(ignore_extra)
         card = _card(folder)
-        state = assembled(plan, described.files, family, config, described.weights.read())
-        stored = {parameter: tensor.dtype for parameter, tensor in state.items()}
+        state = _read_state(described, plan, lazy)
+        stored = {parameter: tensor.dtype for parameter, tensor in shapes(state).items()}
         model = Model(
             str(card.get("name") or name), family, config, state, card, folder, stored, plan.notes
         )
@@ -200,6 +218,17 @@ def load_folder(
             return model.check()
         except NotFinite as error:
             return _with_padding(model, error).check()
+
+
+def _read_state(described: Described, plan: Plan, lazy: bool) -> Mapping[str, Tensor]:
+    """The parameters by their names in memory, read now or when they are asked for."""
+    weights, files = described.weights, described.files
+    family, config = described.family, described.config
+    if lazy and not weights.pickled:
+        found = assembled_lazily(plan, files, family, config, weights.reader())
+        if found is not None:
+            return found
+    return assembled(plan, files, family, config, weights.read())
 
 
 def _with_padding(model: Model, error: NotFinite) -> Model:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import Incompatible
+from lmc_core.models.lazy import shapes
 from lmc_core.models.model import Model
 
 
@@ -69,9 +70,8 @@ def shared_card(models: Sequence[Model]) -> dict[str, str]:
 def require_alike(models: Sequence[Model]) -> None:
     """Raise `Incompatible` unless all models have parameters of the same names and shapes."""
     for model in models[1:]:
-        if {n: t.shape for n, t in model.state.items()} != {
-            n: t.shape for n, t in models[0].state.items()
-        }:
+        own, first = ({n: t.shape for n, t in shapes(m.state).items()} for m in (model, models[0]))
+        if own != first:
             raise Incompatible(
                 f"{models[0].name} and {model.name} have different parameters; align them first."
             )

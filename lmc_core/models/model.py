@@ -20,7 +20,10 @@ from lmc_core.errors import BadCheckpoint
 from lmc_core.models.config import Config
 from lmc_core.models.family import SHARD, Family
 from lmc_core.models.files.error_wrapping import wrap_errors
+from lmc_core.models.lazy import PIECE, all_finite, is_lazy, shapes
 from lmc_core.models.precision import rounded, types_to_write
+from lmc_core.models.streaming import write_streamed
+from lmc_core.progress import Progress, ignore
 from lmc_core.symmetry.layout import Layout
 
 
@@ -80,13 +83,15 @@ class Model:
         )
         for name in sorted(self.state):
             digest.update(name.encode())
-            digest.update(self.state[name].detach().cpu().float().contiguous().numpy().tobytes())
+            # in pieces, or a table in half precision would be there in float32 as well
+            for part in self.state[name].detach().flatten().split(PIECE):
+                digest.update(part.cpu().float().numpy().data)
         return digest.hexdigest()
 
     @property
     def parameters(self) -> int:
         """Number of parameters, a shared table counted once."""
-        return sum(tensor.numel() for tensor in self.state.values())
+        return sum(tensor.numel() for tensor in shapes(self.state).values())
 
     def check(self) -> Model:
         """Return the model itself after checking names, shapes and that all values are finite.
@@ -94,12 +99,10 @@ class Model:
         Raises:
             BadCheckpoint: naming the first parameter that does not fit.
         """
-        self.layout.check(self.state)
+        self.layout.check(shapes(self.state))
         padded = token_tables(self) if self.rows is not None else ()
         for name, tensor in self.state.items():
-            used = tensor[: self.rows] if name in padded else tensor
-            # without large temporaries
-            if not all(bool(torch.isfinite(part).all()) for part in used.flatten().split(2**22)):
+            if not all_finite(tensor[: self.rows] if name in padded else tensor):
                 raise NotFinite(
                     f"The parameter {name!r} of {self.name} holds values that are not finite "
                     "numbers."
@@ -128,11 +131,13 @@ class Model:
         Parameters that have this precision already are shared with the module, not copied; nothing
         is initialised first.
         """
-        module = self._built({name: tensor.to(dtype) for name, tensor in self.state.items()})
+        module, _ = self._built({name: tensor.to(dtype) for name, tensor in self.state.items()})
         return module.to(dtype).eval().requires_grad_(False)
 
-    def _built(self, state: Mapping[str, Tensor]) -> nn.Module:
-        """A module of the ordinary class with some parameters, in the types that they have."""
+    def _built(self, state: Mapping[str, Tensor]) -> tuple[nn.Module, dict[str, str]]:
+        """A module of the ordinary class with some parameters, in the types that they have; and its
+        names that repeat an earlier one, with that.
+        """
         with Uninitialised(), wrap_errors(self.name):
             module = self.family.build(self.config)
         ties = named_ties(module)
@@ -144,7 +149,7 @@ class Model:
         for name, first in ties:
             owner, _, leaf = name.rpartition(".")
             setattr(module.get_submodule(owner), leaf, module.get_parameter(first))
-        return module
+        return module, dict(ties)
 
     def with_state(self, state: Mapping[str, Tensor], **changes: object) -> Model:
         """The same kind of model with other parameters."""
@@ -160,9 +165,14 @@ class Model:
         return types_to_write(self.state, self.stored, dtype)
 
     def save(
-        self, folder: Path, dtype: torch.dtype | str | None = None, shard: int = SHARD
+        self,
+        folder: Path,
+        dtype: torch.dtype | str | None = None,
+        shard: int = SHARD,
+        progress: Progress = ignore,
     ) -> None:
-        """Write an ordinary checkpoint of the model's own class.
+        """Write an ordinary checkpoint of the model's own class; of lazy parameters each is asked
+        for once, written, and let go.
 
         Args:
             folder: to be made.
@@ -170,13 +180,23 @@ class Model:
                 model, or its first parent if it was aligned or merged, was stored.
             shard: bytes above which the weights are written in several files with an index, where
                 the class's library reads such (transformers does, timm does not).
+            progress: told the share written of lazy parameters; may raise to stop.
 
         Raises:
             UnknownName: for another type.
-            BadInput: if a value is too large for float16.
+            BadInput: if a value is too large for float16, or lazy parameters find no room.
         """
-        module = self._built(rounded(self.state, self.types(dtype))).eval().requires_grad_(False)
-        self.family.save(module, self.config, Path(folder), shard)
+        types, folder = self.types(dtype), Path(folder)
+        if is_lazy(self.state):
+            found = {n: t.to("meta", types[n]) for n, t in shapes(self.state).items()}
+            module, ties = self._built(found)
+            module.eval().requires_grad_(False)
+            write_streamed(
+                module, ties, self.family, self.config, self.state, types, folder, shard, progress
+            )
+            return
+        module, _ = self._built(rounded(self.state, types))
+        self.family.save(module.eval().requires_grad_(False), self.config, folder, shard)
 
 
 def token_tables(model: Model) -> list[str]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput, UnknownName
+from lmc_core.models.lazy import PIECE, shapes
 
 TYPES: dict[str, torch.dtype] = {
     "float32": torch.float32,
@@ -52,7 +53,7 @@ def types_to_write(
     if not stored:
         return {
             name: tensor.dtype if tensor.dtype in TYPES.values() else torch.float32
-            for name, tensor in state.items()
+            for name, tensor in shapes(state).items()
         }
     found = list(stored.values())
     usual = max(dict.fromkeys(found), key=found.count)
@@ -65,12 +66,15 @@ def rounded(state: Mapping[str, Tensor], types: Mapping[str, torch.dtype]) -> di
     Raises:
         BadInput: naming the first parameter with a value that its type cannot hold.
     """
-    found = {}
-    for name, tensor in state.items():
-        found[name] = tensor.to(types[name])
-        if types[name] is torch.float16 and bool(
-            (torch.isfinite(tensor) & ~torch.isfinite(found[name])).any()
-        ):
+    return {name: round_to(tensor, types[name], name) for name, tensor in state.items()}
+
+
+def round_to(tensor: Tensor, dtype: torch.dtype, name: str) -> Tensor:
+    """One parameter in the type that it is written in; see `rounded`."""
+    found = tensor.to(dtype)
+    if dtype is torch.float16 and tensor.dtype is not dtype:
+        pairs = zip(tensor.flatten().split(PIECE), found.flatten().split(PIECE), strict=True)
+        if any(bool((torch.isfinite(one) & ~torch.isfinite(two)).any()) for one, two in pairs):
             raise BadInput(
                 f"{name!r} has values up to {float(tensor.abs().max()):.3g}, and float16 holds "
                 "none above 65,504; choose "

@@ -21,6 +21,7 @@ from torch import Tensor
 from lmc_core.errors import Incompatible
 from lmc_core.models.config import Json
 from lmc_core.models.files.vocabulary import disagreement, read_vocabulary, rows_needed
+from lmc_core.models.lazy import join_states, map_state, shapes
 from lmc_core.models.model import Model, token_tables
 from lmc_core.models.settings import NAMED, POSITIONS
 
@@ -69,18 +70,19 @@ def restricted(model: Model, rows: Rows) -> Model:
     changes = {key: value for key, value in changes.items() if model.config[key] != value}
     if not changes:
         return model
-    shapes = model.family.layout(model.config | changes).shapes
+    sizes = model.family.layout(model.config | changes).shapes
     if rows.tokens is not None:
         for name in NAMED:
             token = model.config.get(name)
             if isinstance(token, int) and token >= rows.tokens:
                 changes[name] = None  # a table has no such row
-    state = {
-        name: tensor
-        if tuple(tensor.shape) == shapes[name]
-        else tensor[tuple(slice(size) for size in shapes[name])]
-        for name, tensor in model.state.items()
-    }
+
+    def first(name: str, tensor: Tensor) -> Tensor:
+        if tuple(tensor.shape) == sizes[name]:
+            return tensor
+        return tensor[tuple(slice(size) for size in sizes[name])]
+
+    state = map_state(model.state, first)
     left = (
         None
         if model.rows is None or rows.tokens is None or rows.tokens <= model.rows
@@ -97,16 +99,18 @@ def extended(model: Model, whole: Model) -> Model:
         whole: the model whose configuration and further rows are taken; its parameters have the
             same names.
     """
-    if all(tensor.shape == model.state[name].shape for name, tensor in whole.state.items()):
+    own = shapes(model.state)
+    if all(tensor.shape == own[name].shape for name, tensor in shapes(whole.state).items()):
         return model
-    state: dict[str, Tensor] = {}
-    for name, tensor in whole.state.items():
-        part = model.state[name]
-        if part.shape != tensor.shape:
-            longer = tensor.to(part.dtype, copy=True)
-            longer[tuple(slice(size) for size in part.shape)] = part
-            part = longer
-        state[name] = part
+
+    def lengthen(part: Tensor, tensor: Tensor) -> Tensor:
+        if part.shape == tensor.shape:
+            return part
+        longer = tensor.to(part.dtype, copy=True)
+        longer[tuple(slice(size) for size in part.shape)] = part
+        return longer
+
+    state = join_states(model.state, whole.state, lengthen)
     return replace(model, config=whole.config, state=state, rows=whole.rows)
 
 

@@ -15,8 +15,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from lmc_core.errors import BadInput, Incompatible
+from lmc_core.models.lazy import map_state
 from lmc_core.models.model import Model
 from lmc_core.tasks.labels import few, named_classes, plain
 from lmc_core.tasks.task import Task
@@ -95,9 +97,11 @@ def in_order_of(first: Model, model: Model) -> Model:
     rows = torch.tensor(order)
     heads = [f"{head}.{part}" for head in HEADS for part in ("weight", "bias")]
     names = [block.parameter for block in model.layout.blocks if block.name in heads]
-    state = {
-        name: tensor[rows] if name in names else tensor for name, tensor in model.state.items()
-    }
+
+    def in_order(name: str, tensor: Tensor) -> Tensor:
+        return tensor[rows.to(tensor.device)] if name in names else tensor
+
+    state = map_state(model.state, in_order)
     return replace(model, state=state, class_names=class_names(first))
 
 

@@ -84,6 +84,14 @@ class Weights:
             tensors |= part
         return tensors
 
+    def reader(self) -> safetensors_file.Reader:
+        """What reads single parameters, as stored, when they are asked for; of safetensors alone.
+
+        Raises:
+            BadCheckpoint: if a file is damaged.
+        """
+        return safetensors_file.Reader(self.files)
+
     def names(self) -> list[str]:
         """Names of the parameters, from the headers alone where there are headers."""
         return list(

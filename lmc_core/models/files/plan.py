@@ -18,8 +18,10 @@ from lmc_core.errors import BadCheckpoint
 from lmc_core.models.config import Config
 from lmc_core.models.family import Family
 from lmc_core.models.files.prefixes import Form, forms, removed
+from lmc_core.models.files.recorder import NotRecordable, Read, Recorder
 from lmc_core.models.files.references import clip
 from lmc_core.models.files.safetensors import quantised
+from lmc_core.models.lazy import LazyState
 from lmc_core.symmetry.layout import Layout
 
 PRECISIONS = (torch.float32, torch.bfloat16, torch.float16)
@@ -120,6 +122,43 @@ def assembled(
     """The parameters by their names in memory, from the tensors by their names in the file."""
     kept = {plan.names[name]: tensor for name, tensor in tensors.items() if name in plan.names}
     return family.from_disk(files.convert(kept), config)
+
+
+def assembled_lazily(
+    plan: Plan, files: Files, family: Family, config: Config, read: Read
+) -> LazyState | None:
+    """The same parameters, each made when it is asked for from those tensors alone that it needs;
+    None where a family writes into tensors, so that all have to be there.
+
+    Args:
+        plan: how tensors become parameters.
+        files: what the plan was made from.
+        family: of the model.
+        config: of the model.
+        read: name in the file -> tensor.
+
+    Raises:
+        BadCheckpoint: as `assembled`, if copies do not agree.
+    """
+    sources = {name: files.shapes[name] for name in plan.names}
+
+    def record(answers: Sequence[bool]) -> tuple[Recorder, Tensors]:
+        recorder = Recorder(sources.items(), answers)
+        with recorder:
+            kept = {bare: sources[name] for name, bare in plan.names.items()}
+            return recorder, family.from_disk(files.convert(kept), config)
+
+    try:
+        recorder, state = record(())
+        answers = [
+            torch.equal(recorder.make(one, read), recorder.make(other, read))
+            for one, other in recorder.compared
+        ]
+        if not all(answers):
+            recorder, state = record(answers)  # which refuses it, as a rule
+    except NotRecordable:
+        return None
+    return LazyState(state, lambda name: recorder.make(state[name], read))
 
 
 def kind(family: Family, config: Config) -> str:

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import BufferedReader, FileIO
 from pathlib import Path
 
 import torch
@@ -84,32 +87,90 @@ def read(path: Path) -> dict[str, Tensor]:
         BadCheckpoint: for a damaged file, and for types that are no ordinary numbers (float8 and
             packed integers).
     """
-    tensors = {}
     entries = header(path)
+    _require_numbers(entries)
+    try:
+        with path.open("rb") as file:
+            return {name: _read_one(file, path, name, entry) for name, entry in entries.items()}
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+class Reader:
+    """Reads single tensors of files that stay as they are meanwhile; nothing is kept, and several
+    threads may read.
+
+    Args:
+        paths: of the files, of which no two hold tensors of one name.
+
+    Raises:
+        BadCheckpoint: as `read`.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._entries: dict[str, tuple[Path, Entry]] = {}
+        self._states: dict[Path, tuple[int, int, int]] = {}
+        for path in paths:
+            self._states[path] = _state(path.stat())
+            entries = header(path)
+            _require_numbers(entries)
+            self._entries |= {name: (path, entry) for name, entry in entries.items()}
+
+    def __call__(self, name: str) -> Tensor:
+        """Read one tensor, in memory of its own.
+
+        Raises:
+            BadCheckpoint: if the file cannot be read, or is not what it was.
+        """
+        path, entry = self._entries[name]
+        try:
+            with path.open("rb", buffering=0) as file:
+                self._require_unchanged(file, path)
+                found = _read_one(file, path, name, entry)
+                self._require_unchanged(file, path)  # what was written meanwhile is noticed too
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        return found
+
+    def _require_unchanged(self, file: FileIO, path: Path) -> None:
+        if _state(os.fstat(file.fileno())) != self._states[path]:
+            raise BadCheckpoint(
+                f"{path.parent.name}/{path.name} has changed since it was opened; leave the files "
+                "alone while they are used, and start again."
+            )
+
+
+def _state(found: os.stat_result) -> tuple[int, int, int]:
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+def _require_numbers(entries: Mapping[str, Entry]) -> None:
     for name, entry in entries.items():
         if entry.dtype not in DTYPES:
             raise quantised(name, entry.dtype)
-    try:
-        with path.open("rb") as file:
-            for name, entry in entries.items():
-                raw = torch.empty(entry.end - entry.start, dtype=torch.uint8)
-                file.seek(entry.start)
-                if file.readinto(raw.numpy().data) != len(raw):
-                    raise BadCheckpoint(
-                        f"{path.parent.name}/{path.name} ends before {name!r} does; fetch it again."
-                    )
-                dtype = DTYPES[entry.dtype]
-                tensor = (
-                    raw.view(dtype).view(entry.shape)
-                    if math.prod(entry.shape)
-                    else torch.empty(entry.shape, dtype=dtype)
-                )
-                tensors[name] = tensor.float() if dtype == torch.float64 else tensor
-    except OSError as error:
+
+
+def _read_one(file: BufferedReader | FileIO, path: Path, name: str, entry: Entry) -> Tensor:
+    raw = torch.empty(entry.end - entry.start, dtype=torch.uint8)
+    file.seek(entry.start)
+    rest = memoryview(raw.numpy())
+    while rest and (count := file.readinto(rest)):
+        rest = rest[count:]
+    if rest:
         raise BadCheckpoint(
-            f"{path.parent.name}/{path.name} cannot be read ({error.strerror})."
-        ) from error
-    return tensors
+            f"{path.parent.name}/{path.name} ends before {name!r} does; fetch it again."
+        )
+    dtype = DTYPES[entry.dtype]
+    tensor = (
+        raw.view(dtype).view(entry.shape)
+        if math.prod(entry.shape)
+        else torch.empty(entry.shape, dtype=dtype)
+    )
+    return tensor.float() if dtype == torch.float64 else tensor
+
+
+def _unreadable(path: Path, error: OSError) -> BadCheckpoint:
+    return BadCheckpoint(f"{path.parent.name}/{path.name} cannot be read ({error.strerror}).")
 
 
 def quantised(name: str, dtype: str) -> BadCheckpoint:
