@@ -32,6 +32,7 @@ from lmc_core.matching.state import MatchingState
 from lmc_core.matching.steps import solve
 from lmc_core.matching.trace import Trace
 from lmc_core.symmetry.alignment import Alignment
+from lmc_core.symmetry.arithmetic import TINY
 from lmc_core.symmetry.layout import Block
 from lmc_core.symmetry.spaces import SymmetryClass, class_of
 
@@ -75,10 +76,11 @@ def match_activations(
     values = [before]
     rounds = 0
     while rounds < ROUNDS:
-        start = values[-1]
+        start, reached = values[-1], []
         for root in order:
             moved.take(solve(moved, root))
-            values.append(moved.objective)
+            reached.append(moved.value)
+        values += torch.stack(reached).tolist()
         rounds += 1
         given.progress(min(1.0, 0.6 + 0.04 * rounds), "matching activations")
         if values[-1] - start < TOLERANCE:
@@ -119,9 +121,10 @@ def _problem(
     eyes: dict[int, Tensor] = {}
     for name, site in blocks.items():
         right[name] = _similarity(given, site, found[site])
-        left[name] = eyes.setdefault(
-            len(right[name]), torch.eye(len(right[name]), dtype=torch.float64)
-        )
+        size = len(right[name])
+        if size not in eyes:
+            eyes[size] = torch.eye(size).to(right[name])
+        left[name] = eyes[size]
     problem = Objective(virtual, left, right, given.classes, masks=given.masks)
     factor = share or 1.0
     problem.weights |= {
@@ -139,8 +142,8 @@ def _similarity(given: MatcherInput, site: Site, response: Response) -> Tensor:
     response = response.centred()
     spaces = [given.layout.spaces[axis.space] for axis in site.axes if axis.space]
     if any(class_of(space, given.classes).mixes for space in spaces):
-        return response.gram / response.squares.sum(1).prod().sqrt().clamp_min(1e-300)
+        return response.gram / response.squares.sum(1).prod().sqrt().clamp_min(TINY)
     deviations = response.squares.sqrt()
     varies = deviations > CONSTANT * deviations.amax(1, keepdim=True)
-    one, two = torch.where(varies, 1 / deviations.clamp_min(1e-300), 0.0)
+    one, two = torch.where(varies, 1 / deviations.clamp_min(TINY), 0.0)
     return one[:, None] * response.gram * two / len(response.gram)

@@ -54,7 +54,7 @@ def align(
         train: examples of the training split, for methods that use data; `Learning.split` holds
             some of them out, or give what it returns.
         seed: of everything that is drawn.
-        device: where models run.
+        device: where both models are matched and run.
         checkpoint: file that an interrupted run of learning goes on from; None to keep nothing.
         progress: told the share done and a few words; may raise to stop.
 
@@ -78,6 +78,7 @@ def align(
         find_seen_rows(a, b),
         progress,
         learning=learning,
+        device=device,
     )
 
 
@@ -106,7 +107,7 @@ def align_many(
         train: examples of the training split, for methods that learn; `Learning.split` holds some
             of them out, or give what it returns.
         seed: of everything that is drawn.
-        device: where models run.
+        device: where all models are matched and run.
         checkpoint: file that an interrupted run of learning goes on from; None to keep nothing.
         progress: told the share done and a few words; may raise to stop.
 
@@ -128,6 +129,7 @@ def align_many(
         find_seen_rows(*models),
         progress,
         learning,
+        device,
     )
 
 

@@ -16,6 +16,7 @@ from lmc_core.models.model import Model
 from lmc_core.models.rows import in_shared_rows
 from lmc_core.numbers import describe_change, seconds
 from lmc_core.symmetry.alignment import Alignment
+from lmc_core.symmetry.arithmetic import precise_type
 from lmc_core.symmetry.canonical import rewrite_in_place
 from lmc_core.symmetry.spaces import Classes, class_of
 
@@ -114,7 +115,9 @@ def pair_of_wholes(
     )
 
 
-def canonical(model: Model, classes: Classes, in_place: bool = False) -> Model:
+def canonical(
+    model: Model, classes: Classes, in_place: bool = False, device: torch.device | str | None = None
+) -> Model:
     """Rewrite a model into canonical form for the chosen classes.
 
     With nothing but permutations asked for, the parameters stay as they are.
@@ -124,9 +127,11 @@ def canonical(model: Model, classes: Classes, in_place: bool = False) -> Model:
         classes: chosen class of each kind of space.
         in_place: write into the model's own tensors, in their own precision (float32 at least), so
             that it is not held twice.
+        device: to bring it to first; by default it stays on its own. One that is brought elsewhere
+            in place is written there, in the precision that it would be written in here.
 
     Returns:
-        The rewritten model, in float64 unless `in_place`.
+        The rewritten model, in float64 (`symmetry.arithmetic`) unless `in_place`.
     """
     rewrite = model.family.rewrite(model.config)
     if rewrite.tied and not rewrite.tied.stays:
@@ -134,14 +139,17 @@ def canonical(model: Model, classes: Classes, in_place: bool = False) -> Model:
         written = {axis.space for block in blocks for axis in block.axes if axis.space}
         if any(class_of(model.layout.spaces[name], classes).mixes for name in written):
             model = untied(model)
-    state = {name: _working(tensor, in_place) for name, tensor in model.state.items()}
+    state = {
+        name: _working(tensor, in_place, tensor.device if device is None else torch.device(device))
+        for name, tensor in model.state.items()
+    }
     rewrite_in_place(model.layout, model.family.rewrite(model.config), state, classes)
     return model.with_state(state)
 
 
-def _working(tensor: Tensor, in_place: bool) -> Tensor:
+def _working(tensor: Tensor, in_place: bool, device: torch.device) -> Tensor:
     if not in_place:
-        return tensor.to(torch.float64, copy=True, memory_format=torch.contiguous_format)
-    return (
-        tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()
-    ).contiguous()
+        dtype = precise_type(device)
+        return tensor.to(device, dtype, copy=True, memory_format=torch.contiguous_format)
+    wide = tensor.dtype in (torch.float32, precise_type(device))
+    return tensor.to(device, tensor.dtype if wide else torch.float32).contiguous()

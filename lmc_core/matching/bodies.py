@@ -26,6 +26,7 @@ from lmc_core.models.model import Model
 from lmc_core.models.rows import in_shared_rows
 from lmc_core.progress import Progress
 from lmc_core.symmetry.alignment import Alignment
+from lmc_core.symmetry.arithmetic import precise
 from lmc_core.symmetry.canonical import rewrite_in_place
 from lmc_core.symmetry.layout import Layout
 from lmc_core.symmetry.rewrite import Rewrite
@@ -155,6 +156,7 @@ def align_bodies(
     settings: object,
     masks: Mapping[str, Tensor] | None = None,
     progress: Progress = lambda share, words: None,
+    device: str = "cpu",
 ) -> AlignedPair:
     """Move the second of two models with different heads into the coordinates of the first; for the
     arguments see `align_pair`.
@@ -171,27 +173,30 @@ def align_bodies(
             "use the method weight."
         )
     begin = time.perf_counter()
-    check = FunctionCheck((a, b), few_enough(few_enough(inputs, a), b))
+    check = FunctionCheck((a, b), few_enough(few_enough(inputs, a), b), device=device)
     chosen = choose_classes(b.layout.spaces, classes)
-    first, second = canonical(a, _at_most(a, chosen)), canonical(b, chosen)
+    first = canonical(a, _at_most(a, chosen), device=device)
+    second = canonical(b, chosen, device=device)
     left, right = in_shared_rows((untied(a), second))
     body = find_body(left, right, chosen)
-    known = {name: left.state[other].double().clone() for name, other in body.names.items()}
+    known = {name: precise(left.state[other]).clone() for name, other in body.names.items()}
     rewrite_in_place(body.layout, body.rewrite, known, chosen)
     given = MatcherInput(
         as_body(right, body, known),
         as_body(right, body, {name: right.state[name] for name in body.names}),
         {kind: value for kind, value in chosen.items() if kind in kinds_of(body.layout.spaces)},
         {name: mask for name, mask in (masks or {}).items() if name in body.names},
+        device=device,
         progress=progress,
     )
     found, trace = method.match(given, settings)
-    alignment = Alignment.of(second.layout.spaces, found.elements)
+    alignment = Alignment.of(second.layout.spaces, found.to(device).elements, device)
     double = first, second.with_state(alignment.apply(second.layout, second.state, in_place=True))
     single = [in_float32(model) for model in double]
     seconds = time.perf_counter() - begin - check.seconds
     error = max(check.require(double, single))
-    return pair_of_wholes(single[0], single[1], alignment, trace, error, seconds)
+    here = [in_float32(model, "cpu") for model in single]
+    return pair_of_wholes(here[0], here[1], alignment.to("cpu"), trace, error, seconds)
 
 
 def _at_most(model: Model, chosen: Classes) -> Classes:

@@ -33,6 +33,7 @@ from lmc_core.matching.state import MatchingState
 from lmc_core.matching.weight import ALL, WeightSettings
 from lmc_core.matching.weight_search import make_objective, match_weights
 from lmc_core.symmetry.alignment import Alignment
+from lmc_core.symmetry.arithmetic import find_device
 from lmc_core.symmetry.layout import Layout, State
 from lmc_core.symmetry.spaces import Classes
 
@@ -47,7 +48,7 @@ class Consensus:
 
     Args:
         layout: of all of them.
-        states: their parameters, in canonical form; not changed.
+        states: their parameters, in canonical form and on one device; not changed.
         classes: chosen class of each kind of space.
         masks: by parameter, the rows that count.
     """
@@ -57,7 +58,8 @@ class Consensus:
     ):
         self.layout, self.classes, self.masks = layout, classes, masks
         self.units = [self._in_units(state) for state in states]
-        self.found = [Alignment.of(layout.spaces) for _ in states]
+        self.device = find_device(states[0])
+        self.found = [Alignment.of(layout.spaces, device=self.device) for _ in states]
 
     def _in_units(self, state: State) -> dict[str, Tensor]:
         problem = make_objective(
@@ -116,7 +118,7 @@ class Consensus:
         """
         pairs = self.pairs(reference, progress)
         tried: dict[int, tuple[float, list[Alignment]]] = {}
-        one = Alignment.of(self.layout.spaces)
+        one = Alignment.of(self.layout.spaces, device=self.device)
         for chosen in range(len(self.units)) if reference is None else (reference,):
             found = [one if k == chosen else pairs[chosen, k] for k in range(len(self.units))]
             tried[chosen] = self.objective(self.moved(found)), found
@@ -159,6 +161,6 @@ class Consensus:
         """The alignments, all moved by one element so that the first model stays."""
         back = self.found[0].inverse()
         return [
-            Alignment.of(self.layout.spaces),
+            Alignment.of(self.layout.spaces, device=self.device),
             *(back.compose(found) for found in self.found[1:]),
         ]

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from lmc_core.matching.experts import Mixture
 from lmc_core.matching.state import MatchingState
+from lmc_core.symmetry.arithmetic import TINY, precise
 
 WAYS = ("router", "gram", "exact")
 NAIVE = "naive"
@@ -48,7 +49,7 @@ class ExpertCosts:
         """
         back = present.argsort()
         orders = {way: present[order] for way, order in self.orders.items() if way != NAIVE}
-        naive = {NAIVE: torch.arange(len(present))}
+        naive = {NAIVE: torch.arange(len(present), device=present.device)}
         return ExpertCosts({way: cost[:, back] for way, cost in self.costs.items()}, naive | orders)
 
 
@@ -62,18 +63,19 @@ def expert_costs(mixture: Mixture) -> ExpertCosts:
         {"router": mixture.routers, "gram": mixture.products()},
         {"router": mixture.row_lengths},
     )
-    squares = [torch.zeros(2, mixture.count, dtype=torch.float64) for _ in range(2)]
+    squares = [torch.zeros_like(mixture.row_lengths) for _ in range(2)]
     for part in mixture.parts:
-        whole = torch.stack([side.double().square().sum((1, 2)) for side in part.sides])
+        whole = torch.stack([precise(side).square().sum((1, 2)) for side in part.sides])
         products = torch.stack(
-            [torch.stack([(w @ w.mT).double().square().sum() for w in side]) for side in part.sides]
+            [torch.stack([precise(w @ w.mT).square().sum() for w in side]) for side in part.sides]
         )
-        squares[0] += part.weight * products / whole.clamp_min(1e-300)
+        squares[0] += part.weight * products / whole.clamp_min(TINY)
         squares[1] += part.weight * whole
     lengths["gram"] = squares[0]
     if mixture.small:
         values["exact"], lengths["exact"] = mixture.pairs(), squares[1] + mixture.row_lengths
-    orders = {NAIVE: torch.arange(mixture.count)} | {way: mixture.ordered(way) for way in WAYS}
+    naive = torch.arange(mixture.count, device=mixture.routers.device)
+    orders = {NAIVE: naive} | {way: mixture.ordered(way) for way in WAYS}
     return ExpertCosts({way: _cost(value, lengths[way]) for way, value in values.items()}, orders)
 
 
@@ -84,4 +86,4 @@ def find_costs(moved: MatchingState, root: str) -> ExpertCosts:
 
 def _cost(value: Tensor, lengths: Tensor) -> Tensor:
     both = lengths[0][:, None] + lengths[1]
-    return (both - 2 * value) / both.mean().clamp_min(1e-300)
+    return (both - 2 * value) / both.mean().clamp_min(TINY)

@@ -31,6 +31,7 @@ from torch import Tensor
 
 from lmc_core.matching.solvers import assignment, maximise
 from lmc_core.matching.state import MatchingState
+from lmc_core.symmetry.arithmetic import TINY, precise, zeros
 from lmc_core.symmetry.elements import Element, Monomial, Permutation
 from lmc_core.symmetry.layout import Block
 from lmc_core.symmetry.spaces import Space, SymmetryClass
@@ -57,9 +58,9 @@ class Mixture:
         self.experts = next(space for space in tree if space.kind == "experts")
         self.count = self.units.copies
         # <row i of A, row j of B>, and other rows
-        self.routers = torch.zeros(self.count, self.count, dtype=torch.float64)
+        self.routers = zeros(self.count, self.count, device=problem.device)
         # of these rows, squared, of A and of B
-        self.row_lengths = torch.zeros(2, self.count, dtype=torch.float64)
+        self.row_lengths = zeros(2, self.count, device=problem.device)
         self.parts: list[_Part] = []
         path = (*problem.layout.path(self.experts.name), self.experts.name)
         for block in problem.touching[self.experts.name]:
@@ -74,16 +75,16 @@ class Mixture:
                 self.row_lengths += problem.weights[block.name] * torch.stack(
                     [side.square().sum(-1) for side in rows]
                 )
-        self._found: dict[tuple[int, int], tuple[Element, float]] = {}
+        self._found: dict[tuple[int, int], tuple[Element, Tensor]] = {}
 
     @property
     def small(self) -> bool:
         """Whether all pairs can be compared unit by unit."""
         return sum((self.count * self.units.size) ** 2 * part.width for part in self.parts) <= EXACT
 
-    def best(self, i: int, j: int) -> tuple[Element, float]:
+    def best(self, i: int, j: int) -> tuple[Element, Tensor]:
         """The best element of the units of expert j of B at the place of expert i of A, and the
-        value it reaches.
+        value it reaches, `[]`.
         """
         if (i, j) not in self._found:
             grams: dict[bool, Tensor] = {}
@@ -95,23 +96,22 @@ class Mixture:
             element, value = maximise(
                 self.units, self.problem.chosen(self.units), first, grams.get(True)
             )
-            self._found[i, j] = element, float(value)
+            self._found[i, j] = element, value
         return self._found[i, j]
 
-    def value(self, order: Tensor) -> float:
+    def value(self, order: Tensor) -> Tensor:
         """What the objective gains from an order of all experts, flat, with the best units inside
-        each.
+        each, `[]`.
         """
-        places = torch.arange(self.count)
-        return sum(self.best(i, int(j))[1] for i, j in enumerate(order)) + float(
-            self.routers[places, order].sum()
-        )
+        places = torch.arange(self.count, device=order.device)
+        units = [self.best(i, j)[1] for i, j in enumerate(order.tolist())]
+        return torch.stack(units).sum() + self.routers[places, order].sum()
 
     def given(self, order: Tensor) -> dict[str, Element]:
         """The elements that bring the experts into an order, flat `[count]`, with the best units
         inside each.
         """
-        elements = [self.best(i, int(j))[0] for i, j in enumerate(order)]
+        elements = [self.best(i, j)[0] for i, j in enumerate(order.tolist())]
         indices = torch.stack(
             [each.indices for each in elements if isinstance(each, Permutation | Monomial)]
         )
@@ -122,9 +122,8 @@ class Mixture:
     def pairs(self) -> Tensor:
         """The best value of every pair, units and rows of the router, `[count, count]`."""
         every = range(self.count)
-        return self.routers + torch.tensor(
-            [[self.best(i, j)[1] for j in every] for i in every], dtype=torch.float64
-        )
+        values = [self.best(i, j)[1] for i in every for j in every]
+        return self.routers + torch.stack(values).view_as(self.routers)
 
     def products(self) -> Tensor:
         """|W W'^T|^2 / (|W| |W'|) of every pair, summed over the matrices of an expert by their
@@ -136,7 +135,7 @@ class Mixture:
 
     def ordered(self, by: str) -> Tensor:
         """The order of all experts, flat `[count]`, by one of `ORDERS`."""
-        stay = torch.arange(self.count)
+        stay = torch.arange(self.count, device=self.routers.device)
         free = any(
             self.problem.chosen(space) is not SymmetryClass.NONE
             for space in (self.root, self.experts)
@@ -157,18 +156,13 @@ class Mixture:
         groups, each = self.root.size, self.experts.size
         blocks = value.view(groups, each, groups, each).permute(0, 2, 1, 3)
         if self.problem.chosen(self.experts) is SymmetryClass.NONE:
-            inside = torch.arange(each).expand(groups, groups, each)
+            inside = torch.arange(each, device=value.device).expand(groups, groups, each)
         else:
-            inside = torch.stack([assignment(m) for m in blocks.flatten(0, 1)]).view(
-                groups, groups, each
-            )
+            inside = assignment(blocks)
         best = blocks.gather(3, inside[..., None])[..., 0].sum(-1)
-        outer = (
-            torch.arange(groups)
-            if self.problem.chosen(self.root) is SymmetryClass.NONE
-            else assignment(best)
-        )
-        return (outer[:, None] * each + inside[torch.arange(groups), outer]).flatten()
+        places = torch.arange(groups, device=value.device)
+        outer = places if self.problem.chosen(self.root) is SymmetryClass.NONE else assignment(best)
+        return (outer[:, None] * each + inside[places, outer]).flatten()
 
 
 def solve_experts(moved: MatchingState, root: Space, by: str = "exact") -> dict[str, Element]:
@@ -195,7 +189,7 @@ class _Part:
 
     def __init__(self, moved: MatchingState, block: Block, units: Space):
         layout = moved.problem.layout
-        precision = torch.float64 if moved.problem.held else torch.float32
+        precision = moved.problem.precision
         self.weight = moved.problem.weights[block.name]
         self.order = block.axes[block.axis(units.name)].role == "order"
         self.sides = [
@@ -209,7 +203,7 @@ class _Part:
 
     def gram(self, i: int, j: int) -> Tensor:
         """a_i b_j^T over units, float64 `[units, units]`."""
-        return self.weight * (self.sides[0][i].double() @ self.sides[1][j].double().mT)
+        return self.weight * (precise(self.sides[0][i]) @ precise(self.sides[1][j]).mT)
 
     def products(self, exactly: bool) -> Tensor:
         """<a_i^T a_i, b_j^T b_j> / (|a_i| |b_j|) = |a_i b_j^T|^2 / (|a_i| |b_j|) for all pairs,
@@ -218,14 +212,15 @@ class _Part:
         Unless exactly, the products are seen through random directions, X -> G^T X H, which keeps
         <X, Y> on average.
         """
-        norms = [side.flatten(1).norm(dim=1).double().clamp_min(1e-300) for side in self.sides]
+        norms = [precise(side.flatten(1).norm(dim=1)).clamp_min(TINY) for side in self.sides]
         if exactly:
             a, b = self.sides
             found = torch.stack(
-                [torch.stack([(x @ y.mT).double().square().sum() for y in b]) for x in a]
+                [torch.stack([precise(x @ y.mT).square().sum() for y in b]) for x in a]
             )
         else:
-            left = right = torch.eye(self.width, dtype=self.sides[0].dtype)
+            side = self.sides[0]
+            left = right = torch.eye(self.width, dtype=side.dtype, device=side.device)
             if self.width > SKETCH:
                 generator = torch.Generator().manual_seed(0)
                 draw = (self.width, SKETCH)
@@ -233,7 +228,7 @@ class _Part:
                     torch.randn(draw, generator=generator).to(left) / SKETCH**0.5 for _ in range(2)
                 )
             seen = [
-                torch.stack([(w @ left).mT @ (w @ right) for w in side]).flatten(1).double()
+                precise(torch.stack([(w @ left).mT @ (w @ right) for w in side]).flatten(1))
                 for side in self.sides
             ]
             found = seen[0] @ seen[1].mT

@@ -12,6 +12,7 @@ from torch import Tensor
 from lmc_core.models.common import in_float32
 from lmc_core.models.forward import function_error, run
 from lmc_core.models.model import Model
+from lmc_core.symmetry.arithmetic import precise_type
 from lmc_core.symmetry.check import is_rounding, relative_difference, require_same_function
 
 
@@ -23,12 +24,19 @@ class FunctionCheck:
         inputs: that are looked at.
         in_place: whether the models are written into, so that they cannot be run again in float64
             to tell rounding from more.
+        device: where models run.
     """
 
-    def __init__(self, models: Sequence[Model], inputs: Tensor, in_place: bool = False):
+    def __init__(
+        self,
+        models: Sequence[Model],
+        inputs: Tensor,
+        in_place: bool = False,
+        device: torch.device | str = "cpu",
+    ):
         begin = time.perf_counter()
-        self.models, self.inputs, self.in_place = models, inputs, in_place
-        self.before = [run(model, inputs) for model in models]
+        self.models, self.inputs, self.in_place = models, inputs.to(device), in_place
+        self.before = [run(model, self.inputs) for model in models]
         self.seconds = time.perf_counter() - begin
 
     def keeps(self, number: int, moved: Model) -> bool:
@@ -57,6 +65,6 @@ class FunctionCheck:
 
     def _exact(self, number: int, moved: Model) -> Callable[[], float] | None:
         """Measures the difference in float64, of a model that is not rounded yet."""
-        if self.in_place:
+        if self.in_place or precise_type(self.inputs.device) is not torch.float64:
             return None
         return partial(function_error, self.models[number], moved, self.inputs, torch.float64)

@@ -127,6 +127,7 @@ def align_models(
     masks: Mapping[str, Tensor] | None = None,
     progress: Progress = lambda share, words: None,
     learning: Learning | None = None,
+    device: str = "cpu",
 ) -> AlignedModels:
     """Move several models into one frame, in which every one has a single alignment, so that maps
     agree around cycles.
@@ -140,6 +141,8 @@ def align_models(
         masks: by parameter, the rows that count.
         progress: called with the share done and a few words; may raise to stop.
         learning: examples of the training split, for methods that learn.
+        device: where all models are brought, matched and run; assignments alone are solved on the
+            CPU, and the aligned models come back to it.
 
     Raises:
         BadInput: for too few or too many models, or a method that learns without examples.
@@ -157,8 +160,8 @@ def align_models(
     begin = time.perf_counter()
     models = whole_forms(models)
     chosen = choose_classes(models[0].layout.spaces, classes)
-    check = FunctionCheck(models, few_enough(inputs, models[0]))
-    wholes = tuple(canonical(model, chosen) for model in models)
+    check = FunctionCheck(models, few_enough(inputs, models[0]), device=device)
+    wholes = tuple(canonical(model, chosen, device=device) for model in models)
     rewritten = tuple(in_shared_rows(wholes))
 
     def keeps(found: Sequence[Alignment]) -> bool:
@@ -176,6 +179,8 @@ def align_models(
     moved = tuple(in_float32(model) for model in double)
     seconds = time.perf_counter() - begin - check.seconds
     errors = check.require(double, moved)
+    moved = tuple(in_float32(model, "cpu") for model in moved)
+    alignments = [alignment.to("cpu") for alignment in alignments]
     found = tuple(alignments), trace, tuple(errors), cycle_error(between(alignments)), seconds
     shared = tuple(in_shared_rows(moved))
     return AlignedModels(shared, *found, moved if unequal_rows(shared, moved) else ())

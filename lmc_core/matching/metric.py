@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.symmetry.alignment import chunks
+from lmc_core.symmetry.arithmetic import TINY, find_device, precise, zeros
 from lmc_core.symmetry.layout import Layout, State
 from lmc_core.symmetry.spaces import Space
 
@@ -40,7 +41,7 @@ def stream_metrics(
         power: p, above 0.
         masks: by parameter, the weight of each row; rows of tables that do not count write nothing.
     """
-    total = torch.zeros(stream.size, stream.size, dtype=torch.float64)
+    total = zeros(stream.size, stream.size, device=find_device(state))
     latest: Tensor | None = None
     found: dict[str, Tensor] = {}
     for block in layout.blocks:
@@ -53,14 +54,14 @@ def stream_metrics(
             mask = masks.get(block.parameter)
             moment = torch.zeros_like(total)
             for part in chunks(view, block) if mask is None else (view,):
-                rows = layout.rows(part.double(), block, stream.name)
+                rows = layout.rows(precise(part), block, stream.name)
                 weighted = (
                     rows
                     if mask is None
-                    else layout.rows(_scaled(part.double(), mask), block, stream.name)
+                    else layout.rows(_scaled(precise(part), mask), block, stream.name)
                 )
                 moment += weighted @ rows.mT
-            total += moment / moment.trace().clamp_min(1e-300)
+            total += moment / moment.trace().clamp_min(TINY)
             latest = None
         elif role == "reads" and bool(total.any()):
             if latest is None:
@@ -70,7 +71,7 @@ def stream_metrics(
 
 
 def _scaled(table: Tensor, mask: Tensor) -> Tensor:
-    return table * mask.double().view(-1, *[1] * (table.ndim - 1))
+    return table * mask.to(table).view(-1, *[1] * (table.ndim - 1))
 
 
 def _power(moment: Tensor, exponent: float) -> Tensor:

@@ -3,7 +3,8 @@ matching step maximises over.
 
 Small models are held in float64 as a whole. Of large ones only one block at a time is looked at, in
 float32, and model B's blocks are moved then, so that no second copy of either model exists; sums of
-products and what is solved stay in float64.
+products and what is solved stay in float64. On devices without a fast float64 everything is in
+float32 (`symmetry.arithmetic`). All is computed where the parameters are.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from lmc_core.matching.metric import stream_metrics
 from lmc_core.symmetry.alignment import chunks
+from lmc_core.symmetry.arithmetic import find_device, precise_type
 from lmc_core.symmetry.layout import Block, Layout, State, rows, unrows
 from lmc_core.symmetry.spaces import Classes, Space, SymmetryClass, class_of
 
@@ -64,7 +66,8 @@ class Objective:
             if not block.twice and any(axis.space is not None for axis in block.axes)
         ]
         self.held = sum(tensor.numel() for tensor in a.values()) <= (HELD if held is None else held)
-        self.precision = torch.float64 if self.held else torch.float32
+        self.device = find_device(a)
+        self.precision = precise_type(self.device) if self.held else torch.float32
         self._streams: dict[str, str] = {}
         self._metrics: dict[tuple[str, int], Tensor] = {}
         power = (SPREAD if self.held else 0.0) if spread is None else spread
@@ -104,7 +107,7 @@ class Objective:
         """The means that blocks ignore, by block and side."""
         return {
             (block.name, side): self.layout.view(state, block).mean(
-                block.ignores_mean_over, keepdim=True, dtype=torch.float64
+                block.ignores_mean_over, keepdim=True, dtype=precise_type(self.device)
             )
             for block in self.blocks
             if block.ignores_mean_over is not None
@@ -116,7 +119,7 @@ class Objective:
         return {
             block.name: [
                 sum(
-                    float(part.square().sum(dtype=torch.float64))
+                    float(part.square().sum(dtype=precise_type(self.device)))
                     for part in self.parts(block, side)
                 )
                 for side in (0, 1)
@@ -156,7 +159,7 @@ class Objective:
             if mean is not None:
                 value = value - mean.to(self.precision)
             if mask is not None:  # the product of both sides gets the weight of a row once
-                value = value * mask[start : start + len(part)].to(self.precision).sqrt()[:, None]
+                value = value * mask[start : start + len(part)].to(value).sqrt()[:, None]
                 start += len(part)
             metric = self._metrics.get((block.name, side))
             if metric is not None:

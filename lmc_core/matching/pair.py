@@ -32,6 +32,7 @@ from lmc_core.models.model import Model
 from lmc_core.models.rows import in_shared_rows
 from lmc_core.progress import Progress, part
 from lmc_core.symmetry.alignment import Alignment
+from lmc_core.symmetry.arithmetic import find_device
 from lmc_core.symmetry.check import relative_difference
 from lmc_core.symmetry.spaces import Classes, SymmetryClass, choose_classes
 from lmc_core.tasks.class_order import in_order_of
@@ -49,6 +50,7 @@ def align_pair(
     progress: Progress = lambda share, words: None,
     in_place: bool = False,
     learning: Learning | None = None,
+    device: str = "cpu",
 ) -> AlignedPair:
     """Move `b` into the coordinates of `a`.
 
@@ -66,9 +68,11 @@ def align_pair(
             models so large that there is no room for copies. They are of no use afterwards if this
             fails or is stopped.
         learning: examples of the training split, for methods that use data.
+        device: where both models are brought, matched and run; assignments alone are solved on the
+            CPU.
 
     Returns:
-        Both models in one frame, in float32, with the measured function error.
+        Both models in one frame, in float32 and on the CPU, with the measured function error.
 
     Raises:
         Incompatible: if the models have no common layout, or tell other classes apart.
@@ -81,23 +85,25 @@ def align_pair(
     configured = settings if settings is not None else chosen_method.settings()
     if different_heads(a, b):
         require_one_body(a, b)
-        return align_bodies(a, b, inputs, classes, chosen_method, configured, masks, progress)
+        return align_bodies(
+            a, b, inputs, classes, chosen_method, configured, masks, progress, device
+        )
     begin = time.perf_counter()
     require_compatible(a, b)
-    check = FunctionCheck((a, in_order_of(a, b)), few_enough(inputs, a), in_place)
+    check = FunctionCheck((a, in_order_of(a, b)), few_enough(inputs, a), in_place, device)
     chosen = choose_classes(a.layout.spaces, classes)
     found = _match(check, chosen, chosen_method, configured, masks, progress, learning)
     single = [in_float32(model) for model in found.wholes]
     spent = time.perf_counter() - begin - check.seconds
     error = max(check.require(found.wholes, single))
-    pair = pair_of_wholes(
-        single[0], single[1], found.alignment, found.trace, error, spent, found.places
-    )
+    here = [in_float32(model, "cpu") for model in single]
+    alignment = found.alignment.to("cpu")
+    pair = pair_of_wholes(here[0], here[1], alignment, found.trace, error, spent, found.places)
     if found.averaged is None:
         return pair
     reference = check.before[1] if pair.whole is None else run(pair.b, check.inputs)
     moved = relative_difference(reference, run(found.averaged, check.inputs))
-    return replace(pair, soft=SoftEnd(found.averaged, moved))
+    return replace(pair, soft=SoftEnd(in_float32(found.averaged, "cpu"), moved))
 
 
 @dataclass(frozen=True)
@@ -122,8 +128,10 @@ def _match(
 ) -> _Match:
     """Rewrite both models, bring them to one width, and move the second by the method."""
     held, (a, b) = None, check.models
+    device = check.inputs.device
     if wider(a, b) is None:
-        wholes = [canonical(m, chosen, check.in_place) for m in alike_untied(check.models)]
+        forms = alike_untied(check.models)
+        wholes = [canonical(model, chosen, check.in_place, device) for model in forms]
         left, right = in_shared_rows(wholes)
     else:
         held, left, right = _at_one_width(a, b, chosen, method, settings, masks, progress)
@@ -135,10 +143,13 @@ def _match(
         whole = wholes[1]
         return check.keeps(1, whole.with_state(found.apply(whole.layout, whole.state)))
 
-    given = MatcherInput(left, right, chosen, masks or {}, progress=progress, keeps=keeps)
+    given = MatcherInput(
+        left, right, chosen, masks or {}, device=str(device), progress=progress, keeps=keeps
+    )
     if learning is not None:
         given = replace(given, **vars(learning))
     alignment, trace = method.match(given if held is None else given.within(0.1, 1.0), settings)
+    alignment = alignment.to(find_device(right.state))
     averaged = trace.soft_end(right)
     second = wholes[1]
     moved = second.with_state(alignment.apply(second.layout, second.state, in_place=True))

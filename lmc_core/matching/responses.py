@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from lmc_core.models.model import Model
 from lmc_core.models.texts import as_long_as_all
+from lmc_core.symmetry.arithmetic import precise
 from lmc_core.symmetry.layout import Axis, Block, Layout
 from lmc_core.tasks.task import Examples
 
@@ -71,7 +72,8 @@ class Site:
 
 @dataclass(frozen=True)
 class Response:
-    """Sums over the same tokens of both models at one site, float64.
+    """Sums over the same tokens of both models at one site, float64 (`symmetry.arithmetic`), where
+    the models ran.
 
     Attributes:
         gram: X_A^T X_B `[n, n]`.
@@ -88,12 +90,12 @@ class Response:
     @classmethod
     def of(cls, x: Tensor, y: Tensor) -> Response:
         """The sums over some tokens, `[tokens, n]` of each model."""
-        x, y = x.double(), y.double()
+        x, y = precise(x), precise(y)
         totals, squares = (
             torch.stack([x.sum(0), y.sum(0)]),
             torch.stack([x.square().sum(0), y.square().sum(0)]),
         )
-        return cls((x.mT @ y).cpu(), totals.cpu(), squares.cpu(), len(x))
+        return cls(x.mT @ y, totals, squares, len(x))
 
     def __add__(self, other: Response) -> Response:
         """The sums over the tokens of both."""

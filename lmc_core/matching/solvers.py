@@ -1,7 +1,8 @@
 """The exact solution of one space at a time: argmax over a group of <M, T> = sum_ij M[i, j] T[i,
 j].
 
-`M = a b^T` gathers what model A (rows) and model B (columns) have along the space. All in float64.
+`M = a b^T` gathers what model A (rows) and model B (columns) have along the space. All in float64
+(`symmetry.arithmetic`) and where M is; only assignments are solved on the CPU.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from lmc_core.symmetry.elements import (
     Orthogonal,
     Permutation,
     ones_complement,
+    pair_indices,
     pair_signs,
     quarter_turns,
     rotary_matrix,
@@ -26,14 +28,20 @@ from lmc_core.symmetry.spaces import Pairs, Space, SymmetryClass
 
 def assignment(similarity: Tensor) -> Tensor:
     """Indices p that maximise sum_i M[i, p[i]] (linear assignment, Jonker and Volgenant 1987),
-    int64 `[n]`.
+    int64 `[..., n]`, one for each matrix of `[..., n, n]`.
 
     Ties fall to the identity: a pull far below rounding of the entries is added to the diagonal.
+    All matrices come to the CPU in one copy, and all indices go back in one.
     """
-    cost = -similarity.numpy()  # a copy; SciPy would make one more to maximise
-    if cost.size:
-        np.fill_diagonal(cost, cost.diagonal() - float(np.abs(cost).max()) * 1e-14)
-    return torch.from_numpy(linear_sum_assignment(cost)[1].astype(np.int64))
+    costs = -similarity.cpu().numpy()  # a copy; SciPy would make one more to maximise
+    found = np.empty(costs.shape[:-1], dtype=np.int64)
+    for place in np.ndindex(costs.shape[:-2]):
+        cost = costs[place]
+        if cost.size:
+            pull = float(np.abs(cost).max()) * 1e-14
+            np.fill_diagonal(cost, cost.diagonal() - pull)
+        found[place] = linear_sum_assignment(cost)[1]
+    return torch.from_numpy(found).to(similarity.device)
 
 
 def procrustes(similarity: Tensor, fixes_ones: bool = False) -> Tensor:
@@ -47,7 +55,7 @@ def procrustes(similarity: Tensor, fixes_ones: bool = False) -> Tensor:
         u, _, vt = torch.linalg.svd(similarity)
         return u @ vt
     size = similarity.shape[-1]
-    basis = ones_complement(size)
+    basis = ones_complement(size, similarity.device)
     inner = procrustes(basis.mT @ similarity @ basis)
     return basis @ inner @ basis.mT + 1 / size
 
@@ -62,7 +70,7 @@ def rotations(similarity: Tensor, pairs: Pairs) -> tuple[Tensor, Tensor]:
     Returns:
         T, float64 `[..., n, n]`, and the maximum `[...]`.
     """
-    first, second = (torch.tensor(side) for side in pairs.indices())
+    first, second = pair_indices(pairs, similarity.device)
     even = similarity[..., first, first] + similarity[..., second, second]
     odd = similarity[..., second, first] - similarity[..., first, second]
     modulus = torch.hypot(even, odd)
@@ -101,21 +109,21 @@ def maximise(
         assert space.pairs is not None
         values, best = rotations(similarity, space.pairs)
         return Orthogonal(values), best
-    indices = torch.arange(space.size).expand(diagonal.shape)
+    indices = torch.arange(space.size, device=similarity.device).expand(diagonal.shape)
     if chosen in (SymmetryClass.NONE, SymmetryClass.SCALES):
         return Permutation(indices), (diagonal + extra.diagonal(dim1=-2, dim2=-1)).sum(-1)
     if chosen is SymmetryClass.SIGNS:
         each = diagonal
         if space.pairs is not None:
-            first, second = (torch.tensor(side) for side in space.pairs.indices())
+            first, second = pair_indices(space.pairs, similarity.device)
             each = pair_signs(space, diagonal[..., first] + diagonal[..., second])
-        signs = torch.where(each < 0, -1.0, 1.0).double()
+        signs = torch.where(each < 0, -1.0, 1.0).to(each)
         return Monomial(indices, signs), (signs * diagonal + extra.diagonal(dim1=-2, dim2=-1)).sum(
             -1
         )
     if chosen is SymmetryClass.TURNS:
         assert space.pairs is not None
-        first, second = (torch.tensor(side) for side in space.pairs.indices())
+        first, second = pair_indices(space.pairs, similarity.device)
         even = diagonal[..., first] + diagonal[..., second]
         odd = similarity[..., second, first] - similarity[..., first, second]
         best, turns = torch.stack([even, odd, -even, -odd], -1).max(-1)
@@ -125,14 +133,12 @@ def maximise(
     free = chosen is not SymmetryClass.PERMUTATION and not space.positive
     value = (similarity.abs() if free else similarity) + extra
     if space.size > 1:
-        indices = (
-            assignment(value) if value.ndim == 2 else torch.stack([assignment(m) for m in value])
-        )
+        indices = assignment(value)
     best = value.gather(-1, indices[..., None])[..., 0].sum(-1)
     if not free:
         return Permutation(indices), best
-    signs = torch.where(similarity.gather(-1, indices[..., None])[..., 0] < 0, -1.0, 1.0).double()
-    return Monomial(indices, signs), best
+    signs = torch.where(similarity.gather(-1, indices[..., None])[..., 0] < 0, -1.0, 1.0)
+    return Monomial(indices, signs.to(similarity)), best
 
 
 def reach(space: Space, chosen: SymmetryClass, similarity: Tensor) -> Tensor:

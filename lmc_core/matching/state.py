@@ -8,18 +8,23 @@ import torch
 from torch import Tensor
 
 from lmc_core.matching.objective import Objective
-from lmc_core.symmetry.alignment import Alignment, act_on_block
-from lmc_core.symmetry.elements import Element, Monomial, Permutation
+from lmc_core.symmetry.alignment import Alignment, act_on_block, is_constant
+from lmc_core.symmetry.arithmetic import Total, precise_type
+from lmc_core.symmetry.elements import Element, Monomial, Permutation, converted
 from lmc_core.symmetry.layout import Block
 from lmc_core.symmetry.spaces import Space
 
 
 class MatchingState:
-    """Model B where a search has brought it, block by block."""
+    """Model B where a search has brought it, block by block.
+
+    On an accelerator nothing here waits for numbers from it; whoever needs one, reads it.
+    """
 
     def __init__(self, problem: Objective):
         self.problem = problem
-        self.found = Alignment.of(problem.layout.spaces)
+        spaces = problem.layout.spaces
+        self.found = Alignment.of(spaces, device=problem.device)
         self._held = {
             block.name: [problem.whole(block, side) for side in (0, 1)]
             for block in problem.blocks
@@ -29,10 +34,20 @@ class MatchingState:
         self._moving: dict[str, Element] = {}
         # Gram matrices, before B moved, of large blocks that one space alone touches
         self._edges: dict[str, Tensor] = {}
-        self._values: dict[str, float] = {}  # of blocks whose value is known
+        self._values: dict[str, Tensor] = {}  # of blocks whose value is known
         # what the residual stream has last seen, B as it stands
         self._sums: tuple[str, Tensor, Tensor | None] | None = None
-        self._joint: tuple[str, float] | None = None  # the value of all blocks that touch it
+        self._joint: tuple[str, Tensor] | None = None  # the value of all blocks that touch it
+        # gains of one number each along what mixes, which no element changes, looked at once
+        self._constant = {
+            block.name
+            for block in problem.blocks
+            if any(
+                axis.role == "order" and axis.space and problem.chosen(spaces[axis.space]).mixes
+                for axis in block.axes
+            )
+            and is_constant(problem.layout.view(problem.states[1], block))
+        }
 
     def pairs(self, block: Block) -> Iterator[tuple[Tensor, Tensor]]:
         """The same block of A and of B as it stands, in float64 (float32 for large models, in
@@ -50,7 +65,11 @@ class MatchingState:
         for one, two in zip(
             self.problem.parts(block, 0), self.problem.parts(block, 1), strict=True
         ):
-            yield one, act_on_block(self.problem.layout, block, two, elements)
+            yield one, self._act(block, two, elements)
+
+    def _act(self, block: Block, tensor: Tensor, elements: Mapping[str, Element]) -> Tensor:
+        constant = block.name in self._constant
+        return act_on_block(self.problem.layout, block, tensor, elements, constant)
 
     def sums(self, space: Space, shares: Mapping[str, float]) -> tuple[Tensor, Tensor | None]:
         """Weighted sums of the Gram matrices a b^T of a root space, float64 `[n, n]`.
@@ -64,20 +83,21 @@ class MatchingState:
             The sum over axes that write or read, and over axes that keep order alone (None if there
             are none).
         """
-        found: dict[bool, Tensor] = {
-            False: torch.zeros(space.size, space.size, dtype=torch.float64)
-        }
+        found = {False: self._square(space)}
         for block in self.problem.touching[space.name]:
             weight = self.problem.weights[block.name] * shares.get(block.name, 1.0)
             if weight == 0:
                 continue
             order = block.axes[block.axis(space.name)].role == "order"
             if order not in found:
-                found[order] = torch.zeros(space.size, space.size, dtype=torch.float64)
-            found[order].add_(self._gram(block, space), alpha=weight)
-        plain, ordered = found[False], found.get(True)
+                found[order] = self._square(space)
+            found[order].add(self._gram(block, space), weight)
+        plain, ordered = found[False].value, found[True].value if True in found else None
         self._sums = None if shares or space.kind != "residual" else (space.name, plain, ordered)
         return plain, ordered
+
+    def _square(self, space: Space) -> Total:
+        return Total(space.size, space.size, device=self.problem.device)
 
     def _gram(self, block: Block, space: Space) -> Tensor:
         """The Gram matrix a b^T along a root space, float64 `[n, n]`.
@@ -88,10 +108,10 @@ class MatchingState:
         layout, axis = self.problem.layout, block.axes[block.axis(space.name)]
 
         def product(pairs: Iterator[tuple[Tensor, Tensor]]) -> Tensor:
-            total = torch.zeros(space.size, space.size, dtype=torch.float64)
+            total = self._square(space)
             for x, y in pairs:
-                total += layout.rows(x, block, space.name) @ layout.rows(y, block, space.name).mT
-            return total
+                total.add(layout.rows(x, block, space.name) @ layout.rows(y, block, space.name).mT)
+            return total.value
 
         view = layout.view(self.problem.states[0], block)
         if self.problem.held or axis.role == "order" or view.numel() <= space.size**2:
@@ -118,7 +138,7 @@ class MatchingState:
         spaces = {space.name: space for root in trees for space in problem.tree(root)}
         within = {name: outer for name, outer in self.found.within.items() if name in spaces}
         before = Alignment({name: self.found.elements[name] for name in spaces}, within)
-        after = Alignment.of(spaces, step).compose(before).elements
+        after = Alignment.of(spaces, step, problem.device).compose(before).elements
         self.found = Alignment({**self.found.elements, **after}, self.found.within)
         touched = {block.name: block for name in step for block in problem.touching[name]}
         sums, self._sums, self._joint = self._sums, None, None
@@ -126,27 +146,32 @@ class MatchingState:
             self._values.pop(block.name, None)
             if problem.held:
                 one, two = self._held[block.name]
-                self._held[block.name] = [one, act_on_block(problem.layout, block, two, step)]
+                self._held[block.name] = [one, self._act(block, two, step)]
         if not problem.held:
             self._moving.update(
-                {name: in_precision(element, problem.precision) for name, element in after.items()}
+                {
+                    name: converted(element, problem.device, problem.precision)
+                    for name, element in after.items()
+                }
             )
             if sums is not None and set(step) == {sums[0]}:
                 name, plain, ordered = sums
                 # elements found by matching keep lengths
-                total = float(step[name].act(plain.mT, "writes").trace())
+                total = step[name].act(plain.mT, "writes").trace()
                 # a map that mixes leaves gains, which are constant, as they are
                 if ordered is not None:
                     reorders = isinstance(step[name], Permutation | Monomial)
-                    total += float(
-                        (step[name].act(ordered.mT, "order") if reorders else ordered).trace()
+                    total = (
+                        total
+                        + (step[name].act(ordered.mT, "order") if reorders else ordered).trace()
                     )
                 self._joint = name, total
 
-    def _value(self, block: Block) -> float:
+    def _value(self, block: Block) -> Tensor:
         if block.name not in self._values:
-            total = sum(float((x * y).sum()) for x, y in self.pairs(block))
-            self._values[block.name] = self.problem.weights[block.name] * total
+            exact = precise_type(self.problem.device)
+            total = sum((x * y).sum(dtype=exact) for x, y in self.pairs(block))
+            self._values[block.name] = torch.as_tensor(self.problem.weights[block.name] * total)
         return self._values[block.name]
 
     @property
@@ -155,24 +180,20 @@ class MatchingState:
         return self.problem.held or self._joint is not None
 
     @property
-    def objective(self) -> float:
-        """The objective as a share of the largest possible."""
-        known, total = (
-            (set(), 0.0)
+    def value(self) -> Tensor:
+        """The objective as a share of the largest possible, where the models are, `[]`."""
+        known, parts = (
+            (set(), [])
             if self._joint is None
-            else (set(self._names(self._joint[0])), self._joint[1])
+            else (set(self._names(self._joint[0])), [self._joint[1]])
         )
-        return (
-            total
-            + sum(self._value(block) for block in self.problem.blocks if block.name not in known)
-        ) / self.problem.bound
+        parts += [self._value(block) for block in self.problem.blocks if block.name not in known]
+        return torch.stack(parts).sum() / self.problem.bound if parts else torch.zeros(())
+
+    @property
+    def objective(self) -> float:
+        """The same as a number."""
+        return float(self.value)
 
     def _names(self, space: str) -> list[str]:
         return [block.name for block in self.problem.touching[space]]
-
-
-def in_precision(element: Element, dtype: torch.dtype) -> Element:
-    """An element whose numbers are of that type."""
-    return type(element)(
-        **{key: t.to(dtype) if t.is_floating_point() else t for key, t in element.tensors().items()}
-    )

@@ -22,6 +22,7 @@ from lmc_core.matching.experts import solve_experts
 from lmc_core.matching.objective import Objective
 from lmc_core.matching.solvers import assignment, maximise, reach
 from lmc_core.matching.state import MatchingState
+from lmc_core.symmetry.arithmetic import precise, zeros
 from lmc_core.symmetry.elements import Element, Permutation
 from lmc_core.symmetry.layout import Block
 from lmc_core.symmetry.spaces import Space, SymmetryClass
@@ -81,17 +82,13 @@ def _all_pairs(moved: MatchingState, block: Block, *path: str) -> Tensor:
             part = weight * torch.einsum("hqik,gpjk->hgqpij", a, b)
         total = part if total is None else total + part
     assert total is not None
-    return total.double()
+    return precise(total)
 
 
 def _inner_values(block: Block, inner: list[Space]) -> list[str]:
     """Which of the inner spaces a block touches, in the order of `inner`."""
     names = {axis.space for axis in block.axes}
     return [space.name for space in inner if space.name in names]
-
-
-def _identity(size: int, *batch: int) -> Tensor:
-    return torch.arange(size).expand(*batch, size)
 
 
 def _head_pairs(
@@ -102,11 +99,9 @@ def _head_pairs(
     """
     problem = moved.problem
     n = root.size
-    own = torch.zeros(n, n, dtype=torch.float64)
-    grams = {
-        plane.name: torch.zeros(n, n, plane.size, plane.size, dtype=torch.float64)
-        for plane in planes
-    }
+    device = problem.device
+    own = zeros(n, n, device=device)
+    grams = {plane.name: zeros(n, n, plane.size, plane.size, device=device) for plane in planes}
     for block in problem.touching[root.name]:
         touched = _inner_values(block, planes)
         if touched:
@@ -122,11 +117,12 @@ def _solve_heads(moved: MatchingState, root: Space, planes: list[Space]) -> dict
     problem = moved.problem
     n = root.size
     value, grams = _head_pairs(moved, root, planes)
-    order = assignment(value) if problem.chosen(root) is not SymmetryClass.NONE else torch.arange(n)
+    places = torch.arange(n, device=value.device)
+    order = assignment(value) if problem.chosen(root) is not SymmetryClass.NONE else places
     found: dict[str, Element] = {root.name: Permutation(order)}
     for plane in planes:
         found[plane.name] = maximise(
-            plane, problem.chosen(plane), grams[plane.name][torch.arange(n), order]
+            plane, problem.chosen(plane), grams[plane.name][places, order]
         )[0]
     return found
 
@@ -141,10 +137,11 @@ def _group_pairs(
     queries = next(space for space in inner if space.kind == "queries")
     planes = [space for space in inner if space.kind != "queries"]
     n, q = root.size, queries.size
-    own = torch.zeros(n, n, dtype=torch.float64)
-    apart = torch.zeros(n, n, q, q, dtype=torch.float64)  # blocks of queries without a plane
-    shared = {p.name: torch.zeros(n, n, p.size, p.size, dtype=torch.float64) for p in planes}
-    each = {p.name: torch.zeros(n, n, q, q, p.size, p.size, dtype=torch.float64) for p in planes}
+    device = problem.device
+    own = zeros(n, n, device=device)
+    apart = zeros(n, n, q, q, device=device)  # blocks of queries without a plane
+    shared = {p.name: zeros(n, n, p.size, p.size, device=device) for p in planes}
+    each = {p.name: zeros(n, n, q, q, p.size, p.size, device=device) for p in planes}
     for block in problem.touching[root.name]:
         touched = _inner_values(block, planes)
         if _inner_values(block, [queries]):
@@ -206,16 +203,17 @@ def _query_orders(
         each: by plane, the Gram matrix of every pair of queries.
     """
     n, q = len(apart), queries.size
-    stay = _identity(q, n, n)
+    stay = torch.arange(q, device=apart.device).expand(n, n, q)
     if problem.chosen(queries) is SymmetryClass.NONE:
         return [stay]
     if n * n * math.factorial(q) * sum(plane.size**3 for plane in planes) <= ORDERS:
-        return [torch.tensor(order).expand(n, n, q) for order in permutations(range(q))]
+        orders = torch.tensor([*permutations(range(q))]).to(apart.device)
+        return [order.expand(n, n, q) for order in orders]
     score = apart.clone()
     for plane in planes:
         values = reach(plane, problem.chosen(plane), each[plane.name].flatten(0, 3))
         score += values.view(n, n, q, q)
-    return [stay, torch.stack([assignment(m) for m in score.flatten(0, 1)]).view(n, n, q)]
+    return [stay, assignment(score)]
 
 
 def _solve_groups(moved: MatchingState, root: Space, inner: list[Space]) -> dict[str, Element]:
@@ -226,8 +224,8 @@ def _solve_groups(moved: MatchingState, root: Space, inner: list[Space]) -> dict
     n = root.size
     value, grams, orders = _group_pairs(moved, root, inner)
     free = problem.chosen(root) is not SymmetryClass.NONE
-    order = assignment(value) if free else torch.arange(n)
-    places = torch.arange(n)
+    places = torch.arange(n, device=value.device)
+    order = assignment(value) if free else places
     found: dict[str, Element] = {
         root.name: Permutation(order),
         queries.name: Permutation(orders[places, order]),

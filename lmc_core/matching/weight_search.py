@@ -36,7 +36,7 @@ from lmc_core.matching.trace import Trace
 from lmc_core.matching.weight import ALL, EDGES, WeightSettings
 from lmc_core.progress import part
 from lmc_core.symmetry.alignment import Alignment
-from lmc_core.symmetry.elements import Element, random_element
+from lmc_core.symmetry.elements import Element, converted, random_element
 from lmc_core.symmetry.layout import Layout, State
 from lmc_core.symmetry.spaces import Classes, Space, SymmetryClass
 
@@ -44,7 +44,9 @@ from lmc_core.symmetry.spaces import Classes, Space, SymmetryClass
 # of the stream open, and an SVD would fill them with rounding errors, differently for every number
 # of threads.
 FAINT = {torch.float64: 1e-6, torch.float32: 1e-3}  # by the precision of products
-RANK = 1e-9  # relative; singular values below this say nothing of their directions
+# relative, by the precision that is solved in; singular values below this say nothing of their
+# directions
+RANK = {torch.float64: 1e-9, torch.float32: 1e-5}
 USUAL_ROUNDS = 25  # until convergence, for the progress shown
 
 
@@ -75,7 +77,8 @@ def match_weights(
     Args:
         layout: of both models.
         a: parameters of the model that stays, in canonical form.
-        b: parameters of the model that moves, in canonical form.
+        b: parameters of the model that moves, in canonical form, on the same device; there all is
+            computed, assignments alone on the CPU.
         classes: chosen class of each kind of space.
         settings: how to search.
         masks: by parameter, the weight of each row (bool or float `[rows]`); tokens never seen
@@ -158,7 +161,8 @@ class _Search:
         for turn in (_from_tables, lambda stream: stream.kind == "residual", _made):
             for stream in filter(turn, problem.roots):
                 self.moved.take(self._first_visit(stream))
-        self._note()
+        if self.moved.known:
+            self.values.append(self.moved.objective)
 
     def _first_visit(self, stream: Space) -> dict[str, Element]:
         problem = self.moved.problem
@@ -183,11 +187,8 @@ class _Search:
                 ],
             )
         elif isinstance(self.start, int):
-            return {
-                stream.name: random_element(
-                    stream, chosen, torch.Generator().manual_seed(self.start)
-                )
-            }
+            drawn = random_element(stream, chosen, torch.Generator().manual_seed(self.start))
+            return {stream.name: converted(drawn, problem.device)}
         else:  # what one stream writes to the next says where it goes, once that was visited
             streams = [root.name for root in problem.roots if root.kind == "residual"]
             seen += [
@@ -201,7 +202,8 @@ class _Search:
         if not edges:
             return solve(self.moved, stream)
         alone, _ = self.moved.sums(stream, dict.fromkeys(inner, 0.0))
-        known = int(torch.linalg.matrix_rank(alone, rtol=RANK)) >= stream.size - stream.fixes_ones
+        rank = int(torch.linalg.matrix_rank(alone, rtol=RANK[alone.dtype]))
+        known = rank >= stream.size - stream.fixes_ones
         self.determined = stream.kind == "residual" and chosen is SymmetryClass.ORTHOGONAL and known
         alone_suffices = self.determined or (known and _from_tables(stream))
         return solve(
@@ -210,16 +212,15 @@ class _Search:
             dict.fromkeys(inner, 0.0 if alone_suffices else FAINT[problem.precision]),
         )
 
-    def _note(self) -> None:
-        if self.moved.known:
-            self.values.append(self.moved.objective)
-
     def round(self) -> None:
         """Visit every space once, the residual stream last."""
         before = self.values[-1] if self.values else float("-inf")
+        seen: list[Tensor] = []
         for root in sorted(self.moved.problem.roots, key=lambda space: space.kind == "residual"):
             self.moved.take(solve(self.moved, root, experts=self.experts))
-            self._note()
+            if self.moved.known:
+                seen.append(self.moved.value)
         if not self.moved.known:
-            self.values.append(self.moved.objective)
+            seen.append(self.moved.value)
+        self.values += torch.stack(seen).tolist()  # one copy from an accelerator for a whole round
         self.gains.append(self.values[-1] - before)

@@ -161,6 +161,10 @@ def alike_untied(models: Sequence[Model]) -> list[Model]:
     return list(models)
 
 
-def in_float32(model: Model) -> Model:
-    """The same model with parameters in float32."""
-    return model.with_state(map_state(model.state, lambda name, tensor: tensor.float()))
+def in_float32(model: Model, device: torch.device | str | None = None) -> Model:
+    """The same model with parameters in float32, on a device; by default on their own."""
+
+    def brought(name: str, tensor: Tensor) -> Tensor:
+        return tensor.to(tensor.device if device is None else device, torch.float32)
+
+    return model.with_state(map_state(model.state, brought))

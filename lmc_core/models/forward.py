@@ -57,14 +57,26 @@ def compute_outputs(family: Family, module: nn.Module, inputs: Tensor) -> Tensor
 
 
 @torch.no_grad()
-def run(model: Model, inputs: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+def run(
+    model: Model,
+    inputs: Tensor,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str | None = None,
+) -> Tensor:
     """The outputs of a model in a precision; in float64 nothing inside falls back to float32.
 
     Rows of token tables that hold no finite numbers are left out, of the outputs too.
+
+    Args:
+        model: with its parameters anywhere.
+        inputs: as its family takes them.
+        dtype: the precision.
+        device: where to run, and where the outputs are; by default where the inputs are.
     """
     model = usable(model)
-    x = inputs.to(dtype) if inputs.is_floating_point() else inputs
-    module = model.module(dtype)
+    x = inputs.to(inputs.device if device is None else device)
+    x = x.to(dtype) if x.is_floating_point() else x
+    module = model.module(dtype).to(x.device)
     if dtype is not torch.float64:
         return compute_outputs(model.family, module, x)
     with Double():
@@ -73,7 +85,11 @@ def run(model: Model, inputs: Tensor, dtype: torch.dtype = torch.float32) -> Ten
 
 @torch.no_grad()
 def function_error(
-    original: Model, moved: Model, inputs: Tensor, dtype: torch.dtype = torch.float32
+    original: Model,
+    moved: Model,
+    inputs: Tensor,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str | None = None,
 ) -> float:
     """Measure the largest relative difference of the outputs of two models on the same input.
 
@@ -82,11 +98,12 @@ def function_error(
         moved: after.
         inputs: images or tokens, a few examples.
         dtype: precision both are run in.
+        device: where both are run; by default where the inputs are.
 
     Returns:
         The error of `relative_difference`; no unit.
     """
-    return relative_difference(*(run(model, inputs, dtype) for model in (original, moved)))
+    return relative_difference(*(run(model, inputs, dtype, device) for model in (original, moved)))
 
 
 OUTPUTS = 2**24  # numbers that are kept of a model before it is moved: 64 MB in float32

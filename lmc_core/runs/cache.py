@@ -203,6 +203,7 @@ def aligned_pair(
         progress=progress,
         in_place=consumes(request, models),
         learning=open_learning(request, task, folder.name) if method.uses_data else None,
+        device=request.device,
     )
     if max(model.parameters for model in (pair.a, pair.b)) <= HELD:  # 128 MB a pair
         keep(folder, lambda draft: _write_pair(draft, pair))
@@ -481,6 +482,7 @@ def align_models(
         masks=find_seen_rows(*models),
         progress=progress,
         learning=open_learning(request, task, find_frame_key(request)),
+        device=request.device,
     )
 
 

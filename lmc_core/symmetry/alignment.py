@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lmc_core.errors import BadCheckpoint, Inadmissible, Incompatible
+from lmc_core.symmetry.arithmetic import find_device, precise
 from lmc_core.symmetry.elements import (
     Element,
     Invertible,
@@ -30,6 +31,7 @@ from lmc_core.symmetry.elements import (
     Orthogonal,
     Permutation,
     compose,
+    converted,
     identity,
     random_element,
 )
@@ -37,8 +39,17 @@ from lmc_core.symmetry.layout import Block, Layout, State, rows, unrows
 from lmc_core.symmetry.spaces import Classes, Space, SymmetryClass, class_of
 
 
+def is_constant(tensor: Tensor) -> bool:
+    """Whether all its entries are the same number."""
+    return torch.equal(tensor, tensor.flatten()[:1].expand_as(tensor))
+
+
 def act_on_block(
-    layout: Layout, block: Block, tensor: Tensor, elements: Mapping[str, Element]
+    layout: Layout,
+    block: Block,
+    tensor: Tensor,
+    elements: Mapping[str, Element],
+    constant: bool = False,
 ) -> Tensor:
     """Apply one element per space to one block; spaces without an element stay as they are.
 
@@ -47,6 +58,7 @@ def act_on_block(
         block: which one.
         tensor: its values, float64.
         elements: by name of space.
+        constant: whether all its values are known to be one number.
 
     Raises:
         Inadmissible: if a gain that is not constant would have to be rotated.
@@ -61,7 +73,7 @@ def act_on_block(
         assert axis.space is not None
         element = elements[axis.space]
         if axis.role == "order" and not isinstance(element, Permutation | Monomial):
-            if not torch.equal(tensor, tensor.flatten()[:1].expand_as(tensor)):
+            if not (constant or is_constant(tensor)):
                 raise Inadmissible(
                     f"{block.parameter!r} scales the coordinates of {axis.space!r} one by one; "
                     "fold it into its readers "
@@ -96,9 +108,8 @@ def chunks(tensor: Tensor, block: Block, spaces: Container[str] | None = None) -
 def _is_identity(element: Element) -> bool:
     if not isinstance(element, Permutation):
         return False
-    return torch.equal(
-        element.indices, torch.arange(element.indices.shape[-1]).expand_as(element.indices)
-    )
+    still = torch.arange(element.indices.shape[-1], device=element.indices.device)
+    return torch.equal(element.indices, still.expand_as(element.indices))
 
 
 @dataclass(frozen=True)
@@ -115,12 +126,20 @@ class Alignment:
 
     @classmethod
     def of(
-        cls, spaces: Mapping[str, Space], elements: Mapping[str, Element] | None = None
+        cls,
+        spaces: Mapping[str, Space],
+        elements: Mapping[str, Element] | None = None,
+        device: torch.device | str = "cpu",
     ) -> Alignment:
-        """An alignment with the given elements, and the identity on all other spaces."""
+        """An alignment with the given elements, and the identity on all other spaces; `device` is
+        where the elements are.
+        """
         given = elements or {}
         return cls(
-            {name: given.get(name, identity(space)) for name, space in spaces.items()},
+            {
+                name: given[name] if name in given else identity(space, device)
+                for name, space in spaces.items()
+            },
             {name: space.within for name, space in spaces.items() if space.within is not None},
         )
 
@@ -134,9 +153,16 @@ class Alignment:
             {n: random_element(s, class_of(s, classes), generator) for n, s in spaces.items()},
         )
 
+    def to(self, device: torch.device | str) -> Alignment:
+        """The same alignment with its elements on a device."""
+        return Alignment(
+            {name: converted(element, device) for name, element in self.elements.items()},
+            self.within,
+        )
+
     def apply(self, layout: Layout, state: State, in_place: bool = False) -> dict[str, Tensor]:
-        """Move the parameters of a model, one at a time; computed in float64, returned in the
-        precision of `state`.
+        """Move the parameters of a model, one at a time, on the device where they are; computed in
+        float64 (`arithmetic`), returned in the precision of `state`.
 
         Args:
             layout: of the model.
@@ -151,7 +177,8 @@ class Alignment:
             raise Incompatible(
                 "This alignment was made for a model with other spaces; make one for this pair."
             )
-        moving = {n: e for n, e in self.elements.items() if not _is_identity(e)}
+        device = find_device(state)
+        moving = {n: converted(e, device) for n, e in self.elements.items() if not _is_identity(e)}
         result = {
             name: tensor if in_place else tensor.clone().contiguous()
             for name, tensor in state.items()
@@ -161,7 +188,7 @@ class Alignment:
                 continue
             tensor = layout.view(result, block)
             for part in chunks(tensor, block, moving):
-                part.copy_(act_on_block(layout, block, part.double(), moving))
+                part.copy_(act_on_block(layout, block, precise(part), moving))
         return result
 
     def _places(self, name: str) -> Tensor | None:
@@ -181,9 +208,11 @@ class Alignment:
             if places is None:
                 places = indices
             else:
-                inner = torch.arange(len(places))[:, None] * indices.shape[1] + torch.arange(
-                    indices.shape[1]
+                whole, each = (
+                    torch.arange(size, device=indices.device)
+                    for size in (len(places), indices.shape[1])
                 )
+                inner = whole[:, None] * indices.shape[1] + each
                 places = inner[places].gather(1, indices).flatten()
         return places
 

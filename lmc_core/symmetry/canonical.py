@@ -53,6 +53,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.symmetry.alignment import chunks
+from lmc_core.symmetry.arithmetic import TINY, find_device, precise, precise_type
 from lmc_core.symmetry.elements import rotary_matrix
 from lmc_core.symmetry.layout import Layout
 from lmc_core.symmetry.rewrite import LayerScale, Norm, Product, Rewrite
@@ -63,13 +64,20 @@ SETTLED = 1e-15  # share of the squares below which a round's gain is rounding
 
 
 class Blocks(MutableMapping[str, Tensor]):
-    """The blocks of a state dict: read in float64, written into the state's own tensors."""
+    """The blocks of a state dict: read in float64 (`arithmetic`), written into the state's own
+    tensors.
+    """
 
     def __init__(self, layout: Layout, state: MutableMapping[str, Tensor]):
         self.layout, self.state = layout, state
 
     def __getitem__(self, name: str) -> Tensor:
-        return self.view(name).double()
+        return precise(self.view(name))
+
+    def full(self, size: int, value: float) -> Tensor:
+        """A vector of one number, as blocks are read."""
+        device = find_device(self.state)
+        return torch.full((size,), value, dtype=precise_type(device), device=device)
 
     def __setitem__(self, name: str, value: Tensor) -> None:
         self.view(name).copy_(value)
@@ -118,7 +126,7 @@ def rewrite_in_place(
         if mixes(space):
             for name in writers(layout, rewrite, space):
                 for part in blocks.pieces(name):
-                    value = part.double()
+                    value = precise(part)
                     part.copy_(value - value.mean(layout.by_name[name].axis(space), keepdim=True))
     for norm in rewrite.norms:
         if mixes(norm.space):
@@ -208,16 +216,12 @@ def _fold_layer_scale(layout: Layout, part: LayerScale, blocks: Blocks) -> None:
 
 def _fold_norm(layout: Layout, norm: Norm, blocks: Blocks) -> None:
     size = layout.spaces[norm.space].size
-    gain = (
-        torch.ones(size, dtype=torch.float64)
-        if norm.gain is None
-        else blocks[norm.gain] + (1 - norm.unit)
-    )
+    gain = blocks.full(size, 1.0) if norm.gain is None else blocks[norm.gain] + (1 - norm.unit)
     offset = None if norm.offset is None else blocks[norm.offset]
     for weight, bias in norm.readers:
         axis = layout.by_name[weight].axis(norm.space)
         for part in blocks.pieces(weight) if bias is None else (blocks.view(weight),):
-            original = part.double()
+            original = precise(part)
             folded = original * _along(gain, original, axis)
             if norm.centred:
                 folded -= folded.mean(axis, keepdim=True)
@@ -229,10 +233,10 @@ def _fold_norm(layout: Layout, norm: Norm, blocks: Blocks) -> None:
                     blocks[bias] = blocks[bias] + constant
             part.copy_(folded)
     if norm.gain is not None:
-        blocks[norm.gain] = torch.full((size,), norm.unit, dtype=torch.float64)
+        blocks[norm.gain] = blocks.full(size, norm.unit)
     if norm.offset is not None:
         needed = any(bias is None for _, bias in norm.readers)
-        blocks[norm.offset] = torch.full((size,), float(needed), dtype=torch.float64)
+        blocks[norm.offset] = blocks.full(size, float(needed))
 
 
 def _drop_biases(layout: Layout, product: Product, blocks: Blocks) -> None:
@@ -241,9 +245,8 @@ def _drop_biases(layout: Layout, product: Product, blocks: Blocks) -> None:
         block = layout.by_name[product.invisible]
         value = blocks[product.invisible]
         rotated = space.pairs.rotated if space.pairs else 0
-        keep = _along(
-            (torch.arange(space.size) < rotated).double(), value, block.axis(product.space)
-        )
+        places = torch.arange(space.size, device=value.device)
+        keep = _along((places < rotated).to(value), value, block.axis(product.space))
         blocks[product.invisible] = value * keep
     for name in product.unseen:
         blocks[name] = torch.zeros_like(blocks[name])
@@ -298,7 +301,7 @@ def _balance(
         power = [side.square().sum(-1) for side in (left, right)]
         ratio = _ratio(*(each[..., first] + each[..., second] for each in power))
         pieces = [side[..., space.pairs.rotated :, :] for side in (left, right)]
-        eye = torch.zeros(*ratio.shape[:-1], 0, 0, dtype=torch.float64)
+        eye = ratio.new_zeros(*ratio.shape[:-1], 0, 0)
         scale = torch.diagonal(
             rotary_matrix(space.pairs, torch.complex(ratio, torch.zeros_like(ratio)), eye),
             0,
@@ -332,7 +335,7 @@ def _equal_norms(*sides: Tensor) -> tuple[Tensor, ...]:
     """Scale the rows of all sides to their geometric mean, unless one of them is zero."""
     norms = torch.stack([side.norm(dim=-1) for side in sides])
     factors = torch.where(
-        (norms > 0).all(0), norms.clamp_min(1e-300).log().mean(0).exp() / norms, 1.0
+        (norms > 0).all(0), norms.clamp_min(TINY).log().mean(0).exp() / norms, 1.0
     )
     return tuple(side * factor[..., None] for side, factor in zip(sides, factors, strict=True))
 

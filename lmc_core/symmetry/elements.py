@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput
+from lmc_core.symmetry.arithmetic import precise, precise_type
 from lmc_core.symmetry.spaces import Pairs, Space, SymmetryClass
 
 Role = Literal["writes", "reads", "order"]
@@ -41,7 +42,7 @@ class Permutation:
 
     def matrix(self) -> Tensor:
         """The permutation matrix, float64 `[..., n, n]`."""
-        return torch.nn.functional.one_hot(self.indices, self.indices.shape[-1]).double()
+        return precise(torch.nn.functional.one_hot(self.indices, self.indices.shape[-1]))
 
     def act(self, x: Tensor, role: Role) -> Tensor:
         """Act on `[n, k]`, or on `[copies, n, k]` copy by copy. T^-T = T for a permutation."""
@@ -182,9 +183,22 @@ class Invertible:
 Element = Permutation | Monomial | Orthogonal | Invertible
 
 
-def identity(space: Space) -> Permutation:
+def converted(
+    element: Element, device: torch.device | str, dtype: torch.dtype | None = None
+) -> Element:
+    """An element on a device, its numbers of a type; of that worked in there by default."""
+    dtype = precise_type(device) if dtype is None else dtype
+    return type(element)(
+        **{
+            key: tensor.to(device, dtype if tensor.is_floating_point() else tensor.dtype)
+            for key, tensor in element.tensors().items()
+        }
+    )
+
+
+def identity(space: Space, device: torch.device | str = "cpu") -> Permutation:
     """The element that changes nothing."""
-    indices = torch.arange(space.size)
+    indices = torch.arange(space.size, device=device)
     return Permutation(indices if space.within is None else indices.expand(space.copies, -1))
 
 
@@ -195,7 +209,7 @@ def compose(second: Element, first: Element) -> Element:
     if isinstance(first, Permutation) and isinstance(second, Permutation):
         return Permutation(first.indices.gather(-1, second.indices))
     if isinstance(first, Permutation | Monomial) and isinstance(second, Permutation | Monomial):
-        scales = torch.ones(second.indices.shape, dtype=torch.float64)
+        scales = precise(torch.ones_like(second.indices))
         if isinstance(second, Monomial):
             scales = scales * second.scales
         if isinstance(first, Monomial):
@@ -207,14 +221,20 @@ def compose(second: Element, first: Element) -> Element:
     return Invertible(values, first.inverse().matrix() @ second.inverse().matrix())
 
 
-def ones_complement(size: int) -> Tensor:
-    """Orthonormal basis `[n, n-1]` of the vectors whose coordinates sum to zero (Helmert's),
-    float64.
+def ones_complement(size: int, device: torch.device | str = "cpu") -> Tensor:
+    """Orthonormal basis `[n, n-1]` of the vectors whose coordinates sum to zero (Helmert's), in the
+    type that is worked in.
     """
-    rows = torch.arange(1, size, dtype=torch.float64)
-    basis = torch.tril(torch.ones(size - 1, size, dtype=torch.float64))
-    basis[torch.arange(size - 1), torch.arange(1, size)] = -rows
+    rows = precise(torch.arange(1, size, device=device))
+    basis = torch.tril(rows.new_ones(size - 1, size))
+    basis.diagonal(1).copy_(-rows)
     return (basis / (rows * (rows + 1)).sqrt()[:, None]).mT
+
+
+def pair_indices(pairs: Pairs, device: torch.device | str) -> tuple[Tensor, Tensor]:
+    """The first and the second coordinates of all rotary pairs, int64 `[rotated / 2]` each."""
+    first, second = torch.tensor(pairs.indices()).to(device)
+    return first, second
 
 
 def rotary_matrix(pairs: Pairs, factors: Tensor, rest: Tensor) -> Tensor:
@@ -234,7 +254,7 @@ def rotary_matrix(pairs: Pairs, factors: Tensor, rest: Tensor) -> Tensor:
         `[..., n, n]`, in the precision of `rest`.
     """
     size = pairs.rotated + rest.shape[-1]
-    first, second = (torch.tensor(side) for side in pairs.indices())
+    first, second = pair_indices(pairs, rest.device)
     matrix = rest.new_zeros(*factors.shape[:-1], size, size)
     matrix[..., first, first] = factors.real
     matrix[..., second, second] = factors.real
@@ -249,8 +269,8 @@ def pair_signs(space: Space, signs: Tensor) -> Tensor:
     `[..., n]`; others keep 1.
     """
     assert space.pairs is not None
-    first, second = (torch.tensor(side) for side in space.pairs.indices())
-    result = torch.ones(*signs.shape[:-1], space.size, dtype=torch.float64)
+    first, second = pair_indices(space.pairs, signs.device)
+    result = precise(signs.new_ones(*signs.shape[:-1], space.size))
     result[..., first] = signs
     result[..., second] = signs
     return result
@@ -261,16 +281,16 @@ def quarter_turns(space: Space, turns: Tensor) -> Monomial:
     coordinates stay.
     """
     assert space.pairs is not None
-    first, second = (torch.tensor(side) for side in space.pairs.indices())
-    indices = torch.arange(space.size).repeat(*turns.shape[:-1], 1)
-    scales = torch.ones(indices.shape, dtype=torch.float64)
+    first, second = pair_indices(space.pairs, turns.device)
+    indices = torch.arange(space.size, device=turns.device).repeat(*turns.shape[:-1], 1)
+    scales = precise(torch.ones_like(indices))
     odd = turns % 2 == 1
     indices[..., first] = torch.where(odd, second, first)
     indices[..., second] = torch.where(odd, first, second)
     # cosine, or minus the sine
-    scales[..., first] = torch.tensor([1.0, -1.0, -1.0, 1.0], dtype=torch.float64)[turns]
+    scales[..., first] = scales.new_tensor([1.0, -1.0, -1.0, 1.0])[turns]
     # cosine, or the sine
-    scales[..., second] = torch.tensor([1.0, 1.0, -1.0, -1.0], dtype=torch.float64)[turns]
+    scales[..., second] = scales.new_tensor([1.0, 1.0, -1.0, -1.0])[turns]
     return Monomial(indices, scales)
 
 

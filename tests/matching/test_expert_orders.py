@@ -195,7 +195,7 @@ def test_an_explicit_order_gets_the_best_units_inside() -> None:
     for order in permutations(range(4)):
         step = mixture.given(torch.tensor(order))
         moved = b.with_state(Alignment.of(a.layout.spaces, step).apply(b.layout, b.state))
-        assert gain(a, moved) == pytest.approx(mixture.value(torch.tensor(order)), rel=1e-12)
+        assert gain(a, moved) == pytest.approx(float(mixture.value(torch.tensor(order))), rel=1e-12)
         assert isinstance(step["experts.0"], Permutation) and step[
             "experts.0"
         ].indices.tolist() == list(order)

@@ -21,6 +21,7 @@ from torch import Tensor
 from lmc_core.matching.learned.charts import SMOOTH, STRETCH
 from lmc_core.matching.learned.learner import Learner, LearnerState
 from lmc_core.matching.learned.steps import Steps
+from lmc_core.models.common import in_float32
 from lmc_core.models.model import Model
 from lmc_core.progress import Progress
 from lmc_core.symmetry.alignment import Alignment
@@ -98,10 +99,7 @@ class Descent:
                 class_of(space, classes) in SMOOTH for space in models[0].layout.spaces.values()
             )
             rows_rate = ROWS_BESIDE if smooth else ROWS_ALONE
-        single = [
-            model.with_state({name: tensor.float() for name, tensor in model.state.items()})
-            for model in models
-        ]
+        single = [in_float32(model, "cpu") for model in models]
         self.learner = Learner(single, classes, moves, settings.rate, rows_rate, learning.device)
         images = self.train.inputs.is_floating_point()
         self.batch = settings.batch or (

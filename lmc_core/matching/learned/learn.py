@@ -90,6 +90,7 @@ def learn(
             "Learned matching needs examples of a training split; choose a task that has one."
         )
     moved = given.b.with_state(start.apply(given.layout, given.b.state))
+    start = start.to("cpu")  # where learned maps are kept, in float64
 
     def draw(generator: torch.Generator) -> list[float]:
         lam = 0.5 + settings.spread * (2 * float(torch.rand((), generator=generator)) - 1)

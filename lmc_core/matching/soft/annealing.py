@@ -32,6 +32,7 @@ from lmc_core.matching.soft.sinkhorn import Potentials, balanced
 from lmc_core.matching.soft.soft_assignment import Match, SoftMatches, entropy
 from lmc_core.matching.solvers import maximise
 from lmc_core.symmetry.alignment import Alignment
+from lmc_core.symmetry.arithmetic import zeros
 from lmc_core.symmetry.elements import Role
 from lmc_core.symmetry.layout import Block
 from lmc_core.symmetry.spaces import Space, SymmetryClass
@@ -90,8 +91,7 @@ class Annealing:
         self.matches: dict[str, Match] = {}
         self.begin(start)
         self.sides = {
-            block.name: [problem.whole(block, side).double() for side in (0, 1)]
-            for block in problem.blocks
+            block.name: [problem.whole(block, side) for side in (0, 1)] for block in problem.blocks
         }
         self.scales = {}
         for name, space in problem.layout.spaces.items():
@@ -197,9 +197,8 @@ class Annealing:
                 match = self.matches[name]
                 by = match.order if role == "order" else match.values
                 if by is None:  # a gain that is constant is not moved
-                    by = torch.eye(match.values.shape[-1], dtype=torch.float64).expand_as(
-                        match.values
-                    )
+                    eye = torch.eye(match.values.shape[-1], device=match.values.device)
+                    by = eye.to(match.values).expand_as(match.values)
                 words.append("".join(letters[each] for each in (*self.layout.path(name), name)))
                 factors.append(by)
         return torch.einsum(
@@ -210,7 +209,7 @@ class Annealing:
         outer = self.layout.path(space.name)
         sizes = [self.layout.spaces[name].size for name in (*outer, space.name)]
         shape = [n for size in sizes for n in (size, size)]
-        plain, order = (torch.zeros(shape, dtype=torch.float64) for _ in range(2))
+        plain, order = (zeros(*shape, device=self.problem.device) for _ in range(2))
         ordered = False
         for term in terms:
             if space.name in term.names:
@@ -225,7 +224,7 @@ class Annealing:
             found, self._prices[space.name] = balanced(
                 value, scale, self._prices.get(space.name), TOLERANCE, LIMIT
             )
-            signs = torch.where(plain < 0, -1.0, 1.0).double() if free else 1.0
+            signs = torch.where(plain < 0, -1.0, 1.0).to(plain) if free else 1.0
             return Match(found * signs, found)
         flat = [each.flatten(0, -3) if outer else each for each in (plain, order)]
         element, _ = maximise(space, chosen, flat[0], flat[1] if ordered else None)

@@ -72,7 +72,7 @@ def match_soft(given: MatcherInput, settings: SoftSettings) -> tuple[Alignment, 
     layout, a, b = given.layout, given.a.state, given.b.state
     problem = make_objective(layout, a, b, given.classes, WeightSettings(), given.masks)
     # refuses before anything is computed
-    annealing = Annealing(problem, Alignment.of(layout.spaces))
+    annealing = Annealing(problem, Alignment.of(layout.spaces, device=problem.device))
     origin = (
         WeightSettings()
         if settings.origin == "weight"

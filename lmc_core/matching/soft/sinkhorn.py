@@ -24,6 +24,7 @@ from torch import Tensor
 
 from lmc_core.errors import BadInput
 from lmc_core.matching.solvers import assignment
+from lmc_core.symmetry.arithmetic import precise
 
 TOLERANCE = 1e-9  # of the sums of rows, before what is left is removed
 LIMIT = 2000  # iterations at one temperature
@@ -63,18 +64,12 @@ def sinkhorn(
         )
     if not temperature >= 0:
         raise BadInput(f"A temperature should be 0 or more; {temperature} came.")
-    similarity = similarity.double()
+    similarity = precise(similarity)
     size = similarity.shape[-1]
     if math.isinf(temperature):
         return torch.full_like(similarity, 1 / max(size, 1))
     if temperature == 0:
-        flat = similarity.reshape(-1, size, size)
-        indices = (
-            torch.stack([assignment(m) for m in flat])
-            if len(flat)
-            else flat.new_zeros(0, size, dtype=torch.int64)
-        )
-        return torch.nn.functional.one_hot(indices, size).double().view(similarity.shape)
+        return precise(torch.nn.functional.one_hot(assignment(similarity), size))
     return balanced(similarity, temperature, tolerance=tolerance, limit=limit)[0]
 
 

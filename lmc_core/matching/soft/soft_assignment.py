@@ -13,6 +13,7 @@ function.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from torch import Tensor
 
 from lmc_core.matching.solvers import assignment
 from lmc_core.symmetry.alignment import Alignment
+from lmc_core.symmetry.arithmetic import precise
 from lmc_core.symmetry.elements import Element, Monomial, Permutation
 from lmc_core.symmetry.layout import Block, Layout, State
 
@@ -75,9 +77,9 @@ class SoftMatches:
             sizes = [layout.spaces[outer].size for outer in layout.path(name)]
             shape = [*(n for size in sizes for n in (size, size)), *(layout.spaces[name].size,) * 2]
             if sizes:
-                count = torch.tensor(sizes).prod()
+                device = element.tensors().popitem()[1].device
                 places = (
-                    torch.arange(int(count))
+                    torch.arange(math.prod(sizes), device=device)
                     .view([n for size in sizes for n in (size, 1)])
                     .expand(shape[:-2])
                 )
@@ -118,7 +120,7 @@ class SoftMatches:
         for block in self.layout.blocks:
             if any(axis.space is not None for axis in block.axes):
                 view = self.layout.view(result, block)
-                view.copy_(self.act(block, view.double()))
+                view.copy_(self.act(block, precise(view)))
         return result
 
     def rows(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -132,7 +134,7 @@ class SoftMatches:
         for name, match in self.matches.items():
             if match.element is not None or match.order is None:
                 continue
-            count = torch.ones((), dtype=torch.float64)
+            count = match.order.new_ones(())
             for outer in self.layout.path(name):
                 order = self.matches[outer].order
                 assert order is not None
@@ -160,19 +162,19 @@ class SoftMatches:
                 assert match.order is not None
                 order, values = match.order[outer], match.values[outer]
                 flat = order.reshape(-1, space.size, space.size)
-                indices = torch.stack([assignment(m) for m in flat]).view(*shape, space.size)
+                indices = assignment(flat).view(*shape, space.size)
                 signs = values.gather(-1, indices[..., None])[..., 0].sign()
                 flat_indices, flat_signs = (
                     t.reshape(-1, space.size) if outer else t for t in (indices, signs)
                 )
                 negative = bool((flat_signs < 0).any())
                 elements[name] = (
-                    Monomial(flat_indices, torch.where(flat_signs < 0, -1.0, 1.0).double())
+                    Monomial(flat_indices, torch.where(flat_signs < 0, -1.0, 1.0).to(values))
                     if negative
                     else Permutation(flat_indices)
                 )
             else:
-                place = torch.zeros(shape, dtype=torch.int64)
+                place = torch.zeros(shape, dtype=torch.int64, device=match.values.device)
                 for number, index in enumerate(outer):
                     place = place * match.values.shape[number] + index
                 elements[name] = match.element.select(place.flatten()) if outer else match.element
@@ -181,10 +183,11 @@ class SoftMatches:
                 after = element.indices.view(*shape, space.size)
                 pairs[name] = (
                     *(t[..., None].expand_as(after) for t in outer),
-                    torch.arange(space.size).expand_as(after),
+                    torch.arange(space.size, device=after.device).expand_as(after),
                     after,
                 )
-        return Alignment.of(self.layout.spaces, elements)
+        device = next(iter(self.matches.values())).values.device
+        return Alignment.of(self.layout.spaces, elements, device)
 
 
 def entropy(rows: Tensor) -> Tensor:

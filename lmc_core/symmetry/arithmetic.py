@@ -1,0 +1,79 @@
+"""The precision that is worked in, by device: float64 where it exists and is fast, else float32
+with compensated sums.
+
+Alignments are computed in float64 on CPUs and on GPUs made for it. MPS has no float64, and GPUs
+made for graphics compute in it at 1/32 or 1/64 of their speed in float32; there products and
+factors are in float32, sums of many products carry their rounding along, and the orthogonal factors
+that are kept are refined in float64 on the CPU, by `refined`. Whether an alignment is good enough
+is decided by the function check in every case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+# compute capabilities of NVIDIA's GPUs that compute in float64 at half their speed in float32 (CUDA
+# C++ Programming Guide, throughput of native arithmetic instructions); all others at 1/32 or less
+FAST_FLOAT64 = ((6, 0), (7, 0), (8, 0), (9, 0), (10, 0))
+
+# positive in float32 too, far below what is divided by
+TINY = 1e-37
+
+
+def precise_type(device: torch.device | str) -> torch.dtype:
+    """The type that alignments are computed in on a device: float64, or float32 where that does not
+    exist or is slow.
+    """
+    device = torch.device(device)
+    if device.type == "mps":
+        return torch.float32
+    # builds for AMD's GPUs are called cuda too; those that torch supports are fast in float64
+    if device.type == "cuda" and torch.version.hip is None:
+        fast = torch.cuda.get_device_capability(device) in FAST_FLOAT64
+        return torch.float64 if fast else torch.float32
+    return torch.float64
+
+
+def precise(tensor: Tensor) -> Tensor:
+    """A tensor in the type that is worked in on its device."""
+    return tensor.to(precise_type(tensor.device))
+
+
+def zeros(*shape: int, device: torch.device | str) -> Tensor:
+    """Zeros in the type that is worked in on a device."""
+    return torch.zeros(*shape, dtype=precise_type(device), device=device)
+
+
+def find_device(state: Mapping[str, Tensor]) -> torch.device:
+    """The device that the parameters of a model are on; the CPU for none."""
+    return next((tensor.device for tensor in state.values()), torch.device("cpu"))
+
+
+class Total:
+    """A sum of tensors of one shape, in float64; in float32, where that is worked in, together with
+    the rounding errors of all its additions (Kahan 1965; Neumaier 1974).
+    """
+
+    def __init__(self, *shape: int, device: torch.device | str):
+        self._sum = zeros(*shape, device=device)
+        self._left = None if self._sum.dtype is torch.float64 else torch.zeros_like(self._sum)
+
+    def add(self, value: Tensor, weight: float = 1.0) -> None:
+        """Add a tensor times a number."""
+        if self._left is None:
+            self._sum.add_(value, alpha=weight)
+            return
+        value = value.to(self._sum) * weight
+        found = self._sum + value
+        self._left += torch.where(
+            self._sum.abs() >= value.abs(), (self._sum - found) + value, (value - found) + self._sum
+        )
+        self._sum = found
+
+    @property
+    def value(self) -> Tensor:
+        """The sum."""
+        return self._sum if self._left is None else self._sum + self._left
