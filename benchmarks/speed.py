@@ -150,8 +150,8 @@ def curves(arguments: argparse.Namespace) -> None:
     """A curve against as many plain passes."""
     from lmc_core import Line, curve, get_task, load
     from lmc_core.matching.common_form import common_form
-    from lmc_core.paths.curve import batch_size
     from lmc_core.tasks import losses
+    from lmc_core.tasks.evaluator import batch_size
 
     for name, (task, count) in MODELS.items():
         a, b = common_form(load(f"zoo:{name}0"), load(f"zoo:{name}1"))

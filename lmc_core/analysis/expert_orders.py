@@ -22,13 +22,13 @@ from lmc_core.matching.state import MatchingState
 from lmc_core.matching.weight import WeightSettings
 from lmc_core.matching.weight_search import make_objective
 from lmc_core.models.model import Model
-from lmc_core.paths.curve import HELD, evaluate
 from lmc_core.paths.line import Line
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.elements import Element, Permutation
 from lmc_core.symmetry.layout import Layout
 from lmc_core.symmetry.spaces import Classes
 from lmc_core.tasks import Examples
+from lmc_core.tasks.evaluator import Evaluator, States
 
 MOST = 24  # orders that are tried
 ALL = "all"
@@ -158,30 +158,31 @@ def every_order(
     back = {root: find_order(layout, alignment, root).argsort() for root in roots}
     moved = MatchingState(make_objective(layout, a.state, b.state, classes, WeightSettings()))
     parts = {root: Mixture(moved, layout.spaces[root]) for root in roots}
-    ends = evaluate(a, [a.state, b.state], examples, device)[0].mean(0)
-
-    def elements(root: str, order: Tensor) -> Mapping[str, Element]:
-        return parts[root].given(back[root][order])
+    evaluator = Evaluator(a, examples, device)
+    ends = evaluator.losses([a.state, b.state])[0].mean(0)
 
     tried = [[root] for root in roots] + ([roots] if len(roots) > 1 else [])
     total, done, result = sum(len(wanted[names[0]]) for names in tried), 0, []
-    together = max(1, HELD // max(1, a.parameters))
     for names in tried:
         orders = wanted[names[0]]
-        rows = []
-        for start in range(0, len(orders), together):
-            steps = [
-                {k: v for name in names for k, v in elements(name, order).items()}
-                for order in orders[start:][:together]
-            ]
-            rows.append(evaluate(a, _middles(a, b, steps), examples, device)[0])
-            done += len(steps)
-            progress(done / total)
+
+        def middle(order: Tensor, names: Sequence[str] = names) -> Mapping[str, Tensor]:
+            step: dict[str, Element] = {}
+            for name in names:
+                step |= parts[name].given(back[name][order])
+            state = Alignment.of(layout.spaces, step).apply(b.layout, b.state)
+            return Line(a, b.with_state(state)).state(0.5)
+
+        def tell(share: float, done: int = done, count: int = len(orders)) -> None:
+            progress((done + share * count) / total)
+
+        losses, _ = evaluator.losses(States(middle, list(orders)), tell)
+        done += len(orders)
         present = [back[name].argsort() for name in names]
         alike = all(torch.equal(each, present[0]) for each in present)
         found = int((orders == present[0]).all(1).nonzero()[0, 0]) if alike else None
         title = _experts(layout, names[0]) if len(names) == 1 else ALL
-        result.append(Orders(title, orders, torch.cat(rows), ends, 0, found))
+        result.append(Orders(title, orders, losses, ends, 0, found))
     return result
 
 
@@ -209,13 +210,3 @@ def _sizes(layout: Layout, root: str) -> tuple[int, int]:
     """Number of groups, and of experts in each."""
     space = layout.spaces[_experts(layout, root)]
     return space.copies, space.size
-
-
-def _middles(
-    a: Model, b: Model, steps: Sequence[Mapping[str, Element]]
-) -> list[Mapping[str, Tensor]]:
-    found = []
-    for step in steps:
-        state = Alignment.of(a.layout.spaces, step).apply(b.layout, b.state)
-        found.append(Line(a, b.with_state(state)).state(0.5))
-    return found

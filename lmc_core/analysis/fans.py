@@ -34,12 +34,12 @@ from lmc_core.matching.weight import WeightSettings
 from lmc_core.matching.weight_search import make_objective
 from lmc_core.models.model import Model
 from lmc_core.paths.barrier import Barrier, barrier
-from lmc_core.paths.curve import HELD, evaluate
 from lmc_core.paths.line import Line
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.elements import Element
 from lmc_core.symmetry.spaces import Classes
 from lmc_core.tasks import Examples
+from lmc_core.tasks.evaluator import Evaluator, States
 
 BEST, WORST = "best", "worst"
 FOUND = "found"  # the order that an alignment has, where that is not one by weights
@@ -234,21 +234,17 @@ class _Measure:
             device,
             tell,
         )
-        self.ends = evaluate(orders.a, [orders.a.state, orders.b.state], examples, device)[0]
-        self.together = max(1, HELD // max(1, orders.a.parameters))
+        self.evaluator = Evaluator(orders.a, examples, device)
+        self.ends, _ = self.evaluator.losses([orders.a.state, orders.b.state])
         self.done = 0
 
     def __call__(self, chosen: Sequence[Mapping[str, Tensor]]) -> Tensor:
         """Losses of each order, float32 `[orders, points, examples]`."""
         rows = []
         for each in chosen:
-            line = self.orders.line(each)
-            inner = [float(x) for x in self.lam[1:-1]]
-            parts = []
-            for start in range(0, len(inner), self.together):
-                states = [line.state(x) for x in inner[start : start + self.together]]
-                parts.append(evaluate(self.orders.a, states, self.examples, self.device)[0])
-            rows.append(torch.cat([self.ends[:1], *parts, self.ends[1:]]))
+            line = self.orders.line(each).on(self.device)
+            inner, _ = self.evaluator.losses(States(line.state, self.lam[1:-1].tolist()))
+            rows.append(torch.cat([self.ends[:1], inner, self.ends[1:]]))
             self.done += 1
             self.tell(self.done)
         return torch.stack(rows)

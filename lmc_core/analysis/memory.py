@@ -21,9 +21,9 @@ from lmc_core.models.config import Config
 from lmc_core.models.family import Family
 from lmc_core.models.load import configuration
 from lmc_core.numbers import size
-from lmc_core.paths import curve
 from lmc_core.symmetry.alignment import CHUNK
 from lmc_core.symmetry.layout import Layout
+from lmc_core.tasks import evaluator
 
 SINGLE, DOUBLE = 4, 8  # bytes of a number
 SCRATCH = 300_000_000  # bytes that forward passes and temporaries take beside the outputs
@@ -114,7 +114,8 @@ def estimate(
     """
     structure = family.structure(config)
     shapes, tied = structure.layout.shapes, structure.rewrite.tied
-    parameters = sum(math.prod(shape) for shape in shapes.values())
+    numbers = [math.prod(shape) for shape in shapes.values()]
+    parameters, largest = sum(numbers), max(numbers)
     each = parameters + (math.prod(shapes[tied.table]) if tied and aligned else 0)
     held = 2 * SINGLE * each
     align = held + largest_layer(structure.layout) + SCRATCH
@@ -139,14 +140,13 @@ def estimate(
             + 6 * SINGLE * each
             + SINGLE * (5 * latents if latents <= LATENTS else 0)
         )
-    together = min(points, max(1, curve.HELD // max(1, parameters)))
     sizes = family.sizes(config)
-    outputs = curve.BATCH * (
+    outputs = evaluator.BATCH * (
         sizes["tokens"] * min(sizes["context"], 128)
         if "tokens" in sizes
         else sizes.get("classes", 1)
     )
-    measure = held + together * SINGLE * each + SINGLE * min(outputs, curve.OUTPUTS) + SCRATCH
+    measure = held + SINGLE * (each + largest) + SINGLE * min(outputs, evaluator.OUTPUTS) + SCRATCH
     return Memory(held, align if aligned else 0, measure)
 
 

@@ -14,17 +14,18 @@ models do not fit each other; after one they should.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from lmc_core.intervals.errors import stderr
-from lmc_core.paths.curve import HELD, evaluate
+from lmc_core.models.lazy import LazyState, shapes
 from lmc_core.paths.line import Line
 from lmc_core.symmetry.layout import Layout
 from lmc_core.tasks import Examples
+from lmc_core.tasks.evaluator import evaluate
 
 ATTENTION = {"heads", "queries", "query-key", "rotary-key", "gains", "value-output", "latent"}
 FEED_FORWARD = {"units", "experts", "expert-groups"}
@@ -115,8 +116,8 @@ class PartCosts:
 
 def part_state(line: Line, part: Part, lam: float) -> Mapping[str, Tensor]:
     """A's parameters with those of one part at `lam` on the line to B."""
-    moving = line.state(lam)
-    return {**line.a.state, **{name: moving[name] for name in part.parameters}}
+    moving, own = line.state(lam), line.a.state
+    return LazyState(shapes(own), lambda name: (moving if name in part.parameters else own)[name])
 
 
 def part_costs(
@@ -136,17 +137,9 @@ def part_costs(
     model = line.a
     parts = [part for part in find_parts(model.layout) if _differ(line, part)]
     points = [(part, lam) for part in parts for lam in (0.5, 1.0)]
-    together = max(1, HELD // max(1, model.parameters))
-    rows: list[Tensor] = []
-    for start in range(0, len(points) + 1, together):
-        chosen: Sequence[tuple[Part, float] | None] = [None, *points][start : start + together]
-        states = [model.state if each is None else part_state(line, *each) for each in chosen]
-
-        def tell(share: float, start: int = start, count: int = len(states)) -> None:
-            progress((start + share * count) / (len(points) + 1))
-
-        rows.append(evaluate(model, states, examples, device, tell)[0])
-    losses = torch.cat(rows)
+    there = line.on(device)
+    states = [there.a.state, *(part_state(there, part, lam) for part, lam in points)]
+    losses, _ = evaluate(model, states, examples, device, progress)
     return PartCosts(tuple(parts), losses[0], losses[1::2], losses[2::2], examples.groups)
 
 

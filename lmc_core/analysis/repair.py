@@ -30,9 +30,9 @@ from lmc_core.errors import BadInput
 from lmc_core.models.forward import compute_outputs
 from lmc_core.models.mixing import in_single
 from lmc_core.models.model import Model
-from lmc_core.paths.curve import batch_size
 from lmc_core.paths.line import Line
 from lmc_core.symmetry.layout import Block
+from lmc_core.tasks.evaluator import batch_size
 from lmc_core.tasks.task import Examples
 
 
@@ -137,6 +137,10 @@ class Repaired:
         return statistics(self.a, layers, self.examples, self.device), statistics(
             self.b, layers, self.examples, self.device
         )
+
+    def on(self, device: str) -> Repaired:
+        """The line itself: what was measured of it lies on the CPU."""
+        return self
 
     def state(self, lam: float) -> Mapping[str, Tensor]:
         """The parameters at `lam`: those of the line, renormalised; at 0 and 1 the end models'

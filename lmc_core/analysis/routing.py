@@ -12,6 +12,7 @@ both for each mixture apart. Two routers that do not know of each other agree by
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import comb
@@ -20,17 +21,15 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from lmc_core.errors import BadInput
 from lmc_core.limits import require_counts
 from lmc_core.models.functional import Forward
-from lmc_core.models.mixing import in_single
 from lmc_core.models.model import Model
 from lmc_core.models.routers import router_modules
-from lmc_core.paths.curve import batch_size
 from lmc_core.paths.line import Line
 from lmc_core.tasks import Examples
+from lmc_core.tasks.evaluator import Evaluator
 
 
 @dataclass(frozen=True)
@@ -100,8 +99,9 @@ def routing(
     require_counts(points=points)
     if points < 2:
         raise BadInput(f"At least 2 points are needed, both ends included; {points} came.")
-    forward = Forward(line.a).to(device)
-    parts = _find_routers(forward, line.a)
+    line = line.on(device)
+    evaluator = Evaluator(line.a, examples, device)
+    parts = _find_routers(evaluator.forward, line.a)
     heard: dict[str, list[Tensor]] = {name: [] for name in parts}
     hooks = [part.register_forward_hook(_hear(heard[name])) for name, part in parts.items()]
     spaces = line.a.layout.spaces
@@ -109,13 +109,13 @@ def routing(
 
     def choices(state: Mapping[str, Tensor]) -> Tensor:
         """Whether a token visits an expert, bool `[mixtures, tokens, experts]`."""
-        placed = {f"inner.{name}": in_single(tensor.to(device)) for name, tensor in state.items()}
+        evaluator.write(state)
         for found in heard.values():
             found.clear()
-        for batch in examples.batches(batch_size(line.a, examples)):
-            functional_call(forward, placed, (batch.inputs.to(device),))
+        for batch in itertools.chain.from_iterable(evaluator.blocks()):
+            evaluator.run(batch)
         return torch.stack(
-            [F.one_hot(torch.cat(found), count).sum(1).bool() for found in heard.values()]
+            [F.one_hot(torch.cat(found).cpu(), count).sum(1).bool() for found in heard.values()]
         )
 
     lam = torch.linspace(0, 1, points, dtype=torch.float64)
@@ -151,6 +151,6 @@ def _hear(found: list[Tensor]) -> Callable[..., None]:
     """A hook that keeps the numbers of the chosen experts, `[tokens, active]`."""
 
     def hear(part: object, given: object, outputs: tuple[Tensor, ...]) -> None:
-        found.append(outputs[-1].cpu())
+        found.append(outputs[-1])
 
     return hear

@@ -11,14 +11,15 @@ is not that.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from lmc_core.models.forward import compute_outputs
-from lmc_core.paths.curve import Curve, batch_size, measure
+from lmc_core.paths.curve import Curve, measure
 from lmc_core.paths.line import ModelPath
+from lmc_core.tasks.evaluator import Evaluator
 from lmc_core.tasks.task import IGNORED, Examples
 
 # temperatures stay in [1 / LIMIT, LIMIT]: logits that are never wrong have no best one, nor have
@@ -82,17 +83,16 @@ def temperatures(
         float64 `[points]`.
     """
     found = []
-    size = batch_size(line.a, examples)
+    line = line.on(device)
+    evaluator = Evaluator(line.a, examples, device)
     counted = (examples.targets != IGNORED).reshape(len(examples), -1)
     # the loss of an example is the mean over its targets
     weights = (counted / counted.sum(1, keepdim=True)).flatten()
     for index, at in enumerate(lam.tolist()):
-        model = line.a.with_state(line.state(at))
-        module = model.module().to(device)
+        evaluator.write(line.state(at))
         rows, step, done = [], 1, 0
-        for batch in examples.batches(size):
-            logits = compute_outputs(model.family, module, batch.inputs.to(device))
-            logits = logits.flatten(0, -2)
+        for batch in itertools.chain.from_iterable(evaluator.blocks()):
+            logits = evaluator.run(batch).flatten(0, -2)
             step = -(-counted.numel() * logits.shape[-1] // HELD)
             rows.append(logits[-done % step :: step].cpu())
             done += len(logits)

@@ -8,23 +8,18 @@ as there are models.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 
 from lmc_core.intervals.errors import stderr
-from lmc_core.models.functional import Forward
-from lmc_core.models.mixing import in_single
 from lmc_core.models.model import Model
-from lmc_core.paths.curve import batch_size
 from lmc_core.tasks import Examples, losses
 from lmc_core.tasks.calibration import BINS, Calibration, confidence_sums
-
-State = Mapping[str, Tensor]
+from lmc_core.tasks.evaluator import Evaluator, State
 
 
 @dataclass(frozen=True)
@@ -71,7 +66,6 @@ def mean_and_error(values: Tensor, groups: Tensor | None = None) -> tuple[float,
     return float(values.double().mean()), float(stderr(values, groups))
 
 
-@torch.no_grad()
 def measure(
     model: Model,
     states: Sequence[State],
@@ -92,22 +86,20 @@ def measure(
         progress: called after every batch with the share done; may raise to stop.
         bins: of the calibration.
     """
-    forward = Forward(model).to(device)
-    placed = [
-        {f"inner.{name}": in_single(tensor.to(device)) for name, tensor in state.items()}
-        for state in states
-    ]
-    found, sums = [], []
+    evaluator = Evaluator(model, examples, device)
+    values = torch.empty(2, len(examples), device=device)
+    sums = torch.empty(len(examples), bins, 3, dtype=torch.float64, device=device)
     done = 0
-    for batch in examples.batches(batch_size(model, examples)):
-        inputs, targets = batch.inputs.to(device), batch.targets.to(device)
-        logits = _votes([functional_call(forward, state, (inputs,)) for state in placed], weights)
-        found.append(torch.stack(losses(logits, targets)).cpu())
-        sums.append(confidence_sums(logits, targets, bins).cpu())
-        done += len(batch)
-        progress(done / len(examples))
-    values = torch.cat(found, 1)
-    return Measured(values[0], values[1], Calibration(torch.cat(sums)), examples.groups)
+    for block in evaluator.blocks():
+        for batch in block:
+            with torch.inference_mode():
+                logits = _votes([evaluator.run(batch, state) for state in states], weights)
+                values[:, batch.rows] = torch.stack(losses(logits, batch.targets))
+                sums[batch.rows] = confidence_sums(logits, batch.targets, bins)
+            done += len(batch)
+            progress(done / len(examples))
+    values = values.cpu()
+    return Measured(values[0], values[1], Calibration(sums.cpu()), examples.groups)
 
 
 def _votes(logits: Sequence[Tensor], weights: Sequence[float]) -> Tensor:

@@ -9,13 +9,18 @@ from lmc_core.models.model import Model
 
 
 class Forward(nn.Module):
-    """Lets `functional_call` reach a family's `outputs`."""
+    """Lets `functional_call` reach a family's `outputs`.
 
-    def __init__(self, model: Model):
+    Args:
+        model: that is run.
+        inner: a module of its class; by default one that shares its parameters.
+    """
+
+    def __init__(self, model: Model, inner: nn.Module | None = None):
         super().__init__()
-        self.inner = model.module()
+        self.inner = model.module() if inner is None else inner
         self.family = model.family
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """The outputs of the model."""
-        return compute_outputs(self.family, self.inner, inputs)
+    def forward(self, inputs: Tensor, alike: bool = False) -> Tensor:
+        """The outputs of the model; for `alike` see `compute_outputs`."""
+        return compute_outputs(self.family, self.inner, inputs, alike)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from lmc_core.errors import Incompatible
-from lmc_core.models.lazy import shapes
+from lmc_core.models.lazy import LazyState, State, shapes
 from lmc_core.models.model import Model
+from lmc_core.models.precision import wide_type
 
 
 def in_single(tensor: Tensor) -> Tensor:
     """The tensor itself, or its float32 copy where it is stored in half precision, which is too
     coarse to compute in.
     """
-    return tensor.float() if tensor.element_size() < 4 else tensor
+    return tensor.to(wide_type(tensor))
 
 
 def weighted(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
@@ -31,16 +32,27 @@ def weighted(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     return result
 
 
+def blend(states: Sequence[State], combine: Callable[[list[Tensor]], Tensor]) -> LazyState:
+    """Parameters made of those of several models when they are asked for, so that a mixture takes
+    the memory of one of its tensors.
+
+    Args:
+        states: with the same names and shapes.
+        combine: one parameter of each, in float32 at least -> that of the mixture.
+    """
+    found = {
+        name: tensor.to("meta", wide_type(tensor)) for name, tensor in shapes(states[0]).items()
+    }
+    return LazyState(found, lambda name: combine([in_single(state[name]) for state in states]))
+
+
 def mixed(models: Sequence[Model], weights: Sequence[float]) -> Mapping[str, Tensor]:
     """The parameters sum_k w_k theta_k, in float32 at least; where one weight is 1, that model's
     own tensors.
     """
     if 1.0 in weights:
         return models[list(weights).index(1.0)].state
-    return {
-        name: weighted([in_single(m.state[name]) for m in models], weights)
-        for name in models[0].state
-    }
+    return blend([model.state for model in models], lambda tensors: weighted(tensors, weights))
 
 
 def centre(models: Sequence[Model], name: str | None = None) -> Model:

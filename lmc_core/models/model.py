@@ -21,7 +21,7 @@ from lmc_core.models.config import Config
 from lmc_core.models.family import SHARD, Family
 from lmc_core.models.files.error_wrapping import wrap_errors
 from lmc_core.models.lazy import PIECE, all_finite, is_lazy, shapes
-from lmc_core.models.precision import rounded, types_to_write
+from lmc_core.models.precision import rounded, types_to_write, wide_type
 from lmc_core.models.streaming import write_streamed
 from lmc_core.progress import Progress, ignore
 from lmc_core.symmetry.layout import Layout
@@ -133,6 +133,28 @@ class Model:
         """
         module, _ = self._built({name: tensor.to(dtype) for name, tensor in self.state.items()})
         return module.to(dtype).eval().requires_grad_(False)
+
+    def unfilled(self, device: str = "cpu", dtype: torch.dtype | None = None) -> nn.Module:
+        """Build a module of the ordinary class, in evaluation mode, whose parameters are its own
+        and hold no numbers yet.
+
+        Args:
+            device: where it will run.
+            dtype: of its parameters; by default that of the model's where they are not in half
+                precision, else float32.
+        """
+        empty = {
+            name: torch.empty_like(tensor, dtype=dtype or wide_type(tensor), device=device)
+            for name, tensor in shapes(self.state).items()
+        }
+        module = self._built(empty)[0].to(device)
+        return (module if dtype is None else module.to(dtype)).eval().requires_grad_(False)
+
+    def on(self, device: str) -> Model:
+        """The same model with its parameters on a device; for the CPU the model itself."""
+        if device == "cpu":
+            return self
+        return self.with_state({name: tensor.to(device) for name, tensor in self.state.items()})
 
     def _built(self, state: Mapping[str, Tensor]) -> tuple[nn.Module, dict[str, str]]:
         """A module of the ordinary class with some parameters, in the types that they have; and its

@@ -30,6 +30,13 @@ def type_named(name: str) -> torch.dtype:
     return TYPES[name]
 
 
+def wide_type(tensor: Tensor) -> torch.dtype:
+    """The type that a tensor is computed in: its own, or float32 where that is half precision,
+    which is too coarse.
+    """
+    return torch.float32 if tensor.element_size() < 4 else tensor.dtype
+
+
 def types_to_write(
     state: Mapping[str, Tensor],
     stored: Mapping[str, torch.dtype],

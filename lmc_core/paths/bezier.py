@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -27,11 +27,11 @@ from torch.func import functional_call
 from lmc_core.errors import BadInput
 from lmc_core.limits import require_settings
 from lmc_core.models.functional import Forward
-from lmc_core.models.mixing import in_single
+from lmc_core.models.mixing import blend, in_single
 from lmc_core.models.model import Model
-from lmc_core.paths.curve import batch_size
 from lmc_core.paths.line import Line
 from lmc_core.progress import Progress
+from lmc_core.tasks.evaluator import batch_size
 from lmc_core.tasks.learning import Learning
 from lmc_core.tasks.task import IGNORED, Examples, InMemory
 from lmc_core.tasks.training_state import read_state, save_state
@@ -64,7 +64,7 @@ class Bezier:
     @classmethod
     def straight(cls, a: Model, b: Model) -> Bezier:
         """The curve whose bend is the midpoint: the straight line, at the same pace."""
-        return cls(a, b, Line(a, b).state(0.5))
+        return cls(a, b, dict(Line(a, b).state(0.5)))
 
     def state(self, lam: float) -> State:
         """The parameters at t = `lam`; at 0 and 1 the end models' own tensors, bit for bit."""
@@ -72,18 +72,17 @@ class Bezier:
             return self.a.state
         if lam == 1.0:
             return self.b.state
-        return bent(self.a.state, self.bend, self.b.state, lam)
+        return blend([self.a.state, self.bend, self.b.state], lambda three: bent(three, lam))
+
+    def on(self, device: str) -> Bezier:
+        """The same curve with the models and the bend on a device."""
+        bend = {name: tensor.to(device) for name, tensor in self.bend.items()}
+        return Bezier(self.a.on(device), self.b.on(device), bend)
 
 
-def bent(a: State, bend: State, b: State, t: float) -> dict[str, Tensor]:
-    """(1 - t)^2 A + 2 t (1 - t) C + t^2 B, differentiable in C."""
-    weights = (1 - t) ** 2, 2 * t * (1 - t), t**2
-    return {
-        name: weights[0] * in_single(tensor)
-        + weights[1] * in_single(bend[name])
-        + weights[2] * in_single(b[name])
-        for name, tensor in a.items()
-    }
+def bent(three: Sequence[Tensor], t: float) -> Tensor:
+    """(1 - t)^2 A + 2 t (1 - t) C + t^2 B of one parameter (A, C, B), differentiable in C."""
+    return (1 - t) ** 2 * three[0] + 2 * t * (1 - t) * three[1] + t**2 * three[2]
 
 
 def loss_at(
@@ -92,14 +91,16 @@ def loss_at(
     """Mean loss of a batch at one point of the curve in nats, differentiable in the bend.
 
     Args:
-        forward: of the models, a `paths.curve.Forward`.
+        forward: of the models, a `models.functional.Forward`.
         a: parameters at 0.
         bend: C.
         b: parameters at 1.
         t: where.
         batch: on the device of the parameters.
     """
-    named = {f"inner.{name}": tensor for name, tensor in bent(a, bend, b, t).items()}
+    named = {
+        f"inner.{name}": bent([in_single(state[name]) for state in (a, bend, b)], t) for name in a
+    }
     logits = functional_call(forward, named, (batch.inputs,))
     return F.cross_entropy(logits.flatten(0, -2), batch.targets.flatten(), ignore_index=IGNORED)
 

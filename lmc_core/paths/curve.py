@@ -1,40 +1,28 @@
-"""What a task's loss does along a path, at many points, in one pass over the data.
-
-Each batch is loaded once and run at every point. The points share one module, whose parameters are
-swapped by `torch.func.functional_call`. (Stacking the points under `vmap` was 2 to 3.5 times slower
-on CPUs, where batched attention has no fused kernel; see docs/LOG.md.)
+"""What a task's loss does along a path, at many points, in one pass over the data
+(`lmc_core.tasks.evaluator`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 
 from lmc_core.display import draw_curve, draw_figure, show
 from lmc_core.errors import BadInput
 from lmc_core.intervals.errors import stderr
 from lmc_core.limits import require_counts
-from lmc_core.models.forward import outputs_each
-from lmc_core.models.functional import Forward
-from lmc_core.models.mixing import in_single
-from lmc_core.models.model import Model
 from lmc_core.numbers import estimate, number
 from lmc_core.paths.barrier import Barrier, barrier
 from lmc_core.paths.line import ModelPath
-from lmc_core.tasks import Examples, losses
+from lmc_core.tasks import Examples
+from lmc_core.tasks.evaluator import Evaluator, States
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go  # loaded when something is drawn
-
-State = Mapping[str, Tensor]
-BATCH = 128  # examples; large enough to fill the cores, small enough to stay in their caches
-OUTPUTS = 2**26  # numbers that a batch may give: 256 MB
-HELD = 2**28  # parameters of all points that are held at once: 1 GB
 
 
 @dataclass(frozen=True)
@@ -106,56 +94,6 @@ class Curve:
         )
 
 
-@torch.no_grad()
-def evaluate(
-    model: Model,
-    states: Sequence[State],
-    examples: Examples,
-    device: str = "cpu",
-    progress: Callable[[float], None] = lambda share: None,
-    temperatures: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Loss and correctness of every example under every set of parameters.
-
-    Args:
-        model: whose class and configuration the parameters belong to.
-        states: the sets of parameters.
-        examples: what to measure on.
-        device: where to run.
-        progress: called after every forward pass with the share done; may raise to stop.
-        temperatures: what logits are divided by before the softmax, `[states]`; 1 by default.
-
-    Returns:
-        Two float32 tensors `[states, examples]`: loss in nats, share correct.
-    """
-    forward = Forward(model).to(device)
-    placed = [
-        {f"inner.{name}": in_single(tensor.to(device)) for name, tensor in state.items()}
-        for state in states
-    ]
-    rows = []
-    size = batch_size(model, examples)
-    for turn, batch in enumerate(examples.batches(size)):
-        inputs, targets = batch.inputs.to(device), batch.targets.to(device)
-        found = []
-        for index, state in enumerate(placed):
-            logits = functional_call(forward, state, (inputs,))
-            if temperatures is not None:
-                logits = logits / float(temperatures[index])
-            found.append(torch.stack(losses(logits, targets)).cpu())
-            progress(
-                min(1.0, (turn * size + len(batch) * (index + 1) / len(placed)) / len(examples))
-            )
-        rows.append(torch.stack(found))  # [states, 2, batch]
-    result = torch.cat(rows, 2)
-    return result[:, 0], result[:, 1]
-
-
-def batch_size(model: Model, examples: Examples) -> int:
-    """How many examples are run at once: `BATCH`, or fewer where their outputs are large."""
-    return max(1, min(BATCH, OUTPUTS // outputs_each(model, examples.inputs)))
-
-
 def measure(
     path: ModelPath,
     lam: Tensor,
@@ -163,8 +101,9 @@ def measure(
     device: str = "cpu",
     progress: Callable[[float], None] = lambda share: None,
     temperatures: Tensor | None = None,
+    evaluator: Evaluator | None = None,
 ) -> Curve:
-    """Measure the loss at some points of a path, of large models a few at a time.
+    """Measure the loss at some points of a path.
 
     Args:
         path: between two models.
@@ -173,19 +112,12 @@ def measure(
         device: where to run.
         progress: called with the share done; may raise to stop.
         temperatures: what logits are divided by at each point; 1 by default.
+        evaluator: of the models on these examples, where there is one already.
     """
-    together = max(1, HELD // max(1, path.a.parameters))
-    parts = []
-    for start in range(0, len(lam), together):
-        states = [path.state(float(x)) for x in lam[start : start + together]]
-
-        def tell(share: float, start: int = start, count: int = len(states)) -> None:
-            progress((start + share * count) / len(lam))
-
-        chosen = None if temperatures is None else temperatures[start : start + together]
-        parts.append(evaluate(path.a, states, examples, device, tell, chosen))
-    losses, correct = (torch.cat(each) for each in zip(*parts, strict=True))
-    return Curve(lam, losses, correct, examples.groups)
+    path = path.on(device)
+    evaluator = evaluator or Evaluator(path.a, examples, device)
+    states = States(path.state, lam.tolist())
+    return Curve(lam, *evaluator.losses(states, progress, temperatures), examples.groups)
 
 
 def curve(
@@ -219,7 +151,16 @@ def curve(
         raise BadInput(f"The number of refining points should be 0 or more; {refine} came.")
     total = points + refine
     lam = torch.linspace(0, 1, points, dtype=torch.float64)
-    found = measure(line, lam, examples, device, lambda share: progress(share * points / total))
+    line = line.on(device)
+    evaluator = Evaluator(line.a, examples, device)
+    found = measure(
+        line,
+        lam,
+        examples,
+        device,
+        lambda share: progress(share * points / total),
+        evaluator=evaluator,
+    )
     if refine:
         top = found.barrier.index
         left, right = refine // 2, refine - refine // 2
@@ -235,6 +176,7 @@ def curve(
             examples,
             device,
             lambda share: progress((points + share * refine) / total),
+            evaluator=evaluator,
         )
         found = found.merged(more)
     return found

@@ -17,13 +17,14 @@ from torch import Tensor
 from lmc_core.errors import BadInput
 from lmc_core.intervals.errors import stderr
 from lmc_core.limits import require_counts
-from lmc_core.paths.curve import HELD, evaluate
 from lmc_core.paths.plane import Plane
 from lmc_core.tasks import Examples
+from lmc_core.tasks.evaluator import Evaluator
 
 FEWEST, MOST = 3, 129  # points along one side
 MARGIN = 0.3  # room around the models, as a share of the longer side of their box
 TOGETHER = 16  # points that go through the data together; what is stopped loses at most so many
+HELD = 2**28  # parameters of all points that go through the data together
 
 
 @dataclass(frozen=True)
@@ -192,6 +193,8 @@ def measure_grid(
     todo = [at for level in levels(n) for at in level if missing[at]]
     together = max(1, min(TOGETHER, HELD // max(1, plane.origin.parameters)))
     done = n * n - len(todo)
+    plane = plane.on(device)
+    measuring = Evaluator(plane.origin, examples, device)
     for start in range(0, len(todo), together):
         part = todo[start : start + together]
         states = [plane.state(float(grid.u[column]), float(grid.v[row])) for row, column in part]
@@ -199,9 +202,7 @@ def measure_grid(
         def tell(share: float, before: int = done + start, count: int = len(part)) -> None:
             progress((before + share * count) / (n * n))
 
-        losses, correct = (
-            each.double() for each in evaluate(plane.origin, states, examples, device, tell)
-        )
+        losses, correct = (each.double() for each in measuring.losses(states, tell))
         rows, columns = (list(each) for each in zip(*part, strict=True))
         surface.loss[rows, columns] = losses.mean(1)
         surface.stderr[rows, columns] = stderr(losses, examples.groups)

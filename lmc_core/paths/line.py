@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import Incompatible
-from lmc_core.models.mixing import in_single
+from lmc_core.models.mixing import blend
 from lmc_core.models.model import Model
 from lmc_core.tasks.class_order import find_order
 
@@ -30,6 +30,10 @@ class ModelPath(Protocol):
 
     def state(self, lam: float) -> Mapping[str, Tensor]:
         """The parameters at `lam`."""
+        ...
+
+    def on(self, device: str) -> ModelPath:
+        """The same path with what it is made of on a device."""
         ...
 
 
@@ -66,8 +70,8 @@ class Line:
             return self.a.state
         if lam == 1.0:
             return self.b.state
-        other = self.b.state
-        return {
-            name: torch.lerp(in_single(tensor), in_single(other[name]), lam)
-            for name, tensor in self.a.state.items()
-        }
+        return blend([self.a.state, self.b.state], lambda ends: torch.lerp(ends[0], ends[1], lam))
+
+    def on(self, device: str) -> Line:
+        """The same line with both models on a device."""
+        return Line(self.a.on(device), self.b.on(device))

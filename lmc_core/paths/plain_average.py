@@ -16,10 +16,11 @@ from torch import Tensor
 from lmc_core.intervals.errors import stderr
 from lmc_core.matching.common_form import common_form
 from lmc_core.models.model import Model
-from lmc_core.paths.curve import Curve, evaluate
+from lmc_core.paths.curve import Curve
 from lmc_core.paths.line import Line
 from lmc_core.progress import Progress
 from lmc_core.tasks import Examples
+from lmc_core.tasks.evaluator import evaluate
 
 NOTICED = 1e-3  # nats; less is no difference, however small its error
 
@@ -53,7 +54,7 @@ def plain_losses(
     Returns:
         The weights, and the loss of every example in nats, `[lam, examples]`.
     """
-    line = Line(*common_form(*models))
+    line = Line(*common_form(*models)).on(device)
     words = "measuring the plain average"
     losses, _ = evaluate(
         line.a, [line.state(x) for x in lam], examples, device, lambda share: report(share, words)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput
-from lmc_core.models.mixing import in_single, require_alike
+from lmc_core.models.mixing import blend, require_alike
 from lmc_core.models.model import Model
 
 State = Mapping[str, Tensor]
@@ -96,12 +96,18 @@ class Plane:
         if met is not None:
             return met
         rest = 1.0 - alpha - beta
-        return {
-            name: (in_single(tensor) * rest)
-            .add_(self.first[name], alpha=alpha)
-            .add_(self.second[name], alpha=beta)
-            for name, tensor in self.origin.state.items()
-        }
+        return blend(
+            [self.origin.state, self.first, self.second],
+            lambda x: (x[0] * rest).add_(x[1], alpha=alpha).add_(x[2], alpha=beta),
+        )
+
+    def on(self, device: str) -> Plane:
+        """The same plane with the models on a device."""
+        first, second = (
+            {name: tensor.to(device) for name, tensor in state.items()}
+            for state in (self.first, self.second)
+        )
+        return Plane(self.origin.on(device), first, second, self.factor)
 
     def basis(self) -> tuple[State, State]:
         """e_1 and e_2 in float64, for looking at; computing points does not need them."""

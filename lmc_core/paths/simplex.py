@@ -21,8 +21,8 @@ from lmc_core.intervals.errors import stderr
 from lmc_core.limits import require_counts
 from lmc_core.models.mixing import mixed, require_alike
 from lmc_core.models.model import Model
-from lmc_core.paths.curve import HELD, evaluate
 from lmc_core.tasks import Examples
+from lmc_core.tasks.evaluator import evaluate
 
 
 def grid(resolution: int) -> Tensor:
@@ -121,8 +121,7 @@ def measure_simplex(
     device: str = "cpu",
     progress: Callable[[float], None] = lambda share: None,
 ) -> Simplex:
-    """Measure the loss over the triangle of three models in one pass over the data, of large models
-    a few points at a time.
+    """Measure the loss over the triangle of three models in one pass over the data.
 
     Args:
         models: three, aligned before.
@@ -162,14 +161,6 @@ def losses_at(
     Returns:
         Two float32 tensors `[points, examples]`: loss in nats, share correct.
     """
-    together = max(1, HELD // max(1, models[0].parameters))
-    parts = []
-    for start in range(0, len(weights), together):
-        states = [mixed(models, row) for row in weights[start : start + together].tolist()]
-
-        def tell(share: float, start: int = start, count: int = len(states)) -> None:
-            progress((start + share * count) / len(weights))
-
-        parts.append(evaluate(models[0], states, examples, device, tell))
-    losses, correct = zip(*parts, strict=True)
-    return torch.cat(losses), torch.cat(correct)
+    models = [model.on(device) for model in models]
+    states = [mixed(models, row) for row in weights.tolist()]
+    return evaluate(models[0], states, examples, device, progress)

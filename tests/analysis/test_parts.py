@@ -10,8 +10,8 @@ import torch
 import lmc_core
 from lmc_core.analysis.parts import find_parts, part_costs, part_state
 from lmc_core.models.model import Model
-from lmc_core.paths.curve import evaluate
 from lmc_core.paths.line import Line
+from lmc_core.tasks.evaluator import evaluate
 from tests.networks import random_model
 
 FAMILIES = ("vit", "gpt2", "llama")

@@ -15,8 +15,10 @@ from torch.nn.functional import cross_entropy
 
 from lmc_core.analysis import temperature
 from lmc_core.analysis.temperature import fit_temperature, temperatures, tempered
-from lmc_core.paths.curve import curve, evaluate, measure
+from lmc_core.paths.curve import curve, measure
 from lmc_core.paths.line import Line
+from lmc_core.tasks import evaluator
+from lmc_core.tasks.evaluator import evaluate
 from lmc_core.tasks.task import IGNORED, Examples
 from tests.networks import random_model
 from tests.paths.test_barrier import examples_for
@@ -123,7 +125,7 @@ def test_of_many_logits_evenly_spaced_ones_are_kept(monkeypatch: pytest.MonkeyPa
     lam = torch.tensor([0.5])
     whole = temperatures(line, lam, examples)
     monkeypatch.setattr(temperature, "HELD", 31 * 100)  # 480 targets: every fifth is kept
-    monkeypatch.setattr(temperature, "batch_size", lambda model, examples: 7)
+    monkeypatch.setattr(evaluator, "batch_size", lambda model, examples: 7)
     part = temperatures(line, lam, examples)
     with torch.no_grad():
         logits = line.a.family.outputs(

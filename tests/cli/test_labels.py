@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from lmc_core.models.load import load
-from lmc_core.paths.curve import evaluate
 from lmc_core.tasks import task_for
+from lmc_core.tasks.evaluator import evaluate
 from tests.cli.conftest import Run
 from tests.tasks.test_own_labels import NAMES, classifier, texts, write
 

@@ -16,8 +16,8 @@ from lmc_core.lecture.rotation import (
     whole_rotation,
 )
 from lmc_core.lecture.steps import BY_KEY, STEPS
-from lmc_core.paths.curve import evaluate
 from lmc_core.paths.line import Line
+from lmc_core.tasks.evaluator import evaluate
 from tests.tiny import tiny
 
 EXACT = 1e-12

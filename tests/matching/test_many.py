@@ -30,7 +30,7 @@ from lmc_core.matching.weight_search import make_objective, match_weights
 from lmc_core.models.forward import function_error
 from lmc_core.models.mixing import centre
 from lmc_core.models.model import Model
-from lmc_core.paths.curve import evaluate
+from lmc_core.tasks.evaluator import evaluate
 from lmc_core.tasks.learning import Learning
 from tests.networks import random_inputs, random_model
 

@@ -9,8 +9,8 @@ import torch
 
 from lmc_core.merging.measure import measure
 from lmc_core.models.model import Model
-from lmc_core.paths.curve import evaluate
 from lmc_core.tasks import Examples
+from lmc_core.tasks.evaluator import evaluate
 from tests.networks import random_inputs, random_model
 
 

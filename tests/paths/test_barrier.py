@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from lmc_core.errors import BadInput, Incompatible
 from lmc_core.matching.pair import align_pair
 from lmc_core.paths.barrier import barrier, excess
-from lmc_core.paths.curve import curve, evaluate
+from lmc_core.paths.curve import curve
 from lmc_core.paths.line import Line
 from lmc_core.tasks import Examples, losses
+from lmc_core.tasks.evaluator import evaluate
 from tests.networks import random_inputs, random_model
 
 LAM = torch.linspace(0, 1, 5, dtype=torch.float64)

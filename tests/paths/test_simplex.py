@@ -11,10 +11,10 @@ from torch import Tensor
 from lmc_core.errors import BadInput, Incompatible
 from lmc_core.models.mixing import centre, mixed, weighted
 from lmc_core.models.model import Model
-from lmc_core.paths.curve import evaluate
 from lmc_core.paths.line import Line
 from lmc_core.paths.simplex import Simplex, grid, measure_simplex
 from lmc_core.tasks import Examples, losses
+from lmc_core.tasks.evaluator import evaluate
 from tests.networks import random_inputs, random_model
 
 

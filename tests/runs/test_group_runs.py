@@ -61,8 +61,8 @@ def test_nothing_is_moved_without_a_method(three: list[str]) -> None:
     )
     centre = {n: torch.stack([s[n] for s in states]).mean(0) for n in states[0]}
     model = tiny.tiny("gpt2").with_state(centre)
-    from lmc_core.paths.curve import evaluate
     from lmc_core.tasks import get_task
+    from lmc_core.tasks.evaluator import evaluate
 
     examples = get_task("plays").examples("test", 6, 0, 16)
     assert found["centre_loss"] == pytest.approx(

@@ -20,12 +20,12 @@ from lmc_core.merging.methods import MERGES
 from lmc_core.merging.mixtures import choose_mixtures
 from lmc_core.models.load import load
 from lmc_core.models.model import Model
-from lmc_core.paths.curve import evaluate
 from lmc_core.runs import cache
 from lmc_core.runs.computation import request_from_json
 from lmc_core.runs.executors import Inline
 from lmc_core.runs.kinds.merge import compute, make_merge_requests, save_as
 from lmc_core.tasks import get_task
+from lmc_core.tasks.evaluator import evaluate
 from tests import tiny
 
 WORDS: dict[str, Any] = {"examples": 6, "resolution": 2, "device": "cpu", "length": 16, "points": 1}

@@ -13,10 +13,11 @@ from lmc_core.cli.barrier import summarize
 from lmc_core.figures.barrier import barrier_caption
 from lmc_core.matching.align import align
 from lmc_core.models.load import load
-from lmc_core.paths.curve import Curve, evaluate
+from lmc_core.paths.curve import Curve
 from lmc_core.paths.soft_end import against_true_ends
 from lmc_core.runs.kinds.barrier import compute, make_request
 from lmc_core.tasks import get_task
+from lmc_core.tasks.evaluator import evaluate
 
 WORDS = {
     "task": "fashion-mnist",

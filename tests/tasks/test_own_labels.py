@@ -18,8 +18,8 @@ from lmc_core.errors import BadInput, Incompatible
 from lmc_core.models.forward import compute_outputs
 from lmc_core.models.load import load
 from lmc_core.models.texts import END, find_lengths, joined
-from lmc_core.paths.curve import evaluate
 from lmc_core.tasks import Examples, task_for
+from lmc_core.tasks.evaluator import evaluate
 from lmc_core.tasks.own_labels import read_rows
 from tests.matching.test_common import made
 from tests.tasks.makers import text_of, word_tokenizer

@@ -30,7 +30,7 @@ from lmc_core.models.model import Model
 from lmc_core.models.sameness import common_weights
 from lmc_core.paths.above_chord import SINGLE, above_chord, crossfitted, drop_facts
 from lmc_core.paths.barrier import excess, place
-from lmc_core.paths.curve import Curve, curve, evaluate
+from lmc_core.paths.curve import Curve, curve
 from lmc_core.paths.line import Line, ModelPath
 from lmc_core.paths.plain_average import against_plain, choose_places, nearest_half, plain_losses
 from lmc_core.paths.soft_end import against_true_ends, place_to_soft_end
@@ -65,6 +65,7 @@ from lmc_core.runs.requests.barrier import (
     TemperedNumbers,
 )
 from lmc_core.tasks import Examples
+from lmc_core.tasks.evaluator import evaluate
 
 # training examples at the most that temperatures and renormalisations are fitted on
 STATISTICS = 1024

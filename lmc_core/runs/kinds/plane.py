@@ -20,7 +20,6 @@ from lmc_core.errors import BadInput
 from lmc_core.intervals.errors import stderr
 from lmc_core.models.model import Model
 from lmc_core.models.rows import usable
-from lmc_core.paths.curve import evaluate
 from lmc_core.paths.directions import random_plane
 from lmc_core.paths.grid import Grid, Surface, measure_grid
 from lmc_core.paths.plane import Plane
@@ -51,6 +50,7 @@ from lmc_core.runs.requests.plane import (
 )
 from lmc_core.runs.store import Store
 from lmc_core.tasks import Examples, Task
+from lmc_core.tasks.evaluator import evaluate
 
 Label = tuple[str, str, str]  # what is written at the point, the name of the model, its role
 NUMBERS = ("loss", "stderr", "correct")

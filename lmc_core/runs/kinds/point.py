@@ -10,7 +10,6 @@ from time import perf_counter
 from torch import Tensor
 
 from lmc_core.intervals.errors import stderr
-from lmc_core.paths.curve import evaluate
 from lmc_core.progress import Progress, ignore, part
 from lmc_core.runs.computation import Arrays, Entries
 from lmc_core.runs.inputs import (
@@ -25,6 +24,7 @@ from lmc_core.runs.inputs import (
 from lmc_core.runs.kinds.plane import Scene
 from lmc_core.runs.request import RequestJson
 from lmc_core.runs.requests.point import PointFacts, PointNumbers, PointRequest
+from lmc_core.tasks.evaluator import evaluate
 
 
 def compute(
