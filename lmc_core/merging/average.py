@@ -10,12 +10,12 @@ from lmc_core.models.mixing import weighted
 def average(given: Ingredients, settings: NoSettings) -> Merged:
     """The mean with equal weights, whatever weights were given."""
     equal = [1 / len(given)] * len(given)
-    return given.each(lambda name: weighted(given.of(name), equal))
+    return given.entrywise(lambda piece, name: weighted(piece.of(name), equal))
 
 
 def weighted_average(given: Ingredients, settings: NoSettings) -> Merged:
     """The mean with the given weights."""
-    return given.each(lambda name: weighted(given.of(name), given.weights))
+    return given.entrywise(lambda piece, name: weighted(piece.of(name), given.weights))
 
 
 AVERAGE = MergeMethod(

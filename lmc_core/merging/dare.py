@@ -41,26 +41,27 @@ class DareSettings:
 
 def dare(given: Ingredients, settings: DareSettings) -> Merged:
     """The ancestor with the scaled sum of the thinned task vectors added."""
+    draws: list[torch.Generator] = []
 
-    def merge(name: str) -> Tensor:
-        vectors = given.task_vectors(name)
-        thinned = [
-            v * kept(v.shape, k, name, settings) / settings.density for k, v in enumerate(vectors)
-        ]
-        return added(given, name, thinned, settings.scale)
+    def merge(piece: Ingredients, name: str) -> Tensor:
+        if piece.start == 0:  # entries that follow go on with the draw of those before
+            draws[:] = [generator(k, name, settings) for k in range(len(given))]
+        vectors = zip(piece.task_vectors(name), draws, strict=True)
+        thinned = [v * kept(v.shape, draw, settings) / settings.density for v, draw in vectors]
+        return added(piece, name, thinned, settings.scale)
 
-    return given.each(merge)
+    return given.entrywise(merge)
 
 
-def kept(shape: torch.Size, k: int, name: str, settings: DareSettings) -> Tensor:
-    """Which entries of a parameter of model k stay, as a boolean tensor."""
-    seed = int.from_bytes(
-        hashlib.sha256(f"{settings.seed}/{k}/{name}".encode()).digest()[:7], "big"
-    )
-    return (
-        torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-        < settings.density
-    )
+def generator(k: int, name: str, settings: DareSettings) -> torch.Generator:
+    """What draws for a parameter of model k."""
+    digest = hashlib.sha256(f"{settings.seed}/{k}/{name}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+def kept(shape: torch.Size, draw: torch.Generator, settings: DareSettings) -> Tensor:
+    """Which entries stay, as a boolean tensor."""
+    return torch.rand(shape, generator=draw, dtype=torch.float64) < settings.density
 
 
 METHOD = MergeMethod(

@@ -1,24 +1,28 @@
 """What every way to merge is given, and what it returns: parameters of one layout, in one frame.
 
-All arithmetic is in float64, one tensor at a time, so that a model is never held twice in it; the
-result is float32.
+All arithmetic is in float64, on some entries of one parameter at a time, so that not even a
+parameter is held in it; the result is float32. Of models whose parameters are lazy the outcome is
+lazy as well: a parameter is merged when it is asked for, as it is when a checkpoint is written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput, Incompatible, UnknownName
+from lmc_core.models.lazy import LazyState, is_lazy, shapes
 from lmc_core.models.mixing import weighted
 
 State = Mapping[str, Tensor]
 # parameters -> loss in nats and share correct, on data that is not the test
 Judge = Callable[[State], tuple[float, float]]
 STAND_INS = ("mean", "first")  # what takes the place of a common ancestor where there is none
+PIECE = 2**20  # entries that are merged at once: a dozen of such tensors fit into a cache of 100 MB
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Ingredients:
         stand_in: what takes their place then, ``mean`` of all models or the ``first`` of them.
         judge: measures parameters on validation data, for methods that choose.
         progress: called with the share done; may raise to stop.
+        start: of what `pieces` gives, the number of its first entry in its parameter.
 
     Raises:
         BadInput: for fewer than two models, or weights that make no sense.
@@ -49,6 +54,7 @@ class Ingredients:
     stand_in: str = "mean"
     judge: Judge | None = None
     progress: Callable[[float], None] = field(default=lambda share: None)
+    start: int = 0
 
     def __post_init__(self) -> None:
         if len(self.states) < 2:
@@ -61,11 +67,11 @@ class Ingredients:
             tuple(self.names) or tuple(f"model {k + 1}" for k in range(len(self.states))),
         )
         object.__setattr__(self, "weights", normalised(self.weights, len(self.states)))
-        shapes = {name: tensor.shape for name, tensor in self.states[0].items()}
+        first = {name: tensor.shape for name, tensor in shapes(self.states[0]).items()}
         others = [*self.states[1:], *([] if self.ancestor is None else [self.ancestor])]
         called = [*self.names[1:], *([] if self.ancestor is None else ["the common ancestor"])]
         for state, name in zip(others, called, strict=True):
-            if {n: t.shape for n, t in state.items()} != shapes:
+            if {n: t.shape for n, t in shapes(state).items()} != first:
                 raise Incompatible(
                     f"{self.names[0]} and {name} have different parameters; bring them into one "
                     "frame first."
@@ -93,12 +99,47 @@ class Ingredients:
         base = self.base(name)
         return [tensor - base for tensor in self.of(name)]
 
+    def pieces(self, name: str) -> Iterator[Ingredients]:
+        """The same models with some entries of one parameter, flat, and then the next ones."""
+        every = [*self.states, *([] if self.ancestor is None else [self.ancestor])]
+        whole = [state[name].flatten() for state in every]
+        for start in range(0, len(whole[0]), PIECE):
+            found = copy.copy(self)
+            cut = [{name: tensor[start : start + PIECE]} for tensor in whole]
+            object.__setattr__(found, "start", start)
+            object.__setattr__(found, "states", cut[: len(self)])
+            object.__setattr__(found, "ancestor", None if self.ancestor is None else cut[-1])
+            yield found
+
+    def entrywise(self, merge: Callable[[Ingredients, str], Tensor]) -> Merged:
+        """Merge every entry by itself.
+
+        Args:
+            merge: what `pieces` gives, and the name of the parameter -> its merged entries.
+        """
+
+        def whole(name: str) -> Tensor:
+            found = torch.empty(shapes(self.states[0])[name].shape)
+            flat = found.view(-1)
+            for piece in self.pieces(name):
+                flat[piece.start : piece.start + PIECE] = merge(piece, name)
+            return found
+
+        return self.each(whole)
+
     def each(self, merge: Callable[[str], Tensor]) -> Merged:
-        """Merge every parameter by itself."""
+        """Merge every parameter by itself; lazy ones when they are asked for."""
+
+        def single(name: str) -> Tensor:
+            return merge(name).to(torch.float32).contiguous()
+
+        outlines = shapes(self.states[0])
+        if any(map(is_lazy, self.states)):
+            return Merged(LazyState({n: t.to("meta").float() for n, t in outlines.items()}, single))
         found = {}
-        for number, name in enumerate(self.states[0], 1):
-            found[name] = merge(name).to(torch.float32).contiguous()
-            self.progress(number / len(self.states[0]))
+        for number, name in enumerate(outlines, 1):
+            found[name] = single(name)
+            self.progress(number / len(outlines))
         return Merged(found)
 
 
@@ -107,11 +148,11 @@ class Merged:
     """One set of parameters, and what there is to say about how it came to be.
 
     Attributes:
-        state: in float32.
+        state: in float32; lazy where the models' are.
         about: plain values, such as which models a soup kept.
     """
 
-    state: dict[str, Tensor]
+    state: State
     about: dict[str, object] = field(default_factory=dict)
 
 

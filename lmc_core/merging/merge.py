@@ -11,6 +11,7 @@ from lmc_core.matching.many import whole_forms
 from lmc_core.merging.ingredients import Ingredients, Judge
 from lmc_core.merging.measure import measure
 from lmc_core.merging.methods import MERGES
+from lmc_core.models.lazy import is_lazy
 from lmc_core.models.mixing import shared_card
 from lmc_core.models.model import Model
 from lmc_core.models.rows import extended, in_shared_rows
@@ -50,7 +51,8 @@ def merge(
         settings: of the method, such as ``density=0.2``.
 
     Returns:
-        The merged model in float32. What there is to say of it (which models a soup kept) stands in
+        The merged model in float32; its parameters are lazy where those of the models are, and
+        merged when they are asked for or written. What there is to say of it (which models a soup kept) stands in
         its card, under ``about``.
 
     Raises:
@@ -65,6 +67,11 @@ def merge(
         raise BadInput(
             "An output ensemble is several models and not one; measure it with `merging.measure`, "
             "or choose another way to merge."
+        )
+    if chosen.chooses is not None and any(is_lazy(model.state) for model in models):
+        raise BadInput(
+            f"The way to merge called {chosen.title} measures models and needs them in memory; "
+            "load them whole, or choose another way to merge."
         )
     every = whole_forms([*models, *([] if ancestor is None else [ancestor])])
     shared = in_shared_rows(every)

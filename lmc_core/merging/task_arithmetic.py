@@ -37,7 +37,9 @@ class TaskArithmeticSettings:
 
 def task_arithmetic(given: Ingredients, settings: TaskArithmeticSettings) -> Merged:
     """The ancestor with the scaled sum of the task vectors added."""
-    return given.each(lambda name: added(given, name, given.task_vectors(name), settings.scale))
+    return given.entrywise(
+        lambda piece, name: added(piece, name, piece.task_vectors(name), settings.scale)
+    )
 
 
 def added(given: Ingredients, name: str, vectors: list[Tensor], scale: float) -> Tensor:

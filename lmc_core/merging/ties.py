@@ -21,8 +21,9 @@ together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import torch
 from torch import Tensor
@@ -30,6 +31,8 @@ from torch import Tensor
 from lmc_core.limits import require_settings
 from lmc_core.merging.ingredients import Ingredients, Merged, require_share
 from lmc_core.merging.method import MergeMethod
+from lmc_core.merging.selection import find_largest
+from lmc_core.models.lazy import shapes
 
 SLACK = 4  # rounding of n models, in units of n eps max |theta|
 
@@ -53,22 +56,24 @@ class TiesSettings:
 
 def ties(given: Ingredients, settings: TiesSettings) -> Merged:
     """The ancestor with the task vectors that agree in sign added."""
-    limits = [_limit(given, k, settings.density) for k in range(len(given))]
+    limits = _limits(given, settings.density)
 
-    def merge(name: str) -> Tensor:
-        slack = rounding(given, name)
-        vectors = zip(given.task_vectors(name), limits, strict=True)
+    def merge(piece: Ingredients, name: str) -> Tensor:
+        slack = rounding(piece, name)
+        vectors = zip(piece.task_vectors(name), limits, strict=True)
         kept = [torch.where(v.abs() >= limit - slack, v, 0.0) for v, limit in vectors]
-        return given.base(name) + settings.scale * agreed(kept, given.weights, slack)
+        return piece.base(name) + settings.scale * agreed(kept, given.weights, slack)
 
-    return given.each(merge)
+    return given.entrywise(merge)
 
 
 def rounding(given: Ingredients, name: str) -> Tensor:
     """What arithmetic may leave of a sum of task vectors that is zero, entry by entry of one
     parameter.
     """
-    largest = torch.stack([*given.of(name), given.base(name)]).abs().amax(0)
+    largest = given.base(name).abs()
+    for tensor in given.of(name):
+        torch.maximum(largest, tensor.abs(), out=largest)
     return SLACK * len(given) * torch.finfo(largest.dtype).eps * largest
 
 
@@ -92,18 +97,25 @@ def agreed(vectors: list[Tensor], weights: Sequence[float], slack: Tensor) -> Te
     return torch.where(mass > 0, total / mass.clamp_min(torch.finfo(mass.dtype).tiny), 0.0)
 
 
-def _limit(given: Ingredients, k: int, density: float) -> float:
-    """The smallest magnitude that model k keeps: of all its entries the share `density` is at least
-    as large.
+def _limits(given: Ingredients, density: float) -> list[float]:
+    """The smallest magnitude that each model keeps: of all its entries the share `density` is at
+    least as large.
     """
     if density == 1:
-        return 0.0
-    size = sum(tensor.numel() for tensor in given.states[k].values())
-    kept = max(1, round(density * size))
-    magnitudes = torch.cat(
-        [(given.states[k][n].double() - given.base(n)).abs().flatten() for n in given.states[k]]
-    )
-    return float(magnitudes.kthvalue(size - kept + 1).values)
+        return [0.0] * len(given)
+    outlines = shapes(given.states[0])
+    size = sum(tensor.numel() for tensor in outlines.values())
+    passes = count(1)
+
+    def magnitudes() -> Iterator[list[Tensor]]:
+        number = next(passes)
+        for done, name in enumerate(outlines, 1):
+            for piece in given.pieces(name):
+                yield [vector.abs_() for vector in piece.task_vectors(name)]
+            # each pass takes half of what is left: how many there are is not known
+            given.progress(0.3 * (1 - 0.5**number * (2 - done / len(outlines))))
+
+    return find_largest(magnitudes, max(1, round(density * size)), len(given))
 
 
 METHOD = MergeMethod(

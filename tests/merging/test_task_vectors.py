@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lmc_core.merging.average import average
-from lmc_core.merging.dare import DareSettings, dare, kept
+from lmc_core.merging.dare import DareSettings, dare, generator, kept
 from lmc_core.merging.ingredients import Ingredients, NoSettings
 from lmc_core.merging.task_arithmetic import TaskArithmeticSettings, task_arithmetic
 from lmc_core.merging.ties import TiesSettings, ties
@@ -16,6 +16,10 @@ from tests.merging.conftest import State
 
 WEIGHTS = (0.5, 0.25, 0.125, 0.125)
 EQUAL = (0.25,) * 4
+
+
+def drawn(shape: torch.Size, k: int, name: str, settings: DareSettings) -> torch.Tensor:
+    return kept(shape, generator(k, name, settings), settings)
 
 
 def flat(state: State) -> list[float]:
@@ -158,9 +162,9 @@ def test_dare_drops_the_right_share_and_keeps_the_expectation(
     one = dare(Ingredients([states[0], ancestor], ancestor=ancestor), DareSettings(0.3, 1.0)).state
     for name in one:
         change = (one[name] - ancestor[name]) / (states[0][name] - ancestor[name])
-        mask = kept(change.shape, 0, name, DareSettings(0.3, 1.0))
+        mask = drawn(change.shape, 0, name, DareSettings(0.3, 1.0))
         assert torch.allclose(change, torch.where(mask, 1 / 0.3, 0.0), atol=1e-3)
-    large = kept(torch.Size([200, 500]), 0, "large", DareSettings(0.3))
+    large = drawn(torch.Size([200, 500]), 0, "large", DareSettings(0.3))
     assert float(large.double().mean()) == pytest.approx(0.3, abs=0.006)
 
 
@@ -175,7 +179,9 @@ def test_dare_depends_on_its_seed_alone_and_with_density_one_is_task_arithmetic(
     assert flat(whole) == pytest.approx(
         flat(task_arithmetic(given, TaskArithmeticSettings(0.4)).state), abs=1e-6
     )
-    masks = [kept(torch.Size([50]), k, name, DareSettings()) for k in (0, 1) for name in ("x", "y")]
+    masks = [
+        drawn(torch.Size([50]), k, name, DareSettings()) for k in (0, 1) for name in ("x", "y")
+    ]
     # no two models or parameters share a draw
     assert len({tuple(mask.tolist()) for mask in masks}) == 4
 

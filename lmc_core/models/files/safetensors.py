@@ -153,7 +153,7 @@ def _require_numbers(entries: Mapping[str, Entry]) -> None:
 def _read_one(file: BufferedReader | FileIO, path: Path, name: str, entry: Entry) -> Tensor:
     raw = torch.empty(entry.end - entry.start, dtype=torch.uint8)
     file.seek(entry.start)
-    rest = memoryview(raw.numpy())
+    rest = raw.numpy().data
     while rest and (count := file.readinto(rest)):
         rest = rest[count:]
     if rest:
