@@ -24,6 +24,7 @@ from lmc_core.cli.computing import (
     with_notes,
 )
 from lmc_core.cli.folder import check_folder, check_type, require_apart
+from lmc_core.cli.merge_streamed import streams, write_streamed
 from lmc_core.cli.options import Setting
 from lmc_core.cli.output import facts, list_notes, print_json, table
 from lmc_core.cli.progress import ProgressBar
@@ -60,6 +61,9 @@ def run(arguments: argparse.Namespace) -> None:
         )
     if arguments.out is not None:
         _require_one(arguments, merges, frames)
+        if streams(arguments, merges[0], frames[0]):
+            settings = give_settings(merges, arguments.settings)[merges[0]]
+            return write_streamed(arguments, merges[0], settings)
     requests = _make_requests(arguments, give_settings(merges, arguments.settings), frames)
     if arguments.out is not None:
         return _write(arguments, replace(requests[0], dtype=arguments.dtype or ""))

@@ -15,9 +15,12 @@ from pathlib import Path
 from lmc_core.atomic import new_folder
 from lmc_core.errors import BadInput
 from lmc_core.models.files.sidecars import carry_over
+from lmc_core.models.lazy import is_lazy
+from lmc_core.models.load import load_folder
 from lmc_core.models.model import Model
 from lmc_core.models.precision import type_words
 from lmc_core.models.written import Outputs
+from lmc_core.progress import Progress, ignore
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
@@ -42,6 +45,7 @@ def write_merged(
     card: Mapping[str, object],
     dtype: str | None = None,
     unrounded: Outputs | None = None,
+    progress: Progress = ignore,
 ) -> dict[str, object]:
     """Write a merged model, whole or not at all.
 
@@ -53,6 +57,7 @@ def write_merged(
             front.
         dtype: of the weights; None for the types of the model's first parent.
         unrounded: what the model computed before it was rounded to them.
+        progress: told the share written of a model whose parameters are lazy.
 
     Returns:
         What was found when the file was read again, which the card says too: ``dtype``, and the
@@ -65,7 +70,7 @@ def write_merged(
     if folder.exists():
         raise BadInput(f"There is a model named {folder.name!r} already; choose another name.")
     with new_folder(folder) as draft:
-        model.save(draft, dtype)
+        model.save(draft, dtype, progress=progress)
         carry_over(model.folder, draft, model.class_names)
         error, words = (
             unrounded.error_as_written(0, draft)
@@ -73,11 +78,13 @@ def write_merged(
             else (None, type_words(model.types(dtype).values()))
         )
         written = {"dtype": words, "rounding": error}
+        # of lazy parameters the file's own, which says as well that it can be read
+        found = load_folder(draft, lazy=True) if is_lazy(model.state) else model
         first = {
             "name": model.name,
             "family": model.family.name,
             "parameters": model.parameters,
-            "digest": model.digest,
+            "digest": found.digest,
         }
         text = json.dumps(first | {"written": written} | dict(card), indent=1) + "\n"
         (draft / "card.json").write_text(text, encoding="utf-8")

@@ -1,0 +1,74 @@
+"""`lmc merge --out` of large models: the same files as of small ones, and what is said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from lmc_core.cli import main
+from lmc_core.merging import streamed
+from lmc_core.models.load import load_folder
+from tests.tiny import tiny, write
+
+ASKED = ("--method", "ties", "--frame", "none", "--set", "density=0.4", "--examples", "8")
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> list[str]:
+    return [str(write(tmp_path / f"m{seed}", tiny("gpt2", seed))) for seed in range(3)]
+
+
+def test_large_models_are_merged_without_being_held(
+    models: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    *pair, base = models
+    asked = ["merge", *pair, "--base", base, "--weights", "2", "1", *ASKED]
+    assert main([*asked, "--out", str(tmp_path / "whole")]) == 0
+    monkeypatch.setattr(streamed, "LARGE", 0)
+    capsys.readouterr()
+    assert main([*asked, "--out", str(tmp_path / "apart"), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    one, other = (load_folder(tmp_path / name) for name in ("whole", "apart"))
+    assert all(torch.equal(one.state[name], other.state[name]) for name in one.state)
+    cards = [json.loads((tmp_path / n / "card.json").read_text()) for n in ("whole", "apart")]
+    for key in ("models", "ancestor", "method", "settings"):
+        assert cards[0]["merged"][key] == cards[1]["merged"][key] == said["merged"][key]
+    assert cards[0]["digest"] == cards[1]["digest"] == other.digest and said["memory"] > 0
+    assert cards[1]["merged"]["measured"] == {} and cards[1]["scores"] == {}
+
+
+def test_what_needs_whole_models_says_so(
+    models: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(streamed, "LARGE", 0)
+    asked = ["merge", *models, *ASKED[2:4], *ASKED[6:], "--set", "examples=4"]
+    assert main([*asked, "--method", "soup", "--out", str(tmp_path / "soup")]) == 0
+    assert "held whole because they are measured" in capsys.readouterr().err
+
+
+def test_a_failure_leaves_nothing(
+    models: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streamed, "LARGE", 0)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    calls: list[Callable[..., object]] = []
+
+    def stop(share: float, words: str) -> None:
+        if share > 0.5:
+            calls.append(stop)
+            raise KeyboardInterrupt
+
+    loaded = [streamed.merge([load_folder(Path(m), lazy=True) for m in models], "average")]
+    with pytest.raises(KeyboardInterrupt):
+        streamed.write_merged(loaded[0], tmp_path / "out", {}, progress=stop)
+    assert calls and sorted(path.name for path in tmp_path.iterdir()) == before
