@@ -25,6 +25,7 @@ LAYERS = """
     figures equivariance.figures
     api
     studies
+    sweeps
     lecture
     training
     ui equivariance.page lecture.page

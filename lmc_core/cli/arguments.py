@@ -14,6 +14,7 @@ from lmc_core.cli.options import (
     PERMISSIONS,
     RUN,
     argument,
+    change,
     count,
     decimal,
     file,
@@ -237,6 +238,49 @@ MERGE = (
         "of the first model)",
     ),
     json("print a list of results, or with --out one object"),
+)
+SWEEP = (
+    argument(
+        "file",
+        nargs="?",
+        metavar="FILE",
+        help="a sweep file (see docs/sweeps.md), or with --only-stored the name of a sweep that "
+        "was run",
+    ),
+    switch("--dry-run", "list the cells with expected time and memory; compute and fetch nothing"),
+    switch("--only-stored", "show what is stored; compute nothing"),
+    argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this set of models, or this method, of the file; repeatable",
+    ),
+    argument(
+        "--with",
+        dest="changes",
+        type=change,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="in place of an entry of the file, such as examples=500 or "
+        "methods.learned.steps=300; repeatable",
+    ),
+    argument(
+        "--table",
+        choices=("results", "cells"),
+        default="results",
+        help="print means over pairs, or every cell (default: results)",
+    ),
+    switch("--interval", "half a 95 % interval behind the ± in place of a standard error"),
+    switch("--list", "list the sweeps that were run"),
+    *RUN,
+    json("print one object"),
+    file("--csv", "write every number of the table"),
+    file("--cells", "write every cell as a table"),
+    file("--latex", "write the table for a paper (booktabs)"),
+    file("--markdown", "write the table in Markdown"),
+    file("--figure", "write the matrices of barriers, as .svg, .pdf, .png or .html"),
 )
 RESULTS = (
     json("print a list of objects"),

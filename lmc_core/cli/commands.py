@@ -21,6 +21,7 @@ EXAMPLES = """examples:
   lmc group vit-fashion-s0 vit-fashion-s1 vit-fashion-s2 --set seconds=300
   lmc merge vit-fashion-s0 vit-fashion-s1 --method ties --frame universe --set density=0.5 \
 --out merged
+  lmc sweep benchmarks/barriers.toml --dry-run
   lmc equivariance --kind broken --form resilient --price 0.3
 """
 
@@ -75,6 +76,11 @@ COMMANDS: dict[str, Command] = {
     "merge": Command(
         "Merge several models by every method and in every frame side by side.",
         typed.MERGE,
+        computes=True,
+    ),
+    "sweep": Command(
+        "Run every combination of models, methods and settings of a file, and print one table.",
+        typed.SWEEP,
         computes=True,
     ),
     "results": Command("List what has been computed.", typed.RESULTS),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,6 +127,17 @@ def setting(text: str) -> tuple[str, Setting]:
         except ValueError:
             continue
     return name.strip(), value.strip()
+
+
+def change(text: str) -> tuple[str, object]:
+    """Split NAME=VALUE, the value as TOML; what is none is a text."""
+    name, equals, value = text.partition("=")
+    if not (name.strip() and equals and value):
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, such as points=11; {text!r} came")
+    try:
+        return name.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name.strip(), value.strip()
 
 
 def argument(*names: str, **settings: object) -> Argument:

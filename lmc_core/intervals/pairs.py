@@ -155,7 +155,7 @@ def over_pairs(
     if parts is not None:
         together = (parts.double() - parts.double().mean(1, keepdim=True)).mean(0)
         over_examples, free = float(stderr(together, groups)), freedom(parts.shape[1], groups)
-    free_of_both = _satterthwaite((over_models, len(clusters) - 1), (over_examples, free))
+    free_of_both = join_freedom((over_models, len(clusters) - 1), (over_examples, free))
     return PairMean(value, len(models), len(pairs), over_models, over_examples, free_of_both)
 
 
@@ -212,7 +212,7 @@ def _jackknife(
     return ((count - 1) / count * sum((value - mean) ** 2 for value in without)) ** 0.5
 
 
-def _satterthwaite(*parts: tuple[float | None, int]) -> float:
+def join_freedom(*parts: tuple[float | None, int]) -> float:
     """Degrees of freedom of a sum of independent variances, each given by its root and its own
     degrees of freedom.
     """

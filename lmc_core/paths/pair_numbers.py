@@ -12,8 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lmc_core.intervals.pairs import PairMean, over_pairs
+from lmc_core.intervals.pairs import PairMean, Unit, over_pairs
 from lmc_core.paths.barrier import barrier, excess
+from lmc_core.paths.curve import Curve
+from lmc_core.paths.soft_end import against_true_ends
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,17 @@ def numbers(
 
     Args:
         lam: the points of the curve.
-        arrays: ``losses`` and ``correct``, `[points, examples]`.
+        arrays: ``losses`` and ``correct``, `[points, examples]`; of a line to a soft end also
+            ``own``, what B itself loses, `[examples]`.
         score: ``accuracy`` or ``perplexity``.
     """
     at = torch.tensor(lam, dtype=torch.float64)
     losses, correct = (torch.as_tensor(arrays[name]).double() for name in ("losses", "correct"))
-    found = {"barrier": _at(excess(at, losses), barrier(at, losses).index)}
+    if "own" in arrays:
+        soft = against_true_ends(Curve(at, losses, correct), torch.as_tensor(arrays["own"]))
+        found = {"barrier": _at(soft.excess, soft.barrier.index)}
+    else:
+        found = {"barrier": _at(excess(at, losses), barrier(at, losses).index)}
     if score == "accuracy":
         wrong = 100 * (1 - correct)
         found["score"] = _at(excess(at, wrong), barrier(at, wrong).index)
@@ -63,10 +70,10 @@ def _at(rows: Tensor, place: int) -> Measured:
 
 
 def summarise_pairs(
-    pairs: Sequence[tuple[str, str]], each: Sequence[Measured], groups: Tensor | None
+    pairs: Sequence[Unit], each: Sequence[Measured], groups: Tensor | None
 ) -> PairMean:
-    """The mean over pairs that were measured on the same examples; on different ones, the error is
-    over models alone.
+    """The mean over pairs (or groups) that were measured on the same examples; on different ones,
+    the error is over models alone.
     """
     same = len({len(one.parts) for one in each}) == 1
     parts = torch.stack([one.parts for one in each]) if same else None

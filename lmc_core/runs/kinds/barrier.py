@@ -104,6 +104,7 @@ def make_request(
     temperature: bool = False,
     repair: bool = False,
     measured: bool = True,
+    models: tuple[Model, Model] | None = None,
 ) -> BarrierRequest:
     """Turn what a person asked for into a request, after checking everything that is cheap to
     check.
@@ -131,6 +132,7 @@ def make_request(
             norms.
         measured: a loss will be measured, which models without a head do not have; where it is not,
             and the method uses no data, no task is needed.
+        models: of these references, where they were loaded already and there is room for them.
 
     Raises:
         BadInput: (or one of its kinds) when the request cannot be done as asked.
@@ -139,7 +141,9 @@ def make_request(
     _require_counts(points, refine, examples)
     learned, device = _uses_data(method, settings), find_device(device)
     measured = measured or (learned and METHODS[method].takes_loss)
-    models = _open_pair(a, b, points, method != "none", learned, measured)
+    if models is None:
+        models = _open_pair(a, b, points, method != "none", learned)
+    _require_comparable(models, measured)
     asked = Data(task, split, examples, seed, length)
     found, data = choose_data(models, asked, measured, needed=measured or learned)
     learns = [method] * learned + ["temperature"] * temperature + ["repair"] * repair
@@ -183,22 +187,21 @@ def _uses_data(method: str, settings: Mapping[str, Scalar] | None) -> bool:
     return chosen.uses_data
 
 
-def _open_pair(
-    a: str, b: str, points: int, aligned: bool, learned: bool, measured: bool
-) -> tuple[Model, Model]:
-    """Two models that can be compared, or aligned where nothing is measured, loaded if there is
-    room for what is asked.
-    """
+def _open_pair(a: str, b: str, points: int, aligned: bool, learned: bool) -> tuple[Model, Model]:
+    """Two models, loaded if there is room for what is asked of them."""
     references = full_reference(a), full_reference(b)
     require_room(
         estimate_pair(references, points, aligned, learned).peak, f"Measuring between {a} and {b}"
     )
-    models = load_warm(references[0]), load_warm(references[1])
+    return load_warm(references[0]), load_warm(references[1])
+
+
+def _require_comparable(models: tuple[Model, Model], measured: bool) -> None:
+    """Refuse two models that cannot be compared, or aligned where nothing is measured."""
     if not measured and different_heads(*models):
         require_one_body(*models)
     else:
         require_common_form(*models)
-    return models
 
 
 def compute(

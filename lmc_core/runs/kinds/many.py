@@ -67,6 +67,7 @@ def make_group_request(
     device: str | None = None,
     learn: int | None = None,
     measured: bool = True,
+    models: Sequence[Model] | None = None,
 ) -> GroupRequest:
     """Turn what a person asked for into a request, after checking everything that is cheap to
     check.
@@ -86,6 +87,7 @@ def make_group_request(
         device: ``cpu``, ``cuda``, ``mps``, or None for the best there is.
         learn: training examples to learn from; by default at most 8,000 images or 1,500 windows.
         measured: a loss will be measured, which models without a head do not have.
+        models: of these references, where they were loaded already and there is room for them.
 
     Raises:
         BadInput: (or one of its kinds) when the request cannot be done as asked.
@@ -101,7 +103,10 @@ def make_group_request(
     require_two(examples)
     grid(resolution)
     device = find_device(device)
-    models = open_many(references, method != "none", learns(configured), "Measuring between")
+    if models is None:
+        models = open_many(references, method != "none", learns(configured), "Measuring between")
+    else:
+        common_forms(models)
     measured = measured or learns(configured)
     asked = Data(task, split, examples, seed, length)
     found, data = choose_data(models, asked, measured, needed=measured)

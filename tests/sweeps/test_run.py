@@ -1,0 +1,223 @@
+"""Sweeps of tiny models: what is computed, what is taken from the store, and what fails."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lmc_core import make_request, run
+from lmc_core.cli import main
+from lmc_core.errors import BadInput, Cancelled, FunctionChanged
+from lmc_core.intervals.pairs import over_pairs
+from lmc_core.progress import Progress, ignore
+from lmc_core.runs.executors import Inline
+from lmc_core.runs.request import Request
+from lmc_core.runs.result import Result
+from lmc_core.sweeps.run import read_sweep, sweep
+from lmc_core.sweeps.tables import cells_table, latex, list_cells, markdown, rows_table
+
+FEW = {"examples": 8, "points": 3, "refine": 0, "device": "cpu"}
+
+
+class Watched(Inline):
+    """Computes here, counts what it computes, and fails or stops where it is told to."""
+
+    def __init__(self, fails: str = "", stops: int = 10**9) -> None:
+        super().__init__()
+        self.fails, self.stops = fails, stops
+        self.computed: list[str] = []
+
+    def run(self, request: Request, report: Progress = ignore, *, fresh: bool = False) -> Result:
+        if len(self.computed) >= self.stops:
+            raise Cancelled("stopped")
+        method = str(request.to_json()["method"])
+        if method == self.fails and "tiny-vit-s2" in request.model_names:
+            raise RuntimeError("no room") if len(self.computed) % 2 else FunctionChanged("moved")
+        found = super().run(request, report, fresh=fresh)
+        if not found.result["cached"]:
+            self.computed.append(request.key)
+        return found
+
+
+SHORT = {"max_rounds": 1, "scout_rounds": 1}
+
+
+def content(folder: Path, **more: object) -> dict[str, Any]:
+    methods = {"plain": "none", "weight": {"classes": ["all", "permutations"], **SHORT}}
+    return {"models": f"{folder}/s*", "methods": methods, **FEW, **more}
+
+
+def test_every_cell_is_an_ordinary_request(seeds: Path) -> None:
+    found = sweep(content(seeds))
+    assert (len(found.cells), found.count("stored"), found.failures) == (9, 9, [])
+    assert [row.label for row in found.rows] == ["plain", "weight", "weight, permutations"]
+    references = [str(seeds / f"s{k}") for k in (0, 1)]
+    alone = run(make_request(*references, method="weight", settings=SHORT, **FEW))
+    (cell,) = (c for c in found.cells if c.key == alone.key)
+    assert cell.height == pytest.approx(alone.numbers["barrier"], abs=1e-6)
+    assert cell.stderr == pytest.approx(alone.numbers["barrier_stderr"], abs=1e-6)
+    assert alone.numbers["cached"] and cell.models == ("tiny-vit-s0", "tiny-vit-s1")
+    row = found.rows[1]
+    cells = found.list_cells(row)
+    values = [cell.height or 0.0 for cell in cells]
+    expected = over_pairs([cell.models for cell in cells], values)
+    assert row.height.value == pytest.approx(expected.value)
+    assert row.height.over_models == pytest.approx(expected.over_models)
+    shares = [cell.of_plain or 0.0 for cell in cells]
+    assert row.of_plain and row.of_plain.value == pytest.approx(sum(shares) / 3)
+    names, matrix = found.matrix(row)
+    assert names == [f"tiny-vit-s{k}" for k in range(3)] and matrix[0][0] is None
+    assert matrix[1][2] == matrix[2][1] == pytest.approx(values[2])
+    assert read_sweep("sweep") == found and "9 of 9 stored" in found._repr_html_()
+
+
+def test_a_stopped_sweep_goes_on_where_it_was(seeds: Path) -> None:
+    first = Watched(stops=4)
+    with pytest.raises(Cancelled):
+        sweep(content(seeds), first)
+    record = read_sweep("sweep")
+    assert len(first.computed) == 4 and record.count("missing") == 5
+    seen = sweep(content(seeds), only_stored=True)
+    assert (seen.count("stored"), seen.count("missing")) == (4, 5)
+    assert {row.missing for row in seen.rows} == {1, 2}
+    second = Watched()
+    assert sweep(content(seeds), second).count("stored") == 9
+    assert len(second.computed) == 5 and not set(first.computed) & set(second.computed)
+    third = Watched()
+    assert sweep(content(seeds), third).count("stored") == 9 and third.computed == []
+
+
+def test_a_cell_that_fails_is_listed_and_stops_no_other(seeds: Path) -> None:
+    found = sweep(content(seeds), Watched(fails="weight"))
+    assert (found.count("stored"), found.count("failed")) == (5, 4)
+    assert {cell.reason for cell in found.failures} == {"moved", "RuntimeError: no room"}
+    assert {c.models[1] for c in found.failures} == {"tiny-vit-s2"}
+    assert [(row.units, row.missing) for row in found.rows] == [(3, 0), (1, 2), (1, 2)]
+    again = sweep(content(seeds), Watched())
+    assert again.count("stored") == 9 and not again.failures
+
+
+def test_what_cannot_be_asked_for_is_said_before_anything_is_computed(
+    seeds: Path, tiny_gpt2_pair: tuple[Path, Path]
+) -> None:
+    watched = Watched()
+    mixed = content(seeds) | {"models": [f"{seeds}/s0", str(tiny_gpt2_pair[0])]}
+    with pytest.raises(
+        BadInput, match="s0 → s0, plain: tiny-vit-s0 is a vit .* 2 more cells cannot"
+    ):
+        sweep(mixed, watched)
+    with pytest.raises(BadInput, match="no split 'dev'"):
+        sweep(content(seeds, splits="dev"), watched)
+    with pytest.raises(BadInput, match="weight.*learns from no examples"):
+        sweep(content(seeds, methods={"weight": {"learn": 12}}), watched)
+    with pytest.raises(BadInput, match="units=orthogonal is not admissible"):
+        sweep(content(seeds, methods={"weight": {"classes": {"units": "orthogonal"}}}), watched)
+    text = seeds.parent / "letters.txt"
+    text.write_text("And so it is, line after line.\n" * 200)
+    learned = {"methods": ["activation"], "tasks": f"text:{text}", "examples": 4, "length": 16}
+    pair = {"pairs": [[str(each) for each in tiny_gpt2_pair]], "points": 3, "refine": 0}
+    with pytest.raises(BadInput, match="training split and the task .* has none"):
+        sweep(pair | learned, watched)
+    assert watched.computed == []
+
+
+def test_seeds_are_averaged_within_their_pair(seeds: Path) -> None:
+    found = sweep(content(seeds, methods=["none"], seeds=[0, 1, 2]))
+    (row,) = found.rows
+    assert row.units == 3 and row.options == {} and len(found.list_cells(row)) == 9
+    by_pair: dict[tuple[str, ...], list[float]] = {}
+    for cell in found.cells:
+        by_pair.setdefault(cell.models, []).append(cell.height or 0.0)
+    means = [sum(values) / 3 for values in by_pair.values()]
+    expected = over_pairs(list(by_pair), means)
+    assert row.height.value == pytest.approx(expected.value)
+    assert row.height.over_models == pytest.approx(expected.over_models)
+    assert len({value for values in by_pair.values() for value in values}) == 9
+
+
+def test_groups_and_a_reference(seeds: Path) -> None:
+    shared = {"examples": 8, "resolution": 2, "device": "cpu"}
+    found = sweep(
+        {
+            "models": f"{seeds}/s*",
+            "groups": "all",
+            "methods": {"plain": "none", "universe": {"steps": 0}},
+            **shared,
+        }
+    )
+    assert [row.units for row in found.rows] == [1, 1] and found.noun == "groups"
+    plain, universe = found.rows
+    assert plain.of_plain is None and plain.height.over_models is None
+    assert universe.of_plain and universe.of_plain.value == pytest.approx(
+        universe.height.value / plain.height.value
+    )
+    assert (universe.function_error or 1) < 1e-4 and plain.height.over_examples
+    one = sweep(content(seeds, reference=f"{seeds}/s1", methods=["none"]))
+    assert [cell.models[0] for cell in one.cells] == ["tiny-vit-s1"] * 2
+    low, high = sorted(cell.height or 0.0 for cell in one.cells)
+    assert one.rows[0].height.over_models == pytest.approx((high - low) / 2)
+    assert one.reference == "s1"
+
+
+def test_tables(seeds: Path) -> None:
+    found = sweep(content(seeds, title="A & B", seeds=[0, 1]))
+    columns, rows = list_cells(found, interval=False)
+    heads = [column.name for column in columns]
+    assert heads[:5] == ["method", "classes", "pairs", "barrier, nats", "of plain"]
+    assert rows[0][:3] == ["plain", "", "3 of 3"] and rows[0][4] == "1"
+    assert all(re.fullmatch(r"−?[\d.]+ ± [\d.]+", row[3]) for row in rows)
+    text = latex(found)
+    assert text.startswith("% A \\& B: ") and text.count(r"\\") == 4
+    assert r"\toprule" in text and r" \pm " in text and text.count("&") >= 4 * (len(heads) - 1)
+    assert markdown(found, interval=True).count("\n") == 5
+    table = list(csv.DictReader(io.StringIO(rows_table(found).csv())))
+    assert float(table[1]["height_stderr"]) == pytest.approx(found.rows[1].height.stderr)
+    assert float(table[1]["of_plain"]) == pytest.approx(found.rows[1].of_plain.value)  # type: ignore[union-attr]
+    cells = list(csv.DictReader(io.StringIO(cells_table(found).csv())))
+    assert len(cells) == 18 and {cell["seed"] for cell in cells} == {"0", "1"}
+    assert cells[0]["key"] == found.cells[0].key and cells[0]["of_plain"] == ""
+
+
+def test_the_command(seeds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        f'models = "{seeds}/s*"\nexamples = 8\npoints = 3\nrefine = 0\ndevice = "cpu"\n'
+        '[methods]\nplain = "none"\nweight = { max_rounds = 1, scout_rounds = 1 }\n'
+    )
+
+    def lmc(*words: object, code: int = 0) -> str:
+        capsys.readouterr()
+        assert main(["sweep", *map(str, words)]) == code
+        captured = capsys.readouterr()
+        return captured.out if code == 0 else captured.err
+
+    asked = json.loads(lmc(path, "--dry-run", "--json"))
+    assert [cell["state"] for cell in asked["cells"]] == ["new"] * 6 and asked["memory"] > 0
+    assert asked["seconds"] > 0 and asked["cells"][0]["seconds"] > 0
+    assert "6 cells: 6 new." in lmc(path, "--dry-run")
+    assert "No sweep has been run" in lmc("--list")
+    assert "2 cells, 2 stored." not in lmc(path, "--only-stored", "--only", "plain")
+    said = lmc(path, "--latex", tmp_path / "a.tex", "--csv", tmp_path / "a.csv")
+    assert "6 cells, 6 stored." in said and "Recorded as mine." in said
+    assert "toprule" in (tmp_path / "a.tex").read_text()
+    content = json.loads(lmc(path, "--json"))
+    assert [row["method"] for row in content["rows"]] == ["plain", "weight"]
+    assert json.loads(lmc("mine", "--only-stored", "--json"))["rows"] == content["rows"]
+    assert "6 cells: 6 stored." in lmc(path, "--dry-run")
+    assert "9 cells" in lmc(path, "--with", "seeds=[0,1,2]", "--only", "plain", "--dry-run")
+    assert lmc(path, "--only-stored", "--table", "cells").count("tiny-vit-s0") == 4
+    assert "mine" in lmc("--list")
+    for words in (
+        ("nothing",),
+        (path, "--only", "magic"),
+        (path, "--with", "points"),
+        (path, "--with", "methods.plain.steps=3"),
+        (),
+    ):
+        assert lmc(*words, code=2).startswith("lmc: ")
