@@ -8,7 +8,7 @@ alone: units only (experts stay), by routers, by products (Gram), exactly. Then 
 worst of the 24 orders of every mixture: with the exact alignment, each mixture gets the order whose
 middle has the least (greatest) loss on examples of the *training* split, the others held, and the
 units are matched anew. Prints the mean over the pairs of the barrier in nats and of its share of
-the plain barrier, with half a 95 % interval for models and examples (as benchmarks/barriers.py);
+the plain barrier, with half a 95 % interval for models and examples (as `lmc sweep --interval`);
 the agreement of both ends' choices of experts (Jaccard index, averaged over the mixtures), next to
 chance; the agreement of the middle with its ends; the least load of any expert at the ends and in
 the middle; and the seconds of alignment.

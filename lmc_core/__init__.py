@@ -147,6 +147,8 @@ if TYPE_CHECKING:
         Request as Request,
     )
     from lmc_core.runs.result import Result as Result
+    from lmc_core.sweeps.result import SweepResult as SweepResult
+    from lmc_core.sweeps.run import read_sweep as read_sweep, sweep as sweep
 
     # errors
     from lmc_core.errors import (

@@ -5,7 +5,7 @@
 Every number comes from an ordinary request (`lmc barrier` gives the same) and is taken from the
 store of results (LMC_HOME) where it is there already. Two parts: every choice of classes for one
 pair of Vision Transformers (test split, 1,000 images), and every pair of each family of the zoo
-with four settings (as `benchmarks/barriers.py` measures them). The first run takes some hours on
+with four settings (as `benchmarks/barriers.toml` asks for them). The first run takes some hours on
 two cores, nearly all of it learning; the file is written after every result.
 """
 
@@ -24,7 +24,7 @@ from lmc_core.folders import assets
 FILE = assets() / "lecture" / "barriers.json"
 PAIR = ("zoo:vit-fashion-s0", "zoo:vit-fashion-s1")
 LEARNED = {"steps": 400}
-FAMILIES = {  # name for people -> names in the zoo, and how `benchmarks/barriers.py` measures them
+FAMILIES = {  # name for people -> names in the zoo, and how docs/results.md measures them
     "Vision Transformer": ("vit-fashion-s", {"points": 11}),
     "ViT of transformers": ("vit-hf-fashion-s", {"points": 11}),
     "GPT-2": ("gpt2-plays-s", {"points": 9, "refine": 0, "examples": 128}),

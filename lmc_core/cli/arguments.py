@@ -254,7 +254,8 @@ SWEEP = (
         action="append",
         default=[],
         metavar="NAME",
-        help="only this set of models, or this method, of the file; repeatable",
+        help="only this set of models, or this method beside the plain average, of the file; "
+        "repeatable",
     ),
     argument(
         "--with",
@@ -272,7 +273,7 @@ SWEEP = (
         default="results",
         help="print means over pairs, or every cell (default: results)",
     ),
-    switch("--interval", "half a 95 % interval behind the ± in place of a standard error"),
+    switch("--interval", "half a 95 %% interval behind the ± in place of a standard error"),
     switch("--list", "list the sweeps that were run"),
     *RUN,
     json("print one object"),

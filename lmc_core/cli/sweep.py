@@ -83,15 +83,18 @@ def keep_only(spec: Sweep, names: list[str]) -> Sweep:
 
     Args:
         spec: as its file says.
-        names: of sets and methods; of each kind all stay where none is named.
+        names: of sets and methods; of each kind all stay where none is named, and the plain
+            average always, as the others are compared with it.
     """
     known = {*(each.name for each in spec.sets), *(each.label for each in spec.methods)} - {""}
     for name in names:
         if name not in known:
             raise UnknownName.of("set of models or method of this sweep", name, known)
     sets = tuple(each for each in spec.sets if each.name in names) or spec.sets
-    methods = tuple(each for each in spec.methods if each.label in names) or spec.methods
-    return replace(spec, sets=sets, methods=methods)
+    if any(each.label in names for each in spec.methods):
+        chosen = [m for m in spec.methods if m.label in names or m.method == "none"]
+        spec = replace(spec, methods=tuple(chosen))
+    return replace(spec, sets=sets)
 
 
 def describe(found: ExpectedSweep, spec: Sweep) -> str:

@@ -13,6 +13,7 @@ from lmc_core.models.cache import is_warm, load_warm
 from lmc_core.models.files.hub import in_cache
 from lmc_core.models.files.references import Reference, clip, parse
 from lmc_core.models.handover import HANDOVER
+from lmc_core.models.lazy import is_lazy
 from lmc_core.models.load import load
 from lmc_core.models.model import Model
 from lmc_core.progress import Progress, ignore
@@ -21,7 +22,7 @@ from lmc_core.runs.kinds.many import make_group_request
 from lmc_core.runs.request import ModelsRequest, Scalar
 from lmc_core.sweeps.spec import MethodChoice, Sweep
 
-HELD = 2  # large models that are kept while requests are made
+HELD = 2  # large models that are held whole while requests are made
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def _make_request(
 
 
 class _Opened:
-    """Models by reference; of large ones the last that were asked for."""
+    """Models by reference; large ones are read for their digests alone, once, and not kept."""
 
     def __init__(self, fetch: bool) -> None:
         self._fetch = fetch
@@ -153,9 +154,11 @@ class _Opened:
             raise BadInput(f"{clip(reference)} is not in the local cache of the hub.")
         if is_warm(reference):
             return load_warm(reference)
-        model = self._large.pop(reference, None) or load(reference)
-        while len(self._large) >= HELD:
-            self._large.pop(next(iter(self._large)))
+        model = self._large.pop(reference, None) or load(reference, lazy=True)
+        # pickles are read whole
+        whole = [name for name, each in self._large.items() if not is_lazy(each.state)]
+        for name in whole[: max(0, len(whole) + 1 - HELD)]:
+            del self._large[name]
         self._large[reference] = model
         return model
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lmc_core.errors import BadInput
 from lmc_core.models.files.references import Reference, clip, parse
-from lmc_core.models.load import zoo
+from lmc_core.models.zoo import zoo_names
 
 GLOB = re.compile(r"[*?\[]")
 BRACES = re.compile(r"\{([^{}]*)\}")
@@ -102,7 +102,7 @@ def _match(pattern: str, folder: Path) -> Iterator[str]:
 
 
 def _zoo(pattern: str) -> list[str]:
-    return [f"zoo:{name}" for name in zoo() if fnmatchcase(name, pattern)]
+    return [f"zoo:{name}" for name in zoo_names() if fnmatchcase(name, pattern)]
 
 
 def _folders(pattern: str, folder: Path) -> Iterator[str]:
@@ -116,7 +116,7 @@ def _folders(pattern: str, folder: Path) -> Iterator[str]:
 
 def _parse(text: str, folder: Path) -> Reference:
     """A reference; a plain word may be a folder beside the sweep file."""
-    names = list(zoo())
+    names = zoo_names()
     if text not in names and ":" not in text and (folder / text).is_dir():
         return Reference("path", text)
     return parse(text, names)

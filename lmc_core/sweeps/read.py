@@ -147,12 +147,13 @@ def _read_sets(
         models = find_models(read_list(place, patterns), folder)
         if reference is not None:
             models = [reference, *(each for each in models if each != reference)]
-        least = how if grouped and isinstance(how, int) else FEWEST
-        if len(models) < least:
+        units = tuple(_pair_up(key, how, models, reference))
+        if not units:
+            least = how if isinstance(how, int) else FEWEST
             raise BadInput(
                 f"{place} should match {least} models or more; it matches {len(models)}."
             )
-        yield ModelSet(name, tuple(models), tuple(_pair_up(key, how, models, reference)))
+        yield ModelSet(name, tuple(models), units)
 
 
 def _pair_up(

@@ -104,8 +104,8 @@ OTHERS = {
     "show": {name: (name,) for name in ("vit-s0", "gpt2-wide", "mixtral-s0", "llama-plays-s0")},
 }
 COMMANDS = (
-    "app", "models", "methods", "show", "align", "barrier", "group", "equivariance", "plane", "merge", "results", "report",
-    "train", "worker",
+    "app", "models", "methods", "show", "align", "barrier", "group", "equivariance", "plane", "merge", "sweep", "results",
+    "report", "train", "worker",
 )  # fmt: skip
 
 
