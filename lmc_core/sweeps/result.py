@@ -107,6 +107,7 @@ class CellResult:
         method: what the file calls it.
         matcher: ``none``, or the name of the method.
         classes: what the choice is called; "" for the plain average.
+        chosen: kind of space -> class, as in the request.
         settings: of the method.
         options: of the request, by argument.
         key: of the result.
@@ -127,6 +128,7 @@ class CellResult:
     method: str
     matcher: str
     classes: str
+    chosen: dict[str, str]
     settings: dict[str, Scalar]
     options: dict[str, Scalar]
     key: str

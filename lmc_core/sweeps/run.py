@@ -187,6 +187,7 @@ def _gather_cell(
         method=choice.label,
         matcher=choice.method,
         classes="" if choice.classes is None else choice.classes.label,
+        chosen={} if request is None else dict(request.classes),
         settings=dict(choice.settings),
         options=dict(cell.options),
         key=key,

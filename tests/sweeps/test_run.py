@@ -19,6 +19,7 @@ from lmc_core.progress import Progress, ignore
 from lmc_core.runs.executors import Inline
 from lmc_core.runs.request import Request
 from lmc_core.runs.result import Result
+from lmc_core.sweeps.pictures import alternative_text, spread_figure, write_figure
 from lmc_core.sweeps.run import read_sweep, sweep
 from lmc_core.sweeps.tables import cells_table, latex, list_cells, markdown, rows_table
 
@@ -163,7 +164,7 @@ def test_groups_and_a_reference(seeds: Path) -> None:
     assert one.reference == "s1"
 
 
-def test_tables(seeds: Path) -> None:
+def test_tables_and_pictures(seeds: Path, tmp_path: Path) -> None:
     found = sweep(content(seeds, title="A & B", methods={"plain": "none", "weight": SHORT}))
     columns, rows = list_cells(found, interval=False)
     heads = [column.name for column in columns]
@@ -177,6 +178,20 @@ def test_tables(seeds: Path) -> None:
     table = list(csv.DictReader(io.StringIO(rows_table(found).csv())))
     assert float(table[1]["height_stderr"]) == pytest.approx(found.rows[1].height.stderr)
     assert float(table[1]["of_plain"]) == pytest.approx(found.rows[1].of_plain.value)  # type: ignore[union-attr]
+    matrices, spread = found.figure(), spread_figure(found, "dark")
+    assert [trace.name for trace in matrices.data] == ["barrier"] * 2
+    assert matrices.data[1].z[0][2] == found.list_cells(found.rows[1])[1].height
+    assert {trace.zmax for trace in matrices.data} == {
+        max(cell.height or 0.0 for cell in found.cells)
+    }
+    assert [len(trace.x) for trace in spread.data] == [3, 1, 3, 1]
+    assert spread.data[3].error_x.array[0] == found.rows[1].height.stderr
+    assert spread.data[0].marker.color != spread.data[2].marker.color
+    assert "over pairs: plain" in alternative_text(found)
+    write_figure(found, tmp_path / "matrices.html")
+    assert "Plotly.newPlot" in (tmp_path / "matrices.html").read_text()
+    with pytest.raises(BadInput, match=r"ends in .svg, .*'a.gif' came"):
+        write_figure(found, tmp_path / "a.gif")
     cells = list(csv.DictReader(io.StringIO(cells_table(found).csv())))
     assert len(cells) == 6 and {cell["examples"] for cell in cells} == {"6"}
     assert cells[0]["key"] == found.cells[0].key and cells[0]["of_plain"] == ""
