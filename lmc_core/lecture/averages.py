@@ -2,36 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 
+from lmc_core.lecture.measured import Averages
 from lmc_core.models.model import Model
 from lmc_core.paths.line import Line
 from lmc_core.tasks import Examples, losses
-
-
-@dataclass(frozen=True)
-class Averages:
-    """Models on a line.
-
-    Attributes:
-        lam: weight of the second model at each point.
-        loss: mean loss at each point, in nats.
-        accuracy: share predicted correctly at each point.
-        answers: the class each point's model gives to each of the examples that are shown,
-            `[points, shown]`.
-        targets: what they are, `[shown]`.
-        images: of those examples, `[shown, height, width]`.
-    """
-
-    lam: list[float]
-    loss: list[float]
-    accuracy: list[float]
-    answers: np.ndarray
-    targets: np.ndarray
-    images: np.ndarray
 
 
 @torch.no_grad()

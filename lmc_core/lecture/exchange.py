@@ -5,34 +5,15 @@ half of it is done.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from lmc_core.lecture.measured import Heads, Units
 from lmc_core.lecture.sandbox import Live
 from lmc_core.symmetry.check import relative_difference
 from lmc_core.symmetry.elements import Permutation
-
-
-@dataclass(frozen=True)
-class Units:
-    """Two units of one feed-forward block, exchanged or half exchanged.
-
-    Attributes:
-        incoming: rows of W_in, what each unit listens to, `[units, width]`.
-        outgoing: columns of W_out, what each unit says, as rows `[units, width]`.
-        before: outputs of the example that half an exchange changes most, `[classes]`.
-        after: the same after the exchange.
-        difference: largest relative difference of the outputs over all examples.
-    """
-
-    incoming: np.ndarray
-    outgoing: np.ndarray
-    before: np.ndarray
-    after: np.ndarray
-    difference: float
 
 
 def swapped(size: int, i: int, j: int) -> Tensor:
@@ -93,21 +74,6 @@ def _partly(
 def _by_unit(live: Live, name: str, space: str, state: Mapping[str, Tensor]) -> np.ndarray:
     axis = live.model.layout.by_name[name].axis(space)
     return live.block(name, state).movedim(axis, 0).numpy().copy()
-
-
-@dataclass(frozen=True)
-class Heads:
-    """The heads of one attention block in some order.
-
-    Attributes:
-        attention: what the head at each place looks at, `[heads, tokens, tokens]`, first example.
-        before: the same in the model's own order.
-        difference: largest relative difference of the outputs over all examples.
-    """
-
-    attention: np.ndarray
-    before: np.ndarray
-    difference: float
 
 
 def exchange_heads(live: Live, block: int, i: int, j: int, outputs: bool = True) -> Heads:

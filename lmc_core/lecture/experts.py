@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
 from torch import Tensor
 
 from lmc_core.lecture.exchange import swapped
+from lmc_core.lecture.measured import Routed
 from lmc_core.lecture.sandbox import Live, State
 from lmc_core.symmetry.check import relative_difference
 from lmc_core.symmetry.elements import Permutation
 from lmc_core.tasks import losses
-
-
-@dataclass(frozen=True)
-class Routed:
-    """A mixture with two of its experts exchanged.
-
-    Attributes:
-        choice: the place that the router sends each token to first, `[tokens]`, first example.
-        expert: the expert that stands at each place, `[experts]`.
-        router: rows of the router, `[experts, width]`.
-        loss: mean loss over the examples, in nats.
-        difference: largest relative difference of the outputs over all examples.
-    """
-
-    choice: np.ndarray
-    expert: np.ndarray
-    router: np.ndarray
-    loss: float
-    difference: float
 
 
 def exchange_experts(live: Live, block: int, i: int, j: int, follow: bool = True) -> Routed:

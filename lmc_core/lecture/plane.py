@@ -4,40 +4,16 @@ scores stay.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 
 from lmc_core.lecture.exchange import queries_and_keys, scores
+from lmc_core.lecture.measured import Stretched
 from lmc_core.lecture.sandbox import Live
 from lmc_core.symmetry.elements import Invertible
 
 # radians; the direction that is stretched, away from both axes so that shapes are seen to change
 ANGLE = 0.6
-
-
-@dataclass(frozen=True)
-class Stretched:
-    """Queries and keys of one head in the two strongest coordinates of its plane.
-
-    Attributes:
-        queries: `[tokens, 2]`, first example.
-        keys: `[tokens, 2]`.
-        scores: of all pairs of tokens, `[tokens, tokens]`.
-        map: what the queries went through, `[2, 2]`.
-        key_map: what the keys went through, `[2, 2]`.
-        difference: largest relative difference of the outputs over all examples.
-        score_difference: largest difference of the scores as a share of the largest score.
-    """
-
-    queries: np.ndarray
-    keys: np.ndarray
-    scores: np.ndarray
-    map: np.ndarray
-    key_map: np.ndarray
-    difference: float
-    score_difference: float
 
 
 def stretch_plane(

@@ -4,8 +4,6 @@ positions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 
@@ -16,33 +14,10 @@ from lmc_core.equivariance.measures import score, strip
 from lmc_core.equivariance.networks import build
 from lmc_core.equivariance.relaxed import Relaxed
 from lmc_core.equivariance.training import Schedule, train
+from lmc_core.lecture.measured import Positions
 
 TRAINED, STEPS = 150, 200  # digits, each in four positions; steps
 FORMS: dict[str, Form] = {"free": Fixed(1.0), "led": Equality(0.05, 0.05, 2.0)}
-
-
-@dataclass(frozen=True)
-class Positions:
-    """One network between itself and its projection.
-
-    Attributes:
-        shares: how much of the average over its turned copies is in it, from 0 (as trained) to 1
-            (their average).
-        loss: at each, in nats.
-        accuracy: at each, share of right answers.
-        images: digits in all their positions, `[digits, positions, side, side]`.
-        answers: what each network says of them, `[shares, digits, positions]`.
-        labels: what they are, `[digits]`.
-        trained: the largest |gamma| that training left: 1 for a free network.
-    """
-
-    shares: list[float]
-    loss: list[float]
-    accuracy: list[float]
-    images: np.ndarray
-    answers: np.ndarray
-    labels: np.ndarray
-    trained: float
 
 
 def positions(form: str, points: int = 11, shown: tuple[int, ...] = (4, 7, 2)) -> Positions:

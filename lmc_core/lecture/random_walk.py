@@ -5,28 +5,13 @@ of the same length.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 
+from lmc_core.lecture.measured import Wander
 from lmc_core.lecture.sandbox import Live, distance
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.spaces import SymmetryClass, permutations_only
-
-
-@dataclass(frozen=True)
-class Wander:
-    """Moves of one model.
-
-    Attributes:
-        distances: length of each move as a share of the length of the parameters, for permutations.
-        permuted: largest relative difference of the outputs after each.
-        random: the same after a move of the same length in a random direction.
-    """
-
-    distances: list[float]
-    permuted: list[float]
-    random: list[float]
 
 
 def wander(live: Live, count: int, seed: int) -> Wander:

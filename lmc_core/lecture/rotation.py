@@ -5,38 +5,16 @@ one does not.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from lmc_core.lecture.measured import Tilted, Turned
 from lmc_core.lecture.sandbox import Live
 from lmc_core.symmetry.elements import Orthogonal, ones_complement
 
 SEED = 4  # of the planes that turn; any other shows the same
-
-
-@dataclass(frozen=True)
-class Turned:
-    """A model whose residual stream was turned.
-
-    Attributes:
-        filters: patch filters, what each coordinate of the stream sees of a patch,
-            `[width, edge, edge]`.
-        before: weights that touch the stream, a sample `[weights]`.
-        after: the same after the turn.
-        cosine: of all weights that touch the stream with those before.
-        outputs: of the first example, `[classes]`.
-        difference: largest relative difference of the outputs over all examples.
-    """
-
-    filters: np.ndarray
-    before: np.ndarray
-    after: np.ndarray
-    cosine: float
-    outputs: np.ndarray
-    difference: float
 
 
 def basis(size: int) -> Tensor:
@@ -104,29 +82,6 @@ def turn_stream(live: Live, degrees: float, sample: int = 1500) -> Turned:
         live.outputs(state)[0].numpy(),
         live.difference(state),
     )
-
-
-@dataclass(frozen=True)
-class Tilted:
-    """Two rotations of the stream by the same angles: one within the complement of the ones
-    direction, one out of it.
-
-    Attributes:
-        degrees: the angles.
-        keeping: largest relative difference of the outputs at each angle where the ones direction
-            stays.
-        tilting: the same where it is tilted.
-        accuracy: share of the examples that the tilted model gets right, at each angle.
-        points: states of the stream seen from the side: along the direction that is turned, along
-            another one that is orthogonal to it, and along the ones direction `[tokens, 3]`, in
-            units of their spread.
-    """
-
-    degrees: list[float]
-    keeping: list[float]
-    tilting: list[float]
-    accuracy: list[float]
-    points: np.ndarray
 
 
 def tilt_stream(live: Live, degrees: list[float]) -> Tilted:

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
+from lmc_core.lazy_torch import torch
 from lmc_core.limits import require_settings
 from lmc_core.merging.ingredients import Ingredients, Merged, require_share
 from lmc_core.merging.method import MergeMethod
 from lmc_core.merging.task_arithmetic import added
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,17 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, TypeAlias
 
 from lmc_core.errors import BadInput, Incompatible, UnknownName
+from lmc_core.lazy_torch import torch
 from lmc_core.models.lazy import LazyState, is_lazy, shapes
 from lmc_core.models.mixing import weighted
 
-State = Mapping[str, Tensor]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+State: TypeAlias = "Mapping[str, Tensor]"
 # parameters -> loss in nats and share correct, on data that is not the test
 Judge = Callable[[State], tuple[float, float]]
 STAND_INS = ("mean", "first")  # what takes the place of a common ancestor where there is none

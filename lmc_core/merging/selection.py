@@ -11,9 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+from lmc_core.lazy_torch import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 BITS, PASSES = 21, 3  # all bits but that of the sign, 3 x 21
 FEW = 2**20  # numbers that are gathered

@@ -17,12 +17,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
+from lmc_core.lazy_torch import torch
 from lmc_core.merging.ingredients import PIECE, Ingredients, Merged, NoSettings
 from lmc_core.merging.method import MergeMethod
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FLAT = 1e-7  # sine of the angle below which the arc is its chord
 

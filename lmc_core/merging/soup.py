@@ -8,8 +8,7 @@ chosen on, which is never what is reported.
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from lmc_core.errors import BadInput
 from lmc_core.limits import require_settings
@@ -17,6 +16,9 @@ from lmc_core.merging.ingredients import Ingredients, Merged, State
 from lmc_core.merging.method import MergeMethod
 from lmc_core.models.mixing import weighted
 from lmc_core.settings import choice
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

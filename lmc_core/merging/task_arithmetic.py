@@ -12,12 +12,14 @@ cancel, and with equal weights the result is the mean, whatever the scale.
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from lmc_core.limits import require_settings
 from lmc_core.merging.ingredients import Ingredients, Merged
 from lmc_core.merging.method import MergeMethod
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -24,15 +24,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
+from lmc_core.lazy_torch import torch
 from lmc_core.limits import require_settings
 from lmc_core.merging.ingredients import Ingredients, Merged, require_share
 from lmc_core.merging.method import MergeMethod
 from lmc_core.merging.selection import find_largest
 from lmc_core.models.lazy import shapes
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SLACK = 4  # rounding of n models, in units of n eps max |theta|
 
@@ -87,7 +89,7 @@ def agreed(vectors: list[Tensor], weights: Sequence[float], slack: Tensor) -> Te
         slack: sums up to which elect nobody, same shape.
     """
     balance = sum(w * v for w, v in zip(weights, vectors, strict=True))
-    assert isinstance(balance, Tensor)
+    assert isinstance(balance, torch.Tensor)
     sign = torch.where(balance.abs() > slack, balance.sign(), 0.0)
     total, mass = torch.zeros_like(sign), torch.zeros_like(sign)
     for weight, vector in zip(weights, vectors, strict=True):

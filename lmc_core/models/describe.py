@@ -6,21 +6,16 @@ from typing import TypedDict
 
 from lmc_core.models.common import untied
 from lmc_core.models.config import Json
-from lmc_core.models.load import load
+from lmc_core.models.listing import KindRow, Row
+from lmc_core.models.load import configuration, full_reference, load
 from lmc_core.models.model import Model
 from lmc_core.models.zoo import Scores, read_scores
 from lmc_core.symmetry.dimension import symmetry_dimension
 from lmc_core.symmetry.layout import Layout
 from lmc_core.symmetry.spaces import KINDS, kinds_of
 
-
-class KindRow(TypedDict):
-    """One kind of space: what it is, the classes that can be chosen for it, and why no more."""
-
-    what: str
-    classes: list[str]
-    largest: str
-    reason: str
+# where a card names none; whether it fits is said when it is asked for
+TASKS = {"images": "fashion-mnist", "text": "plays"}
 
 
 class SpaceRow(KindRow):
@@ -80,6 +75,37 @@ def describe(reference: str, **loading: bool) -> Description:
         "spaces": spaces(model.layout),
         "kinds": kinds(model.layout),
         "dimension": {"total": sum(counts.values()), "of": counts},
+    }
+
+
+def read_kinds(reference: str) -> dict[str, KindRow]:
+    """What `kinds` says of a model; its weights are not read."""
+    family, config = configuration(reference)
+    return kinds(family.layout(config))
+
+
+def read_row(reference: str) -> Row:
+    """What is known about a model by its reference, weights included.
+
+    Raises:
+        BadInput: (or another of its kinds) with the reason, when it cannot be used.
+    """
+    full = full_reference(reference)
+    model = load(full)
+    sizes, seed = model.family.sizes(model.config), model.card.get("seed")
+    return {
+        "name": model.name,
+        "reference": full,
+        "family": model.family.name,
+        "task": str(model.card.get("task") or TASKS.get(model.family.takes, TASKS["images"])),
+        "seed": seed if isinstance(seed, int) else None,
+        "takes": model.family.takes,
+        "parameters": model.parameters,
+        "width": sizes["width"],
+        "sizes": sizes,
+        "scores": read_scores(model.card),
+        "digest": model.digest,
+        "notes": list(model.notes),
     }
 
 

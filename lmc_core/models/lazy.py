@@ -9,15 +9,18 @@ shapes and types that its parameters have. What asks for these alone goes throug
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, TypeAlias
 
-import torch
-from torch import Tensor
+from lmc_core.lazy_torch import torch
 
-State = Mapping[str, Tensor]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+State: TypeAlias = "Mapping[str, Tensor]"
 PIECE = 2**22  # numbers of a parameter that are worked on at once where all would take much memory
 
 
-class LazyState(Mapping[str, Tensor]):
+class LazyState(Mapping[str, "Tensor"]):
     """Parameters by name, each made anew whenever it is asked for.
 
     Args:

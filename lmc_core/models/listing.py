@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.files.json_files import read_json
 from lmc_core.models.zoo import Scores, read_scores, zoo, zoo_folder
+
+
+class Row(TypedDict):
+    """What is known about a model that can be chosen."""
+
+    name: str
+    reference: str
+    family: str
+    task: str
+    seed: int | None
+    takes: str  # "images" or "text"
+    parameters: int
+    width: int
+    sizes: dict[str, int]
+    scores: Scores
+    digest: str
+    notes: NotRequired[list[str]]
 
 
 class ModelRow(TypedDict):
@@ -46,3 +63,12 @@ def listing() -> list[ModelRow]:
             }
         )
     return rows
+
+
+class KindRow(TypedDict):
+    """One kind of space: what it is, the classes that can be chosen for it, and why no more."""
+
+    what: str
+    classes: list[str]
+    largest: str
+    reason: str

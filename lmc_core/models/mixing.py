@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from lmc_core.errors import Incompatible
+from lmc_core.lazy_torch import torch
 from lmc_core.models.lazy import LazyState, State, shapes
-from lmc_core.models.model import Model
 from lmc_core.models.precision import wide_type
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lmc_core.models.model import Model
 
 
 def in_single(tensor: Tensor) -> Tensor:

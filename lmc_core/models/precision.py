@@ -5,18 +5,16 @@ person names.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from lmc_core.errors import BadInput, UnknownName
+from lmc_core.lazy_torch import torch
 from lmc_core.models.lazy import PIECE, shapes
 
-TYPES: dict[str, torch.dtype] = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TYPES = ("float32", "bfloat16", "float16")  # as torch spells them
 
 
 def type_named(name: str) -> torch.dtype:
@@ -27,7 +25,7 @@ def type_named(name: str) -> torch.dtype:
     """
     if name not in TYPES:
         raise UnknownName.of("type of weights", name, TYPES)
-    return TYPES[name]
+    return getattr(torch, name)
 
 
 def wide_type(tensor: Tensor) -> torch.dtype:
@@ -59,7 +57,7 @@ def types_to_write(
         return dict.fromkeys(state, chosen)
     if not stored:
         return {
-            name: tensor.dtype if tensor.dtype in TYPES.values() else torch.float32
+            name: tensor.dtype if type_words([tensor.dtype]) in TYPES else torch.float32
             for name, tensor in shapes(state).items()
         }
     found = list(stored.values())

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from statistics import median
+from time import monotonic
 from typing import Any
 
 from lmc_core.analysis.expert_orders import MOST, mixtures, number_of_orders
@@ -28,10 +29,14 @@ from lmc_core.matching.methods import find_method
 from lmc_core.models.load import configuration
 from lmc_core.runs.cache import frame_folder, pair_folder
 from lmc_core.runs.computation import COMPUTATIONS, Workload, request_from_json
+from lmc_core.runs.expected import Expected
 from lmc_core.runs.request import WINDOW, ManyRequest, ModelsRequest
 from lmc_core.runs.result import Result
+from lmc_core.runs.store import Store
 from lmc_core.tasks import TASKS
 
+NEWEST = 200  # results that are looked through for finished runs
+KEPT = 30.0  # seconds for which what was found there is good enough
 NEAREST = 5  # finished runs at the most that a pace is taken from
 ALIKE = 4.0  # parameters may differ by this factor in runs of one size
 # seconds of one core for a forward pass by example (128 tokens) and parameter
@@ -39,18 +44,7 @@ PACE = {"images": 5e-10, "text": 4e-9}
 STEP = {"images": 3e-7, "text": 6e-7}  # seconds for a step of learning by parameter
 
 
-@dataclass(frozen=True)
-class Expected:
-    """How long something will take.
-
-    Attributes:
-        seconds: in all.
-        measured: whether all of it is known from finished runs of the same kind and size, rather
-            than counted.
-    """
-
-    seconds: float
-    measured: bool
+_FINISHED: dict[Path, tuple[float, list[Finished]]] = {}  # root of a store -> when read, runs
 
 
 @dataclass(frozen=True)
@@ -340,21 +334,22 @@ def _data(request: ModelsRequest) -> str:
     return "images" if request.length is None else "text"
 
 
+def forecast(requests: Sequence[ModelsRequest]) -> tuple[Expected | None, int]:
+    """How long some requests take one after the other, as finished runs of the store tell, and the
+    bytes of the largest; see `expected_seconds`.
+    """
+    store = Store()
+    now, (then, finished) = monotonic(), _FINISHED.get(store.root, (-math.inf, []))
+    if now - then > KEPT:
+        finished = finished_runs(store.list(limit=NEWEST))
+        _FINISHED[store.root] = now, finished
+    memory = max(estimate_memory(request).peak for request in requests)
+    return expected_seconds(requests, finished), memory
+
+
 def estimate_memory(request: ModelsRequest) -> Memory:
     """The memory that a run takes, before anything of the weights is read."""
     aligned, learned = request.method != "none", request.learn is not None
     if isinstance(request, ManyRequest):
         return estimate_many(request.models, aligned, learned)
     return estimate_pair(request.models, getattr(request, "points", 25), aligned, learned)
-
-
-def rounded(seconds: float) -> str:
-    """An expected duration, no more exact than it is known: "2 s", "40 s", "6 min", "2 h"."""
-    if seconds < 10:
-        return f"{max(1, round(seconds))} s"
-    if seconds < 58:
-        return f"{round(seconds, -1):.0f} s" if seconds >= 15 else f"{round(seconds)} s"
-    if seconds < 3600:
-        minutes = seconds / 60
-        return f"{round(minutes) if minutes < 10 else round(minutes / 5) * 5} min"
-    return f"{round(seconds / 3600)} h" if seconds >= 7200 else f"{seconds / 3600:.1f} h"

@@ -67,6 +67,17 @@ def find_device(wanted: str | None = None) -> str:
     return str(wanted)
 
 
+def name_device() -> tuple[str, str, str]:
+    """The best device there is, with the name and the memory of a graphics card of CUDA; "" for
+    others.
+    """
+    device = find_device()
+    if device != "cuda":
+        return device, "", ""
+    gib = torch.cuda.get_device_properties(0).total_memory / 2**30
+    return device, torch.cuda.get_device_name(0), f"{gib:.0f} GiB"
+
+
 def lower_classes(reference: str, largest: str) -> dict[str, str]:
     """Kind of space -> the largest class that a model admits and that a class contains; no weights
     are read.

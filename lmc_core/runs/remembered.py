@@ -15,10 +15,11 @@ files is not followed; what is asked about it is never kept.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -30,19 +31,22 @@ from lmc_core.errors import LmcError
 from lmc_core.models.files.references import parse
 from lmc_core.models.files.stamp import stamp
 from lmc_core.models.zoo import zoo_names
-from lmc_core.registry import resolve
-from lmc_core.runs.computation import request_from_json
-from lmc_core.runs.request import ModelsRequest, hash_json
+from lmc_core.runs import elsewhere
+from lmc_core.runs.computation import COMPUTATIONS, request_from_json
+from lmc_core.runs.request import Request, hash_json
 from lmc_core.runs.store import Store
 
 P = ParamSpec("P")
 R = TypeVar("R")
-MOST = 2000  # answers that are kept; beyond, the oldest half goes
+MOST = 2000  # answers that are kept on disk; beyond, the oldest half goes
+IN_MEMORY = 256
 FILES = 200  # in a folder that is followed, at the most
 SINGLE = ("text", "labels")  # kinds of data of one's own that lie in one file
 # what decides which devices there are, besides the machine
 DEVICES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 DRIVER = Path("/proc/driver/nvidia/version")
+
+_KEPT: dict[Path, bytes] = {}  # what this process kept
 
 
 class Remembered(Generic[P, R]):
@@ -69,7 +73,7 @@ class Remembered(Generic[P, R]):
 
     def again(self, *args: P.args, **named: P.kwargs) -> R:
         """The answer, found now."""
-        return cast("Callable[P, R]", resolve(self.place))(*args, **named)
+        return cast(R, elsewhere.call(self.place, *args, **named))
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ class _Question:
     def read(self) -> object:
         """The answer that is kept, None where there is none that counts."""
         try:
-            content = json.loads(self.path.read_bytes())
+            content = json.loads(_KEPT.get(self.path) or self.path.read_bytes())
             if any(_state(Path(place)) != state for place, state in content["files"].items()):
                 return None
             answer, requests = content["answer"], content["requests"]
@@ -124,29 +128,31 @@ class _Question:
             return None
 
     def keep(self, found: object) -> None:
-        """Keep an answer, where the disk takes it and nothing forbids it."""
-        if folders.read_only():
-            return
+        """Keep an answer: in memory, and on disk where it takes it and may be changed."""
+        many = isinstance(found, list)
+        made = cast("list[Request]", found if many else [found])
         requests = None
-        answer = found
-        if isinstance(found, list) and found and isinstance(found[0], ModelsRequest):
-            requests, answer = "list", [each.to_json() for each in found]
-        elif isinstance(found, ModelsRequest):
-            requests, answer = "one", [found.to_json()]
+        answer: object = found
+        if made and all(getattr(each, "what", None) in COMPUTATIONS for each in made):
+            requests, answer = "list" if many else "one", [each.to_json() for each in made]
         with contextlib.suppress(OSError, ValueError, TypeError, LmcError):
             files = {str(place): _state(place) for place in self._list_places()}
-            if None not in files.values():
-                content = {"answer": answer, "requests": requests, "files": files}
-                write_file(self.path, json.dumps(content).encode())
+            if None in files.values():
+                return
+            content = {"answer": answer, "requests": requests, "files": files}
+            while len(_KEPT) >= IN_MEMORY:
+                _KEPT.pop(next(iter(_KEPT)), None)
+            _KEPT[self.path] = json.dumps(content).encode()
+            if not folders.read_only():
+                write_file(self.path, _KEPT[self.path])
                 _forget_oldest(self.path.parent)
 
     def _list_places(self) -> Iterator[Path]:
         """Folders and files that the answer depends on."""
-        find_folders = cast(
-            "Callable[[str], list[Path]]", resolve("lmc_core.models.load:find_folders")
-        )
+        find = "lmc_core.models.load:find_folders"
         yield from self.files
-        for folder in {each for name in self.references for each in find_folders(name)}:
+        found = [cast("list[Path]", elsewhere.call(find, name)) for name in self.references]
+        for folder in dict.fromkeys(itertools.chain(*found)):
             yield folder.absolute()
             # which snapshot of a repository of the hub's cache is meant
             if folder.parent.name == "snapshots":
@@ -198,6 +204,9 @@ def _forget_oldest(folder: Path) -> None:
 
 
 if TYPE_CHECKING:
+    from lmc_core.equivariance.request import make_equivariance_request as make_equivariance_request
+    from lmc_core.models.describe import read_kinds as read_kinds
+    from lmc_core.models.describe import read_row as read_row
     from lmc_core.models.load import file_notes as file_notes
     from lmc_core.runs.inputs import lower_classes as lower_classes
     from lmc_core.runs.kinds.barrier import make_request as make_request
@@ -205,6 +214,11 @@ if TYPE_CHECKING:
     from lmc_core.runs.kinds.merge import make_merge_requests as make_merge_requests
     from lmc_core.runs.kinds.plane import make_plane_request as make_plane_request
 else:
+    make_equivariance_request = Remembered(
+        "lmc_core.equivariance.request:make_equivariance_request"
+    )
+    read_kinds = Remembered("lmc_core.models.describe:read_kinds")
+    read_row = Remembered("lmc_core.models.describe:read_row")
     file_notes = Remembered("lmc_core.models.load:file_notes")
     lower_classes = Remembered("lmc_core.runs.inputs:lower_classes")
     make_request = Remembered("lmc_core.runs.kinds.barrier:make_request")

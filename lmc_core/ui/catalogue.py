@@ -5,17 +5,17 @@ admit; and the tables of the page Models.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypedDict, cast
+from typing import cast
 
 import pandas as pd
 import streamlit as st
 
 from lmc_core.models.catalogue import public_rows
-from lmc_core.models.describe import describe
 from lmc_core.models.families import FAMILIES
-from lmc_core.models.listing import listing
+from lmc_core.models.listing import KindRow, Row, listing
 from lmc_core.models.zoo import zoo
 from lmc_core.numbers import number, percent, size
+from lmc_core.runs.remembered import read_kinds
 from lmc_core.ui import custom_models
 
 FORMATS = {
@@ -24,33 +24,23 @@ FORMATS = {
     None: "may need `--allow-pickle`",
 }
 
-
-class Space(TypedDict):
-    """What is known of one kind of space of a model."""
-
-    what: str
-    classes: list[str]
-    largest: str
-    reason: str
+Known = Mapping[str, Row]
+Pair = tuple[Row, Row]
+Spaces = Mapping[str, KindRow]
 
 
-Known = Mapping[str, custom_models.Row]
-Pair = tuple[custom_models.Row, custom_models.Row]
-Spaces = Mapping[str, Space]
-
-
-def models() -> dict[str, custom_models.Row]:
+def models() -> dict[str, Row]:
     """Name -> what is known about each model of the zoo, then about each of a person's own."""
     cards = zoo()
-    found: dict[str, custom_models.Row] = {}
+    found: dict[str, Row] = {}
     for row in listing():
         digest = str(cards[row["name"]].get("digest"))
-        found[row["name"]] = cast("custom_models.Row", {**row, "digest": digest})
+        found[row["name"]] = cast("Row", {**row, "digest": digest})
     others = custom_models.models().items()
     return found | {name: row for name, row in others if name not in found}
 
 
-def model_label(row: custom_models.Row) -> str:
+def model_label(row: Row) -> str:
     """Return a model with seed, width and score, as far as they are known: "vit-fashion-s0 · seed 0
     · width 96 · 90.1%".
     """
@@ -69,19 +59,14 @@ def model_label(row: custom_models.Row) -> str:
     return " \u00b7 ".join(part for part in parts if part)
 
 
-@st.cache_data(max_entries=64, show_spinner="Reading the model")
-def _spaces(reference: str, digest: str) -> Spaces:
-    return describe(reference)["kinds"]
-
-
-def spaces(row: custom_models.Row) -> Spaces:
+def spaces(row: Row) -> Spaces:
     """Kind -> what `describe` says of its spaces: what it is, its classes and why there are no
     more.
     """
-    return _spaces(row["reference"], row["digest"])
+    return read_kinds(row["reference"])
 
 
-def find_largest(row: custom_models.Row) -> dict[str, str]:
+def find_largest(row: Row) -> dict[str, str]:
     """Kind of space -> the largest class that a model admits."""
     return {kind: space["largest"] for kind, space in spaces(row).items()}
 

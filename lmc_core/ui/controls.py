@@ -10,10 +10,10 @@ import streamlit as st
 
 from lmc_core.errors import BadInput, LmcError
 from lmc_core.matching.methods import METHODS
+from lmc_core.models.listing import Row
 from lmc_core.symmetry.spaces import KINDS
 from lmc_core.ui import backend, catalogue, custom_models, messages
 from lmc_core.ui.catalogue import Known, Pair, Spaces
-from lmc_core.ui.custom_models import Row
 from lmc_core.ui.options import Option, capital
 from lmc_core.ui.setting import PLAIN, Setting, all_classes, only_permutations, with_residual
 

@@ -5,29 +5,13 @@ memory".
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import streamlit as st
+from typing import cast
 
 from lmc_core.numbers import size
-from lmc_core.runs.cost import (
-    Expected,
-    Finished,
-    estimate_memory,
-    expected_seconds,
-    finished_runs,
-    rounded,
-)
+from lmc_core.runs import elsewhere
+from lmc_core.runs.expected import Expected, rounded
 from lmc_core.runs.request import ModelsRequest, Request
-from lmc_core.runs.store import Store
 from lmc_core.ui import backend
-
-NEWEST = 200  # results that are looked through for finished runs
-KEPT = 30.0  # seconds for which what was found there is good enough
-
-
-@st.cache_resource(max_entries=4, ttl=KEPT, show_spinner=False)
-def _finished(root: str) -> list[Finished]:
-    return finished_runs(Store().list(limit=NEWEST))
 
 
 def note(requests: Sequence[Request], what: str = "") -> str:
@@ -41,11 +25,8 @@ def note(requests: Sequence[Request], what: str = "") -> str:
     asked = [request for request in requests if isinstance(request, ModelsRequest)]
     if not asked or backend.read_only():
         return ""
-    return sentence(
-        expected_seconds(asked, _finished(str(Store().root))),
-        max(estimate_memory(each).peak for each in asked),
-        what,
-    )
+    found = elsewhere.call("lmc_core.runs.cost:forecast", asked)
+    return sentence(*cast("tuple[Expected | None, int]", found), what)
 
 
 def sentence(expected: Expected | None, memory: int, what: str = "") -> str:

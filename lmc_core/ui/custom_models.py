@@ -8,39 +8,19 @@ refused, and no code of a repository is ever run.
 
 from __future__ import annotations
 
-from typing import NotRequired, TypedDict, cast
-
 import streamlit as st
 
 from lmc_core import folders
 from lmc_core.errors import BadInput, LmcError
-from lmc_core.models.files.hub import in_cache
 from lmc_core.models.files.references import Reference, ignoring_extra, parse
-from lmc_core.models.files.stamp import stamp
-from lmc_core.models.load import find_files, full_reference, load
+from lmc_core.models.listing import Row
 from lmc_core.models.zoo import zoo
+from lmc_core.runs import elsewhere
+from lmc_core.runs.remembered import read_row
 from lmc_core.ui import backend
 
-# where a card names none; whether it fits is said when it is asked for
-TASKS = {"images": "fashion-mnist", "text": "plays"}
+IN_CACHE = "lmc_core.models.files.hub:in_cache"
 NAME = "own_models"  # in the session: references that this person added
-
-
-class Row(TypedDict):
-    """What is known about a model that can be chosen."""
-
-    name: str
-    reference: str
-    family: str
-    task: str
-    seed: int | None
-    takes: str  # "images" or "text"
-    parameters: int
-    width: int
-    sizes: dict[str, int]
-    scores: dict[str, dict[str, float]]  # split -> measure -> value
-    digest: str
-    notes: NotRequired[list[str]]
 
 
 def kept() -> dict[str, str]:
@@ -109,8 +89,7 @@ def row_of(reference: str) -> Row:
         )
     for each in (found.base, *found.adapters):
         _require_here(each, each in found.adapters)
-    full = full_reference(reference)
-    return _row(full, stamp(find_files(full)))
+    return read_row(reference)
 
 
 def _require_here(found: Reference, adapter: bool) -> None:
@@ -125,28 +104,8 @@ def _require_here(found: Reference, adapter: bool) -> None:
             "what LMC_ROOTS names. "
             "This one is elsewhere; copy it there, or start the app with LMC_ROOTS."
         )
-    if not in_cache(found, adapter):
+    if not elsewhere.call(IN_CACHE, found, adapter):
         raise BadInput(
             f"{found} is not in the local cache, and the page fetches nothing; run `lmc show "
             f"{found}` once, then add it."
         )
-
-
-@st.cache_data(max_entries=32, show_spinner="Reading the model")
-def _row(reference: str, content: tuple[str, ...]) -> Row:
-    model = load(reference)
-    sizes, seed = model.family.sizes(model.config), model.card.get("seed")
-    return {
-        "name": model.name,
-        "reference": reference,
-        "family": model.family.name,
-        "task": str(model.card.get("task") or TASKS.get(model.family.takes, TASKS["images"])),
-        "seed": seed if isinstance(seed, int) else None,
-        "takes": model.family.takes,
-        "parameters": model.parameters,
-        "width": sizes["width"],
-        "sizes": sizes,
-        "scores": cast(dict[str, dict[str, float]], model.card.get("scores", {})),
-        "digest": model.digest,
-        "notes": list(model.notes),
-    }

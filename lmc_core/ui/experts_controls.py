@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from lmc_core.matching.methods import METHODS
+from lmc_core.models.listing import Row
 from lmc_core.runs.requests.orders import POINTS as OFFERED
 from lmc_core.ui import catalogue
 from lmc_core.ui.catalogue import Known, Pair
 from lmc_core.ui.controls import SQUARE_ROOT, make_examples, make_split
-from lmc_core.ui.custom_models import Row
 from lmc_core.ui.options import Option
 from lmc_core.ui.setting import Setting, all_classes, only_permutations
 

@@ -13,6 +13,7 @@ import streamlit as st
 
 from lmc_core.figures.landscape import KINDS
 from lmc_core.figures.landscape_data import Landscape
+from lmc_core.models.listing import Row
 from lmc_core.runs.computation import rename
 from lmc_core.runs.requests.barrier import BarrierRequest
 from lmc_core.runs.requests.bend import BendRequest, make_bend_request
@@ -27,7 +28,6 @@ from lmc_core.ui.controls import (
     make_split,
     read_count,
 )
-from lmc_core.ui.custom_models import Row
 from lmc_core.ui.options import NONE, Option
 from lmc_core.ui.requests import make_barrier
 from lmc_core.ui.setting import PLAIN, Setting

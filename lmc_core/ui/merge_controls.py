@@ -10,11 +10,11 @@ import streamlit as st
 
 from lmc_core.merging.frames import FRAMES
 from lmc_core.merging.methods import MERGES
+from lmc_core.models.listing import Row
 from lmc_core.settings import find_choices
 from lmc_core.ui import address, controls
 from lmc_core.ui.catalogue import Known
 from lmc_core.ui.controls import alike, find_alike, find_tasks, read_count
-from lmc_core.ui.custom_models import Row
 from lmc_core.ui.options import Option, Several, capital
 
 Value = str | int | float

@@ -12,7 +12,7 @@ from lmc_core.errors import LmcError
 from lmc_core.figures.merge_rows import Row, best_row
 from lmc_core.merging.methods import MERGES
 from lmc_core.numbers import number
-from lmc_core.runs.kinds.merge import save_as
+from lmc_core.runs import elsewhere
 from lmc_core.runs.requests.merge import MergeNumbers, MergeRequest, models_folder
 from lmc_core.ui import backend, messages
 from lmc_core.ui.status import Line, find_results, show_status
@@ -27,6 +27,7 @@ TYPES = {
     "bfloat16": "bfloat16",
     "float16": "float16",
 }
+SAVE_AS = "lmc_core.runs.kinds.merge:save_as"
 
 
 def show_saving(curves: Sequence[Line[MergeNumbers]], task: str, key: str) -> None:
@@ -67,7 +68,8 @@ def show_saving(curves: Sequence[Line[MergeNumbers]], task: str, key: str) -> No
         "measured and said.",
     )
     try:
-        request = save_as(_request(curve), merge, name.strip(), str(kind))
+        wanted = (_request(curve), merge, name.strip(), str(kind))
+        request = cast(MergeRequest, elsewhere.call(SAVE_AS, *wanted))
     except LmcError as error:
         messages.refuse(error)
         return

@@ -8,9 +8,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from lmc_core.equivariance.numbers import EquivarianceRequest
-from lmc_core.equivariance.request import make_equivariance_request
-from lmc_core.runs.kinds.barrier import make_request
-from lmc_core.runs.kinds.merge import make_merge_requests
+from lmc_core.runs.remembered import make_equivariance_request, make_merge_requests, make_request
 from lmc_core.runs.requests.barrier import BarrierRequest
 from lmc_core.runs.requests.merge import MergeRequest
 from lmc_core.ui.catalogue import Pair

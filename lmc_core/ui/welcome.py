@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import streamlit as st
@@ -15,6 +17,7 @@ import streamlit as st
 from lmc_core.figures.style import Theme
 from lmc_core.figures.text import barrier_words, method_title, setting_label
 from lmc_core.numbers import size
+from lmc_core.runs import elsewhere
 from lmc_core.ui import backend
 from lmc_core.ui.pages import script
 from lmc_core.ui.panels import show_thumbnail
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 SETTINGS = ("Plain average", "Permutations only", "All classes", "All classes, learned")
 CARDS = 6  # studies at the most that are shown as cards
 POLL = 2.0  # seconds
+# where drivers of graphics cards that torch can use show themselves (NVIDIA, AMD, Windows' Linux)
+DRIVERS = ("/dev/nvidiactl", "/proc/driver/nvidia", "/dev/kfd", "/dev/dxg")
 
 
 @dataclass(frozen=True)
@@ -136,21 +141,25 @@ def address_of(results: Sequence[BarrierNumbers]) -> dict[str, str | list[str]]:
 @st.cache_data(max_entries=1, show_spinner="Looking for a device")
 def device_sentence() -> str:
     """Say which device this machine offers."""
-    # the first page starts without torch, which takes seconds to load
-    import torch
-
-    from lmc_core.runs.inputs import find_device  # loads torch too
-
-    device = find_device()
+    found: object = ("cpu", "", "")
+    if _may_have_device():
+        found = elsewhere.call("lmc_core.runs.inputs:name_device")
+    device, card, memory = cast("tuple[str, str, str]", found)
     cores = f"{os.cpu_count() or 1} CPU cores"
     if device == "cuda":
-        gib = torch.cuda.get_device_properties(0).total_memory / 2**30
-        name = f"**{torch.cuda.get_device_name(0)}** with {gib:.0f} GiB (CUDA), beside {cores}"
+        name = f"**{card}** with {memory} (CUDA), beside {cores}"
     elif device == "mps":
         name = f"the **graphics processor of this Mac** (MPS), beside {cores}"
     else:
         name = f"**{cores}** ({platform.machine()}); no CUDA or MPS device was found"
     return f"On this machine: {name}. Nothing leaves it: models, data and results stay here."
+
+
+def _may_have_device() -> bool:
+    """Whether this machine may have more than its processor, without asking torch, which takes two
+    seconds: where no driver of a graphics card is there, Linux has none.
+    """
+    return sys.platform != "linux" or any(Path(place).exists() for place in DRIVERS)
 
 
 def store_sentence() -> str:

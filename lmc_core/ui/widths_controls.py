@@ -10,9 +10,9 @@ from itertools import combinations
 import streamlit as st
 
 from lmc_core.matching.methods import METHODS
+from lmc_core.models.listing import Row
 from lmc_core.ui import catalogue, controls
 from lmc_core.ui.catalogue import Known, Pair
-from lmc_core.ui.custom_models import Row
 from lmc_core.ui.options import Several
 from lmc_core.ui.setting import PLAIN, Setting, all_classes
 

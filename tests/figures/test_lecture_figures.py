@@ -2,18 +2,22 @@ import numpy as np
 import pytest
 
 from lmc_core.figures.style import GROUNDS, contrast
-from lmc_core.lecture.averages import Averages
-from lmc_core.lecture.exchange import Heads, Units
-from lmc_core.lecture.experts import Routed
 from lmc_core.lecture.figures import exchange as lecture_exchange
 from lmc_core.lecture.figures import experts as lecture_experts
 from lmc_core.lecture.figures import lines as lecture_lines
 from lmc_core.lecture.figures import stream as lecture_stream
 from lmc_core.lecture.figures.canvas import Look
-from lmc_core.lecture.plane import Stretched
-from lmc_core.lecture.positions import Positions
-from lmc_core.lecture.random_walk import Wander
-from lmc_core.lecture.rotation import Tilted, Turned
+from lmc_core.lecture.measured import (
+    Averages,
+    Heads,
+    Positions,
+    Routed,
+    Stretched,
+    Tilted,
+    Turned,
+    Units,
+    Wander,
+)
 
 RANDOM = np.random.default_rng(0)
 NAMES = [f"class {k}" for k in range(10)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lmc_core.runs.cost import Expected
+from lmc_core.runs.expected import Expected
 from lmc_core.ui import cost
 
 

@@ -16,14 +16,13 @@ from lmc_core.runs.computation import Workload
 from lmc_core.runs.cost import (
     PACE,
     STEP,
-    Expected,
     count_aligning,
     count_measuring,
     expected_seconds,
     finished_runs,
     read_structure,
-    rounded,
 )
+from lmc_core.runs.expected import Expected, rounded
 from lmc_core.runs.kinds.plane import count_known_points
 from lmc_core.runs.partial import Unfinished
 from lmc_core.runs.request import ModelsRequest

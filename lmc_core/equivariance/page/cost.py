@@ -10,7 +10,7 @@ import streamlit as st
 
 from lmc_core.equivariance.groups import group
 from lmc_core.equivariance.numbers import EquivarianceRequest
-from lmc_core.runs.cost import Expected, rounded
+from lmc_core.runs.expected import Expected, rounded
 from lmc_core.runs.store import Store
 from lmc_core.ui import backend
 

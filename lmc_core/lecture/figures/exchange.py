@@ -23,8 +23,7 @@ from lmc_core.lecture.figures.canvas import (
 )
 
 if TYPE_CHECKING:
-    from lmc_core.lecture.exchange import Heads, Units
-    from lmc_core.lecture.random_walk import Wander
+    from lmc_core.lecture.measured import Heads, Units, Wander
 
 INPUTS = 24  # coordinates of the stream that are drawn of each matrix
 DASHES = ("solid", "4px,3px")  # of the frames around the two that change places

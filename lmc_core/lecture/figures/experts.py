@@ -15,7 +15,7 @@ from lmc_core.lecture.figures.canvas import Look, axes, canvas, heading, ladder,
 from lmc_core.lecture.figures.lines import SETTINGS, SHORT
 
 if TYPE_CHECKING:
-    from lmc_core.lecture.experts import Routed
+    from lmc_core.lecture.measured import Routed
 
 # meanings whose colours tell four experts apart
 EXPERTS = ("permutation", "orthogonal", "activation", "dual")

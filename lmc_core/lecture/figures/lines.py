@@ -18,8 +18,7 @@ from lmc_core.lecture.shipped import ClassesCurve, Remains
 from lmc_core.numbers import number, percent
 
 if TYPE_CHECKING:
-    from lmc_core.lecture.averages import Averages
-    from lmc_core.lecture.positions import Positions
+    from lmc_core.lecture.measured import Averages, Positions
 
 SETTINGS = {
     "plain": "plain",

@@ -14,8 +14,7 @@ from lmc_core.figures.style import faint
 from lmc_core.lecture.figures.canvas import POWERS, Look, axes, canvas, heading, matrix, unknown
 
 if TYPE_CHECKING:
-    from lmc_core.lecture.plane import Stretched
-    from lmc_core.lecture.rotation import Tilted, Turned
+    from lmc_core.lecture.measured import Stretched, Tilted, Turned
 
 ROUNDING = 1e-17  # where a difference of exactly zero is drawn on a logarithmic axis
 

@@ -15,9 +15,9 @@ from lmc_core.lecture.figures import experts as lecture_experts
 from lmc_core.lecture.figures import lines as lecture_lines
 from lmc_core.lecture.figures import stream as lecture_stream
 from lmc_core.lecture.figures.canvas import Look
+from lmc_core.lecture.measured import ANGLES, DRAW, SHOWN, Wander
 from lmc_core.lecture.page import sandbox as live
 from lmc_core.lecture.page.state import Controls
-from lmc_core.lecture.random_walk import Wander
 from lmc_core.numbers import RAISED, number, percent
 
 CHANGE = "largest relative change of an output"
@@ -52,7 +52,7 @@ def _change(value: float) -> tuple[str, str]:
 
 def units(controls: Controls) -> Picture:
     """Two units exchanged, wholly or by half."""
-    a, b = controls.pair("Unit", live.SHOWN, (3, 8))
+    a, b = controls.pair("Unit", SHOWN, (3, 8))
     rows = controls.toggle(
         "Exchange the rows", "rows", help="What both units listen to, in the first matrix."
     )
@@ -78,11 +78,11 @@ def units(controls: Controls) -> Picture:
 
 def permutations(controls: Controls) -> Picture:
     """Random renumberings against random moves of the same length."""
-    moves = controls.slider("Moves", "moves", list(range(live.DRAW, 101, live.DRAW)), live.DRAW)
+    moves = controls.slider("Moves", "moves", list(range(DRAW, 101, DRAW)), DRAW)
     found = Wander([], [], [])
     place = st.empty()
-    for k in range(moves // live.DRAW):
-        place.progress(k * live.DRAW / moves, text="Moving the network")
+    for k in range(moves // DRAW):
+        place.progress(k * DRAW / moves, text="Moving the network")
         part = live.draw(k)
         for name in ("distances", "permuted", "random"):
             getattr(found, name).extend(getattr(part, name))
@@ -193,9 +193,9 @@ def ones(controls: Controls) -> Picture:
         lambda value: f"{value} it",
     )
     degrees = controls.slider(
-        "Angle", "angle", [int(angle) for angle in live.ANGLES], 0, lambda value: f"{value}\u00b0"
+        "Angle", "angle", [int(angle) for angle in ANGLES], 0, lambda value: f"{value}\u00b0"
     )
-    data, at = live.tilted(), live.ANGLES.index(degrees)
+    data, at = live.tilted(), ANGLES.index(degrees)
     tilting = kind == "tilts"
     error = (data.tilting if tilting else data.keeping)[at]
     return Picture(
