@@ -14,7 +14,7 @@ import pickle
 import subprocess
 import sys
 from threading import Lock, Timer
-from typing import BinaryIO
+from typing import IO
 
 from lmc_core import folders
 from lmc_core.errors import LmcError
@@ -124,12 +124,12 @@ def _start() -> subprocess.Popen[bytes]:
     )
 
 
-def _send(file: BinaryIO, content: bytes) -> None:
+def _send(file: IO[bytes], content: bytes) -> None:
     file.write(len(content).to_bytes(8, "little") + content)
     file.flush()
 
 
-def _receive(file: BinaryIO) -> bytes | None:
+def _receive(file: IO[bytes]) -> bytes | None:
     length = file.read(8)
     content = file.read(int.from_bytes(length, "little"))
     return content if len(length) == 8 and content else None

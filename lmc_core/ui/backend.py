@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from lmc_core import folders
@@ -13,10 +15,12 @@ from lmc_core.runs.jobs import Job
 from lmc_core.runs.partial import Unfinished
 from lmc_core.runs.request import Request
 from lmc_core.runs.store import Store
-from lmc_core.studies.gather import gather
+from lmc_core.studies.gather import Shown, gather
 from lmc_core.studies.index import measure_size
 from lmc_core.studies.store import Studies
 from lmc_core.studies.study import Study
+from lmc_core.ui.drawn import draw_once
+from lmc_core.ui.panels import thumbnail
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,14 +75,16 @@ def shipped() -> list[BarrierNumbers]:
     person's own.
     """
     store = Store()
-    came = [
-        entry.key
-        for entry in Store(store.shipped, store.shipped).list()
-        if entry.request["what"] == "barrier"
-    ]
-    found = [entry for key in came if (entry := store.get(key)) is not None]
+    found = [entry for key in _find_shipped(store.shipped) if (entry := store.get(key)) is not None]
     found.sort(key=lambda entry: entry.written, reverse=True)
     return [cast("BarrierNumbers", entry.result) for entry in found]
+
+
+@lru_cache(maxsize=4)
+def _find_shipped(root: Path) -> tuple[str, ...]:
+    """Keys of the barriers that came with the app, which stay what they are."""
+    came = Store(root, root).list()
+    return tuple(entry.key for entry in came if entry.request["what"] == "barrier")
 
 
 def jobs(keys: Iterable[str]) -> dict[str, Job]:
@@ -119,7 +125,8 @@ def running() -> list[Job]:
 def store_size() -> tuple[int, int]:
     """Return how many results of this person's own there are, and the bytes they take."""
     store = Store()
-    return sum(not entry.shipped for entry in store.list()), measure_size(store)
+    own = Store(store.root, store.root / "none")  # without what came with the app
+    return len(own.list()), measure_size(store)
 
 
 def studies() -> list[Study]:
@@ -128,18 +135,27 @@ def studies() -> list[Study]:
 
 
 def first_panel(name: str, theme: Theme) -> Panel | None:
-    """Return the first picture of a study, or None when it has none or its results cannot be
-    read.
+    """Return the first picture of a study, small enough for a card, or None when it has none or its
+    results cannot be read.
     """
     try:
         study = Studies().get(name)
         for entry in study.entries:  # one by one: nothing is read for the pictures behind the first
             (shown,) = gather(replace(study, entries=(entry,)), Store())
-            if panels := shown.panels(theme):
-                return panels[0]
+            about = [each.result for each in shown.found], shown.labels, theme
+            if panel := draw_once(partial(_draw_card, shown, theme), "card", *about):
+                return panel
     except LmcError:
         pass
     return None
+
+
+def _draw_card(shown: Shown, theme: Theme) -> Panel | None:
+    """The first picture of an entry of a study, as that of a card."""
+    panels = shown.panels(theme)
+    if not panels or panels[0].figure is None:
+        return panels[0] if panels else None
+    return replace(panels[0], figure=thumbnail(panels[0].figure))
 
 
 def cancel(keys: Iterable[str]) -> None:

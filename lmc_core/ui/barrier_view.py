@@ -16,6 +16,7 @@ from lmc_core.figures.export import results_csv, results_json, standalone_html, 
 from lmc_core.figures.layers import layers_caption, layers_figure
 from lmc_core.figures.text import barrier_words, classes_sentence, is_above_plain
 from lmc_core.numbers import estimate, number, percent, seconds
+from lmc_core.ui.drawn import draw_once
 from lmc_core.ui.panels import File, show_check, show_figure, show_files, svg_files, theme
 
 if TYPE_CHECKING:
@@ -50,11 +51,12 @@ def show_curves(
         f"{label}: {barrier_words(result)}" for label, result in zip(labels, results, strict=True)
     )
     alt = f"Loss and score between two models. Barriers: {spoken}."
-    show_figure(
-        barrier_figure(results, theme(), labels, height),
-        key,
-        alt if results else "Empty axes of loss and score.",
+    look = theme()
+    figure = draw_once(
+        lambda: barrier_figure(results, look, labels, height),
+        *("barrier", list(results), list(labels), height, look),
     )
+    show_figure(figure, key, alt if results else "Empty axes of loss and score.")
 
 
 def _unit(result: BarrierNumbers) -> str:

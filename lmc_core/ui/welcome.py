@@ -20,7 +20,7 @@ from lmc_core.numbers import size
 from lmc_core.runs import elsewhere
 from lmc_core.ui import backend
 from lmc_core.ui.pages import script
-from lmc_core.ui.panels import show_thumbnail
+from lmc_core.ui.panels import show_figure
 from lmc_core.ui.setting import Setting
 
 if TYPE_CHECKING:
@@ -187,8 +187,9 @@ def show_studies(theme: Theme) -> None:
             with column.container(border=True, height="stretch"):
                 st.subheader(card.title, anchor=False)
                 panel = backend.first_panel(card.name, theme)
-                if panel is not None:
-                    show_thumbnail(panel, f"start_study_{card.name}")
+                if panel is not None and panel.figure is not None:
+                    name = f"start_study_{card.name}"
+                    show_figure(panel.figure, name, panel.alt, still=True)
                 if card.note:
                     st.markdown(card.note if len(card.note) <= 200 else card.note[:197] + "...")
                 st.page_link(
