@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lmc_core.numbers import size
-from lmc_core.runs.cost import Expected, estimate_memory, expected_seconds, finished_runs, rounded
+from lmc_core.runs.cost import estimate_memory, expected_seconds, finished_runs
+from lmc_core.runs.expected import Expected, rounded
 from lmc_core.runs.request import ModelsRequest
 from lmc_core.runs.store import Store
 from lmc_core.sweeps.cells import Cell

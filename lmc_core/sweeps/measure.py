@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.paths.pair_numbers import Measured, numbers
-from lmc_core.runs.inputs import WINDOW
+from lmc_core.runs.request import WINDOW
 from lmc_core.runs.result import Result
 from lmc_core.tasks import TASKS
 
