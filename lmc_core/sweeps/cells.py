@@ -36,6 +36,7 @@ class Cell:
         options: of the request, by argument.
         request: None where it cannot be made.
         problem: why it cannot, in a sentence.
+        absent: whether it cannot only because a model has to be fetched first.
     """
 
     set: str
@@ -44,6 +45,7 @@ class Cell:
     options: Mapping[str, Scalar]
     request: ModelsRequest | None = None
     problem: str = ""
+    absent: bool = False
 
     @property
     def label(self) -> str:
@@ -73,11 +75,11 @@ def make_cells(sweep: Sweep, fetch: bool = True, progress: Progress = ignore) ->
     units = [(each.name, unit) for each in sweep.sets for unit in each.units]
     for number, (name, unit) in enumerate(units):
         progress(number / len(units), f"reading {' and '.join(map(shorten, unit))}")
-        problem, models = "", None
+        problem, models, absent = "", None, False
         try:
             models = [opened.get(each) for each in unit]
         except BadInput as error:
-            problem = str(error)
+            problem, absent = str(error), isinstance(error, NotHere)
         for options in sweep.options:
             for choice in sweep.methods:
                 request, reason = None, problem
@@ -86,7 +88,7 @@ def make_cells(sweep: Sweep, fetch: bool = True, progress: Progress = ignore) ->
                         request = _make_request(sweep, unit, models, choice, options)
                 except BadInput as error:
                     reason = str(error)
-                found.append(Cell(name, unit, choice, options, request, reason))
+                found.append(Cell(name, unit, choice, options, request, reason, absent))
     HANDOVER.clear()  # what was read last is no longer wanted
     return found
 
@@ -127,13 +129,17 @@ def _make_request(
     return make_request(*unit, **cast("dict", asked))
 
 
+class NotHere(BadInput):
+    """A model of the hub that is not in the local cache and was not to be fetched."""
+
+
 class _Opened:
     """Models by reference; large ones are read for their digests alone, once, and not kept."""
 
     def __init__(self, fetch: bool) -> None:
         self._fetch = fetch
         self._large: dict[str, Model] = {}
-        self._refused: dict[str, str] = {}
+        self._refused: dict[str, BadInput] = {}
 
     def get(self, reference: str) -> Model:
         """The model.
@@ -142,16 +148,16 @@ class _Opened:
             BadInput: it cannot be read, or is not here and may not be fetched.
         """
         if reference in self._refused:
-            raise BadInput(self._refused[reference])
+            raise self._refused[reference]
         try:
             return self._read(reference)
         except BadInput as error:
-            self._refused[reference] = str(error)
+            self._refused[reference] = error
             raise
 
     def _read(self, reference: str) -> Model:
         if not self._fetch and not all(map(_is_here, _parts(reference))):
-            raise BadInput(f"{clip(reference)} is not in the local cache of the hub.")
+            raise NotHere(f"{clip(reference)} is not in the local cache of the hub.")
         if is_warm(reference):
             return load_warm(reference)
         model = self._large.pop(reference, None) or load(reference, lazy=True)

@@ -27,7 +27,7 @@ from pathlib import Path
 from lmc_core.errors import BadInput, UnknownName
 from lmc_core.limits import shown
 from lmc_core.matching.many import FEWEST, MOST
-from lmc_core.runs.request import DEVICES
+from lmc_core.runs.request import DEVICES, Scalar
 from lmc_core.sweeps.patterns import find_models
 from lmc_core.sweeps.read_methods import read_methods
 from lmc_core.sweeps.spec import ModelSet, Sweep
@@ -35,6 +35,7 @@ from lmc_core.sweeps.values import GRID, OF_GROUPS, OF_PAIRS, read_list, read_te
 
 ONE = ("title", "name", "models", "pairs", "reference", "groups", "methods", "classes", "device")
 KNOWN = (*ONE, "learn", *GRID)
+FILES = ("text", "labels", "images")  # kinds of data that lie in files
 ALL, CONSECUTIVE = "all", "consecutive"
 
 
@@ -104,7 +105,7 @@ def read_content(
         sets=tuple(_read_sets(content, grouped, reference, folder)),
         methods=tuple(read_methods(content, grouped)),
         grid={
-            argument: read_values(key, content[key])
+            argument: _read_grid(key, content[key], folder)
             for key, argument in GRID.items()
             if key in content
         },
@@ -114,6 +115,17 @@ def read_content(
         source=source,
         content=content,
     )
+
+
+def _read_grid(key: str, value: object, folder: Path) -> tuple[Scalar, ...]:
+    """The values of an entry of the grid; files of data begin at the folder."""
+    found = read_values(key, value)
+    return tuple(_place_data(str(each), folder) for each in found) if key == "tasks" else found
+
+
+def _place_data(task: str, folder: Path) -> str:
+    kind, _, name = task.partition(":")
+    return f"{kind}:{folder / Path(name).expanduser()}" if kind in FILES else task
 
 
 def _find_one(place: str, value: object, folder: Path) -> str:

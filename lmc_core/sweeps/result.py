@@ -92,7 +92,7 @@ class Row:
     def label(self) -> str:
         """Method, classes and what is varied, in few words."""
         options = [f"{name} {value}" for name, value in self.options.items()]
-        classes = [self.classes] if self.classes not in ("", "all") else []
+        classes = [self.classes] if self.classes not in ("", "all", self.method) else []
         return ", ".join([self.method, *classes, *options])
 
 

@@ -1,0 +1,54 @@
+"""The sweep files of this repository: read, and expanded without a connection."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from lmc_core.cli import main
+from lmc_core.models.zoo import zoo_names
+from lmc_core.runs.store import Store
+from lmc_core.sweeps.cells import make_cells
+from lmc_core.sweeps.expect import expect
+from lmc_core.sweeps.read import read_content, read_file
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_zoo() -> None:
+    found = read_file(ROOT / "benchmarks/barriers.toml")
+    names = {model.removeprefix("zoo:") for each in found.sets for model in each.models}
+    assert names == {name for name in zoo_names() if "narrow" not in name and "wide" not in name}
+    assert [len(each.units) for each in found.sets] == [6, 1, 6, 3, 3, 3, 3, 1]
+    assert len(found.methods) == 7 and found.cells == 26 * 7
+
+
+def test_ten_pythias_are_listed_without_a_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a dry run asked for a connection")
+
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    found = read_file(ROOT / "benchmarks/pythia.toml")
+    cells = make_cells(found, fetch=False)
+    assert len(cells) == 45 * 4 and {cell.request for cell in cells} == {None}
+    assert "'hf:EleutherAI/pythia-160m' is not in the local cache" in cells[0].problem
+    expected = expect(cells, Store())
+    assert expected.words.startswith("180 cells: 180 not fetched. They take ")
+    # two models of 162 million numbers in float32 and more; learning takes more than matching
+    first, learned = expected.cells[0].memory, expected.cells[7].memory
+    assert expected.cells[0].memory is None or 2 * 4 * 162e6 < (first or 0) < (learned or 0)
+    assert expected.memory == learned
+    assert found.grid["task"] == (f"text:{ROOT / 'benchmarks/pile.txt'}",)
+    assert main(["sweep", str(ROOT / "benchmarks/pythia.toml"), "--dry-run"]) == 0
+    assert capsys.readouterr().out.count("pythia-160m-seed9, learned (all)") == 9
+
+
+def test_data_lies_beside_the_file(tmp_path: Path) -> None:
+    tasks = ["text:a.txt", "labels:/b.csv", "plays"]
+    found = read_content({"models": "vit-fashion-s*", "tasks": tasks}, tmp_path)
+    assert found.grid["task"] == (f"text:{tmp_path}/a.txt", "labels:/b.csv", "plays")
