@@ -150,7 +150,7 @@ class Local:
     ):
         self.home = Path(home) if home is not None else folders.home()
         self.store = Store(self.home / "results")
-        self.jobs = Jobs(self.home / "jobs.sqlite")
+        self.jobs = Jobs(self.home / "jobs")
         self.cancel_on_interrupt = cancel_on_interrupt
         self.command = (
             list(command) if command is not None else [sys.executable, "-m", "lmc_core.runs.worker"]

@@ -27,7 +27,8 @@ import numpy as np
 
 from lmc_core import folders
 from lmc_core.errors import StoreError
-from lmc_core.locks import ELSEWHERE, NO_SPACE, FileLock
+from lmc_core.leases import Lease
+from lmc_core.locks import ELSEWHERE, NO_SPACE
 from lmc_core.runs.computation import SUMMARY, named_as, restate
 from lmc_core.runs.request import DEVICES, Request, find_key
 from lmc_core.runs.result import (
@@ -287,12 +288,12 @@ class Store:
         Raises:
             StoreError: the store's folder cannot be written.
         """
-        lock = FileLock(self.root / ".locks" / f"{key}.lock")
-        lock.acquire(timeout=None, waiting=waiting)
+        lease = Lease(self.root / ".locks" / f"{key}.lease")
+        lease.acquire(timeout=None, waiting=waiting)
         try:
             yield
         finally:
-            lock.release(remove=True)
+            lease.release()
 
     def clean(self, age: float = LEFTOVER_AGE) -> None:
         """Remove what interrupted writers left behind.

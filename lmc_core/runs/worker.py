@@ -67,7 +67,7 @@ class Worker:
         self.device = device
         self.idle = idle
         self.name = f"{device}:{os.getpid()}-{secrets.token_hex(4)}"
-        self.jobs = Jobs(home / "jobs.sqlite")
+        self.jobs = Jobs(home / "jobs")
         self.store = Store(home / "results")
         self.lock = FileLock(lock_path(device, home), note=self.name)
         self.threads = threads

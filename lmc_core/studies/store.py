@@ -17,7 +17,7 @@ from pathlib import Path
 
 from lmc_core import folders
 from lmc_core.errors import BadInput, StoreError, UnknownName
-from lmc_core.locks import FileLock
+from lmc_core.leases import Lease
 from lmc_core.runs.result import to_bytes
 from lmc_core.runs.store import StoreWarning
 from lmc_core.studies.files import clean, write_error, write_file
@@ -171,7 +171,7 @@ class Studies:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise write_error(error) from error
-        with FileLock(self.root / ".lock"):
+        with Lease(self.root / ".lease"):
             yield
 
 

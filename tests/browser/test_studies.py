@@ -212,4 +212,4 @@ def test_an_audience_can_only_look(visit, tmp_path, monkeypatch):
         with page.expect_download() as waiting:
             page.get_by_role("button", name="Page", exact=True).click()
         assert Path(waiting.value.path()).stat().st_size > 10**6
-    assert not (home / "jobs.sqlite").exists() and not (home / "workers").exists()
+    assert not (home / "jobs").exists() and not (home / "workers").exists()

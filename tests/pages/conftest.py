@@ -74,7 +74,7 @@ class Installation:
 
     @property
     def jobs(self) -> Jobs:
-        return Jobs(self.home / "jobs.sqlite")
+        return Jobs(self.home / "jobs")
 
     @property
     def store(self) -> Store:
@@ -90,7 +90,7 @@ class Installation:
 
     def states(self) -> set[str]:
         """States of all jobs."""
-        return {row.state for row in self.jobs._run("SELECT * FROM jobs")}
+        return {job.state for job in (*self.jobs.active(), *self.jobs.recent(None))}
 
     def give(self, keys: Iterable[str]) -> None:
         """Put results of this session into the store."""

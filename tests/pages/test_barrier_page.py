@@ -1,5 +1,7 @@
 """The page Barrier in every state."""
 
+import shutil
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -211,8 +213,8 @@ def test_without_models(at, no_models):
 
 def test_a_refusal_is_one_sentence(at, app):
     at.run()
-    app.jobs.path.unlink()
-    app.jobs.path.mkdir()  # where the table should be
+    shutil.rmtree(app.jobs.path, ignore_errors=True)
+    app.jobs.path.write_text("where the folder of the table should be")
     button(at, "Run").click().run()
     assert not at.exception and all("table of jobs" in error for error in errors(at))
     assert at.error and str(app.home) not in errors(at)[0]

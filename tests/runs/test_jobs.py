@@ -1,20 +1,22 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from lmc_core.errors import BadInput, StoreError
 from lmc_core.locks import FileLock
-from lmc_core.runs.jobs import Job, Jobs, lock_path
+from lmc_core.runs.job_files import JobFolder
+from lmc_core.runs.jobs import Job, Jobs, _read_asked, lock_path
 from tests.runs.fakes import FakeRequest
 
 Ask = Callable[..., FakeRequest]
@@ -22,7 +24,7 @@ Ask = Callable[..., FakeRequest]
 
 @pytest.fixture
 def jobs(home: Path) -> Jobs:
-    return Jobs(home / "jobs.sqlite")
+    return Jobs(home / "jobs")
 
 
 def state(jobs: Jobs, request: FakeRequest) -> str:
@@ -211,112 +213,147 @@ def test_many_at_once(jobs: Jobs, ask: Ask) -> None:
     assert sorted(taken) == sorted(ask(name).key for name in names)
 
 
-def test_a_busy_file_is_waited_for(jobs: Jobs, ask: Ask) -> None:
-    jobs.submit(ask())
-    other = sqlite3.connect(jobs.path, isolation_level=None, check_same_thread=False)
-    other.execute("BEGIN IMMEDIATE")
-    timer = threading.Timer(1.5, lambda: other.execute("ROLLBACK"))
-    timer.start()
-    jobs.cancel(ask().key)  # longer than the timeout of one try
-    timer.join()
-    other.close()
-    assert state(jobs, ask()) == "cancelled"
-
-
-def test_write_ahead_log(jobs: Jobs, ask: Ask) -> None:
-    jobs.submit(ask())
-    connection = sqlite3.connect(jobs.path)
-    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    connection.close()
-
-
-class Refusing(sqlite3.Connection):
-    """A connection on a file system without the shared memory that the write-ahead log needs."""
-
-    def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
-        if "journal_mode = WAL" in statement:
-            raise sqlite3.OperationalError("locking protocol")
-        return super().execute(statement, *values)
-
-
-def test_without_a_write_ahead_log_the_older_journal_is_used(
-    jobs: Jobs, ask: Ask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    connect = sqlite3.connect
-    monkeypatch.setattr(
-        "lmc_core.runs.jobs.sqlite3.connect",
-        lambda *args, **more: connect(*args, factory=Refusing, **more),
-    )
-    claimed(jobs, ask())
-    jobs.finish(ask().key, "cpu:w")
-    assert state(jobs, ask()) == "done"
-    connection = connect(jobs.path)
-    assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
-    connection.close()
-
-
 @pytest.mark.parametrize(
-    ("error", "free", "words"),
+    ("code", "free", "words"),
     [
-        (
-            sqlite3.OperationalError("database or disk is full"),
-            2**30,
-            "no space is left there: free some, or set LMC_HOME",
-        ),
-        (
-            sqlite3.OperationalError("disk I/O error"),
-            0,
-            "no space is left there: free some, or set LMC_HOME",
-        ),
-        (
-            OSError(errno.ENOSPC, "No space left on device"),
-            2**30,
-            "no space is left there: free some, or set LMC_HOME",
-        ),
-        (
-            sqlite3.OperationalError("locking protocol"),
-            2**30,
-            "set LMC_HOME to a folder on a disk of this machine",
-        ),
-        (
-            sqlite3.OperationalError("attempt to write a readonly database"),
-            2**30,
-            "make its folder writable",
-        ),
-        (
-            sqlite3.DatabaseError("database disk image is malformed"),
-            2**30,
-            "delete the file \\(results are kept elsewhere",
-        ),
+        (errno.ENOSPC, 2**30, "no space is left there: free some, or set LMC_HOME"),
+        (errno.EDQUOT, 2**30, "no space is left there: free some, or set LMC_HOME"),
+        (errno.EIO, 0, "no space is left there: free some, or set LMC_HOME"),
+        (errno.EROFS, 2**30, "make its folder writable, or set LMC_HOME"),
     ],
 )
 def test_an_error_says_what_helps(
-    error: Exception, free: int, words: str, jobs: Jobs, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    code: int, free: int, words: str, jobs: Jobs, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*values: object, **more: object) -> None:
-        raise error
+        raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr("lmc_core.runs.jobs.sqlite3.connect", fail)
+    monkeypatch.setattr("lmc_core.runs.job_files.write_file", fail)
     monkeypatch.setattr(
         "lmc_core.runs.jobs.shutil.disk_usage", lambda path: SimpleNamespace(free=free)
     )
-    with pytest.raises(StoreError, match=words) as caught:
+    with pytest.raises(StoreError, match=words):
         jobs.submit(ask())
-    assert "delete the file" not in str(caught.value) or "malformed" in str(error)
+    assert jobs.active() == [] and jobs.get(ask().key) is None
+    monkeypatch.undo()
+    assert jobs.submit(ask()).state == "queued"  # nothing that was left is in the way
 
 
 def test_unusable_files_are_clear_errors(tmp_path: Path, ask: Ask) -> None:
-    (tmp_path / "file").write_text(
-        "not a table of jobs, but long enough to be looked at as a file of SQLite" * 20
-    )
-    for path in (tmp_path / "file", tmp_path / "file" / "jobs.sqlite"):
+    (tmp_path / "file").write_text("where a folder should be")
+    for path in (tmp_path / "file", tmp_path / "file" / "jobs"):
         with pytest.raises(StoreError, match="table of jobs"):
             Jobs(path).submit(ask())
-    newer = sqlite3.connect(tmp_path / "newer.sqlite")
+    newer = sqlite3.connect(tmp_path / "jobs.sqlite")
     newer.execute("PRAGMA user_version = 99")
     newer.close()
     with pytest.raises(StoreError, match="another version.*update LMC Explorer, or set LMC_HOME"):
-        Jobs(tmp_path / "newer.sqlite").active()
+        Jobs(tmp_path / "jobs").active()
+    (tmp_path / "jobs.sqlite").write_text("not a table of jobs, but long enough for one " * 40)
+    with pytest.raises(StoreError, match="delete the file .results are kept elsewhere"):
+        Jobs(tmp_path / "jobs").active()
+
+
+def test_the_table_of_earlier_versions_is_taken_over(jobs: Jobs, ask: Ask, home: Path) -> None:
+    home.mkdir()
+    old = sqlite3.connect(home / "jobs.sqlite")
+    old.execute("PRAGMA journal_mode = WAL")
+    old.execute(
+        "CREATE TABLE jobs (key TEXT PRIMARY KEY, request TEXT, device TEXT, fresh INTEGER,"
+        "state TEXT, progress REAL, message TEXT, error TEXT, kind TEXT, worker TEXT, pid INTEGER,"
+        "cancel INTEGER, created REAL, started REAL, heartbeat REAL, finished REAL)"
+    )
+    states = ("failed", "queued", "running", "done", "queued", "cancelled")
+    for number, state in enumerate(states):
+        request, created = ask(str(number)), time.time() - 60 + number
+        row = (request.key, json.dumps(request.to_json()), "cpu", int(number == 4), state, 0.5, "m")
+        more = ("no", "BadInput", "cpu:w", 7, 0, created, created, created, created + 9)
+        old.execute(f"INSERT INTO jobs VALUES ({', '.join('?' * 16)})", (*row, *more))
+    old.commit()
+    old.execute("PRAGMA user_version = 1")
+    assert (home / "jobs.sqlite-wal").exists()  # another process has it open
+    assert [job.request["name"] for job in jobs.active()] == ["1", "2", "4"]
+    assert [job.fresh for job in jobs.active()] == [False, False, True]
+    assert [job.state for job in jobs.recent()] == ["cancelled", "done", "failed"]
+    failed = jobs.get(ask("0").key)
+    assert failed is not None and (failed.error, failed.kind, failed.progress) == (
+        "no",
+        "BadInput",
+        0.5,
+    )
+    assert FakeRequest.from_json(failed.request) == ask("0")
+    assert not (home / "jobs.sqlite").exists() and (home / "jobs.sqlite.old").exists()
+    old.close()
+    assert len(jobs.active()) == 3
+
+
+def test_what_a_killed_submitter_left_is_in_nobodys_way(jobs: Jobs, ask: Ask) -> None:
+    """Before the last of its steps nothing was asked for; after it, all of it."""
+    key = ask().key
+    (jobs.path / "open").mkdir(parents=True)
+    (jobs.path / "open" / f"{1:017d}~cpu~local~{key}~aaaa").touch()
+    folder = jobs.path / "all" / key
+    folder.mkdir(parents=True)
+    (folder / "asked~aaaa").write_text("{}")
+    assert jobs.get(key) is None and jobs.active() == []
+    assert jobs.claim("cpu:w", "cpu", 1) is None
+    assert jobs.submit(ask()).state == "queued" and len(jobs.active()) == 1
+    assert claimed(jobs, ask()).state == "running"
+    jobs.finish(key, "cpu:w")
+    assert [path.name for path in folder.iterdir() if "aaaa" in path.name] == []
+
+
+def test_a_job_whose_file_is_damaged_can_be_asked_for_again(jobs: Jobs, ask: Ask) -> None:
+    jobs.submit(ask())
+    (asked,) = (jobs.path / "all" / ask().key).glob("asked~*")
+    asked.write_bytes(b"")  # as after a loss of power
+    _read_asked.cache_clear()
+    assert jobs.get(ask().key) is None and jobs.active() == []
+    assert jobs.submit(ask()).state == "queued" and len(jobs.active()) == 1
+
+
+def elsewhere(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr("lmc_core.runs.jobs.find_host", lambda: f"{name}/1")
+
+
+def test_a_job_of_a_dead_machine_goes_to_another_one(
+    jobs: Jobs, ask: Ask, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its clock says nothing: what counts is that no new sign of life is seen."""
+    elsewhere(monkeypatch, "there")
+    claimed(jobs, ask())
+    (progress,) = (jobs.path / "all" / ask().key).glob("progress~*")
+    os.utime(progress, (1e9, 1e9))
+    elsewhere(monkeypatch, "here")
+    job = jobs.get(ask().key)
+    assert job is not None and job.node == "there" and job.remote
+    assert jobs.sweep(limit=0.2) == []
+    time.sleep(0.3)
+    for died in (1, 2):
+        assert [(job.state, job.tries) for job in jobs.sweep(limit=0.2)] == [("queued", died)]
+        assert jobs.report(ask().key, "cpu:w", 0.5, "late")  # its worker is told to stop
+        elsewhere(monkeypatch, f"there {died}")
+        assert jobs.claim("cpu:w", "cpu", 1) is not None
+        elsewhere(monkeypatch, "here")
+        assert jobs.sweep(limit=0.2) == []
+        time.sleep(0.3)
+    (job,) = jobs.sweep(limit=0.2)
+    assert job.state == "failed" and "was begun 3 times" in job.error
+
+
+def test_a_step_that_comes_too_late_changes_nothing(jobs: Jobs, ask: Ask) -> None:
+    """A process that was held up between a look and its step finds another state."""
+    request = ask()
+    claimed(jobs, request)
+    folder = JobFolder(jobs.path / "all" / request.key)
+    state, names = folder.look()
+    assert state is not None
+    jobs.finish(request.key, "cpu:w")
+    jobs.submit(request)
+    assert not folder.move(state, replace(state, name="queued", actor=""))
+    assert not jobs._close(folder, state, names, "failed", {"error": "late"})
+    job = jobs.get(request.key)
+    assert job is not None and (job.state, job.error) == ("queued", "")
 
 
 def test_ended_jobs_are_forgotten_after_a_month(
