@@ -10,8 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LAYERS = """
-    lazy_torch errors limits format numbers folders registry settings atomic locks leases threads machine progress
-    display look
+    lazy_torch errors limits format numbers folders registry settings atomic locks threads machine progress
+    leases display look
     symmetry
     models
     intervals

@@ -14,4 +14,5 @@ def run(arguments: argparse.Namespace) -> int:
         browser=not arguments.no_browser,
         read_only=arguments.read_only or arguments.audience,
         hosts=arguments.allow_host,
+        executor=arguments.executor,
     )

@@ -68,6 +68,12 @@ APP = (
     switch("--no-browser", "print the address only"),
     switch("--read-only", READ_ONLY),
     argument("--allow-host", action="append", default=[], metavar="NAME", help=HOST),
+    argument(
+        "--executor",
+        metavar="NAME[:SETTING=VALUE,...]",
+        help="who computes what the app asks for: local, slurm or ray, with settings as in "
+        "`lmc barrier --help` (default: LMC_EXECUTOR, else local)",
+    ),
 )
 MODELS = (
     switch("--public", "list public families of independently trained models", alone=True),

@@ -13,7 +13,7 @@ from lmc_core.matching.methods import find_method
 from lmc_core.numbers import seconds, size
 from lmc_core.progress import Progress, part
 from lmc_core.registry import import_later
-from lmc_core.runs import Executor, Local, Request, get_executor
+from lmc_core.runs import Executor, Queued, Request, get_executor
 from lmc_core.runs.kinds import Seconds
 from lmc_core.runs.remembered import Remembered, file_notes, lower_classes
 from lmc_core.runs.request import ModelsRequest
@@ -37,7 +37,7 @@ class Run(ProgressBar):
         super().__init__()
         self.fresh: bool = arguments.fresh
         self.executor: Executor = get_executor(arguments.executor)
-        if isinstance(self.executor, Local):
+        if isinstance(self.executor, Queued):
             self.executor.cancel_on_interrupt = True
 
     def make(self, maker: Callable[P, R], *args: P.args, **named: P.kwargs) -> R:

@@ -239,7 +239,11 @@ RUN = (
     argument(
         "--executor",
         default="inline",
-        help="inline, or local: in a worker process (default: inline)",
+        metavar="NAME[:SETTING=VALUE,...]",
+        help="inline; local: in a worker process; slurm or ray: on a cluster that sees the folder "
+        "LMC_HOME, such as slurm:partition=gpu,minutes=240,cpus=4,memory=16G (also account, qos, "
+        "constraint, gpus, tasks) or ray:address=HOST:PORT,cpus=2 (also gpus, memory) "
+        "(default: inline)",
     ),
     switch("--fresh", FRESH),
 )

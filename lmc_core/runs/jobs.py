@@ -146,7 +146,10 @@ class Jobs:
         folder = self._folder(key)
         for attempt in itertools.count():
             state, names = folder.look()
-            if state is not None and state.name in ACTIVE and self.get(key) is not None:
+            job = None if state is None or state.name not in ACTIVE else self.get(key)
+            waits = state is not None and state.name == "queued"
+            moves = waits and job is not None and job.executor != asked["executor"]
+            if state is not None and job is not None and not moves:
                 if f"cancelling~{state.generation}" in names and attempt < PATIENCE:
                     time.sleep(POLL)  # it will be ended in a moment
                     continue
@@ -156,7 +159,10 @@ class Jobs:
                     folder.mark(f"fresh~{state.generation}")
                 if (job := self.get(key)) is not None and job.active:
                     return job
-            elif self._put(folder, state, names, asked) and (job := self.get(key)) is not None:
+                continue
+            if moves and job is not None:  # to the workers of another executor
+                asked = {**asked, "fresh": asked["fresh"] or job.fresh}
+            if self._put(folder, state, names, asked) and (job := self.get(key)) is not None:
                 return job
         raise AssertionError("the loop ends by returning")
 
@@ -179,6 +185,8 @@ class Jobs:
         if put:
             (self.open / entry.file).touch()  # somebody may have taken it for left over
             old = () if before is None else _belonging(names, before.generation)
+            if before is not None and before.name == "queued":
+                self._unlist(folder, before)
             folder.remove(*old)
         else:
             folder.remove(own)
@@ -371,9 +379,7 @@ class Jobs:
         if not folder.move(state, after):
             folder.remove(own)
             return False
-        with contextlib.suppress(OSError, ValueError):
-            asked = _read_asked(folder.path, f"asked~{state.generation}")
-            (self.open / _list(folder, state, asked).file).unlink(missing_ok=True)
+        self._unlist(folder, state)
         marks = ("cancel", "cancelling", "fresh", "task")  # some may be newer than the look
         names |= {f"{kind}~{state.generation}" for kind in marks}
         done_with = _belonging(names, state.generation)
@@ -551,6 +557,12 @@ class Jobs:
                 return
             if ended or time.time() - path.stat().st_mtime > LATE:
                 path.unlink()
+
+    def _unlist(self, folder: JobFolder, state: State) -> None:
+        """Remove the entry of what a job was, once it is that no longer."""
+        with contextlib.suppress(OSError, ValueError):
+            asked = _read_asked(folder.path, f"asked~{state.generation}")
+            (self.open / _list(folder, state, asked).file).unlink(missing_ok=True)
 
     @staticmethod
     def _read(folder: JobFolder, name: str) -> dict[str, Any]:

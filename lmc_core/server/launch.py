@@ -71,6 +71,7 @@ def launch(
     browser: bool = True,
     read_only: bool = False,
     hosts: Sequence[str] = (),
+    executor: str | None = None,
 ) -> int:
     """Start the server, print its address, open a browser, and wait until it ends.
 
@@ -81,21 +82,33 @@ def launch(
             nothing.
         hosts: further names at which browsers see the app, besides those in `LMC_HOSTS`; see
             `guard.hosts_of`.
+        executor: who computes what the app asks for; see `runs.executors.get_queue`.
 
     Returns:
         The exit code: 0 also after Ctrl-C.
 
     Raises:
-        BadInput: the port is taken or out of range, or a host is no name of one.
+        BadInput: the port is taken or out of range, a host is no name of one, or the executor has
+            no queue.
+        LmcError: the executor's package or cluster is not there.
     """
     if port is not None and not 1 <= port <= 65535:
         raise BadInput(f"A port is a number from 1 to 65535; {port} came.")
     chosen = free_port() if port is None else port
     if port is not None and _taken(port):
         raise BadInput(f"The port {port} is taken; leave --port out to get a free one.")
+    chosen_executor: dict[str, str] = {}
+    if executor is not None:
+        # takes a quarter of a second, and is asked for by few
+        from lmc_core.runs.executors import VARIABLE as NAME
+        from lmc_core.runs.executors import get_queue
+
+        get_queue(executor)  # what is missing is said before the server starts
+        chosen_executor[NAME] = executor
     environment = {
         **os.environ,
         **({"LMC_READ_ONLY": "1"} if read_only else {}),
+        **chosen_executor,
         VARIABLE: _named(hosts),
     }
     # Streamlit prints an address of its own before the server answers; ours comes when it does.

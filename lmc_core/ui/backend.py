@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from lmc_core import folders
 from lmc_core.errors import BadInput, LmcError
-from lmc_core.runs.executors import Local
+from lmc_core.runs.executors import get_queue
 from lmc_core.runs.jobs import Job
 from lmc_core.runs.partial import Unfinished
 from lmc_core.runs.request import Request
@@ -93,22 +93,22 @@ def jobs(keys: Iterable[str]) -> dict[str, Job]:
     """
     if read_only():
         return {}
-    local = Local()
-    local.tend()
-    return {key: job for key in keys if (job := local.jobs.get(key)) is not None}
+    queue = get_queue()
+    queue.tend()
+    return {key: job for key in keys if (job := queue.jobs.get(key)) is not None}
 
 
 def submit(requests: Iterable[Request], fresh: bool = False) -> None:
     """Ask for results; nothing is done for those that exist, unless `fresh`."""
     require_writable()
-    local = Local()
+    queue = get_queue()
     for request in requests:
-        local.submit(request, fresh=fresh)
+        queue.submit(request, fresh=fresh)
 
 
 def position(key: str) -> int:
     """Return how many jobs come before a waiting one."""
-    return Local().jobs.position(key) or 0
+    return get_queue().jobs.position(key) or 0
 
 
 def running() -> list[Job]:
@@ -117,9 +117,9 @@ def running() -> list[Job]:
     """
     if read_only():
         return []
-    local = Local()
-    local.tend()
-    return local.jobs.active()
+    queue = get_queue()
+    queue.tend()
+    return queue.jobs.active()
 
 
 def store_size() -> tuple[int, int]:
@@ -161,6 +161,6 @@ def _draw_card(shown: Shown, theme: Theme) -> Panel | None:
 def cancel(keys: Iterable[str]) -> None:
     """Ask for jobs to stop."""
     require_writable()
-    local = Local()
+    queue = get_queue()
     for key in keys:
-        local.cancel(key)
+        queue.cancel(key)

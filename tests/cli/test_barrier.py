@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lmc_core.models.zoo import zoo
-from lmc_core.runs import executors
+from lmc_core.runs.executors import local as executors
 from lmc_core.runs.store import Store
 from tests.cli.conftest import Run
 

@@ -188,7 +188,7 @@ def test_bad_arguments(arguments: list[str], words: str, lmc: Run):
 def test_no_command_and_app_open_the_app(lmc: Run, monkeypatch: pytest.MonkeyPatch):
     calls = []
 
-    def launch(port, browser, read_only, hosts):
+    def launch(port, browser, read_only, hosts, executor):
         assert hosts == []
         calls.append((port, browser, read_only))
         return 0

@@ -214,6 +214,7 @@ def test_without_models(at, no_models):
 def test_a_refusal_is_one_sentence(at, app):
     at.run()
     shutil.rmtree(app.jobs.path, ignore_errors=True)
+    app.home.mkdir(exist_ok=True)
     app.jobs.path.write_text("where the folder of the table should be")
     button(at, "Run").click().run()
     assert not at.exception and all("table of jobs" in error for error in errors(at))

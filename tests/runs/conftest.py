@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from lmc_core import folders
-from lmc_core.runs import executors
 from lmc_core.runs.computation import COMPUTATIONS
 from lmc_core.runs.executors import Local
+from lmc_core.runs.executors import local as executors
 from lmc_core.runs.store import Store
 from tests.runs import fakes
 

@@ -14,8 +14,8 @@ import pytest
 
 from lmc_core.errors import BadInput, Cancelled, LmcError, StoreError
 from lmc_core.locks import holder
-from lmc_core.runs import executors
 from lmc_core.runs.executors import Local
+from lmc_core.runs.executors import local as executors
 from lmc_core.runs.jobs import Job, lock_path
 from lmc_core.runs.worker import Worker
 from tests.runs.conftest import LAUNCH, until
@@ -254,9 +254,9 @@ def test_a_job_right_after_the_home_was_removed_is_done(local: Local, ask: Ask, 
 
 
 def test_a_full_disk_in_a_run_is_said(local: Local, home: Path) -> None:
-    from lmc_core.runs.worker import _surprise
+    from lmc_core.runs.executors.work import explain_surprise
 
-    said = _surprise(OSError(errno.ENOSPC, "No space left on device"), home)
+    said = explain_surprise(OSError(errno.ENOSPC, "No space left on device"), home)
     assert "free some, or set LMC_HOME" in str(said) and isinstance(said, StoreError)
 
 
@@ -264,7 +264,9 @@ def test_a_job_runs_on_the_threads_that_are_free_when_it_begins(
     home: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen: list[int | None] = []
-    monkeypatch.setattr("lmc_core.runs.worker.use_threads", lambda count: chosen.append(count) or 1)
+    monkeypatch.setattr(
+        "lmc_core.runs.executors.work.use_threads", lambda count: chosen.append(count) or 1
+    )
     for threads in (None, 3):
         worker = Worker(home=home, idle=0.0, threads=threads)
         worker.jobs.submit(ask(f"on {threads}"))

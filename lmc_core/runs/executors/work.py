@@ -1,0 +1,195 @@
+"""Computing one job after another from the table, in whatever process an executor has for it.
+
+A result is stored before its job is marked done, so a worker can die at any moment and costs
+nothing but the run it was in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+
+from lmc_core import folders
+from lmc_core.errors import Cancelled, LmcError, StoreError
+from lmc_core.locks import ELSEWHERE, NO_SPACE
+from lmc_core.runs.computation import request_from_json
+from lmc_core.runs.executors.executor import obtain
+from lmc_core.runs.jobs import LOCAL, Job, Jobs
+from lmc_core.runs.store import Store
+from lmc_core.threads import use_threads
+
+BEAT = 1.0  # seconds between signs of life
+REPORT = 0.2  # seconds between two writes of progress
+IMPORTS = "LMC_IMPORTS"  # modules that workers import first, such as those that add a computation
+
+log = logging.getLogger("lmc.worker")
+
+
+class Stop(BaseException):
+    """The process was asked to end; not an Exception, so that no computation catches it."""
+
+
+class Work:
+    """Takes jobs and computes them.
+
+    Args:
+        name: of the worker, "<device>:<unique>".
+        device: ``cpu``, ``cuda`` or ``mps``.
+        home: folder of results, jobs and locks; default `folders.home()`.
+        threads: of torch; default: before every job, as many as there are cores that nobody else
+            uses then.
+        executor: whose jobs it takes.
+        log_file: that it writes.
+        task: what its executor calls it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        device: str,
+        home: Path | None = None,
+        threads: int | None = None,
+        executor: str = LOCAL,
+        log_file: Path | str = "",
+        task: str = "",
+    ):
+        home = home if home is not None else folders.home()
+        self.name, self.device, self.threads = name, device, threads
+        self.executor, self.log_file, self.task = executor, log_file, task
+        self.jobs = Jobs(home / "jobs")
+        self.store = Store(home / "results")
+        self._stopping = False
+        self._computing = False
+
+    def claim(self, key: str | None = None) -> Job | None:
+        """Take the job of a key, or the oldest one that waits; None where there is none."""
+        return self.jobs.claim(
+            self.name,
+            self.device,
+            os.getpid(),
+            executor=self.executor,
+            key=key,
+            log=str(self.log_file),
+            task=self.task,
+        )
+
+    def serve(self, key: str, goes_on: Callable[[], bool] = lambda: False) -> int:
+        """Compute the job of a key if it still waits, and then others while `goes_on` says so.
+
+        Returns:
+            How many were computed.
+        """
+        count = 0
+        job = self.claim(key)
+        while job is not None or (goes_on() and (job := self.claim()) is not None):
+            self.do(job)
+            job, count = None, count + 1
+        return count
+
+    def do(self, job: Job) -> None:
+        """Compute one job and mark how it ended."""
+        log.info("job %s begins on %d threads", job.key[:12], use_threads(self.threads))
+        try:
+            with self._reporting(job) as report:
+                obtain(request_from_json(job.request), report, self.store, fresh=job.fresh)
+        except Cancelled:
+            log.info("job %s was cancelled", job.key[:12])
+            self.jobs.stopped(job.key, self.name)
+        except Stop:
+            log.info("job %s was stopped", job.key[:12])
+            self.jobs.fail(
+                job.key,
+                self.name,
+                LmcError("The worker was stopped in the middle of this run. Start it again."),
+            )
+        except LmcError as error:
+            log.info("job %s failed: %s", job.key[:12], error)
+            self.jobs.fail(job.key, self.name, error)
+        except Exception as error:
+            log.exception("job %s failed", job.key[:12])
+            self.jobs.fail(job.key, self.name, explain_surprise(error, self.log_file))
+        except BaseException:  # a cluster takes the place back and gives it again
+            log.info("job %s waits again", job.key[:12])
+            self.jobs.stopped(job.key, self.name)
+            raise
+        else:
+            log.info("job %s is done", job.key[:12])
+            self.jobs.finish(job.key, self.name)
+
+    @contextlib.contextmanager
+    def _reporting(self, job: Job) -> Iterator[_Reporter]:
+        """Beat in the background while the body computes, and let a signal interrupt it."""
+        reporter = _Reporter(self.jobs, job.key, self.name)
+        beating = threading.Thread(target=reporter.beat, name="heartbeat", daemon=True)
+        beating.start()
+        try:
+            self._computing = True
+            if self._stopping:
+                raise Stop
+            yield reporter
+        finally:
+            self._computing = False
+            reporter.ended.set()
+            beating.join()
+
+
+class _Reporter:
+    """The report a computation calls: writes progress, not too often, and raises when the job
+    should stop.
+    """
+
+    def __init__(self, jobs: Jobs, key: str, worker: str):
+        self.ended = threading.Event()
+        self._stop = threading.Event()
+        self._jobs, self._key, self._worker = jobs, key, worker
+        self._written = -REPORT
+
+    def __call__(self, share: float, words: str) -> None:
+        now = time.monotonic()
+        if now - self._written >= REPORT:
+            self._written = now
+            with contextlib.suppress(StoreError):  # progress is not worth failing for
+                if self._jobs.report(self._key, self._worker, share, words):
+                    self._stop.set()
+        if self._stop.is_set():
+            raise Cancelled("The run was cancelled.")
+
+    def beat(self) -> None:
+        """Give signs of life until the job ended, also while one step takes long."""
+        while not self.ended.wait(BEAT):
+            with contextlib.suppress(StoreError):
+                if self._jobs.beat(self._key, self._worker):
+                    self._stop.set()
+
+
+def import_additions() -> None:
+    """Import the modules that `LMC_IMPORTS` names, separated by commas."""
+    for name in filter(None, os.environ.get(IMPORTS, "").split(",")):
+        try:
+            import_module(name.strip())
+        except ImportError as error:
+            raise LmcError(
+                f"{IMPORTS} names {name!r}, which cannot be imported: {error}"
+            ) from error
+
+
+def explain_surprise(error: Exception, log_file: Path | str) -> LmcError:
+    """Return what is said of an error that nobody expected."""
+    if isinstance(error, OSError) and error.errno in NO_SPACE:
+        return StoreError(f"No space is left on a disk that this run writes to; {ELSEWHERE}.")
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return LmcError(
+            "The memory did not suffice for this run; ask for fewer examples or points."
+        )
+    text = " ".join(str(error).split())[:200]
+    return LmcError(
+        "The run failed in a way that was not foreseen "
+        f"({type(error).__name__}{': ' + text if text else ''}); "
+        f"the details are in {log_file}."
+    )
