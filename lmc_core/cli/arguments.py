@@ -82,6 +82,21 @@ MODELS = (
 )
 METHODS = (json("print a list of objects"),)
 SHOW = (argument("model", metavar="MODEL", help=MODEL), *PERMISSIONS, json("print one object"))
+DIFF = (
+    argument("a", metavar="A", help=MODEL),
+    argument("b", metavar="B", help="the other model; named like A"),
+    *PERMISSIONS,
+    argument(
+        "--ranks",
+        type=whole,
+        default=1024,
+        metavar="N",
+        help="shorter side of the matrices whose effective rank is found, which takes longest; 0 "
+        "for none (default: 1024)",
+    ),
+    switch("--tensors", "list every tensor, not layers"),
+    json("print one object"),
+)
 ALIGN = (
     *PAIR,
     argument(

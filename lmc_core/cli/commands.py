@@ -17,6 +17,7 @@ EXAMPLES = """examples:
   lmc barrier vit-fashion-s0 vit-fashion-s1 --method learned --set seconds=60
   lmc barrier gpt2-plays-s0 gpt2-plays-s1 --class all=permutation --json
   lmc barrier ./gpt2-a ./gpt2-b --task text:letters.txt --length 256 --examples 64 --seed 1
+  lmc diff gpt2-plays-s0 gpt2-austen-s0
   lmc align vit-fashion-s0 vit-fashion-s1 --out aligned
   lmc group vit-fashion-s0 vit-fashion-s1 vit-fashion-s2 --set seconds=300
   lmc merge vit-fashion-s0 vit-fashion-s1 --method ties --frame universe --set density=0.5 \
@@ -47,6 +48,12 @@ COMMANDS: dict[str, Command] = {
     "models": Command("List the shipped models, or public ones to fetch.", typed.MODELS),
     "methods": Command("List the ways to match models, with their settings.", typed.METHODS),
     "show": Command("Say what a model is, and which symmetries it admits.", typed.SHOW),
+    "diff": Command(
+        "Say how two checkpoints differ, from their weights alone, and whether one comes from the "
+        "other.",
+        typed.DIFF,
+        computes=True,
+    ),
     "align": Command(
         "Move models into the coordinates of the first and write them as ordinary checkpoints.",
         typed.ALIGN,

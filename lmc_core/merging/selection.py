@@ -32,6 +32,9 @@ class _Search:
         begin: its bits that are known, as a number.
         left: how many numbers begin so.
         found: the number.
+        counts: of the numbers by their next digit.
+        gathered: those that are left, once they are few.
+        filled: how many of them were seen.
     """
 
     rank: int
@@ -39,30 +42,31 @@ class _Search:
     left: int | None = None
     found: float | None = None
     counts: Tensor = field(default_factory=lambda: torch.zeros(2**BITS, dtype=torch.int64))
-    gathered: list[Tensor] = field(default_factory=list)
-
-    @property
-    def gathers(self) -> bool:
-        """Whether few enough are left."""
-        return self.left is not None and self.left <= FEW
+    gathered: Tensor | None = None
+    filled: int = 0
 
     def take(self, values: Tensor, depth: int) -> None:
         """Look at some numbers, of which `depth` digits are known."""
         bits = values.contiguous().view(torch.int64)
         if depth:
             bits = bits[(bits >> (63 - depth * BITS)) == self.begin]
-        if self.gathers:
-            self.gathered.append(bits)
+        if self.left is not None and self.left <= FEW:
+            # into one tensor that is there from the start: small ones that stay would lie between
+            # the large ones that come and go, whose room could then not be used again
+            if self.gathered is None:
+                self.gathered = torch.empty(self.left, dtype=torch.int64)
+            self.gathered[self.filled : self.filled + len(bits)] = bits
+            self.filled += len(bits)
             return
         digits = (bits >> (63 - (depth + 1) * BITS)) & (2**BITS - 1)
         self.counts.index_add_(0, digits, torch.ones_like(digits))
 
     def conclude(self, depth: int) -> None:
         """Use what a pass has seen."""
-        if self.gathers:
-            every = torch.cat(self.gathered)
+        if self.gathered is not None:
+            every = self.gathered
             bits = every.kthvalue(len(every) - self.rank + 1).values
-            self.found, self.gathered = float(bits.view(torch.float64)), []
+            self.found, self.gathered = float(bits.view(torch.float64)), None
             return
         above = self.counts.flip(0).cumsum(0)
         place = int(torch.searchsorted(above, self.rank))

@@ -99,12 +99,17 @@ OTHERS = {
         "free": ("--steps", "4", "--examples", "20", "--form", "free", "--group", "S3"),
         "strict": ("--steps", "4", "--examples", "20", "--form", "strict", "--source", "fashion"),
     },
+    "diff": {
+        "two seeds": ("vit-s0", "vit-s1"),
+        "one model": ("gpt2-s0", "gpt2-s0", "--ranks", "0"),
+        "widths": ("gpt2-s0", "gpt2-wide"),
+    },
     "models": {"zoo": (), "public": ("--public",), "families": ("--families",)},
     "methods": {"all": ()},
     "show": {name: (name,) for name in ("vit-s0", "gpt2-wide", "mixtral-s0", "llama-plays-s0")},
 }
 COMMANDS = (
-    "app", "models", "methods", "show", "align", "barrier", "group", "equivariance", "plane", "merge", "sweep", "results",
+    "app", "models", "methods", "show", "diff", "align", "barrier", "group", "equivariance", "plane", "merge", "sweep", "results",
     "report", "train", "worker",
 )  # fmt: skip
 
