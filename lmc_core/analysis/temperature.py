@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lmc_core.paths.curve import Curve, measure
 from lmc_core.paths.line import ModelPath
-from lmc_core.tasks.evaluator import Evaluator
+from lmc_core.tasks.evaluator import EXACT, Evaluator, Mode
 from lmc_core.tasks.task import IGNORED, Examples
 
 # temperatures stay in [1 / LIMIT, LIMIT]: logits that are never wrong have no best one, nor have
@@ -69,6 +69,7 @@ def temperatures(
     examples: Examples,
     device: str = "cpu",
     progress: Callable[[float], None] = lambda share: None,
+    mode: Mode = EXACT,
 ) -> Tensor:
     """Fit a temperature at every point of a path.
 
@@ -78,13 +79,14 @@ def temperatures(
         examples: of the training split; never those that the curve is measured on.
         device: where to run.
         progress: called with the share done; may raise to stop.
+        mode: how to run.
 
     Returns:
         float64 `[points]`.
     """
     found = []
     line = line.on(device)
-    evaluator = Evaluator(line.a, examples, device)
+    evaluator = Evaluator(line.a, examples, device, mode)
     counted = (examples.targets != IGNORED).reshape(len(examples), -1)
     # the loss of an example is the mean over its targets
     weights = (counted / counted.sum(1, keepdim=True)).flatten()
@@ -115,6 +117,7 @@ def tempered(
     examples: Examples,
     device: str = "cpu",
     progress: Callable[[float], None] = lambda share: None,
+    mode: Mode = EXACT,
 ) -> tuple[Tensor, Curve]:
     """The curve at the best temperature of each point.
 
@@ -125,12 +128,15 @@ def tempered(
         examples: examples that the loss is measured on.
         device: where to run.
         progress: called with the share done; may raise to stop.
+        mode: how to run.
 
     Returns:
         The temperatures `[points]`, and the curve with them.
     """
     share = len(train) / (len(train) + len(examples))
-    found = temperatures(line, lam, train, device, lambda done: progress(share * done))
-    return found, measure(
-        line, lam, examples, device, lambda done: progress(share + (1 - share) * done), found
-    )
+    found = temperatures(line, lam, train, device, lambda done: progress(share * done), mode)
+
+    def tell(done: float) -> None:
+        progress(share + (1 - share) * done)
+
+    return found, measure(line, lam, examples, device, tell, found, mode)

@@ -136,6 +136,20 @@ BARRIER = (
     seed("of the draw of examples, of masked positions and of learning"),
     switch("--temperature", "also at the softmax temperature that fits training examples best"),
     switch("--repair", "renormalise in between; for networks without norms"),
+    argument(
+        "--stderr",
+        type=decimal,
+        metavar="NATS",
+        help="take examples, at most --examples, until the standard error of the barrier is that",
+    ),
+    argument(
+        "--precision",
+        default="float32",
+        metavar="TYPE",
+        help="of the evaluation: float32, or bfloat16, which is faster and off by 1e-3 to 4e-3 "
+        "nats (default: float32)",
+    ),
+    switch("--compile", "compile the network first, for many examples; takes up to a minute"),
     DEVICE,
     *RUN,
     json("print one object"),

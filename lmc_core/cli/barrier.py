@@ -61,6 +61,9 @@ def run(arguments: argparse.Namespace) -> None:
             learn=arguments.learn,
             temperature=arguments.temperature,
             repair=arguments.repair,
+            stderr=arguments.stderr,
+            precision=arguments.precision,
+            compiled=arguments.compile,
         )
         announce(bar, [request])
         result = cast(BarrierNumbers, bar.compute(request).result)

@@ -13,13 +13,14 @@ from torch import Tensor
 
 from lmc_core.display import draw_curve, draw_figure, show
 from lmc_core.errors import BadInput
-from lmc_core.intervals.errors import stderr
+from lmc_core.intervals.errors import stderr as standard_error
 from lmc_core.limits import require_counts
 from lmc_core.numbers import estimate, number
 from lmc_core.paths.barrier import Barrier, barrier
 from lmc_core.paths.line import ModelPath
+from lmc_core.paths.rounds import Rounds, require_goal
 from lmc_core.tasks import Examples
-from lmc_core.tasks.evaluator import Evaluator, States
+from lmc_core.tasks.evaluator import EXACT, Mode, States, evaluate
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go  # loaded when something is drawn
@@ -35,12 +36,15 @@ class Curve:
         correct: share predicted correctly, same shape.
         groups: which examples belong together, int64 `[examples]`; None where each stands for
             itself.
+        rows: where not all examples that were given are measured, the numbers of those that are,
+            int64 `[examples]`; else None.
     """
 
     lam: Tensor
     losses: Tensor
     correct: Tensor
     groups: Tensor | None = None
+    rows: Tensor | None = None
 
     @property
     def mean(self) -> Tensor:
@@ -52,12 +56,24 @@ class Curve:
         """Standard error of the mean loss over examples, or groups of them, in nats, float64
         `[points]`.
         """
-        return stderr(self.losses, self.groups)
+        return standard_error(self.losses, self.groups)
 
     @property
     def barrier(self) -> Barrier:
         """The barrier of the curve."""
         return barrier(self.lam, self.losses, self.groups)
+
+    def only(self, rows: Tensor | None) -> Curve:
+        """The same curve on some of its examples.
+
+        Args:
+            rows: their numbers among the examples that were given, increasing; None for all.
+        """
+        if rows is None:
+            return self
+        at = rows if self.rows is None else torch.searchsorted(self.rows, rows)
+        groups = None if self.groups is None else self.groups[at]
+        return Curve(self.lam, self.losses[:, at], self.correct[:, at], groups, rows)
 
     def figure(
         self, theme: str = "light", height: int | None = None, names: Sequence[str] = ("A", "B")
@@ -82,17 +98,6 @@ class Curve:
         ]
         return show("Curve", facts, draw_curve(self.lam.tolist(), mean, top.index, words))
 
-    def merged(self, other: Curve) -> Curve:
-        """Both curves' points, in order."""
-        lam = torch.cat([self.lam, other.lam])
-        order = lam.argsort()
-        return Curve(
-            lam[order],
-            torch.cat([self.losses, other.losses])[order],
-            torch.cat([self.correct, other.correct])[order],
-            self.groups,
-        )
-
 
 def measure(
     path: ModelPath,
@@ -101,7 +106,7 @@ def measure(
     device: str = "cpu",
     progress: Callable[[float], None] = lambda share: None,
     temperatures: Tensor | None = None,
-    evaluator: Evaluator | None = None,
+    mode: Mode = EXACT,
 ) -> Curve:
     """Measure the loss at some points of a path.
 
@@ -112,12 +117,12 @@ def measure(
         device: where to run.
         progress: called with the share done; may raise to stop.
         temperatures: what logits are divided by at each point; 1 by default.
-        evaluator: of the models on these examples, where there is one already.
+        mode: how to run.
     """
     path = path.on(device)
-    evaluator = evaluator or Evaluator(path.a, examples, device)
     states = States(path.state, lam.tolist())
-    return Curve(lam, *evaluator.losses(states, progress, temperatures), examples.groups)
+    found = evaluate(path.a, states, examples, device, progress, temperatures, mode)
+    return Curve(lam, *found, examples.groups)
 
 
 def curve(
@@ -127,6 +132,9 @@ def curve(
     refine: int = 4,
     device: str = "cpu",
     progress: Callable[[float], None] = lambda share: None,
+    stderr: float | None = None,
+    keep: Callable[[Curve], None] | None = None,
+    mode: Mode = EXACT,
 ) -> Curve:
     """Measure the loss along a line.
 
@@ -140,43 +148,45 @@ def curve(
         refine: further points around the maximum; 0 for none.
         device: where to run.
         progress: called with the share done; may raise to stop.
+        stderr: standard error of the barrier in nats at which no more examples are taken; see
+            `paths.rounds`. None for all examples.
+        keep: called with the grid on the first examples, and on more and more of them.
+        mode: how to run.
 
     Raises:
-        BadInput: for fewer than three points, or more than anyone can mean.
+        BadInput: for fewer than three points, or more than anyone can mean, or a standard error
+            that is not above 0.
     """
     require_counts(points=points, refine=refine)
+    require_goal(stderr)
     if points < 3:
         raise BadInput(f"At least 3 points are needed, both ends included; {points} came.")
     if refine < 0:
         raise BadInput(f"The number of refining points should be 0 or more; {refine} came.")
-    total = points + refine
-    lam = torch.linspace(0, 1, points, dtype=torch.float64)
-    line = line.on(device)
-    evaluator = Evaluator(line.a, examples, device)
-    found = measure(
-        line,
-        lam,
-        examples,
-        device,
-        lambda share: progress(share * points / total),
-        evaluator=evaluator,
+    found = Rounds(line, examples, points + refine, stderr, device, progress, mode)
+    found.add_points(torch.linspace(0, 1, points, dtype=torch.float64))
+    at_once, refined = stderr is None and keep is None, refine == 0
+    while not (found.enough and refined):
+        if not found.enough:
+            found.add_examples(len(examples) if at_once else found.next)
+        else:
+            found.add_points(_between(found.lam, found.place, refine))
+            refined = True
+        if keep is not None:
+            keep(_curve(found))
+    return _curve(found)
+
+
+def _between(lam: Tensor, top: int, count: int) -> Tensor:
+    """Further points between the neighbours of one, half of them on each side."""
+    left = torch.linspace(float(lam[top - 1]), float(lam[top]), count // 2 + 2, dtype=lam.dtype)
+    right = torch.linspace(
+        float(lam[top]), float(lam[top + 1]), count - count // 2 + 2, dtype=lam.dtype
     )
-    if refine:
-        top = found.barrier.index
-        left, right = refine // 2, refine - refine // 2
-        low = torch.linspace(float(lam[top - 1]), float(lam[top]), left + 2, dtype=torch.float64)[
-            1:-1
-        ]
-        high = torch.linspace(float(lam[top]), float(lam[top + 1]), right + 2, dtype=torch.float64)[
-            1:-1
-        ]
-        more = measure(
-            line,
-            torch.cat([low, high]),
-            examples,
-            device,
-            lambda share: progress((points + share * refine) / total),
-            evaluator=evaluator,
-        )
-        found = found.merged(more)
-    return found
+    return torch.cat([left[1:-1], right[1:-1]])
+
+
+def _curve(found: Rounds) -> Curve:
+    losses, correct = found.values[:, :, found.rows].unbind(1)
+    rows = found.rows if found.taken < len(found.examples) else None
+    return Curve(found.lam, losses, correct, found.groups, rows)

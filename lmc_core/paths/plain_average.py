@@ -20,7 +20,7 @@ from lmc_core.paths.curve import Curve
 from lmc_core.paths.line import Line
 from lmc_core.progress import Progress
 from lmc_core.tasks import Examples
-from lmc_core.tasks.evaluator import evaluate
+from lmc_core.tasks.evaluator import EXACT, Mode, States, evaluate
 
 NOTICED = 1e-3  # nats; less is no difference, however small its error
 
@@ -41,6 +41,7 @@ def plain_losses(
     examples: Examples,
     device: str,
     report: Progress,
+    mode: Mode = EXACT,
 ) -> tuple[list[float], Tensor]:
     """Losses of the plain averages of two models, as the method ``none`` takes them.
 
@@ -50,6 +51,7 @@ def plain_losses(
         examples: to measure on.
         device: where to run.
         report: called with the share done; may raise to stop.
+        mode: how to run.
 
     Returns:
         The weights, and the loss of every example in nats, `[lam, examples]`.
@@ -57,7 +59,12 @@ def plain_losses(
     line = Line(*common_form(*models)).on(device)
     words = "measuring the plain average"
     losses, _ = evaluate(
-        line.a, [line.state(x) for x in lam], examples, device, lambda share: report(share, words)
+        line.a,
+        States(line.state, lam),
+        examples,
+        device,
+        lambda share: report(share, words),
+        mode=mode,
     )
     return list(lam), losses
 

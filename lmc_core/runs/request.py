@@ -17,6 +17,8 @@ from typing import Protocol, Self, TypedDict, cast
 from lmc_core.models.handover import HANDOVER, Loaded
 
 ALGORITHM = 2  # raised whenever the same request would give other numbers
+# fields that came later: left out where they are not set, so that the keys of other requests stay
+LATER = ("stderr", "compiled")
 LEARNING = 3  # the same of requests that learn from training examples, whatever learns from them
 
 DEVICES = ("cpu", "cuda", "mps")
@@ -167,7 +169,7 @@ class ModelsRequest:
         method: ``none`` (plain average) or a way to match ("weight", "universe").
         classes: (kind of space, class) for every kind, in alphabetical order; empty for ``none``.
         settings: of the method, (name, value) in alphabetical order.
-        precision: of the evaluation.
+        precision: of the evaluation, ``float32`` or ``bfloat16``.
         device: kind of device, ``cpu``, ``cuda`` or ``mps``.
         learn: how many training examples are learned from (by the method, a temperature, a
             renormalisation); None for none.
@@ -247,7 +249,7 @@ class ModelsRequest:
     @classmethod
     def of(cls, other: ModelsRequest, **own: object) -> Self:
         """The request of this kind about what another one is about: the same models, data, method
-        and device.
+        and device, measured in float32.
 
         Its version is today's, whatever version the other is of.
 
@@ -255,7 +257,7 @@ class ModelsRequest:
             other: a request that was checked.
             own: what this kind asks for besides, and whatever should differ.
         """
-        names = {field.name for field in fields(ModelsRequest)} - {"what", "algorithm"}
+        names = {field.name for field in fields(ModelsRequest)} - {"what", "algorithm", "precision"}
         shared = {name: getattr(other, name) for name in names}
         made = cls(**cast("dict", shared | own))
         if made.models == other.models:
@@ -269,7 +271,8 @@ class ModelsRequest:
 
     def to_json(self) -> dict[str, object]:
         """Everything as plain JSON values, for `request.json`."""
-        return json.loads(json.dumps(asdict(self)))
+        content = json.loads(json.dumps(asdict(self)))
+        return {name: value for name, value in content.items() if value or name not in LATER}
 
     @property
     def model_names(self) -> tuple[str, ...]:

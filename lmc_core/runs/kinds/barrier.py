@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from time import perf_counter
 from typing import cast
 
@@ -33,6 +33,7 @@ from lmc_core.paths.barrier import excess, place
 from lmc_core.paths.curve import Curve, curve
 from lmc_core.paths.line import Line, ModelPath
 from lmc_core.paths.plain_average import against_plain, choose_places, nearest_half, plain_losses
+from lmc_core.paths.rounds import PILOT, require_goal, spread
 from lmc_core.paths.soft_end import against_true_ends, place_to_soft_end
 from lmc_core.progress import Part, Progress, ignore, part
 from lmc_core.runs.cache import consumes, make_line
@@ -56,16 +57,18 @@ from lmc_core.runs.inputs import (
     require_two,
 )
 from lmc_core.runs.kinds import PairNumbers, RoutingOfExamples, Seconds
+from lmc_core.runs.partial import Unfinished
 from lmc_core.runs.request import Data, RequestJson, Scalar
 from lmc_core.runs.requests.barrier import (
     BarrierNumbers,
     BarrierRequest,
     CurveNumbers,
+    Sampling,
     SoftNumbers,
     TemperedNumbers,
 )
 from lmc_core.tasks import Examples
-from lmc_core.tasks.evaluator import evaluate
+from lmc_core.tasks.evaluator import Mode, evaluate
 
 # training examples at the most that temperatures and renormalisations are fitted on
 STATISTICS = 1024
@@ -103,6 +106,9 @@ def make_request(
     learn: int | None = None,
     temperature: bool = False,
     repair: bool = False,
+    stderr: float | None = None,
+    precision: str = "float32",
+    compiled: bool = False,
     measured: bool = True,
     models: tuple[Model, Model] | None = None,
 ) -> BarrierRequest:
@@ -130,6 +136,10 @@ def make_request(
             examples at each point.
         repair: renormalise the interpolated network on training examples; for networks without
             norms.
+        stderr: standard error of the barrier in nats: examples are taken, of those asked for, until
+            it is at most that; see `paths.rounds`.
+        precision: of the evaluation, ``float32`` or ``bfloat16``; see `tasks.evaluator.Mode`.
+        compiled: compile the network before it is evaluated.
         measured: a loss will be measured, which models without a head do not have; where it is not,
             and the method uses no data, no task is needed.
         models: of these references, where they were loaded already and there is room for them.
@@ -139,6 +149,8 @@ def make_request(
     """
     require_counts(length=length, learn=learn, seed=seed)
     _require_counts(points, refine, examples)
+    require_goal(stderr)
+    Mode(precision, compiled)  # says what is not known
     learned, device = _uses_data(method, settings), find_device(device)
     measured = measured or (learned and METHODS[method].takes_loss)
     if models is None:
@@ -166,6 +178,9 @@ def make_request(
         refine=refine,
         temperature=temperature,
         repair=repair,
+        stderr=stderr,
+        precision=precision,
+        compiled=compiled,
     )
 
 
@@ -225,10 +240,15 @@ def compute(
     """
     progress(0.0, "loading the models")
     (a, b), task, examples = open_inputs(request)
+    task = replace(task, notes=(*task.notes, *_mode_notes(request)))
     same = common_weights((a, b))  # before an alignment writes into them
     # where the progress of measuring begins
     first = matching_share(request.method)
-    plain = _plain_before(request, (a, b), examples, progress)
+    mode = Mode(request.precision, request.compiled)
+    # of these the plain average is measured where that has to be before the alignment
+    first_rows = None if request.stderr is None else spread(examples)[:PILOT].sort().values
+    early = examples if first_rows is None else examples.take(first_rows)
+    plain = _plain_before(request, (a, b), early, mode, progress)
     aligning = part(progress, 0.02, first)
     line, pair = make_line(request, (a, b), examples, task, aligning, refresh)
     begin = perf_counter()
@@ -237,7 +257,22 @@ def compute(
     if request.repair and learning is not None:
         path = Repaired(line, learning.train.first(STATISTICS), request.device)
     measuring = part(progress, first, 1.0, f"measuring the loss on {len(examples)} examples")
-    found = curve(path, examples, request.points, request.refine, request.device, measuring)
+    unfinished, there = Unfinished(request.key), len(examples)
+
+    def keep(so_far: Curve) -> None:
+        facts = {
+            **describe_request(request, task, so_far.losses.shape[1]),
+            **curve_facts(so_far, task.score),
+            **pair_facts(pair),
+            **describe_size((a, b)),
+            "there": there,
+        }
+        unfinished.write(facts, {"losses": so_far.losses.numpy()}, now=True)
+
+    grid = request.points, request.refine
+    found = curve(path, examples, *grid, request.device, measuring, request.stderr, keep, mode)
+    if found.rows is not None:
+        examples = examples.take(found.rows)
     seconds: Seconds = {"align": pair.seconds if pair else 0.0, "evaluate": perf_counter() - begin}
     end = part(progress, 1.0, 1.0)
     beside: dict[str, object] = {
@@ -246,12 +281,16 @@ def compute(
     }
     if request.temperature and learning is not None:
         train = learning.train.first(STATISTICS)
-        beside["tempered"] = _temper(path, found, train, examples, request.device, end)
-    if pair is not None:
-        if plain is None:
-            places = choose_places(found)
-            plain = plain_losses((a, b), places, examples, request.device, end)
+        beside["tempered"] = _temper(path, found, train, examples, request.device, end, mode)
+    if pair is not None and plain is None:
+        plain = plain_losses((a, b), choose_places(found), examples, request.device, end, mode)
         beside |= against_plain(found, plain)
+    elif plain is not None:
+        beside |= against_plain(found.only(first_rows), plain)
+    if request.stderr is not None:
+        sampling, sentence = _describe_sampling(found, request.stderr, there)
+        beside["sampling"] = sampling
+        task = replace(task, notes=(*task.notes, sentence))
     facts = {
         **describe_request(request, task, found.losses.shape[1]),
         **curve_facts(found, task.score),
@@ -259,6 +298,7 @@ def compute(
         **describe_size((a, b)),
         "same": same,
         **beside,
+        **({"compiled": True} if request.compiled else {}),
         "memory": estimate_memory(request).peak,
         "seconds": seconds,
         **make_stamp(),
@@ -270,16 +310,51 @@ def compute(
         **make_group_array(examples),
     }
     if pair is not None and pair.soft is not None:
-        own = evaluate(pair.b, [pair.b.state], examples, request.device)[0][0]
+        own = evaluate(pair.b, [pair.b.state], examples, request.device, mode=mode)[0][0]
         arrays["own"] = own.numpy()
         numbers["soft"] = _describe_soft_end(pair, found, own)
         numbers["function_error"] = pair.soft.function_error
         numbers |= cast(BarrierNumbers, soft_curve_facts(found, own))
+    unfinished.remove()
     return numbers, arrays
 
 
+def _mode_notes(request: BarrierRequest) -> list[str]:
+    """How the network ran, where not as usual, as sentences."""
+    notes = []
+    if request.precision != "float32":
+        notes.append(
+            f"Evaluated in {request.precision}: losses of single examples are off by 1e-3 to 4e-3 "
+            "nats."
+        )
+    if request.compiled:
+        notes.append("The network was compiled before it was evaluated.")
+    return notes
+
+
+def _describe_sampling(found: Curve, goal: float, there: int) -> tuple[Sampling, str]:
+    """How many examples were taken for a standard error, as entries and in a sentence."""
+    taken, error = found.losses.shape[1], found.barrier.stderr
+    reached = error <= goal
+    if reached:
+        words = (
+            f"{taken:,} of {there:,} examples were taken, which give the standard error of the "
+            f"barrier that was asked for, {goal:g} nats."
+        )
+    else:
+        words = (
+            f"All {there:,} examples were taken and the standard error of the barrier is "
+            f"{error:.2g} nats; the {goal:g} asked for are out of reach with them."
+        )
+    return {"stderr": goal, "there": there, "reached": reached}, words
+
+
 def _plain_before(
-    request: BarrierRequest, models: tuple[Model, Model], examples: Examples, progress: Progress
+    request: BarrierRequest,
+    models: tuple[Model, Model],
+    examples: Examples,
+    mode: Mode,
+    progress: Progress,
 ) -> tuple[list[float], Tensor] | None:
     """What the plain average loses half way, of models that an alignment writes into; of others it
     is measured later.
@@ -287,17 +362,24 @@ def _plain_before(
     if request.method == "none" or not consumes(request, models):
         return None
     middle = nearest_half(torch.linspace(0, 1, request.points, dtype=torch.float64))
-    return plain_losses(models, [middle], examples, request.device, part(progress, 0.0, 0.0))
+    tell = part(progress, 0.0, 0.0)
+    return plain_losses(models, [middle], examples, request.device, tell, mode)
 
 
 def _temper(
-    path: ModelPath, found: Curve, train: Examples, examples: Examples, device: str, progress: Part
+    path: ModelPath,
+    found: Curve,
+    train: Examples,
+    examples: Examples,
+    device: str,
+    progress: Part,
+    mode: Mode,
 ) -> TemperedNumbers:
     """The curve once more, with a softmax temperature fitted on training examples at each of its
     points.
     """
     progress = part(progress, 0.0, 1.0, "fitting a temperature at every point")
-    fitted, curve = tempered(path, found.lam, train, examples, device, progress)
+    fitted, curve = tempered(path, found.lam, train, examples, device, progress, mode)
     top, above = curve.barrier, excess(curve.lam, curve.losses)
     return {
         "temperatures": fitted.tolist(),

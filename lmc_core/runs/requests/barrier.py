@@ -96,6 +96,14 @@ class CurveNumbers(TypedDict):
     drop_crossfit_stderr: NotRequired[float | None]
 
 
+class Sampling(TypedDict):
+    """How many examples were taken for the standard error that was asked for."""
+
+    stderr: float  # nats
+    there: int  # examples of the request
+    reached: bool
+
+
 class BarrierNumbers(ModelsNumbers, CurveNumbers, PairNumbers):
     """The numbers of a `BarrierRequest`."""
 
@@ -106,6 +114,8 @@ class BarrierNumbers(ModelsNumbers, CurveNumbers, PairNumbers):
     plain: NotRequired[PlainNumbers]
     above_plain: NotRequired[bool]
     soft: NotRequired[SoftNumbers]
+    sampling: NotRequired[Sampling]  # where a standard error was asked for
+    compiled: NotRequired[bool]
     memory: int  # bytes
     seconds: Seconds
 
@@ -120,6 +130,9 @@ class BarrierRequest(PairRequest):
         temperature: whether the curve is also measured at the best softmax temperature of each
             point.
         repair: whether the interpolated network is renormalised (networks without norms alone).
+        stderr: standard error of the barrier in nats at which no more examples are taken; None for
+            all that are asked for.
+        compiled: whether the network is compiled before it is evaluated.
     """
 
     @property
@@ -131,6 +144,8 @@ class BarrierRequest(PairRequest):
     refine: int = 4
     temperature: bool = False
     repair: bool = False
+    stderr: float | None = None
+    compiled: bool = False
     what: str = "barrier"
 
 
