@@ -52,7 +52,7 @@ with messages.refusing():
 results = find_results(lines)
 labels = label_results(results)
 height = (520 if len(lines) <= 3 else 600) + legend_height([line.label for line in lines])
-barrier_view.show_curves(results, labels, f"{KEY}_figure", height)
+barrier_view.show_growing(lines, results, labels, f"{KEY}_figure", height)
 if not results:
     st.caption(
         "Nothing is computed yet for these models. **Run** measures the loss along the straight "

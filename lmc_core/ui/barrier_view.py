@@ -5,7 +5,7 @@ costs, and what the matching maximised.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pandas as pd
 import streamlit as st
@@ -16,12 +16,14 @@ from lmc_core.figures.export import results_csv, results_json, standalone_html, 
 from lmc_core.figures.layers import layers_caption, layers_figure
 from lmc_core.figures.text import barrier_words, classes_sentence, is_above_plain
 from lmc_core.numbers import estimate, number, percent, seconds
+from lmc_core.ui import backend
 from lmc_core.ui.drawn import draw_once
 from lmc_core.ui.panels import File, show_check, show_figure, show_files, svg_files, theme
 
 if TYPE_CHECKING:
     from lmc_core.runs.requests.barrier import BarrierNumbers
     from lmc_core.runs.requests.layers import LayersNumbers
+    from lmc_core.ui.status import Line
 
 BARRIER = (
     "The largest excess of the loss over the chord between the end losses, with one "
@@ -40,6 +42,7 @@ HELP = {
     "html": "One file with figure, caption and data that opens in any browser, offline.",
     "svg": "The figure for a paper.",
 }
+EVERY = 1.5  # seconds between two pictures while one grows
 FIELDS = {"cost": "Averaged", "swap": "Replaced"}
 
 
@@ -57,6 +60,45 @@ def show_curves(
         *("barrier", list(results), list(labels), height, look),
     )
     show_figure(figure, key, alt if results else "Empty axes of loss and score.")
+
+
+def show_growing(
+    lines: Sequence[Line[BarrierNumbers]],
+    results: Sequence[BarrierNumbers],
+    labels: Sequence[str],
+    key: str,
+    height: int,
+) -> None:
+    """Draw the curves and, while others are measured, what these are on the examples so far.
+
+    Args:
+        lines: all that the page should hold.
+        results: those of them that are there.
+        labels: of the results.
+        key: of the figure.
+        height: of the figure, in pixels.
+    """
+    waiting = [line for line in lines if line.result is None]
+    jobs = backend.jobs([line.key for line in waiting]) if waiting else {}
+    running = any(job.active for job in jobs.values())
+
+    @st.fragment(run_every=EVERY if running else None)
+    def draw() -> None:
+        early = [
+            (line.label, cast("BarrierNumbers", found[0]))
+            for line in waiting
+            if running and (found := backend.unfinished(line.key)) is not None
+        ]
+        names = [*labels, *(f"{label}, so far" for label, _ in early)]
+        show_curves([*results, *(result for _, result in early)], names, key, height)
+        if early:
+            words = "; ".join(
+                f"{label} on {result['examples']:,} of {result.get('there', 0):,} examples"
+                for label, result in early
+            )
+            st.caption(f"So far: {words}. The band is that of these examples.")
+
+    draw()
 
 
 def _unit(result: BarrierNumbers) -> str:

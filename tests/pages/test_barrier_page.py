@@ -6,6 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lmc_core.numbers import estimate, number
+from lmc_core.runs.partial import Unfinished
 from tests.pages.conftest import Installation
 from tests.pages.reading import (
     box,
@@ -298,3 +299,16 @@ def test_an_audience_sees_what_is_stored_and_starts_nothing(at, app, audience):
     assert "Not stored on this server, which only shows what is: All classes." in words(at)
     assert not {"Run", "Run again", "Cancel", "Measure the parts"} & set(buttons(at))
     assert not app.jobs.path.exists() or not app.waiting()
+
+
+def test_a_curve_is_drawn_on_the_examples_so_far(at, app, keys):
+    found = app.store.get(keys[0])
+    arrays = found.arrays()
+    app.store.delete(keys[0])
+    Unfinished(keys[0]).write({**found.result, "there": 200}, arrays, now=True)
+    at.run()
+    assert "So far:" not in words(at)  # nothing runs
+    press(at, "Run")
+    app.begin(0.25, "measuring the loss on 200 examples")
+    at.run()
+    assert not at.exception and "on 50 of 200 examples. The band" in words(at)

@@ -114,6 +114,7 @@ class BarrierNumbers(ModelsNumbers, CurveNumbers, PairNumbers):
     plain: NotRequired[PlainNumbers]
     above_plain: NotRequired[bool]
     soft: NotRequired[SoftNumbers]
+    there: NotRequired[int]  # of a result that is still measured: examples that there will be
     sampling: NotRequired[Sampling]  # where a standard error was asked for
     compiled: NotRequired[bool]
     memory: int  # bytes
