@@ -4,10 +4,13 @@ are apart.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor, nn
 
 from lmc_core.models.family import Family
+from lmc_core.models.kept_modules import lent_module
 from lmc_core.models.model import Model
 from lmc_core.models.rows import usable
 from lmc_core.models.texts import find_lengths
@@ -80,10 +83,8 @@ def run(
     model = usable(model)
     x = inputs.to(inputs.device if device is None else device)
     x = x.to(dtype) if x.is_floating_point() else x
-    module = model.module(dtype).to(x.device)
-    if dtype is not torch.float64:
-        return compute_outputs(model.family, module, x)
-    with Double():
+    alone = Double() if dtype is torch.float64 else nullcontext()
+    with lent_module(model, dtype, x.device) as module, alone:
         return compute_outputs(model.family, module, x)
 
 
