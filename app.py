@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from lmc_core.runs.elsewhere import use_helper
+from lmc_core.elsewhere import use_helper
 from lmc_core.server.app import ROUTER, middleware, routes, say_error
 from lmc_core.threads import use_threads
 

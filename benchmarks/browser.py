@@ -9,6 +9,7 @@
 - a stored result: from a click until its figure is drawn. On the page Studies, on another view:
   after another figure was drawn there, and as the first figure of the visit, for which the browser
   has to start the code that draws. And from the page Start to the page Barrier.
+- memory (`--visits 30`, alone): what server and helper occupy while page after page is visited.
 - many curves: stored curves on one axis, likewise; then the pointer goes across them: gaps between
   the frames that the browser draws meanwhile (17 ms is every frame of a screen), and one step of
   panning in the exported page, until it is drawn.
@@ -30,11 +31,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from lmc_core.runs.requests.barrier import BarrierRequest
 from lmc_core.runs.store import Store
 from lmc_core.server.launch import serving
 from lmc_core.studies.store import Studies
 from lmc_core.studies.study import Entry
+from lmc_core.ui.pages import PAGES
 
 FLAGS = [
     "--headless",
@@ -45,6 +49,7 @@ FLAGS = [
 ]
 VIEW: Any = {"width": 1280, "height": 900}
 Times = dict[str, float]  # what was waited for -> seconds
+DONE = "[data-testid=stApp][data-test-script-state=notRunning] [data-testid=stElementContainer]"
 LIMIT = 120_000  # milliseconds
 # milliseconds after a visit, in which its tab and its session end, and before a click
 PAUSE = 1_000
@@ -89,12 +94,43 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--curves", type=int, default=40)
+    parser.add_argument("--visits", type=int, help="only: memory after so many visits of pages")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         fill(Path(folder), options.curves)
         with serving({"LMC_HOME": folder}, 8900) as address:
-            measure(address, options.repeats, options.curves)
+            if options.visits is None:
+                measure(address, options.repeats, options.curves)
+            else:
+                weigh(address, options.visits)
     return 0
+
+
+def weigh(address: str, visits: int) -> None:
+    """Print what the server and its helper occupy while page after page is visited."""
+    from playwright.sync_api import sync_playwright
+
+    (server,) = psutil.Process().children()
+    names = list(PAGES)
+
+    def held() -> str:
+        helpers = server.children(recursive=True)
+        mine, theirs = (
+            sum(each.memory_info().rss for each in group) for group in ([server], helpers)
+        )
+        return f"server {mine / 1e6:.0f} MB, helper {theirs / 1e6:.0f} MB"
+
+    with sync_playwright() as play:
+        browser = play.chromium.launch(args=FLAGS, executable_path=shutil.which("chromium"))
+        for number in range(visits):
+            page = browser.new_page(viewport=VIEW)
+            page.goto(f"{address}/{names[number % len(names)].removeprefix('start')}")
+            page.wait_for_selector(DONE, state="attached", timeout=LIMIT)
+            page.wait_for_timeout(PAUSE)
+            page.close()
+            if (number + 1) % len(names) == 0 or number + 1 == visits:
+                print(f"after {number + 1} visits: {held()}", flush=True)
+        browser.close()
 
 
 def fill(home: Path, curves: int) -> None:

@@ -4,6 +4,7 @@ is computed.
 
 import streamlit as st
 
+from lmc_core import elsewhere
 from lmc_core.figures.barrier import barrier_caption
 from lmc_core.figures.text import label_results
 from lmc_core.ui import backend, welcome
@@ -52,3 +53,5 @@ if not backend.read_only():
     st.header("Where it computes", anchor=False)
     st.markdown(welcome.device_sentence())
     st.markdown(welcome.store_sentence())
+
+elsewhere.wake()  # most people go on to a page that asks something of models

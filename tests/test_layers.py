@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LAYERS = """
-    lazy_torch errors limits format numbers folders registry settings atomic locks threads machine progress
+    lazy_torch elsewhere errors limits format numbers folders registry settings atomic locks threads machine progress
     leases display look
     symmetry
     models

@@ -25,13 +25,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar, cast
 
-from lmc_core import folders
+from lmc_core import elsewhere, folders
 from lmc_core.atomic import write_file
 from lmc_core.errors import LmcError
 from lmc_core.models.files.references import parse
 from lmc_core.models.files.stamp import stamp
 from lmc_core.models.zoo import zoo_names
-from lmc_core.runs import elsewhere
 from lmc_core.runs.computation import COMPUTATIONS, request_from_json
 from lmc_core.runs.request import Request, hash_json
 from lmc_core.runs.store import Store

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
+from lmc_core import elsewhere
 from lmc_core.numbers import size
-from lmc_core.runs import elsewhere
 from lmc_core.runs.expected import Expected, rounded
 from lmc_core.runs.request import ModelsRequest, Request
 from lmc_core.ui import backend

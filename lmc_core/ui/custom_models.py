@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from lmc_core import folders
+from lmc_core import elsewhere, folders
 from lmc_core.errors import BadInput, LmcError
 from lmc_core.models.files.references import Reference, ignoring_extra, parse
 from lmc_core.models.listing import Row
 from lmc_core.models.zoo import zoo
-from lmc_core.runs import elsewhere
 from lmc_core.runs.remembered import read_row
 from lmc_core.ui import backend
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, cast
 
 import streamlit as st
 
+from lmc_core import elsewhere
 from lmc_core.errors import LmcError
 from lmc_core.figures.merge_rows import Row, best_row
 from lmc_core.merging.methods import MERGES
 from lmc_core.numbers import number
-from lmc_core.runs import elsewhere
 from lmc_core.runs.requests.merge import MergeNumbers, MergeRequest, models_folder
 from lmc_core.ui import backend, messages
 from lmc_core.ui.status import Line, find_results, show_status

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, cast
 
 import streamlit as st
 
+from lmc_core import elsewhere
 from lmc_core.figures.style import Theme
 from lmc_core.figures.text import barrier_words, method_title, setting_label
 from lmc_core.numbers import size
-from lmc_core.runs import elsewhere
 from lmc_core.ui import backend
 from lmc_core.ui.pages import script
 from lmc_core.ui.panels import show_figure

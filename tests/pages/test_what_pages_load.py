@@ -11,7 +11,7 @@ CODE = """
 import json, sys, tempfile, time
 from pathlib import Path
 from streamlit.testing.v1 import AppTest
-from lmc_core.runs.elsewhere import use_helper
+from lmc_core.elsewhere import use_helper
 from lmc_core.server.app import ROUTER
 from lmc_core.ui.pages import PAGES, script
 

@@ -6,6 +6,7 @@ from typing import TypeVar, cast
 
 import streamlit as st
 
+from lmc_core import elsewhere
 from lmc_core.lecture.measured import (
     Averages,
     Heads,
@@ -17,7 +18,6 @@ from lmc_core.lecture.measured import (
     Units,
     Wander,
 )
-from lmc_core.runs import elsewhere
 
 T = TypeVar("T")
 FIRST = "Waking a small network, once"

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from lmc_core import elsewhere
+from lmc_core.elsewhere import Helper
 from lmc_core.errors import BadCheckpoint, LmcError
-from lmc_core.runs import elsewhere
-from lmc_core.runs.elsewhere import Helper
 
 
 @pytest.fixture
@@ -29,12 +29,12 @@ def test_it_answers_in_another_process_which_it_keeps(helper: Helper) -> None:
 
 def test_what_is_raised_there_is_raised_here(helper: Helper) -> None:
     with pytest.raises(BadCheckpoint, match="The file no.json is missing"):
-        helper.call("tests.runs.test_helper:refuse")
+        helper.call("tests.test_elsewhere:refuse")
     with pytest.raises(ZeroDivisionError):
         helper.call("operator:truediv", 1, 0)
     with pytest.raises(LmcError, match="_Odd: two words"):
-        helper.call("tests.runs.test_helper:fail_oddly")
-    assert helper.call("tests.runs.test_helper:say_aloud") == 7  # what is printed is no answer
+        helper.call("tests.test_elsewhere:fail_oddly")
+    assert helper.call("tests.test_elsewhere:say_aloud") == 7  # what is printed is no answer
 
 
 def test_a_helper_that_ended_is_started_again(helper: Helper) -> None:

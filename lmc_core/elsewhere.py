@@ -13,7 +13,7 @@ import os
 import pickle
 import subprocess
 import sys
-from threading import Lock, Timer
+from threading import Lock, Thread, Timer
 from typing import IO
 
 from lmc_core import folders
@@ -94,13 +94,24 @@ class Helper:
         return None
 
 
+DEVICE = "lmc_core.runs.inputs:find_device"  # imports what most questions need
 _HELPER: list[Helper] = []  # the one of this process, if it has one
+_WOKEN: list[Thread] = []
 
 
 def use_helper() -> None:
     """Have functions called elsewhere from now on."""
     if not _HELPER:
         _HELPER.append(Helper())
+
+
+def wake() -> None:
+    """Have the helper of this process started meanwhile, once, so that the first question finds it
+    ready.
+    """
+    if _HELPER and not _WOKEN:
+        _WOKEN.append(Thread(target=_HELPER[0].call, args=(DEVICE,), daemon=True))
+        _WOKEN[0].start()
 
 
 def call(place: str, *args: object, **named: object) -> object:
@@ -117,7 +128,7 @@ def call(place: str, *args: object, **named: object) -> object:
 def _start() -> subprocess.Popen[bytes]:
     path = os.pathsep.join([str(folders.PACKAGE.parent), os.environ.get("PYTHONPATH", "")])
     return subprocess.Popen(
-        [sys.executable, "-m", "lmc_core.runs.elsewhere"],
+        [sys.executable, "-m", "lmc_core.elsewhere"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": path.rstrip(os.pathsep)},
