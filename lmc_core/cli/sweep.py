@@ -10,6 +10,7 @@ from pathlib import Path
 from lmc_core.cli.computing import Run
 from lmc_core.cli.output import check_target, print_json, table
 from lmc_core.errors import BadInput, UnknownName
+from lmc_core.runs.executors import Queued
 from lmc_core.runs.store import Store
 from lmc_core.sweeps.cells import make_cells
 from lmc_core.sweeps.expect import ExpectedSweep, expect
@@ -73,6 +74,8 @@ def obtain(arguments: argparse.Namespace) -> SweepResult | None:
         print_json(expected_json(found)) if arguments.json else print(describe(found, spec))
         return None
     with Run(arguments) as bar:
+        if isinstance(bar.executor, Queued):
+            bar.executor.cancel_on_interrupt = False  # whoever asks again waits for the rest
         return sweep(
             spec, bar.executor, bar.report, fresh=bar.fresh, only_stored=arguments.only_stored
         )

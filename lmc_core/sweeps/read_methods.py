@@ -68,9 +68,10 @@ def _combine(
     methods = MANY_METHODS if grouped else METHODS
     if name not in methods:
         raise unknown(place, "method", name, (NONE, *methods))
-    configured = methods[name].configured
+    chosen = methods[name]
+    configured = chosen.configured
     classes = read_classes(f"{place}.classes", own["classes"]) if "classes" in own else shared
-    takes = methods[name].uses_data if isinstance(methods[name], Method) else True
+    takes = chosen.uses_data if isinstance(chosen, Method) else True
     counts = read_values("learn", own["learn"]) if "learn" in own else learn if takes else (None,)
     values = {
         key: _list_values(f"{place}.{key}", value) for key, value in own.items() if key not in OWN
@@ -93,7 +94,11 @@ def _combine(
 
 def _list_values(place: str, value: object) -> list[Scalar]:
     """The values of a setting, each once."""
-    values = value if isinstance(value, list) else [value]
-    if not values or not all(isinstance(each, str | int | float) for each in values):
-        raise BadInput(f"{place} should be a value or a list of values; {shown(value)} came.")
-    return list(dict.fromkeys(values))
+    found: dict[Scalar, None] = {}
+    for each in value if isinstance(value, list) else [value]:
+        if not isinstance(each, str | int | float):
+            raise BadInput(f"{place} should be a value or a list of values; {shown(each)} came.")
+        found[each] = None
+    if not found:
+        raise BadInput(f"{place} is an empty list; give a value, or leave it out.")
+    return list(found)

@@ -16,7 +16,7 @@ from lmc_core.errors import Cancelled, LmcError
 from lmc_core.intervals.errors import stderr
 from lmc_core.progress import Progress, ignore, part
 from lmc_core.runs.cost import estimate_memory
-from lmc_core.runs.executors import Executor, Inline, Local
+from lmc_core.runs.executors import Executor, Finished, Inline, Queued
 from lmc_core.runs.request import ModelsRequest
 from lmc_core.runs.result import Result
 from lmc_core.runs.store import Store
@@ -97,20 +97,25 @@ def read_sweep(name: str) -> SweepResult:
 
 def _run_all(
     executor: Executor, requests: Sequence[ModelsRequest], progress: Progress, fresh: bool
-) -> Iterator[tuple[int, Result | LmcError]]:
-    """Place of each request and its result or why it failed, as they finish."""
+) -> Iterator[Finished]:
+    """Place of each request and its result or why it failed, as they finish; in this process one
+    after another, where whatever a computation comes to ends its own cell alone.
+    """
+    if isinstance(executor, Queued):
+        yield from executor.run_all(requests, progress, fresh=fresh)
+        return
     for place, request in enumerate(requests):
         words = f"{place + 1} of {len(requests)}, {' → '.join(request.names)}, {request.method}"
         told = _label(part(progress, place / len(requests), (place + 1) / len(requests)), words)
         try:
-            if isinstance(executor, Inline | Local) and executor.store.get(request.key) is None:
+            if fresh or executor.store.get(request.key) is None:
                 require_room(estimate_memory(request).peak, "This cell")
             yield place, executor.run(request, told, fresh=fresh)
         except Cancelled:
             raise
         except LmcError as error:
             yield place, error
-        except Exception as error:  # whatever a computation can come to ends this cell alone
+        except Exception as error:
             yield place, LmcError(f"{type(error).__name__}: {str(error)[:300]}")
 
 

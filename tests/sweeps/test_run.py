@@ -178,7 +178,8 @@ def test_tables_and_pictures(seeds: Path, tmp_path: Path) -> None:
     table = list(csv.DictReader(io.StringIO(rows_table(found).csv())))
     assert float(table[1]["height_stderr"]) == pytest.approx(found.rows[1].height.stderr)
     assert float(table[1]["of_plain"]) == pytest.approx(found.rows[1].of_plain.value)  # type: ignore[union-attr]
-    matrices, spread = found.figure(), spread_figure(found, "dark")
+    matrices: Any = found.figure()
+    spread: Any = spread_figure(found, "dark")
     assert [trace.name for trace in matrices.data] == ["barrier"] * 2
     assert matrices.data[1].z[0][2] == found.list_cells(found.rows[1])[1].height
     assert {trace.zmax for trace in matrices.data} == {
