@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, cast
 
-from lmc_core.display import show
+from lmc_core.display import draw_figure, show
 from lmc_core.errors import BadInput
 from lmc_core.numbers import estimate, number
 from lmc_core.runs.request import Scalar
@@ -253,10 +253,7 @@ class SweepResult:
 
     def figure(self, theme: Theme = "light") -> go.Figure:
         """The barriers between every two models, one matrix for each row."""
-        # plotly is loaded when something is drawn
-        from lmc_core.sweeps.pictures import matrices_figure
-
-        return matrices_figure(self, theme)
+        return draw_figure("lmc_core.sweeps.pictures:matrices_figure", self, theme)
 
 
 MEANS = ("height", "of_plain", "score")

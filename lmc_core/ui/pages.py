@@ -37,6 +37,7 @@ PAGES = {
         "Equivariance",
         "The symmetry of the data, and the way from a free network to an equivariant one.",
     ),
+    "sweeps": Entry("Sweeps", "All pairs of many models, by several methods side by side."),
     "lecture": Entry("Lecture", "Symmetry in about ten steps, for a hall."),
     "studies": Entry("Studies", "Every stored result: compare, keep, take away."),
     "models": Entry("Models", "What is shipped, and what can be opened."),

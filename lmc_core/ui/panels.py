@@ -30,6 +30,8 @@ MIME = {
     "json": "application/json",
     "html": "text/html",
     "npz": "application/zip",
+    "tex": "application/x-tex",
+    "md": "text/markdown",
     "svg": "image/svg+xml",
     "zip": "application/zip",
     "safetensors": "application/octet-stream",

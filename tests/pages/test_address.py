@@ -60,6 +60,7 @@ PAGES = (
     "widths",
     "equivariance",
     "studies",
+    "sweeps",
     "lecture",
     "models",
 )
@@ -77,7 +78,7 @@ VALUES = (
 )
 NAMES = (
     "a", "b", "c", "models", "frame", "merge", "set", "weights", "onto", "steps", "points", "examples", "resolution", "with",
-    "task", "split", "span", "at", "layer", "shown", "step", "price", "kind", "seed", "view", "study", "show", "space", "ways",
+    "task", "split", "span", "at", "layer", "shown", "step", "price", "kind", "seed", "view", "study", "show", "space", "ways", "sweep",
 )  # fmt: skip
 
 

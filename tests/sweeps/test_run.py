@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from lmc_core.cli import main
 from lmc_core.errors import BadInput, Cancelled, FunctionChanged
 from lmc_core.intervals.pairs import over_pairs
 from lmc_core.progress import Progress, ignore
-from lmc_core.runs.executors import Inline
+from lmc_core.runs.executors import Inline, Local
+from lmc_core.runs.executors.local import _STARTED
 from lmc_core.runs.request import Request
 from lmc_core.runs.result import Result
 from lmc_core.sweeps.pictures import alternative_text, spread_figure, write_figure
@@ -235,3 +237,20 @@ def test_the_command(seeds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
         (),
     ):
         assert lmc(*words, code=2).startswith("lmc: ")
+
+
+@pytest.mark.slow
+def test_on_a_queue(seeds: Path) -> None:
+    """All cells are submitted at once; what fails in the worker is listed with its reason."""
+    command = [sys.executable, "-m", "lmc_core.runs.worker", "--idle", "1"]
+    local = Local(command=command)
+    asked = content(seeds, methods=["none"], seeds=[0, 1])
+    told: list[str] = []
+    found = sweep(asked, local, lambda share, words: told.append(words))
+    assert found.count("stored") == 6 and any("of 6 done" in words for words in told)
+    assert len(local.states([cell.key for cell in found.cells])) == 6
+    first = Watched()
+    assert sweep(asked, first).rows == found.rows and first.computed == []
+    for process in _STARTED.values():
+        process.wait(timeout=120)
+    _STARTED.clear()
