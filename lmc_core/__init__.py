@@ -85,6 +85,10 @@ if TYPE_CHECKING:
     from lmc_core.tasks.learning import Learning as Learning
 
     # lines, curves, planes, and what is measured along them
+    from lmc_core.analysis.difference import (
+        Difference as Difference,
+        compare_weights as compare_weights,
+    )
     from lmc_core.analysis.expert_orders import every_order as every_order
     from lmc_core.analysis.parts import part_costs as part_costs
     from lmc_core.analysis.repair import Repaired as Repaired

@@ -21,6 +21,7 @@ from lmc_core.progress import Progress, ignore
 
 LARGE = 2**32  # bytes of the files of all models above which they are not held
 DOUBLE, SINGLE = 8, 4  # bytes of a number
+KEPT = 2**26  # bytes of pieces that are free again and that the C library keeps for later ones
 
 
 def is_large(references: Sequence[str]) -> bool:
@@ -52,7 +53,7 @@ def estimate_streamed(models: Sequence[Model], ancestor: Model | None, method: s
     )
     pieces = {"ties": 5 * count + 4, "dare": 4 * count + 3}.get(method, 2 * count + 3)
     size = min(PIECE, max(tensor.numel() for tensor in shapes(models[0].state).values()))
-    return _held() + largest + pieces * DOUBLE * size
+    return _held() + largest + pieces * DOUBLE * size + KEPT
 
 
 def _held() -> int:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from lmc_core.errors import Incompatible
+from lmc_core.models.lazy import with_parameter
 from lmc_core.models.model import Model
 from lmc_core.models.settings import unequal_settings, without_effect
 from lmc_core.symmetry.embedding import paired
@@ -40,9 +41,9 @@ def separate_head(model: Model) -> Model:
     tied = model.family.rewrite(model.config).tied
     if tied is None:
         return model
-    state = dict(model.state)
+    state = model.state
     if tied.table in state:
-        state[tied.head] = state[tied.table] * tied.scale
+        state = with_parameter(state, tied.head, tied.table, lambda table: table * tied.scale)
     return replace(model, config=model.config | dict(tied.config), state=state)
 
 

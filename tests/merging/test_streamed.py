@@ -15,7 +15,8 @@ from lmc_core.merging.ingredients import Ingredients
 from lmc_core.merging.merge import merge
 from lmc_core.merging.methods import MERGES
 from lmc_core.merging.selection import find_largest
-from lmc_core.models.lazy import is_lazy
+from lmc_core.models.common import require_compatible, untied
+from lmc_core.models.lazy import LazyState, is_lazy, shapes
 from lmc_core.models.load import load_folder
 from lmc_core.models.model import Model
 from tests.merging.conftest import State
@@ -52,6 +53,32 @@ def test_lazy_models_give_what_whole_ones_give(
     one, other = (load_folder(tmp_path / name).state for name in ("whole", "lazy"))
     assert {tensor.dtype for tensor in other.values()} == {torch.float16}
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_nothing_is_read_before_it_is_merged(folders: list[Path]) -> None:
+    """Comparing, untying and cutting models ask for shapes alone; a parameter is read when it is
+    merged, and by then no other is held.
+    """
+    read: list[str] = []
+
+    def counted(folder: Path) -> Model:
+        model = load_folder(folder, lazy=True)
+
+        def make(name: str) -> Tensor:
+            read.append(name)
+            return model.state[name]
+
+        return model.with_state(LazyState(shapes(model.state), make))
+
+    models = [counted(folder) for folder in folders]
+    merged = merge([models[0], models[1], untied(models[2])], "average")
+    assert read == [] and "lm_head.weight" in merged.state
+    assert (
+        merged.state["lm_head.weight"].shape
+        == shapes(models[0].state)["transformer.wte.weight"].shape
+    )
+    assert read == ["transformer.wte.weight"] * 3
+    assert not require_compatible(models[0], models[1]) and len(read) == 3
 
 
 @pytest.mark.parametrize("method", ALL)
